@@ -1,0 +1,110 @@
+/**
+ * Reads binary data that may come from anybody: every read checks its bounds
+ * and refuses what is cut short. The opposite of `ByteWriter`.
+ *
+ * @module
+ */
+import { WhorlError } from "./errors.ts";
+
+const decoder = new TextDecoder("utf-8", { fatal: true, ignoreBOM: true });
+
+/** A read position over bytes. Integers are big-endian. */
+export class ByteReader {
+  /** The bytes being read. */
+  readonly bytes: Uint8Array;
+  /** Where the next read starts. */
+  offset: number;
+  /** Where reading must stop. */
+  readonly end: number;
+  #view: DataView;
+
+  constructor(bytes: Uint8Array, offset = 0, end: number = bytes.length) {
+    this.bytes = bytes;
+    this.offset = offset;
+    this.end = end;
+    this.#view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
+  }
+
+  /** Bytes not read yet. */
+  get remaining(): number {
+    return this.end - this.offset;
+  }
+
+  #take(count: number): number {
+    const at = this.offset;
+    if (count > this.end - at) {
+      throw new WhorlError(
+        "protocol_error",
+        `Cannot read ${count} bytes as the message is cut short: ${
+          this.end - at
+        } bytes are left`,
+      );
+    }
+    this.offset = at + count;
+    return at;
+  }
+
+  u8(): number {
+    return this.#view.getUint8(this.#take(1));
+  }
+
+  u16(): number {
+    return this.#view.getUint16(this.#take(2));
+  }
+
+  u32(): number {
+    return this.#view.getUint32(this.#take(4));
+  }
+
+  /** A whole number up to 2^53 - 1 from eight bytes. */
+  u53(): number {
+    const at = this.#take(8);
+    const high = this.#view.getUint32(at);
+    if (high > 0x1f_ffff) {
+      throw new WhorlError(
+        "protocol_error",
+        "Cannot read a number above 2^53 - 1",
+      );
+    }
+    return high * 0x1_0000_0000 + this.#view.getUint32(at + 4);
+  }
+
+  f64(): number {
+    return this.#view.getFloat64(this.#take(8));
+  }
+
+  /** `count` bytes as a view into the message; copy what must outlive it. */
+  raw(count: number): Uint8Array {
+    const at = this.#take(count);
+    return this.bytes.subarray(at, at + count);
+  }
+
+  /** A u32 length, then that many bytes, as a view. */
+  blob(): Uint8Array {
+    return this.raw(this.u32());
+  }
+
+  /** All bytes that are left, as a view. */
+  rest(): Uint8Array {
+    return this.raw(this.remaining);
+  }
+
+  /** A u16 length in bytes, then UTF-8. */
+  text(): string {
+    return this.rawText(this.u16());
+  }
+
+  /** `count` bytes of UTF-8. */
+  rawText(count: number): string {
+    const bytes = this.raw(count);
+    try {
+      return decoder.decode(bytes);
+    } catch (cause) {
+      throw new WhorlError(
+        "protocol_error",
+        "Cannot read a text that is not UTF-8",
+        { cause },
+      );
+    }
+  }
+}

@@ -1,0 +1,109 @@
+/**
+ * The failures a caller of Whorl can meet. Each has a `code` that stays the
+ * same across versions and across the wire, a message for people, and its data
+ * in `details`.
+ *
+ * @module
+ */
+
+/** Stable names of failures; what each means is said where it is thrown. */
+export type ErrorCode =
+  // Requests
+  | "timeout"
+  | "insufficient_vnodes"
+  | "quorum_unavailable"
+  | "overload"
+  | "wrong_owner"
+  | "vnode_error"
+  | "vnode_crashed"
+  | "unknown_command"
+  | "invalid_argument"
+  | "invalid_quorum"
+  | "invalid_key"
+  | "value_too_large"
+  | "cancelled"
+  | "coordinator_lost"
+  | "not_found"
+  // Connections
+  | "not_reachable"
+  | "connection_closed"
+  | "handshake_failed"
+  | "wrong_cookie"
+  | "wrong_cluster"
+  | "wrong_version"
+  | "self_connection"
+  | "name_taken"
+  | "protocol_error"
+  | "frame_too_large"
+  | "address_in_use"
+  | "too_many_connections"
+  // Storage
+  | "store_corrupt"
+  | "store_full"
+  | "store_locked"
+  | "store_foreign"
+  | "store_format"
+  | "store_unavailable"
+  | "store_fenced"
+  | "value_corrupt"
+  // Membership
+  | "self_join"
+  | "unable_to_get_join_ring"
+  | "node_still_starting"
+  | "not_single_node"
+  | "different_ring_sizes"
+  | "not_member"
+  | "only_member"
+  | "already_leaving"
+  | "is_claimant"
+  | "is_up"
+  | "nothing_planned"
+  | "plan_changed"
+  | "ring_not_ready"
+  | "handoff_required"
+  | "invalid_ring_size"
+  // Node
+  | "invalid_config"
+  | "invalid_name"
+  | "node_not_running"
+  | "vnode_module_failed"
+  | "closed"
+  | "internal";
+
+/** An expected failure of Whorl. Match on {@linkcode WhorlError.code}. */
+export class WhorlError extends Error {
+  override name = "WhorlError";
+  /** What went wrong, as a stable name. */
+  readonly code: ErrorCode;
+  /** What the failure was about, as plain data that can be sent. */
+  readonly details: Readonly<Record<string, unknown>>;
+
+  /**
+   * @param code The stable name of the failure.
+   * @param message What was attempted, the rule, and the current value.
+   * @param options `details` as plain data, `cause` as the error behind it.
+   */
+  constructor(
+    code: ErrorCode,
+    message: string,
+    options: { details?: Record<string, unknown>; cause?: unknown } = {},
+  ) {
+    super(message, "cause" in options ? { cause: options.cause } : undefined);
+    this.code = code;
+    this.details = options.details ?? {};
+  }
+}
+
+/** Whether `error` is a {@linkcode WhorlError}, of the given code if one is given. */
+export function isWhorlError(
+  error: unknown,
+  code?: ErrorCode,
+): error is WhorlError {
+  return error instanceof WhorlError &&
+    (code === undefined || error.code === code);
+}
+
+/** What an unknown thrown value says of itself, for messages and logs. */
+export function reasonOf(error: unknown): string {
+  return error instanceof Error ? error.message : String(error);
+}

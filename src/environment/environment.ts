@@ -1,0 +1,29 @@
+/**
+ * The one seam between Whorl and the world: time, timers, chance, secrets,
+ * network, storage, other threads and processes, and the log. A node gets one
+ * of these and reaches for nothing else, so a whole cluster can run in one
+ * thread from a seed.
+ *
+ * @module
+ */
+import type { Runtime } from "../../supervisors/runtime.ts";
+import type { Chance } from "../base/chance.ts";
+import type { Store, StoreConfig } from "./storage.ts";
+import type { Transport } from "./transport.ts";
+import type { Log } from "./log.ts";
+
+/** Everything outside that a node depends on. */
+export interface Environment extends Runtime {
+  /** Wall clock in milliseconds since 1970; may jump. */
+  wallClock(): number;
+  /** Seeded chance, for choices. Never for secrets. */
+  readonly chance: Chance;
+  /** `count` bytes that cannot be guessed, for nonces and identities. */
+  secretBytes(count: number): Uint8Array<ArrayBuffer>;
+  /** How bytes reach other nodes. */
+  readonly transport: Transport;
+  /** Opens a store. @throws {WhorlError} One of the `store_…` codes, naming the file. */
+  openStore(config: StoreConfig): Promise<Store>;
+  /** Where things are told to the operator. */
+  readonly log: Log;
+}

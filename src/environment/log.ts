@@ -1,0 +1,28 @@
+/**
+ * The log as the code sees it: a level, a sentence, and data. Where it goes is
+ * the environment's choice.
+ *
+ * @module
+ */
+
+/** Data that belongs to a log line. */
+export type LogData = Readonly<Record<string, unknown>>;
+
+/** Takes log lines. */
+export interface Log {
+  debug(message: string, data?: LogData): void;
+  info(message: string, data?: LogData): void;
+  warn(message: string, data?: LogData): void;
+  error(message: string, data?: LogData): void;
+  /** A log for a part of the system; its name stands before the line. */
+  child(name: string): Log;
+}
+
+/** A log that forgets everything, for tests and tools. */
+export const silentLog: Log = {
+  debug() {},
+  info() {},
+  warn() {},
+  error() {},
+  child: () => silentLog,
+};

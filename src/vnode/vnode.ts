@@ -1,0 +1,191 @@
+/**
+ * What an application implements: a vnode module. It declares its commands,
+ * and `init` makes the vnode of one partition. Whorl places partitions on nodes,
+ * carries commands to them and moves their data.
+ *
+ * A vnode handles one command at a time, in the order of arrival, and may
+ * answer later. What it throws answers the caller with `vnode_error` and
+ * restarts this vnode alone.
+ *
+ * The callbacks are riak_core's (`riak_core_vnode.erl`), in TypeScript dress.
+ *
+ * @module
+ */
+import type { Chance } from "../base/chance.ts";
+import type { Log } from "../environment/log.ts";
+import type {
+  Awaitable,
+  PartitionStore,
+  StoreState,
+} from "../environment/storage.ts";
+import type { ByteReader } from "../base/byte_reader.ts";
+import type { ByteWriter } from "../base/byte_writer.ts";
+
+/** How a value crosses threads and networks. */
+export interface Codec<T> {
+  /** Appends `value`. @throws {WhorlError} `invalid_argument` if it cannot be encoded. */
+  encode(value: T, into: ByteWriter): void;
+  /** Reads one value up to the end of `from`. @throws {WhorlError} `protocol_error` if the bytes are not one. */
+  decode(from: ByteReader): T;
+}
+
+/** A command as a module declares it: what it takes, what it answers, how it can fail. */
+export interface CommandDeclaration<
+  Request = unknown,
+  Reply = unknown,
+  Failure extends string = string,
+> {
+  readonly request: Codec<Request>;
+  readonly reply: Codec<Reply>;
+  /** Names of the failures the handler answers with {@linkcode Call.fail}. */
+  readonly failures: readonly Failure[];
+}
+
+/** The commands of a module, by name. Their order is part of the wire format. */
+// deno-lint-ignore no-explicit-any -- a table holds declarations of any types; they are recovered by inference.
+export type Commands = Record<string, CommandDeclaration<any, any, any>>;
+
+/** What a command of type `D` takes. */
+export type RequestOf<D> = D extends
+  CommandDeclaration<infer R, infer _, infer _> ? R
+  : never;
+/** What a command of type `D` answers. */
+export type ReplyOf<D> = D extends CommandDeclaration<infer _, infer R, infer _>
+  ? R
+  : never;
+/** How a command of type `D` can fail. */
+export type FailureOf<D> = D extends
+  CommandDeclaration<infer _, infer _, infer F> ? F
+  : never;
+
+/** Returned by a handler that answers through {@linkcode Call} instead. */
+export const answersLater: unique symbol = Symbol("whorl.answersLater");
+
+/** One command being handled, and the way to answer it. */
+export interface Call<D = CommandDeclaration> {
+  /** Milliseconds left until the caller stops waiting. */
+  readonly timeLeftMs: number;
+  /**
+   * Answers early with a result that is not durable yet; `reply` must follow.
+   * At most once, for commands whose caller asked for it.
+   */
+  accepted(value: ReplyOf<D>): void;
+  /** Answers. The first answer counts. */
+  reply(value: ReplyOf<D>): void;
+  /** Answers with a declared failure. */
+  fail(failure: FailureOf<D>, message: string): void;
+}
+
+/** Handles one command: returns the answer, a promise of it, or {@linkcode answersLater}. */
+export type CommandHandler<D> = (
+  request: RequestOf<D>,
+  call: Call<D>,
+) => Awaitable<ReplyOf<D> | typeof answersLater>;
+
+/** What to do with a command that arrives while the partition is being handed off. */
+export type HandoffDecision =
+  | "apply"
+  | "apply_and_forward"
+  | "forward"
+  | "drop";
+
+/** One item of a partition as a fold visits it. */
+export interface HandoffItem {
+  /** Where a resumed fold starts after; ordered as bytes. */
+  readonly sortKey: Uint8Array;
+  /** The item in the module's own form. */
+  readonly item: unknown;
+}
+
+/** Which key spaces of a partition a coverage query wants; `null` for all of them. */
+export type KeySpaces = ReadonlySet<number> | null;
+
+/** The vnode of one partition. */
+export interface Vnode<
+  C extends Commands = Commands,
+  V extends Commands = Commands,
+> {
+  /** One handler a command. */
+  readonly handleCommand: { readonly [K in keyof C]: CommandHandler<C[K]> };
+  /** One handler a coverage query; yields the chunks of its part of the answer. */
+  readonly handleCoverage?: {
+    readonly [K in keyof V]: (
+      request: RequestOf<V[K]>,
+      keySpaces: KeySpaces,
+      signal: AbortSignal,
+    ) => Iterable<ReplyOf<V[K]>> | AsyncIterable<ReplyOf<V[K]>>;
+  };
+  /** Decides about a command during a handoff. @default {apply_and_forward} */
+  handleHandoffCommand?(
+    command: keyof C & string,
+    request: unknown,
+  ): HandoffDecision;
+  /** Asked before a handoff begins; `false` puts it off. @default {true} */
+  handoffStarting?(
+    target: { node: string; partition: number },
+  ): Awaitable<boolean>;
+  /** The handoff will not happen now. */
+  handoffCancelled?(): Awaitable<void>;
+  /** Everything has arrived at the target. */
+  handoffFinished?(
+    target: { node: string; partition: number },
+  ): Awaitable<void>;
+  /** Visits every item, ordered by sort key, after `afterSortKey` if it is given. */
+  fold(
+    afterSortKey?: Uint8Array,
+  ): Iterable<HandoffItem> | AsyncIterable<HandoffItem>;
+  /** An item as bytes, or `null` if it is damaged and must be left behind. */
+  encodeHandoffItem(item: HandoffItem): Uint8Array | null;
+  /** Takes in an item that was handed off here; merges, never overwrites blindly. */
+  handleHandoffData(bytes: Uint8Array): Awaitable<void>;
+  /** Whether there is nothing to hand off. */
+  isEmpty(): Awaitable<boolean>;
+  /** Removes all data of the partition. */
+  delete(): Awaitable<void>;
+  /** A process this vnode is linked to has exited. */
+  handleExit?(source: string, reason: unknown): Awaitable<void>;
+  /** The last call, with why the vnode stops. */
+  terminate?(reason: unknown): Awaitable<void>;
+}
+
+/** A change in the cluster that a vnode may want to know of. */
+export type ClusterEvent =
+  | { readonly type: "ring_changed"; readonly ringVersion: number }
+  | { readonly type: "services_changed"; readonly up: readonly string[] };
+
+/** What a vnode gets from Whorl; it needs nothing else from the world. */
+export interface VnodeContext {
+  /** The node this vnode runs on. */
+  readonly node: string;
+  /** Partitions in the ring. */
+  readonly ringSize: number;
+  /** The keys and values of this partition. */
+  readonly storage: PartitionStore;
+  /** What is known of the store behind it: identity, epoch, whether its tail was lost. */
+  readonly store: StoreState & { readonly durable: boolean };
+  /** Monotonic and wall clock, in milliseconds. */
+  readonly clock: { now(): number; wallClock(): number };
+  /** Seeded chance of this vnode. */
+  readonly chance: Chance;
+  /** `count` bytes that cannot be guessed and never repeat, for identities. */
+  secretBytes(count: number): Uint8Array<ArrayBuffer>;
+  /** A log whose lines name the module and the partition. */
+  readonly log: Log;
+  /** Fires when this vnode must stop. */
+  readonly signal: AbortSignal;
+  /** Calls `listener` on every change until the returned function is called. */
+  onClusterEvent(listener: (event: ClusterEvent) => void): () => void;
+}
+
+/** A vnode module: what `defineVnode` makes and a vnode file exports as its default. */
+export interface VnodeModule<
+  C extends Commands = Commands,
+  V extends Commands = Commands,
+> {
+  /** Name of the module and of the service it provides: `^[a-z][a-z0-9_]{0,31}$`. */
+  readonly name: string;
+  readonly commands: C;
+  readonly coverage: V;
+  /** Makes the vnode of `partition`. What it throws keeps the partition down and is reported. */
+  init(partition: number, context: VnodeContext): Awaitable<Vnode<C, V>>;
+}

@@ -1,0 +1,151 @@
+/**
+ * Frames: how messages stand one after another in a stream of bytes, the same
+ * on a socket between nodes, on a port to a worker and on a pipe to a
+ * subprocess.
+ *
+ *     u32 length · u8 type · u8 flags · u64 correlation · payload
+ *
+ * `length` counts what follows it. A correlation pairs an answer with its
+ * question, is chosen by the one who asks, and is at most 2^53 - 1. The format
+ * is described in docs/wire_format.md.
+ *
+ * @module
+ */
+import type { ByteWriter } from "../base/byte_writer.ts";
+import { WhorlError } from "../base/errors.ts";
+
+/** Bytes before the payload, the length field included. */
+export const FRAME_HEADER_BYTES = 14;
+/** Largest `length` before the other end has proved who it is: 4 KiB. */
+export const FRAME_BYTES_MAX_UNAUTHENTICATED = 4 * 1024;
+/** Largest `length` from a peer that has: 16 MiB. */
+export const FRAME_BYTES_MAX = 16 * 1024 * 1024;
+
+const LENGTH_FIELD_BYTES = 4;
+const LENGTH_MIN = FRAME_HEADER_BYTES - LENGTH_FIELD_BYTES;
+
+/**
+ * Begins a frame in `into` and returns where it begins; write the payload next,
+ * then call {@linkcode endFrame} with the result.
+ */
+export function beginFrame(
+  into: ByteWriter,
+  type: number,
+  correlation: number,
+  flags = 0,
+): number {
+  const start = into.length;
+  into.u32(0);
+  into.u8(type);
+  into.u8(flags);
+  into.u53(correlation);
+  return start;
+}
+
+/**
+ * Ends the frame that began at `start` by filling in its length.
+ *
+ * @throws {WhorlError} `frame_too_large`; the frame is taken back out.
+ */
+export function endFrame(into: ByteWriter, start: number): void {
+  const length = into.length - start - LENGTH_FIELD_BYTES;
+  if (length > FRAME_BYTES_MAX) {
+    into.length = start;
+    throw new WhorlError(
+      "frame_too_large",
+      `Cannot send a frame of ${length} bytes: the limit is ${FRAME_BYTES_MAX}`,
+      { details: { length, limit: FRAME_BYTES_MAX } },
+    );
+  }
+  into.setU32(start, length);
+}
+
+/** Appends a whole frame with a ready payload. */
+export function writeFrame(
+  into: ByteWriter,
+  type: number,
+  correlation: number,
+  payload: Uint8Array,
+  flags = 0,
+): void {
+  const start = beginFrame(into, type, correlation, flags);
+  into.raw(payload);
+  endFrame(into, start);
+}
+
+/**
+ * What a receiver does with each frame. The payload is
+ * `bytes[payloadStart, payloadEnd)`, valid only during the call.
+ */
+export type FrameHandler = (
+  type: number,
+  flags: number,
+  correlation: number,
+  bytes: Uint8Array<ArrayBuffer>,
+  payloadStart: number,
+  payloadEnd: number,
+) => void;
+
+/**
+ * Hands every whole frame in `bytes[start, end)` to `handle` and returns where
+ * the first incomplete one begins, which is `end` when there is none.
+ *
+ * @throws {WhorlError} `frame_too_large` or `protocol_error` for a frame that
+ * cannot be; what stood before it has been handled.
+ */
+export function readFrames(
+  bytes: Uint8Array<ArrayBuffer>,
+  start: number,
+  end: number,
+  lengthMax: number,
+  handle: FrameHandler,
+): number {
+  const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
+  let at = start;
+  while (end - at >= LENGTH_FIELD_BYTES) {
+    const length = view.getUint32(at);
+    if (length > lengthMax) {
+      throw new WhorlError(
+        "frame_too_large",
+        `Cannot receive a frame of ${length} bytes: the limit is ${lengthMax}`,
+        { details: { length, limit: lengthMax } },
+      );
+    }
+    if (length < LENGTH_MIN) {
+      throw new WhorlError(
+        "protocol_error",
+        `Cannot receive a frame of ${length} bytes: the least is ${LENGTH_MIN}`,
+      );
+    }
+    const next = at + LENGTH_FIELD_BYTES + length;
+    if (next > end) break;
+    const high = view.getUint32(at + 6);
+    if (high > 0x1f_ffff) {
+      throw new WhorlError(
+        "protocol_error",
+        "Cannot receive a frame whose correlation is above 2^53 - 1",
+      );
+    }
+    handle(
+      view.getUint8(at + 4),
+      view.getUint8(at + 5),
+      high * 0x1_0000_0000 + view.getUint32(at + 10),
+      bytes,
+      at + FRAME_HEADER_BYTES,
+      next,
+    );
+    at = next;
+  }
+  return at;
+}
+
+/** The length announced by the frame at `at`, header included, or undefined if even that is cut short. */
+export function announcedFrameBytes(
+  bytes: Uint8Array<ArrayBuffer>,
+  at: number,
+  end: number,
+): number | undefined {
+  if (end - at < LENGTH_FIELD_BYTES) return undefined;
+  return LENGTH_FIELD_BYTES +
+    new DataView(bytes.buffer, bytes.byteOffset + at, 4).getUint32(0);
+}

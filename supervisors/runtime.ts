@@ -1,0 +1,33 @@
+/**
+ * What supervision needs from the world: time, timers and chance. Production
+ * passes the real ones, a simulator passes its own, and nothing in this folder
+ * reaches for a global instead.
+ *
+ * @module
+ */
+
+/** A pending timer; opaque to its holder. */
+export type TimerHandle = unknown;
+
+/** Time, timers and chance for processes and supervisors. */
+export interface Runtime {
+  /** Monotonic time in milliseconds, with fractions; only differences mean something. */
+  now(): number;
+  /** Calls `callback` once, `afterMs` milliseconds from now. Never calls it synchronously. */
+  setTimer(afterMs: number, callback: () => void): TimerHandle;
+  /** Forgets a timer; forgetting one that has fired or was forgotten does nothing. */
+  clearTimer(timer: TimerHandle): void;
+  /** A number in [0, 1), for jitter. */
+  random(): number;
+  /** Calls `callback` after the current synchronous work, before any timer or I/O. */
+  defer(callback: () => void): void;
+}
+
+/** The {@linkcode Runtime} of a real process. */
+export const systemRuntime: Runtime = {
+  now: () => performance.now(),
+  setTimer: (afterMs, callback) => setTimeout(callback, afterMs),
+  clearTimer: (timer) => clearTimeout(timer as number),
+  random: () => Math.random(),
+  defer: (callback) => queueMicrotask(callback),
+};
