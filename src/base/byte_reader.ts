@@ -11,11 +11,11 @@ const decoder = new TextDecoder("utf-8", { fatal: true, ignoreBOM: true });
 /** A read position over bytes. Integers are big-endian. */
 export class ByteReader {
   /** The bytes being read. */
-  readonly bytes: Uint8Array;
+  bytes: Uint8Array;
   /** Where the next read starts. */
   offset: number;
   /** Where reading must stop. */
-  readonly end: number;
+  end: number;
   #view: DataView;
 
   constructor(bytes: Uint8Array, offset = 0, end: number = bytes.length) {
@@ -23,6 +23,20 @@ export class ByteReader {
     this.offset = offset;
     this.end = end;
     this.#view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
+  }
+
+  /** Reads something else from now on; cheap when it lies in the same bytes. */
+  reset(bytes: Uint8Array, offset: number, end: number): void {
+    if (bytes !== this.bytes) {
+      this.bytes = bytes;
+      this.#view = new DataView(
+        bytes.buffer,
+        bytes.byteOffset,
+        bytes.byteLength,
+      );
+    }
+    this.offset = offset;
+    this.end = end;
   }
 
   /** Bytes not read yet. */

@@ -77,6 +77,20 @@ export class ByteWriter {
     this.length += source.length;
   }
 
+  /** `source[start, end)`; short ranges are copied by hand, which beats a view and `set`. */
+  rawRange(source: Uint8Array, start: number, end: number): void {
+    const count = end - start;
+    this.reserve(count);
+    if (count <= 48) {
+      const bytes = this.bytes;
+      let to = this.length;
+      for (let from = start; from < end; from++) bytes[to++] = source[from] as number;
+    } else {
+      this.bytes.set(source.subarray(start, end), this.length);
+    }
+    this.length += count;
+  }
+
   /** A u32 length, then the bytes. */
   blob(source: Uint8Array): void {
     this.u32(source.length);
@@ -113,6 +127,11 @@ export class ByteWriter {
   /** Overwrites four bytes at `offset`, for lengths that are known afterwards. */
   setU32(offset: number, value: number): void {
     this.#view.setUint32(offset, value);
+  }
+
+  /** Overwrites one byte at `offset`. */
+  setU8(offset: number, value: number): void {
+    this.bytes[offset] = value;
   }
 
   /** Overwrites two bytes at `offset`. */

@@ -1,0 +1,302 @@
+/**
+ * The node's end of a vnode master: requests go in, answers come out, and each
+ * request is answered once, whatever becomes of the master. Requests that were
+ * on their way when it died are answered with `vnode_crashed`; those that come
+ * while it is being restarted wait for it, up to a bound and their deadlines.
+ *
+ * @module
+ */
+import type { Runtime, TimerHandle } from "../../supervisors/runtime.ts";
+import { reasonOf, WhorlError } from "../base/errors.ts";
+import { ByteWriter } from "../base/byte_writer.ts";
+import { BatchingSink } from "../wire/batching_sink.ts";
+import { FRAME_BYTES_MAX, readFrames } from "../wire/frame.ts";
+import { FrameType } from "../wire/frame_type.ts";
+import { decodeMessage, encodeMessage } from "../wire/msgpack.ts";
+import {
+  readFailure,
+  writeFailure,
+  writeVnodeRequestHeader,
+} from "./vnode_wire.ts";
+
+/** Requests a master may have in hand; a further one is answered `overload`. */
+export const MASTER_IN_FLIGHT_MAX = 50_000;
+/** Bytes that may wait for a master that is being restarted. */
+export const MASTER_WAITING_BYTES_MAX = 16 * 1024 * 1024;
+/** How often deadlines of requests in hand are looked at. */
+const SWEEP_INTERVAL_MS = 250;
+/** How long past its deadline a request stays in hand, so that the vnode's own answer comes first. */
+const SWEEP_GRACE_MS = 100;
+
+/** Who asked, and where the answer goes. */
+export interface AnswerTarget {
+  /**
+   * Takes an answer: `type` is `vnodeReply`, `vnodeAccepted` or `vnodeError`,
+   * its body `bytes[start, end)`, valid only during the call.
+   */
+  vnodeAnswer(
+    type: number,
+    correlation: number,
+    bytes: Uint8Array<ArrayBuffer>,
+    start: number,
+    end: number,
+  ): void;
+}
+
+/** The running master, as this end sees it. */
+export interface MasterChannel {
+  /** Sends one message and takes the bytes over. */
+  send(message: Uint8Array<ArrayBuffer>): void;
+}
+
+interface InFlight {
+  readonly target: AnswerTarget;
+  readonly correlation: number;
+  readonly deadline: number;
+}
+
+interface PendingControl {
+  resolve(value: unknown): void;
+  reject(error: unknown): void;
+}
+
+/** Requests to one master and their answers. */
+export class VnodeMasterLink {
+  #runtime: Runtime;
+  #channel: MasterChannel | undefined;
+  #sink: BatchingSink;
+  #inFlight = new Map<number, InFlight>();
+  #calls = new Map<number, PendingControl>();
+  #next = 1;
+  #sweep: TimerHandle | undefined;
+  #closed: WhorlError | undefined;
+  #onEvent: (event: unknown) => void;
+
+  /**
+   * @param runtime Time.
+   * @param onEvent Gets what the master tells by itself.
+   */
+  constructor(runtime: Runtime, onEvent: (event: unknown) => void) {
+    this.#runtime = runtime;
+    this.#onEvent = onEvent;
+    this.#sink = new BatchingSink(
+      (callback) => runtime.defer(callback),
+      (batch) => this.#channel?.send(batch),
+    );
+    this.#sink.pause();
+  }
+
+  /** Requests that have not been answered. */
+  get inFlight(): number {
+    return this.#inFlight.size;
+  }
+
+  /** Whether a master is there to answer. */
+  get attached(): boolean {
+    return this.#channel !== undefined;
+  }
+
+  /** A master has started: what has been waiting goes to it. */
+  attach(channel: MasterChannel): void {
+    this.#channel = channel;
+    this.#sink.resume();
+  }
+
+  /** The master has died: what it had in hand is answered for it. */
+  detach(reason: unknown): void {
+    this.#channel = undefined;
+    this.#sink.pause();
+    this.#sink.discard();
+    this.#failAll(
+      new WhorlError(
+        "vnode_crashed",
+        `The vnode master stopped: ${reasonOf(reason)}`,
+      ),
+    );
+  }
+
+  /** No master will come any more: everything is answered, now and later. */
+  close(): void {
+    this.#closed = new WhorlError("closed", "The node is stopping");
+    this.#channel = undefined;
+    this.#sink.pause();
+    this.#sink.discard();
+    this.#failAll(this.#closed);
+    if (this.#sweep !== undefined) this.#runtime.clearTimer(this.#sweep);
+    this.#sweep = undefined;
+  }
+
+  /** Asks a vnode; `target` gets the answer under `correlation`. The body `bytes[start, end)` is copied. */
+  request(
+    target: AnswerTarget,
+    correlation: number,
+    moduleId: number,
+    partition: number,
+    command: number,
+    flags: number,
+    timeLeftMs: number,
+    bytes: Uint8Array,
+    start: number,
+    end: number,
+  ): void {
+    const refusal = this.#refusal();
+    if (refusal !== undefined) {
+      answerFailure(target, correlation, refusal);
+      return;
+    }
+    const id = this.#next++;
+    this.#inFlight.set(id, {
+      target,
+      correlation,
+      deadline: this.#runtime.now() + timeLeftMs,
+    });
+    const into = this.#sink.begin(FrameType.vnodeRequest, id);
+    writeVnodeRequestHeader(
+      into,
+      moduleId,
+      partition,
+      command,
+      flags,
+      timeLeftMs,
+    );
+    into.rawRange(bytes, start, end);
+    this.#sink.end();
+    this.#sweep ??= this.#runtime.setTimer(
+      SWEEP_INTERVAL_MS,
+      () => this.#sweepDeadlines(),
+    );
+  }
+
+  #refusal(): WhorlError | undefined {
+    if (this.#closed !== undefined) return this.#closed;
+    if (
+      this.#inFlight.size < MASTER_IN_FLIGHT_MAX &&
+      this.#sink.bufferedBytes < MASTER_WAITING_BYTES_MAX
+    ) return undefined;
+    return new WhorlError(
+      "overload",
+      `Cannot take a request for a vnode: ${this.#inFlight.size} are in hand`,
+    );
+  }
+
+  /** Calls a method of the master itself. @throws {WhorlError} What the master answers, or `vnode_crashed`. */
+  call(method: string, args: unknown): Promise<unknown> {
+    if (this.#closed !== undefined) return Promise.reject(this.#closed);
+    const id = this.#next++;
+    const { promise, resolve, reject } = Promise.withResolvers<unknown>();
+    this.#calls.set(id, { resolve, reject });
+    this.#sink.begin(FrameType.call, id).raw(encodeMessage([method, args]));
+    this.#sink.end();
+    return promise;
+  }
+
+  /** Tells the master something. */
+  cast(method: string, args: unknown): void {
+    if (this.#closed !== undefined) return;
+    this.#sink.begin(FrameType.masterControl, 0).raw(
+      encodeMessage([method, args]),
+    );
+    this.#sink.end();
+  }
+
+  /** Takes in a message from the master. */
+  receive(message: Uint8Array<ArrayBuffer>): void {
+    readFrames(message, 0, message.length, FRAME_BYTES_MAX, this.#onFrame);
+  }
+
+  readonly #onFrame = (
+    type: number,
+    _flags: number,
+    id: number,
+    bytes: Uint8Array<ArrayBuffer>,
+    start: number,
+    end: number,
+  ): void => {
+    switch (type) {
+      case FrameType.vnodeReply:
+      case FrameType.vnodeError:
+      case FrameType.vnodeAccepted: {
+        const request = this.#inFlight.get(id);
+        // Answered for it already: its deadline had passed.
+        if (request === undefined) return;
+        if (type !== FrameType.vnodeAccepted) this.#inFlight.delete(id);
+        request.target.vnodeAnswer(
+          type,
+          request.correlation,
+          bytes,
+          start,
+          end,
+        );
+        return;
+      }
+      case FrameType.callReply:
+        this.#takeCall(id)?.resolve(decodeMessage(bytes.subarray(start, end)));
+        return;
+      case FrameType.callError:
+        this.#takeCall(id)?.reject(readFailure(bytes.subarray(start, end)));
+        return;
+      case FrameType.masterEvent:
+        this.#onEvent(decodeMessage(bytes.subarray(start, end)));
+        return;
+      default:
+        throw new WhorlError(
+          "protocol_error",
+          `Cannot take a frame of type ${type} from a vnode master`,
+        );
+    }
+  };
+
+  #takeCall(id: number): PendingControl | undefined {
+    const call = this.#calls.get(id);
+    this.#calls.delete(id);
+    return call;
+  }
+
+  #failAll(error: WhorlError): void {
+    const inFlight = [...this.#inFlight.values()];
+    this.#inFlight.clear();
+    for (const { target, correlation } of inFlight) {
+      answerFailure(target, correlation, error);
+    }
+    const calls = [...this.#calls.values()];
+    this.#calls.clear();
+    for (const call of calls) call.reject(error);
+  }
+
+  #sweepDeadlines(): void {
+    this.#sweep = undefined;
+    const latest = this.#runtime.now() - SWEEP_GRACE_MS;
+    for (const [id, { target, correlation, deadline }] of this.#inFlight) {
+      if (deadline > latest) continue;
+      this.#inFlight.delete(id);
+      answerFailure(
+        target,
+        correlation,
+        new WhorlError("timeout", "The vnode did not answer in time"),
+      );
+    }
+    if (this.#inFlight.size > 0) {
+      this.#sweep = this.#runtime.setTimer(
+        SWEEP_INTERVAL_MS,
+        () => this.#sweepDeadlines(),
+      );
+    }
+  }
+}
+
+/** Gives `target` a failure as if a vnode had answered it. */
+export function answerFailure(
+  target: AnswerTarget,
+  correlation: number,
+  error: WhorlError,
+): void {
+  const writer = new ByteWriter(256);
+  writeFailure(writer, error);
+  target.vnodeAnswer(
+    FrameType.vnodeError,
+    correlation,
+    writer.bytes,
+    0,
+    writer.length,
+  );
+}

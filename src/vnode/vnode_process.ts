@@ -1,0 +1,455 @@
+/**
+ * One vnode while it runs: its mailbox, the command it is handling, and the
+ * calls it has promised to answer later. Commands are handled one at a time in
+ * order of arrival; a handler that answers later makes room for the next one.
+ *
+ * It ends in three ways: asked to stop, by what a handler throws, or by its
+ * own `init`. Whichever it is, every caller gets an answer.
+ *
+ * @module
+ */
+import { ByteReader } from "../base/byte_reader.ts";
+import { type ErrorCode, reasonOf, WhorlError } from "../base/errors.ts";
+import type { FrameSink } from "../wire/frame_sink.ts";
+import { FrameType } from "../wire/frame_type.ts";
+import type { Task } from "../../supervisors/mod.ts";
+import {
+  answersLater,
+  type Call,
+  type CommandDeclaration,
+  type Vnode,
+  type VnodeContext,
+  type VnodeModule,
+} from "./vnode.ts";
+import { RequestFlag, writeFailure } from "./vnode_wire.ts";
+
+/** Requests that may wait for one vnode; a further one is answered `overload`. */
+export const VNODE_MAILBOX_MAX = 10_000;
+
+/** A request as it waits: views into a message that this process owns. */
+interface WaitingRequest {
+  readonly correlation: number;
+  readonly command: number;
+  readonly flags: number;
+  readonly deadline: number;
+  readonly bytes: Uint8Array;
+  readonly start: number;
+  readonly end: number;
+}
+
+/** Counts of one vnode since it started. */
+export interface VnodeCounts {
+  handled: number;
+  failed: number;
+  refused: number;
+  expired: number;
+}
+
+/** What a vnode needs from the master around it. */
+export interface VnodeHost {
+  /** Where answers go. */
+  readonly answers: FrameSink;
+  /** Monotonic milliseconds. */
+  now(): number;
+}
+
+/** The declared commands of a module in wire order. */
+export interface CommandTable {
+  readonly names: readonly string[];
+  readonly declarations: readonly CommandDeclaration[];
+}
+
+/** The commands of `module` as a table by wire number. */
+export function commandTableOf(module: VnodeModule): CommandTable {
+  return {
+    names: Object.keys(module.commands),
+    declarations: Object.values(module.commands),
+  };
+}
+
+type Handler = (request: unknown, call: Call) => unknown;
+
+/** A running vnode. */
+export class VnodeProcess {
+  readonly partition: number;
+  readonly counts: VnodeCounts = {
+    handled: 0,
+    failed: 0,
+    refused: 0,
+    expired: 0,
+  };
+  #host: VnodeHost;
+  #module: VnodeModule;
+  #table: CommandTable;
+  #task: Task;
+  #vnode: Vnode | undefined;
+  #handlers: Handler[] = [];
+  #waiting: WaitingRequest[] = [];
+  #waitingFrom = 0;
+  #busy = true;
+  #ended = false;
+  #reader = new ByteReader(new Uint8Array(0));
+  readonly #promised = new Set<PendingCall>();
+
+  /**
+   * @param module What it runs.
+   * @param table The module's commands by wire number.
+   * @param partition Whose data it serves.
+   * @param task The process it is, for exits.
+   */
+  constructor(
+    host: VnodeHost,
+    module: VnodeModule,
+    table: CommandTable,
+    partition: number,
+    task: Task,
+  ) {
+    this.#host = host;
+    this.#module = module;
+    this.#table = table;
+    this.partition = partition;
+    this.#task = task;
+  }
+
+  /** Whether `init` has returned and it has not ended. */
+  get active(): boolean {
+    return this.#vnode !== undefined && !this.#ended;
+  }
+
+  /** The vnode itself, while it runs. */
+  get vnode(): Vnode | undefined {
+    return this.#ended ? undefined : this.#vnode;
+  }
+
+  /** Requests that wait or have been promised an answer. */
+  get load(): number {
+    return this.#waiting.length - this.#waitingFrom + this.#promised.size;
+  }
+
+  /**
+   * Runs `init`, then what has been waiting meanwhile.
+   *
+   * @throws What `init` throws.
+   */
+  async start(context: VnodeContext): Promise<void> {
+    const vnode = await this.#module.init(this.partition, context);
+    if (this.#ended) {
+      await vnode.terminate?.("stopped while starting");
+      return;
+    }
+    this.#handlers = this.#table.names.map((name) => {
+      const handler = vnode.handleCommand?.[name];
+      if (typeof handler !== "function") {
+        throw new WhorlError(
+          "vnode_module_failed",
+          `Cannot start a vnode of '${this.#module.name}' as it has no handler for its command '${name}'`,
+        );
+      }
+      return handler.bind(vnode.handleCommand) as Handler;
+    });
+    this.#vnode = vnode;
+    this.#busy = false;
+    this.#drain();
+  }
+
+  /**
+   * Takes in one request, whose body is `bytes[start, end)`; the bytes belong
+   * to this process from now on.
+   */
+  request(
+    correlation: number,
+    command: number,
+    flags: number,
+    deadline: number,
+    bytes: Uint8Array,
+    start: number,
+    end: number,
+  ): void {
+    if (this.#busy) {
+      if (this.#waiting.length - this.#waitingFrom >= VNODE_MAILBOX_MAX) {
+        this.counts.refused++;
+        this.#fail(
+          correlation,
+          "overload",
+          `Cannot take a command for partition ${this.partition}: ${VNODE_MAILBOX_MAX} are waiting`,
+        );
+        return;
+      }
+      this.#waiting.push({
+        correlation,
+        command,
+        flags,
+        deadline,
+        bytes,
+        start,
+        end,
+      });
+      return;
+    }
+    this.#handle(correlation, command, flags, deadline, bytes, start, end);
+  }
+
+  /** Stops for `reason`, after `terminate`; callers that wait are answered with `vnode_crashed`. */
+  async stop(reason: unknown): Promise<void> {
+    const vnode = this.#vnode;
+    const ended = this.#ended;
+    this.#end(reason);
+    if (!ended) await vnode?.terminate?.(reason);
+  }
+
+  #end(reason: unknown): void {
+    if (this.#ended) return;
+    this.#ended = true;
+    this.#busy = true;
+    const message = `The vnode of partition ${this.partition} stopped: ${
+      reasonOf(reason)
+    }`;
+    for (const call of this.#promised) {
+      this.#fail(call.correlation, "vnode_crashed", message);
+    }
+    this.#promised.clear();
+    for (let i = this.#waitingFrom; i < this.#waiting.length; i++) {
+      const request = this.#waiting[i] as WaitingRequest;
+      this.#fail(request.correlation, "vnode_crashed", message);
+    }
+    this.#waiting = [];
+    this.#waitingFrom = 0;
+  }
+
+  #drain(): void {
+    while (!this.#busy && this.#waitingFrom < this.#waiting.length) {
+      const next = this.#waiting[this.#waitingFrom++] as WaitingRequest;
+      this.#handle(
+        next.correlation,
+        next.command,
+        next.flags,
+        next.deadline,
+        next.bytes,
+        next.start,
+        next.end,
+      );
+    }
+    if (this.#waitingFrom === this.#waiting.length) {
+      this.#waiting = [];
+      this.#waitingFrom = 0;
+    } else if (this.#waitingFrom >= 1024) {
+      this.#waiting = this.#waiting.slice(this.#waitingFrom);
+      this.#waitingFrom = 0;
+    }
+  }
+
+  #handle(
+    correlation: number,
+    command: number,
+    flags: number,
+    deadline: number,
+    bytes: Uint8Array,
+    start: number,
+    end: number,
+  ): void {
+    const declaration = this.#table.declarations[command];
+    const handler = this.#handlers[command];
+    if (declaration === undefined || handler === undefined) {
+      this.#fail(
+        correlation,
+        "unknown_command",
+        `Cannot run command ${command} as '${this.#module.name}' has ${this.#table.names.length}`,
+      );
+      return;
+    }
+    // Nobody waits for it any more, and a put done now could surprise them later.
+    if (deadline <= this.#host.now()) {
+      this.counts.expired++;
+      this.#fail(
+        correlation,
+        "timeout",
+        `The command waited for partition ${this.partition} until its deadline had passed`,
+      );
+      return;
+    }
+    let request: unknown;
+    try {
+      this.#reader.reset(bytes, start, end);
+      request = declaration.request.decode(this.#reader);
+    } catch (error) {
+      this.counts.failed++;
+      this.#failWith(correlation, error, "protocol_error");
+      return;
+    }
+    const call = new PendingCall(
+      this,
+      declaration,
+      correlation,
+      deadline,
+      (flags & RequestFlag.wantsAccepted) !== 0,
+    );
+    let result: unknown;
+    try {
+      result = handler(request, call);
+    } catch (error) {
+      this.#crash(call, error);
+      return;
+    }
+    if (result === answersLater) {
+      if (!call.answered) this.#promised.add(call);
+    } else if (result instanceof Promise) {
+      this.#busy = true;
+      this.#promised.add(call);
+      result.then((value) => {
+        if (this.#ended) return;
+        if (value !== answersLater) call.reply(value);
+        this.#busy = false;
+        this.#drain();
+      }, (error) => this.#crash(call, error));
+    } else {
+      call.reply(result);
+    }
+  }
+
+  /** @internal Milliseconds until `deadline`. */
+  timeLeftUntil(deadline: number): number {
+    return Math.max(0, deadline - this.#host.now());
+  }
+
+  /** @internal Answers a call with an early or a final result. */
+  answer(call: PendingCall, type: number, value: unknown): void {
+    if (type !== FrameType.vnodeAccepted) {
+      this.#promised.delete(call);
+      this.counts.handled++;
+    }
+    if (this.#ended) return;
+    const sink = this.#host.answers;
+    const into = sink.begin(type, call.correlation);
+    const bodyStart = into.length;
+    let failure: unknown;
+    try {
+      call.declaration.reply.encode(value, into);
+    } catch (error) {
+      // The frame has begun and must end: empty it and send the failure after it.
+      into.length = bodyStart;
+      failure = error;
+    }
+    if (failure === undefined) {
+      sink.end();
+      return;
+    }
+    into.setU8(bodyStart - 10, FrameType.vnodeError);
+    writeFailure(
+      into,
+      new WhorlError(
+        "vnode_error",
+        `Cannot encode the answer of '${this.#module.name}': ${
+          reasonOf(failure)
+        }`,
+      ),
+    );
+    sink.end();
+  }
+
+  /** @internal Answers a call with a declared failure. */
+  failCall(call: PendingCall, failure: string, message: string): void {
+    this.#promised.delete(call);
+    this.counts.failed++;
+    if (!this.#ended) {
+      this.#failWith(
+        call.correlation,
+        new WhorlError("vnode_error", message, { details: { failure } }),
+        "vnode_error",
+      );
+    }
+  }
+
+  /** Ends because a handler or a store failed; the supervisor starts it anew. */
+  crash(error: unknown): void {
+    if (this.#ended) return;
+    this.counts.failed++;
+    const vnode = this.#vnode;
+    this.#end(error);
+    this.#task.exit({
+      type: "crash",
+      error: {
+        name: error instanceof Error ? error.name : "Error",
+        message: reasonOf(error),
+      },
+    });
+    // It may be in any state: what it says now changes nothing any more.
+    Promise.try(() => vnode?.terminate?.(error)).catch(() => {});
+  }
+
+  #crash(call: PendingCall, error: unknown): void {
+    if (this.#ended) return;
+    this.#promised.delete(call);
+    if (!call.answered) {
+      call.answered = true;
+      this.#fail(
+        call.correlation,
+        "vnode_error",
+        `The vnode of partition ${this.partition} failed: ${reasonOf(error)}`,
+      );
+    }
+    this.crash(error);
+  }
+
+  #fail(correlation: number, code: ErrorCode, message: string): void {
+    this.#failWith(
+      correlation,
+      new WhorlError(code, message, { details: { partition: this.partition } }),
+      code,
+    );
+  }
+
+  #failWith(correlation: number, error: unknown, otherwise: ErrorCode): void {
+    const failure = error instanceof WhorlError
+      ? error
+      : new WhorlError(otherwise, reasonOf(error));
+    const sink = this.#host.answers;
+    writeFailure(sink.begin(FrameType.vnodeError, correlation), failure);
+    sink.end();
+  }
+}
+
+/** One command being handled. */
+class PendingCall implements Call {
+  answered = false;
+  readonly declaration: CommandDeclaration;
+  readonly correlation: number;
+  #process: VnodeProcess;
+  #deadline: number;
+  #wantsAccepted: boolean;
+
+  constructor(
+    process: VnodeProcess,
+    declaration: CommandDeclaration,
+    correlation: number,
+    deadline: number,
+    wantsAccepted: boolean,
+  ) {
+    this.#process = process;
+    this.declaration = declaration;
+    this.correlation = correlation;
+    this.#deadline = deadline;
+    this.#wantsAccepted = wantsAccepted;
+  }
+
+  get timeLeftMs(): number {
+    return this.#process.timeLeftUntil(this.#deadline);
+  }
+
+  accepted(value: unknown): void {
+    if (this.answered || !this.#wantsAccepted) return;
+    this.#wantsAccepted = false;
+    this.#process.answer(this, FrameType.vnodeAccepted, value);
+  }
+
+  reply(value: unknown): void {
+    if (this.answered) return;
+    this.answered = true;
+    this.#process.answer(this, FrameType.vnodeReply, value);
+  }
+
+  fail(failure: string, message: string): void {
+    if (this.answered) return;
+    this.answered = true;
+    this.#process.failCall(this, failure, message);
+  }
+}

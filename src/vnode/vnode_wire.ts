@@ -1,0 +1,95 @@
+/**
+ * What stands in the frames between those who ask vnodes and the masters that
+ * run them, the same between nodes and inside one:
+ *
+ *     vnodeRequest   u32 module · u16 partition · u8 command · u8 flags · u32 ms left · body
+ *     vnodeAccepted  body
+ *     vnodeReply     body
+ *     vnodeError     MessagePack [code, message, details]
+ *
+ * Bodies are in the codec the module declares. A body is encoded once, where
+ * the request is made, and passed on as bytes.
+ *
+ * @module
+ */
+import type { ByteWriter } from "../base/byte_writer.ts";
+import { fnv1a32 } from "../base/chance.ts";
+import { type ErrorCode, WhorlError } from "../base/errors.ts";
+import type { ByteReader } from "../base/byte_reader.ts";
+import { decodeMessage, encodeMessage } from "../wire/msgpack.ts";
+
+/** Bytes before the body of a request. */
+export const VNODE_REQUEST_HEADER_BYTES = 12;
+
+/** What a caller may ask for besides the answer. */
+export const RequestFlag = {
+  /** The handler may answer early, before the result is durable. */
+  wantsAccepted: 1,
+} as const;
+
+/** The number a module has on the wire; modules of one node must differ in it. */
+export function moduleIdOf(name: string): number {
+  return fnv1a32(name);
+}
+
+/** The part of a request before its body. */
+export interface VnodeRequestHeader {
+  moduleId: number;
+  partition: number;
+  command: number;
+  flags: number;
+  timeLeftMs: number;
+}
+
+/** Appends a header. */
+export function writeVnodeRequestHeader(
+  into: ByteWriter,
+  moduleId: number,
+  partition: number,
+  command: number,
+  flags: number,
+  timeLeftMs: number,
+): void {
+  into.u32(moduleId);
+  into.u16(partition);
+  into.u8(command);
+  into.u8(flags);
+  into.u32(Math.max(0, Math.min(0xffff_ffff, Math.ceil(timeLeftMs))));
+}
+
+/** Reads a header into `header`, which is used again for every request. */
+export function readVnodeRequestHeader(
+  from: ByteReader,
+  header: VnodeRequestHeader,
+): void {
+  header.moduleId = from.u32();
+  header.partition = from.u16();
+  header.command = from.u8();
+  header.flags = from.u8();
+  header.timeLeftMs = from.u32();
+}
+
+/** Appends a failure as it travels. */
+export function writeFailure(into: ByteWriter, error: WhorlError): void {
+  into.raw(encodeMessage([error.code, error.message, error.details]));
+}
+
+/** Reads a failure that travelled here. */
+export function readFailure(bytes: Uint8Array): WhorlError {
+  const message = decodeMessage(bytes);
+  if (
+    !Array.isArray(message) || typeof message[0] !== "string" ||
+    typeof message[1] !== "string"
+  ) {
+    return new WhorlError(
+      "protocol_error",
+      "Cannot read a failure that another process sent",
+    );
+  }
+  const details = message[2];
+  return new WhorlError(message[0] as ErrorCode, message[1], {
+    details: typeof details === "object" && details !== null
+      ? details as Record<string, unknown>
+      : {},
+  });
+}

@@ -1,0 +1,78 @@
+/**
+ * A frame sink that gathers the frames of one turn into one message and hands
+ * it on whole: to a worker's port, a subprocess's pipe, or another task.
+ *
+ * @module
+ */
+import { ByteWriter } from "../base/byte_writer.ts";
+import { beginFrame, endFrame } from "./frame.ts";
+import type { FrameSink } from "./frame_sink.ts";
+
+/** Gathers frames; `deliver` gets each batch as bytes of its own. */
+export class BatchingSink implements FrameSink {
+  #writer = new ByteWriter(4096);
+  #frameStart = 0;
+  #scheduled = false;
+  #paused = false;
+  #defer: (callback: () => void) => void;
+  #deliver: (batch: Uint8Array<ArrayBuffer>) => void;
+  readonly #flush = (): void => this.flush();
+
+  /**
+   * @param defer Runs a callback when the current turn's work is done.
+   * @param deliver Takes over a batch.
+   */
+  constructor(
+    defer: (callback: () => void) => void,
+    deliver: (batch: Uint8Array<ArrayBuffer>) => void,
+  ) {
+    this.#defer = defer;
+    this.#deliver = deliver;
+  }
+
+  get bufferedBytes(): number {
+    return this.#writer.length;
+  }
+
+  begin(type: number, correlation: number, flags = 0): ByteWriter {
+    this.#frameStart = beginFrame(this.#writer, type, correlation, flags);
+    return this.#writer;
+  }
+
+  end(): void {
+    endFrame(this.#writer, this.#frameStart);
+    if (!this.#scheduled && !this.#paused) {
+      this.#scheduled = true;
+      this.#defer(this.#flush);
+    }
+  }
+
+  /** Sends what has been gathered. */
+  flush(): void {
+    this.#scheduled = false;
+    if (this.#paused || this.#writer.length === 0) return;
+    const batch = this.#writer.copy();
+    this.#writer.clear();
+    // One huge message should not hold its memory for ever.
+    if (this.#writer.bytes.length > 1024 * 1024) {
+      this.#writer = new ByteWriter(4096);
+    }
+    this.#deliver(batch);
+  }
+
+  /** Keeps frames back until {@linkcode BatchingSink.resume}; for a receiver that is being restarted. */
+  pause(): void {
+    this.#paused = true;
+  }
+
+  /** Lets frames go again, those kept back first. */
+  resume(): void {
+    this.#paused = false;
+    this.flush();
+  }
+
+  /** Forgets what has been gathered and not sent. */
+  discard(): void {
+    this.#writer.clear();
+  }
+}
