@@ -1,0 +1,133 @@
+/**
+ * Deadlines for many short-lived things on one timer. A timer of the runtime
+ * for each request would cost more than the request itself (half the
+ * throughput in our prototype), while a request's deadline need not be exact.
+ *
+ * A wheel of slots, each a doubly linked ring of entries: setting and clearing
+ * take constant time and allocate nothing (Varghese and Lauck, "Hashed and
+ * Hierarchical Timing Wheels", 1987, scheme 6).
+ *
+ * @module
+ */
+import type { Runtime, TimerHandle } from "../../supervisors/runtime.ts";
+
+/** How late a deadline may fire, in milliseconds. */
+export const WHEEL_TICK_MS = 10;
+const SLOTS = 512;
+
+/** Something with a deadline: extend it, or keep one inside. */
+export abstract class Deadline {
+  /** @internal */ wheelNext: Deadline | undefined;
+  /** @internal */ wheelPrevious: Deadline | undefined;
+  /** @internal When to fire, in ticks since the wheel's start. */
+  wheelTick = 0;
+
+  /** Called when the deadline has passed; may set a new one. */
+  abstract deadlinePassed(): void;
+}
+
+/** Head of a slot; never fires. */
+class SlotHead extends Deadline {
+  override deadlinePassed(): void {}
+}
+
+/** Fires deadlines, at most {@linkcode WHEEL_TICK_MS} late and never early. */
+export class DeadlineWheel {
+  #runtime: Runtime;
+  #slots: SlotHead[] = [];
+  #startMs: number;
+  /** The last tick that has been fired. */
+  #tick = 0;
+  #size = 0;
+  #timer: TimerHandle | undefined;
+
+  constructor(runtime: Runtime) {
+    this.#runtime = runtime;
+    this.#startMs = runtime.now();
+    for (let i = 0; i < SLOTS; i++) {
+      const head = new SlotHead();
+      head.wheelNext = head;
+      head.wheelPrevious = head;
+      this.#slots.push(head);
+    }
+  }
+
+  /** How many deadlines are pending. */
+  get size(): number {
+    return this.#size;
+  }
+
+  /** Fires `entry` after `afterMs`; replaces the deadline it had. */
+  set(entry: Deadline, afterMs: number): void {
+    if (entry.wheelNext !== undefined) this.clear(entry);
+    const elapsed = this.#runtime.now() - this.#startMs;
+    if (this.#size === 0) this.#tick = Math.floor(elapsed / WHEEL_TICK_MS);
+    const tick = Math.max(
+      this.#tick + 1,
+      Math.ceil((elapsed + Math.max(0, afterMs)) / WHEEL_TICK_MS),
+    );
+    entry.wheelTick = tick;
+    const head = this.#slots[tick % SLOTS] as SlotHead;
+    const last = head.wheelPrevious as Deadline;
+    entry.wheelPrevious = last;
+    entry.wheelNext = head;
+    last.wheelNext = entry;
+    head.wheelPrevious = entry;
+    this.#size++;
+    this.#timer ??= this.#runtime.setTimer(WHEEL_TICK_MS, () => this.#turn());
+  }
+
+  /** Forgets the deadline of `entry`, if it has one. */
+  clear(entry: Deadline): void {
+    const next = entry.wheelNext;
+    const previous = entry.wheelPrevious;
+    if (next === undefined || previous === undefined) return;
+    previous.wheelNext = next;
+    next.wheelPrevious = previous;
+    entry.wheelNext = undefined;
+    entry.wheelPrevious = undefined;
+    this.#size--;
+  }
+
+  /** Forgets everything; nothing is left of the wheel in the runtime. */
+  close(): void {
+    for (const head of this.#slots) {
+      while (head.wheelNext !== head) this.clear(head.wheelNext as Deadline);
+    }
+    if (this.#timer !== undefined) this.#runtime.clearTimer(this.#timer);
+    this.#timer = undefined;
+  }
+
+  #turn(): void {
+    this.#timer = undefined;
+    const now = Math.floor(
+      (this.#runtime.now() - this.#startMs) / WHEEL_TICK_MS,
+    );
+    // After a long pause every slot is visited once, not once for each tick missed.
+    const last = Math.min(now, this.#tick + SLOTS);
+    for (let tick = this.#tick + 1; tick <= last; tick++) {
+      this.#fireSlot(this.#slots[tick % SLOTS] as SlotHead, now);
+    }
+    this.#tick = Math.max(this.#tick, now);
+    if (this.#size > 0 && this.#timer === undefined) {
+      this.#timer = this.#runtime.setTimer(WHEEL_TICK_MS, () => this.#turn());
+    }
+  }
+
+  #fireSlot(head: SlotHead, now: number): void {
+    // An entry that fires may set itself or clear others, so the due ones are found first.
+    const due: Deadline[] = [];
+    for (
+      let entry = head.wheelNext as Deadline;
+      entry !== head;
+      entry = entry.wheelNext as Deadline
+    ) {
+      if (entry.wheelTick <= now) due.push(entry);
+    }
+    for (const entry of due) {
+      if (entry.wheelNext === undefined || entry.wheelTick > now) continue;
+      this.clear(entry);
+      entry.deadlinePassed();
+    }
+  }
+}

@@ -1,0 +1,148 @@
+/**
+ * An operation as it travels from a client to a node, and from the node that
+ * took it to the one that coordinates it:
+ *
+ *     operation       u8 kind · u8 flags · u32 module · u8 command · u8 N · u8 quorum
+ *                     · u8 primaries · u8 durable · u8 nodes · u32 ms left
+ *                     · u16 key bytes · key · body
+ *     operationReply  u8 outcome · u8 replica count
+ *                     · per replica (u16 partition · u8 answer · u8 primary · text node)
+ *                     · body
+ *     operationError  MessagePack [code, message, details]
+ *
+ * A key is `u16 bucket bytes · bucket · key`, which is also how `kv` stores it:
+ * the slice from the key's length to the end is the body of its vnode command,
+ * so that nothing is encoded twice on the way.
+ *
+ * @module
+ */
+import type { ByteReader } from "../base/byte_reader.ts";
+import type { ByteWriter } from "../base/byte_writer.ts";
+import { WhorlError } from "../base/errors.ts";
+
+/** What kind of coordination an operation needs. */
+export const OperationKind = {
+  /** One command to N vnodes, W answers: `op_fsm.ts`. */
+  request: 1,
+  /** Coordinated by one vnode, then copied: `put_fsm.ts`. */
+  put: 2,
+  /** Read from N, merged, repaired: `get_fsm.ts`. */
+  get: 3,
+} as const;
+
+/** What an operation may ask for. */
+export const OperationFlag = {
+  /** Sent on by the node that took it: do not send it further. */
+  forwarded: 1,
+  /** Only primaries count, no fallbacks. */
+  strict: 2,
+  /** The vnode command is the body alone, not key and body. */
+  bodyOnly: 4,
+  /** The reply need not say what each replica answered. */
+  withoutReplicas: 8,
+} as const;
+
+/** The fixed part of an operation; the offsets are into the bytes it was read from. */
+export interface OperationHeader {
+  kind: number;
+  flags: number;
+  moduleId: number;
+  command: number;
+  n: number;
+  /** R or W. */
+  quorum: number;
+  /** PR or PW. */
+  primaries: number;
+  /** DW; 0 for reads. */
+  durable: number;
+  nodeConfirms: number;
+  timeLeftMs: number;
+  /** Where the u16 before the key stands. */
+  keyFieldStart: number;
+  /** Where the key begins and ends; the body follows. */
+  keyStart: number;
+  keyEnd: number;
+  end: number;
+}
+
+/** Where `u32 ms left` stands, for the one who sends an operation on. */
+export const OPERATION_TIME_LEFT_OFFSET = 12;
+/** Where the flags stand. */
+export const OPERATION_FLAGS_OFFSET = 1;
+
+/** An empty header to read into. */
+export function emptyOperationHeader(): OperationHeader {
+  return {
+    kind: 0,
+    flags: 0,
+    moduleId: 0,
+    command: 0,
+    n: 0,
+    quorum: 0,
+    primaries: 0,
+    durable: 0,
+    nodeConfirms: 0,
+    timeLeftMs: 0,
+    keyFieldStart: 0,
+    keyStart: 0,
+    keyEnd: 0,
+    end: 0,
+  };
+}
+
+/** Appends everything of an operation up to its key. */
+export function writeOperationHeader(
+  into: ByteWriter,
+  header: Readonly<
+    Omit<OperationHeader, "keyFieldStart" | "keyStart" | "keyEnd" | "end">
+  >,
+): void {
+  into.u8(header.kind);
+  into.u8(header.flags);
+  into.u32(header.moduleId);
+  into.u8(header.command);
+  into.u8(header.n);
+  into.u8(header.quorum);
+  into.u8(header.primaries);
+  into.u8(header.durable);
+  into.u8(header.nodeConfirms);
+  into.u32(header.timeLeftMs);
+}
+
+/**
+ * Reads the header of the operation that `from` stands at.
+ *
+ * @throws {WhorlError} `protocol_error` if it is cut short or of an unknown kind.
+ */
+export function readOperationHeader(
+  from: ByteReader,
+  header: OperationHeader,
+): void {
+  header.kind = from.u8();
+  if (header.kind < 1 || header.kind > 3) {
+    throw new WhorlError(
+      "protocol_error",
+      `Cannot run an operation of unknown kind ${header.kind}`,
+    );
+  }
+  header.flags = from.u8();
+  header.moduleId = from.u32();
+  header.command = from.u8();
+  header.n = from.u8();
+  header.quorum = from.u8();
+  header.primaries = from.u8();
+  header.durable = from.u8();
+  header.nodeConfirms = from.u8();
+  header.timeLeftMs = from.u32();
+  header.keyFieldStart = from.offset;
+  const keyBytes = from.u16();
+  header.keyStart = from.offset;
+  header.keyEnd = header.keyStart + keyBytes;
+  header.end = from.end;
+  if (header.keyEnd > header.end) {
+    throw new WhorlError(
+      "protocol_error",
+      "Cannot run an operation whose key is cut short",
+    );
+  }
+}
