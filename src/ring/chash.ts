@@ -1,0 +1,222 @@
+/**
+ * Consistent hashing: which place on the ring a key has, and which partition
+ * answers for it first (Karger et al., STOC 1997; riak_core's `chash.erl`).
+ *
+ * A place is the SHA-1 of the Erlang term `{Bucket, Key}`, a number from 0 to
+ * 2^160 - 1. A ring of Q partitions, Q a power of two, is cut into Q equal
+ * parts, so the part a place falls into is the top log2(Q) bits of the hash.
+ * The first owner is the partition after that one:
+ *
+ *     first = (place div (2^160 / Q) + 1) mod Q
+ *
+ * Inside Whorl a partition is its number, 0 to Q - 1. The number of 160 bits
+ * that riak_core shows, `partition * 2^160 / Q`, appears only at the edges.
+ *
+ * @module
+ */
+import { ByteWriter } from "../base/byte_writer.ts";
+import { WhorlError } from "../base/errors.ts";
+import { type Term, writeBucketKey, writeTerm } from "../wire/etf.ts";
+import {
+  createSha1State,
+  sha1,
+  SHA1_BYTES,
+  sha1Bytes,
+  type Sha1State,
+} from "./sha1.ts";
+
+/** The smallest ring. */
+export const RING_SIZE_MIN = 8;
+/** The largest ring. */
+export const RING_SIZE_MAX = 1024;
+/** Partitions in a ring when nothing else is said. */
+export const RING_SIZE_DEFAULT = 64;
+/** How many places there are, 2^160. */
+export const RING_TOP: bigint = 1n << 160n;
+
+/**
+ * What of a key decides its place:
+ *
+ * - `whole_key`: bucket and key, so that a bucket spreads over the ring;
+ * - `bucket_only`: the bucket, so that it stays together on one preference list;
+ * - a function: the term it returns, as riak_core's `chash_keyfun` would give
+ *   to `chash:key_of/1`. It must be pure: every node asks it, at any time.
+ */
+export type KeyFunction =
+  | "whole_key"
+  | "bucket_only"
+  | ((bucket: Term, key: Term) => Term);
+
+/** A buffer larger than this is given back rather than kept for the next key. */
+const SCRATCH_BYTES_MAX = 64 * 1024;
+
+// Shared by all callers in a thread: hashing never waits, so it never interleaves.
+let scratch = new ByteWriter(256);
+const state: Sha1State = createSha1State();
+
+/**
+ * The place of a key on the ring, as its 20 bytes.
+ *
+ * @param keyFunction What of the key decides. Default: `whole_key`.
+ * @throws {WhorlError} `invalid_argument` if bucket or key has no counterpart
+ * among Erlang's terms.
+ *
+ * @example
+ * ```ts
+ * import { chashKey, partitionAfter } from "./chash.ts";
+ *
+ * partitionAfter(chashKey("mybucket", "k1"), 64); // 10
+ * ```
+ */
+export function chashKey(
+  bucket: Term,
+  key: Term,
+  keyFunction: KeyFunction = "whole_key",
+): Uint8Array<ArrayBuffer> {
+  hash(bucket, key, keyFunction);
+  return sha1Bytes(state);
+}
+
+/**
+ * The first owner of a key: the partition its preference list starts at. Like
+ * `partitionAfter(chashKey(bucket, key), ringSize)`, without allocating.
+ *
+ * @param keyFunction What of the key decides. Default: `whole_key`.
+ * @throws {WhorlError} `invalid_ring_size`, or `invalid_argument` if bucket or
+ * key has no counterpart among Erlang's terms.
+ */
+export function partitionOf(
+  bucket: Term,
+  key: Term,
+  ringSize: number,
+  keyFunction: KeyFunction = "whole_key",
+): number {
+  const bits = ringBits(ringSize);
+  hash(bucket, key, keyFunction);
+  return (state[0]! >>> (32 - bits)) + 1 & ringSize - 1;
+}
+
+/**
+ * The first owner of a place given as its 20 bytes.
+ *
+ * @throws {WhorlError} `invalid_ring_size`, or `invalid_argument` if `place`
+ * is not 20 bytes long.
+ */
+export function partitionAfter(place: Uint8Array, ringSize: number): number {
+  const bits = ringBits(ringSize);
+  requirePlace(place);
+  // No ring has more than 1024 partitions, so the first 16 bits say it all.
+  const top = place[0]! << 8 | place[1]!;
+  return (top >>> (16 - bits)) + 1 & ringSize - 1;
+}
+
+/** A place given as its 20 bytes, as a number. @throws {WhorlError} `invalid_argument` if it is not 20 bytes long. */
+export function placeNumber(place: Uint8Array): bigint {
+  requirePlace(place);
+  let number = 0n;
+  for (const byte of place) number = number << 8n | BigInt(byte);
+  return number;
+}
+
+/**
+ * How far apart the partitions of a ring begin, 2^160 / Q.
+ *
+ * @throws {WhorlError} `invalid_ring_size`
+ */
+export function ringIncrement(ringSize: number): bigint {
+  return 1n << BigInt(160 - ringBits(ringSize));
+}
+
+/**
+ * The 160-bit index of a partition, as riak_core shows it.
+ *
+ * @throws {WhorlError} `invalid_ring_size`, or `invalid_argument` if the ring
+ * has no such partition.
+ */
+export function partitionIndex(partition: number, ringSize: number): bigint {
+  const bits = ringBits(ringSize);
+  if (!Number.isInteger(partition) || partition < 0 || partition >= ringSize) {
+    throw new WhorlError(
+      "invalid_argument",
+      `Cannot name partition ${partition} as a ring of ${ringSize} has 0 to ${
+        ringSize - 1
+      }`,
+      { details: { partition, ringSize } },
+    );
+  }
+  return BigInt(partition) << BigInt(160 - bits);
+}
+
+/**
+ * The partition whose 160-bit index is `index`, a number or its decimal digits.
+ *
+ * @throws {WhorlError} `invalid_ring_size`, or `invalid_argument` if no
+ * partition of the ring begins there.
+ */
+export function partitionAtIndex(
+  index: bigint | string,
+  ringSize: number,
+): number {
+  const shift = BigInt(160 - ringBits(ringSize));
+  const number = typeof index === "bigint"
+    ? index
+    : /^\d{1,49}$/.test(index)
+    ? BigInt(index)
+    : -1n;
+  const partition = number >> shift;
+  if (number < 0n || number >= RING_TOP || partition << shift !== number) {
+    throw new WhorlError(
+      "invalid_argument",
+      `Cannot find a partition at ${index} as none of the ${ringSize} begins there`,
+      { details: { index: String(index), ringSize } },
+    );
+  }
+  return Number(partition);
+}
+
+/**
+ * Refuses what cannot be a ring size: it must be a power of two from 8 to 1024.
+ *
+ * @throws {WhorlError} `invalid_ring_size`
+ */
+export function requireRingSize(ringSize: number): void {
+  if (
+    !Number.isInteger(ringSize) || ringSize < RING_SIZE_MIN ||
+    ringSize > RING_SIZE_MAX || (ringSize & ringSize - 1) !== 0
+  ) {
+    throw new WhorlError(
+      "invalid_ring_size",
+      `Cannot use ${ringSize} as ring size: it must be a power of two from ${RING_SIZE_MIN} to ${RING_SIZE_MAX}`,
+      { details: { ringSize, min: RING_SIZE_MIN, max: RING_SIZE_MAX } },
+    );
+  }
+}
+
+function ringBits(ringSize: number): number {
+  requireRingSize(ringSize);
+  return 31 - Math.clz32(ringSize);
+}
+
+function hash(bucket: Term, key: Term, keyFunction: KeyFunction): void {
+  // Asked before the shared buffer is touched, as it may hash keys itself.
+  const chosen = keyFunction === "whole_key"
+    ? undefined
+    : keyFunction === "bucket_only"
+    ? bucket
+    : keyFunction(bucket, key);
+  scratch.length = 0;
+  if (chosen === undefined) writeBucketKey(scratch, bucket, key);
+  else writeTerm(scratch, chosen);
+  sha1(state, scratch.bytes, 0, scratch.length);
+  if (scratch.bytes.length > SCRATCH_BYTES_MAX) scratch = new ByteWriter(256);
+}
+
+function requirePlace(place: Uint8Array): void {
+  if (place.length !== SHA1_BYTES) {
+    throw new WhorlError(
+      "invalid_argument",
+      `Cannot use ${place.length} bytes as a place on the ring: it has ${SHA1_BYTES}`,
+      { details: { length: place.length } },
+    );
+  }
+}

@@ -1,0 +1,147 @@
+/**
+ * SHA-1 (FIPS 180-4) over bytes that lie in a larger buffer, leaving five
+ * words in a state the caller keeps. It allocates nothing and needs no call
+ * into the runtime: a ring hash is one block, and node:crypto takes ten times
+ * as long to be asked. Used to place keys as riak_core does, never for secrets.
+ *
+ * @module
+ */
+
+/** The five words of a digest, most significant first. */
+export type Sha1State = Int32Array<ArrayBuffer>;
+
+/** Bytes of a digest. */
+export const SHA1_BYTES = 20;
+
+/** Bytes of one block. */
+const BLOCK_BYTES = 64;
+/** A block filled up to here has no room for the length; another must follow. */
+const LENGTH_AT = 56;
+
+// One block being expanded. Shared, as nothing here waits.
+const schedule = new Int32Array(80);
+
+/** A state to pass to {@linkcode sha1}. */
+export function createSha1State(): Sha1State {
+  return new Int32Array(5);
+}
+
+/** Puts the digest of `bytes[start, end)` into `state`. */
+export function sha1(
+  state: Sha1State,
+  bytes: Uint8Array,
+  start = 0,
+  end: number = bytes.length,
+): void {
+  state[0] = 0x67452301;
+  state[1] = 0xefcdab89;
+  state[2] = 0x98badcfe;
+  state[3] = 0x10325476;
+  state[4] = 0xc3d2e1f0;
+  let at = start;
+  for (; end - at >= BLOCK_BYTES; at += BLOCK_BYTES) {
+    for (let i = 0, from = at; i < 16; i++, from += 4) {
+      schedule[i] = word(bytes, from);
+    }
+    compress(state);
+  }
+  // What is left, one bit after it, zeros, and the length in bits.
+  const rest = end - at;
+  const words = rest >> 2;
+  for (let i = 0; i < words; i++, at += 4) schedule[i] = word(bytes, at);
+  schedule[words] = lastWord(bytes, at, end);
+  for (let i = words + 1; i < 16; i++) schedule[i] = 0;
+  if (rest >= LENGTH_AT) {
+    compress(state);
+    for (let i = 0; i < 14; i++) schedule[i] = 0;
+  }
+  const length = end - start;
+  schedule[14] = length / 0x2000_0000;
+  schedule[15] = length << 3;
+  compress(state);
+}
+
+/** The digest in `state` as 20 bytes of its own. */
+export function sha1Bytes(state: Sha1State): Uint8Array<ArrayBuffer> {
+  const digest = new Uint8Array(SHA1_BYTES);
+  for (let i = 0; i < SHA1_BYTES; i++) {
+    digest[i] = state[i >> 2]! >>> (24 - 8 * (i & 3));
+  }
+  return digest;
+}
+
+function word(bytes: Uint8Array, at: number): number {
+  return bytes[at]! << 24 | bytes[at + 1]! << 16 | bytes[at + 2]! << 8 |
+    bytes[at + 3]!;
+}
+
+/** The zero to three bytes before `end`, then the bit that ends the message. */
+function lastWord(bytes: Uint8Array, at: number, end: number): number {
+  switch (end - at) {
+    case 0:
+      return 0x80 << 24;
+    case 1:
+      return bytes[at]! << 24 | 0x80 << 16;
+    case 2:
+      return bytes[at]! << 24 | bytes[at + 1]! << 16 | 0x80 << 8;
+    default:
+      return bytes[at]! << 24 | bytes[at + 1]! << 16 | bytes[at + 2]! << 8 |
+        0x80;
+  }
+}
+
+/** Mixes the block in the first 16 words of the schedule into `state`. */
+function compress(state: Sha1State): void {
+  for (let i = 16; i < 80; i++) {
+    const mixed = schedule[i - 3]! ^ schedule[i - 8]! ^ schedule[i - 14]! ^
+      schedule[i - 16]!;
+    schedule[i] = mixed << 1 | mixed >>> 31;
+  }
+  let a = state[0]!;
+  let b = state[1]!;
+  let c = state[2]!;
+  let d = state[3]!;
+  let e = state[4]!;
+  let i = 0;
+  for (; i < 20; i++) {
+    const next = (a << 5 | a >>> 27) + (d ^ b & (c ^ d)) + e + 0x5a827999 +
+        schedule[i]! | 0;
+    e = d;
+    d = c;
+    c = b << 30 | b >>> 2;
+    b = a;
+    a = next;
+  }
+  for (; i < 40; i++) {
+    const next = (a << 5 | a >>> 27) + (b ^ c ^ d) + e + 0x6ed9eba1 +
+        schedule[i]! | 0;
+    e = d;
+    d = c;
+    c = b << 30 | b >>> 2;
+    b = a;
+    a = next;
+  }
+  for (; i < 60; i++) {
+    const next = (a << 5 | a >>> 27) + (b & c | d & (b | c)) + e +
+        0x8f1bbcdc + schedule[i]! | 0;
+    e = d;
+    d = c;
+    c = b << 30 | b >>> 2;
+    b = a;
+    a = next;
+  }
+  for (; i < 80; i++) {
+    const next = (a << 5 | a >>> 27) + (b ^ c ^ d) + e + 0xca62c1d6 +
+        schedule[i]! | 0;
+    e = d;
+    d = c;
+    c = b << 30 | b >>> 2;
+    b = a;
+    a = next;
+  }
+  state[0] = state[0]! + a | 0;
+  state[1] = state[1]! + b | 0;
+  state[2] = state[2]! + c | 0;
+  state[3] = state[3]! + d | 0;
+  state[4] = state[4]! + e | 0;
+}
