@@ -1,0 +1,351 @@
+/**
+ * What can be asked of a running node from outside: the table of admin methods,
+ * the key-value operations, and the session that carries both. Types only; the
+ * arguments and results are plain data that MessagePack can carry.
+ *
+ * The command line and the prompt are written against this file, so they know
+ * nothing of sockets, and a test can put a session of its own behind them.
+ *
+ * @module
+ */
+
+/** A value that JSON can say. */
+export type JsonValue =
+  | null
+  | boolean
+  | number
+  | string
+  | readonly JsonValue[]
+  | { readonly [name: string]: JsonValue };
+
+/** What `kv` stores: JSON, or bytes as they are. */
+export type KvValue = JsonValue | Uint8Array;
+
+/** How many replicas must answer: a count, or a word that depends on N. */
+export type Quorum = number | "one" | "quorum" | "all";
+
+/** Options every operation takes. */
+export interface CallOptions {
+  /** Gives the operation up; it fails with `cancelled`. */
+  readonly signal?: AbortSignal | undefined;
+  /** Time the operation may take, in milliseconds. @default {the node's} */
+  readonly timeoutMs?: number | undefined;
+}
+
+/** Options of a read. */
+export interface KvGetOptions extends CallOptions {
+  /** Replicas that must answer. @default {"quorum"} */
+  readonly r?: Quorum | undefined;
+  /** Primaries among them. @default {0} */
+  readonly pr?: Quorum | undefined;
+}
+
+/** Options of a write or a delete. */
+export interface KvPutOptions extends CallOptions {
+  /**
+   * What the writer had read: the write replaces exactly that. Without it the
+   * write stands beside whatever is there, as a sibling.
+   */
+  readonly context?: Uint8Array | undefined;
+  /** Replicas that must have stored it. @default {"quorum"} */
+  readonly w?: Quorum | undefined;
+  /** Primaries among them. @default {0} */
+  readonly pw?: Quorum | undefined;
+  /** Replicas that must have stored it durably. @default {"quorum"} */
+  readonly dw?: Quorum | undefined;
+}
+
+/** What a read found. */
+export interface KvReadResult {
+  /** None if the key is not there, one as a rule, several if writes were concurrent. */
+  readonly values: readonly KvValue[];
+  /**
+   * Opaque; hand it to the write that replaces these values. `null` if the key
+   * was never written; a deleted key has no values but still has a context.
+   */
+  readonly context: Uint8Array | null;
+}
+
+/** What a write or a delete answers. */
+export interface KvWriteResult {
+  /** Covers this write and what it replaced. */
+  readonly context: Uint8Array;
+}
+
+/** The key-value operations of a node, near or far. */
+export interface KvClient {
+  /** Reads a key. @throws {WhorlError} `timeout`, `quorum_unavailable`, `insufficient_vnodes`, `invalid_key`. */
+  get(
+    bucket: string,
+    key: string,
+    options?: KvGetOptions,
+  ): Promise<KvReadResult>;
+  /** Writes a key. @throws {WhorlError} as `get`, and `value_too_large`; after a `timeout` the outcome is unknown. */
+  put(
+    bucket: string,
+    key: string,
+    value: KvValue,
+    options?: KvPutOptions,
+  ): Promise<KvWriteResult>;
+  /** Deletes a key, which leaves a tombstone for a while. @throws {WhorlError} as `put`. */
+  delete(
+    bucket: string,
+    key: string,
+    options?: KvPutOptions,
+  ): Promise<KvWriteResult>;
+}
+
+/** Who a node is and how it was started. */
+export interface NodeInfo {
+  /** Its name, `name@host`. */
+  readonly node: string;
+  /** Where it listens, `host:port`. */
+  readonly address: string;
+  /** Name of its cluster. */
+  readonly cluster: string;
+  /** Version of Whorl it runs. */
+  readonly version: string;
+  readonly pid: number;
+  /** Time since it was up, in milliseconds. */
+  readonly uptimeMs: number;
+  /** Rises with each start of the node. */
+  readonly incarnation: number;
+  readonly ringSize: number;
+  /** Absolute path, or `null` if it keeps everything in memory. */
+  readonly dataDirectory: string | null;
+  /** What its vnodes store in. */
+  readonly storage: "deno_kv" | "memory";
+  /** Where its vnode masters live. */
+  readonly placement: "worker" | "task" | "subprocess";
+  /** How many vnode masters it has. */
+  readonly masters: number;
+}
+
+/** A member's standing, as riak_core names it. */
+export type MemberStatus =
+  | "joining"
+  | "valid"
+  | "leaving"
+  | "exiting"
+  | "down";
+
+/** A member and its share of the ring. */
+export interface MemberRow {
+  readonly node: string;
+  readonly status: MemberStatus;
+  /** Partitions it owns now. */
+  readonly partitions: number;
+  /** Partitions it will own when pending transfers are done; `null` if none are pending. */
+  readonly nextPartitions: number | null;
+}
+
+/** The members of a ring. */
+export interface MemberTable {
+  readonly ringSize: number;
+  /** In no particular order; tables sort them. */
+  readonly members: readonly MemberRow[];
+}
+
+/** The cluster as a node sees it. */
+export interface ClusterStatus extends MemberTable {
+  readonly claimant: string;
+  /** Whether all members agree on the ring. */
+  readonly ringReady: boolean;
+  /** Members this node cannot reach now. */
+  readonly unreachable: readonly string[];
+}
+
+/** A partition that changes hands. */
+export interface PendingTransfer {
+  /** Index on the 160-bit ring, in decimal. */
+  readonly index: string;
+  readonly owner: string;
+  readonly nextOwner: string;
+  /** Vnode modules that have not handed over yet. */
+  readonly waitingOn: readonly string[];
+  /** Vnode modules that have. */
+  readonly complete: readonly string[];
+}
+
+/** The ring as a node sees it. */
+export interface RingStatus {
+  readonly claimant: string;
+  readonly claimantUp: boolean;
+  readonly ringReady: boolean;
+  readonly ringSize: number;
+  /** Members that own partitions, sorted by name. */
+  readonly nodes: readonly string[];
+  /** For each partition in ring order, the owner's place in `nodes`. */
+  readonly owners: readonly number[];
+  readonly transfers: readonly PendingTransfer[];
+  readonly unreachable: readonly string[];
+}
+
+/** Whether all members agree on who owns what. */
+export type RingReadyResult =
+  | { readonly ready: true; readonly nodes: readonly string[] }
+  | {
+    readonly ready: false;
+    readonly reason: "different_owners";
+    /** Two members that differ. */
+    readonly nodes: readonly string[];
+  }
+  | {
+    readonly ready: false;
+    readonly reason: "nodes_down";
+    /** The members that are down. */
+    readonly nodes: readonly string[];
+  };
+
+/** A change of membership that waits for `commit`. */
+export interface StagedChange {
+  readonly action:
+    | "join"
+    | "leave"
+    | "force-remove"
+    | "replace"
+    | "force-replace"
+    | "resize-ring";
+  /** Whom it concerns; empty for `resize-ring`. */
+  readonly node: string;
+  /** Who takes over (`replace`, `force-replace`). */
+  readonly replacement?: string | undefined;
+  /** The ring size before and after (`resize-ring`). */
+  readonly ringSizes?: readonly [number, number] | undefined;
+}
+
+/** Partitions that go from one member to another. */
+export interface TransferCount {
+  readonly from: string;
+  readonly to: string;
+  readonly partitions: number;
+}
+
+/** The cluster after one step towards what was staged. */
+export interface PlannedTransition extends MemberTable {
+  readonly transfers: readonly TransferCount[];
+  /** Partitions that change owner without a transfer, because the old one is gone. */
+  readonly reassigned: readonly TransferCount[];
+  /** False if some preference list will hold a node twice. */
+  readonly replicasDistinct: boolean;
+}
+
+/** What `commit` would do. */
+export interface StagedPlan {
+  readonly changes: readonly StagedChange[];
+  readonly transitions: readonly PlannedTransition[];
+}
+
+/** A process and what it supervises. */
+export interface ProcessTree {
+  readonly id: string;
+  readonly type: "supervisor" | "worker";
+  /** What carries it out: a task in the node's thread, a Web Worker, an OS process. */
+  readonly kind: "task" | "worker" | "subprocess";
+  readonly state: "running" | "restarting" | "stopped";
+  /** Times it has been started again since the node is up. */
+  readonly restarts: number;
+  /** Only supervisors have one. */
+  readonly strategy?: string | undefined;
+  readonly children: readonly ProcessTree[];
+}
+
+/** Figures of a node. */
+export interface NodeStats {
+  readonly node: string;
+  /** Wall clock when they were taken, in milliseconds since 1970. */
+  readonly takenAtMs: number;
+  /** Figures by dotted name, units last: `put.p99Us`, `memory.rssBytes`. */
+  readonly values: Readonly<Record<string, number>>;
+}
+
+/** No arguments, or nothing to say. */
+export type Nothing = Readonly<Record<string, never>>;
+
+/** Every admin method: what it takes and what it answers. */
+export interface AdminMethods {
+  /** Answers as soon as the node is up. */
+  ping: { args: Nothing; result: { readonly node: string } };
+  /** Who the node is. */
+  node_info: { args: Nothing; result: NodeInfo };
+  /** Begins an orderly stop; the answer comes before the node is gone. */
+  stop: { args: Nothing; result: Nothing };
+  /**
+   * Stages this node to join the cluster of `node`. `address` is needed unless
+   * the node's peer map or cluster knows it. Fails with `self_join`,
+   * `not_reachable`, `unable_to_get_join_ring`, `node_still_starting`,
+   * `not_single_node` or `different_ring_sizes`.
+   */
+  cluster_join: {
+    args: { readonly node: string; readonly address?: string | undefined };
+    result: { readonly node: string; readonly joined: string };
+  };
+  /** What the staged changes come to. Fails with `ring_not_ready`. */
+  cluster_plan: { args: Nothing; result: StagedPlan };
+  /** Carries out the plan last shown. Fails with `nothing_planned`, `ring_not_ready`, `plan_changed` or `handoff_required`. */
+  cluster_commit: { args: Nothing; result: Nothing };
+  /** Forgets staged changes. */
+  cluster_clear: { args: Nothing; result: Nothing };
+  cluster_status: { args: Nothing; result: ClusterStatus };
+  member_status: { args: Nothing; result: MemberTable };
+  ring_status: { args: Nothing; result: RingStatus };
+  ringready: { args: Nothing; result: RingReadyResult };
+  /** Services by node, as the node watcher knows them. */
+  services: {
+    args: Nothing;
+    result: Readonly<Record<string, readonly string[]>>;
+  };
+  /** A snapshot of the supervision tree. */
+  tree: { args: Nothing; result: ProcessTree };
+  stats: { args: Nothing; result: NodeStats };
+}
+
+/** A connection to one node for admin calls and operations. Disposing closes it. */
+export interface AdminSession extends AsyncDisposable {
+  /** Name of the node at the other end, as it proved in the handshake. */
+  readonly node: string;
+  /**
+   * Calls `method` on the node.
+   *
+   * @throws {WhorlError} What the method fails with, `timeout`, `cancelled`, or
+   * `connection_closed` if the session broke; such a session stays broken.
+   */
+  call<Method extends keyof AdminMethods>(
+    method: Method,
+    args: AdminMethods[Method]["args"],
+    options?: CallOptions,
+  ): Promise<AdminMethods[Method]["result"]>;
+  /** Key-value operations through that node. */
+  readonly kv: KvClient;
+}
+
+/** Which node to talk to. */
+export type SessionTarget =
+  | {
+    /** The name it must prove to have, `name@host`. */
+    readonly node: string;
+    /** Where it listens, `host:port`. */
+    readonly address: string;
+  }
+  | {
+    /** A data directory; its control file says who runs there. */
+    readonly dataDirectory: string;
+  };
+
+/** Options of {@linkcode OpenSession}. */
+export interface OpenSessionOptions extends CallOptions {
+  /** The cluster's shared secret. @default {read from the file the control file names} */
+  readonly cookie?: string | undefined;
+}
+
+/**
+ * Opens a session.
+ *
+ * @throws {WhorlError} `node_not_running` if nobody listens there (or the data
+ * directory has no control file of a living node), `wrong_cookie`,
+ * `wrong_cluster`, `wrong_version`, `handshake_failed`, `timeout`, `cancelled`.
+ */
+export type OpenSession = (
+  target: SessionTarget,
+  options?: OpenSessionOptions,
+) => Promise<AdminSession>;
