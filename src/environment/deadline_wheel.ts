@@ -15,20 +15,24 @@ import type { Runtime, TimerHandle } from "../../supervisors/runtime.ts";
 export const WHEEL_TICK_MS = 10;
 const SLOTS = 512;
 
-/** Something with a deadline: extend it, or keep one inside. */
-export abstract class Deadline {
-  /** @internal */ wheelNext: Deadline | undefined;
-  /** @internal */ wheelPrevious: Deadline | undefined;
-  /** @internal When to fire, in ticks since the wheel's start. */
-  wheelTick = 0;
-
+/** Something with a deadline. The wheel alone uses the `wheel…` fields. */
+export interface Deadline {
+  /** The next entry of its slot; undefined while it has no deadline. */
+  wheelNext: Deadline | undefined;
+  /** The entry before it. */
+  wheelPrevious: Deadline | undefined;
+  /** When to fire, in ticks since the wheel's start. */
+  wheelTick: number;
   /** Called when the deadline has passed; may set a new one. */
-  abstract deadlinePassed(): void;
+  deadlinePassed(): void;
 }
 
 /** Head of a slot; never fires. */
-class SlotHead extends Deadline {
-  override deadlinePassed(): void {}
+class SlotHead implements Deadline {
+  wheelNext: Deadline | undefined = this;
+  wheelPrevious: Deadline | undefined = this;
+  wheelTick = 0;
+  deadlinePassed(): void {}
 }
 
 /** Fires deadlines, at most {@linkcode WHEEL_TICK_MS} late and never early. */
@@ -45,10 +49,7 @@ export class DeadlineWheel {
     this.#runtime = runtime;
     this.#startMs = runtime.now();
     for (let i = 0; i < SLOTS; i++) {
-      const head = new SlotHead();
-      head.wheelNext = head;
-      head.wheelPrevious = head;
-      this.#slots.push(head);
+      this.#slots.push(new SlotHead());
     }
   }
 

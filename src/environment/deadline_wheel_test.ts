@@ -1,7 +1,11 @@
 import { assertEquals } from "@std/assert";
 import fc from "fast-check";
 import type { Runtime } from "../../supervisors/runtime.ts";
-import { Deadline, DeadlineWheel, WHEEL_TICK_MS } from "./deadline_wheel.ts";
+import {
+  type Deadline,
+  DeadlineWheel,
+  WHEEL_TICK_MS,
+} from "./deadline_wheel.ts";
 
 class ManualTime implements Runtime {
   time = 0;
@@ -29,14 +33,16 @@ class ManualTime implements Runtime {
   }
 }
 
-class Probe extends Deadline {
+class Probe implements Deadline {
+  wheelNext: Deadline | undefined = undefined;
+  wheelPrevious: Deadline | undefined = undefined;
+  wheelTick = 0;
   firedAt: number[] = [];
   #time: ManualTime;
   constructor(time: ManualTime) {
-    super();
     this.#time = time;
   }
-  override deadlinePassed(): void {
+  deadlinePassed(): void {
     this.firedAt.push(this.#time.time);
   }
 }
@@ -114,12 +120,15 @@ Deno.test("DeadlineWheel lets an entry set itself again while it fires", () => {
   const time = new ManualTime();
   const wheel = new DeadlineWheel(time);
   let fired = 0;
-  class Again extends Deadline {
-    override deadlinePassed(): void {
-      if (++fired < 3) wheel.set(this, 50);
-    }
-  }
-  wheel.set(new Again(), 50);
+  const again: Deadline = {
+    wheelNext: undefined,
+    wheelPrevious: undefined,
+    wheelTick: 0,
+    deadlinePassed(): void {
+      if (++fired < 3) wheel.set(again, 50);
+    },
+  };
+  wheel.set(again, 50);
   time.run(1000);
   assertEquals(fired, 3);
 });

@@ -35,7 +35,9 @@ export interface CommandDeclaration<
   Reply = unknown,
   Failure extends string = string,
 > {
+  /** How what it takes travels. */
   readonly request: Codec<Request>;
+  /** How what it answers travels. */
   readonly reply: Codec<Reply>;
   /** Names of the failures the handler answers with {@linkcode Call.fail}. */
   readonly failures: readonly Failure[];
@@ -173,6 +175,11 @@ export interface VnodeContext {
   readonly log: Log;
   /** Fires when this vnode must stop. */
   readonly signal: AbortSignal;
+  /**
+   * Ends this vnode because of something found outside a handler, such as a
+   * commit that failed. Its callers are answered, and it is started afresh.
+   */
+  crash(error: unknown): void;
   /** Calls `listener` on every change until the returned function is called. */
   onClusterEvent(listener: (event: ClusterEvent) => void): () => void;
 }
@@ -184,7 +191,9 @@ export interface VnodeModule<
 > {
   /** Name of the module and of the service it provides: `^[a-z][a-z0-9_]{0,31}$`. */
   readonly name: string;
+  /** What it can be asked, by name. */
   readonly commands: C;
+  /** What every vnode can be asked at once, by name. */
   readonly coverage: V;
   /** Makes the vnode of `partition`. What it throws keeps the partition down and is reported. */
   init(partition: number, context: VnodeContext): Awaitable<Vnode<C, V>>;

@@ -12,7 +12,12 @@ import { ByteReader } from "../base/byte_reader.ts";
 import { type ErrorCode, reasonOf, WhorlError } from "../base/errors.ts";
 import type { FrameSink } from "../wire/frame_sink.ts";
 import { FrameType } from "../wire/frame_type.ts";
-import type { Task } from "../../supervisors/mod.ts";
+import { ChildBase } from "../../supervisors/child.ts";
+import {
+  crash,
+  type ExitReason,
+  formatReason,
+} from "../../supervisors/exit_reason.ts";
 import {
   answersLater,
   type Call,
@@ -70,7 +75,8 @@ export function commandTableOf(module: VnodeModule): CommandTable {
 type Handler = (request: unknown, call: Call) => unknown;
 
 /** A running vnode. */
-export class VnodeProcess {
+export class VnodeProcess extends ChildBase {
+  readonly kind = "task";
   readonly partition: number;
   readonly counts: VnodeCounts = {
     handled: 0,
@@ -81,7 +87,6 @@ export class VnodeProcess {
   #host: VnodeHost;
   #module: VnodeModule;
   #table: CommandTable;
-  #task: Task;
   #vnode: Vnode | undefined;
   #handlers: Handler[] = [];
   #waiting: WaitingRequest[] = [];
@@ -95,20 +100,18 @@ export class VnodeProcess {
    * @param module What it runs.
    * @param table The module's commands by wire number.
    * @param partition Whose data it serves.
-   * @param task The process it is, for exits.
    */
   constructor(
     host: VnodeHost,
     module: VnodeModule,
     table: CommandTable,
     partition: number,
-    task: Task,
   ) {
+    super();
     this.#host = host;
     this.#module = module;
     this.#table = table;
     this.partition = partition;
-    this.#task = task;
   }
 
   /** Whether `init` has returned and it has not ended. */
@@ -190,20 +193,27 @@ export class VnodeProcess {
   }
 
   /** Stops for `reason`, after `terminate`; callers that wait are answered with `vnode_crashed`. */
-  async stop(reason: unknown): Promise<void> {
+  stop(reason: ExitReason): void {
+    if (this.#ended) return;
+    this.#answerAll(formatReason(reason));
     const vnode = this.#vnode;
-    const ended = this.#ended;
-    this.#end(reason);
-    if (!ended) await vnode?.terminate?.(reason);
+    Promise.try(() => vnode?.terminate?.(reason)).then(
+      () => this.end(reason),
+      (error) => this.end(crash(error)),
+    );
   }
 
-  #end(reason: unknown): void {
-    if (this.#ended) return;
+  /** Ends at once, without `terminate`; callers that wait are answered with `vnode_crashed`. */
+  kill(): void {
+    this.#answerAll("killed");
+    this.end("killed");
+  }
+
+  #answerAll(reason: string): void {
     this.#ended = true;
     this.#busy = true;
-    const message = `The vnode of partition ${this.partition} stopped: ${
-      reasonOf(reason)
-    }`;
+    const message =
+      `The vnode of partition ${this.partition} stopped: ${reason}`;
     for (const call of this.#promised) {
       this.#fail(call.correlation, "vnode_crashed", message);
     }
@@ -363,17 +373,13 @@ export class VnodeProcess {
   crash(error: unknown): void {
     if (this.#ended) return;
     this.counts.failed++;
+    this.#answerAll(reasonOf(error));
     const vnode = this.#vnode;
-    this.#end(error);
-    this.#task.exit({
-      type: "crash",
-      error: {
-        name: error instanceof Error ? error.name : "Error",
-        message: reasonOf(error),
-      },
-    });
-    // It may be in any state: what it says now changes nothing any more.
-    Promise.try(() => vnode?.terminate?.(error)).catch(() => {});
+    // It may be in any state; a second failure on the way out changes nothing.
+    const ended = (): void => {
+      this.end(crash(error));
+    };
+    Promise.try(() => vnode?.terminate?.(error)).then(ended, ended);
   }
 
   #crash(call: PendingCall, error: unknown): void {
