@@ -61,13 +61,31 @@ export function sha1(
   compress(state);
 }
 
-/** The digest in `state` as 20 bytes of its own. */
+// Digests are cut from one piece of memory, as a typed array of its own would
+// take five times as long to allocate as the digest takes to compute.
+const POOL_BYTES = 200 * SHA1_BYTES;
+let pool = new Uint8Array(POOL_BYTES);
+let poolUsed = 0;
+
+/**
+ * The digest in `state` as 20 bytes that nothing else writes to. They may lie
+ * in a larger buffer, so send or transfer the bytes, never their `buffer`.
+ */
 export function sha1Bytes(state: Sha1State): Uint8Array<ArrayBuffer> {
-  const digest = new Uint8Array(SHA1_BYTES);
-  for (let i = 0; i < SHA1_BYTES; i++) {
-    digest[i] = state[i >> 2]! >>> (24 - 8 * (i & 3));
+  if (poolUsed === POOL_BYTES) {
+    pool = new Uint8Array(POOL_BYTES);
+    poolUsed = 0;
   }
-  return digest;
+  const start = poolUsed;
+  poolUsed += SHA1_BYTES;
+  for (let i = 0, at = start; i < 5; i++, at += 4) {
+    const word = state[i]!;
+    pool[at] = word >>> 24;
+    pool[at + 1] = word >>> 16;
+    pool[at + 2] = word >>> 8;
+    pool[at + 3] = word;
+  }
+  return pool.subarray(start, poolUsed);
 }
 
 function word(bytes: Uint8Array, at: number): number {

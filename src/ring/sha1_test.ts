@@ -50,3 +50,18 @@ Deno.test("sha1() hashes only the part it is given and starts afresh each time",
   assertEquals(sha1Bytes(state).toHex(), digest(part));
   assertEquals(sha1Bytes(state).length, SHA1_BYTES);
 });
+
+Deno.test("sha1Bytes() gives bytes that later digests leave alone", () => {
+  const state = createSha1State();
+  const kept: [Uint8Array, string][] = [];
+  // More digests than any pool of them is likely to hold.
+  for (let i = 0; i < 1000; i++) {
+    const message = Uint8Array.of(i >> 8, i);
+    sha1(state, message);
+    kept.push([
+      sha1Bytes(state),
+      createHash("sha1").update(message).digest("hex"),
+    ]);
+  }
+  for (const [bytes, hex] of kept) assertEquals(bytes.toHex(), hex);
+});
