@@ -1,0 +1,290 @@
+/**
+ * The ring: who the members are, who owns each partition, what is about to
+ * move. A value: changes (`ring_change.ts`) make a new one, and
+ * two rings of one cluster merge (`ring_merge.ts`) to the same ring in whatever
+ * order they meet.
+ *
+ * It follows riak_core's `riak_core_ring` record, rebuilt so that the merge is
+ * a join by construction. It is made of parts, each of which only ever grows:
+ *
+ * - _members_: a set of status dots each, so that concurrent changes are seen
+ *   as concurrent and the stronger status shows;
+ * - _ownership_: owners, pending transfers and staged changes, written by the
+ *   claimant alone and ordered by its term and version;
+ * - _progress_ of transfers: written by the nodes that own the partitions;
+ * - _meta_: values of which the last write wins;
+ * - _clock_ and _seen_: which changes this ring contains, and which each member
+ *   is known to have seen.
+ *
+ * @module
+ */
+import {
+  sameVersion,
+  type VersionVector,
+} from "../causality/version_vector.ts";
+import { compareTexts, type Meta, type MetaValue } from "./stamped.ts";
+
+/** What a member is in the cluster. */
+export type MemberStatus =
+  | "joining"
+  | "valid"
+  | "leaving"
+  | "exiting"
+  | "down"
+  | "invalid";
+
+/**
+ * Statuses from the strongest to the weakest: of concurrent ones the first
+ * here shows (`riak_core_ring:merge_status/2`).
+ */
+export const statusesByStrength: readonly MemberStatus[] = [
+  "invalid",
+  "down",
+  "joining",
+  "valid",
+  "exiting",
+  "leaving",
+];
+
+/** One change of a status, named by who made it and the how manieth of theirs it was. */
+export interface StatusDot {
+  readonly actor: string;
+  readonly counter: number;
+  readonly status: MemberStatus;
+  /** A joining member that needs no commit, since it was a member before. */
+  readonly autoJoin: boolean;
+}
+
+/** A member as the ring knows it. */
+export interface Member {
+  /** The changes of the status that are contained here. */
+  readonly clock: VersionVector;
+  /** The latest change, or several that did not know of each other; sorted by actor. */
+  readonly dots: readonly StatusDot[];
+  /** Address, identity and what else the member says of itself. */
+  readonly meta: Meta;
+}
+
+/** Names of the member metadata that Whorl itself uses. */
+export const MemberMeta = {
+  /** Where the member listens, as `host:port`. */
+  address: "address",
+  /** The identity in its data directory. */
+  nodeId: "node_id",
+  /** How often it has been started. */
+  incarnation: "incarnation",
+} as const;
+
+/** The identity of a cluster, made when its first node was created. */
+export interface ClusterId {
+  readonly claimant: string;
+  /** 16 lowercase hex digits from chance. */
+  readonly seed: string;
+}
+
+/** A partition on its way to another owner, as the claimant decided it. */
+export interface Transfer {
+  readonly partition: number;
+  readonly owner: string;
+  readonly nextOwner: string;
+  /** Term and version of the ownership in which it was decided: its name, so that old progress never counts for it. */
+  readonly term: number;
+  readonly version: number;
+}
+
+/** How far a transfer is, as its owner says. */
+export interface TransferProgress {
+  /** The transfer this is about. */
+  readonly term: number;
+  readonly version: number;
+  /** Vnode modules whose data has moved; sorted. */
+  readonly completedModules: readonly string[];
+  /** Whether that is all of them. An owner without modules is complete at once (riak_core#403 never is). */
+  readonly complete: boolean;
+}
+
+/** A change that waits for a commit. Joins are not here: a joining member is one. */
+export interface StagedChange {
+  readonly action: "leave" | "remove" | "replace" | "force_replace";
+  readonly node: string;
+  /** The member that takes over, for replacements. */
+  readonly replacement: string | null;
+}
+
+/** What only the claimant writes. Of two, the one with the higher (term, version, claimant) is the ring's. */
+export interface Ownership {
+  /** How many claimants there have been. */
+  readonly term: number;
+  /** Changes of the ownership since the cluster began. */
+  readonly version: number;
+  readonly claimant: string;
+  /** Owner of each partition. */
+  readonly owners: readonly string[];
+  /** Pending transfers, by partition. */
+  readonly next: readonly Transfer[];
+  /** Kept here so that they outlive the claimant; sorted by node. */
+  readonly staged: readonly StagedChange[];
+  /** The plan that was committed last, or "", so that committing it again is not an error. */
+  readonly committedPlan: string;
+}
+
+/** The ring. Never changed once made. */
+export interface Ring {
+  readonly clusterName: string;
+  readonly clusterId: ClusterId;
+  /** Partitions. */
+  readonly size: number;
+  /** The changes this ring contains. */
+  readonly clock: VersionVector;
+  readonly members: ReadonlyMap<string, Member>;
+  readonly ownership: Ownership;
+  /** By partition; what is about an installed transfer stays until the next one. */
+  readonly progress: ReadonlyMap<number, TransferProgress>;
+  /** The clock of the ring each member is known to hold. */
+  readonly seen: ReadonlyMap<string, VersionVector>;
+  readonly meta: Meta;
+}
+
+/** A pending transfer with its progress. */
+export interface PendingTransfer extends Transfer {
+  readonly completedModules: readonly string[];
+  readonly status: "awaiting" | "complete";
+}
+
+const activeStatuses: readonly MemberStatus[] = [
+  "joining",
+  "valid",
+  "leaving",
+  "exiting",
+];
+const readyStatuses: readonly MemberStatus[] = ["valid", "leaving"];
+const claimingStatuses: readonly MemberStatus[] = ["joining", "valid", "down"];
+const agreeingStatuses: readonly MemberStatus[] = [
+  "valid",
+  "leaving",
+  "exiting",
+];
+
+/** The status that shows: the strongest of the concurrent ones; `undefined` for a stranger. */
+export function memberStatus(
+  ring: Ring,
+  node: string,
+): MemberStatus | undefined {
+  return memberDot(ring, node)?.status;
+}
+
+/** The change behind {@linkcode memberStatus}. */
+export function memberDot(ring: Ring, node: string): StatusDot | undefined {
+  let strongest: StatusDot | undefined;
+  for (const dot of ring.members.get(node)?.dots ?? []) {
+    if (strongest === undefined || compareDots(dot, strongest) < 0) {
+      strongest = dot;
+    }
+  }
+  return strongest;
+}
+
+function compareDots(a: StatusDot, b: StatusDot): number {
+  return statusesByStrength.indexOf(a.status) -
+      statusesByStrength.indexOf(b.status) ||
+    Number(a.autoJoin) - Number(b.autoJoin) || compareTexts(a.actor, b.actor);
+}
+
+/** What a member says of itself, or `null`. */
+export function memberMeta(ring: Ring, node: string, name: string): MetaValue {
+  return ring.members.get(node)?.meta.get(name)?.value ?? null;
+}
+
+/** Members with one of `statuses`, sorted. */
+export function membersWith(
+  ring: Ring,
+  statuses: readonly MemberStatus[],
+): string[] {
+  const found: string[] = [];
+  for (const node of ring.members.keys()) {
+    if (statuses.includes(memberStatus(ring, node) as MemberStatus)) {
+      found.push(node);
+    }
+  }
+  return found.sort(compareTexts);
+}
+
+/** Members the ring is gossiped to, sorted. */
+export function activeMembers(ring: Ring): string[] {
+  return membersWith(ring, activeStatuses);
+}
+
+/** Members that serve requests, sorted. */
+export function readyMembers(ring: Ring): string[] {
+  return membersWith(ring, readyStatuses);
+}
+
+/** Members that may own partitions, sorted. */
+export function claimingMembers(ring: Ring): string[] {
+  return membersWith(ring, claimingStatuses);
+}
+
+/** All members but those that were removed, sorted. */
+export function currentMembers(ring: Ring): string[] {
+  return membersWith(ring, [...activeStatuses, "down"]);
+}
+
+/** Members that must see the ring before it is ready and are not known to have, sorted. */
+export function membersBehind(ring: Ring): string[] {
+  return membersWith(ring, agreeingStatuses).filter((node) => {
+    const seen = ring.seen.get(node);
+    return seen === undefined || !sameVersion(seen, ring.clock);
+  });
+}
+
+/** Whether every valid, leaving and exiting member holds this very ring. */
+export function ringReady(ring: Ring): boolean {
+  return membersBehind(ring).length === 0;
+}
+
+/** Transfers that are pending, with their progress, by partition. */
+export function pendingTransfers(ring: Ring): PendingTransfer[] {
+  return ring.ownership.next.map((transfer) => {
+    const progress = ring.progress.get(transfer.partition);
+    const counts = progress !== undefined &&
+      progress.term === transfer.term && progress.version === transfer.version;
+    return {
+      ...transfer,
+      completedModules: counts ? progress.completedModules : [],
+      status: counts && progress.complete ? "complete" : "awaiting",
+    };
+  });
+}
+
+/** The owners once all pending transfers are done. */
+export function futureOwners(ring: Ring): string[] {
+  const owners = [...ring.ownership.owners];
+  for (const { partition, nextOwner } of ring.ownership.next) {
+    owners[partition] = nextOwner;
+  }
+  return owners;
+}
+
+/** Partitions each node owns in `owners`. */
+export function partitionCounts(
+  owners: readonly string[],
+): Map<string, number> {
+  const counts = new Map<string, number>();
+  for (const owner of owners) counts.set(owner, (counts.get(owner) ?? 0) + 1);
+  return counts;
+}
+
+/**
+ * A number that rises with every change of ownership, for those who only care
+ * who owns what: rings with the same number have the same owners.
+ */
+export function ringVersion(ring: Ring): number {
+  return ring.ownership.term * 0x1_0000_0000 + ring.ownership.version;
+}
+
+/** Whether two rings belong to one cluster and can be merged. */
+export function sameCluster(a: Ring, b: Ring): boolean {
+  return a.clusterName === b.clusterName &&
+    a.clusterId.claimant === b.clusterId.claimant &&
+    a.clusterId.seed === b.clusterId.seed && a.size === b.size;
+}

@@ -1,0 +1,307 @@
+/**
+ * The changes a node may make to its ring. Each gives a new ring whose clock
+ * contains one more change of that node, and which that node has seen.
+ *
+ * @module
+ */
+import { WhorlError } from "../base/errors.ts";
+import {
+  incrementVersion,
+  mergeVersions,
+  noVersion,
+  sameVersion,
+  versionDescends,
+  type VersionVector,
+} from "../causality/version_vector.ts";
+import {
+  type ClusterId,
+  memberDot,
+  MemberMeta,
+  memberMeta,
+  type MemberStatus,
+  type Ownership,
+  type Ring,
+  type Transfer,
+} from "./ring.ts";
+import { type Meta, type MetaValue, setMeta } from "./stamped.ts";
+
+/** Fewest partitions of a ring. */
+export const RING_SIZE_MIN = 8;
+/** Most partitions of a ring. */
+export const RING_SIZE_MAX = 1024;
+
+/** What a node says of itself in the ring. */
+export interface NodeFacts {
+  readonly name: string;
+  /** Where it listens, as `host:port`. */
+  readonly address: string;
+  /** The identity in its data directory. */
+  readonly nodeId: string;
+  /** How often it has been started. */
+  readonly incarnation: number;
+}
+
+/** @throws {WhorlError} `invalid_ring_size` unless `size` is a power of two from 8 to 1024. */
+export function checkRingSize(size: number): void {
+  if (
+    !Number.isInteger(size) || size < RING_SIZE_MIN || size > RING_SIZE_MAX ||
+    (size & (size - 1)) !== 0
+  ) {
+    throw new WhorlError(
+      "invalid_ring_size",
+      `Cannot make a ring as its size must be a power of two from ${RING_SIZE_MIN} to ${RING_SIZE_MAX}: current value is ${size}`,
+      { details: { size } },
+    );
+  }
+}
+
+/**
+ * A ring in which one node owns everything and is the claimant.
+ *
+ * @param seed 16 lowercase hex digits that no other cluster has.
+ * @throws {WhorlError} `invalid_ring_size`.
+ */
+export function freshRing(
+  options: {
+    clusterName: string;
+    size: number;
+    seed: string;
+    node: NodeFacts;
+    wallMs: number;
+  },
+): Ring {
+  const { clusterName, size, seed, node, wallMs } = options;
+  checkRingSize(size);
+  const clusterId: ClusterId = { claimant: node.name, seed };
+  const empty: Ring = {
+    clusterName,
+    clusterId,
+    size,
+    clock: noVersion,
+    members: new Map(),
+    ownership: {
+      term: 1,
+      version: 1,
+      claimant: node.name,
+      owners: new Array<string>(size).fill(node.name),
+      next: [],
+      staged: [],
+      committedPlan: "",
+    },
+    progress: new Map(),
+    seen: new Map(),
+    meta: new Map(),
+  };
+  return putFacts(
+    setStatus(empty, node.name, node.name, "valid"),
+    node,
+    wallMs,
+  );
+}
+
+/** `ring` with `changes`, made by `actor`. */
+function change(ring: Ring, actor: string, changes: Partial<Ring>): Ring {
+  const clock = incrementVersion(ring.clock, actor);
+  return {
+    ...ring,
+    ...changes,
+    clock,
+    seen: new Map(ring.seen).set(actor, clock),
+  };
+}
+
+/** `node` becomes a member with `status`, or changes to it; what was known of its status before is superseded. */
+export function setStatus(
+  ring: Ring,
+  actor: string,
+  node: string,
+  status: MemberStatus,
+  options: { autoJoin?: boolean } = {},
+): Ring {
+  const member = ring.members.get(node);
+  const clock = incrementVersion(member?.clock ?? noVersion, actor);
+  const dot = {
+    actor,
+    counter: clock.get(actor) as number,
+    status,
+    autoJoin: options.autoJoin ?? false,
+  };
+  return change(ring, actor, {
+    members: new Map(ring.members).set(node, {
+      clock,
+      dots: [dot],
+      meta: member?.meta ?? new Map(),
+    }),
+  });
+}
+
+/** The member `node.name` says where it is and who; the same ring if nothing is new. */
+export function putFacts(ring: Ring, node: NodeFacts, wallMs: number): Ring {
+  const member = ring.members.get(node.name);
+  if (member === undefined) return ring;
+  let meta: Meta = member.meta;
+  for (
+    const [name, value] of [
+      [MemberMeta.address, node.address],
+      [MemberMeta.nodeId, node.nodeId],
+      [MemberMeta.incarnation, node.incarnation],
+    ] as const
+  ) {
+    if (memberMeta(ring, node.name, name) !== value) {
+      meta = setMeta(meta, name, value, node.name, wallMs);
+    }
+  }
+  if (meta === member.meta) return ring;
+  return change(ring, node.name, {
+    members: new Map(ring.members).set(node.name, { ...member, meta }),
+  });
+}
+
+/** `node` takes the cluster's ring and stands in it as joining. */
+export function addJoining(
+  ring: Ring,
+  node: NodeFacts,
+  wallMs: number,
+): Ring {
+  return putFacts(
+    setStatus(ring, node.name, node.name, "joining"),
+    node,
+    wallMs,
+  );
+}
+
+/** A member that was marked down while it lived, or came back, asks in again. */
+export function rejoin(ring: Ring, node: string): Ring {
+  return setStatus(ring, node, node, "joining", { autoJoin: true });
+}
+
+/** Whether `node` is joining without needing a commit. */
+export function isAutoJoining(ring: Ring, node: string): boolean {
+  const dot = memberDot(ring, node);
+  return dot?.status === "joining" && dot.autoJoin;
+}
+
+/** The claimant writes a new version of the ownership. */
+export function setOwnership(
+  ring: Ring,
+  actor: string,
+  changes: Partial<Omit<Ownership, "term" | "version" | "claimant">>,
+): Ring {
+  const before = ring.ownership;
+  return change(ring, actor, {
+    ownership: { ...before, ...changes, version: before.version + 1 },
+  });
+}
+
+/** `actor` follows a claimant that is gone. Owners, transfers and staged changes stay. */
+export function takeOverClaim(ring: Ring, actor: string): Ring {
+  const before = ring.ownership;
+  return change(ring, actor, {
+    ownership: {
+      ...before,
+      term: before.term + 1,
+      version: before.version + 1,
+      claimant: actor,
+    },
+  });
+}
+
+/**
+ * The transfers from the present owners to `target`. One that is pending to
+ * the same node already stays as it is, so its progress counts on.
+ */
+export function transfersTowards(
+  ring: Ring,
+  target: readonly string[],
+): Transfer[] {
+  const { owners, next, term, version } = ring.ownership;
+  const pending = new Map(
+    next.map((transfer) => [transfer.partition, transfer]),
+  );
+  const transfers: Transfer[] = [];
+  for (let partition = 0; partition < ring.size; partition++) {
+    const owner = owners[partition] as string;
+    const nextOwner = target[partition] as string;
+    if (owner === nextOwner) continue;
+    const already = pending.get(partition);
+    transfers.push(
+      already?.nextOwner === nextOwner && already.owner === owner
+        ? already
+        : { partition, owner, nextOwner, term, version: version + 1 },
+    );
+  }
+  return transfers;
+}
+
+/**
+ * `actor` says that the data of `module` (or, with `null`, everything there is)
+ * has moved for each of `partitions` it owns; `registered` are the modules its
+ * vnodes come from. The same ring if nothing is new.
+ */
+export function completeTransfers(
+  ring: Ring,
+  actor: string,
+  partitions: readonly number[],
+  module: string | null,
+  registered: readonly string[],
+): Ring {
+  const progress = new Map(ring.progress);
+  let changed = false;
+  for (const transfer of ring.ownership.next) {
+    if (transfer.owner !== actor || !partitions.includes(transfer.partition)) {
+      continue;
+    }
+    const { term, version } = transfer;
+    const before = progress.get(transfer.partition);
+    const current = before?.term === term && before.version === version
+      ? before
+      : undefined;
+    const modules = new Set(current?.completedModules);
+    for (const name of module === null ? registered : [module]) {
+      modules.add(name);
+    }
+    const complete = (current?.complete ?? false) ||
+      registered.every((name) => modules.has(name));
+    if (
+      current !== undefined && current.complete === complete &&
+      current.completedModules.length === modules.size
+    ) continue;
+    progress.set(transfer.partition, {
+      term,
+      version,
+      completedModules: [...modules].sort(),
+      complete,
+    });
+    changed = true;
+  }
+  return changed ? change(ring, actor, { progress }) : ring;
+}
+
+/** `actor` sets a value of the ring's metadata; `null` removes it. */
+export function putRingMeta(
+  ring: Ring,
+  actor: string,
+  name: string,
+  value: MetaValue,
+  wallMs: number,
+): Ring {
+  return change(ring, actor, {
+    meta: setMeta(ring.meta, name, value, actor, wallMs),
+  });
+}
+
+/** `node` is known to have seen `version`; not a change of the ring, so its clock stays. */
+export function markSeen(
+  ring: Ring,
+  node: string,
+  version: VersionVector,
+): Ring {
+  const before = ring.seen.get(node) ?? noVersion;
+  if (sameVersion(before, version) || versionDescends(before, version)) {
+    return ring;
+  }
+  return {
+    ...ring,
+    seen: new Map(ring.seen).set(node, mergeVersions(before, version)),
+  };
+}

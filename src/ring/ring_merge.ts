@@ -1,0 +1,120 @@
+/**
+ * Merges two rings of one cluster: commutative, associative and idempotent, so
+ * that members who hear of the same changes hold the same ring, in whatever
+ * order and however often they hear.
+ *
+ * riak_core compares the clocks of whole rings and, when they diverge, picks
+ * parts (`riak_core_ring:reconcile/2`). Here each part is a join of its own, so
+ * "the newer ring wins" needs no case: it is what joining parts of which one
+ * contains the other gives, and rings that went apart lose nothing.
+ *
+ * @module
+ */
+import { invariant } from "../base/invariant.ts";
+import {
+  mergeVersions,
+  type VersionVector,
+} from "../causality/version_vector.ts";
+import {
+  type Member,
+  type Ownership,
+  type Ring,
+  sameCluster,
+  type StatusDot,
+  type TransferProgress,
+} from "./ring.ts";
+import { compareTexts, mergeMeta } from "./stamped.ts";
+
+/** The ring that contains what both contain. Callers check `sameCluster` first. */
+export function mergeRings(a: Ring, b: Ring): Ring {
+  if (a === b) return a;
+  invariant(sameCluster(a, b), "only rings of one cluster are merged");
+  return {
+    clusterName: a.clusterName,
+    clusterId: a.clusterId,
+    size: a.size,
+    clock: mergeVersions(a.clock, b.clock),
+    members: mergeMaps(a.members, b.members, mergeMembers),
+    ownership: compareOwnership(a.ownership, b.ownership) >= 0
+      ? a.ownership
+      : b.ownership,
+    progress: mergeMaps(a.progress, b.progress, mergeProgress),
+    seen: mergeMaps<string, VersionVector>(a.seen, b.seen, mergeVersions),
+    meta: mergeMeta(a.meta, b.meta),
+  };
+}
+
+function mergeMaps<K, V>(
+  a: ReadonlyMap<K, V>,
+  b: ReadonlyMap<K, V>,
+  merge: (a: V, b: V) => V,
+): ReadonlyMap<K, V> {
+  if (a === b) return a;
+  const merged = new Map(a);
+  for (const [key, theirs] of b) {
+    const ours = merged.get(key);
+    merged.set(key, ours === undefined ? theirs : merge(ours, theirs));
+  }
+  return merged;
+}
+
+/**
+ * A dot survives if both know it, or if the other has never heard of it: a dot
+ * the other has heard of and no longer holds was superseded there.
+ */
+function mergeMembers(a: Member, b: Member): Member {
+  if (a === b) return a;
+  const dots = [
+    ...a.dots.filter((dot) => hasDot(b, dot) || !contains(b.clock, dot)),
+    ...b.dots.filter((dot) => !hasDot(a, dot) && !contains(a.clock, dot)),
+  ];
+  return {
+    clock: mergeVersions(a.clock, b.clock),
+    dots: dots.sort((x, y) =>
+      compareTexts(x.actor, y.actor) || x.counter - y.counter
+    ),
+    meta: mergeMeta(a.meta, b.meta),
+  };
+}
+
+function hasDot(member: Member, dot: StatusDot): boolean {
+  return member.dots.some((other) =>
+    other.actor === dot.actor && other.counter === dot.counter
+  );
+}
+
+function contains(clock: VersionVector, dot: StatusDot): boolean {
+  return (clock.get(dot.actor) ?? 0) >= dot.counter;
+}
+
+/**
+ * The later claimant, then the later version. Two nodes that took over from the
+ * same claimant in different parts of a split cluster have the same term; the
+ * version and then the name settle it, and the loser's ring becomes the
+ * winner's.
+ */
+export function compareOwnership(a: Ownership, b: Ownership): number {
+  if (a === b) return 0;
+  return a.term - b.term || a.version - b.version ||
+    compareTexts(a.claimant, b.claimant) ||
+    // A claimant stores before it announces, so it never gives one version two
+    // contents; a broken one must not split the cluster.
+    compareTexts(JSON.stringify(a), JSON.stringify(b));
+}
+
+/** Progress of the later transfer; of the same one, what either knows. */
+function mergeProgress(
+  a: TransferProgress,
+  b: TransferProgress,
+): TransferProgress {
+  const order = a.term - b.term || a.version - b.version;
+  if (order !== 0) return order > 0 ? a : b;
+  return {
+    term: a.term,
+    version: a.version,
+    completedModules: [
+      ...new Set([...a.completedModules, ...b.completedModules]),
+    ].sort(),
+    complete: a.complete || b.complete,
+  };
+}

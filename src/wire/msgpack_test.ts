@@ -1,0 +1,148 @@
+import { assertEquals, assertThrows } from "@std/assert";
+import fc from "fast-check";
+import { ByteWriter } from "../base/byte_writer.ts";
+import { isWhorlError, WhorlError } from "../base/errors.ts";
+import {
+  decodeMsgpack,
+  encodeMsgpack,
+  MSGPACK_ELEMENTS_MAX,
+  scanMsgpack,
+  writeMsgpack,
+} from "./msgpack.ts";
+
+function refuses(bytes: readonly number[] | Uint8Array, reason: string): void {
+  const error = assertThrows(
+    () => decodeMsgpack(Uint8Array.from(bytes)),
+    WhorlError,
+    reason,
+  );
+  assertEquals((error as WhorlError).code, "protocol_error");
+}
+
+const plainData = fc.letrec((tie) => ({
+  value: fc.oneof(
+    { depthSize: "small", withCrossShrink: true },
+    fc.constant(null),
+    fc.boolean(),
+    fc.maxSafeInteger(),
+    fc.double({ noNaN: true }).filter((n) => !Object.is(n, -0)),
+    fc.string({ unit: "binary" }),
+    fc.uint8Array({ maxLength: 300 }),
+    fc.array(tie("value"), { maxLength: 20 }),
+    fc.dictionary(
+      fc.string().filter((key) => key !== "__proto__"),
+      tie("value"),
+      { noNullPrototype: true, maxKeys: 20 },
+    ),
+  ),
+})).value;
+
+Deno.test("decodeMsgpack() undoes encodeMsgpack() for plain data", () => {
+  fc.assert(
+    fc.property(plainData, (value) => {
+      assertEquals(decodeMsgpack(encodeMsgpack(value)), value);
+    }),
+    { numRuns: 300 },
+  );
+});
+
+Deno.test("decodeMsgpack() refuses every message that is cut short or continued", () => {
+  fc.assert(
+    fc.property(plainData, fc.nat(), (value, at) => {
+      const bytes = encodeMsgpack(value);
+      assertThrows(
+        () => decodeMsgpack(bytes.subarray(0, at % bytes.length)),
+        WhorlError,
+      );
+      assertThrows(
+        () => decodeMsgpack(new Uint8Array([...bytes, 0])),
+        WhorlError,
+      );
+    }),
+    { numRuns: 200 },
+  );
+});
+
+Deno.test("decodeMsgpack() answers any bytes with a value or a protocol_error", () => {
+  fc.assert(
+    fc.property(fc.uint8Array({ maxLength: 200 }), (bytes) => {
+      try {
+        decodeMsgpack(bytes);
+      } catch (error) {
+        if (!isWhorlError(error, "protocol_error")) throw error;
+      }
+    }),
+    { numRuns: 3000 },
+  );
+});
+
+Deno.test("decodeMsgpack() refuses forty nested arrays of 16 million elements", () => {
+  refuses(
+    Array.from({ length: 40 }, () => [0xdd, 0, 0xff, 0xff, 0xff]).flat(),
+    "announces 16777215 values",
+  );
+});
+
+Deno.test("decodeMsgpack() refuses five bytes that announce 2^25 elements", () => {
+  refuses([0xdd, 0x02, 0, 0, 0], "announces 33554432 values");
+  refuses([0xdf, 0xff, 0xff, 0xff, 0xff], "announces");
+  refuses([0xdc, 0xff, 0xff], "announces 65535 values");
+});
+
+Deno.test("decodeMsgpack() refuses announcements that later bytes would have to pay twice", () => {
+  // Each level announces all that is left, so no level pays for its elements.
+  const bytes = new Uint8Array(5000).fill(0xc0);
+  for (let level = 0; level < 30; level++) {
+    const count = 5000 - (level + 1) * 3 - 1;
+    bytes.set([0xdc, count >> 8, count & 0xff], level * 3);
+  }
+  refuses(bytes, "announces");
+});
+
+Deno.test("decodeMsgpack() refuses a million nested arrays", () => {
+  refuses(new Uint8Array(1_000_000).fill(0x91), "deeper than 32");
+});
+
+Deno.test("decodeMsgpack() refuses more values than the limit", () => {
+  const count = MSGPACK_ELEMENTS_MAX;
+  const bytes = new Uint8Array(5 + count);
+  bytes.set([
+    0xdd,
+    count >>> 24,
+    count >>> 16 & 255,
+    count >>> 8 & 255,
+    count & 255,
+  ]);
+  refuses(bytes, "more than 100000 values");
+  scanMsgpack(bytes, { elementsMax: count + 1 });
+});
+
+Deno.test("decodeMsgpack() refuses what is not plain data", () => {
+  refuses([0xc1], "type 0xc1");
+  refuses([0xd6, 0xff, 0, 0, 0, 0], "type 0xd6"); // a date
+  refuses([0x81, 0x01, 0x01], "key is not text");
+  refuses([0x81, 0x90, 0x01], "key is not text");
+  refuses([0xa2, 0xc3, 0x28], "not UTF-8");
+  refuses([0xcf, 0x00, 0x20, 0, 0, 0, 0, 0, 0], "beyond 2^53");
+  refuses([0xd3, 0x80, 0x00, 0, 0, 0, 0, 0, 0], "beyond 2^53");
+  refuses(
+    [0x81, 0xa9, ...new TextEncoder().encode("__proto__"), 0x80],
+    "Cannot decode",
+  );
+});
+
+Deno.test("encodeMsgpack() refuses what is too deep or in a circle", () => {
+  const circle: unknown[] = [];
+  circle.push(circle);
+  const error = assertThrows(() => encodeMsgpack(circle), WhorlError);
+  assertEquals((error as WhorlError).code, "invalid_argument");
+  assertThrows(() => encodeMsgpack(10n), WhorlError);
+});
+
+Deno.test("writeMsgpack() appends to what is there", () => {
+  const writer = new ByteWriter(1);
+  writer.u8(7);
+  writeMsgpack({ a: [1, "x"] }, writer);
+  assertEquals(writer.view()[0], 7);
+  assertEquals(decodeMsgpack(writer.view().subarray(1)), { a: [1, "x"] });
+});
