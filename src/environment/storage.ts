@@ -9,6 +9,22 @@
  * @module
  */
 
+/** What a store takes; the same for every kind, so that a vnode tested on one works on the others. */
+export const storeLimits = {
+  /** Longest key in bytes. Deno KV stores 2,048, where a zero byte counts twice. */
+  keyBytesMax: 1_000,
+  /** Largest value in bytes: 16 MiB, an object of 8 MiB with room for a sibling. */
+  valueBytesMax: 16 * 1024 * 1024,
+  /** Most writes in one call of {@linkcode PartitionStore.write}. */
+  groupWritesMax: 256,
+  /** Most bytes that the keys in one call may have together. */
+  groupKeyBytesMax: 30_000,
+  /** Most bytes that the values in one call may have together. */
+  groupValueBytesMax: 32 * 1024 * 1024,
+  /** Largest partition number. */
+  partitionMax: 65_535,
+} as const;
+
 /** Either a value now or a promise of it: memory answers at once, a disk later. */
 export type Awaitable<T> = T | Promise<T>;
 
@@ -28,6 +44,11 @@ export interface ScanRange {
   readonly reverse?: boolean;
   /** Stop after so many. @default {no limit} */
   readonly limit?: number;
+  /**
+   * Called with each key whose value does not match its checksum; that key is
+   * then left out and the scan goes on. @default {the scan throws `value_corrupt`}
+   */
+  readonly onCorrupt?: (key: Uint8Array) => void;
 }
 
 /** A key and its value, both valid until the consumer asks for the next one. */
@@ -53,10 +74,12 @@ export interface PartitionStore {
   /**
    * The value of `key`, or `undefined`. Sees every {@linkcode PartitionStore.write}
    * made before it, committed or not. Answers at once when the value is in
-   * memory. The bytes belong to the store: copy what you keep, change nothing.
+   * memory. The bytes must not be changed, and the store never changes them
+   * either; copy what you keep for long, as a view may hold on to 64 KiB.
    *
    * @throws {WhorlError} `value_corrupt` if the stored bytes do not match their
-   * checksum, `store_unavailable` if the disk does not answer.
+   * checksum, `store_corrupt` or `store_unavailable` if the disk does not
+   * answer, `closed` after the store was closed.
    */
   get(key: Uint8Array): Awaitable<Uint8Array | undefined>;
   /**
@@ -72,9 +95,21 @@ export interface PartitionStore {
     writes: readonly Write[],
     committed: (error: Error | undefined) => void,
   ): void;
-  /** Visits keys in order, as of some moment at or after the call. */
+  /**
+   * Visits keys in order. Sees every write made before the call. A key that is
+   * written meanwhile is visited in its old or its new state, at most once;
+   * one that is there all the time is visited.
+   *
+   * @throws {WhorlError} As {@linkcode PartitionStore.get}.
+   */
   scan(range?: ScanRange): AsyncIterable<Entry>;
-  /** Removes all keys from `start` up to, not including, `end`; both default to everything. Durable when it resolves. */
+  /**
+   * Removes all keys from `start` up to, not including, `end`; both default to
+   * everything. Durable when it resolves. Not atomic: a crash may leave a part,
+   * and keys written meanwhile may stay.
+   *
+   * @throws {WhorlError} As {@linkcode PartitionStore.write}.
+   */
   deleteRange(start?: Uint8Array, end?: Uint8Array): Promise<void>;
   /** How many keys there are; exact when nothing is being written. */
   count(): Promise<number>;
@@ -92,17 +127,26 @@ export interface StoreState {
    * fail with `store_fenced`.
    */
   readonly epoch: number;
-  /** True if commits that had been acknowledged are missing. */
+  /**
+   * True if commits that had been acknowledged are missing, or nothing vouches
+   * for the opposite. Stays true over restarts until {@linkcode Store.tailRepaired}.
+   */
   readonly tailLost: boolean;
 }
 
 /** Figures of a store since it was opened. */
 export interface StoreStats {
+  /** Commits that reached the disk. */
   readonly commits: number;
+  /** Single changes asked for, removals included. */
   readonly writes: number;
+  /** Reads answered at once, whether the key was there or not. */
   readonly cacheHits: number;
+  /** Reads that went to the disk. */
   readonly cacheMisses: number;
+  /** Memory in use for recently used values. */
   readonly cacheBytes: number;
+  /** Single changes not durable yet. */
   readonly pendingWrites: number;
 }
 
@@ -116,7 +160,17 @@ export interface Store extends AsyncDisposable {
   /** Partitions that hold at least one key, ascending. */
   partitions(): Promise<number[]>;
   stats(): StoreStats;
-  /** Commits what is pending and closes. */
+  /**
+   * Declares, durably, that what the lost tail held has been fetched from peers
+   * again. Does nothing if no tail was lost.
+   *
+   * @throws {WhorlError} As {@linkcode PartitionStore.write}.
+   */
+  tailRepaired(): Promise<void>;
+  /**
+   * Commits what is pending and closes; closing twice does nothing more. Never
+   * throws: writes that could not be committed have told so to their callers.
+   */
   close(): Promise<void>;
 }
 
@@ -129,4 +183,8 @@ export type StoreConfig =
     readonly path: string;
     /** Memory for recently used values, in bytes. @default {33554432} */
     readonly cacheBytesMax?: number;
+    /** Memory for knowing which keys are absent, in bytes. @default {8388608}, which serves 5 million keys */
+    readonly keyFilterBytesMax?: number;
+    /** The identity the store must have. @default {any} */
+    readonly expectedStoreId?: string;
   };
