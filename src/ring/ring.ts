@@ -276,7 +276,8 @@ export function partitionCounts(
 
 /**
  * A number that rises with every change of ownership, for those who only care
- * who owns what: rings with the same number have the same owners.
+ * who owns what. On one node it never goes back, and while the cluster has one
+ * claimant the same number means the same owners everywhere.
  */
 export function ringVersion(ring: Ring): number {
   return ring.ownership.term * 0x1_0000_0000 + ring.ownership.version;

@@ -1,0 +1,494 @@
+/**
+ * The ring as bytes, for gossip and for the disk, and its digest. The encoding
+ * is canonical: equal rings give equal bytes, so a digest of 8 bytes tells two
+ * rings apart. Names stand once in a sorted table and are numbers elsewhere.
+ * What each member has seen is not part of the digest: it is knowledge about
+ * the ring, not the ring. The format is described in docs/wire_format.md.
+ *
+ * @module
+ */
+import { createHash } from "node:crypto";
+import { WhorlError } from "../base/errors.ts";
+import {
+  sameVersion,
+  type VersionVector,
+} from "../causality/version_vector.ts";
+import { decodeMsgpack, encodeMsgpack } from "../wire/msgpack.ts";
+import {
+  expectBoolean,
+  expectBytes,
+  expectInteger,
+  expectList,
+  expectOneOf,
+  expectText,
+} from "../wire/plain_data.ts";
+import type {
+  Member,
+  Ownership,
+  Ring,
+  StagedChange,
+  StatusDot,
+  Transfer,
+  TransferProgress,
+} from "./ring.ts";
+import { statusesByStrength } from "./ring.ts";
+import { checkRingSize } from "./ring_change.ts";
+import { compareTexts, type Meta, type MetaValue } from "./stamped.ts";
+
+/** Format of the bytes; a reader refuses others by name. */
+export const RING_FORMAT = 1;
+/** Most names in one ring. */
+export const RING_NAMES_MAX = 1024;
+/** Most metadata entries of a ring or a member. */
+export const RING_META_MAX = 256;
+/** Most vnode modules of a node. */
+const MODULES_MAX = 64;
+/** Claimants there may have been, so that a ring version stays exact. */
+const TERM_MAX = 0xf_ffff;
+const VERSION_MAX = 0xffff_ffff;
+
+/** A ring with its bytes and digest, made together and kept together. */
+export interface EncodedRing {
+  readonly ring: Ring;
+  readonly bytes: Uint8Array<ArrayBuffer>;
+  /** 16 hex digits; equal for rings that differ only in what members have seen. */
+  readonly digest: string;
+}
+
+/** Encodes `ring`. Equal rings give equal bytes. */
+export function encodeRing(ring: Ring): EncodedRing {
+  const names = namesIn(ring);
+  const numbers = new Map(names.map((name, index) => [name, index]));
+  const numberOf = (name: string): number => numbers.get(name) as number;
+  const clock = (version: VersionVector): number[] =>
+    sortedEntries(version)
+      .flatMap(([actor, count]) => [numberOf(actor), count]);
+  const meta = (values: Meta): unknown[] =>
+    sortedEntries(values)
+      .map(([name, { value, stamp }]) => [
+        name,
+        value,
+        stamp.wallMs,
+        stamp.count,
+        numberOf(stamp.node),
+      ]);
+  const { ownership } = ring;
+  const content = encodeMsgpack([
+    ring.clusterName,
+    [ring.clusterId.claimant, ring.clusterId.seed],
+    ring.size,
+    names,
+    clock(ring.clock),
+    sortedEntries(ring.members)
+      .map(([name, member]) => [
+        numberOf(name),
+        clock(member.clock),
+        member.dots.map((dot) => [
+          numberOf(dot.actor),
+          dot.counter,
+          dot.status,
+          dot.autoJoin,
+        ]),
+        meta(member.meta),
+      ]),
+    [
+      ownership.term,
+      ownership.version,
+      numberOf(ownership.claimant),
+      ownersToBytes(ownership.owners, numberOf),
+      ownership.next.map((transfer) => [
+        transfer.partition,
+        numberOf(transfer.nextOwner),
+        transfer.term,
+        transfer.version,
+      ]),
+      ownership.staged.map((change) => [
+        change.action,
+        numberOf(change.node),
+        change.replacement === null ? null : numberOf(change.replacement),
+      ]),
+      ownership.committedPlan,
+    ],
+    [...ring.progress].sort((a, b) => a[0] - b[0])
+      .map(([partition, progress]) => [
+        partition,
+        progress.term,
+        progress.version,
+        progress.completedModules,
+        progress.complete,
+      ]),
+    meta(ring.meta),
+  ]);
+  const seen: unknown[] = [];
+  for (const [node, version] of sortedEntries(ring.seen)) {
+    const number = numbers.get(node);
+    if (number === undefined) continue;
+    seen.push(
+      sameVersion(version, ring.clock) ? number : [number, clock(version)],
+    );
+  }
+  return {
+    ring,
+    bytes: encodeMsgpack([RING_FORMAT, content, seen]),
+    digest: createHash("sha1").update(content).digest("hex").slice(0, 16),
+  };
+}
+
+/**
+ * Reads a ring.
+ *
+ * @throws {WhorlError} `protocol_error` for anything that is not a ring in this
+ * format, with the part that is wrong.
+ */
+export function decodeRing(bytes: Uint8Array): EncodedRing {
+  const [format, contentBytes, seen] = expectList(
+    decodeMsgpack(bytes),
+    "a ring",
+    3,
+    3,
+  );
+  if (format !== RING_FORMAT) {
+    throw new WhorlError(
+      "protocol_error",
+      `Cannot read a ring as its format must be ${RING_FORMAT}: current value is ${
+        String(format)
+      }`,
+    );
+  }
+  const content = expectBytes(contentBytes, "the content of a ring");
+  const ring = new RingReader().ring(decodeMsgpack(content), seen);
+  // Encoding again makes bytes and digest canonical even if the sender's were not.
+  return encodeRing(ring);
+}
+
+class RingReader {
+  #names: readonly string[] = [];
+  #size = 0;
+
+  ring(content: unknown, seenValue: unknown): Ring {
+    const [
+      clusterName,
+      clusterId,
+      size,
+      names,
+      clock,
+      members,
+      ownership,
+      progress,
+      meta,
+    ] = expectList(content, "the content of a ring", 9, 9);
+    const [claimant, seed] = expectList(clusterId, "a cluster id", 2, 2);
+    this.#size = expectInteger(size, "a ring size");
+    try {
+      checkRingSize(this.#size);
+    } catch (cause) {
+      throw new WhorlError(
+        "protocol_error",
+        `Cannot accept a ring size of ${this.#size}`,
+        { cause },
+      );
+    }
+    this.#names = this.#nameTable(names);
+    const ringClock = this.#clock(clock, "the clock of a ring");
+    const ring: Ring = {
+      clusterName: expectText(clusterName, "a cluster name", 255, 1),
+      clusterId: {
+        claimant: expectName(claimant),
+        seed: expectText(seed, "the seed of a cluster", 64, 1),
+      },
+      size: this.#size,
+      clock: ringClock,
+      members: this.#members(members),
+      ownership: this.#ownership(ownership),
+      progress: this.#progress(progress),
+      seen: this.#seen(seenValue, ringClock),
+      meta: this.#meta(meta),
+    };
+    for (const owner of new Set(ring.ownership.owners)) {
+      if (!ring.members.has(owner)) {
+        throw wrong(`an owner that is no member: ${owner}`);
+      }
+    }
+    if (!ring.members.has(ring.ownership.claimant)) {
+      throw wrong(`a claimant that is no member: ${ring.ownership.claimant}`);
+    }
+    return ring;
+  }
+
+  #nameTable(value: unknown): readonly string[] {
+    const names = expectList(value, "the names of a ring", 1, RING_NAMES_MAX)
+      .map(expectName);
+    for (let i = 1; i < names.length; i++) {
+      if (compareTexts(names[i - 1]!, names[i]!) >= 0) {
+        throw wrong("names that are not sorted");
+      }
+    }
+    return names;
+  }
+
+  #name(value: unknown): string {
+    return this.#names[
+      expectInteger(value, "a number of a name", 0, this.#names.length - 1)
+    ] as string;
+  }
+
+  #clock(value: unknown, what: string): VersionVector {
+    const flat = expectList(value, what, 0, this.#names.length * 2);
+    if (flat.length % 2 !== 0) throw wrong(`${what} with half a pair`);
+    const version = new Map<string, number>();
+    for (let i = 0; i < flat.length; i += 2) {
+      version.set(this.#name(flat[i]), expectInteger(flat[i + 1], what, 1));
+    }
+    if (version.size * 2 !== flat.length) throw wrong(`${what} with a repeat`);
+    return version;
+  }
+
+  #members(value: unknown): ReadonlyMap<string, Member> {
+    const members = new Map<string, Member>();
+    for (const entry of expectList(value, "the members", 1, RING_NAMES_MAX)) {
+      const [name, clockValue, dots, meta] = expectList(
+        entry,
+        "a member",
+        4,
+        4,
+      );
+      const clock = this.#clock(clockValue, "the clock of a member");
+      members.set(this.#name(name), {
+        clock,
+        dots: expectList(
+          dots,
+          "the statuses of a member",
+          1,
+          this.#names.length,
+        )
+          .map((dot) => this.#dot(dot, clock))
+          .sort(byActor),
+        meta: this.#meta(meta),
+      });
+    }
+    return members;
+  }
+
+  #dot(value: unknown, clock: VersionVector): StatusDot {
+    const [actorNumber, counter, status, autoJoin] = expectList(
+      value,
+      "a status",
+      4,
+      4,
+    );
+    const actor = this.#name(actorNumber);
+    return {
+      actor,
+      counter: expectInteger(
+        counter,
+        "the counter of a status",
+        1,
+        clock.get(actor) ?? 0,
+      ),
+      status: expectOneOf(status, "a status", statusesByStrength),
+      autoJoin: expectBoolean(autoJoin, "autoJoin"),
+    };
+  }
+
+  #ownership(value: unknown): Ownership {
+    const [term, version, claimant, owners, next, staged, committedPlan] =
+      expectList(value, "an ownership", 7, 7);
+    const ownerNames = this.#owners(owners);
+    return {
+      term: expectTerm(term),
+      version: expectVersion(version),
+      claimant: this.#name(claimant),
+      owners: ownerNames,
+      next: this.#next(next, ownerNames),
+      staged: expectList(staged, "the staged changes", 0, RING_NAMES_MAX)
+        .map((change) => this.#stagedChange(change)),
+      committedPlan: expectText(committedPlan, "a plan id", 64),
+    };
+  }
+
+  #owners(value: unknown): string[] {
+    const bytes = expectBytes(value, "the owners", this.#size * 2);
+    const owners: string[] = [];
+    for (let i = 0; i < bytes.length; i += 2) {
+      owners.push(this.#name(bytes[i]! * 256 + bytes[i + 1]!));
+    }
+    return owners;
+  }
+
+  #next(value: unknown, owners: readonly string[]): Transfer[] {
+    let last = -1;
+    return expectList(value, "the transfers", 0, this.#size).map((entry) => {
+      const [at, nextOwner, term, version] = expectList(
+        entry,
+        "a transfer",
+        4,
+        4,
+      );
+      const partition = expectInteger(
+        at,
+        "a partition",
+        last + 1,
+        this.#size - 1,
+      );
+      last = partition;
+      return {
+        partition,
+        owner: owners[partition] as string,
+        nextOwner: this.#name(nextOwner),
+        term: expectTerm(term),
+        version: expectVersion(version),
+      };
+    });
+  }
+
+  #stagedChange(value: unknown): StagedChange {
+    const [action, node, replacement] = expectList(
+      value,
+      "a staged change",
+      3,
+      3,
+    );
+    return {
+      action: expectOneOf(
+        action,
+        "a staged action",
+        ["leave", "remove", "replace", "force_replace"] as const,
+      ),
+      node: this.#name(node),
+      replacement: replacement === null ? null : this.#name(replacement),
+    };
+  }
+
+  #progress(value: unknown): ReadonlyMap<number, TransferProgress> {
+    const progress = new Map<number, TransferProgress>();
+    for (const entry of expectList(value, "the progress", 0, this.#size)) {
+      const [partition, term, version, modules, complete] = expectList(
+        entry,
+        "the progress of a transfer",
+        5,
+        5,
+      );
+      progress.set(expectInteger(partition, "a partition", 0, this.#size - 1), {
+        term: expectTerm(term),
+        version: expectVersion(version),
+        completedModules: expectList(modules, "the modules", 0, MODULES_MAX)
+          .map((name) => expectText(name, "a module", 64, 1)),
+        complete: expectBoolean(complete, "complete"),
+      });
+    }
+    return progress;
+  }
+
+  #seen(
+    value: unknown,
+    ringClock: VersionVector,
+  ): ReadonlyMap<string, VersionVector> {
+    const seen = new Map<string, VersionVector>();
+    for (const entry of expectList(value, "the seen", 0, this.#names.length)) {
+      if (typeof entry === "number") {
+        seen.set(this.#name(entry), ringClock);
+      } else {
+        const [node, clock] = expectList(entry, "a seen", 2, 2);
+        seen.set(this.#name(node), this.#clock(clock, "the clock of a seen"));
+      }
+    }
+    return seen;
+  }
+
+  #meta(value: unknown): Meta {
+    const meta = new Map();
+    for (const entry of expectList(value, "metadata", 0, RING_META_MAX)) {
+      const [name, content, wallMs, count, node] = expectList(
+        entry,
+        "a metadata entry",
+        5,
+        5,
+      );
+      meta.set(expectText(name, "a metadata name", 255, 1), {
+        value: expectMetaValue(content),
+        stamp: {
+          wallMs: expectWallMs(wallMs),
+          count: expectInteger(count, "a stamp"),
+          node: this.#name(node),
+        },
+      });
+    }
+    return meta;
+  }
+}
+
+function byActor(a: StatusDot, b: StatusDot): number {
+  return compareTexts(a.actor, b.actor) || a.counter - b.counter;
+}
+
+function expectName(value: unknown): string {
+  return expectText(value, "a name", 255, 1);
+}
+
+function expectTerm(value: unknown): number {
+  return expectInteger(value, "a term", 1, TERM_MAX);
+}
+
+function expectVersion(value: unknown): number {
+  return expectInteger(value, "a version", 1, VERSION_MAX);
+}
+
+/** A date of JavaScript; a stamp beyond all dates would win for ever. */
+function expectWallMs(value: unknown): number {
+  if (typeof value !== "number" || !(value >= 0 && value <= 8.64e15)) {
+    throw wrong("a time that is no date");
+  }
+  return value;
+}
+
+function expectMetaValue(value: unknown): MetaValue {
+  if (
+    value === null || typeof value === "boolean" ||
+    typeof value === "number" && Number.isFinite(value)
+  ) return value;
+  return expectText(value, "a metadata value", 4096);
+}
+
+function wrong(what: string): WhorlError {
+  return new WhorlError(
+    "protocol_error",
+    `Cannot accept a ring with ${what}`,
+  );
+}
+
+function sortedEntries<V>(map: ReadonlyMap<string, V>): [string, V][] {
+  return [...map].sort((a, b) => compareTexts(a[0], b[0]));
+}
+
+/** Every name the content of `ring` speaks of, sorted. */
+function namesIn(ring: Ring): string[] {
+  const names = new Set<string>(ring.ownership.owners);
+  const { ownership } = ring;
+  names.add(ownership.claimant);
+  for (const { nextOwner } of ownership.next) names.add(nextOwner);
+  for (const { node, replacement } of ownership.staged) {
+    names.add(node);
+    if (replacement !== null) names.add(replacement);
+  }
+  for (const actor of ring.clock.keys()) names.add(actor);
+  for (const [name, member] of ring.members) {
+    names.add(name);
+    for (const actor of member.clock.keys()) names.add(actor);
+    for (const { stamp } of member.meta.values()) names.add(stamp.node);
+  }
+  for (const { stamp } of ring.meta.values()) names.add(stamp.node);
+  return [...names].sort(compareTexts);
+}
+
+function ownersToBytes(
+  owners: readonly string[],
+  numberOf: (name: string) => number,
+): Uint8Array {
+  const bytes = new Uint8Array(owners.length * 2);
+  owners.forEach((owner, partition) => {
+    const number = numberOf(owner);
+    bytes[partition * 2] = number >> 8;
+    bytes[partition * 2 + 1] = number & 0xff;
+  });
+  return bytes;
+}
