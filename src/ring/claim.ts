@@ -1,0 +1,147 @@
+/**
+ * Claim: who owns which partition after nodes joined, left or were replaced.
+ *
+ * The best ring is, in this order:
+ *
+ * 1. owned by claimants only, and balanced: no node owns two partitions more
+ *    than another;
+ * 2. with the fewest windows of 3 partitions in which a node stands twice, then
+ *    of 4, up to the target N: a repeat there is a node that holds two replicas
+ *    of the same keys. Windows go around the end of the ring;
+ * 3. reached with the fewest transfers.
+ *
+ * Two replicas on one node cost more than a transfer, since the transfer is
+ * paid once.
+ *
+ * riak_core's claims build a ring step by step and accept what they end with:
+ * v2 gives each joining node every n-th partition and leaves repeats where the
+ * pattern meets itself, v4 repairs those it meets and starts afresh where it
+ * can't. Here the claim is a problem of optimisation, solved exactly where the
+ * best rings are known and by a bounded search where they are not:
+ *
+ * - one or two nodes: no window of 3 is free of repeats, the fewest transfers
+ *   decide, exact (`claim_pair.ts`);
+ * - three nodes, and any number that equals the target N and divides the ring:
+ *   the best rings are periodic but for at most two places, and the best fit
+ *   among them is exact (`claim_layout.ts`);
+ * - otherwise rings without a repeat are many, and the one with the fewest
+ *   transfers is searched for (`claim_search.ts`). The search ends early when it
+ *   meets a ring that is provably the best, and keeps the result otherwise.
+ *
+ * The result depends on the input alone, not on the order of claimants, the
+ * machine or the time, so every node that computes it computes the same.
+ *
+ * @module
+ */
+import { WhorlError } from "../base/errors.ts";
+import { layoutClaim } from "./claim_layout.ts";
+import { pairClaim } from "./claim_pair.ts";
+import { type ClaimProblem, claimProblem } from "./claim_problem.ts";
+import { windowsWithRepeat } from "./claim_quality.ts";
+import { searchClaim } from "./claim_search.ts";
+
+export {
+  type ClaimQuality,
+  claimQuality,
+  compareClaimQuality,
+} from "./claim_quality.ts";
+
+/** What a claim starts from. */
+export interface ClaimInput {
+  /** The present owner of each partition, in the order of the ring. */
+  readonly owners: readonly string[];
+  /** Who may own partitions afterwards, in any order; who is not among them loses all. */
+  readonly claimants: readonly string[];
+  /**
+   * Consecutive partitions that should belong to different nodes: the largest
+   * number of replicas that any bucket is expected to have. Source: riak_core's
+   * `target_n_val`.
+   *
+   * @default {4}
+   */
+  readonly targetN?: number;
+}
+
+/** Default of {@linkcode ClaimInput.targetN}. */
+export const TARGET_N_DEFAULT = 4;
+
+/**
+ * Returns the new owner of each partition. A ring that needs no change comes
+ * back unchanged, so claiming a claimed ring again changes nothing.
+ *
+ * @example Two nodes join a ring of eight
+ * ```ts
+ * const owners = Array(8).fill("a@host");
+ * const after = claim({ owners, claimants: ["a@host", "b@host", "c@host"] });
+ * claimQuality(owners, after, ["a@host", "b@host", "c@host"]).transfers; // 5
+ * ```
+ *
+ * @throws {WhorlError} `invalid_argument` if there is no partition or no
+ * claimant, a claimant is named twice, or `targetN` is not a positive integer.
+ */
+export function claim(input: ClaimInput): string[] {
+  const { owners, claimants, targetN = TARGET_N_DEFAULT } = input;
+  const nodes = [...claimants].sort();
+  checkInput(owners, nodes, targetN);
+  const problem = claimProblem(owners, nodes, targetN);
+  const exact = pairClaim(problem) ?? layoutClaim(problem);
+  const ring = exact ?? settledRing(problem);
+  return Array.from(ring, (node) => nodes[node]!);
+}
+
+/**
+ * A ring found by search that the search itself can't improve any more. Only a
+ * ring that still has repeats can hide a better one, so this seldom searches
+ * twice, and it ends as each round must leave fewer repeats than the last.
+ */
+function settledRing(problem: ClaimProblem): Int32Array {
+  let ring = searchClaim(problem);
+  while (repeats(problem, ring).some((count) => count > 0)) {
+    const again = searchClaim({ ...problem, before: ring });
+    if (again.every((node, partition) => node === ring[partition])) break;
+    ring = again;
+  }
+  return ring;
+}
+
+function repeats(problem: ClaimProblem, ring: Int32Array): number[] {
+  const counts: number[] = [];
+  for (let size = problem.windowMin; size <= problem.windowMax; size++) {
+    counts.push(windowsWithRepeat(ring, size));
+  }
+  return counts;
+}
+
+function checkInput(
+  owners: readonly string[],
+  sortedNodes: readonly string[],
+  targetN: number,
+): void {
+  if (owners.length === 0) {
+    throw new WhorlError(
+      "invalid_argument",
+      "Cannot claim a ring as it must have partitions: number of partitions is 0",
+    );
+  }
+  if (sortedNodes.length === 0) {
+    throw new WhorlError(
+      "invalid_argument",
+      "Cannot claim a ring as somebody must own it: number of claimants is 0",
+    );
+  }
+  const twice = sortedNodes.find((node, i) => node === sortedNodes[i + 1]);
+  if (twice !== undefined) {
+    throw new WhorlError(
+      "invalid_argument",
+      `Cannot claim a ring as claimants must differ: ${twice} is named twice`,
+      { details: { node: twice } },
+    );
+  }
+  if (!Number.isSafeInteger(targetN) || targetN < 1) {
+    throw new WhorlError(
+      "invalid_argument",
+      `Cannot claim a ring as targetN must be a positive integer: current value is ${targetN}`,
+      { details: { targetN } },
+    );
+  }
+}
