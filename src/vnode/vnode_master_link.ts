@@ -12,7 +12,7 @@ import { ByteWriter } from "../base/byte_writer.ts";
 import { BatchingSink } from "../wire/batching_sink.ts";
 import { FRAME_BYTES_MAX, readFrames } from "../wire/frame.ts";
 import { FrameType } from "../wire/frame_type.ts";
-import { decodeMessage, encodeMessage } from "../wire/msgpack.ts";
+import { decodeMsgpack, writeMsgpack } from "../wire/msgpack.ts";
 import {
   readFailure,
   writeFailure,
@@ -185,7 +185,7 @@ export class VnodeMasterLink {
     const id = this.#next++;
     const { promise, resolve, reject } = Promise.withResolvers<unknown>();
     this.#calls.set(id, { resolve, reject });
-    this.#sink.begin(FrameType.call, id).raw(encodeMessage([method, args]));
+    writeMsgpack([method, args], this.#sink.begin(FrameType.call, id));
     this.#sink.end();
     return promise;
   }
@@ -193,8 +193,9 @@ export class VnodeMasterLink {
   /** Tells the master something. */
   cast(method: string, args: unknown): void {
     if (this.#closed !== undefined) return;
-    this.#sink.begin(FrameType.masterControl, 0).raw(
-      encodeMessage([method, args]),
+    writeMsgpack(
+      [method, args],
+      this.#sink.begin(FrameType.masterControl, 0),
     );
     this.#sink.end();
   }
@@ -230,13 +231,13 @@ export class VnodeMasterLink {
         return;
       }
       case FrameType.callReply:
-        this.#takeCall(id)?.resolve(decodeMessage(bytes.subarray(start, end)));
+        this.#takeCall(id)?.resolve(decodeMsgpack(bytes.subarray(start, end)));
         return;
       case FrameType.callError:
         this.#takeCall(id)?.reject(readFailure(bytes.subarray(start, end)));
         return;
       case FrameType.masterEvent:
-        this.#onEvent(decodeMessage(bytes.subarray(start, end)));
+        this.#onEvent(decodeMsgpack(bytes.subarray(start, end)));
         return;
       default:
         throw new WhorlError(

@@ -16,7 +16,7 @@ import type { ByteWriter } from "../base/byte_writer.ts";
 import { fnv1a32 } from "../base/chance.ts";
 import { type ErrorCode, WhorlError } from "../base/errors.ts";
 import type { ByteReader } from "../base/byte_reader.ts";
-import { decodeMessage, encodeMessage } from "../wire/msgpack.ts";
+import { decodeMsgpack, writeMsgpack } from "../wire/msgpack.ts";
 
 /** Bytes before the body of a request. */
 export const VNODE_REQUEST_HEADER_BYTES = 12;
@@ -69,14 +69,18 @@ export function readVnodeRequestHeader(
   header.timeLeftMs = from.u32();
 }
 
-/** Appends a failure as it travels. */
+/** Appends a failure as it travels; details that cannot travel are left behind. */
 export function writeFailure(into: ByteWriter, error: WhorlError): void {
-  into.raw(encodeMessage([error.code, error.message, error.details]));
+  try {
+    writeMsgpack([error.code, error.message, error.details], into);
+  } catch (_unsendable) {
+    writeMsgpack([error.code, error.message, {}], into);
+  }
 }
 
 /** Reads a failure that travelled here. */
 export function readFailure(bytes: Uint8Array): WhorlError {
-  const message = decodeMessage(bytes);
+  const message = decodeMsgpack(bytes);
   if (
     !Array.isArray(message) || typeof message[0] !== "string" ||
     typeof message[1] !== "string"

@@ -1,0 +1,210 @@
+/**
+ * How a node is set up: what an operator or an application may say, with
+ * defaults, and the same with every question answered.
+ *
+ * @module
+ */
+import { WhorlError } from "../base/errors.ts";
+import type { Environment } from "../environment/environment.ts";
+import type { Address } from "../environment/transport.ts";
+import type { VnodeModule } from "../vnode/vnode.ts";
+
+/** Where a part of a node runs. */
+export type Placement = "task" | "worker" | "subprocess";
+
+/** A vnode module of an application. */
+export interface ModuleOptions {
+  /** The file whose default export is the module. */
+  readonly url: URL | string;
+  /** The module itself, for masters placed as tasks; loaded from `url` if absent. */
+  readonly module?: VnodeModule;
+}
+
+/** How a node is set up. */
+export interface NodeOptions {
+  /** Name of the node in its cluster, as `name@host`, such as `dev1@127.0.0.1`. */
+  readonly name: string;
+  /** Where it listens, as `host:port`; port 0 takes a free one. @default {the host of its name, port 0} */
+  readonly listen?: Address;
+  /** Where others reach it, if that differs from where it listens. @default {the address it listens on} */
+  readonly advertise?: Address;
+  /** The secret all nodes and clients of a cluster share; at least one character. */
+  readonly cookie: string;
+  /** Nodes of different clusters refuse each other. @default {"default"} */
+  readonly clusterName?: string;
+  /**
+   * Where the ring, the node's identity and its stores are kept. Without it
+   * everything is in memory and the node is a new one each time it starts.
+   */
+  readonly dataDirectory?: string;
+  /** What the vnodes of `kv` keep their data in. @default {"deno_kv" with a data directory, else "memory"} */
+  readonly storage?: "deno_kv" | "memory";
+  /** Partitions in the ring: a power of two from 8 to 1024, fixed when the cluster is made. @default {64} */
+  readonly ringSize?: number;
+  /** Vnode masters for each module; fixed when the data directory is made. @default {1} */
+  readonly masters?: number;
+  /** Where vnode masters run. @default {"worker"} */
+  readonly masterPlacement?: Placement;
+  /** Where the supervisors of the op FSMs run. @default {"task": in the node's main thread} */
+  readonly coordinatorPlacement?: Placement;
+  /** Vnode modules besides `kv`. @default {[]} */
+  readonly modules?: readonly ModuleOptions[];
+  /** Addresses that stand in for those peers advertise, such as a proxy's. @default {{}} */
+  readonly peers?: Readonly<Record<string, Address>>;
+  /** Requests that may be coordinated here at once; a further one is answered `overload`. @default {20000} */
+  readonly requestsMax?: number;
+  /** The world. @default {the real one} */
+  readonly environment?: Environment;
+}
+
+/** {@linkcode NodeOptions} with every question answered. */
+export interface NodeConfig {
+  readonly name: string;
+  readonly listen: Address;
+  readonly advertise: Address | undefined;
+  readonly cookie: string;
+  readonly clusterName: string;
+  readonly dataDirectory: string | undefined;
+  readonly storage: "deno_kv" | "memory";
+  readonly ringSize: number;
+  readonly masters: number;
+  readonly masterPlacement: Placement;
+  readonly coordinatorPlacement: Placement;
+  readonly modules: readonly ModuleOptions[];
+  readonly peers: ReadonlyMap<string, Address>;
+  readonly requestsMax: number;
+}
+
+/** What a node may be called: no path, no white space, nothing a shell or a table trips over. */
+const NODE_NAME =
+  /^[a-z0-9][a-z0-9_-]{0,62}(\.[a-z0-9_-]{1,62})*@[A-Za-z0-9][A-Za-z0-9.:-]{0,252}$/;
+const CLUSTER_NAME = /^[A-Za-z0-9][A-Za-z0-9_.-]{0,62}$/;
+const PLACEMENTS: readonly string[] = ["task", "worker", "subprocess"];
+
+/** Partitions of a ring that was not given a size: riak_core's `ring_creation_size`. */
+export const RING_SIZE_DEFAULT = 64;
+/** Requests one node coordinates at once unless told otherwise. */
+export const REQUESTS_MAX_DEFAULT = 20_000;
+/** Most vnode masters a module can have. */
+export const MASTERS_MAX = 64;
+
+/** @throws {WhorlError} `invalid_name` unless `name` can be a node's. */
+export function checkNodeName(name: unknown): asserts name is string {
+  if (typeof name !== "string" || !NODE_NAME.test(name)) {
+    throw new WhorlError(
+      "invalid_name",
+      `Cannot use a node name that is not like 'dev1@127.0.0.1': current value is ${
+        JSON.stringify(name)?.slice(0, 100)
+      }`,
+    );
+  }
+}
+
+/**
+ * Fills in defaults and checks what was given.
+ *
+ * @throws {WhorlError} `invalid_name`, `invalid_ring_size` or `invalid_config`, naming the option and its value.
+ */
+export function resolveNodeOptions(options: NodeOptions): NodeConfig {
+  checkNodeName(options.name);
+  const host = options.name.slice(options.name.indexOf("@") + 1);
+  const ringSize = options.ringSize ?? RING_SIZE_DEFAULT;
+  if (
+    !Number.isInteger(ringSize) || ringSize < 8 || ringSize > 1024 ||
+    (ringSize & (ringSize - 1)) !== 0
+  ) {
+    throw new WhorlError(
+      "invalid_ring_size",
+      `Cannot make a ring as its size must be a power of two from 8 to 1024: current value is ${ringSize}`,
+      { details: { ringSize } },
+    );
+  }
+  const clusterName = options.clusterName ?? "default";
+  check(
+    CLUSTER_NAME.test(clusterName),
+    "clusterName",
+    "1 to 63 letters, digits, '_', '.' or '-'",
+    clusterName,
+  );
+  check(
+    typeof options.cookie === "string" && options.cookie.length > 0,
+    "cookie",
+    "at least one character",
+    "hidden",
+  );
+  const masters = options.masters ?? 1;
+  check(
+    Number.isInteger(masters) && masters >= 1 && masters <= MASTERS_MAX &&
+      masters <= ringSize,
+    "masters",
+    `a whole number from 1 to ${Math.min(MASTERS_MAX, ringSize)}`,
+    masters,
+  );
+  const masterPlacement = options.masterPlacement ?? "worker";
+  const coordinatorPlacement = options.coordinatorPlacement ?? "task";
+  for (
+    const [option, value] of Object.entries({
+      masterPlacement,
+      coordinatorPlacement,
+    })
+  ) {
+    check(
+      PLACEMENTS.includes(value),
+      option,
+      "'task', 'worker' or 'subprocess'",
+      value,
+    );
+  }
+  const storage = options.storage ??
+    (options.dataDirectory === undefined ? "memory" : "deno_kv");
+  check(
+    storage === "deno_kv" || storage === "memory",
+    "storage",
+    "'deno_kv' or 'memory'",
+    storage,
+  );
+  check(
+    storage === "memory" || options.dataDirectory !== undefined,
+    "dataDirectory",
+    "given when storage is 'deno_kv'",
+    options.dataDirectory,
+  );
+  const requestsMax = options.requestsMax ?? REQUESTS_MAX_DEFAULT;
+  check(
+    Number.isInteger(requestsMax) && requestsMax >= 1,
+    "requestsMax",
+    "a whole number of at least 1",
+    requestsMax,
+  );
+  for (const peer of Object.keys(options.peers ?? {})) checkNodeName(peer);
+  return {
+    name: options.name,
+    listen: options.listen ?? `${host.includes(":") ? `[${host}]` : host}:0`,
+    advertise: options.advertise,
+    cookie: options.cookie,
+    clusterName,
+    dataDirectory: options.dataDirectory,
+    storage,
+    ringSize,
+    masters,
+    masterPlacement,
+    coordinatorPlacement,
+    modules: options.modules ?? [],
+    peers: new Map(Object.entries(options.peers ?? {})),
+    requestsMax,
+  };
+}
+
+function check(
+  holds: boolean,
+  option: string,
+  rule: string,
+  value: unknown,
+): void {
+  if (holds) return;
+  throw new WhorlError(
+    "invalid_config",
+    `Cannot start a node as '${option}' must be ${rule}: current value is ${value}`,
+    { details: { option } },
+  );
+}

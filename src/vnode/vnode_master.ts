@@ -1,0 +1,472 @@
+/**
+ * A vnode master: it holds one store and runs the vnodes of its partitions,
+ * each under a one_for_one supervisor. It lives where its program is placed,
+ * in this thread, a worker or a subprocess, and talks in frames only.
+ *
+ * Frames in: `vnodeRequest` for a vnode, `call` and `masterControl` for the
+ * master itself. Frames out: answers to them.
+ *
+ * A vnode is started by the first request for it or when its node comes to own
+ * it. A store that has failed ends the whole master, since only opening it anew
+ * tells what was kept.
+ *
+ * @module
+ */
+import { formatReason } from "../../supervisors/exit_reason.ts";
+import {
+  startSupervisor,
+  type Supervisor,
+} from "../../supervisors/supervisor.ts";
+import type { Runtime } from "../../supervisors/runtime.ts";
+import type { Chance } from "../base/chance.ts";
+import { ByteReader } from "../base/byte_reader.ts";
+import { reasonOf, WhorlError } from "../base/errors.ts";
+import type { Log } from "../environment/log.ts";
+import type { Store } from "../environment/storage.ts";
+import { BatchingSink } from "../wire/batching_sink.ts";
+import { FRAME_BYTES_MAX, readFrames } from "../wire/frame.ts";
+import { FrameType } from "../wire/frame_type.ts";
+import { decodeMsgpack, writeMsgpack } from "../wire/msgpack.ts";
+import type { ClusterEvent, VnodeContext, VnodeModule } from "./vnode.ts";
+import {
+  type CommandTable,
+  commandTableOf,
+  type VnodeHost,
+  VnodeProcess,
+} from "./vnode_process.ts";
+import {
+  moduleIdOf,
+  readVnodeRequestHeader,
+  type VnodeRequestHeader,
+  writeFailure,
+} from "./vnode_wire.ts";
+
+/** How often vnodes of one master may crash before the master itself gives up. */
+export const VNODE_RESTARTS_MAX = 1_000;
+/** The span in which those restarts are counted. */
+export const VNODE_RESTARTS_PERIOD_MS = 10_000;
+
+/** What a master is made of. */
+export interface VnodeMasterOptions {
+  /** What its vnodes run. */
+  readonly module: VnodeModule;
+  /** The node's name, for vnodes to know. */
+  readonly node: string;
+  /** Partitions in the ring. */
+  readonly ringSize: number;
+  /** Where its vnodes keep their data; closed by the master when it stops. */
+  readonly store: Store;
+  readonly runtime: Runtime;
+  /** Wall clock in milliseconds. */
+  readonly wallClock: () => number;
+  readonly chance: Chance;
+  readonly secretBytes: (count: number) => Uint8Array<ArrayBuffer>;
+  readonly log: Log;
+  /** Takes over a batch of frames for the node. */
+  readonly send: (message: Uint8Array<ArrayBuffer>) => void;
+  /** The master cannot go on. */
+  readonly onFailed: (error: unknown) => void;
+}
+
+/** Runs the vnodes of one master. Made by {@linkcode startVnodeMaster}. */
+export class VnodeMaster implements VnodeHost {
+  readonly answers: BatchingSink;
+  #options: VnodeMasterOptions;
+  #table: CommandTable;
+  #moduleId: number;
+  #supervisor: Supervisor | undefined;
+  /** Vnodes that run or are starting. */
+  #processes = new Map<number, VnodeProcess>();
+  /** Partitions whose vnode is under the supervisor, running or waiting to be restarted. */
+  #supervised = new Set<number>();
+  /** Partitions that were handed to another node; its name is what a caller is told. */
+  #released = new Map<number, string>();
+  #listeners = new Set<(event: ClusterEvent) => void>();
+  #header: VnodeRequestHeader = {
+    moduleId: 0,
+    partition: 0,
+    command: 0,
+    flags: 0,
+    timeLeftMs: 0,
+  };
+  #reader = new ByteReader(new Uint8Array(0));
+  #failed = false;
+  #stopping = false;
+
+  constructor(options: VnodeMasterOptions) {
+    this.#options = options;
+    this.#table = commandTableOf(options.module);
+    this.#moduleId = moduleIdOf(options.module.name);
+    this.answers = new BatchingSink(
+      (callback) => options.runtime.defer(callback),
+      options.send,
+    );
+  }
+
+  /** Starts the supervisor of the vnodes; none runs yet. */
+  async start(): Promise<void> {
+    const { runtime } = this.#options;
+    this.#supervisor = await startSupervisor({
+      name: "vnodes",
+      strategy: "one_for_one",
+      intensity: VNODE_RESTARTS_MAX,
+      periodMs: VNODE_RESTARTS_PERIOD_MS,
+      children: [],
+      runtime,
+    });
+    this.#supervisor.onExit((reason) => {
+      if (!this.#stopping) {
+        this.#fail(new Error(`The vnodes gave up: ${formatReason(reason)}`));
+      }
+    });
+  }
+
+  /** Monotonic milliseconds. */
+  now(): number {
+    return this.#options.runtime.now();
+  }
+
+  /** Takes in a message from the node; the bytes belong to the master from now on. */
+  receive(message: Uint8Array<ArrayBuffer>): void {
+    this.#reader.reset(message, 0, message.length);
+    readFrames(message, 0, message.length, FRAME_BYTES_MAX, this.#onFrame);
+  }
+
+  /** Stops the vnodes and closes the store; what was acknowledged is durable then. */
+  async stop(): Promise<void> {
+    this.#stopping = true;
+    await this.#supervisor?.shutdown();
+    await this.#options.store.close();
+    this.answers.flush();
+  }
+
+  readonly #onFrame = (
+    type: number,
+    _flags: number,
+    correlation: number,
+    bytes: Uint8Array<ArrayBuffer>,
+    start: number,
+    end: number,
+  ): void => {
+    switch (type) {
+      case FrameType.vnodeRequest:
+        this.#onRequest(correlation, bytes, start, end);
+        return;
+      case FrameType.call:
+        this.#onCall(correlation, bytes.subarray(start, end));
+        return;
+      case FrameType.masterControl:
+        this.#onControl(decodeMsgpack(bytes.subarray(start, end)));
+        return;
+      default:
+        throw new WhorlError(
+          "protocol_error",
+          `Cannot take a frame of type ${type} in a vnode master`,
+        );
+    }
+  };
+
+  #onRequest(
+    correlation: number,
+    bytes: Uint8Array<ArrayBuffer>,
+    start: number,
+    end: number,
+  ): void {
+    const header = this.#header;
+    this.#reader.reset(bytes, start, end);
+    readVnodeRequestHeader(this.#reader, header);
+    const { partition } = header;
+    if (
+      header.moduleId !== this.#moduleId ||
+      partition >= this.#options.ringSize
+    ) {
+      this.#refuse(
+        correlation,
+        new WhorlError(
+          "invalid_argument",
+          `Cannot run a command of partition ${partition}: this master serves '${this.#options.module.name}' in a ring of ${this.#options.ringSize}`,
+        ),
+      );
+      return;
+    }
+    const owner = this.#released.size > 0
+      ? this.#released.get(partition)
+      : undefined;
+    if (owner !== undefined) {
+      this.#refuse(
+        correlation,
+        new WhorlError(
+          "wrong_owner",
+          `Cannot run a command here as partition ${partition} went to ${owner}`,
+          { details: { partition, owner } },
+        ),
+      );
+      return;
+    }
+    let process = this.#processes.get(partition);
+    if (process === undefined) {
+      if (this.#stopping || this.#supervisor === undefined) {
+        this.#refuse(
+          correlation,
+          new WhorlError("closed", "The vnode master is stopping"),
+        );
+        return;
+      }
+      this.#startVnode(partition);
+      process = this.#processes.get(partition);
+    }
+    if (process === undefined) {
+      this.#refuse(
+        correlation,
+        new WhorlError(
+          "vnode_crashed",
+          `The vnode of partition ${partition} is being restarted`,
+          { details: { partition } },
+        ),
+      );
+      return;
+    }
+    process.request(
+      correlation,
+      header.command,
+      header.flags,
+      this.now() + header.timeLeftMs,
+      bytes,
+      this.#reader.offset,
+      end,
+    );
+  }
+
+  #refuse(correlation: number, error: WhorlError): void {
+    writeFailure(
+      this.answers.begin(FrameType.vnodeError, correlation),
+      error,
+    );
+    this.answers.end();
+  }
+
+  /** Puts the vnode of `partition` under the supervisor, unless it is there. */
+  #startVnode(partition: number): void {
+    const supervisor = this.#supervisor;
+    if (supervisor === undefined || this.#supervised.has(partition)) return;
+    this.#supervised.add(partition);
+    supervisor.startChild({
+      id: String(partition),
+      restart: "permanent",
+      shutdown: 5_000,
+      backoff: { minMs: 5, maxMs: 5_000 },
+      start: () => this.#runVnode(partition),
+    }).catch((error) => {
+      // A first start that fails leaves no child; the next request tries again.
+      this.#supervised.delete(partition);
+      this.#options.log.error("A vnode did not start", {
+        partition,
+        error: reasonOf(error),
+      });
+      this.#tell({ type: "vnode_failed", partition, error: reasonOf(error) });
+    });
+  }
+
+  async #runVnode(partition: number): Promise<VnodeProcess> {
+    const process = new VnodeProcess(
+      this,
+      this.#options.module,
+      this.#table,
+      partition,
+    );
+    const stopped = new AbortController();
+    const unsubscribe: (() => void)[] = [];
+    this.#processes.set(partition, process);
+    process.onExit((reason) => {
+      if (this.#processes.get(partition) === process) {
+        this.#processes.delete(partition);
+      }
+      for (const remove of unsubscribe) remove();
+      stopped.abort(reason);
+      if (typeof reason === "object" && reason.type === "crash") {
+        this.#options.log.warn("A vnode crashed", {
+          partition,
+          error: reason.error.message,
+        });
+        this.#tell({
+          type: "vnode_crashed",
+          partition,
+          error: reason.error.message,
+        });
+        if (reason.error.code?.startsWith("store_")) {
+          this.#fail(new Error(reason.error.message));
+        }
+      }
+    });
+    try {
+      await process.start(
+        this.#contextOf(process, stopped.signal, unsubscribe),
+      );
+    } catch (error) {
+      process.kill();
+      throw error;
+    }
+    return process;
+  }
+
+  #contextOf(
+    process: VnodeProcess,
+    signal: AbortSignal,
+    unsubscribe: (() => void)[],
+  ): VnodeContext {
+    const { node, ringSize, store, runtime, chance, log } = this.#options;
+    const { partition } = process;
+    return {
+      node,
+      ringSize,
+      storage: store.partition(partition),
+      store: { ...store.state, durable: store.durable },
+      clock: {
+        now: () => runtime.now(),
+        wallClock: this.#options.wallClock,
+      },
+      chance: chance.fork(`vnode ${partition}`),
+      secretBytes: this.#options.secretBytes,
+      log: log.child(`vnode-${partition}`),
+      signal,
+      crash: (error) => process.crash(error),
+      onClusterEvent: (listener) => {
+        this.#listeners.add(listener);
+        const remove = (): void => {
+          this.#listeners.delete(listener);
+        };
+        unsubscribe.push(remove);
+        return remove;
+      },
+    };
+  }
+
+  #onControl(message: unknown): void {
+    const [method, args] = message as [string, unknown];
+    switch (method) {
+      case "cluster_event":
+        for (const listener of this.#listeners) listener(args as ClusterEvent);
+        return;
+      default:
+        throw new WhorlError(
+          "protocol_error",
+          `Cannot do '${method}' in a vnode master`,
+        );
+    }
+  }
+
+  #onCall(correlation: number, body: Uint8Array): void {
+    const [method, args] = decodeMsgpack(body) as [string, unknown];
+    this.#perform(method, args).then((value) => {
+      writeMsgpack(
+        value,
+        this.answers.begin(FrameType.callReply, correlation),
+      );
+      this.answers.end();
+    }, (error) => {
+      writeFailure(
+        this.answers.begin(FrameType.callError, correlation),
+        error instanceof WhorlError
+          ? error
+          : new WhorlError("internal", reasonOf(error)),
+      );
+      this.answers.end();
+    });
+  }
+
+  /** What the node may ask of the master itself. */
+  async #perform(method: string, args: unknown): Promise<unknown> {
+    switch (method) {
+      case "start_vnodes":
+        for (const partition of args as number[]) {
+          this.#released.delete(partition);
+          this.#startVnode(partition);
+        }
+        return null;
+      case "release":
+        return await this.#release(
+          args as { partition: number; owner: string },
+        );
+      case "holds_data":
+        return await this.#holdsData(args as number[]);
+      case "stored_partitions":
+        return await this.#options.store.partitions();
+      case "stats":
+        return this.#stats();
+      default:
+        throw new WhorlError(
+          "unknown_command",
+          `Cannot do '${method}' in a vnode master`,
+        );
+    }
+  }
+
+  /**
+   * Gives up an empty partition to `owner`: from the moment its emptiness is
+   * known no command is taken any more, so none can slip in between.
+   */
+  async #release(
+    { partition, owner }: { partition: number; owner: string },
+  ): Promise<boolean> {
+    this.#released.set(partition, owner);
+    const process = this.#processes.get(partition);
+    if (process !== undefined && process.load > 0) {
+      this.#released.delete(partition);
+      return false;
+    }
+    const [holding] = await this.#holdsData([partition]);
+    if (holding !== undefined) {
+      this.#released.delete(partition);
+      return false;
+    }
+    if (this.#supervised.delete(partition)) {
+      await this.#supervisor?.terminateChild(String(partition));
+      this.#supervisor?.deleteChild(String(partition));
+    }
+    return true;
+  }
+
+  async #holdsData(partitions: readonly number[]): Promise<number[]> {
+    const holding: number[] = [];
+    for (const partition of partitions) {
+      const vnode = this.#processes.get(partition)?.vnode;
+      const empty = vnode === undefined
+        ? await this.#options.store.partition(partition).count() === 0
+        : await vnode.isEmpty();
+      if (!empty) holding.push(partition);
+    }
+    return holding;
+  }
+
+  #stats(): Record<string, unknown> {
+    let handled = 0, failed = 0, refused = 0, expired = 0, waiting = 0;
+    for (const process of this.#processes.values()) {
+      handled += process.counts.handled;
+      failed += process.counts.failed;
+      refused += process.counts.refused;
+      expired += process.counts.expired;
+      waiting += process.load;
+    }
+    return {
+      vnodes: this.#processes.size,
+      handled,
+      failed,
+      refused,
+      expired,
+      waiting,
+      store: { ...this.#options.store.stats() },
+    };
+  }
+
+  #tell(event: Record<string, unknown>): void {
+    writeMsgpack(event, this.answers.begin(FrameType.masterEvent, 0));
+    this.answers.end();
+  }
+
+  #fail(error: Error): void {
+    if (this.#failed || this.#stopping) return;
+    this.#failed = true;
+    this.answers.flush();
+    this.#options.onFailed(error);
+  }
+}
