@@ -1,0 +1,216 @@
+import { assert, assertEquals, assertThrows } from "@std/assert";
+import { seededChance } from "../base/chance.ts";
+import { isWhorlError } from "../base/errors.ts";
+import {
+  claim,
+  type ClaimQuality,
+  claimQuality,
+  compareClaimQuality,
+} from "./claim.ts";
+import { windowsWithRepeat } from "./claim_quality.ts";
+
+interface ClaimCase {
+  kind: "join" | "leave";
+  ringSize: number;
+  nodes: number;
+  leaving?: number;
+  before: number[];
+  riakCore: ClaimQuality & { algorithm: string };
+}
+
+const { cases } = JSON.parse(
+  Deno.readTextFileSync(
+    new URL("../../tests/golden/claim_cases.json", import.meta.url),
+  ),
+) as { cases: ClaimCase[] };
+
+const NAMES = Array.from(
+  { length: 120 },
+  (_, i) => `n${String(i).padStart(3, "0")}@host`,
+);
+
+function namesUpTo(count: number): string[] {
+  return NAMES.slice(0, count);
+}
+
+Deno.test("claim() is never worse than riak_core's claims from the same rings", () => {
+  assertEquals(cases.length, 88);
+  for (
+    const [i, { nodes, leaving, before, riakCore, ...c }] of cases.entries()
+  ) {
+    const owners = before.map((node) => NAMES[node]!);
+    const claimants = namesUpTo(nodes).filter((_, node) => node !== leaving);
+    const quality = claimQuality(
+      owners,
+      claim({ owners, claimants }),
+      claimants,
+    );
+    assert(quality.spread <= 1);
+    assert(
+      compareClaimQuality(quality, riakCore) <= 0,
+      `Case ${i}, ${c.kind} on ${c.ringSize}: ${
+        JSON.stringify(quality)
+      } against ${JSON.stringify(riakCore)}`,
+    );
+  }
+});
+
+Deno.test("claim() leaves 2 of 64 windows with a repeat when a third node joins", () => {
+  const joins = cases.filter((c) =>
+    c.kind === "join" && c.ringSize === 64 && c.nodes === 3
+  );
+  assertEquals(joins.length, 4);
+  for (const { before } of joins) {
+    const owners = before.map((node) => NAMES[node]!);
+    const after = claim({ owners, claimants: namesUpTo(3) });
+    assertEquals(windowsWithRepeat(after, 3), 2);
+  }
+});
+
+Deno.test("claim() reaches what trying every ring of 8 reaches", () => {
+  const chance = seededChance("rings of 8");
+  for (const nodes of [2, 3, 4, 5]) {
+    const claimants = namesUpTo(nodes);
+    const rings = balancedRings(8, nodes).map((ring) => ({
+      ring,
+      windowsOf3: windowsWithRepeat(ring, 3),
+      windowsOf4: windowsWithRepeat(ring, 4),
+    }));
+    // Whatever the start, windows come first: only the best rings remain.
+    const windowsOf3 = Math.min(...new Set(rings.map((r) => r.windowsOf3)));
+    assertEquals(windowsOf3, [8, 2, 0, 0][nodes - 2]);
+    const best3 = rings.filter((r) => r.windowsOf3 === windowsOf3);
+    const windowsOf4 = Math.min(...new Set(best3.map((r) => r.windowsOf4)));
+    assertEquals(windowsOf4, [8, 8, 0, 0][nodes - 2]);
+    const best = best3.filter((r) => r.windowsOf4 === windowsOf4);
+    for (let round = 0; round < 12; round++) {
+      // One name too many: a node that has to leave.
+      const before = Array.from({ length: 8 }, () => chance.below(nodes + 1));
+      const transfers = Math.min(
+        ...new Set(
+          best.map(({ ring }) =>
+            ring.reduce((sum, node, i) => sum + (node === before[i] ? 0 : 1), 0)
+          ),
+        ),
+      );
+      const owners = before.map((node) => NAMES[node]!);
+      assertEquals(
+        claimQuality(owners, claim({ owners, claimants }), claimants),
+        {
+          spread: 8 % nodes === 0 ? 0 : 1,
+          windowsOf3WithRepeat: windowsOf3,
+          windowsOf4WithRepeat: windowsOf4,
+          transfers,
+        },
+      );
+    }
+  }
+});
+
+Deno.test("claim() has no repeat and needs no transfer but the joining node's as a cluster grows from 5", () => {
+  let owners = claim({
+    owners: Array(64).fill(NAMES[0]),
+    claimants: namesUpTo(4),
+  });
+  for (let nodes = 5; nodes <= 16; nodes++) {
+    const claimants = namesUpTo(nodes);
+    const after = claim({ owners, claimants });
+    const quality = claimQuality(owners, after, claimants);
+    assertEquals(quality.windowsOf4WithRepeat, 0);
+    assertEquals(quality.transfers, Math.floor(64 / nodes), `${nodes} nodes`);
+    owners = after;
+  }
+});
+
+Deno.test("claim() gives a replacement exactly what the replaced node had", () => {
+  for (const nodes of [4, 6, 9]) {
+    const owners = claim({
+      owners: Array(64).fill(NAMES[0]),
+      claimants: namesUpTo(nodes),
+    });
+    const after = claim({
+      owners,
+      claimants: [...namesUpTo(nodes).slice(1), "new@host"],
+    });
+    assertEquals(
+      after,
+      owners.map((node) => node === NAMES[0] ? "new@host" : node),
+    );
+  }
+});
+
+Deno.test("claim() has two nodes take turns", () => {
+  const owners = Array<string>(64).fill("a");
+  const after = claim({ owners, claimants: ["a", "b"] });
+  assertEquals(windowsWithRepeat(after, 2), 0);
+});
+
+Deno.test("claim() gives some nodes nothing when there are more nodes than partitions", () => {
+  const owners = namesUpTo(8);
+  assertEquals(claim({ owners, claimants: NAMES }), owners);
+  const after = claim({ owners: Array(8).fill("gone"), claimants: NAMES });
+  assertEquals(new Set(after).size, 8);
+});
+
+Deno.test("claim() honours another targetN", () => {
+  const owners = Array<string>(64).fill(NAMES[0]!);
+  for (const [targetN, nodes] of [[1, 3], [2, 3], [3, 5], [6, 8], [8, 8]]) {
+    const claimants = namesUpTo(nodes!);
+    const after = claim({ owners, claimants, targetN: targetN! });
+    assertEquals(windowsWithRepeat(after, targetN!), 0);
+    assert(claimQuality(owners, after, claimants).spread <= 1);
+  }
+});
+
+Deno.test("claim() lays out the largest ring without a repeat from a ring at random", () => {
+  const chance = seededChance("large");
+  const owners = Array.from({ length: 1024 }, () => chance.pick(NAMES));
+  for (const nodes of [5, 50]) {
+    const claimants = namesUpTo(nodes);
+    const quality = claimQuality(
+      owners,
+      claim({ owners, claimants }),
+      claimants,
+    );
+    assertEquals(quality.spread, 1);
+    assertEquals(quality.windowsOf4WithRepeat, 0);
+  }
+});
+
+Deno.test("claim() refuses a call that has no answer", () => {
+  const calls: Parameters<typeof claim>[0][] = [
+    { owners: [], claimants: ["a"] },
+    { owners: ["a"], claimants: [] },
+    { owners: ["a"], claimants: ["a", "b", "a"] },
+    { owners: ["a"], claimants: ["a"], targetN: 0 },
+    { owners: ["a"], claimants: ["a"], targetN: 2.5 },
+  ];
+  for (const input of calls) {
+    const error = assertThrows(() => claim(input));
+    assert(isWhorlError(error, "invalid_argument"));
+  }
+});
+
+/** Every ring in which no node owns two partitions more than another. */
+function balancedRings(ringSize: number, nodes: number): number[][] {
+  const rings: number[][] = [];
+  const owned = Array<number>(nodes).fill(0);
+  const most = Math.ceil(ringSize / nodes);
+  const ring: number[] = [];
+  const extend = () => {
+    if (ring.length === ringSize) {
+      if (most - Math.min(...owned) <= 1) rings.push([...ring]);
+      return;
+    }
+    for (let node = 0; node < nodes; node++) {
+      if (owned[node] === most) continue;
+      owned[node]!++;
+      ring.push(node);
+      extend();
+      ring.pop();
+      owned[node]!--;
+    }
+  };
+  extend();
+  return rings;
+}
