@@ -1,0 +1,348 @@
+/**
+ * Coordinates one read of a versioned object: it asks all replicas, merges what
+ * they hold, answers once R of them have answered, and lingers for the rest to
+ * repair those that are behind (DeCandia et al., "Dynamo", 2007, §4.5 and §4.7).
+ *
+ *     waiting ── R answers ──────────► settling ── all answered, or grace ends ──► repair, finished
+ *        ├────── R cannot be met ───►    │
+ *        ├────── deadline ──────────►    │
+ *        └────── cancel ─────────────────┴───────────────────────────────────────► finished
+ *
+ * That a replica holds nothing is an answer and counts towards R. A tombstone
+ * is a version like any other; what it means for the caller is the store's
+ * business.
+ *
+ * The shell must report every request it sent as answered or failed, once.
+ * Bytes in events need only be valid during the step: what is kept is copied,
+ * which for replicas that agree is the first answer alone.
+ *
+ * @module
+ */
+import { equalBytes } from "../base/byte_order.ts";
+import { isWhorlError, reasonOf, WhorlError } from "../base/errors.ts";
+import { invariant } from "../base/invariant.ts";
+import type { ObjectMerge } from "./object_merge.ts";
+import {
+  cancelledError,
+  GRACE_MS_DEFAULT,
+  movedTo,
+  wrongOwnerError,
+} from "./op_fsm.ts";
+import {
+  countFailure,
+  countSuccess,
+  createQuorumCount,
+  type QuorumCount,
+  recountNodes,
+  type Replica,
+  type ReplicaSet,
+  verdictOf,
+} from "./quorum.ts";
+import type { QuorumRule } from "./quorum_options.ts";
+import { replicasToRepair } from "./read_repair.ts";
+import {
+  type FailureList,
+  failureName,
+  quorumError,
+} from "./request_outcome.ts";
+
+/** What happens to a read. `replica` is a place in the preference list. */
+export type GetEvent =
+  | { readonly type: "start" }
+  /** The replica holds this object. */
+  | {
+    readonly type: "found";
+    readonly replica: number;
+    readonly bytes: Uint8Array;
+  }
+  /** The replica holds nothing. */
+  | { readonly type: "absent"; readonly replica: number }
+  /** Any failure, also that it could not be sent or the connection was lost. */
+  | {
+    readonly type: "failed";
+    readonly replica: number;
+    readonly error: WhorlError;
+  }
+  /** The vnode is not there; `owner` is the node that has it now, if that is known. */
+  | {
+    readonly type: "wrong_owner";
+    readonly replica: number;
+    readonly owner: number | undefined;
+  }
+  | { readonly type: "deadline" }
+  | { readonly type: "grace_over" }
+  /** Nobody waits for the answer any more. */
+  | { readonly type: "cancel" };
+
+/** What the shell is to do. */
+export type GetEffect =
+  /** Ask the replica where `GetState.replicas` says it is. */
+  | { readonly type: "send_get"; readonly replica: number }
+  /** Send `GetState.object` to the replica as a merge, and do not report what it answers. */
+  | { readonly type: "send_repair"; readonly replica: number }
+  /** Deliver `deadline` so many milliseconds from now. */
+  | { readonly type: "set_deadline"; readonly afterMs: number }
+  /** Deliver `grace_over` so many milliseconds from now, instead of `deadline`. */
+  | { readonly type: "set_grace"; readonly afterMs: number }
+  | { readonly type: "respond"; readonly result: GetResult }
+  /** Nothing more will come; forget the timer and the read. */
+  | { readonly type: "finished" };
+
+/** The answer to the caller: what was found, or `undefined` if no replica holds anything. */
+export type GetResult =
+  | { readonly ok: true; readonly object: Uint8Array | undefined }
+  | { readonly ok: false; readonly error: WhorlError };
+
+/** One read; changes in place and has one owner. */
+export interface GetState {
+  phase: "created" | "waiting" | "settling" | "finished";
+  readonly rule: QuorumRule;
+  /** How long to linger after the answer. */
+  readonly graceMs: number;
+  readonly merge: ObjectMerge;
+  /** The preference list, with vnodes that moved where they are now. */
+  replicas: readonly Replica[];
+  readonly count: QuorumCount;
+  failures: FailureList;
+  /** All that was found, merged. Never changed in place. */
+  object: Uint8Array | undefined;
+  /** Those that hold exactly `object`. */
+  current: ReplicaSet;
+  behind: ReplicaSet;
+  absent: ReplicaSet;
+  corrupt: ReplicaSet;
+  /** Those that owe an answer. */
+  open: ReplicaSet;
+  /** Those that have been asked a second time. */
+  redirected: ReplicaSet;
+}
+
+const SEND_GET: readonly GetEffect[] = Array.from(
+  { length: 8 },
+  (_, replica) => Object.freeze({ type: "send_get", replica }),
+);
+const SEND_REPAIR: readonly GetEffect[] = Array.from(
+  { length: 8 },
+  (_, replica) => Object.freeze({ type: "send_repair", replica }),
+);
+const FINISHED: GetEffect = Object.freeze({ type: "finished" });
+
+/** A read that has not started. `replicas` is a preference list of at most `rule.n` entries. */
+export function createGet(
+  replicas: readonly Replica[],
+  rule: QuorumRule,
+  merge: ObjectMerge,
+  graceMs: number = GRACE_MS_DEFAULT,
+): GetState {
+  return {
+    phase: "created",
+    rule,
+    graceMs,
+    merge,
+    replicas,
+    count: createQuorumCount(replicas, rule),
+    failures: undefined,
+    object: undefined,
+    current: 0,
+    behind: 0,
+    absent: 0,
+    corrupt: 0,
+    open: 0,
+    redirected: 0,
+  };
+}
+
+/** Advances the read by one event and appends what is to be done, in order, to `effects`. */
+export function stepGet(
+  get: GetState,
+  event: GetEvent,
+  effects: GetEffect[],
+): void {
+  if (get.phase === "finished") return;
+  switch (event.type) {
+    case "start":
+      invariant(get.phase === "created", "a read starts once");
+      get.phase = "waiting";
+      if (verdictOf(get.count) === "impossible") {
+        fail(get, "insufficient_vnodes", effects);
+        return;
+      }
+      get.open = get.count.asked;
+      effects.push({ type: "set_deadline", afterMs: get.rule.timeoutMs });
+      for (let i = 0; i < get.replicas.length; i++) {
+        if (get.open & (1 << i)) effects.push(SEND_GET[i] as GetEffect);
+      }
+      return;
+    case "found": {
+      const bit = 1 << event.replica;
+      if (!(get.open & bit)) return;
+      const refused = takeIn(get, bit, event.bytes);
+      if (refused !== undefined) {
+        replicaFailed(get, event.replica, refused, effects);
+        return;
+      }
+      get.open &= ~bit;
+      countSuccess(get.count, event.replica, true);
+      decide(get, effects);
+      return;
+    }
+    case "absent": {
+      const bit = 1 << event.replica;
+      if (!(get.open & bit)) return;
+      get.open &= ~bit;
+      get.absent |= bit;
+      countSuccess(get.count, event.replica, true);
+      decide(get, effects);
+      return;
+    }
+    case "failed":
+      if (!(get.open & (1 << event.replica))) return;
+      replicaFailed(get, event.replica, event.error, effects);
+      return;
+    case "wrong_owner": {
+      const bit = 1 << event.replica;
+      if (!(get.open & bit)) return;
+      if (event.owner === undefined || get.redirected & bit) {
+        replicaFailed(get, event.replica, wrongOwnerError(), effects);
+        return;
+      }
+      get.redirected |= bit;
+      get.replicas = movedTo(get.replicas, event.replica, event.owner);
+      recountNodes(get.count, get.replicas);
+      effects.push(SEND_GET[event.replica] as GetEffect);
+      // Where it is now may be a node that counts already, or one that does not.
+      decide(get, effects);
+      return;
+    }
+    case "deadline":
+      if (get.phase === "waiting") fail(get, "timeout", effects);
+      return;
+    case "grace_over":
+      if (get.phase === "settling") finish(get, effects);
+      return;
+    case "cancel":
+      if (get.phase !== "settling") {
+        effects.push({
+          type: "respond",
+          result: { ok: false, error: cancelledError() },
+        });
+      }
+      get.phase = "finished";
+      effects.push(FINISHED);
+      return;
+    default:
+      return event satisfies never;
+  }
+}
+
+/**
+ * Merges what a replica holds into what was found so far; returns why it is
+ * refused, if it is. Bytes come from another process, so they are checked, but
+ * those that equal checked ones need not be.
+ */
+function takeIn(
+  get: GetState,
+  bit: ReplicaSet,
+  bytes: Uint8Array,
+): WhorlError | undefined {
+  const { object, merge } = get;
+  if (object !== undefined && equalBytes(object, bytes)) {
+    get.current |= bit;
+    return undefined;
+  }
+  try {
+    if (object === undefined) {
+      merge.check(bytes);
+      get.object = bytes.slice();
+      get.current = bit;
+      return undefined;
+    }
+    const merged = merge.merge(object, bytes);
+    if (merged === object) {
+      get.behind |= bit;
+      return undefined;
+    }
+    get.behind |= get.current;
+    if (merged === bytes) {
+      get.object = bytes.slice();
+      get.current = bit;
+    } else {
+      get.object = merged;
+      get.current = 0;
+      get.behind |= bit;
+    }
+    return undefined;
+  } catch (error) {
+    // Anything but a refusal of the bytes is a bug in the merge, and must not be hidden here.
+    if (!isWhorlError(error)) throw error;
+    return new WhorlError(
+      "value_corrupt",
+      `Cannot use the answer of a replica: ${reasonOf(error)}`,
+      { cause: error },
+    );
+  }
+}
+
+function replicaFailed(
+  get: GetState,
+  replica: number,
+  error: WhorlError,
+  effects: GetEffect[],
+): void {
+  get.open &= ~(1 << replica);
+  if (failureName(error) === "value_corrupt") get.corrupt |= 1 << replica;
+  get.failures ??= new Array(get.replicas.length).fill(undefined);
+  get.failures[replica] = error;
+  countFailure(get.count, replica);
+  decide(get, effects);
+}
+
+function decide(get: GetState, effects: GetEffect[]): void {
+  if (get.phase === "settling") {
+    if (get.open === 0) finish(get, effects);
+    return;
+  }
+  switch (verdictOf(get.count)) {
+    case "satisfied":
+      effects.push({
+        type: "respond",
+        result: { ok: true, object: get.object },
+      });
+      settle(get, effects);
+      return;
+    case "impossible":
+      fail(get, "quorum_unavailable", effects);
+      return;
+    case "pending":
+      return;
+  }
+}
+
+function fail(
+  get: GetState,
+  code: "insufficient_vnodes" | "quorum_unavailable" | "timeout",
+  effects: GetEffect[],
+): void {
+  const error = quorumError(code, get.replicas, get.count, get.failures);
+  effects.push({ type: "respond", result: { ok: false, error } });
+  settle(get, effects);
+}
+
+function settle(get: GetState, effects: GetEffect[]): void {
+  get.phase = "settling";
+  if (get.open === 0) finish(get, effects);
+  else effects.push({ type: "set_grace", afterMs: get.graceMs });
+}
+
+function finish(get: GetState, effects: GetEffect[]): void {
+  get.phase = "finished";
+  if (get.object !== undefined) {
+    const { behind, absent, corrupt } = get;
+    const { primaries } = get.count;
+    const repairs = replicasToRepair({ behind, absent, corrupt, primaries });
+    for (let i = 0; i < get.replicas.length; i++) {
+      if (repairs & (1 << i)) effects.push(SEND_REPAIR[i] as GetEffect);
+    }
+  }
+  effects.push(FINISHED);
+}

@@ -1,0 +1,274 @@
+/**
+ * One request to N vnodes of a user's module: it succeeds once enough of them
+ * have succeeded (`quorum.ts`), fails as soon as that cannot happen any more or
+ * the deadline comes, and then lingers for the rest.
+ *
+ *     waiting ── quorum met ─────────► settling ── all answered, or grace ends ──► finished
+ *        ├────── cannot be met ──────►    │
+ *        ├────── deadline ───────────►    │
+ *        └────── cancel ──────────────────┴──────────────────────────────────────► finished
+ *
+ * A vnode that says it does not own the partition any more is asked once more
+ * where it is now. The shell sends, keeps one timer and answers the caller;
+ * it must report every request it sent as answered or failed, exactly once.
+ *
+ * Bytes in events need only be valid during the step: what is kept is copied.
+ *
+ * @module
+ */
+import { invariant } from "../base/invariant.ts";
+import { WhorlError } from "../base/errors.ts";
+import {
+  countFailure,
+  countSuccess,
+  createQuorumCount,
+  type QuorumCount,
+  recountNodes,
+  type Replica,
+  type ReplicaSet,
+  verdictOf,
+} from "./quorum.ts";
+import type { QuorumRule } from "./quorum_options.ts";
+import { type FailureList, quorumError } from "./request_outcome.ts";
+
+/** What happens to a request. `replica` is a place in the preference list. */
+export type OpEvent =
+  | { readonly type: "start" }
+  /** A replica took it; a `reply` or `failed` follows. */
+  | {
+    readonly type: "accepted";
+    readonly replica: number;
+    readonly bytes: Uint8Array;
+  }
+  | {
+    readonly type: "reply";
+    readonly replica: number;
+    readonly bytes: Uint8Array;
+  }
+  /** Any failure, also that it could not be sent or the connection was lost. */
+  | {
+    readonly type: "failed";
+    readonly replica: number;
+    readonly error: WhorlError;
+  }
+  /** The vnode is not there; `owner` is the node that has it now, if that is known. */
+  | {
+    readonly type: "wrong_owner";
+    readonly replica: number;
+    readonly owner: number | undefined;
+  }
+  | { readonly type: "deadline" }
+  | { readonly type: "grace_over" }
+  /** Nobody waits for the answer any more. */
+  | { readonly type: "cancel" };
+
+/** What the shell is to do. */
+export type OpEffect =
+  /** Send the command to the replica where `OpState.replicas` says it is. */
+  | { readonly type: "send"; readonly replica: number }
+  /** Deliver `deadline` so many milliseconds from now. */
+  | { readonly type: "set_deadline"; readonly afterMs: number }
+  /** Deliver `grace_over` so many milliseconds from now, instead of `deadline`. */
+  | { readonly type: "set_grace"; readonly afterMs: number }
+  | { readonly type: "respond"; readonly result: OpResult }
+  /** Nothing more will come; forget the timer and the request. */
+  | { readonly type: "finished" };
+
+/** The answer to the caller; `OpState` has what each replica said. */
+export type OpResult =
+  | { readonly ok: true }
+  | { readonly ok: false; readonly error: WhorlError };
+
+/** One request; changes in place and has one owner. */
+export interface OpState {
+  phase: "created" | "waiting" | "settling" | "finished";
+  readonly rule: QuorumRule;
+  /** How long to linger after the answer. */
+  readonly graceMs: number;
+  /** The preference list, with vnodes that moved where they are now. */
+  replicas: readonly Replica[];
+  readonly count: QuorumCount;
+  /** What each replica has answered so far; a later answer replaces an early one. */
+  readonly replies: (Uint8Array | undefined)[];
+  failures: FailureList;
+  /** Those that owe an answer. */
+  open: ReplicaSet;
+  /** Those that have been asked a second time. */
+  redirected: ReplicaSet;
+}
+
+/** Milliseconds a finished request lingers for late answers. */
+export const GRACE_MS_DEFAULT = 1_000;
+
+const SEND: readonly OpEffect[] = Array.from(
+  { length: 8 },
+  (_, replica) => Object.freeze({ type: "send", replica }),
+);
+const FINISHED: OpEffect = Object.freeze({ type: "finished" });
+const OK: OpResult = Object.freeze({ ok: true });
+const RESPOND_OK: OpEffect = Object.freeze({ type: "respond", result: OK });
+
+/** A request that has not started. `replicas` is a preference list of at most `rule.n` entries. */
+export function createOp(
+  replicas: readonly Replica[],
+  rule: QuorumRule,
+  graceMs: number = GRACE_MS_DEFAULT,
+): OpState {
+  return {
+    phase: "created",
+    rule,
+    graceMs,
+    replicas,
+    count: createQuorumCount(replicas, rule),
+    replies: new Array(replicas.length).fill(undefined),
+    failures: undefined,
+    open: 0,
+    redirected: 0,
+  };
+}
+
+/** Advances the request by one event and appends what is to be done, in order, to `effects`. */
+export function stepOp(op: OpState, event: OpEvent, effects: OpEffect[]): void {
+  if (op.phase === "finished") return;
+  switch (event.type) {
+    case "start":
+      invariant(op.phase === "created", "a request starts once");
+      op.phase = "waiting";
+      if (verdictOf(op.count) === "impossible") {
+        fail(op, "insufficient_vnodes", effects);
+        return;
+      }
+      op.open = op.count.asked;
+      effects.push({ type: "set_deadline", afterMs: op.rule.timeoutMs });
+      for (let i = 0; i < op.replicas.length; i++) {
+        if (op.open & (1 << i)) effects.push(SEND[i] as OpEffect);
+      }
+      return;
+    case "accepted":
+      if (!(op.open & (1 << event.replica))) return;
+      op.replies[event.replica] = event.bytes.slice();
+      countSuccess(op.count, event.replica, false);
+      decide(op, effects);
+      return;
+    case "reply":
+      if (!(op.open & (1 << event.replica))) return;
+      op.open &= ~(1 << event.replica);
+      op.replies[event.replica] = event.bytes.slice();
+      countSuccess(op.count, event.replica, true);
+      decide(op, effects);
+      return;
+    case "failed":
+      if (!(op.open & (1 << event.replica))) return;
+      replicaFailed(op, event.replica, event.error, effects);
+      return;
+    case "wrong_owner": {
+      const bit = 1 << event.replica;
+      if (!(op.open & bit)) return;
+      if (event.owner === undefined || op.redirected & bit) {
+        replicaFailed(op, event.replica, wrongOwnerError(), effects);
+        return;
+      }
+      op.redirected |= bit;
+      op.replicas = movedTo(op.replicas, event.replica, event.owner);
+      recountNodes(op.count, op.replicas);
+      effects.push(SEND[event.replica] as OpEffect);
+      // Where it is now may be a node that counts already, or one that does not.
+      decide(op, effects);
+      return;
+    }
+    case "deadline":
+      if (op.phase === "waiting") fail(op, "timeout", effects);
+      return;
+    case "grace_over":
+      if (op.phase === "settling") finish(op, effects);
+      return;
+    case "cancel":
+      if (op.phase !== "settling") {
+        effects.push({
+          type: "respond",
+          result: { ok: false, error: cancelledError() },
+        });
+      }
+      finish(op, effects);
+      return;
+    default:
+      return event satisfies never;
+  }
+}
+
+function replicaFailed(
+  op: OpState,
+  replica: number,
+  error: WhorlError,
+  effects: OpEffect[],
+): void {
+  op.open &= ~(1 << replica);
+  op.replies[replica] = undefined;
+  op.failures ??= new Array(op.replicas.length).fill(undefined);
+  op.failures[replica] = error;
+  countFailure(op.count, replica);
+  decide(op, effects);
+}
+
+function decide(op: OpState, effects: OpEffect[]): void {
+  if (op.phase === "settling") {
+    if (op.open === 0) finish(op, effects);
+    return;
+  }
+  switch (verdictOf(op.count)) {
+    case "satisfied":
+      effects.push(RESPOND_OK);
+      settle(op, effects);
+      return;
+    case "impossible":
+      fail(op, "quorum_unavailable", effects);
+      return;
+    case "pending":
+      return;
+  }
+}
+
+function fail(
+  op: OpState,
+  code: "insufficient_vnodes" | "quorum_unavailable" | "timeout",
+  effects: OpEffect[],
+): void {
+  const error = quorumError(code, op.replicas, op.count, op.failures);
+  effects.push({ type: "respond", result: { ok: false, error } });
+  settle(op, effects);
+}
+
+function settle(op: OpState, effects: OpEffect[]): void {
+  op.phase = "settling";
+  if (op.open === 0) finish(op, effects);
+  else effects.push({ type: "set_grace", afterMs: op.graceMs });
+}
+
+function finish(op: OpState, effects: OpEffect[]): void {
+  op.phase = "finished";
+  effects.push(FINISHED);
+}
+
+/** `replicas` with one of them on another node; the list itself may be shared and stays as it is. */
+export function movedTo(
+  replicas: readonly Replica[],
+  index: number,
+  node: number,
+): readonly Replica[] {
+  return replicas.map((replica, i) =>
+    i === index ? { ...replica, node } : replica
+  );
+}
+
+/** The failure of a replica that was not where the ring said, twice. */
+export function wrongOwnerError(): WhorlError {
+  return new WhorlError(
+    "wrong_owner",
+    "Cannot reach the vnode as its partition has moved and its new owner is not known or not ready",
+  );
+}
+
+/** The answer to a caller who has gone. */
+export function cancelledError(): WhorlError {
+  return new WhorlError("cancelled", "The request was cancelled");
+}

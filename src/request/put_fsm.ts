@@ -1,0 +1,395 @@
+/**
+ * Coordinates one write of a versioned object. One vnode, the coordinator, makes
+ * the new version: it alone adds a dot. The bytes it makes then go to the other
+ * replicas, while its own commit is still under way.
+ *
+ *     coordinating ── accepted or reply ──► replicating ── quorum met ────────► answered
+ *        │  └─ failed: next candidate           ├───────── cannot be met ────►    │
+ *        ├──── none left, or refused ─────┐     └───────── deadline ─────────►    │
+ *        └──── deadline ───────────► (still waits, for the grace)                 │
+ *                                         ▼              all answered, or grace ends
+ *                                     finished ◄──────── resend to those that failed
+ *
+ * The coordinator is a primary on this node if there is one, else the first
+ * primary, else the first fallback. When it fails before it has made the
+ * version, the next candidate is asked; if it had made it all the same, both
+ * versions survive as siblings, which is why a request is never sent to two
+ * candidates at once and why a silent one is left to the failure detector.
+ *
+ * The shell must report every request it sent as answered or failed, once.
+ * Bytes in events need only be valid during the step: what is kept is copied.
+ *
+ * @module
+ */
+import { invariant } from "../base/invariant.ts";
+import type { WhorlError } from "../base/errors.ts";
+import {
+  cancelledError,
+  GRACE_MS_DEFAULT,
+  movedTo,
+  wrongOwnerError,
+} from "./op_fsm.ts";
+import {
+  countFailure,
+  countSuccess,
+  createQuorumCount,
+  type QuorumCount,
+  recountNodes,
+  type Replica,
+  type ReplicaSet,
+  verdictOf,
+} from "./quorum.ts";
+import type { QuorumRule } from "./quorum_options.ts";
+import { isWorthResending } from "./read_repair.ts";
+import {
+  type FailureList,
+  failureName,
+  isRefusal,
+  quorumError,
+} from "./request_outcome.ts";
+
+/** What happens to a write. `replica` is a place in the preference list. */
+export type PutEvent =
+  | { readonly type: "start" }
+  /** The replica has taken the write and will say when it is durable; the coordinator gives the object. */
+  | {
+    readonly type: "accepted";
+    readonly replica: number;
+    readonly object: Uint8Array | undefined;
+  }
+  /** The replica has the write, durably; the coordinator gives the object. */
+  | {
+    readonly type: "reply";
+    readonly replica: number;
+    readonly object: Uint8Array | undefined;
+  }
+  /** Any failure, also that it could not be sent or the connection was lost. */
+  | {
+    readonly type: "failed";
+    readonly replica: number;
+    readonly error: WhorlError;
+  }
+  /** The vnode is not there; `owner` is the node that has it now, if that is known. */
+  | {
+    readonly type: "wrong_owner";
+    readonly replica: number;
+    readonly owner: number | undefined;
+  }
+  | { readonly type: "deadline" }
+  | { readonly type: "grace_over" }
+  /** Nobody waits for the answer any more. */
+  | { readonly type: "cancel" };
+
+/** What the shell is to do. */
+export type PutEffect =
+  /** Send the write itself, asking for an early answer, where `PutState.replicas` says the replica is. */
+  | { readonly type: "send_put"; readonly replica: number }
+  /** Send `PutState.object` as a merge; ask for an early answer if `PutState.wantsEarly`. */
+  | { readonly type: "send_merge"; readonly replica: number }
+  /** Send `PutState.object` as a merge, and do not report what it answers. */
+  | { readonly type: "send_repair"; readonly replica: number }
+  /** Deliver `deadline` so many milliseconds from now. */
+  | { readonly type: "set_deadline"; readonly afterMs: number }
+  /** Deliver `grace_over` so many milliseconds from now, instead of `deadline`. */
+  | { readonly type: "set_grace"; readonly afterMs: number }
+  | { readonly type: "respond"; readonly result: PutResult }
+  /** Nothing more will come; forget the timer and the write. */
+  | { readonly type: "finished" };
+
+/** The answer to the caller: the object as it is now, siblings included. */
+export type PutResult =
+  | { readonly ok: true; readonly object: Uint8Array }
+  | { readonly ok: false; readonly error: WhorlError };
+
+/** One write; changes in place and has one owner. */
+export interface PutState {
+  phase: "created" | "coordinating" | "replicating" | "finished";
+  /** The caller has had an answer. */
+  answered: boolean;
+  readonly rule: QuorumRule;
+  /** How long to linger after the answer. */
+  readonly graceMs: number;
+  /** Index of the node this runs on, or -1. */
+  readonly localNode: number;
+  /** Fewer need be durable than must have taken it, so early answers of all replicas help. */
+  readonly wantsEarly: boolean;
+  /** The preference list, with vnodes that moved where they are now. */
+  replicas: readonly Replica[];
+  readonly count: QuorumCount;
+  failures: FailureList;
+  /** The replica that makes or made the version. */
+  coordinator: number;
+  /** Those that have been asked to coordinate. */
+  tried: ReplicaSet;
+  /** What the coordinator made. */
+  object: Uint8Array | undefined;
+  /** Those that owe an answer. */
+  open: ReplicaSet;
+  /** Those that have been asked a second time. */
+  redirected: ReplicaSet;
+}
+
+const SEND_PUT: readonly PutEffect[] = Array.from(
+  { length: 8 },
+  (_, replica) => Object.freeze({ type: "send_put", replica }),
+);
+const SEND_MERGE: readonly PutEffect[] = Array.from(
+  { length: 8 },
+  (_, replica) => Object.freeze({ type: "send_merge", replica }),
+);
+const SEND_REPAIR: readonly PutEffect[] = Array.from(
+  { length: 8 },
+  (_, replica) => Object.freeze({ type: "send_repair", replica }),
+);
+const FINISHED: PutEffect = Object.freeze({ type: "finished" });
+
+/**
+ * A write that has not started.
+ *
+ * @param replicas A preference list of at most `rule.n` entries.
+ * @param localNode Index of the node this runs on, or -1.
+ */
+export function createPut(
+  replicas: readonly Replica[],
+  rule: QuorumRule,
+  localNode: number,
+  graceMs: number = GRACE_MS_DEFAULT,
+): PutState {
+  return {
+    phase: "created",
+    answered: false,
+    rule,
+    graceMs,
+    localNode,
+    wantsEarly: rule.durable < rule.need,
+    replicas,
+    count: createQuorumCount(replicas, rule),
+    failures: undefined,
+    coordinator: -1,
+    tried: 0,
+    object: undefined,
+    open: 0,
+    redirected: 0,
+  };
+}
+
+/** Advances the write by one event and appends what is to be done, in order, to `effects`. */
+export function stepPut(
+  put: PutState,
+  event: PutEvent,
+  effects: PutEffect[],
+): void {
+  if (put.phase === "finished") return;
+  switch (event.type) {
+    case "start":
+      invariant(put.phase === "created", "a write starts once");
+      put.phase = "coordinating";
+      if (verdictOf(put.count) === "impossible") {
+        fail(put, "insufficient_vnodes", effects);
+        return;
+      }
+      effects.push({ type: "set_deadline", afterMs: put.rule.timeoutMs });
+      coordinateElsewhere(put, effects);
+      return;
+    case "accepted":
+      if (!(put.open & (1 << event.replica))) return;
+      succeeded(put, event.replica, event.object, false, effects);
+      return;
+    case "reply":
+      if (!(put.open & (1 << event.replica))) return;
+      put.open &= ~(1 << event.replica);
+      succeeded(put, event.replica, event.object, true, effects);
+      return;
+    case "failed":
+      if (!(put.open & (1 << event.replica))) return;
+      replicaFailed(put, event.replica, event.error, effects);
+      return;
+    case "wrong_owner": {
+      const bit = 1 << event.replica;
+      if (!(put.open & bit)) return;
+      if (event.owner === undefined || put.redirected & bit) {
+        replicaFailed(put, event.replica, wrongOwnerError(), effects);
+        return;
+      }
+      put.redirected |= bit;
+      put.replicas = movedTo(put.replicas, event.replica, event.owner);
+      recountNodes(put.count, put.replicas);
+      const send = put.phase === "coordinating" ? SEND_PUT : SEND_MERGE;
+      effects.push(send[event.replica] as PutEffect);
+      // Where it is now may be a node that counts already, or one that does not.
+      decide(put, effects);
+      return;
+    }
+    case "deadline":
+      if (!put.answered) fail(put, "timeout", effects);
+      return;
+    case "grace_over":
+      if (put.answered) finish(put, effects);
+      return;
+    case "cancel":
+      if (!put.answered) {
+        effects.push({
+          type: "respond",
+          result: { ok: false, error: cancelledError() },
+        });
+      }
+      put.phase = "finished";
+      effects.push(FINISHED);
+      return;
+    default:
+      return event satisfies never;
+  }
+}
+
+/** Asks the next candidate to coordinate; false if none is left. */
+function coordinateElsewhere(put: PutState, effects: PutEffect[]): boolean {
+  const candidate = nextCandidate(put);
+  if (candidate < 0) return false;
+  put.coordinator = candidate;
+  put.tried |= 1 << candidate;
+  put.open |= 1 << candidate;
+  effects.push(SEND_PUT[candidate] as PutEffect);
+  return true;
+}
+
+/** A primary on this node, else the first primary, else the first fallback that was not tried; -1 if all were. */
+function nextCandidate(put: PutState): number {
+  const left = put.count.asked & ~put.tried;
+  if (left === 0) return -1;
+  const primaries = left & put.count.primaries;
+  for (let i = 0, rest = primaries; rest !== 0; i++, rest >>= 1) {
+    if (rest & 1 && (put.replicas[i] as Replica).node === put.localNode) {
+      return i;
+    }
+  }
+  return 31 - Math.clz32(lowestOf(primaries === 0 ? left : primaries));
+}
+
+function lowestOf(set: ReplicaSet): ReplicaSet {
+  return set & -set;
+}
+
+function succeeded(
+  put: PutState,
+  replica: number,
+  object: Uint8Array | undefined,
+  durable: boolean,
+  effects: PutEffect[],
+): void {
+  countSuccess(put.count, replica, durable);
+  // It may have failed to coordinate before it took what another one made.
+  if (put.failures !== undefined) put.failures[replica] = undefined;
+  if (put.phase === "coordinating") {
+    // The version exists now; the others get it even if the caller has been told of a timeout.
+    invariant(object !== undefined, "a coordinator answers with the object");
+    put.object = object.slice();
+    put.phase = "replicating";
+    const others = put.count.asked & ~put.count.failed & ~(1 << replica);
+    put.open |= others;
+    for (let i = 0; i < put.replicas.length; i++) {
+      if (others & (1 << i)) effects.push(SEND_MERGE[i] as PutEffect);
+    }
+  }
+  decide(put, effects);
+}
+
+/** Failures after which a replica cannot take the finished object either. */
+function isOutOfReach(error: WhorlError): boolean {
+  const name = failureName(error);
+  return name === "not_reachable" || name === "connection_closed" ||
+    name === "wrong_owner";
+}
+
+function replicaFailed(
+  put: PutState,
+  replica: number,
+  error: WhorlError,
+  effects: PutEffect[],
+): void {
+  put.open &= ~(1 << replica);
+  put.failures ??= new Array(put.replicas.length).fill(undefined);
+  put.failures[replica] = error;
+  if (put.phase === "replicating") {
+    countFailure(put.count, replica);
+    decide(put, effects);
+    return;
+  }
+  if (isRefusal(error)) {
+    refuse(put, error, effects);
+    return;
+  }
+  // One that could not coordinate, say because its own copy is damaged, can
+  // still take the object that another one makes.
+  if (isOutOfReach(error)) countFailure(put.count, replica);
+  if (put.answered) {
+    finish(put, effects);
+    return;
+  }
+  if (
+    verdictOf(put.count) !== "impossible" && coordinateElsewhere(put, effects)
+  ) return;
+  for (let i = 0; i < put.replicas.length; i++) {
+    if (put.failures[i] !== undefined) countFailure(put.count, i);
+  }
+  fail(put, "quorum_unavailable", effects);
+}
+
+function decide(put: PutState, effects: PutEffect[]): void {
+  if (put.answered) {
+    if (put.open === 0) finish(put, effects);
+    return;
+  }
+  switch (verdictOf(put.count)) {
+    case "satisfied":
+      invariant(put.object !== undefined, "replicas take what was made");
+      effects.push({
+        type: "respond",
+        result: { ok: true, object: put.object },
+      });
+      settle(put, effects);
+      return;
+    case "impossible":
+      fail(put, "quorum_unavailable", effects);
+      return;
+    case "pending":
+      return;
+  }
+}
+
+function fail(
+  put: PutState,
+  code: "insufficient_vnodes" | "quorum_unavailable" | "timeout",
+  effects: PutEffect[],
+): void {
+  refuse(
+    put,
+    quorumError(code, put.replicas, put.count, put.failures),
+    effects,
+  );
+}
+
+function refuse(put: PutState, error: WhorlError, effects: PutEffect[]): void {
+  if (!put.answered) {
+    effects.push({ type: "respond", result: { ok: false, error } });
+  }
+  settle(put, effects);
+}
+
+function settle(put: PutState, effects: PutEffect[]): void {
+  put.answered = true;
+  if (put.open === 0) finish(put, effects);
+  else effects.push({ type: "set_grace", afterMs: put.graceMs });
+}
+
+function finish(put: PutState, effects: PutEffect[]): void {
+  put.phase = "finished";
+  if (put.object !== undefined && put.failures !== undefined) {
+    for (let i = 0; i < put.replicas.length; i++) {
+      const error = put.failures[i];
+      if (error !== undefined && isWorthResending(error)) {
+        effects.push(SEND_REPAIR[i] as PutEffect);
+      }
+    }
+  }
+  effects.push(FINISHED);
+}

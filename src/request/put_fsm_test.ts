@@ -1,0 +1,315 @@
+import { assertEquals } from "@std/assert";
+import { WhorlError } from "../base/errors.ts";
+import {
+  createPut,
+  type PutEffect,
+  type PutEvent,
+  stepPut,
+} from "./put_fsm.ts";
+import type { Replica } from "./quorum.ts";
+import { writeQuorum, type WriteQuorumOptions } from "./quorum_options.ts";
+
+const OBJECT = new Uint8Array([1, 2, 3]);
+
+/** A preference list: one letter a replica, its node; a star marks a fallback. */
+function preflist(text: string): Replica[] {
+  return text.split(" ").map((entry, partition) => ({
+    partition,
+    node: entry.charCodeAt(0) - 97,
+    primary: !entry.endsWith("*"),
+  }));
+}
+
+function show(effects: PutEffect[]): string {
+  return effects.map((effect) => {
+    switch (effect.type) {
+      case "send_put":
+        return `put ${effect.replica}`;
+      case "send_merge":
+        return `merge ${effect.replica}`;
+      case "send_repair":
+        return `repair ${effect.replica}`;
+      case "respond":
+        return `respond ${effect.result.ok ? "ok" : effect.result.error.code}`;
+      case "set_deadline":
+        return "deadline";
+      case "set_grace":
+        return "grace";
+      case "finished":
+        return "finished";
+    }
+  }).join(", ");
+}
+
+/** Steps a write on node `a` through the table. */
+function run(
+  list: string,
+  options: WriteQuorumOptions,
+  table: [PutEvent, string][],
+): ReturnType<typeof createPut> {
+  const put = createPut(preflist(list), writeQuorum(options, 64), 0);
+  for (const [event, expected] of table) {
+    const effects: PutEffect[] = [];
+    stepPut(put, event, effects);
+    assertEquals(show(effects), expected, JSON.stringify(event));
+  }
+  return put;
+}
+
+const start: PutEvent = { type: "start" };
+const deadline: PutEvent = { type: "deadline" };
+const graceOver: PutEvent = { type: "grace_over" };
+const accepted = (replica: number): PutEvent => ({
+  type: "accepted",
+  replica,
+  object: OBJECT,
+});
+const made = (replica: number): PutEvent => ({
+  type: "reply",
+  replica,
+  object: OBJECT,
+});
+const stored = (replica: number): PutEvent => ({
+  type: "reply",
+  replica,
+  object: undefined,
+});
+const failed = (
+  replica: number,
+  code: ConstructorParameters<typeof WhorlError>[0] = "connection_closed",
+  details: Record<string, unknown> = {},
+): PutEvent => ({
+  type: "failed",
+  replica,
+  error: new WhorlError(code, "It failed", { details }),
+});
+
+Deno.test("stepPut() copies what the coordinator accepted and waits for durable answers", () => {
+  const put = run("b a c", {}, [
+    [start, "deadline, put 1"],
+    [accepted(1), "merge 0, merge 2"],
+    [stored(0), ""],
+    [stored(1), "respond ok, grace"],
+    [stored(2), "finished"],
+    [stored(2), ""],
+  ]);
+  assertEquals(put.object, OBJECT);
+});
+
+Deno.test("stepPut() takes one durable answer of the coordinator for both", () => {
+  run("a b c", {}, [
+    [start, "deadline, put 0"],
+    [made(0), "merge 1, merge 2"],
+    [stored(2), "respond ok, grace"],
+    [stored(1), "finished"],
+  ]);
+  run("a b c", { w: 1 }, [
+    [start, "deadline, put 0"],
+    [made(0), "merge 1, merge 2, respond ok, grace"],
+    [graceOver, "finished"],
+  ]);
+  run("a", { n: 1 }, [
+    [start, "deadline, put 0"],
+    [made(0), "respond ok, finished"],
+  ]);
+});
+
+Deno.test("stepPut() prefers a primary here, then any primary, then a fallback", () => {
+  run("b c a", {}, [[start, "deadline, put 2"]]);
+  run("b c d", {}, [[start, "deadline, put 0"]]);
+  run("b* c a*", {}, [[start, "deadline, put 1"]]);
+  run("b* c* a*", {}, [[start, "deadline, put 0"]]);
+});
+
+Deno.test("stepPut() asks the next candidate when a coordinator fails", () => {
+  run("a b c", { w: 1 }, [
+    [start, "deadline, put 0"],
+    [failed(0), "put 1"],
+    [failed(1, "vnode_crashed"), "put 2"],
+    // The lost one is out of reach; the crashed one may be back.
+    [accepted(2), "merge 1"],
+    [stored(1), "respond ok, grace"],
+    [stored(2), "repair 0, finished"],
+  ]);
+});
+
+Deno.test("stepPut() sends the object to a coordinator whose own copy was damaged", () => {
+  const put = run("a b c", { w: "all" }, [
+    [start, "deadline, put 0"],
+    [failed(0, "vnode_error", { failure: "value_corrupt" }), "put 1"],
+    [accepted(1), "merge 0, merge 2"],
+    [stored(0), ""],
+    [stored(1), ""],
+    [stored(2), "respond ok, finished"],
+  ]);
+  assertEquals(put.failures?.[0], undefined);
+});
+
+Deno.test("stepPut() gives up when no candidate is left or W is out of reach", () => {
+  run("a b c", { w: 1 }, [
+    [start, "deadline, put 0"],
+    [failed(0, "overload"), "put 1"],
+    [failed(1, "overload"), "put 2"],
+    [failed(2, "overload"), "respond quorum_unavailable, finished"],
+  ]);
+  run("a b c", { w: 2 }, [
+    [start, "deadline, put 0"],
+    [failed(0), "put 1"],
+    [failed(1), "respond quorum_unavailable, finished"],
+  ]);
+});
+
+Deno.test("stepPut() passes on a refusal without trying another coordinator", () => {
+  run("a b c", {}, [
+    [start, "deadline, put 0"],
+    [failed(0, "value_too_large"), "respond value_too_large, finished"],
+  ]);
+  run("a b c", {}, [
+    [start, "deadline, put 0"],
+    [
+      failed(0, "vnode_error", { failure: "too_many_siblings" }),
+      "respond vnode_error, finished",
+    ],
+  ]);
+});
+
+Deno.test("stepPut() fails as soon as W cannot be met", () => {
+  run("a b c", { w: "all" }, [
+    [start, "deadline, put 0"],
+    [accepted(0), "merge 1, merge 2"],
+    [failed(1), "respond quorum_unavailable, grace"],
+    [stored(0), ""],
+    [stored(2), "repair 1, finished"],
+  ]);
+});
+
+Deno.test("stepPut() takes an accepted write back when its commit fails", () => {
+  run("a b c", { w: 2, dw: 1 }, [
+    [start, "deadline, put 0"],
+    [accepted(0), "merge 1, merge 2"],
+    [failed(0, "store_unavailable"), ""],
+    [stored(1), ""],
+    [stored(2), "respond ok, repair 0, finished"],
+  ]);
+});
+
+Deno.test("stepPut() counts early answers towards W when fewer need be durable", () => {
+  const put = run("a b c", { w: 2, dw: 0 }, [
+    [start, "deadline, put 0"],
+    [accepted(0), "merge 1, merge 2"],
+    [accepted(1), "respond ok, grace"],
+  ]);
+  assertEquals(put.wantsEarly, true);
+  assertEquals(run("a b c", {}, []).wantsEarly, false);
+  run("a b c", { w: 2, dw: 1 }, [
+    [start, "deadline, put 0"],
+    [accepted(0), "merge 1, merge 2"],
+    [accepted(1), ""],
+    [stored(1), "respond ok, grace"],
+  ]);
+});
+
+Deno.test("stepPut() does not count two durable copies on one node as two", () => {
+  run("a b a", {}, [
+    [start, "deadline, put 0"],
+    [accepted(0), "merge 1, merge 2"],
+    [stored(0), ""],
+    [stored(2), ""],
+    [stored(1), "respond ok, finished"],
+  ]);
+  // An early answer of the other node is a second node, but not a durable copy.
+  run("b a a", {}, [
+    [start, "deadline, put 1"],
+    [accepted(1), "merge 0, merge 2"],
+    [accepted(0), ""],
+    [stored(1), ""],
+    [stored(2), ""],
+    [stored(0), "respond ok, finished"],
+  ]);
+});
+
+Deno.test("stepPut() spreads a write that its coordinator takes after the deadline", () => {
+  run("a b c", {}, [
+    [start, "deadline, put 0"],
+    [deadline, "respond timeout, grace"],
+    [accepted(0), "merge 1, merge 2"],
+    [stored(0), ""],
+    [stored(1), ""],
+    [stored(2), "finished"],
+  ]);
+  run("a b c", {}, [
+    [start, "deadline, put 0"],
+    [deadline, "respond timeout, grace"],
+    [failed(0), "finished"],
+  ]);
+});
+
+Deno.test("stepPut() answers timeout while replicas are silent", () => {
+  run("a b c", {}, [
+    [start, "deadline, put 0"],
+    [made(0), "merge 1, merge 2"],
+    [deadline, "respond timeout, grace"],
+    [stored(1), ""],
+    [graceOver, "finished"],
+  ]);
+});
+
+Deno.test("stepPut() follows a moved vnode once, for the write and for its copy", () => {
+  const moved = (replica: number, owner?: number): PutEvent => ({
+    type: "wrong_owner",
+    replica,
+    owner,
+  });
+  run("a b c", {}, [
+    [start, "deadline, put 0"],
+    [moved(0, 3), "put 0"],
+    [moved(0, 4), "put 1"],
+    [accepted(1), "merge 2"],
+    [moved(2, 3), "merge 2"],
+    [stored(2), ""],
+    [stored(1), "respond ok, repair 0, finished"],
+  ]);
+});
+
+Deno.test("stepPut() resends neither to an overloaded replica nor to a slow one", () => {
+  run("a b c", { w: 1 }, [
+    [start, "deadline, put 0"],
+    [made(0), "merge 1, merge 2, respond ok, grace"],
+    [failed(1, "overload"), ""],
+    [graceOver, "finished"],
+  ]);
+});
+
+Deno.test("stepPut() asks no fallback for a strict quorum", () => {
+  run("a b* c", { quorum: "strict" }, [
+    [start, "deadline, put 0"],
+    [made(0), "merge 2"],
+    [stored(2), "respond ok, finished"],
+  ]);
+  run("a b* c*", { quorum: "strict" }, [
+    [start, "respond insufficient_vnodes, finished"],
+  ]);
+});
+
+Deno.test("stepPut() refuses at once what PW cannot have", () => {
+  run("a b* c*", { pw: 2 }, [
+    [start, "respond insufficient_vnodes, finished"],
+  ]);
+});
+
+Deno.test("stepPut() stops when cancelled", () => {
+  run("a b c", {}, [
+    [start, "deadline, put 0"],
+    [{ type: "cancel" }, "respond cancelled, finished"],
+    [accepted(0), ""],
+  ]);
+});
+
+Deno.test("stepPut() keeps no view into the bytes of an event", () => {
+  const put = createPut(preflist("a b c"), writeQuorum({}, 64), 0);
+  const object = new Uint8Array([7]);
+  stepPut(put, start, []);
+  stepPut(put, { type: "accepted", replica: 0, object }, []);
+  object[0] = 9;
+  assertEquals(put.object, new Uint8Array([7]));
+});

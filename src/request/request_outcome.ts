@@ -1,0 +1,121 @@
+/**
+ * What a request says of its replicas: who answered, who failed and how, who
+ * is missing. It goes with every result, and into the error when a quorum was
+ * not reached.
+ *
+ * @module
+ */
+import { type ErrorCode, WhorlError } from "../base/errors.ts";
+import { type QuorumCount, type Replica, unmetDemand } from "./quorum.ts";
+
+/** How a replica has answered so far. */
+export type AnswerState =
+  /** It succeeded, durably if it is a write. */
+  | "done"
+  /** It took the write; that it is durable has not been heard yet. */
+  | "accepted"
+  | "failed"
+  /** It has not answered. */
+  | "missing"
+  /** It was not asked: a fallback of a strict quorum. */
+  | "skipped";
+
+/** What one replica has answered so far. */
+export interface ReplicaAnswer {
+  readonly replica: Replica;
+  readonly state: AnswerState;
+  /** The failure of a failed one. */
+  readonly error: WhorlError | undefined;
+}
+
+/** Failures by replica; made when the first one comes, as most requests have none. */
+export type FailureList = (WhorlError | undefined)[] | undefined;
+
+/** How the `index`-th replica has answered so far. */
+export function answerState(count: QuorumCount, index: number): AnswerState {
+  const bit = 1 << index;
+  if (count.durable & bit) return "done";
+  if (count.succeeded & bit) return "accepted";
+  if (count.failed & bit) return "failed";
+  return count.asked & bit ? "missing" : "skipped";
+}
+
+/** How all replicas have answered so far, in order of the preference list. */
+export function replicaAnswers(
+  replicas: readonly Replica[],
+  count: QuorumCount,
+  failures: FailureList,
+): ReplicaAnswer[] {
+  return replicas.map((replica, i) => ({
+    replica,
+    state: answerState(count, i),
+    error: failures?.[i],
+  }));
+}
+
+/**
+ * The error of a request that did not reach its quorum: `insufficient_vnodes`
+ * if the preference list was too short from the start, `quorum_unavailable` if
+ * failures made it so, `timeout` if answers are missing. Details: `option`,
+ * `needed`, `got` and the answers so far.
+ */
+export function quorumError(
+  code: "insufficient_vnodes" | "quorum_unavailable" | "timeout",
+  replicas: readonly Replica[],
+  count: QuorumCount,
+  failures: FailureList,
+): WhorlError {
+  const demand = unmetDemand(count, code !== "timeout");
+  const action = count.rule.kind === "write" ? "write" : "read";
+  const rule = demand === undefined
+    ? "no replica has coordinated it"
+    : `${demand.option} must be ${demand.needed}`;
+  const suffix = code === "timeout" ? " in time" : "";
+  const current = demand === undefined
+    ? ""
+    : `: current value is ${demand.got}`;
+  return new WhorlError(
+    code,
+    `Cannot ${action}${suffix} as ${rule}${current}`,
+    {
+      details: {
+        ...demand,
+        answers: replicas.map((replica, i) => {
+          const error = failures?.[i];
+          return {
+            partition: replica.partition,
+            node: replica.node,
+            primary: replica.primary,
+            state: answerState(count, i),
+            ...(error === undefined
+              ? {}
+              : { code: failureName(error), message: error.message }),
+          };
+        }),
+      },
+    },
+  );
+}
+
+/** The name of a failure: the one a module declared, or the code. */
+export function failureName(error: WhorlError): string {
+  const { failure } = error.details;
+  return typeof failure === "string" ? failure : error.code;
+}
+
+/** Failures that the same request would meet at every replica, so that trying another is no use. */
+const REFUSALS: ReadonlySet<string> = new Set<ErrorCode | string>([
+  "invalid_argument",
+  "invalid_context",
+  "invalid_key",
+  "invalid_quorum",
+  "protocol_error",
+  "too_many_siblings",
+  "unknown_command",
+  "value_too_large",
+]);
+
+/** Whether `error` refuses the request itself, wherever it is sent. */
+export function isRefusal(error: WhorlError): boolean {
+  return REFUSALS.has(failureName(error));
+}
