@@ -1,0 +1,83 @@
+/**
+ * What a supervisor sees of a process, whichever of the three kinds it is: a
+ * task in this thread, a worker, or a subprocess.
+ *
+ * @module
+ */
+import type { ExitReason } from "./exit_reason.ts";
+import type { TreeNode } from "./tree_view.ts";
+
+/** Where a process runs. */
+export type ChildKind = "task" | "worker" | "subprocess";
+
+/** Learns of an exit. The child is passed so that one listener can serve many. */
+export type ExitListener = (reason: ExitReason, child: Child) => void;
+
+/** A process as its supervisor sees it. */
+export interface Child {
+  /** Where it runs. */
+  readonly kind: ChildKind;
+  /** Why it ended, or `undefined` while it lives. */
+  readonly exitReason: ExitReason | undefined;
+  /** Asks it to end with `reason`; it may take its time. */
+  stop(reason: ExitReason): void;
+  /** Ends it by force. It exits as `killed`. */
+  kill(): void;
+  /** Calls `listener` exactly once: when it exits, or now if it has. */
+  onExit(listener: ExitListener): void;
+  /** True if its thread may go on spinning after its end; only the end of the OS process ends that. */
+  readonly zombie?: boolean;
+  /** What it says of itself for {@linkcode treeOf}. */
+  describe?(): Partial<TreeNode>;
+}
+
+/**
+ * The part every kind of child shares: it ends once, for one reason, and tells
+ * who asked. Small, because coordinators are made fifty thousand times a second.
+ */
+export abstract class ChildBase implements Child {
+  abstract readonly kind: ChildKind;
+  #exitReason: ExitReason | undefined = undefined;
+  /** One listener is the rule (the supervisor), so a list is made only for the second. */
+  #listeners: ExitListener | ExitListener[] | undefined = undefined;
+
+  /** Why it ended, or `undefined` while it lives. */
+  get exitReason(): ExitReason | undefined {
+    return this.#exitReason;
+  }
+
+  /** Whether it has not ended. */
+  get alive(): boolean {
+    return this.#exitReason === undefined;
+  }
+
+  abstract stop(reason: ExitReason): void;
+  abstract kill(): void;
+
+  /** Calls `listener` exactly once: when it exits, or now if it has. */
+  onExit(listener: ExitListener): void {
+    if (this.#exitReason !== undefined) {
+      listener(this.#exitReason, this);
+    } else if (this.#listeners === undefined) {
+      this.#listeners = listener;
+    } else if (Array.isArray(this.#listeners)) {
+      this.#listeners.push(listener);
+    } else {
+      this.#listeners = [this.#listeners, listener];
+    }
+  }
+
+  /** Records the end and tells the listeners, in the order they came. False if it had ended before. */
+  protected end(reason: ExitReason): boolean {
+    if (this.#exitReason !== undefined) return false;
+    this.#exitReason = reason;
+    const listeners = this.#listeners;
+    this.#listeners = undefined;
+    if (Array.isArray(listeners)) {
+      for (const listener of listeners) listener(reason, this);
+    } else if (listeners !== undefined) {
+      listeners(reason, this);
+    }
+    return true;
+  }
+}

@@ -1,0 +1,141 @@
+/**
+ * How a supervisor is told about a child: how to start it, when to start it
+ * again, and how long it may take to stop.
+ *
+ * @module
+ */
+import type { Child } from "./child.ts";
+
+/**
+ * When a child that ended is started again: always, only after an abnormal
+ * exit, or never.
+ */
+export type Restart = "permanent" | "transient" | "temporary";
+
+/**
+ * How a child is stopped: killed at once, asked and killed after so many
+ * milliseconds, or asked and waited for without end (right for supervisors,
+ * whose own children have limits).
+ */
+export type Shutdown = "brutal" | "infinity" | number;
+
+/** Whether the child is itself a supervisor. */
+export type ChildType = "worker" | "supervisor";
+
+/** Pauses between one restart and the next, growing while the child does not stay up. */
+export interface Backoff {
+  /** Pause before the first restart, in milliseconds. */
+  readonly minMs: number;
+  /**
+   * Longest pause, in milliseconds. A child that has run for longer than this
+   * begins again with `minMs`.
+   */
+  readonly maxMs: number;
+  /** What each pause is multiplied with to get the next. @default {2} */
+  readonly factor?: number;
+  /**
+   * Share of each pause left to chance, 0 to 1, so that children which fell
+   * together do not return together. @default {0.2}
+   */
+  readonly jitter?: number;
+}
+
+/** What a supervisor knows of each child, identity and start apart. */
+export interface ChildPolicy {
+  /** When to start it again. @default {"permanent"} */
+  readonly restart?: Restart;
+  /** How to stop it. @default {5000 for workers, "infinity" for supervisors} */
+  readonly shutdown?: Shutdown;
+  /** @default {"worker"} */
+  readonly type?: ChildType;
+  /** Pauses before restarts. @default {none: restarts are immediate} */
+  readonly backoff?: Backoff;
+  /** Its final exit can end the supervisor, see `autoShutdown`. Never with `permanent`. @default {false} */
+  readonly significant?: boolean;
+}
+
+/** A child of a supervisor. */
+export interface ChildSpec extends ChildPolicy {
+  /** Unique among the children of its supervisor. */
+  readonly id: string;
+  /**
+   * Starts the child. It counts as started when this returns or resolves; what
+   * it throws is a failed start. `signal` fires when the supervisor has to stop
+   * meanwhile.
+   */
+  readonly start: (signal: AbortSignal) => Child | Promise<Child>;
+}
+
+/** A {@linkcode ChildPolicy} with its defaults filled in. */
+export interface ResolvedPolicy {
+  readonly restart: Restart;
+  readonly shutdown: Shutdown;
+  readonly type: ChildType;
+  readonly backoff: Backoff | undefined;
+  readonly significant: boolean;
+}
+
+/** Milliseconds a worker gets to stop, unless its spec says otherwise. */
+export const SHUTDOWN_MS_DEFAULT = 5_000;
+
+/**
+ * Fills in defaults and checks that the policy makes sense.
+ *
+ * @throws {RangeError} If a number is out of range.
+ * @throws {TypeError} If a significant child is permanent: it never ends for good.
+ */
+export function resolvePolicy(policy: ChildPolicy): ResolvedPolicy {
+  const type = policy.type ?? "worker";
+  const resolved = {
+    restart: policy.restart ?? "permanent",
+    shutdown: policy.shutdown ??
+      (type === "supervisor" ? "infinity" : SHUTDOWN_MS_DEFAULT),
+    type,
+    backoff: policy.backoff,
+    significant: policy.significant ?? false,
+  } as const;
+  const { shutdown, backoff } = resolved;
+  if (typeof shutdown === "number" && !(shutdown >= 0 && shutdown < Infinity)) {
+    throw new RangeError(
+      `Cannot use child spec as 'shutdown' must be at least 0 and finite: current value is ${shutdown}`,
+    );
+  }
+  if (backoff !== undefined) {
+    const { minMs, maxMs, factor = 2, jitter = 0.2 } = backoff;
+    if (!(minMs >= 0 && maxMs >= minMs && maxMs < Infinity)) {
+      throw new RangeError(
+        `Cannot use backoff as 0 <= minMs <= maxMs must hold: current values are ${minMs} and ${maxMs}`,
+      );
+    }
+    if (!(factor >= 1)) {
+      throw new RangeError(
+        `Cannot use backoff as 'factor' must be at least 1: current value is ${factor}`,
+      );
+    }
+    if (!(jitter >= 0 && jitter <= 1)) {
+      throw new RangeError(
+        `Cannot use backoff as 'jitter' must be between 0 and 1: current value is ${jitter}`,
+      );
+    }
+  }
+  if (resolved.significant && resolved.restart === "permanent") {
+    throw new TypeError(
+      "Cannot use child spec as a significant child must not be permanent",
+    );
+  }
+  return resolved;
+}
+
+/**
+ * The pause before restart number `attempt` (0 is the first), in milliseconds.
+ * `chance` is a number in [0, 1).
+ */
+export function backoffDelayMs(
+  backoff: Backoff,
+  attempt: number,
+  chance: number,
+): number {
+  const { minMs, maxMs, factor = 2, jitter = 0.2 } = backoff;
+  const fullMs = Math.min(maxMs, minMs * factor ** attempt);
+  return fullMs * (1 - jitter * chance);
+}

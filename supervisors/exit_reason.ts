@@ -1,0 +1,133 @@
+/**
+ * Why a process ended. A reason is plain data, so that it reads the same after
+ * it has crossed from a worker or a subprocess.
+ *
+ * The reasons are Erlang's: `normal` and the two kinds of `shutdown` are orderly,
+ * everything else is abnormal and makes a transient child restart.
+ *
+ * @module
+ */
+
+/** What is left of an error after it has crossed a thread or process border. */
+export interface SerializedError {
+  readonly name: string;
+  readonly message: string;
+  readonly stack?: string;
+  /** The `code` of errors that have one. */
+  readonly code?: string;
+  /** Plain data that belongs to the error. */
+  readonly details?: Readonly<Record<string, unknown>>;
+  readonly cause?: SerializedError;
+}
+
+/**
+ * Why a process ended:
+ *
+ * - `"normal"`: its work was done;
+ * - `"shutdown"`: it was asked to stop, or its supervisor gave up;
+ * - `{ type: "shutdown", detail }`: the same, with a word on why;
+ * - `"killed"`: it was ended by force, or was found hung;
+ * - `"noproc"`: it was not there in the first place;
+ * - `{ type: "crash", error }`: it threw, or exited on its own with a failure.
+ */
+export type ExitReason =
+  | "normal"
+  | "shutdown"
+  | "killed"
+  | "noproc"
+  | { readonly type: "shutdown"; readonly detail: unknown }
+  | { readonly type: "crash"; readonly error: SerializedError };
+
+/** Longest message or stack carried, in UTF-16 units; a crash report must not be a load of its own. */
+const TEXT_LENGTH_MAX = 16_384;
+/** How many causes behind each other are carried. */
+const CAUSE_DEPTH_MAX = 8;
+
+/** Whether `reason` makes a transient child restart. */
+export function isAbnormal(reason: ExitReason): boolean {
+  return reason !== "normal" && reason !== "shutdown" &&
+    !(typeof reason === "object" && reason.type === "shutdown");
+}
+
+/** The reason of a process that died from `error`. */
+export function crash(error: unknown): ExitReason {
+  return { type: "crash", error: serializeError(error) };
+}
+
+/** Turns anything thrown into plain data. */
+export function serializeError(error: unknown, depth = 0): SerializedError {
+  if (!(error instanceof Error)) {
+    return { name: "NonError", message: clip(textOf(error)) };
+  }
+  const { code, details } = error as { code?: unknown; details?: unknown };
+  return {
+    name: error.name,
+    message: clip(error.message),
+    ...(error.stack === undefined ? {} : { stack: clip(error.stack) }),
+    ...(typeof code === "string" ? { code } : {}),
+    ...(isPlainData(details) ? { details } : {}),
+    ...(error.cause === undefined || depth >= CAUSE_DEPTH_MAX
+      ? {}
+      : { cause: serializeError(error.cause, depth + 1) }),
+  };
+}
+
+/** An error that happened in another process; what it carried is kept. */
+export class RemoteError extends Error {
+  override name = "RemoteError";
+  /** The `code` of the original, if it had one. */
+  readonly code: string | undefined;
+  /** The data of the original. */
+  readonly details: Readonly<Record<string, unknown>>;
+  /** The stack where it was thrown. */
+  readonly remoteStack: string | undefined;
+
+  /** @param error What arrived. */
+  constructor(error: SerializedError) {
+    super(
+      error.message,
+      error.cause === undefined
+        ? undefined
+        : { cause: new RemoteError(error.cause) },
+    );
+    this.name = error.name;
+    this.code = error.code;
+    this.details = error.details ?? {};
+    this.remoteStack = error.stack;
+  }
+}
+
+/** `reason` in a few words, for logs and tables. */
+export function formatReason(reason: ExitReason): string {
+  if (typeof reason === "string") return reason;
+  return reason.type === "shutdown"
+    ? `shutdown (${textOf(reason.detail)})`
+    : `crash (${reason.error.name}: ${reason.error.message})`;
+}
+
+function textOf(value: unknown): string {
+  if (typeof value === "string") return value;
+  try {
+    return JSON.stringify(value) ?? String(value);
+  } catch {
+    // Cyclic or holding a bigint: its type is all there is to say.
+    return Object.prototype.toString.call(value);
+  }
+}
+
+function clip(text: string): string {
+  return text.length <= TEXT_LENGTH_MAX
+    ? text
+    : `${text.slice(0, TEXT_LENGTH_MAX)}…`;
+}
+
+/** Only what can be cloned crosses; the rest of an error does without. */
+function isPlainData(value: unknown): value is Record<string, unknown> {
+  if (typeof value !== "object" || value === null) return false;
+  try {
+    structuredClone(value);
+    return true;
+  } catch {
+    return false;
+  }
+}

@@ -1,0 +1,275 @@
+/**
+ * A process in this thread, as Erlang has them: a mailbox it takes messages from
+ * one at a time, links that make it fall with others, monitors that tell it of
+ * their end, and a reason when it ends.
+ *
+ * It is light: nothing but a few fields until it is first sent to, linked or
+ * monitored. Signals (exits over links, down notices) arrive asynchronously, as
+ * in Erlang; a process never runs inside another's turn.
+ *
+ * @module
+ */
+import { type Child, ChildBase } from "./child.ts";
+import { crash, type ExitReason } from "./exit_reason.ts";
+import { Mailbox, MAILBOX_MAX_DEFAULT } from "./mailbox.ts";
+import { type Runtime, systemRuntime } from "./runtime.ts";
+
+/** A linked process ended; comes to those who trap exits. */
+export class ExitNotice {
+  /** Who ended, and why. */
+  constructor(readonly from: Child, readonly reason: ExitReason) {}
+}
+
+/** A monitored process ended. */
+export class DownNotice {
+  /** Which monitor, who ended, and why (`noproc` if it had ended before). */
+  constructor(
+    readonly monitor: number,
+    readonly child: Child,
+    readonly reason: ExitReason,
+  ) {}
+}
+
+/** What a process can find in its mailbox. */
+export type Incoming<Message> = Message | ExitNotice | DownNotice;
+
+/** How to make a {@linkcode Process}. */
+export interface ProcessOptions {
+  /** Shown in trees. @default {"process"} */
+  readonly name?: string;
+  /** Messages its mailbox holds; {@linkcode Process.send} refuses more. @default {100000} */
+  readonly mailboxMax?: number;
+  /** Get {@linkcode ExitNotice}s instead of falling with linked processes. @default {false} */
+  readonly trapExits?: boolean;
+  /** @default {systemRuntime} */
+  readonly runtime?: Runtime;
+}
+
+/** Base of processes in this thread. Override {@linkcode Process.receive}. */
+export abstract class Process<Message = unknown> extends ChildBase {
+  readonly kind = "task";
+  /** Shown in trees. */
+  readonly name: string;
+  /** Whether exits of linked processes come as notices. */
+  trapExits: boolean;
+  /** Time, timers and chance. */
+  protected readonly runtime: Runtime;
+  readonly #mailboxMax: number;
+  #mailbox: Mailbox<Incoming<Message>> | undefined = undefined;
+  #links: Set<Child> | undefined = undefined;
+  #monitors: Set<number> | undefined = undefined;
+  #monitorCount = 0;
+  #asked: ExitReason | undefined = undefined;
+  /** A turn is deferred or under way. */
+  #busy = false;
+
+  /** @param options How it is set up. */
+  constructor(options: ProcessOptions = {}) {
+    super();
+    this.name = options.name ?? "process";
+    this.trapExits = options.trapExits ?? false;
+    this.runtime = options.runtime ?? systemRuntime;
+    this.#mailboxMax = options.mailboxMax ?? MAILBOX_MAX_DEFAULT;
+  }
+
+  /**
+   * Handles one message. The next one waits until this returns or resolves; what
+   * it throws is the end of the process.
+   */
+  protected abstract receive(
+    message: Incoming<Message>,
+  ): void | Promise<void>;
+
+  /** Does what is left to do when it has been asked to stop, before it exits with `reason`. */
+  protected terminate(_reason: ExitReason): void | Promise<void> {}
+
+  /** Messages that wait. */
+  get mailboxLength(): number {
+    return this.#mailbox?.length ?? 0;
+  }
+
+  /**
+   * Puts `message` into the mailbox. False if the mailbox is full. To a process
+   * that has ended it vanishes, as in Erlang.
+   */
+  send(message: Message): boolean {
+    if (!this.alive) return true;
+    this.#mailbox ??= new Mailbox(this.#mailboxMax);
+    if (!this.#mailbox.push(message)) return false;
+    this.#wake();
+    return true;
+  }
+
+  /** Asks it to stop: it finishes the current message, then {@linkcode Process.terminate} runs, then it exits. */
+  stop(reason: ExitReason): void {
+    if (!this.alive || this.#asked !== undefined) return;
+    this.#asked = reason;
+    this.#wake();
+  }
+
+  /** Ends it now; the message it may be waiting in is left alone, its outcome ignored. */
+  kill(): void {
+    this.exit("killed");
+  }
+
+  /** Ends it with `reason`, without {@linkcode Process.terminate}. */
+  exit(reason: ExitReason): void {
+    if (!this.alive) return;
+    this.#mailbox?.clear();
+    this.#monitors?.clear();
+    this.end(reason);
+    if (this.#links === undefined) return;
+    for (const other of this.#links) {
+      if (other instanceof Process) other.#signal(this, reason);
+      else if (reason !== "normal") other.stop(reason);
+    }
+    this.#links.clear();
+  }
+
+  /**
+   * Ties the ends of two processes together: when one ends, the other ends with
+   * the same reason, unless it traps exits or the reason is `normal`.
+   */
+  link(other: Child): void {
+    if (!this.alive || other === this || this.#links?.has(other)) return;
+    this.#addLink(other);
+    if (other instanceof Process) {
+      if (other.alive) other.#addLink(this);
+      else this.#signal(other, "noproc");
+      return;
+    }
+    // The other kinds know no links; their end is watched from here.
+    const gone = other.exitReason !== undefined;
+    other.onExit((reason) => this.#signal(other, gone ? "noproc" : reason));
+  }
+
+  /** Unties them. */
+  unlink(other: Child): void {
+    this.#links?.delete(other);
+    if (other instanceof Process) other.#links?.delete(this);
+  }
+
+  /**
+   * Asks for a {@linkcode DownNotice} when `child` ends, at once if it has.
+   *
+   * @returns The monitor, for {@linkcode Process.demonitor}.
+   */
+  monitor(child: Child): number {
+    const monitor = ++this.#monitorCount;
+    this.#monitors ??= new Set();
+    this.#monitors.add(monitor);
+    const gone = child.exitReason !== undefined;
+    child.onExit((reason) => {
+      if (!this.#monitors!.delete(monitor)) return;
+      this.#notice(
+        new DownNotice(monitor, child, gone ? "noproc" : reason),
+      );
+    });
+    return monitor;
+  }
+
+  /** Takes a monitor back. A notice that is already in the mailbox stays there. */
+  demonitor(monitor: number): void {
+    this.#monitors?.delete(monitor);
+  }
+
+  /** What it says of itself. */
+  describe(): { id: string } {
+    return { id: this.name };
+  }
+
+  #addLink(other: Child): void {
+    this.#links ??= new Set();
+    this.#links.add(other);
+  }
+
+  /** Takes in the exit of `from`, if it is still linked. */
+  #signal(from: Child, reason: ExitReason): void {
+    this.runtime.defer(() => {
+      if (!this.alive || !this.#links?.delete(from)) return;
+      if (this.trapExits) this.#notice(new ExitNotice(from, reason));
+      else if (reason !== "normal") this.exit(reason);
+    });
+  }
+
+  #notice(notice: ExitNotice | DownNotice): void {
+    if (!this.alive) return;
+    this.#mailbox ??= new Mailbox(this.#mailboxMax);
+    this.#mailbox.add(notice);
+    this.#wake();
+  }
+
+  #wake(): void {
+    if (this.#busy) return;
+    this.#busy = true;
+    this.runtime.defer(() => this.#run());
+  }
+
+  /** Takes messages until none is left or one has to be waited for. */
+  #run(): void {
+    try {
+      while (this.alive) {
+        if (this.#asked !== undefined) return this.#finish(this.#asked);
+        if (this.mailboxLength === 0) break;
+        const pending = this.receive(
+          this.#mailbox!.shift() as Incoming<Message>,
+        );
+        if (pending instanceof Promise) {
+          pending.then(() => this.#run(), (error) => this.exit(crash(error)));
+          return;
+        }
+      }
+      this.#busy = false;
+    } catch (error) {
+      this.exit(crash(error));
+    }
+  }
+
+  #finish(reason: ExitReason): void {
+    const pending = this.terminate(reason);
+    if (pending instanceof Promise) {
+      pending.then(
+        () => this.exit(reason),
+        (error) => this.exit(crash(error)),
+      );
+    } else {
+      this.exit(reason);
+    }
+  }
+}
+
+/** A process made of a function. */
+class FunctionProcess<Message> extends Process<Message> {
+  readonly #receive: (
+    message: Incoming<Message>,
+    self: Process<Message>,
+  ) => void | Promise<void>;
+
+  constructor(
+    receive: (
+      message: Incoming<Message>,
+      self: Process<Message>,
+    ) => void | Promise<void>,
+    options: ProcessOptions,
+  ) {
+    super(options);
+    this.#receive = receive;
+  }
+
+  protected override receive(
+    message: Incoming<Message>,
+  ): void | Promise<void> {
+    return this.#receive(message, this);
+  }
+}
+
+/** Starts a process that handles each message with `receive`. */
+export function spawn<Message = unknown>(
+  receive: (
+    message: Incoming<Message>,
+    self: Process<Message>,
+  ) => void | Promise<void>,
+  options: ProcessOptions = {},
+): Process<Message> {
+  return new FunctionProcess(receive, options);
+}

@@ -1,0 +1,126 @@
+/**
+ * Child programs: one module that runs unchanged as a task in this thread, as a
+ * worker, or as a subprocess. It gets plain data to begin with and exchanges
+ * bytes with its parent.
+ *
+ * ```ts
+ * import type { Program } from "@whorl/whorl/supervisors";
+ *
+ * const echo: Program = (context) => {
+ *   context.onMessage((message) => context.send(message));
+ *   return {};
+ * };
+ * export default echo;
+ * ```
+ *
+ * @module
+ */
+import type { Child, ChildKind } from "./child.ts";
+import type { ExitReason } from "./exit_reason.ts";
+import type { Runtime } from "./runtime.ts";
+
+/** Bytes between a program and its parent. Whoever sends them gives the whole buffer away. */
+export type Message = Uint8Array<ArrayBuffer>;
+
+/** What a running program gets from where it runs. */
+export interface ProgramContext {
+  /** What the parent gave it: a copy, plain data. */
+  readonly args: unknown;
+  /** Name of this child, for logs. */
+  readonly name: string;
+  /** Where it runs. */
+  readonly placement: ChildKind;
+  /** Fires when the program has to stop, before {@linkcode RunningProgram.stop} is called. */
+  readonly signal: AbortSignal;
+  /** Time, timers and chance. */
+  readonly runtime: Runtime;
+  /** Sends `message` to the parent and takes its buffer over: do not touch it afterwards. */
+  send(message: Message): void;
+  /**
+   * Hands each message of the parent to `handler`, which owns it. What the
+   * handler throws, or rejects with, is the end of the program.
+   */
+  onMessage(handler: (message: Message) => void | Promise<void>): void;
+  /** Ends the program with `reason`; {@linkcode RunningProgram.stop} is not called. */
+  exit(reason: ExitReason): void;
+}
+
+/** What a program hands back once it runs. */
+export interface RunningProgram {
+  /** Finishes what is under way. Once it returns or resolves the program has ended. */
+  stop?(reason: ExitReason): void | Promise<void>;
+}
+
+/** The default export of a program module. When it returns or resolves, the child has started. */
+export type Program = (
+  context: ProgramContext,
+) => RunningProgram | Promise<RunningProgram>;
+
+/** How a hung worker or subprocess is found. */
+export interface HeartbeatOptions {
+  /** Time between one question and the next, in milliseconds. @default {500} */
+  readonly intervalMs?: number;
+  /**
+   * Silence after which a child counts as hung, in milliseconds. Below a second
+   * a garbage collection can look like it. @default {3000}
+   */
+  readonly timeoutMs?: number;
+}
+
+/** How to start a program. */
+export interface StartProgramOptions {
+  /** Where it runs. */
+  readonly placement: ChildKind;
+  /** The module, whose default export is a {@linkcode Program}. */
+  readonly module: URL;
+  /** Runs this function instead of loading `module`; for tasks only. */
+  readonly program?: Program;
+  /** Plain data (what `structuredClone` takes) for the program. @default {undefined} */
+  readonly args?: unknown;
+  /** Shown in trees, logs and messages. @default {the last part of `module`} */
+  readonly name?: string;
+  /** For workers and subprocesses; a task shares its parent's thread. */
+  readonly heartbeat?: HeartbeatOptions;
+  /** Time the program gets to load and start, in milliseconds. @default {10000} */
+  readonly startTimeoutMs?: number;
+  /** Receives messages from the first one on; the same as {@linkcode ProgramChild.onMessage}. */
+  readonly onMessage?: (message: Message) => void;
+  /** Gives up starting when it fires. */
+  readonly signal?: AbortSignal;
+  /**
+   * For subprocesses: flags of `deno run`, such as `--allow-net` or
+   * `--unstable-kv`. They must let the module be loaded (`--allow-read` or
+   * `--allow-import`). @default {["--allow-all"]}
+   */
+  readonly permissions?: readonly string[];
+  /**
+   * For subprocesses: gets each line they print. @default {lines go to this
+   * process's stderr}
+   */
+  readonly onLog?: (line: string) => void;
+  /**
+   * Called when a worker was found or left hanging: its thread cannot be ended and
+   * spins on until this OS process ends.
+   */
+  readonly onZombie?: (child: ProgramChild) => void;
+  /** @default {systemRuntime} */
+  readonly runtime?: Runtime;
+}
+
+/** A running program as its parent sees it. */
+export interface ProgramChild extends Child {
+  /** Where it runs. */
+  readonly placement: ChildKind;
+  /** Shown in trees, logs and messages. */
+  readonly name: string;
+  /** The operating system's id, of subprocesses. */
+  readonly pid: number | undefined;
+  /** True if its thread may go on spinning after its end. */
+  readonly zombie: boolean;
+  /** Messages that were sent to it after its end, or that nobody took from it. */
+  readonly droppedMessages: number;
+  /** Sends `message` and takes its buffer over. To a child that has ended it vanishes. */
+  send(message: Message): void;
+  /** Hands each message of the child to `handler`, beginning with those that wait. */
+  onMessage(handler: (message: Message) => void): void;
+}

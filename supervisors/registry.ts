@@ -1,0 +1,50 @@
+/**
+ * Names for processes. A name belongs to one living process and is free again
+ * when that ends.
+ *
+ * @module
+ */
+import type { Child } from "./child.ts";
+import { SupervisorError } from "./supervisor_error.ts";
+
+/** Finds processes by name. */
+export class Registry<C extends Child = Child> {
+  readonly #names = new Map<string, C>();
+
+  /**
+   * Gives `child` the name until it ends. A child that has ended gets none.
+   *
+   * @throws {SupervisorError} `already_registered` if another living process has it.
+   */
+  register(name: string, child: C): void {
+    const holder = this.#names.get(name);
+    if (holder === child) return;
+    if (holder !== undefined) {
+      throw new SupervisorError(
+        "already_registered",
+        `Cannot register '${name}' as another process has this name`,
+        { details: { name } },
+      );
+    }
+    if (child.exitReason !== undefined) return;
+    this.#names.set(name, child);
+    child.onExit(() => {
+      if (this.#names.get(name) === child) this.#names.delete(name);
+    });
+  }
+
+  /** The process of this name, or `undefined`. */
+  whereis(name: string): C | undefined {
+    return this.#names.get(name);
+  }
+
+  /** Takes the name back. False if nobody had it. */
+  unregister(name: string): boolean {
+    return this.#names.delete(name);
+  }
+
+  /** All names in use. */
+  names(): string[] {
+    return [...this.#names.keys()];
+  }
+}
