@@ -26,14 +26,19 @@ export function layoutClaim(problem: ClaimProblem): Int32Array | undefined {
   const { ringSize, nodes, windowMin, windowMax } = problem;
   // Fewer nodes than the smallest window: no window tells rings apart.
   if (windowMax < windowMin || windowMax !== nodes) return undefined;
-  if (ringSize % nodes === 0) return periodicRing(problem);
+  if (ringSize % nodes === 0) return cyclicRing(problem);
   if (nodes === 3 && windowMin === 3 && ringSize > 4) {
     return threeNodeRing(problem);
   }
   return undefined;
 }
 
-function periodicRing(problem: ClaimProblem): Int32Array {
+/**
+ * The ring that goes round all nodes in one order, named so that most
+ * partitions stay. If the nodes do not divide the ring, it has a seam where its
+ * end meets its beginning, and repeats nowhere else.
+ */
+export function cyclicRing(problem: ClaimProblem): Int32Array {
   const { ringSize, nodes, before } = problem;
   const kept = Array.from({ length: nodes }, () => new Int32Array(nodes));
   before.forEach((node, partition) => {

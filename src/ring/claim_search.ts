@@ -10,6 +10,8 @@
  * no fewer transfers would balance the ring. Otherwise a long pass cools down
  * slowly, so that whole stretches can be laid out anew. If windows with a
  * repeat remain, another pass goes on from there with windows weighing more.
+ * When there are just as many nodes as the target N, they can't be avoided, and
+ * the search may also begin with the ring that repeats at one seam only.
  * Whatever the weights let pass on the way, the best ring met in the order of
  * `claim_quality.ts` is the one returned.
  *
@@ -23,6 +25,7 @@
 import { type Chance, seededChance } from "../base/chance.ts";
 import { balancedRing } from "./balanced_ring.ts";
 import { ClaimBoard, compareScores } from "./claim_board.ts";
+import { cyclicRing } from "./claim_layout.ts";
 import { ClaimMove, drawMove } from "./claim_moves.ts";
 import { type ClaimProblem, transfersMin } from "./claim_problem.ts";
 
@@ -50,20 +53,25 @@ export function searchClaim(problem: ClaimProblem): Int32Array {
     `${nodes}/${windowMin}/${windowMax}/${before.join()}`,
   );
   const best = new BestRing(problem);
-  let start = balancedRing(problem);
-  for (const [pass, windowCost] of WINDOW_COSTS.entries()) {
-    const steps = STEPS_BASE + STEPS_PER_PARTITION * ringSize;
-    const board = new ClaimBoard(
-      problem,
-      start,
-      runCosts(problem, windowCost),
-      TRANSFER_COST,
-    );
-    best.offer(board);
-    if (pass === 0) {
-      anneal(board, best, chance, Math.floor(steps / COLD_PASS_DIVISOR), COLD);
-    }
-    anneal(board, best, chance, steps, HOT);
+  const starts = [balancedRing(problem)];
+  // Then repeats can't be avoided, and are fewest where order is greatest.
+  const isTight = nodes === windowMax;
+  if (isTight) starts.push(cyclicRing(problem));
+  const boardOf = (ring: Int32Array, windowCost: number): ClaimBoard => {
+    const costs = runCosts(problem, windowCost);
+    return new ClaimBoard(problem, ring, costs, TRANSFER_COST);
+  };
+  for (const start of starts) best.offer(boardOf(start, 0));
+  const steps = Math.floor(
+    (STEPS_BASE + STEPS_PER_PARTITION * ringSize) /
+      (isTight ? WINDOW_COSTS.length : 1),
+  );
+  const cold = Math.floor(steps / COLD_PASS_DIVISOR);
+  anneal(boardOf(best.owners, WINDOW_COSTS[0]), best, chance, cold, COLD);
+  // The long pass leaves the first start, not the dead end of the cold pass.
+  let start = isTight ? best.owners : starts[0]!;
+  for (const windowCost of WINDOW_COSTS) {
+    anneal(boardOf(start, windowCost), best, chance, steps, HOT);
     if (best.isFreeOfRepeats) break;
     start = best.owners;
   }

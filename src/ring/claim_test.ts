@@ -162,6 +162,15 @@ Deno.test("claim() honours another targetN", () => {
   }
 });
 
+Deno.test("claim() repeats at one seam only when as many nodes as targetN do not divide the ring", () => {
+  const chance = seededChance("seam");
+  const claimants = namesUpTo(5);
+  const owners = Array.from({ length: 64 }, () => chance.pick(claimants));
+  const after = claim({ owners, claimants, targetN: 5 });
+  const repeats = [3, 4, 5].map((size) => windowsWithRepeat(after, size));
+  assertEquals(repeats, [0, 0, 4]);
+});
+
 Deno.test("claim() lays out the largest ring without a repeat from a ring at random", () => {
   const chance = seededChance("large");
   const owners = Array.from({ length: 1024 }, () => chance.pick(NAMES));
