@@ -5,9 +5,9 @@
  *     operation       u8 kind · u8 flags · u32 module · u8 command · u8 N · u8 quorum
  *                     · u8 primaries · u8 durable · u8 nodes · u32 ms left
  *                     · u16 key bytes · key · body
- *     operationReply  u8 outcome · u8 replica count
- *                     · per replica (u16 partition · u8 answer · u8 primary · text node)
- *                     · body
+ *     operationReply  u8 count · per replica (u16 partition · u8 state · u8 bits
+ *                     · text node · if it failed: text code · text message)
+ *                     · u8 count · per reply (u8 0, or u8 1 · blob) · object
  *     operationError  MessagePack [code, message, details]
  *
  * A key is `u16 bucket bytes · bucket · key`, which is also how `kv` stores it:
@@ -19,6 +19,7 @@
 import type { ByteReader } from "../base/byte_reader.ts";
 import type { ByteWriter } from "../base/byte_writer.ts";
 import { WhorlError } from "../base/errors.ts";
+import type { AnswerState } from "./request_outcome.ts";
 
 /** What kind of coordination an operation needs. */
 export const OperationKind = {
@@ -145,4 +146,90 @@ export function readOperationHeader(
       "Cannot run an operation whose key is cut short",
     );
   }
+}
+
+/** What one replica answered, as a caller sees it. */
+export interface ReplicaReport {
+  /** Partition of the preference list it stands for. */
+  readonly partition: number;
+  /** Name of the node it is on. */
+  readonly node: string;
+  /** Whether that node owns the partition or stands in for its owner. */
+  readonly primary: boolean;
+  /** What it has said so far. */
+  readonly state: AnswerState;
+  /** Why it failed, if it did. */
+  readonly error?: { readonly code: string; readonly message: string };
+}
+
+/** What an operation came to. */
+export interface OperationResult {
+  /** Put and get: the object as it is now; undefined if there is none. */
+  readonly object: Uint8Array | undefined;
+  /** Request: what each replica answered. Empty for put and get. */
+  readonly replies: readonly (Uint8Array | undefined)[];
+  /** Who answered what, in order of the preference list. */
+  readonly replicas: readonly ReplicaReport[];
+}
+
+const STATES: readonly AnswerState[] = [
+  "done",
+  "accepted",
+  "failed",
+  "missing",
+  "skipped",
+];
+
+/** Appends a result as it travels. */
+export function writeOperationResult(
+  into: ByteWriter,
+  result: OperationResult,
+): void {
+  into.u8(result.replicas.length);
+  for (const { partition, node, primary, state, error } of result.replicas) {
+    into.u16(partition);
+    into.u8(STATES.indexOf(state));
+    into.u8((primary ? 1 : 0) | (error === undefined ? 0 : 2));
+    into.text(node);
+    if (error !== undefined) {
+      into.text(error.code);
+      into.text(error.message.slice(0, 1000));
+    }
+  }
+  into.u8(result.replies.length);
+  for (const reply of result.replies) {
+    into.u8(reply === undefined ? 0 : 1);
+    if (reply !== undefined) into.blob(reply);
+  }
+  // No object is empty, so nothing at the end says that there is none.
+  if (result.object !== undefined) into.raw(result.object);
+}
+
+/** Reads a result that travelled here; what it holds are views into the message. */
+export function readOperationResult(from: ByteReader): OperationResult {
+  const replicas: ReplicaReport[] = [];
+  for (let left = from.u8(); left > 0; left--) {
+    const partition = from.u16();
+    const state = STATES[from.u8()];
+    const bits = from.u8();
+    const node = from.text();
+    if (state === undefined) {
+      throw new WhorlError("protocol_error", "Cannot read a replica's state");
+    }
+    replicas.push({
+      partition,
+      node,
+      primary: (bits & 1) !== 0,
+      state,
+      ...((bits & 2) === 0
+        ? {}
+        : { error: { code: from.text(), message: from.text() } }),
+    });
+  }
+  const replies: (Uint8Array | undefined)[] = [];
+  for (let left = from.u8(); left > 0; left--) {
+    replies.push(from.u8() === 0 ? undefined : from.blob());
+  }
+  const object = from.remaining === 0 ? undefined : from.rest();
+  return { object, replies, replicas };
 }

@@ -421,7 +421,7 @@ export class VnodeMaster implements VnodeHost {
     }
     if (this.#supervised.delete(partition)) {
       await this.#supervisor?.terminateChild(String(partition));
-      this.#supervisor?.deleteChild(String(partition));
+      await this.#supervisor?.deleteChild(String(partition));
     }
     return true;
   }

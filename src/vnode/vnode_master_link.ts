@@ -13,11 +13,7 @@ import { BatchingSink } from "../wire/batching_sink.ts";
 import { FRAME_BYTES_MAX, readFrames } from "../wire/frame.ts";
 import { FrameType } from "../wire/frame_type.ts";
 import { decodeMsgpack, writeMsgpack } from "../wire/msgpack.ts";
-import {
-  readFailure,
-  writeFailure,
-  writeVnodeRequestHeader,
-} from "./vnode_wire.ts";
+import { readFailure, writeFailure } from "./vnode_wire.ts";
 
 /** Requests a master may have in hand; a further one is answered `overload`. */
 export const MASTER_IN_FLIGHT_MAX = 50_000;
@@ -126,45 +122,34 @@ export class VnodeMasterLink {
     this.#sweep = undefined;
   }
 
-  /** Asks a vnode; `target` gets the answer under `correlation`. The body `bytes[start, end)` is copied. */
-  request(
+  /**
+   * Begins a request to a vnode and returns the writer for its payload, or why
+   * it is refused; `target` gets the answer under `correlation`. Finish with
+   * {@linkcode VnodeMasterLink.endRequest}.
+   */
+  beginRequest(
     target: AnswerTarget,
     correlation: number,
-    moduleId: number,
-    partition: number,
-    command: number,
-    flags: number,
     timeLeftMs: number,
-    bytes: Uint8Array,
-    start: number,
-    end: number,
-  ): void {
+  ): ByteWriter | WhorlError {
     const refusal = this.#refusal();
-    if (refusal !== undefined) {
-      answerFailure(target, correlation, refusal);
-      return;
-    }
+    if (refusal !== undefined) return refusal;
     const id = this.#next++;
     this.#inFlight.set(id, {
       target,
       correlation,
       deadline: this.#runtime.now() + timeLeftMs,
     });
-    const into = this.#sink.begin(FrameType.vnodeRequest, id);
-    writeVnodeRequestHeader(
-      into,
-      moduleId,
-      partition,
-      command,
-      flags,
-      timeLeftMs,
-    );
-    into.rawRange(bytes, start, end);
-    this.#sink.end();
     this.#sweep ??= this.#runtime.setTimer(
       SWEEP_INTERVAL_MS,
       () => this.#sweepDeadlines(),
     );
+    return this.#sink.begin(FrameType.vnodeRequest, id);
+  }
+
+  /** Ends the request begun last. */
+  endRequest(): void {
+    this.#sink.end();
   }
 
   #refusal(): WhorlError | undefined {

@@ -1,0 +1,136 @@
+/**
+ * A write that another node coordinates, because it has a primary vnode of the
+ * key and this one has none: the operation goes there once, as it came. This
+ * node keeps the deadline, and answers for the other one if that is lost.
+ *
+ * @module
+ */
+import { WhorlError } from "../base/errors.ts";
+import { ByteReader } from "../base/byte_reader.ts";
+import { readFailure } from "../vnode/vnode_wire.ts";
+import { FrameType } from "../wire/frame_type.ts";
+import {
+  OPERATION_FLAGS_OFFSET,
+  OPERATION_TIME_LEFT_OFFSET,
+  OperationFlag,
+  type OperationHeader,
+  readOperationResult,
+} from "./operation_codec.ts";
+import type { RequestHost } from "./request_host.ts";
+import {
+  type OperationTarget,
+  REPLICAS_PER_REQUEST,
+  RequestProcess,
+} from "./request_process.ts";
+
+/** How long the coordinator's own answer is waited for once its deadline has passed. */
+const ANSWER_GRACE_MS = 100;
+
+/** What happens to a forwarded operation. */
+export type ForwardEvent =
+  | { readonly type: "start" }
+  | {
+    readonly type: "answer";
+    readonly frameType: number;
+    readonly body: Uint8Array;
+  }
+  | { readonly type: "failed"; readonly error: WhorlError }
+  | { readonly type: "deadline" }
+  | { readonly type: "grace_over" }
+  | { readonly type: "cancel" };
+
+/** Waits for the answer of the node that coordinates. */
+export class ForwardProcess extends RequestProcess {
+  #node: number;
+
+  /** @param node Index of the node that coordinates. */
+  constructor(
+    host: RequestHost,
+    sequence: number,
+    header: OperationHeader,
+    bytes: Uint8Array<ArrayBuffer>,
+    target: OperationTarget,
+    node: number,
+  ) {
+    super(host, sequence, header, bytes, target);
+    this.#node = node;
+  }
+
+  owesAnswerFrom(node: number): number {
+    return node === this.#node ? 1 : 0;
+  }
+
+  replicaAnswered(frameType: number, _replica: number, body: Uint8Array): void {
+    this.host.deliver(
+      this,
+      { type: "answer", frameType, body } satisfies ForwardEvent,
+    );
+  }
+
+  advance(event: ForwardEvent): void {
+    switch (event.type) {
+      case "start":
+        this.#forward();
+        return;
+      case "answer":
+        if (event.frameType === FrameType.operationError) {
+          this.fail(readFailure(event.body));
+        } else {
+          const body = event.body.slice();
+          this.succeed(readOperationResult(new ByteReader(body)));
+        }
+        this.finished();
+        return;
+      case "failed":
+        this.fail(
+          new WhorlError(
+            "coordinator_lost",
+            `The node that coordinates the write is lost; its outcome is unknown: ${event.error.message}`,
+            { cause: event.error },
+          ),
+        );
+        this.finished();
+        return;
+      case "deadline":
+      case "grace_over":
+        this.fail(
+          new WhorlError(
+            "timeout",
+            `Cannot write in time as ${
+              this.view.nodes[this.#node]
+            } has not answered`,
+          ),
+        );
+        this.finished();
+        return;
+      case "cancel":
+        this.fail(new WhorlError("cancelled", "The request was cancelled"));
+        this.finished();
+        return;
+      default:
+        return event satisfies never;
+    }
+  }
+
+  #forward(): void {
+    const { timeLeftMs } = this.header;
+    this.setDeadline(timeLeftMs + ANSWER_GRACE_MS);
+    const into = this.host.routes.beginOperation(
+      this.view.nodes[this.#node] as string,
+      this.sequence * REPLICAS_PER_REQUEST,
+    );
+    if (into instanceof WhorlError) {
+      this.fail(into);
+      this.finished();
+      return;
+    }
+    const start = into.length;
+    into.raw(this.bytes);
+    into.setU8(
+      start + OPERATION_FLAGS_OFFSET,
+      this.header.flags | OperationFlag.forwarded,
+    );
+    into.setU32(start + OPERATION_TIME_LEFT_OFFSET, timeLeftMs);
+    this.host.routes.endOperation();
+  }
+}

@@ -1,0 +1,107 @@
+/**
+ * The shell of `op_fsm.ts`: performs its effects and turns what vnodes say into
+ * its events.
+ *
+ * @module
+ */
+import { FrameType } from "../wire/frame_type.ts";
+import {
+  createOp,
+  type OpEffect,
+  type OpEvent,
+  type OpState,
+  stepOp,
+} from "./op_fsm.ts";
+import type { OperationHeader } from "./operation_codec.ts";
+import { OperationFlag } from "./operation_codec.ts";
+import { owedBy } from "./put_process.ts";
+import type { Replica } from "./quorum.ts";
+import type { QuorumRule } from "./quorum_options.ts";
+import type { RequestHost } from "./request_host.ts";
+import { type OperationTarget, RequestProcess } from "./request_process.ts";
+
+/** Coordinates one command of an application's module. */
+export class OpProcess extends RequestProcess {
+  #op: OpState;
+
+  constructor(
+    host: RequestHost,
+    sequence: number,
+    header: OperationHeader,
+    bytes: Uint8Array<ArrayBuffer>,
+    target: OperationTarget,
+    replicas: readonly Replica[],
+    rule: QuorumRule,
+  ) {
+    super(host, sequence, header, bytes, target);
+    this.#op = createOp(replicas, rule);
+  }
+
+  replicaAnswered(type: number, replica: number, body: Uint8Array): void {
+    if (type === FrameType.vnodeError) {
+      this.host.deliver(this, this.readFailureEvent(replica, body));
+      return;
+    }
+    this.host.deliver(
+      this,
+      {
+        type: type === FrameType.vnodeAccepted ? "accepted" : "reply",
+        replica,
+        bytes: body,
+      } satisfies OpEvent,
+    );
+  }
+
+  owesAnswerFrom(node: number): number {
+    return owedBy(this.#op.replicas, this.#op.open, node);
+  }
+
+  advance(event: OpEvent): void {
+    const { effects } = this.host;
+    stepOp(this.#op, event, effects as OpEffect[]);
+    for (let i = 0; i < effects.length; i++) {
+      this.#perform(effects[i] as OpEffect);
+    }
+    effects.length = 0;
+  }
+
+  #perform(effect: OpEffect): void {
+    const op = this.#op;
+    const { header } = this;
+    switch (effect.type) {
+      case "send":
+        this.send(
+          op.replicas,
+          effect.replica,
+          header.command,
+          0,
+          header.flags & OperationFlag.bodyOnly
+            ? header.keyEnd
+            : header.keyFieldStart,
+          header.end,
+          undefined,
+        );
+        return;
+      case "set_deadline":
+        this.setDeadline(effect.afterMs);
+        return;
+      case "set_grace":
+        this.setGrace(effect.afterMs);
+        return;
+      case "respond":
+        if (effect.result.ok) {
+          this.succeed({
+            object: undefined,
+            replies: op.replies.slice(),
+            replicas: this.reports(op.replicas, op.count, op.failures),
+          });
+        } else this.fail(effect.result.error);
+        return;
+      case "finished":
+        this.finished();
+        return;
+      default:
+        return effect satisfies never;
+    }
+  }
+}

@@ -1,0 +1,146 @@
+/**
+ * The shell of `put_fsm.ts`: performs its effects and turns what vnodes say
+ * into its events.
+ *
+ * @module
+ */
+import { RequestFlag } from "../vnode/vnode_wire.ts";
+import { FrameType } from "../wire/frame_type.ts";
+import type { OperationHeader } from "./operation_codec.ts";
+import {
+  createPut,
+  type PutEffect,
+  type PutEvent,
+  type PutState,
+  stepPut,
+} from "./put_fsm.ts";
+import type { Replica } from "./quorum.ts";
+import type { QuorumRule } from "./quorum_options.ts";
+import type { ObjectCommands, RequestHost } from "./request_host.ts";
+import { type OperationTarget, RequestProcess } from "./request_process.ts";
+
+/** Coordinates one write. */
+export class PutProcess extends RequestProcess {
+  #put: PutState;
+  #commands: ObjectCommands;
+
+  constructor(
+    host: RequestHost,
+    sequence: number,
+    header: OperationHeader,
+    bytes: Uint8Array<ArrayBuffer>,
+    target: OperationTarget,
+    commands: ObjectCommands,
+    replicas: readonly Replica[],
+    rule: QuorumRule,
+  ) {
+    super(host, sequence, header, bytes, target);
+    this.#commands = commands;
+    this.#put = createPut(replicas, rule, this.view.self);
+  }
+
+  replicaAnswered(type: number, replica: number, body: Uint8Array): void {
+    if (type === FrameType.vnodeError) {
+      this.host.deliver(this, this.readFailureEvent(replica, body));
+      return;
+    }
+    this.host.deliver(
+      this,
+      {
+        type: type === FrameType.vnodeAccepted ? "accepted" : "reply",
+        replica,
+        object: body,
+      } satisfies PutEvent,
+    );
+  }
+
+  owesAnswerFrom(node: number): number {
+    return owedBy(this.#put.replicas, this.#put.open, node);
+  }
+
+  advance(event: PutEvent): void {
+    const { effects } = this.host;
+    stepPut(this.#put, event, effects as PutEffect[]);
+    for (let i = 0; i < effects.length; i++) {
+      this.#perform(effects[i] as PutEffect);
+    }
+    effects.length = 0;
+  }
+
+  #perform(effect: PutEffect): void {
+    const put = this.#put;
+    const { keyFieldStart, keyEnd, end } = this.header;
+    switch (effect.type) {
+      case "send_put":
+        this.send(
+          put.replicas,
+          effect.replica,
+          this.header.command,
+          RequestFlag.wantsAccepted,
+          keyFieldStart,
+          end,
+          undefined,
+        );
+        return;
+      case "send_merge":
+        this.send(
+          put.replicas,
+          effect.replica,
+          this.#commands.merge,
+          put.wantsEarly ? RequestFlag.wantsAccepted : 0,
+          keyFieldStart,
+          keyEnd,
+          put.object,
+        );
+        return;
+      case "send_repair":
+        this.host.countRepair();
+        this.send(
+          put.replicas,
+          effect.replica,
+          this.#commands.merge,
+          0,
+          keyFieldStart,
+          keyEnd,
+          put.object,
+          false,
+        );
+        return;
+      case "set_deadline":
+        this.setDeadline(effect.afterMs);
+        return;
+      case "set_grace":
+        this.setGrace(effect.afterMs);
+        return;
+      case "respond":
+        if (effect.result.ok) {
+          this.succeed({
+            object: effect.result.object,
+            replies: [],
+            replicas: this.reports(put.replicas, put.count, put.failures),
+          });
+        } else this.fail(effect.result.error);
+        return;
+      case "finished":
+        this.finished();
+        return;
+      default:
+        return effect satisfies never;
+    }
+  }
+}
+
+/** Of the replicas in `open`, those on `node`. */
+export function owedBy(
+  replicas: readonly Replica[],
+  open: number,
+  node: number,
+): number {
+  let owing = 0;
+  for (let i = 0; i < replicas.length; i++) {
+    if (open & (1 << i) && (replicas[i] as Replica).node === node) {
+      owing |= 1 << i;
+    }
+  }
+  return owing;
+}

@@ -1,0 +1,399 @@
+/**
+ * Where requests are coordinated: it takes operations in, starts a coordinator
+ * for each under a simple_one_for_one supervisor with a bound, and brings it
+ * the answers of vnodes. It runs in the node's main thread, or as a program in
+ * a worker or subprocess; all it needs from outside are its routes.
+ *
+ * A correlation is the request's number times eight plus the replica, so an
+ * answer finds its coordinator with one look-up. Events for a coordinator that
+ * come while another one is being advanced wait their turn.
+ *
+ * @module
+ */
+import { DynamicSupervisor } from "../../supervisors/dynamic_supervisor.ts";
+import type { Runtime } from "../../supervisors/runtime.ts";
+import { ByteReader } from "../base/byte_reader.ts";
+import type { ByteWriter } from "../base/byte_writer.ts";
+import { isWhorlError, WhorlError } from "../base/errors.ts";
+import { DeadlineWheel } from "../environment/deadline_wheel.ts";
+import { partitionOf } from "../ring/chash.ts";
+import {
+  fillActivePreflist,
+  fillPrimaryPreflist,
+  Preflist,
+} from "../ring/preflist.ts";
+import type { RingView } from "../ring/ring_view.ts";
+import type { AnswerTarget } from "../vnode/vnode_master_link.ts";
+import { ForwardProcess } from "./forward_process.ts";
+import { GetProcess } from "./get_process.ts";
+import type { ObjectMerge } from "./object_merge.ts";
+import { OpProcess } from "./op_process.ts";
+import {
+  emptyOperationHeader,
+  OperationFlag,
+  type OperationHeader,
+  OperationKind,
+  readOperationHeader,
+} from "./operation_codec.ts";
+import { PutProcess } from "./put_process.ts";
+import type { Replica } from "./quorum.ts";
+import { checkQuorumRule, REPLICAS_MAX } from "./quorum_options.ts";
+import {
+  type OperationTarget,
+  quorumRuleOf,
+  REPLICAS_PER_REQUEST,
+  type RequestProcess,
+} from "./request_process.ts";
+
+/** How requests reach vnodes and other nodes. */
+export interface RequestRoutes {
+  /**
+   * Begins a vnode request to `node`, which may be this one, and returns the
+   * writer for its payload, or why it cannot be sent. `target` gets the answer
+   * under `correlation`; 0 means that nobody waits for it.
+   */
+  beginVnodeRequest(
+    node: string,
+    moduleId: number,
+    partition: number,
+    target: AnswerTarget,
+    correlation: number,
+    timeLeftMs: number,
+  ): ByteWriter | WhorlError;
+  /** Ends the vnode request begun last. */
+  endVnodeRequest(): void;
+  /** Begins an operation for `node` to coordinate. */
+  beginOperation(node: string, correlation: number): ByteWriter | WhorlError;
+  /** Ends the operation begun last. */
+  endOperation(): void;
+}
+
+/** What the host must know of a module whose objects are versioned. */
+export interface ObjectCommands {
+  /** Number of the command that takes in a finished object. */
+  readonly merge: number;
+  /** How objects become one. */
+  readonly objects: ObjectMerge;
+}
+
+/** What a host is made of. */
+export interface RequestHostOptions {
+  readonly runtime: Runtime;
+  readonly routes: RequestRoutes;
+  /** Versioned modules, by module number. */
+  readonly objectModules: ReadonlyMap<number, ObjectCommands>;
+  /** Requests at once; a further one is answered `overload`. */
+  readonly requestsMax: number;
+  /** Name of its supervisor. @default {"op_fsm_sup"} */
+  readonly name?: string;
+}
+
+/** Counts of a host since it was made. */
+export interface RequestCounts {
+  started: number;
+  refused: number;
+  forwarded: number;
+  repairs: number;
+}
+
+const EMPTY_VIEW: RingView = {
+  version: 0,
+  ringSize: 0,
+  nodes: [],
+  owners: new Uint16Array(0),
+  up: new Uint8Array(0),
+  self: -1,
+};
+
+/** Coordinates requests; see the module's text. */
+export class RequestHost implements AnswerTarget {
+  readonly runtime: Runtime;
+  readonly routes: RequestRoutes;
+  readonly wheel: DeadlineWheel;
+  readonly supervisor: DynamicSupervisor<[RequestProcess], RequestProcess>;
+  readonly counts: RequestCounts = {
+    started: 0,
+    refused: 0,
+    forwarded: 0,
+    repairs: 0,
+  };
+  /** The ring as it is now. */
+  view: RingView = EMPTY_VIEW;
+  /** @internal Effects of the step under way. */
+  readonly effects: unknown[] = [];
+  #objectModules: ReadonlyMap<number, ObjectCommands>;
+  #requests = new Map<number, RequestProcess>();
+  #next = 1;
+  #header: OperationHeader = emptyOperationHeader();
+  #reader = new ByteReader(new Uint8Array(0));
+  #preflist = new Preflist(REPLICAS_MAX);
+  #advancing = false;
+  #waiting: { process: RequestProcess; event: unknown }[] = [];
+
+  constructor(options: RequestHostOptions) {
+    this.runtime = options.runtime;
+    this.routes = options.routes;
+    this.#objectModules = options.objectModules;
+    this.wheel = new DeadlineWheel(options.runtime);
+    this.supervisor = new DynamicSupervisor({
+      name: options.name ?? "op_fsm_sup",
+      start: (process: RequestProcess) => process,
+      maxChildren: options.requestsMax,
+      shutdown: 1_000,
+      runtime: options.runtime,
+    });
+  }
+
+  /** Requests under way. */
+  get size(): number {
+    return this.#requests.size;
+  }
+
+  /**
+   * Takes in the operation in `bytes[start, end)`, which is copied. `target`
+   * is answered once, possibly before this returns.
+   */
+  submit(
+    bytes: Uint8Array,
+    start: number,
+    end: number,
+    target: OperationTarget,
+  ): void {
+    let process: RequestProcess;
+    try {
+      process = this.#coordinatorFor(bytes.slice(start, end), target);
+    } catch (error) {
+      if (!isWhorlError(error)) throw error;
+      this.counts.refused++;
+      target.operationFailed(error);
+      return;
+    }
+    this.counts.started++;
+    this.#requests.set(process.sequence, process);
+    this.supervisor.startChild(process);
+    process.begin();
+  }
+
+  #coordinatorFor(
+    bytes: Uint8Array<ArrayBuffer>,
+    target: OperationTarget,
+  ): RequestProcess {
+    if (this.supervisor.full) {
+      throw this.supervisor.alive
+        ? new WhorlError(
+          "overload",
+          `Cannot take a request as ${this.supervisor.size} are under way: the limit is ${this.supervisor.maxChildren}`,
+        )
+        : new WhorlError("closed", "The node is stopping");
+    }
+    const { view } = this;
+    if (view.ringSize === 0) {
+      throw new WhorlError(
+        "node_still_starting",
+        "Cannot take a request as the node has no ring yet",
+      );
+    }
+    this.#reader.reset(bytes, 0, bytes.length);
+    readOperationHeader(this.#reader, this.#header);
+    const header = { ...this.#header };
+    const kind = header.kind === OperationKind.put ||
+        header.kind === OperationKind.request && header.durable > 0
+      ? "write"
+      : "read";
+    const strict = (header.flags & OperationFlag.strict) !== 0;
+    const rule = quorumRuleOf(header, kind, strict);
+    checkQuorumRule(rule, view.ringSize);
+    const first = partitionOfKey(bytes, header, view.ringSize);
+    const preflist = this.#preflist;
+    if (strict) fillPrimaryPreflist(preflist, view, first, rule.n);
+    else fillActivePreflist(preflist, view, first, rule.n);
+    const replicas: Replica[] = [];
+    for (let i = 0; i < preflist.length; i++) {
+      replicas.push({
+        partition: preflist.partitions[i] as number,
+        node: preflist.nodes[i] as number,
+        primary: preflist.fallbacks[i] === 0,
+      });
+    }
+    const sequence = this.#next++;
+    switch (header.kind) {
+      case OperationKind.put: {
+        const elsewhere = header.flags & OperationFlag.forwarded
+          ? -1
+          : coordinatorElsewhere(replicas, view.self);
+        if (elsewhere >= 0) {
+          this.counts.forwarded++;
+          return new ForwardProcess(
+            this,
+            sequence,
+            header,
+            bytes,
+            target,
+            elsewhere,
+          );
+        }
+        return new PutProcess(
+          this,
+          sequence,
+          header,
+          bytes,
+          target,
+          this.#objectCommands(header),
+          replicas,
+          rule,
+        );
+      }
+      case OperationKind.get:
+        return new GetProcess(
+          this,
+          sequence,
+          header,
+          bytes,
+          target,
+          this.#objectCommands(header),
+          replicas,
+          rule,
+        );
+      default:
+        return new OpProcess(
+          this,
+          sequence,
+          header,
+          bytes,
+          target,
+          replicas,
+          rule,
+        );
+    }
+  }
+
+  #objectCommands(header: OperationHeader): ObjectCommands {
+    const commands = this.#objectModules.get(header.moduleId);
+    if (commands === undefined) {
+      throw new WhorlError(
+        "invalid_argument",
+        "Cannot coordinate an operation on a module whose objects are not versioned",
+      );
+    }
+    return commands;
+  }
+
+  /** A vnode's answer to a request of this host. */
+  vnodeAnswer(
+    type: number,
+    correlation: number,
+    bytes: Uint8Array<ArrayBuffer>,
+    start: number,
+    end: number,
+  ): void {
+    const replica = correlation % REPLICAS_PER_REQUEST;
+    const process = this.#requests.get(
+      (correlation - replica) / REPLICAS_PER_REQUEST,
+    );
+    // It has ended: an answer after the grace, or to a repair.
+    if (process === undefined) return;
+    process.replicaAnswered(type, replica, bytes.subarray(start, end));
+  }
+
+  /** Another node's answer to an operation that was sent on to it. */
+  operationAnswer(
+    type: number,
+    correlation: number,
+    bytes: Uint8Array<ArrayBuffer>,
+    start: number,
+    end: number,
+  ): void {
+    this.vnodeAnswer(type, correlation, bytes, start, end);
+  }
+
+  /** `node` is gone: what it owed will not come. */
+  nodeLost(node: string, error: WhorlError): void {
+    for (const process of [...this.#requests.values()]) {
+      process.nodeLost(process.indexOf(node), error);
+    }
+  }
+
+  /** @internal Gives `process` an event, now or when the step under way is done. */
+  deliver(process: RequestProcess, event: unknown): void {
+    if (this.#advancing) {
+      // What it holds may be views into a message that will be gone by then.
+      this.#waiting.push({ process, event });
+      return;
+    }
+    this.#advancing = true;
+    this.#advance(process, event);
+    for (let i = 0; i < this.#waiting.length; i++) {
+      const { process, event } = this.#waiting[i] as {
+        process: RequestProcess;
+        event: unknown;
+      };
+      this.#advance(process, event);
+    }
+    if (this.#waiting.length > 0) this.#waiting = [];
+    this.#advancing = false;
+  }
+
+  #advance(process: RequestProcess, event: unknown): void {
+    if (!process.alive) return;
+    try {
+      process.advance(event);
+    } catch (error) {
+      this.effects.length = 0;
+      process.crash(error);
+    }
+  }
+
+  /** @internal The request has ended. */
+  forget(process: RequestProcess): void {
+    this.#requests.delete(process.sequence);
+    this.wheel.clear(process);
+  }
+
+  /** @internal A replica that was behind is being brought up to date. */
+  countRepair(): void {
+    this.counts.repairs++;
+  }
+
+  /** Cancels what is under way; every caller is answered. */
+  async close(): Promise<void> {
+    await this.supervisor.shutdown();
+    this.wheel.close();
+  }
+}
+
+/** The first owner of the key in an operation. */
+function partitionOfKey(
+  bytes: Uint8Array,
+  header: OperationHeader,
+  ringSize: number,
+): number {
+  const { keyStart, keyEnd } = header;
+  const bucketStart = keyStart + 2;
+  const bucketEnd = bucketStart +
+    ((bytes[keyStart] as number) << 8 | (bytes[keyStart + 1] as number));
+  if (bucketStart > keyEnd || bucketEnd > keyEnd) {
+    throw new WhorlError(
+      "protocol_error",
+      "Cannot run an operation whose bucket is cut short",
+    );
+  }
+  return partitionOf(
+    bytes.subarray(bucketStart, bucketEnd),
+    bytes.subarray(bucketEnd, keyEnd),
+    ringSize,
+  );
+}
+
+/** The node that should coordinate a write instead of this one, or -1 if it is as well done here. */
+function coordinatorElsewhere(
+  replicas: readonly Replica[],
+  self: number,
+): number {
+  let elsewhere = -1;
+  for (const { node, primary } of replicas) {
+    if (!primary) continue;
+    if (node === self) return -1;
+    if (elsewhere < 0) elsewhere = node;
+  }
+  return elsewhere;
+}

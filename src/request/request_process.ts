@@ -1,0 +1,291 @@
+/**
+ * The shell that all coordinators of requests share: a child of the host's
+ * supervisor with a deadline, a caller to answer once, and requests to vnodes
+ * that are told apart by the replica they went to. What a coordinator decides
+ * is in the state machines; see `put_process.ts` and its siblings.
+ *
+ * @module
+ */
+import { ChildBase } from "../../supervisors/child.ts";
+import { crash, type ExitReason } from "../../supervisors/exit_reason.ts";
+import { reasonOf, WhorlError } from "../base/errors.ts";
+import type { Deadline } from "../environment/deadline_wheel.ts";
+import type { RingView } from "../ring/ring_view.ts";
+import { readFailure, writeVnodeRequestHeader } from "../vnode/vnode_wire.ts";
+import {
+  OperationFlag,
+  type OperationHeader,
+  type OperationResult,
+  type ReplicaReport,
+} from "./operation_codec.ts";
+import type { QuorumCount, Replica } from "./quorum.ts";
+import type { QuorumRule } from "./quorum_options.ts";
+import type { RequestHost } from "./request_host.ts";
+import {
+  answerState,
+  type FailureList,
+  failureName,
+} from "./request_outcome.ts";
+
+/** Who asked for an operation, and how it is told what came of it: exactly one call, once. */
+export interface OperationTarget {
+  /** It succeeded. The bytes in `result` are the target's to keep. */
+  operationDone(result: OperationResult): void;
+  /** It failed; a write that failed with `timeout` or `coordinator_lost` may yet have happened. */
+  operationFailed(error: WhorlError): void;
+}
+
+/** Replicas a correlation can tell apart; see `RequestHost`. */
+export const REPLICAS_PER_REQUEST = 8;
+
+/** What a vnode can say, for the state machines. */
+export type ReplicaEvent =
+  | {
+    readonly type: "failed";
+    readonly replica: number;
+    readonly error: WhorlError;
+  }
+  | {
+    readonly type: "wrong_owner";
+    readonly replica: number;
+    readonly owner: number | undefined;
+  }
+  | { readonly type: "deadline" }
+  | { readonly type: "grace_over" }
+  | { readonly type: "cancel" };
+
+/** One request being coordinated. */
+export abstract class RequestProcess extends ChildBase implements Deadline {
+  readonly kind = "task";
+  /** @internal For the wheel. */
+  wheelNext: Deadline | undefined = undefined;
+  /** @internal For the wheel. */
+  wheelPrevious: Deadline | undefined = undefined;
+  /** @internal For the wheel. */
+  wheelTick = 0;
+  /** Number of this request on its host. */
+  readonly sequence: number;
+  protected readonly host: RequestHost;
+  protected readonly header: OperationHeader;
+  /** The operation as it came. */
+  protected readonly bytes: Uint8Array<ArrayBuffer>;
+  /** The ring as it was when the request began. */
+  protected readonly view: RingView;
+  #target: OperationTarget;
+  #answered = false;
+  #deadlineAt = 0;
+  #inGrace = false;
+
+  constructor(
+    host: RequestHost,
+    sequence: number,
+    header: OperationHeader,
+    bytes: Uint8Array<ArrayBuffer>,
+    target: OperationTarget,
+  ) {
+    super();
+    this.host = host;
+    this.sequence = sequence;
+    this.header = header;
+    this.bytes = bytes;
+    this.view = host.view;
+    this.#target = target;
+  }
+
+  /** Advances the state machine by `event` and carries out what it says. Never called while another request is being advanced. */
+  abstract advance(event: unknown): void;
+
+  /** The replicas on `node` that have not answered, as a set. */
+  abstract owesAnswerFrom(node: number): number;
+
+  /** Takes in what a vnode said; `body` is valid only during the call. */
+  abstract replicaAnswered(
+    type: number,
+    replica: number,
+    body: Uint8Array,
+  ): void;
+
+  /** Index of the node called `name` in the ring as this request knows it, or -1. */
+  indexOf(name: string): number {
+    return this.view.nodes.indexOf(name);
+  }
+
+  /** Begins: the first event. */
+  begin(): void {
+    this.host.deliver(this, { type: "start" });
+  }
+
+  /** A node is gone, and with it the answers it owed. */
+  nodeLost(node: number, error: WhorlError): void {
+    const owing = this.owesAnswerFrom(node);
+    for (let i = 0, rest = owing; rest !== 0; i++, rest >>= 1) {
+      if (rest & 1) {
+        this.host.deliver(this, { type: "failed", replica: i, error });
+      }
+    }
+  }
+
+  deadlinePassed(): void {
+    this.host.deliver(this, {
+      type: this.#inGrace ? "grace_over" : "deadline",
+    });
+  }
+
+  stop(_reason: ExitReason): void {
+    this.host.deliver(this, { type: "cancel" });
+  }
+
+  kill(): void {
+    this.host.forget(this);
+    this.fail(
+      new WhorlError(
+        "coordinator_lost",
+        "The coordinator of the request was killed; its outcome is unknown",
+      ),
+    );
+    this.end("killed");
+  }
+
+  /** A bug was met: the caller is told, and this process dies of it. */
+  crash(error: unknown): void {
+    this.host.forget(this);
+    this.fail(
+      new WhorlError(
+        "coordinator_lost",
+        `The coordinator of the request failed: ${reasonOf(error)}`,
+        { cause: error },
+      ),
+    );
+    this.end(crash(error));
+  }
+
+  protected setDeadline(afterMs: number): void {
+    this.#deadlineAt = this.host.runtime.now() + afterMs;
+    this.host.wheel.set(this, afterMs);
+  }
+
+  protected setGrace(afterMs: number): void {
+    this.#inGrace = true;
+    this.host.wheel.set(this, afterMs);
+  }
+
+  /** The state machine has nothing more to do. */
+  protected finished(): void {
+    this.host.forget(this);
+    this.end("normal");
+  }
+
+  protected succeed(result: OperationResult): void {
+    if (this.#answered) return;
+    this.#answered = true;
+    this.#target.operationDone(result);
+  }
+
+  protected fail(error: WhorlError): void {
+    if (this.#answered) return;
+    this.#answered = true;
+    this.#target.operationFailed(error);
+  }
+
+  protected readFailureEvent(replica: number, body: Uint8Array): ReplicaEvent {
+    const error = readFailure(body);
+    if (error.code !== "wrong_owner") {
+      return { type: "failed", replica, error };
+    }
+    // The newest view may know a node that the request's own does not; only
+    // nodes of its own view have an index in it.
+    const owner = this.view.nodes.indexOf(String(error.details.owner));
+    return {
+      type: "wrong_owner",
+      replica,
+      owner: owner < 0 ? undefined : owner,
+    };
+  }
+
+  /**
+   * Sends a command to a replica: the operation's bytes from `start` to `end`,
+   * then `more`. A refusal comes back as an event.
+   */
+  protected send(
+    replicas: readonly Replica[],
+    replica: number,
+    command: number,
+    flags: number,
+    start: number,
+    end: number,
+    more: Uint8Array | undefined,
+    reported = true,
+  ): void {
+    const { partition, node } = replicas[replica] as Replica;
+    const { host, header } = this;
+    const timeLeftMs = reported
+      ? Math.max(1, this.#deadlineAt - host.runtime.now())
+      : header.timeLeftMs;
+    const correlation = reported
+      ? this.sequence * REPLICAS_PER_REQUEST + replica
+      : 0;
+    const into = host.routes.beginVnodeRequest(
+      this.view.nodes[node] as string,
+      header.moduleId,
+      partition,
+      host,
+      correlation,
+      timeLeftMs,
+    );
+    if (into instanceof WhorlError) {
+      if (reported) {
+        host.deliver(this, { type: "failed", replica, error: into });
+      }
+      return;
+    }
+    writeVnodeRequestHeader(
+      into,
+      header.moduleId,
+      partition,
+      command,
+      flags,
+      timeLeftMs,
+    );
+    into.rawRange(this.bytes, start, end);
+    if (more !== undefined) into.raw(more);
+    host.routes.endVnodeRequest();
+  }
+
+  protected reports(
+    replicas: readonly Replica[],
+    count: QuorumCount,
+    failures: FailureList,
+  ): ReplicaReport[] {
+    if (this.header.flags & OperationFlag.withoutReplicas) return [];
+    return replicas.map((replica, i): ReplicaReport => {
+      const error = failures?.[i];
+      return {
+        partition: replica.partition,
+        node: this.view.nodes[replica.node] as string,
+        primary: replica.primary,
+        state: answerState(count, i),
+        ...(error === undefined ? {} : {
+          error: { code: failureName(error), message: error.message },
+        }),
+      };
+    });
+  }
+}
+
+/** The quorum an operation asks for, in the form the state machines take. */
+export function quorumRuleOf(
+  header: OperationHeader,
+  kind: "read" | "write",
+  strict: boolean,
+): QuorumRule {
+  return {
+    kind,
+    n: header.n,
+    need: header.quorum,
+    primaries: header.primaries,
+    durable: header.durable,
+    nodeConfirms: header.nodeConfirms,
+    strict,
+    timeoutMs: header.timeLeftMs,
+  };
+}
