@@ -1,0 +1,51 @@
+/**
+ * The cluster's cookie: the secret that all nodes and clients of a cluster
+ * share. It is only ever used as the key of a MAC and cannot be read back, so
+ * that it does not find its way into a log.
+ *
+ * @module
+ */
+import { Buffer } from "node:buffer";
+import { createHash, createHmac, timingSafeEqual } from "node:crypto";
+import { WhorlError } from "../base/errors.ts";
+
+/** Bytes of a {@linkcode Cookie.mac}. */
+export const MAC_BYTES = 32;
+
+/** A shared secret, as a key for HMAC-SHA-256. */
+export class Cookie {
+  readonly #key: Buffer;
+
+  /**
+   * @param secret At least one byte; a string is taken as UTF-8.
+   * @throws {WhorlError} `invalid_config` if it is empty.
+   */
+  constructor(secret: string | Uint8Array) {
+    const bytes = Buffer.from(secret as string);
+    if (bytes.length === 0) {
+      throw new WhorlError(
+        "invalid_config",
+        "Cannot use a cookie of 0 bytes: the least is 1",
+      );
+    }
+    // HMAC pads short keys with zeros, so "a" and "a\0" would be one key.
+    this.#key = createHash("sha256").update(bytes).digest();
+  }
+
+  /** HMAC-SHA-256 over `parts`, each with its length before it. */
+  mac(...parts: readonly Uint8Array[]): Uint8Array<ArrayBuffer> {
+    const hmac = createHmac("sha256", this.#key);
+    const length = Buffer.alloc(4);
+    for (const part of parts) {
+      length.writeUInt32BE(part.length);
+      hmac.update(length).update(part);
+    }
+    return new Uint8Array(hmac.digest());
+  }
+
+  /** Whether `mac` is the one of `parts`; takes the same time wherever they differ. */
+  verifies(mac: Uint8Array, ...parts: readonly Uint8Array[]): boolean {
+    return mac.length === MAC_BYTES &&
+      timingSafeEqual(mac, this.mac(...parts));
+  }
+}

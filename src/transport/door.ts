@@ -1,0 +1,135 @@
+/**
+ * The accepting side: lets streams in, has them shake hands, and bounds how
+ * many may stand there without having proved anything, in total and from one
+ * host, so that strangers cannot use up the node's file descriptors or memory.
+ *
+ * @module
+ */
+import { ByteWriter } from "../base/byte_writer.ts";
+import { isWhorlError, reasonOf, type WhorlError } from "../base/errors.ts";
+import type { Log } from "../environment/log.ts";
+import type { ByteStream } from "../environment/transport.ts";
+import { writeFrame } from "../wire/frame.ts";
+import { FrameType } from "../wire/frame_type.ts";
+import { parseAddress } from "./address.ts";
+import { type Established, shakeHands } from "./handshake.ts";
+import type { ShakeHandsOptions } from "./handshake.ts";
+import { encodeRefused, PROTOCOL_VERSIONS } from "./handshake_codec.ts";
+
+/** How many may wait at the door. */
+export interface DoorLimits {
+  /** Connections that have not proved themselves, from everywhere. @default {256} */
+  readonly unauthenticatedMax?: number;
+  /** The same from one host. @default {128} */
+  readonly unauthenticatedPerHostMax?: number;
+}
+
+/** What the door needs. */
+export interface DoorOptions extends DoorLimits {
+  readonly handshake: Omit<ShakeHandsOptions, "role" | "signal">;
+  readonly log: Log;
+  /** An end that was let in. Called synchronously with its handshake's end. */
+  readonly enter: (stream: ByteStream, established: Established) => void;
+  /** An end that was admitted and then did not make it. */
+  readonly lost: (linkId: string) => void;
+}
+
+/** Streams that are shaking hands. */
+export class Door {
+  readonly #options: DoorOptions;
+  readonly #waiting: Map<Promise<void>, string> = new Map();
+  readonly #perHost: Map<string, number> = new Map();
+  readonly #shut: AbortController = new AbortController();
+
+  constructor(options: DoorOptions) {
+    this.#options = options;
+  }
+
+  /** Connections at the door now. */
+  get waiting(): number {
+    return this.#waiting.size;
+  }
+
+  /** Takes a stream in, or turns it away. */
+  knock(stream: ByteStream): void {
+    if (this.#shut.signal.aborted) return stream.close();
+    const { unauthenticatedMax = 256, unauthenticatedPerHostMax = 128 } =
+      this.#options;
+    const { host } = parseAddress(stream.remoteAddress);
+    const fromHost = this.#perHost.get(host) ?? 0;
+    if (
+      this.#waiting.size >= unauthenticatedMax ||
+      fromHost >= unauthenticatedPerHostMax
+    ) {
+      this.#options.log.debug("Turning a connection away: too many wait", {
+        address: stream.remoteAddress,
+      });
+      turnAway(stream);
+      return;
+    }
+    this.#perHost.set(host, fromHost + 1);
+    const done = this.#admit(stream).finally(() => {
+      this.#waiting.delete(done);
+      const left = (this.#perHost.get(host) ?? 1) - 1;
+      if (left === 0) this.#perHost.delete(host);
+      else this.#perHost.set(host, left);
+    });
+    this.#waiting.set(done, host);
+  }
+
+  async #admit(stream: ByteStream): Promise<void> {
+    const { handshake, log, enter, lost } = this.#options;
+    let admitted: string | undefined;
+    try {
+      const established = await shakeHands(stream, {
+        ...handshake,
+        role: "accepter",
+        signal: this.#shut.signal,
+        consider: (candidate) => {
+          const answer = handshake.consider(candidate);
+          if (answer.admit) admitted = candidate.linkId;
+          return answer;
+        },
+      });
+      enter(stream, established);
+    } catch (error) {
+      if (admitted !== undefined) lost(admitted);
+      if (isWhorlError(error)) return this.#tell(stream, error);
+      // Not the other end's doing, so it must not pass as that.
+      log.error("Accepting a connection failed", {
+        address: stream.remoteAddress,
+        error,
+      });
+    }
+  }
+
+  #tell(stream: ByteStream, error: WhorlError): void {
+    // Connections that end early are everyday: port scans, races, stops.
+    const everyday = error.code === "connection_closed" ||
+      error.code === "handshake_failed";
+    this.#options.log[everyday ? "debug" : "warn"]("Refused a connection", {
+      address: stream.remoteAddress,
+      code: error.code,
+      reason: reasonOf(error),
+    });
+  }
+
+  /** Gives up every handshake; resolves when nothing of them is left. */
+  async close(): Promise<void> {
+    this.#shut.abort();
+    await Promise.all(this.#waiting.keys());
+  }
+}
+
+/** Says why in one small write, which a fresh stream takes at once, and hangs up. */
+function turnAway(stream: ByteStream): void {
+  const frame = new ByteWriter(64);
+  writeFrame(
+    frame,
+    FrameType.refused,
+    0,
+    encodeRefused("too_many_connections", PROTOCOL_VERSIONS),
+  );
+  const close = () => stream.close();
+  stream.write(frame.view()).then(close, close);
+}

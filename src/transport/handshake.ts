@@ -1,0 +1,259 @@
+/**
+ * Runs a handshake over a stream: reads and writes its frames, keeps its
+ * deadline, and closes the stream unless it succeeds. What is decided is
+ * decided by `handshake_fsm.ts`.
+ *
+ * @module
+ */
+import { ByteWriter } from "../base/byte_writer.ts";
+import { isWhorlError, reasonOf, WhorlError } from "../base/errors.ts";
+import type { ByteStream } from "../environment/transport.ts";
+import type { Runtime } from "../../supervisors/runtime.ts";
+import { FRAME_BYTES_MAX_UNAUTHENTICATED, writeFrame } from "../wire/frame.ts";
+import type { Cookie } from "./cookie.ts";
+import {
+  NONCE_BYTES,
+  PROTOCOL_VERSIONS,
+  type RefusalReason,
+  type VersionRange,
+} from "./handshake_codec.ts";
+import {
+  type Candidate,
+  createHandshake,
+  type HandshakeEffect,
+  type HandshakeEvent,
+  stepHandshake,
+} from "./handshake_fsm.ts";
+import type { LinkIdentity, LinkKind, LinkPeer } from "./link_peer.ts";
+import { ReceiveBuffer } from "./receive_buffer.ts";
+
+/** Milliseconds in which a handshake must be done. */
+export const HANDSHAKE_DEADLINE_MS = 3_000;
+/** Milliseconds a refused end gets to read why. */
+const REFUSED_LINGER_MS = 250;
+
+/** The node's answer to whether it wants a link. */
+export type Consideration =
+  | { readonly admit: true; readonly lastLinkId?: string }
+  | { readonly admit: false; readonly reason: RefusalReason };
+
+/** What a handshake needs. */
+export interface ShakeHandsOptions {
+  readonly role: "opener" | "accepter";
+  /** What the opener opens the link for. @default {"peer"} */
+  readonly kind?: LinkKind;
+  readonly identity: LinkIdentity;
+  readonly cookie: Cookie;
+  readonly runtime: Runtime;
+  /** Bytes nobody can guess. */
+  readonly secretBytes: (count: number) => Uint8Array;
+  /** Asked synchronously: by the opener before it proves itself, by the accepter once the other end has. */
+  readonly consider: (candidate: Candidate) => Consideration;
+  /** @default {3000} */
+  readonly deadlineMs?: number;
+  /** What this end speaks. @default {1 to 1} */
+  readonly versions?: VersionRange;
+  /** Gives the handshake up. */
+  readonly signal?: AbortSignal;
+}
+
+/** A handshake that succeeded. */
+export interface Established {
+  readonly peer: LinkPeer;
+  /** Bytes that came behind it and belong to the link. */
+  readonly leftover: Uint8Array;
+}
+
+/**
+ * Shakes hands over `stream`.
+ *
+ * @throws {WhorlError} Why it failed: `handshake_failed`, `wrong_cookie`,
+ * `wrong_cluster`, `wrong_version`, `self_connection`, `name_taken`,
+ * `too_many_connections`, `protocol_error` or `connection_closed`. The stream
+ * is closed then.
+ */
+export async function shakeHands(
+  stream: ByteStream,
+  options: ShakeHandsOptions,
+): Promise<Established> {
+  const hands = new Handshake(stream, options);
+  try {
+    return await hands.run();
+  } catch (error) {
+    stream.close();
+    throw error;
+  } finally {
+    hands.stopClock();
+  }
+}
+
+class Handshake {
+  readonly #stream: ByteStream;
+  readonly #options: ShakeHandsOptions;
+  readonly #state;
+  readonly #received: ReceiveBuffer = new ReceiveBuffer();
+  readonly #outgoing: ByteWriter = new ByteWriter(512);
+  #clock: unknown;
+  #peer: LinkPeer | undefined;
+  #failure: { error: WhorlError; told: boolean } | undefined;
+  readonly #onAbort = (): void => {
+    this.#step({
+      type: "stream_ended",
+      reason: reasonOf(this.#options.signal?.reason),
+    });
+    this.#stream.close();
+  };
+
+  constructor(stream: ByteStream, options: ShakeHandsOptions) {
+    this.#stream = stream;
+    this.#options = options;
+    this.#state = createHandshake({
+      role: options.role,
+      ...(options.kind === undefined ? {} : { kind: options.kind }),
+      identity: options.identity,
+      cookie: options.cookie,
+      versions: options.versions ?? PROTOCOL_VERSIONS,
+      nonce: options.secretBytes(NONCE_BYTES),
+      address: stream.remoteAddress,
+    });
+  }
+
+  async run(): Promise<Established> {
+    const { runtime, signal, deadlineMs = HANDSHAKE_DEADLINE_MS } =
+      this.#options;
+    if (signal?.aborted) this.#onAbort();
+    signal?.addEventListener("abort", this.#onAbort);
+    this.#clock = runtime.setTimer(deadlineMs, () => {
+      this.#step({ type: "deadline" });
+      // Not even a write that hangs outlives the deadline, so nothing is told.
+      this.#stream.close();
+    });
+    this.#step({ type: "start" });
+    try {
+      while (this.#peer === undefined && this.#failure === undefined) {
+        await this.#flush();
+        await this.#receive();
+      }
+      // The welcome, or the refusal.
+      await this.#flush();
+    } catch (error) {
+      if (
+        !isWhorlError(error, "connection_closed") || this.#peer !== undefined
+      ) throw error;
+      this.#step({ type: "stream_ended", reason: error.message });
+    }
+    if (this.#failure !== undefined) {
+      if (this.#failure.told) await this.#linger();
+      throw this.#failure.error;
+    }
+    if (this.#peer === undefined || signal?.aborted) {
+      throw new WhorlError(
+        "connection_closed",
+        `Cannot connect to ${this.#stream.remoteAddress}: the connection was given up`,
+      );
+    }
+    return { peer: this.#peer, leftover: this.#received.rest() };
+  }
+
+  stopClock(): void {
+    this.#options.runtime.clearTimer(this.#clock);
+    this.#options.signal?.removeEventListener("abort", this.#onAbort);
+  }
+
+  /** Steps on with one frame if it is here already, or else with more bytes. */
+  async #receive(): Promise<void> {
+    try {
+      const taken = this.#received.takeOne(
+        FRAME_BYTES_MAX_UNAUTHENTICATED,
+        (frameType, _flags, _correlation, bytes, start, end) =>
+          this.#step({
+            type: "frame",
+            frameType,
+            payload: bytes.subarray(start, end),
+          }),
+      );
+      if (taken) return;
+    } catch (error) {
+      if (!(error instanceof WhorlError)) throw error;
+      return this.#step({ type: "garbage", error });
+    }
+    const count = await this.#stream.read(this.#received.space());
+    if (count === null) {
+      this.#step({ type: "stream_ended", reason: "the other end hung up" });
+    } else this.#received.filled(count);
+  }
+
+  #step(event: HandshakeEvent): void {
+    for (const effect of stepHandshake(this.#state, event)) {
+      this.#perform(effect);
+    }
+  }
+
+  #perform(effect: HandshakeEffect): void {
+    switch (effect.type) {
+      case "send":
+        return writeFrame(
+          this.#outgoing,
+          effect.frameType,
+          0,
+          effect.payload,
+        );
+      case "consider": {
+        const answer = this.#options.consider(effect.candidate);
+        return this.#step(
+          answer.admit
+            ? {
+              type: "admitted",
+              ...(answer.lastLinkId === undefined
+                ? {}
+                : { lastLinkId: answer.lastLinkId }),
+            }
+            : { type: "rejected", reason: answer.reason },
+        );
+      }
+      case "succeed":
+        this.#peer = effect.peer;
+        return;
+      case "fail":
+        this.#failure = effect;
+        return;
+      default:
+        return effect satisfies never;
+    }
+  }
+
+  async #flush(): Promise<void> {
+    if (this.#outgoing.length === 0) return;
+    const bytes = this.#outgoing.copy();
+    this.#outgoing.clear();
+    try {
+      await this.#stream.write(bytes);
+    } catch (error) {
+      // The other end may have refused and hung up before it read this: its
+      // reason is still there to be read, and reading tells if it is not.
+      if (
+        this.#options.role === "accepter" ||
+        !isWhorlError(error, "connection_closed")
+      ) throw error;
+    }
+  }
+
+  /** Closing with unread bytes would reset the connection and could lose the refusal on its way. */
+  async #linger(): Promise<void> {
+    const { runtime } = this.#options;
+    if (this.#options.role === "opener") return;
+    const timer = runtime.setTimer(
+      REFUSED_LINGER_MS,
+      () => this.#stream.close(),
+    );
+    const scratch = new Uint8Array(1024);
+    try {
+      while (await this.#stream.read(scratch) !== null);
+    } catch (error) {
+      if (!isWhorlError(error, "connection_closed")) throw error;
+      // The other end hung up, or the time is over: either way it is done.
+    } finally {
+      runtime.clearTimer(timer);
+    }
+  }
+}

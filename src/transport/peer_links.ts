@@ -1,0 +1,781 @@
+/**
+ * Keeps a node in touch with its peers: one `peer` link to every node it wants
+ * to know, reconnected when it breaks, watched for silence, and never two of
+ * them; the `bulk` links that are opened on demand; and the links of clients.
+ * Both sides are here, those this node opens and those it accepts.
+ *
+ * Who may connect is decided in `admission.ts`, who is silent in
+ * `failure_detector.ts`; this file holds the links and acts.
+ *
+ * @module
+ */
+import { isWhorlError, reasonOf, WhorlError } from "../base/errors.ts";
+import { invariant } from "../base/invariant.ts";
+import type { Log } from "../environment/log.ts";
+import type {
+  Address,
+  ByteStream,
+  Listener,
+  Transport,
+} from "../environment/transport.ts";
+import type { Runtime, TimerHandle } from "../../supervisors/runtime.ts";
+import {
+  type AdmissionView,
+  decideAdmission,
+  type KnownIdentity,
+} from "./admission.ts";
+import { type Backoff, backoffMs } from "./backoff.ts";
+import type { Cookie } from "./cookie.ts";
+import { Door, type DoorLimits } from "./door.ts";
+import {
+  answered,
+  checkSilence,
+  createFailureDetector,
+  FAILURE_DETECTOR_DEFAULTS,
+  type FailureDetectorOptions,
+  type FailureDetectorState,
+  forgivePause,
+  phi,
+  silenceMs,
+} from "./failure_detector.ts";
+import {
+  type Consideration,
+  type Established,
+  HANDSHAKE_DEADLINE_MS,
+  shakeHands,
+} from "./handshake.ts";
+import type { VersionRange } from "./handshake_codec.ts";
+import type { Candidate } from "./handshake_fsm.ts";
+import {
+  Link,
+  type LinkClosed,
+  type LinkHandler,
+  type LinkLimits,
+} from "./link.ts";
+import type { LinkIdentity, LinkKind, LinkPeer } from "./link_peer.ts";
+
+/** Bounds and intervals of a node's links. */
+export interface PeerLinksLimits extends DoorLimits {
+  /** Milliseconds for connecting and shaking hands, each. @default {3000} */
+  readonly handshakeDeadlineMs?: number;
+  /** Waits between attempts to reach a peer. @default {100 ms, doubling up to 2 s} */
+  readonly reconnect?: Backoff;
+  /** Silence in milliseconds after which the link to a peer is given up. @default {5000} */
+  readonly peerSilenceMsMax?: number;
+  /** The same for clients and bulk links. @default {15000} */
+  readonly otherSilenceMsMax?: number;
+  /** Clients at once. @default {4096} */
+  readonly clientsMax?: number;
+}
+
+/** Who is told. Calls are synchronous; for one link `up` comes first and `down` last. */
+export interface PeerLinksEvents {
+  /** A peer is reachable. */
+  onUp(link: Link): void;
+  /** A peer is no longer reachable; also comes, before `onUp`, when its link is replaced. */
+  onDown(name: string, closed: LinkClosed, link: Link): void;
+  /** A peer that is connected has fallen silent. Route around it. */
+  onSuspect(name: string): void;
+  /** A suspected peer answers again. */
+  onAlive(name: string): void;
+  /** A frame of any link; `link.peer.kind` tells of which. As {@linkcode LinkHandler.onFrame}. */
+  onFrame: LinkHandler["onFrame"];
+  onClientUp(link: Link): void;
+  onClientDown(link: Link, closed: LinkClosed): void;
+  onBulkUp(link: Link): void;
+  onBulkDown(link: Link, closed: LinkClosed): void;
+}
+
+/** What a node's links stand on. */
+export interface PeerLinksOptions {
+  readonly runtime: Runtime;
+  readonly log: Log;
+  readonly transport: Transport;
+  /** Bytes nobody can guess. */
+  readonly secretBytes: (count: number) => Uint8Array;
+  readonly cookie: Cookie;
+  /** This node. */
+  readonly identity: LinkIdentity;
+  readonly events: PeerLinksEvents;
+  /** What the node has on record of a name; another node is refused that name. */
+  readonly knownIdentity: (name: string) => KnownIdentity | undefined;
+  /** Where to connect instead of a peer's own address, by name, so that a proxy can stand on any link. */
+  readonly addressOverrides?: ReadonlyMap<string, Address>;
+  readonly limits?: PeerLinksLimits;
+  readonly linkLimits?: LinkLimits;
+  readonly failureDetector?: FailureDetectorOptions;
+  /** Versions of the protocol to speak. @default {all this program knows} */
+  readonly versions?: VersionRange;
+}
+
+/** An attempt to open a link. */
+interface Dial {
+  readonly kind: LinkKind;
+  readonly stop: AbortController;
+  /** Name of the one who answered. */
+  name: string | undefined;
+  /** The one who answered, once we have sent our proof and wait for the welcome. */
+  awaiting: LinkIdentity | undefined;
+}
+
+/** Everything about one name. */
+interface PeerRecord {
+  readonly name: string;
+  /** Where it should be, while it is wanted. */
+  address: Address | undefined;
+  link: Link | undefined;
+  /** Admitted, and about to become `link`. */
+  arriving: LinkPeer | undefined;
+  dial: Dial | undefined;
+  failures: number;
+  lastFailure: string | undefined;
+  retry: TimerHandle | undefined;
+  lastLinkId: string | undefined;
+  /** Who waits for a link. */
+  readonly waiters: Set<{ onUp(link: Link): void; giveUp(): void }>;
+}
+
+const LIMITS = {
+  handshakeDeadlineMs: HANDSHAKE_DEADLINE_MS,
+  reconnect: { firstMs: 100, maxMs: 2_000 },
+  peerSilenceMsMax: 5_000,
+  otherSilenceMsMax: 15_000,
+  clientsMax: 4_096,
+};
+/** Clients and bulk links are pinged on every so many ticks. */
+const OTHERS_PINGED_EVERY_TICKS = 4;
+
+/** All links of one node; see the module's text. */
+export class PeerLinks implements AsyncDisposable {
+  readonly #options: PeerLinksOptions;
+  readonly #limits: typeof LIMITS;
+  readonly #runtime: Runtime;
+  readonly #log: Log;
+  readonly #events: PeerLinksEvents;
+  readonly #pingIntervalMs: number;
+  readonly #records: Map<string, PeerRecord> = new Map();
+  /** Every link that is up, with what is known of its answers. */
+  readonly #links: Map<Link, FailureDetectorState> = new Map();
+  readonly #dials: Set<Dial> = new Set();
+  readonly #tasks: Set<Promise<unknown>> = new Set();
+  readonly #door: Door;
+  #listener: Listener | undefined;
+  #clients = 0;
+  #tick: TimerHandle | undefined;
+  #ticks = 0;
+  #lastTickMs = 0;
+  #closing: Promise<void> | undefined;
+
+  constructor(options: PeerLinksOptions) {
+    this.#options = options;
+    this.#limits = { ...LIMITS, ...options.limits };
+    this.#runtime = options.runtime;
+    this.#log = options.log;
+    this.#events = options.events;
+    this.#pingIntervalMs = options.failureDetector?.pingIntervalMs ??
+      FAILURE_DETECTOR_DEFAULTS.pingIntervalMs;
+    this.#door = new Door({
+      ...options.limits,
+      log: options.log,
+      handshake: {
+        ...this.#handshakeBase(),
+        consider: (candidate) => this.#considerAccepted(candidate),
+      },
+      enter: (stream, established) => this.#enter(stream, established),
+      lost: (linkId) => this.#forgetArriving(linkId),
+    });
+  }
+
+  /**
+   * Lets others in at `address` and returns the real one, with the port that
+   * was chosen if 0 was asked for.
+   *
+   * @throws {WhorlError} `address_in_use`, `not_reachable` or `invalid_argument`.
+   */
+  async listen(address: Address): Promise<Address> {
+    invariant(this.#listener === undefined, "a node listens once");
+    const listener = await this.#options.transport.listen(
+      address,
+      (stream) => this.#door.knock(stream),
+    );
+    if (this.#closing !== undefined) {
+      await listener[Symbol.asyncDispose]();
+      throw stopped();
+    }
+    this.#listener = listener;
+    return listener.address;
+  }
+
+  /** The peers to be connected to, by name. Links to names that are no longer among them are closed. */
+  setPeers(peers: ReadonlyMap<string, Address>): void {
+    if (this.#closing !== undefined) return;
+    for (const record of this.#records.values()) {
+      if (record.address !== undefined && !peers.has(record.name)) {
+        record.address = undefined;
+        this.#stopTrying(record);
+        record.link?.close("removed");
+      }
+    }
+    for (const [name, address] of peers) {
+      if (name === this.#options.identity.name) continue;
+      const record = this.#record(name);
+      if (record.address === address) continue;
+      record.address = address;
+      if (record.link !== undefined) continue;
+      // What failed at the old address says nothing about the new one.
+      this.#stopTrying(record);
+      record.failures = 0;
+      this.#dialPeer(record);
+    }
+  }
+
+  /** The link to a peer, while it is up. */
+  link(name: string): Link | undefined {
+    return this.#records.get(name)?.link;
+  }
+
+  /** The peers that are up, suspected or not. */
+  up(): LinkPeer[] {
+    return [...this.#links.keys()]
+      .map((link) => link.peer)
+      .filter((peer) => peer.kind === "peer");
+  }
+
+  /** Whether a peer is up and does not answer. */
+  isSuspect(name: string): boolean {
+    const link = this.link(name);
+    return link !== undefined && this.#links.get(link)?.suspected === true;
+  }
+
+  /** How suspicious a peer's silence is now, or undefined if it is not connected. */
+  phi(name: string): number | undefined {
+    const link = this.link(name);
+    const detector = link && this.#links.get(link);
+    return detector && phi(detector, this.#runtime.now());
+  }
+
+  /** Counts for tools: what waits at the door, and links by kind. */
+  counts(): { unauthenticated: number; links: number; clients: number } {
+    return {
+      unauthenticated: this.#door.waiting,
+      links: this.#links.size,
+      clients: this.#clients,
+    };
+  }
+
+  /**
+   * Opens a `peer` link to whoever is at `address`, or returns the one that is
+   * up already. This is how a node first meets a cluster; it stays until
+   * it breaks, and is kept up from when `setPeers` names the peer.
+   *
+   * @throws {WhorlError} As {@linkcode shakeHands}, and `not_reachable`.
+   */
+  async connectTo(
+    address: Address,
+    options: { signal?: AbortSignal } = {},
+  ): Promise<Link> {
+    const dial = this.#beginDial("peer", options.signal);
+    try {
+      return await this.#track(this.#open(dial, address, undefined));
+    } catch (error) {
+      // Connected already, or about to be: the peer connected to us meanwhile.
+      const { name } = dial;
+      if (name === undefined || !isWhorlError(error, "connection_closed")) {
+        throw error;
+      }
+      return await this.#untilUp(name, error, options.signal);
+    } finally {
+      this.#endDial(dial);
+    }
+  }
+
+  /**
+   * Opens a `bulk` link to a peer that {@linkcode setPeers} names. Its end is
+   * told by `onBulkDown`; close it when the transfer is over.
+   *
+   * @throws {WhorlError} As {@linkcode shakeHands}, and `not_reachable`.
+   */
+  async openBulk(
+    name: string,
+    options: { signal?: AbortSignal } = {},
+  ): Promise<Link> {
+    const address = this.#addressOf(name);
+    if (address === undefined) {
+      throw new WhorlError(
+        "not_reachable",
+        `Cannot open a bulk link to ${name} as its address is not known here`,
+      );
+    }
+    const dial = this.#beginDial("bulk", options.signal);
+    try {
+      return await this.#track(this.#open(dial, address, name));
+    } finally {
+      this.#endDial(dial);
+    }
+  }
+
+  /** Closes everything; resolves when no stream, timer or handshake is left. */
+  close(): Promise<void> {
+    return this.#closing ??= this.#close();
+  }
+
+  async #close(): Promise<void> {
+    // #closing is set once this has returned its promise, so yield first.
+    await Promise.resolve();
+    this.#listener?.close();
+    for (const record of this.#records.values()) {
+      this.#stopTrying(record);
+      for (const waiter of [...record.waiters]) waiter.giveUp();
+    }
+    for (const dial of this.#dials) dial.stop.abort(stopped());
+    const links = [...this.#links.keys()];
+    for (const link of links) link.close("stopping");
+    if (this.#tick !== undefined) this.#runtime.clearTimer(this.#tick);
+    await this.#door.close();
+    while (this.#tasks.size > 0) await Promise.allSettled(this.#tasks);
+    await this.#listener?.[Symbol.asyncDispose]();
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.close();
+  }
+
+  // Opening.
+
+  #dialPeer(record: PeerRecord): void {
+    const address = this.#addressOf(record.name) as Address;
+    const dial = record.dial = this.#beginDial("peer");
+    const attempt = this.#open(dial, address, record.name).then(
+      () => undefined,
+      (error) => error as unknown,
+    ).then((error) => {
+      this.#endDial(dial);
+      // Another dial has taken over, or the peer is no longer wanted.
+      if (record.dial !== dial) return;
+      record.dial = undefined;
+      if (error !== undefined) this.#dialFailed(record, address, error);
+    });
+    this.#track(attempt);
+  }
+
+  #dialFailed(record: PeerRecord, address: Address, error: unknown): void {
+    const failure = isWhorlError(error) ? error.code : reasonOf(error);
+    // The first of a kind is news; the hundredth is not.
+    const news = failure !== record.lastFailure &&
+      failure !== "connection_closed";
+    record.lastFailure = failure;
+    this.#log[news ? "warn" : "debug"]("Cannot reach a peer", {
+      peer: record.name,
+      address,
+      reason: reasonOf(error),
+    });
+    this.#retryLater(record);
+  }
+
+  #retryLater(record: PeerRecord): void {
+    if (
+      this.#closing !== undefined || record.address === undefined ||
+      record.link !== undefined || record.retry !== undefined ||
+      record.dial !== undefined
+    ) return;
+    const waitMs = backoffMs(
+      ++record.failures,
+      this.#limits.reconnect,
+      this.#runtime.random(),
+    );
+    record.retry = this.#runtime.setTimer(waitMs, () => {
+      record.retry = undefined;
+      if (record.link === undefined) this.#dialPeer(record);
+    });
+  }
+
+  #stopTrying(record: PeerRecord): void {
+    if (record.retry !== undefined) this.#runtime.clearTimer(record.retry);
+    record.retry = undefined;
+    const dial = record.dial;
+    record.dial = undefined;
+    dial?.stop.abort(superseded());
+  }
+
+  #beginDial(kind: LinkKind, signal?: AbortSignal): Dial {
+    if (this.#closing !== undefined) throw stopped();
+    const dial: Dial = {
+      kind,
+      stop: new AbortController(),
+      name: undefined,
+      awaiting: undefined,
+    };
+    if (signal?.aborted) dial.stop.abort(signal.reason);
+    signal?.addEventListener("abort", () => dial.stop.abort(signal.reason), {
+      once: true,
+      signal: dial.stop.signal,
+    });
+    this.#dials.add(dial);
+    return dial;
+  }
+
+  #endDial(dial: Dial): void {
+    this.#dials.delete(dial);
+    // Lets go of the caller's signal; the connection no longer listens to ours.
+    dial.stop.abort();
+  }
+
+  async #open(
+    dial: Dial,
+    address: Address,
+    expectedName: string | undefined,
+  ): Promise<Link> {
+    const deadlineMs = this.#limits.handshakeDeadlineMs;
+    const timer = this.#runtime.setTimer(deadlineMs, () => {
+      dial.stop.abort(new Error(`no answer in ${deadlineMs} ms`));
+    });
+    let stream: ByteStream;
+    try {
+      stream = await this.#options.transport.connect(address, {
+        signal: dial.stop.signal,
+      });
+    } finally {
+      this.#runtime.clearTimer(timer);
+    }
+    const established = await shakeHands(stream, {
+      ...this.#handshakeBase(),
+      role: "opener",
+      kind: dial.kind,
+      signal: dial.stop.signal,
+      consider: (candidate) =>
+        this.#considerOpened(candidate, dial, expectedName),
+    });
+    return this.#enter(stream, established);
+  }
+
+  #handshakeBase() {
+    const { runtime, identity, cookie, secretBytes, versions } = this.#options;
+    return {
+      runtime,
+      identity,
+      cookie,
+      secretBytes,
+      deadlineMs: this.#limits.handshakeDeadlineMs,
+      ...(versions === undefined ? {} : { versions }),
+    };
+  }
+
+  /** The other end says who it is and has proved nothing yet: is it who we want? */
+  #considerOpened(
+    candidate: Candidate,
+    dial: Dial,
+    expectedName: string | undefined,
+  ): Consideration {
+    if (expectedName !== undefined && candidate.name !== expectedName) {
+      return { admit: false, reason: "wrong_name" };
+    }
+    dial.name = candidate.name;
+    // Another attempt of ours is further than this one.
+    if (
+      dial.kind === "peer" && this.#dialingTo(candidate.name) !== undefined
+    ) {
+      return { admit: false, reason: "duplicate_link" };
+    }
+    const verdict = decideAdmission(candidate, this.#view(candidate.name));
+    if (verdict.type === "refuse") {
+      return { admit: false, reason: verdict.reason };
+    }
+    dial.awaiting = candidate;
+    const { lastLinkId } = this.#record(candidate.name);
+    return lastLinkId === undefined
+      ? { admit: true }
+      : { admit: true, lastLinkId };
+  }
+
+  // Accepting.
+
+  /** The other end has proved that it knows the cookie: do we want it? */
+  #considerAccepted(candidate: Candidate): Consideration {
+    if (candidate.kind === "client") {
+      return this.#clients < this.#limits.clientsMax
+        ? { admit: true }
+        : { admit: false, reason: "too_many_connections" };
+    }
+    const verdict = decideAdmission(candidate, this.#view(candidate.name));
+    if (verdict.type === "refuse") {
+      return { admit: false, reason: verdict.reason };
+    }
+    if (candidate.kind === "peer") {
+      const record = this.#record(candidate.name);
+      record.arriving = candidate;
+      // Both nodes connected at once and this one stays.
+      this.#stopTrying(record);
+      for (const dial of this.#dials) {
+        if (dial.kind === "peer" && dial.awaiting?.name === candidate.name) {
+          dial.stop.abort(superseded());
+        }
+      }
+    }
+    return { admit: true };
+  }
+
+  #forgetArriving(linkId: string): void {
+    for (const record of this.#records.values()) {
+      if (record.arriving?.linkId !== linkId) continue;
+      record.arriving = undefined;
+      this.#retryLater(record);
+    }
+  }
+
+  #view(name: string): AdmissionView {
+    const record = this.#records.get(name);
+    return {
+      self: this.#options.identity,
+      known: this.#options.knownIdentity(name),
+      up: record?.arriving ?? record?.link?.peer,
+      dialing: this.#dialingTo(name)?.awaiting,
+    };
+  }
+
+  #dialingTo(name: string): Dial | undefined {
+    for (const dial of this.#dials) {
+      if (
+        dial.kind === "peer" && dial.awaiting?.name === name &&
+        !dial.stop.signal.aborted
+      ) return dial;
+    }
+    return undefined;
+  }
+
+  // Links.
+
+  /** A handshake succeeded, ours or theirs: from here on there is a link. */
+  #enter(stream: ByteStream, { peer, leftover }: Established): Link {
+    const link = new Link(
+      stream,
+      peer,
+      {
+        runtime: this.#runtime,
+        log: this.#log,
+        ...(this.#options.linkLimits === undefined
+          ? {}
+          : { limits: this.#options.linkLimits }),
+      },
+      this.#handler,
+      leftover,
+    );
+    this.#track(link.finished);
+    if (this.#closing !== undefined) {
+      link.close("stopping");
+      link.start();
+      throw stopped();
+    }
+    if (peer.kind === "peer") this.#enterPeer(link);
+    this.#links.set(
+      link,
+      createFailureDetector(this.#runtime.now(), this.#options.failureDetector),
+    );
+    this.#tickSoon();
+    if (peer.kind === "client") {
+      this.#clients++;
+      this.#events.onClientUp(link);
+    } else if (peer.kind === "bulk") {
+      this.#events.onBulkUp(link);
+    } else {
+      const record = this.#record(peer.name);
+      this.#events.onUp(link);
+      for (const waiter of [...record.waiters]) waiter.onUp(link);
+    }
+    // Frames that came with the handshake are handed on only now.
+    link.start();
+    return link;
+  }
+
+  /** Makes `link` the one of its peer, unless another has come first. */
+  #enterPeer(link: Link): void {
+    const { peer } = link;
+    const record = this.#record(peer.name);
+    const refusal = peer.openedBy === "other_node"
+      ? (record.arriving?.linkId === peer.linkId ? undefined : "replaced")
+      : this.#refusalOfOpened(peer);
+    if (refusal !== undefined) {
+      link.close(refusal);
+      link.start();
+      throw new WhorlError(
+        refusal === "replaced" || refusal === "duplicate_link"
+          ? "connection_closed"
+          : "name_taken",
+        `Cannot keep the connection to ${peer.name}: ${refusal}`,
+      );
+    }
+    record.arriving = undefined;
+    record.link?.close("replaced");
+    this.#stopRetrying(record);
+    record.link = link;
+    record.lastLinkId = peer.linkId;
+    record.failures = 0;
+    record.lastFailure = undefined;
+  }
+
+  #refusalOfOpened(peer: LinkPeer): string | undefined {
+    const verdict = decideAdmission(
+      { ...peer, lastLinkId: "" },
+      { ...this.#view(peer.name), dialing: undefined },
+    );
+    return verdict.type === "refuse" ? verdict.reason : undefined;
+  }
+
+  #stopRetrying(record: PeerRecord): void {
+    if (record.retry !== undefined) this.#runtime.clearTimer(record.retry);
+    record.retry = undefined;
+  }
+
+  readonly #handler: LinkHandler = {
+    onFrame: (link, type, flags, correlation, bytes, start, end) =>
+      this.#events.onFrame(link, type, flags, correlation, bytes, start, end),
+    onPong: (link) => {
+      const detector = this.#links.get(link);
+      if (detector === undefined) return;
+      const effect = answered(detector, this.#runtime.now());
+      if (effect === "alive" && link.peer.kind === "peer") {
+        this.#events.onAlive(link.peer.name);
+      }
+    },
+    onClosed: (link, closed) => this.#onClosed(link, closed),
+  };
+
+  #onClosed(link: Link, closed: LinkClosed): void {
+    if (!this.#links.delete(link)) return;
+    const { kind, name } = link.peer;
+    if (kind === "client") {
+      this.#clients--;
+      return this.#events.onClientDown(link, closed);
+    }
+    if (kind === "bulk") return this.#events.onBulkDown(link, closed);
+    const record = this.#record(name);
+    if (record.link === link) record.link = undefined;
+    this.#events.onDown(name, closed, link);
+    if (record.arriving === undefined) this.#retryLater(record);
+  }
+
+  #tickSoon(): void {
+    if (this.#tick !== undefined || this.#closing !== undefined) return;
+    this.#lastTickMs = this.#runtime.now();
+    this.#scheduleTick();
+  }
+
+  #scheduleTick(): void {
+    this.#tick = this.#runtime.setTimer(this.#pingIntervalMs, () => {
+      this.#tick = undefined;
+      this.#watchLinks();
+      if (this.#links.size > 0 && this.#closing === undefined) {
+        this.#scheduleTick();
+      }
+    });
+  }
+
+  /** Pings, and looks for silence. */
+  #watchLinks(): void {
+    const now = this.#runtime.now();
+    const late = now - this.#lastTickMs - this.#pingIntervalMs;
+    this.#lastTickMs = now;
+    const othersToo = ++this.#ticks % OTHERS_PINGED_EVERY_TICKS === 0;
+    for (const [link, detector] of [...this.#links]) {
+      // This process stood still, and answers may wait unread.
+      if (late > this.#pingIntervalMs) forgivePause(detector, late);
+      const isPeer = link.peer.kind === "peer";
+      const silent = silenceMs(detector, now);
+      if (
+        silent >
+          (isPeer
+            ? this.#limits.peerSilenceMsMax
+            : this.#limits.otherSilenceMsMax)
+      ) {
+        link.closeSilent(silent);
+        continue;
+      }
+      if (isPeer || othersToo) link.ping();
+      if (link.closed !== undefined) continue;
+      if (isPeer && checkSilence(detector, now) === "suspect") {
+        this.#events.onSuspect(link.peer.name);
+      }
+    }
+  }
+
+  // Records.
+
+  #record(name: string): PeerRecord {
+    let record = this.#records.get(name);
+    if (record === undefined) {
+      record = {
+        name,
+        address: undefined,
+        link: undefined,
+        arriving: undefined,
+        dial: undefined,
+        failures: 0,
+        lastFailure: undefined,
+        retry: undefined,
+        lastLinkId: undefined,
+        waiters: new Set(),
+      };
+      this.#records.set(name, record);
+    }
+    return record;
+  }
+
+  #addressOf(name: string): Address | undefined {
+    const address = this.#records.get(name)?.address;
+    return address === undefined
+      ? undefined
+      : this.#options.addressOverrides?.get(name) ?? address;
+  }
+
+  /** The link to `name` that another connection is about to bring, or `error` if it does not come. */
+  #untilUp(
+    name: string,
+    error: WhorlError,
+    signal: AbortSignal | undefined,
+  ): Promise<Link> {
+    const record = this.#record(name);
+    if (record.link !== undefined) return Promise.resolve(record.link);
+    const waiting = new Promise<Link>((resolve, reject) => {
+      const settle = () => {
+        this.#runtime.clearTimer(timer);
+        record.waiters.delete(waiter);
+        signal?.removeEventListener("abort", waiter.giveUp);
+      };
+      const waiter = {
+        onUp: (link: Link) => {
+          settle();
+          resolve(link);
+        },
+        giveUp: () => {
+          settle();
+          reject(error);
+        },
+      };
+      const timer = this.#runtime.setTimer(
+        this.#limits.handshakeDeadlineMs,
+        waiter.giveUp,
+      );
+      record.waiters.add(waiter);
+      signal?.addEventListener("abort", waiter.giveUp);
+    });
+    return this.#track(waiting);
+  }
+
+  #track<T>(task: Promise<T>): Promise<T> {
+    const settled = task.then(() => {}, () => {}).finally(() => {
+      this.#tasks.delete(settled);
+    });
+    this.#tasks.add(settled);
+    return task;
+  }
+}
+
+function stopped(): WhorlError {
+  return new WhorlError("closed", "Cannot connect as this node is stopping");
+}
+
+function superseded(): WhorlError {
+  return new WhorlError(
+    "connection_closed",
+    "the nodes are connected already",
+  );
+}
