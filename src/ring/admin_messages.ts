@@ -1,0 +1,112 @@
+/**
+ * What the verbs of cluster administration answer with, a line or two each as the
+ * originals print it, so that scripts written for them go on working.
+ *
+ * @module
+ */
+import type { ErrorCode } from "../base/errors.ts";
+import { quotedName, quotedNames } from "./text_table.ts";
+
+/** How the operator's tool calls the commands that messages point to. */
+export interface AdminCommands {
+  /** Shows whether the ring is ready. */
+  readonly ringStatus: string;
+  /** Shows the plan. */
+  readonly clusterPlan: string;
+}
+
+/** The commands of riak_core, which its messages name. */
+export const RIAK_ADMIN: AdminCommands = {
+  ringStatus: "riak-admin ring_status",
+  clusterPlan: "riak-admin cluster plan",
+};
+
+/** A join was staged: `node` will become a member once the plan is committed. */
+export function stagedJoinText(node: string, to: string): string {
+  return `Success: staged join request for ${quotedName(node)} to ${
+    quotedName(to)
+  }\n`;
+}
+
+/** A join to `to` was refused, by the code of the failure. */
+export function joinFailureText(code: ErrorCode, to: string): string {
+  switch (code) {
+    case "not_reachable":
+      return `Node ${to} is not reachable!\n`;
+    case "different_ring_sizes":
+      return `Failed: ${to} has a different ring_creation_size\n`;
+    case "unable_to_get_join_ring":
+      return `Failed: Unable to get ring from ${to}\n`;
+    case "not_single_node":
+      return "Failed: This node is already a member of a cluster\n";
+    case "self_join":
+      return "Failed: This node cannot join itself in a cluster\n";
+    default:
+      return "Join failed. Try again in a few moments.\n";
+  }
+}
+
+/** A plan was made effective. */
+export const COMMITTED_TEXT = "Cluster changes committed\n";
+
+/** What was staged is staged no more. */
+export const CLEARED_TEXT = "Cleared staged cluster changes\n";
+
+/** A plan could not be made, by the code of the failure. */
+export function planFailureText(
+  code: ErrorCode,
+  commands: AdminCommands = RIAK_ADMIN,
+): string {
+  return code === "ring_not_ready"
+    ? notConvergedText("plan", commands)
+    : "Unable to plan cluster changes. Try again in a few moments.\n";
+}
+
+/** A commit was refused, by the code of the failure. */
+export function commitFailureText(
+  code: ErrorCode,
+  commands: AdminCommands = RIAK_ADMIN,
+): string {
+  switch (code) {
+    case "nothing_planned":
+      return `You must verify the plan with '${commands.clusterPlan}' before committing\n`;
+    case "ring_not_ready":
+      return notConvergedText("commit", commands);
+    case "plan_changed":
+      return `The plan has changed. Verify with '${commands.clusterPlan}' before committing\n`;
+    default:
+      return "Unable to commit cluster changes. Plan may have changed, please verify the\n" +
+        "plan and try to commit again\n";
+  }
+}
+
+function notConvergedText(verb: string, commands: AdminCommands): string {
+  return `Cannot ${verb} until cluster state has converged.\n` +
+    `Check 'Ring Ready' in '${commands.ringStatus}'\n`;
+}
+
+/** Whether all nodes have the same ring. */
+export type RingReadiness =
+  | { readonly type: "ready"; readonly nodes: readonly string[] }
+  | { readonly type: "different_owners"; readonly nodes: [string, string] }
+  | { readonly type: "nodes_down"; readonly nodes: readonly string[] };
+
+/** What `ringready` answers: TRUE or FALSE, and why. */
+export function ringReadyText(readiness: RingReadiness): string {
+  switch (readiness.type) {
+    case "ready":
+      return `TRUE All nodes agree on the ring ${
+        quotedNames(readiness.nodes)
+      }\n`;
+    case "different_owners":
+      return `FALSE Node ${quotedName(readiness.nodes[0])} and ${
+        quotedName(readiness.nodes[1])
+      } list different partition owners\n`;
+    case "nodes_down":
+      return `FALSE ${
+        quotedNames(readiness.nodes)
+      } down.  All nodes need to be up to check.\n`;
+    default:
+      return readiness satisfies never;
+  }
+}
