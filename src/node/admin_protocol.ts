@@ -8,6 +8,7 @@
  *
  * @module
  */
+import type { TreeNode } from "../../supervisors/tree_view.ts";
 
 /** A value that JSON can say. */
 export type JsonValue =
@@ -236,20 +237,6 @@ export interface StagedPlan {
   readonly transitions: readonly PlannedTransition[];
 }
 
-/** A process and what it supervises. */
-export interface ProcessTree {
-  readonly id: string;
-  readonly type: "supervisor" | "worker";
-  /** What carries it out: a task in the node's thread, a Web Worker, an OS process. */
-  readonly kind: "task" | "worker" | "subprocess";
-  readonly state: "running" | "restarting" | "stopped";
-  /** Times it has been started again since the node is up. */
-  readonly restarts: number;
-  /** Only supervisors have one. */
-  readonly strategy?: string | undefined;
-  readonly children: readonly ProcessTree[];
-}
-
 /** Figures of a node. */
 export interface NodeStats {
   readonly node: string;
@@ -296,7 +283,7 @@ export interface AdminMethods {
     result: Readonly<Record<string, readonly string[]>>;
   };
   /** A snapshot of the supervision tree. */
-  tree: { args: Nothing; result: ProcessTree };
+  tree: { args: Nothing; result: TreeNode };
   stats: { args: Nothing; result: NodeStats };
 }
 

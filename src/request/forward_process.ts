@@ -7,7 +7,7 @@
  */
 import { WhorlError } from "../base/errors.ts";
 import { ByteReader } from "../base/byte_reader.ts";
-import { readFailure } from "../vnode/vnode_wire.ts";
+import { readFailure } from "../wire/failure.ts";
 import { FrameType } from "../wire/frame_type.ts";
 import {
   OPERATION_FLAGS_OFFSET,

@@ -11,7 +11,8 @@ import { crash, type ExitReason } from "../../supervisors/exit_reason.ts";
 import { reasonOf, WhorlError } from "../base/errors.ts";
 import type { Deadline } from "../environment/deadline_wheel.ts";
 import type { RingView } from "../ring/ring_view.ts";
-import { readFailure, writeVnodeRequestHeader } from "../vnode/vnode_wire.ts";
+import { writeVnodeRequestHeader } from "../vnode/vnode_wire.ts";
+import { readFailure } from "../wire/failure.ts";
 import {
   OperationFlag,
   type OperationHeader,

@@ -24,6 +24,7 @@ import { reasonOf, WhorlError } from "../base/errors.ts";
 import type { Log } from "../environment/log.ts";
 import type { Store } from "../environment/storage.ts";
 import { BatchingSink } from "../wire/batching_sink.ts";
+import { writeFailure } from "../wire/failure.ts";
 import { FRAME_BYTES_MAX, readFrames } from "../wire/frame.ts";
 import { FrameType } from "../wire/frame_type.ts";
 import { decodeMsgpack, writeMsgpack } from "../wire/msgpack.ts";
@@ -38,7 +39,6 @@ import {
   moduleIdOf,
   readVnodeRequestHeader,
   type VnodeRequestHeader,
-  writeFailure,
 } from "./vnode_wire.ts";
 
 /** How often vnodes of one master may crash before the master itself gives up. */

@@ -13,7 +13,7 @@ import { BatchingSink } from "../wire/batching_sink.ts";
 import { FRAME_BYTES_MAX, readFrames } from "../wire/frame.ts";
 import { FrameType } from "../wire/frame_type.ts";
 import { decodeMsgpack, writeMsgpack } from "../wire/msgpack.ts";
-import { readFailure, writeFailure } from "./vnode_wire.ts";
+import { readFailure, writeFailure } from "../wire/failure.ts";
 
 /** Requests a master may have in hand; a further one is answered `overload`. */
 export const MASTER_IN_FLIGHT_MAX = 50_000;

@@ -26,7 +26,8 @@ import {
   type VnodeContext,
   type VnodeModule,
 } from "./vnode.ts";
-import { RequestFlag, writeFailure } from "./vnode_wire.ts";
+import { writeFailure } from "../wire/failure.ts";
+import { RequestFlag } from "./vnode_wire.ts";
 
 /** Requests that may wait for one vnode; a further one is answered `overload`. */
 export const VNODE_MAILBOX_MAX = 10_000;

@@ -14,9 +14,7 @@
  */
 import type { ByteWriter } from "../base/byte_writer.ts";
 import { fnv1a32 } from "../base/chance.ts";
-import { type ErrorCode, WhorlError } from "../base/errors.ts";
 import type { ByteReader } from "../base/byte_reader.ts";
-import { decodeMsgpack, writeMsgpack } from "../wire/msgpack.ts";
 
 /** Bytes before the body of a request. */
 export const VNODE_REQUEST_HEADER_BYTES = 12;
@@ -67,33 +65,4 @@ export function readVnodeRequestHeader(
   header.command = from.u8();
   header.flags = from.u8();
   header.timeLeftMs = from.u32();
-}
-
-/** Appends a failure as it travels; details that cannot travel are left behind. */
-export function writeFailure(into: ByteWriter, error: WhorlError): void {
-  try {
-    writeMsgpack([error.code, error.message, error.details], into);
-  } catch (_unsendable) {
-    writeMsgpack([error.code, error.message, {}], into);
-  }
-}
-
-/** Reads a failure that travelled here. */
-export function readFailure(bytes: Uint8Array): WhorlError {
-  const message = decodeMsgpack(bytes);
-  if (
-    !Array.isArray(message) || typeof message[0] !== "string" ||
-    typeof message[1] !== "string"
-  ) {
-    return new WhorlError(
-      "protocol_error",
-      "Cannot read a failure that another process sent",
-    );
-  }
-  const details = message[2];
-  return new WhorlError(message[0] as ErrorCode, message[1], {
-    details: typeof details === "object" && details !== null
-      ? details as Record<string, unknown>
-      : {},
-  });
 }

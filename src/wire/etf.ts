@@ -44,31 +44,39 @@ const Tag = {
   smallAtomUtf8: 119,
 } as const;
 
-/** An Erlang atom; made by {@linkcode atom}. */
+/** An Erlang atom. */
 export class Atom {
   /** The characters of the atom, without quotes. */
   readonly name: string;
-  /** Use {@linkcode atom}, which checks the name. */
+  /** @throws {WhorlError} As {@linkcode atom} does. */
   constructor(name: string) {
+    // A surrogate pair is one character to Erlang.
+    const length = name.length <= ATOM_LENGTH_MAX
+      ? name.length
+      : [...name].length;
+    if (length > ATOM_LENGTH_MAX) {
+      refuse(`an atom of ${length} characters`, `at most ${ATOM_LENGTH_MAX}`);
+    }
+    requireWellFormed(name, "atom");
     this.name = name;
   }
 }
 
-/** An Erlang tuple; made by {@linkcode tuple}. */
+/** An Erlang tuple. */
 export class Tuple {
   /** The elements in order. */
   readonly elements: readonly Term[];
-  /** Use {@linkcode tuple}. */
+  /** The same as {@linkcode tuple}, from an array. */
   constructor(elements: readonly Term[]) {
     this.elements = elements;
   }
 }
 
-/** A number that is a float even when it is whole; made by {@linkcode float}. */
+/** A number that is a float even when it is whole. */
 export class Float {
   /** The number. */
   readonly value: number;
-  /** Use {@linkcode float}. */
+  /** The same as {@linkcode float}. */
   constructor(value: number) {
     this.value = value;
   }
@@ -93,14 +101,6 @@ export type Term =
  * or not well-formed.
  */
 export function atom(name: string): Atom {
-  // Surrogate pairs are one character to Erlang, so characters are counted.
-  const length = name.length <= ATOM_LENGTH_MAX
-    ? name.length
-    : [...name].length;
-  if (length > ATOM_LENGTH_MAX) {
-    refuse(`an atom of ${length} characters`, `at most ${ATOM_LENGTH_MAX}`);
-  }
-  requireWellFormed(name, "atom");
   return new Atom(name);
 }
 

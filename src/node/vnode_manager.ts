@@ -1,0 +1,378 @@
+/**
+ * Which vnodes this node runs, and the way to them. Each module has M masters;
+ * partition p belongs to master `floor(p * M / ringSize)`. The manager starts
+ * the vnodes this node owns, gives up empty partitions the ring has promised to
+ * others, and brings requests to the master they concern.
+ *
+ * @module
+ */
+import type { ChildSpec } from "../../supervisors/child_spec.ts";
+import { formatReason } from "../../supervisors/exit_reason.ts";
+import { startProgram } from "../../supervisors/start_program.ts";
+import type { ByteWriter } from "../base/byte_writer.ts";
+import { reasonOf, WhorlError } from "../base/errors.ts";
+import type { Environment } from "../environment/environment.ts";
+import type { StoreConfig } from "../environment/storage.ts";
+import type { ClusterEvent } from "../vnode/vnode.ts";
+import {
+  answerFailure,
+  type AnswerTarget,
+  VnodeMasterLink,
+} from "../vnode/vnode_master_link.ts";
+import {
+  type VnodeMasterArgs,
+  vnodeMasterProgram,
+} from "../vnode/vnode_master_program.ts";
+import { moduleIdOf, VNODE_REQUEST_HEADER_BYTES } from "../vnode/vnode_wire.ts";
+import type { VnodeModule } from "../vnode/vnode.ts";
+import type { Placement } from "./node_options.ts";
+
+/** A module as the node runs it. */
+export interface HostedModule {
+  readonly name: string;
+  readonly url: string;
+  /** Saves loading it where masters are tasks. */
+  readonly module: VnodeModule | undefined;
+}
+
+/** What a manager is made of. */
+export interface VnodeManagerOptions {
+  readonly node: string;
+  readonly ringSize: number;
+  readonly masters: number;
+  readonly placement: Placement;
+  readonly modules: readonly HostedModule[];
+  /** What the store of a master is, by module name and master number. */
+  readonly storeOf: (module: string, master: number) => StoreConfig;
+  /** Flags for masters that are subprocesses. */
+  readonly subprocessFlags: readonly string[];
+  readonly environment: Environment;
+  /** Something an operator should know. */
+  readonly onEvent: (event: VnodeManagerEvent) => void;
+}
+
+/** What happened to masters and vnodes. */
+export type VnodeManagerEvent =
+  | { readonly type: "master_started"; readonly master: string }
+  | {
+    readonly type: "master_stopped";
+    readonly master: string;
+    readonly reason: string;
+  }
+  /** A hung worker spins on and cannot be ended. */
+  | { readonly type: "zombie"; readonly master: string }
+  | {
+    readonly type: "vnode";
+    readonly master: string;
+    readonly event: unknown;
+  };
+
+/** A partition that the ring has promised to another node. */
+export interface PromisedPartition {
+  readonly partition: number;
+  readonly nextOwner: string;
+}
+
+interface ModuleMasters {
+  readonly hosted: HostedModule;
+  readonly links: readonly VnodeMasterLink[];
+}
+
+/** The masters of a node; see the module's text. */
+export class VnodeManager {
+  #options: VnodeManagerOptions;
+  #modules = new Map<number, ModuleMasters>();
+  #owned: readonly number[] = [];
+  #lastLink: VnodeMasterLink | undefined;
+
+  /**
+   * @throws {WhorlError} `invalid_config` if two modules have the same name or number.
+   */
+  constructor(options: VnodeManagerOptions) {
+    this.#options = options;
+    for (const hosted of options.modules) {
+      const id = moduleIdOf(hosted.name);
+      const other = this.#modules.get(id);
+      if (other !== undefined) {
+        throw new WhorlError(
+          "invalid_config",
+          `Cannot run the modules '${other.hosted.name}' and '${hosted.name}' together: their names clash`,
+        );
+      }
+      this.#modules.set(id, {
+        hosted,
+        links: Array.from(
+          { length: options.masters },
+          (_, master) =>
+            new VnodeMasterLink(
+              options.environment,
+              (event) => this.#onMasterEvent(`${hosted.name}-${master}`, event),
+            ),
+        ),
+      });
+    }
+  }
+
+  /** Names of the modules, which are the services of this node. */
+  get services(): string[] {
+    return this.#options.modules.map(({ name }) => name);
+  }
+
+  /** The masters as children for `vnode_sup`. */
+  childSpecs(): ChildSpec[] {
+    return [...this.#modules.values()].flatMap(({ hosted, links }) =>
+      links.map((link, master) => this.#masterSpec(hosted, link, master))
+    );
+  }
+
+  #masterSpec(
+    hosted: HostedModule,
+    link: VnodeMasterLink,
+    master: number,
+  ): ChildSpec {
+    const { environment, onEvent, placement, ringSize, masters } =
+      this.#options;
+    const id = `${hosted.name}-${master}`;
+    return {
+      id,
+      restart: "permanent",
+      shutdown: 10_000,
+      start: async (signal) => {
+        const args: VnodeMasterArgs = {
+          moduleUrl: hosted.url,
+          moduleName: hosted.name,
+          node: this.#options.node,
+          ringSize,
+          store: this.#options.storeOf(hosted.name, master),
+          seed: `${environment.chance.next()}`,
+        };
+        const child = await startProgram({
+          placement,
+          module: new URL("./vnode_master_main.ts", import.meta.url),
+          ...(placement === "task"
+            ? { program: vnodeMasterProgram(environment, hosted.module) }
+            : {}),
+          args,
+          name: id,
+          permissions: this.#options.subprocessFlags,
+          onMessage: (message) => link.receive(message),
+          onZombie: () => onEvent({ type: "zombie", master: id }),
+          signal,
+          runtime: environment,
+        });
+        child.onExit((reason) => {
+          link.detach(formatReason(reason));
+          onEvent({
+            type: "master_stopped",
+            master: id,
+            reason: formatReason(reason),
+          });
+        });
+        link.attach(child);
+        onEvent({ type: "master_started", master: id });
+        const mine = this.#owned.filter((partition) =>
+          Math.floor(partition * masters / ringSize) === master
+        );
+        if (mine.length > 0) this.#startVnodes(link, mine);
+        return child;
+      },
+    };
+  }
+
+  #startVnodes(link: VnodeMasterLink, partitions: readonly number[]): void {
+    link.call("start_vnodes", partitions).catch((error) => {
+      // It died before it answered; its successor is told again when it starts.
+      this.#options.environment.log.debug("Vnodes were not started", {
+        error: reasonOf(error),
+      });
+    });
+  }
+
+  #linkFor(
+    moduleId: number,
+    partition: number,
+  ): VnodeMasterLink | WhorlError {
+    const masters = this.#modules.get(moduleId);
+    if (masters === undefined) {
+      return new WhorlError(
+        "invalid_argument",
+        `Cannot reach a vnode as ${this.#options.node} runs no module of number ${moduleId}`,
+      );
+    }
+    const index = Math.floor(
+      partition * masters.links.length / this.#options.ringSize,
+    );
+    return masters.links[index] ??
+      new WhorlError(
+        "invalid_argument",
+        `Cannot reach partition ${partition} in a ring of ${this.#options.ringSize}`,
+      );
+  }
+
+  /** Begins a request to a vnode of this node; see `VnodeMasterLink.beginRequest`. */
+  beginRequest(
+    moduleId: number,
+    partition: number,
+    target: AnswerTarget,
+    correlation: number,
+    timeLeftMs: number,
+  ): ByteWriter | WhorlError {
+    const link = this.#linkFor(moduleId, partition);
+    if (link instanceof WhorlError) return link;
+    this.#lastLink = link;
+    return link.beginRequest(target, correlation, timeLeftMs);
+  }
+
+  /** Ends the request begun last. */
+  endRequest(): void {
+    this.#lastLink?.endRequest();
+  }
+
+  /** Passes on a request that came from elsewhere: its bytes are not looked into beyond the header. */
+  relay(
+    target: AnswerTarget,
+    correlation: number,
+    bytes: Uint8Array<ArrayBuffer>,
+    start: number,
+    end: number,
+  ): void {
+    if (end - start < VNODE_REQUEST_HEADER_BYTES) {
+      throw new WhorlError(
+        "protocol_error",
+        "Cannot take a vnode request that is cut short",
+      );
+    }
+    const view = new DataView(bytes.buffer, bytes.byteOffset + start, 12);
+    const into = this.beginRequest(
+      view.getUint32(0),
+      view.getUint16(4),
+      target,
+      correlation,
+      view.getUint32(8),
+    );
+    if (into instanceof WhorlError) {
+      answerFailure(target, correlation, into);
+      return;
+    }
+    into.rawRange(bytes, start, end);
+    this.endRequest();
+  }
+
+  /** This node owns `partitions` now: their vnodes run from now on. */
+  ownPartitions(partitions: readonly number[]): void {
+    const known = new Set(this.#owned);
+    const added = partitions.filter((partition) => !known.has(partition));
+    this.#owned = partitions;
+    if (added.length === 0) return;
+    const { masters, ringSize } = this.#options;
+    for (const { links } of this.#modules.values()) {
+      links.forEach((link, master) => {
+        const mine = added.filter((partition) =>
+          Math.floor(partition * masters / ringSize) === master
+        );
+        if (mine.length > 0 && link.attached) this.#startVnodes(link, mine);
+      });
+    }
+  }
+
+  /**
+   * Gives up those of `promised` that are empty in every module and resolves to
+   * them. From then on requests for them are answered with `wrong_owner`.
+   */
+  async release(
+    promised: readonly PromisedPartition[],
+  ): Promise<number[]> {
+    const released: number[] = [];
+    for (const { partition, nextOwner } of promised) {
+      const given: boolean[] = [];
+      for (const moduleId of this.#modules.keys()) {
+        const link = this.#linkFor(moduleId, partition);
+        if (link instanceof WhorlError) throw link;
+        given.push(
+          await link.call("release", { partition, owner: nextOwner }) === true,
+        );
+        if (!given.at(-1)) break;
+      }
+      if (given.every(Boolean)) released.push(partition);
+      else await this.#takeBack(partition);
+    }
+    return released;
+  }
+
+  /** One module could not give the partition up, so none does. */
+  async #takeBack(partition: number): Promise<void> {
+    for (const moduleId of this.#modules.keys()) {
+      const link = this.#linkFor(moduleId, partition);
+      if (link instanceof WhorlError) throw link;
+      await link.call("start_vnodes", [partition]);
+    }
+  }
+
+  /** Those of `partitions` that hold data in some module. */
+  async holdsData(partitions: readonly number[]): Promise<number[]> {
+    const { masters, ringSize } = this.#options;
+    const holding = new Set<number>();
+    for (const { links } of this.#modules.values()) {
+      for (const [master, link] of links.entries()) {
+        const mine = partitions.filter((partition) =>
+          Math.floor(partition * masters / ringSize) === master
+        );
+        if (mine.length === 0) continue;
+        const found = await link.call("holds_data", mine);
+        for (const partition of found as number[]) holding.add(partition);
+      }
+    }
+    return [...holding].sort((a, b) => a - b);
+  }
+
+  /** Figures of every master that runs, by its id. */
+  async stats(): Promise<Record<string, Record<string, unknown>>> {
+    const stats: Record<string, Record<string, unknown>> = {};
+    for (const { hosted, links } of this.#modules.values()) {
+      for (const [master, link] of links.entries()) {
+        if (!link.attached) continue;
+        stats[`${hosted.name}-${master}`] = await link.call(
+          "stats",
+          null,
+        ) as Record<string, unknown>;
+      }
+    }
+    return stats;
+  }
+
+  /** Tells every vnode of a change in the cluster. */
+  clusterChanged(event: ClusterEvent): void {
+    for (const { links } of this.#modules.values()) {
+      for (const link of links) {
+        if (link.attached) link.cast("cluster_event", event);
+      }
+    }
+  }
+
+  /** Answers everything that is still in hand; no master will come any more. */
+  close(): void {
+    for (const { links } of this.#modules.values()) {
+      for (const link of links) link.close();
+    }
+  }
+
+  #onMasterEvent(master: string, event: unknown): void {
+    const { log } = this.#options.environment;
+    const told = event as {
+      type?: string;
+      level?: "debug" | "info" | "warn" | "error";
+      message?: string;
+      path?: string[];
+      data?: Record<string, unknown>;
+    };
+    if (told.type === "log" && told.level !== undefined) {
+      const into = (told.path ?? []).reduce(
+        (parent, name) => parent.child(name),
+        log.child(master),
+      );
+      into[told.level](told.message ?? "", told.data ?? {});
+      return;
+    }
+    this.#options.onEvent({ type: "vnode", master, event });
+  }
+}

@@ -1,0 +1,188 @@
+/**
+ * Calls over links: a method by name with plain data, and an answer or a
+ * failure. For what is rare, such as administration; what is frequent has
+ * frames of its own.
+ *
+ *     call       MessagePack [method, args, ms left]
+ *     callReply  MessagePack result
+ *     callError  MessagePack [code, message, details]
+ *
+ * @module
+ */
+import { isWhorlError, reasonOf, WhorlError } from "../base/errors.ts";
+import type { Runtime, TimerHandle } from "../../supervisors/runtime.ts";
+import { readFailure, writeFailure } from "../wire/failure.ts";
+import type { FrameSink } from "../wire/frame_sink.ts";
+import { FrameType } from "../wire/frame_type.ts";
+import { decodeMsgpack, encodeMsgpack } from "../wire/msgpack.ts";
+
+/** Milliseconds a call waits unless it says otherwise. */
+export const CALL_TIMEOUT_MS_DEFAULT = 10_000;
+/** Calls that may be unanswered at once; a further one fails with `overload`. */
+export const CALLS_MAX = 10_000;
+
+/** Options of a call. */
+export interface LinkCallOptions {
+  /** Milliseconds to wait for the answer. @default {10000} */
+  readonly timeoutMs?: number | undefined;
+  /** Gives the call up. */
+  readonly signal?: AbortSignal | undefined;
+}
+
+interface PendingCall {
+  readonly sink: FrameSink;
+  settle(error: unknown, value?: unknown): void;
+}
+
+/** Calls of this process over any number of links. */
+export class LinkCalls {
+  #runtime: Runtime;
+  #pending = new Map<number, PendingCall>();
+  #next = 1;
+
+  constructor(runtime: Runtime) {
+    this.#runtime = runtime;
+  }
+
+  /**
+   * Calls `method` at the other end of `sink`.
+   *
+   * @throws {WhorlError} What the other end answers, `timeout`, `cancelled`,
+   * `overload`, or `connection_closed` if the link ends first.
+   */
+  call(
+    sink: FrameSink,
+    method: string,
+    args: unknown,
+    options: LinkCallOptions = {},
+  ): Promise<unknown> {
+    const { timeoutMs = CALL_TIMEOUT_MS_DEFAULT, signal } = options;
+    if (signal?.aborted) return Promise.reject(cancelled(method));
+    if (this.#pending.size >= CALLS_MAX) {
+      return Promise.reject(
+        new WhorlError(
+          "overload",
+          `Cannot call '${method}' as ${CALLS_MAX} calls are unanswered`,
+        ),
+      );
+    }
+    const id = this.#next++;
+    const { promise, resolve, reject } = Promise.withResolvers<unknown>();
+    let body: Uint8Array;
+    try {
+      body = encodeMsgpack([method, args, timeoutMs]);
+    } catch (error) {
+      return Promise.reject(error);
+    }
+    const onAbort = (): void => this.#settle(id, cancelled(method));
+    const timer: TimerHandle = this.#runtime.setTimer(
+      timeoutMs,
+      () =>
+        this.#settle(
+          id,
+          new WhorlError(
+            "timeout",
+            `Cannot call '${method}' in time: no answer in ${timeoutMs} ms`,
+          ),
+        ),
+    );
+    signal?.addEventListener("abort", onAbort);
+    this.#pending.set(id, {
+      sink,
+      settle: (error, value) => {
+        this.#runtime.clearTimer(timer);
+        signal?.removeEventListener("abort", onAbort);
+        if (error === undefined) resolve(value);
+        else reject(error);
+      },
+    });
+    sink.begin(FrameType.call, id).raw(body);
+    sink.end();
+    return promise;
+  }
+
+  /** Takes in a `callReply` or `callError`. */
+  answered(type: number, correlation: number, body: Uint8Array): void {
+    // Given up: it came after its timeout.
+    if (!this.#pending.has(correlation)) return;
+    if (type === FrameType.callError) {
+      this.#settle(correlation, readFailure(body));
+      return;
+    }
+    try {
+      // What the caller gets must not be a view into the receive buffer.
+      this.#settle(correlation, undefined, decodeMsgpack(body.slice()));
+    } catch (error) {
+      this.#settle(correlation, error);
+    }
+  }
+
+  /** A link has ended: what it owed will not come. */
+  linkClosed(sink: FrameSink, reason: string): void {
+    for (const [id, pending] of [...this.#pending]) {
+      if (pending.sink !== sink) continue;
+      this.#settle(
+        id,
+        new WhorlError("connection_closed", `The connection ended: ${reason}`),
+      );
+    }
+  }
+
+  /** Fails what is unanswered. */
+  close(): void {
+    for (const id of [...this.#pending.keys()]) {
+      this.#settle(id, new WhorlError("closed", "The connection was closed"));
+    }
+  }
+
+  #settle(id: number, error: unknown, value?: unknown): void {
+    const pending = this.#pending.get(id);
+    this.#pending.delete(id);
+    pending?.settle(error, value);
+  }
+}
+
+/** A call that arrived. */
+export interface IncomingCall {
+  readonly method: string;
+  readonly args: unknown;
+  /** Milliseconds until the caller gives up. */
+  readonly timeLeftMs: number;
+}
+
+/** Reads a call. @throws {WhorlError} `protocol_error` if it is not one. */
+export function readCall(body: Uint8Array): IncomingCall {
+  const message = decodeMsgpack(body.slice());
+  if (
+    !Array.isArray(message) || typeof message[0] !== "string" ||
+    typeof message[2] !== "number"
+  ) {
+    throw new WhorlError("protocol_error", "Cannot take a call of this form");
+  }
+  return { method: message[0], args: message[1], timeLeftMs: message[2] };
+}
+
+/** Answers a call with what `work` comes to. */
+export async function answerCall(
+  sink: FrameSink,
+  correlation: number,
+  work: () => Promise<unknown> | unknown,
+): Promise<void> {
+  let body: Uint8Array;
+  try {
+    body = encodeMsgpack(await work());
+  } catch (error) {
+    const failure = isWhorlError(error)
+      ? error
+      : new WhorlError("internal", reasonOf(error), { cause: error });
+    writeFailure(sink.begin(FrameType.callError, correlation), failure);
+    sink.end();
+    return;
+  }
+  sink.begin(FrameType.callReply, correlation).raw(body);
+  sink.end();
+}
+
+function cancelled(method: string): WhorlError {
+  return new WhorlError("cancelled", `The call of '${method}' was cancelled`);
+}

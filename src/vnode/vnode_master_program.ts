@@ -1,0 +1,102 @@
+/**
+ * A vnode master as a child program: the same in a task, a worker and a
+ * subprocess. It loads the module, opens the store, and runs until it is
+ * stopped.
+ *
+ * @module
+ */
+import type {
+  Program,
+  ProgramContext,
+  RunningProgram,
+} from "../../supervisors/program.ts";
+import { crash } from "../../supervisors/exit_reason.ts";
+import { reasonOf, WhorlError } from "../base/errors.ts";
+import { seededChance } from "../base/chance.ts";
+import type { Environment } from "../environment/environment.ts";
+import type { StoreConfig } from "../environment/storage.ts";
+import type { VnodeModule } from "./vnode.ts";
+import { VnodeMaster } from "./vnode_master.ts";
+
+/** What a master is told when it starts: plain data. */
+export interface VnodeMasterArgs {
+  /** URL of the file whose default export is the module. */
+  readonly moduleUrl: string;
+  /** Name the module must have. */
+  readonly moduleName: string;
+  readonly node: string;
+  readonly ringSize: number;
+  readonly store: StoreConfig;
+  /** Where its chance begins. */
+  readonly seed: string;
+}
+
+/** The program of a vnode master in `environment`; `module` saves loading it. */
+export function vnodeMasterProgram(
+  environment: Environment,
+  module?: VnodeModule,
+): Program {
+  return async (context: ProgramContext): Promise<RunningProgram> => {
+    const args = context.args as VnodeMasterArgs;
+    const loaded = module ?? await loadVnodeModule(args.moduleUrl);
+    if (loaded.name !== args.moduleName) {
+      throw new WhorlError(
+        "vnode_module_failed",
+        `Cannot run ${args.moduleUrl} as its module must be called '${args.moduleName}': it is called '${loaded.name}'`,
+      );
+    }
+    const store = await environment.openStore(args.store);
+    const master = new VnodeMaster({
+      module: loaded,
+      node: args.node,
+      ringSize: args.ringSize,
+      store,
+      runtime: context.runtime,
+      wallClock: () => environment.wallClock(),
+      chance: seededChance(args.seed),
+      secretBytes: (count) => environment.secretBytes(count),
+      log: environment.log,
+      send: (message) => context.send(message),
+      onFailed: (error) => {
+        // A store that failed is closed before the next master opens it.
+        const end = (): void => context.exit(crash(error));
+        master.stop().then(end, end);
+      },
+    });
+    await master.start();
+    context.onMessage((message) => master.receive(message));
+    return { stop: () => master.stop() };
+  };
+}
+
+/**
+ * Loads a vnode module.
+ *
+ * @throws {WhorlError} `vnode_module_failed`, naming the URL, if it does not
+ * load or its default export is no vnode module.
+ */
+export async function loadVnodeModule(url: string): Promise<VnodeModule> {
+  let exports: { default?: unknown };
+  try {
+    exports = await import(url);
+  } catch (cause) {
+    throw new WhorlError(
+      "vnode_module_failed",
+      `Cannot load the vnode module ${url}: ${reasonOf(cause)}`,
+      { cause },
+    );
+  }
+  const module = exports.default as Partial<VnodeModule> | undefined;
+  if (
+    typeof module?.name !== "string" ||
+    !/^[a-z][a-z0-9_]{0,31}$/.test(module.name) ||
+    typeof module.init !== "function" ||
+    typeof module.commands !== "object" || module.commands === null
+  ) {
+    throw new WhorlError(
+      "vnode_module_failed",
+      `Cannot run ${url} as its default export is not a vnode module: make one with defineVnode()`,
+    );
+  }
+  return module as VnodeModule;
+}
