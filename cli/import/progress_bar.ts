@@ -1,0 +1,91 @@
+/**
+ * The progress of an import on one line of a terminal: how much of the file,
+ * how many records, how fast, how long still.
+ *
+ * @module
+ */
+import { formatDuration } from "../duration.ts";
+import type { Output } from "../output.ts";
+import type { ImportReport } from "./import_records.ts";
+
+const BAR_CELLS = 24;
+
+/** What a bar shows. */
+export interface Progress {
+  readonly report: ImportReport;
+  /** Bytes of the file read so far. */
+  readonly bytes: number;
+  /** Bytes of the file, or `undefined` for a pipe. */
+  readonly bytesTotal: number | undefined;
+}
+
+/** The line for `progress`, at most `columns` characters. */
+export function renderProgress(progress: Progress, columns: number): string {
+  const { report, bytes, bytesTotal } = progress;
+  const perSecond = report.records / Math.max(report.elapsedMs, 1) * 1_000;
+  const facts = [
+    `${report.records} records`,
+    `${Math.round(perSecond)}/s`,
+    formatBytes(bytes) +
+    (bytesTotal === undefined ? "" : ` of ${formatBytes(bytesTotal)}`),
+  ];
+  if (report.rejected > 0) facts.push(`${report.rejected} rejected`);
+  if (report.retries > 0) facts.push(`${report.retries} retries`);
+  let bar = "";
+  if (bytesTotal !== undefined && bytesTotal > 0) {
+    const share = Math.min(1, bytes / bytesTotal);
+    const full = Math.round(share * BAR_CELLS);
+    const percent = `${Math.floor(share * 100)}%`.padStart(4);
+    bar = `${"█".repeat(full)}${"░".repeat(BAR_CELLS - full)} ${percent}  `;
+    // The first moments say nothing about how long it will take.
+    if (share > 0.01 && share < 1) {
+      const leftMs = report.elapsedMs / share * (1 - share);
+      facts.push(`${formatDuration(leftMs)} left`);
+    }
+  }
+  return (bar + facts.join(" · ")).slice(0, columns);
+}
+
+/** A size as people say it, in units of 1,000: `980 B`, `1.2 MB`. */
+export function formatBytes(bytes: number): string {
+  if (bytes < 1_000) return `${bytes} B`;
+  const units = ["kB", "MB", "GB", "TB"];
+  let value = bytes / 1_000;
+  let unit = 0;
+  while (value >= 999.95 && unit < units.length - 1) {
+    value /= 1_000;
+    unit++;
+  }
+  return `${value.toFixed(1)} ${units[unit]}`;
+}
+
+/** A line at the bottom of a terminal that remarks can be written above. */
+export class ProgressLine {
+  #output: Output;
+  #shown = "";
+
+  constructor(output: Output) {
+    this.#output = output;
+  }
+
+  /** Shows `progress`. Does nothing where no person looks. */
+  show(progress: Progress): void {
+    if (!this.#output.remarksToTerminal) return;
+    // One column stays free, or the terminal would begin a new line.
+    const text = renderProgress(progress, this.#output.columns() - 1);
+    this.#output.remark(`\r${text}\x1b[K`);
+    this.#shown = text;
+  }
+
+  /** Writes a remark on a line of its own, above the progress. */
+  remark(text: string): void {
+    if (this.#shown === "") return this.#output.remark(`${text}\n`);
+    this.#output.remark(`\r${text}\x1b[K\n${this.#shown}`);
+  }
+
+  /** Takes the progress off the screen. */
+  clear(): void {
+    if (this.#shown !== "") this.#output.remark("\r\x1b[K");
+    this.#shown = "";
+  }
+}

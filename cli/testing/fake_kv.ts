@@ -1,0 +1,102 @@
+/**
+ * A key-value store in a map that keeps siblings as `kv` does: a write replaces
+ * what its context covers and stands beside everything else. For unit tests of
+ * the command line; what a real node does is tested end to end.
+ *
+ * @module
+ */
+import type {
+  KvClient,
+  KvPutOptions,
+  KvReadResult,
+  KvValue,
+  KvWriteResult,
+} from "../../src/node/admin_protocol.ts";
+
+/** A fake with a view into it. */
+export interface FakeKv extends KvClient {
+  /** Values by `bucket/key`; deleted keys have none. */
+  readonly stored: ReadonlyMap<string, readonly KvValue[]>;
+  /** How often each operation was called. */
+  readonly calls: { get: number; put: number; delete: number };
+  /** Most operations that were under way at a time. */
+  readonly underWayMax: number;
+  /** Called before each operation takes effect; what it throws is the operation's failure. */
+  before: (operation: "get" | "put" | "delete", key: string) => unknown;
+}
+
+interface Slot {
+  /** Writes so far; a context is the count its reader saw. */
+  clock: number;
+  siblings: { value: KvValue | undefined; dot: number }[];
+}
+
+/** An empty store. */
+export function fakeKv(): FakeKv {
+  const slots = new Map<string, Slot>();
+  const calls = { get: 0, put: 0, delete: 0 };
+  let underWay = 0;
+  let underWayMax = 0;
+
+  async function operation<T>(
+    name: "get" | "put" | "delete",
+    key: string,
+    apply: () => T,
+  ): Promise<T> {
+    calls[name]++;
+    underWayMax = Math.max(underWayMax, ++underWay);
+    try {
+      await kv.before(name, key);
+      return apply();
+    } finally {
+      underWay--;
+    }
+  }
+
+  function write(
+    id: string,
+    value: KvValue | undefined,
+    options: KvPutOptions,
+  ): KvWriteResult {
+    const slot = slots.get(id) ?? { clock: 0, siblings: [] };
+    slots.set(id, slot);
+    const seen = options.context?.[0] ?? 0;
+    slot.siblings = slot.siblings.filter(({ dot }) => dot > seen);
+    slot.siblings.push({ value, dot: ++slot.clock });
+    return { context: Uint8Array.of(slot.clock) };
+  }
+
+  function read(id: string): KvReadResult {
+    const slot = slots.get(id);
+    if (slot === undefined) return { values: [], context: null };
+    return {
+      values: slot.siblings.flatMap(({ value }) =>
+        value === undefined ? [] : [value]
+      ),
+      context: Uint8Array.of(slot.clock),
+    };
+  }
+
+  const kv: FakeKv = {
+    before: () => undefined,
+    calls,
+    get underWayMax() {
+      return underWayMax;
+    },
+    get stored() {
+      return new Map(
+        [...slots.keys()].map((id) => [id, read(id).values] as const),
+      );
+    },
+    get: (bucket, key) => operation("get", key, () => read(`${bucket}/${key}`)),
+    put: (bucket, key, value, options = {}) =>
+      operation("put", key, () => write(`${bucket}/${key}`, value, options)),
+    delete: (bucket, key, options = {}) =>
+      operation(
+        "delete",
+        key,
+        () => write(`${bucket}/${key}`, undefined, options),
+      ),
+  };
+  return kv;
+}
