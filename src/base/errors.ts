@@ -21,6 +21,8 @@ export type ErrorCode =
   | "invalid_quorum"
   | "invalid_key"
   | "value_too_large"
+  | "invalid_context"
+  | "too_many_siblings"
   | "cancelled"
   | "coordinator_lost"
   | "not_found"

@@ -1,0 +1,156 @@
+/**
+ * What a bucket, a key and a value of `kv` may be, and how bucket and key
+ * become the bytes a value is stored under:
+ *
+ *     u16 bucket bytes · bucket in UTF-8 · key in UTF-8
+ *
+ * Buckets and keys are any well-formed Unicode, NUL included, told apart by
+ * their code points (no normalization). They are not empty, as in riak_kv, where
+ * an empty name is more often a forgotten variable than an intention. Together
+ * they fill what a store takes as one key (`storeLimits.keyBytesMax`).
+ *
+ * @module
+ */
+import type { ByteReader } from "../base/byte_reader.ts";
+import type { ByteWriter } from "../base/byte_writer.ts";
+import { WhorlError } from "../base/errors.ts";
+
+/** Longest bucket in bytes of UTF-8. */
+export const BUCKET_BYTES_MAX = 256;
+/** Longest key in bytes of UTF-8. */
+export const KEY_BYTES_MAX = 742;
+/** Longest storage key. */
+export const STORAGE_KEY_BYTES_MAX = 2 + BUCKET_BYTES_MAX + KEY_BYTES_MAX;
+/** Largest value in bytes: 8 MiB. */
+export const VALUE_BYTES_MAX = 8 * 1024 * 1024;
+
+const decoder = new TextDecoder("utf-8", { fatal: true, ignoreBOM: true });
+
+/**
+ * Appends the storage key of `bucket` and `key` with its length as u16 before
+ * it, as it stands at the front of every `kv` command.
+ *
+ * @throws {WhorlError} `invalid_key`; nothing has been appended then.
+ */
+export function writeStorageKey(
+  bucket: string,
+  key: string,
+  into: ByteWriter,
+): void {
+  const start = into.length;
+  into.u16(0);
+  into.u16(0);
+  try {
+    const bucketBytes = writeName("bucket", bucket, BUCKET_BYTES_MAX, into);
+    into.setU16(start + 2, bucketBytes);
+    const keyBytes = writeName("key", key, KEY_BYTES_MAX, into);
+    into.setU16(start, 2 + bucketBytes + keyBytes);
+  } catch (error) {
+    into.length = start;
+    throw error;
+  }
+}
+
+function writeName(
+  what: string,
+  name: unknown,
+  bytesMax: number,
+  into: ByteWriter,
+): number {
+  if (typeof name !== "string") {
+    throw invalidKey(what, "must be a string", `of type ${typeof name}`);
+  }
+  // Before encoding: what is far too long is not worth copying.
+  if (name.length > bytesMax) throw tooLong(what, bytesMax, name.length);
+  if (!name.isWellFormed()) {
+    throw invalidKey(what, "must be well-formed Unicode", "a lone surrogate");
+  }
+  const written = into.rawText(name);
+  if (written === 0) throw invalidKey(what, "must not be empty", "empty");
+  if (written > bytesMax) throw tooLong(what, bytesMax, written);
+  return written;
+}
+
+/**
+ * Reads the u16 length and the storage key that `from` stands at, as a view.
+ *
+ * @throws {WhorlError} `invalid_key` or `protocol_error` if it is not one.
+ */
+export function readStorageKey(from: ByteReader): Uint8Array {
+  const key = from.raw(from.u16());
+  checkStorageKey(key);
+  return key;
+}
+
+/** @throws {WhorlError} `invalid_key` unless `key` has the form and the lengths of a storage key. */
+export function checkStorageKey(key: Uint8Array): void {
+  const bucketBytes = key.length < 2
+    ? 0
+    : ((key[0] as number) << 8) | (key[1] as number);
+  const keyBytes = key.length - 2 - bucketBytes;
+  if (bucketBytes < 1 || bucketBytes > BUCKET_BYTES_MAX) {
+    throw invalidKey(
+      "bucket",
+      `must have 1 to ${BUCKET_BYTES_MAX} bytes`,
+      bucketBytes,
+    );
+  }
+  if (keyBytes < 1 || keyBytes > KEY_BYTES_MAX) {
+    throw invalidKey(
+      "key",
+      `must have 1 to ${KEY_BYTES_MAX} bytes`,
+      Math.max(0, keyBytes),
+    );
+  }
+}
+
+/**
+ * The bucket and the key of a storage key.
+ *
+ * @throws {WhorlError} `invalid_key` if it is not one.
+ */
+export function parseStorageKey(
+  storageKey: Uint8Array,
+): { bucket: string; key: string } {
+  checkStorageKey(storageKey);
+  const keyStart = 2 + ((storageKey[0] as number) << 8) +
+    (storageKey[1] as number);
+  try {
+    return {
+      bucket: decoder.decode(storageKey.subarray(2, keyStart)),
+      key: decoder.decode(storageKey.subarray(keyStart)),
+    };
+  } catch (cause) {
+    throw new WhorlError(
+      "invalid_key",
+      "Cannot read a key as it must be UTF-8",
+      { cause },
+    );
+  }
+}
+
+/** @throws {WhorlError} `value_too_large` if a value has more than {@linkcode VALUE_BYTES_MAX} bytes. */
+export function checkValueBytes(byteLength: number): void {
+  if (byteLength <= VALUE_BYTES_MAX) return;
+  throw new WhorlError(
+    "value_too_large",
+    `Cannot store a value as it may have ${VALUE_BYTES_MAX} bytes: current value is ${byteLength}`,
+    { details: { limit: VALUE_BYTES_MAX, bytes: byteLength } },
+  );
+}
+
+function tooLong(what: string, bytesMax: number, bytes: number): WhorlError {
+  return invalidKey(what, `must have 1 to ${bytesMax} bytes`, bytes);
+}
+
+function invalidKey(
+  what: string,
+  rule: string,
+  value: string | number,
+): WhorlError {
+  return new WhorlError(
+    "invalid_key",
+    `Cannot use a ${what} as it ${rule}: current value is ${value}`,
+    { details: { what, rule, value } },
+  );
+}
