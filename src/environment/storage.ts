@@ -168,8 +168,10 @@ export interface Store extends AsyncDisposable {
    */
   tailRepaired(): Promise<void>;
   /**
-   * Commits what is pending and closes; closing twice does nothing more. Never
-   * throws: writes that could not be committed have told so to their callers.
+   * Commits what is pending and closes; closing twice does nothing more. A write
+   * that could not be committed has told so to its caller.
+   *
+   * @throws {WhorlError} `store_unavailable` if the disk fails at the very end.
    */
   close(): Promise<void>;
 }

@@ -14,6 +14,7 @@ import {
   storeLimits,
   type Write,
 } from "../../src/environment/storage.ts";
+import { openDenoKvStore } from "../../src/storage/deno_kv_store.ts";
 import { openMemoryStore } from "../../src/storage/memory_store.ts";
 
 const text = new TextEncoder();
@@ -62,6 +63,23 @@ const kinds: Kind[] = [{
     const store = openMemoryStore("00112233aabbccdd");
     await body(store, () => Promise.resolve(store));
     await store.close();
+  },
+}, {
+  name: "Deno KV",
+  async use(body) {
+    const folder = await Deno.makeTempDir({ prefix: "whorl-store-" });
+    const config = { type: "deno_kv", path: `${folder}/store` } as const;
+    let store = await openDenoKvStore(config);
+    try {
+      await body(store, async () => {
+        await store.close();
+        store = await openDenoKvStore(config);
+        return store;
+      });
+    } finally {
+      await store.close();
+      await Deno.remove(folder, { recursive: true });
+    }
   },
 }];
 

@@ -1,0 +1,164 @@
+/**
+ * Values too large for one record. Their chunks lie apart, named by a set that is
+ * never used twice; a manifest under the value's own key names the set, so a
+ * reader meets the old value or the new one, never a mix.
+ *
+ * A set has a record of its own, which says `pending` before the first chunk of
+ * a value that doesn't fit one commit is written, `live` from the commit that
+ * writes the manifest, and `garbage` from the commit that replaces it. What a
+ * crash leaves pending or garbage is removed when the store opens.
+ *
+ * @module
+ */
+import {
+  chunkKey,
+  type ChunkSet,
+  chunkSetKey,
+  joinChunks,
+  makeChunk,
+  makeChunkSetRecord,
+  makeManifest,
+  type Manifest,
+  readChunkSetRecord,
+  space,
+} from "./deno_kv_codec.ts";
+import type { DenoKvFile } from "./deno_kv_file.ts";
+import { chunkLimits, pageLimits } from "./deno_kv_limits.ts";
+import type { LargeValue, PendingWrite } from "./pending_batch.ts";
+
+/** The chunk sets of one store. */
+export class ChunkSets {
+  readonly #file: DenoKvFile;
+  /** By key, the sets of values that are committed. One of 60 KB or more each, so there are few. */
+  readonly #live = new Map<string, ChunkSet>();
+  readonly #garbage: ChunkSet[] = [];
+  #counter = 0;
+
+  constructor(file: DenoKvFile) {
+    this.#file = file;
+  }
+
+  /** Learns which sets there are. */
+  async loadSets(): Promise<void> {
+    let start = String.fromCharCode(space.chunkSet);
+    const end = String.fromCharCode(space.chunkSet + 1);
+    for (;;) {
+      const page = await this.#file.page(start, end, pageLimits.entriesMax);
+      for (const { key, record } of page) {
+        // A damaged record vouches for nothing. The value is still read through
+        // its manifest; only its chunks stay behind when it is replaced.
+        const known = readChunkSetRecord(key, record);
+        if (known === undefined) continue;
+        if (known.state === "live") this.#live.set(known.keyText, known.set);
+        else this.#garbage.push(known.set);
+      }
+      const last = page[page.length - 1];
+      if (page.length < pageLimits.entriesMax || last === undefined) return;
+      start = last.keyText + "\0";
+    }
+  }
+
+  /** Whether there are values in chunks, or will be. */
+  get inUse(): boolean {
+    return this.#live.size > 0 || this.#counter > 0;
+  }
+
+  /** A set for a value of `length` bytes. */
+  allocate(partition: number, length: number): ChunkSet {
+    return {
+      partition,
+      epoch: this.#file.head.epoch,
+      counter: ++this.#counter,
+      chunks: Math.ceil(length / chunkLimits.chunkBytes),
+    };
+  }
+
+  /** Stores the chunks of a value ahead of the commit that makes it visible. */
+  async writeAhead(large: LargeValue, key: Uint8Array): Promise<void> {
+    const { set, value } = large;
+    for (let from = 0; from < set.chunks; from += chunkLimits.chunksPerCommit) {
+      await this.#file.commit((operation) => {
+        if (from === 0) {
+          operation.set(
+            [chunkSetKey(set)],
+            makeChunkSetRecord(set, "pending", key),
+          );
+        }
+        const to = Math.min(set.chunks, from + chunkLimits.chunksPerCommit);
+        this.#addChunks(operation, set, value, from, to);
+      });
+    }
+  }
+
+  #addChunks(
+    operation: Deno.AtomicOperation,
+    set: ChunkSet,
+    value: Uint8Array,
+    from: number,
+    to: number,
+  ): void {
+    for (let i = from; i < to; i++) {
+      operation.set(
+        [chunkKey(set, i)],
+        makeChunk(set, i, value, chunkLimits.chunkBytes),
+      );
+    }
+  }
+
+  /** Adds to a commit what `write` means for chunks: those of its value, and those of the value it replaces. */
+  add(operation: Deno.AtomicOperation, write: PendingWrite): void {
+    const { large, key, keyText } = write;
+    const replaced = this.#live.get(keyText);
+    if (replaced !== undefined) {
+      operation.set(
+        [chunkSetKey(replaced)],
+        makeChunkSetRecord(replaced, "garbage", key),
+      );
+    }
+    if (large === null) return;
+    const { set, value, ahead } = large;
+    if (!ahead) this.#addChunks(operation, set, value, 0, set.chunks);
+    operation
+      .set([chunkSetKey(set)], makeChunkSetRecord(set, "live", key))
+      .set([key], makeManifest(set, value, key));
+  }
+
+  /** Notes that the commit with `write` is durable. */
+  noteCommitted(write: PendingWrite): void {
+    if (!this.inUse) return;
+    const replaced = this.#live.get(write.keyText);
+    if (replaced !== undefined) {
+      this.#live.delete(write.keyText);
+      this.#garbage.push(replaced);
+    }
+    if (write.large !== null) this.#live.set(write.keyText, write.large.set);
+  }
+
+  /** Whether there are chunks to remove. */
+  get hasGarbage(): boolean {
+    return this.#garbage.length > 0;
+  }
+
+  /** Removes one set that is no value any more. */
+  async removeGarbage(): Promise<void> {
+    const set = this.#garbage.pop();
+    if (set === undefined) return;
+    const { removalsPerCommit } = chunkLimits;
+    for (let from = 0; from < set.chunks; from += removalsPerCommit) {
+      await this.#file.commit((operation) => {
+        const to = Math.min(set.chunks, from + removalsPerCommit);
+        for (let i = from; i < to; i++) operation.delete([chunkKey(set, i)]);
+        if (to === set.chunks) operation.delete([chunkSetKey(set)]);
+      });
+    }
+  }
+
+  /** The value a manifest describes, or `undefined` if its chunks are not there as they were written. */
+  async loadValue(manifest: Manifest): Promise<Uint8Array | undefined> {
+    const keys: Uint8Array[] = [];
+    for (let i = 0; i < manifest.set.chunks; i++) {
+      keys.push(chunkKey(manifest.set, i));
+    }
+    return joinChunks(manifest, await this.#file.getMany(keys));
+  }
+}

@@ -1,0 +1,193 @@
+/**
+ * The number of the last acknowledged commit, kept outside the database. SQLite
+ * opens a database whose newest commits are gone (a WAL cut short, deleted or
+ * damaged) without a word; a store that finds fewer commits than the watermark
+ * says knows better. It also keeps the epoch, which must never be used twice.
+ *
+ * The file has two slots of 64 bytes, 512 bytes apart, written by turns, so that
+ * a slot cut off in the middle leaves the other one. Each commit writes a slot
+ * before it is acknowledged (about 1 µs) without syncing it; it is synced
+ * when the store opens, at most a second later, and when it closes. So:
+ *
+ * - After the death of the process, any loss of an acknowledged commit is found.
+ * - After power loss, a loss of commits that were acknowledged more than
+ *   `syncEveryMs` before is found. (Deno KV syncs each commit; such a loss takes a
+ *   disk that lied.)
+ * - It never cries wolf: the watermark is written after the commit is durable.
+ *
+ * @module
+ */
+import { crc32 } from "node:zlib";
+import { WhorlError } from "../base/errors.ts";
+import { bytesToText } from "./byte_key.ts";
+
+/** How late the watermark may be on the platter, in milliseconds. */
+const syncEveryMs = 1_000;
+
+const magic = "WHORLMRK";
+const markFormat = 1;
+const slotBytes = 64;
+const slotDistance = 512;
+const contentBytes = 60;
+
+/** What a watermark says. */
+export interface Watermark {
+  /** 16 lowercase hex digits. */
+  readonly storeId: string;
+  readonly epoch: number;
+  /** Number of the last acknowledged commit. */
+  readonly commit: number;
+}
+
+/** Reads the watermark in `path`; `undefined` if there is no file or both slots are damaged. */
+export async function readWatermark(
+  path: string,
+): Promise<Watermark | undefined> {
+  let bytes: Uint8Array;
+  try {
+    bytes = await Deno.readFile(path);
+  } catch (error) {
+    if (error instanceof Deno.errors.NotFound) return undefined;
+    throw error;
+  }
+  const slots = [readSlot(bytes, 0, path), readSlot(bytes, slotDistance, path)];
+  return slots.filter((slot) => slot !== undefined)
+    .sort((a, b) => b.epoch - a.epoch || b.commit - a.commit)[0];
+}
+
+function readSlot(
+  bytes: Uint8Array,
+  offset: number,
+  path: string,
+): Watermark | undefined {
+  if (bytes.length < offset + slotBytes) return undefined;
+  const slot = bytes.slice(offset, offset + slotBytes);
+  const view = new DataView(slot.buffer);
+  if (
+    bytesToText(slot, 0, magic.length) !== magic ||
+    view.getUint32(contentBytes) !== crc32(slot.subarray(0, contentBytes))
+  ) return undefined;
+  const format = view.getUint16(8);
+  if (format > markFormat) {
+    throw new WhorlError(
+      "store_format",
+      `Cannot read watermark ${path} as its format must be ${markFormat} or older: current value is ${format}`,
+      { details: { path, format } },
+    );
+  }
+  return {
+    storeId: slot.subarray(10, 18).toHex(),
+    epoch: readNumber(view, 18),
+    commit: readNumber(view, 26),
+  };
+}
+
+function readNumber(view: DataView, offset: number): number {
+  return view.getUint32(offset) * 0x1_0000_0000 + view.getUint32(offset + 4);
+}
+
+function writeNumber(view: DataView, offset: number, value: number): void {
+  view.setUint32(offset, Math.floor(value / 0x1_0000_0000));
+  view.setUint32(offset + 4, value >>> 0);
+}
+
+/** An open watermark file. */
+export class WatermarkFile {
+  readonly #file: Deno.FsFile;
+  readonly #slot = new Uint8Array(slotBytes);
+  readonly #view = new DataView(this.#slot.buffer);
+  #next = 0;
+  #timer: ReturnType<typeof setTimeout> | undefined;
+  #syncing: Promise<void> | undefined;
+  #syncFailure: unknown;
+
+  private constructor(file: Deno.FsFile) {
+    this.#file = file;
+  }
+
+  /** Creates or rewrites the file, durably, and keeps it open. */
+  static async open(path: string, mark: Watermark): Promise<WatermarkFile> {
+    const file = await Deno.open(path, {
+      create: true,
+      read: true,
+      write: true,
+      mode: 0o600,
+    });
+    const opened = new WatermarkFile(file);
+    try {
+      opened.#slot.set(new TextEncoder().encode(magic));
+      opened.#view.setUint16(8, markFormat);
+      opened.#slot.set(Uint8Array.fromHex(mark.storeId), 10);
+      await opened.reset(mark);
+      await syncDirectoryOf(path);
+    } catch (error) {
+      file.close();
+      throw error;
+    }
+    return opened;
+  }
+
+  /** Writes both slots and syncs them. */
+  async reset(mark: Watermark): Promise<void> {
+    writeNumber(this.#view, 18, mark.epoch);
+    this.note(mark.commit);
+    // One slot at a time reaches the disk, so that one is always whole.
+    await this.#file.sync();
+    this.note(mark.commit);
+    await this.#file.sync();
+    this.#forgetTimer();
+  }
+
+  /** Notes that `commit` is durable in the database. */
+  note(commit: number): void {
+    if (this.#syncFailure !== undefined) throw this.#syncFailure;
+    writeNumber(this.#view, 26, commit);
+    this.#view.setUint32(
+      contentBytes,
+      crc32(this.#slot.subarray(0, contentBytes)),
+    );
+    this.#file.seekSync(this.#next * slotDistance, Deno.SeekMode.Start);
+    this.#file.writeSync(this.#slot);
+    this.#next = 1 - this.#next;
+    if (this.#timer === undefined) {
+      this.#timer = setTimeout(() => this.#sync(), syncEveryMs);
+      Deno.unrefTimer(this.#timer as unknown as number);
+    }
+  }
+
+  #sync(): void {
+    this.#timer = undefined;
+    this.#syncing ??= this.#file.syncData()
+      // The next commit reports it: a watermark that doesn't hold protects nothing.
+      .catch((error) => void (this.#syncFailure = error))
+      .finally(() => this.#syncing = undefined);
+  }
+
+  #forgetTimer(): void {
+    if (this.#timer !== undefined) clearTimeout(this.#timer);
+    this.#timer = undefined;
+  }
+
+  /** Syncs and closes. */
+  async close(): Promise<void> {
+    this.#forgetTimer();
+    await this.#syncing;
+    try {
+      await this.#file.syncData();
+    } finally {
+      this.#file.close();
+    }
+  }
+}
+
+/** Makes the names in the folder of `path` durable. */
+export async function syncDirectoryOf(path: string): Promise<void> {
+  const slash = path.lastIndexOf("/");
+  const folder = slash < 0 ? "." : slash === 0 ? "/" : path.slice(0, slash);
+  const directory = await Deno.open(folder, { read: true });
+  try {
+    await directory.sync();
+  } finally {
+    directory.close();
+  }
+}

@@ -1,0 +1,343 @@
+/**
+ * One open Deno KV file: who it is, that we still own it, and reading and
+ * committing with our own errors. Every commit checks and renews the head
+ * record, so that an opener that came later shuts this one out, and carries a
+ * number that the watermark beside the file remembers.
+ *
+ * @module
+ */
+import { WhorlError } from "../base/errors.ts";
+import { bytesToText, textToBytes } from "./byte_key.ts";
+import {
+  readWatermark,
+  syncDirectoryOf,
+  type Watermark,
+  WatermarkFile,
+} from "./commit_watermark.ts";
+import {
+  type Head,
+  headKey,
+  makeHead,
+  readHead,
+  renumberHead,
+  storeFormat,
+} from "./deno_kv_codec.ts";
+import { storeError } from "./deno_kv_errors.ts";
+import { denoKvLimits } from "./deno_kv_limits.ts";
+
+/** A key and what is stored under it, which anybody may have damaged. */
+export interface StoredEntry {
+  readonly key: Uint8Array;
+  readonly keyText: string;
+  readonly record: unknown;
+}
+
+/** What a file is to be, before it is opened. */
+export interface DenoKvFileOptions {
+  readonly path: string;
+  /** @default {any} */
+  readonly expectedStoreId?: string | undefined;
+}
+
+/** Where the watermark of the store in `path` lies. */
+export function watermarkPath(path: string): string {
+  return `${path}.mark`;
+}
+
+/** An open file that belongs to this opener until another one comes. */
+export class DenoKvFile {
+  readonly path: string;
+  /** Whether this opening created it. */
+  readonly isNew: boolean;
+  readonly #kv: Deno.Kv;
+  readonly #mark: WatermarkFile;
+  #head: Head;
+  #headRecord: Uint8Array<ArrayBuffer>;
+  #headStamp: string;
+  #commit: number;
+  readonly #outstanding = new Set<Promise<unknown>>();
+
+  private constructor(
+    path: string,
+    isNew: boolean,
+    kv: Deno.Kv,
+    mark: WatermarkFile,
+    head: Head,
+    stamp: string,
+  ) {
+    this.path = path;
+    this.isNew = isNew;
+    this.#kv = kv;
+    this.#mark = mark;
+    this.#head = head;
+    this.#headRecord = makeHead(head);
+    this.#headStamp = stamp;
+    this.#commit = head.commit;
+  }
+
+  /** What the file says of itself. */
+  get head(): Head {
+    return this.#head;
+  }
+
+  /**
+   * Opens or creates the file and takes it over from whoever had it.
+   *
+   * @throws {WhorlError} `store_corrupt`, `store_foreign`, `store_format`,
+   * `store_full`, `store_locked` or `store_unavailable`, naming the file.
+   */
+  static async open(options: DenoKvFileOptions): Promise<DenoKvFile> {
+    const { path } = options;
+    if (typeof Deno.openKv !== "function") {
+      throw new WhorlError(
+        "store_unavailable",
+        `Cannot open store ${path} as Deno KV is switched off: run with --unstable-kv, or put "unstable": ["kv"] into the deno.json of the program that is started`,
+        { details: { path } },
+      );
+    }
+    // Deno KV takes some texts for something else than a file.
+    if (path === "" || path === ":memory:" || /^[a-z]+:\/\//i.test(path)) {
+      throw new WhorlError(
+        "invalid_config",
+        `Cannot open store as its path must be a file: current value is ${
+          JSON.stringify(path)
+        }`,
+        { details: { path } },
+      );
+    }
+    let kv: Deno.Kv | undefined;
+    try {
+      const before = await inspect(path);
+      const mark = await readWatermark(watermarkPath(path));
+      if (before === 0 && mark !== undefined && mark.epoch > 0) {
+        throw new WhorlError(
+          "store_corrupt",
+          `Cannot open store ${path} as the file is missing or empty while its watermark tells of ${mark.commit} commits: restore it, or remove ${
+            watermarkPath(path)
+          } to begin with an empty store`,
+          { details: { path, commits: mark.commit } },
+        );
+      }
+      kv = await Deno.openKv(path);
+      return await takeOver(kv, options, before, mark);
+    } catch (error) {
+      kv?.close();
+      throw storeError(error, "open", path);
+    }
+
+    async function takeOver(
+      kv: Deno.Kv,
+      { expectedStoreId }: DenoKvFileOptions,
+      sizeBefore: number,
+      mark: Watermark | undefined,
+    ): Promise<DenoKvFile> {
+      const found = await kv.get([headKey]);
+      const known = found.value === null
+        ? undefined
+        : readHead(found.value, path);
+      const creating = mark?.epoch === 0;
+      if (known === undefined && sizeBefore > 0 && !creating) {
+        throw new WhorlError(
+          mark === undefined ? "store_foreign" : "store_corrupt",
+          `Cannot open store ${path} as the database in it has no head of Whorl`,
+          { details: { path } },
+        );
+      }
+      const storeId = known?.storeId ?? mark?.storeId ??
+        crypto.getRandomValues(new Uint8Array(8)).toHex();
+      if (expectedStoreId !== undefined && storeId !== expectedStoreId) {
+        throw new WhorlError(
+          "store_foreign",
+          `Cannot open store ${path} as it must be ${expectedStoreId}: current value is ${storeId}`,
+          { details: { path, storeId, expectedStoreId } },
+        );
+      }
+      if (mark !== undefined && mark.storeId !== storeId) {
+        throw new WhorlError(
+          "store_foreign",
+          `Cannot open store ${path} as its watermark belongs to store ${mark.storeId}: current value is ${storeId}`,
+          { details: { path, storeId, markStoreId: mark.storeId } },
+        );
+      }
+      const tailLost = known !== undefined &&
+        (known.tailLost || mark === undefined || known.commit < mark.commit);
+      // The watermark's epoch counts as well: the database may have lost its own.
+      const epoch = Math.max(known?.epoch ?? 0, mark?.epoch ?? 0) + 1;
+      const commit = Math.max(known?.commit ?? 0, mark?.commit ?? 0);
+      // Before the head exists, the mark says epoch 0: "being created".
+      const file = await WatermarkFile.open(watermarkPath(path), {
+        storeId,
+        epoch: known === undefined ? 0 : epoch,
+        commit: mark?.commit ?? known?.commit ?? 0,
+      });
+      try {
+        const head: Head = {
+          format: storeFormat,
+          storeId,
+          epoch,
+          commit: commit + 1,
+          tailLost,
+        };
+        const result = await kv.atomic()
+          .check({ key: [headKey], versionstamp: found.versionstamp })
+          .set([headKey], makeHead(head))
+          .commit();
+        if (!result.ok) {
+          throw new WhorlError(
+            "store_locked",
+            `Cannot open store ${path} as another process is opening it`,
+            { details: { path } },
+          );
+        }
+        if (known === undefined) await syncDirectoryOf(path);
+        await file.reset({ storeId, epoch, commit: head.commit });
+        return new DenoKvFile(
+          path,
+          known === undefined,
+          kv,
+          file,
+          head,
+          result.versionstamp,
+        );
+      } catch (error) {
+        await file.close();
+        throw error;
+      }
+    }
+  }
+
+  /**
+   * Makes what `fill` adds durable, all or nothing. One at a time.
+   *
+   * @throws {WhorlError} `store_fenced` if another opener has come, `store_full`,
+   * `store_corrupt`, `store_unavailable`; the outcome is unknown then.
+   */
+  async commit(fill: (operation: Deno.AtomicOperation) => void): Promise<void> {
+    const commit = this.#commit + 1;
+    renumberHead(this.#headRecord, commit);
+    const operation = this.#kv.atomic()
+      .check({ key: [headKey], versionstamp: this.#headStamp })
+      .set([headKey], this.#headRecord);
+    fill(operation);
+    try {
+      const result = await operation.commit();
+      if (!result.ok) {
+        throw new WhorlError(
+          "store_fenced",
+          `Cannot write to store ${this.path} as it was opened again: epoch ${this.#head.epoch} is over`,
+          { details: { path: this.path, epoch: this.#head.epoch } },
+        );
+      }
+      this.#headStamp = result.versionstamp;
+      this.#commit = commit;
+      this.#mark.note(commit);
+    } catch (error) {
+      throw storeError(error, "write to", this.path);
+    }
+  }
+
+  /** Clears the mark of a lost tail, durably. Not while another commit is under way. */
+  async clearTailLost(): Promise<void> {
+    this.#head = { ...this.#head, tailLost: false };
+    this.#headRecord = makeHead(this.#head);
+    await this.commit(() => {});
+  }
+
+  /** What is stored under `key`, or `null`. */
+  get(key: Uint8Array): Promise<unknown> {
+    return this.#read(async () =>
+      (await this.#kv.get([key], { consistency: "strong" })).value
+    );
+  }
+
+  /** What is stored under each of `keys`, `null` for those without. */
+  getMany(keys: readonly Uint8Array[]): Promise<unknown[]> {
+    return this.#read(async () => {
+      const found: unknown[] = [];
+      for (let i = 0; i < keys.length; i += denoKvLimits.getManyMax) {
+        const some = keys.slice(i, i + denoKvLimits.getManyMax)
+          .map((key) => [key]);
+        for (const entry of await this.#kv.getMany<unknown[]>(some)) {
+          found.push(entry.value);
+        }
+      }
+      return found;
+    });
+  }
+
+  /** Up to `limit` entries from `start` up to, not including, `end`, which are texts. */
+  page(
+    start: string,
+    end: string,
+    limit: number,
+    reverse = false,
+  ): Promise<StoredEntry[]> {
+    return this.#read(async () => {
+      const entries: StoredEntry[] = [];
+      const selector = { start: [textToBytes(start)], end: [textToBytes(end)] };
+      const options = { limit, reverse, batchSize: limit };
+      for await (const entry of this.#kv.list(selector, options)) {
+        const key = entry.key[0];
+        // Keys of another shape are not ours; the head was, so somebody else writes here.
+        if (entry.key.length !== 1 || !(key instanceof Uint8Array)) {
+          throw new WhorlError(
+            "store_corrupt",
+            `Cannot read store ${this.path} as it holds a key that is not of Whorl`,
+            { details: { path: this.path } },
+          );
+        }
+        entries.push({ key, keyText: bytesToText(key), record: entry.value });
+      }
+      return entries;
+    });
+  }
+
+  async #read<T>(action: () => Promise<T>): Promise<T> {
+    const reading = action();
+    this.#outstanding.add(reading);
+    try {
+      return await reading;
+    } catch (error) {
+      throw storeError(error, "read", this.path);
+    } finally {
+      this.#outstanding.delete(reading);
+    }
+  }
+
+  /** Waits for reads and closes. Not while a commit is under way. */
+  async close(): Promise<void> {
+    await Promise.allSettled(this.#outstanding);
+    this.#kv.close();
+    await this.#mark.close();
+  }
+}
+
+/**
+ * Size of the file in bytes, 0 if there is none.
+ *
+ * @throws {WhorlError} `store_foreign` if it or a file beside it is a symbolic
+ * link: Deno KV would follow it out of the node's folder.
+ */
+async function inspect(path: string): Promise<number> {
+  let size = 0;
+  for (const suffix of ["", "-wal", "-shm", "-journal", ".mark"]) {
+    let info: Deno.FileInfo;
+    try {
+      info = await Deno.lstat(path + suffix);
+    } catch (error) {
+      if (error instanceof Deno.errors.NotFound) continue;
+      throw error;
+    }
+    if (!info.isFile) {
+      throw new WhorlError(
+        "store_foreign",
+        `Cannot open store ${path} as ${path}${suffix} must be a plain file: current value is ${
+          info.isSymlink ? "a symbolic link" : "a folder or a device"
+        }`,
+        { details: { path: path + suffix } },
+      );
+    }
+    if (suffix === "") size = info.size;
+  }
+  return size;
+}

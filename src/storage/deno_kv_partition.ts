@@ -1,0 +1,213 @@
+/**
+ * One partition of a Deno KV store, and reading it in order: pages from the
+ * disk, merged with what was written and not committed when each was asked for.
+ *
+ * @module
+ */
+import { isWhorlError } from "../base/errors.ts";
+import {
+  type Awaitable,
+  type Entry,
+  type IntegrityReport,
+  type PartitionStore,
+  type ScanRange,
+  storeLimits,
+  type Write,
+} from "../environment/storage.ts";
+import { bytesToText } from "./byte_key.ts";
+import {
+  endKeyText,
+  firstKeyText,
+  keyPrefixBytes,
+  space,
+} from "./deno_kv_codec.ts";
+import type { StoredEntry } from "./deno_kv_file.ts";
+import { pageLimits } from "./deno_kv_limits.ts";
+import { type DenoKvStore, nextPageLimit, valueOf } from "./deno_kv_store.ts";
+import type { PendingWrite } from "./pending_batch.ts";
+
+const corruptKeysMax = 1_000;
+
+/** A key that exists: as it is stored, or as it is about to be. */
+export type Visited =
+  | { readonly stored: StoredEntry }
+  | { readonly pending: PendingWrite };
+
+/** The keys and values of one partition. */
+export class DenoKvPartition implements PartitionStore {
+  readonly partition: number;
+  readonly #store: DenoKvStore;
+  readonly #first: string;
+  readonly #end: string;
+
+  constructor(partition: number, store: DenoKvStore) {
+    this.partition = partition;
+    this.#store = store;
+    this.#first = firstKeyText(space.data, partition);
+    this.#end = endKeyText(space.data, partition);
+  }
+
+  get(key: Uint8Array): Awaitable<Uint8Array | undefined> {
+    return this.#store.get(this.partition, key);
+  }
+
+  write(
+    writes: readonly Write[],
+    committed: (error: Error | undefined) => void,
+  ): void {
+    this.#store.write(this.partition, writes, committed);
+  }
+
+  async *scan(range: ScanRange = {}): AsyncGenerator<Entry> {
+    const { limit = Infinity, onCorrupt } = range;
+    let left = limit;
+    if (left <= 0) return;
+    for await (const visited of this.visit(range)) {
+      const key = keyOf(visited).subarray(keyPrefixBytes);
+      let value: Uint8Array | undefined;
+      try {
+        value = "pending" in visited
+          ? valueOf(visited.pending)
+          : await this.#decode(visited.stored);
+      } catch (error) {
+        if (onCorrupt === undefined || !isWhorlError(error, "value_corrupt")) {
+          throw error;
+        }
+        onCorrupt(key);
+        continue;
+      }
+      // A large value may have been removed since its manifest was read.
+      if (value === undefined) continue;
+      yield { key, value };
+      if (--left <= 0) return;
+    }
+  }
+
+  #decode(stored: StoredEntry): Awaitable<Uint8Array | undefined> {
+    const { key, record } = stored;
+    // The key may have been written since its page was read, so that a large
+    // value whose chunks are not there is looked up anew.
+    return this.#store.decodeInline(key, record) ??
+      this.#store.decode(key, record, () => false);
+  }
+
+  /** Keys that exist in `range`, in order. Asks the disk for no more than `limit` at once. */
+  async *visit(range: ScanRange = {}): AsyncGenerator<Visited> {
+    const { reverse = false, limit = Infinity } = range;
+    const prefix = this.#first;
+    let start = prefix +
+      (range.start === undefined ? "" : bytesToText(range.start));
+    let end = range.end === undefined
+      ? this.#end
+      : prefix + bytesToText(range.end);
+    let pageLimit = Math.max(1, Math.min(pageLimits.firstPage, limit));
+    this.#store.refuseIfClosed("read");
+    while (start < end) {
+      // What is pending now may be committed, and gone from the overlay, before
+      // the page arrives; whether the page shows it then depends on the moment.
+      const pending = this.#store.pendingBetween(start, end);
+      const page = await this.#store.page(start, end, pageLimit, reverse);
+      const last = page.length < pageLimit ? undefined : page[page.length - 1];
+      if (reverse) pending.reverse();
+      yield* merge(page, pending, reverse, last?.keyText);
+      if (last === undefined) return;
+      if (reverse) end = last.keyText;
+      else start = last.keyText + "\0";
+      let bytes = 0;
+      for (const { record } of page) {
+        bytes += record instanceof Uint8Array ? record.length : 0;
+      }
+      pageLimit = nextPageLimit(page.length, bytes);
+    }
+  }
+
+  async deleteRange(start?: Uint8Array, end?: Uint8Array): Promise<void> {
+    this.#store.refuseIfClosed("write");
+    let group: Write[] = [];
+    let keyBytes = 0;
+    const range = {
+      ...(start === undefined ? {} : { start }),
+      ...(end === undefined ? {} : { end }),
+    };
+    for await (const visited of this.visit(range)) {
+      const key = keyOf(visited).subarray(keyPrefixBytes);
+      if (
+        group.length === storeLimits.groupWritesMax ||
+        keyBytes + key.length > storeLimits.groupKeyBytesMax
+      ) {
+        await this.#commit(group);
+        group = [];
+        keyBytes = 0;
+      }
+      group.push({ key, value: null });
+      keyBytes += key.length;
+    }
+    await this.#commit(group);
+  }
+
+  #commit(writes: readonly Write[]): Promise<void> {
+    const { promise, resolve, reject } = Promise.withResolvers<void>();
+    this.write(
+      writes,
+      (error) => error === undefined ? resolve() : reject(error),
+    );
+    return promise;
+  }
+
+  async count(): Promise<number> {
+    let count = 0;
+    for await (const _ of this.visit()) count++;
+    return count;
+  }
+
+  async integrity(): Promise<IntegrityReport> {
+    let checked = 0;
+    const corrupt: Uint8Array[] = [];
+    const onCorrupt = (key: Uint8Array) => {
+      checked++;
+      if (corrupt.length < corruptKeysMax) corrupt.push(key.slice());
+    };
+    for await (const _ of this.scan({ onCorrupt })) checked++;
+    return { checked, corrupt, tailLost: this.#store.state.tailLost };
+  }
+}
+
+function keyOf(visited: Visited): Uint8Array {
+  return "pending" in visited ? visited.pending.key : visited.stored.key;
+}
+
+/**
+ * Merges a page with pending writes, both in the order of the scan; a pending
+ * write hides what is stored. Pending writes beyond `bound` are left for later.
+ */
+function* merge(
+  page: readonly StoredEntry[],
+  pending: readonly PendingWrite[],
+  reverse: boolean,
+  bound: string | undefined,
+): Generator<Visited> {
+  let i = 0;
+  let j = 0;
+  for (;;) {
+    const stored = page[i];
+    const write = pending[j];
+    const writeCounts = write !== undefined &&
+      (bound === undefined ||
+        (reverse ? write.keyText >= bound : write.keyText <= bound));
+    if (
+      writeCounts && (stored === undefined ||
+        (reverse
+          ? write.keyText >= stored.keyText
+          : write.keyText <= stored.keyText))
+    ) {
+      j++;
+      if (stored?.keyText === write.keyText) i++;
+      if (write.record !== null || write.large !== null) {
+        yield { pending: write };
+      }
+    } else if (stored !== undefined) {
+      i++;
+      yield { stored };
+    } else return;
+  }
+}

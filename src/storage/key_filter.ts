@@ -1,0 +1,112 @@
+/**
+ * Which keys are certainly not in a store, in about 12 bits a key. A put must
+ * know what it replaces; without this, every put of a new key would cost a read
+ * from disk that finds nothing.
+ *
+ * It is a list of split-block Bloom filters (Putze, Sanders, Singler, "Cache-,
+ * Hash- and Space-Efficient Bloom Filters", 2007; the block layout is that of
+ * Parquet): one hash picks a block of 256 bits, eight multiplications pick one
+ * bit in each of its eight words. When a filter is full, one of twice its size
+ * is added, until the memory given is used up; from then on the newest takes
+ * more than it should and errs more often, on the safe side. Removed keys stay
+ * in until the store is opened anew.
+ *
+ * @module
+ */
+
+const wordsPerBlock = 8;
+const keysPerBlock = 21;
+const firstBlocks = 512;
+
+const salts = new Int32Array([
+  0x47b6137b,
+  0x44974d91,
+  0x8824ad5b,
+  0xa2b7289d,
+  0x705495c7,
+  0x2df1424b,
+  0x9efc4947,
+  0x5c6bfb31,
+]);
+
+interface Layer {
+  readonly words: Int32Array<ArrayBuffer>;
+  /** One less than the number of blocks, which is a power of two. */
+  readonly mask: number;
+  keys: number;
+}
+
+/** A set of 32-bit hashes that may claim too many, never too few. */
+export class KeyFilter {
+  readonly #layers: Layer[] = [];
+  readonly #bytesMax: number;
+  #bytes = 0;
+  /** Whether it knows all keys there are; until then it answers nothing. */
+  complete = false;
+
+  /** @param bytesMax Memory it may use, in bytes; at least one layer of 16 KiB is used. */
+  constructor(bytesMax: number) {
+    this.#bytesMax = bytesMax;
+    this.#grow(firstBlocks);
+  }
+
+  /** Memory in use, in bytes. */
+  get bytes(): number {
+    return this.#bytes;
+  }
+
+  /** Takes a key's hash in. */
+  add(hash: number): void {
+    if (this.mayHave(hash)) return;
+    let layer = this.#layers[this.#layers.length - 1] as Layer;
+    if (layer.keys >= (layer.mask + 1) * keysPerBlock) {
+      const blocks = (layer.mask + 1) * 2;
+      if (this.#bytes + blocks * wordsPerBlock * 4 <= this.#bytesMax) {
+        layer = this.#grow(blocks);
+      }
+    }
+    layer.keys++;
+    const spread = mix(hash);
+    const words = layer.words;
+    const block = (hash & layer.mask) * wordsPerBlock;
+    for (let i = 0; i < wordsPerBlock; i++) {
+      words[block + i] = (words[block + i] as number) |
+        1 << (Math.imul(spread, salts[i] as number) >>> 27);
+    }
+  }
+
+  /** False if a key with this hash was certainly never added. */
+  mayHave(hash: number): boolean {
+    const spread = mix(hash);
+    for (let at = this.#layers.length - 1; at >= 0; at--) {
+      const { words, mask } = this.#layers[at] as Layer;
+      const block = (hash & mask) * wordsPerBlock;
+      let i = 0;
+      while (
+        i < wordsPerBlock &&
+        ((words[block + i] as number) &
+            1 << (Math.imul(spread, salts[i] as number) >>> 27)) !== 0
+      ) i++;
+      if (i === wordsPerBlock) return true;
+    }
+    return false;
+  }
+
+  #grow(blocks: number): Layer {
+    const layer = {
+      words: new Int32Array(blocks * wordsPerBlock),
+      mask: blocks - 1,
+      keys: 0,
+    };
+    this.#layers.push(layer);
+    this.#bytes += layer.words.byteLength;
+    return layer;
+  }
+}
+
+/** The finalizer of MurmurHash3 (Appleby): the bits in a block must not follow from its number. */
+function mix(hash: number): number {
+  let mixed = Math.imul(hash ^ hash >>> 16, 0x85ebca6b);
+  mixed = Math.imul(mixed ^ mixed >>> 13, 0xc2b2ae35);
+  return mixed ^ mixed >>> 16;
+}
