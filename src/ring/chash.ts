@@ -63,9 +63,9 @@ const state: Sha1State = createSha1State();
  *
  * @example
  * ```ts
- * import { chashKey, partitionAfter } from "./chash.ts";
+ * import { assertEquals } from "@std/assert";
  *
- * partitionAfter(chashKey("mybucket", "k1"), 64); // 10
+ * assertEquals(partitionAfter(chashKey("mybucket", "k1"), 64), 10);
  * ```
  */
 export function chashKey(

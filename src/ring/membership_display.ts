@@ -114,6 +114,7 @@ export interface HandoffRow {
 
 /** What `ring-status` tells. */
 export interface RingStatus {
+  /** The member that decides about changes. */
   readonly claimant: string;
   /** Whether all members agree on the ring; absent while the claimant is down. */
   readonly ringReady?: boolean;

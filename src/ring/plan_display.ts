@@ -22,7 +22,9 @@ export type StagedChange =
 
 /** Partitions that go from one node to another. */
 export interface PlannedTransfer {
+  /** Who has them. */
   readonly from: string;
+  /** Who gets them. */
   readonly to: string;
   /** How many. */
   readonly count: number;
@@ -46,6 +48,7 @@ export interface PlannedTransition {
 export interface Plan {
   /** Sorted as they are to be shown. */
   readonly changes: readonly StagedChange[];
+  /** The steps it takes, in order. */
   readonly transitions: readonly PlannedTransition[];
 }
 

@@ -38,7 +38,7 @@ export class Preflist {
   /** 1 if that node is a fallback, 0 if it is the owner. */
   readonly fallbacks: Uint8Array<ArrayBuffer>;
 
-  /** @param capacity The largest N it can hold. */
+  /** An empty list. @param capacity The largest N it can hold. */
   constructor(capacity: number) {
     this.partitions = new Uint16Array(capacity);
     this.nodes = new Uint16Array(capacity);

@@ -5,10 +5,8 @@
  *
  * @module
  */
+import { TARGET_N_DEFAULT } from "./claim.ts";
 import { percentText, titleLine } from "./text_table.ts";
-
-/** How many partitions in a row should be on distinct nodes (riak_core's `target_n_val`). */
-export const TARGET_N_DEFAULT = 4;
 
 /** Beyond this many nodes there are no letters left, and numbers stand instead. */
 const LETTERS = 26;

@@ -48,7 +48,7 @@ const Tag = {
 export class Atom {
   /** The characters of the atom, without quotes. */
   readonly name: string;
-  /** @throws {WhorlError} As {@linkcode atom} does. */
+  /** The same as {@linkcode atom}. @throws {WhorlError} As that does. */
   constructor(name: string) {
     // A surrogate pair is one character to Erlang.
     const length = name.length <= ATOM_LENGTH_MAX
@@ -121,9 +121,12 @@ export function float(value: number): Float {
  *
  * @example The term riak_core hashes for a key
  * ```ts
- * import { encodeTerm, tuple } from "./etf.ts";
+ * import { assertEquals } from "@std/assert";
  *
- * encodeTerm(tuple("mybucket", "k1")).length; // 23
+ * assertEquals(
+ *   encodeTerm(tuple("b", "k")).toHex(),
+ *   "8368026d00000001626d000000016b",
+ * );
  * ```
  */
 export function encodeTerm(term: Term): Uint8Array<ArrayBuffer> {
