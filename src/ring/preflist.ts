@@ -18,6 +18,7 @@
  *
  * @module
  */
+import { RING_SIZE_MAX } from "./chash.ts";
 
 /** What a preference list is made from; a `RingView` is one. */
 export interface PreflistRing {
@@ -168,6 +169,9 @@ export interface NamedRing extends PreflistRing {
   readonly nodes: readonly string[];
 }
 
+// Shared by the functions on names: filled and read in one go.
+const scratch = new Preflist(RING_SIZE_MAX);
+
 /**
  * The preference list of `first`: N owners, up or not.
  *
@@ -178,9 +182,8 @@ export function preflist(
   first: number,
   n: number,
 ): PreflistEntry[] {
-  const filled = new Preflist(ring.owners.length);
-  fillPreflist(filled, ring, first, n);
-  return named(filled, ring.nodes);
+  fillPreflist(scratch, ring, first, n);
+  return named(ring.nodes);
 }
 
 /**
@@ -193,9 +196,8 @@ export function primaryPreflist(
   first: number,
   n: number,
 ): PreflistEntry[] {
-  const filled = new Preflist(ring.owners.length);
-  fillPrimaryPreflist(filled, ring, first, n);
-  return named(filled, ring.nodes);
+  fillPrimaryPreflist(scratch, ring, first, n);
+  return named(ring.nodes);
 }
 
 /**
@@ -208,15 +210,18 @@ export function activePreflist(
   first: number,
   n: number,
 ): PreflistEntry[] {
-  const filled = new Preflist(ring.owners.length);
-  fillActivePreflist(filled, ring, first, n);
-  return named(filled, ring.nodes);
+  fillActivePreflist(scratch, ring, first, n);
+  return named(ring.nodes);
 }
 
-function named(filled: Preflist, nodes: readonly string[]): PreflistEntry[] {
-  return Array.from({ length: filled.length }, (_, i) => ({
-    partition: filled.partitions[i]!,
-    node: nodes[filled.nodes[i]!]!,
-    kind: filled.fallbacks[i] === 1 ? "fallback" : "primary",
-  }));
+function named(nodes: readonly string[]): PreflistEntry[] {
+  const entries: PreflistEntry[] = [];
+  for (let i = 0; i < scratch.length; i++) {
+    entries.push({
+      partition: scratch.partitions[i]!,
+      node: nodes[scratch.nodes[i]!]!,
+      kind: scratch.fallbacks[i] === 1 ? "fallback" : "primary",
+    });
+  }
+  return entries;
 }
