@@ -9,6 +9,7 @@
  * @module
  */
 import type { TreeNode } from "../../supervisors/tree_view.ts";
+import type { RingReadiness } from "../ring/admin_messages.ts";
 
 /** A value that JSON can say. */
 export type JsonValue =
@@ -179,41 +180,28 @@ export interface RingStatus {
   /** For each partition in ring order, the owner's place in `nodes`. */
   readonly owners: readonly number[];
   readonly transfers: readonly PendingTransfer[];
+  /** Members this node cannot reach now. */
   readonly unreachable: readonly string[];
+  /** Members whose status is `down`. */
+  readonly markedDown: readonly string[];
 }
-
-/** Whether all members agree on who owns what. */
-export type RingReadyResult =
-  | { readonly ready: true; readonly nodes: readonly string[] }
-  | {
-    readonly ready: false;
-    readonly reason: "different_owners";
-    /** Two members that differ. */
-    readonly nodes: readonly string[];
-  }
-  | {
-    readonly ready: false;
-    readonly reason: "nodes_down";
-    /** The members that are down. */
-    readonly nodes: readonly string[];
-  };
 
 /** A change of membership that waits for `commit`. */
-export interface StagedChange {
-  readonly action:
-    | "join"
-    | "leave"
-    | "force-remove"
-    | "replace"
-    | "force-replace"
-    | "resize-ring";
-  /** Whom it concerns; empty for `resize-ring`. */
-  readonly node: string;
-  /** Who takes over (`replace`, `force-replace`). */
-  readonly replacement?: string | undefined;
-  /** The ring size before and after (`resize-ring`). */
-  readonly ringSizes?: readonly [number, number] | undefined;
-}
+export type StagedChange =
+  | {
+    readonly action: "join" | "leave" | "force-remove";
+    readonly node: string;
+  }
+  | {
+    readonly action: "replace" | "force-replace";
+    readonly node: string;
+    /** The joining member that takes its place. */
+    readonly replacement: string;
+  }
+  | {
+    readonly action: "resize-ring";
+    readonly ringSizes: readonly [before: number, after: number];
+  };
 
 /** Partitions that go from one member to another. */
 export interface TransferCount {
@@ -233,6 +221,8 @@ export interface PlannedTransition extends MemberTable {
 
 /** What `commit` would do. */
 export interface StagedPlan {
+  /** Names the plan: the same for the same changes from the same ring. */
+  readonly planId: string;
   readonly changes: readonly StagedChange[];
   readonly transitions: readonly PlannedTransition[];
 }
@@ -276,7 +266,8 @@ export interface AdminMethods {
   cluster_status: { args: Nothing; result: ClusterStatus };
   member_status: { args: Nothing; result: MemberTable };
   ring_status: { args: Nothing; result: RingStatus };
-  ringready: { args: Nothing; result: RingReadyResult };
+  /** Whether all members agree on who owns what. */
+  ringready: { args: Nothing; result: RingReadiness };
   /** Services by node, as the node watcher knows them. */
   services: {
     args: Nothing;

@@ -1,0 +1,45 @@
+/**
+ * `whorl cluster plan`: what the staged changes would do.
+ *
+ * @module
+ */
+import { isWhorlError } from "../../src/base/errors.ts";
+import { planFailureText } from "../../src/ring/admin_messages.ts";
+import { planText } from "../../src/ring/plan_display.ts";
+import type { Command } from "../command.ts";
+import { ExitCode } from "../exit_code.ts";
+import { writeJson } from "../json.ts";
+import { withSession } from "../session_flags.ts";
+import { planRows, WHORL_COMMANDS } from "./cluster_rows.ts";
+
+/** `whorl cluster plan` */
+export const clusterPlanCommand: Command = {
+  name: "cluster plan",
+  summary: "show what the staged changes would do",
+  about:
+    "Lists the staged changes and, for each step of the way, the members with their share of the ring and " +
+    'how many partitions move from where to where. Nothing happens before "whorl cluster commit". A warning ' +
+    "says if replicas will share nodes, as they must while there are few.",
+  positionals: [],
+  flags: [],
+  talksToNode: true,
+  examples: [
+    { line: "cluster plan --data data/dev1", says: "look before you leap" },
+    { line: "cluster clear --data data/dev1", says: "rather not" },
+  ],
+  run: (invocation, world) =>
+    withSession(invocation, world, async (session, options) => {
+      try {
+        const plan = await session.call("cluster_plan", {}, options);
+        if (invocation.on("json")) writeJson(world.output, plan);
+        else world.output.write(planText(planRows(plan)));
+        return ExitCode.ok;
+      } catch (error) {
+        if (
+          !isWhorlError(error, "ring_not_ready") || invocation.on("json")
+        ) throw error;
+        world.output.remark(planFailureText(error.code, WHORL_COMMANDS));
+        return ExitCode.failed;
+      }
+    }),
+};

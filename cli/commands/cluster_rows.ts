@@ -1,0 +1,124 @@
+/**
+ * From what a node answers to the rows the cluster tables are drawn from:
+ * counts of partitions become percentages.
+ *
+ * @module
+ */
+import type {
+  ClusterStatus,
+  MemberTable,
+  PendingTransfer,
+  RingStatus,
+  StagedChange,
+  StagedPlan,
+} from "../../src/node/admin_protocol.ts";
+import type { AdminCommands } from "../../src/ring/admin_messages.ts";
+import type {
+  ClusterStatusRow,
+  HandoffRow,
+  MemberRow,
+  RingStatus as RingStatusRows,
+} from "../../src/ring/membership_display.ts";
+import type {
+  Plan,
+  StagedChange as ChangeRow,
+} from "../../src/ring/plan_display.ts";
+
+/** How messages name the commands they point to. */
+export const WHORL_COMMANDS: AdminCommands = {
+  ringStatus: "whorl ring-status",
+  clusterPlan: "whorl cluster plan",
+};
+
+/** Rows of the Membership table. */
+export function memberRows({ ringSize, members }: MemberTable): MemberRow[] {
+  return members.map(({ node, status, partitions, nextPartitions }) => ({
+    node,
+    status,
+    ringPercent: partitions / ringSize * 100,
+    ...(nextPartitions === null
+      ? {}
+      : { pendingPercent: nextPartitions / ringSize * 100 }),
+  }));
+}
+
+/** Rows of the Cluster Status table. */
+export function clusterStatusRows(status: ClusterStatus): ClusterStatusRow[] {
+  return memberRows(status).map((row) => ({
+    ...row,
+    claimant: row.node === status.claimant,
+    up: !status.unreachable.includes(row.node),
+  }));
+}
+
+/** What the ring status report is drawn from. */
+export function ringStatusRows(status: RingStatus): RingStatusRows {
+  return {
+    claimant: status.claimant,
+    ...(status.claimantUp ? { ringReady: status.ringReady } : {}),
+    handoffs: handoffRows(status.transfers),
+    down: status.unreachable,
+    markedDown: status.markedDown,
+  };
+}
+
+/** Transfers gathered by who hands over to whom. */
+function handoffRows(transfers: readonly PendingTransfer[]): HandoffRow[] {
+  const pairs = Map.groupBy(
+    transfers,
+    ({ owner, nextOwner }) => `${owner} ${nextOwner}`,
+  );
+  return [...pairs.values()].map((rows) => ({
+    owner: rows[0]!.owner,
+    nextOwner: rows[0]!.nextOwner,
+    transfers: rows.map(({ index, waitingOn, complete }) => ({
+      index,
+      waiting: waitingOn,
+      complete,
+    })),
+  }));
+}
+
+/** What the plan's tables are drawn from. */
+export function planRows(plan: StagedPlan): Plan {
+  return {
+    changes: plan.changes.map(changeRow),
+    transitions: plan.transitions.map((transition) => ({
+      members: memberRows(transition),
+      replicasOnDistinctNodes: transition.replicasDistinct,
+      transfers: transition.transfers.map(withCount),
+      reassigned: transition.reassigned.map(withCount),
+    })),
+  };
+}
+
+function withCount({ from, to, partitions }: {
+  from: string;
+  to: string;
+  partitions: number;
+}): { from: string; to: string; count: number } {
+  return { from, to, count: partitions };
+}
+
+function changeRow(change: StagedChange): ChangeRow {
+  switch (change.action) {
+    case "join":
+    case "leave":
+      return { type: change.action, node: change.node };
+    case "force-remove":
+      return { type: "force_remove", node: change.node };
+    case "replace":
+    case "force-replace":
+      return {
+        type: change.action === "replace" ? "replace" : "force_replace",
+        node: change.node,
+        with: change.replacement,
+      };
+    case "resize-ring": {
+      const [from, to] = change.ringSizes;
+      return { type: "resize", from, to };
+    }
+    default:
+      return change satisfies never;
+  }
+}

@@ -1,0 +1,168 @@
+/**
+ * The flags that say which node a command talks to, and opening a session by
+ * them.
+ *
+ * @module
+ */
+import { reasonOf, WhorlError } from "../src/base/errors.ts";
+import type {
+  AdminSession,
+  OpenSessionOptions,
+  SessionTarget,
+} from "../src/node/admin_protocol.ts";
+import { type Flag, type Invocation, UsageError } from "./command.ts";
+import { parseDuration } from "./duration.ts";
+import type { World } from "./world.ts";
+
+/** Where `whorl start` keeps its data unless told otherwise. */
+export const DATA_DIRECTORY_DEFAULT = "data/whorl";
+/** Time a command waits for the node's answer. */
+export const TIMEOUT_MS_DEFAULT = 10_000;
+
+/** The flags that say which node. */
+export const SESSION_FLAGS: readonly Flag[] = [
+  {
+    name: "node",
+    value: "NAME@HOST:PORT",
+    says: "the node by name and address, such as dev1@127.0.0.1:10101",
+    default: "$WHORL_NODE",
+  },
+  {
+    name: "data",
+    value: "DIR",
+    says: "the node that runs on this data directory",
+    default: `$WHORL_DATA, else ${DATA_DIRECTORY_DEFAULT}`,
+  },
+  {
+    name: "cookie-file",
+    value: "FILE",
+    says: "file with the cluster's cookie",
+    default: "the one of --data",
+  },
+  {
+    name: "cookie",
+    value: "COOKIE",
+    says: "the cookie itself; others can see it in the process list",
+    default: "$WHORL_COOKIE",
+  },
+  {
+    name: "timeout",
+    value: "TIME",
+    says: "how long to wait for the answer: 10, 1.5s, 500ms, 2m",
+    default: "10s",
+  },
+];
+
+/** Which node the flags and the environment name. @throws {UsageError} */
+export function targetOf(invocation: Invocation, world: World): SessionTarget {
+  const node = invocation.text("node");
+  const data = invocation.text("data");
+  if (node !== undefined && data !== undefined) {
+    throw new UsageError("--node and --data both name a node: give one");
+  }
+  if (data !== undefined) return { dataDirectory: data };
+  const named = node ?? world.env("WHORL_NODE");
+  if (named !== undefined && named !== "") return parseNodeTarget(named);
+  return {
+    dataDirectory: world.env("WHORL_DATA") || DATA_DIRECTORY_DEFAULT,
+  };
+}
+
+/** Splits `name@host:port`. @throws {UsageError} If it is something else. */
+export function parseNodeTarget(
+  text: string,
+): { node: string; address: string } {
+  // The last colon parts the port off; an IPv6 host stands in brackets.
+  const match = /^([^@\s]+@(\[[0-9a-fA-F:.%]+\]|[^@:\s]+)):(\d{1,5})$/.exec(
+    text,
+  );
+  const port = Number(match?.[3]);
+  if (match === null || port < 1 || port > 65_535) {
+    throw new UsageError(
+      `A node is written NAME@HOST:PORT, such as dev1@127.0.0.1:10101: not ${
+        JSON.stringify(text)
+      }`,
+    );
+  }
+  return { node: match[1]!, address: `${match[2]}:${port}` };
+}
+
+/**
+ * The cookie the flags and the environment give, if any.
+ *
+ * @throws {WhorlError} `invalid_config` if the file cannot be read or is empty.
+ */
+export async function cookieOf(
+  invocation: Invocation,
+  world: World,
+): Promise<string | undefined> {
+  const cookie = invocation.text("cookie");
+  const file = invocation.text("cookie-file");
+  if (cookie !== undefined && file !== undefined) {
+    throw new UsageError("--cookie and --cookie-file both give one: give one");
+  }
+  if (cookie !== undefined) return cookie;
+  if (file !== undefined) return await readCookieFile(file);
+  return world.env("WHORL_COOKIE") || undefined;
+}
+
+/** Reads a cookie: the first line of a file. @throws {WhorlError} `invalid_config`. */
+export async function readCookieFile(path: string): Promise<string> {
+  let text;
+  try {
+    text = await Deno.readTextFile(path);
+  } catch (error) {
+    throw new WhorlError(
+      "invalid_config",
+      `Cannot read the cookie from ${path}: ${reasonOf(error)}`,
+      { details: { path }, cause: error },
+    );
+  }
+  const cookie = text.split("\n", 1)[0]!.trim();
+  if (cookie === "") {
+    throw new WhorlError(
+      "invalid_config",
+      `Cannot read the cookie from ${path}: its first line is empty`,
+      { details: { path } },
+    );
+  }
+  return cookie;
+}
+
+/** The time a command may take, in milliseconds. @throws {UsageError} */
+export function timeoutMsOf(invocation: Invocation): number {
+  const text = invocation.text("timeout");
+  return text === undefined
+    ? TIMEOUT_MS_DEFAULT
+    : parseDuration("timeout", text);
+}
+
+/** What opening a session needs, from flags and environment. */
+export async function sessionRequest(
+  invocation: Invocation,
+  world: World,
+): Promise<{ target: SessionTarget; options: OpenSessionOptions }> {
+  const target = targetOf(invocation, world);
+  const timeoutMs = timeoutMsOf(invocation);
+  const cookie = await cookieOf(invocation, world);
+  if (cookie === undefined && "node" in target) {
+    throw new UsageError(
+      "Talking to --node needs the cluster's cookie: give --cookie-file, or set WHORL_COOKIE",
+    );
+  }
+  return { target, options: { cookie, timeoutMs } };
+}
+
+/** Opens a session to the node the command line names, uses it, and closes it. */
+export async function withSession(
+  invocation: Invocation,
+  world: World,
+  use: (
+    session: AdminSession,
+    options: { timeoutMs: number },
+  ) => Promise<number>,
+): Promise<number> {
+  const { target, options } = await sessionRequest(invocation, world);
+  await using session = await world.openSession(target, options);
+  return await use(session, { timeoutMs: timeoutMsOf(invocation) });
+}
