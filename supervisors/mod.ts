@@ -19,4 +19,5 @@ export * from "./mailbox.ts";
 export * from "./process.ts";
 export * from "./registry.ts";
 export * from "./program.ts";
+export { startProgram } from "./start_program.ts";
 export * from "./tree_view.ts";

@@ -1,0 +1,209 @@
+/**
+ * A program in a process of its own: the only placement that isolates memory
+ * and can always be ended. Messages travel over its stdin and stdout, gathered
+ * per turn; what it prints goes to stderr.
+ *
+ * @module
+ */
+import { deserialize, serialize } from "node:v8";
+import type { ExitReason } from "./exit_reason.ts";
+import { HostedChild } from "./hosted_child.ts";
+import {
+  KIND_CONTROL,
+  KIND_MESSAGE,
+  MessageBatch,
+  MessageReader,
+} from "./message_stream.ts";
+import type { StartProgramOptions } from "./program.ts";
+import { type Runtime, systemRuntime } from "./runtime.ts";
+
+/**
+ * Bytes that may wait for a child to read them. One that lets more pile up
+ * has as good as hung and is killed.
+ */
+export const UNREAD_BYTES_MAX = 256 * 1024 * 1024;
+
+/** Milliseconds between a child's last word, or its end, and everything of it being gone. */
+const RELEASE_MS = 1_000;
+
+/** Longest line of a child's output handed to `onLog`, in bytes; a longer one comes in parts. */
+const LOG_LINE_BYTES_MAX = 64 * 1024;
+
+/** Starts a program in a subprocess; see {@linkcode HostedChild.started}. */
+export function startSubprocess(options: StartProgramOptions): HostedChild {
+  return new HostedChild(
+    options,
+    (child) => new SubprocessLink(child, options),
+  );
+}
+
+class SubprocessLink {
+  readonly pid: number;
+  readonly #child: HostedChild;
+  readonly #runtime: Runtime;
+  readonly #process: Deno.ChildProcess;
+  readonly #writer: WritableStreamDefaultWriter<Uint8Array>;
+  readonly #batch = new MessageBatch();
+  #writing = false;
+  #broken = false;
+
+  constructor(child: HostedChild, options: StartProgramOptions) {
+    this.#child = child;
+    this.#runtime = options.runtime ?? systemRuntime;
+    this.#process = new Deno.Command(Deno.execPath(), {
+      args: [
+        "run",
+        "--quiet",
+        "--no-prompt",
+        ...(options.permissions ?? ["--allow-all"]),
+        new URL("./subprocess_main.ts", import.meta.url).href,
+      ],
+      stdin: "piped",
+      stdout: "piped",
+      stderr: options.onLog === undefined ? "inherit" : "piped",
+    }).spawn();
+    this.pid = this.#process.pid;
+    this.#writer = this.#process.stdin.getWriter();
+    this.#watch(options.onLog);
+  }
+
+  post(message: unknown): void {
+    this.#add(KIND_CONTROL, serialize(message));
+  }
+
+  send(message: Uint8Array): void {
+    this.#add(KIND_MESSAGE, message);
+  }
+
+  /** So that a child is told which does not get to reading. */
+  interrupt(): void {
+    this.#signal("SIGTERM");
+  }
+
+  /** It has said its last word and should go by itself. */
+  release(): void {
+    const timer = this.#runtime.setTimer(
+      RELEASE_MS,
+      () => this.#signal("SIGKILL"),
+    );
+    this.#child.onExit(() => this.#runtime.clearTimer(timer));
+  }
+
+  end(): void {
+    this.#signal("SIGKILL");
+  }
+
+  #add(kind: number, payload: Uint8Array): void {
+    if (this.#broken) return;
+    this.#batch.add(kind, payload);
+    if (this.#batch.length > UNREAD_BYTES_MAX) return this.#child.kill();
+    if (this.#writing) return;
+    this.#writing = true;
+    this.#runtime.defer(() => this.#flush());
+  }
+
+  /** Writes until nothing is left; what is added meanwhile goes in the next write. */
+  async #flush(): Promise<void> {
+    try {
+      while (this.#batch.length > 0) {
+        await this.#writer.write(this.#batch.take());
+      }
+      this.#writing = false;
+    } catch {
+      // The child has gone. How it ended is told by its status, not by a pipe.
+      this.#broken = true;
+    }
+  }
+
+  #signal(signal: Deno.Signal): void {
+    try {
+      this.#process.kill(signal);
+    } catch (error) {
+      // It has ended already, which is what the signal was for.
+      if (
+        !(error instanceof TypeError || error instanceof Deno.errors.NotFound)
+      ) throw error;
+    }
+  }
+
+  /** Reads what it says until it has ended and all has been read. */
+  async #watch(onLog: ((line: string) => void) | undefined): Promise<void> {
+    const outputs = [this.#process.stdout.getReader()];
+    const reading = [this.#readMessages(outputs[0]!)];
+    if (onLog !== undefined) {
+      const stderr = this.#process.stderr.getReader();
+      outputs.push(stderr);
+      reading.push(readLines(stderr, onLog));
+    }
+    const status = await this.#process.status;
+    // A grandchild may hold the pipes open; it is not waited for.
+    const timer = this.#runtime.setTimer(RELEASE_MS, () => {
+      for (const output of outputs) output.cancel();
+    });
+    await Promise.all(reading);
+    this.#runtime.clearTimer(timer);
+    this.#broken = true;
+    // Rejects when the pipe is broken, which closes it as well.
+    await this.#writer.abort().catch(() => undefined);
+    this.#child.closed(this.#observed(status));
+  }
+
+  async #readMessages(
+    output: ReadableStreamDefaultReader<Uint8Array>,
+  ): Promise<void> {
+    const reader = new MessageReader((kind, payload) => {
+      if (kind === KIND_MESSAGE) this.#child.message(payload);
+      else this.#child.control(deserialize(payload));
+    });
+    for (;;) {
+      const { value, done } = await output.read();
+      if (done) return;
+      try {
+        reader.push(value);
+      } catch {
+        // Something in the child wrote to the pipe behind our back, or its
+        // memory is broken: nothing it says can be understood any more.
+        this.#child.kill();
+        await output.cancel();
+        return;
+      }
+    }
+  }
+
+  #observed(status: Deno.CommandStatus): ExitReason {
+    const { code, signal } = status;
+    if (signal === "SIGKILL") return "killed";
+    if (signal === "SIGTERM" && this.#child.asked !== undefined) {
+      return this.#child.asked;
+    }
+    if (signal === null && code === 0) return "normal";
+    const message = signal === null
+      ? `Subprocess exited with code ${code}`
+      : `Subprocess was ended by ${signal}`;
+    const details = signal === null ? { code } : { signal };
+    return {
+      type: "crash",
+      error: { name: "SubprocessExit", message, details },
+    };
+  }
+}
+
+async function readLines(
+  output: ReadableStreamDefaultReader<Uint8Array>,
+  onLog: (line: string) => void,
+): Promise<void> {
+  const decoder = new TextDecoder();
+  let rest = "";
+  for (;;) {
+    const { value, done } = await output.read();
+    if (done) break;
+    const lines = (rest + decoder.decode(value, { stream: true })).split("\n");
+    rest = lines.pop()!;
+    for (const line of lines) onLog(line);
+    if (rest.length > LOG_LINE_BYTES_MAX) {
+      onLog(rest);
+      rest = "";
+    }
+  }
+  if (rest !== "") onLog(rest);
+}
