@@ -48,16 +48,16 @@ export interface CommandDeclaration<
 export type Commands = Record<string, CommandDeclaration<any, any, any>>;
 
 /** What a command of type `D` takes. */
-export type RequestOf<D> = D extends
-  CommandDeclaration<infer R, infer _, infer _> ? R
+export type RequestOf<D> = D extends { readonly request: Codec<infer Request> }
+  ? Request
   : never;
 /** What a command of type `D` answers. */
-export type ReplyOf<D> = D extends CommandDeclaration<infer _, infer R, infer _>
-  ? R
+export type ReplyOf<D> = D extends { readonly reply: Codec<infer Reply> }
+  ? Reply
   : never;
 /** How a command of type `D` can fail. */
 export type FailureOf<D> = D extends
-  CommandDeclaration<infer _, infer _, infer F> ? F
+  { readonly failures: readonly (infer Failure extends string)[] } ? Failure
   : never;
 
 /** Returned by a handler that answers through {@linkcode Call} instead. */

@@ -1,0 +1,448 @@
+/**
+ * The vnode of `kv`: it keeps one versioned object per key. As a coordinator it
+ * adds versions (`put`), as a replica it takes in what others made (`merge`).
+ *
+ * **Dots.** A version is named by a dot, an actor and a count. The actor is 8
+ * bytes drawn at random each time a vnode starts, and the store's epoch, which is
+ * durable before the store opens. So a vnode that crashed after it had sent a
+ * version and before that was committed never names another version by the same
+ * dot: it comes back as another actor. The same holds for a store that was
+ * restored from a copy and counts an epoch again, and for two partitions of one
+ * store that both hold a key. Where this vnode may lose the count of a key while
+ * it lives (a damaged object that is overwritten, a partition that is deleted),
+ * it becomes another actor there and then.
+ *
+ * **Order.** Reading an object, changing it and writing it is one step when the
+ * store answers at once. When it does not, further changes of that key wait for
+ * the first; other keys do not.
+ *
+ * **Durability.** A change is answered when it is committed, and early when it is
+ * applied, if the caller asked for that. A failed commit ends the vnode.
+ *
+ * @module
+ */
+import { ByteReader } from "../base/byte_reader.ts";
+import { ByteWriter } from "../base/byte_writer.ts";
+import { isWhorlError, reasonOf, WhorlError } from "../base/errors.ts";
+import { command, defineVnode, nothingCodec } from "../vnode/define_vnode.ts";
+import {
+  answersLater,
+  type Call,
+  type CommandDeclaration,
+  type HandoffDecision,
+  type HandoffItem,
+  type Vnode,
+  type VnodeContext,
+  type VnodeModule,
+} from "../vnode/vnode.ts";
+import {
+  kvFoundCodec,
+  type KvGet,
+  kvGetCodec,
+  type KvMerge,
+  kvMergeCodec,
+  type KvPut,
+  kvPutCodec,
+} from "./kv_command_codec.ts";
+import { mergeObjects, writeToObject } from "./kv_object.ts";
+import {
+  ACTOR_BYTES,
+  checkObject,
+  OBJECT_FORMAT,
+  U48_MAX,
+  writeU32,
+} from "./kv_object_codec.ts";
+
+/** How a `kv` command can fail; each is also what the store or the object codec calls it. */
+export type KvFailure =
+  /** The stored object is damaged; another replica can answer, and a merge mends it. */
+  | "value_corrupt"
+  | "value_too_large"
+  | "too_many_siblings"
+  | "invalid_context"
+  /** Too many writes wait for the disk. */
+  | "overload";
+
+const KV_FAILURES: readonly KvFailure[] = [
+  "value_corrupt",
+  "value_too_large",
+  "too_many_siblings",
+  "invalid_context",
+  "overload",
+];
+
+/** The commands of `kv`, by name. */
+export type KvCommands = {
+  readonly get: CommandDeclaration<KvGet, Uint8Array | undefined, KvFailure>;
+  readonly put: CommandDeclaration<KvPut, Uint8Array | undefined, KvFailure>;
+  readonly merge: CommandDeclaration<KvMerge, undefined, KvFailure>;
+};
+
+/** The commands of `kv`. Their order is their number on the wire: later ones go to the end. */
+export const kvCommands: KvCommands = {
+  get: command({
+    request: kvGetCodec,
+    reply: kvFoundCodec,
+    failures: KV_FAILURES,
+  }),
+  put: command({
+    request: kvPutCodec,
+    reply: kvFoundCodec,
+    failures: KV_FAILURES,
+  }),
+  merge: command({
+    request: kvMergeCodec,
+    reply: nothingCodec,
+    failures: KV_FAILURES,
+  }),
+};
+
+/** The number of each command on the wire. */
+export const KvCommand = { get: 0, put: 1, merge: 2 } as const;
+
+const kvModule: VnodeModule<KvCommands> = defineVnode({
+  name: "kv",
+  commands: kvCommands,
+  init: (_partition, context) => new KvVnode(context),
+});
+export default kvModule;
+
+/** What a key holds: an object, nothing, or something that cannot be read. */
+type Local = Uint8Array | undefined | typeof CORRUPT;
+const CORRUPT: unique symbol = Symbol("corrupt");
+
+/** The part of a call that both kinds of change need. */
+interface Answer<T> {
+  accepted(value: T): void;
+  reply(value: T): void;
+  fail(failure: KvFailure, message: string): void;
+}
+
+class KvVnode implements Vnode<KvCommands> {
+  readonly #context: VnodeContext;
+  #actor: Uint8Array;
+  /** Keys that are being read from disk for a change, and the changes that wait behind it. */
+  readonly #reading = new Map<string, (() => void)[]>();
+  #written = 0;
+  #committed = 0;
+  /** Answers that wait until so many writes are committed, in that order. */
+  readonly #waiting: { until: number; answer: () => void }[] = [];
+
+  constructor(context: VnodeContext) {
+    this.#context = context;
+    this.#actor = this.#newActor();
+  }
+
+  readonly handleCommand: Vnode<KvCommands>["handleCommand"] = {
+    get: (request, call) => this.#get(request, call),
+    put: (request, call) => {
+      this.#change(request, call, coordinate);
+      return answersLater;
+    },
+    merge: (request, call) => {
+      this.#change(request, call, mergeIn);
+      return answersLater;
+    },
+  };
+
+  #newActor(): Uint8Array {
+    const actor = new Uint8Array(ACTOR_BYTES);
+    actor.set(this.#context.secretBytes(8));
+    writeU32(actor, 8, this.#context.store.epoch >>> 0);
+    return actor;
+  }
+
+  #get(
+    { key }: KvGet,
+    call: Call<KvCommands["get"]>,
+  ): Uint8Array | undefined | typeof answersLater {
+    try {
+      const found = this.#context.storage.get(key);
+      if (!(found instanceof Promise)) return found;
+      found.then(
+        (object) => call.reply(object),
+        (error) => {
+          if (isWhorlError(error, "value_corrupt")) failCorrupt(call);
+          else this.#context.crash(error);
+        },
+      );
+    } catch (error) {
+      if (!isWhorlError(error, "value_corrupt")) throw error;
+      failCorrupt(call);
+    }
+    return answersLater;
+  }
+
+  /** Reads the object that `request` is about and does `change`, in order with other changes of the key. */
+  #change<Request extends KvPut | KvMerge, T>(
+    request: Request,
+    answer: Answer<T>,
+    change: Change<Request, T>,
+  ): void {
+    if (this.#reading.size > 0) {
+      const queue = this.#reading.get(textOf(request.key));
+      if (queue !== undefined) {
+        const kept = keep(request);
+        queue.push(() => this.#change(kept, answer, change));
+        return;
+      }
+    }
+    let local: Local | Promise<Uint8Array | undefined>;
+    try {
+      local = this.#context.storage.get(request.key);
+    } catch (error) {
+      if (!isWhorlError(error, "value_corrupt")) throw error;
+      local = CORRUPT;
+    }
+    if (local instanceof Promise) {
+      this.#changeLater(keep(request), local, answer, change);
+    } else this.#apply(request, local, answer, change);
+  }
+
+  #changeLater<Request extends KvPut | KvMerge, T>(
+    request: Request,
+    reading: Promise<Uint8Array | undefined>,
+    answer: Answer<T>,
+    change: Change<Request, T>,
+  ): void {
+    const name = textOf(request.key);
+    const queue: (() => void)[] = [];
+    this.#reading.set(name, queue);
+    reading.catch((error): Local => {
+      if (isWhorlError(error, "value_corrupt")) return CORRUPT;
+      throw error;
+    }).then((local) => {
+      this.#reading.delete(name);
+      this.#apply(request, local, answer, change);
+      // Each reads anew what the one before has written; if the store must go to
+      // the disk again, those behind it queue up again in the same order.
+      for (const next of queue) next();
+    }).catch((error) => this.#context.crash(error));
+  }
+
+  #apply<Request extends KvPut | KvMerge, T>(
+    request: Request,
+    local: Local,
+    answer: Answer<T>,
+    change: Change<Request, T>,
+  ): void {
+    if (local instanceof Uint8Array && local[0] !== OBJECT_FORMAT) {
+      throw new WhorlError(
+        "store_format",
+        `Cannot change an object of format ${
+          local[0]
+        } as this version knows format ${OBJECT_FORMAT}`,
+      );
+    }
+    try {
+      change(this, request, local, answer);
+    } catch (error) {
+      const failure = isWhorlError(error)
+        ? KV_FAILURES.find((name) => name === error.code)
+        : undefined;
+      if (failure === undefined) throw error;
+      answer.fail(failure, reasonOf(error));
+    }
+  }
+
+  /** What the next version of this vnode is signed with. */
+  get actor(): Uint8Array {
+    return this.#actor;
+  }
+
+  /** A whole number of milliseconds since 1970. */
+  now(): number {
+    const now = Math.trunc(this.#context.clock.wallClock());
+    return Math.max(0, Math.min(U48_MAX, now));
+  }
+
+  /** Never signs with the present actor again. */
+  renewActor(): void {
+    this.#actor = this.#newActor();
+  }
+
+  /**
+   * Writes an object; `committed` is called when it is durable, which may be
+   * before this returns. Returns whether it was.
+   *
+   * @throws {WhorlError} What the store refuses, with nothing applied.
+   */
+  write(
+    key: Uint8Array,
+    object: Uint8Array,
+    committed: () => void,
+  ): boolean {
+    this.#written++;
+    const until = this.#written;
+    try {
+      this.#context.storage.write([{ key, value: object }], (error) => {
+        if (error !== undefined) {
+          this.#context.crash(error);
+          return;
+        }
+        this.#committed++;
+        committed();
+        if (this.#waiting.length > 0) this.#answerWaiting();
+      });
+    } catch (error) {
+      this.#written--;
+      throw error;
+    }
+    return this.#committed >= until;
+  }
+
+  /** Calls `answer` when everything written so far is durable. */
+  whenCommitted(answer: () => void): void {
+    // Commits come in the order of the writes.
+    if (this.#committed === this.#written) answer();
+    else this.#waiting.push({ until: this.#written, answer });
+  }
+
+  #answerWaiting(): void {
+    let count = 0;
+    while (
+      count < this.#waiting.length &&
+      this.#waiting[count]!.until <= this.#committed
+    ) count++;
+    for (const { answer } of this.#waiting.splice(0, count)) answer();
+  }
+
+  handleHandoffCommand(command: keyof KvCommands): HandoffDecision {
+    switch (command) {
+      case "get":
+        return "apply";
+      case "merge":
+        return "apply_and_forward";
+      case "put":
+        // Coordinated here and there it would make two versions of one write.
+        return "forward";
+    }
+  }
+
+  async *fold(afterSortKey?: Uint8Array): AsyncGenerator<HandoffItem> {
+    const onCorrupt = () =>
+      this.#context.log.warn("A damaged object is left behind in a handoff");
+    const range = afterSortKey === undefined
+      ? { onCorrupt }
+      : { start: after(afterSortKey), onCorrupt };
+    for await (const { key, value } of this.#context.storage.scan(range)) {
+      yield { sortKey: key, item: value };
+    }
+  }
+
+  encodeHandoffItem({ sortKey, item }: HandoffItem): Uint8Array | null {
+    const object = item as Uint8Array;
+    try {
+      checkObject(object);
+    } catch (error) {
+      this.#context.log.warn("An object is left behind in a handoff", {
+        reason: reasonOf(error),
+      });
+      return null;
+    }
+    const into = new ByteWriter(2 + sortKey.length + object.length);
+    kvMergeCodec.encode({ key: sortKey, object }, into);
+    return into.view();
+  }
+
+  handleHandoffData(bytes: Uint8Array): Promise<void> {
+    const { promise, resolve, reject } = Promise.withResolvers<void>();
+    const request = kvMergeCodec.decode(new ByteReader(bytes));
+    this.#change(request, {
+      accepted: () => {},
+      reply: () => resolve(),
+      fail: (failure, message) => reject(new WhorlError(failure, message)),
+    }, mergeIn);
+    return promise;
+  }
+
+  async isEmpty(): Promise<boolean> {
+    return await this.#context.storage.count() === 0;
+  }
+
+  async delete(): Promise<void> {
+    // The counts of all keys go with the objects.
+    this.renewActor();
+    await this.#context.storage.deleteRange();
+  }
+}
+
+/** What is done to one key once its object has been read. */
+type Change<Request, T> = (
+  vnode: KvVnode,
+  request: Request,
+  local: Local,
+  answer: Answer<T>,
+) => void;
+
+/** Adds a version to what the key holds here. */
+function coordinate(
+  vnode: KvVnode,
+  { key, flags, context, value }: KvPut,
+  local: Local,
+  answer: Answer<Uint8Array | undefined>,
+): void {
+  // Which versions there were, and how many of its own, only another replica knows.
+  if (local === CORRUPT) {
+    failCorrupt(answer);
+    return;
+  }
+  const object = writeToObject(local, context, vnode.actor, {
+    flags,
+    lastModified: vnode.now(),
+    value,
+  });
+  const durable = vnode.write(key, object, () => answer.reply(object));
+  if (!durable) answer.accepted(object);
+}
+
+/** Takes in what another replica holds. */
+function mergeIn(
+  vnode: KvVnode,
+  { key, object }: KvMerge,
+  local: Local,
+  answer: Answer<undefined>,
+): void {
+  let merged = object;
+  if (local === CORRUPT) vnode.renewActor();
+  else if (local !== undefined) merged = mergeObjects(local, object);
+  if (merged === local) {
+    // Nothing to write, but what is here may not be durable yet.
+    vnode.whenCommitted(() => answer.reply(undefined));
+    return;
+  }
+  const durable = vnode.write(key, merged, () => answer.reply(undefined));
+  if (!durable) answer.accepted(undefined);
+}
+
+function failCorrupt(answer: Pick<Answer<never>, "fail">): void {
+  answer.fail(
+    "value_corrupt",
+    "Cannot use the stored object as its bytes do not match their checksum",
+  );
+}
+
+/** A request that outlives the message it came in. */
+function keep<Request extends KvPut | KvMerge>(request: Request): Request {
+  const kept: Record<string, unknown> = {};
+  for (const [name, part] of Object.entries(request)) {
+    kept[name] = part instanceof Uint8Array ? part.slice() : part;
+  }
+  return kept as unknown as Request;
+}
+
+/** Bytes as a key of a map. */
+function textOf(bytes: Uint8Array): string {
+  let text = "";
+  for (let i = 0; i < bytes.length; i++) {
+    text += String.fromCharCode(bytes[i] as number);
+  }
+  return text;
+}
+
+/** The first key after `key`. */
+function after(key: Uint8Array): Uint8Array {
+  const next = new Uint8Array(key.length + 1);
+  next.set(key);
+  return next;
+}

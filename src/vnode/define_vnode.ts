@@ -1,0 +1,154 @@
+/**
+ * Writing a vnode module down. A module declares its commands, so that callers
+ * and the vnode agree on what is asked and answered, and so that bytes can be
+ * passed on without knowing what they are:
+ *
+ *     export default defineVnode({
+ *       name: "counter",
+ *       commands: { add: command<{ by: number }, number>() },
+ *       init: () => {
+ *         let sum = 0;
+ *         return {
+ *           handleCommand: { add: ({ by }) => sum += by },
+ *           …
+ *         };
+ *       },
+ *     });
+ *
+ * @module
+ */
+import type { ByteReader } from "../base/byte_reader.ts";
+import type { ByteWriter } from "../base/byte_writer.ts";
+import { WhorlError } from "../base/errors.ts";
+import type { Awaitable } from "../environment/storage.ts";
+import { decodeMsgpack, writeMsgpack } from "../wire/msgpack.ts";
+import type {
+  Codec,
+  CommandDeclaration,
+  Commands,
+  Vnode,
+  VnodeContext,
+  VnodeModule,
+} from "./vnode.ts";
+
+/** Most commands, and most coverage queries, of one module: they are numbered by a byte. */
+export const COMMANDS_MAX = 255;
+
+/** How a command travels, and how it can fail. */
+export interface CommandOptions<Request, Reply, Failure extends string> {
+  /** How what it takes travels. @default {MessagePack} */
+  readonly request?: Codec<Request>;
+  /** How what it answers travels. @default {MessagePack} */
+  readonly reply?: Codec<Reply>;
+  /** Names of failures its handler may answer with. @default {none} */
+  readonly failures?: readonly Failure[];
+}
+
+/**
+ * Declares a command or a coverage query.
+ *
+ * Without codecs, what it takes and answers is plain data: numbers, text,
+ * booleans, null, `Uint8Array`, arrays and objects of these, and `undefined`
+ * for nothing at all. The types are promises: bytes from another process are
+ * decoded safely, but a handler that depends on their shape checks it.
+ */
+export function command<
+  Request = undefined,
+  Reply = undefined,
+  Failure extends string = never,
+>(
+  options: CommandOptions<Request, Reply, Failure> = {},
+): CommandDeclaration<Request, Reply, Failure> {
+  return {
+    request: options.request ?? msgpackCodec<Request>(),
+    reply: options.reply ?? msgpackCodec<Reply>(),
+    failures: options.failures ?? [],
+  };
+}
+
+/** Plain data as MessagePack; `undefined` is an empty body. */
+export function msgpackCodec<T>(): Codec<T> {
+  return MSGPACK as Codec<T>;
+}
+
+const MSGPACK: Codec<unknown> = {
+  encode(value: unknown, into: ByteWriter): void {
+    if (value !== undefined) writeMsgpack(value, into);
+  },
+  decode(from: ByteReader): unknown {
+    return from.remaining === 0 ? undefined : decodeMsgpack(from.rest());
+  },
+};
+
+/** Bytes as they are; decoded, they are a view into the message. */
+export const bytesCodec: Codec<Uint8Array> = {
+  encode: (value, into) => into.raw(value),
+  decode: (from) => from.rest(),
+};
+
+/** No body at all. */
+export const nothingCodec: Codec<undefined> = {
+  encode: () => {},
+  decode(from) {
+    if (from.remaining === 0) return undefined;
+    throw new WhorlError(
+      "protocol_error",
+      `Cannot read a message that must be empty: ${from.remaining} bytes follow`,
+    );
+  },
+};
+
+/** A vnode module as it is written down. */
+export interface VnodeDefinition<C extends Commands, V extends Commands> {
+  /** Name of the module and of the service it provides: `^[a-z][a-z0-9_]{0,31}$`. */
+  readonly name: string;
+  /** What it can be asked; in an order that never changes, later ones at the end. */
+  readonly commands: C;
+  /** What every vnode can be asked at once. @default {nothing} */
+  readonly coverage?: V;
+  /** Makes the vnode of one partition. */
+  init(partition: number, context: VnodeContext): Awaitable<Vnode<C, V>>;
+}
+
+/**
+ * Makes the module that a vnode file exports as its default.
+ *
+ * @throws {WhorlError} `vnode_module_failed` if its name or its commands are not as they must be.
+ */
+export function defineVnode<
+  const C extends Commands,
+  // deno-lint-ignore ban-types -- a module without coverage queries has a table with nothing in it.
+  const V extends Commands = {},
+>(definition: VnodeDefinition<C, V>): VnodeModule<C, V> {
+  const { name, commands, init } = definition;
+  const coverage = definition.coverage ?? ({} as V);
+  if (typeof name !== "string" || !/^[a-z][a-z0-9_]{0,31}$/.test(name)) {
+    throw new WhorlError(
+      "vnode_module_failed",
+      `Cannot define a vnode module as its name must be a small letter, then up to 31 small letters, digits or _: current value is ${
+        JSON.stringify(name)
+      }`,
+    );
+  }
+  for (const [what, table] of Object.entries({ commands, coverage })) {
+    const count = Object.keys(table).length;
+    if (count <= COMMANDS_MAX) continue;
+    throw new WhorlError(
+      "vnode_module_failed",
+      `Cannot define vnode module '${name}' as its ${what} may be ${COMMANDS_MAX}: current value is ${count}`,
+    );
+  }
+  if (typeof init !== "function") {
+    throw new WhorlError(
+      "vnode_module_failed",
+      `Cannot define vnode module '${name}' as it must have an init function`,
+    );
+  }
+  return Object.freeze({
+    name,
+    commands,
+    coverage,
+    init: (partition: number, context: VnodeContext) =>
+      definition.init(partition, context),
+  });
+}
