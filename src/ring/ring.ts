@@ -71,8 +71,6 @@ export const MemberMeta = {
   address: "address",
   /** The identity in its data directory. */
   nodeId: "node_id",
-  /** How often it has been started. */
-  incarnation: "incarnation",
 } as const;
 
 /** The identity of a cluster, made when its first node was created. */

@@ -37,8 +37,6 @@ export interface NodeFacts {
   readonly address: string;
   /** The identity in its data directory. */
   readonly nodeId: string;
-  /** How often it has been started. */
-  readonly incarnation: number;
 }
 
 /** @throws {WhorlError} `invalid_ring_size` unless `size` is a power of two from 8 to 1024. */
@@ -144,7 +142,6 @@ export function putFacts(ring: Ring, node: NodeFacts, wallMs: number): Ring {
     const [name, value] of [
       [MemberMeta.address, node.address],
       [MemberMeta.nodeId, node.nodeId],
-      [MemberMeta.incarnation, node.incarnation],
     ] as const
   ) {
     if (memberMeta(ring, node.name, name) !== value) {

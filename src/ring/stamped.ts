@@ -1,30 +1,26 @@
 /**
  * Values of which the last write wins, the same one everywhere: each carries a
- * hybrid timestamp (Kulkarni et al., "Logical Physical Clocks", 2014), made from
- * the wall clock and from the value it replaces, so a write always beats what
- * its writer saw, however far its clock is behind. riak_core compares whole
- * seconds and keeps whichever ring came first on a tie (riak_core#855).
+ * hybrid timestamp made from the wall clock and from the value it replaces, so
+ * a write always beats what its writer saw, however far its clock is behind.
+ * riak_core compares whole seconds and keeps whichever ring came first on a tie
+ * (riak_core#855).
  *
  * @module
  */
+import {
+  compareHybridStamps,
+  type HybridStamp,
+  hybridStart,
+  tickHybrid,
+} from "../causality/hybrid_logical_clock.ts";
 
 /** What can be kept as ring or member metadata; `null` marks a removed value. */
 export type MetaValue = string | number | boolean | null;
 
-/** When, and by whom, a value was written. Totally ordered. */
-export interface Stamp {
-  /** Wall clock in milliseconds, never behind the value that was replaced. */
-  readonly wallMs: number;
-  /** Orders writes within one millisecond. */
-  readonly count: number;
-  /** The node that wrote; settles what is left. */
-  readonly node: string;
-}
-
 /** A value with its stamp. */
 export interface Stamped {
   readonly value: MetaValue;
-  readonly stamp: Stamp;
+  readonly stamp: HybridStamp;
 }
 
 /** Metadata by name. Never changed once made. */
@@ -38,11 +34,11 @@ export function setMeta(
   node: string,
   wallMs: number,
 ): Meta {
-  const before = meta.get(name)?.stamp;
-  const stamp = before === undefined || wallMs > before.wallMs
-    ? { wallMs, count: 0, node }
-    : { wallMs: before.wallMs, count: before.count + 1, node };
-  return new Map(meta).set(name, { value, stamp });
+  const last = meta.get(name)?.stamp ?? hybridStart;
+  return new Map(meta).set(name, {
+    value,
+    stamp: { ...tickHybrid(last, wallMs), node },
+  });
 }
 
 /** The newest value of each name in either. */
@@ -59,8 +55,7 @@ export function mergeMeta(a: Meta, b: Meta): Meta {
 }
 
 function compareStamped(a: Stamped, b: Stamped): number {
-  return a.stamp.wallMs - b.stamp.wallMs || a.stamp.count - b.stamp.count ||
-    compareTexts(a.stamp.node, b.stamp.node) ||
+  return compareHybridStamps(a.stamp, b.stamp) ||
     // One writer never gives two values one stamp; a broken one must not split the cluster.
     compareTexts(JSON.stringify(a.value), JSON.stringify(b.value));
 }

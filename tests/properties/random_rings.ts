@@ -161,12 +161,10 @@ export function factsOf(name: string): {
   name: string;
   address: string;
   nodeId: string;
-  incarnation: number;
 } {
   return {
     name,
     address: `${name}:1`,
     nodeId: `id-${name}`,
-    incarnation: 1,
   };
 }

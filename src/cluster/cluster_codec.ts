@@ -1,0 +1,238 @@
+/**
+ * The payloads of cluster frames, except the ring itself: digests, services,
+ * requests between nodes and their answers. MessagePack lists by position;
+ * docs/wire_format.md describes them.
+ *
+ * @module
+ */
+import { WhorlError } from "../base/errors.ts";
+import type { ErrorCode } from "../base/errors.ts";
+import { decodeRing, RING_NAMES_MAX } from "../ring/ring_codec.ts";
+import { decodeMsgpack, encodeMsgpack } from "../wire/msgpack.ts";
+import {
+  expectBoolean,
+  expectBytes,
+  expectInteger,
+  expectList,
+  expectOneOf,
+  expectText,
+} from "../wire/plain_data.ts";
+import type { JoinOffer } from "./membership.ts";
+
+/** What a node says of the ring it holds. */
+export interface RingDigest {
+  readonly clusterName: string;
+  /** The seed of the cluster's id. */
+  readonly seed: string;
+  /** Digest of the ring the sender has stored. */
+  readonly digest: string;
+  /** Members the sender knows to hold the same ring, itself included; sorted. */
+  readonly agreed: readonly string[];
+  /** Whether the sender asks for the receiver's ring. */
+  readonly wanted: boolean;
+}
+
+/** Encodes a digest. */
+export function encodeDigest(digest: RingDigest): Uint8Array<ArrayBuffer> {
+  return encodeMsgpack([
+    digest.clusterName,
+    digest.seed,
+    digest.digest,
+    digest.agreed,
+    digest.wanted,
+  ]);
+}
+
+/** @throws {WhorlError} `protocol_error`. */
+export function decodeDigest(bytes: Uint8Array): RingDigest {
+  const [clusterName, seed, digest, agreed, wanted] = expectList(
+    decodeMsgpack(bytes),
+    "a ring digest",
+    5,
+    5,
+  );
+  return {
+    clusterName: expectText(clusterName, "a cluster name"),
+    seed: expectText(seed, "the seed of a cluster", 64),
+    digest: expectText(digest, "a digest", 64),
+    agreed: expectList(agreed, "the agreed", 0, RING_NAMES_MAX)
+      .map((name) => expectText(name, "a name")),
+    wanted: expectBoolean(wanted, "wanted"),
+  };
+}
+
+/** Most services of one node. */
+export const SERVICES_MAX = 256;
+
+/** The services of one node, as it says itself. */
+export interface ServiceList {
+  /** The start of the node it speaks for; a later one replaces all earlier lists. */
+  readonly incarnation: number;
+  /** Counts up with each change since then. */
+  readonly version: number;
+  readonly services: readonly string[];
+}
+
+/** Encodes the services of this node. */
+export function encodeServices(list: ServiceList): Uint8Array<ArrayBuffer> {
+  return encodeMsgpack([list.incarnation, list.version, list.services]);
+}
+
+/** @throws {WhorlError} `protocol_error`. */
+export function decodeServices(bytes: Uint8Array): ServiceList {
+  const [incarnation, version, services] = expectList(
+    decodeMsgpack(bytes),
+    "a list of services",
+    3,
+    3,
+  );
+  return {
+    incarnation: expectInteger(incarnation, "an incarnation"),
+    version: expectInteger(version, "a version"),
+    services: expectList(services, "the services", 0, SERVICES_MAX)
+      .map((name) => expectText(name, "a service", 64, 1)),
+  };
+}
+
+/** A ring for a node that wants to join, encoded, and who gives it; `null` while it is starting. */
+export function encodeJoinOffer(
+  node: string,
+  ring: Uint8Array | null,
+): Uint8Array<ArrayBuffer> {
+  return encodeMsgpack([node, ring]);
+}
+
+/** @throws {WhorlError} `protocol_error`. */
+export function decodeJoinOffer(bytes: Uint8Array): JoinOffer {
+  const [node, ring] = expectList(decodeMsgpack(bytes), "a join offer", 2, 2);
+  return {
+    node: expectText(node, "a name", 255, 1),
+    ring: ring === null
+      ? null
+      : decodeRing(expectBytes(ring, "the ring of a join offer")).ring,
+  };
+}
+
+/** What one node asks of another. */
+export type ClusterRequest =
+  | { readonly method: "plan"; readonly waitMs: number }
+  | {
+    readonly method: "commit";
+    /** The plan that is meant, or `null` for the one shown last. */
+    readonly planId: string | null;
+    readonly waitMs: number;
+  }
+  | { readonly method: "clear"; readonly waitMs: number }
+  | { readonly method: "holds_data"; readonly partitions: readonly number[] };
+
+/** Longest a request may wait on the other side, in milliseconds. */
+export const WAIT_MS_MAX = 600_000;
+
+/** Encodes a request under a number the asker chose. */
+export function encodeRequest(
+  id: number,
+  request: ClusterRequest,
+): Uint8Array<ArrayBuffer> {
+  switch (request.method) {
+    case "commit":
+      return encodeMsgpack([id, "commit", request.waitMs, request.planId]);
+    case "holds_data":
+      return encodeMsgpack([id, "holds_data", 0, request.partitions]);
+    case "plan":
+    case "clear":
+      return encodeMsgpack([id, request.method, request.waitMs, null]);
+    default:
+      return request satisfies never;
+  }
+}
+
+/** @throws {WhorlError} `protocol_error`. */
+export function decodeRequest(
+  bytes: Uint8Array,
+): { id: number; request: ClusterRequest } {
+  const [idValue, methodValue, wait, argument] = expectList(
+    decodeMsgpack(bytes),
+    "a request",
+    4,
+    4,
+  );
+  const id = expectInteger(idValue, "a request number");
+  const waitMs = expectInteger(wait, "a waiting time", 0, WAIT_MS_MAX);
+  const method = expectOneOf(
+    methodValue,
+    "a method",
+    ["plan", "commit", "clear", "holds_data"] as const,
+  );
+  switch (method) {
+    case "commit": {
+      const planId = argument === null
+        ? null
+        : expectText(argument, "a plan id", 64);
+      return { id, request: { method, planId, waitMs } };
+    }
+    case "holds_data": {
+      const partitions = expectList(argument, "the partitions", 0, 0x1_0000)
+        .map((partition) => expectInteger(partition, "a partition", 0, 0xffff));
+      return { id, request: { method, partitions } };
+    }
+    case "plan":
+    case "clear":
+      return { id, request: { method, waitMs } };
+    default:
+      return method satisfies never;
+  }
+}
+
+/** The answer to a request: a result as plain data, or an error. */
+export type ClusterReply =
+  | { readonly ok: true; readonly result: unknown }
+  | { readonly ok: false; readonly error: WhorlError };
+
+/** Encodes an answer. */
+export function encodeReply(
+  id: number,
+  reply: ClusterReply,
+): Uint8Array<ArrayBuffer> {
+  return reply.ok
+    ? encodeMsgpack([id, true, reply.result])
+    : encodeMsgpack([id, false, [
+      reply.error.code,
+      reply.error.message,
+      reply.error.details,
+    ]]);
+}
+
+/** @throws {WhorlError} `protocol_error`. */
+export function decodeReply(
+  bytes: Uint8Array,
+): { id: number; reply: ClusterReply } {
+  const [idValue, ok, value] = expectList(
+    decodeMsgpack(bytes),
+    "an answer",
+    3,
+    3,
+  );
+  const id = expectInteger(idValue, "a request number");
+  if (expectBoolean(ok, "the kind of an answer")) {
+    return { id, reply: { ok: true, result: value } };
+  }
+  const [code, message, details] = expectList(value, "an error", 3, 3);
+  return {
+    id,
+    reply: {
+      ok: false,
+      error: new WhorlError(
+        // Codes of later versions pass through: the caller compares, it does not enumerate.
+        expectText(code, "an error code", 64, 1) as ErrorCode,
+        expectText(message, "an error message", 4096),
+        { details: plainRecord(details) },
+      ),
+    },
+  };
+}
+
+function plainRecord(value: unknown): Record<string, unknown> {
+  return typeof value === "object" && value !== null && !Array.isArray(value)
+    ? value as Record<string, unknown>
+    : {};
+}

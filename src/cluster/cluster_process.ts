@@ -1,0 +1,1011 @@
+/**
+ * The process around the cores of this folder: it carries out what gossip,
+ * claimant and node watcher decide, and turns frames, links, timers, the disk
+ * and calls into their events. It decides nothing about the protocol.
+ *
+ * A join is the one conversation that begins here: fetch the ring of a member,
+ * check it, take it with this node in it as joining, store it, and wait a while
+ * for the claimant to have it, so that a plan asked for next contains it.
+ *
+ * @module
+ */
+import { isWhorlError, reasonOf, WhorlError } from "../base/errors.ts";
+import type { Chance } from "../base/chance.ts";
+import {
+  versionDescends,
+  type VersionVector,
+} from "../causality/version_vector.ts";
+import type { Log } from "../environment/log.ts";
+import type { Address } from "../environment/transport.ts";
+import type { Runtime, TimerHandle } from "../../supervisors/runtime.ts";
+import {
+  currentMembers,
+  MemberMeta,
+  memberMeta,
+  type MemberStatus,
+  memberStatus,
+  type PendingTransfer,
+  pendingTransfers,
+  type Ring,
+  ringReady,
+  ringVersion,
+} from "../ring/ring.ts";
+import {
+  addJoining,
+  completeTransfers,
+  freshRing,
+  type NodeFacts,
+  putFacts,
+  putRingMeta,
+  setStatus,
+} from "../ring/ring_change.ts";
+import { decodeRing } from "../ring/ring_codec.ts";
+import type { StagedPlan } from "../ring/staged_plan.ts";
+import type { MetaValue } from "../ring/stamped.ts";
+import { FrameType } from "../wire/frame_type.ts";
+import {
+  type ClaimantEffect,
+  type ClaimantEvent,
+  type ClaimantRequest,
+  type ClaimantResult,
+  type ClaimantState,
+  createClaimant,
+  type HoldsDataQuestion,
+  stepClaimant,
+} from "./claimant_fsm.ts";
+import {
+  type ClusterReply,
+  type ClusterRequest,
+  decodeDigest,
+  decodeJoinOffer,
+  decodeReply,
+  decodeRequest,
+  decodeServices,
+  encodeDigest,
+  encodeJoinOffer,
+  encodeReply,
+  encodeRequest,
+  encodeServices,
+} from "./cluster_codec.ts";
+import {
+  type ClusterStatus,
+  clusterStatus,
+  type RingReadyResult,
+  ringReadyResult,
+  type RingStatus,
+  ringStatus,
+} from "./cluster_status.ts";
+import {
+  createGossip,
+  type GossipEvent,
+  type GossipState,
+  stepGossip,
+} from "./gossip_fsm.ts";
+import { refuseDown, refuseIdentity, refuseJoin } from "./membership.ts";
+import {
+  createNodeWatcher,
+  isNodeUp,
+  nodesUp,
+  type NodeWatcher,
+  type NodeWatcherEvent,
+  servicesByNode,
+  stepNodeWatcher,
+  upNodes,
+} from "./node_watcher.ts";
+
+/** What the cluster needs from the node it runs in. */
+export interface ClusterWorld {
+  readonly runtime: Runtime;
+  /** Wall clock in milliseconds since 1970. */
+  wallClock(): number;
+  readonly chance: Chance;
+  readonly log: Log;
+  /** 16 lowercase hex digits that cannot be guessed, to name a new cluster. */
+  newSeed(): string;
+  /** Sends a frame to a node; `false` if there is no link to it now. `payload` is free again afterwards. */
+  send(node: string, frameType: number, payload: Uint8Array): boolean;
+  /** The other members, and where they listen: keep links to these and to no others. */
+  peersChanged(peers: ReadonlyMap<string, Address>): void;
+  /** Stores the ring in place of the last one; durable when it resolves. Never asked twice at a time. */
+  storeRing(bytes: Uint8Array<ArrayBuffer>): Promise<void>;
+  /** The ring could not be stored. The node must not go on with what it cannot remember. */
+  storeFailed(error: unknown): void;
+  /** Which of `partitions` hold data on this node. */
+  holdsData(partitions: readonly number[]): Promise<readonly number[]>;
+  /** The {@linkcode ClusterProcess.joinOffer} of the node at `address`. @throws {WhorlError} `not_reachable` and whatever the handshake refuses with. */
+  fetchJoinOffer(address: Address): Promise<Uint8Array>;
+}
+
+/** How to run the cluster part of a node. */
+export interface ClusterOptions {
+  readonly node: NodeFacts;
+  /** Grows with each start of this node. */
+  readonly incarnation: number;
+  readonly clusterName: string;
+  /** Partitions of the ring, if this node begins a cluster of its own. */
+  readonly ringSize: number;
+  /** What `storeRing` stored last, or `null` at the first start. */
+  readonly storedRing: Uint8Array | null;
+  /** Consecutive partitions that should belong to different nodes. @default {4} */
+  readonly targetN?: number;
+  /** Time between digests to a random member, in milliseconds; only lost messages need it. @default {1000} */
+  readonly gossipIntervalMs?: number;
+  /** Time between broadcasts of the own services, in milliseconds; only lost messages need it. @default {10000} */
+  readonly servicesIntervalMs?: number;
+  /** How long a plan or a commit waits for the members to agree, and a join for the claimant, in milliseconds. @default {5000} */
+  readonly waitMs?: number;
+}
+
+/** What subscribers are told. Rings are durable before anybody hears of them. */
+export type ClusterChange =
+  | {
+    readonly type: "ring_changed";
+    readonly ring: Ring;
+    readonly ringVersion: number;
+  }
+  /** Whether all members agree on the ring has changed. */
+  | { readonly type: "ring_ready"; readonly ready: boolean }
+  | {
+    readonly type: "member_changed";
+    readonly node: string;
+    readonly before: MemberStatus | null;
+    readonly after: MemberStatus;
+  }
+  /** Partitions of this node that wait to move; answer with `transferComplete`. Told again with each ring until they have. */
+  | {
+    readonly type: "transfers_pending";
+    readonly transfers: readonly PendingTransfer[];
+  }
+  | {
+    readonly type: "services_changed";
+    readonly service: string;
+    /** Nodes that offer it now, sorted. */
+    readonly up: readonly string[];
+  }
+  | { readonly type: "node_up"; readonly node: string }
+  | {
+    readonly type: "node_down";
+    readonly node: string;
+    readonly reason: string;
+  }
+  /** The cluster has removed this node, which stands alone in a new ring. */
+  | { readonly type: "removed" };
+
+/** What a join came to. */
+export interface JoinResult {
+  /** The member whose cluster was joined. */
+  readonly joined: string;
+  /** Whether the claimant is known to have heard, so that a plan will contain the join. */
+  readonly claimantKnows: boolean;
+}
+
+interface Condition {
+  readonly holds: (ring: Ring) => boolean;
+  readonly done: (held: boolean) => void;
+}
+
+interface Asked {
+  readonly node: string;
+  readonly timer: TimerHandle;
+  readonly answer: (reply: ClusterReply) => void;
+}
+
+const WAIT_MS_DEFAULT = 5_000;
+/** Time for the way there and back on top of what the other side may wait. */
+const ROUND_TRIP_MS = 2_000;
+
+/** The cluster part of one node. */
+export class ClusterProcess {
+  readonly #options: ClusterOptions;
+  readonly #world: ClusterWorld;
+  readonly #self: string;
+  readonly #waitMs: number;
+  readonly #gossip: GossipState;
+  readonly #claimant: ClaimantState;
+  readonly #watcher: NodeWatcher;
+  readonly #subscribers = new Set<(change: ClusterChange) => void>();
+  /** Requests to the claimant here: who waits for the answer, and until when. */
+  readonly #serving = new Map<number, (reply: ClusterReply) => void>();
+  readonly #deadlines = new Map<number, TimerHandle>();
+  /** Requests of this node to others. */
+  readonly #asked = new Map<number, Asked>();
+  readonly #conditions = new Set<Condition>();
+  readonly #timers = new Map<string, TimerHandle>();
+  /** What to do once a ring that contains these changes is stored. */
+  #afterStored: { clock: VersionVector; run: () => void }[] = [];
+  #nextId = 1;
+  #published: Ring | null = null;
+  #peers = "";
+  #wasReady = false;
+  #joining = false;
+  #stopped = false;
+
+  /**
+   * @throws {WhorlError} `invalid_ring_size`; `store_corrupt` if the stored
+   * ring cannot be read; `invalid_config` if it is of another cluster name;
+   * `name_taken` if this node is another one than the ring knows by its name.
+   */
+  constructor(options: ClusterOptions, world: ClusterWorld) {
+    this.#options = options;
+    this.#world = world;
+    this.#self = options.node.name;
+    this.#waitMs = options.waitMs ?? WAIT_MS_DEFAULT;
+    const restored = restoreRing(options);
+    this.#gossip = createGossip(
+      this.#self,
+      restored ?? this.#freshRing(),
+      restored !== null,
+      world.chance.fork("gossip"),
+      world.runtime.now(),
+    );
+    this.#claimant = createClaimant(
+      this.#self,
+      this.#gossip.current.ring,
+      options.targetN ?? 4,
+    );
+    this.#watcher = createNodeWatcher(this.#self, options.incarnation);
+  }
+
+  /** Begins; resolves once this node's ring is stored and may be shown. */
+  async start(): Promise<void> {
+    const { node, gossipIntervalMs, servicesIntervalMs } = this.#options;
+    this.#every("gossip", gossipIntervalMs ?? 1_000, () => {
+      this.#stepGossip({ type: "tick" });
+    });
+    this.#every("services", servicesIntervalMs ?? 10_000, () => {
+      this.#stepWatcher({ type: "broadcast" });
+    });
+    if (this.#gossip.stored !== null) this.#publish(this.#gossip.stored.ring);
+    // The address may be another one than at the last start.
+    const facts = putFacts(this.ring, node, this.#world.wallClock());
+    this.#stepGossip({ type: "ring_updated", ring: facts });
+    if (this.#gossip.stored === null) this.#adopt(facts);
+    this.#stepClaimant({ type: "ring_changed", ring: this.ring });
+    await this.#stored(this.ring.clock);
+  }
+
+  /** Ends. What waits is refused with `closed`. */
+  stop(): void {
+    if (this.#stopped) return;
+    this.#stopped = true;
+    const { runtime } = this.#world;
+    for (const timer of this.#timers.values()) runtime.clearTimer(timer);
+    for (const timer of this.#deadlines.values()) runtime.clearTimer(timer);
+    const closed = new WhorlError("closed", "Cannot go on as the node stops");
+    for (const [id, asked] of [...this.#asked]) {
+      this.#answered(id, asked, { ok: false, error: closed });
+    }
+    for (const answer of this.#serving.values()) {
+      answer({ ok: false, error: closed });
+    }
+    for (const { done } of [...this.#conditions]) done(false);
+    for (const { run } of this.#afterStored) run();
+    this.#afterStored = [];
+    this.#subscribers.clear();
+  }
+
+  /** The ring this node goes by, which may be a moment ahead of what it has stored. */
+  get ring(): Ring {
+    return this.#gossip.current.ring;
+  }
+
+  /** Nodes that are up, this one included, sorted. */
+  get nodesUp(): readonly string[] {
+    return nodesUp(this.#watcher);
+  }
+
+  /** Nodes that offer `service` now, sorted; the same list until it changes. */
+  upNodes(service: string): readonly string[] {
+    return upNodes(this.#watcher, service);
+  }
+
+  /** Services of each node that is up. */
+  services(): Record<string, readonly string[]> {
+    return servicesByNode(this.#watcher);
+  }
+
+  /** Members and their shares. */
+  clusterStatus(): ClusterStatus {
+    return clusterStatus(this.ring, this.nodesUp);
+  }
+
+  /** Owners and transfers. */
+  ringStatus(): RingStatus {
+    return ringStatus(this.ring, this.nodesUp);
+  }
+
+  /** Whether all members agree on the ring. */
+  ringReady(): RingReadyResult {
+    return ringReadyResult(this.ring, this.#self, this.nodesUp);
+  }
+
+  /** Calls `listener` on every change until the returned function is called. */
+  subscribe(listener: (change: ClusterChange) => void): () => void {
+    this.#subscribers.add(listener);
+    return () => void this.#subscribers.delete(listener);
+  }
+
+  /** Resolves with `true` once `holds` does of the ring, with `false` after `waitMs` milliseconds. */
+  waitFor(holds: (ring: Ring) => boolean, waitMs: number): Promise<boolean> {
+    if (holds(this.ring)) return Promise.resolve(true);
+    if (this.#stopped) return Promise.resolve(false);
+    return new Promise((resolve) => {
+      const { runtime } = this.#world;
+      const condition: Condition = {
+        holds,
+        done: (held) => {
+          runtime.clearTimer(timer);
+          this.#conditions.delete(condition);
+          resolve(held);
+        },
+      };
+      const timer = runtime.setTimer(waitMs, () => condition.done(false));
+      this.#conditions.add(condition);
+    });
+  }
+
+  /** This node's ring for one that wants to join; answer its request with it. */
+  joinOffer(): Uint8Array<ArrayBuffer> {
+    return encodeJoinOffer(this.#self, this.#gossip.stored?.bytes ?? null);
+  }
+
+  /** Whether a node with this name and identity may connect; `null` if so. Ask at each handshake. */
+  refusePeer(name: string, nodeId: string): WhorlError | null {
+    return refuseIdentity(this.ring, name, nodeId);
+  }
+
+  /** A link to `node` is up. */
+  peerUp(node: string): void {
+    this.#stepWatcher({ type: "peer_up", node });
+    this.#stepGossip({ type: "peer_up", node });
+  }
+
+  /** There is no link to `node` any more. */
+  peerDown(node: string, reason: string): void {
+    this.#stepWatcher({ type: "peer_down", node, reason });
+    for (const [id, asked] of [...this.#asked]) {
+      if (asked.node === node) {
+        this.#answered(id, asked, { ok: false, error: unreachable(node) });
+      }
+    }
+  }
+
+  /** The failure detector doubts `node`. */
+  suspect(node: string): void {
+    this.#stepWatcher({ type: "peer_suspect", node });
+  }
+
+  /** The failure detector no longer doubts `node`. */
+  alive(node: string): void {
+    this.#stepWatcher({ type: "peer_alive", node });
+  }
+
+  /** This node offers `service` from now on. */
+  serviceUp(service: string): void {
+    this.#stepWatcher({ type: "service_up", service });
+  }
+
+  /** This node no longer offers `service`. */
+  serviceDown(service: string): void {
+    this.#stepWatcher({ type: "service_down", service });
+  }
+
+  /**
+   * Takes a cluster frame (types 20 to 39) from `from`. `payload` is not kept.
+   *
+   * @throws {WhorlError} `protocol_error` if it cannot be read; the link it came
+   * on should be closed.
+   */
+  handleFrame(from: string, frameType: number, payload: Uint8Array): void {
+    if (this.#stopped) return;
+    switch (frameType) {
+      case FrameType.ringDigest:
+        return this.#stepGossip({
+          type: "digest_received",
+          from,
+          digest: decodeDigest(payload),
+        });
+      case FrameType.ring:
+        return this.#stepGossip({
+          type: "ring_received",
+          from,
+          ring: decodeRing(payload),
+        });
+      case FrameType.services:
+        return this.#stepWatcher({
+          type: "services_received",
+          from,
+          list: decodeServices(payload),
+        });
+      case FrameType.joinRequest: {
+        const { id, request } = decodeRequest(payload);
+        return this.#serve(request, (reply) => {
+          this.#world.send(from, FrameType.joinReply, encodeReply(id, reply));
+        });
+      }
+      case FrameType.joinReply: {
+        const { id, reply } = decodeReply(payload);
+        const asked = this.#asked.get(id);
+        // Late answers find nobody; one from another node is not ours.
+        if (asked?.node === from) this.#answered(id, asked, reply);
+        return;
+      }
+      default:
+        throw new WhorlError(
+          "protocol_error",
+          `Cannot take a frame of type ${frameType} as the cluster knows none`,
+        );
+    }
+  }
+
+  /**
+   * Joins the cluster of the node at `address`; takes effect with a commit.
+   *
+   * @throws {WhorlError} `self_join`, `not_reachable`, `unable_to_get_join_ring`,
+   * `node_still_starting`, `not_single_node`, `different_ring_sizes`,
+   * `wrong_cluster`, `name_taken`, `handoff_required` if this node holds data,
+   * or what the handshake refused with.
+   */
+  async join(address: Address): Promise<JoinResult> {
+    if (address === this.#options.node.address) {
+      throw new WhorlError(
+        "self_join",
+        `Cannot join ${address} as that is this node itself`,
+      );
+    }
+    if (this.#joining) {
+      throw new WhorlError(
+        "not_single_node",
+        `Cannot join ${address} as another join is under way`,
+      );
+    }
+    this.#joining = true;
+    try {
+      return await this.#join(address);
+    } finally {
+      this.#joining = false;
+    }
+  }
+
+  async #join(address: Address): Promise<JoinResult> {
+    const { node } = this.#options;
+    const all = Array.from({ length: this.ring.size }, (_, p) => p);
+    const held = await this.#world.holdsData(all);
+    if (held.length > 0) {
+      throw new WhorlError(
+        "handoff_required",
+        `Cannot join ${address} as this node must be empty: ${held.length} of its partitions hold data`,
+        { details: { partitions: [...held] } },
+      );
+    }
+    const offer = await this.#fetchOffer(address);
+    const refusal = refuseJoin(this.ring, node, offer);
+    if (refusal !== null) throw refusal;
+    const joined = addJoining(
+      offer.ring as Ring,
+      node,
+      this.#world.wallClock(),
+    );
+    this.#adopt(joined);
+    await this.#stored(joined.clock);
+    const claimantKnows = await this.waitFor((ring) => {
+      const seen = ring.seen.get(ring.ownership.claimant);
+      return seen !== undefined && versionDescends(seen, joined.clock);
+    }, this.#waitMs);
+    return { joined: offer.node, claimantKnows };
+  }
+
+  async #fetchOffer(address: Address) {
+    let bytes: Uint8Array;
+    try {
+      bytes = await this.#world.fetchJoinOffer(address);
+    } catch (cause) {
+      if (isWhorlError(cause) && cause.code !== "internal") throw cause;
+      throw new WhorlError(
+        "unable_to_get_join_ring",
+        `Cannot join ${address} as it did not give its ring: ${
+          reasonOf(cause)
+        }`,
+        { cause },
+      );
+    }
+    try {
+      return decodeJoinOffer(bytes);
+    } catch (cause) {
+      throw new WhorlError(
+        "unable_to_get_join_ring",
+        `Cannot join ${address} as its ring cannot be read: ${reasonOf(cause)}`,
+        { cause },
+      );
+    }
+  }
+
+  /**
+   * What the staged changes come to, as the claimant computes it once the
+   * members agree.
+   *
+   * @throws {WhorlError} `ring_not_ready`, `not_reachable`, `timeout`.
+   */
+  async plan(): Promise<StagedPlan> {
+    const result = await this.#askClaimant({
+      method: "plan",
+      waitMs: this.#waitMs,
+    });
+    return (result as Extract<ClaimantResult, { method: "plan" }>).plan;
+  }
+
+  /**
+   * Carries out the plan `planId`, or the one shown last. Committing one again
+   * that was committed last is no error.
+   *
+   * @throws {WhorlError} `nothing_planned`, `plan_changed`, `ring_not_ready`,
+   * `handoff_required`, `not_reachable`, `timeout`.
+   */
+  async commit(planId?: string): Promise<{ planId: string }> {
+    const result = await this.#askClaimant({
+      method: "commit",
+      planId: planId ?? null,
+      waitMs: this.#waitMs,
+    });
+    return {
+      planId: (result as Extract<ClaimantResult, { method: "commit" }>).planId,
+    };
+  }
+
+  /** Forgets staged changes; members that were joining stand alone again. @throws {WhorlError} `not_reachable`, `timeout`. */
+  async clear(): Promise<{ nodes: readonly string[] }> {
+    const result = await this.#askClaimant({
+      method: "clear",
+      waitMs: this.#waitMs,
+    });
+    return {
+      nodes: (result as Extract<ClaimantResult, { method: "clear" }>).nodes,
+    };
+  }
+
+  /** Declares a member down that cannot be reached. It keeps its partitions. @throws {WhorlError} `is_up`, `not_member`, `only_member`. */
+  async down(node: string): Promise<void> {
+    const refusal = refuseDown(this.ring, node, isNodeUp(this.#watcher, node));
+    if (refusal !== null) throw refusal;
+    const ring = setStatus(this.ring, this.#self, node, "down");
+    await this.#update(ring, `${node} was declared down`);
+  }
+
+  /** Sets a value of the ring's metadata; `null` removes it. Durable here when it resolves. */
+  async putMeta(name: string, value: MetaValue): Promise<void> {
+    const wallMs = this.#world.wallClock();
+    await this.#update(
+      putRingMeta(this.ring, this.#self, name, value, wallMs),
+      `metadata ${name} was set`,
+    );
+  }
+
+  /**
+   * The data of `module` has left `partitions` of this node, or with `null`
+   * there is none. `registered` are the modules of this node: without any, a
+   * transfer is complete at once.
+   */
+  transferComplete(
+    partitions: readonly number[],
+    module: string | null,
+    registered: readonly string[],
+  ): void {
+    if (this.#stopped) return;
+    this.#stepGossip({
+      type: "ring_updated",
+      ring: completeTransfers(
+        this.ring,
+        this.#self,
+        partitions,
+        module,
+        registered,
+      ),
+    });
+  }
+
+  async #update(ring: Ring, reason: string): Promise<void> {
+    this.#world.log.info(`Ring changed: ${reason}`);
+    this.#stepGossip({ type: "ring_updated", ring });
+    await this.#stored(ring.clock);
+  }
+
+  /** Goes by a ring of another cluster. What waited for the old one waits no longer. */
+  #adopt(ring: Ring): void {
+    const waiting = this.#afterStored;
+    this.#afterStored = [];
+    this.#stepGossip({ type: "ring_adopted", ring });
+    for (const { run } of waiting) run();
+  }
+
+  /** Resolves once a ring with these changes is stored. */
+  #stored(clock: VersionVector): Promise<void> {
+    return new Promise((resolve) => this.#whenStored(clock, resolve));
+  }
+
+  #whenStored(clock: VersionVector, run: () => void): void {
+    const { stored } = this.#gossip;
+    if (
+      this.#stopped ||
+      stored !== null && versionDescends(stored.ring.clock, clock)
+    ) run();
+    else this.#afterStored.push({ clock, run });
+  }
+
+  #every(name: string, intervalMs: number, act: () => void): void {
+    this.#timers.set(
+      name,
+      this.#world.runtime.setTimer(intervalMs, () => {
+        if (this.#stopped) return;
+        this.#every(name, intervalMs, act);
+        act();
+      }),
+    );
+  }
+
+  #freshRing(): Ring {
+    const { clusterName, ringSize, node } = this.#options;
+    return freshRing({
+      clusterName,
+      size: ringSize,
+      seed: this.#world.newSeed(),
+      node,
+      wallMs: this.#world.wallClock(),
+    });
+  }
+
+  // Carrying out effects, one interpreter for each core.
+
+  #stepGossip(event: GossipEvent): void {
+    if (this.#stopped) return;
+    const { runtime, log } = this.#world;
+    for (const effect of stepGossip(this.#gossip, event, runtime.now())) {
+      switch (effect.type) {
+        case "store_ring":
+          this.#world.storeRing(effect.ring.bytes).then(
+            () => this.#stepGossip({ type: "ring_stored" }),
+            (error) => {
+              if (!this.#stopped) this.#world.storeFailed(error);
+            },
+          );
+          break;
+        case "ring_changed":
+          this.#ringChanged(effect.ring);
+          break;
+        case "publish_ring":
+          this.#publish(effect.ring.ring);
+          break;
+        case "send_digest":
+          this.#world.send(
+            effect.to,
+            FrameType.ringDigest,
+            encodeDigest(effect.digest),
+          );
+          break;
+        case "send_ring":
+          this.#world.send(effect.to, FrameType.ring, effect.ring.bytes);
+          break;
+        case "announce_soon":
+          runtime.defer(() => this.#stepGossip({ type: "announce" }));
+          break;
+        case "removed":
+          log.warn("The cluster has removed this node; it stands alone now");
+          this.#adopt(this.#freshRing());
+          this.#tell({ type: "removed" });
+          break;
+        case "refused":
+          log.debug("A gossip message was refused", {
+            from: effect.from,
+            reason: effect.reason,
+          });
+          break;
+        default:
+          effect satisfies never;
+      }
+    }
+  }
+
+  #ringChanged(ring: Ring): void {
+    this.#stepClaimant({ type: "ring_changed", ring });
+    for (const condition of [...this.#conditions]) {
+      if (condition.holds(this.ring)) condition.done(true);
+    }
+    const ready = ringReady(this.ring);
+    if (ready === this.#wasReady) return;
+    this.#wasReady = ready;
+    this.#tell({ type: "ring_ready", ready });
+  }
+
+  #publish(ring: Ring): void {
+    const before = this.#published;
+    this.#published = ring;
+    const due = this.#afterStored.filter(({ clock }) =>
+      versionDescends(ring.clock, clock)
+    );
+    this.#afterStored = this.#afterStored.filter((entry) =>
+      !due.includes(entry)
+    );
+    const peers = new Map<string, Address>();
+    for (const node of currentMembers(ring)) {
+      const address = memberMeta(ring, node, MemberMeta.address);
+      if (node !== this.#self && typeof address === "string") {
+        peers.set(node, address);
+      }
+    }
+    const text = JSON.stringify([...peers]);
+    if (text !== this.#peers) {
+      this.#peers = text;
+      this.#world.peersChanged(peers);
+    }
+    for (const node of ring.members.keys()) {
+      const after = memberStatus(ring, node) as MemberStatus;
+      const status = before === null
+        ? null
+        : memberStatus(before, node) ?? null;
+      if (status !== after) {
+        this.#tell({ type: "member_changed", node, before: status, after });
+      }
+    }
+    this.#tell({ type: "ring_changed", ring, ringVersion: ringVersion(ring) });
+    const transfers = pendingTransfers(ring).filter((transfer) =>
+      transfer.owner === this.#self && transfer.status === "awaiting"
+    );
+    if (transfers.length > 0) {
+      this.#tell({ type: "transfers_pending", transfers });
+    }
+    for (const { run } of due) run();
+  }
+
+  #stepClaimant(event: ClaimantEvent): void {
+    if (this.#stopped) return;
+    // Once the list has changed the ring, what follows waits until it is stored.
+    let clock: VersionVector | null = null;
+    for (const effect of stepClaimant(this.#claimant, event)) {
+      if (effect.type === "update_ring") {
+        this.#world.log.info(`Ring changed: ${effect.reason}`);
+        clock = effect.ring.clock;
+        this.#stepGossip({ type: "ring_updated", ring: effect.ring });
+      } else if (clock === null) {
+        this.#performClaimant(effect);
+      } else {
+        this.#whenStored(clock, () => this.#performClaimant(effect));
+      }
+    }
+  }
+
+  #performClaimant(
+    effect: Exclude<ClaimantEffect, { type: "update_ring" }>,
+  ): void {
+    switch (effect.type) {
+      case "reply":
+        return this.#served(effect.id, { ok: true, result: effect.result });
+      case "fail": {
+        const { code, message, details } = effect;
+        const error = new WhorlError(code, message, { details });
+        return this.#served(effect.id, { ok: false, error });
+      }
+      case "ask_holds_data":
+        return this.#askHoldsData(effect.id, effect.questions);
+      case "set_deadline": {
+        const { id, afterMs } = effect;
+        this.#deadlines.set(
+          id,
+          this.#world.runtime.setTimer(
+            afterMs,
+            () => this.#stepClaimant({ type: "deadline", id }),
+          ),
+        );
+        return;
+      }
+      case "clear_deadline":
+        this.#world.runtime.clearTimer(this.#deadlines.get(effect.id));
+        this.#deadlines.delete(effect.id);
+        return;
+      default:
+        return effect satisfies never;
+    }
+  }
+
+  #stepWatcher(event: NodeWatcherEvent): void {
+    if (this.#stopped) return;
+    for (const effect of stepNodeWatcher(this.#watcher, event)) {
+      switch (effect.type) {
+        case "send_services":
+          this.#world.send(
+            effect.to,
+            FrameType.services,
+            encodeServices(effect.list),
+          );
+          break;
+        case "node_up":
+          this.#tell({ type: "node_up", node: effect.node });
+          break;
+        case "node_down":
+          this.#tell({
+            type: "node_down",
+            node: effect.node,
+            reason: effect.reason,
+          });
+          break;
+        case "service_changed":
+          this.#tell({
+            type: "services_changed",
+            service: effect.service,
+            up: effect.up,
+          });
+          break;
+        default:
+          effect satisfies never;
+      }
+    }
+  }
+
+  #tell(change: ClusterChange): void {
+    for (const listener of [...this.#subscribers]) {
+      try {
+        listener(change);
+      } catch (error) {
+        // A subscriber's failure is its own; the others must still hear.
+        this.#world.log.error("A subscriber to cluster changes failed", {
+          change: change.type,
+          reason: reasonOf(error),
+        });
+      }
+    }
+  }
+
+  // Requests between nodes.
+
+  #serve(request: ClusterRequest, answer: (reply: ClusterReply) => void): void {
+    if (request.method === "holds_data") {
+      this.#world.holdsData(request.partitions).then(
+        (held) => answer({ ok: true, result: [...held] }),
+        (error) => answer({ ok: false, error: asWhorlError(error) }),
+      );
+      return;
+    }
+    const id = this.#nextId++;
+    this.#serving.set(id, answer);
+    const { waitMs, ...asked } = request;
+    this.#stepClaimant({
+      type: "request",
+      id,
+      request: asked as ClaimantRequest,
+      waitMs,
+    });
+  }
+
+  #served(id: number, reply: ClusterReply): void {
+    const answer = this.#serving.get(id);
+    this.#serving.delete(id);
+    answer?.(reply);
+  }
+
+  #askClaimant(
+    request: Exclude<ClusterRequest, { method: "holds_data" }>,
+  ): Promise<unknown> {
+    return this.#ask(
+      this.ring.ownership.claimant,
+      request,
+      request.waitMs + ROUND_TRIP_MS,
+    );
+  }
+
+  #ask(
+    node: string,
+    request: ClusterRequest,
+    timeoutMs: number,
+  ): Promise<unknown> {
+    return new Promise((resolve, reject) => {
+      const answer = (reply: ClusterReply) => {
+        if (reply.ok) resolve(reply.result);
+        else reject(reply.error);
+      };
+      if (this.#stopped) {
+        reject(new WhorlError("closed", "Cannot ask as the node has stopped"));
+      } else if (node === this.#self) this.#serve(request, answer);
+      else this.#askPeer(node, request, timeoutMs, answer);
+    });
+  }
+
+  #askPeer(
+    node: string,
+    request: ClusterRequest,
+    timeoutMs: number,
+    answer: (reply: ClusterReply) => void,
+  ): void {
+    const id = this.#nextId++;
+    const timer = this.#world.runtime.setTimer(timeoutMs, () => {
+      this.#answered(id, asked, {
+        ok: false,
+        error: new WhorlError(
+          "timeout",
+          `Cannot ${request.method} as ${node} did not answer within ${timeoutMs} ms`,
+          { details: { node, timeoutMs } },
+        ),
+      });
+    });
+    const asked: Asked = { node, timer, answer };
+    this.#asked.set(id, asked);
+    const payload = encodeRequest(id, request);
+    if (!this.#world.send(node, FrameType.joinRequest, payload)) {
+      this.#answered(id, asked, { ok: false, error: unreachable(node) });
+    }
+  }
+
+  #answered(id: number, asked: Asked, reply: ClusterReply): void {
+    this.#world.runtime.clearTimer(asked.timer);
+    if (this.#asked.delete(id)) asked.answer(reply);
+  }
+
+  #askHoldsData(id: number, questions: readonly HoldsDataQuestion[]): void {
+    const answers = questions.map(async ({ node, partitions }) => {
+      try {
+        const request = { method: "holds_data" as const, partitions };
+        const held = await this.#ask(node, request, this.#waitMs);
+        return { node, held: held as number[] };
+      } catch (error) {
+        this.#world.log.warn("An owner did not say whether it holds data", {
+          node,
+          reason: reasonOf(error),
+        });
+        return { node, held: null };
+      }
+    });
+    Promise.all(answers).then((all) => {
+      const silent = all.find(({ held }) => held === null);
+      this.#stepClaimant(
+        silent === undefined
+          ? {
+            type: "data_held",
+            id,
+            partitions: all.flatMap(({ held }) => held ?? []),
+          }
+          : { type: "data_unknown", id, node: silent.node },
+      );
+    });
+  }
+}
+
+function restoreRing(options: ClusterOptions): Ring | null {
+  if (options.storedRing === null) return null;
+  let ring: Ring;
+  try {
+    ring = decodeRing(options.storedRing).ring;
+  } catch (cause) {
+    throw new WhorlError(
+      "store_corrupt",
+      `Cannot start as the stored ring cannot be read: ${reasonOf(cause)}`,
+      { cause },
+    );
+  }
+  const { name, nodeId } = options.node;
+  if (ring.clusterName !== options.clusterName) {
+    throw new WhorlError(
+      "invalid_config",
+      `Cannot start as the cluster name must stay the same: stored is ${ring.clusterName}, configured is ${options.clusterName}`,
+    );
+  }
+  if (memberStatus(ring, name) === undefined) {
+    throw new WhorlError(
+      "store_foreign",
+      `Cannot start as the stored ring is of another node: ${name} is no member of it`,
+    );
+  }
+  const refusal = refuseIdentity(ring, name, nodeId);
+  if (refusal !== null) throw refusal;
+  return ring;
+}
+
+function unreachable(node: string): WhorlError {
+  return new WhorlError(
+    "not_reachable",
+    `Cannot ask ${node} as there is no link to it`,
+    { details: { node } },
+  );
+}
+
+function asWhorlError(error: unknown): WhorlError {
+  return isWhorlError(error)
+    ? error
+    : new WhorlError("internal", reasonOf(error), { cause: error });
+}

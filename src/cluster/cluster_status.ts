@@ -1,0 +1,125 @@
+/**
+ * The cluster as a node sees it, as plain data for tables and for `--json`.
+ *
+ * @module
+ */
+import {
+  membersBehind,
+  membersWith,
+  pendingTransfers,
+  type Ring,
+  ringReady,
+} from "../ring/ring.ts";
+import { type MemberRow, memberRows } from "../ring/staged_plan.ts";
+import { compareTexts } from "../ring/stamped.ts";
+
+/** The cluster and its members. */
+export interface ClusterStatus {
+  readonly ringSize: number;
+  /** Sorted by name; tables sort them their own way. */
+  readonly members: readonly MemberRow[];
+  readonly claimant: string;
+  /** Whether all members agree on the ring. */
+  readonly ringReady: boolean;
+  /** Members this node cannot reach now. */
+  readonly unreachable: readonly string[];
+}
+
+/** A partition that changes hands. */
+export interface TransferRow {
+  readonly partition: number;
+  readonly owner: string;
+  readonly nextOwner: string;
+  readonly status: "awaiting" | "complete";
+  /** Vnode modules that have handed over. */
+  readonly completedModules: readonly string[];
+}
+
+/** The ring and what moves on it. */
+export interface RingStatus {
+  readonly claimant: string;
+  readonly claimantUp: boolean;
+  readonly ringReady: boolean;
+  readonly ringSize: number;
+  /** Nodes that own partitions, sorted by name. */
+  readonly nodes: readonly string[];
+  /** For each partition in ring order, the owner's place in `nodes`. */
+  readonly owners: readonly number[];
+  readonly transfers: readonly TransferRow[];
+  readonly unreachable: readonly string[];
+}
+
+/** Whether all members agree on who owns what. */
+export type RingReadyResult =
+  | { readonly ready: true; readonly nodes: readonly string[] }
+  | {
+    readonly ready: false;
+    /** `nodes_down` if a member that does not agree cannot be reached. */
+    readonly reason: "different_owners" | "nodes_down";
+    readonly nodes: readonly string[];
+  };
+
+/** @param nodesUp Nodes that are up, this one included. */
+export function clusterStatus(
+  ring: Ring,
+  nodesUp: readonly string[],
+): ClusterStatus {
+  return {
+    ringSize: ring.size,
+    members: memberRows(ring),
+    claimant: ring.ownership.claimant,
+    ringReady: ringReady(ring),
+    unreachable: unreachable(ring, nodesUp),
+  };
+}
+
+/** @param nodesUp Nodes that are up, this one included. */
+export function ringStatus(
+  ring: Ring,
+  nodesUp: readonly string[],
+): RingStatus {
+  const { owners, claimant } = ring.ownership;
+  const nodes = [...new Set(owners)].sort(compareTexts);
+  const places = new Map(nodes.map((node, place) => [node, place]));
+  return {
+    claimant,
+    claimantUp: nodesUp.includes(claimant),
+    ringReady: ringReady(ring),
+    ringSize: ring.size,
+    nodes,
+    owners: owners.map((owner) => places.get(owner) as number),
+    transfers: pendingTransfers(ring).map((transfer) => ({
+      partition: transfer.partition,
+      owner: transfer.owner,
+      nextOwner: transfer.nextOwner,
+      status: transfer.status,
+      completedModules: transfer.completedModules,
+    })),
+    unreachable: unreachable(ring, nodesUp),
+  };
+}
+
+/** @param nodesUp Nodes that are up, this one included. */
+export function ringReadyResult(
+  ring: Ring,
+  self: string,
+  nodesUp: readonly string[],
+): RingReadyResult {
+  const agreeing = membersWith(ring, ["valid", "leaving", "exiting"]);
+  const down = agreeing.filter((node) => !nodesUp.includes(node));
+  if (down.length > 0) {
+    return { ready: false, reason: "nodes_down", nodes: down };
+  }
+  const behind = membersBehind(ring);
+  return behind.length === 0 ? { ready: true, nodes: agreeing } : {
+    ready: false,
+    reason: "different_owners",
+    nodes: [self, behind[0] as string],
+  };
+}
+
+function unreachable(ring: Ring, nodesUp: readonly string[]): string[] {
+  return memberRows(ring)
+    .filter(({ node, status }) => status !== "down" && !nodesUp.includes(node))
+    .map(({ node }) => node);
+}

@@ -1,0 +1,361 @@
+/**
+ * Holds this node's ring and keeps it the same as everybody's. Members tell each
+ * other the digest of the ring they have stored: at once to two others when it
+ * changes, to a random one now and then in case a message was lost. Only where
+ * digests differ does a whole ring travel, and it is merged.
+ *
+ *     ring changes ─► store ─► publish, announce digest ─┐ to children and debtors
+ *          ▲                                             ▼
+ *        merge ◄── ring ◄── digest with `wanted` ◄── digests differ
+ *
+ * Two rules carry the rest. Nothing leaves this node, and no subscriber hears
+ * of a ring, before that ring is stored: after a crash nobody knows more of this
+ * node than it does. And knowing who has seen the ring spreads inside digests,
+ * without rings.
+ *
+ * The pair of members told at once are the children in a binary tree over the
+ * sorted active members whose leaves wrap around to the root, so every member
+ * reaches all others in log2(members) steps (`riak_core_gossip`,
+ * `riak_core_util:build_tree/3` with `cycles`).
+ *
+ * @module
+ */
+import type { Chance } from "../base/chance.ts";
+import { sameVersion } from "../causality/version_vector.ts";
+import { activeMembers, memberStatus, type Ring } from "../ring/ring.ts";
+import { markSeen, rejoin } from "../ring/ring_change.ts";
+import { type EncodedRing, encodeRing } from "../ring/ring_codec.ts";
+import { mergeRings } from "../ring/ring_merge.ts";
+import { sameCluster } from "../ring/ring.ts";
+import type { RingDigest } from "./cluster_codec.ts";
+
+/** Whole rings a node may send at once (riak_core's `gossip_limit`). */
+export const GOSSIP_TOKENS_MAX = 45;
+/** Time in which all tokens come back, in milliseconds. */
+export const GOSSIP_TOKENS_PERIOD_MS = 10_000;
+
+/** What the gossip of a node can be told. */
+export type GossipEvent =
+  /** This node changed its ring, by the functions of `ring_change.ts`, from the current one. */
+  | { type: "ring_updated"; ring: Ring }
+  /** This node belongs to another cluster now: it joined one, or begins anew. */
+  | { type: "ring_adopted"; ring: Ring }
+  /** The ring of the last `store_ring` is durable. */
+  | { type: "ring_stored" }
+  | { type: "digest_received"; from: string; digest: RingDigest }
+  | { type: "ring_received"; from: string; ring: EncodedRing }
+  | { type: "peer_up"; node: string }
+  /** The moment asked for by `announce_soon` has come. */
+  | { type: "announce" }
+  /** Time to tell a random member, in case a message was lost. */
+  | { type: "tick" };
+
+/** What the gossip of a node wants done, in this order. */
+export type GossipEffect =
+  /** Make it durable, then say `ring_stored`. One at a time. */
+  | { type: "store_ring"; ring: EncodedRing }
+  /** The ring this node goes by has changed; `seenOnly` if only what members have seen has. */
+  | { type: "ring_changed"; ring: Ring; seenOnly: boolean }
+  /** The ring may be shown to others, inside this node and outside. */
+  | { type: "publish_ring"; ring: EncodedRing }
+  | { type: "send_digest"; to: string; digest: RingDigest }
+  | { type: "send_ring"; to: string; ring: EncodedRing }
+  /** Say `announce` at the end of this turn; asked once at a time. */
+  | { type: "announce_soon" }
+  /** The cluster has removed this node. */
+  | { type: "removed" }
+  /** A message was refused. */
+  | { type: "refused"; from: string; reason: "wrong_cluster" | "not_member" };
+
+/** The gossip of one node. */
+export interface GossipState {
+  readonly self: string;
+  /** The ring this node goes by. */
+  current: EncodedRing;
+  /** The ring others may know it goes by, or `null` before the first is durable. */
+  stored: EncodedRing | null;
+  /** On its way to the disk, or `null`. */
+  storing: EncodedRing | null;
+  /** Members to tell besides the children at the next announcement. */
+  readonly owed: Set<string>;
+  announcing: boolean;
+  /** Whole rings that may be sent now, with fractions. */
+  tokens: number;
+  tokensAtMs: number;
+  /** Whether a ring was not sent for want of a token. */
+  starved: boolean;
+  readonly chance: Chance;
+}
+
+/** The gossip of `self`, beginning with `ring`; `isStored` if that is what the disk holds. */
+export function createGossip(
+  self: string,
+  ring: Ring,
+  isStored: boolean,
+  chance: Chance,
+  nowMs: number,
+): GossipState {
+  const current = encodeRing(markSeen(ring, self, ring.clock));
+  return {
+    self,
+    current,
+    stored: isStored ? current : null,
+    storing: null,
+    owed: new Set(),
+    announcing: false,
+    tokens: GOSSIP_TOKENS_MAX,
+    tokensAtMs: nowMs,
+    starved: false,
+    chance,
+  };
+}
+
+/** Advances the gossip by one event at `nowMs`; `gossip` has one owner and changes in place. */
+export function stepGossip(
+  gossip: GossipState,
+  event: GossipEvent,
+  nowMs: number,
+): GossipEffect[] {
+  switch (event.type) {
+    case "ring_updated":
+      return goBy(gossip, event.ring);
+    case "ring_adopted":
+      gossip.owed.clear();
+      return goBy(gossip, event.ring, true);
+    case "ring_stored":
+      return stored(gossip);
+    case "digest_received":
+      return digestReceived(gossip, event.from, event.digest, nowMs);
+    case "ring_received":
+      return ringReceived(gossip, event.from, event.ring, nowMs);
+    case "peer_up":
+      return tell(gossip, [event.node]);
+    case "announce":
+      gossip.announcing = false;
+      return announce(gossip);
+    case "tick":
+      return tick(gossip, nowMs);
+    default:
+      return event satisfies never;
+  }
+}
+
+/** Makes `ring` the current one. Whether it is new is judged by its digest, so repeats end here. */
+function goBy(
+  gossip: GossipState,
+  ring: Ring,
+  always = false,
+): GossipEffect[] {
+  const before = gossip.current;
+  const after = encodeRing(markSeen(ring, gossip.self, ring.clock));
+  gossip.current = after;
+  if (after.digest === before.digest && !always) {
+    if (sameBytes(after.bytes, before.bytes)) return [];
+    return [
+      { type: "ring_changed", ring: after.ring, seenOnly: true },
+      ...announceSoon(gossip),
+    ];
+  }
+  // Those who were told until now and would never hear why they no longer are.
+  const active = activeMembers(after.ring);
+  for (const node of activeMembers(before.ring)) {
+    if (!active.includes(node) && sameCluster(before.ring, after.ring)) {
+      gossip.owed.add(node);
+    }
+  }
+  return [
+    { type: "ring_changed", ring: after.ring, seenOnly: false },
+    ...storeNext(gossip),
+  ];
+}
+
+function storeNext(gossip: GossipState): GossipEffect[] {
+  // Changes that come while the disk is busy wait and are stored together.
+  if (gossip.storing !== null) return [];
+  if (gossip.stored?.digest === gossip.current.digest) return [];
+  gossip.storing = gossip.current;
+  return [{ type: "store_ring", ring: gossip.current }];
+}
+
+function stored(gossip: GossipState): GossipEffect[] {
+  if (gossip.storing === null) return [];
+  gossip.stored = gossip.storing;
+  gossip.storing = null;
+  return [
+    { type: "publish_ring", ring: gossip.stored },
+    ...announceSoon(gossip),
+    ...storeNext(gossip),
+  ];
+}
+
+function announceSoon(gossip: GossipState): GossipEffect[] {
+  if (gossip.announcing) return [];
+  gossip.announcing = true;
+  return [{ type: "announce_soon" }];
+}
+
+function announce(gossip: GossipState): GossipEffect[] {
+  const targets = new Set([...childrenOf(gossip), ...gossip.owed]);
+  gossip.owed.clear();
+  return tell(gossip, targets);
+}
+
+/** The two members this node tells at once, or a random one while it is no active member itself. */
+function childrenOf(gossip: GossipState): string[] {
+  const members = activeMembers(gossip.current.ring);
+  const index = members.indexOf(gossip.self);
+  if (index < 0) {
+    return members.length === 0 ? [] : [gossip.chance.pick(members)];
+  }
+  return [2 * index + 1, 2 * index + 2]
+    .map((child) => members[child % members.length] as string);
+}
+
+function tell(
+  gossip: GossipState,
+  targets: Iterable<string>,
+  wanted = false,
+): GossipEffect[] {
+  const digest = digestOf(gossip, wanted);
+  if (digest === null) return [];
+  const effects: GossipEffect[] = [];
+  for (const to of targets) {
+    if (to !== gossip.self) effects.push({ type: "send_digest", to, digest });
+  }
+  return effects;
+}
+
+function digestOf(gossip: GossipState, wanted: boolean): RingDigest | null {
+  const { stored, current, self } = gossip;
+  if (stored === null) return null;
+  const { ring, digest } = stored;
+  // What the current ring says of others may already be about a later one.
+  const agreed: string[] = [];
+  for (const [node, version] of current.ring.seen) {
+    if (node === self || sameVersion(version, ring.clock)) agreed.push(node);
+  }
+  return {
+    clusterName: ring.clusterName,
+    seed: ring.clusterId.seed,
+    digest,
+    agreed: agreed.sort(),
+    wanted,
+  };
+}
+
+function digestReceived(
+  gossip: GossipState,
+  from: string,
+  digest: RingDigest,
+  nowMs: number,
+): GossipEffect[] {
+  const { current } = gossip;
+  if (
+    digest.clusterName !== current.ring.clusterName ||
+    digest.seed !== current.ring.clusterId.seed
+  ) return [{ type: "refused", from, reason: "wrong_cluster" }];
+
+  if (digest.digest === current.digest) {
+    return agreementReceived(gossip, from, digest.agreed);
+  }
+  if (!digest.wanted) return tell(gossip, [from], true);
+  // What was asked for while the disk was busy follows as an announcement.
+  if (digest.digest === gossip.stored?.digest) {
+    gossip.owed.add(from);
+    return [];
+  }
+  return sendRing(gossip, from, nowMs);
+}
+
+function agreementReceived(
+  gossip: GossipState,
+  from: string,
+  agreed: readonly string[],
+): GossipEffect[] {
+  let ring = gossip.current.ring;
+  for (const node of agreed) {
+    if (ring.members.has(node)) ring = markSeen(ring, node, ring.clock);
+  }
+  const heard = ring !== gossip.current.ring ? goBy(gossip, ring) : [];
+  // While the disk is busy this ring is not ours to speak of.
+  if (gossip.stored?.digest !== gossip.current.digest) return heard;
+  const digest = digestOf(gossip, false);
+  const lacks = digest?.agreed.some((node) => !agreed.includes(node)) ?? false;
+  if (!lacks) return heard;
+  // With the announcement that is due anyway, or at once.
+  if (!gossip.announcing) return tell(gossip, [from]);
+  gossip.owed.add(from);
+  return heard;
+}
+
+function ringReceived(
+  gossip: GossipState,
+  from: string,
+  received: EncodedRing,
+  nowMs: number,
+): GossipEffect[] {
+  const { current, self } = gossip;
+  if (!sameCluster(current.ring, received.ring)) {
+    return [{ type: "refused", from, reason: "wrong_cluster" }];
+  }
+  const merged = mergeRings(current.ring, received.ring);
+  const sender = memberStatus(merged, from);
+  if (sender === undefined) {
+    return [{ type: "refused", from, reason: "not_member" }];
+  }
+  // One who is down or removed has no say; our ring tells it so.
+  if (sender === "down" || sender === "invalid") {
+    return sendRing(gossip, from, nowMs);
+  }
+  const own = memberStatus(merged, self);
+  if (own === "invalid" || own === undefined) return [{ type: "removed" }];
+  const before = gossip.current.digest;
+  // Somebody took this node for dead; it asks in again and keeps its partitions.
+  const effects = goBy(gossip, own === "down" ? rejoin(merged, self) : merged);
+  if (gossip.current.digest !== received.digest) {
+    if (gossip.current.digest === before) {
+      return [...effects, ...tell(gossip, [from])];
+    }
+    gossip.owed.add(from);
+  }
+  return effects;
+}
+
+function sendRing(
+  gossip: GossipState,
+  to: string,
+  nowMs: number,
+): GossipEffect[] {
+  const { stored, current } = gossip;
+  if (stored === null) return [];
+  gossip.tokens = Math.min(
+    GOSSIP_TOKENS_MAX,
+    gossip.tokens +
+      (nowMs - gossip.tokensAtMs) * GOSSIP_TOKENS_MAX / GOSSIP_TOKENS_PERIOD_MS,
+  );
+  gossip.tokensAtMs = nowMs;
+  if (gossip.tokens < 1) {
+    gossip.starved = true;
+    return [];
+  }
+  gossip.tokens--;
+  // The current one knows more of who has seen it, if it is the same ring.
+  const ring = stored.digest === current.digest ? current : stored;
+  return [{ type: "send_ring", to, ring }];
+}
+
+function tick(gossip: GossipState, nowMs: number): GossipEffect[] {
+  if (gossip.starved && nowMs > gossip.tokensAtMs) {
+    gossip.starved = false;
+    return announce(gossip);
+  }
+  const others = activeMembers(gossip.current.ring)
+    .filter((node) => node !== gossip.self);
+  return others.length === 0 ? [] : tell(gossip, [gossip.chance.pick(others)]);
+}
+
+function sameBytes(a: Uint8Array, b: Uint8Array): boolean {
+  if (a.length !== b.length) return false;
+  for (let i = 0; i < a.length; i++) if (a[i] !== b[i]) return false;
+  return true;
+}

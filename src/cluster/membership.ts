@@ -1,0 +1,100 @@
+/**
+ * Who may become a member, and who may be declared down: the checks of
+ * `riak_core:standard_join/3` and `riak_core:down/1`, as plain functions. Each
+ * returns the refusal, or `null` if nothing speaks against it.
+ *
+ * @module
+ */
+import { WhorlError } from "../base/errors.ts";
+import {
+  currentMembers,
+  MemberMeta,
+  memberMeta,
+  memberStatus,
+  type Ring,
+} from "../ring/ring.ts";
+import type { NodeFacts } from "../ring/ring_change.ts";
+
+/** What a node gives to one that wants to join its cluster. */
+export interface JoinOffer {
+  /** The node that gives it. */
+  readonly node: string;
+  /** Its ring, or `null` while it is still starting. */
+  readonly ring: Ring | null;
+}
+
+/** Whether this node, alone in `local`, may join the cluster of `offer`. */
+export function refuseJoin(
+  local: Ring,
+  self: NodeFacts,
+  offer: JoinOffer,
+): WhorlError | null {
+  const to = `Cannot join ${offer.node}`;
+  if (offer.node === self.name) {
+    return new WhorlError("self_join", `${to} as that is this node itself`);
+  }
+  const others = currentMembers(local).filter((node) => node !== self.name);
+  if (others.length > 0) {
+    return new WhorlError(
+      "not_single_node",
+      `${to} as this node must be alone in its cluster: it has ${others.length} other members`,
+      { details: { members: others } },
+    );
+  }
+  if (offer.ring === null) {
+    return new WhorlError(
+      "node_still_starting",
+      `${to} as that node is still starting`,
+    );
+  }
+  if (offer.ring.clusterName !== local.clusterName) {
+    return new WhorlError(
+      "wrong_cluster",
+      `${to} as cluster names must match: local is ${local.clusterName}, remote is ${offer.ring.clusterName}`,
+    );
+  }
+  if (offer.ring.size !== local.size) {
+    return new WhorlError(
+      "different_ring_sizes",
+      `${to} as ring sizes must match: local is ${local.size}, remote is ${offer.ring.size}`,
+      { details: { local: local.size, remote: offer.ring.size } },
+    );
+  }
+  return refuseIdentity(offer.ring, self.name, self.nodeId);
+}
+
+/** Whether a node with this name and identity may stand for the member of that name in `ring`. */
+export function refuseIdentity(
+  ring: Ring,
+  name: string,
+  nodeId: string,
+): WhorlError | null {
+  const status = memberStatus(ring, name);
+  // The name of a removed member is free again.
+  if (status === undefined || status === "invalid") return null;
+  const known = memberMeta(ring, name, MemberMeta.nodeId);
+  if (known === null || known === nodeId) return null;
+  return new WhorlError(
+    "name_taken",
+    `Cannot accept a node as ${name} as the member of that name has another identity`,
+    { details: { node: name } },
+  );
+}
+
+/** Whether `node` may be declared down. */
+export function refuseDown(
+  ring: Ring,
+  node: string,
+  isUp: boolean,
+): WhorlError | null {
+  const what = `Cannot declare ${node} down`;
+  const members = currentMembers(ring);
+  if (!members.includes(node)) {
+    return new WhorlError("not_member", `${what} as it is not a member`);
+  }
+  if (isUp) return new WhorlError("is_up", `${what} as it is up`);
+  if (members.length === 1) {
+    return new WhorlError("only_member", `${what} as it is the only member`);
+  }
+  return null;
+}
