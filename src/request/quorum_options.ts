@@ -29,34 +29,34 @@ export type QuorumSize = number | "one" | "quorum" | "all";
 /** What reads and writes have in common. */
 export interface QuorumOptions {
   /** Replicas to ask, from 1 to 8 and at most the ring size. @default {3} */
-  readonly n?: number;
+  readonly n?: number | undefined;
   /** Distinct nodes that must have answered. @default {as many as there are, up to r or w} */
-  readonly nodeConfirms?: QuorumSize;
+  readonly nodeConfirms?: QuorumSize | undefined;
   /** Milliseconds the caller waits, from 1 to 3,600,000. @default {5000} */
-  readonly timeoutMs?: number;
+  readonly timeoutMs?: number | undefined;
   /**
    * "sloppy": a fallback stands in for a primary that is down. "strict": only
    * primaries are asked. @default {"sloppy"}
    */
-  readonly quorum?: "sloppy" | "strict";
+  readonly quorum?: "sloppy" | "strict" | undefined;
 }
 
 /** What a read may ask for. */
 export interface ReadQuorumOptions extends QuorumOptions {
   /** Replicas that must have answered, from 1 to n. @default {"quorum"} */
-  readonly r?: QuorumSize;
+  readonly r?: QuorumSize | undefined;
   /** Primaries that must have answered, from 0 to n. @default {0} */
-  readonly pr?: QuorumSize;
+  readonly pr?: QuorumSize | undefined;
 }
 
 /** What a write may ask for. */
 export interface WriteQuorumOptions extends QuorumOptions {
   /** Replicas that must have taken the write, from 1 to n. @default {"quorum"} */
-  readonly w?: QuorumSize;
+  readonly w?: QuorumSize | undefined;
   /** Primaries that must have taken the write, from 0 to n. @default {0} */
-  readonly pw?: QuorumSize;
+  readonly pw?: QuorumSize | undefined;
   /** Replicas on which the write must be durable, from 0 to n. @default {the same as w} */
-  readonly dw?: QuorumSize;
+  readonly dw?: QuorumSize | undefined;
 }
 
 /** A quorum in numbers, as a state machine takes it and a frame carries it. */

@@ -1,0 +1,384 @@
+/**
+ * `kv` as an application uses it: put, get and delete of JSON or bytes, the same
+ * inside a node and over a client connection. It encodes the operation, hands
+ * it to whoever carries it, and makes values of what comes back.
+ *
+ * @module
+ */
+import { ByteWriter } from "../base/byte_writer.ts";
+import { isWhorlError, reasonOf, WhorlError } from "../base/errors.ts";
+import {
+  OperationFlag,
+  OperationKind,
+  type OperationResult,
+  type ReplicaReport,
+  writeOperationHeader,
+} from "../request/operation_codec.ts";
+import {
+  type QuorumRule,
+  type QuorumSize,
+  readQuorum,
+  writeQuorum,
+} from "../request/quorum_options.ts";
+import type { OperationTarget } from "../request/request_process.ts";
+import { moduleIdOf } from "../vnode/vnode_wire.ts";
+import { contextFromText, contextOf, contextToText } from "./causal_context.ts";
+import { writeGetBody, writePutBody } from "./kv_command_codec.ts";
+import { readSiblings, SiblingFlag } from "./kv_object_codec.ts";
+import { KvCommand } from "./kv_vnode.ts";
+
+/** A value that JSON can say. */
+export type JsonValue =
+  | null
+  | boolean
+  | number
+  | string
+  | readonly JsonValue[]
+  | { readonly [name: string]: JsonValue };
+
+/** What `kv` stores: JSON, or bytes as they are. */
+export type KvValue = JsonValue | Uint8Array;
+
+/** Options every operation takes. */
+export interface KvOptions {
+  /** Replicas of the key, from 1 to 8; must be the same for all who use the bucket. @default {3} */
+  readonly n?: number | undefined;
+  /** Distinct nodes that must have answered. @default {as many as there are, up to R or W} */
+  readonly nodeConfirms?: QuorumSize | undefined;
+  /** "strict" asks primaries only, "sloppy" takes fallbacks for those that are down. @default {"sloppy"} */
+  readonly quorum?: "sloppy" | "strict" | undefined;
+  /** Time the operation may take, in milliseconds. @default {5000} */
+  readonly timeoutMs?: number | undefined;
+  /** Stops waiting: the operation fails with `cancelled`; a write may yet happen. */
+  readonly signal?: AbortSignal | undefined;
+  /** Whether the result says what each replica answered. @default {true} */
+  readonly replicas?: boolean | undefined;
+}
+
+/** Options of a read. */
+export interface KvGetOptions extends KvOptions {
+  /** Replicas that must have answered. @default {"quorum"} */
+  readonly r?: QuorumSize | undefined;
+  /** Primaries among them. @default {0} */
+  readonly pr?: QuorumSize | undefined;
+}
+
+/** Options of a write or a delete. */
+export interface KvPutOptions extends KvOptions {
+  /**
+   * The context of what the writer had read: the write replaces exactly that.
+   * Without it the write stands beside whatever is there, as a sibling.
+   */
+  readonly context?: string | undefined;
+  /** Replicas that must have taken the write. @default {"quorum"} */
+  readonly w?: QuorumSize | undefined;
+  /** Primaries among them. @default {0} */
+  readonly pw?: QuorumSize | undefined;
+  /** Replicas on which it must be durable. @default {the same as w} */
+  readonly dw?: QuorumSize | undefined;
+}
+
+/** What a read found. */
+export interface KvGetResult {
+  /** None if the key is not there, one as a rule, several if writes were concurrent. */
+  readonly values: readonly KvValue[];
+  /** The value if there is exactly one. */
+  readonly value: KvValue | undefined;
+  /**
+   * Opaque; hand it to the write that replaces these values. `null` if the key
+   * was never written; a deleted key has no values but still has a context.
+   */
+  readonly context: string | null;
+  /** What each replica answered. */
+  readonly replicas: readonly ReplicaReport[];
+}
+
+/** What a write or a delete came to. */
+export interface KvPutResult {
+  /** Covers this write, what it replaced, and the siblings it stands beside. */
+  readonly context: string;
+  /** Values the key has now: more than one if writes were concurrent. */
+  readonly siblings: number;
+  /** What each replica answered. */
+  readonly replicas: readonly ReplicaReport[];
+}
+
+/** The operations of `kv`. */
+export interface KvClient {
+  /**
+   * Reads a key.
+   *
+   * @throws {WhorlError} `timeout`, `quorum_unavailable`, `insufficient_vnodes`,
+   * `overload`, `invalid_key`, `invalid_quorum`, `cancelled`.
+   */
+  get(
+    bucket: string,
+    key: string,
+    options?: KvGetOptions,
+  ): Promise<KvGetResult>;
+  /**
+   * Writes a key.
+   *
+   * @throws {WhorlError} As `get`, and `value_too_large`, `invalid_argument` for
+   * a value that is no JSON, `invalid_context`. After `timeout`,
+   * `quorum_unavailable`, `coordinator_lost`, `connection_closed` or
+   * `cancelled` the write may yet have happened.
+   */
+  put(
+    bucket: string,
+    key: string,
+    value: KvValue,
+    options?: KvPutOptions,
+  ): Promise<KvPutResult>;
+  /** Deletes a key, which leaves a tombstone. @throws {WhorlError} As `put`. */
+  delete(
+    bucket: string,
+    key: string,
+    options?: KvPutOptions,
+  ): Promise<KvPutResult>;
+}
+
+/** Whoever carries operations: the host of coordinators in a node, or a client's connection. */
+export interface OperationCarrier {
+  /** Takes the operation in `bytes[start, end)`, which is copied, and answers `target` once. */
+  submit(
+    bytes: Uint8Array,
+    start: number,
+    end: number,
+    target: OperationTarget,
+  ): void;
+}
+
+const KV_MODULE_ID = moduleIdOf("kv");
+/** Partitions the smallest ring has; the node checks again against its own. */
+const RING_SIZE_MIN = 8;
+const EMPTY = new Uint8Array(0);
+const encoder = new TextEncoder();
+const decoder = new TextDecoder();
+/** Shared by all clients of a thread: it is written and handed on in one go. */
+let scratch = new ByteWriter(1024);
+/** Memory the scratch may keep. */
+const SCRATCH_BYTES_KEPT = 1024 * 1024;
+
+/** `kv` over `carrier`. The carrier is asked for at each operation, as a node may have restarted it. */
+export function kvClient(carrier: () => OperationCarrier): KvClient {
+  return {
+    get: (bucket, key, options) => get(carrier(), bucket, key, options),
+    put: (bucket, key, value, options) =>
+      put(carrier, bucket, key, value, options),
+    delete: (bucket, key, options) =>
+      write(
+        carrier(),
+        bucket,
+        key,
+        SiblingFlag.tombstone,
+        EMPTY,
+        options,
+      ),
+  };
+}
+
+function get(
+  carrier: OperationCarrier,
+  bucket: string,
+  key: string,
+  options: KvGetOptions | undefined,
+): Promise<KvGetResult> {
+  try {
+    const rule = readQuorum(options, RING_SIZE_MIN);
+    begin(OperationKind.get, KvCommand.get, rule, options);
+    writeGetBody(bucket, key, scratch);
+  } catch (error) {
+    return Promise.reject(error);
+  }
+  return submit(carrier, options?.signal, getResultOf);
+}
+
+function put(
+  carrier: () => OperationCarrier,
+  bucket: string,
+  key: string,
+  value: KvValue,
+  options: KvPutOptions | undefined,
+): Promise<KvPutResult> {
+  try {
+    if (value instanceof Uint8Array) {
+      return write(carrier(), bucket, key, 0, value, options);
+    }
+    return write(
+      carrier(),
+      bucket,
+      key,
+      SiblingFlag.json,
+      encoder.encode(jsonOf(value)),
+      options,
+    );
+  } catch (error) {
+    return Promise.reject(error);
+  }
+}
+
+function write(
+  carrier: OperationCarrier,
+  bucket: string,
+  key: string,
+  flags: number,
+  bytes: Uint8Array,
+  options: KvPutOptions | undefined,
+): Promise<KvPutResult> {
+  try {
+    const rule = writeQuorum(options, RING_SIZE_MIN);
+    const context = options?.context === undefined
+      ? undefined
+      : contextFromText(options.context);
+    begin(OperationKind.put, KvCommand.put, rule, options);
+    writePutBody(bucket, key, flags, context, bytes, scratch);
+  } catch (error) {
+    return Promise.reject(error);
+  }
+  return submit(carrier, options?.signal, putResultOf);
+}
+
+function begin(
+  kind: number,
+  command: number,
+  rule: QuorumRule,
+  options: KvOptions | undefined,
+): void {
+  scratch.clear();
+  writeOperationHeader(scratch, {
+    kind,
+    flags: (rule.strict ? OperationFlag.strict : 0) |
+      (options?.replicas === false ? OperationFlag.withoutReplicas : 0),
+    moduleId: KV_MODULE_ID,
+    command,
+    n: rule.n,
+    quorum: rule.need,
+    primaries: rule.primaries,
+    durable: rule.durable,
+    nodeConfirms: rule.nodeConfirms,
+    timeLeftMs: rule.timeoutMs,
+  });
+}
+
+/** Hands on what is in the scratch. */
+function submit<Result>(
+  carrier: OperationCarrier,
+  signal: AbortSignal | undefined,
+  resultOf: (result: OperationResult) => Result,
+): Promise<Result> {
+  if (signal?.aborted) return Promise.reject(cancelled());
+  const { promise, resolve, reject } = Promise.withResolvers<Result>();
+  const onAbort = (): void => reject(cancelled());
+  signal?.addEventListener("abort", onAbort, { once: true });
+  carrier.submit(scratch.bytes, 0, scratch.length, {
+    operationDone(result) {
+      signal?.removeEventListener("abort", onAbort);
+      try {
+        resolve(resultOf(result));
+      } catch (error) {
+        reject(error);
+      }
+    },
+    operationFailed(error) {
+      signal?.removeEventListener("abort", onAbort);
+      reject(named(error));
+    },
+  });
+  if (scratch.bytes.length > SCRATCH_BYTES_KEPT) {
+    scratch = new ByteWriter(1024);
+  }
+  return promise;
+}
+
+/** A vnode's declared failure under the code the caller knows it by. */
+function named(error: WhorlError): WhorlError {
+  const { failure } = error.details;
+  if (error.code !== "vnode_error" || typeof failure !== "string") return error;
+  return new WhorlError(failure as WhorlError["code"], error.message, {
+    details: { ...error.details },
+    cause: error,
+  });
+}
+
+function getResultOf({ object, replicas }: OperationResult): KvGetResult {
+  if (object === undefined) {
+    return { values: [], value: undefined, context: null, replicas };
+  }
+  const values: KvValue[] = [];
+  for (const { flags, value } of readSiblings(object)) {
+    if (flags & SiblingFlag.tombstone) continue;
+    values.push(valueOf(flags, value));
+  }
+  return {
+    values,
+    value: values.length === 1 ? values[0] as KvValue : undefined,
+    context: contextToText(contextOf(object)),
+    replicas,
+  };
+}
+
+function putResultOf({ object, replicas }: OperationResult): KvPutResult {
+  if (object === undefined) {
+    throw new WhorlError(
+      "protocol_error",
+      "Cannot tell what a write came to: the answer has no object",
+    );
+  }
+  let siblings = 0;
+  for (const { flags } of readSiblings(object)) {
+    if (!(flags & SiblingFlag.tombstone)) siblings++;
+  }
+  return { context: contextToText(contextOf(object)), siblings, replicas };
+}
+
+function valueOf(flags: number, bytes: Uint8Array): KvValue {
+  if (!(flags & SiblingFlag.json)) return bytes.slice();
+  try {
+    return JSON.parse(decoder.decode(bytes)) as JsonValue;
+  } catch (cause) {
+    throw new WhorlError(
+      "value_corrupt",
+      "Cannot read a value as its JSON is damaged",
+      { cause },
+    );
+  }
+}
+
+/** JSON text of `value`. @throws {WhorlError} `invalid_argument` if JSON cannot say it. */
+function jsonOf(value: unknown): string {
+  let text: string | undefined;
+  try {
+    text = JSON.stringify(value);
+  } catch (cause) {
+    throw new WhorlError(
+      "invalid_argument",
+      `Cannot store a value that JSON cannot say: ${reasonOf(cause)}`,
+      { cause },
+    );
+  }
+  if (text === undefined) {
+    throw new WhorlError(
+      "invalid_argument",
+      `Cannot store a value that JSON cannot say: it is of type ${typeof value}`,
+    );
+  }
+  return text;
+}
+
+function cancelled(): WhorlError {
+  return new WhorlError("cancelled", "The operation was cancelled");
+}
+
+/** Whether a write that failed with `error` may yet have happened, so that only a read can tell. */
+export function outcomeUnknown(error: unknown): boolean {
+  return isWhorlError(error) &&
+    [
+      "timeout",
+      "quorum_unavailable",
+      "coordinator_lost",
+      "connection_closed",
+      "cancelled",
+      "vnode_crashed",
+    ].includes(error.code);
+}
