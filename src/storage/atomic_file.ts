@@ -1,0 +1,131 @@
+/**
+ * Small files that are replaced as a whole: after a crash there is the old
+ * content or the new one, and damage is found. Such a file is one line with a
+ * format number and a CRC-32, then JSON a person can read.
+ *
+ * @module
+ */
+import { crc32 } from "node:zlib";
+import { reasonOf, WhorlError } from "../base/errors.ts";
+import { syncDirectoryOf } from "./commit_watermark.ts";
+
+const recordFormat = 1;
+const firstLine = /^whorl-record (\d{1,9}) ([0-9a-f]{8})\n/;
+
+const encoder = new TextEncoder();
+const decoder = new TextDecoder("utf-8", { fatal: true });
+
+/**
+ * Replaces the content of `path`, durably: a new file is written and synced beside
+ * it, takes its name, and the folder is synced.
+ */
+export async function replaceFile(
+  path: string,
+  content: Uint8Array,
+): Promise<void> {
+  const beside = `${path}.tmp`;
+  // What lies there is left over from a crash; a link there must not be followed.
+  await removeIfPresent(beside);
+  const file = await Deno.open(beside, {
+    write: true,
+    createNew: true,
+    mode: 0o600,
+  });
+  try {
+    for (let from = 0; from < content.length;) {
+      from += await file.write(content.subarray(from));
+    }
+    await file.sync();
+  } finally {
+    file.close();
+  }
+  await Deno.rename(beside, path);
+  await syncDirectoryOf(path);
+}
+
+async function removeIfPresent(path: string): Promise<void> {
+  try {
+    await Deno.remove(path);
+  } catch (error) {
+    if (!(error instanceof Deno.errors.NotFound)) throw error;
+  }
+}
+
+/** Replaces the record in `path` by `content`, which JSON can express. */
+export function writeRecordFile(path: string, content: unknown): Promise<void> {
+  const json = JSON.stringify(content, null, 2) + "\n";
+  const checksum = crc32(json).toString(16).padStart(8, "0");
+  return replaceFile(
+    path,
+    encoder.encode(`whorl-record ${recordFormat} ${checksum}\n${json}`),
+  );
+}
+
+/**
+ * The record in `path`, or `undefined` if there is no such file.
+ *
+ * @throws {WhorlError} `store_corrupt` if it is damaged, `store_format` if it is
+ * newer, `store_foreign` if it is a link, `store_unavailable` if it cannot be read.
+ */
+export async function readRecordFile(path: string): Promise<unknown> {
+  const details = { path };
+  let bytes: Uint8Array;
+  try {
+    await refuseLink(path);
+    bytes = await Deno.readFile(path);
+  } catch (cause) {
+    if (cause instanceof Deno.errors.NotFound) return undefined;
+    if (cause instanceof WhorlError) throw cause;
+    throw new WhorlError(
+      "store_unavailable",
+      `Cannot read ${path}: ${reasonOf(cause)}`,
+      { details, cause },
+    );
+  }
+  const corrupt = (cause: unknown) =>
+    new WhorlError(
+      "store_corrupt",
+      `Cannot read ${path} as its content does not match its checksum`,
+      { details, cause },
+    );
+  let text: string;
+  try {
+    text = decoder.decode(bytes);
+  } catch (cause) {
+    throw corrupt(cause);
+  }
+  const found = firstLine.exec(text);
+  if (found === null) throw corrupt(undefined);
+  if (Number(found[1]) > recordFormat) {
+    throw new WhorlError(
+      "store_format",
+      `Cannot read ${path} as its format must be ${recordFormat} or older: current value is ${
+        found[1]
+      }`,
+      { details },
+    );
+  }
+  const json = text.slice(found[0].length);
+  if (crc32(json) !== parseInt(found[2] as string, 16)) {
+    throw corrupt(undefined);
+  }
+  return JSON.parse(json);
+}
+
+/** @throws {WhorlError} `store_foreign` if `path` is a symbolic link; nothing if there is nothing. */
+export async function refuseLink(path: string): Promise<void> {
+  let info: Deno.FileInfo;
+  try {
+    info = await Deno.lstat(path);
+  } catch (error) {
+    if (error instanceof Deno.errors.NotFound) return;
+    throw error;
+  }
+  if (info.isSymlink) {
+    throw new WhorlError(
+      "store_foreign",
+      `Cannot use ${path} as it must not be a symbolic link`,
+      { details: { path } },
+    );
+  }
+}

@@ -1,0 +1,358 @@
+/**
+ * The folder that is a node's memory of itself: who it is, how often it started,
+ * its ring and its stores. One process at a time has it, held by a lock that
+ * the system frees when that process ends, however it ends.
+ *
+ *     LOCK              process id of the holder
+ *     identity.json     node id, name, cluster, ring size, vnode masters
+ *     incarnation.json  how often the folder was opened
+ *     FORMAT            format of the folder; written last when it is created
+ *     …                 records (`*.json`) and stores (`master-*.kv`)
+ *
+ * @module
+ */
+import { reasonOf, WhorlError } from "../base/errors.ts";
+import {
+  readRecordFile,
+  refuseLink,
+  replaceFile,
+  writeRecordFile,
+} from "./atomic_file.ts";
+import { syncDirectoryOf } from "./commit_watermark.ts";
+
+const directoryFormat = 1;
+
+/** What a folder may hold before `FORMAT` is written: the traces of an unfinished creation. */
+const beginnings = new Set([
+  "LOCK",
+  "identity.json",
+  "identity.json.tmp",
+  "incarnation.json",
+  "incarnation.json.tmp",
+  "FORMAT.tmp",
+]);
+
+/** Who a node is; fixed when its folder is created. */
+export interface NodeIdentity {
+  /** Drawn at random when the folder was created: lowercase hex digits. */
+  readonly nodeId: string;
+  /** As in `name@host`. */
+  readonly name: string;
+  readonly cluster: string;
+  /** Partitions in the ring. */
+  readonly ringSize: number;
+  /** How many vnode masters share the partitions; each has a store of its own. */
+  readonly masters: number;
+}
+
+/** How to open a data directory. */
+export interface DataDirectoryOptions {
+  /** The folder; it is created if its parent exists. */
+  readonly path: string;
+  /** Who it must belong to, or will when it is new: 32 lowercase hex digits as `nodeId` for a new one. */
+  readonly identity: NodeIdentity;
+}
+
+/** A name a node may have: `name@host`, never a path. */
+const nodeName = /^[a-z0-9][a-z0-9_.-]{0,62}@[a-z0-9][a-z0-9.-]{0,252}$/;
+
+/** @throws {WhorlError} `invalid_name` unless `name` may be the name of a node. */
+export function checkNodeName(name: string): void {
+  if (!nodeName.test(name) || name.includes("..")) {
+    throw new WhorlError(
+      "invalid_name",
+      `Cannot name a node as a name must be name@host of lowercase letters, digits, "_", "." and "-": current value is ${
+        JSON.stringify(name.slice(0, 100))
+      }`,
+    );
+  }
+}
+
+/** A file in the folder; a name that cannot leave it. */
+const fileName = /^[a-z0-9][a-z0-9_-]{0,62}$/;
+
+/** An open data directory. */
+export class DataDirectory implements AsyncDisposable {
+  /** The folder. */
+  readonly path: string;
+  /** Who it belongs to, as stored. */
+  readonly identity: NodeIdentity;
+  /** Whether this opening created it. */
+  readonly isNew: boolean;
+  /** How often it has been opened, this time included; durable. */
+  readonly incarnation: number;
+  readonly #lock: Deno.FsFile;
+  #closed = false;
+
+  private constructor(
+    path: string,
+    identity: NodeIdentity,
+    isNew: boolean,
+    incarnation: number,
+    lock: Deno.FsFile,
+  ) {
+    this.path = path;
+    this.identity = identity;
+    this.isNew = isNew;
+    this.incarnation = incarnation;
+    this.#lock = lock;
+  }
+
+  /**
+   * Opens or creates a data directory and holds it until it is closed.
+   *
+   * @throws {WhorlError} `store_locked` if another process has it, `store_foreign`
+   * if it belongs to another node or holds other things, `store_format` if it is
+   * newer, `store_corrupt` if a file in it is damaged, `store_unavailable` if it
+   * cannot be read or written, `invalid_name`; each names the file.
+   */
+  static async open(options: DataDirectoryOptions): Promise<DataDirectory> {
+    const { path, identity } = options;
+    checkNodeName(identity.name);
+    let lock: Deno.FsFile | undefined;
+    try {
+      await makePrivateFolder(path);
+      lock = await takeLock(path);
+      const isNew = await isUnfinished(path);
+      if (isNew) await create(path, identity);
+      else await checkFormat(path);
+      const stored = await readIdentity(path, identity);
+      const incarnation = await countIncarnation(path);
+      return new DataDirectory(path, stored, isNew, incarnation, lock);
+    } catch (error) {
+      lock?.close();
+      throw asStoreError(error, path);
+    }
+  }
+
+  /** Where the store of vnode master `master` lies. */
+  storePath(master: number): string {
+    if (
+      !Number.isInteger(master) || master < 0 ||
+      master >= this.identity.masters
+    ) {
+      throw new RangeError(
+        `Cannot name the store of master ${master}: there are ${this.identity.masters}`,
+      );
+    }
+    return `${this.path}/master-${master}.kv`;
+  }
+
+  /**
+   * A small record, such as the ring, or `undefined` if it was never written.
+   *
+   * @param name Lowercase letters, digits, `_` and `-`; at most 63.
+   * @throws {WhorlError} `store_corrupt`, `store_format`, `store_foreign` or
+   * `store_unavailable`, naming the file.
+   */
+  readRecord(name: string): Promise<unknown> {
+    return readRecordFile(this.#recordPath(name));
+  }
+
+  /**
+   * Replaces a small record, durably and as a whole. One write of a name at a time.
+   *
+   * @param name Lowercase letters, digits, `_` and `-`; at most 63.
+   * @param content What JSON can express.
+   * @throws {WhorlError} `store_full` or `store_unavailable`, naming the file.
+   */
+  async writeRecord(name: string, content: unknown): Promise<void> {
+    const path = this.#recordPath(name);
+    try {
+      await writeRecordFile(path, content);
+    } catch (error) {
+      throw asStoreError(error, path);
+    }
+  }
+
+  #recordPath(name: string): string {
+    if (this.#closed) {
+      throw new WhorlError(
+        "closed",
+        `Cannot use data directory ${this.path} as it is closed`,
+      );
+    }
+    if (!fileName.test(name)) {
+      throw new WhorlError(
+        "invalid_name",
+        `Cannot name a record as a name must be lowercase letters, digits, "_" and "-": current value is ${
+          JSON.stringify(name.slice(0, 100))
+        }`,
+      );
+    }
+    return `${this.path}/${name}.json`;
+  }
+
+  /** Lets the folder go. Closing twice does nothing more. */
+  close(): Promise<void> {
+    if (!this.#closed) this.#lock.close();
+    this.#closed = true;
+    return Promise.resolve();
+  }
+
+  [Symbol.asyncDispose](): Promise<void> {
+    return this.close();
+  }
+}
+
+async function makePrivateFolder(path: string): Promise<void> {
+  await refuseLink(path);
+  try {
+    await Deno.mkdir(path, { mode: 0o700 });
+    await syncDirectoryOf(path);
+    return;
+  } catch (error) {
+    if (!(error instanceof Deno.errors.AlreadyExists)) throw error;
+  }
+  const { isDirectory } = await Deno.stat(path);
+  if (!isDirectory) {
+    throw new WhorlError(
+      "store_unavailable",
+      `Cannot open data directory ${path} as it must be a folder`,
+      { details: { path } },
+    );
+  }
+}
+
+async function takeLock(path: string): Promise<Deno.FsFile> {
+  const lockPath = `${path}/LOCK`;
+  await refuseLink(lockPath);
+  // A folder with other things in it is not ours to put a lock into.
+  await isUnfinished(path);
+  const lock = await Deno.open(lockPath, {
+    read: true,
+    write: true,
+    create: true,
+    mode: 0o600,
+  });
+  try {
+    if (!await lock.tryLock(true)) {
+      const holder = (await Deno.readTextFile(lockPath)).trim();
+      throw new WhorlError(
+        "store_locked",
+        `Cannot open data directory ${path} as process ${
+          holder || "unknown"
+        } has it`,
+        { details: { path, processId: Number(holder) || null } },
+      );
+    }
+    await lock.truncate(0);
+    await lock.write(new TextEncoder().encode(`${Deno.pid}\n`));
+  } catch (error) {
+    lock.close();
+    throw error;
+  }
+  return lock;
+}
+
+/**
+ * Whether the folder is empty, or was left while it was being created.
+ *
+ * @throws {WhorlError} `store_foreign` if it holds other things and no `FORMAT`.
+ */
+async function isUnfinished(path: string): Promise<boolean> {
+  const names: string[] = [];
+  for await (const { name } of Deno.readDir(path)) names.push(name);
+  if (names.includes("FORMAT")) return false;
+  const stranger = names.find((name) => !beginnings.has(name));
+  if (stranger !== undefined) {
+    throw new WhorlError(
+      "store_foreign",
+      `Cannot open data directory ${path} as it must be empty or belong to a node: it holds ${stranger}`,
+      { details: { path, stranger } },
+    );
+  }
+  return true;
+}
+
+async function create(path: string, identity: NodeIdentity): Promise<void> {
+  if (Deno.build.os !== "windows") await Deno.chmod(path, 0o700);
+  await writeRecordFile(`${path}/identity.json`, identity);
+  await writeRecordFile(`${path}/incarnation.json`, { incarnation: 0 });
+  await replaceFile(
+    `${path}/FORMAT`,
+    new TextEncoder().encode(`whorl-data ${directoryFormat}\n`),
+  );
+}
+
+async function checkFormat(path: string): Promise<void> {
+  const formatPath = `${path}/FORMAT`;
+  await refuseLink(formatPath);
+  const text = await Deno.readTextFile(formatPath);
+  const format = Number(/^whorl-data ([1-9]\d{0,8})\n$/.exec(text)?.[1]);
+  if (!(format >= 1)) {
+    throw new WhorlError(
+      "store_corrupt",
+      `Cannot open data directory ${path} as ${formatPath} does not tell its format`,
+      { details: { path: formatPath } },
+    );
+  }
+  if (format > directoryFormat) {
+    throw new WhorlError(
+      "store_format",
+      `Cannot open data directory ${path} as its format must be ${directoryFormat} or older: current value is ${format}`,
+      { details: { path, format } },
+    );
+  }
+}
+
+async function readIdentity(
+  path: string,
+  wanted: NodeIdentity,
+): Promise<NodeIdentity> {
+  const identityPath = `${path}/identity.json`;
+  const stored = await readRecordFile(identityPath) as
+    | NodeIdentity
+    | undefined;
+  if (stored === undefined) throw missing(identityPath);
+  for (const field of ["name", "cluster"] as const) {
+    if (stored[field] === wanted[field]) continue;
+    throw new WhorlError(
+      "store_foreign",
+      `Cannot open data directory ${path} as ${field} ${
+        wanted[field]
+      }: it belongs to ${stored[field]}`,
+      { details: { path, stored, wanted } },
+    );
+  }
+  for (const field of ["ringSize", "masters"] as const) {
+    if (stored[field] === wanted[field]) continue;
+    throw new WhorlError(
+      "invalid_config",
+      `Cannot open data directory ${path} as ${field} is fixed when it is created: wanted is ${
+        wanted[field]
+      }, current value is ${stored[field]}`,
+      { details: { path, stored, wanted } },
+    );
+  }
+  return stored;
+}
+
+async function countIncarnation(path: string): Promise<number> {
+  const incarnationPath = `${path}/incarnation.json`;
+  const stored = await readRecordFile(incarnationPath) as
+    | { incarnation: number }
+    | undefined;
+  // Starting again from 1 would let an older incarnation pass for a newer one.
+  if (stored === undefined) throw missing(incarnationPath);
+  const incarnation = stored.incarnation + 1;
+  await writeRecordFile(incarnationPath, { incarnation });
+  return incarnation;
+}
+
+function missing(path: string): WhorlError {
+  return new WhorlError("store_corrupt", `Cannot read ${path}: it is missing`, {
+    details: { path },
+  });
+}
+
+function asStoreError(cause: unknown, path: string): WhorlError {
+  if (cause instanceof WhorlError) return cause;
+  const reason = reasonOf(cause);
+  const full = /no space left|quota exceeded|file too large/i.test(reason);
+  return new WhorlError(
+    full ? "store_full" : "store_unavailable",
+    `Cannot use ${path}: ${reason}`,
+    { details: { path }, cause },
+  );
+}
