@@ -5,28 +5,14 @@
  * @module
  */
 import type { Log } from "../environment/log.ts";
-import type {
-  Address,
-  ByteStream,
-  Transport,
-} from "../environment/transport.ts";
-import type { Runtime, TimerHandle } from "../../supervisors/runtime.ts";
+import type { Address, Transport } from "../environment/transport.ts";
+import type { Runtime } from "../../supervisors/runtime.ts";
 import type { Cookie } from "./cookie.ts";
-import {
-  answered,
-  createFailureDetector,
-  forgivePause,
-  silenceMs,
-} from "./failure_detector.ts";
-import { HANDSHAKE_DEADLINE_MS, shakeHands } from "./handshake.ts";
+import { dial } from "./dial.ts";
+import { HANDSHAKE_DEADLINE_MS } from "./handshake.ts";
 import type { VersionRange } from "./handshake_codec.ts";
-import type { LinkPeer } from "./link_peer.ts";
-import {
-  Link,
-  type LinkClosed,
-  type LinkHandler,
-  type LinkLimits,
-} from "./link.ts";
+import { Link, type LinkHandler, type LinkLimits } from "./link.ts";
+import { LinkWatch } from "./link_watch.ts";
 
 /** Milliseconds between a client's pings. */
 export const CLIENT_PING_INTERVAL_MS = 500;
@@ -62,85 +48,55 @@ export interface ClientLinkOptions {
 export async function openClientLink(
   options: ClientLinkOptions,
 ): Promise<Link> {
-  const { runtime, transport, address, secretBytes } = options;
-  const deadlineMs = options.handshakeDeadlineMs ?? HANDSHAKE_DEADLINE_MS;
-  const stop = new AbortController();
-  const onAbort = () => stop.abort(options.signal?.reason);
-  if (options.signal?.aborted) onAbort();
-  options.signal?.addEventListener("abort", onAbort);
-  const timer = runtime.setTimer(
-    deadlineMs,
-    () => stop.abort(new Error(`no answer in ${deadlineMs} ms`)),
-  );
-  try {
-    const stream = await transport.connect(address, { signal: stop.signal });
-    runtime.clearTimer(timer);
-    const id = secretBytes(16).toHex();
-    const { peer, leftover } = await shakeHands(stream, {
-      role: "opener",
-      kind: "client",
-      identity: {
-        name: `client-${id.slice(0, 12)}`,
-        nodeId: id,
-        incarnation: 0,
-        cluster: options.cluster ?? "",
-      },
-      cookie: options.cookie,
-      runtime,
-      secretBytes,
-      deadlineMs,
-      signal: stop.signal,
-      consider: () => ({ admit: true }),
-      ...(options.versions === undefined ? {} : { versions: options.versions }),
-    });
-    return watchedLink(stream, peer, leftover, options);
-  } finally {
-    runtime.clearTimer(timer);
-    options.signal?.removeEventListener("abort", onAbort);
-  }
-}
-
-/** A link that pings, and closes when no answer comes. */
-function watchedLink(
-  stream: ByteStream,
-  peer: LinkPeer,
-  leftover: Uint8Array,
-  { runtime, log, handler, linkLimits }: ClientLinkOptions,
-): Link {
-  let lastTickMs = runtime.now();
-  const detector = createFailureDetector(lastTickMs);
-  let timer: TimerHandle;
+  const { runtime, handler } = options;
+  const id = options.secretBytes(16).toHex();
+  const { stream, established } = await dial({
+    transport: options.transport,
+    address: options.address,
+    kind: "client",
+    identity: {
+      name: `client-${id.slice(0, 12)}`,
+      nodeId: id,
+      incarnation: 0,
+      cluster: options.cluster ?? "",
+    },
+    cookie: options.cookie,
+    runtime,
+    secretBytes: options.secretBytes,
+    consider: () => ({ admit: true }),
+    deadlineMs: options.handshakeDeadlineMs ?? HANDSHAKE_DEADLINE_MS,
+    ...(options.versions === undefined ? {} : { versions: options.versions }),
+    ...(options.signal === undefined ? {} : { signal: options.signal }),
+  });
+  const watch = new LinkWatch({
+    runtime,
+    failureDetector: { pingIntervalMs: CLIENT_PING_INTERVAL_MS },
+  });
   const link = new Link(
     stream,
-    peer,
+    established.peer,
     {
       runtime,
-      log,
-      ...(linkLimits === undefined ? {} : { limits: linkLimits }),
+      log: options.log,
+      ...(options.linkLimits === undefined
+        ? {}
+        : { limits: options.linkLimits }),
     },
     {
       onFrame: (link, type, flags, correlation, bytes, start, end) =>
         handler.onFrame(link, type, flags, correlation, bytes, start, end),
-      onPong: () => void answered(detector, runtime.now()),
-      onClosed: (link: Link, closed: LinkClosed) => {
-        runtime.clearTimer(timer);
+      onPong: (link) => watch.answered(link),
+      onClosed: (link, closed) => {
+        watch.remove(link);
         handler.onClosed(link, closed);
       },
     },
-    leftover,
+    established.leftover,
   );
-  const tick = () => {
-    const now = runtime.now();
-    const late = now - lastTickMs - CLIENT_PING_INTERVAL_MS;
-    lastTickMs = now;
-    // This process stood still, and answers may wait unread.
-    if (late > CLIENT_PING_INTERVAL_MS) forgivePause(detector, late);
-    const silent = silenceMs(detector, now);
-    if (silent > CLIENT_SILENCE_MS_MAX) return link.closeSilent(silent);
-    timer = runtime.setTimer(CLIENT_PING_INTERVAL_MS, tick);
-    link.ping();
-  };
-  timer = runtime.setTimer(CLIENT_PING_INTERVAL_MS, tick);
+  watch.add(link, {
+    silenceMsMax: CLIENT_SILENCE_MS_MAX,
+    pingEveryTicks: 1,
+  });
   link.start();
   return link;
 }

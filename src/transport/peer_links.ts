@@ -27,22 +27,12 @@ import {
 import { type Backoff, backoffMs } from "./backoff.ts";
 import type { Cookie } from "./cookie.ts";
 import { Door, type DoorLimits } from "./door.ts";
-import {
-  answered,
-  checkSilence,
-  createFailureDetector,
-  FAILURE_DETECTOR_DEFAULTS,
-  type FailureDetectorOptions,
-  type FailureDetectorState,
-  forgivePause,
-  phi,
-  silenceMs,
-} from "./failure_detector.ts";
+import { dial as openStream } from "./dial.ts";
+import type { FailureDetectorOptions } from "./failure_detector.ts";
 import {
   type Consideration,
   type Established,
   HANDSHAKE_DEADLINE_MS,
-  shakeHands,
 } from "./handshake.ts";
 import type { VersionRange } from "./handshake_codec.ts";
 import type { Candidate } from "./handshake_fsm.ts";
@@ -53,6 +43,7 @@ import {
   type LinkLimits,
 } from "./link.ts";
 import type { LinkIdentity, LinkKind, LinkPeer } from "./link_peer.ts";
+import { LinkWatch, type WatchTerms } from "./link_watch.ts";
 
 /** Bounds and intervals of a node's links. */
 export interface PeerLinksLimits extends DoorLimits {
@@ -152,18 +143,16 @@ export class PeerLinks implements AsyncDisposable {
   readonly #runtime: Runtime;
   readonly #log: Log;
   readonly #events: PeerLinksEvents;
-  readonly #pingIntervalMs: number;
   readonly #records: Map<string, PeerRecord> = new Map();
-  /** Every link that is up, with what is known of its answers. */
-  readonly #links: Map<Link, FailureDetectorState> = new Map();
+  /** Every link that is up. */
+  readonly #watch: LinkWatch;
   readonly #dials: Set<Dial> = new Set();
   readonly #tasks: Set<Promise<unknown>> = new Set();
   readonly #door: Door;
   #listener: Listener | undefined;
+  readonly #peerTerms: WatchTerms;
+  readonly #otherTerms: WatchTerms;
   #clients = 0;
-  #tick: TimerHandle | undefined;
-  #ticks = 0;
-  #lastTickMs = 0;
   #closing: Promise<void> | undefined;
 
   constructor(options: PeerLinksOptions) {
@@ -172,8 +161,26 @@ export class PeerLinks implements AsyncDisposable {
     this.#runtime = options.runtime;
     this.#log = options.log;
     this.#events = options.events;
-    this.#pingIntervalMs = options.failureDetector?.pingIntervalMs ??
-      FAILURE_DETECTOR_DEFAULTS.pingIntervalMs;
+    this.#watch = new LinkWatch({
+      runtime: options.runtime,
+      ...(options.failureDetector === undefined
+        ? {}
+        : { failureDetector: options.failureDetector }),
+      onSuspect: ({ peer }) => {
+        if (peer.kind === "peer") this.#events.onSuspect(peer.name);
+      },
+      onAlive: ({ peer }) => {
+        if (peer.kind === "peer") this.#events.onAlive(peer.name);
+      },
+    });
+    this.#peerTerms = {
+      silenceMsMax: this.#limits.peerSilenceMsMax,
+      pingEveryTicks: 1,
+    };
+    this.#otherTerms = {
+      silenceMsMax: this.#limits.otherSilenceMsMax,
+      pingEveryTicks: OTHERS_PINGED_EVERY_TICKS,
+    };
     this.#door = new Door({
       ...options.limits,
       log: options.log,
@@ -236,7 +243,7 @@ export class PeerLinks implements AsyncDisposable {
 
   /** The peers that are up, suspected or not. */
   up(): LinkPeer[] {
-    return [...this.#links.keys()]
+    return this.#watch.links()
       .map((link) => link.peer)
       .filter((peer) => peer.kind === "peer");
   }
@@ -244,21 +251,20 @@ export class PeerLinks implements AsyncDisposable {
   /** Whether a peer is up and does not answer. */
   isSuspect(name: string): boolean {
     const link = this.link(name);
-    return link !== undefined && this.#links.get(link)?.suspected === true;
+    return link !== undefined && this.#watch.isSuspect(link);
   }
 
   /** How suspicious a peer's silence is now, or undefined if it is not connected. */
   phi(name: string): number | undefined {
     const link = this.link(name);
-    const detector = link && this.#links.get(link);
-    return detector && phi(detector, this.#runtime.now());
+    return link && this.#watch.phi(link);
   }
 
   /** Counts for tools: what waits at the door, and links by kind. */
   counts(): { unauthenticated: number; links: number; clients: number } {
     return {
       unauthenticated: this.#door.waiting,
-      links: this.#links.size,
+      links: this.#watch.size,
       clients: this.#clients,
     };
   }
@@ -328,9 +334,7 @@ export class PeerLinks implements AsyncDisposable {
       for (const waiter of [...record.waiters]) waiter.giveUp();
     }
     for (const dial of this.#dials) dial.stop.abort(stopped());
-    const links = [...this.#links.keys()];
-    for (const link of links) link.close("stopping");
-    if (this.#tick !== undefined) this.#runtime.clearTimer(this.#tick);
+    for (const link of this.#watch.links()) link.close("stopping");
     await this.#door.close();
     while (this.#tasks.size > 0) await Promise.allSettled(this.#tasks);
     await this.#listener?.[Symbol.asyncDispose]();
@@ -425,21 +429,10 @@ export class PeerLinks implements AsyncDisposable {
     address: Address,
     expectedName: string | undefined,
   ): Promise<Link> {
-    const deadlineMs = this.#limits.handshakeDeadlineMs;
-    const timer = this.#runtime.setTimer(deadlineMs, () => {
-      dial.stop.abort(new Error(`no answer in ${deadlineMs} ms`));
-    });
-    let stream: ByteStream;
-    try {
-      stream = await this.#options.transport.connect(address, {
-        signal: dial.stop.signal,
-      });
-    } finally {
-      this.#runtime.clearTimer(timer);
-    }
-    const established = await shakeHands(stream, {
+    const { stream, established } = await openStream({
       ...this.#handshakeBase(),
-      role: "opener",
+      transport: this.#options.transport,
+      address,
       kind: dial.kind,
       signal: dial.stop.signal,
       consider: (candidate) =>
@@ -566,11 +559,10 @@ export class PeerLinks implements AsyncDisposable {
       throw stopped();
     }
     if (peer.kind === "peer") this.#enterPeer(link);
-    this.#links.set(
+    this.#watch.add(
       link,
-      createFailureDetector(this.#runtime.now(), this.#options.failureDetector),
+      peer.kind === "peer" ? this.#peerTerms : this.#otherTerms,
     );
-    this.#tickSoon();
     if (peer.kind === "client") {
       this.#clients++;
       this.#events.onClientUp(link);
@@ -628,19 +620,12 @@ export class PeerLinks implements AsyncDisposable {
   readonly #handler: LinkHandler = {
     onFrame: (link, type, flags, correlation, bytes, start, end) =>
       this.#events.onFrame(link, type, flags, correlation, bytes, start, end),
-    onPong: (link) => {
-      const detector = this.#links.get(link);
-      if (detector === undefined) return;
-      const effect = answered(detector, this.#runtime.now());
-      if (effect === "alive" && link.peer.kind === "peer") {
-        this.#events.onAlive(link.peer.name);
-      }
-    },
+    onPong: (link) => this.#watch.answered(link),
     onClosed: (link, closed) => this.#onClosed(link, closed),
   };
 
   #onClosed(link: Link, closed: LinkClosed): void {
-    if (!this.#links.delete(link)) return;
+    if (!this.#watch.remove(link)) return;
     const { kind, name } = link.peer;
     if (kind === "client") {
       this.#clients--;
@@ -651,50 +636,6 @@ export class PeerLinks implements AsyncDisposable {
     if (record.link === link) record.link = undefined;
     this.#events.onDown(name, closed, link);
     if (record.arriving === undefined) this.#retryLater(record);
-  }
-
-  #tickSoon(): void {
-    if (this.#tick !== undefined || this.#closing !== undefined) return;
-    this.#lastTickMs = this.#runtime.now();
-    this.#scheduleTick();
-  }
-
-  #scheduleTick(): void {
-    this.#tick = this.#runtime.setTimer(this.#pingIntervalMs, () => {
-      this.#tick = undefined;
-      this.#watchLinks();
-      if (this.#links.size > 0 && this.#closing === undefined) {
-        this.#scheduleTick();
-      }
-    });
-  }
-
-  /** Pings, and looks for silence. */
-  #watchLinks(): void {
-    const now = this.#runtime.now();
-    const late = now - this.#lastTickMs - this.#pingIntervalMs;
-    this.#lastTickMs = now;
-    const othersToo = ++this.#ticks % OTHERS_PINGED_EVERY_TICKS === 0;
-    for (const [link, detector] of [...this.#links]) {
-      // This process stood still, and answers may wait unread.
-      if (late > this.#pingIntervalMs) forgivePause(detector, late);
-      const isPeer = link.peer.kind === "peer";
-      const silent = silenceMs(detector, now);
-      if (
-        silent >
-          (isPeer
-            ? this.#limits.peerSilenceMsMax
-            : this.#limits.otherSilenceMsMax)
-      ) {
-        link.closeSilent(silent);
-        continue;
-      }
-      if (isPeer || othersToo) link.ping();
-      if (link.closed !== undefined) continue;
-      if (isPeer && checkSilence(detector, now) === "suspect") {
-        this.#events.onSuspect(link.peer.name);
-      }
-    }
   }
 
   // Records.
