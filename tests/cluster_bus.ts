@@ -7,11 +7,11 @@
  */
 import { type Chance, seededChance } from "../src/base/chance.ts";
 import { WhorlError } from "../src/base/errors.ts";
-import {
-  type ClusterChange,
-  type ClusterOptions,
-  ClusterProcess,
-} from "../src/cluster/cluster_process.ts";
+import { ClusterProcess } from "../src/cluster/cluster_process.ts";
+import type {
+  ClusterChange,
+  ClusterOptions,
+} from "../src/cluster/cluster_world.ts";
 import { FrameType } from "../src/wire/frame_type.ts";
 import { silentLog } from "../src/environment/log.ts";
 import type { Runtime, TimerHandle } from "../supervisors/runtime.ts";

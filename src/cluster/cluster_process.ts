@@ -10,21 +10,18 @@
  * @module
  */
 import { isWhorlError, reasonOf, WhorlError } from "../base/errors.ts";
-import type { Chance } from "../base/chance.ts";
 import {
   versionDescends,
   type VersionVector,
 } from "../causality/version_vector.ts";
-import type { Log } from "../environment/log.ts";
 import type { Address } from "../environment/transport.ts";
-import type { Runtime, TimerHandle } from "../../supervisors/runtime.ts";
+import type { TimerHandle } from "../../supervisors/runtime.ts";
 import {
   currentMembers,
   MemberMeta,
   memberMeta,
   type MemberStatus,
   memberStatus,
-  type PendingTransfer,
   pendingTransfers,
   type Ring,
   ringReady,
@@ -34,7 +31,6 @@ import {
   addJoining,
   completeTransfers,
   freshRing,
-  type NodeFacts,
   putFacts,
   putRingMeta,
   setStatus,
@@ -47,7 +43,6 @@ import {
   type ClaimantEffect,
   type ClaimantEvent,
   type ClaimantRequest,
-  type ClaimantResult,
   type ClaimantState,
   createClaimant,
   type HoldsDataQuestion,
@@ -64,7 +59,6 @@ import {
   encodeDigest,
   encodeJoinOffer,
   encodeReply,
-  encodeRequest,
   encodeServices,
 } from "./cluster_codec.ts";
 import {
@@ -81,6 +75,20 @@ import {
   type GossipState,
   stepGossip,
 } from "./gossip_fsm.ts";
+import { PeerCalls } from "./peer_calls.ts";
+import {
+  expectNames,
+  expectPartitions,
+  expectPlan,
+  resultOf,
+} from "./claimant_result.ts";
+import type {
+  ClusterChange,
+  ClusterOptions,
+  ClusterWorld,
+  JoinResult,
+} from "./cluster_world.ts";
+import { expectText } from "../wire/plain_data.ts";
 import { refuseDown, refuseIdentity, refuseJoin } from "./membership.ts";
 import {
   createNodeWatcher,
@@ -93,101 +101,9 @@ import {
   upNodes,
 } from "./node_watcher.ts";
 
-/** What the cluster needs from the node it runs in. */
-export interface ClusterWorld {
-  readonly runtime: Runtime;
-  /** Wall clock in milliseconds since 1970. */
-  wallClock(): number;
-  readonly chance: Chance;
-  readonly log: Log;
-  /** 16 lowercase hex digits that cannot be guessed, to name a new cluster. */
-  newSeed(): string;
-  /** Sends a frame to a node; `false` if there is no link to it now. `payload` is free again afterwards. */
-  send(node: string, frameType: number, payload: Uint8Array): boolean;
-  /** The other members, and where they listen: keep links to these and to no others. */
-  peersChanged(peers: ReadonlyMap<string, Address>): void;
-  /** Stores the ring in place of the last one; durable when it resolves. Never asked twice at a time. */
-  storeRing(bytes: Uint8Array<ArrayBuffer>): Promise<void>;
-  /** The ring could not be stored. The node must not go on with what it cannot remember. */
-  storeFailed(error: unknown): void;
-  /** Which of `partitions` hold data on this node. */
-  holdsData(partitions: readonly number[]): Promise<readonly number[]>;
-  /** The {@linkcode ClusterProcess.joinOffer} of the node at `address`. @throws {WhorlError} `not_reachable` and whatever the handshake refuses with. */
-  fetchJoinOffer(address: Address): Promise<Uint8Array>;
-}
-
-/** How to run the cluster part of a node. */
-export interface ClusterOptions {
-  readonly node: NodeFacts;
-  /** Grows with each start of this node. */
-  readonly incarnation: number;
-  readonly clusterName: string;
-  /** Partitions of the ring, if this node begins a cluster of its own. */
-  readonly ringSize: number;
-  /** What `storeRing` stored last, or `null` at the first start. */
-  readonly storedRing: Uint8Array | null;
-  /** Consecutive partitions that should belong to different nodes. @default {4} */
-  readonly targetN?: number;
-  /** Time between digests to a random member, in milliseconds; only lost messages need it. @default {1000} */
-  readonly gossipIntervalMs?: number;
-  /** Time between broadcasts of the own services, in milliseconds; only lost messages need it. @default {10000} */
-  readonly servicesIntervalMs?: number;
-  /** How long a plan or a commit waits for the members to agree, and a join for the claimant, in milliseconds. @default {5000} */
-  readonly waitMs?: number;
-}
-
-/** What subscribers are told. Rings are durable before anybody hears of them. */
-export type ClusterChange =
-  | {
-    readonly type: "ring_changed";
-    readonly ring: Ring;
-    readonly ringVersion: number;
-  }
-  /** Whether all members agree on the ring has changed. */
-  | { readonly type: "ring_ready"; readonly ready: boolean }
-  | {
-    readonly type: "member_changed";
-    readonly node: string;
-    readonly before: MemberStatus | null;
-    readonly after: MemberStatus;
-  }
-  /** Partitions of this node that wait to move; answer with `transferComplete`. Told again with each ring until they have. */
-  | {
-    readonly type: "transfers_pending";
-    readonly transfers: readonly PendingTransfer[];
-  }
-  | {
-    readonly type: "services_changed";
-    readonly service: string;
-    /** Nodes that offer it now, sorted. */
-    readonly up: readonly string[];
-  }
-  | { readonly type: "node_up"; readonly node: string }
-  | {
-    readonly type: "node_down";
-    readonly node: string;
-    readonly reason: string;
-  }
-  /** The cluster has removed this node, which stands alone in a new ring. */
-  | { readonly type: "removed" };
-
-/** What a join came to. */
-export interface JoinResult {
-  /** The member whose cluster was joined. */
-  readonly joined: string;
-  /** Whether the claimant is known to have heard, so that a plan will contain the join. */
-  readonly claimantKnows: boolean;
-}
-
 interface Condition {
   readonly holds: (ring: Ring) => boolean;
   readonly done: (held: boolean) => void;
-}
-
-interface Asked {
-  readonly node: string;
-  readonly timer: TimerHandle;
-  readonly answer: (reply: ClusterReply) => void;
 }
 
 const WAIT_MS_DEFAULT = 5_000;
@@ -207,8 +123,7 @@ export class ClusterProcess {
   /** Requests to the claimant here: who waits for the answer, and until when. */
   readonly #serving = new Map<number, (reply: ClusterReply) => void>();
   readonly #deadlines = new Map<number, TimerHandle>();
-  /** Requests of this node to others. */
-  readonly #asked = new Map<number, Asked>();
+  readonly #calls: PeerCalls;
   readonly #conditions = new Set<Condition>();
   readonly #timers = new Map<string, TimerHandle>();
   /** What to do once a ring that contains these changes is stored. */
@@ -243,6 +158,10 @@ export class ClusterProcess {
       this.#gossip.current.ring,
       options.targetN ?? 4,
     );
+    this.#calls = new PeerCalls(
+      world.runtime,
+      (node, type, payload) => world.send(node, type, payload),
+    );
     this.#watcher = createNodeWatcher(this.#self, options.incarnation);
   }
 
@@ -272,9 +191,7 @@ export class ClusterProcess {
     for (const timer of this.#timers.values()) runtime.clearTimer(timer);
     for (const timer of this.#deadlines.values()) runtime.clearTimer(timer);
     const closed = new WhorlError("closed", "Cannot go on as the node stops");
-    for (const [id, asked] of [...this.#asked]) {
-      this.#answered(id, asked, { ok: false, error: closed });
-    }
+    this.#calls.stop();
     for (const answer of this.#serving.values()) {
       answer({ ok: false, error: closed });
     }
@@ -363,11 +280,7 @@ export class ClusterProcess {
   /** There is no link to `node` any more. */
   peerDown(node: string, reason: string): void {
     this.#stepWatcher({ type: "peer_down", node, reason });
-    for (const [id, asked] of [...this.#asked]) {
-      if (asked.node === node) {
-        this.#answered(id, asked, { ok: false, error: unreachable(node) });
-      }
-    }
+    this.#calls.peerDown(node);
   }
 
   /** The failure detector doubts `node`. */
@@ -425,10 +338,7 @@ export class ClusterProcess {
       }
       case FrameType.joinReply: {
         const { id, reply } = decodeReply(payload);
-        const asked = this.#asked.get(id);
-        // Late answers find nobody; one from another node is not ours.
-        if (asked?.node === from) this.#answered(id, asked, reply);
-        return;
+        return this.#calls.answered(from, id, reply);
       }
       default:
         throw new WhorlError(
@@ -531,7 +441,7 @@ export class ClusterProcess {
       method: "plan",
       waitMs: this.#waitMs,
     });
-    return (result as Extract<ClaimantResult, { method: "plan" }>).plan;
+    return expectPlan(result);
   }
 
   /**
@@ -547,9 +457,7 @@ export class ClusterProcess {
       planId: planId ?? null,
       waitMs: this.#waitMs,
     });
-    return {
-      planId: (result as Extract<ClaimantResult, { method: "commit" }>).planId,
-    };
+    return { planId: expectText(result, "a plan id", 64) };
   }
 
   /** Forgets staged changes; members that were joining stand alone again. @throws {WhorlError} `not_reachable`, `timeout`. */
@@ -558,9 +466,7 @@ export class ClusterProcess {
       method: "clear",
       waitMs: this.#waitMs,
     });
-    return {
-      nodes: (result as Extract<ClaimantResult, { method: "clear" }>).nodes,
-    };
+    return { nodes: expectNames(result) };
   }
 
   /** Declares a member down that cannot be reached. It keeps its partitions. @throws {WhorlError} `is_up`, `not_member`, `only_member`. */
@@ -777,7 +683,10 @@ export class ClusterProcess {
   ): void {
     switch (effect.type) {
       case "reply":
-        return this.#served(effect.id, { ok: true, result: effect.result });
+        return this.#served(effect.id, {
+          ok: true,
+          result: resultOf(effect.result),
+        });
       case "fail": {
         const { code, message, details } = effect;
         const error = new WhorlError(code, message, { details });
@@ -863,6 +772,10 @@ export class ClusterProcess {
       );
       return;
     }
+    if (this.#stopped) {
+      const message = "Cannot answer as this node has stopped";
+      return answer({ ok: false, error: new WhorlError("closed", message) });
+    }
     const id = this.#nextId++;
     this.#serving.set(id, answer);
     const { waitMs, ...asked } = request;
@@ -900,41 +813,9 @@ export class ClusterProcess {
         if (reply.ok) resolve(reply.result);
         else reject(reply.error);
       };
-      if (this.#stopped) {
-        reject(new WhorlError("closed", "Cannot ask as the node has stopped"));
-      } else if (node === this.#self) this.#serve(request, answer);
-      else this.#askPeer(node, request, timeoutMs, answer);
+      if (node === this.#self) this.#serve(request, answer);
+      else this.#calls.ask(node, request, timeoutMs, answer);
     });
-  }
-
-  #askPeer(
-    node: string,
-    request: ClusterRequest,
-    timeoutMs: number,
-    answer: (reply: ClusterReply) => void,
-  ): void {
-    const id = this.#nextId++;
-    const timer = this.#world.runtime.setTimer(timeoutMs, () => {
-      this.#answered(id, asked, {
-        ok: false,
-        error: new WhorlError(
-          "timeout",
-          `Cannot ${request.method} as ${node} did not answer within ${timeoutMs} ms`,
-          { details: { node, timeoutMs } },
-        ),
-      });
-    });
-    const asked: Asked = { node, timer, answer };
-    this.#asked.set(id, asked);
-    const payload = encodeRequest(id, request);
-    if (!this.#world.send(node, FrameType.joinRequest, payload)) {
-      this.#answered(id, asked, { ok: false, error: unreachable(node) });
-    }
-  }
-
-  #answered(id: number, asked: Asked, reply: ClusterReply): void {
-    this.#world.runtime.clearTimer(asked.timer);
-    if (this.#asked.delete(id)) asked.answer(reply);
   }
 
   #askHoldsData(id: number, questions: readonly HoldsDataQuestion[]): void {
@@ -942,7 +823,7 @@ export class ClusterProcess {
       try {
         const request = { method: "holds_data" as const, partitions };
         const held = await this.#ask(node, request, this.#waitMs);
-        return { node, held: held as number[] };
+        return { node, held: expectPartitions(held) };
       } catch (error) {
         this.#world.log.warn("An owner did not say whether it holds data", {
           node,
@@ -994,14 +875,6 @@ function restoreRing(options: ClusterOptions): Ring | null {
   const refusal = refuseIdentity(ring, name, nodeId);
   if (refusal !== null) throw refusal;
   return ring;
-}
-
-function unreachable(node: string): WhorlError {
-  return new WhorlError(
-    "not_reachable",
-    `Cannot ask ${node} as there is no link to it`,
-    { details: { node } },
-  );
 }
 
 function asWhorlError(error: unknown): WhorlError {

@@ -1,0 +1,136 @@
+/**
+ * What the claimant answers, on the wire: made from a result, and checked when it
+ * comes from another node.
+ *
+ * @module
+ */
+import type {
+  MemberRow,
+  PlannedTransition,
+  StagedPlan,
+  TransferCount,
+} from "../ring/staged_plan.ts";
+import { RING_NAMES_MAX } from "../ring/ring_codec.ts";
+import { RING_SIZE_MAX } from "../ring/ring_change.ts";
+import {
+  expectBoolean,
+  expectInteger,
+  expectList,
+  expectOneOf,
+  expectText,
+} from "../wire/plain_data.ts";
+import type { ClaimantResult } from "./claimant_fsm.ts";
+
+/** Most steps of a plan. */
+const TRANSITIONS_MAX = 16;
+
+/** The plain form of a result. */
+export function resultOf(result: ClaimantResult): unknown {
+  switch (result.method) {
+    case "commit":
+      return result.planId;
+    case "clear":
+      return result.nodes;
+    case "plan": {
+      const { planId, changes, transitions } = result.plan;
+      return [
+        planId,
+        changes.map(({ action, node }) => [action, node]),
+        transitions.map((step) => [
+          step.ringSize,
+          step.members.map((row) => [
+            row.node,
+            row.status,
+            row.partitions,
+            row.nextPartitions,
+          ]),
+          step.transfers.map(countToList),
+          step.reassigned.map(countToList),
+          step.replicasDistinct,
+        ]),
+      ];
+    }
+    default:
+      return result satisfies never;
+  }
+}
+
+function countToList({ from, to, partitions }: TransferCount): unknown[] {
+  return [from, to, partitions];
+}
+
+/** @throws {WhorlError} `protocol_error` if `value` is no plan. */
+export function expectPlan(value: unknown): StagedPlan {
+  const [planId, changes, transitions] = expectList(value, "a plan", 3, 3);
+  return {
+    planId: expectText(planId, "a plan id", 64),
+    changes: expectList(changes, "the changes", 0, RING_NAMES_MAX)
+      .map((change) => {
+        const [action, node] = expectList(change, "a change", 2, 2);
+        return {
+          action: expectOneOf(action, "an action", ["join"] as const),
+          node: expectText(node, "a name"),
+        };
+      }),
+    transitions: expectList(transitions, "the steps", 0, TRANSITIONS_MAX)
+      .map(expectTransition),
+  };
+}
+
+function expectTransition(value: unknown): PlannedTransition {
+  const [size, members, transfers, reassigned, replicasDistinct] = expectList(
+    value,
+    "a step of a plan",
+    5,
+    5,
+  );
+  return {
+    ringSize: expectInteger(size, "a ring size", 1, RING_SIZE_MAX),
+    members: expectList(members, "the members", 0, RING_NAMES_MAX)
+      .map(expectMemberRow),
+    transfers: expectCounts(transfers),
+    reassigned: expectCounts(reassigned),
+    replicasDistinct: expectBoolean(replicasDistinct, "replicasDistinct"),
+  };
+}
+
+function expectMemberRow(value: unknown): MemberRow {
+  const [node, status, partitions, next] = expectList(value, "a member", 4, 4);
+  return {
+    node: expectText(node, "a name"),
+    status: expectOneOf(
+      status,
+      "a status",
+      ["joining", "valid", "leaving", "exiting", "down"] as const,
+    ),
+    partitions: expectInteger(partitions, "a count", 0, RING_SIZE_MAX),
+    nextPartitions: next === null
+      ? null
+      : expectInteger(next, "a count", 0, RING_SIZE_MAX),
+  };
+}
+
+function expectCounts(value: unknown): TransferCount[] {
+  return expectList(value, "the transfers", 0, RING_SIZE_MAX).map((entry) => {
+    const [from, to, partitions] = expectList(entry, "a transfer", 3, 3);
+    return {
+      from: expectText(from, "a name"),
+      to: expectText(to, "a name"),
+      partitions: expectInteger(partitions, "a count", 0, RING_SIZE_MAX),
+    };
+  });
+}
+
+/** @throws {WhorlError} `protocol_error` if `value` is no list of names. */
+export function expectNames(value: unknown): string[] {
+  return expectList(value, "the names", 0, RING_NAMES_MAX)
+    .map((name) => expectText(name, "a name"));
+}
+
+/** @throws {WhorlError} `protocol_error` if `value` is no list of partitions. */
+export function expectPartitions(value: unknown): number[] {
+  return expectList(value, "the partitions", 0, RING_SIZE_MAX)
+    .map((partition) =>
+      expectInteger(partition, "a partition", 0, RING_SIZE_MAX - 1)
+    );
+}

@@ -1,0 +1,98 @@
+/**
+ * The two sides of the cluster part of a node: what it needs from the node, and
+ * what it tells its subscribers.
+ *
+ * @module
+ */
+import type { Runtime } from "../../supervisors/runtime.ts";
+import type { Chance } from "../base/chance.ts";
+import type { Log } from "../environment/log.ts";
+import type { Address } from "../environment/transport.ts";
+import type { MemberStatus, PendingTransfer, Ring } from "../ring/ring.ts";
+import type { NodeFacts } from "../ring/ring_change.ts";
+
+/** What the cluster needs from the node it runs in. */
+export interface ClusterWorld {
+  readonly runtime: Runtime;
+  /** Wall clock in milliseconds since 1970. */
+  wallClock(): number;
+  readonly chance: Chance;
+  readonly log: Log;
+  /** 16 lowercase hex digits that cannot be guessed, to name a new cluster. */
+  newSeed(): string;
+  /** Sends a frame to a node; `false` if there is no link to it now. `payload` is free again afterwards. */
+  send(node: string, frameType: number, payload: Uint8Array): boolean;
+  /** The other members, and where they listen: keep links to these and to no others. */
+  peersChanged(peers: ReadonlyMap<string, Address>): void;
+  /** Stores the ring in place of the last one; durable when it resolves. Never asked twice at a time. */
+  storeRing(bytes: Uint8Array<ArrayBuffer>): Promise<void>;
+  /** The ring could not be stored. The node must not go on with what it cannot remember. */
+  storeFailed(error: unknown): void;
+  /** Which of `partitions` hold data on this node. */
+  holdsData(partitions: readonly number[]): Promise<readonly number[]>;
+  /** The `joinOffer()` of the node at `address`. @throws {WhorlError} `not_reachable` and whatever the handshake refuses with. */
+  fetchJoinOffer(address: Address): Promise<Uint8Array>;
+}
+
+/** How to run the cluster part of a node. */
+export interface ClusterOptions {
+  readonly node: NodeFacts;
+  /** Grows with each start of this node. */
+  readonly incarnation: number;
+  readonly clusterName: string;
+  /** Partitions of the ring, if this node begins a cluster of its own. */
+  readonly ringSize: number;
+  /** What `storeRing` stored last, or `null` at the first start. */
+  readonly storedRing: Uint8Array | null;
+  /** Consecutive partitions that should belong to different nodes. @default {4} */
+  readonly targetN?: number;
+  /** Time between digests to a random member, in milliseconds; only lost messages need it. @default {1000} */
+  readonly gossipIntervalMs?: number;
+  /** Time between broadcasts of the own services, in milliseconds; only lost messages need it. @default {10000} */
+  readonly servicesIntervalMs?: number;
+  /** How long a plan or a commit waits for the members to agree, and a join for the claimant, in milliseconds. @default {5000} */
+  readonly waitMs?: number;
+}
+
+/** What subscribers are told. Rings are durable before anybody hears of them. */
+export type ClusterChange =
+  | {
+    readonly type: "ring_changed";
+    readonly ring: Ring;
+    readonly ringVersion: number;
+  }
+  /** Whether all members agree on the ring has changed. */
+  | { readonly type: "ring_ready"; readonly ready: boolean }
+  | {
+    readonly type: "member_changed";
+    readonly node: string;
+    readonly before: MemberStatus | null;
+    readonly after: MemberStatus;
+  }
+  /** Partitions of this node that wait to move; answer with `transferComplete`. Told again with each ring until they have. */
+  | {
+    readonly type: "transfers_pending";
+    readonly transfers: readonly PendingTransfer[];
+  }
+  | {
+    readonly type: "services_changed";
+    readonly service: string;
+    /** Nodes that offer it now, sorted. */
+    readonly up: readonly string[];
+  }
+  | { readonly type: "node_up"; readonly node: string }
+  | {
+    readonly type: "node_down";
+    readonly node: string;
+    readonly reason: string;
+  }
+  /** The cluster has removed this node, which stands alone in a new ring. */
+  | { readonly type: "removed" };
+
+/** What a join came to. */
+export interface JoinResult {
+  /** The member whose cluster was joined. */
+  readonly joined: string;
+  /** Whether the claimant is known to have heard, so that a plan will contain the join. */
+  readonly claimantKnows: boolean;
+}
