@@ -204,13 +204,17 @@ class RingReader {
       seen: this.#seen(seenValue, ringClock),
       meta: this.#meta(meta),
     };
-    for (const owner of new Set(ring.ownership.owners)) {
-      if (!ring.members.has(owner)) {
-        throw wrong(`an owner that is no member: ${owner}`);
+    const { owners, claimant: current, next } = ring.ownership;
+    for (
+      const node of new Set([
+        ...owners,
+        current,
+        ...next.map((transfer) => transfer.nextOwner),
+      ])
+    ) {
+      if (!ring.members.has(node)) {
+        throw wrong(`an owner or claimant that is no member: ${node}`);
       }
-    }
-    if (!ring.members.has(ring.ownership.claimant)) {
-      throw wrong(`a claimant that is no member: ${ring.ownership.claimant}`);
     }
     return ring;
   }

@@ -1,0 +1,113 @@
+import { assertEquals, assertThrows } from "@std/assert";
+import fc from "fast-check";
+import { isWhorlError, WhorlError } from "../base/errors.ts";
+import { decodeMsgpack, encodeMsgpack } from "../wire/msgpack.ts";
+import type { Ring } from "./ring.ts";
+import {
+  addJoining,
+  freshRing,
+  markSeen,
+  putRingMeta,
+  setOwnership,
+  transfersTowards,
+} from "./ring_change.ts";
+import { decodeRing, encodeRing } from "./ring_codec.ts";
+
+function sample(): Ring {
+  let ring = freshRing({
+    clusterName: "default",
+    size: 8,
+    seed: "0000000000000001",
+    node: { name: "a@h", address: "h:1", nodeId: "id-a" },
+    wallMs: 5,
+  });
+  ring = addJoining(ring, { name: "b@h", address: "h:2", nodeId: "id-b" }, 6);
+  ring = setOwnership(ring, "a@h", {
+    next: transfersTowards(ring, new Array(8).fill("b@h")),
+    staged: [{ action: "replace", node: "a@h", replacement: "b@h" }],
+    committedPlan: "00ff",
+  });
+  return putRingMeta(ring, "a@h", "color", "green", 7);
+}
+
+/** The ring's bytes with `edit` applied to its decoded content. */
+// deno-lint-ignore no-explicit-any -- the content is edited against its type on purpose.
+function edited(edit: (content: any[]) => void): Uint8Array {
+  const [format, bytes, seen] = decodeMsgpack(
+    encodeRing(sample()).bytes,
+  ) as [number, Uint8Array, unknown];
+  // deno-lint-ignore no-explicit-any -- as above.
+  const content = decodeMsgpack(bytes) as any[];
+  edit(content);
+  return encodeMsgpack([format, encodeMsgpack(content), seen]);
+}
+
+function refuses(bytes: Uint8Array, reason: string): void {
+  const error = assertThrows(() => decodeRing(bytes), WhorlError, reason);
+  assertEquals((error as WhorlError).code, "protocol_error");
+}
+
+Deno.test("decodeRing() gives back every part of a ring", () => {
+  const ring = sample();
+  assertEquals(decodeRing(encodeRing(ring).bytes).ring, ring);
+});
+
+Deno.test("encodeRing() gives equal digests to rings that differ in what was seen, and others to all else", () => {
+  const ring = sample();
+  const seen = markSeen(ring, "b@h", ring.clock);
+  assertEquals(encodeRing(seen).digest, encodeRing(ring).digest);
+  const changed = putRingMeta(ring, "a@h", "color", "red", 8);
+  assertEquals(encodeRing(changed).digest === encodeRing(ring).digest, false);
+});
+
+Deno.test("decodeRing() refuses a field that is wrong, and says which", () => {
+  refuses(edited((c) => c.pop()), "the content of a ring");
+  refuses(edited((c) => c[0] = 7), "a cluster name");
+  refuses(edited((c) => c[1] = ["a@h"]), "a cluster id");
+  refuses(edited((c) => c[2] = 7), "a ring size of 7");
+  refuses(edited((c) => c[2] = 16), "the owners");
+  refuses(edited((c) => c[3].reverse()), "not sorted");
+  refuses(edited((c) => c[4][0] = 99), "a number of a name");
+  refuses(edited((c) => c[4][1] = -1), "the clock of a ring");
+  refuses(edited((c) => c[4].pop()), "half a pair");
+  refuses(edited((c) => c[5] = []), "the members");
+  refuses(edited((c) => c[5].pop()), "no member: b@h");
+  refuses(edited((c) => c[5].shift()), "no member: a@h");
+  refuses(edited((c) => c[5][0][2] = []), "the statuses of a member");
+  refuses(edited((c) => c[5][0][2][0][2] = "king"), "a status");
+  refuses(edited((c) => c[5][0][2][0][1] = 1e9), "the counter of a status");
+  refuses(edited((c) => c[6][0] = 0), "a term");
+  refuses(edited((c) => c[6][1] = 2 ** 40), "a version");
+  refuses(edited((c) => c[6][4].reverse()), "a partition");
+  refuses(edited((c) => c[6][4][0][0] = 8), "a partition");
+  refuses(edited((c) => c[6][5][0][0] = "dance"), "a staged action");
+  refuses(edited((c) => c[8][0][2] = Infinity), "no date");
+  refuses(edited((c) => c[8][0][1] = [1]), "a metadata value");
+  refuses(encodeMsgpack([2, new Uint8Array(), []]), "format must be 1");
+  refuses(encodeMsgpack("ring"), "a ring");
+});
+
+Deno.test("decodeRing() answers damaged bytes with a ring or a protocol_error", () => {
+  const { bytes } = encodeRing(sample());
+  fc.assert(
+    fc.property(
+      fc.array(fc.tuple(fc.nat({ max: bytes.length - 1 }), fc.nat(255)), {
+        minLength: 1,
+        maxLength: 4,
+      }),
+      fc.nat({ max: bytes.length }),
+      (flips, cut) => {
+        const damaged = bytes.slice();
+        for (const [at, value] of flips) damaged[at] = value;
+        for (const input of [damaged, damaged.subarray(0, cut)]) {
+          try {
+            decodeRing(input);
+          } catch (error) {
+            if (!isWhorlError(error, "protocol_error")) throw error;
+          }
+        }
+      },
+    ),
+    { numRuns: 2000 },
+  );
+});

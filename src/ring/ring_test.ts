@@ -1,0 +1,202 @@
+import { assertEquals, assertThrows } from "@std/assert";
+import { isWhorlError, WhorlError } from "../base/errors.ts";
+import {
+  activeMembers,
+  claimingMembers,
+  currentMembers,
+  futureOwners,
+  membersBehind,
+  type MemberStatus,
+  memberStatus,
+  pendingTransfers,
+  readyMembers,
+  type Ring,
+  ringReady,
+  ringVersion,
+} from "./ring.ts";
+import {
+  addJoining,
+  completeTransfers,
+  freshRing,
+  isAutoJoining,
+  markSeen,
+  rejoin,
+  setOwnership,
+  setStatus,
+  takeOverClaim,
+  transfersTowards,
+} from "./ring_change.ts";
+import { mergeRings } from "./ring_merge.ts";
+
+function facts(name: string) {
+  return { name, address: `${name}:1`, nodeId: `id-${name}` };
+}
+
+function fresh(name = "a", size = 8): Ring {
+  return freshRing({
+    clusterName: "default",
+    size,
+    seed: "0000000000000001",
+    node: facts(name),
+    wallMs: 0,
+  });
+}
+
+Deno.test("freshRing() gives everything to one valid member, who is the claimant", () => {
+  const ring = fresh();
+  assertEquals(ring.ownership.owners, new Array(8).fill("a"));
+  assertEquals(ring.ownership.claimant, "a");
+  assertEquals(memberStatus(ring, "a"), "valid");
+  assertEquals(ringReady(ring), true);
+});
+
+Deno.test("freshRing() refuses ring sizes that are no power of two from 8 to 1024", () => {
+  for (const size of [0, 4, 7, 9, 100, 2048, 8.5, NaN]) {
+    const error = assertThrows(() => fresh("a", size), WhorlError);
+    assertEquals(isWhorlError(error, "invalid_ring_size"), true);
+  }
+  for (const size of [8, 64, 1024]) assertEquals(fresh("a", size).size, size);
+});
+
+Deno.test("the member sets follow riak_core's", () => {
+  // riak_core_ring: active_members/1, ready_members/1, claiming_members/1.
+  let ring = fresh("m-valid");
+  const statuses: MemberStatus[] = [
+    "joining",
+    "leaving",
+    "exiting",
+    "down",
+    "invalid",
+  ];
+  for (const status of statuses) {
+    ring = setStatus(ring, "m-valid", `m-${status}`, status);
+  }
+  assertEquals(activeMembers(ring), [
+    "m-exiting",
+    "m-joining",
+    "m-leaving",
+    "m-valid",
+  ]);
+  assertEquals(readyMembers(ring), ["m-leaving", "m-valid"]);
+  assertEquals(claimingMembers(ring), ["m-down", "m-joining", "m-valid"]);
+  assertEquals(currentMembers(ring).includes("m-invalid"), false);
+});
+
+Deno.test("ringReady() holds once every valid, leaving and exiting member has seen the ring", () => {
+  let ring = setStatus(fresh(), "a", "b", "valid");
+  ring = setStatus(ring, "a", "c", "joining");
+  ring = setStatus(ring, "a", "d", "down");
+  assertEquals(membersBehind(ring), ["b"]);
+  ring = markSeen(ring, "b", ring.clock);
+  assertEquals(ringReady(ring), true);
+  assertEquals(ringReady(setStatus(ring, "a", "c", "valid")), false);
+});
+
+Deno.test("mergeRings() lets the stronger of concurrent statuses show", () => {
+  // riak_core_ring:merge_status/2, strongest first.
+  const order: MemberStatus[] = [
+    "invalid",
+    "down",
+    "joining",
+    "valid",
+    "exiting",
+    "leaving",
+  ];
+  const base = addJoining(addJoining(fresh(), facts("b"), 0), facts("x"), 0);
+  for (const [i, strong] of order.entries()) {
+    for (const weak of order.slice(i)) {
+      const left = setStatus(base, "a", "x", strong);
+      const right = setStatus(base, "b", "x", weak);
+      assertEquals(memberStatus(mergeRings(left, right), "x"), strong);
+      assertEquals(memberStatus(mergeRings(right, left), "x"), strong);
+    }
+  }
+});
+
+Deno.test("mergeRings() takes a later status over a stronger earlier one", () => {
+  const base = addJoining(fresh(), facts("b"), 0);
+  const down = setStatus(base, "a", "b", "down");
+  const later = setStatus(down, "a", "b", "valid");
+  assertEquals(memberStatus(mergeRings(down, later), "b"), "valid");
+});
+
+Deno.test("mergeRings() takes the ownership of the claimant who came later", () => {
+  const base = setStatus(addJoining(fresh(), facts("b"), 0), "a", "b", "valid");
+  // The old claimant goes on, unaware that it was followed.
+  const old = setOwnership(
+    setOwnership(base, "a", { owners: new Array(8).fill("a") }),
+    "a",
+    { owners: new Array(8).fill("a") },
+  );
+  const followed = takeOverClaim(setStatus(base, "b", "a", "down"), "b");
+  const merged = mergeRings(old, followed);
+  assertEquals(merged.ownership.claimant, "b");
+  assertEquals(ringVersion(merged) > ringVersion(old), true);
+});
+
+Deno.test("completeTransfers() completes when every registered module has moved", () => {
+  let ring = addJoining(fresh(), facts("b"), 0);
+  const target = ["b", "b", ...new Array(6).fill("a")];
+  ring = setOwnership(ring, "a", { next: transfersTowards(ring, target) });
+  assertEquals(futureOwners(ring), target);
+  ring = completeTransfers(ring, "a", [0], "kv", ["kv", "counter"]);
+  assertEquals(pendingTransfers(ring).map((t) => t.status), [
+    "awaiting",
+    "awaiting",
+  ]);
+  ring = completeTransfers(ring, "a", [0], "counter", ["kv", "counter"]);
+  assertEquals(pendingTransfers(ring)[0]?.status, "complete");
+  assertEquals(pendingTransfers(ring)[0]?.completedModules, ["counter", "kv"]);
+  assertEquals(pendingTransfers(ring)[1]?.status, "awaiting");
+  // Said again it changes nothing, so gossip comes to rest.
+  assertEquals(completeTransfers(ring, "a", [0], "kv", ["kv"]), ring);
+});
+
+Deno.test("completeTransfers() completes at once on a node without modules (riak_core#403)", () => {
+  let ring = addJoining(fresh(), facts("b"), 0);
+  ring = setOwnership(ring, "a", {
+    next: transfersTowards(ring, new Array(8).fill("b")),
+  });
+  ring = completeTransfers(ring, "a", [0, 1, 2, 3, 4, 5, 6, 7], null, []);
+  assertEquals(
+    pendingTransfers(ring).every((t) => t.status === "complete"),
+    true,
+  );
+});
+
+Deno.test("completeTransfers() takes no word from a node that does not own the partition", () => {
+  let ring = addJoining(fresh(), facts("b"), 0);
+  ring = setOwnership(ring, "a", {
+    next: transfersTowards(ring, new Array(8).fill("b")),
+  });
+  assertEquals(completeTransfers(ring, "b", [0], null, []), ring);
+});
+
+Deno.test("progress of one transfer does not count for the next of the same partition", () => {
+  let ring = addJoining(addJoining(fresh(), facts("b"), 0), facts("c"), 0);
+  const to = (node: string) => [node, ...new Array(7).fill("a")];
+  ring = setOwnership(ring, "a", { next: transfersTowards(ring, to("b")) });
+  ring = completeTransfers(ring, "a", [0], null, []);
+  // The same partition, still at the same owner, is sent elsewhere.
+  ring = setOwnership(ring, "a", { next: transfersTowards(ring, to("c")) });
+  assertEquals(pendingTransfers(ring)[0]?.status, "awaiting");
+});
+
+Deno.test("transfersTowards() keeps a transfer that is on its way to the same node", () => {
+  let ring = addJoining(addJoining(fresh(), facts("b"), 0), facts("c"), 0);
+  const first = ["b", ...new Array(7).fill("a")];
+  ring = setOwnership(ring, "a", { next: transfersTowards(ring, first) });
+  ring = completeTransfers(ring, "a", [0], null, []);
+  const second = ["b", "c", ...new Array(6).fill("a")];
+  ring = setOwnership(ring, "a", { next: transfersTowards(ring, second) });
+  assertEquals(pendingTransfers(ring).map((t) => t.status), [
+    "complete",
+    "awaiting",
+  ]);
+});
+
+Deno.test("rejoin() asks in without a commit", () => {
+  const ring = rejoin(setStatus(fresh(), "a", "b", "down"), "b");
+  assertEquals(isAutoJoining(ring, "b"), true);
+  assertEquals(isAutoJoining(addJoining(fresh(), facts("c"), 0), "c"), false);
+});
