@@ -12,6 +12,7 @@
  * @module
  */
 import { compareBytes, equalBytes } from "../base/byte_order.ts";
+import { briefBytes } from "../base/byte_slab.ts";
 import { WhorlError } from "../base/errors.ts";
 import type { ObjectMerge } from "../request/object_merge.ts";
 import {
@@ -323,7 +324,7 @@ function writePlan(
   b: Uint8Array,
   version: NewVersion | undefined,
 ): Uint8Array<ArrayBuffer> {
-  const object = new Uint8Array(plan.bytes);
+  const object = briefBytes(plan.bytes);
   object[0] = OBJECT_FORMAT;
   writeU16(object, 2, plan.entries);
   writeU16(object, 4, plan.siblings);

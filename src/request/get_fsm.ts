@@ -19,6 +19,7 @@
  * @module
  */
 import { equalBytes } from "../base/byte_order.ts";
+import { briefCopy } from "../base/byte_slab.ts";
 import { isWhorlError, reasonOf, WhorlError } from "../base/errors.ts";
 import { invariant } from "../base/invariant.ts";
 import type { ObjectMerge } from "./object_merge.ts";
@@ -253,7 +254,7 @@ function takeIn(
   try {
     if (object === undefined) {
       merge.check(bytes);
-      get.object = bytes.slice();
+      get.object = briefCopy(bytes);
       get.current = bit;
       return undefined;
     }
@@ -264,7 +265,7 @@ function takeIn(
     }
     get.behind |= get.current;
     if (merged === bytes) {
-      get.object = bytes.slice();
+      get.object = briefCopy(bytes);
       get.current = bit;
     } else {
       get.object = merged;

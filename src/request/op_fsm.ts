@@ -16,6 +16,7 @@
  *
  * @module
  */
+import { briefCopy } from "../base/byte_slab.ts";
 import { invariant } from "../base/invariant.ts";
 import { WhorlError } from "../base/errors.ts";
 import {
@@ -146,14 +147,14 @@ export function stepOp(op: OpState, event: OpEvent, effects: OpEffect[]): void {
       return;
     case "accepted":
       if (!(op.open & (1 << event.replica))) return;
-      op.replies[event.replica] = event.bytes.slice();
+      op.replies[event.replica] = briefCopy(event.bytes);
       countSuccess(op.count, event.replica, false);
       decide(op, effects);
       return;
     case "reply":
       if (!(op.open & (1 << event.replica))) return;
       op.open &= ~(1 << event.replica);
-      op.replies[event.replica] = event.bytes.slice();
+      op.replies[event.replica] = briefCopy(event.bytes);
       countSuccess(op.count, event.replica, true);
       decide(op, effects);
       return;

@@ -21,6 +21,7 @@
  *
  * @module
  */
+import { briefCopy } from "../base/byte_slab.ts";
 import { invariant } from "../base/invariant.ts";
 import type { WhorlError } from "../base/errors.ts";
 import {
@@ -282,7 +283,7 @@ function succeeded(
   if (put.phase === "coordinating") {
     // The version exists now; the others get it even if the caller has been told of a timeout.
     invariant(object !== undefined, "a coordinator answers with the object");
-    put.object = object.slice();
+    put.object = briefCopy(object);
     put.phase = "replicating";
     const others = put.count.asked & ~put.count.failed & ~(1 << replica);
     put.open |= others;
