@@ -97,10 +97,12 @@ class Handshake {
   #peer: LinkPeer | undefined;
   #failure: { error: WhorlError; told: boolean } | undefined;
   readonly #onAbort = (): void => {
-    this.#step({
-      type: "stream_ended",
-      reason: reasonOf(this.#options.signal?.reason),
-    });
+    const reason: unknown = this.#options.signal?.reason;
+    this.#step({ type: "stream_ended", reason: reasonOf(reason) });
+    // Whoever gave it up knows best why.
+    if (this.#failure !== undefined && isWhorlError(reason)) {
+      this.#failure = { error: reason, told: false };
+    }
     this.#stream.close();
   };
 

@@ -32,7 +32,9 @@ export class MemoryPipe {
   #finished = false;
   #broken = false;
   #stalled = false;
+  #abandoned = false;
   #deliveryDue = false;
+  readonly #whenFlowing: (() => void)[] = [];
 
   constructor(runtime: Runtime) {
     this.#runtime = runtime;
@@ -41,6 +43,7 @@ export class MemoryPipe {
   /** Resolves to how many bytes were copied, to null after the end, to undefined if it broke. */
   read(into: Uint8Array<ArrayBuffer>): Promise<number | null | undefined> {
     invariant(this.#reading === undefined, "one read at a time");
+    invariant(!this.#abandoned, "nobody reads after leaving");
     return new Promise((resolve) => {
       this.#reading = { into, resolve };
       this.#deliverSoon();
@@ -66,6 +69,19 @@ export class MemoryPipe {
     this.#deliverSoon();
   }
 
+  /** The reader has gone; what is under way is lost, and the writer does not know yet. */
+  abandon(): void {
+    this.#reading?.resolve(undefined);
+    this.#reading = undefined;
+    this.#abandoned = true;
+  }
+
+  /** Calls `callback` once what leaves here gets across: now, or when the stall is over. */
+  whenFlowing(callback: () => void): void {
+    if (this.#stalled) this.#whenFlowing.push(callback);
+    else callback();
+  }
+
   /** Neither side gets anything across any more. */
   breakOff(): void {
     this.#broken = true;
@@ -79,6 +95,9 @@ export class MemoryPipe {
   /** Holds delivery back, or lets it go on. */
   stall(stalled: boolean): void {
     this.#stalled = stalled;
+    if (!stalled) {
+      for (const callback of this.#whenFlowing.splice(0)) callback();
+    }
     this.#deliverSoon();
   }
 

@@ -262,8 +262,10 @@ class MemoryStream implements ByteStream {
     if (this.#closed) return;
     this.#closed = true;
     this.forget();
-    this.incoming.breakOff();
+    this.incoming.abandon();
     this.outgoing.finish();
+    // The other end's writes fail once word of the close has got through.
+    this.outgoing.whenFlowing(() => this.incoming.breakOff());
   }
 
   /** Loses what is under way, as a cut cable does. The holder finds out by its next read or write. */
