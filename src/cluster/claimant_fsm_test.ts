@@ -1,0 +1,311 @@
+import { assertEquals } from "@std/assert";
+import {
+  memberStatus,
+  pendingTransfers,
+  type Ring,
+  ringReady,
+} from "../ring/ring.ts";
+import {
+  addJoining,
+  completeTransfers,
+  freshRing,
+  markSeen,
+  putRingMeta,
+  rejoin,
+  setStatus,
+} from "../ring/ring_change.ts";
+import {
+  CLAIMANT_REQUESTS_MAX,
+  type ClaimantEffect,
+  type ClaimantRequest,
+  type ClaimantState,
+  createClaimant,
+  stepClaimant,
+} from "./claimant_fsm.ts";
+
+function facts(name: string) {
+  return { name, address: `${name}:1`, nodeId: `id-${name}` };
+}
+
+function ringOf(claimant: string, ...joining: string[]): Ring {
+  let ring = freshRing({
+    clusterName: "default",
+    size: 8,
+    seed: "0000000000000001",
+    node: facts(claimant),
+    wallMs: 0,
+  });
+  for (const name of joining) ring = addJoining(ring, facts(name), 0);
+  return agreed(ring);
+}
+
+/** `ring` as it is once everybody has seen it. */
+function agreed(ring: Ring): Ring {
+  for (const node of ring.members.keys()) {
+    ring = markSeen(ring, node, ring.clock);
+  }
+  return ring;
+}
+
+function ask(
+  claimant: ClaimantState,
+  id: number,
+  request: ClaimantRequest,
+): ClaimantEffect[] {
+  return stepClaimant(claimant, { type: "request", id, request, waitMs: 100 });
+}
+
+function planIdOf(claimant: ClaimantState): string {
+  for (const effect of ask(claimant, 1_000, { method: "plan" })) {
+    if (effect.type === "reply" && effect.result.method === "plan") {
+      return effect.result.plan.planId;
+    }
+  }
+  throw new Error("No plan");
+}
+
+function find<T extends ClaimantEffect["type"]>(
+  effects: readonly ClaimantEffect[],
+  type: T,
+): Extract<ClaimantEffect, { type: T }> {
+  const found = effects.find((effect) => effect.type === type);
+  if (found === undefined) {
+    throw new Error(
+      `No ${type} in ${JSON.stringify(effects.map((e) => e.type))}`,
+    );
+  }
+  return found as Extract<ClaimantEffect, { type: T }>;
+}
+
+Deno.test("stepClaimant() asks the owners of what moves before it commits, then makes joiners valid and the transfers pending", () => {
+  const claimant = createClaimant("a", ringOf("a", "b"), 4);
+  const planId = planIdOf(claimant);
+  const asked = ask(claimant, 1, { method: "commit", planId });
+  const { questions } = find(asked, "ask_holds_data");
+  assertEquals(questions.map(({ node }) => node), ["a"]);
+  assertEquals(questions[0]?.partitions.length, 4);
+  const effects = stepClaimant(claimant, {
+    type: "data_held",
+    id: 1,
+    partitions: [],
+  });
+  // Before the answer, the ring: the answer waits until it is stored.
+  assertEquals(effects.map((effect) => effect.type), [
+    "update_ring",
+    "clear_deadline",
+    "reply",
+  ]);
+  const { ring } = find(effects, "update_ring");
+  assertEquals(memberStatus(ring, "b"), "valid");
+  assertEquals(pendingTransfers(ring).length, 4);
+  assertEquals(ring.ownership.owners, new Array(8).fill("a"));
+  assertEquals(ring.ownership.committedPlan, planId);
+});
+
+Deno.test("stepClaimant() switches owners when transfers are complete, and only theirs", () => {
+  const claimant = createClaimant("a", ringOf("a", "b"), 4);
+  const planId = planIdOf(claimant);
+  ask(claimant, 1, { method: "commit", planId });
+  const committed = find(
+    stepClaimant(claimant, { type: "data_held", id: 1, partitions: [] }),
+    "update_ring",
+  ).ring;
+  const [first] = pendingTransfers(committed);
+  const partition = first?.partition as number;
+  const { ring } = find(
+    stepClaimant(claimant, {
+      type: "ring_changed",
+      ring: completeTransfers(committed, "a", [partition], null, []),
+    }),
+    "update_ring",
+  );
+  assertEquals(ring.ownership.owners[partition], "b");
+  assertEquals(
+    ring.ownership.owners.filter((owner) => owner === "b").length,
+    1,
+  );
+  assertEquals(ring.ownership.next.length, 3);
+});
+
+Deno.test("stepClaimant() refuses a commit when partitions that move hold data", () => {
+  const claimant = createClaimant("a", ringOf("a", "b"), 4);
+  const planId = planIdOf(claimant);
+  ask(claimant, 1, { method: "commit", planId });
+  const effects = stepClaimant(claimant, {
+    type: "data_held",
+    id: 1,
+    partitions: [1, 2],
+  });
+  const { code, details } = find(effects, "fail");
+  assertEquals([code, details], ["handoff_required", { partitions: [1, 2] }]);
+  assertEquals(effects.some((effect) => effect.type === "update_ring"), false);
+});
+
+Deno.test("stepClaimant() refuses a commit when an owner cannot be asked", () => {
+  const claimant = createClaimant("a", ringOf("a", "b"), 4);
+  const planId = planIdOf(claimant);
+  ask(claimant, 1, { method: "commit", planId });
+  const effects = stepClaimant(claimant, {
+    type: "data_unknown",
+    id: 1,
+    node: "a",
+  });
+  assertEquals(find(effects, "fail").code, "not_reachable");
+});
+
+Deno.test("stepClaimant() keeps a plan waiting until the members agree, or its deadline", () => {
+  const ready = ringOf("a");
+  const behind = setStatus(
+    addJoining(ready, facts("b"), 0),
+    "a",
+    "b",
+    "valid",
+  );
+  assertEquals(ringReady(behind), false);
+  const claimant = createClaimant("a", behind, 4);
+  assertEquals(
+    ask(claimant, 1, { method: "plan" }).map((effect) => effect.type),
+    ["set_deadline"],
+  );
+  ask(claimant, 2, { method: "plan" });
+  const { code, details } = find(
+    stepClaimant(claimant, { type: "deadline", id: 1 }),
+    "fail",
+  );
+  assertEquals([code, details], ["ring_not_ready", { behind: ["b"] }]);
+  const effects = stepClaimant(claimant, {
+    type: "ring_changed",
+    ring: agreed(behind),
+  });
+  assertEquals(find(effects, "reply").id, 2);
+  // A deadline that fires too late finds nothing.
+  assertEquals(stepClaimant(claimant, { type: "deadline", id: 2 }), []);
+});
+
+Deno.test("stepClaimant() judges a commit anew when the ring changed while owners were asked", () => {
+  const ring = ringOf("a", "b");
+  const claimant = createClaimant("a", ring, 4);
+  const planId = planIdOf(claimant);
+  ask(claimant, 1, { method: "commit", planId });
+  stepClaimant(claimant, {
+    type: "ring_changed",
+    ring: agreed(addJoining(ring, facts("c"), 1)),
+  });
+  const effects = stepClaimant(claimant, {
+    type: "data_held",
+    id: 1,
+    partitions: [],
+  });
+  assertEquals(find(effects, "fail").code, "plan_changed");
+});
+
+Deno.test("stepClaimant() answers a second commit of the same plan without committing again", () => {
+  const claimant = createClaimant("a", ringOf("a", "b"), 4);
+  const planId = planIdOf(claimant);
+  ask(claimant, 1, { method: "commit", planId });
+  ask(claimant, 2, { method: "commit", planId });
+  const first = stepClaimant(claimant, {
+    type: "data_held",
+    id: 1,
+    partitions: [],
+  });
+  const { ring } = find(first, "update_ring");
+  const second = stepClaimant(claimant, {
+    type: "data_held",
+    id: 2,
+    partitions: [],
+  });
+  // The ring is not agreed on yet, so the second waits; then it hears that it is done.
+  assertEquals(second, []);
+  const later = stepClaimant(claimant, {
+    type: "ring_changed",
+    ring: agreed(ring),
+  });
+  assertEquals(later.map((effect) => effect.type), ["clear_deadline", "reply"]);
+});
+
+Deno.test("stepClaimant() gives every plan its own id, also for the same change at another time", () => {
+  const first = createClaimant("a", ringOf("a", "b"), 4);
+  const planId = planIdOf(first);
+  ask(first, 1, { method: "commit", planId });
+  const { ring } = find(
+    stepClaimant(first, { type: "data_held", id: 1, partitions: [] }),
+    "update_ring",
+  );
+  // b leaves before anything has moved, and joins again: the same owners as before.
+  const undone = { ...ring, ownership: { ...ring.ownership, next: [] } };
+  const again = createClaimant(
+    "a",
+    agreed(setStatus(undone, "b", "b", "joining")),
+    4,
+  );
+  assertEquals(planIdOf(again) === planId, false);
+});
+
+Deno.test("stepClaimant() follows a claimant that is down, on the first ready member alone", () => {
+  let ring = ringOf("c", "a", "b");
+  ring = setStatus(setStatus(ring, "c", "a", "valid"), "c", "b", "valid");
+  const stopped = agreed(ring);
+  const down = setStatus(stopped, "b", "c", "down");
+  const other = createClaimant("b", stopped, 4);
+  assertEquals(stepClaimant(other, { type: "ring_changed", ring: down }), []);
+  const next = createClaimant("a", stopped, 4);
+  assertEquals(stepClaimant(next, { type: "ring_changed", ring: stopped }), []);
+  const { ring: taken } = find(
+    stepClaimant(next, { type: "ring_changed", ring: down }),
+    "update_ring",
+  );
+  assertEquals(taken.ownership.claimant, "a");
+  assertEquals(taken.ownership.term, stopped.ownership.term + 1);
+});
+
+Deno.test("stepClaimant() lets a member in again without a commit", () => {
+  let ring = setStatus(ringOf("a", "b"), "a", "b", "down");
+  ring = rejoin(ring, "b");
+  const claimant = createClaimant("a", ring, 4);
+  const effects = stepClaimant(claimant, { type: "ring_changed", ring });
+  assertEquals(memberStatus(find(effects, "update_ring").ring, "b"), "valid");
+});
+
+Deno.test("stepClaimant() refuses requests where it is not the claimant", () => {
+  const claimant = createClaimant("b", ringOf("a", "b"), 4);
+  const { code, details } = find(
+    ask(claimant, 1, { method: "plan" }),
+    "fail",
+  );
+  assertEquals([code, details], ["ring_not_ready", { claimant: "a" }]);
+});
+
+Deno.test("stepClaimant() refuses more waiting requests than its bound", () => {
+  const behind = setStatus(ringOf("a", "b"), "a", "b", "valid");
+  const claimant = createClaimant("a", behind, 4);
+  for (let id = 0; id < CLAIMANT_REQUESTS_MAX; id++) {
+    ask(claimant, id, { method: "plan" });
+  }
+  assertEquals(
+    find(ask(claimant, 999, { method: "plan" }), "fail").code,
+    "overload",
+  );
+});
+
+Deno.test("stepClaimant() makes joining members invalid when staged changes are cleared", () => {
+  const claimant = createClaimant("a", ringOf("a", "b", "c"), 4);
+  const effects = ask(claimant, 1, { method: "clear" });
+  const { ring } = find(effects, "update_ring");
+  assertEquals(memberStatus(ring, "b"), "invalid");
+  assertEquals(find(effects, "reply").result, {
+    method: "clear",
+    nodes: ["b", "c"],
+  });
+});
+
+Deno.test("stepClaimant() plans the same for an unrelated change of the ring", () => {
+  const ring = ringOf("a", "b");
+  const claimant = createClaimant("a", ring, 4);
+  const planId = planIdOf(claimant);
+  stepClaimant(claimant, {
+    type: "ring_changed",
+    ring: agreed(putRingMeta(ring, "a", "x", 1, 1)),
+  });
+  assertEquals(planIdOf(claimant), planId);
+});

@@ -1,0 +1,123 @@
+import { assertEquals, assertThrows } from "@std/assert";
+import fc from "fast-check";
+import { isWhorlError, WhorlError } from "../base/errors.ts";
+import { encodeMsgpack } from "../wire/msgpack.ts";
+import { expectPlan, resultOf } from "./claimant_result.ts";
+import {
+  type ClusterRequest,
+  decodeDigest,
+  decodeJoinOffer,
+  decodeReply,
+  decodeRequest,
+  decodeServices,
+  encodeDigest,
+  encodeJoinOffer,
+  encodeReply,
+  encodeRequest,
+  encodeServices,
+} from "./cluster_codec.ts";
+
+Deno.test("cluster payloads come back as they were sent", () => {
+  const digest = {
+    clusterName: "default",
+    seed: "00ff",
+    digest: "abcd",
+    agreed: ["a", "b"],
+    wanted: true,
+  };
+  assertEquals(decodeDigest(encodeDigest(digest)), digest);
+  const list = { incarnation: 3, version: 9, services: ["kv"] };
+  assertEquals(decodeServices(encodeServices(list)), list);
+  const requests: ClusterRequest[] = [
+    { method: "plan", waitMs: 5 },
+    { method: "commit", planId: null, waitMs: 5 },
+    { method: "commit", planId: "ab", waitMs: 5 },
+    { method: "clear", waitMs: 5 },
+    { method: "holds_data", partitions: [0, 7] },
+  ];
+  for (const request of requests) {
+    assertEquals(decodeRequest(encodeRequest(7, request)), { id: 7, request });
+  }
+  assertEquals(decodeReply(encodeReply(7, { ok: true, result: [1] })), {
+    id: 7,
+    reply: { ok: true, result: [1] },
+  });
+  assertEquals(decodeJoinOffer(encodeJoinOffer("a", null)), {
+    node: "a",
+    ring: null,
+  });
+});
+
+Deno.test("decodeReply() gives back an error with code, message and details", () => {
+  const error = new WhorlError("plan_changed", "Cannot", {
+    details: { planId: "ab" },
+  });
+  const { reply } = decodeReply(encodeReply(1, { ok: false, error }));
+  if (reply.ok) throw new Error("Not an error");
+  const { code, message, details } = reply.error;
+  assertEquals([code, message, details], [
+    "plan_changed",
+    "Cannot",
+    { planId: "ab" },
+  ]);
+});
+
+Deno.test("expectPlan() gives back a plan, and refuses what is none", () => {
+  const plan = {
+    planId: "ab",
+    changes: [{ action: "join" as const, node: "b" }],
+    transitions: [{
+      ringSize: 8,
+      members: [{
+        node: "a",
+        status: "valid" as const,
+        partitions: 8,
+        nextPartitions: null,
+      }],
+      transfers: [{ from: "a", to: "b", partitions: 4 }],
+      reassigned: [],
+      replicasDistinct: false,
+    }],
+  };
+  assertEquals(expectPlan(resultOf({ method: "plan", plan })), plan);
+  assertThrows(() => expectPlan(["ab", [["dance", "b"]], []]), WhorlError);
+  assertThrows(() => expectPlan(null), WhorlError);
+});
+
+Deno.test("cluster decoders answer any plain data with a value or a protocol_error", () => {
+  const decoders = [
+    decodeDigest,
+    decodeServices,
+    decodeRequest,
+    decodeReply,
+    decodeJoinOffer,
+  ];
+  fc.assert(
+    fc.property(
+      fc.constantFrom(...decoders),
+      fc.array(
+        fc.oneof(
+          fc.constantFrom("commit", "holds_data", "plan"),
+          fc.anything({ maxDepth: 2 }).filter((value) => {
+            try {
+              encodeMsgpack(value);
+              return true;
+            } catch (error) {
+              if (isWhorlError(error, "invalid_argument")) return false;
+              throw error;
+            }
+          }),
+        ),
+        { maxLength: 6 },
+      ),
+      (decode, values) => {
+        try {
+          decode(encodeMsgpack(values));
+        } catch (error) {
+          if (!isWhorlError(error, "protocol_error")) throw error;
+        }
+      },
+    ),
+    { numRuns: 1000 },
+  );
+});

@@ -1,0 +1,279 @@
+import { assertEquals } from "@std/assert";
+import { seededChance } from "../base/chance.ts";
+import { memberStatus, type Ring, ringReady } from "../ring/ring.ts";
+import {
+  addJoining,
+  freshRing,
+  markSeen,
+  putRingMeta,
+  setStatus,
+} from "../ring/ring_change.ts";
+import { encodeRing } from "../ring/ring_codec.ts";
+import {
+  createGossip,
+  GOSSIP_TOKENS_MAX,
+  GOSSIP_TOKENS_PERIOD_MS,
+  type GossipEffect,
+  type GossipEvent,
+  type GossipState,
+  stepGossip,
+} from "./gossip_fsm.ts";
+
+function facts(name: string) {
+  return { name, address: `${name}:1`, nodeId: `id-${name}` };
+}
+
+/** A ring of `names`, all valid, made by the first. */
+function ringOf(...names: string[]): Ring {
+  let ring = freshRing({
+    clusterName: "default",
+    size: 8,
+    seed: "0000000000000001",
+    node: facts(names[0] as string),
+    wallMs: 0,
+  });
+  for (const name of names.slice(1)) {
+    ring = addJoining(ring, facts(name), 0);
+    ring = setStatus(ring, names[0] as string, name, "valid");
+  }
+  return ring;
+}
+
+function gossipOf(self: string, ring: Ring): GossipState {
+  return createGossip(self, ring, true, seededChance(1), 0);
+}
+
+function step(gossip: GossipState, event: GossipEvent, nowMs = 0) {
+  return stepGossip(gossip, event, nowMs);
+}
+
+function types(effects: readonly GossipEffect[]): string[] {
+  return effects.map((effect) => effect.type);
+}
+
+/** The digest a gossip would send now. */
+function digestOf(gossip: GossipState, wanted = false) {
+  const [effect] = step(gossip, { type: "peer_up", node: "somebody" });
+  if (effect?.type !== "send_digest") throw new Error("No digest");
+  return { ...effect.digest, wanted };
+}
+
+function targets(effects: readonly GossipEffect[]): string[] {
+  return effects.flatMap((effect) =>
+    effect.type === "send_digest" ? [effect.to] : []
+  );
+}
+
+Deno.test("stepGossip() stores a change before it publishes or announces it", () => {
+  const gossip = gossipOf("a", ringOf("a", "b"));
+  const ring = putRingMeta(gossip.current.ring, "a", "x", 1, 1);
+  assertEquals(types(step(gossip, { type: "ring_updated", ring })), [
+    "ring_changed",
+    "store_ring",
+  ]);
+  // While the disk is busy others hear of the ring before.
+  const before = encodeRing(ringOf("a", "b")).digest;
+  assertEquals(digestOf(gossip).digest, before);
+  assertEquals(types(step(gossip, { type: "ring_stored" })), [
+    "publish_ring",
+    "announce_soon",
+  ]);
+  assertEquals(digestOf(gossip).digest, encodeRing(ring).digest);
+});
+
+Deno.test("stepGossip() stores changes together that come while the disk is busy", () => {
+  const gossip = gossipOf("a", ringOf("a", "b"));
+  let ring = putRingMeta(gossip.current.ring, "a", "x", 1, 1);
+  step(gossip, { type: "ring_updated", ring });
+  for (let i = 0; i < 5; i++) {
+    ring = putRingMeta(ring, "a", "x", i, 2);
+    assertEquals(types(step(gossip, { type: "ring_updated", ring })), [
+      "ring_changed",
+    ]);
+  }
+  const effects = step(gossip, { type: "ring_stored" });
+  assertEquals(types(effects), ["publish_ring", "announce_soon", "store_ring"]);
+  assertEquals(types(step(gossip, { type: "ring_stored" })), ["publish_ring"]);
+});
+
+Deno.test("stepGossip() says nothing of a change that changes nothing", () => {
+  const gossip = gossipOf("a", ringOf("a", "b"));
+  const again = { ...gossip.current.ring };
+  assertEquals(step(gossip, { type: "ring_updated", ring: again }), []);
+});
+
+Deno.test("stepGossip() announces to two members from which all are reached", () => {
+  const names = ["a", "b", "c", "d", "e", "f", "g"];
+  const ring = ringOf(...names);
+  for (const from of names) {
+    const reached = new Set([from]);
+    let edge = [from];
+    let hops = 0;
+    while (reached.size < names.length) {
+      edge = edge.flatMap((node) =>
+        targets(step(gossipOf(node, ring), { type: "announce" }))
+      );
+      for (const node of edge) reached.add(node);
+      if (++hops > 10) throw new Error(`Not all are reached from ${from}`);
+    }
+    assertEquals(hops <= Math.ceil(Math.log2(names.length)) + 1, true);
+  }
+});
+
+Deno.test("stepGossip() asks for a ring when digests differ, and sends it only when asked", () => {
+  const a = gossipOf("a", ringOf("a", "b"));
+  const b = gossipOf("b", ringOf("a", "b"));
+  const ring = putRingMeta(a.current.ring, "a", "x", 1, 1);
+  step(a, { type: "ring_updated", ring });
+  step(a, { type: "ring_stored" });
+  const asked = step(b, {
+    type: "digest_received",
+    from: "a",
+    digest: digestOf(a),
+  });
+  assertEquals(types(asked), ["send_digest"]);
+  const [question] = asked;
+  if (question?.type !== "send_digest") throw new Error("No question");
+  assertEquals([question.to, question.digest.wanted], ["a", true]);
+  const [answer] = step(a, {
+    type: "digest_received",
+    from: "b",
+    digest: question.digest,
+  });
+  if (answer?.type !== "send_ring") throw new Error("No ring");
+  step(b, { type: "ring_received", from: "a", ring: answer.ring });
+  assertEquals(b.current.digest, a.current.digest);
+});
+
+Deno.test("stepGossip() learns from equal digests who has seen the ring, without a ring", () => {
+  const a = gossipOf("a", ringOf("a", "b", "c"));
+  const b = gossipOf("b", ringOf("a", "b", "c"));
+  assertEquals(ringReady(a.current.ring), false);
+  const digest = { ...digestOf(b), agreed: ["b", "c"] };
+  const effects = step(a, { type: "digest_received", from: "b", digest });
+  assertEquals(types(effects), ["ring_changed", "announce_soon"]);
+  assertEquals(ringReady(a.current.ring), true);
+});
+
+Deno.test("stepGossip() answers a digest that knows less with its own, and comes to rest", () => {
+  const a = gossipOf("a", ringOf("a", "b"));
+  const b = gossipOf("b", ringOf("a", "b"));
+  const alone = { ...digestOf(b), agreed: ["b"] };
+  // a learns of b, and b lacks a: it is told with the announcement that is due.
+  step(a, { type: "digest_received", from: "b", digest: alone });
+  assertEquals(targets(step(a, { type: "announce" })), ["b"]);
+  // The same again finds nothing to learn and is answered at once.
+  assertEquals(
+    targets(step(a, { type: "digest_received", from: "b", digest: alone })),
+    ["b"],
+  );
+  step(b, { type: "digest_received", from: "a", digest: digestOf(a) });
+  step(b, { type: "announce" });
+  assertEquals(
+    step(a, { type: "digest_received", from: "b", digest: digestOf(b) }),
+    [],
+  );
+});
+
+Deno.test("stepGossip() refuses rings and digests of another cluster", () => {
+  const gossip = gossipOf("a", ringOf("a", "b"));
+  const other = freshRing({
+    clusterName: "default",
+    size: 8,
+    seed: "00000000000000ff",
+    node: facts("b"),
+    wallMs: 0,
+  });
+  const refused = [{ type: "refused", from: "b", reason: "wrong_cluster" }];
+  assertEquals(
+    step(gossip, { type: "ring_received", from: "b", ring: encodeRing(other) }),
+    refused as GossipEffect[],
+  );
+  assertEquals(
+    step(gossip, {
+      type: "digest_received",
+      from: "b",
+      digest: digestOf(gossipOf("b", other)),
+    }),
+    refused as GossipEffect[],
+  );
+  assertEquals(gossip.current.ring.members.size, 2);
+});
+
+Deno.test("stepGossip() takes no ring from a stranger, a downed or a removed member, and shows the latter its own", () => {
+  const base = ringOf("a", "b");
+  const theirs = encodeRing(putRingMeta(base, "b", "x", 1, 1));
+  const stranger = gossipOf("a", base);
+  assertEquals(
+    types(step(stranger, { type: "ring_received", from: "z", ring: theirs })),
+    ["refused"],
+  );
+  for (const status of ["down", "invalid"] as const) {
+    const gossip = gossipOf("a", setStatus(base, "a", "b", status));
+    const effects = step(gossip, {
+      type: "ring_received",
+      from: "b",
+      ring: theirs,
+    });
+    assertEquals(types(effects), ["send_ring"]);
+    assertEquals(gossip.current.ring.meta.has("x"), false);
+  }
+});
+
+Deno.test("stepGossip() asks in again when it reads that it was declared down", () => {
+  const base = ringOf("a", "b");
+  const gossip = gossipOf("b", base);
+  const ring = encodeRing(setStatus(base, "a", "b", "down"));
+  step(gossip, { type: "ring_received", from: "a", ring });
+  assertEquals(memberStatus(gossip.current.ring, "b"), "joining");
+});
+
+Deno.test("stepGossip() says so when it reads that it was removed", () => {
+  const base = ringOf("a", "b");
+  const gossip = gossipOf("b", base);
+  const ring = encodeRing(setStatus(base, "a", "b", "invalid"));
+  assertEquals(
+    types(step(gossip, { type: "ring_received", from: "a", ring })),
+    ["removed"],
+  );
+});
+
+Deno.test("stepGossip() tells a member that it takes out of the cluster", () => {
+  const gossip = gossipOf("a", ringOf("a", "b", "c", "d", "e", "f"));
+  const ring = setStatus(gossip.current.ring, "a", "f", "invalid");
+  step(gossip, { type: "ring_updated", ring });
+  step(gossip, { type: "ring_stored" });
+  assertEquals(targets(step(gossip, { type: "announce" })), ["b", "c", "f"]);
+});
+
+Deno.test("stepGossip() sends at most its tokens of rings, and more as time passes", () => {
+  const gossip = gossipOf("a", ringOf("a", "b"));
+  const other = putRingMeta(ringOf("a", "b"), "b", "x", 1, 1);
+  const digest = digestOf(gossipOf("b", other), true);
+  const ask = (nowMs: number) =>
+    types(step(gossip, { type: "digest_received", from: "b", digest }, nowMs));
+  for (let i = 0; i < GOSSIP_TOKENS_MAX; i++) {
+    assertEquals(ask(0), ["send_ring"]);
+  }
+  assertEquals(ask(0), []);
+  assertEquals(ask(GOSSIP_TOKENS_PERIOD_MS / GOSSIP_TOKENS_MAX), ["send_ring"]);
+  assertEquals(ask(GOSSIP_TOKENS_PERIOD_MS / GOSSIP_TOKENS_MAX), []);
+  // Whoever went without hears of it again.
+  assertEquals(targets(step(gossip, { type: "tick" }, 1_000)), ["b"]);
+});
+
+Deno.test("stepGossip() shows nothing before its first ring is stored", () => {
+  const gossip = createGossip("a", ringOf("a"), false, seededChance(1), 0);
+  assertEquals(step(gossip, { type: "peer_up", node: "b" }), []);
+  assertEquals(step(gossip, { type: "tick" }), []);
+});
+
+Deno.test("markSeen() of others spreads with what is announced, never with a later ring than was seen", () => {
+  const ring = ringOf("a", "b");
+  const gossip = gossipOf("a", markSeen(ring, "b", ring.clock));
+  assertEquals(digestOf(gossip).agreed, ["a", "b"]);
+  const later = putRingMeta(gossip.current.ring, "a", "x", 1, 1);
+  step(gossip, { type: "ring_updated", ring: later });
+  step(gossip, { type: "ring_stored" });
+  assertEquals(digestOf(gossip).agreed, ["a"]);
+});

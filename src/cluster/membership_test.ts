@@ -1,0 +1,64 @@
+import { assertEquals } from "@std/assert";
+import { addJoining, freshRing, setStatus } from "../ring/ring_change.ts";
+import type { Ring } from "../ring/ring.ts";
+import { refuseDown, refuseIdentity, refuseJoin } from "./membership.ts";
+
+function facts(name: string, nodeId = `id-${name}`) {
+  return { name, address: `${name}:1`, nodeId };
+}
+
+function fresh(name: string, size = 8, clusterName = "default"): Ring {
+  return freshRing({
+    clusterName,
+    size,
+    seed: `000000000000000${name.length}`,
+    node: facts(name),
+    wallMs: 0,
+  });
+}
+
+Deno.test("refuseJoin() names what speaks against a join", () => {
+  const self = facts("me");
+  const local = fresh("me");
+  const remote = fresh("other");
+  const code = (
+    node: string,
+    ring: Ring | null,
+    from = local,
+    as = self,
+  ) => refuseJoin(from, as, { node, ring })?.code ?? null;
+
+  assertEquals(code("other", remote), null);
+  assertEquals(code("me", remote), "self_join");
+  assertEquals(code("other", null), "node_still_starting");
+  assertEquals(code("other", fresh("other", 16)), "different_ring_sizes");
+  assertEquals(code("other", fresh("other", 8, "prod")), "wrong_cluster");
+  const joined = addJoining(local, facts("guest"), 0);
+  assertEquals(code("other", remote, joined), "not_single_node");
+  // A guest that was removed again does not count.
+  const alone = setStatus(joined, "me", "guest", "invalid");
+  assertEquals(code("other", remote, alone), null);
+  const known = addJoining(remote, self, 0);
+  assertEquals(code("other", known), null);
+  assertEquals(
+    code("other", known, local, facts("me", "another")),
+    "name_taken",
+  );
+});
+
+Deno.test("refuseIdentity() frees the name of a removed member", () => {
+  const ring = addJoining(fresh("a"), facts("b"), 0);
+  assertEquals(refuseIdentity(ring, "b", "another")?.code, "name_taken");
+  assertEquals(refuseIdentity(ring, "b", "id-b"), null);
+  const removed = setStatus(ring, "a", "b", "invalid");
+  assertEquals(refuseIdentity(removed, "b", "another"), null);
+});
+
+Deno.test("refuseDown() follows riak_core:down/1", () => {
+  const alone = fresh("a");
+  const ring = setStatus(addJoining(alone, facts("b"), 0), "a", "b", "valid");
+  assertEquals(refuseDown(ring, "c", false)?.code, "not_member");
+  assertEquals(refuseDown(ring, "b", true)?.code, "is_up");
+  assertEquals(refuseDown(alone, "a", false)?.code, "only_member");
+  assertEquals(refuseDown(ring, "b", false), null);
+});
