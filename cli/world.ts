@@ -51,6 +51,8 @@ export interface Self {
 export interface ProcessNeeds {
   /** Whether it starts processes of its own. */
   readonly run: boolean;
+  /** Absolute paths it writes to. */
+  readonly writes: readonly string[];
 }
 
 /** What a command has to do with. */

@@ -1,0 +1,54 @@
+/**
+ * All commands, in the order help lists them.
+ *
+ * @module
+ */
+import type { Command } from "./command.ts";
+import { attachCommand } from "./commands/attach.ts";
+import { clusterClearCommand } from "./commands/cluster_clear.ts";
+import { clusterCommitCommand } from "./commands/cluster_commit.ts";
+import { clusterJoinCommand } from "./commands/cluster_join.ts";
+import { clusterPlanCommand } from "./commands/cluster_plan.ts";
+import { clusterStatusCommand } from "./commands/cluster_status.ts";
+import { completionsCommand } from "./commands/completions.ts";
+import { deleteCommand } from "./commands/delete.ts";
+import { devCommand } from "./commands/dev.ts";
+import { getCommand } from "./commands/get.ts";
+import { importCommand } from "./commands/import.ts";
+import { memberStatusCommand } from "./commands/member_status.ts";
+import { pingCommand } from "./commands/ping.ts";
+import { putCommand } from "./commands/put.ts";
+import { ringStatusCommand } from "./commands/ring_status.ts";
+import { ringreadyCommand } from "./commands/ringready.ts";
+import { runNodeCommand } from "./commands/run_node.ts";
+import { servicesCommand } from "./commands/services.ts";
+import { startCommand } from "./commands/start.ts";
+import { statsCommand } from "./commands/stats.ts";
+import { stopCommand } from "./commands/stop.ts";
+import { treeCommand } from "./commands/tree.ts";
+
+/** The commands of `whorl`. */
+export const COMMANDS: readonly Command[] = [
+  startCommand,
+  stopCommand,
+  attachCommand,
+  devCommand,
+  pingCommand,
+  clusterJoinCommand,
+  clusterPlanCommand,
+  clusterCommitCommand,
+  clusterClearCommand,
+  clusterStatusCommand,
+  memberStatusCommand,
+  ringStatusCommand,
+  ringreadyCommand,
+  servicesCommand,
+  treeCommand,
+  statsCommand,
+  putCommand,
+  getCommand,
+  deleteCommand,
+  importCommand,
+  completionsCommand,
+  runNodeCommand,
+];

@@ -1,0 +1,190 @@
+/**
+ * The small parent of one or more nodes: a supervisor whose children are their
+ * processes. A node that crashes or is killed is started again, after a pause
+ * that grows; one that falls too often is given up. A node that ends in order,
+ * as `whorl stop` makes it, is not started again, and the parent ends with it.
+ *
+ * A node that does not come up the first time is not tried again: the reason
+ * (a port in use, a wrong directory) is the operator's to mend.
+ *
+ * @module
+ */
+import type { Backoff, ChildSpec } from "../supervisors/child_spec.ts";
+import type { ExitReason } from "../supervisors/exit_reason.ts";
+import { formatReason, isAbnormal } from "../supervisors/exit_reason.ts";
+import {
+  Supervisor,
+  type SupervisorReport,
+} from "../supervisors/supervisor.ts";
+import { SupervisorError } from "../supervisors/supervisor_error.ts";
+import type { Invocation } from "./command.ts";
+import { ExitCode } from "./exit_code.ts";
+import { NODE_FLAGS, type NodeSetup } from "./node_flags.ts";
+import { type NodeChild, startNodeChild, type UpLine } from "./node_child.ts";
+import type { World } from "./world.ts";
+
+/** Restarts borne within {@linkcode RESTART_PERIOD_MS}. */
+export const RESTARTS_MAX = 5;
+/** The window for restarts, in milliseconds. */
+export const RESTART_PERIOD_MS = 60_000;
+/** Time a node gets to stop before it is killed, in milliseconds. */
+export const NODE_SHUTDOWN_MS = 30_000;
+const BACKOFF: Backoff = { minMs: 200, maxMs: 5_000 };
+
+/** How one node of a parent is run. */
+export interface ParentedNode {
+  /** Unique among the parent's nodes. */
+  readonly id: string;
+  /** Words after the program: how to run the node. */
+  readonly args: readonly string[];
+  readonly program: string;
+  readonly env: Readonly<Record<string, string>>;
+  /** Takes what it logs. */
+  readonly onLog: (line: string) => void;
+  /** Told each time it is up. */
+  readonly onUp: (up: UpLine, child: NodeChild) => void;
+}
+
+/** How to run the node that `setup` describes, as `invocation` asked for. */
+export function nodeCommand(
+  world: World,
+  invocation: Invocation,
+  setup: NodeSetup,
+): Pick<ParentedNode, "program" | "args" | "env"> {
+  const { options, cookieFile } = setup;
+  const usesProcesses = options.masterPlacement === "subprocess" ||
+    options.coordinatorPlacement === "subprocess";
+  return {
+    program: world.self.program,
+    args: [
+      ...world.self.args({
+        run: usesProcesses,
+        writes: [options.dataDirectory],
+      }),
+      "run-node",
+      ...nodeFlagArgs(invocation, setup),
+    ],
+    // A secret on the command line could be read by everybody on the machine.
+    env: cookieFile === null ? { WHORL_COOKIE: options.cookie } : {},
+  };
+}
+
+/** The node flags of `invocation` as words, with paths that hold anywhere and without the secret. */
+export function nodeFlagArgs(
+  invocation: Invocation,
+  setup: NodeSetup,
+): string[] {
+  const { options, cookieFile } = setup;
+  const resolved: Record<string, readonly string[]> = {
+    data: [options.dataDirectory],
+    "cookie-file": cookieFile === null ? [] : [cookieFile],
+    cookie: [],
+    module: (options.modules ?? []).map(({ url }) => String(url)),
+  };
+  return NODE_FLAGS.flatMap(({ name }) =>
+    (resolved[name] ?? invocation.texts(name))
+      .map((value) => `--${name}=${value}`)
+  );
+}
+
+/** Supervises the processes of nodes until they are told to stop, or given up. */
+export class NodeParent {
+  /** The supervisor; its `booted` resolves when all nodes are up. */
+  readonly supervisor: Supervisor;
+  #gaveUp = false;
+
+  /** Starts `nodes`, in order. @param tell Takes what an operator should know. */
+  constructor(nodes: readonly ParentedNode[], tell: (line: string) => void) {
+    this.supervisor = new Supervisor({
+      name: "parent",
+      strategy: "one_for_one",
+      intensity: RESTARTS_MAX * nodes.length,
+      periodMs: RESTART_PERIOD_MS,
+      autoShutdown: "all_significant",
+      children: nodes.map(nodeSpec),
+      onReport: (report) => {
+        // Supervisors that give up exit in order, as OTP's do.
+        this.#gaveUp ||= report.type === "gave_up";
+        const text = reportText(report);
+        if (text !== undefined) tell(text);
+      },
+    });
+  }
+
+  /**
+   * Resolves to the exit code when all nodes have ended. The first Ctrl-C or
+   * SIGTERM stops them in reverse order, the second one kills them.
+   *
+   * @param whileUp Runs once all are up; if it ends, the nodes are stopped.
+   */
+  async run(
+    world: World,
+    whileUp?: (ended: AbortSignal) => Promise<void>,
+  ): Promise<number> {
+    const { supervisor } = this;
+    const { promise: exit, resolve } = Promise.withResolvers<ExitReason>();
+    const ended = new AbortController();
+    supervisor.onExit((reason) => {
+      ended.abort();
+      resolve(reason);
+    });
+    let signals = 0;
+    using _ = world.onStopSignal(() => {
+      if (++signals === 1) supervisor.stop("shutdown");
+      else supervisor.kill();
+    });
+    try {
+      await supervisor.booted;
+      if (whileUp !== undefined) {
+        await whileUp(ended.signal);
+        supervisor.stop("shutdown");
+      }
+    } catch (error) {
+      supervisor.stop("shutdown");
+      await exit;
+      if (signals > 0) return ExitCode.interrupted;
+      // The reports and the node's own log have told why it did not start.
+      if (error instanceof SupervisorError) return ExitCode.failed;
+      throw error;
+    }
+    const reason = await exit;
+    return this.#gaveUp || isAbnormal(reason) ? ExitCode.failed : ExitCode.ok;
+  }
+}
+
+function nodeSpec(node: ParentedNode): ChildSpec {
+  return {
+    id: node.id,
+    restart: "transient",
+    significant: true,
+    shutdown: NODE_SHUTDOWN_MS,
+    backoff: BACKOFF,
+    start: async (signal) => {
+      const child = await startNodeChild({ ...node, signal });
+      node.onUp(await child.up, child);
+      return child;
+    },
+  };
+}
+
+/** What to tell an operator of a report, or `undefined` if nothing. */
+function reportText(report: SupervisorReport): string | undefined {
+  switch (report.type) {
+    case "child_started":
+      return undefined;
+    case "start_failed":
+      return `${report.id} did not start: ${formatReason(report.reason)}`;
+    case "child_exited":
+      return isAbnormal(report.reason)
+        ? `${report.id} has fallen and is started again: ${
+          formatReason(report.reason)
+        }`
+        : `${report.id} has stopped`;
+    case "gave_up":
+      return `Gave up on ${report.id}: it fell more than ${RESTARTS_MAX} times in ${
+        RESTART_PERIOD_MS / 1_000
+      } seconds`;
+    default:
+      return report satisfies never;
+  }
+}

@@ -1,0 +1,170 @@
+/**
+ * Evaluates what a person types, as the language has it at a prompt: `await` at
+ * top level, `let` that stays and may be declared again, the value of the last
+ * expression. V8 does this itself when asked through its inspector, in the same
+ * thread, so no source is rewritten here and nothing can be rewritten wrongly.
+ *
+ * @module
+ */
+import { Session } from "node:inspector";
+import { isIncomplete } from "./incomplete_input.ts";
+
+/** Longest a piece of code may run without awaiting, in milliseconds; then it is ended. */
+export const SYNC_RUN_MS_MAX = 10_000;
+
+/** What became of the code. */
+export type Evaluation =
+  | { readonly type: "value"; readonly value: unknown }
+  | { readonly type: "thrown"; readonly error: unknown }
+  /** It is the beginning of something; ask for the next line. */
+  | { readonly type: "incomplete" };
+
+/** Where the value is handed over; V8 gives a reference, not the value. */
+const HANDOVER = Symbol.for("whorl.prompt.handover");
+
+interface RemoteObject {
+  readonly type: string;
+  readonly subtype?: string;
+  readonly objectId?: string;
+  readonly value?: unknown;
+  readonly unserializableValue?: string;
+  readonly description?: string;
+}
+
+interface EvaluateResult {
+  readonly result: RemoteObject;
+  readonly exceptionDetails?: {
+    readonly exception?: RemoteObject;
+    readonly text: string;
+  };
+}
+
+/** Evaluates code in this thread's global scope. Disposing lets go of V8's inspector. */
+export class Evaluator implements Disposable {
+  #session = new Session();
+  /** V8's reference to the global object, which functions are called on. */
+  #globalId: Promise<string>;
+  #globals = globalThis as Record<PropertyKey, unknown>;
+
+  /** Makes the entries of `scope` global. */
+  constructor(scope: Readonly<Record<string, unknown>>) {
+    this.#session.connect();
+    this.#globalId = this.#begin();
+    for (const [name, value] of Object.entries(scope)) {
+      Object.defineProperty(globalThis, name, {
+        value,
+        writable: true,
+        configurable: true,
+        enumerable: false,
+      });
+    }
+  }
+
+  /** Evaluates `code`. Does not throw: what the code throws is a result. */
+  async evaluate(code: string): Promise<Evaluation> {
+    const { result, exceptionDetails } = await this.#run(code);
+    if (exceptionDetails === undefined) {
+      const value = await this.#valueOf(result);
+      this.#globals["_"] = value;
+      return { type: "value", value };
+    }
+    const error = exceptionDetails.exception === undefined
+      ? new Error(exceptionDetails.text)
+      : await this.#valueOf(exceptionDetails.exception);
+    if (error instanceof SyntaxError && isIncomplete(code, error.message)) {
+      return { type: "incomplete" };
+    }
+    return { type: "thrown", error };
+  }
+
+  /** Names that may follow `path` at the prompt: members of what it is, or globals if it is empty. */
+  async membersOf(path: string): Promise<string[]> {
+    if (path === "") {
+      const { names } = await this.#post<{ names: string[] }>(
+        "Runtime.globalLexicalScopeNames",
+        {},
+      );
+      return [...names, ...Object.getOwnPropertyNames(globalThis)];
+    }
+    // Only looked at, never run: a getter with effects stays untouched.
+    const { result, exceptionDetails } = await this.#post<EvaluateResult>(
+      "Runtime.evaluate",
+      { expression: path, throwOnSideEffect: true, timeout: 100 },
+    );
+    if (exceptionDetails !== undefined) return [];
+    const value = await this.#valueOf(result);
+    const members = new Set<string>();
+    for (
+      let holder = value === undefined || value === null ? null : Object(value);
+      holder !== null && holder !== Object.prototype;
+      holder = Object.getPrototypeOf(holder)
+    ) {
+      for (const name of Object.getOwnPropertyNames(holder)) {
+        if (name !== "constructor") members.add(name);
+      }
+    }
+    return [...members];
+  }
+
+  async #begin(): Promise<string> {
+    await this.#post("Runtime.enable");
+    const { result } = await this.#evaluateOnce("globalThis");
+    return result.objectId!;
+  }
+
+  async #run(code: string): Promise<EvaluateResult> {
+    // `{a: 1}` at a prompt means an object, where the language sees a block.
+    if (/^\s*\{/.test(code) && !/;\s*$/.test(code)) {
+      const wrapped = await this.#evaluateOnce(`(${code}\n)`);
+      const { exception } = wrapped.exceptionDetails ?? {};
+      const isSyntax = exception?.description?.startsWith("SyntaxError") &&
+        exception.subtype === "error";
+      if (!isSyntax) return wrapped;
+    }
+    return await this.#evaluateOnce(code);
+  }
+
+  #evaluateOnce(expression: string): Promise<EvaluateResult> {
+    return this.#post("Runtime.evaluate", {
+      expression,
+      replMode: true,
+      awaitPromise: true,
+      timeout: SYNC_RUN_MS_MAX,
+    });
+  }
+
+  async #valueOf(remote: RemoteObject): Promise<unknown> {
+    this.#globals[HANDOVER] = undefined;
+    await this.#post("Runtime.callFunctionOn", {
+      functionDeclaration:
+        `function (value) { globalThis[Symbol.for("whorl.prompt.handover")] = value; }`,
+      arguments: [argumentFor(remote)],
+      objectId: await this.#globalId,
+    });
+    const value = this.#globals[HANDOVER];
+    delete this.#globals[HANDOVER];
+    return value;
+  }
+
+  #post<T>(method: string, params: Record<string, unknown> = {}): Promise<T> {
+    const { promise, resolve, reject } = Promise.withResolvers<T>();
+    this.#session.post(
+      method,
+      params,
+      (error, result) => error ? reject(error) : resolve(result as T),
+    );
+    return promise;
+  }
+
+  [Symbol.dispose](): void {
+    this.#session.disconnect();
+  }
+}
+
+function argumentFor(remote: RemoteObject): Record<string, unknown> {
+  if (remote.objectId !== undefined) return { objectId: remote.objectId };
+  if (remote.unserializableValue !== undefined) {
+    return { unserializableValue: remote.unserializableValue };
+  }
+  return remote.type === "undefined" ? {} : { value: remote.value };
+}

@@ -1,0 +1,255 @@
+/**
+ * The prompt: reads JavaScript from a person or from a pipe, evaluates it with
+ * the names it was given, and prints what comes of it.
+ *
+ * On a terminal it has history, completion and lines that go on; Ctrl-C clears
+ * the line or gives up on what is running, Ctrl-D leaves. From a pipe it prints
+ * results only, and tells at the end whether everything went well.
+ *
+ * @module
+ */
+import process from "node:process";
+import {
+  clearLine,
+  createInterface,
+  cursorTo,
+  type Interface,
+} from "node:readline";
+import { isWhorlError } from "../../src/base/errors.ts";
+import { PromptHistory } from "./prompt_history.ts";
+import { Evaluator } from "./evaluator.ts";
+
+/** How a prompt is set up. */
+export interface PromptOptions {
+  /** Stands before each line. */
+  readonly label: string;
+  /** Names a person can use. */
+  readonly scope: Readonly<Record<string, unknown>>;
+  /** What `.help` prints. */
+  readonly help: string;
+  /** Printed first on a terminal. */
+  readonly banner?: string;
+  /** Where lines are remembered; nowhere if absent. */
+  readonly historyPath?: string;
+  readonly isTerminal: boolean;
+  readonly color: boolean;
+  /** Called before each command with what fires when the person gives it up. */
+  readonly onCommand?: (signal: AbortSignal) => void;
+  /** Ends the prompt. */
+  readonly signal?: AbortSignal;
+}
+
+/** A prompt that reads from this process's standard input. */
+export class Prompt {
+  #options: PromptOptions;
+  #readline: Interface;
+  #evaluator: Evaluator;
+  #history: PromptHistory;
+  /** Lines that wait for the one being evaluated. */
+  #waiting: string[] = [];
+  /** The beginning of code that goes on. */
+  #begun = "";
+  #running: AbortController | undefined;
+  #closed = Promise.withResolvers<void>();
+  #inputEnded = false;
+  #failures = 0;
+
+  constructor(options: PromptOptions) {
+    this.#options = options;
+    this.#evaluator = new Evaluator(options.scope);
+    this.#history = new PromptHistory(options.historyPath);
+    this.#readline = createInterface({
+      input: process.stdin,
+      // A pipe gets results only: no label, no echo of what it sent.
+      ...(options.isTerminal ? { output: process.stdout } : {}),
+      terminal: options.isTerminal,
+      prompt: `${options.label}> `,
+      history: this.#history.lines,
+      historySize: this.#history.linesMax,
+      removeHistoryDuplicates: true,
+      completer: (line: string, done: CompleterDone) => {
+        this.#complete(line).then((found) => done(null, found), done);
+      },
+    });
+  }
+
+  /** Resolves when the person leaves or the input ends: true if nothing failed. */
+  async run(): Promise<boolean> {
+    const { banner, isTerminal, signal } = this.#options;
+    const readline = this.#readline;
+    readline.on("line", (line) => {
+      this.#waiting.push(line);
+      if (this.#running === undefined) void this.#work();
+    });
+    readline.on("SIGINT", () => this.#interrupt());
+    readline.on("close", () => {
+      this.#inputEnded = true;
+      if (this.#running === undefined) this.#closed.resolve();
+    });
+    const leave = () => readline.close();
+    signal?.addEventListener("abort", leave, { once: true });
+    // A promise nobody awaited must not end the node's prompt.
+    const onRejection = (event: PromiseRejectionEvent) => {
+      event.preventDefault();
+      this.#printError(event.reason);
+      this.#ask();
+    };
+    addEventListener("unhandledrejection", onRejection);
+    try {
+      if (isTerminal && banner !== undefined) this.#print(banner);
+      this.#ask();
+      if (signal?.aborted) leave();
+      await this.#closed.promise;
+    } finally {
+      removeEventListener("unhandledrejection", onRejection);
+      signal?.removeEventListener("abort", leave);
+      readline.close();
+      this.#evaluator[Symbol.dispose]();
+    }
+    if (isTerminal) this.#print("");
+    if (this.#begun !== "" && !isTerminal) {
+      this.#printError(new SyntaxError("The input ends in the middle of code"));
+    }
+    return this.#failures === 0;
+  }
+
+  /** Prints `text` above the line being typed. */
+  printAbove(text: string): void {
+    if (!this.#options.isTerminal) return this.#print(text);
+    cursorTo(process.stdout, 0);
+    clearLine(process.stdout, 0);
+    this.#print(text);
+    if (this.#running === undefined && !this.#inputEnded) {
+      this.#readline.prompt(true);
+    }
+  }
+
+  async #work(): Promise<void> {
+    for (
+      let line = this.#waiting.shift();
+      line !== undefined;
+      line = this.#waiting.shift()
+    ) {
+      this.#running = new AbortController();
+      await this.#take(line, this.#running.signal);
+      this.#running = undefined;
+    }
+    if (this.#inputEnded) this.#closed.resolve();
+    else this.#ask();
+  }
+
+  async #take(line: string, givenUp: AbortSignal): Promise<void> {
+    if (this.#begun === "") {
+      const word = line.trim();
+      if (word === "") return;
+      this.#history.add(line);
+      if (word === ".help") return this.#print(this.#options.help);
+      if (word === ".exit") {
+        this.#waiting.length = 0;
+        return this.#readline.close();
+      }
+      if (/^\.[a-z]+$/.test(word)) {
+        return this.#print(`There is no ${word}: .help says what there is`);
+      }
+    } else if (line !== "") this.#history.add(line);
+    const code = this.#begun === "" ? line : `${this.#begun}\n${line}`;
+    this.#options.onCommand?.(givenUp);
+    const { promise: interrupted, resolve } = Promise.withResolvers<
+      { type: "interrupted" }
+    >();
+    givenUp.addEventListener(
+      "abort",
+      () => resolve({ type: "interrupted" }),
+      { once: true },
+    );
+    const outcome = await Promise.race([
+      this.#evaluator.evaluate(code),
+      interrupted,
+    ]);
+    this.#begun = outcome.type === "incomplete" ? code : "";
+    if (outcome.type === "value" && outcome.value !== undefined) {
+      this.#print(this.#inspect(outcome.value));
+    } else if (outcome.type === "thrown") this.#printError(outcome.error);
+    else if (outcome.type === "interrupted") this.#print("(given up)");
+  }
+
+  #ask(): void {
+    if (!this.#options.isTerminal || this.#inputEnded) return;
+    const { label } = this.#options;
+    this.#readline.setPrompt(
+      this.#begun === "" ? `${label}> ` : `${"...".padStart(label.length)}> `,
+    );
+    this.#readline.prompt();
+  }
+
+  #interrupt(): void {
+    if (this.#running !== undefined) {
+      this.#waiting.length = 0;
+      this.#running.abort();
+      return;
+    }
+    const had = this.#begun !== "" || this.#readline.line !== "";
+    this.#begun = "";
+    this.#readline.write(null, { ctrl: true, name: "e" });
+    this.#readline.write(null, { ctrl: true, name: "u" });
+    this.#print(had ? "" : "\n(Ctrl-D or .exit leaves)");
+    this.#ask();
+  }
+
+  async #complete(line: string): Promise<[string[], string]> {
+    const typed = /[\w$][\w$.]*$|^\.[a-z]*$/.exec(line)?.[0] ?? "";
+    if (line.startsWith(".")) {
+      const words = [".exit", ".help"];
+      return [words.filter((word) => word.startsWith(line)), line];
+    }
+    const dot = typed.lastIndexOf(".");
+    const path = dot === -1 ? "" : typed.slice(0, dot);
+    const begin = typed.slice(dot + 1);
+    const own = path === "" ? Object.keys(this.#options.scope) : [];
+    // An empty line offers what is special here, not all of JavaScript.
+    const names = typed === ""
+      ? own
+      : [...own, ...await this.#evaluator.membersOf(path)];
+    const fitting = [...new Set(names)]
+      .filter((name) => name.startsWith(begin) && /^[\w$]+$/.test(name))
+      .sort()
+      .map((name) => path === "" ? name : `${path}.${name}`);
+    return [fitting, typed];
+  }
+
+  #inspect(value: unknown): string {
+    const columns = this.#options.isTerminal ? Deno.consoleSize().columns : 80;
+    return Deno.inspect(value, {
+      colors: this.#options.color,
+      breakLength: columns,
+      depth: 6,
+      iterableLimit: 200,
+    });
+  }
+
+  #print(text: string): void {
+    process.stdout.write(`${text}\n`);
+  }
+
+  /** Prints what was thrown: code and message of what is expected, everything of what is not. */
+  #printError(error: unknown): void {
+    this.#failures++;
+    let text;
+    if (isWhorlError(error)) {
+      const details = Object.keys(error.details).length === 0
+        ? ""
+        : ` ${this.#inspect(error.details)}`;
+      text = `${error.code}: ${error.message}${details}`;
+    } else if (error instanceof Error) {
+      // The stack below the prompt's own code says nothing to anybody.
+      text = `${error.name}: ${error.message}`;
+    } else text = `Thrown: ${this.#inspect(error)}`;
+    (this.#options.isTerminal ? process.stdout : process.stderr)
+      .write(`${text}\n`);
+  }
+}
+
+type CompleterDone = (
+  error?: Error | null,
+  found?: [string[], string],
+) => void;

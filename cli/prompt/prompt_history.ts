@@ -1,0 +1,59 @@
+/**
+ * The lines typed at a prompt, remembered from one time to the next.
+ *
+ * @module
+ */
+
+/** Name of the file inside a data directory. */
+export const HISTORY_FILE_NAME = "prompt_history";
+/** Lines that are remembered. */
+export const HISTORY_LINES_MAX = 1_000;
+
+/** The remembered lines, newest first as `node:readline` wants them. */
+export class PromptHistory {
+  readonly linesMax: number = HISTORY_LINES_MAX;
+  #path: string | undefined;
+  #lines: string[] = [];
+
+  /** Reads what is remembered in the file at `path`; remembers nothing without one. */
+  constructor(path: string | undefined) {
+    this.#path = path;
+    if (path === undefined) return;
+    let text;
+    try {
+      text = Deno.readTextFileSync(path);
+    } catch (error) {
+      if (error instanceof Deno.errors.NotFound) return;
+      throw error;
+    }
+    const all = text.split("\n").filter((line) => line !== "");
+    this.#lines = all.slice(-this.linesMax).reverse();
+    // The file grows a line at a time and is cut back here.
+    if (all.length > 2 * this.linesMax) this.#rewrite();
+  }
+
+  /** A copy of the lines, newest first. */
+  get lines(): string[] {
+    return [...this.#lines];
+  }
+
+  /** Remembers `line`. */
+  add(line: string): void {
+    if (line.trim() === "" || line === this.#lines[0]) return;
+    this.#lines.unshift(line);
+    this.#lines.length = Math.min(this.#lines.length, this.linesMax);
+    if (this.#path === undefined) return;
+    Deno.writeTextFileSync(this.#path, `${line}\n`, {
+      append: true,
+      mode: 0o600,
+    });
+  }
+
+  #rewrite(): void {
+    Deno.writeTextFileSync(
+      this.#path!,
+      this.#lines.toReversed().map((line) => `${line}\n`).join(""),
+      { mode: 0o600 },
+    );
+  }
+}

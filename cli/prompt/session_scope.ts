@@ -1,0 +1,134 @@
+/**
+ * The names a person has at the prompt of a node: `kv`, `cluster`, `node`. What
+ * they answer is plain data that prints as the tables the command line prints.
+ *
+ * @module
+ */
+import type { AdminSession, KvClient } from "../../src/node/admin_protocol.ts";
+import {
+  CLEARED_TEXT,
+  COMMITTED_TEXT,
+  ringReadyText,
+  stagedJoinText,
+} from "../../src/ring/admin_messages.ts";
+import {
+  clusterStatusText,
+  membershipTable,
+  ringStatusReport,
+} from "../../src/ring/membership_display.ts";
+import { planText } from "../../src/ring/plan_display.ts";
+import { ringStatusText } from "../../src/ring/ring_display.ts";
+import { renderTree } from "../../supervisors/tree_view.ts";
+import {
+  clusterStatusRows,
+  memberRows,
+  planRows,
+  ringStatusRows,
+} from "../commands/cluster_rows.ts";
+import { parseNodeTarget } from "../session_flags.ts";
+
+/** The names, and a way to tell them which command they serve. */
+export interface SessionScope {
+  readonly names: Readonly<Record<string, unknown>>;
+  /** From now on calls are given up when `signal` fires. */
+  onCommand(signal: AbortSignal): void;
+}
+
+/** The names for `session`, called `name`. */
+export function sessionScope(
+  session: AdminSession,
+  name: string,
+): SessionScope {
+  let signal: AbortSignal | undefined;
+  const call: AdminSession["call"] = (method, args, options) =>
+    session.call(method, args, { signal, ...options });
+  const kv: KvClient = {
+    get: (bucket, key, options) =>
+      session.kv.get(bucket, key, { signal, ...options }),
+    put: (bucket, key, value, options) =>
+      session.kv.put(bucket, key, value, { signal, ...options }),
+    delete: (bucket, key, options) =>
+      session.kv.delete(bucket, key, { signal, ...options }),
+  };
+  const cluster = {
+    join: async (node: string) => {
+      const target = /:\d+$/.test(node) ? parseNodeTarget(node) : { node };
+      const done = await call("cluster_join", target);
+      return shown(done, stagedJoinText(done.node, done.joined));
+    },
+    plan: async () => {
+      const plan = await call("cluster_plan", {});
+      return shown(plan, planText(planRows(plan)));
+    },
+    commit: async () => shown(await call("cluster_commit", {}), COMMITTED_TEXT),
+    clear: async () => shown(await call("cluster_clear", {}), CLEARED_TEXT),
+    status: async () => {
+      const status = await call("cluster_status", {});
+      const rows = clusterStatusRows(status);
+      return shown(status, clusterStatusText(rows, status.ringReady));
+    },
+    members: async () => {
+      const table = await call("member_status", {});
+      return shown(table, membershipTable(memberRows(table)));
+    },
+    ring: async () => {
+      const status = await call("ring_status", {});
+      const report = ringStatusReport(ringStatusRows(status));
+      return shown(status, `${ringStatusText(status)}\n${report}`);
+    },
+    ready: async () => {
+      const result = await call("ringready", {});
+      return shown(result, ringReadyText(result));
+    },
+  };
+  const node = {
+    name,
+    ping: async () => {
+      await call("ping", {});
+      return "pong";
+    },
+    info: () => call("node_info", {}),
+    services: () => call("services", {}),
+    stats: () => call("stats", {}),
+    tree: async () => {
+      const tree = await call("tree", {});
+      return shown(tree, renderTree(tree));
+    },
+    stop: () => call("stop", {}),
+  };
+  return {
+    names: { kv, cluster, node },
+    onCommand: (given) => void (signal = given),
+  };
+}
+
+/** What `.help` prints. */
+export const SESSION_HELP = `\
+JavaScript, with these names:
+
+  await kv.put("users", "ann", { age: 41 })     write
+  const ann = await kv.get("users", "ann")      read: { values, context }
+  await kv.put("users", "ann", { age: 42 }, { context: ann.context })
+                                                replace what was read
+  await kv.delete("users", "ann", { context: ann.context })
+
+  await cluster.members()                       who owns how much
+  await cluster.ring()                          the ring, and what is pending
+  await cluster.join("dev1@127.0.0.1:10101")    stage this node to join
+  await cluster.plan()                          what that would do
+  await cluster.commit()                        do it
+  cluster.clear() cluster.status() cluster.ready()
+
+  await node.tree()                             what runs in this node
+  node.name node.ping() node.info() node.services() node.stats() node.stop()
+
+A write without a context stands beside what is there, as a sibling.
+_ is the last result. Tab completes, Ctrl-C gives up, Ctrl-D or .exit leaves.`;
+
+/** Makes `data` print as `text`; it stays the data it is. */
+function shown<T extends object>(data: T, text: string): T {
+  return Object.defineProperty(data, Symbol.for("Deno.customInspect"), {
+    value: () => text.trimEnd(),
+    enumerable: false,
+  });
+}
