@@ -41,6 +41,8 @@ export const START_TIMEOUT_MS_DEFAULT = 10_000;
  * milliseconds counts as a zombie. An idle one answers in well under one.
  */
 const ZOMBIE_SILENCE_MS = 200;
+/** Time for the question that is asked before a worker which does not start is killed; longer than the above. */
+const LAST_QUESTION_MS = 300;
 
 /** The way to a child. */
 export interface ProgramLink {
@@ -272,7 +274,7 @@ export class HostedChild extends ChildBase implements ProgramChild {
     const beat = askBeat(this.#heartbeat, this.#runtime.now());
     this.#link.post({ type: "ping", beat });
     this.#startTimer = this.#runtime.setTimer(
-      ZOMBIE_SILENCE_MS,
+      LAST_QUESTION_MS,
       () => this.kill(),
     );
   }

@@ -3,6 +3,33 @@
  * by a strategy when they fall, and stopped in reverse order, be they tasks in
  * this thread, workers or subprocesses.
  *
+ * ```ts
+ * import { startServer, startSupervisor } from "@whorl/whorl/supervisors";
+ *
+ * await using supervisor = await startSupervisor({
+ *   strategy: "one_for_one",
+ *   intensity: 5,
+ *   periodMs: 10_000,
+ *   children: [{
+ *     id: "counter",
+ *     start: () => {
+ *       let count = 0;
+ *       return startServer<"next", number>({ handleCall: () => ++count });
+ *     },
+ *   }],
+ * });
+ * supervisor.child("counter")?.kill();
+ * // It is back, with its count at 0.
+ * console.assert(supervisor.whichChildren()[0]?.restarts === 1);
+ * ```
+ *
+ * - {@linkcode startSupervisor} keeps named children, {@linkcode DynamicSupervisor}
+ *   any number of one make.
+ * - {@linkcode startProgram} runs a module as a task, a worker or a subprocess.
+ * - {@linkcode Process}, {@linkcode startServer} and {@linkcode GenStatem} are
+ *   processes in this thread, with mailboxes, links and monitors.
+ * - {@linkcode ManualRuntime} makes time stand still for tests.
+ *
  * @module
  */
 export * from "./runtime.ts";
@@ -18,6 +45,13 @@ export * from "./dynamic_supervisor.ts";
 export * from "./mailbox.ts";
 export * from "./process.ts";
 export * from "./registry.ts";
+export {
+  CALL_TIMEOUT_MS_DEFAULT,
+  type CallOptions,
+  type ReplyTo,
+} from "./reply_to.ts";
+export * from "./gen_server.ts";
+export * from "./gen_statem.ts";
 export * from "./program.ts";
 export { startProgram } from "./start_program.ts";
 export * from "./tree_view.ts";

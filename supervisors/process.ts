@@ -161,7 +161,7 @@ export abstract class Process<Message = unknown> extends ChildBase {
     const gone = child.exitReason !== undefined;
     child.onExit((reason) => {
       if (!this.#monitors!.delete(monitor)) return;
-      this.#notice(
+      this.deliver(
         new DownNotice(monitor, child, gone ? "noproc" : reason),
       );
     });
@@ -187,15 +187,16 @@ export abstract class Process<Message = unknown> extends ChildBase {
   #signal(from: Child, reason: ExitReason): void {
     this.runtime.defer(() => {
       if (!this.alive || !this.#links?.delete(from)) return;
-      if (this.trapExits) this.#notice(new ExitNotice(from, reason));
+      if (this.trapExits) this.deliver(new ExitNotice(from, reason));
       else if (reason !== "normal") this.exit(reason);
     });
   }
 
-  #notice(notice: ExitNotice | DownNotice): void {
+  /** Puts something into the mailbox that must not be lost, even if it is full. */
+  protected deliver(message: Incoming<Message>): void {
     if (!this.alive) return;
     this.#mailbox ??= new Mailbox(this.#mailboxMax);
-    this.#mailbox.add(notice);
+    this.#mailbox.add(message);
     this.#wake();
   }
 

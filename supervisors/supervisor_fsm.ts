@@ -144,6 +144,8 @@ export interface ChildState {
 
 type Step =
   | { readonly type: "start"; readonly id: string }
+  /** Wait for a start or a stop that is under way. */
+  | { readonly type: "settle"; readonly id: string }
   /** `then` is what the child is once it has ended. */
   | {
     readonly type: "stop";
@@ -340,6 +342,7 @@ function takeStep(
   }
   const child = find(state, step.id);
   if (child === undefined) return "done";
+  if (step.type === "settle") return isSettled(child) ? "done" : "await";
   if (step.type === "start") {
     if (child.status === "running") return "done";
     if (child.status === "starting") return "await";
@@ -354,7 +357,6 @@ function takeStep(
     return "await";
   }
   switch (child.status) {
-    // A shutdown that cut in finds these two under way.
     case "starting":
     case "stopping":
       return "await";
@@ -620,7 +622,7 @@ function startFailed(
   }
 }
 
-/** From here on everything stops, in reverse order. What was under way is finished first, in its turn. */
+/** From here on everything stops, in reverse order, after what is under way. */
 function beginShutdown(
   state: SupervisorState,
   reason: ExitReason,
@@ -636,20 +638,28 @@ function beginShutdown(
   for (const waiting of state.waiting.splice(0)) {
     if ("request" in waiting) refuse(effects, waiting.request, "noproc");
   }
-  for (const child of state.children) {
-    if (child.status === "starting") {
-      effects.push({ type: "abort_start", generation: child.generation });
+  const unsettled = state.children.filter((child) => !isSettled(child));
+  for (const { status, generation } of unsettled) {
+    if (status === "starting") {
+      effects.push({ type: "abort_start", generation });
     }
   }
   state.operation = {
     kind: "shutdown",
-    steps: state.children.toReversed().map(({ id }) => ({
-      type: "stop",
-      id,
-      then: "stopped",
-    })),
+    steps: [
+      ...unsettled.map(({ id }): Step => ({ type: "settle", id })),
+      ...state.children.toReversed().map(({ id }): Step => ({
+        type: "stop",
+        id,
+        then: "stopped",
+      })),
+    ],
     at: 0,
   };
+}
+
+function isSettled(child: ChildState): boolean {
+  return child.status !== "starting" && child.status !== "stopping";
 }
 
 /** Whether the final exit of `child` is the end of its supervisor too. */
