@@ -6,235 +6,37 @@ import {
   assertStrictEquals,
   assertThrows,
 } from "@std/assert";
+import {
+  ask,
+  CachedDisk,
+  dots,
+  get,
+  merge,
+  put,
+  start,
+  type Started,
+  startOn,
+  storageKey,
+  values,
+} from "../../tests/doubles/kv_vnode_alone.ts";
 import { ByteReader } from "../base/byte_reader.ts";
 import { ByteWriter } from "../base/byte_writer.ts";
 import { seededChance } from "../base/chance.ts";
 import { WhorlError } from "../base/errors.ts";
 import { invariant } from "../base/invariant.ts";
-import type {
-  Awaitable,
-  Entry,
-  PartitionStore,
-  ScanRange,
-  Write,
-} from "../environment/storage.ts";
 import { openMemoryStore } from "../storage/memory_store.ts";
-import {
-  answersLater,
-  type Codec,
-  type HandoffItem,
-  type Vnode,
-  type VnodeContext,
-} from "../vnode/vnode.ts";
+import type { Codec, HandoffItem } from "../vnode/vnode.ts";
 import { contextOf } from "./causal_context.ts";
 import { writeStorageKey } from "./key_limits.ts";
 import {
-  type KvGet,
   kvGetCodec,
-  type KvMerge,
   kvMergeCodec,
-  type KvPut,
   kvPutCodec,
   writePutBody,
 } from "./kv_command_codec.ts";
 import { mergeObjects, SIBLINGS_MAX, writeToObject } from "./kv_object.ts";
 import { ACTOR_BYTES, readSiblings, SiblingFlag } from "./kv_object_codec.ts";
-import kvModule, { type KvCommands } from "./kv_vnode.ts";
-
-/**
- * A disk with a write cache: what is written is seen at once, durable when
- * `commit` is called, and gone if `crash` comes first.
- */
-class CachedDisk {
-  #durable = new Map<string, Uint8Array>();
-  #cached = new Map<string, Uint8Array>();
-  #pending: {
-    apply: () => void;
-    committed: (error: Error | undefined) => void;
-  }[] = [];
-  epoch = 0;
-  /** Reads answer with a promise. */
-  slow = false;
-  readonly corrupt = new Set<string>();
-  refuse: WhorlError | undefined;
-  writes = 0;
-
-  open(): PartitionStore {
-    this.epoch++;
-    return {
-      partition: 0,
-      get: (key) => this.#get(key.toHex()),
-      write: (writes, committed) => this.#write(writes, committed),
-      scan: (range) => this.#scan(range ?? {}),
-      deleteRange: () => {
-        this.#cached.clear();
-        this.#durable.clear();
-        return Promise.resolve();
-      },
-      count: () => Promise.resolve(this.#cached.size),
-      integrity: () => Promise.reject(new Error("not asked for here")),
-    };
-  }
-
-  #get(key: string): Awaitable<Uint8Array | undefined> {
-    const read = () => {
-      if (this.corrupt.has(key)) {
-        throw new WhorlError("value_corrupt", "The checksum does not match");
-      }
-      return this.#cached.get(key);
-    };
-    return this.slow ? Promise.resolve().then(read) : read();
-  }
-
-  #write(
-    writes: readonly Write[],
-    committed: (error: Error | undefined) => void,
-  ): void {
-    if (this.refuse !== undefined) throw this.refuse;
-    for (const { key, value } of writes) {
-      invariant(value !== null, "kv removes no key");
-      const name = key.toHex();
-      const copy = value.slice();
-      this.writes++;
-      this.corrupt.delete(name);
-      this.#cached.set(name, copy);
-      this.#pending.push({
-        apply: () => this.#durable.set(name, copy),
-        committed,
-      });
-    }
-  }
-
-  async *#scan({ start }: ScanRange): AsyncGenerator<Entry> {
-    for (const key of [...this.#cached.keys()].sort()) {
-      if (start !== undefined && key < start.toHex()) continue;
-      yield { key: Uint8Array.fromHex(key), value: this.#cached.get(key)! };
-    }
-  }
-
-  commit(): void {
-    for (const { apply, committed } of this.#pending.splice(0)) {
-      apply();
-      committed(undefined);
-    }
-  }
-
-  failCommit(error: Error): void {
-    for (const { committed } of this.#pending.splice(0)) committed(error);
-  }
-
-  crash(): void {
-    this.#pending = [];
-    this.#cached = new Map(this.#durable);
-  }
-}
-
-interface Started {
-  readonly vnode: Vnode<KvCommands>;
-  readonly crashes: unknown[];
-}
-
-let identities = 0;
-
-async function start(
-  storage: PartitionStore,
-  durable: boolean,
-  epoch: number,
-  secretBytes: VnodeContext["secretBytes"] = (count) => {
-    const bytes = new Uint8Array(count);
-    bytes[0] = ++identities;
-    return bytes;
-  },
-): Promise<Started> {
-  const crashes: unknown[] = [];
-  const log = () => {};
-  const vnode = await kvModule.init(0, {
-    node: "a@host",
-    ringSize: 64,
-    storage,
-    store: { storeId: "0".repeat(16), epoch, tailLost: false, durable },
-    clock: { now: () => 0, wallClock: () => 1234.5 },
-    chance: seededChance(1),
-    secretBytes,
-    log: { debug: log, info: log, warn: log, error: log } as never,
-    signal: new AbortController().signal,
-    crash: (error) => crashes.push(error),
-    onClusterEvent: () => () => {},
-  });
-  return { vnode, crashes };
-}
-
-const startOn = (disk: CachedDisk) => start(disk.open(), true, disk.epoch);
-
-function storageKey(key: string, bucket = "b"): Uint8Array {
-  const into = new ByteWriter();
-  writeStorageKey(bucket, key, into);
-  return into.copy().subarray(2);
-}
-
-/** What has been answered to one command so far. */
-interface Answers {
-  accepted?: Uint8Array | undefined;
-  reply?: Uint8Array | undefined;
-  replied: boolean;
-  failure?: string;
-}
-
-function ask(
-  { vnode }: Started,
-  command: keyof KvCommands,
-  request: KvGet | KvPut | KvMerge,
-): Answers {
-  const answers: Answers = { replied: false };
-  const handler = vnode.handleCommand[command] as (
-    request: unknown,
-    call: unknown,
-  ) => unknown;
-  const reply = (value: Uint8Array | undefined) => {
-    answers.reply = value;
-    answers.replied = true;
-  };
-  const result = handler(request, {
-    timeLeftMs: 1000,
-    accepted: (value: Uint8Array | undefined) => answers.accepted = value,
-    reply,
-    fail: (failure: string) => answers.failure = failure,
-  });
-  if (result !== answersLater) reply(result as Uint8Array | undefined);
-  return answers;
-}
-
-function put(value: string, seen?: Uint8Array, key = "k"): KvPut {
-  return {
-    key: storageKey(key),
-    flags: 0,
-    context: seen === undefined ? undefined : contextOf(seen),
-    value: new TextEncoder().encode(value),
-  };
-}
-
-const get = (key = "k"): KvGet => ({ key: storageKey(key) });
-const merge = (object: Uint8Array, key = "k"): KvMerge => ({
-  key: storageKey(key),
-  object,
-});
-
-function values(object: Uint8Array | undefined): string[] {
-  invariant(object !== undefined, "there is an object");
-  return readSiblings(object).map(({ value }) =>
-    new TextDecoder().decode(value)
-  );
-}
-
-/** Actor and count of the newest dot of each actor. */
-function dots(object: Uint8Array): string[] {
-  const context = contextOf(object);
-  const found: string[] = [];
-  for (let at = 4; at < context.length; at += 18) {
-    found.push(context.subarray(at, at + 18).toHex());
-  }
-  return found;
-}
+import type { KvCommands } from "./kv_vnode.ts";
 
 async function memory(): Promise<Started> {
   const store = openMemoryStore("0123456789abcdef");
