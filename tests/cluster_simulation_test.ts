@@ -4,6 +4,7 @@ import { WhorlError } from "../src/base/errors.ts";
 import { memberStatus, ringReady } from "../src/ring/ring.ts";
 import { encodeRing } from "../src/ring/ring_codec.ts";
 import { partitionCounts } from "../src/ring/ring.ts";
+import { planText } from "../src/ring/plan_display.ts";
 import { type BusNode, ClusterBus } from "./cluster_bus.ts";
 
 /** All hold the same ring, agree on it, and nothing is on its way. */
@@ -104,6 +105,29 @@ Deno.test("a plan of two joins has the counts riak_core printed", async () => {
     reassigned: [],
     replicasDistinct: false,
   }]);
+  const percent = (partitions: number) => partitions * 100 / 64;
+  const text = planText({
+    changes: changes.map(({ action, node }) => ({ type: action, node })),
+    transitions: transitions.map((step) => ({
+      members: step.members.map(({ node, status, ...row }) => ({
+        node,
+        status,
+        ringPercent: percent(row.partitions),
+        pendingPercent: percent(row.nextPartitions ?? 0),
+      })),
+      transfers: step.transfers.map(({ from, to, partitions }) => ({
+        from,
+        to,
+        count: partitions,
+      })),
+      replicasOnDistinctNodes: step.replicasDistinct,
+    })),
+  });
+  const golden = await Deno.readTextFile(
+    new URL("golden/display_plan.txt", import.meta.url),
+  );
+  const [, recorded] = golden.split(/^##### .*\n/m);
+  assertEquals(text.trimEnd(), (recorded as string).trimEnd());
   bus.stop();
 });
 
