@@ -7,6 +7,7 @@
 import { WhorlError } from "../base/errors.ts";
 import type { Environment } from "../environment/environment.ts";
 import type { Address } from "../environment/transport.ts";
+import { checkNodeName } from "../storage/data_directory.ts";
 import type { VnodeModule } from "../vnode/vnode.ts";
 
 /** Where a part of a node runs. */
@@ -75,9 +76,6 @@ export interface NodeConfig {
   readonly requestsMax: number;
 }
 
-/** What a node may be called: no path, no white space, nothing a shell or a table trips over. */
-const NODE_NAME =
-  /^[a-z0-9][a-z0-9_-]{0,62}(\.[a-z0-9_-]{1,62})*@[A-Za-z0-9][A-Za-z0-9.:-]{0,252}$/;
 const CLUSTER_NAME = /^[A-Za-z0-9][A-Za-z0-9_.-]{0,62}$/;
 const PLACEMENTS: readonly string[] = ["task", "worker", "subprocess"];
 
@@ -87,18 +85,6 @@ export const RING_SIZE_DEFAULT = 64;
 export const REQUESTS_MAX_DEFAULT = 20_000;
 /** Most vnode masters a module can have. */
 export const MASTERS_MAX = 64;
-
-/** @throws {WhorlError} `invalid_name` unless `name` can be a node's. */
-export function checkNodeName(name: unknown): asserts name is string {
-  if (typeof name !== "string" || !NODE_NAME.test(name)) {
-    throw new WhorlError(
-      "invalid_name",
-      `Cannot use a node name that is not like 'dev1@127.0.0.1': current value is ${
-        JSON.stringify(name)?.slice(0, 100)
-      }`,
-    );
-  }
-}
 
 /**
  * Fills in defaults and checks what was given.

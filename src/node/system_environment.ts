@@ -21,7 +21,7 @@ export function systemEnvironment(log: Log = logtapeLog()): Environment {
     wallClock: () => Date.now(),
     chance: seededChance(secretBytes(16).toHex()),
     secretBytes,
-    transport: tcpTransport({ runtime: systemRuntime }),
+    transport: tcpTransport({ runtime: systemRuntime, log }),
     openStore: (config) => openStore(config),
     log,
   };

@@ -16,6 +16,7 @@ import {
   type OperationHeader,
   readOperationResult,
 } from "./operation_codec.ts";
+import type { RingView } from "../ring/ring_view.ts";
 import type { RequestHost } from "./request_host.ts";
 import {
   type OperationTarget,
@@ -50,9 +51,10 @@ export class ForwardProcess extends RequestProcess {
     header: OperationHeader,
     bytes: Uint8Array<ArrayBuffer>,
     target: OperationTarget,
+    view: RingView,
     node: number,
   ) {
-    super(host, sequence, header, bytes, target);
+    super(host, sequence, header, bytes, target, view);
     this.#node = node;
   }
 

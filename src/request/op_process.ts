@@ -17,6 +17,7 @@ import { OperationFlag } from "./operation_codec.ts";
 import { owedBy } from "./put_process.ts";
 import type { Replica } from "./quorum.ts";
 import type { QuorumRule } from "./quorum_options.ts";
+import type { RingView } from "../ring/ring_view.ts";
 import type { RequestHost } from "./request_host.ts";
 import { type OperationTarget, RequestProcess } from "./request_process.ts";
 
@@ -30,10 +31,11 @@ export class OpProcess extends RequestProcess {
     header: OperationHeader,
     bytes: Uint8Array<ArrayBuffer>,
     target: OperationTarget,
+    view: RingView,
     replicas: readonly Replica[],
     rule: QuorumRule,
   ) {
-    super(host, sequence, header, bytes, target);
+    super(host, sequence, header, bytes, target, view);
     this.#op = createOp(replicas, rule);
   }
 

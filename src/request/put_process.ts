@@ -16,6 +16,7 @@ import {
 } from "./put_fsm.ts";
 import type { Replica } from "./quorum.ts";
 import type { QuorumRule } from "./quorum_options.ts";
+import type { RingView } from "../ring/ring_view.ts";
 import type { ObjectCommands, RequestHost } from "./request_host.ts";
 import { type OperationTarget, RequestProcess } from "./request_process.ts";
 
@@ -30,11 +31,12 @@ export class PutProcess extends RequestProcess {
     header: OperationHeader,
     bytes: Uint8Array<ArrayBuffer>,
     target: OperationTarget,
+    view: RingView,
     commands: ObjectCommands,
     replicas: readonly Replica[],
     rule: QuorumRule,
   ) {
-    super(host, sequence, header, bytes, target);
+    super(host, sequence, header, bytes, target, view);
     this.#commands = commands;
     this.#put = createPut(replicas, rule, this.view.self);
   }

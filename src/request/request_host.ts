@@ -96,15 +96,6 @@ export interface RequestCounts {
   repairs: number;
 }
 
-const EMPTY_VIEW: RingView = {
-  version: 0,
-  ringSize: 0,
-  nodes: [],
-  owners: new Uint16Array(0),
-  up: new Uint8Array(0),
-  self: -1,
-};
-
 /** Coordinates requests; see the module's text. */
 export class RequestHost implements AnswerTarget {
   readonly runtime: Runtime;
@@ -117,8 +108,8 @@ export class RequestHost implements AnswerTarget {
     forwarded: 0,
     repairs: 0,
   };
-  /** The ring as it is now. */
-  view: RingView = EMPTY_VIEW;
+  /** The ring as it is now, by module number: nodes may run different modules. */
+  #views = new Map<number, RingView>();
   /** @internal Effects of the step under way. */
   readonly effects: unknown[] = [];
   #objectModules: ReadonlyMap<number, ObjectCommands>;
@@ -142,6 +133,11 @@ export class RequestHost implements AnswerTarget {
       shutdown: 1_000,
       runtime: options.runtime,
     });
+  }
+
+  /** From now on requests to this module see the ring as `view`; those under way keep theirs. */
+  setView(moduleId: number, view: RingView): void {
+    this.#views.set(moduleId, view);
   }
 
   /** Requests under way. */
@@ -186,16 +182,21 @@ export class RequestHost implements AnswerTarget {
         )
         : new WhorlError("closed", "The node is stopping");
     }
-    const { view } = this;
-    if (view.ringSize === 0) {
-      throw new WhorlError(
-        "node_still_starting",
-        "Cannot take a request as the node has no ring yet",
-      );
-    }
     this.#reader.reset(bytes, 0, bytes.length);
     readOperationHeader(this.#reader, this.#header);
     const header = { ...this.#header };
+    const view = this.#views.get(header.moduleId);
+    if (view === undefined) {
+      throw this.#views.size === 0
+        ? new WhorlError(
+          "node_still_starting",
+          "Cannot take a request as the node has no ring yet",
+        )
+        : new WhorlError(
+          "invalid_argument",
+          "Cannot take a request for a module that no node runs",
+        );
+    }
     const kind = header.kind === OperationKind.put ||
         header.kind === OperationKind.request && header.durable > 0
       ? "write"
@@ -229,6 +230,7 @@ export class RequestHost implements AnswerTarget {
             header,
             bytes,
             target,
+            view,
             elsewhere,
           );
         }
@@ -238,6 +240,7 @@ export class RequestHost implements AnswerTarget {
           header,
           bytes,
           target,
+          view,
           this.#objectCommands(header),
           replicas,
           rule,
@@ -250,6 +253,7 @@ export class RequestHost implements AnswerTarget {
           header,
           bytes,
           target,
+          view,
           this.#objectCommands(header),
           replicas,
           rule,
@@ -261,6 +265,7 @@ export class RequestHost implements AnswerTarget {
           header,
           bytes,
           target,
+          view,
           replicas,
           rule,
         );

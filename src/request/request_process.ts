@@ -83,13 +83,14 @@ export abstract class RequestProcess extends ChildBase implements Deadline {
     header: OperationHeader,
     bytes: Uint8Array<ArrayBuffer>,
     target: OperationTarget,
+    view: RingView,
   ) {
     super();
     this.host = host;
     this.sequence = sequence;
     this.header = header;
     this.bytes = bytes;
-    this.view = host.view;
+    this.view = view;
     this.#target = target;
   }
 

@@ -75,7 +75,7 @@ export class VnodeMaster implements VnodeHost {
   #table: CommandTable;
   #moduleId: number;
   #supervisor: Supervisor | undefined;
-  /** Vnodes that run or are starting. */
+  /** Vnodes that run, or will: requests wait in those that have not started. */
   #processes = new Map<number, VnodeProcess>();
   /** Partitions whose vnode is under the supervisor, running or waiting to be restarted. */
   #supervised = new Set<number>();
@@ -136,6 +136,8 @@ export class VnodeMaster implements VnodeHost {
   async stop(): Promise<void> {
     this.#stopping = true;
     await this.#supervisor?.shutdown();
+    // Those that were never started are nobody's children.
+    for (const process of this.#processes.values()) process.kill();
     await this.#options.store.close();
     this.answers.flush();
   }
@@ -250,6 +252,7 @@ export class VnodeMaster implements VnodeHost {
     const supervisor = this.#supervisor;
     if (supervisor === undefined || this.#supervised.has(partition)) return;
     this.#supervised.add(partition);
+    this.#prepare(partition);
     supervisor.startChild({
       id: String(partition),
       restart: "permanent",
@@ -259,6 +262,8 @@ export class VnodeMaster implements VnodeHost {
     }).catch((error) => {
       // A first start that fails leaves no child; the next request tries again.
       this.#supervised.delete(partition);
+      this.#processes.get(partition)?.kill();
+      this.#processes.delete(partition);
       this.#options.log.error("A vnode did not start", {
         partition,
         error: reasonOf(error),
@@ -267,19 +272,29 @@ export class VnodeMaster implements VnodeHost {
     });
   }
 
-  async #runVnode(partition: number): Promise<VnodeProcess> {
+  /** A process in whose mailbox requests wait until the supervisor starts it. */
+  #prepare(partition: number): VnodeProcess {
     const process = new VnodeProcess(
       this,
       this.#options.module,
       this.#table,
       partition,
     );
+    this.#processes.set(partition, process);
+    return process;
+  }
+
+  async #runVnode(partition: number): Promise<VnodeProcess> {
+    const prepared = this.#processes.get(partition);
+    const process = prepared?.fresh ? prepared : this.#prepare(partition);
     const stopped = new AbortController();
     const unsubscribe: (() => void)[] = [];
-    this.#processes.set(partition, process);
     process.onExit((reason) => {
       if (this.#processes.get(partition) === process) {
         this.#processes.delete(partition);
+        if (this.#supervised.has(partition) && !this.#stopping) {
+          this.#prepare(partition);
+        }
       }
       for (const remove of unsubscribe) remove();
       stopped.abort(reason);
@@ -420,6 +435,7 @@ export class VnodeMaster implements VnodeHost {
       return false;
     }
     if (this.#supervised.delete(partition)) {
+      this.#processes.get(partition)?.stop("shutdown");
       await this.#supervisor?.terminateChild(String(partition));
       await this.#supervisor?.deleteChild(String(partition));
     }

@@ -93,6 +93,7 @@ export class VnodeProcess extends ChildBase {
   #waiting: WaitingRequest[] = [];
   #waitingFrom = 0;
   #busy = true;
+  #started = false;
   #ended = false;
   #reader = new ByteReader(new Uint8Array(0));
   readonly #promised = new Set<PendingCall>();
@@ -113,6 +114,11 @@ export class VnodeProcess extends ChildBase {
     this.#module = module;
     this.#table = table;
     this.partition = partition;
+  }
+
+  /** Whether it has neither been started nor ended. */
+  get fresh(): boolean {
+    return !this.#started && !this.#ended;
   }
 
   /** Whether `init` has returned and it has not ended. */
@@ -136,6 +142,7 @@ export class VnodeProcess extends ChildBase {
    * @throws What `init` throws.
    */
   async start(context: VnodeContext): Promise<void> {
+    this.#started = true;
     const vnode = await this.#module.init(this.partition, context);
     if (this.#ended) {
       await vnode.terminate?.("stopped while starting");

@@ -1,0 +1,390 @@
+/**
+ * A client's connection to a cluster: one link at a time to one of the nodes it
+ * knows, and another one when that breaks. Operations that wait for an answer
+ * when a link breaks: reads are asked again elsewhere, since reading twice does
+ * no harm; writes fail with `connection_closed`, since they may have happened.
+ *
+ * @module
+ */
+import type { Environment } from "../environment/environment.ts";
+import type { TimerHandle } from "../../supervisors/runtime.ts";
+import type { Address } from "../environment/transport.ts";
+import { ByteReader } from "../base/byte_reader.ts";
+import { isWhorlError, reasonOf, WhorlError } from "../base/errors.ts";
+import {
+  OPERATION_TIME_LEFT_OFFSET,
+  OperationKind,
+  readOperationResult,
+} from "../request/operation_codec.ts";
+import type { OperationTarget } from "../request/request_process.ts";
+import { type Deadline, DeadlineWheel } from "../environment/deadline_wheel.ts";
+import { backoffMs } from "../transport/backoff.ts";
+import { openClientLink } from "../transport/client_link.ts";
+import type { Cookie } from "../transport/cookie.ts";
+import type { Link } from "../transport/link.ts";
+import { sendUnknownType } from "../transport/link.ts";
+import { LinkCalls } from "../transport/link_calls.ts";
+import { readFailure } from "../wire/failure.ts";
+import { FrameType } from "../wire/frame_type.ts";
+
+/** Operations a client may have unanswered; a further one fails with `overload`. */
+export const CLIENT_OPERATIONS_MAX = 20_000;
+/** How much longer than its deadline an operation waits, so that the node's own answer comes first. */
+const ANSWER_GRACE_MS = 250;
+const RECONNECT = { firstMs: 50, maxMs: 2_000 };
+
+/** What a connection needs to know. */
+export interface ClientConnectionOptions {
+  readonly environment: Environment;
+  /** Where nodes listen, tried in this order and round again. */
+  readonly addresses: readonly Address[];
+  readonly cookie: Cookie;
+  /** The cluster they must belong to. @default {any} */
+  readonly clusterName?: string;
+  /** Name the node must prove to have. @default {any} */
+  readonly expectedNode?: string;
+  /** Whether to look for another node when the link breaks. */
+  readonly reconnect: boolean;
+}
+
+class PendingOperation implements Deadline {
+  wheelNext: Deadline | undefined = undefined;
+  wheelPrevious: Deadline | undefined = undefined;
+  wheelTick = 0;
+  readonly id: number;
+  readonly bytes: Uint8Array;
+  readonly deadlineAt: number;
+  #connection: ClientConnection;
+  #target: OperationTarget;
+  /** Whether it may have been carried out already. */
+  sent = false;
+
+  constructor(
+    connection: ClientConnection,
+    id: number,
+    bytes: Uint8Array,
+    deadlineAt: number,
+    target: OperationTarget,
+  ) {
+    this.#connection = connection;
+    this.id = id;
+    this.bytes = bytes;
+    this.deadlineAt = deadlineAt;
+    this.#target = target;
+  }
+
+  get isRead(): boolean {
+    return this.bytes[0] === OperationKind.get;
+  }
+
+  deadlinePassed(): void {
+    this.#connection.give(
+      this.id,
+      new WhorlError(
+        "timeout",
+        "No node has answered in time; a write may yet have happened",
+      ),
+    );
+  }
+
+  answer(type: number, body: Uint8Array): void {
+    if (type === FrameType.operationError) {
+      this.#target.operationFailed(readFailure(body));
+      return;
+    }
+    try {
+      // What the caller gets must not be a view into the receive buffer.
+      const kept = body.slice();
+      this.#target.operationDone(readOperationResult(new ByteReader(kept)));
+    } catch (error) {
+      if (!isWhorlError(error)) throw error;
+      this.#target.operationFailed(error);
+    }
+  }
+
+  fail(error: WhorlError): void {
+    this.#target.operationFailed(error);
+  }
+}
+
+/** A connection to a cluster, for operations and calls. Made by `connect`. */
+export class ClientConnection implements AsyncDisposable {
+  #options: ClientConnectionOptions;
+  #link: Link | undefined;
+  #pending = new Map<number, PendingOperation>();
+  #calls: LinkCalls;
+  #wheel: DeadlineWheel;
+  #next = 1;
+  #at = 0;
+  #failures = 0;
+  #stop = new AbortController();
+  #retry: TimerHandle | undefined;
+  #connecting: Promise<void> | undefined;
+  #waiters = new Set<(error: WhorlError | undefined) => void>();
+
+  constructor(options: ClientConnectionOptions) {
+    this.#options = options;
+    this.#calls = new LinkCalls(options.environment);
+    this.#wheel = new DeadlineWheel(options.environment);
+  }
+
+  /** Name of the node at the other end now, or of the last one. */
+  node = "";
+
+  /**
+   * Connects to the first node that takes us.
+   *
+   * @throws {WhorlError} Why the last one tried did not.
+   */
+  async open(signal?: AbortSignal): Promise<void> {
+    let last: unknown;
+    for (let tried = 0; tried < this.#options.addresses.length; tried++) {
+      try {
+        await this.#openNext(signal);
+        return;
+      } catch (error) {
+        last = error;
+        signal?.throwIfAborted();
+      }
+    }
+    throw last;
+  }
+
+  async #openNext(signal?: AbortSignal): Promise<void> {
+    const { environment, addresses, cookie, clusterName, expectedNode } =
+      this.#options;
+    const address = addresses[this.#at++ % addresses.length] as Address;
+    const link = await openClientLink({
+      runtime: environment,
+      log: environment.log,
+      transport: environment.transport,
+      secretBytes: (count) => environment.secretBytes(count),
+      address,
+      cookie,
+      ...(clusterName === undefined ? {} : { cluster: clusterName }),
+      handler: {
+        onFrame: (link, type, _flags, correlation, bytes, start, end) =>
+          this.#onFrame(link, type, correlation, bytes.subarray(start, end)),
+        onClosed: (link, closed) => this.#onClosed(link, closed.message),
+      },
+      signal: signal === undefined
+        ? this.#stop.signal
+        : AbortSignal.any([signal, this.#stop.signal]),
+    });
+    if (expectedNode !== undefined && link.peer.name !== expectedNode) {
+      link.close("another node was expected");
+      throw new WhorlError(
+        "node_not_running",
+        `Cannot talk to ${expectedNode} at ${address} as ${link.peer.name} answers there`,
+      );
+    }
+    if (link.closed !== undefined) {
+      throw new WhorlError("connection_closed", link.closed.message);
+    }
+    this.#link = link;
+    this.#failures = 0;
+    this.node = link.peer.name;
+    for (const waiter of [...this.#waiters]) waiter(undefined);
+    for (const operation of this.#pending.values()) this.#send(operation);
+  }
+
+  /** Sends the operation in `bytes[start, end)`, which is copied; see `RequestHost.submit`. */
+  submit(
+    bytes: Uint8Array,
+    start: number,
+    end: number,
+    target: OperationTarget,
+  ): void {
+    if (this.#stop.signal.aborted) {
+      target.operationFailed(closed());
+      return;
+    }
+    if (this.#link === undefined && !this.#options.reconnect) {
+      target.operationFailed(
+        new WhorlError("connection_closed", "The connection is closed"),
+      );
+      return;
+    }
+    if (this.#pending.size >= CLIENT_OPERATIONS_MAX) {
+      target.operationFailed(
+        new WhorlError(
+          "overload",
+          `Cannot send an operation as ${CLIENT_OPERATIONS_MAX} are unanswered`,
+        ),
+      );
+      return;
+    }
+    const copy = bytes.slice(start, end);
+    const timeLeftMs = new DataView(copy.buffer).getUint32(
+      OPERATION_TIME_LEFT_OFFSET,
+    );
+    const operation = new PendingOperation(
+      this,
+      this.#next++,
+      copy,
+      this.#options.environment.now() + timeLeftMs,
+      target,
+    );
+    this.#pending.set(operation.id, operation);
+    this.#wheel.set(operation, timeLeftMs + ANSWER_GRACE_MS);
+    if (this.#link !== undefined) this.#send(operation);
+  }
+
+  #send(operation: PendingOperation): void {
+    const link = this.#link;
+    if (link === undefined) return;
+    operation.sent = true;
+    const into = link.begin(FrameType.operation, operation.id);
+    const start = into.length;
+    into.raw(operation.bytes);
+    into.setU32(
+      start + OPERATION_TIME_LEFT_OFFSET,
+      Math.max(
+        1,
+        Math.ceil(operation.deadlineAt - this.#options.environment.now()),
+      ),
+    );
+    link.end();
+  }
+
+  /** Calls a method of the node at the other end; see `LinkCalls.call`. */
+  async call(
+    method: string,
+    args: unknown,
+    options: {
+      timeoutMs?: number | undefined;
+      signal?: AbortSignal | undefined;
+    } = {},
+  ): Promise<unknown> {
+    const link = this.#link ?? await this.#untilConnected(options.signal);
+    return await this.#calls.call(link, method, args, options);
+  }
+
+  async #untilConnected(signal: AbortSignal | undefined): Promise<Link> {
+    if (this.#stop.signal.aborted) throw closed();
+    if (!this.#options.reconnect) {
+      throw new WhorlError("connection_closed", "The connection is closed");
+    }
+    const { promise, resolve, reject } = Promise.withResolvers<void>();
+    const waiter = (error: WhorlError | undefined): void => {
+      this.#waiters.delete(waiter);
+      if (error === undefined) resolve();
+      else reject(error);
+    };
+    const onAbort = (): void =>
+      waiter(new WhorlError("cancelled", "The call was cancelled"));
+    this.#waiters.add(waiter);
+    signal?.addEventListener("abort", onAbort, { once: true });
+    try {
+      await promise;
+    } finally {
+      signal?.removeEventListener("abort", onAbort);
+    }
+    return this.#link ?? await this.#untilConnected(signal);
+  }
+
+  #onFrame(
+    link: Link,
+    type: number,
+    correlation: number,
+    body: Uint8Array,
+  ): void {
+    switch (type) {
+      case FrameType.operationReply:
+      case FrameType.operationError: {
+        const operation = this.#take(correlation);
+        operation?.answer(type, body);
+        return;
+      }
+      case FrameType.callReply:
+      case FrameType.callError:
+        this.#calls.answered(type, correlation, body);
+        return;
+      case FrameType.unknownType:
+        return;
+      default:
+        sendUnknownType(link, type, correlation);
+    }
+  }
+
+  #onClosed(link: Link, message: string): void {
+    this.#calls.linkClosed(link, message);
+    if (this.#link !== link) return;
+    this.#link = undefined;
+    const error = new WhorlError(
+      "connection_closed",
+      `The connection to ${link.peer.name} ended; a write may yet have happened: ${message}`,
+    );
+    for (const operation of [...this.#pending.values()]) {
+      const mayWait = this.#options.reconnect &&
+        (operation.isRead || !operation.sent);
+      if (!mayWait) this.give(operation.id, error);
+    }
+    if (this.#options.reconnect && !this.#stop.signal.aborted) {
+      this.#reconnect();
+    }
+  }
+
+  #reconnect(): void {
+    this.#connecting = this.#openNext().then(() => {
+      this.#connecting = undefined;
+    }, (error) => {
+      this.#connecting = undefined;
+      if (this.#stop.signal.aborted) return;
+      this.#options.environment.log.debug("Cannot reach a node", {
+        error: reasonOf(error),
+      });
+      this.#failures++;
+      // All addresses are tried before the first pause.
+      const round = Math.floor(
+        this.#failures / this.#options.addresses.length,
+      );
+      const waitMs = round === 0
+        ? 0
+        : backoffMs(round, RECONNECT, this.#options.environment.random());
+      this.#retry = this.#options.environment.setTimer(waitMs, () => {
+        this.#retry = undefined;
+        this.#reconnect();
+      });
+    });
+  }
+
+  #take(id: number): PendingOperation | undefined {
+    const operation = this.#pending.get(id);
+    if (operation === undefined) return undefined;
+    this.#pending.delete(id);
+    this.#wheel.clear(operation);
+    return operation;
+  }
+
+  /** @internal Gives an operation up. */
+  give(id: number, error: WhorlError): void {
+    this.#take(id)?.fail(error);
+  }
+
+  /** Closes the connection; what is unanswered fails with `closed`. */
+  async close(): Promise<void> {
+    if (this.#stop.signal.aborted) return;
+    this.#stop.abort(closed());
+    if (this.#retry !== undefined) {
+      this.#options.environment.clearTimer(this.#retry);
+    }
+    for (const waiter of [...this.#waiters]) waiter(closed());
+    const link = this.#link;
+    this.#link = undefined;
+    for (const id of [...this.#pending.keys()]) this.give(id, closed());
+    this.#calls.close();
+    this.#wheel.close();
+    link?.close("closed");
+    await link?.finished;
+    await this.#connecting;
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.close();
+  }
+}
+
+function closed(): WhorlError {
+  return new WhorlError("closed", "The connection was closed");
+}

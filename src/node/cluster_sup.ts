@@ -1,0 +1,102 @@
+/**
+ * `cluster_sup`: the ring and those who have a say in it.
+ *
+ * @module
+ */
+import type { ChildSpec } from "../../supervisors/child_spec.ts";
+import { startSupervisor } from "../../supervisors/supervisor.ts";
+import { reasonOf } from "../base/errors.ts";
+import { ClusterProcess } from "../cluster/cluster_process.ts";
+import type { ClusterChange, ClusterWorld } from "../cluster/cluster_world.ts";
+import type { Environment } from "../environment/environment.ts";
+import { type NodeParts, present } from "./node_parts.ts";
+import { ResourceChild } from "./resource_child.ts";
+import { fetchJoinOffer } from "./transport_sup.ts";
+
+/** The supervisor of the ring. */
+export function clusterSup(
+  parts: NodeParts,
+  onChange: (change: ClusterChange) => void,
+): ChildSpec {
+  return {
+    id: "cluster_sup",
+    type: "supervisor",
+    start: (signal) =>
+      startSupervisor({
+        name: "cluster_sup",
+        runtime: parts.environment,
+        signal,
+        children: [{
+          id: "cluster",
+          start: () => startCluster(parts, onChange),
+        }],
+      }),
+  };
+}
+
+async function startCluster(
+  parts: NodeParts,
+  onChange: (change: ClusterChange) => void,
+): Promise<ResourceChild> {
+  const { config, environment } = parts;
+  const home = present(parts.home, "home");
+  const child = new ResourceChild("cluster", () => {
+    if (parts.cluster === cluster) parts.cluster = undefined;
+    cluster.stop();
+  });
+  const cluster = new ClusterProcess(
+    {
+      node: {
+        name: config.name,
+        address: parts.address,
+        nodeId: home.nodeId,
+      },
+      incarnation: home.incarnation,
+      clusterName: config.clusterName,
+      ringSize: config.ringSize,
+      storedRing: home.storedRing,
+    },
+    worldOf(parts, environment, (error) => {
+      environment.log.error("The ring could not be stored", {
+        reason: reasonOf(error),
+      });
+      child.fail(error);
+    }),
+  );
+  cluster.subscribe(onChange);
+  parts.cluster = cluster;
+  await cluster.start();
+  // Links may have come up before there was anybody to tell.
+  for (const peer of parts.links?.up() ?? []) cluster.peerUp(peer.name);
+  if (parts.vnodes !== undefined) {
+    for (const { name } of parts.modules) cluster.serviceUp(name);
+  }
+  return child;
+}
+
+function worldOf(
+  parts: NodeParts,
+  environment: Environment,
+  storeFailed: (error: unknown) => void,
+): ClusterWorld {
+  return {
+    runtime: environment,
+    wallClock: () => environment.wallClock(),
+    chance: environment.chance,
+    log: environment.log.child("cluster"),
+    newSeed: () => environment.secretBytes(8).toHex(),
+    send: (node, frameType, payload) => {
+      const link = parts.links?.link(node);
+      if (link === undefined) return false;
+      link.begin(frameType, 0).raw(payload);
+      link.end();
+      return true;
+    },
+    peersChanged: (peers) => parts.links?.setPeers(peers),
+    storeRing: (bytes) => present(parts.home, "home").storeRing(bytes),
+    storeFailed,
+    holdsData: (partitions) =>
+      present(parts.vnodes, "vnodes").holdsData(partitions),
+    fetchJoinOffer: (address) => fetchJoinOffer(parts, address),
+  };
+}

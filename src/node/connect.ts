@@ -1,0 +1,151 @@
+/**
+ * Connections to a running cluster from outside: for applications (`connect`)
+ * and for tools (`openSession`).
+ *
+ * @module
+ */
+import { isWhorlError, WhorlError } from "../base/errors.ts";
+import type { Environment } from "../environment/environment.ts";
+import type { Address } from "../environment/transport.ts";
+import { type KvClient, kvClient } from "../kv/kv_client.ts";
+import { Cookie } from "../transport/cookie.ts";
+import type {
+  AdminMethods,
+  AdminSession,
+  CallOptions,
+  OpenSession,
+} from "./admin_protocol.ts";
+import { ClientConnection } from "./client_connection.ts";
+import { readControlFile } from "./control_file.ts";
+import { systemEnvironment } from "./system_environment.ts";
+
+/** How to reach a cluster. */
+export interface ConnectOptions {
+  /** Where nodes listen, as `host:port`: tried in this order, and round again when a connection breaks. */
+  readonly nodes: readonly Address[];
+  /** The cluster's shared secret. */
+  readonly cookie: string;
+  /** The cluster they must belong to. @default {any} */
+  readonly clusterName?: string;
+  /** Gives up connecting. */
+  readonly signal?: AbortSignal;
+  /** The world. @default {the real one} */
+  readonly environment?: Environment;
+}
+
+/** A client of a cluster. Disposing closes the connection. */
+export interface WhorlClient extends AsyncDisposable {
+  /** `put`, `get` and `delete`. When the node at the other end is lost, reads go on at another one; writes that were on their way fail with `connection_closed`. */
+  readonly kv: KvClient;
+  /** Name of the node at the other end now. */
+  readonly node: string;
+  /** Closes the connection; what is unanswered fails with `closed`. */
+  close(): Promise<void>;
+}
+
+/**
+ * Connects to a cluster.
+ *
+ * ```ts ignore
+ * await using client = await connect({
+ *   nodes: ["127.0.0.1:10101", "127.0.0.1:10102"],
+ *   cookie: "a secret all nodes share",
+ * });
+ * await client.kv.put("users", "ann", { age: 41 });
+ * ```
+ *
+ * @throws {WhorlError} `not_reachable`, `wrong_cookie`, `wrong_cluster`,
+ * `wrong_version`, or `invalid_config` if no node is named.
+ */
+export async function connect(options: ConnectOptions): Promise<WhorlClient> {
+  if (options.nodes.length === 0) {
+    throw new WhorlError(
+      "invalid_config",
+      "Cannot connect as 'nodes' must name at least one address: it is empty",
+    );
+  }
+  const connection = new ClientConnection({
+    environment: options.environment ?? systemEnvironment(),
+    addresses: options.nodes,
+    cookie: new Cookie(options.cookie),
+    ...(options.clusterName === undefined
+      ? {}
+      : { clusterName: options.clusterName }),
+    reconnect: true,
+  });
+  try {
+    await connection.open(options.signal);
+  } catch (error) {
+    await connection.close();
+    throw error;
+  }
+  return {
+    kv: kvClient(() => connection),
+    get node() {
+      return connection.node;
+    },
+    close: () => connection.close(),
+    [Symbol.asyncDispose]: () => connection.close(),
+  };
+}
+
+/** Opens sessions over TCP; see {@linkcode OpenSession}. */
+export const openSession: OpenSession = async (target, options = {}) => {
+  const { node, address, cookieFile } = "dataDirectory" in target
+    ? await controlOf(target.dataDirectory)
+    : { ...target, cookieFile: null };
+  const cookie = options.cookie ?? await cookieIn(cookieFile, node);
+  const connection = new ClientConnection({
+    environment: systemEnvironment(),
+    addresses: [address],
+    cookie: new Cookie(cookie),
+    expectedNode: node,
+    reconnect: false,
+  });
+  try {
+    await connection.open(options.signal);
+  } catch (error) {
+    await connection.close();
+    if (isWhorlError(error, "not_reachable")) {
+      throw new WhorlError(
+        "node_not_running",
+        `Cannot talk to ${node} as nobody answers at ${address}`,
+        { cause: error },
+      );
+    }
+    throw error;
+  }
+  const session: AdminSession = {
+    node,
+    kv: kvClient(() => connection),
+    call: <Method extends keyof AdminMethods>(
+      method: Method,
+      args: AdminMethods[Method]["args"],
+      callOptions: CallOptions = {},
+    ) =>
+      connection.call(method, args, callOptions) as Promise<
+        AdminMethods[Method]["result"]
+      >,
+    [Symbol.asyncDispose]: () => connection.close(),
+  };
+  return session;
+};
+
+async function controlOf(dataDirectory: string) {
+  const control = await readControlFile(dataDirectory);
+  if (control !== undefined) return control;
+  throw new WhorlError(
+    "node_not_running",
+    `Cannot talk to the node of ${dataDirectory} as it is not running`,
+  );
+}
+
+async function cookieIn(path: string | null, node: string): Promise<string> {
+  if (path === null) {
+    throw new WhorlError(
+      "invalid_config",
+      `Cannot talk to ${node} without the cluster's cookie`,
+    );
+  }
+  return (await Deno.readTextFile(path)).trim();
+}

@@ -1,0 +1,484 @@
+/**
+ * A node: one process's part in a cluster. It owns everything it uses; several
+ * can live in one process. Its tree, in the order of who needs whom
+ * (rest_for_one), is
+ *
+ *     node
+ *     ├─ storage_sup     what it remembers
+ *     ├─ transport_sup   its door and its links
+ *     ├─ cluster_sup     ring, gossip, claimant, node watcher
+ *     ├─ vnode_sup       vnode masters
+ *     └─ op_fsm_sup      coordinators of requests
+ *
+ * @module
+ */
+import { formatReason } from "../../supervisors/exit_reason.ts";
+import {
+  startSupervisor,
+  type Supervisor,
+} from "../../supervisors/supervisor.ts";
+import { type TreeNode, treeOf } from "../../supervisors/tree_view.ts";
+import { reasonOf, WhorlError } from "../base/errors.ts";
+import type {
+  ClusterStatus,
+  RingReadyResult,
+  RingStatus,
+} from "../cluster/cluster_status.ts";
+import type { ClusterChange, JoinResult } from "../cluster/cluster_world.ts";
+import type { Address } from "../environment/transport.ts";
+import { type KvClient, kvClient } from "../kv/kv_client.ts";
+import { type PendingTransfer, pendingTransfers } from "../ring/ring.ts";
+import { ringViewOf } from "../ring/ring_view.ts";
+import type { StagedPlan } from "../ring/staged_plan.ts";
+import { moduleIdOf } from "../vnode/vnode_wire.ts";
+import { performCall } from "./admin_methods.ts";
+import type { NodeInfo, NodeStats } from "./admin_protocol.ts";
+import { clusterSup } from "./cluster_sup.ts";
+import { type NodeParts, present } from "./node_parts.ts";
+import { opFsmSup } from "./op_fsm_sup.ts";
+import { storageSup } from "./storage_sup.ts";
+import { transportSup } from "./transport_sup.ts";
+import type { VnodeManagerEvent } from "./vnode_manager.ts";
+import { vnodeSup } from "./vnode_sup.ts";
+import { WHORL_VERSION } from "./version.ts";
+
+/** Restarts of a node's parts borne within {@linkcode NODE_RESTARTS_PERIOD_MS}. */
+export const NODE_RESTARTS_MAX = 5;
+/** The window for restarts of a node's parts, in milliseconds. */
+export const NODE_RESTARTS_PERIOD_MS = 10_000;
+/** Hung workers after which the node gives itself up, so that its parent starts a clean process. */
+export const ZOMBIES_MAX = 1;
+
+/** What subscribers of a node are told. */
+export type NodeEvent =
+  | ClusterChange
+  | VnodeManagerEvent
+  /** The node cannot go on: its process should end and be started anew. */
+  | { readonly type: "failed"; readonly reason: string };
+
+/** A running node. Made by `startNode`. */
+export class WhorlNode implements AsyncDisposable {
+  /** `put`, `get` and `delete` through this node. */
+  readonly kv: KvClient;
+  /**
+   * Resolves when the node has stopped, and rejects when it gave up because its
+   * parts fell too often or a worker hangs: then its process should be replaced.
+   */
+  readonly stopped: Promise<void>;
+  #parts: NodeParts;
+  #root: Supervisor | undefined;
+  #startedAt: number;
+  #viewVersion = 0;
+  #releasing = new Set<number>();
+  #subscribers = new Set<(event: NodeEvent) => void>();
+  #stopping = false;
+  #outcome = Promise.withResolvers<void>();
+
+  /** Prefer `startNode`, which also starts it. */
+  constructor(parts: NodeParts) {
+    this.#parts = parts;
+    this.#startedAt = parts.environment.now();
+    this.kv = kvClient(() => present(parts.requests, "coordinators"));
+    this.stopped = this.#outcome.promise;
+    // Whoever does not look at it is told by the log.
+    this.stopped.catch(() => {});
+  }
+
+  /**
+   * @internal Starts the tree.
+   *
+   * @throws {WhorlError} What kept a part from starting.
+   */
+  async start(): Promise<void> {
+    const parts = this.#parts;
+    const { environment } = parts;
+    let startFailure: unknown;
+    try {
+      this.#root = await startSupervisor({
+        name: "node",
+        strategy: "rest_for_one",
+        intensity: NODE_RESTARTS_MAX,
+        periodMs: NODE_RESTARTS_PERIOD_MS,
+        runtime: environment,
+        onReport: (report) => {
+          if (report.type === "child_started") return;
+          environment.log.warn(`A part of the node: ${report.type}`, {
+            id: report.id,
+            ...("reason" in report
+              ? { reason: formatReason(report.reason) }
+              : {}),
+          });
+        },
+        children: [
+          storageSup(parts),
+          transportSup(
+            parts,
+            (method, args) => performCall(this, method, args),
+          ),
+          clusterSup(parts, (change) => this.#clusterChanged(change)),
+          vnodeSup(
+            parts,
+            (event) => this.#vnodesChanged(event),
+            () => this.#vnodesReady(),
+          ),
+          opFsmSup(parts),
+        ],
+      });
+    } catch (error) {
+      startFailure = error;
+    }
+    if (this.#root === undefined) throw rootCause(startFailure);
+    this.#root.onExit((reason) => {
+      if (this.#stopping) this.#outcome.resolve();
+      else this.#fail(`its parts fell too often: ${formatReason(reason)}`);
+    });
+    // The ring was published before there were requests to use it.
+    this.#updateViews();
+  }
+
+  /** Its name, as in `dev1@127.0.0.1`. */
+  get name(): string {
+    return this.#parts.config.name;
+  }
+
+  /** Where others reach it, with the real port. */
+  get address(): Address {
+    return this.#parts.address;
+  }
+
+  /** @internal For tests of this package and for the command line. */
+  get parts(): NodeParts {
+    return this.#parts;
+  }
+
+  /**
+   * Joins the cluster of the node at `address`; takes effect with a commit.
+   *
+   * @throws {WhorlError} `self_join`, `not_reachable`, `unable_to_get_join_ring`,
+   * `node_still_starting`, `not_single_node`, `different_ring_sizes`,
+   * `wrong_cluster`, `wrong_cookie`, `name_taken` or `handoff_required`.
+   */
+  join(address: Address): Promise<JoinResult> {
+    return this.#cluster.join(address);
+  }
+
+  /** What the staged changes come to. @throws {WhorlError} `ring_not_ready`, `not_reachable`, `timeout`. */
+  plan(): Promise<StagedPlan> {
+    return this.#cluster.plan();
+  }
+
+  /**
+   * Carries out the plan called `planId`, or the one shown last.
+   *
+   * @throws {WhorlError} `nothing_planned`, `plan_changed`, `ring_not_ready`,
+   * `handoff_required`, `not_reachable`, `timeout`.
+   */
+  commit(planId?: string): Promise<{ planId: string }> {
+    return this.#cluster.commit(planId);
+  }
+
+  /** Forgets staged changes; resolves to the nodes that were joining. */
+  clear(): Promise<{ nodes: readonly string[] }> {
+    return this.#cluster.clear();
+  }
+
+  /** Members and their shares of the ring. */
+  clusterStatus(): ClusterStatus {
+    return this.#cluster.clusterStatus();
+  }
+
+  /** Owners, and partitions that change hands. */
+  ringStatus(): RingStatus {
+    return this.#cluster.ringStatus();
+  }
+
+  /** Whether all members agree on the ring. */
+  ringReady(): RingReadyResult {
+    return this.#cluster.ringReady();
+  }
+
+  /** Services of each node that is up. */
+  services(): Record<string, readonly string[]> {
+    return this.#cluster.services();
+  }
+
+  /** @internal What a node that wants to join gets from this one. */
+  joinOffer(): Uint8Array<ArrayBuffer> {
+    return this.#cluster.joinOffer();
+  }
+
+  /**
+   * Resolves with true once all members agree on the ring, nothing is being
+   * transferred and every one of `services` is up on every member that owns
+   * partitions; with false after `waitMs`.
+   */
+  settled(
+    waitMs: number,
+    services: readonly string[] = ["kv"],
+  ): Promise<boolean> {
+    const holds = (): boolean => {
+      const { cluster } = this.#parts;
+      if (cluster === undefined) return false;
+      const ring = cluster.ringStatus();
+      return ring.ringReady && ring.transfers.length === 0 &&
+        ring.unreachable.length === 0 &&
+        services.every((service) => {
+          const up = cluster.upNodes(service);
+          return ring.nodes.every((node) => up.includes(node));
+        });
+    };
+    if (holds()) return Promise.resolve(true);
+    return new Promise((resolve) => {
+      const done = (settled: boolean): void => {
+        unsubscribe();
+        this.#parts.environment.clearTimer(timer);
+        resolve(settled);
+      };
+      const timer = this.#parts.environment.setTimer(
+        waitMs,
+        () => done(holds()),
+      );
+      const unsubscribe = this.subscribe(() => {
+        if (holds()) done(true);
+      });
+    });
+  }
+
+  /** Calls `listener` on every event until the returned function is called. */
+  subscribe(listener: (event: NodeEvent) => void): () => void {
+    this.#subscribers.add(listener);
+    return () => void this.#subscribers.delete(listener);
+  }
+
+  /** The supervision tree as it is now. */
+  tree(): TreeNode {
+    return treeOf(present(this.#root, "tree"), "node");
+  }
+
+  /** Who this node is. */
+  info(): NodeInfo {
+    const { config, home, cluster } = this.#parts;
+    return {
+      node: config.name,
+      address: this.address,
+      cluster: config.clusterName,
+      version: WHORL_VERSION,
+      pid: Deno.pid,
+      uptimeMs: Math.round(this.#parts.environment.now() - this.#startedAt),
+      incarnation: home?.incarnation ?? 0,
+      ringSize: cluster?.ring.size ?? config.ringSize,
+      dataDirectory: config.dataDirectory ?? null,
+      storage: config.storage,
+      placement: config.masterPlacement,
+      masters: config.masters,
+    };
+  }
+
+  /** Figures of this node since it started. */
+  async stats(): Promise<NodeStats> {
+    const { requests, vnodes, links, environment } = this.#parts;
+    const values: Record<string, number> = {};
+    const memory = Deno.memoryUsage();
+    values["memory.rssBytes"] = memory.rss;
+    values["memory.heapUsedBytes"] = memory.heapUsed;
+    values["memory.externalBytes"] = memory.external;
+    if (requests !== undefined) {
+      values["requests.active"] = requests.size;
+      for (const [name, count] of Object.entries(requests.counts)) {
+        values[`requests.${name}`] = count;
+      }
+    }
+    if (links !== undefined) {
+      for (const [name, count] of Object.entries(links.counts())) {
+        values[`connections.${name}`] = count;
+      }
+    }
+    values["workers.zombies"] = this.#parts.zombies;
+    for (
+      const [master, figures] of Object.entries(await vnodes?.stats() ?? {})
+    ) {
+      for (const [name, figure] of flat(figures)) {
+        values[`${master}.${name}`] = figure;
+      }
+    }
+    return {
+      node: this.name,
+      takenAtMs: environment.wallClock(),
+      values,
+    };
+  }
+
+  /** Stops the parts in reverse order; what was acknowledged is durable then. */
+  async stop(): Promise<void> {
+    this.#stopping = true;
+    await this.#root?.shutdown();
+    this.#outcome.resolve();
+    this.#subscribers.clear();
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.stop();
+  }
+
+  get #cluster() {
+    return present(this.#parts.cluster, "cluster");
+  }
+
+  #clusterChanged(change: ClusterChange): void {
+    switch (change.type) {
+      case "ring_changed":
+        this.#updateViews();
+        this.#ownPartitions();
+        this.#parts.vnodes?.clusterChanged({
+          type: "ring_changed",
+          ringVersion: change.ringVersion,
+        });
+        break;
+      case "services_changed":
+        this.#updateViews();
+        this.#parts.vnodes?.clusterChanged({
+          type: "services_changed",
+          up: change.up,
+        });
+        break;
+      case "transfers_pending":
+        this.#release(change.transfers);
+        break;
+    }
+    this.#tell(change);
+  }
+
+  /** Shows requests the ring and the nodes that serve as they are now. */
+  #updateViews(): void {
+    const { cluster, modules, views, requests, config } = this.#parts;
+    if (cluster === undefined) return;
+    const { owners } = cluster.ring.ownership;
+    for (const { name } of modules) {
+      const id = moduleIdOf(name);
+      const view = ringViewOf(
+        ++this.#viewVersion,
+        owners,
+        cluster.upNodes(name),
+        config.name,
+      );
+      views.set(id, view);
+      requests?.setView(id, view);
+    }
+  }
+
+  #ownPartitions(): void {
+    const { cluster, vnodes, config } = this.#parts;
+    const owners = cluster?.ring.ownership.owners ?? [];
+    const mine: number[] = [];
+    owners.forEach((owner, partition) => {
+      if (owner === config.name) mine.push(partition);
+    });
+    vnodes?.ownPartitions(mine);
+  }
+
+  #vnodesReady(): void {
+    this.#ownPartitions();
+    for (const { name } of this.#parts.modules) {
+      this.#parts.cluster?.serviceUp(name);
+    }
+    const { cluster } = this.#parts;
+    if (cluster === undefined) return;
+    // Those that were told before there were vnodes to ask.
+    this.#release(
+      pendingTransfers(cluster.ring).filter(({ owner, status }) =>
+        owner === this.name && status === "awaiting"
+      ),
+    );
+  }
+
+  /** Gives up the empty ones of the partitions the ring has promised to others. */
+  #release(transfers: readonly PendingTransfer[]): void {
+    const { vnodes, environment } = this.#parts;
+    if (vnodes === undefined) return;
+    const fresh = transfers.filter(({ partition }) =>
+      !this.#releasing.has(partition)
+    );
+    if (fresh.length === 0) return;
+    for (const { partition } of fresh) this.#releasing.add(partition);
+    const done = (): void => {
+      for (const { partition } of fresh) this.#releasing.delete(partition);
+    };
+    vnodes.release(fresh).then((released) => {
+      done();
+      if (released.length === 0) return;
+      for (const { name } of this.#parts.modules) {
+        this.#parts.cluster?.transferComplete(
+          released,
+          name,
+          this.#parts.modules.map((module) => module.name),
+        );
+      }
+    }, (error) => {
+      done();
+      environment.log.warn("Partitions could not be given up yet", {
+        reason: reasonOf(error),
+      });
+    });
+  }
+
+  #vnodesChanged(event: VnodeManagerEvent): void {
+    this.#tell(event);
+    if (event.type !== "zombie") return;
+    this.#parts.zombies++;
+    this.#parts.environment.log.error(
+      "A vnode master hangs and cannot be ended",
+      { master: event.master },
+    );
+    if (this.#parts.zombies >= ZOMBIES_MAX) {
+      this.#fail(`the worker of ${event.master} hangs and cannot be ended`);
+    }
+  }
+
+  #fail(reason: string): void {
+    if (this.#stopping) return;
+    const error = new WhorlError(
+      "internal",
+      `The node ${this.name} cannot go on as ${reason}`,
+    );
+    this.#parts.environment.log.error(error.message);
+    this.#tell({ type: "failed", reason });
+    this.#outcome.reject(error);
+  }
+
+  #tell(event: NodeEvent): void {
+    for (const listener of [...this.#subscribers]) {
+      try {
+        listener(event);
+      } catch (error) {
+        // A subscriber's failure is its own; the others must still hear.
+        this.#parts.environment.log.error(
+          "A subscriber to node events failed",
+          {
+            event: event.type,
+            reason: reasonOf(error),
+          },
+        );
+      }
+    }
+  }
+}
+
+/** Numbers in `figures`, nested ones under dotted names. */
+function* flat(
+  figures: Record<string, unknown>,
+  prefix = "",
+): Generator<[string, number]> {
+  for (const [name, figure] of Object.entries(figures)) {
+    if (typeof figure === "number") yield [prefix + name, figure];
+    else if (typeof figure === "object" && figure !== null) {
+      yield* flat(figure as Record<string, unknown>, `${prefix}${name}.`);
+    }
+  }
+}
+
+/** The failure at the bottom of "a child did not start". */
+function rootCause(error: unknown): unknown {
+  let at = error;
+  while (at instanceof Error && at.cause instanceof Error) at = at.cause;
+  return at;
+}

@@ -1,0 +1,102 @@
+/**
+ * Where a node keeps what it must remember: who it is, how often it has
+ * started, the ring, and the stores of its vnode masters. Either a data
+ * directory, or nothing but memory, in which case each start is a new node.
+ *
+ * @module
+ */
+import { WhorlError } from "../base/errors.ts";
+import type { Environment } from "../environment/environment.ts";
+import type { StoreConfig } from "../environment/storage.ts";
+import { DataDirectory } from "../storage/data_directory.ts";
+import type { NodeConfig } from "./node_options.ts";
+
+/** Name of the record that holds the ring. */
+const RING_RECORD = "ring";
+
+/** What a node remembers. */
+export interface NodeHome extends AsyncDisposable {
+  /** 32 hex digits, drawn when the home was made. */
+  readonly nodeId: string;
+  /** Grows with every start. */
+  readonly incarnation: number;
+  /** The ring that was stored last, or `null`. */
+  readonly storedRing: Uint8Array | null;
+  /** Replaces the stored ring; durable when it resolves. */
+  storeRing(bytes: Uint8Array<ArrayBuffer>): Promise<void>;
+  /** The store of a vnode master. */
+  storeOf(module: string, master: number): StoreConfig;
+}
+
+/**
+ * Opens the home of a node and holds it.
+ *
+ * @throws {WhorlError} One of the `store_…` codes or `invalid_config`, naming the file.
+ */
+export function openNodeHome(
+  config: NodeConfig,
+  environment: Environment,
+): Promise<NodeHome> {
+  return config.dataDirectory === undefined
+    ? Promise.resolve(memoryHome(environment))
+    : directoryHome(config, config.dataDirectory, environment);
+}
+
+function memoryHome(environment: Environment): NodeHome {
+  return {
+    nodeId: environment.secretBytes(16).toHex(),
+    incarnation: 1,
+    storedRing: null,
+    storeRing: () => Promise.resolve(),
+    storeOf: () => ({ type: "memory" }),
+    [Symbol.asyncDispose]: () => Promise.resolve(),
+  };
+}
+
+async function directoryHome(
+  config: NodeConfig,
+  path: string,
+  environment: Environment,
+): Promise<NodeHome> {
+  const directory = await DataDirectory.open({
+    path,
+    identity: {
+      nodeId: environment.secretBytes(16).toHex(),
+      name: config.name,
+      cluster: config.clusterName,
+      ringSize: config.ringSize,
+      masters: config.masters,
+    },
+  });
+  try {
+    const record = await directory.readRecord(RING_RECORD);
+    return {
+      nodeId: directory.identity.nodeId,
+      incarnation: directory.incarnation,
+      storedRing: record === undefined ? null : ringBytes(record, path),
+      storeRing: (bytes) =>
+        directory.writeRecord(RING_RECORD, { ring: bytes.toBase64() }),
+      storeOf: (module, master) =>
+        config.storage === "memory"
+          ? { type: "memory" }
+          : { type: "deno_kv", path: `${path}/${module}-${master}.kv` },
+      [Symbol.asyncDispose]: () => directory.close(),
+    };
+  } catch (error) {
+    await directory.close();
+    throw error;
+  }
+}
+
+function ringBytes(record: unknown, path: string): Uint8Array {
+  const { ring } = record as { ring?: unknown };
+  try {
+    return Uint8Array.fromBase64(ring as string);
+  } catch (cause) {
+    throw new WhorlError(
+      "store_corrupt",
+      `Cannot start from ${path}/${RING_RECORD}.json as it does not hold a ring`,
+      { cause },
+    );
+  }
+}

@@ -1,0 +1,69 @@
+/**
+ * The parts of a running node. Each is made by a child of the node's tree and
+ * made anew when that child is restarted, so whoever needs another part asks
+ * here for the present one and keeps none.
+ *
+ * @module
+ */
+import { WhorlError } from "../base/errors.ts";
+import type { ClusterProcess } from "../cluster/cluster_process.ts";
+import type { Environment } from "../environment/environment.ts";
+import type { Address } from "../environment/transport.ts";
+import { kvObjectMerge } from "../kv/kv_object.ts";
+import { KvCommand } from "../kv/kv_vnode.ts";
+import type { ObjectCommands, RequestHost } from "../request/request_host.ts";
+import type { RingView } from "../ring/ring_view.ts";
+import type { LinkCalls } from "../transport/link_calls.ts";
+import type { PeerLinks } from "../transport/peer_links.ts";
+import { moduleIdOf } from "../vnode/vnode_wire.ts";
+import type { NodeConfig } from "./node_options.ts";
+import type { NodeHome } from "./node_home.ts";
+import type { HostedModule, VnodeManager } from "./vnode_manager.ts";
+
+/** Modules whose objects are versioned, by module number. */
+export const OBJECT_MODULES: ReadonlyMap<number, ObjectCommands> = new Map([
+  [moduleIdOf("kv"), { merge: KvCommand.merge, objects: kvObjectMerge }],
+]);
+
+/** What the children of a node's tree share. */
+export class NodeParts {
+  readonly config: NodeConfig;
+  readonly environment: Environment;
+  /** `kv` and the application's modules. */
+  readonly modules: readonly HostedModule[];
+  home: NodeHome | undefined;
+  links: PeerLinks | undefined;
+  /** The real address; the same after a restart of the links. */
+  listening: Address | undefined;
+  calls: LinkCalls | undefined;
+  cluster: ClusterProcess | undefined;
+  vnodes: VnodeManager | undefined;
+  requests: RequestHost | undefined;
+  /** The ring as requests see it, by module number. */
+  readonly views: Map<number, RingView> = new Map();
+  /** Worker threads that hang and cannot be ended. */
+  zombies = 0;
+
+  constructor(
+    config: NodeConfig,
+    environment: Environment,
+    modules: readonly HostedModule[],
+  ) {
+    this.config = config;
+    this.environment = environment;
+    this.modules = modules;
+  }
+
+  /** Where others reach this node. */
+  get address(): Address {
+    return this.config.advertise ?? this.listening ?? this.config.listen;
+  }
+}
+
+/** The present one of a part. @throws {WhorlError} `closed` while there is none: the node is starting, restarting it, or stopping. */
+export function present<Part>(part: Part | undefined, name: string): Part {
+  if (part === undefined) {
+    throw new WhorlError("closed", `The node's ${name} is not running now`);
+  }
+  return part;
+}

@@ -1,0 +1,63 @@
+/**
+ * Something a node holds, such as its connections, as a child of a supervisor:
+ * it is there from its start, is let go of when it is stopped, and can be
+ * declared broken.
+ *
+ * @module
+ */
+import { ChildBase } from "../../supervisors/child.ts";
+import { crash, type ExitReason } from "../../supervisors/exit_reason.ts";
+import type { TreeNode } from "../../supervisors/tree_view.ts";
+
+/** A held resource. */
+export class ResourceChild extends ChildBase {
+  readonly kind = "task";
+  /** Shown in trees. */
+  readonly name: string;
+  #release: () => PromiseLike<void> | void;
+  #stopping = false;
+
+  /** @param release Lets go of it; called once, also when the child is killed. */
+  constructor(name: string, release: () => PromiseLike<void> | void) {
+    super();
+    this.name = name;
+    this.#release = release;
+  }
+
+  /** Lets go of the resource, then ends with `reason`. */
+  stop(reason: ExitReason): void {
+    if (this.#stopping || !this.alive) return;
+    this.#stopping = true;
+    Promise.try(this.#release).then(
+      () => this.end(reason),
+      (error) => this.end(crash(error)),
+    );
+  }
+
+  /** Ends now; the resource is let go of without waiting. */
+  kill(): void {
+    this.#endNow("killed");
+  }
+
+  /** The resource has failed: ends now, and the supervisor makes a new one. */
+  fail(error: unknown): void {
+    this.#endNow(crash(error));
+  }
+
+  #endNow(reason: ExitReason): void {
+    if (!this.alive) return;
+    const released = this.#stopping;
+    this.#stopping = true;
+    if (!released) {
+      Promise.try(this.#release).catch(() => {
+        // It is being given up because it failed; how its end fails adds nothing.
+      });
+    }
+    this.end(reason);
+  }
+
+  /** What it says of itself in trees. */
+  describe(): Partial<TreeNode> {
+    return { id: this.name };
+  }
+}

@@ -1,0 +1,35 @@
+/**
+ * `storage_sup`: holds the node's home, first to open and last to close.
+ *
+ * @module
+ */
+import type { ChildSpec } from "../../supervisors/child_spec.ts";
+import { startSupervisor } from "../../supervisors/supervisor.ts";
+import { openNodeHome } from "./node_home.ts";
+import type { NodeParts } from "./node_parts.ts";
+import { ResourceChild } from "./resource_child.ts";
+
+/** The supervisor of what the node remembers. */
+export function storageSup(parts: NodeParts): ChildSpec {
+  return {
+    id: "storage_sup",
+    type: "supervisor",
+    start: (signal) =>
+      startSupervisor({
+        name: "storage_sup",
+        runtime: parts.environment,
+        signal,
+        children: [{
+          id: "home",
+          start: async () => {
+            const home = await openNodeHome(parts.config, parts.environment);
+            parts.home = home;
+            return new ResourceChild(
+              "home",
+              () => home[Symbol.asyncDispose](),
+            );
+          },
+        }],
+      }),
+  };
+}

@@ -1,0 +1,208 @@
+/**
+ * `transport_sup`: the node's door and its links, and what arrives on them.
+ *
+ * Peers may send anything; a client may call and send operations, no more.
+ *
+ * @module
+ */
+import type { ChildSpec } from "../../supervisors/child_spec.ts";
+import { startSupervisor } from "../../supervisors/supervisor.ts";
+import { WhorlError } from "../base/errors.ts";
+import type { Address } from "../environment/transport.ts";
+import { MemberMeta, memberMeta } from "../ring/ring.ts";
+import { Cookie } from "../transport/cookie.ts";
+import {
+  type Link,
+  type LinkHandler,
+  sendUnknownType,
+} from "../transport/link.ts";
+import { answerCall, LinkCalls, readCall } from "../transport/link_calls.ts";
+import { PeerLinks } from "../transport/peer_links.ts";
+import { FrameType } from "../wire/frame_type.ts";
+import { PeerAnswers, RemoteOperationTarget } from "./node_routes.ts";
+import { type NodeParts, present } from "./node_parts.ts";
+import { ResourceChild } from "./resource_child.ts";
+
+/** Answers calls that arrive from peers and clients. */
+export type CallHandler = (method: string, args: unknown) => unknown;
+
+/** The supervisor of the node's links. */
+export function transportSup(
+  parts: NodeParts,
+  handleCall: CallHandler,
+): ChildSpec {
+  return {
+    id: "transport_sup",
+    type: "supervisor",
+    start: (signal) =>
+      startSupervisor({
+        name: "transport_sup",
+        runtime: parts.environment,
+        signal,
+        children: [{
+          id: "peer_links",
+          start: () => startLinks(parts, handleCall),
+        }],
+      }),
+  };
+}
+
+async function startLinks(
+  parts: NodeParts,
+  handleCall: CallHandler,
+): Promise<ResourceChild> {
+  const { environment, config } = parts;
+  const home = present(parts.home, "home");
+  const calls = new LinkCalls(environment);
+  const answers = new WeakMap<Link, PeerAnswers>();
+  const onFrame = frameHandler(parts, calls, answers, handleCall);
+  const links = new PeerLinks({
+    runtime: environment,
+    log: environment.log.child("links"),
+    transport: environment.transport,
+    secretBytes: (count) => environment.secretBytes(count),
+    cookie: new Cookie(config.cookie),
+    identity: {
+      name: config.name,
+      nodeId: home.nodeId,
+      incarnation: home.incarnation,
+      cluster: config.clusterName,
+    },
+    addressOverrides: config.peers,
+    knownIdentity: (name) => {
+      const ring = parts.cluster?.ring;
+      const nodeId = ring === undefined
+        ? undefined
+        : memberMeta(ring, name, MemberMeta.nodeId);
+      return typeof nodeId === "string" ? { nodeId } : undefined;
+    },
+    events: {
+      onUp: (link) => parts.cluster?.peerUp(link.peer.name),
+      onDown: (name, closed, link) => {
+        calls.linkClosed(link, closed.message);
+        parts.requests?.nodeLost(
+          name,
+          new WhorlError(
+            "connection_closed",
+            `The connection to ${name} ended: ${closed.message}`,
+            { details: { node: name } },
+          ),
+        );
+        parts.cluster?.peerDown(name, closed.message);
+      },
+      onSuspect: (name) => parts.cluster?.suspect(name),
+      onAlive: (name) => parts.cluster?.alive(name),
+      onFrame,
+      onClientUp: () => {},
+      onClientDown: (link, closed) => calls.linkClosed(link, closed.message),
+      onBulkUp: () => {},
+      onBulkDown: (link, closed) => calls.linkClosed(link, closed.message),
+    },
+  });
+  try {
+    parts.listening = await links.listen(parts.listening ?? config.listen);
+  } catch (error) {
+    await links.close();
+    throw error;
+  }
+  parts.links = links;
+  parts.calls = calls;
+  return new ResourceChild("peer_links", async () => {
+    if (parts.links === links) parts.links = undefined;
+    calls.close();
+    await links.close();
+  });
+}
+
+function frameHandler(
+  parts: NodeParts,
+  calls: LinkCalls,
+  answers: WeakMap<Link, PeerAnswers>,
+  handleCall: CallHandler,
+): LinkHandler["onFrame"] {
+  return (link, type, _flags, correlation, bytes, start, end) => {
+    const isPeer = link.peer.kind === "peer";
+    switch (type) {
+      case FrameType.vnodeRequest: {
+        if (!isPeer) break;
+        let target = answers.get(link);
+        if (target === undefined) {
+          target = new PeerAnswers(link);
+          answers.set(link, target);
+        }
+        const { vnodes } = parts;
+        if (vnodes === undefined) target.refuse(correlation, stopping());
+        else vnodes.relay(target, correlation, bytes, start, end);
+        return;
+      }
+      case FrameType.vnodeReply:
+      case FrameType.vnodeAccepted:
+      case FrameType.vnodeError:
+        if (!isPeer) break;
+        parts.requests?.vnodeAnswer(type, correlation, bytes, start, end);
+        return;
+      case FrameType.operation: {
+        const target = new RemoteOperationTarget(link, correlation);
+        const { requests } = parts;
+        if (requests === undefined) target.operationFailed(stopping());
+        else requests.submit(bytes, start, end, target);
+        return;
+      }
+      case FrameType.operationReply:
+      case FrameType.operationError:
+        if (!isPeer) break;
+        parts.requests?.operationAnswer(type, correlation, bytes, start, end);
+        return;
+      case FrameType.call: {
+        const { method, args } = readCall(bytes.subarray(start, end));
+        answerCall(link, correlation, () => handleCall(method, args));
+        return;
+      }
+      case FrameType.callReply:
+      case FrameType.callError:
+        calls.answered(type, correlation, bytes.subarray(start, end));
+        return;
+      case FrameType.unknownType:
+        parts.environment.log.warn("A peer does not know a frame we sent", {
+          peer: link.peer.name,
+          type: bytes[start],
+        });
+        return;
+      case FrameType.ringDigest:
+      case FrameType.ring:
+      case FrameType.services:
+      case FrameType.joinRequest:
+      case FrameType.joinReply:
+        if (!isPeer) break;
+        parts.cluster?.handleFrame(
+          link.peer.name,
+          type,
+          bytes.subarray(start, end),
+        );
+        return;
+    }
+    sendUnknownType(link, type, correlation);
+  };
+}
+
+/** What the node at `address` offers to one that wants to join. */
+export async function fetchJoinOffer(
+  parts: NodeParts,
+  address: Address,
+): Promise<Uint8Array> {
+  const links = present(parts.links, "links");
+  const calls = present(parts.calls, "links");
+  const link = await links.connectTo(address);
+  const offer = await calls.call(link, "join_offer", null);
+  if (!(offer instanceof Uint8Array)) {
+    throw new WhorlError(
+      "protocol_error",
+      `Cannot read what ${address} offers to one that wants to join`,
+    );
+  }
+  return offer;
+}
+
+function stopping(): WhorlError {
+  return new WhorlError("closed", "The node is starting or stopping");
+}
