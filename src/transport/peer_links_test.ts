@@ -145,6 +145,28 @@ class WorldNode {
   }
 }
 
+/** Passes bytes on until the source ends; then hangs up on both, if it is to tell. */
+async function pump(
+  from: ByteStream,
+  to: ByteStream,
+  tell: boolean,
+): Promise<void> {
+  const buffer = new Uint8Array(1024);
+  try {
+    for (;;) {
+      const count = await from.read(buffer);
+      if (count === null) break;
+      await to.write(buffer.slice(0, count));
+    }
+  } catch (error) {
+    assert(error instanceof WhorlError);
+  }
+  if (tell) {
+    from.close();
+    to.close();
+  }
+}
+
 async function failsWith(
   code: ErrorCode,
   attempt: () => Promise<unknown>,
@@ -349,16 +371,59 @@ Deno.test("PeerLinks replaces a link when a newer incarnation connects, and refu
 
 Deno.test("PeerLinks lets a peer back in whose side of the link broke, without waiting for silence", async () => {
   await using world = new World();
-  const [a, b] = await world.cluster("a", "b");
-  const before = a!.links.link("b")!.peer.linkId;
-  // As after a reset that only b got: b closes and no goodbye reaches a.
-  world.network.stall("b", "a");
-  b!.links.link("a")!.closeSilent(0);
-  world.network.heal("a", "b");
-  await world.runtime.advance(200);
-  const link = a!.links.link("b")!;
+  // a's connection to b runs through a proxy that loses b's half of it.
+  const halves: ByteStream[] = [];
+  const pumps: Promise<void>[] = [];
+  const proxy = world.network.transport("proxy");
+  await proxy.listen("proxy:1", async (near) => {
+    const far = await proxy.connect("b:1");
+    halves.push(near, far);
+    pumps.push(pump(near, far, false), pump(far, near, false));
+  });
+  const a = world.node("a", {
+    addressOverrides: new Map([["b", "proxy:1"]]),
+  });
+  const b = world.node("b");
+  await a.listen();
+  await b.listen();
+  a.links.setPeers(new Map([["b", "b:1"]]));
+  await world.runtime.settle();
+  const before = a.links.link("b")!.peer.linkId;
+  halves[1]!.close();
+  await world.runtime.settle();
+  b.links.setPeers(new Map([["a", "a:1"]]));
+  await world.runtime.settle();
+  assertEquals(a.news(), ["up b 1", "down b closed", "up b 1"]);
+  const link = a.links.link("b")!;
   assert(link.peer.linkId !== before);
-  assertEquals(link.peer.linkId, b!.links.link("a")!.peer.linkId);
+  assertEquals(link.peer.linkId, b.links.link("a")!.peer.linkId);
+  halves[0]!.close();
+  await Promise.all(pumps);
+});
+
+Deno.test("PeerLinks does not hold its own standstill against its peers", async () => {
+  await using world = new World();
+  let standstillMs = 0;
+  const a = world.node("a", {
+    runtime: {
+      now: () => world.runtime.now() + standstillMs,
+      setTimer: (afterMs, callback) =>
+        world.runtime.setTimer(afterMs, callback),
+      clearTimer: (timer) => world.runtime.clearTimer(timer),
+      random: () => 0,
+      defer: (callback) => world.runtime.defer(callback),
+    },
+  });
+  const b = world.node("b");
+  await b.listen();
+  a.links.setPeers(new Map([["b", "b:1"]]));
+  await world.runtime.advance(1_000);
+  for (let i = 0; i < 5; i++) {
+    // The process is stopped, its clock is not, and the next timer is late.
+    standstillMs += 30_000;
+    await world.runtime.advance(1_000);
+  }
+  assertEquals(a.news(), ["up b 1"]);
 });
 
 Deno.test("PeerLinks refuses to connect a node to itself", async () => {
@@ -684,30 +749,16 @@ Deno.test("PeerLinks is not taken in by its own bytes sent back to it", async ()
   await a.listen();
   // A thief in the middle joins a's outgoing connection to a's own door.
   const thief = world.network.transport("thief");
-  const pump = async (from: ByteStream, to: ByteStream) => {
-    const buffer = new Uint8Array(1024);
-    try {
-      for (;;) {
-        const count = await from.read(buffer);
-        if (count === null) return to.close();
-        await to.write(buffer.slice(0, count));
-      }
-    } catch (error) {
-      assert(error instanceof WhorlError);
-      from.close();
-      to.close();
-    }
-  };
   const pumps: Promise<void>[] = [];
   await thief.listen("thief:1", async (stream) => {
     const door = await thief.connect("a:1");
-    pumps.push(pump(stream, door), pump(door, stream));
+    pumps.push(pump(stream, door, true), pump(door, stream, true));
   });
   await failsWith("self_connection", () => a.links.connectTo("thief:1"));
   await Promise.all(pumps);
   // And plainly: every byte straight back.
   await thief.listen("thief:2", (stream) => {
-    pumps.push(pump(stream, stream));
+    pumps.push(pump(stream, stream, true));
   });
   await failsWith("protocol_error", () => a.links.connectTo("thief:2"));
   await Promise.all(pumps);
