@@ -6,19 +6,6 @@ import {
   assertStrictEquals,
   assertThrows,
 } from "@std/assert";
-import {
-  ask,
-  CachedDisk,
-  dots,
-  get,
-  merge,
-  put,
-  start,
-  type Started,
-  startOn,
-  storageKey,
-  values,
-} from "../../tests/doubles/kv_vnode_alone.ts";
 import { ByteReader } from "../base/byte_reader.ts";
 import { ByteWriter } from "../base/byte_writer.ts";
 import { seededChance } from "../base/chance.ts";
@@ -37,6 +24,19 @@ import {
 import { mergeObjects, SIBLINGS_MAX, writeToObject } from "./kv_object.ts";
 import { ACTOR_BYTES, readSiblings, SiblingFlag } from "./kv_object_codec.ts";
 import type { KvCommands } from "./kv_vnode.ts";
+import {
+  ask,
+  CachedDisk,
+  dots,
+  get,
+  merge,
+  put,
+  start,
+  type Started,
+  startOn,
+  storageKey,
+  values,
+} from "./kv_vnode_alone.ts";
 
 async function memory(): Promise<Started> {
   const store = openMemoryStore("0123456789abcdef");

@@ -1,27 +1,26 @@
 /**
- * A vnode of `kv` by itself, driven command by command on a disk that forgets.
+ * For tests: a vnode of `kv` by itself, driven command by command on a disk that
+ * forgets what was not committed.
+ *
+ * @module
  */
-import { ByteWriter } from "../../src/base/byte_writer.ts";
-import { seededChance } from "../../src/base/chance.ts";
-import { WhorlError } from "../../src/base/errors.ts";
-import { invariant } from "../../src/base/invariant.ts";
+import { ByteWriter } from "../base/byte_writer.ts";
+import { seededChance } from "../base/chance.ts";
+import { WhorlError } from "../base/errors.ts";
+import { invariant } from "../base/invariant.ts";
 import type {
   Awaitable,
   Entry,
   PartitionStore,
   ScanRange,
   Write,
-} from "../../src/environment/storage.ts";
-import {
-  answersLater,
-  type Vnode,
-  type VnodeContext,
-} from "../../src/vnode/vnode.ts";
-import { contextOf } from "../../src/kv/causal_context.ts";
-import { writeStorageKey } from "../../src/kv/key_limits.ts";
-import type { KvGet, KvMerge, KvPut } from "../../src/kv/kv_command_codec.ts";
-import { readSiblings } from "../../src/kv/kv_object_codec.ts";
-import kvModule, { type KvCommands } from "../../src/kv/kv_vnode.ts";
+} from "../environment/storage.ts";
+import { answersLater, type Vnode, type VnodeContext } from "../vnode/vnode.ts";
+import { contextOf } from "./causal_context.ts";
+import { writeStorageKey } from "./key_limits.ts";
+import type { KvGet, KvMerge, KvPut } from "./kv_command_codec.ts";
+import { readSiblings } from "./kv_object_codec.ts";
+import kvModule, { type KvCommands } from "./kv_vnode.ts";
 
 /**
  * A disk with a write cache: what is written is seen at once, durable when
