@@ -148,6 +148,8 @@ export interface StoreStats {
   readonly cacheBytes: number;
   /** Single changes not durable yet. */
   readonly pendingWrites: number;
+  /** Whether absent keys are known without asking the disk; a store that was opened learns them in the background. */
+  readonly absentKeysKnown: boolean;
 }
 
 /** One open store with the partitions of one vnode master. */

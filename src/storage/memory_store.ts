@@ -70,6 +70,7 @@ class MemoryStore implements Store {
       cacheMisses: 0,
       cacheBytes,
       pendingWrites: 0,
+      absentKeysKnown: true,
     };
   }
 

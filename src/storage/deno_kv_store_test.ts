@@ -1,0 +1,246 @@
+import { assert, assertEquals, assertRejects, assertThrows } from "@std/assert";
+import { WhorlError } from "../base/errors.ts";
+import type { PartitionStore, Store } from "../environment/storage.ts";
+import { type DenoKvConfig, openDenoKvStore } from "./deno_kv_store.ts";
+import { openStore } from "./open_store.ts";
+
+async function withStore(
+  options: Partial<DenoKvConfig>,
+  body: (store: Store, reopen: () => Promise<Store>) => Promise<void>,
+): Promise<void> {
+  const folder = await Deno.makeTempDir({ prefix: "whorl-kv-" });
+  const config: DenoKvConfig = {
+    type: "deno_kv",
+    path: `${folder}/store`,
+    ...options,
+  };
+  let store = await openDenoKvStore(config);
+  try {
+    await body(store, async () => {
+      await store.close();
+      store = await openDenoKvStore(config);
+      return store;
+    });
+  } finally {
+    await store.close();
+    await Deno.remove(folder, { recursive: true });
+  }
+}
+
+const keyOf = (i: number) => new Uint8Array([i >> 16, i >> 8, i]);
+
+function put(
+  partition: PartitionStore,
+  key: Uint8Array,
+  value: Uint8Array | null,
+): Promise<void> {
+  const { promise, resolve, reject } = Promise.withResolvers<void>();
+  partition.write(
+    [{ key, value }],
+    (error) => error === undefined ? resolve() : reject(error),
+  );
+  return promise;
+}
+
+/** Waits until the store knows all its keys, by reading them as well. */
+async function learnKeys(store: Store): Promise<void> {
+  while (!store.stats().absentKeysKnown) await store.partition(0).count();
+}
+
+Deno.test("DenoKvStore gathers the writes of a turn, and those made meanwhile, into one commit each", () =>
+  withStore({}, async (store) => {
+    const partition = store.partition(0);
+    const before = store.stats().commits;
+    const first = [];
+    for (let i = 0; i < 100; i++) {
+      first.push(put(partition, keyOf(i), keyOf(i)));
+    }
+    // A microtask later the first commit is under way; these wait for the next.
+    await Promise.resolve().then(() => {});
+    const second = [];
+    for (let i = 0; i < 300; i++) {
+      second.push(put(partition, keyOf(i % 7), keyOf(i)));
+    }
+    assertEquals(store.stats().pendingWrites, 400);
+    await Promise.all(first);
+    await Promise.all(second);
+    assertEquals(store.stats().commits - before, 2);
+    // The last of the 300 that went to key 3.
+    assertEquals(await partition.get(keyOf(3)), keyOf(297));
+  }));
+
+Deno.test("DenoKvStore reads nothing from disk for keys that are new", () =>
+  withStore({}, async (store, reopen) => {
+    for (let i = 0; i < 2_000; i++) {
+      assertEquals(store.partition(i % 5).get(keyOf(i)), undefined);
+      store.partition(i % 5).write(
+        [{ key: keyOf(i), value: keyOf(i) }],
+        () => {},
+      );
+    }
+    assertEquals(store.stats().cacheMisses, 0);
+    const again = await reopen();
+    await learnKeys(again);
+    const before = again.stats().cacheMisses;
+    let asked = 0;
+    for (let i = 2_000; i < 4_000; i++) {
+      if (again.partition(i % 5).get(keyOf(i)) instanceof Promise) asked++;
+    }
+    assert(asked < 40, `${asked} of 2000 asked the disk`);
+    assertEquals(again.stats().cacheMisses - before, asked);
+    assertEquals(await again.partition(1).get(keyOf(1)), keyOf(1));
+  }));
+
+Deno.test("DenoKvStore answers rightly while it learns its keys", () =>
+  withStore({}, async (store, reopen) => {
+    for (let i = 0; i < 3_000; i++) {
+      store.partition(0).write([{ key: keyOf(i), value: keyOf(i) }], () => {});
+    }
+    const again = (await reopen()).partition(0);
+    const all = [];
+    for (let i = 0; i < 3_300; i += 3) all.push(again.get(keyOf(i)));
+    (await Promise.all(all)).forEach((found, i) =>
+      assertEquals(found, i * 3 < 3_000 ? keyOf(i * 3) : undefined)
+    );
+  }));
+
+Deno.test("DenoKvStore remembers a removed key as absent", () =>
+  withStore({}, async (store) => {
+    await put(store.partition(0), keyOf(1), keyOf(1));
+    await put(store.partition(0), keyOf(1), null);
+    assertEquals(store.partition(0).get(keyOf(1)), undefined);
+    assertEquals(store.stats().cacheMisses, 0);
+  }));
+
+Deno.test("DenoKvStore reads a key once for all who ask at the same time", () =>
+  withStore({}, async (store, reopen) => {
+    await put(store.partition(0), keyOf(1), keyOf(1));
+    const again = await reopen();
+    const partition = again.partition(0);
+    const reads = [1, 2, 3].map(() => partition.get(keyOf(1)));
+    assert(reads[0] instanceof Promise && reads[0] === reads[2]);
+    assertEquals(await Promise.all(reads), [keyOf(1), keyOf(1), keyOf(1)]);
+    assertEquals(partition.get(keyOf(1)), keyOf(1));
+  }));
+
+Deno.test("DenoKvStore does not let a slow read bring an old value back", () =>
+  withStore({}, async (store, reopen) => {
+    for (let i = 0; i < 50; i++) {
+      await put(store.partition(0), keyOf(i), keyOf(1));
+    }
+    const partition = (await reopen()).partition(0);
+    for (let i = 0; i < 50; i++) {
+      const reading = partition.get(keyOf(i));
+      const written = put(partition, keyOf(i), keyOf(2));
+      const seen = await reading;
+      assert(seen?.[2] === 1 || seen?.[2] === 2);
+      assertEquals(await partition.get(keyOf(i)), keyOf(2));
+      await written;
+      assertEquals(await partition.get(keyOf(i)), keyOf(2));
+    }
+  }));
+
+Deno.test("DenoKvStore reads large values from disk while they are replaced", () =>
+  withStore({ cacheBytesMax: 0 }, async (store) => {
+    const partition = store.partition(0);
+    const large = (seed: number) => new Uint8Array(300_000).fill(seed);
+    await put(partition, keyOf(1), large(0));
+    for (let i = 1; i < 30; i++) {
+      const reads = [
+        partition.get(keyOf(1)),
+        Array.fromAsync(partition.scan()),
+      ];
+      const written = put(partition, keyOf(1), large(i));
+      const [got, scanned] = await Promise.all(reads) as [
+        Uint8Array,
+        { value: Uint8Array }[],
+      ];
+      for (const found of [got, scanned[0]?.value as Uint8Array]) {
+        assertEquals(found.length, 300_000);
+        assert(found[0] === i || found[0] === i - 1);
+        assert(found.every((byte) => byte === found[0]), "never a mix");
+      }
+      await written;
+    }
+  }));
+
+Deno.test("DenoKvStore keeps to the limits of a commit whatever is thrown at it at once", () =>
+  withStore({}, async (store, reopen) => {
+    const all: Promise<void>[] = [];
+    const longKey = (i: number) =>
+      new Uint8Array(1_000).fill(0, 0, 990).fill(i, 990);
+    for (let i = 0; i < 200; i++) {
+      all.push(put(store.partition(0), longKey(i), keyOf(i)));
+      all.push(
+        put(store.partition(1), keyOf(i), new Uint8Array(59_990).fill(i)),
+      );
+      all.push(put(store.partition(2), keyOf(i), keyOf(i)));
+    }
+    for (let i = 0; i < 3_000; i++) {
+      all.push(put(store.partition(3), keyOf(i), new Uint8Array(0)));
+    }
+    for (let i = 0; i < 4; i++) {
+      all.push(put(store.partition(4), keyOf(i), new Uint8Array(650_000)));
+    }
+    await Promise.all(all);
+    const again = await reopen();
+    const counts = [];
+    for (let i = 0; i < 5; i++) counts.push(await again.partition(i).count());
+    assertEquals(counts, [200, 200, 200, 3_000, 4]);
+    assertEquals(await again.partition(0).get(longKey(77)), keyOf(77));
+    assertEquals((await again.partition(1).get(keyOf(9)))?.[59_989], 9);
+  }));
+
+Deno.test("DenoKvStore refuses more than it can hold until it is committed", () =>
+  withStore({}, async (store) => {
+    const partition = store.partition(0);
+    const large = new Uint8Array(10_000_000);
+    const all: Promise<void>[] = [];
+    for (let i = 0; i < 6; i++) all.push(put(partition, keyOf(i), large));
+    const error = assertThrows(
+      () => partition.write([{ key: keyOf(9), value: large }], () => {}),
+      WhorlError,
+    ) as WhorlError;
+    assertEquals(error.code, "overload");
+    await Promise.all(all);
+    await put(partition, keyOf(9), large);
+    assertEquals(await partition.count(), 7);
+  }));
+
+Deno.test("DenoKvStore commits what is pending when it is closed", () =>
+  withStore({}, async (store, reopen) => {
+    let committed = 0;
+    for (let i = 0; i < 5_000; i++) {
+      store.partition(0).write(
+        [{ key: keyOf(i), value: keyOf(i) }],
+        (error) => committed += error === undefined ? 1 : 0,
+      );
+    }
+    await store.close();
+    assertEquals(committed, 5_000);
+    assertEquals(await (await reopen()).partition(0).count(), 5_000);
+  }));
+
+Deno.test("DenoKvStore keeps its identity and counts its openings", () =>
+  withStore({}, async (store, reopen) => {
+    const { storeId } = store.state;
+    assert(/^[0-9a-f]{16}$/.test(storeId));
+    assertEquals(store.state, { storeId, epoch: 1, tailLost: false });
+    assertEquals((await reopen()).state, {
+      storeId,
+      epoch: 2,
+      tailLost: false,
+    });
+    const again = await reopen();
+    await again.tailRepaired();
+    assertEquals(again.state, { storeId, epoch: 3, tailLost: false });
+    await again.close();
+    const error = await assertRejects(() => again.tailRepaired(), WhorlError);
+    assertEquals((error as WhorlError).code, "closed");
+  }));
+
+Deno.test("openStore() opens what its description says", async () => {
+  await using memory = await openStore({ type: "memory" });
+  assertEquals(memory.durable, false);
+  assert(/^[0-9a-f]{16}$/.test(memory.state.storeId));
+});

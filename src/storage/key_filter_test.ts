@@ -1,0 +1,36 @@
+import { assert, assertEquals } from "@std/assert";
+import { seededChance } from "../base/chance.ts";
+import { KeyFilter } from "./key_filter.ts";
+
+function hashes(count: number, seed: string): number[] {
+  const chance = seededChance(seed);
+  return Array.from({ length: count }, () => chance.below(2 ** 32) | 0);
+}
+
+Deno.test("KeyFilter.mayHave() never denies a key that was added", () => {
+  const filter = new KeyFilter(1 << 20);
+  const added = hashes(200_000, "added");
+  for (const hash of added) filter.add(hash);
+  for (const hash of added) assert(filter.mayHave(hash));
+  assert(
+    filter.mayHave((added[0] as number) >>> 0),
+    "sign makes no difference",
+  );
+});
+
+Deno.test("KeyFilter.mayHave() denies 95 % of the keys that were not added", () => {
+  const filter = new KeyFilter(8 << 20);
+  for (const hash of hashes(500_000, "added")) filter.add(hash);
+  const wrong = hashes(100_000, "strangers")
+    .filter((hash) => filter.mayHave(hash)).length;
+  assert(wrong < 5_000, `${wrong} of 100000`);
+});
+
+Deno.test("KeyFilter uses no more memory than it was given, and stays right", () => {
+  const filter = new KeyFilter(64 * 1024);
+  const added = hashes(300_000, "many");
+  for (const hash of added) filter.add(hash);
+  assert(filter.bytes <= 64 * 1024);
+  for (const hash of added) assert(filter.mayHave(hash));
+  assertEquals(filter.complete, false);
+});
