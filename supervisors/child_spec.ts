@@ -46,7 +46,7 @@ export interface ChildPolicy {
   readonly restart?: Restart;
   /** How to stop it. @default {5000 for workers, "infinity" for supervisors} */
   readonly shutdown?: Shutdown;
-  /** @default {"worker"} */
+  /** Whether the child is itself a supervisor. @default {"worker"} */
   readonly type?: ChildType;
   /** Pauses before restarts. @default {none: restarts are immediate} */
   readonly backoff?: Backoff;
@@ -68,12 +68,33 @@ export interface ChildSpec extends ChildPolicy {
 
 /** A {@linkcode ChildPolicy} with its defaults filled in. */
 export interface ResolvedPolicy {
+  /** When to start it again. */
   readonly restart: Restart;
+  /** How to stop it. */
   readonly shutdown: Shutdown;
+  /** Whether the child is itself a supervisor. */
   readonly type: ChildType;
+  /** Pauses before restarts. */
   readonly backoff: Backoff | undefined;
+  /** Whether its final exit can end the supervisor. */
   readonly significant: boolean;
 }
+
+/**
+ * What a child is doing:
+ *
+ * - `starting`, `running`, `stopping`: what they say;
+ * - `exited`: it ended by itself and nothing has been decided yet;
+ * - `restarting`: between two lives;
+ * - `stopped`: known, and not running until someone or a group restart starts it.
+ */
+export type ChildStatus =
+  | "starting"
+  | "running"
+  | "stopping"
+  | "exited"
+  | "restarting"
+  | "stopped";
 
 /** Milliseconds a worker gets to stop, unless its spec says otherwise. */
 export const SHUTDOWN_MS_DEFAULT = 5_000;

@@ -48,7 +48,7 @@ export interface DynamicSupervisorOptions<
   readonly periodMs?: number;
   /** Told of failed restarts, abnormal exits and giving up. Must not throw. */
   readonly onReport?: (report: SupervisorReport) => void;
-  /** @default {systemRuntime} */
+  /** Time, timers and chance. @default {systemRuntime} */
   readonly runtime?: Runtime;
 }
 
@@ -67,6 +67,7 @@ export class DynamicSupervisor<
   Args extends readonly unknown[],
   C extends Child = Child,
 > extends ChildBase implements AsyncDisposable {
+  /** A supervisor runs in this thread, wherever its children do. */
   readonly kind = "task";
   /** Shown in trees and messages. */
   readonly name: string;
@@ -94,6 +95,8 @@ export class DynamicSupervisor<
     this.#childExited(reason, child);
 
   /**
+   * Makes one, which runs at once.
+   *
    * @throws {RangeError} If a number in `options` is out of range.
    */
   constructor(options: DynamicSupervisorOptions<Args, C>) {

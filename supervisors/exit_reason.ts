@@ -10,13 +10,17 @@
 
 /** What is left of an error after it has crossed a thread or process border. */
 export interface SerializedError {
+  /** Its class, as it named itself. */
   readonly name: string;
+  /** Its message, cut short beyond 16 Ki characters. */
   readonly message: string;
+  /** Where it was thrown, cut short likewise. */
   readonly stack?: string;
   /** The `code` of errors that have one. */
   readonly code?: string;
   /** Plain data that belongs to the error. */
   readonly details?: Readonly<Record<string, unknown>>;
+  /** The error behind it. */
   readonly cause?: SerializedError;
 }
 
@@ -74,6 +78,7 @@ export function serializeError(error: unknown, depth = 0): SerializedError {
 
 /** An error that happened in another process; what it carried is kept. */
 export class RemoteError extends Error {
+  /** The `name` of the original. */
   override name = "RemoteError";
   /** The `code` of the original, if it had one. */
   readonly code: string | undefined;
@@ -82,7 +87,7 @@ export class RemoteError extends Error {
   /** The stack where it was thrown. */
   readonly remoteStack: string | undefined;
 
-  /** @param error What arrived. */
+  /** Makes an error of what arrived. */
   constructor(error: SerializedError) {
     super(
       error.message,

@@ -13,7 +13,8 @@ import {
   Process,
   type ProcessOptions,
 } from "./process.ts";
-import { type CallOptions, OpenCalls, type ReplyTo } from "./reply_to.ts";
+import { OpenCalls } from "./open_calls.ts";
+import type { CallOptions, ReplyTo } from "./reply_to.ts";
 import { SupervisorError } from "./supervisor_error.ts";
 
 /** Returned by `handleCall` when it keeps the {@linkcode ReplyTo} to answer later. */
@@ -51,7 +52,8 @@ export interface ServerBehaviour<
   terminate?(reason: ExitReason): void | Promise<void>;
 }
 
-type ServerMessage<Call, Reply, Cast> =
+/** What the mailbox of a server holds. */
+export type ServerMessage<Call, Reply, Cast> =
   | { readonly type: "init" }
   | {
     readonly type: "call";

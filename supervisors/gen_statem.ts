@@ -8,7 +8,8 @@
  */
 import type { ExitReason } from "./exit_reason.ts";
 import { type Incoming, Process, type ProcessOptions } from "./process.ts";
-import { type CallOptions, OpenCalls, type ReplyTo } from "./reply_to.ts";
+import { OpenCalls } from "./open_calls.ts";
+import type { CallOptions, ReplyTo } from "./reply_to.ts";
 import type { TimerHandle } from "./runtime.ts";
 
 /** What a state machine can be told. */
@@ -69,7 +70,8 @@ export interface StatemBehaviour<
 }
 
 /** A timer has fired; void if it has been set anew or forgotten since. */
-class DueTimer {
+export class DueTimer {
+  /** Which timer, and which setting of it. */
   constructor(readonly name: string | undefined, readonly serial: number) {}
 }
 

@@ -17,7 +17,7 @@ export class Mailbox<T> {
   #head = 0;
   #length = 0;
 
-  /** @param max Messages it holds at most. */
+  /** Makes an empty one that holds `max` messages. */
   constructor(max: number = MAILBOX_MAX_DEFAULT) {
     this.max = max;
   }

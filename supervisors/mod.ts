@@ -45,13 +45,9 @@ export * from "./dynamic_supervisor.ts";
 export * from "./mailbox.ts";
 export * from "./process.ts";
 export * from "./registry.ts";
-export {
-  CALL_TIMEOUT_MS_DEFAULT,
-  type CallOptions,
-  type ReplyTo,
-} from "./reply_to.ts";
+export * from "./reply_to.ts";
 export * from "./gen_server.ts";
 export * from "./gen_statem.ts";
 export * from "./program.ts";
-export { startProgram } from "./start_program.ts";
+export * from "./start_program.ts";
 export * from "./tree_view.ts";

@@ -41,12 +41,13 @@ export interface ProcessOptions {
   readonly mailboxMax?: number;
   /** Get {@linkcode ExitNotice}s instead of falling with linked processes. @default {false} */
   readonly trapExits?: boolean;
-  /** @default {systemRuntime} */
+  /** Time, timers and chance. @default {systemRuntime} */
   readonly runtime?: Runtime;
 }
 
 /** Base of processes in this thread. Override {@linkcode Process.receive}. */
 export abstract class Process<Message = unknown> extends ChildBase {
+  /** It runs in this thread. */
   readonly kind = "task";
   /** Shown in trees. */
   readonly name: string;
@@ -63,7 +64,7 @@ export abstract class Process<Message = unknown> extends ChildBase {
   /** A turn is deferred or under way. */
   #busy = false;
 
-  /** @param options How it is set up. */
+  /** Makes one; it runs at once. */
   constructor(options: ProcessOptions = {}) {
     super();
     this.name = options.name ?? "process";

@@ -3,7 +3,7 @@
  * worker, or as a subprocess. It gets plain data to begin with and exchanges
  * bytes with its parent.
  *
- * ```ts
+ * ```ts ignore
  * import type { Program } from "@whorl/whorl/supervisors";
  *
  * const echo: Program = (context) => {
@@ -103,7 +103,7 @@ export interface StartProgramOptions {
    * spins on until this OS process ends.
    */
   readonly onZombie?: (child: ProgramChild) => void;
-  /** @default {systemRuntime} */
+  /** Time, timers and chance. @default {systemRuntime} */
   readonly runtime?: Runtime;
 }
 

@@ -22,6 +22,7 @@ export const INTENSITY_DEFAULT: IntensityLimit = {
 
 /** Restarts within the window. Has one owner and changes in place. */
 export interface IntensityState {
+  /** What is borne. */
   readonly limit: IntensityLimit;
   /** When each was, oldest first; at most `intensity + 1` of them. */
   readonly restartsAtMs: number[];

@@ -15,9 +15,14 @@ import type { Restart } from "./child_spec.ts";
 /** Who is restarted with whom. */
 export type Strategy = "one_for_one" | "one_for_all" | "rest_for_one";
 
-/** A child counts as `[from, to)` in start order. */
+/** When the exit of a significant child ends the supervisor. */
+export type AutoShutdown = "never" | "any_significant" | "all_significant";
+
+/** The children `[from, to)` in start order. */
 export interface RestartGroup {
+  /** The first. */
   readonly from: number;
+  /** One after the last. */
   readonly to: number;
 }
 

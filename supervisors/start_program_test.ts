@@ -6,7 +6,7 @@ import {
   assertStringIncludes,
 } from "@std/assert";
 import type { ChildKind } from "./child.ts";
-import { type ExitReason, RemoteError } from "./exit_reason.ts";
+import type { ExitReason, RemoteError } from "./exit_reason.ts";
 import type { ProgramChild, StartProgramOptions } from "./program.ts";
 import { startProgram } from "./start_program.ts";
 import { startSupervisor } from "./supervisor.ts";

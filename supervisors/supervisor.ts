@@ -6,7 +6,12 @@
  * @module
  */
 import { type Child, ChildBase } from "./child.ts";
-import { type ChildSpec, type ChildType, resolvePolicy } from "./child_spec.ts";
+import {
+  type ChildSpec,
+  type ChildStatus,
+  type ChildType,
+  resolvePolicy,
+} from "./child_spec.ts";
 import {
   crash,
   type ExitReason,
@@ -14,15 +19,13 @@ import {
   RemoteError,
 } from "./exit_reason.ts";
 import { INTENSITY_DEFAULT } from "./restart_intensity.ts";
-import type { Strategy } from "./restart_strategy.ts";
+import type { AutoShutdown, Strategy } from "./restart_strategy.ts";
 import { type Runtime, systemRuntime, type TimerHandle } from "./runtime.ts";
 import {
   SupervisorError,
   type SupervisorErrorCode,
 } from "./supervisor_error.ts";
 import {
-  type AutoShutdown,
-  type ChildStatus,
   createSupervisor,
   type RequestEvent,
   stepSupervisor,
@@ -71,7 +74,7 @@ export interface SupervisorOptions {
   readonly children?: readonly ChildSpec[];
   /** Told of starts, exits and giving up. Must not throw. */
   readonly onReport?: (report: SupervisorReport) => void;
-  /** @default {systemRuntime} */
+  /** Time, timers and chance. @default {systemRuntime} */
   readonly runtime?: Runtime;
   /** Stops it when it fires, also while it is still starting. */
   readonly signal?: AbortSignal;
@@ -79,10 +82,13 @@ export interface SupervisorOptions {
 
 /** A child as {@linkcode Supervisor.whichChildren} lists it. */
 export interface ChildInfo {
+  /** Its id in the supervisor. */
   readonly id: string;
   /** The process, if it runs. */
   readonly child: Child | undefined;
+  /** What it is doing. */
   readonly status: ChildStatus;
+  /** Whether it is itself a supervisor. */
   readonly type: ChildType;
   /** How often it was started again. */
   readonly restarts: number;
@@ -123,6 +129,7 @@ export async function startSupervisor(
 
 /** Keeps its children running. Made by {@linkcode startSupervisor}. */
 export class Supervisor extends ChildBase implements AsyncDisposable {
+  /** A supervisor runs in this thread, wherever its children do. */
   readonly kind = "task";
   /** Shown in trees and messages. */
   readonly name: string;

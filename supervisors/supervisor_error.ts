@@ -38,6 +38,7 @@ export type SupervisorErrorCode =
 
 /** A refused or failed request. Match on {@linkcode SupervisorError.code}. */
 export class SupervisorError extends Error {
+  /** `SupervisorError`. */
   override name = "SupervisorError";
   /** What went wrong, as a stable name. */
   readonly code: SupervisorErrorCode;
@@ -45,6 +46,8 @@ export class SupervisorError extends Error {
   readonly details: Readonly<Record<string, unknown>>;
 
   /**
+   * Makes one.
+   *
    * @param code The stable name of the failure.
    * @param message What was attempted, the rule, and the current value.
    * @param options `details` as plain data, `cause` as the error behind it.

@@ -17,6 +17,7 @@ import type { ExitReason } from "./exit_reason.ts";
 import {
   backoffDelayMs,
   type ChildPolicy,
+  type ChildStatus,
   type ResolvedPolicy,
   resolvePolicy,
 } from "./child_spec.ts";
@@ -27,6 +28,7 @@ import {
   type IntensityState,
 } from "./restart_intensity.ts";
 import {
+  type AutoShutdown,
   restartGroup,
   shouldRestart,
   type Strategy,
@@ -112,20 +114,6 @@ export type SupervisorEffect =
   }
   | { readonly type: "exit"; readonly reason: ExitReason };
 
-/**
- * - `starting`, `running`, `stopping`: what they say;
- * - `exited`: it ended by itself and nothing has been decided yet;
- * - `restarting`: between two lives;
- * - `stopped`: known, and not running until someone or a group restart starts it.
- */
-export type ChildStatus =
-  | "starting"
-  | "running"
-  | "stopping"
-  | "exited"
-  | "restarting"
-  | "stopped";
-
 /** One child as its supervisor knows it. */
 export interface ChildState {
   readonly id: string;
@@ -183,9 +171,6 @@ type Waiting =
   }
   | { readonly type: "resume"; readonly id: string }
   | RequestEvent;
-
-/** When the exit of a significant child ends the supervisor. */
-export type AutoShutdown = "never" | "any_significant" | "all_significant";
 
 /** How a supervisor is set up. */
 export interface SupervisorPolicy {

@@ -11,6 +11,7 @@ import { formatReason } from "./exit_reason.ts";
 export interface TreeNode {
   /** The id in its supervisor, or its name. */
   readonly id: string;
+  /** What it is, or where it runs. */
   readonly kind: "supervisor" | "task" | "worker" | "subprocess";
   /** `running`, `restarting`, `starting`, `stopping`, `stopped`, or `exited`. */
   readonly status: string;
@@ -24,6 +25,7 @@ export interface TreeNode {
   readonly zombies?: number;
   /** Why it last ended, in words. */
   readonly lastExit?: string;
+  /** What stands below it, in start order. */
   readonly children: readonly TreeNode[];
   /** How many more children there are than are listed. */
   readonly unlisted?: number;

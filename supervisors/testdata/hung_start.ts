@@ -5,7 +5,7 @@
  * @module
  */
 import { startProgram } from "../start_program.ts";
-import { SupervisorError } from "../supervisor_error.ts";
+import type { SupervisorError } from "../supervisor_error.ts";
 
 const lines: string[] = [];
 try {

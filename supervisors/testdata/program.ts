@@ -62,7 +62,9 @@ const program: Program = async (context) => {
       case "loop":
         return loop();
       case "print":
+        // deno-lint-ignore no-console -- what a program prints is what is tested
         console.log("to the console");
+        // deno-lint-ignore no-console -- likewise
         console.table([{ a: 1 }]);
         Deno.stdout.writeSync(text("to stdout\n"));
         break;
