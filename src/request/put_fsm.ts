@@ -23,7 +23,8 @@
  */
 import { briefCopy } from "../base/byte_slab.ts";
 import { invariant } from "../base/invariant.ts";
-import type { WhorlError } from "../base/errors.ts";
+import { isWhorlError, reasonOf, WhorlError } from "../base/errors.ts";
+import type { ObjectMerge } from "./object_merge.ts";
 import {
   cancelledError,
   GRACE_MS_DEFAULT,
@@ -112,6 +113,8 @@ export interface PutState {
   readonly graceMs: number;
   /** Index of the node this runs on, or -1. */
   readonly localNode: number;
+  /** Checks what the coordinator made. */
+  readonly objects: Pick<ObjectMerge, "check"> | undefined;
   /** Fewer need be durable than must have taken it, so early answers of all replicas help. */
   readonly wantsEarly: boolean;
   /** The preference list, with vnodes that moved where they are now. */
@@ -149,11 +152,13 @@ const FINISHED: PutEffect = Object.freeze({ type: "finished" });
  *
  * @param replicas A preference list of at most `rule.n` entries.
  * @param localNode Index of the node this runs on, or -1.
+ * @param objects Checks what the coordinator made; without it that is believed.
  */
 export function createPut(
   replicas: readonly Replica[],
   rule: QuorumRule,
   localNode: number,
+  objects?: Pick<ObjectMerge, "check">,
   graceMs: number = GRACE_MS_DEFAULT,
 ): PutState {
   return {
@@ -162,6 +167,7 @@ export function createPut(
     rule,
     graceMs,
     localNode,
+    objects,
     wantsEarly: rule.durable < rule.need,
     replicas,
     count: createQuorumCount(replicas, rule),
@@ -194,10 +200,12 @@ export function stepPut(
       return;
     case "accepted":
       if (!(put.open & (1 << event.replica))) return;
+      if (refusedObject(put, event.replica, event.object, effects)) return;
       succeeded(put, event.replica, event.object, false, effects);
       return;
     case "reply":
       if (!(put.open & (1 << event.replica))) return;
+      if (refusedObject(put, event.replica, event.object, effects)) return;
       put.open &= ~(1 << event.replica);
       succeeded(put, event.replica, event.object, true, effects);
       return;
@@ -270,6 +278,37 @@ function lowestOf(set: ReplicaSet): ReplicaSet {
   return set & -set;
 }
 
+/**
+ * Whether the coordinator's answer is no object. It comes from another process,
+ * so it is checked before it is passed on to the caller and to other replicas;
+ * a coordinator that answers so has failed.
+ */
+function refusedObject(
+  put: PutState,
+  replica: number,
+  object: Uint8Array | undefined,
+  effects: PutEffect[],
+): boolean {
+  if (put.phase !== "coordinating") return false;
+  try {
+    if (object === undefined) {
+      throw new WhorlError("protocol_error", "Cannot find an object in it");
+    }
+    put.objects?.check(object);
+    return false;
+  } catch (error) {
+    // Anything but a refusal of the bytes is a bug in the check, and must not be hidden here.
+    if (!isWhorlError(error)) throw error;
+    const refusal = new WhorlError(
+      "value_corrupt",
+      `Cannot use the answer of a coordinator: ${reasonOf(error)}`,
+      { cause: error },
+    );
+    replicaFailed(put, replica, refusal, effects);
+    return true;
+  }
+}
+
 function succeeded(
   put: PutState,
   replica: number,
@@ -282,7 +321,7 @@ function succeeded(
   if (put.failures !== undefined) put.failures[replica] = undefined;
   if (put.phase === "coordinating") {
     // The version exists now; the others get it even if the caller has been told of a timeout.
-    invariant(object !== undefined, "a coordinator answers with the object");
+    invariant(object !== undefined, "what a coordinator made was checked");
     put.object = briefCopy(object);
     put.phase = "replicating";
     const others = put.count.asked & ~put.count.failed & ~(1 << replica);

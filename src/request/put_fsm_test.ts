@@ -313,3 +313,40 @@ Deno.test("stepPut() keeps no view into the bytes of an event", () => {
   object[0] = 9;
   assertEquals(put.object, new Uint8Array([7]));
 });
+
+Deno.test("stepPut() asks another coordinator when one answers with something else than an object", () => {
+  const put = createPut(preflist("a b c"), writeQuorum({ w: 1 }, 64), 0, {
+    check(bytes) {
+      if (bytes.length > 0) return;
+      throw new WhorlError("protocol_error", "Cannot read that");
+    },
+  });
+  const step = (event: PutEvent) => {
+    const effects: PutEffect[] = [];
+    stepPut(put, event, effects);
+    return show(effects);
+  };
+  const nothing = new Uint8Array(0);
+  assertEquals(step(start), "deadline, put 0");
+  assertEquals(
+    step({ type: "accepted", replica: 0, object: nothing }),
+    "put 1",
+  );
+  assertEquals(step(stored(1)), "put 2");
+  assertEquals(step(made(2)), "merge 0, merge 1, respond ok, grace");
+  // What replicas answer to a merge is not looked at.
+  assertEquals(step({ type: "reply", replica: 0, object: nothing }), "");
+  assertEquals(step(stored(1)), "finished");
+});
+
+Deno.test("stepPut() says what PW needed and got, as riak_test's pr_pw expects", () => {
+  const put = createPut(preflist("a b c*"), writeQuorum({ pw: 3 }, 64), 0);
+  const effects: PutEffect[] = [];
+  stepPut(put, start, effects);
+  const [respond] = effects;
+  if (respond?.type !== "respond" || respond.result.ok) throw new Error();
+  const { code, message, details } = respond.result.error;
+  assertEquals(code, "insufficient_vnodes");
+  assertEquals(message, "Cannot write as pw must be 3: current value is 2");
+  assertEquals([details.option, details.needed, details.got], ["pw", 3, 2]);
+});
