@@ -47,8 +47,8 @@ export function watermarkPath(path: string): string {
 /** An open file that belongs to this opener until another one comes. */
 export class DenoKvFile {
   readonly path: string;
-  /** Whether this opening created it. */
-  readonly isNew: boolean;
+  /** Number of the last commit before this opening, 0 if this opening created the file. */
+  readonly commitBefore: number;
   readonly #kv: Deno.Kv;
   readonly #mark: WatermarkFile;
   #head: Head;
@@ -59,20 +59,25 @@ export class DenoKvFile {
 
   private constructor(
     path: string,
-    isNew: boolean,
+    commitBefore: number,
     kv: Deno.Kv,
     mark: WatermarkFile,
     head: Head,
     stamp: string,
   ) {
     this.path = path;
-    this.isNew = isNew;
+    this.commitBefore = commitBefore;
     this.#kv = kv;
     this.#mark = mark;
     this.#head = head;
     this.#headRecord = makeHead(head);
     this.#headStamp = stamp;
     this.#commit = head.commit;
+  }
+
+  /** Number of the last commit that is durable. */
+  get commitNumber(): number {
+    return this.#commit;
   }
 
   /** What the file says of itself. */
@@ -193,7 +198,7 @@ export class DenoKvFile {
         await file.reset({ storeId, epoch, commit: head.commit });
         return new DenoKvFile(
           path,
-          known === undefined,
+          known?.commit ?? 0,
           kv,
           file,
           head,
@@ -308,7 +313,11 @@ export class DenoKvFile {
   async close(): Promise<void> {
     await Promise.allSettled(this.#outstanding);
     this.#kv.close();
-    await this.#mark.close();
+    try {
+      await this.#mark.close();
+    } catch (error) {
+      throw storeError(error, "close", this.path);
+    }
   }
 }
 
@@ -320,7 +329,7 @@ export class DenoKvFile {
  */
 async function inspect(path: string): Promise<number> {
   let size = 0;
-  for (const suffix of ["", "-wal", "-shm", "-journal", ".mark"]) {
+  for (const suffix of ["", "-wal", "-shm", "-journal", ".mark", ".keys"]) {
     let info: Deno.FileInfo;
     try {
       info = await Deno.lstat(path + suffix);

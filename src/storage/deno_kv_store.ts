@@ -39,10 +39,16 @@ import {
   space,
   writeKeyPrefix,
 } from "./deno_kv_codec.ts";
+import { storeError } from "./deno_kv_errors.ts";
 import { DenoKvFile } from "./deno_kv_file.ts";
 import { groupCommitLimits, pageLimits } from "./deno_kv_limits.ts";
 import { DenoKvPartition } from "./deno_kv_partition.ts";
 import { KeyFilter } from "./key_filter.ts";
+import {
+  keyFilterPath,
+  readKeyFilter,
+  writeKeyFilter,
+} from "./key_filter_file.ts";
 import {
   costOf,
   goesIntoChunks,
@@ -133,13 +139,22 @@ export class DenoKvStore implements Store {
 
   /** Learns what must be known before the first write, and begins to learn the rest. */
   async start(): Promise<void> {
-    if (this.#file.isNew) {
+    const { commitBefore, head, path } = this.#file;
+    if (commitBefore === 0) {
       this.#filter.complete = true;
       return;
     }
     await this.#chunks.loadSets();
     if (this.#chunks.hasGarbage) this.#wake();
-    this.#filterLoading = this.#loadFilter();
+    const saved = await readKeyFilter(keyFilterPath(path), {
+      storeId: head.storeId,
+      commit: commitBefore,
+    });
+    if (saved === undefined) this.#filterLoading = this.#loadFilter();
+    else {
+      this.#filter.restore(saved);
+      this.#filter.complete = true;
+    }
   }
 
   get state(): StoreState {
@@ -533,7 +548,21 @@ export class DenoKvStore implements Store {
     while (this.#committing !== undefined) await this.#committing;
     await this.#filterLoading;
     invariant(this.#batches.length === 0, "a closing store has committed all");
-    await this.#file.close();
+    try {
+      if (this.#filter.complete && this.#failure === undefined) {
+        const { path, head, commitNumber } = this.#file;
+        await writeKeyFilter(keyFilterPath(path), {
+          storeId: head.storeId,
+          commit: commitNumber,
+        }, this.#filter.save());
+      }
+    } catch (error) {
+      // A disk without room for it costs the next opening some time, no more.
+      const { code } = storeError(error, "close", this.#file.path);
+      if (code !== "store_full") throw error;
+    } finally {
+      await this.#file.close();
+    }
   }
 
   [Symbol.asyncDispose](): Promise<void> {

@@ -4,9 +4,12 @@ import type { PartitionStore, Store } from "../environment/storage.ts";
 import { type DenoKvConfig, openDenoKvStore } from "./deno_kv_store.ts";
 import { openStore } from "./open_store.ts";
 
+/** Closes the store and opens it again; as after a crash if it must forget what it knew of its keys. */
+type Reopen = (forgetsKeys?: boolean) => Promise<Store>;
+
 async function withStore(
   options: Partial<DenoKvConfig>,
-  body: (store: Store, reopen: () => Promise<Store>) => Promise<void>,
+  body: (store: Store, reopen: Reopen) => Promise<void>,
 ): Promise<void> {
   const folder = await Deno.makeTempDir({ prefix: "whorl-kv-" });
   const config: DenoKvConfig = {
@@ -16,8 +19,9 @@ async function withStore(
   };
   let store = await openDenoKvStore(config);
   try {
-    await body(store, async () => {
+    await body(store, async (forgetsKeys = false) => {
       await store.close();
+      if (forgetsKeys) await Deno.remove(`${config.path}.keys`);
       store = await openDenoKvStore(config);
       return store;
     });
@@ -79,7 +83,8 @@ Deno.test("DenoKvStore reads nothing from disk for keys that are new", () =>
       );
     }
     assertEquals(store.stats().cacheMisses, 0);
-    const again = await reopen();
+    const again = await reopen(true);
+    assert(!again.stats().absentKeysKnown);
     await learnKeys(again);
     const before = again.stats().cacheMisses;
     let asked = 0;
@@ -91,12 +96,53 @@ Deno.test("DenoKvStore reads nothing from disk for keys that are new", () =>
     assertEquals(await again.partition(1).get(keyOf(1)), keyOf(1));
   }));
 
+Deno.test("DenoKvStore knows its keys at once after it was closed in order", () =>
+  withStore({}, async (store, reopen) => {
+    await put(store.partition(0), keyOf(1), keyOf(1));
+    const again = await reopen();
+    assert(again.stats().absentKeysKnown);
+    assertEquals(again.partition(0).get(keyOf(2)), undefined);
+    await put(again.partition(0), keyOf(2), keyOf(2));
+    const last = await reopen();
+    assertEquals(await last.partition(0).get(keyOf(1)), keyOf(1));
+    assertEquals(await last.partition(0).get(keyOf(2)), keyOf(2));
+  }));
+
+Deno.test("DenoKvStore does not trust what it knew of its keys before its last opening, nor a damaged file", async () => {
+  const folder = await Deno.makeTempDir({ prefix: "whorl-kv-" });
+  const config: DenoKvConfig = { type: "deno_kv", path: `${folder}/store` };
+  const saved = `${config.path}.keys`;
+  try {
+    {
+      await using store = await openDenoKvStore(config);
+      await put(store.partition(0), keyOf(1), keyOf(1));
+    }
+    const stale = await Deno.readFile(saved);
+    {
+      await using store = await openDenoKvStore(config);
+      await put(store.partition(0), keyOf(2), keyOf(2));
+    }
+    const current = await Deno.readFile(saved);
+    const damaged = current.slice();
+    damaged[2_000] = (damaged[2_000] as number) ^ 1;
+    for (const bytes of [stale, damaged, current.subarray(0, 100)]) {
+      await Deno.writeFile(saved, bytes);
+      await using store = await openDenoKvStore(config);
+      assert(!store.stats().absentKeysKnown);
+      assertEquals(await store.partition(0).get(keyOf(2)), keyOf(2));
+      await learnKeys(store);
+    }
+  } finally {
+    await Deno.remove(folder, { recursive: true });
+  }
+});
+
 Deno.test("DenoKvStore answers rightly while it learns its keys", () =>
   withStore({}, async (store, reopen) => {
     for (let i = 0; i < 3_000; i++) {
       store.partition(0).write([{ key: keyOf(i), value: keyOf(i) }], () => {});
     }
-    const again = (await reopen()).partition(0);
+    const again = (await reopen(true)).partition(0);
     const all = [];
     for (let i = 0; i < 3_300; i += 3) all.push(again.get(keyOf(i)));
     (await Promise.all(all)).forEach((found, i) =>

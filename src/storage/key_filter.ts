@@ -92,6 +92,39 @@ export class KeyFilter {
     return false;
   }
 
+  /** Its content as bytes, for {@linkcode KeyFilter.restore}. */
+  save(): Uint8Array<ArrayBuffer> {
+    const saved = new Uint8Array(4 + this.#layers.length * 8 + this.#bytes);
+    const view = new DataView(saved.buffer);
+    view.setUint32(0, this.#layers.length);
+    let offset = 4;
+    for (const { words, mask, keys } of this.#layers) {
+      view.setUint32(offset, mask + 1);
+      view.setUint32(offset + 4, keys);
+      offset += 8;
+      for (let i = 0; i < words.length; i++, offset += 4) {
+        view.setInt32(offset, words[i] as number);
+      }
+    }
+    return saved;
+  }
+
+  /** Takes over what was saved, which must be undamaged, in place of its content. */
+  restore(saved: Uint8Array): void {
+    const view = new DataView(saved.buffer, saved.byteOffset, saved.length);
+    this.#layers.length = 0;
+    this.#bytes = 0;
+    let offset = 4;
+    for (let left = view.getUint32(0); left > 0; left--) {
+      const layer = this.#grow(view.getUint32(offset));
+      layer.keys = view.getUint32(offset + 4);
+      offset += 8;
+      for (let i = 0; i < layer.words.length; i++, offset += 4) {
+        layer.words[i] = view.getInt32(offset);
+      }
+    }
+  }
+
   #grow(blocks: number): Layer {
     const layer = {
       words: new Int32Array(blocks * wordsPerBlock),

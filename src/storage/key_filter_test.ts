@@ -34,3 +34,18 @@ Deno.test("KeyFilter uses no more memory than it was given, and stays right", ()
   for (const hash of added) assert(filter.mayHave(hash));
   assertEquals(filter.complete, false);
 });
+
+Deno.test("KeyFilter.restore() takes over what save() wrote", () => {
+  const filter = new KeyFilter(1 << 20);
+  const added = hashes(50_000, "saved");
+  for (const hash of added) filter.add(hash);
+  const restored = new KeyFilter(1 << 20);
+  restored.restore(filter.save());
+  for (const hash of added) assert(restored.mayHave(hash));
+  for (const hash of hashes(1_000, "strangers")) {
+    assertEquals(restored.mayHave(hash), filter.mayHave(hash));
+  }
+  const more = hashes(50_000, "more");
+  for (const hash of more) restored.add(hash);
+  for (const hash of more) assert(restored.mayHave(hash));
+});

@@ -273,7 +273,16 @@ Deno.test("Deno KV store notices that its WAL was cut off anywhere, until it is 
         assert(!store.state.tailLost);
         assertEquals(store.state.epoch, 5);
       }
-      for (const suffix of ["", ".mark", "-live", "-live.mark"]) {
+      for (
+        const suffix of [
+          "",
+          ".mark",
+          ".keys",
+          "-live",
+          "-live.mark",
+          "-live.keys",
+        ]
+      ) {
         await Deno.remove(path + suffix);
       }
     }
@@ -290,7 +299,16 @@ Deno.test("Deno KV store notices a flipped bit in its WAL and a deleted WAL", ()
       await using store = await open(path);
       assert(store.state.tailLost);
     }
-    for (const suffix of ["", ".mark", "-live", "-live.mark"]) {
+    for (
+      const suffix of [
+        "",
+        ".mark",
+        ".keys",
+        "-live",
+        "-live.mark",
+        "-live.keys",
+      ]
+    ) {
       await Deno.remove(path + suffix);
     }
     await crashImage(path);
@@ -377,7 +395,7 @@ Deno.test("Deno KV store refuses a newer format and a damaged head, naming the f
 
 Deno.test("Deno KV store follows no symbolic link", () =>
   withStorePath(async (path) => {
-    for (const suffix of ["", "-wal", "-shm", ".mark"]) {
+    for (const suffix of ["", "-wal", "-shm", ".mark", ".keys"]) {
       await Deno.symlink(`${path}-outside`, path + suffix);
       assertEquals(await refused(path), "store_foreign", suffix);
       await Deno.remove(path + suffix);

@@ -1,0 +1,71 @@
+/**
+ * The key filter of a store that was closed in order, so that the next opening
+ * needn't read all keys to know which are absent. It is valid for exactly one
+ * commit number: each opening makes a commit, so a filter left behind by an
+ * earlier closing is never taken for a newer one. It only saves time: one that is
+ * missing, stale or damaged is passed over.
+ *
+ * @module
+ */
+import { crc32 } from "node:zlib";
+import { replaceFile } from "./atomic_file.ts";
+
+const magic = new TextEncoder().encode("WHORLKF1");
+/** Magic, checksum of the rest, identity of the store, commit. */
+const headerBytes = 8 + 4 + 8 + 8;
+
+/** Which store, as of which commit. */
+export interface FilterMoment {
+  /** 16 lowercase hex digits. */
+  readonly storeId: string;
+  /** The last commit before the store was closed. */
+  readonly commit: number;
+}
+
+/** Where the saved filter of the store in `path` lies. */
+export function keyFilterPath(path: string): string {
+  return `${path}.keys`;
+}
+
+function headerOf({ storeId, commit }: FilterMoment): Uint8Array<ArrayBuffer> {
+  const header = new Uint8Array(headerBytes);
+  const view = new DataView(header.buffer);
+  header.set(magic);
+  header.set(Uint8Array.fromHex(storeId), 12);
+  view.setBigUint64(20, BigInt(commit));
+  return header;
+}
+
+/** Writes a filter, replacing one that was there. */
+export async function writeKeyFilter(
+  path: string,
+  moment: FilterMoment,
+  saved: Uint8Array,
+): Promise<void> {
+  const bytes = new Uint8Array(headerBytes + saved.length);
+  bytes.set(headerOf(moment));
+  bytes.set(saved, headerBytes);
+  new DataView(bytes.buffer).setUint32(8, crc32(bytes.subarray(12)));
+  await replaceFile(path, bytes);
+}
+
+/** The filter of that store as of that commit, or `undefined` if it is not there, whole. */
+export async function readKeyFilter(
+  path: string,
+  moment: FilterMoment,
+): Promise<Uint8Array | undefined> {
+  let bytes: Uint8Array;
+  try {
+    bytes = await Deno.readFile(path);
+  } catch (error) {
+    if (error instanceof Deno.errors.NotFound) return undefined;
+    throw error;
+  }
+  if (bytes.length < headerBytes + 4) return undefined;
+  const expected = headerOf(moment);
+  const view = new DataView(bytes.buffer, bytes.byteOffset);
+  new DataView(expected.buffer).setUint32(8, view.getUint32(8));
+  const fits = expected.every((byte, i) => byte === bytes[i]) &&
+    view.getUint32(8) === crc32(bytes.subarray(12));
+  return fits ? bytes.subarray(headerBytes) : undefined;
+}
