@@ -2,7 +2,7 @@
  * What supervision costs: a coordinator of a request is a temporary child of a
  * dynamic supervisor, so starting and ending one has to be nearly free.
  *
- *     deno bench --allow-read bench/supervisor_bench.ts
+ *     deno bench --allow-read --allow-run bench/supervisor_bench.ts
  *
  * @module
  */
@@ -11,8 +11,10 @@ import {
   DynamicSupervisor,
   type ExitReason,
   Process,
+  type ProgramChild,
   startProgram,
   startServer,
+  startSupervisor,
 } from "../supervisors/mod.ts";
 
 /** The least a child can be. */
@@ -58,7 +60,7 @@ Deno.bench({
   baseline: true,
   fn() {
     for (let id = 0; id < BATCH; id++) {
-      (coordinators.startChild(id) as Coordinator).finish();
+      coordinators.startChild(id).finish();
     }
   },
 });
@@ -69,7 +71,7 @@ Deno.bench({
   fn() {
     const children: Coordinator[] = [];
     for (let id = 0; id < BATCH; id++) {
-      children.push(coordinators.startChild(id) as Coordinator);
+      children.push(coordinators.startChild(id));
     }
     for (const child of children) child.finish();
   },
@@ -80,7 +82,7 @@ Deno.bench({
   group: "child",
   fn() {
     for (let id = 0; id < BATCH; id++) {
-      (busy.startChild(id) as Coordinator).finish();
+      busy.startChild(id).finish();
     }
   },
 });
@@ -90,7 +92,7 @@ Deno.bench({
   group: "child",
   fn() {
     for (let i = 0; i < BATCH; i++) {
-      (processes.startChild() as Process).exit("normal");
+      processes.startChild().exit("normal");
     }
   },
 });
@@ -132,15 +134,58 @@ Deno.bench({
 });
 
 Deno.bench({
-  name: "a worker, started and ended",
+  name: "a worker that crashes, until its replacement runs",
   group: "program",
   n: 30,
-  async fn() {
-    const child = await startProgram({
-      placement: "worker",
-      module,
-      args: "echo",
+  async fn(bench) {
+    const restarted = Promise.withResolvers<void>();
+    const supervisor = await startSupervisor({
+      children: [{
+        id: "worker",
+        start: (signal) =>
+          startProgram({ placement: "worker", module, args: "throw", signal }),
+      }],
+      onReport: (report) => {
+        if (report.type === "child_started" && report.restarts === 1) {
+          restarted.resolve();
+        }
+      },
     });
-    child.kill();
+    bench.start();
+    (supervisor.child("worker") as ProgramChild).send(new Uint8Array(1));
+    await restarted.promise;
+    bench.end();
+    supervisor.kill();
+  },
+});
+
+Deno.bench({
+  name: "a subprocess that is killed, until its replacement runs",
+  group: "program",
+  n: 30,
+  async fn(bench) {
+    const restarted = Promise.withResolvers<void>();
+    const supervisor = await startSupervisor({
+      children: [{
+        id: "subprocess",
+        start: (signal) =>
+          startProgram({
+            placement: "subprocess",
+            module,
+            args: "echo",
+            signal,
+          }),
+      }],
+      onReport: (report) => {
+        if (report.type === "child_started" && report.restarts === 1) {
+          restarted.resolve();
+        }
+      },
+    });
+    bench.start();
+    Deno.kill((supervisor.child("subprocess") as ProgramChild).pid!, "SIGKILL");
+    await restarted.promise;
+    bench.end();
+    await supervisor.shutdown();
   },
 });

@@ -31,15 +31,18 @@ import type { ChildCounts, SupervisorReport } from "./supervisor.ts";
 import { SupervisorError } from "./supervisor_error.ts";
 import { type TreeNode, treeOf } from "./tree_view.ts";
 
-/** How to make a {@linkcode DynamicSupervisor}. `Args` is what each child is started with. */
+/**
+ * How to make a {@linkcode DynamicSupervisor}. `Args` is what each child is
+ * started with, `Started` what `start` returns: a child or a promise of one.
+ */
 export interface DynamicSupervisorOptions<
   Args extends readonly unknown[],
-  C extends Child = Child,
+  Started extends Child | Promise<Child> = Child,
 > extends Omit<ChildPolicy, "significant"> {
   /** Shown in trees and messages. @default {"dynamic_supervisor"} */
   readonly name?: string;
   /** Starts one child. If it returns a promise, so does {@linkcode DynamicSupervisor.startChild}. */
-  readonly start: (...args: Args) => C | Promise<C>;
+  readonly start: (...args: Args) => Started;
   /** Children it bears at a time, starting ones included; one more is refused. @default {Infinity} */
   readonly maxChildren?: number;
   /** Restarts borne within `periodMs`. @default {1} */
@@ -65,7 +68,7 @@ const LISTED_MAX = 20;
 /** Keeps any number of children of one make. It runs as soon as it is made. */
 export class DynamicSupervisor<
   Args extends readonly unknown[],
-  C extends Child = Child,
+  Started extends Child | Promise<Child> = Child,
 > extends ChildBase implements AsyncDisposable {
   /** A supervisor runs in this thread, wherever its children do. */
   readonly kind = "task";
@@ -73,7 +76,7 @@ export class DynamicSupervisor<
   readonly name: string;
   /** Children it bears at a time. */
   readonly maxChildren: number;
-  readonly #start: (...args: Args) => C | Promise<C>;
+  readonly #start: (...args: Args) => Started;
   readonly #policy: ResolvedPolicy;
   readonly #temporary: boolean;
   readonly #intensity: IntensityState;
@@ -99,7 +102,7 @@ export class DynamicSupervisor<
    *
    * @throws {RangeError} If a number in `options` is out of range.
    */
-  constructor(options: DynamicSupervisorOptions<Args, C>) {
+  constructor(options: DynamicSupervisorOptions<Args, Started>) {
     super();
     this.name = options.name ?? "dynamic_supervisor";
     this.maxChildren = options.maxChildren ?? Infinity;
@@ -139,15 +142,17 @@ export class DynamicSupervisor<
    * @throws {SupervisorError} `max_children`, `start_failed`, or `noproc` if it
    * is stopping; thrown if starting is synchronous, else the promise rejects.
    */
-  startChild(...args: Args): C | Promise<C> {
+  startChild(...args: Args): Started {
     if (this.full) throw this.#refusal();
-    let started: C | Promise<C>;
+    let started: Started;
     try {
       started = this.#start(...args);
     } catch (error) {
       throw this.#startFailed(error);
     }
-    if (started instanceof Promise) return this.#startLater(started, args);
+    if (started instanceof Promise) {
+      return this.#startLater(started, args) as Started;
+    }
     this.#adopt(started, args, 0);
     return started;
   }
@@ -157,7 +162,7 @@ export class DynamicSupervisor<
    *
    * @throws {SupervisorError} `not_found` if it is not a child of this supervisor.
    */
-  terminateChild(child: C): Promise<void> {
+  terminateChild(child: Child): Promise<void> {
     if (!this.#children.has(child)) {
       return Promise.reject(
         new SupervisorError(
@@ -200,8 +205,8 @@ export class DynamicSupervisor<
   }
 
   /** The children that run, in no order that means anything. */
-  whichChildren(): IterableIterator<C> {
-    return this.#children.values() as IterableIterator<C>;
+  whichChildren(): IterableIterator<Awaited<Started>> {
+    return this.#children.values() as IterableIterator<Awaited<Started>>;
   }
 
   /** How many children there are. */
@@ -281,9 +286,9 @@ export class DynamicSupervisor<
     };
   }
 
-  async #startLater(started: Promise<C>, args: Args): Promise<C> {
+  async #startLater(started: Promise<Child>, args: Args): Promise<Child> {
     this.#starting++;
-    let child: C;
+    let child: Child;
     try {
       child = await started;
     } catch (error) {
@@ -302,7 +307,7 @@ export class DynamicSupervisor<
     return child;
   }
 
-  #adopt(child: C, args: Args, attempt: number): void {
+  #adopt(child: Child, args: Args, attempt: number): void {
     this.#children.add(child);
     if (!this.#temporary) {
       const startedAtMs = this.#runtime.now();
@@ -355,7 +360,7 @@ export class DynamicSupervisor<
   }
 
   #startAgain(args: Args, attempt: number): void {
-    const started = (child: C): void => {
+    const started = (child: Child): void => {
       this.#starting--;
       if (this.#stopReason !== undefined || !this.alive) {
         child.kill();
@@ -378,7 +383,7 @@ export class DynamicSupervisor<
       // A restart that fails counts again and is tried again. Its life never began.
       this.#restart({ args, startedAtMs: Infinity, attempt });
     };
-    let child: C | Promise<C>;
+    let child: Started;
     try {
       child = this.#start(...args);
     } catch (error) {

@@ -1,5 +1,4 @@
 import { assertEquals, assertRejects, assertThrows } from "@std/assert";
-import type { Child } from "./child.ts";
 import { DynamicSupervisor } from "./dynamic_supervisor.ts";
 import { crash } from "./exit_reason.ts";
 import { ManualRuntime } from "./manual_runtime.ts";
@@ -33,7 +32,7 @@ Deno.test("DynamicSupervisor.startChild() starts at once and forgets a child tha
   const supervisor = new DynamicSupervisor({
     start: (name: string, stubborn: boolean) => new Job(name, stubborn),
   });
-  const job = supervisor.startChild("a", true) as Job;
+  const job = supervisor.startChild("a", true);
   assertEquals([job.name, job.stubborn], ["a", true]);
   assertEquals([...supervisor.whichChildren()], [job]);
   job.finish(boom);
@@ -114,7 +113,7 @@ Deno.test("DynamicSupervisor stops all children at once and kills the slow ones 
     start: (stubborn: boolean) => new Job("job", stubborn),
   });
   const jobs = [true, false, true].map((stubborn) =>
-    supervisor.startChild(stubborn) as Job
+    supervisor.startChild(stubborn)
   );
   const stopped = supervisor.shutdown();
   assertEquals(jobs.map((job) => job.asked), [1, 1, 1]);
@@ -157,8 +156,8 @@ Deno.test("DynamicSupervisor.terminateChild() stops one child, which is not rest
     shutdown: 100,
     start: (stubborn: boolean) => new Job("job", stubborn),
   });
-  const obedient = supervisor.startChild(false) as Job;
-  const stubborn = supervisor.startChild(true) as Job;
+  const obedient = supervisor.startChild(false);
+  const stubborn = supervisor.startChild(true);
   await supervisor.terminateChild(obedient);
   assertEquals(obedient.exitReason, "shutdown");
   const terminated = supervisor.terminateChild(stubborn);
@@ -215,7 +214,7 @@ Deno.test("DynamicSupervisor restarts transient children with what they were sta
 Deno.test("DynamicSupervisor tries a failed restart again and counts it", async () => {
   const runtime = new ManualRuntime();
   let starts = 0;
-  const supervisor = new DynamicSupervisor<[], Job>({
+  const supervisor = new DynamicSupervisor({
     runtime,
     restart: "permanent",
     intensity: 3,
@@ -225,7 +224,7 @@ Deno.test("DynamicSupervisor tries a failed restart again and counts it", async 
       return new Job(`life ${starts}`);
     },
   });
-  (supervisor.startChild() as Job).finish(boom);
+  supervisor.startChild().finish(boom);
   const [job] = [...supervisor.whichChildren()];
   assertEquals(job!.name, "life 4");
   job!.finish(boom);
@@ -236,7 +235,7 @@ Deno.test("DynamicSupervisor tries a failed restart again and counts it", async 
 Deno.test("DynamicSupervisor waits longer before each restart in a row", async () => {
   const runtime = new ManualRuntime();
   const startsAtMs: number[] = [];
-  const supervisor = new DynamicSupervisor<[], Job>({
+  const supervisor = new DynamicSupervisor({
     runtime,
     restart: "permanent",
     intensity: 100,
@@ -261,9 +260,7 @@ Deno.test("DynamicSupervisor.kill() kills every child", () => {
   const supervisor = new DynamicSupervisor({
     start: () => new Job("job", true),
   });
-  const jobs: Child[] = [supervisor.startChild(), supervisor.startChild()].map(
-    (job) => job as Job,
-  );
+  const jobs = [supervisor.startChild(), supervisor.startChild()];
   supervisor.kill();
   assertEquals(supervisor.exitReason, "killed");
   assertEquals(jobs.map((job) => job.exitReason), ["killed", "killed"]);

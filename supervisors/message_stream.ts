@@ -14,10 +14,15 @@ import type { Message } from "./program.ts";
 export const KIND_CONTROL = 0;
 /** A message of the application. */
 export const KIND_MESSAGE = 1;
-/** Largest payload: 256 MiB. A length beyond it means that the stream is broken. */
-export const PAYLOAD_BYTES_MAX = 256 * 1024 * 1024;
+/** Largest payload: 64 MiB. A length beyond it means that the stream is broken. */
+export const PAYLOAD_BYTES_MAX = 64 * 1024 * 1024;
 
 const HEADER_BYTES = 5;
+
+/** What came is no stream of messages. Nothing after it can be understood. */
+export class BrokenStreamError extends Error {
+  override name = "BrokenStreamError";
+}
 
 /** Collects messages and gives them out as one run of bytes. */
 export class MessageBatch {
@@ -77,7 +82,7 @@ export class MessageReader {
   /**
    * Takes the next piece, which may be used again afterwards.
    *
-   * @throws {RangeError} If the stream is broken: a length is 0 or beyond the limit.
+   * @throws {BrokenStreamError} If a length is 0 or beyond the limit.
    */
   push(piece: Uint8Array): void {
     let at = 0;
@@ -109,7 +114,7 @@ export class MessageReader {
 function payloadLength(header: Uint8Array): number {
   const length = new DataView(header.buffer).getUint32(0);
   if (length === 0 || length - 1 > PAYLOAD_BYTES_MAX) {
-    throw new RangeError(
+    throw new BrokenStreamError(
       `Cannot read message as its length must be 1 to ${PAYLOAD_BYTES_MAX} bytes: it is ${length}`,
     );
   }

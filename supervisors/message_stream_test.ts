@@ -1,5 +1,6 @@
 import { assertEquals, assertThrows } from "@std/assert";
 import {
+  BrokenStreamError,
   KIND_CONTROL,
   KIND_MESSAGE,
   MessageBatch,
@@ -36,6 +37,9 @@ Deno.test("MessageReader finds the messages of a MessageBatch however the stream
 Deno.test("MessageReader refuses a stream that cannot be one", () => {
   for (const length of [[0, 0, 0, 0], [255, 255, 255, 255]]) {
     const reader = new MessageReader(() => {});
-    assertThrows(() => reader.push(Uint8Array.of(...length, 1)), RangeError);
+    assertThrows(
+      () => reader.push(Uint8Array.of(...length, 1)),
+      BrokenStreamError,
+    );
   }
 });

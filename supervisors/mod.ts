@@ -19,8 +19,9 @@
  *   }],
  * });
  * supervisor.child("counter")?.kill();
- * // It is back, with its count at 0.
- * console.assert(supervisor.whichChildren()[0]?.restarts === 1);
+ * // Another one takes its place, with its count at 0.
+ * const [counter] = supervisor.whichChildren();
+ * if (counter?.restarts !== 1) throw new Error("never reached");
  * ```
  *
  * - {@linkcode startSupervisor} keeps named children, {@linkcode DynamicSupervisor}

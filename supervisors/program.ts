@@ -99,6 +99,11 @@ export interface StartProgramOptions {
    */
   readonly onLog?: (line: string) => void;
   /**
+   * For subprocesses: bytes that may wait for the child to read them. One that
+   * lets more pile up has as good as hung, and is killed. @default {134217728}
+   */
+  readonly unreadBytesMax?: number;
+  /**
    * Called when a worker was found or left hanging: its thread cannot be ended and
    * spins on until this OS process ends.
    */

@@ -9,19 +9,18 @@ import { deserialize, serialize } from "node:v8";
 import type { ExitReason } from "./exit_reason.ts";
 import { HostedChild } from "./hosted_child.ts";
 import {
+  BrokenStreamError,
   KIND_CONTROL,
   KIND_MESSAGE,
   MessageBatch,
   MessageReader,
 } from "./message_stream.ts";
-import type { StartProgramOptions } from "./program.ts";
+import type { Message, StartProgramOptions } from "./program.ts";
+import type { FromProgram, ToProgram } from "./program_protocol.ts";
 import { type Runtime, systemRuntime } from "./runtime.ts";
 
-/**
- * Bytes that may wait for a child to read them. One that lets more pile up
- * has as good as hung and is killed.
- */
-export const UNREAD_BYTES_MAX = 256 * 1024 * 1024;
+/** Bytes that may wait for a child to read them, unless told otherwise: 128 MiB. */
+export const UNREAD_BYTES_MAX_DEFAULT = 128 * 1024 * 1024;
 
 /** Milliseconds between a child's last word, or its end, and everything of it being gone. */
 const RELEASE_MS = 1_000;
@@ -44,12 +43,14 @@ class SubprocessLink {
   readonly #process: Deno.ChildProcess;
   readonly #writer: WritableStreamDefaultWriter<Uint8Array>;
   readonly #batch = new MessageBatch();
+  readonly #unreadBytesMax: number;
   #writing = false;
   #broken = false;
 
   constructor(child: HostedChild, options: StartProgramOptions) {
     this.#child = child;
     this.#runtime = options.runtime ?? systemRuntime;
+    this.#unreadBytesMax = options.unreadBytesMax ?? UNREAD_BYTES_MAX_DEFAULT;
     this.#process = new Deno.Command(Deno.execPath(), {
       args: [
         "run",
@@ -67,7 +68,7 @@ class SubprocessLink {
     this.#watch(options.onLog);
   }
 
-  post(message: unknown): void {
+  post(message: ToProgram): void {
     this.#add(KIND_CONTROL, serialize(message));
   }
 
@@ -96,7 +97,7 @@ class SubprocessLink {
   #add(kind: number, payload: Uint8Array): void {
     if (this.#broken) return;
     this.#batch.add(kind, payload);
-    if (this.#batch.length > UNREAD_BYTES_MAX) return this.#child.kill();
+    if (this.#batch.length > this.#unreadBytesMax) return this.#child.kill();
     if (this.#writing) return;
     this.#writing = true;
     this.#runtime.defer(() => this.#flush());
@@ -153,16 +154,17 @@ class SubprocessLink {
   ): Promise<void> {
     const reader = new MessageReader((kind, payload) => {
       if (kind === KIND_MESSAGE) this.#child.message(payload);
-      else this.#child.control(deserialize(payload));
+      else this.#child.control(readControl(payload));
     });
     for (;;) {
       const { value, done } = await output.read();
       if (done) return;
       try {
         reader.push(value);
-      } catch {
-        // Something in the child wrote to the pipe behind our back, or its
-        // memory is broken: nothing it says can be understood any more.
+      } catch (error) {
+        // What a handler of messages throws is not ours to hide.
+        if (!(error instanceof BrokenStreamError)) throw error;
+        // Something in the child wrote to the pipe behind our back.
         this.#child.kill();
         await output.cancel();
         return;
@@ -185,6 +187,14 @@ class SubprocessLink {
       type: "crash",
       error: { name: "SubprocessExit", message, details },
     };
+  }
+}
+
+function readControl(payload: Message): FromProgram {
+  try {
+    return deserialize(payload);
+  } catch (cause) {
+    throw new BrokenStreamError("Cannot read order", { cause });
   }
 }
 

@@ -29,6 +29,7 @@ let flushing = false;
 
 // Whatever prints must not write between messages.
 Object.defineProperty(Deno, "stdout", { value: Deno.stderr });
+Object.defineProperty(process, "stdout", { value: process.stderr });
 globalThis.console = new Console({
   stdout: process.stderr,
   stderr: process.stderr,

@@ -3,6 +3,7 @@
  *
  * @module
  */
+import process from "node:process";
 import type { Message, Program } from "../program.ts";
 
 /** What {@linkcode program} can be told to do when it gets a message. */
@@ -22,6 +23,7 @@ export type Behaviour =
   | "never stop"
   | "report stop"
   | "print"
+  | "garble"
   | "flood";
 
 const text = (words: string): Message => new TextEncoder().encode(words);
@@ -67,7 +69,12 @@ const program: Program = async (context) => {
         // deno-lint-ignore no-console -- likewise
         console.table([{ a: 1 }]);
         Deno.stdout.writeSync(text("to stdout\n"));
+        process.stdout.write("to node's stdout\n");
         break;
+      case "garble":
+        // No program does this by accident; a library in C might.
+        Deno.writeFileSync("/dev/fd/1", text("words where messages belong"));
+        return;
       case "flood":
         for (let i = 0; i < 100; i++) {
           context.send(new Uint8Array(100_000).fill(i));
