@@ -22,7 +22,12 @@
  */
 import type { Chance } from "../base/chance.ts";
 import { sameVersion } from "../causality/version_vector.ts";
-import { activeMembers, memberStatus, type Ring } from "../ring/ring.ts";
+import {
+  activeMembers,
+  memberStatus,
+  readyMembers,
+  type Ring,
+} from "../ring/ring.ts";
 import { markSeen, rejoin } from "../ring/ring_change.ts";
 import { type EncodedRing, encodeRing } from "../ring/ring_codec.ts";
 import { mergeRings } from "../ring/ring_merge.ts";
@@ -253,7 +258,7 @@ function digestReceived(
   if (
     digest.clusterName !== current.ring.clusterName ||
     digest.seed !== current.ring.clusterId.seed
-  ) return [{ type: "refused", from, reason: "wrong_cluster" }];
+  ) return otherCluster(gossip, from, digest.wanted);
 
   if (digest.digest === current.digest) {
     return agreementReceived(gossip, from, digest.agreed);
@@ -265,6 +270,28 @@ function digestReceived(
     return [];
   }
   return sendRing(gossip, from, nowMs);
+}
+
+/**
+ * `from` is in another cluster. While this node was joining, the only member it
+ * joined may itself have joined a third one, unaware of the guest; then there
+ * is nothing left to join. Each side says where it is, once.
+ */
+function otherCluster(
+  gossip: GossipState,
+  from: string,
+  isAnswer: boolean,
+): GossipEffect[] {
+  const { ring } = gossip.current;
+  const hosts = readyMembers(ring);
+  if (
+    memberStatus(ring, gossip.self) === "joining" && hosts.length === 1 &&
+    hosts[0] === from
+  ) return [{ type: "removed" }];
+  return [
+    { type: "refused", from, reason: "wrong_cluster" },
+    ...isAnswer ? [] : tell(gossip, [from], true),
+  ];
 }
 
 function agreementReceived(

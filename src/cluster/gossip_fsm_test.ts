@@ -189,15 +189,49 @@ Deno.test("stepGossip() refuses rings and digests of another cluster", () => {
     step(gossip, { type: "ring_received", from: "b", ring: encodeRing(other) }),
     refused as GossipEffect[],
   );
+  const digest = digestOf(gossipOf("b", other));
+  const answered = step(gossip, { type: "digest_received", from: "b", digest });
+  assertEquals(types(answered), ["refused", "send_digest"]);
+  // The answer to an answer would never end.
   assertEquals(
     step(gossip, {
       type: "digest_received",
       from: "b",
-      digest: digestOf(gossipOf("b", other)),
+      digest: { ...digest, wanted: true },
     }),
     refused as GossipEffect[],
   );
   assertEquals(gossip.current.ring.members.size, 2);
+});
+
+Deno.test("stepGossip() gives up joining a node that has itself joined another cluster", () => {
+  const host = freshRing({
+    clusterName: "default",
+    size: 8,
+    seed: "0000000000000002",
+    node: facts("host"),
+    wallMs: 0,
+  });
+  const guest = gossipOf("guest", addJoining(host, facts("guest"), 0));
+  const elsewhere = digestOf(gossipOf("host", ringOf("a", "host")));
+  assertEquals(
+    types(step(guest, {
+      type: "digest_received",
+      from: "host",
+      digest: elsewhere,
+    })),
+    ["removed"],
+  );
+  // A member that owns data never goes on anybody's word.
+  const member = gossipOf("host", host);
+  assertEquals(
+    types(step(member, {
+      type: "digest_received",
+      from: "guest",
+      digest: elsewhere,
+    })).includes("removed"),
+    false,
+  );
 });
 
 Deno.test("stepGossip() takes no ring from a stranger, a downed or a removed member, and shows the latter its own", () => {

@@ -12,6 +12,7 @@ import {
   memberMeta,
   memberStatus,
   type Ring,
+  sameCluster,
 } from "../ring/ring.ts";
 import type { NodeFacts } from "../ring/ring_change.ts";
 
@@ -45,6 +46,14 @@ export function refuseJoin(
     return new WhorlError(
       "node_still_starting",
       `${to} as that node is still starting`,
+    );
+  }
+  // The other one has joined us and we have not heard of it yet.
+  if (sameCluster(local, offer.ring)) {
+    return new WhorlError(
+      "not_single_node",
+      `${to} as that node is joining this one`,
+      { details: { members: [offer.node] } },
     );
   }
   if (offer.ring.clusterName !== local.clusterName) {

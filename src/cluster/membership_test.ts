@@ -38,6 +38,11 @@ Deno.test("refuseJoin() names what speaks against a join", () => {
   // A guest that was removed again does not count.
   const alone = setStatus(joined, "me", "guest", "invalid");
   assertEquals(code("other", remote, alone), null);
+  // Two nodes that join each other at the same time: the second is told.
+  assertEquals(
+    code("other", addJoining(local, facts("other"), 0)),
+    "not_single_node",
+  );
   const known = addJoining(remote, self, 0);
   assertEquals(code("other", known), null);
   assertEquals(

@@ -1,0 +1,179 @@
+/**
+ * The whole membership protocol against random events, after riak_core's
+ * `new_cluster_membership_model_eqc`: nodes join, plans are committed and
+ * cleared, nodes crash and come back, members are declared down, links are cut,
+ * gossip is lost, repeated and reordered. When the trouble ends, all members
+ * agree on one ring with one claimant and no partition without an owner.
+ *
+ * @module
+ */
+import { assert, assertEquals } from "@std/assert";
+import fc from "fast-check";
+import { WhorlError } from "../../src/base/errors.ts";
+import {
+  currentMembers,
+  memberStatus,
+  ringReady,
+} from "../../src/ring/ring.ts";
+import { encodeRing } from "../../src/ring/ring_codec.ts";
+import { type BusNode, ClusterBus } from "../cluster_bus.ts";
+
+const NAMES = ["n1", "n2", "n3", "n4"];
+const OPTIONS = { ringSize: 8, waitMs: 300, gossipIntervalMs: 200 };
+
+type Step =
+  | { do: "join"; at: number; to: number }
+  | { do: "commit" | "clear" | "kill" | "start"; at: number }
+  | { do: "down" | "cut" | "heal"; at: number; to: number };
+
+const index = fc.nat({ max: NAMES.length - 1 });
+const pair = (...kinds: ("down" | "cut" | "heal" | "join")[]) =>
+  fc.record({ do: fc.constantFrom(...kinds), at: index, to: index });
+const step = fc.oneof(
+  { weight: 4, arbitrary: pair("join") },
+  {
+    weight: 5,
+    arbitrary: fc.record({
+      do: fc.constantFrom(
+        "commit" as const,
+        "commit" as const,
+        "clear" as const,
+        "kill" as const,
+        "start" as const,
+      ),
+      at: index,
+    }),
+  },
+  { weight: 3, arbitrary: pair("down", "cut", "heal") },
+  // deno-lint-ignore no-explicit-any -- the union is spelled out in Step.
+) as fc.Arbitrary<any> as fc.Arbitrary<Step>;
+
+class Model {
+  readonly bus: ClusterBus;
+  readonly nodes = new Map<string, BusNode>();
+  readonly #open: Promise<unknown>[] = [];
+
+  constructor(seed: number) {
+    this.bus = new ClusterBus(seed, { loss: 0.1, repeat: 0.1, delayMsMax: 40 });
+  }
+
+  async start(name: string): Promise<void> {
+    if (this.nodes.has(name)) return;
+    this.nodes.set(name, await this.bus.start(name, OPTIONS));
+  }
+
+  /** Does one step; what it asks of a node goes on while the next step comes. */
+  async apply(step: Step): Promise<void> {
+    const name = NAMES[step.at] as string;
+    const node = this.nodes.get(name);
+    const other = "to" in step ? NAMES[step.to] as string : "";
+    switch (step.do) {
+      case "start":
+        await this.start(name);
+        break;
+      case "kill":
+        this.bus.kill(name);
+        this.nodes.delete(name);
+        break;
+      case "join":
+        if (node !== undefined) this.#go(node.cluster.join(`${other}:1`));
+        break;
+      case "commit":
+        if (node !== undefined) {
+          this.#go(
+            node.cluster.plan().then(({ planId }) =>
+              node.cluster.commit(planId)
+            ),
+          );
+        }
+        break;
+      case "clear":
+        if (node !== undefined) this.#go(node.cluster.clear());
+        break;
+      case "down":
+        if (node !== undefined) this.#go(node.cluster.down(other));
+        break;
+      case "cut":
+      case "heal":
+        if (name !== other) this.bus.setCut(name, other, step.do === "cut");
+        break;
+      default:
+        step satisfies never;
+    }
+    await this.bus.run(60);
+  }
+
+  /** Every request must be answered, with a result or a named error. */
+  #go(request: Promise<unknown>): void {
+    this.#open.push(request.catch((error) => {
+      if (!(error instanceof WhorlError)) throw error;
+    }));
+  }
+
+  /** Ends all trouble and waits until the clusters have come to rest. */
+  async settle(): Promise<void> {
+    this.bus.faults = {};
+    for (const a of NAMES) {
+      for (const b of NAMES) if (a < b) this.bus.setCut(a, b, false);
+    }
+    for (const name of NAMES) await this.start(name);
+    await this.bus.during(Promise.all(this.#open));
+    await this.bus.until(
+      () => [...this.nodes.values()].every((node) => this.#isAtRest(node)),
+      60_000,
+    );
+  }
+
+  #isAtRest({ cluster }: BusNode): boolean {
+    const { ring } = cluster;
+    const digest = encodeRing(ring).digest;
+    return ringReady(ring) && ring.ownership.next.length === 0 &&
+      currentMembers(ring).every((name) => {
+        const member = this.nodes.get(name) as BusNode;
+        return encodeRing(member.cluster.ring).digest === digest &&
+          memberStatus(ring, name) !== "down";
+      });
+  }
+
+  /** What must hold of every cluster at rest. */
+  check(): void {
+    for (const { name, cluster } of this.nodes.values()) {
+      const { ring } = cluster;
+      const { owners, claimant } = ring.ownership;
+      // It stands in its own ring, which names members only.
+      const status = memberStatus(ring, name);
+      assert(
+        status === "valid" || status === "joining",
+        `${name} is ${status}`,
+      );
+      assertEquals(memberStatus(ring, claimant), "valid");
+      assertEquals(owners.length, ring.size);
+      for (const owner of owners) {
+        assertEquals(memberStatus(ring, owner), "valid", `${owner} owns`);
+      }
+    }
+  }
+}
+
+Deno.test("members agree on one ring once trouble ends, whatever happened", async () => {
+  await fc.assert(
+    fc.asyncProperty(
+      fc.nat(),
+      fc.boolean(),
+      fc.array(step, { minLength: 5, maxLength: 30 }),
+      async (seed, beginsJoined, steps) => {
+        const model = new Model(seed);
+        for (const name of NAMES) await model.start(name);
+        if (beginsJoined) {
+          for (const at of [1, 2]) await model.apply({ do: "join", at, to: 0 });
+          await model.apply({ do: "commit", at: 0 });
+        }
+        for (const step of steps) await model.apply(step);
+        await model.settle();
+        model.check();
+        model.bus.stop();
+      },
+    ),
+    { numRuns: Number(Deno.env.get("WHORL_RUNS") ?? 60) },
+  );
+});
