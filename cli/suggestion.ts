@@ -7,7 +7,8 @@ import { levenshteinDistance } from "npm:deno-std@1.4.0/text/levenshtein_distanc
 
 /**
  * The word of `known` nearest to `typed`, or `undefined` if none is near enough
- * to be worth saying: a third of the letters may differ, but at least one may.
+ * to be worth saying: a third of the letters may differ, and in words of four or
+ * more always two, since two letters in the wrong order count as that.
  */
 export function nearest(
   typed: string,
@@ -25,6 +26,8 @@ export function nearest(
       bestDistance = distance;
     }
   }
-  const allowed = Math.max(1, Math.floor(typed.length / 3));
+  const allowed = typed.length <= 3
+    ? 1
+    : Math.max(2, Math.floor(typed.length / 3));
   return bestDistance <= allowed ? best : undefined;
 }

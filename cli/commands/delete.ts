@@ -12,7 +12,7 @@ import {
   CONTEXT_FLAG,
   contextOf,
   quorumFlag,
-  quorumOf,
+  writeQuorumsOf,
 } from "./kv_values.ts";
 
 /** `whorl delete` */
@@ -31,11 +31,12 @@ export const deleteCommand: Command = {
   ],
   talksToNode: true,
   examples: [{ line: "delete users ann --data data/dev1", says: "one key" }],
-  run: (invocation, world) =>
-    withSession(invocation, world, async (session, call) => {
-      const [bucket, key] = invocation.words as [string, string];
-      const { output } = world;
-      let context = contextOf(invocation);
+  async run(invocation, world): Promise<number> {
+    const [bucket, key] = invocation.words as [string, string];
+    const { output } = world;
+    const quorums = writeQuorumsOf(invocation);
+    let context = contextOf(invocation);
+    return await withSession(invocation, world, async (session, call) => {
       if (context === undefined) {
         const found = await session.kv.get(bucket, key, call);
         if (found.values.length === 0) {
@@ -50,9 +51,7 @@ export const deleteCommand: Command = {
       }
       const result = await session.kv.delete(bucket, key, {
         context,
-        w: quorumOf(invocation, "w"),
-        pw: quorumOf(invocation, "pw"),
-        dw: quorumOf(invocation, "dw"),
+        ...quorums,
         ...call,
       });
       if (invocation.on("json")) {
@@ -66,5 +65,6 @@ export const deleteCommand: Command = {
         output.write("ok\n");
       }
       return ExitCode.ok;
-    }),
+    });
+  },
 };

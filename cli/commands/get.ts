@@ -34,13 +34,16 @@ export const getCommand: Command = {
       says: "every replica has to answer; with the context",
     },
   ],
-  run: (invocation, world) =>
-    withSession(invocation, world, async (session, { timeoutMs }) => {
-      const [bucket, key] = invocation.words as [string, string];
+  async run(invocation, world): Promise<number> {
+    const [bucket, key] = invocation.words as [string, string];
+    const quorums = {
+      r: quorumOf(invocation, "r"),
+      pr: quorumOf(invocation, "pr"),
+    };
+    return await withSession(invocation, world, async (session, call) => {
       const { values, context } = await session.kv.get(bucket, key, {
-        r: quorumOf(invocation, "r"),
-        pr: quorumOf(invocation, "pr"),
-        timeoutMs,
+        ...quorums,
+        ...call,
       });
       const { output } = world;
       if (invocation.on("json")) {
@@ -61,7 +64,8 @@ export const getCommand: Command = {
         for (const value of values) writeValue(output, value);
       }
       return values.length === 0 ? ExitCode.failed : ExitCode.ok;
-    }),
+    });
+  },
 };
 
 function writeValue(output: Output, value: KvValue): void {

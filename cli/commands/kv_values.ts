@@ -6,7 +6,11 @@
  */
 import { decodeBase64 } from "npm:deno-std@1.4.0/encoding/base64.js";
 import { reasonOf } from "../../src/base/errors.ts";
-import type { KvValue, Quorum } from "../../src/node/admin_protocol.ts";
+import type {
+  KvPutOptions,
+  KvValue,
+  Quorum,
+} from "../../src/node/admin_protocol.ts";
 import { type Flag, type Invocation, UsageError } from "../command.ts";
 
 /** The flag that carries a causal context. */
@@ -42,6 +46,17 @@ export function quorumOf(
       JSON.stringify(text)
     }`,
   );
+}
+
+/** The quorums of a write or a delete. @throws {UsageError} */
+export function writeQuorumsOf(
+  invocation: Invocation,
+): Pick<KvPutOptions, "w" | "pw" | "dw"> {
+  return {
+    w: quorumOf(invocation, "w"),
+    pw: quorumOf(invocation, "pw"),
+    dw: quorumOf(invocation, "dw"),
+  };
 }
 
 /** The context given on the command line. @throws {UsageError} */

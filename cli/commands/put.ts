@@ -16,7 +16,7 @@ import {
   contextOf,
   jsonValueOf,
   quorumFlag,
-  quorumOf,
+  writeQuorumsOf,
 } from "./kv_values.ts";
 
 /** Largest value taken from a file or from standard input: what a node stores at most. */
@@ -62,6 +62,7 @@ export const putCommand: Command = {
   async run(invocation, world): Promise<number> {
     const [bucket, key] = invocation.words as [string, string];
     const value = await valueOf(invocation, world);
+    const quorums = writeQuorumsOf(invocation);
     const given = contextOf(invocation);
     if (given !== undefined && invocation.on("blind")) {
       throw new UsageError("--blind replaces nothing: --context cannot apply");
@@ -73,9 +74,7 @@ export const putCommand: Command = {
           : (await session.kv.get(bucket, key, call)).context ?? undefined);
       const result = await session.kv.put(bucket, key, value, {
         context,
-        w: quorumOf(invocation, "w"),
-        pw: quorumOf(invocation, "pw"),
-        dw: quorumOf(invocation, "dw"),
+        ...quorums,
         ...call,
       });
       if (invocation.on("json")) {

@@ -1,0 +1,195 @@
+import { assert, assertEquals, assertMatch } from "@std/assert";
+import { WhorlError } from "../src/base/errors.ts";
+import { COMMANDS } from "./command_table.ts";
+import { HELP_COLUMNS_MAX } from "./help.ts";
+import { capturedOutput } from "./output.ts";
+import { fakeSession } from "./testing/fake_session.ts";
+import { run } from "./testing/fake_world.ts";
+
+const shownCommands = COMMANDS.filter(({ hidden }) => !hidden);
+
+Deno.test("whorl without a command teaches, and so do --help and help", async () => {
+  const bare = await run("");
+  assertEquals([bare.code, bare.remarks], [0, ""]);
+  for (const command of shownCommands) {
+    assert(bare.out.includes(command.name), command.name);
+  }
+  assertEquals((await run("--help")).out, bare.out);
+  assertEquals((await run("help")).out, bare.out);
+  assert(!bare.out.includes("run-node"), "what is not for people is not shown");
+});
+
+Deno.test("help of every command says how, has an example that parses, and fits 100 columns", async () => {
+  for (const command of shownCommands) {
+    const help = await run(["help", ...command.name.split(" ")]);
+    assertEquals(help.code, 0);
+    assertEquals((await run(`${command.name} --help`)).out, help.out);
+    assertEquals((await run(`${command.name} -h`)).out, help.out);
+    assert(help.out.includes(`Usage: whorl ${command.name}`), command.name);
+    assert(command.examples.length > 0, `${command.name} has an example`);
+    assert(help.out.includes("--json"));
+    for (const line of help.out.split("\n")) {
+      assert(line.length <= HELP_COLUMNS_MAX, line);
+    }
+    for (const { line } of command.examples) {
+      const [name] = line.split(" ");
+      assert(COMMANDS.some((other) => other.name.split(" ")[0] === name), line);
+    }
+  }
+  for (const line of (await run("")).out.split("\n")) {
+    assert(line.length <= HELP_COLUMNS_MAX, line);
+  }
+});
+
+Deno.test("help keeps to 100 columns with colour, and has none when it is not welcome", async () => {
+  const colored = await run("help import", {
+    output: capturedOutput({ color: true, isTerminal: true }),
+  });
+  assert(colored.out.includes("\x1b[1m"));
+  assert(!(await run("help import")).out.includes("\x1b"));
+});
+
+Deno.test("a group without a command lists its commands and is a mistake; with --help it is not", async () => {
+  const bare = await run("cluster");
+  assertEquals([bare.code, bare.out], [2, ""]);
+  assertMatch(bare.remarks, /cluster commit/);
+  assertEquals((await run("cluster --help")).code, 0);
+  assertEquals((await run("help cluster")).code, 0);
+});
+
+Deno.test("--version prints the version", async () => {
+  assertEquals((await run("--version")).out, "whorl 1.2.3\n");
+});
+
+Deno.test("mistakes end with code 2, a suggestion where one is near, and nothing tried", async () => {
+  const cases: [string, RegExp][] = [
+    ["pign", /no command "pign". Did you mean "ping"\?/],
+    ["frobnicate", /no command "frobnicate"\n/],
+    ["cluster jion x", /"cluster jion". Did you mean "cluster join"\?/],
+    ["ping --jsno", /no flag --jsno. Did you mean --json\?/],
+    ["ping --nod=x", /no flag --nod. Did you mean --node\?/],
+    ["ping -x", /no flag -x/],
+    ["ping --json=yes", /--json takes no value/],
+    ["ping extra", /"extra" is one word too many/],
+    [
+      "get users",
+      /KEY is missing: the key, as text\nUsage: whorl get BUCKET KEY/,
+    ],
+    ["ping --data", /--data needs a value/],
+    ["ping --data --cookie=x", /--data needs a value/],
+    ["ping --data a --data b", /--data is given more than once/],
+    ["ping --data a --node dev1@h:1", /give one/],
+    ["ping --node dev1", /NAME@HOST:PORT/],
+    ["ping --node dev1@h:99999 --cookie c", /NAME@HOST:PORT/],
+    ["ping --node dev1@h:1", /needs the cluster's cookie/],
+    ["ping --timeout soon", /--timeout must be a time/],
+    ["ping --timeout 0", /--timeout must be a time/],
+    ["get b k --r most", /--r must be a number, one, quorum or all/],
+    ["put b k {oops", /VALUE is not JSON.*--text/],
+    ["put b k", /VALUE is missing/],
+    ["put b k 1 --file x", /give one/],
+    ["put b k 1 --context AA== --blind", /--blind/],
+    ["put b k 1 --context $$$", /--context must be base64/],
+    ["import x --bucket b", /needs --key/],
+    ["import x --bucket b --key k --format xml", /--format must be one of/],
+    ["import x --bucket b --key k --concurrency 0", /between 1 and 4096/],
+    ["ring-status --only rign", /Did you mean ring\?/],
+    ["stop --node dev1@h:1 --cookie c --force", /give --data/],
+    ["start --detach --prompt", /nobody to type/],
+    ["completions tcsh", /SHELL must be one of/],
+    ["--frob ping", /command comes first/],
+  ];
+  for (const [line, expected] of cases) {
+    const { code, out, remarks, opened } = await run(line);
+    assertEquals([code, out, opened.length], [2, "", 0], line);
+    assertMatch(remarks, expected, line);
+  }
+});
+
+Deno.test("with --json a mistake is told in JSON as well", async () => {
+  const { code, out } = await run("get users --json");
+  assertEquals(code, 2);
+  assertEquals(JSON.parse(out).error.code, "usage");
+});
+
+Deno.test("every command that talks to a node says when it is not running and ends with 1", async () => {
+  const words: Record<string, string> = {
+    "cluster join": "dev1@127.0.0.1:10101",
+    put: "b k 1",
+    get: "b k",
+    delete: "b k",
+    import: "- --bucket b --key k",
+  };
+  for (const command of shownCommands.filter((one) => one.talksToNode)) {
+    const line = `${command.name} ${words[command.name] ?? ""} --data nowhere`;
+    const ran = await run(line);
+    assertEquals([ran.code, ran.out], [1, ""], line);
+    assertEquals(ran.remarks, "Node is not running!\n");
+    const json = await run(`${line} --json`);
+    assertEquals(json.code, 1);
+    assertEquals(JSON.parse(json.out).error.code, "node_not_running");
+  }
+});
+
+Deno.test("the node is found by flag, by environment, and else in the default directory", async () => {
+  const session = fakeSession();
+  const found = async (line: string, env: Record<string, string> = {}) =>
+    (await run(line, { session, env })).opened[0];
+  assertEquals((await found("ping"))?.target, { dataDirectory: "data/whorl" });
+  assertEquals((await found("ping", { WHORL_DATA: "d" }))?.target, {
+    dataDirectory: "d",
+  });
+  assertEquals(
+    await found("--timeout 1.5s --node n@h:1 ping", { WHORL_COOKIE: "c" }),
+    {
+      target: { node: "n@h", address: "h:1" },
+      options: { cookie: "c", timeoutMs: 1500 },
+    },
+  );
+  assertEquals(
+    await found("ping --cookie x --node n@[::1]:9", { WHORL_COOKIE: "c" }),
+    {
+      target: { node: "n@[::1]", address: "[::1]:9" },
+      options: { cookie: "x", timeoutMs: 10_000 },
+    },
+  );
+});
+
+Deno.test("a cookie file gives its first line, and a bad one is named", async () => {
+  const path = await Deno.makeTempFile();
+  try {
+    await Deno.writeTextFile(path, "sesame\n# not this\n");
+    const session = fakeSession();
+    const { opened } = await run(["ping", "--cookie-file", path], { session });
+    assertEquals(opened[0]?.options.cookie, "sesame");
+    await Deno.writeTextFile(path, "\n");
+    const empty = await run(["ping", "--cookie-file", path], { session });
+    assertEquals(empty.code, 1);
+    assert(empty.remarks.includes(path));
+  } finally {
+    await Deno.remove(path);
+  }
+  const missing = await run(["ping", "--cookie-file", path]);
+  assert(missing.remarks.includes(path));
+});
+
+Deno.test("a failure of the node is told with its code, and the session is closed", async () => {
+  const session = fakeSession();
+  session.answers.ping = new WhorlError("timeout", "Cannot hear the node");
+  const ran = await run("ping", { session });
+  assertEquals(ran.code, 1);
+  assertEquals(ran.remarks, "whorl: Cannot hear the node (timeout)\n");
+  assertEquals(session.closed, 1);
+});
+
+Deno.test("words after -- are taken as they are", async () => {
+  const session = fakeSession();
+  await run("put b -- -key- -1", { session });
+  assertEquals(session.kv.stored.get("b/-key-"), [-1]);
+});
+
+Deno.test("numbers stay text where a key is expected", async () => {
+  const session = fakeSession();
+  await run("put 007 1e3 5", { session });
+  assertEquals([...session.kv.stored.keys()], ["007/1e3"]);
+});
