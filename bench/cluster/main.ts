@@ -1,0 +1,301 @@
+/**
+ * Measures a cluster of three node processes: rates, latencies, processor time
+ * and memory, for each storage, placement, driver and concurrency asked for,
+ * with the bare ceiling of Deno KV in the same run.
+ *
+ *     deno task bench:cluster --storage memory --placement worker,task
+ *
+ * @module
+ */
+import { parseArgs } from "npm:deno-std@1.4.0/cli/parse_args.js";
+import { TextLineStream } from "npm:deno-std@1.4.0/streams/text_line_stream.js";
+import { connect, type NodeOptions } from "../../mod.ts";
+import { denoKvCeiling } from "./deno_kv_ceiling.ts";
+import { type Load, type LoadResult, runLoad } from "./load.ts";
+import { cpuSeconds, memoryMb } from "./process_usage.ts";
+
+const HELP = `Measures a cluster of three node processes on this machine.
+
+  --storage KINDS       memory, deno_kv                  [memory]
+  --placement KINDS     where vnode masters run          [worker]
+  --driver KINDS        node, client                     [node]
+  --operations KINDS    put, get                         [put,get]
+  --concurrency LIST    operations at once               [1,16,64,256]
+  --value-bytes N       size of a value                  [100]
+  --keys N              different keys                   [10000]
+  -n N, -r N, -w N      replicas, R and W                [3, 2, 2]
+  --seconds S           for each figure                  [3]
+  --masters N           vnode masters a node             [1]
+  --json                one line of JSON for each figure
+
+Lists are separated by commas.
+`;
+
+interface Figure extends LoadResult {
+  readonly storage: string;
+  readonly placement: string;
+  readonly driver: string;
+  readonly operation: string;
+  readonly concurrency: number;
+  readonly valueBytes: number;
+  /** Processor time of the nodes and of this driver, as cores in use. */
+  readonly nodeCores: readonly number[];
+  readonly driverCores: number;
+  readonly nodeMb: readonly number[];
+}
+
+class NodeProcess implements AsyncDisposable {
+  readonly pid: number;
+  address = "";
+  startMs = 0;
+  #process: Deno.ChildProcess;
+  #lines: ReadableStreamDefaultReader<string>;
+  #input: WritableStreamDefaultWriter<Uint8Array>;
+
+  constructor(options: Omit<NodeOptions, "environment" | "modules">) {
+    this.#process = new Deno.Command(Deno.execPath(), {
+      args: [
+        "run",
+        "--quiet",
+        "--no-prompt",
+        "--unstable-kv",
+        "--allow-net=127.0.0.1",
+        "--allow-read",
+        "--allow-write",
+        "--allow-env",
+        "--allow-sys",
+        "--allow-run",
+        new URL("./node_process.ts", import.meta.url).pathname,
+        JSON.stringify(options),
+      ],
+      stdin: "piped",
+      stdout: "piped",
+      stderr: "inherit",
+    }).spawn();
+    this.pid = this.#process.pid;
+    this.#input = this.#process.stdin.getWriter();
+    this.#lines = this.#process.stdout
+      .pipeThrough(new TextDecoderStream())
+      .pipeThrough(
+        new TextLineStream() as unknown as TransformStream<string, string>,
+      ).getReader();
+  }
+
+  async answer<T>(): Promise<T> {
+    const { value, done } = await this.#lines.read();
+    if (done) throw new Error("A node process ended");
+    return JSON.parse(value);
+  }
+
+  async up(): Promise<void> {
+    const { address, startMs } = await this.answer<
+      { address: string; startMs: number }
+    >();
+    this.address = address;
+    this.startMs = startMs;
+  }
+
+  async order<T>(order: unknown): Promise<T> {
+    await this.#input.write(
+      new TextEncoder().encode(JSON.stringify(order) + "\n"),
+    );
+    return await this.answer<T>();
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.#input.close().catch(() => {});
+    const timer = setTimeout(() => this.#process.kill("SIGKILL"), 10_000);
+    await this.#process.status;
+    clearTimeout(timer);
+    await this.#lines.cancel().catch(() => {});
+  }
+}
+
+const args = parseArgs(Deno.args, {
+  string: [
+    "storage",
+    "placement",
+    "driver",
+    "operations",
+    "concurrency",
+    "value-bytes",
+    "keys",
+    "n",
+    "r",
+    "w",
+    "seconds",
+    "masters",
+  ],
+  boolean: ["json", "help"],
+  default: {
+    storage: "memory",
+    placement: "worker",
+    driver: "node",
+    operations: "put,get",
+    concurrency: "1,16,64,256",
+    "value-bytes": "100",
+    keys: "10000",
+    n: "3",
+    r: "2",
+    w: "2",
+    seconds: "3",
+    masters: "1",
+  },
+}) as unknown as Record<string, string> & { json: boolean; help: boolean };
+
+function say(text: string): void {
+  Deno.stdout.writeSync(new TextEncoder().encode(text));
+}
+
+if (args.help) {
+  say(HELP);
+  Deno.exit(0);
+}
+
+const list = (name: string): string[] => (args[name] as string).split(",");
+const durationMs = Number(args.seconds) * 1000;
+const scratch = await Deno.makeTempDir({ prefix: "whorl-bench-" });
+try {
+  for (const storage of list("storage")) {
+    if (storage === "deno_kv") {
+      const ceiling = await denoKvCeiling(
+        scratch,
+        Number(args["value-bytes"]),
+        Math.min(durationMs, 3000),
+      );
+      for (const { batch, setsPerSecond, commitMs } of ceiling) {
+        say(
+          args.json
+            ? JSON.stringify({ ceiling: "deno_kv", batch, setsPerSecond }) +
+              "\n"
+            : `bare Deno KV, one process, ${batch} sets a commit: ${setsPerSecond} sets/s, ${
+              commitMs.toFixed(2)
+            } ms a commit\n`,
+        );
+      }
+    }
+    for (const placement of list("placement")) {
+      await measure(storage, placement);
+    }
+  }
+} finally {
+  await Deno.remove(scratch, { recursive: true });
+}
+
+async function measure(storage: string, placement: string): Promise<void> {
+  await using stack = new AsyncDisposableStack();
+  const nodes = [1, 2, 3].map((number) =>
+    stack.use(
+      new NodeProcess({
+        name: `bench${number}@127.0.0.1`,
+        cookie: "bench",
+        storage: storage as "memory",
+        masterPlacement: placement as "worker",
+        masters: Number(args.masters),
+        ...(storage === "deno_kv"
+          ? { dataDirectory: `${scratch}/${placement}-${number}` }
+          : {}),
+      }),
+    )
+  );
+  for (const node of nodes) await node.up();
+  const [first, ...others] = nodes as [NodeProcess, ...NodeProcess[]];
+  const joinedAt = performance.now();
+  for (const node of others) {
+    await node.order({ do: "join", address: first.address });
+  }
+  await first.order({ do: "commit" });
+  for (const node of nodes) {
+    if (!await node.order<boolean>({ do: "settled" })) {
+      throw new Error("The cluster did not settle");
+    }
+  }
+  if (!args.json) {
+    say(
+      `\n${storage}, masters as ${placement}: nodes up in ${
+        nodes.map((node) => `${node.startMs.toFixed(0)} ms`).join(", ")
+      }; joined and settled in ${
+        (performance.now() - joinedAt).toFixed(0)
+      } ms; idle at ${
+        nodes.map((node) => `${memoryMb(node.pid).toFixed(0)} MB`).join(", ")
+      }\n` +
+        "driver  op   conc     ops/s    p50 us    p99 us  p99.9 us  failed  cores of nodes + driver   MB\n",
+    );
+  }
+  for (const driver of list("driver")) {
+    for (const operation of list("operations")) {
+      for (const concurrency of list("concurrency")) {
+        const load: Load = {
+          operation: operation as "put",
+          concurrency: Number(concurrency),
+          durationMs,
+          valueBytes: Number(args["value-bytes"]),
+          keys: Number(args.keys),
+          n: Number(args.n),
+          quorum: Number(operation === "put" ? args.w : args.r),
+        };
+        print(
+          await figure(nodes, first, load, { storage, placement, driver }),
+        );
+      }
+    }
+  }
+}
+
+async function figure(
+  nodes: readonly NodeProcess[],
+  first: NodeProcess,
+  load: Load,
+  where: { storage: string; placement: string; driver: string },
+): Promise<Figure> {
+  const pids = nodes.map((node) => node.pid);
+  const before = pids.map(cpuSeconds);
+  const ownBefore = cpuSeconds(Deno.pid);
+  const beganAt = performance.now();
+  let result: LoadResult;
+  if (where.driver === "client") {
+    await using client = await connect({
+      nodes: [first.address],
+      cookie: "bench",
+    });
+    result = await runLoad(client.kv, load);
+  } else result = await first.order<LoadResult>({ do: "load", load });
+  const seconds = (performance.now() - beganAt) / 1000;
+  return {
+    ...where,
+    operation: load.operation,
+    concurrency: load.concurrency,
+    valueBytes: load.valueBytes,
+    ...result,
+    nodeCores: pids.map((pid, i) =>
+      (cpuSeconds(pid) - (before[i] as number)) / seconds
+    ),
+    driverCores: (cpuSeconds(Deno.pid) - ownBefore) / seconds,
+    nodeMb: pids.map(memoryMb),
+  };
+}
+
+function print(figure: Figure): void {
+  if (args.json) {
+    say(JSON.stringify(figure) + "\n");
+    return;
+  }
+  say(
+    figure.driver.padEnd(8) + figure.operation.padEnd(5) +
+      [
+        [figure.concurrency, 4],
+        [figure.perSecond, 10],
+        [figure.p50Us, 10],
+        [figure.p99Us, 10],
+        [figure.p999Us, 10],
+        [figure.failures, 8],
+      ].map(([value, width]) => String(value).padStart(width as number)).join(
+        "",
+      ) +
+      `  ${figure.nodeCores.map((cores) => cores.toFixed(2)).join(" ")} + ${
+        figure.driverCores.toFixed(2)
+      }   ${figure.nodeMb.map((mb) => mb.toFixed(0)).join(" ")}` +
+      (figure.firstFailure === null ? "" : `  first: ${figure.firstFailure}`) +
+      "\n",
+  );
+}

@@ -1,0 +1,125 @@
+/**
+ * Whorl: masterless, fault-tolerant clusters for Deno. An application is a
+ * vnode module; Whorl gives it a consistent-hashing ring, replication, quorums,
+ * staged membership and supervision, and ships `kv`, a versioned key-value
+ * store.
+ *
+ * ```ts ignore
+ * import { startNode } from "./mod.ts";
+ *
+ * await using node = await startNode({
+ *   name: "dev1@127.0.0.1",
+ *   cookie: "a secret all nodes share",
+ * });
+ * await node.kv.put("users", "ann", { age: 41 });
+ * const { value } = await node.kv.get("users", "ann");
+ * ```
+ *
+ * @module
+ */
+export { startNode } from "./src/node/start_node.ts";
+export { type NodeEvent, WhorlNode } from "./src/node/node.ts";
+export type { VnodeManagerEvent } from "./src/node/vnode_manager.ts";
+export type { NodeInfo, NodeStats } from "./src/node/admin_protocol.ts";
+export type { ClusterChange, JoinResult } from "./src/cluster/cluster_world.ts";
+export type {
+  ClusterStatus,
+  RingReadyResult,
+  RingStatus,
+  TransferRow,
+} from "./src/cluster/cluster_status.ts";
+export type {
+  MemberRow,
+  PlannedChange,
+  PlannedTransition,
+  StagedPlan,
+  TransferCount,
+} from "./src/ring/staged_plan.ts";
+export type { Environment } from "./src/environment/environment.ts";
+export type {
+  Address,
+  ByteStream,
+  Listener,
+  Transport,
+} from "./src/environment/transport.ts";
+export type {
+  Awaitable,
+  Entry,
+  IntegrityReport,
+  PartitionStore,
+  ScanRange,
+  Store,
+  StoreConfig,
+  StoreState,
+  StoreStats,
+  Write,
+} from "./src/environment/storage.ts";
+export type { Log, LogData } from "./src/environment/log.ts";
+export type { Chance } from "./src/base/chance.ts";
+export { ByteReader } from "./src/base/byte_reader.ts";
+export { ByteWriter } from "./src/base/byte_writer.ts";
+export type { QuorumSize } from "./src/request/quorum_options.ts";
+export type { AnswerState } from "./src/request/request_outcome.ts";
+export type {
+  ModuleOptions,
+  NodeOptions,
+  Placement,
+} from "./src/node/node_options.ts";
+export {
+  connect,
+  type ConnectOptions,
+  type WhorlClient,
+} from "./src/node/connect.ts";
+export type {
+  JsonValue,
+  KvClient,
+  KvGetOptions,
+  KvGetResult,
+  KvOptions,
+  KvPutOptions,
+  KvPutResult,
+  KvValue,
+} from "./src/kv/kv_client.ts";
+export type { ReplicaReport } from "./src/request/operation_codec.ts";
+export { type ErrorCode, isWhorlError, WhorlError } from "./src/base/errors.ts";
+export {
+  command,
+  type CommandOptions,
+  defineVnode,
+  type VnodeDefinition,
+} from "./src/vnode/define_vnode.ts";
+export {
+  answersLater,
+  type Call,
+  type ClusterEvent,
+  type Codec,
+  type CommandDeclaration,
+  type CommandHandler,
+  type Commands,
+  type FailureOf,
+  type HandoffDecision,
+  type HandoffItem,
+  type KeySpaces,
+  type ReplyOf,
+  type RequestOf,
+  type Vnode,
+  type VnodeContext,
+  type VnodeModule,
+} from "./src/vnode/vnode.ts";
+export {
+  Atom,
+  atom,
+  encodeTerm,
+  Float,
+  float,
+  type Term,
+  Tuple,
+  tuple,
+} from "./src/wire/etf.ts";
+export { chashKey, type KeyFunction } from "./src/ring/chash.ts";
+export {
+  claim,
+  type ClaimInput,
+  type ClaimQuality,
+  claimQuality,
+} from "./src/ring/claim.ts";
