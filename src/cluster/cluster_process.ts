@@ -10,10 +10,7 @@
  * @module
  */
 import { isWhorlError, reasonOf, WhorlError } from "../base/errors.ts";
-import {
-  versionDescends,
-  type VersionVector,
-} from "../causality/version_vector.ts";
+import { versionDescends } from "../causality/version_vector.ts";
 import type { Address } from "../environment/transport.ts";
 import type { TimerHandle } from "../../supervisors/runtime.ts";
 import {
@@ -36,18 +33,11 @@ import {
   setStatus,
 } from "../ring/ring_change.ts";
 import { decodeRing } from "../ring/ring_codec.ts";
+import { TARGET_N_DEFAULT } from "../ring/claim.ts";
 import type { StagedPlan } from "../ring/staged_plan.ts";
 import type { MetaValue } from "../ring/stamped.ts";
 import { FrameType } from "../wire/frame_type.ts";
-import {
-  type ClaimantEffect,
-  type ClaimantEvent,
-  type ClaimantRequest,
-  type ClaimantState,
-  createClaimant,
-  type HoldsDataQuestion,
-  stepClaimant,
-} from "./claimant_fsm.ts";
+import { ClaimantProcess } from "./claimant_process.ts";
 import {
   type ClusterReply,
   type ClusterRequest,
@@ -76,11 +66,12 @@ import {
   stepGossip,
 } from "./gossip_fsm.ts";
 import { PeerCalls } from "./peer_calls.ts";
+import { restoreRing } from "./restored_ring.ts";
+import { RingWaits } from "./ring_waits.ts";
 import {
   expectNames,
   expectPartitions,
   expectPlan,
-  resultOf,
 } from "./claimant_result.ts";
 import type {
   ClusterChange,
@@ -101,11 +92,6 @@ import {
   upNodes,
 } from "./node_watcher.ts";
 
-interface Condition {
-  readonly holds: (ring: Ring) => boolean;
-  readonly done: (held: boolean) => void;
-}
-
 const WAIT_MS_DEFAULT = 5_000;
 /** Time for the way there and back on top of what the other side may wait. */
 const ROUND_TRIP_MS = 2_000;
@@ -117,18 +103,12 @@ export class ClusterProcess {
   readonly #self: string;
   readonly #waitMs: number;
   readonly #gossip: GossipState;
-  readonly #claimant: ClaimantState;
+  readonly #claimant: ClaimantProcess;
   readonly #watcher: NodeWatcher;
   readonly #subscribers = new Set<(change: ClusterChange) => void>();
-  /** Requests to the claimant here: who waits for the answer, and until when. */
-  readonly #serving = new Map<number, (reply: ClusterReply) => void>();
-  readonly #deadlines = new Map<number, TimerHandle>();
   readonly #calls: PeerCalls;
-  readonly #conditions = new Set<Condition>();
+  readonly #waits: RingWaits;
   readonly #timers = new Map<string, TimerHandle>();
-  /** What to do once a ring that contains these changes is stored. */
-  #afterStored: { clock: VersionVector; run: () => void }[] = [];
-  #nextId = 1;
   #published: Ring | null = null;
   #peers = "";
   #wasReady = false;
@@ -138,6 +118,7 @@ export class ClusterProcess {
   /**
    * @throws {WhorlError} `invalid_ring_size`; `store_corrupt` if the stored
    * ring cannot be read; `invalid_config` if it is of another cluster name;
+   * `store_foreign` if this node is no member of it;
    * `name_taken` if this node is another one than the ring knows by its name.
    */
   constructor(options: ClusterOptions, world: ClusterWorld) {
@@ -153,10 +134,19 @@ export class ClusterProcess {
       world.chance.fork("gossip"),
       world.runtime.now(),
     );
-    this.#claimant = createClaimant(
+    this.#waits = new RingWaits(world.runtime);
+    this.#claimant = new ClaimantProcess(
       this.#self,
-      this.#gossip.current.ring,
-      options.targetN ?? 4,
+      this.ring,
+      options.targetN ?? TARGET_N_DEFAULT,
+      {
+        runtime: world.runtime,
+        log: world.log,
+        updateRing: (ring) => this.#stepGossip({ type: "ring_updated", ring }),
+        whenStored: (clock, run) => this.#waits.whenStored(clock, run),
+        askHoldsData: (node, partitions) =>
+          this.#askHoldsData(node, partitions),
+      },
     );
     this.#calls = new PeerCalls(
       world.runtime,
@@ -179,8 +169,8 @@ export class ClusterProcess {
     const facts = putFacts(this.ring, node, this.#world.wallClock());
     this.#stepGossip({ type: "ring_updated", ring: facts });
     if (this.#gossip.stored === null) this.#adopt(facts);
-    this.#stepClaimant({ type: "ring_changed", ring: this.ring });
-    await this.#stored(this.ring.clock);
+    this.#claimant.ringChanged(this.ring);
+    await this.#waits.stored(this.ring.clock);
   }
 
   /** Ends. What waits is refused with `closed`. */
@@ -189,15 +179,9 @@ export class ClusterProcess {
     this.#stopped = true;
     const { runtime } = this.#world;
     for (const timer of this.#timers.values()) runtime.clearTimer(timer);
-    for (const timer of this.#deadlines.values()) runtime.clearTimer(timer);
-    const closed = new WhorlError("closed", "Cannot go on as the node stops");
     this.#calls.stop();
-    for (const answer of this.#serving.values()) {
-      answer({ ok: false, error: closed });
-    }
-    for (const { done } of [...this.#conditions]) done(false);
-    for (const { run } of this.#afterStored) run();
-    this.#afterStored = [];
+    this.#claimant.stop();
+    this.#waits.stop();
     this.#subscribers.clear();
   }
 
@@ -244,21 +228,7 @@ export class ClusterProcess {
 
   /** Resolves with `true` once `holds` does of the ring, with `false` after `waitMs` milliseconds. */
   waitFor(holds: (ring: Ring) => boolean, waitMs: number): Promise<boolean> {
-    if (holds(this.ring)) return Promise.resolve(true);
-    if (this.#stopped) return Promise.resolve(false);
-    return new Promise((resolve) => {
-      const { runtime } = this.#world;
-      const condition: Condition = {
-        holds,
-        done: (held) => {
-          runtime.clearTimer(timer);
-          this.#conditions.delete(condition);
-          resolve(held);
-        },
-      };
-      const timer = runtime.setTimer(waitMs, () => condition.done(false));
-      this.#conditions.add(condition);
-    });
+    return this.#waits.until(this.ring, holds, waitMs);
   }
 
   /** This node's ring for one that wants to join; answer its request with it. */
@@ -397,7 +367,7 @@ export class ClusterProcess {
       this.#world.wallClock(),
     );
     this.#adopt(joined);
-    await this.#stored(joined.clock);
+    await this.#waits.stored(joined.clock);
     const claimantKnows = await this.waitFor((ring) => {
       const seen = ring.seen.get(ring.ownership.claimant);
       return seen !== undefined && versionDescends(seen, joined.clock);
@@ -512,29 +482,13 @@ export class ClusterProcess {
   async #update(ring: Ring, reason: string): Promise<void> {
     this.#world.log.info(`Ring changed: ${reason}`);
     this.#stepGossip({ type: "ring_updated", ring });
-    await this.#stored(ring.clock);
+    await this.#waits.stored(ring.clock);
   }
 
   /** Goes by a ring of another cluster. What waited for the old one waits no longer. */
   #adopt(ring: Ring): void {
-    const waiting = this.#afterStored;
-    this.#afterStored = [];
+    this.#waits.abandon();
     this.#stepGossip({ type: "ring_adopted", ring });
-    for (const { run } of waiting) run();
-  }
-
-  /** Resolves once a ring with these changes is stored. */
-  #stored(clock: VersionVector): Promise<void> {
-    return new Promise((resolve) => this.#whenStored(clock, resolve));
-  }
-
-  #whenStored(clock: VersionVector, run: () => void): void {
-    const { stored } = this.#gossip;
-    if (
-      this.#stopped ||
-      stored !== null && versionDescends(stored.ring.clock, clock)
-    ) run();
-    else this.#afterStored.push({ clock, run });
   }
 
   #every(name: string, intervalMs: number, act: () => void): void {
@@ -611,10 +565,8 @@ export class ClusterProcess {
   }
 
   #ringChanged(ring: Ring): void {
-    this.#stepClaimant({ type: "ring_changed", ring });
-    for (const condition of [...this.#conditions]) {
-      if (condition.holds(this.ring)) condition.done(true);
-    }
+    this.#claimant.ringChanged(ring);
+    this.#waits.ringChanged(this.ring);
     const ready = ringReady(this.ring);
     if (ready === this.#wasReady) return;
     this.#wasReady = ready;
@@ -624,12 +576,6 @@ export class ClusterProcess {
   #publish(ring: Ring): void {
     const before = this.#published;
     this.#published = ring;
-    const due = this.#afterStored.filter(({ clock }) =>
-      versionDescends(ring.clock, clock)
-    );
-    this.#afterStored = this.#afterStored.filter((entry) =>
-      !due.includes(entry)
-    );
     const peers = new Map<string, Address>();
     for (const node of currentMembers(ring)) {
       const address = memberMeta(ring, node, MemberMeta.address);
@@ -658,60 +604,7 @@ export class ClusterProcess {
     if (transfers.length > 0) {
       this.#tell({ type: "transfers_pending", transfers });
     }
-    for (const { run } of due) run();
-  }
-
-  #stepClaimant(event: ClaimantEvent): void {
-    if (this.#stopped) return;
-    // Once the list has changed the ring, what follows waits until it is stored.
-    let clock: VersionVector | null = null;
-    for (const effect of stepClaimant(this.#claimant, event)) {
-      if (effect.type === "update_ring") {
-        this.#world.log.info(`Ring changed: ${effect.reason}`);
-        clock = effect.ring.clock;
-        this.#stepGossip({ type: "ring_updated", ring: effect.ring });
-      } else if (clock === null) {
-        this.#performClaimant(effect);
-      } else {
-        this.#whenStored(clock, () => this.#performClaimant(effect));
-      }
-    }
-  }
-
-  #performClaimant(
-    effect: Exclude<ClaimantEffect, { type: "update_ring" }>,
-  ): void {
-    switch (effect.type) {
-      case "reply":
-        return this.#served(effect.id, {
-          ok: true,
-          result: resultOf(effect.result),
-        });
-      case "fail": {
-        const { code, message, details } = effect;
-        const error = new WhorlError(code, message, { details });
-        return this.#served(effect.id, { ok: false, error });
-      }
-      case "ask_holds_data":
-        return this.#askHoldsData(effect.id, effect.questions);
-      case "set_deadline": {
-        const { id, afterMs } = effect;
-        this.#deadlines.set(
-          id,
-          this.#world.runtime.setTimer(
-            afterMs,
-            () => this.#stepClaimant({ type: "deadline", id }),
-          ),
-        );
-        return;
-      }
-      case "clear_deadline":
-        this.#world.runtime.clearTimer(this.#deadlines.get(effect.id));
-        this.#deadlines.delete(effect.id);
-        return;
-      default:
-        return effect satisfies never;
-    }
+    this.#waits.ringStored(ring);
   }
 
   #stepWatcher(event: NodeWatcherEvent): void {
@@ -772,25 +665,7 @@ export class ClusterProcess {
       );
       return;
     }
-    if (this.#stopped) {
-      const message = "Cannot answer as this node has stopped";
-      return answer({ ok: false, error: new WhorlError("closed", message) });
-    }
-    const id = this.#nextId++;
-    this.#serving.set(id, answer);
-    const { waitMs, ...asked } = request;
-    this.#stepClaimant({
-      type: "request",
-      id,
-      request: asked as ClaimantRequest,
-      waitMs,
-    });
-  }
-
-  #served(id: number, reply: ClusterReply): void {
-    const answer = this.#serving.get(id);
-    this.#serving.delete(id);
-    answer?.(reply);
+    this.#claimant.request(request, request.waitMs, answer);
   }
 
   #askClaimant(
@@ -818,63 +693,13 @@ export class ClusterProcess {
     });
   }
 
-  #askHoldsData(id: number, questions: readonly HoldsDataQuestion[]): void {
-    const answers = questions.map(async ({ node, partitions }) => {
-      try {
-        const request = { method: "holds_data" as const, partitions };
-        const held = await this.#ask(node, request, this.#waitMs);
-        return { node, held: expectPartitions(held) };
-      } catch (error) {
-        this.#world.log.warn("An owner did not say whether it holds data", {
-          node,
-          reason: reasonOf(error),
-        });
-        return { node, held: null };
-      }
-    });
-    Promise.all(answers).then((all) => {
-      const silent = all.find(({ held }) => held === null);
-      this.#stepClaimant(
-        silent === undefined
-          ? {
-            type: "data_held",
-            id,
-            partitions: all.flatMap(({ held }) => held ?? []),
-          }
-          : { type: "data_unknown", id, node: silent.node },
-      );
-    });
+  async #askHoldsData(
+    node: string,
+    partitions: readonly number[],
+  ): Promise<readonly number[]> {
+    const request = { method: "holds_data" as const, partitions };
+    return expectPartitions(await this.#ask(node, request, this.#waitMs));
   }
-}
-
-function restoreRing(options: ClusterOptions): Ring | null {
-  if (options.storedRing === null) return null;
-  let ring: Ring;
-  try {
-    ring = decodeRing(options.storedRing).ring;
-  } catch (cause) {
-    throw new WhorlError(
-      "store_corrupt",
-      `Cannot start as the stored ring cannot be read: ${reasonOf(cause)}`,
-      { cause },
-    );
-  }
-  const { name, nodeId } = options.node;
-  if (ring.clusterName !== options.clusterName) {
-    throw new WhorlError(
-      "invalid_config",
-      `Cannot start as the cluster name must stay the same: stored is ${ring.clusterName}, configured is ${options.clusterName}`,
-    );
-  }
-  if (memberStatus(ring, name) === undefined) {
-    throw new WhorlError(
-      "store_foreign",
-      `Cannot start as the stored ring is of another node: ${name} is no member of it`,
-    );
-  }
-  const refusal = refuseIdentity(ring, name, nodeId);
-  if (refusal !== null) throw refusal;
-  return ring;
 }
 
 function asWhorlError(error: unknown): WhorlError {

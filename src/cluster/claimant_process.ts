@@ -1,0 +1,178 @@
+/**
+ * The process around the claimant: it keeps the deadlines of requests, asks
+ * owners whether they hold data, and sees to it that no answer leaves before the
+ * ring it speaks of is stored.
+ *
+ * @module
+ */
+import type { Runtime, TimerHandle } from "../../supervisors/runtime.ts";
+import { isWhorlError, reasonOf, WhorlError } from "../base/errors.ts";
+import type { VersionVector } from "../causality/version_vector.ts";
+import type { Log } from "../environment/log.ts";
+import type { Ring } from "../ring/ring.ts";
+import {
+  type ClaimantEffect,
+  type ClaimantEvent,
+  type ClaimantRequest,
+  type ClaimantState,
+  createClaimant,
+  type HoldsDataQuestion,
+  stepClaimant,
+} from "./claimant_fsm.ts";
+import { resultOf } from "./claimant_result.ts";
+import type { ClusterReply } from "./cluster_codec.ts";
+
+/** What the claimant needs from the node. */
+export interface ClaimantWorld {
+  readonly runtime: Runtime;
+  readonly log: Log;
+  /** Goes by `ring` from now on. */
+  updateRing(ring: Ring): void;
+  /** Runs `run` once a ring with these changes is stored. */
+  whenStored(clock: VersionVector, run: () => void): void;
+  /** Which of `partitions` hold data on `node`. */
+  askHoldsData(
+    node: string,
+    partitions: readonly number[],
+  ): Promise<readonly number[]>;
+}
+
+/** The claimant of one node. */
+export class ClaimantProcess {
+  readonly #world: ClaimantWorld;
+  readonly #claimant: ClaimantState;
+  /** Who waits for the answer to each request, and until when. */
+  readonly #answers = new Map<number, (reply: ClusterReply) => void>();
+  readonly #deadlines = new Map<number, TimerHandle>();
+  #nextId = 1;
+  #stopped = false;
+
+  /** @param targetN Consecutive partitions that should belong to different nodes. */
+  constructor(
+    self: string,
+    ring: Ring,
+    targetN: number,
+    world: ClaimantWorld,
+  ) {
+    this.#world = world;
+    this.#claimant = createClaimant(self, ring, targetN);
+  }
+
+  /** The node goes by `ring` now. */
+  ringChanged(ring: Ring): void {
+    this.#step({ type: "ring_changed", ring });
+  }
+
+  /** Serves `request`; `answer` is called once, after at most `waitMs` milliseconds and the time owners take. */
+  request(
+    request: ClaimantRequest,
+    waitMs: number,
+    answer: (reply: ClusterReply) => void,
+  ): void {
+    if (this.#stopped) return answer(closed());
+    const id = this.#nextId++;
+    this.#answers.set(id, answer);
+    this.#step({ type: "request", id, request, waitMs });
+  }
+
+  /** Ends; what waits is answered with `closed`. */
+  stop(): void {
+    this.#stopped = true;
+    for (const timer of this.#deadlines.values()) {
+      this.#world.runtime.clearTimer(timer);
+    }
+    this.#deadlines.clear();
+    for (const id of [...this.#answers.keys()]) this.#answer(id, closed());
+  }
+
+  #step(event: ClaimantEvent): void {
+    if (this.#stopped) return;
+    // Once the list has changed the ring, what follows waits until it is stored.
+    let clock: VersionVector | null = null;
+    for (const effect of stepClaimant(this.#claimant, event)) {
+      if (effect.type === "update_ring") {
+        this.#world.log.info(`Ring changed: ${effect.reason}`);
+        clock = effect.ring.clock;
+        this.#world.updateRing(effect.ring);
+      } else if (clock === null) this.#perform(effect);
+      else this.#world.whenStored(clock, () => this.#perform(effect));
+    }
+  }
+
+  #perform(effect: Exclude<ClaimantEffect, { type: "update_ring" }>): void {
+    if (this.#stopped) return;
+    switch (effect.type) {
+      case "reply":
+        return this.#answer(effect.id, {
+          ok: true,
+          result: resultOf(effect.result),
+        });
+      case "fail": {
+        const { code, message, details } = effect;
+        const error = new WhorlError(code, message, { details });
+        return this.#answer(effect.id, { ok: false, error });
+      }
+      case "ask_holds_data":
+        this.#askHoldsData(effect.id, effect.questions);
+        return;
+      case "set_deadline": {
+        const { id, afterMs } = effect;
+        const expire = () => this.#step({ type: "deadline", id });
+        this.#deadlines.set(
+          id,
+          this.#world.runtime.setTimer(afterMs, expire),
+        );
+        return;
+      }
+      case "clear_deadline":
+        this.#world.runtime.clearTimer(this.#deadlines.get(effect.id));
+        this.#deadlines.delete(effect.id);
+        return;
+      default:
+        return effect satisfies never;
+    }
+  }
+
+  async #askHoldsData(
+    id: number,
+    questions: readonly HoldsDataQuestion[],
+  ): Promise<void> {
+    const answers = await Promise.all(
+      questions.map(({ node, partitions }) => this.#heldBy(node, partitions)),
+    );
+    const held = answers.flatMap((answer) => answer ?? []);
+    const silent = questions[answers.indexOf(null)];
+    this.#step(
+      silent === undefined
+        ? { type: "data_held", id, partitions: held }
+        : { type: "data_unknown", id, node: silent.node },
+    );
+  }
+
+  async #heldBy(
+    node: string,
+    partitions: readonly number[],
+  ): Promise<readonly number[] | null> {
+    try {
+      return await this.#world.askHoldsData(node, partitions);
+    } catch (error) {
+      this.#world.log.warn("An owner did not say whether it holds data", {
+        node,
+        code: isWhorlError(error) ? error.code : "internal",
+        reason: reasonOf(error),
+      });
+      return null;
+    }
+  }
+
+  #answer(id: number, reply: ClusterReply): void {
+    const answer = this.#answers.get(id);
+    this.#answers.delete(id);
+    answer?.(reply);
+  }
+}
+
+function closed(): ClusterReply {
+  const message = "Cannot answer as this node stops";
+  return { ok: false, error: new WhorlError("closed", message) };
+}

@@ -1,0 +1,108 @@
+/**
+ * Those who wait for the ring: for it to be stored with certain changes, or to
+ * come to hold something.
+ *
+ * @module
+ */
+import type { Runtime } from "../../supervisors/runtime.ts";
+import {
+  versionDescends,
+  type VersionVector,
+} from "../causality/version_vector.ts";
+import type { Ring } from "../ring/ring.ts";
+
+interface StoreWait {
+  readonly clock: VersionVector;
+  readonly run: () => void;
+}
+
+interface Condition {
+  readonly holds: (ring: Ring) => boolean;
+  readonly done: (held: boolean) => void;
+}
+
+/** Who waits for the ring of one node. */
+export class RingWaits {
+  readonly #runtime: Runtime;
+  readonly #conditions = new Set<Condition>();
+  #storeWaits: StoreWait[] = [];
+  #stored: Ring | null = null;
+  #stopped = false;
+
+  constructor(runtime: Runtime) {
+    this.#runtime = runtime;
+  }
+
+  /** Runs `run` once a ring with the changes of `clock` is stored, now if it is. */
+  whenStored(clock: VersionVector, run: () => void): void {
+    const { clock: stored } = this.#stored ?? {};
+    if (
+      this.#stopped || stored !== undefined && versionDescends(stored, clock)
+    ) run();
+    else this.#storeWaits.push({ clock, run });
+  }
+
+  /** Resolves once a ring with the changes of `clock` is stored. */
+  stored(clock: VersionVector): Promise<void> {
+    return new Promise((resolve) => this.whenStored(clock, resolve));
+  }
+
+  /** Resolves with `true` once `holds` does of the ring, with `false` after `waitMs` milliseconds. */
+  until(
+    ring: Ring,
+    holds: (ring: Ring) => boolean,
+    waitMs: number,
+  ): Promise<boolean> {
+    if (holds(ring)) return Promise.resolve(true);
+    if (this.#stopped) return Promise.resolve(false);
+    return new Promise((resolve) => {
+      const condition: Condition = {
+        holds,
+        done: (held) => {
+          this.#runtime.clearTimer(timer);
+          this.#conditions.delete(condition);
+          resolve(held);
+        },
+      };
+      const timer = this.#runtime.setTimer(
+        waitMs,
+        () => condition.done(false),
+      );
+      this.#conditions.add(condition);
+    });
+  }
+
+  /** The node goes by `ring` now. */
+  ringChanged(ring: Ring): void {
+    for (const condition of [...this.#conditions]) {
+      if (condition.holds(ring)) condition.done(true);
+    }
+  }
+
+  /** `ring` is on the disk. */
+  ringStored(ring: Ring): void {
+    this.#stored = ring;
+    const due: StoreWait[] = [];
+    const rest: StoreWait[] = [];
+    for (const wait of this.#storeWaits) {
+      (versionDescends(ring.clock, wait.clock) ? due : rest).push(wait);
+    }
+    this.#storeWaits = rest;
+    for (const { run } of due) run();
+  }
+
+  /** The node goes over to a ring of another cluster: changes of the old one will not be stored any more. */
+  abandon(): void {
+    const waiting = this.#storeWaits;
+    this.#storeWaits = [];
+    this.#stored = null;
+    for (const { run } of waiting) run();
+  }
+
+  /** Lets everybody go. */
+  stop(): void {
+    this.#stopped = true;
+    this.abandon();
+    for (const { done } of [...this.#conditions]) done(false);
+  }
+}
