@@ -64,3 +64,15 @@ export const pageLimits = {
   /** Bytes a page should not exceed by much. */
   bytesTarget: 2 * 1024 * 1024,
 } as const;
+
+/** How many entries to ask for next, after `entries` with `bytes` of records. */
+export function nextPageLimit(entries: number, bytes: number): number {
+  const average = bytes / Math.max(1, entries) + 32;
+  return Math.max(
+    4,
+    Math.min(
+      pageLimits.entriesMax,
+      Math.floor(pageLimits.bytesTarget / average),
+    ),
+  );
+}

@@ -22,8 +22,8 @@ import {
   space,
 } from "./deno_kv_codec.ts";
 import type { StoredEntry } from "./deno_kv_file.ts";
-import { pageLimits } from "./deno_kv_limits.ts";
-import { type DenoKvStore, nextPageLimit, valueOf } from "./deno_kv_store.ts";
+import { nextPageLimit, pageLimits } from "./deno_kv_limits.ts";
+import { type DenoKvStore, valueOf } from "./deno_kv_store.ts";
 import type { PendingWrite } from "./pending_batch.ts";
 
 const corruptKeysMax = 1_000;

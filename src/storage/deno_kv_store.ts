@@ -41,14 +41,9 @@ import {
 } from "./deno_kv_codec.ts";
 import { storeError } from "./deno_kv_errors.ts";
 import { DenoKvFile } from "./deno_kv_file.ts";
-import { groupCommitLimits, pageLimits } from "./deno_kv_limits.ts";
+import { groupCommitLimits } from "./deno_kv_limits.ts";
 import { DenoKvPartition } from "./deno_kv_partition.ts";
-import { KeyFilter } from "./key_filter.ts";
-import {
-  keyFilterPath,
-  readKeyFilter,
-  writeKeyFilter,
-} from "./key_filter_file.ts";
+import { KnownKeys } from "./known_keys.ts";
 import {
   costOf,
   goesIntoChunks,
@@ -90,7 +85,7 @@ export async function openDenoKvStore(config: DenoKvConfig): Promise<Store> {
     await store.start();
   } catch (error) {
     await store.close();
-    throw error;
+    throw storeError(error, "open", config.path);
   }
   return store;
 }
@@ -106,7 +101,7 @@ export class DenoKvStore implements Store {
   readonly #file: DenoKvFile;
   readonly #chunks: ChunkSets;
   readonly #cache: ReadCache;
-  readonly #filter: KeyFilter;
+  readonly #keys: KnownKeys;
   readonly #partitions = new Map<number, DenoKvPartition>();
   /** The newest write of each key that is not durable yet. */
   readonly #overlay = new Map<string, PendingWrite>();
@@ -122,7 +117,6 @@ export class DenoKvStore implements Store {
   #clearsTailLost: PromiseWithResolvers<void> | undefined;
   #failure: WhorlError | undefined;
   #closing: Promise<void> | undefined;
-  #filterLoading: Promise<void> | undefined;
   #commits = 0;
   #writes = 0;
   #hits = 0;
@@ -132,29 +126,17 @@ export class DenoKvStore implements Store {
     this.#file = file;
     this.#chunks = new ChunkSets(file);
     this.#cache = new ReadCache(config.cacheBytesMax ?? cacheBytesDefault);
-    this.#filter = new KeyFilter(
+    this.#keys = new KnownKeys(
+      file,
       config.keyFilterBytesMax ?? keyFilterBytesDefault,
     );
   }
 
   /** Learns what must be known before the first write, and begins to learn the rest. */
   async start(): Promise<void> {
-    const { commitBefore, head, path } = this.#file;
-    if (commitBefore === 0) {
-      this.#filter.complete = true;
-      return;
-    }
     await this.#chunks.loadSets();
     if (this.#chunks.hasGarbage) this.#wake();
-    const saved = await readKeyFilter(keyFilterPath(path), {
-      storeId: head.storeId,
-      commit: commitBefore,
-    });
-    if (saved === undefined) this.#filterLoading = this.#loadFilter();
-    else {
-      this.#filter.restore(saved);
-      this.#filter.complete = true;
-    }
+    await this.#keys.start();
   }
 
   get state(): StoreState {
@@ -211,7 +193,7 @@ export class DenoKvStore implements Store {
       cacheMisses: this.#misses,
       cacheBytes: this.#cache.bytes,
       pendingWrites,
-      absentKeysKnown: this.#filter.complete,
+      absentKeysKnown: this.#keys.complete,
     };
   }
 
@@ -238,10 +220,7 @@ export class DenoKvStore implements Store {
       this.#hits++;
       return cached ?? undefined;
     }
-    if (
-      this.#filter.complete &&
-      !this.#filter.mayHave(hashKey(scratch.subarray(0, length)))
-    ) {
+    if (!this.#keys.mayHave(scratch.subarray(0, length))) {
       this.#hits++;
       return undefined;
     }
@@ -380,7 +359,7 @@ export class DenoKvStore implements Store {
       record = slab.subarray(recordAt, this.#slabFilled);
       sealRecord(record, keyHash);
     }
-    if (value !== null) this.#filter.add(keyHash);
+    if (value !== null) this.#keys.add(keyHash);
     const before = this.#overlay.get(keyText);
     if (before?.batch === batch) before.superseded = true;
     const write: PendingWrite = {
@@ -496,32 +475,6 @@ export class DenoKvStore implements Store {
     return found.sort(byKeyText);
   }
 
-  async #loadFilter(): Promise<void> {
-    let start = firstKeyText(space.data, 0);
-    const end = String.fromCharCode(space.data + 1);
-    let limit: number = pageLimits.firstPage;
-    try {
-      while (this.#closing === undefined) {
-        const page = await this.#file.page(start, end, limit);
-        let bytes = 0;
-        for (const { key, record } of page) {
-          this.#filter.add(hashKey(key));
-          if (record instanceof Uint8Array) bytes += record.length;
-        }
-        const last = page[page.length - 1];
-        if (page.length < limit || last === undefined) {
-          this.#filter.complete = true;
-          return;
-        }
-        start = last.keyText + "\0";
-        limit = nextPageLimit(page.length, bytes);
-      }
-    } catch (error) {
-      // Then reads go on asking the disk, and meet its errors themselves.
-      if (!(error instanceof WhorlError)) throw error;
-    }
-  }
-
   tailRepaired(): Promise<void> {
     if (this.#closing !== undefined) {
       return Promise.reject(closedError("write"));
@@ -546,20 +499,10 @@ export class DenoKvStore implements Store {
   async #close(): Promise<void> {
     // `committed` callbacks can't write any more, so this ends.
     while (this.#committing !== undefined) await this.#committing;
-    await this.#filterLoading;
+    await this.#keys.stop();
     invariant(this.#batches.length === 0, "a closing store has committed all");
     try {
-      if (this.#filter.complete && this.#failure === undefined) {
-        const { path, head, commitNumber } = this.#file;
-        await writeKeyFilter(keyFilterPath(path), {
-          storeId: head.storeId,
-          commit: commitNumber,
-        }, this.#filter.save());
-      }
-    } catch (error) {
-      // A disk without room for it costs the next opening some time, no more.
-      const { code } = storeError(error, "close", this.#file.path);
-      if (code !== "store_full") throw error;
+      if (this.#failure === undefined) await this.#keys.save();
     } finally {
       await this.#file.close();
     }
@@ -578,16 +521,4 @@ function byKeyText(a: PendingWrite, b: PendingWrite): number {
 export function valueOf(write: PendingWrite): Uint8Array | undefined {
   if (write.large !== null) return write.large.value;
   return write.record?.subarray(recordHeaderBytes);
-}
-
-/** How many entries to ask for next, after `entries` with `bytes` of records. */
-export function nextPageLimit(entries: number, bytes: number): number {
-  const average = bytes / Math.max(1, entries) + 32;
-  return Math.max(
-    4,
-    Math.min(
-      pageLimits.entriesMax,
-      Math.floor(pageLimits.bytesTarget / average),
-    ),
-  );
 }

@@ -41,8 +41,6 @@ export class KeyFilter {
   readonly #layers: Layer[] = [];
   readonly #bytesMax: number;
   #bytes = 0;
-  /** Whether it knows all keys there are; until then it answers nothing. */
-  complete = false;
 
   /** @param bytesMax Memory it may use, in bytes; at least one layer of 16 KiB is used. */
   constructor(bytesMax: number) {

@@ -1,0 +1,112 @@
+/**
+ * What a store knows of its keys without asking the disk: which are certainly
+ * absent. A new store knows it from the start, one that was closed in order
+ * finds it in a file, any other reads its keys in the background; until that is
+ * done, every key may be there.
+ *
+ * @module
+ */
+import { WhorlError } from "../base/errors.ts";
+import { hashKey, space } from "./deno_kv_codec.ts";
+import { storeError } from "./deno_kv_errors.ts";
+import type { DenoKvFile } from "./deno_kv_file.ts";
+import { nextPageLimit, pageLimits } from "./deno_kv_limits.ts";
+import { KeyFilter } from "./key_filter.ts";
+import {
+  keyFilterPath,
+  readKeyFilter,
+  writeKeyFilter,
+} from "./key_filter_file.ts";
+
+/** The keys of one store, as far as they are known. */
+export class KnownKeys {
+  readonly #file: DenoKvFile;
+  readonly #filter: KeyFilter;
+  #complete = false;
+  #stopping = false;
+  #learning: Promise<void> | undefined;
+
+  /** @param bytesMax Memory it may use, in bytes. */
+  constructor(file: DenoKvFile, bytesMax: number) {
+    this.#file = file;
+    this.#filter = new KeyFilter(bytesMax);
+  }
+
+  /** Whether absent keys are known; until then {@linkcode KnownKeys.mayHave} is always true. */
+  get complete(): boolean {
+    return this.#complete;
+  }
+
+  /** Finds out how much is known, and begins to learn the rest. */
+  async start(): Promise<void> {
+    const { commitBefore, head, path } = this.#file;
+    if (commitBefore > 0) {
+      const saved = await readKeyFilter(keyFilterPath(path), {
+        storeId: head.storeId,
+        commit: commitBefore,
+      });
+      if (saved === undefined) {
+        this.#learning = this.#learn();
+        return;
+      }
+      this.#filter.restore(saved);
+    }
+    this.#complete = true;
+  }
+
+  /** Takes in the hash of a key that is being written. */
+  add(keyHash: number): void {
+    this.#filter.add(keyHash);
+  }
+
+  /** False if nothing is stored under `key`, nor ever was since the store was opened. */
+  mayHave(key: Uint8Array): boolean {
+    return !this.#complete || this.#filter.mayHave(hashKey(key));
+  }
+
+  async #learn(): Promise<void> {
+    let start = String.fromCharCode(space.data);
+    const end = String.fromCharCode(space.data + 1);
+    let limit: number = pageLimits.firstPage;
+    try {
+      while (!this.#stopping) {
+        const page = await this.#file.page(start, end, limit);
+        let bytes = 0;
+        for (const { key, record } of page) {
+          this.#filter.add(hashKey(key));
+          if (record instanceof Uint8Array) bytes += record.length;
+        }
+        const last = page[page.length - 1];
+        if (page.length < limit || last === undefined) {
+          this.#complete = true;
+          return;
+        }
+        start = last.keyText + "\0";
+        limit = nextPageLimit(page.length, bytes);
+      }
+    } catch (error) {
+      // Then reads go on asking the disk, and meet its errors themselves.
+      if (!(error instanceof WhorlError)) throw error;
+    }
+  }
+
+  /** Stops learning. */
+  async stop(): Promise<void> {
+    this.#stopping = true;
+    await this.#learning;
+  }
+
+  /** Leaves what is known for the next opening. Nothing may be written afterwards. */
+  async save(): Promise<void> {
+    if (!this.#complete) return;
+    const { path, head, commitNumber } = this.#file;
+    const moment = { storeId: head.storeId, commit: commitNumber };
+    try {
+      await writeKeyFilter(keyFilterPath(path), moment, this.#filter.save());
+    } catch (cause) {
+      const error = storeError(cause, "close", path);
+      // A disk without room for it costs the next opening some time, no more.
+      if (error.code !== "store_full") throw error;
+    }
+  }
+}
