@@ -82,6 +82,7 @@ export class DataDirectory implements AsyncDisposable {
   /** How often it has been opened, this time included; durable. */
   readonly incarnation: number;
   readonly #lock: Deno.FsFile;
+  #writing: Promise<void> = Promise.resolve();
   #closed = false;
 
   private constructor(
@@ -150,7 +151,7 @@ export class DataDirectory implements AsyncDisposable {
   }
 
   /**
-   * Replaces a small record, durably and as a whole. One write of a name at a time.
+   * Replaces a small record, durably and as a whole, in the order of the calls.
    *
    * @param name Lowercase letters, digits, `_` and `-`; at most 63.
    * @param content What JSON can express.
@@ -158,8 +159,12 @@ export class DataDirectory implements AsyncDisposable {
    */
   async writeRecord(name: string, content: unknown): Promise<void> {
     const path = this.#recordPath(name);
+    const write = () => writeRecordFile(path, content);
+    // The next write goes on whatever becomes of this one.
+    const written = this.#writing.then(write, write);
+    this.#writing = written;
     try {
-      await writeRecordFile(path, content);
+      await written;
     } catch (error) {
       throw asStoreError(error, path);
     }
@@ -183,11 +188,13 @@ export class DataDirectory implements AsyncDisposable {
     return `${this.path}/${name}.json`;
   }
 
-  /** Lets the folder go. Closing twice does nothing more. */
-  close(): Promise<void> {
-    if (!this.#closed) this.#lock.close();
+  /** Waits for records being written and lets the folder go. Closing twice does nothing more. */
+  async close(): Promise<void> {
+    if (this.#closed) return;
     this.#closed = true;
-    return Promise.resolve();
+    // Its caller has been told if it failed.
+    await Promise.allSettled([this.#writing]);
+    this.#lock.close();
   }
 
   [Symbol.asyncDispose](): Promise<void> {

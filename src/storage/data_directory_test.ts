@@ -191,7 +191,12 @@ Deno.test("DataDirectory records survive, are replaced as a whole, and stay insi
       await using data = await DataDirectory.open({ path, identity });
       assertEquals(await data.readRecord("ring"), undefined);
       await data.writeRecord("ring", { version: 1, owners: [1, 2, "ü"] });
-      await data.writeRecord("ring", { version: 2 });
+      // A content JSON cannot express fails alone.
+      const writes = [1n, 3, 2].map((version) =>
+        data.writeRecord("ring", { version })
+      );
+      await assertRejects(() => writes[0] as Promise<void>, WhorlError);
+      await Promise.all(writes.slice(1));
       for (const name of ["../ring", "a/b", "", ".", "Ring", "a.b"]) {
         assertThrows(() => data.readRecord(name), WhorlError, "record");
         await assertRejects(() => data.writeRecord(name, 1), WhorlError);

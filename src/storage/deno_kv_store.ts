@@ -439,7 +439,7 @@ export class DenoKvStore implements Store {
     }
     const { committed } = batch;
     for (let i = 0; i < committed.length; i++) {
-      (committed[i] as (error: Error | undefined) => void)(undefined);
+      tell(committed[i] as PendingBatch["committed"][number], undefined);
     }
   }
 
@@ -452,7 +452,7 @@ export class DenoKvStore implements Store {
     this.#failure = failure;
     // The overlay stays: reads go on to see what was written, known durable or not.
     for (const batch of this.#batches.splice(0)) {
-      for (const committed of batch.committed) committed(failure);
+      for (const committed of batch.committed) tell(committed, failure);
     }
     this.#clearsTailLost?.reject(failure);
     this.#clearsTailLost = undefined;
@@ -510,6 +510,20 @@ export class DenoKvStore implements Store {
 
   [Symbol.asyncDispose](): Promise<void> {
     return this.close();
+  }
+}
+
+/** Tells one writer. What it throws is its own bug, and must not pass for a failure of the disk. */
+function tell(
+  committed: (error: Error | undefined) => void,
+  outcome: Error | undefined,
+): void {
+  try {
+    committed(outcome);
+  } catch (error) {
+    queueMicrotask(() => {
+      throw error;
+    });
   }
 }
 

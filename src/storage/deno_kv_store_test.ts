@@ -253,6 +253,28 @@ Deno.test("DenoKvStore refuses more than it can hold until it is committed", () 
     assertEquals(await partition.count(), 7);
   }));
 
+Deno.test("DenoKvStore outlives a writer that throws when it is told", () =>
+  withStore({}, async (store) => {
+    const thrown = Promise.withResolvers<unknown>();
+    const listen = (event: ErrorEvent) => {
+      event.preventDefault();
+      thrown.resolve(event.error);
+    };
+    globalThis.addEventListener("error", listen);
+    try {
+      const bug = new Error("a bug of the writer");
+      store.partition(0).write([{ key: keyOf(1), value: keyOf(1) }], () => {
+        throw bug;
+      });
+      await put(store.partition(0), keyOf(2), keyOf(2));
+      assertEquals(await thrown.promise, bug);
+      await put(store.partition(0), keyOf(3), keyOf(3));
+      assertEquals(await store.partition(0).count(), 3);
+    } finally {
+      globalThis.removeEventListener("error", listen);
+    }
+  }));
+
 Deno.test("DenoKvStore commits what is pending when it is closed", () =>
   withStore({}, async (store, reopen) => {
     let committed = 0;
