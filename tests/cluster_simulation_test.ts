@@ -375,6 +375,24 @@ Deno.test("nothing of a ring leaves a node before it is stored", async () => {
   bus.stop();
 });
 
+Deno.test("a commit is answered once its ring is stored, not before", async () => {
+  const bus = new ClusterBus(26);
+  const a = await bus.start("n1");
+  const b = await bus.start("n2");
+  await bus.during(b.cluster.join("n1:1"));
+  const plan = await bus.during(a.cluster.plan());
+  bus.storeMs = 1_000;
+  let answered = false;
+  const commit = a.cluster.commit(plan.planId).then(() => {
+    answered = true;
+  });
+  await bus.run(900);
+  assertEquals(memberStatus(a.cluster.ring, "n2"), "valid");
+  assertEquals(answered, false);
+  await bus.during(commit);
+  bus.stop();
+});
+
 Deno.test("the claimant stays when it stops and is followed when it is declared down", async () => {
   const bus = new ClusterBus(21);
   const a = await bus.start("n1");

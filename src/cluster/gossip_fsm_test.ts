@@ -175,6 +175,28 @@ Deno.test("stepGossip() answers a digest that knows less with its own, and comes
   );
 });
 
+Deno.test("stepGossip() sends the ring it has stored, not one that is on its way to the disk", () => {
+  const gossip = gossipOf("a", ringOf("a", "b"));
+  const ring = putRingMeta(gossip.current.ring, "a", "x", 1, 1);
+  step(gossip, { type: "ring_updated", ring });
+  const other = putRingMeta(ringOf("a", "b"), "b", "y", 1, 1);
+  const digest = digestOf(gossipOf("b", other), true);
+  const [sent] = step(gossip, { type: "digest_received", from: "b", digest });
+  if (sent?.type !== "send_ring") throw new Error("No ring");
+  assertEquals(sent.ring.ring.meta.has("x"), false);
+});
+
+Deno.test("stepGossip() tells the sender of a ring what that ring lacked, once it is stored", () => {
+  const names = ["a", "b", "c", "d", "e", "f", "g"];
+  const base = ringOf(...names);
+  const gossip = gossipOf("a", putRingMeta(base, "a", "x", 1, 1));
+  // g is no child of a, so the announcement alone would not reach it.
+  const ring = encodeRing(putRingMeta(base, "g", "y", 1, 1));
+  step(gossip, { type: "ring_received", from: "g", ring });
+  step(gossip, { type: "ring_stored" });
+  assertEquals(targets(step(gossip, { type: "announce" })), ["b", "c", "g"]);
+});
+
 Deno.test("stepGossip() refuses rings and digests of another cluster", () => {
   const gossip = gossipOf("a", ringOf("a", "b"));
   const other = freshRing({

@@ -152,6 +152,20 @@ Deno.test("completeTransfers() completes when every registered module has moved"
   assertEquals(completeTransfers(ring, "a", [0], "kv", ["kv"]), ring);
 });
 
+Deno.test("mergeRings() keeps a transfer complete, whichever copy comes first", () => {
+  let ring = addJoining(fresh(), facts("b"), 0);
+  const target = ["b", ...new Array(7).fill("a")];
+  ring = setOwnership(ring, "a", { next: transfersTowards(ring, target) });
+  const half = completeTransfers(ring, "a", [0], "kv", ["kv", "counter"]);
+  const whole = completeTransfers(half, "a", [0], "counter", [
+    "kv",
+    "counter",
+  ]);
+  for (const merged of [mergeRings(half, whole), mergeRings(whole, half)]) {
+    assertEquals(pendingTransfers(merged)[0]?.status, "complete");
+  }
+});
+
 Deno.test("completeTransfers() completes at once on a node without modules (riak_core#403)", () => {
   let ring = addJoining(fresh(), facts("b"), 0);
   ring = setOwnership(ring, "a", {

@@ -34,7 +34,7 @@ type Step =
   | { do: "status"; at: number; of: number; status: MemberStatus }
   | { do: "take_over"; at: number }
   | { do: "own"; at: number; owners: number[]; install: boolean }
-  | { do: "complete"; at: number; partitions: number[]; modules: string[] }
+  | { do: "complete"; at: number; partitions: number[]; module: string | null }
   | { do: "meta"; at: number; name: string; value: number; wallMs: number };
 
 const index = fc.nat({ max: names.length - 1 });
@@ -75,7 +75,7 @@ const step: fc.Arbitrary<Step> = fc.oneof(
       do: fc.constant("complete" as const),
       at: index,
       partitions: fc.subarray([0, 1, 2, 3, 4, 5, 6, 7]),
-      modules: fc.subarray(["kv", "counter"]),
+      module: fc.constantFrom("kv", "counter", null),
     }),
   },
   {
@@ -148,7 +148,10 @@ function apply(
       );
     }
     case "complete":
-      return completeTransfers(ring, node, step.partitions, null, step.modules);
+      return completeTransfers(ring, node, step.partitions, step.module, [
+        "kv",
+        "counter",
+      ]);
     case "meta":
       return putRingMeta(ring, node, step.name, step.value, step.wallMs);
     default:
