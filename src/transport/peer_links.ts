@@ -16,137 +16,45 @@ import type {
   Address,
   ByteStream,
   Listener,
-  Transport,
 } from "../environment/transport.ts";
-import type { Runtime, TimerHandle } from "../../supervisors/runtime.ts";
-import {
-  type AdmissionView,
-  decideAdmission,
-  type KnownIdentity,
-} from "./admission.ts";
-import { type Backoff, backoffMs } from "./backoff.ts";
-import type { Cookie } from "./cookie.ts";
-import { Door, type DoorLimits } from "./door.ts";
+import type { Runtime } from "../../supervisors/runtime.ts";
+import { type AdmissionView, decideAdmission } from "./admission.ts";
+import { backoffMs } from "./backoff.ts";
 import { dial as openStream } from "./dial.ts";
-import type { FailureDetectorOptions } from "./failure_detector.ts";
-import {
-  type Consideration,
-  type Established,
-  HANDSHAKE_DEADLINE_MS,
-} from "./handshake.ts";
-import type { VersionRange } from "./handshake_codec.ts";
+import { type Dial, Dials } from "./dials.ts";
+import { Door } from "./door.ts";
+import type { Consideration, Established } from "./handshake.ts";
 import type { Candidate } from "./handshake_fsm.ts";
-import {
-  Link,
-  type LinkClosed,
-  type LinkHandler,
-  type LinkLimits,
-} from "./link.ts";
-import type { LinkIdentity, LinkKind, LinkPeer } from "./link_peer.ts";
+import { Link, type LinkClosed, type LinkHandler } from "./link.ts";
+import type { LinkKind, LinkPeer } from "./link_peer.ts";
 import { LinkWatch, type WatchTerms } from "./link_watch.ts";
+import {
+  PEER_LINKS_LIMITS,
+  type PeerLinksEvents,
+  type PeerLinksOptions,
+} from "./peer_links_options.ts";
+import { PeerRecord } from "./peer_record.ts";
 
-/** Bounds and intervals of a node's links. */
-export interface PeerLinksLimits extends DoorLimits {
-  /** Milliseconds for connecting and shaking hands, each. @default {3000} */
-  readonly handshakeDeadlineMs?: number;
-  /** Waits between attempts to reach a peer. @default {100 ms, doubling up to 2 s} */
-  readonly reconnect?: Backoff;
-  /** Silence in milliseconds after which the link to a peer is given up. @default {5000} */
-  readonly peerSilenceMsMax?: number;
-  /** The same for clients and bulk links. @default {15000} */
-  readonly otherSilenceMsMax?: number;
-  /** Clients at once. @default {4096} */
-  readonly clientsMax?: number;
-}
+export type {
+  PeerLinksEvents,
+  PeerLinksLimits,
+  PeerLinksOptions,
+} from "./peer_links_options.ts";
 
-/** Who is told. Calls are synchronous; for one link `up` comes first and `down` last. */
-export interface PeerLinksEvents {
-  /** A peer is reachable. */
-  onUp(link: Link): void;
-  /** A peer is no longer reachable; also comes, before `onUp`, when its link is replaced. */
-  onDown(name: string, closed: LinkClosed, link: Link): void;
-  /** A peer that is connected has fallen silent. Route around it. */
-  onSuspect(name: string): void;
-  /** A suspected peer answers again. */
-  onAlive(name: string): void;
-  /** A frame of any link; `link.peer.kind` tells of which. As {@linkcode LinkHandler.onFrame}. */
-  onFrame: LinkHandler["onFrame"];
-  onClientUp(link: Link): void;
-  onClientDown(link: Link, closed: LinkClosed): void;
-  onBulkUp(link: Link): void;
-  onBulkDown(link: Link, closed: LinkClosed): void;
-}
-
-/** What a node's links stand on. */
-export interface PeerLinksOptions {
-  readonly runtime: Runtime;
-  readonly log: Log;
-  readonly transport: Transport;
-  /** Bytes nobody can guess. */
-  readonly secretBytes: (count: number) => Uint8Array;
-  readonly cookie: Cookie;
-  /** This node. */
-  readonly identity: LinkIdentity;
-  readonly events: PeerLinksEvents;
-  /** What the node has on record of a name; another node is refused that name. */
-  readonly knownIdentity: (name: string) => KnownIdentity | undefined;
-  /** Where to connect instead of a peer's own address, by name, so that a proxy can stand on any link. */
-  readonly addressOverrides?: ReadonlyMap<string, Address>;
-  readonly limits?: PeerLinksLimits;
-  readonly linkLimits?: LinkLimits;
-  readonly failureDetector?: FailureDetectorOptions;
-  /** Versions of the protocol to speak. @default {all this program knows} */
-  readonly versions?: VersionRange;
-}
-
-/** An attempt to open a link. */
-interface Dial {
-  readonly kind: LinkKind;
-  readonly stop: AbortController;
-  /** Name of the one who answered. */
-  name: string | undefined;
-  /** The one who answered, once we have sent our proof and wait for the welcome. */
-  awaiting: LinkIdentity | undefined;
-}
-
-/** Everything about one name. */
-interface PeerRecord {
-  readonly name: string;
-  /** Where it should be, while it is wanted. */
-  address: Address | undefined;
-  link: Link | undefined;
-  /** Admitted, and about to become `link`. */
-  arriving: LinkPeer | undefined;
-  dial: Dial | undefined;
-  failures: number;
-  lastFailure: string | undefined;
-  retry: TimerHandle | undefined;
-  lastLinkId: string | undefined;
-  /** Who waits for a link. */
-  readonly waiters: Set<{ onUp(link: Link): void; giveUp(): void }>;
-}
-
-const LIMITS = {
-  handshakeDeadlineMs: HANDSHAKE_DEADLINE_MS,
-  reconnect: { firstMs: 100, maxMs: 2_000 },
-  peerSilenceMsMax: 5_000,
-  otherSilenceMsMax: 15_000,
-  clientsMax: 4_096,
-};
 /** Clients and bulk links are pinged on every so many ticks. */
 const OTHERS_PINGED_EVERY_TICKS = 4;
 
 /** All links of one node; see the module's text. */
 export class PeerLinks implements AsyncDisposable {
   readonly #options: PeerLinksOptions;
-  readonly #limits: typeof LIMITS;
+  readonly #limits: typeof PEER_LINKS_LIMITS;
   readonly #runtime: Runtime;
   readonly #log: Log;
   readonly #events: PeerLinksEvents;
   readonly #records: Map<string, PeerRecord> = new Map();
   /** Every link that is up. */
   readonly #watch: LinkWatch;
-  readonly #dials: Set<Dial> = new Set();
+  readonly #dials: Dials = new Dials();
   readonly #tasks: Set<Promise<unknown>> = new Set();
   readonly #door: Door;
   #listener: Listener | undefined;
@@ -157,7 +65,7 @@ export class PeerLinks implements AsyncDisposable {
 
   constructor(options: PeerLinksOptions) {
     this.#options = options;
-    this.#limits = { ...LIMITS, ...options.limits };
+    this.#limits = { ...PEER_LINKS_LIMITS, ...options.limits };
     this.#runtime = options.runtime;
     this.#log = options.log;
     this.#events = options.events;
@@ -289,9 +197,15 @@ export class PeerLinks implements AsyncDisposable {
       if (name === undefined || !isWhorlError(error, "connection_closed")) {
         throw error;
       }
-      return await this.#untilUp(name, error, options.signal);
+      return await this.#track(
+        this.#record(name).untilUp(
+          this.#limits.handshakeDeadlineMs,
+          error,
+          options.signal,
+        ),
+      );
     } finally {
-      this.#endDial(dial);
+      this.#dials.end(dial);
     }
   }
 
@@ -316,7 +230,7 @@ export class PeerLinks implements AsyncDisposable {
     try {
       return await this.#track(this.#open(dial, address, name));
     } finally {
-      this.#endDial(dial);
+      this.#dials.end(dial);
     }
   }
 
@@ -331,9 +245,9 @@ export class PeerLinks implements AsyncDisposable {
     this.#listener?.close();
     for (const record of this.#records.values()) {
       this.#stopTrying(record);
-      for (const waiter of [...record.waiters]) waiter.giveUp();
+      record.dismissWaiters();
     }
-    for (const dial of this.#dials) dial.stop.abort(stopped());
+    this.#dials.stopAll(stopped());
     for (const link of this.#watch.links()) link.close("stopping");
     await this.#door.close();
     while (this.#tasks.size > 0) await Promise.allSettled(this.#tasks);
@@ -353,7 +267,7 @@ export class PeerLinks implements AsyncDisposable {
       () => undefined,
       (error) => error as unknown,
     ).then((error) => {
-      this.#endDial(dial);
+      this.#dials.end(dial);
       // Another dial has taken over, or the peer is no longer wanted.
       if (record.dial !== dial) return;
       record.dial = undefined;
@@ -394,8 +308,7 @@ export class PeerLinks implements AsyncDisposable {
   }
 
   #stopTrying(record: PeerRecord): void {
-    if (record.retry !== undefined) this.#runtime.clearTimer(record.retry);
-    record.retry = undefined;
+    record.stopRetrying();
     const dial = record.dial;
     record.dial = undefined;
     dial?.stop.abort(superseded());
@@ -403,25 +316,7 @@ export class PeerLinks implements AsyncDisposable {
 
   #beginDial(kind: LinkKind, signal?: AbortSignal): Dial {
     if (this.#closing !== undefined) throw stopped();
-    const dial: Dial = {
-      kind,
-      stop: new AbortController(),
-      name: undefined,
-      awaiting: undefined,
-    };
-    if (signal?.aborted) dial.stop.abort(signal.reason);
-    signal?.addEventListener("abort", () => dial.stop.abort(signal.reason), {
-      once: true,
-      signal: dial.stop.signal,
-    });
-    this.#dials.add(dial);
-    return dial;
-  }
-
-  #endDial(dial: Dial): void {
-    this.#dials.delete(dial);
-    // Lets go of the caller's signal; the connection no longer listens to ours.
-    dial.stop.abort();
+    return this.#dials.begin(kind, signal);
   }
 
   async #open(
@@ -465,7 +360,7 @@ export class PeerLinks implements AsyncDisposable {
     dial.name = candidate.name;
     // Another attempt of ours is further than this one.
     if (
-      dial.kind === "peer" && this.#dialingTo(candidate.name) !== undefined
+      dial.kind === "peer" && this.#dials.awaiting(candidate.name) !== undefined
     ) {
       return { admit: false, reason: "duplicate_link" };
     }
@@ -498,11 +393,7 @@ export class PeerLinks implements AsyncDisposable {
       record.arriving = candidate;
       // Both nodes connected at once and this one stays.
       this.#stopTrying(record);
-      for (const dial of this.#dials) {
-        if (dial.kind === "peer" && dial.awaiting?.name === candidate.name) {
-          dial.stop.abort(superseded());
-        }
-      }
+      this.#dials.awaiting(candidate.name)?.stop.abort(superseded());
     }
     return { admit: true };
   }
@@ -521,18 +412,8 @@ export class PeerLinks implements AsyncDisposable {
       self: this.#options.identity,
       known: this.#options.knownIdentity(name),
       up: record?.arriving ?? record?.link?.peer,
-      dialing: this.#dialingTo(name)?.awaiting,
+      dialing: this.#dials.awaiting(name)?.awaiting,
     };
-  }
-
-  #dialingTo(name: string): Dial | undefined {
-    for (const dial of this.#dials) {
-      if (
-        dial.kind === "peer" && dial.awaiting?.name === name &&
-        !dial.stop.signal.aborted
-      ) return dial;
-    }
-    return undefined;
   }
 
   // Links.
@@ -571,7 +452,7 @@ export class PeerLinks implements AsyncDisposable {
     } else {
       const record = this.#record(peer.name);
       this.#events.onUp(link);
-      for (const waiter of [...record.waiters]) waiter.onUp(link);
+      record.tellWaiters(link);
     }
     // Frames that came with the handshake are handed on only now.
     link.start();
@@ -597,11 +478,7 @@ export class PeerLinks implements AsyncDisposable {
     }
     record.arriving = undefined;
     record.link?.close("replaced");
-    this.#stopRetrying(record);
-    record.link = link;
-    record.lastLinkId = peer.linkId;
-    record.failures = 0;
-    record.lastFailure = undefined;
+    record.established(link);
   }
 
   #refusalOfOpened(peer: LinkPeer): string | undefined {
@@ -610,11 +487,6 @@ export class PeerLinks implements AsyncDisposable {
       { ...this.#view(peer.name), dialing: undefined },
     );
     return verdict.type === "refuse" ? verdict.reason : undefined;
-  }
-
-  #stopRetrying(record: PeerRecord): void {
-    if (record.retry !== undefined) this.#runtime.clearTimer(record.retry);
-    record.retry = undefined;
   }
 
   readonly #handler: LinkHandler = {
@@ -643,18 +515,7 @@ export class PeerLinks implements AsyncDisposable {
   #record(name: string): PeerRecord {
     let record = this.#records.get(name);
     if (record === undefined) {
-      record = {
-        name,
-        address: undefined,
-        link: undefined,
-        arriving: undefined,
-        dial: undefined,
-        failures: 0,
-        lastFailure: undefined,
-        retry: undefined,
-        lastLinkId: undefined,
-        waiters: new Set(),
-      };
+      record = new PeerRecord(name, this.#runtime);
       this.#records.set(name, record);
     }
     return record;
@@ -665,40 +526,6 @@ export class PeerLinks implements AsyncDisposable {
     return address === undefined
       ? undefined
       : this.#options.addressOverrides?.get(name) ?? address;
-  }
-
-  /** The link to `name` that another connection is about to bring, or `error` if it does not come. */
-  #untilUp(
-    name: string,
-    error: WhorlError,
-    signal: AbortSignal | undefined,
-  ): Promise<Link> {
-    const record = this.#record(name);
-    if (record.link !== undefined) return Promise.resolve(record.link);
-    const waiting = new Promise<Link>((resolve, reject) => {
-      const settle = () => {
-        this.#runtime.clearTimer(timer);
-        record.waiters.delete(waiter);
-        signal?.removeEventListener("abort", waiter.giveUp);
-      };
-      const waiter = {
-        onUp: (link: Link) => {
-          settle();
-          resolve(link);
-        },
-        giveUp: () => {
-          settle();
-          reject(error);
-        },
-      };
-      const timer = this.#runtime.setTimer(
-        this.#limits.handshakeDeadlineMs,
-        waiter.giveUp,
-      );
-      record.waiters.add(waiter);
-      signal?.addEventListener("abort", waiter.giveUp);
-    });
-    return this.#track(waiting);
   }
 
   #track<T>(task: Promise<T>): Promise<T> {

@@ -1,0 +1,63 @@
+/**
+ * The attempts to open a link that are under way, so that a node knows which
+ * peers it is about to be connected to.
+ *
+ * @module
+ */
+import type { LinkIdentity, LinkKind } from "./link_peer.ts";
+
+/** An attempt to open a link. */
+export interface Dial {
+  readonly kind: LinkKind;
+  /** Gives it up. */
+  readonly stop: AbortController;
+  /** Name of the one who answered. */
+  name: string | undefined;
+  /** The one who answered, once we have sent our proof and wait for the welcome. */
+  awaiting: LinkIdentity | undefined;
+}
+
+/** All attempts of a node. */
+export class Dials {
+  readonly #dials: Set<Dial> = new Set();
+
+  /** A new attempt, which `signal` gives up as well. */
+  begin(kind: LinkKind, signal?: AbortSignal): Dial {
+    const dial: Dial = {
+      kind,
+      stop: new AbortController(),
+      name: undefined,
+      awaiting: undefined,
+    };
+    if (signal?.aborted) dial.stop.abort(signal.reason);
+    signal?.addEventListener("abort", () => dial.stop.abort(signal.reason), {
+      once: true,
+      signal: dial.stop.signal,
+    });
+    this.#dials.add(dial);
+    return dial;
+  }
+
+  /** The attempt is over, one way or the other. */
+  end(dial: Dial): void {
+    this.#dials.delete(dial);
+    // Lets go of the caller's signal; the connection no longer listens to ours.
+    dial.stop.abort();
+  }
+
+  /** The attempt at a peer link that waits for the welcome of `name`. */
+  awaiting(name: string): Dial | undefined {
+    for (const dial of this.#dials) {
+      if (
+        dial.kind === "peer" && dial.awaiting?.name === name &&
+        !dial.stop.signal.aborted
+      ) return dial;
+    }
+    return undefined;
+  }
+
+  /** Gives up all of them. */
+  stopAll(reason: unknown): void {
+    for (const dial of this.#dials) dial.stop.abort(reason);
+  }
+}
