@@ -29,6 +29,21 @@ export function briefBytes(count: number): Uint8Array<ArrayBuffer> {
   return slab.subarray(start, used);
 }
 
+/** Up to here a loop beats making a view to copy from. */
+const LOOP_BYTES_MAX = 256;
+
+/** A copy of `bytes[start, end)`. */
+export function briefCopyOf(
+  bytes: Uint8Array,
+  start: number,
+  end: number,
+): Uint8Array<ArrayBuffer> {
+  const copy = briefBytes(end - start);
+  if (end - start > LOOP_BYTES_MAX) copy.set(bytes.subarray(start, end));
+  else for (let i = start; i < end; i++) copy[i - start] = bytes[i] as number;
+  return copy;
+}
+
 /** A copy of `bytes`. */
 export function briefCopy(bytes: Uint8Array): Uint8Array<ArrayBuffer> {
   const copy = briefBytes(bytes.length);

@@ -84,7 +84,9 @@ export class ByteWriter {
     if (count <= 48) {
       const bytes = this.bytes;
       let to = this.length;
-      for (let from = start; from < end; from++) bytes[to++] = source[from] as number;
+      for (let from = start; from < end; from++) {
+        bytes[to++] = source[from] as number;
+      }
     } else {
       this.bytes.set(source.subarray(start, end), this.length);
     }

@@ -58,10 +58,18 @@ export class DeadlineWheel {
     return this.#size;
   }
 
-  /** Fires `entry` after `afterMs`; replaces the deadline it had. */
-  set(entry: Deadline, afterMs: number): void {
+  /**
+   * Fires `entry` `afterMs` after `nowMs`; replaces the deadline it had.
+   *
+   * @param nowMs The time, if the caller has just read the clock.
+   */
+  set(
+    entry: Deadline,
+    afterMs: number,
+    nowMs: number = this.#runtime.now(),
+  ): void {
     if (entry.wheelNext !== undefined) this.clear(entry);
-    const elapsed = this.#runtime.now() - this.#startMs;
+    const elapsed = nowMs - this.#startMs;
     if (this.#size === 0) this.#tick = Math.floor(elapsed / WHEEL_TICK_MS);
     const tick = Math.max(
       this.#tick + 1,

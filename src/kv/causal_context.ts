@@ -11,6 +11,7 @@
  *
  * @module
  */
+import { briefBytes } from "../base/byte_slab.ts";
 import { WhorlError } from "../base/errors.ts";
 import {
   ACTOR_BYTES,
@@ -50,7 +51,7 @@ const CONTEXT_TEXT_MAX = Math.ceil(
 /** What a reader of `object` has seen: all of it. */
 export function contextOf(object: Uint8Array): Uint8Array<ArrayBuffer> {
   const entries = entryCount(object);
-  const context = new Uint8Array(
+  const context = briefBytes(
     CONTEXT_HEADER_BYTES + entries * CONTEXT_ENTRY_BYTES,
   );
   context[0] = CONTEXT_FORMAT;
@@ -94,7 +95,7 @@ export function checkContext(bytes: Uint8Array): void {
 
 /** A context as the text that an application holds. */
 export function contextToText(context: Uint8Array): string {
-  const bytes = new Uint8Array(context.length + CHECKSUM_BYTES);
+  const bytes = briefBytes(context.length + CHECKSUM_BYTES);
   bytes.set(context);
   writeU32(bytes, context.length, checksumOf(context));
   return bytes.toBase64({ alphabet: "base64url", omitPadding: true });

@@ -38,7 +38,12 @@ export class PutProcess extends RequestProcess {
   ) {
     super(host, sequence, header, bytes, target, view);
     this.#commands = commands;
-    this.#put = createPut(replicas, rule, this.view.self);
+    this.#put = createPut(
+      replicas,
+      rule,
+      this.view.self,
+      commands.objects,
+    );
   }
 
   replicaAnswered(type: number, replica: number, body: Uint8Array): void {

@@ -13,6 +13,7 @@
 import { DynamicSupervisor } from "../../supervisors/dynamic_supervisor.ts";
 import type { Runtime } from "../../supervisors/runtime.ts";
 import { ByteReader } from "../base/byte_reader.ts";
+import { briefCopyOf } from "../base/byte_slab.ts";
 import type { ByteWriter } from "../base/byte_writer.ts";
 import { isWhorlError, WhorlError } from "../base/errors.ts";
 import { DeadlineWheel } from "../environment/deadline_wheel.ts";
@@ -110,6 +111,8 @@ export class RequestHost implements AnswerTarget {
   };
   /** The ring as it is now, by module number: nodes may run different modules. */
   #views = new Map<number, RingView>();
+  /** @internal The time of the last submission or deadline: reading the clock for each step would cost more than the step. */
+  nowMs: number;
   /** @internal Effects of the step under way. */
   readonly effects: unknown[] = [];
   #objectModules: ReadonlyMap<number, ObjectCommands>;
@@ -124,6 +127,7 @@ export class RequestHost implements AnswerTarget {
   constructor(options: RequestHostOptions) {
     this.runtime = options.runtime;
     this.routes = options.routes;
+    this.nowMs = options.runtime.now();
     this.#objectModules = options.objectModules;
     this.wheel = new DeadlineWheel(options.runtime);
     this.supervisor = new DynamicSupervisor({
@@ -155,9 +159,13 @@ export class RequestHost implements AnswerTarget {
     end: number,
     target: OperationTarget,
   ): void {
+    this.nowMs = this.runtime.now();
     let process: RequestProcess;
     try {
-      process = this.#coordinatorFor(bytes.slice(start, end), target);
+      process = this.#coordinatorFor(
+        briefCopyOf(bytes, start, end),
+        target,
+      );
     } catch (error) {
       if (!isWhorlError(error)) throw error;
       this.counts.refused++;

@@ -128,6 +128,7 @@ export abstract class RequestProcess extends ChildBase implements Deadline {
   }
 
   deadlinePassed(): void {
+    this.host.nowMs = this.host.runtime.now();
     this.host.deliver(this, {
       type: this.#inGrace ? "grace_over" : "deadline",
     });
@@ -162,13 +163,14 @@ export abstract class RequestProcess extends ChildBase implements Deadline {
   }
 
   protected setDeadline(afterMs: number): void {
-    this.#deadlineAt = this.host.runtime.now() + afterMs;
-    this.host.wheel.set(this, afterMs);
+    const { host } = this;
+    this.#deadlineAt = host.nowMs + afterMs;
+    host.wheel.set(this, afterMs, host.nowMs);
   }
 
   protected setGrace(afterMs: number): void {
     this.#inGrace = true;
-    this.host.wheel.set(this, afterMs);
+    this.host.wheel.set(this, afterMs, this.host.nowMs);
   }
 
   /** The state machine has nothing more to do. */
@@ -221,7 +223,7 @@ export abstract class RequestProcess extends ChildBase implements Deadline {
     const { partition, node } = replicas[replica] as Replica;
     const { host, header } = this;
     const timeLeftMs = reported
-      ? Math.max(1, this.#deadlineAt - host.runtime.now())
+      ? Math.max(1, this.#deadlineAt - host.nowMs)
       : header.timeLeftMs;
     const correlation = reported
       ? this.sequence * REPLICAS_PER_REQUEST + replica

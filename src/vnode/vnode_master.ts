@@ -90,6 +90,8 @@ export class VnodeMaster implements VnodeHost {
     timeLeftMs: 0,
   };
   #reader = new ByteReader(new Uint8Array(0));
+  /** When the message under way arrived. */
+  #receivedMs = 0;
   #failed = false;
   #stopping = false;
 
@@ -128,7 +130,7 @@ export class VnodeMaster implements VnodeHost {
 
   /** Takes in a message from the node; the bytes belong to the master from now on. */
   receive(message: Uint8Array<ArrayBuffer>): void {
-    this.#reader.reset(message, 0, message.length);
+    this.#receivedMs = this.#options.runtime.now();
     readFrames(message, 0, message.length, FRAME_BYTES_MAX, this.#onFrame);
   }
 
@@ -232,7 +234,7 @@ export class VnodeMaster implements VnodeHost {
       correlation,
       header.command,
       header.flags,
-      this.now() + header.timeLeftMs,
+      this.#receivedMs + header.timeLeftMs,
       bytes,
       this.#reader.offset,
       end,

@@ -64,6 +64,7 @@ export class VnodeMasterLink {
   #inFlight = new Map<number, InFlight>();
   #calls = new Map<number, PendingControl>();
   #next = 1;
+  #batchBeganMs = 0;
   #sweep: TimerHandle | undefined;
   #closed: WhorlError | undefined;
   #onEvent: (event: unknown) => void;
@@ -134,11 +135,15 @@ export class VnodeMasterLink {
   ): ByteWriter | WhorlError {
     const refusal = this.#refusal();
     if (refusal !== undefined) return refusal;
+    // One look at the clock serves a whole batch.
+    if (this.#sink.bufferedBytes === 0) {
+      this.#batchBeganMs = this.#runtime.now();
+    }
     const id = this.#next++;
     this.#inFlight.set(id, {
       target,
       correlation,
-      deadline: this.#runtime.now() + timeLeftMs,
+      deadline: this.#batchBeganMs + timeLeftMs,
     });
     this.#sweep ??= this.#runtime.setTimer(
       SWEEP_INTERVAL_MS,

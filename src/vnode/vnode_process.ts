@@ -237,6 +237,16 @@ export class VnodeProcess extends ChildBase {
   #drain(): void {
     while (!this.#busy && this.#waitingFrom < this.#waiting.length) {
       const next = this.#waiting[this.#waitingFrom++] as WaitingRequest;
+      // Nobody waits for it any more, and a put done now could surprise them later.
+      if (next.deadline <= this.#host.now()) {
+        this.counts.expired++;
+        this.#fail(
+          next.correlation,
+          "timeout",
+          `The command waited for partition ${this.partition} until its deadline had passed`,
+        );
+        continue;
+      }
       this.#handle(
         next.correlation,
         next.command,
@@ -272,16 +282,6 @@ export class VnodeProcess extends ChildBase {
         correlation,
         "unknown_command",
         `Cannot run command ${command} as '${this.#module.name}' has ${this.#table.names.length}`,
-      );
-      return;
-    }
-    // Nobody waits for it any more, and a put done now could surprise them later.
-    if (deadline <= this.#host.now()) {
-      this.counts.expired++;
-      this.#fail(
-        correlation,
-        "timeout",
-        `The command waited for partition ${this.partition} until its deadline had passed`,
       );
       return;
     }
