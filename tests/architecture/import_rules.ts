@@ -29,7 +29,7 @@ const LAYER_ROWS: readonly Readonly<Record<string, readonly string[]>>[] = [
     anti_entropy: ["vnode", "request", "handoff"],
   },
   { ring: [], cluster: ["ring"], raft: ["ring", "cluster"] },
-  // A transport carries frames; what a frame holds is nothing to its transport's peers in this row.
+  // A transport carries the frames that `wire` describes. Storage keeps bytes and needs neither.
   { wire: [], storage: [], transport: ["wire"] },
   { supervisors: [], environment: ["supervisors"] },
   { base: [], causality: ["base"] },
@@ -54,11 +54,24 @@ const IMPLEMENTATION_NAMES: Readonly<Record<string, readonly string[]>> = {
 };
 const CHOOSERS = ["node", "simulation", "cli", "bench", "tests"];
 
+/** The layers that stand beside `src/`; the others are folders in it. */
+const OUTSIDE_SRC = [
+  "cli",
+  "bench",
+  "examples",
+  "tests",
+  "mod.ts",
+  "supervisors",
+];
+
 /** The layer of `path`, undefined if it belongs to none. */
 function layerOf(path: string): string | undefined {
   const [top, second] = path.split("/");
   const name = top === "src" ? second! : top!;
-  return LAYER_ROWS.some((row) => Object.hasOwn(row, name)) ? name : undefined;
+  const known = LAYER_ROWS.some((row) => Object.hasOwn(row, name));
+  return known && OUTSIDE_SRC.includes(name) === (top !== "src")
+    ? name
+    : undefined;
 }
 
 function mayImport(from: string, to: string): boolean {
