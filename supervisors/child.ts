@@ -25,6 +25,8 @@ export interface Child {
   kill(): void;
   /** Calls `listener` exactly once: when it exits, or now if it has. */
   onExit(listener: ExitListener): void;
+  /** Takes a listener back, so that short-lived ones do not pile up on a long-lived child. */
+  offExit(listener: ExitListener): void;
   /** True if its thread may go on spinning after its end; only the end of the OS process ends that. */
   readonly zombie?: boolean;
   /** What it says of itself for {@linkcode treeOf}. */
@@ -38,8 +40,8 @@ export interface Child {
 export abstract class ChildBase implements Child {
   abstract readonly kind: ChildKind;
   #exitReason: ExitReason | undefined = undefined;
-  /** One listener is the rule (the supervisor), so a list is made only for the second. */
-  #listeners: ExitListener | ExitListener[] | undefined = undefined;
+  /** One listener is the rule (the supervisor), so a set is made only for the second. */
+  #listeners: ExitListener | Set<ExitListener> | undefined = undefined;
 
   /** Why it ended, or `undefined` while it lives. */
   get exitReason(): ExitReason | undefined {
@@ -60,11 +62,17 @@ export abstract class ChildBase implements Child {
       listener(this.#exitReason, this);
     } else if (this.#listeners === undefined) {
       this.#listeners = listener;
-    } else if (Array.isArray(this.#listeners)) {
-      this.#listeners.push(listener);
+    } else if (typeof this.#listeners === "function") {
+      this.#listeners = new Set([this.#listeners, listener]);
     } else {
-      this.#listeners = [this.#listeners, listener];
+      this.#listeners.add(listener);
     }
+  }
+
+  /** Takes a listener back. */
+  offExit(listener: ExitListener): void {
+    if (this.#listeners === listener) this.#listeners = undefined;
+    else if (this.#listeners instanceof Set) this.#listeners.delete(listener);
   }
 
   /** Records the end and tells the listeners, in the order they came. False if it had ended before. */
@@ -73,10 +81,10 @@ export abstract class ChildBase implements Child {
     this.#exitReason = reason;
     const listeners = this.#listeners;
     this.#listeners = undefined;
-    if (Array.isArray(listeners)) {
-      for (const listener of listeners) listener(reason, this);
-    } else if (listeners !== undefined) {
+    if (typeof listeners === "function") {
       listeners(reason, this);
+    } else if (listeners !== undefined) {
+      for (const listener of listeners) listener(reason, this);
     }
     return true;
   }

@@ -18,7 +18,12 @@ import {
   type ResolvedPolicy,
   resolvePolicy,
 } from "./child_spec.ts";
-import { crash, type ExitReason, formatReason } from "./exit_reason.ts";
+import {
+  crash,
+  type ExitReason,
+  formatReason,
+  isAbnormal,
+} from "./exit_reason.ts";
 import {
   addRestart,
   createIntensity,
@@ -320,22 +325,22 @@ export class DynamicSupervisor<
     this.#children.delete(child);
     if (child.zombie) this.#zombies++;
     if (this.#stopReason !== undefined) return this.#exitIfEmpty();
-    if (this.#temporary) {
-      if (this.#terminating.size > 0) this.#terminating.delete(child);
+    if (this.#terminating.size > 0 && this.#terminating.delete(child)) {
+      this.#lives.delete(child);
       return;
     }
+    if (reason !== "normal" && isAbnormal(reason)) {
+      this.#report?.({
+        type: "child_exited",
+        supervisor: this.name,
+        id: "-",
+        reason,
+      });
+    }
+    if (this.#temporary) return;
     const life = this.#lives.get(child)!;
     this.#lives.delete(child);
-    const wanted = !this.#terminating.delete(child) &&
-      shouldRestart(this.#policy.restart, reason);
-    if (!wanted) return;
-    this.#report?.({
-      type: "child_exited",
-      supervisor: this.name,
-      id: "-",
-      reason,
-    });
-    this.#restart(life);
+    if (shouldRestart(this.#policy.restart, reason)) this.#restart(life);
   }
 
   #restart(life: Life<Args>): void {

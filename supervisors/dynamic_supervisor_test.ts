@@ -40,6 +40,20 @@ Deno.test("DynamicSupervisor.startChild() starts at once and forgets a child tha
   assertEquals(supervisor.exitReason, undefined);
 });
 
+Deno.test("DynamicSupervisor reports abnormal exits, and those only", async () => {
+  const reports: string[] = [];
+  const supervisor = new DynamicSupervisor({
+    start: () => new Job("job"),
+    onReport: (report) => reports.push(report.type),
+  });
+  supervisor.startChild().finish("normal");
+  supervisor.startChild().finish("shutdown");
+  await supervisor.terminateChild(supervisor.startChild());
+  assertEquals(reports, []);
+  supervisor.startChild().finish(boom);
+  assertEquals(reports, ["child_exited"]);
+});
+
 Deno.test("DynamicSupervisor.startChild() does not keep a child that ended while it started", () => {
   const supervisor = new DynamicSupervisor({
     start: () => {

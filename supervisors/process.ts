@@ -9,7 +9,7 @@
  *
  * @module
  */
-import { type Child, ChildBase } from "./child.ts";
+import { type Child, ChildBase, type ExitListener } from "./child.ts";
 import { crash, type ExitReason } from "./exit_reason.ts";
 import { Mailbox, MAILBOX_MAX_DEFAULT } from "./mailbox.ts";
 import { type Runtime, systemRuntime } from "./runtime.ts";
@@ -58,8 +58,10 @@ export abstract class Process<Message = unknown> extends ChildBase {
   readonly #mailboxMax: number;
   #mailbox: Mailbox<Incoming<Message>> | undefined = undefined;
   #links: Set<Child> | undefined = undefined;
-  #monitors: Set<number> | undefined = undefined;
+  /** What undoes each monitor. */
+  #monitors: Map<number, () => void> | undefined = undefined;
   #monitorCount = 0;
+  #linkedExit: ExitListener | undefined = undefined;
   #asked: ExitReason | undefined = undefined;
   /** A turn is deferred or under way. */
   #busy = false;
@@ -117,14 +119,17 @@ export abstract class Process<Message = unknown> extends ChildBase {
   exit(reason: ExitReason): void {
     if (!this.alive) return;
     this.#mailbox?.clear();
-    this.#monitors?.clear();
+    for (const undo of this.#monitors?.values() ?? []) undo();
     this.end(reason);
-    if (this.#links === undefined) return;
-    for (const other of this.#links) {
-      if (other instanceof Process) other.#signal(this, reason);
-      else if (reason !== "normal") other.stop(reason);
+    for (const other of this.#links ?? []) {
+      if (other instanceof Process) {
+        other.#signal(this, reason);
+      } else {
+        other.offExit(this.#onLinkedExit);
+        if (reason !== "normal") other.stop(reason);
+      }
     }
-    this.#links.clear();
+    this.#links?.clear();
   }
 
   /**
@@ -140,14 +145,15 @@ export abstract class Process<Message = unknown> extends ChildBase {
       return;
     }
     // The other kinds know no links; their end is watched from here.
-    const gone = other.exitReason !== undefined;
-    other.onExit((reason) => this.#signal(other, gone ? "noproc" : reason));
+    if (other.exitReason !== undefined) this.#signal(other, "noproc");
+    else other.onExit(this.#onLinkedExit);
   }
 
   /** Unties them. */
   unlink(other: Child): void {
     this.#links?.delete(other);
     if (other instanceof Process) other.#links?.delete(this);
+    else other.offExit(this.#onLinkedExit);
   }
 
   /**
@@ -157,20 +163,24 @@ export abstract class Process<Message = unknown> extends ChildBase {
    */
   monitor(child: Child): number {
     const monitor = ++this.#monitorCount;
-    this.#monitors ??= new Set();
-    this.#monitors.add(monitor);
-    const gone = child.exitReason !== undefined;
-    child.onExit((reason) => {
+    if (!this.alive) return monitor;
+    if (child.exitReason !== undefined) {
+      this.deliver(new DownNotice(monitor, child, "noproc"));
+      return monitor;
+    }
+    const listener: ExitListener = (reason) => {
       if (!this.#monitors!.delete(monitor)) return;
-      this.deliver(
-        new DownNotice(monitor, child, gone ? "noproc" : reason),
-      );
-    });
+      this.deliver(new DownNotice(monitor, child, reason));
+    };
+    this.#monitors ??= new Map();
+    this.#monitors.set(monitor, () => child.offExit(listener));
+    child.onExit(listener);
     return monitor;
   }
 
   /** Takes a monitor back. A notice that is already in the mailbox stays there. */
   demonitor(monitor: number): void {
+    this.#monitors?.get(monitor)?.();
     this.#monitors?.delete(monitor);
   }
 
@@ -182,6 +192,11 @@ export abstract class Process<Message = unknown> extends ChildBase {
   #addLink(other: Child): void {
     this.#links ??= new Set();
     this.#links.add(other);
+  }
+
+  /** One listener for all linked children of other kinds. Made when first needed. */
+  get #onLinkedExit(): ExitListener {
+    return this.#linkedExit ??= (reason, from) => this.#signal(from, reason);
   }
 
   /** Takes in the exit of `from`, if it is still linked. */

@@ -1,5 +1,6 @@
 import { assertEquals } from "@std/assert";
-import { crash, formatReason } from "./exit_reason.ts";
+import { ChildBase, type ExitListener } from "./child.ts";
+import { crash, type ExitReason, formatReason } from "./exit_reason.ts";
 import { ManualRuntime } from "./manual_runtime.ts";
 import { DownNotice, ExitNotice, type Process, spawn } from "./process.ts";
 
@@ -105,6 +106,57 @@ Deno.test("Process that traps exits gets them as notices", async () => {
   ]);
   assertEquals(trapping.exitReason, undefined);
   trapping.kill();
+});
+
+Deno.test("Process leaves no listener behind on what it watched", () => {
+  const listeners = new Set<ExitListener>();
+  class Counted extends ChildBase {
+    readonly kind = "worker";
+    override onExit(listener: ExitListener): void {
+      listeners.add(listener);
+      super.onExit(listener);
+    }
+    override offExit(listener: ExitListener): void {
+      listeners.delete(listener);
+      super.offExit(listener);
+    }
+    stop(): void {}
+    kill(): void {}
+  }
+  const target = new Counted();
+  for (let i = 0; i < 10; i++) {
+    const process = idle();
+    process.link(target);
+    process.monitor(target);
+    process.demonitor(process.monitor(target));
+    if (i % 2 === 0) process.unlink(target);
+    process.exit("normal");
+  }
+  assertEquals(listeners.size, 0);
+  assertEquals(target.exitReason, undefined);
+});
+
+Deno.test("Process falls with a linked child of another kind, and stops it when it falls itself", async () => {
+  class Other extends ChildBase {
+    readonly kind = "worker";
+    stop(reason: ExitReason): void {
+      this.end(reason);
+    }
+    kill(): void {
+      this.end("killed");
+    }
+  }
+  const process = idle();
+  const fallen = new Other();
+  process.link(fallen);
+  fallen.kill();
+  await runtime.settle();
+  assertEquals(process.exitReason, "killed");
+  const second = idle();
+  const survivor = new Other();
+  second.link(survivor);
+  second.exit("shutdown");
+  assertEquals(survivor.exitReason, "shutdown");
 });
 
 Deno.test("Process.link() to one that has ended is a signal of noproc", async () => {

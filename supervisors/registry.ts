@@ -4,12 +4,13 @@
  *
  * @module
  */
-import type { Child } from "./child.ts";
+import type { Child, ExitListener } from "./child.ts";
 import { SupervisorError } from "./supervisor_error.ts";
 
 /** Finds processes by name. */
 export class Registry<C extends Child = Child> {
   readonly #names = new Map<string, C>();
+  readonly #listeners = new Map<string, ExitListener>();
 
   /**
    * Gives `child` the name until it ends. A child that has ended gets none.
@@ -28,9 +29,9 @@ export class Registry<C extends Child = Child> {
     }
     if (child.exitReason !== undefined) return;
     this.#names.set(name, child);
-    child.onExit(() => {
-      if (this.#names.get(name) === child) this.#names.delete(name);
-    });
+    const listener: ExitListener = () => this.unregister(name);
+    this.#listeners.set(name, listener);
+    child.onExit(listener);
   }
 
   /** The process of this name, or `undefined`. */
@@ -40,6 +41,8 @@ export class Registry<C extends Child = Child> {
 
   /** Takes the name back. False if nobody had it. */
   unregister(name: string): boolean {
+    this.#names.get(name)?.offExit(this.#listeners.get(name)!);
+    this.#listeners.delete(name);
     return this.#names.delete(name);
   }
 

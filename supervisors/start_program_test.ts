@@ -154,6 +154,12 @@ for (const placement of PLACEMENTS) {
     assertEquals([name, message, code], ["TypeError", "sync", "E_SYNC"]);
   });
 
+  Deno.test(`ProgramChild as ${placement} crashes with what a message handler rejects with`, async () => {
+    const child = await start(placement, "reject in handler");
+    child.send(hello());
+    assertEquals(errorOf(await exitOf(child)).message, "late");
+  });
+
   Deno.test(`ProgramChild as ${placement} delivers its messages before its exit, with its reason`, async () => {
     const child = await start(placement, "exit");
     const events: string[] = [];

@@ -26,6 +26,7 @@ import {
   type SupervisorErrorCode,
 } from "./supervisor_error.ts";
 import {
+  bootFailureOf,
   createSupervisor,
   type RequestEvent,
   stepSupervisor,
@@ -524,12 +525,10 @@ export class Supervisor extends ChildBase implements AsyncDisposable {
   }
 
   #bootError(reason: ExitReason): SupervisorError {
-    const failed = this.#state.children.find((child) =>
-      child.startedAtMs === undefined && child.lastExit !== undefined
-    );
+    const failed = bootFailureOf(reason);
     return failed === undefined
       ? this.#refusal("noproc", this.name, reason)
-      : this.#refusal("start_failed", failed.id, failed.lastExit);
+      : this.#refusal("start_failed", failed.id, failed.reason);
   }
 
   #refusal(

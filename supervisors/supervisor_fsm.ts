@@ -666,11 +666,25 @@ function endsSupervisor(state: SupervisorState, child: ChildState): boolean {
 }
 
 /** How a supervisor exits that could not start its children. */
-export function bootFailure(id: string, reason: ExitReason): ExitReason {
+function bootFailure(id: string, reason: ExitReason): ExitReason {
   return {
     type: "shutdown",
     detail: { failedToStartChild: id, reason },
   };
+}
+
+/** The child whose failed start a supervisor exited with, if that is why. */
+export function bootFailureOf(
+  exit: ExitReason,
+): { readonly id: string; readonly reason: ExitReason } | undefined {
+  if (typeof exit === "string" || exit.type !== "shutdown") return undefined;
+  const detail = exit.detail as
+    | { failedToStartChild?: string; reason?: ExitReason }
+    | null
+    | undefined;
+  const id = detail?.failedToStartChild;
+  if (id === undefined) return undefined;
+  return { id, reason: detail!.reason! };
 }
 
 function forget(

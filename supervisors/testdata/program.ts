@@ -12,6 +12,7 @@ export type Behaviour =
   | "throw"
   | "throw in timer"
   | "reject"
+  | "reject in handler"
   | "close"
   | "exit process"
   | "exit"
@@ -53,6 +54,8 @@ const program: Program = async (context) => {
       case "reject":
         Promise.reject(new TypeError("rejection"));
         return;
+      case "reject in handler":
+        return Promise.reject(new TypeError("late"));
       case "close":
         (globalThis as unknown as { close(): void }).close();
         return;
