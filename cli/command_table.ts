@@ -49,6 +49,6 @@ export const COMMANDS: readonly Command[] = [
   getCommand,
   deleteCommand,
   importCommand,
-  completionsCommand,
+  completionsCommand(() => COMMANDS),
   runNodeCommand,
 ];

@@ -6,7 +6,7 @@
  */
 import { isWhorlError, reasonOf, WhorlError } from "../src/base/errors.ts";
 import { parseInvocation } from "./arguments.ts";
-import { type Command, type Flag, UsageError } from "./command.ts";
+import { type Command, UsageError } from "./command.ts";
 import { COMMANDS } from "./command_table.ts";
 import { ExitCode } from "./exit_code.ts";
 import {
@@ -15,16 +15,11 @@ import {
   renderOverview,
   usageLine,
 } from "./help.ts";
+import { flagsOf, GLOBAL_FLAGS } from "./global_flags.ts";
 import { writeJson } from "./json.ts";
 import { SESSION_FLAGS } from "./session_flags.ts";
 import { nearest } from "./suggestion.ts";
 import type { World } from "./world.ts";
-
-/** The flags of every command. */
-export const GLOBAL_FLAGS: readonly Flag[] = [
-  { name: "json", says: "answer with one JSON document on standard output" },
-  { name: "help", short: "h", says: "teach instead of doing" },
-];
 
 /** Carries out one command line and resolves to the exit code. */
 export async function runCommandLine(
@@ -55,15 +50,6 @@ export async function runCommandLine(
   } catch (error) {
     return explain(error, command, args.includes("--json"), world);
   }
-}
-
-/** All flags `command` takes. */
-export function flagsOf(command: Command): readonly Flag[] {
-  return [
-    ...command.flags,
-    ...(command.talksToNode ? SESSION_FLAGS : []),
-    ...GLOBAL_FLAGS,
-  ];
 }
 
 /** Moves flags that stand before the command behind it: `whorl --json ping`. */

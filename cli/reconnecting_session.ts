@@ -7,11 +7,11 @@
  * @module
  */
 import { isWhorlError, WhorlError } from "../src/base/errors.ts";
+import type { KvClient } from "../src/kv/kv_client.ts";
 import type {
   AdminMethods,
   AdminSession,
   CallOptions,
-  KvClient,
 } from "../src/node/admin_protocol.ts";
 
 /** Opens one connection's worth of session. */

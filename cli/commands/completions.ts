@@ -6,11 +6,14 @@
 import type { Command } from "../command.ts";
 import { UsageError } from "../command.ts";
 import { ExitCode } from "../exit_code.ts";
+import { flagsOf } from "../global_flags.ts";
 import { nearest } from "../suggestion.ts";
 import { completionScript, SHELLS } from "../shell_completions.ts";
 
-/** `whorl completions` */
-export const completionsCommand: Command = {
+/** `whorl completions` for `commands`, which it is one of itself. */
+export const completionsCommand = (
+  commands: () => readonly Command[],
+): Command => ({
   name: "completions",
   summary: "print a script that completes whorl in bash, zsh or fish",
   about:
@@ -29,9 +32,7 @@ export const completionsCommand: Command = {
       says: "fish",
     },
   ],
-  // The script is made from the table of commands, this one among them, so the
-  // table cannot be imported before this module is there.
-  async run(invocation, world): Promise<number> {
+  run(invocation, world): Promise<number> {
     const word = invocation.words[0]!;
     const shell = SHELLS.find((shell) => shell === word);
     if (shell === undefined) {
@@ -42,9 +43,7 @@ export const completionsCommand: Command = {
         }` + (near === undefined ? "" : `. Did you mean ${near}?`),
       );
     }
-    const { COMMANDS } = await import("../command_table.ts");
-    const { flagsOf } = await import("../main.ts");
-    world.output.write(completionScript(shell, COMMANDS, flagsOf));
-    return ExitCode.ok;
+    world.output.write(completionScript(shell, commands(), flagsOf));
+    return Promise.resolve(ExitCode.ok);
   },
-};
+});

@@ -5,12 +5,11 @@
  */
 import type { Command } from "../command.ts";
 import { ExitCode } from "../exit_code.ts";
-import { base64Of, writeJson } from "../json.ts";
+import { writeJson } from "../json.ts";
 import { withSession } from "../session_flags.ts";
 import {
   BUCKET_AND_KEY,
   CONTEXT_FLAG,
-  contextOf,
   quorumFlag,
   writeQuorumsOf,
 } from "./kv_values.ts";
@@ -35,7 +34,7 @@ export const deleteCommand: Command = {
     const [bucket, key] = invocation.words as [string, string];
     const { output } = world;
     const quorums = writeQuorumsOf(invocation);
-    let context = contextOf(invocation);
+    let context = invocation.text("context");
     return await withSession(invocation, world, async (session, call) => {
       if (context === undefined) {
         const found = await session.kv.get(bucket, key, call);
@@ -59,7 +58,7 @@ export const deleteCommand: Command = {
           bucket,
           key,
           deleted: true,
-          context: base64Of(result.context),
+          context: result.context,
         });
       } else {
         output.write("ok\n");

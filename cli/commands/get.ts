@@ -3,10 +3,10 @@
  *
  * @module
  */
-import type { KvValue } from "../../src/node/admin_protocol.ts";
+import type { KvValue } from "../../src/kv/kv_client.ts";
 import type { Command } from "../command.ts";
 import { ExitCode } from "../exit_code.ts";
-import { base64Of, writeJson } from "../json.ts";
+import { writeJson } from "../json.ts";
 import type { Output } from "../output.ts";
 import { withSession } from "../session_flags.ts";
 import { BUCKET_AND_KEY, quorumFlag, quorumOf } from "./kv_values.ts";
@@ -47,12 +47,7 @@ export const getCommand: Command = {
       });
       const { output } = world;
       if (invocation.on("json")) {
-        writeJson(output, {
-          bucket,
-          key,
-          values,
-          context: context === null ? null : base64Of(context),
-        });
+        writeJson(output, { bucket, key, values, context });
       } else if (values.length === 0) {
         output.remark(`Not found: ${bucket}/${key}\n`);
       } else {

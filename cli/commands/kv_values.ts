@@ -4,19 +4,15 @@
  *
  * @module
  */
-import { decodeBase64 } from "npm:deno-std@1.4.0/encoding/base64.js";
 import { reasonOf } from "../../src/base/errors.ts";
-import type {
-  KvPutOptions,
-  KvValue,
-  Quorum,
-} from "../../src/node/admin_protocol.ts";
+import type { KvPutOptions, KvValue } from "../../src/kv/kv_client.ts";
+import type { QuorumSize } from "../../src/request/quorum_options.ts";
 import { type Flag, type Invocation, UsageError } from "../command.ts";
 
 /** The flag that carries a causal context. */
 export const CONTEXT_FLAG: Flag = {
   name: "context",
-  value: "BASE64",
+  value: "CONTEXT",
   says: "what this replaces, as 'whorl get --json' printed it",
   default: "what a read finds now",
 };
@@ -36,7 +32,7 @@ export function quorumFlag(name: string, says: string, usual: string): Flag {
 export function quorumOf(
   invocation: Invocation,
   flag: string,
-): Quorum | undefined {
+): QuorumSize | undefined {
   const text = invocation.text(flag);
   if (text === undefined) return undefined;
   if (text === "one" || text === "quorum" || text === "all") return text;
@@ -57,17 +53,6 @@ export function writeQuorumsOf(
     pw: quorumOf(invocation, "pw"),
     dw: quorumOf(invocation, "dw"),
   };
-}
-
-/** The context given on the command line. @throws {UsageError} */
-export function contextOf(invocation: Invocation): Uint8Array | undefined {
-  const text = invocation.text("context");
-  if (text === undefined) return undefined;
-  try {
-    return decodeBase64(text);
-  } catch (error) {
-    throw new UsageError(`--context must be base64: ${reasonOf(error)}`);
-  }
 }
 
 /** A JSON value as typed. @throws {UsageError} With a hint how to quote. */

@@ -4,16 +4,15 @@
  * @module
  */
 import { reasonOf, WhorlError } from "../../src/base/errors.ts";
-import type { KvValue } from "../../src/node/admin_protocol.ts";
+import type { KvValue } from "../../src/kv/kv_client.ts";
 import { type Command, type Invocation, UsageError } from "../command.ts";
 import { ExitCode } from "../exit_code.ts";
-import { base64Of, writeJson } from "../json.ts";
+import { writeJson } from "../json.ts";
 import { withSession } from "../session_flags.ts";
 import type { World } from "../world.ts";
 import {
   BUCKET_AND_KEY,
   CONTEXT_FLAG,
-  contextOf,
   jsonValueOf,
   quorumFlag,
   writeQuorumsOf,
@@ -63,7 +62,7 @@ export const putCommand: Command = {
     const [bucket, key] = invocation.words as [string, string];
     const value = await valueOf(invocation, world);
     const quorums = writeQuorumsOf(invocation);
-    const given = contextOf(invocation);
+    const given = invocation.text("context");
     if (given !== undefined && invocation.on("blind")) {
       throw new UsageError("--blind replaces nothing: --context cannot apply");
     }
@@ -81,7 +80,7 @@ export const putCommand: Command = {
         writeJson(world.output, {
           bucket,
           key,
-          context: base64Of(result.context),
+          context: result.context,
         });
       } else {
         world.output.write("ok\n");

@@ -13,7 +13,7 @@
  * @module
  */
 import { WhorlError } from "../../src/base/errors.ts";
-import type { JsonValue } from "../../src/node/admin_protocol.ts";
+import type { JsonValue } from "../../src/kv/kv_client.ts";
 import { textOf } from "./json_text.ts";
 import { LineSplitter } from "./line_splitter.ts";
 import type { Found, RecordParser } from "./record_parser.ts";

@@ -19,12 +19,15 @@ import {
   isWhorlError,
   reasonOf,
 } from "../../src/base/errors.ts";
-import type { JsonValue, KvClient } from "../../src/node/admin_protocol.ts";
+import type { JsonValue, KvClient } from "../../src/kv/kv_client.ts";
 import { type ByteSource, readRecords } from "./read_records.ts";
 import type { ReadOptions } from "./read_records.ts";
 import { recordKey } from "./record_key.ts";
 import type { Found } from "./record_parser.ts";
 import { sameJson } from "./same_json.ts";
+
+/** What an import needs of `kv`. */
+export type ImportKv = Pick<KvClient, "get" | "put">;
 
 /** Records stored at a time unless told otherwise. */
 export const CONCURRENCY_DEFAULT = 64;
@@ -109,7 +112,7 @@ export interface ImportReport {
  */
 export function importRecords(
   source: ByteSource,
-  kv: KvClient,
+  kv: ImportKv,
   options: ImportOptions,
 ): Promise<ImportReport> {
   return storeRecords(readRecords(source, options), kv, options);
@@ -118,7 +121,7 @@ export function importRecords(
 /** Stores records that have been read already, as {@linkcode importRecords} does. */
 export async function storeRecords(
   batches: AsyncIterable<readonly Found[]> | Iterable<readonly Found[]>,
-  kv: KvClient,
+  kv: ImportKv,
   options: StoreOptions,
 ): Promise<ImportReport> {
   const storing = new Storing(kv, options);
@@ -143,7 +146,7 @@ export async function storeRecords(
 
 /** The records under way and the counts. */
 class Storing {
-  #kv: KvClient;
+  #kv: ImportKv;
   #options: StoreOptions;
   #concurrency: number;
   #startedAtMs = performance.now();
@@ -159,7 +162,7 @@ class Storing {
   /** A failure of our own, not of a record. */
   #broken: { error: unknown } | undefined;
 
-  constructor(kv: KvClient, options: StoreOptions) {
+  constructor(kv: ImportKv, options: StoreOptions) {
     this.#kv = kv;
     this.#options = options;
     this.#concurrency = options.concurrency ?? CONCURRENCY_DEFAULT;
@@ -246,11 +249,12 @@ class Storing {
     value: JsonValue,
   ): Promise<"added" | "updated" | "unchanged"> {
     const { bucket, timeoutMs } = this.#options;
-    const { values, context } = await this.#kv.get(bucket, key, { timeoutMs });
+    const call = { timeoutMs, replicas: false };
+    const { values, context } = await this.#kv.get(bucket, key, call);
     if (values.length === 1 && sameJson(values[0]!, value)) return "unchanged";
     await this.#kv.put(bucket, key, value, {
       context: context ?? undefined,
-      timeoutMs,
+      ...call,
     });
     return values.length === 0 ? "added" : "updated";
   }

@@ -3,7 +3,7 @@
  *
  * @module
  */
-import type { JsonValue } from "../../src/node/admin_protocol.ts";
+import type { JsonValue } from "../../src/kv/kv_client.ts";
 import type { Found } from "./record_parser.ts";
 
 const decoder = new TextDecoder("utf-8", { fatal: true, ignoreBOM: true });

@@ -3,7 +3,7 @@
  *
  * @module
  */
-import type { JsonValue } from "../../src/node/admin_protocol.ts";
+import type { JsonValue } from "../../src/kv/kv_client.ts";
 
 /** Either the key, or why there is none. */
 export type KeyResult =

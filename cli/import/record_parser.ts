@@ -6,7 +6,7 @@
  *
  * @module
  */
-import type { JsonValue } from "../../src/node/admin_protocol.ts";
+import type { JsonValue } from "../../src/kv/kv_client.ts";
 
 /** The formats that can be read. */
 export const FORMATS = ["ndjson", "json", "csv", "tsv"] as const;

@@ -3,7 +3,7 @@
  *
  * @module
  */
-import type { KvValue } from "../../src/node/admin_protocol.ts";
+import type { KvValue } from "../../src/kv/kv_client.ts";
 
 /** Whether `a` and `b` say the same; the order of fields does not matter. */
 export function sameJson(a: KvValue, b: KvValue): boolean {

@@ -57,7 +57,10 @@ export class Prompt {
   constructor(options: PromptOptions) {
     this.#options = options;
     this.#evaluator = new Evaluator(options.scope);
-    this.#history = new PromptHistory(options.historyPath);
+    // What a script says is nothing a person would want to repeat.
+    this.#history = new PromptHistory(
+      options.isTerminal ? options.historyPath : undefined,
+    );
     this.#readline = createInterface({
       input: process.stdin,
       // A pipe gets results only: no label, no echo of what it sent.

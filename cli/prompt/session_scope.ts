@@ -4,7 +4,8 @@
  *
  * @module
  */
-import type { AdminSession, KvClient } from "../../src/node/admin_protocol.ts";
+import type { KvClient } from "../../src/kv/kv_client.ts";
+import type { AdminSession } from "../../src/node/admin_protocol.ts";
 import {
   CLEARED_TEXT,
   COMMITTED_TEXT,
@@ -107,7 +108,7 @@ export const SESSION_HELP = `\
 JavaScript, with these names:
 
   await kv.put("users", "ann", { age: 41 })     write
-  const ann = await kv.get("users", "ann")      read: { values, context }
+  const ann = await kv.get("users", "ann")      read: { value, values, context, ... }
   await kv.put("users", "ann", { age: 42 }, { context: ann.context })
                                                 replace what was read
   await kv.delete("users", "ann", { context: ann.context })

@@ -7,11 +7,11 @@
  */
 import type {
   KvClient,
+  KvGetResult,
   KvPutOptions,
-  KvReadResult,
+  KvPutResult,
   KvValue,
-  KvWriteResult,
-} from "../../src/node/admin_protocol.ts";
+} from "../../src/kv/kv_client.ts";
 
 /** A fake with a view into it. */
 export interface FakeKv extends KvClient {
@@ -57,23 +57,32 @@ export function fakeKv(): FakeKv {
     id: string,
     value: KvValue | undefined,
     options: KvPutOptions,
-  ): KvWriteResult {
+  ): KvPutResult {
     const slot = slots.get(id) ?? { clock: 0, siblings: [] };
     slots.set(id, slot);
-    const seen = options.context?.[0] ?? 0;
+    const seen = Number(options.context ?? 0);
     slot.siblings = slot.siblings.filter(({ dot }) => dot > seen);
     slot.siblings.push({ value, dot: ++slot.clock });
-    return { context: Uint8Array.of(slot.clock) };
+    return {
+      context: String(slot.clock),
+      siblings: slot.siblings.length,
+      replicas: [],
+    };
   }
 
-  function read(id: string): KvReadResult {
+  function read(id: string): KvGetResult {
     const slot = slots.get(id);
-    if (slot === undefined) return { values: [], context: null };
+    if (slot === undefined) {
+      return { values: [], value: undefined, context: null, replicas: [] };
+    }
+    const values = slot.siblings.flatMap(({ value }) =>
+      value === undefined ? [] : [value]
+    );
     return {
-      values: slot.siblings.flatMap(({ value }) =>
-        value === undefined ? [] : [value]
-      ),
-      context: Uint8Array.of(slot.clock),
+      values,
+      value: values[0],
+      context: String(slot.clock),
+      replicas: [],
     };
   }
 

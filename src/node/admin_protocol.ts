@@ -9,92 +9,15 @@
  * @module
  */
 import type { TreeNode } from "../../supervisors/tree_view.ts";
+import type { KvClient } from "../kv/kv_client.ts";
 import type { RingReadiness } from "../ring/admin_messages.ts";
 
-/** A value that JSON can say. */
-export type JsonValue =
-  | null
-  | boolean
-  | number
-  | string
-  | readonly JsonValue[]
-  | { readonly [name: string]: JsonValue };
-
-/** What `kv` stores: JSON, or bytes as they are. */
-export type KvValue = JsonValue | Uint8Array;
-
-/** How many replicas must answer: a count, or a word that depends on N. */
-export type Quorum = number | "one" | "quorum" | "all";
-
-/** Options every operation takes. */
+/** Options every call takes. */
 export interface CallOptions {
-  /** Gives the operation up; it fails with `cancelled`. */
+  /** Gives the call up; it fails with `cancelled`. */
   readonly signal?: AbortSignal | undefined;
-  /** Time the operation may take, in milliseconds. @default {the node's} */
+  /** Time the call may take, in milliseconds. @default {the node's} */
   readonly timeoutMs?: number | undefined;
-}
-
-/** Options of a read. */
-export interface KvGetOptions extends CallOptions {
-  /** Replicas that must answer. @default {"quorum"} */
-  readonly r?: Quorum | undefined;
-  /** Primaries among them. @default {0} */
-  readonly pr?: Quorum | undefined;
-}
-
-/** Options of a write or a delete. */
-export interface KvPutOptions extends CallOptions {
-  /**
-   * What the writer had read: the write replaces exactly that. Without it the
-   * write stands beside whatever is there, as a sibling.
-   */
-  readonly context?: Uint8Array | undefined;
-  /** Replicas that must have stored it. @default {"quorum"} */
-  readonly w?: Quorum | undefined;
-  /** Primaries among them. @default {0} */
-  readonly pw?: Quorum | undefined;
-  /** Replicas that must have stored it durably. @default {"quorum"} */
-  readonly dw?: Quorum | undefined;
-}
-
-/** What a read found. */
-export interface KvReadResult {
-  /** None if the key is not there, one as a rule, several if writes were concurrent. */
-  readonly values: readonly KvValue[];
-  /**
-   * Opaque; hand it to the write that replaces these values. `null` if the key
-   * was never written; a deleted key has no values but still has a context.
-   */
-  readonly context: Uint8Array | null;
-}
-
-/** What a write or a delete answers. */
-export interface KvWriteResult {
-  /** Covers this write and what it replaced. */
-  readonly context: Uint8Array;
-}
-
-/** The key-value operations of a node, near or far. */
-export interface KvClient {
-  /** Reads a key. @throws {WhorlError} `timeout`, `quorum_unavailable`, `insufficient_vnodes`, `invalid_key`. */
-  get(
-    bucket: string,
-    key: string,
-    options?: KvGetOptions,
-  ): Promise<KvReadResult>;
-  /** Writes a key. @throws {WhorlError} as `get`, and `value_too_large`; after a `timeout` the outcome is unknown. */
-  put(
-    bucket: string,
-    key: string,
-    value: KvValue,
-    options?: KvPutOptions,
-  ): Promise<KvWriteResult>;
-  /** Deletes a key, which leaves a tombstone for a while. @throws {WhorlError} as `put`. */
-  delete(
-    bucket: string,
-    key: string,
-    options?: KvPutOptions,
-  ): Promise<KvWriteResult>;
 }
 
 /** Who a node is and how it was started. */

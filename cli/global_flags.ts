@@ -1,0 +1,22 @@
+/**
+ * The flags of every command, and all that one command takes.
+ *
+ * @module
+ */
+import type { Command, Flag } from "./command.ts";
+import { SESSION_FLAGS } from "./session_flags.ts";
+
+/** The flags of every command. */
+export const GLOBAL_FLAGS: readonly Flag[] = [
+  { name: "json", says: "answer with one JSON document on standard output" },
+  { name: "help", short: "h", says: "teach instead of doing" },
+];
+
+/** All flags `command` takes. */
+export function flagsOf(command: Command): readonly Flag[] {
+  return [
+    ...command.flags,
+    ...(command.talksToNode ? SESSION_FLAGS : []),
+    ...GLOBAL_FLAGS,
+  ];
+}
