@@ -16,6 +16,10 @@ import { type Established, shakeHands } from "./handshake.ts";
 import type { ShakeHandsOptions } from "./handshake.ts";
 import { encodeRefused, PROTOCOL_VERSIONS } from "./handshake_codec.ts";
 
+/** Refusals that are warned of in each period; further ones are logged for debugging only. */
+const WARNINGS_MAX = 20;
+const WARNINGS_PERIOD_MS = 60_000;
+
 /** How many may wait at the door. */
 export interface DoorLimits {
   /** Connections that have not proved themselves, from everywhere. @default {256} */
@@ -40,6 +44,8 @@ export class Door {
   readonly #waiting: Map<Promise<void>, string> = new Map();
   readonly #perHost: Map<string, number> = new Map();
   readonly #shut: AbortController = new AbortController();
+  #warnings = 0;
+  #warningsSinceMs = -Infinity;
 
   constructor(options: DoorOptions) {
     this.#options = options;
@@ -106,12 +112,23 @@ export class Door {
   #tell(stream: ByteStream, error: WhorlError): void {
     // Connections that end early are everyday: port scans, races, stops.
     const everyday = error.code === "connection_closed" ||
-      error.code === "handshake_failed";
-    this.#options.log[everyday ? "debug" : "warn"]("Refused a connection", {
+      error.code === "handshake_failed" || error.code === "closed";
+    const loud = !everyday && this.#mayWarn();
+    this.#options.log[loud ? "warn" : "debug"]("Refused a connection", {
       address: stream.remoteAddress,
       code: error.code,
       reason: reasonOf(error),
     });
+  }
+
+  /** Strangers must not be able to fill the log. */
+  #mayWarn(): boolean {
+    const now = this.#options.handshake.runtime.now();
+    if (now - this.#warningsSinceMs >= WARNINGS_PERIOD_MS) {
+      this.#warningsSinceMs = now;
+      this.#warnings = 0;
+    }
+    return ++this.#warnings <= WARNINGS_MAX;
   }
 
   /** Gives up every handshake; resolves when nothing of them is left. */

@@ -681,6 +681,29 @@ Deno.test("PeerLinks refuses large and garbled frames of strangers and says why"
   assertEquals(a.links.counts().unauthenticated, 0);
 });
 
+Deno.test("PeerLinks does not let strangers fill its log", async () => {
+  await using world = new World();
+  let warnings = 0;
+  const a = world.node("a", {
+    log: { ...silentLog, warn: () => void warnings++ },
+  });
+  await a.listen();
+  const knock = async (times: number) => {
+    for (let i = 0; i < times; i++) {
+      await failsWith(
+        "wrong_cookie",
+        () => world.client("a:1", { cookie: new Cookie("guess") }),
+      );
+    }
+    await world.runtime.settle();
+  };
+  await knock(50);
+  assertEquals(warnings, 20);
+  await world.runtime.advance(60_000);
+  await knock(1);
+  assertEquals(warnings, 21);
+});
+
 Deno.test("PeerLinks bounds how many strangers wait, in total and from one host", async () => {
   await using world = new World();
   const a = world.node("a", {

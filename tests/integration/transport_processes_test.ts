@@ -60,7 +60,11 @@ class EchoNode implements AsyncDisposable {
 }
 
 /** Asks `node` once and returns the answer. */
-async function askOnce(node: EchoNode, question: string): Promise<string> {
+async function askOnce(
+  node: { readonly address: string },
+  question: string,
+  cookie = "secret",
+): Promise<string> {
   const answer = Promise.withResolvers<string>();
   const link: Link = await openClientLink({
     runtime,
@@ -68,7 +72,7 @@ async function askOnce(node: EchoNode, question: string): Promise<string> {
     transport,
     secretBytes,
     address: node.address,
-    cookie: new Cookie("secret"),
+    cookie: new Cookie(cookie),
     handler: {
       onFrame: (_link, _type, _flags, _correlation, bytes, start, end) =>
         answer.resolve(new TextDecoder().decode(bytes.slice(start, end))),
@@ -156,4 +160,33 @@ Deno.test("a stopped peer is suspected in under 3 s, a killed one noticed in und
   node.child.kill("SIGKILL");
   const downMs = await down;
   assert(downMs < 1_000, `noticed after ${downMs} ms`);
+});
+
+Deno.test("a refusal over TCP reaches the one who is refused, every time", async () => {
+  await using node = await EchoNode.start("strict");
+  for (let i = 0; i < 50; i++) {
+    const error = await assertRejects(
+      () => askOnce(node, "let me in", `guess ${i}`),
+      WhorlError,
+    );
+    assertEquals(error.code, "wrong_cookie", error.message);
+  }
+  // One more than may wait at the door from one host: it is turned away while
+  // its hello may still be under way, which resets the connection.
+  const { host, port } = parseAddress(node.address);
+  const silent: Deno.TcpConn[] = [];
+  try {
+    for (let i = 0; i < 128; i++) {
+      silent.push(await Deno.connect({ hostname: host, port }));
+    }
+    for (let i = 0; i < 20; i++) {
+      const error = await assertRejects(
+        () => askOnce(node, "me too"),
+        WhorlError,
+      );
+      assertEquals(error.code, "too_many_connections", error.message);
+    }
+  } finally {
+    for (const connection of silent) connection.close();
+  }
 });
