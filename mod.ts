@@ -80,6 +80,12 @@ export type {
   KvPutResult,
   KvValue,
 } from "./src/kv/kv_client.ts";
+export type {
+  ModuleClient,
+  ModuleReplica,
+  ModuleRequestOptions,
+  ModuleResult,
+} from "./src/node/module_client.ts";
 export type { ReplicaReport } from "./src/request/operation_codec.ts";
 export { type ErrorCode, isWhorlError, WhorlError } from "./src/base/errors.ts";
 export {

@@ -30,10 +30,12 @@ import { type KvClient, kvClient } from "../kv/kv_client.ts";
 import { type PendingTransfer, pendingTransfers } from "../ring/ring.ts";
 import { ringViewOf } from "../ring/ring_view.ts";
 import type { StagedPlan } from "../ring/staged_plan.ts";
+import type { Commands, VnodeModule } from "../vnode/vnode.ts";
 import { moduleIdOf } from "../vnode/vnode_wire.ts";
 import { performCall } from "./admin_methods.ts";
 import type { NodeInfo, NodeStats } from "./admin_protocol.ts";
 import { clusterSup } from "./cluster_sup.ts";
+import { type ModuleClient, moduleClient } from "./module_client.ts";
 import { type NodeParts, present } from "./node_parts.ts";
 import { opFsmSup } from "./op_fsm_sup.ts";
 import { storageSup } from "./storage_sup.ts";
@@ -144,6 +146,24 @@ export class WhorlNode implements AsyncDisposable {
   /** Where others reach it, with the real port. */
   get address(): Address {
     return this.#parts.address;
+  }
+
+  /**
+   * The commands of an application's module, typed as the module declares them.
+   * The node must run it (`NodeOptions.modules`).
+   */
+  module<C extends Commands>(
+    module: Pick<VnodeModule<C>, "name" | "commands">,
+  ): ModuleClient<C> {
+    return moduleClient(
+      module,
+      () => present(this.#parts.requests, "coordinators"),
+    );
+  }
+
+  /** @internal The supervisor above all, for tests that make parts of the node fall. */
+  get root(): Supervisor {
+    return present(this.#root, "tree");
   }
 
   /** @internal For tests of this package and for the command line. */
