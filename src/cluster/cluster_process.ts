@@ -116,6 +116,8 @@ export class ClusterProcess {
   #stopped = false;
 
   /**
+   * Restores or makes the ring; nothing happens before `start()`.
+   *
    * @throws {WhorlError} `invalid_ring_size`; `store_corrupt` if the stored
    * ring cannot be read; `invalid_config` if it is of another cluster name;
    * `store_foreign` if this node is no member of it;

@@ -15,9 +15,11 @@ import { compareTexts } from "../ring/stamped.ts";
 
 /** The cluster and its members. */
 export interface ClusterStatus {
+  /** Partitions of the ring. */
   readonly ringSize: number;
   /** Sorted by name; tables sort them their own way. */
   readonly members: readonly MemberRow[];
+  /** The member that writes who owns what. */
   readonly claimant: string;
   /** Whether all members agree on the ring. */
   readonly ringReady: boolean;
@@ -27,9 +29,13 @@ export interface ClusterStatus {
 
 /** A partition that changes hands. */
 export interface TransferRow {
+  /** Its number on the ring. */
   readonly partition: number;
+  /** Who has it. */
   readonly owner: string;
+  /** Who gets it. */
   readonly nextOwner: string;
+  /** Whether the claimant may switch the owner. */
   readonly status: "awaiting" | "complete";
   /** Vnode modules that have handed over. */
   readonly completedModules: readonly string[];
@@ -37,15 +43,21 @@ export interface TransferRow {
 
 /** The ring and what moves on it. */
 export interface RingStatus {
+  /** The member that writes who owns what. */
   readonly claimant: string;
+  /** Whether this node can reach it. */
   readonly claimantUp: boolean;
+  /** Whether all members agree on the ring. */
   readonly ringReady: boolean;
+  /** Partitions of the ring. */
   readonly ringSize: number;
   /** Nodes that own partitions, sorted by name. */
   readonly nodes: readonly string[];
   /** For each partition in ring order, the owner's place in `nodes`. */
   readonly owners: readonly number[];
+  /** Pending transfers, by partition. */
   readonly transfers: readonly TransferRow[];
+  /** Members this node cannot reach now. */
   readonly unreachable: readonly string[];
 }
 
@@ -59,7 +71,7 @@ export type RingReadyResult =
     readonly nodes: readonly string[];
   };
 
-/** @param nodesUp Nodes that are up, this one included. */
+/** The members and their shares. `nodesUp` are the nodes that are up, this one included. */
 export function clusterStatus(
   ring: Ring,
   nodesUp: readonly string[],
@@ -73,7 +85,7 @@ export function clusterStatus(
   };
 }
 
-/** @param nodesUp Nodes that are up, this one included. */
+/** Owners and transfers. `nodesUp` are the nodes that are up, this one included. */
 export function ringStatus(
   ring: Ring,
   nodesUp: readonly string[],
@@ -99,7 +111,7 @@ export function ringStatus(
   };
 }
 
-/** @param nodesUp Nodes that are up, this one included. */
+/** Whether all members agree. `nodesUp` are the nodes that are up, this one included. */
 export function ringReadyResult(
   ring: Ring,
   self: string,

@@ -13,10 +13,13 @@ import type { NodeFacts } from "../ring/ring_change.ts";
 
 /** What the cluster needs from the node it runs in. */
 export interface ClusterWorld {
+  /** Monotonic time and timers. */
   readonly runtime: Runtime;
   /** Wall clock in milliseconds since 1970. */
   wallClock(): number;
+  /** Seeded chance, for whom to gossip with. */
   readonly chance: Chance;
+  /** Where changes of the ring are told. */
   readonly log: Log;
   /** 16 lowercase hex digits that cannot be guessed, to name a new cluster. */
   newSeed(): string;
@@ -36,9 +39,11 @@ export interface ClusterWorld {
 
 /** How to run the cluster part of a node. */
 export interface ClusterOptions {
+  /** This node, as the others will know it. */
   readonly node: NodeFacts;
   /** Grows with each start of this node. */
   readonly incarnation: number;
+  /** Name of the cluster; only nodes with the same one can join. */
   readonly clusterName: string;
   /** Partitions of the ring, if this node begins a cluster of its own. */
   readonly ringSize: number;

@@ -48,8 +48,11 @@ export const statusesByStrength: readonly MemberStatus[] = [
 
 /** One change of a status, named by who made it and the how manieth of theirs it was. */
 export interface StatusDot {
+  /** The node that made the change. */
   readonly actor: string;
+  /** Which of that node's changes of this member it is, from 1. */
   readonly counter: number;
+  /** What the member became. */
   readonly status: MemberStatus;
   /** A joining member that needs no commit, since it was a member before. */
   readonly autoJoin: boolean;
@@ -75,6 +78,7 @@ export const MemberMeta = {
 
 /** The identity of a cluster, made when its first node was created. */
 export interface ClusterId {
+  /** The node that made the cluster. */
   readonly claimant: string;
   /** 16 lowercase hex digits from chance. */
   readonly seed: string;
@@ -82,11 +86,15 @@ export interface ClusterId {
 
 /** A partition on its way to another owner, as the claimant decided it. */
 export interface Transfer {
+  /** The partition that moves. */
   readonly partition: number;
+  /** Who has it. */
   readonly owner: string;
+  /** Who gets it. */
   readonly nextOwner: string;
   /** Term and version of the ownership in which it was decided: its name, so that old progress never counts for it. */
   readonly term: number;
+  /** See `term`. */
   readonly version: number;
 }
 
@@ -94,6 +102,7 @@ export interface Transfer {
 export interface TransferProgress {
   /** The transfer this is about. */
   readonly term: number;
+  /** See `term`. */
   readonly version: number;
   /** Vnode modules whose data has moved; sorted. */
   readonly completedModules: readonly string[];
@@ -103,7 +112,9 @@ export interface TransferProgress {
 
 /** A change that waits for a commit. Joins are not here: a joining member is one. */
 export interface StagedChange {
+  /** What is to be done. */
   readonly action: "leave" | "remove" | "replace" | "force_replace";
+  /** To whom. */
   readonly node: string;
   /** The member that takes over, for replacements. */
   readonly replacement: string | null;
@@ -115,6 +126,7 @@ export interface Ownership {
   readonly term: number;
   /** Changes of the ownership since the cluster began. */
   readonly version: number;
+  /** The member that writes this. */
   readonly claimant: string;
   /** Owner of each partition. */
   readonly owners: readonly string[];
@@ -128,24 +140,31 @@ export interface Ownership {
 
 /** The ring. Never changed once made. */
 export interface Ring {
+  /** Name of the cluster; rings of other names are never merged. */
   readonly clusterName: string;
+  /** Identity of the cluster, likewise. */
   readonly clusterId: ClusterId;
   /** Partitions. */
   readonly size: number;
   /** The changes this ring contains. */
   readonly clock: VersionVector;
+  /** All that ever were members, removed ones included, by name. */
   readonly members: ReadonlyMap<string, Member>;
+  /** Who owns what, and what is to move. */
   readonly ownership: Ownership;
   /** By partition; what is about an installed transfer stays until the next one. */
   readonly progress: ReadonlyMap<number, TransferProgress>;
   /** The clock of the ring each member is known to hold. */
   readonly seen: ReadonlyMap<string, VersionVector>;
+  /** Values anybody may set, of which the last write wins. */
   readonly meta: Meta;
 }
 
 /** A pending transfer with its progress. */
 export interface PendingTransfer extends Transfer {
+  /** Vnode modules whose data has moved; sorted. */
   readonly completedModules: readonly string[];
+  /** Whether the claimant may switch the owner. */
   readonly status: "awaiting" | "complete";
 }
 

@@ -23,7 +23,9 @@ import { compareTexts } from "./stamped.ts";
 
 /** A member and its share of the ring. */
 export interface MemberRow {
+  /** The member's name. */
   readonly node: string;
+  /** What it is to the cluster. */
   readonly status: Exclude<MemberStatus, "invalid">;
   /** Partitions it owns now. */
   readonly partitions: number;
@@ -33,19 +35,25 @@ export interface MemberRow {
 
 /** Partitions that go from one member to another. */
 export interface TransferCount {
+  /** Who has them. */
   readonly from: string;
+  /** Who gets them. */
   readonly to: string;
+  /** How many. */
   readonly partitions: number;
 }
 
 /** A change of membership that waits for a commit. */
 export interface PlannedChange {
+  /** What is staged. */
   readonly action: "join";
+  /** For whom. */
   readonly node: string;
 }
 
 /** The cluster after one step towards what was staged. */
 export interface PlannedTransition {
+  /** Partitions of the ring. */
   readonly ringSize: number;
   /** Sorted by name. */
   readonly members: readonly MemberRow[];
@@ -63,11 +71,13 @@ export interface StagedPlan {
   readonly planId: string;
   /** Sorted by node; empty if nothing is staged. */
   readonly changes: readonly PlannedChange[];
+  /** The steps it takes; none if nothing is staged. */
   readonly transitions: readonly PlannedTransition[];
 }
 
 /** A plan with the owners it leads to. */
 export interface ComputedPlan extends StagedPlan {
+  /** Owner of each partition once all is done. */
   readonly target: readonly string[];
 }
 

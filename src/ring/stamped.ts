@@ -19,7 +19,9 @@ export type MetaValue = string | number | boolean | null;
 
 /** A value with its stamp. */
 export interface Stamped {
+  /** What was written. */
   readonly value: MetaValue;
+  /** When, and by whom. */
   readonly stamp: HybridStamp;
 }
 

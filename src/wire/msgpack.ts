@@ -33,6 +33,9 @@ const encoder = new Encoder({
   ignoreUndefined: true,
 });
 const decoder = new Decoder();
+// The scan's stacks. It calls nobody, so it cannot be entered twice.
+const leftByDepth = new Uint32Array(MSGPACK_DEPTH_MAX + 1);
+const isMapByDepth = new Uint8Array(MSGPACK_DEPTH_MAX + 1);
 const utf8 = new TextDecoder("utf-8", { fatal: true, ignoreBOM: true });
 
 /** `value` as MessagePack, in bytes of its own. @throws {WhorlError} `invalid_argument` if it cannot be encoded. */
@@ -92,8 +95,9 @@ export function scanMsgpack(
   const end = bytes.length;
   // How many values are still to come in each open container. In maps keys and
   // values alternate, and an even rest means a key comes next.
-  const left = new Uint32Array(depthMax + 1);
-  const isMap = new Uint8Array(depthMax + 1);
+  const isUsual = depthMax <= MSGPACK_DEPTH_MAX;
+  const left = isUsual ? leftByDepth : new Uint32Array(depthMax + 1);
+  const isMap = isUsual ? isMapByDepth : new Uint8Array(depthMax + 1);
   let depth = 0;
   left[0] = 1;
   let elements = 0;
