@@ -8,8 +8,6 @@
 import { reasonOf, WhorlError } from "../src/base/errors.ts";
 import { readCookieFile } from "./session_flags.ts";
 
-/** Name of the file inside a data directory. */
-export const COOKIE_FILE_NAME = "cookie";
 const SECRET_BYTES = 24;
 
 /**

@@ -9,7 +9,12 @@ import { resolve } from "node:path";
 import { pathToFileURL } from "node:url";
 import type { NodeOptions, Placement } from "../src/node/node_options.ts";
 import { type Flag, type Invocation, UsageError } from "./command.ts";
-import { COOKIE_FILE_NAME, readOrCreateCookie } from "./cookie_file.ts";
+import { readOrCreateCookie } from "./cookie_file.ts";
+import {
+  COOKIE_FILE_NAME,
+  makeNodeDirectory,
+  NODE_FOLDER_NAME,
+} from "./node_directory.ts";
 import { DATA_DIRECTORY_DEFAULT } from "./session_flags.ts";
 import type { World } from "./world.ts";
 
@@ -129,7 +134,9 @@ export const NODE_FLAGS: readonly Flag[] = [
 
 /** What the flags of a node come to. */
 export interface NodeSetup {
-  readonly options: NodeOptions & { readonly dataDirectory: string };
+  readonly options: NodeOptions;
+  /** The directory `--data` names, as an absolute path. */
+  readonly directory: string;
   /** Absolute path of the file the cookie came from, or `null`. */
   readonly cookieFile: string | null;
   readonly logLevel: LogLevel;
@@ -141,13 +148,14 @@ export interface NodeSetup {
  * node starts.
  *
  * @throws {UsageError} If a flag cannot be understood.
- * @throws {WhorlError} `invalid_config` if the cookie can be neither read nor made.
+ * @throws {WhorlError} `invalid_config` if the cookie can be neither read nor made,
+ * `store_foreign` or `store_unavailable` if the directory cannot be used.
  */
 export async function nodeSetup(
   invocation: Invocation,
   world: World,
 ): Promise<NodeSetup> {
-  const dataDirectory = dataDirectoryOf(invocation, world);
+  const directory = directoryOf(invocation, world);
   const peers = Object.fromEntries(invocation.texts("peer").map(peerOf));
   const settings = given({
     advertise: invocation.text("advertise"),
@@ -161,17 +169,17 @@ export async function nodeSetup(
       | undefined,
     requestsMax: invocation.count("requests-max", { min: 1 }),
   });
-  await Deno.mkdir(dataDirectory, { recursive: true, mode: 0o700 });
+  await makeNodeDirectory(directory);
   const { cookie, cookieFile } = await cookieFor(
     invocation,
     world,
-    dataDirectory,
+    directory,
   );
   return {
     options: {
       name: invocation.text("name") ?? NODE_NAME_DEFAULT,
       listen: invocation.text("listen") ?? LISTEN_DEFAULT,
-      dataDirectory,
+      dataDirectory: `${directory}/${NODE_FOLDER_NAME}`,
       cookie,
       modules: invocation.texts("module").map((module) => ({
         url: moduleUrl(module),
@@ -179,13 +187,13 @@ export async function nodeSetup(
       peers,
       ...settings,
     },
+    directory,
     cookieFile,
     logLevel: (invocation.text("log-level") as LogLevel | undefined) ?? "info",
   };
 }
 
-/** The data directory a node is started on, as an absolute path. */
-export function dataDirectoryOf(
+function directoryOf(
   invocation: Invocation,
   world: World,
 ): string {
@@ -198,7 +206,7 @@ export function dataDirectoryOf(
 async function cookieFor(
   invocation: Invocation,
   world: World,
-  dataDirectory: string,
+  directory: string,
 ): Promise<{ cookie: string; cookieFile: string | null }> {
   const cookie = invocation.text("cookie");
   const file = invocation.text("cookie-file");
@@ -210,7 +218,7 @@ async function cookieFor(
   if (file === undefined && fromEnvironment) {
     return { cookie: fromEnvironment, cookieFile: null };
   }
-  const cookieFile = resolve(file ?? `${dataDirectory}/${COOKIE_FILE_NAME}`);
+  const cookieFile = resolve(file ?? `${directory}/${COOKIE_FILE_NAME}`);
   return { cookie: await readOrCreateCookie(cookieFile), cookieFile };
 }
 

@@ -59,7 +59,7 @@ export function nodeCommand(
     args: [
       ...world.self.args({
         run: usesProcesses,
-        writes: [options.dataDirectory],
+        writes: [setup.directory],
       }),
       "run-node",
       ...nodeFlagArgs(invocation, setup),
@@ -76,7 +76,7 @@ export function nodeFlagArgs(
 ): string[] {
   const { options, cookieFile } = setup;
   const resolved: Record<string, readonly string[]> = {
-    data: [options.dataDirectory],
+    data: [setup.directory],
     "cookie-file": cookieFile === null ? [] : [cookieFile],
     cookie: [],
     module: (options.modules ?? []).map(({ url }) => String(url)),

@@ -6,9 +6,7 @@
  * @module
  */
 import { WhorlError } from "../src/base/errors.ts";
-
-/** Name of the file inside a data directory. */
-export const PID_FILE_NAME = "whorl.pid";
+import { PID_FILE_NAME } from "./node_directory.ts";
 
 /** Times a held lock is looked at again before it is believed, and the pause between. */
 const LOOKERS_BORNE = 3;
@@ -20,13 +18,13 @@ export interface PidFile extends Disposable {
 }
 
 /**
- * Takes the pid file of `dataDirectory` for this process.
+ * Takes the pid file of `directory` for this process.
  *
  * @throws {WhorlError} `store_locked` if another process holds it.
  */
-export async function takePidFile(dataDirectory: string): Promise<PidFile> {
-  const path = `${dataDirectory}/${PID_FILE_NAME}`;
-  const file = await lockedFile(path, dataDirectory);
+export async function takePidFile(directory: string): Promise<PidFile> {
+  const path = `${directory}/${PID_FILE_NAME}`;
+  const file = await lockedFile(path, directory);
   await file.truncate();
   await file.write(new TextEncoder().encode(`${Deno.pid}\n`));
   return {
@@ -41,7 +39,7 @@ export async function takePidFile(dataDirectory: string): Promise<PidFile> {
 
 async function lockedFile(
   path: string,
-  dataDirectory: string,
+  directory: string,
 ): Promise<Deno.FsFile> {
   for (let attempt = 0;; attempt++) {
     const file = await Deno.open(path, {
@@ -66,7 +64,7 @@ async function lockedFile(
     }
     throw new WhorlError(
       "store_locked",
-      `Cannot start on ${dataDirectory} as a node runs there already: its parent is process ${pid}`,
+      `Cannot start on ${directory} as a node runs there already: its parent is process ${pid}`,
       { details: { path, pid: Number(pid) } },
     );
   }
@@ -81,13 +79,13 @@ async function inodeOf(path: string): Promise<number | null | undefined> {
   }
 }
 
-/** The process that holds the pid file of `dataDirectory`, or `undefined`. */
+/** The process that holds the pid file of `directory`, or `undefined`. */
 export async function pidOfParent(
-  dataDirectory: string,
+  directory: string,
 ): Promise<number | undefined> {
   let file;
   try {
-    file = await Deno.open(`${dataDirectory}/${PID_FILE_NAME}`, {
+    file = await Deno.open(`${directory}/${PID_FILE_NAME}`, {
       read: true,
       write: true,
     });
@@ -98,7 +96,7 @@ export async function pidOfParent(
   using open = file;
   if (await open.tryLock(true)) return undefined;
   const pid = Number((await Deno.readTextFile(
-    `${dataDirectory}/${PID_FILE_NAME}`,
+    `${directory}/${PID_FILE_NAME}`,
   )).trim());
   return Number.isInteger(pid) && pid > 0 ? pid : undefined;
 }

@@ -3,7 +3,7 @@
  *
  * @module
  */
-import { HISTORY_FILE_NAME } from "../prompt/prompt_history.ts";
+import { HISTORY_FILE_NAME } from "../node_directory.ts";
 import type { Command } from "../command.ts";
 import { ExitCode } from "../exit_code.ts";
 import { nodePrompt } from "../prompt/node_prompt.ts";

@@ -91,7 +91,7 @@ export const devCommand: Command = {
     const nodes: DevNode[] = [];
     for (let number = 1; number <= count; number++) {
       const node = await devNode(invocation, world, root, portBase, number);
-      pidFiles.use(await takePidFile(node.setup.options.dataDirectory));
+      pidFiles.use(await takePidFile(node.setup.directory));
       nodes.push(node);
     }
     return await runAll(nodes, invocation, world);
@@ -171,9 +171,7 @@ async function runAll(
       writeJson(output, nodes.map(({ up }) => up));
     }
     say(
-      `ready; try: whorl ring-status --data ${
-        nodes[0]!.setup.options.dataDirectory
-      }`,
+      `ready; try: whorl ring-status --data ${nodes[0]!.setup.directory}`,
     );
     await new Promise<void>((resolve) => {
       ended.addEventListener("abort", () => resolve(), { once: true });

@@ -28,7 +28,7 @@ export const runNodeCommand: Command = {
   flags: NODE_FLAGS,
   examples: [],
   async run(invocation, world): Promise<number> {
-    const { options, cookieFile, logLevel } = await nodeSetup(
+    const { options, directory, cookieFile, logLevel } = await nodeSetup(
       invocation,
       world,
     );
@@ -43,7 +43,7 @@ export const runNodeCommand: Command = {
       );
       return ExitCode.startFailed;
     }
-    await writeControlFile(options.dataDirectory, {
+    await writeControlFile(directory, {
       node: node.name,
       address: node.address,
       pid: Deno.pid,
@@ -54,7 +54,7 @@ export const runNodeCommand: Command = {
       await untilTold(world, node);
       return ExitCode.ok;
     } finally {
-      await removeControlFile(options.dataDirectory, Deno.pid);
+      await removeControlFile(directory, Deno.pid);
     }
   },
 };

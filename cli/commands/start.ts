@@ -13,15 +13,12 @@ import { LogFile } from "../log_file.ts";
 import { START_TIMEOUT_MS, type UpLine, upLine } from "../node_child.ts";
 import { NODE_FLAGS, type NodeSetup, nodeSetup } from "../node_flags.ts";
 import { nodeCommand, nodeFlagArgs, NodeParent } from "../node_parent.ts";
+import { HISTORY_FILE_NAME, LOG_FILE_NAME } from "../node_directory.ts";
 import { takePidFile } from "../pid_file.ts";
 import { nodePrompt } from "../prompt/node_prompt.ts";
 import type { Prompt } from "../prompt/prompt.ts";
-import { HISTORY_FILE_NAME } from "../prompt/prompt_history.ts";
 import { ReconnectingSession } from "../reconnecting_session.ts";
 import type { World } from "../world.ts";
-
-/** Name of a detached node's log inside its data directory. */
-export const LOG_FILE_NAME = "node.log";
 
 /** `whorl start` */
 export const startCommand: Command = {
@@ -65,7 +62,7 @@ export const startCommand: Command = {
     }
     const setup = await nodeSetup(invocation, world);
     if (invocation.on("detach")) return await detach(invocation, world, setup);
-    using _pidFile = await takePidFile(setup.options.dataDirectory);
+    using _pidFile = await takePidFile(setup.directory);
     const logPath = invocation.text("log-file");
     using log = logPath === undefined ? undefined : new LogFile(logPath);
     return await runParent(invocation, world, setup, log);
@@ -110,7 +107,7 @@ async function runParent(
       })
     );
     prompt = nodePrompt(session, up!.up, world, {
-      historyPath: `${setup.options.dataDirectory}/${HISTORY_FILE_NAME}`,
+      historyPath: `${setup.directory}/${HISTORY_FILE_NAME}`,
       signal: ended,
     });
     await prompt.run();
@@ -124,11 +121,11 @@ async function detach(
   world: World,
   setup: NodeSetup,
 ): Promise<number> {
-  const { options, cookieFile } = setup;
-  const logPath = `${options.dataDirectory}/${LOG_FILE_NAME}`;
+  const { options, directory, cookieFile } = setup;
+  const logPath = `${directory}/${LOG_FILE_NAME}`;
   const process = new Deno.Command(world.self.program, {
     args: [
-      ...world.self.args({ run: true, writes: [options.dataDirectory] }),
+      ...world.self.args({ run: true, writes: [directory] }),
       "start",
       `--log-file=${logPath}`,
       ...nodeFlagArgs(invocation, setup),

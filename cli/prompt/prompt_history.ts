@@ -4,8 +4,6 @@
  * @module
  */
 
-/** Name of the file inside a data directory. */
-export const HISTORY_FILE_NAME = "prompt_history";
 /** Lines that are remembered. */
 export const HISTORY_LINES_MAX = 1_000;
 
