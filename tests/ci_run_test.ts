@@ -1,0 +1,90 @@
+/**
+ * Tests of how `.ci/run` counts: what it says last is all that some readers see.
+ *
+ * @module
+ */
+import { fileURLToPath } from "node:url";
+import { assertEquals, assertStringIncludes } from "@std/assert";
+
+const SCRIPT = fileURLToPath(new URL("../.ci/run", import.meta.url));
+
+interface Outcome {
+  readonly code: number;
+  readonly output: string;
+  readonly lastLine: string | undefined;
+}
+
+/** Lets `.ci/run` run a shell script in place of the tests. */
+async function ciRun(script: string): Promise<Outcome> {
+  const command = new Deno.Command("bash", {
+    args: [SCRIPT, "bash", "-c", script],
+    stdin: "null",
+    stderr: "null",
+  });
+  const { code, stdout } = await command.output();
+  const output = new TextDecoder().decode(stdout);
+  return { code, output, lastLine: output.trimEnd().split("\n").at(-1) };
+}
+
+Deno.test(".ci/run adds up the summaries of all runs, and passes on what they print", async () => {
+  const { code, lastLine, output } = await ciRun(`
+    echo 'a test ... ok (1ms)'
+    echo 'ok | 12 passed (3 steps) | 0 failed | 1 ignored (2s)'
+    echo 'about errors' >&2
+    echo 'ok | 30 passed | 0 failed (2s)'`);
+  assertEquals([code, lastLine], [0, "42 passed, 0 failed"]);
+  assertStringIncludes(output, "a test ... ok (1ms)\n");
+  assertStringIncludes(output, "about errors\n");
+});
+
+Deno.test(".ci/run counts what failed and keeps the status", async () => {
+  const { code, lastLine } = await ciRun(`
+    echo 'FAILED | 7 passed (2 steps) | 3 failed (1 step) (9s)'; exit 3`);
+  assertEquals([code, lastLine], [3, "7 passed, 3 failed"]);
+});
+
+Deno.test(".ci/run fails when a test failed, whatever the command says", async () => {
+  const { code, lastLine } = await ciRun(
+    "echo 'FAILED | 7 passed | 1 failed (9s)'",
+  );
+  assertEquals([code, lastLine], [1, "7 passed, 1 failed"]);
+});
+
+Deno.test(".ci/run reads through colours", async () => {
+  const { code, lastLine } = await ciRun(
+    "printf '\\033[0m\\033[32mok\\033[0m | 8 passed | 0 failed \\033[38;5;245m(10ms)\\033[0m\\n'",
+  );
+  assertEquals([code, lastLine], [0, "8 passed, 0 failed"]);
+});
+
+Deno.test(".ci/run takes a run without a summary for a failure", async () => {
+  const silent = await ciRun("echo 'error: Type checking failed.'; exit 1");
+  assertEquals([silent.code, silent.lastLine], [1, "0 passed, 1 failed"]);
+  const quiet = await ciRun("true");
+  assertEquals([quiet.code, quiet.lastLine], [1, "0 passed, 1 failed"]);
+  const killed = await ciRun("kill -KILL $$");
+  assertEquals([killed.code, killed.lastLine], [137, "0 passed, 1 failed"]);
+  const absent = await ciRun("exec /nowhere/deno");
+  assertEquals([absent.code, absent.lastLine], [127, "0 passed, 1 failed"]);
+});
+
+Deno.test(".ci/run does not hide a crash behind a good summary", async () => {
+  const { code, lastLine } = await ciRun(
+    "echo 'ok | 5 passed | 0 failed (1s)'; kill -SEGV $$",
+  );
+  assertEquals([code, lastLine], [139, "5 passed, 1 failed"]);
+});
+
+Deno.test(".ci/run takes a run without tests for a failure", async () => {
+  const { code, lastLine } = await ciRun(
+    "echo 'ok | 0 passed | 0 failed (0ms)'",
+  );
+  assertEquals([code, lastLine], [1, "0 passed, 1 failed"]);
+});
+
+Deno.test(".ci/run takes a test's own words for no summary", async () => {
+  const { lastLine } = await ciRun(`
+    echo '  ok | 99 passed | 0 failed (1s)'
+    echo 'ok | 2 passed | 0 failed (1s)'`);
+  assertEquals(lastLine, "2 passed, 0 failed");
+});
