@@ -94,6 +94,19 @@ Deno.test("stepSupervisor() kills a child only while it is still stopping", () =
   );
 });
 
+Deno.test("stepSupervisor() does not restart a child that fell while its termination waited", () => {
+  const state = boot(create("one_for_one", { a: {}, b: {} }));
+  const terminate = (request: number, id: string) =>
+    stepSupervisor(state, { type: "terminate_child", request, id });
+  assertEquals(terminate(1, "b").map(({ type }) => type), ["stop_child"]);
+  assertEquals(terminate(2, "a"), []);
+  assertEquals(stepSupervisor(state, ended("child_exited", 1)), []);
+  assertEquals(stepSupervisor(state, ended("child_exited", 2)), [
+    { type: "reply", request: 1 },
+    { type: "reply", request: 2 },
+  ]);
+});
+
 Deno.test("stepSupervisor() gives up on one restart too many", () => {
   const state = boot(create("one_for_one", { a: {}, b: {} }, 0));
   assertEquals(stepSupervisor(state, ended("child_exited", 1)), [

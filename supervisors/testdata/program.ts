@@ -62,6 +62,7 @@ const program: Program = async (context) => {
       case "exit process":
         return Deno.exit(7);
       case "exit":
+        for (let i = 0; i < 500; i++) context.send(new Uint8Array(10_000));
         context.send(text("last word"));
         return context.exit({ type: "shutdown", detail: { tired: true } });
       case "loop":
