@@ -57,6 +57,8 @@ export interface NodeChildOptions {
 export class NodeChild extends ChildBase {
   readonly kind = "subprocess";
   readonly pid: number;
+  /** Resolves when the process is gone and everything it said has been heard. */
+  readonly gone: Promise<void>;
   readonly #process: Deno.ChildProcess;
   /** Settles when the node is up, or has ended without being up. */
   readonly #up = Promise.withResolvers<UpLine>();
@@ -79,7 +81,7 @@ export class NodeChild extends ChildBase {
     this.pid = this.#process.pid;
     // Whoever does not wait learns of a failed start by the exit.
     this.#up.promise.catch(() => undefined);
-    void this.#watch(options.onLog);
+    this.gone = this.#watch(options.onLog);
   }
 
   /** Resolves to where the node is once it is up. @throws {WhorlError} `internal` if it ended before. */

@@ -23,14 +23,6 @@ import { NODE_FLAGS, type NodeSetup } from "./node_flags.ts";
 import { type NodeChild, startNodeChild, type UpLine } from "./node_child.ts";
 import type { World } from "./world.ts";
 
-/** Restarts borne within {@linkcode RESTART_PERIOD_MS}. */
-export const RESTARTS_MAX = 5;
-/** The window for restarts, in milliseconds. */
-export const RESTART_PERIOD_MS = 60_000;
-/** Time a node gets to stop before it is killed, in milliseconds. */
-export const NODE_SHUTDOWN_MS = 30_000;
-const BACKOFF: Backoff = { minMs: 200, maxMs: 5_000 };
-
 /** How one node of a parent is run. */
 export interface ParentedNode {
   /** Unique among the parent's nodes. */
@@ -87,21 +79,51 @@ export function nodeFlagArgs(
   );
 }
 
+/** How much falling a parent bears; for each of its nodes. */
+export interface ParentLimits {
+  /** Restarts borne within `periodMs`. @default {5} */
+  readonly restartsMax: number;
+  /** In milliseconds. @default {60000} */
+  readonly periodMs: number;
+  /** Pauses before restarts. @default {from 200 to 5000 ms} */
+  readonly backoff: Backoff;
+  /** Time a node gets to stop, in milliseconds. @default {30000} */
+  readonly shutdownMs: number;
+}
+
+/** The {@linkcode ParentLimits} of the command line. */
+export const PARENT_LIMITS: ParentLimits = {
+  restartsMax: 5,
+  periodMs: 60_000,
+  backoff: { minMs: 200, maxMs: 5_000 },
+  shutdownMs: 30_000,
+};
+
 /** Supervises the processes of nodes until they are told to stop, or given up. */
 export class NodeParent {
   /** The supervisor; its `booted` resolves when all nodes are up. */
   readonly supervisor: Supervisor;
+  #tell: (line: string) => void;
   #gaveUp = false;
+  /** The newest process of each node that was up. */
+  #children = new Map<string, NodeChild>();
 
   /** Starts `nodes`, in order. @param tell Takes what an operator should know. */
-  constructor(nodes: readonly ParentedNode[], tell: (line: string) => void) {
+  constructor(
+    nodes: readonly ParentedNode[],
+    tell: (line: string) => void,
+    limits: ParentLimits = PARENT_LIMITS,
+  ) {
+    this.#tell = tell;
     this.supervisor = new Supervisor({
       name: "parent",
       strategy: "one_for_one",
-      intensity: RESTARTS_MAX * nodes.length,
-      periodMs: RESTART_PERIOD_MS,
+      intensity: limits.restartsMax * nodes.length,
+      periodMs: limits.periodMs,
       autoShutdown: "all_significant",
-      children: nodes.map(nodeSpec),
+      children: nodes.map((node) =>
+        nodeSpec(node, limits, (child) => this.#children.set(node.id, child))
+      ),
       onReport: (report) => {
         // Supervisors that give up exit in order, as OTP's do.
         this.#gaveUp ||= report.type === "gave_up";
@@ -130,8 +152,9 @@ export class NodeParent {
     });
     let signals = 0;
     using _ = world.onStopSignal(() => {
-      if (++signals === 1) supervisor.stop("shutdown");
-      else supervisor.kill();
+      if (++signals > 1) return supervisor.kill();
+      this.#tell("Stopping; a second Ctrl-C ends it by force");
+      supervisor.stop("shutdown");
     });
     try {
       await supervisor.booted;
@@ -148,19 +171,26 @@ export class NodeParent {
       throw error;
     }
     const reason = await exit;
+    // A supervisor that kills does not wait for those it has killed.
+    await Promise.all(this.#children.values().map((child) => child.gone));
     return this.#gaveUp || isAbnormal(reason) ? ExitCode.failed : ExitCode.ok;
   }
 }
 
-function nodeSpec(node: ParentedNode): ChildSpec {
+function nodeSpec(
+  node: ParentedNode,
+  limits: ParentLimits,
+  onStart: (child: NodeChild) => void,
+): ChildSpec {
   return {
     id: node.id,
     restart: "transient",
     significant: true,
-    shutdown: NODE_SHUTDOWN_MS,
-    backoff: BACKOFF,
+    shutdown: limits.shutdownMs,
+    backoff: limits.backoff,
     start: async (signal) => {
       const child = await startNodeChild({ ...node, signal });
+      onStart(child);
       node.onUp(await child.up, child);
       return child;
     },
@@ -181,9 +211,7 @@ function reportText(report: SupervisorReport): string | undefined {
         }`
         : `${report.id} has stopped`;
     case "gave_up":
-      return `Gave up on ${report.id}: it fell more than ${RESTARTS_MAX} times in ${
-        RESTART_PERIOD_MS / 1_000
-      } seconds`;
+      return `Gave up on ${report.id}: it falls too often`;
     default:
       return report satisfies never;
   }

