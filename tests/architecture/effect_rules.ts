@@ -23,10 +23,17 @@ const PURE = [
 ];
 /** Names by which code reaches the world. Not `process`, which here is what a supervisor starts. */
 const WORLD_WORDS = new Set(
-  ("Deno Date performance setTimeout setInterval setImmediate queueMicrotask crypto console fetch " +
-    "Worker BroadcastChannel localStorage").split(" "),
+  ("Deno Date performance setTimeout setInterval setImmediate crypto console fetch Worker " +
+    "BroadcastChannel localStorage").split(" "),
 );
-const EFFECT_WORDS = new Set([...WORLD_WORDS, "await", "async", "globalThis"]);
+/** What a decision may not do either, though it stays within the thread and its order is certain. */
+const EFFECT_WORDS = new Set([
+  ...WORLD_WORDS,
+  "await",
+  "async",
+  "queueMicrotask",
+  "globalThis",
+]);
 /** The other side of the seam: who may reach the world at all, and by which names. */
 const WORLD_SIDE: readonly (readonly [RegExp, string])[] = [
   [/^src\/node\//, [...WORLD_WORDS].join(" ")],
@@ -39,10 +46,10 @@ const WORLD_SIDE: readonly (readonly [RegExp, string])[] = [
   // Its file is on a real disk, so that the time between syncs is real as well.
   [/^src\/storage\/commit_watermark\.ts$/, "Deno setTimeout"],
   [/^src\/storage\/open_store\.ts$/, "crypto"],
-  [/^supervisors\/runtime\.ts$/, "performance setTimeout Math queueMicrotask"],
+  [/^supervisors\/runtime\.ts$/, "performance setTimeout Math"],
   // A test's clock yields to real I/O between its turns.
-  [/^supervisors\/manual_runtime\.ts$/, "setTimeout queueMicrotask"],
-  [/^supervisors\/subprocess_(child|main)\.ts$/, "Deno queueMicrotask"],
+  [/^supervisors\/manual_runtime\.ts$/, "setTimeout"],
+  [/^supervisors\/subprocess_(child|main)\.ts$/, "Deno"],
   [/^supervisors\/worker_child\.ts$/, "Worker"],
 ];
 /** What of Node a decision may use: functions of their arguments. */
