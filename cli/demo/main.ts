@@ -141,25 +141,25 @@ async function demo(): Promise<void> {
   await printRing(cookie);
   say();
   say("Figures");
-  say(`  records acknowledged        ${report.records}`);
+  say(`  records acknowledged          ${report.records}`);
   say(
-    `  import                      ${
+    `  import                        ${
       perSecond(report.records, report.elapsedMs)
     } records/s with a node killed and restarted in the middle`,
   );
   say(
-    `  killed node noticed after   ${
+    `  killed node noticed after     ${
       noticedMs === undefined ? "not seen" : `${noticedMs.toFixed(0)} ms`
     }`,
   );
   for (const { node, check } of checks) {
     say(
-      `  read through ${node.padEnd(15)}${
+      `  read through ${node.padEnd(17)}${
         perSecond(check.checked, check.elapsedMs)
       } keys/s`,
     );
   }
-  say(`  all in all                  ${since(began)}`);
+  say(`  all in all                    ${since(began)}`);
   const lost = checks.reduce(
     (sum, { check }) => sum + check.missing + check.different,
     0,
