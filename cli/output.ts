@@ -35,10 +35,14 @@ export function processOutput(): Output {
     writeBytes: (bytes) => writeAll(Deno.stdout, bytes),
     isTerminal,
     remarksToTerminal,
-    columns: () =>
-      isTerminal || remarksToTerminal ? Deno.consoleSize().columns : 80,
+    columns: () => isTerminal || remarksToTerminal ? terminalColumns() : 80,
     color: isTerminal && !Deno.noColor,
   };
+}
+
+/** Width of the terminal; some, such as those of `script`, say 0 when they do not know. */
+export function terminalColumns(): number {
+  return Deno.consoleSize().columns || 80;
 }
 
 function writeAll(

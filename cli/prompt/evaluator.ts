@@ -65,7 +65,8 @@ export class Evaluator implements Disposable {
     const { result, exceptionDetails } = await this.#run(code);
     if (exceptionDetails === undefined) {
       const value = await this.#valueOf(result);
-      this.#globals["_"] = value;
+      // What has no result leaves the last one there is.
+      if (value !== undefined) this.#globals["_"] = value;
       return { type: "value", value };
     }
     const error = exceptionDetails.exception === undefined

@@ -17,6 +17,7 @@ import {
 } from "node:readline";
 import { isWhorlError } from "../../src/base/errors.ts";
 import { PromptHistory } from "./prompt_history.ts";
+import { terminalColumns } from "../output.ts";
 import { Evaluator } from "./evaluator.ts";
 
 /** How a prompt is set up. */
@@ -221,7 +222,7 @@ export class Prompt {
   }
 
   #inspect(value: unknown): string {
-    const columns = this.#options.isTerminal ? Deno.consoleSize().columns : 80;
+    const columns = this.#options.isTerminal ? terminalColumns() : 80;
     return Deno.inspect(value, {
       colors: this.#options.color,
       breakLength: columns,

@@ -1,0 +1,285 @@
+import { assert, assertEquals, assertMatch } from "@std/assert";
+
+const program = new URL("../testing/prompt_program.ts", import.meta.url).href;
+const decoder = new TextDecoder();
+const encoder = new TextEncoder();
+
+/** Sends `input` through a pipe and gives what came out. */
+async function piped(
+  input: string,
+): Promise<{ code: number; out: string; err: string }> {
+  const child = new Deno.Command(Deno.execPath(), {
+    args: ["run", "-A", program],
+    stdin: "piped",
+    stdout: "piped",
+    stderr: "piped",
+  }).spawn();
+  const writer = child.stdin.getWriter();
+  await writer.write(encoder.encode(input));
+  await writer.close();
+  const { code, stdout, stderr } = await child.output();
+  return { code, out: decoder.decode(stdout), err: decoder.decode(stderr) };
+}
+
+Deno.test("Prompt from a pipe prints results only and ends with the input", async () => {
+  const { code, out, err } = await piped([
+    "let x = 20",
+    "let x = 21",
+    "x * 2",
+    `await kv.put("users", "ann", { age: 41 })`,
+    `const { value } = await kv.get("users", "ann")`,
+    "value",
+    "{ a: 1, b: [2] }",
+    "function twice(n) {",
+    "  return 2 * n",
+    "}",
+    "",
+    "twice(_.b[0])",
+    "[1, 2].map((n) =>",
+    "  n + 1)",
+    "123n",
+    "-0",
+    "undefined",
+    "null",
+    "if (false) 1",
+    "await Promise.all([1, Promise.resolve(2)])",
+    ".help",
+  ].join("\n"));
+  assertEquals([code, err], [0, ""]);
+  assertEquals(
+    out,
+    [
+      "42",
+      '{ context: "1", siblings: 1, replicas: [] }',
+      "{ age: 41 }",
+      "{ a: 1, b: [ 2 ] }",
+      "4",
+      "[ 2, 3 ]",
+      "123n",
+      "-0",
+      "null",
+      "[ 1, 2 ]",
+      "no help here",
+      "",
+    ].join("\n"),
+  );
+});
+
+Deno.test("Prompt tells failures by code and message, goes on, and ends with 1", async () => {
+  const { code, out, err } = await piped([
+    "await refuse()",
+    "nobody",
+    "throw 'text'",
+    "a b",
+    "1 + 1",
+    "function (",
+  ].join("\n"));
+  assertEquals([code, out], [1, "2\n"]);
+  assertEquals(err.split("\n"), [
+    "overload: Cannot take more { max: 9 }",
+    "ReferenceError: nobody is not defined",
+    'Thrown: "text"',
+    "SyntaxError: Unexpected identifier 'b'",
+    "SyntaxError: The input ends in the middle of code",
+    "",
+  ]);
+});
+
+Deno.test("Prompt survives a promise nobody awaited", async () => {
+  const { code, out, err } = await piped(
+    "void refuse()\nawait new Promise((done) => setTimeout(done, 20))\n7\n",
+  );
+  assertEquals([code, out], [1, "7\n"]);
+  assertMatch(err, /^overload: /);
+});
+
+Deno.test("Prompt leaves at .exit and does not run what comes after", async () => {
+  const { code, out } = await piped("1\n.exit\n2\n");
+  assertEquals([code, out], [0, "1\n"]);
+});
+
+/** How long a terminal may take to show what is expected. */
+const PATIENCE_MS = 10_000;
+
+/** A program behind a pseudo-terminal, with a way to wait for what it shows. */
+class Terminal implements AsyncDisposable {
+  #child: Deno.ChildProcess;
+  #writer: WritableStreamDefaultWriter<Uint8Array>;
+  #shown = "";
+  #reading: Promise<void>;
+  #wake: (() => void) | undefined;
+  #ended = false;
+
+  constructor(args: readonly string[]) {
+    const command = [Deno.execPath(), "run", "-A", program, ...args]
+      .map((word) => `'${word}'`).join(" ");
+    this.#child = new Deno.Command("script", {
+      args: ["-qec", command, "/dev/null"],
+      stdin: "piped",
+      stdout: "piped",
+      stderr: "null",
+      env: { TERM: "xterm", NO_COLOR: "1" },
+    }).spawn();
+    this.#writer = this.#child.stdin.getWriter();
+    this.#reading = this.#read();
+  }
+
+  /** Types `keys`. */
+  async type(keys: string): Promise<void> {
+    await this.#writer.write(encoder.encode(keys));
+  }
+
+  /** Resolves to what was shown up to `expected`, which is then forgotten. */
+  async until(expected: string): Promise<string> {
+    let late = false;
+    const timer = setTimeout(() => {
+      late = true;
+      this.#wake?.();
+    }, PATIENCE_MS);
+    while (true) {
+      const at = this.#shown.indexOf(expected);
+      if (at !== -1) {
+        clearTimeout(timer);
+        const before = this.#shown.slice(0, at + expected.length);
+        this.#shown = this.#shown.slice(at + expected.length);
+        return before;
+      }
+      if (this.#ended || late) {
+        clearTimeout(timer);
+        throw new Error(`not shown: ${expected}; but: ${this.#shown}`);
+      }
+      await new Promise<void>((resolve) => this.#wake = resolve);
+    }
+  }
+
+  /** The exit code of the program. */
+  async code(): Promise<number> {
+    await this.#reading;
+    return (await this.#child.status).code;
+  }
+
+  async #read(): Promise<void> {
+    for await (const chunk of this.#child.stdout) {
+      // deno-lint-ignore no-control-regex -- cursor movements are what is taken out.
+      const movement = /\x1b\[[\d;?]*[A-Za-z]/g;
+      this.#shown += decoder.decode(chunk, { stream: true })
+        .replace(movement, "");
+      this.#wake?.();
+    }
+    this.#ended = true;
+    this.#wake?.();
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    try {
+      this.#child.kill("SIGKILL");
+    } catch (error) {
+      if (!(error instanceof TypeError)) throw error;
+    }
+    await this.#reading;
+    await this.#child.status;
+    // The program may have ended before the pipe to it was closed.
+    await this.#writer.close().catch((error) => {
+      if (!(error instanceof Deno.errors.BrokenPipe)) throw error;
+    });
+  }
+}
+
+async function hasScript(): Promise<boolean> {
+  try {
+    const { stdout } = await new Deno.Command("script", {
+      args: ["--version"],
+    }).output();
+    return decoder.decode(stdout).includes("util-linux");
+  } catch (error) {
+    if (error instanceof Deno.errors.NotFound) return false;
+    throw error;
+  }
+}
+
+const noTerminal = !await hasScript();
+
+Deno.test({
+  name:
+    "Prompt on a terminal completes, continues, clears, gives up and leaves",
+  ignore: noTerminal,
+  async fn() {
+    await using terminal = new Terminal([]);
+    await terminal.until("Welcome");
+    await terminal.until("dev1> ");
+
+    // Completion of a name, then of its members.
+    await terminal.type("ref");
+    await terminal.until("ref");
+    await terminal.type("\t");
+    await terminal.until("use");
+    await terminal.type("\x15kv.calls.pu");
+    await terminal.until("kv.calls.pu");
+    await terminal.type("\t");
+    await terminal.until("t");
+    await terminal.type("\r");
+    await terminal.until("0\r\n");
+
+    // Code that goes on over lines has another label.
+    await terminal.until("dev1> ");
+    await terminal.type("[1,\r");
+    await terminal.until("...> ");
+    await terminal.type("2]\r");
+    await terminal.until("[ 1, 2 ]");
+
+    // Ctrl-C clears what was begun; what comes next is read afresh.
+    await terminal.until("dev1> ");
+    await terminal.type("(((\r");
+    await terminal.until("...> ");
+    await terminal.type("\x03");
+    await terminal.until("dev1> ");
+    await terminal.type("5 * 5\r");
+    await terminal.until("25\r\n");
+
+    // Ctrl-C gives up on what runs, and the signal reaches it.
+    await terminal.until("dev1> ");
+    await terminal.type("await hang()\r");
+    await terminal.until("\r\n");
+    await terminal.type("\x03");
+    await terminal.until("signal fired");
+    await terminal.until("(given up)");
+
+    // Errors do not end it, Ctrl-D does.
+    await terminal.until("dev1> ");
+    await terminal.type("await refuse()\r");
+    await terminal.until("overload: Cannot take more");
+    await terminal.until("dev1> ");
+    await terminal.type("\x04");
+    assertEquals(await terminal.code(), 1);
+  },
+});
+
+Deno.test({
+  name: "Prompt on a terminal remembers lines from one time to the next",
+  ignore: noTerminal,
+  async fn() {
+    const directory = await Deno.makeTempDir();
+    try {
+      const path = `${directory}/history`;
+      {
+        await using terminal = new Terminal([path]);
+        await terminal.until("dev1> ");
+        await terminal.type("6 * 7\r");
+        await terminal.until("42\r\n");
+        await terminal.until("dev1> ");
+        await terminal.type(".exit\r");
+        assertEquals(await terminal.code(), 0);
+      }
+      assertEquals(await Deno.readTextFile(path), "6 * 7\n.exit\n");
+      assert((await Deno.stat(path)).mode! % 0o100 === 0, "only the owner's");
+      await using terminal = new Terminal([path]);
+      await terminal.until("dev1> ");
+      await terminal.type("\x1b[A\x1b[A");
+      await terminal.until("6 * 7");
+      await terminal.type("\r");
+      await terminal.until("42\r\n");
+    } finally {
+      await Deno.remove(directory, { recursive: true });
+    }
+  },
+});
