@@ -20,11 +20,11 @@ import {
   readQuorum,
   writeQuorum,
 } from "../request/quorum_options.ts";
-import type { OperationTarget } from "../request/request_process.ts";
+import type { OperationTarget } from "../request/operation_target.ts";
 import { moduleIdOf } from "../vnode/vnode_wire.ts";
 import { contextFromText, contextOf, contextToText } from "./causal_context.ts";
 import { writeGetBody, writePutBody } from "./kv_command_codec.ts";
-import { readSiblings, SiblingFlag } from "./kv_object_codec.ts";
+import { checkObject, readSiblings, SiblingFlag } from "./kv_object_codec.ts";
 import { KvCommand } from "./kv_vnode.ts";
 
 /** A value that JSON can say. */
@@ -305,6 +305,8 @@ function getResultOf({ object, replicas }: OperationResult): KvGetResult {
   if (object === undefined) {
     return { values: [], value: undefined, context: null, replicas };
   }
+  // What another process sent is read no further unless it is an object.
+  checkObject(object);
   const values: KvValue[] = [];
   for (const { flags, value } of readSiblings(object)) {
     if (flags & SiblingFlag.tombstone) continue;
@@ -325,6 +327,7 @@ function putResultOf({ object, replicas }: OperationResult): KvPutResult {
       "Cannot tell what a write came to: the answer has no object",
     );
   }
+  checkObject(object);
   let siblings = 0;
   for (const { flags } of readSiblings(object)) {
     if (!(flags & SiblingFlag.tombstone)) siblings++;

@@ -16,7 +16,7 @@ import {
   OperationKind,
   readOperationResult,
 } from "../request/operation_codec.ts";
-import type { OperationTarget } from "../request/request_process.ts";
+import type { OperationTarget } from "../request/operation_target.ts";
 import { type Deadline, DeadlineWheel } from "../environment/deadline_wheel.ts";
 import { backoffMs } from "../transport/backoff.ts";
 import { openClientLink } from "../transport/client_link.ts";
@@ -188,7 +188,7 @@ export class ClientConnection implements AsyncDisposable {
     for (const operation of this.#pending.values()) this.#send(operation);
   }
 
-  /** Sends the operation in `bytes[start, end)`, which is copied; see `RequestHost.submit`. */
+  /** Sends the operation in `bytes[start, end)`, which is copied; see `Coordinators.submit`. */
   submit(
     bytes: Uint8Array,
     start: number,

@@ -9,21 +9,13 @@ import { WhorlError } from "../base/errors.ts";
 import type { ClusterProcess } from "../cluster/cluster_process.ts";
 import type { Environment } from "../environment/environment.ts";
 import type { Address } from "../environment/transport.ts";
-import { kvObjectMerge } from "../kv/kv_object.ts";
-import { KvCommand } from "../kv/kv_vnode.ts";
-import type { ObjectCommands, RequestHost } from "../request/request_host.ts";
+import type { Coordinators } from "../request/coordinators.ts";
 import type { RingView } from "../ring/ring_view.ts";
 import type { LinkCalls } from "../transport/link_calls.ts";
 import type { PeerLinks } from "../transport/peer_links.ts";
-import { moduleIdOf } from "../vnode/vnode_wire.ts";
 import type { NodeConfig } from "./node_options.ts";
 import type { NodeHome } from "./node_home.ts";
 import type { HostedModule, VnodeManager } from "./vnode_manager.ts";
-
-/** Modules whose objects are versioned, by module number. */
-export const OBJECT_MODULES: ReadonlyMap<number, ObjectCommands> = new Map([
-  [moduleIdOf("kv"), { merge: KvCommand.merge, objects: kvObjectMerge }],
-]);
 
 /** What the children of a node's tree share. */
 export class NodeParts {
@@ -38,7 +30,7 @@ export class NodeParts {
   calls: LinkCalls | undefined;
   cluster: ClusterProcess | undefined;
   vnodes: VnodeManager | undefined;
-  requests: RequestHost | undefined;
+  requests: Coordinators | undefined;
   /** The ring as requests see it, by module number. */
   readonly views: Map<number, RingView> = new Map();
   /** Worker threads that hang and cannot be ended. */

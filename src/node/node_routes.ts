@@ -10,8 +10,8 @@ import {
   type OperationResult,
   writeOperationResult,
 } from "../request/operation_codec.ts";
-import type { RequestRoutes } from "../request/request_host.ts";
-import type { OperationTarget } from "../request/request_process.ts";
+import type { RequestRoutes } from "../request/request_routes.ts";
+import type { OperationTarget } from "../request/operation_target.ts";
 import type { Link } from "../transport/link.ts";
 import {
   answerFailure,

@@ -7,10 +7,12 @@
 import type { ChildSpec } from "../../supervisors/child_spec.ts";
 import { RequestHost } from "../request/request_host.ts";
 import { NodeRoutes } from "./node_routes.ts";
-import { type NodeParts, OBJECT_MODULES, present } from "./node_parts.ts";
+import { type NodeParts, present } from "./node_parts.ts";
+import { OBJECT_MODULES } from "./object_modules.ts";
 
 /** The supervisor of the coordinators. */
 export function opFsmSup(parts: NodeParts): ChildSpec {
+  let firstSequence = 1;
   return {
     id: "op_fsm_sup",
     type: "supervisor",
@@ -25,6 +27,7 @@ export function opFsmSup(parts: NodeParts): ChildSpec {
         ),
         objectModules: OBJECT_MODULES,
         requestsMax: config.requestsMax,
+        firstSequence,
       });
       for (const [moduleId, view] of parts.views) {
         requests.setView(moduleId, view);
@@ -33,6 +36,7 @@ export function opFsmSup(parts: NodeParts): ChildSpec {
       requests.supervisor.onExit(() => {
         if (parts.requests === requests) parts.requests = undefined;
         requests.wheel.close();
+        firstSequence = requests.nextSequence;
       });
       return requests.supervisor;
     },

@@ -17,12 +17,9 @@ import {
   readOperationResult,
 } from "./operation_codec.ts";
 import type { RingView } from "../ring/ring_view.ts";
-import type { RequestHost } from "./request_host.ts";
-import {
-  type OperationTarget,
-  REPLICAS_PER_REQUEST,
-  RequestProcess,
-} from "./request_process.ts";
+import type { OperationTarget } from "./operation_target.ts";
+import type { ProcessHost } from "./process_host.ts";
+import { REPLICAS_PER_REQUEST, RequestProcess } from "./request_process.ts";
 
 /** How long the coordinator's own answer is waited for once its deadline has passed. */
 const ANSWER_GRACE_MS = 100;
@@ -46,7 +43,7 @@ export class ForwardProcess extends RequestProcess {
 
   /** @param node Index of the node that coordinates. */
   constructor(
-    host: RequestHost,
+    host: ProcessHost,
     sequence: number,
     header: OperationHeader,
     bytes: Uint8Array<ArrayBuffer>,

@@ -17,8 +17,10 @@ import { owedBy } from "./put_process.ts";
 import type { Replica } from "./quorum.ts";
 import type { QuorumRule } from "./quorum_options.ts";
 import type { RingView } from "../ring/ring_view.ts";
-import type { ObjectCommands, RequestHost } from "./request_host.ts";
-import { type OperationTarget, RequestProcess } from "./request_process.ts";
+import type { ObjectCommands } from "./object_merge.ts";
+import type { OperationTarget } from "./operation_target.ts";
+import type { ProcessHost } from "./process_host.ts";
+import { RequestProcess } from "./request_process.ts";
 
 /** Coordinates one read. */
 export class GetProcess extends RequestProcess {
@@ -26,7 +28,7 @@ export class GetProcess extends RequestProcess {
   #commands: ObjectCommands;
 
   constructor(
-    host: RequestHost,
+    host: ProcessHost,
     sequence: number,
     header: OperationHeader,
     bytes: Uint8Array<ArrayBuffer>,

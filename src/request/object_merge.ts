@@ -18,3 +18,11 @@ export interface ObjectMerge {
    */
   merge(a: Uint8Array, b: Uint8Array): Uint8Array;
 }
+
+/** What a coordinator must know of a module whose objects are versioned. */
+export interface ObjectCommands {
+  /** Number of the command that takes in a finished object. */
+  readonly merge: number;
+  /** How objects become one. */
+  readonly objects: ObjectMerge;
+}

@@ -18,15 +18,16 @@ import { owedBy } from "./put_process.ts";
 import type { Replica } from "./quorum.ts";
 import type { QuorumRule } from "./quorum_options.ts";
 import type { RingView } from "../ring/ring_view.ts";
-import type { RequestHost } from "./request_host.ts";
-import { type OperationTarget, RequestProcess } from "./request_process.ts";
+import type { OperationTarget } from "./operation_target.ts";
+import type { ProcessHost } from "./process_host.ts";
+import { RequestProcess } from "./request_process.ts";
 
 /** Coordinates one command of an application's module. */
 export class OpProcess extends RequestProcess {
   #op: OpState;
 
   constructor(
-    host: RequestHost,
+    host: ProcessHost,
     sequence: number,
     header: OperationHeader,
     bytes: Uint8Array<ArrayBuffer>,

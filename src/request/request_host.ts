@@ -12,9 +12,9 @@
  */
 import { DynamicSupervisor } from "../../supervisors/dynamic_supervisor.ts";
 import type { Runtime } from "../../supervisors/runtime.ts";
+import type { SupervisorReport } from "../../supervisors/supervisor.ts";
 import { ByteReader } from "../base/byte_reader.ts";
 import { briefCopyOf } from "../base/byte_slab.ts";
-import type { ByteWriter } from "../base/byte_writer.ts";
 import { isWhorlError, WhorlError } from "../base/errors.ts";
 import { DeadlineWheel } from "../environment/deadline_wheel.ts";
 import { partitionOf } from "../ring/chash.ts";
@@ -24,10 +24,10 @@ import {
   Preflist,
 } from "../ring/preflist.ts";
 import type { RingView } from "../ring/ring_view.ts";
-import type { AnswerTarget } from "../vnode/vnode_master_link.ts";
+import type { Coordinators, RequestCounts } from "./coordinators.ts";
 import { ForwardProcess } from "./forward_process.ts";
 import { GetProcess } from "./get_process.ts";
-import type { ObjectMerge } from "./object_merge.ts";
+import type { ObjectCommands } from "./object_merge.ts";
 import { OpProcess } from "./op_process.ts";
 import {
   emptyOperationHeader,
@@ -36,46 +36,17 @@ import {
   OperationKind,
   readOperationHeader,
 } from "./operation_codec.ts";
+import type { OperationTarget } from "./operation_target.ts";
+import type { ProcessHost } from "./process_host.ts";
 import { PutProcess } from "./put_process.ts";
 import type { Replica } from "./quorum.ts";
 import { checkQuorumRule, REPLICAS_MAX } from "./quorum_options.ts";
 import {
-  type OperationTarget,
   quorumRuleOf,
   REPLICAS_PER_REQUEST,
   type RequestProcess,
 } from "./request_process.ts";
-
-/** How requests reach vnodes and other nodes. */
-export interface RequestRoutes {
-  /**
-   * Begins a vnode request to `node`, which may be this one, and returns the
-   * writer for its payload, or why it cannot be sent. `target` gets the answer
-   * under `correlation`; 0 means that nobody waits for it.
-   */
-  beginVnodeRequest(
-    node: string,
-    moduleId: number,
-    partition: number,
-    target: AnswerTarget,
-    correlation: number,
-    timeLeftMs: number,
-  ): ByteWriter | WhorlError;
-  /** Ends the vnode request begun last. */
-  endVnodeRequest(): void;
-  /** Begins an operation for `node` to coordinate. */
-  beginOperation(node: string, correlation: number): ByteWriter | WhorlError;
-  /** Ends the operation begun last. */
-  endOperation(): void;
-}
-
-/** What the host must know of a module whose objects are versioned. */
-export interface ObjectCommands {
-  /** Number of the command that takes in a finished object. */
-  readonly merge: number;
-  /** How objects become one. */
-  readonly objects: ObjectMerge;
-}
+import type { RequestRoutes } from "./request_routes.ts";
 
 /** What a host is made of. */
 export interface RequestHostOptions {
@@ -87,18 +58,18 @@ export interface RequestHostOptions {
   readonly requestsMax: number;
   /** Name of its supervisor. @default {"op_fsm_sup"} */
   readonly name?: string;
-}
-
-/** Counts of a host since it was made. */
-export interface RequestCounts {
-  started: number;
-  refused: number;
-  forwarded: number;
-  repairs: number;
+  /**
+   * Number of its first request. A host that takes the place of another goes on
+   * counting where that one stopped, so that a late answer to a request of the
+   * other can never be taken for one to its own. @default {1}
+   */
+  readonly firstSequence?: number;
+  /** Told of coordinators that crashed or were killed. Must not throw. */
+  readonly onReport?: (report: SupervisorReport) => void;
 }
 
 /** Coordinates requests; see the module's text. */
-export class RequestHost implements AnswerTarget {
+export class RequestHost implements Coordinators, ProcessHost {
   readonly runtime: Runtime;
   readonly routes: RequestRoutes;
   readonly wheel: DeadlineWheel;
@@ -117,7 +88,7 @@ export class RequestHost implements AnswerTarget {
   readonly effects: unknown[] = [];
   #objectModules: ReadonlyMap<number, ObjectCommands>;
   #requests = new Map<number, RequestProcess>();
-  #next = 1;
+  #next: number;
   #header: OperationHeader = emptyOperationHeader();
   #reader = new ByteReader(new Uint8Array(0));
   #preflist = new Preflist(REPLICAS_MAX);
@@ -129,6 +100,7 @@ export class RequestHost implements AnswerTarget {
     this.routes = options.routes;
     this.nowMs = options.runtime.now();
     this.#objectModules = options.objectModules;
+    this.#next = options.firstSequence ?? 1;
     this.wheel = new DeadlineWheel(options.runtime);
     this.supervisor = new DynamicSupervisor({
       name: options.name ?? "op_fsm_sup",
@@ -136,12 +108,18 @@ export class RequestHost implements AnswerTarget {
       maxChildren: options.requestsMax,
       shutdown: 1_000,
       runtime: options.runtime,
+      ...(options.onReport === undefined ? {} : { onReport: options.onReport }),
     });
   }
 
   /** From now on requests to this module see the ring as `view`; those under way keep theirs. */
   setView(moduleId: number, view: RingView): void {
     this.#views.set(moduleId, view);
+  }
+
+  /** Number the next request gets: `firstSequence` of a host that takes the place of this one. */
+  get nextSequence(): number {
+    return this.#next;
   }
 
   /** Requests under way. */

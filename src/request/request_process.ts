@@ -19,22 +19,15 @@ import {
   type OperationResult,
   type ReplicaReport,
 } from "./operation_codec.ts";
+import type { OperationTarget } from "./operation_target.ts";
+import type { HostedProcess, ProcessHost } from "./process_host.ts";
 import type { QuorumCount, Replica } from "./quorum.ts";
 import type { QuorumRule } from "./quorum_options.ts";
-import type { RequestHost } from "./request_host.ts";
 import {
   answerState,
   type FailureList,
   failureName,
 } from "./request_outcome.ts";
-
-/** Who asked for an operation, and how it is told what came of it: exactly one call, once. */
-export interface OperationTarget {
-  /** It succeeded. The bytes in `result` are the target's to keep. */
-  operationDone(result: OperationResult): void;
-  /** It failed; a write that failed with `timeout` or `coordinator_lost` may yet have happened. */
-  operationFailed(error: WhorlError): void;
-}
 
 /** Replicas a correlation can tell apart; see `RequestHost`. */
 export const REPLICAS_PER_REQUEST = 8;
@@ -56,7 +49,8 @@ export type ReplicaEvent =
   | { readonly type: "cancel" };
 
 /** One request being coordinated. */
-export abstract class RequestProcess extends ChildBase implements Deadline {
+export abstract class RequestProcess extends ChildBase
+  implements Deadline, HostedProcess {
   readonly kind = "task";
   /** @internal For the wheel. */
   wheelNext: Deadline | undefined = undefined;
@@ -66,7 +60,7 @@ export abstract class RequestProcess extends ChildBase implements Deadline {
   wheelTick = 0;
   /** Number of this request on its host. */
   readonly sequence: number;
-  protected readonly host: RequestHost;
+  protected readonly host: ProcessHost;
   protected readonly header: OperationHeader;
   /** The operation as it came. */
   protected readonly bytes: Uint8Array<ArrayBuffer>;
@@ -78,7 +72,7 @@ export abstract class RequestProcess extends ChildBase implements Deadline {
   #inGrace = false;
 
   constructor(
-    host: RequestHost,
+    host: ProcessHost,
     sequence: number,
     header: OperationHeader,
     bytes: Uint8Array<ArrayBuffer>,

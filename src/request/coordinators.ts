@@ -1,0 +1,52 @@
+/**
+ * The coordinators of a node as the rest of it sees them, wherever they run: in
+ * this thread (`request_host.ts`), or in a worker or subprocess behind
+ * `request_host_link.ts`.
+ *
+ * @module
+ */
+import type { WhorlError } from "../base/errors.ts";
+import type { RingView } from "../ring/ring_view.ts";
+import type { AnswerTarget } from "../vnode/vnode_master_link.ts";
+import type { OperationTarget } from "./operation_target.ts";
+
+/** Counts of coordinators since they were first started. */
+export interface RequestCounts {
+  /** Operations that got a coordinator. */
+  started: number;
+  /** Operations answered with a refusal instead: overload, or nonsense. */
+  refused: number;
+  /** Writes sent on to a node that has a primary of the key. */
+  forwarded: number;
+  /** Replicas that were behind and have been sent what they lacked. */
+  repairs: number;
+}
+
+/** Takes operations in and gets what answers them. */
+export interface Coordinators extends AnswerTarget {
+  readonly counts: Readonly<RequestCounts>;
+  /** Operations under way. */
+  readonly size: number;
+  /**
+   * Takes in the operation in `bytes[start, end)`, which is copied. `target`
+   * is answered once, possibly before this returns.
+   */
+  submit(
+    bytes: Uint8Array,
+    start: number,
+    end: number,
+    target: OperationTarget,
+  ): void;
+  /** Takes in another node's answer to an operation that was sent on to it; valid only during the call. */
+  operationAnswer(
+    type: number,
+    correlation: number,
+    bytes: Uint8Array<ArrayBuffer>,
+    start: number,
+    end: number,
+  ): void;
+  /** `node` is gone: what it owed will not come. */
+  nodeLost(node: string, error: WhorlError): void;
+  /** From now on requests to this module see the ring as `view`; those under way keep theirs. */
+  setView(moduleId: number, view: RingView): void;
+}

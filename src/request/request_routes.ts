@@ -1,0 +1,31 @@
+/**
+ * The way from coordinators to vnodes and to other nodes.
+ *
+ * @module
+ */
+import type { ByteWriter } from "../base/byte_writer.ts";
+import type { WhorlError } from "../base/errors.ts";
+import type { AnswerTarget } from "../vnode/vnode_master_link.ts";
+
+/** How requests reach vnodes and other nodes. */
+export interface RequestRoutes {
+  /**
+   * Begins a vnode request to `node`, which may be this one, and returns the
+   * writer for its payload, or why it cannot be sent. `target` gets the answer
+   * under `correlation`; 0 means that nobody waits for it.
+   */
+  beginVnodeRequest(
+    node: string,
+    moduleId: number,
+    partition: number,
+    target: AnswerTarget,
+    correlation: number,
+    timeLeftMs: number,
+  ): ByteWriter | WhorlError;
+  /** Ends the vnode request begun last. */
+  endVnodeRequest(): void;
+  /** Begins an operation for `node` to coordinate. */
+  beginOperation(node: string, correlation: number): ByteWriter | WhorlError;
+  /** Ends the operation begun last. */
+  endOperation(): void;
+}
