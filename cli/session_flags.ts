@@ -153,6 +153,36 @@ export async function sessionRequest(
   return { target, options: { cookie, timeoutMs } };
 }
 
+/**
+ * Opens a session within `options.timeoutMs`, which else bounds only the calls.
+ *
+ * @throws {WhorlError} As `OpenSession`; `timeout` also if connecting takes too long.
+ */
+export async function openWithin(
+  world: World,
+  target: SessionTarget,
+  options: OpenSessionOptions,
+): Promise<AdminSession> {
+  const timeoutMs = options.timeoutMs ?? TIMEOUT_MS_DEFAULT;
+  const late = new AbortController();
+  const timer = setTimeout(() => late.abort(), timeoutMs);
+  try {
+    return await world.openSession(target, {
+      ...options,
+      signal: late.signal,
+    });
+  } catch (error) {
+    if (!late.signal.aborted) throw error;
+    throw new WhorlError(
+      "timeout",
+      `Cannot reach the node within ${timeoutMs} ms`,
+      { cause: error },
+    );
+  } finally {
+    clearTimeout(timer);
+  }
+}
+
 /** Opens a session to the node the command line names, uses it, and closes it. */
 export async function withSession(
   invocation: Invocation,
@@ -163,6 +193,6 @@ export async function withSession(
   ) => Promise<number>,
 ): Promise<number> {
   const { target, options } = await sessionRequest(invocation, world);
-  await using session = await world.openSession(target, options);
+  await using session = await openWithin(world, target, options);
   return await use(session, { timeoutMs: timeoutMsOf(invocation) });
 }

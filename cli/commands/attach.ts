@@ -8,7 +8,7 @@ import type { Command } from "../command.ts";
 import { ExitCode } from "../exit_code.ts";
 import { nodePrompt } from "../prompt/node_prompt.ts";
 import { ReconnectingSession } from "../reconnecting_session.ts";
-import { sessionRequest } from "../session_flags.ts";
+import { openWithin, sessionRequest } from "../session_flags.ts";
 
 /** `whorl attach` */
 export const attachCommand: Command = {
@@ -34,7 +34,7 @@ export const attachCommand: Command = {
   ],
   async run(invocation, world): Promise<number> {
     const { target, options } = await sessionRequest(invocation, world);
-    const open = () => world.openSession(target, options);
+    const open = () => openWithin(world, target, options);
     const first = await open();
     await using session = new ReconnectingSession(open, first);
     const prompt = nodePrompt(session, first.node, world, {

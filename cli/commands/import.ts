@@ -14,7 +14,7 @@ import { formatByName } from "../import/read_records.ts";
 import { type Format, FORMATS } from "../import/record_parser.ts";
 import { writeJson } from "../json.ts";
 import { ReconnectingSession } from "../reconnecting_session.ts";
-import { sessionRequest } from "../session_flags.ts";
+import { openWithin, sessionRequest } from "../session_flags.ts";
 import type { World } from "../world.ts";
 
 /** Rejects shown one by one; the rest are counted, and listed with --json. */
@@ -85,7 +85,7 @@ export const importCommand: Command = {
       min: 1,
       max: CONCURRENCY_MAX,
     });
-    const open = () => world.openSession(target, options);
+    const open = () => openWithin(world, target, options);
     // The first connection is made before the file is opened: a wrong target
     // fails at once, while later breaks are waited out.
     await using session = new ReconnectingSession(open, await open());

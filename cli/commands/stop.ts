@@ -9,11 +9,14 @@ import { UsageError } from "../command.ts";
 import { ExitCode } from "../exit_code.ts";
 import { writeJson } from "../json.ts";
 import { pidOfParent } from "../pid_file.ts";
-import { sessionRequest } from "../session_flags.ts";
+import { openWithin, sessionRequest } from "../session_flags.ts";
 import type { World } from "../world.ts";
 
 /** How often it is asked whether the node is gone, in milliseconds. */
 const LOOK_INTERVAL_MS = 50;
+
+/** How long a parent may take to kill its node, in milliseconds. */
+const FORCE_MS = 5_000;
 
 /** `whorl stop` */
 export const stopCommand: Command = {
@@ -45,36 +48,32 @@ export const stopCommand: Command = {
         "--force ends a process on this machine: give --data",
       );
     }
-    const deadlineMs = performance.now() + options.timeoutMs!;
     const parent = dataDirectory && await pidOfParent(dataDirectory);
     try {
-      await using session = await world.openSession(target, options);
+      await using session = await openWithin(world, target, options);
       await session.call("stop", {}, options);
     } catch (error) {
       // Gone in the middle of the answer is what was asked for.
-      if (!isWhorlError(error, "connection_closed")) {
-        if (!force || !parent) throw error;
-        Deno.kill(parent, "SIGTERM");
-      }
+      const isAnswer = isWhorlError(error, "connection_closed") ||
+        isWhorlError(error, "closed");
+      if (!isAnswer && (!force || !parent)) throw error;
+      if (!isAnswer && parent) Deno.kill(parent, "SIGTERM");
     }
     const isGone = async () =>
       dataDirectory !== undefined && parent
         ? await pidOfParent(dataDirectory) !== parent
         : await nobodyAnswers(invocation, world);
-    while (!await isGone()) {
-      if (performance.now() > deadlineMs) {
-        if (!force || !parent) {
-          throw new WhorlError(
-            "timeout",
-            `Cannot see the node gone within ${options.timeoutMs} ms` +
-              (parent ? ": --force ends it" : ""),
-          );
-        }
-        // The node notices that its parent is gone and ends as well.
-        Deno.kill(parent, "SIGKILL");
-        break;
+    if (!await within(options.timeoutMs!, isGone)) {
+      if (!force || !parent) {
+        throw new WhorlError(
+          "timeout",
+          `Cannot see the node gone within ${options.timeoutMs} ms` +
+            (parent ? ": --force ends it" : ""),
+        );
       }
-      await new Promise((resolve) => setTimeout(resolve, LOOK_INTERVAL_MS));
+      // The second signal makes the parent kill the node.
+      Deno.kill(parent, "SIGTERM");
+      if (!await within(FORCE_MS, isGone)) Deno.kill(parent, "SIGKILL");
     }
     if (invocation.on("json")) writeJson(world.output, { stopped: true });
     else world.output.write("ok\n");
@@ -82,13 +81,26 @@ export const stopCommand: Command = {
   },
 };
 
+/** Whether `holds` becomes true in time. */
+async function within(
+  ms: number,
+  holds: () => Promise<boolean>,
+): Promise<boolean> {
+  const deadlineMs = performance.now() + ms;
+  while (!await holds()) {
+    if (performance.now() > deadlineMs) return false;
+    await new Promise((resolve) => setTimeout(resolve, LOOK_INTERVAL_MS));
+  }
+  return true;
+}
+
 async function nobodyAnswers(
   invocation: Invocation,
   world: World,
 ): Promise<boolean> {
   const { target, options } = await sessionRequest(invocation, world);
   try {
-    await using _ = await world.openSession(target, options);
+    await using _ = await openWithin(world, target, options);
     return false;
   } catch (error) {
     if (isWhorlError(error, "node_not_running")) return true;

@@ -50,7 +50,7 @@ export async function run(
     },
     env: (name) => options.env?.[name],
     onStopSignal: () => ({ [Symbol.dispose]() {} }),
-    openSession: (target, sessionOptions = {}) => {
+    openSession: (target, { signal: _, ...sessionOptions } = {}) => {
       opened.push({ target, options: sessionOptions });
       return options.session === undefined
         ? Promise.reject(
