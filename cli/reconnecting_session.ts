@@ -76,8 +76,8 @@ export class ReconnectingSession implements AdminSession {
     }
   }
 
-  async [Symbol.asyncDispose](): Promise<void> {
-    this.#closed = true;
+  /** Lets go of the connection, for those who know that its other end is gone; the next call opens a new one. */
+  async forget(): Promise<void> {
     const opening = this.#current;
     this.#current = undefined;
     if (opening === undefined) return;
@@ -86,5 +86,10 @@ export class ReconnectingSession implements AdminSession {
     if (opened.status === "fulfilled") {
       await opened.value[Symbol.asyncDispose]();
     }
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    this.#closed = true;
+    await this.forget();
   }
 }

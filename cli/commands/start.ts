@@ -78,6 +78,7 @@ async function runParent(
   const { output } = world;
   const wantsPrompt = invocation.on("prompt");
   let prompt: Prompt | undefined;
+  let session: ReconnectingSession | undefined;
   let up: UpLine | undefined;
   const say = (line: string) => {
     if (log !== undefined) log.write(line);
@@ -91,6 +92,7 @@ async function runParent(
     onUp: (line, { pid }) => {
       const isFirst = up === undefined;
       up = line;
+      void session?.forget();
       say(`${line.up} is up at ${line.address}, process ${pid}`);
       // Who started this process in the background waits for this line.
       if (isFirst && log !== undefined) output.write(upLine(line));
@@ -101,12 +103,12 @@ async function runParent(
   }], say);
   if (!wantsPrompt) return await parent.run(world);
   return await parent.run(world, async (ended) => {
-    await using session = new ReconnectingSession(() =>
+    await using opened = session = new ReconnectingSession(() =>
       world.openSession({ node: up!.up, address: up!.address }, {
         cookie: setup.options.cookie,
       })
     );
-    prompt = nodePrompt(session, up!.up, world, {
+    prompt = nodePrompt(opened, up!.up, world, {
       historyPath: `${setup.directory}/${HISTORY_FILE_NAME}`,
       signal: ended,
     });

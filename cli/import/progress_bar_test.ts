@@ -1,0 +1,42 @@
+import { assertEquals } from "@std/assert";
+import { formatBytes, renderProgress } from "./progress_bar.ts";
+
+Deno.test("formatBytes() changes the unit before four digits", () => {
+  const cases: [number, string][] = [
+    [0, "0 B"],
+    [999, "999 B"],
+    [1_000, "1.0 kB"],
+    [999_960, "1.0 MB"],
+    [8_300_000, "8.3 MB"],
+  ];
+  for (const [bytes, text] of cases) assertEquals(formatBytes(bytes), text);
+});
+
+Deno.test("renderProgress() shows share, rate and time left, and fits the terminal", () => {
+  const report = {
+    records: 5_000,
+    added: 5_000,
+    updated: 0,
+    unchanged: 0,
+    rejected: 2,
+    rejects: [],
+    retries: 0,
+    elapsedMs: 1_000,
+    endedEarly: null,
+  };
+  const line = renderProgress(
+    { report, bytes: 25_000, bytesTotal: 100_000 },
+    100,
+  );
+  assertEquals(
+    line,
+    `${"█".repeat(6)}${"░".repeat(18)}  25%  ` +
+      "5000 records · 5000/s · 25.0 kB of 100.0 kB · 2 rejected · 3.0s left",
+  );
+  assertEquals(
+    renderProgress({ report, bytes: 25_000, bytesTotal: undefined }, 100),
+    "5000 records · 5000/s · 25.0 kB · 2 rejected",
+  );
+  const narrow = { report, bytes: 25_000, bytesTotal: 100_000 };
+  assertEquals(renderProgress(narrow, 30).length, 30);
+});

@@ -1,0 +1,124 @@
+import { assertEquals, assertRejects } from "@std/assert";
+import { parseInvocation } from "./arguments.ts";
+import { UsageError } from "./command.ts";
+import { runNodeCommand } from "./commands/run_node.ts";
+import { NODE_FLAGS, nodeSetup } from "./node_flags.ts";
+import { nodeCommand } from "./node_parent.ts";
+import { denoArgs } from "./system_world.ts";
+import type { World } from "./world.ts";
+
+const world = (env: Record<string, string> = {}): World => ({
+  env: (name: string) => env[name],
+  self: { program: "deno", args: (needs: unknown) => [JSON.stringify(needs)] },
+} as unknown as World);
+
+async function inTempDirectory(
+  test: (directory: string) => Promise<void>,
+): Promise<void> {
+  const directory = await Deno.makeTempDir();
+  try {
+    await test(directory);
+  } finally {
+    await Deno.remove(directory, { recursive: true });
+  }
+}
+
+const parse = (words: readonly string[]) =>
+  parseInvocation(runNodeCommand, NODE_FLAGS, words);
+
+Deno.test("nodeSetup() turns flags into node options and leaves defaults to the node", () =>
+  inTempDirectory(async (directory) => {
+    const bare = await nodeSetup(parse([`--data=${directory}/a`]), world());
+    assertEquals(bare.options, {
+      name: "whorl@127.0.0.1",
+      listen: "127.0.0.1:10100",
+      dataDirectory: `${directory}/a/node`,
+      cookie: (await Deno.readTextFile(`${directory}/a/cookie`)).trim(),
+      modules: [],
+      peers: {},
+    });
+    assertEquals(bare.cookieFile, `${directory}/a/cookie`);
+    const full = await nodeSetup(
+      parse([
+        `--data=${directory}/a`,
+        "--name=n@h",
+        "--listen=h:1",
+        "--advertise=h:2",
+        "--cluster=c",
+        "--cookie=secret",
+        "--ring-size=128",
+        "--storage=memory",
+        "--masters=2",
+        "--placement=task",
+        "--coordinators=worker",
+        "--module=https://example.org/m.ts",
+        "--module=/m.ts",
+        "--peer=p@h=h:3",
+        "--requests-max=9",
+        "--log-level=debug",
+      ]),
+      world(),
+    );
+    assertEquals(full, {
+      options: {
+        name: "n@h",
+        listen: "h:1",
+        dataDirectory: `${directory}/a/node`,
+        cookie: "secret",
+        modules: [
+          { url: "https://example.org/m.ts" },
+          { url: "file:///m.ts" },
+        ],
+        peers: { "p@h": "h:3" },
+        advertise: "h:2",
+        clusterName: "c",
+        storage: "memory",
+        ringSize: 128,
+        masters: 2,
+        masterPlacement: "task",
+        coordinatorPlacement: "worker",
+        requestsMax: 9,
+      },
+      directory: `${directory}/a`,
+      cookieFile: null,
+      logLevel: "debug",
+    });
+    for (const wrong of ["--peer=p", "--masters=0", "--ring-size=x"]) {
+      await assertRejects(
+        async () =>
+          await nodeSetup(parse([`--data=${directory}`, wrong]), world()),
+        UsageError,
+      );
+    }
+  }));
+
+Deno.test("nodeCommand() passes the flags on, but a secret only by the environment", () =>
+  inTempDirectory(async (directory) => {
+    const invocation = parse([
+      `--data=${directory}`,
+      "--cookie=secret",
+      "--placement=subprocess",
+      "--peer=p@h=h:3",
+    ]);
+    const setup = await nodeSetup(invocation, world());
+    assertEquals(nodeCommand(world(), invocation, setup), {
+      program: "deno",
+      args: [
+        JSON.stringify({ run: true, writes: [directory] }),
+        "run-node",
+        `--data=${directory}`,
+        "--placement=subprocess",
+        "--peer=p@h=h:3",
+      ],
+      env: { WHORL_COOKIE: "secret" },
+    });
+  }));
+
+Deno.test("denoArgs() gives a node what it needs and no more", () => {
+  const args = denoArgs("file:///whorl.ts", { run: false, writes: ["/a,b"] });
+  assertEquals(args.includes("--allow-write=/a,,b"), true);
+  assertEquals(args.some((word) => word.startsWith("--allow-run")), false);
+  assertEquals(args.includes("-A"), false);
+  const starts = denoArgs("file:///whorl.ts", { run: true, writes: ["/a"] });
+  assertEquals(starts.includes(`--allow-run=${Deno.execPath()}`), true);
+});
