@@ -143,6 +143,7 @@ export async function start(
     log: { debug: log, info: log, warn: log, error: log } as never,
     signal: new AbortController().signal,
     crash: (error) => crashes.push(error),
+    link: () => {},
     onClusterEvent: () => () => {},
   });
   return { vnode, crashes };

@@ -11,6 +11,8 @@
  *
  * @module
  */
+import type { Child } from "../../supervisors/child.ts";
+import type { ExitReason } from "../../supervisors/exit_reason.ts";
 import type { Chance } from "../base/chance.ts";
 import type { Log } from "../environment/log.ts";
 import type {
@@ -144,8 +146,8 @@ export interface Vnode<
   isEmpty(): Awaitable<boolean>;
   /** Removes all data of the partition. */
   delete(): Awaitable<void>;
-  /** A process this vnode is linked to has exited. */
-  handleExit?(source: string, reason: unknown): Awaitable<void>;
+  /** A process that was tied to this vnode by {@linkcode VnodeContext.link} has exited. */
+  handleExit?(source: string, reason: ExitReason): Awaitable<void>;
   /** The last call, with why the vnode stops. */
   terminate?(reason: unknown): Awaitable<void>;
 }
@@ -180,6 +182,12 @@ export interface VnodeContext {
    * commit that failed. Its callers are answered, and it is started afresh.
    */
   crash(error: unknown): void;
+  /**
+   * Ties a process to this vnode: when it exits, `handleExit` is told with
+   * `source`, or, without one, an abnormal exit ends this vnode too; when the
+   * vnode ends first, the process is stopped.
+   */
+  link(source: string, process: Child): void;
   /** Calls `listener` on every change until the returned function is called. */
   onClusterEvent(listener: (event: ClusterEvent) => void): () => void;
 }

@@ -347,6 +347,7 @@ export class VnodeMaster implements VnodeHost {
       log: log.child(`vnode-${partition}`),
       signal,
       crash: (error) => process.crash(error),
+      link: (source, child) => process.link(source, child),
       onClusterEvent: (listener) => {
         this.#listeners.add(listener);
         const remove = (): void => {

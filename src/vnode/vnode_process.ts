@@ -12,11 +12,12 @@ import { ByteReader } from "../base/byte_reader.ts";
 import { type ErrorCode, reasonOf, WhorlError } from "../base/errors.ts";
 import type { FrameSink } from "../wire/frame_sink.ts";
 import { FrameType } from "../wire/frame_type.ts";
-import { ChildBase } from "../../supervisors/child.ts";
+import { type Child, ChildBase } from "../../supervisors/child.ts";
 import {
   crash,
   type ExitReason,
   formatReason,
+  isAbnormal,
 } from "../../supervisors/exit_reason.ts";
 import {
   answersLater,
@@ -198,6 +199,26 @@ export class VnodeProcess extends ChildBase {
       return;
     }
     this.#handle(correlation, command, flags, deadline, bytes, start, end);
+  }
+
+  /** Ties `child` to this vnode; see `VnodeContext.link`. */
+  link(source: string, child: Child): void {
+    child.onExit((reason) => {
+      if (this.#ended) return;
+      const { handleExit } = this.#vnode ?? {};
+      if (handleExit === undefined) {
+        if (isAbnormal(reason)) {
+          this.crash(new Error(`${source} ended: ${formatReason(reason)}`));
+        }
+        return;
+      }
+      Promise.try(() => handleExit.call(this.#vnode, source, reason)).catch(
+        (error) => this.crash(error),
+      );
+    });
+    this.onExit((reason) => {
+      if (child.exitReason === undefined) child.stop(reason);
+    });
   }
 
   /** Stops for `reason`, after `terminate`; callers that wait are answered with `vnode_crashed`. */
