@@ -29,6 +29,24 @@ export type {
   TransferRow,
 } from "./src/cluster/cluster_status.ts";
 export type {
+  ClusterId,
+  Member,
+  MemberStatus,
+  Ownership,
+  PendingTransfer,
+  Ring,
+  StagedChange,
+  StatusDot,
+  Transfer,
+  TransferProgress,
+} from "./src/ring/ring.ts";
+export type { Meta, MetaValue, Stamped } from "./src/ring/stamped.ts";
+export type {
+  HybridStamp,
+  HybridTime,
+} from "./src/causality/hybrid_logical_clock.ts";
+export type { VersionVector } from "./src/causality/version_vector.ts";
+export type {
   MemberRow,
   PlannedChange,
   PlannedTransition,
@@ -58,7 +76,12 @@ export type { Log, LogData } from "./src/environment/log.ts";
 export type { Chance } from "./src/base/chance.ts";
 export { ByteReader } from "./src/base/byte_reader.ts";
 export { ByteWriter } from "./src/base/byte_writer.ts";
-export type { QuorumSize } from "./src/request/quorum_options.ts";
+export type {
+  QuorumOptions,
+  QuorumSize,
+  ReadQuorumOptions,
+  WriteQuorumOptions,
+} from "./src/request/quorum_options.ts";
 export type { AnswerState } from "./src/request/request_outcome.ts";
 export type {
   ModuleOptions,

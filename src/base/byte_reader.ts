@@ -18,6 +18,13 @@ export class ByteReader {
   end: number;
   #view: DataView;
 
+  /**
+   * Reads `bytes` from `offset` up to, not including, `end`, without copying.
+   *
+   * @param bytes What to read; views handed out point into it.
+   * @param offset First byte to read. @default {0}
+   * @param end Where to stop, at most `bytes.length`. @default {bytes.length}
+   */
   constructor(bytes: Uint8Array, offset = 0, end: number = bytes.length) {
     this.bytes = bytes;
     this.offset = offset;
@@ -58,19 +65,22 @@ export class ByteReader {
     return at;
   }
 
+  /** One byte, 0 to 255. @throws {WhorlError} `protocol_error` if the message is cut short, as with every read. */
   u8(): number {
     return this.#view.getUint8(this.#take(1));
   }
 
+  /** A whole number from two bytes, 0 to 65,535. */
   u16(): number {
     return this.#view.getUint16(this.#take(2));
   }
 
+  /** A whole number from four bytes, 0 to 2^32 - 1. */
   u32(): number {
     return this.#view.getUint32(this.#take(4));
   }
 
-  /** A whole number up to 2^53 - 1 from eight bytes. */
+  /** A whole number from eight bytes. @throws {WhorlError} `protocol_error` also if it is above 2^53 - 1. */
   u53(): number {
     const at = this.#take(8);
     const high = this.#view.getUint32(at);
@@ -83,6 +93,7 @@ export class ByteReader {
     return high * 0x1_0000_0000 + this.#view.getUint32(at + 4);
   }
 
+  /** An IEEE 754 double from eight bytes; may be NaN or infinite. */
   f64(): number {
     return this.#view.getFloat64(this.#take(8));
   }
@@ -103,12 +114,12 @@ export class ByteReader {
     return this.raw(this.remaining);
   }
 
-  /** A u16 length in bytes, then UTF-8. */
+  /** A u16 length in bytes, then UTF-8. @throws {WhorlError} `protocol_error` also if it is not UTF-8. */
   text(): string {
     return this.rawText(this.u16());
   }
 
-  /** `count` bytes of UTF-8. */
+  /** `count` bytes of UTF-8. @throws {WhorlError} `protocol_error` also if it is not UTF-8. */
   rawText(count: number): string {
     const bytes = this.raw(count);
     try {

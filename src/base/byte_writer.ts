@@ -16,7 +16,11 @@ export class ByteWriter {
   length = 0;
   #view: DataView<ArrayBuffer>;
 
-  /** @param capacityBytes Space to start with. */
+  /**
+   * Starts empty.
+   *
+   * @param capacityBytes Space to start with, in bytes; it doubles as needed. @default {1024}
+   */
   constructor(capacityBytes = 1024) {
     this.bytes = new Uint8Array(capacityBytes);
     this.#view = new DataView(this.bytes.buffer);
@@ -39,17 +43,20 @@ export class ByteWriter {
     this.length = 0;
   }
 
+  /** One byte: the lowest eight bits of `value`. */
   u8(value: number): void {
     this.reserve(1);
     this.bytes[this.length++] = value;
   }
 
+  /** Two bytes: the lowest sixteen bits of `value`. */
   u16(value: number): void {
     this.reserve(2);
     this.#view.setUint16(this.length, value);
     this.length += 2;
   }
 
+  /** Four bytes: the lowest 32 bits of `value`. */
   u32(value: number): void {
     this.reserve(4);
     this.#view.setUint32(this.length, value);
@@ -64,6 +71,7 @@ export class ByteWriter {
     this.length += 8;
   }
 
+  /** An IEEE 754 double in eight bytes. */
   f64(value: number): void {
     this.reserve(8);
     this.#view.setFloat64(this.length, value);

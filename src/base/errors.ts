@@ -74,6 +74,7 @@ export type ErrorCode =
 
 /** An expected failure of Whorl. Match on {@linkcode WhorlError.code}. */
 export class WhorlError extends Error {
+  /** Always `WhorlError`, for log lines and for realms where `instanceof` does not reach. */
   override name = "WhorlError";
   /** What went wrong, as a stable name. */
   readonly code: ErrorCode;
@@ -81,6 +82,8 @@ export class WhorlError extends Error {
   readonly details: Readonly<Record<string, unknown>>;
 
   /**
+   * A failure to be thrown, sent or given to a callback.
+   *
    * @param code The stable name of the failure.
    * @param message What was attempted, the rule, and the current value.
    * @param options `details` as plain data, `cause` as the error behind it.

@@ -10,9 +10,13 @@ export type LogData = Readonly<Record<string, unknown>>;
 
 /** Takes log lines. */
 export interface Log {
+  /** What only somebody looking for a fault wants to read. */
   debug(message: string, data?: LogData): void;
+  /** What an operator should know although nothing is wrong: starts, stops, changes of the ring. */
   info(message: string, data?: LogData): void;
+  /** What went wrong and was dealt with; it may want attention if it goes on. */
   warn(message: string, data?: LogData): void;
+  /** What went wrong and will not mend itself. */
   error(message: string, data?: LogData): void;
   /** A log for a part of the system; its name stands before the line. */
   child(name: string): Log;

@@ -30,7 +30,9 @@ export type Awaitable<T> = T | Promise<T>;
 
 /** One change. `value: null` removes the key. */
 export interface Write {
+  /** The key to change, of 1 to {@linkcode storeLimits.keyBytesMax} bytes. */
   readonly key: Uint8Array;
+  /** What it is to hold from now on, or `null` to remove it. */
   readonly value: Uint8Array | null;
 }
 
@@ -53,7 +55,9 @@ export interface ScanRange {
 
 /** A key and its value, both valid until the consumer asks for the next one. */
 export interface Entry {
+  /** The key, as it was written. */
   readonly key: Uint8Array;
+  /** What it holds; matched against its checksum. */
   readonly value: Uint8Array;
 }
 
@@ -154,6 +158,7 @@ export interface StoreStats {
 
 /** One open store with the partitions of one vnode master. */
 export interface Store extends AsyncDisposable {
+  /** What was known when it opened; `tailLost` goes false with {@linkcode Store.tailRepaired}. */
   readonly state: StoreState;
   /** Survives the process, and power loss once committed. */
   readonly durable: boolean;
@@ -161,6 +166,7 @@ export interface Store extends AsyncDisposable {
   partition(partition: number): PartitionStore;
   /** Partitions that hold at least one key, ascending. */
   partitions(): Promise<number[]>;
+  /** Figures since it was opened, cheap enough to ask for every second. */
   stats(): StoreStats;
   /**
    * Declares, durably, that what the lost tail held has been fetched from peers

@@ -30,11 +30,13 @@ export interface NodeInfo {
   readonly cluster: string;
   /** Version of Whorl it runs. */
   readonly version: string;
+  /** The operating system's id of its process. */
   readonly pid: number;
   /** Time since it was up, in milliseconds. */
   readonly uptimeMs: number;
   /** Rises with each start of the node. */
   readonly incarnation: number;
+  /** Partitions of its ring, a power of two. */
   readonly ringSize: number;
   /** Absolute path, or `null` if it keeps everything in memory. */
   readonly dataDirectory: string | null;
@@ -152,6 +154,7 @@ export interface StagedPlan {
 
 /** Figures of a node. */
 export interface NodeStats {
+  /** The node the figures are of. */
   readonly node: string;
   /** Wall clock when they were taken, in milliseconds since 1970. */
   readonly takenAtMs: number;
