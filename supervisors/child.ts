@@ -4,7 +4,7 @@
  *
  * @module
  */
-import type { ExitReason } from "./exit_reason.ts";
+import { type ExitReason, formatReason } from "./exit_reason.ts";
 import type { TreeNode } from "./tree_view.ts";
 
 /** Where a process runs. */
@@ -31,6 +31,21 @@ export interface Child {
   readonly zombie?: boolean;
   /** What it says of itself for {@linkcode treeOf}. */
   describe?(): Partial<TreeNode>;
+}
+
+/** A snapshot of `child` and everything below it, named `id` unless it has a name of its own. */
+export function treeOf(child: Child, id = "?"): TreeNode {
+  return {
+    id,
+    kind: child.kind,
+    status: child.exitReason === undefined ? "running" : "exited",
+    restarts: 0,
+    ...(child.exitReason === undefined
+      ? {}
+      : { lastExit: formatReason(child.exitReason) }),
+    children: [],
+    ...child.describe?.(),
+  };
 }
 
 /**

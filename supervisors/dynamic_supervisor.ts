@@ -10,7 +10,7 @@
  *
  * @module
  */
-import { type Child, ChildBase, type ExitListener } from "./child.ts";
+import { type Child, ChildBase, type ExitListener, treeOf } from "./child.ts";
 import {
   type Backoff,
   backoffDelayMs,
@@ -34,7 +34,7 @@ import { shouldRestart } from "./restart_strategy.ts";
 import { type Runtime, systemRuntime, type TimerHandle } from "./runtime.ts";
 import type { ChildCounts, SupervisorReport } from "./supervisor.ts";
 import { SupervisorError } from "./supervisor_error.ts";
-import { type TreeNode, treeOf } from "./tree_view.ts";
+import type { TreeNode } from "./tree_view.ts";
 
 /**
  * How to make a {@linkcode DynamicSupervisor}. `Args` is what each child is

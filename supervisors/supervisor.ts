@@ -5,7 +5,7 @@
  *
  * @module
  */
-import { type Child, ChildBase } from "./child.ts";
+import { type Child, ChildBase, treeOf } from "./child.ts";
 import {
   type ChildSpec,
   type ChildStatus,
@@ -34,7 +34,7 @@ import {
   type SupervisorEvent,
   type SupervisorState,
 } from "./supervisor_fsm.ts";
-import { type TreeNode, treeOf } from "./tree_view.ts";
+import type { TreeNode } from "./tree_view.ts";
 
 /** Something an operator may want to read. */
 export type SupervisorReport =

@@ -4,8 +4,6 @@
  *
  * @module
  */
-import type { Child } from "./child.ts";
-import { formatReason } from "./exit_reason.ts";
 
 /** One process of the tree, as plain data. */
 export interface TreeNode {
@@ -29,21 +27,6 @@ export interface TreeNode {
   readonly children: readonly TreeNode[];
   /** How many more children there are than are listed. */
   readonly unlisted?: number;
-}
-
-/** A snapshot of `child` and everything below it, named `id` unless it has a name of its own. */
-export function treeOf(child: Child, id = "?"): TreeNode {
-  return {
-    id,
-    kind: child.kind,
-    status: child.exitReason === undefined ? "running" : "exited",
-    restarts: 0,
-    ...(child.exitReason === undefined
-      ? {}
-      : { lastExit: formatReason(child.exitReason) }),
-    children: [],
-    ...child.describe?.(),
-  };
 }
 
 /** The tree as text, one line a process. */

@@ -1,9 +1,10 @@
 import { assertEquals } from "@std/assert";
+import { treeOf } from "./child.ts";
 import { DynamicSupervisor } from "./dynamic_supervisor.ts";
 import { ManualRuntime } from "./manual_runtime.ts";
 import { type Process, spawn } from "./process.ts";
 import { startSupervisor } from "./supervisor.ts";
-import { renderTree, treeOf } from "./tree_view.ts";
+import { renderTree } from "./tree_view.ts";
 
 Deno.test("renderTree() draws a tree with its restarts and what does not run", async () => {
   const runtime = new ManualRuntime();

@@ -12,12 +12,13 @@
  *
  * @module
  */
+import { treeOf } from "../../supervisors/child.ts";
 import { formatReason } from "../../supervisors/exit_reason.ts";
 import {
   startSupervisor,
   type Supervisor,
 } from "../../supervisors/supervisor.ts";
-import { type TreeNode, treeOf } from "../../supervisors/tree_view.ts";
+import type { TreeNode } from "../../supervisors/tree_view.ts";
 import { reasonOf, WhorlError } from "../base/errors.ts";
 import type {
   ClusterStatus,
@@ -32,7 +33,6 @@ import { ringViewOf } from "../ring/ring_view.ts";
 import type { StagedPlan } from "../ring/staged_plan.ts";
 import type { Commands, VnodeModule } from "../vnode/vnode.ts";
 import { moduleIdOf } from "../vnode/vnode_wire.ts";
-import { performCall } from "./admin_methods.ts";
 import type { NodeInfo, NodeStats } from "./admin_protocol.ts";
 import { clusterSup } from "./cluster_sup.ts";
 import { type ModuleClient, moduleClient } from "./module_client.ts";
@@ -89,9 +89,13 @@ export class WhorlNode implements AsyncDisposable {
   /**
    * @internal Starts the tree.
    *
+   * @param performCall Performs what peers and clients call; given, because its
+   * methods are written against this class.
    * @throws {WhorlError} What kept a part from starting.
    */
-  async start(): Promise<void> {
+  async start(
+    performCall: (node: WhorlNode, method: string, args: unknown) => unknown,
+  ): Promise<void> {
     const parts = this.#parts;
     const { environment } = parts;
     let startFailure: unknown;
@@ -336,6 +340,7 @@ export class WhorlNode implements AsyncDisposable {
     this.#subscribers.clear();
   }
 
+  /** {@linkcode WhorlNode.stop}, at the end of an `await using` block. */
   async [Symbol.asyncDispose](): Promise<void> {
     await this.stop();
   }

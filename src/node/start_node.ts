@@ -6,6 +6,7 @@
 import { WhorlError } from "../base/errors.ts";
 import kvModule from "../kv/kv_vnode.ts";
 import { loadVnodeModule } from "../vnode/vnode_master_program.ts";
+import { performCall } from "./admin_methods.ts";
 import { WhorlNode } from "./node.ts";
 import { NodeParts } from "./node_parts.ts";
 import {
@@ -52,7 +53,7 @@ export async function startNode(options: NodeOptions): Promise<WhorlNode> {
   const modules = [KV_MODULE];
   for (const module of config.modules) modules.push(await hosted(module));
   const node = new WhorlNode(new NodeParts(config, environment, modules));
-  await node.start();
+  await node.start(performCall);
   return node;
 }
 

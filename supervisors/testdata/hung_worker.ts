@@ -7,7 +7,7 @@
 import type { ProgramChild } from "../program.ts";
 import { startProgram } from "../start_program.ts";
 import { startSupervisor } from "../supervisor.ts";
-import { treeOf } from "../tree_view.ts";
+import { treeOf } from "../child.ts";
 
 const lines: string[] = [];
 let behaviour = "loop";
