@@ -189,6 +189,7 @@ export class HostedChild extends ChildBase implements ProgramChild {
     return {
       id: this.name,
       ...(this.pid === undefined ? {} : { pid: this.pid }),
+      ...this.#options.describe?.(),
     };
   }
 

@@ -18,6 +18,7 @@
 import type { Child, ChildKind } from "./child.ts";
 import type { ExitReason } from "./exit_reason.ts";
 import type { Runtime } from "./runtime.ts";
+import type { TreeNode } from "./tree_view.ts";
 
 /** Bytes between a program and its parent. Whoever sends them gives the whole buffer away. */
 export type Message = Uint8Array<ArrayBuffer>;
@@ -108,6 +109,8 @@ export interface StartProgramOptions {
    * spins on until this OS process ends.
    */
   readonly onZombie?: (child: ProgramChild) => void;
+  /** What else to show of it in trees, such as what runs inside. @default {nothing} */
+  readonly describe?: () => Partial<TreeNode>;
   /** Time, timers and chance. @default {systemRuntime} */
   readonly runtime?: Runtime;
 }

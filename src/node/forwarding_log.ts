@@ -32,6 +32,28 @@ export function forwardingLog(
   };
 }
 
+/**
+ * Writes a line that came from a forwarding log to `log`.
+ *
+ * @returns Whether `event` is such a line.
+ */
+export function relayLogLine(event: unknown, log: Log): boolean {
+  const told = event as {
+    type?: string;
+    level?: "debug" | "info" | "warn" | "error";
+    message?: string;
+    path?: string[];
+    data?: LogData;
+  };
+  if (told.type !== "log" || told.level === undefined) return false;
+  const into = (told.path ?? []).reduce(
+    (parent, name) => parent.child(name),
+    log,
+  );
+  into[told.level](told.message ?? "", told.data ?? {});
+  return true;
+}
+
 function eventFrame(event: unknown): Uint8Array<ArrayBuffer> | undefined {
   const into = new ByteWriter(256);
   const start = beginFrame(into, FrameType.masterEvent, 0);

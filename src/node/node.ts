@@ -127,7 +127,7 @@ export class WhorlNode implements AsyncDisposable {
             (event) => this.#vnodesChanged(event),
             () => this.#vnodesReady(),
           ),
-          opFsmSup(parts),
+          opFsmSup(parts, (host) => this.#workerHangs(host)),
         ],
       });
     } catch (error) {
@@ -448,14 +448,17 @@ export class WhorlNode implements AsyncDisposable {
 
   #vnodesChanged(event: VnodeManagerEvent): void {
     this.#tell(event);
-    if (event.type !== "zombie") return;
+    if (event.type === "zombie") this.#workerHangs(event.master);
+  }
+
+  #workerHangs(name: string): void {
     this.#parts.zombies++;
     this.#parts.environment.log.error(
-      "A vnode master hangs and cannot be ended",
-      { master: event.master },
+      "A worker hangs and cannot be ended",
+      { worker: name },
     );
     if (this.#parts.zombies >= ZOMBIES_MAX) {
-      this.#fail(`the worker of ${event.master} hangs and cannot be ended`);
+      this.#fail(`the worker of ${name} hangs and cannot be ended`);
     }
   }
 

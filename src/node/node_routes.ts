@@ -5,7 +5,7 @@
  * @module
  */
 import type { ByteWriter } from "../base/byte_writer.ts";
-import { WhorlError } from "../base/errors.ts";
+import { isWhorlError, WhorlError } from "../base/errors.ts";
 import {
   type OperationResult,
   writeOperationResult,
@@ -31,16 +31,15 @@ export const PEER_BUFFERED_BYTES_MAX = 16 * 1024 * 1024;
 /** Routes of the node called `self`. Parts may be replaced when they are restarted, so they are asked for each time. */
 export class NodeRoutes implements RequestRoutes {
   #self: string;
-  /** @throws {WhorlError} `closed` while there is none. */
-  #vnodes: () => VnodeManager;
+  #vnodes: () => VnodeManager | undefined;
   #linkTo: (node: string) => Link | undefined;
   #sink: { end(): void } | undefined;
   /** The end of a request to a vnode of this node. */
-  readonly #localEnd = { end: (): void => this.#vnodes().endRequest() };
+  readonly #localEnd = { end: (): void => this.#vnodes()?.endRequest() };
 
   constructor(
     self: string,
-    vnodes: () => VnodeManager,
+    vnodes: () => VnodeManager | undefined,
     linkTo: (node: string) => Link | undefined,
   ) {
     this.#self = self;
@@ -58,7 +57,11 @@ export class NodeRoutes implements RequestRoutes {
   ): ByteWriter | WhorlError {
     if (node === this.#self) {
       this.#sink = this.#localEnd;
-      return this.#vnodes().beginRequest(
+      const vnodes = this.#vnodes();
+      if (vnodes === undefined) {
+        return new WhorlError("closed", "The node is starting or stopping");
+      }
+      return vnodes.beginRequest(
         moduleId,
         partition,
         target,
@@ -149,6 +152,24 @@ export class RemoteOperationTarget implements OperationTarget {
       this.#link.begin(FrameType.operationReply, this.#correlation),
       result,
     );
+    try {
+      this.#link.end();
+    } catch (error) {
+      // The frame was taken back; the one who asked must hear of it all the same.
+      if (!isWhorlError(error, "frame_too_large")) throw error;
+      this.operationFailed(error);
+    }
+  }
+
+  /** The answer is passed on as it came. */
+  operationAnswered(
+    type: number,
+    bytes: Uint8Array<ArrayBuffer>,
+    start: number,
+    end: number,
+  ): void {
+    if (this.#link.closed !== undefined) return;
+    this.#link.begin(type, this.#correlation).rawRange(bytes, start, end);
     this.#link.end();
   }
 

@@ -25,6 +25,7 @@ import {
 } from "../vnode/vnode_master_program.ts";
 import { moduleIdOf, VNODE_REQUEST_HEADER_BYTES } from "../vnode/vnode_wire.ts";
 import type { VnodeModule } from "../vnode/vnode.ts";
+import { relayLogLine } from "./forwarding_log.ts";
 import type { Placement } from "./node_options.ts";
 
 /** A module as the node runs it. */
@@ -358,21 +359,7 @@ export class VnodeManager {
 
   #onMasterEvent(master: string, event: unknown): void {
     const { log } = this.#options.environment;
-    const told = event as {
-      type?: string;
-      level?: "debug" | "info" | "warn" | "error";
-      message?: string;
-      path?: string[];
-      data?: Record<string, unknown>;
-    };
-    if (told.type === "log" && told.level !== undefined) {
-      const into = (told.path ?? []).reduce(
-        (parent, name) => parent.child(name),
-        log.child(master),
-      );
-      into[told.level](told.message ?? "", told.data ?? {});
-      return;
-    }
+    if (relayLogLine(event, log.child(master))) return;
     this.#options.onEvent({ type: "vnode", master, event });
   }
 }

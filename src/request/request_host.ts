@@ -11,8 +11,10 @@
  * @module
  */
 import { DynamicSupervisor } from "../../supervisors/dynamic_supervisor.ts";
+import { formatReason } from "../../supervisors/exit_reason.ts";
 import type { Runtime } from "../../supervisors/runtime.ts";
 import type { SupervisorReport } from "../../supervisors/supervisor.ts";
+import type { Log } from "../environment/log.ts";
 import { ByteReader } from "../base/byte_reader.ts";
 import { briefCopyOf } from "../base/byte_slab.ts";
 import { isWhorlError, WhorlError } from "../base/errors.ts";
@@ -48,6 +50,9 @@ import {
 } from "./request_process.ts";
 import type { RequestRoutes } from "./request_routes.ts";
 
+/** Time between one line of the log on coordinators that fell and the next. */
+const FALLEN_TOLD_INTERVAL_MS = 1_000;
+
 /** What a host is made of. */
 export interface RequestHostOptions {
   readonly runtime: Runtime;
@@ -64,8 +69,8 @@ export interface RequestHostOptions {
    * other can never be taken for one to its own. @default {1}
    */
   readonly firstSequence?: number;
-  /** Told of coordinators that crashed or were killed. Must not throw. */
-  readonly onReport?: (report: SupervisorReport) => void;
+  /** Told of coordinators that crashed or were killed, once a second at most. */
+  readonly log: Log;
 }
 
 /** Coordinates requests; see the module's text. */
@@ -89,6 +94,9 @@ export class RequestHost implements Coordinators, ProcessHost {
   #objectModules: ReadonlyMap<number, ObjectCommands>;
   #requests = new Map<number, RequestProcess>();
   #next: number;
+  #log: Log;
+  #fallen = 0;
+  #fallenToldMs = -Infinity;
   #header: OperationHeader = emptyOperationHeader();
   #reader = new ByteReader(new Uint8Array(0));
   #preflist = new Preflist(REPLICAS_MAX);
@@ -101,6 +109,7 @@ export class RequestHost implements Coordinators, ProcessHost {
     this.nowMs = options.runtime.now();
     this.#objectModules = options.objectModules;
     this.#next = options.firstSequence ?? 1;
+    this.#log = options.log;
     this.wheel = new DeadlineWheel(options.runtime);
     this.supervisor = new DynamicSupervisor({
       name: options.name ?? "op_fsm_sup",
@@ -108,7 +117,7 @@ export class RequestHost implements Coordinators, ProcessHost {
       maxChildren: options.requestsMax,
       shutdown: 1_000,
       runtime: options.runtime,
-      ...(options.onReport === undefined ? {} : { onReport: options.onReport }),
+      onReport: (report) => this.#reported(report),
     });
   }
 
@@ -332,6 +341,19 @@ export class RequestHost implements Coordinators, ProcessHost {
       this.effects.length = 0;
       process.crash(error);
     }
+  }
+
+  #reported(report: SupervisorReport): void {
+    if (report.type !== "child_exited") return;
+    this.#fallen++;
+    const nowMs = this.runtime.now();
+    // What fells one coordinator may fell thousands, and one line says it.
+    if (nowMs - this.#fallenToldMs < FALLEN_TOLD_INTERVAL_MS) return;
+    this.#fallenToldMs = nowMs;
+    this.#log.error("A coordinator of a request fell", {
+      reason: formatReason(report.reason),
+      fallen: this.#fallen,
+    });
   }
 
   /** @internal The request has ended. */

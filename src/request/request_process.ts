@@ -182,7 +182,7 @@ export abstract class RequestProcess extends ChildBase
   protected fail(error: WhorlError): void {
     if (this.#answered) return;
     this.#answered = true;
-    this.#target.operationFailed(error);
+    this.#target.operationFailed(withNodeNames(error, this.view.nodes));
   }
 
   protected readFailureEvent(replica: number, body: Uint8Array): ReplicaEvent {
@@ -268,6 +268,27 @@ export abstract class RequestProcess extends ChildBase
       };
     });
   }
+}
+
+/** `error` with the nodes in its answers by name: the state machines know their numbers in this request's view. */
+function withNodeNames(
+  error: WhorlError,
+  nodes: readonly string[],
+): WhorlError {
+  const { answers } = error.details;
+  if (!Array.isArray(answers)) return error;
+  return new WhorlError(error.code, error.message, {
+    details: {
+      ...error.details,
+      answers: answers.map((answer: { readonly node: unknown }) => ({
+        ...answer,
+        node: typeof answer.node === "number"
+          ? nodes[answer.node]
+          : answer.node,
+      })),
+    },
+    ...(error.cause === undefined ? {} : { cause: error.cause }),
+  });
 }
 
 /** The quorum an operation asks for, in the form the state machines take. */

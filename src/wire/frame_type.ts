@@ -46,4 +46,6 @@ export const FrameType = {
   masterControl: 82,
   masterEvent: 83,
   ringView: 84,
+  nodeNumber: 85,
+  nodeLost: 86,
 } as const;

@@ -1,0 +1,476 @@
+/**
+ * The node's end of a host of coordinators that is a worker or a subprocess. It
+ * keeps every operation until it is answered, so each is answered once, whatever
+ * becomes of the host: those it had in hand when it died with
+ * `coordinator_lost`. Operations that come while it is being restarted wait for
+ * it, up to a bound and their deadlines.
+ *
+ * What the host asks of vnodes and other nodes is sent on by the node's routes
+ * under the host's own correlations. These count on from one life of the host
+ * to the next, so an answer to a dead host finds nothing in the new one.
+ *
+ * @module
+ */
+import type { Runtime } from "../../supervisors/runtime.ts";
+import { ByteReader } from "../base/byte_reader.ts";
+import { briefCopyOf } from "../base/byte_slab.ts";
+import { isWhorlError, WhorlError } from "../base/errors.ts";
+import { type Deadline, DeadlineWheel } from "../environment/deadline_wheel.ts";
+import type { RingView } from "../ring/ring_view.ts";
+import { writeRingView } from "../ring/ring_view_codec.ts";
+import { answerFailure } from "../vnode/vnode_master_link.ts";
+import {
+  readVnodeRequestHeader,
+  type VnodeRequestHeader,
+} from "../vnode/vnode_wire.ts";
+import { BatchingSink } from "../wire/batching_sink.ts";
+import { readFailure, writeFailure } from "../wire/failure.ts";
+import { FRAME_BYTES_MAX, readFrames } from "../wire/frame.ts";
+import { FrameType } from "../wire/frame_type.ts";
+import { decodeMsgpack } from "../wire/msgpack.ts";
+import type { Coordinators, RequestCounts } from "./coordinators.ts";
+import {
+  OPERATION_TIME_LEFT_OFFSET,
+  type OperationResult,
+  readOperationResult,
+} from "./operation_codec.ts";
+import type { OperationTarget } from "./operation_target.ts";
+import { OPERATION_REFUSED } from "./request_host_wire.ts";
+import { REPLICAS_PER_REQUEST } from "./request_process.ts";
+import type { RequestRoutes } from "./request_routes.ts";
+
+/**
+ * Bytes of operations a host may have in hand; a further one is answered
+ * `overload`. Half of what may pile up before a subprocess that does not read,
+ * so that answers of vnodes still fit in.
+ */
+export const HOST_IN_HAND_BYTES_MAX = 64 * 1024 * 1024;
+/** Longest operation: one frame less what the way adds to it. */
+const OPERATION_BYTES_MAX = FRAME_BYTES_MAX - 64;
+/** How long past its deadline an operation stays in hand, so that its coordinator's own answer comes first. */
+const ANSWER_GRACE_MS = 250;
+
+/** The running host, as this end sees it. */
+export interface HostChannel {
+  /** Sends one message and takes the bytes over. */
+  send(message: Uint8Array<ArrayBuffer>): void;
+}
+
+/** What a link is made of. */
+export interface RequestHostLinkOptions {
+  readonly runtime: Runtime;
+  /** The way to vnodes and other nodes. */
+  readonly routes: RequestRoutes;
+  /** Operations without an answer at a time; a further one is answered `overload`. */
+  readonly requestsMax: number;
+  /** See {@linkcode RequestHostLink.nextSequence}. @default {1} */
+  readonly firstSequence?: number;
+  /** Gets what the host tells by itself. */
+  readonly onEvent: (event: unknown) => void;
+}
+
+/** An operation without an answer. */
+class OpenOperation implements Deadline {
+  wheelNext: Deadline | undefined = undefined;
+  wheelPrevious: Deadline | undefined = undefined;
+  wheelTick = 0;
+  /** The operation itself, while there is no host to give it to. */
+  waiting: Uint8Array<ArrayBuffer> | undefined = undefined;
+
+  constructor(
+    readonly link: RequestHostLink,
+    readonly id: number,
+    readonly target: OperationTarget,
+    readonly byteCount: number,
+    /** When its time is over, without the grace. */
+    readonly deadlineMs: number,
+  ) {}
+
+  deadlinePassed(): void {
+    this.link.timedOut(this.id);
+  }
+}
+
+/** Coordinators that run elsewhere; see the module's text. */
+export class RequestHostLink implements Coordinators {
+  readonly counts: RequestCounts = {
+    started: 0,
+    refused: 0,
+    forwarded: 0,
+    repairs: 0,
+  };
+  #runtime: Runtime;
+  #routes: RequestRoutes;
+  #requestsMax: number;
+  #onEvent: (event: unknown) => void;
+  #wheel: DeadlineWheel;
+  #sink: BatchingSink;
+  #channel: HostChannel | undefined;
+  #closed: WhorlError | undefined;
+  #views = new Map<number, RingView>();
+  #open = new Map<number, OpenOperation>();
+  #openBytes = 0;
+  #nextId = 1;
+  /** The last request of any host that something was sent for. */
+  #lastSequence: number;
+  /** Names of nodes, by the numbers this host has given them. */
+  #nodes: string[] = [];
+  #reader = new ByteReader(new Uint8Array(0));
+  #header: VnodeRequestHeader = {
+    moduleId: 0,
+    partition: 0,
+    command: 0,
+    flags: 0,
+    timeLeftMs: 0,
+  };
+
+  constructor(options: RequestHostLinkOptions) {
+    const { runtime } = options;
+    this.#runtime = runtime;
+    this.#routes = options.routes;
+    this.#requestsMax = options.requestsMax;
+    this.#onEvent = options.onEvent;
+    this.#lastSequence = (options.firstSequence ?? 1) - 1;
+    this.#wheel = new DeadlineWheel(runtime);
+    this.#sink = new BatchingSink(
+      (callback) => runtime.defer(callback),
+      (batch) => this.#channel?.send(batch),
+    );
+  }
+
+  /** Operations without an answer. */
+  get size(): number {
+    return this.#open.size;
+  }
+
+  /**
+   * Number the first request of the next host must get. Nothing has been asked
+   * of anybody on behalf of a request with this number or a higher one.
+   */
+  get nextSequence(): number {
+    return this.#lastSequence + 1;
+  }
+
+  /** A host has started: it is told of the ring and gets what has been waiting. */
+  attach(channel: HostChannel): void {
+    this.#channel = channel;
+    this.#nodes = [];
+    for (const [moduleId, view] of this.#views) this.#sendView(moduleId, view);
+    const nowMs = this.#runtime.now();
+    for (const operation of this.#open.values()) {
+      const bytes = operation.waiting;
+      if (bytes === undefined) continue;
+      operation.waiting = undefined;
+      const leftMs = Math.max(1, Math.ceil(operation.deadlineMs - nowMs));
+      new DataView(bytes.buffer).setUint32(OPERATION_TIME_LEFT_OFFSET, leftMs);
+      this.#sink.begin(FrameType.operation, operation.id).raw(bytes);
+      this.#sink.end();
+    }
+  }
+
+  /** The host has died: what it had in hand is answered for it. */
+  detach(reason: string): void {
+    this.#channel = undefined;
+    this.#sink.discard();
+    const error = new WhorlError(
+      "coordinator_lost",
+      `The host of the coordinators stopped; the outcome of the request is unknown: ${reason}`,
+    );
+    for (const { id, waiting } of [...this.#open.values()]) {
+      if (waiting === undefined) this.#fail(id, error);
+    }
+  }
+
+  /** No host will come any more: everything is answered, now and later. */
+  close(): void {
+    this.detach("the node is stopping");
+    this.#closed = new WhorlError("closed", "The node is stopping");
+    for (const id of [...this.#open.keys()]) this.#fail(id, this.#closed);
+    this.#wheel.close();
+  }
+
+  submit(
+    bytes: Uint8Array,
+    start: number,
+    end: number,
+    target: OperationTarget,
+  ): void {
+    const refusal = this.#refusal(end - start);
+    if (refusal !== undefined) {
+      this.counts.refused++;
+      target.operationFailed(refusal);
+      return;
+    }
+    this.counts.started++;
+    this.#reader.reset(bytes, start + OPERATION_TIME_LEFT_OFFSET, end);
+    const timeLeftMs = this.#reader.u32();
+    const nowMs = this.#runtime.now();
+    const operation = new OpenOperation(
+      this,
+      this.#nextId++,
+      target,
+      end - start,
+      nowMs + timeLeftMs,
+    );
+    this.#open.set(operation.id, operation);
+    this.#openBytes += operation.byteCount;
+    this.#wheel.set(operation, timeLeftMs + ANSWER_GRACE_MS, nowMs);
+    if (this.#channel === undefined) {
+      operation.waiting = new Uint8Array(bytes.subarray(start, end));
+      return;
+    }
+    this.#sink.begin(FrameType.operation, operation.id)
+      .rawRange(bytes, start, end);
+    this.#sink.end();
+  }
+
+  #refusal(byteCount: number): WhorlError | undefined {
+    if (this.#closed !== undefined) return this.#closed;
+    if (byteCount < OPERATION_TIME_LEFT_OFFSET + 4) {
+      return new WhorlError(
+        "protocol_error",
+        "Cannot run an operation that is cut short",
+      );
+    }
+    if (byteCount > OPERATION_BYTES_MAX) {
+      return new WhorlError(
+        "frame_too_large",
+        `Cannot run an operation of ${byteCount} bytes: the limit is ${OPERATION_BYTES_MAX}`,
+        { details: { length: byteCount, limit: OPERATION_BYTES_MAX } },
+      );
+    }
+    if (this.#open.size >= this.#requestsMax) {
+      return new WhorlError(
+        "overload",
+        `Cannot take a request as ${this.#open.size} are under way: the limit is ${this.#requestsMax}`,
+      );
+    }
+    if (this.#openBytes + byteCount > HOST_IN_HAND_BYTES_MAX) {
+      return new WhorlError(
+        "overload",
+        `Cannot take a request as those under way have ${this.#openBytes} bytes: the limit is ${HOST_IN_HAND_BYTES_MAX}`,
+      );
+    }
+    return undefined;
+  }
+
+  vnodeAnswer(
+    type: number,
+    correlation: number,
+    bytes: Uint8Array<ArrayBuffer>,
+    start: number,
+    end: number,
+  ): void {
+    // Nobody waits for the answer to a repair, or for one to a host that is gone.
+    if (correlation === 0 || this.#channel === undefined) return;
+    this.#sink.begin(type, correlation).rawRange(bytes, start, end);
+    this.#sink.end();
+  }
+
+  operationAnswer(
+    type: number,
+    correlation: number,
+    bytes: Uint8Array<ArrayBuffer>,
+    start: number,
+    end: number,
+  ): void {
+    this.vnodeAnswer(type, correlation, bytes, start, end);
+  }
+
+  nodeLost(node: string, error: WhorlError): void {
+    // The next host has asked nothing of it yet.
+    if (this.#channel === undefined) return;
+    const into = this.#sink.begin(FrameType.nodeLost, 0);
+    into.text(node);
+    writeFailure(into, error);
+    this.#sink.end();
+  }
+
+  setView(moduleId: number, view: RingView): void {
+    this.#views.set(moduleId, view);
+    if (this.#channel !== undefined) this.#sendView(moduleId, view);
+  }
+
+  #sendView(moduleId: number, view: RingView): void {
+    writeRingView(this.#sink.begin(FrameType.ringView, 0), moduleId, view);
+    this.#sink.end();
+  }
+
+  /**
+   * Takes in a message from the host that is attached.
+   *
+   * @throws {WhorlError} `protocol_error` or `frame_too_large` for what no host
+   * of ours says: it should be replaced.
+   */
+  receive(message: Uint8Array<ArrayBuffer>): void {
+    readFrames(message, 0, message.length, FRAME_BYTES_MAX, this.#onFrame);
+  }
+
+  readonly #onFrame: Parameters<typeof readFrames>[4] = (
+    type,
+    flags,
+    correlation,
+    bytes,
+    start,
+    end,
+  ) => {
+    switch (type) {
+      case FrameType.vnodeRequest:
+        this.#relayRequest(correlation, bytes, start, end);
+        return;
+      case FrameType.operation:
+        this.#relayOperation(correlation, bytes, start, end);
+        return;
+      case FrameType.operationReply:
+      case FrameType.operationError:
+        if (flags & OPERATION_REFUSED && this.#open.has(correlation)) {
+          this.counts.started--;
+          this.counts.refused++;
+        }
+        this.#answer(type, correlation, bytes, start, end);
+        return;
+      case FrameType.nodeNumber:
+        this.#nodes[correlation] = new ByteReader(bytes, start, end)
+          .rawText(end - start);
+        return;
+      case FrameType.masterEvent:
+        this.#onEvent(decodeMsgpack(bytes.subarray(start, end)));
+        return;
+      default:
+        throw new WhorlError(
+          "protocol_error",
+          `Cannot take a frame of type ${type} from a host of coordinators`,
+        );
+    }
+  };
+
+  #relayRequest(
+    correlation: number,
+    bytes: Uint8Array<ArrayBuffer>,
+    start: number,
+    end: number,
+  ): void {
+    const reader = this.#reader;
+    reader.reset(bytes, start, end);
+    const node = this.#nodeCalled(reader.u16());
+    const requestStart = reader.offset;
+    readVnodeRequestHeader(reader, this.#header);
+    if (correlation === 0) this.counts.repairs++;
+    else this.#askedFor(correlation);
+    const into = this.#routes.beginVnodeRequest(
+      node,
+      this.#header.moduleId,
+      this.#header.partition,
+      this,
+      correlation,
+      this.#header.timeLeftMs,
+    );
+    if (into instanceof WhorlError) {
+      answerFailure(this, correlation, into);
+      return;
+    }
+    into.rawRange(bytes, requestStart, end);
+    this.#routes.endVnodeRequest();
+  }
+
+  #relayOperation(
+    correlation: number,
+    bytes: Uint8Array<ArrayBuffer>,
+    start: number,
+    end: number,
+  ): void {
+    const reader = this.#reader;
+    reader.reset(bytes, start, end);
+    const node = this.#nodeCalled(reader.u16());
+    const operationStart = reader.offset;
+    this.counts.forwarded++;
+    this.#askedFor(correlation);
+    const into = this.#routes.beginOperation(node, correlation);
+    if (into instanceof WhorlError) {
+      if (this.#channel === undefined) return;
+      writeFailure(
+        this.#sink.begin(FrameType.operationError, correlation),
+        into,
+      );
+      this.#sink.end();
+      return;
+    }
+    into.rawRange(bytes, operationStart, end);
+    this.#routes.endOperation();
+  }
+
+  #nodeCalled(number: number): string {
+    const name = this.#nodes[number];
+    if (name !== undefined) return name;
+    throw new WhorlError(
+      "protocol_error",
+      `Cannot send a request to node ${number}: the host of the coordinators has not said which that is`,
+    );
+  }
+
+  #askedFor(correlation: number): void {
+    const sequence = Math.floor(correlation / REPLICAS_PER_REQUEST);
+    if (sequence > this.#lastSequence) this.#lastSequence = sequence;
+  }
+
+  #answer(
+    type: number,
+    id: number,
+    bytes: Uint8Array<ArrayBuffer>,
+    start: number,
+    end: number,
+  ): void {
+    // Absent if its deadline had passed and it has been answered.
+    const target = this.#take(id)?.target;
+    if (target === undefined) return;
+    if (target.operationAnswered !== undefined) {
+      target.operationAnswered(type, bytes, start, end);
+    } else if (type === FrameType.operationError) {
+      target.operationFailed(readFailure(bytes.subarray(start, end)));
+    } else {
+      const result = resultIn(bytes, start, end);
+      if (result instanceof WhorlError) target.operationFailed(result);
+      else target.operationDone(result);
+    }
+  }
+
+  /** @internal The deadline of an operation has passed, and its coordinator has not said so. */
+  timedOut(id: number): void {
+    this.#fail(
+      id,
+      new WhorlError(
+        "timeout",
+        "The coordinator did not answer in time; the outcome of the request is unknown",
+      ),
+    );
+  }
+
+  #fail(id: number, error: WhorlError): void {
+    this.#take(id)?.target.operationFailed(error);
+  }
+
+  #take(id: number): OpenOperation | undefined {
+    const operation = this.#open.get(id);
+    if (operation === undefined) return undefined;
+    this.#open.delete(id);
+    this.#openBytes -= operation.byteCount;
+    this.#wheel.clear(operation);
+    return operation;
+  }
+}
+
+/** The result in `bytes[start, end)`, in memory of its own, or why it is none. */
+function resultIn(
+  bytes: Uint8Array<ArrayBuffer>,
+  start: number,
+  end: number,
+): OperationResult | WhorlError {
+  try {
+    return readOperationResult(
+      new ByteReader(briefCopyOf(bytes, start, end)),
+    );
+  } catch (error) {
+    if (isWhorlError(error)) return error;
+    throw error;
+  }
+}
