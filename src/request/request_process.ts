@@ -11,7 +11,7 @@ import { crash, type ExitReason } from "../../supervisors/exit_reason.ts";
 import { reasonOf, WhorlError } from "../base/errors.ts";
 import type { Deadline } from "../environment/deadline_wheel.ts";
 import type { RingView } from "../ring/ring_view.ts";
-import { writeVnodeRequestHeader } from "../vnode/vnode_wire.ts";
+import { RequestFlag, writeVnodeRequestHeader } from "../vnode/vnode_wire.ts";
 import { readFailure } from "../wire/failure.ts";
 import {
   OperationFlag,
@@ -214,7 +214,7 @@ export abstract class RequestProcess extends ChildBase
     more: Uint8Array | undefined,
     reported = true,
   ): void {
-    const { partition, node } = replicas[replica] as Replica;
+    const { partition, node, primary } = replicas[replica] as Replica;
     const { host, header } = this;
     const timeLeftMs = reported
       ? Math.max(1, this.#deadlineAt - host.nowMs)
@@ -241,7 +241,7 @@ export abstract class RequestProcess extends ChildBase
       header.moduleId,
       partition,
       command,
-      flags,
+      primary ? flags : flags | RequestFlag.asFallback,
       timeLeftMs,
     );
     into.rawRange(this.bytes, start, end);

@@ -38,6 +38,7 @@ import {
 import {
   moduleIdOf,
   readVnodeRequestHeader,
+  RequestFlag,
   type VnodeRequestHeader,
 } from "./vnode_wire.ts";
 
@@ -193,7 +194,9 @@ export class VnodeMaster implements VnodeHost {
       );
       return;
     }
-    const owner = this.#released.size > 0
+    // A former owner is as good a fallback as any other node.
+    const owner = this.#released.size > 0 &&
+        !(header.flags & RequestFlag.asFallback)
       ? this.#released.get(partition)
       : undefined;
     if (owner !== undefined) {

@@ -23,6 +23,8 @@ export const VNODE_REQUEST_HEADER_BYTES = 12;
 export const RequestFlag = {
   /** The handler may answer early, before the result is durable. */
   wantsAccepted: 1,
+  /** Meant for one who stands in for the owner: that the partition has moved is no reason to refuse. */
+  asFallback: 2,
 } as const;
 
 /** The number a module has on the wire; modules of one node must differ in it. */
