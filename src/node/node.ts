@@ -13,13 +13,18 @@
  * @module
  */
 import { treeOf } from "../../supervisors/child.ts";
-import { formatReason } from "../../supervisors/exit_reason.ts";
+import { formatReason, RemoteError } from "../../supervisors/exit_reason.ts";
 import {
   startSupervisor,
   type Supervisor,
 } from "../../supervisors/supervisor.ts";
 import type { TreeNode } from "../../supervisors/tree_view.ts";
-import { reasonOf, WhorlError } from "../base/errors.ts";
+import {
+  type ErrorCode,
+  isWhorlError,
+  reasonOf,
+  WhorlError,
+} from "../base/errors.ts";
 import type {
   ClusterStatus,
   RingReadyResult,
@@ -504,9 +509,20 @@ function* flat(
   }
 }
 
-/** The failure at the bottom of "a child did not start". */
+/**
+ * The failure an operator has to know of, out of the layers of "a child did not
+ * start" around it: the innermost of ours, also if it came from a worker.
+ */
 function rootCause(error: unknown): unknown {
-  let at = error;
-  while (at instanceof Error && at.cause instanceof Error) at = at.cause;
-  return at;
+  let found: unknown = error;
+  for (let at = error; at instanceof Error; at = at.cause) {
+    if (isWhorlError(at)) found = at;
+    else if (at instanceof RemoteError && at.name === "WhorlError") {
+      found = new WhorlError(at.code as ErrorCode, at.message, {
+        details: { ...at.details },
+        cause: at,
+      });
+    }
+  }
+  return found;
 }
