@@ -6,6 +6,7 @@
  */
 import type { OpenSession } from "../src/node/admin_protocol.ts";
 import { processOutput } from "./output.ts";
+import { oncePerKeystroke } from "./stop_signals.ts";
 import type { ProcessNeeds, StartNode, StopSignal, World } from "./world.ts";
 
 const STOP_SIGNALS: readonly StopSignal[] = Deno.build.os === "windows"
@@ -27,8 +28,9 @@ export function systemWorld(doors: {
     },
     env: (name) => Deno.env.get(name),
     onStopSignal(handler): Disposable {
+      const hear = oncePerKeystroke(handler, () => performance.now());
       const listeners = STOP_SIGNALS.map((signal) => {
-        const listener = () => handler(signal);
+        const listener = () => hear(signal);
         Deno.addSignalListener(signal, listener);
         return () => Deno.removeSignalListener(signal, listener);
       });
