@@ -9,7 +9,8 @@
  *
  * @module
  */
-import type { Backoff, ChildSpec } from "../supervisors/child_spec.ts";
+import type { Backoff } from "../supervisors/backoff.ts";
+import type { ChildSpec } from "../supervisors/child_spec.ts";
 import type { ExitReason } from "../supervisors/exit_reason.ts";
 import { formatReason, isAbnormal } from "../supervisors/exit_reason.ts";
 import {

@@ -4,6 +4,7 @@
  *
  * @module
  */
+import { type Backoff, checkBackoff } from "./backoff.ts";
 import type { Child } from "./child.ts";
 
 /**
@@ -21,24 +22,6 @@ export type Shutdown = "brutal" | "infinity" | number;
 
 /** Whether the child is itself a supervisor. */
 export type ChildType = "worker" | "supervisor";
-
-/** Pauses between one restart and the next, growing while the child does not stay up. */
-export interface Backoff {
-  /** Pause before the first restart, in milliseconds. */
-  readonly minMs: number;
-  /**
-   * Longest pause, in milliseconds. A child that has run for longer than this
-   * begins again with `minMs`.
-   */
-  readonly maxMs: number;
-  /** What each pause is multiplied with to get the next. @default {2} */
-  readonly factor?: number;
-  /**
-   * Share of each pause left to chance, 0 to 1, so that children which fell
-   * together do not return together. @default {0.2}
-   */
-  readonly jitter?: number;
-}
 
 /** What a supervisor knows of each child, identity and start apart. */
 export interface ChildPolicy {
@@ -121,42 +104,11 @@ export function resolvePolicy(policy: ChildPolicy): ResolvedPolicy {
       `Cannot use child spec as 'shutdown' must be at least 0 and finite: current value is ${shutdown}`,
     );
   }
-  if (backoff !== undefined) {
-    const { minMs, maxMs, factor = 2, jitter = 0.2 } = backoff;
-    if (!(minMs >= 0 && maxMs >= minMs && maxMs < Infinity)) {
-      throw new RangeError(
-        `Cannot use backoff as 0 <= minMs <= maxMs must hold: current values are ${minMs} and ${maxMs}`,
-      );
-    }
-    if (!(factor >= 1)) {
-      throw new RangeError(
-        `Cannot use backoff as 'factor' must be at least 1: current value is ${factor}`,
-      );
-    }
-    if (!(jitter >= 0 && jitter <= 1)) {
-      throw new RangeError(
-        `Cannot use backoff as 'jitter' must be between 0 and 1: current value is ${jitter}`,
-      );
-    }
-  }
+  if (backoff !== undefined) checkBackoff(backoff);
   if (resolved.significant && resolved.restart === "permanent") {
     throw new TypeError(
       "Cannot use child spec as a significant child must not be permanent",
     );
   }
   return resolved;
-}
-
-/**
- * The pause before restart number `attempt` (0 is the first), in milliseconds.
- * `chance` is a number in [0, 1).
- */
-export function backoffDelayMs(
-  backoff: Backoff,
-  attempt: number,
-  chance: number,
-): number {
-  const { minMs, maxMs, factor = 2, jitter = 0.2 } = backoff;
-  const fullMs = Math.min(maxMs, minMs * factor ** attempt);
-  return fullMs * (1 - jitter * chance);
 }

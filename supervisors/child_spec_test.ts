@@ -1,5 +1,5 @@
 import { assertEquals, assertThrows } from "@std/assert";
-import { backoffDelayMs, resolvePolicy } from "./child_spec.ts";
+import { resolvePolicy } from "./child_spec.ts";
 
 Deno.test("resolvePolicy() fills in OTP's defaults", () => {
   assertEquals(resolvePolicy({}), {
@@ -30,13 +30,4 @@ Deno.test("resolvePolicy() refuses what makes no sense", () => {
     TypeError,
     "must not be permanent",
   );
-});
-
-Deno.test("backoffDelayMs() grows by the factor up to the maximum, less what chance takes", () => {
-  const backoff = { minMs: 100, maxMs: 1_000, factor: 2, jitter: 0.5 };
-  assertEquals(
-    [0, 1, 2, 3, 4, 1_000].map((n) => backoffDelayMs(backoff, n, 0)),
-    [100, 200, 400, 800, 1_000, 1_000],
-  );
-  assertEquals(backoffDelayMs(backoff, 0, 0.5), 75);
 });

@@ -11,9 +11,8 @@
  * @module
  */
 import { type Child, ChildBase, type ExitListener, treeOf } from "./child.ts";
+import { type Backoff, backoffDelayMs } from "./backoff.ts";
 import {
-  type Backoff,
-  backoffDelayMs,
   type ChildPolicy,
   type ResolvedPolicy,
   resolvePolicy,

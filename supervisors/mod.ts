@@ -38,6 +38,7 @@ export * from "./manual_runtime.ts";
 export * from "./exit_reason.ts";
 export * from "./supervisor_error.ts";
 export * from "./child.ts";
+export * from "./backoff.ts";
 export * from "./child_spec.ts";
 export * from "./restart_strategy.ts";
 export * from "./restart_intensity.ts";

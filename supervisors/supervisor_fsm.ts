@@ -14,8 +14,8 @@
  * @module
  */
 import type { ExitReason } from "./exit_reason.ts";
+import { backoffDelayMs } from "./backoff.ts";
 import {
-  backoffDelayMs,
   type ChildPolicy,
   type ChildStatus,
   type ResolvedPolicy,

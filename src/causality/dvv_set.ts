@@ -20,6 +20,7 @@
  *
  * @module
  */
+import { compareTexts } from "../base/text_order.ts";
 
 /** One actor's part of a set. */
 export interface DvvEntry<Value> {
@@ -53,7 +54,7 @@ export function dvvSet<Value>(
 ): DvvSet<Value> {
   const entries = context
     .map(([id, counter]) => ({ id, counter, values: [] }))
-    .sort((a, b) => compare(a.id, b.id));
+    .sort((a, b) => compareTexts(a.id, b.id));
   return { entries, anonymous: values };
 }
 
@@ -279,8 +280,4 @@ function findLast<Value>(
   return candidates.reduce((last, next) =>
     lessOrEqual(last.value, next.value) ? next : last
   );
-}
-
-function compare(a: string, b: string): number {
-  return a < b ? -1 : a > b ? 1 : 0;
 }

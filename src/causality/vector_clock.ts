@@ -12,6 +12,7 @@
  *
  * @module
  */
+import { compareTexts } from "../base/text_order.ts";
 
 /** The last change of one node that a clock contains. */
 export interface TimedDot {
@@ -93,7 +94,7 @@ export function mergeClocks(clocks: readonly VectorClock[]): VectorClock {
       if (other === undefined || isNewer(dot, other)) newest.set(dot.node, dot);
     }
   }
-  return [...newest.values()].sort((a, b) => compare(a.node, b.node));
+  return [...newest.values()].sort((a, b) => compareTexts(a.node, b.node));
 }
 
 /** How often `node` has changed, 0 if never. */
@@ -163,7 +164,7 @@ export function pruneClock(
 ): VectorClock {
   // By node within one timestamp, so that every replica cuts the same dots.
   const oldestFirst = clock.toSorted((a, b) =>
-    a.timestamp - b.timestamp || compare(a.node, b.node)
+    a.timestamp - b.timestamp || compareTexts(a.node, b.node)
   );
   let cut = 0;
   while (oldestFirst.length - cut > options.small) {
@@ -178,8 +179,4 @@ export function pruneClock(
 function isNewer(dot: TimedDot, than: TimedDot): boolean {
   return dot.counter > than.counter ||
     dot.counter === than.counter && dot.timestamp > than.timestamp;
-}
-
-function compare(a: string, b: string): number {
-  return a < b ? -1 : a > b ? 1 : 0;
 }

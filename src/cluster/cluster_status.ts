@@ -3,6 +3,7 @@
  *
  * @module
  */
+import { compareTexts } from "../base/text_order.ts";
 import {
   membersBehind,
   membersWith,
@@ -11,7 +12,6 @@ import {
   ringReady,
 } from "../ring/ring.ts";
 import { type MemberRow, memberRows } from "../ring/staged_plan.ts";
-import { compareTexts } from "../ring/stamped.ts";
 
 /** The cluster and its members. */
 export interface ClusterStatus {

@@ -8,7 +8,7 @@
  *
  * @module
  */
-import { compareTexts } from "../ring/stamped.ts";
+import { compareTexts } from "../base/text_order.ts";
 import { type ServiceList, SERVICES_MAX } from "./cluster_codec.ts";
 
 /** What the watcher can be told. */

@@ -6,8 +6,9 @@
  *
  * @module
  */
-import type { Environment } from "../environment/environment.ts";
+import { type Backoff, backoffDelayMs } from "../../supervisors/backoff.ts";
 import type { TimerHandle } from "../../supervisors/runtime.ts";
+import type { Environment } from "../environment/environment.ts";
 import type { Address } from "../environment/transport.ts";
 import { ByteReader } from "../base/byte_reader.ts";
 import { isWhorlError, reasonOf, WhorlError } from "../base/errors.ts";
@@ -18,7 +19,6 @@ import {
 } from "../request/operation_codec.ts";
 import type { OperationTarget } from "../request/operation_target.ts";
 import { type Deadline, DeadlineWheel } from "../environment/deadline_wheel.ts";
-import { backoffMs } from "../transport/backoff.ts";
 import { openClientLink } from "../transport/client_link.ts";
 import type { Cookie } from "../transport/cookie.ts";
 import type { Link } from "../transport/link.ts";
@@ -31,7 +31,7 @@ import { FrameType } from "../wire/frame_type.ts";
 export const CLIENT_OPERATIONS_MAX = 20_000;
 /** How much longer than its deadline an operation waits, so that the node's own answer comes first. */
 const ANSWER_GRACE_MS = 250;
-const RECONNECT = { firstMs: 50, maxMs: 2_000 };
+const RECONNECT: Backoff = { minMs: 50, maxMs: 2_000, jitter: 0.5 };
 
 /** What a connection needs to know. */
 export interface ClientConnectionOptions {
@@ -339,9 +339,11 @@ export class ClientConnection implements AsyncDisposable {
       const round = Math.floor(
         this.#failures / this.#options.addresses.length,
       );
-      const waitMs = round === 0
-        ? 0
-        : backoffMs(round, RECONNECT, this.#options.environment.random());
+      const waitMs = round === 0 ? 0 : backoffDelayMs(
+        RECONNECT,
+        round - 1,
+        this.#options.environment.random(),
+      );
       this.#retry = this.#options.environment.setTimer(waitMs, () => {
         this.#retry = undefined;
         this.#reconnect();

@@ -5,8 +5,8 @@
  *
  * @module
  */
+import { compareTexts } from "../base/text_order.ts";
 import {
-  compareNames,
   percentText,
   quotedName,
   quotedNames,
@@ -175,7 +175,7 @@ function handoffText(row: HandoffRow, down: readonly string[]): string {
 
 function sorted<Row extends MemberRow>(rows: readonly Row[]): Row[] {
   return rows.toSorted((a, b) =>
-    compareNames(a.status, b.status) || compareNames(a.node, b.node)
+    compareTexts(a.status, b.status) || compareTexts(a.node, b.node)
   );
 }
 

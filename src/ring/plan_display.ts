@@ -5,8 +5,9 @@
  *
  * @module
  */
+import { compareTexts } from "../base/text_order.ts";
 import { type MemberRow, membershipTable } from "./membership_display.ts";
-import { compareNames, quotedName, ruleLine, titleLine } from "./text_table.ts";
+import { quotedName, ruleLine, titleLine } from "./text_table.ts";
 
 /** A change that waits to be committed. */
 export type StagedChange =
@@ -156,7 +157,7 @@ function movesText(
   // in a last digit is the falling one of the receivers. Ours always is.
   const lines = moves
     .toSorted((a, b) =>
-      compareNames(a.from, b.from) || compareNames(b.to, a.to)
+      compareTexts(a.from, b.from) || compareTexts(b.to, a.to)
     )
     .map(({ from, to, count }) =>
       `  ${count} ${verb} from ${quotedName(from)} to ${quotedName(to)}\n`

@@ -18,11 +18,12 @@
  *
  * @module
  */
+import { compareTexts } from "../base/text_order.ts";
 import {
   sameVersion,
   type VersionVector,
 } from "../causality/version_vector.ts";
-import { compareTexts, type Meta, type MetaValue } from "./stamped.ts";
+import type { Meta, MetaValue } from "./stamped.ts";
 
 /** What a member is in the cluster. */
 export type MemberStatus =

@@ -9,6 +9,7 @@
  */
 import { createHash } from "node:crypto";
 import { WhorlError } from "../base/errors.ts";
+import { compareTexts } from "../base/text_order.ts";
 import {
   sameVersion,
   type VersionVector,
@@ -33,7 +34,7 @@ import type {
 } from "./ring.ts";
 import { statusesByStrength } from "./ring.ts";
 import { checkRingSize } from "./ring_change.ts";
-import { compareTexts, type Meta, type MetaValue } from "./stamped.ts";
+import type { Meta, MetaValue } from "./stamped.ts";
 
 /** Format of the bytes; a reader refuses others by name. */
 export const RING_FORMAT = 1;

@@ -11,6 +11,7 @@
  * @module
  */
 import { invariant } from "../base/invariant.ts";
+import { compareTexts } from "../base/text_order.ts";
 import {
   mergeVersions,
   type VersionVector,
@@ -23,7 +24,7 @@ import {
   type StatusDot,
   type TransferProgress,
 } from "./ring.ts";
-import { compareTexts, mergeMeta } from "./stamped.ts";
+import { mergeMeta } from "./stamped.ts";
 
 /** The ring that contains what both contain. Callers check `sameCluster` first. */
 export function mergeRings(a: Ring, b: Ring): Ring {

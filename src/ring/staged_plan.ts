@@ -6,6 +6,7 @@
  *
  * @module
  */
+import { compareTexts } from "../base/text_order.ts";
 import { createHash } from "node:crypto";
 import { claim } from "./claim.ts";
 import { windowsWithRepeat } from "./claim_quality.ts";
@@ -19,7 +20,6 @@ import {
   type Ring,
 } from "./ring.ts";
 import { isAutoJoining, transfersTowards } from "./ring_change.ts";
-import { compareTexts } from "./stamped.ts";
 
 /** A member and its share of the ring. */
 export interface MemberRow {

@@ -7,6 +7,7 @@
  *
  * @module
  */
+import { compareTexts } from "../base/text_order.ts";
 import {
   compareHybridStamps,
   type HybridStamp,
@@ -60,9 +61,4 @@ function compareStamped(a: Stamped, b: Stamped): number {
   return compareHybridStamps(a.stamp, b.stamp) ||
     // One writer never gives two values one stamp; a broken one must not split the cluster.
     compareTexts(JSON.stringify(a.value), JSON.stringify(b.value));
-}
-
-/** Orders by UTF-16 units, the same on every machine. */
-export function compareTexts(a: string, b: string): number {
-  return a < b ? -1 : a > b ? 1 : 0;
 }

@@ -44,8 +44,3 @@ export function quotedName(name: string): string {
 export function quotedNames(names: readonly string[]): string {
   return `[${names.map(quotedName).join(",")}]`;
 }
-
-/** Orders names by UTF-16 units, the same on every machine. */
-export function compareNames(a: string, b: string): number {
-  return a < b ? -1 : a > b ? 1 : 0;
-}

@@ -17,9 +17,9 @@ import type {
   ByteStream,
   Listener,
 } from "../environment/transport.ts";
+import { backoffDelayMs } from "../../supervisors/backoff.ts";
 import type { Runtime } from "../../supervisors/runtime.ts";
 import { type AdmissionView, decideAdmission } from "./admission.ts";
-import { backoffMs } from "./backoff.ts";
 import { dial as openStream } from "./dial.ts";
 import { type Dial, Dials } from "./dials.ts";
 import { Door } from "./door.ts";
@@ -296,9 +296,9 @@ export class PeerLinks implements AsyncDisposable {
       record.link !== undefined || record.retry !== undefined ||
       record.dial !== undefined
     ) return;
-    const waitMs = backoffMs(
-      ++record.failures,
+    const waitMs = backoffDelayMs(
       this.#limits.reconnect,
+      record.failures++,
       this.#runtime.random(),
     );
     record.retry = this.#runtime.setTimer(waitMs, () => {

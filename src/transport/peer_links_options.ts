@@ -3,11 +3,11 @@
  *
  * @module
  */
+import type { Backoff } from "../../supervisors/backoff.ts";
 import type { Log } from "../environment/log.ts";
 import type { Address, Transport } from "../environment/transport.ts";
 import type { Runtime } from "../../supervisors/runtime.ts";
 import type { KnownIdentity } from "./admission.ts";
-import type { Backoff } from "./backoff.ts";
 import type { Cookie } from "./cookie.ts";
 import type { DoorLimits } from "./door.ts";
 import type { FailureDetectorOptions } from "./failure_detector.ts";
@@ -20,7 +20,7 @@ import type { LinkIdentity } from "./link_peer.ts";
 export interface PeerLinksLimits extends DoorLimits {
   /** Milliseconds for connecting and shaking hands, each. @default {3000} */
   readonly handshakeDeadlineMs?: number;
-  /** Waits between attempts to reach a peer. @default {100 ms, doubling up to 2 s} */
+  /** Waits between attempts to reach a peer. @default {100 ms, doubling up to 2 s, half of each left to chance} */
   readonly reconnect?: Backoff;
   /** Silence in milliseconds after which the link to a peer is given up. @default {5000} */
   readonly peerSilenceMsMax?: number;
@@ -75,7 +75,7 @@ export const PEER_LINKS_LIMITS: Required<
   Omit<PeerLinksLimits, keyof DoorLimits>
 > = {
   handshakeDeadlineMs: HANDSHAKE_DEADLINE_MS,
-  reconnect: { firstMs: 100, maxMs: 2_000 },
+  reconnect: { minMs: 100, maxMs: 2_000, jitter: 0.5 },
   peerSilenceMsMax: 5_000,
   otherSilenceMsMax: 15_000,
   clientsMax: 4_096,
