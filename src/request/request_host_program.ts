@@ -60,6 +60,10 @@ export function requestHostProgram(
     context.onMessage((message) => {
       readFrames(message, 0, message.length, FRAME_BYTES_MAX, onFrame);
     });
+    // One that is killed as a task is not stopped, and must leave nothing behind either.
+    context.signal.addEventListener("abort", () => host.close(), {
+      once: true,
+    });
     return {
       async stop() {
         await host.close();

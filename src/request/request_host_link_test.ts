@@ -1,0 +1,472 @@
+import { assertEquals, assertThrows } from "@std/assert";
+import { ManualRuntime } from "../../supervisors/manual_runtime.ts";
+import { ByteWriter } from "../base/byte_writer.ts";
+import { WhorlError } from "../base/errors.ts";
+import { ringViewOf } from "../ring/ring_view.ts";
+import { readRingView } from "../ring/ring_view_codec.ts";
+import { writeVnodeRequestHeader } from "../vnode/vnode_wire.ts";
+import { readFailure, writeFailure } from "../wire/failure.ts";
+import {
+  beginFrame,
+  endFrame,
+  FRAME_BYTES_MAX,
+  readFrames,
+} from "../wire/frame.ts";
+import { FrameType } from "../wire/frame_type.ts";
+import {
+  OPERATION_TIME_LEFT_OFFSET,
+  writeOperationResult,
+} from "./operation_codec.ts";
+import {
+  HOST_IN_HAND_BYTES_MAX,
+  RequestHostLink,
+} from "./request_host_link.ts";
+import { OPERATION_REFUSED } from "./request_host_wire.ts";
+import {
+  Caller,
+  KeptRoutes,
+  MODULE_ID,
+  operation,
+} from "./testing/operations.ts";
+
+interface Frame {
+  readonly type: number;
+  readonly correlation: number;
+  readonly body: Uint8Array<ArrayBuffer>;
+}
+
+/** The other end of the port, played by the test. */
+class FakeHost {
+  readonly messages: Uint8Array<ArrayBuffer>[] = [];
+
+  send(message: Uint8Array<ArrayBuffer>): void {
+    this.messages.push(message);
+  }
+
+  get frames(): Frame[] {
+    const frames: Frame[] = [];
+    for (const message of this.messages) {
+      readFrames(
+        message,
+        0,
+        message.length,
+        FRAME_BYTES_MAX,
+        (type, _flags, correlation, bytes, start, end) =>
+          frames.push({ type, correlation, body: bytes.slice(start, end) }),
+      );
+    }
+    return frames;
+  }
+
+  of(type: number): Frame[] {
+    return this.frames.filter((frame) => frame.type === type);
+  }
+}
+
+class Setting {
+  readonly runtime = new ManualRuntime();
+  readonly routes = new KeptRoutes();
+  readonly events: unknown[] = [];
+  readonly link: RequestHostLink;
+  host = new FakeHost();
+
+  constructor(requestsMax = 100) {
+    this.link = new RequestHostLink({
+      runtime: this.runtime,
+      routes: this.routes,
+      requestsMax,
+      onEvent: (event) => this.events.push(event),
+    });
+  }
+
+  attach(): void {
+    this.host = new FakeHost();
+    this.link.attach(this.host);
+  }
+
+  submit(bytes = operation()): Caller {
+    const caller = new Caller();
+    this.link.submit(bytes, 0, bytes.length, caller);
+    return caller;
+  }
+
+  /** The host says something. */
+  say(
+    type: number,
+    correlation: number,
+    write: (into: ByteWriter) => void = () => {},
+    flags = 0,
+  ): void {
+    const into = new ByteWriter(256);
+    const start = beginFrame(into, type, correlation, flags);
+    write(into);
+    endFrame(into, start);
+    this.link.receive(into.copy());
+  }
+
+  name(number: number, node: string): void {
+    this.say(FrameType.nodeNumber, number, (into) => into.rawText(node));
+  }
+
+  ask(correlation: number, node = 0): void {
+    this.say(FrameType.vnodeRequest, correlation, (into) => {
+      into.u16(node);
+      writeVnodeRequestHeader(into, MODULE_ID, 5, 1, 0, 900);
+      into.rawText("body");
+    });
+  }
+
+  [Symbol.dispose](): void {
+    this.link.close();
+    assertEquals(this.runtime.pendingTimers, 0);
+    assertEquals(this.link.size, 0);
+  }
+}
+
+const REPLY = new ByteWriter(64);
+writeOperationResult(REPLY, {
+  object: new Uint8Array([1, 2, 3]),
+  replies: [],
+  replicas: [],
+});
+const LOST = new WhorlError("connection_closed", "The connection ended");
+const VIEW = ringViewOf(1, ["a", "b", "a", "b"], ["a"], "a");
+
+Deno.test("submit() sends the operations of one turn in one message", async () => {
+  using setting = new Setting();
+  setting.attach();
+  setting.submit();
+  setting.submit();
+  assertEquals(setting.host.messages.length, 0);
+  await setting.runtime.settle();
+  assertEquals(setting.host.messages.length, 1);
+  assertEquals(
+    setting.host.frames.map(({ type, body }) => ({ type, body })),
+    [
+      { type: FrameType.operation, body: operation() },
+      { type: FrameType.operation, body: operation() },
+    ],
+  );
+  const [one, other] = setting.host.frames;
+  assertEquals(one?.correlation === other?.correlation, false);
+});
+
+Deno.test("receive() decodes a result for a caller of this process, in memory of its own", async () => {
+  using setting = new Setting();
+  setting.attach();
+  const caller = setting.submit();
+  await setting.runtime.settle();
+  const id = setting.host.frames[0]!.correlation;
+  const into = new ByteWriter(64);
+  const start = beginFrame(into, FrameType.operationReply, id);
+  into.raw(REPLY.view());
+  endFrame(into, start);
+  const message = into.copy();
+  setting.link.receive(message);
+  message.fill(0);
+  assertEquals(caller.results, [
+    { object: new Uint8Array([1, 2, 3]), replies: [], replicas: [] },
+  ]);
+  assertEquals(setting.link.size, 0);
+});
+
+Deno.test("receive() passes an outcome on as bytes to those who want it so", async () => {
+  using setting = new Setting();
+  setting.attach();
+  const passed: [number, number[]][] = [];
+  const target = Object.assign(new Caller(), {
+    operationAnswered: (
+      type: number,
+      bytes: Uint8Array,
+      start: number,
+      end: number,
+    ) => passed.push([type, [...bytes.subarray(start, end)]]),
+  });
+  for (let i = 0; i < 2; i++) {
+    setting.link.submit(operation(), 0, operation().length, target);
+  }
+  await setting.runtime.settle();
+  const [one, other] = setting.host.frames;
+  // Neither is a result or a failure, so whoever decoded them would refuse them.
+  setting.say(
+    FrameType.operationReply,
+    one!.correlation,
+    (into) => into.u8(255),
+  );
+  setting.say(
+    FrameType.operationError,
+    other!.correlation,
+    (into) => into.u8(254),
+  );
+  assertEquals(passed, [
+    [FrameType.operationReply, [255]],
+    [FrameType.operationError, [254]],
+  ]);
+  assertEquals(target.outcome, []);
+});
+
+Deno.test("receive() answers with protocol_error for a result that is none", async () => {
+  using setting = new Setting();
+  setting.attach();
+  const caller = setting.submit();
+  await setting.runtime.settle();
+  const id = setting.host.frames[0]!.correlation;
+  setting.say(FrameType.operationReply, id, (into) => into.u8(255));
+  assertEquals(caller.outcome, ["protocol_error"]);
+});
+
+Deno.test("receive() drops a second answer", async () => {
+  using setting = new Setting();
+  setting.attach();
+  const caller = setting.submit();
+  await setting.runtime.settle();
+  const id = setting.host.frames[0]!.correlation;
+  const write = (into: ByteWriter): void => into.raw(REPLY.view());
+  setting.say(FrameType.operationReply, id, write);
+  setting.say(FrameType.operationReply, id, write);
+  assertEquals(caller.outcome, ["done"]);
+});
+
+Deno.test("detach() answers what the host had in hand with coordinator_lost, sent or about to be", async () => {
+  using setting = new Setting();
+  setting.attach();
+  const sent = setting.submit();
+  await setting.runtime.settle();
+  const gathered = setting.submit();
+  setting.link.detach("killed");
+  assertEquals(sent.outcome, ["coordinator_lost"]);
+  assertEquals(gathered.outcome, ["coordinator_lost"]);
+  assertEquals(setting.link.size, 0);
+  setting.attach();
+  await setting.runtime.settle();
+  assertEquals(setting.host.messages, []);
+});
+
+Deno.test("submit() keeps operations for a host that is being restarted, less the time they waited", async () => {
+  using setting = new Setting();
+  setting.link.setView(MODULE_ID, VIEW);
+  const caller = setting.submit(operation({ timeLeftMs: 1_000 }));
+  await setting.runtime.advance(300);
+  setting.attach();
+  await setting.runtime.settle();
+  const [ring, sent] = setting.host.frames;
+  assertEquals(ring?.type, FrameType.ringView);
+  assertEquals(readRingView(ring!.body), { moduleId: MODULE_ID, view: VIEW });
+  assertEquals(
+    new DataView(sent!.body.buffer).getUint32(OPERATION_TIME_LEFT_OFFSET),
+    700,
+  );
+  setting.say(
+    FrameType.operationReply,
+    sent!.correlation,
+    (into) => into.raw(REPLY.view()),
+  );
+  assertEquals(caller.outcome, ["done"]);
+});
+
+Deno.test("submit() answers with timeout when no host comes in time, and none is told later", async () => {
+  using setting = new Setting();
+  const caller = setting.submit(operation({ timeLeftMs: 1_000 }));
+  await setting.runtime.advance(1_000);
+  assertEquals(caller.outcome, []);
+  await setting.runtime.advance(300);
+  assertEquals(caller.outcome, ["timeout"]);
+  setting.attach();
+  await setting.runtime.settle();
+  assertEquals(setting.host.messages, []);
+});
+
+Deno.test("submit() refuses more operations than the bound", () => {
+  using setting = new Setting(2);
+  setting.attach();
+  setting.submit();
+  setting.submit();
+  const third = setting.submit();
+  assertEquals(third.outcome, ["overload"]);
+  const { started, refused } = setting.link.counts;
+  assertEquals({ started, refused }, { started: 2, refused: 1 });
+});
+
+Deno.test("submit() refuses more bytes than the bound, and takes more once some are answered", async () => {
+  using setting = new Setting();
+  setting.attach();
+  const large = new Uint8Array(HOST_IN_HAND_BYTES_MAX / 8);
+  large.set(operation());
+  const taken = Array.from({ length: 8 }, () => setting.submit(large));
+  assertEquals(taken.flatMap(({ outcome }) => outcome), []);
+  assertEquals(setting.submit().outcome, ["overload"]);
+  await setting.runtime.settle();
+  const id = setting.host.frames[0]!.correlation;
+  setting.say(
+    FrameType.operationReply,
+    id,
+    (into) => into.raw(REPLY.view()),
+  );
+  assertEquals(setting.submit().outcome, []);
+});
+
+Deno.test("submit() refuses what is cut short or fits in no frame", () => {
+  using setting = new Setting();
+  setting.attach();
+  const short = setting.submit(operation().slice(0, 15));
+  assertEquals(short.outcome, ["protocol_error"]);
+  const long = setting.submit(new Uint8Array(FRAME_BYTES_MAX));
+  assertEquals(long.outcome, ["frame_too_large"]);
+});
+
+Deno.test("receive() counts an operation the host refused as refused", async () => {
+  using setting = new Setting();
+  setting.attach();
+  const caller = setting.submit();
+  await setting.runtime.settle();
+  const id = setting.host.frames[0]!.correlation;
+  const error = new WhorlError("invalid_quorum", "Cannot read");
+  setting.say(
+    FrameType.operationError,
+    id,
+    (into) => writeFailure(into, error),
+    OPERATION_REFUSED,
+  );
+  assertEquals(caller.outcome, ["invalid_quorum"]);
+  const { started, refused } = setting.link.counts;
+  assertEquals({ started, refused }, { started: 0, refused: 1 });
+});
+
+Deno.test("receive() sends a vnode request on to the node its number names, untouched", () => {
+  using setting = new Setting();
+  setting.attach();
+  setting.name(0, "b@host");
+  setting.ask(17);
+  const [sent] = setting.routes.sent;
+  const into = new ByteWriter(64);
+  writeVnodeRequestHeader(into, MODULE_ID, 5, 1, 0, 900);
+  into.rawText("body");
+  assertEquals(sent, {
+    to: "b@host",
+    what: "vnode_request",
+    correlation: 17,
+    bytes: into.copy(),
+    target: setting.link,
+  });
+});
+
+Deno.test("vnodeAnswer() brings answers to the host, but none to a repair", async () => {
+  using setting = new Setting();
+  setting.attach();
+  const bytes = new Uint8Array([9, 1, 2, 9]);
+  setting.link.vnodeAnswer(FrameType.vnodeReply, 17, bytes, 1, 3);
+  setting.link.vnodeAnswer(FrameType.vnodeReply, 0, bytes, 1, 3);
+  setting.link.operationAnswer(FrameType.operationReply, 24, bytes, 0, 1);
+  await setting.runtime.settle();
+  assertEquals(setting.host.frames, [
+    {
+      type: FrameType.vnodeReply,
+      correlation: 17,
+      body: new Uint8Array([1, 2]),
+    },
+    {
+      type: FrameType.operationReply,
+      correlation: 24,
+      body: new Uint8Array([9]),
+    },
+  ]);
+  assertEquals(setting.host.messages.length, 1);
+});
+
+Deno.test("receive() answers for a way that is closed, but not to a repair", async () => {
+  using setting = new Setting();
+  setting.attach();
+  setting.name(0, "b@host");
+  setting.routes.refusal = new WhorlError("not_reachable", "No connection");
+  setting.ask(17);
+  setting.ask(0);
+  setting.say(FrameType.operation, 24, (into) => {
+    into.u16(0);
+    into.raw(operation());
+  });
+  await setting.runtime.settle();
+  assertEquals(
+    setting.host.frames.map(({ type, correlation, body }) => [
+      type,
+      correlation,
+      readFailure(body).code,
+    ]),
+    [
+      [FrameType.vnodeError, 17, "not_reachable"],
+      [FrameType.operationError, 24, "not_reachable"],
+    ],
+  );
+  assertEquals(setting.link.counts.repairs, 1);
+  assertEquals(setting.link.counts.forwarded, 1);
+});
+
+Deno.test("receive() sends an operation on to the node that coordinates it, untouched", () => {
+  using setting = new Setting();
+  setting.attach();
+  setting.name(3, "c@host");
+  setting.say(FrameType.operation, 24, (into) => {
+    into.u16(3);
+    into.raw(operation());
+  });
+  assertEquals(setting.routes.sent, [{
+    to: "c@host",
+    what: "operation",
+    correlation: 24,
+    bytes: operation(),
+    target: undefined,
+  }]);
+});
+
+Deno.test("nextSequence is beyond every request that something was sent for", () => {
+  using setting = new Setting();
+  setting.attach();
+  setting.name(0, "b@host");
+  assertEquals(setting.link.nextSequence, 1);
+  setting.ask(8 * 41 + 7);
+  setting.ask(8 * 40);
+  setting.ask(0);
+  assertEquals(setting.link.nextSequence, 42);
+  setting.link.detach("killed");
+  assertEquals(setting.link.nextSequence, 42);
+});
+
+Deno.test("attach() forgets the numbers the last host gave to nodes", () => {
+  using setting = new Setting();
+  setting.attach();
+  setting.name(0, "b@host");
+  setting.attach();
+  const error = assertThrows(() => setting.ask(17), WhorlError);
+  assertEquals(error.code, "protocol_error");
+});
+
+Deno.test("receive() refuses a frame that no host sends", () => {
+  using setting = new Setting();
+  setting.attach();
+  for (const type of [FrameType.vnodeReply, FrameType.call, 250]) {
+    assertThrows(() => setting.say(type, 1), WhorlError, `type ${type}`);
+  }
+  const cutShort = assertThrows(
+    () => setting.say(FrameType.vnodeRequest, 1, (into) => into.u8(0)),
+    WhorlError,
+  );
+  assertEquals(cutShort.code, "protocol_error");
+});
+
+Deno.test("nodeLost() tells the host, if there is one", async () => {
+  using setting = new Setting();
+  setting.link.nodeLost("b@host", LOST);
+  setting.attach();
+  await setting.runtime.settle();
+  assertEquals(setting.host.messages, []);
+  setting.link.nodeLost("b@host", LOST);
+  await setting.runtime.settle();
+  assertEquals(setting.host.of(FrameType.nodeLost).length, 1);
+});
+
+Deno.test("close() answers what waits and whatever comes later", () => {
+  using setting = new Setting();
+  const waiting = setting.submit();
+  setting.link.close();
+  assertEquals(waiting.outcome, ["closed"]);
+  assertEquals(setting.submit().outcome, ["closed"]);
+});
