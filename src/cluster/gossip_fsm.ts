@@ -263,12 +263,13 @@ function digestReceived(
   if (digest.digest === current.digest) {
     return agreementReceived(gossip, from, digest.agreed);
   }
-  if (!digest.wanted) return tell(gossip, [from], true);
-  // What was asked for while the disk was busy follows as an announcement.
+  // It has what is on this disk. What is on its way there follows as an
+  // announcement; to speak of the old ring until then would tell it nothing.
   if (digest.digest === gossip.stored?.digest) {
     gossip.owed.add(from);
     return [];
   }
+  if (!digest.wanted) return tell(gossip, [from], true);
   return sendRing(gossip, from, nowMs);
 }
 
