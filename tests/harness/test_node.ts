@@ -1,0 +1,109 @@
+/**
+ * A node under test, whichever kind it is: what scenarios may do with it. An
+ * in-process node carries this out itself; a node in a process of its own is
+ * told over its standard input.
+ *
+ * @module
+ */
+import type {
+  ClusterStatus,
+  RingReadyResult,
+  RingStatus,
+} from "../../src/cluster/cluster_status.ts";
+import type { JoinResult } from "../../src/cluster/cluster_world.ts";
+import type { Address } from "../../src/environment/transport.ts";
+import type { KvClient } from "../../src/kv/kv_client.ts";
+import type { NodeInfo, NodeStats } from "../../src/node/admin_protocol.ts";
+import type { WhorlNode } from "../../src/node/node.ts";
+import type { NodeOptions } from "../../src/node/node_options.ts";
+import type { StagedPlan } from "../../src/ring/staged_plan.ts";
+import type { TreeNode } from "../../supervisors/tree_view.ts";
+import type { EventLog } from "./event_log.ts";
+
+/** What a node can be asked; `NODE_METHODS` carries it out. */
+export interface NodeControl {
+  join(address: Address): Promise<JoinResult>;
+  plan(): Promise<StagedPlan>;
+  commit(planId?: string): Promise<{ planId: string }>;
+  clear(): Promise<{ nodes: readonly string[] }>;
+  clusterStatus(): Promise<ClusterStatus>;
+  ringStatus(): Promise<RingStatus>;
+  ringReady(): Promise<RingReadyResult>;
+  services(): Promise<Record<string, readonly string[]>>;
+  settled(waitMs: number): Promise<boolean>;
+  info(): Promise<NodeInfo>;
+  stats(): Promise<NodeStats>;
+  tree(): Promise<TreeNode>;
+}
+
+/** How each method of {@linkcode NodeControl} is carried out on a node. */
+export const NODE_METHODS: {
+  readonly [M in keyof NodeControl]: (
+    node: WhorlNode,
+    ...args: Parameters<NodeControl[M]>
+  ) =>
+    | Awaited<ReturnType<NodeControl[M]>>
+    | ReturnType<NodeControl[M]>;
+} = {
+  join: (node, address) => node.join(address),
+  plan: (node) => node.plan(),
+  commit: (node, planId) => node.commit(planId),
+  clear: (node) => node.clear(),
+  clusterStatus: (node) => node.clusterStatus(),
+  ringStatus: (node) => node.ringStatus(),
+  ringReady: (node) => node.ringReady(),
+  services: (node) => node.services(),
+  settled: (node, waitMs) => node.settled(waitMs),
+  info: (node) => node.info(),
+  stats: (node) => node.stats(),
+  tree: (node) => node.tree(),
+};
+
+/** Makes a {@linkcode NodeControl} of a way to call its methods. */
+export function nodeControl(
+  call: (method: keyof NodeControl, args: unknown[]) => Promise<unknown>,
+): NodeControl {
+  const methods = Object.keys(NODE_METHODS) as (keyof NodeControl)[];
+  return Object.fromEntries(
+    methods.map((method) => [
+      method,
+      (...args: unknown[]) => call(method, args),
+    ]),
+  ) as unknown as NodeControl;
+}
+
+/** Options of a node that every kind of node understands: plain data. */
+export type PlainNodeOptions = Omit<NodeOptions, "environment" | "modules"> & {
+  /** Files of vnode modules. */
+  readonly modules?: readonly string[];
+};
+
+/** A node under test. */
+export interface TestNode extends AsyncDisposable {
+  /** Its name, `devN@host`. */
+  readonly name: string;
+  /** Where it listens; the same after a restart. */
+  readonly address: Address;
+  /** `kv` through this node: inside it, or over a client connection to it alone. */
+  readonly kv: KvClient;
+  /** Its methods. */
+  readonly control: NodeControl;
+  /** What it has told, over all its lives. */
+  readonly events: EventLog;
+  /** Whether it runs. */
+  readonly running: boolean;
+  /** The node itself, if it runs in this process. */
+  readonly inside: WhorlNode | undefined;
+  /** Starts it with what it was made of, and `changes`. @throws {WhorlError} What kept it from starting. */
+  start(changes?: Partial<PlainNodeOptions>): Promise<void>;
+  /** Stops it in good order. */
+  stop(): Promise<void>;
+  /** Ends it abruptly, as a power cut would: no goodbye, nothing written any more. */
+  kill(): Promise<void>;
+  /** Holds it still, as SIGSTOP does. @throws {Error} In this process. */
+  pause(): void;
+  /** Lets it go on. */
+  resume(): void;
+  /** Its last log lines. */
+  log(): string;
+}
