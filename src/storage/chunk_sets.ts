@@ -24,7 +24,7 @@ import {
 } from "./deno_kv_codec.ts";
 import type { DenoKvFile } from "./deno_kv_file.ts";
 import { chunkLimits, pageLimits } from "./deno_kv_limits.ts";
-import type { LargeValue, PendingWrite } from "./pending_batch.ts";
+import { keyOf, type LargeValue, type PendingWrite } from "./pending_batch.ts";
 
 /** The chunk sets of one store. */
 export class ChunkSets {
@@ -107,15 +107,16 @@ export class ChunkSets {
 
   /** Adds to a commit what `write` means for chunks: those of its value, and those of the value it replaces. */
   add(operation: Deno.AtomicOperation, write: PendingWrite): void {
-    const { large, key, keyText } = write;
-    const replaced = this.#live.get(keyText);
+    const replaced = this.#live.get(write.keyText);
     if (replaced !== undefined) {
       operation.set(
         [chunkSetKey(replaced)],
-        makeChunkSetRecord(replaced, "garbage", key),
+        makeChunkSetRecord(replaced, "garbage", keyOf(write)),
       );
     }
-    if (large === null) return;
+    const large = write.row?.large;
+    if (large === undefined || large === null) return;
+    const key = keyOf(write);
     const { set, value, ahead } = large;
     if (!ahead) this.#addChunks(operation, set, value, 0, set.chunks);
     operation
@@ -131,7 +132,10 @@ export class ChunkSets {
       this.#live.delete(write.keyText);
       this.#garbage.push(replaced);
     }
-    if (write.large !== null) this.#live.set(write.keyText, write.large.set);
+    const large = write.row?.large;
+    if (large !== undefined && large !== null) {
+      this.#live.set(write.keyText, large.set);
+    }
   }
 
   /** Whether there are chunks to remove. */

@@ -1,5 +1,5 @@
 /**
- * Keys and records in a Deno KV store, format 1; `docs/disk_format.md` describes
+ * Keys and records in a Deno KV store, format 2; `docs/disk_format.md` describes
  * it. A key is one byte array: a space, a partition, the rest. A record starts
  * with a CRC-32 over its key and itself, so that neither a damaged value nor a
  * good value under the wrong key passes.
@@ -12,11 +12,17 @@ import { ByteReader } from "../base/byte_reader.ts";
 import { ByteWriter } from "../base/byte_writer.ts";
 import { bytesToText, textToBytes } from "./byte_key.ts";
 
-/** The format this code writes, and the newest it reads. */
-export const storeFormat = 1;
+/** The format this code writes, and the only one it reads: format 1, without a journal, was never released. */
+export const storeFormat = 2;
 
 /** First byte of a key: what lies there. */
-export const space = { head: 0, data: 1, chunk: 2, chunkSet: 3 } as const;
+export const space = {
+  head: 0,
+  data: 1,
+  chunk: 2,
+  chunkSet: 3,
+  journal: 4,
+} as const;
 
 /** Bytes of a data key before the caller's part. */
 export const keyPrefixBytes = 3;
@@ -28,6 +34,11 @@ export const recordKind = {
   chunk: 3,
   chunkSet: 4,
   head: 5,
+  journal: 6,
+  /** In a journal entry: the key was removed. */
+  removed: 7,
+  /** In a journal entry: the same commit wrote the key's row; entries before count no more. */
+  inRow: 8,
 } as const;
 
 /** Bytes of a record before its content: the checksum and the kind. */
@@ -255,6 +266,16 @@ export function readChunkSetRecord(
   return { set, state, keyText: bytesToText(from.rest()) };
 }
 
+/** Which journal records count: all that were written and not folded into rows. */
+export interface JournalExtent {
+  /** The oldest generation that is not folded. */
+  readonly generation: number;
+  /** Records in it if it is being folded and writes go to the next one; 0 otherwise. */
+  readonly folding: number;
+  /** Records in the generation that writes go to. */
+  readonly records: number;
+}
+
 /** The record at the head of a store. */
 export interface Head {
   readonly format: number;
@@ -264,6 +285,7 @@ export interface Head {
   /** Number of the commit that wrote it. */
   readonly commit: number;
   readonly tailLost: boolean;
+  readonly journal: JournalExtent;
 }
 
 const magic = "whorl-store";
@@ -279,27 +301,38 @@ export function makeHead(head: Head): Uint8Array<ArrayBuffer> {
   cold.raw(textToBytes(hexToText(head.storeId)));
   cold.u53(head.epoch);
   cold.u53(head.commit);
+  cold.u53(head.journal.generation);
+  cold.u16(head.journal.folding);
+  cold.u16(head.journal.records);
   cold.u8(head.tailLost ? 1 : 0);
   return makeRecord(recordKind.head, cold.view(), headKey);
 }
 
 const headKeyHash = hashKey(headKey);
 
-/** Gives a head record another commit number, in place; the hot path's way. */
+/** Gives a head record another commit number and journal extent, in place; the hot path's way. */
 export function renumberHead(
   record: Uint8Array<ArrayBuffer>,
   commit: number,
+  journal: JournalExtent,
 ): void {
   const view = new DataView(record.buffer);
   view.setUint32(headCommitOffset, Math.floor(commit / 0x1_0000_0000));
   view.setUint32(headCommitOffset + 4, commit >>> 0);
+  view.setUint32(
+    headCommitOffset + 8,
+    Math.floor(journal.generation / 0x1_0000_0000),
+  );
+  view.setUint32(headCommitOffset + 12, journal.generation >>> 0);
+  view.setUint16(headCommitOffset + 16, journal.folding);
+  view.setUint16(headCommitOffset + 18, journal.records);
   sealRecord(record, headKeyHash);
 }
 
 /**
  * Reads the head of the store in `path`.
  *
- * @throws {WhorlError} `store_corrupt`, `store_format` if it is newer, or
+ * @throws {WhorlError} `store_corrupt`, `store_format` if it is older or newer, or
  * `store_foreign` if something else lies there.
  */
 export function readHead(record: unknown, path: string): Head {
@@ -328,10 +361,10 @@ export function readHead(record: unknown, path: string): Head {
   }
   const from = new ByteReader(record, recordHeaderBytes + magic.length);
   const format = from.u16();
-  if (format > storeFormat) {
+  if (format !== storeFormat) {
     throw new WhorlError(
       "store_format",
-      `Cannot open store ${path} as its format must be ${storeFormat} or older: current value is ${format}`,
+      `Cannot open store ${path} as its format must be ${storeFormat}: current value is ${format}`,
       { details: { path, format } },
     );
   }
@@ -340,6 +373,11 @@ export function readHead(record: unknown, path: string): Head {
     storeId: from.raw(8).toHex(),
     epoch: from.u53(),
     commit: from.u53(),
+    journal: {
+      generation: from.u53(),
+      folding: from.u16(),
+      records: from.u16(),
+    },
     tailLost: (from.u8() & 1) !== 0,
   };
 }

@@ -17,6 +17,7 @@ import {
 import {
   type Head,
   headKey,
+  type JournalExtent,
   makeHead,
   readHead,
   renumberHead,
@@ -37,6 +38,8 @@ export interface DenoKvFileOptions {
   readonly path: string;
   /** @default {any} */
   readonly expectedStoreId?: string | undefined;
+  /** Called when a commit is durable. @default {nothing} */
+  readonly onCommit?: (() => void) | undefined;
 }
 
 /** Where the watermark of the store in `path` lies. */
@@ -55,6 +58,8 @@ export class DenoKvFile {
   #headRecord: Uint8Array<ArrayBuffer>;
   #headStamp: string;
   #commit: number;
+  #journal: JournalExtent;
+  readonly #onCommit: (() => void) | undefined;
   readonly #outstanding = new Set<Promise<unknown>>();
 
   private constructor(
@@ -64,8 +69,10 @@ export class DenoKvFile {
     mark: WatermarkFile,
     head: Head,
     stamp: string,
+    onCommit: (() => void) | undefined,
   ) {
     this.path = path;
+    this.#onCommit = onCommit;
     this.commitBefore = commitBefore;
     this.#kv = kv;
     this.#mark = mark;
@@ -73,6 +80,7 @@ export class DenoKvFile {
     this.#headRecord = makeHead(head);
     this.#headStamp = stamp;
     this.#commit = head.commit;
+    this.#journal = head.journal;
   }
 
   /** Number of the last commit that is durable. */
@@ -83,6 +91,11 @@ export class DenoKvFile {
   /** What the file says of itself. */
   get head(): Head {
     return this.#head;
+  }
+
+  /** Which journal records count, durably. */
+  get journal(): JournalExtent {
+    return this.#journal;
   }
 
   /**
@@ -132,7 +145,7 @@ export class DenoKvFile {
 
     async function takeOver(
       kv: Deno.Kv,
-      { expectedStoreId }: DenoKvFileOptions,
+      { expectedStoreId, onCommit }: DenoKvFileOptions,
       sizeBefore: number,
       mark: Watermark | undefined,
     ): Promise<DenoKvFile> {
@@ -182,6 +195,7 @@ export class DenoKvFile {
           epoch,
           commit: commit + 1,
           tailLost,
+          journal: known?.journal ?? { generation: 1, folding: 0, records: 0 },
         };
         const result = await kv.atomic()
           .check({ key: [headKey], versionstamp: found.versionstamp })
@@ -203,6 +217,7 @@ export class DenoKvFile {
           file,
           head,
           result.versionstamp,
+          onCommit,
         );
       } catch (error) {
         await file.close();
@@ -214,12 +229,16 @@ export class DenoKvFile {
   /**
    * Makes what `fill` adds durable, all or nothing. One at a time.
    *
+   * @param journal Which journal records count from then on.
    * @throws {WhorlError} `store_fenced` if another opener has come, `store_full`,
    * `store_corrupt`, `store_unavailable`; the outcome is unknown then.
    */
-  async commit(fill: (operation: Deno.AtomicOperation) => void): Promise<void> {
+  async commit(
+    fill: (operation: Deno.AtomicOperation) => void,
+    journal: JournalExtent = this.#journal,
+  ): Promise<void> {
     const commit = this.#commit + 1;
-    renumberHead(this.#headRecord, commit);
+    renumberHead(this.#headRecord, commit, journal);
     const operation = this.#kv.atomic()
       .check({ key: [headKey], versionstamp: this.#headStamp })
       .set([headKey], this.#headRecord);
@@ -235,10 +254,18 @@ export class DenoKvFile {
       }
       this.#headStamp = result.versionstamp;
       this.#commit = commit;
+      this.#journal = journal;
       this.#mark.note(commit);
+      this.#onCommit?.();
     } catch (error) {
       throw storeError(error, "write to", this.path);
     }
+  }
+
+  /** Marks the tail as lost; the next commit makes it durable. */
+  setTailLost(): void {
+    this.#head = { ...this.#head, tailLost: true };
+    this.#headRecord = makeHead(this.#head);
   }
 
   /** Clears the mark of a lost tail, durably. Not while another commit is under way. */

@@ -25,12 +25,10 @@ export const denoKvLimits = {
 
 /** How a store fills a commit. */
 export const groupCommitLimits = {
-  /**
-   * A commit with so many changes takes no further group. With 100-byte values
-   * a change costs 19 µs of processor time in commits of 64, 17 in commits of
-   * 256 and 14 in commits of 500; larger ones delay all that wait for them.
-   */
-  mutationsTarget: 512,
+  /** A commit with so many writes takes no further group: larger ones delay all that wait for them. */
+  writesTarget: 4_096,
+  /** A commit with so many bytes takes no further group; the rest is for rows that are folded in passing. */
+  bytesTarget: 480_000,
   /** Most changes a commit may have: the limit less what the store adds. */
   mutationsMax: denoKvLimits.mutationsMax - 50,
   /** Most bytes of keys and values a commit may have. */
@@ -41,12 +39,51 @@ export const groupCommitLimits = {
   pendingBytesMax: 64 * 1024 * 1024,
 } as const;
 
+/** Values longer than this go to their row at once: a journal would write them twice for little gain. */
+export const journalValueBytesMax = 8 * 1024;
+
+/** Memory for journal records is taken in pieces of this size, in bytes; no record is longer. */
+export const journalSlabBytes = 60 * 1024;
+
+/**
+ * When the journal is folded into rows. Two generations exist at most, so that
+ * the journal takes at most twice these bounds, on disk and in memory (where an
+ * entry also takes about 250 bytes for its place in the table).
+ */
+export interface JournalLimits {
+  /** Bytes of journal records at which a generation is folded. */
+  readonly generationBytesMax: number;
+  /** Entries at which a generation is folded. */
+  readonly generationEntriesMax: number;
+  /** Records at which a generation is folded, at most 65,535. */
+  readonly generationRecordsMax: number;
+  /** Fewest rows a commit folds in passing; neighbours share pages. */
+  readonly foldRowsMin: number;
+  /** Most rows a commit folds. */
+  readonly foldRowsMax: number;
+  /** A store without writes for so long folds all it has, in milliseconds. */
+  readonly idleMs: number;
+  /** A closing store folds so many keys, which takes about 6 µs each; more are left to the next opening, which reads them in 1 µs each. */
+  readonly closeEntriesMax: number;
+}
+
+/** What a store uses. */
+export const journalLimits: JournalLimits = {
+  generationBytesMax: 8 * 1024 * 1024,
+  generationEntriesMax: 40_000,
+  generationRecordsMax: 4_096,
+  foldRowsMin: 32,
+  foldRowsMax: 500,
+  idleMs: 1_000,
+  closeEntriesMax: 20_000,
+};
+
 /** How values are cut. */
 export const chunkLimits = {
   /** Bytes of a value in one record: the limit less the header, rounded down. */
   chunkBytes: 60_000,
   /** Groups whose values have more bytes than this send large values ahead, in commits of their own. */
-  groupBytesMax: 680_000,
+  groupBytesMax: 600_000,
   /** Values above this are sent ahead when their group is beyond `groupBytesMax`. */
   aheadBytesMin: 1_024,
   /** Chunks in one commit that goes ahead. */

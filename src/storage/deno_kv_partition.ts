@@ -1,6 +1,6 @@
 /**
- * One partition of a Deno KV store, and reading it in order: pages from the
- * disk, merged with what was written and not committed when each was asked for.
+ * One partition of a Deno KV store, and reading it in order: pages of rows, each
+ * merged with what had been written and was not in its row when it was asked for.
  *
  * @module
  */
@@ -23,8 +23,13 @@ import {
 } from "./deno_kv_codec.ts";
 import type { StoredEntry } from "./deno_kv_file.ts";
 import { nextPageLimit, pageLimits } from "./deno_kv_limits.ts";
-import { type DenoKvStore, valueOf } from "./deno_kv_store.ts";
-import type { PendingWrite } from "./pending_batch.ts";
+import type { DenoKvStore } from "./deno_kv_store.ts";
+import {
+  isRemoval,
+  keyOf as keyOfWrite,
+  type PendingWrite,
+  valueOf,
+} from "./pending_batch.ts";
 
 const corruptKeysMax = 1_000;
 
@@ -103,16 +108,30 @@ export class DenoKvPartition implements PartitionStore {
     let pageLimit = Math.max(1, Math.min(pageLimits.firstPage, limit));
     this.#store.refuseIfClosed("read");
     while (start < end) {
-      // What is pending now may be committed, and gone from the overlay, before
-      // the page arrives; whether the page shows it then depends on the moment.
-      const pending = this.#store.pendingBetween(start, end);
+      // What is not folded now may be folded before the page arrives; whether the
+      // page shows it then depends on the moment.
+      const pending = this.#store.unfolded(
+        this.partition,
+        start,
+        end,
+        pageLimit,
+        reverse,
+      );
       const page = await this.#store.page(start, end, pageLimit, reverse);
-      const last = page.length < pageLimit ? undefined : page[page.length - 1];
-      if (reverse) pending.reverse();
-      yield* merge(page, pending, reverse, last?.keyText);
-      if (last === undefined) return;
-      if (reverse) end = last.keyText;
-      else start = last.keyText + "\0";
+      // Both are complete up to the one that ends first.
+      const lastStored = page.length < pageLimit ? undefined : page.at(-1);
+      const lastPending = pending.length < pageLimit
+        ? undefined
+        : pending.at(-1);
+      const bound = firstOf(
+        lastStored?.keyText,
+        lastPending?.keyText,
+        reverse,
+      );
+      yield* merge(page, pending, reverse, bound);
+      if (bound === undefined) return;
+      if (reverse) end = bound;
+      else start = bound + "\0";
       let bytes = 0;
       for (const { record } of page) {
         bytes += record instanceof Uint8Array ? record.length : 0;
@@ -173,12 +192,23 @@ export class DenoKvPartition implements PartitionStore {
 }
 
 function keyOf(visited: Visited): Uint8Array {
-  return "pending" in visited ? visited.pending.key : visited.stored.key;
+  return "pending" in visited
+    ? keyOfWrite(visited.pending)
+    : visited.stored.key;
+}
+
+function firstOf(
+  a: string | undefined,
+  b: string | undefined,
+  reverse: boolean,
+): string | undefined {
+  if (a === undefined || b === undefined) return a ?? b;
+  return (a < b) === reverse ? b : a;
 }
 
 /**
  * Merges a page with pending writes, both in the order of the scan; a pending
- * write hides what is stored. Pending writes beyond `bound` are left for later.
+ * write hides what is stored. What lies beyond `bound` is left for later.
  */
 function* merge(
   page: readonly StoredEntry[],
@@ -188,23 +218,22 @@ function* merge(
 ): Generator<Visited> {
   let i = 0;
   let j = 0;
+  const counts = (entry: { readonly keyText: string } | undefined) =>
+    entry !== undefined &&
+    (bound === undefined ||
+      (reverse ? entry.keyText >= bound : entry.keyText <= bound));
   for (;;) {
-    const stored = page[i];
-    const write = pending[j];
-    const writeCounts = write !== undefined &&
-      (bound === undefined ||
-        (reverse ? write.keyText >= bound : write.keyText <= bound));
+    const stored = counts(page[i]) ? page[i] : undefined;
+    const write = counts(pending[j]) ? pending[j] : undefined;
     if (
-      writeCounts && (stored === undefined ||
+      write !== undefined && (stored === undefined ||
         (reverse
           ? write.keyText >= stored.keyText
           : write.keyText <= stored.keyText))
     ) {
       j++;
       if (stored?.keyText === write.keyText) i++;
-      if (write.record !== null || write.large !== null) {
-        yield { pending: write };
-      }
+      if (!isRemoval(write)) yield { pending: write };
     } else if (stored !== undefined) {
       i++;
       yield { stored };

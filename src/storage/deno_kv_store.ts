@@ -1,12 +1,22 @@
 /**
  * A durable store in one Deno KV file. Deno KV syncs the disk once per commit and
  * has no group commit, so this gathers: while one atomic commit is under way,
- * everything that is written goes into the next one. What is not committed yet
- * is visible in an overlay; what was used lately lies in a cache; and a filter
- * knows which keys are absent, so that a put of a new key reads nothing.
+ * everything that is written goes into the next one. And a row of its own for
+ * each write is dear (19-33 µs of processor time at random keys), so a commit
+ * writes all of them as a few journal records (0.5-3 µs a write); later they are
+ * folded into rows in the order of keys, each key once however often it was
+ * written (about 6 µs a row). What is not in its row lies in a table; what was
+ * used lately lies in a cache; and a filter knows which keys are absent, so that
+ * a put of a new key reads nothing.
  *
- *     write ─► overlay + gathering batch ─► commit ─► cache, `committed` called
- *     get   ─► overlay ► cache ► filter ► disk, checked against its checksum
+ *     write ─► table + gathering batch ─► commit of journal records ─► `committed` called
+ *     fold  ─► rows in passing, in the same commits ─► cache; last part: journal dropped
+ *     get   ─► table ► cache ► filter ► row, checked against its checksum
+ *
+ * Every commit is fenced by the head record, which also says which journal
+ * records count; so whatever a crash leaves, rows and journal together are what
+ * was acknowledged. A journal that fills faster than it is folded makes writers
+ * wait.
  *
  * After a commit that failed nobody knows what is stored; the store then takes
  * no more writes, until it is opened anew.
@@ -41,14 +51,34 @@ import {
 } from "./deno_kv_codec.ts";
 import { storeError } from "./deno_kv_errors.ts";
 import { DenoKvFile } from "./deno_kv_file.ts";
-import { groupCommitLimits } from "./deno_kv_limits.ts";
+import {
+  groupCommitLimits,
+  type JournalLimits,
+  journalLimits,
+} from "./deno_kv_limits.ts";
 import { DenoKvPartition } from "./deno_kv_partition.ts";
+import { Fold } from "./fold.ts";
+import { Journal } from "./journal.ts";
+import { JournalBuffer } from "./journal_buffer.ts";
+import {
+  entryHeaderBytes,
+  journalKey,
+  sealJournalRecord,
+  writeEntryHeader,
+} from "./journal_codec.ts";
+import { foldingBatch, replayJournal } from "./journal_replay.ts";
 import { KnownKeys } from "./known_keys.ts";
 import {
   costOf,
   goesIntoChunks,
+  goesIntoRow,
+  isRemoval,
+  keyOf,
   PendingBatch,
   type PendingWrite,
+  recordOf,
+  type RowValue,
+  valueOf,
 } from "./pending_batch.ts";
 import { ReadCache } from "./read_cache.ts";
 import { storeLimits } from "../environment/storage.ts";
@@ -57,16 +87,21 @@ import {
   checkWrites,
   closedError,
 } from "./store_limits_check.ts";
+import { UnfoldedWrites } from "./unfolded_writes.ts";
 
 /** How to open a Deno KV store. */
 export type DenoKvConfig = Extract<StoreConfig, { type: "deno_kv" }>;
 
 const cacheBytesDefault = 32 * 1024 * 1024;
 const keyFilterBytesDefault = 8 * 1024 * 1024;
-/** Smaller commits meet too few pages twice for sorting to pay. */
-const sortFrom = 128;
-/** Keys and records of pending writes are cut from buffers of this size. */
-const slabBytes = 64 * 1024;
+
+/** What a test may change: a store as it is used folds too seldom to be watched. */
+export interface DenoKvTuning {
+  /** @default {journalLimits} */
+  readonly journal?: Partial<JournalLimits>;
+  /** Called when a commit is durable, before anybody is told. @default {nothing} */
+  readonly onCommit?: (() => void) | undefined;
+}
 
 /**
  * Opens or creates the store in `config.path` and shuts out whoever had it open.
@@ -75,12 +110,16 @@ const slabBytes = 64 * 1024;
  * `store_full`, `store_locked`, `store_unavailable` or `invalid_config`, naming
  * the file.
  */
-export async function openDenoKvStore(config: DenoKvConfig): Promise<Store> {
+export async function openDenoKvStore(
+  config: DenoKvConfig,
+  tuning: DenoKvTuning = {},
+): Promise<Store> {
   const file = await DenoKvFile.open({
     path: config.path,
     expectedStoreId: config.expectedStoreId,
+    onCommit: tuning.onCommit,
   });
-  const store = new DenoKvStore(file, config);
+  const store = new DenoKvStore(file, config, tuning);
   try {
     await store.start();
   } catch (error) {
@@ -90,12 +129,14 @@ export async function openDenoKvStore(config: DenoKvConfig): Promise<Store> {
   return store;
 }
 
+const nothing = new Uint8Array();
+
 /** A read from disk that others may wait for as well. */
 interface DiskRead {
   value: Promise<Uint8Array | undefined>;
 }
 
-/** A Deno KV file with its overlay, cache and filter. */
+/** A Deno KV file with its table, cache and filter. */
 export class DenoKvStore implements Store {
   readonly durable = true;
   readonly #file: DenoKvFile;
@@ -103,15 +144,27 @@ export class DenoKvStore implements Store {
   readonly #cache: ReadCache;
   readonly #keys: KnownKeys;
   readonly #partitions = new Map<number, DenoKvPartition>();
-  /** The newest write of each key that is not durable yet. */
-  readonly #overlay = new Map<string, PendingWrite>();
+  readonly #limits: JournalLimits;
+  /** The newest write of each key that is not in its row. */
+  readonly #table = new UnfoldedWrites();
+  readonly #journal: Journal;
+  readonly #buffer = new JournalBuffer();
+  /** Whether the table holds what the journal says; folding before would drop it. */
+  #replayed = false;
+  /** The fold under way, if the journal has a generation to fold. */
+  #fold: Fold | undefined;
+  /** Folds without waiting for writes to go along with. */
+  #foldsAll = false;
+  #idleTimer: ReturnType<typeof setTimeout> | undefined;
+  #idleSince = 0;
+  /** Number of the newest batch, and of the last one that is durable. */
+  #newestBatch = 0;
+  #durableBatch = 0;
   /** Batches in order of commit; the first may be under way. */
   readonly #batches: PendingBatch[] = [];
   /** Reads from disk under way, by key; a write to the key takes them out, so that they don't fill the cache. */
   readonly #reads = new Map<string, DiskRead>();
   readonly #scratch = new Uint8Array(keyPrefixBytes + storeLimits.keyBytesMax);
-  #slab = new Uint8Array(slabBytes);
-  #slabFilled = 0;
   #heldBytes = 0;
   #committing: Promise<void> | undefined;
   #clearsTailLost: PromiseWithResolvers<void> | undefined;
@@ -122,8 +175,10 @@ export class DenoKvStore implements Store {
   #hits = 0;
   #misses = 0;
 
-  constructor(file: DenoKvFile, config: DenoKvConfig) {
+  constructor(file: DenoKvFile, config: DenoKvConfig, tuning: DenoKvTuning) {
     this.#file = file;
+    this.#limits = { ...journalLimits, ...tuning.journal };
+    this.#journal = new Journal(file.journal, this.#limits);
     this.#chunks = new ChunkSets(file);
     this.#cache = new ReadCache(config.cacheBytesMax ?? cacheBytesDefault);
     this.#keys = new KnownKeys(
@@ -135,8 +190,24 @@ export class DenoKvStore implements Store {
   /** Learns what must be known before the first write, and begins to learn the rest. */
   async start(): Promise<void> {
     await this.#chunks.loadSets();
-    if (this.#chunks.hasGarbage) this.#wake();
     await this.#keys.start();
+    const { rotten, incomplete } = await replayJournal(this.#file, {
+      table: this.#table,
+      keys: this.#keys,
+      journal: this.#journal,
+    });
+    if (this.#journal.isFolding) {
+      this.#fold = new Fold(this.#table, foldingBatch);
+    }
+    this.#replayed = true;
+    if (incomplete) this.#file.setTailLost();
+    if (rotten || incomplete) {
+      // At once, so that the damage is told by this opening and by no later one,
+      // and whoever reads meets rows, which are checked whenever they are read.
+      await this.#foldAll();
+      if (this.#failure !== undefined) throw this.#failure;
+    } else if (this.#chunks.hasGarbage) this.#wake();
+    this.#foldWhenIdle();
   }
 
   get state(): StoreState {
@@ -155,10 +226,7 @@ export class DenoKvStore implements Store {
 
   async partitions(): Promise<number[]> {
     this.refuseIfClosed("read");
-    const candidates = new Set<number>();
-    for (const write of this.#overlay.values()) {
-      candidates.add(partitionOf(write.key));
-    }
+    const candidates = new Set<number>(this.#table.partitions());
     let start = firstKeyText(space.data, 0);
     const end = String.fromCharCode(space.data + 1);
     while (start < end) {
@@ -170,7 +238,7 @@ export class DenoKvStore implements Store {
     }
     const found: number[] = [];
     for (const partition of candidates) {
-      // One with pending writes may be about to lose its last key, or gain its first.
+      // What is not folded may have removed its last key, or brought its first.
       for await (
         const _ of (this.partition(partition) as DenoKvPartition).visit({
           limit: 1,
@@ -191,7 +259,7 @@ export class DenoKvStore implements Store {
       writes: this.#writes,
       cacheHits: this.#hits,
       cacheMisses: this.#misses,
-      cacheBytes: this.#cache.bytes,
+      cacheBytes: this.#cache.bytes + this.#journal.bytes,
       pendingWrites,
       absentKeysKnown: this.#keys.complete,
     };
@@ -210,7 +278,7 @@ export class DenoKvStore implements Store {
     writeKeyPrefix(scratch, 0, space.data, partition);
     scratch.set(key, keyPrefixBytes);
     const keyText = bytesToText(scratch, 0, length);
-    const pending = this.#overlay.get(keyText);
+    const pending = this.#table.get(partition, keyText);
     if (pending !== undefined) {
       this.#hits++;
       return valueOf(pending);
@@ -315,7 +383,7 @@ export class DenoKvStore implements Store {
     }
     let batch = this.#batches[this.#batches.length - 1];
     if (batch === undefined || !batch.fits(cost)) {
-      batch = new PendingBatch();
+      batch = new PendingBatch(++this.#newestBatch);
       this.#batches.push(batch);
     }
     batch.reserve(cost);
@@ -334,51 +402,69 @@ export class DenoKvStore implements Store {
     batch: PendingBatch,
     ahead: boolean,
   ): void {
-    const large = value !== null && goesIntoChunks(value, ahead);
-    const inlineBytes = value === null || large
-      ? 0
-      : recordHeaderBytes + value.length;
+    const inRow = value !== null && goesIntoRow(value, ahead);
+    const content = value === null || inRow ? nothing : value;
     const keyBytes = keyPrefixBytes + key.length;
-    if (this.#slabFilled + keyBytes + inlineBytes > this.#slab.length) {
-      this.#slab = new Uint8Array(Math.max(slabBytes, keyBytes + inlineBytes));
-      this.#slabFilled = 0;
-    }
-    const slab = this.#slab;
-    const at = this.#slabFilled;
-    const recordAt = at + keyBytes;
-    this.#slabFilled = recordAt + inlineBytes;
-    writeKeyPrefix(slab, at, space.data, partition);
-    slab.set(key, at + keyPrefixBytes);
-    const keyText = bytesToText(slab, at, recordAt);
-    const fullKey = slab.subarray(at, recordAt);
-    const keyHash = hashKey(fullKey);
-    let record: Uint8Array | null = null;
-    if (inlineBytes > 0) {
-      slab[recordAt + 4] = recordKind.inline;
-      slab.set(value as Uint8Array, recordAt + recordHeaderBytes);
-      record = slab.subarray(recordAt, this.#slabFilled);
-      sealRecord(record, keyHash);
-    }
+    const recordBytes = recordHeaderBytes + content.length;
+    const part = this.#buffer.reserve(
+      batch.parts,
+      entryHeaderBytes + keyBytes + recordBytes,
+    );
+    const { slab, end } = part;
+    const recordAt = end - recordBytes;
+    const keyAt = recordAt - keyBytes;
+    writeKeyPrefix(slab, keyAt, space.data, partition);
+    slab.set(key, keyAt + keyPrefixBytes);
+    const keyText = bytesToText(slab, keyAt, recordAt);
+    const keyHash = hashKey(slab.subarray(keyAt, recordAt));
+    writeEntryHeader(
+      slab,
+      keyAt - entryHeaderBytes,
+      keyHash,
+      keyBytes,
+      recordBytes,
+    );
+    slab[recordAt + 4] = value === null
+      ? recordKind.removed
+      : inRow
+      ? recordKind.inRow
+      : recordKind.inline;
+    slab.set(content, recordAt + recordHeaderBytes);
+    sealRecord(slab.subarray(recordAt, end), keyHash);
     if (value !== null) this.#keys.add(keyHash);
-    const before = this.#overlay.get(keyText);
-    if (before?.batch === batch) before.superseded = true;
     const write: PendingWrite = {
+      partition,
       keyText,
-      key: fullKey,
-      record,
-      large: value !== null && large
-        ? {
-          set: this.#chunks.allocate(partition, value.length),
-          value: value.slice(),
-          ahead,
-        }
-        : null,
-      batch,
+      slab,
+      keyAt,
+      recordAt,
+      end,
+      row: inRow ? this.#rowValue(partition, value, keyHash, ahead) : null,
+      batch: batch.number,
       superseded: false,
     };
-    this.#overlay.set(keyText, write);
+    const before = this.#table.set(write);
+    if (before?.batch === batch.number) before.superseded = true;
     batch.writes.push(write);
+    if (inRow) batch.changesRows = true;
     if (this.#reads.size > 0) this.#reads.delete(keyText);
+  }
+
+  #rowValue(
+    partition: number,
+    value: Uint8Array,
+    keyHash: number,
+    ahead: boolean,
+  ): RowValue {
+    if (goesIntoChunks(value, ahead)) {
+      const set = this.#chunks.allocate(partition, value.length);
+      return { record: null, large: { set, value: value.slice(), ahead } };
+    }
+    const record = new Uint8Array(recordHeaderBytes + value.length);
+    record[4] = recordKind.inline;
+    record.set(value, recordHeaderBytes);
+    sealRecord(record, keyHash);
+    return { record, large: null };
   }
 
   /** Starts committing, once all that is written in this turn has been gathered. */
@@ -389,8 +475,10 @@ export class DenoKvStore implements Store {
   async #commitAll(): Promise<void> {
     try {
       for (;;) {
-        const batch = this.#batches[0];
-        if (batch !== undefined) await this.#commitBatch(batch);
+        if (this.#batches.length > 0) await this.#commitNext();
+        else if (this.#foldsAll && !this.#journal.isEmpty) {
+          await this.#commitNext();
+        } else this.#foldsAll = false;
         if (this.#clearsTailLost !== undefined) {
           await this.#file.clearTailLost();
           this.#clearsTailLost.resolve();
@@ -398,49 +486,153 @@ export class DenoKvStore implements Store {
         }
         // One set after each batch, so that garbage doesn't wait for a quiet hour.
         if (this.#chunks.hasGarbage) await this.#chunks.removeGarbage();
-        else if (this.#batches.length === 0) break;
+        else if (this.#batches.length === 0 && !this.#foldsAll) break;
       }
     } catch (error) {
       this.#fail(error);
     }
     this.#committing = undefined;
+    this.#foldWhenIdle();
   }
 
-  async #commitBatch(batch: PendingBatch): Promise<void> {
+  /** Makes the next batch durable, some rows of the fold, or both. */
+  async #commitNext(): Promise<void> {
+    invariant(this.#replayed, "the journal is known before it is changed");
+    const journal = this.#journal;
+    let batch = this.#batches[0];
+    // What is written now must not hurry a fold that was begun out of boredom.
+    if (batch !== undefined && this.#closing === undefined) {
+      this.#foldsAll = false;
+    }
+    if (
+      !journal.isFolding &&
+      (batch === undefined || !journal.hasRoomFor(batch.parts))
+    ) {
+      journal.beginFold();
+      this.#fold = new Fold(this.#table, this.#durableBatch);
+    }
+    // Then its writers wait for the fold.
+    if (batch !== undefined && !journal.hasRoomFor(batch.parts)) {
+      batch = undefined;
+    }
+    if (batch !== undefined) await this.#prepare(batch);
+    const rows = this.#takeRows(batch);
+    const foldEnds = this.#fold?.isOver(batch?.number ?? this.#durableBatch) ??
+      false;
+    let place = journal.nextPlace;
+    if (batch !== undefined) journal.append(batch.parts);
+    if (foldEnds) journal.endFold();
+    await this.#file.commit((operation) => {
+      // Rows first: where the batch changes a row as well, that is newer.
+      for (let i = 0; i < rows.length; i++) {
+        const write = rows[i] as PendingWrite;
+        if (isRemoval(write)) operation.delete([keyOf(write)]);
+        else operation.set([keyOf(write)], recordOf(write));
+      }
+      if (batch === undefined) return;
+      for (const { slab, start, end, entries } of batch.parts) {
+        const record = slab.subarray(start, end);
+        const key = journalKey(place);
+        sealJournalRecord(record, place, entries, key);
+        operation.set([key], record);
+        place = { ...place, index: place.index + 1 };
+      }
+      if (batch.changesRows || this.#chunks.inUse) {
+        this.#changeRows(operation, batch);
+      }
+    }, journal.extent);
+    this.#commits++;
+    if (foldEnds) this.#fold = undefined;
+    for (let i = 0; i < rows.length; i++) {
+      this.#rowCounts(rows[i] as PendingWrite);
+    }
+    if (batch !== undefined) this.#noteCommitted(batch);
+  }
+
+  async #prepare(batch: PendingBatch): Promise<void> {
     batch.started = true;
-    const { writes } = batch;
-    for (const { large, key, superseded } of writes) {
-      if (large?.ahead && !superseded) {
-        await this.#chunks.writeAhead(large, key);
+    if (!batch.changesRows) return;
+    for (const write of batch.writes) {
+      if (write.row?.large?.ahead && !write.superseded) {
+        await this.#chunks.writeAhead(write.row.large, keyOf(write));
       }
     }
-    // In the order of the tree, a page is changed once: 10 % less work in large
-    // commits. No key occurs twice, so the order means nothing else.
-    if (writes.length >= sortFrom) writes.sort(byKeyText);
-    await this.#file.commit((operation) => {
-      for (let i = 0; i < writes.length; i++) {
-        const write = writes[i] as PendingWrite;
-        if (write.superseded) continue;
-        if (write.record !== null) operation.set([write.key], write.record);
-        else if (write.large === null) operation.delete([write.key]);
-        if (this.#chunks.inUse) this.#chunks.add(operation, write);
-      }
+  }
+
+  /** The rows to be folded along with `batch`, or alone. */
+  #takeRows(batch: PendingBatch | undefined): PendingWrite[] {
+    const fold = this.#fold;
+    if (fold === undefined) return [];
+    const { bytesMax, keyBytesMax, mutationsMax } = groupCommitLimits;
+    const rows = batch === undefined
+      ? this.#limits.foldRowsMax
+      : this.#journal.rowsInPassing(batch.parts, fold.left);
+    return fold.next({
+      rows: Math.min(rows, mutationsMax - (batch?.mutations ?? 0)),
+      bytes: bytesMax - (batch?.bytes ?? 0),
+      keyBytes: keyBytesMax - (batch?.keyBytes ?? 0),
     });
-    this.#commits++;
+  }
+
+  /** Adds what a batch changes beside the journal. */
+  #changeRows(operation: Deno.AtomicOperation, batch: PendingBatch): void {
+    for (const write of batch.writes) {
+      if (write.superseded) continue;
+      const record = write.row?.record;
+      if (record) operation.set([keyOf(write)], record);
+      if (this.#chunks.inUse) this.#chunks.add(operation, write);
+    }
+  }
+
+  #noteCommitted(batch: PendingBatch): void {
+    this.#durableBatch = batch.number;
     this.#batches.shift();
     this.#heldBytes -= batch.heldBytes;
-    for (let i = 0; i < writes.length; i++) {
-      const write = writes[i] as PendingWrite;
-      if (write.superseded) continue;
-      this.#chunks.noteCommitted(write);
-      if (this.#overlay.get(write.keyText) !== write) continue;
-      this.#overlay.delete(write.keyText);
-      this.#cache.put(write.keyText, valueOf(write) ?? null);
+    if (batch.changesRows || this.#chunks.inUse) {
+      for (const write of batch.writes) {
+        if (write.superseded) continue;
+        this.#chunks.noteCommitted(write);
+        if (write.row !== null) this.#rowCounts(write);
+      }
     }
     const { committed } = batch;
     for (let i = 0; i < committed.length; i++) {
       tell(committed[i] as PendingBatch["committed"][number], undefined);
     }
+  }
+
+  /** Forgets a write that is in its row, unless there is a newer one. */
+  #rowCounts(write: PendingWrite): void {
+    const { partition, keyText } = write;
+    if (this.#table.get(partition, keyText) !== write) return;
+    this.#table.delete(partition, keyText);
+    this.#cache.put(keyText, valueOf(write) ?? null);
+  }
+
+  /** Folds everything, and resolves when that is done or has failed. */
+  async #foldAll(): Promise<void> {
+    this.#foldsAll = true;
+    this.#wake();
+    while (this.#committing !== undefined) await this.#committing;
+  }
+
+  /** Looks after a while whether nothing was written, and folds then. */
+  #foldWhenIdle(): void {
+    if (
+      this.#journal.isEmpty || this.#idleTimer !== undefined ||
+      this.#closing !== undefined || this.#failure !== undefined
+    ) return;
+    this.#idleSince = this.#commits;
+    this.#idleTimer = setTimeout(() => {
+      this.#idleTimer = undefined;
+      if (this.#committing !== undefined || this.#commits > this.#idleSince) {
+        this.#foldWhenIdle();
+      } else {
+        this.#foldsAll = true;
+        this.#wake();
+      }
+    }, this.#limits.idleMs);
+    Deno.unrefTimer(this.#idleTimer as unknown as number);
   }
 
   #fail(error: unknown): void {
@@ -450,7 +642,7 @@ export class DenoKvStore implements Store {
       { details: { path: this.#file.path }, cause: error },
     );
     this.#failure = failure;
-    // The overlay stays: reads go on to see what was written, known durable or not.
+    // The table stays: reads go on to see what was written, known durable or not.
     for (const batch of this.#batches.splice(0)) {
       for (const committed of batch.committed) tell(committed, failure);
     }
@@ -466,13 +658,11 @@ export class DenoKvStore implements Store {
     return this.#file.page(...args);
   }
 
-  /** Writes that are not durable yet, from `start` up to `end`, ascending by key. */
-  pendingBetween(start: string, end: string): PendingWrite[] {
-    const found: PendingWrite[] = [];
-    for (const write of this.#overlay.values()) {
-      if (write.keyText >= start && write.keyText < end) found.push(write);
-    }
-    return found.sort(byKeyText);
+  /** Up to `limit` writes of `partition` that are not in their rows, from `start` up to `end`, in order. */
+  unfolded(
+    ...args: Parameters<UnfoldedWrites["range"]>
+  ): ReturnType<UnfoldedWrites["range"]> {
+    return this.#table.range(...args);
   }
 
   tailRepaired(): Promise<void> {
@@ -498,7 +688,12 @@ export class DenoKvStore implements Store {
 
   async #close(): Promise<void> {
     // `committed` callbacks can't write any more, so this ends.
+    clearTimeout(this.#idleTimer);
     while (this.#committing !== undefined) await this.#committing;
+    if (
+      this.#replayed && this.#failure === undefined &&
+      this.#table.size <= this.#limits.closeEntriesMax
+    ) await this.#foldAll();
     await this.#keys.stop();
     invariant(this.#batches.length === 0, "a closing store has committed all");
     try {
@@ -525,14 +720,4 @@ function tell(
       throw error;
     });
   }
-}
-
-function byKeyText(a: PendingWrite, b: PendingWrite): number {
-  return a.keyText < b.keyText ? -1 : a.keyText > b.keyText ? 1 : 0;
-}
-
-/** The value a pending write gives its key. */
-export function valueOf(write: PendingWrite): Uint8Array | undefined {
-  if (write.large !== null) return write.large.value;
-  return write.record?.subarray(recordHeaderBytes);
 }

@@ -1,13 +1,23 @@
 /**
  * Writes that go into one atomic commit. A batch takes groups as long as they
- * fit what Deno KV takes; a later write to a key replaces an earlier one that
- * has not been committed, since nobody can see the state between.
+ * fit what Deno KV takes. Its writes are put together as journal records; large
+ * values also change rows.
  *
  * @module
  */
-import { chunkLimits, groupCommitLimits } from "./deno_kv_limits.ts";
 import type { Write } from "../environment/storage.ts";
-import type { ChunkSet } from "./deno_kv_codec.ts";
+import {
+  type ChunkSet,
+  recordHeaderBytes,
+  recordKind,
+} from "./deno_kv_codec.ts";
+import {
+  chunkLimits,
+  groupCommitLimits,
+  journalValueBytesMax,
+} from "./deno_kv_limits.ts";
+import type { JournalPart } from "./journal_buffer.ts";
+import { entryHeaderBytes } from "./journal_codec.ts";
 
 /** A value that goes into chunks. */
 export interface LargeValue {
@@ -18,22 +28,70 @@ export interface LargeValue {
   readonly ahead: boolean;
 }
 
-/** A write that is not durable yet. */
+/** What a write puts into its row at once; the journal only says so. */
+export type RowValue =
+  | { readonly record: Uint8Array; readonly large: null }
+  | { readonly record: null; readonly large: LargeValue };
+
+/**
+ * A write that is not in its row yet. Key and record are known by their place in
+ * a journal record, as a view of each would cost more than all the rest.
+ */
 export interface PendingWrite {
+  readonly partition: number;
   /** The whole key as text, space and partition included. */
   readonly keyText: string;
-  /** The whole key. */
-  readonly key: Uint8Array;
-  /** The sealed record, or `null` for a removal or a large value. */
-  readonly record: Uint8Array | null;
-  readonly large: LargeValue | null;
-  readonly batch: PendingBatch;
+  /** Where the whole key and the sealed record stand. */
+  readonly slab: Uint8Array;
+  readonly keyAt: number;
+  readonly recordAt: number;
+  readonly end: number;
+  readonly row: RowValue | null;
+  /** Number of the batch, ascending in the order of commits. */
+  readonly batch: number;
   /** A later write in the same batch counts instead. */
   superseded: boolean;
 }
 
+/** The whole key of a write. */
+export function keyOf(write: PendingWrite): Uint8Array {
+  return write.slab.subarray(write.keyAt, write.recordAt);
+}
+
+/** Bytes of its whole key. */
+export function bytesOfKey(write: PendingWrite): number {
+  return write.recordAt - write.keyAt;
+}
+
+/** The sealed record that belongs in the row, for a write that is in the journal. */
+export function recordOf(write: PendingWrite): Uint8Array {
+  return write.slab.subarray(write.recordAt, write.end);
+}
+
+/** Bytes of that record. */
+export function bytesOfRecord(write: PendingWrite): number {
+  return write.end - write.recordAt;
+}
+
+/** Whether the write removes its key. */
+export function isRemoval(write: PendingWrite): boolean {
+  return write.slab[write.recordAt + 4] === recordKind.removed;
+}
+
+/** The value a write gives its key. */
+export function valueOf(write: PendingWrite): Uint8Array | undefined {
+  const { row } = write;
+  if (row !== null) {
+    return row.large?.value ?? row.record?.subarray(recordHeaderBytes);
+  }
+  if (isRemoval(write)) return undefined;
+  return write.slab.subarray(write.recordAt + recordHeaderBytes, write.end);
+}
+
 /** What a group of writes takes of a commit. */
 export interface GroupCost {
+  readonly writes: number;
+  /** Changes beside the journal. */
   readonly mutations: number;
   readonly bytes: number;
   readonly keyBytes: number;
@@ -45,6 +103,8 @@ export interface GroupCost {
 
 /** A key of a chunk or a chunk set, encoded, with every byte counted twice. */
 const setKeyBytes = 40;
+/** A row's key beside the caller's part, encoded, with every byte counted twice. */
+const rowKeyBytes = 12;
 
 /**
  * Reckons what `writes` take, from above.
@@ -58,35 +118,49 @@ export function costOf(
   replacesLarge: boolean,
 ): GroupCost {
   const ahead = valueBytes > chunkLimits.groupBytesMax;
-  // Then each write may turn the chunks of the value it replaces into garbage.
-  let mutations = replacesLarge ? writes.length * 2 : writes.length;
-  let keyBytes = replacesLarge ? writes.length * setKeyBytes : 0;
-  let bytes = 0;
+  let mutations = 0;
+  let keyBytes = 0;
+  let bytes = valueBytes;
   for (let i = 0; i < writes.length; i++) {
     const { key, value } = writes[i] as Write;
-    keyBytes += key.length * 2 + 12;
-    if (value === null) continue;
-    bytes += 5;
-    if (goesIntoChunks(value, ahead)) {
+    bytes += entryHeaderBytes + 3 + recordHeaderBytes + key.length;
+    if (replacesLarge) {
+      // The chunks of the value it replaces may turn into garbage.
       mutations++;
       keyBytes += setKeyBytes;
-      // The manifest, and the key again in the record of the chunk set.
-      bytes += 64 + key.length;
-      if (ahead) continue;
-      const chunks = Math.ceil(value.length / chunkLimits.chunkBytes);
-      mutations += chunks;
-      keyBytes += chunks * setKeyBytes;
-      bytes += chunks * 5;
+      bytes += 11 + key.length;
     }
-    bytes += value.length;
+    if (value === null || !goesIntoRow(value, ahead)) continue;
+    mutations++;
+    keyBytes += key.length * 2 + rowKeyBytes;
+    bytes += recordHeaderBytes;
+    if (!goesIntoChunks(value, ahead)) continue;
+    mutations++;
+    keyBytes += setKeyBytes;
+    // The manifest, and the key again in the record of the chunk set.
+    bytes += 64 + key.length;
+    if (ahead) {
+      bytes -= value.length;
+      continue;
+    }
+    const chunks = Math.ceil(value.length / chunkLimits.chunkBytes);
+    mutations += chunks;
+    keyBytes += chunks * setKeyBytes;
+    bytes += chunks * recordHeaderBytes;
   }
   return {
+    writes: writes.length,
     mutations,
     bytes: bytes + keyBytes,
     keyBytes,
-    heldBytes: valueBytes + keyBytes,
+    heldBytes: valueBytes + bytes + keyBytes,
     ahead,
   };
+}
+
+/** Whether `value` is stored in its row at once, in a group whose large values go `ahead` or not. */
+export function goesIntoRow(value: Uint8Array, ahead: boolean): boolean {
+  return value.length > journalValueBytesMax || goesIntoChunks(value, ahead);
 }
 
 /** Whether `value` is stored in chunks, in a group whose large values go `ahead` or not. */
@@ -97,31 +171,43 @@ export function goesIntoChunks(value: Uint8Array, ahead: boolean): boolean {
 
 /** Groups of writes that become durable together. */
 export class PendingBatch {
+  readonly number: number;
   readonly writes: PendingWrite[] = [];
+  /** The journal records they make. */
+  readonly parts: JournalPart[] = [];
   readonly committed: ((error: Error | undefined) => void)[] = [];
+  /** Whether a write goes to its row at once. */
+  changesRows = false;
   /** No longer takes groups: its commit is under way. */
   started = false;
   /** Memory it holds, in bytes. */
   heldBytes = 0;
-  #bytes = 0;
-  #mutations = 0;
-  #keyBytes = 0;
+  bytes = 0;
+  mutations = 0;
+  keyBytes = 0;
+
+  /** @param number Ascending in the order of commits. */
+  constructor(number: number) {
+    this.number = number;
+  }
 
   /** Whether a group of that cost may join. */
   fits(cost: GroupCost): boolean {
     if (this.started) return false;
     if (this.writes.length === 0) return true;
-    return this.writes.length < groupCommitLimits.mutationsTarget &&
-      this.#mutations + cost.mutations <= groupCommitLimits.mutationsMax &&
-      this.#bytes + cost.bytes <= groupCommitLimits.bytesMax &&
-      this.#keyBytes + cost.keyBytes <= groupCommitLimits.keyBytesMax;
+    const { writesTarget, bytesTarget, mutationsMax, keyBytesMax } =
+      groupCommitLimits;
+    return this.writes.length + cost.writes <= writesTarget &&
+      this.bytes + cost.bytes <= bytesTarget &&
+      this.mutations + cost.mutations <= mutationsMax &&
+      this.keyBytes + cost.keyBytes <= keyBytesMax;
   }
 
   /** Makes room for a group; its writes follow. */
   reserve(cost: GroupCost): void {
-    this.#mutations += cost.mutations;
-    this.#keyBytes += cost.keyBytes;
-    this.#bytes += cost.bytes;
+    this.mutations += cost.mutations;
+    this.keyBytes += cost.keyBytes;
+    this.bytes += cost.bytes;
     this.heldBytes += cost.heldBytes;
   }
 }

@@ -8,7 +8,11 @@ import { assert, assertEquals, assertRejects, assertThrows } from "@std/assert";
 import { WhorlError } from "../../src/base/errors.ts";
 import { seededChance } from "../../src/base/chance.ts";
 import type { PartitionStore, Store } from "../../src/environment/storage.ts";
-import { headKey, makeHead } from "../../src/storage/deno_kv_codec.ts";
+import {
+  headKey,
+  makeHead,
+  storeFormat,
+} from "../../src/storage/deno_kv_codec.ts";
 import { openStore } from "../../src/storage/open_store.ts";
 
 async function withStorePath(body: (path: string) => Promise<void>) {
@@ -86,12 +90,15 @@ async function fill(
   return values;
 }
 
-function indexOf(bytes: Uint8Array, wanted: Uint8Array): number {
+/** Where `wanted` lies: in its row, and in journal records and free pages that nobody reads any more. */
+function placesOf(bytes: Uint8Array, wanted: Uint8Array): number[] {
+  const places: number[] = [];
   for (let at = bytes.indexOf(wanted[0] as number); at >= 0;) {
-    if (wanted.every((one, i) => bytes[at + i] === one)) return at;
+    if (wanted.every((one, i) => bytes[at + i] === one)) places.push(at);
     at = bytes.indexOf(wanted[0] as number, at + 1);
   }
-  throw new Error("the value is not in the file");
+  assert(places.length > 0, "the value is in the file");
+  return places;
 }
 
 Deno.test("Deno KV store finds a flipped bit in any byte of a stored value, and nothing else", () =>
@@ -100,12 +107,15 @@ Deno.test("Deno KV store finds a flipped bit in any byte of a stored value, and 
     const sound = await Deno.readFile(path);
     const mark = await Deno.readFile(`${path}.mark`);
     const victim = 7;
-    // The record begins five bytes before the value: checksum and kind.
-    const at = indexOf(sound, values[victim] as Uint8Array) - 5;
+    const places = placesOf(sound, values[victim] as Uint8Array);
     for (let offset = 0; offset < 95; offset += chance.below(4) + 1) {
       const damaged = sound.slice();
-      damaged[at + offset] = (damaged[at + offset] as number) ^
-        1 << chance.below(8);
+      const bit = 1 << chance.below(8);
+      for (const place of places) {
+        // The record begins five bytes before the value: checksum and kind.
+        const at = place - 5 + offset;
+        damaged[at] = (damaged[at] as number) ^ bit;
+      }
       await Deno.writeFile(path, damaged);
       await Deno.writeFile(`${path}.mark`, mark);
       await using store = await open(path);
@@ -146,11 +156,13 @@ Deno.test("Deno KV store finds a good value under the wrong key", () =>
     const values = await fill(path, 10);
     const bytes = await Deno.readFile(path);
     const [a, b] = [2, 5].map((i) =>
-      indexOf(bytes, values[i] as Uint8Array) - 5
-    ) as [number, number];
-    const held = bytes.slice(a, a + 95);
-    bytes.set(bytes.slice(b, b + 95), a);
-    bytes.set(held, b);
+      placesOf(bytes, values[i] as Uint8Array).map((place) => place - 5)
+    ) as [number[], number[]];
+    const [recordA, recordB] = [a, b].map(([at]) =>
+      bytes.slice(at, at as number + 95)
+    ) as [Uint8Array, Uint8Array];
+    for (const at of a) bytes.set(recordB, at);
+    for (const at of b) bytes.set(recordA, at);
     await Deno.writeFile(path, bytes);
     await using store = await open(path);
     assertEquals((await store.partition(3).integrity()).corrupt, [
@@ -163,8 +175,9 @@ Deno.test("Deno KV store finds damage in the chunks of a large value", () =>
   withStorePath(async (path) => {
     const [value] = await fill(path, 1, 1_000_000) as [Uint8Array];
     const sound = await Deno.readFile(path);
-    const at = indexOf(sound, value.subarray(500_000, 500_032));
-    sound[at] = (sound[at] as number) ^ 16;
+    for (const at of placesOf(sound, value.subarray(500_000, 500_032))) {
+      sound[at] = (sound[at] as number) ^ 16;
+    }
     await Deno.writeFile(path, sound);
     await using store = await open(path);
     const partition = store.partition(3);
@@ -368,7 +381,7 @@ Deno.test("Deno KV store names a file that is no store of this node", () =>
     assertEquals(await refused(`${path}-missing/store`), "store_unavailable");
   }));
 
-Deno.test("Deno KV store refuses a newer format and a damaged head, naming the file", () =>
+Deno.test("Deno KV store refuses a newer or older format and a damaged head, naming the file", () =>
   withStorePath(async (path) => {
     await fill(path, 1);
     const replaceHead = async (record: Uint8Array) => {
@@ -377,14 +390,17 @@ Deno.test("Deno KV store refuses a newer format and a damaged head, naming the f
       kv.close();
     };
     const head = {
-      format: 1,
+      format: storeFormat,
       storeId: "00112233aabbccdd",
       epoch: 1,
       commit: 9,
       tailLost: false,
+      journal: { generation: 1, folding: 0, records: 0 },
     };
-    await replaceHead(makeHead({ ...head, format: 2 }));
-    assertEquals(await refused(path), "store_format");
+    for (const format of [storeFormat + 1, storeFormat - 1]) {
+      await replaceHead(makeHead({ ...head, format }));
+      assertEquals(await refused(path), "store_format");
+    }
     const damaged = makeHead(head);
     damaged[40] = (damaged[40] as number) ^ 1;
     await replaceHead(damaged);

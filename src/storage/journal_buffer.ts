@@ -1,0 +1,51 @@
+/**
+ * Memory in which journal records are put together. What a caller writes is
+ * copied once, to the place from which it goes to the disk, from which it is
+ * read until it is folded, and from which it goes to its row. Memory is never
+ * used twice, so that a view that was handed out goes on showing the same bytes.
+ *
+ * @module
+ */
+import { journalHeaderBytes } from "./journal_codec.ts";
+import { journalSlabBytes } from "./deno_kv_limits.ts";
+
+/** A journal record that is being put together. */
+export interface JournalPart {
+  readonly slab: Uint8Array<ArrayBuffer>;
+  readonly start: number;
+  end: number;
+  entries: number;
+}
+
+/** Hands out space for entries, in order. */
+export class JournalBuffer {
+  #slab = new Uint8Array(journalSlabBytes);
+  #filled = 0;
+
+  /**
+   * Makes room for an entry of `bytes` in the last of `parts`, or in a new one
+   * that is added; the entry ends where the part ends. Only the newest list of
+   * parts may grow.
+   */
+  reserve(parts: JournalPart[], bytes: number): JournalPart {
+    let part = parts[parts.length - 1];
+    if (part === undefined || this.#filled + bytes > this.#slab.length) {
+      if (this.#filled + journalHeaderBytes + bytes > this.#slab.length) {
+        this.#slab = new Uint8Array(journalSlabBytes);
+        this.#filled = 0;
+      }
+      part = {
+        slab: this.#slab,
+        start: this.#filled,
+        end: this.#filled + journalHeaderBytes,
+        entries: 0,
+      };
+      this.#filled = part.end;
+      parts.push(part);
+    }
+    this.#filled += bytes;
+    part.end = this.#filled;
+    part.entries++;
+    return part;
+  }
+}
