@@ -33,6 +33,11 @@ export const runNodeCommand: Command = {
       world,
     );
     await logToRemarks(logLevel, world.output);
+    // Before the node listens: Deno opens a pipe for signals when it is first
+    // asked for them, and does not survive finding no file descriptor left then.
+    const { promise: told, resolve } = Promise.withResolvers<void>();
+    // Later signals are ignored: the parent decides when patience ends.
+    using _ = world.onStopSignal(() => resolve());
     let node: RunningNode;
     try {
       node = await world.startNode(options);
@@ -51,7 +56,7 @@ export const runNodeCommand: Command = {
     });
     try {
       world.output.write(upLine({ up: node.name, address: node.address }));
-      await untilTold(world, node);
+      await untilTold(world, node, told);
       return ExitCode.ok;
     } finally {
       await removeControlFile(directory, Deno.pid);
@@ -60,17 +65,17 @@ export const runNodeCommand: Command = {
 };
 
 /** Resolves when the node has stopped, because it was told to or by itself. */
-async function untilTold(world: World, node: RunningNode): Promise<void> {
-  const { promise: told, resolve } = Promise.withResolvers<void>();
-  // Later signals are ignored: the parent decides when patience ends.
-  using _ = world.onStopSignal(() => resolve());
+async function untilTold(
+  world: World,
+  node: RunningNode,
+  told: Promise<void>,
+): Promise<void> {
   const parent = world.input.bytes().getReader();
-  void (async () => {
+  const orphaned = (async () => {
     while (!(await parent.read()).done);
-    resolve();
   })();
   try {
-    await Promise.race([told, node.stopped]);
+    await Promise.race([told, orphaned, node.stopped]);
     await node.stop();
     await node.stopped;
   } finally {
