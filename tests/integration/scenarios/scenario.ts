@@ -1,0 +1,51 @@
+/**
+ * A scenario: something that happens to a cluster, told once and played on nodes
+ * inside this process and on nodes in processes of their own.
+ *
+ * @module
+ */
+import { assertRejects } from "@std/assert";
+import { type ErrorCode, WhorlError } from "../../../src/base/errors.ts";
+import type {
+  ClusterKind,
+  TestCluster,
+  TestClusterOptions,
+} from "../../harness/test_cluster.ts";
+import type { TestNode } from "../../harness/test_node.ts";
+
+/** See the module's text. */
+export interface Scenario {
+  /** A sentence. */
+  readonly name: string;
+  /** Where it can be played. @default {both} */
+  readonly kinds?: readonly ClusterKind[];
+  /** The cluster it needs. @default {three nodes that store in memory} */
+  readonly cluster?: Omit<TestClusterOptions, "kind">;
+  /** Whether the nodes have joined when it begins. @default {true} */
+  readonly joined?: boolean;
+  play(cluster: TestCluster): Promise<void>;
+}
+
+/** A cluster whose nodes have something to come back to. */
+export const DURABLE: Omit<TestClusterOptions, "kind"> = {
+  storage: "deno_kv",
+};
+
+/** The nodes of a cluster of three. */
+export function threeNodes(
+  cluster: TestCluster,
+): [TestNode, TestNode, TestNode] {
+  return [cluster.node(0), cluster.node(1), cluster.node(2)];
+}
+
+/** Expects `work` to fail with `code`, and returns the failure. */
+export async function refused(
+  code: ErrorCode,
+  work: () => Promise<unknown>,
+): Promise<WhorlError> {
+  const error = await assertRejects(work, WhorlError);
+  if (error.code === code) return error;
+  throw new Error(`Expected ${code}, got ${error.code}: ${error.message}`, {
+    cause: error,
+  });
+}

@@ -1,0 +1,32 @@
+/**
+ * Every scenario on nodes inside this process, over a network of memory, and on
+ * nodes in processes of their own, over TCP.
+ *
+ * @module
+ */
+import { CLUSTER_KINDS, withCluster } from "../harness/test_cluster.ts";
+import { FAILURE_SCENARIOS } from "./scenarios/failure_scenarios.ts";
+import { KV_SCENARIOS } from "./scenarios/kv_scenarios.ts";
+import { MEMBERSHIP_SCENARIOS } from "./scenarios/membership_scenarios.ts";
+import { START_SCENARIOS } from "./scenarios/start_scenarios.ts";
+
+const SCENARIOS = [
+  ...MEMBERSHIP_SCENARIOS,
+  ...KV_SCENARIOS,
+  ...FAILURE_SCENARIOS,
+  ...START_SCENARIOS,
+];
+
+for (const kind of CLUSTER_KINDS) {
+  for (const scenario of SCENARIOS) {
+    if (scenario.kinds?.includes(kind) === false) continue;
+    Deno.test(
+      `${kind}: ${scenario.name}`,
+      () =>
+        withCluster({ ...scenario.cluster, kind }, async (cluster) => {
+          if (scenario.joined ?? true) await cluster.joinAll();
+          await scenario.play(cluster);
+        }),
+    );
+  }
+}
