@@ -98,6 +98,8 @@ export class VnodeProcess extends ChildBase {
   #ended = false;
   #reader = new ByteReader(new Uint8Array(0));
   readonly #promised = new Set<PendingCall>();
+  /** The command whose handler is running this very moment. */
+  #handling: PendingCall | undefined = undefined;
 
   /**
    * @param module What it runs.
@@ -178,6 +180,15 @@ export class VnodeProcess extends ChildBase {
     end: number,
   ): void {
     if (this.#busy) {
+      if (this.#ended) {
+        // It is on its way out and its master does not know yet.
+        this.#fail(
+          correlation,
+          "vnode_crashed",
+          `The vnode of partition ${this.partition} has stopped`,
+        );
+        return;
+      }
       if (this.#waiting.length - this.#waitingFrom >= VNODE_MAILBOX_MAX) {
         this.counts.refused++;
         this.#fail(
@@ -247,6 +258,11 @@ export class VnodeProcess extends ChildBase {
       this.#fail(call.correlation, "vnode_crashed", message);
     }
     this.#promised.clear();
+    const handling = this.#handling;
+    if (handling !== undefined && !handling.answered) {
+      handling.answered = true;
+      this.#fail(handling.correlation, "vnode_crashed", message);
+    }
     for (let i = this.#waitingFrom; i < this.#waiting.length; i++) {
       const request = this.#waiting[i] as WaitingRequest;
       this.#fail(request.correlation, "vnode_crashed", message);
@@ -323,12 +339,17 @@ export class VnodeProcess extends ChildBase {
       (flags & RequestFlag.wantsAccepted) !== 0,
     );
     let result: unknown;
+    this.#handling = call;
     try {
       result = handler(request, call);
     } catch (error) {
       this.#crash(call, error);
       return;
+    } finally {
+      this.#handling = undefined;
     }
+    // The handler has ended its own vnode, and its caller has been told.
+    if (this.#ended) return;
     if (result === answersLater) {
       if (!call.answered) this.#promised.add(call);
     } else if (result instanceof Promise) {
@@ -368,21 +389,27 @@ export class VnodeProcess extends ChildBase {
       into.length = bodyStart;
       failure = error;
     }
-    if (failure === undefined) {
-      sink.end();
-      return;
+    if (failure !== undefined) {
+      into.setU8(bodyStart - 10, FrameType.vnodeError);
+      writeFailure(into, this.#unsendable(failure));
     }
-    into.setU8(bodyStart - 10, FrameType.vnodeError);
-    writeFailure(
-      into,
-      new WhorlError(
+    try {
+      sink.end();
+    } catch (tooLarge) {
+      // The frame has been taken back out, so the failure goes in its place.
+      this.#failWith(
+        call.correlation,
+        this.#unsendable(tooLarge),
         "vnode_error",
-        `Cannot encode the answer of '${this.#module.name}': ${
-          reasonOf(failure)
-        }`,
-      ),
+      );
+    }
+  }
+
+  #unsendable(cause: unknown): WhorlError {
+    return new WhorlError(
+      "vnode_error",
+      `Cannot encode the answer of '${this.#module.name}': ${reasonOf(cause)}`,
     );
-    sink.end();
   }
 
   /** @internal Answers a call with a declared failure. */
