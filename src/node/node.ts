@@ -60,6 +60,8 @@ export const ZOMBIES_MAX = 1;
 export type NodeEvent =
   | ClusterChange
   | VnodeManagerEvent
+  /** A part of the node has fallen, or one it stands on has, and is there again. */
+  | { readonly type: "part_restarted"; readonly part: string }
   /** The node cannot go on: its process should end and be started anew. */
   | { readonly type: "failed"; readonly reason: string };
 
@@ -112,7 +114,12 @@ export class WhorlNode implements AsyncDisposable {
         periodMs: NODE_RESTARTS_PERIOD_MS,
         runtime: environment,
         onReport: (report) => {
-          if (report.type === "child_started") return;
+          if (report.type === "child_started") {
+            if (report.restarts > 0) {
+              this.#tell({ type: "part_restarted", part: report.id });
+            }
+            return;
+          }
           environment.log.warn(`A part of the node: ${report.type}`, {
             id: report.id,
             ...("reason" in report
