@@ -14,6 +14,7 @@ import { plainEvent } from "./event_log.ts";
 import { lineLog } from "./line_log.ts";
 import {
   type FromNodeProcess,
+  NODE_GAVE_UP,
   plainFailure,
   type ToNodeProcess,
 } from "./process_wire.ts";
@@ -61,7 +62,7 @@ async function main(): Promise<number> {
   }
   node.subscribe((event) => tell({ type: "event", event: plainEvent(event) }));
   tell({ type: "up", address: node.address });
-  const gaveUp = node.stopped.then(() => 0, () => 70);
+  const gaveUp = node.stopped.then(() => 0, () => NODE_GAVE_UP);
   const orders = (async () => {
     for await (const line of textLines(Deno.stdin.readable)) {
       const message = JSON.parse(line) as ToNodeProcess;

@@ -53,3 +53,6 @@ export function failureOf(failure: PlainFailure): WhorlError {
     details: { ...failure.details },
   });
 }
+
+/** How a process ends whose node could not go on. */
+export const NODE_GAVE_UP = 70;
