@@ -125,13 +125,14 @@ Deno.test("writeFailure() does not hide a failure of another kind", () => {
     travelled(new WhorlError("internal", "m", { details })).details,
     {},
   );
+  let tries = 0;
+  const full = {
+    raw(): void {
+      if (tries++ === 0) throw new RangeError("no room");
+    },
+  };
   assertThrows(
-    () =>
-      writeFailure({
-        raw: () => {
-          throw new RangeError("no room");
-        },
-      } as never, new WhorlError("internal", "m")),
+    () => writeFailure(full as never, new WhorlError("internal", "m")),
     RangeError,
     "no room",
   );
