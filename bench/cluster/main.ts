@@ -18,6 +18,7 @@ const HELP = `Measures a cluster of three node processes on this machine.
 
   --storage KINDS       memory, deno_kv                  [memory]
   --placement KINDS     where vnode masters run          [worker]
+  --coordinators KIND   where coordinators run           [task]
   --driver KINDS        node, client                     [node]
   --operations KINDS    put, get                         [put,get]
   --concurrency LIST    operations at once               [1,16,64,256]
@@ -115,6 +116,7 @@ const args = parseArgs(Deno.args, {
   string: [
     "storage",
     "placement",
+    "coordinators",
     "driver",
     "operations",
     "concurrency",
@@ -130,6 +132,7 @@ const args = parseArgs(Deno.args, {
   default: {
     storage: "memory",
     placement: "worker",
+    coordinators: "task",
     driver: "node",
     operations: "put,get",
     concurrency: "1,16,64,256",
@@ -191,6 +194,7 @@ async function measure(storage: string, placement: string): Promise<void> {
         cookie: "bench",
         storage: storage as "memory",
         masterPlacement: placement as "worker",
+        coordinatorPlacement: args.coordinators as "task",
         masters: Number(args.masters),
         ...(storage === "deno_kv"
           ? { dataDirectory: `${scratch}/${placement}-${number}` }
@@ -212,7 +216,7 @@ async function measure(storage: string, placement: string): Promise<void> {
   }
   if (!args.json) {
     say(
-      `\n${storage}, masters as ${placement}: nodes up in ${
+      `\n${storage}, masters as ${placement}, coordinators as ${args.coordinators}: nodes up in ${
         nodes.map((node) => `${node.startMs.toFixed(0)} ms`).join(", ")
       }; joined and settled in ${
         (performance.now() - joinedAt).toFixed(0)

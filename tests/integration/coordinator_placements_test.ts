@@ -1,0 +1,384 @@
+/**
+ * Coordinators in the main thread, in a worker and in a subprocess: the same
+ * cases for all, and what becomes of requests when they are killed or hang.
+ *
+ * @module
+ */
+import { assert, assertEquals, assertRejects } from "@std/assert";
+import { silentLog } from "../../src/environment/log.ts";
+import { type ErrorCode, WhorlError } from "../../src/base/errors.ts";
+import { connect } from "../../src/node/connect.ts";
+import type { WhorlNode } from "../../src/node/node.ts";
+import type { NodeOptions, Placement } from "../../src/node/node_options.ts";
+import { OP_FSM_HOST } from "../../src/node/op_fsm_sup.ts";
+import { startNode } from "../../src/node/start_node.ts";
+import { systemEnvironment } from "../../src/node/system_environment.ts";
+import { MemoryNetwork } from "../../src/transport/memory_transport.ts";
+import type { Child } from "../../supervisors/child.ts";
+import type { DynamicSupervisor } from "../../supervisors/dynamic_supervisor.ts";
+import type { ProgramChild } from "../../supervisors/program.ts";
+import { systemRuntime } from "../../supervisors/runtime.ts";
+import { Supervisor } from "../../supervisors/supervisor.ts";
+import { renderTree } from "../../supervisors/tree_view.ts";
+import muteModule, { heardSoFar, untilHeard } from "../fixtures/mute_vnode.ts";
+
+const PLACEMENTS: readonly Placement[] = ["task", "worker", "subprocess"];
+const COOKIE = "coordinators";
+/** Far later than any of these tests may take: what ends before it was not waited for. */
+const LONG_MS = 60_000;
+/** Within this time somebody whose coordinator was killed must have heard of it. */
+const PROMPT_MS = 2_000;
+
+/** Three nodes in this process, joined. Their masters are tasks. */
+class Cluster implements AsyncDisposable {
+  readonly #network = new MemoryNetwork(systemRuntime);
+  readonly nodes: WhorlNode[] = [];
+
+  static async start(
+    coordinatorPlacement: Placement,
+    options: Partial<NodeOptions> = {},
+    size = 3,
+  ): Promise<Cluster> {
+    const cluster = new Cluster();
+    try {
+      for (let i = 1; i <= size; i++) {
+        cluster.nodes.push(
+          await startNode({
+            name: `node${i}@host${i}`,
+            cookie: COOKIE,
+            ringSize: 16,
+            masterPlacement: "task",
+            coordinatorPlacement,
+            modules: [{
+              url: new URL("../fixtures/mute_vnode.ts", import.meta.url),
+              module: muteModule,
+            }],
+            environment: cluster.environment(`host${i}`),
+            ...options,
+          }),
+        );
+      }
+      const { first } = cluster;
+      for (const node of cluster.nodes.slice(1)) await node.join(first.address);
+      if (size > 1) await first.commit((await first.plan()).planId);
+      for (const node of cluster.nodes) {
+        assert(await node.settled(10_000, ["kv", "mute"]));
+      }
+      return cluster;
+    } catch (error) {
+      await cluster[Symbol.asyncDispose]();
+      throw error;
+    }
+  }
+
+  environment(host: string) {
+    return {
+      ...systemEnvironment(silentLog),
+      transport: this.#network.transport(host),
+    };
+  }
+
+  get first(): WhorlNode {
+    return this.nodes[0] as WhorlNode;
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    for (const node of this.nodes) {
+      await node.stop();
+      assertEquals(node.parts.requests, undefined);
+    }
+  }
+}
+
+/** A request that no vnode will answer; resolves to its error once that has come. */
+function unanswered(
+  node: Pick<WhorlNode, "module">,
+  timeoutMs = LONG_MS,
+): Promise<WhorlError> {
+  return assertRejects(
+    () =>
+      node.module(muteModule).request("b", "k", "hear", undefined, {
+        timeoutMs,
+      }),
+    WhorlError,
+  );
+}
+
+/** Starts `count` of these, and resolves when their vnodes have heard them. */
+async function underWay(
+  nodes: readonly Pick<WhorlNode, "module">[],
+  count: number,
+): Promise<Promise<WhorlError>[]> {
+  const before = heardSoFar();
+  const requests = nodes.flatMap((node) =>
+    Array.from({ length: count }, () => unanswered(node))
+  );
+  await untilHeard(before + 3 * requests.length);
+  return requests;
+}
+
+/** Asserts that all of `requests` fail with `code`, and soon. */
+async function assertFail(
+  requests: readonly Promise<WhorlError>[],
+  code: ErrorCode,
+  withinMs = PROMPT_MS,
+): Promise<void> {
+  const startedAt = performance.now();
+  const errors = await Promise.all(requests);
+  const tookMs = performance.now() - startedAt;
+  assertEquals(errors.map((error) => error.code), requests.map(() => code));
+  assert(tookMs < withinMs, `took ${tookMs} ms`);
+}
+
+async function assertServes(node: WhorlNode, value: string): Promise<void> {
+  const { context } = await node.kv.get("b", "served");
+  await node.kv.put("b", "served", value, context === null ? {} : { context });
+  assertEquals((await node.kv.get("b", "served")).value, value);
+}
+
+/** The process that coordinators are in, or their supervisor if that is a task. */
+function hostOf(node: WhorlNode): Child {
+  const supervisor = node.root.child("op_fsm_sup");
+  const host = supervisor instanceof Supervisor
+    ? supervisor.child(OP_FSM_HOST)
+    : supervisor;
+  if (host === undefined) throw new Error("The coordinators are not running");
+  return host;
+}
+
+function restartsOf(node: WhorlNode): number {
+  const supervisor = node.root.child("op_fsm_sup");
+  const [of, id] = supervisor instanceof Supervisor
+    ? [supervisor, OP_FSM_HOST]
+    : [node.root, "op_fsm_sup"];
+  return of.whichChildren().find((child) => child.id === id)?.restarts ?? 0;
+}
+
+for (const placement of PLACEMENTS) {
+  Deno.test(`coordinators placed as ${placement} serve, and say what went wrong`, async (t) => {
+    await using cluster = await Cluster.start(placement);
+    const { first, nodes } = cluster;
+
+    await t.step("every node puts, gets and deletes", async () => {
+      for (const [i, node] of nodes.entries()) {
+        const put = await node.kv.put("b", `key ${i}`, { from: i });
+        assertEquals(put.replicas.length, 3);
+        for (const reader of nodes) {
+          const got = await reader.kv.get("b", `key ${i}`, { r: "all" });
+          assertEquals(got.value, { from: i });
+        }
+        const { context } = put;
+        await node.kv.delete("b", `key ${i}`, { context, w: "all" });
+        assertEquals((await first.kv.get("b", `key ${i}`)).values, []);
+      }
+    });
+
+    await t.step("a write goes to a node that has the key", async () => {
+      const one = { n: 1, w: 1, r: 1 };
+      for (let i = 0; i < 16; i++) await first.kv.put("one", `${i}`, i, one);
+      for (let i = 0; i < 16; i++) {
+        assertEquals((await nodes[1]?.kv.get("one", `${i}`, one))?.value, i);
+      }
+      const { forwarded } = first.parts.requests!.counts;
+      assert(forwarded > 0 && forwarded < 16, `${forwarded}`);
+    });
+
+    await t.step("a client far away gets the same answers", async () => {
+      await using client = await connect({
+        nodes: [first.address],
+        cookie: COOKIE,
+        environment: cluster.environment("elsewhere"),
+      });
+      await client.kv.put("b", "far", "away");
+      assertEquals((await client.kv.get("b", "far")).value, "away");
+      const { replies } = await client.module(muteModule)
+        .request("b", "k", "echo", "hello", { r: 3 });
+      assertEquals(replies, ["hello", "hello", "hello"]);
+    });
+
+    await t.step(
+      "a quorum that fails says what each replica answered",
+      async () => {
+        const client = first.module(muteModule);
+        const error = await assertRejects(
+          () => client.request("b", "k", "refuse", undefined, { w: 3 }),
+          WhorlError,
+        );
+        assertEquals(error.code, "quorum_unavailable");
+        assertEquals(error.details.option, "w");
+        assertEquals(error.details.needed, 3);
+        const answers = error.details.answers as Record<string, unknown>[];
+        assertEquals(
+          answers.map(({ node }) => node).sort(),
+          nodes.map(({ name }) => name),
+        );
+        assertEquals(client.failures("refuse", error)[0], "unwilling");
+        const failed = answers.filter(({ state }) => state === "failed");
+        assert(failed.length > 0);
+        for (const { code, message } of failed) {
+          assertEquals([code, message], ["unwilling", "It does not want to"]);
+        }
+      },
+    );
+
+    await t.step("a quorum that makes no sense is refused", async () => {
+      const error = await assertRejects(
+        () => first.kv.get("b", "k", { n: 8, r: 8, nodeConfirms: 4 }),
+        WhorlError,
+      );
+      assertEquals(error.code, "insufficient_vnodes");
+      assertEquals(error.details.option, "nodeConfirms");
+    });
+
+    await t.step(
+      "a silent vnode is waited for until the deadline",
+      async () => {
+        const startedAt = performance.now();
+        const error = await unanswered(first, 200);
+        const tookMs = performance.now() - startedAt;
+        assertEquals(error.code, "timeout");
+        assert(tookMs >= 199 && tookMs < PROMPT_MS, `took ${tookMs} ms`);
+        const answers = error.details.answers as Record<string, unknown>[];
+        assertEquals(
+          answers.map(({ state }) => state),
+          Array(3).fill("missing"),
+        );
+      },
+    );
+
+    await t.step("the tree shows where they are", async () => {
+      const requests = await underWay([first], 2);
+      const tree = renderTree(first.tree());
+      assertEquals(tree.includes("op_fsm_sup  (simple_one_for_one)"), true);
+      assertEquals(
+        tree.includes(`${OP_FSM_HOST}  (${placement}`),
+        placement !== "task",
+      );
+      if (placement !== "task") assert(tree.includes("… 2 more"), tree);
+      hostOf(first).kill();
+      await assertFail(requests, "coordinator_lost");
+    });
+  });
+
+  Deno.test(`coordinators placed as ${placement} that are killed are answered for and replaced`, async () => {
+    await using cluster = await Cluster.start(placement);
+    const { first, nodes } = cluster;
+    await using client = await connect({
+      nodes: [first.address],
+      cookie: COOKIE,
+      environment: cluster.environment("elsewhere"),
+    });
+    for (let round = 1; round <= 3; round++) {
+      const requests = await underWay([first, client], 5);
+      const [, second] = nodes as [WhorlNode, WhorlNode];
+      const untouched = await underWay([second], 1);
+      const killed = hostOf(first);
+      killed.kill();
+      await assertFail(requests, "coordinator_lost");
+      assertEquals(first.parts.requests?.size, 0);
+      await assertServes(first, `round ${round}`);
+      assert(hostOf(first) !== killed);
+      assertEquals(restartsOf(first), round);
+      // Their coordinator is elsewhere.
+      hostOf(second).kill();
+      await assertFail(untouched, "coordinator_lost");
+    }
+  });
+
+  Deno.test(`coordinators placed as ${placement} refuse one request more than their bound`, async () => {
+    await using cluster = await Cluster.start(placement, { requestsMax: 8 }, 1);
+    const { first } = cluster;
+    const taken = await underWay([first], 8);
+    await assertFail([unanswered(first)], "overload");
+    assertEquals(first.parts.requests?.counts, {
+      started: 8,
+      refused: 1,
+      forwarded: 0,
+      repairs: 0,
+    });
+    hostOf(first).kill();
+    await assertFail(taken, "coordinator_lost");
+    await assertServes(first, "again");
+  });
+
+  Deno.test(`coordinators placed as ${placement} answer what is under way when their node stops`, async () => {
+    const cluster = await Cluster.start(placement, {}, 1);
+    const requests = await underWay([cluster.first], 5);
+    await cluster[Symbol.asyncDispose]();
+    await assertFail(requests, "cancelled");
+  });
+}
+
+Deno.test("a coordinator that is killed alone answers its caller, and the others go on", async () => {
+  await using cluster = await Cluster.start("task");
+  const { first } = cluster;
+  const [killed] = await underWay([first], 1) as [Promise<WhorlError>];
+  const supervisor = hostOf(first) as DynamicSupervisor<[]>;
+  const [coordinator] = supervisor.whichChildren();
+  const others = await underWay([first], 2);
+  coordinator?.kill();
+  await assertFail([killed], "coordinator_lost");
+  assertEquals(supervisor.size, 2);
+  assertEquals(hostOf(first), supervisor);
+  await assertServes(first, "all the same");
+  supervisor.kill();
+  await assertFail(others, "coordinator_lost");
+});
+
+Deno.test("a worker of coordinators that is ended from outside is answered for and replaced", async () => {
+  await using cluster = await Cluster.start("worker", {}, 1);
+  const requests = await underWay([cluster.first], 3);
+  hostOf(cluster.first).stop({
+    type: "crash",
+    error: { name: "Error", message: "asked to" },
+  });
+  await assertFail(requests, "cancelled");
+  await assertServes(cluster.first, "again");
+  assertEquals(restartsOf(cluster.first), 1);
+});
+
+Deno.test("a subprocess of coordinators that gets SIGKILL is answered for and replaced", async () => {
+  await using cluster = await Cluster.start("subprocess");
+  const requests = await underWay([cluster.first], 3);
+  const { pid } = hostOf(cluster.first) as ProgramChild;
+  Deno.kill(pid as number, "SIGKILL");
+  await assertFail(requests, "coordinator_lost");
+  await assertServes(cluster.first, "again");
+  assert((hostOf(cluster.first) as ProgramChild).pid !== pid);
+});
+
+Deno.test("a subprocess of coordinators that hangs is found, answered for and replaced", async () => {
+  await using cluster = await Cluster.start("subprocess");
+  const requests = await underWay([cluster.first], 3);
+  const { pid } = hostOf(cluster.first) as ProgramChild;
+  Deno.kill(pid as number, "SIGSTOP");
+  // Comes while it hangs: nobody can know yet, so it shares the fate of the others.
+  const late = unanswered(cluster.first);
+  // Heartbeats bear three seconds of silence.
+  await assertFail([...requests, late], "coordinator_lost", 6_000);
+  await assertServes(cluster.first, "again");
+  assert((hostOf(cluster.first) as ProgramChild).pid !== pid);
+});
+
+Deno.test("a deadline holds although the subprocess of coordinators hangs", async () => {
+  await using cluster = await Cluster.start("subprocess", {}, 1);
+  const { pid } = hostOf(cluster.first) as ProgramChild;
+  Deno.kill(pid as number, "SIGSTOP");
+  await assertFail([unanswered(cluster.first, 300)], "timeout");
+  Deno.kill(pid as number, "SIGCONT");
+  await assertServes(cluster.first, "again");
+  assertEquals(restartsOf(cluster.first), 0);
+});
+
+Deno.test("a node outlives coordinators that fall too often", async () => {
+  await using cluster = await Cluster.start("worker", {}, 1);
+  const { first } = cluster;
+  const supervisor = first.root.child("op_fsm_sup");
+  while (first.root.child("op_fsm_sup") === supervisor) {
+    const [request] = await underWay([first], 1) as [Promise<WhorlError>];
+    hostOf(first).kill();
+    await assertFail([request], "coordinator_lost");
+    await assertServes(first, "between");
+  }
+  await assertServes(first, "after");
+});
