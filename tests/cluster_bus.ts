@@ -62,6 +62,8 @@ export class ClusterBus {
   readonly #nodes = new Map<string, Running>();
   readonly #incarnations = new Map<string, number>();
   readonly #cut = new Set<string>();
+  /** Who asked whom for its ring: that link stays until it breaks, or one side has had enough of the other. */
+  readonly #met = new Set<string>();
   #timers: Timer[] = [];
   #order = 0;
 
@@ -99,6 +101,9 @@ export class ClusterBus {
       send: (to, type, payload) =>
         isCurrent() && this.#send(name, to, type, payload),
       peersChanged: (wanted) => {
+        for (const peer of peers) {
+          if (!wanted.has(peer)) this.#met.delete(pairOf(name, peer));
+        }
         peers.clear();
         for (const peer of wanted.keys()) peers.add(peer);
         this.#after(1, () => this.#connect());
@@ -259,7 +264,11 @@ export class ClusterBus {
         const node = this.#nodes.get(name);
         if (node === undefined || this.#cut.has(pairOf(from, name))) {
           reject(new WhorlError("not_reachable", `Cannot reach ${address}`));
-        } else resolve(node.cluster.joinOffer());
+        } else {
+          this.#met.add(pairOf(from, name));
+          this.#connect();
+          resolve(node.cluster.joinOffer());
+        }
       });
     });
   }
@@ -270,7 +279,8 @@ export class ClusterBus {
     for (const a of nodes) {
       for (const b of nodes) {
         if (a.name >= b.name) continue;
-        const wanted = a.peers.has(b.name) || b.peers.has(a.name);
+        const wanted = a.peers.has(b.name) || b.peers.has(a.name) ||
+          this.#met.has(pairOf(a.name, b.name));
         const refused = a.cluster.refusePeer(b.name, `id-${b.name}`) ??
           b.cluster.refusePeer(a.name, `id-${a.name}`);
         if (!wanted) {
@@ -291,6 +301,7 @@ export class ClusterBus {
 
   #break(name: string, peer: string): void {
     const node = this.#nodes.get(name);
+    this.#met.delete(pairOf(name, peer));
     if (node?.links.delete(peer)) node.cluster.peerDown(peer, "link_broken");
   }
 }

@@ -36,7 +36,6 @@ import {
 import {
   type ComputedPlan,
   computePlan,
-  stagedJoins,
   type StagedPlan,
 } from "../ring/staged_plan.ts";
 
@@ -264,7 +263,10 @@ function serve(
 }
 
 function clear(claimant: ClaimantState, id: number): ClaimantEffect[] {
-  const nodes = stagedJoins(claimant.ring);
+  const nodes = currentMembers(claimant.ring).filter((node) =>
+    memberStatus(claimant.ring, node) === "joining" &&
+    !isAutoJoining(claimant.ring, node)
+  );
   let ring = claimant.ring;
   for (const node of nodes) {
     ring = setStatus(ring, claimant.self, node, "invalid");

@@ -17,6 +17,7 @@ import {
   expectOneOf,
   expectText,
 } from "../wire/plain_data.ts";
+import type { NodeFacts } from "../ring/ring_change.ts";
 import type { JoinOffer } from "./membership.ts";
 
 /** What a node says of the ring it holds. */
@@ -123,7 +124,20 @@ export type ClusterRequest =
     readonly waitMs: number;
   }
   | { readonly method: "clear"; readonly waitMs: number }
-  | { readonly method: "holds_data"; readonly partitions: readonly number[] };
+  | { readonly method: "holds_data"; readonly partitions: readonly number[] }
+  | {
+    /** Take `guest` in; the answer is the stored ring in which it is invited. */
+    readonly method: "admit";
+    readonly guest: NodeFacts;
+    /** The cluster that is meant. */
+    readonly seed: string;
+    readonly waitMs: number;
+  }
+  | {
+    /** Whether the one who is asked is in the cluster of `seed`, or may be about to. */
+    readonly method: "belongs";
+    readonly seed: string;
+  };
 
 /** Longest a request may wait on the other side, in milliseconds. */
 export const WAIT_MS_MAX = 600_000;
@@ -138,6 +152,17 @@ export function encodeRequest(
       return encodeMsgpack([id, "commit", request.waitMs, request.planId]);
     case "holds_data":
       return encodeMsgpack([id, "holds_data", 0, request.partitions]);
+    case "admit": {
+      const { guest: { name, address, nodeId }, seed, waitMs } = request;
+      return encodeMsgpack([id, "admit", waitMs, [
+        name,
+        address,
+        nodeId,
+        seed,
+      ]]);
+    }
+    case "belongs":
+      return encodeMsgpack([id, "belongs", 0, request.seed]);
     case "plan":
     case "clear":
       return encodeMsgpack([id, request.method, request.waitMs, null]);
@@ -161,7 +186,7 @@ export function decodeRequest(
   const method = expectOneOf(
     methodValue,
     "a method",
-    ["plan", "commit", "clear", "holds_data"] as const,
+    ["plan", "commit", "clear", "holds_data", "admit", "belongs"] as const,
   );
   switch (method) {
     case "commit": {
@@ -175,6 +200,36 @@ export function decodeRequest(
         .map((partition) => expectInteger(partition, "a partition", 0, 0xffff));
       return { id, request: { method, partitions } };
     }
+    case "admit": {
+      const [name, address, nodeId, seed] = expectList(
+        argument,
+        "a guest",
+        4,
+        4,
+      );
+      const guest = {
+        name: expectText(name, "a name", 255, 1),
+        address: expectText(address, "an address", 255, 1),
+        nodeId: expectText(nodeId, "an identity", 255, 1),
+      };
+      return {
+        id,
+        request: {
+          method,
+          guest,
+          seed: expectText(seed, "the seed of a cluster", 64),
+          waitMs,
+        },
+      };
+    }
+    case "belongs":
+      return {
+        id,
+        request: {
+          method,
+          seed: expectText(argument, "the seed of a cluster", 64),
+        },
+      };
     case "plan":
     case "clear":
       return { id, request: { method, waitMs } };

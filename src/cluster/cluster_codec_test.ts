@@ -34,6 +34,13 @@ Deno.test("cluster payloads come back as they were sent", () => {
     { method: "commit", planId: "ab", waitMs: 5 },
     { method: "clear", waitMs: 5 },
     { method: "holds_data", partitions: [0, 7] },
+    {
+      method: "admit",
+      guest: { name: "a", address: "a:1", nodeId: "id" },
+      seed: "00ff",
+      waitMs: 5,
+    },
+    { method: "belongs", seed: "00ff" },
   ];
   for (const request of requests) {
     assertEquals(decodeRequest(encodeRequest(7, request)), { id: 7, request });
@@ -97,7 +104,7 @@ Deno.test("cluster decoders answer any plain data with a value or a protocol_err
       fc.constantFrom(...decoders),
       fc.array(
         fc.oneof(
-          fc.constantFrom("commit", "holds_data", "plan"),
+          fc.constantFrom("commit", "holds_data", "plan", "admit", "belongs"),
           fc.anything({ maxDepth: 2 }).filter((value) => {
             try {
               encodeMsgpack(value);

@@ -4,8 +4,9 @@
  * and calls into their events. It decides nothing about the protocol.
  *
  * A join is the one conversation that begins here: fetch the ring of a member,
- * check it, take it with this node in it as joining, store it, and wait a while
- * for the claimant to have it, so that a plan asked for next contains it.
+ * check it, have this node invited, take the ring with this node in it as
+ * joining, store it, and wait a while for the claimant to have it, so that a
+ * plan asked for next contains it. Why it goes in these steps: `admission.ts`.
  *
  * @module
  */
@@ -23,6 +24,7 @@ import {
   type Ring,
   ringReady,
   ringVersion,
+  sameCluster,
 } from "../ring/ring.ts";
 import {
   addJoining,
@@ -32,11 +34,12 @@ import {
   putRingMeta,
   setStatus,
 } from "../ring/ring_change.ts";
-import { decodeRing } from "../ring/ring_codec.ts";
+import { decodeRing, type EncodedRing } from "../ring/ring_codec.ts";
 import { TARGET_N_DEFAULT } from "../ring/claim.ts";
 import type { StagedPlan } from "../ring/staged_plan.ts";
 import type { MetaValue } from "../ring/stamped.ts";
 import { FrameType } from "../wire/frame_type.ts";
+import { admit } from "./admission.ts";
 import { ClaimantProcess } from "./claimant_process.ts";
 import {
   type ClusterReply,
@@ -65,6 +68,12 @@ import {
   type GossipState,
   stepGossip,
 } from "./gossip_fsm.ts";
+import {
+  createInvitations,
+  type InvitationsEvent,
+  type InvitationsState,
+  stepInvitations,
+} from "./invitations_fsm.ts";
 import { PeerCalls } from "./peer_calls.ts";
 import { restoreRing } from "./restored_ring.ts";
 import { RingWaits } from "./ring_waits.ts";
@@ -79,8 +88,14 @@ import type {
   ClusterWorld,
   JoinResult,
 } from "./cluster_world.ts";
-import { expectText } from "../wire/plain_data.ts";
-import { refuseDown, refuseIdentity, refuseJoin } from "./membership.ts";
+import { expectBoolean, expectBytes, expectText } from "../wire/plain_data.ts";
+import {
+  type JoinOffer,
+  refuseDeparture,
+  refuseDown,
+  refuseIdentity,
+  refuseJoin,
+} from "./membership.ts";
 import {
   createNodeWatcher,
   isNodeUp,
@@ -108,11 +123,14 @@ export class ClusterProcess {
   readonly #subscribers = new Set<(change: ClusterChange) => void>();
   readonly #calls: PeerCalls;
   readonly #waits: RingWaits;
+  readonly #invitations: InvitationsState;
   readonly #timers = new Map<string, TimerHandle>();
   #published: Ring | null = null;
   #peers = "";
   #wasReady = false;
   #joining = false;
+  /** While joining: whether this node is still in the cluster it is about to leave. */
+  #isLeaving = false;
   #stopped = false;
 
   /**
@@ -155,6 +173,7 @@ export class ClusterProcess {
       (node, type, payload) => world.send(node, type, payload),
     );
     this.#watcher = createNodeWatcher(this.#self, options.incarnation);
+    this.#invitations = createInvitations(this.#self);
   }
 
   /** Begins; resolves once this node's ring is stored and may be shown. */
@@ -162,6 +181,7 @@ export class ClusterProcess {
     const { node, gossipIntervalMs, servicesIntervalMs } = this.#options;
     this.#every("gossip", gossipIntervalMs ?? 1_000, () => {
       this.#stepGossip({ type: "tick" });
+      this.#stepInvitations({ type: "tick" });
     });
     this.#every("services", servicesIntervalMs ?? 10_000, () => {
       this.#stepWatcher({ type: "broadcast" });
@@ -235,7 +255,19 @@ export class ClusterProcess {
 
   /** This node's ring for one that wants to join; answer its request with it. */
   joinOffer(): Uint8Array<ArrayBuffer> {
-    return encodeJoinOffer(this.#self, this.#gossip.stored?.bytes ?? null);
+    const stored = this.#storedHere();
+    return encodeJoinOffer(
+      this.#self,
+      this.#isLeaving || stored === null ? null : stored.bytes,
+    );
+  }
+
+  /** The stored ring, or `null` while it is none of the cluster this node goes by. */
+  #storedHere(): EncodedRing | null {
+    const { stored } = this.#gossip;
+    return stored !== null && sameCluster(stored.ring, this.ring)
+      ? stored
+      : null;
   }
 
   /** Whether a node with this name and identity may connect; `null` if so. Ask at each handshake. */
@@ -304,12 +336,13 @@ export class ClusterProcess {
         });
       case FrameType.joinRequest: {
         const { id, request } = decodeRequest(payload);
-        return this.#serve(request, (reply) => {
+        return this.#serve(from, request, (reply) => {
           this.#world.send(from, FrameType.joinReply, encodeReply(id, reply));
         });
       }
       case FrameType.joinReply: {
-        const { id, reply } = decodeReply(payload);
+        // Who asked reads it later, when the payload is not ours any more.
+        const { id, reply } = decodeReply(payload.slice());
         return this.#calls.answered(from, id, reply);
       }
       default:
@@ -341,11 +374,15 @@ export class ClusterProcess {
         `Cannot join ${address} as another join is under way`,
       );
     }
+    const bound = refuseDeparture(this.ring, this.#self, address);
+    if (bound !== null) throw bound;
     this.#joining = true;
+    this.#isLeaving = true;
     try {
       return await this.#join(address);
     } finally {
       this.#joining = false;
+      this.#isLeaving = false;
     }
   }
 
@@ -363,18 +400,58 @@ export class ClusterProcess {
     const offer = await this.#fetchOffer(address);
     const refusal = refuseJoin(this.ring, node, offer);
     if (refusal !== null) throw refusal;
-    const joined = addJoining(
-      offer.ring as Ring,
-      node,
-      this.#world.wallClock(),
-    );
+    const invitation = await this.#askAdmission(offer);
+    const late = refuseJoin(this.ring, node, { ...offer, ring: invitation });
+    if (late !== null) throw late;
+    const joined = addJoining(invitation, node, this.#world.wallClock());
     this.#adopt(joined);
+    this.#isLeaving = false;
     await this.#waits.stored(joined.clock);
     const claimantKnows = await this.waitFor((ring) => {
       const seen = ring.seen.get(ring.ownership.claimant);
-      return seen !== undefined && versionDescends(seen, joined.clock);
+      return !sameCluster(ring, joined) ||
+        seen !== undefined && versionDescends(seen, joined.clock);
     }, this.#waitMs);
+    if (!sameCluster(this.ring, joined)) {
+      throw new WhorlError(
+        "unable_to_get_join_ring",
+        `Cannot join ${address} as its cluster has taken the invitation back`,
+      );
+    }
     return { joined: offer.node, claimantKnows };
+  }
+
+  /** The ring in which the claimant of the cluster of `offer` has invited this node. */
+  async #askAdmission(offer: JoinOffer): Promise<Ring> {
+    const { node } = this.#options;
+    const { seed } = (offer.ring as Ring).clusterId;
+    try {
+      const result = await this.#ask(offer.node, {
+        method: "admit",
+        guest: node,
+        seed,
+        waitMs: this.#waitMs,
+      }, this.#waitMs + ROUND_TRIP_MS);
+      const { ring } = decodeRing(expectBytes(result, "the ring of a guest"));
+      if (
+        ring.clusterId.seed === seed &&
+        memberStatus(ring, node.name) === "joining"
+      ) return ring;
+    } catch (cause) {
+      const { code } = asWhorlError(cause);
+      if (code !== "timeout" && code !== "protocol_error") throw cause;
+      throw new WhorlError(
+        "unable_to_get_join_ring",
+        `Cannot join ${offer.node} as it did not invite this node: ${
+          reasonOf(cause)
+        }`,
+        { cause },
+      );
+    }
+    throw new WhorlError(
+      "unable_to_get_join_ring",
+      `Cannot join ${offer.node} as this node is not invited in the ring it gave`,
+    );
   }
 
   async #fetchOffer(address: Address) {
@@ -443,7 +520,12 @@ export class ClusterProcess {
 
   /** Declares a member down that cannot be reached. It keeps its partitions. @throws {WhorlError} `is_up`, `not_member`, `only_member`. */
   async down(node: string): Promise<void> {
-    const refusal = refuseDown(this.ring, node, isNodeUp(this.#watcher, node));
+    const refusal = refuseDown(
+      this.ring,
+      this.#self,
+      node,
+      isNodeUp(this.#watcher, node),
+    );
     if (refusal !== null) throw refusal;
     const ring = setStatus(this.ring, this.#self, node, "down");
     await this.#update(ring, `${node} was declared down`);
@@ -549,6 +631,12 @@ export class ClusterProcess {
         case "announce_soon":
           runtime.defer(() => this.#stepGossip({ type: "announce" }));
           break;
+        case "ask_host":
+          this.#askBelongs(effect.host, effect.seed, (belongs) => {
+            const { host, seed } = effect;
+            if (!belongs) this.#stepGossip({ type: "host_gone", host, seed });
+          });
+          break;
         case "removed":
           log.warn("The cluster has removed this node; it stands alone now");
           this.#adopt(this.#freshRing());
@@ -643,6 +731,40 @@ export class ClusterProcess {
     }
   }
 
+  #stepInvitations(event: InvitationsEvent): void {
+    if (this.#stopped) return;
+    const { runtime, log } = this.#world;
+    const effects = stepInvitations(
+      this.#invitations,
+      event,
+      this.ring,
+      runtime.now(),
+    );
+    for (const effect of effects) {
+      switch (effect.type) {
+        case "ask": {
+          const { node, invitation } = effect;
+          const { seed } = this.ring.clusterId;
+          this.#askBelongs(node, seed, (comes) => {
+            this.#stepInvitations({
+              type: "answered",
+              node,
+              invitation,
+              comes,
+            });
+          });
+          break;
+        }
+        case "update_ring":
+          log.info(`Ring changed: ${effect.reason}`);
+          this.#stepGossip({ type: "ring_updated", ring: effect.ring });
+          break;
+        default:
+          effect satisfies never;
+      }
+    }
+  }
+
   #tell(change: ClusterChange): void {
     for (const listener of [...this.#subscribers]) {
       try {
@@ -659,19 +781,95 @@ export class ClusterProcess {
 
   // Requests between nodes.
 
-  #serve(request: ClusterRequest, answer: (reply: ClusterReply) => void): void {
-    if (request.method === "holds_data") {
-      this.#world.holdsData(request.partitions).then(
-        (held) => answer({ ok: true, result: [...held] }),
-        (error) => answer({ ok: false, error: asWhorlError(error) }),
-      );
-      return;
+  #serve(
+    from: string,
+    request: ClusterRequest,
+    answer: (reply: ClusterReply) => void,
+  ): void {
+    switch (request.method) {
+      case "holds_data":
+        this.#world.holdsData(request.partitions).then(
+          (held) => answer({ ok: true, result: [...held] }),
+          (error) => answer({ ok: false, error: asWhorlError(error) }),
+        );
+        return;
+      case "admit":
+        return this.#admit(from, request, answer);
+      case "belongs":
+        return answer({ ok: true, result: this.#belongs(request.seed) });
+      default:
+        this.#claimant.request(request, request.waitMs, answer);
     }
-    this.#claimant.request(request, request.waitMs, answer);
+  }
+
+  #admit(
+    from: string,
+    request: ClusterRequest & { method: "admit" },
+    answer: (reply: ClusterReply) => void,
+  ): void {
+    const { guest, seed, waitMs } = request;
+    if (this.#storedHere() === null) {
+      return answer(stillStarting(guest.name, this.#self));
+    }
+    const admission = admit(
+      this.ring,
+      this.#self,
+      this.#isLeaving,
+      { from, guest, seed },
+      this.#world.wallClock(),
+    );
+    switch (admission.type) {
+      case "refused":
+        return answer({ ok: false, error: admission.error });
+      case "relay":
+        return this.#calls.ask(admission.to, request, waitMs, answer);
+      case "invited": {
+        const { ring } = admission;
+        this.#world.log.info(`Ring changed: ${guest.name} was invited`);
+        this.#stepGossip({ type: "ring_updated", ring });
+        return this.#waits.whenStored(ring.clock, () => {
+          const stored = this.#storedHere();
+          // It may have gone to another cluster, or stopped, before that.
+          const isInvited = !this.#stopped && stored !== null &&
+            versionDescends(stored.ring.clock, ring.clock) &&
+            memberStatus(stored.ring, guest.name) === "joining";
+          answer(
+            isInvited
+              ? { ok: true, result: stored.bytes }
+              : stillStarting(guest.name, this.#self),
+          );
+        });
+      }
+      default:
+        admission satisfies never;
+    }
+  }
+
+  /** Whether this node is in the cluster of `seed`, or may be about to: after a no it comes only by a new invitation. */
+  #belongs(seed: string): boolean {
+    return this.#joining || this.ring.clusterId.seed === seed ||
+      this.#gossip.stored?.ring.clusterId.seed === seed;
+  }
+
+  /** Asks `node` whether it is in the cluster of `seed`; without an answer nothing is told, and somebody asks again. */
+  #askBelongs(
+    node: string,
+    seed: string,
+    told: (belongs: boolean) => void,
+  ): void {
+    const request = { method: "belongs" as const, seed };
+    this.#calls.ask(node, request, this.#waitMs, (reply) => {
+      if (!reply.ok) {
+        this.#world.log.debug("Could not ask a node for its cluster", {
+          node,
+          reason: reply.error.message,
+        });
+      } else told(expectBoolean(reply.result, "an answer"));
+    });
   }
 
   #askClaimant(
-    request: Exclude<ClusterRequest, { method: "holds_data" }>,
+    request: ClusterRequest & { method: "plan" | "commit" | "clear" },
   ): Promise<unknown> {
     return this.#ask(
       this.ring.ownership.claimant,
@@ -690,7 +888,7 @@ export class ClusterProcess {
         if (reply.ok) resolve(reply.result);
         else reject(reply.error);
       };
-      if (node === this.#self) this.#serve(request, answer);
+      if (node === this.#self) this.#serve(node, request, answer);
       else this.#calls.ask(node, request, timeoutMs, answer);
     });
   }
@@ -702,6 +900,16 @@ export class ClusterProcess {
     const request = { method: "holds_data" as const, partitions };
     return expectPartitions(await this.#ask(node, request, this.#waitMs));
   }
+}
+
+function stillStarting(guest: string, host: string): ClusterReply {
+  return {
+    ok: false,
+    error: new WhorlError(
+      "node_still_starting",
+      `Cannot admit ${guest} as ${host} has not stored a ring with it`,
+    ),
+  };
 }
 
 function asWhorlError(error: unknown): WhorlError {

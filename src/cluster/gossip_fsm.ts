@@ -24,11 +24,17 @@ import type { Chance } from "../base/chance.ts";
 import { sameVersion } from "../causality/version_vector.ts";
 import {
   activeMembers,
+  type MemberStatus,
   memberStatus,
   readyMembers,
   type Ring,
 } from "../ring/ring.ts";
-import { markSeen, rejoin } from "../ring/ring_change.ts";
+import {
+  confirmJoining,
+  isInvited,
+  markSeen,
+  rejoin,
+} from "../ring/ring_change.ts";
 import { type EncodedRing, encodeRing } from "../ring/ring_codec.ts";
 import { mergeRings } from "../ring/ring_merge.ts";
 import { sameCluster } from "../ring/ring.ts";
@@ -50,6 +56,8 @@ export type GossipEvent =
   | { type: "digest_received"; from: string; digest: RingDigest }
   | { type: "ring_received"; from: string; ring: EncodedRing }
   | { type: "peer_up"; node: string }
+  /** What `ask_host` asked for: the host is not in the cluster of `seed`, and will not be again. */
+  | { type: "host_gone"; host: string; seed: string }
   /** The moment asked for by `announce_soon` has come. */
   | { type: "announce" }
   /** Time to tell a random member, in case a message was lost. */
@@ -67,6 +75,8 @@ export type GossipEffect =
   | { type: "send_ring"; to: string; ring: EncodedRing }
   /** Say `announce` at the end of this turn; asked once at a time. */
   | { type: "announce_soon" }
+  /** Ask `host` whether it is in the cluster of `seed`; say `host_gone` if it says no. */
+  | { type: "ask_host"; host: string; seed: string }
   /** The cluster has removed this node. */
   | { type: "removed" }
   /** A message was refused. */
@@ -135,6 +145,12 @@ export function stepGossip(
       return ringReceived(gossip, event.from, event.ring, nowMs);
     case "peer_up":
       return tell(gossip, [event.node]);
+    case "host_gone": {
+      const { seed } = gossip.current.ring.clusterId;
+      return seed === event.seed && loneHost(gossip) === event.host
+        ? [{ type: "removed" }]
+        : [];
+    }
     case "announce":
       gossip.announcing = false;
       return announce(gossip);
@@ -273,24 +289,32 @@ function digestReceived(
   return sendRing(gossip, from, nowMs);
 }
 
+/** While this node is joining a cluster of one, that one. */
+function loneHost(gossip: GossipState): string | null {
+  const { ring } = gossip.current;
+  const hosts = readyMembers(ring);
+  return memberStatus(ring, gossip.self) === "joining" && hosts.length === 1
+    ? hosts[0] as string
+    : null;
+}
+
 /**
- * `from` is in another cluster. While this node was joining, the only member it
- * joined may itself have joined a third one, unaware of the guest; then there
- * is nothing left to join. Each side says where it is, once.
+ * `from` is in another cluster. If it is the one member of the cluster this node
+ * is joining, it may have taken the invitation back and gone; then there is
+ * nothing left to join. A digest may be from before it came, so it is asked.
+ * Each side says where it is, once.
  */
 function otherCluster(
   gossip: GossipState,
   from: string,
   isAnswer: boolean,
 ): GossipEffect[] {
-  const { ring } = gossip.current;
-  const hosts = readyMembers(ring);
-  if (
-    memberStatus(ring, gossip.self) === "joining" && hosts.length === 1 &&
-    hosts[0] === from
-  ) return [{ type: "removed" }];
+  const { seed } = gossip.current.ring.clusterId;
   return [
     { type: "refused", from, reason: "wrong_cluster" },
+    ...loneHost(gossip) === from
+      ? [{ type: "ask_host", host: from, seed } as const]
+      : [],
     ...isAnswer ? [] : tell(gossip, [from], true),
   ];
 }
@@ -331,15 +355,14 @@ function ringReceived(
   if (sender === undefined) {
     return [{ type: "refused", from, reason: "not_member" }];
   }
-  // One who is down or removed has no say; our ring tells it so.
-  if (sender === "down" || sender === "invalid") {
-    return sendRing(gossip, from, nowMs);
-  }
+  // One who was removed has no say; our ring tells it so. One who is down has:
+  // its changes would come with its return anyway, and if two have declared each
+  // other down, one of them must listen first.
+  if (sender === "invalid") return sendRing(gossip, from, nowMs);
   const own = memberStatus(merged, self);
   if (own === "invalid" || own === undefined) return [{ type: "removed" }];
   const before = gossip.current.digest;
-  // Somebody took this node for dead; it asks in again and keeps its partitions.
-  const effects = goBy(gossip, own === "down" ? rejoin(merged, self) : merged);
+  const effects = goBy(gossip, ownUp(merged, own, self));
   if (gossip.current.digest !== received.digest) {
     if (gossip.current.digest === before) {
       return [...effects, ...tell(gossip, [from])];
@@ -347,6 +370,14 @@ function ringReceived(
     gossip.owed.add(from);
   }
   return effects;
+}
+
+/** What this node has to say to how `ring` knows it. */
+function ownUp(ring: Ring, own: MemberStatus, self: string): Ring {
+  // Somebody took this node for dead; it asks in again and keeps its partitions.
+  if (own === "down") return rejoin(ring, self);
+  // Its request was delivered twice, and the second invitation is not taken up yet.
+  return isInvited(ring, self) ? confirmJoining(ring, self) : ring;
 }
 
 function sendRing(

@@ -4,6 +4,8 @@ import { memberStatus, type Ring, ringReady } from "../ring/ring.ts";
 import {
   addJoining,
   freshRing,
+  invite,
+  isInvited,
   markSeen,
   putRingMeta,
   setStatus,
@@ -244,7 +246,7 @@ Deno.test("stepGossip() refuses rings and digests of another cluster", () => {
   assertEquals(gossip.current.ring.members.size, 2);
 });
 
-Deno.test("stepGossip() gives up joining a node that has itself joined another cluster", () => {
+Deno.test("stepGossip() gives up joining a node that says it has left that cluster", () => {
   const host = freshRing({
     clusterName: "default",
     size: 8,
@@ -260,8 +262,14 @@ Deno.test("stepGossip() gives up joining a node that has itself joined another c
       from: "host",
       digest: elsewhere,
     })),
-    ["removed"],
+    // A digest may be from before the host came into this cluster.
+    ["refused", "ask_host", "send_digest"],
   );
+  const gone = (seed: string, from = "host") =>
+    types(step(guest, { type: "host_gone", host: from, seed }));
+  assertEquals(gone("0000000000000009"), []);
+  assertEquals(gone("0000000000000002", "another"), []);
+  assertEquals(gone("0000000000000002"), ["removed"]);
   // A member that owns data never goes on anybody's word.
   const member = gossipOf("host", host);
   assertEquals(
@@ -269,12 +277,14 @@ Deno.test("stepGossip() gives up joining a node that has itself joined another c
       type: "digest_received",
       from: "guest",
       digest: elsewhere,
-    })).includes("removed"),
+    })).includes("ask_host"),
     false,
   );
+  const seed = "0000000000000002";
+  assertEquals(step(member, { type: "host_gone", host: "guest", seed }), []);
 });
 
-Deno.test("stepGossip() takes no ring from a stranger, a downed or a removed member, and shows the latter its own", () => {
+Deno.test("stepGossip() takes no ring from a stranger or a removed member, and shows the latter its own", () => {
   const base = ringOf("a", "b");
   const theirs = encodeRing(putRingMeta(base, "b", "x", 1, 1));
   const stranger = gossipOf("a", base);
@@ -282,16 +292,35 @@ Deno.test("stepGossip() takes no ring from a stranger, a downed or a removed mem
     types(step(stranger, { type: "ring_received", from: "z", ring: theirs })),
     ["refused"],
   );
-  for (const status of ["down", "invalid"] as const) {
-    const gossip = gossipOf("a", setStatus(base, "a", "b", status));
-    const effects = step(gossip, {
-      type: "ring_received",
-      from: "b",
-      ring: theirs,
-    });
-    assertEquals(types(effects), ["send_ring"]);
-    assertEquals(gossip.current.ring.meta.has("x"), false);
-  }
+  const gossip = gossipOf("a", setStatus(base, "a", "b", "invalid"));
+  const effects = step(gossip, {
+    type: "ring_received",
+    from: "b",
+    ring: theirs,
+  });
+  assertEquals(types(effects), ["send_ring"]);
+  assertEquals(gossip.current.ring.meta.has("x"), false);
+});
+
+Deno.test("stepGossip() listens to a member that is down, and owes it an answer", () => {
+  const base = ringOf("a", "b");
+  const gossip = gossipOf("a", setStatus(base, "a", "b", "down"));
+  // Each has declared the other down.
+  const theirs = encodeRing(setStatus(base, "b", "a", "down"));
+  step(gossip, { type: "ring_received", from: "b", ring: theirs });
+  assertEquals(memberStatus(gossip.current.ring, "a"), "joining");
+  assertEquals(memberStatus(gossip.current.ring, "b"), "down");
+  assertEquals(gossip.owed.has("b"), true);
+});
+
+Deno.test("stepGossip() confirms an invitation that it reads after having joined", () => {
+  const host = ringOf("host");
+  const first = invite(host, "host", facts("guest"), 0);
+  const guest = gossipOf("guest", addJoining(first, facts("guest"), 0));
+  const second = encodeRing(invite(first, "host", facts("guest"), 0));
+  step(guest, { type: "ring_received", from: "host", ring: second });
+  assertEquals(isInvited(guest.current.ring, "guest"), false);
+  assertEquals(memberStatus(guest.current.ring, "guest"), "joining");
 });
 
 Deno.test("stepGossip() asks in again when it reads that it was declared down", () => {

@@ -14,7 +14,11 @@ import {
   type Ring,
   sameCluster,
 } from "../ring/ring.ts";
-import type { NodeFacts } from "../ring/ring_change.ts";
+import {
+  isAutoJoining,
+  isInvited,
+  type NodeFacts,
+} from "../ring/ring_change.ts";
 
 /** What a node gives to one that wants to join its cluster. */
 export interface JoinOffer {
@@ -34,18 +38,12 @@ export function refuseJoin(
   if (offer.node === self.name) {
     return new WhorlError("self_join", `${to} as that is this node itself`);
   }
-  const others = currentMembers(local).filter((node) => node !== self.name);
-  if (others.length > 0) {
-    return new WhorlError(
-      "not_single_node",
-      `${to} as this node must be alone in its cluster: it has ${others.length} other members`,
-      { details: { members: others } },
-    );
-  }
+  const bound = refuseDeparture(local, self.name, offer.node);
+  if (bound !== null) return bound;
   if (offer.ring === null) {
     return new WhorlError(
       "node_still_starting",
-      `${to} as that node is still starting`,
+      `${to} as that node is still starting, or about to join another cluster`,
     );
   }
   // The other one has joined us and we have not heard of it yet.
@@ -72,6 +70,20 @@ export function refuseJoin(
   return refuseIdentity(offer.ring, self.name, self.nodeId);
 }
 
+/** Whether `self` may leave the cluster of `local` for that of `host`. One that has guests may not, invited ones included. */
+export function refuseDeparture(
+  local: Ring,
+  self: string,
+  host: string,
+): WhorlError | null {
+  const others = currentMembers(local).filter((node) => node !== self);
+  return others.length === 0 ? null : new WhorlError(
+    "not_single_node",
+    `Cannot join ${host} as this node must be alone in its cluster: it has ${others.length} other members`,
+    { details: { members: others } },
+  );
+}
+
 /** Whether a node with this name and identity may stand for the member of that name in `ring`. */
 export function refuseIdentity(
   ring: Ring,
@@ -90,9 +102,10 @@ export function refuseIdentity(
   );
 }
 
-/** Whether `node` may be declared down. */
+/** Whether `self` may declare `node` down. */
 export function refuseDown(
   ring: Ring,
+  self: string,
   node: string,
   isUp: boolean,
 ): WhorlError | null {
@@ -100,6 +113,17 @@ export function refuseDown(
   const members = currentMembers(ring);
   if (!members.includes(node)) {
     return new WhorlError("not_member", `${what} as it is not a member`);
+  }
+  // Without its host nobody would be left to let it in, or to tell it that it is alone.
+  if (memberStatus(ring, self) === "joining" && !isAutoJoining(ring, self)) {
+    return new WhorlError(
+      "not_member",
+      `${what} as this node is joining and no full member yet`,
+    );
+  }
+  // It may never have come, and then would never come back.
+  if (isInvited(ring, node)) {
+    return new WhorlError("not_member", `${what} as it is only invited`);
   }
   if (isUp) return new WhorlError("is_up", `${what} as it is up`);
   if (members.length === 1) {

@@ -1,5 +1,10 @@
 import { assertEquals } from "@std/assert";
-import { addJoining, freshRing, setStatus } from "../ring/ring_change.ts";
+import {
+  addJoining,
+  freshRing,
+  invite,
+  setStatus,
+} from "../ring/ring_change.ts";
 import type { Ring } from "../ring/ring.ts";
 import { refuseDown, refuseIdentity, refuseJoin } from "./membership.ts";
 
@@ -62,8 +67,14 @@ Deno.test("refuseIdentity() frees the name of a removed member", () => {
 Deno.test("refuseDown() follows riak_core:down/1", () => {
   const alone = fresh("a");
   const ring = setStatus(addJoining(alone, facts("b"), 0), "a", "b", "valid");
-  assertEquals(refuseDown(ring, "c", false)?.code, "not_member");
-  assertEquals(refuseDown(ring, "b", true)?.code, "is_up");
-  assertEquals(refuseDown(alone, "a", false)?.code, "only_member");
-  assertEquals(refuseDown(ring, "b", false), null);
+  assertEquals(refuseDown(ring, "a", "c", false)?.code, "not_member");
+  assertEquals(refuseDown(ring, "a", "b", true)?.code, "is_up");
+  assertEquals(refuseDown(alone, "a", "a", false)?.code, "only_member");
+  assertEquals(refuseDown(ring, "a", "b", false), null);
+  // A guest may not be declared down before it has come, nor do it to its host.
+  const invited = invite(alone, "a", facts("c"), 0);
+  assertEquals(refuseDown(invited, "a", "c", false)?.code, "not_member");
+  const joining = addJoining(alone, facts("c"), 0);
+  assertEquals(refuseDown(joining, "a", "c", false), null);
+  assertEquals(refuseDown(joining, "c", "a", false)?.code, "not_member");
 });

@@ -15,10 +15,12 @@ import {
 } from "../causality/version_vector.ts";
 import {
   type ClusterId,
+  type Member,
   memberDot,
   MemberMeta,
   memberMeta,
   type MemberStatus,
+  memberStatus,
   type Ownership,
   type Ring,
   type Transfer,
@@ -165,6 +167,47 @@ export function addJoining(
     node,
     wallMs,
   );
+}
+
+/**
+ * `actor`, the claimant, invites `node`: it stands in the ring as joining, but
+ * by another's word, and counts in no plan until it says so itself.
+ */
+export function invite(
+  ring: Ring,
+  actor: string,
+  node: NodeFacts,
+  wallMs: number,
+): Ring {
+  const invited = setStatus(ring, actor, node.name, "joining");
+  const member = invited.members.get(node.name) as Member;
+  let { meta } = member;
+  for (
+    const [name, value] of [
+      [MemberMeta.address, node.address],
+      [MemberMeta.nodeId, node.nodeId],
+    ] as const
+  ) {
+    if (memberMeta(invited, node.name, name) !== value) {
+      meta = setMeta(meta, name, value, actor, wallMs);
+    }
+  }
+  return {
+    ...invited,
+    members: new Map(invited.members).set(node.name, { ...member, meta }),
+  };
+}
+
+/** An invited node, which goes by this ring, says itself that it is joining. */
+export function confirmJoining(ring: Ring, node: string): Ring {
+  return setStatus(ring, node, node, "joining");
+}
+
+/** Whether `node` was invited and is not known to have taken the invitation up. */
+export function isInvited(ring: Ring, node: string): boolean {
+  const dots = ring.members.get(node)?.dots ?? [];
+  return memberStatus(ring, node) === "joining" &&
+    dots.some((dot) => dot.status === "joining" && dot.actor !== node);
 }
 
 /** A member that was marked down while it lived, or came back, asks in again. */

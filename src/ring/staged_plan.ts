@@ -19,7 +19,7 @@ import {
   partitionCounts,
   type Ring,
 } from "./ring.ts";
-import { isAutoJoining, transfersTowards } from "./ring_change.ts";
+import { isAutoJoining, isInvited, transfersTowards } from "./ring_change.ts";
 
 /** A member and its share of the ring. */
 export interface MemberRow {
@@ -81,10 +81,11 @@ export interface ComputedPlan extends StagedPlan {
   readonly target: readonly string[];
 }
 
-/** Members that wait for a commit to become valid, sorted. */
+/** Members that wait for a commit to become valid, sorted. Those that are only invited do not. */
 export function stagedJoins(ring: Ring): string[] {
   return currentMembers(ring).filter((node) =>
-    memberStatus(ring, node) === "joining" && !isAutoJoining(ring, node)
+    memberStatus(ring, node) === "joining" && !isAutoJoining(ring, node) &&
+    !isInvited(ring, node)
   );
 }
 
@@ -96,9 +97,11 @@ export function stagedJoins(ring: Ring): string[] {
 export function computePlan(ring: Ring, targetN: number): ComputedPlan {
   const joins = stagedJoins(ring);
   const before = futureOwners(ring);
-  const target = joins.length === 0
-    ? before
-    : claim({ owners: before, claimants: claimingMembers(ring), targetN });
+  const target = joins.length === 0 ? before : claim({
+    owners: before,
+    claimants: claimingMembers(ring).filter((node) => !isInvited(ring, node)),
+    targetN,
+  });
   const changes = joins.map((node) => ({ action: "join" as const, node }));
   return {
     planId: planIdOf(ring, changes, target),
@@ -116,7 +119,9 @@ function transition(
   return {
     ringSize: ring.size,
     members: memberRows(ring, target).map((row) =>
-      row.status === "joining" ? { ...row, status: "valid" as const } : row
+      row.status === "joining" && !isInvited(ring, row.node)
+        ? { ...row, status: "valid" as const }
+        : row
     ),
     transfers: countTransfers(
       transfersTowards(ring, target).map(({ owner, nextOwner }) => ({

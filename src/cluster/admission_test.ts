@@ -1,0 +1,114 @@
+import { assertEquals } from "@std/assert";
+import type { Ring, StatusDot } from "../ring/ring.ts";
+import {
+  addJoining,
+  freshRing,
+  isInvited,
+  rejoin,
+  setStatus,
+} from "../ring/ring_change.ts";
+import { admit } from "./admission.ts";
+
+const SEED = "0000000000000001";
+
+function facts(name: string, nodeId = `id-${name}`) {
+  return { name, address: `${name}:1`, nodeId };
+}
+
+const alone = freshRing({
+  clusterName: "default",
+  size: 8,
+  seed: SEED,
+  node: facts("host"),
+  wallMs: 0,
+});
+
+function ask(ring: Ring, options: {
+  self?: string;
+  isLeaving?: boolean;
+  from?: string;
+  guest?: ReturnType<typeof facts>;
+  seed?: string;
+} = {}) {
+  const { self = "host", isLeaving = false, seed = SEED } = options;
+  const guest = options.guest ?? facts("guest");
+  const { from = guest.name } = options;
+  return admit(ring, self, isLeaving, { from, guest, seed }, 0);
+}
+
+function code(...args: Parameters<typeof ask>): string {
+  const admission = ask(...args);
+  return admission.type === "refused" ? admission.error.code : admission.type;
+}
+
+Deno.test("admit() has the claimant put the guest into its ring, as invited", () => {
+  const admission = ask(alone);
+  if (admission.type !== "invited") throw new Error(admission.type);
+  assertEquals(isInvited(admission.ring, "guest"), true);
+  const { meta } = admission.ring.members.get("guest") ?? { meta: new Map() };
+  assertEquals(meta.get("address")?.value, "guest:1");
+  assertEquals(meta.get("node_id")?.value, "id-guest");
+});
+
+Deno.test("admit() makes a new invitation each time", () => {
+  const dots = (ring: Ring): readonly StatusDot[] =>
+    ring.members.get("guest")?.dots ?? [];
+  const first = ask(alone);
+  if (first.type !== "invited") throw new Error(first.type);
+  const second = ask(first.ring);
+  if (second.type !== "invited") throw new Error(second.type);
+  assertEquals(dots(second.ring).length, 1);
+  assertEquals(
+    dots(second.ring)[0]?.counter,
+    (dots(first.ring)[0]?.counter ?? 0) + 1,
+  );
+});
+
+Deno.test("admit() admits nobody on a node that is about to leave or has left", () => {
+  assertEquals(code(alone, { isLeaving: true }), "node_still_starting");
+  assertEquals(
+    code(alone, { seed: "0000000000000002" }),
+    "node_still_starting",
+  );
+});
+
+Deno.test("admit() passes the question on to the claimant, once", () => {
+  const ring = addJoining(alone, facts("member"), 0);
+  assertEquals(ask(ring, { self: "member" }), { type: "relay", to: "host" });
+  assertEquals(
+    code(ring, { self: "member", from: "another" }),
+    "node_still_starting",
+  );
+  assertEquals(code(ring, { from: "member" }), "invited");
+});
+
+Deno.test("admit() never leads a node back into a ring that it has left", () => {
+  const ring = addJoining(alone, facts("member"), 0);
+  assertEquals(
+    code(ring, { self: "member", guest: facts("host") }),
+    "not_single_node",
+  );
+});
+
+Deno.test("admit() refuses a claimant that is no full member", () => {
+  const ring = setStatus(alone, "host", "host", "joining");
+  assertEquals(code(ring), "node_still_starting");
+});
+
+Deno.test("admit() refuses one who is a member, and a name that is taken", () => {
+  const joining = addJoining(alone, facts("guest"), 0);
+  assertEquals(code(joining), "invited");
+  assertEquals(
+    code(joining, { guest: facts("guest", "another") }),
+    "name_taken",
+  );
+  for (const status of ["valid", "leaving", "exiting", "down"] as const) {
+    assertEquals(
+      code(setStatus(joining, "host", "guest", status)),
+      "not_single_node",
+    );
+  }
+  assertEquals(code(rejoin(joining, "guest")), "not_single_node");
+  const removed = setStatus(joining, "host", "guest", "invalid");
+  assertEquals(code(removed, { guest: facts("guest", "another") }), "invited");
+});
