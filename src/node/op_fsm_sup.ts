@@ -21,7 +21,7 @@ import { formatReason } from "../../supervisors/exit_reason.ts";
 import type { ProgramChild } from "../../supervisors/program.ts";
 import { startProgram } from "../../supervisors/start_program.ts";
 import { startSupervisor } from "../../supervisors/supervisor.ts";
-import { reasonOf } from "../base/errors.ts";
+import { isWhorlError } from "../base/errors.ts";
 import { RequestHost } from "../request/request_host.ts";
 import { RequestHostLink } from "../request/request_host_link.ts";
 import type { RequestHostArgs } from "../request/request_host_wire.ts";
@@ -174,9 +174,10 @@ async function startHost(
       try {
         link.receive(message);
       } catch (error) {
+        if (!isWhorlError(error)) throw error;
         // A host that says what makes no sense is as good as gone.
         environment.log.error("A host of coordinators is ended", {
-          reason: reasonOf(error),
+          reason: error.message,
         });
         host?.kill();
       }

@@ -1,0 +1,62 @@
+import { assertEquals } from "@std/assert";
+import type { Log } from "../environment/log.ts";
+import { FRAME_BYTES_MAX, readFrames } from "../wire/frame.ts";
+import { FrameType } from "../wire/frame_type.ts";
+import { decodeMsgpack } from "../wire/msgpack.ts";
+import { forwardingLog, relayLogLine } from "./forwarding_log.ts";
+
+/** A log that writes `level path: message data` to `lines`. */
+function keptLog(lines: string[], path: readonly string[] = []): Log {
+  const keep = (level: string) => (message: string, data: unknown = {}) => {
+    lines.push(
+      `${level} ${path.join("/")}: ${message} ${JSON.stringify(data)}`,
+    );
+  };
+  return {
+    debug: keep("debug"),
+    info: keep("info"),
+    warn: keep("warn"),
+    error: keep("error"),
+    child: (name) => keptLog(lines, [...path, name]),
+  };
+}
+
+function eventIn(message: Uint8Array<ArrayBuffer>): unknown {
+  let event: unknown;
+  readFrames(
+    message,
+    0,
+    message.length,
+    FRAME_BYTES_MAX,
+    (type, _flags, _correlation, bytes, start, end) => {
+      assertEquals(type, FrameType.masterEvent);
+      event = decodeMsgpack(bytes.subarray(start, end));
+    },
+  );
+  return event;
+}
+
+Deno.test("relayLogLine() writes lines of a forwarding log as they were", () => {
+  const lines: string[] = [];
+  const log = forwardingLog((message) => {
+    assertEquals(
+      relayLogLine(eventIn(message), keptLog(lines, ["here"])),
+      true,
+    );
+  });
+  log.info("Started");
+  log.child("part").error("It fell", { count: 2 });
+  // What cannot travel stays behind, the line does not.
+  log.warn("Odd data", { call: () => {} });
+  assertEquals(lines, [
+    "info here: Started {}",
+    'error here/part: It fell {"count":2}',
+    "warn here: Odd data {}",
+  ]);
+});
+
+Deno.test("relayLogLine() leaves other events alone", () => {
+  const lines: string[] = [];
+  assertEquals(relayLogLine({ type: "vnode_started" }, keptLog(lines)), false);
+  assertEquals(lines, []);
+});
