@@ -10,10 +10,16 @@ import type { Runtime, TimerHandle } from "../../supervisors/runtime.ts";
 import { reasonOf, WhorlError } from "../base/errors.ts";
 import { ByteWriter } from "../base/byte_writer.ts";
 import { BatchingSink } from "../wire/batching_sink.ts";
-import { FRAME_BYTES_MAX, readFrames } from "../wire/frame.ts";
+import {
+  FRAME_BYTES_MAX,
+  FRAME_HEADER_BYTES,
+  readFrames,
+  writeFrame,
+} from "../wire/frame.ts";
 import { FrameType } from "../wire/frame_type.ts";
 import { decodeMsgpack, writeMsgpack } from "../wire/msgpack.ts";
 import { readFailure, writeFailure } from "../wire/failure.ts";
+import { VNODE_REQUEST_TIME_LEFT_OFFSET } from "./vnode_wire.ts";
 
 /** Requests a master may have in hand; a further one is answered `overload`. */
 export const MASTER_IN_FLIGHT_MAX = 50_000;
@@ -95,8 +101,40 @@ export class VnodeMasterLink {
 
   /** A master has started: what has been waiting goes to it. */
   attach(channel: MasterChannel): void {
-    this.#channel = channel;
+    this.#channel = {
+      send: (waited) => {
+        const wanted = this.#stillWanted(waited);
+        if (wanted.length > 0) channel.send(wanted);
+      },
+    };
     this.#sink.resume();
+    this.#channel = channel;
+  }
+
+  /** What has waited, less the requests that have been answered meanwhile; the others have less time left. */
+  #stillWanted(waited: Uint8Array<ArrayBuffer>): Uint8Array<ArrayBuffer> {
+    const now = this.#runtime.now();
+    const wanted = new ByteWriter(waited.length);
+    readFrames(
+      waited,
+      0,
+      waited.length,
+      FRAME_BYTES_MAX,
+      (type, flags, id, bytes, start, end) => {
+        const isRequest = type === FrameType.vnodeRequest;
+        const request = isRequest ? this.#inFlight.get(id) : undefined;
+        if (isRequest && request === undefined) return;
+        const payloadStart = wanted.length + FRAME_HEADER_BYTES;
+        writeFrame(wanted, type, id, bytes.subarray(start, end), flags);
+        if (request !== undefined) {
+          wanted.setU32(
+            payloadStart + VNODE_REQUEST_TIME_LEFT_OFFSET,
+            Math.max(0, Math.ceil(request.deadline - now)),
+          );
+        }
+      },
+    );
+    return wanted.copy();
   }
 
   /** The master has died: what it had in hand is answered for it. */
@@ -135,8 +173,8 @@ export class VnodeMasterLink {
   ): ByteWriter | WhorlError {
     const refusal = this.#refusal();
     if (refusal !== undefined) return refusal;
-    // One look at the clock serves a whole batch.
-    if (this.#sink.bufferedBytes === 0) {
+    // One look at the clock serves a whole batch, unless it waits for a master.
+    if (this.#channel === undefined || this.#sink.bufferedBytes === 0) {
       this.#batchBeganMs = this.#runtime.now();
     }
     const id = this.#next++;
