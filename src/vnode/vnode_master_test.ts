@@ -1,0 +1,485 @@
+import { assert, assertEquals, assertRejects } from "@std/assert";
+import { ManualRuntime } from "../../supervisors/manual_runtime.ts";
+import { ByteWriter } from "../base/byte_writer.ts";
+import { seededChance } from "../base/chance.ts";
+import { WhorlError } from "../base/errors.ts";
+import { invariant } from "../base/invariant.ts";
+import { silentLog } from "../environment/log.ts";
+import type { Store } from "../environment/storage.ts";
+import { openMemoryStore } from "../storage/memory_store.ts";
+import { command, defineVnode } from "./define_vnode.ts";
+import {
+  answersLater,
+  type Call,
+  type ClusterEvent,
+  type Vnode,
+  type VnodeContext,
+  type VnodeModule,
+} from "./vnode.ts";
+import { VnodeMaster } from "./vnode_master.ts";
+import { VnodeMasterLink } from "./vnode_master_link.ts";
+import {
+  moduleIdOf,
+  RequestFlag,
+  writeVnodeRequestHeader,
+} from "./vnode_wire.ts";
+import { FrameType } from "../wire/frame_type.ts";
+import { decodeMsgpack, encodeMsgpack } from "../wire/msgpack.ts";
+import { readFailure } from "../wire/failure.ts";
+
+const commands = { run: command<string, unknown>() };
+const RING_SIZE = 8;
+
+/** A master with its node's end, as they stand on both sides of a port. */
+class Bench implements AsyncDisposable {
+  readonly runtime = new ManualRuntime();
+  readonly store: Store = openMemoryStore("0123456789abcdef");
+  readonly events: unknown[] = [];
+  readonly failures: unknown[] = [];
+  /** Partitions whose vnode was started, in order. */
+  readonly started: number[] = [];
+  /** What was handled, with the partition. */
+  readonly handled: [number, string][] = [];
+  readonly contexts = new Map<number, VnodeContext>();
+  /** Correlation, then `reply` and the value, or the failure's code and message. */
+  readonly answers: [number, string, unknown][] = [];
+  readonly details: unknown[] = [];
+  handler: (
+    request: string,
+    call: Call<typeof commands["run"]>,
+    partition: number,
+  ) => unknown = (request) => request;
+  init: (partition: number) => unknown = () => {};
+  readonly extra: Partial<Vnode<typeof commands>> = {};
+  readonly link: VnodeMasterLink;
+  readonly master: VnodeMaster;
+  #next = 1;
+
+  constructor() {
+    const module = defineVnode({
+      name: "test",
+      commands,
+      init: async (partition, context) => {
+        this.started.push(partition);
+        this.contexts.set(partition, context);
+        await this.init(partition);
+        return {
+          handleCommand: {
+            run: (request, call) => {
+              this.handled.push([partition, request]);
+              return this.handler(request, call, partition) as string;
+            },
+          },
+          fold: () => [],
+          encodeHandoffItem: () => null,
+          handleHandoffData: () => {},
+          isEmpty: async () => await context.storage.count() === 0,
+          delete: () => {},
+          ...this.extra,
+        };
+      },
+    });
+    this.link = new VnodeMasterLink(
+      this.runtime,
+      (event) => this.events.push(event),
+    );
+    this.master = new VnodeMaster({
+      module: module as unknown as VnodeModule,
+      node: "a@host",
+      ringSize: RING_SIZE,
+      store: this.store,
+      runtime: this.runtime,
+      wallClock: () => 1_000_000 + this.runtime.now(),
+      chance: seededChance(1),
+      secretBytes: (count) => new Uint8Array(count),
+      log: silentLog,
+      send: (message) => this.link.receive(message),
+      onFailed: (error) => this.failures.push(error),
+    });
+  }
+
+  async start(): Promise<this> {
+    await this.master.start();
+    this.link.attach({ send: (message) => this.master.receive(message) });
+    return this;
+  }
+
+  vnodeAnswer(
+    type: number,
+    correlation: number,
+    bytes: Uint8Array,
+    start: number,
+    end: number,
+  ): void {
+    const body = bytes.slice(start, end);
+    if (type === FrameType.vnodeError) {
+      const { code, message, details } = readFailure(body);
+      this.answers.push([correlation, code, message]);
+      this.details.push(details);
+    } else {
+      this.answers.push([
+        correlation,
+        "reply",
+        body.length === 0 ? undefined : decodeMsgpack(body),
+      ]);
+    }
+  }
+
+  /** Sends a command; its correlation is how manieth it is. */
+  send(
+    partition: number,
+    request: string,
+    { flags = 0, timeLeftMs = 60_000, moduleId = moduleIdOf("test") } = {},
+  ): void {
+    const into = this.link.beginRequest(this, this.#next++, timeLeftMs);
+    invariant(into instanceof ByteWriter, "the link takes it");
+    writeVnodeRequestHeader(into, moduleId, partition, 0, flags, timeLeftMs);
+    into.raw(encodeMsgpack(request));
+    this.link.endRequest();
+  }
+
+  /** {@linkcode Bench.send}, and the answer that comes without time. */
+  async ask(
+    partition: number,
+    request: string,
+    options?: { flags?: number },
+  ): Promise<[string, unknown]> {
+    const correlation = this.#next;
+    this.send(partition, request, options);
+    await this.runtime.settle();
+    const answer = this.answers.find(([of]) => of === correlation);
+    invariant(answer !== undefined, `${request} is answered`);
+    return [answer[1], answer[2]];
+  }
+
+  write(partition: number): void {
+    this.store.partition(partition).write([{
+      key: Uint8Array.of(1),
+      value: Uint8Array.of(2),
+    }], () => {});
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.master.stop();
+    this.link.close();
+    assertEquals(this.runtime.pendingTimers, 0);
+  }
+}
+
+Deno.test("VnodeMaster starts a vnode with the first request for it, and keeps the order", async () => {
+  await using bench = await new Bench().start();
+  const gate = Promise.withResolvers<void>();
+  bench.init = () => gate.promise;
+  bench.send(3, "a");
+  bench.send(3, "b");
+  bench.send(5, "c");
+  await bench.runtime.settle();
+  assertEquals(bench.answers, []);
+  gate.resolve();
+  await bench.runtime.settle();
+  assertEquals(bench.started, [3, 5]);
+  assertEquals(bench.handled, [[3, "a"], [3, "b"], [5, "c"]]);
+  assertEquals(bench.answers, [[1, "reply", "a"], [2, "reply", "b"], [
+    3,
+    "reply",
+    "c",
+  ]]);
+});
+
+Deno.test("VnodeMaster shows a vnode its node, its store and its clocks", async () => {
+  await using bench = await new Bench().start();
+  await bench.runtime.advance(5);
+  await bench.ask(3, "a");
+  const context = bench.contexts.get(3)!;
+  assertEquals([context.node, context.ringSize, context.storage.partition], [
+    "a@host",
+    RING_SIZE,
+    3,
+  ]);
+  assertEquals(context.store, { ...bench.store.state, durable: false });
+  assertEquals([context.clock.now(), context.clock.wallClock()], [
+    5,
+    1_000_005,
+  ]);
+  await bench.ask(4, "a");
+  assert(context.chance.next() !== bench.contexts.get(4)!.chance.next());
+  assertEquals(context.signal.aborted, false);
+});
+
+Deno.test("VnodeMaster refuses what is for another module or outside the ring", async () => {
+  await using bench = await new Bench().start();
+  bench.send(1, "a", { moduleId: moduleIdOf("other") });
+  bench.send(RING_SIZE, "b");
+  await bench.runtime.settle();
+  assertEquals(bench.answers.map(([of, code]) => [of, code]), [[
+    1,
+    "invalid_argument",
+  ], [2, "invalid_argument"]]);
+  assertEquals(bench.started, []);
+});
+
+Deno.test("VnodeMaster restarts a vnode that throws, alone, and what comes meanwhile waits for it", async () => {
+  await using bench = await new Bench().start();
+  const terminated: unknown[] = [];
+  Object.assign(bench.extra, {
+    terminate: (reason: unknown) => void terminated.push(reason),
+  });
+  await bench.ask(1, "fine");
+  await bench.ask(2, "fine");
+  const signal = bench.contexts.get(1)!.signal;
+  bench.handler = (request) => {
+    if (request === "bad") throw new Error("out of ideas");
+    return request;
+  };
+  assertEquals(await bench.ask(1, "bad"), [
+    "vnode_error",
+    "The vnode of partition 1 failed: out of ideas",
+  ]);
+  assertEquals(signal.aborted, true);
+  assertEquals(terminated.length, 1);
+  assertEquals(bench.events, [{
+    type: "vnode_crashed",
+    partition: 1,
+    error: "out of ideas",
+  }]);
+  bench.send(1, "meanwhile");
+  assertEquals(await bench.ask(2, "untouched"), ["reply", "untouched"]);
+  assertEquals(bench.started, [1, 2]);
+  await bench.runtime.advance(5);
+  assertEquals(bench.started, [1, 2, 1]);
+  assertEquals(bench.answers.at(-1), [4, "reply", "meanwhile"]);
+  assertEquals(bench.failures, []);
+});
+
+Deno.test("VnodeMaster answers each command of a message in which one ends its vnode", async () => {
+  await using bench = await new Bench().start();
+  await bench.ask(1, "fine");
+  bench.handler = (request) => {
+    if (request === "bad") throw new Error("out of ideas");
+    return request;
+  };
+  bench.send(1, "bad");
+  bench.send(1, "behind it");
+  bench.send(2, "elsewhere");
+  await bench.runtime.settle();
+  assertEquals(bench.answers.slice(1).map(([of, code]) => [of, code]), [
+    [2, "vnode_error"],
+    [3, "vnode_crashed"],
+    [4, "reply"],
+  ]);
+});
+
+Deno.test("VnodeMaster answers what waits for a vnode that does not start, says so, and tries again", async () => {
+  await using bench = await new Bench().start();
+  bench.init = () => {
+    throw new Error("no such table");
+  };
+  bench.send(1, "a");
+  bench.send(1, "b");
+  await bench.runtime.settle();
+  assertEquals(bench.answers.map(([of, code]) => [of, code]), [[
+    1,
+    "vnode_crashed",
+  ], [2, "vnode_crashed"]]);
+  const [event] = bench.events as {
+    type: string;
+    partition: number;
+    error: string;
+  }[];
+  assertEquals([event!.type, event!.partition], ["vnode_failed", 1]);
+  assert(event!.error.includes("no such table"));
+  bench.init = () => {};
+  assertEquals(await bench.ask(1, "c"), ["reply", "c"]);
+});
+
+Deno.test("VnodeMaster ends as a whole when a vnode finds its store broken", async () => {
+  await using bench = await new Bench().start();
+  await bench.ask(1, "fine");
+  bench.contexts.get(1)!.crash(
+    new WhorlError("store_unavailable", "The disk is gone"),
+  );
+  bench.contexts.get(1)!.crash(
+    new WhorlError("store_unavailable", "The disk is gone"),
+  );
+  await bench.runtime.settle();
+  assertEquals(bench.failures.map((error) => (error as Error).message), [
+    "The disk is gone",
+  ]);
+});
+
+Deno.test("VnodeMaster starts the vnodes it is told to, each once", async () => {
+  await using bench = await new Bench().start();
+  assertEquals(await bench.link.call("start_vnodes", [1, 2]), null);
+  await bench.link.call("start_vnodes", [2, 3]);
+  await bench.runtime.settle();
+  assertEquals(bench.started, [1, 2, 3]);
+});
+
+Deno.test("VnodeMaster releases an empty partition and then says who has it", async () => {
+  await using bench = await new Bench().start();
+  const reasons: unknown[] = [];
+  Object.assign(bench.extra, {
+    terminate: (reason: unknown) => void reasons.push(reason),
+  });
+  await bench.ask(1, "fine");
+  assertEquals(
+    await bench.link.call("release", { partition: 1, owner: "b@host" }),
+    true,
+  );
+  assertEquals(reasons, ["shutdown"]);
+  assertEquals(await bench.ask(1, "late"), [
+    "wrong_owner",
+    "Cannot run a command here as partition 1 went to b@host",
+  ]);
+  assertEquals(bench.details.at(-1), { partition: 1, owner: "b@host" });
+  await bench.runtime.advance(60_000);
+  assertEquals(bench.started, [1]);
+  assertEquals(bench.events, []);
+});
+
+Deno.test("VnodeMaster lets a former owner stand in, and owns again what it is told to start", async () => {
+  await using bench = await new Bench().start();
+  assertEquals(
+    await bench.link.call("release", { partition: 1, owner: "b@host" }),
+    true,
+  );
+  assertEquals(
+    await bench.ask(1, "stands in", { flags: RequestFlag.asFallback }),
+    ["reply", "stands in"],
+  );
+  assertEquals((await bench.ask(1, "as owner"))[0], "wrong_owner");
+  await bench.link.call("start_vnodes", [1]);
+  assertEquals(await bench.ask(1, "back again"), ["reply", "back again"]);
+});
+
+Deno.test("VnodeMaster keeps a partition that holds data, running or not", async () => {
+  await using bench = await new Bench().start();
+  bench.write(1);
+  bench.write(2);
+  await bench.ask(2, "runs");
+  for (const partition of [1, 2]) {
+    assertEquals(
+      await bench.link.call("release", { partition, owner: "b@host" }),
+      false,
+    );
+    assertEquals(await bench.ask(partition, "stays"), ["reply", "stays"]);
+  }
+  assertEquals(await bench.link.call("holds_data", [0, 1, 2, 3]), [1, 2]);
+  assertEquals(await bench.link.call("stored_partitions", null), [1, 2]);
+});
+
+Deno.test("VnodeMaster keeps a partition whose vnode has work in hand", async () => {
+  await using bench = await new Bench().start();
+  let call: Call<typeof commands["run"]> | undefined;
+  bench.handler = (_request, given) => {
+    call = given;
+    return answersLater;
+  };
+  bench.send(1, "slow");
+  await bench.runtime.settle();
+  assertEquals(
+    await bench.link.call("release", { partition: 1, owner: "b@host" }),
+    false,
+  );
+  call!.reply("done");
+  await bench.runtime.settle();
+  assertEquals(bench.answers, [[1, "reply", "done"]]);
+  assertEquals(
+    await bench.link.call("release", { partition: 1, owner: "b@host" }),
+    true,
+  );
+});
+
+Deno.test("VnodeMaster takes no command between looking whether a partition is empty and giving it up", async () => {
+  await using bench = await new Bench().start();
+  const looked = Promise.withResolvers<boolean>();
+  Object.assign(bench.extra, { isEmpty: () => looked.promise });
+  await bench.ask(1, "fine");
+  const release = bench.link.call("release", { partition: 1, owner: "b@host" });
+  await bench.runtime.settle();
+  assertEquals((await bench.ask(1, "slips in"))[0], "wrong_owner");
+  looked.resolve(false);
+  assertEquals(await release, false);
+  assertEquals(await bench.ask(1, "after all"), ["reply", "after all"]);
+});
+
+Deno.test("VnodeMaster passes cluster events to its vnodes until they take their listener back or end", async () => {
+  await using bench = await new Bench().start();
+  const told: [number, ClusterEvent][] = [];
+  const remove = new Map<number, () => void>();
+  for (const partition of [1, 2, 3]) {
+    await bench.ask(partition, "fine");
+    remove.set(
+      partition,
+      bench.contexts.get(partition)!.onClusterEvent((event) =>
+        told.push([partition, event])
+      ),
+    );
+  }
+  const event: ClusterEvent = { type: "ring_changed", ringVersion: 7 };
+  remove.get(2)!();
+  await bench.link.call("release", { partition: 3, owner: "b@host" });
+  bench.link.cast("cluster_event", event);
+  await bench.runtime.settle();
+  assertEquals(told, [[1, event]]);
+});
+
+Deno.test("VnodeMaster counts what its vnodes have done", async () => {
+  await using bench = await new Bench().start();
+  await bench.ask(1, "a");
+  await bench.ask(2, "b");
+  bench.handler = () => answersLater;
+  bench.send(2, "c");
+  await bench.runtime.settle();
+  bench.write(1);
+  const { store, ...counts } = await bench.link.call("stats", null) as Record<
+    string,
+    unknown
+  >;
+  assertEquals(counts, {
+    vnodes: 2,
+    handled: 2,
+    failed: 0,
+    refused: 0,
+    expired: 0,
+    waiting: 1,
+  });
+  assertEquals((store as { writes: number }).writes, 1);
+});
+
+Deno.test("VnodeMaster answers calls it does not know with unknown_command", async () => {
+  await using bench = await new Bench().start();
+  const error = await assertRejects(
+    () => bench.link.call("sing", null),
+    WhorlError,
+    "Cannot do 'sing' in a vnode master",
+  );
+  assertEquals(error.code, "unknown_command");
+});
+
+Deno.test("VnodeMaster.stop() answers what waits, terminates its vnodes and closes the store", async () => {
+  const bench = await new Bench().start();
+  const terminated: unknown[] = [];
+  Object.assign(bench.extra, {
+    terminate: (reason: unknown) => void terminated.push(reason),
+  });
+  bench.handler = () => answersLater;
+  bench.send(1, "a");
+  bench.send(2, "b");
+  await bench.runtime.settle();
+  await bench.master.stop();
+  assertEquals(bench.answers.map(([of, code]) => [of, code]).sort(), [[
+    1,
+    "vnode_crashed",
+  ], [2, "vnode_crashed"]]);
+  assertEquals(terminated, ["shutdown", "shutdown"]);
+  assertEquals([bench.failures, bench.started], [[], [1, 2]]);
+  const error = await assertRejects(
+    async () => await bench.store.partition(1).get(Uint8Array.of(1)),
+    WhorlError,
+  );
+  assertEquals(error.code, "closed");
+  // Whoever comes now is told so.
+  assertEquals((await bench.ask(3, "late"))[0], "closed");
+  bench.link.close();
+});
