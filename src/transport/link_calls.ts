@@ -48,7 +48,8 @@ export class LinkCalls {
    * Calls `method` at the other end of `sink`.
    *
    * @throws {WhorlError} What the other end answers, `timeout`, `cancelled`,
-   * `overload`, or `connection_closed` if the link ends first.
+   * `overload`, `connection_closed` if the link ends first, or
+   * `invalid_argument` or `frame_too_large` if `args` cannot travel.
    */
   call(
     sink: FrameSink,
@@ -96,8 +97,13 @@ export class LinkCalls {
         else reject(error);
       },
     });
-    sink.begin(FrameType.call, id).raw(body);
-    sink.end();
+    try {
+      sink.begin(FrameType.call, id).raw(body);
+      sink.end();
+    } catch (error) {
+      // It fits in no frame.
+      this.#settle(id, error);
+    }
     return promise;
   }
 
@@ -168,19 +174,17 @@ export async function answerCall(
   correlation: number,
   work: () => Promise<unknown> | unknown,
 ): Promise<void> {
-  let body: Uint8Array;
   try {
-    body = encodeMsgpack(await work());
+    const body = encodeMsgpack(await work());
+    sink.begin(FrameType.callReply, correlation).raw(body);
+    sink.end();
   } catch (error) {
     const failure = isWhorlError(error)
       ? error
       : new WhorlError("internal", reasonOf(error), { cause: error });
     writeFailure(sink.begin(FrameType.callError, correlation), failure);
     sink.end();
-    return;
   }
-  sink.begin(FrameType.callReply, correlation).raw(body);
-  sink.end();
 }
 
 function cancelled(method: string): WhorlError {

@@ -162,8 +162,11 @@ Deno.test("VnodeMasterLink sends nothing of the dead master to the next one", as
   const bench = new Bench();
   bench.attach();
   bench.request(1);
-  // Dies in the same turn: the request has not left yet.
+  bench.link.cast("cluster_event", null);
+  const call = bench.link.call("stats", null);
+  // Dies in the same turn: nothing has left yet.
   bench.link.detach("gone");
+  await assertRejects(() => call, WhorlError, "The vnode master stopped: gone");
   bench.request(2);
   bench.attach();
   await bench.runtime.settle();

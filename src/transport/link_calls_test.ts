@@ -1,0 +1,255 @@
+import { assert, assertEquals, assertRejects, assertThrows } from "@std/assert";
+import { ManualRuntime } from "../../supervisors/manual_runtime.ts";
+import { WhorlError } from "../base/errors.ts";
+import { BatchingSink } from "../wire/batching_sink.ts";
+import { FRAME_BYTES_MAX, readFrames } from "../wire/frame.ts";
+import { FrameType } from "../wire/frame_type.ts";
+import { encodeMsgpack } from "../wire/msgpack.ts";
+import {
+  answerCall,
+  CALL_TIMEOUT_MS_DEFAULT,
+  CALLS_MAX,
+  LinkCalls,
+  readCall,
+} from "./link_calls.ts";
+
+/** One end that calls, and the frames that reach the other. */
+class Bench {
+  readonly runtime = new ManualRuntime();
+  readonly calls = new LinkCalls(this.runtime);
+  readonly sent: { type: number; correlation: number; body: Uint8Array }[] = [];
+  readonly sink = this.newSink();
+
+  newSink(): BatchingSink {
+    return new BatchingSink((flush) => flush(), (batch) => {
+      readFrames(
+        batch,
+        0,
+        batch.length,
+        FRAME_BYTES_MAX,
+        (type, _flags, correlation, bytes, start, end) => {
+          this.sent.push({ type, correlation, body: bytes.slice(start, end) });
+        },
+      );
+    });
+  }
+
+  /** Lets the other end perform the call sent last, and its answer come back. */
+  async perform(work: () => unknown): Promise<void> {
+    const call = this.sent.at(-1)!;
+    await answerCall(this.sink, call.correlation, work);
+    const answer = this.sent.at(-1)!;
+    this.calls.answered(answer.type, answer.correlation, answer.body);
+  }
+
+  /** That nothing is left behind: no timer. */
+  assertIdle(): void {
+    assertEquals(this.runtime.pendingTimers, 0);
+  }
+}
+
+async function failsWith(
+  call: Promise<unknown>,
+  code: string,
+  message: string,
+): Promise<void> {
+  const error = await assertRejects(() => call, WhorlError, message);
+  assertEquals(error.code, code);
+}
+
+Deno.test("LinkCalls.call() sends method, arguments and time, and resolves to the answer", async () => {
+  const bench = new Bench();
+  const call = bench.calls.call(bench.sink, "join_offer", { of: "a" }, {
+    timeoutMs: 70,
+  });
+  assertEquals(bench.sent.map(({ type }) => type), [FrameType.call]);
+  assertEquals(readCall(bench.sent[0]!.body), {
+    method: "join_offer",
+    args: { of: "a" },
+    timeLeftMs: 70,
+  });
+  await bench.perform(() => Promise.resolve({ ring: Uint8Array.of(1, 2) }));
+  assertEquals(await call, { ring: Uint8Array.of(1, 2) });
+  bench.assertIdle();
+});
+
+Deno.test("LinkCalls pairs answers with calls, in whatever order they come", async () => {
+  const bench = new Bench();
+  const first = bench.calls.call(bench.sink, "first", null);
+  const second = bench.calls.call(bench.sink, "second", null);
+  const [one, two] = bench.sent;
+  bench.calls.answered(FrameType.callReply, two!.correlation, encodeMsgpack(2));
+  bench.calls.answered(FrameType.callReply, one!.correlation, encodeMsgpack(1));
+  assertEquals([await first, await second], [1, 2]);
+});
+
+Deno.test("LinkCalls.call() fails as the other end does", async () => {
+  const bench = new Bench();
+  const typed = bench.calls.call(bench.sink, "plan", null);
+  await bench.perform(() => {
+    throw new WhorlError("ring_not_ready", "Cannot plan now", {
+      details: { nodes: ["b"] },
+    });
+  });
+  await failsWith(typed, "ring_not_ready", "Cannot plan now");
+  const bug = bench.calls.call(bench.sink, "plan", null);
+  await bench.perform(() => Promise.reject(new RangeError("off by one")));
+  await failsWith(bug, "internal", "off by one");
+  bench.assertIdle();
+});
+
+Deno.test("answerCall() answers with a failure what cannot travel", async () => {
+  const bench = new Bench();
+  const unknown = bench.calls.call(bench.sink, "stats", null);
+  await bench.perform(() => 10n);
+  await failsWith(unknown, "invalid_argument", "Cannot encode a value");
+  const tooLarge = bench.calls.call(bench.sink, "stats", null);
+  await bench.perform(() => new Uint8Array(FRAME_BYTES_MAX));
+  await failsWith(tooLarge, "frame_too_large", "Cannot send a frame");
+});
+
+Deno.test("LinkCalls.call() fails when its arguments cannot travel, and leaves nothing behind", async () => {
+  const bench = new Bench();
+  await failsWith(
+    bench.calls.call(bench.sink, "m", 10n),
+    "invalid_argument",
+    "Cannot encode a value",
+  );
+  await failsWith(
+    bench.calls.call(bench.sink, "m", new Uint8Array(FRAME_BYTES_MAX)),
+    "frame_too_large",
+    "Cannot send a frame",
+  );
+  assertEquals(bench.sent, []);
+  bench.assertIdle();
+});
+
+Deno.test("LinkCalls.call() fails with timeout when no answer comes, and ignores one that comes later", async () => {
+  const bench = new Bench();
+  const call = bench.calls.call(bench.sink, "slow", null);
+  let settled = false;
+  call.catch(() => settled = true);
+  await bench.runtime.advance(CALL_TIMEOUT_MS_DEFAULT - 1);
+  assertEquals(settled, false);
+  await bench.runtime.advance(1);
+  await failsWith(
+    call,
+    "timeout",
+    "Cannot call 'slow' in time: no answer in 10000 ms",
+  );
+  bench.calls.answered(
+    FrameType.callReply,
+    bench.sent[0]!.correlation,
+    encodeMsgpack(1),
+  );
+  bench.assertIdle();
+});
+
+Deno.test("LinkCalls.call() can be cancelled, before and after it was sent", async () => {
+  const bench = new Bench();
+  await failsWith(
+    bench.calls.call(bench.sink, "m", null, { signal: AbortSignal.abort() }),
+    "cancelled",
+    "The call of 'm' was cancelled",
+  );
+  assertEquals(bench.sent, []);
+  const controller = new AbortController();
+  const call = bench.calls.call(bench.sink, "m", null, {
+    signal: controller.signal,
+  });
+  controller.abort();
+  await failsWith(call, "cancelled", "The call of 'm' was cancelled");
+  bench.assertIdle();
+});
+
+Deno.test("LinkCalls.linkClosed() fails the calls of that link and no others", async () => {
+  const bench = new Bench();
+  const other = bench.newSink();
+  const lost = bench.calls.call(bench.sink, "m", null);
+  const kept = bench.calls.call(other, "m", null);
+  bench.calls.linkClosed(bench.sink, "reset by peer");
+  await failsWith(
+    lost,
+    "connection_closed",
+    "The connection ended: reset by peer",
+  );
+  await bench.perform(() => "here");
+  assertEquals(await kept, "here");
+  bench.assertIdle();
+});
+
+Deno.test("LinkCalls.close() fails all that is unanswered", async () => {
+  const bench = new Bench();
+  const calls = [1, 2].map(() => bench.calls.call(bench.sink, "m", null));
+  bench.calls.close();
+  for (const call of calls) {
+    await failsWith(call, "closed", "The connection was closed");
+  }
+  bench.assertIdle();
+});
+
+Deno.test("LinkCalls takes so many calls at once and refuses a further one", async () => {
+  const bench = new Bench();
+  const calls = Array.from(
+    { length: CALLS_MAX },
+    () => bench.calls.call(bench.sink, "m", null),
+  );
+  await failsWith(
+    bench.calls.call(bench.sink, "m", null),
+    "overload",
+    `as ${CALLS_MAX} calls are unanswered`,
+  );
+  bench.calls.answered(
+    FrameType.callReply,
+    bench.sent[0]!.correlation,
+    encodeMsgpack("first"),
+  );
+  assertEquals(await calls[0], "first");
+  const next = bench.calls.call(bench.sink, "m", null);
+  assertEquals(bench.sent.length, CALLS_MAX + 1);
+  bench.calls.close();
+  assertEquals(
+    (await Promise.allSettled([...calls, next])).filter(({ status }) =>
+      status === "rejected"
+    ).length,
+    CALLS_MAX,
+  );
+});
+
+Deno.test("LinkCalls fails a call whose answer cannot be read", async () => {
+  const bench = new Bench();
+  const garbled = bench.calls.call(bench.sink, "m", null);
+  bench.calls.answered(
+    FrameType.callReply,
+    bench.sent[0]!.correlation,
+    Uint8Array.of(0xc1),
+  );
+  await failsWith(garbled, "protocol_error", "");
+  bench.assertIdle();
+});
+
+Deno.test("LinkCalls hands out answers that outlive the buffer they came in", async () => {
+  const bench = new Bench();
+  const call = bench.calls.call(bench.sink, "m", null);
+  const buffer = encodeMsgpack(Uint8Array.of(1, 2, 3));
+  bench.calls.answered(FrameType.callReply, bench.sent[0]!.correlation, buffer);
+  buffer.fill(0);
+  assertEquals(await call, Uint8Array.of(1, 2, 3));
+});
+
+Deno.test("readCall() refuses what is no call", () => {
+  for (
+    const strange of [null, "m", [], ["m", null], [1, null, 5], [
+      "m",
+      null,
+      "5",
+    ], { 0: "m", 2: 5 }]
+  ) {
+    const error = assertThrows(
+      () => readCall(encodeMsgpack(strange)),
+      WhorlError,
+    );
+    assertEquals(error.code, "protocol_error");
+  }
+  assert(readCall(encodeMsgpack(["m", null, 5])).method === "m");
+});
