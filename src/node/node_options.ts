@@ -46,7 +46,14 @@ export interface NodeOptions {
   readonly masters?: number;
   /** Where vnode masters run. @default {"worker"} */
   readonly masterPlacement?: Placement;
-  /** Where the supervisors of the op FSMs run. @default {"task": in the node's main thread} */
+  /**
+   * Where the supervisors of the op FSMs run. Elsewhere than in the node's main
+   * thread they cannot hold it up, and a subprocess of them that hangs is ended
+   * alone; but each request crosses over and back several times, which takes
+   * about half as much processor time again.
+   *
+   * @default {"task": in the node's main thread}
+   */
   readonly coordinatorPlacement?: Placement;
   /** Vnode modules besides `kv`. @default {[]} */
   readonly modules?: readonly ModuleOptions[];

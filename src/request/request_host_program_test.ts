@@ -193,6 +193,27 @@ Deno.test("requestHostProgram() refuses by the host's own bound as well, as coor
   assertEquals({ started, refused }, { started: 2, refused: 1 });
 });
 
+Deno.test("requestHostProgram() answers for a result that fits in no frame", async () => {
+  await using setting = await Setting.start();
+  const caller = await setting.submit(operation({ quorum: 3 }));
+  const reply = new Uint8Array(6 * 1024 * 1024);
+  for (const { correlation } of setting.routes.sent) {
+    setting.link.vnodeAnswer(
+      FrameType.vnodeReply,
+      correlation,
+      reply,
+      0,
+      reply.length,
+    );
+    await setting.runtime.settle();
+  }
+  assertEquals(caller.outcome, ["frame_too_large"]);
+  // What the frame would have been has left nothing behind.
+  const next = await setting.submit(operation({ n: 1, quorum: 1 }));
+  await setting.answer(setting.routes.sent.at(-1)!);
+  assertEquals(next.outcome, ["done"]);
+});
+
 Deno.test("requestHostProgram() cancels what is under way when it is stopped", async () => {
   await using setting = await Setting.start();
   const caller = await setting.submit();

@@ -1,0 +1,96 @@
+import { assertEquals } from "@std/assert";
+import { WhorlError } from "../base/errors.ts";
+import type { Link } from "../transport/link.ts";
+import { BatchingSink } from "../wire/batching_sink.ts";
+import { readFailure } from "../wire/failure.ts";
+import { FRAME_BYTES_MAX, readFrames } from "../wire/frame.ts";
+import { FrameType } from "../wire/frame_type.ts";
+import { NodeRoutes, RemoteOperationTarget } from "./node_routes.ts";
+
+interface Frame {
+  readonly type: number;
+  readonly correlation: number;
+  readonly body: Uint8Array;
+}
+
+/** As much of a link as answers need, and the frames that went out on it. */
+function outgoing(closed?: unknown): { link: Link; frames: () => Frame[] } {
+  const frames: Frame[] = [];
+  const sink = new BatchingSink(() => {}, (batch) => {
+    readFrames(
+      batch,
+      0,
+      batch.length,
+      FRAME_BYTES_MAX,
+      (type, _flags, correlation, bytes, start, end) =>
+        frames.push({ type, correlation, body: bytes.slice(start, end) }),
+    );
+  });
+  const link = {
+    closed,
+    begin: (type: number, correlation: number) => sink.begin(type, correlation),
+    end: () => sink.end(),
+  };
+  return {
+    link: link as unknown as Link,
+    frames: () => {
+      sink.flush();
+      return frames;
+    },
+  };
+}
+
+Deno.test("RemoteOperationTarget passes an answer on as it came", () => {
+  const { link, frames } = outgoing();
+  new RemoteOperationTarget(link, 9).operationAnswered(
+    FrameType.operationReply,
+    new Uint8Array([0, 255, 254, 0]),
+    1,
+    3,
+  );
+  assertEquals(frames(), [{
+    type: FrameType.operationReply,
+    correlation: 9,
+    body: new Uint8Array([255, 254]),
+  }]);
+});
+
+Deno.test("RemoteOperationTarget answers with an error for a result that fits in no frame", () => {
+  const { link, frames } = outgoing();
+  new RemoteOperationTarget(link, 9).operationDone({
+    object: new Uint8Array(FRAME_BYTES_MAX),
+    replies: [],
+    replicas: [],
+  });
+  assertEquals(
+    frames().map(({ type, correlation, body }) => [
+      type,
+      correlation,
+      readFailure(body).code,
+    ]),
+    [[FrameType.operationError, 9, "frame_too_large"]],
+  );
+});
+
+Deno.test("RemoteOperationTarget says nothing on a link that has closed", () => {
+  const { link, frames } = outgoing({ message: "gone" });
+  const target = new RemoteOperationTarget(link, 9);
+  target.operationDone({ object: undefined, replies: [], replicas: [] });
+  target.operationFailed(new WhorlError("timeout", "Too late"));
+  target.operationAnswered(FrameType.operationReply, new Uint8Array(1), 0, 1);
+  assertEquals(frames(), []);
+});
+
+Deno.test("NodeRoutes refuses while its vnodes or the way to a node are missing", () => {
+  const routes = new NodeRoutes("a@host", () => undefined, () => undefined);
+  const target = { vnodeAnswer() {} };
+  const refusals = [
+    routes.beginVnodeRequest("a@host", 1, 1, target, 1, 100),
+    routes.beginVnodeRequest("b@host", 1, 1, target, 1, 100),
+    routes.beginOperation("b@host", 1),
+  ];
+  assertEquals(
+    refusals.map((refusal) => (refusal as WhorlError).code),
+    ["closed", "not_reachable", "not_reachable"],
+  );
+});
