@@ -1,6 +1,6 @@
 import { assertEquals } from "@std/assert";
 import { ManualRuntime } from "../../supervisors/manual_runtime.ts";
-import { silentLog } from "../environment/log.ts";
+import { type Log, silentLog } from "../environment/log.ts";
 import { ringViewOf } from "../ring/ring_view.ts";
 import { FrameType } from "../wire/frame_type.ts";
 import { RequestHost } from "./request_host.ts";
@@ -15,11 +15,12 @@ function createHost(
   runtime: ManualRuntime,
   routes: KeptRoutes,
   firstSequence = 1,
+  log: Log = silentLog,
 ): RequestHost {
   const host = new RequestHost({
     runtime,
     routes,
-    log: silentLog,
+    log,
     objectModules: new Map(),
     requestsMax: 2,
     firstSequence,
@@ -108,4 +109,32 @@ Deno.test("RequestHost goes on counting where the one before it stopped", async 
   await before.close();
   await host.close();
   assertEquals(caller.outcome, ["cancelled"]);
+});
+
+Deno.test("RequestHost answers for a coordinator that meets a bug, and tells the log once a second", async () => {
+  const runtime = new ManualRuntime();
+  const lines: string[] = [];
+  const log: Log = {
+    ...silentLog,
+    error: (message, data) => lines.push(`${message} ${JSON.stringify(data)}`),
+  };
+  const routes = new KeptRoutes();
+  const host = createHost(runtime, routes, 1, log);
+  routes.endVnodeRequest = () => {
+    throw new Error("a bug");
+  };
+  const callers = [submit(host), submit(host), submit(host)];
+  assertEquals(
+    callers.map(({ outcome }) => outcome),
+    callers.map(() => ["coordinator_lost"]),
+  );
+  assertEquals(host.size, 0);
+  assertEquals(lines.length, 1);
+  await runtime.advance(1_000);
+  submit(host);
+  assertEquals(lines.length, 2);
+  assertEquals(lines[1]?.includes('"fallen":4'), true);
+  assertEquals(lines[1]?.includes("a bug"), true);
+  await host.close();
+  assertEquals(runtime.pendingTimers, 0);
 });
