@@ -207,12 +207,19 @@ function received(
   const peer = peerOf(watcher, from);
   const isNewer = list.incarnation > peer.incarnation ||
     list.incarnation === peer.incarnation && list.version > peer.version;
-  if (!isNewer) return [];
+  // Lists of one watcher arrive in order, so this is the first one of another:
+  // the sender's was restarted alone, and has forgotten our list as well.
+  const startedAnew = list.incarnation === peer.incarnation &&
+    list.version === 0 && peer.version > 0;
+  if (!isNewer && !startedAnew) return [];
   const affected = new Set([...peer.services, ...list.services]);
   peer.incarnation = list.incarnation;
   peer.version = list.version;
   peer.services = [...new Set(list.services)].sort(compareTexts);
-  return refresh(watcher, affected);
+  const changes = refresh(watcher, affected);
+  return startedAnew
+    ? [...changes, { type: "send_services", to: from, list: ownList(watcher) }]
+    : changes;
 }
 
 /** Recounts who offers each of `services` and says which have changed. */

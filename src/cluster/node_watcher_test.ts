@@ -132,6 +132,30 @@ Deno.test("stepNodeWatcher() takes no list that is older than the one it has", (
   assertEquals(upNodes(watcher, "kv"), []);
 });
 
+Deno.test("stepNodeWatcher() believes a peer whose own watcher begins anew, and tells it what it has forgotten", () => {
+  const watcher = watching();
+  stepNodeWatcher(watcher, { type: "service_up", service: "kv" });
+  const receive = (version: number, services: string[]) =>
+    stepNodeWatcher(watcher, {
+      type: "services_received",
+      from: "b",
+      list: { incarnation: 5, version, services },
+    });
+  assertEquals(receive(0, []), [
+    { type: "service_changed", service: "kv", up: ["a"] },
+    {
+      type: "send_services",
+      to: "b",
+      list: { incarnation: 1, version: 1, services: ["kv"] },
+    },
+  ]);
+  assertEquals(receive(1, ["kv"]), [
+    { type: "service_changed", service: "kv", up: ["a", "b"] },
+  ]);
+  // An answer is not answered.
+  assertEquals(receive(1, ["kv"]), []);
+});
+
 Deno.test("stepNodeWatcher() offers no more services than fit a list", () => {
   const watcher = createNodeWatcher("a", 1);
   for (let i = 0; i < SERVICES_MAX + 5; i++) {

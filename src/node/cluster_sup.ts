@@ -26,6 +26,7 @@ export function clusterSup(
         name: "cluster_sup",
         runtime: parts.environment,
         signal,
+        onReport: (report) => parts.onReport(report),
         children: [{
           id: "cluster",
           start: () => startCluster(parts, onChange),
@@ -92,7 +93,10 @@ function worldOf(
       link.end();
       return true;
     },
-    peersChanged: (peers) => parts.links?.setPeers(peers),
+    peersChanged: (peers) => {
+      parts.peers = peers;
+      parts.links?.setPeers(peers);
+    },
     storeRing: (bytes) => present(parts.home, "home").storeRing(bytes),
     storeFailed,
     holdsData: (partitions) =>

@@ -17,6 +17,7 @@ import { formatReason, RemoteError } from "../../supervisors/exit_reason.ts";
 import {
   startSupervisor,
   type Supervisor,
+  type SupervisorReport,
 } from "../../supervisors/supervisor.ts";
 import type { TreeNode } from "../../supervisors/tree_view.ts";
 import {
@@ -105,6 +106,7 @@ export class WhorlNode implements AsyncDisposable {
   ): Promise<void> {
     const parts = this.#parts;
     const { environment } = parts;
+    parts.onReport = (report) => this.#reported(report);
     let startFailure: unknown;
     try {
       this.#root = await startSupervisor({
@@ -113,20 +115,7 @@ export class WhorlNode implements AsyncDisposable {
         intensity: NODE_RESTARTS_MAX,
         periodMs: NODE_RESTARTS_PERIOD_MS,
         runtime: environment,
-        onReport: (report) => {
-          if (report.type === "child_started") {
-            if (report.restarts > 0) {
-              this.#tell({ type: "part_restarted", part: report.id });
-            }
-            return;
-          }
-          environment.log.warn(`A part of the node: ${report.type}`, {
-            id: report.id,
-            ...("reason" in report
-              ? { reason: formatReason(report.reason) }
-              : {}),
-          });
-        },
+        onReport: (report) => this.#reported(report),
         children: [
           storageSup(parts),
           transportSup(
@@ -455,6 +444,21 @@ export class WhorlNode implements AsyncDisposable {
       environment.log.warn("Partitions could not be given up yet", {
         reason: reasonOf(error),
       });
+    });
+  }
+
+  #reported(report: SupervisorReport): void {
+    if (report.type === "child_started") {
+      // Whatever starts once all have started starts again.
+      if (this.#root !== undefined) {
+        this.#tell({ type: "part_restarted", part: report.id });
+      }
+      return;
+    }
+    this.#parts.environment.log.warn(`A part of the node: ${report.type}`, {
+      supervisor: report.supervisor,
+      id: report.id,
+      ...("reason" in report ? { reason: formatReason(report.reason) } : {}),
     });
   }
 

@@ -20,7 +20,7 @@ export interface NodeHome extends AsyncDisposable {
   readonly nodeId: string;
   /** Grows with every start. */
   readonly incarnation: number;
-  /** The ring that was stored last, or `null`. */
+  /** The ring that was stored last, before this start or since, or `null`. */
   readonly storedRing: Uint8Array | null;
   /** Replaces the stored ring; durable when it resolves. */
   storeRing(bytes: Uint8Array<ArrayBuffer>): Promise<void>;
@@ -43,11 +43,17 @@ export function openNodeHome(
 }
 
 function memoryHome(environment: Environment): NodeHome {
+  let storedRing: Uint8Array | null = null;
   return {
     nodeId: environment.secretBytes(16).toHex(),
     incarnation: 1,
-    storedRing: null,
-    storeRing: () => Promise.resolve(),
+    get storedRing() {
+      return storedRing;
+    },
+    storeRing(bytes) {
+      storedRing = bytes.slice();
+      return Promise.resolve();
+    },
     storeOf: () => ({ type: "memory" }),
     [Symbol.asyncDispose]: () => Promise.resolve(),
   };
@@ -70,12 +76,18 @@ async function directoryHome(
   });
   try {
     const record = await directory.readRecord(RING_RECORD);
+    let storedRing = record === undefined ? null : ringBytes(record, path);
     return {
       nodeId: directory.identity.nodeId,
       incarnation: directory.incarnation,
-      storedRing: record === undefined ? null : ringBytes(record, path),
-      storeRing: (bytes) =>
-        directory.writeRecord(RING_RECORD, { ring: bytes.toBase64() }),
+      get storedRing() {
+        return storedRing;
+      },
+      async storeRing(bytes) {
+        const stored = bytes.slice();
+        await directory.writeRecord(RING_RECORD, { ring: stored.toBase64() });
+        storedRing = stored;
+      },
       storeOf: (module, master) =>
         config.storage === "memory"
           ? { type: "memory" }

@@ -5,6 +5,7 @@
  *
  * @module
  */
+import type { SupervisorReport } from "../../supervisors/supervisor.ts";
 import { WhorlError } from "../base/errors.ts";
 import type { ClusterProcess } from "../cluster/cluster_process.ts";
 import type { Environment } from "../environment/environment.ts";
@@ -25,6 +26,8 @@ export class NodeParts {
   readonly modules: readonly HostedModule[];
   home: NodeHome | undefined;
   links: PeerLinks | undefined;
+  /** The other members and where they listen, for links to begin with. */
+  peers: ReadonlyMap<string, Address> = new Map();
   /** The real address; the same after a restart of the links. */
   listening: Address | undefined;
   calls: LinkCalls | undefined;
@@ -33,6 +36,8 @@ export class NodeParts {
   requests: Coordinators | undefined;
   /** The ring as requests see it, by module number. */
   readonly views: Map<number, RingView> = new Map();
+  /** Told of starts and ends below the node's supervisor. */
+  onReport: (report: SupervisorReport) => void = () => {};
   /** Worker threads that hang and cannot be ended. */
   zombies = 0;
 

@@ -34,26 +34,28 @@ export class ResourceChild extends ChildBase {
     );
   }
 
-  /** Ends now; the resource is let go of without waiting. */
+  /**
+   * Ends as soon as the resource is let go of, so that the next one finds it
+   * free; at once if it is being let go of already.
+   */
   kill(): void {
-    this.#endNow("killed");
+    this.#giveUp("killed");
   }
 
-  /** The resource has failed: ends now, and the supervisor makes a new one. */
+  /** The resource has failed: ends as if killed, and the supervisor makes a new one. */
   fail(error: unknown): void {
-    this.#endNow(crash(error));
+    this.#giveUp(crash(error));
   }
 
-  #endNow(reason: ExitReason): void {
+  #giveUp(reason: ExitReason): void {
     if (!this.alive) return;
-    const released = this.#stopping;
+    const ended = (): void => {
+      this.end(reason);
+    };
+    if (this.#stopping) return ended();
     this.#stopping = true;
-    if (!released) {
-      Promise.try(this.#release).catch(() => {
-        // It is being given up because it failed; how its end fails adds nothing.
-      });
-    }
-    this.end(reason);
+    // It is being given up; how its end fails adds nothing.
+    Promise.try(this.#release).then(ended, ended);
   }
 
   /** What it says of itself in trees. */

@@ -19,10 +19,16 @@ export function storageSup(parts: NodeParts): ChildSpec {
         name: "storage_sup",
         runtime: parts.environment,
         signal,
+        onReport: (report) => parts.onReport(report),
         children: [{
           id: "home",
           start: async () => {
-            const home = await openNodeHome(parts.config, parts.environment);
+            // What a node without a directory remembers is as old as its
+            // process, and must not end with this child.
+            const home = parts.config.dataDirectory === undefined
+              ? parts.home ??
+                await openNodeHome(parts.config, parts.environment)
+              : await openNodeHome(parts.config, parts.environment);
             parts.home = home;
             return new ResourceChild(
               "home",

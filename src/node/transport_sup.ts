@@ -39,6 +39,7 @@ export function transportSup(
         name: "transport_sup",
         runtime: parts.environment,
         signal,
+        onReport: (report) => parts.onReport(report),
         children: [{
           id: "peer_links",
           start: () => startLinks(parts, handleCall),
@@ -106,6 +107,8 @@ async function startLinks(
     throw error;
   }
   parts.links = links;
+  // After a restart of the links alone the ring does not change.
+  links.setPeers(parts.peers);
   parts.calls = calls;
   return new ResourceChild("peer_links", async () => {
     if (parts.links === links) parts.links = undefined;

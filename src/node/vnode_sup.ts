@@ -57,6 +57,7 @@ export function vnodeSup(
         children: vnodes.childSpecs(),
         runtime: environment,
         signal,
+        onReport: (report) => parts.onReport(report),
       });
       parts.vnodes = vnodes;
       supervisor.onExit(() => {
