@@ -8,6 +8,10 @@
 import { ByteWriter } from "../base/byte_writer.ts";
 import { isWhorlError, reasonOf, WhorlError } from "../base/errors.ts";
 import {
+  type OperationCarrier,
+  submitOperation,
+} from "../request/operation_carrier.ts";
+import {
   OperationFlag,
   OperationKind,
   type OperationResult,
@@ -20,7 +24,6 @@ import {
   readQuorum,
   writeQuorum,
 } from "../request/quorum_options.ts";
-import type { OperationTarget } from "../request/operation_target.ts";
 import { moduleIdOf } from "../vnode/vnode_wire.ts";
 import { contextFromText, contextOf, contextToText } from "./causal_context.ts";
 import { writeGetBody, writePutBody } from "./kv_command_codec.ts";
@@ -136,17 +139,6 @@ export interface KvClient {
     key: string,
     options?: KvPutOptions,
   ): Promise<KvPutResult>;
-}
-
-/** Whoever carries operations: the host of coordinators in a node, or a client's connection. */
-export interface OperationCarrier {
-  /** Takes the operation in `bytes[start, end)`, which is copied, and answers `target` once. */
-  submit(
-    bytes: Uint8Array,
-    start: number,
-    end: number,
-    target: OperationTarget,
-  ): void;
 }
 
 const KV_MODULE_ID = moduleIdOf("kv");
@@ -267,24 +259,7 @@ function submit<Result>(
   signal: AbortSignal | undefined,
   resultOf: (result: OperationResult) => Result,
 ): Promise<Result> {
-  if (signal?.aborted) return Promise.reject(cancelled());
-  const { promise, resolve, reject } = Promise.withResolvers<Result>();
-  const onAbort = (): void => reject(cancelled());
-  signal?.addEventListener("abort", onAbort, { once: true });
-  carrier.submit(scratch.bytes, 0, scratch.length, {
-    operationDone(result) {
-      signal?.removeEventListener("abort", onAbort);
-      try {
-        resolve(resultOf(result));
-      } catch (error) {
-        reject(error);
-      }
-    },
-    operationFailed(error) {
-      signal?.removeEventListener("abort", onAbort);
-      reject(named(error));
-    },
-  });
+  const promise = submitOperation(carrier, scratch, signal, resultOf, named);
   if (scratch.bytes.length > SCRATCH_BYTES_KEPT) {
     scratch = new ByteWriter(1024);
   }
@@ -367,10 +342,6 @@ function jsonOf(value: unknown): string {
     );
   }
   return text;
-}
-
-function cancelled(): WhorlError {
-  return new WhorlError("cancelled", "The operation was cancelled");
 }
 
 /** Whether a write that failed with `error` may yet have happened, so that only a read can tell. */

@@ -1,6 +1,7 @@
 import { assertEquals, assertRejects } from "@std/assert";
 import { WhorlError } from "../base/errors.ts";
-import { kvClient, type OperationCarrier } from "./kv_client.ts";
+import type { OperationCarrier } from "../request/operation_carrier.ts";
+import { kvClient } from "./kv_client.ts";
 import { OBJECT_FORMAT } from "./kv_object_codec.ts";
 
 /** Answers every operation with `object`, as a node at the other end of a connection might. */

@@ -10,11 +10,13 @@ import { ByteReader } from "../base/byte_reader.ts";
 import { ByteWriter } from "../base/byte_writer.ts";
 import { type ErrorCode, isWhorlError, WhorlError } from "../base/errors.ts";
 import { writeStorageKey } from "../kv/key_limits.ts";
-import type { OperationCarrier } from "../kv/kv_client.ts";
+import {
+  type OperationCarrier,
+  submitOperation,
+} from "../request/operation_carrier.ts";
 import {
   OperationFlag,
   OperationKind,
-  type OperationResult,
   type ReplicaReport,
   writeOperationHeader,
 } from "../request/operation_codec.ts";
@@ -134,7 +136,7 @@ export function moduleClient<C extends Commands>(
       });
       writeStorageKey(bucket, key, into);
       declaration.request.encode(body, into);
-      return submit(
+      return submitOperation(
         carrier(),
         into,
         options?.signal,
@@ -169,33 +171,4 @@ function ruleOf(options: ModuleRequestOptions | undefined): QuorumRule {
   return isRead
     ? readQuorum(options, RING_SIZE_MIN)
     : writeQuorum(options, RING_SIZE_MIN);
-}
-
-function submit<Result>(
-  carrier: OperationCarrier,
-  operation: ByteWriter,
-  signal: AbortSignal | undefined,
-  resultOf: (result: OperationResult) => Result,
-): Promise<Result> {
-  const cancelled = (): WhorlError =>
-    new WhorlError("cancelled", "The request was cancelled");
-  if (signal?.aborted) return Promise.reject(cancelled());
-  const { promise, resolve, reject } = Promise.withResolvers<Result>();
-  const onAbort = (): void => reject(cancelled());
-  signal?.addEventListener("abort", onAbort, { once: true });
-  carrier.submit(operation.bytes, 0, operation.length, {
-    operationDone(result) {
-      signal?.removeEventListener("abort", onAbort);
-      try {
-        resolve(resultOf(result));
-      } catch (error) {
-        reject(error);
-      }
-    },
-    operationFailed(error) {
-      signal?.removeEventListener("abort", onAbort);
-      reject(error);
-    },
-  });
-  return promise;
 }
