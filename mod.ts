@@ -4,7 +4,7 @@
  * staged membership and supervision, and ships `kv`, a versioned key-value
  * store.
  *
- * ```ts ignore
+ * ```ts
  * import { startNode } from "./mod.ts";
  *
  * await using node = await startNode({

@@ -27,7 +27,7 @@ const KV_MODULE: HostedModule = {
  * Starts a node. It is up when this resolves: it listens, its stored ring is
  * restored, its vnode masters run.
  *
- * ```ts ignore
+ * ```ts
  * await using node = await startNode({
  *   name: "dev1@127.0.0.1",
  *   cookie: "a secret all nodes share",
