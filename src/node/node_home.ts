@@ -11,6 +11,11 @@ import type { StoreConfig } from "../environment/storage.ts";
 import { DataDirectory } from "../storage/data_directory.ts";
 import type { NodeConfig } from "./node_options.ts";
 
+/**
+ * Memory a vnode master keeps for values it has read or written. A value that
+ * must come from the disk costs ten times one that is here.
+ */
+export const STORE_CACHE_BYTES_MAX = 64 * 1024 * 1024;
 /** Name of the record that holds the ring. */
 const RING_RECORD = "ring";
 
@@ -89,9 +94,11 @@ async function directoryHome(
         storedRing = stored;
       },
       storeOf: (module, master) =>
-        config.storage === "memory"
-          ? { type: "memory" }
-          : { type: "deno_kv", path: `${path}/${module}-${master}.kv` },
+        config.storage === "memory" ? { type: "memory" } : {
+          type: "deno_kv",
+          path: `${path}/${module}-${master}.kv`,
+          cacheBytesMax: STORE_CACHE_BYTES_MAX,
+        },
       [Symbol.asyncDispose]: () => directory.close(),
     };
   } catch (error) {
