@@ -66,7 +66,11 @@ import {
   sealJournalRecord,
   writeEntryHeader,
 } from "./journal_codec.ts";
-import { foldingBatch, replayJournal } from "./journal_replay.ts";
+import {
+  foldingBatch,
+  replayedBatch,
+  replayJournal,
+} from "./journal_replay.ts";
 import { KnownKeys } from "./known_keys.ts";
 import {
   costOf,
@@ -441,10 +445,15 @@ export class DenoKvStore implements Store {
       end,
       row: inRow ? this.#rowValue(partition, value, keyHash, ahead) : null,
       batch: batch.number,
+      hides: false,
       superseded: false,
     };
     const before = this.#table.set(write);
-    if (before?.batch === batch.number) before.superseded = true;
+    if (before !== undefined) {
+      const together = before.batch === batch.number;
+      write.hides = before.hides || !together;
+      before.superseded = together;
+    }
     batch.writes.push(write);
     if (inRow) batch.changesRows = true;
     if (this.#reads.size > 0) this.#reads.delete(keyText);
@@ -511,10 +520,12 @@ export class DenoKvStore implements Store {
       journal.beginFold();
       this.#fold = new Fold(this.#table, this.#durableBatch);
     }
-    // Then its writers wait for the fold.
-    if (batch !== undefined && !journal.hasRoomFor(batch.parts)) {
-      batch = undefined;
-    }
+    // Then its writers wait for the fold, unless that waits for them: it passes
+    // keys over that they write anew.
+    if (
+      batch !== undefined && !journal.hasRoomFor(batch.parts) &&
+      this.#fold?.waits === false
+    ) batch = undefined;
     if (batch !== undefined) await this.#prepare(batch);
     const rows = this.#takeRows(batch);
     const foldEnds = this.#fold?.isOver(batch?.number ?? this.#durableBatch) ??
@@ -606,7 +617,10 @@ export class DenoKvStore implements Store {
     const { partition, keyText } = write;
     if (this.#table.get(partition, keyText) !== write) return;
     this.#table.delete(partition, keyText);
-    this.#cache.put(keyText, valueOf(write) ?? null);
+    // What was replayed may be damaged, and is nobody's recent use either.
+    if (write.batch > replayedBatch) {
+      this.#cache.put(keyText, valueOf(write) ?? null);
+    }
   }
 
   /** Folds everything, and resolves when that is done or has failed. */

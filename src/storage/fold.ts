@@ -49,8 +49,10 @@ export class Fold {
       const list: PendingWrite[] = [];
       for (const write of table.all(partition)) {
         if (write.batch <= lastBatch) list.push(write);
-        // It may hide one of this generation, which must outlive a crash until then.
-        else if (write.batch > this.#endsWith) this.#endsWith = write.batch;
+        // What it hides must outlive a crash until it is durable itself.
+        else if (write.hides && write.batch > this.#endsWith) {
+          this.#endsWith = write.batch;
+        }
       }
       this.#left += list.length;
       if (list.length > 0) this.#lists.push(list);
@@ -89,6 +91,11 @@ export class Fold {
       this.#left--;
     }
     return part;
+  }
+
+  /** Whether all it still needs is that a newer batch becomes durable. */
+  get waits(): boolean {
+    return this.#left === 0;
   }
 
   /** Whether the generation may be dropped by a commit with batch `batch`, or after it. */

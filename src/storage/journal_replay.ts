@@ -99,6 +99,7 @@ async function readGeneration(
           end,
           row: null,
           batch,
+          hides: false,
           superseded: false,
         };
         if (!sound) {

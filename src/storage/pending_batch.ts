@@ -49,6 +49,8 @@ export interface PendingWrite {
   readonly row: RowValue | null;
   /** Number of the batch, ascending in the order of commits. */
   readonly batch: number;
+  /** Whether there may be a write of an earlier batch that is not in its row either. */
+  hides: boolean;
   /** A later write in the same batch counts instead. */
   superseded: boolean;
 }

@@ -6,11 +6,14 @@
  *
  * @module
  */
-import { openStore } from "../../src/storage/open_store.ts";
+import { openDenoKvStore } from "../../src/storage/deno_kv_store.ts";
 import { valueAt, writers } from "./store_crash_values.ts";
 
 const [path, from] = Deno.args as [string, string];
-const store = await openStore({ type: "deno_kv", path });
+// So small that a fold is always under way, at whatever moment the kill comes.
+const store = await openDenoKvStore({ type: "deno_kv", path }, {
+  journal: { generationEntriesMax: 200, foldRowsMin: 4, foldRowsMax: 40 },
+});
 const encoder = new TextEncoder();
 let lines = "";
 
