@@ -69,8 +69,8 @@ export interface JournalLimits {
 
 /** What a store uses. */
 export const journalLimits: JournalLimits = {
-  generationBytesMax: 8 * 1024 * 1024,
-  generationEntriesMax: 40_000,
+  generationBytesMax: 16 * 1024 * 1024,
+  generationEntriesMax: 64_000,
   generationRecordsMax: 4_096,
   foldRowsMin: 32,
   foldRowsMax: 500,
