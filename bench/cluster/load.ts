@@ -40,14 +40,37 @@ const BUCKET = "bench";
 
 /** Runs `load` and measures it. */
 export async function runLoad(kv: KvClient, load: Load): Promise<LoadResult> {
-  await runFor(kv, load, load.durationMs / 5);
-  return await runFor(kv, load, load.durationMs);
+  const contexts: (string | undefined)[] = new Array(load.keys);
+  if (load.operation === "put") await readContexts(kv, load, contexts);
+  await runFor(kv, load, load.durationMs / 5, contexts);
+  return await runFor(kv, load, load.durationMs, contexts);
+}
+
+/** What each key holds from earlier loads, so that the first put of a key replaces it. */
+async function readContexts(
+  kv: KvClient,
+  { n, keys }: Load,
+  contexts: (string | undefined)[],
+): Promise<void> {
+  let next = 0;
+  const reader = async (): Promise<void> => {
+    while (next < keys) {
+      const number = next++;
+      const { context } = await kv.get(BUCKET, `key-${number}`, {
+        n,
+        replicas: false,
+      });
+      contexts[number] = context ?? undefined;
+    }
+  };
+  await Promise.all(Array.from({ length: 64 }, reader));
 }
 
 async function runFor(
   kv: KvClient,
   load: Load,
   durationMs: number,
+  contexts: (string | undefined)[],
 ): Promise<LoadResult> {
   const { operation, concurrency, keys, n, quorum } = load;
   const histogram = buildHistogram({
@@ -58,7 +81,6 @@ async function runFor(
   });
   const value = new Uint8Array(load.valueBytes).map((_, i) => i);
   const readOptions = { n, r: quorum, replicas: false };
-  const writeOptions = { n, w: quorum, replicas: false };
   let operations = 0;
   let failures = 0;
   let firstFailure: string | null = null;
@@ -70,10 +92,19 @@ async function runFor(
       const begunAt = performance.now();
       if (begunAt >= endAt) return;
       // 7919 is prime, so every key is visited.
-      const key = `key-${(next++ * 7919) % keys}`;
+      const number = (next++ * 7919) % keys;
+      const key = `key-${number}`;
       try {
         if (operation === "put") {
-          await kv.put(BUCKET, key, value, writeOptions);
+          // A writer that knows what it replaces, else every put would add a
+          // sibling and objects would grow without end.
+          const { context } = await kv.put(BUCKET, key, value, {
+            n,
+            w: quorum,
+            replicas: false,
+            context: contexts[number],
+          });
+          contexts[number] = context;
         } else await kv.get(BUCKET, key, readOptions);
         operations++;
       } catch (error) {

@@ -155,12 +155,12 @@ const SCRATCH_BYTES_KEPT = 1024 * 1024;
 /** `kv` over `carrier`. The carrier is asked for at each operation, as a node may have restarted it. */
 export function kvClient(carrier: () => OperationCarrier): KvClient {
   return {
-    get: (bucket, key, options) => get(carrier(), bucket, key, options),
+    get: (bucket, key, options) => get(carrier, bucket, key, options),
     put: (bucket, key, value, options) =>
       put(carrier, bucket, key, value, options),
     delete: (bucket, key, options) =>
       write(
-        carrier(),
+        carrier,
         bucket,
         key,
         SiblingFlag.tombstone,
@@ -171,7 +171,7 @@ export function kvClient(carrier: () => OperationCarrier): KvClient {
 }
 
 function get(
-  carrier: OperationCarrier,
+  carrier: () => OperationCarrier,
   bucket: string,
   key: string,
   options: KvGetOptions | undefined,
@@ -180,10 +180,10 @@ function get(
     const rule = readQuorum(options, RING_SIZE_MIN);
     begin(OperationKind.get, KvCommand.get, rule, options);
     writeGetBody(bucket, key, scratch);
+    return submit(carrier(), options?.signal, getResultOf);
   } catch (error) {
     return Promise.reject(error);
   }
-  return submit(carrier, options?.signal, getResultOf);
 }
 
 function put(
@@ -195,10 +195,10 @@ function put(
 ): Promise<KvPutResult> {
   try {
     if (value instanceof Uint8Array) {
-      return write(carrier(), bucket, key, 0, value, options);
+      return write(carrier, bucket, key, 0, value, options);
     }
     return write(
-      carrier(),
+      carrier,
       bucket,
       key,
       SiblingFlag.json,
@@ -211,7 +211,7 @@ function put(
 }
 
 function write(
-  carrier: OperationCarrier,
+  carrier: () => OperationCarrier,
   bucket: string,
   key: string,
   flags: number,
@@ -225,10 +225,10 @@ function write(
       : contextFromText(options.context);
     begin(OperationKind.put, KvCommand.put, rule, options);
     writePutBody(bucket, key, flags, context, bytes, scratch);
+    return submit(carrier(), options?.signal, putResultOf);
   } catch (error) {
     return Promise.reject(error);
   }
-  return submit(carrier, options?.signal, putResultOf);
 }
 
 function begin(
@@ -353,6 +353,7 @@ export function outcomeUnknown(error: unknown): boolean {
       "coordinator_lost",
       "connection_closed",
       "cancelled",
+      "closed",
       "vnode_crashed",
     ].includes(error.code);
 }

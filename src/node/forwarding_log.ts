@@ -9,7 +9,7 @@ import { ByteWriter } from "../base/byte_writer.ts";
 import { isWhorlError } from "../base/errors.ts";
 import { beginFrame, endFrame } from "../wire/frame.ts";
 import { FrameType } from "../wire/frame_type.ts";
-import { writeMsgpack } from "../wire/msgpack.ts";
+import { wellFormed, writeMsgpack } from "../wire/msgpack.ts";
 
 /** A log whose lines go to `send` as `masterEvent` frames. */
 export function forwardingLog(
@@ -58,7 +58,7 @@ function eventFrame(event: unknown): Uint8Array<ArrayBuffer> | undefined {
   const into = new ByteWriter(256);
   const start = beginFrame(into, FrameType.masterEvent, 0);
   try {
-    writeMsgpack(event, into);
+    writeMsgpack(wellFormed(event), into);
   } catch (error) {
     // The data of a line may be anything; without it the line can always travel.
     if (isWhorlError(error, "invalid_argument")) return undefined;

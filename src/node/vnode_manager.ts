@@ -147,6 +147,7 @@ export class VnodeManager {
           store: this.#options.storeOf(hosted.name, master),
           seed: `${environment.chance.next()}`,
         };
+        let broken = false;
         const child = await startProgram({
           placement,
           module: new URL("./vnode_master_main.ts", import.meta.url),
@@ -156,11 +157,26 @@ export class VnodeManager {
           args,
           name: id,
           permissions: this.#options.subprocessFlags,
-          onMessage: (message) => link.receive(message),
           onZombie: () => onEvent({ type: "zombie", master: id }),
           signal,
           runtime: environment,
         });
+        child.onMessage((message) => {
+          if (broken) return;
+          try {
+            link.receive(message);
+          } catch (error) {
+            // Nothing it says can be trusted any more; the next one starts afresh.
+            broken = true;
+            environment.log.error("A vnode master sent what is no message", {
+              master: id,
+              reason: reasonOf(error),
+            });
+            child.kill();
+          }
+        });
+        // Attached first: if it has ended by now, its exit must come after.
+        link.attach(child);
         child.onExit((reason) => {
           link.detach(formatReason(reason));
           onEvent({
@@ -169,7 +185,6 @@ export class VnodeManager {
             reason: formatReason(reason),
           });
         });
-        link.attach(child);
         onEvent({ type: "master_started", master: id });
         const mine = this.#owned.filter((partition) =>
           Math.floor(partition * masters / ringSize) === master

@@ -7,8 +7,18 @@
  */
 import type { WhorlError } from "../base/errors.ts";
 import type { RingView } from "../ring/ring_view.ts";
+import { FRAME_BYTES_MAX } from "../wire/frame.ts";
 import type { AnswerTarget } from "../vnode/vnode_master_link.ts";
 import type { OperationTarget } from "./operation_target.ts";
+
+/**
+ * Bytes of operations that may be under way; a further one is answered
+ * `overload`. Half of what may pile up before a subprocess that does not read,
+ * so that answers of vnodes still fit in.
+ */
+export const REQUEST_BYTES_MAX = 64 * 1024 * 1024;
+/** Longest operation: one frame less what the way adds to it. */
+export const OPERATION_BYTES_MAX: number = FRAME_BYTES_MAX - 64;
 
 /** Counts of coordinators since they were first started. */
 export interface RequestCounts {

@@ -119,7 +119,9 @@ export class ForwardProcess extends RequestProcess {
       this.sequence * REPLICAS_PER_REQUEST,
     );
     if (into instanceof WhorlError) {
-      this.fail(into);
+      // Nothing has left, so it can safely be coordinated from here, whichever
+      // of the vnodes does it.
+      this.handOver(this.header.flags | OperationFlag.forwarded);
       this.finished();
       return;
     }

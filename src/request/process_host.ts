@@ -7,6 +7,7 @@
 import type { Runtime } from "../../supervisors/runtime.ts";
 import type { DeadlineWheel } from "../environment/deadline_wheel.ts";
 import type { AnswerTarget } from "../vnode/vnode_master_link.ts";
+import type { OperationTarget } from "./operation_target.ts";
 import type { RequestRoutes } from "./request_routes.ts";
 
 /** One coordinator as its host sees it. */
@@ -14,6 +15,8 @@ export interface HostedProcess {
   /** Number of its request on the host. */
   readonly sequence: number;
   readonly alive: boolean;
+  /** Bytes of the operation it holds. */
+  readonly byteCount: number;
   /** Advances its state machine by `event` and carries out what it says. */
   advance(event: unknown): void;
   /** A bug was met: it answers its caller and ends. */
@@ -31,6 +34,13 @@ export interface ProcessHost extends AnswerTarget {
   readonly effects: unknown[];
   /** Gives `process` an event, now or when the step under way is done. */
   deliver(process: HostedProcess, event: unknown): void;
+  /** Takes in an operation, as from outside. */
+  submit(
+    bytes: Uint8Array,
+    start: number,
+    end: number,
+    target: OperationTarget,
+  ): void;
   /** The request has ended. */
   forget(process: HostedProcess): void;
   /** A replica that was behind is being brought up to date. */

@@ -150,7 +150,7 @@ Deno.test("stepPut() gives up when no candidate is left or W is out of reach", (
     [start, "deadline, put 0"],
     [failed(0, "overload"), "put 1"],
     [failed(1, "overload"), "put 2"],
-    [failed(2, "overload"), "respond quorum_unavailable, finished"],
+    [failed(2, "overload"), "respond overload, finished"],
   ]);
   run("a b c", { w: 2 }, [
     [start, "deadline, put 0"],

@@ -53,6 +53,10 @@ export class PutProcess extends RequestProcess {
       this.host.deliver(this, this.readFailureEvent(replica, body));
       return;
     }
+    // The coordinator's answer sends the others off, with what time is left.
+    if (this.#put.phase === "coordinating") {
+      this.host.nowMs = this.host.runtime.now();
+    }
     this.host.deliver(
       this,
       {

@@ -26,7 +26,12 @@ import {
   Preflist,
 } from "../ring/preflist.ts";
 import type { RingView } from "../ring/ring_view.ts";
-import type { Coordinators, RequestCounts } from "./coordinators.ts";
+import {
+  type Coordinators,
+  OPERATION_BYTES_MAX,
+  REQUEST_BYTES_MAX,
+  type RequestCounts,
+} from "./coordinators.ts";
 import { ForwardProcess } from "./forward_process.ts";
 import { GetProcess } from "./get_process.ts";
 import type { ObjectCommands } from "./object_merge.ts";
@@ -100,6 +105,8 @@ export class RequestHost implements Coordinators, ProcessHost {
   #header: OperationHeader = emptyOperationHeader();
   #reader = new ByteReader(new Uint8Array(0));
   #preflist = new Preflist(REPLICAS_MAX);
+  /** Of all operations under way. */
+  #bytes = 0;
   #advancing = false;
   #waiting: { process: RequestProcess; event: unknown }[] = [];
 
@@ -149,6 +156,7 @@ export class RequestHost implements Coordinators, ProcessHost {
     this.nowMs = this.runtime.now();
     let process: RequestProcess;
     try {
+      this.#checkSize(end - start);
       process = this.#coordinatorFor(
         briefCopyOf(bytes, start, end),
         target,
@@ -160,9 +168,27 @@ export class RequestHost implements Coordinators, ProcessHost {
       return;
     }
     this.counts.started++;
+    this.#bytes += process.byteCount;
     this.#requests.set(process.sequence, process);
     this.supervisor.startChild(process);
     process.begin();
+  }
+
+  /** What is under way is bounded in bytes too: a client may send few and large ones. */
+  #checkSize(byteCount: number): void {
+    if (byteCount > OPERATION_BYTES_MAX) {
+      throw new WhorlError(
+        "frame_too_large",
+        `Cannot run an operation of ${byteCount} bytes: the limit is ${OPERATION_BYTES_MAX}`,
+        { details: { length: byteCount, limit: OPERATION_BYTES_MAX } },
+      );
+    }
+    if (this.#bytes + byteCount > REQUEST_BYTES_MAX) {
+      throw new WhorlError(
+        "overload",
+        `Cannot take a request of ${byteCount} bytes as requests of ${this.#bytes} bytes are under way: the limit is ${REQUEST_BYTES_MAX}`,
+      );
+    }
   }
 
   #coordinatorFor(
@@ -358,7 +384,9 @@ export class RequestHost implements Coordinators, ProcessHost {
 
   /** @internal The request has ended. */
   forget(process: RequestProcess): void {
-    this.#requests.delete(process.sequence);
+    if (this.#requests.delete(process.sequence)) {
+      this.#bytes -= process.byteCount;
+    }
     this.wheel.clear(process);
   }
 

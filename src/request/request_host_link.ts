@@ -28,7 +28,12 @@ import { readFailure, writeFailure } from "../wire/failure.ts";
 import { FRAME_BYTES_MAX, readFrames } from "../wire/frame.ts";
 import { FrameType } from "../wire/frame_type.ts";
 import { decodeMsgpack } from "../wire/msgpack.ts";
-import type { Coordinators, RequestCounts } from "./coordinators.ts";
+import {
+  type Coordinators,
+  OPERATION_BYTES_MAX,
+  REQUEST_BYTES_MAX,
+  type RequestCounts,
+} from "./coordinators.ts";
 import {
   OPERATION_TIME_LEFT_OFFSET,
   type OperationResult,
@@ -39,14 +44,6 @@ import { OPERATION_REFUSED } from "./request_host_wire.ts";
 import { REPLICAS_PER_REQUEST } from "./request_process.ts";
 import type { RequestRoutes } from "./request_routes.ts";
 
-/**
- * Bytes of operations a host may have in hand; a further one is answered
- * `overload`. Half of what may pile up before a subprocess that does not read,
- * so that answers of vnodes still fit in.
- */
-export const HOST_IN_HAND_BYTES_MAX = 64 * 1024 * 1024;
-/** Longest operation: one frame less what the way adds to it. */
-const OPERATION_BYTES_MAX = FRAME_BYTES_MAX - 64;
 /** How long past its deadline an operation stays in hand, so that its coordinator's own answer comes first. */
 const ANSWER_GRACE_MS = 250;
 
@@ -245,10 +242,10 @@ export class RequestHostLink implements Coordinators {
         `Cannot take a request as ${this.#open.size} are under way: the limit is ${this.#requestsMax}`,
       );
     }
-    if (this.#openBytes + byteCount > HOST_IN_HAND_BYTES_MAX) {
+    if (this.#openBytes + byteCount > REQUEST_BYTES_MAX) {
       return new WhorlError(
         "overload",
-        `Cannot take a request as those under way have ${this.#openBytes} bytes: the limit is ${HOST_IN_HAND_BYTES_MAX}`,
+        `Cannot take a request as those under way have ${this.#openBytes} bytes: the limit is ${REQUEST_BYTES_MAX}`,
       );
     }
     return undefined;

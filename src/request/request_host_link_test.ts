@@ -17,10 +17,8 @@ import {
   OPERATION_TIME_LEFT_OFFSET,
   writeOperationResult,
 } from "./operation_codec.ts";
-import {
-  HOST_IN_HAND_BYTES_MAX,
-  RequestHostLink,
-} from "./request_host_link.ts";
+import { RequestHostLink } from "./request_host_link.ts";
+import { REQUEST_BYTES_MAX } from "./coordinators.ts";
 import { OPERATION_REFUSED } from "./request_host_wire.ts";
 import {
   Caller,
@@ -290,7 +288,7 @@ Deno.test("submit() refuses more operations than the bound", () => {
 Deno.test("submit() refuses more bytes than the bound, and takes more once some are answered", async () => {
   using setting = new Setting();
   setting.attach();
-  const large = new Uint8Array(HOST_IN_HAND_BYTES_MAX / 8);
+  const large = new Uint8Array(REQUEST_BYTES_MAX / 8);
   large.set(operation());
   const taken = Array.from({ length: 8 }, () => setting.submit(large));
   assertEquals(taken.flatMap(({ outcome }) => outcome), []);

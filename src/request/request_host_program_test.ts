@@ -214,12 +214,12 @@ Deno.test("requestHostProgram() answers for a result that fits in no frame", asy
   assertEquals(next.outcome, ["done"]);
 });
 
-Deno.test("requestHostProgram() cancels what is under way when it is stopped", async () => {
+Deno.test("requestHostProgram() answers what is under way when it is stopped", async () => {
   await using setting = await Setting.start();
   const caller = await setting.submit();
   setting.host?.stop("shutdown");
   await setting.runtime.settle();
-  assertEquals(caller.outcome, ["cancelled"]);
+  assertEquals(caller.outcome, ["closed"]);
 });
 
 Deno.test("a late answer to a host that was killed never reaches a request of the next one", async () => {

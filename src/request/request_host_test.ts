@@ -108,7 +108,7 @@ Deno.test("RequestHost goes on counting where the one before it stopped", async 
   assertEquals(caller.outcome, []);
   await before.close();
   await host.close();
-  assertEquals(caller.outcome, ["cancelled"]);
+  assertEquals(caller.outcome, ["closed"]);
 });
 
 Deno.test("RequestHost answers for a coordinator that meets a bug, and tells the log once a second", async () => {

@@ -56,15 +56,21 @@ export function replicaAnswers(
 /**
  * The error of a request that did not reach its quorum: `insufficient_vnodes`
  * if the preference list was too short from the start, `quorum_unavailable` if
- * failures made it so, `timeout` if answers are missing. Details: `option`,
+ * failures made it so (`overload` if all of them were that), `timeout` if answers are missing. Details: `option`,
  * `needed`, `got` and the answers so far.
  */
 export function quorumError(
-  code: "insufficient_vnodes" | "quorum_unavailable" | "timeout",
+  code: "insufficient_vnodes" | "quorum_unavailable" | "timeout" | "overload",
   replicas: readonly Replica[],
   count: QuorumCount,
   failures: FailureList,
 ): WhorlError {
+  if (code === "quorum_unavailable" && failures !== undefined) {
+    const names = failures.filter((error) => error !== undefined)
+      .map(failureName);
+    // The caller had better wait, not look for what is broken.
+    if (names.every((name) => name === "overload")) code = "overload";
+  }
   const demand = unmetDemand(count, code !== "timeout");
   const action = count.rule.kind === "write" ? "write" : "read";
   const rule = demand === undefined

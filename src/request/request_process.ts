@@ -14,6 +14,7 @@ import type { RingView } from "../ring/ring_view.ts";
 import { RequestFlag, writeVnodeRequestHeader } from "../vnode/vnode_wire.ts";
 import { readFailure } from "../wire/failure.ts";
 import {
+  OPERATION_FLAGS_OFFSET,
   OperationFlag,
   type OperationHeader,
   type OperationResult,
@@ -101,6 +102,11 @@ export abstract class RequestProcess extends ChildBase
     body: Uint8Array,
   ): void;
 
+  /** Bytes of the operation it holds. */
+  get byteCount(): number {
+    return this.bytes.length;
+  }
+
   /** Index of the node called `name` in the ring as this request knows it, or -1. */
   indexOf(name: string): number {
     return this.view.nodes.indexOf(name);
@@ -129,7 +135,22 @@ export abstract class RequestProcess extends ChildBase
   }
 
   stop(_reason: ExitReason): void {
+    this.fail(
+      new WhorlError(
+        "closed",
+        "The node is stopping; a write that was under way may yet have happened",
+      ),
+    );
     this.host.deliver(this, { type: "cancel" });
+  }
+
+  /** Another coordinator goes on with the operation, changed in its flags, and answers its caller. */
+  protected handOver(flags: number): void {
+    if (this.#answered) return;
+    this.#answered = true;
+    const bytes = this.bytes.slice();
+    bytes[OPERATION_FLAGS_OFFSET] = flags;
+    this.host.submit(bytes, 0, bytes.length, this.#target);
   }
 
   kill(): void {
@@ -164,6 +185,8 @@ export abstract class RequestProcess extends ChildBase
 
   protected setGrace(afterMs: number): void {
     this.#inGrace = true;
+    // Nothing may have been submitted for long when the answer came.
+    this.host.nowMs = this.host.runtime.now();
     this.host.wheel.set(this, afterMs, this.host.nowMs);
   }
 

@@ -17,7 +17,7 @@ import {
   startSupervisor,
   type Supervisor,
 } from "../../supervisors/supervisor.ts";
-import type { Runtime } from "../../supervisors/runtime.ts";
+import type { Runtime, TimerHandle } from "../../supervisors/runtime.ts";
 import type { Chance } from "../base/chance.ts";
 import { ByteReader } from "../base/byte_reader.ts";
 import { reasonOf, WhorlError } from "../base/errors.ts";
@@ -27,7 +27,7 @@ import { BatchingSink } from "../wire/batching_sink.ts";
 import { writeFailure } from "../wire/failure.ts";
 import { FRAME_BYTES_MAX, readFrames } from "../wire/frame.ts";
 import { FrameType } from "../wire/frame_type.ts";
-import { decodeMsgpack, writeMsgpack } from "../wire/msgpack.ts";
+import { decodeMsgpack, wellFormed, writeMsgpack } from "../wire/msgpack.ts";
 import type { ClusterEvent, VnodeContext, VnodeModule } from "./vnode.ts";
 import {
   type CommandTable,
@@ -44,6 +44,8 @@ import {
 
 /** How often vnodes of one master may crash before the master itself gives up. */
 export const VNODE_RESTARTS_MAX = 1_000;
+/** How often requests that wait, or were promised an answer, are looked through for overdue ones. */
+const SWEEP_INTERVAL_MS = 1_000;
 /** The span in which those restarts are counted. */
 export const VNODE_RESTARTS_PERIOD_MS = 10_000;
 
@@ -82,7 +84,11 @@ export class VnodeMaster implements VnodeHost {
   #supervised = new Set<number>();
   /** Partitions that were handed to another node; its name is what a caller is told. */
   #released = new Map<number, string>();
-  #listeners = new Set<(event: ClusterEvent) => void>();
+  #listeners = new Set<{
+    readonly process: VnodeProcess;
+    readonly listener: (event: ClusterEvent) => void;
+  }>();
+  #sweep: TimerHandle | undefined;
   #header: VnodeRequestHeader = {
     moduleId: 0,
     partition: 0,
@@ -129,6 +135,18 @@ export class VnodeMaster implements VnodeHost {
     return this.#options.runtime.now();
   }
 
+  /** Sees to it that requests nobody waits for any more are given up, while there are any in hand. */
+  requestsInHand(): void {
+    this.#sweep ??= this.#options.runtime.setTimer(SWEEP_INTERVAL_MS, () => {
+      this.#sweep = undefined;
+      let left = 0;
+      for (const process of this.#processes.values()) {
+        left += process.giveUpOverdue();
+      }
+      if (left > 0 && !this.#stopping) this.requestsInHand();
+    });
+  }
+
   /** Takes in a message from the node; the bytes belong to the master from now on. */
   receive(message: Uint8Array<ArrayBuffer>): void {
     this.#receivedMs = this.#options.runtime.now();
@@ -138,6 +156,9 @@ export class VnodeMaster implements VnodeHost {
   /** Stops the vnodes and closes the store; what was acknowledged is durable then. */
   async stop(): Promise<void> {
     this.#stopping = true;
+    if (this.#sweep !== undefined) {
+      this.#options.runtime.clearTimer(this.#sweep);
+    }
     await this.#supervisor?.shutdown();
     // Those that were never started are nobody's children.
     for (const process of this.#processes.values()) process.kill();
@@ -352,9 +373,10 @@ export class VnodeMaster implements VnodeHost {
       crash: (error) => process.crash(error),
       link: (source, child) => process.link(source, child),
       onClusterEvent: (listener) => {
-        this.#listeners.add(listener);
+        const entry = { process, listener };
+        this.#listeners.add(entry);
         const remove = (): void => {
-          this.#listeners.delete(listener);
+          this.#listeners.delete(entry);
         };
         unsubscribe.push(remove);
         return remove;
@@ -366,7 +388,13 @@ export class VnodeMaster implements VnodeHost {
     const [method, args] = message as [string, unknown];
     switch (method) {
       case "cluster_event":
-        for (const listener of this.#listeners) listener(args as ClusterEvent);
+        for (const { process, listener } of [...this.#listeners]) {
+          try {
+            listener(args as ClusterEvent);
+          } catch (error) {
+            process.crash(error);
+          }
+        }
         return;
       default:
         throw new WhorlError(
@@ -481,7 +509,10 @@ export class VnodeMaster implements VnodeHost {
   }
 
   #tell(event: Record<string, unknown>): void {
-    writeMsgpack(event, this.answers.begin(FrameType.masterEvent, 0));
+    writeMsgpack(
+      wellFormed(event),
+      this.answers.begin(FrameType.masterEvent, 0),
+    );
     this.answers.end();
   }
 

@@ -23,6 +23,8 @@ import { VNODE_REQUEST_TIME_LEFT_OFFSET } from "./vnode_wire.ts";
 
 /** Requests a master may have in hand; a further one is answered `overload`. */
 export const MASTER_IN_FLIGHT_MAX = 50_000;
+/** Bytes of requests a master may have in hand; a further one is answered `overload`. */
+export const MASTER_IN_FLIGHT_BYTES_MAX = 64 * 1024 * 1024;
 /** Bytes that may wait for a master that is being restarted. */
 export const MASTER_WAITING_BYTES_MAX = 16 * 1024 * 1024;
 /** How often deadlines of requests in hand are looked at. */
@@ -52,6 +54,8 @@ export interface MasterChannel {
 }
 
 interface InFlight {
+  /** Of the request. */
+  bytes: number;
   readonly target: AnswerTarget;
   readonly correlation: number;
   readonly deadline: number;
@@ -71,6 +75,10 @@ export class VnodeMasterLink {
   #calls = new Map<number, PendingControl>();
   #next = 1;
   #batchBeganMs = 0;
+  #inFlightBytes = 0;
+  /** The request being written, and where its payload begins in the sink. */
+  #begun: InFlight | undefined;
+  #begunAt = 0;
   #sweep: TimerHandle | undefined;
   #closed: WhorlError | undefined;
   #onEvent: (event: unknown) => void;
@@ -178,32 +186,50 @@ export class VnodeMasterLink {
       this.#batchBeganMs = this.#runtime.now();
     }
     const id = this.#next++;
-    this.#inFlight.set(id, {
+    const request: InFlight = {
+      bytes: 0,
       target,
       correlation,
       deadline: this.#batchBeganMs + timeLeftMs,
-    });
+    };
+    this.#inFlight.set(id, request);
+    this.#begun = request;
     this.#sweep ??= this.#runtime.setTimer(
       SWEEP_INTERVAL_MS,
       () => this.#sweepDeadlines(),
     );
-    return this.#sink.begin(FrameType.vnodeRequest, id);
+    const into = this.#sink.begin(FrameType.vnodeRequest, id);
+    this.#begunAt = into.length;
+    return into;
   }
 
   /** Ends the request begun last. */
   endRequest(): void {
+    const request = this.#begun;
+    if (request !== undefined) {
+      request.bytes = this.#sink.bufferedBytes - this.#begunAt;
+      this.#inFlightBytes += request.bytes;
+      this.#begun = undefined;
+    }
     this.#sink.end();
+  }
+
+  #forget(id: number, request: InFlight): void {
+    this.#inFlight.delete(id);
+    this.#inFlightBytes -= request.bytes;
   }
 
   #refusal(): WhorlError | undefined {
     if (this.#closed !== undefined) return this.#closed;
     if (
       this.#inFlight.size < MASTER_IN_FLIGHT_MAX &&
-      this.#sink.bufferedBytes < MASTER_WAITING_BYTES_MAX
+      this.#inFlightBytes < MASTER_IN_FLIGHT_BYTES_MAX &&
+      (this.#channel !== undefined ||
+        this.#sink.bufferedBytes < MASTER_WAITING_BYTES_MAX)
     ) return undefined;
     return new WhorlError(
       "overload",
-      `Cannot take a request for a vnode: ${this.#inFlight.size} are in hand`,
+      `Cannot take a request for a vnode: ${this.#inFlight.size} of together ${this.#inFlightBytes} bytes are in hand`,
     );
   }
 
@@ -248,7 +274,7 @@ export class VnodeMasterLink {
         const request = this.#inFlight.get(id);
         // Answered for it already: its deadline had passed.
         if (request === undefined) return;
-        if (type !== FrameType.vnodeAccepted) this.#inFlight.delete(id);
+        if (type !== FrameType.vnodeAccepted) this.#forget(id, request);
         request.target.vnodeAnswer(
           type,
           request.correlation,
@@ -284,6 +310,7 @@ export class VnodeMasterLink {
   #failAll(error: WhorlError): void {
     const inFlight = [...this.#inFlight.values()];
     this.#inFlight.clear();
+    this.#inFlightBytes = 0;
     for (const { target, correlation } of inFlight) {
       answerFailure(target, correlation, error);
     }
@@ -295,9 +322,10 @@ export class VnodeMasterLink {
   #sweepDeadlines(): void {
     this.#sweep = undefined;
     const latest = this.#runtime.now() - SWEEP_GRACE_MS;
-    for (const [id, { target, correlation, deadline }] of this.#inFlight) {
+    for (const [id, request] of this.#inFlight) {
+      const { target, correlation, deadline } = request;
       if (deadline > latest) continue;
-      this.#inFlight.delete(id);
+      this.#forget(id, request);
       answerFailure(
         target,
         correlation,

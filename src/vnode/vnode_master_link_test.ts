@@ -1,4 +1,9 @@
-import { assert, assertEquals, assertRejects } from "@std/assert";
+import {
+  assert,
+  assertEquals,
+  assertRejects,
+  assertStringIncludes,
+} from "@std/assert";
 import { ManualRuntime } from "../../supervisors/manual_runtime.ts";
 import { ByteReader } from "../base/byte_reader.ts";
 import { ByteWriter } from "../base/byte_writer.ts";
@@ -275,10 +280,11 @@ Deno.test("VnodeMasterLink takes so many requests and refuses a further one", ()
     assertEquals(bench.request(i), undefined);
   }
   const refusal = bench.request(-1);
-  assertEquals([refusal?.code, refusal?.message], [
-    "overload",
-    `Cannot take a request for a vnode: ${MASTER_IN_FLIGHT_MAX} are in hand`,
-  ]);
+  assertEquals(refusal?.code, "overload");
+  assertStringIncludes(
+    refusal?.message ?? "",
+    `Cannot take a request for a vnode: ${MASTER_IN_FLIGHT_MAX} of together`,
+  );
   assertEquals(bench.link.inFlight, MASTER_IN_FLIGHT_MAX);
   bench.link.close();
   assertEquals(bench.answers.length, MASTER_IN_FLIGHT_MAX);

@@ -33,6 +33,9 @@ import { RequestFlag } from "./vnode_wire.ts";
 /** Requests that may wait for one vnode; a further one is answered `overload`. */
 export const VNODE_MAILBOX_MAX = 10_000;
 
+/** How long past its deadline a promised answer is waited for, so that a late one is not taken for none. */
+const OVERDUE_GRACE_MS = 500;
+
 /** A request as it waits: views into a message that this process owns. */
 interface WaitingRequest {
   readonly correlation: number;
@@ -58,6 +61,8 @@ export interface VnodeHost {
   readonly answers: FrameSink;
   /** Monotonic milliseconds. */
   now(): number;
+  /** Requests wait or have been promised an answer: call `giveUpOverdue` from time to time. */
+  requestsInHand(): void;
 }
 
 /** The declared commands of a module in wire order. */
@@ -198,6 +203,7 @@ export class VnodeProcess extends ChildBase {
         );
         return;
       }
+      this.#host.requestsInHand();
       this.#waiting.push({
         correlation,
         command,
@@ -351,10 +357,10 @@ export class VnodeProcess extends ChildBase {
     // The handler has ended its own vnode, and its caller has been told.
     if (this.#ended) return;
     if (result === answersLater) {
-      if (!call.answered) this.#promised.add(call);
+      if (!call.answered) this.#promise(call);
     } else if (result instanceof Promise) {
       this.#busy = true;
-      this.#promised.add(call);
+      this.#promise(call);
       result.then((value) => {
         if (this.#ended) return;
         if (value !== answersLater) call.reply(value);
@@ -364,6 +370,46 @@ export class VnodeProcess extends ChildBase {
     } else {
       call.reply(result);
     }
+  }
+
+  #promise(call: PendingCall): void {
+    this.#promised.add(call);
+    this.#host.requestsInHand();
+  }
+
+  /**
+   * Answers `timeout` for requests whose callers have stopped waiting, so that
+   * a handler that never answers holds nothing for ever.
+   *
+   * @returns How many are left that wait or were promised an answer.
+   */
+  giveUpOverdue(): number {
+    if (this.#ended) return 0;
+    const now = this.#host.now();
+    for (const call of this.#promised) {
+      if (call.deadline > now - OVERDUE_GRACE_MS) continue;
+      this.#promised.delete(call);
+      call.answered = true;
+      this.#expire(call.correlation, "did not answer");
+    }
+    if (this.#busy && this.#waitingFrom < this.#waiting.length) {
+      const waiting = this.#waiting.slice(this.#waitingFrom);
+      this.#waiting = waiting.filter(({ deadline }) => deadline > now);
+      this.#waitingFrom = 0;
+      for (const { deadline, correlation } of waiting) {
+        if (deadline <= now) this.#expire(correlation, "was busy");
+      }
+    }
+    return this.load;
+  }
+
+  #expire(correlation: number, why: string): void {
+    this.counts.expired++;
+    this.#fail(
+      correlation,
+      "timeout",
+      `The vnode of partition ${this.partition} ${why} until the deadline had passed`,
+    );
   }
 
   /** @internal Milliseconds until `deadline`. */
@@ -475,8 +521,8 @@ class PendingCall implements Call {
   answered = false;
   readonly declaration: CommandDeclaration;
   readonly correlation: number;
+  readonly deadline: number;
   #process: VnodeProcess;
-  #deadline: number;
   #wantsAccepted: boolean;
 
   constructor(
@@ -489,12 +535,12 @@ class PendingCall implements Call {
     this.#process = process;
     this.declaration = declaration;
     this.correlation = correlation;
-    this.#deadline = deadline;
+    this.deadline = deadline;
     this.#wantsAccepted = wantsAccepted;
   }
 
   get timeLeftMs(): number {
-    return this.#process.timeLeftUntil(this.#deadline);
+    return this.#process.timeLeftUntil(this.deadline);
   }
 
   accepted(value: unknown): void {

@@ -88,7 +88,11 @@ class Bench {
       readFrames(batch, 0, batch.length, FRAME_BYTES_MAX, this.#onFrame);
     });
     this.process = new VnodeProcess(
-      { answers: sink, now: () => this.runtime.now() },
+      {
+        answers: sink,
+        now: () => this.runtime.now(),
+        requestsInHand: () => {},
+      },
       module,
       commandTableOf(module),
       5,

@@ -8,6 +8,13 @@ import { ByteWriter } from "../base/byte_writer.ts";
 import { beginFrame, endFrame } from "./frame.ts";
 import type { FrameSink } from "./frame_sink.ts";
 
+/**
+ * A batch goes when it has this many bytes, without waiting for the end of the
+ * turn: gathering pays for small frames, while large ones would only be copied
+ * again and again as the buffer grows, and keep the receiver waiting.
+ */
+export const BATCH_BYTES_MAX = 256 * 1024;
+
 /** Gathers frames; `deliver` gets each batch as bytes of its own. */
 export class BatchingSink implements FrameSink {
   #writer = new ByteWriter(4096);
@@ -41,6 +48,10 @@ export class BatchingSink implements FrameSink {
 
   end(): void {
     endFrame(this.#writer, this.#frameStart);
+    if (this.#writer.length >= BATCH_BYTES_MAX && !this.#paused) {
+      this.#sendBatch();
+      return;
+    }
     if (!this.#scheduled && !this.#paused) {
       this.#scheduled = true;
       this.#defer(this.#flush);
@@ -50,7 +61,11 @@ export class BatchingSink implements FrameSink {
   /** Sends what has been gathered. */
   flush(): void {
     this.#scheduled = false;
-    if (this.#paused || this.#writer.length === 0) return;
+    if (!this.#paused) this.#sendBatch();
+  }
+
+  #sendBatch(): void {
+    if (this.#writer.length === 0) return;
     const batch = this.#writer.copy();
     this.#writer.clear();
     // One huge message should not hold its memory for ever.

@@ -5,16 +5,26 @@
  */
 import type { ByteWriter } from "../base/byte_writer.ts";
 import { type ErrorCode, isWhorlError, WhorlError } from "../base/errors.ts";
-import { decodeMsgpack, writeMsgpack } from "./msgpack.ts";
+import { decodeMsgpack, wellFormed, writeMsgpack } from "./msgpack.ts";
 
-/** Appends a failure; details that cannot travel are left behind. */
+/** Longest message of a failure that travels, in characters. */
+const MESSAGE_LENGTH_MAX = 4_000;
+/** Largest details of a failure that travel, in bytes. */
+const DETAILS_BYTES_MAX = 256 * 1024;
+
+/** Appends a failure; a long message is cut, and details that cannot travel are left behind. */
 export function writeFailure(into: ByteWriter, error: WhorlError): void {
+  // A cut may fall inside a character, and a message may quote what is no text.
+  const message = error.message.slice(0, MESSAGE_LENGTH_MAX).toWellFormed();
+  const start = into.length;
   try {
-    writeMsgpack([error.code, error.message, error.details], into);
+    writeMsgpack([error.code, message, wellFormed(error.details)], into);
+    if (into.length - start <= DETAILS_BYTES_MAX) return;
   } catch (unsendable) {
     if (!isWhorlError(unsendable, "invalid_argument")) throw unsendable;
-    writeMsgpack([error.code, error.message, {}], into);
   }
+  into.length = start;
+  writeMsgpack([error.code, message, {}], into);
 }
 
 /** Reads a failure that travelled here; bytes that are none read as a `protocol_error`. */

@@ -38,6 +38,41 @@ const leftByDepth = new Uint32Array(MSGPACK_DEPTH_MAX + 1);
 const isMapByDepth = new Uint8Array(MSGPACK_DEPTH_MAX + 1);
 const utf8 = new TextDecoder("utf-8", { fatal: true, ignoreBOM: true });
 
+/**
+ * `value` with every text in it well-formed. A lone surrogate has no UTF-8, and
+ * a message with one would be refused by its receiver; whoever sends texts that
+ * others made passes them through here.
+ *
+ * @throws {WhorlError} `invalid_argument` if it is deeper than the wire takes,
+ * or throws when it is read.
+ */
+export function wellFormed(value: unknown): unknown {
+  try {
+    return wellFormedWithin(value, MSGPACK_DEPTH_MAX);
+  } catch (cause) {
+    throw new WhorlError(
+      "invalid_argument",
+      "Cannot read a value to send it: it is too deep or throws",
+      { cause },
+    );
+  }
+}
+
+function wellFormedWithin(value: unknown, depth: number): unknown {
+  if (typeof value === "string") return value.toWellFormed();
+  if (typeof value !== "object" || value === null) return value;
+  if (depth === 0) throw new RangeError("too deep");
+  if (Array.isArray(value)) {
+    return value.map((part) => wellFormedWithin(part, depth - 1));
+  }
+  if (Object.getPrototypeOf(value) !== Object.prototype) return value;
+  return Object.fromEntries(
+    Object.entries(value).map((
+      [name, part],
+    ) => [name.toWellFormed(), wellFormedWithin(part, depth - 1)]),
+  );
+}
+
 /** `value` as MessagePack, in bytes of its own. @throws {WhorlError} `invalid_argument` if it cannot be encoded. */
 export function encodeMsgpack(value: unknown): Uint8Array<ArrayBuffer> {
   return encodeShared(value).slice();
