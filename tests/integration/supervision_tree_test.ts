@@ -65,6 +65,26 @@ for (const [place, part] of PARTS.entries()) {
     }));
 }
 
+for (const part of ["storage_sup", "cluster_sup", "vnode_sup"]) {
+  Deno.test(`a killed ${part} of a node with a data directory finds its ring and its data there`, () =>
+    withCluster({ kind: "in_process", storage: "deno_kv" }, async (cluster) => {
+      await cluster.joinAll();
+      const { owners } = await cluster.node(0).control.ringStatus();
+      await cluster.node(0).kv.put("b", "before", part, { w: "all" });
+      const node = cluster.node(1).inside as WhorlNode;
+      const restarted = whenRestarted(cluster.node(1), "op_fsm_sup");
+      childAt(node, [part]).kill();
+      await restarted;
+      await assertServes(cluster, part);
+      for (const { control } of cluster.nodes) {
+        assertEquals((await control.ringStatus()).owners, owners);
+      }
+      // All three replicas have it still: nothing was lost with the part.
+      const { replicas } = await node.kv.get("b", "before", { r: "all" });
+      assert(replicas.every(({ state }) => state === "done"));
+    }));
+}
+
 for (
   const path of [
     ["storage_sup", "home"],

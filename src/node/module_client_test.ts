@@ -1,0 +1,150 @@
+import { assertEquals, assertRejects } from "@std/assert";
+import { ByteReader } from "../base/byte_reader.ts";
+import { ByteWriter } from "../base/byte_writer.ts";
+import { type ErrorCode, WhorlError } from "../base/errors.ts";
+import type { OperationCarrier } from "../kv/kv_client.ts";
+import {
+  emptyOperationHeader,
+  OperationFlag,
+  type OperationHeader,
+  OperationKind,
+  readOperationHeader,
+} from "../request/operation_codec.ts";
+import { command } from "../vnode/define_vnode.ts";
+import { moduleIdOf } from "../vnode/vnode_wire.ts";
+import { decodeMsgpack, writeMsgpack } from "../wire/msgpack.ts";
+import { moduleClient } from "./module_client.ts";
+
+const MODULE = {
+  name: "adder",
+  commands: {
+    clear: command(),
+    add: command<{ by: number }, number, "too_much">({
+      failures: ["too_much"],
+    }),
+  },
+};
+
+interface Sent {
+  readonly header: OperationHeader;
+  readonly body: unknown;
+  readonly target: Parameters<OperationCarrier["submit"]>[3];
+}
+
+/** A client whose operations are kept for the test to look at and answer. */
+function client() {
+  const sent: Sent[] = [];
+  const adder = moduleClient(MODULE, () => ({
+    submit(bytes, start, end, target) {
+      const copy = bytes.slice(start, end);
+      const header = emptyOperationHeader();
+      readOperationHeader(new ByteReader(copy), header);
+      const body = copy.subarray(header.keyEnd);
+      sent.push({
+        header,
+        body: body.length === 0 ? undefined : decodeMsgpack(body),
+        target,
+      });
+    },
+  }));
+  return { adder, sent };
+}
+
+function replyOf(value: unknown): Uint8Array {
+  const into = new ByteWriter(16);
+  writeMsgpack(value, into);
+  return into.copy();
+}
+
+async function codeOf(work: Promise<unknown>): Promise<ErrorCode> {
+  return (await assertRejects(() => work, WhorlError)).code;
+}
+
+Deno.test("moduleClient() sends the command's number, the quorum and the body alone", async () => {
+  const { adder, sent } = client();
+  const request = adder.request("b", "k", "add", { by: 2 }, { n: 5, w: 4 });
+  const { header, body, target } = sent[0] as Sent;
+  assertEquals(header.kind, OperationKind.request);
+  assertEquals(header.flags, OperationFlag.bodyOnly);
+  assertEquals(header.moduleId, moduleIdOf("adder"));
+  assertEquals(header.command, 1);
+  assertEquals([header.n, header.quorum, header.durable], [5, 4, 4]);
+  assertEquals(body, { by: 2 });
+  target.operationDone({
+    object: undefined,
+    replies: [replyOf(3), undefined],
+    replicas: [],
+  });
+  assertEquals((await request).replies, [3, undefined]);
+});
+
+Deno.test("moduleClient() counts r as a read and keeps fallbacks out when asked to", () => {
+  const { adder, sent } = client();
+  adder.request("b", "k", "clear", undefined, { r: "all", quorum: "strict" });
+  const { header, body } = sent[0] as Sent;
+  assertEquals([header.quorum, header.durable], [3, 0]);
+  assertEquals(header.flags, OperationFlag.bodyOnly | OperationFlag.strict);
+  assertEquals(body, undefined);
+});
+
+Deno.test("moduleClient() rejects what cannot be sent, without sending it", async () => {
+  const { adder, sent } = client();
+  const unknown = adder.request as (...args: unknown[]) => Promise<unknown>;
+  assertEquals(await codeOf(unknown("b", "k", "toString")), "unknown_command");
+  assertEquals(
+    await codeOf(adder.request("", "k", "clear", undefined)),
+    "invalid_key",
+  );
+  assertEquals(
+    await codeOf(adder.request("b", "k", "clear", undefined, { w: 9 })),
+    "invalid_quorum",
+  );
+  assertEquals(
+    await codeOf(unknown("b", "k", "add", { by: () => {} })),
+    "invalid_argument",
+  );
+  assertEquals(sent, []);
+});
+
+Deno.test("moduleClient() rejects a reply that cannot be read, and what the carrier fails with", async () => {
+  const { adder, sent } = client();
+  const broken = adder.request("b", "k", "add", { by: 1 });
+  sent[0]?.target.operationDone({
+    object: undefined,
+    replies: [new Uint8Array([0xc1])],
+    replicas: [],
+  });
+  assertEquals(await codeOf(broken), "protocol_error");
+  const failed = adder.request("b", "k", "add", { by: 1 });
+  sent[1]?.target.operationFailed(new WhorlError("overload", "Cannot"));
+  assertEquals(await codeOf(failed), "overload");
+});
+
+Deno.test("moduleClient() stops waiting when its signal fires", async () => {
+  const { adder, sent } = client();
+  const aborted = { signal: AbortSignal.abort() };
+  assertEquals(
+    await codeOf(adder.request("b", "k", "clear", undefined, aborted)),
+    "cancelled",
+  );
+  assertEquals(sent.length, 0);
+  const controller = new AbortController();
+  const request = adder.request("b", "k", "clear", undefined, {
+    signal: controller.signal,
+  });
+  controller.abort();
+  assertEquals(await codeOf(request), "cancelled");
+  // What comes after that is nobody's.
+  sent[0]?.target.operationFailed(new WhorlError("timeout", "Cannot"));
+});
+
+Deno.test("ModuleClient.failures() finds declared failures among what replicas answered", () => {
+  const { adder } = client();
+  const error = new WhorlError("quorum_unavailable", "Cannot", {
+    details: { answers: [{ code: "too_much" }, { code: "timeout" }, {}] },
+  });
+  const failures: "too_much"[] = adder.failures("add", error);
+  assertEquals(failures, ["too_much"]);
+  assertEquals(adder.failures("clear", error), []);
+  assertEquals(adder.failures("add", new Error("other")), []);
+});
