@@ -2,7 +2,6 @@ import { assertEquals, assertRejects } from "@std/assert";
 import { ByteReader } from "../base/byte_reader.ts";
 import { ByteWriter } from "../base/byte_writer.ts";
 import { type ErrorCode, WhorlError } from "../base/errors.ts";
-import type { OperationCarrier } from "../kv/kv_client.ts";
 import {
   emptyOperationHeader,
   OperationFlag,
@@ -10,6 +9,7 @@ import {
   OperationKind,
   readOperationHeader,
 } from "../request/operation_codec.ts";
+import type { OperationTarget } from "../request/operation_target.ts";
 import { command } from "../vnode/define_vnode.ts";
 import { moduleIdOf } from "../vnode/vnode_wire.ts";
 import { decodeMsgpack, writeMsgpack } from "../wire/msgpack.ts";
@@ -28,7 +28,7 @@ const MODULE = {
 interface Sent {
   readonly header: OperationHeader;
   readonly body: unknown;
-  readonly target: Parameters<OperationCarrier["submit"]>[3];
+  readonly target: OperationTarget;
 }
 
 /** A client whose operations are kept for the test to look at and answer. */
