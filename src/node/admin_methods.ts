@@ -20,6 +20,9 @@ type Methods = {
 /** Milliseconds between the answer to `stop` and the stop, so that the answer gets out. */
 const STOP_DELAY_MS = 50;
 
+/** Longest text an argument may be, in characters: it may come back in a message. */
+const TEXT_LENGTH_MAX = 1_000;
+
 const METHODS: Methods = {
   ping: (node) => ({ node: node.name }),
   node_info: (node) => node.info(),
@@ -126,11 +129,19 @@ function addressOf(node: WhorlNode, target: string): string {
 function optionalText(args: unknown, name: string): string | undefined {
   const value = (args as Record<string, unknown> | null)?.[name];
   if (value === undefined || value === null) return undefined;
-  if (typeof value === "string") return value;
-  throw new WhorlError(
-    "invalid_argument",
-    `Cannot take '${name}' as it must be text: it is of type ${typeof value}`,
-  );
+  if (typeof value !== "string") {
+    throw new WhorlError(
+      "invalid_argument",
+      `Cannot take '${name}' as it must be text: it is of type ${typeof value}`,
+    );
+  }
+  if (value.length > TEXT_LENGTH_MAX) {
+    throw new WhorlError(
+      "invalid_argument",
+      `Cannot take '${name}' as it may have ${TEXT_LENGTH_MAX} characters: it has ${value.length}`,
+    );
+  }
+  return value;
 }
 
 function textArgument(args: unknown, name: string): string {

@@ -298,7 +298,7 @@ export class ClientConnection implements AsyncDisposable {
       }
       case FrameType.callReply:
       case FrameType.callError:
-        this.#calls.answered(type, correlation, body);
+        this.#calls.answered(link, type, correlation, body);
         return;
       case FrameType.unknownType:
         return;

@@ -7,7 +7,7 @@
  */
 import type { ChildSpec } from "../../supervisors/child_spec.ts";
 import { startSupervisor } from "../../supervisors/supervisor.ts";
-import { WhorlError } from "../base/errors.ts";
+import { reasonOf, WhorlError } from "../base/errors.ts";
 import type { Address } from "../environment/transport.ts";
 import { MemberMeta, memberMeta } from "../ring/ring.ts";
 import { Cookie } from "../transport/cookie.ts";
@@ -158,12 +158,21 @@ function frameHandler(
         return;
       case FrameType.call: {
         const { method, args } = readCall(bytes.subarray(start, end));
-        answerCall(link, correlation, () => handleCall(method, args));
+        answerCall(link, correlation, () => handleCall(method, args)).catch(
+          (error) =>
+            parts.environment.log.error("Cannot answer a call", {
+              peer: link.peer.name,
+              method,
+              error: reasonOf(error),
+            }),
+        );
         return;
       }
       case FrameType.callReply:
       case FrameType.callError:
-        calls.answered(type, correlation, bytes.subarray(start, end));
+        // A node calls no clients.
+        if (link.peer.kind === "client") break;
+        calls.answered(link, type, correlation, bytes.subarray(start, end));
         return;
       case FrameType.unknownType:
         parts.environment.log.warn("A peer does not know a frame we sent", {

@@ -66,7 +66,7 @@ export interface LinkClosed {
    * - `overloaded`: it took frames more slowly than they were made
    * - `write_timeout`: it took none at all
    * - `silent`: it no longer answers pings
-   * - `failed`: the handler of its frames threw
+   * - `failed`: the handler of its frames, or who waits for room, threw
    */
   readonly code:
     | "closed"
@@ -141,6 +141,8 @@ export class Link implements FrameSink {
   #flushDue = false;
   #writing = false;
   #inFlightBytes = 0;
+  #waitingForRoom: { readonly bytes: number; readonly callback: () => void }[] =
+    [];
   #smallWrites = 0;
 
   #partial = false;
@@ -219,6 +221,34 @@ export class Link implements FrameSink {
     } else this.#flushSoon();
   }
 
+  /**
+   * Calls back once, later, when at most `bytes` wait to leave or the link has
+   * ended, so that what is kept elsewhere meanwhile can follow or be given up.
+   */
+  whenBelow(bytes: number, callback: () => void): void {
+    this.#waitingForRoom.push({ bytes, callback });
+    if (this.#closed !== undefined || this.bufferedBytes <= bytes) {
+      this.#runtime.defer(this.#tellOfRoom);
+    }
+  }
+
+  readonly #tellOfRoom = (): void => {
+    const waiting = this.#waitingForRoom;
+    this.#waitingForRoom = [];
+    for (const waiter of waiting) {
+      // One that is told first may fill the link again.
+      if (this.#closed === undefined && this.bufferedBytes > waiter.bytes) {
+        this.#waitingForRoom.push(waiter);
+        continue;
+      }
+      try {
+        waiter.callback();
+      } catch (error) {
+        this.#fail("sending more on it", error);
+      }
+    }
+  };
+
   /** Asks the other end for a pong, which its link layer gives without anybody's help. */
   ping(): void {
     this.begin(FrameType.ping, ++this.#pings);
@@ -274,6 +304,7 @@ export class Link implements FrameSink {
         await this.#stream.write(outgoing.bytes.subarray(at, next));
         at = next;
         this.#inFlightBytes = length - at;
+        if (this.#waitingForRoom.length > 0) this.#tellOfRoom();
       }
     } catch (error) {
       return this.#break("lost", reasonOf(error));
@@ -328,25 +359,28 @@ export class Link implements FrameSink {
   }
 
   #refuse(error: unknown): void {
-    const message = reasonOf(error);
-    const about = { peer: this.peer.name, address: this.peer.address };
     if (
       isWhorlError(error, "protocol_error") ||
       isWhorlError(error, "frame_too_large")
     ) {
+      const { message } = error;
       this.#log.warn("Closing a link that does not keep the protocol", {
-        ...about,
+        peer: this.peer.name,
+        address: this.peer.address,
         reason: message,
       });
       this.#end({ code: "protocol_error", message }, "protocol_error");
-    } else {
-      // A bug of ours met by one peer's frame: that link ends, the node lives on.
-      this.#log.error("Closing a link as handling its frame failed", {
-        ...about,
-        error,
-      });
-      this.#end({ code: "failed", message }, "internal");
-    }
+    } else this.#fail("handling its frame", error);
+  }
+
+  /** A bug of ours met on one link: that link ends, the node lives on. */
+  #fail(doing: string, error: unknown): void {
+    this.#log.error(`Closing a link as ${doing} failed`, {
+      peer: this.peer.name,
+      address: this.peer.address,
+      error,
+    });
+    this.#end({ code: "failed", message: reasonOf(error) }, "internal");
   }
 
   readonly #onFrame = (
@@ -420,6 +454,7 @@ export class Link implements FrameSink {
       () => this.#closeStream(),
     );
     this.#handler.onClosed(this, closed);
+    this.#runtime.defer(this.#tellOfRoom);
   }
 
   /** Ends at once. */
@@ -428,6 +463,7 @@ export class Link implements FrameSink {
     if (this.#closed !== undefined) return;
     this.#closed = { code, message };
     this.#handler.onClosed(this, this.#closed);
+    this.#runtime.defer(this.#tellOfRoom);
   }
 
   #closeStream(): void {

@@ -9,6 +9,7 @@
  *
  * @module
  */
+import { ByteWriter } from "../base/byte_writer.ts";
 import { isWhorlError, reasonOf, WhorlError } from "../base/errors.ts";
 import type { Runtime, TimerHandle } from "../../supervisors/runtime.ts";
 import { readFailure, writeFailure } from "../wire/failure.ts";
@@ -21,6 +22,9 @@ export const CALL_TIMEOUT_MS_DEFAULT = 10_000;
 /** Calls that may be unanswered at once; a further one fails with `overload`. */
 export const CALLS_MAX = 10_000;
 
+/** Bytes a failure may take when it is sent; of a larger one only the code is. */
+const FAILURE_BYTES_MAX = 1024 * 1024;
+
 /** Options of a call. */
 export interface LinkCallOptions {
   /** Milliseconds to wait for the answer. @default {10000} */
@@ -29,8 +33,14 @@ export interface LinkCallOptions {
   readonly signal?: AbortSignal | undefined;
 }
 
+/** Where calls go: a link, which may have ended. */
+export interface CallSink extends FrameSink {
+  /** Why nothing leaves here any more; undefined while something does. */
+  readonly closed?: { readonly message: string } | undefined;
+}
+
 interface PendingCall {
-  readonly sink: FrameSink;
+  readonly sink: CallSink;
   settle(error: unknown, value?: unknown): void;
 }
 
@@ -48,17 +58,21 @@ export class LinkCalls {
    * Calls `method` at the other end of `sink`.
    *
    * @throws {WhorlError} What the other end answers, `timeout`, `cancelled`,
-   * `overload`, `connection_closed` if the link ends first, or
+   * `overload`, `connection_closed` if the link has ended or ends first, or
    * `invalid_argument` or `frame_too_large` if `args` cannot travel.
    */
   call(
-    sink: FrameSink,
+    sink: CallSink,
     method: string,
     args: unknown,
     options: LinkCallOptions = {},
   ): Promise<unknown> {
     const { timeoutMs = CALL_TIMEOUT_MS_DEFAULT, signal } = options;
     if (signal?.aborted) return Promise.reject(cancelled(method));
+    // Its end has been told of already, so nobody would fail the call.
+    if (sink.closed !== undefined) {
+      return Promise.reject(connectionEnded(sink.closed.message));
+    }
     if (this.#pending.size >= CALLS_MAX) {
       return Promise.reject(
         new WhorlError(
@@ -107,10 +121,15 @@ export class LinkCalls {
     return promise;
   }
 
-  /** Takes in a `callReply` or `callError`. */
-  answered(type: number, correlation: number, body: Uint8Array): void {
-    // Given up: it came after its timeout.
-    if (!this.#pending.has(correlation)) return;
+  /** Takes in a `callReply` or `callError` that came from `sink`. */
+  answered(
+    sink: CallSink,
+    type: number,
+    correlation: number,
+    body: Uint8Array,
+  ): void {
+    // Given up, as it came after its timeout; or from one who was not asked.
+    if (this.#pending.get(correlation)?.sink !== sink) return;
     if (type === FrameType.callError) {
       this.#settle(correlation, readFailure(body));
       return;
@@ -124,13 +143,9 @@ export class LinkCalls {
   }
 
   /** A link has ended: what it owed will not come. */
-  linkClosed(sink: FrameSink, reason: string): void {
+  linkClosed(sink: CallSink, reason: string): void {
     for (const [id, pending] of [...this.#pending]) {
-      if (pending.sink !== sink) continue;
-      this.#settle(
-        id,
-        new WhorlError("connection_closed", `The connection ended: ${reason}`),
-      );
+      if (pending.sink === sink) this.#settle(id, connectionEnded(reason));
     }
   }
 
@@ -168,23 +183,63 @@ export function readCall(body: Uint8Array): IncomingCall {
   return { method: message[0], args: message[1], timeLeftMs: message[2] };
 }
 
-/** Answers a call with what `work` comes to. */
+/**
+ * Answers a call with what `work` comes to, or with why that cannot travel.
+ * Never rejects: whatever a call does, it is the caller's affair.
+ */
 export async function answerCall(
-  sink: FrameSink,
+  sink: CallSink,
   correlation: number,
   work: () => Promise<unknown> | unknown,
 ): Promise<void> {
+  let failure: unknown;
   try {
     const body = encodeMsgpack(await work());
+    if (sink.closed !== undefined) return;
     sink.begin(FrameType.callReply, correlation).raw(body);
     sink.end();
+    return;
   } catch (error) {
-    const failure = isWhorlError(error)
-      ? error
-      : new WhorlError("internal", reasonOf(error), { cause: error });
-    writeFailure(sink.begin(FrameType.callError, correlation), failure);
-    sink.end();
+    failure = error;
   }
+  if (sink.closed !== undefined) return;
+  // Encoded before the frame begins: half a frame would be in everybody's way.
+  const body = failureBody(failure);
+  sink.begin(FrameType.callError, correlation).rawRange(
+    body.bytes,
+    0,
+    body.length,
+  );
+  sink.end();
+}
+
+/** A failure as it travels, small enough for a frame whatever it is about. */
+function failureBody(failure: unknown): ByteWriter {
+  const body = new ByteWriter(256);
+  try {
+    writeFailure(
+      body,
+      isWhorlError(failure)
+        ? failure
+        : new WhorlError("internal", reasonOf(failure), { cause: failure }),
+    );
+    if (body.length <= FAILURE_BYTES_MAX) return body;
+  } catch {
+    // A failure that cannot even be told: its code, or nothing, must do.
+  }
+  body.clear();
+  writeFailure(
+    body,
+    new WhorlError(
+      isWhorlError(failure) ? failure.code : "internal",
+      "The call failed, and what it failed with cannot be sent",
+    ),
+  );
+  return body;
+}
+
+function connectionEnded(reason: string): WhorlError {
+  return new WhorlError("connection_closed", `The connection ended: ${reason}`);
 }
 
 function cancelled(method: string): WhorlError {

@@ -35,11 +35,19 @@ class Bench {
   }
 
   /** Lets the other end perform the call sent last, and its answer come back. */
-  async perform(work: () => unknown): Promise<void> {
+  async perform(
+    work: () => unknown,
+    sink: BatchingSink = this.sink,
+  ): Promise<void> {
     const call = this.sent.at(-1)!;
-    await answerCall(this.sink, call.correlation, work);
+    await answerCall(sink, call.correlation, work);
     const answer = this.sent.at(-1)!;
-    this.calls.answered(answer.type, answer.correlation, answer.body);
+    this.calls.answered(
+      sink,
+      answer.type,
+      answer.correlation,
+      answer.body,
+    );
   }
 
   /** That nothing is left behind: no timer. */
@@ -78,8 +86,18 @@ Deno.test("LinkCalls pairs answers with calls, in whatever order they come", asy
   const first = bench.calls.call(bench.sink, "first", null);
   const second = bench.calls.call(bench.sink, "second", null);
   const [one, two] = bench.sent;
-  bench.calls.answered(FrameType.callReply, two!.correlation, encodeMsgpack(2));
-  bench.calls.answered(FrameType.callReply, one!.correlation, encodeMsgpack(1));
+  bench.calls.answered(
+    bench.sink,
+    FrameType.callReply,
+    two!.correlation,
+    encodeMsgpack(2),
+  );
+  bench.calls.answered(
+    bench.sink,
+    FrameType.callReply,
+    one!.correlation,
+    encodeMsgpack(1),
+  );
   assertEquals([await first, await second], [1, 2]);
 });
 
@@ -106,6 +124,76 @@ Deno.test("answerCall() answers with a failure what cannot travel", async () => 
   const tooLarge = bench.calls.call(bench.sink, "stats", null);
   await bench.perform(() => new Uint8Array(FRAME_BYTES_MAX));
   await failsWith(tooLarge, "frame_too_large", "Cannot send a frame");
+});
+
+Deno.test("answerCall() answers whatever a call fails with", async () => {
+  const bench = new Bench();
+  const circular: Record<string, unknown> = {};
+  circular.self = circular;
+  const failures: [unknown, string][] = [
+    [new WhorlError("not_found", "x".repeat(FRAME_BYTES_MAX)), "not_found"],
+    [
+      new WhorlError("not_found", "large", {
+        details: { of: "x".repeat(FRAME_BYTES_MAX) },
+      }),
+      "not_found",
+    ],
+    [
+      new WhorlError("not_found", "circular", { details: circular }),
+      "not_found",
+    ],
+    [undefined, "internal"],
+    [Object.create(null), "internal"],
+  ];
+  for (const [failure, code] of failures) {
+    const call = bench.calls.call(bench.sink, "m", null);
+    await bench.perform(() => Promise.reject(failure));
+    await failsWith(call, code, "");
+  }
+  bench.assertIdle();
+});
+
+Deno.test("answerCall() says nothing on a link that has ended meanwhile", async () => {
+  const bench = new Bench();
+  const sink = Object.assign(bench.newSink(), { closed: { message: "gone" } });
+  await answerCall(sink, 1, () => "late");
+  await answerCall(sink, 1, () => Promise.reject(new Error("late")));
+  assertEquals(bench.sent, []);
+});
+
+Deno.test("LinkCalls.call() fails at once on a link that has ended", async () => {
+  const bench = new Bench();
+  const sink = Object.assign(bench.newSink(), {
+    closed: { message: "reset by peer" },
+  });
+  await failsWith(
+    bench.calls.call(sink, "m", null),
+    "connection_closed",
+    "The connection ended: reset by peer",
+  );
+  assertEquals(bench.sent, []);
+  bench.assertIdle();
+});
+
+Deno.test("LinkCalls.answered() takes answers only from the link that was called", async () => {
+  const bench = new Bench();
+  const stranger = bench.newSink();
+  const call = bench.calls.call(bench.sink, "join_offer", null);
+  const id = bench.sent[0]!.correlation;
+  bench.calls.answered(
+    stranger,
+    FrameType.callReply,
+    id,
+    encodeMsgpack("forged"),
+  );
+  bench.calls.answered(
+    stranger,
+    FrameType.callError,
+    id,
+    encodeMsgpack(["internal", "forged", {}]),
+  );
+  await bench.perform(() => "true");
+  assertEquals(await call, "true");
 });
 
 Deno.test("LinkCalls.call() fails when its arguments cannot travel, and leaves nothing behind", async () => {
@@ -138,6 +226,7 @@ Deno.test("LinkCalls.call() fails with timeout when no answer comes, and ignores
     "Cannot call 'slow' in time: no answer in 10000 ms",
   );
   bench.calls.answered(
+    bench.sink,
     FrameType.callReply,
     bench.sent[0]!.correlation,
     encodeMsgpack(1),
@@ -173,7 +262,7 @@ Deno.test("LinkCalls.linkClosed() fails the calls of that link and no others", a
     "connection_closed",
     "The connection ended: reset by peer",
   );
-  await bench.perform(() => "here");
+  await bench.perform(() => "here", other);
   assertEquals(await kept, "here");
   bench.assertIdle();
 });
@@ -200,6 +289,7 @@ Deno.test("LinkCalls takes so many calls at once and refuses a further one", asy
     `as ${CALLS_MAX} calls are unanswered`,
   );
   bench.calls.answered(
+    bench.sink,
     FrameType.callReply,
     bench.sent[0]!.correlation,
     encodeMsgpack("first"),
@@ -220,6 +310,7 @@ Deno.test("LinkCalls fails a call whose answer cannot be read", async () => {
   const bench = new Bench();
   const garbled = bench.calls.call(bench.sink, "m", null);
   bench.calls.answered(
+    bench.sink,
     FrameType.callReply,
     bench.sent[0]!.correlation,
     Uint8Array.of(0xc1),
@@ -232,7 +323,12 @@ Deno.test("LinkCalls hands out answers that outlive the buffer they came in", as
   const bench = new Bench();
   const call = bench.calls.call(bench.sink, "m", null);
   const buffer = encodeMsgpack(Uint8Array.of(1, 2, 3));
-  bench.calls.answered(FrameType.callReply, bench.sent[0]!.correlation, buffer);
+  bench.calls.answered(
+    bench.sink,
+    FrameType.callReply,
+    bench.sent[0]!.correlation,
+    buffer,
+  );
   buffer.fill(0);
   assertEquals(await call, Uint8Array.of(1, 2, 3));
 });

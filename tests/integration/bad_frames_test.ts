@@ -143,12 +143,23 @@ Deno.test("a node survives what strangers send", async (t) => {
         ["cluster_join", { node: 5 }, "invalid_argument"],
         ["cluster_join", null, "invalid_argument"],
         ["cluster_join", { node: "x@y" }, "not_reachable"],
+        [
+          "cluster_join",
+          { node: "x@y", address: "a".repeat(1_001) },
+          "invalid_argument",
+        ],
+        [
+          "cluster_join",
+          { node: "a".repeat(10 * 1024 * 1024) },
+          "invalid_argument",
+        ],
+        ["cluster_commit", { planId: "a".repeat(1_001) }, "invalid_argument"],
         ["cluster_join", { node: "x@y", address: "nonsense" }, "any"],
         ["cluster_commit", { planId: ["x"] }, "invalid_argument"],
       ] as const
     ) {
       await t.step(
-        `a call of ${method} with ${JSON.stringify(args)}`,
+        `a call of ${method} with ${JSON.stringify(args)?.slice(0, 60)}`,
         async () => {
           await using peer = await RawPeer.connect(address);
           await peer.send(call, 1, encodeMsgpack([method, args, 1_000]));
@@ -169,6 +180,8 @@ Deno.test("a node survives what strangers send", async (t) => {
         FrameType.vnodeReply,
         operationReply,
         operationError,
+        callReply,
+        FrameType.callError,
         FrameType.ring,
         FrameType.ringDigest,
         FrameType.services,
