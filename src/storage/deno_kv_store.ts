@@ -4,10 +4,10 @@
  * everything that is written goes into the next one. And a row of its own for
  * each write is dear (19-33 µs of processor time at random keys), so a commit
  * writes all of them as a few journal records (0.5-3 µs a write); later they are
- * folded into rows in the order of keys, each key once however often it was
- * written (about 6 µs a row). What is not in its row lies in a table; what was
- * used lately lies in a cache; and a filter knows which keys are absent, so that
- * a put of a new key reads nothing.
+ * folded into rows in the order of keys (6-12 µs a row), each key once however
+ * often it was written. What is not in its row lies in a table; what was used
+ * lately lies in a cache; and a filter knows which keys are absent, so that a put
+ * of a new key reads nothing.
  *
  *     write ─► table + gathering batch ─► commit of journal records ─► `committed` called
  *     fold  ─► rows in passing, in the same commits ─► cache; last part: journal dropped
