@@ -1,6 +1,6 @@
 import { assert, assertEquals, assertThrows } from "@std/assert";
 import { WhorlError } from "../base/errors.ts";
-import { BatchingSink } from "./batching_sink.ts";
+import { BATCH_BYTES_MAX, BatchingSink } from "./batching_sink.ts";
 import { FRAME_BYTES_MAX, readFrames } from "./frame.ts";
 
 /** A sink whose turns end when the test says so. */
@@ -130,4 +130,53 @@ Deno.test("BatchingSink does not hold the memory of a huge message for ever", ()
   assert(writer.bytes.length <= 64 * 1024, `${writer.bytes.length}`);
   bench.endTurn();
   assertEquals(bench.delivered, [[1], [2]]);
+});
+
+/** Payload of frames of which four make a batch. */
+const QUARTER = new Uint8Array(BATCH_BYTES_MAX / 4);
+
+function sendQuarters(bench: Bench, correlations: readonly number[]): void {
+  for (const correlation of correlations) {
+    bench.sink.begin(7, correlation).raw(QUARTER);
+    bench.sink.end();
+  }
+}
+
+Deno.test("BatchingSink lets a batch go within the turn once it is large, and the rest at its end, in order", () => {
+  const bench = new Bench();
+  sendQuarters(bench, [1, 2, 3]);
+  assertEquals(bench.delivered, []);
+  sendQuarters(bench, [4]);
+  assertEquals(bench.delivered, [[1, 2, 3, 4]]);
+  assertEquals(bench.sink.bufferedBytes, 0);
+  sendQuarters(bench, [5, 6, 7, 8, 9]);
+  assertEquals(bench.delivered, [[1, 2, 3, 4], [5, 6, 7, 8]]);
+  bench.endTurn();
+  assertEquals(bench.delivered, [[1, 2, 3, 4], [5, 6, 7, 8], [9]]);
+  // What left early took no later frame's turn with it.
+  bench.send(10);
+  bench.endTurn();
+  assertEquals(bench.delivered[3], [10]);
+});
+
+Deno.test("BatchingSink sends one large frame at once, behind the small ones before it", () => {
+  const bench = new Bench();
+  bench.send(1);
+  bench.sink.begin(7, 2).raw(new Uint8Array(2 * BATCH_BYTES_MAX));
+  bench.sink.end();
+  assertEquals(bench.delivered, [[1, 2]]);
+  bench.endTurn();
+  assertEquals(bench.delivered, [[1, 2]]);
+});
+
+Deno.test("BatchingSink keeps large frames back too while it is paused, and all of them leave afterwards", () => {
+  const bench = new Bench();
+  bench.sink.pause();
+  sendQuarters(bench, [1, 2, 3, 4, 5]);
+  bench.endTurn();
+  assertEquals(bench.delivered, []);
+  bench.sink.resume();
+  assertEquals(bench.delivered, [[1, 2, 3, 4, 5]]);
+  sendQuarters(bench, [6, 7, 8, 9]);
+  assertEquals(bench.delivered[1], [6, 7, 8, 9]);
 });

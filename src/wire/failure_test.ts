@@ -137,3 +137,94 @@ Deno.test("writeFailure() does not hide a failure of another kind", () => {
     "no room",
   );
 });
+
+Deno.test("writeFailure() makes text of a message, details and keys that are none", () => {
+  const error = travelled(
+    new WhorlError("vnode_error", "Cannot find 'a\ud800b'", {
+      details: {
+        key: "\udc00",
+        "na\ud801me": ["x", { deep: "y\udfff" }],
+        fine: "\u{1f600}",
+      },
+    }),
+  );
+  assertEquals([error.code, error.message, error.details], [
+    "vnode_error",
+    "Cannot find 'a\ufffdb'",
+    {
+      key: "\ufffd",
+      "na\ufffdme": ["x", { deep: "y\ufffd" }],
+      fine: "\u{1f600}",
+    },
+  ]);
+});
+
+Deno.test("writeFailure() cuts a long message, also in the middle of a character, and keeps its details", () => {
+  for (const before of [3_999, 4_000]) {
+    const details = { partition: 7 };
+    const error = travelled(
+      new WhorlError(
+        "timeout",
+        `${"m".repeat(before)}\u{1f600}${"n".repeat(100)}`,
+        { details },
+      ),
+    );
+    assertEquals(error.code, "timeout");
+    assertEquals(
+      error.message,
+      before === 3_999 ? `${"m".repeat(3_999)}\ufffd` : "m".repeat(4_000),
+    );
+    assertEquals(error.details, details);
+  }
+});
+
+Deno.test("writeFailure() leaves details behind that are too large, and nothing half written", () => {
+  const into = new ByteWriter();
+  into.u8(1);
+  writeFailure(
+    into,
+    new WhorlError("quorum_unavailable", "It failed", {
+      details: { raw: new Uint8Array(256 * 1024) },
+    }),
+  );
+  assert(into.length < 100, `${into.length} bytes`);
+  const error = readFailure(into.view().subarray(1));
+  assertEquals([error.code, error.message, error.details], [
+    "quorum_unavailable",
+    "It failed",
+    {},
+  ]);
+  const details = { raw: new Uint8Array(200 * 1024) };
+  assertEquals(
+    travelled(new WhorlError("quorum_unavailable", "m", { details })).details,
+    details,
+  );
+});
+
+Deno.test("readFailure() gets back the code of any failure, whatever its texts hold", () => {
+  // Halves of characters next to each other and to text.
+  const unit = fc.constantFrom("a", "\u{1f600}", "\ud800", "\udc00", "\udbff");
+  const odd = fc.string({ unit, maxLength: 12 });
+  fc.assert(
+    fc.property(
+      odd,
+      fc.integer({ min: 3_990, max: 4_002 }),
+      fc.dictionary(odd, fc.oneof(odd, fc.array(odd)), {
+        noNullPrototype: true,
+      }),
+      (text, padding, details) => {
+        const message = "m".repeat(padding) + text;
+        const error = travelled(
+          new WhorlError("timeout", message, { details }),
+        );
+        assertEquals(error.code, "timeout");
+        assertEquals(error.message, message.slice(0, 4_000).toWellFormed());
+        assertEquals(
+          Object.values(error.details).length,
+          new Set(Object.keys(details).map((key) => key.toWellFormed())).size,
+        );
+      },
+    ),
+    { numRuns: 200 },
+  );
+});

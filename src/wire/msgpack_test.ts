@@ -5,8 +5,10 @@ import { isWhorlError, WhorlError } from "../base/errors.ts";
 import {
   decodeMsgpack,
   encodeMsgpack,
+  MSGPACK_DEPTH_MAX,
   MSGPACK_ELEMENTS_MAX,
   scanMsgpack,
+  wellFormed,
   writeMsgpack,
 } from "./msgpack.ts";
 
@@ -145,4 +147,61 @@ Deno.test("writeMsgpack() appends to what is there", () => {
   writeMsgpack({ a: [1, "x"] }, writer);
   assertEquals(writer.view()[0], 7);
   assertEquals(decodeMsgpack(writer.view().subarray(1)), { a: [1, "x"] });
+});
+
+Deno.test("wellFormed() makes text of every string in plain data, keys included, and changes nothing else", () => {
+  const bytes = Uint8Array.of(1, 2);
+  const value = {
+    "a\ud800": ["\udc00b", 1, null, true, bytes],
+    of: { "\udfff": { text: "\ud83d\ude00 \ud83d" } },
+  };
+  const before = structuredClone(value);
+  assertEquals(wellFormed(value), {
+    "a\ufffd": ["\ufffdb", 1, null, true, bytes],
+    of: { "\ufffd": { text: "\u{1f600} \ufffd" } },
+  });
+  assertEquals(value, before);
+  assertEquals(wellFormed("\ud800"), "\ufffd");
+});
+
+Deno.test("wellFormed() makes plain data fit to travel whatever its texts hold", () => {
+  const odd = fc.string({
+    unit: fc.constantFrom("a", "\u{1f600}", "\ud800", "\udc00"),
+    maxLength: 6,
+  });
+  const data = fc.letrec((tie) => ({
+    value: fc.oneof(
+      { depthSize: "small", withCrossShrink: true },
+      odd,
+      fc.integer(),
+      fc.array(tie("value"), { maxLength: 5 }),
+      fc.dictionary(odd, tie("value"), { noNullPrototype: true, maxKeys: 5 }),
+    ),
+  })).value;
+  fc.assert(
+    fc.property(data, (value) => {
+      const fit = wellFormed(value);
+      assertEquals(decodeMsgpack(encodeMsgpack(fit)), fit);
+      // Plain data that is text already stays as it is.
+      assertEquals(wellFormed(fit), fit);
+    }),
+    { numRuns: 300 },
+  );
+});
+
+Deno.test("wellFormed() refuses what is in a circle, too deep, or throws when it is read", () => {
+  const circle: Record<string, unknown> = {};
+  circle["self"] = circle;
+  let deep: unknown = "text";
+  for (let i = 0; i < MSGPACK_DEPTH_MAX; i++) deep = [deep];
+  assertEquals(wellFormed(deep), deep);
+  const trap = {
+    get text(): never {
+      throw new RangeError("from a getter");
+    },
+  };
+  for (const value of [circle, [deep], trap]) {
+    const error = assertThrows(() => wellFormed(value), WhorlError);
+    assertEquals((error as WhorlError).code, "invalid_argument");
+  }
 });
