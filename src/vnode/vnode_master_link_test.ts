@@ -13,6 +13,7 @@ import { FRAME_BYTES_MAX, readFrames, writeFrame } from "../wire/frame.ts";
 import { FrameType } from "../wire/frame_type.ts";
 import { decodeMsgpack, encodeMsgpack } from "../wire/msgpack.ts";
 import {
+  MASTER_IN_FLIGHT_BYTES_MAX,
   MASTER_IN_FLIGHT_MAX,
   MASTER_WAITING_BYTES_MAX,
   VnodeMasterLink,
@@ -288,6 +289,88 @@ Deno.test("VnodeMasterLink takes so many requests and refuses a further one", ()
   assertEquals(bench.link.inFlight, MASTER_IN_FLIGHT_MAX);
   bench.link.close();
   assertEquals(bench.answers.length, MASTER_IN_FLIGHT_MAX);
+});
+
+const MEBIBYTE = 1024 * 1024;
+
+/** Has the master take as many bytes as it may, a mebibyte and a header at a time. */
+function fill(bench: Bench): number {
+  let taken = 0;
+  for (let bytes = 0; bytes < MASTER_IN_FLIGHT_BYTES_MAX; bytes += MEBIBYTE) {
+    assertEquals(bench.request(taken++, 1_000, MEBIBYTE), undefined);
+  }
+  return taken;
+}
+
+Deno.test("VnodeMasterLink lets a master have so many bytes in hand and refuses more, however small", async () => {
+  const bench = new Bench();
+  bench.attach();
+  const taken = fill(bench);
+  await bench.runtime.settle();
+  // All of them have left: it is not what waits to be sent that is bounded.
+  assertEquals(bench.sent.length, taken);
+  const refusal = bench.request(-1, 1_000, 1);
+  assertEquals(refusal?.code, "overload");
+  assertStringIncludes(
+    refusal?.message ?? "",
+    `${taken} of together `,
+  );
+  assertEquals(bench.link.inFlight, taken);
+  bench.link.close();
+  assertEquals(bench.answers.length, taken);
+});
+
+Deno.test("VnodeMasterLink has room again for as many bytes as a final answer was for", async () => {
+  const bench = new Bench();
+  bench.attach();
+  fill(bench);
+  await bench.runtime.settle();
+  const [first, second] = bench.sent;
+  bench.answer(FrameType.vnodeAccepted, first!.id);
+  assertEquals(bench.request(-1)?.code, "overload");
+  bench.answer(FrameType.vnodeReply, first!.id);
+  assertEquals(bench.request(-2, 1_000, MEBIBYTE), undefined);
+  assertEquals(bench.request(-3)?.code, "overload");
+  bench.answer(
+    FrameType.vnodeError,
+    second!.id,
+    failure(new WhorlError("vnode_error", "no")),
+  );
+  // A second answer is nobody's and makes no room.
+  bench.answer(FrameType.vnodeReply, second!.id);
+  assertEquals(bench.request(-4, 1_000, MEBIBYTE), undefined);
+  assertEquals(bench.request(-5)?.code, "overload");
+  bench.link.close();
+});
+
+Deno.test("VnodeMasterLink forgets the bytes of a master that is gone", () => {
+  const bench = new Bench();
+  bench.attach();
+  const taken = fill(bench);
+  bench.link.detach("killed");
+  assertEquals(bench.answers.length, taken);
+  bench.attach();
+  assertEquals(fill(bench), taken);
+  assertEquals(bench.request(-1)?.code, "overload");
+  bench.link.close();
+});
+
+Deno.test("VnodeMasterLink has room again when it has answered for a master that does not", async () => {
+  const bench = new Bench();
+  bench.attach();
+  const taken = fill(bench);
+  await bench.runtime.advance(1_500);
+  assertEquals(
+    bench.answers,
+    Array.from({ length: taken }, (_, i) => [i, "timeout"]),
+  );
+  // Answers that come after all make no more of it.
+  for (const { id } of bench.sent.splice(0)) {
+    bench.answer(FrameType.vnodeReply, id);
+  }
+  assertEquals(fill(bench), taken);
+  assertEquals(bench.request(-1)?.code, "overload");
+  bench.link.close();
 });
 
 Deno.test("VnodeMasterLink lets so many bytes wait for a master and refuses more", () => {

@@ -58,6 +58,8 @@ class Bench {
   init: (() => unknown) | undefined;
   readonly exits: ExitReason[] = [];
   readonly process: VnodeProcess;
+  /** How often the process has said that it has requests in hand. */
+  inHand = 0;
   #next = 1;
 
   constructor() {
@@ -91,7 +93,7 @@ class Bench {
       {
         answers: sink,
         now: () => this.runtime.now(),
-        requestsInHand: () => {},
+        requestsInHand: () => this.inHand++,
       },
       module,
       commandTableOf(module),
@@ -489,6 +491,120 @@ Deno.test("VnodeProcess does not do what nobody waits for any more", async () =>
     [3, "reply", "lasts"],
   ]);
   assertEquals(bench.process.counts.expired, 1);
+});
+
+for (const how of ["answers later", "never settles"]) {
+  Deno.test(`VnodeProcess.giveUpOverdue() answers for a handler that ${how}, after the deadline and a grace`, async () => {
+    const bench = new Bench();
+    await bench.start();
+    let late: RunCall | undefined;
+    const gate = Promise.withResolvers<string>();
+    bench.handler = (_request, call) => {
+      late = call;
+      return how === "answers later" ? answersLater : gate.promise;
+    };
+    bench.send("slow", {
+      timeLeftMs: 300,
+      flags: RequestFlag.wantsAccepted,
+    });
+    assertEquals([bench.inHand, bench.process.load], [1, 1]);
+    for (const byMs of [300, 499]) {
+      await bench.runtime.advance(byMs);
+      assertEquals(bench.process.giveUpOverdue(), 1);
+    }
+    assertEquals(bench.answers, []);
+    await bench.runtime.advance(1);
+    assertEquals(bench.process.giveUpOverdue(), 0);
+    const given: typeof bench.answers = [[
+      1,
+      "timeout",
+      "The vnode of partition 5 did not answer until the deadline had passed",
+    ]];
+    assertEquals(bench.answers, given);
+    assertEquals([bench.process.load, bench.process.counts.expired], [0, 1]);
+    // It was given up once, and what the handler still says is nobody's.
+    assertEquals(bench.process.giveUpOverdue(), 0);
+    late!.accepted("too late");
+    late!.reply("too late");
+    late!.fail("refused", "too late");
+    gate.resolve("too late");
+    await bench.runtime.settle();
+    assertEquals(bench.answers, given);
+    assertEquals(bench.process.counts, {
+      handled: 0,
+      failed: 0,
+      refused: 0,
+      expired: 1,
+    });
+    bench.handler = (request) => request;
+    bench.send("next");
+    assertEquals(bench.answers[1], [2, "reply", "next"]);
+  });
+}
+
+Deno.test("VnodeProcess.giveUpOverdue() answers at their deadlines for commands that wait behind a handler whose promise never settles", async () => {
+  const bench = new Bench();
+  await bench.start();
+  const gate = Promise.withResolvers<string>();
+  bench.handler = (request) => request === "stuck" ? gate.promise : request;
+  bench.send("stuck", { timeLeftMs: 10_000 });
+  const waiting = [200, 5_000, 100, 200, 201];
+  for (const timeLeftMs of waiting) bench.send(`${timeLeftMs}`, { timeLeftMs });
+  // Each of them may be the first one there is.
+  assertEquals(bench.inHand, 6);
+  await bench.runtime.advance(99);
+  assertEquals(bench.process.giveUpOverdue(), 6);
+  assertEquals(bench.answers, []);
+  await bench.runtime.advance(101);
+  assertEquals(bench.process.giveUpOverdue(), 3);
+  const message =
+    "The vnode of partition 5 was busy until the deadline had passed";
+  assertEquals(bench.answers, [2, 4, 5].map((of) => [of, "timeout", message]));
+  await bench.runtime.advance(1);
+  assertEquals(bench.process.giveUpOverdue(), 2);
+  assertEquals(bench.outcome[3], [6, "timeout"]);
+  // The one that still has time is done when its turn comes after all.
+  gate.resolve("at last");
+  await bench.runtime.settle();
+  assertEquals(bench.handled, ["stuck", "5000"]);
+  assertEquals(bench.answers.slice(4), [
+    [1, "reply", "at last"],
+    [3, "reply", "5000"],
+  ]);
+  assertEquals([bench.process.load, bench.process.counts.expired], [0, 4]);
+});
+
+Deno.test("VnodeProcess.giveUpOverdue() answers for commands that wait for an init that hangs", async () => {
+  const bench = new Bench();
+  const gate = Promise.withResolvers<void>();
+  bench.init = () => gate.promise;
+  const started = bench.start();
+  bench.send("early", { timeLeftMs: 100 });
+  await bench.runtime.advance(100);
+  assertEquals(bench.process.giveUpOverdue(), 0);
+  assertEquals(bench.outcome, [[1, "timeout"]]);
+  gate.resolve();
+  await started;
+  assertEquals(bench.handled, []);
+});
+
+Deno.test("VnodeProcess answers a command it has given up no second time when it ends", async () => {
+  for (const end of ["stop", "kill", "crash"] as const) {
+    const bench = new Bench();
+    await bench.start();
+    const gate = Promise.withResolvers<string>();
+    bench.handler = () => gate.promise;
+    bench.send("stuck", { timeLeftMs: 100 });
+    await bench.runtime.advance(600);
+    bench.process.giveUpOverdue();
+    if (end === "stop") bench.process.stop("shutdown");
+    else if (end === "kill") bench.process.kill();
+    else gate.reject(new Error("broken at last"));
+    await bench.runtime.settle();
+    assertEquals(bench.outcome, [[1, "timeout"]]);
+    assertEquals(bench.exits.length, 1);
+    assertEquals(bench.process.giveUpOverdue(), 0);
+  }
 });
 
 Deno.test("VnodeProcess refuses commands it does not have and bodies it cannot read, and goes on", async () => {

@@ -208,7 +208,7 @@ Deno.test("readFailure() gets back the code of any failure, whatever its texts h
   fc.assert(
     fc.property(
       odd,
-      fc.integer({ min: 3_990, max: 4_002 }),
+      fc.oneof(fc.constant(0), fc.integer({ min: 3_990, max: 4_002 })),
       fc.dictionary(odd, fc.oneof(odd, fc.array(odd)), {
         noNullPrototype: true,
       }),
