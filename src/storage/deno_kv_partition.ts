@@ -23,7 +23,7 @@ import {
 } from "./deno_kv_codec.ts";
 import type { StoredEntry } from "./deno_kv_file.ts";
 import { nextPageLimit, pageLimits } from "./deno_kv_limits.ts";
-import type { DenoKvStore } from "./deno_kv_store.ts";
+import type { PartitionHost } from "./partition_host.ts";
 import {
   isRemoval,
   keyOf as keyOfWrite,
@@ -41,11 +41,11 @@ export type Visited =
 /** The keys and values of one partition. */
 export class DenoKvPartition implements PartitionStore {
   readonly partition: number;
-  readonly #store: DenoKvStore;
+  readonly #store: PartitionHost;
   readonly #first: string;
   readonly #end: string;
 
-  constructor(partition: number, store: DenoKvStore) {
+  constructor(partition: number, store: PartitionHost) {
     this.partition = partition;
     this.#store = store;
     this.#first = firstKeyText(space.data, partition);

@@ -84,6 +84,7 @@ import {
   type RowValue,
   valueOf,
 } from "./pending_batch.ts";
+import type { PartitionHost } from "./partition_host.ts";
 import { ReadCache } from "./read_cache.ts";
 import { storeLimits } from "../environment/storage.ts";
 import {
@@ -141,7 +142,7 @@ interface DiskRead {
 }
 
 /** A Deno KV file with its table, cache and filter. */
-export class DenoKvStore implements Store {
+export class DenoKvStore implements Store, PartitionHost {
   readonly durable = true;
   readonly #file: DenoKvFile;
   readonly #chunks: ChunkSets;

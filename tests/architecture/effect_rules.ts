@@ -43,8 +43,12 @@ const WORLD_SIDE: readonly (readonly [RegExp, string])[] = [
     "Deno",
   ],
   [/^src\/storage\/deno_kv_file\.ts$/, "Deno crypto"],
-  // Its file is on a real disk, so that the time between syncs is real as well.
-  [/^src\/storage\/commit_watermark\.ts$/, "Deno setTimeout"],
+  // Their files are on a real disk, so that the time between syncs, and until an
+  // idle store folds its journal, is real as well.
+  [
+    /^src\/storage\/(commit_watermark|deno_kv_store)\.ts$/,
+    "Deno setTimeout",
+  ],
   [/^src\/storage\/open_store\.ts$/, "crypto"],
   [/^supervisors\/runtime\.ts$/, "performance setTimeout Math"],
   // A test's clock yields to real I/O between its turns.
