@@ -4,8 +4,8 @@
  *
  * @module
  */
-import type { ByteWriter } from "../base/byte_writer.ts";
-import { isWhorlError, WhorlError } from "../base/errors.ts";
+import { ByteWriter } from "../base/byte_writer.ts";
+import { WhorlError } from "../base/errors.ts";
 import {
   type OperationResult,
   writeOperationResult,
@@ -13,12 +13,10 @@ import {
 import type { RequestRoutes } from "../request/request_routes.ts";
 import type { OperationTarget } from "../request/operation_target.ts";
 import type { Link } from "../transport/link.ts";
-import {
-  answerFailure,
-  type AnswerTarget,
-} from "../vnode/vnode_master_link.ts";
+import type { AnswerTarget } from "../vnode/vnode_master_link.ts";
 import { writeFailure } from "../wire/failure.ts";
 import { FrameType } from "../wire/frame_type.ts";
+import type { LinkAnswers } from "./link_answers.ts";
 import type { VnodeManager } from "./vnode_manager.ts";
 
 /**
@@ -109,12 +107,15 @@ export class NodeRoutes implements RequestRoutes {
   }
 }
 
-/** Brings answers of this node's vnodes to the peer that asked. */
-export class PeerAnswers implements AnswerTarget {
-  #link: Link;
+/** Brings the answer of one of this node's vnodes to the peer that asked. */
+export class PeerRequestTarget implements AnswerTarget {
+  readonly #answers: LinkAnswers;
+  readonly #deadlineAt: number;
 
-  constructor(link: Link) {
-    this.#link = link;
+  /** @param timeLeftMs How long the peer waits for the answer. */
+  constructor(answers: LinkAnswers, timeLeftMs: number) {
+    this.#answers = answers;
+    this.#deadlineAt = answers.deadlineIn(timeLeftMs);
   }
 
   vnodeAnswer(
@@ -124,41 +125,34 @@ export class PeerAnswers implements AnswerTarget {
     start: number,
     end: number,
   ): void {
-    // Nobody waits for the answer to a repair, or across a link that has gone.
-    if (correlation === 0 || this.#link.closed !== undefined) return;
-    this.#link.begin(type, correlation).rawRange(bytes, start, end);
-    this.#link.end();
-  }
-
-  /** Answers for a vnode that is not there. */
-  refuse(correlation: number, error: WhorlError): void {
-    answerFailure(this, correlation, error);
+    // Nobody waits for the answer to a repair.
+    if (correlation === 0) return;
+    this.#answers.send(type, correlation, bytes, start, end, this.#deadlineAt);
   }
 }
 
 /** Brings the outcome of one operation to the client or node that sent it. */
 export class RemoteOperationTarget implements OperationTarget {
-  #link: Link;
-  #correlation: number;
+  readonly #answers: LinkAnswers;
+  readonly #correlation: number;
+  readonly #deadlineAt: number;
 
-  constructor(link: Link, correlation: number) {
-    this.#link = link;
+  /** @param timeLeftMs How long the one who sent it waits for the outcome. */
+  constructor(answers: LinkAnswers, correlation: number, timeLeftMs: number) {
+    this.#answers = answers;
     this.#correlation = correlation;
+    this.#deadlineAt = answers.deadlineIn(timeLeftMs);
   }
 
   operationDone(result: OperationResult): void {
-    if (this.#link.closed !== undefined) return;
-    writeOperationResult(
-      this.#link.begin(FrameType.operationReply, this.#correlation),
-      result,
+    const body = new ByteWriter(256 + (result.object?.length ?? 0));
+    writeOperationResult(body, result);
+    this.operationAnswered(
+      FrameType.operationReply,
+      body.bytes,
+      0,
+      body.length,
     );
-    try {
-      this.#link.end();
-    } catch (error) {
-      // The frame was taken back; the one who asked must hear of it all the same.
-      if (!isWhorlError(error, "frame_too_large")) throw error;
-      this.operationFailed(error);
-    }
   }
 
   /** The answer is passed on as it came. */
@@ -168,17 +162,24 @@ export class RemoteOperationTarget implements OperationTarget {
     start: number,
     end: number,
   ): void {
-    if (this.#link.closed !== undefined) return;
-    this.#link.begin(type, this.#correlation).rawRange(bytes, start, end);
-    this.#link.end();
+    this.#answers.send(
+      type,
+      this.#correlation,
+      bytes,
+      start,
+      end,
+      this.#deadlineAt,
+    );
   }
 
   operationFailed(error: WhorlError): void {
-    if (this.#link.closed !== undefined) return;
-    writeFailure(
-      this.#link.begin(FrameType.operationError, this.#correlation),
-      error,
+    const body = new ByteWriter(256);
+    writeFailure(body, error);
+    this.operationAnswered(
+      FrameType.operationError,
+      body.bytes,
+      0,
+      body.length,
     );
-    this.#link.end();
   }
 }

@@ -1,11 +1,18 @@
 import { assertEquals } from "@std/assert";
+import { ManualRuntime } from "../../supervisors/manual_runtime.ts";
 import { WhorlError } from "../base/errors.ts";
+import { TurnClock } from "../environment/turn_clock.ts";
 import type { Link } from "../transport/link.ts";
 import { BatchingSink } from "../wire/batching_sink.ts";
 import { readFailure } from "../wire/failure.ts";
 import { FRAME_BYTES_MAX, readFrames } from "../wire/frame.ts";
 import { FrameType } from "../wire/frame_type.ts";
-import { NodeRoutes, RemoteOperationTarget } from "./node_routes.ts";
+import { HeldByNode, LinkAnswers } from "./link_answers.ts";
+import {
+  NodeRoutes,
+  PeerRequestTarget,
+  RemoteOperationTarget,
+} from "./node_routes.ts";
 
 interface Frame {
   readonly type: number;
@@ -28,6 +35,7 @@ function outgoing(closed?: unknown): { link: Link; frames: () => Frame[] } {
   });
   const link = {
     closed,
+    bufferedBytes: 0,
     begin: (type: number, correlation: number) => sink.begin(type, correlation),
     end: () => sink.end(),
   };
@@ -40,9 +48,18 @@ function outgoing(closed?: unknown): { link: Link; frames: () => Frame[] } {
   };
 }
 
-Deno.test("RemoteOperationTarget passes an answer on as it came", () => {
+/** Targets on a link, with a clock that stands still. */
+function answersOver(link: Link): LinkAnswers {
+  return new LinkAnswers(
+    link,
+    new TurnClock(new ManualRuntime()),
+    new HeldByNode(),
+  );
+}
+
+Deno.test("RemoteOperationTarget passes an answer on as it came", async () => {
   const { link, frames } = outgoing();
-  new RemoteOperationTarget(link, 9).operationAnswered(
+  new RemoteOperationTarget(answersOver(link), 9, 100).operationAnswered(
     FrameType.operationReply,
     new Uint8Array([0, 255, 254, 0]),
     1,
@@ -53,11 +70,12 @@ Deno.test("RemoteOperationTarget passes an answer on as it came", () => {
     correlation: 9,
     body: new Uint8Array([255, 254]),
   }]);
+  await Promise.resolve();
 });
 
-Deno.test("RemoteOperationTarget answers with an error for a result that fits in no frame", () => {
+Deno.test("RemoteOperationTarget answers with an error for a result that fits in no frame", async () => {
   const { link, frames } = outgoing();
-  new RemoteOperationTarget(link, 9).operationDone({
+  new RemoteOperationTarget(answersOver(link), 9, 100).operationDone({
     object: new Uint8Array(FRAME_BYTES_MAX),
     replies: [],
     replicas: [],
@@ -70,15 +88,31 @@ Deno.test("RemoteOperationTarget answers with an error for a result that fits in
     ]),
     [[FrameType.operationError, 9, "frame_too_large"]],
   );
+  await Promise.resolve();
 });
 
-Deno.test("RemoteOperationTarget says nothing on a link that has closed", () => {
+Deno.test("RemoteOperationTarget says nothing on a link that has closed", async () => {
   const { link, frames } = outgoing({ message: "gone" });
-  const target = new RemoteOperationTarget(link, 9);
+  const target = new RemoteOperationTarget(answersOver(link), 9, 100);
   target.operationDone({ object: undefined, replies: [], replicas: [] });
   target.operationFailed(new WhorlError("timeout", "Too late"));
   target.operationAnswered(FrameType.operationReply, new Uint8Array(1), 0, 1);
   assertEquals(frames(), []);
+  await Promise.resolve();
+});
+
+Deno.test("PeerRequestTarget brings each answer but the one to a repair", async () => {
+  const { link, frames } = outgoing();
+  const target = new PeerRequestTarget(answersOver(link), 100);
+  const body = new Uint8Array([1, 2, 3]);
+  target.vnodeAnswer(FrameType.vnodeAccepted, 7, body, 0, 1);
+  target.vnodeAnswer(FrameType.vnodeReply, 7, body, 1, 3);
+  target.vnodeAnswer(FrameType.vnodeReply, 0, body, 0, 3);
+  assertEquals(
+    frames().map(({ type, correlation, body }) => [type, correlation, ...body]),
+    [[FrameType.vnodeAccepted, 7, 1], [FrameType.vnodeReply, 7, 2, 3]],
+  );
+  await Promise.resolve();
 });
 
 Deno.test("NodeRoutes refuses while its vnodes or the way to a node are missing", () => {

@@ -6,9 +6,12 @@
  * @module
  */
 import type { ChildSpec } from "../../supervisors/child_spec.ts";
+import type { Runtime } from "../../supervisors/runtime.ts";
 import { startSupervisor } from "../../supervisors/supervisor.ts";
 import { reasonOf, WhorlError } from "../base/errors.ts";
 import type { Address } from "../environment/transport.ts";
+import { TurnClock } from "../environment/turn_clock.ts";
+import { OPERATION_TIME_LEFT_OFFSET } from "../request/operation_codec.ts";
 import { MemberMeta, memberMeta } from "../ring/ring.ts";
 import { Cookie } from "../transport/cookie.ts";
 import {
@@ -19,7 +22,10 @@ import {
 import { answerCall, LinkCalls, readCall } from "../transport/link_calls.ts";
 import { PeerLinks } from "../transport/peer_links.ts";
 import { FrameType } from "../wire/frame_type.ts";
-import { PeerAnswers, RemoteOperationTarget } from "./node_routes.ts";
+import { answerFailure } from "../vnode/vnode_master_link.ts";
+import { VNODE_REQUEST_TIME_LEFT_OFFSET } from "../vnode/vnode_wire.ts";
+import { HeldByNode, LinkAnswers } from "./link_answers.ts";
+import { PeerRequestTarget, RemoteOperationTarget } from "./node_routes.ts";
 import { type NodeParts, present } from "./node_parts.ts";
 import { ResourceChild } from "./resource_child.ts";
 
@@ -55,8 +61,8 @@ async function startLinks(
   const { environment, config } = parts;
   const home = present(parts.home, "home");
   const calls = new LinkCalls(environment);
-  const answers = new WeakMap<Link, PeerAnswers>();
-  const onFrame = frameHandler(parts, calls, answers, handleCall);
+  const answersOf = answersByLink(environment);
+  const onFrame = frameHandler(parts, calls, answersOf, handleCall);
   const links = new PeerLinks({
     runtime: environment,
     log: environment.log.child("links"),
@@ -120,7 +126,7 @@ async function startLinks(
 function frameHandler(
   parts: NodeParts,
   calls: LinkCalls,
-  answers: WeakMap<Link, PeerAnswers>,
+  answersOf: (link: Link) => LinkAnswers,
   handleCall: CallHandler,
 ): LinkHandler["onFrame"] {
   return (link, type, _flags, correlation, bytes, start, end) => {
@@ -128,14 +134,14 @@ function frameHandler(
     switch (type) {
       case FrameType.vnodeRequest: {
         if (!isPeer) break;
-        let target = answers.get(link);
-        if (target === undefined) {
-          target = new PeerAnswers(link);
-          answers.set(link, target);
-        }
+        const target = new PeerRequestTarget(
+          answersOf(link),
+          u32At(bytes, start + VNODE_REQUEST_TIME_LEFT_OFFSET, end),
+        );
         const { vnodes } = parts;
-        if (vnodes === undefined) target.refuse(correlation, stopping());
-        else vnodes.relay(target, correlation, bytes, start, end);
+        if (vnodes === undefined) {
+          answerFailure(target, correlation, stopping());
+        } else vnodes.relay(target, correlation, bytes, start, end);
         return;
       }
       case FrameType.vnodeReply:
@@ -145,7 +151,11 @@ function frameHandler(
         parts.requests?.vnodeAnswer(type, correlation, bytes, start, end);
         return;
       case FrameType.operation: {
-        const target = new RemoteOperationTarget(link, correlation);
+        const target = new RemoteOperationTarget(
+          answersOf(link),
+          correlation,
+          u32At(bytes, start + OPERATION_TIME_LEFT_OFFSET, end),
+        );
         const { requests } = parts;
         if (requests === undefined) target.operationFailed(stopping());
         else requests.submit(bytes, start, end, target);
@@ -213,6 +223,29 @@ export async function fetchJoinOffer(
     );
   }
   return offer;
+}
+
+/** The answers of each link, made when first asked for. */
+function answersByLink(runtime: Runtime): (link: Link) => LinkAnswers {
+  const answers = new WeakMap<Link, LinkAnswers>();
+  const clock = new TurnClock(runtime);
+  const heldByNode = new HeldByNode();
+  return (link) => {
+    let found = answers.get(link);
+    if (found === undefined) {
+      found = new LinkAnswers(link, clock, heldByNode);
+      answers.set(link, found);
+    }
+    return found;
+  };
+}
+
+/** The number at `at`, or 0 where a request is cut short, which others refuse. */
+function u32At(bytes: Uint8Array, at: number, end: number): number {
+  if (at + 4 > end) return 0;
+  return ((bytes[at] as number) * 0x100_0000) +
+    (((bytes[at + 1] as number) << 16) | ((bytes[at + 2] as number) << 8) |
+      (bytes[at + 3] as number));
 }
 
 function stopping(): WhorlError {

@@ -1,0 +1,232 @@
+/**
+ * The answers that leave over one link. While the link takes them as they come
+ * they go straight through. Once many bytes wait to leave they are held back
+ * here, in order, and follow as it drains, so that large answers to many
+ * requests neither break the link nor stand before its pings. What nobody waits
+ * for any more is dropped, and what cannot be held either is answered with
+ * `overload`, which is small.
+ *
+ *     waiting in the link ≤ window ──► sent
+ *     more ──► small: sent · fits: held · else: `overload` is sent
+ *     held ── link drains ──► sent, or dropped after its deadline
+ *
+ * @module
+ */
+import { ByteWriter } from "../base/byte_writer.ts";
+import { isWhorlError, WhorlError } from "../base/errors.ts";
+import type { TurnClock } from "../environment/turn_clock.ts";
+import type { Link } from "../transport/link.ts";
+import { writeFailure } from "../wire/failure.ts";
+import { FrameType } from "../wire/frame_type.ts";
+
+/**
+ * Bytes that may wait in a link before answers are held back. More than a
+ * socket takes in one turn, so that the link is never idle; small enough that a
+ * ping behind them and one largest frame arrives before silence is a failure,
+ * and that requests to a peer find room (`PEER_BUFFERED_BYTES_MAX`).
+ */
+export const ANSWERS_WINDOW_BYTES = 4 * 1024 * 1024;
+/** Bytes of answers that are held back for one link. */
+export const LINK_ANSWERS_HELD_BYTES_MAX = 256 * 1024 * 1024;
+/** Bytes of answers that a node holds back for all its links. */
+export const ANSWERS_HELD_BYTES_MAX = 512 * 1024 * 1024;
+/** An answer up to this size is hardly larger than the error that would stand for it. */
+const SMALL_ANSWER_BYTES = 1024;
+/** Small answers go before those held back while no more than this waits in the link. */
+const SMALL_ANSWERS_WINDOW_BYTES = 24 * 1024 * 1024;
+/** What it takes to hold an answer, besides its bytes. */
+const HELD_OVERHEAD_BYTES = 128;
+
+/** What a node holds back for all its links together. */
+export class HeldByNode {
+  bytes = 0;
+}
+
+interface HeldAnswer {
+  readonly type: number;
+  readonly correlation: number;
+  readonly bytes: Uint8Array<ArrayBuffer>;
+  readonly deadlineAt: number;
+  next: HeldAnswer | undefined;
+}
+
+/** Answers over one link; see the module's text. */
+export class LinkAnswers {
+  readonly #link: Link;
+  readonly #clock: TurnClock;
+  readonly #heldByNode: HeldByNode;
+  /** The window, or less than nothing while answers are held back: they go first. */
+  #window = ANSWERS_WINDOW_BYTES;
+  #first: HeldAnswer | undefined;
+  #last: HeldAnswer | undefined;
+  #heldBytes = 0;
+  /** No held answer has an earlier deadline. */
+  #earliestDeadline = Infinity;
+  readonly #onRoom = (): void => this.#drain();
+
+  constructor(link: Link, clock: TurnClock, heldByNode: HeldByNode) {
+    this.#link = link;
+    this.#clock = clock;
+    this.#heldByNode = heldByNode;
+  }
+
+  /** Bytes held back now. */
+  get heldBytes(): number {
+    return this.#heldBytes;
+  }
+
+  /** When somebody who waits for so many milliseconds from now gives up. */
+  deadlineIn(timeLeftMs: number): number {
+    return this.#clock.now() + timeLeftMs;
+  }
+
+  /**
+   * Sends the answer in `bytes[start, end)` now or, at the latest, at its
+   * deadline, on the clock of {@linkcode LinkAnswers.deadlineIn}.
+   */
+  send(
+    type: number,
+    correlation: number,
+    bytes: Uint8Array<ArrayBuffer>,
+    start: number,
+    end: number,
+    deadlineAt: number,
+  ): void {
+    if (this.#link.closed !== undefined) return;
+    if (this.#link.bufferedBytes <= this.#window) {
+      this.#write(type, correlation, bytes, start, end);
+    } else this.#hold(type, correlation, bytes, start, end, deadlineAt);
+  }
+
+  #write(
+    type: number,
+    correlation: number,
+    bytes: Uint8Array<ArrayBuffer>,
+    start: number,
+    end: number,
+  ): void {
+    this.#link.begin(type, correlation).rawRange(bytes, start, end);
+    try {
+      this.#link.end();
+    } catch (error) {
+      // The frame was taken back; the one who asked must hear of it all the same.
+      if (!isWhorlError(error, "frame_too_large")) throw error;
+      this.#fail(type, correlation, error);
+    }
+  }
+
+  #hold(
+    type: number,
+    correlation: number,
+    bytes: Uint8Array<ArrayBuffer>,
+    start: number,
+    end: number,
+    deadlineAt: number,
+  ): void {
+    const count = end - start;
+    if (
+      count <= SMALL_ANSWER_BYTES &&
+      this.#link.bufferedBytes <= SMALL_ANSWERS_WINDOW_BYTES
+    ) {
+      this.#write(type, correlation, bytes, start, end);
+      return;
+    }
+    if (!this.#fits(count)) this.#dropOverdue();
+    if (!this.#fits(count)) {
+      this.#fail(
+        type,
+        correlation,
+        new WhorlError(
+          "overload",
+          `Cannot send an answer of ${count} bytes: ${this.#heldBytes} wait for ${this.#link.peer.name} to take them, ${this.#heldByNode.bytes} for all`,
+        ),
+      );
+      return;
+    }
+    const answer: HeldAnswer = {
+      type,
+      correlation,
+      bytes: bytes.slice(start, end),
+      deadlineAt,
+      next: undefined,
+    };
+    if (this.#last === undefined) this.#first = answer;
+    else this.#last.next = answer;
+    this.#last = answer;
+    this.#count(answer, 1);
+    if (deadlineAt < this.#earliestDeadline) {
+      this.#earliestDeadline = deadlineAt;
+    }
+    if (this.#window < 0) return;
+    this.#window = -1;
+    this.#link.whenBelow(ANSWERS_WINDOW_BYTES, this.#onRoom);
+  }
+
+  #fits(count: number): boolean {
+    const more = count + HELD_OVERHEAD_BYTES;
+    return this.#heldBytes + more <= LINK_ANSWERS_HELD_BYTES_MAX &&
+      this.#heldByNode.bytes + more <= ANSWERS_HELD_BYTES_MAX;
+  }
+
+  #count(answer: HeldAnswer, sign: 1 | -1): void {
+    const count = sign * (answer.bytes.length + HELD_OVERHEAD_BYTES);
+    this.#heldBytes += count;
+    this.#heldByNode.bytes += count;
+  }
+
+  #dropOverdue(): void {
+    const now = this.#clock.now();
+    if (now < this.#earliestDeadline) return;
+    const held = this.#first;
+    this.#first = this.#last = undefined;
+    this.#earliestDeadline = Infinity;
+    for (let answer = held; answer !== undefined;) {
+      const { next } = answer;
+      answer.next = undefined;
+      if (answer.deadlineAt <= now) this.#count(answer, -1);
+      else {
+        if (this.#last === undefined) this.#first = answer;
+        else this.#last.next = answer;
+        this.#last = answer;
+        this.#earliestDeadline = Math.min(
+          this.#earliestDeadline,
+          answer.deadlineAt,
+        );
+      }
+      answer = next;
+    }
+  }
+
+  #drain(): void {
+    const link = this.#link;
+    const now = this.#clock.now();
+    while (this.#first !== undefined) {
+      const gone = link.closed !== undefined;
+      if (!gone && link.bufferedBytes > ANSWERS_WINDOW_BYTES) {
+        link.whenBelow(ANSWERS_WINDOW_BYTES, this.#onRoom);
+        return;
+      }
+      const answer = this.#first;
+      this.#first = answer.next;
+      if (this.#first === undefined) this.#last = undefined;
+      this.#count(answer, -1);
+      if (gone || answer.deadlineAt <= now) continue;
+      const { type, correlation, bytes } = answer;
+      this.#write(type, correlation, bytes, 0, bytes.length);
+    }
+    this.#earliestDeadline = Infinity;
+    this.#window = ANSWERS_WINDOW_BYTES;
+  }
+
+  #fail(type: number, correlation: number, error: WhorlError): void {
+    const body = new ByteWriter(256);
+    writeFailure(body, error);
+    const isOperation = type === FrameType.operationReply ||
+      type === FrameType.operationError;
+    this.#link.begin(
+      isOperation ? FrameType.operationError : FrameType.vnodeError,
+      correlation,
+    ).rawRange(body.bytes, 0, body.length);
+    this.#link.end();
+  }
+}
