@@ -55,6 +55,20 @@ Deno.test("relayLogLine() writes lines of a forwarding log as they were", () => 
   ]);
 });
 
+Deno.test("forwardingLog() makes text of what a line quotes that is none", () => {
+  const lines: string[] = [];
+  const log = forwardingLog((message) => {
+    relayLogLine(eventIn(message), keptLog(lines));
+  });
+  log.child("at \ud800").info("Key '\udc00' is odd", {
+    key: "\udfff",
+    "\ud801": ["a\ud801"],
+  });
+  assertEquals(lines, [
+    `info at \ufffd: Key '\ufffd' is odd {"key":"\ufffd","\ufffd":["a\ufffd"]}`,
+  ]);
+});
+
 Deno.test("relayLogLine() leaves other events alone", () => {
   const lines: string[] = [];
   assertEquals(relayLogLine({ type: "vnode_started" }, keptLog(lines)), false);

@@ -425,6 +425,145 @@ Deno.test("VnodeMaster passes cluster events to its vnodes until they take their
   assertEquals(told, [[1, event]]);
 });
 
+Deno.test("VnodeMaster ends a vnode whose listener throws, and tells the others all the same", async () => {
+  await using bench = await new Bench().start();
+  const told: number[] = [];
+  for (const partition of [1, 2, 3]) {
+    await bench.ask(partition, "fine");
+    bench.contexts.get(partition)!.onClusterEvent(() => {
+      told.push(partition);
+      if (partition === 2) throw new Error("no such ring");
+    });
+  }
+  const event: ClusterEvent = { type: "ring_changed", ringVersion: 7 };
+  bench.link.cast("cluster_event", event);
+  await bench.runtime.settle();
+  assertEquals(told, [1, 2, 3]);
+  assertEquals(bench.events, [{
+    type: "vnode_crashed",
+    partition: 2,
+    error: "no such ring",
+  }]);
+  assertEquals(
+    [1, 2, 3].map((of) => bench.contexts.get(of)!.signal.aborted),
+    [false, true, false],
+  );
+  assertEquals(await bench.ask(1, "goes on"), ["reply", "goes on"]);
+  await bench.runtime.advance(5);
+  assertEquals(bench.started, [1, 2, 3, 2]);
+  // The listener has gone with the vnode that it was of.
+  bench.link.cast("cluster_event", event);
+  await bench.runtime.settle();
+  assertEquals(told, [1, 2, 3, 1, 3]);
+  assertEquals(bench.failures, []);
+});
+
+Deno.test("VnodeMaster tells each vnode, also when they share one listener", async () => {
+  await using bench = await new Bench().start();
+  let told = 0;
+  const listener = (): void => void told++;
+  await bench.ask(1, "fine");
+  await bench.ask(2, "fine");
+  bench.contexts.get(1)!.onClusterEvent(listener);
+  const remove = bench.contexts.get(2)!.onClusterEvent(listener);
+  const event: ClusterEvent = { type: "ring_changed", ringVersion: 7 };
+  bench.link.cast("cluster_event", event);
+  await bench.runtime.settle();
+  assertEquals(told, 2);
+  remove();
+  bench.link.cast("cluster_event", event);
+  await bench.runtime.settle();
+  assertEquals(told, 3);
+});
+
+Deno.test("VnodeMaster tells of a crash whose message is no text", async () => {
+  await using bench = await new Bench().start();
+  bench.handler = () => {
+    throw new Error("no key '\ud800'");
+  };
+  assertEquals(await bench.ask(1, "bad"), [
+    "vnode_error",
+    "The vnode of partition 1 failed: no key '\ufffd'",
+  ]);
+  assertEquals(bench.events, [{
+    type: "vnode_crashed",
+    partition: 1,
+    error: "no key '\ufffd'",
+  }]);
+});
+
+Deno.test("VnodeMaster gives up promised answers nobody waits for, and then releases their partition", async () => {
+  await using bench = await new Bench().start();
+  bench.handler = () => answersLater;
+  bench.send(1, "silent", { timeLeftMs: 300 });
+  await bench.runtime.settle();
+  const release = () =>
+    bench.link.call("release", { partition: 1, owner: "b@host" });
+  assertEquals(await release(), false);
+  await bench.runtime.advance(999);
+  // The node has answered for it; the vnode may still be at it.
+  assertEquals(bench.answers.map(([of, code]) => [of, code]), [[1, "timeout"]]);
+  assertEquals(await release(), false);
+  await bench.runtime.advance(1);
+  const { waiting, expired } = await bench.link.call("stats", null) as Record<
+    string,
+    unknown
+  >;
+  assertEquals([waiting, expired], [0, 1]);
+  assertEquals(await release(), true);
+  assertEquals((await bench.ask(1, "late"))[0], "wrong_owner");
+  assertEquals(bench.answers.filter(([of]) => of === 1).length, 1);
+});
+
+Deno.test("VnodeMaster looks for overdue requests as long as some are in hand, and no longer", async () => {
+  await using bench = await new Bench().start();
+  const calls: Call<typeof commands["run"]>[] = [];
+  bench.handler = (_request, call) => {
+    calls.push(call);
+    return answersLater;
+  };
+  assertEquals(bench.runtime.pendingTimers, 0);
+  bench.send(1, "short", { timeLeftMs: 100 });
+  bench.send(2, "long", { timeLeftMs: 5_000 });
+  await bench.runtime.advance(4_999);
+  bench.send(3, "late", { timeLeftMs: 100 });
+  await bench.runtime.advance(2_000);
+  assertEquals(bench.answers.map(([of, code]) => [of, code]), [
+    [1, "timeout"],
+    [2, "timeout"],
+    [3, "timeout"],
+  ]);
+  assertEquals(bench.runtime.pendingTimers, 0);
+  // Those that were answered in time leave one look behind, which finds nothing.
+  bench.send(1, "answered");
+  await bench.runtime.settle();
+  calls.at(-1)!.reply("done");
+  await bench.runtime.advance(1_000);
+  assertEquals(bench.answers[3], [4, "reply", "done"]);
+  assertEquals(bench.runtime.pendingTimers, 0);
+});
+
+Deno.test("VnodeMaster.stop() leaves no timer behind, whatever is in hand", async () => {
+  const bench = await new Bench().start();
+  const gate = Promise.withResolvers<string>();
+  bench.handler = (request) => request === "open" ? gate.promise : answersLater;
+  bench.send(1, "promised");
+  bench.send(2, "open");
+  bench.send(2, "waits");
+  await bench.runtime.settle();
+  await bench.master.stop();
+  bench.link.close();
+  assertEquals(bench.runtime.pendingTimers, 0);
+  assertEquals(bench.answers.map(([of, code]) => [of, code]).sort(), [
+    [1, "vnode_crashed"],
+    [2, "vnode_crashed"],
+    [3, "vnode_crashed"],
+  ]);
+  gate.resolve("too late");
+  await bench.runtime.settle();
+  assertEquals(bench.runtime.pendingTimers, 0);
+});
+
 Deno.test("VnodeMaster counts what its vnodes have done", async () => {
   await using bench = await new Bench().start();
   await bench.ask(1, "a");

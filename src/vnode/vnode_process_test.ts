@@ -545,13 +545,23 @@ for (const how of ["answers later", "never settles"]) {
 Deno.test("VnodeProcess.giveUpOverdue() answers at their deadlines for commands that wait behind a handler whose promise never settles", async () => {
   const bench = new Bench();
   await bench.start();
+  const before = Promise.withResolvers<string>();
   const gate = Promise.withResolvers<string>();
-  bench.handler = (request) => request === "stuck" ? gate.promise : request;
+  bench.handler = (request) =>
+    request === "before"
+      ? before.promise
+      : request === "stuck"
+      ? gate.promise
+      : request;
+  bench.send("before");
   bench.send("stuck", { timeLeftMs: 10_000 });
   const waiting = [200, 5_000, 100, 200, 201];
   for (const timeLeftMs of waiting) bench.send(`${timeLeftMs}`, { timeLeftMs });
   // Each of them may be the first one there is.
-  assertEquals(bench.inHand, 6);
+  assertEquals(bench.inHand, 7);
+  before.resolve("done");
+  await bench.runtime.settle();
+  assertEquals(bench.answers.splice(0), [[1, "reply", "done"]]);
   await bench.runtime.advance(99);
   assertEquals(bench.process.giveUpOverdue(), 6);
   assertEquals(bench.answers, []);
@@ -559,17 +569,17 @@ Deno.test("VnodeProcess.giveUpOverdue() answers at their deadlines for commands 
   assertEquals(bench.process.giveUpOverdue(), 3);
   const message =
     "The vnode of partition 5 was busy until the deadline had passed";
-  assertEquals(bench.answers, [2, 4, 5].map((of) => [of, "timeout", message]));
+  assertEquals(bench.answers, [3, 5, 6].map((of) => [of, "timeout", message]));
   await bench.runtime.advance(1);
   assertEquals(bench.process.giveUpOverdue(), 2);
-  assertEquals(bench.outcome[3], [6, "timeout"]);
+  assertEquals(bench.outcome[3], [7, "timeout"]);
   // The one that still has time is done when its turn comes after all.
   gate.resolve("at last");
   await bench.runtime.settle();
-  assertEquals(bench.handled, ["stuck", "5000"]);
+  assertEquals(bench.handled, ["before", "stuck", "5000"]);
   assertEquals(bench.answers.slice(4), [
-    [1, "reply", "at last"],
-    [3, "reply", "5000"],
+    [2, "reply", "at last"],
+    [4, "reply", "5000"],
   ]);
   assertEquals([bench.process.load, bench.process.counts.expired], [0, 4]);
 });
