@@ -119,7 +119,7 @@ export function contextFromText(text: string): Uint8Array<ArrayBuffer> {
   }
   const end = bytes.length - CHECKSUM_BYTES;
   if (end < 0) throw invalidContext("cut short");
-  const context = bytes.slice(0, end);
+  const context = bytes.subarray(0, end);
   if (readU32(bytes, end) !== checksumOf(context)) {
     throw invalidContext("damaged");
   }
