@@ -29,8 +29,20 @@ import { FrameType } from "../wire/frame_type.ts";
 
 /** Operations a client may have unanswered; a further one fails with `overload`. */
 export const CLIENT_OPERATIONS_MAX = 20_000;
+/**
+ * Bytes that may wait in the link before further operations are kept back until
+ * it has drained. Small enough that the pings behind them and one largest
+ * operation are answered before the node is taken for silent.
+ */
+export const CLIENT_WINDOW_BYTES = 4 * 1024 * 1024;
+/**
+ * Bytes of operations a client keeps: those that have not left, and reads,
+ * which may have to be asked again. A further one fails with `overload`.
+ */
+export const CLIENT_KEPT_BYTES_MAX = 256 * 1024 * 1024;
 /** How much longer than its deadline an operation waits, so that the node's own answer comes first. */
 const ANSWER_GRACE_MS = 250;
+const EMPTY = new Uint8Array(0);
 const RECONNECT: Backoff = { minMs: 50, maxMs: 2_000, jitter: 0.5 };
 
 /** What a connection needs to know. */
@@ -52,7 +64,9 @@ class PendingOperation implements Deadline {
   wheelPrevious: Deadline | undefined = undefined;
   wheelTick = 0;
   readonly id: number;
-  readonly bytes: Uint8Array;
+  /** Empty once it has left and will not be sent again. */
+  bytes: Uint8Array;
+  readonly isRead: boolean;
   readonly deadlineAt: number;
   #connection: ClientConnection;
   #target: OperationTarget;
@@ -69,12 +83,9 @@ class PendingOperation implements Deadline {
     this.#connection = connection;
     this.id = id;
     this.bytes = bytes;
+    this.isRead = bytes[0] === OperationKind.get;
     this.deadlineAt = deadlineAt;
     this.#target = target;
-  }
-
-  get isRead(): boolean {
-    return this.bytes[0] === OperationKind.get;
   }
 
   deadlinePassed(): void {
@@ -82,7 +93,9 @@ class PendingOperation implements Deadline {
       this.id,
       new WhorlError(
         "timeout",
-        "No node has answered in time; a write may yet have happened",
+        this.sent
+          ? "No node has answered in time; a write may yet have happened"
+          : "Cannot send the operation in time: there was no connection, or no room in it",
       ),
     );
   }
@@ -112,6 +125,11 @@ export class ClientConnection implements AsyncDisposable {
   #options: ClientConnectionOptions;
   #link: Link | undefined;
   #pending = new Map<number, PendingOperation>();
+  /** Those of them that are to be sent, in order, once there is a link with room. */
+  #unsent = new Set<PendingOperation>();
+  #keptBytes = 0;
+  /** The link that is to tell when it has room. */
+  #awaited: Link | undefined;
   #calls: LinkCalls;
   #wheel: DeadlineWheel;
   #next = 1;
@@ -185,7 +203,9 @@ export class ClientConnection implements AsyncDisposable {
     this.#failures = 0;
     this.node = link.peer.name;
     for (const waiter of [...this.#waiters]) waiter(undefined);
-    for (const operation of this.#pending.values()) this.#send(operation);
+    // Reads are asked again before what has not been asked yet.
+    this.#unsent = new Set(this.#pending.values());
+    this.#sendUnsent(link);
   }
 
   /** Sends the operation in `bytes[start, end)`, which is copied; see `Coordinators.submit`. */
@@ -214,6 +234,17 @@ export class ClientConnection implements AsyncDisposable {
       );
       return;
     }
+    if (this.#keptBytes + (end - start) > CLIENT_KEPT_BYTES_MAX) {
+      target.operationFailed(
+        new WhorlError(
+          "overload",
+          `Cannot send an operation of ${
+            end - start
+          } bytes as ${this.#keptBytes} are kept: the limit is ${CLIENT_KEPT_BYTES_MAX}`,
+        ),
+      );
+      return;
+    }
     const copy = bytes.slice(start, end);
     const timeLeftMs = new DataView(copy.buffer).getUint32(
       OPERATION_TIME_LEFT_OFFSET,
@@ -226,13 +257,43 @@ export class ClientConnection implements AsyncDisposable {
       target,
     );
     this.#pending.set(operation.id, operation);
+    this.#keptBytes += copy.length;
     this.#wheel.set(operation, timeLeftMs + ANSWER_GRACE_MS);
-    if (this.#link !== undefined) this.#send(operation);
+    const link = this.#link;
+    if (
+      link !== undefined && this.#unsent.size === 0 &&
+      link.bufferedBytes <= CLIENT_WINDOW_BYTES
+    ) {
+      this.#send(link, operation);
+      return;
+    }
+    this.#unsent.add(operation);
+    if (link !== undefined) this.#awaitRoom(link);
   }
 
-  #send(operation: PendingOperation): void {
-    const link = this.#link;
-    if (link === undefined) return;
+  #awaitRoom(link: Link): void {
+    if (this.#awaited === link) return;
+    this.#awaited = link;
+    link.whenBelow(CLIENT_WINDOW_BYTES, () => {
+      if (this.#awaited === link) this.#awaited = undefined;
+      this.#sendUnsent(link);
+    });
+  }
+
+  #sendUnsent(link: Link): void {
+    for (const operation of this.#unsent) {
+      // It broke, maybe in the middle of this; the next one sends what is left.
+      if (this.#link !== link) return;
+      if (link.bufferedBytes > CLIENT_WINDOW_BYTES) {
+        this.#awaitRoom(link);
+        return;
+      }
+      this.#unsent.delete(operation);
+      this.#send(link, operation);
+    }
+  }
+
+  #send(link: Link, operation: PendingOperation): void {
     operation.sent = true;
     const into = link.begin(FrameType.operation, operation.id);
     const start = into.length;
@@ -244,7 +305,20 @@ export class ClientConnection implements AsyncDisposable {
         Math.ceil(operation.deadlineAt - this.#options.environment.now()),
       ),
     );
-    link.end();
+    try {
+      link.end();
+    } catch (error) {
+      // It fits in no frame, and was taken back out.
+      if (!isWhorlError(error, "frame_too_large")) throw error;
+      this.give(operation.id, error);
+      return;
+    }
+    if (!operation.isRead) this.#letGo(operation);
+  }
+
+  #letGo(operation: PendingOperation): void {
+    this.#keptBytes -= operation.bytes.length;
+    operation.bytes = EMPTY;
   }
 
   /** Calls a method of the node at the other end; see `LinkCalls.call`. */
@@ -355,6 +429,8 @@ export class ClientConnection implements AsyncDisposable {
     const operation = this.#pending.get(id);
     if (operation === undefined) return undefined;
     this.#pending.delete(id);
+    this.#unsent.delete(operation);
+    this.#letGo(operation);
     this.#wheel.clear(operation);
     return operation;
   }
