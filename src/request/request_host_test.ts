@@ -1,8 +1,15 @@
 import { assertEquals } from "@std/assert";
 import { ManualRuntime } from "../../supervisors/manual_runtime.ts";
+import { ByteWriter } from "../base/byte_writer.ts";
+import { type ErrorCode, WhorlError } from "../base/errors.ts";
 import { type Log, silentLog } from "../environment/log.ts";
 import { ringViewOf } from "../ring/ring_view.ts";
+import { VNODE_REQUEST_TIME_LEFT_OFFSET } from "../vnode/vnode_wire.ts";
+import { writeFailure } from "../wire/failure.ts";
 import { FrameType } from "../wire/frame_type.ts";
+import { OPERATION_BYTES_MAX, REQUEST_BYTES_MAX } from "./coordinators.ts";
+import type { ObjectCommands } from "./object_merge.ts";
+import { OperationKind } from "./operation_codec.ts";
 import { RequestHost } from "./request_host.ts";
 import {
   Caller,
@@ -11,29 +18,77 @@ import {
   operation,
 } from "./testing/operations.ts";
 
+/** Objects are any bytes, and the first of two holds the other. */
+const ANY_BYTES: ObjectCommands = {
+  merge: 2,
+  objects: { check: () => {}, merge: (a) => a },
+};
+
+/** A host on node `a`; all partitions are owned by `owner`. */
 function createHost(
   runtime: ManualRuntime,
   routes: KeptRoutes,
   firstSequence = 1,
   log: Log = silentLog,
+  { requestsMax = 2, owner = "a" } = {},
 ): RequestHost {
   const host = new RequestHost({
     runtime,
     routes,
     log,
-    objectModules: new Map(),
-    requestsMax: 2,
+    objectModules: new Map([[MODULE_ID, ANY_BYTES]]),
+    requestsMax,
     firstSequence,
   });
-  host.setView(MODULE_ID, ringViewOf(1, Array(8).fill("a"), ["a"], "a"));
+  host.setView(
+    MODULE_ID,
+    ringViewOf(1, Array(8).fill(owner), ["a", "b"], "a"),
+  );
   return host;
 }
 
-function submit(host: RequestHost): Caller {
+function submit(
+  host: RequestHost,
+  options?: Parameters<typeof operation>[0],
+): Caller {
+  return submitBytes(host, operation(options));
+}
+
+function submitBytes(host: RequestHost, bytes: Uint8Array): Caller {
   const caller = new Caller();
-  const bytes = operation();
   host.submit(bytes, 0, bytes.length, caller);
   return caller;
+}
+
+/** An operation for one replica that is so many bytes long. */
+function sized(byteCount: number): Uint8Array {
+  const bytes = new Uint8Array(byteCount);
+  bytes.set(operation({ n: 1, quorum: 1 }));
+  return bytes;
+}
+
+/** The vnode at `correlation` answers with an object. */
+function reply(host: RequestHost, correlation: number): void {
+  host.vnodeAnswer(
+    FrameType.vnodeReply,
+    correlation,
+    new Uint8Array(1),
+    0,
+    1,
+  );
+}
+
+/** The vnode at `correlation` answers with a failure. */
+function refuse(host: RequestHost, correlation: number, code: ErrorCode): void {
+  const into = new ByteWriter();
+  writeFailure(into, new WhorlError(code, "It is not done"));
+  host.vnodeAnswer(
+    FrameType.vnodeError,
+    correlation,
+    into.bytes,
+    0,
+    into.length,
+  );
 }
 
 Deno.test("RequestHost answers for a coordinator that is killed, and the others go on", async () => {
@@ -136,5 +191,172 @@ Deno.test("RequestHost answers for a coordinator that meets a bug, and tells the
   assertEquals(lines[1]?.includes('"fallen":4'), true);
   assertEquals(lines[1]?.includes("a bug"), true);
   await host.close();
+  assertEquals(runtime.pendingTimers, 0);
+});
+
+/** Takes in operations until not one more byte is allowed. */
+function fill(host: RequestHost): Caller[] {
+  const callers: Caller[] = [];
+  for (let left = REQUEST_BYTES_MAX; left > 0;) {
+    const byteCount = Math.min(left, OPERATION_BYTES_MAX);
+    callers.push(submitBytes(host, sized(byteCount)));
+    left -= byteCount;
+  }
+  return callers;
+}
+
+Deno.test("RequestHost answers with overload beyond so many bytes, and has room again when operations end", async () => {
+  const runtime = new ManualRuntime();
+  const routes = new KeptRoutes();
+  const host = createHost(runtime, routes, 1, silentLog, { requestsMax: 100 });
+  const callers = fill(host);
+  const taken = callers.length;
+  assertEquals(submitBytes(host, sized(100)).outcome, ["overload"]);
+  const { started, refused } = host.counts;
+  assertEquals({ started, refused }, { started: taken, refused: 1 });
+  assertEquals(callers.flatMap(({ outcome }) => outcome), []);
+
+  // One that is done, one that is killed: each makes room for one like it.
+  reply(host, routes.sent[0]!.correlation);
+  assertEquals(callers[0]?.outcome, ["done"]);
+  const [second] = host.supervisor.whichChildren();
+  second?.kill();
+  assertEquals(callers[1]?.outcome, ["coordinator_lost"]);
+  for (let i = 0; i < 2; i++) {
+    assertEquals(submitBytes(host, sized(OPERATION_BYTES_MAX)).outcome, []);
+  }
+  assertEquals(submitBytes(host, sized(100)).outcome, ["overload"]);
+
+  // So do those whose time is over, and the grace after it.
+  routes.sent.length = 0;
+  await runtime.advance(1_010 + 1_010);
+  assertEquals(host.size, 0);
+  assertEquals(fill(host).flatMap(({ outcome }) => outcome), []);
+  assertEquals(submitBytes(host, sized(100)).outcome, ["overload"]);
+  await host.close();
+  assertEquals(runtime.pendingTimers, 0);
+});
+
+Deno.test("RequestHost has room again after a coordinator has met a bug", async () => {
+  const routes = new KeptRoutes();
+  const host = createHost(new ManualRuntime(), routes, 1, silentLog, {
+    requestsMax: 100,
+  });
+  const { endVnodeRequest } = routes;
+  routes.endVnodeRequest = () => {
+    throw new Error("a bug");
+  };
+  const fallen = fill(host);
+  assertEquals(
+    fallen.flatMap(({ outcome }) => outcome),
+    fallen.map(() => "coordinator_lost"),
+  );
+  routes.endVnodeRequest = endVnodeRequest;
+  assertEquals(fill(host).flatMap(({ outcome }) => outcome), []);
+  await host.close();
+});
+
+Deno.test("RequestHost refuses an operation that fits in no frame on its way, and takes the longest that does", async () => {
+  const routes = new KeptRoutes();
+  const host = createHost(new ManualRuntime(), routes);
+  const refused = submitBytes(host, sized(OPERATION_BYTES_MAX + 1));
+  assertEquals(refused.outcome, ["frame_too_large"]);
+  assertEquals(refused.errors[0]?.details, {
+    length: OPERATION_BYTES_MAX + 1,
+    limit: OPERATION_BYTES_MAX,
+  });
+  assertEquals([host.size, routes.sent.length], [0, 0]);
+  submitBytes(host, sized(OPERATION_BYTES_MAX));
+  assertEquals([host.size, routes.sent.length], [1, 1]);
+  await host.close();
+});
+
+for (const [name, kind] of Object.entries(OperationKind)) {
+  Deno.test(`RequestHost waits its full grace for the rest after a slow quorum: ${name}`, async () => {
+    const runtime = new ManualRuntime();
+    const routes = new KeptRoutes();
+    const host = createHost(runtime, routes);
+    const caller = submit(host, { kind, timeLeftMs: 10_000 });
+    // A write asks the others when the first one has answered.
+    reply(host, routes.sent[0]!.correlation);
+    await runtime.advance(1_500);
+    assertEquals(caller.outcome, []);
+    reply(host, routes.sent[1]!.correlation);
+    assertEquals(caller.outcome, ["done"]);
+    await runtime.advance(990);
+    assertEquals(host.size, 1);
+    await runtime.advance(20);
+    assertEquals(host.size, 0);
+    await host.close();
+    assertEquals(runtime.pendingTimers, 0);
+  });
+
+  Deno.test(`RequestHost answers with overload when all replicas do: ${name}`, async () => {
+    for (const how of ["they answer so", "they are refused on the way"]) {
+      const routes = new KeptRoutes();
+      const host = createHost(new ManualRuntime(), routes);
+      if (how === "they are refused on the way") {
+        routes.refusal = new WhorlError("overload", "The queue is full");
+      }
+      const caller = submit(host, { kind });
+      for (let i = 0; i < routes.sent.length; i++) {
+        refuse(host, routes.sent[i]!.correlation, "overload");
+      }
+      assertEquals(caller.outcome, ["overload"], how);
+      await host.close();
+    }
+    const routes = new KeptRoutes();
+    const host = createHost(new ManualRuntime(), routes);
+    const caller = submit(host, { kind });
+    for (let i = 0; i < routes.sent.length; i++) {
+      const code = i === 1 ? "vnode_crashed" : "overload";
+      refuse(host, routes.sent[i]!.correlation, code);
+    }
+    assertEquals(caller.outcome, ["quorum_unavailable"]);
+    await host.close();
+  });
+}
+
+Deno.test("RequestHost gives the other replicas of a write the time that is left when its coordinator has answered", async () => {
+  const runtime = new ManualRuntime();
+  const routes = new KeptRoutes();
+  const host = createHost(runtime, routes);
+  submit(host, { kind: OperationKind.put, timeLeftMs: 1_000 });
+  await runtime.advance(600);
+  reply(host, routes.sent[0]!.correlation);
+  assertEquals(
+    routes.sent.map(({ bytes }) =>
+      new DataView(bytes.buffer).getUint32(VNODE_REQUEST_TIME_LEFT_OFFSET)
+    ),
+    [1_000, 400, 400],
+  );
+  await host.close();
+});
+
+Deno.test("RequestHost coordinates a write here when it cannot be sent on, and answers once", async () => {
+  const runtime = new ManualRuntime();
+  const routes = new KeptRoutes();
+  let tries = 0;
+  routes.beginOperation = () => {
+    // Sent on again and again it would never end.
+    if (++tries > 2) throw new Error("it was sent on again");
+    return new WhorlError("overload", "The queue is full");
+  };
+  const host = createHost(runtime, routes, 1, silentLog, { owner: "b" });
+  const caller = submit(host, { kind: OperationKind.put });
+  assertEquals([tries, host.counts.forwarded, host.counts.refused], [1, 1, 0]);
+  assertEquals([caller.outcome, host.size], [[], 1]);
+  const [first] = routes.sent;
+  assertEquals([first?.to, first?.what], ["b", "vnode_request"]);
+  for (let i = 0; i < routes.sent.length; i++) {
+    reply(host, routes.sent[i]!.correlation);
+  }
+  assertEquals(routes.sent.length, 3);
+  assertEquals([caller.outcome, host.size], [["done"], 0]);
+  const unanswered = submit(host, { kind: OperationKind.put });
+  await runtime.advance(1_010);
+  assertEquals(unanswered.outcome, ["timeout"]);
+  await host.close();
+  assertEquals(unanswered.outcome, ["timeout"]);
   assertEquals(runtime.pendingTimers, 0);
 });
