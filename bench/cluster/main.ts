@@ -11,6 +11,7 @@ import { parseArgs } from "npm:deno-std@1.4.0/cli/parse_args.js";
 import { TextLineStream } from "npm:deno-std@1.4.0/streams/text_line_stream.js";
 import { connect, type NodeOptions } from "../../mod.ts";
 import { denoKvCeiling } from "./deno_kv_ceiling.ts";
+import { hopFloorUs } from "./hop_floor.ts";
 import { type Load, type LoadResult, runLoad } from "./load.ts";
 import { cpuSeconds, memoryMb } from "./process_usage.ts";
 
@@ -176,6 +177,16 @@ try {
             } ms a commit\n`,
         );
       }
+    }
+    if (
+      list("placement").includes("worker") && list("concurrency").includes("1")
+    ) {
+      const floorUs = Math.round(await hopFloorUs());
+      say(
+        args.json
+          ? JSON.stringify({ ceiling: "hops", p50Us: floorUs }) + "\n"
+          : `bare hops of a put at concurrency 1 (MessagePort, TCP to two peers, MessagePort, and back): p50 ${floorUs} us\n`,
+      );
     }
     for (const placement of list("placement")) {
       await measure(storage, placement);
