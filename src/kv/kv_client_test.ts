@@ -48,3 +48,39 @@ Deno.test("kvClient() takes no object at all for a key that was never written", 
     replicas: [],
   });
 });
+
+for (
+  const { what, carrier } of [
+    {
+      what: "there is no carrier",
+      carrier: (): OperationCarrier => {
+        throw new WhorlError("closed", "The node is stopping");
+      },
+    },
+    {
+      what: "the carrier throws",
+      carrier: (): OperationCarrier => ({
+        submit(): never {
+          throw new WhorlError("closed", "The node is stopping");
+        },
+      }),
+    },
+  ]
+) {
+  Deno.test(`kvClient() rejects and never throws when ${what}`, async () => {
+    const kv = kvClient(carrier);
+    for (
+      const attempt of [
+        () => kv.get("b", "k"),
+        () => kv.put("b", "k", { json: true }),
+        () => kv.put("b", "k", Uint8Array.of(1)),
+        () => kv.delete("b", "k"),
+      ]
+    ) {
+      // Not in an async function: what is thrown here would fail the test.
+      const promise = attempt();
+      const error = await assertRejects(() => promise, WhorlError);
+      assertEquals(error.code, "closed");
+    }
+  });
+}
