@@ -1,0 +1,160 @@
+import { assert, assertEquals } from "@std/assert";
+import { startSupervisor } from "../../supervisors/supervisor.ts";
+import { ByteWriter } from "../base/byte_writer.ts";
+import { invariant } from "../base/invariant.ts";
+import type { Environment } from "../environment/environment.ts";
+import { silentLog } from "../environment/log.ts";
+import { openMemoryStore } from "../storage/memory_store.ts";
+import { command, defineVnode } from "../vnode/define_vnode.ts";
+import { answersLater, type Codec, type VnodeModule } from "../vnode/vnode.ts";
+import type { AnswerTarget } from "../vnode/vnode_master_link.ts";
+import { moduleIdOf, writeVnodeRequestHeader } from "../vnode/vnode_wire.ts";
+import { readFailure } from "../wire/failure.ts";
+import { FrameType } from "../wire/frame_type.ts";
+import { decodeMsgpack, encodeMsgpack, writeMsgpack } from "../wire/msgpack.ts";
+import { systemEnvironment } from "./system_environment.ts";
+import { VnodeManager, type VnodeManagerEvent } from "./vnode_manager.ts";
+
+/** Makes of a "wild" answer a frame of a type that no vnode master sends. */
+const wildCodec: Codec<string> = {
+  encode(value, into): void {
+    if (value === "wild") into.setU8(into.length - 10, 99);
+    writeMsgpack(value, into);
+  },
+  decode: (from) => decodeMsgpack(from.rest()) as string,
+};
+
+const wildModule = defineVnode({
+  name: "wild",
+  commands: { run: command<string, string>({ reply: wildCodec }) },
+  init: () => ({
+    handleCommand: {
+      run: (request) => request === "silent" ? answersLater : request,
+    },
+    fold: () => [],
+    encodeHandoffItem: () => null,
+    handleHandoffData: () => {},
+    isEmpty: () => true,
+    delete: () => {},
+  }),
+}) as unknown as VnodeModule;
+
+/** A manager of one master, a task, and whoever asks its vnodes. */
+class Bench implements AnswerTarget {
+  readonly events: VnodeManagerEvent[] = [];
+  /** Error lines of the log. */
+  readonly errors: string[] = [];
+  readonly manager: VnodeManager;
+  readonly environment: Environment = {
+    ...systemEnvironment({
+      ...silentLog,
+      error: (message) => void this.errors.push(message),
+    }),
+    // At once, so that every step of a start is a microtask.
+    openStore: () => Promise.resolve(openMemoryStore("0123456789abcdef")),
+  };
+  #answers = new Map<number, PromiseWithResolvers<string>>();
+
+  constructor() {
+    this.manager = new VnodeManager({
+      node: "a@host",
+      ringSize: 8,
+      masters: 1,
+      placement: "task",
+      modules: [{ name: "wild", url: "unused:", module: wildModule }],
+      storeOf: () => ({ type: "memory" }),
+      subprocessFlags: [],
+      environment: this.environment,
+      onEvent: (event) => this.events.push(event),
+    });
+  }
+
+  /** The reply, or the code of the failure. */
+  ask(request: string): Promise<string> {
+    const correlation = this.#answers.size + 1;
+    const answer = Promise.withResolvers<string>();
+    this.#answers.set(correlation, answer);
+    const id = moduleIdOf("wild");
+    const into = this.manager.beginRequest(id, 3, this, correlation, 10_000);
+    invariant(into instanceof ByteWriter, "the manager takes it");
+    writeVnodeRequestHeader(into, id, 3, 0, 0, 10_000);
+    into.raw(encodeMsgpack(request));
+    this.manager.endRequest();
+    return answer.promise;
+  }
+
+  vnodeAnswer(
+    type: number,
+    correlation: number,
+    bytes: Uint8Array,
+    start: number,
+    end: number,
+  ): void {
+    const body = bytes.slice(start, end);
+    this.#answers.get(correlation)?.resolve(
+      type === FrameType.vnodeError
+        ? readFailure(body).code
+        : decodeMsgpack(body) as string,
+    );
+  }
+}
+
+Deno.test("VnodeManager replaces a master that sends what is no message, and answers what it had in hand", async () => {
+  const bench = new Bench();
+  const supervisor = await startSupervisor({
+    name: "masters",
+    strategy: "one_for_one",
+    intensity: 3,
+    periodMs: 10_000,
+    children: bench.manager.childSpecs(),
+    runtime: bench.environment,
+  });
+  try {
+    assertEquals(await bench.ask("fine"), "fine");
+    const silent = bench.ask("silent");
+    assertEquals(await bench.ask("wild"), "vnode_crashed");
+    assertEquals(await silent, "vnode_crashed");
+    assertEquals(await bench.ask("fine again"), "fine again");
+    assertEquals(bench.errors, ["A vnode master sent what is no message"]);
+    assertEquals(bench.events, [
+      { type: "master_started", master: "wild-0" },
+      { type: "master_stopped", master: "wild-0", reason: "killed" },
+      { type: "master_started", master: "wild-0" },
+    ]);
+  } finally {
+    await supervisor.shutdown();
+    bench.manager.close();
+  }
+});
+
+Deno.test("VnodeManager has no master attached that ended while its start was being told of", async () => {
+  let ended = 0;
+  // Whichever step of the start the end comes in, until it comes after it.
+  for (let steps = 0, over = false; !over; steps++) {
+    let told = false;
+    const bench = new Bench();
+    const [spec] = bench.manager.childSpecs();
+    invariant(spec !== undefined, "it has one master");
+    const stopping = new AbortController();
+    const starting = Promise.try(spec.start, stopping.signal).then(
+      (child) => {
+        told = true;
+        return child;
+      },
+      () => undefined,
+    );
+    for (let i = 0; i < steps; i++) await null;
+    over = told;
+    stopping.abort();
+    const child = await starting;
+    if (!over && child?.exitReason !== undefined) ended++;
+    // Those that are attached are asked, and one that is gone would never answer.
+    assertEquals(await bench.manager.stats(), {});
+    bench.manager.close();
+    assertEquals(
+      bench.events.filter(({ type }) => type === "master_stopped").length,
+      child === undefined ? 0 : 1,
+    );
+  }
+  assert(ended > 0, "some ended before their start was told of");
+});
