@@ -138,7 +138,7 @@ export abstract class RequestProcess extends ChildBase
     this.fail(
       new WhorlError(
         "closed",
-        "The node is stopping; a write that was under way may yet have happened",
+        "The coordinators are stopping; a write that was under way may yet have happened",
       ),
     );
     this.host.deliver(this, { type: "cancel" });

@@ -305,7 +305,7 @@ for (const placement of PLACEMENTS) {
     const cluster = await Cluster.start(placement, {}, 1);
     const requests = await underWay([cluster.first], 5);
     await cluster[Symbol.asyncDispose]();
-    await assertFail(requests, "cancelled");
+    await assertFail(requests, "closed");
   });
 }
 
@@ -332,7 +332,7 @@ Deno.test("a worker of coordinators that is ended from outside is answered for a
     type: "crash",
     error: { name: "Error", message: "asked to" },
   });
-  await assertFail(requests, "cancelled");
+  await assertFail(requests, "closed");
   await assertServes(cluster.first, "again");
   assertEquals(restartsOf(cluster.first), 1);
 });
