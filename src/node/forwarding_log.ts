@@ -7,21 +7,23 @@
 import type { Log, LogData } from "../environment/log.ts";
 import { ByteWriter } from "../base/byte_writer.ts";
 import { isWhorlError } from "../base/errors.ts";
-import { beginFrame, endFrame } from "../wire/frame.ts";
+import { beginFrame, endFrame, FRAME_HEADER_BYTES } from "../wire/frame.ts";
 import { FrameType } from "../wire/frame_type.ts";
-import { wellFormed, writeMsgpack } from "../wire/msgpack.ts";
+import { decodeMsgpack, wellFormed, writeMsgpack } from "../wire/msgpack.ts";
+
+/** Longest sentence of a line, in characters. */
+const MESSAGE_LENGTH_MAX = 4_000;
 
 /** A log whose lines go to `send` as `masterEvent` frames. */
 export function forwardingLog(
   send: (message: Uint8Array<ArrayBuffer>) => void,
   path: readonly string[] = [],
 ): Log {
-  const tell = (level: string) => (message: string, data: LogData = {}) => {
-    send(
-      eventFrame({ type: "log", level, path, message, data }) ??
-        eventFrame({ type: "log", level, path, message, data: {} }) ??
-        new Uint8Array(0),
-    );
+  const tell = (level: string) => (text: string, data: LogData = {}) => {
+    const message = text.slice(0, MESSAGE_LENGTH_MAX);
+    const line = eventFrame({ type: "log", level, path, message, data }) ??
+      eventFrame({ type: "log", level, path, message, data: {} });
+    if (line !== undefined) send(line);
   };
   return {
     debug: tell("debug"),
@@ -59,11 +61,13 @@ function eventFrame(event: unknown): Uint8Array<ArrayBuffer> | undefined {
   const start = beginFrame(into, FrameType.masterEvent, 0);
   try {
     writeMsgpack(wellFormed(event), into);
+    // The data of a line may be anything, and a node replaces a program that
+    // sends what is not plain; without it the line can always travel.
+    decodeMsgpack(into.view().subarray(start + FRAME_HEADER_BYTES));
+    endFrame(into, start);
   } catch (error) {
-    // The data of a line may be anything; without it the line can always travel.
-    if (isWhorlError(error, "invalid_argument")) return undefined;
+    if (isWhorlError(error)) return undefined;
     throw error;
   }
-  endFrame(into, start);
   return into.copy();
 }

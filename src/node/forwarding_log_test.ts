@@ -74,3 +74,26 @@ Deno.test("relayLogLine() leaves other events alone", () => {
   assertEquals(relayLogLine({ type: "vnode_started" }, keptLog(lines)), false);
   assertEquals(lines, []);
 });
+
+Deno.test("forwardingLog() leaves behind what a node would refuse, and never throws", () => {
+  const lines: string[] = [];
+  const log = forwardingLog((message) => {
+    relayLogLine(eventIn(message), keptLog(lines));
+  });
+  log.info("a date", { at: new Date(0) });
+  log.info("a prototype", JSON.parse('{"__proto__": 1}'));
+  log.info("many", { values: new Array(200_000).fill(0) });
+  log.info("large", { bytes: new Uint8Array(17 * 1024 * 1024) });
+  log.info("bare", { of: Object.assign(Object.create(null), { x: "\ud800" }) });
+  log.info("long ".repeat(2_000));
+  assertEquals(lines.map((line) => line.slice(0, 18)), [
+    "info : a date {}",
+    "info : a prototype",
+    "info : many {}",
+    "info : large {}",
+    lines[4]?.slice(0, 18),
+    "info : long long l",
+  ]);
+  assertEquals(lines.length, 6);
+  assertEquals((lines[5] as string).length < 4_100, true);
+});

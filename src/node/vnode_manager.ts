@@ -147,7 +147,6 @@ export class VnodeManager {
           store: this.#options.storeOf(hosted.name, master),
           seed: `${environment.chance.next()}`,
         };
-        let broken = false;
         const child = await startProgram({
           placement,
           module: new URL("./vnode_master_main.ts", import.meta.url),
@@ -161,6 +160,8 @@ export class VnodeManager {
           signal,
           runtime: environment,
         });
+        onEvent({ type: "master_started", master: id });
+        let broken = false;
         child.onMessage((message) => {
           if (broken) return;
           try {
@@ -185,7 +186,7 @@ export class VnodeManager {
             reason: formatReason(reason),
           });
         });
-        onEvent({ type: "master_started", master: id });
+        if (child.exitReason !== undefined) return child;
         const mine = this.#owned.filter((partition) =>
           Math.floor(partition * masters / ringSize) === master
         );

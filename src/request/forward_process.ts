@@ -121,8 +121,8 @@ export class ForwardProcess extends RequestProcess {
     if (into instanceof WhorlError) {
       // Nothing has left, so it can safely be coordinated from here, whichever
       // of the vnodes does it.
-      this.handOver(this.header.flags | OperationFlag.forwarded);
       this.finished();
+      this.handOver(this.header.flags | OperationFlag.forwarded);
       return;
     }
     const start = into.length;

@@ -40,7 +40,7 @@ export function submitOperation<Result>(
   const { promise, resolve, reject } = Promise.withResolvers<Result>();
   const onAbort = (): void => reject(cancelled());
   signal?.addEventListener("abort", onAbort, { once: true });
-  carrier.submit(operation.bytes, 0, operation.length, {
+  const target: OperationTarget = {
     operationDone(result) {
       signal?.removeEventListener("abort", onAbort);
       try {
@@ -53,7 +53,13 @@ export function submitOperation<Result>(
       signal?.removeEventListener("abort", onAbort);
       reject(failureOf(error));
     },
-  });
+  };
+  try {
+    carrier.submit(operation.bytes, 0, operation.length, target);
+  } catch (error) {
+    signal?.removeEventListener("abort", onAbort);
+    throw error;
+  }
   return promise;
 }
 

@@ -350,3 +350,12 @@ Deno.test("stepPut() says what PW needed and got, as riak_test's pr_pw expects",
   assertEquals(message, "Cannot write as pw must be 3: current value is 2");
   assertEquals([details.option, details.needed, details.got], ["pw", 3, 2]);
 });
+
+Deno.test("stepPut() says overload only while no replica has taken the write", () => {
+  run("a b c", { w: 2 }, [
+    [start, "deadline, put 0"],
+    [accepted(0), "merge 1, merge 2"],
+    [failed(1, "overload"), ""],
+    [failed(2, "overload"), "respond quorum_unavailable, grace"],
+  ]);
+});

@@ -56,7 +56,7 @@ export function replicaAnswers(
 /**
  * The error of a request that did not reach its quorum: `insufficient_vnodes`
  * if the preference list was too short from the start, `quorum_unavailable` if
- * failures made it so (`overload` if all of them were that), `timeout` if answers are missing. Details: `option`,
+ * failures made it so (`overload` if all of them were that and no replica has taken it), `timeout` if answers are missing. Details: `option`,
  * `needed`, `got` and the answers so far.
  */
 export function quorumError(
@@ -65,11 +65,13 @@ export function quorumError(
   count: QuorumCount,
   failures: FailureList,
 ): WhorlError {
-  if (code === "quorum_unavailable" && failures !== undefined) {
-    const names = failures.filter((error) => error !== undefined)
+  if (code === "quorum_unavailable" && count.succeeded === 0) {
+    const names = (failures ?? []).filter((error) => error !== undefined)
       .map(failureName);
-    // The caller had better wait, not look for what is broken.
-    if (names.every((name) => name === "overload")) code = "overload";
+    // Nobody has taken it and nothing is broken: the caller had better wait.
+    if (names.length > 0 && names.every((name) => name === "overload")) {
+      code = "overload";
+    }
   }
   const demand = unmetDemand(count, code !== "timeout");
   const action = count.rule.kind === "write" ? "write" : "read";

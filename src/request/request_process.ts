@@ -150,7 +150,12 @@ export abstract class RequestProcess extends ChildBase
     this.#answered = true;
     const bytes = this.bytes.slice();
     bytes[OPERATION_FLAGS_OFFSET] = flags;
-    this.host.submit(bytes, 0, bytes.length, this.#target);
+    try {
+      this.host.submit(bytes, 0, bytes.length, this.#target);
+    } catch (error) {
+      this.#answered = false;
+      throw error;
+    }
   }
 
   kill(): void {

@@ -137,13 +137,14 @@ export class VnodeMaster implements VnodeHost {
 
   /** Sees to it that requests nobody waits for any more are given up, while there are any in hand. */
   requestsInHand(): void {
+    if (this.#stopping) return;
     this.#sweep ??= this.#options.runtime.setTimer(SWEEP_INTERVAL_MS, () => {
       this.#sweep = undefined;
       let left = 0;
       for (const process of this.#processes.values()) {
         left += process.giveUpOverdue();
       }
-      if (left > 0 && !this.#stopping) this.requestsInHand();
+      if (left > 0) this.requestsInHand();
     });
   }
 
@@ -284,7 +285,7 @@ export class VnodeMaster implements VnodeHost {
       restart: "permanent",
       shutdown: 5_000,
       backoff: { minMs: 5, maxMs: 5_000 },
-      start: () => this.#runVnode(partition),
+      start: (signal) => this.#runVnode(partition, signal),
     }).catch((error) => {
       // A first start that fails leaves no child; the next request tries again.
       this.#supervised.delete(partition);
@@ -310,7 +311,10 @@ export class VnodeMaster implements VnodeHost {
     return process;
   }
 
-  async #runVnode(partition: number): Promise<VnodeProcess> {
+  async #runVnode(
+    partition: number,
+    signal: AbortSignal,
+  ): Promise<VnodeProcess> {
     const prepared = this.#processes.get(partition);
     const process = prepared?.fresh ? prepared : this.#prepare(partition);
     const stopped = new AbortController();
@@ -339,10 +343,20 @@ export class VnodeMaster implements VnodeHost {
         }
       }
     });
-    try {
-      await process.start(
-        this.#contextOf(process, stopped.signal, unsubscribe),
+    // An `init` that never returns must not keep the master from stopping.
+    const { promise: givenUp, reject } = Promise.withResolvers<never>();
+    const giveUp = (): void =>
+      reject(
+        new WhorlError("closed", "The vnode was stopped while it was starting"),
       );
+    if (signal.aborted) giveUp();
+    signal.addEventListener("abort", giveUp, { once: true });
+    process.onExit(() => signal.removeEventListener("abort", giveUp));
+    try {
+      await Promise.race([
+        givenUp,
+        process.start(this.#contextOf(process, stopped.signal, unsubscribe)),
+      ]);
     } catch (error) {
       process.kill();
       throw error;

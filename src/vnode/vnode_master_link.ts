@@ -206,12 +206,19 @@ export class VnodeMasterLink {
   /** Ends the request begun last. */
   endRequest(): void {
     const request = this.#begun;
-    if (request !== undefined) {
-      request.bytes = this.#sink.bufferedBytes - this.#begunAt;
-      this.#inFlightBytes += request.bytes;
-      this.#begun = undefined;
+    const byteCount = this.#sink.bufferedBytes - this.#begunAt;
+    this.#begun = undefined;
+    try {
+      this.#sink.end();
+    } catch (error) {
+      // Too large for a frame: nobody will answer it.
+      this.#inFlight.delete(this.#next - 1);
+      throw error;
     }
-    this.#sink.end();
+    if (request !== undefined) {
+      request.bytes = byteCount;
+      this.#inFlightBytes += byteCount;
+    }
   }
 
   #forget(id: number, request: InFlight): void {

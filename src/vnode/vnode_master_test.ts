@@ -623,3 +623,19 @@ Deno.test("VnodeMaster.stop() answers what waits, terminates its vnodes and clos
   assertEquals((await bench.ask(3, "late"))[0], "closed");
   bench.link.close();
 });
+
+Deno.test("VnodeMaster.stop() does not wait for an init that never returns", async () => {
+  const bench = await new Bench().start();
+  bench.init = () => new Promise(() => {});
+  bench.send(3, "waits");
+  await bench.runtime.settle();
+  assertEquals(bench.started, [3]);
+  let stopped = false;
+  const stopping = bench.master.stop().then(() => {
+    stopped = true;
+  });
+  await bench.runtime.advance(6_000);
+  await stopping;
+  assertEquals(stopped, true);
+  assertEquals(bench.answers.map(([, what]) => what).includes("reply"), false);
+});

@@ -19,9 +19,13 @@ export function writeFailure(into: ByteWriter, error: WhorlError): void {
   const start = into.length;
   try {
     writeMsgpack([error.code, message, wellFormed(error.details)], into);
-    if (into.length - start <= DETAILS_BYTES_MAX) return;
+    if (into.length - start <= DETAILS_BYTES_MAX) {
+      // Details can be anything, and the receiver refuses what is not plain.
+      decodeMsgpack(into.view().subarray(start));
+      return;
+    }
   } catch (unsendable) {
-    if (!isWhorlError(unsendable, "invalid_argument")) throw unsendable;
+    if (!isWhorlError(unsendable)) throw unsendable;
   }
   into.length = start;
   writeMsgpack([error.code, message, {}], into);
