@@ -47,6 +47,16 @@ export const recordHeaderBytes = 5;
 /** The key of the one record that says what the store is. */
 export const headKey: Uint8Array<ArrayBuffer> = new Uint8Array([space.head]);
 
+/**
+ * Where an opener puts up its fence: every commit demands that nobody has put
+ * up another one since. Writing it needs no knowledge of the head, so that an
+ * opener is not outrun by one who commits without pause.
+ */
+export const fenceKey: Uint8Array<ArrayBuffer> = new Uint8Array([
+  space.head,
+  1,
+]);
+
 /** Puts space and partition before a key. */
 export function writeKeyPrefix(
   into: Uint8Array,

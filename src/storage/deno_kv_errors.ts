@@ -12,6 +12,7 @@ const meanings: readonly (readonly [RegExp, ErrorCode])[] = [
     "store_full",
   ],
   [/not a database|malformed|corrupt/i, "store_corrupt"],
+  [/database is locked/i, "store_locked"],
 ];
 
 /** An error from Deno KV as one of ours, naming the file. What is ours already stays as it is. */

@@ -15,6 +15,7 @@ import {
   WatermarkFile,
 } from "./commit_watermark.ts";
 import {
+  fenceKey,
   type Head,
   headKey,
   type JournalExtent,
@@ -47,6 +48,15 @@ export function watermarkPath(path: string): string {
   return `${path}.mark`;
 }
 
+/**
+ * How often an opener tries to take a store over from one that commits at the
+ * same moment. Each try waits for the disk, so that this is seconds at most.
+ */
+const takeOverTries = 1_000;
+
+/** What stands under the fence's key; only its versionstamp means something. */
+const fence = new Uint8Array([1]);
+
 /** An open file that belongs to this opener until another one comes. */
 export class DenoKvFile {
   readonly path: string;
@@ -57,6 +67,8 @@ export class DenoKvFile {
   #head: Head;
   #headRecord: Uint8Array<ArrayBuffer>;
   #headStamp: string;
+  /** Of the fence this opener has put up. */
+  readonly #fenceStamp: string;
   #commit: number;
   #journal: JournalExtent;
   readonly #onCommit: (() => void) | undefined;
@@ -69,6 +81,7 @@ export class DenoKvFile {
     mark: WatermarkFile,
     head: Head,
     stamp: string,
+    fenceStamp: string,
     onCommit: (() => void) | undefined,
   ) {
     this.path = path;
@@ -79,6 +92,7 @@ export class DenoKvFile {
     this.#head = head;
     this.#headRecord = makeHead(head);
     this.#headStamp = stamp;
+    this.#fenceStamp = fenceStamp;
     this.#commit = head.commit;
     this.#journal = head.journal;
   }
@@ -126,7 +140,7 @@ export class DenoKvFile {
     let kv: Deno.Kv | undefined;
     try {
       const before = await inspect(path);
-      const mark = await readWatermark(watermarkPath(path));
+      let mark = await readWatermark(watermarkPath(path));
       if (before === 0 && mark !== undefined && mark.epoch > 0) {
         throw new WhorlError(
           "store_corrupt",
@@ -137,7 +151,18 @@ export class DenoKvFile {
         );
       }
       kv = await Deno.openKv(path);
-      return await takeOver(kv, options, before, mark);
+      for (let tries = 1;; tries++) {
+        try {
+          return await takeOver(kv, options, before, mark);
+        } catch (error) {
+          // Whoever has it is committing, and is just the one to be shut out.
+          const contended = storeError(error, "open", path);
+          if (contended.code !== "store_locked" || tries === takeOverTries) {
+            throw error;
+          }
+          mark = await readWatermark(watermarkPath(path));
+        }
+      }
     } catch (error) {
       kv?.close();
       throw storeError(error, "open", path);
@@ -177,16 +202,28 @@ export class DenoKvFile {
           { details: { path, storeId, markStoreId: mark.storeId } },
         );
       }
-      const tailLost = known !== undefined &&
-        (known.tailLost || mark === undefined || known.commit < mark.commit);
+      let latest = known;
+      let headStamp = found.versionstamp;
+      let fenceStamp: string | null = null;
+      if (known !== undefined) {
+        // From here on no commit of an older opener succeeds, so that the head
+        // stands still, with all that had been acknowledged.
+        fenceStamp = (await kv.set([fenceKey], fence)).versionstamp;
+        const standing = await kv.get([headKey], { consistency: "strong" });
+        latest = readHead(standing.value, path);
+        headStamp = standing.versionstamp;
+        mark = await readWatermark(watermarkPath(path)) ?? mark;
+      }
+      const tailLost = latest !== undefined &&
+        (latest.tailLost || mark === undefined || latest.commit < mark.commit);
       // The watermark's epoch counts as well: the database may have lost its own.
-      const epoch = Math.max(known?.epoch ?? 0, mark?.epoch ?? 0) + 1;
-      const commit = Math.max(known?.commit ?? 0, mark?.commit ?? 0);
+      const epoch = Math.max(latest?.epoch ?? 0, mark?.epoch ?? 0) + 1;
+      const commit = Math.max(latest?.commit ?? 0, mark?.commit ?? 0);
       // Before the head exists, the mark says epoch 0: "being created".
       const file = await WatermarkFile.open(watermarkPath(path), {
         storeId,
-        epoch: known === undefined ? 0 : epoch,
-        commit: mark?.commit ?? known?.commit ?? 0,
+        epoch: latest === undefined ? 0 : epoch,
+        commit: mark?.commit ?? latest?.commit ?? 0,
       });
       try {
         const head: Head = {
@@ -195,12 +232,14 @@ export class DenoKvFile {
           epoch,
           commit: commit + 1,
           tailLost,
-          journal: known?.journal ?? { generation: 1, folding: 0, records: 0 },
+          journal: latest?.journal ?? { generation: 1, folding: 0, records: 0 },
         };
-        const result = await kv.atomic()
-          .check({ key: [headKey], versionstamp: found.versionstamp })
-          .set([headKey], makeHead(head))
-          .commit();
+        const taking = kv.atomic()
+          .check({ key: [headKey], versionstamp: headStamp })
+          .check({ key: [fenceKey], versionstamp: fenceStamp })
+          .set([headKey], makeHead(head));
+        if (fenceStamp === null) taking.set([fenceKey], fence);
+        const result = await taking.commit();
         if (!result.ok) {
           throw new WhorlError(
             "store_locked",
@@ -208,15 +247,16 @@ export class DenoKvFile {
             { details: { path } },
           );
         }
-        if (known === undefined) await syncDirectoryOf(path);
+        if (latest === undefined) await syncDirectoryOf(path);
         await file.reset({ storeId, epoch, commit: head.commit });
         return new DenoKvFile(
           path,
-          known?.commit ?? 0,
+          latest?.commit ?? 0,
           kv,
           file,
           head,
           result.versionstamp,
+          fenceStamp ?? result.versionstamp,
           onCommit,
         );
       } catch (error) {
@@ -241,6 +281,7 @@ export class DenoKvFile {
     renumberHead(this.#headRecord, commit, journal);
     const operation = this.#kv.atomic()
       .check({ key: [headKey], versionstamp: this.#headStamp })
+      .check({ key: [fenceKey], versionstamp: this.#fenceStamp })
       .set([headKey], this.#headRecord);
     fill(operation);
     try {
