@@ -328,11 +328,13 @@ Deno.test("a coordinator that is killed alone answers its caller, and the others
 Deno.test("a worker of coordinators that is ended from outside is answered for and replaced", async () => {
   await using cluster = await Cluster.start("worker", {}, 1);
   const requests = await underWay([cluster.first], 3);
-  hostOf(cluster.first).stop({
-    type: "crash",
-    error: { name: "Error", message: "asked to" },
-  });
+  const host = hostOf(cluster.first);
+  const { promise: ended, resolve } = Promise.withResolvers<unknown>();
+  host.onExit(resolve);
+  host.stop({ type: "crash", error: { name: "Error", message: "asked to" } });
   await assertFail(requests, "closed");
+  // What reaches it between its last answer and its end shares its fate.
+  await ended;
   await assertServes(cluster.first, "again");
   assertEquals(restartsOf(cluster.first), 1);
 });
