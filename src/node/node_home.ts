@@ -96,7 +96,7 @@ async function directoryHome(
       storeOf: (module, master) =>
         config.storage === "memory" ? { type: "memory" } : {
           type: "deno_kv",
-          path: `${path}/${module}-${master}.kv`,
+          path: directory.storePath(module, master),
           cacheBytesMax: STORE_CACHE_BYTES_MAX,
         },
       [Symbol.asyncDispose]: () => directory.close(),

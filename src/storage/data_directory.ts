@@ -126,8 +126,8 @@ export class DataDirectory implements AsyncDisposable {
     }
   }
 
-  /** Where the store of vnode master `master` lies. */
-  storePath(master: number): string {
+  /** Where the store of vnode master `master` of `module` lies. */
+  storePath(module: string, master: number): string {
     if (
       !Number.isInteger(master) || master < 0 ||
       master >= this.identity.masters
@@ -136,7 +136,7 @@ export class DataDirectory implements AsyncDisposable {
         `Cannot name the store of master ${master}: there are ${this.identity.masters}`,
       );
     }
-    return `${this.path}/master-${master}.kv`;
+    return `${this.path}/${module}-${master}.kv`;
   }
 
   /**

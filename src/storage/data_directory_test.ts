@@ -40,8 +40,8 @@ Deno.test("DataDirectory.open() creates a private folder and keeps who it belong
       await using made = await DataDirectory.open({ path, identity });
       assert(made.isNew);
       assertEquals(made.incarnation, 1);
-      assertEquals(made.storePath(1), `${path}/master-1.kv`);
-      assertThrows(() => made.storePath(2), RangeError);
+      assertEquals(made.storePath("kv", 1), `${path}/kv-1.kv`);
+      assertThrows(() => made.storePath("kv", 2), RangeError);
       assertEquals((await Deno.stat(path)).mode! & 0o777, 0o700);
     }
     await using again = await DataDirectory.open({
