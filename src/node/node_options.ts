@@ -5,9 +5,9 @@
  * @module
  */
 import { WhorlError } from "../base/errors.ts";
+import { checkNodeName } from "../base/node_name.ts";
 import type { Environment } from "../environment/environment.ts";
 import type { Address } from "../environment/transport.ts";
-import { checkNodeName } from "../storage/data_directory.ts";
 import type { VnodeModule } from "../vnode/vnode.ts";
 
 /** Where a part of a node runs. */

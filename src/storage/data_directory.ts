@@ -12,6 +12,7 @@
  * @module
  */
 import { reasonOf, WhorlError } from "../base/errors.ts";
+import { checkNodeName } from "../base/node_name.ts";
 import {
   readRecordFile,
   refuseLink,
@@ -51,21 +52,6 @@ export interface DataDirectoryOptions {
   readonly path: string;
   /** Who it must belong to, or will when it is new: 32 lowercase hex digits as `nodeId` for a new one. */
   readonly identity: NodeIdentity;
-}
-
-/** A name a node may have: `name@host`, never a path. */
-const nodeName = /^[a-z0-9][a-z0-9_.-]{0,62}@[a-z0-9][a-z0-9.-]{0,252}$/;
-
-/** @throws {WhorlError} `invalid_name` unless `name` may be the name of a node. */
-export function checkNodeName(name: string): void {
-  if (!nodeName.test(name) || name.includes("..")) {
-    throw new WhorlError(
-      "invalid_name",
-      `Cannot name a node as a name must be name@host of lowercase letters, digits, "_", "." and "-": current value is ${
-        JSON.stringify(name.slice(0, 100))
-      }`,
-    );
-  }
 }
 
 /** A file in the folder; a name that cannot leave it. */
