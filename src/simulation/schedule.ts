@@ -1,0 +1,106 @@
+/**
+ * What a seed comes to: how many nodes, what is asked of them, what is done to
+ * them, and when. Drawn before anything runs, as plain data, so that it can be
+ * printed, kept, and made smaller piece by piece without the rest changing.
+ *
+ * @module
+ */
+
+/** Something that is done to the cluster at a certain time. Times are virtual milliseconds after the load begins. */
+export type PlannedFault =
+  & { readonly atMs: number; readonly forMs: number }
+  & (
+    /** The process dies, its machine's memory does not; it starts again when the fault ends. */
+    | { readonly type: "kill"; readonly node: number }
+    /** The machine loses power: what was not synced is gone, or torn. */
+    | { readonly type: "power_loss"; readonly node: number }
+    /** The process stands still (SIGSTOP). */
+    | { readonly type: "pause"; readonly node: number }
+    /** The links between the sides carry nothing in the given directions; `break` also resets connections. */
+    | {
+      readonly type: "partition";
+      readonly from: readonly number[];
+      readonly to: readonly number[];
+      readonly oneWay: boolean;
+      readonly break: boolean;
+    }
+    /** Everything from one node to another takes so much longer. */
+    | {
+      readonly type: "slow_link";
+      readonly from: number;
+      readonly to: number;
+      readonly delayMs: number;
+    }
+    /** Connections between two nodes are reset once, with what was under way. */
+    | { readonly type: "reset"; readonly from: number; readonly to: number }
+    /** The machine's wall clock jumps by so much, and back when the fault ends. */
+    | {
+      readonly type: "clock_jump";
+      readonly node: number;
+      readonly byMs: number;
+    }
+    /** The disk is full. */
+    | { readonly type: "disk_full"; readonly node: number }
+    /** Writes fail with the given probability, their outcome unknown. */
+    | {
+      readonly type: "disk_errors";
+      readonly node: number;
+      readonly probability: number;
+    }
+    /** Each sync takes so much longer. */
+    | {
+      readonly type: "slow_disk";
+      readonly node: number;
+      readonly delayMs: number;
+    }
+    /** A stored value is damaged while the node is down for a moment. */
+    | { readonly type: "bit_rot"; readonly node: number }
+  );
+
+/** The name of a kind of fault. */
+export type FaultType = PlannedFault["type"];
+
+/** The weather on every link, all the time. */
+export interface NetworkWeather {
+  /** Shortest and longest way of a segment, in milliseconds. */
+  readonly delayMsMin: number;
+  readonly delayMsMax: number;
+  /** Segments that are lost, and come again after a retransmission timeout. */
+  readonly lossProbability: number;
+  /** Segments that come twice; the receiver's system drops the second. */
+  readonly repeatProbability: number;
+  /** Segments that are overtaken by later ones; the receiver's system puts them in order. */
+  readonly reorderProbability: number;
+}
+
+/** How fast and how honest the disks are. */
+export interface DiskWeather {
+  /** Shortest and longest time of a synced write, in milliseconds. */
+  readonly syncMsMin: number;
+  readonly syncMsMax: number;
+  /** A disk that says "synced" too early: power loss takes acknowledged commits with it. */
+  readonly liesAboutSync: boolean;
+}
+
+/** Everything a run depends on besides the code. */
+export interface Schedule {
+  /** Where all chance comes from. */
+  readonly seed: string;
+  /** How many nodes. */
+  readonly nodes: number;
+  /** Partitions of the ring. */
+  readonly ringSize: number;
+  /** Whether the nodes start with a ring they share or join one by one. */
+  readonly start: "formed" | "joining";
+  /** Whether clients live in the nodes or connect over the network. */
+  readonly clients: "inside" | "connected";
+  /** How many clients, each with one operation at a time. */
+  readonly clientCount: number;
+  /** Numbers of the operations that are carried out; each is drawn from its own chance, so that leaving one out changes no other. */
+  readonly operations: readonly number[];
+  /** How long the load and the faults last, in virtual milliseconds. */
+  readonly loadMs: number;
+  readonly network: NetworkWeather;
+  readonly disk: DiskWeather;
+  readonly faults: readonly PlannedFault[];
+}

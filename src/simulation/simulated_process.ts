@@ -1,0 +1,126 @@
+/**
+ * One life of an operating system's process in a simulation. What runs in it
+ * gets its time here, and only here is it called back: by timers, by bytes that
+ * arrive, by a disk that has written. So
+ *
+ * - a process that is _killed_ is never called again. Nothing in it is told,
+ *   nothing is closed politely; its objects just lie there, as memory does that
+ *   the system takes back.
+ * - a process that is _paused_ (SIGSTOP) is called later: what fell due
+ *   meanwhile comes in its order when it goes on.
+ *
+ * @module
+ */
+import type { Runtime, TimerHandle } from "../../supervisors/runtime.ts";
+import type { Chance } from "../base/chance.ts";
+import type { VirtualTime } from "./virtual_time.ts";
+
+/** Whether a process runs, stands still, or is no more. */
+export type ProcessState = "running" | "paused" | "dead";
+
+/** Set by {@linkcode SimulatedProcess} on each timer, so that it can be forgotten while it is held. */
+interface ProcessTimer {
+  callback: (() => void) | undefined;
+}
+
+/** One life of a process; the {@linkcode Runtime} of what runs in it. */
+export class SimulatedProcess implements Runtime {
+  /** What it is called in traces. */
+  readonly name: string;
+  readonly #time: VirtualTime;
+  readonly #chance: Chance;
+  #state: ProcessState = "running";
+  /** What fell due while it was paused, in order. */
+  #held: ProcessTimer[] = [];
+  /** Timers that may still fire. */
+  #timers = 0;
+
+  constructor(name: string, time: VirtualTime, chance: Chance) {
+    this.name = name;
+    this.#time = time;
+    this.#chance = chance;
+  }
+
+  /** Whether it runs, stands still, or is no more. */
+  get state(): ProcessState {
+    return this.#state;
+  }
+
+  /** Timers it has set that have neither fired nor been forgotten. */
+  get pendingTimers(): number {
+    return this.#timers;
+  }
+
+  /** Milliseconds since the simulation began: the monotonic clock of the machine. */
+  now(): number {
+    return this.#time.now();
+  }
+
+  /** A number in [0, 1), from the seed. */
+  random(): number {
+    return this.#chance.next();
+  }
+
+  /** As in a real process: after the current work, before anything else. */
+  defer(callback: () => void): void {
+    queueMicrotask(callback);
+  }
+
+  /** Calls `callback` in this process, `afterMs` from now, unless it is dead by then. */
+  setTimer(afterMs: number, callback: () => void): TimerHandle {
+    const timer: ProcessTimer = { callback };
+    if (this.#state === "dead") return timer;
+    this.#timers++;
+    this.#time.schedule(afterMs, () => this.#due(timer));
+    return timer;
+  }
+
+  /** Forgets a timer. */
+  clearTimer(handle: TimerHandle): void {
+    const timer = handle as ProcessTimer;
+    if (timer.callback === undefined) return;
+    timer.callback = undefined;
+    this.#timers--;
+  }
+
+  #due(timer: ProcessTimer): void {
+    switch (this.#state) {
+      case "dead":
+        return;
+      case "paused":
+        if (timer.callback !== undefined) this.#held.push(timer);
+        return;
+      case "running":
+        this.#fire(timer);
+    }
+  }
+
+  #fire(timer: ProcessTimer): void {
+    const { callback } = timer;
+    if (callback === undefined) return;
+    timer.callback = undefined;
+    this.#timers--;
+    callback();
+  }
+
+  /** Stops it where it is; what falls due waits. Does nothing unless it runs. */
+  pause(): void {
+    if (this.#state === "running") this.#state = "paused";
+  }
+
+  /** Lets it go on; what fell due meanwhile comes now, one event each. Does nothing unless it is paused. */
+  resume(): void {
+    if (this.#state !== "paused") return;
+    this.#state = "running";
+    const held = this.#held;
+    this.#held = [];
+    for (const timer of held) this.#time.schedule(0, () => this.#due(timer));
+  }
+
+  /** Ends it for good. */
+  kill(): void {
+    this.#state = "dead";
+    this.#held = [];
+    this.#timers = 0;
+  }
+}

@@ -1,0 +1,181 @@
+/**
+ * Time of a simulation: a queue of what will happen, and a clock that stands
+ * still until the next of it is due. Nothing takes time but what says so, so a
+ * cluster lives through hours in seconds, and the same events come in the same
+ * order each time.
+ *
+ * One event is called, then everything that follows from it without time (every
+ * promise that became ready, however long the chain) is done, and only then is
+ * the next one called. JavaScript has no call that empties the microtask queue,
+ * but a turn of the real event loop begins with it empty; such a turn costs a
+ * microsecond through `setImmediate`.
+ *
+ * @module
+ */
+import { setImmediate } from "node:timers";
+import { invariant } from "../base/invariant.ts";
+
+/** Something that will happen; opaque to whoever scheduled it. */
+export interface ScheduledEvent {
+  /** When it happens, in milliseconds of virtual time. */
+  readonly atMs: number;
+  /** Of two events at one moment the one scheduled first happens first. */
+  readonly order: number;
+  /** What happens; undefined once it has happened or was called off. */
+  callback: (() => void) | undefined;
+}
+
+/** Why {@linkcode VirtualTime.run} returned. */
+export type RunEnd =
+  /** What it was to wait for has come. */
+  | "done"
+  /** The time it was given is over. */
+  | "time_over"
+  /** Nothing is left that could happen. */
+  | "nothing_left"
+  /** So many events that there must be a loop. */
+  | "too_many_events";
+
+/** The clock and the queue of one simulation. */
+export class VirtualTime {
+  #nowMs = 0;
+  #order = 0;
+  #events = 0;
+  /** A binary heap: the next event is at 0. */
+  readonly #heap: ScheduledEvent[] = [];
+  #running = false;
+
+  /** Milliseconds since the simulation began, with fractions. */
+  now(): number {
+    return this.#nowMs;
+  }
+
+  /** Events that have happened. */
+  get events(): number {
+    return this.#events;
+  }
+
+  /** Events that have been scheduled and neither happened nor were called off. */
+  pending(): number {
+    let pending = 0;
+    for (const { callback } of this.#heap) {
+      if (callback !== undefined) pending++;
+    }
+    return pending;
+  }
+
+  /** Calls `callback` once, `afterMs` milliseconds from now; never at once. */
+  schedule(afterMs: number, callback: () => void): ScheduledEvent {
+    const event: ScheduledEvent = {
+      atMs: this.#nowMs + (afterMs > 0 ? afterMs : 0),
+      order: this.#order++,
+      callback,
+    };
+    this.#push(event);
+    return event;
+  }
+
+  /** Calls `event` off; one that has happened stays as it is. */
+  cancel(event: ScheduledEvent): void {
+    // It stays in the heap until its time, which is cheaper than taking it out.
+    event.callback = undefined;
+  }
+
+  /**
+   * Lets things happen until `done` says so, which is asked after each event,
+   * or until `untilMs`, where the clock then stands.
+   *
+   * @param eventsMax Most events that may happen meanwhile. @default {10 million}
+   */
+  async run(
+    untilMs: number,
+    done: () => boolean = () => false,
+    eventsMax = 10_000_000,
+  ): Promise<RunEnd> {
+    invariant(!this.#running, "virtual time runs once at a time");
+    this.#running = true;
+    try {
+      const last = this.#events + eventsMax;
+      await emptyMicrotasks();
+      while (!done()) {
+        const event = this.#next(untilMs);
+        if (event === undefined) {
+          const end = this.#heap.length === 0 ? "nothing_left" : "time_over";
+          if (Number.isFinite(untilMs)) this.#nowMs = untilMs;
+          return end;
+        }
+        if (this.#events >= last) return "too_many_events";
+        this.#nowMs = event.atMs;
+        this.#events++;
+        const callback = event.callback as () => void;
+        event.callback = undefined;
+        callback();
+        await emptyMicrotasks();
+      }
+      return "done";
+    } finally {
+      this.#running = false;
+    }
+  }
+
+  /** Takes the next event out that happens by `untilMs`. */
+  #next(untilMs: number): ScheduledEvent | undefined {
+    for (;;) {
+      const first = this.#heap[0];
+      if (first === undefined) return undefined;
+      if (first.callback !== undefined && first.atMs > untilMs) {
+        return undefined;
+      }
+      this.#pop();
+      if (first.callback !== undefined) return first;
+    }
+  }
+
+  #push(event: ScheduledEvent): void {
+    const heap = this.#heap;
+    let at = heap.length;
+    heap.push(event);
+    while (at > 0) {
+      const above = (at - 1) >> 1;
+      const parent = heap[above] as ScheduledEvent;
+      if (!isBefore(event, parent)) break;
+      heap[at] = parent;
+      at = above;
+    }
+    heap[at] = event;
+  }
+
+  #pop(): void {
+    const heap = this.#heap;
+    const moved = heap.pop() as ScheduledEvent;
+    const size = heap.length;
+    if (size === 0) return;
+    let at = 0;
+    for (;;) {
+      let below = 2 * at + 1;
+      if (below >= size) break;
+      if (
+        below + 1 < size &&
+        isBefore(
+          heap[below + 1] as ScheduledEvent,
+          heap[below] as ScheduledEvent,
+        )
+      ) below++;
+      const child = heap[below] as ScheduledEvent;
+      if (!isBefore(child, moved)) break;
+      heap[at] = child;
+      at = below;
+    }
+    heap[at] = moved;
+  }
+}
+
+function isBefore(one: ScheduledEvent, other: ScheduledEvent): boolean {
+  return one.atMs < other.atMs ||
+    (one.atMs === other.atMs && one.order < other.order);
+}
+
+/** Resolves once no promise is left that could go on by itself. */
+function emptyMicrotasks(): Promise<void> {
+  return new Promise((resolve) => void setImmediate(resolve));
+}
