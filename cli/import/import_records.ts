@@ -49,6 +49,7 @@ const PASSING: ReadonlySet<ErrorCode> = new Set<ErrorCode>([
   "wrong_owner",
   "vnode_crashed",
   "coordinator_lost",
+  "node_suspected",
   "not_reachable",
   "connection_closed",
   "node_not_running",

@@ -25,6 +25,7 @@ export type ErrorCode =
   | "too_many_siblings"
   | "cancelled"
   | "coordinator_lost"
+  | "node_suspected"
   | "not_found"
   // Connections
   | "not_reachable"

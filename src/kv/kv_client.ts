@@ -124,8 +124,8 @@ export interface KvClient {
    *
    * @throws {WhorlError} As `get`, and `value_too_large`, `invalid_argument` for
    * a value that is no JSON, `invalid_context`. After `timeout`,
-   * `quorum_unavailable`, `coordinator_lost`, `connection_closed` or
-   * `cancelled` the write may yet have happened.
+   * `quorum_unavailable`, `coordinator_lost`, `node_suspected`,
+   * `connection_closed` or `cancelled` the write may yet have happened.
    */
   put(
     bucket: string,
@@ -351,6 +351,7 @@ export function outcomeUnknown(error: unknown): boolean {
       "timeout",
       "quorum_unavailable",
       "coordinator_lost",
+      "node_suspected",
       "connection_closed",
       "cancelled",
       "closed",

@@ -80,8 +80,9 @@ export interface ModuleClient<C extends Commands> {
    * {@linkcode ModuleClient.failures}), `overload`, `invalid_key`,
    * `invalid_quorum`, `unknown_command`, `invalid_argument` if `body` cannot be
    * encoded or nobody runs the module, `cancelled`. After `timeout`,
-   * `quorum_unavailable`, `coordinator_lost`, `connection_closed` and
-   * `cancelled` the command may yet have been carried out.
+   * `quorum_unavailable`, `coordinator_lost`, `node_suspected`,
+   * `connection_closed` and `cancelled` the command may yet have been carried
+   * out.
    */
   request<K extends keyof C & string>(
     bucket: string,

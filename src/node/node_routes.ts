@@ -31,6 +31,7 @@ export class NodeRoutes implements RequestRoutes {
   #self: string;
   #vnodes: () => VnodeManager | undefined;
   #linkTo: (node: string) => Link | undefined;
+  #isSuspect: (node: string) => boolean;
   #sink: { end(): void } | undefined;
   /** The end of a request to a vnode of this node. */
   readonly #localEnd = { end: (): void => this.#vnodes()?.endRequest() };
@@ -39,10 +40,12 @@ export class NodeRoutes implements RequestRoutes {
     self: string,
     vnodes: () => VnodeManager | undefined,
     linkTo: (node: string) => Link | undefined,
+    isSuspect: (node: string) => boolean,
   ) {
     this.#self = self;
     this.#vnodes = vnodes;
     this.#linkTo = linkTo;
+    this.#isSuspect = isSuspect;
   }
 
   beginVnodeRequest(
@@ -95,6 +98,9 @@ export class NodeRoutes implements RequestRoutes {
         { details: { node } },
       );
     }
+    // Its suspicion has been told, so nobody would give this request up. A repair
+    // waits for no answer and may well arrive.
+    if (correlation !== 0 && this.#isSuspect(node)) return nodeSuspected(node);
     if (link.bufferedBytes > PEER_BUFFERED_BYTES_MAX) {
       return new WhorlError(
         "overload",
@@ -105,6 +111,15 @@ export class NodeRoutes implements RequestRoutes {
     this.#sink = link;
     return link.begin(type, correlation);
   }
+}
+
+/** Why a request to `node` is not made, or given up, while it does not answer. */
+export function nodeSuspected(node: string): WhorlError {
+  return new WhorlError(
+    "node_suspected",
+    `Cannot wait for ${node} as it has fallen silent; what it was asked to write may yet happen`,
+    { details: { node } },
+  );
 }
 
 /** Brings the answer of one of this node's vnodes to the peer that asked. */

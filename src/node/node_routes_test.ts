@@ -116,7 +116,12 @@ Deno.test("PeerRequestTarget brings each answer but the one to a repair", async 
 });
 
 Deno.test("NodeRoutes refuses while its vnodes or the way to a node are missing", () => {
-  const routes = new NodeRoutes("a@host", () => undefined, () => undefined);
+  const routes = new NodeRoutes(
+    "a@host",
+    () => undefined,
+    () => undefined,
+    () => false,
+  );
   const target = { vnodeAnswer() {} };
   const refusals = [
     routes.beginVnodeRequest("a@host", 1, 1, target, 1, 100),
@@ -127,4 +132,37 @@ Deno.test("NodeRoutes refuses while its vnodes or the way to a node are missing"
     refusals.map((refusal) => (refusal as WhorlError).code),
     ["closed", "not_reachable", "not_reachable"],
   );
+});
+
+Deno.test("NodeRoutes sends a node that is suspected nothing that waits for an answer", async () => {
+  const { link, frames } = outgoing();
+  let suspected = true;
+  const routes = new NodeRoutes(
+    "a@host",
+    () => undefined,
+    () => link,
+    (node) => suspected && node === "b@host",
+  );
+  const target = { vnodeAnswer() {} };
+  const refusals = [
+    routes.beginVnodeRequest("b@host", 1, 1, target, 8, 100),
+    routes.beginOperation("b@host", 8),
+  ];
+  assertEquals(
+    refusals.map((refusal) => {
+      const { code, details } = refusal as WhorlError;
+      return [code, details];
+    }),
+    refusals.map(() => ["node_suspected", { node: "b@host" }]),
+  );
+  // Nobody waits for a repair, and it may well arrive.
+  routes.beginVnodeRequest("b@host", 1, 1, target, 0, 100);
+  routes.endVnodeRequest();
+  routes.beginVnodeRequest("c@host", 1, 1, target, 16, 100);
+  routes.endVnodeRequest();
+  suspected = false;
+  routes.beginVnodeRequest("b@host", 1, 1, target, 24, 100);
+  routes.endVnodeRequest();
+  assertEquals(frames().map(({ correlation }) => correlation), [0, 16, 24]);
+  await Promise.resolve();
 });

@@ -197,5 +197,6 @@ function routesOf(parts: NodeParts): NodeRoutes {
     parts.config.name,
     () => parts.vnodes,
     (node) => parts.links?.link(node),
+    (node) => parts.links?.isSuspect(node) === true,
   );
 }

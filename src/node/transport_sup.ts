@@ -25,7 +25,11 @@ import { FrameType } from "../wire/frame_type.ts";
 import { answerFailure } from "../vnode/vnode_master_link.ts";
 import { VNODE_REQUEST_TIME_LEFT_OFFSET } from "../vnode/vnode_wire.ts";
 import { HeldByNode, LinkAnswers } from "./link_answers.ts";
-import { PeerRequestTarget, RemoteOperationTarget } from "./node_routes.ts";
+import {
+  nodeSuspected,
+  PeerRequestTarget,
+  RemoteOperationTarget,
+} from "./node_routes.ts";
 import { type NodeParts, present } from "./node_parts.ts";
 import { ResourceChild } from "./resource_child.ts";
 
@@ -97,7 +101,11 @@ async function startLinks(
         );
         parts.cluster?.peerDown(name, closed.message);
       },
-      onSuspect: (name) => parts.cluster?.suspect(name),
+      onSuspect: (name) => {
+        // Requests made from here on see a ring without it.
+        parts.cluster?.suspect(name);
+        parts.requests?.nodeLost(name, nodeSuspected(name));
+      },
       onAlive: (name) => parts.cluster?.alive(name),
       onFrame,
       onClientUp: () => {},

@@ -55,7 +55,7 @@ export interface Coordinators extends AnswerTarget {
     start: number,
     end: number,
   ): void;
-  /** `node` is gone: what it owed will not come. */
+  /** `node` is gone, or silent: nobody waits any longer for what it owes. */
   nodeLost(node: string, error: WhorlError): void;
   /** From now on requests to this module see the ring as `view`; those under way keep theirs. */
   setView(moduleId: number, view: RingView): void;

@@ -1,7 +1,8 @@
 /**
  * A write that another node coordinates, because it has a primary vnode of the
  * key and this one has none: the operation goes there once, as it came. This
- * node keeps the deadline, and answers for the other one if that is lost.
+ * node keeps the deadline, and answers for the other one if that is lost or
+ * falls silent.
  *
  * @module
  */
@@ -81,13 +82,7 @@ export class ForwardProcess extends RequestProcess {
         this.finished();
         return;
       case "failed":
-        this.fail(
-          new WhorlError(
-            "coordinator_lost",
-            `The node that coordinates the write is lost; its outcome is unknown: ${event.error.message}`,
-            { cause: event.error },
-          ),
-        );
+        this.fail(this.#lost(event.error));
         this.finished();
         return;
       case "deadline":
@@ -109,6 +104,22 @@ export class ForwardProcess extends RequestProcess {
       default:
         return event satisfies never;
     }
+  }
+
+  /** It may have happened there, so it is not tried elsewhere: the caller decides. */
+  #lost(cause: WhorlError): WhorlError {
+    const node = this.view.nodes[this.#node];
+    return cause.code === "node_suspected"
+      ? new WhorlError(
+        "node_suspected",
+        `Cannot tell whether the write happened as ${node}, which coordinates it, has fallen silent`,
+        { details: { node }, cause },
+      )
+      : new WhorlError(
+        "coordinator_lost",
+        `The node that coordinates the write is lost; its outcome is unknown: ${cause.message}`,
+        { cause },
+      );
   }
 
   #forward(): void {

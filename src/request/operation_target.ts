@@ -10,7 +10,7 @@ import type { OperationResult } from "./operation_codec.ts";
 export interface OperationTarget {
   /** It succeeded. The bytes in `result` are the target's to keep. */
   operationDone(result: OperationResult): void;
-  /** It failed; a write that failed with `timeout` or `coordinator_lost` may yet have happened. */
+  /** It failed; a write that failed with `timeout`, `coordinator_lost` or `node_suspected` may yet have happened. */
   operationFailed(error: WhorlError): void;
   /**
    * What came of it, as it travels: `type` is `operationReply` or

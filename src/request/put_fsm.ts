@@ -333,11 +333,15 @@ function succeeded(
   decide(put, effects);
 }
 
-/** Failures after which a replica cannot take the finished object either. */
+/**
+ * Failures after which a replica cannot take the finished object either. One
+ * that is suspected may still answer what it was asked before, and that answer
+ * must not pass for one to a merge: so it is asked nothing more.
+ */
 function isOutOfReach(error: WhorlError): boolean {
   const name = failureName(error);
   return name === "not_reachable" || name === "connection_closed" ||
-    name === "wrong_owner";
+    name === "node_suspected" || name === "wrong_owner";
 }
 
 function replicaFailed(

@@ -359,3 +359,28 @@ Deno.test("stepPut() says overload only while no replica has taken the write", (
     [failed(2, "overload"), "respond quorum_unavailable, grace"],
   ]);
 });
+
+Deno.test("stepPut() asks the next candidate when the coordinator falls silent, and takes no late answer of it for one to a merge", () => {
+  const put = run("b c d", {}, [
+    [start, "deadline, put 0"],
+    [failed(0, "node_suspected"), "put 1"],
+    [made(1), "merge 2"],
+    // It is back and answers what it was asked first: its own version is another one.
+    [made(0), ""],
+    [stored(2), "respond ok, repair 0, finished"],
+  ]);
+  assertEquals(put.object, OBJECT);
+});
+
+Deno.test("stepPut() does not wait for a replica that falls silent", () => {
+  run("a b c", { w: "all" }, [
+    [start, "deadline, put 0"],
+    [made(0), "merge 1, merge 2"],
+    [stored(1), ""],
+    [
+      failed(2, "node_suspected"),
+      "respond quorum_unavailable, repair 2, finished",
+    ],
+    [stored(2), ""],
+  ]);
+});

@@ -332,7 +332,7 @@ export class RequestHost implements Coordinators, ProcessHost {
     this.vnodeAnswer(type, correlation, bytes, start, end);
   }
 
-  /** `node` is gone: what it owed will not come. */
+  /** `node` is gone, or silent: nobody waits any longer for what it owes. */
   nodeLost(node: string, error: WhorlError): void {
     for (const process of [...this.#requests.values()]) {
       process.nodeLost(process.indexOf(node), error);

@@ -360,3 +360,52 @@ Deno.test("RequestHost coordinates a write here when it cannot be sent on, and a
   assertEquals(unanswered.outcome, ["timeout"]);
   assertEquals(runtime.pendingTimers, 0);
 });
+
+const SUSPECTED = new WhorlError("node_suspected", "b has fallen silent");
+
+Deno.test("RequestHost answers a write it has sent on when that node falls silent, and ignores the late answer", async () => {
+  const runtime = new ManualRuntime();
+  const routes = new KeptRoutes();
+  const host = createHost(runtime, routes, 1, silentLog, { owner: "b" });
+  const caller = submit(host, { kind: OperationKind.put });
+  assertEquals(routes.sent.map(({ what }) => what), ["operation"]);
+  host.nodeLost("b", SUSPECTED);
+  assertEquals(caller.outcome, ["node_suspected"]);
+  assertEquals(caller.errors[0]?.details, { node: "b" });
+  assertEquals(host.size, 0);
+  host.operationAnswer(
+    FrameType.operationReply,
+    routes.sent[0]!.correlation,
+    new Uint8Array(1),
+    0,
+    1,
+  );
+  assertEquals(caller.outcome, ["node_suspected"]);
+  await host.close();
+  assertEquals(runtime.pendingTimers, 0);
+});
+
+for (const kind of [OperationKind.get, OperationKind.request]) {
+  Deno.test(`RequestHost answers a request of kind ${kind} when the nodes it waits for fall silent`, async () => {
+    const runtime = new ManualRuntime();
+    const routes = new KeptRoutes();
+    const host = createHost(runtime, routes, 1, silentLog, { owner: "b" });
+    const caller = submit(host, { kind });
+    assertEquals(routes.sent.length, 3);
+    reply(host, routes.sent[0]!.correlation);
+    host.nodeLost("c", SUSPECTED);
+    assertEquals(caller.outcome, []);
+    host.nodeLost("b", SUSPECTED);
+    assertEquals(caller.outcome, ["quorum_unavailable"]);
+    const answers = caller.errors[0]?.details.answers as { code?: string }[];
+    assertEquals(
+      answers.map(({ code }) => code),
+      [undefined, "node_suspected", "node_suspected"],
+    );
+    for (const { correlation } of routes.sent) reply(host, correlation);
+    assertEquals(caller.outcome, ["quorum_unavailable"]);
+    assertEquals(host.size, 0);
+    await host.close();
+    assertEquals(runtime.pendingTimers, 0);
+  });
+}

@@ -117,7 +117,7 @@ export abstract class RequestProcess extends ChildBase
     this.host.deliver(this, { type: "start" });
   }
 
-  /** A node is gone, and with it the answers it owed. */
+  /** A node is gone, or silent, and so are the answers it owed: those that come after all find nobody. */
   nodeLost(node: number, error: WhorlError): void {
     const owing = this.owesAnswerFrom(node);
     for (let i = 0, rest = owing; rest !== 0; i++, rest >>= 1) {

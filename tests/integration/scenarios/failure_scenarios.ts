@@ -132,6 +132,79 @@ export const FAILURE_SCENARIOS: readonly Scenario[] = [
   },
   {
     name:
+      "requests that wait for a paused node are answered when its silence is noticed, and its late answers do no harm",
+    kinds: ["processes"],
+    async play(cluster) {
+      const [first, second, third] = threeNodes(cluster);
+      await putAll(first, "before");
+      const alone: string[] = [];
+      for (const key of KEYS) {
+        const { replicas } = await first.kv.get("b", key, { n: 1, r: 1 });
+        if (replicas[0]?.node === third.name) alone.push(key);
+      }
+      assert(alone.length > 0, "the node is first for no key");
+
+      third.pause();
+      const pausedAt = performance.now();
+      // Sent on to it, read from it, and written to it as one of three.
+      const requests = alone.flatMap((key) => [
+        refused(
+          "node_suspected",
+          () => first.kv.put("b", key, "late", { n: 1, w: 1 }),
+        ),
+        refused(
+          "quorum_unavailable",
+          () => first.kv.get("b", key, { n: 1, r: 1 }),
+        ),
+        refused(
+          "quorum_unavailable",
+          () => first.kv.put("c", key, "now", { w: "all", quorum: "strict" }),
+        ),
+      ]);
+      const answeredMs = requests.map((request) =>
+        request.then(() => performance.now() - pausedAt)
+      );
+      const slowest = Math.max(...await Promise.all(answeredMs));
+      assert(slowest < SILENT_NOTICED_MS_MAX, `answered after ${slowest} ms`);
+      for (const [i, request] of requests.entries()) {
+        const { details } = await request;
+        if (i % 3 === 0) assertEquals(details, { node: third.name });
+        else {
+          const answers = details.answers as { node: string; code?: string }[];
+          assertEquals(
+            answers.filter(({ code }) => code !== undefined)
+              .map(({ node, code }) => [node, code]),
+            answers.filter(({ node }) => node === third.name)
+              .map(({ node }) => [node, "node_suspected"]),
+          );
+        }
+      }
+      // From now on it counts as down.
+      await refused(
+        "insufficient_vnodes",
+        () =>
+          first.kv.get("b", alone[0] as string, {
+            n: 1,
+            r: 1,
+            quorum: "strict",
+          }),
+      );
+
+      const mark = first.events.mark;
+      third.resume();
+      await first.events.until(
+        `the return of ${third.name}`,
+        mark,
+        ({ type, up }) =>
+          type === "services_changed" && (up as string[]).includes(third.name),
+      );
+      await cluster.settled();
+      await putAll(first, "after");
+      await assertAll(second, "after");
+    },
+  },
+  {
+    name:
       "a restarted node is back without joining again, and reads bring it up to date",
     cluster: DURABLE,
     async play(cluster) {
