@@ -4,7 +4,7 @@
  * here, in order, and follow as it drains, so that large answers to many
  * requests neither break the link nor stand before its pings. What nobody waits
  * for any more is dropped, and what cannot be held either is answered with
- * `overload`, which is small.
+ * `overload`, which is small. How much is much: `link_budget.ts`.
  *
  *     waiting in the link ≤ window ──► sent
  *     more ──► small: sent · fits: held · else: `overload` is sent
@@ -18,22 +18,15 @@ import type { TurnClock } from "../environment/turn_clock.ts";
 import type { Link } from "../transport/link.ts";
 import { writeFailure } from "../wire/failure.ts";
 import { FrameType } from "../wire/frame_type.ts";
+import {
+  ANSWERS_HELD_BYTES_MAX,
+  ANSWERS_WINDOW_BYTES,
+  LINK_ANSWERS_HELD_BYTES_MAX,
+  LINK_BACKLOG_BYTES_MAX,
+} from "./link_budget.ts";
 
-/**
- * Bytes that may wait in a link before answers are held back. More than a
- * socket takes in one turn, so that the link is never idle; small enough that a
- * ping behind them and one largest frame arrives before silence is a failure,
- * and that requests to a peer find room (`PEER_BUFFERED_BYTES_MAX`).
- */
-export const ANSWERS_WINDOW_BYTES = 4 * 1024 * 1024;
-/** Bytes of answers that are held back for one link. */
-export const LINK_ANSWERS_HELD_BYTES_MAX = 256 * 1024 * 1024;
-/** Bytes of answers that a node holds back for all its links. */
-export const ANSWERS_HELD_BYTES_MAX = 512 * 1024 * 1024;
 /** An answer up to this size is hardly larger than the error that would stand for it. */
 const SMALL_ANSWER_BYTES = 1024;
-/** Small answers go before those held back while no more than this waits in the link. */
-const SMALL_ANSWERS_WINDOW_BYTES = 24 * 1024 * 1024;
 /** What it takes to hold an answer, besides its bytes. */
 const HELD_OVERHEAD_BYTES = 128;
 
@@ -126,7 +119,7 @@ export class LinkAnswers {
     const count = end - start;
     if (
       count <= SMALL_ANSWER_BYTES &&
-      this.#link.bufferedBytes <= SMALL_ANSWERS_WINDOW_BYTES
+      this.#link.bufferedBytes <= LINK_BACKLOG_BYTES_MAX
     ) {
       this.#write(type, correlation, bytes, start, end);
       return;

@@ -5,13 +5,12 @@ import { TurnClock } from "../environment/turn_clock.ts";
 import type { Link } from "../transport/link.ts";
 import { readFailure } from "../wire/failure.ts";
 import { FrameType } from "../wire/frame_type.ts";
+import { HeldByNode, LinkAnswers } from "./link_answers.ts";
 import {
   ANSWERS_HELD_BYTES_MAX,
   ANSWERS_WINDOW_BYTES,
-  HeldByNode,
   LINK_ANSWERS_HELD_BYTES_MAX,
-  LinkAnswers,
-} from "./link_answers.ts";
+} from "./link_budget.ts";
 
 const MIB = 1024 * 1024;
 /** Never written to, so it costs no memory; a slice of it does. */

@@ -17,14 +17,8 @@ import type { AnswerTarget } from "../vnode/vnode_master_link.ts";
 import { writeFailure } from "../wire/failure.ts";
 import { FrameType } from "../wire/frame_type.ts";
 import type { LinkAnswers } from "./link_answers.ts";
+import { LINK_BACKLOG_BYTES_MAX } from "./link_budget.ts";
 import type { VnodeManager } from "./vnode_manager.ts";
-
-/**
- * Bytes that may wait for a peer before new requests to it are refused with
- * `overload`. A quarter of what a link bears before it breaks, so that answers
- * and gossip still get through.
- */
-export const PEER_BUFFERED_BYTES_MAX = 16 * 1024 * 1024;
 
 /** Routes of the node called `self`. Parts may be replaced when they are restarted, so they are asked for each time. */
 export class NodeRoutes implements RequestRoutes {
@@ -101,10 +95,10 @@ export class NodeRoutes implements RequestRoutes {
     // Its suspicion has been told, so nobody would give this request up. A repair
     // waits for no answer and may well arrive.
     if (correlation !== 0 && this.#isSuspect(node)) return nodeSuspected(node);
-    if (link.bufferedBytes > PEER_BUFFERED_BYTES_MAX) {
+    if (link.bufferedBytes > LINK_BACKLOG_BYTES_MAX) {
       return new WhorlError(
         "overload",
-        `Cannot send a request to ${node} as ${link.bufferedBytes} bytes wait for it: the limit is ${PEER_BUFFERED_BYTES_MAX}`,
+        `Cannot send a request to ${node} as ${link.bufferedBytes} bytes wait for it: the limit is ${LINK_BACKLOG_BYTES_MAX}`,
         { details: { node } },
       );
     }
