@@ -36,14 +36,26 @@ export type RunEnd =
   /** So many events that there must be a loop. */
   | "too_many_events";
 
+/** Told when simulated code runs, so that the real world can be closed to it. */
+export interface TurnWatch {
+  /** Whether simulated code is running now. */
+  inside: boolean;
+}
+
 /** The clock and the queue of one simulation. */
 export class VirtualTime {
+  readonly #watch: TurnWatch;
   #nowMs = 0;
   #order = 0;
   #events = 0;
   /** A binary heap: the next event is at 0. */
   readonly #heap: ScheduledEvent[] = [];
   #running = false;
+
+  /** A clock at 0. @param watch Told when simulated code runs. @default {nobody} */
+  constructor(watch: TurnWatch = { inside: false }) {
+    this.#watch = watch;
+  }
 
   /** Milliseconds since the simulation began, with fractions. */
   now(): number {
@@ -94,8 +106,11 @@ export class VirtualTime {
   ): Promise<RunEnd> {
     invariant(!this.#running, "virtual time runs once at a time");
     this.#running = true;
+    const watch = this.#watch;
     try {
       const last = this.#events + eventsMax;
+      // What was begun outside goes on inside.
+      watch.inside = true;
       await emptyMicrotasks();
       while (!done()) {
         const event = this.#next(untilMs);
@@ -114,6 +129,7 @@ export class VirtualTime {
       }
       return "done";
     } finally {
+      watch.inside = false;
       this.#running = false;
     }
   }

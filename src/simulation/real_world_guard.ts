@@ -1,0 +1,181 @@
+/**
+ * Keeps the real world out of a simulation. While simulated code runs, whatever
+ * would make a run depend on something besides its seed (the clock, chance,
+ * timers, the network, the disk, other threads) throws, and is remembered by
+ * name, so that code which swallows the error is found all the same.
+ *
+ * The guard belongs to a thread. While a simulation runs there, anything else
+ * that wants the real world (a progress bar, a signal handler) lives in another.
+ *
+ * @module
+ */
+
+/** Simulated code has reached for the real world. */
+export class RealWorldError extends Error {
+  override name = "RealWorldError";
+  /** What it called, such as `Date.now`. */
+  readonly call: string;
+
+  /** An error about `call`. */
+  constructor(call: string) {
+    super(
+      `Cannot call ${call} in a simulation: take time, chance, storage and messages from the context, so that a run depends on its seed alone`,
+    );
+    this.call = call;
+  }
+}
+
+/** Functions that are closed, by the name of the object they belong to. */
+const CLOSED: readonly (readonly [string, object, readonly string[]])[] = [
+  ["", globalThis, [
+    "setTimeout",
+    "setInterval",
+    "setImmediate",
+    "fetch",
+    "WebSocket",
+    "Worker",
+    "MessageChannel",
+    "BroadcastChannel",
+    "EventSource",
+  ]],
+  ["Math.", Math, ["random"]],
+  ["performance.", performance, ["now", "mark", "measure"]],
+  ["crypto.", Object.getPrototypeOf(crypto), ["getRandomValues", "randomUUID"]],
+  ["crypto.subtle.", Object.getPrototypeOf(crypto.subtle), [
+    "digest",
+    "sign",
+    "verify",
+    "encrypt",
+    "decrypt",
+    "generateKey",
+    "importKey",
+    "deriveBits",
+    "deriveKey",
+  ]],
+  ["AbortSignal.", AbortSignal, ["timeout"]],
+  ["Deno.", Deno, [
+    "connect",
+    "connectTls",
+    "listen",
+    "listenTls",
+    "listenDatagram",
+    "resolveDns",
+    "serve",
+    "openKv",
+    "open",
+    "openSync",
+    "create",
+    "createSync",
+    "readFile",
+    "readFileSync",
+    "readTextFile",
+    "readTextFileSync",
+    "writeFile",
+    "writeFileSync",
+    "writeTextFile",
+    "writeTextFileSync",
+    "readDir",
+    "readDirSync",
+    "stat",
+    "statSync",
+    "lstat",
+    "lstatSync",
+    "mkdir",
+    "mkdirSync",
+    "rename",
+    "renameSync",
+    "remove",
+    "removeSync",
+    "makeTempDir",
+    "makeTempFile",
+    "Command",
+    "memoryUsage",
+    "hostname",
+    "loadavg",
+  ]],
+];
+
+/** Closes the real world to one simulation. One at a time in a thread. */
+export class RealWorldGuard implements Disposable {
+  /** Whether a simulation is running now; set by whoever runs it. */
+  inside = false;
+  readonly #restore: (() => void)[] = [];
+  readonly #calls = new Map<string, number>();
+
+  /** Calls that were refused, with how often. */
+  get refused(): ReadonlyMap<string, number> {
+    return this.#calls;
+  }
+
+  /** Puts the guards up. */
+  constructor() {
+    for (const [prefix, holder, names] of CLOSED) {
+      for (const name of names) {
+        if (name in holder) this.#close(prefix + name, holder, name);
+      }
+    }
+    this.#closeDate();
+  }
+
+  #close(call: string, holder: object, name: string): void {
+    const own = Object.getOwnPropertyDescriptor(holder, name);
+    const original = Reflect.get(holder, name) as (
+      ...args: unknown[]
+    ) => unknown;
+    const refuse = (): void => this.#refuse(call);
+    const guarded = new Proxy(original, {
+      apply(target, self, args) {
+        refuse();
+        return Reflect.apply(target, self, args);
+      },
+      construct(target, args, newTarget) {
+        refuse();
+        return Reflect.construct(target, args, newTarget);
+      },
+    });
+    Object.defineProperty(holder, name, {
+      value: guarded,
+      writable: true,
+      configurable: true,
+      enumerable: own?.enumerable ?? true,
+    });
+    this.#restore.push(() => {
+      if (own === undefined) Reflect.deleteProperty(holder, name);
+      else Object.defineProperty(holder, name, own);
+    });
+  }
+
+  /** A date of given numbers is a value; only the one of now is the real world's. */
+  #closeDate(): void {
+    const RealDate = globalThis.Date;
+    const refuse = (call: string): void => this.#refuse(call);
+    const now = (): number => {
+      refuse("Date.now");
+      return RealDate.now();
+    };
+    globalThis.Date = new Proxy(RealDate, {
+      apply(target, self, args) {
+        refuse("Date");
+        return Reflect.apply(target, self, args);
+      },
+      construct(target, args, newTarget) {
+        if (args.length === 0) refuse("new Date");
+        return Reflect.construct(target, args, newTarget);
+      },
+      get: (target, name, receiver) =>
+        name === "now" ? now : Reflect.get(target, name, receiver),
+    });
+    this.#restore.push(() => void (globalThis.Date = RealDate));
+  }
+
+  #refuse(call: string): void {
+    if (!this.inside) return;
+    this.#calls.set(call, (this.#calls.get(call) ?? 0) + 1);
+    throw new RealWorldError(call);
+  }
+
+  /** Takes the guards down again. */
+  [Symbol.dispose](): void {
+    for (const restore of this.#restore.splice(0).reverse()) restore();
+  }
+}
