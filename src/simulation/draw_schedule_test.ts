@@ -1,0 +1,49 @@
+import { assert, assertEquals, assertThrows } from "@std/assert";
+import { drawSchedule, FAULT_TYPES } from "./draw_schedule.ts";
+
+Deno.test("drawSchedule() gives the same for the same seed, as plain data, and another for another", () => {
+  assertEquals(drawSchedule(7), drawSchedule("7"));
+  assertEquals(JSON.parse(JSON.stringify(drawSchedule(7))), drawSchedule(7));
+  const seen = new Set<string>();
+  for (let seed = 0; seed < 100; seed++) {
+    seen.add(JSON.stringify({ ...drawSchedule(seed), seed: "" }));
+  }
+  assertEquals(seen.size, 100);
+});
+
+Deno.test("drawSchedule() draws every kind of fault, at least one a seed, on nodes there are and within the load", () => {
+  const types = new Map<string, number>();
+  for (let seed = 0; seed < 1_000; seed++) {
+    const { faults, nodes, loadMs } = drawSchedule(seed, { nodes: 3 });
+    assert(faults.length > 0);
+    for (const fault of faults) {
+      types.set(fault.type, (types.get(fault.type) ?? 0) + 1);
+      assert(fault.atMs >= 0 && fault.atMs < loadMs && fault.forMs > 0);
+      if ("node" in fault) assert(fault.node < nodes);
+      else if (fault.type === "partition") {
+        const all = [...fault.from, ...fault.to];
+        assertEquals(new Set(all).size, all.length);
+        assert(fault.from.length > 0 && fault.to.length > 0);
+      } else assert(fault.from !== fault.to);
+    }
+  }
+  assertEquals([...types.keys()].sort(), [...FAULT_TYPES].sort());
+  for (const [type, count] of types) assert(count > 50, `${type}: ${count}`);
+});
+
+Deno.test("drawSchedule() needs no second node for what it draws for one", () => {
+  for (let seed = 0; seed < 100; seed++) {
+    for (const fault of drawSchedule(seed, { nodes: 1 }).faults) {
+      assert("node" in fault && fault.node === 0, fault.type);
+    }
+  }
+  assertEquals(drawSchedule(1, { faults: [] }).faults, []);
+});
+
+Deno.test("drawSchedule() refuses what is out of range by name", () => {
+  assertThrows(
+    () => drawSchedule(1, { nodes: 0 }),
+    RangeError,
+    "'nodes' must be a whole number from 1 to 16: current value is 0",
+  );
+});
