@@ -187,6 +187,8 @@ export class ClusterBus {
   /** Turns the clock by `ms` milliseconds. */
   async run(ms: number): Promise<void> {
     const until = this.now + ms;
+    // What was begun just now begins now, not after the first timer.
+    await drain();
     while (await this.#turn(until)) { /* one timer at a time */ }
     this.now = until;
   }
@@ -194,6 +196,7 @@ export class ClusterBus {
   /** Turns the clock until `holds`, and gives the milliseconds that took, or throws after `withinMs`. */
   async until(holds: () => boolean, withinMs: number): Promise<number> {
     const start = this.now;
+    await drain();
     while (!holds()) {
       if (!await this.#turn(start + withinMs)) {
         throw new Error(`It did not come to pass within ${withinMs} ms`);

@@ -367,7 +367,8 @@ Deno.test("nothing of a ring leaves a node before it is stored", async () => {
   );
   assertEquals(heard, false);
   bus.kill("n2");
-  await put;
+  const lost = await assertRejects(() => put, WhorlError);
+  assertEquals(lost.code, "closed");
   bus.storeMs = 1;
   const again = await bus.start("n2");
   await bus.run(5_000);

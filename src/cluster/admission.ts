@@ -43,6 +43,7 @@
  * @module
  */
 import { type ErrorCode, WhorlError } from "../base/errors.ts";
+import { versionDescends } from "../causality/version_vector.ts";
 import { memberStatus, readyMembers, type Ring } from "../ring/ring.ts";
 import { invite, isAutoJoining, type NodeFacts } from "../ring/ring_change.ts";
 import { refuseIdentity } from "./membership.ts";
@@ -56,26 +57,32 @@ export interface AdmissionRequest {
   readonly seed: string;
 }
 
+/** The node that is asked. */
+export interface AdmissionHost {
+  readonly self: string;
+  /** The ring it goes by. */
+  readonly ring: Ring;
+  /** The ring of that cluster that it has stored, or `null` before there is one. */
+  readonly stored: Ring | null;
+  /** Whether it is about to join another cluster itself. */
+  readonly isLeaving: boolean;
+}
+
 /** What comes of it. */
 export type Admission =
-  /** Go by `ring`, and answer with it once it is stored. */
+  /** Go by `ring`, and answer with it once it is stored and {@linkcode isInvitedBy} says so. */
   | { readonly type: "invited"; readonly ring: Ring }
   /** Another one has to decide. */
   | { readonly type: "relay"; readonly to: string }
   | { readonly type: "refused"; readonly error: WhorlError };
 
-/**
- * Decides at `self`, which goes by `ring`.
- *
- * @param isLeaving Whether this node is about to join another cluster itself.
- */
+/** Decides at `host`. */
 export function admit(
-  ring: Ring,
-  self: string,
-  isLeaving: boolean,
+  host: AdmissionHost,
   request: AdmissionRequest,
   wallMs: number,
 ): Admission {
+  const { self, ring, stored, isLeaving } = host;
   const { from, guest, seed } = request;
   const { claimant } = ring.ownership;
   const refuse = (code: ErrorCode, why: string): Admission => ({
@@ -84,6 +91,9 @@ export function admit(
       details: { node: guest.name },
     }),
   });
+  if (stored === null) {
+    return { type: "refused", error: stillStarting(guest.name, self) };
+  }
   if (isLeaving || ring.clusterId.seed !== seed) {
     return refuse("node_still_starting", `${self} joins another cluster`);
   }
@@ -107,4 +117,28 @@ export function admit(
     // A new invitation each time: one that is taken back is never this one.
     ? { type: "invited", ring: invite(ring, self, guest, wallMs) }
     : refuse("not_single_node", `it is ${status} there already`);
+}
+
+/**
+ * Whether `guest` stands in the ring its host has `stored`, as joining, with the
+ * changes of the ring that `admit` made. The host may have gone to another
+ * cluster before it was stored, or have taken the invitation back.
+ */
+export function isInvitedBy(
+  stored: Ring | null,
+  invitation: Ring,
+  guest: string,
+): boolean {
+  return stored !== null &&
+    versionDescends(stored.clock, invitation.clock) &&
+    memberStatus(stored, guest) === "joining";
+}
+
+/** The refusal of a `host` that has no durable ring with the guest in it. */
+export function stillStarting(guest: string, host: string): WhorlError {
+  return new WhorlError(
+    "node_still_starting",
+    `Cannot admit ${guest} as ${host} has not stored a ring with it`,
+    { details: { node: guest } },
+  );
 }

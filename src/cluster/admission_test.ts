@@ -26,14 +26,16 @@ const alone = freshRing({
 function ask(ring: Ring, options: {
   self?: string;
   isLeaving?: boolean;
+  stored?: Ring | null;
   from?: string;
   guest?: ReturnType<typeof facts>;
   seed?: string;
 } = {}) {
   const { self = "host", isLeaving = false, seed = SEED } = options;
   const guest = options.guest ?? facts("guest");
-  const { from = guest.name } = options;
-  return admit(ring, self, isLeaving, { from, guest, seed }, 0);
+  const { from = guest.name, stored = ring } = options;
+  const host = { self, ring, stored, isLeaving };
+  return admit(host, { from, guest, seed }, 0);
 }
 
 function code(...args: Parameters<typeof ask>): string {

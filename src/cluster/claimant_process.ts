@@ -21,6 +21,7 @@ import {
 } from "./claimant_fsm.ts";
 import { resultOf } from "./claimant_result.ts";
 import type { ClusterReply } from "./cluster_codec.ts";
+import type { StoreOutcome } from "./ring_waits.ts";
 
 /** What the claimant needs from the node. */
 export interface ClaimantWorld {
@@ -28,14 +29,19 @@ export interface ClaimantWorld {
   readonly log: Log;
   /** Goes by `ring` from now on. */
   updateRing(ring: Ring): void;
-  /** Runs `run` once a ring with these changes is stored. */
-  whenStored(clock: VersionVector, run: () => void): void;
+  /** Runs `run` once a ring with these changes is stored, or will not be any more. */
+  whenStored(
+    clock: VersionVector,
+    run: (outcome: StoreOutcome) => void,
+  ): void;
   /** Which of `partitions` hold data on `node`. */
   askHoldsData(
     node: string,
     partitions: readonly number[],
   ): Promise<readonly number[]>;
 }
+
+type ClaimantAct = Exclude<ClaimantEffect, { type: "update_ring" }>;
 
 /** The claimant of one node. */
 export class ClaimantProcess {
@@ -95,11 +101,17 @@ export class ClaimantProcess {
         clock = effect.ring.clock;
         this.#world.updateRing(effect.ring);
       } else if (clock === null) this.#perform(effect);
-      else this.#world.whenStored(clock, () => this.#perform(effect));
+      else {
+        this.#world.whenStored(
+          clock,
+          (outcome) =>
+            this.#perform(outcome === "stored" ? effect : undone(effect)),
+        );
+      }
     }
   }
 
-  #perform(effect: Exclude<ClaimantEffect, { type: "update_ring" }>): void {
+  #perform(effect: ClaimantAct): void {
     if (this.#stopped) return;
     switch (effect.type) {
       case "reply":
@@ -170,6 +182,18 @@ export class ClaimantProcess {
     this.#answers.delete(id);
     answer?.(reply);
   }
+}
+
+/** What `effect` becomes when the change it speaks of has come to nothing. */
+function undone(effect: ClaimantAct): ClaimantAct {
+  return effect.type !== "reply" ? effect : {
+    type: "fail",
+    id: effect.id,
+    code: "cancelled",
+    message:
+      `Cannot ${effect.result.method} as the claimant went over to another cluster first`,
+    details: {},
+  };
 }
 
 function closed(): ClusterReply {

@@ -28,6 +28,7 @@ import {
   memberStatus,
   readyMembers,
   type Ring,
+  sameCluster,
 } from "../ring/ring.ts";
 import {
   confirmJoining,
@@ -37,7 +38,6 @@ import {
 } from "../ring/ring_change.ts";
 import { type EncodedRing, encodeRing } from "../ring/ring_codec.ts";
 import { mergeRings } from "../ring/ring_merge.ts";
-import { sameCluster } from "../ring/ring.ts";
 import type { RingDigest } from "./cluster_codec.ts";
 
 /** Whole rings a node may send at once (riak_core's `gossip_limit`). */
@@ -47,6 +47,8 @@ export const GOSSIP_TOKENS_PERIOD_MS = 10_000;
 
 /** What the gossip of a node can be told. */
 export type GossipEvent =
+  /** This node has started and goes by `ring`, the one it was created with and what it has to say of itself now. */
+  | { type: "started"; ring: Ring }
   /** This node changed its ring, by the functions of `ring_change.ts`, from the current one. */
   | { type: "ring_updated"; ring: Ring }
   /** This node belongs to another cluster now: it joined one, or begins anew. */
@@ -132,6 +134,8 @@ export function stepGossip(
   nowMs: number,
 ): GossipEffect[] {
   switch (event.type) {
+    case "started":
+      return started(gossip, event.ring);
     case "ring_updated":
       return goBy(gossip, event.ring);
     case "ring_adopted":
@@ -159,6 +163,23 @@ export function stepGossip(
     default:
       return event satisfies never;
   }
+}
+
+/** The stored ring, or `null` while it is none of the cluster this node goes by. */
+export function storedHere(gossip: GossipState): EncodedRing | null {
+  const { stored, current } = gossip;
+  return stored !== null && sameCluster(stored.ring, current.ring)
+    ? stored
+    : null;
+}
+
+function started(gossip: GossipState, ring: Ring): GossipEffect[] {
+  const known = gossip.stored;
+  return [
+    ...known === null ? [] : [{ type: "publish_ring", ring: known } as const],
+    // It is told also if it is the one before: nobody has heard of that yet.
+    ...goBy(gossip, ring, true),
+  ];
 }
 
 /** Makes `ring` the current one. Whether it is new is judged by its digest, so repeats end here. */

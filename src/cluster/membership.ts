@@ -1,7 +1,7 @@
 /**
- * Who may become a member, and who may be declared down: the checks of
- * `riak_core:standard_join/3` and `riak_core:down/1`, as plain functions. Each
- * returns the refusal, or `null` if nothing speaks against it.
+ * Who may become a member, who is one, and who may be declared down: the checks
+ * of `riak_core:standard_join/3` and `riak_core:down/1`, as plain functions. Each
+ * `refuse…` returns the refusal, or `null` if nothing speaks against it.
  *
  * @module
  */
@@ -130,4 +130,19 @@ export function refuseDown(
     return new WhorlError("only_member", `${what} as it is the only member`);
   }
   return null;
+}
+
+/**
+ * Whether a node is in the cluster of `seed`, or may be about to: it goes by
+ * that ring, comes back to it after a crash, or joins some cluster now. After a
+ * no it comes only by a new invitation.
+ */
+export function belongsTo(
+  seed: string,
+  ring: Ring,
+  stored: Ring | null,
+  isJoining: boolean,
+): boolean {
+  return isJoining || ring.clusterId.seed === seed ||
+    stored?.clusterId.seed === seed;
 }

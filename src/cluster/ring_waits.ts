@@ -11,9 +11,15 @@ import {
 } from "../causality/version_vector.ts";
 import type { Ring } from "../ring/ring.ts";
 
+/**
+ * What became of a change that somebody waits for: it is durable, or the node
+ * went over to a ring of another cluster before it was, or stopped.
+ */
+export type StoreOutcome = "stored" | "abandoned" | "stopped";
+
 interface StoreWait {
   readonly clock: VersionVector;
-  readonly run: () => void;
+  readonly run: (outcome: StoreOutcome) => void;
 }
 
 interface Condition {
@@ -33,17 +39,20 @@ export class RingWaits {
     this.#runtime = runtime;
   }
 
-  /** Runs `run` once a ring with the changes of `clock` is stored, now if it is. */
-  whenStored(clock: VersionVector, run: () => void): void {
+  /** Runs `run` once a ring with the changes of `clock` is stored, now if it is, or will not be any more. */
+  whenStored(
+    clock: VersionVector,
+    run: (outcome: StoreOutcome) => void,
+  ): void {
     const { clock: stored } = this.#stored ?? {};
-    if (
-      this.#stopped || stored !== undefined && versionDescends(stored, clock)
-    ) run();
-    else this.#storeWaits.push({ clock, run });
+    if (this.#stopped) run("stopped");
+    else if (stored !== undefined && versionDescends(stored, clock)) {
+      run("stored");
+    } else this.#storeWaits.push({ clock, run });
   }
 
-  /** Resolves once a ring with the changes of `clock` is stored. */
-  stored(clock: VersionVector): Promise<void> {
+  /** {@linkcode whenStored} as a promise. */
+  stored(clock: VersionVector): Promise<StoreOutcome> {
     return new Promise((resolve) => this.whenStored(clock, resolve));
   }
 
@@ -88,21 +97,25 @@ export class RingWaits {
       (versionDescends(ring.clock, wait.clock) ? due : rest).push(wait);
     }
     this.#storeWaits = rest;
-    for (const { run } of due) run();
+    for (const { run } of due) run("stored");
   }
 
   /** The node goes over to a ring of another cluster: changes of the old one will not be stored any more. */
   abandon(): void {
-    const waiting = this.#storeWaits;
-    this.#storeWaits = [];
-    this.#stored = null;
-    for (const { run } of waiting) run();
+    this.#letGo("abandoned");
   }
 
   /** Lets everybody go. */
   stop(): void {
     this.#stopped = true;
-    this.abandon();
+    this.#letGo("stopped");
     for (const { done } of [...this.#conditions]) done(false);
+  }
+
+  #letGo(outcome: StoreOutcome): void {
+    const waiting = this.#storeWaits;
+    this.#storeWaits = [];
+    this.#stored = null;
+    for (const { run } of waiting) run(outcome);
   }
 }

@@ -1,12 +1,14 @@
 /**
- * The ring a node begins with: the one it stored, if it is its own.
+ * The ring a node begins with: the one it stored, if it is its own, or a ring of
+ * its own cluster, in which it stands alone.
  *
  * @module
  */
 import { reasonOf, WhorlError } from "../base/errors.ts";
 import { memberStatus, type Ring } from "../ring/ring.ts";
 import { decodeRing } from "../ring/ring_codec.ts";
-import type { ClusterOptions } from "./cluster_world.ts";
+import { freshRing } from "../ring/ring_change.ts";
+import type { ClusterOptions, ClusterWorld } from "./cluster_world.ts";
 import { refuseIdentity } from "./membership.ts";
 
 /**
@@ -35,6 +37,21 @@ export function restoreRing(options: ClusterOptions): Ring | null {
   const refusal = refuseIdentity(ring, name, nodeId);
   if (refusal !== null) throw refusal;
   return ring;
+}
+
+/** A new ring, with this node as the only member of a new cluster. @throws {WhorlError} `invalid_ring_size`. */
+export function ringAlone(
+  options: ClusterOptions,
+  world: Pick<ClusterWorld, "newSeed" | "wallClock">,
+): Ring {
+  const { clusterName, ringSize, node } = options;
+  return freshRing({
+    clusterName,
+    size: ringSize,
+    seed: world.newSeed(),
+    node,
+    wallMs: world.wallClock(),
+  });
 }
 
 function readRing(bytes: Uint8Array): Ring {

@@ -1,0 +1,226 @@
+/**
+ * The parts of the cluster side of a node, and how they hear of each other. Each
+ * is a process of its own around its core; nothing is decided here.
+ *
+ * @module
+ */
+import type { TimerHandle } from "../../supervisors/runtime.ts";
+import { isWhorlError, reasonOf, WhorlError } from "../base/errors.ts";
+import { TARGET_N_DEFAULT } from "../ring/claim.ts";
+import type { Ring } from "../ring/ring.ts";
+import { putFacts } from "../ring/ring_change.ts";
+import { ClaimantProcess } from "./claimant_process.ts";
+import { expectPartitions } from "./claimant_result.ts";
+import type { ClusterReply, ClusterRequest } from "./cluster_codec.ts";
+import { ClusterSubscribers } from "./cluster_subscribers.ts";
+import type { ClusterOptions, ClusterWorld } from "./cluster_world.ts";
+import { GossipProcess } from "./gossip_process.ts";
+import { GuestsProcess } from "./guests_process.ts";
+import { JoinProcess } from "./join_process.ts";
+import { belongsTo } from "./membership.ts";
+import { MembershipCalls } from "./membership_calls.ts";
+import { NodeWatcherProcess } from "./node_watcher_process.ts";
+import { PeerCalls } from "./peer_calls.ts";
+import {
+  createRingNews,
+  newsOfCurrent,
+  newsOfStored,
+  type RingNews,
+} from "./ring_news.ts";
+import { restoreRing, ringAlone } from "./starting_ring.ts";
+
+const WAIT_MS_DEFAULT = 5_000;
+
+/** The parts of one node. */
+export class ClusterParts {
+  /** Who hears of changes. */
+  readonly subscribers: ClusterSubscribers;
+  /** The ring. */
+  readonly gossip: GossipProcess;
+  /** Questions to other nodes, and theirs. */
+  readonly calls: PeerCalls;
+  /** What an operator may change. */
+  readonly membership: MembershipCalls;
+  /** This node's way into another cluster. */
+  readonly join: JoinProcess;
+  /** Other nodes' way into this one's. */
+  readonly guests: GuestsProcess;
+  /** Who is up, and what they offer. */
+  readonly watcher: NodeWatcherProcess;
+  readonly #options: ClusterOptions;
+  readonly #world: ClusterWorld;
+  readonly #claimant: ClaimantProcess;
+  readonly #news: RingNews;
+  readonly #timers = new Map<string, TimerHandle>();
+  #stopped = false;
+
+  /**
+   * Restores or makes the ring; nothing happens before `start()`.
+   *
+   * @throws {WhorlError} `invalid_ring_size`; `store_corrupt` if the stored
+   * ring cannot be read; `invalid_config` if it is of another cluster name;
+   * `store_foreign` if this node is no member of it;
+   * `name_taken` if this node is another one than the ring knows by its name.
+   */
+  constructor(options: ClusterOptions, world: ClusterWorld) {
+    const self = options.node.name;
+    const waitMs = options.waitMs ?? WAIT_MS_DEFAULT;
+    this.#options = options;
+    this.#world = world;
+    this.#news = createRingNews(self);
+    const subscribers = new ClusterSubscribers(world.log);
+    const restored = restoreRing(options);
+    const gossip = new GossipProcess(
+      self,
+      restored ?? ringAlone(options, world),
+      restored !== null,
+      world,
+      {
+        ringChanged: () => this.#ringChanged(),
+        ringStored: (ring) => this.#ringStored(ring),
+        removed: () => {
+          gossip.adopt(ringAlone(options, world));
+          subscribers.tell({ type: "removed" });
+        },
+        askBelongs: (host, seed, told) => calls.askBelongs(host, seed, told),
+      },
+    );
+    const calls = new PeerCalls(self, {
+      runtime: world.runtime,
+      log: world.log,
+      send: (node, type, payload) => world.send(node, type, payload),
+      serve: (from, request, answer) => this.#serve(from, request, answer),
+    });
+    const join = new JoinProcess(options.node, waitMs, world, gossip, calls);
+    this.subscribers = subscribers;
+    this.gossip = gossip;
+    this.calls = calls;
+    this.membership = new MembershipCalls(self, waitMs, gossip, calls);
+    this.join = join;
+    this.guests = new GuestsProcess(self, world, gossip, calls, join);
+    this.#claimant = new ClaimantProcess(
+      self,
+      gossip.ring,
+      options.targetN ?? TARGET_N_DEFAULT,
+      {
+        runtime: world.runtime,
+        log: world.log,
+        updateRing: (ring) => gossip.update(ring),
+        whenStored: (clock, run) => gossip.whenStored(clock, run),
+        askHoldsData: async (node, partitions) =>
+          expectPartitions(
+            await calls.call(
+              node,
+              { method: "holds_data", partitions },
+              waitMs,
+            ),
+          ),
+      },
+    );
+    this.watcher = new NodeWatcherProcess(
+      self,
+      options.incarnation,
+      (node, type, payload) => world.send(node, type, payload),
+      (change) => subscribers.tell(change),
+    );
+  }
+
+  /** Begins; resolves once this node's ring is stored and may be shown, or the node was stopped. */
+  async start(): Promise<void> {
+    const { node, gossipIntervalMs, servicesIntervalMs } = this.#options;
+    this.#every("gossip", gossipIntervalMs ?? 1_000, () => {
+      this.gossip.tick();
+      this.guests.tick();
+    });
+    this.#every("services", servicesIntervalMs ?? 10_000, () => {
+      this.watcher.step({ type: "broadcast" });
+    });
+    // The address may be another one than at the last start.
+    const wallMs = this.#world.wallClock();
+    await this.gossip.start(putFacts(this.gossip.ring, node, wallMs));
+  }
+
+  /** Ends. What waits is refused with `closed`. */
+  stop(): void {
+    if (this.#stopped) return;
+    this.#stopped = true;
+    const { runtime } = this.#world;
+    for (const timer of this.#timers.values()) runtime.clearTimer(timer);
+    this.join.stop();
+    this.guests.stop();
+    this.watcher.stop();
+    this.calls.stop();
+    this.#claimant.stop();
+    this.gossip.stop();
+    this.subscribers.clear();
+  }
+
+  // How the parts hear of each other.
+
+  #ringChanged(): void {
+    this.#claimant.ringChanged(this.gossip.ring);
+    this.join.ringChanged();
+    for (const change of newsOfCurrent(this.#news, this.gossip.ring)) {
+      this.subscribers.tell(change);
+    }
+  }
+
+  #ringStored(ring: Ring): void {
+    const { peers, changes } = newsOfStored(this.#news, ring);
+    if (peers !== null) this.#world.peersChanged(peers);
+    for (const change of changes) this.subscribers.tell(change);
+    this.join.ringStored(ring);
+  }
+
+  /** Another node asks, or this one asks itself. */
+  #serve(
+    from: string,
+    request: ClusterRequest,
+    answer: (reply: ClusterReply) => void,
+  ): void {
+    switch (request.method) {
+      case "holds_data":
+        Promise.try(() => this.#world.holdsData(request.partitions)).then(
+          (held) => answer({ ok: true, result: [...held] }),
+          (cause) => answer({ ok: false, error: asWhorlError(cause) }),
+        );
+        return;
+      case "admit":
+        return this.guests.admit(from, request, answer);
+      case "belongs": {
+        const stored = this.gossip.stored?.ring ?? null;
+        const { isOpen } = this.join;
+        const result = belongsTo(
+          request.seed,
+          this.gossip.ring,
+          stored,
+          isOpen,
+        );
+        return answer({ ok: true, result });
+      }
+      case "plan":
+      case "commit":
+      case "clear":
+        return this.#claimant.request(request, request.waitMs, answer);
+      default:
+        return request satisfies never;
+    }
+  }
+
+  #every(name: string, intervalMs: number, act: () => void): void {
+    this.#timers.set(
+      name,
+      this.#world.runtime.setTimer(intervalMs, () => {
+        if (this.#stopped) return;
+        this.#every(name, intervalMs, act);
+        act();
+      }),
+    );
+  }
+}
+
+function asWhorlError(error: unknown): WhorlError {
+  return isWhorlError(error)
+    ? error
+    : new WhorlError("internal", reasonOf(error), { cause: error });
+}

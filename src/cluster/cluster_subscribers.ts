@@ -1,0 +1,44 @@
+/**
+ * Those who hear of changes of the cluster. Each hears all, in the order they
+ * come about; one that fails keeps nothing from the others.
+ *
+ * @module
+ */
+import { reasonOf } from "../base/errors.ts";
+import type { Log } from "../environment/log.ts";
+import type { ClusterChange } from "./cluster_world.ts";
+
+/** The subscribers of one node. */
+export class ClusterSubscribers {
+  readonly #log: Log;
+  readonly #listeners = new Set<(change: ClusterChange) => void>();
+
+  constructor(log: Log) {
+    this.#log = log;
+  }
+
+  /** Calls `listener` on every change until the returned function is called. */
+  add(listener: (change: ClusterChange) => void): () => void {
+    this.#listeners.add(listener);
+    return () => void this.#listeners.delete(listener);
+  }
+
+  /** Tells everybody who is there now. */
+  tell(change: ClusterChange): void {
+    for (const listener of [...this.#listeners]) {
+      try {
+        listener(change);
+      } catch (error) {
+        this.#log.error("A subscriber to cluster changes failed", {
+          change: change.type,
+          reason: reasonOf(error),
+        });
+      }
+    }
+  }
+
+  /** Nobody hears anything any more. */
+  clear(): void {
+    this.#listeners.clear();
+  }
+}

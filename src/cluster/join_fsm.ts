@@ -1,0 +1,296 @@
+/**
+ * The guest's side of a join: one conversation, of which a node has at most one.
+ *
+ *     idle ─► checking ─ empty ─► fetching ─ offer ─► asking ─ invited ─► storing ─ stored ─► announcing
+ *      ▲          │                  │                  │                   │                     │
+ *      └──────────┴──── refused ─────┴──────────────────┴── taken back ─────┴── known, or late ───┘
+ *
+ * The ring may change under each step, as somebody may join this node
+ * meanwhile, so it is judged anew after each answer. From the moment the node
+ * goes by the other ring there is no way back but the claimant's, who may take
+ * the invitation back; before it, a failure leaves everything as it was. Why it
+ * goes in these steps: `admission.ts`.
+ *
+ * The last step only makes it likely that a plan asked for next contains the
+ * join; a join that is not known yet is none the less for it.
+ *
+ * @module
+ */
+import { isWhorlError, reasonOf, WhorlError } from "../base/errors.ts";
+import { versionDescends } from "../causality/version_vector.ts";
+import type { Address } from "../environment/transport.ts";
+import { memberStatus, type Ring, sameCluster } from "../ring/ring.ts";
+import { addJoining, type NodeFacts } from "../ring/ring_change.ts";
+import type { JoinResult } from "./cluster_world.ts";
+import { type JoinOffer, refuseDeparture, refuseJoin } from "./membership.ts";
+
+/** What a join can be told. */
+export type JoinEvent =
+  /** Somebody wants this node to join; see {@linkcode refuseRequest} first. */
+  | { type: "requested"; address: Address }
+  /** These of this node's partitions hold data. */
+  | { type: "data_held"; partitions: readonly number[] }
+  /** It could not be found out which do. */
+  | { type: "data_unknown"; cause: unknown }
+  | { type: "offered"; offer: JoinOffer }
+  /** The host gave no offer. */
+  | { type: "offer_failed"; cause: unknown }
+  /** What it gave is none. */
+  | { type: "offer_unreadable"; cause: unknown }
+  /** The host has answered with the ring in which this node is invited. */
+  | { type: "invited"; ring: Ring }
+  /** The host did not, or not in time. */
+  | { type: "admission_failed"; cause: unknown }
+  /** The ring this node goes by has changed. */
+  | { type: "ring_changed" }
+  /** A ring has become durable. */
+  | { type: "ring_stored"; stored: Ring }
+  /** The time set by `set_deadline` is over. */
+  | { type: "deadline" };
+
+/** What a join wants done, in this order. */
+export type JoinEffect =
+  /** Find out which of this node's partitions hold data. */
+  | { type: "ask_holds_data"; partitions: readonly number[] }
+  /** Ask the node at `address` for its offer. */
+  | { type: "fetch_offer"; address: Address }
+  /** Ask `host` to have this node invited into the cluster of `seed`. */
+  | { type: "ask_admission"; host: string; seed: string }
+  /** Go by this ring of another cluster from now on. */
+  | { type: "adopt_ring"; ring: Ring }
+  /** Say `deadline` after the time a join waits for the claimant. */
+  | { type: "set_deadline" }
+  | { type: "clear_deadline" }
+  /** The join is over: tell who requested it. */
+  | { type: "joined"; result: JoinResult }
+  | { type: "failed"; error: WhorlError };
+
+type Phase =
+  | { readonly name: "idle" }
+  | { readonly name: "checking" | "fetching"; readonly address: Address }
+  | { readonly name: "asking"; readonly offer: JoinOffer }
+  | {
+    readonly name: "storing" | "announcing";
+    readonly host: string;
+    /** The other cluster's ring with this node in it. */
+    readonly joined: Ring;
+  };
+
+/** The join of one node, if one is under way. */
+export interface JoinState {
+  readonly self: NodeFacts;
+  phase: Phase;
+}
+
+/** No join of `self`. */
+export function createJoin(self: NodeFacts): JoinState {
+  return { self, phase: { name: "idle" } };
+}
+
+/** Whether a join is under way, in whichever cluster this node stands by now. */
+export function isJoinOpen(join: JoinState): boolean {
+  return join.phase.name !== "idle";
+}
+
+/** Whether this node is still in the cluster it is about to leave. Until it has left or given up it admits nobody. */
+export function isLeaving(join: JoinState): boolean {
+  const { name } = join.phase;
+  return name === "checking" || name === "fetching" || name === "asking";
+}
+
+/** Whether a join of the node at `address` may be requested now; `null` if so. */
+export function refuseRequest(
+  join: JoinState,
+  ring: Ring,
+  address: Address,
+): WhorlError | null {
+  if (address === join.self.address) {
+    return new WhorlError(
+      "self_join",
+      `Cannot join ${address} as that is this node itself`,
+    );
+  }
+  if (isJoinOpen(join)) {
+    return new WhorlError(
+      "not_single_node",
+      `Cannot join ${address} as another join is under way`,
+    );
+  }
+  return refuseDeparture(ring, join.self.name, address);
+}
+
+/** Advances by one event, while the node goes by `ring`; `join` has one owner and changes in place. */
+export function stepJoin(
+  join: JoinState,
+  event: JoinEvent,
+  ring: Ring,
+  wallMs: number,
+): JoinEffect[] {
+  const { phase } = join;
+  switch (event.type) {
+    case "requested": {
+      if (phase.name !== "idle") return [];
+      join.phase = { name: "checking", address: event.address };
+      const partitions = Array.from({ length: ring.size }, (_, p) => p);
+      return [{ type: "ask_holds_data", partitions }];
+    }
+    case "data_held":
+      return phase.name === "checking"
+        ? dataHeld(join, phase.address, event.partitions)
+        : [];
+    case "data_unknown":
+      return phase.name === "checking" ? fail(join, asError(event.cause)) : [];
+    case "offered":
+      return phase.name === "fetching" ? offered(join, event.offer, ring) : [];
+    case "offer_failed": {
+      if (phase.name !== "fetching") return [];
+      const { cause } = event;
+      // What a handshake refused with says more than we could.
+      return isWhorlError(cause) && cause.code !== "internal"
+        ? fail(join, cause)
+        : noRing(join, phase.address, "it did not give its ring", cause);
+    }
+    case "offer_unreadable":
+      return phase.name === "fetching"
+        ? noRing(join, phase.address, "its ring cannot be read", event.cause)
+        : [];
+    case "invited":
+      return phase.name === "asking"
+        ? invited(join, phase.offer, event.ring, ring, wallMs)
+        : [];
+    case "admission_failed": {
+      if (phase.name !== "asking") return [];
+      const error = asError(event.cause);
+      return error.code !== "timeout" && error.code !== "protocol_error"
+        ? fail(join, error)
+        : noRing(join, phase.offer.node, "it did not invite this node", error);
+    }
+    case "ring_changed":
+      return ringChanged(join, ring);
+    case "ring_stored":
+      return phase.name === "storing" &&
+          sameCluster(event.stored, phase.joined) &&
+          versionDescends(event.stored.clock, phase.joined.clock)
+        ? announce(join, phase.host, phase.joined, ring)
+        : [];
+    case "deadline":
+      return phase.name === "announcing" ? end(join, phase.host, false) : [];
+    default:
+      return event satisfies never;
+  }
+}
+
+function dataHeld(
+  join: JoinState,
+  address: Address,
+  partitions: readonly number[],
+): JoinEffect[] {
+  if (partitions.length > 0) {
+    return fail(
+      join,
+      new WhorlError(
+        "handoff_required",
+        `Cannot join ${address} as this node must be empty: ${partitions.length} of its partitions hold data`,
+        { details: { partitions: [...partitions] } },
+      ),
+    );
+  }
+  join.phase = { name: "fetching", address };
+  return [{ type: "fetch_offer", address }];
+}
+
+function offered(join: JoinState, offer: JoinOffer, ring: Ring): JoinEffect[] {
+  const refusal = refuseJoin(ring, join.self, offer);
+  if (refusal !== null) return fail(join, refusal);
+  join.phase = { name: "asking", offer };
+  const { seed } = (offer.ring as Ring).clusterId;
+  return [{ type: "ask_admission", host: offer.node, seed }];
+}
+
+function invited(
+  join: JoinState,
+  offer: JoinOffer,
+  invitation: Ring,
+  ring: Ring,
+  wallMs: number,
+): JoinEffect[] {
+  const { self } = join;
+  if (
+    invitation.clusterId.seed !== (offer.ring as Ring).clusterId.seed ||
+    memberStatus(invitation, self.name) !== "joining"
+  ) {
+    const why = "this node is not invited in the ring it gave";
+    return noRing(join, offer.node, why);
+  }
+  const late = refuseJoin(ring, self, { ...offer, ring: invitation });
+  if (late !== null) return fail(join, late);
+  const joined = addJoining(invitation, self, wallMs);
+  join.phase = { name: "storing", host: offer.node, joined };
+  return [{ type: "adopt_ring", ring: joined }];
+}
+
+function announce(
+  join: JoinState,
+  host: string,
+  joined: Ring,
+  ring: Ring,
+): JoinEffect[] {
+  join.phase = { name: "announcing", host, joined };
+  return [{ type: "set_deadline" }, ...ringChanged(join, ring)];
+}
+
+function ringChanged(join: JoinState, ring: Ring): JoinEffect[] {
+  const { phase } = join;
+  if (phase.name !== "storing" && phase.name !== "announcing") return [];
+  const { host, joined } = phase;
+  if (!sameCluster(ring, joined)) {
+    const why = "its cluster has taken the invitation back";
+    return noRing(join, host, why);
+  }
+  const seen = ring.seen.get(ring.ownership.claimant);
+  return phase.name === "announcing" && seen !== undefined &&
+      versionDescends(seen, joined.clock)
+    ? end(join, host, true)
+    : [];
+}
+
+function end(
+  join: JoinState,
+  host: string,
+  claimantKnows: boolean,
+): JoinEffect[] {
+  join.phase = { name: "idle" };
+  return [
+    { type: "clear_deadline" },
+    { type: "joined", result: { joined: host, claimantKnows } },
+  ];
+}
+
+function fail(join: JoinState, error: WhorlError): JoinEffect[] {
+  join.phase = { name: "idle" };
+  return [{ type: "clear_deadline" }, { type: "failed", error }];
+}
+
+/** There is no ring of `to` to go by. */
+function noRing(
+  join: JoinState,
+  to: string,
+  why: string,
+  cause?: unknown,
+): JoinEffect[] {
+  const reason = cause === undefined ? "" : `: ${reasonOf(cause)}`;
+  return fail(
+    join,
+    new WhorlError(
+      "unable_to_get_join_ring",
+      `Cannot join ${to} as ${why}${reason}`,
+      cause === undefined ? {} : { cause },
+    ),
+  );
+}
+
+function asError(cause: unknown): WhorlError {
+  return isWhorlError(cause)
+    ? cause
+    : new WhorlError("internal", reasonOf(cause), { cause });
+}

@@ -1,0 +1,244 @@
+import { assertEquals } from "@std/assert";
+import { type ErrorCode, WhorlError } from "../base/errors.ts";
+import { memberStatus, type Ring } from "../ring/ring.ts";
+import {
+  freshRing,
+  invite,
+  isInvited,
+  markSeen,
+  setStatus,
+} from "../ring/ring_change.ts";
+import {
+  createJoin,
+  isJoinOpen,
+  isLeaving,
+  type JoinEffect,
+  type JoinEvent,
+  type JoinState,
+  refuseRequest,
+  stepJoin,
+} from "./join_fsm.ts";
+
+function facts(name: string) {
+  return { name, address: `${name}:1`, nodeId: `id-${name}` };
+}
+
+function alone(name: string, seed = `seed-${name}`): Ring {
+  return freshRing({
+    clusterName: "default",
+    size: 8,
+    seed,
+    node: facts(name),
+    wallMs: 0,
+  });
+}
+
+const own = alone("guest");
+const hosts = alone("host");
+const invitation = invite(hosts, "host", facts("guest"), 0);
+
+/** A join that has come as far as `events`, and what the last of them led to. */
+function after(...events: JoinEvent[]): {
+  join: JoinState;
+  effects: JoinEffect[];
+} {
+  const join = createJoin(facts("guest"));
+  let effects: JoinEffect[] = [];
+  for (const event of events) effects = stepJoin(join, event, own, 0);
+  return { join, effects };
+}
+
+const requested = { type: "requested", address: "host:1" } as const;
+const isEmpty = { type: "data_held", partitions: [] } as const;
+const offered: JoinEvent = {
+  type: "offered",
+  offer: { node: "host", ring: hosts },
+};
+const invited: JoinEvent = { type: "invited", ring: invitation };
+
+/** A join that has taken the ring, and that ring. */
+function storing(): { join: JoinState; joined: Ring } {
+  const { join, effects } = after(requested, isEmpty, offered, invited);
+  const [effect] = effects;
+  if (effect?.type !== "adopt_ring") throw new Error(effect?.type);
+  return { join, joined: effect.ring };
+}
+
+/** The code `effects` end with; no join is open after it. */
+function failure(join: JoinState, effects: JoinEffect[]): ErrorCode {
+  const [cleared, failed, ...rest] = effects;
+  assertEquals(cleared, { type: "clear_deadline" });
+  if (failed?.type !== "failed") throw new Error(failed?.type);
+  assertEquals(rest, []);
+  assertEquals(isJoinOpen(join), false);
+  return failed.error.code;
+}
+
+Deno.test("stepJoin() goes from an empty node to a member the claimant knows of, one question at a time", () => {
+  const { join, effects } = after(requested);
+  assertEquals(effects, [{
+    type: "ask_holds_data",
+    partitions: [0, 1, 2, 3, 4, 5, 6, 7],
+  }]);
+  assertEquals(stepJoin(join, isEmpty, own, 0), [
+    { type: "fetch_offer", address: "host:1" },
+  ]);
+  assertEquals(stepJoin(join, offered, own, 0), [
+    { type: "ask_admission", host: "host", seed: "seed-host" },
+  ]);
+  assertEquals([isJoinOpen(join), isLeaving(join)], [true, true]);
+  const [effect] = stepJoin(join, invited, own, 7);
+  if (effect?.type !== "adopt_ring") throw new Error(effect?.type);
+  const joined = effect.ring;
+  assertEquals(memberStatus(joined, "guest"), "joining");
+  assertEquals(isInvited(joined, "guest"), false);
+  // From here on there is nothing left that it could leave.
+  assertEquals([isJoinOpen(join), isLeaving(join)], [true, false]);
+  assertEquals(stepJoin(join, { type: "ring_changed" }, joined, 7), []);
+  const stored = { type: "ring_stored", stored: joined } as const;
+  assertEquals(stepJoin(join, stored, joined, 7), [{ type: "set_deadline" }]);
+  const known = markSeen(joined, "host", joined.clock);
+  assertEquals(stepJoin(join, { type: "ring_changed" }, known, 8), [
+    { type: "clear_deadline" },
+    { type: "joined", result: { joined: "host", claimantKnows: true } },
+  ]);
+  assertEquals(isJoinOpen(join), false);
+});
+
+Deno.test("stepJoin() is not over before the ring is stored, though the claimant knows of it", () => {
+  const { join, joined } = storing();
+  const known = markSeen(joined, "host", joined.clock);
+  assertEquals(stepJoin(join, { type: "ring_changed" }, known, 0), []);
+  // What is durable so far is from before.
+  for (const stored of [own, invitation]) {
+    const before = { type: "ring_stored", stored } as const;
+    assertEquals(stepJoin(join, before, known, 0), []);
+  }
+  const stored = { type: "ring_stored", stored: joined } as const;
+  assertEquals(
+    stepJoin(join, stored, known, 0).map((effect) => effect.type),
+    ["set_deadline", "clear_deadline", "joined"],
+  );
+});
+
+Deno.test("stepJoin() ends as a join the claimant may not know of when its time is over", () => {
+  const { join, joined } = storing();
+  assertEquals(stepJoin(join, { type: "deadline" }, joined, 0), []);
+  stepJoin(join, { type: "ring_stored", stored: joined }, joined, 0);
+  assertEquals(stepJoin(join, { type: "deadline" }, joined, 0).at(-1), {
+    type: "joined",
+    result: { joined: "host", claimantKnows: false },
+  });
+});
+
+Deno.test("stepJoin() fails when the invitation is taken back, before and after the ring is stored", () => {
+  for (const isStored of [false, true]) {
+    const { join, joined } = storing();
+    if (isStored) {
+      stepJoin(join, { type: "ring_stored", stored: joined }, joined, 0);
+    }
+    const back = alone("guest", "another");
+    const effects = stepJoin(join, { type: "ring_changed" }, back, 0);
+    assertEquals(failure(join, effects), "unable_to_get_join_ring");
+  }
+});
+
+Deno.test("stepJoin() refuses a node that holds data, and one of which that is not known", () => {
+  const held = after(requested, { type: "data_held", partitions: [3, 5] });
+  assertEquals(failure(held.join, held.effects), "handoff_required");
+  const cause = new WhorlError("vnode_crashed", "Cannot say");
+  const unknown = after(requested, { type: "data_unknown", cause });
+  assertEquals(failure(unknown.join, unknown.effects), "vnode_crashed");
+});
+
+Deno.test("stepJoin() judges its own ring anew after each answer", () => {
+  const crowded = invite(own, "guest", facts("early"), 0);
+  const first = after(requested, isEmpty);
+  assertEquals(
+    failure(first.join, stepJoin(first.join, offered, crowded, 0)),
+    "not_single_node",
+  );
+  const second = after(requested, isEmpty, offered);
+  assertEquals(
+    failure(second.join, stepJoin(second.join, invited, crowded, 0)),
+    "not_single_node",
+  );
+});
+
+Deno.test("stepJoin() takes no ring in which it is not invited, or that is of another cluster than was offered", () => {
+  const elsewhere = invite(alone("host", "new"), "host", facts("guest"), 0);
+  const removed = setStatus(invitation, "host", "guest", "invalid");
+  for (const ring of [hosts, elsewhere, removed]) {
+    const { join, effects } = after(requested, isEmpty, offered, {
+      type: "invited",
+      ring,
+    });
+    assertEquals(failure(join, effects), "unable_to_get_join_ring");
+  }
+});
+
+Deno.test("stepJoin() passes on what others refuse with, and names what only failed", () => {
+  const cases: [JoinEvent["type"], unknown, ErrorCode][] = [
+    ["offer_failed", new WhorlError("wrong_cookie", "x"), "wrong_cookie"],
+    ["offer_failed", new Error("x"), "unable_to_get_join_ring"],
+    [
+      "offer_failed",
+      new WhorlError("internal", "x"),
+      "unable_to_get_join_ring",
+    ],
+    [
+      "offer_unreadable",
+      new WhorlError("protocol_error", "x"),
+      "unable_to_get_join_ring",
+    ],
+  ];
+  for (const [type, cause, code] of cases) {
+    const event = { type, cause } as JoinEvent;
+    const { join, effects } = after(requested, isEmpty, event);
+    assertEquals(failure(join, effects), code);
+  }
+  for (
+    const [refused, code] of [
+      ["name_taken", "name_taken"],
+      ["timeout", "unable_to_get_join_ring"],
+      ["protocol_error", "unable_to_get_join_ring"],
+    ] as const
+  ) {
+    const cause = new WhorlError(refused, "x");
+    const { join, effects } = after(requested, isEmpty, offered, {
+      type: "admission_failed",
+      cause,
+    });
+    assertEquals(failure(join, effects), code);
+  }
+});
+
+Deno.test("stepJoin() takes no notice of what it did not ask for", () => {
+  const cause = new Error("late");
+  const late: JoinEvent[] = [
+    isEmpty,
+    offered,
+    invited,
+    { type: "data_unknown", cause },
+    { type: "offer_failed", cause },
+    { type: "offer_unreadable", cause },
+    { type: "admission_failed", cause },
+    { type: "ring_changed" },
+    { type: "ring_stored", stored: own },
+    { type: "deadline" },
+  ];
+  for (const event of late) assertEquals(after(event).effects, []);
+  assertEquals(after(requested, requested).effects, []);
+});
+
+Deno.test("refuseRequest() refuses to join oneself, to join twice at once, and to leave a guest behind", () => {
+  const idle = createJoin(facts("guest"));
+  const code = (join: JoinState, ring: Ring, address: string) =>
+    refuseRequest(join, ring, address)?.code ?? null;
+  assertEquals(code(idle, own, "host:1"), null);
+  assertEquals(code(idle, own, "guest:1"), "self_join");
+  assertEquals(code(after(requested).join, own, "host:1"), "not_single_node");
+  assertEquals(code(storing().join, own, "host:1"), "not_single_node");
+  const crowded = invite(own, "guest", facts("early"), 0);
+  assertEquals(code(idle, crowded, "host:1"), "not_single_node");
+});

@@ -1,0 +1,97 @@
+/**
+ * What an operator has a node do to its cluster, besides joining one: staged
+ * changes, which are the claimant's business, and changes any member may make.
+ *
+ * @module
+ */
+import {
+  completeTransfers,
+  putRingMeta,
+  setStatus,
+} from "../ring/ring_change.ts";
+import type { StagedPlan } from "../ring/staged_plan.ts";
+import type { MetaValue } from "../ring/stamped.ts";
+import { expectText } from "../wire/plain_data.ts";
+import type { ClaimantRequest } from "./claimant_fsm.ts";
+import { expectNames, expectPlan } from "./claimant_result.ts";
+import type { GossipProcess } from "./gossip_process.ts";
+import { refuseDown } from "./membership.ts";
+import { type PeerCalls, ROUND_TRIP_MS } from "./peer_calls.ts";
+
+/** The changes of one cluster that one of its members can be asked for. */
+export class MembershipCalls {
+  readonly #self: string;
+  readonly #waitMs: number;
+  readonly #gossip: GossipProcess;
+  readonly #calls: PeerCalls;
+
+  /** @param waitMs Longest the claimant waits for the members to agree, in milliseconds. */
+  constructor(
+    self: string,
+    waitMs: number,
+    gossip: GossipProcess,
+    calls: PeerCalls,
+  ) {
+    this.#self = self;
+    this.#waitMs = waitMs;
+    this.#gossip = gossip;
+    this.#calls = calls;
+  }
+
+  /** What the staged changes come to, as the claimant computes it once the members agree. */
+  async plan(): Promise<StagedPlan> {
+    return expectPlan(await this.#askClaimant({ method: "plan" }));
+  }
+
+  /** Has the claimant carry out the plan `planId`, or with `null` the one shown last. */
+  async commit(planId: string | null): Promise<{ planId: string }> {
+    const result = await this.#askClaimant({ method: "commit", planId });
+    return { planId: expectText(result, "a plan id", 64) };
+  }
+
+  /** Has the claimant forget staged changes. */
+  async clear(): Promise<{ nodes: readonly string[] }> {
+    return { nodes: expectNames(await this.#askClaimant({ method: "clear" })) };
+  }
+
+  /** Declares `node` down, which is up as far as this node can tell if `isUp`. */
+  async down(node: string, isUp: boolean): Promise<void> {
+    const { ring } = this.#gossip;
+    const refusal = refuseDown(ring, this.#self, node, isUp);
+    if (refusal !== null) throw refusal;
+    await this.#gossip.updateDurably(
+      setStatus(ring, this.#self, node, "down"),
+      `${node} was declared down`,
+    );
+  }
+
+  /** Sets a value of the ring's metadata; `null` removes it. */
+  async putMeta(name: string, value: MetaValue, wallMs: number): Promise<void> {
+    await this.#gossip.updateDurably(
+      putRingMeta(this.#gossip.ring, this.#self, name, value, wallMs),
+      `metadata ${name} was set`,
+    );
+  }
+
+  /** Notes that the data of `module` has left `partitions`; see `completeTransfers`. */
+  transferComplete(
+    partitions: readonly number[],
+    module: string | null,
+    registered: readonly string[],
+  ): void {
+    const { ring } = this.#gossip;
+    this.#gossip.update(
+      completeTransfers(ring, this.#self, partitions, module, registered),
+    );
+  }
+
+  #askClaimant(request: ClaimantRequest): Promise<unknown> {
+    const { claimant } = this.#gossip.ring.ownership;
+    const waitMs = this.#waitMs;
+    return this.#calls.call(
+      claimant,
+      { ...request, waitMs },
+      waitMs + ROUND_TRIP_MS,
+    );
+  }
+}
