@@ -437,7 +437,10 @@ export class VnodeMaster implements VnodeHost {
     });
   }
 
-  /** What the node may ask of the master itself. */
+  /**
+   * What the node may ask of the master itself. Calls wait for nothing but what
+   * they look at: not for vnodes that are busy, nor for one another.
+   */
   async #perform(method: string, args: unknown): Promise<unknown> {
     switch (method) {
       case "start_vnodes":
@@ -452,6 +455,8 @@ export class VnodeMaster implements VnodeHost {
         );
       case "holds_data":
         return await this.#holdsData(args as number[]);
+      // Of the store, not of the vnodes: also those this node does not own and
+      // whose vnodes do not run, which is what a handoff has to find.
       case "stored_partitions":
         return await this.#options.store.partitions();
       case "stats":
@@ -466,19 +471,29 @@ export class VnodeMaster implements VnodeHost {
 
   /**
    * Gives up an empty partition to `owner`: from the moment its emptiness is
-   * known no command is taken any more, so none can slip in between.
+   * asked for no command is taken but those of a fallback, and none of them can
+   * slip in between. False if it holds something or a handler is at work, also
+   * one whose caller has been answered `timeout`: it may yet write.
    */
   async #release(
     { partition, owner }: { partition: number; owner: string },
   ): Promise<boolean> {
     this.#released.set(partition, owner);
     const process = this.#processes.get(partition);
-    if (process !== undefined && process.load > 0) {
+    const handledBefore = process?.counts.handled;
+    let empty = false;
+    try {
+      empty = this.#isIdle(process) &&
+        (await this.#holdsData([partition])).length === 0;
+    } catch (error) {
       this.#released.delete(partition);
-      return false;
+      throw error;
     }
-    const [holding] = await this.#holdsData([partition]);
-    if (holding !== undefined) {
+    // As a fallback it may have been asked something meanwhile.
+    if (
+      !empty || this.#processes.get(partition) !== process ||
+      !this.#isIdle(process) || process?.counts.handled !== handledBefore
+    ) {
       this.#released.delete(partition);
       return false;
     }
@@ -488,6 +503,19 @@ export class VnodeMaster implements VnodeHost {
       await this.#supervisor?.deleteChild(String(partition));
     }
     return true;
+  }
+
+  /** Whether no handler of a vnode is at work, so that what it holds is all it will hold. */
+  #isIdle(process: VnodeProcess | undefined): boolean {
+    if (process === undefined || process.idle) return true;
+    const { partition, abandoned } = process;
+    if (abandoned > 0) {
+      this.#options.log.warn(
+        "A partition is not given up yet as handlers have not finished what nobody waits for any more",
+        { partition, handlers: abandoned },
+      );
+    }
+    return false;
   }
 
   async #holdsData(partitions: readonly number[]): Promise<number[]> {
@@ -503,13 +531,15 @@ export class VnodeMaster implements VnodeHost {
   }
 
   #stats(): Record<string, unknown> {
-    let handled = 0, failed = 0, refused = 0, expired = 0, waiting = 0;
+    let handled = 0, failed = 0, refused = 0, expired = 0;
+    let waiting = 0, abandoned = 0;
     for (const process of this.#processes.values()) {
       handled += process.counts.handled;
       failed += process.counts.failed;
       refused += process.counts.refused;
       expired += process.counts.expired;
       waiting += process.load;
+      abandoned += process.abandoned;
     }
     return {
       vnodes: this.#processes.size,
@@ -518,6 +548,7 @@ export class VnodeMaster implements VnodeHost {
       refused,
       expired,
       waiting,
+      abandoned,
       store: { ...this.#options.store.stats() },
     };
   }

@@ -27,6 +27,10 @@ export const MASTER_IN_FLIGHT_MAX = 50_000;
 export const MASTER_IN_FLIGHT_BYTES_MAX = 64 * 1024 * 1024;
 /** Bytes that may wait for a master that is being restarted. */
 export const MASTER_WAITING_BYTES_MAX = 16 * 1024 * 1024;
+/** Calls of a master itself without an answer; a further one is answered `overload`. */
+export const MASTER_CALLS_MAX = 1_000;
+/** Milliseconds a call of a master waits unless it says otherwise, for a master to come as well. */
+export const MASTER_CALL_TIMEOUT_MS = 30_000;
 /** How often deadlines of requests in hand are looked at. */
 const SWEEP_INTERVAL_MS = 250;
 /** How long past its deadline a request stays in hand, so that the vnode's own answer comes first. */
@@ -62,6 +66,8 @@ interface InFlight {
 }
 
 interface PendingControl {
+  readonly method: string;
+  readonly deadline: number;
   resolve(value: unknown): void;
   reject(error: unknown): void;
 }
@@ -119,7 +125,7 @@ export class VnodeMasterLink {
     this.#channel = channel;
   }
 
-  /** What has waited, less the requests that have been answered meanwhile; the others have less time left. */
+  /** What has waited, less what has been answered or given up meanwhile; the others have less time left. */
   #stillWanted(waited: Uint8Array<ArrayBuffer>): Uint8Array<ArrayBuffer> {
     const now = this.#runtime.now();
     const wanted = new ByteWriter(waited.length);
@@ -129,6 +135,7 @@ export class VnodeMasterLink {
       waited.length,
       FRAME_BYTES_MAX,
       (type, flags, id, bytes, start, end) => {
+        if (type === FrameType.call && !this.#calls.has(id)) return;
         const isRequest = type === FrameType.vnodeRequest;
         const request = isRequest ? this.#inFlight.get(id) : undefined;
         if (isRequest && request === undefined) return;
@@ -194,10 +201,7 @@ export class VnodeMasterLink {
     };
     this.#inFlight.set(id, request);
     this.#begun = request;
-    this.#sweep ??= this.#runtime.setTimer(
-      SWEEP_INTERVAL_MS,
-      () => this.#sweepDeadlines(),
-    );
+    this.#sweepSoon();
     const into = this.#sink.begin(FrameType.vnodeRequest, id);
     this.#begunAt = into.length;
     return into;
@@ -240,12 +244,32 @@ export class VnodeMasterLink {
     );
   }
 
-  /** Calls a method of the master itself. @throws {WhorlError} What the master answers, or `vnode_crashed`. */
-  call(method: string, args: unknown): Promise<unknown> {
+  /**
+   * Calls a method of the master itself, now or when there is one.
+   *
+   * @throws {WhorlError} What the master answers, `timeout` if it has not, or
+   * none has come, within `timeoutMs`, `vnode_crashed` if it stops first,
+   * `overload` or `closed`. After `timeout` it may yet be done.
+   */
+  call(
+    method: string,
+    args: unknown,
+    timeoutMs: number = MASTER_CALL_TIMEOUT_MS,
+  ): Promise<unknown> {
     if (this.#closed !== undefined) return Promise.reject(this.#closed);
+    if (this.#calls.size >= MASTER_CALLS_MAX) {
+      return Promise.reject(
+        new WhorlError(
+          "overload",
+          `Cannot call '${method}' of a vnode master as ${MASTER_CALLS_MAX} calls are unanswered`,
+        ),
+      );
+    }
     const id = this.#next++;
     const { promise, resolve, reject } = Promise.withResolvers<unknown>();
-    this.#calls.set(id, { resolve, reject });
+    const deadline = this.#runtime.now() + timeoutMs;
+    this.#calls.set(id, { method, deadline, resolve, reject });
+    this.#sweepSoon();
     writeMsgpack([method, args], this.#sink.begin(FrameType.call, id));
     this.#sink.end();
     return promise;
@@ -326,9 +350,17 @@ export class VnodeMasterLink {
     for (const call of calls) call.reject(error);
   }
 
+  #sweepSoon(): void {
+    this.#sweep ??= this.#runtime.setTimer(
+      SWEEP_INTERVAL_MS,
+      () => this.#sweepDeadlines(),
+    );
+  }
+
   #sweepDeadlines(): void {
     this.#sweep = undefined;
-    const latest = this.#runtime.now() - SWEEP_GRACE_MS;
+    const now = this.#runtime.now();
+    const latest = now - SWEEP_GRACE_MS;
     for (const [id, request] of this.#inFlight) {
       const { target, correlation, deadline } = request;
       if (deadline > latest) continue;
@@ -339,12 +371,19 @@ export class VnodeMasterLink {
         new WhorlError("timeout", "The vnode did not answer in time"),
       );
     }
-    if (this.#inFlight.size > 0) {
-      this.#sweep = this.#runtime.setTimer(
-        SWEEP_INTERVAL_MS,
-        () => this.#sweepDeadlines(),
+    for (const [id, { method, deadline }] of this.#calls) {
+      if (deadline > now) continue;
+      this.#takeCall(id)?.reject(
+        new WhorlError(
+          "timeout",
+          `Cannot call '${method}' of a vnode master in time: ${
+            this.attached ? "it has not answered" : "none is running"
+          }`,
+          { details: { method, attached: this.attached } },
+        ),
       );
     }
+    if (this.#inFlight.size > 0 || this.#calls.size > 0) this.#sweepSoon();
   }
 }
 

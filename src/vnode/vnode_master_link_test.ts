@@ -13,6 +13,8 @@ import { FRAME_BYTES_MAX, readFrames, writeFrame } from "../wire/frame.ts";
 import { FrameType } from "../wire/frame_type.ts";
 import { decodeMsgpack, encodeMsgpack } from "../wire/msgpack.ts";
 import {
+  MASTER_CALL_TIMEOUT_MS,
+  MASTER_CALLS_MAX,
   MASTER_IN_FLIGHT_BYTES_MAX,
   MASTER_IN_FLIGHT_MAX,
   MASTER_WAITING_BYTES_MAX,
@@ -414,6 +416,56 @@ Deno.test("VnodeMasterLink.call() resolves to what the master answers, or fails 
     (await assertRejects(() => release, WhorlError, "no room")).code,
     "store_full",
   );
+});
+
+for (const attached of [false, true]) {
+  Deno.test(`VnodeMasterLink.call() fails at its deadline ${attached ? "when the master does not answer" : "when no master comes, and is not made of a later one"}`, async () => {
+    const bench = new Bench();
+    if (attached) bench.attach();
+    const outcomes: unknown[] = [];
+    const failed = (error: WhorlError) =>
+      outcomes.push([error.code, error.details]);
+    bench.link.call("stats", null, 1_000).catch(failed);
+    bench.link.call("release", null).catch(failed);
+    await bench.runtime.advance(999);
+    assertEquals(outcomes, []);
+    await bench.runtime.advance(251);
+    assertEquals(outcomes, [["timeout", { method: "stats", attached }]]);
+    await bench.runtime.advance(MASTER_CALL_TIMEOUT_MS - 1_500);
+    assertEquals(outcomes.length, 1);
+    if (!attached) bench.attach();
+    await bench.runtime.settle();
+    assertEquals(
+      bench.sent.map(({ body }) => decodeMsgpack(body)),
+      attached ? [["stats", null], ["release", null]] : [["release", null]],
+    );
+    await bench.runtime.advance(500);
+    assertEquals(outcomes[1], ["timeout", {
+      method: "release",
+      attached: true,
+    }]);
+    // Its answer is nobody's, and nothing is left to look for.
+    bench.answer(FrameType.callReply, bench.sent[0]!.id, encodeMsgpack(null));
+    assertEquals(bench.runtime.pendingTimers, 0);
+    bench.link.close();
+  });
+}
+
+Deno.test("VnodeMasterLink.call() is refused when so many are unanswered", async () => {
+  const bench = new Bench();
+  const calls = Array.from(
+    { length: MASTER_CALLS_MAX },
+    () => bench.link.call("stats", null),
+  );
+  const error = await assertRejects(
+    () => bench.link.call("stats", null),
+    WhorlError,
+  );
+  assertEquals(error.code, "overload");
+  bench.link.close();
+  for (const { status } of await Promise.allSettled(calls)) {
+    assertEquals(status, "rejected");
+  }
 });
 
 Deno.test("VnodeMasterLink.cast() tells the master, and the master tells the link", async () => {

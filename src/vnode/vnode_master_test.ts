@@ -492,27 +492,121 @@ Deno.test("VnodeMaster tells of a crash whose message is no text", async () => {
   }]);
 });
 
-Deno.test("VnodeMaster gives up promised answers nobody waits for, and then releases their partition", async () => {
+for (const how of ["answers later", "returns a promise"]) {
+  Deno.test(`VnodeMaster gives up promised answers nobody waits for, and releases the partition when the handler that ${how} has finished`, async () => {
+    await using bench = await new Bench().start();
+    const gate = Promise.withResolvers<string>();
+    let call: Call<typeof commands["run"]> | undefined;
+    bench.handler = (_request, given) => {
+      call = given;
+      return how === "answers later" ? answersLater : gate.promise;
+    };
+    bench.send(1, "slow", { timeLeftMs: 300 });
+    await bench.runtime.settle();
+    const release = () =>
+      bench.link.call("release", { partition: 1, owner: "b@host" });
+    const figures = async () => {
+      const { waiting, expired, abandoned } = await bench.link.call(
+        "stats",
+        null,
+      ) as Record<string, unknown>;
+      return [waiting, expired, abandoned];
+    };
+    assertEquals(await release(), false);
+    await bench.runtime.advance(999);
+    // The node has answered for it; the vnode may still be at it.
+    assertEquals(bench.answers.map(([of, code]) => [of, code]), [[
+      1,
+      "timeout",
+    ]]);
+    assertEquals(await release(), false);
+    await bench.runtime.advance(1);
+    assertEquals(await figures(), [0, 1, 1]);
+    // Nobody waits for it, but it may write yet.
+    assertEquals(await release(), false);
+    if (how === "answers later") call!.reply("at last");
+    else gate.resolve("at last");
+    // It is finished once, however often it says so.
+    call!.fail("refused" as never, "and again");
+    await bench.runtime.settle();
+    assertEquals(await figures(), [0, 1, 0]);
+    assertEquals(await release(), true);
+    assertEquals((await bench.ask(1, "late"))[0], "wrong_owner");
+    assertEquals(bench.answers.filter(([of]) => of === 1).length, 1);
+  });
+}
+
+Deno.test("VnodeMaster keeps a partition whose handler goes on after it has answered", async () => {
   await using bench = await new Bench().start();
-  bench.handler = () => answersLater;
-  bench.send(1, "silent", { timeLeftMs: 300 });
-  await bench.runtime.settle();
+  const gate = Promise.withResolvers<string>();
+  bench.handler = (_request, call) => {
+    call.reply("early");
+    return gate.promise;
+  };
+  assertEquals(await bench.ask(1, "slow"), ["reply", "early"]);
   const release = () =>
     bench.link.call("release", { partition: 1, owner: "b@host" });
   assertEquals(await release(), false);
-  await bench.runtime.advance(999);
-  // The node has answered for it; the vnode may still be at it.
-  assertEquals(bench.answers.map(([of, code]) => [of, code]), [[1, "timeout"]]);
-  assertEquals(await release(), false);
-  await bench.runtime.advance(1);
-  const { waiting, expired } = await bench.link.call("stats", null) as Record<
-    string,
-    unknown
-  >;
-  assertEquals([waiting, expired], [0, 1]);
+  gate.resolve("done");
+  await bench.runtime.settle();
   assertEquals(await release(), true);
-  assertEquals((await bench.ask(1, "late"))[0], "wrong_owner");
-  assertEquals(bench.answers.filter(([of]) => of === 1).length, 1);
+});
+
+Deno.test("VnodeMaster keeps a partition that is asked something as a fallback while it looks whether it is empty", async () => {
+  await using bench = await new Bench().start();
+  let looked = Promise.withResolvers<boolean>();
+  Object.assign(bench.extra, { isEmpty: () => looked.promise });
+  await bench.ask(1, "fine");
+  const release = () =>
+    bench.link.call("release", { partition: 1, owner: "b@host" });
+  const first = release();
+  await bench.runtime.settle();
+  const stoodIn = await bench.ask(1, "write", {
+    flags: RequestFlag.asFallback,
+  });
+  assertEquals(stoodIn, ["reply", "write"]);
+  looked.resolve(true);
+  assertEquals(await first, false);
+  looked = Promise.withResolvers<boolean>();
+  const second = release();
+  looked.resolve(true);
+  assertEquals(await second, true);
+});
+
+Deno.test("VnodeMaster keeps a partition that cannot say whether it is empty", async () => {
+  await using bench = await new Bench().start();
+  Object.assign(bench.extra, {
+    isEmpty: () => Promise.reject(new Error("no idea")),
+  });
+  await bench.ask(1, "fine");
+  await assertRejects(
+    () => bench.link.call("release", { partition: 1, owner: "b@host" }),
+    WhorlError,
+    "no idea",
+  );
+  assertEquals(await bench.ask(1, "stays"), ["reply", "stays"]);
+});
+
+Deno.test("VnodeMaster says which partitions it stores, whatever its vnodes and other calls wait for", async () => {
+  await using bench = await new Bench().start();
+  const looked = Promise.withResolvers<boolean>();
+  Object.assign(bench.extra, { isEmpty: () => looked.promise });
+  const gate = Promise.withResolvers<string>();
+  bench.handler = (request) => request === "slow" ? gate.promise : request;
+  await bench.ask(1, "runs");
+  bench.send(2, "slow");
+  // One that runs and is being given up, one that is busy, one that does not run.
+  for (const partition of [1, 2, 3]) bench.write(partition);
+  const release = bench.link.call("release", { partition: 1, owner: "b@host" });
+  await bench.runtime.settle();
+  assertEquals(
+    await bench.link.call("stored_partitions", null, 1_000),
+    [1, 2, 3],
+  );
+  looked.resolve(false);
+  assertEquals(await release, false);
+  gate.resolve("done");
+  await bench.runtime.settle();
 });
 
 Deno.test("VnodeMaster looks for overdue requests as long as some are in hand, and no longer", async () => {
@@ -533,6 +627,8 @@ Deno.test("VnodeMaster looks for overdue requests as long as some are in hand, a
   assertEquals(await expired(), 1);
   await bench.runtime.advance(5_000);
   assertEquals(await expired(), 2);
+  // The node's end looks once more, for the call.
+  await bench.runtime.advance(250);
   assertEquals(bench.runtime.pendingTimers, 0);
   // Those that were answered in time leave one look behind, which finds nothing.
   bench.send(1, "answered");
@@ -583,6 +679,7 @@ Deno.test("VnodeMaster counts what its vnodes have done", async () => {
     refused: 0,
     expired: 0,
     waiting: 1,
+    abandoned: 0,
   });
   assertEquals((store as { writes: number }).writes, 1);
 });

@@ -103,6 +103,8 @@ export class VnodeProcess extends ChildBase {
   #ended = false;
   #reader = new ByteReader(new Uint8Array(0));
   readonly #promised = new Set<PendingCall>();
+  /** Calls that were given up and whose handlers have not finished: counted, not kept. */
+  #abandoned = 0;
   /** The command whose handler is running this very moment. */
   #handling: PendingCall | undefined = undefined;
 
@@ -142,6 +144,20 @@ export class VnodeProcess extends ChildBase {
   /** Requests that wait or have been promised an answer. */
   get load(): number {
     return this.#waiting.length - this.#waitingFrom + this.#promised.size;
+  }
+
+  /** Calls that were given up and whose handlers are at it still. */
+  get abandoned(): number {
+    return this.#abandoned;
+  }
+
+  /**
+   * Whether nothing waits and no handler is at work, not even for callers who
+   * have been answered. Only then is what the vnode holds all that it will hold.
+   */
+  get idle(): boolean {
+    const handling = this.#busy && this.active;
+    return this.load === 0 && this.#abandoned === 0 && !handling;
   }
 
   /**
@@ -360,7 +376,7 @@ export class VnodeProcess extends ChildBase {
       if (!call.answered) this.#promise(call);
     } else if (result instanceof Promise) {
       this.#busy = true;
-      this.#promise(call);
+      if (!call.answered) this.#promise(call);
       result.then((value) => {
         if (this.#ended) return;
         if (value !== answersLater) call.reply(value);
@@ -379,7 +395,8 @@ export class VnodeProcess extends ChildBase {
 
   /**
    * Answers `timeout` for requests whose callers have stopped waiting, so that
-   * a handler that never answers holds nothing for ever.
+   * a handler that never answers holds none of them for ever. That it may be at
+   * work still is remembered, see {@linkcode VnodeProcess.idle}.
    *
    * @returns How many are left that wait or were promised an answer.
    */
@@ -389,7 +406,8 @@ export class VnodeProcess extends ChildBase {
     for (const call of this.#promised) {
       if (call.deadline > now - OVERDUE_GRACE_MS) continue;
       this.#promised.delete(call);
-      call.answered = true;
+      call.abandon();
+      this.#abandoned++;
       this.#expire(call.correlation, "did not answer");
     }
     if (this.#busy && this.#waitingFrom < this.#waiting.length) {
@@ -410,6 +428,11 @@ export class VnodeProcess extends ChildBase {
       "timeout",
       `The vnode of partition ${this.partition} ${why} until the deadline had passed`,
     );
+  }
+
+  /** @internal The handler of a call that was given up has finished it. */
+  finishedLate(): void {
+    this.#abandoned--;
   }
 
   /** @internal Milliseconds until `deadline`. */
@@ -524,6 +547,7 @@ class PendingCall implements Call {
   readonly deadline: number;
   #process: VnodeProcess;
   #wantsAccepted: boolean;
+  #abandoned = false;
 
   constructor(
     process: VnodeProcess,
@@ -550,14 +574,26 @@ class PendingCall implements Call {
   }
 
   reply(value: unknown): void {
-    if (this.answered) return;
+    if (this.answered) return this.#finishedLate();
     this.answered = true;
     this.#process.answer(this, FrameType.vnodeReply, value);
   }
 
   fail(failure: string, message: string): void {
-    if (this.answered) return;
+    if (this.answered) return this.#finishedLate();
     this.answered = true;
     this.#process.failCall(this, failure, message);
+  }
+
+  /** Its caller has been answered for the handler. */
+  abandon(): void {
+    this.answered = true;
+    this.#abandoned = true;
+  }
+
+  #finishedLate(): void {
+    if (!this.#abandoned) return;
+    this.#abandoned = false;
+    this.#process.finishedLate();
   }
 }

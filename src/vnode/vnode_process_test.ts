@@ -524,12 +524,14 @@ for (const how of ["answers later", "never settles"]) {
     assertEquals([bench.process.load, bench.process.counts.expired], [0, 1]);
     // It was given up once, and what the handler still says is nobody's.
     assertEquals(bench.process.giveUpOverdue(), 0);
+    assertEquals([bench.process.abandoned, bench.process.idle], [1, false]);
     late!.accepted("too late");
     late!.reply("too late");
     late!.fail("refused", "too late");
     gate.resolve("too late");
     await bench.runtime.settle();
     assertEquals(bench.answers, given);
+    assertEquals([bench.process.abandoned, bench.process.idle], [0, true]);
     assertEquals(bench.process.counts, {
       handled: 0,
       failed: 0,
@@ -541,6 +543,26 @@ for (const how of ["answers later", "never settles"]) {
     assertEquals(bench.answers[1], [2, "reply", "next"]);
   });
 }
+
+Deno.test("VnodeProcess.giveUpOverdue() lets a handler be that has answered and goes on", async () => {
+  const bench = new Bench();
+  await bench.start();
+  const gate = Promise.withResolvers<string>();
+  bench.handler = (_request, call) => {
+    call.reply("early");
+    return gate.promise;
+  };
+  bench.send("slow", { timeLeftMs: 100 });
+  assertEquals(bench.outcome, [[1, "reply"]]);
+  await bench.runtime.advance(1_000);
+  assertEquals(bench.process.giveUpOverdue(), 0);
+  assertEquals([bench.process.load, bench.process.idle], [0, false]);
+  assertEquals(bench.outcome, [[1, "reply"]]);
+  gate.resolve("nobody's");
+  await bench.runtime.settle();
+  assertEquals(bench.process.idle, true);
+  assertEquals(bench.outcome, [[1, "reply"]]);
+});
 
 Deno.test("VnodeProcess.giveUpOverdue() answers at their deadlines for commands that wait behind a handler whose promise never settles", async () => {
   const bench = new Bench();
