@@ -101,7 +101,12 @@ export interface HandoffItem {
   readonly item: unknown;
 }
 
-/** Which key spaces of a partition a coverage query wants; `null` for all of them. */
+/**
+ * Which key spaces of a partition a coverage query wants; `null` for all of
+ * them. Key space k is that of the keys whose first owner is partition k
+ * (`partitionOf`): what other vnodes are asked for must be left out, or the
+ * caller gets it twice.
+ */
 export type KeySpaces = ReadonlySet<number> | null;
 
 /** The vnode of one partition. */
@@ -111,7 +116,12 @@ export interface Vnode<
 > {
   /** One handler a command. */
   readonly handleCommand: { readonly [K in keyof C]: CommandHandler<C[K]> };
-  /** One handler a coverage query; yields the chunks of its part of the answer. */
+  /**
+   * One handler a coverage query; yields the chunks of its part of the answer.
+   * It is called between commands and then runs beside them, about 64 KiB ahead
+   * of who reads. Its signal fires when nobody wants more. What it throws before
+   * that answers the caller with `vnode_error` and restarts this vnode.
+   */
   readonly handleCoverage?: {
     readonly [K in keyof V]: (
       request: RequestOf<V[K]>,

@@ -91,7 +91,8 @@ export async function loadVnodeModule(url: string): Promise<VnodeModule> {
     typeof module?.name !== "string" ||
     !/^[a-z][a-z0-9_]{0,31}$/.test(module.name) ||
     typeof module.init !== "function" ||
-    typeof module.commands !== "object" || module.commands === null
+    typeof module.commands !== "object" || module.commands === null ||
+    typeof module.coverage !== "object" || module.coverage === null
   ) {
     throw new WhorlError(
       "vnode_module_failed",

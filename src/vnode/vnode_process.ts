@@ -28,6 +28,8 @@ import {
   type VnodeModule,
 } from "./vnode.ts";
 import { writeFailure } from "../wire/failure.ts";
+import { CoverageAction, readCoverageRequest } from "./coverage_codec.ts";
+import { CoverageStreams } from "./coverage_streams.ts";
 import { RequestFlag } from "./vnode_wire.ts";
 
 /** Requests that may wait for one vnode; a further one is answered `overload`. */
@@ -69,6 +71,9 @@ export interface VnodeHost {
 export interface CommandTable {
   readonly names: readonly string[];
   readonly declarations: readonly CommandDeclaration[];
+  /** Its coverage queries. */
+  readonly coverageNames: readonly string[];
+  readonly coverageDeclarations: readonly CommandDeclaration[];
 }
 
 /** The commands of `module` as a table by wire number. */
@@ -76,10 +81,13 @@ export function commandTableOf(module: VnodeModule): CommandTable {
   return {
     names: Object.keys(module.commands),
     declarations: Object.values(module.commands),
+    coverageNames: Object.keys(module.coverage),
+    coverageDeclarations: Object.values(module.coverage),
   };
 }
 
 type Handler = (request: unknown, call: Call) => unknown;
+type CoverageHandler = NonNullable<Vnode["handleCoverage"]>[string];
 
 /** A running vnode. */
 export class VnodeProcess extends ChildBase {
@@ -96,6 +104,8 @@ export class VnodeProcess extends ChildBase {
   #table: CommandTable;
   #vnode: Vnode | undefined;
   #handlers: Handler[] = [];
+  #coverageHandlers: CoverageHandler[] = [];
+  readonly #coverage: CoverageStreams;
   #waiting: WaitingRequest[] = [];
   #waitingFrom = 0;
   #busy = true;
@@ -124,6 +134,12 @@ export class VnodeProcess extends ChildBase {
     this.#module = module;
     this.#table = table;
     this.partition = partition;
+    this.#coverage = new CoverageStreams({
+      partition,
+      answers: host.answers,
+      now: () => host.now(),
+      crash: (error) => this.crash(error),
+    });
   }
 
   /** Whether it has neither been started nor ended. */
@@ -141,9 +157,10 @@ export class VnodeProcess extends ChildBase {
     return this.#ended ? undefined : this.#vnode;
   }
 
-  /** Requests that wait or have been promised an answer. */
+  /** Requests that wait or have been promised an answer, and coverage queries being answered. */
   get load(): number {
-    return this.#waiting.length - this.#waitingFrom + this.#promised.size;
+    return this.#waiting.length - this.#waitingFrom + this.#promised.size +
+      this.#coverage.size;
   }
 
   /** Calls that were given up and whose handlers are at it still. */
@@ -172,19 +189,37 @@ export class VnodeProcess extends ChildBase {
       await vnode.terminate?.("stopped while starting");
       return;
     }
-    this.#handlers = this.#table.names.map((name) => {
-      const handler = vnode.handleCommand?.[name];
-      if (typeof handler !== "function") {
-        throw new WhorlError(
-          "vnode_module_failed",
-          `Cannot start a vnode of '${this.#module.name}' as it has no handler for its command '${name}'`,
-        );
-      }
-      return handler.bind(vnode.handleCommand) as Handler;
-    });
+    this.#handlers = this.#handlersOf<Handler>(
+      "command",
+      this.#table.names,
+      vnode.handleCommand,
+    );
+    this.#coverageHandlers = this.#handlersOf<CoverageHandler>(
+      "coverage query",
+      this.#table.coverageNames,
+      vnode.handleCoverage,
+    );
     this.#vnode = vnode;
     this.#busy = false;
     this.#drain();
+  }
+
+  // deno-lint-ignore ban-types -- what a handler takes is its declaration's business.
+  #handlersOf<H extends Function>(
+    what: string,
+    names: readonly string[],
+    handlers: Readonly<Record<string, unknown>> | undefined,
+  ): H[] {
+    return names.map((name) => {
+      const handler = handlers?.[name];
+      if (typeof handler !== "function") {
+        throw new WhorlError(
+          "vnode_module_failed",
+          `Cannot start a vnode of '${this.#module.name}' as it has no handler for its ${what} '${name}'`,
+        );
+      }
+      return handler.bind(handlers) as H;
+    });
   }
 
   /**
@@ -280,6 +315,7 @@ export class VnodeProcess extends ChildBase {
       this.#fail(call.correlation, "vnode_crashed", message);
     }
     this.#promised.clear();
+    this.#coverage.close(message);
     const handling = this.#handling;
     if (handling !== undefined && !handling.answered) {
       handling.answered = true;
@@ -334,6 +370,10 @@ export class VnodeProcess extends ChildBase {
     start: number,
     end: number,
   ): void {
+    if (flags & RequestFlag.coverage) {
+      this.#handleCoverage(correlation, command, deadline, bytes, start, end);
+      return;
+    }
     const declaration = this.#table.declarations[command];
     const handler = this.#handlers[command];
     if (declaration === undefined || handler === undefined) {
@@ -388,6 +428,50 @@ export class VnodeProcess extends ChildBase {
     }
   }
 
+  #handleCoverage(
+    correlation: number,
+    query: number,
+    deadline: number,
+    bytes: Uint8Array,
+    start: number,
+    end: number,
+  ): void {
+    try {
+      this.#reader.reset(bytes, start, end);
+      const request = readCoverageRequest(this.#reader);
+      switch (request.action) {
+        case CoverageAction.cancel:
+          this.#coverage.cancel(request.stream, correlation);
+          return;
+        case CoverageAction.more:
+          this.#coverage.more(request.stream, correlation, deadline);
+          return;
+      }
+      const declaration = this.#table.coverageDeclarations[query];
+      const handler = this.#coverageHandlers[query];
+      if (declaration === undefined || handler === undefined) {
+        throw new WhorlError(
+          "unknown_command",
+          `Cannot run coverage query ${query} as '${this.#module.name}' has ${this.#table.coverageNames.length}`,
+        );
+      }
+      const body = declaration.request.decode(this.#reader);
+      this.#coverage.open(
+        request.stream,
+        correlation,
+        deadline,
+        this.#host.now() + request.timeLeftMs,
+        declaration,
+        (signal) => handler(body, request.keySpaces, signal),
+      );
+      this.#host.requestsInHand();
+    } catch (error) {
+      // It could not be read: handlers are called where their failures are seen to.
+      this.counts.failed++;
+      this.#failWith(correlation, error, "protocol_error");
+    }
+  }
+
   #promise(call: PendingCall): void {
     this.#promised.add(call);
     this.#host.requestsInHand();
@@ -403,6 +487,7 @@ export class VnodeProcess extends ChildBase {
   giveUpOverdue(): number {
     if (this.#ended) return 0;
     const now = this.#host.now();
+    this.#coverage.giveUpOverdue();
     for (const call of this.#promised) {
       if (call.deadline > now - OVERDUE_GRACE_MS) continue;
       this.#promised.delete(call);

@@ -27,6 +27,8 @@ export const RequestFlag = {
   wantsAccepted: 1,
   /** Meant for one who stands in for the owner: that the partition has moved is no reason to refuse. */
   asFallback: 2,
+  /** Part of a coverage query: the command is a query of the module, the body as in `coverage_codec.ts`. */
+  coverage: 4,
 } as const;
 
 /** The number a module has on the wire; modules of one node must differ in it. */

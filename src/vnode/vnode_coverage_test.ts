@@ -1,0 +1,253 @@
+/**
+ * Coverage queries from the node's end of a master to the handlers of vnodes.
+ *
+ * @module
+ */
+import { assert, assertEquals } from "@std/assert";
+import { ManualRuntime } from "../../supervisors/manual_runtime.ts";
+import { ByteReader } from "../base/byte_reader.ts";
+import { ByteWriter } from "../base/byte_writer.ts";
+import { seededChance } from "../base/chance.ts";
+import { invariant } from "../base/invariant.ts";
+import { silentLog } from "../environment/log.ts";
+import { openMemoryStore } from "../storage/memory_store.ts";
+import { readFailure } from "../wire/failure.ts";
+import { FrameType } from "../wire/frame_type.ts";
+import { decodeMsgpack, encodeMsgpack } from "../wire/msgpack.ts";
+import {
+  CoverageAction,
+  readCoverageBatch,
+  writeCoverageAction,
+  writeCoverageOpen,
+} from "./coverage_codec.ts";
+import { command, defineVnode } from "./define_vnode.ts";
+import type { KeySpaces, VnodeModule } from "./vnode.ts";
+import { VnodeMaster } from "./vnode_master.ts";
+import { VnodeMasterLink } from "./vnode_master_link.ts";
+import {
+  moduleIdOf,
+  RequestFlag,
+  writeVnodeRequestHeader,
+} from "./vnode_wire.ts";
+
+const QUERIES = { list: command<string, unknown>() };
+type Handler = (
+  request: string,
+  keySpaces: KeySpaces,
+  signal: AbortSignal,
+) => Iterable<unknown> | AsyncIterable<unknown>;
+
+/** What a vnode answered: its chunks and whether that was all, or a failure's code. */
+type Answer = { chunks: unknown[]; ended: boolean } | string;
+
+/** A master with its node's end. */
+class Bench implements AsyncDisposable {
+  readonly runtime = new ManualRuntime();
+  readonly store = openMemoryStore("0123456789abcdef");
+  readonly link: VnodeMasterLink;
+  readonly master: VnodeMaster;
+  handler: Handler = () => [];
+  started = 0;
+  #answers = new Map<number, PromiseWithResolvers<Answer>>();
+  #next = 1;
+
+  constructor() {
+    const module = defineVnode({
+      name: "test",
+      commands: { echo: command<string, string>() },
+      coverage: QUERIES,
+      init: () => {
+        this.started++;
+        return {
+          handleCommand: { echo: (text) => text },
+          handleCoverage: {
+            list: (...args: Parameters<Handler>) => this.handler(...args),
+          },
+          fold: () => [],
+          encodeHandoffItem: () => null,
+          handleHandoffData: () => {},
+          isEmpty: () => true,
+          delete: () => {},
+        };
+      },
+    });
+    this.link = new VnodeMasterLink(this.runtime, () => {});
+    this.master = new VnodeMaster({
+      module: module as unknown as VnodeModule,
+      node: "a@host",
+      ringSize: 8,
+      store: this.store,
+      runtime: this.runtime,
+      wallClock: () => 0,
+      chance: seededChance(1),
+      secretBytes: (count) => new Uint8Array(count),
+      log: silentLog,
+      send: (message) => this.link.receive(message),
+      onFailed: (error) => {
+        throw error;
+      },
+    });
+  }
+
+  async start(): Promise<this> {
+    await this.master.start();
+    this.link.attach({ send: (message) => this.master.receive(message) });
+    return this;
+  }
+
+  vnodeAnswer(
+    type: number,
+    correlation: number,
+    bytes: Uint8Array,
+    start: number,
+    end: number,
+  ): void {
+    const body = bytes.slice(start, end);
+    const answer = type === FrameType.vnodeError
+      ? readFailure(body).code
+      : body.length === 0
+      ? "nothing"
+      : decoded(body);
+    this.#answers.get(correlation)?.resolve(answer);
+  }
+
+  /** Sends a part of a coverage query to the vnode of partition 3. */
+  ask(write: (into: ByteWriter) => void, query = 0): Promise<Answer> {
+    const correlation = this.#next++;
+    const into = this.link.beginRequest(this, correlation, 1_000);
+    invariant(into instanceof ByteWriter, "the link takes it");
+    writeVnodeRequestHeader(
+      into,
+      moduleIdOf("test"),
+      3,
+      query,
+      RequestFlag.coverage,
+      1_000,
+    );
+    write(into);
+    this.link.endRequest();
+    const answer = Promise.withResolvers<Answer>();
+    this.#answers.set(correlation, answer);
+    return answer.promise;
+  }
+
+  open(
+    stream: number,
+    keySpaces: readonly number[] | null,
+    text = "",
+    query = 0,
+  ): Promise<Answer> {
+    return this.ask((into) => {
+      writeCoverageOpen(into, stream, 10_000, keySpaces);
+      into.raw(encodeMsgpack(text));
+    }, query);
+  }
+
+  more(stream: number): Promise<Answer> {
+    return this.ask((into) =>
+      writeCoverageAction(into, CoverageAction.more, stream)
+    );
+  }
+
+  cancel(stream: number): Promise<Answer> {
+    return this.ask((into) =>
+      writeCoverageAction(into, CoverageAction.cancel, stream)
+    );
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    const stopped = this.master.stop();
+    this.link.close();
+    await stopped;
+  }
+}
+
+function decoded(body: Uint8Array): Answer {
+  const { ended, chunks } = readCoverageBatch(new ByteReader(body));
+  return { ended, chunks: chunks.map((chunk) => decodeMsgpack(chunk)) };
+}
+
+Deno.test("a vnode gets a coverage query with its key spaces, and answers with chunks", async () => {
+  await using bench = await new Bench().start();
+  const seen: [string, number[] | null][] = [];
+  bench.handler = (request, keySpaces) => {
+    seen.push([request, keySpaces === null ? null : [...keySpaces]]);
+    return [["a", "b"], ["c"]];
+  };
+  assertEquals(await bench.open(1, [2, 3], "users"), {
+    ended: true,
+    chunks: [["a", "b"], ["c"]],
+  });
+  await bench.open(2, null, "all");
+  assertEquals(seen, [["users", [2, 3]], ["all", null]]);
+});
+
+Deno.test("a vnode is asked for more, and told to stop", async () => {
+  await using bench = await new Bench().start();
+  const { promise: stopped, resolve } = Promise.withResolvers<unknown>();
+  bench.handler = function* (_request, _keySpaces, signal) {
+    signal.addEventListener("abort", () => resolve(signal.reason));
+    for (let i = 0;; i++) yield [i, "x".repeat(40_000)];
+  };
+  const first = await bench.open(7, null) as Exclude<Answer, string>;
+  const second = await bench.more(7) as Exclude<Answer, string>;
+  assertEquals([first.ended, second.ended], [false, false]);
+  const numbers = [...first.chunks, ...second.chunks].map((chunk) =>
+    (chunk as [number])[0]
+  );
+  assertEquals(numbers, numbers.map((_, i) => i));
+  assertEquals(await bench.cancel(7), "nothing");
+  assert(await stopped);
+  assertEquals(await bench.more(7), "vnode_crashed");
+});
+
+Deno.test("a vnode refuses a coverage query its module does not declare, and goes on", async () => {
+  await using bench = await new Bench().start();
+  assertEquals(await bench.open(1, null, "", 1), "unknown_command");
+  assertEquals(await bench.ask((into) => into.u8(9)), "protocol_error");
+  assertEquals(bench.started, 1);
+});
+
+Deno.test("a vnode whose coverage handler throws answers vnode_error and is started anew", async () => {
+  await using bench = await new Bench().start();
+  bench.handler = function* () {
+    yield 1;
+    throw new Error("It broke");
+  };
+  assertEquals(await bench.open(1, null), "vnode_error");
+  bench.handler = () => ["again"];
+  const answer = bench.open(2, null);
+  // It waits for the vnode, which is started again after a pause.
+  await bench.runtime.advance(100);
+  assertEquals(await answer, { ended: true, chunks: ["again"] });
+  assertEquals(bench.started, 2);
+});
+
+Deno.test("a vnode that ends tells its coverage handlers, and those who wait for them", async () => {
+  await using bench = await new Bench().start();
+  const { promise: began, resolve: begin } = Promise.withResolvers<
+    AbortSignal
+  >();
+  bench.handler = async function* (_request, _keySpaces, signal) {
+    begin(signal);
+    await new Promise(() => {});
+    yield 1;
+  };
+  const answer = bench.open(1, null);
+  const signal = await began;
+  const stopped = bench.master.stop();
+  assertEquals(await answer, "vnode_crashed");
+  assertEquals(signal.aborted, true);
+  await stopped;
+});
+
+Deno.test("a vnode answers timeout for a coverage handler that is silent", async () => {
+  await using bench = await new Bench().start();
+  bench.handler = async function* () {
+    await new Promise(() => {});
+    yield 1;
+  };
+  const answer = bench.open(1, null);
+  await bench.runtime.advance(3_000);
+  assertEquals(await answer, "timeout");
+});
