@@ -10,6 +10,7 @@
 // deno-lint-ignore-file no-console -- a program that prints
 import type { PartitionStore, Store } from "../src/environment/storage.ts";
 import { openStore } from "../src/storage/open_store.ts";
+import { systemStorage } from "../src/storage/testing/system_storage.ts";
 
 const valueBytes = 100;
 const keyBytes = 30;
@@ -181,7 +182,7 @@ try {
     await using store = await openStore({
       type: "deno_kv",
       path: `${folder}/ours-${concurrency}`,
-    });
+    }, systemStorage);
     figures.push(
       await writers(store, "Deno KV store, new keys", concurrency, operations),
     );
@@ -189,19 +190,22 @@ try {
   {
     const config = { type: "deno_kv", path: `${folder}/reads` } as const;
     {
-      await using store = await openStore(config);
+      await using store = await openStore(config, systemStorage);
       await writers(store, "fill", 256, count, keys);
       figures.push(
         await writers(store, "Deno KV store, known keys", 64, count * 5, keys),
         await readers(store, "Deno KV store, get from cache", keys),
       );
     }
-    await using store = await openStore({ ...config, cacheBytesMax: 0 });
+    await using store = await openStore(
+      { ...config, cacheBytesMax: 0 },
+      systemStorage,
+    );
     figures.push(
       await readers(store, "Deno KV store, get from disk", keys.slice(0, 5000)),
     );
   }
-  const memory = await openStore({ type: "memory" });
+  const memory = await openStore({ type: "memory" }, systemStorage);
   figures.push(
     await writers(memory, "memory store, new keys", 64, 200_000),
     await writers(memory, "memory store, known keys", 64, 400_000, keys),

@@ -8,6 +8,7 @@
  */
 import type { Runtime } from "../../supervisors/runtime.ts";
 import type { Chance } from "../base/chance.ts";
+import type { Disk } from "./disk.ts";
 import type { Store, StoreConfig } from "./storage.ts";
 import type { Transport } from "./transport.ts";
 import type { Log } from "./log.ts";
@@ -22,8 +23,15 @@ export interface Environment extends Runtime {
   secretBytes(count: number): Uint8Array<ArrayBuffer>;
   /** How bytes reach other nodes. */
   readonly transport: Transport;
+  /** Where files are, and databases. */
+  readonly disk: Disk;
   /** Opens a store. @throws {WhorlError} One of the `store_…` codes, naming the file. */
   openStore(config: StoreConfig): Promise<Store>;
   /** Where things are told to the operator. */
   readonly log: Log;
 }
+
+/** The part of it that stores need. */
+export type StorageEnvironment =
+  & Runtime
+  & Pick<Environment, "disk" | "secretBytes">;

@@ -71,6 +71,7 @@ async function directoryHome(
 ): Promise<NodeHome> {
   const directory = await DataDirectory.open({
     path,
+    disk: environment.disk,
     identity: {
       nodeId: environment.secretBytes(16).toHex(),
       name: config.name,

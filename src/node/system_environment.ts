@@ -9,6 +9,7 @@ import { seededChance } from "../base/chance.ts";
 import type { Environment } from "../environment/environment.ts";
 import type { Log } from "../environment/log.ts";
 import { openStore } from "../storage/open_store.ts";
+import { systemDisk } from "../storage/system_disk.ts";
 import { tcpTransport } from "../transport/tcp_transport.ts";
 import { logtapeLog } from "./logtape_log.ts";
 
@@ -22,7 +23,9 @@ export function systemEnvironment(log: Log = logtapeLog()): Environment {
     chance: seededChance(secretBytes(16).toHex()),
     secretBytes,
     transport: tcpTransport({ runtime: systemRuntime, log }),
-    openStore: (config) => openStore(config),
+    disk: systemDisk,
+    openStore: (config) =>
+      openStore(config, { ...systemRuntime, disk: systemDisk, secretBytes }),
     log,
   };
 }

@@ -7,7 +7,7 @@
  */
 import { crc32 } from "node:zlib";
 import { reasonOf, WhorlError } from "../base/errors.ts";
-import { syncDirectoryOf } from "./commit_watermark.ts";
+import type { Disk } from "../environment/disk.ts";
 
 const recordFormat = 1;
 const firstLine = /^whorl-record (\d{1,9}) ([0-9a-f]{8})\n/;
@@ -20,42 +20,42 @@ const decoder = new TextDecoder("utf-8", { fatal: true });
  * it, takes its name, and the folder is synced.
  */
 export async function replaceFile(
+  disk: Disk,
   path: string,
-  content: Uint8Array,
+  content: Uint8Array<ArrayBuffer>,
 ): Promise<void> {
   const beside = `${path}.tmp`;
   // What lies there is left over from a crash; a link there must not be followed.
-  await removeIfPresent(beside);
-  const file = await Deno.open(beside, {
-    write: true,
-    createNew: true,
-    mode: 0o600,
-  });
+  await disk.remove(beside);
+  const file = await disk.open(beside, { mode: "create_new" });
   try {
-    for (let from = 0; from < content.length;) {
-      from += await file.write(content.subarray(from));
-    }
+    await file.write(content);
     await file.sync();
   } finally {
     file.close();
   }
-  await Deno.rename(beside, path);
-  await syncDirectoryOf(path);
+  await disk.rename(beside, path);
+  await syncFolderOf(disk, path);
 }
 
-async function removeIfPresent(path: string): Promise<void> {
-  try {
-    await Deno.remove(path);
-  } catch (error) {
-    if (!(error instanceof Deno.errors.NotFound)) throw error;
-  }
+/** Makes the names in the folder of `path` durable. */
+export function syncFolderOf(disk: Disk, path: string): Promise<void> {
+  const slash = path.lastIndexOf("/");
+  return disk.syncFolder(
+    slash < 0 ? "." : slash === 0 ? "/" : path.slice(0, slash),
+  );
 }
 
 /** Replaces the record in `path` by `content`, which JSON can express. */
-export function writeRecordFile(path: string, content: unknown): Promise<void> {
+export function writeRecordFile(
+  disk: Disk,
+  path: string,
+  content: unknown,
+): Promise<void> {
   const json = JSON.stringify(content, null, 2) + "\n";
   const checksum = crc32(json).toString(16).padStart(8, "0");
   return replaceFile(
+    disk,
     path,
     encoder.encode(`whorl-record ${recordFormat} ${checksum}\n${json}`),
   );
@@ -67,14 +67,16 @@ export function writeRecordFile(path: string, content: unknown): Promise<void> {
  * @throws {WhorlError} `store_corrupt` if it is damaged, `store_format` if it is
  * newer, `store_foreign` if it is a link, `store_unavailable` if it cannot be read.
  */
-export async function readRecordFile(path: string): Promise<unknown> {
+export async function readRecordFile(
+  disk: Disk,
+  path: string,
+): Promise<unknown> {
   const details = { path };
-  let bytes: Uint8Array;
+  let bytes: Uint8Array | undefined;
   try {
-    await refuseLink(path);
-    bytes = await Deno.readFile(path);
+    await refuseLink(disk, path);
+    bytes = await disk.readFile(path);
   } catch (cause) {
-    if (cause instanceof Deno.errors.NotFound) return undefined;
     if (cause instanceof WhorlError) throw cause;
     throw new WhorlError(
       "store_unavailable",
@@ -82,6 +84,7 @@ export async function readRecordFile(path: string): Promise<unknown> {
       { details, cause },
     );
   }
+  if (bytes === undefined) return undefined;
   const corrupt = (cause: unknown) =>
     new WhorlError(
       "store_corrupt",
@@ -113,15 +116,9 @@ export async function readRecordFile(path: string): Promise<unknown> {
 }
 
 /** @throws {WhorlError} `store_foreign` if `path` is a symbolic link; nothing if there is nothing. */
-export async function refuseLink(path: string): Promise<void> {
-  let info: Deno.FileInfo;
-  try {
-    info = await Deno.lstat(path);
-  } catch (error) {
-    if (error instanceof Deno.errors.NotFound) return;
-    throw error;
-  }
-  if (info.isSymlink) {
+export async function refuseLink(disk: Disk, path: string): Promise<void> {
+  const entry = await disk.entry(path);
+  if (entry?.type === "link") {
     throw new WhorlError(
       "store_foreign",
       `Cannot use ${path} as it must not be a symbolic link`,

@@ -22,6 +22,7 @@ import {
   readChunkSetRecord,
   space,
 } from "./deno_kv_codec.ts";
+import type { KvAtomicOperation } from "../environment/disk.ts";
 import type { DenoKvFile } from "./deno_kv_file.ts";
 import { chunkLimits, pageLimits } from "./deno_kv_limits.ts";
 import { keyOf, type LargeValue, type PendingWrite } from "./pending_batch.ts";
@@ -91,7 +92,7 @@ export class ChunkSets {
   }
 
   #addChunks(
-    operation: Deno.AtomicOperation,
+    operation: KvAtomicOperation,
     set: ChunkSet,
     value: Uint8Array,
     from: number,
@@ -106,7 +107,7 @@ export class ChunkSets {
   }
 
   /** Adds to a commit what `write` means for chunks: those of its value, and those of the value it replaces. */
-  add(operation: Deno.AtomicOperation, write: PendingWrite): void {
+  add(operation: KvAtomicOperation, write: PendingWrite): void {
     const replaced = this.#live.get(write.keyText);
     if (replaced !== undefined) {
       operation.set(

@@ -18,7 +18,11 @@
  * @module
  */
 import { crc32 } from "node:zlib";
+import type { TimerHandle } from "../../supervisors/runtime.ts";
 import { WhorlError } from "../base/errors.ts";
+import type { Disk, DiskFile } from "../environment/disk.ts";
+import type { StorageEnvironment } from "../environment/environment.ts";
+import { syncFolderOf } from "./atomic_file.ts";
 import { bytesToText } from "./byte_key.ts";
 
 /** How late the watermark may be on the platter, in milliseconds. */
@@ -41,15 +45,11 @@ export interface Watermark {
 
 /** Reads the watermark in `path`; `undefined` if there is no file or both slots are damaged. */
 export async function readWatermark(
+  disk: Disk,
   path: string,
 ): Promise<Watermark | undefined> {
-  let bytes: Uint8Array;
-  try {
-    bytes = await Deno.readFile(path);
-  } catch (error) {
-    if (error instanceof Deno.errors.NotFound) return undefined;
-    throw error;
-  }
+  const bytes = await disk.readFile(path);
+  if (bytes === undefined) return undefined;
   const slots = [readSlot(bytes, 0, path), readSlot(bytes, slotDistance, path)];
   return slots.filter((slot) => slot !== undefined)
     .sort((a, b) => b.epoch - a.epoch || b.commit - a.commit)[0];
@@ -93,33 +93,35 @@ function writeNumber(view: DataView, offset: number, value: number): void {
 
 /** An open watermark file. */
 export class WatermarkFile {
-  readonly #file: Deno.FsFile;
+  readonly #file: DiskFile;
+  readonly #environment: StorageEnvironment;
   readonly #slot = new Uint8Array(slotBytes);
   readonly #view = new DataView(this.#slot.buffer);
   #next = 0;
-  #timer: ReturnType<typeof setTimeout> | undefined;
+  #timer: TimerHandle | undefined;
   #syncing: Promise<void> | undefined;
   #syncFailure: unknown;
 
-  private constructor(file: Deno.FsFile) {
+  private constructor(file: DiskFile, environment: StorageEnvironment) {
     this.#file = file;
+    this.#environment = environment;
   }
 
   /** Creates or rewrites the file, durably, and keeps it open. */
-  static async open(path: string, mark: Watermark): Promise<WatermarkFile> {
-    const file = await Deno.open(path, {
-      create: true,
-      read: true,
-      write: true,
-      mode: 0o600,
-    });
-    const opened = new WatermarkFile(file);
+  static async open(
+    path: string,
+    mark: Watermark,
+    environment: StorageEnvironment,
+  ): Promise<WatermarkFile> {
+    const { disk } = environment;
+    const file = await disk.open(path, { mode: "create" });
+    const opened = new WatermarkFile(file, environment);
     try {
       opened.#slot.set(new TextEncoder().encode(magic));
       opened.#view.setUint16(8, markFormat);
       opened.#slot.set(Uint8Array.fromHex(mark.storeId), 10);
       await opened.reset(mark);
-      await syncDirectoryOf(path);
+      await syncFolderOf(disk, path);
     } catch (error) {
       file.close();
       throw error;
@@ -146,13 +148,12 @@ export class WatermarkFile {
       contentBytes,
       crc32(this.#slot.subarray(0, contentBytes)),
     );
-    this.#file.seekSync(this.#next * slotDistance, Deno.SeekMode.Start);
-    this.#file.writeSync(this.#slot);
+    this.#file.writeAt(this.#slot, this.#next * slotDistance);
     this.#next = 1 - this.#next;
-    if (this.#timer === undefined) {
-      this.#timer = setTimeout(() => this.#sync(), syncEveryMs);
-      Deno.unrefTimer(this.#timer as unknown as number);
-    }
+    this.#timer ??= this.#environment.setTimer(
+      syncEveryMs,
+      () => this.#sync(),
+    );
   }
 
   #sync(): void {
@@ -164,7 +165,7 @@ export class WatermarkFile {
   }
 
   #forgetTimer(): void {
-    if (this.#timer !== undefined) clearTimeout(this.#timer);
+    if (this.#timer !== undefined) this.#environment.clearTimer(this.#timer);
     this.#timer = undefined;
   }
 
@@ -177,19 +178,5 @@ export class WatermarkFile {
     } finally {
       this.#file.close();
     }
-  }
-}
-
-/** Makes the names in the folder of `path` durable. */
-export async function syncDirectoryOf(path: string): Promise<void> {
-  // Windows can't open a folder, and NTFS keeps a journal of names itself.
-  if (Deno.build.os === "windows") return;
-  const slash = path.lastIndexOf("/");
-  const folder = slash < 0 ? "." : slash === 0 ? "/" : path.slice(0, slash);
-  const directory = await Deno.open(folder, { read: true });
-  try {
-    await directory.sync();
-  } finally {
-    directory.close();
   }
 }

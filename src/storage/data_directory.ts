@@ -13,13 +13,14 @@
  */
 import { reasonOf, WhorlError } from "../base/errors.ts";
 import { checkNodeName } from "../base/node_name.ts";
+import type { Disk, DiskFile } from "../environment/disk.ts";
 import {
   readRecordFile,
   refuseLink,
   replaceFile,
+  syncFolderOf,
   writeRecordFile,
 } from "./atomic_file.ts";
-import { syncDirectoryOf } from "./commit_watermark.ts";
 
 const directoryFormat = 1;
 
@@ -52,6 +53,8 @@ export interface DataDirectoryOptions {
   readonly path: string;
   /** Who it must belong to, or will when it is new: 32 lowercase hex digits as `nodeId` for a new one. */
   readonly identity: NodeIdentity;
+  /** Where it lies. */
+  readonly disk: Disk;
 }
 
 /** A file in the folder; a name that cannot leave it. */
@@ -67,7 +70,8 @@ export class DataDirectory implements AsyncDisposable {
   readonly isNew: boolean;
   /** How often it has been opened, this time included; durable. */
   readonly incarnation: number;
-  readonly #lock: Deno.FsFile;
+  readonly #disk: Disk;
+  readonly #lock: DiskFile;
   #writing: Promise<void> = Promise.resolve();
   #closed = false;
 
@@ -76,12 +80,14 @@ export class DataDirectory implements AsyncDisposable {
     identity: NodeIdentity,
     isNew: boolean,
     incarnation: number,
-    lock: Deno.FsFile,
+    disk: Disk,
+    lock: DiskFile,
   ) {
     this.path = path;
     this.identity = identity;
     this.isNew = isNew;
     this.incarnation = incarnation;
+    this.#disk = disk;
     this.#lock = lock;
   }
 
@@ -94,18 +100,18 @@ export class DataDirectory implements AsyncDisposable {
    * cannot be read or written, `invalid_name`; each names the file.
    */
   static async open(options: DataDirectoryOptions): Promise<DataDirectory> {
-    const { path, identity } = options;
+    const { path, identity, disk } = options;
     checkNodeName(identity.name);
-    let lock: Deno.FsFile | undefined;
+    let lock: DiskFile | undefined;
     try {
-      await makePrivateFolder(path);
-      lock = await takeLock(path);
-      const isNew = await isUnfinished(path);
-      if (isNew) await create(path, identity);
-      else await checkFormat(path);
-      const stored = await readIdentity(path, identity);
-      const incarnation = await countIncarnation(path);
-      return new DataDirectory(path, stored, isNew, incarnation, lock);
+      await makePrivateFolder(disk, path);
+      lock = await takeLock(disk, path);
+      const isNew = await isUnfinished(disk, path);
+      if (isNew) await create(disk, path, identity);
+      else await checkFormat(disk, path);
+      const stored = await readIdentity(disk, path, identity);
+      const incarnation = await countIncarnation(disk, path);
+      return new DataDirectory(path, stored, isNew, incarnation, disk, lock);
     } catch (error) {
       lock?.close();
       throw asStoreError(error, path);
@@ -133,7 +139,7 @@ export class DataDirectory implements AsyncDisposable {
    * `store_unavailable`, naming the file.
    */
   readRecord(name: string): Promise<unknown> {
-    return readRecordFile(this.#recordPath(name));
+    return readRecordFile(this.#disk, this.#recordPath(name));
   }
 
   /**
@@ -145,7 +151,7 @@ export class DataDirectory implements AsyncDisposable {
    */
   async writeRecord(name: string, content: unknown): Promise<void> {
     const path = this.#recordPath(name);
-    const write = () => writeRecordFile(path, content);
+    const write = () => writeRecordFile(this.#disk, path, content);
     // The next write goes on whatever becomes of this one.
     const written = this.#writing.then(write, write);
     this.#writing = written;
@@ -188,17 +194,14 @@ export class DataDirectory implements AsyncDisposable {
   }
 }
 
-async function makePrivateFolder(path: string): Promise<void> {
-  await refuseLink(path);
-  try {
-    await Deno.mkdir(path, { mode: 0o700 });
-    await syncDirectoryOf(path);
+async function makePrivateFolder(disk: Disk, path: string): Promise<void> {
+  await refuseLink(disk, path);
+  if (await disk.makeFolder(path)) {
+    await syncFolderOf(disk, path);
     return;
-  } catch (error) {
-    if (!(error instanceof Deno.errors.AlreadyExists)) throw error;
   }
-  const { isDirectory } = await Deno.stat(path);
-  if (!isDirectory) {
+  const entry = await disk.entry(path);
+  if (entry?.type !== "folder") {
     throw new WhorlError(
       "store_unavailable",
       `Cannot open data directory ${path} as it must be a folder`,
@@ -207,20 +210,15 @@ async function makePrivateFolder(path: string): Promise<void> {
   }
 }
 
-async function takeLock(path: string): Promise<Deno.FsFile> {
+async function takeLock(disk: Disk, path: string): Promise<DiskFile> {
   const lockPath = `${path}/LOCK`;
-  await refuseLink(lockPath);
+  await refuseLink(disk, lockPath);
   // A folder with other things in it is not ours to put a lock into.
-  await isUnfinished(path);
-  const lock = await Deno.open(lockPath, {
-    read: true,
-    write: true,
-    create: true,
-    mode: 0o600,
-  });
+  await isUnfinished(disk, path);
+  const lock = await disk.open(lockPath, { mode: "create" });
   try {
-    if (!await lock.tryLock(true)) {
-      const holder = (await Deno.readTextFile(lockPath)).trim();
+    if (!await lock.tryLock()) {
+      const holder = (await readText(disk, lockPath)).trim();
       throw new WhorlError(
         "store_locked",
         `Cannot open data directory ${path} as process ${
@@ -230,7 +228,7 @@ async function takeLock(path: string): Promise<Deno.FsFile> {
       );
     }
     await lock.truncate(0);
-    await lock.write(new TextEncoder().encode(`${Deno.pid}\n`));
+    await lock.write(new TextEncoder().encode(`${disk.processId}\n`));
   } catch (error) {
     lock.close();
     throw error;
@@ -243,9 +241,8 @@ async function takeLock(path: string): Promise<Deno.FsFile> {
  *
  * @throws {WhorlError} `store_foreign` if it holds other things and no `FORMAT`.
  */
-async function isUnfinished(path: string): Promise<boolean> {
-  const names: string[] = [];
-  for await (const { name } of Deno.readDir(path)) names.push(name);
+async function isUnfinished(disk: Disk, path: string): Promise<boolean> {
+  const names = await disk.names(path);
   if (names.includes("FORMAT")) return false;
   const stranger = names.find((name) => !beginnings.has(name));
   if (stranger !== undefined) {
@@ -258,20 +255,30 @@ async function isUnfinished(path: string): Promise<boolean> {
   return true;
 }
 
-async function create(path: string, identity: NodeIdentity): Promise<void> {
-  if (Deno.build.os !== "windows") await Deno.chmod(path, 0o700);
-  await writeRecordFile(`${path}/identity.json`, identity);
-  await writeRecordFile(`${path}/incarnation.json`, { incarnation: 0 });
+/** The text in a file, empty if there is none. */
+async function readText(disk: Disk, path: string): Promise<string> {
+  return new TextDecoder().decode(await disk.readFile(path));
+}
+
+async function create(
+  disk: Disk,
+  path: string,
+  identity: NodeIdentity,
+): Promise<void> {
+  await disk.makePrivate(path);
+  await writeRecordFile(disk, `${path}/identity.json`, identity);
+  await writeRecordFile(disk, `${path}/incarnation.json`, { incarnation: 0 });
   await replaceFile(
+    disk,
     `${path}/FORMAT`,
     new TextEncoder().encode(`whorl-data ${directoryFormat}\n`),
   );
 }
 
-async function checkFormat(path: string): Promise<void> {
+async function checkFormat(disk: Disk, path: string): Promise<void> {
   const formatPath = `${path}/FORMAT`;
-  await refuseLink(formatPath);
-  const text = await Deno.readTextFile(formatPath);
+  await refuseLink(disk, formatPath);
+  const text = await readText(disk, formatPath);
   const format = Number(/^whorl-data ([1-9]\d{0,8})\n$/.exec(text)?.[1]);
   if (!(format >= 1)) {
     throw new WhorlError(
@@ -290,11 +297,12 @@ async function checkFormat(path: string): Promise<void> {
 }
 
 async function readIdentity(
+  disk: Disk,
   path: string,
   wanted: NodeIdentity,
 ): Promise<NodeIdentity> {
   const identityPath = `${path}/identity.json`;
-  const stored = await readRecordFile(identityPath) as
+  const stored = await readRecordFile(disk, identityPath) as
     | NodeIdentity
     | undefined;
   if (stored === undefined) throw missing(identityPath);
@@ -321,15 +329,18 @@ async function readIdentity(
   return stored;
 }
 
-async function countIncarnation(path: string): Promise<number> {
+async function countIncarnation(
+  disk: Disk,
+  path: string,
+): Promise<number> {
   const incarnationPath = `${path}/incarnation.json`;
-  const stored = await readRecordFile(incarnationPath) as
+  const stored = await readRecordFile(disk, incarnationPath) as
     | { incarnation: number }
     | undefined;
   // Starting again from 1 would let an older incarnation pass for a newer one.
   if (stored === undefined) throw missing(incarnationPath);
   const incarnation = stored.incarnation + 1;
-  await writeRecordFile(incarnationPath, { incarnation });
+  await writeRecordFile(disk, incarnationPath, { incarnation });
   return incarnation;
 }
 

@@ -1,6 +1,7 @@
 import { assert, assertEquals, assertRejects, assertThrows } from "@std/assert";
 import { isWhorlError, WhorlError } from "../base/errors.ts";
 import { DataDirectory, type NodeIdentity } from "./data_directory.ts";
+import { systemDisk as disk } from "./system_disk.ts";
 
 const identity: NodeIdentity = {
   nodeId: "00112233445566778899aabbccddeeff",
@@ -21,19 +22,19 @@ async function withFolder(body: (path: string) => Promise<void>) {
 
 async function refused(path: string, wanted = identity): Promise<WhorlError> {
   return await assertRejects(
-    () => DataDirectory.open({ path, identity: wanted }),
+    () => DataDirectory.open({ path, identity: wanted, disk }),
     WhorlError,
   ) as WhorlError;
 }
 
 async function create(path: string) {
-  await (await DataDirectory.open({ path, identity })).close();
+  await (await DataDirectory.open({ path, identity, disk })).close();
 }
 
 Deno.test("DataDirectory.open() creates a private folder and keeps who it belongs to", () =>
   withFolder(async (path) => {
     {
-      await using made = await DataDirectory.open({ path, identity });
+      await using made = await DataDirectory.open({ path, identity, disk });
       assert(made.isNew);
       assertEquals(made.incarnation, 1);
       assertEquals(made.storePath("kv", 1), `${path}/kv-1.kv`);
@@ -43,6 +44,7 @@ Deno.test("DataDirectory.open() creates a private folder and keeps who it belong
     await using again = await DataDirectory.open({
       path,
       identity: { ...identity, nodeId: "ff".repeat(16) },
+      disk,
     });
     assert(!again.isNew);
     assertEquals(again.identity, identity);
@@ -55,22 +57,25 @@ Deno.test("DataDirectory.open() goes on with a creation that was cut short", () 
     await Deno.remove(`${path}/FORMAT`);
     await Deno.remove(`${path}/incarnation.json`);
     await Deno.writeTextFile(`${path}/identity.json.tmp`, "half");
-    await using made = await DataDirectory.open({ path, identity });
+    await using made = await DataDirectory.open({ path, identity, disk });
     assert(made.isNew);
     assertEquals(made.incarnation, 1);
   }));
 
 Deno.test("DataDirectory.open() lets one process in and names the holder to others", () =>
   withFolder(async (path) => {
-    await using _first = await DataDirectory.open({ path, identity });
+    await using _first = await DataDirectory.open({ path, identity, disk });
     const script = `
       import { DataDirectory } from ${
       JSON.stringify(new URL("./data_directory.ts", import.meta.url).href)
     };
+      import { systemDisk as disk } from ${
+      JSON.stringify(new URL("./system_disk.ts", import.meta.url).href)
+    };
       try {
         await DataDirectory.open({ path: ${JSON.stringify(path)}, identity: ${
       JSON.stringify(identity)
-    } });
+    }, disk });
       } catch (error) {
         console.log(JSON.stringify([error.code, error.message, error.details.processId]));
       }`;
@@ -184,7 +189,7 @@ Deno.test("DataDirectory.open() names what it cannot use", () =>
 Deno.test("DataDirectory records survive, are replaced as a whole, and stay inside", () =>
   withFolder(async (path) => {
     {
-      await using data = await DataDirectory.open({ path, identity });
+      await using data = await DataDirectory.open({ path, identity, disk });
       assertEquals(await data.readRecord("ring"), undefined);
       await data.writeRecord("ring", { version: 1, owners: [1, 2, "ü"] });
       // A content JSON cannot express fails alone.
@@ -198,7 +203,7 @@ Deno.test("DataDirectory records survive, are replaced as a whole, and stay insi
         await assertRejects(() => data.writeRecord(name, 1), WhorlError);
       }
     }
-    await using again = await DataDirectory.open({ path, identity });
+    await using again = await DataDirectory.open({ path, identity, disk });
     assertEquals(await again.readRecord("ring"), { version: 2 });
     await Deno.writeTextFile(
       `${path}/ring.json`,

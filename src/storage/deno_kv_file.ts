@@ -7,10 +7,16 @@
  * @module
  */
 import { WhorlError } from "../base/errors.ts";
+import type {
+  Disk,
+  KvAtomicOperation,
+  KvDatabase,
+} from "../environment/disk.ts";
+import type { StorageEnvironment } from "../environment/environment.ts";
+import { syncFolderOf } from "./atomic_file.ts";
 import { bytesToText, textToBytes } from "./byte_key.ts";
 import {
   readWatermark,
-  syncDirectoryOf,
   type Watermark,
   WatermarkFile,
 } from "./commit_watermark.ts";
@@ -41,6 +47,7 @@ export interface DenoKvFileOptions {
   readonly expectedStoreId?: string | undefined;
   /** Called when a commit is durable. @default {nothing} */
   readonly onCommit?: (() => void) | undefined;
+  readonly environment: StorageEnvironment;
 }
 
 /** Where the watermark of the store in `path` lies. */
@@ -60,9 +67,11 @@ const fence = new Uint8Array([1]);
 /** An open file that belongs to this opener until another one comes. */
 export class DenoKvFile {
   readonly path: string;
+  /** Where it lies. */
+  readonly disk: Disk;
   /** Number of the last commit before this opening, 0 if this opening created the file. */
   readonly commitBefore: number;
-  readonly #kv: Deno.Kv;
+  readonly #kv: KvDatabase;
   readonly #mark: WatermarkFile;
   #head: Head;
   #headRecord: Uint8Array<ArrayBuffer>;
@@ -76,8 +85,9 @@ export class DenoKvFile {
 
   private constructor(
     path: string,
+    disk: Disk,
     commitBefore: number,
-    kv: Deno.Kv,
+    kv: KvDatabase,
     mark: WatermarkFile,
     head: Head,
     stamp: string,
@@ -85,6 +95,7 @@ export class DenoKvFile {
     onCommit: (() => void) | undefined,
   ) {
     this.path = path;
+    this.disk = disk;
     this.#onCommit = onCommit;
     this.commitBefore = commitBefore;
     this.#kv = kv;
@@ -119,14 +130,8 @@ export class DenoKvFile {
    * `store_full`, `store_locked` or `store_unavailable`, naming the file.
    */
   static async open(options: DenoKvFileOptions): Promise<DenoKvFile> {
-    const { path } = options;
-    if (typeof Deno.openKv !== "function") {
-      throw new WhorlError(
-        "store_unavailable",
-        `Cannot open store ${path} as Deno KV is switched off: run with --unstable-kv, or put "unstable": ["kv"] into the deno.json of the program that is started`,
-        { details: { path } },
-      );
-    }
+    const { path, environment } = options;
+    const { disk } = environment;
     // Deno KV takes some texts for something else than a file.
     if (path === "" || path === ":memory:" || /^[a-z]+:\/\//i.test(path)) {
       throw new WhorlError(
@@ -137,10 +142,10 @@ export class DenoKvFile {
         { details: { path } },
       );
     }
-    let kv: Deno.Kv | undefined;
+    let kv: KvDatabase | undefined;
     try {
-      const before = await inspect(path);
-      let mark = await readWatermark(watermarkPath(path));
+      const before = await inspect(disk, path);
+      let mark = await readWatermark(disk, watermarkPath(path));
       if (before === 0 && mark !== undefined && mark.epoch > 0) {
         throw new WhorlError(
           "store_corrupt",
@@ -150,7 +155,7 @@ export class DenoKvFile {
           { details: { path, commits: mark.commit } },
         );
       }
-      kv = await Deno.openKv(path);
+      kv = await disk.openKv(path);
       for (let tries = 1;; tries++) {
         try {
           return await takeOver(kv, options, before, mark);
@@ -160,7 +165,7 @@ export class DenoKvFile {
           if (contended.code !== "store_locked" || tries === takeOverTries) {
             throw error;
           }
-          mark = await readWatermark(watermarkPath(path));
+          mark = await readWatermark(disk, watermarkPath(path));
         }
       }
     } catch (error) {
@@ -169,7 +174,7 @@ export class DenoKvFile {
     }
 
     async function takeOver(
-      kv: Deno.Kv,
+      kv: KvDatabase,
       { expectedStoreId, onCommit }: DenoKvFileOptions,
       sizeBefore: number,
       mark: Watermark | undefined,
@@ -187,7 +192,7 @@ export class DenoKvFile {
         );
       }
       const storeId = known?.storeId ?? mark?.storeId ??
-        crypto.getRandomValues(new Uint8Array(8)).toHex();
+        environment.secretBytes(8).toHex();
       if (expectedStoreId !== undefined && storeId !== expectedStoreId) {
         throw new WhorlError(
           "store_foreign",
@@ -212,7 +217,7 @@ export class DenoKvFile {
         const standing = await kv.get([headKey], { consistency: "strong" });
         latest = readHead(standing.value, path);
         headStamp = standing.versionstamp;
-        mark = await readWatermark(watermarkPath(path)) ?? mark;
+        mark = await readWatermark(disk, watermarkPath(path)) ?? mark;
       }
       const tailLost = latest !== undefined &&
         (latest.tailLost || mark === undefined || latest.commit < mark.commit);
@@ -224,7 +229,7 @@ export class DenoKvFile {
         storeId,
         epoch: latest === undefined ? 0 : epoch,
         commit: mark?.commit ?? latest?.commit ?? 0,
-      });
+      }, environment);
       try {
         const head: Head = {
           format: storeFormat,
@@ -247,10 +252,11 @@ export class DenoKvFile {
             { details: { path } },
           );
         }
-        if (latest === undefined) await syncDirectoryOf(path);
+        if (latest === undefined) await syncFolderOf(disk, path);
         await file.reset({ storeId, epoch, commit: head.commit });
         return new DenoKvFile(
           path,
+          disk,
           latest?.commit ?? 0,
           kv,
           file,
@@ -274,7 +280,7 @@ export class DenoKvFile {
    * `store_corrupt`, `store_unavailable`; the outcome is unknown then.
    */
   async commit(
-    fill: (operation: Deno.AtomicOperation) => void,
+    fill: (operation: KvAtomicOperation) => void,
     journal: JournalExtent = this.#journal,
   ): Promise<void> {
     const commit = this.#commit + 1;
@@ -329,8 +335,8 @@ export class DenoKvFile {
       const found: unknown[] = [];
       for (let i = 0; i < keys.length; i += denoKvLimits.getManyMax) {
         const some = keys.slice(i, i + denoKvLimits.getManyMax)
-          .map((key) => [key]);
-        for (const entry of await this.#kv.getMany<unknown[]>(some)) {
+          .map((key) => [key] as const);
+        for (const entry of await this.#kv.getMany(some)) {
           found.push(entry.value);
         }
       }
@@ -347,7 +353,10 @@ export class DenoKvFile {
   ): Promise<StoredEntry[]> {
     return this.#read(async () => {
       const entries: StoredEntry[] = [];
-      const selector = { start: [textToBytes(start)], end: [textToBytes(end)] };
+      const selector = {
+        start: [textToBytes(start)] as const,
+        end: [textToBytes(end)] as const,
+      };
       const options = { limit, reverse, batchSize: limit };
       for await (const entry of this.#kv.list(selector, options)) {
         const key = entry.key[0];
@@ -395,26 +404,21 @@ export class DenoKvFile {
  * @throws {WhorlError} `store_foreign` if it or a file beside it is a symbolic
  * link: Deno KV would follow it out of the node's folder.
  */
-async function inspect(path: string): Promise<number> {
+async function inspect(disk: Disk, path: string): Promise<number> {
   let size = 0;
   for (const suffix of ["", "-wal", "-shm", "-journal", ".mark", ".keys"]) {
-    let info: Deno.FileInfo;
-    try {
-      info = await Deno.lstat(path + suffix);
-    } catch (error) {
-      if (error instanceof Deno.errors.NotFound) continue;
-      throw error;
-    }
-    if (!info.isFile) {
+    const entry = await disk.entry(path + suffix);
+    if (entry === undefined) continue;
+    if (entry.type !== "file") {
       throw new WhorlError(
         "store_foreign",
         `Cannot open store ${path} as ${path}${suffix} must be a plain file: current value is ${
-          info.isSymlink ? "a symbolic link" : "a folder or a device"
+          entry.type === "link" ? "a symbolic link" : "a folder or a device"
         }`,
         { details: { path: path + suffix } },
       );
     }
-    if (suffix === "") size = info.size;
+    if (suffix === "") size = entry.sizeBytes;
   }
   return size;
 }

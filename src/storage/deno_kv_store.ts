@@ -23,8 +23,11 @@
  *
  * @module
  */
+import type { Runtime, TimerHandle } from "../../supervisors/runtime.ts";
 import { invariant } from "../base/invariant.ts";
 import { WhorlError } from "../base/errors.ts";
+import type { KvAtomicOperation } from "../environment/disk.ts";
+import type { StorageEnvironment } from "../environment/environment.ts";
 import type {
   PartitionStore,
   Store,
@@ -117,14 +120,16 @@ export interface DenoKvTuning {
  */
 export async function openDenoKvStore(
   config: DenoKvConfig,
+  environment: StorageEnvironment,
   tuning: DenoKvTuning = {},
 ): Promise<Store> {
   const file = await DenoKvFile.open({
     path: config.path,
+    environment,
     expectedStoreId: config.expectedStoreId,
     onCommit: tuning.onCommit,
   });
-  const store = new DenoKvStore(file, config, tuning);
+  const store = new DenoKvStore(file, config, environment, tuning);
   try {
     await store.start();
   } catch (error) {
@@ -145,6 +150,7 @@ interface DiskRead {
 export class DenoKvStore implements Store, PartitionHost {
   readonly durable = true;
   readonly #file: DenoKvFile;
+  readonly #runtime: Runtime;
   readonly #chunks: ChunkSets;
   readonly #cache: ReadCache;
   readonly #keys: KnownKeys;
@@ -160,7 +166,7 @@ export class DenoKvStore implements Store, PartitionHost {
   #fold: Fold | undefined;
   /** Folds without waiting for writes to go along with. */
   #foldsAll = false;
-  #idleTimer: ReturnType<typeof setTimeout> | undefined;
+  #idleTimer: TimerHandle | undefined;
   #idleSince = 0;
   /** Number of the newest batch, and of the last one that is durable. */
   #newestBatch = 0;
@@ -180,8 +186,14 @@ export class DenoKvStore implements Store, PartitionHost {
   #hits = 0;
   #misses = 0;
 
-  constructor(file: DenoKvFile, config: DenoKvConfig, tuning: DenoKvTuning) {
+  constructor(
+    file: DenoKvFile,
+    config: DenoKvConfig,
+    runtime: Runtime,
+    tuning: DenoKvTuning,
+  ) {
     this.#file = file;
+    this.#runtime = runtime;
     this.#limits = { ...journalLimits, ...tuning.journal };
     this.#journal = new Journal(file.journal, this.#limits);
     this.#chunks = new ChunkSets(file);
@@ -587,7 +599,7 @@ export class DenoKvStore implements Store, PartitionHost {
   }
 
   /** Adds what a batch changes beside the journal. */
-  #changeRows(operation: Deno.AtomicOperation, batch: PendingBatch): void {
+  #changeRows(operation: KvAtomicOperation, batch: PendingBatch): void {
     for (const write of batch.writes) {
       if (write.superseded) continue;
       const record = write.row?.record;
@@ -638,7 +650,7 @@ export class DenoKvStore implements Store, PartitionHost {
       this.#closing !== undefined || this.#failure !== undefined
     ) return;
     this.#idleSince = this.#commits;
-    this.#idleTimer = setTimeout(() => {
+    this.#idleTimer = this.#runtime.setTimer(this.#limits.idleMs, () => {
       this.#idleTimer = undefined;
       if (this.#committing !== undefined || this.#commits > this.#idleSince) {
         this.#foldWhenIdle();
@@ -646,8 +658,7 @@ export class DenoKvStore implements Store, PartitionHost {
         this.#foldsAll = true;
         this.#wake();
       }
-    }, this.#limits.idleMs);
-    Deno.unrefTimer(this.#idleTimer as unknown as number);
+    });
   }
 
   #fail(error: unknown): void {
@@ -703,7 +714,9 @@ export class DenoKvStore implements Store, PartitionHost {
 
   async #close(): Promise<void> {
     // `committed` callbacks can't write any more, so this ends.
-    clearTimeout(this.#idleTimer);
+    if (this.#idleTimer !== undefined) {
+      this.#runtime.clearTimer(this.#idleTimer);
+    }
     while (this.#committing !== undefined) await this.#committing;
     if (
       this.#replayed && this.#failure === undefined &&

@@ -3,6 +3,7 @@ import { WhorlError } from "../base/errors.ts";
 import type { PartitionStore, Store } from "../environment/storage.ts";
 import { type DenoKvConfig, openDenoKvStore } from "./deno_kv_store.ts";
 import { openStore } from "./open_store.ts";
+import { systemStorage } from "./testing/system_storage.ts";
 
 /** Closes the store and opens it again; as after a crash if it must forget what it knew of its keys. */
 type Reopen = (forgetsKeys?: boolean) => Promise<Store>;
@@ -17,12 +18,12 @@ async function withStore(
     path: `${folder}/store`,
     ...options,
   };
-  let store = await openDenoKvStore(config);
+  let store = await openDenoKvStore(config, systemStorage);
   try {
     await body(store, async (forgetsKeys = false) => {
       await store.close();
       if (forgetsKeys) await Deno.remove(`${config.path}.keys`);
-      store = await openDenoKvStore(config);
+      store = await openDenoKvStore(config, systemStorage);
       return store;
     });
   } finally {
@@ -114,12 +115,12 @@ Deno.test("DenoKvStore does not trust what it knew of its keys before its last o
   const saved = `${config.path}.keys`;
   try {
     {
-      await using store = await openDenoKvStore(config);
+      await using store = await openDenoKvStore(config, systemStorage);
       await put(store.partition(0), keyOf(1), keyOf(1));
     }
     const stale = await Deno.readFile(saved);
     {
-      await using store = await openDenoKvStore(config);
+      await using store = await openDenoKvStore(config, systemStorage);
       await put(store.partition(0), keyOf(2), keyOf(2));
     }
     const current = await Deno.readFile(saved);
@@ -127,7 +128,7 @@ Deno.test("DenoKvStore does not trust what it knew of its keys before its last o
     damaged[2_000] = (damaged[2_000] as number) ^ 1;
     for (const bytes of [stale, damaged, current.subarray(0, 100)]) {
       await Deno.writeFile(saved, bytes);
-      await using store = await openDenoKvStore(config);
+      await using store = await openDenoKvStore(config, systemStorage);
       assert(!store.stats().absentKeysKnown);
       assertEquals(await store.partition(0).get(keyOf(2)), keyOf(2));
       await learnKeys(store);
@@ -308,7 +309,7 @@ Deno.test("DenoKvStore keeps its identity and counts its openings", () =>
   }));
 
 Deno.test("openStore() opens what its description says", async () => {
-  await using memory = await openStore({ type: "memory" });
+  await using memory = await openStore({ type: "memory" }, systemStorage);
   assertEquals(memory.durable, false);
   assert(/^[0-9a-f]{16}$/.test(memory.state.storeId));
 });

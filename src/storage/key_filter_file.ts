@@ -8,6 +8,7 @@
  * @module
  */
 import { crc32 } from "node:zlib";
+import type { Disk } from "../environment/disk.ts";
 import { replaceFile } from "./atomic_file.ts";
 
 const magic = new TextEncoder().encode("WHORLKF1");
@@ -38,6 +39,7 @@ function headerOf({ storeId, commit }: FilterMoment): Uint8Array<ArrayBuffer> {
 
 /** Writes a filter, replacing one that was there. */
 export async function writeKeyFilter(
+  disk: Disk,
   path: string,
   moment: FilterMoment,
   saved: Uint8Array,
@@ -46,22 +48,17 @@ export async function writeKeyFilter(
   bytes.set(headerOf(moment));
   bytes.set(saved, headerBytes);
   new DataView(bytes.buffer).setUint32(8, crc32(bytes.subarray(12)));
-  await replaceFile(path, bytes);
+  await replaceFile(disk, path, bytes);
 }
 
 /** The filter of that store as of that commit, or `undefined` if it is not there, whole. */
 export async function readKeyFilter(
+  disk: Disk,
   path: string,
   moment: FilterMoment,
 ): Promise<Uint8Array | undefined> {
-  let bytes: Uint8Array;
-  try {
-    bytes = await Deno.readFile(path);
-  } catch (error) {
-    if (error instanceof Deno.errors.NotFound) return undefined;
-    throw error;
-  }
-  if (bytes.length < headerBytes + 4) return undefined;
+  const bytes = await disk.readFile(path);
+  if (bytes === undefined || bytes.length < headerBytes + 4) return undefined;
   const expected = headerOf(moment);
   const view = new DataView(bytes.buffer, bytes.byteOffset);
   new DataView(expected.buffer).setUint32(8, view.getUint32(8));

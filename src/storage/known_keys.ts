@@ -39,9 +39,9 @@ export class KnownKeys {
 
   /** Finds out how much is known, and begins to learn the rest. */
   async start(): Promise<void> {
-    const { commitBefore, head, path } = this.#file;
+    const { commitBefore, disk, head, path } = this.#file;
     if (commitBefore > 0) {
-      const saved = await readKeyFilter(keyFilterPath(path), {
+      const saved = await readKeyFilter(disk, keyFilterPath(path), {
         storeId: head.storeId,
         commit: commitBefore,
       });
@@ -99,10 +99,15 @@ export class KnownKeys {
   /** Leaves what is known for the next opening. Nothing may be written afterwards. */
   async save(): Promise<void> {
     if (!this.#complete) return;
-    const { path, head, commitNumber } = this.#file;
+    const { path, disk, head, commitNumber } = this.#file;
     const moment = { storeId: head.storeId, commit: commitNumber };
     try {
-      await writeKeyFilter(keyFilterPath(path), moment, this.#filter.save());
+      await writeKeyFilter(
+        disk,
+        keyFilterPath(path),
+        moment,
+        this.#filter.save(),
+      );
     } catch (cause) {
       const error = storeError(cause, "close", path);
       // A disk without room for it costs the next opening some time, no more.

@@ -4,6 +4,7 @@
  *
  * @module
  */
+import type { StorageEnvironment } from "../environment/environment.ts";
 import type { Store, StoreConfig } from "../environment/storage.ts";
 import { openDenoKvStore } from "./deno_kv_store.ts";
 import { openMemoryStore } from "./memory_store.ts";
@@ -13,13 +14,16 @@ import { openMemoryStore } from "./memory_store.ts";
  *
  * @throws {WhorlError} One of the `store_…` codes or `invalid_config`, naming the file.
  */
-export function openStore(config: StoreConfig): Promise<Store> {
+export function openStore(
+  config: StoreConfig,
+  environment: StorageEnvironment,
+): Promise<Store> {
   switch (config.type) {
     case "memory":
       return Promise.resolve(
-        openMemoryStore(crypto.getRandomValues(new Uint8Array(8)).toHex()),
+        openMemoryStore(environment.secretBytes(8).toHex()),
       );
     case "deno_kv":
-      return openDenoKvStore(config);
+      return openDenoKvStore(config, environment);
   }
 }

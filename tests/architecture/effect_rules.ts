@@ -38,18 +38,7 @@ const EFFECT_WORDS = new Set([
 const WORLD_SIDE: readonly (readonly [RegExp, string])[] = [
   [/^src\/node\//, [...WORLD_WORDS].join(" ")],
   [/^src\/transport\/tcp_transport\.ts$/, "Deno"],
-  [
-    /^src\/storage\/(atomic_file|chunk_sets|data_directory|key_filter_file)\.ts$/,
-    "Deno",
-  ],
-  [/^src\/storage\/deno_kv_file\.ts$/, "Deno crypto"],
-  // Their files are on a real disk, so that the time between syncs, and until an
-  // idle store folds its journal, is real as well.
-  [
-    /^src\/storage\/(commit_watermark|deno_kv_store)\.ts$/,
-    "Deno setTimeout",
-  ],
-  [/^src\/storage\/open_store\.ts$/, "crypto"],
+  [/^src\/storage\/system_disk\.ts$/, "Deno"],
   [/^supervisors\/runtime\.ts$/, "performance setTimeout Math"],
   // A test's clock yields to real I/O between its turns.
   [/^supervisors\/manual_runtime\.ts$/, "setTimeout"],

@@ -47,7 +47,7 @@ const PUBLIC_ENTRIES = [
 
 /** Modules behind an interface that has others: whoever imports one has chosen it. */
 const IMPLEMENTATION =
-  /^src\/(transport\/(tcp|memory)_\w+|storage\/(deno_kv_\w+|memory_store|open_store))\.ts$/;
+  /^src\/(transport\/(tcp|memory)_\w+|storage\/(deno_kv_\w+|memory_store|open_store|system_disk))\.ts$/;
 /** The same, where the interface and its implementation are one file. */
 const IMPLEMENTATION_NAMES: Readonly<Record<string, readonly string[]>> = {
   "supervisors/runtime.ts": ["systemRuntime"],

@@ -16,6 +16,7 @@ import {
 } from "../../src/environment/storage.ts";
 import { openDenoKvStore } from "../../src/storage/deno_kv_store.ts";
 import { openMemoryStore } from "../../src/storage/memory_store.ts";
+import { systemStorage } from "../../src/storage/testing/system_storage.ts";
 
 const text = new TextEncoder();
 const bytes = (...values: number[]) => new Uint8Array(values);
@@ -69,11 +70,11 @@ const kinds: Kind[] = [{
   async use(body) {
     const folder = await Deno.makeTempDir({ prefix: "whorl-store-" });
     const config = { type: "deno_kv", path: `${folder}/store` } as const;
-    let store = await openDenoKvStore(config);
+    let store = await openDenoKvStore(config, systemStorage);
     try {
       await body(store, async () => {
         await store.close();
-        store = await openDenoKvStore(config);
+        store = await openDenoKvStore(config, systemStorage);
         return store;
       });
     } finally {

@@ -8,10 +8,11 @@
  */
 import { openDenoKvStore } from "../../src/storage/deno_kv_store.ts";
 import { valueAt, writers } from "./store_crash_values.ts";
+import { systemStorage } from "../../src/storage/testing/system_storage.ts";
 
 const [path, from] = Deno.args as [string, string];
 // So small that a fold is always under way, at whatever moment the kill comes.
-const store = await openDenoKvStore({ type: "deno_kv", path }, {
+const store = await openDenoKvStore({ type: "deno_kv", path }, systemStorage, {
   journal: { generationEntriesMax: 200, foldRowsMin: 4, foldRowsMax: 40 },
 });
 const encoder = new TextEncoder();

@@ -7,6 +7,7 @@
 import { assert, assertEquals } from "@std/assert";
 import { openStore } from "../../src/storage/open_store.ts";
 import { firstOfLastRound, valueAt, writers } from "./store_crash_values.ts";
+import { systemStorage } from "../../src/storage/testing/system_storage.ts";
 
 const child = new URL("./store_crash_child.ts", import.meta.url).href;
 
@@ -71,7 +72,10 @@ Deno.test("Deno KV store keeps every acknowledged write when its process is kill
     let storeId: string | undefined;
     for (let round = 1; round <= 5; round++) {
       const acknowledged = await writeAndKill(path, from, 600 * round);
-      await using store = await openStore({ type: "deno_kv", path });
+      await using store = await openStore(
+        { type: "deno_kv", path },
+        systemStorage,
+      );
       assert(!store.state.tailLost);
       assertEquals(store.state.epoch, round * 2);
       storeId ??= store.state.storeId;
@@ -107,7 +111,10 @@ Deno.test("Deno KV store keeps every acknowledged write when its process is kill
       from = highest + 1;
     }
     // Chunks of large values that never became one are gone.
-    await using store = await openStore({ type: "deno_kv", path });
+    await using store = await openStore(
+      { type: "deno_kv", path },
+      systemStorage,
+    );
     const { partition, key } = valueAt(0, 0);
     await store.partition(partition).deleteRange();
     assertEquals(await store.partition(partition).get(key), undefined);

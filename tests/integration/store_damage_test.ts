@@ -14,6 +14,7 @@ import {
   storeFormat,
 } from "../../src/storage/deno_kv_codec.ts";
 import { openStore } from "../../src/storage/open_store.ts";
+import { systemStorage } from "../../src/storage/testing/system_storage.ts";
 
 async function withStorePath(body: (path: string) => Promise<void>) {
   const folder = await Deno.makeTempDir({ prefix: "whorl-damage-" });
@@ -29,7 +30,7 @@ function open(path: string, expectedStoreId?: string): Promise<Store> {
     type: "deno_kv",
     path,
     ...(expectedStoreId === undefined ? {} : { expectedStoreId }),
-  });
+  }, systemStorage);
 }
 
 async function refused(path: string, expectedStoreId?: string) {
@@ -462,8 +463,18 @@ Deno.test("Deno KV store tells how to switch Deno KV on", () =>
         new URL("../../src/storage/open_store.ts", import.meta.url).href,
       )
     };
+      import { systemStorage } from ${
+      JSON.stringify(
+        new URL(
+          "../../src/storage/testing/system_storage.ts",
+          import.meta.url,
+        ).href,
+      )
+    };
       try {
-        await openStore({ type: "deno_kv", path: ${JSON.stringify(path)} });
+        await openStore({ type: "deno_kv", path: ${
+      JSON.stringify(path)
+    } }, systemStorage);
       } catch (error) {
         console.log(error.code + ": " + error.message);
       }`;

@@ -7,6 +7,7 @@
 import { assert, assertEquals, assertThrows } from "@std/assert";
 import { WhorlError } from "../../src/base/errors.ts";
 import { openStore } from "../../src/storage/open_store.ts";
+import { systemStorage } from "../../src/storage/testing/system_storage.ts";
 
 /** Runs a program and tells whether it succeeded. */
 async function run(program: string, ...args: string[]): Promise<boolean> {
@@ -45,7 +46,7 @@ Deno.test({
       await Deno.writeFile(`${folder}/ballast`, new Uint8Array(1_000_000));
       let acknowledged = 0;
       {
-        await using store = await openStore(config);
+        await using store = await openStore(config, systemStorage);
         const partition = store.partition(0);
         let failure: Error | undefined;
         for (let i = 0; failure === undefined; i++) {
@@ -66,7 +67,7 @@ Deno.test({
         assertEquals(await partition.get(key(0)), value(0));
       }
       await Deno.remove(`${folder}/ballast`);
-      await using store = await openStore(config);
+      await using store = await openStore(config, systemStorage);
       assert(!store.state.tailLost);
       const partition = store.partition(0);
       for (let i = 0; i < acknowledged; i++) {

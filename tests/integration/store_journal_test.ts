@@ -21,6 +21,7 @@ import {
   type DenoKvTuning,
   openDenoKvStore,
 } from "../../src/storage/deno_kv_store.ts";
+import { systemStorage } from "../../src/storage/testing/system_storage.ts";
 
 /** Two or three commits fill a generation, and folding one takes several. */
 const small = {
@@ -52,6 +53,7 @@ function open(
 ): Promise<Store> {
   return openDenoKvStore(
     { type: "deno_kv", path, cacheBytesMax: 0 },
+    systemStorage,
     { journal: journal ?? {}, onCommit },
   );
 }

@@ -13,6 +13,7 @@
 import { WhorlError } from "../../src/base/errors.ts";
 import { seededChance } from "../../src/base/chance.ts";
 import { openStore } from "../../src/storage/open_store.ts";
+import { systemStorage } from "../../src/storage/testing/system_storage.ts";
 
 const [folder, from, rounds] = Deno.args as [string, string, string];
 const sound = await Deno.readFile(`${folder}/sound`);
@@ -31,7 +32,10 @@ async function readDamaged(round: number): Promise<string> {
   await Deno.copyFile(`${folder}/sound.mark`, `${path}.mark`);
   let noticed = 0;
   try {
-    await using store = await openStore({ type: "deno_kv", path });
+    await using store = await openStore(
+      { type: "deno_kv", path },
+      systemStorage,
+    );
     for (let i = 0; i * valueBytes < values.length; i++) {
       try {
         const found = await store.partition(3).get(

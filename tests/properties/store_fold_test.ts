@@ -15,6 +15,7 @@ import type {
 } from "../../src/environment/storage.ts";
 import { openDenoKvStore } from "../../src/storage/deno_kv_store.ts";
 import { openMemoryStore } from "../../src/storage/memory_store.ts";
+import { systemStorage } from "../../src/storage/testing/system_storage.ts";
 
 function put(
   partition: PartitionStore,
@@ -109,7 +110,9 @@ Deno.test("DenoKvStore answers like MemoryStore whenever its journal is folded",
           cacheBytesMax: 2_000,
         } as const;
         const model = openMemoryStore("00112233aabbccdd");
-        let store: Store = await openDenoKvStore(config, { journal });
+        let store: Store = await openDenoKvStore(config, systemStorage, {
+          journal,
+        });
         try {
           const pending: Promise<void>[] = [];
           let seed = 0;
@@ -143,12 +146,12 @@ Deno.test("DenoKvStore answers like MemoryStore whenever its journal is folded",
               assertEquals(await store.partitions(), await model.partitions());
             } else {
               await store.close();
-              store = await openDenoKvStore(config, { journal });
+              store = await openDenoKvStore(config, systemStorage, { journal });
             }
           }
           await Promise.all(pending);
           await store.close();
-          store = await openDenoKvStore(config, { journal });
+          store = await openDenoKvStore(config, systemStorage, { journal });
           assertEquals(await store.partitions(), await model.partitions());
           for (const number of await model.partitions()) {
             const [ours, theirs] = [store, model].map((one) =>

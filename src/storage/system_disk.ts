@@ -1,0 +1,150 @@
+/**
+ * The real disk: files and folders of the system this process runs on, and Deno
+ * KV.
+ *
+ * @module
+ */
+import { WhorlError } from "../base/errors.ts";
+import type {
+  Disk,
+  DiskEntry,
+  DiskFile,
+  KvDatabase,
+  OpenFileOptions,
+} from "../environment/disk.ts";
+
+const { NotFound, AlreadyExists } = Deno.errors;
+/** Windows knows no modes, can't open a folder, and NTFS keeps a journal of names itself. */
+const isWindows = Deno.build.os === "windows";
+
+class SystemFile implements DiskFile {
+  readonly #file: Deno.FsFile;
+
+  constructor(file: Deno.FsFile) {
+    this.#file = file;
+  }
+
+  async write(bytes: Uint8Array<ArrayBuffer>): Promise<void> {
+    for (let from = 0; from < bytes.length;) {
+      from += await this.#file.write(bytes.subarray(from));
+    }
+  }
+
+  writeAt(bytes: Uint8Array<ArrayBuffer>, offset: number): void {
+    this.#file.seekSync(offset, Deno.SeekMode.Start);
+    let from = this.#file.writeSync(bytes);
+    while (from < bytes.length) {
+      from += this.#file.writeSync(bytes.subarray(from));
+    }
+  }
+
+  truncate(length: number): Promise<void> {
+    return this.#file.truncate(length);
+  }
+
+  sync(): Promise<void> {
+    return this.#file.sync();
+  }
+
+  syncData(): Promise<void> {
+    return this.#file.syncData();
+  }
+
+  tryLock(): Promise<boolean> {
+    return this.#file.tryLock(true);
+  }
+
+  close(): void {
+    this.#file.close();
+  }
+}
+
+/** What `action` resolves to, or `otherwise` if it fails with an error of that kind. */
+async function unless<T, U>(
+  kind: new (...args: never) => Error,
+  action: Promise<T>,
+  otherwise: U,
+): Promise<T | U> {
+  try {
+    return await action;
+  } catch (error) {
+    if (error instanceof kind) return otherwise;
+    throw error;
+  }
+}
+
+/** The disk of the machine this process runs on. */
+export const systemDisk: Disk = {
+  processId: Deno.pid,
+
+  async open(path: string, { mode }: OpenFileOptions): Promise<DiskFile> {
+    return new SystemFile(
+      await Deno.open(path, {
+        read: true,
+        write: true,
+        create: true,
+        createNew: mode === "create_new",
+        mode: 0o600,
+      }),
+    );
+  },
+
+  readFile: (path) => unless(NotFound, Deno.readFile(path), undefined),
+
+  async entry(path: string): Promise<DiskEntry | undefined> {
+    const info = await unless(NotFound, Deno.lstat(path), undefined);
+    return info && {
+      type: info.isFile
+        ? "file"
+        : info.isDirectory
+        ? "folder"
+        : info.isSymlink
+        ? "link"
+        : "other",
+      sizeBytes: info.size,
+    };
+  },
+
+  async names(path: string): Promise<string[]> {
+    const names: string[] = [];
+    for await (const { name } of Deno.readDir(path)) names.push(name);
+    return names;
+  },
+
+  makeFolder: (path) =>
+    unless(
+      AlreadyExists,
+      Deno.mkdir(path, { mode: 0o700 }).then(() => true),
+      false,
+    ),
+
+  makePrivate: (path) =>
+    isWindows ? Promise.resolve() : Deno.chmod(path, 0o700),
+
+  rename: (from, to) => Deno.rename(from, to),
+
+  remove: (path) => unless(NotFound, Deno.remove(path), undefined),
+
+  async syncFolder(path: string): Promise<void> {
+    if (isWindows) return;
+    const folder = await Deno.open(path, { read: true });
+    try {
+      await folder.sync();
+    } finally {
+      folder.close();
+    }
+  },
+
+  openKv(path: string): Promise<KvDatabase> {
+    if (typeof Deno.openKv !== "function") {
+      return Promise.reject(
+        new WhorlError(
+          "store_unavailable",
+          `Cannot open store ${path} as Deno KV is switched off: run with --unstable-kv, or put "unstable": ["kv"] into the deno.json of the program that is started`,
+          { details: { path } },
+        ),
+      );
+    }
+    return Deno.openKv(path);
+  },
+};
