@@ -44,6 +44,8 @@ export class DeadlineWheel {
   #tick = 0;
   #size = 0;
   #timer: TimerHandle | undefined;
+  /** The tick the timer is set for; it wakes for the first slot that holds anything, not for each. */
+  #wakeTick = 0;
 
   constructor(runtime: Runtime) {
     this.#runtime = runtime;
@@ -83,7 +85,18 @@ export class DeadlineWheel {
     last.wheelNext = entry;
     head.wheelPrevious = entry;
     this.#size++;
-    this.#timer ??= this.#runtime.setTimer(WHEEL_TICK_MS, () => this.#turn());
+    if (this.#timer === undefined || tick < this.#wakeTick) {
+      this.#wakeAt(tick, elapsed);
+    }
+  }
+
+  #wakeAt(tick: number, elapsedMs: number): void {
+    if (this.#timer !== undefined) this.#runtime.clearTimer(this.#timer);
+    this.#wakeTick = tick;
+    this.#timer = this.#runtime.setTimer(
+      Math.max(0, tick * WHEEL_TICK_MS - elapsedMs),
+      () => this.#turn(),
+    );
   }
 
   /** Forgets the deadline of `entry`, if it has one. */
@@ -118,9 +131,22 @@ export class DeadlineWheel {
       this.#fireSlot(this.#slots[tick % SLOTS] as SlotHead, now);
     }
     this.#tick = Math.max(this.#tick, now);
-    if (this.#size > 0 && this.#timer === undefined) {
-      this.#timer = this.#runtime.setTimer(WHEEL_TICK_MS, () => this.#turn());
+    if (this.#size === 0) return;
+    // What fired may have set deadlines, and woken us for them already.
+    const next = this.#nextTick();
+    if (this.#timer === undefined || next < this.#wakeTick) {
+      this.#wakeAt(next, this.#runtime.now() - this.#startMs);
     }
+  }
+
+  /** The first tick to come whose slot holds anything, if only for a later round. */
+  #nextTick(): number {
+    let tick = this.#tick + 1;
+    for (const end = this.#tick + SLOTS; tick < end; tick++) {
+      const head = this.#slots[tick % SLOTS] as SlotHead;
+      if (head.wheelNext !== head) break;
+    }
+    return tick;
   }
 
   #fireSlot(head: SlotHead, now: number): void {

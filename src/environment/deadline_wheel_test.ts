@@ -132,3 +132,19 @@ Deno.test("DeadlineWheel lets an entry set itself again while it fires", () => {
   time.run(1000);
   assertEquals(fired, 3);
 });
+
+Deno.test("DeadlineWheel sleeps until there is something to fire", () => {
+  const time = new ManualTime();
+  const wheel = new DeadlineWheel(time);
+  const late = new Probe(time);
+  const early = new Probe(time);
+  wheel.set(late, 4_000);
+  assertEquals(time.pending?.at, 4_000);
+  wheel.set(early, 500);
+  assertEquals(time.pending?.at, 500);
+  time.run(600);
+  assertEquals(early.firedAt, [500]);
+  assertEquals(time.pending?.at, 4_000);
+  time.run(5_000);
+  assertEquals([late.firedAt, time.pending], [[4_000], undefined]);
+});
