@@ -11,7 +11,7 @@ import { INVITATION_MS } from "../src/cluster/invitations_fsm.ts";
 import { FrameType } from "../src/wire/frame_type.ts";
 import { currentMembers, memberStatus, ringReady } from "../src/ring/ring.ts";
 import { isInvited } from "../src/ring/ring_change.ts";
-import { encodeRing } from "../src/ring/ring_codec.ts";
+import { decodeRing, encodeRing } from "../src/ring/ring_codec.ts";
 import { type BusNode, ClusterBus } from "./cluster_bus.ts";
 
 const OPTIONS = { ringSize: 8, waitMs: 300, gossipIntervalMs: 200 };
@@ -261,5 +261,35 @@ Deno.test("a guest whose join was cleared behind its back may not declare its ho
   await assertRejects(() => guest.cluster.down("n1"), WhorlError, "joining");
   bus.setCut("n1", "n2", false);
   await bus.until(() => isAlone(guest) && isAlone(host), 5_000);
+  bus.stop();
+});
+
+Deno.test("a start during which the cluster removes the node ends when its new ring is stored", async () => {
+  const bus = new ClusterBus(38);
+  const [host, guest] = await startAll(bus, 2) as [BusNode, BusNode];
+  await bus.during(guest.cluster.join("n1:1"));
+  bus.kill("n2");
+  await bus.during(host.cluster.clear());
+  bus.storeMs = 100;
+  // It has something new to store, and hears that it is removed meanwhile.
+  const node = { name: "n2", address: "n2:2", nodeId: "id-n2" };
+  const back = await bus.start("n2", { ...OPTIONS, node });
+  assertEquals(back.changes.some(({ type }) => type === "removed"), true);
+  assert(isAlone(back));
+  const stored = decodeRing(bus.disks.get("n2") ?? new Uint8Array());
+  assertEquals(stored.digest, encodeRing(back.cluster.ring).digest);
+  bus.stop();
+});
+
+Deno.test("a change that a node has not stored when it leaves the cluster is refused, not called made", async () => {
+  const bus = new ClusterBus(39);
+  const [host, guest] = await startAll(bus, 2) as [BusNode, BusNode];
+  await bus.during(guest.cluster.join("n1:1"));
+  await bus.until(() => isAtRest([host, guest]), 3_000);
+  await bus.during(host.cluster.clear());
+  bus.storeMs = 1_000;
+  const change = outcomeOf(guest.cluster.putMeta("color", "green"));
+  assertEquals(await bus.during(change), "cancelled");
+  assert(isAlone(guest));
   bus.stop();
 });

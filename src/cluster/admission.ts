@@ -44,7 +44,12 @@
  */
 import { type ErrorCode, WhorlError } from "../base/errors.ts";
 import { versionDescends } from "../causality/version_vector.ts";
-import { memberStatus, readyMembers, type Ring } from "../ring/ring.ts";
+import {
+  memberStatus,
+  readyMembers,
+  type Ring,
+  sameCluster,
+} from "../ring/ring.ts";
 import { invite, isAutoJoining, type NodeFacts } from "../ring/ring_change.ts";
 import { refuseIdentity } from "./membership.ts";
 
@@ -129,7 +134,7 @@ export function isInvitedBy(
   invitation: Ring,
   guest: string,
 ): boolean {
-  return stored !== null &&
+  return stored !== null && sameCluster(stored, invitation) &&
     versionDescends(stored.clock, invitation.clock) &&
     memberStatus(stored, guest) === "joining";
 }

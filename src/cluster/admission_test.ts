@@ -7,7 +7,7 @@ import {
   rejoin,
   setStatus,
 } from "../ring/ring_change.ts";
-import { admit } from "./admission.ts";
+import { admit, isInvitedBy } from "./admission.ts";
 
 const SEED = "0000000000000001";
 
@@ -113,4 +113,23 @@ Deno.test("admit() refuses one who is a member, and a name that is taken", () =>
   assertEquals(code(rejoin(joining, "guest")), "not_single_node");
   const removed = setStatus(joining, "host", "guest", "invalid");
   assertEquals(code(removed, { guest: facts("guest", "another") }), "invited");
+});
+
+Deno.test("admit() admits nobody before the host has stored a ring of its cluster", () => {
+  assertEquals(code(alone, { stored: null }), "node_still_starting");
+});
+
+Deno.test("isInvitedBy() asks for the very invitation, stored and not taken back", () => {
+  const admission = ask(alone);
+  if (admission.type !== "invited") throw new Error(admission.type);
+  const { ring } = admission;
+  assertEquals(isInvitedBy(ring, ring, "guest"), true);
+  assertEquals(isInvitedBy(null, ring, "guest"), false);
+  assertEquals(isInvitedBy(alone, ring, "guest"), false);
+  const later = ask(ring);
+  if (later.type !== "invited") throw new Error(later.type);
+  assertEquals(isInvitedBy(ring, later.ring, "guest"), false);
+  assertEquals(isInvitedBy(later.ring, ring, "guest"), true);
+  const back = setStatus(ring, "host", "guest", "invalid");
+  assertEquals(isInvitedBy(back, ring, "guest"), false);
 });

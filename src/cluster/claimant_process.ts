@@ -7,7 +7,6 @@
  */
 import type { Runtime, TimerHandle } from "../../supervisors/runtime.ts";
 import { isWhorlError, reasonOf, WhorlError } from "../base/errors.ts";
-import type { VersionVector } from "../causality/version_vector.ts";
 import type { Log } from "../environment/log.ts";
 import type { Ring } from "../ring/ring.ts";
 import {
@@ -29,11 +28,8 @@ export interface ClaimantWorld {
   readonly log: Log;
   /** Goes by `ring` from now on. */
   updateRing(ring: Ring): void;
-  /** Runs `run` once a ring with these changes is stored, or will not be any more. */
-  whenStored(
-    clock: VersionVector,
-    run: (outcome: StoreOutcome) => void,
-  ): void;
+  /** Runs `run` once a ring with the changes of `ring` is stored, or will not be any more. */
+  whenStored(ring: Ring, run: (outcome: StoreOutcome) => void): void;
   /** Which of `partitions` hold data on `node`. */
   askHoldsData(
     node: string,
@@ -94,16 +90,16 @@ export class ClaimantProcess {
   #step(event: ClaimantEvent): void {
     if (this.#stopped) return;
     // Once the list has changed the ring, what follows waits until it is stored.
-    let clock: VersionVector | null = null;
+    let changed: Ring | null = null;
     for (const effect of stepClaimant(this.#claimant, event)) {
       if (effect.type === "update_ring") {
         this.#world.log.info(`Ring changed: ${effect.reason}`);
-        clock = effect.ring.clock;
+        changed = effect.ring;
         this.#world.updateRing(effect.ring);
-      } else if (clock === null) this.#perform(effect);
+      } else if (changed === null) this.#perform(effect);
       else {
         this.#world.whenStored(
-          clock,
+          changed,
           (outcome) =>
             this.#perform(outcome === "stored" ? effect : undone(effect)),
         );

@@ -106,7 +106,7 @@ export class ClusterParts {
         runtime: world.runtime,
         log: world.log,
         updateRing: (ring) => gossip.update(ring),
-        whenStored: (clock, run) => gossip.whenStored(clock, run),
+        whenStored: (ring, run) => gossip.whenStored(ring, run),
         askHoldsData: async (node, partitions) =>
           expectPartitions(
             await calls.call(

@@ -7,6 +7,7 @@ import {
   invite,
   isInvited,
   markSeen,
+  putFacts,
   putRingMeta,
   setStatus,
 } from "../ring/ring_change.ts";
@@ -19,6 +20,7 @@ import {
   type GossipEvent,
   type GossipState,
   stepGossip,
+  storedHere,
 } from "./gossip_fsm.ts";
 
 function facts(name: string) {
@@ -65,6 +67,40 @@ function targets(effects: readonly GossipEffect[]): string[] {
     effect.type === "send_digest" ? [effect.to] : []
   );
 }
+
+Deno.test("stepGossip() publishes at its start what is stored, and what is not stored yet only once it is", () => {
+  const ring = ringOf("a");
+  const first = createGossip("a", ring, false, seededChance(1), 0);
+  assertEquals(types(step(first, { type: "started", ring })), [
+    "ring_changed",
+    "store_ring",
+  ]);
+  assertEquals(storedHere(first), null);
+  assertEquals(types(step(first, { type: "ring_stored" }))[0], "publish_ring");
+  assertEquals(storedHere(first)?.ring.clock, ring.clock);
+
+  const again = gossipOf("a", ring);
+  assertEquals(types(step(again, { type: "started", ring })), [
+    "publish_ring",
+    "ring_changed",
+  ]);
+  const moved = putFacts(ring, { ...facts("a"), address: "a:2" }, 1);
+  const third = gossipOf("a", ring);
+  assertEquals(types(step(third, { type: "started", ring: moved })), [
+    "publish_ring",
+    "ring_changed",
+    "store_ring",
+  ]);
+});
+
+Deno.test("storedHere() passes over a stored ring of another cluster", () => {
+  const gossip = gossipOf("a", ringOf("a"));
+  step(gossip, { type: "ring_adopted", ring: ringOf("b", "a") });
+  assertEquals(gossip.stored?.ring.clusterId.claimant, "a");
+  assertEquals(storedHere(gossip), null);
+  step(gossip, { type: "ring_stored" });
+  assertEquals(storedHere(gossip)?.ring.clusterId.claimant, "b");
+});
 
 Deno.test("stepGossip() stores a change before it publishes or announces it", () => {
   const gossip = gossipOf("a", ringOf("a", "b"));

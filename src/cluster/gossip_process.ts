@@ -6,7 +6,6 @@
  * @module
  */
 import { WhorlError } from "../base/errors.ts";
-import type { VersionVector } from "../causality/version_vector.ts";
 import type { Ring } from "../ring/ring.ts";
 import { decodeRing, type EncodedRing } from "../ring/ring_codec.ts";
 import { FrameType } from "../wire/frame_type.ts";
@@ -86,7 +85,7 @@ export class GossipProcess {
     let outcome: StoreOutcome;
     do {
       // The cluster may have removed this node meanwhile; then there is a new ring to wait for.
-      outcome = await this.#waits.stored(this.ring.clock);
+      outcome = await this.#waits.stored(this.ring);
     } while (outcome === "abandoned");
   }
 
@@ -111,7 +110,7 @@ export class GossipProcess {
    */
   async updateDurably(ring: Ring, reason: string): Promise<void> {
     this.update(ring, reason);
-    const outcome = await this.#waits.stored(ring.clock);
+    const outcome = await this.#waits.stored(ring);
     if (outcome === "stored") return;
     throw outcome === "abandoned"
       ? new WhorlError(
@@ -131,12 +130,9 @@ export class GossipProcess {
     this.#step({ type: "ring_adopted", ring });
   }
 
-  /** Runs `run` once a ring with the changes of `clock` is stored, now if it is, or will not be any more. */
-  whenStored(
-    clock: VersionVector,
-    run: (outcome: StoreOutcome) => void,
-  ): void {
-    this.#waits.whenStored(clock, run);
+  /** Runs `run` once a ring with the changes of `ring` is stored, now if it is, or will not be any more. */
+  whenStored(ring: Ring, run: (outcome: StoreOutcome) => void): void {
+    this.#waits.whenStored(ring, run);
   }
 
   /** Resolves with `true` once `holds` does of the ring, with `false` after `waitMs` milliseconds. */

@@ -87,7 +87,7 @@ export class GuestsProcess {
       case "invited": {
         const { ring } = admission;
         this.#gossip.update(ring, `${guest.name} was invited`);
-        return this.#gossip.whenStored(ring.clock, (outcome) => {
+        return this.#gossip.whenStored(ring, (outcome) => {
           const { storedHere } = this.#gossip;
           const isInvited = outcome === "stored" && storedHere !== null &&
             isInvitedBy(storedHere.ring, ring, guest.name);

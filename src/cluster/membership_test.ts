@@ -6,7 +6,12 @@ import {
   setStatus,
 } from "../ring/ring_change.ts";
 import type { Ring } from "../ring/ring.ts";
-import { refuseDown, refuseIdentity, refuseJoin } from "./membership.ts";
+import {
+  belongsTo,
+  refuseDown,
+  refuseIdentity,
+  refuseJoin,
+} from "./membership.ts";
 
 function facts(name: string, nodeId = `id-${name}`) {
   return { name, address: `${name}:1`, nodeId };
@@ -77,4 +82,17 @@ Deno.test("refuseDown() follows riak_core:down/1", () => {
   const joining = addJoining(alone, facts("c"), 0);
   assertEquals(refuseDown(joining, "a", "c", false), null);
   assertEquals(refuseDown(joining, "c", "a", false)?.code, "not_member");
+});
+
+Deno.test("belongsTo() says no only of a cluster the node will not come to without a new invitation", () => {
+  const mine = fresh("me");
+  const other = fresh("other");
+  const { seed } = other.clusterId;
+  assertEquals(belongsTo(seed, mine, mine, false), false);
+  assertEquals(belongsTo(seed, mine, null, false), false);
+  assertEquals(belongsTo(seed, other, mine, false), true);
+  // After a crash it goes by this one again.
+  assertEquals(belongsTo(seed, mine, other, false), true);
+  // It may be about to.
+  assertEquals(belongsTo(seed, mine, mine, true), true);
 });

@@ -5,11 +5,8 @@
  * @module
  */
 import type { Runtime } from "../../supervisors/runtime.ts";
-import {
-  versionDescends,
-  type VersionVector,
-} from "../causality/version_vector.ts";
-import type { Ring } from "../ring/ring.ts";
+import { versionDescends } from "../causality/version_vector.ts";
+import { type Ring, sameCluster } from "../ring/ring.ts";
 
 /**
  * What became of a change that somebody waits for: it is durable, or the node
@@ -18,7 +15,7 @@ import type { Ring } from "../ring/ring.ts";
 export type StoreOutcome = "stored" | "abandoned" | "stopped";
 
 interface StoreWait {
-  readonly clock: VersionVector;
+  readonly ring: Ring;
   readonly run: (outcome: StoreOutcome) => void;
 }
 
@@ -39,21 +36,17 @@ export class RingWaits {
     this.#runtime = runtime;
   }
 
-  /** Runs `run` once a ring with the changes of `clock` is stored, now if it is, or will not be any more. */
-  whenStored(
-    clock: VersionVector,
-    run: (outcome: StoreOutcome) => void,
-  ): void {
-    const { clock: stored } = this.#stored ?? {};
+  /** Runs `run` once a ring with the changes of `ring` is stored, now if it is, or will not be any more. */
+  whenStored(ring: Ring, run: (outcome: StoreOutcome) => void): void {
     if (this.#stopped) run("stopped");
-    else if (stored !== undefined && versionDescends(stored, clock)) {
+    else if (this.#stored !== null && contains(this.#stored, ring)) {
       run("stored");
-    } else this.#storeWaits.push({ clock, run });
+    } else this.#storeWaits.push({ ring, run });
   }
 
   /** {@linkcode whenStored} as a promise. */
-  stored(clock: VersionVector): Promise<StoreOutcome> {
-    return new Promise((resolve) => this.whenStored(clock, resolve));
+  stored(ring: Ring): Promise<StoreOutcome> {
+    return new Promise((resolve) => this.whenStored(ring, resolve));
   }
 
   /** Resolves with `true` once `holds` does of the ring, with `false` after `waitMs` milliseconds. */
@@ -94,7 +87,7 @@ export class RingWaits {
     const due: StoreWait[] = [];
     const rest: StoreWait[] = [];
     for (const wait of this.#storeWaits) {
-      (versionDescends(ring.clock, wait.clock) ? due : rest).push(wait);
+      (contains(ring, wait.ring) ? due : rest).push(wait);
     }
     this.#storeWaits = rest;
     for (const { run } of due) run("stored");
@@ -118,4 +111,9 @@ export class RingWaits {
     this.#stored = null;
     for (const { run } of waiting) run(outcome);
   }
+}
+
+/** Clocks of different clusters say nothing of each other. */
+function contains(stored: Ring, ring: Ring): boolean {
+  return sameCluster(stored, ring) && versionDescends(stored.clock, ring.clock);
 }

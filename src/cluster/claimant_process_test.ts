@@ -1,0 +1,81 @@
+import { assertEquals } from "@std/assert";
+import { ManualRuntime } from "../../supervisors/manual_runtime.ts";
+import { silentLog } from "../environment/log.ts";
+import { addJoining, freshRing } from "../ring/ring_change.ts";
+import type { Ring } from "../ring/ring.ts";
+import { ClaimantProcess } from "./claimant_process.ts";
+import type { ClusterReply } from "./cluster_codec.ts";
+import type { StoreOutcome } from "./ring_waits.ts";
+
+function facts(name: string) {
+  return { name, address: `${name}:1`, nodeId: `id-${name}` };
+}
+
+/** A claimant with one node that is joining, whose disk answers when the test wants. */
+function claimant() {
+  const runtime = new ManualRuntime();
+  const ring = addJoining(
+    freshRing({
+      clusterName: "default",
+      size: 8,
+      seed: "0000000000000001",
+      node: facts("a"),
+      wallMs: 0,
+    }),
+    facts("b"),
+    0,
+  );
+  const updates: Ring[] = [];
+  const storing: ((outcome: StoreOutcome) => void)[] = [];
+  const process = new ClaimantProcess("a", ring, 4, {
+    runtime,
+    log: silentLog,
+    updateRing: (updated) => void updates.push(updated),
+    whenStored: (_ring, run) => void storing.push(run),
+    askHoldsData: () => Promise.resolve([]),
+  });
+  const replies: ClusterReply[] = [];
+  const clear = () =>
+    process.request(
+      { method: "clear" },
+      1_000,
+      (reply) => void replies.push(reply),
+    );
+  const disk = (outcome: StoreOutcome) => {
+    for (const run of storing.splice(0)) run(outcome);
+  };
+  return { runtime, process, updates, replies, clear, disk };
+}
+
+Deno.test("ClaimantProcess.request() answers once the ring it speaks of is stored", () => {
+  const { updates, replies, clear, disk, runtime } = claimant();
+  clear();
+  assertEquals(updates.length, 1);
+  assertEquals(replies, []);
+  disk("stored");
+  assertEquals(replies, [{ ok: true, result: ["b"] }]);
+  assertEquals(runtime.pendingTimers, 0);
+});
+
+Deno.test("ClaimantProcess.request() does not call a change made that came to nothing", () => {
+  const { replies, clear, disk, runtime } = claimant();
+  clear();
+  disk("abandoned");
+  const [reply, ...rest] = replies;
+  assertEquals(reply?.ok === false && reply.error.code, "cancelled");
+  assertEquals(rest, []);
+  assertEquals(runtime.pendingTimers, 0);
+});
+
+Deno.test("ClaimantProcess.stop() answers who waits with closed, once", () => {
+  const { process, replies, clear, disk, runtime } = claimant();
+  clear();
+  process.stop();
+  disk("stopped");
+  clear();
+  assertEquals(
+    replies.map((reply) => reply.ok ? "ok" : reply.error.code),
+    ["closed", "closed"],
+  );
+  assertEquals(runtime.pendingTimers, 0);
+});
