@@ -6,13 +6,14 @@
  * @module
  */
 import { WhorlError } from "../base/errors.ts";
+import { FAULT_TYPES } from "./draw_schedule.ts";
 import type { FaultType, PlannedFault, Schedule } from "./schedule.ts";
 
 /** Version of the text; another one is refused. */
 export const SCHEDULE_FORMAT = 1;
 
 /** Most operations, faults, nodes or clients a text may name; more is a mistake of whoever wrote it. */
-export const SCHEDULE_LENGTH_MAX = 100_000;
+export const SCHEDULE_LENGTH_MAX = 1_000_000;
 
 /** `schedule` as text, ended by a line feed; the same schedule gives the same text. */
 export function encodeSchedule(schedule: Schedule): string {
@@ -132,9 +133,6 @@ const FAULT_FIELDS: {
   }),
   bit_rot: nodeOf,
 };
-
-/** Every kind of fault, in the order {@linkcode PlannedFault} lists them. */
-export const FAULT_TYPES = Object.keys(FAULT_FIELDS) as readonly FaultType[];
 
 function readFault(fault: Reader, nodes: number): PlannedFault {
   const type = fault.field("type").oneOf(FAULT_TYPES);

@@ -1,10 +1,7 @@
 import { assertEquals, assertThrows } from "@std/assert";
 import { WhorlError } from "../base/errors.ts";
-import {
-  decodeSchedule,
-  encodeSchedule,
-  FAULT_TYPES,
-} from "./schedule_codec.ts";
+import { FAULT_TYPES } from "./draw_schedule.ts";
+import { decodeSchedule, encodeSchedule } from "./schedule_codec.ts";
 import type { PlannedFault, Schedule } from "./schedule.ts";
 
 const at = { atMs: 10.5, forMs: 200 };

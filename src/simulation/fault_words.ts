@@ -1,0 +1,106 @@
+/**
+ * Schedules in words: what a trace, a report and a page say of a fault.
+ *
+ * @module
+ */
+import type { PlannedFault, Schedule } from "./schedule.ts";
+
+/** The name of the machine of node `index` everywhere in a simulation. */
+export function hostOf(index: number): string {
+  return `n${index + 1}`;
+}
+
+/** What `fault` does, in one line. */
+export function describeFault(fault: PlannedFault): string {
+  const nodes = (indexes: readonly number[]): string =>
+    indexes.map(hostOf).join(" and ");
+  const lasting = `for ${Math.round(fault.forMs)} ms`;
+  switch (fault.type) {
+    case "kill":
+      return `${hostOf(fault.node)} is killed and down ${lasting}`;
+    case "power_loss":
+      return `${hostOf(fault.node)} loses power and is down ${lasting}`;
+    case "bit_rot":
+      return `${hostOf(fault.node)} is down ${lasting} while its disk rots`;
+    case "pause":
+      return `${hostOf(fault.node)} stands still ${lasting}`;
+    case "partition":
+      return `nothing gets from ${nodes(fault.from)} to ${nodes(fault.to)}${
+        fault.oneWay ? "" : " or back"
+      } ${lasting}${fault.break ? ", connections break" : ""}`;
+    case "slow_link":
+      return `${hostOf(fault.from)} to ${
+        hostOf(fault.to)
+      } takes ${fault.delayMs} ms more ${lasting}`;
+    case "reset":
+      return `connections between ${hostOf(fault.from)} and ${
+        hostOf(fault.to)
+      } break`;
+    case "clock_jump":
+      return `the clock of ${hostOf(fault.node)} is off by ${
+        fault.byMs / 1_000
+      } s ${lasting}`;
+    case "disk_full":
+      return `the disk of ${hostOf(fault.node)} is full ${lasting}`;
+    case "disk_errors":
+      return `writes of ${
+        hostOf(fault.node)
+      } fail with probability ${fault.probability} ${lasting}`;
+    case "slow_disk":
+      return `each sync of ${
+        hostOf(fault.node)
+      } takes ${fault.delayMs} ms more ${lasting}`;
+  }
+}
+
+/** What `schedule` comes to, a line each for its size, its weather and every fault. */
+export function describeSchedule(schedule: Schedule): string[] {
+  const { network, disk, faults } = schedule;
+  const bad = [
+    network.lossProbability > 0
+      ? `${percent(network.lossProbability)} lost`
+      : "",
+    network.repeatProbability > 0
+      ? `${percent(network.repeatProbability)} twice`
+      : "",
+    network.reorderProbability > 0
+      ? `${percent(network.reorderProbability)} out of order`
+      : "",
+  ].filter((part) => part !== "");
+  return [
+    `${count(schedule.nodes, "node")} (${
+      schedule.start === "formed"
+        ? "in one ring from the start"
+        : "joining one by one"
+    }), ring of ${schedule.ringSize}, ${
+      count(schedule.operations.length, "operation")
+    } of ${count(schedule.clientCount, "client")} ${
+      schedule.clients === "inside" ? "in the nodes" : "over connections"
+    } in ${schedule.loadMs} ms`,
+    `network: ${range(network.delayMsMin, network.delayMsMax)} a segment${
+      bad.length === 0 ? ", none lost" : `, ${bad.join(", ")}`
+    }; disks: ${range(disk.syncMsMin, disk.syncMsMax)} a sync${
+      disk.liesAboutSync ? ", which is a lie" : ""
+    }`,
+    ...(faults.length === 0
+      ? ["no faults"]
+      : faults.map((fault) =>
+        `${String(Math.round(fault.atMs)).padStart(6)} ms  ${
+          describeFault(fault)
+        }`
+      )),
+  ];
+}
+
+/** `n` of something: `1 node`, `3 nodes`. */
+function count(n: number, what: string): string {
+  return `${n} ${what}${n === 1 ? "" : "s"}`;
+}
+
+function range(min: number, max: number): string {
+  return min === max ? `${min} ms` : `${min} to ${max} ms`;
+}
+
+function percent(probability: number): string {
+  return `${Number((probability * 100).toPrecision(2))}%`;
+}

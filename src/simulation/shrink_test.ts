@@ -1,0 +1,148 @@
+import { assert, assertEquals } from "@std/assert";
+import { drawSchedule } from "./draw_schedule.ts";
+import type { Schedule } from "./schedule.ts";
+import { shrinkSchedule } from "./shrink.ts";
+import { withoutNode } from "./shrink_candidates.ts";
+import type { SimulationResult } from "./simulation_result.ts";
+import { runToy } from "./testing/toy_cluster.ts";
+
+const CHECK = "lost_write";
+const LARGE = { nodes: 5, operations: 200, ringSize: 64 };
+
+async function firstFailing(): Promise<Schedule> {
+  for (let seed = 0;; seed++) {
+    const schedule = drawSchedule(seed, LARGE);
+    const { violations } = await runToy(schedule, { trace: false });
+    if (violations.length > 0) return schedule;
+  }
+}
+
+const failing = await firstFailing();
+
+Deno.test("shrinkSchedule() leaves one fault, one operation and calm weather of a lost write", async () => {
+  const shrunk = await shrinkSchedule(failing, runToy, { check: CHECK });
+  const { schedule } = shrunk;
+  assertEquals(shrunk.ended, "smallest");
+  assertEquals(schedule.faults.map(({ type }) => type), ["power_loss"]);
+  assertEquals(schedule.operations.length, 1);
+  assertEquals(schedule.clientCount, 1);
+  assertEquals(schedule.ringSize, 8);
+  assertEquals(schedule.network.lossProbability, 0);
+  assert(schedule.nodes < failing.nodes);
+  assert(shrunk.runs < 600, `${shrunk.runs} runs`);
+  const again = await runToy(schedule, { trace: false });
+  assertEquals(again.violations.map(({ check }) => check), [CHECK]);
+});
+
+Deno.test("shrinkSchedule() runs the same schedules in the same order each time, none of them twice", async () => {
+  const record = async (): Promise<string[]> => {
+    const tried: string[] = [];
+    await shrinkSchedule(failing, (schedule, options) => {
+      tried.push(JSON.stringify(schedule));
+      return runToy(schedule, options);
+    }, { check: CHECK });
+    return tried;
+  };
+  const first = await record();
+  assertEquals(await record(), first);
+  assertEquals(new Set(first).size, first.length);
+});
+
+Deno.test("shrinkSchedule() ends where it is told to, with the smallest failing schedule so far", async () => {
+  const few = await shrinkSchedule(failing, runToy, {
+    check: CHECK,
+    runsMax: 5,
+  });
+  assertEquals([few.ended, few.runs], ["runs_max", 5]);
+  let asked = 0;
+  const stopped = await shrinkSchedule(failing, runToy, {
+    check: CHECK,
+    shouldStop: () => ++asked > 12,
+  });
+  assertEquals([stopped.ended, stopped.runs], ["stopped", 12]);
+  const { violations } = await runToy(stopped.schedule, { trace: false });
+  assert(violations.some(({ check }) => check === CHECK));
+});
+
+Deno.test("shrinkSchedule() keeps what it has when nothing smaller breaks the same check", async () => {
+  const other = await shrinkSchedule(failing, async (schedule, options) => {
+    const result = await runToy(schedule, options);
+    const violations = result.violations.map((violation) => ({
+      ...violation,
+      check: "other",
+    }));
+    return { ...result, violations };
+  }, { check: CHECK });
+  assertEquals([other.schedule, other.kept], [failing, 0]);
+});
+
+Deno.test("shrinkSchedule() takes a schedule that cannot be run for one that does not fail, and says why", async () => {
+  const run = (
+    schedule: Schedule,
+    options: { trace: boolean },
+  ): Promise<SimulationResult> =>
+    schedule.operations.length < 10
+      ? Promise.reject(new RangeError("too few"))
+      : runToy(schedule, options);
+  const shrunk = await shrinkSchedule(failing, run, { check: CHECK });
+  assertEquals(shrunk.refused, "too few");
+  assert(shrunk.schedule.operations.length >= 10);
+  assertEquals(shrunk.schedule.faults.length, 1);
+});
+
+Deno.test("shrinkSchedule() tells of each run", async () => {
+  const told: number[] = [];
+  const shrunk = await shrinkSchedule(failing, runToy, {
+    check: CHECK,
+    onProgress: ({ runs }) => told.push(runs),
+  });
+  assertEquals(
+    told,
+    Array.from({ length: shrunk.runs }, (_, index) => index + 1),
+  );
+});
+
+Deno.test("withoutNode() drops what names the node alone and moves those behind it up", () => {
+  const at = { atMs: 0, forMs: 1 };
+  const { nodes, faults } = withoutNode({
+    ...failing,
+    nodes: 3,
+    faults: [
+      { ...at, type: "kill", node: 0 },
+      { ...at, type: "kill", node: 1 },
+      { ...at, type: "kill", node: 2 },
+      { ...at, type: "reset", from: 0, to: 2 },
+      { ...at, type: "reset", from: 1, to: 2 },
+      {
+        ...at,
+        type: "partition",
+        from: [1],
+        to: [0, 2],
+        oneWay: false,
+        break: false,
+      },
+      {
+        ...at,
+        type: "partition",
+        from: [0],
+        to: [1, 2],
+        oneWay: false,
+        break: false,
+      },
+    ],
+  }, 1);
+  assertEquals(nodes, 2);
+  assertEquals(faults, [
+    { ...at, type: "kill", node: 0 },
+    { ...at, type: "kill", node: 1 },
+    { ...at, type: "reset", from: 0, to: 1 },
+    {
+      ...at,
+      type: "partition",
+      from: [0],
+      to: [1],
+      oneWay: false,
+      break: false,
+    },
+  ]);
+});
