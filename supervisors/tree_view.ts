@@ -23,6 +23,8 @@ export interface TreeNode {
   readonly zombies?: number;
   /** Why it last ended, in words. */
   readonly lastExit?: string;
+  /** What else an operator should know of it, in words. */
+  readonly remark?: string;
   /** What stands below it, in start order. */
   readonly children: readonly TreeNode[];
   /** How many more children there are than are listed. */
@@ -61,6 +63,7 @@ function describeNode(node: TreeNode): string {
       ? [`${node.zombies} zombie${node.zombies === 1 ? "" : "s"}`]
       : []),
     ...(node.lastExit === undefined ? [] : [`last exit: ${node.lastExit}`]),
+    ...(node.remark === undefined ? [] : [node.remark]),
   ];
   return `${node.id}  (${facts.join(", ")})`;
 }

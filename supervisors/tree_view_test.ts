@@ -6,6 +6,20 @@ import { type Process, spawn } from "./process.ts";
 import { startSupervisor } from "./supervisor.ts";
 import { renderTree } from "./tree_view.ts";
 
+Deno.test("renderTree() shows what else is to be known of a process", () => {
+  assertEquals(
+    renderTree({
+      id: "kv-0",
+      kind: "worker",
+      status: "running",
+      restarts: 1,
+      remark: "its store is full",
+      children: [],
+    }),
+    "kv-0  (worker, 1 restart, its store is full)",
+  );
+});
+
 Deno.test("renderTree() draws a tree with its restarts and what does not run", async () => {
   const runtime = new ManualRuntime();
   const idle = (): Process => spawn(() => {}, { runtime });

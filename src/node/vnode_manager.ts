@@ -62,6 +62,13 @@ export type VnodeManagerEvent =
   }
   /** A hung worker spins on and cannot be ended. */
   | { readonly type: "zombie"; readonly master: string }
+  /** The store of a master has lost commits that were acknowledged, and they have not been fetched again; told at each start. */
+  | {
+    readonly type: "tail_lost";
+    readonly master: string;
+    readonly storeId: string;
+    readonly epoch: number;
+  }
   | {
     readonly type: "vnode";
     readonly master: string;
@@ -85,6 +92,8 @@ export class VnodeManager {
   #modules = new Map<number, ModuleMasters>();
   #owned: readonly number[] = [];
   #lastLink: VnodeMasterLink | undefined;
+  /** Masters whose store has lost its tail. */
+  readonly #tailsLost = new Set<string>();
 
   /**
    * @throws {WhorlError} `invalid_config` if two modules have the same name or number.
@@ -147,6 +156,8 @@ export class VnodeManager {
           store: this.#options.storeOf(hosted.name, master),
           seed: `${environment.chance.next()}`,
         };
+        // The next one says so itself.
+        this.#tailsLost.delete(id);
         const child = await startProgram({
           placement,
           module: new URL("./vnode_master_main.ts", import.meta.url),
@@ -157,6 +168,10 @@ export class VnodeManager {
           name: id,
           permissions: this.#options.subprocessFlags,
           onZombie: () => onEvent({ type: "zombie", master: id }),
+          describe: () =>
+            this.#tailsLost.has(id)
+              ? { remark: "its store has lost its newest commits" }
+              : {},
           signal,
           runtime: environment,
         });
@@ -376,6 +391,17 @@ export class VnodeManager {
   #onMasterEvent(master: string, event: unknown): void {
     const { log } = this.#options.environment;
     if (relayLogLine(event, log.child(master))) return;
+    const { type, storeId, epoch } = event as Record<string, unknown>;
+    if (type === "tail_lost") {
+      this.#tailsLost.add(master);
+      this.#options.onEvent({
+        type,
+        master,
+        storeId: String(storeId),
+        epoch: Number(epoch),
+      });
+      return;
+    }
     this.#options.onEvent({ type: "vnode", master, event });
   }
 }

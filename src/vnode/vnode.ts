@@ -175,7 +175,12 @@ export interface VnodeContext {
   readonly ringSize: number;
   /** The keys and values of this partition. */
   readonly storage: PartitionStore;
-  /** What is known of the store behind it: identity, epoch, whether its tail was lost. */
+  /**
+   * What is known of the store behind it: identity, epoch, whether its tail was
+   * lost. While `tailLost` is true, commits that had been acknowledged are
+   * missing: what is here may be old, and what is not here may have been. The
+   * epoch is one that no version made before can bear.
+   */
   readonly store: StoreState & { readonly durable: boolean };
   /** Monotonic and wall clock, in milliseconds. */
   readonly clock: { now(): number; wallClock(): number };

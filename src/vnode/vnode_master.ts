@@ -128,6 +128,14 @@ export class VnodeMaster implements VnodeHost {
         this.#fail(new Error(`The vnodes gave up: ${formatReason(reason)}`));
       }
     });
+    const { storeId, epoch, tailLost } = this.#options.store.state;
+    if (tailLost) {
+      this.#options.log.warn(
+        "The store has lost commits that were acknowledged: what its vnodes hold may be old or missing until it is fetched from other nodes",
+        { storeId, epoch },
+      );
+      this.#tell({ type: "tail_lost", storeId, epoch });
+    }
   }
 
   /** Monotonic milliseconds. */
@@ -375,7 +383,7 @@ export class VnodeMaster implements VnodeHost {
       node,
       ringSize,
       storage: store.partition(partition),
-      store: { ...store.state, durable: store.durable },
+      store: storeView(store),
       clock: {
         now: () => runtime.now(),
         wallClock: this.#options.wallClock,
@@ -497,6 +505,12 @@ export class VnodeMaster implements VnodeHost {
       this.#released.delete(partition);
       return false;
     }
+    if (this.#options.store.state.tailLost) {
+      this.#options.log.warn(
+        "A partition is given up as empty though the store may have lost what it held",
+        { partition, owner },
+      );
+    }
     if (this.#supervised.delete(partition)) {
       this.#processes.get(partition)?.stop("shutdown");
       await this.#supervisor?.terminateChild(String(partition));
@@ -549,7 +563,11 @@ export class VnodeMaster implements VnodeHost {
       expired,
       waiting,
       abandoned,
-      store: { ...this.#options.store.stats() },
+      store: {
+        ...this.#options.store.stats(),
+        epoch: this.#options.store.state.epoch,
+        tailLost: Number(this.#options.store.state.tailLost),
+      },
     };
   }
 
@@ -567,4 +585,20 @@ export class VnodeMaster implements VnodeHost {
     this.answers.flush();
     this.#options.onFailed(error);
   }
+}
+
+/** What a vnode is shown of the store; as it is when it looks, since a lost tail can be repaired. */
+function storeView(store: Store): VnodeContext["store"] {
+  return {
+    get storeId() {
+      return store.state.storeId;
+    },
+    get epoch() {
+      return store.state.epoch;
+    },
+    get tailLost() {
+      return store.state.tailLost;
+    },
+    durable: store.durable,
+  };
 }

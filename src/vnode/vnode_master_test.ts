@@ -33,7 +33,9 @@ const RING_SIZE = 8;
 /** A master with its node's end, as they stand on both sides of a port. */
 class Bench implements AsyncDisposable {
   readonly runtime = new ManualRuntime();
-  readonly store: Store = openMemoryStore("0123456789abcdef");
+  readonly store: Store;
+  /** Warnings of the log. */
+  readonly warnings: string[] = [];
   readonly events: unknown[] = [];
   readonly failures: unknown[] = [];
   /** Partitions whose vnode was started, in order. */
@@ -55,7 +57,8 @@ class Bench implements AsyncDisposable {
   readonly master: VnodeMaster;
   #next = 1;
 
-  constructor() {
+  constructor(store: Store = openMemoryStore("0123456789abcdef")) {
+    this.store = store;
     const module = defineVnode({
       name: "test",
       commands,
@@ -92,7 +95,10 @@ class Bench implements AsyncDisposable {
       wallClock: () => 1_000_000 + this.runtime.now(),
       chance: seededChance(1),
       secretBytes: (count) => new Uint8Array(count),
-      log: silentLog,
+      log: {
+        ...silentLog,
+        warn: (message) => void this.warnings.push(message),
+      },
       send: (message) => this.link.receive(message),
       onFailed: (error) => this.failures.push(error),
     });
@@ -682,6 +688,64 @@ Deno.test("VnodeMaster counts what its vnodes have done", async () => {
     abandoned: 0,
   });
   assertEquals((store as { writes: number }).writes, 1);
+});
+
+/** A store that has lost its tail, until that is repaired. */
+function storeWithoutTail(): Store {
+  const inner = openMemoryStore("0123456789abcdef");
+  const state = { storeId: "0123456789abcdef", epoch: 7, tailLost: true };
+  return Object.create(inner, {
+    state: { get: () => ({ ...state }) },
+    partition: { value: (partition: number) => inner.partition(partition) },
+    partitions: { value: () => inner.partitions() },
+    stats: { value: () => inner.stats() },
+    close: { value: () => inner.close() },
+    tailRepaired: {
+      value: () => {
+        state.tailLost = false;
+        return Promise.resolve();
+      },
+    },
+  });
+}
+
+Deno.test("VnodeMaster says that its store has lost its tail: to the node, the log, its vnodes and in its figures, until that is repaired", async () => {
+  await using bench = await new Bench(storeWithoutTail()).start();
+  await bench.ask(1, "runs");
+  assertEquals(bench.events, [
+    { type: "tail_lost", storeId: "0123456789abcdef", epoch: 7 },
+  ]);
+  assertEquals(bench.warnings.length, 1);
+  const { store: seen } = bench.contexts.get(1)!;
+  const figures = async () => {
+    const stats = await bench.link.call("stats", null);
+    const { epoch, tailLost } = (stats as { store: Record<string, number> })
+      .store;
+    return { epoch, tailLost };
+  };
+  assertEquals(
+    [seen.storeId, seen.epoch, seen.tailLost],
+    ["0123456789abcdef", 7, true],
+  );
+  assertEquals(await figures(), { epoch: 7, tailLost: 1 });
+  await bench.store.tailRepaired();
+  // Those that run already see it too.
+  assertEquals(seen.tailLost, false);
+  assertEquals(await figures(), { epoch: 7, tailLost: 0 });
+});
+
+Deno.test("VnodeMaster does not give a partition up as empty without a word when its store has lost its tail", async () => {
+  await using bench = await new Bench(storeWithoutTail()).start();
+  const release = (partition: number) =>
+    bench.link.call("release", { partition, owner: "b@host" });
+  assertEquals(await release(1), true);
+  assertEquals(
+    bench.warnings.map((line) => line.startsWith("A partition is given up")),
+    [false, true],
+  );
+  await bench.store.tailRepaired();
+  assertEquals(await release(2), true);
+  assertEquals(bench.warnings.length, 2);
 });
 
 Deno.test("VnodeMaster answers calls it does not know with unknown_command", async () => {
