@@ -39,11 +39,12 @@ import {
 import { type EncodedRing, encodeRing } from "../ring/ring_codec.ts";
 import { mergeRings } from "../ring/ring_merge.ts";
 import type { RingDigest } from "./cluster_codec.ts";
-
-/** Whole rings a node may send at once (riak_core's `gossip_limit`). */
-export const GOSSIP_TOKENS_MAX = 45;
-/** Time in which all tokens come back, in milliseconds. */
-export const GOSSIP_TOKENS_PERIOD_MS = 10_000;
+import {
+  createTokens,
+  type GossipTokens,
+  mayCatchUp,
+  takeToken,
+} from "./gossip_tokens.ts";
 
 /** What the gossip of a node can be told. */
 export type GossipEvent =
@@ -96,11 +97,7 @@ export interface GossipState {
   /** Members to tell besides the children at the next announcement. */
   readonly owed: Set<string>;
   announcing: boolean;
-  /** Whole rings that may be sent now, with fractions. */
-  tokens: number;
-  tokensAtMs: number;
-  /** Whether a ring was not sent for want of a token. */
-  starved: boolean;
+  readonly tokens: GossipTokens;
   readonly chance: Chance;
 }
 
@@ -120,9 +117,7 @@ export function createGossip(
     storing: null,
     owed: new Set(),
     announcing: false,
-    tokens: GOSSIP_TOKENS_MAX,
-    tokensAtMs: nowMs,
-    starved: false,
+    tokens: createTokens(nowMs),
     chance,
   };
 }
@@ -223,8 +218,11 @@ function stored(gossip: GossipState): GossipEffect[] {
   if (gossip.storing === null) return [];
   gossip.stored = gossip.storing;
   gossip.storing = null;
+  const here = storedHere(gossip);
+  // A ring of a cluster that it has left meanwhile is no news to anybody.
+  if (here === null) return storeNext(gossip);
   return [
-    { type: "publish_ring", ring: gossip.stored },
+    { type: "publish_ring", ring: here },
     ...announceSoon(gossip),
     ...storeNext(gossip),
   ];
@@ -407,28 +405,14 @@ function sendRing(
   nowMs: number,
 ): GossipEffect[] {
   const { stored, current } = gossip;
-  if (stored === null) return [];
-  gossip.tokens = Math.min(
-    GOSSIP_TOKENS_MAX,
-    gossip.tokens +
-      (nowMs - gossip.tokensAtMs) * GOSSIP_TOKENS_MAX / GOSSIP_TOKENS_PERIOD_MS,
-  );
-  gossip.tokensAtMs = nowMs;
-  if (gossip.tokens < 1) {
-    gossip.starved = true;
-    return [];
-  }
-  gossip.tokens--;
+  if (stored === null || !takeToken(gossip.tokens, nowMs)) return [];
   // The current one knows more of who has seen it, if it is the same ring.
   const ring = stored.digest === current.digest ? current : stored;
   return [{ type: "send_ring", to, ring }];
 }
 
 function tick(gossip: GossipState, nowMs: number): GossipEffect[] {
-  if (gossip.starved && nowMs > gossip.tokensAtMs) {
-    gossip.starved = false;
-    return announce(gossip);
-  }
+  if (mayCatchUp(gossip.tokens, nowMs)) return announce(gossip);
   const others = activeMembers(gossip.current.ring)
     .filter((node) => node !== gossip.self);
   return others.length === 0 ? [] : tell(gossip, [gossip.chance.pick(others)]);

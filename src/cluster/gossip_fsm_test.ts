@@ -14,14 +14,13 @@ import {
 import { encodeRing } from "../ring/ring_codec.ts";
 import {
   createGossip,
-  GOSSIP_TOKENS_MAX,
-  GOSSIP_TOKENS_PERIOD_MS,
   type GossipEffect,
   type GossipEvent,
   type GossipState,
   stepGossip,
   storedHere,
 } from "./gossip_fsm.ts";
+import { GOSSIP_TOKENS_MAX, GOSSIP_TOKENS_PERIOD_MS } from "./gossip_tokens.ts";
 
 function facts(name: string) {
   return { name, address: `${name}:1`, nodeId: `id-${name}` };
@@ -117,6 +116,18 @@ Deno.test("stepGossip() stores a change before it publishes or announces it", ()
     "announce_soon",
   ]);
   assertEquals(digestOf(gossip).digest, encodeRing(ring).digest);
+});
+
+Deno.test("stepGossip() publishes no ring of a cluster that it left while that ring was on its way to the disk", () => {
+  const gossip = gossipOf("a", ringOf("a"));
+  const ring = putRingMeta(gossip.current.ring, "a", "x", 1, 1);
+  step(gossip, { type: "ring_updated", ring });
+  step(gossip, { type: "ring_adopted", ring: ringOf("b", "a") });
+  assertEquals(types(step(gossip, { type: "ring_stored" })), ["store_ring"]);
+  assertEquals(types(step(gossip, { type: "ring_stored" })), [
+    "publish_ring",
+    "announce_soon",
+  ]);
 });
 
 Deno.test("stepGossip() stores changes together that come while the disk is busy", () => {
