@@ -25,16 +25,19 @@ import { invariant } from "../base/invariant.ts";
 import type { ObjectMerge } from "./object_merge.ts";
 import {
   cancelledError,
+  FINISHED,
   GRACE_MS_DEFAULT,
-  movedTo,
+  type LifeEffect,
+  type LifeEvent,
+  redirect,
+  type ReplicaEvent,
   wrongOwnerError,
-} from "./op_fsm.ts";
+} from "./request_machine.ts";
 import {
   countFailure,
   countSuccess,
   createQuorumCount,
   type QuorumCount,
-  recountNodes,
   type Replica,
   type ReplicaSet,
   verdictOf,
@@ -49,7 +52,8 @@ import {
 
 /** What happens to a read. `replica` is a place in the preference list. */
 export type GetEvent =
-  | { readonly type: "start" }
+  | LifeEvent
+  | ReplicaEvent
   /** The replica holds this object. */
   | {
     readonly type: "found";
@@ -57,37 +61,16 @@ export type GetEvent =
     readonly bytes: Uint8Array;
   }
   /** The replica holds nothing. */
-  | { readonly type: "absent"; readonly replica: number }
-  /** Any failure, also that it could not be sent or the connection was lost. */
-  | {
-    readonly type: "failed";
-    readonly replica: number;
-    readonly error: WhorlError;
-  }
-  /** The vnode is not there; `owner` is the node that has it now, if that is known. */
-  | {
-    readonly type: "wrong_owner";
-    readonly replica: number;
-    readonly owner: number | undefined;
-  }
-  | { readonly type: "deadline" }
-  | { readonly type: "grace_over" }
-  /** Nobody waits for the answer any more. */
-  | { readonly type: "cancel" };
+  | { readonly type: "absent"; readonly replica: number };
 
 /** What the shell is to do. */
 export type GetEffect =
+  | LifeEffect
   /** Ask the replica where `GetState.replicas` says it is. */
   | { readonly type: "send_get"; readonly replica: number }
   /** Send `GetState.object` to the replica as a merge, and do not report what it answers. */
   | { readonly type: "send_repair"; readonly replica: number }
-  /** Deliver `deadline` so many milliseconds from now. */
-  | { readonly type: "set_deadline"; readonly afterMs: number }
-  /** Deliver `grace_over` so many milliseconds from now, instead of `deadline`. */
-  | { readonly type: "set_grace"; readonly afterMs: number }
-  | { readonly type: "respond"; readonly result: GetResult }
-  /** Nothing more will come; forget the timer and the read. */
-  | { readonly type: "finished" };
+  | { readonly type: "respond"; readonly result: GetResult };
 
 /** The answer to the caller: what was found, or `undefined` if no replica holds anything. */
 export type GetResult =
@@ -126,7 +109,6 @@ const SEND_REPAIR: readonly GetEffect[] = Array.from(
   { length: 8 },
   (_, replica) => Object.freeze({ type: "send_repair", replica }),
 );
-const FINISHED: GetEffect = Object.freeze({ type: "finished" });
 
 /** A read that has not started. `replicas` is a preference list of at most `rule.n` entries. */
 export function createGet(
@@ -201,15 +183,11 @@ export function stepGet(
       replicaFailed(get, event.replica, event.error, effects);
       return;
     case "wrong_owner": {
-      const bit = 1 << event.replica;
-      if (!(get.open & bit)) return;
-      if (event.owner === undefined || get.redirected & bit) {
+      if (!(get.open & (1 << event.replica))) return;
+      if (!redirect(get, event.replica, event.owner)) {
         replicaFailed(get, event.replica, wrongOwnerError(), effects);
         return;
       }
-      get.redirected |= bit;
-      get.replicas = movedTo(get.replicas, event.replica, event.owner);
-      recountNodes(get.count, get.replicas);
       effects.push(SEND_GET[event.replica] as GetEffect);
       // Where it is now may be a node that counts already, or one that does not.
       decide(get, effects);

@@ -97,26 +97,11 @@ export class GetProcess extends RequestProcess {
           false,
         );
         return;
-      case "set_deadline":
-        this.setDeadline(effect.afterMs);
-        return;
-      case "set_grace":
-        this.setGrace(effect.afterMs);
-        return;
       case "respond":
-        if (effect.result.ok) {
-          this.succeed({
-            object: effect.result.object,
-            replies: [],
-            replicas: this.reports(get.replicas, get.count, get.failures),
-          });
-        } else this.fail(effect.result.error);
-        return;
-      case "finished":
-        this.finished();
+        this.respond(effect.result, get);
         return;
       default:
-        return effect satisfies never;
+        this.performCommon(effect);
     }
   }
 }

@@ -18,23 +18,33 @@
  */
 import { briefCopy } from "../base/byte_slab.ts";
 import { invariant } from "../base/invariant.ts";
-import { WhorlError } from "../base/errors.ts";
+import type { WhorlError } from "../base/errors.ts";
 import {
   countFailure,
   countSuccess,
   createQuorumCount,
   type QuorumCount,
-  recountNodes,
   type Replica,
   type ReplicaSet,
   verdictOf,
 } from "./quorum.ts";
 import type { QuorumRule } from "./quorum_options.ts";
+import {
+  cancelledError,
+  FINISHED,
+  GRACE_MS_DEFAULT,
+  type LifeEffect,
+  type LifeEvent,
+  redirect,
+  type ReplicaEvent,
+  wrongOwnerError,
+} from "./request_machine.ts";
 import { type FailureList, quorumError } from "./request_outcome.ts";
 
 /** What happens to a request. `replica` is a place in the preference list. */
 export type OpEvent =
-  | { readonly type: "start" }
+  | LifeEvent
+  | ReplicaEvent
   /** A replica took it; a `reply` or `failed` follows. */
   | {
     readonly type: "accepted";
@@ -45,35 +55,14 @@ export type OpEvent =
     readonly type: "reply";
     readonly replica: number;
     readonly bytes: Uint8Array;
-  }
-  /** Any failure, also that it could not be sent or the connection was lost. */
-  | {
-    readonly type: "failed";
-    readonly replica: number;
-    readonly error: WhorlError;
-  }
-  /** The vnode is not there; `owner` is the node that has it now, if that is known. */
-  | {
-    readonly type: "wrong_owner";
-    readonly replica: number;
-    readonly owner: number | undefined;
-  }
-  | { readonly type: "deadline" }
-  | { readonly type: "grace_over" }
-  /** Nobody waits for the answer any more. */
-  | { readonly type: "cancel" };
+  };
 
 /** What the shell is to do. */
 export type OpEffect =
+  | LifeEffect
   /** Send the command to the replica where `OpState.replicas` says it is. */
   | { readonly type: "send"; readonly replica: number }
-  /** Deliver `deadline` so many milliseconds from now. */
-  | { readonly type: "set_deadline"; readonly afterMs: number }
-  /** Deliver `grace_over` so many milliseconds from now, instead of `deadline`. */
-  | { readonly type: "set_grace"; readonly afterMs: number }
-  | { readonly type: "respond"; readonly result: OpResult }
-  /** Nothing more will come; forget the timer and the request. */
-  | { readonly type: "finished" };
+  | { readonly type: "respond"; readonly result: OpResult };
 
 /** The answer to the caller; `OpState` has what each replica said. */
 export type OpResult =
@@ -98,14 +87,10 @@ export interface OpState {
   redirected: ReplicaSet;
 }
 
-/** Milliseconds a finished request lingers for late answers. */
-export const GRACE_MS_DEFAULT = 1_000;
-
 const SEND: readonly OpEffect[] = Array.from(
   { length: 8 },
   (_, replica) => Object.freeze({ type: "send", replica }),
 );
-const FINISHED: OpEffect = Object.freeze({ type: "finished" });
 const OK: OpResult = Object.freeze({ ok: true });
 const RESPOND_OK: OpEffect = Object.freeze({ type: "respond", result: OK });
 
@@ -163,15 +148,11 @@ export function stepOp(op: OpState, event: OpEvent, effects: OpEffect[]): void {
       replicaFailed(op, event.replica, event.error, effects);
       return;
     case "wrong_owner": {
-      const bit = 1 << event.replica;
-      if (!(op.open & bit)) return;
-      if (event.owner === undefined || op.redirected & bit) {
+      if (!(op.open & (1 << event.replica))) return;
+      if (!redirect(op, event.replica, event.owner)) {
         replicaFailed(op, event.replica, wrongOwnerError(), effects);
         return;
       }
-      op.redirected |= bit;
-      op.replicas = movedTo(op.replicas, event.replica, event.owner);
-      recountNodes(op.count, op.replicas);
       effects.push(SEND[event.replica] as OpEffect);
       // Where it is now may be a node that counts already, or one that does not.
       decide(op, effects);
@@ -248,28 +229,4 @@ function settle(op: OpState, effects: OpEffect[]): void {
 function finish(op: OpState, effects: OpEffect[]): void {
   op.phase = "finished";
   effects.push(FINISHED);
-}
-
-/** `replicas` with one of them on another node; the list itself may be shared and stays as it is. */
-export function movedTo(
-  replicas: readonly Replica[],
-  index: number,
-  node: number,
-): readonly Replica[] {
-  return replicas.map((replica, i) =>
-    i === index ? { ...replica, node } : replica
-  );
-}
-
-/** The failure of a replica that was not where the ring said, twice. */
-export function wrongOwnerError(): WhorlError {
-  return new WhorlError(
-    "wrong_owner",
-    "Cannot reach the vnode as its partition has moved and its new owner is not known or not ready",
-  );
-}
-
-/** The answer to a caller who has gone. */
-export function cancelledError(): WhorlError {
-  return new WhorlError("cancelled", "The request was cancelled");
 }

@@ -7,7 +7,7 @@ import {
   type ReadQuorumOptions,
   writeQuorum,
 } from "./quorum_options.ts";
-import { replicaAnswers } from "./request_outcome.ts";
+import { answerState } from "./request_outcome.ts";
 
 const BYTES = new Uint8Array([1]);
 const LOST = new WhorlError("connection_closed", "The connection was lost");
@@ -96,7 +96,7 @@ Deno.test("stepOp() fails as soon as R cannot be met and still collects the rest
   ]);
   assertEquals(op.replies[2], BYTES);
   assertEquals(
-    replicaAnswers(op.replicas, op.count, op.failures).map((a) => a.state),
+    op.replicas.map((_, i) => answerState(op.count, i)),
     ["failed", "failed", "done"],
   );
 });

@@ -85,26 +85,11 @@ export class OpProcess extends RequestProcess {
           undefined,
         );
         return;
-      case "set_deadline":
-        this.setDeadline(effect.afterMs);
-        return;
-      case "set_grace":
-        this.setGrace(effect.afterMs);
-        return;
       case "respond":
-        if (effect.result.ok) {
-          this.succeed({
-            object: undefined,
-            replies: op.replies.slice(),
-            replicas: this.reports(op.replicas, op.count, op.failures),
-          });
-        } else this.fail(effect.result.error);
-        return;
-      case "finished":
-        this.finished();
+        this.respond(effect.result, op);
         return;
       default:
-        return effect satisfies never;
+        this.performCommon(effect);
     }
   }
 }

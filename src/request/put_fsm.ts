@@ -27,16 +27,19 @@ import { isWhorlError, reasonOf, WhorlError } from "../base/errors.ts";
 import type { ObjectMerge } from "./object_merge.ts";
 import {
   cancelledError,
+  FINISHED,
   GRACE_MS_DEFAULT,
-  movedTo,
+  type LifeEffect,
+  type LifeEvent,
+  redirect,
+  type ReplicaEvent,
   wrongOwnerError,
-} from "./op_fsm.ts";
+} from "./request_machine.ts";
 import {
   countFailure,
   countSuccess,
   createQuorumCount,
   type QuorumCount,
-  recountNodes,
   type Replica,
   type ReplicaSet,
   verdictOf,
@@ -46,13 +49,15 @@ import { isWorthResending } from "./read_repair.ts";
 import {
   type FailureList,
   failureName,
+  isOutOfReach,
   isRefusal,
   quorumError,
 } from "./request_outcome.ts";
 
 /** What happens to a write. `replica` is a place in the preference list. */
 export type PutEvent =
-  | { readonly type: "start" }
+  | LifeEvent
+  | ReplicaEvent
   /** The replica has taken the write and will say when it is durable; the coordinator gives the object. */
   | {
     readonly type: "accepted";
@@ -64,39 +69,18 @@ export type PutEvent =
     readonly type: "reply";
     readonly replica: number;
     readonly object: Uint8Array | undefined;
-  }
-  /** Any failure, also that it could not be sent or the connection was lost. */
-  | {
-    readonly type: "failed";
-    readonly replica: number;
-    readonly error: WhorlError;
-  }
-  /** The vnode is not there; `owner` is the node that has it now, if that is known. */
-  | {
-    readonly type: "wrong_owner";
-    readonly replica: number;
-    readonly owner: number | undefined;
-  }
-  | { readonly type: "deadline" }
-  | { readonly type: "grace_over" }
-  /** Nobody waits for the answer any more. */
-  | { readonly type: "cancel" };
+  };
 
 /** What the shell is to do. */
 export type PutEffect =
+  | LifeEffect
   /** Send the write itself, asking for an early answer, where `PutState.replicas` says the replica is. */
   | { readonly type: "send_put"; readonly replica: number }
   /** Send `PutState.object` as a merge; ask for an early answer if `PutState.wantsEarly`. */
   | { readonly type: "send_merge"; readonly replica: number }
   /** Send `PutState.object` as a merge, and do not report what it answers. */
   | { readonly type: "send_repair"; readonly replica: number }
-  /** Deliver `deadline` so many milliseconds from now. */
-  | { readonly type: "set_deadline"; readonly afterMs: number }
-  /** Deliver `grace_over` so many milliseconds from now, instead of `deadline`. */
-  | { readonly type: "set_grace"; readonly afterMs: number }
-  | { readonly type: "respond"; readonly result: PutResult }
-  /** Nothing more will come; forget the timer and the write. */
-  | { readonly type: "finished" };
+  | { readonly type: "respond"; readonly result: PutResult };
 
 /** The answer to the caller: the object as it is now, siblings included. */
 export type PutResult =
@@ -145,7 +129,6 @@ const SEND_REPAIR: readonly PutEffect[] = Array.from(
   { length: 8 },
   (_, replica) => Object.freeze({ type: "send_repair", replica }),
 );
-const FINISHED: PutEffect = Object.freeze({ type: "finished" });
 
 /**
  * A write that has not started.
@@ -214,15 +197,11 @@ export function stepPut(
       replicaFailed(put, event.replica, event.error, effects);
       return;
     case "wrong_owner": {
-      const bit = 1 << event.replica;
-      if (!(put.open & bit)) return;
-      if (event.owner === undefined || put.redirected & bit) {
+      if (!(put.open & (1 << event.replica))) return;
+      if (!redirect(put, event.replica, event.owner)) {
         replicaFailed(put, event.replica, wrongOwnerError(), effects);
         return;
       }
-      put.redirected |= bit;
-      put.replicas = movedTo(put.replicas, event.replica, event.owner);
-      recountNodes(put.count, put.replicas);
       const send = put.phase === "coordinating" ? SEND_PUT : SEND_MERGE;
       effects.push(send[event.replica] as PutEffect);
       // Where it is now may be a node that counts already, or one that does not.
@@ -333,17 +312,6 @@ function succeeded(
   decide(put, effects);
 }
 
-/**
- * Failures after which a replica cannot take the finished object either. One
- * that is suspected may still answer what it was asked before, and that answer
- * must not pass for one to a merge: so it is asked nothing more.
- */
-function isOutOfReach(error: WhorlError): boolean {
-  const name = failureName(error);
-  return name === "not_reachable" || name === "connection_closed" ||
-    name === "node_suspected" || name === "wrong_owner";
-}
-
 function replicaFailed(
   put: PutState,
   replica: number,
@@ -364,7 +332,11 @@ function replicaFailed(
   }
   // One that could not coordinate, say because its own copy is damaged, can
   // still take the object that another one makes.
-  if (isOutOfReach(error)) countFailure(put.count, replica);
+  // One that is suspected may still answer what it was asked before, and that
+  // answer must not pass for one to a merge: so it is asked nothing more.
+  if (isOutOfReach(error) || failureName(error) === "wrong_owner") {
+    countFailure(put.count, replica);
+  }
   if (put.answered) {
     finish(put, effects);
     return;

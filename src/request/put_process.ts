@@ -119,26 +119,11 @@ export class PutProcess extends RequestProcess {
           false,
         );
         return;
-      case "set_deadline":
-        this.setDeadline(effect.afterMs);
-        return;
-      case "set_grace":
-        this.setGrace(effect.afterMs);
-        return;
       case "respond":
-        if (effect.result.ok) {
-          this.succeed({
-            object: effect.result.object,
-            replies: [],
-            replicas: this.reports(put.replicas, put.count, put.failures),
-          });
-        } else this.fail(effect.result.error);
-        return;
-      case "finished":
-        this.finished();
+        this.respond(effect.result, put);
         return;
       default:
-        return effect satisfies never;
+        this.performCommon(effect);
     }
   }
 }

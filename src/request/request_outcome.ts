@@ -20,14 +20,6 @@ export type AnswerState =
   /** It was not asked: a fallback of a strict quorum. */
   | "skipped";
 
-/** What one replica has answered so far. */
-export interface ReplicaAnswer {
-  readonly replica: Replica;
-  readonly state: AnswerState;
-  /** The failure of a failed one. */
-  readonly error: WhorlError | undefined;
-}
-
 /** Failures by replica; made when the first one comes, as most requests have none. */
 export type FailureList = (WhorlError | undefined)[] | undefined;
 
@@ -38,19 +30,6 @@ export function answerState(count: QuorumCount, index: number): AnswerState {
   if (count.succeeded & bit) return "accepted";
   if (count.failed & bit) return "failed";
   return count.asked & bit ? "missing" : "skipped";
-}
-
-/** How all replicas have answered so far, in order of the preference list. */
-export function replicaAnswers(
-  replicas: readonly Replica[],
-  count: QuorumCount,
-  failures: FailureList,
-): ReplicaAnswer[] {
-  return replicas.map((replica, i) => ({
-    replica,
-    state: answerState(count, i),
-    error: failures?.[i],
-  }));
 }
 
 /**
@@ -109,6 +88,13 @@ export function quorumError(
 export function failureName(error: WhorlError): string {
   const { failure } = error.details;
   return typeof failure === "string" ? failure : error.code;
+}
+
+/** Whether `error` says that nothing can be sent to the node now. */
+export function isOutOfReach(error: WhorlError): boolean {
+  const name = failureName(error);
+  return name === "not_reachable" || name === "connection_closed" ||
+    name === "node_suspected";
 }
 
 /** Failures that the same request would meet at every replica, so that trying another is no use. */

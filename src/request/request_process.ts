@@ -24,6 +24,7 @@ import type { OperationTarget } from "./operation_target.ts";
 import type { HostedProcess, ProcessHost } from "./process_host.ts";
 import type { QuorumCount, Replica } from "./quorum.ts";
 import type { QuorumRule } from "./quorum_options.ts";
+import type { LifeEffect, ReplicaEvent } from "./request_machine.ts";
 import {
   answerState,
   type FailureList,
@@ -33,21 +34,14 @@ import {
 /** Replicas a correlation can tell apart; see `RequestHost`. */
 export const REPLICAS_PER_REQUEST = 8;
 
-/** What a vnode can say, for the state machines. */
-export type ReplicaEvent =
-  | {
-    readonly type: "failed";
-    readonly replica: number;
-    readonly error: WhorlError;
-  }
-  | {
-    readonly type: "wrong_owner";
-    readonly replica: number;
-    readonly owner: number | undefined;
-  }
-  | { readonly type: "deadline" }
-  | { readonly type: "grace_over" }
-  | { readonly type: "cancel" };
+/** What the answer of a request reports. */
+interface Answered {
+  readonly replicas: readonly Replica[];
+  readonly count: QuorumCount;
+  readonly failures: FailureList;
+  /** What each replica said, where callers get that. */
+  readonly replies?: readonly (Uint8Array | undefined)[];
+}
 
 /** One request being coordinated. */
 export abstract class RequestProcess extends ChildBase
@@ -188,7 +182,7 @@ export abstract class RequestProcess extends ChildBase
     host.wheel.set(this, afterMs, host.nowMs);
   }
 
-  protected setGrace(afterMs: number): void {
+  #setGrace(afterMs: number): void {
     this.#inGrace = true;
     // Nothing may have been submitted for long when the answer came.
     this.host.nowMs = this.host.runtime.now();
@@ -199,6 +193,41 @@ export abstract class RequestProcess extends ChildBase
   protected finished(): void {
     this.host.forget(this);
     this.end("normal");
+  }
+
+  /** Carries out what the machines of all requests can ask for. */
+  protected performCommon(effect: LifeEffect): void {
+    switch (effect.type) {
+      case "set_deadline":
+        this.setDeadline(effect.afterMs);
+        return;
+      case "set_grace":
+        this.#setGrace(effect.afterMs);
+        return;
+      case "finished":
+        this.finished();
+        return;
+      default:
+        return effect satisfies never;
+    }
+  }
+
+  /** Answers the caller; `request` is what the answer reports of. */
+  protected respond(
+    result:
+      | { readonly ok: true; readonly object?: Uint8Array | undefined }
+      | { readonly ok: false; readonly error: WhorlError },
+    { replicas, count, failures, replies }: Answered,
+  ): void {
+    if (!result.ok) {
+      this.fail(result.error);
+      return;
+    }
+    this.succeed({
+      object: result.object,
+      replies: replies?.slice() ?? [],
+      replicas: this.#reports(replicas, count, failures),
+    });
   }
 
   protected succeed(result: OperationResult): void {
@@ -277,7 +306,7 @@ export abstract class RequestProcess extends ChildBase
     host.routes.endVnodeRequest();
   }
 
-  protected reports(
+  #reports(
     replicas: readonly Replica[],
     count: QuorumCount,
     failures: FailureList,
