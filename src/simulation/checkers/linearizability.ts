@@ -44,7 +44,7 @@ export interface LinearizabilityOptions {
    */
   readonly stepsMax?: number | undefined;
   /**
-   * Most steps for making the bad history of one key shorter; a quarter of it for each attempt.
+   * Most steps for making the bad history of one key shorter; a sixteenth of it for each attempt.
    *
    * @default {400_000}
    */
@@ -235,7 +235,7 @@ function badHistory<State, Input, Output>(
     const ids = new Set(kept.map(({ id }) => id));
     // What was invoked later still can come after all of them.
     const before = calls.filter(({ invokedAtMs }) => invokedAtMs <= lastMs);
-    const judge = new Judge(model, Math.ceil(stepsMax / 4));
+    const judge = new Judge(model, Math.ceil(stepsMax / 16));
     const verdict = judge.verdict(keepOnly(before, ids, model));
     stepsLeft -= judge.steps + before.length;
     return verdict === "bad";
