@@ -27,6 +27,18 @@ interface Pending {
   reject(error: unknown): void;
 }
 
+/** How the process of a node is run, where a test has something to add. */
+export interface ProcessLaunch {
+  /** Words before the program, such as a command that runs it elsewhere. @default {none} */
+  readonly prefix?: readonly string[];
+  /** Variables besides the test's own. @default {none} */
+  readonly env?: Readonly<Record<string, string>>;
+  /** Told the id of each process that is started. */
+  readonly onStart?: (pid: number) => void;
+  /** Takes each line it logs, besides the tail that `log` returns. */
+  readonly onLine?: (line: string) => void;
+}
+
 const encoder = new TextEncoder();
 const SCRIPT = new URL("node_process.ts", import.meta.url).pathname;
 
@@ -46,11 +58,14 @@ class Life {
     options: PlainNodeOptions,
     events: EventLog,
     lines: LineTail,
+    launch: ProcessLaunch,
   ) {
     this.#events = events;
     this.#name = options.name;
-    this.child = new Deno.Command(Deno.execPath(), {
+    const words = [...launch.prefix ?? [], Deno.execPath()];
+    this.child = new Deno.Command(words[0] as string, {
       args: [
+        ...words.slice(1),
         "run",
         "-A",
         "--unstable-kv",
@@ -59,22 +74,27 @@ class Life {
         SCRIPT,
         JSON.stringify(options),
       ],
+      ...(launch.env === undefined ? {} : { env: { ...launch.env } }),
       stdin: "piped",
       stdout: "piped",
       stderr: "piped",
     }).spawn();
+    launch.onStart?.(this.child.pid);
     this.#writer = this.child.stdin.getWriter();
     // A process that was never up leaves nobody waiting for it.
     this.up.promise.catch(() => {});
-    this.ended = this.#watch(lines);
+    this.ended = this.#watch((line) => {
+      lines.add(line);
+      launch.onLine?.(line);
+    });
   }
 
-  async #watch(lines: LineTail): Promise<Deno.CommandStatus> {
+  async #watch(onLine: (line: string) => void): Promise<Deno.CommandStatus> {
     const [status] = await Promise.all([
       this.child.status,
       this.#read(),
       (async () => {
-        for await (const line of textLines(this.child.stderr)) lines.add(line);
+        for await (const line of textLines(this.child.stderr)) onLine(line);
       })(),
     ]);
     // Nobody reads at the other end; there is nothing to lose.
@@ -137,13 +157,15 @@ export class ProcessNode implements TestNode {
   readonly events: EventLog;
   readonly inside = undefined;
   #options: PlainNodeOptions;
+  #launch: ProcessLaunch;
   #life: Life | undefined;
   #address: Address | undefined;
   #client: Promise<WhorlClient> | undefined;
   #lines = new LineTail();
 
-  constructor(options: PlainNodeOptions) {
+  constructor(options: PlainNodeOptions, launch: ProcessLaunch = {}) {
     this.#options = options;
+    this.#launch = launch;
     this.name = options.name;
     this.events = new EventLog(options.name);
     this.control = nodeControl((method, args) =>
@@ -188,6 +210,7 @@ export class ProcessNode implements TestNode {
       { listen: this.address, ...this.#options, ...changes },
       this.events,
       this.#lines,
+      this.#launch,
     );
     this.#life = life;
     try {
@@ -201,9 +224,13 @@ export class ProcessNode implements TestNode {
 
   /** Resolves when the process has ended by itself. */
   async ended(): Promise<Deno.CommandStatus> {
-    const status = await this.#running.ended;
-    this.#life = undefined;
-    await this.#disconnect();
+    const life = this.#running;
+    const status = await life.ended;
+    // It may have been started again since.
+    if (this.#life === life) {
+      this.#life = undefined;
+      await this.#disconnect();
+    }
     return status;
   }
 
