@@ -2,14 +2,15 @@
  * Keeps a node in touch with its peers: one `peer` link to every node it wants
  * to know, reconnected when it breaks, watched for silence, and never two of
  * them; the `bulk` links that are opened on demand; and the links of clients.
- * Both sides are here, those this node opens and those it accepts.
  *
- * Who may connect is decided in `admission.ts`, who is silent in
- * `failure_detector.ts`; this file holds the links and acts.
+ * Links are opened by the `Dialer` and accepted by the `Door`; whatever way one
+ * came in, from then on it is held here. Who may connect is decided in
+ * `admission.ts` on what the `PeerBook` says, who is silent in
+ * `failure_detector.ts`.
  *
  * @module
  */
-import { isWhorlError, reasonOf, WhorlError } from "../base/errors.ts";
+import { WhorlError } from "../base/errors.ts";
 import { invariant } from "../base/invariant.ts";
 import type { Log } from "../environment/log.ts";
 import type {
@@ -17,23 +18,20 @@ import type {
   ByteStream,
   Listener,
 } from "../environment/transport.ts";
-import { backoffDelayMs } from "../../supervisors/backoff.ts";
 import type { Runtime } from "../../supervisors/runtime.ts";
-import { type AdmissionView, decideAdmission } from "./admission.ts";
-import { dial as openStream } from "./dial.ts";
-import { type Dial, Dials } from "./dials.ts";
+import { Dialer, type HandshakeTerms, nodeStopping } from "./dialer.ts";
 import { Door } from "./door.ts";
 import type { Consideration, Established } from "./handshake.ts";
 import type { Candidate } from "./handshake_fsm.ts";
 import { Link, type LinkClosed, type LinkHandler } from "./link.ts";
-import type { LinkKind, LinkPeer } from "./link_peer.ts";
+import type { LinkPeer } from "./link_peer.ts";
 import { LinkWatch, type WatchTerms } from "./link_watch.ts";
+import { PeerBook } from "./peer_book.ts";
 import {
   PEER_LINKS_LIMITS,
   type PeerLinksEvents,
   type PeerLinksOptions,
 } from "./peer_links_options.ts";
-import { PeerRecord } from "./peer_record.ts";
 
 export type {
   PeerLinksEvents,
@@ -51,12 +49,12 @@ export class PeerLinks implements AsyncDisposable {
   readonly #runtime: Runtime;
   readonly #log: Log;
   readonly #events: PeerLinksEvents;
-  readonly #records: Map<string, PeerRecord> = new Map();
+  readonly #book: PeerBook;
   /** Every link that is up. */
   readonly #watch: LinkWatch;
-  readonly #dials: Dials = new Dials();
-  readonly #tasks: Set<Promise<unknown>> = new Set();
+  readonly #dialer: Dialer;
   readonly #door: Door;
+  readonly #tasks: Set<Promise<unknown>> = new Set();
   #listener: Listener | undefined;
   readonly #peerTerms: WatchTerms;
   readonly #otherTerms: WatchTerms;
@@ -89,11 +87,32 @@ export class PeerLinks implements AsyncDisposable {
       silenceMsMax: this.#limits.otherSilenceMsMax,
       pingEveryTicks: OTHERS_PINGED_EVERY_TICKS,
     };
+    this.#book = new PeerBook(options);
+    const handshake: HandshakeTerms = {
+      runtime: options.runtime,
+      identity: options.identity,
+      cookie: options.cookie,
+      secretBytes: options.secretBytes,
+      deadlineMs: this.#limits.handshakeDeadlineMs,
+      ...(options.versions === undefined ? {} : { versions: options.versions }),
+    };
+    this.#dialer = new Dialer({
+      runtime: options.runtime,
+      log: options.log,
+      transport: options.transport,
+      book: this.#book,
+      handshake,
+      reconnect: this.#limits.reconnect,
+      untilUpMs: this.#limits.handshakeDeadlineMs,
+      stopping: () => this.#closing !== undefined,
+      enter: (stream, established) => this.#enter(stream, established),
+      track: (task) => this.#track(task),
+    });
     this.#door = new Door({
       ...options.limits,
       log: options.log,
       handshake: {
-        ...this.#handshakeBase(),
+        ...handshake,
         consider: (candidate) => this.#considerAccepted(candidate),
       },
       enter: (stream, established) => this.#enter(stream, established),
@@ -115,7 +134,7 @@ export class PeerLinks implements AsyncDisposable {
     );
     if (this.#closing !== undefined) {
       await listener[Symbol.asyncDispose]();
-      throw stopped();
+      throw nodeStopping();
     }
     this.#listener = listener;
     return listener.address;
@@ -124,29 +143,29 @@ export class PeerLinks implements AsyncDisposable {
   /** The peers to be connected to, by name. Links to names that are no longer among them are closed. */
   setPeers(peers: ReadonlyMap<string, Address>): void {
     if (this.#closing !== undefined) return;
-    for (const record of this.#records.values()) {
+    for (const record of this.#book.records()) {
       if (record.address !== undefined && !peers.has(record.name)) {
         record.address = undefined;
-        this.#stopTrying(record);
+        this.#dialer.stopTrying(record);
         record.link?.close("removed");
       }
     }
     for (const [name, address] of peers) {
       if (name === this.#options.identity.name) continue;
-      const record = this.#record(name);
+      const record = this.#book.record(name);
       if (record.address === address) continue;
       record.address = address;
       if (record.link !== undefined) continue;
       // What failed at the old address says nothing about the new one.
-      this.#stopTrying(record);
+      this.#dialer.stopTrying(record);
       record.failures = 0;
-      this.#dialPeer(record);
+      this.#dialer.reach(record);
     }
   }
 
   /** The link to a peer, while it is up. */
   link(name: string): Link | undefined {
-    return this.#records.get(name)?.link;
+    return this.#book.find(name)?.link;
   }
 
   /** The peers that are up, suspected or not. */
@@ -184,29 +203,11 @@ export class PeerLinks implements AsyncDisposable {
    *
    * @throws {WhorlError} As {@linkcode shakeHands}, and `not_reachable`.
    */
-  async connectTo(
+  connectTo(
     address: Address,
     options: { signal?: AbortSignal } = {},
   ): Promise<Link> {
-    const dial = this.#beginDial("peer", options.signal);
-    try {
-      return await this.#track(this.#open(dial, address, undefined));
-    } catch (error) {
-      // Connected already, or about to be: the peer connected to us meanwhile.
-      const { name } = dial;
-      if (name === undefined || !isWhorlError(error, "connection_closed")) {
-        throw error;
-      }
-      return await this.#track(
-        this.#record(name).untilUp(
-          this.#limits.handshakeDeadlineMs,
-          error,
-          options.signal,
-        ),
-      );
-    } finally {
-      this.#dials.end(dial);
-    }
+    return this.#dialer.connectTo(address, options.signal);
   }
 
   /**
@@ -215,23 +216,11 @@ export class PeerLinks implements AsyncDisposable {
    *
    * @throws {WhorlError} As {@linkcode shakeHands}, and `not_reachable`.
    */
-  async openBulk(
+  openBulk(
     name: string,
     options: { signal?: AbortSignal } = {},
   ): Promise<Link> {
-    const address = this.#addressOf(name);
-    if (address === undefined) {
-      throw new WhorlError(
-        "not_reachable",
-        `Cannot open a bulk link to ${name} as its address is not known here`,
-      );
-    }
-    const dial = this.#beginDial("bulk", options.signal);
-    try {
-      return await this.#track(this.#open(dial, address, name));
-    } finally {
-      this.#dials.end(dial);
-    }
+    return this.#dialer.openBulk(name, options.signal);
   }
 
   /** Closes everything; resolves when no stream, timer or handshake is left. */
@@ -243,11 +232,8 @@ export class PeerLinks implements AsyncDisposable {
     // #closing is set once this has returned its promise, so yield first.
     await Promise.resolve();
     this.#listener?.close();
-    for (const record of this.#records.values()) {
-      this.#stopTrying(record);
-      record.dismissWaiters();
-    }
-    this.#dials.stopAll(stopped());
+    for (const record of this.#book.records()) record.dismissWaiters();
+    this.#dialer.stopAll();
     for (const link of this.#watch.links()) link.close("stopping");
     await this.#door.close();
     while (this.#tasks.size > 0) await Promise.allSettled(this.#tasks);
@@ -256,123 +242,6 @@ export class PeerLinks implements AsyncDisposable {
 
   async [Symbol.asyncDispose](): Promise<void> {
     await this.close();
-  }
-
-  // Opening.
-
-  #dialPeer(record: PeerRecord): void {
-    const address = this.#addressOf(record.name) as Address;
-    const dial = record.dial = this.#beginDial("peer");
-    const attempt = this.#open(dial, address, record.name).then(
-      () => undefined,
-      (error) => error as unknown,
-    ).then((error) => {
-      this.#dials.end(dial);
-      // Another dial has taken over, or the peer is no longer wanted.
-      if (record.dial !== dial) return;
-      record.dial = undefined;
-      if (error !== undefined) this.#dialFailed(record, address, error);
-    });
-    this.#track(attempt);
-  }
-
-  #dialFailed(record: PeerRecord, address: Address, error: unknown): void {
-    const failure = isWhorlError(error) ? error.code : reasonOf(error);
-    // The first of a kind is news; the hundredth is not.
-    const news = failure !== record.lastFailure &&
-      failure !== "connection_closed";
-    record.lastFailure = failure;
-    this.#log[news ? "warn" : "debug"]("Cannot reach a peer", {
-      peer: record.name,
-      address,
-      reason: reasonOf(error),
-    });
-    this.#retryLater(record);
-  }
-
-  #retryLater(record: PeerRecord): void {
-    if (
-      this.#closing !== undefined || record.address === undefined ||
-      record.link !== undefined || record.retry !== undefined ||
-      record.dial !== undefined
-    ) return;
-    const waitMs = backoffDelayMs(
-      this.#limits.reconnect,
-      record.failures++,
-      this.#runtime.random(),
-    );
-    record.retry = this.#runtime.setTimer(waitMs, () => {
-      record.retry = undefined;
-      if (record.link === undefined) this.#dialPeer(record);
-    });
-  }
-
-  #stopTrying(record: PeerRecord): void {
-    record.stopRetrying();
-    const dial = record.dial;
-    record.dial = undefined;
-    dial?.stop.abort(superseded());
-  }
-
-  #beginDial(kind: LinkKind, signal?: AbortSignal): Dial {
-    if (this.#closing !== undefined) throw stopped();
-    return this.#dials.begin(kind, signal);
-  }
-
-  async #open(
-    dial: Dial,
-    address: Address,
-    expectedName: string | undefined,
-  ): Promise<Link> {
-    const { stream, established } = await openStream({
-      ...this.#handshakeBase(),
-      transport: this.#options.transport,
-      address,
-      kind: dial.kind,
-      signal: dial.stop.signal,
-      consider: (candidate) =>
-        this.#considerOpened(candidate, dial, expectedName),
-    });
-    return this.#enter(stream, established);
-  }
-
-  #handshakeBase() {
-    const { runtime, identity, cookie, secretBytes, versions } = this.#options;
-    return {
-      runtime,
-      identity,
-      cookie,
-      secretBytes,
-      deadlineMs: this.#limits.handshakeDeadlineMs,
-      ...(versions === undefined ? {} : { versions }),
-    };
-  }
-
-  /** The other end says who it is and has proved nothing yet: is it who we want? */
-  #considerOpened(
-    candidate: Candidate,
-    dial: Dial,
-    expectedName: string | undefined,
-  ): Consideration {
-    if (expectedName !== undefined && candidate.name !== expectedName) {
-      return { admit: false, reason: "wrong_name" };
-    }
-    dial.name = candidate.name;
-    // Another attempt of ours is further than this one.
-    if (
-      dial.kind === "peer" && this.#dials.awaiting(candidate.name) !== undefined
-    ) {
-      return { admit: false, reason: "duplicate_link" };
-    }
-    const verdict = decideAdmission(candidate, this.#view(candidate.name));
-    if (verdict.type === "refuse") {
-      return { admit: false, reason: verdict.reason };
-    }
-    dial.awaiting = candidate;
-    const { lastLinkId } = this.#record(candidate.name);
-    return lastLinkId === undefined
-      ? { admit: true }
-      : { admit: true, lastLinkId };
   }
 
   // Accepting.
@@ -384,36 +253,24 @@ export class PeerLinks implements AsyncDisposable {
         ? { admit: true }
         : { admit: false, reason: "too_many_connections" };
     }
-    const verdict = decideAdmission(candidate, this.#view(candidate.name));
+    const verdict = this.#book.decide(candidate);
     if (verdict.type === "refuse") {
       return { admit: false, reason: verdict.reason };
     }
     if (candidate.kind === "peer") {
-      const record = this.#record(candidate.name);
+      const record = this.#book.record(candidate.name);
       record.arriving = candidate;
-      // Both nodes connected at once and this one stays.
-      this.#stopTrying(record);
-      this.#dials.awaiting(candidate.name)?.stop.abort(superseded());
+      this.#dialer.giveWay(record);
     }
     return { admit: true };
   }
 
   #forgetArriving(linkId: string): void {
-    for (const record of this.#records.values()) {
+    for (const record of this.#book.records()) {
       if (record.arriving?.linkId !== linkId) continue;
       record.arriving = undefined;
-      this.#retryLater(record);
+      this.#dialer.retryLater(record);
     }
-  }
-
-  #view(name: string): AdmissionView {
-    const record = this.#records.get(name);
-    return {
-      self: this.#options.identity,
-      known: this.#options.knownIdentity(name),
-      up: record?.arriving ?? record?.link?.peer,
-      dialing: this.#dials.awaiting(name)?.awaiting,
-    };
   }
 
   // Links.
@@ -437,7 +294,7 @@ export class PeerLinks implements AsyncDisposable {
     if (this.#closing !== undefined) {
       link.close("stopping");
       link.start();
-      throw stopped();
+      throw nodeStopping();
     }
     if (peer.kind === "peer") this.#enterPeer(link);
     this.#watch.add(
@@ -450,7 +307,7 @@ export class PeerLinks implements AsyncDisposable {
     } else if (peer.kind === "bulk") {
       this.#events.onBulkUp(link);
     } else {
-      const record = this.#record(peer.name);
+      const record = this.#book.record(peer.name);
       this.#events.onUp(link);
       record.tellWaiters(link);
     }
@@ -462,7 +319,7 @@ export class PeerLinks implements AsyncDisposable {
   /** Makes `link` the one of its peer, unless another has come first. */
   #enterPeer(link: Link): void {
     const { peer } = link;
-    const record = this.#record(peer.name);
+    const record = this.#book.record(peer.name);
     const refusal = peer.openedBy === "other_node"
       ? (record.arriving?.linkId === peer.linkId ? undefined : "replaced")
       : this.#refusalOfOpened(peer);
@@ -482,10 +339,7 @@ export class PeerLinks implements AsyncDisposable {
   }
 
   #refusalOfOpened(peer: LinkPeer): string | undefined {
-    const verdict = decideAdmission(
-      { ...peer, lastLinkId: "" },
-      { ...this.#view(peer.name), dialing: undefined },
-    );
+    const verdict = this.#book.decideOpened(peer);
     return verdict.type === "refuse" ? verdict.reason : undefined;
   }
 
@@ -504,28 +358,10 @@ export class PeerLinks implements AsyncDisposable {
       return this.#events.onClientDown(link, closed);
     }
     if (kind === "bulk") return this.#events.onBulkDown(link, closed);
-    const record = this.#record(name);
+    const record = this.#book.record(name);
     if (record.link === link) record.link = undefined;
     this.#events.onDown(name, closed, link);
-    if (record.arriving === undefined) this.#retryLater(record);
-  }
-
-  // Records.
-
-  #record(name: string): PeerRecord {
-    let record = this.#records.get(name);
-    if (record === undefined) {
-      record = new PeerRecord(name, this.#runtime);
-      this.#records.set(name, record);
-    }
-    return record;
-  }
-
-  #addressOf(name: string): Address | undefined {
-    const address = this.#records.get(name)?.address;
-    return address === undefined
-      ? undefined
-      : this.#options.addressOverrides?.get(name) ?? address;
+    if (record.arriving === undefined) this.#dialer.retryLater(record);
   }
 
   #track<T>(task: Promise<T>): Promise<T> {
@@ -535,15 +371,4 @@ export class PeerLinks implements AsyncDisposable {
     this.#tasks.add(settled);
     return task;
   }
-}
-
-function stopped(): WhorlError {
-  return new WhorlError("closed", "Cannot connect as this node is stopping");
-}
-
-function superseded(): WhorlError {
-  return new WhorlError(
-    "connection_closed",
-    "the nodes are connected already",
-  );
 }
