@@ -1,7 +1,8 @@
 /**
  * What every store must do, whatever it keeps its values in. The same suite
- * runs on memory and on Deno KV; the property test compares a store with a
- * plain map under any sequence of calls.
+ * runs on memory, on Deno KV, and with the code for Deno KV on a simulated disk;
+ * the property test compares a store with a plain map under any sequence of
+ * calls.
  *
  * @module
  */
@@ -15,6 +16,7 @@ import {
   type Write,
 } from "../../src/environment/storage.ts";
 import { openDenoKvStore } from "../../src/storage/deno_kv_store.ts";
+import { DiskBench } from "../../src/simulation/testing/disk_bench.ts";
 import { openMemoryStore } from "../../src/storage/memory_store.ts";
 import { systemStorage } from "../../src/storage/testing/system_storage.ts";
 
@@ -81,6 +83,27 @@ const kinds: Kind[] = [{
       await store.close();
       await Deno.remove(folder, { recursive: true });
     }
+  },
+}, {
+  name: "simulated Deno KV",
+  use(body) {
+    const bench = new DiskBench("conformance", {
+      weather: { syncMsMin: 0.1, syncMsMax: 5, liesAboutSync: false },
+      operationMsMax: 0.5,
+    });
+    const config = { type: "deno_kv", path: "/store" } as const;
+    return bench.run((async () => {
+      let store = await openDenoKvStore(config, bench.live());
+      try {
+        await body(store, async () => {
+          await store.close();
+          store = await openDenoKvStore(config, bench.live());
+          return store;
+        });
+      } finally {
+        await store.close();
+      }
+    })());
   },
 }];
 

@@ -1,0 +1,65 @@
+/**
+ * A machine with nothing but a disk, and processes that use it: for tests of
+ * the disk, and of stores on it.
+ *
+ * @module
+ */
+import { type Chance, seededChance } from "../../base/chance.ts";
+import type { StorageEnvironment } from "../../environment/environment.ts";
+import type { DiskOptions } from "../disk_conditions.ts";
+import { seededBytes } from "../seeded_bytes.ts";
+import { SimulatedDisk } from "../simulated_disk.ts";
+import { SimulatedProcess } from "../simulated_process.ts";
+import { VirtualTime } from "../virtual_time.ts";
+
+/** One machine on virtual time. */
+export class DiskBench {
+  readonly time = new VirtualTime();
+  readonly chance: Chance;
+  readonly disk: SimulatedDisk;
+  #process: SimulatedProcess | undefined;
+  #lives = 0;
+
+  constructor(
+    seed: number | string,
+    options: Omit<DiskOptions, "chance"> = {},
+  ) {
+    this.chance = seededChance(seed);
+    this.disk = new SimulatedDisk({
+      ...options,
+      chance: this.chance.fork("disk"),
+    });
+  }
+
+  /** Begins the life of a process; the one before goes on beside it unless it was killed. */
+  live(): StorageEnvironment {
+    const chance = this.chance.fork(`life ${++this.#lives}`);
+    const process = new SimulatedProcess("bench", this.time, chance);
+    this.#process = process;
+    return {
+      now: () => process.now(),
+      random: () => process.random(),
+      defer: (callback) => process.defer(callback),
+      setTimer: (afterMs, callback) => process.setTimer(afterMs, callback),
+      clearTimer: (timer) => process.clearTimer(timer),
+      disk: this.disk.attach(process),
+      secretBytes: (count) => seededBytes(chance, count),
+    };
+  }
+
+  /** Ends the newest life, and every other one that had the disk. */
+  crash(how: "process" | "power"): void {
+    this.#process?.kill();
+    this.disk.crash(how);
+  }
+
+  /** Lets time pass until `promise` has settled, and answers as it does. */
+  async run<T>(promise: Promise<T>): Promise<T> {
+    let settled = false;
+    const settle = (): void => void (settled = true);
+    promise.then(settle, settle);
+    const end = await this.time.run(Infinity, () => settled);
+    if (!settled) throw new Error(`It never settles: ${end}`);
+    return await promise;
+  }
+}
