@@ -1,0 +1,571 @@
+/**
+ * Coordinates one coverage query: it asks a set of vnodes that together hold
+ * every key (`coverage_plan.ts`), a few at a time, and hands on what they say
+ * as fast as the caller takes it.
+ *
+ *     collecting ── all have answered ───────────────────► ended ── told ──► finished
+ *        ├───────── a key space is beyond reach (all) ───►   │
+ *        ├───────── refused, or deadline ────────────────►   │
+ *        └───────── cancel, or the caller is gone ───────────┴────────────► finished
+ *
+ * The share of one vnode is a _part_. A part that fails is replaced by others,
+ * for the key spaces it had not answered for in full: what it had said of them
+ * may then be said again, and the new parts name the one they repeat.
+ *
+ * A part is asked for more only when the caller has taken what it said last, and
+ * a slot is free again only when the caller has taken a part's last words. So
+ * no more than one batch for each slot waits here.
+ *
+ * The shell must report every ask as a batch or a failure, once, and nothing of
+ * a part after it was told to cancel it. Bytes in events need only be valid
+ * during the step: what is kept is copied.
+ *
+ * @module
+ */
+import { WhorlError } from "../base/errors.ts";
+import { invariant } from "../base/invariant.ts";
+import { planCoverage } from "../ring/coverage_plan.ts";
+import type { RingView } from "../ring/ring_view.ts";
+import type { CoverageReport } from "./coverage_report.ts";
+import {
+  cancelledError,
+  FINISHED,
+  type LifeEffect,
+  type LifeEvent,
+  wrongOwnerError,
+} from "./request_machine.ts";
+import { failureName, isOutOfReach, isRefusal } from "./request_outcome.ts";
+
+/** Vnodes that are asked at a time. */
+export const COVERAGE_FAN_OUT = 8;
+/** How often the share of a vnode that failed is given to others, counted along the chain. */
+export const COVERAGE_REPLANS_MAX = 3;
+/** Bytes after which an answer to the caller takes no further batch. */
+export const COVERAGE_PAGE_BYTES = 256 * 1024;
+/** How long a caller that asks for nothing is waited for, in milliseconds. */
+export const COVERAGE_CALLER_IDLE_MS = 60_000;
+/** How long the end of a query is kept for a caller that does not ask for it, in milliseconds. */
+export const COVERAGE_LINGER_MS = 10_000;
+
+/** What a query wants. */
+export interface CoverageRule {
+  /** How many replicas a key has. */
+  readonly n: number;
+  /** How many vnodes must answer for each key space. */
+  readonly primaryVnodeCoverage: number;
+  /** Whether it fails when a key space is beyond reach, or goes on without. */
+  readonly mode: "all" | "allup";
+  /** Time for everything, in milliseconds. */
+  readonly timeoutMs: number;
+  /** Time a vnode may be silent, in milliseconds. */
+  readonly idleMs: number;
+}
+
+/** A timer of the shell: of a part, or for the caller. */
+export type CoverageTimer = number | "caller";
+
+/** What happens to a query. `part` is the number of a part. */
+export type CoverageEvent =
+  | LifeEvent
+  /** Chunks of a part, and whether those were its last. */
+  | {
+    readonly type: "batch";
+    readonly part: number;
+    readonly bytes: Uint8Array;
+    readonly ended: boolean;
+  }
+  | {
+    readonly type: "failed";
+    readonly part: number;
+    readonly error: WhorlError;
+  }
+  /** The vnode is not there; `owner` is the node that has it now, if that is known. */
+  | {
+    readonly type: "wrong_owner";
+    readonly part: number;
+    readonly owner: number | undefined;
+  }
+  /** The node is gone: what it owed will not come. */
+  | {
+    readonly type: "node_lost";
+    readonly node: number;
+    readonly error: WhorlError;
+  }
+  /** The caller has taken what it was given, and asks for more. */
+  | { readonly type: "demand" }
+  | { readonly type: "timer"; readonly timer: CoverageTimer };
+
+/** What the shell is to do. */
+export type CoverageEffect =
+  | LifeEffect
+  /** Ask the vnode of the part where `CoverageState.parts` says it is. */
+  | { readonly type: "open"; readonly part: number }
+  | { readonly type: "more"; readonly part: number }
+  /** Tell the vnode to stop, and report nothing more of the part. */
+  | { readonly type: "cancel_part"; readonly part: number }
+  /** Deliver `timer` so many milliseconds from now; replaces the one it had. */
+  | {
+    readonly type: "set_timer";
+    readonly timer: CoverageTimer;
+    readonly afterMs: number;
+  }
+  | { readonly type: "clear_timer"; readonly timer: CoverageTimer }
+  | { readonly type: "respond"; readonly result: CoverageResult };
+/** A batch on its way to the caller. */
+export interface CoveragePiece {
+  readonly part: number;
+  readonly bytes: Uint8Array;
+}
+
+/** The answer to one demand. */
+export type CoverageResult =
+  | {
+    readonly ok: true;
+    readonly pieces: readonly CoveragePiece[];
+    /** Given with the last pieces. */
+    readonly report: CoverageReport | undefined;
+  }
+  | { readonly ok: false; readonly error: WhorlError };
+
+/** The share of one vnode. */
+export interface CoveragePart {
+  readonly partition: number;
+  readonly keySpaces: readonly number[];
+  /** Whether that is less than the vnode holds. */
+  readonly filtered: boolean;
+  /** The part whose words it may say again, as it stands in for it. */
+  readonly repeats: number | undefined;
+  /** How many parts have failed in whose place it stands. */
+  readonly replans: number;
+  /** Index of the node it is on; another one if the vnode has moved. */
+  node: number;
+  state: "queued" | "open" | "answered" | "failed";
+  error: WhorlError | undefined;
+  /** Whether it has said anything. */
+  heard: boolean;
+  redirected: boolean;
+  /** What the caller has not taken yet. */
+  batch: Uint8Array | undefined;
+}
+
+/** One query; changes in place and has one owner. */
+export interface CoverageState {
+  phase: "created" | "collecting" | "ended" | "finished";
+  readonly rule: CoverageRule;
+  readonly view: RingView;
+  /** Where plans begin. */
+  readonly start: number;
+  readonly parts: CoveragePart[];
+  /** Parts that have not been asked, in order. */
+  queue: number[];
+  /** Parts with something for the caller, in order of arrival. */
+  ready: number[];
+  /** Parts that are open or have something for the caller. */
+  occupied: number;
+  /** Vnodes that have failed. */
+  readonly failedVnodes: Set<number>;
+  /** Nodes that are gone. */
+  readonly lostNodes: Set<number>;
+  /** Nodes with a vnode that was silent for too long: asked only if nobody else can be. */
+  readonly silentNodes: Set<number>;
+  /** Key spaces beyond reach. */
+  readonly missing: Set<number>;
+  /** Whether the caller waits. */
+  demand: boolean;
+  /** Why it ended without an answer. */
+  error: WhorlError | undefined;
+}
+
+/**
+ * A query that has not started; the caller waits for its first pieces.
+ *
+ * @param start Where the plan begins: best another for each query.
+ */
+export function createCoverage(
+  view: RingView,
+  rule: CoverageRule,
+  start: number,
+): CoverageState {
+  return {
+    phase: "created",
+    rule,
+    view,
+    start,
+    parts: [],
+    queue: [],
+    ready: [],
+    occupied: 0,
+    failedVnodes: new Set(),
+    lostNodes: new Set(),
+    silentNodes: new Set(),
+    missing: new Set(),
+    demand: true,
+    error: undefined,
+  };
+}
+
+/** Advances the query by one event and appends what is to be done, in order, to `effects`. */
+export function stepCoverage(
+  query: CoverageState,
+  event: CoverageEvent,
+  effects: CoverageEffect[],
+): void {
+  if (query.phase === "finished") return;
+  switch (event.type) {
+    case "start":
+      invariant(query.phase === "created", "a query starts once");
+      query.phase = "collecting";
+      effects.push({ type: "set_deadline", afterMs: query.rule.timeoutMs });
+      plan(query, undefined);
+      advance(query, effects);
+      return;
+    case "batch": {
+      const part = openPart(query, event.part);
+      if (part === undefined) return;
+      effects.push({ type: "clear_timer", timer: event.part });
+      if (event.bytes.length > 0) {
+        part.heard = true;
+        part.batch = event.bytes.slice();
+        query.ready.push(event.part);
+      }
+      if (event.ended) {
+        part.state = "answered";
+        if (part.batch === undefined) query.occupied--;
+      } else if (part.batch === undefined) askMore(query, event.part, effects);
+      advance(query, effects);
+      return;
+    }
+    case "failed": {
+      const part = openPart(query, event.part);
+      if (part === undefined) return;
+      effects.push({ type: "clear_timer", timer: event.part });
+      if (isOutOfReach(event.error)) query.lostNodes.add(part.node);
+      partFailed(query, event.part, event.error);
+      advance(query, effects);
+      return;
+    }
+    case "wrong_owner": {
+      const part = openPart(query, event.part);
+      if (part === undefined) return;
+      if (event.owner === undefined || part.redirected || part.heard) {
+        effects.push({ type: "clear_timer", timer: event.part });
+        partFailed(query, event.part, wrongOwnerError());
+        advance(query, effects);
+        return;
+      }
+      part.redirected = true;
+      part.node = event.owner;
+      open(query, event.part, effects);
+      return;
+    }
+    case "node_lost":
+      if (query.phase !== "collecting" || event.node < 0) return;
+      query.lostNodes.add(event.node);
+      query.parts.forEach((part, number) => {
+        if (part.node !== event.node) return;
+        if (part.state === "open") {
+          effects.push({ type: "clear_timer", timer: number });
+        } else if (part.state !== "queued") return;
+        partFailed(query, number, event.error);
+      });
+      advance(query, effects);
+      return;
+    case "demand":
+      query.demand = true;
+      effects.push({ type: "clear_timer", timer: "caller" });
+      advance(query, effects);
+      return;
+    case "timer": {
+      if (event.timer === "caller") {
+        end(query, cancelledError(), effects);
+        finish(query, effects);
+        return;
+      }
+      const part = openPart(query, event.timer);
+      if (part === undefined) return;
+      effects.push({ type: "cancel_part", part: event.timer });
+      query.silentNodes.add(part.node);
+      partFailed(
+        query,
+        event.timer,
+        new WhorlError(
+          "timeout",
+          `The vnode of partition ${part.partition} was silent for ${query.rule.idleMs} ms`,
+        ),
+      );
+      advance(query, effects);
+      return;
+    }
+    case "deadline":
+      end(query, incomplete(query, "timeout", "in time"), effects);
+      advance(query, effects);
+      return;
+    case "grace_over":
+      finish(query, effects);
+      return;
+    case "cancel":
+      end(query, cancelledError(), effects);
+      tellEnd(query, effects);
+      finish(query, effects);
+      return;
+    default:
+      return event satisfies never;
+  }
+}
+
+/** What it has covered so far. */
+export function coverageReport(query: CoverageState): CoverageReport {
+  const { rule, view, parts } = query;
+  const counts = new Uint16Array(view.ringSize);
+  for (const { state, keySpaces } of parts) {
+    if (state !== "answered") continue;
+    for (const keySpace of keySpaces) (counts[keySpace] as number)++;
+  }
+  const answered: number[] = [];
+  const missing: number[] = [];
+  counts.forEach((count, keySpace) =>
+    (count >= rule.primaryVnodeCoverage ? answered : missing).push(keySpace)
+  );
+  return {
+    complete: missing.length === 0,
+    ringVersion: view.version,
+    ringSize: view.ringSize,
+    asked: parts.map(({ partition, node, keySpaces, state, error }) => ({
+      partition,
+      node: view.nodes[node] as string,
+      keySpaces,
+      state: state === "queued" ? "open" : state,
+      ...(error === undefined
+        ? {}
+        : { error: { code: failureName(error), message: error.message } }),
+    })),
+    answered,
+    missing,
+  };
+}
+
+function openPart(
+  query: CoverageState,
+  number: number,
+): CoveragePart | undefined {
+  const part = query.parts[number];
+  return query.phase === "collecting" && part?.state === "open"
+    ? part
+    : undefined;
+}
+
+/** Adds parts for all key spaces, or for those of a part that failed. */
+function plan(query: CoverageState, failed: number | undefined): void {
+  const { view, rule, parts, failedVnodes, lostNodes, silentNodes } = query;
+  const replaced = failed === undefined ? undefined : parts[failed];
+  /** Vnodes that answer for a key space already: two of the same would be one. */
+  const answering = (partition: number, keySpace: number): boolean =>
+    parts.some((part) =>
+      part.partition === partition && part.state !== "failed" &&
+      part.keySpaces.includes(keySpace)
+    );
+  let keySpaces: Iterable<number> | undefined = replaced?.keySpaces;
+  for (const avoided of [silentNodes, undefined]) {
+    const { vnodes, missing } = planCoverage({
+      ringSize: view.ringSize,
+      n: rule.n,
+      primaryVnodeCoverage: replaced === undefined
+        ? rule.primaryVnodeCoverage
+        : 1,
+      start: query.start,
+      available: (partition, keySpace) => {
+        const node = view.owners[partition] as number;
+        return view.up[node] === 1 && !lostNodes.has(node) &&
+          !avoided?.has(node) && !failedVnodes.has(partition) &&
+          !answering(partition, keySpace);
+      },
+      ...(keySpaces === undefined ? {} : { keySpaces }),
+    });
+    for (const vnode of vnodes) {
+      query.queue.push(parts.length);
+      parts.push({
+        ...vnode,
+        repeats: replaced?.heard ? failed : replaced?.repeats,
+        replans: replaced === undefined ? 0 : replaced.replans + 1,
+        node: view.owners[vnode.partition] as number,
+        state: "queued",
+        error: undefined,
+        heard: false,
+        redirected: false,
+        batch: undefined,
+      });
+    }
+    keySpaces = missing;
+    if (missing.length === 0 || silentNodes.size === 0) break;
+  }
+  for (const keySpace of keySpaces ?? []) query.missing.add(keySpace);
+}
+
+/** Others are asked for what the part owes, if there are any. */
+function partFailed(
+  query: CoverageState,
+  number: number,
+  error: WhorlError,
+): void {
+  const part = query.parts[number] as CoveragePart;
+  if (part.state === "queued") {
+    query.queue = query.queue.filter((queued) => queued !== number);
+  } else if (part.batch === undefined) query.occupied--;
+  part.state = "failed";
+  part.error = error;
+  query.failedVnodes.add(part.partition);
+  if (isRefusal(error)) {
+    query.error ??= error;
+    return;
+  }
+  if (part.replans < COVERAGE_REPLANS_MAX) plan(query, number);
+  else for (const keySpace of part.keySpaces) query.missing.add(keySpace);
+}
+
+/** Does whatever can be done now: end, hand on, ask. */
+function advance(query: CoverageState, effects: CoverageEffect[]): void {
+  if (query.phase === "collecting") {
+    if (query.error !== undefined) end(query, query.error, effects);
+    else if (query.rule.mode === "all" && query.missing.size > 0) {
+      end(
+        query,
+        incomplete(query, "insufficient_vnodes", "for all keys"),
+        effects,
+      );
+    } else {
+      handOn(query, effects);
+      while (query.queue.length > 0 && query.occupied < COVERAGE_FAN_OUT) {
+        query.occupied++;
+        const next = query.queue.shift() as number;
+        (query.parts[next] as CoveragePart).state = "open";
+        open(query, next, effects);
+      }
+    }
+  }
+  if (query.phase === "ended") tellEnd(query, effects);
+}
+
+function open(
+  query: CoverageState,
+  part: number,
+  effects: CoverageEffect[],
+): void {
+  // Before the ask, which may be answered at once.
+  effects.push({
+    type: "set_timer",
+    timer: part,
+    afterMs: query.rule.idleMs,
+  }, { type: "open", part });
+}
+
+function askMore(
+  query: CoverageState,
+  part: number,
+  effects: CoverageEffect[],
+): void {
+  effects.push({
+    type: "set_timer",
+    timer: part,
+    afterMs: query.rule.idleMs,
+  }, { type: "more", part });
+}
+
+/** Gives the caller what there is, if it waits, and the report with the last of it. */
+function handOn(query: CoverageState, effects: CoverageEffect[]): void {
+  if (!query.demand) return;
+  const pieces: CoveragePiece[] = [];
+  const taken: number[] = [];
+  let bytes = 0;
+  while (query.ready.length > 0 && bytes < COVERAGE_PAGE_BYTES) {
+    const number = query.ready.shift() as number;
+    const part = query.parts[number] as CoveragePart;
+    const batch = part.batch as Uint8Array;
+    part.batch = undefined;
+    bytes += batch.length;
+    pieces.push({ part: number, bytes: batch });
+    if (part.state === "open") taken.push(number);
+    else query.occupied--;
+  }
+  const done = query.occupied === 0 && query.queue.length === 0;
+  if (pieces.length === 0 && !done) return;
+  query.demand = false;
+  effects.push({
+    type: "respond",
+    result: {
+      ok: true,
+      pieces,
+      report: done ? coverageReport(query) : undefined,
+    },
+  });
+  if (done) {
+    finish(query, effects);
+    return;
+  }
+  effects.push({
+    type: "set_timer",
+    timer: "caller",
+    afterMs: COVERAGE_CALLER_IDLE_MS,
+  });
+  for (const part of taken) askMore(query, part, effects);
+}
+
+/** Ends without an answer: what is under way is stopped. */
+function end(
+  query: CoverageState,
+  error: WhorlError,
+  effects: CoverageEffect[],
+): void {
+  if (query.phase === "ended") return;
+  query.phase = "ended";
+  query.error = error;
+  query.queue = [];
+  query.ready = [];
+  query.parts.forEach((part, number) => {
+    part.batch = undefined;
+    if (part.state !== "open") return;
+    effects.push(
+      { type: "clear_timer", timer: number },
+      { type: "cancel_part", part: number },
+    );
+  });
+  effects.push(
+    { type: "clear_timer", timer: "caller" },
+    { type: "set_grace", afterMs: COVERAGE_LINGER_MS },
+  );
+}
+
+/** Tells a caller that waits how it ended. */
+function tellEnd(query: CoverageState, effects: CoverageEffect[]): void {
+  if (!query.demand || query.error === undefined) return;
+  query.demand = false;
+  effects.push({ type: "respond", result: { ok: false, error: query.error } });
+  finish(query, effects);
+}
+
+function finish(query: CoverageState, effects: CoverageEffect[]): void {
+  if (query.phase === "finished") return;
+  query.phase = "finished";
+  effects.push(FINISHED);
+}
+
+/** The failure of a query that has not covered everything; `details.coverage` is its report. */
+function incomplete(
+  query: CoverageState,
+  code: "timeout" | "insufficient_vnodes",
+  how: string,
+): WhorlError {
+  const coverage = coverageReport(query);
+  const beyond = query.missing.size > 0
+    ? [...query.missing].sort((a, b) => a - b)
+    : coverage.missing;
+  const cause = coverage.asked.findLast(({ error }) => error !== undefined);
+  return new WhorlError(
+    code,
+    `Cannot answer a coverage query ${how} as every key space must be answered for by ${query.rule.primaryVnodeCoverage}: ${beyond.length} of ${coverage.ringSize} are not${
+      cause?.error === undefined
+        ? ""
+        : `, one as partition ${cause.partition} on ${cause.node} failed: ${cause.error.message}`
+    }`,
+    { details: { coverage } },
+  );
+}
