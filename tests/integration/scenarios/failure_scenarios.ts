@@ -139,7 +139,10 @@ export const FAILURE_SCENARIOS: readonly Scenario[] = [
       await putAll(first, "before");
       const alone: string[] = [];
       for (const key of KEYS) {
-        const { replicas } = await first.kv.get("b", key, { n: 1, r: 1 });
+        const { replicas } = await first.kv.get("late", key, {
+          n: 1,
+          r: 1,
+        });
         if (replicas[0]?.node === third.name) alone.push(key);
       }
       assert(alone.length > 0, "the node is first for no key");
@@ -150,11 +153,11 @@ export const FAILURE_SCENARIOS: readonly Scenario[] = [
       const requests = alone.flatMap((key) => [
         refused(
           "node_suspected",
-          () => first.kv.put("b", key, "late", { n: 1, w: 1 }),
+          () => first.kv.put("late", key, "late", { n: 1, w: 1 }),
         ),
         refused(
           "quorum_unavailable",
-          () => first.kv.get("b", key, { n: 1, r: 1 }),
+          () => first.kv.get("late", key, { n: 1, r: 1 }),
         ),
         refused(
           "quorum_unavailable",
@@ -183,7 +186,7 @@ export const FAILURE_SCENARIOS: readonly Scenario[] = [
       await refused(
         "insufficient_vnodes",
         () =>
-          first.kv.get("b", alone[0] as string, {
+          first.kv.get("late", alone[0] as string, {
             n: 1,
             r: 1,
             quorum: "strict",
@@ -201,6 +204,11 @@ export const FAILURE_SCENARIOS: readonly Scenario[] = [
       await cluster.settled();
       await putAll(first, "after");
       await assertAll(second, "after");
+      // A write of unknown outcome has happened once, late, or not at all.
+      for (const key of alone) {
+        const { values } = await first.kv.get("late", key, { n: 1, r: 1 });
+        assert(values.every((value) => value === "late"), `${key}: ${values}`);
+      }
     },
   },
   {
