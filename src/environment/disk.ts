@@ -105,7 +105,7 @@ export type KvCommitResult =
   /** A check failed, and nothing was done. */
   | { readonly ok: false };
 
-/** Changes that are committed all or none. Keys and values are copied when they are given. */
+/** Changes that are committed all or none. Keys and values are copied by `commit`, and must not be changed before. */
 export interface KvAtomicOperation {
   /** Demands that what stands under a key still has that versionstamp, `null` for nothing. */
   check(

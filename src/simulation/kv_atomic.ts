@@ -29,16 +29,17 @@ export function keyRefusal(
   [key]: KvKey,
   use: "read" | "write",
 ): string | undefined {
-  const max = denoKvLimits.keyBytesMax + (use === "read" ? 1 : 0);
-  return encodedBytes(key) > max
-    ? `Key too large for ${use} (max ${max} bytes)`
-    : undefined;
+  const { keyBytesMax } = denoKvLimits;
+  if (encodedBytes(key) <= keyBytesMax) return undefined;
+  // What is read is a range that ends one byte behind the key.
+  const max = use === "read" ? keyBytesMax + 1 : keyBytesMax;
+  return `Key too large for ${use} (max ${max} bytes)`;
 }
 
 /** A commit being put together. */
-export class GatheredCommit implements KvAtomicOperation, DatabaseCommit {
-  readonly checks: [string, string | null][] = [];
-  readonly changes: [string, Uint8Array<ArrayBuffer> | null][] = [];
+export class GatheredCommit implements KvAtomicOperation {
+  readonly #checks: [string, string | null][] = [];
+  readonly #changes: [Uint8Array, Uint8Array | null][] = [];
   readonly #commit: (commit: DatabaseCommit) => Promise<KvCommitResult>;
   #keyBytes = 0;
   #valueBytes = 0;
@@ -55,8 +56,8 @@ export class GatheredCommit implements KvAtomicOperation, DatabaseCommit {
       readonly versionstamp: string | null;
     },
   ): this {
-    this.#refusal ??= keyRefusal(key, "read");
-    this.checks.push([bytesToText(key[0]), versionstamp]);
+    this.#refusal ??= keyRefusal(key, "write");
+    this.#checks.push([bytesToText(key[0]), versionstamp]);
     return this;
   }
 
@@ -65,7 +66,7 @@ export class GatheredCommit implements KvAtomicOperation, DatabaseCommit {
     if (value.length > max) {
       this.#refusal ??= `Value too large (max ${max} bytes)`;
     }
-    this.#change(key, value.slice());
+    this.#change(key, value);
     this.#valueBytes += value.length;
     return this;
   }
@@ -75,25 +76,29 @@ export class GatheredCommit implements KvAtomicOperation, DatabaseCommit {
     return this;
   }
 
-  #change(key: KvKey, value: Uint8Array<ArrayBuffer> | null): void {
+  #change(key: KvKey, value: Uint8Array | null): void {
     this.#refusal ??= keyRefusal(key, "write");
-    this.changes.push([bytesToText(key[0]), value]);
+    this.#changes.push([key[0], value]);
     this.#keyBytes += encodedBytes(key[0]);
   }
 
   commit(): Promise<KvCommitResult> {
     const refusal = this.#refusal ?? this.#excess();
-    return refusal === undefined
-      ? this.#commit(this)
-      : Promise.reject(new TypeError(refusal));
+    if (refusal !== undefined) return Promise.reject(new TypeError(refusal));
+    return this.#commit({
+      checks: this.#checks,
+      changes: this.#changes.map((
+        [key, value],
+      ) => [bytesToText(key), value === null ? null : value.slice()]),
+    });
   }
 
   #excess(): string | undefined {
     const { mutationsMax, commitBytesMax, commitKeyBytesMax } = denoKvLimits;
-    if (this.checks.length > CHECKS_MAX) {
+    if (this.#checks.length > CHECKS_MAX) {
       return `Too many checks (max ${CHECKS_MAX})`;
     }
-    if (this.changes.length > mutationsMax) {
+    if (this.#changes.length > mutationsMax) {
       return `Too many mutations (max ${mutationsMax})`;
     }
     if (this.#keyBytes + this.#valueBytes > commitBytesMax) {
