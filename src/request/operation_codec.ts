@@ -12,7 +12,8 @@
  *
  * A key is `u16 bucket bytes · bucket · key`, which is also how `kv` stores it:
  * the slice from the key's length to the end is the body of its vnode command,
- * so that nothing is encoded twice on the way.
+ * so that nothing is encoded twice on the way. Operations of coverage queries
+ * have no key; `coverage_page_codec.ts` says what their bodies and results are.
  *
  * @module
  */
@@ -29,7 +30,24 @@ export const OperationKind = {
   put: 2,
   /** Read from N, merged, repaired: `get_fsm.ts`. */
   get: 3,
+  /** Asked of as many vnodes as hold every key, page by page: `coverage_fsm.ts`. */
+  coverage: 4,
+  /** Asks for the next page; the one before has been taken. */
+  coverageMore: 5,
+  /** No more pages are wanted. */
+  coverageCancel: 6,
 } as const;
+
+/** Whether an operation of `kind` is part of a coverage query: they have coordinators of their own. */
+export function isCoverageKind(kind: number | undefined): boolean {
+  return kind !== undefined && kind >= OperationKind.coverage;
+}
+
+/** Whether an operation of `kind` goes to a coordinator that runs already. */
+export function isFollowUp(kind: number | undefined): boolean {
+  return kind === OperationKind.coverageMore ||
+    kind === OperationKind.coverageCancel;
+}
 
 /** What an operation may ask for. */
 export const OperationFlag = {
@@ -41,6 +59,8 @@ export const OperationFlag = {
   bodyOnly: 4,
   /** The reply need not say what each replica answered. */
   withoutReplicas: 8,
+  /** Coverage: go on without the key spaces that nobody can answer for. */
+  allUp: 16,
 } as const;
 
 /** The fixed part of an operation; the offsets are into the bytes it was read from. */
@@ -120,7 +140,7 @@ export function readOperationHeader(
   header: OperationHeader,
 ): void {
   header.kind = from.u8();
-  if (header.kind < 1 || header.kind > 3) {
+  if (header.kind < 1 || header.kind > OperationKind.coverageCancel) {
     throw new WhorlError(
       "protocol_error",
       `Cannot run an operation of unknown kind ${header.kind}`,

@@ -41,6 +41,10 @@ export interface ProcessHost extends AnswerTarget {
     end: number,
     target: OperationTarget,
   ): void;
+  /** A further number under which answers come to `process`, until it is closed. */
+  openSequence(process: HostedProcess): number;
+  /** Nobody waits for answers under `sequence` any more. */
+  closeSequence(sequence: number): void;
   /** The request has ended. */
   forget(process: HostedProcess): void;
   /** A replica that was behind is being brought up to date. */

@@ -5,7 +5,8 @@
  * a worker or subprocess; all it needs from outside are its routes.
  *
  * A correlation is the request's number times eight plus the replica, so an
- * answer finds its coordinator with one look-up. Events for a coordinator that
+ * answer finds its coordinator with one look-up; a coverage query opens a number
+ * for each of its asks. Events for a coordinator that
  * come while another one is being advanced wait their turn.
  *
  * @module
@@ -19,37 +20,27 @@ import { ByteReader } from "../base/byte_reader.ts";
 import { briefCopyOf } from "../base/byte_slab.ts";
 import { isWhorlError, WhorlError } from "../base/errors.ts";
 import { DeadlineWheel } from "../environment/deadline_wheel.ts";
-import { partitionOf } from "../ring/chash.ts";
-import {
-  fillActivePreflist,
-  fillPrimaryPreflist,
-  Preflist,
-} from "../ring/preflist.ts";
 import type { RingView } from "../ring/ring_view.ts";
+import { coordinatorFor } from "./coordinator_for.ts";
 import {
   type Coordinators,
   OPERATION_BYTES_MAX,
   REQUEST_BYTES_MAX,
   type RequestCounts,
 } from "./coordinators.ts";
+import { CoverageProcess } from "./coverage_process.ts";
 import { ForwardProcess } from "./forward_process.ts";
-import { GetProcess } from "./get_process.ts";
 import type { ObjectCommands } from "./object_merge.ts";
-import { OpProcess } from "./op_process.ts";
 import {
   emptyOperationHeader,
-  OperationFlag,
+  isFollowUp,
   type OperationHeader,
   OperationKind,
   readOperationHeader,
 } from "./operation_codec.ts";
 import type { OperationTarget } from "./operation_target.ts";
 import type { ProcessHost } from "./process_host.ts";
-import { PutProcess } from "./put_process.ts";
-import type { Replica } from "./quorum.ts";
-import { checkQuorumRule, REPLICAS_MAX } from "./quorum_options.ts";
 import {
-  quorumRuleOf,
   REPLICAS_PER_REQUEST,
   type RequestProcess,
 } from "./request_process.ts";
@@ -97,14 +88,16 @@ export class RequestHost implements Coordinators, ProcessHost {
   /** @internal Effects of the step under way. */
   readonly effects: unknown[] = [];
   #objectModules: ReadonlyMap<number, ObjectCommands>;
+  /** By the numbers under which answers come to them. */
   #requests = new Map<number, RequestProcess>();
+  /** Coverage queries, by what their callers know them by. */
+  #queries = new Map<number, CoverageProcess>();
   #next: number;
   #log: Log;
   #fallen = 0;
   #fallenToldMs = -Infinity;
   #header: OperationHeader = emptyOperationHeader();
   #reader = new ByteReader(new Uint8Array(0));
-  #preflist = new Preflist(REPLICAS_MAX);
   /** Of all operations under way. */
   #bytes = 0;
   #advancing = false;
@@ -140,7 +133,7 @@ export class RequestHost implements Coordinators, ProcessHost {
 
   /** Requests under way. */
   get size(): number {
-    return this.#requests.size;
+    return this.supervisor.size;
   }
 
   /**
@@ -154,6 +147,10 @@ export class RequestHost implements Coordinators, ProcessHost {
     target: OperationTarget,
   ): void {
     this.nowMs = this.runtime.now();
+    if (isFollowUp(bytes[start])) {
+      this.#followUp(bytes, start, end, target);
+      return;
+    }
     let process: RequestProcess;
     try {
       this.#checkSize(end - start);
@@ -170,8 +167,42 @@ export class RequestHost implements Coordinators, ProcessHost {
     this.counts.started++;
     this.#bytes += process.byteCount;
     this.#requests.set(process.sequence, process);
+    if (process instanceof CoverageProcess) {
+      this.#queries.set(process.query, process);
+    }
     this.supervisor.startChild(process);
     process.begin();
+  }
+
+  /** Takes in an operation for a coverage query that is under way. */
+  #followUp(
+    bytes: Uint8Array,
+    start: number,
+    end: number,
+    target: OperationTarget,
+  ): void {
+    let query: CoverageProcess | undefined;
+    try {
+      this.#reader.reset(bytes, start, end);
+      readOperationHeader(this.#reader, this.#header);
+      query = this.#queries.get(this.#reader.u53());
+    } catch (error) {
+      if (!isWhorlError(error)) throw error;
+      target.operationFailed(error);
+      return;
+    }
+    if (this.#header.kind === OperationKind.coverageCancel) {
+      query?.cancel();
+      target.operationDone({ object: undefined, replies: [], replicas: [] });
+    } else if (query !== undefined) query.more(target);
+    else {
+      target.operationFailed(
+        new WhorlError(
+          "coordinator_lost",
+          "Cannot go on with a coverage query as its coordinator is not here any more: it was killed, or its caller was silent for too long",
+        ),
+      );
+    }
   }
 
   /** What is under way is bounded in bytes too: a client may send few and large ones. */
@@ -218,90 +249,18 @@ export class RequestHost implements Coordinators, ProcessHost {
           "Cannot take a request for a module that no node runs",
         );
     }
-    const kind = header.kind === OperationKind.put ||
-        header.kind === OperationKind.request && header.durable > 0
-      ? "write"
-      : "read";
-    const strict = (header.flags & OperationFlag.strict) !== 0;
-    const rule = quorumRuleOf(header, kind, strict);
-    checkQuorumRule(rule, view.ringSize);
-    const first = partitionOfKey(bytes, header, view.ringSize);
-    const preflist = this.#preflist;
-    if (strict) fillPrimaryPreflist(preflist, view, first, rule.n);
-    else fillActivePreflist(preflist, view, first, rule.n);
-    const replicas: Replica[] = [];
-    for (let i = 0; i < preflist.length; i++) {
-      replicas.push({
-        partition: preflist.partitions[i] as number,
-        node: preflist.nodes[i] as number,
-        primary: preflist.fallbacks[i] === 0,
-      });
-    }
     const sequence = this.#next++;
-    switch (header.kind) {
-      case OperationKind.put: {
-        const elsewhere = header.flags & OperationFlag.forwarded
-          ? -1
-          : coordinatorElsewhere(replicas, view.self);
-        if (elsewhere >= 0) {
-          this.counts.forwarded++;
-          return new ForwardProcess(
-            this,
-            sequence,
-            header,
-            bytes,
-            target,
-            view,
-            elsewhere,
-          );
-        }
-        return new PutProcess(
-          this,
-          sequence,
-          header,
-          bytes,
-          target,
-          view,
-          this.#objectCommands(header),
-          replicas,
-          rule,
-        );
-      }
-      case OperationKind.get:
-        return new GetProcess(
-          this,
-          sequence,
-          header,
-          bytes,
-          target,
-          view,
-          this.#objectCommands(header),
-          replicas,
-          rule,
-        );
-      default:
-        return new OpProcess(
-          this,
-          sequence,
-          header,
-          bytes,
-          target,
-          view,
-          replicas,
-          rule,
-        );
-    }
-  }
-
-  #objectCommands(header: OperationHeader): ObjectCommands {
-    const commands = this.#objectModules.get(header.moduleId);
-    if (commands === undefined) {
-      throw new WhorlError(
-        "invalid_argument",
-        "Cannot coordinate an operation on a module whose objects are not versioned",
-      );
-    }
-    return commands;
+    const coordinator = coordinatorFor({
+      host: this,
+      sequence,
+      header,
+      bytes,
+      target,
+      view,
+      objects: this.#objectModules.get(header.moduleId),
+    });
+    if (coordinator instanceof ForwardProcess) this.counts.forwarded++;
+    return coordinator;
   }
 
   /** A vnode's answer to a request of this host. */
@@ -313,12 +272,16 @@ export class RequestHost implements Coordinators, ProcessHost {
     end: number,
   ): void {
     const replica = correlation % REPLICAS_PER_REQUEST;
-    const process = this.#requests.get(
-      (correlation - replica) / REPLICAS_PER_REQUEST,
-    );
+    const sequence = (correlation - replica) / REPLICAS_PER_REQUEST;
+    const process = this.#requests.get(sequence);
     // It has ended: an answer after the grace, or to a repair.
     if (process === undefined) return;
-    process.replicaAnswered(type, replica, bytes.subarray(start, end));
+    process.replicaAnswered(
+      type,
+      replica,
+      bytes.subarray(start, end),
+      sequence,
+    );
   }
 
   /** Another node's answer to an operation that was sent on to it. */
@@ -334,7 +297,7 @@ export class RequestHost implements Coordinators, ProcessHost {
 
   /** `node` is gone, or silent: nobody waits any longer for what it owes. */
   nodeLost(node: string, error: WhorlError): void {
-    for (const process of [...this.#requests.values()]) {
+    for (const process of new Set(this.#requests.values())) {
       process.nodeLost(process.indexOf(node), error);
     }
   }
@@ -382,8 +345,21 @@ export class RequestHost implements Coordinators, ProcessHost {
     });
   }
 
+  /** @internal A further number for answers to `process`. */
+  openSequence(process: RequestProcess): number {
+    const sequence = this.#next++;
+    this.#requests.set(sequence, process);
+    return sequence;
+  }
+
+  /** @internal Nobody waits for answers under `sequence` any more. */
+  closeSequence(sequence: number): void {
+    this.#requests.delete(sequence);
+  }
+
   /** @internal The request has ended. */
   forget(process: RequestProcess): void {
+    if (process instanceof CoverageProcess) this.#queries.delete(process.query);
     if (this.#requests.delete(process.sequence)) {
       this.#bytes -= process.byteCount;
     }
@@ -400,41 +376,4 @@ export class RequestHost implements Coordinators, ProcessHost {
     await this.supervisor.shutdown();
     this.wheel.close();
   }
-}
-
-/** The first owner of the key in an operation. */
-function partitionOfKey(
-  bytes: Uint8Array,
-  header: OperationHeader,
-  ringSize: number,
-): number {
-  const { keyStart, keyEnd } = header;
-  const bucketStart = keyStart + 2;
-  const bucketEnd = bucketStart +
-    ((bytes[keyStart] as number) << 8 | (bytes[keyStart + 1] as number));
-  if (bucketStart > keyEnd || bucketEnd > keyEnd) {
-    throw new WhorlError(
-      "protocol_error",
-      "Cannot run an operation whose bucket is cut short",
-    );
-  }
-  return partitionOf(
-    bytes.subarray(bucketStart, bucketEnd),
-    bytes.subarray(bucketEnd, keyEnd),
-    ringSize,
-  );
-}
-
-/** The node that should coordinate a write instead of this one, or -1 if it is as well done here. */
-function coordinatorElsewhere(
-  replicas: readonly Replica[],
-  self: number,
-): number {
-  let elsewhere = -1;
-  for (const { node, primary } of replicas) {
-    if (!primary) continue;
-    if (node === self) return -1;
-    if (elsewhere < 0) elsewhere = node;
-  }
-  return elsewhere;
 }

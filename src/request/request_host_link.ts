@@ -21,6 +21,7 @@ import { writeRingView } from "../ring/ring_view_codec.ts";
 import { answerFailure } from "../vnode/vnode_master_link.ts";
 import {
   readVnodeRequestHeader,
+  RequestFlag,
   type VnodeRequestHeader,
 } from "../vnode/vnode_wire.ts";
 import { BatchingSink } from "../wire/batching_sink.ts";
@@ -35,6 +36,7 @@ import {
   type RequestCounts,
 } from "./coordinators.ts";
 import {
+  isFollowUp,
   OPERATION_TIME_LEFT_OFFSET,
   type OperationResult,
   readOperationResult,
@@ -81,6 +83,8 @@ class OpenOperation implements Deadline {
     readonly byteCount: number,
     /** When its time is over, without the grace. */
     readonly deadlineMs: number,
+    /** Whether it is for a coordinator that runs already. */
+    readonly followsUp: boolean,
   ) {}
 
   deadlinePassed(): void {
@@ -198,7 +202,8 @@ export class RequestHostLink implements Coordinators {
       target.operationFailed(refusal);
       return;
     }
-    this.counts.started++;
+    const followsUp = isFollowUp(bytes[start]);
+    if (!followsUp) this.counts.started++;
     this.#reader.reset(bytes, start + OPERATION_TIME_LEFT_OFFSET, end);
     const timeLeftMs = this.#reader.u32();
     const nowMs = this.#runtime.now();
@@ -208,6 +213,7 @@ export class RequestHostLink implements Coordinators {
       target,
       end - start,
       nowMs + timeLeftMs,
+      followsUp,
     );
     this.#open.set(operation.id, operation);
     this.#openBytes += operation.byteCount;
@@ -320,7 +326,10 @@ export class RequestHostLink implements Coordinators {
         return;
       case FrameType.operationReply:
       case FrameType.operationError:
-        if (flags & OPERATION_REFUSED && this.#open.has(correlation)) {
+        if (
+          flags & OPERATION_REFUSED &&
+          this.#open.get(correlation)?.followsUp === false
+        ) {
           this.counts.started--;
           this.counts.refused++;
         }
@@ -352,8 +361,10 @@ export class RequestHostLink implements Coordinators {
     const node = this.#nodeCalled(reader.u16());
     const requestStart = reader.offset;
     readVnodeRequestHeader(reader, this.#header);
-    if (correlation === 0) this.counts.repairs++;
-    else this.#askedFor(correlation);
+    if (correlation !== 0) this.#askedFor(correlation);
+    else if (!(this.#header.flags & RequestFlag.coverage)) {
+      this.counts.repairs++;
+    }
     const into = this.#routes.beginVnodeRequest(
       node,
       this.#header.moduleId,

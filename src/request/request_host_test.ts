@@ -9,7 +9,7 @@ import { writeFailure } from "../wire/failure.ts";
 import { FrameType } from "../wire/frame_type.ts";
 import { OPERATION_BYTES_MAX, REQUEST_BYTES_MAX } from "./coordinators.ts";
 import type { ObjectCommands } from "./object_merge.ts";
-import { OperationKind } from "./operation_codec.ts";
+import { isCoverageKind, OperationKind } from "./operation_codec.ts";
 import { RequestHost } from "./request_host.ts";
 import {
   Caller,
@@ -272,6 +272,8 @@ Deno.test("RequestHost refuses an operation that fits in no frame on its way, an
 });
 
 for (const [name, kind] of Object.entries(OperationKind)) {
+  // Those are coordinated in a way of their own: coverage_process_test.ts.
+  if (isCoverageKind(kind)) continue;
   Deno.test(`RequestHost waits its full grace for the rest after a slow quorum: ${name}`, async () => {
     const runtime = new ManualRuntime();
     const routes = new KeptRoutes();

@@ -89,11 +89,16 @@ export abstract class RequestProcess extends ChildBase
   /** The replicas on `node` that have not answered, as a set. */
   abstract owesAnswerFrom(node: number): number;
 
-  /** Takes in what a vnode said; `body` is valid only during the call. */
+  /**
+   * Takes in what a vnode said; `body` is valid only during the call.
+   *
+   * @param sequence The number it came under: this request's, or one that it opened on its host.
+   */
   abstract replicaAnswered(
     type: number,
     replica: number,
     body: Uint8Array,
+    sequence: number,
   ): void;
 
   /** Bytes of the operation it holds. */
@@ -174,6 +179,19 @@ export abstract class RequestProcess extends ChildBase
       ),
     );
     this.end(crash(error));
+  }
+
+  /** The next answer is for `target`. False if somebody waits for one already. */
+  protected waitFor(target: OperationTarget): boolean {
+    if (!this.#answered) return false;
+    this.#answered = false;
+    this.#target = target;
+    return true;
+  }
+
+  /** Milliseconds until the deadline. */
+  protected get timeLeftMs(): number {
+    return Math.max(1, this.#deadlineAt - this.host.runtime.now());
   }
 
   protected setDeadline(afterMs: number): void {

@@ -1,0 +1,193 @@
+/**
+ * Which coordinator an operation gets: by its kind, the preference list of its
+ * key, and where the primaries of that are.
+ *
+ * @module
+ */
+import { WhorlError } from "../base/errors.ts";
+import { partitionOf } from "../ring/chash.ts";
+import {
+  fillActivePreflist,
+  fillPrimaryPreflist,
+  Preflist,
+} from "../ring/preflist.ts";
+import type { RingView } from "../ring/ring_view.ts";
+import { CoverageProcess } from "./coverage_process.ts";
+import { ForwardProcess } from "./forward_process.ts";
+import { GetProcess } from "./get_process.ts";
+import type { ObjectCommands } from "./object_merge.ts";
+import { OpProcess } from "./op_process.ts";
+import {
+  OperationFlag,
+  type OperationHeader,
+  OperationKind,
+} from "./operation_codec.ts";
+import type { OperationTarget } from "./operation_target.ts";
+import type { ProcessHost } from "./process_host.ts";
+import { PutProcess } from "./put_process.ts";
+import type { Replica } from "./quorum.ts";
+import {
+  checkQuorumRule,
+  type QuorumRule,
+  REPLICAS_MAX,
+} from "./quorum_options.ts";
+import { quorumRuleOf, type RequestProcess } from "./request_process.ts";
+
+/** An operation that begins a request, and where it begins. */
+export interface BegunOperation {
+  readonly host: ProcessHost;
+  /** Number of the request on the host. */
+  readonly sequence: number;
+  readonly header: OperationHeader;
+  /** The operation as it came; the request's to keep. */
+  readonly bytes: Uint8Array<ArrayBuffer>;
+  readonly target: OperationTarget;
+  readonly view: RingView;
+  /** How objects of its module are merged, if they are versioned. */
+  readonly objects: ObjectCommands | undefined;
+}
+
+/** Written and read within one turn. */
+const preflist = new Preflist(REPLICAS_MAX);
+
+/**
+ * The coordinator of an operation; it has not begun.
+ *
+ * @throws {WhorlError} Why the operation cannot be coordinated: its quorum makes
+ * no sense, or its bytes.
+ */
+export function coordinatorFor(operation: BegunOperation): RequestProcess {
+  const { host, sequence, header, bytes, target, view } = operation;
+  switch (header.kind) {
+    case OperationKind.put: {
+      const rule = ruleOf(operation, "write");
+      const replicas = replicasOf(operation, rule);
+      const elsewhere = header.flags & OperationFlag.forwarded
+        ? -1
+        : coordinatorElsewhere(replicas, view.self);
+      return elsewhere >= 0
+        ? new ForwardProcess(
+          host,
+          sequence,
+          header,
+          bytes,
+          target,
+          view,
+          elsewhere,
+        )
+        : new PutProcess(
+          host,
+          sequence,
+          header,
+          bytes,
+          target,
+          view,
+          objectCommands(operation),
+          replicas,
+          rule,
+        );
+    }
+    case OperationKind.get: {
+      const rule = ruleOf(operation, "read");
+      return new GetProcess(
+        host,
+        sequence,
+        header,
+        bytes,
+        target,
+        view,
+        objectCommands(operation),
+        replicasOf(operation, rule),
+        rule,
+      );
+    }
+    case OperationKind.coverage:
+      return new CoverageProcess(host, sequence, header, bytes, target, view);
+    default: {
+      const rule = ruleOf(operation, header.durable > 0 ? "write" : "read");
+      return new OpProcess(
+        host,
+        sequence,
+        header,
+        bytes,
+        target,
+        view,
+        replicasOf(operation, rule),
+        rule,
+      );
+    }
+  }
+}
+
+function ruleOf(
+  { header, view }: BegunOperation,
+  kind: "read" | "write",
+): QuorumRule {
+  const strict = (header.flags & OperationFlag.strict) !== 0;
+  const rule = quorumRuleOf(header, kind, strict);
+  checkQuorumRule(rule, view.ringSize);
+  return rule;
+}
+
+function replicasOf(
+  { bytes, header, view }: BegunOperation,
+  rule: QuorumRule,
+): Replica[] {
+  const first = partitionOfKey(bytes, header, view.ringSize);
+  if (rule.strict) fillPrimaryPreflist(preflist, view, first, rule.n);
+  else fillActivePreflist(preflist, view, first, rule.n);
+  const replicas: Replica[] = [];
+  for (let i = 0; i < preflist.length; i++) {
+    replicas.push({
+      partition: preflist.partitions[i] as number,
+      node: preflist.nodes[i] as number,
+      primary: preflist.fallbacks[i] === 0,
+    });
+  }
+  return replicas;
+}
+
+function objectCommands({ objects }: BegunOperation): ObjectCommands {
+  if (objects !== undefined) return objects;
+  throw new WhorlError(
+    "invalid_argument",
+    "Cannot coordinate an operation on a module whose objects are not versioned",
+  );
+}
+
+/** The first owner of the key in an operation. */
+function partitionOfKey(
+  bytes: Uint8Array,
+  header: OperationHeader,
+  ringSize: number,
+): number {
+  const { keyStart, keyEnd } = header;
+  const bucketStart = keyStart + 2;
+  const bucketEnd = bucketStart +
+    ((bytes[keyStart] as number) << 8 | (bytes[keyStart + 1] as number));
+  if (bucketStart > keyEnd || bucketEnd > keyEnd) {
+    throw new WhorlError(
+      "protocol_error",
+      "Cannot run an operation whose bucket is cut short",
+    );
+  }
+  return partitionOf(
+    bytes.subarray(bucketStart, bucketEnd),
+    bytes.subarray(bucketEnd, keyEnd),
+    ringSize,
+  );
+}
+
+/** The node that should coordinate a write instead of this one, or -1 if it is as well done here. */
+function coordinatorElsewhere(
+  replicas: readonly Replica[],
+  self: number,
+): number {
+  let elsewhere = -1;
+  for (const { node, primary } of replicas) {
+    if (!primary) continue;
+    if (node === self) return -1;
+    if (elsewhere < 0) elsewhere = node;
+  }
+  return elsewhere;
+}

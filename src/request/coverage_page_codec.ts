@@ -1,0 +1,141 @@
+/**
+ * How a coverage query travels between its caller and its coordinator, as
+ * operations and their results:
+ *
+ *     coverage        operation header with an empty key; N and primary vnode
+ *                     coverage stand for N and quorum · u32 idle ms · body
+ *     coverageMore    operation header with an empty key · u53 query
+ *     coverageCancel  the same
+ *
+ * The first two are answered by an operation result whose object is a page:
+ *
+ *     page   u53 query · u16 count · pieces · if that was all: MessagePack report
+ *     piece  u16 part · u16 the part it repeats, or 0xffff · u16 partition
+ *            · text node · blob of chunks, each a blob
+ *
+ * The number of a query is drawn by its coordinator and cannot well be met by
+ * chance at another one. Chunks are the bytes of vnodes, in the module's codec.
+ *
+ * @module
+ */
+import type { ByteReader } from "../base/byte_reader.ts";
+import type { ByteWriter } from "../base/byte_writer.ts";
+import { WhorlError } from "../base/errors.ts";
+import { decodeMsgpack, writeMsgpack } from "../wire/msgpack.ts";
+import type { CoverageReport } from "./coverage_report.ts";
+import {
+  type OperationHeader,
+  writeOperationHeader,
+} from "./operation_codec.ts";
+
+/** What vnodes have said since the last page. */
+export interface CoveragePage {
+  /** Number of the query. */
+  readonly query: number;
+  /** What they said, in order of arrival. */
+  readonly pieces: readonly CoveragePagePiece[];
+  /** What was covered, with the last page. */
+  readonly report: CoverageReport | undefined;
+}
+
+/** What one vnode has said. */
+export interface CoveragePagePiece {
+  /** Number of its share in the query. */
+  readonly part: number;
+  /** The part whose chunks it may say again, as it stands in for a vnode that failed. */
+  readonly repeats: number | undefined;
+  readonly partition: number;
+  readonly node: string;
+  /** Its chunks, as views. */
+  readonly chunks: readonly Uint8Array[];
+}
+
+const NO_PART = 0xffff;
+
+/** Appends an operation without a key up to its body. */
+export function writeCoverageHeader(
+  into: ByteWriter,
+  header:
+    & Pick<
+      OperationHeader,
+      "kind" | "flags" | "moduleId" | "command" | "timeLeftMs"
+    >
+    & { readonly n?: number; readonly primaryVnodeCoverage?: number },
+): void {
+  writeOperationHeader(into, {
+    ...header,
+    n: header.n ?? 0,
+    quorum: header.primaryVnodeCoverage ?? 0,
+    primaries: 0,
+    durable: 0,
+    nodeConfirms: 0,
+  });
+  into.u16(0);
+}
+
+/** Begins a page of so many pieces. */
+export function writePageStart(
+  into: ByteWriter,
+  query: number,
+  pieces: number,
+): void {
+  into.u53(query);
+  into.u16(pieces);
+}
+
+/** Appends a piece; `chunks` is a vnode's answer as it came. */
+export function writePiece(
+  into: ByteWriter,
+  piece: Omit<CoveragePagePiece, "chunks">,
+  chunks: Uint8Array,
+): void {
+  into.u16(piece.part);
+  into.u16(piece.repeats ?? NO_PART);
+  into.u16(piece.partition);
+  into.text(piece.node);
+  into.blob(chunks);
+}
+
+/** Ends the last page. */
+export function writePageReport(
+  into: ByteWriter,
+  report: CoverageReport,
+): void {
+  writeMsgpack(report, into);
+}
+
+/**
+ * Reads a page; its chunks are views.
+ *
+ * @throws {WhorlError} `protocol_error` if it is none.
+ */
+export function readCoveragePage(from: ByteReader): CoveragePage {
+  const query = from.u53();
+  const pieces: CoveragePagePiece[] = [];
+  for (let left = from.u16(); left > 0; left--) {
+    const part = from.u16();
+    const repeats = from.u16();
+    const partition = from.u16();
+    const node = from.text();
+    const chunks: Uint8Array[] = [];
+    const end = from.u32() + from.offset;
+    while (from.offset < end) chunks.push(from.blob());
+    if (from.offset !== end) {
+      throw new WhorlError(
+        "protocol_error",
+        "Cannot read a page of a coverage query as a chunk of it is cut short",
+      );
+    }
+    pieces.push({
+      part,
+      repeats: repeats === NO_PART ? undefined : repeats,
+      partition,
+      node,
+      chunks,
+    });
+  }
+  const report = from.remaining === 0
+    ? undefined
+    : decodeMsgpack(from.rest()) as CoverageReport;
+  return { query, pieces, report };
+}
