@@ -1,0 +1,131 @@
+/**
+ * Hosts in trouble: a network card that loses packets, a clock that jumps, a
+ * disk that is slow, full, or fails.
+ *
+ * @module
+ */
+import type { Chance } from "../../../src/base/chance.ts";
+import { anyPlan, type Fault, nodeClaim } from "../fault.ts";
+import type { DiskOrders } from "../fault_library.ts";
+import type { Machine } from "../machine.ts";
+
+interface LossPlan {
+  readonly node: string;
+  readonly percent: number;
+}
+
+const loss: Fault<LossPlan> = {
+  name: "loss",
+  says: "a node's network card loses packets that arrive",
+  unable: ({ namespaces }) => namespaces,
+  draw(chance, nodes) {
+    const node = chance.pick(nodes);
+    const percent = 2 + chance.below(29);
+    return {
+      plan: { node, percent },
+      claims: [`card ${node}`],
+      words: `${percent} % of what arrives at ${node}`,
+    };
+  },
+  async strike(cluster, { node, percent }) {
+    await cluster.lose(node, percent);
+    return () => cluster.lose(node, 0);
+  },
+};
+
+interface OrdersPlan {
+  readonly node: string;
+  readonly orders: Partial<DiskOrders>;
+}
+
+function unableDisk({ library }: Machine): string | undefined {
+  return "missing" in library ? library.missing : undefined;
+}
+
+/** A fault that a node's library carries out. */
+function ordered(
+  name: string,
+  says: string,
+  kind: "disk" | "clock",
+  draw: (chance: Chance) => { orders: Partial<DiskOrders>; words: string },
+): Fault {
+  return anyPlan<OrdersPlan>({
+    name,
+    says,
+    unable: unableDisk,
+    draw(chance, nodes) {
+      const node = chance.pick(nodes);
+      const { orders, words } = draw(chance);
+      return {
+        plan: { node, orders },
+        claims: [kind === "disk" ? nodeClaim(node) : `clock ${node}`],
+        words: `${node}: ${words}`,
+      };
+    },
+    strike(cluster, { node: name, orders }) {
+      const node = cluster.node(name);
+      const nothing = Object.fromEntries(
+        Object.keys(orders).map((order) => [order, 0]),
+      );
+      // A node whose disk fails may give up; it is started again afterwards.
+      const release = kind === "disk" ? node.mayFall() : undefined;
+      node.disk.order(orders);
+      return async () => {
+        node.disk.order(nothing);
+        release?.();
+        if (!node.running) await node.start();
+      };
+    },
+  });
+}
+
+const SECOND_US = 1_000_000;
+const JUMPS_S = [0.4, 3, 45, 900, 3_600, 86_400];
+
+/** See the module's text. */
+export const HOST_FAULTS: readonly Fault[] = [
+  anyPlan(loss),
+  ordered(
+    "clock_jump",
+    "a node's wall clock is ahead or behind, by up to a day",
+    "clock",
+    (chance) => {
+      const seconds = chance.pick(JUMPS_S) * (chance.chance(0.5) ? 1 : -1);
+      return {
+        orders: { clockOffsetUs: seconds * SECOND_US },
+        words: `${seconds > 0 ? "+" : ""}${seconds} s`,
+      };
+    },
+  ),
+  ordered(
+    "slow_fsync",
+    "a node's disk takes long to sync",
+    "disk",
+    (chance) => {
+      const ms = 10 + chance.below(390);
+      return {
+        orders: { syncDelayUs: ms * 1_000 },
+        words: `each sync takes ${ms} ms longer`,
+      };
+    },
+  ),
+  ordered(
+    "disk_error",
+    "a node's disk fails syncs or writes with EIO",
+    "disk",
+    (chance) => {
+      const percent = chance.pick([1, 10, 100]);
+      const what = chance.pick(["sync", "write"] as const);
+      return {
+        orders: { [`${what}ErrorPpm`]: percent * 10_000 },
+        words: `${percent} % of each ${what} fail with EIO`,
+      };
+    },
+  ),
+  ordered(
+    "disk_full",
+    "no file of a node can grow",
+    "disk",
+    () => ({ orders: { full: 1 }, words: "the disk is full" }),
+  ),
+];

@@ -1,0 +1,121 @@
+/**
+ * A node under attack: its process, the disk and clock it has been given, and
+ * whether it may fall.
+ *
+ * @module
+ */
+import type { Address } from "../../src/environment/transport.ts";
+import type { KvClient } from "../../src/kv/kv_client.ts";
+import { ProcessNode } from "../harness/process_node.ts";
+import type { NodeControl, PlainNodeOptions } from "../harness/test_node.ts";
+import type { DiskControl } from "./fault_library.ts";
+
+/** What a node is made of. */
+export interface NemesisNodeOptions {
+  readonly node: PlainNodeOptions & { readonly dataDirectory: string };
+  /** Words before the program. */
+  readonly prefix: readonly string[];
+  /** Its disk and clock, if they can be harmed. */
+  readonly disk: DiskControl | undefined;
+  /** Told the id of each of its processes. */
+  readonly onStart: (pid: number) => void;
+  /** Takes what it logs. */
+  readonly onLine: (line: string) => void;
+  /** Told where it listens each time it is up. */
+  readonly onUp: (address: Address) => void;
+  /** Told that it has ended by itself though nothing was done that would make it. */
+  readonly onFall: (how: string) => void;
+}
+
+/** See the module's text. */
+export class NemesisNode {
+  readonly name: string;
+  readonly dataDirectory: string;
+  readonly #options: NemesisNodeOptions;
+  readonly #process: ProcessNode;
+  #excuses = 0;
+  #paused = false;
+  #wanted = false;
+  /** How often it has ended by itself, with reason or without. */
+  falls = 0;
+
+  constructor(options: NemesisNodeOptions) {
+    const { node, prefix, disk, onStart, onLine } = options;
+    this.name = node.name;
+    this.dataDirectory = node.dataDirectory;
+    this.#options = options;
+    this.#process = new ProcessNode(node, {
+      prefix,
+      onStart,
+      onLine,
+      ...(disk === undefined ? {} : { env: disk.environment }),
+    });
+  }
+
+  /** Its disk and clock. @throws {Error} If they cannot be harmed here. */
+  get disk(): DiskControl {
+    const { disk } = this.#options;
+    if (disk === undefined) throw new Error(`${this.name} has a sound disk`);
+    return disk;
+  }
+
+  /** Whether its process lives; it may stand still. */
+  get running(): boolean {
+    return this.#process.running;
+  }
+
+  /** Where it listens. */
+  get address(): Address {
+    return this.#process.address;
+  }
+
+  /** Its methods, told over its standard input: no network fault is in the way. */
+  get control(): NodeControl {
+    return this.#process.control;
+  }
+
+  /** Operations through this node alone. */
+  get kv(): KvClient {
+    return this.#process.kv;
+  }
+
+  /** Starts it, unless it runs. @throws {WhorlError} What keeps it from starting. */
+  async start(): Promise<void> {
+    if (this.running) return;
+    this.#wanted = true;
+    await this.#process.start();
+    this.#paused = false;
+    this.#options.onUp(this.#process.address);
+    void this.#process.ended().then(({ signal, code }) => {
+      if (!this.#wanted) return;
+      this.falls++;
+      if (this.#excuses === 0) this.#options.onFall(`${signal ?? code}`);
+    });
+  }
+
+  /** SIGKILL. */
+  async kill(): Promise<void> {
+    this.#wanted = false;
+    await this.#process.kill();
+  }
+
+  /** SIGSTOP, if it runs. */
+  pause(): void {
+    if (!this.running) return;
+    this.#paused = true;
+    this.#process.pause();
+  }
+
+  /** SIGCONT, if it stands still. */
+  resume(): void {
+    if (!this.running || !this.#paused) return;
+    this.#paused = false;
+    this.#process.resume();
+  }
+
+  /** From now until the returned function is called it may end by itself. */
+  mayFall(): () => void {
+    this.#excuses++;
+    return () => this.#excuses--;
+  }
+}
