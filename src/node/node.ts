@@ -8,7 +8,8 @@
  *     ├─ transport_sup   its door and its links
  *     ├─ cluster_sup     ring, gossip, claimant, node watcher
  *     ├─ vnode_sup       vnode masters
- *     └─ op_fsm_sup      coordinators of requests
+ *     ├─ op_fsm_sup      coordinators of requests
+ *     └─ coverage_fsm_sup  coordinators of coverage queries
  *
  * @module
  */
@@ -41,6 +42,7 @@ import type { Commands, VnodeModule } from "../vnode/vnode.ts";
 import { moduleIdOf } from "../vnode/vnode_wire.ts";
 import type { NodeInfo, NodeStats } from "./admin_protocol.ts";
 import { clusterSup } from "./cluster_sup.ts";
+import { coverageFsmSup } from "./coverage_fsm_sup.ts";
 import { type ModuleClient, moduleClient } from "./module_client.ts";
 import { type NodeParts, present } from "./node_parts.ts";
 import { opFsmSup } from "./op_fsm_sup.ts";
@@ -88,7 +90,7 @@ export class WhorlNode implements AsyncDisposable {
   constructor(parts: NodeParts) {
     this.#parts = parts;
     this.#startedAt = parts.environment.now();
-    this.kv = kvClient(() => present(parts.requests, "coordinators"));
+    this.kv = kvClient(() => parts.operations);
     this.stopped = this.#outcome.promise;
     // Whoever does not look at it is told by the log.
     this.stopped.catch(() => {});
@@ -129,6 +131,7 @@ export class WhorlNode implements AsyncDisposable {
             () => this.#vnodesReady(),
           ),
           opFsmSup(parts, (host) => this.#workerHangs(host)),
+          coverageFsmSup(parts, (host) => this.#workerHangs(host)),
         ],
       });
     } catch (error) {
@@ -160,10 +163,7 @@ export class WhorlNode implements AsyncDisposable {
   module<C extends Commands>(
     module: Pick<VnodeModule<C>, "name" | "commands">,
   ): ModuleClient<C> {
-    return moduleClient(
-      module,
-      () => present(this.#parts.requests, "coordinators"),
-    );
+    return moduleClient(module, () => this.#parts.operations);
   }
 
   /** @internal The supervisor above all, for tests that make parts of the node fall. */
@@ -301,7 +301,7 @@ export class WhorlNode implements AsyncDisposable {
 
   /** Figures of this node since it started. */
   async stats(): Promise<NodeStats> {
-    const { requests, vnodes, links, environment } = this.#parts;
+    const { requests, coverage, vnodes, links, environment } = this.#parts;
     const values: Record<string, number> = {};
     const memory = Deno.memoryUsage();
     values["memory.rssBytes"] = memory.rss;
@@ -312,6 +312,11 @@ export class WhorlNode implements AsyncDisposable {
       for (const [name, count] of Object.entries(requests.counts)) {
         values[`requests.${name}`] = count;
       }
+    }
+    if (coverage !== undefined) {
+      values["coverage.active"] = coverage.size;
+      values["coverage.started"] = coverage.counts.started;
+      values["coverage.refused"] = coverage.counts.refused;
     }
     if (links !== undefined) {
       for (const [name, count] of Object.entries(links.counts())) {
@@ -376,7 +381,7 @@ export class WhorlNode implements AsyncDisposable {
 
   /** Shows requests the ring and the nodes that serve as they are now. */
   #updateViews(): void {
-    const { cluster, modules, views, requests, config } = this.#parts;
+    const { cluster, modules, views, coordinators, config } = this.#parts;
     if (cluster === undefined) return;
     const { owners } = cluster.ring.ownership;
     for (const { name } of modules) {
@@ -388,7 +393,7 @@ export class WhorlNode implements AsyncDisposable {
         config.name,
       );
       views.set(id, view);
-      requests?.setView(id, view);
+      for (const part of coordinators) part.setView(id, view);
     }
   }
 

@@ -47,7 +47,7 @@ export interface NodeOptions {
   /** Where vnode masters run. @default {"worker"} */
   readonly masterPlacement?: Placement;
   /**
-   * Where the supervisors of the op FSMs run. Elsewhere than in the node's main
+   * Where the supervisors of the op FSMs and of the coverage FSMs run. Elsewhere than in the node's main
    * thread they cannot hold it up, and a subprocess of them that hangs is ended
    * alone; but each request crosses over and back several times, which takes
    * about half as much processor time again.
@@ -61,6 +61,8 @@ export interface NodeOptions {
   readonly peers?: Readonly<Record<string, Address>>;
   /** Requests that may be coordinated here at once; a further one is answered `overload`. @default {20000} */
   readonly requestsMax?: number;
+  /** Coverage queries that may be coordinated here at once; a further one is answered `overload`. @default {100} */
+  readonly coverageQueriesMax?: number;
   /** The world. @default {the real one} */
   readonly environment?: Environment;
 }
@@ -81,6 +83,7 @@ export interface NodeConfig {
   readonly modules: readonly ModuleOptions[];
   readonly peers: ReadonlyMap<string, Address>;
   readonly requestsMax: number;
+  readonly coverageQueriesMax: number;
 }
 
 const CLUSTER_NAME = /^[A-Za-z0-9][A-Za-z0-9_.-]{0,62}$/;
@@ -90,6 +93,8 @@ const PLACEMENTS: readonly string[] = ["task", "worker", "subprocess"];
 export const RING_SIZE_DEFAULT = 64;
 /** Requests one node coordinates at once unless told otherwise. */
 export const REQUESTS_MAX_DEFAULT = 20_000;
+/** Coverage queries one node coordinates at once unless told otherwise. */
+export const COVERAGE_QUERIES_MAX_DEFAULT = 100;
 /** Most vnode masters a module can have. */
 export const MASTERS_MAX = 64;
 
@@ -163,12 +168,18 @@ export function resolveNodeOptions(options: NodeOptions): NodeConfig {
     options.dataDirectory,
   );
   const requestsMax = options.requestsMax ?? REQUESTS_MAX_DEFAULT;
-  check(
-    Number.isInteger(requestsMax) && requestsMax >= 1,
-    "requestsMax",
-    "a whole number of at least 1",
-    requestsMax,
-  );
+  const coverageQueriesMax = options.coverageQueriesMax ??
+    COVERAGE_QUERIES_MAX_DEFAULT;
+  for (
+    const [option, value] of Object.entries({ requestsMax, coverageQueriesMax })
+  ) {
+    check(
+      Number.isInteger(value) && value >= 1,
+      option,
+      "a whole number of at least 1",
+      value,
+    );
+  }
   for (const peer of Object.keys(options.peers ?? {})) checkNodeName(peer);
   return {
     name: options.name,
@@ -185,6 +196,7 @@ export function resolveNodeOptions(options: NodeOptions): NodeConfig {
     modules: options.modules ?? [],
     peers: new Map(Object.entries(options.peers ?? {})),
     requestsMax,
+    coverageQueriesMax,
   };
 }
 

@@ -20,6 +20,7 @@ Deno.test("resolveNodeOptions() answers every question that was left open", () =
     modules: [],
     peers: new Map(),
     requestsMax: 20_000,
+    coverageQueriesMax: 100,
   });
 });
 
@@ -36,6 +37,7 @@ Deno.test("resolveNodeOptions() keeps what was said", () => {
     coordinatorPlacement: "worker",
     modules: [{ url: "file:///counter.ts" }],
     requestsMax: 1,
+    coverageQueriesMax: 2,
   } as const;
   assertEquals(
     resolveNodeOptions({
@@ -122,6 +124,7 @@ const REFUSED: readonly (readonly [object, string, string])[] = [
     "'requestsMax' must be a whole number of at least 1",
   ],
   [{ requestsMax: 1.5 }, "invalid_config", "'requestsMax'"],
+  [{ coverageQueriesMax: 0 }, "invalid_config", "'coverageQueriesMax'"],
 ];
 
 Deno.test("resolveNodeOptions() refuses what cannot be, naming the option and its value", () => {

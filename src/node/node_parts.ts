@@ -10,7 +10,12 @@ import { WhorlError } from "../base/errors.ts";
 import type { ClusterProcess } from "../cluster/cluster_process.ts";
 import type { Environment } from "../environment/environment.ts";
 import type { Address } from "../environment/transport.ts";
-import type { Coordinators } from "../request/coordinators.ts";
+import {
+  type Coordinators,
+  isCoverageCorrelation,
+} from "../request/coordinators.ts";
+import type { OperationCarrier } from "../request/operation_carrier.ts";
+import { isCoverageKind } from "../request/operation_codec.ts";
 import type { RingView } from "../ring/ring_view.ts";
 import type { LinkCalls } from "../transport/link_calls.ts";
 import type { PeerLinks } from "../transport/peer_links.ts";
@@ -34,6 +39,13 @@ export class NodeParts {
   cluster: ClusterProcess | undefined;
   vnodes: VnodeManager | undefined;
   requests: Coordinators | undefined;
+  coverage: Coordinators | undefined;
+  /** Takes an operation to the coordinators of its kind. @throws {WhorlError} `closed` while there are none. */
+  readonly operations: OperationCarrier = {
+    submit: (bytes, start, end, target) =>
+      present(this.coordinatorsFor(bytes[start]), "coordinators")
+        .submit(bytes, start, end, target),
+  };
   /** The ring as requests see it, by module number. */
   readonly views: Map<number, RingView> = new Map();
   /** Told of starts and ends below the node's supervisor. */
@@ -49,6 +61,21 @@ export class NodeParts {
     this.config = config;
     this.environment = environment;
     this.modules = modules;
+  }
+
+  /** All coordinators that run now. */
+  get coordinators(): Coordinators[] {
+    return [this.requests, this.coverage].filter((part) => part !== undefined);
+  }
+
+  /** The coordinators of operations of `kind`. */
+  coordinatorsFor(kind: number | undefined): Coordinators | undefined {
+    return isCoverageKind(kind) ? this.coverage : this.requests;
+  }
+
+  /** The coordinators that have asked something under `correlation`. */
+  askedBy(correlation: number): Coordinators | undefined {
+    return isCoverageCorrelation(correlation) ? this.coverage : this.requests;
   }
 
   /** Where others reach this node. */

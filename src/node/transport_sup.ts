@@ -91,20 +91,22 @@ async function startLinks(
       onUp: (link) => parts.cluster?.peerUp(link.peer.name),
       onDown: (name, closed, link) => {
         calls.linkClosed(link, closed.message);
-        parts.requests?.nodeLost(
-          name,
-          new WhorlError(
-            "connection_closed",
-            `The connection to ${name} ended: ${closed.message}`,
-            { details: { node: name } },
-          ),
+        const lost = new WhorlError(
+          "connection_closed",
+          `The connection to ${name} ended: ${closed.message}`,
+          { details: { node: name } },
         );
+        for (const coordinators of parts.coordinators) {
+          coordinators.nodeLost(name, lost);
+        }
         parts.cluster?.peerDown(name, closed.message);
       },
       onSuspect: (name) => {
         // Requests made from here on see a ring without it.
         parts.cluster?.suspect(name);
-        parts.requests?.nodeLost(name, nodeSuspected(name));
+        for (const coordinators of parts.coordinators) {
+          coordinators.nodeLost(name, nodeSuspected(name));
+        }
       },
       onAlive: (name) => parts.cluster?.alive(name),
       onFrame,
@@ -156,7 +158,8 @@ function frameHandler(
       case FrameType.vnodeAccepted:
       case FrameType.vnodeError:
         if (!isPeer) break;
-        parts.requests?.vnodeAnswer(type, correlation, bytes, start, end);
+        parts.askedBy(correlation)
+          ?.vnodeAnswer(type, correlation, bytes, start, end);
         return;
       case FrameType.operation: {
         const target = new RemoteOperationTarget(
@@ -164,9 +167,9 @@ function frameHandler(
           correlation,
           u32At(bytes, start + OPERATION_TIME_LEFT_OFFSET, end),
         );
-        const { requests } = parts;
-        if (requests === undefined) target.operationFailed(stopping());
-        else requests.submit(bytes, start, end, target);
+        const coordinators = parts.coordinatorsFor(bytes[start]);
+        if (coordinators === undefined) target.operationFailed(stopping());
+        else coordinators.submit(bytes, start, end, target);
         return;
       }
       case FrameType.operationReply:

@@ -10,6 +10,7 @@ import type { RingView } from "../ring/ring_view.ts";
 import { FRAME_BYTES_MAX } from "../wire/frame.ts";
 import type { AnswerTarget } from "../vnode/vnode_master_link.ts";
 import type { OperationTarget } from "./operation_target.ts";
+import { REPLICAS_PER_REQUEST } from "./request_process.ts";
 
 /**
  * Bytes of operations that may be under way; a further one is answered
@@ -19,6 +20,17 @@ import type { OperationTarget } from "./operation_target.ts";
 export const REQUEST_BYTES_MAX = 64 * 1024 * 1024;
 /** Longest operation: one frame less what the way adds to it. */
 export const OPERATION_BYTES_MAX: number = FRAME_BYTES_MAX - 64;
+
+/**
+ * Number of the first coverage query, far beyond any that other requests come
+ * to, so that an answer tells by its correlation which coordinators it is for.
+ */
+export const COVERAGE_SEQUENCE_FIRST: number = 2 ** 49;
+
+/** Whether the answer under `correlation` is for a coordinator of coverage queries. */
+export function isCoverageCorrelation(correlation: number): boolean {
+  return correlation >= COVERAGE_SEQUENCE_FIRST * REPLICAS_PER_REQUEST;
+}
 
 /** Counts of coordinators since they were first started. */
 export interface RequestCounts {

@@ -85,7 +85,7 @@ export type CoverageEvent =
     readonly part: number;
     readonly owner: number | undefined;
   }
-  /** The node is gone: what it owed will not come. */
+  /** The node is gone, or silent: nobody waits any longer for what it owes. */
   | {
     readonly type: "node_lost";
     readonly node: number;
@@ -166,7 +166,7 @@ export interface CoverageState {
   readonly failedVnodes: Set<number>;
   /** Nodes that are gone. */
   readonly lostNodes: Set<number>;
-  /** Nodes with a vnode that was silent for too long: asked only if nobody else can be. */
+  /** Nodes that are silent, or a vnode of theirs was for too long: asked only if nobody else can be. */
   readonly silentNodes: Set<number>;
   /** Key spaces beyond reach. */
   readonly missing: Set<number>;
@@ -239,7 +239,7 @@ export function stepCoverage(
       const part = openPart(query, event.part);
       if (part === undefined) return;
       effects.push({ type: "clear_timer", timer: event.part });
-      if (isOutOfReach(event.error)) query.lostNodes.add(part.node);
+      if (isOutOfReach(event.error)) avoid(query, part.node, event.error);
       partFailed(query, event.part, event.error);
       advance(query, effects);
       return;
@@ -260,11 +260,14 @@ export function stepCoverage(
     }
     case "node_lost":
       if (query.phase !== "collecting" || event.node < 0) return;
-      query.lostNodes.add(event.node);
+      avoid(query, event.node, event.error);
       query.parts.forEach((part, number) => {
         if (part.node !== event.node) return;
         if (part.state === "open") {
-          effects.push({ type: "clear_timer", timer: number });
+          effects.push(
+            { type: "clear_timer", timer: number },
+            { type: "cancel_part", part: number },
+          );
         } else if (part.state !== "queued") return;
         partFailed(query, number, event.error);
       });
@@ -354,6 +357,12 @@ function openPart(
     : undefined;
 }
 
+/** Others are asked instead of this node, as far as there are any if it is silent. */
+function avoid(query: CoverageState, node: number, error: WhorlError): void {
+  const suspected = failureName(error) === "node_suspected";
+  (suspected ? query.silentNodes : query.lostNodes).add(node);
+}
+
 /** Adds parts for all key spaces, or for those of a part that failed. */
 function plan(query: CoverageState, failed: number | undefined): void {
   const { view, rule, parts, failedVnodes, lostNodes, silentNodes } = query;
@@ -413,7 +422,10 @@ function partFailed(
   } else if (part.batch === undefined) query.occupied--;
   part.state = "failed";
   part.error = error;
-  query.failedVnodes.add(part.partition);
+  // One on a node that is only suspected may be as good as ever.
+  if (failureName(error) !== "node_suspected") {
+    query.failedVnodes.add(part.partition);
+  }
   if (isRefusal(error)) {
     query.error ??= error;
     return;

@@ -301,6 +301,23 @@ Deno.test("stepCoverage() gives up on a vnode that is silent, and asks others, o
   assertEquals(coverageReport(bench.query).asked[0]?.error?.code, "timeout");
 });
 
+Deno.test("stepCoverage() tells a node that is suspected to stop, and asks it again only if nobody else can answer", () => {
+  const bench = new Bench({ n: 2 }, { nodes: ["a", "b"] });
+  const suspected = new WhorlError("node_suspected", "It is silent");
+  const node = bench.query.parts[0]!.node;
+  bench.step({ type: "node_lost", node, error: suspected });
+  assertEquals(
+    bench.effects.filter((effect) => effect.startsWith("cancel")).length,
+    4,
+  );
+  const other = 1 - node;
+  for (const part of bench.query.parts.slice(4)) assertEquals(part.node, other);
+  bench.step({ type: "node_lost", node: other, error: suspected });
+  assertEquals(bench.query.phase, "collecting");
+  assertEquals(bench.query.missing.size, 0);
+  assert(bench.query.queue.length + bench.query.occupied > 0);
+});
+
 Deno.test("stepCoverage() asks a silent node again if nobody else has the key space", () => {
   const bench = new Bench({ n: 2 }, { nodes: ["a"] });
   bench.step({ type: "timer", timer: 0 });
