@@ -10,6 +10,7 @@ import { type ErrorCode, WhorlError } from "../../src/base/errors.ts";
 import { connect } from "../../src/node/connect.ts";
 import type { WhorlNode } from "../../src/node/node.ts";
 import type { NodeOptions, Placement } from "../../src/node/node_options.ts";
+import { HOST_RESTARTS_MAX } from "../../src/node/coordinator_sup.ts";
 import { OP_FSM_HOST } from "../../src/node/op_fsm_sup.ts";
 import { startNode } from "../../src/node/start_node.ts";
 import { systemEnvironment } from "../../src/node/system_environment.ts";
@@ -376,11 +377,18 @@ Deno.test("a node outlives coordinators that fall too often", async () => {
   await using cluster = await Cluster.start("worker", {}, 1);
   const { first } = cluster;
   const supervisor = first.root.child("op_fsm_sup");
-  while (first.root.child("op_fsm_sup") === supervisor) {
+  const { promise: restarted, resolve } = Promise.withResolvers<void>();
+  first.subscribe((event) => {
+    if (event.type === "part_restarted" && event.part === "op_fsm_sup") {
+      resolve();
+    }
+  });
+  for (let kills = 0; kills <= HOST_RESTARTS_MAX; kills++) {
     const [request] = await underWay([first], 1) as [Promise<WhorlError>];
     hostOf(first).kill();
     await assertFail([request], "coordinator_lost");
-    await assertServes(first, "between");
+    if (kills === HOST_RESTARTS_MAX) await restarted;
+    await assertServes(first, `after ${kills}`);
   }
-  await assertServes(first, "after");
+  assert(first.root.child("op_fsm_sup") !== supervisor);
 });
