@@ -1,0 +1,216 @@
+/**
+ * Clients that read and write keys of their round and write down what they saw.
+ * Each is connected to the nodes over TCP, to a node of its own first, and has
+ * one operation at a time.
+ *
+ * Rounds take turns. With strict quorums only primaries answer, so R + W > N
+ * holds and a read must see what was acknowledged before it. With sloppy ones,
+ * which are the default of `kv`, fallbacks stand in.
+ *
+ * @module
+ */
+import { type Chance, seededChance } from "../../src/base/chance.ts";
+import { isWhorlError, reasonOf, WhorlError } from "../../src/base/errors.ts";
+import type { Address } from "../../src/environment/transport.ts";
+import { type KvPutResult, outcomeUnknown } from "../../src/kv/kv_client.ts";
+import { connect, type WhorlClient } from "../../src/node/connect.ts";
+import type {
+  KvInput,
+  KvOutput,
+  KvRecord,
+} from "../../src/simulation/checkers/kv_history.ts";
+import type { HistoryRecorder } from "../../src/simulation/history.ts";
+import { NEMESIS_COOKIE } from "./nemesis_cluster.ts";
+
+/** The bucket of all keys. */
+export const BUCKET = "nemesis";
+/** Time an operation gets, in milliseconds. */
+export const OPERATION_MS_MAX = 2_000;
+/** How much later than that it must have been answered. */
+const ANSWER_GRACE_MS = 1_000;
+/** Time from one operation of a client to the next, in milliseconds. */
+const PACE_MS = 20;
+/** Pause before a client that finds no node looks again, in milliseconds. */
+const LOOK_AGAIN_MS = 100;
+
+/** Which replicas may answer. */
+export type Quorum = "strict" | "sloppy";
+
+/** What a write gave, and how many nodes took it as primaries: what the final read must know. */
+export interface LoadWritten {
+  readonly context: string;
+  readonly siblings: number;
+  readonly primaryNodes: number;
+}
+
+/** What the clients of a round are told. */
+export interface KvLoadOptions {
+  readonly seed: string;
+  readonly clients: number;
+  readonly addresses: readonly Address[];
+  readonly keys: readonly string[];
+  readonly quorum: Quorum;
+  readonly history: HistoryRecorder<KvInput, KvOutput>;
+  /** Told of an operation that was not answered. */
+  readonly onOverdue: (record: KvRecord) => void;
+}
+
+/** A running load. */
+export interface KvLoad {
+  /** Ends it: resolves once every operation has been answered, or is overdue. */
+  stop(): Promise<void>;
+}
+
+/** Begins a load. */
+export function startKvLoad(options: KvLoadOptions): KvLoad {
+  const stop = new AbortController();
+  const clients = Array.from(
+    { length: options.clients },
+    (_, number) => new LoadClient(number, options, stop.signal).run(),
+  );
+  return {
+    async stop() {
+      stop.abort();
+      await Promise.all(clients);
+    },
+  };
+}
+
+class LoadClient {
+  readonly #name: string;
+  readonly #options: KvLoadOptions;
+  readonly #addresses: readonly Address[];
+  readonly #signal: AbortSignal;
+  readonly #chance: Chance;
+  /** The newest context of each key that this client has seen. */
+  readonly #contexts = new Map<string, string>();
+  #written = 0;
+
+  constructor(number: number, options: KvLoadOptions, signal: AbortSignal) {
+    const { addresses, seed } = options;
+    const first = number % addresses.length;
+    this.#name = `c${number + 1}`;
+    this.#options = options;
+    this.#addresses = [...addresses.slice(first), ...addresses.slice(0, first)];
+    this.#signal = signal;
+    this.#chance = seededChance(`${seed} ${this.#name}`);
+  }
+
+  async run(): Promise<void> {
+    const client = await this.#connect();
+    if (client === undefined) return;
+    try {
+      while (!this.#signal.aborted) {
+        const startedAt = performance.now();
+        await this.#operate(client);
+        const restMs = PACE_MS - (performance.now() - startedAt);
+        if (restMs > 0) await pause(restMs);
+      }
+    } finally {
+      await client.close();
+    }
+  }
+
+  async #connect(): Promise<WhorlClient | undefined> {
+    while (!this.#signal.aborted) {
+      try {
+        return await connect({
+          nodes: this.#addresses,
+          cookie: NEMESIS_COOKIE,
+          signal: this.#signal,
+        });
+      } catch (error) {
+        if (!isWhorlError(error) && !this.#signal.aborted) throw error;
+        await pause(LOOK_AGAIN_MS);
+      }
+    }
+    return undefined;
+  }
+
+  async #operate(client: WhorlClient): Promise<void> {
+    const key = this.#chance.pick(this.#options.keys);
+    const input = this.#draw(key);
+    const { history, onOverdue } = this.#options;
+    const record = history.invoke(this.#name, key, input);
+    const overdue = Promise.withResolvers<never>();
+    const timer = setTimeout(
+      () => {
+        onOverdue(record);
+        overdue.reject(new WhorlError("timeout", "Nobody has answered"));
+      },
+      OPERATION_MS_MAX + ANSWER_GRACE_MS,
+    );
+    try {
+      const output = await Promise.race([
+        this.#ask(client, key, input),
+        overdue.promise,
+      ]);
+      if (output.context !== null) this.#contexts.set(key, output.context);
+      history.succeed(record, output);
+    } catch (error) {
+      // What is no answer of Whorl is a bug, of the load or of the client.
+      if (!isWhorlError(error)) throw error;
+      if (outcomeUnknown(error)) history.lose(record, error.code);
+      else history.fail(record, `${error.code}: ${reasonOf(error)}`);
+    } finally {
+      clearTimeout(timer);
+    }
+  }
+
+  #draw(key: string): KvInput {
+    const dice = this.#chance.next();
+    const known = this.#contexts.get(key);
+    // Now and then a client writes without having looked, which makes siblings.
+    const blind = known === undefined || this.#chance.chance(0.15);
+    const context = blind ? {} : { context: known };
+    if (dice < 0.4) return { type: "get" };
+    if (dice < 0.92) {
+      const number = ++this.#written;
+      return {
+        type: "put",
+        value: `${key} ${this.#name} ${number}`,
+        ...context,
+      };
+    }
+    return { type: "delete", ...context };
+  }
+
+  async #ask(
+    { kv }: WhorlClient,
+    key: string,
+    input: KvInput,
+  ): Promise<KvOutput> {
+    const { quorum } = this.#options;
+    const options = { quorum, timeoutMs: OPERATION_MS_MAX };
+    switch (input.type) {
+      case "get": {
+        const { values, context } = await kv.get(BUCKET, key, options);
+        return { values, context };
+      }
+      case "put": {
+        const { context } = input;
+        return written(
+          await kv.put(BUCKET, key, input.value, { ...options, context }),
+        );
+      }
+      case "delete": {
+        const { context } = input;
+        return written(await kv.delete(BUCKET, key, { ...options, context }));
+      }
+    }
+  }
+}
+
+function written(
+  { context, siblings, replicas }: KvPutResult,
+): LoadWritten {
+  const primaries = replicas.filter(({ primary, state }) =>
+    primary && state === "done"
+  );
+  const nodes = new Set(primaries.map(({ node }) => node));
+  return { context, siblings, primaryNodes: nodes.size };
+}
+
+function pause(ms: number): Promise<void> {
+  return new Promise((resolve) => setTimeout(resolve, ms));
+}

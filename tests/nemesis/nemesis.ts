@@ -1,0 +1,435 @@
+/**
+ * A run: rounds of faults under load, each followed by health and the question
+ * whether anything was lost.
+ *
+ *     load ───────────────────────────────┐ stop
+ *     faults ─ 1 to 3 at once ─ … ─ none ─┘ heal ─ converge ≤ 30 s ─ check ─ next round
+ *
+ * @module
+ */
+import { seededChance } from "../../src/base/chance.ts";
+import { reasonOf } from "../../src/base/errors.ts";
+import { checkAcknowledgedWrites } from "../../src/simulation/checkers/acknowledged_writes.ts";
+import type {
+  KvInput,
+  KvOutput,
+  KvRead,
+  KvRecord,
+} from "../../src/simulation/checkers/kv_history.ts";
+import type { Violation } from "../../src/simulation/checkers/violation.ts";
+import { HistoryRecorder } from "../../src/simulation/history.ts";
+import { awaitConvergence } from "./convergence.ts";
+import type { Fault } from "./fault.ts";
+import { FaultSchedule, type PlannedFault } from "./fault_schedule.ts";
+import { FAULTS } from "./fault_table.ts";
+import { type LoadWritten, type Quorum, startKvLoad } from "./kv_load.ts";
+import { exploreMachine, run } from "./machine.ts";
+import { NemesisCluster } from "./nemesis_cluster.ts";
+import { RunDirectory } from "./run_directory.ts";
+
+/** Time a healed cluster gets to be one again, in milliseconds. */
+export const CONVERGENCE_MS_MAX = 30_000;
+/** Acknowledged operations a second, while there are faults, below which a run means nothing. */
+export const ACKNOWLEDGED_PER_SECOND_MIN = 20;
+/** Load without faults at the end of each round, in milliseconds. */
+const CALM_MS = 1_000;
+const CLIENTS_PER_NODE = 2;
+const KEYS_PER_ROUND = 40;
+const TELL_EVERY_MS = 5_000;
+
+/** What to run. */
+export interface NemesisOptions {
+  readonly seed: string;
+  readonly nodes: number;
+  /** No round begins later than this, in milliseconds after the cluster is up; one runs in any case. */
+  readonly durationMs: number;
+  /** Time of the faults of a round, in milliseconds. */
+  readonly roundMs: number;
+  /** Names of the kinds of faults wanted; `undefined` for all. */
+  readonly only: readonly string[] | undefined;
+  /** Where the report's directory goes. */
+  readonly reports: string;
+  /** Takes each line that says what happens. */
+  readonly tell: (line: string) => void;
+  /** Ends the run early: it rejects, and leaves nothing. */
+  readonly signal: AbortSignal;
+}
+
+/** What came of one kind of fault. */
+export interface FaultCount {
+  readonly name: string;
+  readonly injected: number;
+  /** Why it was not done, if it could not be. */
+  readonly skipped: string | undefined;
+}
+
+/** What came of a run. */
+export interface NemesisSummary {
+  readonly passed: boolean;
+  readonly seed: string;
+  readonly commit: string;
+  readonly nodes: number;
+  readonly only: readonly string[] | undefined;
+  readonly rounds: number;
+  readonly tookMs: number;
+  readonly faults: readonly FaultCount[];
+  readonly operations: { ok: number; failed: number; unknown: number };
+  readonly acknowledgedPerSecond: number;
+  readonly longestRecoveryMs: number;
+  /** How often nodes ended by themselves because their disks failed. */
+  readonly falls: number;
+  readonly violations: readonly Violation[];
+  /** Where the report is. */
+  readonly directory: string;
+}
+
+/** Runs the nemesis. @throws If it was interrupted, or could not do what it wanted; nothing is left then either. */
+export async function runNemesis(
+  options: NemesisOptions,
+): Promise<NemesisSummary> {
+  using directory = RunDirectory.make(options.reports, options.seed);
+  let passed = false;
+  try {
+    const summary = await new Run(options, directory).play();
+    passed = summary.passed;
+    directory.write("summary.json", summary);
+    return summary;
+  } catch (error) {
+    directory.write("error.txt", `${Deno.inspect(error)}\n`);
+    throw error;
+  } finally {
+    directory.finish(passed);
+  }
+}
+
+/** What is known of a round that is over. */
+interface Round {
+  readonly keys: readonly string[];
+  readonly quorum: Quorum;
+  readonly records: readonly KvRecord[];
+}
+
+class Run {
+  readonly #options: NemesisOptions;
+  readonly #directory: RunDirectory;
+  readonly #startedAt = performance.now();
+  readonly #log: (line: string) => void;
+  readonly #history: HistoryRecorder<KvInput, KvOutput>;
+  readonly #counts = new Map<string, number>();
+  readonly #violations: Violation[] = [];
+  readonly #rounds: Round[] = [];
+  readonly #schedules: PlannedFault[][] = [];
+  readonly #active = new Set<PlannedFault>();
+  #faultMs = 0;
+  #acknowledgedUnderFaults = 0;
+  #longestRecoveryMs = 0;
+
+  constructor(options: NemesisOptions, directory: RunDirectory) {
+    this.#options = options;
+    this.#directory = directory;
+    this.#log = directory.log("nemesis");
+    this.#history = new HistoryRecorder<KvInput, KvOutput>(
+      () => performance.now() - this.#startedAt,
+      directory.history(),
+    );
+  }
+
+  async play(): Promise<NemesisSummary> {
+    const options = this.#options;
+    this.#tell(`seed ${options.seed}, report in ${this.#directory.path}`);
+    const machine = await exploreMachine(this.#directory.path);
+    const wanted = FAULTS.filter(({ name }) =>
+      options.only?.includes(name) ?? true
+    );
+    const skipped = new Map<Fault, string>();
+    for (const fault of wanted) {
+      const why = fault.unable?.(machine, options.nodes);
+      if (why === undefined) continue;
+      skipped.set(fault, why);
+      this.#tell(`skipped: ${fault.name}: ${why}`);
+    }
+    const able = wanted.filter((fault) => !skipped.has(fault));
+    if (able.length === 0) {
+      throw new Error("No fault that is wanted can be done");
+    }
+    this.#tell(`starting ${options.nodes} nodes`);
+    const chance = seededChance(`${options.seed} network`);
+    await using cluster = await NemesisCluster.start({
+      nodes: options.nodes,
+      machine,
+      directory: this.#directory,
+      chance,
+      namespaces: able.some(({ name }) => name === "loss"),
+      tell: (text) => this.#tell(text),
+      onFall: (node, how) => this.#fell(node, how),
+    });
+    const schedule = new FaultSchedule(
+      options.seed,
+      able,
+      cluster.nodes.map(({ name }) => name),
+    );
+    const begunAt = performance.now();
+    do {
+      await this.#playRound(cluster, schedule.nextRound(options.roundMs));
+    } while (
+      this.#violations.length === 0 &&
+      performance.now() - begunAt < options.durationMs
+    );
+    return await this.#summary(wanted, skipped, cluster);
+  }
+
+  #tell(line: string): void {
+    const seconds = (performance.now() - this.#startedAt) / 1000;
+    this.#log(line);
+    this.#options.tell(`${seconds.toFixed(1).padStart(6)} s  ${line}`);
+  }
+
+  #fell(node: string, how: string): void {
+    this.#tell(`${node} ended by itself: ${how}`);
+    this.#violations.push({
+      check: "node_fell",
+      message: `${node} ended by itself (${how}) though its disk was sound`,
+      details: { node, log: `logs/${node.split("@")[0]}.log` },
+    });
+  }
+
+  async #playRound(
+    cluster: NemesisCluster,
+    planned: readonly PlannedFault[],
+  ): Promise<void> {
+    const { seed, signal } = this.#options;
+    const number = this.#rounds.length + 1;
+    const quorum = number % 2 === 1 ? "strict" : "sloppy";
+    const keys = Array.from(
+      { length: KEYS_PER_ROUND },
+      (_, i) => `round${number}/${i}`,
+    );
+    this.#schedules.push([...planned]);
+    this.#directory.write("schedule.json", this.#schedules);
+    this.#tell(`round ${number}: ${planned.length} faults, ${quorum} quorums`);
+    const firstId = this.#history.records.length;
+    const load = startKvLoad({
+      seed: `${seed} load ${number}`,
+      clients: CLIENTS_PER_NODE * cluster.nodes.length,
+      addresses: cluster.nodes.map(({ address }) => address),
+      keys,
+      quorum,
+      history: this.#history,
+      onOverdue: (record) => this.#overdue(record),
+    });
+    const ticker = setInterval(() => this.#tellLoad(firstId), TELL_EVERY_MS);
+    try {
+      await this.#strikeAll(cluster, planned);
+      await cluster.startFallen();
+      this.#tell("healed");
+      await pause(CALM_MS, signal);
+    } finally {
+      clearInterval(ticker);
+      await load.stop();
+    }
+    signal.throwIfAborted();
+    this.#countLoad(firstId, planned);
+    const records = this.#history.records.slice(firstId);
+    this.#rounds.push({ keys, quorum, records });
+    await this.#check(cluster);
+  }
+
+  /** Plays the faults of a round; rejects with the first thing that went wrong, once all have been taken back. */
+  async #strikeAll(
+    cluster: NemesisCluster,
+    planned: readonly PlannedFault[],
+  ): Promise<void> {
+    const failed = new AbortController();
+    const signal = AbortSignal.any([this.#options.signal, failed.signal]);
+    const outcomes = await Promise.allSettled(planned.map(async (one) => {
+      try {
+        await this.#strike(cluster, one, signal);
+      } catch (error) {
+        failed.abort(error);
+        throw error;
+      }
+    }));
+    signal.throwIfAborted();
+    for (const outcome of outcomes) {
+      if (outcome.status === "rejected") throw outcome.reason;
+    }
+  }
+
+  async #strike(
+    cluster: NemesisCluster,
+    planned: PlannedFault,
+    signal: AbortSignal,
+  ): Promise<void> {
+    const fault = FAULTS.find(({ name }) => name === planned.fault) as Fault;
+    await pause(planned.atMs, signal);
+    const seconds = (planned.forMs / 1000).toFixed(1);
+    this.#tell(`+ ${fault.name}: ${planned.words}, ${seconds} s`);
+    this.#active.add(planned);
+    const heal = await fault.strike(cluster, planned.plan);
+    this.#counts.set(fault.name, (this.#counts.get(fault.name) ?? 0) + 1);
+    try {
+      await pause(planned.forMs, signal);
+    } finally {
+      await heal();
+      this.#active.delete(planned);
+    }
+    this.#tell(`- ${fault.name}`);
+  }
+
+  #overdue({ id, client, key, input }: KvRecord): void {
+    this.#violations.push({
+      check: "answered",
+      message:
+        `Operation ${id}, a ${input.type} of ${client}, was not answered by its deadline`,
+      key,
+      operations: [id],
+    });
+  }
+
+  #tellLoad(firstId: number): void {
+    const { ok, failed, unknown } = countOutcomes(
+      this.#history.records.slice(firstId),
+    );
+    const on = [...this.#active].map(({ fault }) => fault).join(", ");
+    this.#tell(
+      `  ${ok} ok, ${failed} failed, ${unknown} unknown; on now: ${
+        on === "" ? "nothing" : on
+      }`,
+    );
+  }
+
+  #countLoad(firstId: number, planned: readonly PlannedFault[]): void {
+    const records = this.#history.records.slice(firstId);
+    const beganAt = records[0]?.invokedAtMs ?? 0;
+    const endMs = Math.max(...planned.map(({ atMs, forMs }) => atMs + forMs));
+    this.#faultMs += endMs;
+    this.#acknowledgedUnderFaults +=
+      records.filter((record) =>
+        record.outcome === "ok" &&
+        (record.returnedAtMs as number) < beganAt + endMs
+      ).length;
+    this.#tellLoad(firstId);
+  }
+
+  async #check(cluster: NemesisCluster): Promise<void> {
+    const { signal } = this.#options;
+    const all = this.#rounds.flatMap(({ keys }) => keys);
+    const convergence = await awaitConvergence(
+      cluster,
+      all,
+      CONVERGENCE_MS_MAX,
+      signal,
+    );
+    if (!convergence.converged) {
+      this.#tell(`NOT one again: ${convergence.difference}`);
+      this.#violations.push({
+        check: "convergence",
+        message:
+          `Not converged after ${CONVERGENCE_MS_MAX} ms of health: ${convergence.difference}`,
+      });
+      return;
+    }
+    const { tookMs, reads } = convergence;
+    this.#longestRecoveryMs = Math.max(this.#longestRecoveryMs, tookMs);
+    const before = this.#violations.length;
+    // What was written in earlier rounds must be there as well.
+    for (const round of this.#rounds) this.#checkRound(round, reads);
+    const found = this.#violations.length - before;
+    this.#tell(
+      `one again in ${Math.round(tookMs)} ms, ${all.length} keys: ${
+        found === 0 ? "nothing lost" : `${found} VIOLATIONS`
+      }`,
+    );
+  }
+
+  #checkRound(
+    { keys, quorum, records }: Round,
+    reads: ReadonlyMap<string, KvRead>,
+  ): void {
+    const ofRound = new Map(
+      keys.map((key) => [key, reads.get(key) as KvRead]),
+    );
+    this.#violations.push(
+      ...checkAcknowledgedWrites(
+        records,
+        ofRound,
+        quorum === "strict"
+          ? { readsSeeAcknowledged: true }
+          : { counts: onPrimaries },
+      ),
+    );
+  }
+
+  async #summary(
+    wanted: readonly Fault[],
+    skipped: ReadonlyMap<Fault, string>,
+    cluster: NemesisCluster,
+  ): Promise<NemesisSummary> {
+    const perSecond = this.#acknowledgedUnderFaults / (this.#faultMs / 1000);
+    if (perSecond < ACKNOWLEDGED_PER_SECOND_MIN) {
+      this.#violations.push({
+        check: "meaningful_load",
+        message: `Only ${
+          perSecond.toFixed(1)
+        } operations a second were acknowledged under faults: below ${ACKNOWLEDGED_PER_SECOND_MIN} a run means nothing`,
+      });
+    }
+    const { seed, nodes, only } = this.#options;
+    return {
+      passed: this.#violations.length === 0,
+      seed,
+      commit: await commitOf(),
+      nodes,
+      only,
+      rounds: this.#rounds.length,
+      tookMs: Math.round(performance.now() - this.#startedAt),
+      faults: wanted.map((fault) => ({
+        name: fault.name,
+        injected: this.#counts.get(fault.name) ?? 0,
+        skipped: skipped.get(fault),
+      })),
+      operations: countOutcomes(this.#history.records),
+      acknowledgedPerSecond: Math.round(perSecond),
+      longestRecoveryMs: Math.round(this.#longestRecoveryMs),
+      falls: cluster.nodes.reduce((sum, { falls }) => sum + falls, 0),
+      violations: this.#violations,
+      directory: this.#directory.path,
+    };
+  }
+}
+
+/** Until handoff, what fallbacks alone have taken is not where the final read looks; nor may the one primary that has it be the damaged one. */
+function onPrimaries({ output }: KvRecord): boolean {
+  return (output as LoadWritten).primaryNodes >= 2;
+}
+
+function countOutcomes(records: readonly KvRecord[]) {
+  const counts = { ok: 0, failed: 0, unknown: 0 };
+  for (const { outcome } of records) counts[outcome]++;
+  return counts;
+}
+
+async function commitOf(): Promise<string> {
+  try {
+    const head = (await run("git", "rev-parse", "HEAD")).trim();
+    const changes = await run("git", "status", "--porcelain");
+    return changes === "" ? head : `${head} with changes`;
+  } catch (error) {
+    return `unknown: ${reasonOf(error)}`;
+  }
+}
+
+function pause(ms: number, signal: AbortSignal): Promise<void> {
+  return new Promise((resolve, reject) => {
+    const abort = (): void => {
+      clearTimeout(timer);
+      reject(signal.reason);
+    };
+    if (signal.aborted) return reject(signal.reason);
+    const timer = setTimeout(() => {
+      signal.removeEventListener("abort", abort);
+      resolve();
+    }, ms);
+    signal.addEventListener("abort", abort, { once: true });
+  });
+}
