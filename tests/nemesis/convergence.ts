@@ -24,28 +24,25 @@ const LOOK_AGAIN_MS = 100;
 export type Convergence =
   | {
     readonly converged: true;
-    readonly tookMs: number;
     /** What each key holds. */
     readonly reads: ReadonlyMap<string, KvRead>;
   }
   | { readonly converged: false; readonly difference: string };
 
-/** Waits for it, at most `withinMs`. */
+/** Waits for it until `deadline` on the clock of `performance.now()`. */
 export async function awaitConvergence(
   cluster: NemesisCluster,
   keys: readonly string[],
-  withinMs: number,
+  deadline: number,
   signal: AbortSignal,
 ): Promise<Convergence> {
-  const startedAt = performance.now();
-  const leftMs = (): number => withinMs - (performance.now() - startedAt);
+  const leftMs = (): number => deadline - performance.now();
   let difference = "nothing was looked at";
   while (leftMs() > 0) {
     signal.throwIfAborted();
     const look = await lookOnce(cluster, keys, leftMs());
     if (typeof look !== "string") {
-      const tookMs = performance.now() - startedAt;
-      return { converged: true, tookMs, reads: look };
+      return { converged: true, reads: look };
     }
     difference = look;
     await new Promise((resolve) => setTimeout(resolve, LOOK_AGAIN_MS));

@@ -137,7 +137,8 @@ async function attack(flags: Flags): Promise<number> {
     return summary.passed ? 0 : 1;
   } catch (error) {
     if (stop.signal.aborted) return 130;
-    throw error;
+    tell(Deno.inspect(error));
+    return 1;
   } finally {
     for (const signal of signals) Deno.removeSignalListener(signal, interrupt);
   }

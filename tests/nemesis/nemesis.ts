@@ -161,7 +161,7 @@ class Run {
       chance,
       namespaces: able.some(({ name }) => name === "loss"),
       tell: (text) => this.#tell(text),
-      onFall: (node, how) => this.#fell(node, how),
+      onFall: (node, how, excused) => this.#fell(node, how, excused),
     });
     const schedule = new FaultSchedule(
       options.seed,
@@ -184,8 +184,9 @@ class Run {
     this.#options.tell(`${seconds.toFixed(1).padStart(6)} s  ${line}`);
   }
 
-  #fell(node: string, how: string): void {
+  #fell(node: string, how: string, excused: boolean): void {
     this.#tell(`${node} ended by itself: ${how}`);
+    if (excused) return;
     this.#violations.push({
       check: "node_fell",
       message: `${node} ended by itself (${how}) though its disk was sound`,
@@ -217,10 +218,12 @@ class Run {
       history: this.#history,
       onOverdue: (record) => this.#overdue(record),
     });
+    let healedAt = 0;
     const ticker = setInterval(() => this.#tellLoad(firstId), TELL_EVERY_MS);
     try {
       await this.#strikeAll(cluster, planned);
       await cluster.startFallen();
+      healedAt = performance.now();
       this.#tell("healed");
       await pause(CALM_MS, signal);
     } finally {
@@ -231,7 +234,7 @@ class Run {
     this.#countLoad(firstId, planned);
     const records = this.#history.records.slice(firstId);
     this.#rounds.push({ keys, quorum, records });
-    await this.#check(cluster);
+    await this.#check(cluster, healedAt);
   }
 
   /** Plays the faults of a round; rejects with the first thing that went wrong, once all have been taken back. */
@@ -311,13 +314,13 @@ class Run {
     this.#tellLoad(firstId);
   }
 
-  async #check(cluster: NemesisCluster): Promise<void> {
+  async #check(cluster: NemesisCluster, healedAt: number): Promise<void> {
     const { signal } = this.#options;
     const all = this.#rounds.flatMap(({ keys }) => keys);
     const convergence = await awaitConvergence(
       cluster,
       all,
-      CONVERGENCE_MS_MAX,
+      healedAt + CONVERGENCE_MS_MAX,
       signal,
     );
     if (!convergence.converged) {
@@ -329,7 +332,8 @@ class Run {
       });
       return;
     }
-    const { tookMs, reads } = convergence;
+    const { reads } = convergence;
+    const tookMs = performance.now() - healedAt;
     this.#longestRecoveryMs = Math.max(this.#longestRecoveryMs, tookMs);
     const before = this.#violations.length;
     // What was written in earlier rounds must be there as well.

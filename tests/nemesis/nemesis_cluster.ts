@@ -29,8 +29,8 @@ export interface NemesisClusterOptions {
   readonly namespaces: boolean;
   /** Takes what a reader of the terminal should know. */
   readonly tell: (text: string) => void;
-  /** Told of a node that has ended by itself without reason. */
-  readonly onFall: (node: string, how: string) => void;
+  /** Told of a node that has ended by itself, and whether anything was done that excuses it. */
+  readonly onFall: (node: string, how: string, excused: boolean) => void;
 }
 
 /** See the module's text. Disposing ends its processes. */
@@ -175,6 +175,6 @@ function makeNode(
     onStart: (pid) => directory.claimProcess(pid),
     onLine: log,
     onUp: (address) => network.listens(name, address),
-    onFall: (how) => onFall(name, how),
+    onFall: (how, excused) => onFall(name, how, excused),
   });
 }

@@ -23,8 +23,8 @@ export interface NemesisNodeOptions {
   readonly onLine: (line: string) => void;
   /** Told where it listens each time it is up. */
   readonly onUp: (address: Address) => void;
-  /** Told that it has ended by itself though nothing was done that would make it. */
-  readonly onFall: (how: string) => void;
+  /** Told that it has ended by itself, and whether anything was done that excuses it. */
+  readonly onFall: (how: string, excused: boolean) => void;
 }
 
 /** See the module's text. */
@@ -89,7 +89,7 @@ export class NemesisNode {
     void this.#process.ended().then(({ signal, code }) => {
       if (!this.#wanted) return;
       this.falls++;
-      if (this.#excuses === 0) this.#options.onFall(`${signal ?? code}`);
+      this.#options.onFall(`${signal ?? code}`, this.#excuses > 0);
     });
   }
 

@@ -72,8 +72,9 @@ function ordered(
       node.disk.order(orders);
       return async () => {
         node.disk.order(nothing);
-        release?.();
-        if (!node.running) await node.start();
+        if (release === undefined) return;
+        release();
+        await node.start();
       };
     },
   });
