@@ -93,18 +93,32 @@ export {
   type ConnectOptions,
   type WhorlClient,
 } from "./src/node/connect.ts";
-export type {
-  JsonValue,
-  KvClient,
-  KvGetOptions,
-  KvGetResult,
-  KvOptions,
-  KvPutOptions,
-  KvPutResult,
-  KvValue,
+export {
+  type JsonValue,
+  type KvClient,
+  type KvGetOptions,
+  type KvGetResult,
+  type KvKeys,
+  type KvKeysOptions,
+  type KvOptions,
+  type KvPutOptions,
+  type KvPutResult,
+  type KvValue,
+  outcomeUnknown,
 } from "./src/kv/kv_client.ts";
 export type {
+  CoverageOptions,
+  CoverageQuery,
+} from "./src/request/coverage_client.ts";
+export type {
+  CoverageReport,
+  CoverageVnodeReport,
+  CoverageVnodeState,
+} from "./src/request/coverage_report.ts";
+export type {
+  CoverageChunk,
   ModuleClient,
+  ModuleInterface,
   ModuleReplica,
   ModuleRequestOptions,
   ModuleResult,
@@ -145,7 +159,7 @@ export {
   Tuple,
   tuple,
 } from "./src/wire/etf.ts";
-export { chashKey, type KeyFunction } from "./src/ring/chash.ts";
+export { chashKey, type KeyFunction, partitionOf } from "./src/ring/chash.ts";
 export {
   claim,
   type ClaimInput,

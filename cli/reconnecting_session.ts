@@ -13,6 +13,7 @@ import type {
   AdminSession,
   CallOptions,
 } from "../src/node/admin_protocol.ts";
+import { coverageLater } from "../src/request/coverage_client.ts";
 
 /** Opens one connection's worth of session. */
 export type Reopen = () => Promise<AdminSession>;
@@ -27,6 +28,10 @@ export class ReconnectingSession implements AdminSession {
     get: (...args) => this.#use((session) => session.kv.get(...args)),
     put: (...args) => this.#use((session) => session.kv.put(...args)),
     delete: (...args) => this.#use((session) => session.kv.delete(...args)),
+    keys: (...args) =>
+      coverageLater(() =>
+        this.#use((session) => Promise.resolve(session.kv.keys(...args)))
+      ),
   };
 
   /** @param first A session that is open already, if there is one. */

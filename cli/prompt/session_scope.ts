@@ -50,6 +50,7 @@ export function sessionScope(
       session.kv.put(bucket, key, value, { signal, ...options }),
     delete: (bucket, key, options) =>
       session.kv.delete(bucket, key, { signal, ...options }),
+    keys: (bucket, options) => session.kv.keys(bucket, { signal, ...options }),
   };
   const cluster = {
     join: async (node: string) => {

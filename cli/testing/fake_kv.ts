@@ -106,6 +106,15 @@ export function fakeKv(): FakeKv {
         key,
         () => write(`${bucket}/${key}`, undefined, options),
       ),
+    keys: (bucket) => ({
+      report: undefined,
+      async *[Symbol.asyncIterator]() {
+        for (const id of slots.keys()) {
+          if (!id.startsWith(`${bucket}/`)) continue;
+          if (read(id).values.length > 0) yield id.slice(bucket.length + 1);
+        }
+      },
+    }),
   };
   return kv;
 }

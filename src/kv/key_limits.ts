@@ -51,6 +51,39 @@ export function writeStorageKey(
   }
 }
 
+/** Appends `bucket` as it is in storage keys, without its length. @throws {WhorlError} `invalid_key`. */
+export function writeBucket(bucket: string, into: ByteWriter): void {
+  const start = into.length;
+  try {
+    writeName("bucket", bucket, BUCKET_BYTES_MAX, into);
+  } catch (error) {
+    into.length = start;
+    throw error;
+  }
+}
+
+/** What the storage keys of `bucket` begin with. */
+export function bucketPrefix(bucket: Uint8Array): Uint8Array<ArrayBuffer> {
+  const prefix = new Uint8Array(2 + bucket.length);
+  prefix[0] = bucket.length >> 8;
+  prefix[1] = bucket.length;
+  prefix.set(bucket, 2);
+  return prefix;
+}
+
+/** A key as text. @throws {WhorlError} `invalid_key` if it is none. */
+export function keyText(key: Uint8Array): string {
+  try {
+    return decoder.decode(key);
+  } catch (cause) {
+    throw new WhorlError(
+      "invalid_key",
+      "Cannot read a key as it must be UTF-8",
+      { cause },
+    );
+  }
+}
+
 function writeName(
   what: string,
   name: unknown,
@@ -115,18 +148,10 @@ export function parseStorageKey(
   checkStorageKey(storageKey);
   const keyStart = 2 + ((storageKey[0] as number) << 8) +
     (storageKey[1] as number);
-  try {
-    return {
-      bucket: decoder.decode(storageKey.subarray(2, keyStart)),
-      key: decoder.decode(storageKey.subarray(keyStart)),
-    };
-  } catch (cause) {
-    throw new WhorlError(
-      "invalid_key",
-      "Cannot read a key as it must be UTF-8",
-      { cause },
-    );
-  }
+  return {
+    bucket: keyText(storageKey.subarray(2, keyStart)),
+    key: keyText(storageKey.subarray(keyStart)),
+  };
 }
 
 /** @throws {WhorlError} `value_too_large` if a value has more than {@linkcode VALUE_BYTES_MAX} bytes. */

@@ -1,12 +1,19 @@
 /**
- * `kv` as an application uses it: put, get and delete of JSON or bytes, the same
- * inside a node and over a client connection. It encodes the operation, hands
+ * `kv` as an application uses it: put, get and delete of JSON or bytes, and the
+ * keys of a bucket, the same inside a node and over a client connection. It encodes the operation, hands
  * it to whoever carries it, and makes values of what comes back.
  *
  * @module
  */
+import { ByteReader } from "../base/byte_reader.ts";
 import { ByteWriter } from "../base/byte_writer.ts";
 import { isWhorlError, reasonOf, WhorlError } from "../base/errors.ts";
+import {
+  type CoverageOptions,
+  type CoverageQuery,
+  coverageQuery,
+  type CoverageRequest,
+} from "../request/coverage_client.ts";
 import {
   type OperationCarrier,
   submitOperation,
@@ -26,7 +33,9 @@ import {
 } from "../request/quorum_options.ts";
 import { moduleIdOf } from "../vnode/vnode_wire.ts";
 import { contextFromText, contextOf, contextToText } from "./causal_context.ts";
+import { keyText, writeBucket } from "./key_limits.ts";
 import { writeGetBody, writePutBody } from "./kv_command_codec.ts";
+import { KeyList, kvCoverage, KvQuery } from "./kv_keys.ts";
 import { checkObject, readSiblings, SiblingFlag } from "./kv_object_codec.ts";
 import { KvCommand } from "./kv_vnode.ts";
 
@@ -106,6 +115,15 @@ export interface KvPutResult {
   readonly replicas: readonly ReplicaReport[];
 }
 
+/** Options of a listing. */
+export type KvKeysOptions = Omit<CoverageOptions, "primaryVnodeCoverage">;
+
+/**
+ * The keys of a bucket, in no order that means anything, each once. Nothing is
+ * asked before it is iterated over, and each iteration asks anew.
+ */
+export type KvKeys = CoverageQuery<string>;
+
 /** The operations of `kv`. */
 export interface KvClient {
   /**
@@ -139,6 +157,24 @@ export interface KvClient {
     key: string,
     options?: KvPutOptions,
   ): Promise<KvPutResult>;
+  /**
+   * Lists the keys of a bucket that have a value, as they come:
+   *
+   * ```ts ignore
+   * for await (const key of node.kv.keys("users")) console.log(key);
+   * ```
+   *
+   * One replica answers for each key, and others in its place if it fails. What
+   * is written meanwhile may be there or not, and so may what that replica has
+   * missed. It reads every object of the bucket.
+   *
+   * Iterating throws `insufficient_vnodes` if nobody can answer for some keys,
+   * unless `mode` is "allup" (then `report.complete` is false), `timeout`,
+   * `overload`, `invalid_key`, `invalid_argument` for options that make no
+   * sense, `coordinator_lost`, `connection_closed` or `cancelled`. What was
+   * yielded before that is not all there is.
+   */
+  keys(bucket: string, options?: KvKeysOptions): KvKeys;
 }
 
 const KV_MODULE_ID = moduleIdOf("kv");
@@ -167,7 +203,30 @@ export function kvClient(carrier: () => OperationCarrier): KvClient {
         EMPTY,
         options,
       ),
+    keys: (bucket, options) => keys(carrier, bucket, options),
   };
+}
+
+function keys(
+  carrier: () => OperationCarrier,
+  bucket: string,
+  options: KvKeysOptions | undefined,
+): KvKeys {
+  const request = (): CoverageRequest => ({
+    moduleId: KV_MODULE_ID,
+    query: KvQuery.keys,
+    writeBody: (into) => writeBucket(bucket, into),
+    options,
+  });
+  return coverageQuery(carrier, request, () => {
+    const list = new KeyList();
+    return function* ({ part, repeats, chunks }) {
+      const lists = chunks.map((chunk) =>
+        kvCoverage.keys.reply.decode(new ByteReader(chunk))
+      );
+      for (const key of list.take(part, repeats, lists)) yield keyText(key);
+    };
+  });
 }
 
 function get(

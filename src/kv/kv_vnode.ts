@@ -44,6 +44,7 @@ import {
   type KvPut,
   kvPutCodec,
 } from "./kv_command_codec.ts";
+import { keysIn, type KvCoverage, kvCoverage } from "./kv_keys.ts";
 import { mergeObjects, writeToObject } from "./kv_object.ts";
 import {
   ACTOR_BYTES,
@@ -100,9 +101,10 @@ export const kvCommands: KvCommands = {
 /** The number of each command on the wire. */
 export const KvCommand = { get: 0, put: 1, merge: 2 } as const;
 
-const kvModule: VnodeModule<KvCommands> = defineVnode({
+const kvModule: VnodeModule<KvCommands, KvCoverage> = defineVnode({
   name: "kv",
   commands: kvCommands,
+  coverage: kvCoverage,
   init: (_partition, context) => new KvVnode(context),
 });
 export default kvModule;
@@ -118,7 +120,7 @@ interface Answer<T> {
   fail(failure: KvFailure, message: string): void;
 }
 
-class KvVnode implements Vnode<KvCommands> {
+class KvVnode implements Vnode<KvCommands, KvCoverage> {
   readonly #context: VnodeContext;
   #actor: Uint8Array;
   /** Keys that are being read from disk for a change, and the changes that wait behind it. */
@@ -143,6 +145,20 @@ class KvVnode implements Vnode<KvCommands> {
       this.#change(request, call, mergeIn);
       return answersLater;
     },
+  };
+
+  readonly handleCoverage: Required<
+    Vnode<KvCommands, KvCoverage>
+  >["handleCoverage"] = {
+    keys: (bucket, keySpaces, signal) =>
+      keysIn(
+        this.#context.storage,
+        // A view into the message it came in, and the listing outlives that.
+        bucket.slice(),
+        keySpaces,
+        this.#context.ringSize,
+        signal,
+      ),
   };
 
   #newActor(): Uint8Array {

@@ -20,6 +20,7 @@ import { contextOf } from "./causal_context.ts";
 import { writeStorageKey } from "./key_limits.ts";
 import type { KvGet, KvMerge, KvPut } from "./kv_command_codec.ts";
 import { readSiblings } from "./kv_object_codec.ts";
+import type { KvCoverage } from "./kv_keys.ts";
 import kvModule, { type KvCommands } from "./kv_vnode.ts";
 
 /**
@@ -86,10 +87,21 @@ export class CachedDisk {
     }
   }
 
-  async *#scan({ start }: ScanRange): AsyncGenerator<Entry> {
-    for (const key of [...this.#cached.keys()].sort()) {
-      if (start !== undefined && key < start.toHex()) continue;
-      yield { key: Uint8Array.fromHex(key), value: this.#cached.get(key)! };
+  async *#scan(
+    { start, end, limit = Infinity, onCorrupt }: ScanRange,
+  ): AsyncGenerator<Entry> {
+    let left = limit;
+    for (const name of [...this.#cached.keys()].sort()) {
+      if (left === 0) return;
+      if (start !== undefined && name < start.toHex()) continue;
+      if (end !== undefined && name >= end.toHex()) return;
+      const key = Uint8Array.fromHex(name);
+      if (this.corrupt.has(name) && onCorrupt !== undefined) {
+        onCorrupt(key);
+        continue;
+      }
+      left--;
+      yield { key, value: this.#cached.get(name)! };
     }
   }
 
@@ -112,7 +124,7 @@ export class CachedDisk {
 
 /** A vnode, and what it has ended itself for. */
 export interface Started {
-  readonly vnode: Vnode<KvCommands>;
+  readonly vnode: Vnode<KvCommands, KvCoverage>;
   readonly crashes: unknown[];
 }
 

@@ -9,7 +9,7 @@ import type { Environment } from "../environment/environment.ts";
 import type { Address } from "../environment/transport.ts";
 import { type KvClient, kvClient } from "../kv/kv_client.ts";
 import { Cookie } from "../transport/cookie.ts";
-import type { Commands, VnodeModule } from "../vnode/vnode.ts";
+import type { Commands } from "../vnode/vnode.ts";
 import type {
   AdminMethods,
   AdminSession,
@@ -17,7 +17,11 @@ import type {
   OpenSession,
 } from "./admin_protocol.ts";
 import { ClientConnection } from "./client_connection.ts";
-import { type ModuleClient, moduleClient } from "./module_client.ts";
+import {
+  type ModuleClient,
+  moduleClient,
+  type ModuleInterface,
+} from "./module_client.ts";
 import { readControlFile } from "./control_file.ts";
 import { systemEnvironment } from "./system_environment.ts";
 
@@ -39,10 +43,11 @@ export interface ConnectOptions {
 export interface WhorlClient extends AsyncDisposable {
   /** `put`, `get` and `delete`. When the node at the other end is lost, reads go on at another one; writes that were on their way fail with `connection_closed`. */
   readonly kv: KvClient;
-  /** The commands of an application's module, typed as the module declares them. The nodes must run it. */
-  module<C extends Commands>(
-    module: Pick<VnodeModule<C>, "name" | "commands">,
-  ): ModuleClient<C>;
+  /** The commands and coverage queries of an application's module, typed as the module declares them. The nodes must run it. */
+  // deno-lint-ignore ban-types -- see ModuleClient.
+  module<C extends Commands, V extends Commands = {}>(
+    module: ModuleInterface<C, V>,
+  ): ModuleClient<C, V>;
   /** Name of the node at the other end now. */
   readonly node: string;
   /** Closes the connection; what is unanswered fails with `closed`. */

@@ -1,6 +1,7 @@
 /**
  * An application's own vnode module as its callers use it: a command goes to the
- * N vnodes of a key and comes back with what each of them answered. The types
+ * N vnodes of a key and comes back with what each of them answered; a coverage
+ * query goes to vnodes that together hold every key. The types
  * of commands, answers and declared failures are those of the module, and the
  * same inside a node and over a client connection.
  *
@@ -10,6 +11,12 @@ import { ByteReader } from "../base/byte_reader.ts";
 import { ByteWriter } from "../base/byte_writer.ts";
 import { type ErrorCode, isWhorlError, WhorlError } from "../base/errors.ts";
 import { writeStorageKey } from "../kv/key_limits.ts";
+import {
+  type CoverageOptions,
+  type CoverageQuery,
+  coverageQuery,
+  type CoverageRequest,
+} from "../request/coverage_client.ts";
 import {
   type OperationCarrier,
   submitOperation,
@@ -70,8 +77,34 @@ export interface ModuleResult<Reply, Failure extends string = string> {
   readonly replicas: readonly ModuleReplica<Failure>[];
 }
 
-/** The commands of one module. */
-export interface ModuleClient<C extends Commands> {
+/** What one vnode said in a coverage query. */
+export interface CoverageChunk<Reply> {
+  /** One chunk that the module's handler yielded. Bytes in it are views: copy what is kept for long. */
+  readonly value: Reply;
+  /** The vnode that said it: its partition, */
+  readonly partition: number;
+  /** and the name of its node. */
+  readonly node: string;
+  /** Number of the vnode's share in the query. */
+  readonly part: number;
+  /**
+   * The share of a vnode that failed after it had said something, and in whose
+   * place this one stands: what that one said of these key spaces is said again.
+   */
+  readonly repeats: number | undefined;
+}
+
+/** A module as its callers need it: what it declares. */
+export type ModuleInterface<C extends Commands, V extends Commands> =
+  & Pick<VnodeModule<C, V>, "name" | "commands">
+  & Partial<Pick<VnodeModule<C, V>, "coverage">>;
+
+/** The commands and the coverage queries of one module. */
+export interface ModuleClient<
+  C extends Commands,
+  // deno-lint-ignore ban-types -- a module without coverage queries has a table with nothing in it.
+  V extends Commands = {},
+> {
   /**
    * Sends `command` with `body` to the vnodes of `{bucket, key}`.
    *
@@ -91,6 +124,24 @@ export interface ModuleClient<C extends Commands> {
     body: RequestOf<C[K]>,
     options?: ModuleRequestOptions,
   ): Promise<ModuleResult<ReplyOf<C[K]>, FailureOf<C[K]>>>;
+  /**
+   * Asks as many vnodes as together hold every key, and yields what they say as
+   * they say it. The order is that of arrival; of one vnode it is its own. Every
+   * key is answered for by one vnode, unless `primaryVnodeCoverage` says more or
+   * a vnode failed in the middle (see {@linkcode CoverageChunk.repeats}).
+   *
+   * Iterating throws `insufficient_vnodes` if nobody can answer for some keys
+   * (unless `mode` is "allup"), `timeout`, `unknown_command`, `overload`,
+   * `coordinator_lost`, `connection_closed`, `cancelled`, or `invalid_argument`
+   * for options or a body that make no sense. What was yielded before that is
+   * not all there is. `details.coverage` of an error is the report, as far as
+   * there is one.
+   */
+  coverage<K extends keyof V & string>(
+    query: K,
+    body: RequestOf<V[K]>,
+    options?: CoverageOptions,
+  ): CoverageQuery<CoverageChunk<ReplyOf<V[K]>>>;
   /** The failures declared for `command` that vnodes answered with, from the error of a request. */
   failures<K extends keyof C & string>(
     command: K,
@@ -99,20 +150,30 @@ export interface ModuleClient<C extends Commands> {
 }
 
 /** The client of `module` over `carrier`, which is asked for at each request, as a node may have restarted it. */
-export function moduleClient<C extends Commands>(
-  module: Pick<VnodeModule<C>, "name" | "commands">,
+export function moduleClient<
+  C extends Commands,
+  // deno-lint-ignore ban-types -- see ModuleClient.
+  V extends Commands = {},
+>(
+  module: ModuleInterface<C, V>,
   carrier: () => OperationCarrier,
-): ModuleClient<C> {
+): ModuleClient<C, V> {
   const moduleId = moduleIdOf(module.name);
   const names = Object.keys(module.commands);
-  const declarationOf = (command: string): Commands[string] => {
-    const declaration = Object.hasOwn(module.commands, command)
-      ? module.commands[command]
+  const queries = Object.keys(module.coverage ?? {});
+  const declarationOf = (
+    command: string,
+    table: Commands = module.commands,
+  ): Commands[string] => {
+    const declaration = Object.hasOwn(table, command)
+      ? table[command]
       : undefined;
     if (declaration !== undefined) return declaration;
     throw new WhorlError(
       "unknown_command",
-      `Cannot send '${command}' as '${module.name}' has no such command`,
+      `Cannot send '${command}' as '${module.name}' has no such ${
+        table === module.commands ? "command" : "coverage query"
+      }`,
       { details: { module: module.name, command } },
     );
   };
@@ -149,6 +210,35 @@ export function moduleClient<C extends Commands>(
           ),
           replicas: replicas as readonly ModuleReplica<never>[],
         }),
+      );
+    },
+    coverage<K extends keyof V & string>(
+      query: K,
+      body: RequestOf<V[K]>,
+      options?: CoverageOptions,
+    ) {
+      const request = (): CoverageRequest => {
+        const { request } = declarationOf(query, module.coverage ?? {});
+        return {
+          moduleId,
+          query: queries.indexOf(query),
+          writeBody: (into) => request.encode(body, into),
+          options,
+        };
+      };
+      return coverageQuery(
+        carrier,
+        request,
+        () =>
+          function* ({ chunks, part, repeats, partition, node }) {
+            const { reply } = declarationOf(query, module.coverage ?? {});
+            for (const chunk of chunks) {
+              const value = reply.decode(new ByteReader(chunk)) as ReplyOf<
+                V[K]
+              >;
+              yield { value, partition, node, part, repeats };
+            }
+          },
       );
     },
     failures<K extends keyof C & string>(command: K, error: unknown) {

@@ -38,12 +38,16 @@ import { type KvClient, kvClient } from "../kv/kv_client.ts";
 import { type PendingTransfer, pendingTransfers } from "../ring/ring.ts";
 import { ringViewOf } from "../ring/ring_view.ts";
 import type { StagedPlan } from "../ring/staged_plan.ts";
-import type { Commands, VnodeModule } from "../vnode/vnode.ts";
+import type { Commands } from "../vnode/vnode.ts";
 import { moduleIdOf } from "../vnode/vnode_wire.ts";
 import type { NodeInfo, NodeStats } from "./admin_protocol.ts";
 import { clusterSup } from "./cluster_sup.ts";
 import { coverageFsmSup } from "./coverage_fsm_sup.ts";
-import { type ModuleClient, moduleClient } from "./module_client.ts";
+import {
+  type ModuleClient,
+  moduleClient,
+  type ModuleInterface,
+} from "./module_client.ts";
 import { type NodeParts, present } from "./node_parts.ts";
 import { opFsmSup } from "./op_fsm_sup.ts";
 import { storageSup } from "./storage_sup.ts";
@@ -157,12 +161,13 @@ export class WhorlNode implements AsyncDisposable {
   }
 
   /**
-   * The commands of an application's module, typed as the module declares them.
+   * The commands and coverage queries of an application's module, typed as the module declares them.
    * The node must run it (`NodeOptions.modules`).
    */
-  module<C extends Commands>(
-    module: Pick<VnodeModule<C>, "name" | "commands">,
-  ): ModuleClient<C> {
+  // deno-lint-ignore ban-types -- see ModuleClient.
+  module<C extends Commands, V extends Commands = {}>(
+    module: ModuleInterface<C, V>,
+  ): ModuleClient<C, V> {
     return moduleClient(module, () => this.#parts.operations);
   }
 

@@ -9,7 +9,7 @@
  *
  * The first two are answered by an operation result whose object is a page:
  *
- *     page   u53 query · u16 count · pieces · if that was all: MessagePack report
+ *     page   u53 query · u32 ms left · u16 count · pieces · if that was all: MessagePack report
  *     piece  u16 part · u16 the part it repeats, or 0xffff · u16 partition
  *            · text node · blob of chunks, each a blob
  *
@@ -32,6 +32,8 @@ import {
 export interface CoveragePage {
   /** Number of the query. */
   readonly query: number;
+  /** Time the query has left, in milliseconds. */
+  readonly timeLeftMs: number;
   /** What they said, in order of arrival. */
   readonly pieces: readonly CoveragePagePiece[];
   /** What was covered, with the last page. */
@@ -77,9 +79,11 @@ export function writeCoverageHeader(
 export function writePageStart(
   into: ByteWriter,
   query: number,
+  timeLeftMs: number,
   pieces: number,
 ): void {
   into.u53(query);
+  into.u32(Math.ceil(timeLeftMs));
   into.u16(pieces);
 }
 
@@ -111,6 +115,7 @@ export function writePageReport(
  */
 export function readCoveragePage(from: ByteReader): CoveragePage {
   const query = from.u53();
+  const timeLeftMs = from.u32();
   const pieces: CoveragePagePiece[] = [];
   for (let left = from.u16(); left > 0; left--) {
     const part = from.u16();
@@ -137,5 +142,5 @@ export function readCoveragePage(from: ByteReader): CoveragePage {
   const report = from.remaining === 0
     ? undefined
     : decodeMsgpack(from.rest()) as CoverageReport;
-  return { query, pieces, report };
+  return { query, timeLeftMs, pieces, report };
 }

@@ -299,7 +299,7 @@ export class CoverageProcess extends RequestProcess {
   ): void {
     const byteCount = pieces.reduce((sum, { bytes }) => sum + bytes.length, 0);
     const into = new ByteWriter(byteCount + 64 * (pieces.length + 1));
-    writePageStart(into, this.query, pieces.length);
+    writePageStart(into, this.query, this.timeLeftMs, pieces.length);
     for (const { part, bytes } of pieces) {
       const { partition, node, repeats } = this.#part(part);
       writePiece(into, {

@@ -72,6 +72,7 @@ export class InProcessNode implements TestNode {
       get: (...args) => this.#running.kv.get(...args),
       put: (...args) => this.#running.kv.put(...args),
       delete: (...args) => this.#running.kv.delete(...args),
+      keys: (...args) => this.#running.kv.keys(...args),
     };
   }
 

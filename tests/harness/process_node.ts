@@ -7,6 +7,7 @@
 import type { Address } from "../../src/environment/transport.ts";
 import type { KvClient } from "../../src/kv/kv_client.ts";
 import { connect, type WhorlClient } from "../../src/node/connect.ts";
+import { coverageLater } from "../../src/request/coverage_client.ts";
 import { EventLog } from "./event_log.ts";
 import { LineTail } from "./line_log.ts";
 import {
@@ -175,6 +176,8 @@ export class ProcessNode implements TestNode {
       get: async (...args) => (await this.#connected()).kv.get(...args),
       put: async (...args) => (await this.#connected()).kv.put(...args),
       delete: async (...args) => (await this.#connected()).kv.delete(...args),
+      keys: (...args) =>
+        coverageLater(async () => (await this.#connected()).kv.keys(...args)),
     };
   }
 

@@ -1,0 +1,168 @@
+import { assert, assertEquals, assertThrows } from "@std/assert";
+import { ByteReader } from "../base/byte_reader.ts";
+import { ByteWriter } from "../base/byte_writer.ts";
+import { WhorlError } from "../base/errors.ts";
+import { partitionOf } from "../ring/chash.ts";
+import type { KeySpaces } from "../vnode/vnode.ts";
+import { keyText } from "./key_limits.ts";
+import { KeyList, kvCoverage } from "./kv_keys.ts";
+import { ask, CachedDisk, put, start, storageKey } from "./kv_vnode_alone.ts";
+import { SiblingFlag } from "./kv_object_codec.ts";
+
+const encoder = new TextEncoder();
+const BUCKET = encoder.encode("b");
+const RING_SIZE = 64;
+
+/** A vnode that holds `keys` in the bucket "b". */
+async function holding(keys: Iterable<string>) {
+  const disk = new CachedDisk();
+  const started = await start(disk.open(), false, 1);
+  for (const key of keys) ask(started, "put", put("v", undefined, key));
+  disk.commit();
+  return { disk, started };
+}
+
+async function listed(
+  { started }: Awaited<ReturnType<typeof holding>>,
+  keySpaces: KeySpaces = null,
+  bucket = BUCKET,
+): Promise<string[][]> {
+  const chunks: string[][] = [];
+  const signal = new AbortController().signal;
+  for await (
+    const keys of started.vnode.handleCoverage!.keys(bucket, keySpaces, signal)
+  ) {
+    chunks.push(keys.map(keyText));
+  }
+  return chunks;
+}
+
+Deno.test("a vnode lists the keys of a bucket in order, and of no other", async () => {
+  const vnode = await holding(["b", "a", "ä", "c"]);
+  for (const [key, bucket] of [["x", "a"], ["y", "bb"], ["z", "c"]]) {
+    const request = { ...put("v"), key: storageKey(key!, bucket) };
+    ask(vnode.started, "put", request);
+  }
+  assertEquals(await listed(vnode), [["a", "b", "c", "ä"]]);
+  assertEquals(await listed(vnode, null, encoder.encode("bb")), [["y"]]);
+  assertEquals(await listed(vnode, null, encoder.encode("none")), []);
+});
+
+Deno.test("a vnode lists a large bucket in many chunks, each key once", async () => {
+  const keys = Array.from({ length: 1_000 }, (_, i) => `key ${i}`);
+  const chunks = await listed(await holding(keys));
+  assert(chunks.length > 1);
+  assertEquals(chunks.flat(), keys.toSorted());
+});
+
+Deno.test("a vnode lists no key that was deleted, and one that was written again", async () => {
+  const vnode = await holding(["a", "b", "c"]);
+  for (const key of ["a", "b"]) {
+    const { reply } = ask(vnode.started, "get", { key: storageKey(key) });
+    ask(vnode.started, "put", {
+      ...put("", reply, key),
+      flags: SiblingFlag.tombstone,
+    });
+  }
+  ask(vnode.started, "put", put("again", undefined, "b"));
+  assertEquals((await listed(vnode)).flat(), ["b", "c"]);
+});
+
+Deno.test("a vnode goes on listing behind a stretch of deleted keys", async () => {
+  const keys = Array.from(
+    { length: 600 },
+    (_, i) => String(i).padStart(4, "0"),
+  );
+  const vnode = await holding(keys);
+  for (const key of keys.slice(0, 599)) {
+    const { reply } = ask(vnode.started, "get", { key: storageKey(key) });
+    ask(vnode.started, "put", {
+      ...put("", reply, key),
+      flags: SiblingFlag.tombstone,
+    });
+  }
+  assertEquals((await listed(vnode)).flat(), ["0599"]);
+});
+
+Deno.test("a vnode lists the keys of the key spaces it is asked for, and no others", async () => {
+  const keys = Array.from({ length: 300 }, (_, i) => `key ${i}`);
+  const vnode = await holding(keys);
+  const wanted = new Set([3, 4, 40]);
+  assertEquals(
+    (await listed(vnode, wanted)).flat(),
+    keys.filter((key) => wanted.has(partitionOf("b", key, RING_SIZE)))
+      .toSorted(),
+  );
+});
+
+Deno.test("a vnode lists a key whose object it cannot read", async () => {
+  const vnode = await holding(["a", "b", "c"]);
+  vnode.disk.corrupt.add(storageKey("b").toHex());
+  assertEquals((await listed(vnode)).flat(), ["a", "b", "c"]);
+});
+
+Deno.test("a vnode stops listing when its signal fires", async () => {
+  const { started } = await holding(
+    Array.from({ length: 600 }, (_, i) => `${i}`),
+  );
+  const controller = new AbortController();
+  let chunks = 0;
+  const keys = started.vnode.handleCoverage!.keys(
+    BUCKET,
+    null,
+    controller.signal,
+  );
+  for await (const _ of keys) {
+    chunks++;
+    controller.abort();
+  }
+  assertEquals(chunks, 1);
+});
+
+Deno.test("the bodies of a listing are read back as they were, and refused if they are none", () => {
+  const { request, reply } = kvCoverage.keys;
+  const into = new ByteWriter();
+  const keys = ["a", "", "ä".repeat(300)].map((key) => encoder.encode(key));
+  reply.encode(keys, into);
+  assertEquals(reply.decode(new ByteReader(into.copy())), keys);
+  assertThrows(
+    () => reply.decode(new ByteReader(into.copy().subarray(0, 9))),
+    WhorlError,
+  );
+  assertThrows(
+    () => request.decode(new ByteReader(new Uint8Array(0))),
+    WhorlError,
+  );
+  assertThrows(
+    () => request.decode(new ByteReader(new Uint8Array(257))),
+    WhorlError,
+  );
+});
+
+/** What a list says of an answer. */
+function taken(
+  list: KeyList,
+  part: number,
+  repeats: number | undefined,
+  ...chunks: string[][]
+): string[] {
+  return [
+    ...list.take(
+      part,
+      repeats,
+      chunks.map((keys) => keys.map((key) => encoder.encode(key))),
+    ),
+  ].map(keyText);
+}
+
+Deno.test("KeyList says what a stand-in repeats once, also along a chain", () => {
+  const list = new KeyList();
+  assertEquals(taken(list, 0, undefined, ["a", "c"], ["d"]), ["a", "c", "d"]);
+  assertEquals(taken(list, 1, undefined, ["b"]), ["b"]);
+  // Two stand in for the first, and one of those fails before it has come further.
+  assertEquals(taken(list, 2, 0, ["a", "d"], ["e"]), ["e"]);
+  assertEquals(taken(list, 3, 0, ["c"]), []);
+  assertEquals(taken(list, 4, 3, ["c", "d", "f"]), ["f"]);
+  assertEquals(taken(list, 3, 0, ["g"]), ["g"]);
+  assertEquals(taken(list, 2, 0, ["e", "h"]), ["h"]);
+});

@@ -1,0 +1,248 @@
+/**
+ * A coverage query as its caller sees it: something to iterate over. It asks for
+ * a page when the last chunk of the one before has been taken, so a caller that
+ * is slow slows down the vnodes, and one that stops stops them.
+ *
+ * @module
+ */
+import { ByteReader } from "../base/byte_reader.ts";
+import { ByteWriter } from "../base/byte_writer.ts";
+import { isWhorlError, WhorlError } from "../base/errors.ts";
+import {
+  type CoveragePage,
+  type CoveragePagePiece,
+  readCoveragePage,
+  writeCoverageHeader,
+} from "./coverage_page_codec.ts";
+import type { CoverageReport } from "./coverage_report.ts";
+import { type OperationCarrier, submitOperation } from "./operation_carrier.ts";
+import {
+  OperationFlag,
+  OperationKind,
+  type OperationResult,
+} from "./operation_codec.ts";
+import { REPLICAS_MAX } from "./quorum_options.ts";
+
+/** Options of a coverage query. */
+export interface CoverageOptions {
+  /** Replicas of a key, from 1 to 8: must be what the keys are written with. @default {3} */
+  readonly n?: number | undefined;
+  /**
+   * How many vnodes answer for each key, from 1 to `n`. With more than one a
+   * caller sees what one of them has missed, and what several have several times.
+   *
+   * @default {1}
+   */
+  readonly primaryVnodeCoverage?: number | undefined;
+  /**
+   * "all": the query fails with `insufficient_vnodes` if nobody can answer for
+   * some of the keys. "allup": it goes on without them; its report says which
+   * these are.
+   *
+   * @default {"all"}
+   */
+  readonly mode?: "all" | "allup" | undefined;
+  /** Time for the whole query, in milliseconds, from 1 to 3,600,000. A caller that takes nothing for a minute ends it too. @default {60000} */
+  readonly timeoutMs?: number | undefined;
+  /** Time one vnode may be silent before others are asked in its place, in milliseconds. @default {10000} */
+  readonly idleMs?: number | undefined;
+  /** Stops the query at every vnode: the iteration fails with `cancelled`. */
+  readonly signal?: AbortSignal | undefined;
+}
+
+/** What vnodes answer to a coverage query. Nothing is asked before it is iterated over, and each iteration asks anew. */
+export interface CoverageQuery<Item> extends AsyncIterable<Item> {
+  /** What was covered, once the last iteration has ended or failed; `complete` tells whether that was everything. */
+  readonly report: CoverageReport | undefined;
+}
+
+/** What to ask. */
+export interface CoverageRequest {
+  readonly moduleId: number;
+  /** Number of the query among those of the module. */
+  readonly query: number;
+  /** Appends the body of the query. */
+  readonly writeBody: (into: ByteWriter) => void;
+  readonly options: CoverageOptions | undefined;
+}
+
+const TIMEOUT_MS_DEFAULT = 60_000;
+const TIMEOUT_MS_MAX = 3_600_000;
+const IDLE_MS_DEFAULT = 10_000;
+
+/**
+ * A query whose items are what `itemsOf` makes of the words of one vnode.
+ *
+ * @param carrier Whoever carries operations; asked for at each page, as a node may have restarted it.
+ * @param begin Makes `itemsOf` for one iteration.
+ */
+export function coverageQuery<Item>(
+  carrier: () => OperationCarrier,
+  request: () => CoverageRequest,
+  begin: () => (piece: CoveragePagePiece) => Iterable<Item>,
+): CoverageQuery<Item> {
+  let report: CoverageReport | undefined;
+  return {
+    get report() {
+      return report;
+    },
+    async *[Symbol.asyncIterator]() {
+      report = undefined;
+      const itemsOf = begin();
+      try {
+        for await (const page of pages(carrier, request())) {
+          for (const piece of page.pieces) yield* itemsOf(piece);
+          report = page.report;
+        }
+      } catch (error) {
+        if (isWhorlError(error)) {
+          report = error.details.coverage as CoverageReport | undefined;
+        }
+        throw error;
+      }
+    },
+  };
+}
+
+/** The query that `open` resolves to, which is called at each iteration. */
+export function coverageLater<Item>(
+  open: () => Promise<CoverageQuery<Item>>,
+): CoverageQuery<Item> {
+  let opened: CoverageQuery<Item> | undefined;
+  return {
+    get report() {
+      return opened?.report;
+    },
+    async *[Symbol.asyncIterator]() {
+      opened = undefined;
+      opened = await open();
+      yield* opened;
+    },
+  };
+}
+
+/** The pages of one query, the last one with the report. */
+async function* pages(
+  carrier: () => OperationCarrier,
+  request: CoverageRequest,
+): AsyncGenerator<CoveragePage> {
+  const { signal } = request.options ?? {};
+  const operation = writeBegin(request);
+  let query: number | undefined;
+  let over = false;
+  const cancel = (): void => {
+    if (query !== undefined && !over) sendCancel(carrier, request, query);
+    over = true;
+  };
+  /** Called also for a page that nobody waits for any more. */
+  const pageOf = (result: OperationResult): CoveragePage => {
+    const page = readCoveragePage(
+      new ByteReader(result.object ?? new Uint8Array(0)),
+    );
+    if (query === undefined && over) {
+      sendCancel(carrier, request, page.query);
+    }
+    query = page.query;
+    if (page.report !== undefined) over = true;
+    return page;
+  };
+  signal?.addEventListener("abort", cancel, { once: true });
+  try {
+    let page = await submitOperation(carrier(), operation, signal, pageOf);
+    while (page.report === undefined) {
+      yield page;
+      page = await submitOperation(
+        carrier(),
+        writeFollowUp(OperationKind.coverageMore, request, page),
+        signal,
+        pageOf,
+      );
+    }
+    yield page;
+  } finally {
+    signal?.removeEventListener("abort", cancel);
+    cancel();
+  }
+}
+
+function writeBegin(request: CoverageRequest): ByteWriter {
+  const { moduleId, query, options = {} } = request;
+  const n = wholeOf("n", options.n ?? 3, 1, REPLICAS_MAX);
+  const into = new ByteWriter(256);
+  writeCoverageHeader(into, {
+    kind: OperationKind.coverage,
+    flags: options.mode === "allup" ? OperationFlag.allUp : 0,
+    moduleId,
+    command: query,
+    n,
+    primaryVnodeCoverage: wholeOf(
+      "primaryVnodeCoverage",
+      options.primaryVnodeCoverage ?? 1,
+      1,
+      n,
+    ),
+    timeLeftMs: wholeOf(
+      "timeoutMs",
+      options.timeoutMs ?? TIMEOUT_MS_DEFAULT,
+      1,
+      TIMEOUT_MS_MAX,
+    ),
+  });
+  into.u32(
+    wholeOf("idleMs", options.idleMs ?? IDLE_MS_DEFAULT, 1, TIMEOUT_MS_MAX),
+  );
+  request.writeBody(into);
+  return into;
+}
+
+function writeFollowUp(
+  kind:
+    | typeof OperationKind.coverageMore
+    | typeof OperationKind.coverageCancel,
+  { moduleId, query: command }: CoverageRequest,
+  { query, timeLeftMs }: Pick<CoveragePage, "query" | "timeLeftMs">,
+): ByteWriter {
+  const into = new ByteWriter(64);
+  writeCoverageHeader(into, { kind, flags: 0, moduleId, command, timeLeftMs });
+  into.u53(query);
+  return into;
+}
+
+/** Tells the coordinator that nobody wants more, if it can be told; else it finds out by itself. */
+function sendCancel(
+  carrier: () => OperationCarrier,
+  request: CoverageRequest,
+  query: number,
+): void {
+  const operation = writeFollowUp(OperationKind.coverageCancel, request, {
+    query,
+    timeLeftMs: 1_000,
+  });
+  try {
+    carrier().submit(operation.bytes, 0, operation.length, {
+      operationDone: () => {},
+      operationFailed: () => {},
+    });
+  } catch (error) {
+    // The coordinators themselves are gone, and the query with them.
+    if (!isWhorlError(error)) throw error;
+  }
+}
+
+/** @throws {WhorlError} `invalid_argument` unless `value` is a whole number in the range. */
+function wholeOf(
+  option: string,
+  value: unknown,
+  min: number,
+  max: number,
+): number {
+  if (
+    Number.isInteger(value) && (value as number) >= min &&
+    (value as number) <= max
+  ) return value as number;
+  throw new WhorlError(
+    "invalid_argument",
+    `Cannot begin a coverage query as '${option}' must be a whole number from ${min} to ${max}: current value is ${value}`,
+    { details: { option, min, max } },
+  );
+}
