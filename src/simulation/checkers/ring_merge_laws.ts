@@ -1,0 +1,114 @@
+/**
+ * Merging rings is commutative, associative and idempotent, shown on rings that
+ * a run really had: they come out of histories that no generator would think of.
+ *
+ * ```ts
+ * import { checkRingMergeLaws } from "./ring_merge_laws.ts";
+ * import type { Ring } from "../../ring/ring.ts";
+ *
+ * const ringsOfTheRun: Ring[] = [];
+ * const violations = checkRingMergeLaws(ringsOfTheRun);
+ * ```
+ *
+ * @module
+ */
+import { equalBytes } from "../../base/byte_order.ts";
+import { type Ring, sameCluster } from "../../ring/ring.ts";
+import { encodeRing } from "../../ring/ring_codec.ts";
+import { mergeRings } from "../../ring/ring_merge.ts";
+import type { Violation } from "./violation.ts";
+
+/** Bounds of a check, and what it checks. */
+export interface RingMergeLawsOptions {
+  /** Most different rings that are taken; of more, evenly many from the whole run. @default {12} */
+  readonly ringsMax?: number | undefined;
+  /** The merge. @default {mergeRings} */
+  readonly merge?: ((a: Ring, b: Ring) => Ring) | undefined;
+}
+
+/** Puts all pairs and triples of different rings to the laws; one violation for each law and cluster at most. */
+export function checkRingMergeLaws(
+  rings: Iterable<Ring>,
+  options: RingMergeLawsOptions = {},
+): readonly Violation[] {
+  const { ringsMax = 12, merge = mergeRings } = options;
+  const clusters: Map<string, Ring>[] = [];
+  for (const ring of rings) {
+    let cluster = clusters.find((different) =>
+      sameCluster(different.values().next().value as Ring, ring)
+    );
+    if (cluster === undefined) {
+      cluster = new Map();
+      clusters.push(cluster);
+    }
+    cluster.set(encodeRing(ring).bytes.toHex(), ring);
+  }
+  return clusters.flatMap((different) =>
+    lawViolations(evenly([...different.values()], ringsMax), merge)
+  );
+}
+
+/** At most `most` of `items`, from the whole length of it. */
+function evenly<T>(items: readonly T[], most: number): readonly T[] {
+  if (items.length <= most) return items;
+  return Array.from(
+    { length: most },
+    (_, i) => items[Math.floor(i * items.length / most)] as T,
+  );
+}
+
+function lawViolations(
+  rings: readonly Ring[],
+  merge: (a: Ring, b: Ring) => Ring,
+): Violation[] {
+  const broken = new Map<string, Violation>();
+  const hold = (
+    law: string,
+    formula: string,
+    left: Ring,
+    right: Ring,
+    of: readonly Ring[],
+  ): void => {
+    if (broken.has(law)) return;
+    const [a, b] = [encodeRing(left), encodeRing(right)];
+    if (equalBytes(a.bytes, b.bytes)) return;
+    broken.set(law, {
+      check: "ring_merge_laws",
+      message:
+        `Merging rings is not ${law}: ${formula} does not hold for rings ${
+          of.map((ring) => encodeRing(ring).digest).join(", ")
+        }, it gives ${a.digest} and ${b.digest}${
+          a.digest === b.digest
+            ? ", which differ in what members have seen"
+            : ""
+        }`,
+      details: { law, rings: of, left, right },
+    });
+  };
+  // Each pair is merged once in each order; triples start from that.
+  const merged = rings.map((a) => rings.map((b) => merge(a, b)));
+  rings.forEach((a, i) => {
+    // A copy, so that a merge cannot get by with comparing references.
+    hold("idempotent", "a ∨ a = a", merge(a, { ...a }), a, [a]);
+    rings.forEach((b, j) => {
+      if (j <= i) return;
+      const ab = merged[i]![j] as Ring;
+      const ba = merged[j]![i] as Ring;
+      hold("commutative", "a ∨ b = b ∨ a", ab, ba, [a, b]);
+      hold("idempotent", "(a ∨ b) ∨ a = a ∨ b", merge(ab, a), ab, [a, b]);
+    });
+    rings.forEach((b, j) =>
+      rings.forEach((c, k) => {
+        if (i === j || j === k || i === k || broken.has("associative")) return;
+        const left = merge(merged[i]![j] as Ring, c);
+        const right = merge(a, merged[j]![k] as Ring);
+        hold("associative", "(a ∨ b) ∨ c = a ∨ (b ∨ c)", left, right, [
+          a,
+          b,
+          c,
+        ]);
+      })
+    );
+  });
+  return [...broken.values()];
+}
