@@ -89,6 +89,11 @@ export interface Disk {
 /** A key: bytes, ordered as bytes. */
 export type KvKey = readonly [Uint8Array];
 
+/** Which keys to visit: all of any shape, or those from `start` up to, not including, `end`. */
+export type KvRange =
+  | { readonly prefix: readonly [] }
+  | { readonly start: KvKey; readonly end: KvKey };
+
 /** What stands under a key. */
 export interface KvEntry {
   /** As asked for; in a list whatever was found, which may be a stranger's. */
@@ -133,9 +138,9 @@ export interface KvDatabase {
     key: KvKey,
     value: Uint8Array,
   ): Promise<{ readonly versionstamp: string }>;
-  /** Entries from `start` up to, not including, `end`, in order; `batchSize` of them, up to 1,000, as of one moment. */
+  /** Entries in `range`, in order; `batchSize` of them, up to 1,000, as of one moment. */
   list(
-    range: { readonly start: KvKey; readonly end: KvKey },
+    range: KvRange,
     options: {
       readonly limit: number;
       readonly reverse: boolean;

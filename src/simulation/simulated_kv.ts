@@ -11,6 +11,7 @@ import type {
   KvDatabase,
   KvEntry,
   KvKey,
+  KvRange,
 } from "../environment/disk.ts";
 import { bytesToText, textToBytes } from "../storage/byte_key.ts";
 import { denoKvLimits } from "../storage/deno_kv_limits.ts";
@@ -21,6 +22,9 @@ import type {
   DatabaseCommit,
   SimulatedDatabase,
 } from "./simulated_database.ts";
+
+/** No key as text reaches it: its characters are bytes. */
+const PAST_ALL = "\u{100}";
 
 /** A database that was opened. */
 export class SimulatedKv implements KvDatabase {
@@ -77,7 +81,7 @@ export class SimulatedKv implements KvDatabase {
   }
 
   async *list(
-    range: { readonly start: KvKey; readonly end: KvKey },
+    range: KvRange,
     options: {
       readonly limit: number;
       readonly reverse: boolean;
@@ -85,8 +89,8 @@ export class SimulatedKv implements KvDatabase {
     },
   ): AsyncGenerator<KvEntry> {
     const { limit, reverse, batchSize } = options;
-    let start = bytesToText(range.start[0]);
-    let end = bytesToText(range.end[0]);
+    let start = "prefix" in range ? "" : bytesToText(range.start[0]);
+    let end = "prefix" in range ? PAST_ALL : bytesToText(range.end[0]);
     if (batchSize > denoKvLimits.listBatchMax) {
       throw new TypeError(
         `Too many entries (max ${denoKvLimits.listBatchMax})`,

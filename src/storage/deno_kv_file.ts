@@ -184,7 +184,11 @@ export class DenoKvFile {
         ? undefined
         : readHead(found.value, path);
       const creating = mark?.epoch === 0;
-      if (known === undefined && sizeBefore > 0 && !creating) {
+      if (
+        known === undefined && sizeBefore > 0 && !creating &&
+        // Just made, by an opener that died before it wrote its first mark.
+        !(mark === undefined && await isEmpty(kv))
+      ) {
         throw new WhorlError(
           mark === undefined ? "store_foreign" : "store_corrupt",
           `Cannot open store ${path} as the database in it has no head of Whorl`,
@@ -396,6 +400,13 @@ export class DenoKvFile {
       throw storeError(error, "close", this.path);
     }
   }
+}
+
+/** Whether nothing stands in the database, Whorl's or not. */
+async function isEmpty(kv: KvDatabase): Promise<boolean> {
+  const options = { limit: 1, reverse: false, batchSize: 1 };
+  for await (const _ of kv.list({ prefix: [] }, options)) return false;
+  return true;
 }
 
 /**

@@ -661,6 +661,13 @@ export class DenoKvStore implements Store, PartitionHost {
     });
   }
 
+  #forgetIdleTimer(): void {
+    if (this.#idleTimer !== undefined) {
+      this.#runtime.clearTimer(this.#idleTimer);
+    }
+    this.#idleTimer = undefined;
+  }
+
   #fail(error: unknown): void {
     const failure = error instanceof WhorlError ? error : new WhorlError(
       "internal",
@@ -668,6 +675,8 @@ export class DenoKvStore implements Store, PartitionHost {
       { details: { path: this.#file.path }, cause: error },
     );
     this.#failure = failure;
+    // A fold would drop journal records of which nobody knows whether they count.
+    this.#forgetIdleTimer();
     // The table stays: reads go on to see what was written, known durable or not.
     for (const batch of this.#batches.splice(0)) {
       for (const committed of batch.committed) tell(committed, failure);
@@ -714,9 +723,7 @@ export class DenoKvStore implements Store, PartitionHost {
 
   async #close(): Promise<void> {
     // `committed` callbacks can't write any more, so this ends.
-    if (this.#idleTimer !== undefined) {
-      this.#runtime.clearTimer(this.#idleTimer);
-    }
+    this.#forgetIdleTimer();
     while (this.#committing !== undefined) await this.#committing;
     if (
       this.#replayed && this.#failure === undefined &&

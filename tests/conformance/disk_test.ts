@@ -6,7 +6,12 @@
  * @module
  */
 import { assert, assertEquals } from "@std/assert";
-import type { Disk, KvDatabase, KvKey } from "../../src/environment/disk.ts";
+import type {
+  Disk,
+  KvDatabase,
+  KvKey,
+  KvRange,
+} from "../../src/environment/disk.ts";
 import { DiskBench } from "../../src/simulation/testing/disk_bench.ts";
 import { systemDisk } from "../../src/storage/system_disk.ts";
 
@@ -138,13 +143,12 @@ const key = (...values: number[]): KvKey => [bytes(...values)];
 /** Entries in a range; stamps are not the same on two databases. */
 async function listed(
   kv: KvDatabase,
-  start: KvKey,
-  end: KvKey,
+  range: KvRange,
   options = {},
 ): Promise<unknown[]> {
   const found: unknown[] = [];
   for await (
-    const entry of kv.list({ start, end }, {
+    const entry of kv.list(range, {
       limit: 100,
       reverse: false,
       batchSize: 3,
@@ -205,21 +209,26 @@ agrees(
     for (const one of [[], [0], [0, 0], [0, 1], [1], [255], [255, 0]]) {
       await kv.set(key(7, ...one), bytes(one.length));
     }
-    await note("list", () => listed(kv, key(7), key(8)));
+    await note("list", () => listed(kv, { start: key(7), end: key(8) }));
     await note(
       "backwards",
-      () => listed(kv, key(7), key(8), { reverse: true, limit: 5 }),
+      () =>
+        listed(kv, { start: key(7), end: key(8) }, { reverse: true, limit: 5 }),
     );
-    await note("part", () => listed(kv, key(7, 0), key(7, 1)));
-    await note("empty range", () => listed(kv, key(7), key(7)));
-    await note("one", () => listed(kv, key(7), key(8), { limit: 1 }));
+    await note("part", () => listed(kv, { start: key(7, 0), end: key(7, 1) }));
+    await note("everything", () => listed(kv, { prefix: [] }));
+    await note("empty range", () => listed(kv, { start: key(7), end: key(7) }));
+    await note(
+      "one",
+      () => listed(kv, { start: key(7), end: key(8) }, { limit: 1 }),
+    );
     const other = await disk.openKv(`${folder}/kv`);
     await kv.set(key(4), bytes(4));
     await note("seen by another", async () => (await other.get(key(4))).value);
     other.close();
     kv.close();
     await note("closed get", () => kv.get(key(1)));
-    await note("closed list", () => listed(kv, key(1), key(2)));
+    await note("closed list", () => listed(kv, { start: key(1), end: key(2) }));
     await note("closed set", () => kv.set(key(1), bytes(1)));
     await note("closed close", () => kv.close());
     const opened = await disk.openKv(`${folder}/kv`);
@@ -303,9 +312,12 @@ agrees(
     );
     await note(
       "too many at once",
-      () => listed(kv, key(1), key(2), { batchSize: 1001 }),
+      () => listed(kv, { start: key(1), end: key(2) }, { batchSize: 1001 }),
     );
-    await note("ends before it starts", () => listed(kv, key(2), key(1)));
+    await note(
+      "ends before it starts",
+      () => listed(kv, { start: key(2), end: key(1) }),
+    );
     kv.close();
   },
 );

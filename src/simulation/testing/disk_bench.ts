@@ -53,6 +53,12 @@ export class DiskBench {
     this.disk.crash(how);
   }
 
+  /** Lets so many events happen. */
+  async happen(events: number): Promise<void> {
+    let left = events;
+    await this.time.run(Infinity, () => left-- === 0);
+  }
+
   /** Lets time pass until `promise` has settled, and answers as it does. */
   async run<T>(promise: Promise<T>): Promise<T> {
     let settled = false;
