@@ -63,7 +63,8 @@ class Store {
   readonly #replicas: Replica[];
   readonly #events: Event[] = [];
   readonly #contexts: (string | undefined)[] = new Array(CLIENTS);
-  readonly #busy = new Array<boolean>(CLIENTS).fill(false);
+  /** What each client waits for. */
+  readonly #open: (KvRecord | undefined)[] = new Array(CLIENTS).fill(undefined);
   readonly history: HistoryRecorder<KvInput, KvOutput>;
   #nowMs = 0;
   #actors = 0;
@@ -131,21 +132,29 @@ class Store {
   }
 
   #invoke(): void {
-    const number = this.#busy.indexOf(false);
-    if (number < 0) return;
+    const number = this.#chance.below(CLIENTS);
+    const waited = this.#open[number];
+    if (waited !== undefined) {
+      if (this.#chance.chance(0.9)) return;
+      // It gives up; what it asked for may happen yet.
+      this.history.lose(waited, "timeout");
+    }
     const client = `c${number}`;
-    this.#busy[number] = true;
     const context = this.#chance.chance(0.75)
       ? this.#contexts[number]
       : undefined;
     const kind = this.#chance.below(10);
     if (kind < 5) {
-      this.#read(number, this.history.invoke(client, "k", { type: "get" }));
+      const record = this.history.invoke(client, "k", { type: "get" });
+      this.#open[number] = record;
+      this.#read(number, record);
     } else {
       const input: KvInput = kind < 9
         ? { type: "put", value: ++this.#values, context }
         : { type: "delete", context };
-      this.#write(number, this.history.invoke(client, "k", input));
+      const record = this.history.invoke(client, "k", input);
+      this.#open[number] = record;
+      this.#write(number, record);
     }
   }
 
@@ -158,19 +167,18 @@ class Store {
         if (found.length !== needed || record.returnedAtMs !== undefined) {
           return;
         }
-        this.#busy[number] = false;
+        this.#open[number] = undefined;
         const read = this.#seen(this.#merged(found));
         this.#contexts[number] = read.context ?? undefined;
         this.history.succeed(record, read);
       });
     }
-    this.#giveUp(number, record);
   }
 
   #write(number: number, record: KvRecord): void {
     const refused = this.#chance.chance(0.05);
     if (refused) {
-      this.#busy[number] = false;
+      this.#open[number] = undefined;
       this.history.fail(record, "overload");
       if (this.#bug !== "carries out a write that it has refused") return;
     }
@@ -182,16 +190,6 @@ class Store {
         this.#coordinate(at, number, record, i === coordinators - 1)
       );
     }
-    this.#giveUp(number, record);
-  }
-
-  #giveUp(number: number, record: KvRecord): void {
-    if (!this.#chance.chance(0.1)) return;
-    this.#events.push(() => {
-      if (record.returnedAtMs !== undefined) return;
-      this.#busy[number] = false;
-      this.history.lose(record, "timeout");
-    });
   }
 
   #coordinate(
@@ -223,7 +221,7 @@ class Store {
       if (!awaited || acks !== needed || record.returnedAtMs !== undefined) {
         return;
       }
-      this.#busy[number] = false;
+      this.#open[number] = undefined;
       const text = contextToText(contextOf(object));
       this.#contexts[number] = text;
       const siblings = this.#seen(object).values.length;
