@@ -560,7 +560,10 @@ function finish(query: CoverageState, effects: CoverageEffect[]): void {
   effects.push(FINISHED);
 }
 
-/** The failure of a query that has not covered everything; `details.coverage` is its report. */
+/**
+ * The failure of a query that has not covered everything: `details.coverage` is
+ * its report, `details.keySpaces` those that stand in its way.
+ */
 function incomplete(
   query: CoverageState,
   code: "timeout" | "insufficient_vnodes",
@@ -578,6 +581,6 @@ function incomplete(
         ? ""
         : `, one as partition ${cause.partition} on ${cause.node} failed: ${cause.error.message}`
     }`,
-    { details: { coverage } },
+    { details: { coverage, keySpaces: beyond } },
   );
 }
