@@ -153,18 +153,26 @@ export class RealWorldGuard implements Disposable {
       refuse("Date.now");
       return RealDate.now();
     };
-    globalThis.Date = new Proxy(RealDate, {
-      apply(target, self, args) {
+    // A function of its own rather than a proxy, as `instanceof Date` is asked
+    // of every object that is encoded.
+    const GuardedDate = function (...args: unknown[]): unknown {
+      if (new.target === undefined) {
         refuse("Date");
-        return Reflect.apply(target, self, args);
-      },
-      construct(target, args, newTarget) {
-        if (args.length === 0) refuse("new Date");
-        return Reflect.construct(target, args, newTarget);
-      },
-      get: (target, name, receiver) =>
-        name === "now" ? now : Reflect.get(target, name, receiver),
-    });
+        return RealDate();
+      }
+      if (args.length === 0) refuse("new Date");
+      return Reflect.construct(
+        RealDate,
+        args,
+        new.target as unknown === GuardedDate ? RealDate : new.target,
+      );
+    };
+    Object.defineProperties(
+      GuardedDate,
+      Object.getOwnPropertyDescriptors(RealDate),
+    );
+    Object.defineProperty(GuardedDate, "now", { value: now, writable: true });
+    globalThis.Date = GuardedDate as unknown as DateConstructor;
     this.#restore.push(() => void (globalThis.Date = RealDate));
   }
 

@@ -66,6 +66,14 @@ export class SimulatedDatabase implements Inode {
     return this.#values.get(key);
   }
 
+  /** Another database of the same content, all of it on the platter, that nobody has open. */
+  copy(chance: Chance): SimulatedDatabase {
+    const database = new SimulatedDatabase(chance);
+    for (const [key, value] of this.#values) database.#put(key, value);
+    database.#version = this.#version;
+    return database;
+  }
+
   /** Keys in it, in the order in which they came. */
   keys(): IterableIterator<string> {
     return this.#values.keys();

@@ -40,17 +40,45 @@ export function isStoredValue({ key }: RotTarget): boolean {
     first === space.journal;
 }
 
+/** What was on a disk at some moment; never changed, so that many disks can begin with it. */
+export interface DiskImage {
+  /** Everything, as if synced. */
+  readonly root: Folder;
+}
+
+/** A copy of `node` and of all that is below it, on the platter. */
+function copyOf(node: Inode, chance: Chance): Inode {
+  if (node instanceof SimulatedDatabase) return node.copy(chance);
+  if (node instanceof SimulatedFile) return node.copy();
+  const folder = new Folder();
+  if (node instanceof Folder) {
+    for (const name of node.names()) {
+      folder.set(name, copyOf(node.get(name) as Inode, chance));
+    }
+  }
+  folder.sync(folder.changesMade);
+  return folder;
+}
+
 /** One machine's disk. */
 export class SimulatedDisk extends DiskConditions {
-  readonly #root = new Folder();
+  readonly #root: Folder;
   readonly #lives = new Set<DiskLife>();
   readonly #crashChance: Chance;
   #processes = 0;
 
-  /** An empty disk. */
-  constructor(options: DiskOptions) {
+  /** A disk that holds what `image` does. @param image @default {nothing} */
+  constructor(options: DiskOptions, image?: DiskImage) {
     super(options);
     this.#crashChance = options.chance.fork("crashes");
+    this.#root = image === undefined
+      ? new Folder()
+      : copyOf(image.root, options.chance.fork("databases")) as Folder;
+  }
+
+  /** What is on it now, for other disks to begin with. */
+  image(): DiskImage {
+    return { root: copyOf(this.#root, this.#crashChance) as Folder };
   }
 
   /** The disk as a new process has it, which `runtime` calls back. */

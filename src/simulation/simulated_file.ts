@@ -19,6 +19,14 @@ export class SimulatedFile implements Inode {
   get sizeBytes(): number {
     return this.content.length;
   }
+
+  /** Another file of the same content, synced. */
+  copy(): SimulatedFile {
+    const file = new SimulatedFile();
+    file.content.write(this.content.read(), 0);
+    file.content.sync(file.content.changesMade);
+    return file;
+  }
 }
 
 /** A file as one opener has it. */

@@ -77,10 +77,11 @@ export class SimulatedProcess implements Runtime {
 
   /** Forgets a timer. */
   clearTimer(handle: TimerHandle): void {
-    const timer = handle as ProcessTimer;
-    if (timer.callback === undefined) return;
+    // As with the runtime's own timers, forgetting none is no mistake.
+    const timer = handle as ProcessTimer | undefined;
+    if (timer?.callback === undefined) return;
     timer.callback = undefined;
-    this.#timers--;
+    if (this.#state !== "dead") this.#timers--;
   }
 
   #due(timer: ProcessTimer): void {

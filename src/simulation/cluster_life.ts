@@ -1,0 +1,156 @@
+/**
+ * The stages in the life of a simulated cluster besides its load: coming
+ * together, settling after trouble, and being stopped. Each lets virtual time
+ * pass until it is reached, and says so if it is not.
+ *
+ * @module
+ */
+import { checkLeftovers } from "./checkers/leftovers.ts";
+import type { Violation } from "./checkers/violation.ts";
+import type { SimulatedCluster } from "./simulated_cluster.ts";
+
+/** Virtual time a cluster has for coming together, and for settling once faults have ended, in milliseconds. */
+export const SETTLE_MS_MAX = 60_000;
+/** Virtual time nodes have for a clean stop, in milliseconds. */
+export const STOP_MS_MAX = 30_000;
+/** How often it is looked whether a cluster has settled, in virtual milliseconds. */
+const LOOK_EVERY_MS = 20;
+
+/**
+ * Lets time pass until `promise` has settled.
+ *
+ * @throws {Error} If it has not after `limitMs`, or if it rejected.
+ */
+export async function during<T>(
+  cluster: SimulatedCluster,
+  promise: Promise<T>,
+  limitMs: number,
+): Promise<T> {
+  let settled = false;
+  const mark = (): void => void (settled = true);
+  promise.then(mark, mark);
+  const end = await cluster.time.run(
+    cluster.time.now() + limitMs,
+    () => settled,
+  );
+  if (end !== "done" && !settled) {
+    throw new Error(`Nothing came of it in ${limitMs} ms: ${end}`);
+  }
+  return await promise;
+}
+
+/** Whether every node runs, all agree on one ring, and all serve. */
+export function isSettled(
+  cluster: SimulatedCluster,
+  services: readonly string[],
+): boolean {
+  const { machines } = cluster;
+  return machines.every(({ node, running }) => {
+    if (!running || node === undefined) return false;
+    const { cluster: part } = node.parts;
+    if (part === undefined || part.ring.members.size !== machines.length) {
+      return false;
+    }
+    if (!node.ringReady().ready) return false;
+    return services.every((service) =>
+      part.upNodes(service).length === machines.length
+    );
+  });
+}
+
+/** Lets time pass until the cluster has settled; the violation if it does not. */
+export async function untilSettled(
+  cluster: SimulatedCluster,
+  services: readonly string[],
+  stage: string,
+): Promise<Violation[]> {
+  const { time, machines } = cluster;
+  const untilMs = time.now() + SETTLE_MS_MAX;
+  while (!isSettled(cluster, services)) {
+    if (time.now() >= untilMs) {
+      const states = machines.map(({ host, node, process, startFailures }) =>
+        `${host} ${
+          node === undefined
+            ? process === undefined ? "is down" : "is starting"
+            : JSON.stringify(node.ringReady())
+        }${
+          startFailures.length === 0
+            ? ""
+            : ` (last start failed: ${startFailures.at(-1)})`
+        }`
+      );
+      return [{
+        check: "settles",
+        message:
+          `The cluster has not settled ${SETTLE_MS_MAX} ms after ${stage}: ${
+            states.join("; ")
+          }`,
+      }];
+    }
+    await time.run(time.now() + LOOK_EVERY_MS);
+  }
+  return [];
+}
+
+/** Starts every node and joins them into one cluster through the production protocol. */
+export async function formCluster(
+  cluster: SimulatedCluster,
+  services: readonly string[],
+): Promise<Violation[]> {
+  const { machines, time } = cluster;
+  for (const machine of machines) machine.start();
+  await time.run(
+    time.now() + SETTLE_MS_MAX,
+    () => machines.every(({ running }) => running),
+  );
+  const first = machines[0]?.node;
+  if (first === undefined) {
+    return [{ check: "settles", message: "The first node did not start" }];
+  }
+  try {
+    const address = first.address;
+    for (const { node } of machines.slice(1)) {
+      if (node === undefined) throw new Error("A node did not start");
+      await during(cluster, node.join(address), SETTLE_MS_MAX);
+    }
+    if (machines.length > 1) {
+      const plan = await during(cluster, first.plan(), SETTLE_MS_MAX);
+      await during(cluster, first.commit(plan.planId), SETTLE_MS_MAX);
+    }
+  } catch (error) {
+    return [{
+      check: "settles",
+      message: `The nodes could not be joined: ${error}`,
+    }];
+  }
+  return await untilSettled(cluster, services, "its nodes were joined");
+}
+
+/** Stops every node; what is left of them afterwards is a violation. */
+export async function stopCluster(
+  cluster: SimulatedCluster,
+): Promise<Violation[]> {
+  const { machines, network } = cluster;
+  const processes = machines.map(({ process }) => process);
+  try {
+    await during(
+      cluster,
+      Promise.all(machines.map((machine) => machine.stop())),
+      STOP_MS_MAX,
+    );
+  } catch (error) {
+    return [{
+      check: "leftovers",
+      message: `The nodes were not stopped in ${STOP_MS_MAX} ms: ${error}`,
+    }];
+  }
+  // What a stopped process has written is still on its way to the other ends.
+  await cluster.time.run(cluster.time.now() + 1_000);
+  const { openStreams, listeners, connecting } = network.counts();
+  return [
+    ...machines.flatMap(({ host }, index) =>
+      checkLeftovers(host, { timers: processes[index]?.pendingTimers ?? 0 })
+    ),
+    ...checkLeftovers("The network", { openStreams, listeners, connecting }),
+  ];
+}

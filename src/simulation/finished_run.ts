@@ -1,0 +1,45 @@
+/**
+ * What a check sees of a run once its load is over, its faults have ended and
+ * its nodes have settled: the cluster is up and can be asked.
+ *
+ * @module
+ */
+import type { WhorlNode } from "../node/node.ts";
+import type { Violation } from "./checkers/violation.ts";
+import type { OperationRecord } from "./history.ts";
+import type { Schedule } from "./schedule.ts";
+
+/** A run to be judged. */
+export interface FinishedRun {
+  /** What was run. */
+  readonly schedule: Schedule;
+  /** What the clients saw. */
+  readonly history: readonly OperationRecord<unknown, unknown>[];
+  /** The nodes, all up; ask any of them. */
+  readonly nodes: readonly WhorlNode[];
+  /**
+   * Tries `ask` until it succeeds, for as long as a healed cluster may take.
+   * What it gives up on is a violation, `progress`.
+   */
+  eventually<T>(what: string, ask: () => Promise<T>): Promise<T>;
+  /** Waits so many virtual milliseconds. */
+  sleep(ms: number): Promise<void>;
+  /**
+   * What each replica stores, read from its disk: for each partition of each
+   * node, each key (as the module wrote it, in hex) and its bytes.
+   */
+  stored(module: string): Promise<readonly StoredValue[]>;
+}
+
+/** A value on the disk of a node. */
+export interface StoredValue {
+  readonly host: string;
+  readonly partition: number;
+  readonly key: Uint8Array;
+  readonly value: Uint8Array;
+}
+
+/** Judges a run; no violations is the only way to pass. */
+export type RunCheck = (
+  run: FinishedRun,
+) => readonly Violation[] | Promise<readonly Violation[]>;

@@ -1,0 +1,150 @@
+/**
+ * What must hold at every moment of a run, whatever the load: watched while the
+ * run goes on, from what vnodes write, what supervisors report, what rings
+ * nodes hold and how long queues are.
+ *
+ * @module
+ */
+import type { IntensityLimit } from "../../supervisors/restart_intensity.ts";
+import type { SupervisorReport } from "../../supervisors/supervisor.ts";
+import type { Store, Write } from "../environment/storage.ts";
+import { NODE_RESTARTS_MAX, NODE_RESTARTS_PERIOD_MS } from "../node/node.ts";
+import {
+  MASTER_RESTARTS_MAX,
+  MASTER_RESTARTS_PERIOD_MS,
+} from "../node/vnode_sup.ts";
+import type { Ring } from "../ring/ring.ts";
+import { encodeRing } from "../ring/ring_codec.ts";
+import { checkBounds, type QueueSample } from "./checkers/bounds.ts";
+import { DotWatch } from "./checkers/dots.ts";
+import { checkRingMergeLaws } from "./checkers/ring_merge_laws.ts";
+import {
+  checkRestartIntensity,
+  type SupervisorSighting,
+} from "./checkers/supervision.ts";
+import type { Violation } from "./checkers/violation.ts";
+import { dotsOf } from "./kv_replicas.ts";
+import type { SimulatedCluster } from "./simulated_cluster.ts";
+import type { StoreWatch } from "./watched_store.ts";
+
+/** How often queues are looked at, in virtual milliseconds. */
+const SAMPLE_EVERY_MS = 100;
+/** Different rings kept for the laws of merging; each triple of them is merged. */
+const RINGS_MAX = 6;
+
+/** How often the supervisors of a node may restart what is below them. */
+const RESTART_LIMITS: Readonly<Record<string, IntensityLimit>> = {
+  node: { intensity: NODE_RESTARTS_MAX, periodMs: NODE_RESTARTS_PERIOD_MS },
+  vnode_sup: {
+    intensity: MASTER_RESTARTS_MAX,
+    periodMs: MASTER_RESTARTS_PERIOD_MS,
+  },
+};
+
+/** Watches one run. */
+export class Invariants implements StoreWatch {
+  readonly #now: () => number;
+  /** The store that is open now, by host and path. */
+  readonly #stores = new Map<string, Map<string, Store>>();
+  readonly #dots = new DotWatch();
+  readonly #supervisors: SupervisorSighting[] = [];
+  readonly #queues: QueueSample[] = [];
+  readonly #rings = new Map<string, Ring>();
+  readonly #lastRings = new Map<string, Ring>();
+  #stop = (): void => {};
+
+  constructor(now: () => number) {
+    this.#now = now;
+  }
+
+  opened(host: string, path: string, store: Store): void {
+    let stores = this.#stores.get(host);
+    if (stores === undefined) this.#stores.set(host, stores = new Map());
+    stores.set(path, store);
+  }
+
+  written(
+    host: string,
+    path: string,
+    partition: number,
+    writes: readonly Write[],
+  ): void {
+    if (!isStoreOf(path, "kv")) return;
+    for (const { key, value } of writes) {
+      if (value === null) continue;
+      const place = `${host}, partition ${partition} at ${this.#now()} ms`;
+      for (const dot of dotsOf(key, value, place)) this.#dots.see(dot);
+    }
+  }
+
+  /** Tells of a start or an end below a supervisor of a node, in one of its lives. */
+  reported(place: string, report: SupervisorReport): void {
+    this.#supervisors.push({ atMs: this.#now(), place, report });
+  }
+
+  /** The stores of `module` that are open on `host` now. */
+  storesOf(host: string, module: string): readonly Store[] {
+    return [...this.#stores.get(host) ?? []]
+      .filter(([path]) => isStoreOf(path, module))
+      .map(([, store]) => store);
+  }
+
+  /** Looks at queues and rings from now on. */
+  watch(cluster: SimulatedCluster): void {
+    let over = false;
+    const look = (): void => {
+      if (over) return;
+      this.#look(cluster);
+      cluster.time.schedule(SAMPLE_EVERY_MS, look);
+    };
+    look();
+    this.#stop = () => void (over = true);
+  }
+
+  /** Ends looking. */
+  unwatch(): void {
+    this.#stop();
+  }
+
+  #look(cluster: SimulatedCluster): void {
+    for (const { host, node } of cluster.machines) {
+      if (node === undefined) continue;
+      const { requests, config, cluster: part } = node.parts;
+      if (requests !== undefined) {
+        this.#queues.push({
+          queue: `requests of ${host}`,
+          length: requests.size,
+          bound: config.requestsMax,
+          atMs: this.#now(),
+        });
+      }
+      // A ring is a value: the same object is the same ring.
+      if (
+        part !== undefined && this.#rings.size < RINGS_MAX &&
+        this.#lastRings.get(host) !== part.ring
+      ) {
+        this.#lastRings.set(host, part.ring);
+        this.#rings.set(encodeRing(part.ring).digest, part.ring);
+      }
+    }
+  }
+
+  /** What did not hold. */
+  violations(): readonly Violation[] {
+    return [
+      ...this.#dots.violations,
+      ...checkRestartIntensity(
+        this.#supervisors,
+        (supervisor) => RESTART_LIMITS[supervisor],
+      ),
+      ...checkBounds(this.#queues),
+      ...checkRingMergeLaws([...this.#rings.values()]),
+    ];
+  }
+}
+
+/** Whether `path` is the store of a master of `module`. */
+function isStoreOf(path: string, module: string): boolean {
+  const name = path.slice(path.lastIndexOf("/") + 1);
+  return name.startsWith(`${module}-`);
+}

@@ -1,0 +1,113 @@
+/**
+ * The objects of `kv` as a simulation looks at them from outside: which dots
+ * they hold, and what each replica of a key has on its disk.
+ *
+ * @module
+ */
+import { equalBytes } from "../base/byte_order.ts";
+import { parseStorageKey } from "../kv/key_limits.ts";
+import { mergeObjects } from "../kv/kv_object.ts";
+import {
+  ACTOR_BYTES,
+  ENTRY_BYTES,
+  OBJECT_HEADER_BYTES,
+  readSiblings,
+  readU16,
+  readU48,
+  SiblingFlag,
+  siblingsStart,
+} from "../kv/kv_object_codec.ts";
+import { partitionOf } from "../ring/chash.ts";
+import type { DotSighting } from "./checkers/dots.ts";
+import type { StoredValue } from "./finished_run.ts";
+
+const decoder = new TextDecoder();
+
+/** The name a key of `kv` has in histories: bucket and key. */
+export function historyKey(bucket: string, key: string): string {
+  return `${bucket}/${key}`;
+}
+
+/** The dots of the values that an object holds, and what stands under each. */
+export function dotsOf(
+  storageKey: Uint8Array,
+  object: Uint8Array,
+  place: string,
+): DotSighting[] {
+  const { bucket, key } = parseStorageKey(storageKey);
+  const dots: DotSighting[] = [];
+  const siblings = readSiblings(object);
+  const end = siblingsStart(object);
+  let next = 0;
+  for (let at = OBJECT_HEADER_BYTES; at < end; at += ENTRY_BYTES) {
+    const actor = object.subarray(at, at + ACTOR_BYTES).toHex();
+    const counter = readU48(object, at + ACTOR_BYTES);
+    // The siblings of an actor are those of its newest dots, newest first.
+    for (let i = 0; i < readU16(object, at + ACTOR_BYTES + 6); i++) {
+      const sibling = siblings[next++];
+      if (sibling === undefined) return dots;
+      dots.push({
+        key: historyKey(bucket, key),
+        actor,
+        counter: counter - i,
+        value: `${sibling.flags} ${sibling.lastModified} ${
+          decoder.decode(sibling.value)
+        }`,
+        place,
+      });
+    }
+  }
+  return dots;
+}
+
+/** The values of an object, as histories name them: JSON text, no tombstones. */
+export function valuesOf(object: Uint8Array): string[] {
+  return readSiblings(object)
+    .filter(({ flags }) => !(flags & SiblingFlag.tombstone))
+    .map(({ value }) => decoder.decode(value));
+}
+
+/** What is stored of one key, all over the cluster. */
+export interface KeyReplicas {
+  readonly bucket: string;
+  readonly key: string;
+  /** What each of its primaries stores, undefined where there is nothing. */
+  readonly primaries: ReadonlyMap<string, Uint8Array | undefined>;
+  /** Everything that is stored of it anywhere, copies that stood in for a primary included, merged. */
+  readonly merged: Uint8Array;
+}
+
+/** Gathers what is stored by key. @param owners Owner's host of each partition. */
+export function replicasByKey(
+  stored: readonly StoredValue[],
+  owners: readonly string[],
+  n: number,
+): ReadonlyMap<string, KeyReplicas> {
+  const found = new Map<string, {
+    bucket: string;
+    key: string;
+    primaries: Map<string, Uint8Array | undefined>;
+    merged: Uint8Array;
+  }>();
+  for (const { host, partition, key: storageKey, value } of stored) {
+    const { bucket, key } = parseStorageKey(storageKey);
+    const name = historyKey(bucket, key);
+    let replicas = found.get(name);
+    if (replicas === undefined) {
+      const primaries = new Map<string, Uint8Array | undefined>();
+      const first = partitionOf(bucket, key, owners.length);
+      for (let i = 0; i < n; i++) {
+        const place = (first + i) % owners.length;
+        primaries.set(`${owners[place]}/${place}`, undefined);
+      }
+      replicas = { bucket, key, primaries, merged: value };
+      found.set(name, replicas);
+    }
+    const place = `${host}/${partition}`;
+    if (replicas.primaries.has(place)) replicas.primaries.set(place, value);
+    if (!equalBytes(replicas.merged, value)) {
+      replicas.merged = mergeObjects(replicas.merged, value);
+    }
+  }
+  return found;
+}

@@ -1,0 +1,171 @@
+/**
+ * The load on `kv` that a simulation has unless it is given another one, and
+ * what `kv` promises about it.
+ *
+ * Few keys, so that clients meet on them. Every value is written once, so that
+ * a value tells who wrote it. Writes come with the context of a read just made,
+ * with one that has grown old in the client's memory, or without any.
+ *
+ * @module
+ */
+import type { KvGetResult, KvOptions, KvPutResult } from "../kv/kv_client.ts";
+import { contextOf, contextToText } from "../kv/causal_context.ts";
+import type { WhorlNode } from "../node/node.ts";
+import type { Ring } from "../ring/ring.ts";
+import { checkAcknowledgedWrites } from "./checkers/acknowledged_writes.ts";
+import { checkConvergence } from "./checkers/convergence.ts";
+import type { KvInput, KvOutput, KvRead } from "./checkers/kv_history.ts";
+import { describeKvObject } from "./checkers/kv_object_text.ts";
+import { checkRingAgreement } from "./checkers/ring_agreement.ts";
+import type { Violation } from "./checkers/violation.ts";
+import type { FinishedRun } from "./finished_run.ts";
+import type { OperationRecord } from "./history.ts";
+import { historyKey, replicasByKey, valuesOf } from "./kv_replicas.ts";
+import type { Workload, WorkloadOperation } from "./workload.ts";
+
+/** What the load is like. */
+export interface KvWorkloadOptions {
+  /** Keys that all clients share. @default {5} */
+  readonly keys?: number;
+}
+
+/** The bucket of the workload. */
+const BUCKET = "sim";
+/** Replicas of every key. */
+const N = 3;
+/** Virtual time that read repairs have to arrive, in milliseconds. */
+const REPAIR_MS = 1_500;
+
+/** Puts, gets and deletes of `kv` on a few keys. */
+export function kvWorkload({ keys = 5 }: KvWorkloadOptions = {}): Workload {
+  return async (operation) => {
+    const { chance, session } = operation;
+    const key = `k${chance.below(keys)}`;
+    const options = drawOptions(operation);
+    const draw = chance.next();
+    if (draw < 0.3) await get(operation, key, options);
+    else if (draw < 0.5) await put(operation, key, undefined, options);
+    else if (draw < 0.6) {
+      const old = session.get(key) as string | undefined;
+      await put(operation, key, old, options);
+    } else {
+      const read = await get(operation, key, options);
+      if (read === undefined) return;
+      const context = read.context ?? undefined;
+      if (draw < 0.9) await put(operation, key, context, options);
+      else await remove(operation, key, context, options);
+    }
+  };
+}
+
+/** Quorums of one operation. Never a single replica: what one disk loses would be lost. */
+function drawOptions({ chance }: WorkloadOperation): KvOptions {
+  return {
+    quorum: chance.chance(0.3) ? "strict" : "sloppy",
+    timeoutMs: chance.pick([500, 2_000, 5_000]),
+  };
+}
+
+async function get(
+  operation: WorkloadOperation,
+  key: string,
+  options: KvOptions,
+): Promise<KvGetResult | undefined> {
+  const input: KvInput = { type: "get" };
+  const read = await operation.record(
+    historyKey(BUCKET, key),
+    input,
+    ({ kv }) => kv.get(BUCKET, key, options),
+  );
+  if (read?.context) operation.session.set(key, read.context);
+  return read;
+}
+
+function put(
+  operation: WorkloadOperation,
+  key: string,
+  context: string | undefined,
+  options: KvOptions,
+): Promise<KvPutResult | undefined> {
+  const value = `v${operation.number}`;
+  const input: KvInput = { type: "put", value, context };
+  return operation.record(
+    historyKey(BUCKET, key),
+    input,
+    ({ kv }) => kv.put(BUCKET, key, value, { ...options, context }),
+  );
+}
+
+function remove(
+  operation: WorkloadOperation,
+  key: string,
+  context: string | undefined,
+  options: KvOptions,
+): Promise<KvPutResult | undefined> {
+  const input: KvInput = { type: "delete", context };
+  return operation.record(
+    historyKey(BUCKET, key),
+    input,
+    ({ kv }) => kv.delete(BUCKET, key, { ...options, context }),
+  );
+}
+
+/**
+ * What `kv` promises once faults have ended: every key is readable with R=N,
+ * which repairs its replicas until they are equal; no acknowledged write is
+ * lost; nothing is there that was not written; all nodes have one ring.
+ */
+export async function kvChecks(
+  run: FinishedRun,
+): Promise<readonly Violation[]> {
+  const history = run.history as readonly OperationRecord<KvInput, KvOutput>[];
+  const keys = [...new Set(history.map(({ key }) => key))].sort();
+  const n = Math.min(N, run.schedule.ringSize);
+  const first = run.nodes.at(0) as WhorlNode;
+  const last = run.nodes.at(-1) as WhorlNode;
+  for (const node of [first, last]) {
+    for (const name of keys) {
+      const key = name.slice(BUCKET.length + 1);
+      await run.eventually(
+        `A read of ${name} from all its replicas`,
+        () => node.kv.get(BUCKET, key, { n, r: n }),
+      );
+    }
+    await run.sleep(REPAIR_MS);
+  }
+  const rings = run.nodes.map((node) => ({
+    node: node.name,
+    ring: ringOf(node),
+  }));
+  const owners = ringOf(first).ownership.owners
+    .map((owner) => owner.slice(owner.indexOf("@") + 1));
+  const replicas = replicasByKey(await run.stored("kv"), owners, n);
+  // Copies that stand in for primaries are not handed back yet, and count.
+  const finalReads = new Map(
+    keys.map((name) => [name, readOf(replicas.get(name)?.merged)]),
+  );
+  return [
+    ...checkAcknowledgedWrites(history, finalReads),
+    ...checkConvergence(
+      new Map([...replicas].map(([name, { primaries }]) => [name, primaries])),
+      describeKvObject,
+    ),
+    ...checkRingAgreement(rings),
+  ];
+}
+
+function ringOf(node: WhorlNode): Ring {
+  const { cluster } = node.parts;
+  if (cluster === undefined) {
+    throw new Error(`${node.name} has no ring though it is up`);
+  }
+  return cluster.ring;
+}
+
+/** What a read of `object` gives. */
+function readOf(object: Uint8Array | undefined): KvRead {
+  return object === undefined ? { values: [], context: null } : {
+    values: valuesOf(object).map((text) => JSON.parse(text)),
+    context: contextToText(contextOf(object)),
+  };
+}

@@ -1,0 +1,308 @@
+/**
+ * Runs a whole cluster from a seed: production nodes on virtual time, under
+ * load, with faults, and judges what came of it. The same seed gives the same
+ * run, event by event.
+ *
+ * A run has five parts. The cluster comes up; clients work while faults are
+ * done to it; all faults end; within a minute the nodes must have settled, and
+ * every key must be readable with R=N (a cluster that is merely safe could stop
+ * for good at the first fault); then checks judge history and replicas, and the
+ * nodes are stopped and must leave nothing behind.
+ *
+ * @module
+ */
+import type { WhorlNode } from "../node/node.ts";
+import type { NodeOptions } from "../node/node_options.ts";
+import type { VnodeModule } from "../vnode/vnode.ts";
+import type { Violation } from "./checkers/violation.ts";
+import {
+  during,
+  formCluster,
+  stopCluster,
+  untilSettled,
+} from "./cluster_life.ts";
+import { drawSchedule, type ScheduleOptions } from "./draw_schedule.ts";
+import type { FinishedRun, RunCheck, StoredValue } from "./finished_run.ts";
+import { formedDisks } from "./formed_disks.ts";
+import { HistoryRecorder } from "./history.ts";
+import { Invariants } from "./invariants.ts";
+import { kvChecks, kvWorkload } from "./kv_workload.ts";
+import { RealWorldGuard } from "./real_world_guard.ts";
+import type { Schedule } from "./schedule.ts";
+import { SimulatedClient } from "./simulated_client.ts";
+import { SimulatedCluster } from "./simulated_cluster.ts";
+import type { SimulationResult } from "./simulation_result.ts";
+import { Trace } from "./trace.ts";
+import { VirtualTime } from "./virtual_time.ts";
+import type { Workload } from "./workload.ts";
+
+/** Virtual time clients have to come to an end after the load, in milliseconds: the deadline of an operation and more. */
+const CLIENTS_END_MS_MAX = 60_000;
+/** Virtual time in which a healed cluster must answer, in milliseconds. */
+const EVENTUALLY_MS_MAX = 30_000;
+/** Wait between two tries of that, in virtual milliseconds. */
+const EVENTUALLY_EVERY_MS = 200;
+/** Virtual time all checks together have, in milliseconds. */
+const CHECK_MS_MAX = 600_000;
+
+/** What to simulate. The seed draws what is not given. */
+export interface SimulateOptions extends ScheduleOptions {
+  /** Where everything comes from. */
+  readonly seed: string | number;
+  /** Runs exactly this instead of what the seed draws. */
+  readonly schedule?: Schedule;
+  /** Keeps every event, for reading; costs about half the speed. @default {false} */
+  readonly trace?: boolean;
+  /** A vnode module to be tested. @default {none; `kv` is always there} */
+  readonly vnode?: VnodeModule;
+  /** What clients do. @default {puts, gets and deletes of `kv` on a few keys} */
+  readonly workload?: Workload;
+  /** Judges the run besides what always holds. @default {for the default workload: what `kv` promises} */
+  readonly check?: RunCheck;
+  /** More about how nodes are set up. */
+  readonly node?: Partial<NodeOptions>;
+}
+
+/**
+ * Runs one simulation.
+ *
+ * ```ts
+ * import { simulate } from "./simulate.ts";
+ *
+ * const { violations } = await simulate({ seed: 1 });
+ * if (violations.length > 0) throw new Error(violations[0]?.message);
+ * ```
+ *
+ * @throws {RangeError} If an option is out of its range.
+ */
+export async function simulate(
+  options: SimulateOptions,
+): Promise<SimulationResult> {
+  const schedule = options.schedule ?? drawSchedule(options.seed, options);
+  using guard = new RealWorldGuard();
+  const time = new VirtualTime(guard);
+  const trace = new Trace(options.trace ?? false, () => time.now());
+  const run = new Run(options, schedule, guard, time, trace);
+  return await run.finish();
+}
+
+class Run {
+  readonly #options: SimulateOptions;
+  readonly #schedule: Schedule;
+  readonly #guard: RealWorldGuard;
+  readonly #time: VirtualTime;
+  readonly #trace: Trace;
+  readonly #history: HistoryRecorder<unknown, unknown>;
+  readonly #invariants: Invariants;
+  readonly #services: readonly string[];
+  readonly #violations: Violation[] = [];
+
+  constructor(
+    options: SimulateOptions,
+    schedule: Schedule,
+    guard: RealWorldGuard,
+    time: VirtualTime,
+    trace: Trace,
+  ) {
+    this.#options = options;
+    this.#schedule = schedule;
+    this.#guard = guard;
+    this.#time = time;
+    this.#trace = trace;
+    this.#history = new HistoryRecorder(() => time.now());
+    this.#invariants = new Invariants(() => time.now());
+    this.#services = [
+      "kv",
+      ...(options.vnode === undefined ? [] : [options.vnode.name]),
+    ];
+  }
+
+  async finish(): Promise<SimulationResult> {
+    try {
+      await this.#live();
+    } catch (error) {
+      // A simulation that cannot go on has failed, and says where.
+      this.#fail({
+        check: "simulation",
+        message: error instanceof Error ? `${error.stack}` : String(error),
+      });
+    }
+    for (const [call, times] of this.#guard.refused) {
+      this.#fail({
+        check: "real_world",
+        message:
+          `Simulated code called ${call} ${times} times: take it from the context instead`,
+      });
+    }
+    const counts = { ok: 0, failed: 0, unknown: 0 };
+    for (const { outcome } of this.#history.records) counts[outcome]++;
+    return {
+      schedule: this.#schedule,
+      violations: this.#violations,
+      undecided: [],
+      history: this.#history.records,
+      counts,
+      virtualMs: this.#time.now(),
+      events: this.#time.events,
+      trace: this.#trace,
+    };
+  }
+
+  #fail(...violations: readonly Violation[]): void {
+    for (const violation of violations) {
+      this.#violations.push(violation);
+      this.#trace.add(
+        "world",
+        "violation",
+        `${violation.check}: ${violation.message}`,
+      );
+    }
+  }
+
+  async #live(): Promise<void> {
+    const { vnode, node } = this.#options;
+    const { nodes, ringSize, start, loadMs } = this.#schedule;
+    const images = start === "formed"
+      ? await formedDisks({ nodes, ringSize, vnode, node }, this.#guard)
+      : undefined;
+    const cluster = new SimulatedCluster({
+      schedule: this.#schedule,
+      time: this.#time,
+      trace: this.#trace,
+      vnode,
+      node,
+      images,
+      storeWatch: this.#invariants,
+      onReport: (host, report) => this.#invariants.reported(host, report),
+    });
+    if (images === undefined) {
+      this.#fail(...await formCluster(cluster, this.#services));
+    } else {
+      for (const machine of cluster.machines) machine.start();
+      this.#fail(
+        ...await untilSettled(cluster, this.#services, "its nodes started"),
+      );
+    }
+    if (this.#violations.length > 0) return;
+    this.#trace.add("world", "load", `for ${loadMs} ms`);
+    cluster.planFaults();
+    this.#invariants.watch(cluster);
+    const clients = this.#clients(cluster);
+    const working = Promise.all(
+      clients.map(({ client, operations }) => client.run(operations)),
+    );
+    await this.#time.run(this.#time.now() + loadMs);
+    cluster.heal();
+    await during(cluster, working, CLIENTS_END_MS_MAX);
+    // A node that a fault has ended comes back a while after it.
+    this.#fail(
+      ...await untilSettled(cluster, this.#services, "all faults ended"),
+    );
+    if (this.#violations.length === 0) {
+      this.#fail(...await this.#judge(cluster));
+    }
+    this.#invariants.unwatch();
+    await during(
+      cluster,
+      Promise.all(clients.map(({ client }) => client.close())),
+      CLIENTS_END_MS_MAX,
+    );
+    this.#fail(...await stopCluster(cluster));
+    this.#fail(...this.#invariants.violations());
+  }
+
+  /** The clients, each with its share of the operations and when each is due. */
+  #clients(cluster: SimulatedCluster) {
+    const { clientCount, operations, loadMs } = this.#schedule;
+    const workload = this.#options.workload ?? kvWorkload();
+    const beginMs = this.#time.now();
+    const all = this.#schedule.operations.at(-1) ?? 0;
+    return Array.from({ length: clientCount }, (_, number) => ({
+      client: new SimulatedClient({
+        number,
+        cluster,
+        history: this.#history,
+        workload,
+        onViolation: (violation) => this.#fail(violation),
+      }),
+      operations: operations
+        .filter((operation) => operation % clientCount === number)
+        .map((operation) => ({
+          number: operation,
+          // By its number, so that leaving others out does not move it.
+          atMs: beginMs + loadMs * operation / (all + 1),
+        })),
+    }));
+  }
+
+  async #judge(cluster: SimulatedCluster): Promise<readonly Violation[]> {
+    const check = this.#options.check ??
+      (this.#options.workload === undefined ? kvChecks : () => []);
+    const violations: Violation[] = [];
+    const { process } = cluster.machines[0] ?? {};
+    const sleep = (ms: number): Promise<void> =>
+      new Promise((resolve) => void this.#time.schedule(ms, resolve));
+    const run: FinishedRun = {
+      schedule: this.#schedule,
+      history: this.#history.records,
+      nodes: cluster.machines.map(({ node }) => node as WhorlNode),
+      sleep,
+      eventually: async (what, ask) => {
+        const untilMs = this.#time.now() + EVENTUALLY_MS_MAX;
+        for (;;) {
+          try {
+            return await ask();
+          } catch (error) {
+            if (this.#time.now() < untilMs) {
+              await sleep(EVENTUALLY_EVERY_MS);
+              continue;
+            }
+            violations.push({
+              check: "progress",
+              message:
+                `${what} has not succeeded ${EVENTUALLY_MS_MAX} ms after all faults ended: ${error}`,
+            });
+            throw error;
+          }
+        }
+      },
+      stored: (module) => this.#stored(cluster, module),
+    };
+    const judged = new Promise<readonly Violation[]>((resolve, reject) => {
+      process?.setTimer(0, () => {
+        (async () => await check(run))().then(resolve, reject);
+      });
+    });
+    try {
+      violations.push(...await during(cluster, judged, CHECK_MS_MAX));
+    } catch (error) {
+      // `eventually` has said why.
+      if (violations.length === 0) throw error;
+    }
+    return violations;
+  }
+
+  async #stored(
+    cluster: SimulatedCluster,
+    module: string,
+  ): Promise<StoredValue[]> {
+    const values: StoredValue[] = [];
+    for (const { host } of cluster.machines) {
+      for (const store of this.#invariants.storesOf(host, module)) {
+        for (const partition of await store.partitions()) {
+          for await (
+            const { key, value } of store.partition(partition).scan()
+          ) {
+            values.push({
+              host,
+              partition,
+              key: key.slice(),
+              value: value.slice(),
+            });
+          }
+        }
+      }
+    }
+    return values;
+  }
+}

@@ -1,0 +1,259 @@
+/**
+ * A client of a simulated cluster: it carries out its operations one after the
+ * other and writes down what it saw. It lives on a host of its own and either
+ * calls into a node that runs, as an application inside a node does, or talks
+ * to the cluster over a connection, as one outside does.
+ *
+ * @module
+ */
+import { type Chance, seededChance } from "../base/chance.ts";
+import { isWhorlError, reasonOf, WhorlError } from "../base/errors.ts";
+import type { Environment } from "../environment/environment.ts";
+import { outcomeUnknown } from "../kv/kv_client.ts";
+import { connect, type WhorlClient } from "../node/connect.ts";
+import { TIMEOUT_MS_DEFAULT } from "../request/quorum_options.ts";
+import type { Violation } from "./checkers/violation.ts";
+import type { HistoryRecorder } from "./history.ts";
+import {
+  type SimulatedCluster,
+  SIMULATION_COOKIE,
+} from "./simulated_cluster.ts";
+import type { SimulatedMachine } from "./simulated_machine.ts";
+import { seededBytes } from "./seeded_bytes.ts";
+import { SimulatedProcess } from "./simulated_process.ts";
+import { traceLog } from "./trace_log.ts";
+import type { ClusterAccess, Workload, WorkloadOperation } from "./workload.ts";
+
+/** How much later than its deadline an operation may be answered, in milliseconds: coarse timers, and the way back. */
+export const ANSWER_GRACE_MS = 1_000;
+/** How long a client waits before it looks again for a node that runs, in milliseconds. */
+const LOOK_AGAIN_MS = 50;
+
+/** What a client is made of. */
+export interface ClientOptions {
+  readonly number: number;
+  readonly cluster: SimulatedCluster;
+  readonly history: HistoryRecorder<unknown, unknown>;
+  readonly workload: Workload;
+  /** Told of what no client should ever see. */
+  readonly onViolation: (violation: Violation) => void;
+}
+
+/** One client. */
+export class SimulatedClient {
+  readonly name: string;
+  readonly #options: ClientOptions;
+  readonly #process: SimulatedProcess;
+  readonly #chance: Chance;
+  readonly #session = new Map<string, unknown>();
+  #connection: WhorlClient | undefined;
+
+  constructor(options: ClientOptions) {
+    const { number, cluster } = options;
+    this.name = `c${number + 1}`;
+    this.#options = options;
+    this.#chance = seededChance(`${cluster.schedule.seed} client ${number}`);
+    this.#process = new SimulatedProcess(
+      this.name,
+      cluster.time,
+      this.#chance.fork("process"),
+    );
+  }
+
+  /** Carries out the operations of these numbers, each not before its time. */
+  async run(
+    operations: readonly { readonly number: number; readonly atMs: number }[],
+  ): Promise<void> {
+    const { cluster, workload } = this.#options;
+    for (const { number, atMs } of operations) {
+      await this.#sleep(atMs - cluster.time.now());
+      try {
+        await workload(this.#operation(number));
+      } catch (error) {
+        // What the cluster refuses is recorded; this is the workload's own.
+        this.#options.onViolation({
+          check: "workload",
+          message: `Operation ${number} of the workload threw: ${
+            error instanceof Error ? error.stack : String(error)
+          }`,
+        });
+      }
+    }
+  }
+
+  /** Closes its connection and leaves nothing behind. */
+  async close(): Promise<void> {
+    await this.#connection?.close();
+    this.#connection = undefined;
+  }
+
+  /** Timers it has left. */
+  get pendingTimers(): number {
+    return this.#process.pendingTimers;
+  }
+
+  #operation(number: number): WorkloadOperation {
+    return {
+      number,
+      client: this.name,
+      chance: seededChance(
+        `${this.#options.cluster.schedule.seed} operation ${number}`,
+      ),
+      session: this.#session,
+      now: () => this.#process.now(),
+      sleep: (ms) => this.#sleep(ms),
+      record: (key, input, act) => this.#record(key, input, act),
+    };
+  }
+
+  #sleep(ms: number): Promise<void> {
+    if (ms <= 0) return Promise.resolve();
+    return new Promise((resolve) => void this.#process.setTimer(ms, resolve));
+  }
+
+  async #record<Output>(
+    key: string,
+    input: unknown,
+    act: (access: ClusterAccess) => Promise<Output>,
+  ): Promise<Output | undefined> {
+    const { cluster, history } = this.#options;
+    const { trace } = cluster;
+    const record = history.invoke(this.name, key, input);
+    if (trace.on) {
+      trace.add(
+        this.name,
+        "invoke",
+        `${record.id} ${key} ${JSON.stringify(input)}`,
+      );
+    }
+    let result: Output | undefined;
+    try {
+      const output = await (cluster.schedule.clients === "inside"
+        ? this.#inside(act, record.id)
+        : this.#connected(act, record.id));
+      history.succeed(record, output);
+      result = output;
+    } catch (error) {
+      const reason = isWhorlError(error) ? error.code : reasonOf(error);
+      if (isWhorlError(error) && !outcomeUnknown(error)) {
+        history.fail(record, reason);
+      } else history.lose(record, reason);
+    }
+    if (trace.on) {
+      trace.add(
+        this.name,
+        record.outcome,
+        `${record.id} ${key} ${
+          record.outcome === "ok" ? JSON.stringify(record.output) : record.error
+        }`,
+      );
+    }
+    return result;
+  }
+
+  /** Through a node that runs now: the client's own if possible. */
+  async #inside<Output>(
+    act: (access: ClusterAccess) => Promise<Output>,
+    id: number,
+  ): Promise<Output> {
+    const { machines } = this.#options.cluster;
+    const first = this.#options.number % machines.length;
+    let machine: SimulatedMachine | undefined;
+    while (machine === undefined) {
+      machine = [...machines.slice(first), ...machines.slice(0, first)]
+        .find((candidate) => candidate.running);
+      if (machine === undefined) await this.#sleep(LOOK_AGAIN_MS);
+    }
+    const process = machine.process as SimulatedProcess;
+    const node = machine.node as ClusterAccess;
+    return await this.#answered(process, machine, id, () => act(node));
+  }
+
+  async #connected<Output>(
+    act: (access: ClusterAccess) => Promise<Output>,
+    id: number,
+  ): Promise<Output> {
+    const { machines } = this.#options.cluster;
+    const first = this.#options.number % machines.length;
+    this.#connection ??= await connect({
+      nodes: [...machines.slice(first), ...machines.slice(0, first)]
+        .map((machine) => this.#options.cluster.address(machine)),
+      cookie: SIMULATION_COOKIE,
+      environment: this.#environment(),
+    });
+    const connection = this.#connection;
+    return await this.#answered(
+      this.#process,
+      undefined,
+      id,
+      () => act(connection),
+    );
+  }
+
+  /** Begins `act` in `process` and waits for its answer, for the death of the machine, or too long. */
+  #answered<Output>(
+    process: SimulatedProcess,
+    machine: SimulatedMachine | undefined,
+    id: number,
+    act: () => Promise<Output>,
+  ): Promise<Output> {
+    return new Promise((resolve, reject) => {
+      // In the time of the process that must answer: while it stands still, it owes nothing.
+      const overdue = process.setTimer(
+        TIMEOUT_MS_DEFAULT + ANSWER_GRACE_MS,
+        () => {
+          this.#options.onViolation({
+            check: "answered",
+            message:
+              `Operation ${id} was not answered ${ANSWER_GRACE_MS} ms after its deadline`,
+            operations: [id],
+          });
+          forget?.();
+          reject(new WhorlError("timeout", "The simulation gave up waiting"));
+        },
+      );
+      const forget = machine?.onDeath(() =>
+        reject(
+          new WhorlError("coordinator_lost", `${machine.host} died over it`),
+        )
+      );
+      const done = (): void => {
+        process.clearTimer(overdue);
+        forget?.();
+      };
+      process.setTimer(0, () => {
+        act().then((output) => {
+          done();
+          resolve(output);
+        }, (error) => {
+          done();
+          reject(error);
+        });
+      });
+    });
+  }
+
+  #environment(): Environment {
+    const { cluster } = this.#options;
+    const process = this.#process;
+    const secrets = this.#chance.fork("secrets");
+    return {
+      now: () => process.now(),
+      random: () => process.random(),
+      defer: (callback) => process.defer(callback),
+      setTimer: (afterMs, callback) => process.setTimer(afterMs, callback),
+      clearTimer: (timer) => process.clearTimer(timer),
+      wallClock: () => Math.floor(process.now()),
+      chance: this.#chance.fork("environment"),
+      secretBytes: (count) => seededBytes(secrets, count),
+      transport: cluster.network.transport(this.name, process),
+      get disk(): never {
+        throw new Error("A client of a simulation has no disk");
+      },
+      openStore: () => {
+        throw new Error("A client of a simulation has no store");
+      },
+      log: traceLog(cluster.trace, this.name),
+    };
+  }
+}

@@ -1,0 +1,221 @@
+/**
+ * A whole cluster in one thread: machines with a node each, the network between
+ * them, and one clock for all. What a schedule plans is done to it here.
+ *
+ * @module
+ */
+import type { SupervisorReport } from "../../supervisors/supervisor.ts";
+import { type Chance, seededChance } from "../base/chance.ts";
+import type { NodeOptions } from "../node/node_options.ts";
+import type { VnodeModule } from "../vnode/vnode.ts";
+import { describeFault, hostOf } from "./fault_words.ts";
+import type { PlannedFault, Schedule } from "./schedule.ts";
+import { type DiskImage, SimulatedDisk } from "./simulated_disk.ts";
+import { SimulatedMachine } from "./simulated_machine.ts";
+import { SimulatedNetwork } from "./simulated_network.ts";
+import type { Trace } from "./trace.ts";
+import type { VirtualTime } from "./virtual_time.ts";
+import type { StoreWatch } from "./watched_store.ts";
+
+/** What every node of a simulation is told to share. */
+export const SIMULATION_COOKIE = "simulation";
+/** Where every node listens on its host. */
+export const SIMULATION_PORT = 10_000;
+
+/** What a cluster is made of. */
+export interface ClusterOptions {
+  readonly schedule: Schedule;
+  readonly time: VirtualTime;
+  readonly trace: Trace;
+  /** A vnode module besides `kv`. */
+  readonly vnode?: VnodeModule | undefined;
+  /** More about how nodes are set up. */
+  readonly node?: Partial<NodeOptions> | undefined;
+  /** What the disks hold already, one for each machine. @default {nothing} */
+  readonly images?: readonly DiskImage[] | undefined;
+  /** Shown what is written to the stores. */
+  readonly storeWatch?: StoreWatch | undefined;
+  /** Told of starts and ends below a node's supervisors. */
+  readonly onReport?:
+    | ((life: string, report: SupervisorReport) => void)
+    | undefined;
+}
+
+/** Machines, what runs on them, and what is between them. */
+export class SimulatedCluster {
+  readonly schedule: Schedule;
+  readonly time: VirtualTime;
+  readonly trace: Trace;
+  readonly network: SimulatedNetwork;
+  readonly machines: readonly SimulatedMachine[];
+  readonly chance: Chance;
+  /** What ends each fault that is under way. */
+  readonly #faultEnds = new Set<() => void>();
+  #healed = false;
+
+  /** Makes the machines; nothing runs yet. */
+  constructor(options: ClusterOptions) {
+    const { schedule, time, trace, vnode, images, storeWatch, onReport } =
+      options;
+    this.schedule = schedule;
+    this.time = time;
+    this.trace = trace;
+    this.chance = seededChance(`cluster ${schedule.seed}`);
+    this.network = new SimulatedNetwork({
+      time,
+      trace,
+      chance: this.chance.fork("network"),
+      weather: schedule.network,
+    });
+    this.machines = Array.from({ length: schedule.nodes }, (_, index) => {
+      const host = hostOf(index);
+      return new SimulatedMachine(host, {
+        cookie: SIMULATION_COOKIE,
+        ringSize: schedule.ringSize,
+        ...options.node,
+        name: `${host}@${host}`,
+        listen: `${host}:${SIMULATION_PORT}`,
+        dataDirectory: "/data",
+        masterPlacement: "task",
+        coordinatorPlacement: "task",
+        ...(vnode === undefined
+          ? {}
+          : { modules: [{ url: `simulated:${vnode.name}`, module: vnode }] }),
+      }, {
+        time,
+        trace,
+        chance: this.chance.fork(host),
+        network: this.network,
+        disk: new SimulatedDisk({
+          chance: this.chance.fork(`${host} disk`),
+          weather: schedule.disk,
+        }, images?.[index]),
+        storeWatch,
+        onReport,
+      });
+    });
+  }
+
+  /** Where a machine's node listens. */
+  address(machine: SimulatedMachine): string {
+    return `${machine.host}:${SIMULATION_PORT}`;
+  }
+
+  /** Plans every fault of the schedule, counted from now. */
+  planFaults(): void {
+    for (const fault of this.schedule.faults) {
+      this.time.schedule(fault.atMs, () => this.#begin(fault));
+    }
+  }
+
+  #machine(index: number): SimulatedMachine {
+    return this.machines[index] as SimulatedMachine;
+  }
+
+  #begin(fault: PlannedFault): void {
+    if (this.#healed) return;
+    this.trace.add("world", "fault", describeFault(fault));
+    const undo = this.#apply(fault);
+    if (undo === undefined) return;
+    const end = (): void => {
+      if (!this.#faultEnds.delete(end)) return;
+      this.trace.add("world", "fault_end", describeFault(fault));
+      undo();
+    };
+    this.#faultEnds.add(end);
+    this.time.schedule(fault.forMs, end);
+  }
+
+  /** Does what `fault` says and returns what ends it. */
+  #apply(fault: PlannedFault): (() => void) | undefined {
+    switch (fault.type) {
+      case "kill":
+      case "power_loss": {
+        const machine = this.#machine(fault.node);
+        machine.kill(fault.type === "kill" ? "process" : "power");
+        return () => machine.start();
+      }
+      case "bit_rot": {
+        const machine = this.#machine(fault.node);
+        machine.kill("process");
+        machine.disk.rot();
+        return () => machine.start();
+      }
+      case "pause": {
+        const machine = this.#machine(fault.node);
+        machine.pause();
+        return () => machine.resume();
+      }
+      case "partition":
+        return this.#partition(fault);
+      case "slow_link": {
+        const { host: from } = this.#machine(fault.from);
+        const { host: to } = this.#machine(fault.to);
+        this.network.slow(from, to, fault.delayMs);
+        return () => this.network.slow(from, to, 0);
+      }
+      case "reset":
+        this.network.reset(
+          this.#machine(fault.from).host,
+          this.#machine(fault.to).host,
+        );
+        return undefined;
+      case "clock_jump": {
+        const machine = this.#machine(fault.node);
+        machine.wallOffsetMs += fault.byMs;
+        return () => void (machine.wallOffsetMs -= fault.byMs);
+      }
+      case "disk_full": {
+        const { disk } = this.#machine(fault.node);
+        disk.full = true;
+        return () => void (disk.full = false);
+      }
+      case "disk_errors": {
+        const { disk } = this.#machine(fault.node);
+        disk.writeErrorProbability = fault.probability;
+        return () => void (disk.writeErrorProbability = 0);
+      }
+      case "slow_disk": {
+        const { disk } = this.#machine(fault.node);
+        disk.syncDelayMs = fault.delayMs;
+        return () => void (disk.syncDelayMs = 0);
+      }
+    }
+  }
+
+  #partition(
+    fault: PlannedFault & { readonly type: "partition" },
+  ): () => void {
+    const pairs: (readonly [string, string])[] = [];
+    for (const from of fault.from) {
+      for (const to of fault.to) {
+        const hosts = [
+          this.#machine(from).host,
+          this.#machine(to).host,
+        ] as const;
+        pairs.push(hosts);
+        if (!fault.oneWay) pairs.push([hosts[1], hosts[0]]);
+      }
+    }
+    for (const [from, to] of pairs) {
+      this.network.block(from, to);
+      if (fault.break) this.network.reset(from, to);
+    }
+    return () => {
+      for (const [from, to] of pairs) this.network.unblock(from, to);
+    };
+  }
+
+  /** Ends all that is being done to the cluster, before its time if need be; nothing more begins and nothing more is lost. */
+  heal(): void {
+    this.trace.add("world", "heal", "all faults end");
+    this.#healed = true;
+    for (const end of [...this.#faultEnds]) end();
+    this.network.weather = {
+      ...this.network.weather,
+      lossProbability: 0,
+      repeatProbability: 0,
+      reorderProbability: 0,
+    };
+  }
+}

@@ -1,0 +1,240 @@
+/**
+ * One machine of a simulated cluster: a disk and a wall clock that outlive the
+ * processes on it, and the node that runs there, one life after another. What
+ * an operator's parent process does (start it again when it has given up) is
+ * done here as well.
+ *
+ * @module
+ */
+import type { SupervisorReport } from "../../supervisors/supervisor.ts";
+import type { Chance } from "../base/chance.ts";
+import { reasonOf } from "../base/errors.ts";
+import type { Disk } from "../environment/disk.ts";
+import type { Environment } from "../environment/environment.ts";
+import type { WhorlNode } from "../node/node.ts";
+import type { NodeOptions } from "../node/node_options.ts";
+import { startNode } from "../node/start_node.ts";
+import { openStore } from "../storage/open_store.ts";
+import { seededBytes } from "./seeded_bytes.ts";
+import type { SimulatedDisk } from "./simulated_disk.ts";
+import type { SimulatedNetwork } from "./simulated_network.ts";
+import { SimulatedProcess } from "./simulated_process.ts";
+import type { Trace } from "./trace.ts";
+import { traceLog } from "./trace_log.ts";
+import type { VirtualTime } from "./virtual_time.ts";
+import { type StoreWatch, watchedStore } from "./watched_store.ts";
+
+/** The wall clock of every machine when a simulation begins: 2026-01-01T00:00:00Z. */
+export const SIMULATION_EPOCH_MS = 1_767_225_600_000;
+/** How long a machine waits before it starts a node again that gave up, in milliseconds. */
+export const RESTART_AFTER_MS = 1_000;
+
+/** What a simulated machine stands in. */
+export interface MachineSurroundings {
+  readonly time: VirtualTime;
+  readonly chance: Chance;
+  readonly trace: Trace;
+  readonly network: SimulatedNetwork;
+  readonly disk: SimulatedDisk;
+  /** What is written to its stores is shown to this. */
+  readonly storeWatch?: StoreWatch | undefined;
+  /** Told of starts and ends below the node's supervisors, with a name for its present life. */
+  readonly onReport?:
+    | ((life: string, report: SupervisorReport) => void)
+    | undefined;
+}
+
+/** A machine with a node on it. */
+export class SimulatedMachine {
+  /** Its name in the network and in traces. */
+  readonly host: string;
+  readonly disk: SimulatedDisk;
+  /** By how much its wall clock is off, in milliseconds. */
+  wallOffsetMs = 0;
+  readonly #around: MachineSurroundings;
+  readonly #options: NodeOptions;
+  readonly #deaths = new Set<() => void>();
+  #lives = 0;
+  #process: SimulatedProcess | undefined;
+  #node: WhorlNode | undefined;
+  /** The disk as the present life has it. */
+  #attached: Disk | undefined;
+  #starting = false;
+  /** Whether the node is to be started again when it ends by itself. */
+  #wanted = false;
+  #startFailures: string[] = [];
+
+  constructor(
+    host: string,
+    options: Omit<NodeOptions, "environment">,
+    around: MachineSurroundings,
+  ) {
+    this.host = host;
+    this.disk = around.disk;
+    this.#options = options;
+    this.#around = around;
+  }
+
+  /** The node, once it is up. */
+  get node(): WhorlNode | undefined {
+    return this.#node;
+  }
+
+  /** The process that lives now. */
+  get process(): SimulatedProcess | undefined {
+    return this.#process;
+  }
+
+  /** Whether a node is up here and not standing still. */
+  get running(): boolean {
+    return this.#node !== undefined && this.#process?.state === "running";
+  }
+
+  /** Why starts of the node failed, oldest first. */
+  get startFailures(): readonly string[] {
+    return this.#startFailures;
+  }
+
+  /** Calls `callback` once when the present life ends, until the returned function is called. */
+  onDeath(callback: () => void): () => void {
+    this.#deaths.add(callback);
+    return () => void this.#deaths.delete(callback);
+  }
+
+  /** Begins a life, unless one is under way. */
+  start(): void {
+    this.#wanted = true;
+    if (this.#process !== undefined) return;
+    const { time, chance, trace } = this.#around;
+    const life = ++this.#lives;
+    const process = new SimulatedProcess(
+      this.host,
+      time,
+      chance.fork(`${this.host} process ${life}`),
+    );
+    this.#process = process;
+    this.#starting = true;
+    trace.add(this.host, "start", `life ${life}`);
+    const environment = this.#environment(process, life);
+    process.setTimer(0, () => {
+      startNode({ ...this.#options, environment }).then(
+        (node) => this.#started(process, node),
+        (error) => {
+          this.#startFailures.push(reasonOf(error));
+          this.#ended(process, `did not start: ${reasonOf(error)}`);
+        },
+      );
+    });
+  }
+
+  #started(process: SimulatedProcess, node: WhorlNode): void {
+    if (this.#process !== process) return;
+    this.#node = node;
+    this.#starting = false;
+    this.#around.trace.add(this.host, "up", node.address);
+    const { onReport } = this.#around;
+    if (onReport !== undefined) {
+      const { parts } = node;
+      const told = parts.onReport;
+      const life = `${this.host} life ${this.#lives}`;
+      parts.onReport = (report) => {
+        onReport(life, report);
+        told(report);
+      };
+    }
+    node.stopped.then(
+      () => this.#ended(process, "stopped"),
+      (error) => this.#ended(process, `gave up: ${reasonOf(error)}`),
+    );
+  }
+
+  /** The process has come to its own end. */
+  #ended(process: SimulatedProcess, how: string): void {
+    if (this.#process !== process) return;
+    this.#around.trace.add(this.host, "end", how);
+    this.#die("process");
+    if (!this.#wanted) return;
+    this.#around.time.schedule(RESTART_AFTER_MS, () => {
+      if (this.#wanted) this.start();
+    });
+  }
+
+  /** Ends the process at once: `process` is SIGKILL, `power` takes the machine's memory too. */
+  kill(how: "process" | "power"): void {
+    this.#wanted = false;
+    if (this.#process === undefined) return;
+    this.#around.trace.add(
+      this.host,
+      "fault",
+      how === "power" ? "loses power" : "is killed",
+    );
+    this.#die(how);
+  }
+
+  #die(how: "process" | "power"): void {
+    const process = this.#process as SimulatedProcess;
+    process.kill();
+    this.#process = undefined;
+    this.#node = undefined;
+    this.#starting = false;
+    // A machine without power resets no connection; a system whose process died does.
+    this.#around.network.processDied(process, how === "power");
+    this.disk.crash(how, this.#attached);
+    this.#attached = undefined;
+    const deaths = [...this.#deaths];
+    this.#deaths.clear();
+    for (const told of deaths) told();
+  }
+
+  /** Stops the process where it is. */
+  pause(): void {
+    this.#process?.pause();
+  }
+
+  /** Lets it go on. */
+  resume(): void {
+    this.#process?.resume();
+  }
+
+  /** Stops the node as an operator does; it stays down. Resolves when it has stopped, or at once if it does not run. */
+  stop(): Promise<void> {
+    this.#wanted = false;
+    const node = this.#node;
+    if (node === undefined) {
+      if (this.#starting) this.kill("process");
+      return Promise.resolve();
+    }
+    return node.stop();
+  }
+
+  #environment(process: SimulatedProcess, life: number): Environment {
+    const { time, chance, trace, network, disk, storeWatch } = this.#around;
+    const secrets = chance.fork(`${this.host} secrets ${life}`);
+    const log = traceLog(trace, this.host);
+    this.#attached = disk.attach(process);
+    const environment: Environment = {
+      now: () => process.now(),
+      random: () => process.random(),
+      defer: (callback) => process.defer(callback),
+      setTimer: (afterMs, callback) => process.setTimer(afterMs, callback),
+      clearTimer: (timer) => process.clearTimer(timer),
+      wallClock: () =>
+        Math.floor(SIMULATION_EPOCH_MS + time.now() + this.wallOffsetMs),
+      chance: chance.fork(`${this.host} choices ${life}`),
+      secretBytes: (count) => seededBytes(secrets, count),
+      transport: network.transport(this.host, process),
+      disk: this.#attached,
+      openStore: async (config) => {
+        const store = await openStore(config, environment);
+        return storeWatch === undefined ? store : watchedStore(
+          store,
+          this.host,
+          config.type === "memory" ? "memory" : config.path,
+          storeWatch,
+        );
+      },
+      log,
+    };
+    return environment;
+  }
+}
