@@ -41,11 +41,13 @@ export interface OperationRecord<Input, Output> {
   readonly client: string;
   /** What it is about. Operations on different keys do not touch each other. */
   readonly key: string;
+  /** What was asked for. */
   readonly input: Input;
   /** When it began, in milliseconds by the one clock of the history. */
   readonly invokedAtMs: number;
   /** When its client stopped waiting; `undefined` while it waits. */
   returnedAtMs: number | undefined;
+  /** How it ended. */
   outcome: OperationOutcome;
   /** What it gave, if it is `ok`. */
   output: Output | undefined;

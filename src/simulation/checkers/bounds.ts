@@ -18,6 +18,7 @@ import type { Violation } from "./violation.ts";
 export interface QueueSample {
   /** Which queue, and where. */
   readonly queue: string;
+  /** When it was looked at. */
   readonly atMs: number;
   /** What it held: entries, or bytes. */
   readonly length: number;

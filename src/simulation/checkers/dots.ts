@@ -22,9 +22,11 @@ import type { Violation } from "./violation.ts";
 
 /** A version as it was seen somewhere. */
 export interface DotSighting {
+  /** The key it is a version of. */
   readonly key: string;
   /** Who issued the dot, as text. */
   readonly actor: string;
+  /** Which of its dots, from 1. */
   readonly counter: number;
   /** The version, or a digest of it; equal for equal versions. */
   readonly value: string;

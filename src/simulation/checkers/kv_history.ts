@@ -35,12 +35,15 @@ export type KvInput =
 
 /** What a read found; a `KvGetResult` is one. */
 export interface KvRead {
+  /** None, one, or several if writes were concurrent. */
   readonly values: readonly KvValue[];
+  /** What was seen; `null` if the key was never written. */
   readonly context: string | null;
 }
 
 /** What a write or a delete came to; a `KvPutResult` is one. */
 export interface KvWritten {
+  /** Covers this write and what it stands beside. */
   readonly context: string;
   /** Values the key then had. */
   readonly siblings: number;
@@ -57,18 +60,25 @@ export type Known = readonly number[];
 
 /** One version of a key. */
 export interface Dot {
+  /** Number of the actor within its key. */
   readonly actor: number;
+  /** Which of its versions, from 1. */
   readonly counter: number;
 }
 
 /** A put or delete that may have happened. */
 export interface KvWrite {
+  /** Its id in the history. */
   readonly id: number;
+  /** Who made it. */
   readonly client: string;
+  /** The operation. */
   readonly record: KvRecord;
   /** What it wrote, as text that is equal for equal values; `undefined` for a delete. */
   readonly value: string | undefined;
+  /** Whether it certainly was done; else that is not known. */
   readonly acknowledged: boolean;
+  /** When its client began it. */
   readonly invokedAtMs: number;
   /** `Infinity` while it has not returned. */
   readonly returnedAtMs: number;
@@ -86,21 +96,25 @@ export interface KvWrite {
 export interface KvSight {
   /** The operation, or `undefined` for the final read. */
   readonly record: KvRecord | undefined;
+  /** `Infinity` for the final read. */
   readonly invokedAtMs: number;
   /** `Infinity` for the final read. */
   readonly returnedAtMs: number;
   /** Values, with how often each was there. */
   readonly values: ReadonlyMap<string, number>;
+  /** What its context covers. */
   readonly known: Known;
 }
 
 /** All that is known of one key. */
 export interface KvKeyHistory {
+  /** As the history names it. */
   readonly key: string;
   /** By invocation. */
   readonly writes: readonly KvWrite[];
   /** Reads, and writes whose answer tells all that the key holds, by return; the final read last. */
   readonly sights: readonly KvSight[];
+  /** The final read, if there is one. */
   readonly finalSight: KvSight | undefined;
   /** Puts that certainly did not happen, by value. */
   readonly failed: ReadonlyMap<string, KvRecord>;

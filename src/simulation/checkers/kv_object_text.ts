@@ -21,7 +21,9 @@ import {
 export interface DottedSibling {
   /** The actor as hex. */
   readonly actor: string;
+  /** Which of its versions. */
   readonly counter: number;
+  /** The version. */
   readonly sibling: Sibling;
 }
 

@@ -25,11 +25,13 @@
 export interface Call<Input, Output> {
   /** Its id in the history. */
   readonly id: number;
+  /** What was asked for. */
   readonly input: Input;
   /** What it gave; `undefined` if that is not known. */
   readonly output: Output | undefined;
   /** Whether it certainly happened. Else it may have, at any time after it was invoked, or never. */
   readonly known: boolean;
+  /** When its client began it. */
   readonly invokedAtMs: number;
   /** `Infinity` if it is not known to have happened. */
   readonly returnedAtMs: number;

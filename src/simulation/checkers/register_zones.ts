@@ -17,7 +17,9 @@
 export interface ZoneOperation {
   /** What it wrote, or what it read; `null` for the state before any write. */
   readonly value: string | number | null;
+  /** Whether it wrote the value; else it read it. */
   readonly write: boolean;
+  /** When its client began it. */
   readonly invokedAtMs: number;
   /** `Infinity` for a write that may or may not have happened. */
   readonly returnedAtMs: number;

@@ -27,9 +27,11 @@ import type { Violation } from "./violation.ts";
 
 /** A report with when and where it was made. */
 export interface SupervisorSighting {
+  /** When it was made. */
   readonly atMs: number;
   /** The process it runs in, a new name for each life of it. */
   readonly place: string;
+  /** What the supervisor said. */
   readonly report: SupervisorReport;
 }
 
