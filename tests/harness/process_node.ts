@@ -205,12 +205,12 @@ export class ProcessNode implements TestNode {
   }
 
   get address(): Address {
-    return this.#address ?? "127.0.0.1:0";
+    return this.#address ?? this.#options.listen ?? "127.0.0.1:0";
   }
 
   async start(changes: Partial<PlainNodeOptions> = {}): Promise<void> {
     const life = new Life(
-      { listen: this.address, ...this.#options, ...changes },
+      { ...this.#options, listen: this.address, ...changes },
       this.events,
       this.#lines,
       this.#launch,
