@@ -29,6 +29,8 @@ export interface Fault<Plan = unknown> {
   readonly says: string;
   /** Whether it may be done once at most between two times at which all replicas were equal. @default {false} */
   readonly oncePerRound?: boolean;
+  /** Why it is done only if it is asked for by name. @default {it is done as a rule} */
+  readonly onlyByName?: string;
   /** Why it cannot be done with so many nodes here, or `undefined`. @default {it can} */
   unable?(machine: Machine, nodeCount: number): string | undefined;
   /** Draws one on these nodes. The same chance draws the same. */
@@ -56,4 +58,9 @@ export function drawSome<T>(
 /** What a fault claims that has a node's process, disk or data for itself. */
 export function nodeClaim(node: string): string {
   return `node ${node}`;
+}
+
+/** A node's name without its host, for people. */
+export function shortName(node: string): string {
+  return node.split("@")[0] as string;
 }

@@ -17,7 +17,6 @@ import { connect, type WhorlClient } from "../../src/node/connect.ts";
 import type {
   KvInput,
   KvOutput,
-  KvRecord,
 } from "../../src/simulation/checkers/kv_history.ts";
 import type { HistoryRecorder } from "../../src/simulation/history.ts";
 import { NEMESIS_COOKIE } from "./nemesis_cluster.ts";
@@ -26,8 +25,10 @@ import { NEMESIS_COOKIE } from "./nemesis_cluster.ts";
 export const BUCKET = "nemesis";
 /** Time an operation gets, in milliseconds. */
 export const OPERATION_MS_MAX = 2_000;
-/** How much later than that it must have been answered. */
-const ANSWER_GRACE_MS = 1_000;
+/** How much later than that it must have been answered, in milliseconds. */
+export const ANSWER_GRACE_MS = 1_000;
+/** When a client stops waiting for what should have been answered. */
+const GIVEN_UP_MS = OPERATION_MS_MAX + 5_000;
 /** Time from one operation of a client to the next, in milliseconds. */
 const PACE_MS = 20;
 /** Pause before a client that finds no node looks again, in milliseconds. */
@@ -51,13 +52,11 @@ export interface KvLoadOptions {
   readonly keys: readonly string[];
   readonly quorum: Quorum;
   readonly history: HistoryRecorder<KvInput, KvOutput>;
-  /** Told of an operation that was not answered. */
-  readonly onOverdue: (record: KvRecord) => void;
 }
 
 /** A running load. */
 export interface KvLoad {
-  /** Ends it: resolves once every operation has been answered, or is overdue. */
+  /** Ends it: resolves once every operation has been answered, or is given up. */
   stop(): Promise<void>;
 }
 
@@ -130,15 +129,12 @@ class LoadClient {
   async #operate(client: WhorlClient): Promise<void> {
     const key = this.#chance.pick(this.#options.keys);
     const input = this.#draw(key);
-    const { history, onOverdue } = this.#options;
+    const { history } = this.#options;
     const record = history.invoke(this.#name, key, input);
     const overdue = Promise.withResolvers<never>();
     const timer = setTimeout(
-      () => {
-        onOverdue(record);
-        overdue.reject(new WhorlError("timeout", "Nobody has answered"));
-      },
-      OPERATION_MS_MAX + ANSWER_GRACE_MS,
+      () => overdue.reject(new WhorlError("timeout", "Nobody has answered")),
+      GIVEN_UP_MS,
     );
     try {
       const output = await Promise.race([

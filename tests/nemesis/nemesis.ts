@@ -16,16 +16,24 @@ import type {
   KvRead,
   KvRecord,
 } from "../../src/simulation/checkers/kv_history.ts";
+import { checkProgress } from "../../src/simulation/checkers/progress.ts";
 import type { Violation } from "../../src/simulation/checkers/violation.ts";
 import { HistoryRecorder } from "../../src/simulation/history.ts";
 import { awaitConvergence } from "./convergence.ts";
-import type { Fault } from "./fault.ts";
+import { type Fault, shortName } from "./fault.ts";
 import { FaultSchedule, type PlannedFault } from "./fault_schedule.ts";
 import { FAULTS } from "./fault_table.ts";
-import { type LoadWritten, type Quorum, startKvLoad } from "./kv_load.ts";
+import {
+  ANSWER_GRACE_MS,
+  type LoadWritten,
+  OPERATION_MS_MAX,
+  type Quorum,
+  startKvLoad,
+} from "./kv_load.ts";
 import { exploreMachine, run } from "./machine.ts";
 import { NemesisCluster } from "./nemesis_cluster.ts";
 import { RunDirectory } from "./run_directory.ts";
+import { checkStoppedCluster } from "./stopped_cluster.ts";
 
 /** Time a healed cluster gets to be one again, in milliseconds. */
 export const CONVERGENCE_MS_MAX = 30_000;
@@ -121,7 +129,7 @@ class Run {
   readonly #schedules: PlannedFault[][] = [];
   readonly #active = new Set<PlannedFault>();
   #faultMs = 0;
-  #acknowledgedUnderFaults = 0;
+  readonly #underFaults: KvRecord[] = [];
   #longestRecoveryMs = 0;
 
   constructor(options: NemesisOptions, directory: RunDirectory) {
@@ -143,7 +151,8 @@ class Run {
     );
     const skipped = new Map<Fault, string>();
     for (const fault of wanted) {
-      const why = fault.unable?.(machine, options.nodes);
+      const why = options.only === undefined && fault.onlyByName ||
+        fault.unable?.(machine, options.nodes);
       if (why === undefined) continue;
       skipped.set(fault, why);
       this.#tell(`skipped: ${fault.name}: ${why}`);
@@ -175,7 +184,9 @@ class Run {
       this.#violations.length === 0 &&
       performance.now() - begunAt < options.durationMs
     );
-    return await this.#summary(wanted, skipped, cluster);
+    const falls = cluster.nodes.reduce((sum, { falls }) => sum + falls, 0);
+    await this.#checkDisks(cluster);
+    return await this.#summary(wanted, skipped, falls);
   }
 
   #tell(line: string): void {
@@ -185,12 +196,12 @@ class Run {
   }
 
   #fell(node: string, how: string, excused: boolean): void {
-    this.#tell(`${node} ended by itself: ${how}`);
+    this.#tell(`${shortName(node)} ended by itself: ${how}`);
     if (excused) return;
     this.#violations.push({
       check: "node_fell",
       message: `${node} ended by itself (${how}) though its disk was sound`,
-      details: { node, log: `logs/${node.split("@")[0]}.log` },
+      details: { node, log: `logs/${shortName(node)}.log` },
     });
   }
 
@@ -216,7 +227,6 @@ class Run {
       keys,
       quorum,
       history: this.#history,
-      onOverdue: (record) => this.#overdue(record),
     });
     let healedAt = 0;
     const ticker = setInterval(() => this.#tellLoad(firstId), TELL_EVERY_MS);
@@ -279,16 +289,6 @@ class Run {
     this.#tell(`- ${fault.name}`);
   }
 
-  #overdue({ id, client, key, input }: KvRecord): void {
-    this.#violations.push({
-      check: "answered",
-      message:
-        `Operation ${id}, a ${input.type} of ${client}, was not answered by its deadline`,
-      key,
-      operations: [id],
-    });
-  }
-
   #tellLoad(firstId: number): void {
     const { ok, failed, unknown } = countOutcomes(
       this.#history.records.slice(firstId),
@@ -306,11 +306,9 @@ class Run {
     const beganAt = records[0]?.invokedAtMs ?? 0;
     const endMs = Math.max(...planned.map(({ atMs, forMs }) => atMs + forMs));
     this.#faultMs += endMs;
-    this.#acknowledgedUnderFaults +=
-      records.filter((record) =>
-        record.outcome === "ok" &&
-        (record.returnedAtMs as number) < beganAt + endMs
-      ).length;
+    this.#underFaults.push(
+      ...records.filter(({ invokedAtMs }) => invokedAtMs < beganAt + endMs),
+    );
     this.#tellLoad(firstId);
   }
 
@@ -364,20 +362,34 @@ class Run {
     );
   }
 
+  /** Stops the cluster and looks at what its nodes have on disk; of no use unless they have converged. */
+  async #checkDisks(cluster: NemesisCluster): Promise<void> {
+    if (this.#violations.length > 0) return;
+    this.#tell("stopping the nodes to read their disks");
+    await Promise.all(cluster.nodes.map((node) => node.stop()));
+    const keys = this.#rounds.flatMap(({ keys }) => keys);
+    const found = await checkStoppedCluster(cluster.nodes, keys);
+    this.#violations.push(...found);
+    this.#tell(
+      found.length === 0
+        ? `all replicas of ${keys.length} keys are equal, no dot was issued twice`
+        : `${found.length} VIOLATIONS on disk`,
+    );
+  }
+
   async #summary(
     wanted: readonly Fault[],
     skipped: ReadonlyMap<Fault, string>,
-    cluster: NemesisCluster,
+    falls: number,
   ): Promise<NemesisSummary> {
-    const perSecond = this.#acknowledgedUnderFaults / (this.#faultMs / 1000);
-    if (perSecond < ACKNOWLEDGED_PER_SECOND_MIN) {
-      this.#violations.push({
-        check: "meaningful_load",
-        message: `Only ${
-          perSecond.toFixed(1)
-        } operations a second were acknowledged under faults: below ${ACKNOWLEDGED_PER_SECOND_MIN} a run means nothing`,
-      });
-    }
+    const seconds = this.#faultMs / 1000;
+    this.#violations.push(...checkProgress(this.#underFaults, {
+      acknowledgedMin: Math.round(ACKNOWLEDGED_PER_SECOND_MIN * seconds),
+      timeoutMs: OPERATION_MS_MAX,
+      graceMs: ANSWER_GRACE_MS,
+      endedAtMs: performance.now() - this.#startedAt,
+    }));
+    const perSecond = countOutcomes(this.#underFaults).ok / seconds;
     const { seed, nodes, only } = this.#options;
     return {
       passed: this.#violations.length === 0,
@@ -395,7 +407,7 @@ class Run {
       operations: countOutcomes(this.#history.records),
       acknowledgedPerSecond: Math.round(perSecond),
       longestRecoveryMs: Math.round(this.#longestRecoveryMs),
-      falls: cluster.nodes.reduce((sum, { falls }) => sum + falls, 0),
+      falls,
       violations: this.#violations,
       directory: this.#directory.path,
     };

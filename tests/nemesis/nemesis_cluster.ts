@@ -6,6 +6,7 @@
  */
 import type { Chance } from "../../src/base/chance.ts";
 import { WhorlError } from "../../src/base/errors.ts";
+import { shortName } from "./fault.ts";
 import { DiskControl } from "./fault_library.ts";
 import type { Machine } from "./machine.ts";
 import { Namespaces } from "./namespaces.ts";
@@ -152,12 +153,13 @@ function makeNode(
   network: ProxiedNetwork,
   { directory, machine, onFall }: NemesisClusterOptions,
 ): NemesisNode {
-  const short = name.slice(0, name.indexOf("@"));
+  const short = shortName(name);
   const dataDirectory = `${directory.path}/data/${short}`;
   const log = directory.log(short);
   return new NemesisNode({
     node: {
       name,
+      listen: `${name.slice(name.indexOf("@") + 1)}:0`,
       cookie: NEMESIS_COOKIE,
       storage: "deno_kv",
       ringSize: RING_SIZE,

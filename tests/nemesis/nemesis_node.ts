@@ -99,6 +99,12 @@ export class NemesisNode {
     await this.#process.kill();
   }
 
+  /** Stops it in order. @throws {Error} If it does not end as it should. */
+  async stop(): Promise<void> {
+    this.#wanted = false;
+    await this.#process.stop();
+  }
+
   /** SIGSTOP, if it runs. */
   pause(): void {
     if (!this.running) return;

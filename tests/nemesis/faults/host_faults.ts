@@ -5,7 +5,7 @@
  * @module
  */
 import type { Chance } from "../../../src/base/chance.ts";
-import { anyPlan, type Fault, nodeClaim } from "../fault.ts";
+import { anyPlan, type Fault, nodeClaim, shortName } from "../fault.ts";
 import type { DiskOrders } from "../fault_library.ts";
 import type { Machine } from "../machine.ts";
 
@@ -24,7 +24,7 @@ const loss: Fault<LossPlan> = {
     return {
       plan: { node, percent },
       claims: [`card ${node}`],
-      words: `${percent} % of what arrives at ${node}`,
+      words: `${percent} % of what arrives at ${shortName(node)}`,
     };
   },
   async strike(cluster, { node, percent }) {
@@ -59,7 +59,7 @@ function ordered(
       return {
         plan: { node, orders },
         claims: [kind === "disk" ? nodeClaim(node) : `clock ${node}`],
-        words: `${node}: ${words}`,
+        words: `${shortName(node)}: ${words}`,
       };
     },
     strike(cluster, { node: name, orders }) {

@@ -4,7 +4,7 @@
  * @module
  */
 import type { Chance } from "../../../src/base/chance.ts";
-import { anyPlan, drawSome, type Fault } from "../fault.ts";
+import { anyPlan, drawSome, type Fault, shortName } from "../fault.ts";
 import type { LaneConditions } from "../lane.ts";
 
 interface LanesPlan {
@@ -32,7 +32,9 @@ function lanesText(
 ): string {
   return lanes.length === nodes.length * (nodes.length - 1)
     ? "all links"
-    : lanes.map(([from, to]) => `${from} > ${to}`).join(", ");
+    : lanes.map(([from, to]) => `${shortName(from)} > ${shortName(to)}`).join(
+      ", ",
+    );
 }
 
 function onLanes(
@@ -78,7 +80,9 @@ const cut: Fault<CutPlan> = {
     );
     const pairs = drawSome(chance, all, 1, all.length);
     const everyMs = 200 + chance.below(1_300);
-    const words = pairs.map((pair) => pair.join(" - ")).join(", ");
+    const words = pairs.map((pair) => pair.map(shortName).join(" - ")).join(
+      ", ",
+    );
     return {
       plan: { pairs, everyMs },
       claims: ["links cut"],
@@ -120,11 +124,16 @@ export const LINK_FAULTS: readonly Fault[] = [
     };
   }),
   anyPlan(cut),
-  onLanes("corrupt", "single bits are flipped on the way", (chance) => {
-    const corruptEveryBytes = 2_000 * 2 ** chance.below(6);
-    return {
-      conditions: { corruptEveryBytes },
-      words: `one bit in ${corruptEveryBytes} bytes`,
-    };
-  }),
+  {
+    ...onLanes("corrupt", "single bits are flipped on the way", (chance) => {
+      const corruptEveryBytes = 2_000 * 2 ** chance.below(6);
+      return {
+        conditions: { corruptEveryBytes },
+        words: `one bit in ${corruptEveryBytes} bytes`,
+      };
+    }),
+    // docs/wire_format.md says so. Without a checksum a changed frame is a frame.
+    onlyByName:
+      "frames after the handshake have no checksum: known to lose writes, run it with --only corrupt",
+  },
 ];

@@ -5,7 +5,7 @@
  * @module
  */
 import type { Chance } from "../../../src/base/chance.ts";
-import { anyPlan, type Fault } from "../fault.ts";
+import { anyPlan, type Fault, shortName } from "../fault.ts";
 
 /** Directions that are blocked, as `[from, to]`. */
 interface PartitionPlan {
@@ -54,7 +54,7 @@ function apart(groups: readonly (readonly string[])[]) {
   const all = groups.flat();
   return {
     blocked: between(all, (from, to) => groupOf.get(from) !== groupOf.get(to)),
-    words: groups.map((group) => `{${[...group].sort().join(", ")}}`)
+    words: groups.map((group) => `{${group.map(shortName).sort().join(", ")}}`)
       .join(" | "),
   };
 }
@@ -83,7 +83,9 @@ export const PARTITION_FAULTS: readonly Fault[] = [
       const [deaf, node] = [chance.chance(0.5), nodes[0] as string];
       return {
         blocked: between(nodes, (from, to) => (deaf ? to : from) === node),
-        words: deaf ? `${node} hears nobody` : `nobody hears ${node}`,
+        words: deaf
+          ? `${shortName(node)} hears nobody`
+          : `nobody hears ${shortName(node)}`,
       };
     },
   ),
@@ -128,9 +130,8 @@ export const PARTITION_FAULTS: readonly Fault[] = [
           nodes,
           (from, to) => ![1, places - 1].includes(steps(from, to)),
         ),
-        words: nodes.length === 3
-          ? nodes.join(" - ")
-          : `${nodes.join(" - ")} - ${nodes[0]}`,
+        words: [...nodes, ...nodes.slice(0, nodes.length === 3 ? 0 : 1)]
+          .map(shortName).join(" - "),
       };
     },
     3,

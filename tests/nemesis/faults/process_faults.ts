@@ -3,7 +3,13 @@
  *
  * @module
  */
-import { anyPlan, drawSome, type Fault, nodeClaim } from "../fault.ts";
+import {
+  anyPlan,
+  drawSome,
+  type Fault,
+  nodeClaim,
+  shortName,
+} from "../fault.ts";
 
 interface NodesPlan {
   readonly nodes: readonly string[];
@@ -22,7 +28,7 @@ const kill: Fault<NodesPlan> = {
     return {
       plan: { nodes },
       claims: nodes.map(nodeClaim),
-      words: `SIGKILL ${nodes.join(", ")}`,
+      words: `SIGKILL ${nodes.map(shortName).join(", ")}`,
     };
   },
   async strike(cluster, { nodes }) {
@@ -42,7 +48,7 @@ const pause: Fault<NodesPlan> = {
     return {
       plan: { nodes },
       claims: nodes.map(nodeClaim),
-      words: `SIGSTOP ${nodes.join(", ")}`,
+      words: `SIGSTOP ${nodes.map(shortName).join(", ")}`,
     };
   },
   strike(cluster, { nodes }) {

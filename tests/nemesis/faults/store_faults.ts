@@ -5,7 +5,7 @@
  */
 import { seededChance } from "../../../src/base/chance.ts";
 import { reasonOf } from "../../../src/base/errors.ts";
-import { anyPlan, type Fault, nodeClaim } from "../fault.ts";
+import { anyPlan, type Fault, nodeClaim, shortName } from "../fault.ts";
 import {
   damageStore,
   STORE_DAMAGES,
@@ -35,7 +35,7 @@ const storeDamage: Fault<DamagePlan> = {
     return {
       plan: { node, damage, seed: chance.below(2 ** 32) },
       claims: [nodeClaim(node)],
-      words: `${damage.replaceAll("_", " ")} of ${node}`,
+      words: `${damage.replaceAll("_", " ")} of ${shortName(node)}`,
     };
   },
   async strike(cluster, { node: name, damage, seed }) {
@@ -48,14 +48,14 @@ const storeDamage: Fault<DamagePlan> = {
       damage,
       seededChance(seed),
     );
-    cluster.tell(`${name}: ${done}`);
+    cluster.tell(`${shortName(name)}: ${done}`);
     return async () => {
       try {
         await node.start();
         await Deno.remove(copy, { recursive: true });
       } catch (error) {
         cluster.tell(
-          `${name} refuses its damaged store: ${
+          `${shortName(name)} refuses its damaged store: ${
             reasonOf(error)
           }; the copy is put back`,
         );
