@@ -8,11 +8,8 @@
  * A key that would take too many steps is undecided, which is not a pass. Steps
  * are counted, not time, so that the same history gets the same verdict anywhere.
  *
- * **The shortest bad history.** Of a key that fails, the operations are
- * taken in the order in which they returned until no order explains them any
- * more: the last of them cannot be placed. Then each of the others is forgotten
- * in turn, that is, allowed to have happened at any time after its invocation or
- * never. What cannot be forgotten without the contradiction going away is shown.
+ * Of a key that fails a history is shown that is as short as it can be made and
+ * contradicts itself (`bad_history.ts`).
  *
  * ```ts
  * import { checkLinearizability } from "./linearizability.ts";
@@ -31,7 +28,8 @@
  * @module
  */
 import type { OperationRecord } from "../history.ts";
-import { searchLinearization } from "./linearization_search.ts";
+import { findBadHistory } from "./bad_history.ts";
+import { Judge } from "./linearizability_judge.ts";
 import type { Call, Model } from "./model.ts";
 import type { Violation } from "./violation.ts";
 
@@ -65,11 +63,6 @@ export interface LinearizabilityResult {
 
 const STEPS_MAX = 1_000_000;
 const SHRINK_STEPS_MAX = 400_000;
-/** Operations that a message tells one by one. */
-const CERTAIN_TOLD_MAX = 16;
-/** How many of them may be ones that need not have happened. */
-const POSSIBLE_TOLD_MAX = 4;
-
 /**
  * Holds a history to `model`, key by key. Operations that failed are left out,
  * those with an unknown outcome may have taken effect at any time after they
@@ -92,7 +85,9 @@ export function checkLinearizability<State, Input, Output>(
     if (verdict === "undecided") undecided.push(key);
     if (verdict === "bad") {
       const shrinkStepsMax = options.shrinkStepsMax ?? SHRINK_STEPS_MAX;
-      violations.push(badHistory(key, records, calls, model, shrinkStepsMax));
+      violations.push(
+        findBadHistory(key, records, calls, model, shrinkStepsMax),
+      );
     }
   }
   return {
@@ -143,193 +138,4 @@ function callsByKey<State, Input, Output>(
     calls.sort((a, b) => a.invokedAtMs - b.invokedAtMs || a.id - b.id);
   }
   return byKey;
-}
-
-/** Judges sets of operations and counts what that takes. */
-class Judge<State, Input, Output> {
-  readonly #model: Model<State, Input, Output>;
-  readonly #stepsMax: number;
-  /** Steps taken so far. */
-  steps = 0;
-
-  constructor(model: Model<State, Input, Output>, stepsMax: number) {
-    this.#model = model;
-    this.#stepsMax = stepsMax;
-  }
-
-  /** Whether `calls`, sorted by invocation, are linearizable. */
-  verdict(
-    calls: readonly Call<Input, Output>[],
-  ): "good" | "bad" | "undecided" {
-    const relevant = withoutIrrelevant(calls, this.#model);
-    const decided = this.#model.decide?.(relevant);
-    if (decided !== undefined) {
-      this.steps += relevant.length;
-      return decided ? "good" : "bad";
-    }
-    const { verdict, steps } = searchLinearization(
-      relevant,
-      this.#model,
-      this.#stepsMax,
-    );
-    this.steps += steps;
-    if (verdict === "exhausted") return "undecided";
-    return verdict === "found" ? "good" : "bad";
-  }
-}
-
-function withoutIrrelevant<State, Input, Output>(
-  calls: readonly Call<Input, Output>[],
-  model: Model<State, Input, Output>,
-): readonly Call<Input, Output>[] {
-  const unknown = calls.filter(({ known }) => !known);
-  if (unknown.length === 0) return calls;
-  const known = calls.filter(({ known }) => known);
-  const relevant = new Set(model.relevant?.(known, unknown) ?? unknown);
-  return calls.filter((call) => call.known || relevant.has(call));
-}
-
-/** `call` as if nobody knew whether it happened. */
-function forgotten<Input, Output>(
-  call: Call<Input, Output>,
-): Call<Input, Output> {
-  return {
-    ...call,
-    known: false,
-    output: undefined,
-    returnedAtMs: Infinity,
-  };
-}
-
-/** What `model` makes of the calls whose ids are in `kept`, the others forgotten. */
-function keepOnly<State, Input, Output>(
-  calls: readonly Call<Input, Output>[],
-  kept: ReadonlySet<number>,
-  model: Model<State, Input, Output>,
-): Call<Input, Output>[] {
-  const result: Call<Input, Output>[] = [];
-  for (const call of calls) {
-    if (kept.has(call.id) || !call.known) result.push(call);
-    // A read that may have given anything says nothing.
-    else if (model.readOnly?.(call.input, call.output) !== true) {
-      result.push(forgotten(call));
-    }
-  }
-  return result;
-}
-
-function badHistory<State, Input, Output>(
-  key: string,
-  records: readonly OperationRecord<Input, Output>[],
-  calls: readonly Call<Input, Output>[],
-  model: Model<State, Input, Output>,
-  stepsMax: number,
-): Violation {
-  const byReturn = calls.filter(({ known }) => known).sort((a, b) =>
-    a.returnedAtMs - b.returnedAtMs || a.id - b.id
-  );
-  let stepsLeft = stepsMax;
-  const isBad = (kept: readonly Call<Input, Output>[]): boolean => {
-    if (stepsLeft <= 0) return false;
-    const lastMs = kept.at(-1)?.returnedAtMs ?? -Infinity;
-    const ids = new Set(kept.map(({ id }) => id));
-    // What was invoked later still can come after all of them.
-    const before = calls.filter(({ invokedAtMs }) => invokedAtMs <= lastMs);
-    const judge = new Judge(model, Math.ceil(stepsMax / 16));
-    const verdict = judge.verdict(keepOnly(before, ids, model));
-    stepsLeft -= judge.steps + before.length;
-    return verdict === "bad";
-  };
-
-  // All of them are bad, and more of them are never better.
-  let enough = byReturn.length;
-  for (let tooFew = 0; enough - tooFew > 1;) {
-    const middle = (tooFew + enough) >> 1;
-    if (isBad(byReturn.slice(0, middle))) enough = middle;
-    else tooFew = middle;
-  }
-  const culprit = byReturn[enough - 1] as Call<Input, Output>;
-  let kept = byReturn.slice(0, enough);
-  const readOnly = ({ input, output }: Call<Input, Output>): boolean =>
-    model.readOnly?.(input, output) === true;
-  // Writes explain more than reads, so reads are forgotten first.
-  for (const reads of [true, false]) {
-    const others = kept.filter((call) =>
-      call !== culprit && readOnly(call) === reads
-    );
-    for (let size = (others.length + 1) >> 1; size >= 1; size >>= 1) {
-      for (let from = 0; from < others.length;) {
-        const dropped = new Set(others.slice(from, from + size));
-        const fewer = kept.filter((call) => !dropped.has(call));
-        if (isBad(fewer)) {
-          kept = fewer;
-          others.splice(from, size);
-        } else from += size;
-      }
-    }
-  }
-  const ids = new Set(kept.map(({ id }) => id));
-  const possible = withoutIrrelevant(
-    keepOnly(
-      calls.filter(({ invokedAtMs }) => invokedAtMs <= culprit.returnedAtMs),
-      ids,
-      model,
-    ),
-    model,
-  ).filter(({ known }) => !known).map(({ id }) => id);
-  const told = new Set([...ids, ...possible.slice(-POSSIBLE_TOLD_MAX)]);
-  const shown = records.filter(({ id }) => told.has(id)).sort((a, b) =>
-    a.invokedAtMs - b.invokedAtMs || a.id - b.id
-  );
-  return {
-    check: "linearizability",
-    message: badHistoryMessage(key, shown, possible, culprit.id, model),
-    key,
-    operations: shown.map(({ id }) => id),
-    details: {
-      cannotBePlaced: culprit.id,
-      // All that may have happened and yet explain nothing.
-      possible,
-      operations: shown.map((record) => ({ ...record })),
-      returnedBefore: enough - 1,
-    },
-  };
-}
-
-function badHistoryMessage<State, Input, Output>(
-  key: string,
-  shown: readonly OperationRecord<Input, Output>[],
-  possible: readonly number[],
-  culpritId: number,
-  model: Model<State, Input, Output>,
-): string {
-  const inWords = (
-    { id, client, input, output, outcome }: OperationRecord<Input, Output>,
-  ): string => {
-    const known = outcome === "ok" ? output : undefined;
-    const text = model.describe?.(input, known) ??
-      `${JSON.stringify(input)} gave ${JSON.stringify(known) ?? "unknown"}`;
-    return `operation ${id}, ${client} ${text}`;
-  };
-  const lines = shown.slice(-CERTAIN_TOLD_MAX).map((record) => {
-    const { id, invokedAtMs, returnedAtMs, outcome } = record;
-    const end = outcome === "ok"
-      ? `to ${returnedAtMs} ms`
-      : "ms, not known how it ended";
-    const doubt = possible.includes(id) ? ", which need not have happened" : "";
-    return `  ${inWords(record)}, ${invokedAtMs} ${end}${doubt}`;
-  });
-  const earlier = shown.length - lines.length;
-  if (earlier > 0) lines.unshift(`  ${earlier} earlier ones`);
-  const hidden =
-    possible.filter((id) => !shown.some((record) => record.id === id)).length;
-  if (hidden > 0) {
-    lines.push(
-      `  ${hidden} others, which need not have happened and do not help`,
-    );
-  }
-  const culprit = shown.find(({ id }) => id === culpritId);
-  return `Key ${JSON.stringify(key)} is not linearizable: ${
-    culprit === undefined ? culpritId : inWords(culprit)
-  }, cannot be placed in any order of\n${lines.join("\n")}`;
 }

@@ -82,7 +82,13 @@ function lawViolations(
             ? ", which differ in what members have seen"
             : ""
         }`,
-      details: { law, rings: of, left, right },
+      // As text, so that a report can keep them: `decodeRing` reads them back.
+      details: {
+        law,
+        rings: of.map((ring) => encodeRing(ring).bytes.toBase64()),
+        left: a.bytes.toBase64(),
+        right: b.bytes.toBase64(),
+      },
     });
   };
   // Each pair is merged once in each order; triples start from that.
