@@ -300,11 +300,16 @@ export class SimulatedFlow {
       end = segment.end;
       last = segment.last;
     }
+    if (!this.#receiver.takes(end - this.#arrivedEnd)) {
+      // Should the reset that answers it get lost, the sender will try again.
+      for (let i = 0; i < arrived; i++) {
+        (underWay[i] as Segment).arriveAtMs = LOST;
+      }
+      return this.#startTimer();
+    }
     if (arrived === 1) underWay.shift();
     else underWay.splice(0, arrived);
-    const taken = this.#receiver.takes(end - this.#arrivedEnd);
     this.#awaitArrival();
-    if (!taken) return;
     const anything = end > this.#arrivedEnd || last;
     this.#arrivedEnd = end;
     if (last) this.#ended = true;
@@ -392,10 +397,12 @@ export class SimulatedFlow {
     this.#timer = undefined;
     this.#readAcknowledgements();
     const lost = this.#underWay.some(({ arriveAtMs }) => arriveAtMs === LOST);
-    // What was lost may have been an acknowledgement that a later one has made good.
-    const unheard = this.#acknowledgements.length === 0 &&
-      (this.#acknowledgedEnd < this.#arrivedEnd ||
-        this.#windowEnd < this.#toldWindowEnd);
+    // What was lost may have been an acknowledgement that a later one makes good.
+    const latest = this.#acknowledgements.at(-1);
+    const unheard = (latest?.end ?? this.#acknowledgedEnd) < this.#arrivedEnd ||
+      (latest?.windowEnd ?? this.#windowEnd) < this.#toldWindowEnd ||
+      (this.#timeouts > 0 && latest === undefined &&
+        this.#underWay.length === 0);
     if (!lost && !unheard) return;
     if (this.#timeouts === RETRANSMITS_MAX) {
       this.drop();

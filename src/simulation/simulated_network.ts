@@ -183,13 +183,9 @@ export class SimulatedNetwork {
     let count = 0;
     for (const connection of [...this.#connections]) {
       const { near, far } = connection;
-      if (
-        (near.host === one && far.host === other) ||
-        (near.host === other && far.host === one)
-      ) {
-        connection.reset();
-        count++;
-      }
+      const between = (near.host === one && far.host === other) ||
+        (near.host === other && far.host === one);
+      if (between && connection.reset()) count++;
     }
     this.#conditions.counts.resets += count;
     return count;

@@ -105,11 +105,13 @@ export class SimulatedConnection {
     return [this.near.outgoing, this.far.outgoing];
   }
 
-  /** Breaks it at both ends at once; what is under way is lost. */
-  reset(): void {
+  /** Breaks it at both ends at once; what is under way is lost. False if no system knows it any more. */
+  reset(): boolean {
+    if (!this.near.alive && !this.far.alive) return false;
     for (const flow of this.flows) flow.destroy();
     this.near.breakOff("the connection was reset");
     this.far.breakOff("the connection was reset");
+    return true;
   }
 
   /** An end was accepted, perhaps long after the other one has gone. */
@@ -183,6 +185,11 @@ export class SimulatedStream
   /** The host it is on. */
   get host(): string {
     return this.#life.host;
+  }
+
+  /** Whether the system knows the connection. */
+  get alive(): boolean {
+    return this.#alive;
   }
 
   /** Whether a living process has it and has not closed it. */
