@@ -60,6 +60,8 @@ export interface DiskEntry {
 export interface Disk {
   /** Number of the process, so that the holder of a lock can be named. */
   readonly processId: number;
+  /** Whether this process may use databases; otherwise {@linkcode Disk.openKv} refuses. */
+  readonly hasKv: boolean;
   /** Opens a file to be written. */
   open(path: string, options: OpenFileOptions): Promise<DiskFile>;
   /** The whole content of a file, or `undefined` if there is none. */

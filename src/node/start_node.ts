@@ -41,10 +41,7 @@ const KV_MODULE: HostedModule = {
 export async function startNode(options: NodeOptions): Promise<WhorlNode> {
   const config = resolveNodeOptions(options);
   const environment = options.environment ?? systemEnvironment();
-  if (
-    config.storage === "deno_kv" &&
-    (Deno as { openKv?: unknown }).openKv === undefined
-  ) {
+  if (config.storage === "deno_kv" && !environment.disk.hasKv) {
     throw new WhorlError(
       "invalid_config",
       'Cannot start a node that stores in Deno KV as this program was started without it: pass --unstable-kv to deno, or put "unstable": ["kv"] into its deno.json',

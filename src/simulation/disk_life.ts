@@ -26,6 +26,7 @@ const sqliteMagic = new TextEncoder().encode("SQLite format 3\0");
 /** The disk of one life. */
 export class DiskLife implements Disk {
   readonly processId: number;
+  readonly hasKv = true;
   readonly #root: Folder;
   readonly #conditions: DiskConditions;
   readonly #operations: DiskOperations;

@@ -76,6 +76,7 @@ async function unless<T, U>(
 /** The disk of the machine this process runs on. */
 export const systemDisk: Disk = {
   processId: Deno.pid,
+  hasKv: typeof Deno.openKv === "function",
 
   async open(path: string, { mode }: OpenFileOptions): Promise<DiskFile> {
     return new SystemFile(
@@ -136,7 +137,7 @@ export const systemDisk: Disk = {
   },
 
   openKv(path: string): Promise<KvDatabase> {
-    if (typeof Deno.openKv !== "function") {
+    if (!systemDisk.hasKv) {
       return Promise.reject(
         new WhorlError(
           "store_unavailable",
