@@ -96,17 +96,19 @@ export async function runNemesis(
   options: NemesisOptions,
 ): Promise<NemesisSummary> {
   using directory = RunDirectory.make(options.reports, options.seed);
-  let passed = false;
   try {
     const summary = await new Run(options, directory).play();
-    passed = summary.passed;
     directory.write("summary.json", summary);
+    directory.finish(summary.passed);
     return summary;
   } catch (error) {
-    directory.write("error.txt", `${Deno.inspect(error)}\n`);
+    if (options.signal.aborted) {
+      directory.discard();
+    } else {
+      directory.write("error.txt", `${Deno.inspect(error)}\n`);
+      directory.finish(false);
+    }
     throw error;
-  } finally {
-    directory.finish(passed);
   }
 }
 
@@ -197,7 +199,7 @@ class Run {
 
   #fell(node: string, how: string, excused: boolean): void {
     this.#tell(`${shortName(node)} ended by itself: ${how}`);
-    if (excused) return;
+    if (excused || this.#options.signal.aborted) return;
     this.#violations.push({
       check: "node_fell",
       message: `${node} ended by itself (${how}) though its disk was sound`,

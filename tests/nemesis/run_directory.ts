@@ -32,6 +32,7 @@ export class RunDirectory implements Disposable {
   readonly #lock: Deno.FsFile;
   readonly #files: Deno.FsFile[] = [];
   readonly #startedAt = performance.now();
+  #discarded = false;
   #made: Made = { processes: [], namespaces: undefined };
 
   private constructor(path: string, lock: Deno.FsFile) {
@@ -127,10 +128,19 @@ export class RunDirectory implements Disposable {
     }
   }
 
+  /** Removes all of it, as of a run that was given up. */
+  discard(): void {
+    for (const file of this.#files.splice(0)) file.close();
+    Deno.removeSync(this.path, { recursive: true });
+    this.#discarded = true;
+  }
+
   [Symbol.dispose](): void {
     for (const file of this.#files.splice(0)) file.close();
-    Deno.removeSync(`${this.path}/${LIST}`);
-    Deno.removeSync(`${this.path}/${LOCK}`);
+    if (!this.#discarded) {
+      Deno.removeSync(`${this.path}/${LIST}`);
+      Deno.removeSync(`${this.path}/${LOCK}`);
+    }
     this.#lock.close();
   }
 }

@@ -1,0 +1,165 @@
+/**
+ * The nemesis itself: a short run on three nodes, and what is left of one that
+ * is interrupted or killed.
+ *
+ * @module
+ */
+import { assert, assertEquals } from "@std/assert";
+import { textLines } from "../harness/text_lines.ts";
+import { FAULTS } from "./fault_table.ts";
+import { run } from "./machine.ts";
+import { runNemesis } from "./nemesis.ts";
+import { removeLeftovers } from "./run_directory.ts";
+import { summaryText } from "./summary_text.ts";
+
+const MAIN = new URL("main.ts", import.meta.url).pathname;
+/** Chosen because its two rounds have every kind that three nodes can meet, with a compiler or without. */
+const SEED = "short 513";
+/** Kinds that need nothing of the machine. */
+const MET = [
+  "kill",
+  "pause",
+  "partition_full",
+  "partition_one_way",
+  "partition_majority",
+  "partition_ring",
+  "delay",
+  "jitter",
+  "stall",
+  "cut",
+  "store_damage",
+];
+
+async function withReports(
+  test: (reports: string) => Promise<void>,
+): Promise<void> {
+  const reports = await Deno.makeTempDir({ prefix: "whorl-nemesis-" });
+  try {
+    await test(reports);
+  } finally {
+    await removeLeftovers(reports);
+    await Deno.remove(reports, { recursive: true });
+  }
+}
+
+Deno.test("three processes lose nothing while processes, links, disks and stores fail", () =>
+  withReports(async (reports) => {
+    const lines: string[] = [];
+    const summary = await runNemesis({
+      seed: SEED,
+      nodes: 3,
+      // A second round, no third.
+      durationMs: 25_000,
+      roundMs: 17_000,
+      only: undefined,
+      reports,
+      tell: (line) => lines.push(line),
+      signal: new AbortController().signal,
+    });
+    const told = [...lines, summaryText(summary)].join("\n");
+    if (!summary.passed) throw new Error(`${told}\n${await logsIn(summary)}`);
+    const injected = new Set(
+      summary.faults.filter(({ injected }) => injected > 0)
+        .map(({ name }) => name),
+    );
+    assertEquals(MET.filter((name) => !injected.has(name)), [], told);
+    assertEquals(summary.rounds, 2, told);
+    for (const { name, injected, skipped } of summary.faults) {
+      assert(skipped === undefined || injected === 0, name);
+    }
+    assertEquals(summary.faults.length, FAULTS.length);
+    // Of a run that has passed only the summary is kept, and no process lives.
+    assertEquals(await contents(summary.directory), ["summary.json"]);
+    assertEquals(await processesOf(reports), []);
+  }));
+
+async function logsIn({ directory }: { directory: string }): Promise<string> {
+  const logs = await contents(`${directory}/logs`);
+  const texts = await Promise.all(logs.map(async (log) => {
+    const text = await Deno.readTextFile(`${directory}/logs/${log}`);
+    return `--- ${log}\n${text.split("\n").slice(-60).join("\n")}`;
+  }));
+  return texts.join("\n");
+}
+
+async function contents(folder: string): Promise<string[]> {
+  const entries = await Array.fromAsync(Deno.readDir(folder));
+  return entries.map(({ name }) => name).sort();
+}
+
+/** Command lines that name `path`, our own tools apart. */
+async function processesOf(path: string): Promise<string[]> {
+  const all = await run("ps", "-A", "-ww", "-o", "pid=,stat=,args=");
+  return all.split("\n").filter((line) =>
+    line.includes(path) && !/^\s*\d+\s+Z/.test(line)
+  );
+}
+
+/** Starts the program and resolves once it has told a line that `matches`. */
+async function startedMain(
+  reports: string,
+  only: string,
+  matches: RegExp,
+): Promise<{ child: Deno.ChildProcess; rest: Promise<string> }> {
+  const child = new Deno.Command(Deno.execPath(), {
+    args: [
+      ...["run", "--quiet", "--allow-all", MAIN, "--reports", reports],
+      ...["--seed", "cleanup", "--only", only],
+    ],
+    stdin: "null",
+    stdout: "piped",
+  }).spawn();
+  const lines = textLines(child.stdout);
+  const seen = Promise.withResolvers<void>();
+  const rest = (async () => {
+    let text = "";
+    for await (const line of lines) {
+      text += `${line}\n`;
+      if (matches.test(line)) seen.resolve();
+    }
+    seen.reject(new Error(`It ended early:\n${text}`));
+    return text;
+  })();
+  await seen.promise;
+  return { child, rest };
+}
+
+Deno.test("an interrupted nemesis removes what it made and says so", () =>
+  withReports(async (reports) => {
+    const { child, rest } = await startedMain(reports, "delay", /\+ delay/);
+    assert((await processesOf(reports)).length >= 3, "nodes run");
+    child.kill("SIGINT");
+    const text = await rest;
+    assertEquals((await child.status).code, 130, text);
+    assert(text.includes("Interrupted"), text);
+    assertEquals(await processesOf(reports), []);
+    assertEquals(await contents(reports), []);
+  }));
+
+Deno.test("removeLeftovers() ends and removes what a killed nemesis has left, and nothing of one that lives", () =>
+  withReports(async (reports) => {
+    const { child, rest } = await startedMain(reports, "pause", /\+ pause/);
+    assertEquals(await removeLeftovers(reports), []);
+    child.kill("SIGKILL");
+    await child.status;
+    await rest;
+    // A node that stands still does not notice that its driver is gone.
+    const left = await processesOf(reports);
+    assert(left.length >= 1, "a paused node is left");
+    const removed = await removeLeftovers(reports);
+    assertEquals(removed.length, 1);
+    assert(/process \d+/.test(removed[0] as string), removed[0]);
+    assertEquals(await contents(reports), []);
+    await gone(() => processesOf(reports));
+  }));
+
+/** Resolves once there are none; the system takes its time to end what was killed. */
+async function gone(find: () => Promise<string[]>): Promise<void> {
+  const deadline = performance.now() + 5_000;
+  for (;;) {
+    const found = await find();
+    if (found.length === 0) return;
+    assert(performance.now() < deadline, found.join("\n"));
+    await new Promise((resolve) => setTimeout(resolve, 50));
+  }
+}
