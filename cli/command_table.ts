@@ -22,6 +22,7 @@ import { ringStatusCommand } from "./commands/ring_status.ts";
 import { ringreadyCommand } from "./commands/ringready.ts";
 import { runNodeCommand } from "./commands/run_node.ts";
 import { servicesCommand } from "./commands/services.ts";
+import { simulateWhorlCommand } from "./commands/simulate.ts";
 import { startCommand } from "./commands/start.ts";
 import { statsCommand } from "./commands/stats.ts";
 import { stopCommand } from "./commands/stop.ts";
@@ -49,6 +50,7 @@ export const COMMANDS: readonly Command[] = [
   getCommand,
   deleteCommand,
   importCommand,
+  simulateWhorlCommand,
   completionsCommand(() => COMMANDS),
   runNodeCommand,
 ];

@@ -9,10 +9,11 @@ import { formatDuration } from "../duration.ts";
 import { ExitCode } from "../exit_code.ts";
 import { importRecords, type ImportReport } from "../import/import_records.ts";
 import { openImportSource } from "../import/import_source.ts";
-import { formatBytes, ProgressLine } from "../import/progress_bar.ts";
+import { formatBytes, renderProgress } from "../import/progress_bar.ts";
 import { formatByName } from "../import/read_records.ts";
 import { type Format, FORMATS } from "../import/record_parser.ts";
 import { writeJson } from "../json.ts";
+import { ProgressLine } from "../progress_line.ts";
 import { ReconnectingSession } from "../reconnecting_session.ts";
 import { openWithin, sessionRequest } from "../session_flags.ts";
 import type { World } from "../world.ts";
@@ -109,11 +110,11 @@ export const importCommand: Command = {
       },
       onProgress: (report) => {
         if (quiet) return;
-        line.show({
-          report,
-          bytes: source.bytesRead(),
-          bytesTotal: source.bytesTotal,
-        });
+        const bytes = source.bytesRead();
+        const { bytesTotal } = source;
+        line.show(
+          renderProgress({ report, bytes, bytesTotal }, world.output.columns()),
+        );
       },
     });
     line.clear();

@@ -5,10 +5,8 @@
  * @module
  */
 import { formatDuration } from "../duration.ts";
-import type { Output } from "../output.ts";
+import { renderBar } from "../progress_line.ts";
 import type { ImportReport } from "./import_records.ts";
-
-const BAR_CELLS = 24;
 
 /** What a bar shows. */
 export interface Progress {
@@ -34,9 +32,7 @@ export function renderProgress(progress: Progress, columns: number): string {
   let bar = "";
   if (bytesTotal !== undefined && bytesTotal > 0) {
     const share = Math.min(1, bytes / bytesTotal);
-    const full = Math.round(share * BAR_CELLS);
-    const percent = `${Math.floor(share * 100)}%`.padStart(4);
-    bar = `${"█".repeat(full)}${"░".repeat(BAR_CELLS - full)} ${percent}  `;
+    bar = `${renderBar(share)}  `;
     // The first moments say nothing about how long it will take.
     if (share > 0.01 && share < 1) {
       const leftMs = report.elapsedMs / share * (1 - share);
@@ -57,35 +53,4 @@ export function formatBytes(bytes: number): string {
     unit++;
   }
   return `${value.toFixed(1)} ${units[unit]}`;
-}
-
-/** A line at the bottom of a terminal that remarks can be written above. */
-export class ProgressLine {
-  #output: Output;
-  #shown = "";
-
-  constructor(output: Output) {
-    this.#output = output;
-  }
-
-  /** Shows `progress`. Does nothing where no person looks. */
-  show(progress: Progress): void {
-    if (!this.#output.remarksToTerminal) return;
-    // One column stays free, or the terminal would begin a new line.
-    const text = renderProgress(progress, this.#output.columns() - 1);
-    this.#output.remark(`\r${text}\x1b[K`);
-    this.#shown = text;
-  }
-
-  /** Writes a remark on a line of its own, above the progress. */
-  remark(text: string): void {
-    if (this.#shown === "") return this.#output.remark(`${text}\n`);
-    this.#output.remark(`\r${text}\x1b[K\n${this.#shown}`);
-  }
-
-  /** Takes the progress off the screen. */
-  clear(): void {
-    if (this.#shown !== "") this.#output.remark("\r\x1b[K");
-    this.#shown = "";
-  }
 }

@@ -30,6 +30,7 @@ export interface FakeWorldOptions {
   readonly env?: Record<string, string>;
   readonly input?: string;
   readonly output?: CapturedOutput;
+  readonly onStopSignal?: World["onStopSignal"];
 }
 
 /** Runs one command line, given as words or as a string split at spaces. */
@@ -39,7 +40,21 @@ export async function run(
 ): Promise<Ran> {
   const output = options.output ?? capturedOutput();
   const opened: Ran["opened"] = [];
-  const world: World = {
+  const world = fakeWorld(output, options, opened);
+  const words = typeof line === "string"
+    ? line.split(" ").filter((word) => word !== "")
+    : line;
+  const code = await runCommandLine(words, world);
+  return { code, out: output.written, remarks: output.remarks, opened };
+}
+
+/** A world that writes to `output` and adds to `opened`. */
+export function fakeWorld(
+  output: CapturedOutput,
+  options: FakeWorldOptions = {},
+  opened: Ran["opened"] = [],
+): World {
+  return {
     output,
     input: {
       isTerminal: false,
@@ -49,7 +64,8 @@ export async function run(
         >,
     },
     env: (name) => options.env?.[name],
-    onStopSignal: () => ({ [Symbol.dispose]() {} }),
+    onStopSignal: options.onStopSignal ??
+      (() => ({ [Symbol.dispose]() {} })),
     openSession: (target, { signal: _, ...sessionOptions } = {}) => {
       opened.push({ target, options: sessionOptions });
       return options.session === undefined
@@ -62,9 +78,4 @@ export async function run(
     self: { program: "deno", args: () => ["run", "whorl.ts"] },
     version: "1.2.3",
   };
-  const words = typeof line === "string"
-    ? line.split(" ").filter((word) => word !== "")
-    : line;
-  const code = await runCommandLine(words, world);
-  return { code, out: output.written, remarks: output.remarks, opened };
 }

@@ -28,6 +28,8 @@ export interface ReportOptions {
   readonly replay?: string | undefined;
   /** Where the schedule was written to, if it is not the one the seed draws. */
   readonly schedulePath?: string | undefined;
+  /** Last events to show. @default {REPORT_EVENTS_MAX} */
+  readonly eventsMax?: number | undefined;
 }
 
 /** The command that runs a seed again, with what was set besides. */
@@ -66,8 +68,8 @@ export function renderFailure(
 ): string {
   const { schedule, violations, history, trace } = result;
   const named = namedOperations(violations, history);
-  const last = trace.events.slice(-REPORT_EVENTS_MAX);
-  const { schedulePath } = options;
+  const { schedulePath, eventsMax = REPORT_EVENTS_MAX } = options;
+  const last = eventsMax === 0 ? [] : trace.events.slice(-eventsMax);
   const replay = options.replay ??
     replayCommand(schedule.seed, { schedule: schedulePath });
   return [
@@ -82,7 +84,7 @@ export function renderFailure(
       ...operationTable(named.operations).map((line) => `  ${line}`),
     ]),
     "",
-    ...(trace.on
+    ...(eventsMax === 0 ? [] : trace.on
       ? [
         `The last ${last.length} of ${
           trace.events.length + trace.dropped
@@ -90,7 +92,7 @@ export function renderFailure(
         ...last.map((event) => `  ${traceLine(event)}`),
       ]
       : ["No events were kept: run it again with --trace."]),
-    "",
+    ...(eventsMax === 0 ? [] : [""]),
     ...(schedulePath === undefined ? [] : [`Its schedule is ${schedulePath}`]),
     "See it again:",
     `  ${replay}`,

@@ -68,13 +68,13 @@ export function describeSchedule(schedule: Schedule): string[] {
       : "",
   ].filter((part) => part !== "");
   return [
-    `${count(schedule.nodes, "node")} (${
+    `${countOf(schedule.nodes, "node")} (${
       schedule.start === "formed"
         ? "in one ring from the start"
         : "joining one by one"
     }), ring of ${schedule.ringSize}, ${
-      count(schedule.operations.length, "operation")
-    } of ${count(schedule.clientCount, "client")} ${
+      countOf(schedule.operations.length, "operation")
+    } of ${countOf(schedule.clientCount, "client")} ${
       schedule.clients === "inside" ? "in the nodes" : "over connections"
     } in ${schedule.loadMs} ms`,
     `network: ${range(network.delayMsMin, network.delayMsMax)} a segment${
@@ -93,7 +93,7 @@ export function describeSchedule(schedule: Schedule): string[] {
 }
 
 /** `n` of something: `1 node`, `3 nodes`. */
-function count(n: number, what: string): string {
+export function countOf(n: number, what: string): string {
   return `${n} ${what}${n === 1 ? "" : "s"}`;
 }
 

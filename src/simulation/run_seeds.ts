@@ -7,7 +7,7 @@
  * does what it says. A worker that ends by itself, or that is stuck, has failed
  * the seed it was at: the next one takes its slice from there.
  *
- *     running ── all seeds done, enough failures, or told to ──► ended
+ *     running ── all seeds done, enough failures, told to, or nobody can work ──► ended
  *
  * @module
  */
@@ -66,7 +66,12 @@ export type SeedRunEffect =
   | { readonly type: "end"; readonly why: SeedRunEnd };
 
 /** Why a run ended. */
-export type SeedRunEnd = "all_done" | "failures_max" | "stopped";
+export type SeedRunEnd =
+  | "all_done"
+  | "failures_max"
+  | "stopped"
+  /** A worker ended though it was at no seed; another one would as well. */
+  | "broken";
 
 /** A run under way. */
 export interface SeedRun {
@@ -79,6 +84,8 @@ export interface SeedRun {
   /** What is left of each worker's slice. */
   readonly slices: Map<number, SeedRange>;
   ended: SeedRunEnd | undefined;
+  /** Why a worker ended that was at no seed. */
+  brokenBy: string | undefined;
 }
 
 /** A run of `options` that nobody works on yet. */
@@ -90,6 +97,7 @@ export function createSeedRun(options: SeedRunOptions): SeedRun {
     next: options.from,
     slices: new Map(),
     ended: undefined,
+    brokenBy: undefined,
   };
 }
 
@@ -165,7 +173,10 @@ function lost(
 ): SeedRunEffect[] {
   const slice = run.slices.get(worker);
   run.slices.delete(worker);
-  if (slice === undefined) return [{ type: "replace", worker }];
+  if (slice === undefined) {
+    run.brokenBy = message;
+    return end(run, "broken");
+  }
   addSummary(run.tally, {
     seed: String(slice.from),
     violations: [{ check, message }],

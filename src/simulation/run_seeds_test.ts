@@ -127,6 +127,20 @@ Deno.test("stepSeedRun() ends when the worker of the last seed is lost", () => {
   ]);
 });
 
+Deno.test("stepSeedRun() gives up when a worker is lost that was at no seed", () => {
+  const run = createSeedRun({ from: 0, count: 100, failuresMax: 9 });
+  assertEquals(
+    stepSeedRun(run, {
+      type: "lost",
+      worker: 0,
+      check: "crashes",
+      reason: "x",
+    }),
+    [{ type: "end", why: "broken" }],
+  );
+  assertEquals([run.brokenBy, run.tally.seeds], ["x", 0]);
+});
+
 Deno.test("stepSeedRun() stops when told to, with what is known", () => {
   const run = createSeedRun({ from: 0, count: 100, failuresMax: 1 });
   stepSeedRun(run, { type: "ready", worker: 0 });

@@ -1,0 +1,31 @@
+import { assertEquals } from "@std/assert";
+import { capturedOutput } from "./output.ts";
+import { ProgressLine, renderBar } from "./progress_line.ts";
+
+Deno.test("renderBar() is as long for every share", () => {
+  assertEquals(renderBar(0), `${"░".repeat(24)}   0%`);
+  assertEquals(renderBar(0.5), `${"█".repeat(12)}${"░".repeat(12)}  50%`);
+  assertEquals(renderBar(1), `${"█".repeat(24)} 100%`);
+});
+
+Deno.test("ProgressLine keeps remarks above itself and leaves nothing behind", () => {
+  const output = capturedOutput({ isTerminal: true, columns: 11 });
+  const line = new ProgressLine(output);
+  line.show("0123456789abc");
+  line.remark("Look");
+  line.clear();
+  line.clear();
+  assertEquals(
+    output.remarks,
+    "\r0123456789\x1b[K" + "\rLook\x1b[K\n0123456789" + "\r\x1b[K",
+  );
+});
+
+Deno.test("ProgressLine says nothing where no person looks, but for remarks", () => {
+  const output = capturedOutput();
+  const line = new ProgressLine(output);
+  line.show("10%");
+  line.remark("Look");
+  line.clear();
+  assertEquals(output.remarks, "Look\n");
+});

@@ -1,0 +1,30 @@
+/**
+ * What the command needs of something that can be simulated.
+ *
+ * @module
+ */
+import type { Schedule } from "../../src/simulation/schedule.ts";
+import type { RunSchedule } from "../../src/simulation/shrink.ts";
+
+/** What was set on the command line. */
+export interface SimulationSettings {
+  /** Nodes of each cluster. */
+  readonly nodes?: number | undefined;
+  /** Operations of each run. */
+  readonly operations?: number | undefined;
+  /** URL of a module whose default export says what else to simulate. */
+  readonly setup?: string | undefined;
+}
+
+/** Something that can be simulated. */
+export interface Simulation {
+  /** The schedule of a seed. */
+  readonly draw: (seed: string) => Schedule;
+  /** Carries out a schedule. */
+  readonly run: RunSchedule;
+}
+
+/** Makes what `settings` describe ready. */
+export type PrepareSimulation = (
+  settings: SimulationSettings,
+) => Promise<Simulation>;

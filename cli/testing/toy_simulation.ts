@@ -1,0 +1,37 @@
+/**
+ * The toy cluster with its planted bug, for testing the command that simulates.
+ * In place of a module to set up, `setup` says what is to go wrong besides.
+ *
+ * @module
+ */
+import { drawSchedule } from "../../src/simulation/draw_schedule.ts";
+import { runToy } from "../../src/simulation/testing/toy_cluster.ts";
+import type { Simulation, SimulationSettings } from "../simulate/simulation.ts";
+
+/** The first seed whose schedule shows the planted bug. */
+export const TOY_FAILING_SEED = 358;
+/** The seed at which a worker crashes or hangs, if it is to. */
+export const TOY_BAD_SEED = 5;
+
+/** The toy. */
+export function prepareSimulation(
+  { nodes, operations, setup }: SimulationSettings,
+): Promise<Simulation> {
+  if (setup?.endsWith("broken")) return Promise.reject(new Error("No toy"));
+  return Promise.resolve({
+    draw: (seed) =>
+      drawSchedule(seed, {
+        ...(nodes === undefined ? {} : { nodes }),
+        ...(operations === undefined ? {} : { operations }),
+      }),
+    run: async (schedule, { trace }) => {
+      if (schedule.seed === String(TOY_BAD_SEED)) {
+        if (setup?.endsWith("crash")) throw new Error("Planted crash");
+        // Nothing but ending the thread ends this.
+        if (setup?.endsWith("hang")) { for (;;) await null; }
+      }
+      const honest = setup?.endsWith("honest") ?? false;
+      return await runToy(schedule, { trace, honest });
+    },
+  });
+}
