@@ -110,6 +110,8 @@ export class SimulatedFlow {
   #arrivedEnd = 0;
   #toldWindowEnd = RECEIVE_BUFFER_BYTES_MAX;
   #ended = false;
+  /** Whether it no longer knows the connection, so that nobody will tell of room again. */
+  #deaf = false;
 
   readonly #onArrival = (): void => this.#arrive();
   readonly #onTimeout = (): void => this.#timeout();
@@ -214,6 +216,12 @@ export class SimulatedFlow {
     if (this.#acknowledging !== undefined) time.cancel(this.#acknowledging);
     this.#timer = this.#acknowledging = undefined;
     this.#acknowledgements.length = 0;
+  }
+
+  /** The receiver's system no longer knows the connection. A sender that waits for room asks for it in the end, and hears of that. */
+  deafen(): void {
+    this.#deaf = true;
+    this.#awaitAcknowledgements();
   }
 
   /** The sender's system says that it knows no such connection, once: if that is lost, nobody hears of it. */
@@ -346,6 +354,7 @@ export class SimulatedFlow {
 
   #awaitAcknowledgements(): void {
     if (this.#acknowledging !== undefined || !this.#waiting) return;
+    if (this.#deaf) this.#startTimer();
     const first = this.#acknowledgements[0];
     if (first === undefined || first.arriveAtMs >= HELD) return;
     const { time } = this.#conditions;
@@ -402,7 +411,8 @@ export class SimulatedFlow {
     const unheard = (latest?.end ?? this.#acknowledgedEnd) < this.#arrivedEnd ||
       (latest?.windowEnd ?? this.#windowEnd) < this.#toldWindowEnd ||
       (this.#timeouts > 0 && latest === undefined &&
-        this.#underWay.length === 0);
+        this.#underWay.length === 0) ||
+      (this.#deaf && this.#waiting);
     if (!lost && !unheard) return;
     if (this.#timeouts === RETRANSMITS_MAX) {
       this.drop();

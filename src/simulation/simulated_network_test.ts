@@ -445,6 +445,24 @@ Deno.test("SimulatedNetwork makes good a window update that was lost", async () 
   assertEquals([read, writing], [total, { value: "written" }]);
 });
 
+Deno.test("SimulatedNetwork lets a writer without room find out that nobody is there any more", async () => {
+  const bench = new NetworkBench();
+  const { b, near } = await bench.pair();
+  const writing = bench.write(near, 2 * SEND_BUFFER_BYTES_MAX + 1);
+  await bench.pass(A_WHILE_MS);
+  // The reset that the system sends for unread bytes is lost.
+  bench.network.block("b", "a");
+  bench.kill(b);
+  await bench.pass(100);
+  bench.network.unblock("b", "a");
+  assertEquals(writing, {});
+  await bench.pass(A_WHILE_MS);
+  assertEquals(
+    writing.error,
+    "connection_closed: Cannot write to b:7: the other end has reset the connection",
+  );
+});
+
 Deno.test("SimulatedNetwork tells a paused process of connections and answers once it goes on", async () => {
   const bench = new NetworkBench();
   const { a, b } = await bench.pair();

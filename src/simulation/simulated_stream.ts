@@ -342,9 +342,15 @@ export class SimulatedStream
     this.breakOff("the other end has not answered for too long");
   }
 
+  #forgetConnection(): void {
+    this.#alive = false;
+    this.outgoing.drop();
+    this.incoming.deafen();
+  }
+
   /** Tells the other end that there is no such connection here. */
   #resetOther(): void {
-    this.#alive = false;
+    this.#forgetConnection();
     this.#trace?.reset(this.host, this.#other.host);
     this.outgoing.reset(() =>
       this.#other.breakOff("the other end has reset the connection")
@@ -354,9 +360,8 @@ export class SimulatedStream
   /** The system learns that the connection is no more. What has arrived can still be read. */
   breakOff(reason: string): void {
     if (!this.#alive) return;
-    this.#alive = false;
+    this.#forgetConnection();
     this.#broken = reason;
-    this.outgoing.drop();
     if (this.#held) this.#trace?.broke(this.host, this.#other.host, reason);
     this.#rouse();
     this.#connection.review();
@@ -364,10 +369,7 @@ export class SimulatedStream
 
   processDied(silently: boolean): void {
     this.#reading = this.#writing = undefined;
-    if (silently) {
-      this.#alive = false;
-      this.outgoing.drop();
-    }
+    if (silently) this.#forgetConnection();
     this.#release();
   }
 }

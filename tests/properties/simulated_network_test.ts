@@ -175,11 +175,9 @@ async function run(
   options: { readonly breaks: boolean; readonly traced: boolean },
 ): Promise<Outcome> {
   const chance = seededChance(seed);
-  const bench = new NetworkBench(badWeather(chance), {
-    seed,
-    traced: options.traced,
-  });
+  const bench = new NetworkBench({}, { seed, traced: options.traced });
   const pair = await bench.pair();
+  bench.network.weather = badWeather(chance);
   const { a, b, near, far } = pair;
   planTrouble(bench, pair, chance);
   if (options.breaks) planBreak(bench, pair, chance);
