@@ -94,7 +94,9 @@ export class DeadlineWheel {
     if (this.#timer !== undefined) this.#runtime.clearTimer(this.#timer);
     this.#wakeTick = tick;
     this.#timer = this.#runtime.setTimer(
-      Math.max(0, tick * WHEEL_TICK_MS - elapsedMs),
+      // Whole milliseconds, and one at least: a rest that is lost in rounding
+      // would wake us at the same moment again and again.
+      Math.max(1, Math.ceil(tick * WHEEL_TICK_MS - elapsedMs)),
       () => this.#turn(),
     );
   }

@@ -1,5 +1,6 @@
 import { assertEquals } from "@std/assert";
 import fc from "fast-check";
+import { seededChance } from "../base/chance.ts";
 import type { Runtime } from "../../supervisors/runtime.ts";
 import {
   type Deadline,
@@ -147,4 +148,26 @@ Deno.test("DeadlineWheel sleeps until there is something to fire", () => {
   assertEquals(time.pending?.at, 4_000);
   time.run(5_000);
   assertEquals([late.firedAt, time.pending], [[4_000], undefined]);
+});
+
+Deno.test("DeadlineWheel gets on where the clock has fractions that no sum of waits meets", () => {
+  const time = new ManualTime();
+  let turns = 0;
+  const setTimer = time.setTimer;
+  time.setTimer = (afterMs, callback) => {
+    assertEquals(++turns < 1_000, true, `it waits for ${afterMs} ms again`);
+    return setTimer(afterMs, callback);
+  };
+  const chance = seededChance("fractions");
+  for (let i = 0; i < 2_000; i++) {
+    time.time = chance.next() * 10_000;
+    const wheel = new DeadlineWheel(time);
+    turns = 0;
+    time.time += chance.next() * 5_000;
+    const probe = new Probe(time);
+    wheel.set(probe, chance.next() * 3_000);
+    time.run(time.time + 6_000);
+    assertEquals(probe.firedAt.length, 1);
+    wheel.close();
+  }
 });
