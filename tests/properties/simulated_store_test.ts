@@ -16,6 +16,11 @@ import type { StorageEnvironment } from "../../src/environment/environment.ts";
 import type { Store, Write } from "../../src/environment/storage.ts";
 import { DiskBench } from "../../src/simulation/testing/disk_bench.ts";
 import {
+  readManifest,
+  recordKind,
+  space,
+} from "../../src/storage/deno_kv_codec.ts";
+import {
   type DenoKvTuning,
   openDenoKvStore,
 } from "../../src/storage/deno_kv_store.ts";
@@ -96,6 +101,26 @@ async function contentOf(store: Store): Promise<Content> {
     );
   }
   return content;
+}
+
+/** Chunks that lie in the closed store, and those that the values in it have. */
+async function chunksIn(
+  { disk }: StorageEnvironment,
+): Promise<{ stored: number; used: number }> {
+  const kv = await disk.openKv(config.path);
+  let stored = 0;
+  let used = 0;
+  const options = { limit: Infinity, reverse: false, batchSize: 1_000 };
+  for await (const { key: [key], value } of kv.list({ prefix: [] }, options)) {
+    const [first] = key as Uint8Array;
+    const record = value as Uint8Array;
+    if (first === space.chunk) stored++;
+    if (first === space.data && record[4] === recordKind.manifest) {
+      used += readManifest(record, 0).set.chunks;
+    }
+  }
+  kv.close();
+  return { stored, used };
 }
 
 function same(one: Content, other: Content): boolean {
@@ -254,7 +279,14 @@ async function forSeeds(
 }
 
 Deno.test("DenoKvStore keeps what it acknowledged, and whole groups, whenever its process or machine dies", async () => {
-  const counts = { acknowledged: 0, crashes: 0, lost: 0, revived: 0, half: 0 };
+  const counts = {
+    acknowledged: 0,
+    crashes: 0,
+    lost: 0,
+    revived: 0,
+    half: 0,
+    chunks: 0,
+  };
   await forSeeds("crash", async (seed) => {
     const run = new Run(seed);
     for (let lives = 1 + run.chance.below(3); lives > 0; lives--) {
@@ -265,6 +297,11 @@ Deno.test("DenoKvStore keeps what it acknowledged, and whole groups, whenever it
       if (run.chance.chance(0.5)) await run.bench.run(store.close());
       else run.bench.crash(run.chance.pick(["process", "power"]));
     }
+    const last = await run.bench.run(open(run.bench.live()));
+    await run.bench.run(last.close());
+    const chunks = await run.bench.run(chunksIn(run.bench.live()));
+    assertEquals(chunks.stored, chunks.used, "what a crash left is removed");
+    counts.chunks += chunks.stored;
     const disk = run.bench.disk.counts;
     counts.crashes += disk.processCrashes;
     counts.lost += disk.lostChanges + disk.lostNames;
