@@ -160,10 +160,10 @@ Deno.test("DeadlineWheel gets on where the clock has fractions that no sum of wa
   };
   const chance = seededChance("fractions");
   for (let i = 0; i < 2_000; i++) {
-    time.time = chance.next() * 10_000;
+    time.time = chance.next();
     const wheel = new DeadlineWheel(time);
     turns = 0;
-    time.time += chance.next() * 5_000;
+    time.time += chance.next() * 1e6;
     const probe = new Probe(time);
     wheel.set(probe, chance.next() * 3_000);
     time.run(time.time + 6_000);
