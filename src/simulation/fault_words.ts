@@ -98,7 +98,8 @@ export function countOf(n: number, what: string): string {
 }
 
 function range(min: number, max: number): string {
-  return min === max ? `${min} ms` : `${min} to ${max} ms`;
+  const ms = (value: number): number => Number(value.toFixed(3));
+  return min === max ? `${ms(min)} ms` : `${ms(min)} to ${ms(max)} ms`;
 }
 
 function percent(probability: number): string {
