@@ -159,6 +159,10 @@ async function* pages(
       );
     }
     yield page;
+  } catch (error) {
+    // There is nobody to tell.
+    if (isWhorlError(error, "coordinator_lost")) over = true;
+    throw error;
   } finally {
     signal?.removeEventListener("abort", cancel);
     cancel();

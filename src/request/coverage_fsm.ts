@@ -177,7 +177,7 @@ export interface CoverageState {
 }
 
 /**
- * A query that has not started; the caller waits for its first pieces.
+ * A query that has not started; the caller waits, and is told at once that it has.
  *
  * @param start Where the plan begins: best another for each query.
  */
@@ -218,6 +218,8 @@ export function stepCoverage(
       effects.push({ type: "set_deadline", afterMs: query.rule.timeoutMs });
       plan(query, undefined);
       advance(query, effects);
+      // At once, though nothing is known: what has a number can be cancelled.
+      if (query.demand) tell(query, [], undefined, effects);
       return;
     case "batch": {
       const part = openPart(query, event.part);
@@ -500,25 +502,26 @@ function handOn(query: CoverageState, effects: CoverageEffect[]): void {
   }
   const done = query.occupied === 0 && query.queue.length === 0;
   if (pieces.length === 0 && !done) return;
+  tell(query, pieces, done ? coverageReport(query) : undefined, effects);
+  if (done) finish(query, effects);
+  else for (const part of taken) askMore(query, part, effects);
+}
+
+/** Answers the caller, which is to ask again unless it gets the report. */
+function tell(
+  query: CoverageState,
+  pieces: readonly CoveragePiece[],
+  report: CoverageReport | undefined,
+  effects: CoverageEffect[],
+): void {
   query.demand = false;
-  effects.push({
-    type: "respond",
-    result: {
-      ok: true,
-      pieces,
-      report: done ? coverageReport(query) : undefined,
-    },
-  });
-  if (done) {
-    finish(query, effects);
-    return;
-  }
+  effects.push({ type: "respond", result: { ok: true, pieces, report } });
+  if (report !== undefined) return;
   effects.push({
     type: "set_timer",
     timer: "caller",
     afterMs: COVERAGE_CALLER_IDLE_MS,
   });
-  for (const part of taken) askMore(query, part, effects);
 }
 
 /** Ends without an answer: what is under way is stopped. */

@@ -114,7 +114,12 @@ class Bench {
     });
     into.u32(idleMs);
     into.rawText("body");
-    return this.#submit(into);
+    const begun = this.#submit(into);
+    if (begun.results.length === 0) return begun;
+    // It is told the number of the query at once, and asks for the first pieces.
+    const { query, pieces, report } = pageOf(begun);
+    assertEquals([pieces, report], [[], undefined]);
+    return this.follow(OperationKind.coverageMore, query);
   }
 
   follow(kind: number, query: number): Caller {

@@ -195,7 +195,9 @@ export class RequestHost implements Coordinators, ProcessHost {
       query?.cancel();
       target.operationDone({ object: undefined, replies: [], replicas: [] });
     } else if (query !== undefined) query.more(target);
-    else {
+    else if (!this.supervisor.alive) {
+      target.operationFailed(new WhorlError("closed", "The node is stopping"));
+    } else {
       target.operationFailed(
         new WhorlError(
           "coordinator_lost",

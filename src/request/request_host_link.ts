@@ -196,13 +196,13 @@ export class RequestHostLink implements Coordinators {
     end: number,
     target: OperationTarget,
   ): void {
-    const refusal = this.#refusal(end - start);
+    const followsUp = isFollowUp(bytes[start]);
+    const refusal = this.#refusal(end - start, followsUp);
     if (refusal !== undefined) {
-      this.counts.refused++;
+      if (!followsUp) this.counts.refused++;
       target.operationFailed(refusal);
       return;
     }
-    const followsUp = isFollowUp(bytes[start]);
     if (!followsUp) this.counts.started++;
     this.#reader.reset(bytes, start + OPERATION_TIME_LEFT_OFFSET, end);
     const timeLeftMs = this.#reader.u32();
@@ -227,8 +227,14 @@ export class RequestHostLink implements Coordinators {
     this.#sink.end();
   }
 
-  #refusal(byteCount: number): WhorlError | undefined {
+  #refusal(byteCount: number, followsUp: boolean): WhorlError | undefined {
     if (this.#closed !== undefined) return this.#closed;
+    if (followsUp && this.#channel === undefined) {
+      return new WhorlError(
+        "coordinator_lost",
+        "Cannot go on with a coverage query as the host of its coordinator has stopped",
+      );
+    }
     if (byteCount < OPERATION_TIME_LEFT_OFFSET + 4) {
       return new WhorlError(
         "protocol_error",
@@ -242,7 +248,8 @@ export class RequestHostLink implements Coordinators {
         { details: { length: byteCount, limit: OPERATION_BYTES_MAX } },
       );
     }
-    if (this.#open.size >= this.#requestsMax) {
+    // What goes on with a query must not be kept out by new ones.
+    if (this.#open.size >= this.#requestsMax * (followsUp ? 2 : 1)) {
       return new WhorlError(
         "overload",
         `Cannot take a request as ${this.#open.size} are under way: the limit is ${this.#requestsMax}`,

@@ -5,91 +5,27 @@
  * @module
  */
 import { assert, assertEquals, assertRejects } from "@std/assert";
-import { silentLog } from "../../src/environment/log.ts";
 import { type ErrorCode, WhorlError } from "../../src/base/errors.ts";
 import { connect } from "../../src/node/connect.ts";
 import type { WhorlNode } from "../../src/node/node.ts";
-import type { NodeOptions, Placement } from "../../src/node/node_options.ts";
 import { HOST_RESTARTS_MAX } from "../../src/node/coordinator_sup.ts";
 import { OP_FSM_HOST } from "../../src/node/op_fsm_sup.ts";
-import { startNode } from "../../src/node/start_node.ts";
-import { systemEnvironment } from "../../src/node/system_environment.ts";
-import { MemoryNetwork } from "../../src/transport/memory_transport.ts";
 import type { Child } from "../../supervisors/child.ts";
 import type { DynamicSupervisor } from "../../supervisors/dynamic_supervisor.ts";
 import type { ProgramChild } from "../../supervisors/program.ts";
-import { systemRuntime } from "../../supervisors/runtime.ts";
 import { Supervisor } from "../../supervisors/supervisor.ts";
 import { renderTree } from "../../supervisors/tree_view.ts";
+import {
+  PLACED_COOKIE,
+  PlacedCluster,
+  PLACEMENTS,
+} from "../harness/placed_cluster.ts";
 import muteModule, { heardSoFar, untilHeard } from "../fixtures/mute_vnode.ts";
 
-const PLACEMENTS: readonly Placement[] = ["task", "worker", "subprocess"];
-const COOKIE = "coordinators";
 /** Far later than any of these tests may take: what ends before it was not waited for. */
 const LONG_MS = 60_000;
 /** Within this time somebody whose coordinator was killed must have heard of it. */
 const PROMPT_MS = 2_000;
-
-/** Three nodes in this process, joined. Their masters are tasks. */
-class Cluster implements AsyncDisposable {
-  readonly #network = new MemoryNetwork(systemRuntime);
-  readonly nodes: WhorlNode[] = [];
-
-  static async start(
-    coordinatorPlacement: Placement,
-    options: Partial<NodeOptions> = {},
-    size = 3,
-  ): Promise<Cluster> {
-    const cluster = new Cluster();
-    try {
-      for (let i = 1; i <= size; i++) {
-        cluster.nodes.push(
-          await startNode({
-            name: `node${i}@host${i}`,
-            cookie: COOKIE,
-            ringSize: 16,
-            masterPlacement: "task",
-            coordinatorPlacement,
-            modules: [{
-              url: new URL("../fixtures/mute_vnode.ts", import.meta.url),
-              module: muteModule,
-            }],
-            environment: cluster.environment(`host${i}`),
-            ...options,
-          }),
-        );
-      }
-      const { first } = cluster;
-      for (const node of cluster.nodes.slice(1)) await node.join(first.address);
-      if (size > 1) await first.commit((await first.plan()).planId);
-      for (const node of cluster.nodes) {
-        assert(await node.settled(10_000, ["kv", "mute"]));
-      }
-      return cluster;
-    } catch (error) {
-      await cluster[Symbol.asyncDispose]();
-      throw error;
-    }
-  }
-
-  environment(host: string) {
-    return {
-      ...systemEnvironment(silentLog),
-      transport: this.#network.transport(host),
-    };
-  }
-
-  get first(): WhorlNode {
-    return this.nodes[0] as WhorlNode;
-  }
-
-  async [Symbol.asyncDispose](): Promise<void> {
-    for (const node of this.nodes) {
-      await node.stop();
-      assertEquals(node.parts.requests, undefined);
-    }
-  }
-}
 
 /** A request that no vnode will answer; resolves to its error once that has come. */
 function unanswered(
@@ -157,7 +93,7 @@ function restartsOf(node: WhorlNode): number {
 
 for (const placement of PLACEMENTS) {
   Deno.test(`coordinators placed as ${placement} serve, and say what went wrong`, async (t) => {
-    await using cluster = await Cluster.start(placement);
+    await using cluster = await PlacedCluster.start(placement);
     const { first, nodes } = cluster;
 
     await t.step("every node puts, gets and deletes", async () => {
@@ -187,7 +123,7 @@ for (const placement of PLACEMENTS) {
     await t.step("a client far away gets the same answers", async () => {
       await using client = await connect({
         nodes: [first.address],
-        cookie: COOKIE,
+        cookie: PLACED_COOKIE,
         environment: cluster.environment("elsewhere"),
       });
       await client.kv.put("b", "far", "away");
@@ -262,11 +198,11 @@ for (const placement of PLACEMENTS) {
   });
 
   Deno.test(`coordinators placed as ${placement} that are killed are answered for and replaced`, async () => {
-    await using cluster = await Cluster.start(placement);
+    await using cluster = await PlacedCluster.start(placement);
     const { first, nodes } = cluster;
     await using client = await connect({
       nodes: [first.address],
-      cookie: COOKIE,
+      cookie: PLACED_COOKIE,
       environment: cluster.environment("elsewhere"),
     });
     for (let round = 1; round <= 3; round++) {
@@ -287,7 +223,9 @@ for (const placement of PLACEMENTS) {
   });
 
   Deno.test(`coordinators placed as ${placement} refuse one request more than their bound`, async () => {
-    await using cluster = await Cluster.start(placement, { requestsMax: 8 }, 1);
+    await using cluster = await PlacedCluster.start(placement, {
+      requestsMax: 8,
+    }, 1);
     const { first } = cluster;
     const taken = await underWay([first], 8);
     await assertFail([unanswered(first)], "overload");
@@ -303,7 +241,7 @@ for (const placement of PLACEMENTS) {
   });
 
   Deno.test(`coordinators placed as ${placement} answer what is under way when their node stops`, async () => {
-    const cluster = await Cluster.start(placement, {}, 1);
+    const cluster = await PlacedCluster.start(placement, {}, 1);
     const requests = await underWay([cluster.first], 5);
     await cluster[Symbol.asyncDispose]();
     await assertFail(requests, "closed");
@@ -311,7 +249,7 @@ for (const placement of PLACEMENTS) {
 }
 
 Deno.test("a coordinator that is killed alone answers its caller, and the others go on", async () => {
-  await using cluster = await Cluster.start("task");
+  await using cluster = await PlacedCluster.start("task");
   const { first } = cluster;
   const [killed] = await underWay([first], 1) as [Promise<WhorlError>];
   const supervisor = hostOf(first) as DynamicSupervisor<[]>;
@@ -327,7 +265,7 @@ Deno.test("a coordinator that is killed alone answers its caller, and the others
 });
 
 Deno.test("a worker of coordinators that is ended from outside is answered for and replaced", async () => {
-  await using cluster = await Cluster.start("worker", {}, 1);
+  await using cluster = await PlacedCluster.start("worker", {}, 1);
   const requests = await underWay([cluster.first], 3);
   const host = hostOf(cluster.first);
   const { promise: ended, resolve } = Promise.withResolvers<unknown>();
@@ -341,7 +279,7 @@ Deno.test("a worker of coordinators that is ended from outside is answered for a
 });
 
 Deno.test("a subprocess of coordinators that gets SIGKILL is answered for and replaced", async () => {
-  await using cluster = await Cluster.start("subprocess");
+  await using cluster = await PlacedCluster.start("subprocess");
   const requests = await underWay([cluster.first], 3);
   const { pid } = hostOf(cluster.first) as ProgramChild;
   Deno.kill(pid as number, "SIGKILL");
@@ -351,7 +289,7 @@ Deno.test("a subprocess of coordinators that gets SIGKILL is answered for and re
 });
 
 Deno.test("a subprocess of coordinators that hangs is found, answered for and replaced", async () => {
-  await using cluster = await Cluster.start("subprocess");
+  await using cluster = await PlacedCluster.start("subprocess");
   const requests = await underWay([cluster.first], 3);
   const { pid } = hostOf(cluster.first) as ProgramChild;
   Deno.kill(pid as number, "SIGSTOP");
@@ -364,7 +302,7 @@ Deno.test("a subprocess of coordinators that hangs is found, answered for and re
 });
 
 Deno.test("a deadline holds although the subprocess of coordinators hangs", async () => {
-  await using cluster = await Cluster.start("subprocess", {}, 1);
+  await using cluster = await PlacedCluster.start("subprocess", {}, 1);
   const { pid } = hostOf(cluster.first) as ProgramChild;
   Deno.kill(pid as number, "SIGSTOP");
   await assertFail([unanswered(cluster.first, 300)], "timeout");
@@ -374,7 +312,7 @@ Deno.test("a deadline holds although the subprocess of coordinators hangs", asyn
 });
 
 Deno.test("a node outlives coordinators that fall too often", async () => {
-  await using cluster = await Cluster.start("worker", {}, 1);
+  await using cluster = await PlacedCluster.start("worker", {}, 1);
   const { first } = cluster;
   const supervisor = first.root.child("op_fsm_sup");
   const { promise: restarted, resolve } = Promise.withResolvers<void>();

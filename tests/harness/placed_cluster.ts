@@ -1,0 +1,85 @@
+/**
+ * Nodes in this process whose coordinators are placed as a test says, while their
+ * masters are tasks: so the test can look at what vnodes have heard.
+ *
+ * @module
+ */
+import { assert, assertEquals } from "@std/assert";
+import { silentLog } from "../../src/environment/log.ts";
+import type { WhorlNode } from "../../src/node/node.ts";
+import type { NodeOptions, Placement } from "../../src/node/node_options.ts";
+import { startNode } from "../../src/node/start_node.ts";
+import { systemEnvironment } from "../../src/node/system_environment.ts";
+import { MemoryNetwork } from "../../src/transport/memory_transport.ts";
+import { systemRuntime } from "../../supervisors/runtime.ts";
+import muteModule from "../fixtures/mute_vnode.ts";
+
+/** Every placement. */
+export const PLACEMENTS: readonly Placement[] = [
+  "task",
+  "worker",
+  "subprocess",
+];
+/** The secret of these nodes. */
+export const PLACED_COOKIE = "coordinators";
+
+/** Three nodes in this process, joined. Their masters are tasks. */
+export class PlacedCluster implements AsyncDisposable {
+  readonly #network = new MemoryNetwork(systemRuntime);
+  readonly nodes: WhorlNode[] = [];
+
+  static async start(
+    coordinatorPlacement: Placement,
+    options: Partial<NodeOptions> = {},
+    size = 3,
+  ): Promise<PlacedCluster> {
+    const cluster = new PlacedCluster();
+    try {
+      for (let i = 1; i <= size; i++) {
+        cluster.nodes.push(
+          await startNode({
+            name: `node${i}@host${i}`,
+            cookie: PLACED_COOKIE,
+            ringSize: 16,
+            masterPlacement: "task",
+            coordinatorPlacement,
+            modules: [{
+              url: new URL("../fixtures/mute_vnode.ts", import.meta.url),
+              module: muteModule,
+            }],
+            environment: cluster.environment(`host${i}`),
+            ...options,
+          }),
+        );
+      }
+      const { first } = cluster;
+      for (const node of cluster.nodes.slice(1)) await node.join(first.address);
+      if (size > 1) await first.commit((await first.plan()).planId);
+      for (const node of cluster.nodes) {
+        assert(await node.settled(10_000, ["kv", "mute"]));
+      }
+      return cluster;
+    } catch (error) {
+      await cluster[Symbol.asyncDispose]();
+      throw error;
+    }
+  }
+
+  environment(host: string) {
+    return {
+      ...systemEnvironment(silentLog),
+      transport: this.#network.transport(host),
+    };
+  }
+
+  get first(): WhorlNode {
+    return this.nodes[0] as WhorlNode;
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    for (const node of this.nodes) {
+      await node.stop();
+      assertEquals(node.parts.coordinators, []);
+    }
+  }
+}
