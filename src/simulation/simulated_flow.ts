@@ -308,6 +308,8 @@ export class SimulatedFlow {
       end = segment.end;
       last = segment.last;
     }
+    // Called a rounding error early, or for what was lost at this very moment.
+    if (arrived === 0) return this.#awaitArrival();
     if (!this.#receiver.takes(end - this.#arrivedEnd)) {
       // Should the reset that answers it get lost, the sender will try again.
       for (let i = 0; i < arrived; i++) {
@@ -376,7 +378,8 @@ export class SimulatedFlow {
       this.#windowEnd = windowEnd;
     }
     if (read === 0) return;
-    queue.splice(0, read);
+    if (read === 1) queue.shift();
+    else queue.splice(0, read);
     if (this.#timeouts > 0) {
       this.#timeouts = 0;
       this.#sendLostAgain(Infinity);
