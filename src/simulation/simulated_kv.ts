@@ -140,7 +140,7 @@ export class SimulatedKv implements KvDatabase {
         }
         const versionstamp = database.apply(commit, conditions.liesAboutSync);
         conditions.counts.commits++;
-        if (conditions.drawRot()) {
+        if (commit.changes.length > 0 && conditions.drawRot()) {
           const { faultChance } = conditions;
           const [key] = faultChance.pick(commit.changes);
           if (database.flip(key, faultChance)) conditions.counts.rottenBits++;
