@@ -23,6 +23,10 @@ import type {
 const RING_SIZE_MIN = 8;
 /** Virtual milliseconds below which a duration is not halved any more. */
 const DURATION_MS_MIN = 1;
+/** With so many operations left, single ones are not tried together with nudges of faults. */
+const NUDGED_OPERATIONS_MAX = 30;
+/** By how much a fault is moved, in virtual milliseconds. */
+const NUDGES_MS = [-1, 1, -5, 5, -25, 25];
 
 /** Schedules to try; answer each with whether it fails in the same way. Returns the smallest that does. */
 export type Candidates<Smallest = Schedule> = Generator<
@@ -42,6 +46,7 @@ export function* shrinkCandidates(failing: Schedule): Candidates {
     smallest = yield* fewerOperations(smallest);
     smallest = yield* fewerNodes(smallest);
     smallest = yield* simpler(smallest);
+    if (smallest === before) smallest = yield* withNudge(smallest);
     if (smallest === before) return smallest;
   }
 }
@@ -59,18 +64,72 @@ function* fewerOperations(schedule: Schedule): Candidates {
   let smallest = schedule;
   for (;;) {
     const { operations } = smallest;
-    const half = {
-      ...smallest,
-      operations: operations.slice(0, operations.length >> 1),
-    };
+    const half = withOperations(
+      smallest,
+      operations.slice(0, operations.length >> 1),
+    );
     if (operations.length < 2 || !(yield half)) break;
     smallest = half;
   }
-  return yield* fewer(
-    smallest,
-    smallest.operations,
-    (operations) => ({ ...smallest, operations }),
+  const from = smallest;
+  smallest = yield* fewer(
+    from,
+    from.operations,
+    (operations) => withOperations(from, operations),
   );
+  // The load may have to last until a fault that comes after all operations.
+  const left = smallest;
+  return yield* fewer(
+    left,
+    left.operations,
+    (operations) => ({ ...left, operations }),
+  );
+}
+
+/**
+ * `schedule` with some of its operations, each at the time it had: they are
+ * spread over the load by their numbers, so a load that ends with an earlier
+ * one is shorter.
+ */
+export function withOperations(
+  schedule: Schedule,
+  operations: readonly number[],
+): Schedule {
+  const before = schedule.operations.at(-1) ?? 0;
+  const now = operations.at(-1) ?? before;
+  const loadMs = schedule.loadMs * (now + 1) / (before + 1);
+  return withLoad({ ...schedule, operations }, loadMs);
+}
+
+/** `schedule` under load for so long. What would come after the load is dropped: a cluster must settle then. */
+export function withLoad(schedule: Schedule, loadMs: number): Schedule {
+  const faults = schedule.faults.filter(({ atMs }) => atMs < loadMs);
+  return { ...schedule, loadMs, faults };
+}
+
+/**
+ * Without one operation, and with a fault a little earlier or later. Whoever is
+ * gone leaves the others a little faster, and a fault that struck at the right
+ * moment then misses it.
+ */
+function* withNudge(schedule: Schedule): Candidates {
+  const { operations, faults } = schedule;
+  if (operations.length > NUDGED_OPERATIONS_MAX) return schedule;
+  for (let left = 0; left < operations.length; left++) {
+    const fewer = operations.toSpliced(left, 1);
+    for (const [index, fault] of faults.entries()) {
+      for (const byMs of NUDGES_MS) {
+        const atMs = Math.max(0, fault.atMs + byMs);
+        const candidate = {
+          ...schedule,
+          operations: fewer,
+          faults: faults.with(index, { ...fault, atMs }),
+        };
+        if (atMs < schedule.loadMs && (yield candidate)) return candidate;
+      }
+    }
+  }
+  return schedule;
 }
 
 /** ddmin: a list from which no single entry can be taken any more. */
@@ -214,7 +273,7 @@ const SIMPLIFICATIONS: readonly Simplify<Schedule>[] = [
   ...fieldsOf(CALM_DISK).map((field) => calmer("disk", CALM_DISK, field)),
   (schedule) => {
     const loadMs = halved(schedule.loadMs);
-    return loadMs === undefined ? undefined : { ...schedule, loadMs };
+    return loadMs === undefined ? undefined : withLoad(schedule, loadMs);
   },
 ];
 

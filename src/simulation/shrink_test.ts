@@ -2,7 +2,7 @@ import { assert, assertEquals } from "@std/assert";
 import { drawSchedule } from "./draw_schedule.ts";
 import type { Schedule } from "./schedule.ts";
 import { shrinkSchedule } from "./shrink.ts";
-import { withoutNode } from "./shrink_candidates.ts";
+import { withLoad, withOperations, withoutNode } from "./shrink_candidates.ts";
 import type { SimulationResult } from "./simulation_result.ts";
 import { runToy } from "./testing/toy_cluster.ts";
 
@@ -145,4 +145,42 @@ Deno.test("withoutNode() drops what names the node alone and moves those behind 
       break: false,
     },
   ]);
+});
+
+Deno.test("withOperations() leaves operations at their times, and drops faults that the load no longer reaches", () => {
+  const at = { type: "kill", node: 0, forMs: 10 } as const;
+  const schedule: Schedule = {
+    ...failing,
+    operations: [0, 1, 2, 3, 4, 5, 6, 7, 8, 9],
+    loadMs: 1_000,
+    faults: [{ ...at, atMs: 100 }, { ...at, atMs: 499 }, { ...at, atMs: 500 }],
+  };
+  const timeOf = ({ operations, loadMs }: Schedule, number: number): number =>
+    loadMs * number / ((operations.at(-1) ?? 0) + 1);
+  const fewer = withOperations(schedule, [1, 4]);
+  assertEquals(fewer.loadMs, 500);
+  assertEquals(timeOf(fewer, 4), timeOf(schedule, 4));
+  assertEquals(fewer.faults.map(({ atMs }) => atMs), [100, 499]);
+  assertEquals(withOperations(schedule, []).loadMs, 1_000);
+  assertEquals(withLoad(schedule, 100).faults, []);
+});
+
+Deno.test("shrinkSchedule() moves a fault a little where an operation that goes moves what it has to hit", async () => {
+  const passing = await runToy({ ...failing, operations: [], faults: [] }, {
+    trace: false,
+  });
+  const shrunk = await shrinkSchedule({
+    ...failing,
+    operations: [1, 2, 3, 9],
+    loadMs: 1_000,
+    faults: [{ type: "kill", node: 0, atMs: 100, forMs: 10 }],
+  }, (schedule) => {
+    const { operations, faults } = schedule;
+    const hits = operations.includes(3) && operations.includes(9) &&
+      faults[0]?.atMs === 100 + 5 * (4 - operations.length);
+    const violations = hits ? [{ check: CHECK, message: "Hit" }] : [];
+    return Promise.resolve({ ...passing, schedule, violations });
+  }, { check: CHECK });
+  assertEquals(shrunk.schedule.operations, [3, 9]);
+  assertEquals(shrunk.schedule.faults[0]?.atMs, 110);
 });

@@ -299,7 +299,13 @@ function drawRules(
     const text = kind === "violation"
       ? textOf[index].split(":")[0]
       : `${kind}: ${textOf[index]}`;
-    ctx.fillText(text, left + Math.min(width, layout.width) - 10, y - 1);
+    // Below the line where there is no room above it.
+    ctx.textBaseline = y < 16 ? "top" : "bottom";
+    ctx.fillText(
+      text,
+      left + Math.min(width, layout.width) - 10,
+      y < 16 ? y + 3 : y - 1,
+    );
   }
 }
 
@@ -562,13 +568,14 @@ function mark(ctx, kind, text, x, y, size, colors) {
       return hollow(ctx, colors.muted, colors.surface);
     default: {
       const level = kind === "log" ? text.split(" ", 1)[0] : "";
+      const broken = kind === "lost" || kind === "broken" || kind === "reset";
       ctx.fillStyle = level === "error"
         ? colors.lost
         : level === "warn"
         ? colors.unknown
         : kind === "log"
         ? colors.faint
-        : kind === "lost"
+        : broken
         ? colors.lost
         : colors.message;
       if (kind === "log") {
