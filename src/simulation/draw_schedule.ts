@@ -126,9 +126,13 @@ function drawFaults(
   // At least one kind stays, or the run would prove nothing.
   const kept = chance.pick(types);
   const enabled = types.filter((type) => type === kept || chance.chance(0.4));
+  // Rot on two machines may hit both copies of what two have acknowledged,
+  // which nobody promises to survive.
+  const rotten = chance.below(nodes);
   const faults: PlannedFault[] = [];
   for (let left = 1 + chance.below(5); left > 0; left--) {
-    faults.push(drawFault(chance, chance.pick(enabled), nodes, loadMs));
+    const fault = drawFault(chance, chance.pick(enabled), nodes, loadMs);
+    faults.push(fault.type === "bit_rot" ? { ...fault, node: rotten } : fault);
   }
   return faults.sort((a, b) => a.atMs - b.atMs);
 }

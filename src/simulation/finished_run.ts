@@ -36,7 +36,8 @@ export interface StoredValue {
   readonly host: string;
   readonly partition: number;
   readonly key: Uint8Array;
-  readonly value: Uint8Array;
+  /** Undefined if it is damaged. */
+  readonly value: Uint8Array | undefined;
 }
 
 /** Judges a run; no violations is the only way to pass. */

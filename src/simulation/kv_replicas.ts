@@ -73,8 +73,10 @@ export interface KeyReplicas {
   readonly key: string;
   /** What each of its primaries stores, undefined where there is nothing. */
   readonly primaries: ReadonlyMap<string, Uint8Array | undefined>;
+  /** Primaries that hold something damaged. */
+  readonly damaged: readonly string[];
   /** Everything that is stored of it anywhere, copies that stood in for a primary included, merged. */
-  readonly merged: Uint8Array;
+  readonly merged: Uint8Array | undefined;
 }
 
 /** Gathers what is stored by key. @param owners Owner's host of each partition. */
@@ -87,7 +89,8 @@ export function replicasByKey(
     bucket: string;
     key: string;
     primaries: Map<string, Uint8Array | undefined>;
-    merged: Uint8Array;
+    damaged: string[];
+    merged: Uint8Array | undefined;
   }>();
   for (const { host, partition, key: storageKey, value } of stored) {
     const { bucket, key } = parseStorageKey(storageKey);
@@ -100,13 +103,19 @@ export function replicasByKey(
         const place = (first + i) % owners.length;
         primaries.set(`${owners[place]}/${place}`, undefined);
       }
-      replicas = { bucket, key, primaries, merged: value };
+      replicas = { bucket, key, primaries, damaged: [], merged: undefined };
       found.set(name, replicas);
     }
     const place = `${host}/${partition}`;
-    if (replicas.primaries.has(place)) replicas.primaries.set(place, value);
-    if (!equalBytes(replicas.merged, value)) {
-      replicas.merged = mergeObjects(replicas.merged, value);
+    if (replicas.primaries.has(place)) {
+      if (value === undefined) replicas.damaged.push(place);
+      else replicas.primaries.set(place, value);
+    }
+    if (value === undefined) continue;
+    const { merged } = replicas;
+    if (merged === undefined) replicas.merged = value;
+    else if (!equalBytes(merged, value)) {
+      replicas.merged = mergeObjects(merged, value);
     }
   }
   return found;

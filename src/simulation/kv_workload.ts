@@ -145,6 +145,14 @@ export async function kvChecks(
     keys.map((name) => [name, readOf(replicas.get(name)?.merged)]),
   );
   return [
+    ...[...replicas].filter(([, { damaged }]) => damaged.length > 0)
+      .map(([name, { damaged }]) => ({
+        check: "damage_repaired",
+        message: `Key ${JSON.stringify(name)} is still damaged on ${
+          damaged.join(", ")
+        } though it was read from all its replicas`,
+        key: name,
+      })),
     ...checkAcknowledgedWrites(history, finalReads),
     ...checkConvergence(
       new Map([...replicas].map(([name, { primaries }]) => [name, primaries])),

@@ -290,15 +290,20 @@ class Run {
     for (const { host } of cluster.machines) {
       for (const store of this.#invariants.storesOf(host, module)) {
         for (const partition of await store.partitions()) {
-          for await (
-            const { key, value } of store.partition(partition).scan()
-          ) {
+          const damaged: Uint8Array[] = [];
+          const scan = store.partition(partition).scan({
+            onCorrupt: (key) => damaged.push(key.slice()),
+          });
+          for await (const { key, value } of scan) {
             values.push({
               host,
               partition,
               key: key.slice(),
               value: value.slice(),
             });
+          }
+          for (const key of damaged) {
+            values.push({ host, partition, key, value: undefined });
           }
         }
       }
