@@ -31,6 +31,10 @@ export const ANSWER_GRACE_MS = 1_000;
 const GIVEN_UP_MS = OPERATION_MS_MAX + 5_000;
 /** Time from one operation of a client to the next, in milliseconds. */
 const PACE_MS = 20;
+/** Keys in use at a time. The window moves on, so that what went wrong with a key is not soon mended by a later write. */
+const KEYS_AT_ONCE = 12;
+/** Time after which the oldest key is left alone and a new one begun, in milliseconds. */
+const KEY_STEP_MS = 400;
 /** Pause before a client that finds no node looks again, in milliseconds. */
 const LOOK_AGAIN_MS = 100;
 
@@ -49,13 +53,16 @@ export interface KvLoadOptions {
   readonly seed: string;
   readonly clients: number;
   readonly addresses: readonly Address[];
-  readonly keys: readonly string[];
+  /** Makes the name of the round's key of that number. */
+  readonly keyName: (number: number) => string;
   readonly quorum: Quorum;
   readonly history: HistoryRecorder<KvInput, KvOutput>;
 }
 
 /** A running load. */
 export interface KvLoad {
+  /** Names of the keys that were in use so far. */
+  readonly keys: readonly string[];
   /** Ends it: resolves once every operation has been answered, or is given up. */
   stop(): Promise<void>;
 }
@@ -63,11 +70,15 @@ export interface KvLoad {
 /** Begins a load. */
 export function startKvLoad(options: KvLoadOptions): KvLoad {
   const stop = new AbortController();
+  const window = new KeyWindow(options.keyName);
   const clients = Array.from(
     { length: options.clients },
-    (_, number) => new LoadClient(number, options, stop.signal).run(),
+    (_, number) => new LoadClient(number, options, window, stop.signal).run(),
   );
   return {
+    get keys() {
+      return window.keys;
+    },
     async stop() {
       stop.abort();
       await Promise.all(clients);
@@ -75,9 +86,31 @@ export function startKvLoad(options: KvLoadOptions): KvLoad {
   };
 }
 
+/** The keys of a round, of which only the newest are in use. */
+class KeyWindow {
+  readonly #name: (number: number) => string;
+  readonly #startedAt = performance.now();
+  readonly keys: string[] = [];
+
+  constructor(name: (number: number) => string) {
+    this.#name = name;
+  }
+
+  /** One of those in use now. */
+  pick(chance: Chance): string {
+    const elapsedMs = performance.now() - this.#startedAt;
+    const count = KEYS_AT_ONCE + Math.floor(elapsedMs / KEY_STEP_MS);
+    while (this.keys.length < count) {
+      this.keys.push(this.#name(this.keys.length));
+    }
+    return chance.pick(this.keys.slice(-KEYS_AT_ONCE));
+  }
+}
+
 class LoadClient {
   readonly #name: string;
   readonly #options: KvLoadOptions;
+  readonly #window: KeyWindow;
   readonly #addresses: readonly Address[];
   readonly #signal: AbortSignal;
   readonly #chance: Chance;
@@ -85,11 +118,17 @@ class LoadClient {
   readonly #contexts = new Map<string, string>();
   #written = 0;
 
-  constructor(number: number, options: KvLoadOptions, signal: AbortSignal) {
+  constructor(
+    number: number,
+    options: KvLoadOptions,
+    window: KeyWindow,
+    signal: AbortSignal,
+  ) {
     const { addresses, seed } = options;
     const first = number % addresses.length;
     this.#name = `c${number + 1}`;
     this.#options = options;
+    this.#window = window;
     this.#addresses = [...addresses.slice(first), ...addresses.slice(0, first)];
     this.#signal = signal;
     this.#chance = seededChance(`${seed} ${this.#name}`);
@@ -127,7 +166,7 @@ class LoadClient {
   }
 
   async #operate(client: WhorlClient): Promise<void> {
-    const key = this.#chance.pick(this.#options.keys);
+    const key = this.#window.pick(this.#chance);
     const input = this.#draw(key);
     const { history } = this.#options;
     const record = history.invoke(this.#name, key, input);

@@ -42,7 +42,6 @@ export const ACKNOWLEDGED_PER_SECOND_MIN = 20;
 /** Load without faults at the end of each round, in milliseconds. */
 const CALM_MS = 1_000;
 const CLIENTS_PER_NODE = 2;
-const KEYS_PER_ROUND = 40;
 const TELL_EVERY_MS = 5_000;
 
 /** What to run. */
@@ -214,10 +213,6 @@ class Run {
     const { seed, signal } = this.#options;
     const number = this.#rounds.length + 1;
     const quorum = number % 2 === 1 ? "strict" : "sloppy";
-    const keys = Array.from(
-      { length: KEYS_PER_ROUND },
-      (_, i) => `round${number}/${i}`,
-    );
     this.#schedules.push([...planned]);
     this.#directory.write("schedule.json", this.#schedules);
     this.#tell(`round ${number}: ${planned.length} faults, ${quorum} quorums`);
@@ -226,7 +221,7 @@ class Run {
       seed: `${seed} load ${number}`,
       clients: CLIENTS_PER_NODE * cluster.nodes.length,
       addresses: cluster.nodes.map(({ address }) => address),
-      keys,
+      keyName: (key) => `round${number}/${key}`,
       quorum,
       history: this.#history,
     });
@@ -245,7 +240,7 @@ class Run {
     signal.throwIfAborted();
     this.#countLoad(firstId, planned);
     const records = this.#history.records.slice(firstId);
-    this.#rounds.push({ keys, quorum, records });
+    this.#rounds.push({ keys: load.keys, quorum, records });
     await this.#check(cluster, healedAt);
   }
 

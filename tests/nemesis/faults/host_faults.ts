@@ -34,7 +34,7 @@ const loss: Fault<LossPlan> = {
 };
 
 interface OrdersPlan {
-  readonly node: string;
+  readonly nodes: readonly string[];
   readonly orders: Partial<DiskOrders>;
 }
 
@@ -42,39 +42,55 @@ function unableDisk({ library }: Machine): string | undefined {
   return "missing" in library ? library.missing : undefined;
 }
 
-/** A fault that a node's library carries out. */
+/** What an order is about, which decides what it may be combined with. */
+type Trouble =
+  /** Nodes go on, wherever else they are hit; one of them, or all. */
+  | "slow"
+  /** A node may end by itself. */
+  | "failing"
+  | "clock";
+
+/** A fault that the libraries of nodes carry out. */
 function ordered(
   name: string,
   says: string,
-  kind: "disk" | "clock",
+  trouble: Trouble,
   draw: (chance: Chance) => { orders: Partial<DiskOrders>; words: string },
 ): Fault {
+  const what = trouble === "clock" ? "clock" : "disk";
   return anyPlan<OrdersPlan>({
     name,
     says,
     unable: unableDisk,
-    draw(chance, nodes) {
-      const node = chance.pick(nodes);
+    draw(chance, names) {
+      // Disks that share a bus or a host are slow together.
+      const all = trouble === "slow" && chance.chance(0.5);
+      const nodes = all ? [...names] : [chance.pick(names)];
       const { orders, words } = draw(chance);
       return {
-        plan: { node, orders },
-        claims: [kind === "disk" ? nodeClaim(node) : `clock ${node}`],
-        words: `${shortName(node)}: ${words}`,
+        plan: { nodes, orders },
+        claims: [
+          ...nodes.map((node) => `${what} ${node}`),
+          ...trouble === "failing" ? nodes.map(nodeClaim) : [],
+        ],
+        words: `${nodes.map(shortName).join(", ")}: ${words}`,
       };
     },
-    strike(cluster, { node: name, orders }) {
-      const node = cluster.node(name);
+    strike(cluster, { nodes: names, orders }) {
+      const nodes = names.map((name) => cluster.node(name));
       const nothing = Object.fromEntries(
         Object.keys(orders).map((order) => [order, 0]),
       );
       // A node whose disk fails may give up; it is started again afterwards.
-      const release = kind === "disk" ? node.mayFall() : undefined;
-      node.disk.order(orders);
+      const release = trouble === "failing"
+        ? nodes.map((node) => node.mayFall())
+        : [];
+      for (const node of nodes) node.disk.order(orders);
       return async () => {
-        node.disk.order(nothing);
-        if (release === undefined) return;
-        release();
-        await node.start();
+        for (const node of nodes) node.disk.order(nothing);
+        for (const one of release) one();
+        if (trouble !== "failing") return;
+        await Promise.all(nodes.map((node) => node.start()));
       };
     },
   });
@@ -100,8 +116,8 @@ export const HOST_FAULTS: readonly Fault[] = [
   ),
   ordered(
     "slow_fsync",
-    "a node's disk takes long to sync",
-    "disk",
+    "the disk of a node, or of all, takes long to sync",
+    "slow",
     (chance) => {
       const ms = 10 + chance.below(390);
       return {
@@ -113,7 +129,7 @@ export const HOST_FAULTS: readonly Fault[] = [
   ordered(
     "disk_error",
     "a node's disk fails syncs or writes with EIO",
-    "disk",
+    "failing",
     (chance) => {
       const percent = chance.pick([1, 10, 100]);
       const what = chance.pick(["sync", "write"] as const);
@@ -126,7 +142,7 @@ export const HOST_FAULTS: readonly Fault[] = [
   ordered(
     "disk_full",
     "no file of a node can grow",
-    "disk",
+    "failing",
     () => ({ orders: { full: 1 }, words: "the disk is full" }),
   ),
 ];

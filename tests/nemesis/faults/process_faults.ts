@@ -16,7 +16,7 @@ interface NodesPlan {
 }
 
 /** Chance of every node being killed at the same time. */
-const ALL_KILLED_CHANCE = 0.15;
+const ALL_KILLED_CHANCE = 0.3;
 
 const kill: Fault<NodesPlan> = {
   name: "kill",
