@@ -322,9 +322,9 @@ export function stepCoverage(
 export function coverageReport(query: CoverageState): CoverageReport {
   const { rule, view, parts } = query;
   const counts = new Uint16Array(view.ringSize);
-  for (const { state, keySpaces } of parts) {
-    if (state !== "answered") continue;
-    for (const keySpace of keySpaces) (counts[keySpace] as number)++;
+  for (const part of parts) {
+    if (!isTold(part)) continue;
+    for (const keySpace of part.keySpaces) (counts[keySpace] as number)++;
   }
   const answered: number[] = [];
   const missing: number[] = [];
@@ -335,18 +335,27 @@ export function coverageReport(query: CoverageState): CoverageReport {
     complete: missing.length === 0,
     ringVersion: view.version,
     ringSize: view.ringSize,
-    asked: parts.map(({ partition, node, keySpaces, state, error }) => ({
-      partition,
-      node: view.nodes[node] as string,
-      keySpaces,
-      state: state === "queued" ? "open" : state,
-      ...(error === undefined
-        ? {}
-        : { error: { code: failureName(error), message: error.message } }),
+    asked: parts.map((part) => ({
+      partition: part.partition,
+      node: view.nodes[part.node] as string,
+      keySpaces: part.keySpaces,
+      state: isTold(part)
+        ? "answered"
+        : part.state === "failed"
+        ? "failed"
+        : "open",
+      ...(part.error === undefined ? {} : {
+        error: { code: failureName(part.error), message: part.error.message },
+      }),
     })),
     answered,
     missing,
   };
+}
+
+/** Whether the caller has all of what the part was asked for. */
+function isTold({ state, batch }: CoveragePart): boolean {
+  return state === "answered" && batch === undefined;
 }
 
 function openPart(

@@ -413,6 +413,23 @@ Deno.test("stepCoverage() fails at the deadline with what it has covered", () =>
   assertEquals(coverage.asked[1]?.state, "open");
 });
 
+Deno.test("stepCoverage() does not count as answered what the caller has not taken", () => {
+  const bench = new Bench();
+  bench.batch(0, "x", true);
+  bench.batch(1, "never taken", true);
+  bench.step({ type: "deadline" });
+  bench.step({ type: "demand" });
+  assertEquals(bench.told, "x|timeout");
+  const { asked, answered } = bench.lastReport;
+  assertEquals(asked.map(({ state }) => state), [
+    "answered",
+    "open",
+    "open",
+    "open",
+  ]);
+  assertEquals(answered.length, 2);
+});
+
 Deno.test("stepCoverage() keeps its end for a caller that does not wait, for a while", () => {
   const bench = new Bench();
   bench.batch(0, "x", false);
