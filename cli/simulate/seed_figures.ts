@@ -45,17 +45,18 @@ export function renderSeedProgress(
   { count, jobs }: { readonly count: number; readonly jobs: number },
 ): string {
   const share = tally.seeds / count;
-  const facts = [
-    `${tally.seeds} of ${count} seeds`,
-    rateText(ratesOf(tally, elapsedMs, jobs)),
-    `${tally.ok} operations ok`,
-  ];
+  // What matters most comes first: a narrow terminal shows no more.
+  const facts = [`${tally.seeds} of ${count} seeds`];
   if (tally.failures.length > 0) facts.push(`${tally.failures.length} FAILED`);
   if (tally.undecidedCount > 0) facts.push(`${tally.undecidedCount} undecided`);
   // The first moments say nothing about how long it will take.
   if (share > 0.01 && share < 1) {
     facts.push(`${formatDuration(elapsedMs / share * (1 - share))} left`);
   }
+  facts.push(
+    rateText(ratesOf(tally, elapsedMs, jobs)),
+    `${tally.ok} operations ok`,
+  );
   return facts.join(" · ");
 }
 
@@ -118,7 +119,7 @@ function rateText(rates: SeedRates): string {
       rounded(rates.seedsPerSecondAndWorker)
     } a worker)`,
     `${thousands(rates.eventsPerSecond)} events/s`,
-    `${Math.round(rates.timesRealTime)} times real time`,
+    `${Math.round(rates.timesRealTime)}x real time`,
   ].join(" · ");
 }
 

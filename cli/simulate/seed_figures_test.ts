@@ -51,16 +51,19 @@ Deno.test("ratesOf() counts by second, by worker and by virtual time", () => {
 Deno.test("renderSeedProgress() tells how far, how fast and how long still", () => {
   const size = { count: 1_000, jobs: 2 };
   const text =
-    "500 of 1000 seeds · 200 seeds/s (100 a worker) · 1.60M events/s · 2000 times real time · 20000 operations ok";
-  assertEquals(renderSeedProgress(tally, 2_500, size), `${text} · 2.5s left`);
+    "2.5s left · 200 seeds/s (100 a worker) · 1.60M events/s · 2000x real time · 20000 operations ok";
+  assertEquals(
+    renderSeedProgress(tally, 2_500, size),
+    `500 of 1000 seeds · ${text}`,
+  );
   const troubled = { ...tally, failures: [failure], undecidedCount: 4 };
   assertEquals(
     renderSeedProgress(troubled, 2_500, size),
-    `${text} · 1 FAILED · 4 undecided · 2.5s left`,
+    `500 of 1000 seeds · 1 FAILED · 4 undecided · ${text}`,
   );
   assertEquals(
     renderSeedBar(tally, 2_500, size),
-    `${"█".repeat(12)}${"░".repeat(12)}  50%  ${text} · 2.5s left`,
+    `${"█".repeat(12)}${"░".repeat(12)}  50%  500 of 1000 seeds · ${text}`,
   );
 });
 
@@ -79,7 +82,7 @@ Deno.test("renderTally() counts what is undecided as neither passed nor failed",
     ),
     [
       "500 seeds in 2.5s on 2 workers: 487 passed, 1 failed, 12 undecided",
-      "200 seeds/s (100 a worker) · 1.60M events/s · 2000 times real time",
+      "200 seeds/s (100 a worker) · 1.60M events/s · 2000x real time",
       "25000 operations: 20000 ok, 3000 failed, 2000 unknown",
       "faults: 300 pause, 10 kill",
       `undecided, which is not passed: ${
