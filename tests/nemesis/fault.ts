@@ -59,8 +59,3 @@ export function drawSome<T>(
 export function nodeClaim(node: string): string {
   return `node ${node}`;
 }
-
-/** A node's name without its host, for people. */
-export function shortName(node: string): string {
-  return node.split("@")[0] as string;
-}

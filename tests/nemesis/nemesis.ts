@@ -20,7 +20,8 @@ import { checkProgress } from "../../src/simulation/checkers/progress.ts";
 import type { Violation } from "../../src/simulation/checkers/violation.ts";
 import { HistoryRecorder } from "../../src/simulation/history.ts";
 import { awaitConvergence } from "./convergence.ts";
-import { type Fault, shortName } from "./fault.ts";
+import type { Fault } from "./fault.ts";
+import { shortName } from "./short_name.ts";
 import { FaultSchedule, type PlannedFault } from "./fault_schedule.ts";
 import { FAULTS } from "./fault_table.ts";
 import {
@@ -138,7 +139,8 @@ class Run {
     this.#directory = directory;
     this.#log = directory.log("nemesis");
     this.#history = new HistoryRecorder<KvInput, KvOutput>(
-      () => performance.now() - this.#startedAt,
+      // Microseconds are fine enough to read.
+      () => Math.round((performance.now() - this.#startedAt) * 1000) / 1000,
       directory.history(),
     );
   }

@@ -6,7 +6,7 @@
  */
 import type { Chance } from "../../src/base/chance.ts";
 import { WhorlError } from "../../src/base/errors.ts";
-import { shortName } from "./fault.ts";
+import { shortName } from "./short_name.ts";
 import { DiskControl } from "./fault_library.ts";
 import type { Machine } from "./machine.ts";
 import { Namespaces } from "./namespaces.ts";

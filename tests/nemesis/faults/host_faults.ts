@@ -5,7 +5,8 @@
  * @module
  */
 import type { Chance } from "../../../src/base/chance.ts";
-import { anyPlan, type Fault, nodeClaim, shortName } from "../fault.ts";
+import { anyPlan, type Fault, nodeClaim } from "../fault.ts";
+import { shortName } from "../short_name.ts";
 import type { DiskOrders } from "../fault_library.ts";
 import type { Machine } from "../machine.ts";
 

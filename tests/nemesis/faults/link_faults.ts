@@ -4,7 +4,8 @@
  * @module
  */
 import type { Chance } from "../../../src/base/chance.ts";
-import { anyPlan, drawSome, type Fault, shortName } from "../fault.ts";
+import { anyPlan, drawSome, type Fault } from "../fault.ts";
+import { shortName } from "../short_name.ts";
 import type { LaneConditions } from "../lane.ts";
 
 interface LanesPlan {

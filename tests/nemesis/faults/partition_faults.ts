@@ -5,7 +5,8 @@
  * @module
  */
 import type { Chance } from "../../../src/base/chance.ts";
-import { anyPlan, type Fault, shortName } from "../fault.ts";
+import { anyPlan, type Fault } from "../fault.ts";
+import { shortName } from "../short_name.ts";
 
 /** Directions that are blocked, as `[from, to]`. */
 interface PartitionPlan {

@@ -3,13 +3,8 @@
  *
  * @module
  */
-import {
-  anyPlan,
-  drawSome,
-  type Fault,
-  nodeClaim,
-  shortName,
-} from "../fault.ts";
+import { anyPlan, drawSome, type Fault, nodeClaim } from "../fault.ts";
+import { shortName } from "../short_name.ts";
 
 interface NodesPlan {
   readonly nodes: readonly string[];

@@ -5,7 +5,8 @@
  */
 import { seededChance } from "../../../src/base/chance.ts";
 import { reasonOf } from "../../../src/base/errors.ts";
-import { anyPlan, type Fault, nodeClaim, shortName } from "../fault.ts";
+import { anyPlan, type Fault, nodeClaim } from "../fault.ts";
+import { shortName } from "../short_name.ts";
 import {
   damageStore,
   STORE_DAMAGES,
