@@ -1,0 +1,41 @@
+/**
+ * Deterministic simulation for applications of Whorl: your vnode module on a
+ * cluster of production nodes, in one thread, on a simulated network, disk and
+ * clock, from one seed. Faults are drawn with it, promises are checked after
+ * them, and a seed that fails fails again, event by event.
+ *
+ * ```ts
+ * import { simulate } from "./mod.ts";
+ *
+ * const { violations } = await simulate({ seed: 7, nodes: 3 });
+ * if (violations.length > 0) throw new Error(violations[0]?.message);
+ * ```
+ *
+ * `docs/simulation.md` goes from the first run to a seed kept as a test.
+ *
+ * @module
+ */
+export { simulate, type SimulateOptions } from "./simulate.ts";
+export type { SimulationResult } from "./simulation_result.ts";
+export type { FinishedRun, RunCheck, StoredValue } from "./finished_run.ts";
+export type { ClusterAccess, Workload, WorkloadOperation } from "./workload.ts";
+export {
+  drawSchedule,
+  FAULT_TYPES,
+  type ScheduleOptions,
+} from "./draw_schedule.ts";
+export type {
+  DiskWeather,
+  FaultType,
+  NetworkWeather,
+  PlannedFault,
+  Schedule,
+} from "./schedule.ts";
+export { kvChecks, kvWorkload, type KvWorkloadOptions } from "./kv_workload.ts";
+export {
+  Trace,
+  type TraceEvent,
+  traceLine,
+  type TraceMessage,
+} from "./trace.ts";
+export { RealWorldError } from "./real_world_guard.ts";
