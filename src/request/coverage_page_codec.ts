@@ -141,6 +141,20 @@ export function readCoveragePage(from: ByteReader): CoveragePage {
   }
   const report = from.remaining === 0
     ? undefined
-    : decodeMsgpack(from.rest()) as CoverageReport;
+    : reportIn(decodeMsgpack(from.rest()));
   return { query, timeLeftMs, pieces, report };
+}
+
+function reportIn(value: unknown): CoverageReport {
+  const { complete, ringVersion, ringSize, asked, answered, missing } =
+    (value ?? {}) as Record<string, unknown>;
+  if (
+    typeof complete === "boolean" && typeof ringVersion === "number" &&
+    typeof ringSize === "number" && Array.isArray(asked) &&
+    Array.isArray(answered) && Array.isArray(missing)
+  ) return value as CoverageReport;
+  throw new WhorlError(
+    "protocol_error",
+    "Cannot read the report of a coverage query",
+  );
 }

@@ -4,7 +4,7 @@ import { ByteWriter } from "../base/byte_writer.ts";
 import { WhorlError } from "../base/errors.ts";
 import { ringViewOf } from "../ring/ring_view.ts";
 import { readRingView } from "../ring/ring_view_codec.ts";
-import { writeVnodeRequestHeader } from "../vnode/vnode_wire.ts";
+import { RequestFlag, writeVnodeRequestHeader } from "../vnode/vnode_wire.ts";
 import { readFailure, writeFailure } from "../wire/failure.ts";
 import {
   beginFrame,
@@ -15,6 +15,7 @@ import {
 import { FrameType } from "../wire/frame_type.ts";
 import {
   OPERATION_TIME_LEFT_OFFSET,
+  OperationKind,
   writeOperationResult,
 } from "./operation_codec.ts";
 import { RequestHostLink } from "./request_host_link.ts";
@@ -467,4 +468,54 @@ Deno.test("close() answers what waits and whatever comes later", () => {
   setting.link.close();
   assertEquals(waiting.outcome, ["closed"]);
   assertEquals(setting.submit().outcome, ["closed"]);
+});
+
+Deno.test("RequestHostLink takes what goes on with a query while new ones are refused, and counts it as none", async () => {
+  const setting = new Setting(2);
+  setting.attach();
+  const more = operation({ kind: OperationKind.coverageMore });
+  const callers = [setting.submit(), setting.submit()];
+  assertEquals(setting.submit().outcome, ["overload"]);
+  const followUps = [setting.submit(more), setting.submit(more)];
+  assertEquals(setting.submit(more).outcome, ["overload"]);
+  assertEquals(followUps.map(({ outcome }) => outcome), [[], []]);
+  await setting.runtime.settle();
+  const [, , first] = setting.host.of(FrameType.operation);
+  setting.say(
+    FrameType.operationError,
+    first!.correlation,
+    (into) => writeFailure(into, new WhorlError("coordinator_lost", "Gone")),
+    OPERATION_REFUSED,
+  );
+  assertEquals(followUps[0]?.outcome, ["coordinator_lost"]);
+  const { started, refused } = setting.link.counts;
+  assertEquals({ started, refused }, { started: 2, refused: 1 });
+  setting.link.close();
+  assertEquals(callers[0]?.outcome, ["coordinator_lost"]);
+  assertEquals(setting.runtime.pendingTimers, 0);
+});
+
+Deno.test("RequestHostLink does not keep what goes on with a query for a host that cannot know it", () => {
+  const setting = new Setting();
+  const more = operation({ kind: OperationKind.coverageMore });
+  assertEquals(setting.submit(more).outcome, ["coordinator_lost"]);
+  const waiting = setting.submit();
+  assertEquals(waiting.outcome, []);
+  setting.link.close();
+  assertEquals(setting.submit(more).outcome, ["closed"]);
+});
+
+Deno.test("RequestHostLink sends a coverage query's last word to a vnode and counts no repair", async () => {
+  const setting = new Setting();
+  setting.attach();
+  setting.name(0, "b");
+  setting.say(FrameType.vnodeRequest, 0, (into) => {
+    into.u16(0);
+    writeVnodeRequestHeader(into, MODULE_ID, 3, 0, RequestFlag.coverage, 100);
+    into.rawText("cancel");
+  });
+  assertEquals(setting.routes.sent.map(({ to }) => to), ["b"]);
+  assertEquals(setting.link.counts.repairs, 0);
+  setting.link.close();
+  await setting.runtime.settle();
 });
