@@ -156,7 +156,9 @@ function limited(
 }
 
 /** `operations` as lines of a table under a heading. */
-export function operationTable(operations: readonly Operation[]): string[] {
+export function operationTable(
+  operations: readonly OperationRecord<unknown, unknown>[],
+): string[] {
   const rows = [
     ["id", "client", "key", "from ms", "to ms", "outcome", "input", "result"],
     ...operations.map((operation) => [
