@@ -101,8 +101,10 @@ export async function* keysIn(
       last = key;
       if (value[0] !== OBJECT_FORMAT || hasLiveValue(value)) take(key);
     }
-    if (keys.length > 0) yield keys;
-    if (visited < OBJECTS_PER_SCAN) return;
+    const more = visited === OBJECTS_PER_SCAN;
+    // Also if it is empty: a vnode among many deleted keys is not silent.
+    if (more || keys.length > 0) yield keys;
+    if (!more) return;
     start = new Uint8Array([...last, 0]);
   }
 }

@@ -9,6 +9,11 @@ import {
   OperationKind,
   readOperationHeader,
 } from "../request/operation_codec.ts";
+import {
+  writePageReport,
+  writePageStart,
+  writePiece,
+} from "../request/coverage_page_codec.ts";
 import type { OperationTarget } from "../request/operation_target.ts";
 import { command } from "../vnode/define_vnode.ts";
 import { moduleIdOf } from "../vnode/vnode_wire.ts";
@@ -147,4 +152,67 @@ Deno.test("ModuleClient.failures() finds declared failures among what replicas a
   assertEquals(failures, ["too_much"]);
   assertEquals(adder.failures("clear", error), []);
   assertEquals(adder.failures("add", new Error("other")), []);
+});
+
+Deno.test("moduleClient() sends a coverage query by its number and yields what vnodes say, decoded", async () => {
+  const sent: Uint8Array[] = [];
+  const listing = moduleClient({
+    ...MODULE,
+    coverage: {
+      other: command(),
+      list: command<{ from: number }, readonly number[]>(),
+    },
+  }, () => ({
+    submit(bytes, start, end, target) {
+      sent.push(bytes.slice(start, end));
+      const chunks = new ByteWriter();
+      chunks.blob(replyOf([1, 2]));
+      chunks.blob(replyOf([3]));
+      const page = new ByteWriter();
+      writePageStart(page, 1, 1_000, 1);
+      writePiece(
+        page,
+        { part: 4, repeats: 2, partition: 9, node: "b" },
+        chunks.view(),
+      );
+      writePageReport(page, {
+        complete: true,
+        ringVersion: 1,
+        ringSize: 16,
+        asked: [],
+        answered: [],
+        missing: [],
+      });
+      target.operationDone({
+        object: page.copy(),
+        replies: [],
+        replicas: [],
+      });
+    },
+  })).coverage("list", { from: 7 }, { n: 2, idleMs: 300 });
+  const from = { partition: 9, node: "b", part: 4, repeats: 2 };
+  assertEquals(await Array.fromAsync(listing), [
+    { value: [1, 2], ...from },
+    { value: [3], ...from },
+  ]);
+  assertEquals(listing.report?.complete, true);
+  const header = emptyOperationHeader();
+  const reader = new ByteReader(sent[0] as Uint8Array);
+  readOperationHeader(reader, header);
+  assertEquals(
+    [header.kind, header.moduleId, header.command, header.n],
+    [OperationKind.coverage, moduleIdOf("adder"), 1, 2],
+  );
+  assertEquals([reader.u32(), decodeMsgpack(reader.rest())], [
+    300,
+    { from: 7 },
+  ]);
+});
+
+Deno.test("moduleClient() refuses a coverage query that the module does not declare", async () => {
+  const { adder } = client();
+  const coverage = (adder as unknown as {
+    coverage(query: string, body: unknown): AsyncIterable<unknown>;
+  }).coverage("toString", undefined);
+  assertEquals(await codeOf(Array.fromAsync(coverage)), "unknown_command");
 });

@@ -6,7 +6,7 @@
  */
 import { assert, assertEquals } from "@std/assert";
 import type { TestNode } from "../../harness/test_node.ts";
-import { refused, type Scenario, threeNodes } from "./scenario.ts";
+import { DURABLE, refused, type Scenario, threeNodes } from "./scenario.ts";
 
 /** So many and so long that no vnode says them all before it is asked for more. */
 const MANY = 4_000;
@@ -36,6 +36,20 @@ export const COVERAGE_SCENARIOS: readonly Scenario[] = [
       await using client = await cluster.client();
       assertEquals((await Array.fromAsync(client.kv.keys("b"))).sort(), keys);
       assertEquals(await Array.fromAsync(client.kv.keys("nothing")), []);
+    },
+  },
+  {
+    name: "keys are listed from disk once all nodes have been started again",
+    cluster: DURABLE,
+    async play(cluster) {
+      const keys = keysOf(600);
+      await putAll(cluster.node(0), keys);
+      for (const node of cluster.nodes) await node.stop();
+      for (const node of cluster.nodes) await node.start();
+      await cluster.settled();
+      const listing = cluster.node(1).kv.keys("b");
+      assertEquals((await Array.fromAsync(listing)).sort(), keys);
+      assertEquals(listing.report?.complete, true);
     },
   },
   {
