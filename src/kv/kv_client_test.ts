@@ -84,3 +84,20 @@ for (
     }
   });
 }
+
+Deno.test("kvClient() refuses to list what is no bucket, and with options that make no sense", async () => {
+  const kv = kvClient(() => answering(undefined));
+  for (
+    const [keys, code] of [
+      [kv.keys(""), "invalid_key"],
+      [kv.keys("b".repeat(257)), "invalid_key"],
+      [kv.keys("b", { n: 9 }), "invalid_argument"],
+      [kv.keys("b", { idleMs: 0 }), "invalid_argument"],
+      // An answer without a page in it.
+      [kv.keys("b"), "protocol_error"],
+    ] as const
+  ) {
+    const error = await assertRejects(() => Array.fromAsync(keys), WhorlError);
+    assertEquals(error.code, code);
+  }
+});
