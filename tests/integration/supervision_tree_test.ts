@@ -169,6 +169,38 @@ Deno.test("requests under way when their coordinators are killed are answered wi
     await cluster.settled();
   }));
 
+for (const placement of ["task", "worker", "subprocess"] as const) {
+  Deno.test(`a listing goes on at other vnodes when a master placed as ${placement} is killed in the middle of it`, () =>
+    withCluster({ kind: "in_process", placement }, async (cluster) => {
+      await cluster.joinAll();
+      const keys = Array.from(
+        { length: 3_000 },
+        (_, i) => String(i).padStart(700, "0"),
+      );
+      const n = 2;
+      const { kv } = cluster.node(0);
+      await Promise.all(
+        keys.map((key) => kv.put("b", key, 1, { n, w: "all" })),
+      );
+      const listing = kv.keys("b", { n });
+      const listed: string[] = [];
+      for await (const key of listing) {
+        if (listed.push(key) === 1_000) {
+          childAt(cluster.node(1).inside as WhorlNode, ["vnode_sup", "kv-0"])
+            .kill();
+        }
+      }
+      assertEquals(listed.sort(), keys);
+      const { complete, asked } = listing.report!;
+      assertEquals(complete, true);
+      const failed = asked.filter(({ state }) => state === "failed");
+      assert(failed.length > 0, "the killed master owed nothing");
+      for (const { node } of failed) {
+        assertEquals(node, cluster.node(1).name);
+      }
+    }));
+}
+
 /** Resolves when `part` of `node` has been restarted from now on. */
 function whenRestarted(node: TestNode, part: string): Promise<unknown> {
   return node.events.until(
