@@ -14,6 +14,7 @@
 import type { WhorlNode } from "../node/node.ts";
 import type { NodeOptions } from "../node/node_options.ts";
 import type { VnodeModule } from "../vnode/vnode.ts";
+import { checkProgress } from "./checkers/progress.ts";
 import type { Violation } from "./checkers/violation.ts";
 import {
   during,
@@ -42,6 +43,8 @@ const CLIENTS_END_MS_MAX = 60_000;
 const EVENTUALLY_MS_MAX = 30_000;
 /** Wait between two tries of that, in virtual milliseconds. */
 const EVENTUALLY_EVERY_MS = 200;
+/** The part of all operations that must have ended well. */
+const ACKNOWLEDGED_MIN = 0.2;
 /** Virtual time all checks together have, in milliseconds. */
 const CHECK_MS_MAX = 600_000;
 
@@ -57,6 +60,8 @@ export interface SimulateOptions extends ScheduleOptions {
   readonly vnode?: VnodeModule;
   /** What clients do. @default {puts, gets and deletes of `kv` on a few keys} */
   readonly workload?: Workload;
+  /** Fewest operations that must have ended well for the run to mean anything. @default {a fifth of the operations} */
+  readonly acknowledgedMin?: number;
   /** Judges the run besides what always holds. @default {for the default workload: what `kv` promises} */
   readonly check?: RunCheck;
   /** More about how nodes are set up. */
@@ -209,6 +214,13 @@ class Run {
     );
     this.#fail(...await stopCluster(cluster));
     this.#fail(...this.#invariants.violations());
+    this.#fail(...checkProgress(this.#history.records, {
+      acknowledgedMin: this.#options.acknowledgedMin ??
+        Math.ceil(this.#schedule.operations.length * ACKNOWLEDGED_MIN),
+      // Clients watch deadlines themselves, as a node that stands still owes nothing.
+      timeoutMs: Infinity,
+      endedAtMs: this.#time.now(),
+    }));
   }
 
   /** The clients, each with its share of the operations and when each is due. */

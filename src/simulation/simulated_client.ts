@@ -10,6 +10,7 @@ import { type Chance, seededChance } from "../base/chance.ts";
 import { isWhorlError, reasonOf, WhorlError } from "../base/errors.ts";
 import type { Environment } from "../environment/environment.ts";
 import { outcomeUnknown } from "../kv/kv_client.ts";
+import type { WhorlNode } from "../node/node.ts";
 import { connect, type WhorlClient } from "../node/connect.ts";
 import { TIMEOUT_MS_DEFAULT } from "../request/quorum_options.ts";
 import type { Violation } from "./checkers/violation.ts";
@@ -165,8 +166,13 @@ export class SimulatedClient {
       if (machine === undefined) await this.#sleep(LOOK_AGAIN_MS);
     }
     const process = machine.process as SimulatedProcess;
-    const node = machine.node as ClusterAccess;
-    return await this.#answered(process, machine, id, () => act(node));
+    const node = machine.node as WhorlNode;
+    return await this.#answered(
+      process,
+      machine,
+      id,
+      () => act({ kv: node.kv, module: (module) => node.module(module) }),
+    );
   }
 
   async #connected<Output>(

@@ -1,0 +1,200 @@
+import { assert, assertEquals, assertStringIncludes } from "@std/assert";
+import {
+  answersLater,
+  command,
+  type CommandDeclaration,
+  defineVnode,
+  type VnodeModule,
+} from "../../mod.ts";
+import { notesSimulation } from "../../examples/notes/notes_simulation.ts";
+import { notesModule } from "../../examples/notes/notes_vnode.ts";
+import { drawSchedule, simulate } from "../../src/simulation/mod.ts";
+import { decodeSchedule } from "../../src/simulation/schedule_codec.ts";
+import { LONG_RUN } from "./trace_digest.ts";
+
+Deno.test("simulate() gives the same trace of a seed, byte for byte, here again and in another process", async () => {
+  const { trace } = await simulate(LONG_RUN);
+  assert(trace.events.length >= 10_000, `${trace.events.length} events`);
+  const again = await simulate(LONG_RUN);
+  assert(again.trace.toString() === trace.toString(), "another trace");
+  const output = await new Deno.Command(Deno.execPath(), {
+    args: [
+      "run",
+      "--no-prompt",
+      "--allow-read",
+      new URL("trace_digest.ts", import.meta.url).href,
+    ],
+    stdout: "piped",
+    stderr: "inherit",
+  }).output();
+  assertEquals(
+    new TextDecoder().decode(output.stdout).trim(),
+    `${trace.events.length} ${trace.digest()}`,
+  );
+});
+
+Deno.test("simulate() gives the same run with and without a trace", async () => {
+  for (const seed of [3, 4]) {
+    const silent = await simulate({ seed });
+    const traced = await simulate({ seed, trace: true });
+    assertEquals(silent.trace.events, []);
+    assertEquals(
+      [silent.events, silent.virtualMs, silent.history],
+      [traced.events, traced.virtualMs, traced.history],
+    );
+  }
+});
+
+Deno.test("simulate() finds nothing wrong with 300 seeds, each with faults of its own", async () => {
+  for (let seed = 1; seed <= 300; seed++) {
+    const { violations, schedule } = await simulate({ seed });
+    assert(schedule.faults.length > 0);
+    assertEquals(violations, [], `seed ${seed}`);
+  }
+});
+
+Deno.test("simulate() leaves operations out of a schedule without changing the others", async () => {
+  const schedule = drawSchedule(5, { faults: [] });
+  const whole = await simulate({ seed: 5, schedule });
+  const some = await simulate({
+    seed: 5,
+    schedule: {
+      ...schedule,
+      operations: schedule.operations.filter((number) => number % 2 === 0),
+    },
+  });
+  const inputs = ({ history }: typeof whole) =>
+    history.map(({ client, key, input }) =>
+      JSON.stringify([client, key, (input as { value?: unknown }).value])
+    );
+  const kept = new Set(inputs(whole));
+  assert(
+    some.history.length > 20 && some.history.length < whole.history.length,
+  );
+  for (const input of inputs(some)) assert(kept.has(input), input);
+});
+
+Deno.test("simulate() catches notes that are acknowledged before they are stored within 500 seeds", async () => {
+  let caught: string[] = [];
+  for (let seed = 1; caught.length === 0 && seed <= 500; seed++) {
+    const { violations } = await simulate({
+      seed,
+      ...notesSimulation(notesModule(true)),
+    });
+    caught = violations.map(({ check }) => check);
+  }
+  assertEquals([...new Set(caught)], ["acknowledged_notes"]);
+});
+
+Deno.test("the schedule that caught the hasty notes still does, and the careful ones pass it", async () => {
+  const schedule = decodeSchedule(
+    await Deno.readTextFile(
+      new URL("../../examples/notes/lost_note.json", import.meta.url),
+    ),
+  );
+  const { seed } = schedule;
+  const hasty = await simulate({
+    seed,
+    schedule,
+    ...notesSimulation(notesModule(true)),
+  });
+  assert(hasty.violations.length > 0);
+  for (const { check } of hasty.violations) {
+    assertEquals(check, "acknowledged_notes");
+  }
+  const careful = await simulate({
+    seed,
+    schedule,
+    ...notesSimulation(notesModule(false)),
+  });
+  assertEquals(careful.violations, []);
+});
+
+type AskCommands = {
+  readonly ask: CommandDeclaration<null, number, never>;
+};
+
+function askModule(answer: () => number): VnodeModule<AskCommands> {
+  return defineVnode({
+    name: "ask",
+    commands: { ask: command() },
+    init: () => ({
+      handleCommand: { ask: () => answer() },
+      *fold() {},
+      encodeHandoffItem: () => null,
+      handleHandoffData() {},
+      isEmpty: () => true,
+      delete() {},
+    }),
+  });
+}
+
+function ask(module: VnodeModule<AskCommands>) {
+  return simulate({
+    seed: 1,
+    faults: [],
+    operations: 3,
+    vnode: module,
+    workload: async ({ record, number }) => {
+      await record(
+        `k${number}`,
+        "ask",
+        (access) =>
+          access.module(module).request("b", `k${number}`, "ask", null),
+      );
+    },
+  });
+}
+
+const REAL_WORLD: Record<string, () => number> = {
+  "Date.now": () => Date.now(),
+  "Math.random": () => Math.random(),
+  "performance.now": () => performance.now(),
+  "setTimeout": () => {
+    setTimeout(() => {}, 1);
+    return 1;
+  },
+  "fetch": () => {
+    fetch("http://127.0.0.1:1/").catch(() => {});
+    return 1;
+  },
+};
+
+for (const [call, answer] of Object.entries(REAL_WORLD)) {
+  Deno.test(`simulate() fails a vnode that calls ${call}, and names the call`, async () => {
+    const { violations } = await ask(askModule(answer));
+    const found = violations.find(({ check }) => check === "real_world");
+    assertStringIncludes(`${found?.message}`, `called ${call} `);
+  });
+}
+
+Deno.test("simulate() fails a request that is never answered", async () => {
+  const silent = defineVnode<AskCommands>({
+    name: "ask",
+    commands: { ask: command() },
+    init: () => ({
+      handleCommand: { ask: () => answersLater },
+      *fold() {},
+      encodeHandoffItem: () => null,
+      handleHandoffData() {},
+      isEmpty: () => true,
+      delete() {},
+    }),
+  });
+  // The vnodes say nothing, but the coordinator answers for them: nothing is wrong but that nothing is done.
+  const { violations, counts } = await ask(silent);
+  assertEquals(violations.map(({ check }) => check), ["progress"]);
+  assertEquals(counts, { ok: 0, failed: 0, unknown: 3 });
+});
+
+Deno.test("simulate() fails a workload that throws, and says where", async () => {
+  const { violations } = await simulate({
+    seed: 1,
+    faults: [],
+    operations: 1,
+    acknowledgedMin: 0,
+    workload: () => Promise.reject(new Error("the workload's own")),
+  });
+  assertEquals(violations.map(({ check }) => check), ["workload"]);
+  assertStringIncludes(`${violations[0]?.message}`, "the workload's own");
+});
