@@ -1,6 +1,5 @@
 import { assertEquals, assertThrows } from "@std/assert";
 import { InvariantError } from "../base/invariant.ts";
-import { drawSchedule } from "./draw_schedule.ts";
 import {
   createSeedRun,
   seedInHand,
@@ -16,6 +15,7 @@ import {
   summarize,
   UNDECIDED_KEPT_MAX,
 } from "./seed_summary.ts";
+import { TOY_SCHEDULE } from "./testing/toy_schedule.ts";
 import { runToy } from "./testing/toy_cluster.ts";
 
 function summaryOf(seed: number, failing = false): SeedSummary {
@@ -162,7 +162,7 @@ Deno.test("stepSeedRun() believes no worker that reports another's seed", () => 
 });
 
 Deno.test("summarize() keeps what is counted of a result", async () => {
-  const result = await runToy(drawSchedule(358), { trace: false });
+  const result = await runToy(TOY_SCHEDULE, { trace: false });
   const summary = summarize(result);
   assertEquals(summary.seed, "358");
   assertEquals(summary.violations.map(({ check }) => check), ["lost_write"]);

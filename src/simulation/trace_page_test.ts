@@ -1,12 +1,12 @@
 import { assert, assertEquals, assertMatch } from "@std/assert";
-import { drawSchedule } from "./draw_schedule.ts";
+import { TOY_SCHEDULE } from "./testing/toy_schedule.ts";
 import { runToy } from "./testing/toy_cluster.ts";
 import { renderTracePage, TRACE_PAGE_EVENTS_MAX } from "./trace_page.ts";
 import { layLanes, ribbonSlots } from "./trace_page/drawing.js";
 import { firstAtLeast, lineFilter, selectRows } from "./trace_page/rows.js";
 import { formatMs, roundStep, ROW_HEIGHT, Scale } from "./trace_page/scale.js";
 
-const result = await runToy(drawSchedule(358), { trace: true });
+const result = await runToy(TOY_SCHEDULE, { trace: true });
 const page = renderTracePage(result, { commit: "0123abc" });
 
 function dataOf(html: string): {
@@ -67,8 +67,8 @@ Deno.test("renderTracePage() leads from a violation to its event and operations"
 });
 
 Deno.test("renderTracePage() leaves the oldest events out of a trace that is too long, and says so", async () => {
-  const operations = 40_000;
-  const schedule = drawSchedule(1, { operations });
+  const operations = Array.from({ length: 40_000 }, (_, number) => number);
+  const schedule = { ...TOY_SCHEDULE, operations };
   const long = await runToy(schedule, { trace: true });
   const left = long.trace.events.length - TRACE_PAGE_EVENTS_MAX;
   assert(left > 0);
