@@ -89,10 +89,20 @@ function numberOf(
   );
 }
 
+/** Whether somebody still reads what is told. */
+let heard = true;
+
 function tell(line: string): void {
+  if (!heard) return;
   const bytes = new TextEncoder().encode(`${line}\n`);
-  for (let at = 0; at < bytes.length;) {
-    at += Deno.stdout.writeSync(bytes.subarray(at));
+  try {
+    for (let at = 0; at < bytes.length;) {
+      at += Deno.stdout.writeSync(bytes.subarray(at));
+    }
+  } catch (error) {
+    // Whoever read it has gone, say `head`; the run goes on and its log has it all.
+    if (!(error instanceof Deno.errors.BrokenPipe)) throw error;
+    heard = false;
   }
 }
 
@@ -110,7 +120,11 @@ async function list(nodes: number): Promise<void> {
   }
 }
 
-/** Runs until the end or until a signal; a second signal changes nothing, as the first is about to have removed everything. */
+/**
+ * Runs until the end, until a signal, or until something throws that nobody
+ * waits for; in any case what was made is removed. A second signal changes
+ * nothing: the first is about to have removed everything.
+ */
 async function attack(flags: Flags): Promise<number> {
   for (const removed of await removeLeftovers(flags.reports)) {
     tell(`Removed what a killed run has left: ${removed}`);
@@ -118,10 +132,21 @@ async function attack(flags: Flags): Promise<number> {
   const stop = new AbortController();
   const interrupt = (): void => {
     if (!stop.signal.aborted) tell("Interrupted: removing what was made");
-    stop.abort(new Error("interrupted"));
+    stop.abort();
   };
+  let accident: unknown;
+  const onAccident = (event: Event, error: unknown): void => {
+    event.preventDefault();
+    accident ??= error;
+    stop.abort(error);
+  };
+  const onError = (event: ErrorEvent): void => onAccident(event, event.error);
+  const onRejection = (event: PromiseRejectionEvent): void =>
+    onAccident(event, event.reason);
   const signals: Deno.Signal[] = ["SIGINT", "SIGTERM", "SIGHUP"];
   for (const signal of signals) Deno.addSignalListener(signal, interrupt);
+  addEventListener("error", onError);
+  addEventListener("unhandledrejection", onRejection);
   try {
     const summary: NemesisSummary = await runNemesis({
       seed: flags.seed,
@@ -136,11 +161,13 @@ async function attack(flags: Flags): Promise<number> {
     tell(summaryText(summary));
     return summary.passed ? 0 : 1;
   } catch (error) {
-    if (stop.signal.aborted) return 130;
-    tell(Deno.inspect(error));
+    if (stop.signal.aborted && accident === undefined) return 130;
+    tell(Deno.inspect(accident ?? error));
     return 1;
   } finally {
     for (const signal of signals) Deno.removeSignalListener(signal, interrupt);
+    removeEventListener("error", onError);
+    removeEventListener("unhandledrejection", onRejection);
   }
 }
 

@@ -42,6 +42,11 @@ export const CONVERGENCE_MS_MAX = 30_000;
 export const ACKNOWLEDGED_PER_SECOND_MIN = 20;
 /** Load without faults at the end of each round, in milliseconds. */
 const CALM_MS = 1_000;
+/**
+ * Rounds whose keys are read and judged again after each later one. Older ones
+ * have been judged so often, and the keys of all would take too long to read.
+ */
+const ROUNDS_KEPT = 15;
 const CLIENTS_PER_NODE = 2;
 const TELL_EVERY_MS = 5_000;
 
@@ -59,7 +64,7 @@ export interface NemesisOptions {
   readonly reports: string;
   /** Takes each line that says what happens. */
   readonly tell: (line: string) => void;
-  /** Ends the run early: it rejects, and leaves nothing. */
+  /** Ends the run early: it rejects and leaves nothing, not even a report unless the reason was given. */
   readonly signal: AbortSignal;
 }
 
@@ -102,7 +107,7 @@ export async function runNemesis(
     directory.finish(summary.passed);
     return summary;
   } catch (error) {
-    if (options.signal.aborted) {
+    if (isInterruption(options.signal)) {
       directory.discard();
     } else {
       directory.write("error.txt", `${Deno.inspect(error)}\n`);
@@ -110,6 +115,12 @@ export async function runNemesis(
     }
     throw error;
   }
+}
+
+/** Whether somebody wanted the end, without any reason. */
+function isInterruption({ aborted, reason }: AbortSignal): boolean {
+  return aborted && reason instanceof DOMException &&
+    reason.name === "AbortError";
 }
 
 /** What is known of a round that is over. */
@@ -127,6 +138,7 @@ class Run {
   readonly #history: HistoryRecorder<KvInput, KvOutput>;
   readonly #counts = new Map<string, number>();
   readonly #violations: Violation[] = [];
+  /** The newest ones. */
   readonly #rounds: Round[] = [];
   readonly #schedules: PlannedFault[][] = [];
   readonly #active = new Set<PlannedFault>();
@@ -213,7 +225,7 @@ class Run {
     planned: readonly PlannedFault[],
   ): Promise<void> {
     const { seed, signal } = this.#options;
-    const number = this.#rounds.length + 1;
+    const number = this.#schedules.length + 1;
     const quorum = number % 2 === 1 ? "strict" : "sloppy";
     this.#schedules.push([...planned]);
     this.#directory.write("schedule.json", this.#schedules);
@@ -243,6 +255,7 @@ class Run {
     this.#countLoad(firstId, planned);
     const records = this.#history.records.slice(firstId);
     this.#rounds.push({ keys: load.keys, quorum, records });
+    if (this.#rounds.length > ROUNDS_KEPT) this.#rounds.shift();
     await this.#check(cluster, healedAt);
   }
 
@@ -330,6 +343,7 @@ class Run {
       return;
     }
     const { reads } = convergence;
+    for (const node of cluster.nodes) node.mendBy(undefined);
     const tookMs = performance.now() - healedAt;
     this.#longestRecoveryMs = Math.max(this.#longestRecoveryMs, tookMs);
     const before = this.#violations.length;
@@ -396,7 +410,7 @@ class Run {
       commit: await commitOf(),
       nodes,
       only,
-      rounds: this.#rounds.length,
+      rounds: this.#schedules.length,
       tookMs: Math.round(performance.now() - this.#startedAt),
       faults: wanted.map((fault) => ({
         name: fault.name,

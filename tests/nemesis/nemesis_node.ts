@@ -4,6 +4,7 @@
  *
  * @module
  */
+import { reasonOf } from "../../src/base/errors.ts";
 import type { Address } from "../../src/environment/transport.ts";
 import type { KvClient } from "../../src/kv/kv_client.ts";
 import { ProcessNode } from "../harness/process_node.ts";
@@ -34,6 +35,8 @@ export class NemesisNode {
   readonly #options: NemesisNodeOptions;
   readonly #process: ProcessNode;
   #excuses = 0;
+  #remedy: (() => Promise<void>) | undefined;
+  #mending: Promise<void> | undefined;
   #paused = false;
   #wanted = false;
   /** How often it has ended by itself, with reason or without. */
@@ -81,16 +84,31 @@ export class NemesisNode {
 
   /** Starts it, unless it runs. @throws {WhorlError} What keeps it from starting. */
   async start(): Promise<void> {
+    await this.#mending;
     if (this.running) return;
     this.#wanted = true;
     await this.#process.start();
     this.#paused = false;
     this.#options.onUp(this.#process.address);
     void this.#process.ended().then(({ signal, code }) => {
-      if (!this.#wanted) return;
-      this.falls++;
-      this.#options.onFall(`${signal ?? code}`, this.#excuses > 0);
+      if (this.#wanted) this.#fell(`${signal ?? code}`);
     });
+  }
+
+  #fell(how: string): void {
+    this.falls++;
+    const remedy = this.#remedy;
+    this.#remedy = undefined;
+    const excused = this.#excuses > 0 || remedy !== undefined;
+    this.#options.onFall(how, excused);
+    if (remedy === undefined) return;
+    this.#mending = remedy();
+    void this.#mending.then(async () => {
+      this.#mending = undefined;
+      if (this.#wanted) await this.start();
+    }).catch((error) =>
+      this.#options.onFall(`it cannot be mended: ${reasonOf(error)}`, false)
+    );
   }
 
   /** SIGKILL. */
@@ -117,6 +135,14 @@ export class NemesisNode {
     if (!this.running || !this.#paused) return;
     this.#paused = false;
     this.#process.resume();
+  }
+
+  /**
+   * What to do before it is started again if it ends by itself once more.
+   * `undefined` when it has no reason to any longer.
+   */
+  mendBy(remedy: (() => Promise<void>) | undefined): void {
+    this.#remedy = remedy;
   }
 
   /** From now until the returned function is called it may end by itself. */

@@ -22,8 +22,10 @@ interface DamagePlan {
 
 /**
  * On one node at a time: the other replicas have what it has lost, until all
- * are equal again. A node that refuses to start on what it finds has done
- * right; then the operator's copy from before the damage is put back.
+ * are equal again. A node that refuses its store, or gives up on it later
+ * because SQLite finds the damage, has done right; then its operator puts the
+ * store back as it was before the damage. The watermark is not put back, so
+ * that the store knows that it is behind.
  */
 const storeDamage: Fault<DamagePlan> = {
   name: "store_damage",
@@ -42,37 +44,64 @@ const storeDamage: Fault<DamagePlan> = {
   async strike(cluster, { node: name, damage, seed }) {
     const node = cluster.node(name);
     await node.kill();
-    const copy = `${node.dataDirectory}.sound`;
-    await copyFiles(node.dataDirectory, copy);
+    const copy = await copyStore(node.dataDirectory);
     const done = await damageStore(
       node.dataDirectory,
       damage,
       seededChance(seed),
     );
     cluster.tell(`${shortName(name)}: ${done}`);
+    const mend = (): Promise<void> => {
+      cluster.tell(`${shortName(name)} gets its store of before the damage`);
+      return putBack(node.dataDirectory, copy);
+    };
     return async () => {
       try {
         await node.start();
-        await Deno.remove(copy, { recursive: true });
+        node.mendBy(mend);
       } catch (error) {
         cluster.tell(
-          `${shortName(name)} refuses its damaged store: ${
-            reasonOf(error)
-          }; the copy is put back`,
+          `${shortName(name)} refuses its damaged store: ${reasonOf(error)}`,
         );
-        await Deno.rename(node.dataDirectory, `${node.dataDirectory}.damaged`);
-        await Deno.rename(copy, node.dataDirectory);
+        await mend();
         await node.start();
-        await Deno.remove(`${node.dataDirectory}.damaged`, { recursive: true });
       }
     };
   },
 };
 
-async function copyFiles(from: string, to: string): Promise<void> {
-  await Deno.mkdir(to, { mode: 0o700 });
-  for await (const { name, isFile } of Deno.readDir(from)) {
-    if (isFile) await Deno.copyFile(`${from}/${name}`, `${to}/${name}`);
+/** Copies the stores in `folder`; returns where to. */
+async function copyStore(folder: string): Promise<string> {
+  const copy = `${folder}.sound`;
+  await removeIfThere(copy);
+  await Deno.mkdir(copy, { mode: 0o700 });
+  for (const name of await storeFiles(folder)) {
+    await Deno.copyFile(`${folder}/${name}`, `${copy}/${name}`);
+  }
+  return copy;
+}
+
+async function putBack(folder: string, copy: string): Promise<void> {
+  for (const name of await storeFiles(folder)) {
+    await Deno.remove(`${folder}/${name}`);
+  }
+  for (const name of await storeFiles(copy)) {
+    await Deno.copyFile(`${copy}/${name}`, `${folder}/${name}`);
+  }
+}
+
+/** Databases with all that belongs to them, but not their watermarks. */
+async function storeFiles(folder: string): Promise<string[]> {
+  const entries = await Array.fromAsync(Deno.readDir(folder));
+  return entries.map(({ name }) => name)
+    .filter((name) => /\.kv(-wal|-shm|-journal|\.keys)?$/.test(name));
+}
+
+async function removeIfThere(path: string): Promise<void> {
+  try {
+    await Deno.remove(path, { recursive: true });
+  } catch (error) {
+    if (!(error instanceof Deno.errors.NotFound)) throw error;
   }
 }
 
