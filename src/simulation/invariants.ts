@@ -23,6 +23,7 @@ import {
   type SupervisorSighting,
 } from "./checkers/supervision.ts";
 import type { Violation } from "./checkers/violation.ts";
+import { type DiskDamage, DurableWrites } from "./durable_writes.ts";
 import { dotsOf } from "./kv_replicas.ts";
 import type { SimulatedCluster } from "./simulated_cluster.ts";
 import type { StoreWatch } from "./watched_store.ts";
@@ -47,6 +48,7 @@ export class Invariants implements StoreWatch {
   /** The store that is open now, by host and path. */
   readonly #stores = new Map<string, Map<string, Store>>();
   readonly #dots = new DotWatch();
+  readonly #durable: DurableWrites;
   readonly #supervisors: SupervisorSighting[] = [];
   readonly #queues: QueueSample[] = [];
   readonly #rings = new Map<string, Ring>();
@@ -55,12 +57,19 @@ export class Invariants implements StoreWatch {
 
   constructor(now: () => number) {
     this.#now = now;
+    this.#durable = new DurableWrites(now);
   }
 
-  opened(host: string, path: string, store: Store): void {
+  opened(
+    host: string,
+    path: string,
+    store: Store,
+    damage: DiskDamage,
+  ): Promise<void> {
     let stores = this.#stores.get(host);
     if (stores === undefined) this.#stores.set(host, stores = new Map());
     stores.set(path, store);
+    return this.#durable.opened(`${host}${path}`, store, damage);
   }
 
   written(
@@ -68,13 +77,19 @@ export class Invariants implements StoreWatch {
     path: string,
     partition: number,
     writes: readonly Write[],
-  ): void {
-    if (!isStoreOf(path, "kv")) return;
-    for (const { key, value } of writes) {
-      if (value === null) continue;
-      const place = `${host}, partition ${partition} at ${this.#now()} ms`;
-      for (const dot of dotsOf(key, value, place)) this.#dots.see(dot);
+  ): (error: Error | undefined) => void {
+    if (isStoreOf(path, "kv")) {
+      for (const { key, value } of writes) {
+        if (value === null) continue;
+        const place = `${host}, partition ${partition} at ${this.#now()} ms`;
+        for (const dot of dotsOf(key, value, place)) this.#dots.see(dot);
+      }
     }
+    return this.#durable.written(`${host}${path}`, partition, writes);
+  }
+
+  deleted(host: string, path: string, partition: number): void {
+    this.#durable.deleted(`${host}${path}`, partition);
   }
 
   /** Tells of a start or an end below a supervisor of a node, in one of its lives. */
@@ -133,6 +148,7 @@ export class Invariants implements StoreWatch {
   violations(): readonly Violation[] {
     return [
       ...this.#dots.violations,
+      ...this.#durable.violations,
       ...checkRestartIntensity(
         this.#supervisors,
         (supervisor) => RESTART_LIMITS[supervisor],

@@ -226,11 +226,12 @@ export class SimulatedMachine {
       disk: this.#attached,
       openStore: async (config) => {
         const store = await openStore(config, environment);
-        return storeWatch === undefined ? store : watchedStore(
+        return storeWatch === undefined ? store : await watchedStore(
           store,
           this.host,
           config.type === "memory" ? "memory" : config.path,
           storeWatch,
+          disk.counts,
         );
       },
       log,

@@ -15,45 +15,67 @@ import type {
   StoreStats,
   Write,
 } from "../environment/storage.ts";
+import type { DiskDamage } from "./durable_writes.ts";
 
 /** Told of what happens to the stores of a cluster. */
 export interface StoreWatch {
-  /** A store was opened; it is the one of its `path` from now on. */
-  opened(host: string, path: string, store: Store): void;
-  /** A vnode has given writes to its store, which may yet be lost. */
+  /**
+   * A store was opened; it is the one of its `path` from now on. It is used once
+   * this has resolved.
+   */
+  opened(
+    host: string,
+    path: string,
+    store: Store,
+    damage: DiskDamage,
+  ): Promise<void>;
+  /**
+   * A vnode has given writes to its store, which may yet be lost. What this
+   * returns is told what became of them, before the vnode is.
+   */
   written(
     host: string,
     path: string,
     partition: number,
     writes: readonly Write[],
-  ): void;
+  ): (error: Error | undefined) => void;
+  /** A vnode has deleted a range of keys. */
+  deleted(host: string, path: string, partition: number): void;
 }
 
-/** `store`, with its writes shown to `watch`. */
-export function watchedStore(
+/** `store`, with its writes shown to `watch`. @param damage What its disk has done so far. */
+export async function watchedStore(
   store: Store,
   host: string,
   path: string,
   watch: StoreWatch,
-): Store {
-  watch.opened(host, path, store);
-  return new WatchedStore(
-    store,
-    (partition, writes) => watch.written(host, path, partition, writes),
-  );
+  damage: DiskDamage,
+): Promise<Store> {
+  await watch.opened(host, path, store, damage);
+  return new WatchedStore(store, {
+    written: (partition, writes) =>
+      watch.written(host, path, partition, writes),
+    deleted: (partition) => watch.deleted(host, path, partition),
+  });
 }
 
-type Written = (partition: number, writes: readonly Write[]) => void;
+interface Watcher {
+  written(
+    partition: number,
+    writes: readonly Write[],
+  ): (error: Error | undefined) => void;
+  deleted(partition: number): void;
+}
 
 class WatchedStore implements Store {
   readonly durable: boolean;
   readonly #store: Store;
-  readonly #written: Written;
+  readonly #watcher: Watcher;
   readonly #partitions = new Map<number, PartitionStore>();
 
-  constructor(store: Store, written: Written) {
+  constructor(store: Store, watcher: Watcher) {
     this.#store = store;
-    this.#written = written;
+    this.#watcher = watcher;
     this.durable = store.durable;
   }
 
@@ -66,7 +88,7 @@ class WatchedStore implements Store {
     if (watched === undefined) {
       watched = new WatchedPartition(
         this.#store.partition(partition),
-        this.#written,
+        this.#watcher,
       );
       this.#partitions.set(partition, watched);
     }
@@ -97,12 +119,12 @@ class WatchedStore implements Store {
 class WatchedPartition implements PartitionStore {
   readonly partition: number;
   readonly #store: PartitionStore;
-  readonly #written: Written;
+  readonly #watcher: Watcher;
 
-  constructor(store: PartitionStore, written: Written) {
+  constructor(store: PartitionStore, watcher: Watcher) {
     this.partition = store.partition;
     this.#store = store;
-    this.#written = written;
+    this.#watcher = watcher;
   }
 
   get(
@@ -115,8 +137,15 @@ class WatchedPartition implements PartitionStore {
     writes: readonly Write[],
     committed: (error: Error | undefined) => void,
   ): void {
-    this.#store.write(writes, committed);
-    this.#written(this.partition, writes);
+    let outcome: { readonly error: Error | undefined } | undefined;
+    let told = (error: Error | undefined): void => void (outcome = { error });
+    // A write that is refused is none.
+    this.#store.write(writes, (error) => {
+      told(error);
+      committed(error);
+    });
+    told = this.#watcher.written(this.partition, writes);
+    if (outcome !== undefined) told(outcome.error);
   }
 
   scan(range?: ScanRange): AsyncIterable<Entry> {
@@ -124,6 +153,7 @@ class WatchedPartition implements PartitionStore {
   }
 
   deleteRange(start?: Uint8Array, end?: Uint8Array): Promise<void> {
+    this.#watcher.deleted(this.partition);
     return this.#store.deleteRange(start, end);
   }
 

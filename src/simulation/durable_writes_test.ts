@@ -1,0 +1,108 @@
+import { assertEquals, assertStringIncludes } from "@std/assert";
+import type { PartitionStore, Store } from "../environment/storage.ts";
+import { openMemoryStore } from "../storage/memory_store.ts";
+import { DurableWrites } from "./durable_writes.ts";
+
+const KEY = new Uint8Array([7]);
+const OTHER_KEY = new Uint8Array([8]);
+const HONEST = { rottenBits: 0, lostCommits: 0 };
+
+const value = (n: number): Uint8Array => new Uint8Array([n, n]);
+
+/** A store that holds the given values, and says it outlives its process. */
+function holding(
+  content: readonly (readonly [Uint8Array, number])[],
+  tailLost = false,
+): Store {
+  const store = openMemoryStore("00".repeat(8));
+  const partition: PartitionStore = store.partition(3);
+  for (const [key, n] of content) {
+    partition.write([{ key, value: value(n) }], () => {});
+  }
+  return new Proxy(store, {
+    get: (target, name) => {
+      if (name === "durable") return true;
+      if (name === "state") return { ...target.state, tailLost };
+      const member = Reflect.get(target, name, target);
+      return typeof member === "function" ? member.bind(target) : member;
+    },
+  });
+}
+
+function write(
+  watch: DurableWrites,
+  key: Uint8Array,
+  n: number,
+): (error: Error | undefined) => void {
+  return watch.written("a", 3, [{ key, value: value(n) }]);
+}
+
+Deno.test("DurableWrites finds a committed write that is gone", async () => {
+  const watch = new DurableWrites(() => 5);
+  write(watch, KEY, 1)(undefined);
+  write(watch, OTHER_KEY, 1)(undefined);
+  await watch.opened("a", holding([[OTHER_KEY, 1]]), HONEST);
+  assertEquals(watch.violations.map(({ check }) => check), [
+    "durable_write_lost",
+  ]);
+  assertStringIncludes(
+    watch.violations[0]?.message ?? "",
+    "holds nothing under 07 of partition 3",
+  );
+});
+
+Deno.test("DurableWrites finds an older value than the one that was committed", async () => {
+  const watch = new DurableWrites(() => 5);
+  write(watch, KEY, 1)(undefined);
+  write(watch, KEY, 2)(undefined);
+  await watch.opened("a", holding([[KEY, 1]]), HONEST);
+  assertEquals(watch.violations.length, 1);
+});
+
+Deno.test("DurableWrites takes a write without an outcome for done or not done, and goes by what is there from then on", async () => {
+  for (const kept of [1, 2, 3]) {
+    const watch = new DurableWrites(() => 5);
+    write(watch, KEY, 1)(undefined);
+    write(watch, KEY, 2)(new Error("Nobody knows"));
+    write(watch, KEY, 3);
+    await watch.opened("a", holding([[KEY, kept]]), HONEST);
+    assertEquals(watch.violations, []);
+    await watch.opened("a", holding([[KEY, kept === 1 ? 2 : 1]]), HONEST);
+    assertEquals(watch.violations.length, 1);
+  }
+});
+
+Deno.test("DurableWrites takes a commit for that of all before it", async () => {
+  const watch = new DurableWrites(() => 5);
+  write(watch, KEY, 1);
+  write(watch, KEY, 2)(undefined);
+  await watch.opened("a", holding([[KEY, 1]]), HONEST);
+  assertEquals(watch.violations.length, 1);
+});
+
+Deno.test("DurableWrites excuses a lost tail that the store tells of, and no other", async () => {
+  const lied = { rottenBits: 0, lostCommits: 1 };
+  const told = new DurableWrites(() => 5);
+  write(told, KEY, 1)(undefined);
+  await told.opened("a", holding([], true), lied);
+  assertEquals(told.violations, []);
+  const untold = new DurableWrites(() => 5);
+  write(untold, KEY, 1)(undefined);
+  await untold.opened("a", holding([]), lied);
+  assertEquals(untold.violations.map(({ check }) => check), ["tail_loss"]);
+});
+
+Deno.test("DurableWrites finds a tail that is called lost and is not", async () => {
+  const watch = new DurableWrites(() => 5);
+  write(watch, KEY, 1)(undefined);
+  await watch.opened("a", holding([[KEY, 1]], true), HONEST);
+  assertEquals(watch.violations.map(({ check }) => check), ["tail_loss"]);
+});
+
+Deno.test("DurableWrites knows nothing of a partition after a range of it was deleted", async () => {
+  const watch = new DurableWrites(() => 5);
+  write(watch, KEY, 1)(undefined);
+  watch.deleted("a", 3);
+  await watch.opened("a", holding([]), HONEST);
+  assertEquals(watch.violations, []);
+});
