@@ -211,6 +211,8 @@ function reportText(report: SupervisorReport): string | undefined {
           formatReason(report.reason)
         }`
         : `${report.id} has stopped`;
+    case "restart_delayed":
+      return `${report.id} is started again in ${Math.ceil(report.afterMs)} ms`;
     case "gave_up":
       return `Gave up on ${report.id}: it falls too often`;
     default:

@@ -8,13 +8,15 @@
 
 /** Pauses between one attempt and the next, growing while attempts fail. */
 export interface Backoff {
-  /** Pause after the first failure, in milliseconds. */
+  /** The first pause, in milliseconds. */
   readonly minMs: number;
   /**
    * Longest pause, in milliseconds. A child that has run for longer than this
-   * begins again with `minMs`.
+   * begins again with the shortest, or with none if there is `atOnce`.
    */
   readonly maxMs: number;
+  /** Attempts without a pause, before the pauses begin with `minMs`. @default {0} */
+  readonly atOnce?: number;
   /** What each pause is multiplied with to get the next. @default {2} */
   readonly factor?: number;
   /** Share of each pause left to chance, 0 to 1. @default {0.2} */
@@ -23,10 +25,15 @@ export interface Backoff {
 
 /** Refuses pauses that cannot be. @throws {RangeError} If a number is out of its range. */
 export function checkBackoff(backoff: Backoff): void {
-  const { minMs, maxMs, factor = 2, jitter = 0.2 } = backoff;
+  const { minMs, maxMs, atOnce = 0, factor = 2, jitter = 0.2 } = backoff;
   if (!(minMs >= 0 && maxMs >= minMs && maxMs < Infinity)) {
     throw new RangeError(
       `Cannot use backoff as 0 <= minMs <= maxMs must hold: current values are ${minMs} and ${maxMs}`,
+    );
+  }
+  if (!(atOnce >= 0)) {
+    throw new RangeError(
+      `Cannot use backoff as 'atOnce' must be at least 0: current value is ${atOnce}`,
     );
   }
   if (!(factor >= 1)) {
@@ -50,8 +57,9 @@ export function backoffDelayMs(
   attempt: number,
   chance: number,
 ): number {
-  const { minMs, maxMs, factor = 2, jitter = 0.2 } = backoff;
+  const { minMs, maxMs, atOnce = 0, factor = 2, jitter = 0.2 } = backoff;
+  if (attempt < atOnce) return 0;
   // Finite, since a pause of 0 must stay 0 after a thousand failures.
-  const growth = Math.min(factor ** attempt, Number.MAX_VALUE);
+  const growth = Math.min(factor ** (attempt - atOnce), Number.MAX_VALUE);
   return Math.min(maxMs, minMs * growth) * (1 - jitter * chance);
 }

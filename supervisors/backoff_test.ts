@@ -46,3 +46,11 @@ Deno.test("checkBackoff() takes the ends of every range and refuses what is beyo
     assertThrows(() => checkBackoff(wrong), RangeError, rule);
   }
 });
+
+Deno.test("backoffDelayMs() lets so many attempts go at once before the pauses begin", () => {
+  const lenient = { ...backoff, atOnce: 2 };
+  assertEquals(
+    [0, 1, 2, 3, 4].map((n) => backoffDelayMs(lenient, n, 0)),
+    [0, 0, ...[0, 1, 2].map((n) => backoffDelayMs(backoff, n, 0))],
+  );
+});

@@ -6,6 +6,7 @@
  */
 import { type Backoff, checkBackoff } from "./backoff.ts";
 import type { Child } from "./child.ts";
+import type { ExitReason } from "./exit_reason.ts";
 
 /**
  * When a child that ended is started again: always, only after an abnormal
@@ -33,6 +34,14 @@ export interface ChildPolicy {
   readonly type?: ChildType;
   /** Pauses before restarts. @default {none: restarts are immediate} */
   readonly backoff?: Backoff;
+  /**
+   * Which ends of a child that ran are followed by a pause, when there is
+   * `backoff`; after others it is started again at once. A restart that fails is
+   * always tried again after a pause.
+   *
+   * @default {all}
+   */
+  readonly backoffAfter?: (reason: ExitReason) => boolean;
   /** Its final exit can end the supervisor, see `autoShutdown`. Never with `permanent`. @default {false} */
   readonly significant?: boolean;
 }
@@ -59,6 +68,8 @@ export interface ResolvedPolicy {
   readonly type: ChildType;
   /** Pauses before restarts. */
   readonly backoff: Backoff | undefined;
+  /** Which ends are followed by one; `undefined` if all are. */
+  readonly backoffAfter: ((reason: ExitReason) => boolean) | undefined;
   /** Whether its final exit can end the supervisor. */
   readonly significant: boolean;
 }
@@ -96,6 +107,7 @@ export function resolvePolicy(policy: ChildPolicy): ResolvedPolicy {
       (type === "supervisor" ? "infinity" : SHUTDOWN_MS_DEFAULT),
     type,
     backoff: policy.backoff,
+    backoffAfter: policy.backoffAfter,
     significant: policy.significant ?? false,
   } as const;
   const { shutdown, backoff } = resolved;

@@ -7,6 +7,7 @@ Deno.test("resolvePolicy() fills in OTP's defaults", () => {
     shutdown: 5_000,
     type: "worker",
     backoff: undefined,
+    backoffAfter: undefined,
     significant: false,
   });
   assertEquals(resolvePolicy({ type: "supervisor" }).shutdown, "infinity");
@@ -23,6 +24,7 @@ Deno.test("resolvePolicy() refuses what makes no sense", () => {
       { backoff: { minMs: 1, maxMs: Infinity } },
       { backoff: { minMs: 1, maxMs: 2, factor: 0.5 } },
       { backoff: { minMs: 1, maxMs: 2, jitter: 1.1 } },
+      { backoff: { minMs: 1, maxMs: 2, atOnce: -1 } },
     ]
   ) assertThrows(() => resolvePolicy(policy), RangeError);
   assertThrows(

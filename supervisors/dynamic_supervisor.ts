@@ -339,10 +339,13 @@ export class DynamicSupervisor<
     if (this.#temporary) return;
     const life = this.#lives.get(child)!;
     this.#lives.delete(child);
-    if (shouldRestart(this.#policy.restart, reason)) this.#restart(life);
+    const { restart, backoffAfter } = this.#policy;
+    if (shouldRestart(restart, reason)) {
+      this.#restart(life, backoffAfter?.(reason) ?? true);
+    }
   }
 
-  #restart(life: Life<Args>): void {
+  #restart(life: Life<Args>, pauses: boolean): void {
     const nowMs = this.#runtime.now();
     if (!addRestart(this.#intensity, nowMs)) {
       this.#report?.({ type: "gave_up", supervisor: this.name, id: "-" });
@@ -350,16 +353,16 @@ export class DynamicSupervisor<
     }
     this.#restarts++;
     const { backoff } = this.#policy;
-    const attempt = nextAttempt(backoff, life, nowMs);
+    const attempt = pauses ? nextAttempt(backoff, life, nowMs) : life.attempt;
+    const delayMs = backoff === undefined || !pauses
+      ? 0
+      : backoffDelayMs(backoff, attempt - 1, this.#runtime.random());
     this.#starting++;
-    if (backoff === undefined) return this.#startAgain(life.args, attempt);
-    const timer = this.#runtime.setTimer(
-      backoffDelayMs(backoff, attempt - 1, this.#runtime.random()),
-      () => {
-        this.#backoffTimers.delete(timer);
-        this.#startAgain(life.args, attempt);
-      },
-    );
+    if (delayMs === 0) return this.#startAgain(life.args, attempt);
+    const timer = this.#runtime.setTimer(delayMs, () => {
+      this.#backoffTimers.delete(timer);
+      this.#startAgain(life.args, attempt);
+    });
     this.#backoffTimers.add(timer);
   }
 
@@ -385,7 +388,7 @@ export class DynamicSupervisor<
         reason,
       });
       // A restart that fails counts again and is tried again. Its life never began.
-      this.#restart({ args, startedAtMs: Infinity, attempt });
+      this.#restart({ args, startedAtMs: Infinity, attempt }, true);
     };
     let child: Started;
     try {

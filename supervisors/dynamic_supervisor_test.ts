@@ -270,6 +270,29 @@ Deno.test("DynamicSupervisor waits longer before each restart in a row", async (
   assertEquals(runtime.pendingTimers, 0);
 });
 
+Deno.test("DynamicSupervisor restarts at once after ends that are followed by no pause", async () => {
+  const runtime = new ManualRuntime();
+  const startsAtMs: number[] = [];
+  const supervisor = new DynamicSupervisor({
+    runtime,
+    restart: "permanent",
+    intensity: 100,
+    backoff: { minMs: 10, maxMs: 1_000, jitter: 0 },
+    backoffAfter: (reason) => reason !== "killed",
+    start: () => {
+      startsAtMs.push(runtime.now());
+      return new Job("job");
+    },
+  });
+  supervisor.startChild();
+  for (const end of ["killed", "killed", boom, "killed", boom] as const) {
+    [...supervisor.whichChildren()][0]!.finish(end);
+    await runtime.advance(20);
+  }
+  assertEquals(startsAtMs, [0, 0, 20, 50, 60, 100]);
+  await supervisor.shutdown();
+});
+
 Deno.test("DynamicSupervisor.kill() kills every child", () => {
   const supervisor = new DynamicSupervisor({
     start: () => new Job("job", true),

@@ -53,6 +53,16 @@ export type SupervisorReport =
     readonly reason: ExitReason;
   }
   | {
+    /** It is started again, but not at once. */
+    readonly type: "restart_delayed";
+    readonly supervisor: string;
+    readonly id: string;
+    /** How long from now, in milliseconds. */
+    readonly afterMs: number;
+    /** Why it ended, or did not start. */
+    readonly reason: ExitReason;
+  }
+  | {
     /** Its children fell too often; it stops them all and exits. */
     readonly type: "gave_up";
     readonly supervisor: string;
@@ -383,6 +393,14 @@ export class Supervisor extends ChildBase implements AsyncDisposable {
             this.#dispatch({ type: "backoff_elapsed", id });
           }),
         );
+        this.#report?.({
+          type: "restart_delayed",
+          supervisor: this.name,
+          id,
+          afterMs,
+          reason: this.#state.children.find((child) => child.id === id)
+            ?.lastExit ?? "normal",
+        });
         return;
       }
       case "remember_child":

@@ -511,7 +511,8 @@ function decideOnExit(
     return;
   }
   child.status = "restarting";
-  const delayMs = countRestart(state, child, down, effects);
+  const pauses = child.policy.backoffAfter?.(down.reason) ?? true;
+  const delayMs = countRestart(state, child, down, pauses, effects);
   if (delayMs !== undefined) restart(state, child, delayMs);
 }
 
@@ -520,6 +521,7 @@ function countRestart(
   state: SupervisorState,
   child: ChildState,
   { nowMs, chance }: { readonly nowMs: number; readonly chance: number },
+  pauses: boolean,
   effects: SupervisorEffect[],
 ): number | undefined {
   if (!addRestart(state.intensity, nowMs)) {
@@ -529,7 +531,7 @@ function countRestart(
   }
   child.restarts++;
   const { backoff } = child.policy;
-  if (backoff === undefined) return 0;
+  if (backoff === undefined || !pauses) return 0;
   const { startedAtMs } = child;
   if (startedAtMs !== undefined && nowMs - startedAtMs > backoff.maxMs) {
     child.attempt = 0;
@@ -593,7 +595,7 @@ function startFailed(
     case "restart": {
       state.operation = undefined;
       child.status = "restarting";
-      const delayMs = countRestart(state, child, event, effects);
+      const delayMs = countRestart(state, child, event, true, effects);
       if (delayMs !== undefined) {
         state.waiting.push({ type: "try_again", id: child.id, delayMs });
       }

@@ -141,6 +141,38 @@ Deno.test("stepSupervisor() waits before a restart with backoff, and lets reques
   ]);
 });
 
+Deno.test("stepSupervisor() pauses only after the ends that are followed by a pause, and after every restart that fails", () => {
+  const state = boot(create("one_for_one", {
+    a: {
+      backoff: { minMs: 50, maxMs: 200, atOnce: 1, jitter: 0 },
+      backoffAfter: (reason) => reason !== "killed",
+    },
+  }));
+  // Ends that are followed by no pause make later pauses no longer either.
+  for (let life = 1; life <= 2; life++) {
+    assertEquals(stepSupervisor(state, ended("child_exited", life)), [
+      { type: "start_child", id: "a", generation: life + 1 },
+    ]);
+    stepSupervisor(state, started(life + 1));
+  }
+  const fallen: SupervisorEvent = {
+    type: "child_exited",
+    generation: 3,
+    reason: "normal",
+    nowMs: 0,
+    chance: 0,
+  };
+  assertEquals(stepSupervisor(state, fallen), [
+    { type: "start_child", id: "a", generation: 4 },
+  ]);
+  for (const [i, afterMs] of [50, 100, 200, 200].entries()) {
+    assertEquals(stepSupervisor(state, ended("child_start_failed", 4 + i)), [
+      { type: "set_backoff", id: "a", afterMs },
+    ]);
+    stepSupervisor(state, { type: "backoff_elapsed", id: "a" });
+  }
+});
+
 Deno.test("stepSupervisor() lets a start that is under way settle before it stops anything", () => {
   const state = boot(create("one_for_one", { a: {}, b: {} }));
   stepSupervisor(state, ended("child_exited", 1));

@@ -7,6 +7,7 @@ import {
   startSupervisor,
   type Supervisor,
   type SupervisorOptions,
+  type SupervisorReport,
 } from "./supervisor.ts";
 import { SupervisorError } from "./supervisor_error.ts";
 
@@ -414,6 +415,29 @@ Deno.test("Supervisor pauses longer before each restart in a row, and starts ove
   await bench.fall("a");
   await bench.runtime.advance(75);
   assertEquals(bench.log, ["a ends", "a starts"]);
+  await supervisor.shutdown();
+});
+
+Deno.test("Supervisor reports a restart that is not at once, for how long and why", async () => {
+  const bench = createBench();
+  const reports: SupervisorReport[] = [];
+  const supervisor = await bench.start([
+    bench.spec("a", {
+      backoff: { minMs: 100, maxMs: 100, atOnce: 1, jitter: 0 },
+    }),
+  ], { onReport: (report) => reports.push(report) });
+  await bench.fall("a");
+  assertEquals(reports.at(-1)?.type, "child_started");
+  await bench.fall("a");
+  const [fell, delayed] = reports.slice(-2);
+  if (fell?.type !== "child_exited") throw new Error(`It is ${fell?.type}`);
+  assertEquals(delayed, {
+    type: "restart_delayed",
+    supervisor: supervisor.name,
+    id: "a",
+    afterMs: 100,
+    reason: fell.reason,
+  });
   await supervisor.shutdown();
 });
 

@@ -66,6 +66,8 @@ class Supervisor {
       }
       case "child_started":
         return this.#started(atMs, report.id, report.restarts);
+      case "restart_delayed":
+        return undefined;
     }
   }
 
