@@ -5,6 +5,7 @@
  * @module
  */
 import { assert, assertEquals } from "@std/assert";
+import { decodeHistory } from "../../src/simulation/history.ts";
 import { textLines } from "../harness/text_lines.ts";
 import { FAULTS } from "./fault_table.ts";
 import { run } from "./machine.ts";
@@ -94,6 +95,52 @@ async function processesOf(path: string): Promise<string[]> {
     line.includes(path) && !/^\s*\d+\s+Z/.test(line)
   );
 }
+
+Deno.test("a node that ends without reason fails the run, whose report has all there is to look at", () =>
+  withReports(async (reports) => {
+    let killed = false;
+    const summary = await runNemesis({
+      seed: "a fall",
+      nodes: 3,
+      durationMs: 0,
+      roundMs: 2_000,
+      only: ["delay"],
+      reports,
+      tell: (line) => {
+        if (killed || !line.includes("+ delay")) return;
+        killed = true;
+        // Somebody else ends a node, as a bug of its own would.
+        const [run] = [...Deno.readDirSync(reports)];
+        const { processes } = JSON.parse(
+          Deno.readTextFileSync(`${reports}/${run!.name}/run.json`),
+        );
+        Deno.kill(processes[0], "SIGKILL");
+      },
+      signal: new AbortController().signal,
+    });
+    assertEquals(summary.passed, false);
+    assertEquals(summary.violations.map(({ check }) => check), ["node_fell"]);
+    assert(summaryText(summary).includes("FAILED  --seed a fall --nodes 3"));
+    const { directory } = summary;
+    assertEquals(
+      await contents(directory),
+      ["data", "history.jsonl", "logs", "schedule.json", "summary.json"],
+    );
+    assertEquals(
+      await contents(`${directory}/logs`),
+      ["dev1.log", "dev2.log", "dev3.log", "nemesis.log"],
+    );
+    assertEquals(await contents(`${directory}/data`), ["dev1", "dev2", "dev3"]);
+    const history = decodeHistory(
+      await Deno.readTextFile(`${directory}/history.jsonl`),
+    );
+    const { ok, failed, unknown } = summary.operations;
+    assertEquals(history.length, ok + failed + unknown);
+    const [round] = JSON.parse(
+      await Deno.readTextFile(`${directory}/schedule.json`),
+    );
+    assertEquals(round[0].fault, "delay");
+  }));
 
 /** Starts the program and resolves once it has told a line that `matches`. */
 async function startedMain(
