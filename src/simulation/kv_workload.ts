@@ -14,7 +14,12 @@ import type { WhorlNode } from "../node/node.ts";
 import type { Ring } from "../ring/ring.ts";
 import { checkAcknowledgedWrites } from "./checkers/acknowledged_writes.ts";
 import { checkConvergence } from "./checkers/convergence.ts";
-import type { KvInput, KvOutput, KvRead } from "./checkers/kv_history.ts";
+import type {
+  KvInput,
+  KvOutput,
+  KvRead,
+  KvRecord,
+} from "./checkers/kv_history.ts";
 import { describeKvObject } from "./checkers/kv_object_text.ts";
 import { checkRingAgreement } from "./checkers/ring_agreement.ts";
 import type { Violation } from "./checkers/violation.ts";
@@ -71,11 +76,13 @@ async function get(
   key: string,
   options: KvOptions,
 ): Promise<KvGetResult | undefined> {
-  const input: KvInput = { type: "get" };
+  const { quorum, timeoutMs } = options;
+  const input: KvInput = { type: "get", quorum };
   const read = await operation.record(
     historyKey(BUCKET, key),
     input,
     ({ kv }) => kv.get(BUCKET, key, options),
+    timeoutMs,
   );
   if (read?.context) operation.session.set(key, read.context);
   return read;
@@ -88,11 +95,13 @@ function put(
   options: KvOptions,
 ): Promise<KvPutResult | undefined> {
   const value = `v${operation.number}`;
-  const input: KvInput = { type: "put", value, context };
+  const { quorum, timeoutMs } = options;
+  const input: KvInput = { type: "put", value, context, quorum };
   return operation.record(
     historyKey(BUCKET, key),
     input,
     ({ kv }) => kv.put(BUCKET, key, value, { ...options, context }),
+    timeoutMs,
   );
 }
 
@@ -102,11 +111,13 @@ function remove(
   context: string | undefined,
   options: KvOptions,
 ): Promise<KvPutResult | undefined> {
-  const input: KvInput = { type: "delete", context };
+  const { quorum, timeoutMs } = options;
+  const input: KvInput = { type: "delete", context, quorum };
   return operation.record(
     historyKey(BUCKET, key),
     input,
     ({ kv }) => kv.delete(BUCKET, key, { ...options, context }),
+    timeoutMs,
   );
 }
 
@@ -153,13 +164,28 @@ export async function kvChecks(
         } though it was read from all its replicas`,
         key: name,
       })),
-    ...checkAcknowledgedWrites(history, finalReads),
+    ...checkAcknowledgedWrites(history, finalReads, {
+      readsSeeAcknowledged: strictQuorumsMeet(run),
+    }),
     ...checkConvergence(
       new Map([...replicas].map(([name, { primaries }]) => [name, primaries])),
       describeKvObject,
     ),
     ...checkRingAgreement(rings),
   ];
+}
+
+/**
+ * Two quorums of primaries have one of them in common, so a strict read knows
+ * every strict write that was acknowledged before. Not if that one's copy has
+ * rotted: then it may count again with an older object that mended it.
+ */
+function strictQuorumsMeet(
+  { schedule }: FinishedRun,
+): (write: KvRecord, read: KvRecord) => boolean {
+  const rots = schedule.faults.some(({ type }) => type === "bit_rot");
+  return (write, read) =>
+    !rots && write.input.quorum === "strict" && read.input.quorum === "strict";
 }
 
 function ringOf(node: WhorlNode): Ring {

@@ -103,7 +103,8 @@ export class SimulatedClient {
       session: this.#session,
       now: () => this.#process.now(),
       sleep: (ms) => this.#sleep(ms),
-      record: (key, input, act) => this.#record(key, input, act),
+      record: (key, input, act, timeoutMs = TIMEOUT_MS_DEFAULT) =>
+        this.#record(key, input, act, timeoutMs),
     };
   }
 
@@ -116,6 +117,7 @@ export class SimulatedClient {
     key: string,
     input: unknown,
     act: (access: ClusterAccess) => Promise<Output>,
+    timeoutMs: number,
   ): Promise<Output | undefined> {
     const { cluster, history } = this.#options;
     const { trace } = cluster;
@@ -130,8 +132,8 @@ export class SimulatedClient {
     let result: Output | undefined;
     try {
       const output = await (cluster.schedule.clients === "inside"
-        ? this.#inside(act, record.id)
-        : this.#connected(act, record.id));
+        ? this.#inside(act, record.id, timeoutMs)
+        : this.#connected(act, record.id, timeoutMs));
       history.succeed(record, output);
       result = output;
     } catch (error) {
@@ -156,6 +158,7 @@ export class SimulatedClient {
   async #inside<Output>(
     act: (access: ClusterAccess) => Promise<Output>,
     id: number,
+    timeoutMs: number,
   ): Promise<Output> {
     const { machines } = this.#options.cluster;
     const first = this.#options.number % machines.length;
@@ -171,6 +174,7 @@ export class SimulatedClient {
       process,
       machine,
       id,
+      timeoutMs,
       () => act({ kv: node.kv, module: (module) => node.module(module) }),
     );
   }
@@ -178,6 +182,7 @@ export class SimulatedClient {
   async #connected<Output>(
     act: (access: ClusterAccess) => Promise<Output>,
     id: number,
+    timeoutMs: number,
   ): Promise<Output> {
     const { machines } = this.#options.cluster;
     const first = this.#options.number % machines.length;
@@ -192,6 +197,7 @@ export class SimulatedClient {
       this.#process,
       undefined,
       id,
+      timeoutMs,
       () => act(connection),
     );
   }
@@ -201,12 +207,13 @@ export class SimulatedClient {
     process: SimulatedProcess,
     machine: SimulatedMachine | undefined,
     id: number,
+    timeoutMs: number,
     act: () => Promise<Output>,
   ): Promise<Output> {
     return new Promise((resolve, reject) => {
       // In the time of the process that must answer: while it stands still, it owes nothing.
       const overdue = process.setTimer(
-        TIMEOUT_MS_DEFAULT + ANSWER_GRACE_MS,
+        timeoutMs + ANSWER_GRACE_MS,
         () => {
           this.#options.onViolation({
             check: "answered",

@@ -43,12 +43,14 @@ export interface WorkloadOperation {
    *
    * @param key What it is about; checkers look at each key by itself.
    * @param input What was asked, as plain data.
+   * @param timeoutMs The deadline it was given, in milliseconds. @default {5000}
    * @returns What `act` gave, or undefined if it failed.
    */
   record<Output>(
     key: string,
     input: unknown,
     act: (access: ClusterAccess) => Promise<Output>,
+    timeoutMs?: number,
   ): Promise<Output | undefined>;
 }
 

@@ -24,14 +24,20 @@ import type { Violation } from "./violation.ts";
 
 /** An operation of `kv` as it is recorded. */
 export type KvInput =
-  | { readonly type: "get" }
-  | {
-    readonly type: "put";
-    readonly value: KvValue;
-    /** The context that it was given, from an earlier operation on the same key. */
-    readonly context?: string | undefined;
+  & {
+    /** Whether fallbacks count. @default {"sloppy"} */
+    readonly quorum?: "sloppy" | "strict" | undefined;
   }
-  | { readonly type: "delete"; readonly context?: string | undefined };
+  & (
+    | { readonly type: "get" }
+    | {
+      readonly type: "put";
+      readonly value: KvValue;
+      /** The context that it was given, from an earlier operation on the same key. */
+      readonly context?: string | undefined;
+    }
+    | { readonly type: "delete"; readonly context?: string | undefined }
+  );
 
 /** What a read found; a `KvGetResult` is one. */
 export interface KvRead {

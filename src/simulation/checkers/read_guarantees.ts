@@ -22,11 +22,14 @@ import type { Violation } from "./violation.ts";
 export interface ReadGuarantees {
   /**
    * A read knows every write that was acknowledged before it began. True for
-   * R + W > N without fallbacks.
+   * R + W > N without fallbacks; a function says of which write and read it is.
    *
    * @default {false}
    */
-  readonly readsSeeAcknowledged?: boolean | undefined;
+  readonly readsSeeAcknowledged?:
+    | boolean
+    | ((write: KvRecord, read: KvRecord) => boolean)
+    | undefined;
   /** A read knows every write that was acknowledged to the same client. @default {false} */
   readonly readYourWrites?: boolean | undefined;
   /** A read knows all that earlier reads of the same client knew. @default {false} */
@@ -51,17 +54,20 @@ export function checkReadGuarantees(
 function missedWrites(
   { key, writes }: KvKeyHistory,
   read: KvSight,
-  { readsSeeAcknowledged, readYourWrites }: ReadGuarantees,
+  { readsSeeAcknowledged = false, readYourWrites }: ReadGuarantees,
 ): Violation[] {
-  const { client, id } = read.record as KvRecord;
+  const readRecord = read.record as KvRecord;
+  const { client, id } = readRecord;
+  const sees = typeof readsSeeAcknowledged === "function"
+    ? (write: KvRecord) => readsSeeAcknowledged(write, readRecord)
+    : () => readsSeeAcknowledged;
   const violations: Violation[] = [];
   for (const write of writes) {
     if (!write.acknowledged || knowsAcknowledged(write, read)) continue;
     const own = readYourWrites && write.client === client && write.id < id &&
       write.returnedAtMs <= read.invokedAtMs;
     // At the same moment either may have been first.
-    const before = readsSeeAcknowledged &&
-      write.returnedAtMs < read.invokedAtMs;
+    const before = write.returnedAtMs < read.invokedAtMs && sees(write.record);
     if (!own && !before) continue;
     violations.push({
       check: own ? "read_your_writes" : "stale_read",
