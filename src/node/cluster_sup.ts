@@ -69,9 +69,7 @@ async function startCluster(
   await cluster.start();
   // Links may have come up before there was anybody to tell.
   for (const peer of parts.links?.up() ?? []) cluster.peerUp(peer.name);
-  if (parts.vnodes !== undefined) {
-    for (const { name } of parts.modules) cluster.serviceUp(name);
-  }
+  for (const name of parts.vnodes?.services ?? []) cluster.serviceUp(name);
   return child;
 }
 

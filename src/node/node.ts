@@ -414,12 +414,25 @@ export class WhorlNode implements AsyncDisposable {
 
   #vnodesReady(): void {
     this.#ownPartitions();
-    for (const { name } of this.#parts.modules) {
-      this.#parts.cluster?.serviceUp(name);
+    this.#tellServices();
+    // Those that were told before there were vnodes to ask.
+    this.#releasePending();
+  }
+
+  /** Says which modules this node serves: without its masters a module is served by others. */
+  #tellServices(): void {
+    const { cluster, modules, vnodes } = this.#parts;
+    if (cluster === undefined || vnodes === undefined) return;
+    const up = vnodes.services;
+    for (const { name } of modules) {
+      if (up.includes(name)) cluster.serviceUp(name);
+      else cluster.serviceDown(name);
     }
+  }
+
+  #releasePending(): void {
     const { cluster } = this.#parts;
     if (cluster === undefined) return;
-    // Those that were told before there were vnodes to ask.
     this.#release(
       pendingTransfers(cluster.ring).filter(({ owner, status }) =>
         owner === this.name && status === "awaiting"
@@ -468,6 +481,7 @@ export class WhorlNode implements AsyncDisposable {
     this.#parts.environment.log.warn(`A part of the node: ${report.type}`, {
       supervisor: report.supervisor,
       id: report.id,
+      ...("afterMs" in report ? { afterMs: Math.ceil(report.afterMs) } : {}),
       ...("reason" in report ? { reason: formatReason(report.reason) } : {}),
     });
   }
@@ -475,6 +489,12 @@ export class WhorlNode implements AsyncDisposable {
   #vnodesChanged(event: VnodeManagerEvent): void {
     this.#tell(event);
     if (event.type === "zombie") this.#workerHangs(event.master);
+    if (event.type === "master_waiting") this.#tellServices();
+    if (event.type === "master_started") {
+      this.#tellServices();
+      // It was not there to be asked.
+      this.#releasePending();
+    }
   }
 
   #workerHangs(name: string): void {

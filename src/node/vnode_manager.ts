@@ -7,7 +7,10 @@
  * @module
  */
 import type { ChildSpec } from "../../supervisors/child_spec.ts";
-import { formatReason } from "../../supervisors/exit_reason.ts";
+import {
+  type ExitReason,
+  formatReason,
+} from "../../supervisors/exit_reason.ts";
 import { startProgram } from "../../supervisors/start_program.ts";
 import type { ByteWriter } from "../base/byte_writer.ts";
 import { reasonOf, WhorlError } from "../base/errors.ts";
@@ -26,6 +29,11 @@ import {
 import { moduleIdOf, VNODE_REQUEST_HEADER_BYTES } from "../vnode/vnode_wire.ts";
 import type { VnodeModule } from "../vnode/vnode.ts";
 import { relayLogLine } from "./forwarding_log.ts";
+import {
+  MASTER_BACKOFF,
+  masterPausesAfter,
+  masterWaiting,
+} from "./master_backoff.ts";
 import type { Placement } from "./node_options.ts";
 
 /** A module as the node runs it. */
@@ -58,6 +66,14 @@ export type VnodeManagerEvent =
   | {
     readonly type: "master_stopped";
     readonly master: string;
+    readonly reason: string;
+  }
+  /** It is started again after a pause; what is asked of its vnodes is refused until then. */
+  | {
+    readonly type: "master_waiting";
+    readonly master: string;
+    /** The pause, in milliseconds. */
+    readonly afterMs: number;
     readonly reason: string;
   }
   /** A hung worker spins on and cannot be ended. */
@@ -123,9 +139,14 @@ export class VnodeManager {
     }
   }
 
-  /** Names of the modules, which are the services of this node. */
+  /**
+   * Names of the modules that this node can serve, which are its services: those
+   * of which some master runs, or will in a moment.
+   */
   get services(): string[] {
-    return this.#options.modules.map(({ name }) => name);
+    return [...this.#modules.values()]
+      .filter(({ links }) => links.some((link) => !link.refusing))
+      .map(({ hosted }) => hosted.name);
   }
 
   /** The masters as children for `vnode_sup`. */
@@ -147,6 +168,8 @@ export class VnodeManager {
       id,
       restart: "permanent",
       shutdown: 10_000,
+      backoff: MASTER_BACKOFF,
+      backoffAfter: masterPausesAfter,
       start: async (signal) => {
         const args: VnodeMasterArgs = {
           moduleUrl: hosted.url,
@@ -175,7 +198,6 @@ export class VnodeManager {
           signal,
           runtime: environment,
         });
-        onEvent({ type: "master_started", master: id });
         let broken = false;
         child.onMessage((message) => {
           if (broken) return;
@@ -193,6 +215,7 @@ export class VnodeManager {
         });
         // Attached first: if it has ended by now, its exit must come after.
         link.attach(child);
+        onEvent({ type: "master_started", master: id });
         child.onExit((reason) => {
           link.detach(formatReason(reason));
           onEvent({
@@ -209,6 +232,26 @@ export class VnodeManager {
         return child;
       },
     };
+  }
+
+  /**
+   * The master called `id`, which ended for `reason`, is started again in
+   * `afterMs`. A few seconds are too long to wait for it: whoever asks its vnodes
+   * is told why they cannot answer, and may ask others.
+   */
+  masterWaits(id: string, afterMs: number, reason: ExitReason): void {
+    for (const { hosted, links } of this.#modules.values()) {
+      for (const [master, link] of links.entries()) {
+        if (`${hosted.name}-${master}` !== id) continue;
+        link.refuse(masterWaiting(id, reason));
+        this.#options.onEvent({
+          type: "master_waiting",
+          master: id,
+          afterMs,
+          reason: formatReason(reason),
+        });
+      }
+    }
   }
 
   #startVnodes(link: VnodeMasterLink, partitions: readonly number[]): void {
@@ -316,27 +359,37 @@ export class VnodeManager {
   ): Promise<number[]> {
     const released: number[] = [];
     for (const { partition, nextOwner } of promised) {
-      const given: boolean[] = [];
-      for (const moduleId of this.#modules.keys()) {
-        const link = this.#linkFor(moduleId, partition);
-        if (link instanceof WhorlError) throw link;
-        given.push(
-          await link.call("release", { partition, owner: nextOwner }) === true,
-        );
-        if (!given.at(-1)) break;
+      if (await this.#releaseAll(partition, nextOwner)) {
+        released.push(partition);
       }
-      if (given.every(Boolean)) released.push(partition);
-      else await this.#takeBack(partition);
     }
     return released;
   }
 
-  /** One module could not give the partition up, so none does. */
+  /** Gives `partition` up in every module, or in none. */
+  async #releaseAll(partition: number, nextOwner: string): Promise<boolean> {
+    const args = { partition, owner: nextOwner };
+    try {
+      for (const moduleId of this.#modules.keys()) {
+        const link = this.#linkFor(moduleId, partition);
+        if (link instanceof WhorlError) throw link;
+        if (await link.call("release", args) === true) continue;
+        await this.#takeBack(partition);
+        return false;
+      }
+      return true;
+    } catch (error) {
+      await this.#takeBack(partition);
+      throw error;
+    }
+  }
+
   async #takeBack(partition: number): Promise<void> {
     for (const moduleId of this.#modules.keys()) {
       const link = this.#linkFor(moduleId, partition);
       if (link instanceof WhorlError) throw link;
-      await link.call("start_vnodes", [partition]);
+      // A master that is not there has given nothing up when it is again.
+      if (link.attached) await link.call("start_vnodes", [partition]);
     }
   }
 

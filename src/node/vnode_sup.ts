@@ -7,12 +7,11 @@ import type { ChildSpec } from "../../supervisors/child_spec.ts";
 import { startSupervisor } from "../../supervisors/supervisor.ts";
 import type { NodeParts } from "./node_parts.ts";
 import { present } from "./node_parts.ts";
+import {
+  MASTER_RESTARTS_MAX,
+  MASTER_RESTARTS_PERIOD_MS,
+} from "./master_backoff.ts";
 import { VnodeManager, type VnodeManagerEvent } from "./vnode_manager.ts";
-
-/** Restarts of masters borne within {@linkcode MASTER_RESTARTS_PERIOD_MS}. */
-export const MASTER_RESTARTS_MAX = 10;
-/** The window for restarts of masters, in milliseconds. */
-export const MASTER_RESTARTS_PERIOD_MS = 10_000;
 
 /** Flags a subprocess needs to run vnodes: its store, its module, no network. */
 const SUBPROCESS_FLAGS: readonly string[] = [
@@ -49,15 +48,22 @@ export function vnodeSup(
         environment,
         onEvent,
       });
+      const children = vnodes.childSpecs();
       const supervisor = await startSupervisor({
         name: "vnode_sup",
         strategy: "one_for_one",
-        intensity: MASTER_RESTARTS_MAX,
+        // One disk that fails fells them all.
+        intensity: MASTER_RESTARTS_MAX * children.length,
         periodMs: MASTER_RESTARTS_PERIOD_MS,
-        children: vnodes.childSpecs(),
+        children,
         runtime: environment,
         signal,
-        onReport: (report) => parts.onReport(report),
+        onReport: (report) => {
+          if (report.type === "restart_delayed") {
+            vnodes.masterWaits(report.id, report.afterMs, report.reason);
+          }
+          parts.onReport(report);
+        },
       });
       parts.vnodes = vnodes;
       supervisor.onExit(() => {

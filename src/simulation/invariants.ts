@@ -12,7 +12,7 @@ import { NODE_RESTARTS_MAX, NODE_RESTARTS_PERIOD_MS } from "../node/node.ts";
 import {
   MASTER_RESTARTS_MAX,
   MASTER_RESTARTS_PERIOD_MS,
-} from "../node/vnode_sup.ts";
+} from "../node/master_backoff.ts";
 import type { Ring } from "../ring/ring.ts";
 import { encodeRing } from "../ring/ring_codec.ts";
 import { checkBounds, type QueueSample } from "./checkers/bounds.ts";
@@ -33,18 +33,23 @@ const SAMPLE_EVERY_MS = 100;
 /** Different rings kept for the laws of merging; each triple of them is merged. */
 const RINGS_MAX = 6;
 
-/** How often the supervisors of a node may restart what is below them. */
-const RESTART_LIMITS: Readonly<Record<string, IntensityLimit>> = {
-  node: { intensity: NODE_RESTARTS_MAX, periodMs: NODE_RESTARTS_PERIOD_MS },
-  vnode_sup: {
-    intensity: MASTER_RESTARTS_MAX,
-    periodMs: MASTER_RESTARTS_PERIOD_MS,
-  },
-};
+/** How often the supervisors of a node with so many vnode masters may restart what is below them. */
+function restartLimits(
+  masters: number,
+): Readonly<Record<string, IntensityLimit>> {
+  return {
+    node: { intensity: NODE_RESTARTS_MAX, periodMs: NODE_RESTARTS_PERIOD_MS },
+    vnode_sup: {
+      intensity: MASTER_RESTARTS_MAX * masters,
+      periodMs: MASTER_RESTARTS_PERIOD_MS,
+    },
+  };
+}
 
 /** Watches one run. */
 export class Invariants implements StoreWatch {
   readonly #now: () => number;
+  readonly #limits: Readonly<Record<string, IntensityLimit>>;
   /** The store that is open now, by host and path. */
   readonly #stores = new Map<string, Map<string, Store>>();
   readonly #dots = new DotWatch();
@@ -55,8 +60,10 @@ export class Invariants implements StoreWatch {
   readonly #lastRings = new Map<string, Ring>();
   #stop = (): void => {};
 
-  constructor(now: () => number) {
+  /** @param masters Vnode masters of a node, those of all modules. */
+  constructor(now: () => number, masters: number) {
     this.#now = now;
+    this.#limits = restartLimits(masters);
     this.#durable = new DurableWrites(now);
   }
 
@@ -151,7 +158,7 @@ export class Invariants implements StoreWatch {
       ...this.#durable.violations,
       ...checkRestartIntensity(
         this.#supervisors,
-        (supervisor) => RESTART_LIMITS[supervisor],
+        (supervisor) => this.#limits[supervisor],
       ),
       ...checkBounds(this.#queues),
       ...checkRingMergeLaws([...this.#rings.values()]),

@@ -115,11 +115,14 @@ class Run {
     this.#time = time;
     this.#trace = trace;
     this.#history = new HistoryRecorder(() => time.now());
-    this.#invariants = new Invariants(() => time.now());
     this.#services = [
       "kv",
       ...(options.vnode === undefined ? [] : [options.vnode.name]),
     ];
+    this.#invariants = new Invariants(
+      () => time.now(),
+      this.#services.length * (options.node?.masters ?? 1),
+    );
   }
 
   async finish(): Promise<SimulationResult> {

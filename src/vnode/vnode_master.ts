@@ -20,7 +20,7 @@ import {
 import type { Runtime, TimerHandle } from "../../supervisors/runtime.ts";
 import type { Chance } from "../base/chance.ts";
 import { ByteReader } from "../base/byte_reader.ts";
-import { reasonOf, WhorlError } from "../base/errors.ts";
+import { type ErrorCode, reasonOf, WhorlError } from "../base/errors.ts";
 import type { Log } from "../environment/log.ts";
 import type { Store } from "../environment/storage.ts";
 import { BatchingSink } from "../wire/batching_sink.ts";
@@ -347,7 +347,13 @@ export class VnodeMaster implements VnodeHost {
           error: reason.error.message,
         });
         if (reason.error.code?.startsWith("store_")) {
-          this.#fail(new Error(reason.error.message));
+          // With its code, by which the node knows that the store is why.
+          this.#fail(
+            new WhorlError(
+              reason.error.code as ErrorCode,
+              reason.error.message,
+            ),
+          );
         }
       }
     });

@@ -2,7 +2,8 @@
  * The node's end of a vnode master: requests go in, answers come out, and each
  * request is answered once, whatever becomes of the master. Requests that were
  * on their way when it died are answered with `vnode_crashed`; those that come
- * while it is being restarted wait for it, up to a bound and their deadlines.
+ * while it is being restarted wait for it, up to a bound and their deadlines,
+ * or are refused if it will not be restarted soon.
  *
  * @module
  */
@@ -87,6 +88,8 @@ export class VnodeMasterLink {
   #begunAt = 0;
   #sweep: TimerHandle | undefined;
   #closed: WhorlError | undefined;
+  /** Why nothing waits for the next master. */
+  #refused: WhorlError | undefined;
   #onEvent: (event: unknown) => void;
 
   /**
@@ -113,8 +116,14 @@ export class VnodeMasterLink {
     return this.#channel !== undefined;
   }
 
+  /** Whether requests are refused until there is a master. */
+  get refusing(): boolean {
+    return this.#refused !== undefined;
+  }
+
   /** A master has started: what has been waiting goes to it. */
   attach(channel: MasterChannel): void {
+    this.#refused = undefined;
     this.#channel = {
       send: (waited) => {
         const wanted = this.#stillWanted(waited);
@@ -163,6 +172,13 @@ export class VnodeMasterLink {
         `The vnode master stopped: ${reasonOf(reason)}`,
       ),
     );
+  }
+
+  /** No master will come for a while: what waits for one is answered with `error`, and so is what comes until one is attached. */
+  refuse(error: WhorlError): void {
+    this.#refused = error;
+    this.#sink.discard();
+    this.#failAll(error);
   }
 
   /** No master will come any more: everything is answered, now and later. */
@@ -231,7 +247,8 @@ export class VnodeMasterLink {
   }
 
   #refusal(): WhorlError | undefined {
-    if (this.#closed !== undefined) return this.#closed;
+    const gone = this.#closed ?? this.#refused;
+    if (gone !== undefined) return gone;
     if (
       this.#inFlight.size < MASTER_IN_FLIGHT_MAX &&
       this.#inFlightBytes < MASTER_IN_FLIGHT_BYTES_MAX &&
@@ -248,15 +265,17 @@ export class VnodeMasterLink {
    * Calls a method of the master itself, now or when there is one.
    *
    * @throws {WhorlError} What the master answers, `timeout` if it has not, or
-   * none has come, within `timeoutMs`, `vnode_crashed` if it stops first,
-   * `overload` or `closed`. After `timeout` it may yet be done.
+   * none has come, within `timeoutMs`, `vnode_crashed` if it stops first, why no
+   * master comes for a while, `overload` or `closed`. After `timeout` it may yet
+   * be done.
    */
   call(
     method: string,
     args: unknown,
     timeoutMs: number = MASTER_CALL_TIMEOUT_MS,
   ): Promise<unknown> {
-    if (this.#closed !== undefined) return Promise.reject(this.#closed);
+    const gone = this.#closed ?? this.#refused;
+    if (gone !== undefined) return Promise.reject(gone);
     if (this.#calls.size >= MASTER_CALLS_MAX) {
       return Promise.reject(
         new WhorlError(
@@ -275,9 +294,9 @@ export class VnodeMasterLink {
     return promise;
   }
 
-  /** Tells the master something. */
+  /** Tells the master something, or the next one if there is to be one soon. */
   cast(method: string, args: unknown): void {
-    if (this.#closed !== undefined) return;
+    if (this.#closed !== undefined || this.#refused !== undefined) return;
     writeMsgpack(
       [method, args],
       this.#sink.begin(FrameType.masterControl, 0),

@@ -487,6 +487,32 @@ Deno.test("VnodeMasterLink.cast() tells the master, and the master tells the lin
   assertEquals(bench.events, [{ type: "vnode_crashed" }]);
 });
 
+Deno.test("VnodeMasterLink.refuse() answers what waits for a master and what comes, until there is one", async () => {
+  const bench = new Bench();
+  bench.attach();
+  bench.link.detach("killed");
+  bench.request(1);
+  const call = bench.link.call("holds_data", [1]);
+  bench.link.refuse(new WhorlError("store_full", "The disk is full"));
+  assertEquals(bench.answers, [[1, "store_full"]]);
+  await assertRejects(() => call, WhorlError, "The disk is full");
+  assertEquals(bench.request(2)?.code, "store_full");
+  await assertRejects(
+    () => bench.link.call("holds_data", [1]),
+    WhorlError,
+    "The disk is full",
+  );
+  bench.link.cast("cluster_event", null);
+  assert(bench.link.refusing);
+  bench.attach();
+  assert(!bench.link.refusing);
+  assertEquals(bench.request(3), undefined);
+  await bench.runtime.settle();
+  // Nothing of what was refused reaches the next master.
+  assertEquals(bench.sent.map(({ type }) => type), [FrameType.vnodeRequest]);
+  bench.link.close();
+});
+
 Deno.test("VnodeMasterLink.close() answers everything, now and later, and leaves no timer", async () => {
   const bench = new Bench();
   bench.attach();

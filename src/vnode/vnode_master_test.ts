@@ -308,9 +308,13 @@ Deno.test("VnodeMaster ends as a whole, once, when vnodes find its store broken"
     );
   }
   await bench.runtime.settle();
-  assertEquals(bench.failures.map((error) => (error as Error).message), [
-    "The disk is gone",
-  ]);
+  assertEquals(
+    bench.failures.map((error) => {
+      const { code, message } = error as WhorlError;
+      return [code, message];
+    }),
+    [["store_unavailable", "The disk is gone"]],
+  );
 });
 
 Deno.test("VnodeMaster starts the vnodes it is told to, each once", async () => {

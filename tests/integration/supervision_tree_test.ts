@@ -8,7 +8,7 @@
 import { assert, assertEquals, assertRejects } from "@std/assert";
 import { WhorlError } from "../../src/base/errors.ts";
 import { NODE_RESTARTS_MAX, type WhorlNode } from "../../src/node/node.ts";
-import { MASTER_RESTARTS_MAX } from "../../src/node/vnode_sup.ts";
+import { MASTER_RESTARTS_MAX } from "../../src/node/master_backoff.ts";
 import type { TreeNode } from "../../supervisors/tree_view.ts";
 import { childAt, restartsOf } from "../harness/node_parts_view.ts";
 import type { TestNode } from "../harness/test_node.ts";

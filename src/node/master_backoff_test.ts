@@ -1,0 +1,56 @@
+import { assert, assertEquals, assertStringIncludes } from "@std/assert";
+import { backoffDelayMs } from "../../supervisors/backoff.ts";
+import { crash } from "../../supervisors/exit_reason.ts";
+import {
+  addRestart,
+  createIntensity,
+} from "../../supervisors/restart_intensity.ts";
+import { WhorlError } from "../base/errors.ts";
+import {
+  MASTER_BACKOFF,
+  MASTER_RESTARTS_MAX,
+  MASTER_RESTARTS_PERIOD_MS,
+  masterPausesAfter,
+  masterWaiting,
+} from "./master_backoff.ts";
+
+const full = new WhorlError("store_full", "Cannot write /d/store: it is full");
+const notStarted = Object.assign(
+  new Error("Cannot start kv-0", { cause: full }),
+  { code: "start_failed" },
+);
+
+Deno.test("MASTER_BACKOFF never uses up the restarts that are borne, whatever chance takes", () => {
+  for (const chance of [0, 0.5, 0.999999]) {
+    const intensity = createIntensity({
+      intensity: MASTER_RESTARTS_MAX - 1,
+      periodMs: MASTER_RESTARTS_PERIOD_MS,
+    });
+    let nowMs = 0;
+    for (let attempt = 0; attempt < 100; attempt++) {
+      // A restart counts from the moment in which it is decided on.
+      assert(addRestart(intensity, nowMs), `restart ${attempt}, ${chance}`);
+      const pauseMs = backoffDelayMs(MASTER_BACKOFF, attempt, chance);
+      assertEquals(pauseMs === 0, attempt === 0);
+      nowMs += pauseMs;
+    }
+  }
+});
+
+Deno.test("masterPausesAfter() holds for failures of a store, and of nothing else", () => {
+  assert(masterPausesAfter(crash(full)));
+  assert(masterPausesAfter(crash(notStarted)));
+  assert(!masterPausesAfter(crash(new Error("a bug"))));
+  assert(!masterPausesAfter("killed"));
+  assert(!masterPausesAfter("shutdown"));
+});
+
+Deno.test("masterWaiting() has the name of the store's failure, or says what else felled the master", () => {
+  const error = masterWaiting("kv-0", crash(notStarted));
+  assertEquals(error.code, "store_full");
+  assertEquals(error.details.master, "kv-0");
+  assertStringIncludes(error.message, full.message);
+  const other = masterWaiting("kv-0", crash(new Error("no such module")));
+  assertEquals(other.code, "vnode_crashed");
+  assertStringIncludes(other.message, "no such module");
+});
