@@ -7,9 +7,9 @@
 import { parseArgs } from "npm:deno-std@1.4.0/cli/parse_args.js";
 import { FAULTS } from "./fault_table.ts";
 import { exploreMachine } from "./machine.ts";
-import { type NemesisSummary, runNemesis } from "./nemesis.ts";
+import { runNemesis } from "./nemesis.ts";
+import { summaryText } from "./nemesis_summary.ts";
 import { removeLeftovers, REPORTS } from "./run_directory.ts";
-import { summaryText } from "./summary_text.ts";
 
 const HELP =
   `Attacks a cluster of node processes under load, and checks what it promised.
@@ -148,7 +148,7 @@ async function attack(flags: Flags): Promise<number> {
   addEventListener("error", onError);
   addEventListener("unhandledrejection", onRejection);
   try {
-    const summary: NemesisSummary = await runNemesis({
+    const summary = await runNemesis({
       seed: flags.seed,
       nodes: flags.nodes,
       durationMs: flags.minutes * 60_000,
@@ -162,7 +162,10 @@ async function attack(flags: Flags): Promise<number> {
     return summary.passed ? 0 : 1;
   } catch (error) {
     if (stop.signal.aborted && accident === undefined) return 130;
-    tell(Deno.inspect(accident ?? error));
+    tell(Deno.inspect(error));
+    if (accident !== undefined && accident !== error) {
+      tell(Deno.inspect(accident));
+    }
     return 1;
   } finally {
     for (const signal of signals) Deno.removeSignalListener(signal, interrupt);

@@ -8,7 +8,6 @@
  * @module
  */
 import { seededChance } from "../../src/base/chance.ts";
-import { reasonOf } from "../../src/base/errors.ts";
 import { checkAcknowledgedWrites } from "../../src/simulation/checkers/acknowledged_writes.ts";
 import type {
   KvInput,
@@ -23,6 +22,7 @@ import { awaitConvergence } from "./convergence.ts";
 import type { Fault } from "./fault.ts";
 import { shortName } from "./short_name.ts";
 import { FaultSchedule, type PlannedFault } from "./fault_schedule.ts";
+import { FaultPlay } from "./fault_play.ts";
 import { FAULTS } from "./fault_table.ts";
 import {
   ANSWER_GRACE_MS,
@@ -31,8 +31,14 @@ import {
   type Quorum,
   startKvLoad,
 } from "./kv_load.ts";
-import { exploreMachine, run } from "./machine.ts";
+import { exploreMachine } from "./machine.ts";
 import { NemesisCluster } from "./nemesis_cluster.ts";
+import {
+  commitOf,
+  type FaultCount,
+  type NemesisSummary,
+} from "./nemesis_summary.ts";
+import { pause } from "./pause.ts";
 import { RunDirectory } from "./run_directory.ts";
 import { checkStoppedCluster } from "./stopped_cluster.ts";
 
@@ -66,34 +72,6 @@ export interface NemesisOptions {
   readonly tell: (line: string) => void;
   /** Ends the run early: it rejects and leaves nothing, not even a report unless the reason was given. */
   readonly signal: AbortSignal;
-}
-
-/** What came of one kind of fault. */
-export interface FaultCount {
-  readonly name: string;
-  readonly injected: number;
-  /** Why it was not done, if it could not be. */
-  readonly skipped: string | undefined;
-}
-
-/** What came of a run. */
-export interface NemesisSummary {
-  readonly passed: boolean;
-  readonly seed: string;
-  readonly commit: string;
-  readonly nodes: number;
-  readonly only: readonly string[] | undefined;
-  readonly rounds: number;
-  readonly tookMs: number;
-  readonly faults: readonly FaultCount[];
-  readonly operations: { ok: number; failed: number; unknown: number };
-  readonly acknowledgedPerSecond: number;
-  readonly longestRecoveryMs: number;
-  /** How often nodes ended by themselves because their disks failed. */
-  readonly falls: number;
-  readonly violations: readonly Violation[];
-  /** Where the report is. */
-  readonly directory: string;
 }
 
 /** Runs the nemesis. @throws If it was interrupted, or could not do what it wanted; nothing is left then either. */
@@ -136,12 +114,10 @@ class Run {
   readonly #startedAt = performance.now();
   readonly #log: (line: string) => void;
   readonly #history: HistoryRecorder<KvInput, KvOutput>;
-  readonly #counts = new Map<string, number>();
   readonly #violations: Violation[] = [];
   /** The newest ones. */
   readonly #rounds: Round[] = [];
   readonly #schedules: PlannedFault[][] = [];
-  readonly #active = new Set<PlannedFault>();
   #faultMs = 0;
   readonly #underFaults: KvRecord[] = [];
   #longestRecoveryMs = 0;
@@ -192,16 +168,23 @@ class Run {
       able,
       cluster.nodes.map(({ name }) => name),
     );
+    const faults = new FaultPlay(cluster);
     const begunAt = performance.now();
     do {
-      await this.#playRound(cluster, schedule.nextRound(options.roundMs));
+      const planned = schedule.nextRound(options.roundMs);
+      await this.#playRound(cluster, faults, planned);
     } while (
       this.#violations.length === 0 &&
       performance.now() - begunAt < options.durationMs
     );
     const falls = cluster.nodes.reduce((sum, { falls }) => sum + falls, 0);
     await this.#checkDisks(cluster);
-    return await this.#summary(wanted, skipped, falls);
+    const counts = wanted.map((fault): FaultCount => ({
+      name: fault.name,
+      injected: faults.counts.get(fault.name) ?? 0,
+      skipped: skipped.get(fault),
+    }));
+    return await this.#summary(counts, falls);
   }
 
   #tell(line: string): void {
@@ -222,6 +205,7 @@ class Run {
 
   async #playRound(
     cluster: NemesisCluster,
+    faults: FaultPlay,
     planned: readonly PlannedFault[],
   ): Promise<void> {
     const { seed, signal } = this.#options;
@@ -240,9 +224,12 @@ class Run {
       history: this.#history,
     });
     let healedAt = 0;
-    const ticker = setInterval(() => this.#tellLoad(firstId), TELL_EVERY_MS);
+    const ticker = setInterval(
+      () => this.#tellLoad(firstId, faults.active),
+      TELL_EVERY_MS,
+    );
     try {
-      await this.#strikeAll(cluster, planned);
+      await faults.play(planned, signal);
       await cluster.startFallen();
       healedAt = performance.now();
       this.#tell("healed");
@@ -259,56 +246,13 @@ class Run {
     await this.#check(cluster, healedAt);
   }
 
-  /** Plays the faults of a round; rejects with the first thing that went wrong, once all have been taken back. */
-  async #strikeAll(
-    cluster: NemesisCluster,
-    planned: readonly PlannedFault[],
-  ): Promise<void> {
-    const failed = new AbortController();
-    const signal = AbortSignal.any([this.#options.signal, failed.signal]);
-    const outcomes = await Promise.allSettled(planned.map(async (one) => {
-      try {
-        await this.#strike(cluster, one, signal);
-      } catch (error) {
-        failed.abort(error);
-        throw error;
-      }
-    }));
-    signal.throwIfAborted();
-    for (const outcome of outcomes) {
-      if (outcome.status === "rejected") throw outcome.reason;
-    }
-  }
-
-  async #strike(
-    cluster: NemesisCluster,
-    planned: PlannedFault,
-    signal: AbortSignal,
-  ): Promise<void> {
-    const fault = FAULTS.find(({ name }) => name === planned.fault) as Fault;
-    await pause(planned.atMs, signal);
-    const seconds = (planned.forMs / 1000).toFixed(1);
-    this.#tell(`+ ${fault.name}: ${planned.words}, ${seconds} s`);
-    this.#active.add(planned);
-    const heal = await fault.strike(cluster, planned.plan);
-    this.#counts.set(fault.name, (this.#counts.get(fault.name) ?? 0) + 1);
-    try {
-      await pause(planned.forMs, signal);
-    } finally {
-      await heal();
-      this.#active.delete(planned);
-    }
-    this.#tell(`- ${fault.name}`);
-  }
-
-  #tellLoad(firstId: number): void {
+  #tellLoad(firstId: number, active: readonly string[]): void {
     const { ok, failed, unknown } = countOutcomes(
       this.#history.records.slice(firstId),
     );
-    const on = [...this.#active].map(({ fault }) => fault).join(", ");
     this.#tell(
       `  ${ok} ok, ${failed} failed, ${unknown} unknown; on now: ${
-        on === "" ? "nothing" : on
+        active.length === 0 ? "nothing" : active.join(", ")
       }`,
     );
   }
@@ -318,10 +262,10 @@ class Run {
     const beganAt = records[0]?.invokedAtMs ?? 0;
     const endMs = Math.max(...planned.map(({ atMs, forMs }) => atMs + forMs));
     this.#faultMs += endMs;
-    this.#underFaults.push(
-      ...records.filter(({ invokedAtMs }) => invokedAtMs < beganAt + endMs),
-    );
-    this.#tellLoad(firstId);
+    for (const record of records) {
+      if (record.invokedAtMs < beganAt + endMs) this.#underFaults.push(record);
+    }
+    this.#tellLoad(firstId, []);
   }
 
   async #check(cluster: NemesisCluster, healedAt: number): Promise<void> {
@@ -391,17 +335,25 @@ class Run {
   }
 
   async #summary(
-    wanted: readonly Fault[],
-    skipped: ReadonlyMap<Fault, string>,
+    faults: readonly FaultCount[],
     falls: number,
   ): Promise<NemesisSummary> {
     const seconds = this.#faultMs / 1000;
-    this.#violations.push(...checkProgress(this.#underFaults, {
-      acknowledgedMin: Math.round(ACKNOWLEDGED_PER_SECOND_MIN * seconds),
-      timeoutMs: OPERATION_MS_MAX,
-      graceMs: ANSWER_GRACE_MS,
-      endedAtMs: performance.now() - this.#startedAt,
-    }));
+    const endedAtMs = performance.now() - this.#startedAt;
+    this.#violations.push(
+      ...checkProgress(this.#history.records, {
+        acknowledgedMin: 0,
+        timeoutMs: OPERATION_MS_MAX,
+        graceMs: ANSWER_GRACE_MS,
+        endedAtMs,
+      }),
+      // What is easy in calm times does not count.
+      ...checkProgress(this.#underFaults, {
+        acknowledgedMin: Math.round(ACKNOWLEDGED_PER_SECOND_MIN * seconds),
+        timeoutMs: Infinity,
+        endedAtMs,
+      }),
+    );
     const perSecond = countOutcomes(this.#underFaults).ok / seconds;
     const { seed, nodes, only } = this.#options;
     return {
@@ -411,12 +363,8 @@ class Run {
       nodes,
       only,
       rounds: this.#schedules.length,
-      tookMs: Math.round(performance.now() - this.#startedAt),
-      faults: wanted.map((fault) => ({
-        name: fault.name,
-        injected: this.#counts.get(fault.name) ?? 0,
-        skipped: skipped.get(fault),
-      })),
+      tookMs: Math.round(endedAtMs),
+      faults,
       operations: countOutcomes(this.#history.records),
       acknowledgedPerSecond: Math.round(perSecond),
       longestRecoveryMs: Math.round(this.#longestRecoveryMs),
@@ -436,29 +384,4 @@ function countOutcomes(records: readonly KvRecord[]) {
   const counts = { ok: 0, failed: 0, unknown: 0 };
   for (const { outcome } of records) counts[outcome]++;
   return counts;
-}
-
-async function commitOf(): Promise<string> {
-  try {
-    const head = (await run("git", "rev-parse", "HEAD")).trim();
-    const changes = await run("git", "status", "--porcelain");
-    return changes === "" ? head : `${head} with changes`;
-  } catch (error) {
-    return `unknown: ${reasonOf(error)}`;
-  }
-}
-
-function pause(ms: number, signal: AbortSignal): Promise<void> {
-  return new Promise((resolve, reject) => {
-    const abort = (): void => {
-      clearTimeout(timer);
-      reject(signal.reason);
-    };
-    if (signal.aborted) return reject(signal.reason);
-    const timer = setTimeout(() => {
-      signal.removeEventListener("abort", abort);
-      resolve();
-    }, ms);
-    signal.addEventListener("abort", abort, { once: true });
-  });
 }

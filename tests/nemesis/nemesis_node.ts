@@ -88,6 +88,8 @@ export class NemesisNode {
     if (this.running) return;
     this.#wanted = true;
     await this.#process.start();
+    // It can have been killed in the moment it was up.
+    if (!this.running) return;
     this.#paused = false;
     this.#options.onUp(this.#process.address);
     void this.#process.ended().then(({ signal, code }) => {

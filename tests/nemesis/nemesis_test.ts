@@ -10,8 +10,8 @@ import { textLines } from "../harness/text_lines.ts";
 import { FAULTS } from "./fault_table.ts";
 import { run } from "./machine.ts";
 import { runNemesis } from "./nemesis.ts";
+import { summaryText } from "./nemesis_summary.ts";
 import { removeLeftovers } from "./run_directory.ts";
-import { summaryText } from "./summary_text.ts";
 
 const MAIN = new URL("main.ts", import.meta.url).pathname;
 /** Chosen because its two rounds have every kind that three nodes can meet, with a compiler or without. */
