@@ -51,13 +51,20 @@ export class PlantedTree implements AsyncDisposable {
    *
    * @throws {PlantingError} If its patch does not apply, naming the hunk.
    */
-  async plant({ name, path }: PlantedBug): Promise<void> {
-    const { code, stderr } = await this.#run("git", [
-      // With a repository around it, git would look for the files there.
-      "apply",
-      "--verbose",
-      path,
-    ]);
+  async plant(bug: PlantedBug): Promise<void> {
+    await this.#apply(bug, []);
+  }
+
+  /** As {@linkcode PlantedTree.plant}, and changes nothing. @throws {PlantingError} As that. */
+  async checkPlanting(bug: PlantedBug): Promise<void> {
+    await this.#apply(bug, ["--check"]);
+  }
+
+  async #apply(
+    { name, path }: PlantedBug,
+    flags: readonly string[],
+  ): Promise<void> {
+    const { code, stderr } = await this.#run("git", ["apply", ...flags, path]);
     if (code === 0) return;
     throw new PlantingError(
       `Cannot plant ${name} as its patch does not apply any more: ${
@@ -88,7 +95,7 @@ export class PlantedTree implements AsyncDisposable {
       args: [...args],
       cwd: this.root,
       env: {
-        // Whatever is above the temporary folder is none of git's business.
+        // With a repository around it, git would look for the files there.
         GIT_CEILING_DIRECTORIES: this.root.slice(0, this.root.lastIndexOf("/")),
         NO_COLOR: "1",
         LC_ALL: "C",
