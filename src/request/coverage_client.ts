@@ -12,8 +12,10 @@ import {
   type CoveragePage,
   type CoveragePagePiece,
   readCoveragePage,
+  writeCoverageFollowUp,
   writeCoverageHeader,
 } from "./coverage_page_codec.ts";
+import { COVERAGE_TIMEOUT_MS_MAX } from "../vnode/coverage_codec.ts";
 import type { CoverageReport } from "./coverage_report.ts";
 import { type OperationCarrier, submitOperation } from "./operation_carrier.ts";
 import {
@@ -67,7 +69,6 @@ export interface CoverageRequest {
 }
 
 const TIMEOUT_MS_DEFAULT = 60_000;
-const TIMEOUT_MS_MAX = 3_600_000;
 const IDLE_MS_DEFAULT = 10_000;
 
 /**
@@ -189,11 +190,16 @@ function writeBegin(request: CoverageRequest): ByteWriter {
       "timeoutMs",
       options.timeoutMs ?? TIMEOUT_MS_DEFAULT,
       1,
-      TIMEOUT_MS_MAX,
+      COVERAGE_TIMEOUT_MS_MAX,
     ),
   });
   into.u32(
-    wholeOf("idleMs", options.idleMs ?? IDLE_MS_DEFAULT, 1, TIMEOUT_MS_MAX),
+    wholeOf(
+      "idleMs",
+      options.idleMs ?? IDLE_MS_DEFAULT,
+      1,
+      COVERAGE_TIMEOUT_MS_MAX,
+    ),
   );
   request.writeBody(into);
   return into;
@@ -207,8 +213,7 @@ function writeFollowUp(
   { query, timeLeftMs }: Pick<CoveragePage, "query" | "timeLeftMs">,
 ): ByteWriter {
   const into = new ByteWriter(64);
-  writeCoverageHeader(into, { kind, flags: 0, moduleId, command, timeLeftMs });
-  into.u53(query);
+  writeCoverageFollowUp(into, kind, { moduleId, command, timeLeftMs }, query);
   return into;
 }
 

@@ -25,6 +25,7 @@ import { decodeMsgpack, writeMsgpack } from "../wire/msgpack.ts";
 import type { CoverageReport } from "./coverage_report.ts";
 import {
   type OperationHeader,
+  type OperationKind,
   writeOperationHeader,
 } from "./operation_codec.ts";
 
@@ -73,6 +74,22 @@ export function writeCoverageHeader(
     nodeConfirms: 0,
   });
   into.u16(0);
+}
+
+/** Appends a whole operation that goes on with the coverage query called `query`, or cancels it. */
+export function writeCoverageFollowUp(
+  into: ByteWriter,
+  kind:
+    | typeof OperationKind.coverageMore
+    | typeof OperationKind.coverageCancel,
+  { moduleId, command, timeLeftMs }: Pick<
+    OperationHeader,
+    "moduleId" | "command" | "timeLeftMs"
+  >,
+  query: number,
+): void {
+  writeCoverageHeader(into, { kind, flags: 0, moduleId, command, timeLeftMs });
+  into.u53(query);
 }
 
 /** Begins a page of so many pieces. */
@@ -143,6 +160,25 @@ export function readCoveragePage(from: ByteReader): CoveragePage {
     ? undefined
     : reportIn(decodeMsgpack(from.rest()));
   return { query, timeLeftMs, pieces, report };
+}
+
+/**
+ * What whoever passes a page on must know of it: the number of the query, and
+ * whether the page is its last.
+ *
+ * @throws {WhorlError} `protocol_error` if it is none.
+ */
+export function readCoveragePageHead(
+  from: ByteReader,
+): { readonly query: number; readonly last: boolean } {
+  const query = from.u53();
+  from.u32();
+  for (let left = from.u16(); left > 0; left--) {
+    from.raw(3 * 2);
+    from.raw(from.u16());
+    from.blob();
+  }
+  return { query, last: from.remaining > 0 };
 }
 
 function reportIn(value: unknown): CoverageReport {

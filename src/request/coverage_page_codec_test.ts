@@ -10,6 +10,7 @@ import {
 import { encodeMsgpack } from "../wire/msgpack.ts";
 import {
   readCoveragePage,
+  readCoveragePageHead,
   writePageReport,
   writePageStart,
   writePiece,
@@ -75,11 +76,24 @@ Deno.test("readCoveragePage() reads what was written", () => {
   }
 });
 
+Deno.test("readCoveragePageHead() tells whose page it is, and whether it is the last", () => {
+  for (const last of [false, true]) {
+    assertEquals(readCoveragePageHead(new ByteReader(pageOf(last))), {
+      query: Number.MAX_SAFE_INTEGER,
+      last,
+    });
+  }
+});
+
 Deno.test("readCoveragePage() refuses a page that is cut short, or whose report is none", () => {
   const page = pageOf(false);
   for (let length = 0; length < page.length; length++) {
     assertThrows(
       () => readCoveragePage(new ByteReader(page.subarray(0, length))),
+      WhorlError,
+    );
+    assertThrows(
+      () => readCoveragePageHead(new ByteReader(page.subarray(0, length))),
       WhorlError,
     );
   }
@@ -95,7 +109,12 @@ Deno.test("readCoveragePage() refuses a page that is cut short, or whose report 
 });
 
 Deno.test("what no coordinator and no vnode says is refused, and never a failure of another kind", () => {
-  const readers = [readCoveragePage, readCoverageBatch, readCoverageRequest];
+  const readers = [
+    readCoveragePage,
+    readCoveragePageHead,
+    readCoverageBatch,
+    readCoverageRequest,
+  ];
   const damaged = fc.tuple(
     fc.constantFrom(pageOf(false), pageOf(true)),
     fc.array(fc.tuple(fc.nat(), fc.nat({ max: 255 })), { maxLength: 4 }),

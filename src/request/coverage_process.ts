@@ -11,6 +11,7 @@ import { WhorlError } from "../base/errors.ts";
 import type { Deadline } from "../environment/deadline_wheel.ts";
 import type { RingView } from "../ring/ring_view.ts";
 import {
+  COVERAGE_TIMEOUT_MS_MAX,
   CoverageAction,
   writeCoverageAction,
   writeCoverageOpen,
@@ -37,6 +38,16 @@ import { OperationFlag, type OperationHeader } from "./operation_codec.ts";
 import type { OperationTarget } from "./operation_target.ts";
 import type { ProcessHost } from "./process_host.ts";
 import { REPLICAS_PER_REQUEST, RequestProcess } from "./request_process.ts";
+
+/** Largest body of a query, in bytes: eight vnodes may have it in hand at a time. */
+export const COVERAGE_BODY_BYTES_MAX = 1024 * 1024;
+
+/**
+ * How much longer than the coordinator vnodes wait, in milliseconds. Else at the
+ * deadline they would be the first to say so, and the caller would hear that too
+ * many vnodes have failed instead of that its time is over.
+ */
+const VNODE_GRACE_MS = 250;
 
 /** A timer of the machine on the host's wheel. */
 class WheelTimer implements Deadline {
@@ -83,7 +94,22 @@ export class CoverageProcess extends RequestProcess {
     }
     const reader = new ByteReader(bytes, keyEnd, end);
     const idleMs = reader.u32();
+    for (const time of [timeLeftMs, idleMs]) {
+      if (time >= 1 && time <= COVERAGE_TIMEOUT_MS_MAX) continue;
+      throw new WhorlError(
+        "invalid_argument",
+        `Cannot run a coverage query as its times must be from 1 to ${COVERAGE_TIMEOUT_MS_MAX} ms: current value is ${time}`,
+      );
+    }
     this.#bodyStart = reader.offset;
+    if (end - this.#bodyStart > COVERAGE_BODY_BYTES_MAX) {
+      throw new WhorlError(
+        "frame_too_large",
+        `Cannot run a coverage query with a body of ${
+          end - this.#bodyStart
+        } bytes: the limit is ${COVERAGE_BODY_BYTES_MAX}`,
+      );
+    }
     this.query = randomNumber(host);
     this.#machine = createCoverage(view, {
       n,
@@ -240,7 +266,10 @@ export class CoverageProcess extends RequestProcess {
   ): WhorlError | undefined {
     const { host, header } = this;
     const { partition, node } = this.#part(number);
-    const timeLeftMs = this.timeLeftMs;
+    const timeLeftMs = Math.min(
+      this.timeLeftMs + VNODE_GRACE_MS,
+      COVERAGE_TIMEOUT_MS_MAX,
+    );
     const into = host.routes.beginVnodeRequest(
       this.view.nodes[node] as string,
       header.moduleId,

@@ -27,6 +27,7 @@ import {
   writeCoverageHeader,
 } from "./coverage_page_codec.ts";
 import { OperationFlag, OperationKind } from "./operation_codec.ts";
+import { COVERAGE_BODY_BYTES_MAX } from "./coverage_process.ts";
 import { RequestHost } from "./request_host.ts";
 import {
   Caller,
@@ -101,19 +102,28 @@ class Bench {
     );
   }
 
-  begin({ n = 4, idleMs = 500, flags = 0, coverage = 1 } = {}): Caller {
+  begin(
+    {
+      n = 4,
+      idleMs = 500,
+      timeLeftMs = 5_000,
+      flags = 0,
+      coverage = 1,
+      body = "body",
+    } = {},
+  ): Caller {
     const into = new ByteWriter();
     writeCoverageHeader(into, {
       kind: OperationKind.coverage,
       flags,
       moduleId: MODULE_ID,
       command: 2,
-      timeLeftMs: 5_000,
+      timeLeftMs,
       n,
       primaryVnodeCoverage: coverage,
     });
     into.u32(idleMs);
-    into.rawText("body");
+    into.rawText(body);
     const begun = this.#submit(into);
     if (begun.results.length === 0) return begun;
     // It is told the number of the query at once, and asks for the first pieces.
@@ -351,9 +361,19 @@ Deno.test("coverage queries are bounded, and refused if they make no sense", asy
   assertEquals(bench.begin({ n: 2, coverage: 3 }).outcome, [
     "invalid_argument",
   ]);
-  assertEquals(bench.begin().outcome, []);
+  for (
+    const times of [
+      { timeLeftMs: 0 },
+      { timeLeftMs: 3_600_001 },
+      { idleMs: 0 },
+      { idleMs: 0xffff_ffff },
+    ]
+  ) assertEquals(bench.begin(times).outcome, ["invalid_argument"]);
+  const body = "b".repeat(COVERAGE_BODY_BYTES_MAX + 1);
+  assertEquals(bench.begin({ body }).outcome, ["frame_too_large"]);
+  assertEquals(bench.begin({ body: body.slice(1) }).outcome, []);
   assertEquals(bench.begin().outcome, ["overload"]);
-  assertEquals(bench.host.counts.refused, 4);
+  assertEquals(bench.host.counts.refused, 9);
 });
 
 Deno.test("a coverage query that may leave key spaces out says which it left out", async () => {

@@ -25,6 +25,8 @@ import type { KeySpaces } from "./vnode.ts";
 /** What a vnode can be asked to do with a stream. */
 export const CoverageAction = { open: 1, more: 2, cancel: 3 } as const;
 
+/** Longest time a coverage query may take, in milliseconds: what it keeps busy is let go of by then. */
+export const COVERAGE_TIMEOUT_MS_MAX = 3_600_000;
 /** Largest chunk of an answer, in bytes. */
 export const COVERAGE_CHUNK_BYTES_MAX = 8 * 1024 * 1024;
 
@@ -72,17 +74,28 @@ export type CoverageRequest =
   };
 
 /**
+ * Reads what is to be done with which stream, and no further.
+ *
+ * @throws {WhorlError} `protocol_error` if the message is cut short.
+ */
+export function readCoverageAction(
+  from: ByteReader,
+): { readonly action: number; readonly stream: number } {
+  return { action: from.u8(), stream: from.u53() };
+}
+
+/**
  * Reads what is to be done with a stream; after an `open`, `from` stands at the
  * body of the query.
  *
  * @throws {WhorlError} `protocol_error`
  */
 export function readCoverageRequest(from: ByteReader): CoverageRequest {
-  const action = from.u8();
-  const stream = from.u53();
+  const { action, stream } = readCoverageAction(from);
   switch (action) {
     case CoverageAction.open: {
       const timeLeftMs = from.u32();
+      if (timeLeftMs > COVERAGE_TIMEOUT_MS_MAX) break;
       const count = from.u16();
       if (count === ALL_KEY_SPACES) {
         return { action, stream, timeLeftMs, keySpaces: null };
