@@ -11,7 +11,10 @@ import { startSupervisor } from "../../supervisors/supervisor.ts";
 import { reasonOf, WhorlError } from "../base/errors.ts";
 import type { Address } from "../environment/transport.ts";
 import { TurnClock } from "../environment/turn_clock.ts";
-import { OPERATION_TIME_LEFT_OFFSET } from "../request/operation_codec.ts";
+import {
+  isCoverageKind,
+  OPERATION_TIME_LEFT_OFFSET,
+} from "../request/operation_codec.ts";
 import { MemberMeta, memberMeta } from "../ring/ring.ts";
 import { Cookie } from "../transport/cookie.ts";
 import {
@@ -23,8 +26,14 @@ import { answerCall, LinkCalls, readCall } from "../transport/link_calls.ts";
 import { PeerLinks } from "../transport/peer_links.ts";
 import { FrameType } from "../wire/frame_type.ts";
 import { answerFailure } from "../vnode/vnode_master_link.ts";
-import { VNODE_REQUEST_TIME_LEFT_OFFSET } from "../vnode/vnode_wire.ts";
+import {
+  RequestFlag,
+  VNODE_REQUEST_FLAGS_OFFSET,
+  VNODE_REQUEST_TIME_LEFT_OFFSET,
+} from "../vnode/vnode_wire.ts";
 import { HeldByNode, LinkAnswers } from "./link_answers.ts";
+import { LinkQueries } from "./link_queries.ts";
+import { LinkStreams } from "./link_streams.ts";
 import {
   nodeSuspected,
   PeerRequestTarget,
@@ -66,7 +75,25 @@ async function startLinks(
   const home = present(parts.home, "home");
   const calls = new LinkCalls(environment);
   const answersOf = answersByLink(environment);
-  const onFrame = frameHandler(parts, calls, answersOf, handleCall);
+  const queriesOf = byLink(() =>
+    new LinkQueries(() => parts.coverage, () => environment.now())
+  );
+  const streamsOf = byLink(() =>
+    new LinkStreams((...request) => parts.vnodes?.relay(...request))
+  );
+  const onFrame = frameHandler(
+    parts,
+    calls,
+    answersOf,
+    queriesOf,
+    streamsOf,
+    handleCall,
+  );
+  /** Nobody is there any more for what goes on by itself. */
+  const abandoned = (link: Link): void => {
+    queriesOf(link).close();
+    streamsOf(link).close();
+  };
   const links = new PeerLinks({
     runtime: environment,
     log: environment.log.child("links"),
@@ -91,6 +118,7 @@ async function startLinks(
       onUp: (link) => parts.cluster?.peerUp(link.peer.name),
       onDown: (name, closed, link) => {
         calls.linkClosed(link, closed.message);
+        abandoned(link);
         const lost = new WhorlError(
           "connection_closed",
           `The connection to ${name} ended: ${closed.message}`,
@@ -111,9 +139,15 @@ async function startLinks(
       onAlive: (name) => parts.cluster?.alive(name),
       onFrame,
       onClientUp: () => {},
-      onClientDown: (link, closed) => calls.linkClosed(link, closed.message),
+      onClientDown: (link, closed) => {
+        calls.linkClosed(link, closed.message);
+        abandoned(link);
+      },
       onBulkUp: () => {},
-      onBulkDown: (link, closed) => calls.linkClosed(link, closed.message),
+      onBulkDown: (link, closed) => {
+        calls.linkClosed(link, closed.message);
+        abandoned(link);
+      },
     },
   });
   try {
@@ -137,6 +171,8 @@ function frameHandler(
   parts: NodeParts,
   calls: LinkCalls,
   answersOf: (link: Link) => LinkAnswers,
+  queriesOf: (link: Link) => LinkQueries,
+  streamsOf: (link: Link) => LinkStreams,
   handleCall: CallHandler,
 ): LinkHandler["onFrame"] {
   return (link, type, _flags, correlation, bytes, start, end) => {
@@ -151,7 +187,18 @@ function frameHandler(
         const { vnodes } = parts;
         if (vnodes === undefined) {
           answerFailure(target, correlation, stopping());
-        } else vnodes.relay(target, correlation, bytes, start, end);
+          return;
+        }
+        const flags = bytes[start + VNODE_REQUEST_FLAGS_OFFSET] ?? 0;
+        vnodes.relay(
+          flags & RequestFlag.coverage
+            ? streamsOf(link).watch(bytes, start, end, target)
+            : target,
+          correlation,
+          bytes,
+          start,
+          end,
+        );
         return;
       }
       case FrameType.vnodeReply:
@@ -168,8 +215,18 @@ function frameHandler(
           u32At(bytes, start + OPERATION_TIME_LEFT_OFFSET, end),
         );
         const coordinators = parts.coordinatorsFor(bytes[start]);
-        if (coordinators === undefined) target.operationFailed(stopping());
-        else coordinators.submit(bytes, start, end, target);
+        if (coordinators === undefined) {
+          target.operationFailed(stopping());
+          return;
+        }
+        coordinators.submit(
+          bytes,
+          start,
+          end,
+          isCoverageKind(bytes[start])
+            ? queriesOf(link).watch(bytes, start, end, target)
+            : target,
+        );
         return;
       }
       case FrameType.operationReply:
@@ -236,16 +293,21 @@ export async function fetchJoinOffer(
   return offer;
 }
 
-/** The answers of each link, made when first asked for. */
+/** The answers of each link. */
 function answersByLink(runtime: Runtime): (link: Link) => LinkAnswers {
-  const answers = new WeakMap<Link, LinkAnswers>();
   const clock = new TurnClock(runtime);
   const heldByNode = new HeldByNode();
+  return byLink((link) => new LinkAnswers(link, clock, heldByNode));
+}
+
+/** What belongs to each link, made when first asked for. */
+function byLink<Part>(make: (link: Link) => Part): (link: Link) => Part {
+  const parts = new WeakMap<Link, Part>();
   return (link) => {
-    let found = answers.get(link);
+    let found = parts.get(link);
     if (found === undefined) {
-      found = new LinkAnswers(link, clock, heldByNode);
-      answers.set(link, found);
+      found = make(link);
+      parts.set(link, found);
     }
     return found;
   };

@@ -18,6 +18,8 @@ import type { ByteReader } from "../base/byte_reader.ts";
 
 /** Bytes before the body of a request. */
 export const VNODE_REQUEST_HEADER_BYTES = 12;
+/** Where the flags stand in a request. */
+export const VNODE_REQUEST_FLAGS_OFFSET = 7;
 /** Where `u32 ms left` stands in a request, for the one who has kept it waiting. */
 export const VNODE_REQUEST_TIME_LEFT_OFFSET = 8;
 

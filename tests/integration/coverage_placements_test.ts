@@ -337,20 +337,60 @@ Deno.test("a coordinator of a coverage query that is killed alone tells its call
   await assertServes(first);
 });
 
-Deno.test("a client that is gone keeps no vnode busy beyond the time of its coverage query", async () => {
-  await using cluster = await PlacedCluster.start("task", {}, 1);
-  const { first } = cluster;
-  const client = await connect({
-    nodes: [first.address],
-    cookie: PLACED_COOKIE,
-    environment: cluster.environment("elsewhere"),
+for (const placement of PLACEMENTS) {
+  Deno.test(`coverage queries coordinated in a ${placement} end at every vnode as soon as their client is gone`, async () => {
+    await using cluster = await PlacedCluster.start(placement);
+    const { first } = cluster;
+    await using other = await connect({
+      nodes: [first.address],
+      cookie: PLACED_COOKIE,
+      environment: cluster.environment("elsewhere"),
+    });
+    const client = await connect({
+      nodes: [first.address],
+      cookie: PLACED_COOKIE,
+      environment: cluster.environment("elsewhere"),
+    });
+    const stays = await underWay([other], 1);
+    const queries = await underWay([client], 2);
+    // One that waits for its caller, not for vnodes.
+    const begunBefore = coverageSeen.begun;
+    const idle = client.module(muteModule).coverage("endless", 100_000)
+      [Symbol.asyncIterator]();
+    await idle.next();
+    assertEquals(coverageSeen.begun - begunBefore, ASKED);
+    const stoppedBefore = coverageSeen.stopped;
+    await client.close();
+    const startedAt = performance.now();
+    await assertFail(queries, "closed");
+    await untilSeen(() => coverageSeen.stopped >= stoppedBefore + 3 * ASKED);
+    const tookMs = performance.now() - startedAt;
+    // Their own time is a minute, and so is a coordinator's patience.
+    assert(tookMs < PROMPT_MS, `took ${tookMs} ms`);
+    await assertServes(other);
+    assertEquals(coverageSeen.stopped, stoppedBefore + 3 * ASKED);
+    hostOf(first).kill();
+    await assertFail(stays, "coordinator_lost");
   });
-  const stoppedBefore = coverageSeen.stopped;
+}
+
+Deno.test("a node stops its share of coverage queries as soon as the link to their coordinator is lost", async () => {
+  await using cluster = await PlacedCluster.start("task", {}, 2);
+  const [first, second] = cluster.nodes as [WhorlNode, WhorlNode];
   const begunBefore = coverageSeen.begun;
-  const query = silence(client, { timeoutMs: 1_000 });
+  const stoppedBefore = coverageSeen.stopped;
+  const startedAt = performance.now();
+  const query = silence(first, { timeoutMs: 2 * PROMPT_MS });
   const failed = failureOf(query);
   await untilSeen(() => coverageSeen.begun >= begunBefore + ASKED);
-  await client.close();
-  assertEquals((await failed).code, "closed");
-  await untilSeen(() => coverageSeen.stopped >= stoppedBefore + ASKED);
+  // Nobody can tell the other node anything more.
+  second.parts.links?.link(first.name)?.close("cut by the test");
+  await untilSeen(() => coverageSeen.stopped > stoppedBefore);
+  assert(performance.now() - startedAt < PROMPT_MS);
+  const stopped = coverageSeen.stopped - stoppedBefore;
+  assertEquals((await failed).code, "timeout");
+  const lost = query.report?.asked.filter(({ node, state }) =>
+    node === second.name && state === "failed"
+  );
+  assertEquals(stopped, lost?.length);
 });

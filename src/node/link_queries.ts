@@ -1,0 +1,199 @@
+/**
+ * The coverage queries that somebody at the other end of a link has begun here.
+ * They go on by themselves between two pages, so nothing else would tell their
+ * coordinators that nobody is there any more: when the link ends they are
+ * cancelled, and the vnodes they keep busy with them.
+ *
+ *     begins ──► page ──► asks for more ──► page … last page, failure or cancel
+ *                  └───────────┴── link ends ──► cancelled
+ *
+ * What is under way is seen from what passes: operations one way, pages the
+ * other. So it holds wherever the coordinators run.
+ *
+ * @module
+ */
+import { ByteReader } from "../base/byte_reader.ts";
+import { ByteWriter } from "../base/byte_writer.ts";
+import { isWhorlError, type WhorlError } from "../base/errors.ts";
+import { COVERAGE_CALLER_IDLE_MS } from "../request/coverage_fsm.ts";
+import {
+  readCoveragePageHead,
+  writeCoverageFollowUp,
+} from "../request/coverage_page_codec.ts";
+import type { OperationCarrier } from "../request/operation_carrier.ts";
+import {
+  emptyOperationHeader,
+  OperationKind,
+  type OperationResult,
+  readOperationHeader,
+  readOperationResult,
+} from "../request/operation_codec.ts";
+import type { OperationTarget } from "../request/operation_target.ts";
+import { readFailure } from "../wire/failure.ts";
+import { FrameType } from "../wire/frame_type.ts";
+
+/** Time a cancel may take to reach a coordinator whose host is being restarted, in milliseconds. */
+const CANCEL_MS = 1_000;
+
+/** A query under way. */
+interface OpenQuery {
+  readonly moduleId: number;
+  readonly command: number;
+  /** When its coordinator gives it up unless it is asked for more; never while a page is awaited. */
+  idleUntilMs: number;
+}
+
+/** A target whose outcomes are looked at as they pass. */
+type PassingTarget = Required<OperationTarget>;
+
+/** The coverage queries of one link; see the module's text. */
+export class LinkQueries {
+  readonly #coordinators: () => OperationCarrier | undefined;
+  readonly #now: () => number;
+  readonly #open = new Map<number, OpenQuery>();
+  #closed = false;
+
+  /**
+   * @param coordinators Those of coverage queries, asked for each time.
+   * @param now Milliseconds on any clock that only goes on.
+   */
+  constructor(
+    coordinators: () => OperationCarrier | undefined,
+    now: () => number,
+  ) {
+    this.#coordinators = coordinators;
+    this.#now = now;
+  }
+
+  /** Queries under way. */
+  get size(): number {
+    return this.#open.size;
+  }
+
+  /**
+   * The target for the operation in `bytes[start, end)`, which is of a coverage
+   * query: `target`, or one that looks at what comes of it first.
+   */
+  watch(
+    bytes: Uint8Array,
+    start: number,
+    end: number,
+    target: PassingTarget,
+  ): OperationTarget {
+    const header = emptyOperationHeader();
+    let followed: number | undefined;
+    try {
+      const reader = new ByteReader(bytes, start, end);
+      readOperationHeader(reader, header);
+      if (header.kind !== OperationKind.coverage) followed = reader.u53();
+    } catch (error) {
+      // Whoever it is for refuses it.
+      if (isWhorlError(error)) return target;
+      throw error;
+    }
+    const { moduleId, command } = header;
+    if (header.kind === OperationKind.coverageCancel) {
+      this.#open.delete(followed as number);
+      return target;
+    }
+    if (followed === undefined) this.#forgetIdle();
+    else {
+      const query = this.#open.get(followed);
+      if (query !== undefined) query.idleUntilMs = Infinity;
+    }
+    return new WatchedTarget(
+      target,
+      (query, last) => this.#told(query, last, moduleId, command),
+      (error) => {
+        // Asked twice at once: the first time still counts.
+        if (followed !== undefined && error.code !== "protocol_error") {
+          this.#open.delete(followed);
+        }
+      },
+    );
+  }
+
+  /** The link has ended: all that is under way is cancelled, now or as soon as it has a number. */
+  close(): void {
+    this.#closed = true;
+    for (const [number, query] of this.#open) this.#cancel(number, query);
+    this.#open.clear();
+  }
+
+  #told(
+    number: number,
+    last: boolean,
+    moduleId: number,
+    command: number,
+  ): void {
+    this.#open.delete(number);
+    if (last) return;
+    const idleUntilMs = this.#now() + COVERAGE_CALLER_IDLE_MS;
+    const query = { moduleId, command, idleUntilMs };
+    if (this.#closed) this.#cancel(number, query);
+    else this.#open.set(number, query);
+  }
+
+  /** Coordinators have ended by themselves what nobody has asked for. */
+  #forgetIdle(): void {
+    const now = this.#now();
+    for (const [number, { idleUntilMs }] of this.#open) {
+      if (idleUntilMs <= now) this.#open.delete(number);
+    }
+  }
+
+  #cancel(number: number, { moduleId, command }: OpenQuery): void {
+    const into = new ByteWriter(64);
+    writeCoverageFollowUp(into, OperationKind.coverageCancel, {
+      moduleId,
+      command,
+      timeLeftMs: CANCEL_MS,
+    }, number);
+    // Without coordinators there are no queries.
+    this.#coordinators()?.submit(into.bytes, 0, into.length, NOBODY);
+  }
+}
+
+const NOBODY: OperationTarget = {
+  operationDone: () => {},
+  operationFailed: () => {},
+};
+
+/** Hands an outcome on and tells what it means for the query. */
+class WatchedTarget implements PassingTarget {
+  constructor(
+    readonly target: PassingTarget,
+    readonly told: (query: number, last: boolean) => void,
+    readonly failed: (error: WhorlError) => void,
+  ) {}
+
+  operationDone(result: OperationResult): void {
+    this.#look(result);
+    this.target.operationDone(result);
+  }
+
+  operationFailed(error: WhorlError): void {
+    this.failed(error);
+    this.target.operationFailed(error);
+  }
+
+  operationAnswered(
+    type: number,
+    bytes: Uint8Array<ArrayBuffer>,
+    start: number,
+    end: number,
+  ): void {
+    if (type === FrameType.operationError) {
+      this.failed(readFailure(bytes.subarray(start, end)));
+    } else {
+      this.#look(readOperationResult(new ByteReader(bytes, start, end)));
+    }
+    this.target.operationAnswered(type, bytes, start, end);
+  }
+
+  #look({ object }: OperationResult): void {
+    if (object === undefined) return;
+    const { query, last } = readCoveragePageHead(new ByteReader(object));
+    this.told(query, last);
+  }
+}

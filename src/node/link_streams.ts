@@ -1,0 +1,122 @@
+/**
+ * The streams of coverage queries that a peer has opened at vnodes of this node.
+ * A stream goes on by itself between two asks, so nothing else would tell its
+ * vnode that the peer, and with it the query's coordinator, is lost: when the
+ * link ends they are cancelled. They are seen from what passes: requests one
+ * way, answers the other.
+ *
+ * @module
+ */
+import { ByteReader } from "../base/byte_reader.ts";
+import { ByteWriter } from "../base/byte_writer.ts";
+import { isWhorlError } from "../base/errors.ts";
+import {
+  CoverageAction,
+  readCoverageAction,
+  writeCoverageAction,
+} from "../vnode/coverage_codec.ts";
+import type { AnswerTarget } from "../vnode/vnode_master_link.ts";
+import {
+  readVnodeRequestHeader,
+  RequestFlag,
+  type VnodeRequestHeader,
+  writeVnodeRequestHeader,
+} from "../vnode/vnode_wire.ts";
+import { FrameType } from "../wire/frame_type.ts";
+
+/** Time a cancel may wait for a vnode that is being restarted, in milliseconds. */
+const CANCEL_MS = 1_000;
+
+/** Who takes requests to the vnodes of this node; they read no longer than the call. */
+export type RelayRequest = (
+  target: AnswerTarget,
+  correlation: number,
+  bytes: Uint8Array<ArrayBuffer>,
+  start: number,
+  end: number,
+) => void;
+
+/** The vnode that a stream is at. */
+interface StreamPlace {
+  readonly moduleId: number;
+  readonly partition: number;
+  readonly query: number;
+}
+
+/** The streams of one link; see the module's text. */
+export class LinkStreams {
+  readonly #relay: RelayRequest;
+  readonly #open = new Map<number, StreamPlace>();
+
+  constructor(relay: RelayRequest) {
+    this.#relay = relay;
+  }
+
+  /** Streams that have not ended. */
+  get size(): number {
+    return this.#open.size;
+  }
+
+  /** The target for the request in `bytes[start, end)`, which has the flag `coverage`: `target`, or one that looks at the answer first. */
+  watch(
+    bytes: Uint8Array,
+    start: number,
+    end: number,
+    target: AnswerTarget,
+  ): AnswerTarget {
+    const header: VnodeRequestHeader = {
+      moduleId: 0,
+      partition: 0,
+      command: 0,
+      flags: 0,
+      timeLeftMs: 0,
+    };
+    let asked: ReturnType<typeof readCoverageAction>;
+    try {
+      const reader = new ByteReader(bytes, start, end);
+      readVnodeRequestHeader(reader, header);
+      asked = readCoverageAction(reader);
+    } catch (error) {
+      // Whoever it is for refuses it.
+      if (isWhorlError(error)) return target;
+      throw error;
+    }
+    const { action, stream } = asked;
+    if (action === CoverageAction.cancel) {
+      this.#open.delete(stream);
+      return target;
+    }
+    if (action === CoverageAction.open && !this.#open.has(stream)) {
+      const { moduleId, partition, command: query } = header;
+      this.#open.set(stream, { moduleId, partition, query });
+    }
+    return {
+      vnodeAnswer: (type, correlation, bytes, start, end) => {
+        const goesOn = type === FrameType.vnodeReply && bytes[start] !== 1;
+        if (!goesOn) this.#open.delete(stream);
+        target.vnodeAnswer(type, correlation, bytes, start, end);
+      },
+    };
+  }
+
+  /** The link has ended: the vnodes are told that nobody wants more. */
+  close(): void {
+    const into = new ByteWriter(64);
+    for (const [stream, { moduleId, partition, query }] of this.#open) {
+      into.clear();
+      writeVnodeRequestHeader(
+        into,
+        moduleId,
+        partition,
+        query,
+        RequestFlag.coverage,
+        CANCEL_MS,
+      );
+      writeCoverageAction(into, CoverageAction.cancel, stream);
+      this.#relay(NOBODY, 0, into.bytes, 0, into.length);
+    }
+    this.#open.clear();
+  }
+}
+
+const NOBODY: AnswerTarget = { vnodeAnswer: () => {} };
