@@ -72,6 +72,18 @@ export type {
   StoreStats,
   Write,
 } from "./src/environment/storage.ts";
+export type {
+  Disk,
+  DiskEntry,
+  DiskFile,
+  KvAtomicOperation,
+  KvCommitResult,
+  KvDatabase,
+  KvEntry,
+  KvKey,
+  KvRange,
+  OpenFileOptions,
+} from "./src/environment/disk.ts";
 export type { Log, LogData } from "./src/environment/log.ts";
 export type { Chance } from "./src/base/chance.ts";
 export { ByteReader } from "./src/base/byte_reader.ts";

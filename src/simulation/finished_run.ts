@@ -25,16 +25,19 @@ export interface FinishedRun {
   /** Waits so many virtual milliseconds. */
   sleep(ms: number): Promise<void>;
   /**
-   * What each replica stores, read from its disk: for each partition of each
-   * node, each key (as the module wrote it, in hex) and its bytes.
+   * What each replica stores, read from its disk: each key of each partition
+   * of each node, and its bytes.
    */
   stored(module: string): Promise<readonly StoredValue[]>;
 }
 
 /** A value on the disk of a node. */
 export interface StoredValue {
+  /** The host of the node. */
   readonly host: string;
+  /** The partition whose vnode stored it. */
   readonly partition: number;
+  /** The key, as the module wrote it. */
   readonly key: Uint8Array;
   /** Undefined if it is damaged. */
   readonly value: Uint8Array | undefined;

@@ -17,6 +17,8 @@
  */
 export { simulate, type SimulateOptions } from "./simulate.ts";
 export type { SimulationResult } from "./simulation_result.ts";
+export type { Violation } from "./checkers/violation.ts";
+export type { OperationOutcome, OperationRecord } from "./history.ts";
 export type { FinishedRun, RunCheck, StoredValue } from "./finished_run.ts";
 export type { ClusterAccess, Workload, WorkloadOperation } from "./workload.ts";
 export {

@@ -12,6 +12,7 @@
 
 /** Simulated code has reached for the real world. */
 export class RealWorldError extends Error {
+  /** Always `RealWorldError`. */
   override name = "RealWorldError";
   /** What it called, such as `Date.now`. */
   readonly call: string;

@@ -55,6 +55,12 @@ export type PlannedFault =
     }
     /** A stored value is damaged while the node is down for a moment. */
     | { readonly type: "bit_rot"; readonly node: number }
+    /** The node is gone (dead, or with `cut` alive and unreachable), and an operator declares it down on another one. */
+    | {
+      readonly type: "declared_down";
+      readonly node: number;
+      readonly cut: boolean;
+    }
   );
 
 /** The name of a kind of fault. */
@@ -62,8 +68,9 @@ export type FaultType = PlannedFault["type"];
 
 /** The weather on every link, all the time. */
 export interface NetworkWeather {
-  /** Shortest and longest way of a segment, in milliseconds. */
+  /** Shortest way of a segment, in milliseconds. */
   readonly delayMsMin: number;
+  /** Longest way of a segment, in milliseconds. */
   readonly delayMsMax: number;
   /** Segments that are lost, and come again after a retransmission timeout. */
   readonly lossProbability: number;
@@ -75,8 +82,9 @@ export interface NetworkWeather {
 
 /** How fast and how honest the disks are. */
 export interface DiskWeather {
-  /** Shortest and longest time of a synced write, in milliseconds. */
+  /** Shortest time of a synced write, in milliseconds. */
   readonly syncMsMin: number;
+  /** Longest time of a synced write, in milliseconds. */
   readonly syncMsMax: number;
   /** A disk that says "synced" too early: power loss takes acknowledged commits with it. */
   readonly liesAboutSync: boolean;
@@ -100,7 +108,10 @@ export interface Schedule {
   readonly operations: readonly number[];
   /** How long the load and the faults last, in virtual milliseconds. */
   readonly loadMs: number;
+  /** The weather on every link. */
   readonly network: NetworkWeather;
+  /** The weather of every disk. */
   readonly disk: DiskWeather;
+  /** What happens to nodes, links and clocks, and when. */
   readonly faults: readonly PlannedFault[];
 }

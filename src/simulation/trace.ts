@@ -42,6 +42,7 @@ export class Trace {
   readonly #events: TraceEvent[] = [];
   #dropped = 0;
 
+  /** A trace of `now`'s time, in milliseconds, which collects if it is `on`. */
   constructor(on: boolean, now: () => number) {
     this.on = on;
     this.#now = now;

@@ -40,6 +40,10 @@ const WORLD_SIDE: readonly (readonly [RegExp, string])[] = [
   [/^src\/node\//, [...WORLD_WORDS].join(" ")],
   [/^src\/transport\/tcp_transport\.ts$/, "Deno"],
   [/^src\/storage\/system_disk\.ts$/, "Deno"],
+  // Virtual time turns the real event loop to empty the microtask queue.
+  [/^src\/simulation\/virtual_time\.ts$/, "setImmediate"],
+  // Whoever closes the real world has to name it.
+  [/^src\/simulation\/real_world_guard\.ts$/, "Deno performance crypto"],
   [/^supervisors\/runtime\.ts$/, "performance setTimeout Math"],
   // A test's clock yields to real I/O between its turns.
   [/^supervisors\/manual_runtime\.ts$/, "setTimeout"],
