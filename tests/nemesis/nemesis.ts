@@ -230,7 +230,7 @@ class Run {
     );
     try {
       await faults.play(planned, signal);
-      await cluster.startFallen();
+      await cluster.mend();
       healedAt = performance.now();
       this.#tell("healed");
       await pause(CALM_MS, signal);

@@ -118,9 +118,15 @@ export class NemesisCluster implements AsyncDisposable {
     await this.#namespaces?.lose(index, percent);
   }
 
-  /** Starts every node that does not run. */
-  async startFallen(): Promise<void> {
+  /** Starts every node that does not run, and mends stores that were damaged beyond what a node can repair. */
+  async mend(): Promise<void> {
     await Promise.all(this.nodes.map((node) => node.start()));
+    for (const node of this.nodes) {
+      const flaw = await node.scrub();
+      if (flaw !== undefined) {
+        this.tell(`${shortName(node.name)}: its operator found: ${flaw}`);
+      }
+    }
   }
 
   /** Waits until every node sees a cluster at rest. @throws {WhorlError} `timeout` if one does not. */

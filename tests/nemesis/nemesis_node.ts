@@ -10,6 +10,7 @@ import type { KvClient } from "../../src/kv/kv_client.ts";
 import { ProcessNode } from "../harness/process_node.ts";
 import type { NodeControl, PlainNodeOptions } from "../harness/test_node.ts";
 import type { DiskControl } from "./fault_library.ts";
+import { findFlaw } from "./store_scrub.ts";
 
 /** What a node is made of. */
 export interface NemesisNodeOptions {
@@ -145,6 +146,22 @@ export class NemesisNode {
    */
   mendBy(remedy: (() => Promise<void>) | undefined): void {
     this.#remedy = remedy;
+  }
+
+  /**
+   * If its store was damaged, stops it and has its operator look at the store;
+   * one that is flawed is mended. Returns the flaw.
+   */
+  async scrub(): Promise<string | undefined> {
+    if (this.#remedy === undefined) return undefined;
+    await this.kill();
+    const flaw = await findFlaw(this.dataDirectory);
+    if (flaw !== undefined) {
+      await this.#remedy();
+      this.#remedy = undefined;
+    }
+    await this.start();
+    return flaw;
   }
 
   /** From now until the returned function is called it may end by itself. */

@@ -6,6 +6,7 @@
 import { assert, assertEquals } from "@std/assert";
 import { seededChance } from "../../src/base/chance.ts";
 import { damageStore, type StoreDamage } from "./store_damage.ts";
+import { findFlaw } from "./store_scrub.ts";
 
 const SIZES = { "kv-0.kv": 4096, "kv-0.kv-wal": 8192, "kv-0.kv.mark": 576 };
 
@@ -74,4 +75,24 @@ Deno.test("damageStore() does the same again from the same seed, and flips bits 
   assert(said.startsWith("bits of kv-0.kv flipped"), said);
   const { said: nothing } = await damaged("flip_bits", "empty", {});
   assertEquals(nothing, "there was no store to damage");
+});
+
+Deno.test("findFlaw() finds a page that is none, wherever it lies, and nothing in a sound store", async () => {
+  const folder = await Deno.makeTempDir({ prefix: "whorl-nemesis-" });
+  try {
+    const path = `${folder}/kv-0.kv`;
+    const store = await Deno.openKv(path);
+    for (let i = 0; i < 200; i++) await store.set([i], "x".repeat(200));
+    store.close();
+    assertEquals(await findFlaw(folder), undefined);
+    const bytes = await Deno.readFile(path);
+    // The first byte of a page of a tree says what kind it is.
+    const page = 4096 * 6;
+    assert(bytes.length > page + 4096);
+    bytes[page] = 0xff;
+    await Deno.writeFile(path, bytes);
+    assert((await findFlaw(folder))?.startsWith("kv-0.kv: "));
+  } finally {
+    await Deno.remove(folder, { recursive: true });
+  }
 });
