@@ -13,6 +13,7 @@
  *
  * @module
  */
+import type { Backoff } from "../../supervisors/backoff.ts";
 import { treeOf } from "../../supervisors/child.ts";
 import { formatReason, RemoteError } from "../../supervisors/exit_reason.ts";
 import {
@@ -60,6 +61,12 @@ import { WHORL_VERSION } from "./version.ts";
 export const NODE_RESTARTS_MAX = 5;
 /** The window for restarts of a node's parts, in milliseconds. */
 export const NODE_RESTARTS_PERIOD_MS = 10_000;
+/**
+ * Pauses before a part that does not start is tried again: what it needs, say a
+ * disk that is full, may be there again in some seconds, and
+ * {@linkcode NODE_RESTARTS_MAX} are not used up until then.
+ */
+export const PART_BACKOFF: Backoff = { minMs: 1_000, maxMs: 5_000 };
 /** Hung workers after which the node gives itself up, so that its parent starts a clean process. */
 export const ZOMBIES_MAX = 1;
 
@@ -136,7 +143,12 @@ export class WhorlNode implements AsyncDisposable {
           ),
           opFsmSup(parts, (host) => this.#workerHangs(host)),
           coverageFsmSup(parts, (host) => this.#workerHangs(host)),
-        ],
+        ].map((spec) => ({
+          ...spec,
+          backoff: PART_BACKOFF,
+          // One that has run and falls is started again at once.
+          backoffAfter: () => false,
+        })),
       });
     } catch (error) {
       startFailure = error;
@@ -422,8 +434,8 @@ export class WhorlNode implements AsyncDisposable {
   /** Says which modules this node serves: without its masters a module is served by others. */
   #tellServices(): void {
     const { cluster, modules, vnodes } = this.#parts;
-    if (cluster === undefined || vnodes === undefined) return;
-    const up = vnodes.services;
+    if (cluster === undefined) return;
+    const up = vnodes?.services ?? [];
     for (const { name } of modules) {
       if (up.includes(name)) cluster.serviceUp(name);
       else cluster.serviceDown(name);
@@ -484,11 +496,15 @@ export class WhorlNode implements AsyncDisposable {
       ...("afterMs" in report ? { afterMs: Math.ceil(report.afterMs) } : {}),
       ...("reason" in report ? { reason: formatReason(report.reason) } : {}),
     });
+    // Whatever part it is: without it there may be no masters for a while.
+    if (report.type === "restart_delayed") this.#tellServices();
   }
 
   #vnodesChanged(event: VnodeManagerEvent): void {
     this.#tell(event);
     if (event.type === "zombie") this.#workerHangs(event.master);
+    // Those that are started together are spoken of when all are there.
+    if (this.#parts.vnodes === undefined) return;
     if (event.type === "master_waiting") this.#tellServices();
     if (event.type === "master_started") {
       this.#tellServices();
