@@ -29,6 +29,9 @@ export interface NemesisNodeOptions {
   readonly onFall: (how: string, excused: boolean) => void;
 }
 
+/** Time that a node takes to end once it has given up, in milliseconds. */
+const GIVING_UP_MS = 3_000;
+
 /** See the module's text. */
 export class NemesisNode {
   readonly name: string;
@@ -36,6 +39,7 @@ export class NemesisNode {
   readonly #options: NemesisNodeOptions;
   readonly #process: ProcessNode;
   #excuses = 0;
+  #excusedUntilMs = 0;
   #remedy: (() => Promise<void>) | undefined;
   #mending: Promise<void> | undefined;
   #paused = false;
@@ -100,12 +104,15 @@ export class NemesisNode {
 
   #fell(how: string): void {
     this.falls++;
+    // Whoever has harmed its disk starts it when that is over.
+    if (this.#excuses > 0) return this.#options.onFall(how, true);
     const remedy = this.#remedy;
     this.#remedy = undefined;
-    const excused = this.#excuses > 0 || remedy !== undefined;
+    const late = performance.now() < this.#excusedUntilMs;
+    const excused = late || remedy !== undefined;
     this.#options.onFall(how, excused);
-    if (remedy === undefined) return;
-    this.#mending = remedy();
+    if (!excused) return;
+    this.#mending = remedy?.() ?? Promise.resolve();
     void this.#mending.then(async () => {
       this.#mending = undefined;
       if (this.#wanted) await this.start();
@@ -164,9 +171,12 @@ export class NemesisNode {
     return flaw;
   }
 
-  /** From now until the returned function is called it may end by itself. */
+  /** From now until the returned function is called, and a little longer, it may end by itself. */
   mayFall(): () => void {
     this.#excuses++;
-    return () => this.#excuses--;
+    return () => {
+      this.#excuses--;
+      this.#excusedUntilMs = performance.now() + GIVING_UP_MS;
+    };
   }
 }

@@ -4,6 +4,7 @@
  *
  * @module
  */
+import { isWhorlError, reasonOf } from "../../src/base/errors.ts";
 import { parseStorageKey } from "../../src/kv/key_limits.ts";
 import { systemEnvironment } from "../../src/node/system_environment.ts";
 import type { Ring } from "../../src/ring/ring.ts";
@@ -53,14 +54,22 @@ export async function checkStoppedCluster(
     }
     replicas.set(key, ofKey);
   }
+  const unreadable: Violation[] = [];
   for (const node of nodes) {
-    await readStore(node, (key, object, place) => {
-      dots.seeKvObject(key, object, place);
-      // What a fallback still has is no replica of the key's own.
-      const ofKey = replicas.get(key);
-      if (ofKey?.has(place)) ofKey.set(place, object);
-    });
+    try {
+      await readStore(node, (key, object, place) => {
+        dots.seeKvObject(key, object, place);
+        // What a fallback still has is no replica of the key's own.
+        const ofKey = replicas.get(key);
+        if (ofKey?.has(place)) ofKey.set(place, object);
+      });
+    } catch (error) {
+      if (!isWhorlError(error)) throw error;
+      const message = `The store of ${node.name}: ${reasonOf(error)}`;
+      unreadable.push({ check: "store_readable", message });
+    }
   }
+  if (unreadable.length > 0) return unreadable;
   const stored: ReadonlyMap<string, StoredReplicas> = replicas;
   return [...checkConvergence(stored, describeKvObject), ...dots.violations];
 }
