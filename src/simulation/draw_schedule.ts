@@ -28,6 +28,7 @@ export const FAULT_TYPES: readonly FaultType[] = [
   "disk_errors",
   "slow_disk",
   "bit_rot",
+  "declared_down",
 ];
 
 /** What is fixed of a schedule; the seed draws the rest. */
@@ -60,24 +61,46 @@ export function drawSchedule(
   const clientCount = options.clients ?? 2 + chance.below(4);
   checkRange("clients", clientCount, 1, 1_000);
   const loadMs = options.loadMs ?? 3_000 + chance.below(6_000);
+  const allowed = options.faults ?? FAULT_TYPES;
+  const start = options.start ??
+    (chance.chance(1 / 8) ? "joining" : "formed");
+  const clients = chance.chance(1 / 4) ? "connected" : "inside";
+  const network = drawNetwork(chance.fork("network"));
+  const disk = drawDisk(chance.fork("disk"));
+  const faults = drawFaults(chance.fork("faults"), nodes, loadMs, allowed);
   return {
     seed: `${seed}`,
     nodes,
     ringSize,
-    start: options.start ?? (chance.chance(1 / 8) ? "joining" : "formed"),
-    clients: chance.chance(1 / 4) ? "connected" : "inside",
+    start,
+    clients,
     clientCount,
     operations: Array.from({ length: operations }, (_, number) => number),
     loadMs,
-    network: drawNetwork(chance.fork("network")),
-    disk: drawDisk(chance.fork("disk")),
-    faults: drawFaults(
-      chance.fork("faults"),
-      nodes,
-      loadMs,
-      options.faults ?? FAULT_TYPES,
-    ),
+    network,
+    disk: {
+      ...disk,
+      // A store that has lost its very first commit refuses to start, and rightly.
+      liesAboutSync: start === "formed" && mayLie(faults) &&
+        chance.fork("lies").chance(0.5),
+    },
+    faults,
   };
+}
+
+/**
+ * Whether disks may say "synced" too early without that anything acknowledged is
+ * lost: at most one machine loses power, and what rots is there as well.
+ */
+function mayLie(faults: readonly PlannedFault[]): boolean {
+  const harmed = new Set(
+    faults.flatMap((fault) =>
+      fault.type === "power_loss" || fault.type === "bit_rot"
+        ? [fault.node]
+        : []
+    ),
+  );
+  return harmed.size === 1;
 }
 
 function checkRange(
@@ -120,7 +143,8 @@ function drawFaults(
   allowed: readonly FaultType[],
 ): PlannedFault[] {
   const types = allowed.filter((type) =>
-    nodes > 1 || !["partition", "slow_link", "reset"].includes(type)
+    nodes > 1 ||
+    !["partition", "slow_link", "reset", "declared_down"].includes(type)
   );
   if (types.length === 0) return [];
   // At least one kind stays, or the run would prove nothing.
@@ -157,6 +181,8 @@ function drawFault(
     case "disk_full":
     case "bit_rot":
       return { ...at, type, node };
+    case "declared_down":
+      return { ...at, type, node, cut: chance.chance(0.3) };
     case "partition":
       return {
         ...at,

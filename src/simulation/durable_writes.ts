@@ -18,7 +18,19 @@ import type { Violation } from "./checkers/violation.ts";
 import type { DiskCounts } from "./disk_conditions.ts";
 
 /** What a disk has done to what it was given. */
-export type DiskDamage = Pick<DiskCounts, "rottenBits" | "lostCommits">;
+export type DiskDamage =
+  & Pick<DiskCounts, "rottenBits" | "lostCommits">
+  & {
+    /** When the process that had it before died, in virtual milliseconds. */
+    readonly diedAtMs: number;
+  };
+
+/**
+ * Time after a commit in which a disk that lies may lose it without a trace, in
+ * milliseconds: what remembers commits is synced once a second, and a slow disk
+ * may take its time over that.
+ */
+const REMEMBERED_AFTER_MS = 4_000;
 
 /** A value, or `null` for none. */
 type Content = Uint8Array | null;
@@ -28,6 +40,8 @@ interface TrackedKey {
   readonly key: Uint8Array;
   /** What may be there; the first is what certainly was. */
   may: readonly Content[];
+  /** When the first was committed. */
+  sinceMs: number;
 }
 
 const NOTHING: readonly Content[] = [null];
@@ -60,7 +74,7 @@ export class DurableWrites {
       const name = nameOf(partition, key);
       let known = tracked.get(name);
       if (known === undefined) {
-        known = { partition, key: key.slice(), may: NOTHING };
+        known = { partition, key: key.slice(), may: NOTHING, sinceMs: 0 };
         tracked.set(name, known);
       }
       // What was written stays with its writer.
@@ -72,7 +86,9 @@ export class DurableWrites {
       if (error !== undefined) return;
       for (const { known, content } of made) {
         const at = known.may.indexOf(content, content === null ? 1 : 0);
-        if (at > 0) known.may = known.may.slice(at);
+        if (at <= 0) continue;
+        known.may = known.may.slice(at);
+        known.sinceMs = this.#now();
       }
     };
   }
@@ -106,8 +122,11 @@ export class DurableWrites {
     for (const [keyName, known] of tracked) {
       const there = found.get(keyName) ?? null;
       const isDamaged = there === "damaged";
+      const mayForget = damage.lostCommits > 0 &&
+        known.sinceMs > damage.diedAtMs - REMEMBERED_AFTER_MS;
       if (
-        !isDamaged && !tailLost && !known.may.some((may) => isSame(may, there))
+        !isDamaged && !tailLost && !mayForget &&
+        !known.may.some((may) => isSame(may, there))
       ) {
         this.#report(
           damage.lostCommits > 0 ? "tail_loss" : "durable_write_lost",
@@ -124,7 +143,10 @@ export class DurableWrites {
         );
       }
       if (isDamaged) tracked.delete(keyName);
-      else known.may = [there];
+      else {
+        known.may = [there];
+        known.sinceMs = this.#now();
+      }
     }
   }
 

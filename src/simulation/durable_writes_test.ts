@@ -5,7 +5,7 @@ import { DurableWrites } from "./durable_writes.ts";
 
 const KEY = new Uint8Array([7]);
 const OTHER_KEY = new Uint8Array([8]);
-const HONEST = { rottenBits: 0, lostCommits: 0 };
+const HONEST = { rottenBits: 0, lostCommits: 0, diedAtMs: 9_000 };
 
 const value = (n: number): Uint8Array => new Uint8Array([n, n]);
 
@@ -81,7 +81,7 @@ Deno.test("DurableWrites takes a commit for that of all before it", async () => 
 });
 
 Deno.test("DurableWrites excuses a lost tail that the store tells of, and no other", async () => {
-  const lied = { rottenBits: 0, lostCommits: 1 };
+  const lied = { rottenBits: 0, lostCommits: 1, diedAtMs: 9_000 };
   const told = new DurableWrites(() => 5);
   write(told, KEY, 1)(undefined);
   await told.opened("a", holding([], true), lied);
@@ -90,6 +90,10 @@ Deno.test("DurableWrites excuses a lost tail that the store tells of, and no oth
   write(untold, KEY, 1)(undefined);
   await untold.opened("a", holding([]), lied);
   assertEquals(untold.violations.map(({ check }) => check), ["tail_loss"]);
+  const fresh = new DurableWrites(() => 8_500);
+  write(fresh, KEY, 1)(undefined);
+  await fresh.opened("a", holding([]), lied);
+  assertEquals(fresh.violations, []);
 });
 
 Deno.test("DurableWrites finds a tail that is called lost and is not", async () => {

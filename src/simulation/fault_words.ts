@@ -22,6 +22,10 @@ export function describeFault(fault: PlannedFault): string {
       return `${hostOf(fault.node)} loses power and is down ${lasting}`;
     case "bit_rot":
       return `${hostOf(fault.node)} is down ${lasting} while its disk rots`;
+    case "declared_down":
+      return `${hostOf(fault.node)} is ${
+        fault.cut ? "cut off" : "killed"
+      } and declared down, and gone ${lasting}`;
     case "pause":
       return `${hostOf(fault.node)} stands still ${lasting}`;
     case "partition":

@@ -75,6 +75,8 @@ export interface KeyReplicas {
   readonly primaries: ReadonlyMap<string, Uint8Array | undefined>;
   /** Primaries that hold something damaged. */
   readonly damaged: readonly string[];
+  /** Where it is stored in a partition that is not one of its own, whoever's that is. */
+  readonly misplaced: readonly string[];
   /** Everything that is stored of it anywhere, copies that stood in for a primary included, merged. */
   readonly merged: Uint8Array | undefined;
 }
@@ -90,6 +92,7 @@ export function replicasByKey(
     key: string;
     primaries: Map<string, Uint8Array | undefined>;
     damaged: string[];
+    misplaced: string[];
     merged: Uint8Array | undefined;
   }>();
   for (const { host, partition, key: storageKey, value } of stored) {
@@ -103,10 +106,21 @@ export function replicasByKey(
         const place = (first + i) % owners.length;
         primaries.set(`${owners[place]}/${place}`, undefined);
       }
-      replicas = { bucket, key, primaries, damaged: [], merged: undefined };
+      replicas = {
+        bucket,
+        key,
+        primaries,
+        damaged: [],
+        misplaced: [],
+        merged: undefined,
+      };
       found.set(name, replicas);
     }
     const place = `${host}/${partition}`;
+    const first = partitionOf(bucket, key, owners.length);
+    if ((partition - first + owners.length) % owners.length >= n) {
+      replicas.misplaced.push(place);
+    }
     if (replicas.primaries.has(place)) {
       if (value === undefined) replicas.damaged.push(place);
       else replicas.primaries.set(place, value);

@@ -156,6 +156,14 @@ export async function kvChecks(
     keys.map((name) => [name, readOf(replicas.get(name)?.merged)]),
   );
   return [
+    ...[...replicas].filter(([, { misplaced }]) => misplaced.length > 0)
+      .map(([name, { misplaced }]) => ({
+        check: "misplaced_replica",
+        message: `Key ${JSON.stringify(name)} is stored in ${
+          misplaced.join(", ")
+        }, which are no partitions of it`,
+        key: name,
+      })),
     ...[...replicas].filter(([, { damaged }]) => damaged.length > 0)
       .map(([name, { damaged }]) => ({
         check: "damage_repaired",
@@ -166,6 +174,7 @@ export async function kvChecks(
       })),
     ...checkAcknowledgedWrites(history, finalReads, {
       readsSeeAcknowledged: strictQuorumsMeet(run),
+      ...(run.schedule.disk.liesAboutSync ? { counts: isOnTwoNodes } : {}),
     }),
     ...checkConvergence(
       new Map([...replicas].map(([name, { primaries }]) => [name, primaries])),
@@ -175,15 +184,23 @@ export async function kvChecks(
   ];
 }
 
+/** Whether two machines had it when it was acknowledged; with fewer nodes up one may have had both copies, and lose them together. */
+function isOnTwoNodes({ output }: OperationRecord<KvInput, KvOutput>): boolean {
+  const { replicas } = output as KvPutResult;
+  const done = replicas.filter(({ state }) => state === "done");
+  return new Set(done.map(({ node }) => node)).size > 1;
+}
+
 /**
  * Two quorums of primaries have one of them in common, so a strict read knows
  * every strict write that was acknowledged before. Not if that one's copy has
- * rotted: then it may count again with an older object that mended it.
+ * rotted, or was lost by a disk that lied: then it may count again without it.
  */
 function strictQuorumsMeet(
   { schedule }: FinishedRun,
 ): (write: KvRecord, read: KvRecord) => boolean {
-  const rots = schedule.faults.some(({ type }) => type === "bit_rot");
+  const rots = schedule.disk.liesAboutSync ||
+    schedule.faults.some(({ type }) => type === "bit_rot");
   return (write, read) =>
     !rots && write.input.quorum === "strict" && read.input.quorum === "strict";
 }

@@ -132,6 +132,10 @@ const FAULT_FIELDS: {
     delayMs: fault.field("delayMs").amount(),
   }),
   bit_rot: nodeOf,
+  declared_down: (fault, nodes) => ({
+    ...nodeOf(fault, nodes),
+    cut: fault.field("cut").oneOf([true, false]),
+  }),
 };
 
 function readFault(fault: Reader, nodes: number): PlannedFault {

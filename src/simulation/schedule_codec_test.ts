@@ -24,6 +24,7 @@ const faults: readonly PlannedFault[] = [
   { ...at, type: "disk_errors", node: 0, probability: 0.25 },
   { ...at, type: "slow_disk", node: 0, delayMs: 80 },
   { ...at, type: "bit_rot", node: 0 },
+  { ...at, type: "declared_down", node: 1, cut: true },
 ];
 const schedule: Schedule = {
   seed: "17",

@@ -333,6 +333,10 @@ const FAULT_SIMPLIFICATIONS: readonly Simplify<PlannedFault>[] = [
     fault.type === "partition" && fault.break
       ? { ...fault, break: false }
       : undefined,
+  (fault) =>
+    fault.type === "declared_down" && fault.cut
+      ? { ...fault, cut: false }
+      : undefined,
 ];
 
 /** Half of a duration in whole milliseconds; undefined if it is short already. */

@@ -6,6 +6,7 @@
  */
 import type { SupervisorReport } from "../../supervisors/supervisor.ts";
 import { type Chance, seededChance } from "../base/chance.ts";
+import { isWhorlError } from "../base/errors.ts";
 import type { NodeOptions } from "../node/node_options.ts";
 import type { VnodeModule } from "../vnode/vnode.ts";
 import { describeFault, hostOf } from "./fault_words.ts";
@@ -19,6 +20,8 @@ import type { StoreWatch } from "./watched_store.ts";
 
 /** What every node of a simulation is told to share. */
 export const SIMULATION_COOKIE = "simulation";
+/** How often an operator tries to declare a node down, in virtual milliseconds. */
+const DECLARE_EVERY_MS = 200;
 /** Where every node listens on its host. */
 export const SIMULATION_PORT = 10_000;
 
@@ -89,6 +92,8 @@ export class SimulatedCluster {
         disk: new SimulatedDisk({
           chance: this.chance.fork(`${host} disk`),
           weather: schedule.disk,
+          // Reads take their time too, so that what waits for them has company.
+          operationMsMax: schedule.disk.syncMsMin,
         }, images?.[index]),
         storeWatch,
         onReport,
@@ -141,6 +146,27 @@ export class SimulatedCluster {
         machine.disk.rot();
         return () => machine.start();
       }
+      case "declared_down": {
+        const machine = this.#machine(fault.node);
+        const others = this.machines.filter((other) => other !== machine);
+        const cut = fault.cut;
+        if (cut) {
+          for (const { host } of others) {
+            this.network.block(host, machine.host);
+            this.network.block(machine.host, host);
+          }
+        } else machine.kill("process");
+        const stop = this.#declareDown(machine, others);
+        return () => {
+          stop();
+          machine.start();
+          if (!cut) return;
+          for (const { host } of others) {
+            this.network.unblock(host, machine.host);
+            this.network.unblock(machine.host, host);
+          }
+        };
+      }
       case "pause": {
         const machine = this.#machine(fault.node);
         machine.pause();
@@ -181,6 +207,33 @@ export class SimulatedCluster {
         return () => void (disk.syncDelayMs = 0);
       }
     }
+  }
+
+  /** What an operator does about a machine that is gone: declare its node down on one that runs, until one takes it. */
+  #declareDown(
+    gone: SimulatedMachine,
+    others: readonly SimulatedMachine[],
+  ): () => void {
+    let over = false;
+    const again = (): void => {
+      this.time.schedule(DECLARE_EVERY_MS, () => {
+        const machine = others.find(({ running }) => running);
+        if (over || this.#healed) return;
+        // While it stands still it does not answer; the operator tries the next one.
+        again();
+        machine?.process?.setTimer(0, () => {
+          const { cluster } = machine.node?.parts ?? {};
+          cluster?.down(`${gone.host}@${gone.host}`).then(
+            () => void (over = true),
+            (error) => {
+              if (!isWhorlError(error)) throw error;
+            },
+          );
+        });
+      });
+    };
+    again();
+    return () => void (over = true);
   }
 
   #partition(

@@ -55,6 +55,7 @@ export class SimulatedMachine {
   readonly #options: NodeOptions;
   readonly #deaths = new Set<() => void>();
   #lives = 0;
+  #diedAtMs = 0;
   #process: SimulatedProcess | undefined;
   #node: WhorlNode | undefined;
   /** The disk as the present life has it. */
@@ -174,6 +175,7 @@ export class SimulatedMachine {
   #die(how: "process" | "power"): void {
     const process = this.#process as SimulatedProcess;
     process.kill();
+    this.#diedAtMs = this.#around.time.now();
     this.#process = undefined;
     this.#node = undefined;
     this.#starting = false;
@@ -231,7 +233,11 @@ export class SimulatedMachine {
           this.host,
           config.type === "memory" ? "memory" : config.path,
           storeWatch,
-          disk.counts,
+          {
+            rottenBits: disk.counts.rottenBits,
+            lostCommits: disk.counts.lostCommits,
+            diedAtMs: this.#diedAtMs,
+          },
         );
       },
       log,
