@@ -33,6 +33,8 @@ export type ForwardEvent =
     readonly frameType: number;
     readonly body: Uint8Array;
   }
+  /** The operation has not left this node. */
+  | { readonly type: "refused" }
   | { readonly type: "failed"; readonly error: WhorlError }
   | { readonly type: "deadline" }
   | { readonly type: "grace_over" }
@@ -67,10 +69,18 @@ export class ForwardProcess extends RequestProcess {
     );
   }
 
+  /** The operation has not left this node. */
+  refused(): void {
+    this.host.deliver(this, { type: "refused" } satisfies ForwardEvent);
+  }
+
   advance(event: ForwardEvent): void {
     switch (event.type) {
       case "start":
         this.#forward();
+        return;
+      case "refused":
+        this.#coordinateHere();
         return;
       case "answer":
         if (event.frameType === FrameType.operationError) {
@@ -130,10 +140,7 @@ export class ForwardProcess extends RequestProcess {
       this.sequence * REPLICAS_PER_REQUEST,
     );
     if (into instanceof WhorlError) {
-      // Nothing has left, so it can safely be coordinated from here, whichever
-      // of the vnodes does it.
-      this.finished();
-      this.handOver(this.header.flags | OperationFlag.forwarded);
+      this.#coordinateHere();
       return;
     }
     const start = into.length;
@@ -144,5 +151,15 @@ export class ForwardProcess extends RequestProcess {
     );
     into.setU32(start + OPERATION_TIME_LEFT_OFFSET, timeLeftMs);
     this.host.routes.endOperation();
+  }
+
+  /** Nothing has left, so it can safely be coordinated from here, whichever of the vnodes does it. */
+  #coordinateHere(): void {
+    const timeLeftMs = this.timeLeftMs - ANSWER_GRACE_MS;
+    this.finished();
+    this.handOver(
+      this.header.flags | OperationFlag.forwarded,
+      Math.max(1, Math.ceil(timeLeftMs)),
+    );
   }
 }

@@ -297,6 +297,12 @@ export class RequestHost implements Coordinators, ProcessHost {
     this.vnodeAnswer(type, correlation, bytes, start, end);
   }
 
+  /** An operation that was to be sent on has not left. */
+  operationRefused(correlation: number): void {
+    const process = this.#requests.get(correlation / REPLICAS_PER_REQUEST);
+    if (process instanceof ForwardProcess) process.refused();
+  }
+
   /** `node` is gone, or silent: nobody waits any longer for what it owes. */
   nodeLost(node: string, error: WhorlError): void {
     for (const process of new Set(this.#requests.values())) {

@@ -404,7 +404,11 @@ export class RequestHostLink implements Coordinators {
     if (into instanceof WhorlError) {
       if (this.#channel === undefined) return;
       writeFailure(
-        this.#sink.begin(FrameType.operationError, correlation),
+        this.#sink.begin(
+          FrameType.operationError,
+          correlation,
+          OPERATION_REFUSED,
+        ),
         into,
       );
       this.#sink.end();

@@ -77,7 +77,7 @@ function frameHandler(
   host: RequestHost,
   sink: FrameSink,
 ): Parameters<typeof readFrames>[4] {
-  return (type, _flags, correlation, bytes, start, end) => {
+  return (type, flags, correlation, bytes, start, end) => {
     switch (type) {
       case FrameType.vnodeReply:
       case FrameType.vnodeAccepted:
@@ -94,7 +94,8 @@ function frameHandler(
         return;
       case FrameType.operationReply:
       case FrameType.operationError:
-        host.operationAnswer(type, correlation, bytes, start, end);
+        if (flags & OPERATION_REFUSED) host.operationRefused(correlation);
+        else host.operationAnswer(type, correlation, bytes, start, end);
         return;
       case FrameType.ringView: {
         const { moduleId, view } = readRingView(bytes.subarray(start, end));

@@ -7,6 +7,7 @@ import { WhorlError } from "../base/errors.ts";
 import { silentLog } from "../environment/log.ts";
 import { ringViewOf } from "../ring/ring_view.ts";
 import { answerFailure } from "../vnode/vnode_master_link.ts";
+import { VNODE_REQUEST_TIME_LEFT_OFFSET } from "../vnode/vnode_wire.ts";
 import { FrameType } from "../wire/frame_type.ts";
 import { OperationKind, writeOperationResult } from "./operation_codec.ts";
 import { RequestHostLink } from "./request_host_link.ts";
@@ -176,6 +177,32 @@ Deno.test("requestHostProgram() sends a write to a primary's node and passes its
     FrameType.operationReply,
   );
   assertEquals(caller.results.map(({ object }) => object), [object]);
+});
+
+Deno.test("requestHostProgram() coordinates a write itself when its node cannot send it on, with the time that is left", async () => {
+  await using setting = await Setting.start({ self: "d@host" });
+  setting.routes.beginOperation = () =>
+    new WhorlError("overload", "Too much waits for it");
+  const bytes = operation({ kind: OperationKind.put, timeLeftMs: 900 });
+  const caller = new Caller();
+  setting.link.submit(bytes, 0, bytes.length, caller);
+  await setting.runtime.settle();
+  const [sent] = setting.routes.sent;
+  assertEquals([sent?.what, caller.outcome], ["vnode_request", []]);
+  assertEquals(
+    new DataView(sent!.bytes.buffer).getUint32(VNODE_REQUEST_TIME_LEFT_OFFSET),
+    900,
+  );
+  for (let i = 0; i < setting.routes.sent.length; i++) {
+    await setting.answer(setting.routes.sent[i]!, [1]);
+  }
+  assertEquals(caller.outcome, ["done"]);
+  assertEquals(setting.link.counts, {
+    started: 1,
+    refused: 0,
+    forwarded: 1,
+    repairs: 0,
+  });
 });
 
 Deno.test("requestHostProgram() refuses by the host's own bound as well, as coordinators linger", async () => {

@@ -7,6 +7,7 @@
  *       operation       as a client sent it; the correlation is the node's number for it
  *       vnodeReply, vnodeAccepted, vnodeError, operationReply, operationError
  *                       answers to what the host asked, under its correlations
+ *                       (with OPERATION_REFUSED: it did not leave the node)
  *       nodeLost        text node · failure
  *     host to node
  *       nodeNumber      UTF-8: the name of the node that the correlation stands for
@@ -23,7 +24,7 @@
  * @module
  */
 
-/** Flag of an `operationError` that refuses the operation: it never had a coordinator. */
+/** Flag of an `operationError` that refuses the operation: it never had a coordinator, here or where it was to go. */
 export const OPERATION_REFUSED = 1;
 
 /** What a host is told when it starts: plain data. */

@@ -15,6 +15,7 @@ import { RequestFlag, writeVnodeRequestHeader } from "../vnode/vnode_wire.ts";
 import { readFailure } from "../wire/failure.ts";
 import {
   OPERATION_FLAGS_OFFSET,
+  OPERATION_TIME_LEFT_OFFSET,
   OperationFlag,
   type OperationHeader,
   type OperationResult,
@@ -143,12 +144,16 @@ export abstract class RequestProcess extends ChildBase
     this.host.deliver(this, { type: "cancel" });
   }
 
-  /** Another coordinator goes on with the operation, changed in its flags, and answers its caller. */
-  protected handOver(flags: number): void {
+  /** Another coordinator goes on with the operation, changed in its flags and with the time that is left, and answers its caller. */
+  protected handOver(flags: number, timeLeftMs: number): void {
     if (this.#answered) return;
     this.#answered = true;
     const bytes = this.bytes.slice();
     bytes[OPERATION_FLAGS_OFFSET] = flags;
+    new DataView(bytes.buffer).setUint32(
+      OPERATION_TIME_LEFT_OFFSET,
+      timeLeftMs,
+    );
     try {
       this.host.submit(bytes, 0, bytes.length, this.#target);
     } catch (error) {

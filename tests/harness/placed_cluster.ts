@@ -72,6 +72,13 @@ export class PlacedCluster implements AsyncDisposable {
     };
   }
 
+  /** Holds back what travels from one node to another, both by their place in `nodes`; returns what lets it go on. */
+  stall(from: number, to: number): () => void {
+    const hosts = [`host${from + 1}`, `host${to + 1}`] as const;
+    this.#network.stall(...hosts);
+    return () => this.#network.heal(...hosts);
+  }
+
   get first(): WhorlNode {
     return this.nodes[0] as WhorlNode;
   }

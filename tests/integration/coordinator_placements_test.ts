@@ -27,6 +27,9 @@ const LONG_MS = 60_000;
 /** Within this time somebody whose coordinator was killed must have heard of it. */
 const PROMPT_MS = 2_000;
 
+/** Five of these are more than may wait for a node: `LINK_BACKLOG_BYTES_MAX`. */
+const LARGE_BYTES = 6 * 1024 * 1024;
+
 /** A request that no vnode will answer; resolves to its error once that has come. */
 function unanswered(
   node: Pick<WhorlNode, "module">,
@@ -238,6 +241,43 @@ for (const placement of PLACEMENTS) {
     hostOf(first).kill();
     await assertFail(taken, "coordinator_lost");
     await assertServes(first, "again");
+  });
+
+  Deno.test(`coordinators placed as ${placement} write by way of others when the node that is to coordinate cannot be sent more`, async () => {
+    await using cluster = await PlacedCluster.start(placement);
+    const { first, nodes } = cluster;
+    const two = { n: 2, w: 1 };
+    // Keys of which the same node has the first replica, and this one has none.
+    const keysOf = new Map<string, string[]>();
+    let keys: string[] = [];
+    for (let i = 0; keys.length < 6; i++) {
+      const { replicas } = await first.kv.put("b", `${i}`, i, two);
+      if (replicas.some(({ node }) => node === first.name)) continue;
+      const node = replicas[0]?.node ?? "";
+      keys = [...keysOf.get(node) ?? [], `${i}`];
+      keysOf.set(node, keys);
+    }
+    const full = nodes.findIndex(({ name }) => keysOf.get(name) === keys);
+    const [small, ...large] = keys as [string, ...string[]];
+    const goOn = cluster.stall(0, full);
+    // Each is on its way to that node when the next one comes.
+    const stalled = Promise.allSettled(
+      large.map((key) =>
+        first.kv.put("b", key, new Uint8Array(LARGE_BYTES), {
+          ...two,
+          timeoutMs: LONG_MS,
+        })
+      ),
+    );
+    const { replicas } = await first.kv.put("b", small, "written", two);
+    assertEquals(
+      replicas.map(({ node, state }) => [node, state === "done"]),
+      [[nodes[full]?.name, false], [nodes[3 - full]?.name, true]],
+    );
+    goOn();
+    await stalled;
+    const got = await first.kv.get("b", small, { n: 2, r: 2 });
+    assert(got.values.includes("written"));
   });
 
   Deno.test(`coordinators placed as ${placement} answer what is under way when their node stops`, async () => {
