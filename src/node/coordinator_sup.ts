@@ -17,13 +17,14 @@
  *
  * @module
  */
+import type { Backoff } from "../../supervisors/backoff.ts";
 import type { Child } from "../../supervisors/child.ts";
 import type { ChildSpec } from "../../supervisors/child_spec.ts";
 import { formatReason } from "../../supervisors/exit_reason.ts";
 import type { ProgramChild } from "../../supervisors/program.ts";
 import { startProgram } from "../../supervisors/start_program.ts";
 import { startSupervisor } from "../../supervisors/supervisor.ts";
-import { isWhorlError } from "../base/errors.ts";
+import { isWhorlError, WhorlError } from "../base/errors.ts";
 import { RequestHost } from "../request/request_host.ts";
 import { RequestHostLink } from "../request/request_host_link.ts";
 import type { RequestHostArgs } from "../request/request_host_wire.ts";
@@ -51,6 +52,13 @@ export interface CoordinatorRole {
 export const HOST_RESTARTS_MAX = 10;
 /** The window for restarts of the host, in milliseconds. */
 export const HOST_RESTARTS_PERIOD_MS = 10_000;
+
+/**
+ * Pauses before a host that does not start is tried again: the system may have
+ * no room for another process for some seconds. Fewer than
+ * {@linkcode HOST_RESTARTS_MAX} fit into {@linkcode HOST_RESTARTS_PERIOD_MS}.
+ */
+export const HOST_BACKOFF: Backoff = { minMs: 100, maxMs: 5_000 };
 
 /** Flags a subprocess needs to coordinate: its code. Its node does the rest. */
 const SUBPROCESS_FLAGS: readonly string[] = [
@@ -147,10 +155,25 @@ async function startElsewhere(
       children: [{
         id: role.host,
         restart: "permanent",
+        backoff: HOST_BACKOFF,
+        // One that has run and falls is started again at once.
+        backoffAfter: () => false,
         start: (signal) => startHost(role, parts, link, onZombie, signal),
       }],
       runtime: environment,
       signal,
+      onReport: (report) => {
+        parts.onReport(report);
+        if (report.type !== "restart_delayed") return;
+        link.refuse(
+          new WhorlError(
+            "closed",
+            `Cannot take a request as the host of its coordinators waits to be started again: ${
+              formatReason(report.reason)
+            }`,
+          ),
+        );
+      },
     });
     supervisor.onExit(ended);
     return supervisor;

@@ -3,7 +3,8 @@
  * keeps every operation until it is answered, so each is answered once, whatever
  * becomes of the host: those it had in hand when it died with
  * `coordinator_lost`. Operations that come while it is being restarted wait for
- * it, up to a bound and their deadlines.
+ * it, up to a bound and their deadlines, or are refused if it will not be
+ * restarted soon.
  *
  * What the host asks of vnodes and other nodes is sent on by the node's routes
  * under the host's own correlations. These count on from one life of the host
@@ -108,6 +109,8 @@ export class RequestHostLink implements Coordinators {
   #sink: BatchingSink;
   #channel: HostChannel | undefined;
   #closed: WhorlError | undefined;
+  /** Why nothing waits for the next host. */
+  #refused: WhorlError | undefined;
   #views = new Map<number, RingView>();
   #open = new Map<number, OpenOperation>();
   #openBytes = 0;
@@ -155,6 +158,7 @@ export class RequestHostLink implements Coordinators {
   /** A host has started: it is told of the ring and gets what has been waiting. */
   attach(channel: HostChannel): void {
     this.#channel = channel;
+    this.#refused = undefined;
     this.#nodes = [];
     for (const [moduleId, view] of this.#views) this.#sendView(moduleId, view);
     const nowMs = this.#runtime.now();
@@ -180,6 +184,12 @@ export class RequestHostLink implements Coordinators {
     for (const { id, waiting } of [...this.#open.values()]) {
       if (waiting === undefined) this.#fail(id, error);
     }
+  }
+
+  /** No host will come for a while: what waits for one is answered with `error`, and so is what comes until one is attached. */
+  refuse(error: WhorlError): void {
+    this.#refused = error;
+    for (const id of [...this.#open.keys()]) this.#fail(id, error);
   }
 
   /** No host will come any more: everything is answered, now and later. */
@@ -228,7 +238,8 @@ export class RequestHostLink implements Coordinators {
   }
 
   #refusal(byteCount: number, followsUp: boolean): WhorlError | undefined {
-    if (this.#closed !== undefined) return this.#closed;
+    const gone = this.#closed ?? this.#refused;
+    if (gone !== undefined) return gone;
     if (followsUp && this.#channel === undefined) {
       return new WhorlError(
         "coordinator_lost",

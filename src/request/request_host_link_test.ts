@@ -263,6 +263,21 @@ Deno.test("submit() keeps operations for a host that is being restarted, less th
   assertEquals(caller.outcome, ["done"]);
 });
 
+Deno.test("refuse() answers what waits for a host and what comes, until there is one", async () => {
+  using setting = new Setting();
+  const waits = setting.submit();
+  setting.link.refuse(new WhorlError("closed", "No host for some seconds"));
+  assertEquals([waits.outcome, setting.link.size], [["closed"], 0]);
+  assertEquals(setting.submit().outcome, ["closed"]);
+  assertEquals(setting.link.counts.refused, 1);
+  setting.attach();
+  const taken = setting.submit();
+  await setting.runtime.settle();
+  // Nothing of what was refused reaches the next host.
+  assertEquals(setting.host.of(FrameType.operation).length, 1);
+  assertEquals(taken.outcome, []);
+});
+
 Deno.test("submit() answers with timeout when no host comes in time, and none is told later", async () => {
   using setting = new Setting();
   const caller = setting.submit(operation({ timeLeftMs: 1_000 }));

@@ -351,6 +351,66 @@ Deno.test("a deadline holds although the subprocess of coordinators hangs", asyn
   assertEquals(restartsOf(cluster.first), 0);
 });
 
+/** Lets this process open no more files, until the returned function is called. */
+async function openNoFiles(): Promise<() => Promise<void>> {
+  // There beforehand, since nothing can be started meanwhile.
+  const shell = new Deno.Command("sh", { stdin: "piped", stdout: "piped" })
+    .spawn();
+  const lines = shell.stdout.pipeThrough(new TextDecoderStream()).getReader();
+  const writer = shell.stdin.getWriter();
+  const run = async (command: string): Promise<string> => {
+    await writer.write(new TextEncoder().encode(`${command}; echo\n`));
+    return (await lines.read()).value?.trim() ?? "";
+  };
+  const prlimit = `prlimit --pid ${Deno.pid} --nofile`;
+  const before = await run(`${prlimit} --noheadings --output SOFT`);
+  await run(`${prlimit}=3:`);
+  return async () => {
+    await run(`${prlimit}=${before}:`);
+    await writer.close();
+    await lines.cancel();
+    await shell.status;
+  };
+}
+
+Deno.test({
+  name:
+    "a node whose host of coordinators cannot be started waits longer and longer, and says so to callers at once",
+  ignore: Deno.build.os !== "linux",
+  async fn() {
+    await using cluster = await PlacedCluster.start("subprocess", {}, 1);
+    const { first } = cluster;
+    const { promise: delayed, resolve } = Promise.withResolvers<void>();
+    let delays = 0;
+    const { parts } = first;
+    const told = parts.onReport;
+    parts.onReport = (report) => {
+      told(report);
+      if (report.type === "restart_delayed" && ++delays === 4) resolve();
+    };
+    const supervisor = first.root.child("op_fsm_sup");
+    const openAgain = await openNoFiles();
+    try {
+      hostOf(first).kill();
+      await delayed;
+      await assertFail([unanswered(first)], "closed");
+    } finally {
+      await openAgain();
+    }
+    const { promise: restarted, resolve: found } = Promise.withResolvers<
+      void
+    >();
+    first.subscribe((event) => {
+      if (event.type === "part_restarted" && event.part === OP_FSM_HOST) {
+        found();
+      }
+    });
+    await restarted;
+    await assertServes(first, "again");
+    assertEquals(first.root.child("op_fsm_sup"), supervisor);
+  },
+});
+
 Deno.test("a node outlives coordinators that fall too often", async () => {
   await using cluster = await PlacedCluster.start("worker", {}, 1);
   const { first } = cluster;
