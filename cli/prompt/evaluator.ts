@@ -7,6 +7,7 @@
  * @module
  */
 import { Session } from "node:inspector";
+import v8 from "node:v8";
 import { isIncomplete } from "./incomplete_input.ts";
 
 /** Longest a piece of code may run without awaiting, in milliseconds; then it is ended. */
@@ -19,7 +20,7 @@ export type Evaluation =
   /** It is the beginning of something; ask for the next line. */
   | { readonly type: "incomplete" };
 
-/** Where the value is handed over; V8 gives a reference, not the value. */
+/** Where values are handed over by number; V8 gives a reference, not the value. */
 const HANDOVER = Symbol.for("whorl.prompt.handover");
 
 interface RemoteObject {
@@ -45,11 +46,26 @@ export class Evaluator implements Disposable {
   /** V8's reference to the global object, which functions are called on. */
   #globalId: Promise<string>;
   #globals = globalThis as Record<PropertyKey, unknown>;
+  #handover = new Map<number, unknown>();
+  #handoverCount = 0;
+  /** The promises of code that is under way; see {@linkcode firstPromiseBornIn}. */
+  #underWay = new Set<Promise<unknown>>();
+
+  #syncRunMsMax: number;
 
   /** Makes the entries of `scope` global. */
-  constructor(scope: Readonly<Record<string, unknown>>) {
+  constructor(
+    scope: Readonly<Record<string, unknown>>,
+    syncRunMsMax = SYNC_RUN_MS_MAX,
+  ) {
+    this.#syncRunMsMax = syncRunMsMax;
     this.#session.connect();
     this.#globalId = this.#begin();
+    Object.defineProperty(globalThis, HANDOVER, {
+      value: this.#handover,
+      configurable: true,
+      enumerable: false,
+    });
     for (const [name, value] of Object.entries(scope)) {
       Object.defineProperty(globalThis, name, {
         value,
@@ -62,7 +78,16 @@ export class Evaluator implements Disposable {
 
   /** Evaluates `code`. Does not throw: what the code throws is a result. */
   async evaluate(code: string): Promise<Evaluation> {
-    const { result, exceptionDetails } = await this.#run(code);
+    let evaluated: EvaluateResult;
+    try {
+      evaluated = await this.#run(code);
+    } catch (cause) {
+      // V8 fails to answer for what it had to end, and says no more than that.
+      const limit = `${this.#syncRunMsMax / 1000} s`;
+      const message = `Ended, as code may run ${limit} without awaiting`;
+      return { type: "thrown", error: new Error(message, { cause }) };
+    }
+    const { result, exceptionDetails } = evaluated;
     if (exceptionDetails === undefined) {
       const value = await this.#valueOf(result);
       // What has no result leaves the last one there is.
@@ -130,36 +155,69 @@ export class Evaluator implements Disposable {
       expression,
       replMode: true,
       awaitPromise: true,
-      timeout: SYNC_RUN_MS_MAX,
+      timeout: this.#syncRunMsMax,
     });
   }
 
   async #valueOf(remote: RemoteObject): Promise<unknown> {
-    this.#globals[HANDOVER] = undefined;
+    // By number, as a completion may ask while another or a command does.
+    const number = this.#handoverCount++;
     await this.#post("Runtime.callFunctionOn", {
       functionDeclaration:
-        `function (value) { globalThis[Symbol.for("whorl.prompt.handover")] = value; }`,
-      arguments: [argumentFor(remote)],
+        `function (number, value) { globalThis[Symbol.for("whorl.prompt.handover")].set(number, value); }`,
+      arguments: [{ value: number }, argumentFor(remote)],
       objectId: await this.#globalId,
     });
-    const value = this.#globals[HANDOVER];
-    delete this.#globals[HANDOVER];
+    const value = this.#handover.get(number);
+    this.#handover.delete(number);
     return value;
   }
 
-  #post<T>(method: string, params: Record<string, unknown> = {}): Promise<T> {
-    const { promise, resolve, reject } = Promise.withResolvers<T>();
-    this.#session.post(
-      method,
-      params,
-      (error, result) => error ? reject(error) : resolve(result as T),
+  async #post<T>(
+    method: string,
+    params: Record<string, unknown> = {},
+  ): Promise<T> {
+    const { promise: answer, resolve, reject } = Promise.withResolvers<T>();
+    const ofCode = firstPromiseBornIn(() =>
+      this.#session.post(
+        method,
+        params,
+        (error, result) => error ? reject(error) : resolve(result as T),
+      )
     );
-    return promise;
+    if (ofCode === undefined) return await answer;
+    this.#underWay.add(ofCode);
+    try {
+      return await answer;
+    } finally {
+      this.#underWay.delete(ofCode);
+    }
   }
 
   [Symbol.dispose](): void {
     this.#session.disconnect();
+    this.#underWay.clear();
   }
+}
+
+/**
+ * Calls `begin`, and gives the first promise born meanwhile: where that begins
+ * to run code, the promise of the code. It must be held until it is answered
+ * for. One that nothing can settle any more (`await new Promise(() => {})`) is
+ * garbage, and when it is collected V8's inspector tells who waits for it, in
+ * the midst of the collection, where running JavaScript ends the process.
+ */
+function firstPromiseBornIn(begin: () => void): Promise<unknown> | undefined {
+  let first: Promise<unknown> | undefined;
+  const stop = v8.promiseHooks.onInit((born: Promise<unknown>) => {
+    first ??= born;
+  });
+  try {
+    begin();
+  } finally {
+    stop();
+  }
+  return first;
 }
 
 function argumentFor(remote: RemoteObject): Record<string, unknown> {

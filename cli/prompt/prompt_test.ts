@@ -7,9 +7,10 @@ const encoder = new TextEncoder();
 /** Sends `input` through a pipe and gives what came out. */
 async function piped(
   input: string,
+  flags: readonly string[] = [],
 ): Promise<{ code: number; out: string; err: string }> {
   const child = new Deno.Command(Deno.execPath(), {
-    args: ["run", "-A", program],
+    args: ["run", "-A", ...flags, program],
     stdin: "piped",
     stdout: "piped",
     stderr: "piped",
@@ -91,6 +92,20 @@ Deno.test("Prompt survives a promise nobody awaited", async () => {
   );
   assertEquals([code, out], [1, "7\n"]);
   assertMatch(err, /^overload: /);
+});
+
+// V8's inspector ends the process when it loses a promise somebody awaits by it.
+Deno.test("Prompt survives that what it awaits is collected as garbage", async () => {
+  const { code, out, err } = await piped(
+    [
+      "let late = () => { console.log('alive'); Deno.exit(7) }",
+      "let collect = () => { for (let i = 0; i < 4; i++) gc(); setTimeout(late) }",
+      "void setTimeout(collect, 20)",
+      "await new Promise(() => {})",
+    ].join("\n"),
+    ["--v8-flags=--expose-gc"],
+  );
+  assertEquals([code, out, err], [7, "alive\n", ""]);
 });
 
 Deno.test("Prompt leaves at .exit and does not run what comes after", async () => {

@@ -113,6 +113,8 @@ JavaScript, with these names:
   await kv.put("users", "ann", { age: 42 }, { context: ann.context })
                                                 replace what was read
   await kv.delete("users", "ann", { context: ann.context })
+  for await (const key of kv.keys("users")) console.log(key)
+                                                all keys of a bucket
 
   await cluster.members()                       who owns how much
   await cluster.ring()                          the ring, and what is pending
