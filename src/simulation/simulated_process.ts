@@ -13,25 +13,27 @@
  */
 import type { Runtime, TimerHandle } from "../../supervisors/runtime.ts";
 import type { Chance } from "../base/chance.ts";
-import type { VirtualTime } from "./virtual_time.ts";
+import type {
+  EventOwner,
+  ScheduledEvent,
+  VirtualTime,
+} from "./virtual_time.ts";
 
 /** Whether a process runs, stands still, or is no more. */
 export type ProcessState = "running" | "paused" | "dead";
 
-/** Set by {@linkcode SimulatedProcess} on each timer, so that it can be forgotten while it is held. */
-interface ProcessTimer {
-  callback: (() => void) | undefined;
-}
+/** What a dead process gets, whose last chain of promises may still come to its end. */
+const NO_TIMER: TimerHandle = Object.freeze({});
 
 /** One life of a process; the {@linkcode Runtime} of what runs in it. */
-export class SimulatedProcess implements Runtime {
+export class SimulatedProcess implements Runtime, EventOwner {
   /** What it is called in traces. */
   readonly name: string;
   readonly #time: VirtualTime;
   readonly #chance: Chance;
   #state: ProcessState = "running";
   /** What fell due while it was paused, in order. */
-  #held: ProcessTimer[] = [];
+  #held: ScheduledEvent[] = [];
   /** Timers that may still fire. */
   #timers = 0;
 
@@ -68,35 +70,35 @@ export class SimulatedProcess implements Runtime {
 
   /** Calls `callback` in this process, `afterMs` from now, unless it is dead by then. */
   setTimer(afterMs: number, callback: () => void): TimerHandle {
-    const timer: ProcessTimer = { callback };
-    if (this.#state === "dead") return timer;
+    if (this.#state === "dead") return NO_TIMER;
     this.#timers++;
-    this.#time.schedule(afterMs, () => this.#due(timer));
-    return timer;
+    return this.#time.schedule(afterMs, callback, this);
   }
 
   /** Forgets a timer. */
   clearTimer(handle: TimerHandle): void {
     // As with the runtime's own timers, forgetting none is no mistake.
-    const timer = handle as ProcessTimer | undefined;
+    const timer = handle as ScheduledEvent | undefined;
     if (timer?.callback === undefined) return;
-    timer.callback = undefined;
+    this.#time.cancel(timer);
     if (this.#state !== "dead") this.#timers--;
   }
 
-  #due(timer: ProcessTimer): void {
+  /** Calls a timer that is due, as far as the process can be called. */
+  due(timer: ScheduledEvent): void {
     switch (this.#state) {
       case "dead":
+        timer.callback = undefined;
         return;
       case "paused":
-        if (timer.callback !== undefined) this.#held.push(timer);
+        this.#held.push(timer);
         return;
       case "running":
         this.#fire(timer);
     }
   }
 
-  #fire(timer: ProcessTimer): void {
+  #fire(timer: ScheduledEvent): void {
     const { callback } = timer;
     if (callback === undefined) return;
     timer.callback = undefined;
@@ -115,7 +117,10 @@ export class SimulatedProcess implements Runtime {
     this.#state = "running";
     const held = this.#held;
     this.#held = [];
-    for (const timer of held) this.#time.schedule(0, () => this.#due(timer));
+    // Events of their own, so that one that is forgotten meanwhile stays so.
+    for (const timer of held) {
+      this.#time.schedule(0, () => this.due(timer));
+    }
   }
 
   /** Ends it for good. */

@@ -7,13 +7,17 @@
  * One event is called, then everything that follows from it without time (every
  * promise that became ready, however long the chain) is done, and only then is
  * the next one called. JavaScript has no call that empties the microtask queue,
- * but a turn of the real event loop begins with it empty; such a turn costs a
- * microsecond through `setImmediate`.
+ * but each callback of `setImmediate` begins with it empty. Asked for one by
+ * one they take a turn of the real event loop each, 0.9 µs; asked for by the
+ * dozen, a quarter of that.
  *
  * @module
  */
 import { setImmediate } from "node:timers";
 import { invariant } from "../base/invariant.ts";
+
+/** Callbacks of `setImmediate` that are asked for at once. */
+const TURNS_AT_ONCE = 32;
 
 /** Something that will happen; opaque to whoever scheduled it. */
 export interface ScheduledEvent {
@@ -23,6 +27,14 @@ export interface ScheduledEvent {
   readonly order: number;
   /** What happens; undefined once it has happened or was called off. */
   callback: (() => void) | undefined;
+  /** In whom it happens, undefined if in nobody. */
+  readonly owner: EventOwner | undefined;
+}
+
+/** Somebody in whom events happen, and who may have reasons to put them off. */
+export interface EventOwner {
+  /** The event is due: its callback is taken out and called, now or later or never. */
+  due(event: ScheduledEvent): void;
 }
 
 /** Why {@linkcode VirtualTime.run} returned. */
@@ -51,6 +63,7 @@ export class VirtualTime {
   /** A binary heap: the next event is at 0. */
   readonly #heap: ScheduledEvent[] = [];
   #running = false;
+  readonly #turns = new Turns();
 
   /** A clock at 0. @param watch Told when simulated code runs. @default {nobody} */
   constructor(watch: TurnWatch = { inside: false }) {
@@ -76,12 +89,21 @@ export class VirtualTime {
     return pending;
   }
 
-  /** Calls `callback` once, `afterMs` milliseconds from now; never at once. */
-  schedule(afterMs: number, callback: () => void): ScheduledEvent {
+  /**
+   * Calls `callback` once, `afterMs` milliseconds from now; never at once.
+   *
+   * @param owner Told that it is due, and calls it. @default {it is just called}
+   */
+  schedule(
+    afterMs: number,
+    callback: () => void,
+    owner?: EventOwner,
+  ): ScheduledEvent {
     const event: ScheduledEvent = {
       atMs: this.#nowMs + (afterMs > 0 ? afterMs : 0),
       order: this.#order++,
       callback,
+      owner,
     };
     this.#push(event);
     return event;
@@ -107,11 +129,12 @@ export class VirtualTime {
     invariant(!this.#running, "virtual time runs once at a time");
     this.#running = true;
     const watch = this.#watch;
+    const turns = this.#turns;
     try {
       const last = this.#events + eventsMax;
       // What was begun outside goes on inside.
       watch.inside = true;
-      await emptyMicrotasks();
+      await turns.next();
       while (!done()) {
         const event = this.#next(untilMs);
         if (event === undefined) {
@@ -120,12 +143,16 @@ export class VirtualTime {
           return end;
         }
         if (this.#events >= last) return "too_many_events";
+        this.#pop();
         this.#nowMs = event.atMs;
         this.#events++;
-        const callback = event.callback as () => void;
-        event.callback = undefined;
-        callback();
-        await emptyMicrotasks();
+        const { owner } = event;
+        if (owner === undefined) {
+          const callback = event.callback as () => void;
+          event.callback = undefined;
+          callback();
+        } else owner.due(event);
+        await turns.next();
       }
       return "done";
     } finally {
@@ -134,16 +161,16 @@ export class VirtualTime {
     }
   }
 
-  /** Takes the next event out that happens by `untilMs`. */
+  /** The next event that happens by `untilMs`. It stays in the heap, at its head. */
   #next(untilMs: number): ScheduledEvent | undefined {
     for (;;) {
       const first = this.#heap[0];
       if (first === undefined) return undefined;
-      if (first.callback !== undefined && first.atMs > untilMs) {
-        return undefined;
+      if (first.callback !== undefined) {
+        return first.atMs > untilMs ? undefined : first;
       }
+      // It was called off.
       this.#pop();
-      if (first.callback !== undefined) return first;
     }
   }
 
@@ -191,7 +218,27 @@ function isBefore(one: ScheduledEvent, other: ScheduledEvent): boolean {
     (one.atMs === other.atMs && one.order < other.order);
 }
 
-/** Resolves once no promise is left that could go on by itself. */
-function emptyMicrotasks(): Promise<void> {
-  return new Promise((resolve) => void setImmediate(resolve));
+/** Moments at which no promise is left that could go on by itself. */
+class Turns {
+  /** Callbacks that were asked for and have not come. */
+  #coming = 0;
+  #waiting: (() => void) | undefined;
+  readonly #wait = (resolve: () => void): void => {
+    this.#waiting = resolve;
+    if (this.#coming > 0) return;
+    this.#coming = TURNS_AT_ONCE;
+    for (let i = 0; i < TURNS_AT_ONCE; i++) setImmediate(this.#come);
+  };
+  // Whoever waits goes on before the next one comes, and those that nobody waits for do nothing.
+  readonly #come = (): void => {
+    this.#coming--;
+    const waiting = this.#waiting;
+    this.#waiting = undefined;
+    waiting?.();
+  };
+
+  /** Resolves at the next such moment. One may wait at a time. */
+  next(): Promise<void> {
+    return new Promise(this.#wait);
+  }
 }

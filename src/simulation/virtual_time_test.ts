@@ -52,10 +52,48 @@ Deno.test("VirtualTime.run() ends a loop that takes no time", async () => {
   assertEquals(await time.run(1, undefined, 100), "too_many_events");
 });
 
+Deno.test("VirtualTime.run() loses no event when it ends at the limit", async () => {
+  const time = new VirtualTime();
+  const seen: number[] = [];
+  for (const atMs of [1, 2, 3]) time.schedule(atMs, () => seen.push(atMs));
+  assertEquals(await time.run(10, undefined, 2), "too_many_events");
+  assertEquals([seen, time.now(), time.pending()], [[1, 2], 2, 1]);
+  assertEquals(await time.run(10), "nothing_left");
+  assertEquals(seen, [1, 2, 3]);
+});
+
+Deno.test("VirtualTime.run() finishes every chain of promises, also of more events than it takes turns at once", async () => {
+  const time = new VirtualTime();
+  const seen: string[] = [];
+  const expected: string[] = [];
+  for (let event = 0; event < 200; event++) {
+    expected.push(`${event} begins`, `${event} ends`);
+    time.schedule(1, async () => {
+      seen.push(`${event} begins`);
+      for (let i = 0; i < event; i++) await Promise.resolve();
+      seen.push(`${event} ends`);
+    });
+  }
+  // Many short runs leave turns to each other that were asked for and not used.
+  while (time.pending() > 0) await time.run(1, undefined, 7);
+  assertEquals(seen, expected);
+});
+
 function started(): { time: VirtualTime; process: SimulatedProcess } {
   const time = new VirtualTime();
   return { time, process: new SimulatedProcess("n1", time, seededChance(1)) };
 }
+
+Deno.test("SimulatedProcess.clearTimer() calls a timer off, which then is no event", async () => {
+  const { time, process } = started();
+  const seen: string[] = [];
+  const timer = process.setTimer(1, () => seen.push("forgotten"));
+  process.setTimer(2, () => seen.push("fired"));
+  process.clearTimer(timer);
+  assertEquals([process.pendingTimers, time.pending()], [1, 1]);
+  await time.run(10);
+  assertEquals([seen, time.events, process.pendingTimers], [["fired"], 1, 0]);
+});
 
 Deno.test("SimulatedProcess.pause() holds what falls due, in order, until resume()", async () => {
   const { time, process } = started();
