@@ -31,6 +31,17 @@ Deno.test("RemoteError keeps what an error carried across a border", () => {
   assertStringIncludes(remote.remoteStack!, "exit_reason_test.ts");
 });
 
+Deno.test("serializeError() carries the stack to whatever copies it", () => {
+  const serialized = serializeError(new Error("x"));
+  for (
+    const copy of [
+      structuredClone(serialized),
+      { ...serialized },
+      JSON.parse(JSON.stringify(serialized)),
+    ]
+  ) assertStringIncludes(copy.stack, "exit_reason_test.ts");
+});
+
 Deno.test("serializeError() makes plain data of whatever was thrown", () => {
   const cyclic: Record<string, unknown> = {};
   cyclic.self = cyclic;
@@ -41,6 +52,25 @@ Deno.test("serializeError() makes plain data of whatever was thrown", () => {
   const details = { call: () => 1 };
   const unclonable = Object.assign(new Error("x"), { details });
   assertEquals(serializeError(unclonable).details, undefined);
+  class Shelf {
+    number = 7;
+    #own = 7;
+    read(): number {
+      return this.#own;
+    }
+  }
+  for (
+    const details of [
+      { shelf: 7, name: "s" },
+      { shelf: { number: 7 }, at: [1, undefined] },
+      new Shelf(),
+    ]
+  ) {
+    const serialized = serializeError(
+      Object.assign(new Error("x"), { details }),
+    );
+    assertEquals(structuredClone(serialized).details, { ...details });
+  }
 });
 
 Deno.test("serializeError() bounds texts and chains of causes", () => {

@@ -47,7 +47,8 @@ export async function importProgram(module: string): Promise<Program> {
 /** Runs one program. */
 export class ProgramHost {
   readonly #options: HostOptions;
-  readonly #controller = new AbortController();
+  /** Made when the program asks for its signal, as few do. */
+  #controller: AbortController | undefined;
   #phase: "idle" | "starting" | "running" | "stopping" | "ended" = "idle";
   #running: RunningProgram = {};
   /** Asked to stop before it had started. */
@@ -95,7 +96,7 @@ export class ProgramHost {
     if (this.#phase !== "running") return;
     this.#phase = "stopping";
     try {
-      this.#controller.abort();
+      this.#controller?.abort();
       const pending = this.#running.stop?.(reason);
       if (pending instanceof Promise) {
         pending.then(() => this.exit(reason), (error) => this.fail(error));
@@ -127,16 +128,19 @@ export class ProgramHost {
   /** The program is not waited for any more; what it still does goes nowhere. */
   abandon(): void {
     this.#phase = "ended";
-    this.#controller.abort();
+    this.#controller?.abort();
   }
 
   #start(message: ToProgram & { readonly type: "start" }): void {
     this.#phase = "starting";
+    const signal = (): AbortSignal => this.#signal();
     const context: ProgramContext = {
       args: message.args,
       name: message.name,
       placement: this.#options.placement,
-      signal: this.#controller.signal,
+      get signal(): AbortSignal {
+        return signal();
+      },
       runtime: this.#options.runtime,
       send: (bytes) => {
         if (this.#phase !== "ended") this.#options.port.send(bytes);
@@ -162,6 +166,16 @@ export class ProgramHost {
     }
   }
 
+  #signal(): AbortSignal {
+    if (this.#controller === undefined) {
+      this.#controller = new AbortController();
+      if (this.#phase === "stopping" || this.#phase === "ended") {
+        this.#controller.abort();
+      }
+    }
+    return this.#controller.signal;
+  }
+
   #started(running: RunningProgram): void {
     if (this.#phase !== "starting") return;
     this.#running = running ?? {};
@@ -176,7 +190,7 @@ export class ProgramHost {
 
   #end(reason: ExitReason): void {
     this.#phase = "ended";
-    this.#controller.abort();
+    this.#controller?.abort();
     this.#options.port.ended(reason);
   }
 }

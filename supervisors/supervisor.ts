@@ -163,6 +163,7 @@ export class Supervisor extends ChildBase implements AsyncDisposable {
   readonly #newest = new Map<string, Child>();
   readonly #zombies = new Map<string, number>();
   readonly #bootOutcome = Promise.withResolvers<void>();
+  #hasBooted = false;
   #requestCount = 0;
   #events: SupervisorEvent[] = [];
   #stepping = false;
@@ -412,6 +413,7 @@ export class Supervisor extends ChildBase implements AsyncDisposable {
         this.#zombies.delete(effect.id);
         return;
       case "booted":
+        this.#hasBooted = true;
         return this.#bootOutcome.resolve();
       case "gave_up":
         this.#report?.({
@@ -537,8 +539,7 @@ export class Supervisor extends ChildBase implements AsyncDisposable {
       this.#requests.delete(number);
       request.reject(this.#refusal("noproc", request.id, undefined));
     }
-    // Does nothing if it had booted.
-    this.#bootOutcome.reject(this.#bootError(reason));
+    if (!this.#hasBooted) this.#bootOutcome.reject(this.#bootError(reason));
     this.end(reason);
   }
 

@@ -42,7 +42,8 @@ export class Dials {
   end(dial: Dial): void {
     this.#dials.delete(dial);
     // Lets go of the caller's signal; the connection no longer listens to ours.
-    dial.stop.abort();
+    // With a reason, as the one that is made up otherwise costs more than the rest.
+    dial.stop.abort("the attempt is over");
   }
 
   /** The attempt at a peer link that waits for the welcome of `name`. */
