@@ -7,7 +7,13 @@
  */
 import { resolve } from "node:path";
 import { pathToFileURL } from "node:url";
+import { isWhorlError } from "../src/base/errors.ts";
 import type { NodeOptions, Placement } from "../src/node/node_options.ts";
+import {
+  DataDirectory,
+  type NodeIdentity,
+} from "../src/storage/data_directory.ts";
+import { systemDisk } from "../src/storage/system_disk.ts";
 import { type Flag, type Invocation, UsageError } from "./command.ts";
 import { readOrCreateCookie } from "./cookie_file.ts";
 import {
@@ -143,7 +149,8 @@ export interface NodeSetup {
 }
 
 /**
- * Reads the flags of a node. Makes the data directory, and the cookie file if
+ * Reads the flags of a node; who it is, is taken from the directory where one
+ * has started before and no flag says otherwise. Makes the data directory, and the cookie file if
  * that is to be used and not there. What the values mean is checked when the
  * node starts.
  *
@@ -157,12 +164,13 @@ export async function nodeSetup(
 ): Promise<NodeSetup> {
   const directory = directoryOf(invocation, world);
   const peers = Object.fromEntries(invocation.texts("peer").map(peerOf));
+  const stored = await identityIn(directory);
   const settings = given({
     advertise: invocation.text("advertise"),
-    clusterName: invocation.text("cluster"),
+    clusterName: invocation.text("cluster") ?? stored?.cluster,
     storage: invocation.text("storage") as NodeOptions["storage"],
-    ringSize: invocation.count("ring-size"),
-    masters: invocation.count("masters", { min: 1 }),
+    ringSize: invocation.count("ring-size") ?? stored?.ringSize,
+    masters: invocation.count("masters", { min: 1 }) ?? stored?.masters,
     masterPlacement: invocation.text("placement") as Placement | undefined,
     coordinatorPlacement: invocation.text("coordinators") as
       | Placement
@@ -177,7 +185,7 @@ export async function nodeSetup(
   );
   return {
     options: {
-      name: invocation.text("name") ?? NODE_NAME_DEFAULT,
+      name: invocation.text("name") ?? stored?.name ?? NODE_NAME_DEFAULT,
       listen: invocation.text("listen") ?? LISTEN_DEFAULT,
       dataDirectory: `${directory}/${NODE_FOLDER_NAME}`,
       cookie,
@@ -191,6 +199,22 @@ export async function nodeSetup(
     cookieFile,
     logLevel: (invocation.text("log-level") as LogLevel | undefined) ?? "info",
   };
+}
+
+/** Who the node in the directory is, if there is one: what was fixed when it was made need not be said again. */
+async function identityIn(
+  directory: string,
+): Promise<NodeIdentity | undefined> {
+  try {
+    return await DataDirectory.identityAt(
+      `${directory}/${NODE_FOLDER_NAME}`,
+      systemDisk,
+    );
+  } catch (error) {
+    // The node itself says what is wrong when it starts.
+    if (isWhorlError(error)) return undefined;
+    throw error;
+  }
 }
 
 function directoryOf(

@@ -3,6 +3,8 @@ import { parseInvocation } from "./arguments.ts";
 import { UsageError } from "./command.ts";
 import { runNodeCommand } from "./commands/run_node.ts";
 import { NODE_FLAGS, nodeSetup } from "./node_flags.ts";
+import { DataDirectory } from "../src/storage/data_directory.ts";
+import { systemDisk } from "../src/storage/system_disk.ts";
 import { nodeCommand } from "./node_parent.ts";
 import { denoArgs } from "./system_world.ts";
 import type { World } from "./world.ts";
@@ -90,6 +92,49 @@ Deno.test("nodeSetup() turns flags into node options and leaves defaults to the 
         UsageError,
       );
     }
+  }));
+
+Deno.test("nodeSetup() goes on with the node that is in the directory, unless flags say otherwise", () =>
+  inTempDirectory(async (directory) => {
+    const identity = {
+      nodeId: "0".repeat(32),
+      name: "n@h",
+      cluster: "c",
+      ringSize: 16,
+      masters: 2,
+    };
+    await using _ = await DataDirectory.open({
+      path: `${directory}/node`,
+      disk: systemDisk,
+      identity,
+    });
+    await Deno.writeTextFile(`${directory}/cookie`, "secret");
+    const optionsOf = async (...words: string[]) => {
+      const { options } = await nodeSetup(
+        parse([`--data=${directory}`, ...words]),
+        world(),
+      );
+      const { name, clusterName, ringSize, masters } = options;
+      return [name, clusterName, ringSize, masters];
+    };
+    assertEquals(await optionsOf(), ["n@h", "c", 16, 2]);
+    assertEquals(
+      await optionsOf(
+        "--name=o@h",
+        "--cluster=d",
+        "--ring-size=8",
+        "--masters=1",
+      ),
+      ["o@h", "d", 8, 1],
+    );
+    // What is damaged is for the node to name.
+    await Deno.writeTextFile(`${directory}/node/identity.json`, "nonsense");
+    assertEquals(await optionsOf(), [
+      "whorl@127.0.0.1",
+      undefined,
+      undefined,
+      undefined,
+    ]);
   }));
 
 Deno.test("nodeCommand() passes the flags on, but a secret only by the environment", () =>

@@ -155,7 +155,9 @@ async function detach(
   const first = await Promise.race([isUp, process.status]);
   if ("success" in first) {
     await heard;
-    world.output.remark(`${options.name} did not start; see ${logPath}\n`);
+    const said = await lastLine(logPath, `Cannot start ${options.name}: `);
+    const what = said ?? `${options.name} did not start`;
+    world.output.remark(`${what}; see ${logPath}\n`);
     return ExitCode.failed;
   }
   letGo.abort();
@@ -175,6 +177,21 @@ async function detach(
     );
   }
   return ExitCode.ok;
+}
+
+/** The last line of the file that begins so. */
+async function lastLine(
+  path: string,
+  beginning: string,
+): Promise<string | undefined> {
+  try {
+    const text = await Deno.readTextFile(path);
+    return text.split("\n").findLast((line) => line.startsWith(beginning));
+  } catch (error) {
+    // The parent may have failed before it had a log, and has said why.
+    if (error instanceof Deno.errors.NotFound) return undefined;
+    throw error;
+  }
 }
 
 async function answers(

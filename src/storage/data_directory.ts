@@ -118,6 +118,27 @@ export class DataDirectory implements AsyncDisposable {
     }
   }
 
+  /**
+   * Who the data directory at `path` belongs to, or `undefined` if there is none.
+   * Whoever has it open is not disturbed.
+   *
+   * @throws {WhorlError} `store_corrupt`, `store_format`, `store_foreign` or
+   * `store_unavailable`, naming the file.
+   */
+  static async identityAt(
+    path: string,
+    disk: Disk,
+  ): Promise<NodeIdentity | undefined> {
+    try {
+      if (await disk.entry(path) === undefined) return undefined;
+      return await readRecordFile(disk, `${path}/identity.json`) as
+        | NodeIdentity
+        | undefined;
+    } catch (error) {
+      throw asStoreError(error, path);
+    }
+  }
+
   /** Where the store of vnode master `master` of `module` lies. */
   storePath(module: string, master: number): string {
     if (
@@ -242,7 +263,8 @@ async function takeLock(disk: Disk, path: string): Promise<DiskFile> {
  * @throws {WhorlError} `store_foreign` if it holds other things and no `FORMAT`.
  */
 async function isUnfinished(disk: Disk, path: string): Promise<boolean> {
-  const names = await disk.names(path);
+  // In an order, so that the same stranger is named each time.
+  const names = (await disk.names(path)).sort();
   if (names.includes("FORMAT")) return false;
   const stranger = names.find((name) => !beginnings.has(name));
   if (stranger !== undefined) {

@@ -61,13 +61,14 @@ async function inDirectory(
   }
 }
 
-const started = (data: string) =>
+const started = (data: string, ...more: string[]) =>
   whorl(
     "start",
     "--detach",
     "--name=t1@127.0.0.1",
     "--listen=127.0.0.1:0",
     `--data=${data}`,
+    ...more,
   );
 
 Deno.test("start --detach returns when the node answers; stop returns when it is gone", () =>
@@ -178,6 +179,38 @@ Deno.test("start says why it cannot: a port in use, a strange directory, a bad n
       assertEquals(code, 1, args.join(" "));
       assertMatch(err, expected);
     }
+    const { code, err } = await whorl(
+      "start",
+      "--detach",
+      ...cases[0]![0],
+    );
+    assertEquals(code, 1);
+    assertMatch(
+      err,
+      /^Cannot start t1@.*Cannot listen on .*; see .*node\.log\n$/,
+    );
+  }));
+
+Deno.test("start goes on with the node that is in the directory, without its name and its sizes", () =>
+  inDirectory(async (directory) => {
+    const data = `${directory}/t1`;
+    assertEquals(
+      (await started(data, "--cluster=c", "--masters=2", "--ring-size=16"))
+        .code,
+      0,
+    );
+    assertEquals((await whorl("put", "b", "k", "1", "--data", data)).code, 0);
+    assertEquals((await whorl("stop", "--data", data)).code, 0);
+    const again = await whorl(
+      "start",
+      "--detach",
+      "--listen=127.0.0.1:0",
+      "--data",
+      data,
+    );
+    assertEquals(again.code, 0, again.err);
+    assertEquals((await whorl("get", "b", "k", "--data", data)).out, "1\n");
+    assertEquals((await whorl("stop", "--data", data)).code, 0);
   }));
 
 Deno.test("attach runs a script from a pipe against the node", () =>
