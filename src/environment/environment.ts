@@ -29,6 +29,20 @@ export interface Environment extends Runtime {
   openStore(config: StoreConfig): Promise<Store>;
   /** Where things are told to the operator. */
   readonly log: Log;
+  /** What the system says of this process now. */
+  processFigures(): ProcessFigures;
+}
+
+/** What a system knows of one of its processes. */
+export interface ProcessFigures {
+  /** Its number, by which it can be found and ended. */
+  readonly processId: number;
+  /** Memory it has, in bytes. */
+  readonly rssBytes: number;
+  /** Memory that JavaScript objects of this thread use, in bytes. */
+  readonly heapUsedBytes: number;
+  /** Memory beside the heap that such objects hold, in bytes. */
+  readonly externalBytes: number;
 }
 
 /** The part of it that stores need. */

@@ -299,14 +299,14 @@ export class WhorlNode implements AsyncDisposable {
 
   /** Who this node is. */
   info(): NodeInfo {
-    const { config, home, cluster } = this.#parts;
+    const { config, environment, home, cluster } = this.#parts;
     return {
       node: config.name,
       address: this.address,
       cluster: config.clusterName,
       version: WHORL_VERSION,
-      pid: Deno.pid,
-      uptimeMs: Math.round(this.#parts.environment.now() - this.#startedAt),
+      pid: environment.processFigures().processId,
+      uptimeMs: Math.round(environment.now() - this.#startedAt),
       incarnation: home?.incarnation ?? 0,
       ringSize: cluster?.ring.size ?? config.ringSize,
       dataDirectory: config.dataDirectory ?? null,
@@ -320,10 +320,10 @@ export class WhorlNode implements AsyncDisposable {
   async stats(): Promise<NodeStats> {
     const { requests, coverage, vnodes, links, environment } = this.#parts;
     const values: Record<string, number> = {};
-    const memory = Deno.memoryUsage();
-    values["memory.rssBytes"] = memory.rss;
-    values["memory.heapUsedBytes"] = memory.heapUsed;
-    values["memory.externalBytes"] = memory.external;
+    const process = environment.processFigures();
+    values["memory.rssBytes"] = process.rssBytes;
+    values["memory.heapUsedBytes"] = process.heapUsedBytes;
+    values["memory.externalBytes"] = process.externalBytes;
     if (requests !== undefined) {
       values["requests.active"] = requests.size;
       for (const [name, count] of Object.entries(requests.counts)) {

@@ -27,5 +27,14 @@ export function systemEnvironment(log: Log = logtapeLog()): Environment {
     openStore: (config) =>
       openStore(config, { ...systemRuntime, disk: systemDisk, secretBytes }),
     log,
+    processFigures: () => {
+      const { rss, heapUsed, external } = Deno.memoryUsage();
+      return {
+        processId: Deno.pid,
+        rssBytes: rss,
+        heapUsedBytes: heapUsed,
+        externalBytes: external,
+      };
+    },
   };
 }

@@ -267,6 +267,9 @@ export class SimulatedClient {
         throw new Error("A client of a simulation has no store");
       },
       log: traceLog(cluster.trace, this.name),
+      processFigures: () => {
+        throw new Error("A client of a simulation has no process of its own");
+      },
     };
   }
 }

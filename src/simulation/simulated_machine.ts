@@ -29,6 +29,9 @@ export const SIMULATION_EPOCH_MS = 1_767_225_600_000;
 /** How long a machine waits before it starts a node again that gave up, in milliseconds. */
 export const RESTART_AFTER_MS = 1_000;
 
+/** The memory of every simulated process: what the simulation itself has is nothing a run may depend on. */
+const MEMORY_FIGURES = { rssBytes: 0, heapUsedBytes: 0, externalBytes: 0 };
+
 /** What a simulated machine stands in. */
 export interface MachineSurroundings {
   readonly time: VirtualTime;
@@ -241,6 +244,10 @@ export class SimulatedMachine {
         );
       },
       log,
+      processFigures: () => ({
+        ...MEMORY_FIGURES,
+        processId: environment.disk.processId,
+      }),
     };
     return environment;
   }

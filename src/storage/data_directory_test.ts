@@ -122,6 +122,19 @@ Deno.test("DataDirectory.open() refuses a folder with other things in it and lea
     assert(error.message.includes("thesis.txt"));
     const names = [...Deno.readDirSync(path)].map(({ name }) => name);
     assertEquals(names, ["thesis.txt"]);
+    // Whichever order the system has them in.
+    for (const listed of [["b", "a"], ["a", "b"]]) {
+      const named = await assertRejects(
+        () =>
+          DataDirectory.open({
+            path,
+            identity,
+            disk: { ...disk, names: () => Promise.resolve([...listed]) },
+          }),
+        WhorlError,
+      ) as WhorlError;
+      assertEquals(named.details.stranger, "a");
+    }
   }));
 
 Deno.test("DataDirectory.open() refuses a newer format, naming both", () =>

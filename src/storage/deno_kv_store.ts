@@ -621,7 +621,7 @@ export class DenoKvStore implements Store, PartitionHost {
     }
     const { committed } = batch;
     for (let i = 0; i < committed.length; i++) {
-      tell(committed[i] as PendingBatch["committed"][number], undefined);
+      this.#tell(committed[i] as PendingBatch["committed"][number], undefined);
     }
   }
 
@@ -641,6 +641,20 @@ export class DenoKvStore implements Store, PartitionHost {
     this.#foldsAll = true;
     this.#wake();
     while (this.#committing !== undefined) await this.#committing;
+  }
+
+  /** Tells one writer. What it throws is its own bug, and must not pass for a failure of the disk. */
+  #tell(
+    committed: (error: Error | undefined) => void,
+    outcome: Error | undefined,
+  ): void {
+    try {
+      committed(outcome);
+    } catch (error) {
+      this.#runtime.defer(() => {
+        throw error;
+      });
+    }
   }
 
   /** Looks after a while whether nothing was written, and folds then. */
@@ -679,7 +693,7 @@ export class DenoKvStore implements Store, PartitionHost {
     this.#forgetIdleTimer();
     // The table stays: reads go on to see what was written, known durable or not.
     for (const batch of this.#batches.splice(0)) {
-      for (const committed of batch.committed) tell(committed, failure);
+      for (const committed of batch.committed) this.#tell(committed, failure);
     }
     this.#clearsTailLost?.reject(failure);
     this.#clearsTailLost = undefined;
@@ -740,19 +754,5 @@ export class DenoKvStore implements Store, PartitionHost {
 
   [Symbol.asyncDispose](): Promise<void> {
     return this.close();
-  }
-}
-
-/** Tells one writer. What it throws is its own bug, and must not pass for a failure of the disk. */
-function tell(
-  committed: (error: Error | undefined) => void,
-  outcome: Error | undefined,
-): void {
-  try {
-    committed(outcome);
-  } catch (error) {
-    queueMicrotask(() => {
-      throw error;
-    });
   }
 }

@@ -215,7 +215,14 @@ Deno.test("seamViolations() finds who goes past the environment", () => {
       "src/transport/tcp_transport.ts:2",
     ],
   );
-  assertEquals(found(seamViolations, { "src/node/a.ts": source }), []);
+  assertEquals(
+    found(seamViolations, { "src/node/system_environment.ts": source }),
+    ["src/node/system_environment.ts:2"],
+  );
+  assertEquals(found(seamViolations, { "src/node/node.ts": source }), [
+    "src/node/node.ts:2",
+    "src/node/node.ts:3",
+  ]);
 });
 
 Deno.test("dependencyViolations() wants npm, inline, pinned and once", () => {
