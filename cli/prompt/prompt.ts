@@ -90,7 +90,12 @@ export class Prompt {
       this.#inputEnded = true;
       if (this.#running === undefined) this.#closed.resolve();
     });
-    const leave = () => readline.close();
+    const leave = () => {
+      // Who ends the prompt does not wait for what may never end.
+      this.#waiting.length = 0;
+      this.#running?.abort();
+      readline.close();
+    };
     signal?.addEventListener("abort", leave, { once: true });
     // A promise nobody awaited must not end the node's prompt.
     const onRejection = (event: PromiseRejectionEvent) => {

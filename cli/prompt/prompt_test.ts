@@ -108,6 +108,27 @@ Deno.test("Prompt survives that what it awaits is collected as garbage", async (
   assertEquals([code, out, err], [7, "alive\n", ""]);
 });
 
+Deno.test("Prompt that is ended gives up what is running and what waits", async () => {
+  await using child = new Deno.Command(Deno.execPath(), {
+    args: ["run", "-A", program],
+    stdin: "piped",
+    stdout: "piped",
+    stderr: "null",
+  }).spawn();
+  const writer = child.stdin.getWriter();
+  await writer.write(encoder.encode("'up'\nawait hang()\n'not reached'\n"));
+  const reader = child.stdout.pipeThrough(new TextDecoderStream()).getReader();
+  let shown = "";
+  while (!shown.includes("up")) shown += (await reader.read()).value ?? "";
+  child.kill("SIGTERM");
+  for (let read; !(read = await reader.read()).done;) shown += read.value;
+  assertEquals((await child.status).code, 0);
+  assertEquals(shown, '"up"\nsignal fired\n(given up)\n');
+  await writer.close().catch((error) => {
+    if (!(error instanceof Deno.errors.BrokenPipe)) throw error;
+  });
+});
+
 Deno.test("Prompt leaves at .exit and does not run what comes after", async () => {
   const { code, out } = await piped("1\n.exit\n2\n");
   assertEquals([code, out], [0, "1\n"]);

@@ -1,7 +1,7 @@
 /**
  * A prompt on a store in memory, as a program, so that tests can type at it
  * through a pipe and through a terminal. The first argument is the file for its
- * history.
+ * history; SIGTERM ends the prompt.
  *
  * @module
  */
@@ -9,6 +9,8 @@ import { WhorlError } from "../../src/base/errors.ts";
 import { Prompt } from "../prompt/prompt.ts";
 import { fakeKv } from "./fake_kv.ts";
 
+const ended = new AbortController();
+Deno.addSignalListener("SIGTERM", () => ended.abort());
 let signal: AbortSignal | undefined;
 const isTerminal = Deno.stdin.isTerminal();
 const prompt = new Prompt({
@@ -32,6 +34,7 @@ const prompt = new Prompt({
   banner: "Welcome",
   isTerminal,
   color: false,
+  signal: ended.signal,
   onCommand: (given) => void (signal = given),
   ...(Deno.args[0] === undefined ? {} : { historyPath: Deno.args[0] }),
 });
