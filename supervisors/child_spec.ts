@@ -35,13 +35,13 @@ export interface ChildPolicy {
   /** Pauses before restarts. @default {none: restarts are immediate} */
   readonly backoff?: Backoff;
   /**
-   * Which ends of a child that ran are followed by a pause, when there is
-   * `backoff`; after others it is started again at once. A restart that fails is
-   * always tried again after a pause.
+   * Which ends are followed by a pause, when there is `backoff`; after others it
+   * is started again at once. `ran` is false of a restart that failed, which
+   * `reason` is then the reason of.
    *
    * @default {all}
    */
-  readonly backoffAfter?: (reason: ExitReason) => boolean;
+  readonly backoffAfter?: (reason: ExitReason, ran: boolean) => boolean;
   /** Its final exit can end the supervisor, see `autoShutdown`. Never with `permanent`. @default {false} */
   readonly significant?: boolean;
 }
@@ -69,7 +69,9 @@ export interface ResolvedPolicy {
   /** Pauses before restarts. */
   readonly backoff: Backoff | undefined;
   /** Which ends are followed by one; `undefined` if all are. */
-  readonly backoffAfter: ((reason: ExitReason) => boolean) | undefined;
+  readonly backoffAfter:
+    | ((reason: ExitReason, ran: boolean) => boolean)
+    | undefined;
   /** Whether its final exit can end the supervisor. */
   readonly significant: boolean;
 }

@@ -341,7 +341,7 @@ export class DynamicSupervisor<
     this.#lives.delete(child);
     const { restart, backoffAfter } = this.#policy;
     if (shouldRestart(restart, reason)) {
-      this.#restart(life, backoffAfter?.(reason) ?? true);
+      this.#restart(life, backoffAfter?.(reason, true) ?? true);
     }
   }
 
@@ -388,7 +388,8 @@ export class DynamicSupervisor<
         reason,
       });
       // A restart that fails counts again and is tried again. Its life never began.
-      this.#restart({ args, startedAtMs: Infinity, attempt }, true);
+      const pauses = this.#policy.backoffAfter?.(reason, false) ?? true;
+      this.#restart({ args, startedAtMs: Infinity, attempt }, pauses);
     };
     let child: Started;
     try {

@@ -511,8 +511,7 @@ function decideOnExit(
     return;
   }
   child.status = "restarting";
-  const pauses = child.policy.backoffAfter?.(down.reason) ?? true;
-  const delayMs = countRestart(state, child, down, pauses, effects);
+  const delayMs = countRestart(state, child, down, true, effects);
   if (delayMs !== undefined) restart(state, child, delayMs);
 }
 
@@ -520,8 +519,12 @@ function decideOnExit(
 function countRestart(
   state: SupervisorState,
   child: ChildState,
-  { nowMs, chance }: { readonly nowMs: number; readonly chance: number },
-  pauses: boolean,
+  { reason, nowMs, chance }: {
+    readonly reason: ExitReason;
+    readonly nowMs: number;
+    readonly chance: number;
+  },
+  ran: boolean,
   effects: SupervisorEffect[],
 ): number | undefined {
   if (!addRestart(state.intensity, nowMs)) {
@@ -530,8 +533,8 @@ function countRestart(
     return undefined;
   }
   child.restarts++;
-  const { backoff } = child.policy;
-  if (backoff === undefined || !pauses) return 0;
+  const { backoff, backoffAfter } = child.policy;
+  if (backoff === undefined || backoffAfter?.(reason, ran) === false) return 0;
   const { startedAtMs } = child;
   if (startedAtMs !== undefined && nowMs - startedAtMs > backoff.maxMs) {
     child.attempt = 0;
@@ -595,7 +598,7 @@ function startFailed(
     case "restart": {
       state.operation = undefined;
       child.status = "restarting";
-      const delayMs = countRestart(state, child, event, true, effects);
+      const delayMs = countRestart(state, child, event, false, effects);
       if (delayMs !== undefined) {
         state.waiting.push({ type: "try_again", id: child.id, delayMs });
       }

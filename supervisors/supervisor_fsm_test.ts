@@ -141,11 +141,11 @@ Deno.test("stepSupervisor() waits before a restart with backoff, and lets reques
   ]);
 });
 
-Deno.test("stepSupervisor() pauses only after the ends that are followed by a pause, and after every restart that fails", () => {
+Deno.test("stepSupervisor() pauses only after the ends that are followed by a pause, whether the child ran or its restart failed", () => {
   const state = boot(create("one_for_one", {
     a: {
       backoff: { minMs: 50, maxMs: 200, atOnce: 1, jitter: 0 },
-      backoffAfter: (reason) => reason !== "killed",
+      backoffAfter: (reason, ran) => !ran || reason !== "killed",
     },
   }));
   // Ends that are followed by no pause make later pauses no longer either.

@@ -157,7 +157,7 @@ async function startElsewhere(
         restart: "permanent",
         backoff: HOST_BACKOFF,
         // One that has run and falls is started again at once.
-        backoffAfter: () => false,
+        backoffAfter: (_reason, ran) => !ran,
         start: (signal) => startHost(role, parts, link, onZombie, signal),
       }],
       runtime: environment,

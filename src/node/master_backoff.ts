@@ -1,9 +1,10 @@
 /**
  * When a vnode master that has fallen is started again. A disk that is full or
- * erring cannot be cured by starting faster: a master whose store fails, or that
+ * erring cannot be cured by starting faster: a master that meets one, or that
  * does not start at all, is tried at once and then after longer and longer
- * pauses. What has crashed or was killed otherwise is started again at once, and
- * a master that does so over and over is what restart intensity is for.
+ * pauses. One that was killed, has crashed otherwise, or has a store that is
+ * damaged is started again at once, and one to which that happens over and over
+ * is what restart intensity is for.
  *
  * @module
  */
@@ -32,9 +33,26 @@ export const MASTER_BACKOFF: Backoff = {
   maxMs: 5_000,
 };
 
-/** Whether a master that ran and ended for `reason` waits before it is started again: its store has failed. */
-export function masterPausesAfter(reason: ExitReason): boolean {
-  return storeFailureIn(reason) !== undefined;
+/** Failures of a store that time may cure; what is damaged, say, stays so. */
+const CURABLE: ReadonlySet<string> = new Set<ErrorCode>([
+  "store_full",
+  "store_locked",
+  "store_unavailable",
+]);
+
+/**
+ * Whether a master that ended, or did not start, for `reason` waits before it is
+ * started again: a failure of its store that time may cure, or a start that
+ * failed for another reason than its store.
+ */
+export function masterPausesAfter(reason: ExitReason, ran: boolean): boolean {
+  const code = storeFailureIn(reason)?.code;
+  return code === undefined ? !ran : CURABLE.has(code);
+}
+
+/** The same for a part of the node: one that ran and falls is started again at once. */
+export function partPausesAfter(reason: ExitReason, ran: boolean): boolean {
+  return !ran && masterPausesAfter(reason, ran);
 }
 
 /**

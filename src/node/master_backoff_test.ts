@@ -12,6 +12,7 @@ import {
   MASTER_RESTARTS_PERIOD_MS,
   masterPausesAfter,
   masterWaiting,
+  partPausesAfter,
 } from "./master_backoff.ts";
 
 const full = new WhorlError("store_full", "Cannot write /d/store: it is full");
@@ -37,12 +38,24 @@ Deno.test("MASTER_BACKOFF never uses up the restarts that are borne, whatever ch
   }
 });
 
-Deno.test("masterPausesAfter() holds for failures of a store, and of nothing else", () => {
-  assert(masterPausesAfter(crash(full)));
-  assert(masterPausesAfter(crash(notStarted)));
-  assert(!masterPausesAfter(crash(new Error("a bug"))));
-  assert(!masterPausesAfter("killed"));
-  assert(!masterPausesAfter("shutdown"));
+const damaged = new WhorlError("store_corrupt", "Cannot read /d/store");
+
+Deno.test("masterPausesAfter() holds for what time may cure, and for starts that fail", () => {
+  for (const ran of [true, false]) {
+    assert(masterPausesAfter(crash(full), ran));
+    assert(masterPausesAfter(crash(notStarted), ran));
+    assert(!masterPausesAfter(crash(damaged), ran));
+    assertEquals(masterPausesAfter(crash(new Error("a bug")), ran), !ran);
+    assertEquals(masterPausesAfter("killed", ran), !ran);
+  }
+});
+
+Deno.test("partPausesAfter() holds for starts that fail, unless a store is damaged", () => {
+  assert(partPausesAfter(crash(notStarted), false));
+  assert(partPausesAfter(crash(new Error("no room")), false));
+  assert(!partPausesAfter(crash(damaged), false));
+  assert(!partPausesAfter(crash(full), true));
+  assert(!partPausesAfter("killed", true));
 });
 
 Deno.test("masterWaiting() has the name of the store's failure, or says what else felled the master", () => {

@@ -44,6 +44,7 @@ import { moduleIdOf } from "../vnode/vnode_wire.ts";
 import type { NodeInfo, NodeStats } from "./admin_protocol.ts";
 import { clusterSup } from "./cluster_sup.ts";
 import { coverageFsmSup } from "./coverage_fsm_sup.ts";
+import { partPausesAfter } from "./master_backoff.ts";
 import {
   type ModuleClient,
   moduleClient,
@@ -146,8 +147,7 @@ export class WhorlNode implements AsyncDisposable {
         ].map((spec) => ({
           ...spec,
           backoff: PART_BACKOFF,
-          // One that has run and falls is started again at once.
-          backoffAfter: () => false,
+          backoffAfter: partPausesAfter,
         })),
       });
     } catch (error) {
