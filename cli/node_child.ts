@@ -64,7 +64,8 @@ export class NodeChild extends ChildBase {
   readonly #up = Promise.withResolvers<UpLine>();
   #stopping = false;
   #killed = false;
-  /** What the child said last, for the message if it does not start. */
+  #isUp = false;
+  /** What the child said last before it was up, for the message if it does not start. */
   #lastLog = "";
 
   /** Prefer {@linkcode startNodeChild}, which waits until the node is up. */
@@ -108,7 +109,8 @@ export class NodeChild extends ChildBase {
 
   async #watch(onLog: (line: string) => void): Promise<void> {
     const log = (line: string) => {
-      this.#lastLog = line;
+      // What comes later has been told, and is seldom about the end.
+      if (!this.#isUp) this.#lastLog = line;
       onLog(line);
     };
     const letGo = new AbortController();
@@ -133,7 +135,7 @@ export class NodeChild extends ChildBase {
     const error = new WhorlError(
       "internal",
       `Cannot go on as the node's process has ended (${how})` +
-        (this.#lastLog === "" ? "" : `: ${this.#lastLog}`),
+        (this.#isUp || this.#lastLog === "" ? "" : `: ${this.#lastLog}`),
       { details: { code: status.code, signal: status.signal } },
     );
     this.#up.reject(error);
@@ -146,6 +148,7 @@ export class NodeChild extends ChildBase {
   #said(line: string): boolean {
     if (!line.startsWith(UP_LINE_BEGINS)) return false;
     const said: UpLine = JSON.parse(line);
+    this.#isUp = true;
     this.#up.resolve(said);
     return true;
   }

@@ -204,12 +204,10 @@ function reportText(report: SupervisorReport): string | undefined {
     case "child_started":
       return undefined;
     case "start_failed":
-      return `${report.id} did not start: ${formatReason(report.reason)}`;
+      return `${report.id} did not start: ${why(report.reason)}`;
     case "child_exited":
       return isAbnormal(report.reason)
-        ? `${report.id} has fallen and is started again: ${
-          formatReason(report.reason)
-        }`
+        ? `${report.id} has fallen and is started again: ${why(report.reason)}`
         : `${report.id} has stopped`;
     case "restart_delayed":
       return `${report.id} is started again in ${Math.ceil(report.afterMs)} ms`;
@@ -218,4 +216,11 @@ function reportText(report: SupervisorReport): string | undefined {
     default:
       return report satisfies never;
   }
+}
+
+/** A process that has ended says so; that this counts as a crash is no news. */
+function why(reason: ExitReason): string {
+  return typeof reason === "object" && reason.type === "crash"
+    ? reason.error.message
+    : formatReason(reason);
 }

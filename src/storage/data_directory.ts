@@ -7,7 +7,7 @@
  *     identity.json     node id, name, cluster, ring size, vnode masters
  *     incarnation.json  how often the folder was opened
  *     FORMAT            format of the folder; written last when it is created
- *     …                 records (`*.json`) and stores (`master-*.kv`)
+ *     …                 records (`*.json`) and stores (`<module>-<n>.kv`)
  *
  * @module
  */
