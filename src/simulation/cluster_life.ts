@@ -6,6 +6,7 @@
  * @module
  */
 import { checkLeftovers } from "./checkers/leftovers.ts";
+import { readyMembers } from "../ring/ring.ts";
 import type { Violation } from "./checkers/violation.ts";
 import type { SimulatedCluster } from "./simulated_cluster.ts";
 
@@ -48,9 +49,10 @@ export function isSettled(
   return machines.every(({ node, running }) => {
     if (!running || node === undefined) return false;
     const { cluster: part } = node.parts;
-    if (part === undefined || part.ring.members.size !== machines.length) {
-      return false;
-    }
+    // Nodes that were declared down must be let in again.
+    if (
+      part === undefined || readyMembers(part.ring).length !== machines.length
+    ) return false;
     if (!node.ringReady().ready) return false;
     return services.every((service) =>
       part.upNodes(service).length === machines.length

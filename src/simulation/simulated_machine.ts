@@ -156,8 +156,13 @@ export class SimulatedMachine {
   #ended(process: SimulatedProcess, how: string): void {
     if (this.#process !== process) return;
     this.#around.trace.add(this.host, "end", how);
+    // As a real process, one that was told to stop lives on for as long as
+    // something is left in it; whoever told it looks for that.
+    if (!this.#wanted) {
+      this.#node = undefined;
+      return;
+    }
     this.#die("process");
-    if (!this.#wanted) return;
     this.#around.time.schedule(RESTART_AFTER_MS, () => {
       if (this.#wanted) this.start();
     });
