@@ -53,7 +53,10 @@ export type {
   StagedPlan,
   TransferCount,
 } from "./src/ring/staged_plan.ts";
-export type { Environment } from "./src/environment/environment.ts";
+export type {
+  Environment,
+  ProcessFigures,
+} from "./src/environment/environment.ts";
 export type {
   Address,
   ByteStream,
