@@ -71,6 +71,24 @@ export interface VnodeMasterOptions {
   readonly onFailed: (error: unknown) => void;
 }
 
+/**
+ * Bytes of answers after which further requests wait for the next turn. Many
+ * small requests for large values come in one message, and to answer them all
+ * in one go would take so long that the master would be thought to hang.
+ */
+export const TURN_ANSWER_BYTES = 16 * 1024 * 1024;
+
+/** A frame that waits for the next turn. */
+interface PostponedFrame {
+  readonly type: number;
+  readonly correlation: number;
+  readonly bytes: Uint8Array<ArrayBuffer>;
+  readonly start: number;
+  readonly end: number;
+  /** When its message arrived. */
+  readonly receivedMs: number;
+}
+
 /** Runs the vnodes of one master. Made by {@linkcode startVnodeMaster}. */
 export class VnodeMaster implements VnodeHost {
   readonly answers: BatchingSink;
@@ -99,6 +117,12 @@ export class VnodeMaster implements VnodeHost {
   #reader = new ByteReader(new Uint8Array(0));
   /** When the message under way arrived. */
   #receivedMs = 0;
+  /** Bytes of answers since the master last let others have their turn. */
+  #answeredBytes = 0;
+  /** Frames that wait for the next turn, in order; those before `#postponedFrom` have been handled. */
+  #postponed: PostponedFrame[] = [];
+  #postponedFrom = 0;
+  #nextTurn: TimerHandle | undefined;
   #failed = false;
   #stopping = false;
 
@@ -108,7 +132,10 @@ export class VnodeMaster implements VnodeHost {
     this.#moduleId = moduleIdOf(options.module.name);
     this.answers = new BatchingSink(
       (callback) => options.runtime.defer(callback),
-      options.send,
+      (batch) => {
+        this.#answeredBytes += batch.length;
+        options.send(batch);
+      },
     );
   }
 
@@ -165,8 +192,12 @@ export class VnodeMaster implements VnodeHost {
   /** Stops the vnodes and closes the store; what was acknowledged is durable then. */
   async stop(): Promise<void> {
     this.#stopping = true;
-    if (this.#sweep !== undefined) {
-      this.#options.runtime.clearTimer(this.#sweep);
+    for (const timer of [this.#sweep, this.#nextTurn]) {
+      if (timer !== undefined) this.#options.runtime.clearTimer(timer);
+    }
+    for (const { type, correlation } of this.#postponedFrames()) {
+      if (type !== FrameType.vnodeRequest) continue;
+      this.#refuse(correlation, stoppingError());
     }
     await this.#supervisor?.shutdown();
     // Those that were never started are nobody's children.
@@ -183,9 +214,51 @@ export class VnodeMaster implements VnodeHost {
     start: number,
     end: number,
   ): void => {
+    const hasTurn = this.#answeredBytes < TURN_ANSWER_BYTES &&
+      this.#nextTurn === undefined;
+    if (hasTurn || this.#stopping) {
+      this.#handleFrame(type, correlation, bytes, start, end);
+      return;
+    }
+    const receivedMs = this.#receivedMs;
+    this.#postponed.push({ type, correlation, bytes, start, end, receivedMs });
+    this.#nextTurn ??= this.#options.runtime.setTimer(0, this.#takeTurn);
+  };
+
+  /** Goes on with what has been postponed, until that is too much again. */
+  readonly #takeTurn = (): void => {
+    this.#nextTurn = undefined;
+    this.#answeredBytes = 0;
+    for (const frame of this.#postponedFrames()) {
+      const { type, correlation, bytes, start, end, receivedMs } = frame;
+      this.#receivedMs = receivedMs;
+      this.#handleFrame(type, correlation, bytes, start, end, true);
+      if (this.#answeredBytes < TURN_ANSWER_BYTES) continue;
+      this.#nextTurn = this.#options.runtime.setTimer(0, this.#takeTurn);
+      return;
+    }
+  };
+
+  /** Takes frames out of those that wait. */
+  *#postponedFrames(): Generator<PostponedFrame> {
+    while (this.#postponedFrom < this.#postponed.length) {
+      yield this.#postponed[this.#postponedFrom++] as PostponedFrame;
+    }
+    this.#postponed = [];
+    this.#postponedFrom = 0;
+  }
+
+  #handleFrame(
+    type: number,
+    correlation: number,
+    bytes: Uint8Array<ArrayBuffer>,
+    start: number,
+    end: number,
+    postponed = false,
+  ): void {
     switch (type) {
       case FrameType.vnodeRequest:
-        this.#onRequest(correlation, bytes, start, end);
+        this.#onRequest(correlation, bytes, start, end, postponed);
         return;
       case FrameType.call:
         this.#onCall(correlation, bytes.subarray(start, end));
@@ -199,18 +272,31 @@ export class VnodeMaster implements VnodeHost {
           `Cannot take a frame of type ${type} in a vnode master`,
         );
     }
-  };
+  }
 
   #onRequest(
     correlation: number,
     bytes: Uint8Array<ArrayBuffer>,
     start: number,
     end: number,
+    postponed: boolean,
   ): void {
     const header = this.#header;
     this.#reader.reset(bytes, start, end);
     readVnodeRequestHeader(this.#reader, header);
     const { partition } = header;
+    // Nobody waits for it any more, and a put done now could surprise them later.
+    if (postponed && this.#receivedMs + header.timeLeftMs <= this.now()) {
+      this.#refuse(
+        correlation,
+        new WhorlError(
+          "timeout",
+          `The command waited for the master of partition ${partition} until its deadline had passed`,
+          { details: { partition } },
+        ),
+      );
+      return;
+    }
     if (
       header.moduleId !== this.#moduleId ||
       partition >= this.#options.ringSize
@@ -243,10 +329,7 @@ export class VnodeMaster implements VnodeHost {
     let process = this.#processes.get(partition);
     if (process === undefined) {
       if (this.#stopping || this.#supervisor === undefined) {
-        this.#refuse(
-          correlation,
-          new WhorlError("closed", "The vnode master is stopping"),
-        );
+        this.#refuse(correlation, stoppingError());
         return;
       }
       this.#startVnode(partition);
@@ -607,4 +690,8 @@ function storeView(store: Store): VnodeContext["store"] {
     },
     durable: store.durable,
   };
+}
+
+function stoppingError(): WhorlError {
+  return new WhorlError("closed", "The vnode master is stopping");
 }

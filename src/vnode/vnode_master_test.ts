@@ -16,7 +16,7 @@ import {
   type VnodeContext,
   type VnodeModule,
 } from "./vnode.ts";
-import { VnodeMaster } from "./vnode_master.ts";
+import { TURN_ANSWER_BYTES, VnodeMaster } from "./vnode_master.ts";
 import { VnodeMasterLink } from "./vnode_master_link.ts";
 import {
   moduleIdOf,
@@ -210,6 +210,85 @@ Deno.test("VnodeMaster shows a vnode its node, its store and its clocks", async 
   await bench.ask(4, "a");
   assert(context.chance.next() !== bench.contexts.get(4)!.chance.next());
   assertEquals(context.signal.aborted, false);
+});
+
+/** A bench whose vnodes answer with three quarters of what they may say in a turn, or little. */
+async function talkative(): Promise<Bench> {
+  const bench = await new Bench().start();
+  const much = new Uint8Array(TURN_ANSWER_BYTES * 3 / 4);
+  bench.handler = (request) => request === "much" ? much : request;
+  await bench.ask(0, "started");
+  await bench.ask(1, "started");
+  bench.handled.length = 0;
+  bench.answers.length = 0;
+  return bench;
+}
+
+Deno.test("VnodeMaster lets others have their turn when it has answered much, and keeps the order", async () => {
+  await using bench = await talkative();
+  for (const partition of [0, 1, 0, 1, 0]) bench.send(partition, "much");
+  bench.send(1, "last");
+  await bench.runtime.settle();
+  assertEquals(bench.handled, [[0, "much"], [1, "much"]]);
+  // What comes now waits behind the others.
+  bench.send(0, "later");
+  const calls = bench.link.call("stats", null);
+  await bench.runtime.settle();
+  assertEquals(bench.handled.length, 2);
+  await bench.runtime.advance(0);
+  assertEquals(bench.handled, [
+    ...[0, 1, 0, 1, 0].map((partition) => [partition, "much"]),
+    [1, "last"],
+    [0, "later"],
+  ]);
+  assertEquals(bench.answers.map(([correlation]) => correlation), [
+    3,
+    4,
+    5,
+    6,
+    7,
+    8,
+    9,
+  ]);
+  await calls;
+  // A turn of its own begins anew.
+  assertEquals((await bench.ask(0, "much"))[0], "reply");
+});
+
+Deno.test("VnodeMaster does not do what nobody waits for any more when its turn comes", async () => {
+  await using bench = await talkative();
+  bench.send(0, "much");
+  bench.send(0, "much");
+  bench.send(0, "short", { timeLeftMs: 0 });
+  bench.send(0, "long");
+  await bench.runtime.settle();
+  await bench.runtime.advance(0);
+  assertEquals(bench.handled.map(([, request]) => request), [
+    "much",
+    "much",
+    "long",
+  ]);
+  assertEquals(bench.answers.map(([, what]) => what), [
+    "reply",
+    "reply",
+    "timeout",
+    "reply",
+  ]);
+});
+
+Deno.test("VnodeMaster.stop() answers what waits for a turn", async () => {
+  const bench = await talkative();
+  bench.send(0, "much");
+  bench.send(0, "much");
+  bench.send(0, "waits");
+  await bench.runtime.settle();
+  await bench[Symbol.asyncDispose]();
+  assertEquals(bench.handled.length, 2);
+  assertEquals(bench.answers.map(([, what]) => what), [
+    "reply",
+    "reply",
+    "closed",
+  ]);
 });
 
 Deno.test("VnodeMaster refuses what is for another module or outside the ring", async () => {
