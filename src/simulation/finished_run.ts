@@ -13,6 +13,8 @@ import type { Schedule } from "./schedule.ts";
 export interface FinishedRun {
   /** What was run. */
   readonly schedule: Schedule;
+  /** When the load began, in virtual milliseconds: what the times of its faults count from. */
+  readonly loadBeganAtMs: number;
   /** What the clients saw. */
   readonly history: readonly OperationRecord<unknown, unknown>[];
   /** The nodes, all up; ask any of them. */

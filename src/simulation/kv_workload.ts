@@ -13,6 +13,7 @@ import { contextOf, contextToText } from "../kv/causal_context.ts";
 import type { WhorlNode } from "../node/node.ts";
 import type { Ring } from "../ring/ring.ts";
 import { checkAcknowledgedWrites } from "./checkers/acknowledged_writes.ts";
+import { checkAvailability } from "./checkers/availability.ts";
 import { checkConvergence } from "./checkers/convergence.ts";
 import type {
   KvInput,
@@ -176,6 +177,7 @@ export async function kvChecks(
       readsSeeAcknowledged: strictQuorumsMeet(run),
       ...(run.schedule.disk.liesAboutSync ? { counts: isOnTwoNodes } : {}),
     }),
+    ...checkAvailability(history, run.schedule, run.loadBeganAtMs),
     ...checkConvergence(
       new Map([...replicas].map(([name, { primaries }]) => [name, primaries])),
       describeKvObject,

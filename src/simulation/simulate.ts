@@ -101,6 +101,7 @@ class Run {
   readonly #invariants: Invariants;
   readonly #services: readonly string[];
   readonly #violations: Violation[] = [];
+  #loadBeganAtMs = 0;
 
   constructor(
     options: SimulateOptions,
@@ -193,6 +194,7 @@ class Run {
     }
     if (this.#violations.length > 0) return;
     this.#trace.add("world", "load", `for ${loadMs} ms`);
+    this.#loadBeganAtMs = this.#time.now();
     cluster.planFaults();
     this.#invariants.watch(cluster);
     const clients = this.#clients(cluster);
@@ -259,6 +261,7 @@ class Run {
       new Promise((resolve) => void this.#time.schedule(ms, resolve));
     const run: FinishedRun = {
       schedule: this.#schedule,
+      loadBeganAtMs: this.#loadBeganAtMs,
       history: this.#history.records,
       nodes: cluster.machines.map(({ node }) => node as WhorlNode),
       sleep,
