@@ -268,6 +268,11 @@ Deno.test("services and stats are tables for people and tab-separated lines for 
     "memory.rssBytes\t1.50\nput.count\t7\n",
   );
   assertEquals((await run("stats put", { session })).out, "put.count\t7\n");
+  const none = await run("stats nosuch", { session });
+  assertEquals(
+    [none.code, none.out, none.remarks],
+    [1, "", 'No figure begins with "nosuch"\n'],
+  );
   const seen = await run("stats", {
     session,
     output: capturedOutput({ isTerminal: true }),

@@ -125,6 +125,7 @@ async function detach(
 ): Promise<number> {
   const { options, directory, cookieFile } = setup;
   const logPath = `${directory}/${LOG_FILE_NAME}`;
+  const loggedBytes = await sizeOf(logPath);
   const process = new Deno.Command(world.self.program, {
     args: [
       ...world.self.args({ run: true, writes: [directory] }),
@@ -155,7 +156,11 @@ async function detach(
   const first = await Promise.race([isUp, process.status]);
   if ("success" in first) {
     await heard;
-    const said = await lastLine(logPath, `Cannot start ${options.name}: `);
+    const said = await lastLine(
+      logPath,
+      loggedBytes,
+      `Cannot start ${options.name}: `,
+    );
     const what = said ?? `${options.name} did not start`;
     world.output.remark(`${what}; see ${logPath}\n`);
     return ExitCode.failed;
@@ -179,14 +184,28 @@ async function detach(
   return ExitCode.ok;
 }
 
-/** The last line of the file that begins so. */
+/** Bytes in the file; none if it is not there. */
+async function sizeOf(path: string): Promise<number> {
+  try {
+    return (await Deno.stat(path)).size;
+  } catch (error) {
+    if (error instanceof Deno.errors.NotFound) return 0;
+    throw error;
+  }
+}
+
+/** The last line of the file that begins so and is not of an earlier start, which left `earlierBytes`. */
 async function lastLine(
   path: string,
+  earlierBytes: number,
   beginning: string,
 ): Promise<string | undefined> {
   try {
-    const text = await Deno.readTextFile(path);
-    return text.split("\n").findLast((line) => line.startsWith(beginning));
+    const bytes = await Deno.readFile(path);
+    // A log that has become shorter has been begun anew.
+    const from = bytes.length < earlierBytes ? 0 : earlierBytes;
+    return new TextDecoder().decode(bytes.subarray(from)).split("\n")
+      .findLast((line) => line.startsWith(beginning));
   } catch (error) {
     // The parent may have failed before it had a log, and has said why.
     if (error instanceof Deno.errors.NotFound) return undefined;

@@ -40,7 +40,9 @@ export const statsCommand: Command = {
         const rows = kept.map(([name, value]) => [name, figure(value)]);
         renderTable(world.output, ["Figure", "Value"], rows, ["left", "right"]);
       }
-      return ExitCode.ok;
+      if (kept.length > 0) return ExitCode.ok;
+      world.output.remark(`No figure begins with "${prefix}"\n`);
+      return ExitCode.failed;
     }),
 };
 

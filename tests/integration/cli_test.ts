@@ -74,6 +74,8 @@ const started = (data: string, ...more: string[]) =>
 Deno.test("start --detach returns when the node answers; stop returns when it is gone", () =>
   inDirectory(async (directory) => {
     const data = `${directory}/t1`;
+    const wrongModule = await started(data, `--module=${directory}/none.ts`);
+    assertMatch(wrongModule.err, /^Cannot start t1@.*vnode_module_failed/);
     const start = await started(data);
     assertEquals([start.code, start.err], [0, ""]);
     assertMatch(start.out, /^t1@127.0.0.1 is up at 127.0.0.1:\d+/);
@@ -82,7 +84,11 @@ Deno.test("start --detach returns when the node answers; stop returns when it is
     // Another one cannot have the same data.
     const second = await started(data);
     assertEquals(second.code, 1);
-    assertMatch(second.err, /a node runs there already/);
+    // Why an earlier start failed is in the log as well, and is not told again.
+    assertMatch(
+      second.err,
+      /a node runs there already.*\nt1@127.0.0.1 did not start; see .*node\.log\n$/,
+    );
 
     // By name and address it wants the cookie, the right one.
     const control = await readControlFile(data);
