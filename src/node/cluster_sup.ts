@@ -3,15 +3,24 @@
  *
  * @module
  */
+import type { Backoff } from "../../supervisors/backoff.ts";
 import type { ChildSpec } from "../../supervisors/child_spec.ts";
 import { startSupervisor } from "../../supervisors/supervisor.ts";
 import { reasonOf } from "../base/errors.ts";
 import { ClusterProcess } from "../cluster/cluster_process.ts";
 import type { ClusterChange, ClusterWorld } from "../cluster/cluster_world.ts";
 import type { Environment } from "../environment/environment.ts";
+import { masterPausesAfter } from "./master_backoff.ts";
 import { type NodeParts, present } from "./node_parts.ts";
 import { ResourceChild } from "./resource_child.ts";
 import { fetchJoinOffer } from "./transport_sup.ts";
+
+/** Restarts of the ring's process borne within {@linkcode CLUSTER_RESTARTS_PERIOD_MS}. */
+export const CLUSTER_RESTARTS_MAX = 10;
+/** The window for restarts of the ring's process, in milliseconds. */
+export const CLUSTER_RESTARTS_PERIOD_MS = 10_000;
+/** Pauses before restarts when the ring could not be stored, of which few enough fit into the window. */
+export const CLUSTER_BACKOFF: Backoff = { minMs: 100, maxMs: 5_000 };
 
 /** The supervisor of the ring. */
 export function clusterSup(
@@ -24,11 +33,16 @@ export function clusterSup(
     start: (signal) =>
       startSupervisor({
         name: "cluster_sup",
+        intensity: CLUSTER_RESTARTS_MAX,
+        periodMs: CLUSTER_RESTARTS_PERIOD_MS,
         runtime: parts.environment,
         signal,
         onReport: (report) => parts.onReport(report),
         children: [{
           id: "cluster",
+          backoff: CLUSTER_BACKOFF,
+          // A disk that is full or erring fails the next ring as well.
+          backoffAfter: masterPausesAfter,
           start: () => startCluster(parts, onChange),
         }],
       }),

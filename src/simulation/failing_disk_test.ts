@@ -74,3 +74,19 @@ Deno.test("no node falls of any mix of full and erring disks", async () => {
     );
   }
 });
+
+Deno.test("no node gives up because it cannot store a ring that has changed", async () => {
+  for (let seed = 80; seed < 100; seed++) {
+    const run = await simulate({
+      seed,
+      faults: ["declared_down", "disk_full"],
+      trace: true,
+    });
+    assertEquals(run.violations, [], `seed ${seed}`);
+    assertEquals(
+      said(run, "end").filter((text) => text.includes("gave up")),
+      [],
+      `seed ${seed}`,
+    );
+  }
+});
