@@ -13,6 +13,8 @@ const MANY = 4_000;
 /** When that many are listed every vnode has said something, and none has said all. */
 const MIDDLE = 1_500;
 const LONG_KEY_LENGTH = 700;
+/** Listings at once, through two nodes: each bears as many. */
+const CONCURRENT = 100;
 // Two replicas on three nodes: every node has a part in each plan. With three it may be one node that holds all.
 /** Milliseconds in which a listing goes round a silent node. */
 const SILENT_MS_MAX = 8_000;
@@ -83,6 +85,32 @@ export const COVERAGE_SCENARIOS: readonly Scenario[] = [
       const lost = asked.filter(({ state }) => state === "failed");
       assert(lost.length > 0, "nobody was asked who was killed");
       for (const { node } of lost) assertEquals(node, third.name);
+    },
+  },
+  {
+    name:
+      "a hundred listings at once are whole although a node is killed in the middle of them",
+    async play(cluster) {
+      const [first, second, third] = threeNodes(cluster);
+      const keys = keysOf(250, LONG_KEY_LENGTH);
+      await putAll(first, keys, 2);
+      const listings = Array.from({ length: CONCURRENT }, (_, i) => {
+        const { kv } = i % 2 === 0 ? first : second;
+        return kv.keys("b", { n: 2 })[Symbol.asyncIterator]();
+      });
+      const begun = await Promise.all(
+        listings.map((listing) => listing.next()),
+      );
+      await third.kill();
+      const lists = await Promise.all(listings.map(async (listing, i) => {
+        const list = [begun[i]?.value as string];
+        for (let at = await listing.next(); !at.done;) {
+          list.push(at.value);
+          at = await listing.next();
+        }
+        return list;
+      }));
+      for (const list of lists) assertEquals(list.sort(), keys);
     },
   },
   {
