@@ -5,7 +5,7 @@
  * them, and a seed that fails fails again, event by event.
  *
  * ```ts
- * import { simulate } from "./mod.ts";
+ * import { simulate } from "@whorl/whorl/testing";
  *
  * const { violations } = await simulate({ seed: 7, nodes: 3 });
  * if (violations.length > 0) throw new Error(violations[0]?.message);
