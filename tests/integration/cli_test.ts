@@ -4,6 +4,8 @@
  * @module
  */
 import { assert, assertEquals, assertMatch } from "@std/assert";
+import { connect } from "../../mod.ts";
+import { isWhorlError } from "../../src/base/errors.ts";
 import { readControlFile } from "../../src/node/control_file.ts";
 
 const program = new URL("../../cli/whorl.ts", import.meta.url).href;
@@ -11,6 +13,8 @@ const decoder = new TextDecoder();
 
 /** How long anything may take that is waited for. */
 const PATIENCE_MS = 20_000;
+/** How long a node may take to stop in order, its process and its parent's included. */
+const STOP_MS_MAX = 5_000;
 
 function command(
   args: readonly string[],
@@ -196,6 +200,66 @@ Deno.test("start says why it cannot: a port in use, a strange directory, a bad n
       /^Cannot start t1@.*Cannot listen on .*; see .*node\.log\n$/,
     );
   }));
+
+for (const signal of ["SIGTERM", "SIGINT"] as const) {
+  Deno.test(`start ends in order at ${signal}: who asks is answered, and what was acknowledged is there again`, () =>
+    inDirectory(async (directory) => {
+      const data = `${directory}/t1`;
+      const start = () =>
+        command(
+          ["start", "--listen=127.0.0.1:0", `--data=${data}`, "--json"],
+          { stdout: "piped", stderr: "null" },
+        ).spawn();
+      const first = start();
+      const address = await addressOf(first);
+      const cookie = (await Deno.readTextFile(`${data}/cookie`)).trim();
+      await using client = await connect({ nodes: [address], cookie });
+      let acknowledged = 0;
+      // One after the other until the node is gone, which is a failure with a name.
+      const writing = (async () => {
+        for (;; acknowledged++) {
+          await client.kv.put("b", `${acknowledged}`, acknowledged, {
+            timeoutMs: 3_000,
+          });
+        }
+      })().catch((error) => error);
+      while (acknowledged < 20) await client.kv.get("b", "0");
+      const listing = client.kv.keys("b")[Symbol.asyncIterator]();
+      await listing.next();
+      const startedAt = performance.now();
+      first.kill(signal);
+      const { code } = await first.status;
+      const tookMs = performance.now() - startedAt;
+      assertEquals(code, 0);
+      assert(tookMs < STOP_MS_MAX, `it took ${tookMs} ms`);
+      const error = await writing;
+      assert(isWhorlError(error), `${error}`);
+      await listing.return?.();
+      const second = start();
+      try {
+        await using again = await connect({
+          nodes: [await addressOf(second)],
+          cookie,
+        });
+        for (let i = 0; i < acknowledged; i++) {
+          assertEquals((await again.kv.get("b", `${i}`)).value, i);
+        }
+      } finally {
+        second.kill(signal);
+        await second.status;
+      }
+    }));
+}
+
+/** Where a node that was started in the foreground says that it listens. */
+async function addressOf(child: Deno.ChildProcess): Promise<string> {
+  let said = "";
+  for await (const bytes of child.stdout) {
+    said += decoder.decode(bytes);
+    if (said.includes("\n")) break;
+  }
+  return JSON.parse(said).address;
+}
 
 Deno.test("start goes on with the node that is in the directory, without its name and its sizes", () =>
   inDirectory(async (directory) => {
