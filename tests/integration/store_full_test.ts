@@ -154,7 +154,7 @@ for (const masterPlacement of ["task", "worker", "subprocess"] as const) {
       `a node with a full disk lives on, answers at once and recovers by itself, masters placed as ${masterPlacement}`,
     ignore: !canMount,
     fn: () =>
-      withSmallDisk("8m", (folder) =>
+      withSmallDisk("32m", (folder) =>
         withCluster({
           kind: "in_process",
           each: (index) =>
@@ -181,20 +181,21 @@ for (const masterPlacement of ["task", "worker", "subprocess"] as const) {
             if (code === "ok") stored.push(key);
             return code;
           };
-          // Writes go on until both masters have met the full disk, and have not
-          // come back at several tries.
+          // Writes go on until both masters have met the full disk; each of them
+          // has a few more tries then.
           const waits = (master: string): number =>
             full.events.since(
               mark,
               (event) =>
                 event.type === "master_waiting" && event.master === master,
             ).length;
-          for (let i = 0; MASTERS.some((id) => waits(id) < 3); i++) {
+          for (let i = 0; MASTERS.some((id) => waits(id) === 0); i++) {
             const code = await put(`k${i}`);
             // Some keys have two of their three replicas there.
             assert(["ok", "quorum_unavailable"].includes(code), code);
             await nextTurn();
           }
+          while (MASTERS.some((id) => waits(id) < 3)) await nextTurn();
           // Now others stand in for it.
           for (let i = 0; i < 20; i++) {
             assertEquals(await put(`later${i}`), "ok");
