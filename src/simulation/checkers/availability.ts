@@ -13,16 +13,20 @@ import type { PlannedFault, Schedule } from "../schedule.ts";
 import type { KvInput, KvOutput } from "./kv_history.ts";
 import type { Violation } from "./violation.ts";
 
-/** Time in which every node notices a death, in milliseconds: 2.5 s of silence, and the way to who routes requests. */
-export const NOTICED_AFTER_MS = 3_500;
+/** Time in which every node notices that a process has died, in milliseconds: its system resets its connections. */
+export const DEATH_NOTICED_AFTER_MS = 500;
+/** Time in which every node notices that a machine has lost power, in milliseconds: 2.5 s of silence, and the way to who routes requests. */
+export const SILENCE_NOTICED_AFTER_MS = 3_500;
 /** Time in which a cluster is back in order after a fault, in milliseconds. */
 export const ORDERED_AFTER_MS = 6_000;
 
 interface Trouble {
   readonly fromMs: number;
   readonly toMs: number;
-  /** The node that is dead, or undefined if it is another trouble. */
-  readonly dead: number | undefined;
+  /** The node that is dead and when that is known, or undefined if it is another trouble. */
+  readonly death:
+    | { readonly node: number; readonly knownAtMs: number }
+    | undefined;
 }
 
 /** Names the operations that had to be carried out and were not. @param loadBeganAtMs What the times of faults count from. */
@@ -35,7 +39,7 @@ export function checkAvailability(
   const troubles = faults.map((fault): Trouble => ({
     fromMs: loadBeganAtMs + fault.atMs,
     toMs: loadBeganAtMs + Math.min(fault.atMs + fault.forMs, loadMs),
-    dead: deadIn(fault),
+    death: deathIn(fault, loadBeganAtMs + fault.atMs),
   }));
   const violations: Violation[] = [];
   for (const record of records) {
@@ -47,10 +51,10 @@ export function checkAvailability(
       if (trouble.toMs + ORDERED_AFTER_MS <= invokedAtMs) return true;
       if (trouble.fromMs > returnedAtMs) return true;
       if (
-        trouble.dead === undefined || trouble.toMs < returnedAtMs ||
-        trouble.fromMs + NOTICED_AFTER_MS > invokedAtMs
+        trouble.death === undefined || trouble.toMs < returnedAtMs ||
+        trouble.death.knownAtMs > invokedAtMs
       ) return false;
-      dead.add(trouble.dead);
+      dead.add(trouble.death.node);
       return true;
     });
     if (!isCalm || dead.size >= nodes) continue;
@@ -70,8 +74,13 @@ export function checkAvailability(
   return violations;
 }
 
-function deadIn(fault: PlannedFault): number | undefined {
-  return fault.type === "kill" || fault.type === "power_loss"
-    ? fault.node
-    : undefined;
+function deathIn(fault: PlannedFault, fromMs: number): Trouble["death"] {
+  switch (fault.type) {
+    case "kill":
+      return { node: fault.node, knownAtMs: fromMs + DEATH_NOTICED_AFTER_MS };
+    case "power_loss":
+      return { node: fault.node, knownAtMs: fromMs + SILENCE_NOTICED_AFTER_MS };
+    default:
+      return undefined;
+  }
 }

@@ -50,12 +50,15 @@ const kill = (node: number): PlannedFault => ({
 
 Deno.test("checkAvailability() holds operations to succeed once dead nodes are known to be dead", () => {
   assertEquals(isHeldTo(100), true);
-  assertEquals(isHeldTo(5_600, kill(0)), true);
+  assertEquals(isHeldTo(2_600, kill(0)), true);
   assertEquals(isHeldTo(5_600, kill(0), kill(1)), true);
 });
 
 Deno.test("checkAvailability() excuses what falls together with a fault or follows it closely", () => {
-  assertEquals(isHeldTo(3_000, kill(0)), false);
+  assertEquals(isHeldTo(2_400, kill(0)), false);
+  const powerLoss: PlannedFault = { ...kill(0), type: "power_loss", node: 0 };
+  assertEquals(isHeldTo(5_400, powerLoss), false);
+  assertEquals(isHeldTo(5_600, powerLoss), true);
   assertEquals(isHeldTo(7_800, kill(0)), false);
   assertEquals(isHeldTo(13_000, kill(0)), false);
   assertEquals(isHeldTo(14_100, kill(0)), true);
