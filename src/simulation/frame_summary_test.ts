@@ -2,6 +2,7 @@ import { assertEquals } from "@std/assert";
 import { ByteWriter } from "../base/byte_writer.ts";
 import { writeFrame } from "../wire/frame.ts";
 import { FrameType } from "../wire/frame_type.ts";
+import { recordsOf } from "../wire/testing/records.ts";
 import { FrameSummary } from "./frame_summary.ts";
 
 function frames(...types: number[]): Uint8Array<ArrayBuffer> {
@@ -48,4 +49,39 @@ Deno.test("FrameSummary.describe() counts only bytes once something cannot be a 
     "14 bytes",
   );
   assertEquals(summary.describe(frames(FrameType.ping)), "20 bytes");
+});
+
+Deno.test("FrameSummary.describe() finds frames in records behind a handshake", () => {
+  const { hello, proof, challenge, welcome, ring, pong } = FrameType;
+  for (const [first, last] of [[hello, proof], [challenge, welcome]] as const) {
+    const summary = new FrameSummary();
+    summary.describe(frames(first));
+    const handshake = frames(last);
+    const records = recordsOf(frames(ring, pong, ring));
+    const piece = new Uint8Array([...handshake, ...records]);
+    assertEquals(
+      summary.describe(piece).replace(/proof|welcome/, "last"),
+      "last, 2 ring, pong, 88 bytes",
+    );
+    const small = recordsOf(frames(ring, pong), 15);
+    assertEquals(
+      [[0, 9], [9, 14], [14, 23], [23, 36], [36, small.length]].map((
+        [from, to],
+      ) => summary.describe(small.subarray(from, to))),
+      [
+        "9 bytes",
+        "ring, 5 bytes",
+        "more of ring, 9 bytes",
+        "rest of ring, 13 bytes",
+        "pong, 28 bytes",
+      ],
+    );
+  }
+});
+
+Deno.test("FrameSummary.describe() counts only bytes once something cannot be a record", () => {
+  const summary = new FrameSummary();
+  summary.describe(frames(FrameType.proof));
+  assertEquals(summary.describe(frames(FrameType.ping)), "20 bytes");
+  assertEquals(summary.describe(recordsOf(frames(FrameType.ping))), "28 bytes");
 });

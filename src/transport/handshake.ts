@@ -51,7 +51,7 @@ export interface ShakeHandsOptions {
   readonly consider: (candidate: Candidate) => Consideration;
   /** @default {3000} */
   readonly deadlineMs?: number;
-  /** What this end speaks. @default {1 to 1} */
+  /** What this end speaks. @default {2 to 2} */
   readonly versions?: VersionRange;
   /** Gives the handshake up. */
   readonly signal?: AbortSignal;

@@ -26,8 +26,8 @@ export interface VersionRange {
   readonly max: number;
 }
 
-/** What this program speaks. */
-export const PROTOCOL_VERSIONS: VersionRange = { min: 1, max: 1 };
+/** What this program speaks. Version 1 had no records: changed bytes were believed. */
+export const PROTOCOL_VERSIONS: VersionRange = { min: 2, max: 2 };
 
 /** Opens the handshake. */
 export interface Hello {

@@ -1,12 +1,13 @@
 /**
  * An authenticated connection. Frames that are written in one turn of the event
  * loop leave in one write; while a write is under way the next one gathers, so
- * that a busy link sends few large pieces instead of many small ones. Frames
- * that arrive are handed on synchronously, without copying.
+ * that a busy link sends few large pieces instead of many small ones. Each write
+ * is a record with a checksum of its own (`src/wire/record.ts`). Frames that
+ * arrive are handed on synchronously, without copying.
  *
  * A link defends this node: what waits to leave is bounded, a write must finish,
- * a frame that has begun must go on, and bytes that are no frames end the link,
- * never the node.
+ * a frame that has begun must go on, and bytes that were changed on the way or
+ * are no frames end the link, never the node.
  *
  * @module
  */
@@ -20,6 +21,12 @@ import type { Runtime, TimerHandle } from "../../supervisors/runtime.ts";
 import { beginFrame, endFrame, FRAME_BYTES_MAX } from "../wire/frame.ts";
 import type { FrameSink } from "../wire/frame_sink.ts";
 import { FrameType } from "../wire/frame_type.ts";
+import {
+  isBadRecord,
+  RECORD_BYTES_MAX,
+  RECORD_HEADER_BYTES,
+  sealRecord,
+} from "../wire/record.ts";
 import type { LinkPeer } from "./link_peer.ts";
 import { ReceiveBuffer } from "./receive_buffer.ts";
 
@@ -27,9 +34,9 @@ import { ReceiveBuffer } from "./receive_buffer.ts";
 export interface LinkLimits {
   /** Bytes that may wait to leave before the link is closed as overloaded. @default {67108864} */
   readonly bufferedBytesMax?: number;
-  /** Milliseconds in which the stream must take each piece of at most 1 MiB. @default {5000} */
+  /** Milliseconds in which the stream must take each record, of at most 256 KiB. @default {5000} */
   readonly writeDeadlineMs?: number;
-  /** Milliseconds without a byte after which a frame that has begun is given up. @default {5000} */
+  /** Milliseconds without a byte after which a record or frame that has begun is given up. @default {5000} */
   readonly partialFrameDeadlineMs?: number;
   /** Milliseconds a closed link waits for its goodbye to arrive. @default {500} */
   readonly lingerMs?: number;
@@ -43,8 +50,6 @@ export const LINK_LIMITS: Required<LinkLimits> = {
   lingerMs: 500,
 };
 
-/** Largest piece handed to the stream at once, so that a deadline per piece means progress. */
-const WRITE_PIECE_BYTES = 1024 * 1024;
 const WRITER_BYTES = 4 * 1024;
 /** A write up to this size counts as small. */
 const SMALL_WRITE_BYTES = 64 * 1024;
@@ -79,6 +84,8 @@ export interface LinkClosed {
     | "failed";
   /** The reason in words. */
   readonly message: string;
+  /** Whether it is a `protocol_error` because bytes were changed on the way. @default {false} */
+  readonly badRecord?: boolean;
 }
 
 /** Who is told what a link brings. Calls are synchronous, in order, and none follows `onClosed`. */
@@ -120,6 +127,13 @@ export function sendUnknownType(
   sink.end();
 }
 
+/** With room before the first frame for the header of its record. */
+function emptyWriter(): ByteWriter {
+  const writer = new ByteWriter(WRITER_BYTES);
+  writer.length = RECORD_HEADER_BYTES;
+  return writer;
+}
+
 /** One authenticated connection; see the module's text. */
 export class Link implements FrameSink {
   /** Who is at the other end. */
@@ -135,8 +149,8 @@ export class Link implements FrameSink {
   readonly #handler: LinkHandler;
   #started = false;
 
-  #pending = new ByteWriter(WRITER_BYTES);
-  #spare = new ByteWriter(WRITER_BYTES);
+  #pending = emptyWriter();
+  #spare = emptyWriter();
   #frameStart = -1;
   #flushDue = false;
   #writing = false;
@@ -194,7 +208,7 @@ export class Link implements FrameSink {
   }
 
   get bufferedBytes(): number {
-    return this.#pending.length + this.#inFlightBytes;
+    return this.#pending.length - RECORD_HEADER_BYTES + this.#inFlightBytes;
   }
 
   begin(type: number, correlation: number, flags = 0): ByteWriter {
@@ -286,11 +300,11 @@ export class Link implements FrameSink {
       this.#frameStart = -1;
     }
     const outgoing = this.#pending;
-    if (outgoing.length === 0) return;
+    if (outgoing.length === RECORD_HEADER_BYTES) return;
     this.#pending = this.#spare;
     this.#spare = outgoing;
     this.#writing = true;
-    this.#inFlightBytes = outgoing.length;
+    this.#inFlightBytes = outgoing.length - RECORD_HEADER_BYTES;
     this.#sending = this.#write(outgoing);
   };
 
@@ -298,10 +312,15 @@ export class Link implements FrameSink {
     const length = outgoing.length;
     this.#watchSoon();
     try {
-      for (let at = 0; at < length;) {
-        const next = Math.min(at + WRITE_PIECE_BYTES, length);
+      for (let at = RECORD_HEADER_BYTES; at < length;) {
+        const next = Math.min(at + RECORD_BYTES_MAX, length);
         this.#writeTicks = 0;
-        await this.#stream.write(outgoing.bytes.subarray(at, next));
+        // The header takes the place of the last bytes of the record before,
+        // which have left, so that nothing is moved to make room for it.
+        sealRecord(outgoing, at, next);
+        await this.#stream.write(
+          outgoing.bytes.subarray(at - RECORD_HEADER_BYTES, next),
+        );
         at = next;
         this.#inFlightBytes = length - at;
         if (this.#waitingForRoom.length > 0) this.#tellOfRoom();
@@ -316,12 +335,12 @@ export class Link implements FrameSink {
 
   /** Keeps a writer for the next turn, unless it has become much too large for what is sent. */
   #giveBack(writer: ByteWriter, length: number): void {
-    writer.clear();
+    writer.length = RECORD_HEADER_BYTES;
     this.#smallWrites = length > SMALL_WRITE_BYTES ? 0 : this.#smallWrites + 1;
     if (
       writer.bytes.length > WRITER_BYTES_KEPT &&
       this.#smallWrites >= SMALL_WRITES_BEFORE_SHRINKING
-    ) this.#spare = new ByteWriter(WRITER_BYTES);
+    ) this.#spare = emptyWriter();
   }
 
   async #receive(): Promise<void> {
@@ -369,7 +388,14 @@ export class Link implements FrameSink {
         address: this.peer.address,
         reason: message,
       });
-      this.#end({ code: "protocol_error", message }, "protocol_error");
+      this.#end(
+        {
+          code: "protocol_error",
+          message,
+          ...(isBadRecord(error) ? { badRecord: true } : {}),
+        },
+        "protocol_error",
+      );
     } else this.#fail("handling its frame", error);
   }
 

@@ -6,6 +6,8 @@ import { type Log, silentLog } from "../environment/log.ts";
 import type { ByteStream } from "../environment/transport.ts";
 import { FRAME_BYTES_MAX, writeFrame } from "../wire/frame.ts";
 import { FrameType } from "../wire/frame_type.ts";
+import { RECORD_BYTES_MAX, RECORD_HEADER_BYTES } from "../wire/record.ts";
+import { openRecords, recordsOf } from "../wire/testing/records.ts";
 import {
   Link,
   type LinkClosed,
@@ -24,7 +26,7 @@ const PEER: LinkPeer = {
   kind: "peer",
   address: "far:1",
   openedBy: "this_node",
-  protocolVersion: 1,
+  protocolVersion: 2,
   linkId: "0".repeat(32),
 };
 
@@ -125,18 +127,20 @@ class Bench implements AsyncDisposable {
     const into = new Uint8Array(1024 * 1024);
     const count = await this.far.read(into);
     if (count === null) return ["end"];
-    const frames: string[] = [];
-    const view = new DataView(into.buffer);
-    for (let at = 0; at < count;) {
+    const { frames, taken } = openRecords(into.subarray(0, count));
+    assertEquals(taken, count);
+    const texts: string[] = [];
+    const view = new DataView(frames.buffer);
+    for (let at = 0; at < frames.length;) {
       const length = view.getUint32(at);
-      frames.push(
-        `${into[at + 4]} ${view.getUint32(at + 10)} ${
-          new TextDecoder().decode(into.subarray(at + 14, at + 4 + length))
+      texts.push(
+        `${frames[at + 4]} ${view.getUint32(at + 10)} ${
+          new TextDecoder().decode(frames.subarray(at + 14, at + 4 + length))
         }`,
       );
       at += 4 + length;
     }
-    return frames;
+    return texts;
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
@@ -148,9 +152,16 @@ class Bench implements AsyncDisposable {
   }
 }
 
+type FrameText = { type: number; correlation?: number; payload?: string };
+
+/** Whole frames in one record. */
+function recordWith(...frames: FrameText[]): Uint8Array<ArrayBuffer> {
+  return recordsOf(framesOf(...frames));
+}
+
 /** Whole frames as bytes. */
 function framesOf(
-  ...frames: { type: number; correlation?: number; payload?: string }[]
+  ...frames: FrameText[]
 ): Uint8Array<ArrayBuffer> {
   const into = new ByteWriter();
   for (const { type, correlation = 1, payload = "" } of frames) {
@@ -190,9 +201,82 @@ Deno.test("Link gathers while a write is under way and never has two", async () 
     await bench.far.read(into);
     small += new TextDecoder().decode(into).split("small").length - 1;
   }
-  assertEquals(bench.stream.writes.length, 2, "the hundred left in one write");
+  // The large frame fills one record and begins another.
+  assertEquals(bench.stream.writes.length, 3, "the hundred left in one write");
   assertEquals(bench.stream.underWayMax, 1);
   assertEquals(bench.link.bufferedBytes, 0);
+});
+
+Deno.test("Link cuts what waits into records that hold what was written", async () => {
+  await using bench = await Bench.create();
+  const text = Array.from({ length: 100_000 }, (_, i) => i).join(" ");
+  bench.send("before");
+  bench.send(text);
+  bench.send("after");
+  const whole = framesOf(
+    { type: 70, payload: "before" },
+    { type: 70, payload: text },
+    { type: 70, payload: "after" },
+  );
+  const into = new Uint8Array(1024 * 1024);
+  let count = 0;
+  for (let opened = 0; opened < whole.length;) {
+    await bench.runtime.settle();
+    count += await bench.far.read(into.subarray(count)) ?? 0;
+    opened = openRecords(into.subarray(0, count)).frames.length;
+  }
+  assertEquals(openRecords(into.subarray(0, count)).frames, whole);
+  assertEquals(bench.stream.writes, [
+    RECORD_HEADER_BYTES + RECORD_BYTES_MAX,
+    RECORD_HEADER_BYTES + RECORD_BYTES_MAX,
+    RECORD_HEADER_BYTES + whole.length - 2 * RECORD_BYTES_MAX,
+  ]);
+});
+
+Deno.test("Link believes nothing in a record of which any bit has changed", async () => {
+  const good = recordWith({ type: 70, payload: "good" });
+  const bad = recordWith(
+    { type: 71, payload: "one" },
+    { type: FrameType.ping },
+    { type: FrameType.goodbye, payload: "\0\x03two" },
+  );
+  for (let bit = 0; bit < bad.length * 8; bit++) {
+    await using bench = await Bench.create();
+    const bytes = new Uint8Array([...good, ...bad]);
+    bytes[good.length + (bit >> 3)]! ^= 1 << (bit & 7);
+    await bench.far.write(bytes);
+    // No pong stands before the goodbye.
+    assertEquals(await bench.received(), ["12 0 \0\x0eprotocol_error"]);
+    assertEquals(bench.frames, ["70 0 1 good"]);
+    const { code, message, badRecord } = bench.closes[0]!;
+    assertEquals([bench.closes.length, code, badRecord], [
+      1,
+      "protocol_error",
+      true,
+    ]);
+    assert(message.includes("changed on the way"), message);
+    assertEquals(bench.logged.length, 1);
+  }
+});
+
+Deno.test("Link believes nothing in a record that only begins a good frame", async () => {
+  await using bench = await Bench.create();
+  const bytes = recordsOf(framesOf({ type: 70, payload: "in parts" }), 10);
+  bytes[bytes.length - 1]! ^= 1;
+  await bench.far.write(bytes);
+  await bench.runtime.settle();
+  assertEquals(bench.frames, []);
+  assertEquals(bench.closes.map(({ badRecord }) => badRecord), [true]);
+});
+
+Deno.test("Link tells a frame that cannot be from bytes that were changed", async () => {
+  await using bench = await Bench.create();
+  await bench.far.write(recordsOf(new Uint8Array(20)));
+  await bench.runtime.settle();
+  assertEquals(bench.closes, [{
+    code: "protocol_error",
+    message: "Cannot receive a frame of 0 bytes: the least is 10",
+  }]);
 });
 
 Deno.test("Link closes as overloaded when too many bytes wait", async () => {
@@ -238,7 +322,7 @@ Deno.test("Link does not time out a slow reader who makes progress", async () =>
 
 Deno.test("Link hands on frames that are fed one byte at a time", async () => {
   await using bench = await Bench.create();
-  const bytes = framesOf(
+  const bytes = recordWith(
     { type: 70, correlation: 1, payload: "one" },
     { type: 71, correlation: 2 },
     { type: 72, correlation: 3, payload: "three" },
@@ -251,7 +335,7 @@ Deno.test("Link hands on frames that are fed one byte at a time", async () => {
 });
 
 Deno.test("Link hands on what came behind the handshake", async () => {
-  const bytes = framesOf({ type: 70, payload: "early" }, { type: 71 });
+  const bytes = recordWith({ type: 70, payload: "early" }, { type: 71 });
   await using bench = await Bench.create({}, bytes.subarray(0, 25));
   await bench.far.write(bytes.slice(25));
   await bench.runtime.settle();
@@ -267,7 +351,7 @@ Deno.test("Link takes a frame of exactly the limit and gives its memory back", a
   const view = new DataView(frame.buffer);
   view.setUint32(0, FRAME_BYTES_MAX);
   view.setUint8(4, 70);
-  await bench.far.write(frame);
+  await bench.far.write(recordsOf(frame));
   await bench.runtime.settle();
   assertEquals(largest, FRAME_BYTES_MAX - 10);
   assertEquals(bench.closes, []);
@@ -277,7 +361,7 @@ Deno.test("Link says goodbye to a frame above the limit as soon as its length is
   await using bench = await Bench.create();
   const header = new Uint8Array(4);
   new DataView(header.buffer).setUint32(0, FRAME_BYTES_MAX + 1);
-  await bench.far.write(header);
+  await bench.far.write(recordsOf(header));
   await bench.runtime.settle();
   assertEquals(bench.closes.map(({ code }) => code), ["protocol_error"]);
   assertEquals(await bench.received(), ["12 0 \0\x0eprotocol_error"]);
@@ -298,16 +382,26 @@ Deno.test("Link ends on garbage, after the frames that stood before it", async (
     const bytes = new ByteWriter();
     bytes.raw(good);
     for (const char of garbage) bytes.u8(char.charCodeAt(0));
-    await bench.far.write(bytes.copy());
+    await bench.far.write(recordsOf(bytes.copy()));
     await bench.runtime.settle();
     assertEquals(bench.frames, ["70 0 1 good"]);
     assertEquals(bench.closes.map(({ code }) => code), ["protocol_error"]);
   }
 });
 
-Deno.test("Link gives up a frame that does not go on", async () => {
+Deno.test("Link gives up a frame that does not go on behind a whole record", async () => {
   await using bench = await Bench.create();
-  const bytes = framesOf({ type: 70, payload: "never whole" });
+  const frame = framesOf({ type: 70, payload: "never whole" });
+  await bench.far.write(recordsOf(frame.subarray(0, 20)));
+  await bench.runtime.advance(4_000);
+  assertEquals(bench.closes, []);
+  await bench.runtime.advance(2_000);
+  assertEquals(bench.closes.map(({ code }) => code), ["protocol_error"]);
+});
+
+Deno.test("Link gives up a record that does not go on", async () => {
+  await using bench = await Bench.create();
+  const bytes = recordWith({ type: 70, payload: "never whole" });
   await bench.far.write(bytes.slice(0, 10));
   await bench.runtime.advance(4_000);
   assertEquals(bench.closes, []);
@@ -320,7 +414,7 @@ Deno.test("Link gives up a frame that does not go on", async () => {
 
 Deno.test("Link does not mind silence between frames", async () => {
   await using bench = await Bench.create();
-  await bench.far.write(framesOf({ type: 70, payload: "whole" }));
+  await bench.far.write(recordWith({ type: 70, payload: "whole" }));
   await bench.runtime.advance(600_000);
   assertEquals(bench.closes, []);
   assertEquals(bench.runtime.pendingTimers, 0);
@@ -328,7 +422,7 @@ Deno.test("Link does not mind silence between frames", async () => {
 
 Deno.test("Link is lost when the other end hangs up, even within a frame", async () => {
   await using bench = await Bench.create();
-  await bench.far.write(framesOf({ type: 70, payload: "cut" }).slice(0, 9));
+  await bench.far.write(recordWith({ type: 70, payload: "cut" }).slice(0, 9));
   bench.far.close();
   await bench.runtime.settle();
   assertEquals(bench.closes.map(({ code }) => code), ["lost"]);
@@ -337,7 +431,7 @@ Deno.test("Link is lost when the other end hangs up, even within a frame", async
 
 Deno.test("Link answers pings by itself and reports pongs", async () => {
   await using bench = await Bench.create();
-  await bench.far.write(framesOf(
+  await bench.far.write(recordWith(
     { type: FrameType.ping, correlation: 42 },
     { type: FrameType.pong, correlation: 7 },
   ));
@@ -351,7 +445,7 @@ Deno.test("sendUnknownType() answers with the type that is not known", async () 
   await using bench = await Bench.create();
   bench.onFrame = (link, type, _flags, correlation) =>
     sendUnknownType(link, type, correlation);
-  await bench.far.write(framesOf({ type: 99, correlation: 5 }));
+  await bench.far.write(recordWith({ type: 99, correlation: 5 }));
   assertEquals(await bench.received(), ["13 5 c"]);
 });
 
@@ -380,7 +474,7 @@ Deno.test("Link closes at once when both ends say goodbye", async () => {
   await using bench = await Bench.create();
   bench.link.close("mine");
   await bench.far.write(
-    framesOf({ type: FrameType.goodbye, payload: "\0\x05yours" }),
+    recordWith({ type: FrameType.goodbye, payload: "\0\x05yours" }),
   );
   await bench.runtime.settle();
   await bench.link.finished;
@@ -390,7 +484,7 @@ Deno.test("Link closes at once when both ends say goodbye", async () => {
 Deno.test("Link reports the reason of the other end's goodbye, cut to size", async () => {
   await using bench = await Bench.create();
   const long = "\x01\x00" + "r".repeat(256);
-  await bench.far.write(framesOf({ type: FrameType.goodbye, payload: long }));
+  await bench.far.write(recordWith({ type: FrameType.goodbye, payload: long }));
   await bench.runtime.settle();
   assertEquals(bench.closes, [{
     code: "goodbye",
@@ -404,7 +498,7 @@ Deno.test("Link hands on nothing after it is closed, not even of the same read",
     bench.frames.push(`${type}`);
     link.close();
   };
-  await bench.far.write(framesOf({ type: 70 }, { type: 71 }, { type: 72 }));
+  await bench.far.write(recordWith({ type: 70 }, { type: 71 }, { type: 72 }));
   await bench.runtime.settle();
   assertEquals(bench.frames, ["70"]);
 });
@@ -414,7 +508,7 @@ Deno.test("Link ends and logs when its handler throws", async () => {
   bench.onFrame = () => {
     throw new TypeError("a bug");
   };
-  await bench.far.write(framesOf({ type: 70 }));
+  await bench.far.write(recordWith({ type: 70 }));
   await bench.runtime.settle();
   assertEquals(bench.closes, [{ code: "failed", message: "a bug" }]);
   assertEquals(await bench.received(), ["12 0 \0\x08internal"]);
@@ -426,7 +520,7 @@ Deno.test("Link takes a protocol error of its handler as the other end's", async
   bench.onFrame = () => {
     throw new WhorlError("protocol_error", "Cannot read this payload");
   };
-  await bench.far.write(framesOf({ type: 70 }));
+  await bench.far.write(recordWith({ type: 70 }));
   await bench.runtime.settle();
   assertEquals(bench.closes.map(({ code }) => code), ["protocol_error"]);
 });

@@ -59,6 +59,7 @@ export class PeerLinks implements AsyncDisposable {
   readonly #peerTerms: WatchTerms;
   readonly #otherTerms: WatchTerms;
   #clients = 0;
+  #badRecords = 0;
   #closing: Promise<void> | undefined;
 
   constructor(options: PeerLinksOptions) {
@@ -187,12 +188,21 @@ export class PeerLinks implements AsyncDisposable {
     return link && this.#watch.phi(link);
   }
 
-  /** Counts for tools: what waits at the door, and links by kind. */
-  counts(): { unauthenticated: number; links: number; clients: number } {
+  /**
+   * Counts for tools: what waits at the door, links by kind, and how many links
+   * have ended because bytes were changed on the way here.
+   */
+  counts(): {
+    unauthenticated: number;
+    links: number;
+    clients: number;
+    badRecords: number;
+  } {
     return {
       unauthenticated: this.#door.waiting,
       links: this.#watch.size,
       clients: this.#clients,
+      badRecords: this.#badRecords,
     };
   }
 
@@ -352,6 +362,7 @@ export class PeerLinks implements AsyncDisposable {
 
   #onClosed(link: Link, closed: LinkClosed): void {
     if (!this.#watch.remove(link)) return;
+    if (closed.badRecord) this.#badRecords++;
     const { kind, name } = link.peer;
     if (kind === "client") {
       this.#clients--;

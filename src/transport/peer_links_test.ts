@@ -14,7 +14,7 @@ import { FrameType } from "../wire/frame_type.ts";
 import type { KnownIdentity } from "./admission.ts";
 import { type ClientLinkOptions, openClientLink } from "./client_link.ts";
 import { Cookie } from "./cookie.ts";
-import { encodeHello } from "./handshake_codec.ts";
+import { encodeHello, PROTOCOL_VERSIONS } from "./handshake_codec.ts";
 import type { Link } from "./link.ts";
 import type { LinkIdentity } from "./link_peer.ts";
 import { MemoryNetwork } from "./memory_transport.ts";
@@ -200,6 +200,57 @@ Deno.test("PeerLinks carries frames of peers both ways", async () => {
   await world.runtime.settle();
   assertEquals(a!.frames, ["peer b 50 3 9 to a"]);
   assertEquals(b!.frames, ["peer a 50 3 9 to b"]);
+});
+
+Deno.test("PeerLinks ends and counts a link that changes bytes, believes none of them, and reconnects", async () => {
+  for (const [at, mask] of [[2, 4], [5, 1], [20, 32]] as const) {
+    await using world = new World();
+    let spoils = false;
+    const spoiling: Transport = {
+      listen: (address, accept) =>
+        world.network.transport("a").listen(address, accept),
+      connect: async (address, options) => {
+        const stream = await world.network.transport("a")
+          .connect(address, options);
+        return {
+          remoteAddress: stream.remoteAddress,
+          read: (into) => stream.read(into),
+          write: (bytes) => {
+            const sent = bytes.slice();
+            if (spoils) sent[at]! ^= mask;
+            spoils = false;
+            return stream.write(sent);
+          },
+          close: () => stream.close(),
+        };
+      },
+    };
+    const a = world.node("a", { transport: spoiling });
+    const b = world.node("b");
+    await b.listen();
+    a.links.setPeers(new Map([["b", "b:1"]]));
+    await world.runtime.settle();
+    assertEquals(a.news(), ["up b 1"]);
+    const link = a.links.link("b")!;
+    spoils = true;
+    for (const text of ["one", "two"]) {
+      link.begin(FrameType.vnodeRequest, 1).rawText(text);
+      link.end();
+    }
+    await world.runtime.settle();
+    assertEquals(a.news(), ["down b goodbye"]);
+    assertEquals(b.news(), ["up a 1", "down a protocol_error"]);
+    assertEquals(b.frames, []);
+    assertEquals(a.links.counts().badRecords, 0);
+    assertEquals(b.links.counts().badRecords, 1);
+
+    await world.runtime.advance(2_000);
+    assertEquals(a.news(), ["up b 1"]);
+    a.links.link("b")!.begin(FrameType.vnodeRequest, 2).rawText("again");
+    a.links.link("b")!.end();
+    await world.runtime.settle();
+    assertEquals(b.frames, ["peer a 50 0 2 again"]);
+  }
 });
 
 Deno.test("PeerLinks ends with one link however two connects cross", async () => {
@@ -454,7 +505,7 @@ Deno.test("PeerLinks refuses wrong cookies, clusters and versions by name", asyn
     () =>
       world.node("z", { versions: { min: 8, max: 9 } }).links.connectTo("a:1"),
   );
-  assert(error.message.includes("8 to 9 here, 1 to 1 there"), error.message);
+  assert(error.message.includes("8 to 9 here, 2 to 2 there"), error.message);
   await failsWith(
     "wrong_cookie",
     () => world.client("a:1", { cookie: new Cookie("guess") }),
@@ -638,7 +689,7 @@ Deno.test("PeerLinks hangs up on connections that say nothing or drip", async ()
     FrameType.hello,
     0,
     encodeHello(
-      { min: 1, max: 1 },
+      PROTOCOL_VERSIONS,
       "client",
       { name: "x", nodeId: "x", incarnation: 0, cluster: "" },
       new Uint8Array(32),

@@ -1,7 +1,8 @@
 /**
- * Where bytes from a stream wait until their frame is whole. It grows only with
- * bytes that have arrived, never with what a frame's length merely announces,
- * and goes back to its usual size once large frames stop coming.
+ * Where bytes from a stream wait until their record and their frame are whole.
+ * It grows only with bytes that have arrived, never with what a frame's length
+ * merely announces, and goes back to its usual size once large frames stop
+ * coming.
  *
  * @module
  */
@@ -10,6 +11,12 @@ import {
   type FrameHandler,
   readFrames,
 } from "../wire/frame.ts";
+import {
+  checkRecord,
+  RECORD_BYTES_MAX,
+  RECORD_HEADER_BYTES,
+  recordLength,
+} from "../wire/record.ts";
 
 /** Size to begin with; most links are idle, and a node may hold thousands. */
 export const RECEIVE_BUFFER_BYTES_MIN: number = 16 * 1024;
@@ -20,10 +27,22 @@ const SMALL_READS_BEFORE_SHRINKING = 64;
 /** Below this much free space the rest is moved to the front before reading on. */
 const READ_BYTES_MIN = 8 * 1024;
 
-/** A buffer that is filled by reads and emptied by frames. */
+/**
+ * A buffer that is filled by reads and emptied by frames:
+ *
+ *     … | part of a frame | gap | records | free
+ *     start        checked   raw       end
+ *
+ * The gap is what the headers of records took that stood within the frame.
+ */
 export class ReceiveBuffer {
   #bytes: Uint8Array<ArrayBuffer>;
+  /** Where the first frame begins that was not handed on. */
   #start = 0;
+  /** Where its bytes end, as far as their records are whole and good. */
+  #checked = 0;
+  /** Where the first record begins that is not whole. */
+  #raw = 0;
   #end = 0;
   #smallReads = 0;
 
@@ -36,9 +55,9 @@ export class ReceiveBuffer {
     this.#end = initial.length;
   }
 
-  /** Bytes that wait, which is a part of one frame once {@linkcode drain} has run. */
+  /** Bytes that wait, which are parts of one frame and of one record once {@linkcode drain} has run. */
   get pendingBytes(): number {
-    return this.#end - this.#start;
+    return this.#checked - this.#start + this.#end - this.#raw;
   }
 
   /** Memory held, in bytes. */
@@ -48,8 +67,7 @@ export class ReceiveBuffer {
 
   /** Free space to read into; never empty. */
   space(): Uint8Array<ArrayBuffer> {
-    const pending = this.#end - this.#start;
-    if (pending === 0) {
+    if (this.pendingBytes === 0) {
       if (
         this.#end === this.#bytes.length &&
         this.#bytes.length < RECEIVE_BUFFER_BYTES
@@ -61,13 +79,17 @@ export class ReceiveBuffer {
       ) {
         this.#bytes = new Uint8Array(RECEIVE_BUFFER_BYTES);
       }
-      this.#start = this.#end = 0;
-    } else if (this.#start > 0 && this.#free < READ_BYTES_MIN) {
-      this.#bytes.copyWithin(0, this.#start, this.#end);
-      this.#start = 0;
-      this.#end = pending;
+      this.#start =
+        this.#checked =
+        this.#raw =
+        this.#end =
+          0;
+    } else if (this.#free < READ_BYTES_MIN) {
+      this.#moveInto(this.#bytes);
     }
-    if (this.#free === 0) this.#grow(pending);
+    if (this.#free === 0) {
+      this.#moveInto(new Uint8Array(this.#grownCapacity()));
+    }
     return this.#bytes.subarray(this.#end);
   }
 
@@ -75,22 +97,33 @@ export class ReceiveBuffer {
     return this.#bytes.length - this.#end;
   }
 
-  /** A frame of announced size gets that much only as it arrives: the buffer at most doubles. */
-  #grow(pending: number): void {
-    const announced = announcedFrameBytes(
-      this.#bytes,
-      this.#start,
-      this.#end,
-    ) ?? 0;
-    const capacity = Math.max(
-      pending + 64,
-      Math.min(announced, this.#bytes.length * 2),
-    );
-    const grown = new Uint8Array(capacity);
-    grown.set(this.#bytes.subarray(this.#start, this.#end));
-    this.#bytes = grown;
+  /** Moves what waits to the front of `target`, which may be where it is. */
+  #moveInto(target: Uint8Array<ArrayBuffer>): void {
+    const partial = this.#checked - this.#start;
+    if (target !== this.#bytes || this.#start > 0) {
+      target.set(this.#bytes.subarray(this.#start, this.#checked));
+    }
+    if (target !== this.#bytes || this.#raw > partial) {
+      target.set(this.#bytes.subarray(this.#raw, this.#end), partial);
+    }
+    this.#bytes = target;
+    this.#end = partial + this.#end - this.#raw;
     this.#start = 0;
-    this.#end = pending;
+    this.#checked = this.#raw = partial;
+  }
+
+  /** A frame of announced size gets that much only as it arrives: the buffer at most doubles. */
+  #grownCapacity(): number {
+    const frame =
+      announcedFrameBytes(this.#bytes, this.#start, this.#checked) ?? 0;
+    return Math.max(
+      this.pendingBytes + 64,
+      Math.min(
+        // What follows the frame in its last record, and headers on the way.
+        frame + RECORD_BYTES_MAX + 2 * RECORD_HEADER_BYTES,
+        this.#bytes.length * 2,
+      ),
+    );
   }
 
   /** `count` bytes have been read into {@linkcode space}. */
@@ -100,38 +133,69 @@ export class ReceiveBuffer {
   }
 
   /**
-   * Hands every whole frame to `handle` and keeps the rest.
+   * Hands every frame that is whole, and stands in records that are whole, to
+   * `handle` and keeps the rest. Of a record that was changed nothing is handed on.
    *
-   * @throws {WhorlError} As {@linkcode readFrames} does; then the buffer is of no more use.
+   * @throws {WhorlError} As {@linkcode readFrames}, {@linkcode recordLength} and
+   * {@linkcode checkRecord} do; then the buffer is of no more use.
    */
   drain(lengthMax: number, handle: FrameHandler): void {
-    this.#start = readFrames(
-      this.#bytes,
-      this.#start,
-      this.#end,
-      lengthMax,
-      handle,
-    );
+    for (;;) {
+      const length = recordLength(this.#bytes, this.#raw, this.#end);
+      if (
+        length === undefined ||
+        this.#end - this.#raw < RECORD_HEADER_BYTES + length
+      ) return;
+      checkRecord(this.#bytes, this.#raw, length);
+      this.#open(length);
+      this.#start = readFrames(
+        this.#bytes,
+        this.#start,
+        this.#checked,
+        lengthMax,
+        handle,
+      );
+    }
   }
 
-  /** A copy of what has arrived and was not drained. */
+  /** Joins the first record, which is whole and good, to the frame that has begun. */
+  #open(length: number): void {
+    const from = this.#raw + RECORD_HEADER_BYTES;
+    const partial = this.#checked - this.#start;
+    this.#raw = from + length;
+    if (partial <= length) {
+      // Mostly there is none, and the record's bytes stay where they are.
+      if (partial > 0) {
+        this.#bytes.copyWithin(from - partial, this.#start, this.#checked);
+      }
+      this.#start = from - partial;
+      this.#checked = this.#raw;
+    } else {
+      this.#bytes.copyWithin(this.#checked, from, this.#raw);
+      this.#checked += length;
+    }
+  }
+
+  /** A copy of what has arrived and was not taken. */
   rest(): Uint8Array<ArrayBuffer> {
-    return this.#bytes.slice(this.#start, this.#end);
+    return this.#bytes.slice(this.#raw, this.#end);
   }
 
   /**
    * Takes the first whole frame out, or returns false if there is none yet. For
-   * the handshake, where the frame may change who reads the next one.
+   * the handshake, whose frames stand in no records, and where the frame may
+   * change who reads the next one.
    *
    * @throws {WhorlError} As {@linkcode readFrames} does.
    */
   takeOne(lengthMax: number, handle: FrameHandler): boolean {
-    const frame = announcedFrameBytes(this.#bytes, this.#start, this.#end);
+    const before = this.#raw;
+    const frame = announcedFrameBytes(this.#bytes, before, this.#end);
     if (frame === undefined) return false;
     // Cut at the first frame's end; an impossible length is refused by readFrames.
-    const end = Math.min(this.#end, this.#start + Math.max(4, frame));
-    const before = this.#start;
-    this.#start = readFrames(this.#bytes, before, end, lengthMax, handle);
-    return this.#start > before;
+    const end = Math.min(this.#end, before + Math.max(4, frame));
+    this.#raw = readFrames(this.#bytes, before, end, lengthMax, handle);
+    this.#start = this.#checked = this.#raw;
+    return this.#raw > before;
   }
 }

@@ -18,6 +18,7 @@ import {
   writeFrame,
 } from "../../src/wire/frame.ts";
 import { FrameType } from "../../src/wire/frame_type.ts";
+import { openRecords, recordsOf } from "../../src/wire/testing/records.ts";
 import { TEST_COOKIE } from "./test_cluster.ts";
 
 const environment = systemEnvironment(silentLog);
@@ -33,6 +34,7 @@ export interface RawFrame {
 export class RawPeer implements AsyncDisposable {
   readonly #stream: ByteStream;
   #bytes = new Uint8Array(0);
+  #frameBytes = new Uint8Array(0);
   readonly #frames: RawFrame[] = [];
 
   constructor(stream: ByteStream, leftover: Uint8Array) {
@@ -70,11 +72,16 @@ export class RawPeer implements AsyncDisposable {
     return this.#stream.write(bytes);
   }
 
+  /** Sends bytes in good records, whatever they are. */
+  writeRecord(frames: Uint8Array): Promise<void> {
+    return this.write(recordsOf(frames));
+  }
+
   /** Sends a frame. */
   send(type: number, correlation: number, payload: Uint8Array): Promise<void> {
     const into = new ByteWriter(payload.length + 64);
     writeFrame(into, type, correlation, payload);
-    return this.write(into.copy());
+    return this.writeRecord(into.view());
   }
 
   /** The next frame that is no ping, or `null` once the node has hung up. */
@@ -95,13 +102,15 @@ export class RawPeer implements AsyncDisposable {
         throw error;
       }
       if (count === null) return null;
-      const joined = new Uint8Array(this.#bytes.length + count);
-      joined.set(this.#bytes);
-      joined.set(piece.subarray(0, count), this.#bytes.length);
+      const { frames, taken } = openRecords(
+        this.#bytes = joined(this.#bytes, piece.subarray(0, count)),
+      );
+      this.#bytes = this.#bytes.slice(taken);
+      this.#frameBytes = joined(this.#frameBytes, frames);
       const from = readFrames(
-        joined,
+        this.#frameBytes,
         0,
-        joined.length,
+        this.#frameBytes.length,
         FRAME_BYTES_MAX,
         (type, _flags, correlation, bytes, start, end) =>
           this.#frames.push({
@@ -110,7 +119,7 @@ export class RawPeer implements AsyncDisposable {
             payload: bytes.slice(start, end),
           }),
       );
-      this.#bytes = joined.slice(from);
+      this.#frameBytes = this.#frameBytes.slice(from);
     }
   }
 
@@ -142,4 +151,11 @@ export class RawPeer implements AsyncDisposable {
     this.#stream.close();
     return Promise.resolve();
   }
+}
+
+function joined(one: Uint8Array, other: Uint8Array): Uint8Array<ArrayBuffer> {
+  const both = new Uint8Array(one.length + other.length);
+  both.set(one);
+  both.set(other, one.length);
+  return both;
 }

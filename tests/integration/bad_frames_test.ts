@@ -15,7 +15,9 @@ import {
   OperationKind,
   writeOperationHeader,
 } from "../../src/request/operation_codec.ts";
+import { writeFrame } from "../../src/wire/frame.ts";
 import { FrameType } from "../../src/wire/frame_type.ts";
+import { recordsOf } from "../../src/wire/testing/records.ts";
 import { encodeMsgpack } from "../../src/wire/msgpack.ts";
 import {
   moduleIdOf,
@@ -59,6 +61,13 @@ function operation(header: Partial<OperationHeader>): Uint8Array {
   return into.copy();
 }
 
+/** An operation's payload in its frame. */
+function framed(payload: Uint8Array): Uint8Array<ArrayBuffer> {
+  const into = new ByteWriter(payload.length + 64);
+  writeFrame(into, FrameType.operation, 1, payload);
+  return into.copy();
+}
+
 /** `count` arrays, each the only element of the one around it. */
 function nested(count: number): Uint8Array {
   return new Uint8Array(count + 1).fill(0x91, 0, count);
@@ -98,11 +107,16 @@ Deno.test("a node survives what strangers send", async (t) => {
         );
         await assertServes(cluster, name);
       });
-    /** Bytes on a connection of their own, after which the node hangs up. */
-    const hangsUp = (name: string, bytes: Uint8Array<ArrayBuffer>) =>
+    /** Bytes on a connection of their own, in no records or in good ones, after which the node hangs up. */
+    const hangsUp = (
+      name: string,
+      bytes: Uint8Array<ArrayBuffer>,
+      inRecords = true,
+    ) =>
       t.step(name, async () => {
         await using peer = await RawPeer.connect(address);
-        await peer.write(bytes);
+        if (inRecords) await peer.writeRecord(bytes);
+        else await peer.write(bytes);
         const { code } = await peer.refusal();
         assert(HANGS_UP.includes(code), code);
         await assertServes(cluster, name);
@@ -111,7 +125,14 @@ Deno.test("a node survives what strangers send", async (t) => {
     const noise = new Uint8Array(100_000);
     const chance = seededChance("garbage");
     for (let i = 0; i < noise.length; i++) noise[i] = chance.below(256);
-    await hangsUp("garbage", noise);
+    await hangsUp("garbage", noise, false);
+    await hangsUp("zeros", new Uint8Array(100), false);
+    await hangsUp("a record cut short", recordsOf(noise).slice(0, 999), false);
+    await hangsUp("a frame in no record", framed(operation({})), false);
+    const changed = recordsOf(framed(operation({})));
+    changed[changed.length - 1]! ^= 1;
+    await hangsUp("a write whose value was changed on the way", changed, false);
+    await hangsUp("garbage in records", noise);
     await hangsUp("a frame of 4 GiB", new Uint8Array(20).fill(0xff));
     await hangsUp("a frame shorter than its header", new Uint8Array(20));
     await hangsUp(

@@ -1,6 +1,6 @@
 /**
- * Frames come out the same however the stream cuts them, and no bytes do more
- * harm than a refusal.
+ * Frames come out the same however records and the stream cut them, what was
+ * changed on the way does not come out, and no bytes do more harm than a refusal.
  *
  * @module
  */
@@ -16,6 +16,8 @@ import {
   FRAME_BYTES_MAX_UNAUTHENTICATED,
   writeFrame,
 } from "../../src/wire/frame.ts";
+import { isBadRecord, RECORD_BYTES_MAX } from "../../src/wire/record.ts";
+import { recordsOf } from "../../src/wire/testing/records.ts";
 
 interface Frame {
   type: number;
@@ -42,14 +44,20 @@ const frames = fc.array(
   { maxLength: 12 },
 );
 
+/** The largest record that may be made: few sizes by which frames divide. */
+const recordSizes = fc.oneof(
+  fc.integer({ min: 1, max: 60 }),
+  fc.integer({ min: 1_000, max: RECORD_BYTES_MAX }),
+);
+
 /** Feeds `bytes` in pieces as large as `sizes` say, over and over. */
 function feed(
   buffer: ReceiveBuffer,
   bytes: Uint8Array,
   sizes: number[],
   lengthMax: number,
+  got: Frame[] = [],
 ): Frame[] {
-  const got: Frame[] = [];
   for (let at = 0, i = 0; at < bytes.length; i++) {
     const space = buffer.space();
     assert(space.length > 0);
@@ -80,12 +88,13 @@ Deno.test("ReceiveBuffer gives the same frames in any chunking", () => {
         { minLength: 1, maxLength: 8 },
       ),
       fc.nat({ max: 64 }),
-      (frames, sizes, already) => {
+      recordSizes,
+      (frames, sizes, already, recordBytes) => {
         const into = new ByteWriter();
         for (const { type, correlation, payload, flags } of frames) {
           writeFrame(into, type, correlation, payload, flags);
         }
-        const bytes = into.copy();
+        const bytes = recordsOf(into.view(), recordBytes);
         const split = Math.min(already, bytes.length);
         const buffer = new ReceiveBuffer(bytes.subarray(0, split));
         const early: Frame[] = [];
@@ -115,12 +124,59 @@ Deno.test("ReceiveBuffer gives the same frames in any chunking", () => {
   );
 });
 
+Deno.test("ReceiveBuffer hands on what stands before a changed bit, and nothing else", () => {
+  fc.assert(
+    fc.property(
+      frames.filter((frames) => frames.length > 0),
+      fc.array(fc.integer({ min: 1, max: 90_000 }), {
+        minLength: 1,
+        maxLength: 4,
+      }),
+      recordSizes,
+      fc.double({ min: 0, max: 1, maxExcluded: true, noNaN: true }),
+      (frames, sizes, recordBytes, where) => {
+        const into = new ByteWriter();
+        const ends = frames.map(({ type, correlation, payload, flags }) => {
+          writeFrame(into, type, correlation, payload, flags);
+          return into.length;
+        });
+        const bytes = recordsOf(into.view(), recordBytes);
+        const bit = Math.floor(where * bytes.length * 8);
+        bytes[bit >> 3]! ^= 1 << (bit & 7);
+        // Where the frames' bytes end that stand in records before that one.
+        const good = Math.floor((bit >> 3) / (8 + recordBytes)) * recordBytes;
+        const got: Frame[] = [];
+        const buffer = new ReceiveBuffer();
+        let refused = false;
+        try {
+          feed(buffer, bytes, sizes, 2 ** 24, got);
+        } catch (error) {
+          refused = isWhorlError(error, "protocol_error") && isBadRecord(error);
+          if (!refused) throw error;
+        }
+        assert(refused, "a changed bit is refused once its record is whole");
+        const whole = frames.slice(0, ends.filter((end) => end <= good).length);
+        assertEquals(
+          got,
+          whole.map((frame) => ({
+            ...frame,
+            payload: Uint8Array.from(frame.payload),
+          })),
+        );
+      },
+    ),
+    { numRuns: 300 },
+  );
+});
+
 Deno.test("ReceiveBuffer meets garbage with a refusal and never grows beyond what came", () => {
   fc.assert(
     fc.property(
       fc.uint8Array({ minLength: 1, maxLength: 400 }),
       fc.array(fc.integer({ min: 1, max: 64 }), { minLength: 1, maxLength: 4 }),
-      (bytes, sizes) => {
+      fc.boolean(),
+      (garbage, sizes, inRecords) => {
+        const bytes = inRecords ? recordsOf(garbage) : garbage;
         const buffer = new ReceiveBuffer();
         try {
           feed(buffer, bytes, sizes, FRAME_BYTES_MAX_UNAUTHENTICATED);
@@ -142,10 +198,11 @@ Deno.test("ReceiveBuffer believes an announced length only as far as bytes come"
   const buffer = new ReceiveBuffer();
   const header = new Uint8Array(14);
   new DataView(header.buffer).setUint32(0, 2 ** 24);
-  assertEquals(feed(buffer, header, [14], 2 ** 24), []);
+  assertEquals(feed(buffer, recordsOf(header), [14], 2 ** 24), []);
   assert(buffer.capacity <= RECEIVE_BUFFER_BYTES);
   // A million bytes of it bring at most twice as much memory.
-  assertEquals(feed(buffer, new Uint8Array(1e6), [65536], 2 ** 24), []);
+  const more = recordsOf(new Uint8Array(1e6));
+  assertEquals(feed(buffer, more, [65536], 2 ** 24), []);
   assert(buffer.capacity <= 2 ** 21, `${buffer.capacity} bytes are held`);
 });
 
@@ -153,10 +210,12 @@ Deno.test("ReceiveBuffer goes back to its usual size after a large frame", () =>
   const buffer = new ReceiveBuffer();
   const large = new ByteWriter();
   writeFrame(large, 1, 1, new Uint8Array(2 ** 21));
-  assertEquals(feed(buffer, large.view(), [2 ** 16], 2 ** 24).length, 1);
+  const records = recordsOf(large.view());
+  assertEquals(feed(buffer, records, [2 ** 16], 2 ** 24).length, 1);
   assert(buffer.capacity >= 2 ** 21);
   const small = new ByteWriter();
   writeFrame(small, 1, 1, new Uint8Array(10));
-  for (let i = 0; i < 100; i++) feed(buffer, small.view(), [100], 2 ** 24);
+  const record = recordsOf(small.view());
+  for (let i = 0; i < 100; i++) feed(buffer, record, [100], 2 ** 24);
   assertEquals(buffer.capacity, RECEIVE_BUFFER_BYTES);
 });
