@@ -29,8 +29,6 @@ export interface Fault<Plan = unknown> {
   readonly says: string;
   /** Whether it may be done once at most between two times at which all replicas were equal. @default {false} */
   readonly oncePerRound?: boolean;
-  /** Why it is done only if it is asked for by name. @default {it is done as a rule} */
-  readonly onlyByName?: string;
   /** Why it cannot be done with so many nodes here, or `undefined`. @default {it can} */
   unable?(machine: Machine, nodeCount: number): string | undefined;
   /** Draws one on these nodes. The same chance draws the same. */

@@ -110,8 +110,8 @@ async function list(nodes: number): Promise<void> {
   const folder = await Deno.makeTempDir({ prefix: "whorl-nemesis-" });
   try {
     const machine = await exploreMachine(folder);
-    for (const { name, says, onlyByName, unable } of FAULTS) {
-      const why = unable?.(machine, nodes) ?? onlyByName;
+    for (const { name, says, unable } of FAULTS) {
+      const why = unable?.(machine, nodes);
       const note = why === undefined ? "" : `  (skipped here: ${why})`;
       tell(`${name.padEnd(20)}${says}${note}`);
     }

@@ -142,8 +142,7 @@ class Run {
     );
     const skipped = new Map<Fault, string>();
     for (const fault of wanted) {
-      const why = options.only === undefined && fault.onlyByName ||
-        fault.unable?.(machine, options.nodes);
+      const why = fault.unable?.(machine, options.nodes);
       if (why === undefined) continue;
       skipped.set(fault, why);
       this.#tell(`skipped: ${fault.name}: ${why}`);
