@@ -31,6 +31,9 @@ export interface TraceEvent {
   readonly message?: TraceMessage;
 }
 
+/** Where this checkout lies; it must not make two traces differ. */
+const ROOT_URL = new URL("../../", import.meta.url).href;
+
 /** Events kept by a {@linkcode Trace}; older ones give way. */
 export const TRACE_EVENTS_MAX = 1_000_000;
 
@@ -58,7 +61,7 @@ export class Trace {
       atMs: this.#now(),
       place,
       kind,
-      text,
+      text: text.replaceAll(ROOT_URL, ""),
       ...(message === undefined ? {} : { message }),
     });
   }
