@@ -41,6 +41,14 @@ export class ByteRing {
     this.#end += count;
   }
 
+  /** Turns over one bit, counted from the byte at `place`. */
+  flip(place: number, bit: number): void {
+    const at = place + (bit >> 3);
+    invariant(at >= this.#start && at < this.#end, "only what is kept changes");
+    const index = at & (this.#bytes.length - 1);
+    this.#bytes[index] = (this.#bytes[index] as number) ^ 1 << (bit & 7);
+  }
+
   /** Moves the first `count` bytes to the beginning of `into`. */
   take(into: Uint8Array, count: number): void {
     invariant(count <= this.#end - this.#start, "only what is kept is taken");

@@ -31,3 +31,21 @@ Deno.test("ByteRing.take() refuses to give more than is kept", () => {
   ring.append(Uint8Array.of(1, 2, 3), 0, 3);
   assertThrows(() => ring.take(new Uint8Array(4), 4), InvariantError);
 });
+
+Deno.test("ByteRing.flip() turns over one bit of what is kept, wherever it stands, and nothing else", () => {
+  const ring = new ByteRing();
+  // Past the middle of the first 2 KiB, so that what follows goes round.
+  ring.append(new Uint8Array(1_500), 0, 1_500);
+  ring.take(new Uint8Array(1_500), 1_500);
+  ring.append(new Uint8Array(1_000), 0, 1_000);
+  ring.flip(1_500, 0);
+  ring.flip(1_500, 999 * 8 + 7);
+  const into = new Uint8Array(1_000);
+  ring.take(into, 1_000);
+  const expected = new Uint8Array(1_000);
+  expected[0] = 1;
+  expected[999] = 128;
+  assertEquals(into, expected);
+  assertThrows(() => ring.flip(2_500, 0), InvariantError);
+  assertThrows(() => ring.flip(2_499, 0), InvariantError);
+});

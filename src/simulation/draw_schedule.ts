@@ -22,6 +22,7 @@ export const FAULT_TYPES: readonly FaultType[] = [
   "pause",
   "partition",
   "slow_link",
+  "corrupt_link",
   "reset",
   "clock_jump",
   "disk_full",
@@ -67,7 +68,10 @@ export function drawSchedule(
   const clients = chance.chance(1 / 4) ? "connected" : "inside";
   const network = drawNetwork(chance.fork("network"));
   const disk = drawDisk(chance.fork("disk"));
-  const faults = drawFaults(chance.fork("faults"), nodes, loadMs, allowed);
+  const faults = [
+    ...drawFaults(chance.fork("faults"), nodes, loadMs, allowed),
+    ...drawCorruption(chance.fork("corruption"), nodes, loadMs, allowed),
+  ].sort((a, b) => a.atMs - b.atMs);
   return {
     seed: `${seed}`,
     nodes,
@@ -143,8 +147,9 @@ function drawFaults(
   allowed: readonly FaultType[],
 ): PlannedFault[] {
   const types = allowed.filter((type) =>
-    nodes > 1 ||
-    !["partition", "slow_link", "reset", "declared_down"].includes(type)
+    type !== "corrupt_link" &&
+    (nodes > 1 ||
+      !["partition", "slow_link", "reset", "declared_down"].includes(type))
   );
   if (types.length === 0) return [];
   // At least one kind stays, or the run would prove nothing.
@@ -158,7 +163,19 @@ function drawFaults(
     const fault = drawFault(chance, chance.pick(enabled), nodes, loadMs);
     faults.push(fault.type === "bit_rot" ? { ...fault, node: rotten } : fault);
   }
-  return faults.sort((a, b) => a.atMs - b.atMs);
+  return faults;
+}
+
+/** Beside the other faults and by chance of its own: it came after them, and leaves what seeds draw besides as it was. */
+function drawCorruption(
+  chance: Chance,
+  nodes: number,
+  loadMs: number,
+  allowed: readonly FaultType[],
+): PlannedFault[] {
+  if (nodes === 1 || !allowed.includes("corrupt_link")) return [];
+  if (allowed.length > 1 && !chance.chance(1 / 8)) return [];
+  return [drawFault(chance, "corrupt_link", nodes, loadMs)];
 }
 
 function drawFault(
@@ -198,6 +215,14 @@ function drawFault(
         from: node,
         to: other,
         delayMs: chance.pick([10, 100, 800, 3_000]),
+      };
+    case "corrupt_link":
+      return {
+        ...at,
+        type,
+        from: node,
+        to: other,
+        probability: chance.pick([0.005, 0.05, 0.5]),
       };
     case "reset":
       return { ...at, type, from: node, to: other };

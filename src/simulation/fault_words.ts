@@ -36,6 +36,10 @@ export function describeFault(fault: PlannedFault): string {
       return `${hostOf(fault.from)} to ${
         hostOf(fault.to)
       } takes ${fault.delayMs} ms more ${lasting}`;
+    case "corrupt_link":
+      return `${hostOf(fault.from)} to ${
+        hostOf(fault.to)
+      } changes a bit of a write with probability ${fault.probability} ${lasting}`;
     case "reset":
       return `connections between ${hostOf(fault.from)} and ${
         hostOf(fault.to)

@@ -33,6 +33,8 @@ export interface TrafficCounts {
   bytes: number;
   /** Connections that a system has reset. */
   resets: number;
+  /** Writes of which a bit was changed. */
+  corrupted: number;
 }
 
 /** What all paths of a network share. */
@@ -58,6 +60,8 @@ export class NetworkPath {
   readonly to: string;
   /** Milliseconds that everything takes longer. */
   addedDelayMs = 0;
+  /** How likely a bit of a write is changed. */
+  corruptProbability = 0;
   /** Faults that let nothing through; they may overlap. */
   #blocks = 0;
   #stalled = false;
@@ -130,6 +134,15 @@ export class NetworkPath {
     return time.now() + delayMs;
   }
 
+  /** Which bit of a write of `bytes` bytes is changed on the way, or undefined for none. */
+  changedBit(bytes: number): number | undefined {
+    // A path that is sound draws no luck for it.
+    if (this.corruptProbability === 0) return undefined;
+    if (!this.#chance.chance(this.corruptProbability)) return undefined;
+    this.#conditions.counts.corrupted++;
+    return this.#chance.below(bytes * 8);
+  }
+
   /** When something that was held arrives, now that the path flows again. */
   arrivalAfterStall(): number {
     return this.#conditions.time.now() + this.#delayMs();
@@ -194,6 +207,7 @@ export class NetworkPath {
   heal(): void {
     this.#blocks = 0;
     this.addedDelayMs = 0;
+    this.corruptProbability = 0;
     this.stall(false);
   }
 }

@@ -31,6 +31,13 @@ export type PlannedFault =
       readonly to: number;
       readonly delayMs: number;
     }
+    /** Of what one node writes to another, each piece has a changed bit with the given probability. */
+    | {
+      readonly type: "corrupt_link";
+      readonly from: number;
+      readonly to: number;
+      readonly probability: number;
+    }
     /** Connections between two nodes are reset once, with what was under way. */
     | { readonly type: "reset"; readonly from: number; readonly to: number }
     /** The machine's wall clock jumps by so much, and back when the fault ends. */

@@ -117,6 +117,10 @@ const FAULT_FIELDS: {
     ...linkOf(fault, nodes),
     delayMs: fault.field("delayMs").amount(),
   }),
+  corrupt_link: (fault, nodes) => ({
+    ...linkOf(fault, nodes),
+    probability: fault.field("probability").probability(),
+  }),
   reset: linkOf,
   clock_jump: (fault, nodes) => ({
     ...nodeOf(fault, nodes),

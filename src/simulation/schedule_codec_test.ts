@@ -18,6 +18,7 @@ const faults: readonly PlannedFault[] = [
     break: false,
   },
   { ...at, type: "slow_link", from: 0, to: 1, delayMs: 50 },
+  { ...at, type: "corrupt_link", from: 2, to: 0, probability: 0.05 },
   { ...at, type: "reset", from: 1, to: 0 },
   { ...at, type: "clock_jump", node: 0, byMs: -5_000 },
   { ...at, type: "disk_full", node: 0 },
@@ -77,12 +78,12 @@ Deno.test("decodeSchedule() names the place, the rule and the value of a mistake
     ],
     [
       text.replace('"probability":0.25', '"probability":25'),
-      "faults[8].probability must be a number from 0 to 1: current value is 25",
+      "faults[9].probability must be a number from 0 to 1: current value is 25",
     ],
-    [text.replace('"bit_rot"', '"rot"'), "faults[10].type must be one of"],
+    [text.replace('"bit_rot"', '"rot"'), "faults[11].type must be one of"],
     [
       text.replace('"bit_rot"', '"bit_rot","speed":1'),
-      "faults[10].speed must not be there",
+      "faults[11].speed must not be there",
     ],
     [
       text.replace('"delayMsMax":4', '"delayMsMax":0.1'),

@@ -192,6 +192,7 @@ export function withoutNode(schedule: Schedule, node: number): Schedule {
           : [{ ...fault, from, to }];
       }
       case "slow_link":
+      case "corrupt_link":
       case "reset":
         return fault.from === node || fault.to === node
           ? []

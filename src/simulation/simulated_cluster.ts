@@ -180,6 +180,12 @@ export class SimulatedCluster {
         this.network.slow(from, to, fault.delayMs);
         return () => this.network.slow(from, to, 0);
       }
+      case "corrupt_link": {
+        const { host: from } = this.#machine(fault.from);
+        const { host: to } = this.#machine(fault.to);
+        this.network.corrupt(from, to, fault.probability);
+        return () => this.network.corrupt(from, to, 0);
+      }
       case "reset":
         this.network.reset(
           this.#machine(fault.from).host,

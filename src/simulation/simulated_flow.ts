@@ -176,6 +176,8 @@ export class SimulatedFlow {
     const count = Math.min(bytes.length - from, room);
     if (count > 0) {
       this.#ring.append(bytes, from, count);
+      const bit = this.path.changedBit(count);
+      if (bit !== undefined) this.#ring.flip(this.#ring.end - count, bit);
       this.#transmit();
     }
     this.#roomWanted = from + count < bytes.length;

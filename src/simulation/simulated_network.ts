@@ -10,6 +10,7 @@
  *   acknowledgements do not get back.
  * - a _stalled_ path keeps everything until it flows again.
  * - a _slow_ path takes longer.
+ * - a _corrupt_ path changes single bits, which TCP's own sum does not notice.
  * - a _reset_ breaks connections at both ends, once.
  *
  * @module
@@ -104,6 +105,7 @@ export class SimulatedNetwork {
         reordered: 0,
         bytes: 0,
         resets: 0,
+        corrupted: 0,
       },
     };
   }
@@ -176,6 +178,11 @@ export class SimulatedNetwork {
   /** Makes everything from one host to the other take `addedDelayMs` longer from now on; 0 ends it. */
   slow(from: string, to: string, addedDelayMs: number): void {
     this.#path(from, to).addedDelayMs = addedDelayMs;
+  }
+
+  /** Changes a bit of what is written from one host to the other, with so much probability for each write; 0 ends it. */
+  corrupt(from: string, to: string, probability: number): void {
+    this.#path(from, to).corruptProbability = probability;
   }
 
   /** Breaks all connections between two hosts at both ends, with what is under way; returns how many. */

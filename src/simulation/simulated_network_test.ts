@@ -55,6 +55,34 @@ Deno.test("SimulatedNetwork.slow() delays one direction from now on, until it is
   assertEquals(again, { value: "again" });
 });
 
+Deno.test("SimulatedNetwork.corrupt() changes one bit of each write in one direction, until it is 0", async () => {
+  const bench = new NetworkBench();
+  const { near, far } = await bench.pair();
+  const ones = (text: string): number =>
+    [...new TextEncoder().encode(text)].reduce(
+      (count, byte) => count + byte.toString(2).replaceAll("0", "").length,
+      0,
+    );
+  bench.network.corrupt("a", "b", 1);
+  for (let i = 0; i < 3; i++) {
+    const there = bench.read(far), back = bench.read(near);
+    // Zeros stay characters of one byte, whichever of their lower bits is set.
+    bench.write(near, "\0".repeat(9));
+    bench.write(far, "back");
+    await bench.pass(11);
+    assertEquals(back, { value: "back" });
+    assert(there.value !== "\0".repeat(9), "a bit has changed");
+    assert(there.value?.includes("\ufffd") || ones(there.value ?? "") === 1);
+    assertEquals(bench.network.counts().corrupted, i + 1);
+  }
+  bench.network.corrupt("a", "b", 0);
+  const again = bench.read(far);
+  bench.write(near, "again");
+  await bench.pass(11);
+  assertEquals(again, { value: "again" });
+  assertEquals(bench.network.counts().corrupted, 3);
+});
+
 Deno.test("SimulatedNetwork refuses a connect after a round trip where nobody listens", async () => {
   const bench = new NetworkBench();
   const { transport } = bench.host("a");
