@@ -56,8 +56,17 @@ export interface EncodedRing {
   readonly digest: string;
 }
 
+/** What rings came to that are still in use: a ring is a value and never changes. */
+const known = new WeakMap<Ring, EncodedRing>();
+
 /** Encodes `ring`. Equal rings give equal bytes. */
 export function encodeRing(ring: Ring): EncodedRing {
+  let encoded = known.get(ring);
+  if (encoded === undefined) known.set(ring, encoded = encode(ring));
+  return encoded;
+}
+
+function encode(ring: Ring): EncodedRing {
   const names = namesIn(ring);
   const numbers = new Map(names.map((name, index) => [name, index]));
   const numberOf = (name: string): number => numbers.get(name) as number;
