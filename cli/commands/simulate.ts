@@ -6,9 +6,9 @@
 import { resolve } from "node:path";
 import { pathToFileURL } from "node:url";
 import { WhorlError } from "../../src/base/errors.ts";
-import { replayCommand } from "../../src/simulation/failure_report.ts";
-import type { Schedule } from "../../src/simulation/schedule.ts";
-import { decodeSchedule } from "../../src/simulation/schedule_codec.ts";
+import { replayCommand } from "../../src/simulation/trace/failure_report.ts";
+import type { Schedule } from "../../src/simulation/schedule/schedule.ts";
+import { decodeSchedule } from "../../src/simulation/schedule/schedule_codec.ts";
 import type { Command, Invocation } from "../command.ts";
 import { UsageError } from "../command.ts";
 import { gitCommit } from "../simulate/git_commit.ts";

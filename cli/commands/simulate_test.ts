@@ -6,7 +6,7 @@ import {
   assertStringIncludes,
 } from "@std/assert";
 import { join } from "node:path";
-import { decodeSchedule } from "../../src/simulation/schedule_codec.ts";
+import { decodeSchedule } from "../../src/simulation/schedule/schedule_codec.ts";
 import { parseInvocation } from "../arguments.ts";
 import { UsageError } from "../command.ts";
 import { flagsOf } from "../global_flags.ts";

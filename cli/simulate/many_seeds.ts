@@ -3,8 +3,8 @@
  *
  * @module
  */
-import { renderFailure } from "../../src/simulation/failure_report.ts";
-import type { SeedSummary } from "../../src/simulation/seed_summary.ts";
+import { renderFailure } from "../../src/simulation/trace/failure_report.ts";
+import type { SeedSummary } from "../../src/simulation/schedule/seed_summary.ts";
 import { ExitCode } from "../exit_code.ts";
 import { writeJson } from "../json.ts";
 import { ProgressLine } from "../progress_line.ts";

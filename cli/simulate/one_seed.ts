@@ -3,17 +3,17 @@
  *
  * @module
  */
-import { renderFailure } from "../../src/simulation/failure_report.ts";
-import { countOf, describeSchedule } from "../../src/simulation/fault_words.ts";
-import type { Schedule } from "../../src/simulation/schedule.ts";
-import { encodeSchedule } from "../../src/simulation/schedule_codec.ts";
+import { renderFailure } from "../../src/simulation/trace/failure_report.ts";
+import { countOf, describeSchedule } from "../../src/simulation/schedule/fault_words.ts";
+import type { Schedule } from "../../src/simulation/schedule/schedule.ts";
+import { encodeSchedule } from "../../src/simulation/schedule/schedule_codec.ts";
 import {
   shrinkSchedule,
   type ShrunkSchedule,
-} from "../../src/simulation/shrink.ts";
+} from "../../src/simulation/schedule/shrink.ts";
 import type { SimulationResult } from "../../src/simulation/simulation_result.ts";
-import { traceLine } from "../../src/simulation/trace.ts";
-import { renderTracePage } from "../../src/simulation/trace_page.ts";
+import { traceLine } from "../../src/simulation/trace/trace.ts";
+import { renderTracePage } from "../../src/simulation/trace/trace_page.ts";
 import { formatDuration } from "../duration.ts";
 import { ExitCode } from "../exit_code.ts";
 import { writeJson } from "../json.ts";

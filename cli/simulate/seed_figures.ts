@@ -7,7 +7,7 @@
 import type {
   SeedSummary,
   SeedTally,
-} from "../../src/simulation/seed_summary.ts";
+} from "../../src/simulation/schedule/seed_summary.ts";
 import { formatDuration } from "../duration.ts";
 import { renderBar } from "../progress_line.ts";
 

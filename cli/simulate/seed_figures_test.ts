@@ -1,5 +1,5 @@
 import { assertEquals } from "@std/assert";
-import { emptyTally } from "../../src/simulation/seed_summary.ts";
+import { emptyTally } from "../../src/simulation/schedule/seed_summary.ts";
 import {
   ratesOf,
   renderFailedSeed,

@@ -4,9 +4,9 @@
  *
  * @module
  */
-import { summarize } from "../../src/simulation/seed_summary.ts";
-import type { SeedSummary } from "../../src/simulation/seed_summary.ts";
-import type { SeedRange } from "../../src/simulation/run_seeds.ts";
+import { summarize } from "../../src/simulation/schedule/seed_summary.ts";
+import type { SeedSummary } from "../../src/simulation/schedule/seed_summary.ts";
+import type { SeedRange } from "../../src/simulation/schedule/run_seeds.ts";
 import type { PrepareSimulation, SimulationSettings } from "./simulation.ts";
 
 /** The first message to a worker. */

@@ -11,8 +11,8 @@ import {
   type SeedRunEvent,
   type SeedRunOptions,
   stepSeedRun,
-} from "../../src/simulation/run_seeds.ts";
-import type { SeedTally } from "../../src/simulation/seed_summary.ts";
+} from "../../src/simulation/schedule/run_seeds.ts";
+import type { SeedTally } from "../../src/simulation/schedule/seed_summary.ts";
 import type { WorkerBegin, WorkerReport } from "./seed_worker.ts";
 
 /** Milliseconds a worker may be silent about a seed; a small one takes ten. */

@@ -3,8 +3,8 @@
  *
  * @module
  */
-import type { Schedule } from "../../src/simulation/schedule.ts";
-import type { RunSchedule } from "../../src/simulation/shrink.ts";
+import type { Schedule } from "../../src/simulation/schedule/schedule.ts";
+import type { RunSchedule } from "../../src/simulation/schedule/shrink.ts";
 
 /** What was set on the command line. */
 export interface SimulationSettings {

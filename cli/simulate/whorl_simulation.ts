@@ -7,7 +7,7 @@
  */
 import { UsageError } from "../command.ts";
 import { reasonOf } from "../../src/base/errors.ts";
-import { drawSchedule } from "../../src/simulation/draw_schedule.ts";
+import { drawSchedule } from "../../src/simulation/schedule/draw_schedule.ts";
 import {
   simulate,
   type SimulateOptions,

@@ -4,7 +4,7 @@
  *
  * @module
  */
-import { drawSchedule } from "../../src/simulation/draw_schedule.ts";
+import { drawSchedule } from "../../src/simulation/schedule/draw_schedule.ts";
 import { TOY_SCHEDULE } from "../../src/simulation/testing/toy_schedule.ts";
 import { runToy } from "../../src/simulation/testing/toy_cluster.ts";
 import type { Simulation, SimulationSettings } from "../simulate/simulation.ts";

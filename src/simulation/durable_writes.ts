@@ -15,7 +15,7 @@ import { equalBytes } from "../base/byte_order.ts";
 import { isWhorlError } from "../base/errors.ts";
 import type { Store, Write } from "../environment/storage.ts";
 import type { Violation } from "./checkers/violation.ts";
-import type { DiskCounts } from "./disk_conditions.ts";
+import type { DiskCounts } from "./disk/disk_conditions.ts";
 
 /** What a disk has done to what it was given. */
 export type DiskDamage =

@@ -5,8 +5,8 @@
  * @module
  */
 import { assert, assertEquals } from "@std/assert";
-import { drawSchedule } from "./draw_schedule.ts";
-import type { PlannedFault } from "./schedule.ts";
+import { drawSchedule } from "./schedule/draw_schedule.ts";
+import type { PlannedFault } from "./schedule/schedule.ts";
 import { simulate } from "./simulate.ts";
 import type { SimulationResult } from "./simulation_result.ts";
 

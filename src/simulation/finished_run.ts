@@ -7,7 +7,7 @@
 import type { WhorlNode } from "../node/node.ts";
 import type { Violation } from "./checkers/violation.ts";
 import type { OperationRecord } from "./history.ts";
-import type { Schedule } from "./schedule.ts";
+import type { Schedule } from "./schedule/schedule.ts";
 
 /** A run to be judged. */
 export interface FinishedRun {

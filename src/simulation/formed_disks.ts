@@ -9,11 +9,11 @@
 import type { NodeOptions } from "../node/node_options.ts";
 import type { VnodeModule } from "../vnode/vnode.ts";
 import { formCluster, stopCluster } from "./cluster_life.ts";
-import { drawSchedule } from "./draw_schedule.ts";
+import { drawSchedule } from "./schedule/draw_schedule.ts";
 import type { RealWorldGuard } from "./real_world_guard.ts";
 import { SimulatedCluster } from "./simulated_cluster.ts";
-import type { DiskImage } from "./simulated_disk.ts";
-import { Trace } from "./trace.ts";
+import type { DiskImage } from "./disk/simulated_disk.ts";
+import { Trace } from "./trace/trace.ts";
 import { VirtualTime } from "./virtual_time.ts";
 
 /** Kinds of cluster whose disks are kept. */

@@ -26,7 +26,7 @@ import type { Violation } from "./checkers/violation.ts";
 import { type DiskDamage, DurableWrites } from "./durable_writes.ts";
 import { dotsOf } from "./kv_replicas.ts";
 import type { SimulatedCluster } from "./simulated_cluster.ts";
-import type { StoreWatch } from "./watched_store.ts";
+import type { StoreWatch } from "./disk/watched_store.ts";
 
 /** How often queues are looked at, in virtual milliseconds. */
 const SAMPLE_EVERY_MS = 100;

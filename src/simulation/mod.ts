@@ -25,19 +25,19 @@ export {
   drawSchedule,
   FAULT_TYPES,
   type ScheduleOptions,
-} from "./draw_schedule.ts";
+} from "./schedule/draw_schedule.ts";
 export type {
   DiskWeather,
   FaultType,
   NetworkWeather,
   PlannedFault,
   Schedule,
-} from "./schedule.ts";
+} from "./schedule/schedule.ts";
 export { kvChecks, kvWorkload, type KvWorkloadOptions } from "./kv_workload.ts";
 export {
   Trace,
   type TraceEvent,
   traceLine,
   type TraceMessage,
-} from "./trace.ts";
+} from "./trace/trace.ts";
 export { RealWorldError } from "./real_world_guard.ts";

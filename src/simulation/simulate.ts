@@ -22,18 +22,21 @@ import {
   stopCluster,
   untilSettled,
 } from "./cluster_life.ts";
-import { drawSchedule, type ScheduleOptions } from "./draw_schedule.ts";
+import {
+  drawSchedule,
+  type ScheduleOptions,
+} from "./schedule/draw_schedule.ts";
 import type { FinishedRun, RunCheck, StoredValue } from "./finished_run.ts";
 import { formedDisks } from "./formed_disks.ts";
 import { HistoryRecorder } from "./history.ts";
 import { Invariants } from "./invariants.ts";
 import { kvChecks, kvWorkload } from "./kv_workload.ts";
 import { RealWorldGuard } from "./real_world_guard.ts";
-import type { Schedule } from "./schedule.ts";
+import type { Schedule } from "./schedule/schedule.ts";
 import { SimulatedClient } from "./simulated_client.ts";
 import { SimulatedCluster } from "./simulated_cluster.ts";
 import type { SimulationResult } from "./simulation_result.ts";
-import { Trace } from "./trace.ts";
+import { Trace } from "./trace/trace.ts";
 import { VirtualTime } from "./virtual_time.ts";
 import type { Workload } from "./workload.ts";
 

@@ -22,7 +22,7 @@ import {
 import type { SimulatedMachine } from "./simulated_machine.ts";
 import { seededBytes } from "./seeded_bytes.ts";
 import { SimulatedProcess } from "./simulated_process.ts";
-import { traceLog } from "./trace_log.ts";
+import { traceLog } from "./trace/trace_log.ts";
 import type { ClusterAccess, Workload, WorkloadOperation } from "./workload.ts";
 
 /** How much later than its deadline an operation may be answered, in milliseconds: coarse timers, and the way back. */

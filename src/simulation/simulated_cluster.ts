@@ -9,14 +9,14 @@ import { type Chance, seededChance } from "../base/chance.ts";
 import { isWhorlError } from "../base/errors.ts";
 import type { NodeOptions } from "../node/node_options.ts";
 import type { VnodeModule } from "../vnode/vnode.ts";
-import { describeFault, hostOf } from "./fault_words.ts";
-import type { PlannedFault, Schedule } from "./schedule.ts";
-import { type DiskImage, SimulatedDisk } from "./simulated_disk.ts";
+import { describeFault, hostOf } from "./schedule/fault_words.ts";
+import type { PlannedFault, Schedule } from "./schedule/schedule.ts";
+import { type DiskImage, SimulatedDisk } from "./disk/simulated_disk.ts";
 import { SimulatedMachine } from "./simulated_machine.ts";
-import { SimulatedNetwork } from "./simulated_network.ts";
-import type { Trace } from "./trace.ts";
+import { SimulatedNetwork } from "./network/simulated_network.ts";
+import type { Trace } from "./trace/trace.ts";
 import type { VirtualTime } from "./virtual_time.ts";
-import type { StoreWatch } from "./watched_store.ts";
+import type { StoreWatch } from "./disk/watched_store.ts";
 
 /** What every node of a simulation is told to share. */
 export const SIMULATION_COOKIE = "simulation";

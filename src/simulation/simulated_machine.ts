@@ -16,13 +16,13 @@ import type { NodeOptions } from "../node/node_options.ts";
 import { startNode } from "../node/start_node.ts";
 import { openStore } from "../storage/open_store.ts";
 import { seededBytes } from "./seeded_bytes.ts";
-import type { SimulatedDisk } from "./simulated_disk.ts";
-import type { SimulatedNetwork } from "./simulated_network.ts";
+import type { SimulatedDisk } from "./disk/simulated_disk.ts";
+import type { SimulatedNetwork } from "./network/simulated_network.ts";
 import { SimulatedProcess } from "./simulated_process.ts";
-import type { Trace } from "./trace.ts";
-import { traceLog } from "./trace_log.ts";
+import type { Trace } from "./trace/trace.ts";
+import { traceLog } from "./trace/trace_log.ts";
 import type { VirtualTime } from "./virtual_time.ts";
-import { type StoreWatch, watchedStore } from "./watched_store.ts";
+import { type StoreWatch, watchedStore } from "./disk/watched_store.ts";
 
 /** The wall clock of every machine when a simulation begins: 2026-01-01T00:00:00Z. */
 export const SIMULATION_EPOCH_MS = 1_767_225_600_000;

@@ -5,8 +5,8 @@
  */
 import type { OperationRecord } from "./history.ts";
 import type { Violation } from "./checkers/violation.ts";
-import type { Schedule } from "./schedule.ts";
-import type { Trace } from "./trace.ts";
+import type { Schedule } from "./schedule/schedule.ts";
+import type { Trace } from "./trace/trace.ts";
 
 /** What a simulation came to. */
 export interface SimulationResult {

@@ -9,7 +9,7 @@ import { assert, assertEquals } from "@std/assert";
 import { type Chance, seededChance } from "../../src/base/chance.ts";
 import { isWhorlError } from "../../src/base/errors.ts";
 import type { ByteStream } from "../../src/environment/transport.ts";
-import type { NetworkCounts } from "../../src/simulation/simulated_network.ts";
+import type { NetworkCounts } from "../../src/simulation/network/simulated_network.ts";
 import {
   type BenchHost,
   type BenchPair,

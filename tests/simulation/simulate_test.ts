@@ -9,7 +9,7 @@ import {
 import { notesSimulation } from "../../examples/notes/notes_simulation.ts";
 import { notesModule } from "../../examples/notes/notes_vnode.ts";
 import { drawSchedule, simulate } from "../../src/simulation/mod.ts";
-import { decodeSchedule } from "../../src/simulation/schedule_codec.ts";
+import { decodeSchedule } from "../../src/simulation/schedule/schedule_codec.ts";
 import { LONG_RUN } from "./trace_digest.ts";
 
 Deno.test("simulate() gives the same trace of a seed, byte for byte, here again and in another process", async () => {

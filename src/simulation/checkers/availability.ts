@@ -9,7 +9,7 @@
  * @module
  */
 import type { OperationRecord } from "../history.ts";
-import type { PlannedFault, Schedule } from "../schedule.ts";
+import type { PlannedFault, Schedule } from "../schedule/schedule.ts";
 import type { KvInput, KvOutput } from "./kv_history.ts";
 import type { Violation } from "./violation.ts";
 

@@ -1,7 +1,7 @@
 import { assertEquals } from "@std/assert";
-import { drawSchedule } from "../draw_schedule.ts";
+import { drawSchedule } from "../schedule/draw_schedule.ts";
 import type { OperationRecord } from "../history.ts";
-import type { PlannedFault, Schedule } from "../schedule.ts";
+import type { PlannedFault, Schedule } from "../schedule/schedule.ts";
 import { checkAvailability } from "./availability.ts";
 import type { KvInput, KvOutput } from "./kv_history.ts";
 

@@ -6,9 +6,9 @@
  */
 import { type Chance, seededChance } from "../../base/chance.ts";
 import type { StorageEnvironment } from "../../environment/environment.ts";
-import type { DiskOptions } from "../disk_conditions.ts";
+import type { DiskOptions } from "../disk/disk_conditions.ts";
 import { seededBytes } from "../seeded_bytes.ts";
-import { SimulatedDisk } from "../simulated_disk.ts";
+import { SimulatedDisk } from "../disk/simulated_disk.ts";
 import { SimulatedProcess } from "../simulated_process.ts";
 import { VirtualTime } from "../virtual_time.ts";
 

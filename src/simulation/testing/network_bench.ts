@@ -10,10 +10,10 @@ import type {
   Listener,
   Transport,
 } from "../../environment/transport.ts";
-import type { NetworkWeather } from "../schedule.ts";
-import { SimulatedNetwork } from "../simulated_network.ts";
+import type { NetworkWeather } from "../schedule/schedule.ts";
+import { SimulatedNetwork } from "../network/simulated_network.ts";
 import { SimulatedProcess } from "../simulated_process.ts";
-import { Trace } from "../trace.ts";
+import { Trace } from "../trace/trace.ts";
 import { VirtualTime } from "../virtual_time.ts";
 
 /** Each way takes exactly 10 ms, and nothing goes wrong by itself. */

@@ -8,11 +8,11 @@
  */
 import { type Chance, seededChance } from "../../base/chance.ts";
 import type { Violation } from "../checkers/violation.ts";
-import { describeFault, hostOf } from "../fault_words.ts";
+import { describeFault, hostOf } from "../schedule/fault_words.ts";
 import { HistoryRecorder, type OperationRecord } from "../history.ts";
-import type { PlannedFault, Schedule } from "../schedule.ts";
+import type { PlannedFault, Schedule } from "../schedule/schedule.ts";
 import type { SimulationResult } from "../simulation_result.ts";
-import { Trace } from "../trace.ts";
+import { Trace } from "../trace/trace.ts";
 import { VirtualTime } from "../virtual_time.ts";
 
 const TIMEOUT_MS = 400;

@@ -5,7 +5,7 @@
  *
  * @module
  */
-import type { Schedule } from "../schedule.ts";
+import type { Schedule } from "../schedule/schedule.ts";
 
 /** It loses the write of operation 49 and no other. */
 export const TOY_SCHEDULE: Schedule = {

@@ -1,0 +1,140 @@
+/**
+ * The content of one file on a machine that may lose power: what every process
+ * sees, which is in the memory of the system, and what is on the platter. A
+ * sync brings the platter up to what was written before it; without one, power
+ * loss leaves the writes up to some moment, and of the next one a beginning,
+ * which ends anywhere, be it in the middle of a sector of 512 bytes.
+ *
+ * @module
+ */
+import type { Chance } from "../../base/chance.ts";
+
+/** One change since the last sync; without bytes, the file was cut or filled to `offset`. */
+interface Change {
+  readonly offset: number;
+  readonly bytes: Uint8Array | undefined;
+}
+
+/** Bytes that can grow. */
+class Bytes {
+  #space = new Uint8Array(64);
+  length = 0;
+
+  apply({ offset, bytes }: Change): void {
+    if (bytes === undefined) this.resize(offset);
+    else this.write(bytes, offset);
+  }
+
+  write(bytes: Uint8Array, offset: number): void {
+    const end = offset + bytes.length;
+    if (end > this.length) this.resize(end);
+    this.#space.set(bytes, offset);
+  }
+
+  resize(length: number): void {
+    if (length > this.#space.length) {
+      const larger = new Uint8Array(Math.max(length, 2 * this.#space.length));
+      larger.set(this.#space.subarray(0, this.length));
+      this.#space = larger;
+    } else if (length < this.length) this.#space.fill(0, length, this.length);
+    this.length = length;
+  }
+
+  flip(bit: number): void {
+    const at = bit >>> 3;
+    this.#space[at] = (this.#space[at] as number) ^ 1 << (bit & 7);
+  }
+
+  copy(): Uint8Array<ArrayBuffer> {
+    return this.#space.slice(0, this.length);
+  }
+}
+
+/** What power loss did to a file. */
+export interface ContentLoss {
+  /** Changes that are gone, one that is torn included. */
+  readonly changes: number;
+  readonly torn: boolean;
+}
+
+/** The content of one file. */
+export class FileContent {
+  readonly #seen = new Bytes();
+  #platter = new Bytes();
+  #changes: Change[] = [];
+  /** Number of the first of `#changes`. */
+  #first = 0;
+
+  /** In bytes, as processes see it. */
+  get length(): number {
+    return this.#seen.length;
+  }
+
+  /** How many changes there have been; what a sync that begins now makes durable. */
+  get changesMade(): number {
+    return this.#first + this.#changes.length;
+  }
+
+  /** A copy of it, as processes see it. */
+  read(): Uint8Array<ArrayBuffer> {
+    return this.#seen.copy();
+  }
+
+  /** Writes a copy of `bytes`; durable once synced. */
+  write(bytes: Uint8Array, offset: number): void {
+    this.#change({ offset, bytes: bytes.slice() });
+  }
+
+  /** Cuts it off, or fills it up with zeros; durable once synced. */
+  truncate(length: number): void {
+    this.#change({ offset: length, bytes: undefined });
+  }
+
+  #change(change: Change): void {
+    this.#seen.apply(change);
+    this.#changes.push(change);
+  }
+
+  /** Brings the first `changes` changes to the platter. */
+  sync(changes: number): void {
+    for (const change of this.#take(changes)) this.#platter.apply(change);
+  }
+
+  /**
+   * Gives the first `changes` changes up, as Linux does after a sync that
+   * failed: they are seen on, but no later sync brings them to the platter.
+   */
+  giveUp(changes: number): void {
+    this.#take(changes);
+  }
+
+  #take(changes: number): Change[] {
+    const taken = this.#changes.splice(0, Math.max(0, changes - this.#first));
+    this.#first += taken.length;
+    return taken;
+  }
+
+  /** Leaves what is on the platter, and what the system had brought there by itself. */
+  losePower(chance: Chance): ContentLoss {
+    const waiting = this.#changes.length;
+    const whole = chance.below(waiting + 1);
+    this.sync(this.#first + whole);
+    const next = this.#changes[0];
+    let torn = false;
+    if (next?.bytes !== undefined && next.bytes.length > 0) {
+      const left = chance.below(next.bytes.length);
+      torn = left > 0;
+      if (torn) this.#platter.write(next.bytes.subarray(0, left), next.offset);
+    }
+    this.#take(this.changesMade);
+    this.#seen.resize(0);
+    this.#seen.write(this.#platter.copy(), 0);
+    return { changes: waiting - whole, torn };
+  }
+
+  /** Damages the bit numbered `bit`, which is part of the content, for all who read it and on the platter. */
+  flip(bit: number): void {
+    this.#seen.flip(bit);
+    if (bit >>> 3 < this.#platter.length) this.#platter.flip(bit);
+  }
+}

@@ -1,0 +1,184 @@
+/**
+ * A simulated database as one opener has it: the part of `Deno.Kv` that Whorl
+ * uses. Deno KV has one thread for a database, so one thing is done after the
+ * other, in the order of the calls.
+ *
+ * @module
+ */
+import type {
+  KvAtomicOperation,
+  KvCommitResult,
+  KvDatabase,
+  KvEntry,
+  KvKey,
+  KvRange,
+} from "../../environment/disk.ts";
+import { bytesToText, textToBytes } from "../../storage/byte_key.ts";
+import { denoKvLimits } from "../../storage/deno_kv_limits.ts";
+import { closedResourceError, databaseWords } from "./disk_failure.ts";
+import type { DiskOperation, DiskOperations } from "./disk_operation.ts";
+import { GatheredCommit, keyRefusal } from "./kv_atomic.ts";
+import type {
+  DatabaseCommit,
+  SimulatedDatabase,
+} from "./simulated_database.ts";
+
+/** No key as text reaches it: its characters are bytes. */
+const PAST_ALL = "\u{100}";
+
+/** A database that was opened. */
+export class SimulatedKv implements KvDatabase {
+  readonly #database: SimulatedDatabase;
+  readonly #operations: DiskOperations;
+  readonly #onClose: (kv: SimulatedKv) => void;
+  /** Settles when all that was asked before is done. */
+  #last: Promise<unknown> = Promise.resolve();
+  #open = true;
+
+  /** @param onClose Told once, when it is closed by its opener. */
+  constructor(
+    database: SimulatedDatabase,
+    operations: DiskOperations,
+    onClose: (kv: SimulatedKv) => void,
+  ) {
+    this.#database = database;
+    this.#operations = operations;
+    this.#onClose = onClose;
+  }
+
+  async get(key: KvKey): Promise<KvEntry> {
+    const [entry] = await this.#readAll([key]);
+    return entry as KvEntry;
+  }
+
+  async getMany(keys: readonly KvKey[]): Promise<readonly KvEntry[]> {
+    if (keys.length > denoKvLimits.getManyMax) {
+      throw new TypeError(`Too many ranges (max ${denoKvLimits.getManyMax})`);
+    }
+    return await this.#readAll(keys);
+  }
+
+  #readAll(keys: readonly KvKey[]): Promise<KvEntry[]> {
+    for (const key of keys) {
+      const refusal = keyRefusal(key, "read");
+      if (refusal !== undefined) return Promise.reject(new TypeError(refusal));
+    }
+    return this.#read(() =>
+      keys.map(([key]) => this.#entry(key, bytesToText(key)))
+    );
+  }
+
+  /** What stands under a key, in bytes of the caller's own. */
+  #entry(key: Uint8Array, keyText: string): KvEntry {
+    const stored = this.#database.get(keyText);
+    return stored === undefined
+      ? { key: [key], value: null, versionstamp: null }
+      : {
+        key: [key],
+        value: stored.value.slice(),
+        versionstamp: stored.versionstamp,
+      };
+  }
+
+  async *list(
+    range: KvRange,
+    options: {
+      readonly limit: number;
+      readonly reverse: boolean;
+      readonly batchSize: number;
+    },
+  ): AsyncGenerator<KvEntry> {
+    const { limit, reverse, batchSize } = options;
+    let start = "prefix" in range ? "" : bytesToText(range.start[0]);
+    let end = "prefix" in range ? PAST_ALL : bytesToText(range.end[0]);
+    if (batchSize > denoKvLimits.listBatchMax) {
+      throw new TypeError(
+        `Too many entries (max ${denoKvLimits.listBatchMax})`,
+      );
+    }
+    if (start > end) throw new TypeError("Start key is greater than end key");
+    for (let left = limit; left > 0;) {
+      const wanted = Math.min(left, batchSize);
+      const entries = await this.#read(() =>
+        this.#database.range(start, end, wanted, reverse)
+          .map((keyText) => this.#entry(textToBytes(keyText), keyText))
+      );
+      yield* entries;
+      const last = entries.at(-1);
+      if (last === undefined || entries.length < wanted) return;
+      const lastText = bytesToText(last.key[0] as Uint8Array);
+      if (reverse) end = lastText;
+      else start = lastText + "\0";
+      left -= entries.length;
+    }
+  }
+
+  async set(
+    key: KvKey,
+    value: Uint8Array,
+  ): Promise<{ readonly versionstamp: string }> {
+    // Without a check a commit always is.
+    return await this.atomic().set(key, value).commit() as
+      & KvCommitResult
+      & { readonly ok: true };
+  }
+
+  atomic(): KvAtomicOperation {
+    return new GatheredCommit((commit) => this.#commit(commit));
+  }
+
+  #commit(commit: DatabaseCommit): Promise<KvCommitResult> {
+    const database = this.#database;
+    const { conditions } = this.#operations;
+    return this.#inOrder({
+      kind: "sync",
+      act(): KvCommitResult {
+        if (!database.allows(commit)) return { ok: false };
+        if (conditions.full) {
+          conditions.counts.refusedFull++;
+          throw new TypeError(databaseWords.full);
+        }
+        const versionstamp = database.apply(commit, conditions.liesAboutSync);
+        conditions.counts.commits++;
+        if (commit.changes.length > 0 && conditions.drawRot()) {
+          const { faultChance } = conditions;
+          const [key] = faultChance.pick(commit.changes);
+          if (database.flip(key, faultChance)) conditions.counts.rottenBits++;
+        }
+        return { ok: true, versionstamp };
+      },
+      fail() {
+        if (database.allows(commit)) database.fail(commit);
+        return new TypeError(databaseWords.failed);
+      },
+    });
+  }
+
+  #read<T>(act: () => T): Promise<T> {
+    return this.#inOrder({
+      kind: "read",
+      act,
+      fail: () => new TypeError(databaseWords.failed),
+    });
+  }
+
+  #inOrder<T>(operation: DiskOperation<T>): Promise<T> {
+    if (!this.#open) return Promise.reject(closedResourceError());
+    const begin = () => this.#operations.perform(operation);
+    const done = this.#last.then(begin, begin);
+    this.#last = done;
+    return done;
+  }
+
+  close(): void {
+    if (!this.#open) throw closedResourceError();
+    this.#onClose(this);
+    this.abandon();
+  }
+
+  /** What the system does for an opener that is dead. */
+  abandon(): void {
+    this.#open = false;
+    this.#database.openHandles--;
+  }
+}

@@ -1,0 +1,92 @@
+/**
+ * The bytes of one direction of a connection, between the one who wrote them
+ * and the one who has not read them yet. Places are counted from the beginning
+ * of the connection, as TCP's sequence numbers are, so a segment is two numbers
+ * and its bytes are copied once in and once out, however often it is sent.
+ *
+ * @module
+ */
+import { invariant } from "../../base/invariant.ts";
+
+const RING_BYTES_MIN = 2 * 1024;
+/** An empty ring larger than this gives its memory back. */
+const RING_BYTES_KEPT = 64 * 1024;
+
+/** Bytes in order, addressed by their place in the stream. */
+export class ByteRing {
+  /** A power of two long, so that a place becomes an index by masking. */
+  #bytes = new Uint8Array(0);
+  #start = 0;
+  #end = 0;
+
+  /** Place of the first byte that is kept. */
+  get start(): number {
+    return this.#start;
+  }
+
+  /** Place behind the last byte that is kept. */
+  get end(): number {
+    return this.#end;
+  }
+
+  /** Appends `source[from, from + count)`. */
+  append(source: Uint8Array, from: number, count: number): void {
+    this.#reserve(count);
+    const at = this.#end & (this.#bytes.length - 1);
+    const first = Math.min(count, this.#bytes.length - at);
+    this.#bytes.set(part(source, from, first), at);
+    if (first < count) {
+      this.#bytes.set(part(source, from + first, count - first), 0);
+    }
+    this.#end += count;
+  }
+
+  /** Turns over one bit, counted from the byte at `place`. */
+  flip(place: number, bit: number): void {
+    const at = place + (bit >> 3);
+    invariant(at >= this.#start && at < this.#end, "only what is kept changes");
+    const index = at & (this.#bytes.length - 1);
+    this.#bytes[index] = (this.#bytes[index] as number) ^ 1 << (bit & 7);
+  }
+
+  /** Moves the first `count` bytes to the beginning of `into`. */
+  take(into: Uint8Array, count: number): void {
+    invariant(count <= this.#end - this.#start, "only what is kept is taken");
+    const at = this.#start & (this.#bytes.length - 1);
+    const first = Math.min(count, this.#bytes.length - at);
+    into.set(this.#bytes.subarray(at, at + first));
+    if (first < count) into.set(this.#bytes.subarray(0, count - first), first);
+    this.#start += count;
+    if (this.#start === this.#end && this.#bytes.length > RING_BYTES_KEPT) {
+      this.#bytes = new Uint8Array(0);
+    }
+  }
+
+  #reserve(count: number): void {
+    const kept = this.#end - this.#start;
+    if (kept + count <= this.#bytes.length) return;
+    let size = Math.max(this.#bytes.length, RING_BYTES_MIN);
+    while (size < kept + count) size *= 2;
+    const grown = new Uint8Array(size);
+    // Where a place stands depends on the size, so it may wrap in either ring.
+    for (let place = this.#start; place < this.#end;) {
+      const from = place & (this.#bytes.length - 1);
+      const to = place & (size - 1);
+      const run = Math.min(
+        this.#end - place,
+        this.#bytes.length - from,
+        size - to,
+      );
+      grown.set(this.#bytes.subarray(from, from + run), to);
+      place += run;
+    }
+    this.#bytes = grown;
+  }
+}
+
+/** Most writes are appended whole, and then need no view of their own. */
+function part(source: Uint8Array, from: number, count: number): Uint8Array {
+  return from === 0 && count === source.length
+    ? source
+    : source.subarray(from, from + count);
+}

@@ -1,0 +1,276 @@
+/**
+ * Schedules as JSON text, to be kept beside a test, sent to somebody else, or
+ * edited by hand. Everything is checked on the way in: a schedule with a fault
+ * of a node that is not there would run, find nothing, and pass for a proof.
+ *
+ * @module
+ */
+import { WhorlError } from "../../base/errors.ts";
+import { FAULT_TYPES } from "./draw_schedule.ts";
+import type { FaultType, PlannedFault, Schedule } from "./schedule.ts";
+
+/** Version of the text; another one is refused. */
+export const SCHEDULE_FORMAT = 1;
+
+/** Most operations, faults, nodes or clients a text may name; more is a mistake of whoever wrote it. */
+export const SCHEDULE_LENGTH_MAX = 1_000_000;
+
+/** `schedule` as text, ended by a line feed; the same schedule gives the same text. */
+export function encodeSchedule(schedule: Schedule): string {
+  const { faults, operations, ...rest } = schedule;
+  // Long lists are kept to a line an entry or a line in all, so that a
+  // difference between two files shows what differs.
+  const fields = Object.entries({ format: SCHEDULE_FORMAT, ...rest }).map((
+    [name, value],
+  ) => `  ${JSON.stringify(name)}: ${JSON.stringify(value)}`);
+  const lines = faults.map((fault) => `    ${JSON.stringify(fault)}`);
+  const list = lines.length === 0 ? "[]" : `[\n${lines.join(",\n")}\n  ]`;
+  return `{\n${
+    [
+      ...fields,
+      `  "operations": ${JSON.stringify(operations)}`,
+      `  "faults": ${list}`,
+    ].join(",\n")
+  }\n}\n`;
+}
+
+/**
+ * The schedule that `text` holds.
+ *
+ * @throws {WhorlError} `invalid_argument` if it is no schedule, naming the
+ * place, the rule and what stands there.
+ */
+export function decodeSchedule(text: string): Schedule {
+  let value: unknown;
+  try {
+    value = JSON.parse(text);
+  } catch (cause) {
+    throw new WhorlError(
+      "invalid_argument",
+      `Cannot read schedule as it must be JSON: ${(cause as Error).message}`,
+      { cause },
+    );
+  }
+  return readSchedule(new Reader(value, ""));
+}
+
+function readSchedule(schedule: Reader): Schedule {
+  schedule.field("format").oneOf([SCHEDULE_FORMAT]);
+  const nodes = schedule.field("nodes").integer(1, SCHEDULE_LENGTH_MAX);
+  const network = schedule.field("network");
+  const disk = schedule.field("disk");
+  const delayMsMin = network.field("delayMsMin").amount();
+  const syncMsMin = disk.field("syncMsMin").amount();
+  const read: Schedule = {
+    seed: schedule.field("seed").text(),
+    nodes,
+    ringSize: schedule.field("ringSize").integer(1, SCHEDULE_LENGTH_MAX),
+    start: schedule.field("start").oneOf(["formed", "joining"]),
+    clients: schedule.field("clients").oneOf(["inside", "connected"]),
+    clientCount: schedule.field("clientCount").integer(1, SCHEDULE_LENGTH_MAX),
+    operations: schedule.field("operations").list((number) =>
+      number.integer(0, Number.MAX_SAFE_INTEGER)
+    ),
+    loadMs: schedule.field("loadMs").amount(),
+    network: {
+      delayMsMin,
+      delayMsMax: network.field("delayMsMax").amount(delayMsMin),
+      lossProbability: network.field("lossProbability").probability(),
+      repeatProbability: network.field("repeatProbability").probability(),
+      reorderProbability: network.field("reorderProbability").probability(),
+    },
+    disk: {
+      syncMsMin,
+      syncMsMax: disk.field("syncMsMax").amount(syncMsMin),
+      liesAboutSync: disk.field("liesAboutSync").oneOf([true, false]),
+    },
+    faults: schedule.field("faults").list((fault) => readFault(fault, nodes)),
+  };
+  network.end();
+  disk.end();
+  schedule.end();
+  return read;
+}
+
+type FaultFields<Type extends FaultType> = Omit<
+  Extract<PlannedFault, { type: Type }>,
+  "type" | "atMs" | "forMs"
+>;
+
+/** What each kind of fault has besides its time. */
+const FAULT_FIELDS: {
+  readonly [Type in FaultType]: (
+    fault: Reader,
+    nodes: number,
+  ) => FaultFields<Type>;
+} = {
+  kill: nodeOf,
+  power_loss: nodeOf,
+  pause: nodeOf,
+  partition: (fault, nodes) => ({
+    from: fault.field("from").list((node) => node.integer(0, nodes - 1)),
+    to: fault.field("to").list((node) => node.integer(0, nodes - 1)),
+    oneWay: fault.field("oneWay").oneOf([true, false]),
+    break: fault.field("break").oneOf([true, false]),
+  }),
+  slow_link: (fault, nodes) => ({
+    ...linkOf(fault, nodes),
+    delayMs: fault.field("delayMs").amount(),
+  }),
+  corrupt_link: (fault, nodes) => ({
+    ...linkOf(fault, nodes),
+    probability: fault.field("probability").probability(),
+  }),
+  reset: linkOf,
+  clock_jump: (fault, nodes) => ({
+    ...nodeOf(fault, nodes),
+    byMs: fault.field("byMs").number(),
+  }),
+  disk_full: nodeOf,
+  disk_errors: (fault, nodes) => ({
+    ...nodeOf(fault, nodes),
+    probability: fault.field("probability").probability(),
+  }),
+  slow_disk: (fault, nodes) => ({
+    ...nodeOf(fault, nodes),
+    delayMs: fault.field("delayMs").amount(),
+  }),
+  bit_rot: nodeOf,
+  declared_down: (fault, nodes) => ({
+    ...nodeOf(fault, nodes),
+    cut: fault.field("cut").oneOf([true, false]),
+  }),
+};
+
+function readFault(fault: Reader, nodes: number): PlannedFault {
+  const type = fault.field("type").oneOf(FAULT_TYPES);
+  const read = {
+    type,
+    atMs: fault.field("atMs").amount(),
+    forMs: fault.field("forMs").amount(),
+    ...FAULT_FIELDS[type](fault, nodes),
+  };
+  fault.end();
+  // The table pairs each type with its own fields, which is more than the compiler can follow.
+  return read as PlannedFault;
+}
+
+function nodeOf(fault: Reader, nodes: number): { readonly node: number } {
+  return { node: fault.field("node").integer(0, nodes - 1) };
+}
+
+function linkOf(
+  fault: Reader,
+  nodes: number,
+): { readonly from: number; readonly to: number } {
+  return {
+    from: fault.field("from").integer(0, nodes - 1),
+    to: fault.field("to").integer(0, nodes - 1),
+  };
+}
+
+/** A value and its place in the text. */
+class Reader {
+  readonly #value: unknown;
+  readonly #place: string;
+  readonly #taken = new Set<string>();
+
+  constructor(value: unknown, place: string) {
+    this.#value = value;
+    this.#place = place;
+  }
+
+  field(name: string): Reader {
+    const value = this.#record()[name];
+    this.#taken.add(name);
+    return new Reader(
+      value,
+      this.#place === "" ? name : `${this.#place}.${name}`,
+    );
+  }
+
+  /** Refuses fields that nobody asked for: a fault with a misspelt one would be another fault. */
+  end(): void {
+    for (const name of Object.keys(this.#record())) {
+      if (!this.#taken.has(name)) {
+        throw this.field(name).#refuse("not be there, nothing has that name");
+      }
+    }
+  }
+
+  list<Item>(read: (item: Reader) => Item): Item[] {
+    const value = this.#value;
+    if (!Array.isArray(value) || value.length > SCHEDULE_LENGTH_MAX) {
+      throw this.#refuse(`be a list of at most ${SCHEDULE_LENGTH_MAX}`);
+    }
+    return value.map((item, index) =>
+      read(new Reader(item, `${this.#place}[${index}]`))
+    );
+  }
+
+  text(): string {
+    if (typeof this.#value !== "string") throw this.#refuse("be a text");
+    return this.#value;
+  }
+
+  number(): number {
+    if (!Number.isFinite(this.#value)) throw this.#refuse("be a number");
+    return this.#value as number;
+  }
+
+  integer(min: number, max: number): number {
+    const value = this.#value as number;
+    if (!Number.isSafeInteger(value) || value < min || value > max) {
+      throw this.#refuse(`be a whole number from ${min} to ${max}`);
+    }
+    return value;
+  }
+
+  amount(min = 0): number {
+    const value = this.#value as number;
+    if (!Number.isFinite(value) || value < min) {
+      throw this.#refuse(`be a number of at least ${min}`);
+    }
+    return value;
+  }
+
+  probability(): number {
+    const value = this.#value as number;
+    if (!(Number.isFinite(value) && value >= 0 && value <= 1)) {
+      throw this.#refuse("be a number from 0 to 1");
+    }
+    return value;
+  }
+
+  oneOf<const Choice>(choices: readonly Choice[]): Choice {
+    const found = choices.find((choice) => choice === this.#value);
+    if (found === undefined) {
+      throw this.#refuse(
+        `be one of ${
+          choices.map((choice) => JSON.stringify(choice)).join(", ")
+        }`,
+      );
+    }
+    return found;
+  }
+
+  #record(): Record<string, unknown> {
+    const value = this.#value;
+    if (typeof value !== "object" || value === null || Array.isArray(value)) {
+      throw this.#refuse("be an object");
+    }
+    return value as Record<string, unknown>;
+  }
+
+  #refuse(rule: string): WhorlError {
+    const value = JSON.stringify(this.#value) ?? "nothing";
+    const shown = value.length > 60 ? `${value.slice(0, 60)}…` : value;
+    return new WhorlError(
+      "invalid_argument",
+      `Cannot read schedule as ${
+        this.#place === "" ? "it" : this.#place
+      } must ${rule}: current value is ${shown}`,
+      { details: { place: this.#place } },
+    );
+  }
+}

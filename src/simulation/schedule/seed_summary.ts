@@ -1,0 +1,104 @@
+/**
+ * What is kept of one seed among thousands, and what they come to together.
+ * Plain data, to be sent between threads.
+ *
+ * @module
+ */
+import type { FaultType } from "./schedule.ts";
+import type { SimulationResult } from "../simulation_result.ts";
+
+/** What one seed came to. */
+export interface SeedSummary {
+  readonly seed: string;
+  /** The promises that did not hold; empty if it passed. */
+  readonly violations: readonly {
+    readonly check: string;
+    readonly message: string;
+  }[];
+  /** Checks that could not be decided. */
+  readonly undecided: readonly string[];
+  /** Operations by outcome. */
+  readonly ok: number;
+  readonly failed: number;
+  readonly unknown: number;
+  readonly events: number;
+  readonly virtualMs: number;
+  /** Faults of its schedule by kind; a kind that was not drawn is not there. */
+  readonly faults: Partial<Readonly<Record<FaultType, number>>>;
+}
+
+/** What many seeds came to. */
+export interface SeedTally {
+  seeds: number;
+  ok: number;
+  failed: number;
+  unknown: number;
+  events: number;
+  virtualMs: number;
+  /** Faults drawn, by kind. */
+  readonly faults: Partial<Record<FaultType, number>>;
+  /** Seeds with a violation, in the order in which they were found. */
+  readonly failures: SeedSummary[];
+  /** Seeds that passed but for checks that could not be decided; at most {@linkcode UNDECIDED_KEPT_MAX} of them. */
+  readonly undecided: SeedSummary[];
+  /** How many seeds are undecided. */
+  undecidedCount: number;
+}
+
+/** Undecided seeds that are kept by name; all are counted. */
+export const UNDECIDED_KEPT_MAX = 100;
+
+/** What matters of `result` when thousands are run. */
+export function summarize(result: SimulationResult): SeedSummary {
+  const { schedule, violations, undecided, counts, events, virtualMs } = result;
+  const faults: Partial<Record<FaultType, number>> = {};
+  for (const { type } of schedule.faults) {
+    faults[type] = (faults[type] ?? 0) + 1;
+  }
+  return {
+    seed: schedule.seed,
+    violations: violations.map(({ check, message }) => ({ check, message })),
+    undecided,
+    ...counts,
+    events,
+    virtualMs,
+    faults,
+  };
+}
+
+/** Nothing yet. */
+export function emptyTally(): SeedTally {
+  return {
+    seeds: 0,
+    ok: 0,
+    failed: 0,
+    unknown: 0,
+    events: 0,
+    virtualMs: 0,
+    faults: {},
+    failures: [],
+    undecided: [],
+    undecidedCount: 0,
+  };
+}
+
+/** Adds `summary` to `tally`, in place. */
+export function addSummary(tally: SeedTally, summary: SeedSummary): void {
+  tally.seeds++;
+  tally.ok += summary.ok;
+  tally.failed += summary.failed;
+  tally.unknown += summary.unknown;
+  tally.events += summary.events;
+  tally.virtualMs += summary.virtualMs;
+  for (const [name, count] of Object.entries(summary.faults)) {
+    const type = name as FaultType;
+    tally.faults[type] = (tally.faults[type] ?? 0) + count;
+  }
+  if (summary.violations.length > 0) tally.failures.push(summary);
+  else if (summary.undecided.length > 0) {
+    tally.undecidedCount++;
+    if (tally.undecided.length < UNDECIDED_KEPT_MAX) {
+      tally.undecided.push(summary);
+    }
+  }
+}

@@ -1,0 +1,188 @@
+import { assert, assertEquals } from "@std/assert";
+import type { Schedule } from "./schedule.ts";
+import { shrinkSchedule } from "./shrink.ts";
+import { withLoad, withOperations, withoutNode } from "./shrink_candidates.ts";
+import type { SimulationResult } from "../simulation_result.ts";
+import { TOY_SCHEDULE } from "../testing/toy_schedule.ts";
+import { runToy } from "../testing/toy_cluster.ts";
+
+const CHECK = "lost_write";
+
+const failing: Schedule = {
+  ...TOY_SCHEDULE,
+  nodes: 5,
+  ringSize: 64,
+  faults: [
+    // Shortly after the third of five nodes has acknowledged operation 6.
+    { atMs: 864.8, forMs: 1_412, type: "power_loss", node: 2 },
+    ...TOY_SCHEDULE.faults.slice(1),
+    { atMs: 900, forMs: 300, type: "kill", node: 4 },
+    { atMs: 950, forMs: 300, type: "pause", node: 3 },
+  ],
+};
+
+Deno.test("shrinkSchedule() leaves one fault, one operation and calm weather of a lost write", async () => {
+  const shrunk = await shrinkSchedule(failing, runToy, { check: CHECK });
+  const { schedule } = shrunk;
+  assertEquals(shrunk.ended, "smallest");
+  assertEquals(schedule.faults.map(({ type }) => type), ["power_loss"]);
+  assertEquals(schedule.operations.length, 1);
+  assertEquals(schedule.clientCount, 1);
+  assertEquals(schedule.ringSize, 8);
+  assertEquals(schedule.network.lossProbability, 0);
+  assert(schedule.nodes < failing.nodes);
+  assert(shrunk.runs < 600, `${shrunk.runs} runs`);
+  const again = await runToy(schedule, { trace: false });
+  assertEquals(again.violations.map(({ check }) => check), [CHECK]);
+});
+
+Deno.test("shrinkSchedule() runs the same schedules in the same order each time, none of them twice", async () => {
+  const record = async (): Promise<string[]> => {
+    const tried: string[] = [];
+    await shrinkSchedule(failing, (schedule, options) => {
+      tried.push(JSON.stringify(schedule));
+      return runToy(schedule, options);
+    }, { check: CHECK });
+    return tried;
+  };
+  const first = await record();
+  assertEquals(await record(), first);
+  assertEquals(new Set(first).size, first.length);
+});
+
+Deno.test("shrinkSchedule() ends where it is told to, with the smallest failing schedule so far", async () => {
+  const few = await shrinkSchedule(failing, runToy, {
+    check: CHECK,
+    runsMax: 5,
+  });
+  assertEquals([few.ended, few.runs], ["runs_max", 5]);
+  let asked = 0;
+  const stopped = await shrinkSchedule(failing, runToy, {
+    check: CHECK,
+    shouldStop: () => ++asked > 12,
+  });
+  assertEquals([stopped.ended, stopped.runs], ["stopped", 12]);
+  const { violations } = await runToy(stopped.schedule, { trace: false });
+  assert(violations.some(({ check }) => check === CHECK));
+});
+
+Deno.test("shrinkSchedule() keeps what it has when nothing smaller breaks the same check", async () => {
+  const other = await shrinkSchedule(failing, async (schedule, options) => {
+    const result = await runToy(schedule, options);
+    const violations = result.violations.map((violation) => ({
+      ...violation,
+      check: "other",
+    }));
+    return { ...result, violations };
+  }, { check: CHECK });
+  assertEquals([other.schedule, other.kept], [failing, 0]);
+});
+
+Deno.test("shrinkSchedule() takes a schedule that cannot be run for one that does not fail, and says why", async () => {
+  const run = (
+    schedule: Schedule,
+    options: { trace: boolean },
+  ): Promise<SimulationResult> =>
+    schedule.operations.length < 10
+      ? Promise.reject(new RangeError("too few"))
+      : runToy(schedule, options);
+  const shrunk = await shrinkSchedule(failing, run, { check: CHECK });
+  assertEquals(shrunk.refused, "too few");
+  assert(shrunk.schedule.operations.length >= 10);
+  assertEquals(shrunk.schedule.faults.length, 1);
+});
+
+Deno.test("shrinkSchedule() tells of each run", async () => {
+  const told: number[] = [];
+  const shrunk = await shrinkSchedule(failing, runToy, {
+    check: CHECK,
+    onProgress: ({ runs }) => told.push(runs),
+  });
+  assertEquals(
+    told,
+    Array.from({ length: shrunk.runs }, (_, index) => index + 1),
+  );
+});
+
+Deno.test("withoutNode() drops what names the node alone and moves those behind it up", () => {
+  const at = { atMs: 0, forMs: 1 };
+  const { nodes, faults } = withoutNode({
+    ...failing,
+    nodes: 3,
+    faults: [
+      { ...at, type: "kill", node: 0 },
+      { ...at, type: "kill", node: 1 },
+      { ...at, type: "kill", node: 2 },
+      { ...at, type: "reset", from: 0, to: 2 },
+      { ...at, type: "reset", from: 1, to: 2 },
+      {
+        ...at,
+        type: "partition",
+        from: [1],
+        to: [0, 2],
+        oneWay: false,
+        break: false,
+      },
+      {
+        ...at,
+        type: "partition",
+        from: [0],
+        to: [1, 2],
+        oneWay: false,
+        break: false,
+      },
+    ],
+  }, 1);
+  assertEquals(nodes, 2);
+  assertEquals(faults, [
+    { ...at, type: "kill", node: 0 },
+    { ...at, type: "kill", node: 1 },
+    { ...at, type: "reset", from: 0, to: 1 },
+    {
+      ...at,
+      type: "partition",
+      from: [0],
+      to: [1],
+      oneWay: false,
+      break: false,
+    },
+  ]);
+});
+
+Deno.test("withOperations() leaves operations at their times, and drops faults that the load no longer reaches", () => {
+  const at = { type: "kill", node: 0, forMs: 10 } as const;
+  const schedule: Schedule = {
+    ...failing,
+    operations: [0, 1, 2, 3, 4, 5, 6, 7, 8, 9],
+    loadMs: 1_000,
+    faults: [{ ...at, atMs: 100 }, { ...at, atMs: 499 }, { ...at, atMs: 500 }],
+  };
+  const timeOf = ({ operations, loadMs }: Schedule, number: number): number =>
+    loadMs * number / ((operations.at(-1) ?? 0) + 1);
+  const fewer = withOperations(schedule, [1, 4]);
+  assertEquals(fewer.loadMs, 500);
+  assertEquals(timeOf(fewer, 4), timeOf(schedule, 4));
+  assertEquals(fewer.faults.map(({ atMs }) => atMs), [100, 499]);
+  assertEquals(withOperations(schedule, []).loadMs, 1_000);
+  assertEquals(withLoad(schedule, 100).faults, []);
+});
+
+Deno.test("shrinkSchedule() moves a fault a little where an operation that goes moves what it has to hit", async () => {
+  const passing = await runToy({ ...failing, operations: [], faults: [] }, {
+    trace: false,
+  });
+  const shrunk = await shrinkSchedule({
+    ...failing,
+    operations: [1, 2, 3, 9],
+    loadMs: 1_000,
+    faults: [{ type: "kill", node: 0, atMs: 100, forMs: 10 }],
+  }, (schedule) => {
+    const { operations, faults } = schedule;
+    const hits = operations.includes(3) && operations.includes(9) &&
+      faults[0]?.atMs === 100 + 5 * (4 - operations.length);
+    const violations = hits ? [{ check: CHECK, message: "Hit" }] : [];
+    return Promise.resolve({ ...passing, schedule, violations });
+  }, { check: CHECK });
+  assertEquals(shrunk.schedule.operations, [3, 9]);
+  assertEquals(shrunk.schedule.faults[0]?.atMs, 110);
+});
