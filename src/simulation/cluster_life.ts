@@ -121,8 +121,15 @@ export async function formCluster(
     }
     if (machines.length > 1) {
       await untilDone(cluster, async () => {
-        const { planId } = await first.plan();
-        await first.commit(planId);
+        // A join is done when the node has its ring; the claimant may hear of
+        // it later, and plans what it knows.
+        const { changes, planId } = await first.plan();
+        if (changes.length > 0) await first.commit(planId);
+        const owning = first.clusterStatus().members
+          .filter(({ status }) => status === "valid").length;
+        if (owning < machines.length) {
+          throw new Error(`Only ${owning} nodes are members so far`);
+        }
       });
     }
   } catch (error) {

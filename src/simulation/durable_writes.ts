@@ -19,7 +19,7 @@ import type { DiskCounts } from "./disk/disk_conditions.ts";
 
 /** What a disk has done to what it was given. */
 export type DiskDamage =
-  & Pick<DiskCounts, "rottenBits" | "lostCommits">
+  & Pick<DiskCounts, "rottenBits" | "lostCommits" | "writeErrors">
   & {
     /** When the process that had it before died, in virtual milliseconds. */
     readonly diedAtMs: number;
@@ -122,8 +122,10 @@ export class DurableWrites {
     for (const [keyName, known] of tracked) {
       const there = found.get(keyName) ?? null;
       const isDamaged = there === "damaged";
+      // A disk that fails as well as lies may never have synced what remembers.
       const mayForget = damage.lostCommits > 0 &&
-        known.sinceMs > damage.diedAtMs - REMEMBERED_AFTER_MS;
+        (damage.writeErrors > 0 ||
+          known.sinceMs > damage.diedAtMs - REMEMBERED_AFTER_MS);
       if (
         !isDamaged && !tailLost && !mayForget &&
         !known.may.some((may) => isSame(may, there))

@@ -244,6 +244,7 @@ export class SimulatedMachine {
           {
             rottenBits: disk.counts.rottenBits,
             lostCommits: disk.counts.lostCommits,
+            writeErrors: disk.counts.writeErrors,
             diedAtMs: this.#diedAtMs,
           },
         );

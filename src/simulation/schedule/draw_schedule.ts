@@ -158,10 +158,18 @@ function drawFaults(
   // Rot on two machines may hit both copies of what two have acknowledged,
   // which nobody promises to survive.
   const rotten = chance.below(nodes);
+  const full = new Set<number>();
   const faults: PlannedFault[] = [];
   for (let left = 1 + chance.below(5); left > 0; left--) {
     const fault = drawFault(chance, chance.pick(enabled), nodes, loadMs);
-    faults.push(fault.type === "bit_rot" ? { ...fault, node: rotten } : fault);
+    if (fault.type === "bit_rot") faults.push({ ...fault, node: rotten });
+    else if (fault.type === "disk_full") {
+      // With no room anywhere nothing is written, which proves nothing.
+      const last = !full.has(fault.node) && full.size === nodes - 1;
+      const node = last ? [...full][0] ?? fault.node : fault.node;
+      full.add(node);
+      faults.push({ ...fault, node });
+    } else faults.push(fault);
   }
   return faults;
 }

@@ -47,3 +47,19 @@ Deno.test("drawSchedule() refuses what is out of range by name", () => {
     "'nodes' must be a whole number from 1 to 16: current value is 0",
   );
 });
+
+Deno.test("drawSchedule() leaves room on one disk, and lets one alone rot", () => {
+  for (let seed = 0; seed < 1_000; seed++) {
+    const { faults, nodes } = drawSchedule(seed, {
+      faults: ["disk_full", "bit_rot"],
+    });
+    const hit = (type: string) =>
+      new Set(
+        faults.flatMap((fault) =>
+          fault.type === type && "node" in fault ? [fault.node] : []
+        ),
+      ).size;
+    assert(hit("disk_full") < nodes, `seed ${seed}`);
+    assert(hit("bit_rot") <= 1, `seed ${seed}`);
+  }
+});
