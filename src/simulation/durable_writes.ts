@@ -21,8 +21,8 @@ import type { DiskCounts } from "./disk/disk_conditions.ts";
 export type DiskDamage =
   & Pick<DiskCounts, "rottenBits" | "lostCommits" | "writeErrors">
   & {
-    /** When the process that had it before died, in virtual milliseconds. */
-    readonly diedAtMs: number;
+    /** When its machine lost power last, in virtual milliseconds; lives that failed to start may lie between. */
+    readonly powerLostAtMs: number;
   };
 
 /**
@@ -125,7 +125,7 @@ export class DurableWrites {
       // A disk that fails as well as lies may never have synced what remembers.
       const mayForget = damage.lostCommits > 0 &&
         (damage.writeErrors > 0 ||
-          known.sinceMs > damage.diedAtMs - REMEMBERED_AFTER_MS);
+          known.sinceMs > damage.powerLostAtMs - REMEMBERED_AFTER_MS);
       if (
         !isDamaged && !tailLost && !mayForget &&
         !known.may.some((may) => isSame(may, there))

@@ -9,7 +9,7 @@ const HONEST = {
   rottenBits: 0,
   lostCommits: 0,
   writeErrors: 0,
-  diedAtMs: 9_000,
+  powerLostAtMs: 9_000,
 };
 
 const value = (n: number): Uint8Array => new Uint8Array([n, n]);

@@ -58,7 +58,7 @@ export class SimulatedMachine {
   readonly #options: NodeOptions;
   readonly #deaths = new Set<() => void>();
   #lives = 0;
-  #diedAtMs = 0;
+  #powerLostAtMs = 0;
   #process: SimulatedProcess | undefined;
   #node: WhorlNode | undefined;
   /** The disk as the present life has it. */
@@ -183,7 +183,7 @@ export class SimulatedMachine {
   #die(how: "process" | "power"): void {
     const process = this.#process as SimulatedProcess;
     process.kill();
-    this.#diedAtMs = this.#around.time.now();
+    if (how === "power") this.#powerLostAtMs = this.#around.time.now();
     this.#process = undefined;
     this.#node = undefined;
     this.#starting = false;
@@ -245,7 +245,7 @@ export class SimulatedMachine {
             rottenBits: disk.counts.rottenBits,
             lostCommits: disk.counts.lostCommits,
             writeErrors: disk.counts.writeErrors,
-            diedAtMs: this.#diedAtMs,
+            powerLostAtMs: this.#powerLostAtMs,
           },
         );
       },
