@@ -140,7 +140,9 @@ export async function kvChecks(
       const key = name.slice(BUCKET.length + 1);
       await run.eventually(
         `A read of ${name} from all its replicas`,
-        () => node.kv.get(BUCKET, key, { n, r: n }),
+        // From primaries: a link may still wait for a lost segment to be sent
+        // again, and fallbacks would answer for who is suspected meanwhile.
+        () => node.kv.get(BUCKET, key, { n, r: n, pr: n }),
       );
     }
     await run.sleep(REPAIR_MS);
