@@ -11,7 +11,6 @@ import {
   fillPrimaryPreflist,
   Preflist,
 } from "../ring/preflist.ts";
-import type { RingView } from "../ring/ring_view.ts";
 import { CoverageProcess } from "./coverage_process.ts";
 import { ForwardProcess } from "./forward_process.ts";
 import { GetProcess } from "./get_process.ts";
@@ -22,8 +21,6 @@ import {
   type OperationHeader,
   OperationKind,
 } from "./operation_codec.ts";
-import type { OperationTarget } from "./operation_target.ts";
-import type { ProcessHost } from "./process_host.ts";
 import { PutProcess } from "./put_process.ts";
 import type { Replica } from "./quorum.ts";
 import {
@@ -31,18 +28,14 @@ import {
   type QuorumRule,
   REPLICAS_MAX,
 } from "./quorum_options.ts";
-import { quorumRuleOf, type RequestProcess } from "./request_process.ts";
+import {
+  type BegunOperation,
+  quorumRuleOf,
+  type RequestProcess,
+} from "./request_process.ts";
 
-/** An operation that begins a request, and where it begins. */
-export interface BegunOperation {
-  readonly host: ProcessHost;
-  /** Number of the request on the host. */
-  readonly sequence: number;
-  readonly header: OperationHeader;
-  /** The operation as it came; the request's to keep. */
-  readonly bytes: Uint8Array<ArrayBuffer>;
-  readonly target: OperationTarget;
-  readonly view: RingView;
+/** An operation, and what is known of the module it is for. */
+export interface ModuleOperation extends BegunOperation {
   /** How objects of its module are merged, if they are versioned. */
   readonly objects: ObjectCommands | undefined;
 }
@@ -56,8 +49,8 @@ const preflist = new Preflist(REPLICAS_MAX);
  * @throws {WhorlError} Why the operation cannot be coordinated: its quorum makes
  * no sense, or its bytes.
  */
-export function coordinatorFor(operation: BegunOperation): RequestProcess {
-  const { host, sequence, header, bytes, target, view } = operation;
+export function coordinatorFor(operation: ModuleOperation): RequestProcess {
+  const { header, view } = operation;
   switch (header.kind) {
     case OperationKind.put: {
       const rule = ruleOf(operation, "write");
@@ -66,22 +59,9 @@ export function coordinatorFor(operation: BegunOperation): RequestProcess {
         ? -1
         : coordinatorElsewhere(replicas, view.self);
       return elsewhere >= 0
-        ? new ForwardProcess(
-          host,
-          sequence,
-          header,
-          bytes,
-          target,
-          view,
-          elsewhere,
-        )
+        ? new ForwardProcess(operation, elsewhere)
         : new PutProcess(
-          host,
-          sequence,
-          header,
-          bytes,
-          target,
-          view,
+          operation,
           objectCommands(operation),
           replicas,
           rule,
@@ -90,31 +70,17 @@ export function coordinatorFor(operation: BegunOperation): RequestProcess {
     case OperationKind.get: {
       const rule = ruleOf(operation, "read");
       return new GetProcess(
-        host,
-        sequence,
-        header,
-        bytes,
-        target,
-        view,
+        operation,
         objectCommands(operation),
         replicasOf(operation, rule),
         rule,
       );
     }
     case OperationKind.coverage:
-      return new CoverageProcess(host, sequence, header, bytes, target, view);
+      return new CoverageProcess(operation);
     default: {
       const rule = ruleOf(operation, header.durable > 0 ? "write" : "read");
-      return new OpProcess(
-        host,
-        sequence,
-        header,
-        bytes,
-        target,
-        view,
-        replicasOf(operation, rule),
-        rule,
-      );
+      return new OpProcess(operation, replicasOf(operation, rule), rule);
     }
   }
 }
@@ -147,7 +113,7 @@ function replicasOf(
   return replicas;
 }
 
-function objectCommands({ objects }: BegunOperation): ObjectCommands {
+function objectCommands({ objects }: ModuleOperation): ObjectCommands {
   if (objects !== undefined) return objects;
   throw new WhorlError(
     "invalid_argument",

@@ -9,7 +9,6 @@ import { ByteReader } from "../base/byte_reader.ts";
 import { ByteWriter } from "../base/byte_writer.ts";
 import { WhorlError } from "../base/errors.ts";
 import type { Deadline } from "../environment/deadline_wheel.ts";
-import type { RingView } from "../ring/ring_view.ts";
 import {
   COVERAGE_TIMEOUT_MS_MAX,
   CoverageAction,
@@ -34,10 +33,14 @@ import {
   writePiece,
 } from "./coverage_page_codec.ts";
 import type { CoverageReport } from "./coverage_report.ts";
-import { OperationFlag, type OperationHeader } from "./operation_codec.ts";
+import { OperationFlag } from "./operation_codec.ts";
 import type { OperationTarget } from "./operation_target.ts";
 import type { ProcessHost } from "./process_host.ts";
-import { REPLICAS_PER_REQUEST, RequestProcess } from "./request_process.ts";
+import { MachineProcess } from "./machine_process.ts";
+import {
+  type BegunOperation,
+  REPLICAS_PER_REQUEST,
+} from "./request_process.ts";
 
 /** Largest body of a query, in bytes: eight vnodes may have it in hand at a time. */
 export const COVERAGE_BODY_BYTES_MAX = 1024 * 1024;
@@ -59,7 +62,8 @@ class WheelTimer implements Deadline {
 }
 
 /** Coordinates one coverage query. */
-export class CoverageProcess extends RequestProcess {
+export class CoverageProcess
+  extends MachineProcess<CoverageEvent, CoverageEffect> {
   /** What its caller knows it by. */
   readonly query: number;
   readonly #machine: CoverageState;
@@ -77,14 +81,10 @@ export class CoverageProcess extends RequestProcess {
    * or `protocol_error`.
    */
   constructor(
-    host: ProcessHost,
-    sequence: number,
-    header: OperationHeader,
-    bytes: Uint8Array<ArrayBuffer>,
-    target: OperationTarget,
-    view: RingView,
+    operation: BegunOperation,
   ) {
-    super(host, sequence, header, bytes, target, view);
+    super(operation);
+    const { host, header, bytes, view } = operation;
     const { n, quorum, flags, keyEnd, end, timeLeftMs } = header;
     if (n < 1 || n > view.ringSize || quorum < 1 || quorum > n) {
       throw new WhorlError(
@@ -173,20 +173,15 @@ export class CoverageProcess extends RequestProcess {
     this.#deliver({ type: "cancel" });
   }
 
-  advance(event: CoverageEvent): void {
-    const { effects } = this.host;
-    stepCoverage(this.#machine, event, effects as CoverageEffect[]);
-    for (let i = 0; i < effects.length; i++) {
-      this.#perform(effects[i] as CoverageEffect);
-    }
-    effects.length = 0;
+  protected step(event: CoverageEvent, effects: CoverageEffect[]): void {
+    stepCoverage(this.#machine, event, effects);
   }
 
   #deliver(event: CoverageEvent): void {
     this.host.deliver(this, event);
   }
 
-  #perform(effect: CoverageEffect): void {
+  protected perform(effect: CoverageEffect): void {
     switch (effect.type) {
       case "open":
         this.#open(effect.part);

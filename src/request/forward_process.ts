@@ -14,13 +14,13 @@ import {
   OPERATION_FLAGS_OFFSET,
   OPERATION_TIME_LEFT_OFFSET,
   OperationFlag,
-  type OperationHeader,
   readOperationResult,
 } from "./operation_codec.ts";
-import type { RingView } from "../ring/ring_view.ts";
-import type { OperationTarget } from "./operation_target.ts";
-import type { ProcessHost } from "./process_host.ts";
-import { REPLICAS_PER_REQUEST, RequestProcess } from "./request_process.ts";
+import {
+  type BegunOperation,
+  REPLICAS_PER_REQUEST,
+  RequestProcess,
+} from "./request_process.ts";
 
 /** How long the coordinator's own answer is waited for once its deadline has passed. */
 const ANSWER_GRACE_MS = 100;
@@ -46,15 +46,10 @@ export class ForwardProcess extends RequestProcess {
 
   /** @param node Index of the node that coordinates. */
   constructor(
-    host: ProcessHost,
-    sequence: number,
-    header: OperationHeader,
-    bytes: Uint8Array<ArrayBuffer>,
-    target: OperationTarget,
-    view: RingView,
+    operation: BegunOperation,
     node: number,
   ) {
-    super(host, sequence, header, bytes, target, view);
+    super(operation);
     this.#node = node;
   }
 

@@ -12,33 +12,25 @@ import {
   type GetState,
   stepGet,
 } from "./get_fsm.ts";
-import type { OperationHeader } from "./operation_codec.ts";
 import { owedBy } from "./put_process.ts";
 import type { Replica } from "./quorum.ts";
 import type { QuorumRule } from "./quorum_options.ts";
-import type { RingView } from "../ring/ring_view.ts";
 import type { ObjectCommands } from "./object_merge.ts";
-import type { OperationTarget } from "./operation_target.ts";
-import type { ProcessHost } from "./process_host.ts";
-import { RequestProcess } from "./request_process.ts";
+import { MachineProcess } from "./machine_process.ts";
+import type { BegunOperation } from "./request_process.ts";
 
 /** Coordinates one read. */
-export class GetProcess extends RequestProcess {
+export class GetProcess extends MachineProcess<GetEvent, GetEffect> {
   #get: GetState;
   #commands: ObjectCommands;
 
   constructor(
-    host: ProcessHost,
-    sequence: number,
-    header: OperationHeader,
-    bytes: Uint8Array<ArrayBuffer>,
-    target: OperationTarget,
-    view: RingView,
+    operation: BegunOperation,
     commands: ObjectCommands,
     replicas: readonly Replica[],
     rule: QuorumRule,
   ) {
-    super(host, sequence, header, bytes, target, view);
+    super(operation);
     this.#commands = commands;
     this.#get = createGet(replicas, rule, commands.objects);
   }
@@ -60,16 +52,11 @@ export class GetProcess extends RequestProcess {
     return owedBy(this.#get.replicas, this.#get.open, node);
   }
 
-  advance(event: GetEvent): void {
-    const { effects } = this.host;
-    stepGet(this.#get, event, effects as GetEffect[]);
-    for (let i = 0; i < effects.length; i++) {
-      this.#perform(effects[i] as GetEffect);
-    }
-    effects.length = 0;
+  protected step(event: GetEvent, effects: GetEffect[]): void {
+    stepGet(this.#get, event, effects);
   }
 
-  #perform(effect: GetEffect): void {
+  protected perform(effect: GetEffect): void {
     const get = this.#get;
     const { keyFieldStart, keyEnd } = this.header;
     switch (effect.type) {

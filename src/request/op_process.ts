@@ -12,31 +12,23 @@ import {
   type OpState,
   stepOp,
 } from "./op_fsm.ts";
-import type { OperationHeader } from "./operation_codec.ts";
 import { OperationFlag } from "./operation_codec.ts";
 import { owedBy } from "./put_process.ts";
 import type { Replica } from "./quorum.ts";
 import type { QuorumRule } from "./quorum_options.ts";
-import type { RingView } from "../ring/ring_view.ts";
-import type { OperationTarget } from "./operation_target.ts";
-import type { ProcessHost } from "./process_host.ts";
-import { RequestProcess } from "./request_process.ts";
+import { MachineProcess } from "./machine_process.ts";
+import type { BegunOperation } from "./request_process.ts";
 
 /** Coordinates one command of an application's module. */
-export class OpProcess extends RequestProcess {
+export class OpProcess extends MachineProcess<OpEvent, OpEffect> {
   #op: OpState;
 
   constructor(
-    host: ProcessHost,
-    sequence: number,
-    header: OperationHeader,
-    bytes: Uint8Array<ArrayBuffer>,
-    target: OperationTarget,
-    view: RingView,
+    operation: BegunOperation,
     replicas: readonly Replica[],
     rule: QuorumRule,
   ) {
-    super(host, sequence, header, bytes, target, view);
+    super(operation);
     this.#op = createOp(replicas, rule);
   }
 
@@ -59,16 +51,11 @@ export class OpProcess extends RequestProcess {
     return owedBy(this.#op.replicas, this.#op.open, node);
   }
 
-  advance(event: OpEvent): void {
-    const { effects } = this.host;
-    stepOp(this.#op, event, effects as OpEffect[]);
-    for (let i = 0; i < effects.length; i++) {
-      this.#perform(effects[i] as OpEffect);
-    }
-    effects.length = 0;
+  protected step(event: OpEvent, effects: OpEffect[]): void {
+    stepOp(this.#op, event, effects);
   }
 
-  #perform(effect: OpEffect): void {
+  protected perform(effect: OpEffect): void {
     const op = this.#op;
     const { header } = this;
     switch (effect.type) {

@@ -6,7 +6,6 @@
  */
 import { RequestFlag } from "../vnode/vnode_wire.ts";
 import { FrameType } from "../wire/frame_type.ts";
-import type { OperationHeader } from "./operation_codec.ts";
 import {
   createPut,
   type PutEffect,
@@ -16,29 +15,22 @@ import {
 } from "./put_fsm.ts";
 import type { Replica } from "./quorum.ts";
 import type { QuorumRule } from "./quorum_options.ts";
-import type { RingView } from "../ring/ring_view.ts";
 import type { ObjectCommands } from "./object_merge.ts";
-import type { OperationTarget } from "./operation_target.ts";
-import type { ProcessHost } from "./process_host.ts";
-import { RequestProcess } from "./request_process.ts";
+import { MachineProcess } from "./machine_process.ts";
+import type { BegunOperation } from "./request_process.ts";
 
 /** Coordinates one write. */
-export class PutProcess extends RequestProcess {
+export class PutProcess extends MachineProcess<PutEvent, PutEffect> {
   #put: PutState;
   #commands: ObjectCommands;
 
   constructor(
-    host: ProcessHost,
-    sequence: number,
-    header: OperationHeader,
-    bytes: Uint8Array<ArrayBuffer>,
-    target: OperationTarget,
-    view: RingView,
+    operation: BegunOperation,
     commands: ObjectCommands,
     replicas: readonly Replica[],
     rule: QuorumRule,
   ) {
-    super(host, sequence, header, bytes, target, view);
+    super(operation);
     this.#commands = commands;
     this.#put = createPut(
       replicas,
@@ -71,16 +63,11 @@ export class PutProcess extends RequestProcess {
     return owedBy(this.#put.replicas, this.#put.open, node);
   }
 
-  advance(event: PutEvent): void {
-    const { effects } = this.host;
-    stepPut(this.#put, event, effects as PutEffect[]);
-    for (let i = 0; i < effects.length; i++) {
-      this.#perform(effects[i] as PutEffect);
-    }
-    effects.length = 0;
+  protected step(event: PutEvent, effects: PutEffect[]): void {
+    stepPut(this.#put, event, effects);
   }
 
-  #perform(effect: PutEffect): void {
+  protected perform(effect: PutEffect): void {
     const put = this.#put;
     const { keyFieldStart, keyEnd, end } = this.header;
     switch (effect.type) {

@@ -35,6 +35,19 @@ import {
 /** Replicas a correlation can tell apart; see `RequestHost`. */
 export const REPLICAS_PER_REQUEST = 8;
 
+/** An operation that begins a request, and where it begins. */
+export interface BegunOperation {
+  readonly host: ProcessHost;
+  /** Number of the request on the host. */
+  readonly sequence: number;
+  readonly header: OperationHeader;
+  /** The operation as it came; the request's to keep. */
+  readonly bytes: Uint8Array<ArrayBuffer>;
+  readonly target: OperationTarget;
+  /** The ring as it is now. */
+  readonly view: RingView;
+}
+
 /** What the answer of a request reports. */
 interface Answered {
   readonly replicas: readonly Replica[];
@@ -67,14 +80,7 @@ export abstract class RequestProcess extends ChildBase
   #deadlineAt = 0;
   #inGrace = false;
 
-  constructor(
-    host: ProcessHost,
-    sequence: number,
-    header: OperationHeader,
-    bytes: Uint8Array<ArrayBuffer>,
-    target: OperationTarget,
-    view: RingView,
-  ) {
+  constructor({ host, sequence, header, bytes, target, view }: BegunOperation) {
     super();
     this.host = host;
     this.sequence = sequence;
