@@ -9,7 +9,7 @@ import type { WhorlError } from "../base/errors.ts";
 import type { RingView } from "../ring/ring_view.ts";
 import { FRAME_BYTES_MAX } from "../wire/frame.ts";
 import type { AnswerTarget } from "../vnode/vnode_master_link.ts";
-import type { OperationTarget } from "./operation_target.ts";
+import type { OperationCarrier } from "./operation_carrier.ts";
 import { REPLICAS_PER_REQUEST } from "./request_process.ts";
 
 /**
@@ -45,20 +45,10 @@ export interface RequestCounts {
 }
 
 /** Takes operations in and gets what answers them. */
-export interface Coordinators extends AnswerTarget {
+export interface Coordinators extends AnswerTarget, OperationCarrier {
   readonly counts: Readonly<RequestCounts>;
   /** Operations under way. */
   readonly size: number;
-  /**
-   * Takes in the operation in `bytes[start, end)`, which is copied. `target`
-   * is answered once, possibly before this returns.
-   */
-  submit(
-    bytes: Uint8Array,
-    start: number,
-    end: number,
-    target: OperationTarget,
-  ): void;
   /** Takes in another node's answer to an operation that was sent on to it; valid only during the call. */
   operationAnswer(
     type: number,

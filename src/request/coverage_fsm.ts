@@ -233,7 +233,9 @@ export function stepCoverage(
       if (event.ended) {
         part.state = "answered";
         if (part.batch === undefined) query.occupied--;
-      } else if (part.batch === undefined) askMore(query, event.part, effects);
+      } else if (part.batch === undefined) {
+        ask(query, "more", event.part, effects);
+      }
       advance(query, effects);
       return;
     }
@@ -257,7 +259,7 @@ export function stepCoverage(
       }
       part.redirected = true;
       part.node = event.owner;
-      open(query, event.part, effects);
+      ask(query, "open", event.part, effects);
       return;
     }
     case "node_lost":
@@ -461,15 +463,17 @@ function advance(query: CoverageState, effects: CoverageEffect[]): void {
         query.occupied++;
         const next = query.queue.shift() as number;
         (query.parts[next] as CoveragePart).state = "open";
-        open(query, next, effects);
+        ask(query, "open", next, effects);
       }
     }
   }
   if (query.phase === "ended") tellEnd(query, effects);
 }
 
-function open(
+/** Asks the vnode of a part, to begin with or for more. */
+function ask(
   query: CoverageState,
+  type: "open" | "more",
   part: number,
   effects: CoverageEffect[],
 ): void {
@@ -478,19 +482,7 @@ function open(
     type: "set_timer",
     timer: part,
     afterMs: query.rule.idleMs,
-  }, { type: "open", part });
-}
-
-function askMore(
-  query: CoverageState,
-  part: number,
-  effects: CoverageEffect[],
-): void {
-  effects.push({
-    type: "set_timer",
-    timer: part,
-    afterMs: query.rule.idleMs,
-  }, { type: "more", part });
+  }, { type, part });
 }
 
 /** Gives the caller what there is, if it waits, and the report with the last of it. */
@@ -513,7 +505,7 @@ function handOn(query: CoverageState, effects: CoverageEffect[]): void {
   if (pieces.length === 0 && !done) return;
   tell(query, pieces, done ? coverageReport(query) : undefined, effects);
   if (done) finish(query, effects);
-  else for (const part of taken) askMore(query, part, effects);
+  else for (const part of taken) ask(query, "more", part, effects);
 }
 
 /** Answers the caller, which is to ask again unless it gets the report. */

@@ -11,7 +11,7 @@ import type { OperationTarget } from "./operation_target.ts";
 
 /** Whoever carries operations: the host of coordinators in a node, or a client's connection. */
 export interface OperationCarrier {
-  /** Takes the operation in `bytes[start, end)`, which is copied, and answers `target` once. */
+  /** Takes the operation in `bytes[start, end)`, which is copied, and answers `target` once, possibly before this returns. */
   submit(
     bytes: Uint8Array,
     start: number,

@@ -7,7 +7,7 @@
 import type { Runtime } from "../../supervisors/runtime.ts";
 import type { DeadlineWheel } from "../environment/deadline_wheel.ts";
 import type { AnswerTarget } from "../vnode/vnode_master_link.ts";
-import type { OperationTarget } from "./operation_target.ts";
+import type { OperationCarrier } from "./operation_carrier.ts";
 import type { RequestRoutes } from "./request_routes.ts";
 
 /** One coordinator as its host sees it. */
@@ -24,7 +24,7 @@ export interface HostedProcess {
 }
 
 /** What coordinators share. */
-export interface ProcessHost extends AnswerTarget {
+export interface ProcessHost extends AnswerTarget, OperationCarrier {
   readonly runtime: Runtime;
   readonly routes: RequestRoutes;
   readonly wheel: DeadlineWheel;
@@ -34,13 +34,6 @@ export interface ProcessHost extends AnswerTarget {
   readonly effects: unknown[];
   /** Gives `process` an event, now or when the step under way is done. */
   deliver(process: HostedProcess, event: unknown): void;
-  /** Takes in an operation, as from outside. */
-  submit(
-    bytes: Uint8Array,
-    start: number,
-    end: number,
-    target: OperationTarget,
-  ): void;
   /** A further number under which answers come to `process`, until it is closed. */
   openSequence(process: HostedProcess): number;
   /** Nobody waits for answers under `sequence` any more. */
