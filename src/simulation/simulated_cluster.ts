@@ -149,22 +149,15 @@ export class SimulatedCluster {
       case "declared_down": {
         const machine = this.#machine(fault.node);
         const others = this.machines.filter((other) => other !== machine);
-        const cut = fault.cut;
-        if (cut) {
-          for (const { host } of others) {
-            this.network.block(host, machine.host);
-            this.network.block(machine.host, host);
-          }
-        } else machine.kill("process");
+        const rejoin = fault.cut
+          ? this.#partition(others, [machine], { oneWay: false, break: false })
+          : undefined;
+        if (!fault.cut) machine.kill("process");
         const stop = this.#declareDown(machine, others);
         return () => {
           stop();
           machine.start();
-          if (!cut) return;
-          for (const { host } of others) {
-            this.network.unblock(host, machine.host);
-            this.network.unblock(machine.host, host);
-          }
+          rejoin?.();
         };
       }
       case "pause": {
@@ -173,7 +166,11 @@ export class SimulatedCluster {
         return () => machine.resume();
       }
       case "partition":
-        return this.#partition(fault);
+        return this.#partition(
+          fault.from.map((index) => this.#machine(index)),
+          fault.to.map((index) => this.#machine(index)),
+          fault,
+        );
       case "slow_link": {
         const { host: from } = this.#machine(fault.from);
         const { host: to } = this.#machine(fault.to);
@@ -242,23 +239,22 @@ export class SimulatedCluster {
     return () => void (over = true);
   }
 
+  /** Lets nothing through between machines, and returns what ends that. */
   #partition(
-    fault: PlannedFault & { readonly type: "partition" },
+    from: readonly SimulatedMachine[],
+    to: readonly SimulatedMachine[],
+    how: { readonly oneWay: boolean; readonly break: boolean },
   ): () => void {
     const pairs: (readonly [string, string])[] = [];
-    for (const from of fault.from) {
-      for (const to of fault.to) {
-        const hosts = [
-          this.#machine(from).host,
-          this.#machine(to).host,
-        ] as const;
-        pairs.push(hosts);
-        if (!fault.oneWay) pairs.push([hosts[1], hosts[0]]);
+    for (const { host: one } of from) {
+      for (const { host: other } of to) {
+        pairs.push([one, other]);
+        if (!how.oneWay) pairs.push([other, one]);
       }
     }
     for (const [from, to] of pairs) {
       this.network.block(from, to);
-      if (fault.break) this.network.reset(from, to);
+      if (how.break) this.network.reset(from, to);
     }
     return () => {
       for (const [from, to] of pairs) this.network.unblock(from, to);
