@@ -21,7 +21,7 @@ import {
 } from "./simulated_cluster.ts";
 import type { SimulatedMachine } from "./simulated_machine.ts";
 import { seededBytes } from "./seeded_bytes.ts";
-import { SimulatedProcess } from "./simulated_process.ts";
+import { runtimeOf, SimulatedProcess } from "./simulated_process.ts";
 import { traceLog } from "./trace/trace_log.ts";
 import type { ClusterAccess, Workload, WorkloadOperation } from "./workload.ts";
 
@@ -44,6 +44,8 @@ export interface ClientOptions {
 export class SimulatedClient {
   readonly name: string;
   readonly #options: ClientOptions;
+  /** In the order in which it tries them, its own first. */
+  readonly #machines: readonly SimulatedMachine[];
   readonly #process: SimulatedProcess;
   readonly #chance: Chance;
   readonly #session = new Map<string, unknown>();
@@ -53,6 +55,9 @@ export class SimulatedClient {
     const { number, cluster } = options;
     this.name = `c${number + 1}`;
     this.#options = options;
+    const { machines } = cluster;
+    const first = number % machines.length;
+    this.#machines = [...machines.slice(first), ...machines.slice(0, first)];
     this.#chance = seededChance(`${cluster.schedule.seed} client ${number}`);
     this.#process = new SimulatedProcess(
       this.name,
@@ -160,12 +165,9 @@ export class SimulatedClient {
     id: number,
     timeoutMs: number,
   ): Promise<Output> {
-    const { machines } = this.#options.cluster;
-    const first = this.#options.number % machines.length;
     let machine: SimulatedMachine | undefined;
     while (machine === undefined) {
-      machine = [...machines.slice(first), ...machines.slice(0, first)]
-        .find((candidate) => candidate.running);
+      machine = this.#machines.find((candidate) => candidate.running);
       if (machine === undefined) await this.#sleep(LOOK_AGAIN_MS);
     }
     const process = machine.process as SimulatedProcess;
@@ -184,11 +186,9 @@ export class SimulatedClient {
     id: number,
     timeoutMs: number,
   ): Promise<Output> {
-    const { machines } = this.#options.cluster;
-    const first = this.#options.number % machines.length;
+    const { cluster } = this.#options;
     this.#connection ??= await connect({
-      nodes: [...machines.slice(first), ...machines.slice(0, first)]
-        .map((machine) => this.#options.cluster.address(machine)),
+      nodes: this.#machines.map((machine) => cluster.address(machine)),
       cookie: SIMULATION_COOKIE,
       environment: this.#environment(),
     });
@@ -251,11 +251,7 @@ export class SimulatedClient {
     const process = this.#process;
     const secrets = this.#chance.fork("secrets");
     return {
-      now: () => process.now(),
-      random: () => process.random(),
-      defer: (callback) => process.defer(callback),
-      setTimer: (afterMs, callback) => process.setTimer(afterMs, callback),
-      clearTimer: (timer) => process.clearTimer(timer),
+      ...runtimeOf(process),
       wallClock: () => Math.floor(process.now()),
       chance: this.#chance.fork("environment"),
       secretBytes: (count) => seededBytes(secrets, count),

@@ -18,7 +18,7 @@ import { openStore } from "../storage/open_store.ts";
 import { seededBytes } from "./seeded_bytes.ts";
 import type { SimulatedDisk } from "./disk/simulated_disk.ts";
 import type { SimulatedNetwork } from "./network/simulated_network.ts";
-import { SimulatedProcess } from "./simulated_process.ts";
+import { runtimeOf, SimulatedProcess } from "./simulated_process.ts";
 import type { Trace } from "./trace/trace.ts";
 import { traceLog } from "./trace/trace_log.ts";
 import type { VirtualTime } from "./virtual_time.ts";
@@ -223,11 +223,7 @@ export class SimulatedMachine {
     const log = traceLog(trace, this.host);
     this.#attached = disk.attach(process);
     const environment: Environment = {
-      now: () => process.now(),
-      random: () => process.random(),
-      defer: (callback) => process.defer(callback),
-      setTimer: (afterMs, callback) => process.setTimer(afterMs, callback),
-      clearTimer: (timer) => process.clearTimer(timer),
+      ...runtimeOf(process),
       wallClock: () =>
         Math.floor(SIMULATION_EPOCH_MS + time.now() + this.wallOffsetMs),
       chance: chance.fork(`${this.host} choices ${life}`),

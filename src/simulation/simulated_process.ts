@@ -25,6 +25,17 @@ export type ProcessState = "running" | "paused" | "dead";
 /** What a dead process gets, whose last chain of promises may still come to its end. */
 const NO_TIMER: TimerHandle = Object.freeze({});
 
+/** What `process` gives to what runs in it and nothing else of it, to be made part of an environment. */
+export function runtimeOf(process: SimulatedProcess): Runtime {
+  return {
+    now: () => process.now(),
+    random: () => process.random(),
+    defer: (callback) => process.defer(callback),
+    setTimer: (afterMs, callback) => process.setTimer(afterMs, callback),
+    clearTimer: (timer) => process.clearTimer(timer),
+  };
+}
+
 /** One life of a process; the {@linkcode Runtime} of what runs in it. */
 export class SimulatedProcess implements Runtime, EventOwner {
   /** What it is called in traces. */

@@ -9,7 +9,7 @@ import type { StorageEnvironment } from "../../environment/environment.ts";
 import type { DiskOptions } from "../disk/disk_conditions.ts";
 import { seededBytes } from "../seeded_bytes.ts";
 import { SimulatedDisk } from "../disk/simulated_disk.ts";
-import { SimulatedProcess } from "../simulated_process.ts";
+import { runtimeOf, SimulatedProcess } from "../simulated_process.ts";
 import { VirtualTime } from "../virtual_time.ts";
 
 /** One machine on virtual time. */
@@ -37,11 +37,7 @@ export class DiskBench {
     const process = new SimulatedProcess("bench", this.time, chance);
     this.#process = process;
     return {
-      now: () => process.now(),
-      random: () => process.random(),
-      defer: (callback) => process.defer(callback),
-      setTimer: (afterMs, callback) => process.setTimer(afterMs, callback),
-      clearTimer: (timer) => process.clearTimer(timer),
+      ...runtimeOf(process),
       disk: this.disk.attach(process),
       secretBytes: (count) => seededBytes(chance, count),
     };
