@@ -1,9 +1,10 @@
 import { assert, assertEquals, assertRejects, assertThrows } from "@std/assert";
 import { WhorlError } from "../base/errors.ts";
 import type { StorageEnvironment } from "../environment/environment.ts";
-import type { PartitionStore, Store } from "../environment/storage.ts";
+import type { Store } from "../environment/storage.ts";
 import { type DenoKvConfig, openDenoKvStore } from "./deno_kv_store.ts";
 import { openStore } from "./open_store.ts";
+import { put } from "./testing/store_calls.ts";
 import { systemStorage } from "./testing/system_storage.ts";
 
 /** Closes the store and opens it again; as after a crash if it must forget what it knew of its keys. */
@@ -36,19 +37,6 @@ async function withStore(
 
 const keyOf = (i: number) => new Uint8Array([i >> 16, i >> 8, i]);
 
-function put(
-  partition: PartitionStore,
-  key: Uint8Array,
-  value: Uint8Array | null,
-): Promise<void> {
-  const { promise, resolve, reject } = Promise.withResolvers<void>();
-  partition.write(
-    [{ key, value }],
-    (error) => error === undefined ? resolve() : reject(error),
-  );
-  return promise;
-}
-
 /** Waits until the store knows all its keys, by reading them as well. */
 async function learnKeys(store: Store): Promise<void> {
   while (!store.stats().absentKeysKnown) await store.partition(0).count();
@@ -60,13 +48,13 @@ Deno.test("DenoKvStore gathers the writes of a turn, and those made meanwhile, i
     const before = store.stats().commits;
     const first = [];
     for (let i = 0; i < 100; i++) {
-      first.push(put(partition, keyOf(i), keyOf(i)));
+      first.push(put(partition, { key: keyOf(i), value: keyOf(i) }));
     }
     // A microtask later the first commit is under way; these wait for the next.
     await Promise.resolve().then(() => {});
     const second = [];
     for (let i = 0; i < 300; i++) {
-      second.push(put(partition, keyOf(i % 7), keyOf(i)));
+      second.push(put(partition, { key: keyOf(i % 7), value: keyOf(i) }));
     }
     assertEquals(store.stats().pendingWrites, 400);
     await Promise.all(first);
@@ -101,11 +89,11 @@ Deno.test("DenoKvStore reads nothing from disk for keys that are new", () =>
 
 Deno.test("DenoKvStore knows its keys at once after it was closed in order", () =>
   withStore({}, async (store, reopen) => {
-    await put(store.partition(0), keyOf(1), keyOf(1));
+    await put(store.partition(0), { key: keyOf(1), value: keyOf(1) });
     const again = await reopen();
     assert(again.stats().absentKeysKnown);
     assertEquals(again.partition(0).get(keyOf(2)), undefined);
-    await put(again.partition(0), keyOf(2), keyOf(2));
+    await put(again.partition(0), { key: keyOf(2), value: keyOf(2) });
     const last = await reopen();
     assertEquals(await last.partition(0).get(keyOf(1)), keyOf(1));
     assertEquals(await last.partition(0).get(keyOf(2)), keyOf(2));
@@ -118,12 +106,12 @@ Deno.test("DenoKvStore does not trust what it knew of its keys before its last o
   try {
     {
       await using store = await openDenoKvStore(config, systemStorage);
-      await put(store.partition(0), keyOf(1), keyOf(1));
+      await put(store.partition(0), { key: keyOf(1), value: keyOf(1) });
     }
     const stale = await Deno.readFile(saved);
     {
       await using store = await openDenoKvStore(config, systemStorage);
-      await put(store.partition(0), keyOf(2), keyOf(2));
+      await put(store.partition(0), { key: keyOf(2), value: keyOf(2) });
     }
     const current = await Deno.readFile(saved);
     const damaged = current.slice();
@@ -155,15 +143,15 @@ Deno.test("DenoKvStore answers rightly while it learns its keys", () =>
 
 Deno.test("DenoKvStore remembers a removed key as absent", () =>
   withStore({}, async (store) => {
-    await put(store.partition(0), keyOf(1), keyOf(1));
-    await put(store.partition(0), keyOf(1), null);
+    await put(store.partition(0), { key: keyOf(1), value: keyOf(1) });
+    await put(store.partition(0), { key: keyOf(1), value: null });
     assertEquals(store.partition(0).get(keyOf(1)), undefined);
     assertEquals(store.stats().cacheMisses, 0);
   }));
 
 Deno.test("DenoKvStore reads a key once for all who ask at the same time", () =>
   withStore({}, async (store, reopen) => {
-    await put(store.partition(0), keyOf(1), keyOf(1));
+    await put(store.partition(0), { key: keyOf(1), value: keyOf(1) });
     const again = await reopen();
     const partition = again.partition(0);
     const reads = [1, 2, 3].map(() => partition.get(keyOf(1)));
@@ -175,12 +163,12 @@ Deno.test("DenoKvStore reads a key once for all who ask at the same time", () =>
 Deno.test("DenoKvStore does not let a slow read bring an old value back", () =>
   withStore({}, async (store, reopen) => {
     for (let i = 0; i < 50; i++) {
-      await put(store.partition(0), keyOf(i), keyOf(1));
+      await put(store.partition(0), { key: keyOf(i), value: keyOf(1) });
     }
     const partition = (await reopen()).partition(0);
     for (let i = 0; i < 50; i++) {
       const reading = partition.get(keyOf(i));
-      const written = put(partition, keyOf(i), keyOf(2));
+      const written = put(partition, { key: keyOf(i), value: keyOf(2) });
       const seen = await reading;
       assert(seen?.[2] === 1 || seen?.[2] === 2);
       assertEquals(await partition.get(keyOf(i)), keyOf(2));
@@ -193,13 +181,13 @@ Deno.test("DenoKvStore reads large values from disk while they are replaced", ()
   withStore({ cacheBytesMax: 0 }, async (store) => {
     const partition = store.partition(0);
     const large = (seed: number) => new Uint8Array(300_000).fill(seed);
-    await put(partition, keyOf(1), large(0));
+    await put(partition, { key: keyOf(1), value: large(0) });
     for (let i = 1; i < 30; i++) {
       const reads = [
         partition.get(keyOf(1)),
         Array.fromAsync(partition.scan()),
       ];
-      const written = put(partition, keyOf(1), large(i));
+      const written = put(partition, { key: keyOf(1), value: large(i) });
       const [got, scanned] = await Promise.all(reads) as [
         Uint8Array,
         { value: Uint8Array }[],
@@ -219,17 +207,27 @@ Deno.test("DenoKvStore keeps to the limits of a commit whatever is thrown at it 
     const longKey = (i: number) =>
       new Uint8Array(1_000).fill(0, 0, 990).fill(i, 990);
     for (let i = 0; i < 200; i++) {
-      all.push(put(store.partition(0), longKey(i), keyOf(i)));
+      all.push(put(store.partition(0), { key: longKey(i), value: keyOf(i) }));
       all.push(
-        put(store.partition(1), keyOf(i), new Uint8Array(59_990).fill(i)),
+        put(store.partition(1), {
+          key: keyOf(i),
+          value: new Uint8Array(59_990).fill(i),
+        }),
       );
-      all.push(put(store.partition(2), keyOf(i), keyOf(i)));
+      all.push(put(store.partition(2), { key: keyOf(i), value: keyOf(i) }));
     }
     for (let i = 0; i < 3_000; i++) {
-      all.push(put(store.partition(3), keyOf(i), new Uint8Array(0)));
+      all.push(
+        put(store.partition(3), { key: keyOf(i), value: new Uint8Array(0) }),
+      );
     }
     for (let i = 0; i < 4; i++) {
-      all.push(put(store.partition(4), keyOf(i), new Uint8Array(650_000)));
+      all.push(
+        put(store.partition(4), {
+          key: keyOf(i),
+          value: new Uint8Array(650_000),
+        }),
+      );
     }
     await Promise.all(all);
     const again = await reopen();
@@ -245,14 +243,16 @@ Deno.test("DenoKvStore refuses more than it can hold until it is committed", () 
     const partition = store.partition(0);
     const large = new Uint8Array(10_000_000);
     const all: Promise<void>[] = [];
-    for (let i = 0; i < 6; i++) all.push(put(partition, keyOf(i), large));
+    for (let i = 0; i < 6; i++) {
+      all.push(put(partition, { key: keyOf(i), value: large }));
+    }
     const error = assertThrows(
       () => partition.write([{ key: keyOf(9), value: large }], () => {}),
       WhorlError,
     ) as WhorlError;
     assertEquals(error.code, "overload");
     await Promise.all(all);
-    await put(partition, keyOf(9), large);
+    await put(partition, { key: keyOf(9), value: large });
     assertEquals(await partition.count(), 7);
   }));
 
@@ -274,9 +274,9 @@ Deno.test("DenoKvStore outlives a writer that throws when it is told, and leaves
     store.partition(0).write([{ key: keyOf(1), value: keyOf(1) }], () => {
       throw bug;
     });
-    await put(store.partition(0), keyOf(2), keyOf(2));
+    await put(store.partition(0), { key: keyOf(2), value: keyOf(2) });
     assertEquals(await thrown.promise, bug);
-    await put(store.partition(0), keyOf(3), keyOf(3));
+    await put(store.partition(0), { key: keyOf(3), value: keyOf(3) });
     assertEquals(await store.partition(0).count(), 3);
   }, runtime);
 });

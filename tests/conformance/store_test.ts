@@ -18,24 +18,12 @@ import {
 import { openDenoKvStore } from "../../src/storage/deno_kv_store.ts";
 import { DiskBench } from "../../src/simulation/testing/disk_bench.ts";
 import { openMemoryStore } from "../../src/storage/memory_store.ts";
+import { put } from "../../src/storage/testing/store_calls.ts";
 import { systemStorage } from "../../src/storage/testing/system_storage.ts";
 
 const text = new TextEncoder();
 const bytes = (...values: number[]) => new Uint8Array(values);
 const key = (value: string) => text.encode(value);
-
-/** Writes and waits until it is committed. */
-export function put(
-  partition: PartitionStore,
-  ...writes: Write[]
-): Promise<void> {
-  const { promise, resolve, reject } = Promise.withResolvers<void>();
-  partition.write(
-    writes,
-    (error) => error === undefined ? resolve() : reject(error),
-  );
-  return promise;
-}
 
 async function keysOf(
   partition: PartitionStore,

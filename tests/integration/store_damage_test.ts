@@ -7,13 +7,14 @@
 import { assert, assertEquals, assertRejects, assertThrows } from "@std/assert";
 import { WhorlError } from "../../src/base/errors.ts";
 import { seededChance } from "../../src/base/chance.ts";
-import type { PartitionStore, Store } from "../../src/environment/storage.ts";
+import type { Store } from "../../src/environment/storage.ts";
 import {
   headKey,
   makeHead,
   storeFormat,
 } from "../../src/storage/deno_kv_codec.ts";
 import { openStore } from "../../src/storage/open_store.ts";
+import { codeOf, put } from "../../src/storage/testing/store_calls.ts";
 import { systemStorage } from "../../src/storage/testing/system_storage.ts";
 
 async function withStorePath(body: (path: string) => Promise<void>) {
@@ -42,29 +43,6 @@ async function refused(path: string, expectedStoreId?: string) {
   return error.code;
 }
 
-function put(
-  partition: PartitionStore,
-  key: Uint8Array,
-  value: Uint8Array | null,
-): Promise<void> {
-  const { promise, resolve, reject } = Promise.withResolvers<void>();
-  partition.write(
-    [{ key, value }],
-    (error) => error === undefined ? resolve() : reject(error),
-  );
-  return promise;
-}
-
-async function codeOf(action: () => unknown): Promise<string> {
-  try {
-    await action();
-    return "fine";
-  } catch (error) {
-    if (error instanceof WhorlError) return error.code;
-    throw error;
-  }
-}
-
 const chance = seededChance("store damage");
 
 function randomBytes(length: number): Uint8Array<ArrayBuffer> {
@@ -86,7 +64,7 @@ async function fill(
   const values = Array.from({ length: count }, () => randomBytes(length));
   await using store = await open(path);
   await Promise.all(
-    values.map((value, i) => put(store.partition(3), keyOf(i), value)),
+    values.map((value, i) => put(store.partition(3), { key: keyOf(i), value })),
   );
   return values;
 }
@@ -147,7 +125,10 @@ Deno.test("Deno KV store finds a flipped bit in any byte of a stored value, and 
     assertEquals(skipped, [keyOf(victim)]);
     assertEquals(seen.length, 19);
     // Writing it anew heals it.
-    await put(partition, keyOf(victim), values[victim] as Uint8Array);
+    await put(partition, {
+      key: keyOf(victim),
+      value: values[victim] as Uint8Array,
+    });
     assertEquals(await partition.get(keyOf(victim)), values[victim]);
     assertEquals((await partition.integrity()).corrupt, []);
   }));
@@ -184,7 +165,7 @@ Deno.test("Deno KV store finds damage in the chunks of a large value", () =>
     const partition = store.partition(3);
     assertEquals(await codeOf(() => partition.get(keyOf(0))), "value_corrupt");
     assertEquals((await partition.integrity()).corrupt, [keyOf(0)]);
-    await put(partition, keyOf(0), null);
+    await put(partition, { key: keyOf(0), value: null });
     assertEquals(await partition.get(keyOf(0)), undefined);
   }));
 
@@ -242,7 +223,7 @@ async function crashImage(path: string): Promise<void> {
   await fill(live, 20);
   await using store = await open(live);
   for (let i = 20; i < 60; i++) {
-    await put(store.partition(3), keyOf(i), keyOf(i));
+    await put(store.partition(3), { key: keyOf(i), value: keyOf(i) });
   }
   // So few pages that SQLite hasn't moved them into the database.
   for (const suffix of ["", "-wal", ".mark"]) {
@@ -280,7 +261,7 @@ Deno.test("Deno KV store notices that its WAL was cut off anywhere, until it is 
         assert((await store.partition(1).integrity()).tailLost);
         await store.tailRepaired();
         assert(!store.state.tailLost);
-        await put(store.partition(1), keyOf(1), keyOf(1));
+        await put(store.partition(1), { key: keyOf(1), value: keyOf(1) });
       }
       {
         await using store = await open(path);
@@ -431,14 +412,16 @@ Deno.test("Deno KV store takes a path for a file and for nothing else", async ()
 Deno.test("Deno KV store shuts out an older opener", () =>
   withStorePath(async (path) => {
     const older = await open(path);
-    await put(older.partition(0), keyOf(1), keyOf(1));
+    await put(older.partition(0), { key: keyOf(1), value: keyOf(1) });
     const newer = await open(path);
     try {
       assertEquals(newer.state.storeId, older.state.storeId);
       assertEquals(newer.state.epoch, older.state.epoch + 1);
-      await put(newer.partition(0), keyOf(2), keyOf(2));
+      await put(newer.partition(0), { key: keyOf(2), value: keyOf(2) });
       assertEquals(
-        await codeOf(() => put(older.partition(0), keyOf(3), keyOf(3))),
+        await codeOf(() =>
+          put(older.partition(0), { key: keyOf(3), value: keyOf(3) })
+        ),
         "store_fenced",
       );
       const later = assertThrows(
@@ -446,7 +429,7 @@ Deno.test("Deno KV store shuts out an older opener", () =>
         WhorlError,
       ) as WhorlError;
       assertEquals(later.code, "store_fenced");
-      await put(newer.partition(0), keyOf(4), keyOf(4));
+      await put(newer.partition(0), { key: keyOf(4), value: keyOf(4) });
       assertEquals(await newer.partition(0).get(keyOf(3)), undefined);
       assertEquals(await newer.partition(0).count(), 3);
     } finally {

@@ -9,6 +9,7 @@ import { assert, assertEquals, assertThrows } from "@std/assert";
 import { WhorlError } from "../../src/base/errors.ts";
 import type { WhorlNode } from "../../src/node/node.ts";
 import { openStore } from "../../src/storage/open_store.ts";
+import { put } from "../../src/storage/testing/store_calls.ts";
 import { systemStorage } from "../../src/storage/testing/system_storage.ts";
 import { childAt, restartsOf } from "../harness/node_parts_view.ts";
 import { withCluster } from "../harness/test_cluster.ts";
@@ -108,12 +109,7 @@ Deno.test({
       for (let i = 0; i < acknowledged; i++) {
         assertEquals(await partition.get(key(i)), value(i));
       }
-      await new Promise<void>((resolve, reject) =>
-        partition.write(
-          [{ key: key(0), value: key(7) }],
-          (error) => error === undefined ? resolve() : reject(error),
-        )
-      );
+      await put(partition, { key: key(0), value: key(7) });
       assertEquals(await partition.get(key(0)), key(7));
     }),
 });

@@ -7,12 +7,7 @@
  */
 import { assert, assertEquals } from "@std/assert";
 import { seededChance } from "../../src/base/chance.ts";
-import { WhorlError } from "../../src/base/errors.ts";
-import type {
-  PartitionStore,
-  Store,
-  Write,
-} from "../../src/environment/storage.ts";
+import type { Store } from "../../src/environment/storage.ts";
 import {
   journalHeaderBytes,
   journalKey,
@@ -21,6 +16,7 @@ import {
   type DenoKvTuning,
   openDenoKvStore,
 } from "../../src/storage/deno_kv_store.ts";
+import { codeOf, put } from "../../src/storage/testing/store_calls.ts";
 import { systemStorage } from "../../src/storage/testing/system_storage.ts";
 
 /** Two or three commits fill a generation, and folding one takes several. */
@@ -56,25 +52,6 @@ function open(
     systemStorage,
     { journal: journal ?? {}, onCommit },
   );
-}
-
-function put(partition: PartitionStore, ...writes: Write[]): Promise<void> {
-  const { promise, resolve, reject } = Promise.withResolvers<void>();
-  partition.write(
-    writes,
-    (error) => error === undefined ? resolve() : reject(error),
-  );
-  return promise;
-}
-
-async function codeOf(action: () => unknown): Promise<string> {
-  try {
-    await action();
-    return "fine";
-  } catch (error) {
-    if (error instanceof WhorlError) return error.code;
-    throw error;
-  }
 }
 
 const keyOf = (i: number) => new Uint8Array([i >> 8, i]);

@@ -15,19 +15,8 @@ import type {
 } from "../../src/environment/storage.ts";
 import { openDenoKvStore } from "../../src/storage/deno_kv_store.ts";
 import { openMemoryStore } from "../../src/storage/memory_store.ts";
+import { put } from "../../src/storage/testing/store_calls.ts";
 import { systemStorage } from "../../src/storage/testing/system_storage.ts";
-
-function put(
-  partition: PartitionStore,
-  writes: { key: Uint8Array; value: Uint8Array | null }[],
-): Promise<void> {
-  const { promise, resolve, reject } = Promise.withResolvers<void>();
-  partition.write(
-    writes,
-    (error) => error === undefined ? resolve() : reject(error),
-  );
-  return promise;
-}
 
 function valueOf(length: number, seed: number): Uint8Array {
   return new Uint8Array(length).map((_, i) => i + seed * 7);
@@ -123,7 +112,7 @@ Deno.test("DenoKvStore answers like MemoryStore whenever its journal is folded",
                 value: length === null ? null : valueOf(length, ++seed),
               }));
               model.partition(call.partition).write(writes, () => {});
-              const done = put(store.partition(call.partition), writes);
+              const done = put(store.partition(call.partition), ...writes);
               if (call.waits) await done;
               else pending.push(done);
             } else if (call.call === "read") {
