@@ -139,6 +139,15 @@ export class HistoryRecorder<Input, Output> {
   }
 }
 
+/** How many of `records` ended how. */
+export function countOutcomes(
+  records: Iterable<OperationRecord<unknown, unknown>>,
+): Record<OperationOutcome, number> {
+  const counts = { ok: 0, failed: 0, unknown: 0 };
+  for (const { outcome } of records) counts[outcome]++;
+  return counts;
+}
+
 /** Version of the text; a reader refuses others. */
 export const HISTORY_FORMAT = 1;
 /** The first line of a history as text, without its line feed. */

@@ -28,7 +28,7 @@ import {
 } from "./schedule/draw_schedule.ts";
 import type { FinishedRun, RunCheck, StoredValue } from "./finished_run.ts";
 import { formedDisks } from "./formed_disks.ts";
-import { HistoryRecorder } from "./history.ts";
+import { countOutcomes, HistoryRecorder } from "./history.ts";
 import { Invariants } from "./invariants.ts";
 import { kvChecks, kvWorkload } from "./kv_workload.ts";
 import { RealWorldGuard } from "./real_world_guard.ts";
@@ -146,14 +146,12 @@ class Run {
           `Simulated code called ${call} ${times} times: take it from the context instead`,
       });
     }
-    const counts = { ok: 0, failed: 0, unknown: 0 };
-    for (const { outcome } of this.#history.records) counts[outcome]++;
     return {
       schedule: this.#schedule,
       violations: this.#violations,
       undecided: [],
       history: this.#history.records,
-      counts,
+      counts: countOutcomes(this.#history.records),
       virtualMs: this.#time.now(),
       events: this.#time.events,
       trace: this.#trace,

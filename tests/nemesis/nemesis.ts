@@ -17,7 +17,10 @@ import type {
 } from "../../src/simulation/checkers/kv_history.ts";
 import { checkProgress } from "../../src/simulation/checkers/progress.ts";
 import type { Violation } from "../../src/simulation/checkers/violation.ts";
-import { HistoryRecorder } from "../../src/simulation/history.ts";
+import {
+  countOutcomes,
+  HistoryRecorder,
+} from "../../src/simulation/history.ts";
 import { awaitConvergence } from "./convergence.ts";
 import type { Fault } from "./fault.ts";
 import { shortName } from "./short_name.ts";
@@ -377,10 +380,4 @@ class Run {
 /** Until handoff, what fallbacks alone have taken is not where the final read looks; nor may the one primary that has it be the damaged one. */
 function onPrimaries({ output }: KvRecord): boolean {
   return (output as LoadWritten).primaryNodes >= 2;
-}
-
-function countOutcomes(records: readonly KvRecord[]) {
-  const counts = { ok: 0, failed: 0, unknown: 0 };
-  for (const { outcome } of records) counts[outcome]++;
-  return counts;
 }

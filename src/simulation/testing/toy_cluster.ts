@@ -9,7 +9,11 @@
 import { type Chance, seededChance } from "../../base/chance.ts";
 import type { Violation } from "../checkers/violation.ts";
 import { describeFault, hostOf } from "../schedule/fault_words.ts";
-import { HistoryRecorder, type OperationRecord } from "../history.ts";
+import {
+  countOutcomes,
+  HistoryRecorder,
+  type OperationRecord,
+} from "../history.ts";
 import type { PlannedFault, Schedule } from "../schedule/schedule.ts";
 import type { SimulationResult } from "../simulation_result.ts";
 import { Trace } from "../trace/trace.ts";
@@ -88,14 +92,12 @@ class ToyCluster {
     for (const { check, message } of violations) {
       this.#trace.add("world", "violation", `${check}: ${message}`);
     }
-    const counts = { ok: 0, failed: 0, unknown: 0 };
-    for (const { outcome } of this.#history.records) counts[outcome]++;
     return {
       schedule,
       violations,
       undecided: [],
       history: this.#history.records,
-      counts,
+      counts: countOutcomes(this.#history.records),
       virtualMs: this.#time.now(),
       events: this.#time.events,
       trace: this.#trace,
