@@ -5,13 +5,16 @@
  * @module
  */
 import { assert, assertEquals } from "@std/assert";
+import type { ErrorCode, WhorlError } from "../../src/base/errors.ts";
 import { silentLog } from "../../src/environment/log.ts";
 import type { WhorlNode } from "../../src/node/node.ts";
 import type { NodeOptions, Placement } from "../../src/node/node_options.ts";
 import { startNode } from "../../src/node/start_node.ts";
 import { systemEnvironment } from "../../src/node/system_environment.ts";
 import { MemoryNetwork } from "../../src/transport/memory_transport.ts";
+import type { Child } from "../../supervisors/child.ts";
 import { systemRuntime } from "../../supervisors/runtime.ts";
+import { Supervisor } from "../../supervisors/supervisor.ts";
 import muteModule from "../fixtures/mute_vnode.ts";
 
 /** Every placement. */
@@ -20,6 +23,8 @@ export const PLACEMENTS: readonly Placement[] = [
   "worker",
   "subprocess",
 ];
+/** Within this time somebody whose coordinator was killed must have heard of it, in milliseconds. */
+export const PROMPT_MS = 2_000;
 /** The secret of these nodes. */
 export const PLACED_COOKIE = "coordinators";
 
@@ -89,4 +94,30 @@ export class PlacedCluster implements AsyncDisposable {
       assertEquals(node.parts.coordinators, []);
     }
   }
+}
+
+/** The process that the coordinators of a supervisor of `node` are in, or that supervisor if they are tasks. */
+export function coordinatorHostOf(
+  node: WhorlNode,
+  [supervisorId, hostId]: readonly [supervisor: string, host: string],
+): Child {
+  const supervisor = node.root.child(supervisorId);
+  const host = supervisor instanceof Supervisor
+    ? supervisor.child(hostId)
+    : supervisor;
+  if (host === undefined) throw new Error("The coordinators are not running");
+  return host;
+}
+
+/** Asserts that all of `requests` fail with `code`, and soon. */
+export async function assertFail(
+  requests: readonly Promise<WhorlError>[],
+  code: ErrorCode,
+  withinMs = PROMPT_MS,
+): Promise<void> {
+  const startedAt = performance.now();
+  const errors = await Promise.all(requests);
+  const tookMs = performance.now() - startedAt;
+  assertEquals(errors.map((error) => error.code), requests.map(() => code));
+  assert(tookMs < withinMs, `took ${tookMs} ms`);
 }

@@ -5,7 +5,7 @@
  * @module
  */
 import { assert, assertEquals, assertRejects } from "@std/assert";
-import { type ErrorCode, WhorlError } from "../../src/base/errors.ts";
+import { WhorlError } from "../../src/base/errors.ts";
 import { connect } from "../../src/node/connect.ts";
 import type { WhorlNode } from "../../src/node/node.ts";
 import { HOST_RESTARTS_MAX } from "../../src/node/coordinator_sup.ts";
@@ -16,16 +16,17 @@ import type { ProgramChild } from "../../supervisors/program.ts";
 import { Supervisor } from "../../supervisors/supervisor.ts";
 import { renderTree } from "../../supervisors/tree_view.ts";
 import {
+  assertFail,
+  coordinatorHostOf,
   PLACED_COOKIE,
   PlacedCluster,
   PLACEMENTS,
+  PROMPT_MS,
 } from "../harness/placed_cluster.ts";
 import muteModule, { heardSoFar, untilHeard } from "../fixtures/mute_vnode.ts";
 
 /** Far later than any of these tests may take: what ends before it was not waited for. */
 const LONG_MS = 60_000;
-/** Within this time somebody whose coordinator was killed must have heard of it. */
-const PROMPT_MS = 2_000;
 
 /** Five of these are more than may wait for a node: `LINK_BACKLOG_BYTES_MAX`. */
 const LARGE_BYTES = 6 * 1024 * 1024;
@@ -57,34 +58,14 @@ async function underWay(
   return requests;
 }
 
-/** Asserts that all of `requests` fail with `code`, and soon. */
-async function assertFail(
-  requests: readonly Promise<WhorlError>[],
-  code: ErrorCode,
-  withinMs = PROMPT_MS,
-): Promise<void> {
-  const startedAt = performance.now();
-  const errors = await Promise.all(requests);
-  const tookMs = performance.now() - startedAt;
-  assertEquals(errors.map((error) => error.code), requests.map(() => code));
-  assert(tookMs < withinMs, `took ${tookMs} ms`);
-}
-
 async function assertServes(node: WhorlNode, value: string): Promise<void> {
   const { context } = await node.kv.get("b", "served");
   await node.kv.put("b", "served", value, context === null ? {} : { context });
   assertEquals((await node.kv.get("b", "served")).value, value);
 }
 
-/** The process that coordinators are in, or their supervisor if that is a task. */
-function hostOf(node: WhorlNode): Child {
-  const supervisor = node.root.child("op_fsm_sup");
-  const host = supervisor instanceof Supervisor
-    ? supervisor.child(OP_FSM_HOST)
-    : supervisor;
-  if (host === undefined) throw new Error("The coordinators are not running");
-  return host;
-}
+const hostOf = (node: WhorlNode): Child =>
+  coordinatorHostOf(node, ["op_fsm_sup", OP_FSM_HOST]);
 
 function restartsOf(node: WhorlNode): number {
   const supervisor = node.root.child("op_fsm_sup");

@@ -6,7 +6,7 @@
  * @module
  */
 import { assert, assertEquals, assertRejects } from "@std/assert";
-import { type ErrorCode, WhorlError } from "../../src/base/errors.ts";
+import { WhorlError } from "../../src/base/errors.ts";
 import { connect } from "../../src/node/connect.ts";
 import { COVERAGE_FSM_HOST } from "../../src/node/coverage_fsm_sup.ts";
 import type { WhorlNode } from "../../src/node/node.ts";
@@ -18,17 +18,17 @@ import type { CoverageReport } from "../../src/request/coverage_report.ts";
 import { COVERAGE_WINDOW_BYTES } from "../../src/vnode/coverage_streams.ts";
 import type { Child } from "../../supervisors/child.ts";
 import type { ProgramChild } from "../../supervisors/program.ts";
-import { Supervisor } from "../../supervisors/supervisor.ts";
 import { renderTree } from "../../supervisors/tree_view.ts";
 import muteModule, { coverageSeen, untilSeen } from "../fixtures/mute_vnode.ts";
 import {
+  assertFail,
+  coordinatorHostOf,
   PLACED_COOKIE,
   PlacedCluster,
   PLACEMENTS,
+  PROMPT_MS,
 } from "../harness/placed_cluster.ts";
 
-/** Within this time somebody whose coordinator was killed must have heard of it. */
-const PROMPT_MS = 2_000;
 const RING_SIZE = 16;
 /** Vnodes that a query with N = 3 asks in a ring of 16. */
 const ASKED = 6;
@@ -59,18 +59,6 @@ function failureOf(query: CoverageQuery<unknown>): Promise<WhorlError> {
   return assertRejects(() => Array.fromAsync(query), WhorlError);
 }
 
-async function assertFail(
-  queries: readonly Promise<WhorlError>[],
-  code: ErrorCode,
-  withinMs = PROMPT_MS,
-): Promise<void> {
-  const startedAt = performance.now();
-  const errors = await Promise.all(queries);
-  const tookMs = performance.now() - startedAt;
-  assertEquals(errors.map((error) => error.code), queries.map(() => code));
-  assert(tookMs < withinMs, `took ${tookMs} ms`);
-}
-
 /** Asserts that a query through `asker` gets every key space once. */
 async function assertServes(asker: Asker): Promise<CoverageReport> {
   const query = asker.module(muteModule).coverage("spaces", undefined);
@@ -87,15 +75,8 @@ async function assertServes(asker: Asker): Promise<CoverageReport> {
   return query.report as CoverageReport;
 }
 
-/** The process that coordinators are in, or their supervisor if that is a task. */
-function hostOf(node: WhorlNode): Child {
-  const supervisor = node.root.child("coverage_fsm_sup");
-  const host = supervisor instanceof Supervisor
-    ? supervisor.child(COVERAGE_FSM_HOST)
-    : supervisor;
-  if (host === undefined) throw new Error("The coordinators are not running");
-  return host;
-}
+const hostOf = (node: WhorlNode): Child =>
+  coordinatorHostOf(node, ["coverage_fsm_sup", COVERAGE_FSM_HOST]);
 
 for (const placement of PLACEMENTS) {
   Deno.test(`coverage queries coordinated in a ${placement} are answered, and say what went wrong`, async (t) => {
