@@ -14,6 +14,7 @@ import {
   type Coordinators,
   isCoverageCorrelation,
 } from "../request/coordinators.ts";
+import type { HandoffControl } from "../handoff/transfer.ts";
 import type { OperationCarrier } from "../request/operation_carrier.ts";
 import { isCoverageKind } from "../request/operation_codec.ts";
 import type { RingView } from "../ring/ring_view.ts";
@@ -38,6 +39,7 @@ export class NodeParts {
   calls: LinkCalls | undefined;
   cluster: ClusterProcess | undefined;
   vnodes: VnodeManager | undefined;
+  handoff: HandoffControl | undefined;
   requests: Coordinators | undefined;
   coverage: Coordinators | undefined;
   /** Takes an operation to the coordinators of its kind. @throws {WhorlError} `closed` while there are none. */
