@@ -79,7 +79,9 @@ Deno.test("counter hands its items over in order, and taking one in twice change
   }
   assertEquals(names, ["a", "ab", "b"]);
   assertEquals(await items(receiver), [["a", 1], ["ab", 3], ["b", 2]]);
-  assertEquals(await items(receiver, "a"), [["ab", 3], ["b", 2]]);
+  const key = new TextEncoder().encode("ab");
+  assertEquals((await receiver.itemAt?.(key))?.sortKey, key);
+  assertEquals(await receiver.itemAt?.(new Uint8Array([1])), undefined);
   await receiver.delete();
   assertEquals(await receiver.isEmpty(), true);
 });
@@ -98,15 +100,9 @@ function itemOf(name: string, value: number): Uint8Array {
   return bytes;
 }
 
-async function items(
-  vnode: CounterVnode,
-  after?: string,
-): Promise<[string, number][]> {
+async function items(vnode: CounterVnode): Promise<[string, number][]> {
   const found: [string, number][] = [];
-  const afterKey = after === undefined
-    ? undefined
-    : new TextEncoder().encode(after);
-  for await (const { sortKey, item } of vnode.fold(afterKey)) {
+  for await (const { sortKey, item } of vnode.fold()) {
     const { buffer, byteOffset } = item as Uint8Array<ArrayBuffer>;
     found.push([
       new TextDecoder().decode(sortKey),

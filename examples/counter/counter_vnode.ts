@@ -86,12 +86,15 @@ class CounterVnode implements Vnode<CounterCommands> {
     );
   }
 
-  async *fold(afterSortKey?: Uint8Array) {
-    const { storage } = this.#context;
-    for await (const { key, value } of storage.scan()) {
-      if (afterSortKey !== undefined && !isAfter(key, afterSortKey)) continue;
+  async *fold() {
+    for await (const { key, value } of this.#context.storage.scan()) {
       yield { sortKey: key, item: value };
     }
+  }
+
+  async itemAt(sortKey: Uint8Array) {
+    const item = await this.#context.storage.get(sortKey);
+    return item === undefined ? undefined : { sortKey, item };
   }
 
   encodeHandoffItem(
@@ -119,13 +122,6 @@ class CounterVnode implements Vnode<CounterCommands> {
   delete(): Promise<void> {
     return this.#context.storage.deleteRange();
   }
-}
-
-function isAfter(key: Uint8Array, other: Uint8Array): boolean {
-  for (let i = 0; i < Math.min(key.length, other.length); i++) {
-    if (key[i] !== other[i]) return key[i]! > other[i]!;
-  }
-  return key.length > other.length;
 }
 
 const counterModule: VnodeModule<CounterCommands> = defineVnode({

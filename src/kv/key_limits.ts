@@ -71,6 +71,14 @@ export function bucketPrefix(bucket: Uint8Array): Uint8Array<ArrayBuffer> {
   return prefix;
 }
 
+/** Bucket and key of a storage key, as views. */
+export function storageKeyParts(
+  storageKey: Uint8Array,
+): { readonly bucket: Uint8Array; readonly key: Uint8Array } {
+  const end = 2 + ((storageKey[0] as number) << 8 | (storageKey[1] as number));
+  return { bucket: storageKey.subarray(2, end), key: storageKey.subarray(end) };
+}
+
 /** A key as text. @throws {WhorlError} `invalid_key` if it is none. */
 export function keyText(key: Uint8Array): string {
   try {

@@ -24,12 +24,13 @@
 import { ByteReader } from "../base/byte_reader.ts";
 import { ByteWriter } from "../base/byte_writer.ts";
 import { isWhorlError, reasonOf, WhorlError } from "../base/errors.ts";
+import type { Awaitable } from "../environment/storage.ts";
+import { partitionOf } from "../ring/chash.ts";
 import { command, defineVnode, nothingCodec } from "../vnode/define_vnode.ts";
 import {
   answersLater,
   type Call,
   type CommandDeclaration,
-  type HandoffDecision,
   type HandoffItem,
   type Vnode,
   type VnodeContext,
@@ -44,6 +45,7 @@ import {
   type KvPut,
   kvPutCodec,
 } from "./kv_command_codec.ts";
+import { storageKeyParts } from "./key_limits.ts";
 import { keysIn, type KvCoverage, kvCoverage } from "./kv_keys.ts";
 import { mergeObjects, writeToObject } from "./kv_object.ts";
 import {
@@ -323,27 +325,36 @@ class KvVnode implements Vnode<KvCommands, KvCoverage> {
     for (const { answer } of this.#waiting.splice(0, count)) answer();
   }
 
-  handleHandoffCommand(command: keyof KvCommands): HandoffDecision {
-    switch (command) {
-      case "get":
-        return "apply";
-      case "merge":
-        return "apply_and_forward";
-      case "put":
-        // Coordinated here and there it would make two versions of one write.
-        return "forward";
+  async *fold(): AsyncGenerator<HandoffItem> {
+    const onCorrupt = () =>
+      this.#context.log.warn("A damaged object is left behind in a handoff");
+    for await (
+      const { key, value } of this.#context.storage.scan({ onCorrupt })
+    ) {
+      yield { sortKey: key, item: value };
     }
   }
 
-  async *fold(afterSortKey?: Uint8Array): AsyncGenerator<HandoffItem> {
-    const onCorrupt = () =>
+  itemAt(sortKey: Uint8Array): Awaitable<HandoffItem | undefined> {
+    const itemOf = (object: Uint8Array | undefined): HandoffItem | undefined =>
+      object === undefined ? undefined : { sortKey, item: object };
+    const left = (error: unknown): undefined => {
+      if (!isWhorlError(error, "value_corrupt")) throw error;
       this.#context.log.warn("A damaged object is left behind in a handoff");
-    const range = afterSortKey === undefined
-      ? { onCorrupt }
-      : { start: after(afterSortKey), onCorrupt };
-    for await (const { key, value } of this.#context.storage.scan(range)) {
-      yield { sortKey: key, item: value };
+    };
+    try {
+      const found = this.#context.storage.get(sortKey);
+      return found instanceof Promise
+        ? found.then(itemOf, left)
+        : itemOf(found);
+    } catch (error) {
+      return left(error);
     }
+  }
+
+  keySpaceOf({ sortKey }: HandoffItem): number {
+    const { bucket, key } = storageKeyParts(sortKey);
+    return partitionOf(bucket, key, this.#context.ringSize);
   }
 
   encodeHandoffItem({ sortKey, item }: HandoffItem): Uint8Array | null {
@@ -373,7 +384,13 @@ class KvVnode implements Vnode<KvCommands, KvCoverage> {
   }
 
   async isEmpty(): Promise<boolean> {
-    return await this.#context.storage.count() === 0;
+    let empty = true;
+    // A damaged one is something, too.
+    const onCorrupt = () => void (empty = false);
+    for await (const _ of this.#context.storage.scan({ limit: 1, onCorrupt })) {
+      empty = false;
+    }
+    return empty;
   }
 
   async delete(): Promise<void> {
@@ -454,11 +471,4 @@ function textOf(bytes: Uint8Array): string {
     text += String.fromCharCode(bytes[i] as number);
   }
   return text;
-}
-
-/** The first key after `key`. */
-function after(key: Uint8Array): Uint8Array {
-  const next = new Uint8Array(key.length + 1);
-  next.set(key);
-  return next;
 }

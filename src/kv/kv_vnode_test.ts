@@ -294,7 +294,7 @@ Deno.test("kv touches no object of a newer format", async () => {
   assertEquals(await store.get(storageKey("k")), newer);
 });
 
-Deno.test("kv hands its objects over in key order, from where it was interrupted, and merges them", async () => {
+Deno.test("kv hands its objects over in key order, and merges what it is handed", async () => {
   const from = await memory();
   const to = await memory();
   for (const key of ["c", "a", "b"]) {
@@ -308,11 +308,8 @@ Deno.test("kv hands its objects over in key order, from where it was interrupted
     items.map(({ sortKey }) => sortKey),
     ["a", "b", "c"].map((key) => storageKey(key)),
   );
-  const resumed: Uint8Array[] = [];
-  for await (const { sortKey } of from.vnode.fold(items[0]!.sortKey)) {
-    resumed.push(sortKey);
-  }
-  assertEquals(resumed, [storageKey("b"), storageKey("c")]);
+  assertEquals(await from.vnode.itemAt?.(storageKey("b")), items[1]);
+  assertEquals(await from.vnode.itemAt?.(storageKey("d")), undefined);
   for (const item of [...items, ...items]) {
     const bytes = from.vnode.encodeHandoffItem(item);
     invariant(bytes !== null, "the item is whole");
@@ -346,13 +343,12 @@ Deno.test("kv is another actor once its partition was deleted", async () => {
   assertEquals(values(mergeObjects(first, second)).sort(), ["1", "2"]);
 });
 
-Deno.test("kv decides about commands during a handoff", async () => {
+Deno.test("kv says which key space an item belongs to", async () => {
   const { vnode } = await memory();
-  const decide = (command: keyof KvCommands) =>
-    vnode.handleHandoffCommand!(command, undefined);
+  const sortKey = storageKey("k");
   assertEquals(
-    [decide("get"), decide("put"), decide("merge")],
-    ["apply", "forward", "apply_and_forward"],
+    vnode.keySpaceOf?.({ sortKey, item: new Uint8Array() }),
+    partitionOf("b", "k", 64),
   );
 });
 

@@ -8,6 +8,7 @@
  *     ├─ transport_sup   its door and its links
  *     ├─ cluster_sup     ring, gossip, claimant, node watcher
  *     ├─ vnode_sup       vnode masters
+ *     ├─ handoff_sup     transfers of partitions between nodes
  *     ├─ op_fsm_sup      coordinators of requests
  *     └─ coverage_fsm_sup  coordinators of coverage queries
  *
@@ -36,7 +37,6 @@ import type {
 import type { ClusterChange, JoinResult } from "../cluster/cluster_world.ts";
 import type { Address } from "../environment/transport.ts";
 import { type KvClient, kvClient } from "../kv/kv_client.ts";
-import { type PendingTransfer, pendingTransfers } from "../ring/ring.ts";
 import { ringViewOf } from "../ring/ring_view.ts";
 import type { StagedPlan } from "../ring/staged_plan.ts";
 import type { Commands } from "../vnode/vnode.ts";
@@ -52,6 +52,9 @@ import {
 } from "./module_client.ts";
 import { type NodeParts, present } from "./node_parts.ts";
 import { opFsmSup } from "./op_fsm_sup.ts";
+import { handoffSup } from "./handoff_sup.ts";
+import type { SenderOutcome } from "../handoff/sender_fsm.ts";
+import type { WantedTransfer } from "../handoff/transfer_plan.ts";
 import { storageSup } from "./storage_sup.ts";
 import { transportSup } from "./transport_sup.ts";
 import type { VnodeManagerEvent } from "./vnode_manager.ts";
@@ -75,6 +78,18 @@ export const ZOMBIES_MAX = 1;
 export type NodeEvent =
   | ClusterChange
   | VnodeManagerEvent
+  /** A transfer of data from this node has ended. */
+  | {
+    readonly type: "transfer";
+    readonly transfer: WantedTransfer;
+    readonly outcome: SenderOutcome;
+  }
+  /** A partition of this node has been rebuilt from its neighbours. */
+  | {
+    readonly type: "repaired";
+    readonly module: string;
+    readonly partition: number;
+  }
   /** A part of the node has fallen, or one it stands on has, and is there again. */
   | { readonly type: "part_restarted"; readonly part: string }
   /** The node cannot go on: its process should end and be started anew. */
@@ -93,7 +108,6 @@ export class WhorlNode implements AsyncDisposable {
   #root: Supervisor | undefined;
   #startedAt: number;
   #viewVersion = 0;
-  #releasing = new Set<number>();
   #subscribers = new Set<(event: NodeEvent) => void>();
   #stopping = false;
   #outcome = Promise.withResolvers<void>();
@@ -142,6 +156,13 @@ export class WhorlNode implements AsyncDisposable {
             (event) => this.#vnodesChanged(event),
             () => this.#vnodesReady(),
           ),
+          handoffSup(parts, {
+            onTransfer: (transfer, outcome) =>
+              this.#tell({ type: "transfer", transfer, outcome }),
+            onRepaired: (module, partition) =>
+              this.#tell({ type: "repaired", module, partition }),
+            onHeldChanged: () => {},
+          }),
           opFsmSup(parts, (host) => this.#workerHangs(host)),
           coverageFsmSup(parts, (host) => this.#workerHangs(host)),
         ].map((spec) => ({
@@ -381,6 +402,7 @@ export class WhorlNode implements AsyncDisposable {
           type: "ring_changed",
           ringVersion: change.ringVersion,
         });
+        this.#parts.handoff?.changed();
         break;
       case "services_changed":
         this.#updateViews();
@@ -388,9 +410,7 @@ export class WhorlNode implements AsyncDisposable {
           type: "services_changed",
           up: change.up,
         });
-        break;
-      case "transfers_pending":
-        this.#release(change.transfers);
+        this.#parts.handoff?.changed();
         break;
     }
     this.#tell(change);
@@ -427,8 +447,7 @@ export class WhorlNode implements AsyncDisposable {
   #vnodesReady(): void {
     this.#ownPartitions();
     this.#tellServices();
-    // Those that were told before there were vnodes to ask.
-    this.#releasePending();
+    this.#parts.handoff?.masterStarted();
   }
 
   /** Says which modules this node serves: without its masters a module is served by others. */
@@ -440,46 +459,6 @@ export class WhorlNode implements AsyncDisposable {
       if (up.includes(name)) cluster.serviceUp(name);
       else cluster.serviceDown(name);
     }
-  }
-
-  #releasePending(): void {
-    const { cluster } = this.#parts;
-    if (cluster === undefined) return;
-    this.#release(
-      pendingTransfers(cluster.ring).filter(({ owner, status }) =>
-        owner === this.name && status === "awaiting"
-      ),
-    );
-  }
-
-  /** Gives up the empty ones of the partitions the ring has promised to others. */
-  #release(transfers: readonly PendingTransfer[]): void {
-    const { vnodes, environment } = this.#parts;
-    if (vnodes === undefined) return;
-    const fresh = transfers.filter(({ partition }) =>
-      !this.#releasing.has(partition)
-    );
-    if (fresh.length === 0) return;
-    for (const { partition } of fresh) this.#releasing.add(partition);
-    const done = (): void => {
-      for (const { partition } of fresh) this.#releasing.delete(partition);
-    };
-    vnodes.release(fresh).then((released) => {
-      done();
-      if (released.length === 0) return;
-      for (const { name } of this.#parts.modules) {
-        this.#parts.cluster?.transferComplete(
-          released,
-          name,
-          this.#parts.modules.map((module) => module.name),
-        );
-      }
-    }, (error) => {
-      done();
-      environment.log.warn("Partitions could not be given up yet", {
-        reason: reasonOf(error),
-      });
-    });
   }
 
   #reported(report: SupervisorReport): void {
@@ -501,6 +480,13 @@ export class WhorlNode implements AsyncDisposable {
   }
 
   #vnodesChanged(event: VnodeManagerEvent): void {
+    const { handoff } = this.#parts;
+    if (event.type === "vnode_started") {
+      handoff?.vnodeStarted(event.module, event.partition);
+    }
+    if (event.type === "vnode_ended") {
+      handoff?.vnodeEnded(event.module, event.partition);
+    }
     this.#tell(event);
     if (event.type === "zombie") this.#workerHangs(event.master);
     // Those that are started together are spoken of when all are there.
@@ -508,8 +494,7 @@ export class WhorlNode implements AsyncDisposable {
     if (event.type === "master_waiting") this.#tellServices();
     if (event.type === "master_started") {
       this.#tellServices();
-      // It was not there to be asked.
-      this.#releasePending();
+      this.#parts.handoff?.masterStarted();
     }
   }
 

@@ -8,6 +8,10 @@ import { WhorlError } from "../base/errors.ts";
 import { checkNodeName } from "../base/node_name.ts";
 import type { Environment } from "../environment/environment.ts";
 import type { Address } from "../environment/transport.ts";
+import {
+  CONCURRENCY_DEFAULT,
+  CONCURRENCY_MAX,
+} from "../handoff/manager_fsm.ts";
 import type { VnodeModule } from "../vnode/vnode.ts";
 
 /** Where a part of a node runs. */
@@ -63,6 +67,8 @@ export interface NodeOptions {
   readonly requestsMax?: number;
   /** Coverage queries that may be coordinated here at once; a further one is answered `overload`. @default {100} */
   readonly coverageQueriesMax?: number;
+  /** Transfers of partitions at once, in and out together; can be changed while it runs. @default {4} */
+  readonly handoffConcurrency?: number;
   /** The world. @default {the real one} */
   readonly environment?: Environment;
 }
@@ -84,6 +90,7 @@ export interface NodeConfig {
   readonly peers: ReadonlyMap<string, Address>;
   readonly requestsMax: number;
   readonly coverageQueriesMax: number;
+  readonly handoffConcurrency: number;
 }
 
 const CLUSTER_NAME = /^[A-Za-z0-9][A-Za-z0-9_.-]{0,62}$/;
@@ -181,6 +188,14 @@ export function resolveNodeOptions(options: NodeOptions): NodeConfig {
     );
   }
   for (const peer of Object.keys(options.peers ?? {})) checkNodeName(peer);
+  const handoffConcurrency = options.handoffConcurrency ?? CONCURRENCY_DEFAULT;
+  check(
+    Number.isInteger(handoffConcurrency) && handoffConcurrency >= 0 &&
+      handoffConcurrency <= CONCURRENCY_MAX,
+    "handoffConcurrency",
+    `a whole number from 0 to ${CONCURRENCY_MAX}`,
+    handoffConcurrency,
+  );
   return {
     name: options.name,
     listen: options.listen ?? `${host.includes(":") ? `[${host}]` : host}:0`,
@@ -197,6 +212,7 @@ export function resolveNodeOptions(options: NodeOptions): NodeConfig {
     peers: new Map(Object.entries(options.peers ?? {})),
     requestsMax,
     coverageQueriesMax,
+    handoffConcurrency,
   };
 }
 

@@ -21,6 +21,7 @@ Deno.test("resolveNodeOptions() answers every question that was left open", () =
     peers: new Map(),
     requestsMax: 20_000,
     coverageQueriesMax: 100,
+    handoffConcurrency: 4,
   });
 });
 
@@ -38,6 +39,7 @@ Deno.test("resolveNodeOptions() keeps what was said", () => {
     modules: [{ url: "file:///counter.ts" }],
     requestsMax: 1,
     coverageQueriesMax: 2,
+    handoffConcurrency: 0,
   } as const;
   assertEquals(
     resolveNodeOptions({
@@ -125,6 +127,7 @@ const REFUSED: readonly (readonly [object, string, string])[] = [
   ],
   [{ requestsMax: 1.5 }, "invalid_config", "'requestsMax'"],
   [{ coverageQueriesMax: 0 }, "invalid_config", "'coverageQueriesMax'"],
+  [{ handoffConcurrency: -1 }, "invalid_config", "'handoffConcurrency'"],
 ];
 
 Deno.test("resolveNodeOptions() refuses what cannot be, naming the option and its value", () => {

@@ -14,12 +14,14 @@ import {
   type Coordinators,
   isCoverageCorrelation,
 } from "../request/coordinators.ts";
-import type { HandoffControl } from "../handoff/transfer.ts";
+import type { HandoffProcess } from "../handoff/handoff_process.ts";
 import type { OperationCarrier } from "../request/operation_carrier.ts";
 import { isCoverageKind } from "../request/operation_codec.ts";
 import type { RingView } from "../ring/ring_view.ts";
+import type { Link } from "../transport/link.ts";
 import type { LinkCalls } from "../transport/link_calls.ts";
 import type { PeerLinks } from "../transport/peer_links.ts";
+import type { BulkPeer } from "./bulk_peer.ts";
 import type { NodeConfig } from "./node_options.ts";
 import type { NodeHome } from "./node_home.ts";
 import type { HostedModule, VnodeManager } from "./vnode_manager.ts";
@@ -39,7 +41,9 @@ export class NodeParts {
   calls: LinkCalls | undefined;
   cluster: ClusterProcess | undefined;
   vnodes: VnodeManager | undefined;
-  handoff: HandoffControl | undefined;
+  handoff: HandoffProcess | undefined;
+  /** The near ends of bulk links that this node has opened. */
+  readonly bulkPeers: WeakMap<Link, BulkPeer> = new WeakMap();
   requests: Coordinators | undefined;
   coverage: Coordinators | undefined;
   /** Takes an operation to the coordinators of its kind. @throws {WhorlError} `closed` while there are none. */

@@ -8,7 +8,7 @@
 import type { ChildSpec } from "../../supervisors/child_spec.ts";
 import type { Runtime } from "../../supervisors/runtime.ts";
 import { startSupervisor } from "../../supervisors/supervisor.ts";
-import { reasonOf, WhorlError } from "../base/errors.ts";
+import { isWhorlError, reasonOf, WhorlError } from "../base/errors.ts";
 import type { Address } from "../environment/transport.ts";
 import { TurnClock } from "../environment/turn_clock.ts";
 import {
@@ -31,6 +31,8 @@ import {
   VNODE_REQUEST_FLAGS_OFFSET,
   VNODE_REQUEST_TIME_LEFT_OFFSET,
 } from "../vnode/vnode_wire.ts";
+import { relayHandoff } from "./bulk_peer.ts";
+import { handoffCall } from "./handoff_sup.ts";
 import { HeldByNode, LinkAnswers } from "./link_answers.ts";
 import { LinkQueries } from "./link_queries.ts";
 import { LinkStreams } from "./link_streams.ts";
@@ -146,7 +148,8 @@ async function startLinks(
       onBulkUp: () => {},
       onBulkDown: (link, closed) => {
         calls.linkClosed(link, closed.message);
-        abandoned(link);
+        parts.bulkPeers.get(link)?.ended(closed.message);
+        parts.handoff?.connectionEnded(link);
       },
     },
   });
@@ -175,8 +178,13 @@ function frameHandler(
   streamsOf: (link: Link) => LinkStreams,
   handleCall: CallHandler,
 ): LinkHandler["onFrame"] {
+  const bulkFrame = bulkFrameHandler(parts, calls, answersOf);
   return (link, type, _flags, correlation, bytes, start, end) => {
     const isPeer = link.peer.kind === "peer";
+    if (link.peer.kind === "bulk") {
+      bulkFrame(link, type, correlation, bytes, start, end);
+      return;
+    }
     switch (type) {
       case FrameType.vnodeRequest: {
         if (!isPeer) break;
@@ -272,6 +280,82 @@ function frameHandler(
         return;
     }
     sendUnknownType(link, type, correlation);
+  };
+}
+
+/** What a bulk link carries: transfers, and nothing else. */
+function bulkFrameHandler(
+  parts: NodeParts,
+  calls: LinkCalls,
+  answersOf: (link: Link) => LinkAnswers,
+): (
+  link: Link,
+  type: number,
+  correlation: number,
+  bytes: Uint8Array<ArrayBuffer>,
+  start: number,
+  end: number,
+) => void {
+  return (link, type, correlation, bytes, start, end) => {
+    switch (type) {
+      case FrameType.vnodeRequest: {
+        const target = new PeerRequestTarget(
+          answersOf(link),
+          u32At(bytes, start + VNODE_REQUEST_TIME_LEFT_OFFSET, end),
+        );
+        const { handoff, vnodes } = parts;
+        if (handoff === undefined || vnodes === undefined) {
+          answerFailure(target, correlation, stopping());
+          return;
+        }
+        try {
+          relayHandoff(
+            handoff,
+            link,
+            link.peer.name,
+            target,
+            correlation,
+            bytes,
+            start,
+            end,
+            (...request) => vnodes.relay(...request),
+          );
+        } catch (error) {
+          if (!isWhorlError(error, "handoff_refused")) throw error;
+          answerFailure(target, correlation, error);
+        }
+        return;
+      }
+      case FrameType.vnodeReply:
+      case FrameType.vnodeError:
+        parts.bulkPeers.get(link)?.answered(
+          type,
+          correlation,
+          bytes.subarray(start, end),
+        );
+        return;
+      case FrameType.call: {
+        const { method, args } = readCall(bytes.subarray(start, end));
+        answerCall(
+          link,
+          correlation,
+          () => handoffCall(parts, link, link.peer.name, method, args),
+        ).catch((error) =>
+          parts.environment.log.error("Cannot answer a call", {
+            peer: link.peer.name,
+            method,
+            error: reasonOf(error),
+          })
+        );
+        return;
+      }
+      case FrameType.callReply:
+      case FrameType.callError:
+        calls.answered(link, type, correlation, bytes.subarray(start, end));
+        return;
+      default:
+        sendUnknownType(link, type, correlation);
+    }
   };
 }
 

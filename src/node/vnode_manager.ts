@@ -1,8 +1,8 @@
 /**
  * Which vnodes this node runs, and the way to them. Each module has M masters;
  * partition p belongs to master `floor(p * M / ringSize)`. The manager starts
- * the vnodes this node owns, gives up empty partitions the ring has promised to
- * others, and brings requests to the master they concern.
+ * the vnodes this node owns, knows what else is here, and brings requests to the
+ * master they concern.
  *
  * @module
  */
@@ -16,6 +16,7 @@ import type { ByteWriter } from "../base/byte_writer.ts";
 import { reasonOf, WhorlError } from "../base/errors.ts";
 import type { Environment } from "../environment/environment.ts";
 import type { StoreConfig } from "../environment/storage.ts";
+import type { HeldPartition } from "../handoff/transfer_plan.ts";
 import type { ClusterEvent } from "../vnode/vnode.ts";
 import {
   answerFailure,
@@ -35,6 +36,9 @@ import {
   masterWaiting,
 } from "./master_backoff.ts";
 import type { Placement } from "./node_options.ts";
+
+/** Time a master has to remove a partition, in milliseconds. */
+const DROP_MS = 600_000;
 
 /** A module as the node runs it. */
 export interface HostedModule {
@@ -85,17 +89,17 @@ export type VnodeManagerEvent =
     readonly storeId: string;
     readonly epoch: number;
   }
+  /** A vnode runs that did not, or has ended for good as its data is elsewhere. */
+  | {
+    readonly type: "vnode_started" | "vnode_ended";
+    readonly module: string;
+    readonly partition: number;
+  }
   | {
     readonly type: "vnode";
     readonly master: string;
     readonly event: unknown;
   };
-
-/** A partition that the ring has promised to another node. */
-export interface PromisedPartition {
-  readonly partition: number;
-  readonly nextOwner: string;
-}
 
 interface ModuleMasters {
   readonly hosted: HostedModule;
@@ -132,7 +136,12 @@ export class VnodeManager {
           (_, master) =>
             new VnodeMasterLink(
               options.environment,
-              (event) => this.#onMasterEvent(`${hosted.name}-${master}`, event),
+              (event) =>
+                this.#onMasterEvent(
+                  hosted.name,
+                  `${hosted.name}-${master}`,
+                  event,
+                ),
             ),
         ),
       });
@@ -350,47 +359,39 @@ export class VnodeManager {
     }
   }
 
-  /**
-   * Gives up those of `promised` that are empty in every module and resolves to
-   * them. From then on requests for them are answered with `wrong_owner`.
-   */
-  async release(
-    promised: readonly PromisedPartition[],
-  ): Promise<number[]> {
-    const released: number[] = [];
-    for (const { partition, nextOwner } of promised) {
-      if (await this.#releaseAll(partition, nextOwner)) {
-        released.push(partition);
+  /** What the masters that run hold, also of partitions that are not this node's. */
+  async held(): Promise<HeldPartition[]> {
+    const held: HeldPartition[] = [];
+    for (const { hosted, links } of this.#modules.values()) {
+      for (const link of links) {
+        // One that is not there is asked when it is.
+        if (!link.attached) continue;
+        const partitions = await link.call("held_partitions", null) as number[];
+        for (const partition of partitions) {
+          held.push({ module: hosted.name, partition });
+        }
       }
     }
-    return released;
+    return held;
   }
 
-  /** Gives `partition` up in every module, or in none. */
-  async #releaseAll(partition: number, nextOwner: string): Promise<boolean> {
-    const args = { partition, owner: nextOwner };
-    try {
-      for (const moduleId of this.#modules.keys()) {
-        const link = this.#linkFor(moduleId, partition);
-        if (link instanceof WhorlError) throw link;
-        if (await link.call("release", args) === true) continue;
-        await this.#takeBack(partition);
-        return false;
-      }
-      return true;
-    } catch (error) {
-      await this.#takeBack(partition);
-      throw error;
-    }
+  /** Removes what is left of a partition that went to another node; false if it must be handed off after all. */
+  async drop(module: string, partition: number): Promise<boolean> {
+    return await this.#requireLink(module, partition)
+      .call("drop", partition, DROP_MS) === true;
   }
 
-  async #takeBack(partition: number): Promise<void> {
-    for (const moduleId of this.#modules.keys()) {
-      const link = this.#linkFor(moduleId, partition);
-      if (link instanceof WhorlError) throw link;
-      // A master that is not there has given nothing up when it is again.
-      if (link.attached) await link.call("start_vnodes", [partition]);
-    }
+  /** A partition that was given up is this node's after all. */
+  async takeBack(module: string, partition: number): Promise<void> {
+    await this.#requireLink(module, partition).call("start_vnodes", [
+      partition,
+    ]);
+  }
+
+  #requireLink(module: string, partition: number): VnodeMasterLink {
+    const link = this.#linkFor(moduleIdOf(module), partition);
+    if (link instanceof WhorlError) throw link;
+    return link;
   }
 
   /** Those of `partitions` that hold data in some module. */
@@ -441,10 +442,17 @@ export class VnodeManager {
     }
   }
 
-  #onMasterEvent(master: string, event: unknown): void {
+  #onMasterEvent(module: string, master: string, event: unknown): void {
     const { log } = this.#options.environment;
     if (relayLogLine(event, log.child(master))) return;
-    const { type, storeId, epoch } = event as Record<string, unknown>;
+    const { type, storeId, epoch, partition } = event as Record<
+      string,
+      unknown
+    >;
+    if (type === "vnode_started" || type === "vnode_ended") {
+      this.#options.onEvent({ type, module, partition: Number(partition) });
+      return;
+    }
     if (type === "tail_lost") {
       this.#tailsLost.add(master);
       this.#options.onEvent({

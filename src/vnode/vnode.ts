@@ -86,7 +86,15 @@ export type CommandHandler<D> = (
   call: Call<D>,
 ) => Awaitable<ReplyOf<D> | typeof answersLater>;
 
-/** What to do with a command that arrives while the partition is being handed off. */
+/**
+ * What to do with a command that arrives while the partition is being handed off,
+ * if the module has no {@linkcode Vnode.itemAt}.
+ *
+ * - `apply`: here, as always; for commands that change nothing;
+ * - `apply_and_forward`: here, then at the target, and answer when both have;
+ * - `forward`: only at the target: the caller is told to ask there;
+ * - `drop`: not at all; the caller is told so (`handoff_refused`).
+ */
 export type HandoffDecision =
   | "apply"
   | "apply_and_forward"
@@ -129,7 +137,7 @@ export interface Vnode<
       signal: AbortSignal,
     ) => Iterable<ReplyOf<V[K]>> | AsyncIterable<ReplyOf<V[K]>>;
   };
-  /** Decides about a command during a handoff. @default {apply_and_forward} */
+  /** Decides about a command during a handoff; not asked if there is `itemAt`. @default {apply_and_forward} */
   handleHandoffCommand?(
     command: keyof C & string,
     request: unknown,
@@ -144,13 +152,36 @@ export interface Vnode<
   handoffFinished?(
     target: { node: string; partition: number },
   ): Awaitable<void>;
-  /** Visits every item, ordered by sort key, after `afterSortKey` if it is given. */
-  fold(
-    afterSortKey?: Uint8Array,
-  ): Iterable<HandoffItem> | AsyncIterable<HandoffItem>;
+  /**
+   * Visits every item. It is read from between commands, a few milliseconds at a
+   * time, while the vnode goes on serving: it must show what was there when it
+   * began, and may show what was written meanwhile or not.
+   */
+  fold(): Iterable<HandoffItem> | AsyncIterable<HandoffItem>;
+  /**
+   * The item under `sortKey` as it is now, if there is one. A module that has this
+   * keeps each item in {@linkcode VnodeContext.storage} under its sort key, and
+   * takes items in by merging ({@linkcode Vnode.handleHandoffData}). What is written
+   * while the partition is handed off is then sent again as items. Where an item
+   * can be removed, leave something that says so, as what is not there is not sent.
+   *
+   * @default {commands are sent after the items, see {@linkcode HandoffDecision}}
+   */
+  itemAt?(sortKey: Uint8Array): Awaitable<HandoffItem | undefined>;
+  /**
+   * The key space an item belongs to: the partition that is the first owner of its
+   * key. Without it the partition cannot be repaired from its neighbours.
+   */
+  keySpaceOf?(item: HandoffItem): number;
   /** An item as bytes, or `null` if it is damaged and must be left behind. */
   encodeHandoffItem(item: HandoffItem): Uint8Array | null;
-  /** Takes in an item that was handed off here; merges, never overwrites blindly. */
+  /**
+   * Takes in an item that was handed off here. Merge it, as the same or a newer one
+   * may be here already; a module without `itemAt` may overwrite, as what it is
+   * handed comes in the order in which it happened. Called in order, also while
+   * promises of earlier calls are open; it counts as arrived when its promise
+   * resolves.
+   */
   handleHandoffData(bytes: Uint8Array): Awaitable<void>;
   /** Whether there is nothing to hand off. */
   isEmpty(): Awaitable<boolean>;

@@ -34,6 +34,7 @@ import {
   commandTableOf,
   type VnodeHost,
   VnodeProcess,
+  wentElsewhere,
 } from "./vnode_process.ts";
 import {
   moduleIdOf,
@@ -89,6 +90,15 @@ interface PostponedFrame {
   readonly receivedMs: number;
 }
 
+/** A partition that went to another node. */
+interface Released {
+  /** Its name is what a caller is told. */
+  readonly owner: string;
+  /** The vnode, and commands it had handled: if it has handled more, what it holds went nowhere. */
+  readonly process: VnodeProcess;
+  readonly handled: number;
+}
+
 /** Runs the vnodes of one master. Made by {@linkcode startVnodeMaster}. */
 export class VnodeMaster implements VnodeHost {
   readonly answers: BatchingSink;
@@ -100,8 +110,8 @@ export class VnodeMaster implements VnodeHost {
   #processes = new Map<number, VnodeProcess>();
   /** Partitions whose vnode is under the supervisor, running or waiting to be restarted. */
   #supervised = new Set<number>();
-  /** Partitions that were handed to another node; its name is what a caller is told. */
-  #released = new Map<number, string>();
+  /** Partitions that were handed to another node, whose data is here until the ring says so too. */
+  #released = new Map<number, Released>();
   #listeners = new Set<{
     readonly process: VnodeProcess;
     readonly listener: (event: ClusterEvent) => void;
@@ -123,6 +133,8 @@ export class VnodeMaster implements VnodeHost {
   #postponed: PostponedFrame[] = [];
   #postponedFrom = 0;
   #nextTurn: TimerHandle | undefined;
+  /** What handoffs do later. */
+  readonly #timers = new Set<TimerHandle>();
   #failed = false;
   #stopping = false;
 
@@ -170,6 +182,36 @@ export class VnodeMaster implements VnodeHost {
     return this.#options.runtime.now();
   }
 
+  /** Calls `callback` later, when others have had their turn. */
+  later(afterMs: number, callback: () => void): void {
+    const timer = this.#options.runtime.setTimer(afterMs, () => {
+      this.#timers.delete(timer);
+      callback();
+    });
+    this.#timers.add(timer);
+  }
+
+  /** What `process` held went to `owner`. It stays until the ring says so too, see `drop`. */
+  released(process: VnodeProcess, owner: string): void {
+    const { handled } = process.counts;
+    this.#released.set(process.partition, { owner, process, handled });
+  }
+
+  /** What `process` held is elsewhere and removed. */
+  removed(process: VnodeProcess): void {
+    this.#endVnode(process).catch((error) => this.#fail(error));
+  }
+
+  async #endVnode(process: VnodeProcess): Promise<void> {
+    const { partition } = process;
+    if (this.#processes.get(partition) !== process) return;
+    if (!this.#supervised.delete(partition)) return;
+    process.stop("shutdown");
+    await this.#supervisor?.terminateChild(String(partition));
+    await this.#supervisor?.deleteChild(String(partition));
+    this.#tell({ type: "vnode_ended", partition });
+  }
+
   /** Sees to it that requests nobody waits for any more are given up, while there are any in hand. */
   requestsInHand(): void {
     if (this.#stopping) return;
@@ -192,7 +234,7 @@ export class VnodeMaster implements VnodeHost {
   /** Stops the vnodes and closes the store; what was acknowledged is durable then. */
   async stop(): Promise<void> {
     this.#stopping = true;
-    for (const timer of [this.#sweep, this.#nextTurn]) {
+    for (const timer of [this.#sweep, this.#nextTurn, ...this.#timers]) {
       if (timer !== undefined) this.#options.runtime.clearTimer(timer);
     }
     for (const { type, correlation } of this.#postponedFrames()) {
@@ -311,19 +353,12 @@ export class VnodeMaster implements VnodeHost {
       return;
     }
     // A former owner is as good a fallback as any other node.
-    const owner = this.#released.size > 0 &&
-        !(header.flags & RequestFlag.asFallback)
+    const released = this.#released.size > 0 &&
+        !(header.flags & (RequestFlag.asFallback | RequestFlag.handoff))
       ? this.#released.get(partition)
       : undefined;
-    if (owner !== undefined) {
-      this.#refuse(
-        correlation,
-        new WhorlError(
-          "wrong_owner",
-          `Cannot run a command here as partition ${partition} went to ${owner}`,
-          { details: { partition, owner } },
-        ),
-      );
+    if (released !== undefined) {
+      this.#refuse(correlation, wentElsewhere(partition, released.owner));
       return;
     }
     let process = this.#processes.get(partition);
@@ -371,6 +406,7 @@ export class VnodeMaster implements VnodeHost {
     if (supervisor === undefined || this.#supervised.has(partition)) return;
     this.#supervised.add(partition);
     this.#prepare(partition);
+    this.#tell({ type: "vnode_started", partition });
     supervisor.startChild({
       id: String(partition),
       restart: "permanent",
@@ -546,16 +582,12 @@ export class VnodeMaster implements VnodeHost {
           this.#startVnode(partition);
         }
         return null;
-      case "release":
-        return await this.#release(
-          args as { partition: number; owner: string },
-        );
+      case "drop":
+        return await this.#drop(args as number);
       case "holds_data":
         return await this.#holdsData(args as number[]);
-      // Of the store, not of the vnodes: also those this node does not own and
-      // whose vnodes do not run, which is what a handoff has to find.
-      case "stored_partitions":
-        return await this.#options.store.partitions();
+      case "held_partitions":
+        return await this.#heldPartitions();
       case "stats":
         return this.#stats();
       default:
@@ -567,58 +599,39 @@ export class VnodeMaster implements VnodeHost {
   }
 
   /**
-   * Gives up an empty partition to `owner`: from the moment its emptiness is
-   * asked for no command is taken but those of a fallback, and none of them can
-   * slip in between. False if it holds something or a handler is at work, also
-   * one whose caller has been answered `timeout`: it may yet write.
+   * Removes what is left of a partition that went to another node, which the ring
+   * names as its owner now. False if it must be handed off after all: this master
+   * does not know of it, or it was asked to stand in for the owner meanwhile.
    */
-  async #release(
-    { partition, owner }: { partition: number; owner: string },
-  ): Promise<boolean> {
-    this.#released.set(partition, owner);
-    const process = this.#processes.get(partition);
-    const handledBefore = process?.counts.handled;
-    let empty = false;
-    try {
-      empty = this.#isIdle(process) &&
-        (await this.#holdsData([partition])).length === 0;
-    } catch (error) {
-      this.#released.delete(partition);
-      throw error;
-    }
-    // As a fallback it may have been asked something meanwhile.
+  async #drop(partition: number): Promise<boolean> {
+    const released = this.#released.get(partition);
+    if (released === undefined) return false;
+    const { process, handled } = released;
+    this.#released.delete(partition);
+    const { vnode } = process;
     if (
-      !empty || this.#processes.get(partition) !== process ||
-      !this.#isIdle(process) || process?.counts.handled !== handledBefore
-    ) {
-      this.#released.delete(partition);
-      return false;
+      this.#processes.get(partition) !== process || vnode === undefined ||
+      process.counts.handled !== handled || !process.idle || process.sends
+    ) return false;
+    process.hold();
+    try {
+      await vnode.delete();
+      if (process.hasWaiting) return false;
+      await this.#endVnode(process);
+      return true;
+    } finally {
+      process.goOn();
     }
-    if (this.#options.store.state.tailLost) {
-      this.#options.log.warn(
-        "A partition is given up as empty though the store may have lost what it held",
-        { partition, owner },
-      );
-    }
-    if (this.#supervised.delete(partition)) {
-      this.#processes.get(partition)?.stop("shutdown");
-      await this.#supervisor?.terminateChild(String(partition));
-      await this.#supervisor?.deleteChild(String(partition));
-    }
-    return true;
   }
 
-  /** Whether no handler of a vnode is at work, so that what it holds is all it will hold. */
-  #isIdle(process: VnodeProcess | undefined): boolean {
-    if (process === undefined || process.idle) return true;
-    const { partition, abandoned } = process;
-    if (abandoned > 0) {
-      this.#options.log.warn(
-        "A partition is not given up yet as handlers have not finished what nobody waits for any more",
-        { partition, handlers: abandoned },
-      );
-    }
-    return false;
+  /**
+   * Partitions that have data or whose vnode runs, ascending: also those this node
+   * does not own and whose vnodes do not run, which is what a handoff has to find.
+   */
+  async #heldPartitions(): Promise<number[]> {
+    const held = new Set(await this.#options.store.partitions());
+    for (const partition of this.#supervised) held.add(partition);
+    return [...held].sort((a, b) => a - b);
   }
 
   async #holdsData(partitions: readonly number[]): Promise<number[]> {

@@ -404,95 +404,6 @@ Deno.test("VnodeMaster starts the vnodes it is told to, each once", async () => 
   assertEquals(bench.started, [1, 2, 3]);
 });
 
-Deno.test("VnodeMaster releases an empty partition and then says who has it", async () => {
-  await using bench = await new Bench().start();
-  const reasons: unknown[] = [];
-  Object.assign(bench.extra, {
-    terminate: (reason: unknown) => void reasons.push(reason),
-  });
-  await bench.ask(1, "fine");
-  assertEquals(
-    await bench.link.call("release", { partition: 1, owner: "b@host" }),
-    true,
-  );
-  assertEquals(reasons, ["shutdown"]);
-  assertEquals(await bench.ask(1, "late"), [
-    "wrong_owner",
-    "Cannot run a command here as partition 1 went to b@host",
-  ]);
-  assertEquals(bench.details.at(-1), { partition: 1, owner: "b@host" });
-  await bench.runtime.advance(60_000);
-  assertEquals(bench.started, [1]);
-  assertEquals(bench.events, []);
-});
-
-Deno.test("VnodeMaster lets a former owner stand in, and owns again what it is told to start", async () => {
-  await using bench = await new Bench().start();
-  await bench.ask(1, "as owner");
-  assertEquals(
-    await bench.link.call("release", { partition: 1, owner: "b@host" }),
-    true,
-  );
-  assertEquals(
-    await bench.ask(1, "stands in", { flags: RequestFlag.asFallback }),
-    ["reply", "stands in"],
-  );
-  assertEquals((await bench.ask(1, "as owner"))[0], "wrong_owner");
-  await bench.link.call("start_vnodes", [1]);
-  assertEquals(await bench.ask(1, "back again"), ["reply", "back again"]);
-});
-
-Deno.test("VnodeMaster keeps a partition that holds data, running or not", async () => {
-  await using bench = await new Bench().start();
-  bench.write(1);
-  bench.write(2);
-  await bench.ask(2, "runs");
-  for (const partition of [1, 2]) {
-    assertEquals(
-      await bench.link.call("release", { partition, owner: "b@host" }),
-      false,
-    );
-    assertEquals(await bench.ask(partition, "stays"), ["reply", "stays"]);
-  }
-  assertEquals(await bench.link.call("holds_data", [0, 1, 2, 3]), [1, 2]);
-  assertEquals(await bench.link.call("stored_partitions", null), [1, 2]);
-});
-
-Deno.test("VnodeMaster keeps a partition whose vnode has work in hand", async () => {
-  await using bench = await new Bench().start();
-  let call: Call<typeof commands["run"]> | undefined;
-  bench.handler = (_request, given) => {
-    call = given;
-    return answersLater;
-  };
-  bench.send(1, "slow");
-  await bench.runtime.settle();
-  assertEquals(
-    await bench.link.call("release", { partition: 1, owner: "b@host" }),
-    false,
-  );
-  call!.reply("done");
-  await bench.runtime.settle();
-  assertEquals(bench.answers, [[1, "reply", "done"]]);
-  assertEquals(
-    await bench.link.call("release", { partition: 1, owner: "b@host" }),
-    true,
-  );
-});
-
-Deno.test("VnodeMaster takes no command between looking whether a partition is empty and giving it up", async () => {
-  await using bench = await new Bench().start();
-  const looked = Promise.withResolvers<boolean>();
-  Object.assign(bench.extra, { isEmpty: () => looked.promise });
-  await bench.ask(1, "fine");
-  const release = bench.link.call("release", { partition: 1, owner: "b@host" });
-  await bench.runtime.settle();
-  assertEquals((await bench.ask(1, "slips in"))[0], "wrong_owner");
-  looked.resolve(false);
-  assertEquals(await release, false);
-  assertEquals(await bench.ask(1, "after all"), ["reply", "after all"]);
-});
-
 Deno.test("VnodeMaster passes cluster events to its vnodes until they take their listener back or end", async () => {
   await using bench = await new Bench().start();
   const told: [number, ClusterEvent][] = [];
@@ -508,7 +419,10 @@ Deno.test("VnodeMaster passes cluster events to its vnodes until they take their
   }
   const event: ClusterEvent = { type: "ring_changed", ringVersion: 7 };
   remove.get(2)!();
-  await bench.link.call("release", { partition: 3, owner: "b@host" });
+  bench.handler = () => {
+    throw new Error("fell");
+  };
+  await bench.ask(3, "falls");
   bench.link.cast("cluster_event", event);
   await bench.runtime.settle();
   assertEquals(told, [[1, event]]);

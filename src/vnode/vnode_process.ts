@@ -30,7 +30,11 @@ import {
 import { writeFailure } from "../wire/failure.ts";
 import { CoverageAction, readCoverageRequest } from "./coverage_codec.ts";
 import { CoverageStreams } from "./coverage_streams.ts";
+import { HandoffEntry } from "./handoff_codec.ts";
+import type { HandoffSource } from "./handoff_source.ts";
+import { VnodeHandoff, type VnodeHandoffHost } from "./vnode_handoff.ts";
 import { RequestFlag } from "./vnode_wire.ts";
+import { WatchedPartition } from "./watched_partition.ts";
 
 /** Requests that may wait for one vnode; a further one is answered `overload`. */
 export const VNODE_MAILBOX_MAX = 10_000;
@@ -49,6 +53,18 @@ interface WaitingRequest {
   readonly end: number;
 }
 
+/** Time a command that came with a handoff is given, in milliseconds. */
+const FORWARDED_COMMAND_MS = 60_000;
+
+/** Why a command for a partition that went to `owner` is not run here. */
+export function wentElsewhere(partition: number, owner: string): WhorlError {
+  return new WhorlError(
+    "wrong_owner",
+    `Cannot run a command here as partition ${partition} went to ${owner}`,
+    { details: { partition, owner } },
+  );
+}
+
 /** Counts of one vnode since it started. */
 export interface VnodeCounts {
   handled: number;
@@ -63,8 +79,14 @@ export interface VnodeHost {
   readonly answers: FrameSink;
   /** Monotonic milliseconds. */
   now(): number;
+  /** Calls `callback` later, when others have had their turn. */
+  later(afterMs: number, callback: () => void): void;
   /** Requests wait or have been promised an answer: call `giveUpOverdue` from time to time. */
   requestsInHand(): void;
+  /** What `process` held went to `owner`: its commands are refused with that name from now on. */
+  released(process: VnodeProcess, owner: string): void;
+  /** What `process` held went elsewhere and is removed: it need not run. */
+  removed(process: VnodeProcess): void;
 }
 
 /** The declared commands of a module in wire order. */
@@ -90,7 +112,7 @@ type Handler = (request: unknown, call: Call) => unknown;
 type CoverageHandler = NonNullable<Vnode["handleCoverage"]>[string];
 
 /** A running vnode. */
-export class VnodeProcess extends ChildBase {
+export class VnodeProcess extends ChildBase implements VnodeHandoffHost {
   readonly kind = "task";
   readonly partition: number;
   readonly counts: VnodeCounts = {
@@ -106,6 +128,11 @@ export class VnodeProcess extends ChildBase {
   #handlers: Handler[] = [];
   #coverageHandlers: CoverageHandler[] = [];
   readonly #coverage: CoverageStreams;
+  #handoff: VnodeHandoff | undefined;
+  /** Takes no commands, as what it holds is being counted out. */
+  #held = false;
+  /** Called once no handler is at work. */
+  #untilQuiet: (() => void)[] = [];
   #waiting: WaitingRequest[] = [];
   #waitingFrom = 0;
   #busy = true;
@@ -163,6 +190,26 @@ export class VnodeProcess extends ChildBase {
       this.#coverage.size;
   }
 
+  /** Where its answers go. */
+  get answers(): FrameSink {
+    return this.#host.answers;
+  }
+
+  /** Monotonic milliseconds. */
+  now(): number {
+    return this.#host.now();
+  }
+
+  /** Calls `callback` later, when others have had their turn. */
+  later(afterMs: number, callback: () => void): void {
+    this.#host.later(afterMs, callback);
+  }
+
+  /** Whether its data is on the way to another node. */
+  get sends(): boolean {
+    return this.#handoff?.sends ?? false;
+  }
+
   /** Calls that were given up and whose handlers are at it still. */
   get abandoned(): number {
     return this.#abandoned;
@@ -184,7 +231,11 @@ export class VnodeProcess extends ChildBase {
    */
   async start(context: VnodeContext): Promise<void> {
     this.#started = true;
-    const vnode = await this.#module.init(this.partition, context);
+    const storage = new WatchedPartition(context.storage);
+    const vnode = await this.#module.init(this.partition, {
+      ...context,
+      storage,
+    });
     if (this.#ended) {
       await vnode.terminate?.("stopped while starting");
       return;
@@ -200,6 +251,7 @@ export class VnodeProcess extends ChildBase {
       vnode.handleCoverage,
     );
     this.#vnode = vnode;
+    this.#handoff = new VnodeHandoff(this, vnode, storage);
     this.#busy = false;
     this.#drain();
   }
@@ -235,7 +287,12 @@ export class VnodeProcess extends ChildBase {
     start: number,
     end: number,
   ): void {
-    if (this.#busy) {
+    if (flags & RequestFlag.handoff && this.active) {
+      // What has the vnode stand still must not wait behind what waits for it.
+      this.#handoff?.request(correlation, bytes, start, end);
+      return;
+    }
+    if (this.#busy || this.#held) {
       if (this.#ended) {
         // It is on its way out and its master does not know yet.
         this.#fail(
@@ -316,6 +373,8 @@ export class VnodeProcess extends ChildBase {
     }
     this.#promised.clear();
     this.#coverage.close(message);
+    this.#handoff?.close();
+    this.#untilQuiet = [];
     const handling = this.#handling;
     if (handling !== undefined && !handling.answered) {
       handling.answered = true;
@@ -330,7 +389,9 @@ export class VnodeProcess extends ChildBase {
   }
 
   #drain(): void {
-    while (!this.#busy && this.#waitingFrom < this.#waiting.length) {
+    while (
+      !this.#busy && !this.#held && this.#waitingFrom < this.#waiting.length
+    ) {
       const next = this.#waiting[this.#waitingFrom++] as WaitingRequest;
       // Nobody waits for it any more, and a put done now could surprise them later.
       if (next.deadline <= this.#host.now()) {
@@ -370,6 +431,10 @@ export class VnodeProcess extends ChildBase {
     start: number,
     end: number,
   ): void {
+    if (flags & RequestFlag.handoff) {
+      this.#handoff?.request(correlation, bytes, start, end);
+      return;
+    }
     if (flags & RequestFlag.coverage) {
       this.#handleCoverage(correlation, command, deadline, bytes, start, end);
       return;
@@ -393,12 +458,24 @@ export class VnodeProcess extends ChildBase {
       this.#failWith(correlation, error, "protocol_error");
       return;
     }
+    const follows = this.#handoff?.follows;
+    let forwards = false;
+    if (follows !== undefined) {
+      const decision = this.#decide(follows, command, request);
+      if (decision instanceof WhorlError) {
+        this.counts.refused++;
+        this.#failWith(correlation, decision, decision.code);
+        return;
+      }
+      forwards = decision;
+    }
     const call = new PendingCall(
       this,
       declaration,
       correlation,
       deadline,
       (flags & RequestFlag.wantsAccepted) !== 0,
+      forwards,
     );
     let result: unknown;
     this.#handling = call;
@@ -413,19 +490,162 @@ export class VnodeProcess extends ChildBase {
     // The handler has ended its own vnode, and its caller has been told.
     if (this.#ended) return;
     if (result === answersLater) {
-      if (!call.answered) this.#promise(call);
+      if (!call.settled) this.#promise(call);
     } else if (result instanceof Promise) {
       this.#busy = true;
-      if (!call.answered) this.#promise(call);
+      if (!call.settled) this.#promise(call);
       result.then((value) => {
         if (this.#ended) return;
         if (value !== answersLater) call.reply(value);
         this.#busy = false;
         this.#drain();
+        this.#tellQuiet();
       }, (error) => this.#crash(call, error));
     } else {
       call.reply(result);
+      if (!call.settled) this.#promise(call);
     }
+    if (forwards) {
+      follows?.forward(
+        HandoffEntry.command,
+        command,
+        bytes.slice(start, end),
+        () => call.targetHas(),
+      );
+    }
+  }
+
+  /** Whether a command must go to the target of a handoff as well, or why it cannot be run now. */
+  #decide(
+    follows: HandoffSource,
+    command: number,
+    request: unknown,
+  ): boolean | WhorlError {
+    const name = this.#table.names[command] as string;
+    const vnode = this.#vnode as Vnode;
+    const { node } = follows.target;
+    const { partition } = this;
+    switch (vnode.handleHandoffCommand?.(name, request)) {
+      case "apply":
+        return false;
+      case "forward":
+        return new WhorlError(
+          "wrong_owner",
+          `Cannot run '${name}' here as partition ${partition} is going to ${node}`,
+          { details: { partition, owner: node } },
+        );
+      case "drop":
+        return new WhorlError(
+          "handoff_refused",
+          `Cannot run '${name}' while partition ${partition} is going to ${node}`,
+          { details: { partition, owner: node } },
+        );
+      default:
+        return follows.full
+          ? new WhorlError(
+            "overload",
+            `Cannot run '${name}' as too many commands are on their way to ${node} with partition ${partition}`,
+            { details: { partition } },
+          )
+          : true;
+    }
+  }
+
+  // What its handoffs ask of it.
+
+  /** Takes no commands until `goOn`; they wait. */
+  hold(): void {
+    this.#held = true;
+  }
+
+  /** Takes commands again, those first that have been waiting. */
+  goOn(): void {
+    this.#held = false;
+    this.#drain();
+  }
+
+  /** Calls `callback` once no handler is at work. */
+  whenQuiet(callback: () => void): void {
+    this.#untilQuiet.push(callback);
+    this.#tellQuiet();
+  }
+
+  #tellQuiet(): void {
+    if (this.#untilQuiet.length === 0 || !this.#isQuiet()) return;
+    for (const callback of this.#untilQuiet.splice(0)) callback();
+  }
+
+  /** Whether no handler is at work, not even for callers who have been answered. */
+  #isQuiet(): boolean {
+    if (this.#busy || this.#ended || this.#abandoned > 0) return false;
+    for (const call of this.#promised) {
+      if (!call.answered) return false;
+    }
+    return true;
+  }
+
+  /** Whether commands wait. */
+  get hasWaiting(): boolean {
+    return this.#waitingFrom < this.#waiting.length;
+  }
+
+  /** Runs a command that came with a handoff, after those that wait. */
+  run(command: number, body: Uint8Array): Promise<void> {
+    const declaration = this.#table.declarations[command];
+    const handler = this.#handlers[command];
+    if (declaration === undefined || handler === undefined) {
+      throw new WhorlError(
+        "unknown_command",
+        `Cannot run command ${command} of a handoff as '${this.#module.name}' has ${this.#table.names.length}`,
+      );
+    }
+    const { promise, resolve } = Promise.withResolvers<void>();
+    // Nobody gets its answer, which its first caller gets from the source.
+    const call: Call = {
+      timeLeftMs: FORWARDED_COMMAND_MS,
+      accepted: () => {},
+      reply: () => resolve(),
+      fail: () => resolve(),
+    };
+    this.#reader.reset(body, 0, body.length);
+    const request = declaration.request.decode(this.#reader);
+    this.#handoff?.follows?.forward(
+      HandoffEntry.command,
+      command,
+      body.slice(),
+      () => {},
+    );
+    const result = handler(request, call);
+    if (result instanceof Promise) {
+      return result.then((value) =>
+        value === answersLater ? promise : undefined
+      );
+    }
+    return result === answersLater ? promise : Promise.resolve();
+  }
+
+  /** What it held is `owner`'s: commands that wait are refused with its name. */
+  released(owner: string): void {
+    this.#host.released(this, owner);
+    const { partition } = this;
+    const waiting = this.#waiting.slice(this.#waitingFrom);
+    this.#waiting = waiting.filter(({ flags }) =>
+      (flags & RequestFlag.asFallback) !== 0
+    );
+    this.#waitingFrom = 0;
+    for (const { correlation, flags } of waiting) {
+      if (flags & RequestFlag.asFallback) continue;
+      this.#failWith(
+        correlation,
+        wentElsewhere(partition, owner),
+        "wrong_owner",
+      );
+    }
+  }
+
+  /** What it held is elsewhere and removed: it need not run. */
+  removed(): void {
+    this.#host.removed(this);
   }
 
   #handleCoverage(
@@ -495,7 +715,7 @@ export class VnodeProcess extends ChildBase {
       this.#abandoned++;
       this.#expire(call.correlation, "did not answer");
     }
-    if (this.#busy && this.#waitingFrom < this.#waiting.length) {
+    if ((this.#busy || this.#held) && this.hasWaiting) {
       const waiting = this.#waiting.slice(this.#waitingFrom);
       this.#waiting = waiting.filter(({ deadline }) => deadline > now);
       this.#waitingFrom = 0;
@@ -518,6 +738,12 @@ export class VnodeProcess extends ChildBase {
   /** @internal The handler of a call that was given up has finished it. */
   finishedLate(): void {
     this.#abandoned--;
+    this.#tellQuiet();
+  }
+
+  /** @internal The handler of a call has finished, and its answer waits for the target of a handoff. */
+  appliedHere(): void {
+    this.#tellQuiet();
   }
 
   /** @internal Milliseconds until `deadline`. */
@@ -530,6 +756,7 @@ export class VnodeProcess extends ChildBase {
     if (type !== FrameType.vnodeAccepted) {
       this.#promised.delete(call);
       this.counts.handled++;
+      this.#tellQuiet();
     }
     if (this.#ended) return;
     const sink = this.#host.answers;
@@ -570,6 +797,7 @@ export class VnodeProcess extends ChildBase {
   failCall(call: PendingCall, failure: string, message: string): void {
     this.#promised.delete(call);
     this.counts.failed++;
+    this.#tellQuiet();
     if (!this.#ended) {
       this.#failWith(
         call.correlation,
@@ -633,6 +861,10 @@ class PendingCall implements Call {
   #process: VnodeProcess;
   #wantsAccepted: boolean;
   #abandoned = false;
+  /** Whether the target of a handoff must have it too before it is answered. */
+  #awaitsTarget: boolean;
+  /** The answer that waits for that. */
+  #heldBack: { readonly value: unknown } | undefined;
 
   constructor(
     process: VnodeProcess,
@@ -640,12 +872,19 @@ class PendingCall implements Call {
     correlation: number,
     deadline: number,
     wantsAccepted: boolean,
+    awaitsTarget: boolean,
   ) {
     this.#process = process;
     this.declaration = declaration;
     this.correlation = correlation;
     this.deadline = deadline;
     this.#wantsAccepted = wantsAccepted;
+    this.#awaitsTarget = awaitsTarget;
+  }
+
+  /** Whether its answer has left. */
+  get settled(): boolean {
+    return this.answered && this.#heldBack === undefined;
   }
 
   get timeLeftMs(): number {
@@ -661,7 +900,21 @@ class PendingCall implements Call {
   reply(value: unknown): void {
     if (this.answered) return this.#finishedLate();
     this.answered = true;
-    this.#process.answer(this, FrameType.vnodeReply, value);
+    if (this.#awaitsTarget) {
+      this.#heldBack = { value };
+      this.#process.appliedHere();
+    } else this.#process.answer(this, FrameType.vnodeReply, value);
+  }
+
+  /** The target of a handoff has it as well, or need not. */
+  targetHas(): void {
+    this.#awaitsTarget = false;
+    const heldBack = this.#heldBack;
+    this.#heldBack = undefined;
+    if (heldBack === undefined) return;
+    // Given up meanwhile, and what was done is done.
+    if (this.#abandoned) return this.#finishedLate();
+    this.#process.answer(this, FrameType.vnodeReply, heldBack.value);
   }
 
   fail(failure: string, message: string): void {

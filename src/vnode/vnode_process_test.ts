@@ -93,7 +93,11 @@ class Bench {
       {
         answers: sink,
         now: () => this.runtime.now(),
+        later: (afterMs, callback) =>
+          void this.runtime.setTimer(afterMs, callback),
         requestsInHand: () => this.inHand++,
+        released: () => {},
+        removed: () => {},
       },
       module,
       commandTableOf(module),

@@ -31,6 +31,8 @@ export const RequestFlag = {
   asFallback: 2,
   /** Part of a coverage query: the command is a query of the module, the body as in `coverage_codec.ts`. */
   coverage: 4,
+  /** Part of a handoff: the body is as in `handoff_codec.ts`. */
+  handoff: 8,
 } as const;
 
 /** The number a module has on the wire; modules of one node must differ in it. */

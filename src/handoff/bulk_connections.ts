@@ -1,0 +1,106 @@
+/**
+ * The connections over which transfers leave: one to each node, opened for the
+ * first transfer and closed a while after the last.
+ *
+ * @module
+ */
+import type { TimerHandle } from "../../supervisors/runtime.ts";
+import type { BulkConnection, HandoffWorld } from "./handoff_world.ts";
+
+/** How long a connection without a use is kept, in milliseconds. */
+export const BULK_IDLE_MS = 5_000;
+
+interface Kept {
+  readonly opening: Promise<BulkConnection>;
+  connection: BulkConnection | undefined;
+  /** Transfers that use it. */
+  uses: number;
+  /** Since when it has had no use. */
+  idleMs: number;
+}
+
+/** Connections by node; see the module's text. */
+export class BulkConnections {
+  readonly #world: Pick<HandoffWorld, "runtime" | "connect">;
+  readonly #kept = new Map<string, Kept>();
+  #timer: TimerHandle | undefined;
+  #closed = false;
+
+  constructor(world: Pick<HandoffWorld, "runtime" | "connect">) {
+    this.#world = world;
+  }
+
+  /** The connection to `node`; close what is returned when it is of no more use. @throws {WhorlError} As `HandoffWorld.connect`. */
+  async to(node: string): Promise<BulkConnection> {
+    const { runtime } = this.#world;
+    let kept = this.#kept.get(node);
+    if (kept === undefined || kept.connection?.closed !== undefined) {
+      kept = {
+        opening: this.#world.connect(node),
+        connection: undefined,
+        uses: 0,
+        idleMs: runtime.now(),
+      };
+      this.#kept.set(node, kept);
+      this.#noteOpened(node, kept);
+    }
+    const used = kept;
+    used.uses++;
+    this.#watch();
+    const unused = (): void => {
+      used.uses--;
+      used.idleMs = runtime.now();
+    };
+    try {
+      const connection = await used.opening;
+      let inUse = true;
+      return {
+        node,
+        ask: (...args) => connection.ask(...args),
+        call: (method, args) => connection.call(method, args),
+        get closed() {
+          return connection.closed;
+        },
+        close() {
+          if (inUse) unused();
+          inUse = false;
+        },
+      };
+    } catch (error) {
+      unused();
+      throw error;
+    }
+  }
+
+  #noteOpened(node: string, kept: Kept): void {
+    kept.opening.then((connection) => {
+      kept.connection = connection;
+      if (this.#closed) connection.close();
+    }, () => {
+      if (this.#kept.get(node) === kept) this.#kept.delete(node);
+    });
+  }
+
+  /** Looks from time to time for connections that nobody uses. */
+  #watch(): void {
+    if (this.#closed) return;
+    this.#timer ??= this.#world.runtime.setTimer(BULK_IDLE_MS, () => {
+      this.#timer = undefined;
+      const longAgoMs = this.#world.runtime.now() - BULK_IDLE_MS;
+      for (const [node, { uses, idleMs, connection }] of this.#kept) {
+        if (uses > 0 || idleMs > longAgoMs) continue;
+        this.#kept.delete(node);
+        connection?.close();
+      }
+      if (this.#kept.size > 0) this.#watch();
+    });
+  }
+
+  /** Closes all of them. */
+  close(): void {
+    this.#closed = true;
+    if (this.#timer !== undefined) this.#world.runtime.clearTimer(this.#timer);
+    for (const { connection } of this.#kept.values()) connection?.close();
+    this.#kept.clear();
+  }
+}

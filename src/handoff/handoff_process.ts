@@ -1,0 +1,712 @@
+/**
+ * The handoffs of a node: it sees what has to move, begins what may, keeps count
+ * of what comes, and tells the ring what has gone.
+ *
+ *     ring, services, vnodes ─► plan ─► manager ─► senders ─► bulk connections
+ *                                                     └─► completed ─► the ring
+ *     bulk connections ─► inbound transfers ─► vnodes
+ *
+ * It acts on what it is told; a look at everything from time to time is for what
+ * was told to nobody.
+ *
+ * @module
+ */
+import { DynamicSupervisor } from "../../supervisors/dynamic_supervisor.ts";
+import type { SupervisorReport } from "../../supervisors/supervisor.ts";
+import type { TimerHandle } from "../../supervisors/runtime.ts";
+import { reasonOf, WhorlError } from "../base/errors.ts";
+import { expectInteger, expectList, expectText } from "../wire/plain_data.ts";
+import { BulkConnections } from "./bulk_connections.ts";
+import type { HandoffWorld } from "./handoff_world.ts";
+import { expectOffer, refuseOffer } from "./inbound_offer.ts";
+import { InboundTransfers } from "./inbound_transfers.ts";
+import {
+  admitsInbound,
+  CONCURRENCY_DEFAULT,
+  CONCURRENCY_MAX,
+  createManager,
+  type ManagerEffect,
+  type ManagerEvent,
+  type ManagerState,
+  stepManager,
+} from "./manager_fsm.ts";
+import { RateMeter } from "./rate_meter.ts";
+import { Repairs, repairShares } from "./repairs.ts";
+import type { SenderOutcome } from "./sender_fsm.ts";
+import { SenderProcess } from "./sender_process.ts";
+import type {
+  HandoffConfig,
+  HandoffControl,
+  HandoffStatus,
+  RepairStatus,
+  TransferDirection,
+  TransferState,
+  TransferStatus,
+} from "./transfer.ts";
+import {
+  type HandedOver,
+  heldName,
+  type HeldPartition,
+  planTransfers,
+  type SettledPartition,
+  transferName,
+  type WantedTransfer,
+} from "./transfer_plan.ts";
+
+/** Time between looks at everything, in milliseconds; only what was told to nobody needs it. Source: riak_core's `vnode_management_timer`. */
+export const RECHECK_MS = 10_000;
+/** Time after which a neighbour is asked for its share of a repair once more, in milliseconds. */
+export const REPAIR_ASK_MS = 5_000;
+/** Time after which a share that nobody asks for any more is not sent, in milliseconds. */
+const REPAIR_FORGET_MS = 60_000;
+/** Replicas of a key, as far as repairs go. Source: riak_core's `n_val`. */
+export const REPAIR_N = 3;
+
+/** What is known of a transfer besides what the manager knows. */
+interface Outbound {
+  /** Number it bears at both ends. */
+  number: number;
+  sender: SenderProcess | undefined;
+  state: TransferState;
+  startedAtMs: number | null;
+  items: number;
+  bytes: number;
+  total: number | null;
+  readonly itemRate: RateMeter;
+  readonly byteRate: RateMeter;
+}
+
+/** A repair somebody else has asked this node to send for. */
+interface RequestedShare {
+  readonly transfer: WantedTransfer;
+  askedMs: number;
+}
+
+/** What a handoff process tells. */
+export interface HandoffEvents {
+  /** A transfer from here has ended. */
+  onTransfer(transfer: WantedTransfer, outcome: SenderOutcome): void;
+  /** A partition has been rebuilt. */
+  onRepaired(module: string, partition: number): void;
+  /** Something that may let a leaving node exit has changed. */
+  onHeldChanged(): void;
+}
+
+/** The handoffs of one node; see the module's text. */
+export class HandoffProcess implements HandoffControl {
+  /** Its senders, temporary children. */
+  readonly senders: DynamicSupervisor<[SenderProcess], SenderProcess>;
+  readonly #world: HandoffWorld;
+  readonly #events: HandoffEvents;
+  readonly #connections: BulkConnections;
+  readonly #manager: ManagerState;
+  readonly #inbound = new InboundTransfers();
+  readonly #outbound = new Map<string, Outbound>();
+  readonly #repairs = new Repairs();
+  /** Shares of other nodes' repairs, by the names of their transfers. */
+  readonly #requested = new Map<string, RequestedShare>();
+  /** When each share of this node's repairs was asked for. */
+  readonly #asked = new Map<string, number>();
+  /** What is on this node, by name; `undefined` until it has been looked at. */
+  #held: Map<string, HeldPartition> | undefined;
+  readonly #handedOver = new Map<string, HandedOver>();
+  readonly #settling = new Set<string>();
+  #completed = 0;
+  #failed = 0;
+  #refreshing = false;
+  #again = false;
+  #lookAgain = true;
+  #timer: TimerHandle | undefined;
+  #recheck: TimerHandle | undefined;
+  #refreshTimer: TimerHandle | undefined;
+  #closed = false;
+
+  constructor(
+    world: HandoffWorld,
+    events: HandoffEvents,
+    onReport: (report: SupervisorReport) => void,
+    concurrency: number = CONCURRENCY_DEFAULT,
+  ) {
+    this.#world = world;
+    this.#events = events;
+    this.#connections = new BulkConnections(world);
+    this.#manager = createManager({
+      concurrency,
+      outbound: true,
+      inbound: true,
+    });
+    this.senders = new DynamicSupervisor({
+      name: "handoff_sup",
+      start: (sender: SenderProcess) => sender,
+      maxChildren: CONCURRENCY_MAX,
+      shutdown: 1_000,
+      runtime: world.runtime,
+      onReport,
+    });
+    this.#recheckLater();
+  }
+
+  /** Ends everything; nothing is sent or taken any more. */
+  close(): void {
+    this.#closed = true;
+    for (
+      const timer of [this.#timer, this.#recheck, this.#refreshTimer]
+    ) {
+      if (timer !== undefined) this.#world.runtime.clearTimer(timer);
+    }
+    this.#connections.close();
+  }
+
+  // What it is told.
+
+  /** The ring, or who serves what, has changed. */
+  changed(): void {
+    this.#refresh();
+  }
+
+  /** A master runs that did not: what it holds is not known. */
+  masterStarted(): void {
+    this.#lookAgain = true;
+    this.#refresh();
+  }
+
+  /** A vnode runs that did not. */
+  vnodeStarted(module: string, partition: number): void {
+    const held = { module, partition };
+    const name = heldName(held);
+    if (this.#held === undefined || this.#held.has(name)) return;
+    this.#held.set(name, held);
+    this.#refresh();
+  }
+
+  /** A vnode has ended for good, and with it its data. */
+  vnodeEnded(module: string, partition: number): void {
+    if (this.#held?.delete(heldName({ module, partition }))) {
+      this.#events.onHeldChanged();
+    }
+    this.#refresh();
+  }
+
+  /** Whether nothing is on this node that others must have; a node that leaves may then go. */
+  get holdsNothing(): boolean {
+    return this.#held?.size === 0;
+  }
+
+  #recheckLater(): void {
+    this.#recheck = this.#world.runtime.setTimer(RECHECK_MS, () => {
+      this.#lookAgain = true;
+      this.#refresh();
+      if (!this.#closed) this.#recheckLater();
+    });
+  }
+
+  /** Sees what has to be done, once more if it is told of a change meanwhile. */
+  #refresh(): void {
+    if (this.#closed) return;
+    this.#again = true;
+    if (this.#refreshing) return;
+    this.#refreshing = true;
+    this.#look().catch((error) =>
+      this.#world.log.warn("Handoffs could not be looked at", {
+        reason: reasonOf(error),
+      })
+    ).finally(() => {
+      this.#refreshing = false;
+      if (this.#again && !this.#closed) this.#refresh();
+    });
+  }
+
+  async #look(): Promise<void> {
+    while (this.#again && !this.#closed) {
+      this.#again = false;
+      if (this.#lookAgain || this.#held === undefined) {
+        this.#lookAgain = false;
+        const held = await this.#world.held();
+        this.#held = new Map(held.map((each) => [heldName(each), each]));
+        this.#events.onHeldChanged();
+      }
+      this.#plan();
+    }
+  }
+
+  #plan(): void {
+    const world = this.#world;
+    const ring = world.ring();
+    if (ring === undefined || this.#held === undefined) return;
+    const plan = planTransfers({
+      ring,
+      self: world.self,
+      modules: world.modules,
+      held: [...this.#held.values()],
+      handedOver: this.#handedOver,
+      arriving: this.#inbound.arriving,
+      upNodes: (module) => world.upNodes(module),
+    });
+    for (const settled of plan.settled) this.#settle(settled);
+    this.#repairs.giveUp(
+      (partition) => ring.ownership.owners[partition] !== world.self,
+      "another node owns the partition now",
+    );
+    this.#askForShares();
+    this.#step({
+      type: "wanted",
+      transfers: [...plan.wanted, ...this.#requestedShares()],
+    });
+  }
+
+  /** Brings a partition that has been handed over in line with the ring. */
+  #settle({ module, partition, action }: SettledPartition): void {
+    const name = heldName({ module, partition });
+    if (action === "report") {
+      this.#world.transferComplete(partition, module);
+      return;
+    }
+    if (this.#settling.has(name)) return;
+    this.#settling.add(name);
+    const world = this.#world;
+    const done = action === "drop"
+      ? world.drop(module, partition)
+      : world.takeBack(module, partition);
+    done.then(
+      () => void this.#handedOver.delete(name),
+      (error) =>
+        world.log.warn("What is left of a handoff could not be settled yet", {
+          module,
+          partition,
+          reason: reasonOf(error),
+        }),
+    ).finally(() => {
+      this.#settling.delete(name);
+      // One that failed is tried again with the next look.
+      if (!this.#handedOver.has(name)) this.#refresh();
+    });
+  }
+
+  // The manager.
+
+  #step(event: ManagerEvent): void {
+    if (this.#closed) return;
+    const effects = stepManager(
+      this.#manager,
+      event,
+      this.#world.runtime.now(),
+    );
+    for (const effect of effects) this.#perform(effect);
+  }
+
+  #perform(effect: ManagerEffect): void {
+    const { runtime } = this.#world;
+    switch (effect.type) {
+      case "begin":
+        this.#begin(effect.name, effect.transfer);
+        return;
+      case "stop":
+        this.#outbound.get(effect.name)?.sender?.giveUp(
+          effect.resumable,
+          effect.reason,
+        );
+        return;
+      case "stop_inbound":
+        this.#inbound.breakOff(effect.count);
+        this.#step({ type: "inbound", count: this.#inbound.size });
+        return;
+      case "set_timer":
+        if (this.#timer !== undefined) runtime.clearTimer(this.#timer);
+        this.#timer = runtime.setTimer(
+          Math.max(0, effect.atMs - runtime.now()),
+          () => {
+            this.#timer = undefined;
+            this.#step({ type: "tick" });
+          },
+        );
+        return;
+      default:
+        effect satisfies never;
+    }
+  }
+
+  #begin(name: string, transfer: WantedTransfer): void {
+    const world = this.#world;
+    const nowMs = world.runtime.now();
+    let outbound = this.#outbound.get(name);
+    if (outbound === undefined) {
+      outbound = {
+        number: world.secretNumber(),
+        sender: undefined,
+        state: "waiting",
+        startedAtMs: null,
+        items: 0,
+        bytes: 0,
+        total: null,
+        itemRate: new RateMeter(nowMs),
+        byteRate: new RateMeter(nowMs),
+      };
+      this.#outbound.set(name, outbound);
+    }
+    const known = outbound;
+    known.startedAtMs ??= world.wallClock();
+    const sender = new SenderProcess(
+      world,
+      (node) => this.#connections.to(node),
+      transfer,
+      known.number,
+      {
+        state: (state) => void (known.state = state),
+        progress: (items, bytes, total) => {
+          const now = world.runtime.now();
+          known.itemRate.add(Math.max(0, items - known.items), now);
+          known.byteRate.add(Math.max(0, bytes - known.bytes), now);
+          known.items = items;
+          known.bytes = bytes;
+          known.total = total;
+        },
+        ended: (outcome) => this.#ended(name, transfer, outcome),
+      },
+    );
+    known.sender = sender;
+    this.senders.startChild(sender);
+    sender.begin();
+  }
+
+  #ended(name: string, transfer: WantedTransfer, outcome: SenderOutcome): void {
+    const world = this.#world;
+    const outbound = this.#outbound.get(name);
+    if (outbound !== undefined) {
+      outbound.sender = undefined;
+      outbound.state = "waiting";
+    }
+    if (outcome.type === "completed") {
+      this.#completed++;
+      this.#outbound.delete(name);
+      this.#requested.delete(name);
+      this.#handed(transfer);
+      this.#step({ type: "completed", name });
+      this.#refresh();
+    } else {
+      this.#failed++;
+      if (!outcome.resumable) this.#outbound.delete(name);
+      world.log.debug("A handoff ended before its time", {
+        name,
+        code: outcome.code,
+        reason: outcome.reason,
+      });
+      this.#step({
+        type: "failed",
+        name,
+        refused: outcome.code === "handoff_refused",
+        reason: outcome.reason,
+        jitter: world.runtime.random(),
+      });
+    }
+    this.#events.onTransfer(transfer, outcome);
+  }
+
+  #handed(
+    { kind, module, sourcePartition, target, decided }: WantedTransfer,
+  ): void {
+    if (kind !== "ownership" || decided === null) return;
+    this.#handedOver.set(
+      heldName({ module, partition: sourcePartition }),
+      { target, ...decided },
+    );
+    this.#world.transferComplete(sourcePartition, module);
+  }
+
+  // What comes to this node.
+
+  /**
+   * A transfer wants to begin over `connection`.
+   *
+   * @throws {WhorlError} `handoff_refused` if it may not, `protocol_error` if it makes no sense.
+   */
+  inboundBegins(connection: object, source: string, offered: unknown): void {
+    const offer = expectOffer(offered);
+    const world = this.#world;
+    const ring = world.ring();
+    const refusal = ring === undefined
+      ? new WhorlError("handoff_refused", "Cannot take a handoff yet")
+      : refuseOffer(ring, world.self, source, offer);
+    if (refusal !== null) throw refusal;
+    const known = this.#inbound.has(connection, offer.transfer);
+    if (!known && !admitsInbound(this.#manager)) {
+      const { inbound, concurrency } = this.#manager.config;
+      throw new WhorlError(
+        "handoff_refused",
+        inbound
+          ? `Cannot take a handoff as ${concurrency} may run at once`
+          : "Cannot take a handoff as inbound ones are disabled",
+      );
+    }
+    this.#inbound.begin(connection, source, offer, {
+      monotonicMs: world.runtime.now(),
+      wallMs: world.wallClock(),
+    });
+    this.#step({ type: "inbound", count: this.#inbound.size });
+  }
+
+  /** A transfer over `connection` is over, for now or for good. */
+  inboundEnded(connection: object, transfer: number): void {
+    if (this.#inbound.end(connection, transfer) === undefined) return;
+    this.#step({ type: "inbound", count: this.#inbound.size });
+    // What it brought and nobody wants here goes on to whom it belongs to.
+    this.#refresh();
+  }
+
+  /** @throws {WhorlError} `handoff_refused` unless `transfer` was let begin over `connection`. */
+  requireInbound(connection: object, transfer: number): void {
+    this.#inbound.require(connection, transfer);
+  }
+
+  /** A vnode has taken so much of a transfer. */
+  inboundTook(
+    connection: object,
+    transfer: number,
+    items: number,
+    bytes: number,
+  ): void {
+    this.#inbound.took(
+      connection,
+      transfer,
+      items,
+      bytes,
+      this.#world.runtime.now(),
+    );
+  }
+
+  /** A vnode has everything of a transfer from `source`. */
+  inboundCompleted(
+    connection: object,
+    transfer: number,
+    source: string,
+    items: number,
+  ): void {
+    const offer = this.#inbound.end(connection, transfer);
+    if (offer === undefined) return;
+    this.#step({ type: "inbound", count: this.#inbound.size });
+    if (offer.kind === "repair") {
+      const { module, targetPartition, sourcePartition } = offer;
+      const repaired = this.#repairs.shareArrived(
+        module,
+        targetPartition,
+        sourcePartition,
+        source,
+        items,
+      );
+      if (repaired !== undefined) {
+        this.#events.onRepaired(module, targetPartition);
+      }
+    }
+    this.#refresh();
+  }
+
+  /** A connection has ended, and what came over it. */
+  connectionEnded(connection: object): void {
+    if (!this.#inbound.connectionEnded(connection)) return;
+    this.#step({ type: "inbound", count: this.#inbound.size });
+    this.#refresh();
+  }
+
+  // Repairs.
+
+  async repair(
+    partition: number,
+    module: string | null,
+  ): Promise<RepairStatus[]> {
+    const world = this.#world;
+    const ring = world.ring();
+    const modules = module === null ? world.modules : [module];
+    const known = modules.every((name) => world.modules.includes(name));
+    if (
+      ring === undefined || !known || !Number.isInteger(partition) ||
+      partition < 0 || partition >= ring.size
+    ) {
+      throw new WhorlError(
+        "invalid_argument",
+        known
+          ? `Cannot repair partition ${partition} as partitions are numbered from 0 to ${
+            (ring?.size ?? 1) - 1
+          }`
+          : `Cannot repair a partition of '${module}' as this node runs no such module`,
+      );
+    }
+    const owner = ring.ownership.owners[partition] as string;
+    if (owner !== world.self) {
+      throw new WhorlError(
+        "wrong_owner",
+        `Cannot repair partition ${partition} here as ${owner} owns it`,
+        { details: { partition, owner } },
+      );
+    }
+    if (ring.ownership.next.some((next) => next.partition === partition)) {
+      throw new WhorlError(
+        "ownership_change_in_progress",
+        `Cannot repair partition ${partition} as it is moving to another node`,
+        { details: { partition } },
+      );
+    }
+    const shares = repairShares(partition, ring.size, REPAIR_N);
+    const begun = modules.map((name) =>
+      this.#repairs.begin(name, partition, shares)
+    );
+    this.#refresh();
+    const all = this.repairs();
+    return await Promise.resolve(
+      begun.map((repair) =>
+        all.find((status) =>
+          status.module === repair.module && status.partition === partition
+        ) as RepairStatus
+      ),
+    );
+  }
+
+  repairs(): readonly RepairStatus[] {
+    const owners = this.#world.ring()?.ownership.owners;
+    return this.#repairs.statuses((partition) => owners?.[partition] ?? "?");
+  }
+
+  /** Asks the neighbours of what is being repaired for what they have yet to send. */
+  #askForShares(): void {
+    const world = this.#world;
+    const owners = world.ring()?.ownership.owners ?? [];
+    const nowMs = world.runtime.now();
+    for (const { module, partition, pending } of this.#repairs.running) {
+      for (const { sourcePartition, keySpaces } of pending.values()) {
+        const owner = owners[sourcePartition] as string;
+        const name = `${module}/${partition}/${sourcePartition}`;
+        const askedMs = this.#asked.get(name) ?? -Infinity;
+        if (nowMs - askedMs < REPAIR_ASK_MS) continue;
+        if (!world.upNodes(module).includes(owner)) continue;
+        this.#asked.set(name, nowMs);
+        const args = [module, sourcePartition, partition, keySpaces];
+        const asked = owner === world.self
+          ? Promise.try(() => this.shareRequested(world.self, args))
+          : world.call(owner, "handoff_repair", args);
+        asked.catch((error) => {
+          this.#asked.delete(name);
+          world.log.debug("A neighbour cannot send its share of a repair yet", {
+            module,
+            partition,
+            owner,
+            reason: reasonOf(error),
+          });
+        });
+      }
+    }
+    // Whoever was asked and forgot it, having been started anew, is asked again.
+    if (this.#repairs.running.length > 0) this.#refreshLater(REPAIR_ASK_MS);
+  }
+
+  #refreshLater(afterMs: number): void {
+    this.#refreshTimer ??= this.#world.runtime.setTimer(afterMs, () => {
+      this.#refreshTimer = undefined;
+      this.#refresh();
+    });
+  }
+
+  /**
+   * `node` rebuilds a partition and asks for what one of this node's has in common
+   * with it.
+   *
+   * @throws {WhorlError} `protocol_error` if that makes no sense.
+   */
+  shareRequested(node: string, args: unknown): void {
+    const fields = expectList(args, "a request for a repair", 4, 4);
+    const keySpaces = expectList(fields[3], "key spaces", 1, 64);
+    const transfer: WantedTransfer = {
+      kind: "repair",
+      module: expectText(fields[0], "a module", 32),
+      sourcePartition: expectInteger(fields[1], "a partition"),
+      target: node,
+      targetPartition: expectInteger(fields[2], "a partition"),
+      keySpaces: keySpaces.map((each) => expectInteger(each, "a key space")),
+      decided: null,
+      blocked: null,
+    };
+    const name = transferName(transfer);
+    const askedMs = this.#world.runtime.now();
+    const known = this.#requested.get(name);
+    if (known !== undefined) known.askedMs = askedMs;
+    else this.#requested.set(name, { transfer, askedMs });
+    this.#refresh();
+  }
+
+  #requestedShares(): WantedTransfer[] {
+    const world = this.#world;
+    const owners = world.ring()?.ownership.owners ?? [];
+    const forgetMs = world.runtime.now() - REPAIR_FORGET_MS;
+    const transfers: WantedTransfer[] = [];
+    for (const [name, { transfer, askedMs }] of this.#requested) {
+      if (
+        askedMs < forgetMs || owners[transfer.sourcePartition] !== world.self
+      ) {
+        this.#requested.delete(name);
+        continue;
+      }
+      const { target, module } = transfer;
+      transfers.push({
+        ...transfer,
+        blocked: world.upNodes(module).includes(target)
+          ? null
+          : `${target} does not serve ${module} now`,
+      });
+    }
+    return transfers;
+  }
+
+  // For operators.
+
+  status(): HandoffStatus {
+    const { self } = this.#world;
+    const nowMs = this.#world.runtime.now();
+    const outbound = [...this.#manager.transfers].map(
+      ([name, { wanted, failures, reason }]): TransferStatus => {
+        const known = this.#outbound.get(name);
+        return {
+          id: name,
+          kind: wanted.kind,
+          module: wanted.module,
+          direction: "outbound",
+          source: self,
+          sourcePartition: wanted.sourcePartition,
+          target: wanted.target,
+          targetPartition: wanted.targetPartition,
+          state: known?.state ?? "waiting",
+          startedAtMs: known?.startedAtMs ?? null,
+          items: known?.items ?? 0,
+          bytes: known?.bytes ?? 0,
+          itemsTotal: known?.total ?? null,
+          itemsPerSecond: Math.round(known?.itemRate.perSecond(nowMs) ?? 0),
+          bytesPerSecond: Math.round(known?.byteRate.perSecond(nowMs) ?? 0),
+          failures,
+          reason: wanted.blocked ?? reason,
+        };
+      },
+    );
+    return {
+      node: self,
+      config: this.#manager.config,
+      transfers: [...outbound, ...this.#inbound.statuses(self, nowMs)],
+      completed: this.#completed,
+      failed: this.#failed,
+    };
+  }
+
+  setConcurrency(concurrency: number): HandoffConfig {
+    if (
+      !Number.isInteger(concurrency) || concurrency < 0 ||
+      concurrency > CONCURRENCY_MAX
+    ) {
+      throw new WhorlError(
+        "invalid_argument",
+        `Cannot set the transfer limit as it must be a whole number from 0 to ${CONCURRENCY_MAX}: current value is ${concurrency}`,
+      );
+    }
+    this.#step({ type: "concurrency", concurrency });
+    return this.#manager.config;
+  }
+
+  setEnabled(direction: TransferDirection, enabled: boolean): HandoffConfig {
+    this.#step({ type: "enabled", direction, enabled });
+    return this.#manager.config;
+  }
+}

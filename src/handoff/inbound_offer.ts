@@ -1,0 +1,99 @@
+/**
+ * What a node is told of a transfer that is to come to it, and whether it lets it
+ * begin.
+ *
+ * @module
+ */
+import { WhorlError } from "../base/errors.ts";
+import { pendingTransfers, type Ring } from "../ring/ring.ts";
+import {
+  expectInteger,
+  expectList,
+  expectOneOf,
+  expectText,
+} from "../wire/plain_data.ts";
+import type { TransferKind } from "./transfer.ts";
+
+const KINDS: readonly TransferKind[] = [
+  "ownership",
+  "hinted",
+  "repair",
+  "resize",
+];
+
+/** A transfer as its target is told of it. */
+export interface InboundOffer {
+  /** The number that its source has drawn for it. */
+  readonly transfer: number;
+  readonly kind: TransferKind;
+  readonly module: string;
+  readonly sourcePartition: number;
+  readonly targetPartition: number;
+  /** The ownership in which it was decided, or 0. */
+  readonly term: number;
+  /** See `term`. */
+  readonly version: number;
+}
+
+/** An offer as plain data. */
+export function offerData(offer: InboundOffer): unknown[] {
+  const { transfer, kind, module, sourcePartition, targetPartition } = offer;
+  const { term, version } = offer;
+  return [
+    transfer,
+    kind,
+    module,
+    sourcePartition,
+    targetPartition,
+    term,
+    version,
+  ];
+}
+
+/** Reads an offer. @throws {WhorlError} `protocol_error` */
+export function expectOffer(value: unknown): InboundOffer {
+  const fields = expectList(value, "an offer of a handoff", 7, 7);
+  return {
+    transfer: expectInteger(fields[0], "the number of a handoff", 1),
+    kind: expectOneOf(fields[1], "the kind of a handoff", KINDS),
+    module: expectText(fields[2], "a module", 32),
+    sourcePartition: expectInteger(fields[3], "a partition"),
+    targetPartition: expectInteger(fields[4], "a partition"),
+    term: expectInteger(fields[5], "a term"),
+    version: expectInteger(fields[6], "a version"),
+  };
+}
+
+/** What speaks against a transfer from `source`, as this node sees the ring; `null` if nothing does. */
+export function refuseOffer(
+  ring: Ring,
+  self: string,
+  source: string,
+  offer: InboundOffer,
+): WhorlError | null {
+  const { kind, targetPartition, term, version } = offer;
+  const refuse = (why: string): WhorlError =>
+    new WhorlError(
+      "handoff_refused",
+      `Cannot take partition ${targetPartition} from ${source} as ${why}`,
+      { details: { partition: targetPartition } },
+    );
+  if (targetPartition >= ring.size) return refuse("there is no such partition");
+  const owner = ring.ownership.owners[targetPartition];
+  const transfer = pendingTransfers(ring).find(({ partition }) =>
+    partition === targetPartition
+  );
+  switch (kind) {
+    case "ownership":
+      // Otherwise it would be taken for a hint, and be sent back.
+      return transfer?.nextOwner === self && transfer.term === term &&
+          transfer.version === version
+        ? null
+        : refuse("the ring here does not say so");
+    case "hinted":
+    case "repair":
+      return owner === self ? null : refuse(`${owner} owns it`);
+    case "resize":
+      return refuse("the ring is not being resized");
+  }
+}

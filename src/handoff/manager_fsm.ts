@@ -1,0 +1,302 @@
+/**
+ * Decides which transfers of a node run and which wait: no more at once than
+ * allowed, in and out together; those that failed after a pause; repairs before
+ * hints before ownership, and each in the order of its partitions.
+ *
+ * @module
+ */
+import type {
+  HandoffConfig,
+  TransferDirection,
+  TransferKind,
+} from "./transfer.ts";
+import { transferName, type WantedTransfer } from "./transfer_plan.ts";
+
+/** Default of {@linkcode HandoffConfig.concurrency}. */
+export const CONCURRENCY_DEFAULT = 4;
+/** Highest {@linkcode HandoffConfig.concurrency}. */
+export const CONCURRENCY_MAX = 1_024;
+/** First and longest pause of a transfer that failed, in milliseconds; doubled in between. */
+export const RETRY_MS_MIN = 100;
+/** See {@linkcode RETRY_MS_MIN}. */
+export const RETRY_MS_MAX = 10_000;
+/** Longest pause of a transfer whose target had no room or has not heard of it, in milliseconds. */
+export const REFUSED_MS_MAX = 400;
+/** First pause of such a one. */
+export const REFUSED_MS_MIN = 10;
+
+const PRIORITY: Record<TransferKind, number> = {
+  repair: 0,
+  hinted: 1,
+  resize: 2,
+  ownership: 3,
+};
+
+/** What happens. */
+export type ManagerEvent =
+  /** All transfers that should be made now; others are given up. */
+  | { readonly type: "wanted"; readonly transfers: readonly WantedTransfer[] }
+  /** A transfer that ran has ended. */
+  | { readonly type: "completed"; readonly name: string }
+  | {
+    readonly type: "failed";
+    readonly name: string;
+    /** Whether it was not let begin, rather than broken off. */
+    readonly refused: boolean;
+    readonly reason: string;
+    /** In [0, 1), so that those that failed together do not try together. */
+    readonly jitter: number;
+  }
+  /** So many transfers bring data here now. */
+  | { readonly type: "inbound"; readonly count: number }
+  | { readonly type: "concurrency"; readonly concurrency: number }
+  | {
+    readonly type: "enabled";
+    readonly direction: TransferDirection;
+    readonly enabled: boolean;
+  }
+  /** Time has passed. */
+  | { readonly type: "tick" };
+
+/** What is to be done, in this order. */
+export type ManagerEffect =
+  | {
+    readonly type: "begin";
+    readonly name: string;
+    readonly transfer: WantedTransfer;
+  }
+  | {
+    readonly type: "stop";
+    readonly name: string;
+    /** Whether it will be begun again. */
+    readonly resumable: boolean;
+    readonly reason: string;
+  }
+  /** Break off so many of the transfers that bring data here. */
+  | { readonly type: "stop_inbound"; readonly count: number }
+  /** Call again with `tick`. */
+  | { readonly type: "set_timer"; readonly atMs: number };
+
+/** A transfer as the manager knows it. */
+export interface ManagedTransfer {
+  wanted: WantedTransfer;
+  /** `stopping` ends by `completed` or `failed`. */
+  phase: "waiting" | "running" | "stopping";
+  failures: number;
+  notBeforeMs: number;
+  reason: string | null;
+  /** Whether it is not wanted any more. */
+  dropped: boolean;
+}
+
+/** The manager of one node. */
+export interface ManagerState {
+  config: HandoffConfig;
+  inbound: number;
+  /** By name. */
+  readonly transfers: Map<string, ManagedTransfer>;
+}
+
+/** A manager with nothing to do. */
+export function createManager(config: HandoffConfig): ManagerState {
+  return { config, inbound: 0, transfers: new Map() };
+}
+
+/** Advances the manager by one event; `manager` has one owner and changes in place. */
+export function stepManager(
+  manager: ManagerState,
+  event: ManagerEvent,
+  nowMs: number,
+): ManagerEffect[] {
+  switch (event.type) {
+    case "wanted":
+      return [...want(manager, event.transfers), ...schedule(manager, nowMs)];
+    case "completed":
+      manager.transfers.delete(event.name);
+      return schedule(manager, nowMs);
+    case "failed":
+      return [...failed(manager, event, nowMs), ...schedule(manager, nowMs)];
+    case "inbound":
+      manager.inbound = event.count;
+      return schedule(manager, nowMs);
+    case "concurrency":
+      manager.config = { ...manager.config, concurrency: event.concurrency };
+      return [...stopSurplus(manager), ...schedule(manager, nowMs)];
+    case "enabled":
+      return [...enable(manager, event), ...schedule(manager, nowMs)];
+    case "tick":
+      return schedule(manager, nowMs);
+    default:
+      return event satisfies never;
+  }
+}
+
+/** Whether another transfer may bring data here. */
+export function admitsInbound(
+  { config, inbound, transfers }: ManagerState,
+): boolean {
+  return config.inbound &&
+    inbound + runningIn(transfers).length < config.concurrency;
+}
+
+function runningIn(
+  transfers: ReadonlyMap<string, ManagedTransfer>,
+): [string, ManagedTransfer][] {
+  return [...transfers].filter(([, { phase }]) => phase !== "waiting");
+}
+
+function want(
+  manager: ManagerState,
+  wanted: readonly WantedTransfer[],
+): ManagerEffect[] {
+  const effects: ManagerEffect[] = [];
+  const byName = new Map(wanted.map((each) => [transferName(each), each]));
+  for (const [name, known] of manager.transfers) {
+    const still = byName.get(name);
+    known.dropped = still === undefined;
+    if (still !== undefined) {
+      // Decided anew, it is another transfer, though it goes the same way.
+      const same = still.decided?.term === known.wanted.decided?.term &&
+        still.decided?.version === known.wanted.decided?.version;
+      if (known.phase === "running" && !same) {
+        known.phase = "stopping";
+        effects.push({
+          type: "stop",
+          name,
+          resumable: false,
+          reason: "the ring has changed",
+        });
+      }
+      if (known.wanted.blocked !== null && still.blocked === null) {
+        known.notBeforeMs = 0;
+      }
+      known.wanted = still;
+    } else if (known.phase === "waiting") manager.transfers.delete(name);
+    else if (known.phase === "running") {
+      known.phase = "stopping";
+      effects.push({
+        type: "stop",
+        name,
+        resumable: false,
+        reason: "it is not wanted any more",
+      });
+    }
+  }
+  for (const [name, transfer] of byName) {
+    if (manager.transfers.has(name)) continue;
+    manager.transfers.set(name, {
+      wanted: transfer,
+      phase: "waiting",
+      failures: 0,
+      notBeforeMs: 0,
+      reason: null,
+      dropped: false,
+    });
+  }
+  return effects;
+}
+
+function failed(
+  manager: ManagerState,
+  event: Extract<ManagerEvent, { type: "failed" }>,
+  nowMs: number,
+): ManagerEffect[] {
+  const transfer = manager.transfers.get(event.name);
+  if (transfer === undefined) return [];
+  if (transfer.dropped) {
+    manager.transfers.delete(event.name);
+    return [];
+  }
+  const stopped = transfer.phase === "stopping";
+  transfer.phase = "waiting";
+  transfer.reason = event.reason;
+  if (stopped) return [];
+  transfer.failures++;
+  const [min, max] = event.refused
+    ? [REFUSED_MS_MIN, REFUSED_MS_MAX]
+    : [RETRY_MS_MIN, RETRY_MS_MAX];
+  const pauseMs = Math.min(max, min * 2 ** Math.min(20, transfer.failures - 1));
+  transfer.notBeforeMs = nowMs + pauseMs * (0.5 + event.jitter / 2);
+  return [];
+}
+
+function stopSurplus(manager: ManagerState): ManagerEffect[] {
+  const { transfers, config, inbound } = manager;
+  const running = runningIn(transfers);
+  let surplus = inbound + running.length - config.concurrency;
+  const effects: ManagerEffect[] = [];
+  // The last to begin are the first to stop.
+  for (const [name, transfer] of running.reverse()) {
+    if (surplus <= 0) break;
+    surplus--;
+    if (transfer.phase !== "running") continue;
+    transfer.phase = "stopping";
+    effects.push({
+      type: "stop",
+      name,
+      resumable: true,
+      reason: "fewer may run at once",
+    });
+  }
+  if (surplus > 0) effects.push({ type: "stop_inbound", count: surplus });
+  return effects;
+}
+
+function enable(
+  manager: ManagerState,
+  { direction, enabled }: Extract<ManagerEvent, { type: "enabled" }>,
+): ManagerEffect[] {
+  const outbound = direction !== "inbound";
+  const inbound = direction !== "outbound";
+  manager.config = {
+    ...manager.config,
+    ...(outbound ? { outbound: enabled } : {}),
+    ...(inbound ? { inbound: enabled } : {}),
+  };
+  if (enabled) return [];
+  const effects: ManagerEffect[] = [];
+  if (outbound) {
+    for (const [name, transfer] of manager.transfers) {
+      if (transfer.phase !== "running") continue;
+      transfer.phase = "stopping";
+      effects.push({
+        type: "stop",
+        name,
+        resumable: true,
+        reason: "outbound transfers are disabled",
+      });
+    }
+  }
+  if (inbound && manager.inbound > 0) {
+    effects.push({ type: "stop_inbound", count: manager.inbound });
+  }
+  return effects;
+}
+
+/** Begins what may run now, in order. */
+function schedule(manager: ManagerState, nowMs: number): ManagerEffect[] {
+  const { config, transfers, inbound } = manager;
+  if (!config.outbound) return [];
+  let free = config.concurrency - inbound - runningIn(transfers).length;
+  const waiting = [...transfers].filter(([, { phase, wanted }]) =>
+    phase === "waiting" && wanted.blocked === null
+  );
+  const ready = waiting.filter(([, { notBeforeMs }]) => notBeforeMs <= nowMs)
+    .sort(([, a], [, b]) =>
+      PRIORITY[a.wanted.kind] - PRIORITY[b.wanted.kind] ||
+      a.wanted.sourcePartition - b.wanted.sourcePartition
+    );
+  const effects: ManagerEffect[] = [];
+  for (const [name, transfer] of ready) {
+    if (free <= 0) break;
+    free--;
+    transfer.phase = "running";
+    effects.push({ type: "begin", name, transfer: transfer.wanted });
+  }
+  const next = Math.min(
+    ...waiting.map(([, { notBeforeMs }]) => notBeforeMs)
+      .filter((atMs) => atMs > nowMs),
+  );
+  if (Number.isFinite(next)) effects.push({ type: "set_timer", atMs: next });
+  return effects;
+}

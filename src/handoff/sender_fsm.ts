@@ -1,0 +1,393 @@
+/**
+ * Sends the data of one vnode to another: it asks the source for batches and the
+ * target to take them, a window of them at a time, has the source stand still for
+ * the last of it, and lets go of it when the target has everything.
+ *
+ *     opening ──► connecting ──► sending ── nearly all ──► switching ──► draining
+ *        │ empty                    ▲                         │ not quiet    │ all acknowledged
+ *        └──► switching             └─────────────────────────┘              ▼
+ *                                                       done ◄── finishing ◄── closing
+ *
+ * Batches that are not acknowledged are kept by the source, so that a transfer
+ * whose connection broke goes on after the last one that the target has. A
+ * failure says whether that is so.
+ *
+ * This file only decides; `sender_process.ts` asks and keeps the time.
+ *
+ * @module
+ */
+import type { WhorlError } from "../base/errors.ts";
+import { invariant } from "../base/invariant.ts";
+import { HandoffProgress, TOTAL_UNKNOWN } from "../vnode/handoff_codec.ts";
+
+/** Batches that may be at the target without an acknowledgement. */
+export const SEND_WINDOW = 4;
+/** Pause before a vnode that did not become quiet is made to stand still again, in milliseconds. */
+export const SWITCH_PAUSE_MS = 50;
+/** How long nothing may happen, in milliseconds. Source: half of riak_core's `handoff_timeout`. */
+export const STALL_MS = 60_000;
+
+/** How a transfer is sent. */
+export interface SenderRule {
+  /** Whether the source gives up what it sends; else it keeps it. */
+  readonly moves: boolean;
+}
+
+/** What happens to a transfer. */
+export type SenderEvent =
+  | { readonly type: "start" }
+  | {
+    readonly type: "opened";
+    readonly how: "begun" | "resumed" | "not_now";
+    readonly sendsCommands: boolean;
+    readonly empty: boolean;
+  }
+  /** The target lets the transfer begin, and has all batches up to `number`. */
+  | { readonly type: "connected"; readonly number: number }
+  /** What the source said; `batch` is valid during the step only. */
+  | {
+    readonly type: "said";
+    readonly progress: number;
+    readonly items: number;
+    readonly bytes: number;
+    readonly hash: number;
+    readonly total: number;
+    readonly number: number;
+    readonly entries: number;
+    readonly batch: Uint8Array;
+  }
+  | { readonly type: "switched"; readonly quiet: boolean }
+  | { readonly type: "acknowledged"; readonly number: number }
+  | { readonly type: "closed" }
+  | { readonly type: "finished" }
+  | { readonly type: "pause_over" }
+  /** What the source or the target was asked has failed, or nothing has happened for too long. */
+  | {
+    readonly type: "failed";
+    readonly at: "source" | "target";
+    readonly error: WhorlError;
+  }
+  /** The manager wants it to end: for now, or as it is not wanted any more. */
+  | {
+    readonly type: "stop";
+    readonly resumable: boolean;
+    readonly reason: string;
+  };
+
+/** What is to be done, in this order. */
+export type SenderEffect =
+  | { readonly type: "open" }
+  | { readonly type: "connect" }
+  | { readonly type: "next"; readonly acked: number; readonly repeat: boolean }
+  | {
+    readonly type: "send";
+    readonly number: number;
+    readonly batch: Uint8Array;
+  }
+  | { readonly type: "tell_acknowledged"; readonly number: number }
+  | { readonly type: "switch" }
+  /** Ask the target whether it has everything. */
+  | { readonly type: "close"; readonly items: number; readonly hash: number }
+  /** The source lets go. */
+  | { readonly type: "finish" }
+  /** The source forgets the transfer and serves on. Nobody waits for the answer. */
+  | { readonly type: "abandon" }
+  /** The source keeps the transfer and serves on. Nobody waits for the answer. */
+  | { readonly type: "let_go_on" }
+  | { readonly type: "set_pause"; readonly afterMs: number }
+  | {
+    readonly type: "progress";
+    readonly items: number;
+    readonly bytes: number;
+    readonly total: number | null;
+  }
+  | {
+    readonly type: "state";
+    readonly state: "connecting" | "sending" | "switching";
+  }
+  | { readonly type: "done"; readonly outcome: SenderOutcome };
+
+/** How a transfer ended. */
+export type SenderOutcome =
+  | {
+    readonly type: "completed";
+    readonly items: number;
+    readonly bytes: number;
+  }
+  | {
+    readonly type: "failed";
+    /** Whether it goes on where it was when it is begun again under the same number. */
+    readonly resumable: boolean;
+    /** A stable name, and the reason in words. */
+    readonly code: string;
+    readonly reason: string;
+  };
+
+type Connection = "none" | "connecting" | "up";
+
+/** A transfer being sent. */
+export interface SenderState {
+  readonly rule: SenderRule;
+  phase:
+    | "opening"
+    | "sending"
+    | "switching"
+    | "draining"
+    | "closing"
+    | "finishing"
+    | "done";
+  connection: Connection;
+  sendsCommands: boolean;
+  /** Whether the source may have said batches that the target lacks. */
+  repeat: boolean;
+  /** Whether the source stands still. */
+  still: boolean;
+  /** Whether a batch has been asked for. */
+  reading: boolean;
+  /** Whether the source has nothing, or little, left. */
+  nearlyAll: boolean;
+  /** Last batch said, and last one acknowledged. */
+  said: number;
+  acked: number;
+  /** Of everything said. */
+  items: number;
+  bytes: number;
+  hash: number;
+  total: number | null;
+  /** Items and bytes up to each batch that is not acknowledged. */
+  readonly counts: Map<
+    number,
+    { readonly items: number; readonly bytes: number }
+  >;
+}
+
+/** A transfer that has not begun. */
+export function createSender(rule: SenderRule): SenderState {
+  return {
+    rule,
+    phase: "opening",
+    connection: "none",
+    sendsCommands: false,
+    repeat: false,
+    still: false,
+    reading: false,
+    nearlyAll: false,
+    said: 0,
+    acked: 0,
+    items: 0,
+    bytes: 0,
+    hash: 0,
+    total: null,
+    counts: new Map(),
+  };
+}
+
+/** Advances the transfer by one event; `sender` has one owner and changes in place. */
+export function stepSender(
+  sender: SenderState,
+  event: SenderEvent,
+): SenderEffect[] {
+  // What was asked for may be answered after the end.
+  if (sender.phase === "done") return [];
+  switch (event.type) {
+    case "start":
+      return [{ type: "open" }];
+    case "opened":
+      return opened(sender, event);
+    case "connected":
+      sender.connection = "up";
+      sender.acked = event.number;
+      return [
+        { type: "state", state: sender.still ? "switching" : "sending" },
+        ...goOn(sender),
+      ];
+    case "said":
+      return said(sender, event);
+    case "switched":
+      return switched(sender, event.quiet);
+    case "acknowledged":
+      return acknowledged(sender, event.number);
+    case "closed":
+      invariant(sender.phase === "closing", "the target was asked to close");
+      sender.phase = "finishing";
+      return [{ type: "finish" }];
+    case "finished":
+      sender.phase = "done";
+      return [{
+        type: "done",
+        outcome: {
+          type: "completed",
+          items: sender.items,
+          bytes: sender.bytes,
+        },
+      }];
+    case "pause_over":
+      return goOn(sender);
+    case "failed": {
+      const { code, message } = event.error;
+      // A source that does not know the transfer, or a target that has something
+      // else than was sent, has to begin anew.
+      const begunAnew = event.at === "source" || code === "handoff_mismatch" ||
+        code === "protocol_error";
+      return ended(sender, !begunAnew, code, message);
+    }
+    case "stop":
+      return ended(sender, event.resumable, "cancelled", event.reason);
+    default:
+      return event satisfies never;
+  }
+}
+
+function opened(
+  sender: SenderState,
+  event: Extract<SenderEvent, { type: "opened" }>,
+): SenderEffect[] {
+  if (event.how === "not_now") {
+    sender.phase = "done";
+    return [{
+      type: "done",
+      outcome: {
+        type: "failed",
+        resumable: false,
+        code: "handoff_refused",
+        reason: "The vnode does not want to hand off now",
+      },
+    }];
+  }
+  sender.sendsCommands = event.sendsCommands;
+  sender.repeat = event.how === "resumed";
+  // Nothing to send: nobody else need be asked.
+  if (event.empty && sender.rule.moves && !sender.repeat) {
+    sender.phase = "switching";
+    return [{ type: "state", state: "switching" }, { type: "switch" }];
+  }
+  sender.phase = "sending";
+  return connect(sender);
+}
+
+function connect(sender: SenderState): SenderEffect[] {
+  sender.connection = "connecting";
+  return [{ type: "state", state: "connecting" }, { type: "connect" }];
+}
+
+/** What can be done next. */
+function goOn(sender: SenderState): SenderEffect[] {
+  const waiting = sender.said - sender.acked;
+  switch (sender.phase) {
+    case "sending": {
+      if (sender.nearlyAll) {
+        if (!sender.rule.moves) {
+          sender.phase = "draining";
+          return goOn(sender);
+        }
+        sender.phase = "switching";
+        sender.nearlyAll = false;
+        return [{ type: "state", state: "switching" }, { type: "switch" }];
+      }
+      return waiting < SEND_WINDOW ? read(sender) : [];
+    }
+    case "draining": {
+      if (!sender.nearlyAll) return waiting < SEND_WINDOW ? read(sender) : [];
+      if (sender.reading || waiting > 0) return [];
+      // Nothing was ever there. Whoever waits for a copy must hear even of that.
+      if (sender.said === 0 && sender.rule.moves) {
+        sender.phase = "finishing";
+        return [{ type: "finish" }];
+      }
+      sender.phase = "closing";
+      const { items, hash } = sender;
+      return [{ type: "close", items, hash }];
+    }
+    default:
+      return [];
+  }
+}
+
+function read(sender: SenderState): SenderEffect[] {
+  if (sender.reading) return [];
+  sender.reading = true;
+  const { repeat, acked } = sender;
+  sender.repeat = false;
+  return [{ type: "next", acked, repeat }];
+}
+
+function said(
+  sender: SenderState,
+  event: Extract<SenderEvent, { type: "said" }>,
+): SenderEffect[] {
+  sender.reading = false;
+  const { number, entries, items, bytes, hash } = event;
+  sender.total = event.total === TOTAL_UNKNOWN ? null : event.total;
+  sender.nearlyAll = event.progress === HandoffProgress.nearlyAll;
+  if (entries === 0) return goOn(sender);
+  if (sender.connection !== "up") {
+    // It was empty when it was asked; what came since is said again.
+    sender.repeat = true;
+    sender.nearlyAll = false;
+    return connect(sender);
+  }
+  sender.said = number;
+  sender.items = items;
+  sender.bytes = bytes;
+  sender.hash = hash;
+  sender.counts.set(number, { items, bytes });
+  return [{ type: "send", number, batch: event.batch }, ...goOn(sender)];
+}
+
+function switched(sender: SenderState, quiet: boolean): SenderEffect[] {
+  if (!quiet) {
+    sender.phase = "sending";
+    // Meanwhile its state is that of one that sends.
+    return sender.connection === "up"
+      ? [{ type: "state", state: "sending" }, {
+        type: "set_pause",
+        afterMs: SWITCH_PAUSE_MS,
+      }]
+      : connect(sender);
+  }
+  sender.still = true;
+  sender.nearlyAll = false;
+  sender.phase = "draining";
+  return goOn(sender);
+}
+
+function acknowledged(sender: SenderState, number: number): SenderEffect[] {
+  if (number <= sender.acked) return [];
+  sender.acked = number;
+  const counted = sender.counts.get(number);
+  for (const each of sender.counts.keys()) {
+    if (each <= number) sender.counts.delete(each);
+  }
+  return [
+    ...counted === undefined ? [] : [{
+      type: "progress" as const,
+      ...counted,
+      total: sender.total,
+    }],
+    { type: "tell_acknowledged", number },
+    ...goOn(sender),
+  ];
+}
+
+function ended(
+  sender: SenderState,
+  resumable: boolean,
+  code: string,
+  reason: string,
+): SenderEffect[] {
+  // Commands wait for a target that is not there; they must not.
+  const keeps = resumable && !sender.sendsCommands;
+  const { still, phase } = sender;
+  sender.phase = "done";
+  return [
+    ...!keeps
+      ? [{ type: "abandon" as const }]
+      : still || phase === "switching"
+      ? [{ type: "let_go_on" as const }]
+      : [],
+    {
+      type: "done",
+      outcome: { type: "failed", resumable: keeps, code, reason },
+    },
+  ];
+}

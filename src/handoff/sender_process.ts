@@ -1,0 +1,370 @@
+/**
+ * One transfer while it is sent: asks the source and the target what
+ * `sender_fsm.ts` says, and tells it what they answer. A temporary child of the
+ * node's `handoff_sup`.
+ *
+ * @module
+ */
+import { ChildBase } from "../../supervisors/child.ts";
+import {
+  type ExitReason,
+  formatReason,
+} from "../../supervisors/exit_reason.ts";
+import type { TimerHandle } from "../../supervisors/runtime.ts";
+import type { TreeNode } from "../../supervisors/tree_view.ts";
+import { ByteReader } from "../base/byte_reader.ts";
+import type { ByteWriter } from "../base/byte_writer.ts";
+import { isWhorlError, reasonOf, WhorlError } from "../base/errors.ts";
+import {
+  BATCH_HEADER_BYTES,
+  HandoffMode,
+  HandoffOutcome,
+  readBatchHead,
+  writeHandoffAcked,
+  writeHandoffBatch,
+  writeHandoffFinal,
+  writeHandoffFinish,
+  writeHandoffNext,
+  writeHandoffOffer,
+  writeHandoffOpen,
+  writeHandoffSwitch,
+} from "../vnode/handoff_codec.ts";
+import { OpenAnswer } from "../vnode/vnode_handoff.ts";
+import type { BulkConnection, HandoffWorld } from "./handoff_world.ts";
+import { offerData } from "./inbound_offer.ts";
+import {
+  createSender,
+  type SenderEffect,
+  type SenderEvent,
+  type SenderOutcome,
+  type SenderState,
+  STALL_MS,
+  stepSender,
+} from "./sender_fsm.ts";
+import type { WantedTransfer } from "./transfer_plan.ts";
+
+/** Time a vnode has to begin, to say a batch or to stand still, in milliseconds. */
+const SOURCE_MS = 30_000;
+/** Time a vnode has to remove what it has handed off, in milliseconds. */
+const FINISH_MS = 600_000;
+/** Time a target has for an answer, in milliseconds. Source: riak_core's `handoff_receive_vnode_timeout`. */
+const TARGET_MS = 60_000;
+
+/** Whoever is told how a transfer goes. */
+export interface SenderWatch {
+  state(state: "connecting" | "sending" | "switching"): void;
+  /** The target has so many items and bytes of `total`, which may not be known. */
+  progress(items: number, bytes: number, total: number | null): void;
+  /** It has ended; called once. */
+  ended(outcome: SenderOutcome): void;
+}
+
+/** A transfer being sent. */
+export class SenderProcess extends ChildBase {
+  readonly kind = "task";
+  readonly transfer: WantedTransfer;
+  /** Names it at its source and its target; the same when it is resumed. */
+  readonly number: number;
+  readonly #world: HandoffWorld;
+  readonly #connect: (node: string) => Promise<BulkConnection>;
+  readonly #watch: SenderWatch;
+  readonly #sender: SenderState;
+  #connection: BulkConnection | undefined;
+  #pause: TimerHandle | undefined;
+  #stall: TimerHandle | undefined;
+  #toldEnd = false;
+
+  /**
+   * @param connect Gives the connection to a node, which others may use too.
+   */
+  constructor(
+    world: HandoffWorld,
+    connect: (node: string) => Promise<BulkConnection>,
+    transfer: WantedTransfer,
+    number: number,
+    watch: SenderWatch,
+  ) {
+    super();
+    this.#world = world;
+    this.#connect = connect;
+    this.transfer = transfer;
+    this.number = number;
+    this.#watch = watch;
+    this.#sender = createSender({ moves: transfer.kind !== "repair" });
+  }
+
+  /** Begins, once it is under its supervisor. */
+  begin(): void {
+    this.#step({ type: "start" });
+  }
+
+  /** Ends for now, or as nobody wants it any more. */
+  giveUp(resumable: boolean, reason: string): void {
+    this.#step({ type: "stop", resumable, reason });
+  }
+
+  /** Its supervisor stops it. */
+  stop(reason: ExitReason): void {
+    this.#step({
+      type: "stop",
+      resumable: false,
+      reason: `its node stops it: ${formatReason(reason)}`,
+    });
+    this.end(reason);
+  }
+
+  /** Ends at once. */
+  kill(): void {
+    this.#tellEnd({
+      type: "failed",
+      resumable: false,
+      code: "closed",
+      reason: "its process was killed",
+    });
+    this.end("killed");
+  }
+
+  /** What it is, for the tree. */
+  describe(): Partial<TreeNode> {
+    const { kind, module, sourcePartition, target } = this.transfer;
+    return { id: `${kind} ${module} ${sourcePartition} to ${target}` };
+  }
+
+  #step(event: SenderEvent): void {
+    if (!this.alive) return;
+    const { runtime } = this.#world;
+    if (this.#stall !== undefined) runtime.clearTimer(this.#stall);
+    this.#stall = undefined;
+    for (const effect of stepSender(this.#sender, event)) {
+      this.#perform(effect);
+    }
+    if (!this.alive || this.#sender.phase === "done") return;
+    this.#stall = runtime.setTimer(STALL_MS + SOURCE_MS, () =>
+      this.#step({
+        type: "failed",
+        at: "target",
+        error: new WhorlError("timeout", "Nothing has happened for too long"),
+      }));
+  }
+
+  #perform(effect: SenderEffect): void {
+    const { number } = this;
+    switch (effect.type) {
+      case "open":
+        this.#ask(this.#open());
+        return;
+      case "connect":
+        this.#ask(this.#reach(), "target");
+        return;
+      case "next":
+        this.#ask(this.#next(effect.acked, effect.repeat));
+        return;
+      case "send":
+        this.#ask(
+          this.#askTarget((into) => {
+            writeHandoffBatch(into, number);
+            into.raw(effect.batch);
+          }).then((answer) => ({
+            type: "acknowledged",
+            number: new ByteReader(answer).u53(),
+          })),
+          "target",
+        );
+        return;
+      case "tell_acknowledged":
+        this.#tellSource((into) =>
+          writeHandoffAcked(into, number, effect.number)
+        );
+        return;
+      case "switch":
+        this.#ask(
+          this.#askSource((into) => writeHandoffSwitch(into, number)).then(
+            (answer) => ({ type: "switched", quiet: answer[0] === 1 }),
+          ),
+        );
+        return;
+      case "close":
+        this.#ask(
+          this.#askTarget((into) =>
+            writeHandoffFinal(into, number, effect.items, effect.hash)
+          ).then(() => ({ type: "closed" })),
+          "target",
+        );
+        return;
+      case "finish":
+        this.#ask(
+          this.#askSource(
+            (into) =>
+              writeHandoffFinish(
+                into,
+                number,
+                this.#outcome(),
+                this.transfer.target,
+              ),
+            FINISH_MS,
+          ).then(() => ({ type: "finished" })),
+        );
+        return;
+      case "abandon":
+        this.#tellSource((into) =>
+          writeHandoffFinish(into, number, HandoffOutcome.abandoned, "")
+        );
+        return;
+      case "let_go_on":
+        this.#tellSource((into) => this.#writeOpen(into));
+        return;
+      case "set_pause":
+        this.#pause = this.#world.runtime.setTimer(
+          effect.afterMs,
+          () => this.#step({ type: "pause_over" }),
+        );
+        return;
+      case "progress":
+        this.#watch.progress(effect.items, effect.bytes, effect.total);
+        return;
+      case "state":
+        this.#watch.state(effect.state);
+        return;
+      case "done":
+        this.#tellEnd(effect.outcome);
+        this.end("normal");
+        return;
+      default:
+        effect satisfies never;
+    }
+  }
+
+  #outcome(): number {
+    switch (this.transfer.kind) {
+      case "ownership":
+        return HandoffOutcome.released;
+      case "hinted":
+        return HandoffOutcome.removed;
+      case "repair":
+        return HandoffOutcome.copied;
+      case "resize":
+        return HandoffOutcome.released;
+    }
+  }
+
+  /** Turns the answer to something asked into an event. */
+  #ask(asked: Promise<SenderEvent>, at: "source" | "target" = "source"): void {
+    asked.then(
+      (event) => this.#step(event),
+      (error) =>
+        this.#step({
+          type: "failed",
+          at,
+          error: isWhorlError(error)
+            ? error
+            : new WhorlError("internal", reasonOf(error), { cause: error }),
+        }),
+    );
+  }
+
+  #askSource(
+    write: (into: ByteWriter) => void,
+    timeoutMs = SOURCE_MS,
+  ): Promise<Uint8Array> {
+    const { module, sourcePartition } = this.transfer;
+    return this.#world.askVnode(module, sourcePartition, write, timeoutMs);
+  }
+
+  /** Tells the source something; if that fails, its transfer is gone anyway. */
+  #tellSource(write: (into: ByteWriter) => void): void {
+    this.#askSource(write).catch((error) =>
+      this.#world.log.debug("A vnode was not told of its handoff", {
+        reason: reasonOf(error),
+      })
+    );
+  }
+
+  #askTarget(write: (into: ByteWriter) => void): Promise<Uint8Array> {
+    const { module, targetPartition } = this.transfer;
+    const connection = this.#connection;
+    if (connection === undefined) {
+      return Promise.reject(
+        new WhorlError("connection_closed", "There is no connection"),
+      );
+    }
+    return connection.ask(module, targetPartition, write, TARGET_MS);
+  }
+
+  #writeOpen(into: ByteWriter): void {
+    const { kind, target, targetPartition, keySpaces } = this.transfer;
+    writeHandoffOpen(into, {
+      transfer: this.number,
+      mode: kind === "repair" ? HandoffMode.copy : HandoffMode.move,
+      target: { node: target, partition: targetPartition },
+      keySpaces: keySpaces === null ? null : new Set(keySpaces),
+    });
+  }
+
+  async #open(): Promise<SenderEvent> {
+    const from = new ByteReader(
+      await this.#askSource((into) => this.#writeOpen(into)),
+    );
+    const how = from.u8();
+    if (how === OpenAnswer.notNow) {
+      return {
+        type: "opened",
+        how: "not_now",
+        sendsCommands: false,
+        empty: false,
+      };
+    }
+    return {
+      type: "opened",
+      how: how === OpenAnswer.resumed ? "resumed" : "begun",
+      sendsCommands: from.u8() === 1,
+      empty: from.u8() === 1,
+    };
+  }
+
+  async #reach(): Promise<SenderEvent> {
+    const { kind, module, sourcePartition, target, targetPartition, decided } =
+      this.transfer;
+    this.#connection = await this.#connect(target);
+    await this.#connection.call(
+      "handoff_begin",
+      offerData({
+        transfer: this.number,
+        kind,
+        module,
+        sourcePartition,
+        targetPartition,
+        term: decided?.term ?? 0,
+        version: decided?.version ?? 0,
+      }),
+    );
+    const answer = await this.#askTarget((into) =>
+      writeHandoffOffer(into, this.number)
+    );
+    return { type: "connected", number: new ByteReader(answer).u53() };
+  }
+
+  async #next(acked: number, repeat: boolean): Promise<SenderEvent> {
+    const answer = await this.#askSource((into) =>
+      writeHandoffNext(into, this.number, acked, repeat)
+    );
+    const { at, ...head } = readBatchHead(new ByteReader(answer));
+    return {
+      type: "said",
+      ...head,
+      batch: answer.subarray(head.entries === 0 ? at + BATCH_HEADER_BYTES : at),
+    };
+  }
+
+  #tellEnd(outcome: SenderOutcome): void {
+    if (this.#toldEnd) return;
+    this.#toldEnd = true;
+    for (const timer of [this.#pause, this.#stall]) {
+      if (timer !== undefined) this.#world.runtime.clearTimer(timer);
+    }
+    // The target need not keep room for it.
+    const connection = this.#connection;
+    connection?.call("handoff_end", this.number).catch(() => {});
+    connection?.close();
+    this.#watch.ended(outcome);
+  }
+}

@@ -1,0 +1,154 @@
+/**
+ * Which transfers a node has to make: what the ring promises to others, and what
+ * it holds of partitions that are not its own.
+ *
+ * @module
+ */
+import { pendingTransfers, type Ring } from "../ring/ring.ts";
+import type { TransferKind } from "./transfer.ts";
+
+/** Data of one module and partition that is on this node. */
+export interface HeldPartition {
+  readonly module: string;
+  readonly partition: number;
+}
+
+/** A transfer that should be made. */
+export interface WantedTransfer {
+  readonly kind: TransferKind;
+  readonly module: string;
+  readonly sourcePartition: number;
+  readonly target: string;
+  readonly targetPartition: number;
+  /** What part of the data; `null` for all. */
+  readonly keySpaces: readonly number[] | null;
+  /** The ownership in which it was decided, which the target must know; `null` if the target goes by who owns what. */
+  readonly decided: { readonly term: number; readonly version: number } | null;
+  /** Why it cannot be made now; `null` if it can. */
+  readonly blocked: string | null;
+}
+
+/** What becomes of a partition that has been handed over. */
+export interface SettledPartition extends HeldPartition {
+  /**
+   * - `report`: the ring does not know it yet;
+   * - `drop`: the ring names the new owner;
+   * - `take_back`: it names this node after all.
+   */
+  readonly action: "report" | "drop" | "take_back";
+}
+
+/** Where the data of a partition went, and by which decision of the ring. */
+export interface HandedOver {
+  readonly target: string;
+  readonly term: number;
+  readonly version: number;
+}
+
+/** What a node has to do. */
+export interface TransferPlan {
+  readonly wanted: readonly WantedTransfer[];
+  readonly settled: readonly SettledPartition[];
+}
+
+/** What a plan is made from. */
+export interface TransferSituation {
+  readonly ring: Ring;
+  readonly self: string;
+  /** Modules of this node. */
+  readonly modules: readonly string[];
+  readonly held: readonly HeldPartition[];
+  /** Data that another node has acknowledged, by {@linkcode heldName}. */
+  readonly handedOver: ReadonlyMap<string, HandedOver>;
+  /** Partitions that data is arriving for now. */
+  readonly arriving: ReadonlySet<string>;
+  /** Nodes that serve a module now. */
+  upNodes(module: string): readonly string[];
+}
+
+/** Names the data of a module and partition. */
+export function heldName({ module, partition }: HeldPartition): string {
+  return `${module}/${partition}`;
+}
+
+/** Names a transfer on its node. */
+export function transferName(transfer: WantedTransfer): string {
+  const { kind, module, sourcePartition, target, targetPartition } = transfer;
+  return `${kind}/${module}/${sourcePartition}/${targetPartition}/${target}`;
+}
+
+/** The plan of a node. */
+export function planTransfers(situation: TransferSituation): TransferPlan {
+  const { ring, self, modules, held, handedOver, arriving } = situation;
+  const { owners } = ring.ownership;
+  const wanted: WantedTransfer[] = [];
+  const settled: SettledPartition[] = [];
+  const pending = new Map(
+    pendingTransfers(ring).map((transfer) => [transfer.partition, transfer]),
+  );
+  const want = (
+    kind: TransferKind,
+    module: string,
+    partition: number,
+    target: string,
+    decided: WantedTransfer["decided"],
+  ): void => {
+    wanted.push({
+      kind,
+      module,
+      sourcePartition: partition,
+      target,
+      targetPartition: partition,
+      keySpaces: null,
+      decided,
+      blocked: situation.upNodes(module).includes(target)
+        ? null
+        : `${target} does not serve ${module} now`,
+    });
+  };
+  for (const transfer of pending.values()) {
+    const { partition, owner, nextOwner, term, version } = transfer;
+    if (owner !== self) continue;
+    for (const module of modules) {
+      const name = heldName({ module, partition });
+      if (
+        transfer.status === "complete" ||
+        transfer.completedModules.includes(module)
+      ) continue;
+      const went = handedOver.get(name);
+      if (went === undefined) {
+        want("ownership", module, partition, nextOwner, { term, version });
+        continue;
+      }
+      const counts = went.target === nextOwner && went.term === term &&
+        went.version === version;
+      settled.push({
+        module,
+        partition,
+        action: counts ? "report" : "take_back",
+      });
+    }
+  }
+  for (const each of held) {
+    const { module, partition } = each;
+    const owner = owners[partition];
+    const transfer = pending.get(partition);
+    const went = handedOver.get(heldName(each));
+    if (owner === undefined) continue;
+    if (owner === self) {
+      // The ring has changed its mind: what this node gave away is its own.
+      if (went !== undefined && transfer === undefined) {
+        settled.push({ module, partition, action: "take_back" });
+      }
+      continue;
+    }
+    // It is to be this node's, and what is here has come for that.
+    if (transfer?.nextOwner === self || arriving.has(heldName(each))) continue;
+    if (went?.target === owner) {
+      settled.push({ module, partition, action: "drop" });
+      continue;
+    }
+    want("hinted", module, partition, owner, null);
+  }
+  return { wanted, settled };
+}

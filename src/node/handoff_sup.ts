@@ -1,0 +1,264 @@
+/**
+ * `handoff_sup`: what moves data between this node and others, and the senders
+ * below it, one a transfer.
+ *
+ *     handoff_sup (one_for_one)
+ *     ├─ handoff        sees what has to move
+ *     └─ handoff_sup    (simple_one_for_one, temporary) a sender for each transfer from here
+ *
+ * @module
+ */
+import type { Child } from "../../supervisors/child.ts";
+import type { ChildSpec } from "../../supervisors/child_spec.ts";
+import { startSupervisor } from "../../supervisors/supervisor.ts";
+import { ByteWriter } from "../base/byte_writer.ts";
+import { WhorlError } from "../base/errors.ts";
+import {
+  type HandoffEvents,
+  HandoffProcess,
+} from "../handoff/handoff_process.ts";
+import type { BulkConnection, HandoffWorld } from "../handoff/handoff_world.ts";
+import type { HeldPartition } from "../handoff/transfer_plan.ts";
+import type { AnswerTarget } from "../vnode/vnode_master_link.ts";
+import {
+  moduleIdOf,
+  RequestFlag,
+  writeVnodeRequestHeader,
+} from "../vnode/vnode_wire.ts";
+import { readFailure } from "../wire/failure.ts";
+import { FrameType } from "../wire/frame_type.ts";
+import { BulkPeer, relayHandoff } from "./bulk_peer.ts";
+import { type NodeParts, present } from "./node_parts.ts";
+import { ResourceChild } from "./resource_child.ts";
+
+/** The supervisor of the handoffs. */
+export function handoffSup(parts: NodeParts, events: HandoffEvents): ChildSpec {
+  return {
+    id: "handoff_sup",
+    type: "supervisor",
+    start: (signal) => {
+      const { environment } = parts;
+      const handoff = new HandoffProcess(
+        worldOf(parts),
+        events,
+        (report) => parts.onReport(report),
+        parts.config.handoffConcurrency,
+      );
+      return startSupervisor({
+        name: "handoff_sup",
+        runtime: environment,
+        signal,
+        onReport: (report) => parts.onReport(report),
+        children: [{
+          id: "handoff",
+          start: (): Child => {
+            parts.handoff = handoff;
+            handoff.masterStarted();
+            return new ResourceChild("handoff", () => {
+              if (parts.handoff === handoff) parts.handoff = undefined;
+              handoff.close();
+            });
+          },
+        }, {
+          id: "senders",
+          type: "supervisor",
+          start: (): Child => handoff.senders,
+        }],
+      });
+    },
+  };
+}
+
+function worldOf(parts: NodeParts): HandoffWorld {
+  const { config, environment, modules } = parts;
+  const askVnode: HandoffWorld["askVnode"] = (
+    module,
+    partition,
+    write,
+    timeoutMs,
+  ) => askOwnVnode(parts, module, partition, write, timeoutMs);
+  return {
+    runtime: environment,
+    log: environment.log.child("handoff"),
+    self: config.name,
+    modules: modules.map(({ name }) => name),
+    wallClock: () => environment.wallClock(),
+    secretNumber: () => secretNumber(environment.secretBytes(7)),
+    ring: () => parts.cluster?.ring,
+    upNodes: (module) => parts.cluster?.upNodes(module) ?? [],
+    held: (): Promise<readonly HeldPartition[]> =>
+      present(parts.vnodes, "vnodes").held(),
+    askVnode,
+    connect: (node) => connect(parts, node, askVnode),
+    transferComplete: (partition, module) =>
+      parts.cluster?.transferComplete(
+        [partition],
+        module,
+        modules.map(({ name }) => name),
+      ),
+    drop: (module, partition) =>
+      present(parts.vnodes, "vnodes").drop(module, partition),
+    takeBack: (module, partition) =>
+      present(parts.vnodes, "vnodes").takeBack(module, partition),
+    call: async (node, method, args) => {
+      const link = parts.links?.link(node);
+      if (link === undefined) {
+        throw new WhorlError(
+          "not_reachable",
+          `Cannot reach ${node} as there is no connection to it`,
+          { details: { node } },
+        );
+      }
+      return await present(parts.calls, "links").call(link, method, args);
+    },
+  };
+}
+
+/** Seven bytes of chance as a number from 1 to 2^53 - 1. */
+function secretNumber(bytes: Uint8Array): number {
+  let number = (bytes[0] as number) & 0x1f;
+  for (let i = 1; i < 7; i++) number = number * 256 + (bytes[i] as number);
+  return Math.max(1, number);
+}
+
+async function askOwnVnode(
+  parts: NodeParts,
+  module: string,
+  partition: number,
+  write: (into: ByteWriter) => void,
+  timeoutMs: number,
+): Promise<Uint8Array> {
+  const vnodes = present(parts.vnodes, "vnodes");
+  const { promise, resolve, reject } = Promise.withResolvers<Uint8Array>();
+  const into = vnodes.beginRequest(
+    moduleIdOf(module),
+    partition,
+    {
+      vnodeAnswer(type, _correlation, bytes, start, end) {
+        const body = bytes.slice(start, end);
+        if (type === FrameType.vnodeError) reject(readFailure(body));
+        else resolve(body);
+      },
+    },
+    0,
+    timeoutMs,
+  );
+  if (into instanceof WhorlError) throw into;
+  writeVnodeRequestHeader(
+    into,
+    moduleIdOf(module),
+    partition,
+    0,
+    RequestFlag.handoff,
+    timeoutMs,
+  );
+  write(into);
+  vnodes.endRequest();
+  return await promise;
+}
+
+async function connect(
+  parts: NodeParts,
+  node: string,
+  askVnode: HandoffWorld["askVnode"],
+): Promise<BulkConnection> {
+  if (node === parts.config.name) return new OwnConnection(parts, askVnode);
+  const link = await present(parts.links, "links").openBulk(node);
+  const peer = new BulkPeer(
+    link,
+    present(parts.calls, "links"),
+    parts.environment,
+  );
+  parts.bulkPeers.set(link, peer);
+  return peer;
+}
+
+/** A node hands data to itself: from one of its partitions to another. */
+class OwnConnection implements BulkConnection {
+  readonly node: string;
+  readonly closed = undefined;
+  readonly #parts: NodeParts;
+  readonly #askVnode: HandoffWorld["askVnode"];
+
+  constructor(parts: NodeParts, askVnode: HandoffWorld["askVnode"]) {
+    this.node = parts.config.name;
+    this.#parts = parts;
+    this.#askVnode = askVnode;
+  }
+
+  async ask(
+    ...[module, partition, write, timeoutMs]: Parameters<BulkConnection["ask"]>
+  ): Promise<Uint8Array> {
+    // As it would come over a link, so that it is counted and refused likewise.
+    const request = new ByteWriter(1024);
+    writeVnodeRequestHeader(
+      request,
+      moduleIdOf(module),
+      partition,
+      0,
+      RequestFlag.handoff,
+      timeoutMs,
+    );
+    const bodyAt = request.length;
+    write(request);
+    const { length } = request;
+    let target: AnswerTarget | undefined;
+    relayHandoff(
+      present(this.#parts.handoff, "handoff"),
+      this,
+      this.node,
+      { vnodeAnswer: () => {} },
+      0,
+      request.bytes,
+      0,
+      length,
+      (watching) => void (target = watching),
+    );
+    const answer = await this.#askVnode(
+      module,
+      partition,
+      (into) => into.rawRange(request.bytes, bodyAt, length),
+      timeoutMs,
+    );
+    target?.vnodeAnswer(FrameType.vnodeReply, 0, request.bytes, 0, 0);
+    return answer;
+  }
+
+  call(method: string, args: unknown): Promise<unknown> {
+    return Promise.try(() =>
+      handoffCall(this.#parts, this, this.node, method, args)
+    );
+  }
+
+  close(): void {
+    this.#parts.handoff?.connectionEnded(this);
+  }
+}
+
+/**
+ * Performs a call that came over a bulk connection from `source`.
+ *
+ * @throws {WhorlError} `handoff_refused`, `protocol_error`, `unknown_command`.
+ */
+export function handoffCall(
+  parts: NodeParts,
+  connection: object,
+  source: string,
+  method: string,
+  args: unknown,
+): null {
+  const handoff = present(parts.handoff, "handoff");
+  switch (method) {
+    case "handoff_begin":
+      handoff.inboundBegins(connection, source, args);
+      return null;
+    case "handoff_end":
+      handoff.inboundEnded(connection, Number(args));
+      return null;
+    default:
+      throw new WhorlError(
+        "unknown_command",
+        `Cannot call '${method.slice(0, 100)}' over a bulk connection`,
+      );
+  }
+}

@@ -1,0 +1,155 @@
+/**
+ * A vnode that is handed data: it takes batches in their order, acknowledges
+ * each when all of it is durable, and says at the end whether it has everything.
+ * What it has of a transfer is remembered while the vnode lives, so that one
+ * whose connection broke goes on where it was.
+ *
+ * @module
+ */
+import type { ByteReader } from "../base/byte_reader.ts";
+import { WhorlError } from "../base/errors.ts";
+import {
+  type HandoffBatch,
+  HandoffEntry,
+  nextHash,
+  readBatch,
+} from "./handoff_codec.ts";
+import { HANDOFF_SLICE_MS } from "./handoff_source.ts";
+import type { Vnode } from "./vnode.ts";
+
+/** Transfers to one vnode that are remembered; the one that was silent longest is forgotten. */
+export const HANDOFF_SESSIONS_MAX = 64;
+
+/** What a target needs from the vnode around it. */
+export interface HandoffTargetHost {
+  readonly vnode: Vnode;
+  now(): number;
+  /** Resolves later, when others have had their turn. */
+  turn(): Promise<void>;
+  /** Runs a command of the module, and resolves when it has been answered. */
+  run(command: number, body: Uint8Array): Promise<void>;
+  /** An item has come in: a transfer from here must send it on. */
+  itemTaken(content: Uint8Array): void;
+}
+
+/** What has come of one transfer. */
+interface Session {
+  /** Batches that are durable. */
+  number: number;
+  items: number;
+  hash: number;
+  /** The batch being taken, if there is one. */
+  taking: Promise<void> | undefined;
+}
+
+/** What a vnode has been handed; see the module's text. */
+export class HandoffTarget {
+  readonly #host: HandoffTargetHost;
+  /** In the order in which they were heard of last. */
+  readonly #sessions = new Map<number, Session>();
+
+  constructor(host: HandoffTargetHost) {
+    this.#host = host;
+  }
+
+  /** The last batch of `transfer` that is here; 0 if it is not known. */
+  async offered(transfer: number): Promise<number> {
+    const session = this.#session(transfer);
+    // One that was under way when the connection broke counts if it succeeds.
+    await session.taking?.catch(() => {});
+    return session.number;
+  }
+
+  #session(transfer: number): Session {
+    const session = this.#sessions.get(transfer) ??
+      { number: 0, items: 0, hash: 0, taking: undefined };
+    this.#sessions.delete(transfer);
+    this.#sessions.set(transfer, session);
+    if (this.#sessions.size > HANDOFF_SESSIONS_MAX) {
+      const [oldest] = this.#sessions.keys();
+      this.#sessions.delete(oldest as number);
+    }
+    return session;
+  }
+
+  /**
+   * Takes the batch at which `from` stands; resolves to its number when it is
+   * durable. Batches of one transfer are taken one after the other.
+   *
+   * @throws {WhorlError} `protocol_error` if it was damaged, `handoff_mismatch` if
+   * one before it is missing, or what the module failed with.
+   */
+  async take(transfer: number, from: ByteReader): Promise<number> {
+    const session = this.#session(transfer);
+    const batch = readBatch(from);
+    const before = session.taking;
+    const { promise, resolve } = Promise.withResolvers<void>();
+    session.taking = promise;
+    try {
+      await before;
+      if (batch.number > session.number + 1) {
+        throw new WhorlError(
+          "handoff_mismatch",
+          `Cannot take batch ${batch.number} of a handoff as the next one must be ${
+            session.number + 1
+          }`,
+        );
+      }
+      if (batch.number === session.number + 1) {
+        await this.#apply(batch);
+        session.number = batch.number;
+        session.items += batch.entries.length;
+        session.hash = nextHash(session.hash, batch.checksum);
+      }
+      return batch.number;
+    } finally {
+      resolve();
+    }
+  }
+
+  async #apply({ entries }: HandoffBatch): Promise<void> {
+    const host = this.#host;
+    let taken: Promise<void>[] = [];
+    let until = host.now() + HANDOFF_SLICE_MS;
+    for (const { kind, command, content } of entries) {
+      if (kind === HandoffEntry.command) {
+        // It may be about an item before it.
+        await Promise.all(taken);
+        taken = [];
+        await host.run(command, content);
+        continue;
+      }
+      const done = host.vnode.handleHandoffData(content);
+      host.itemTaken(content);
+      if (done instanceof Promise) {
+        // Whoever waits for all of them hears of the first that fails.
+        done.catch(() => {});
+        taken.push(done);
+      }
+      if (host.now() < until) continue;
+      await host.turn();
+      until = host.now() + HANDOFF_SLICE_MS;
+    }
+    await Promise.all(taken);
+  }
+
+  /**
+   * Says that everything has arrived.
+   *
+   * @throws {WhorlError} `handoff_mismatch` if it has not; the transfer is then
+   * forgotten, so that it begins anew.
+   */
+  async complete(transfer: number, items: number, hash: number): Promise<void> {
+    const session = this.#session(transfer);
+    await session.taking?.catch(() => {});
+    this.#sessions.delete(transfer);
+    if (session.items === items && session.hash === hash) return;
+    throw new WhorlError(
+      "handoff_mismatch",
+      `Cannot end a handoff as what was sent must have arrived: ${items} items were sent and ${session.items} arrived, ${
+        session.hash === hash ? "with" : "without"
+      } the same checksums`,
+      { details: { sent: items, arrived: session.items } },
+    );
+  }
+}
