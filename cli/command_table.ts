@@ -14,6 +14,13 @@ import { completionsCommand } from "./commands/completions.ts";
 import { deleteCommand } from "./commands/delete.ts";
 import { devCommand } from "./commands/dev.ts";
 import { getCommand } from "./commands/get.ts";
+import { handoffConfigCommand } from "./commands/handoff_config.ts";
+import { handoffDetailsCommand } from "./commands/handoff_details.ts";
+import { handoffSummaryCommand } from "./commands/handoff_summary.ts";
+import {
+  handoffDisableCommand,
+  handoffEnableCommand,
+} from "./commands/handoff_switch.ts";
 import { importCommand } from "./commands/import.ts";
 import { memberStatusCommand } from "./commands/member_status.ts";
 import { pingCommand } from "./commands/ping.ts";
@@ -26,6 +33,8 @@ import { simulateWhorlCommand } from "./commands/simulate.ts";
 import { startCommand } from "./commands/start.ts";
 import { statsCommand } from "./commands/stats.ts";
 import { stopCommand } from "./commands/stop.ts";
+import { transferLimitCommand } from "./commands/transfer_limit.ts";
+import { transfersCommand } from "./commands/transfers.ts";
 import { treeCommand } from "./commands/tree.ts";
 
 /** The commands of `whorl`. */
@@ -43,6 +52,13 @@ export const COMMANDS: readonly Command[] = [
   memberStatusCommand,
   ringStatusCommand,
   ringreadyCommand,
+  transfersCommand,
+  handoffSummaryCommand,
+  handoffDetailsCommand,
+  handoffConfigCommand,
+  handoffEnableCommand,
+  handoffDisableCommand,
+  transferLimitCommand,
   servicesCommand,
   treeCommand,
   statsCommand,

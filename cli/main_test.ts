@@ -95,6 +95,14 @@ Deno.test("mistakes end with code 2, a suggestion where one is near, and nothing
     ["ring-status --only rign", /Did you mean ring\?/],
     ["stop --node dev1@h:1 --cookie c --force", /give --data/],
     ["start --detach --prompt", /nobody to type/],
+    ["transfers --watch --once", /opposites: give one/],
+    ["transfers --interval never", /--interval must be a time/],
+    ["handoff enable outbuond", /DIRECTION must be.*Did you mean outbound\?/],
+    ["handoff enable", /DIRECTION is missing/],
+    ["handoff enable both --all --node a@h", /give one/],
+    ["transfer-limit many", /N must be a whole number between 0 and 1024/],
+    ["transfer-limit 1025", /N must be a whole number between 0 and 1024/],
+    ["transfer-limit dev1 4", /NODE must be a member/],
     ["completions tcsh", /SHELL must be one of/],
     ["--frob ping", /command comes first/],
   ];
@@ -114,6 +122,8 @@ Deno.test("with --json a mistake is told in JSON as well", async () => {
 Deno.test("every command that talks to a node says when it is not running and ends with 1", async () => {
   const words: Record<string, string> = {
     "cluster join": "dev1@127.0.0.1:10101",
+    "handoff enable": "both",
+    "handoff disable": "both",
     put: "b k 1",
     get: "b k",
     delete: "b k",
