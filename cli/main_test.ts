@@ -103,6 +103,11 @@ Deno.test("mistakes end with code 2, a suggestion where one is near, and nothing
     ["transfer-limit many", /N must be a whole number between 0 and 1024/],
     ["transfer-limit 1025", /N must be a whole number between 0 and 1024/],
     ["transfer-limit dev1 4", /NODE must be a member/],
+    ["repair", /PARTITION is missing/],
+    ["cluster partition x=1", /PARTITION must be id=N or index=N/],
+    ["wait-for-service", /SERVICE is missing/],
+    ["wait-for-service kv dev1", /NODE must be a member/],
+    ["wait-for-service kv --timeout soon", /--timeout must be a time/],
     ["completions tcsh", /SHELL must be one of/],
     ["--frob ping", /command comes first/],
   ];
@@ -122,6 +127,9 @@ Deno.test("with --json a mistake is told in JSON as well", async () => {
 Deno.test("every command that talks to a node says when it is not running and ends with 1", async () => {
   const words: Record<string, string> = {
     "cluster join": "dev1@127.0.0.1:10101",
+    "cluster partition": "id=1",
+    repair: "1",
+    "wait-for-service": "kv",
     "handoff enable": "both",
     "handoff disable": "both",
     put: "b k 1",

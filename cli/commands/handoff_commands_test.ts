@@ -305,3 +305,252 @@ Deno.test("handoff config and transfer-limit show and set, at one member or at a
     "Node            Limit  Inbound  Outbound",
   );
 });
+
+Deno.test("repair asks the owner of the partition, and with --wait shows progress until it is done", async () => {
+  const { session, dev2 } = threeMembers();
+  assert(!(session.answers.ring_status instanceof Error));
+  session.answers.ring_status = {
+    ...session.answers.ring_status,
+    nodes: [DEV1, DEV2],
+    owners: Array.from({ length: 64 }, (_, partition) => partition % 2),
+  };
+  const started = await run("repair 7 --module kv", { session });
+  assertEquals([started.code, started.out], [
+    0,
+    "Repair of partition 7 of kv at dev2@127.0.0.1: running, 0 of 2 neighbours, 0 objects\n",
+  ]);
+  assertEquals(session.asked.at(-1)?.args, {
+    method: "repair",
+    args: { partition: 7, module: "kv" },
+    nodes: [DEV2],
+    timeoutMs: 3_000,
+  });
+  // Partition 3 by its index.
+  const third = String(3n << 154n);
+  const end = (state: "done" | "failed", reason: string | null) => {
+    dev2.history = dev2.history.map((repair) => ({
+      ...repair,
+      state,
+      reason,
+      items: 9,
+      done: repair.pending,
+      pending: [],
+    }));
+  };
+  let looks = 0;
+  session.before = (method) => {
+    if (method === "ask_members" && ++looks === 3) end("done", null);
+  };
+  const output = capturedOutput({ isTerminal: true });
+  const waited = await run(`repair ${third} --wait`, { session, output });
+  assertEquals(waited.code, 0);
+  assertEquals(
+    waited.out,
+    "Repair of partition 3 of kv at dev2@127.0.0.1: done, 2 of 2 neighbours, 9 objects\n",
+  );
+  assertMatch(waited.remarks, /0% {2}0 of 2 neighbours · 0 objects/);
+  assert(waited.remarks.endsWith("\r\x1b[K"));
+  session.before = (method) => {
+    if (method === "ask_members" && looks++ === 4) {
+      end("failed", "no neighbour");
+    }
+  };
+  const failed = await run("repair 3 --wait --json", { session });
+  assertEquals(failed.code, 1);
+  assertEquals(JSON.parse(failed.out).repairs[0].reason, "no neighbour");
+  session.before = () => {};
+  const all = await run("repairs", { session });
+  assertEquals(
+    all.out.split("\n")[0],
+    "dev2@127.0.0.1\tkv\t3\tfailed\t2 of 2 neighbours\t9\tno neighbour",
+  );
+  session.members.set(DEV2, UNREACHABLE);
+  const gone = await run("repair 7", { session });
+  assertEquals([gone.code, gone.out], [1, ""]);
+  assertMatch(gone.remarks, /not_reachable/);
+});
+
+Deno.test("repair --wait ends at Ctrl-C and leaves the repair alone, and fails if it was forgotten", async () => {
+  const { session, dev1 } = threeMembers();
+  const { stop, onStopSignal } = stopper();
+  let looks = 0;
+  session.before = (method) => {
+    if (method === "ask_members" && ++looks === 2) stop();
+  };
+  const ran = await run("repair 1 --wait", { session, onStopSignal });
+  assertEquals(ran.code, 130);
+  assertMatch(ran.remarks, /The repair goes on/);
+  looks = 0;
+  session.before = (method) => {
+    if (method === "ask_members" && ++looks === 2) dev1.history = [];
+  };
+  const forgotten = await run("repair 1 --wait", { session });
+  assertEquals(forgotten.code, 1);
+  assertMatch(forgotten.out, /failed, .*restarted/);
+});
+
+Deno.test("repair and cluster partition refuse what is no partition of the ring", async () => {
+  const { session } = threeMembers();
+  for (const word of ["64", "x", "12345", String(1n << 160n), "1.5"]) {
+    const ran = await run(`repair ${word}`, { session });
+    assertEquals([ran.code, ran.out], [2, ""], word);
+  }
+  for (const word of ["id=64", "index=1", "7=8", "index=7", "id=07"]) {
+    const ran = await run(`cluster partition ${word}`, { session });
+    assertEquals([ran.code, ran.out], [2, ""], word);
+  }
+});
+
+Deno.test("cluster partitions lists primaries, secondaries and what is stopped", async () => {
+  const { session, dev2 } = threeMembers();
+  assert(!(session.answers.ring_status instanceof Error));
+  session.answers.ring_status = {
+    ...session.answers.ring_status,
+    nodes: [DEV1, DEV2],
+    owners: Array.from(
+      { length: 64 },
+      (_, partition) => partition < 62 ? 0 : 1,
+    ),
+  };
+  session.answers.services = { [DEV2]: ["kv"] };
+  dev2.held = [{ module: "kv", partition: 3 }, { module: "kv", partition: 62 }];
+  const line = `cluster partitions --node ${DEV2}`;
+  const index = (partition: number) => String(BigInt(partition) << 154n);
+  assertEquals(
+    (await run(line, { session })).out,
+    `primary\t62\t${index(62)}\tkv\nprimary\t63\t${index(63)}\t\n` +
+      `secondary\t3\t${index(3)}\tkv\n`,
+  );
+  session.answers.services = {};
+  const json = JSON.parse((await run(`${line} --json`, { session })).out);
+  assertEquals([json.primary, json.secondary, json.stopped], [
+    [],
+    [3],
+    [62, 63],
+  ]);
+  const gone = await run(`cluster partitions --node ${DEV3}`, { session });
+  assertEquals(gone.code, 1);
+});
+
+Deno.test("cluster partition translates, and shows owner, next owner and who answers now", async () => {
+  const { session } = threeMembers();
+  assert(!(session.answers.ring_status instanceof Error));
+  const index = String(42n << 154n);
+  session.answers.ring_status = {
+    ...session.answers.ring_status,
+    nodes: [DEV1, DEV2, DEV3],
+    owners: Array.from({ length: 64 }, (_, partition) => partition % 3),
+    unreachable: [DEV3],
+    transfers: [{
+      index,
+      owner: DEV1,
+      nextOwner: DEV2,
+      waitingOn: ["kv"],
+      complete: [],
+    }],
+  };
+  const shown = `\
+ID:         42 of 0 to 63
+Index:      ${index}
+Owner:      dev1@127.0.0.1
+Next Owner: dev2@127.0.0.1
+Preflist:   42 dev1@127.0.0.1 (primary)
+            43 dev2@127.0.0.1 (primary)
+            44 dev1@127.0.0.1 (fallback)
+`;
+  for (const word of ["id=42", `index=${index}`, "42", index]) {
+    assertEquals(
+      (await run(`cluster partition ${word}`, { session })).out,
+      shown,
+    );
+  }
+  const json = JSON.parse(
+    (await run("cluster partition id=0 --json", { session })).out,
+  );
+  assertEquals([json.index, json.owner, json.nextOwner], ["0", DEV1, null]);
+});
+
+Deno.test("cluster partition-count counts the ring, or what a member owns", async () => {
+  const { session } = threeMembers();
+  assertEquals((await run("cluster partition-count", { session })).out, "64\n");
+  const own = await run(`cluster partition-count --node ${DEV1}`, { session });
+  assertEquals(own.out, "64\n");
+  const json = await run(`cluster partition-count --json --node ${DEV1}`, {
+    session,
+  });
+  assertEquals(JSON.parse(json.out), {
+    node: DEV1,
+    partitions: 64,
+    ringSize: 64,
+  });
+  const none = await run("cluster partition-count --node x@h", { session });
+  assertEquals(none.code, 1);
+  assertMatch(none.remarks, /not_member/);
+});
+
+Deno.test("wait-for-service returns when the service is up, and fails when it never is", async () => {
+  const { session } = threeMembers();
+  const here = await run("wait-for-service kv", { session });
+  assertEquals([here.code, here.out], [0, "kv is up on dev1@127.0.0.1\n"]);
+  let looks = 0;
+  session.before = () => {
+    looks++;
+    session.answers.services = looks === 1
+      ? new WhorlError("connection_closed", "It is restarted")
+      : looks === 2
+      ? { [DEV2]: ["echo"] }
+      : { [DEV2]: ["echo", "kv"] };
+  };
+  const later = await run(`wait-for-service kv ${DEV2} --json`, { session });
+  assertEquals([later.code, looks], [0, 3]);
+  assertEquals(JSON.parse(later.out), { node: DEV2, service: "kv", up: true });
+  const never = await run("wait-for-service nosuch --timeout 20ms", {
+    session,
+  });
+  assertEquals([never.code, never.out], [1, ""]);
+  assertMatch(never.remarks, /Cannot find nosuch up on dev1.*20ms \(timeout\)/);
+});
+
+Deno.test("ring-status says of each pending transfer how far it is and what it waits for", async () => {
+  const { session, dev1 } = threeMembers();
+  assert(!(session.answers.ring_status instanceof Error));
+  const pending = (partition: number, owner: string) => ({
+    index: String(BigInt(partition) << 154n),
+    owner,
+    nextOwner: "dev4@127.0.0.1",
+    waitingOn: ["kv"],
+    complete: [],
+  });
+  session.answers.ring_status = {
+    ...session.answers.ring_status,
+    transfers: [pending(1, DEV1), pending(2, DEV1), pending(3, DEV3)],
+  };
+  dev1.transfers = [
+    fakeTransfer({ sourcePartition: 1 }),
+    fakeTransfer({
+      sourcePartition: 2,
+      state: "waiting",
+      itemsPerSecond: 0,
+      reason: "no free slot",
+    }),
+    fakeTransfer({ sourcePartition: 2, kind: "hinted" }),
+  ];
+  const { out } = await run("ring-status --only report", { session });
+  assert(out.includes(`
+Owner:      dev1@127.0.0.1
+Next Owner: dev4@127.0.0.1
+
+Index: ${1n << 154n}
+  Waiting on: [kv]
+  kv: sending 50%, 500 of 1000 objects, 100/s
+
+Index: ${2n << 154n}
+  Waiting on: [kv]
+  kv: waiting, no free slot
+
+----`));
+  assert(out.includes(`Index: ${3n << 154n}\n  Waiting on: [kv]\n\n----`));
+  const json = JSON.parse((await run("ring-status --json", { session })).out);
+  assertEquals(json.transfers[0].underWay, [dev1.transfers[0]]);
+  assertEquals(json.transfers[2].underWay, null);
+});

@@ -39,7 +39,10 @@ export interface ClusterTransfers {
 /** Asks all members, and the ring, for transfers. */
 export async function fetchTransfers(
   session: AdminSession,
-  options: { readonly timeoutMs: number; readonly signal?: AbortSignal },
+  options: {
+    readonly timeoutMs: number;
+    readonly signal?: AbortSignal | undefined;
+  },
 ): Promise<ClusterTransfers> {
   const [answers, ring] = await Promise.all([
     askMembers(session, "handoff_status", {}, { nodes: null, ...options }),

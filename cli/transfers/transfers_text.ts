@@ -11,6 +11,7 @@ import { formatBytes } from "../import/progress_bar.ts";
 import { renderBar } from "../progress_line.ts";
 import {
   type ClusterTransfers,
+  isActive,
   shareOf,
   type WaitingNode,
 } from "./cluster_transfers.ts";
@@ -36,6 +37,25 @@ export function transfersText(
 export function waitingLine({ node, partitions }: WaitingNode): string {
   const what = partitions === 1 ? "1 partition" : `${partitions} partitions`;
   return `${quotedName(node)} waiting to handoff ${what}`;
+}
+
+/** A transfer on one line: how far it is, and what it waits for. */
+export function transferLine(transfer: TransferStatus): string {
+  const { module, state, items, itemsTotal, itemsPerSecond } = transfer;
+  const share = shareOf(transfer);
+  const facts = [
+    state +
+    (share === undefined || !isActive(transfer)
+      ? ""
+      : ` ${Math.floor(share * 100)}%`),
+    isActive(transfer)
+      ? `${items}${itemsTotal === null ? "" : ` of ${itemsTotal}`} objects`
+      : undefined,
+    itemsPerSecond > 0 ? `${Math.round(itemsPerSecond)}/s` : undefined,
+    transfer.failures > 0 ? `failures: ${transfer.failures}` : undefined,
+    transfer.reason ?? undefined,
+  ];
+  return `${module}: ${facts.filter((fact) => fact !== undefined).join(", ")}`;
 }
 
 function block(transfer: TransferStatus, nowMs: number): string {
