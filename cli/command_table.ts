@@ -8,16 +8,28 @@ import { attachCommand } from "./commands/attach.ts";
 import { clusterClearCommand } from "./commands/cluster_clear.ts";
 import { clusterCommitCommand } from "./commands/cluster_commit.ts";
 import { clusterJoinCommand } from "./commands/cluster_join.ts";
+import { clusterPartitionCommand } from "./commands/cluster_partition.ts";
+import { clusterPartitionCountCommand } from "./commands/cluster_partition_count.ts";
+import { clusterPartitionsCommand } from "./commands/cluster_partitions.ts";
 import { clusterPlanCommand } from "./commands/cluster_plan.ts";
 import { clusterStatusCommand } from "./commands/cluster_status.ts";
 import { completionsCommand } from "./commands/completions.ts";
 import { deleteCommand } from "./commands/delete.ts";
 import { devCommand } from "./commands/dev.ts";
 import { getCommand } from "./commands/get.ts";
+import { handoffConfigCommand } from "./commands/handoff_config.ts";
+import { handoffDetailsCommand } from "./commands/handoff_details.ts";
+import { handoffSummaryCommand } from "./commands/handoff_summary.ts";
+import {
+  handoffDisableCommand,
+  handoffEnableCommand,
+} from "./commands/handoff_switch.ts";
 import { importCommand } from "./commands/import.ts";
 import { memberStatusCommand } from "./commands/member_status.ts";
 import { pingCommand } from "./commands/ping.ts";
 import { putCommand } from "./commands/put.ts";
+import { repairCommand } from "./commands/repair.ts";
+import { repairsCommand } from "./commands/repairs.ts";
 import { ringStatusCommand } from "./commands/ring_status.ts";
 import { ringreadyCommand } from "./commands/ringready.ts";
 import { runNodeCommand } from "./commands/run_node.ts";
@@ -26,7 +38,10 @@ import { simulateWhorlCommand } from "./commands/simulate.ts";
 import { startCommand } from "./commands/start.ts";
 import { statsCommand } from "./commands/stats.ts";
 import { stopCommand } from "./commands/stop.ts";
+import { transferLimitCommand } from "./commands/transfer_limit.ts";
+import { transfersCommand } from "./commands/transfers.ts";
 import { treeCommand } from "./commands/tree.ts";
+import { waitForServiceCommand } from "./commands/wait_for_service.ts";
 
 /** The commands of `whorl`. */
 export const COMMANDS: readonly Command[] = [
@@ -40,10 +55,23 @@ export const COMMANDS: readonly Command[] = [
   clusterCommitCommand,
   clusterClearCommand,
   clusterStatusCommand,
+  clusterPartitionsCommand,
+  clusterPartitionCommand,
+  clusterPartitionCountCommand,
   memberStatusCommand,
   ringStatusCommand,
   ringreadyCommand,
+  transfersCommand,
+  handoffSummaryCommand,
+  handoffDetailsCommand,
+  handoffConfigCommand,
+  handoffEnableCommand,
+  handoffDisableCommand,
+  transferLimitCommand,
+  repairCommand,
+  repairsCommand,
   servicesCommand,
+  waitForServiceCommand,
   treeCommand,
   statsCommand,
   putCommand,

@@ -12,11 +12,15 @@ export const GLOBAL_FLAGS: readonly Flag[] = [
   { name: "help", short: "h", says: "teach instead of doing" },
 ];
 
+/** The flags by which `command` is told which node; one it declares itself means something else there. */
+export function sessionFlagsOf(command: Command): readonly Flag[] {
+  if (!command.talksToNode) return [];
+  return SESSION_FLAGS.filter(({ name }) =>
+    !command.flags.some((own) => own.name === name)
+  );
+}
+
 /** All flags `command` takes. */
 export function flagsOf(command: Command): readonly Flag[] {
-  return [
-    ...command.flags,
-    ...(command.talksToNode ? SESSION_FLAGS : []),
-    ...GLOBAL_FLAGS,
-  ];
+  return [...command.flags, ...sessionFlagsOf(command), ...GLOBAL_FLAGS];
 }

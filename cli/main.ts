@@ -15,7 +15,7 @@ import {
   renderOverview,
   usageLine,
 } from "./help.ts";
-import { flagsOf, GLOBAL_FLAGS } from "./global_flags.ts";
+import { flagsOf, GLOBAL_FLAGS, sessionFlagsOf } from "./global_flags.ts";
 import { writeJson } from "./json.ts";
 import { SESSION_FLAGS } from "./session_flags.ts";
 import { nearest } from "./suggestion.ts";
@@ -127,7 +127,12 @@ function showHelp(words: readonly string[], world: World): number {
 function showCommand(command: Command, world: World): number {
   const { output } = world;
   output.write(
-    renderCommandHelp(command, SESSION_FLAGS, GLOBAL_FLAGS, output.color),
+    renderCommandHelp(
+      command,
+      sessionFlagsOf(command),
+      GLOBAL_FLAGS,
+      output.color,
+    ),
   );
   return ExitCode.ok;
 }

@@ -20,6 +20,8 @@ export interface Output {
   readonly remarksToTerminal: boolean;
   /** Width of the terminal in characters; 80 where there is none. */
   columns(): number;
+  /** Height of the terminal in lines; 24 where there is none. */
+  rows(): number;
   /** Whether colour is welcome: a terminal, and no `NO_COLOR` (no-color.org). */
   readonly color: boolean;
 }
@@ -36,6 +38,7 @@ export function processOutput(): Output {
     isTerminal,
     remarksToTerminal,
     columns: () => isTerminal || remarksToTerminal ? terminalColumns() : 80,
+    rows: () => isTerminal || remarksToTerminal ? terminalRows() : 24,
     color: isTerminal && !Deno.noColor,
   };
 }
@@ -43,6 +46,10 @@ export function processOutput(): Output {
 /** Width of the terminal; some, such as those of `script`, say 0 when they do not know. */
 export function terminalColumns(): number {
   return Deno.consoleSize().columns || 80;
+}
+
+function terminalRows(): number {
+  return Deno.consoleSize().rows || 24;
 }
 
 function writeAll(
@@ -62,7 +69,12 @@ export interface CapturedOutput extends Output {
 
 /** Keeps what is written, for tests and for commands that run inside another. */
 export function capturedOutput(
-  looks: { isTerminal?: boolean; color?: boolean; columns?: number } = {},
+  looks: {
+    isTerminal?: boolean;
+    color?: boolean;
+    columns?: number;
+    rows?: number;
+  } = {},
 ): CapturedOutput {
   const decoder = new TextDecoder();
   let written = "";
@@ -74,6 +86,7 @@ export function capturedOutput(
     isTerminal: looks.isTerminal ?? false,
     remarksToTerminal: looks.isTerminal ?? false,
     columns: () => looks.columns ?? 80,
+    rows: () => looks.rows ?? 24,
     color: looks.color ?? false,
     get written() {
       return written;

@@ -4,6 +4,7 @@
  *
  * @module
  */
+import type { TransferStatus } from "../../src/handoff/transfer.ts";
 import type {
   ClusterStatus,
   MemberTable,
@@ -23,6 +24,7 @@ import type {
   Plan,
   StagedChange as ChangeRow,
 } from "../../src/ring/plan_display.ts";
+import { transferLine } from "../transfers/transfers_text.ts";
 
 /** How messages name the commands they point to. */
 export const WHORL_COMMANDS: AdminCommands = {
@@ -51,8 +53,16 @@ export function clusterStatusRows(status: ClusterStatus): ClusterStatusRow[] {
   }));
 }
 
+/** A partition that changes hands, and the transfers that carry it. */
+export interface CarriedTransfer extends PendingTransfer {
+  /** As its owner tells them; `null` if it does not answer, absent if nobody asked. */
+  readonly underWay?: readonly TransferStatus[] | null;
+}
+
 /** What the ring status report is drawn from. */
-export function ringStatusRows(status: RingStatus): RingStatusRows {
+export function ringStatusRows(
+  status: RingStatus & { readonly transfers: readonly CarriedTransfer[] },
+): RingStatusRows {
   return {
     claimant: status.claimant,
     ...(status.claimantUp ? { ringReady: status.ringReady } : {}),
@@ -63,7 +73,7 @@ export function ringStatusRows(status: RingStatus): RingStatusRows {
 }
 
 /** Transfers gathered by who hands over to whom. */
-function handoffRows(transfers: readonly PendingTransfer[]): HandoffRow[] {
+function handoffRows(transfers: readonly CarriedTransfer[]): HandoffRow[] {
   const pairs = Map.groupBy(
     transfers,
     ({ owner, nextOwner }) => `${owner} ${nextOwner}`,
@@ -71,10 +81,11 @@ function handoffRows(transfers: readonly PendingTransfer[]): HandoffRow[] {
   return [...pairs.values()].map((rows) => ({
     owner: rows[0]!.owner,
     nextOwner: rows[0]!.nextOwner,
-    transfers: rows.map(({ index, waitingOn, complete }) => ({
+    transfers: rows.map(({ index, waitingOn, complete, underWay }) => ({
       index,
       waiting: waitingOn,
       complete,
+      progress: underWay?.map(transferLine) ?? [],
     })),
   }));
 }

@@ -458,6 +458,8 @@ echo "\${COMPREPLY[@]}"`;
   };
   assertEquals(await complete("whorl", "mem"), "member-status");
   assertEquals(await complete("whorl", "cluster", "co"), "commit");
+  assertEquals(await complete("whorl", "handoff", "s"), "summary");
+  assertEquals(await complete("whorl", "transfers", "--wa"), "--watch");
   assertEquals(await complete("whorl", "import", "--buck"), "--bucket");
   assertEquals(await complete("whorl", "start", "--storage", "m"), "memory");
   assertEquals(await complete("whorl", "cluster", "plan", "--js"), "--json");

@@ -26,7 +26,9 @@ import {
   planRows,
   ringStatusRows,
 } from "../commands/cluster_rows.ts";
-import { parseNodeTarget } from "../session_flags.ts";
+import { parseNodeTarget, TIMEOUT_MS_DEFAULT } from "../session_flags.ts";
+import { fetchTransfers } from "../transfers/cluster_transfers.ts";
+import { transfersText } from "../transfers/transfers_text.ts";
 
 /** The names, and a way to tell them which command they serve. */
 export interface SessionScope {
@@ -78,6 +80,11 @@ export function sessionScope(
       const report = ringStatusReport(ringStatusRows(status));
       return shown(status, `${ringStatusText(status)}\n${report}`);
     },
+    transfers: async () => {
+      const timeoutMs = TIMEOUT_MS_DEFAULT;
+      const transfers = await fetchTransfers(session, { timeoutMs, signal });
+      return shown(transfers, transfersText(transfers, Date.now()));
+    },
     ready: async () => {
       const result = await call("ringready", {});
       return shown(result, ringReadyText(result));
@@ -118,6 +125,7 @@ JavaScript, with these names:
 
   await cluster.members()                       who owns how much
   await cluster.ring()                          the ring, and what is pending
+  await cluster.transfers()                     what moves, and what waits to
   await cluster.join("dev1@127.0.0.1:10101")    stage this node to join
   await cluster.plan()                          what that would do
   await cluster.commit()                        do it

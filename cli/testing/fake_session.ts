@@ -4,22 +4,38 @@
  *
  * @module
  */
-import { WhorlError } from "../../src/base/errors.ts";
+import { isWhorlError, WhorlError } from "../../src/base/errors.ts";
 import type {
   AdminMethods,
   AdminSession,
+  MemberAnswers,
+  MemberMethods,
+  MemberQuestion,
 } from "../../src/node/admin_protocol.ts";
+import {
+  type FakeHandoff,
+  fakeHandoff,
+} from "../../src/node/testing/fake_handoff.ts";
 import { type FakeKv, fakeKv } from "./fake_kv.ts";
 
-/** What each method answers; an error is thrown. */
+/** What each method answers; an error is thrown. What members answer for themselves is not among them. */
 export type FakeAnswers = {
-  -readonly [M in keyof AdminMethods]: AdminMethods[M]["result"] | Error;
+  -readonly [
+    M in Exclude<keyof AdminMethods, keyof MemberMethods | "ask_members">
+  ]: AdminMethods[M]["result"] | Error;
 };
+
+/** A member as `ask_members` finds it: who does not answer is an error. */
+export type FakeMember = FakeHandoff | WhorlError;
 
 /** A session with a view into it. */
 export interface FakeSession extends AdminSession {
   readonly answers: FakeAnswers;
   readonly asked: { method: string; args: unknown }[];
+  /** The handoff of each member, by name; at first only that of the node. */
+  readonly members: Map<string, FakeMember>;
+  /** Called before each answer, so that a test can let time pass. */
+  before: (method: string) => void;
   readonly kv: FakeKv;
   /** How often it was disposed. */
   closed: number;
@@ -93,6 +109,8 @@ export function fakeSession(node = "dev1@127.0.0.1"): FakeSession {
     node,
     answers,
     asked: [],
+    members: new Map([[node, fakeHandoff(node)]]),
+    before: () => {},
     kv: fakeKv(),
     closed: 0,
     call<M extends keyof AdminMethods>(
@@ -100,12 +118,18 @@ export function fakeSession(node = "dev1@127.0.0.1"): FakeSession {
       args: AdminMethods[M]["args"],
     ): Promise<AdminMethods[M]["result"]> {
       session.asked.push({ method, args });
+      session.before(method);
+      if (method === "ask_members") {
+        return askFakes(session, args as MemberQuestion) as Promise<
+          AdminMethods[M]["result"]
+        >;
+      }
       if (!(method in answers)) {
         return Promise.reject(
           new WhorlError("unknown_command", `Cannot call ${method}`),
         );
       }
-      const answer = answers[method];
+      const answer = answers[method as keyof FakeAnswers];
       return answer instanceof Error
         ? Promise.reject(answer)
         : Promise.resolve(answer as AdminMethods[M]["result"]);
@@ -116,4 +140,72 @@ export function fakeSession(node = "dev1@127.0.0.1"): FakeSession {
     },
   };
   return session;
+}
+
+async function askFakes(
+  session: FakeSession,
+  question: MemberQuestion,
+): Promise<MemberAnswers<unknown>> {
+  const gathered: {
+    answers: MemberAnswers<unknown>["answers"][number][];
+    failures: MemberAnswers<unknown>["failures"][number][];
+  } = { answers: [], failures: [] };
+  for (const node of question.nodes ?? session.members.keys()) {
+    try {
+      const result = await memberAnswer(session, node, question);
+      gathered.answers.push({ node, result });
+    } catch (error) {
+      if (!isWhorlError(error)) throw error;
+      const { code, message, details } = error;
+      gathered.failures.push({ node, code, message, details });
+    }
+  }
+  return gathered;
+}
+
+function memberAnswer(
+  session: FakeSession,
+  node: string,
+  { method, args }: MemberQuestion,
+): unknown {
+  const member = session.members.get(node) ??
+    new WhorlError("not_member", `Cannot ask ${node} as it is no member`);
+  if (member instanceof WhorlError) throw member;
+  const given = args as Record<string, never>;
+  switch (method) {
+    case "handoff_status":
+      return member.status();
+    case "handoff_config":
+      return member.config;
+    case "handoff_set_concurrency":
+      return member.setConcurrency(given["concurrency"]!);
+    case "handoff_set_enabled":
+      return member.setEnabled(given["direction"]!, given["enabled"]!);
+    case "repair":
+      return member.repair(given["partition"]!, given["module"] ?? null);
+    case "repairs":
+      return member.repairs();
+    case "held_partitions":
+      return heldBy(session, node, member);
+    default:
+      return method satisfies never;
+  }
+}
+
+async function heldBy(
+  session: FakeSession,
+  node: string,
+  member: FakeHandoff,
+): Promise<MemberMethods["held_partitions"]["result"]> {
+  const { ring_status: ring, services } = session.answers;
+  if (ring instanceof Error || services instanceof Error) throw ring;
+  return {
+    node,
+    services: services[node] ?? [],
+    modules: ["kv"],
+    owned: ring.owners.flatMap((owner, partition) =>
+      ring.nodes[owner] === node ? [partition] : []
+    ),
+    held: await member.heldPartitions(),
+  };
 }

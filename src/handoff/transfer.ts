@@ -108,6 +108,12 @@ export interface RepairStatus {
   readonly reason: string | null;
 }
 
+/** A partition of which a node stores something, whoever owns it. */
+export interface HeldPartition {
+  readonly module: string;
+  readonly partition: number;
+}
+
 /** What an operator may do about the transfers of a node. */
 export interface HandoffControl {
   /** What runs and waits now. */
@@ -130,4 +136,6 @@ export interface HandoffControl {
   repair(partition: number, module: string | null): Promise<RepairStatus[]>;
   /** Repairs that run or have ended, newest first. */
   repairs(): readonly RepairStatus[];
+  /** What this node stores something of: its own partitions, and those it holds for others. In no particular order. */
+  heldPartitions(): Promise<readonly HeldPartition[]>;
 }

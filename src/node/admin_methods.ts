@@ -6,9 +6,17 @@
  * @module
  */
 import { WhorlError } from "../base/errors.ts";
+import { compareTexts } from "../base/text_order.ts";
 import { partitionIndex } from "../ring/chash.ts";
-import type { AdminMethods } from "./admin_protocol.ts";
+import type { HandoffControl, TransferDirection } from "../handoff/transfer.ts";
+import type {
+  AdminMethods,
+  HeldPartitions,
+  MemberMethods,
+} from "./admin_protocol.ts";
+import { askMembers, type MemberCalls } from "./cluster_gather.ts";
 import type { WhorlNode } from "./node.ts";
+import { present } from "./node_parts.ts";
 
 type Methods = {
   readonly [M in keyof AdminMethods]: (
@@ -22,6 +30,26 @@ const STOP_DELAY_MS = 50;
 
 /** Longest text an argument may be, in characters: it may come back in a message. */
 const TEXT_LENGTH_MAX = 1_000;
+
+/** Members one question may name; a ring has no more. */
+const MEMBERS_MAX = 1_024;
+
+const DIRECTIONS: readonly TransferDirection[] = [
+  "inbound",
+  "outbound",
+  "both",
+];
+
+/** The methods that may be asked of others; a method left out does not compile. */
+const MEMBER_METHODS: Readonly<Record<keyof MemberMethods, true>> = {
+  handoff_status: true,
+  handoff_config: true,
+  handoff_set_concurrency: true,
+  handoff_set_enabled: true,
+  repair: true,
+  repairs: true,
+  held_partitions: true,
+};
 
 const METHODS: Methods = {
   ping: (node) => ({ node: node.name }),
@@ -94,6 +122,39 @@ const METHODS: Methods = {
   services: (node) => node.services(),
   tree: (node) => node.tree(),
   stats: (node) => node.stats(),
+  handoff_status: (node) => handoffOf(node).status(),
+  handoff_config: (node) => handoffOf(node).status().config,
+  handoff_set_concurrency: (node, args) =>
+    handoffOf(node).setConcurrency(countArgument(args, "concurrency")),
+  handoff_set_enabled: (node, args) =>
+    handoffOf(node).setEnabled(
+      choiceArgument(args, "direction", DIRECTIONS),
+      switchArgument(args, "enabled"),
+    ),
+  repair: (node, args) =>
+    handoffOf(node).repair(
+      countArgument(args, "partition"),
+      optionalText(args, "module") ?? null,
+    ),
+  repairs: (node) => handoffOf(node).repairs(),
+  held_partitions: heldPartitions,
+  ask_members: (node, args) => {
+    const method = textArgument(args, "method");
+    if (!Object.hasOwn(MEMBER_METHODS, method)) {
+      throw new WhorlError(
+        "unknown_command",
+        `Cannot ask members for '${
+          method.slice(0, 100)
+        }' as they do not answer that for themselves`,
+      );
+    }
+    return askMembers(memberCalls(node), {
+      method,
+      args: fieldOf(args, "args") ?? {},
+      nodes: optionalTexts(args, "nodes"),
+      timeoutMs: optionalCount(args, "timeoutMs"),
+    });
+  },
 };
 
 /**
@@ -126,15 +187,60 @@ function addressOf(node: WhorlNode, target: string): string {
   );
 }
 
+function handoffOf(node: WhorlNode): HandoffControl {
+  return present(node.parts.handoff, "handoff");
+}
+
+async function heldPartitions(node: WhorlNode): Promise<HeldPartitions> {
+  const { parts } = node;
+  const held = await handoffOf(node).heldPartitions();
+  const { nodes, owners } = node.ringStatus();
+  const place = nodes.indexOf(node.name);
+  return {
+    node: node.name,
+    services: parts.vnodes?.services ?? [],
+    modules: parts.modules.map(({ name }) => name),
+    owned: owners.flatMap((owner, partition) =>
+      owner === place ? [partition] : []
+    ),
+    held: held.toSorted((a, b) =>
+      a.partition - b.partition || compareTexts(a.module, b.module)
+    ),
+  };
+}
+
+/** How `node` reaches the members of its ring, itself among them. */
+function memberCalls(node: WhorlNode): MemberCalls {
+  const { parts } = node;
+  return {
+    runtime: parts.environment,
+    self: node.name,
+    members: () => node.clusterStatus().members.map((member) => member.node),
+    perform: (method, args) => performCall(node, method, args),
+    call(member, method, args, timeoutMs) {
+      const link = parts.links?.link(member);
+      if (link === undefined) {
+        throw new WhorlError(
+          "not_reachable",
+          `Cannot ask ${member} as there is no connection to it`,
+          { details: { node: member } },
+        );
+      }
+      return present(parts.calls, "links").call(link, method, args, {
+        timeoutMs,
+      });
+    },
+  };
+}
+
+function fieldOf(args: unknown, name: string): unknown {
+  return (args as Record<string, unknown> | null)?.[name];
+}
+
 function optionalText(args: unknown, name: string): string | undefined {
-  const value = (args as Record<string, unknown> | null)?.[name];
+  const value = fieldOf(args, name);
   if (value === undefined || value === null) return undefined;
-  if (typeof value !== "string") {
-    throw new WhorlError(
-      "invalid_argument",
-      `Cannot take '${name}' as it must be text: it is of type ${typeof value}`,
-    );
-  }
+  if (typeof value !== "string") throw wrongType(name, "text", value);
   if (value.length > TEXT_LENGTH_MAX) {
     throw new WhorlError(
       "invalid_argument",
@@ -148,4 +254,55 @@ function textArgument(args: unknown, name: string): string {
   const value = optionalText(args, name);
   if (value !== undefined) return value;
   throw new WhorlError("invalid_argument", `Cannot do without '${name}'`);
+}
+
+function optionalTexts(args: unknown, name: string): string[] | null {
+  const value = fieldOf(args, name);
+  if (value === undefined || value === null) return null;
+  if (!Array.isArray(value) || value.length > MEMBERS_MAX) {
+    throw wrongType(name, `a list of up to ${MEMBERS_MAX} names`, value);
+  }
+  return value.map((_, place) => textArgument(value, String(place)));
+}
+
+function optionalCount(args: unknown, name: string): number | undefined {
+  const value = fieldOf(args, name);
+  return value === undefined || value === null
+    ? undefined
+    : countArgument(args, name);
+}
+
+function countArgument(args: unknown, name: string): number {
+  const value = fieldOf(args, name);
+  if (Number.isSafeInteger(value) && value as number >= 0) {
+    return value as number;
+  }
+  throw wrongType(name, "a whole number of at least 0", value);
+}
+
+function switchArgument(args: unknown, name: string): boolean {
+  const value = fieldOf(args, name);
+  if (typeof value === "boolean") return value;
+  throw wrongType(name, "true or false", value);
+}
+
+function choiceArgument<Choice extends string>(
+  args: unknown,
+  name: string,
+  choices: readonly Choice[],
+): Choice {
+  const value = fieldOf(args, name);
+  const found = choices.find((choice) => choice === value);
+  if (found !== undefined) return found;
+  throw wrongType(name, `one of ${choices.join(", ")}`, value);
+}
+
+function wrongType(name: string, rule: string, value: unknown): WhorlError {
+  const shown = typeof value === "number" || typeof value === "boolean"
+    ? String(value)
+    : `of type ${typeof value}`;
+  return new WhorlError(
+    "invalid_argument",
+    `Cannot take '${name}' as it must be ${rule}: it is ${shown}`,
+  );
 }

@@ -9,6 +9,14 @@
  * @module
  */
 import type { TreeNode } from "../../supervisors/tree_view.ts";
+import type { ErrorCode } from "../base/errors.ts";
+import type {
+  HandoffConfig,
+  HandoffStatus,
+  HeldPartition,
+  RepairStatus,
+  TransferDirection,
+} from "../handoff/transfer.ts";
 import type { KvClient } from "../kv/kv_client.ts";
 import type { RingReadiness } from "../ring/admin_messages.ts";
 
@@ -162,11 +170,94 @@ export interface NodeStats {
   readonly values: Readonly<Record<string, number>>;
 }
 
+/** What a node owns and what it stores. */
+export interface HeldPartitions {
+  readonly node: string;
+  /** Modules it serves now. */
+  readonly services: readonly string[];
+  /** Modules it should serve. */
+  readonly modules: readonly string[];
+  /** Partitions the ring gives to it, in ring order. */
+  readonly owned: readonly number[];
+  /** Partitions it stores something of, in ring order; those it does not own it holds for others. */
+  readonly held: readonly HeldPartition[];
+}
+
+/** A member that did not do what it was asked for, and why. */
+export interface MemberFailure {
+  readonly node: string;
+  /** `not_member`, `not_reachable`, `timeout`, or what the method failed with there. */
+  readonly code: ErrorCode;
+  readonly message: string;
+  readonly details: Readonly<Record<string, unknown>>;
+}
+
+/** What members answered. */
+export interface MemberAnswers<Result> {
+  /** Sorted by the member's name. */
+  readonly answers: readonly {
+    readonly node: string;
+    readonly result: Result;
+  }[];
+  /** Those that did not answer, or refused; sorted by name. */
+  readonly failures: readonly MemberFailure[];
+}
+
+/** A question to members. */
+export interface MemberQuestion<
+  Method extends keyof MemberMethods = keyof MemberMethods,
+> {
+  readonly method: Method;
+  readonly args: MemberMethods[Method]["args"];
+  /** Who is asked; `null` asks all members. */
+  readonly nodes: readonly string[] | null;
+  /** Time each of them has, in milliseconds, up to 60,000. @default {3000} */
+  readonly timeoutMs?: number | undefined;
+}
+
 /** No arguments, or nothing to say. */
 export type Nothing = Readonly<Record<string, never>>;
 
+/**
+ * What each member answers for itself alone. `ask_members` asks any of these of
+ * others, so that one session reaches the whole cluster.
+ */
+export interface MemberMethods {
+  /** Transfers that run or wait on this node. Fails with `closed` while its handoff is not running. */
+  handoff_status: { args: Nothing; result: HandoffStatus };
+  /** What is set about them. */
+  handoff_config: { args: Nothing; result: HandoffConfig };
+  /** Sets how many may run at once, 0 to 1,024. Fails with `invalid_argument`. */
+  handoff_set_concurrency: {
+    args: { readonly concurrency: number };
+    result: HandoffConfig;
+  };
+  /** Lets transfers of a direction go on, or stops them. */
+  handoff_set_enabled: {
+    args: {
+      readonly direction: TransferDirection;
+      readonly enabled: boolean;
+    };
+    result: HandoffConfig;
+  };
+  /**
+   * Rebuilds a partition of this node from its neighbours, in one module or in
+   * all (`null`). Fails with `invalid_argument`, `wrong_owner` or
+   * `ownership_change_in_progress`.
+   */
+  repair: {
+    args: { readonly partition: number; readonly module: string | null };
+    result: readonly RepairStatus[];
+  };
+  /** Repairs that run or have ended, newest first. */
+  repairs: { args: Nothing; result: readonly RepairStatus[] };
+  held_partitions: { args: Nothing; result: HeldPartitions };
+}
+
 /** Every admin method: what it takes and what it answers. */
-export interface AdminMethods {
+export interface AdminMethods extends MemberMethods {
+  /** Asks members at once, and says who did not answer. */
+  ask_members: { args: MemberQuestion; result: MemberAnswers<unknown> };
   /** Answers as soon as the node is up. */
   ping: { args: Nothing; result: { readonly node: string } };
   /** Who the node is. */

@@ -109,6 +109,8 @@ export interface HandoffRow {
     readonly waiting: readonly string[];
     /** Vnode modules that have. */
     readonly complete: readonly string[];
+    /** How far it is and what it waits for, a line each; riak_core has none. Default: none. */
+    readonly progress?: readonly string[];
   }[];
 }
 
@@ -155,7 +157,8 @@ function handoffText(row: HandoffRow, down: readonly string[]): string {
   const missing = [row.owner, row.nextOwner].filter((node) =>
     down.includes(node)
   );
-  const transfers = row.transfers.map(({ index, waiting, complete }) => {
+  const transfers = row.transfers.map((transfer) => {
+    const { index, waiting, complete, progress = [] } = transfer;
     if (missing.length > 0) return `Index: ${index}\n`;
     if (waiting.length === 0) {
       return `\nIndex: ${index}\n  All transfers complete. ` +
@@ -164,7 +167,8 @@ function handoffText(row: HandoffRow, down: readonly string[]): string {
     const done = complete.length === 0
       ? ""
       : `  Complete:   ${quotedNames(complete)}\n`;
-    return `\nIndex: ${index}\n  Waiting on: ${quotedNames(waiting)}\n${done}`;
+    return `\nIndex: ${index}\n  Waiting on: ${quotedNames(waiting)}\n${done}` +
+      progress.map((line) => `  ${line}\n`).join("");
   });
   const alarm = missing.length === 0
     ? ""

@@ -1,0 +1,88 @@
+/**
+ * Asking members through the one node a command talks to.
+ *
+ * @module
+ */
+import { WhorlError } from "../src/base/errors.ts";
+import type {
+  AdminSession,
+  MemberAnswers,
+  MemberFailure,
+  MemberMethods,
+} from "../src/node/admin_protocol.ts";
+import { quotedName } from "../src/ring/text_table.ts";
+import type { Output } from "./output.ts";
+
+/** Time each member has at most, in milliseconds; a command with less gives them half of it. */
+const MEMBER_TIMEOUT_MS = 3_000;
+
+/** Who is asked, and for how long. */
+export interface MemberCallOptions {
+  /** `null` asks all members. */
+  readonly nodes: readonly string[] | null;
+  /** Time the command has, in milliseconds. */
+  readonly timeoutMs: number;
+  /** Gives the question up; it fails with `cancelled`. */
+  readonly signal?: AbortSignal | undefined;
+}
+
+/** Asks members by way of the node at the other end of `session`. */
+export async function askMembers<Method extends keyof MemberMethods>(
+  session: AdminSession,
+  method: Method,
+  args: MemberMethods[Method]["args"],
+  { nodes, timeoutMs, signal }: MemberCallOptions,
+): Promise<MemberAnswers<MemberMethods[Method]["result"]>> {
+  const answers = await session.call("ask_members", {
+    method,
+    args,
+    nodes,
+    // What the others said must still get here.
+    timeoutMs: Math.max(
+      1,
+      Math.min(MEMBER_TIMEOUT_MS, Math.floor(timeoutMs / 2)),
+    ),
+  }, { timeoutMs, signal });
+  return answers as MemberAnswers<MemberMethods[Method]["result"]>;
+}
+
+/** Asks one member. @throws {WhorlError} What it fails with, or why it cannot be asked. */
+export async function askMember<Method extends keyof MemberMethods>(
+  session: AdminSession,
+  node: string,
+  method: Method,
+  args: MemberMethods[Method]["args"],
+  { timeoutMs }: { readonly timeoutMs: number },
+): Promise<MemberMethods[Method]["result"]> {
+  const { answers, failures } = await askMembers(session, method, args, {
+    nodes: [node],
+    timeoutMs,
+  });
+  const [failure] = failures;
+  if (failure !== undefined) {
+    throw new WhorlError(failure.code, failure.message, {
+      details: { ...failure.details },
+    });
+  }
+  const [answer] = answers;
+  if (answer !== undefined) return answer.result;
+  throw new WhorlError(
+    "protocol_error",
+    `Cannot read what ${session.node} answered for ${node}`,
+  );
+}
+
+/** Who did not answer, and why, on one line each. */
+export function failureLines(failures: readonly MemberFailure[]): string[] {
+  return failures.map(({ node, code, message }) =>
+    `${quotedName(node)} did not answer: ${message} (${code})`
+  );
+}
+
+/** Remarks who did not answer. */
+export function remarkFailures(
+  output: Output,
+  failures: readonly MemberFailure[],
+): void {
+  for (const line of failureLines(failures)) output.remark(`${line}\n`);
+}

@@ -1,0 +1,137 @@
+/**
+ * All transfers of a cluster, put together from what each member says of its
+ * own and from what the ring has promised.
+ *
+ * @module
+ */
+import { compareTexts } from "../../src/base/text_order.ts";
+import type {
+  HandoffStatus,
+  TransferStatus,
+} from "../../src/handoff/transfer.ts";
+import type {
+  AdminSession,
+  MemberAnswers,
+  MemberFailure,
+  RingStatus,
+} from "../../src/node/admin_protocol.ts";
+import { partitionAtIndex } from "../../src/ring/chash.ts";
+import { askMembers } from "../member_calls.ts";
+
+/** How many partitions a node has yet to hand off. */
+export interface WaitingNode {
+  readonly node: string;
+  readonly partitions: number;
+}
+
+/** The transfers of a cluster. */
+export interface ClusterTransfers {
+  /** Nodes with partitions that wait, and how many, sorted by name. */
+  readonly waiting: readonly WaitingNode[];
+  /** Transfers under way, each once, the oldest first. */
+  readonly active: readonly TransferStatus[];
+  /** What each member said. */
+  readonly nodes: readonly HandoffStatus[];
+  /** Members that did not answer. */
+  readonly unanswered: readonly MemberFailure[];
+}
+
+/** Asks all members, and the ring, for transfers. */
+export async function fetchTransfers(
+  session: AdminSession,
+  options: {
+    readonly timeoutMs: number;
+    readonly signal?: AbortSignal | undefined;
+  },
+): Promise<ClusterTransfers> {
+  const [answers, ring] = await Promise.all([
+    askMembers(session, "handoff_status", {}, { nodes: null, ...options }),
+    session.call("ring_status", {}, options),
+  ]);
+  return clusterTransfers(answers, ring);
+}
+
+/** Puts together what members said. */
+export function clusterTransfers(
+  { answers, failures }: MemberAnswers<HandoffStatus>,
+  ring: Pick<RingStatus, "transfers" | "ringSize">,
+): ClusterTransfers {
+  const nodes = answers.map(({ result }) => result);
+  const known = knownTransfers(nodes);
+  const active = known.filter(isActive);
+  return {
+    waiting: waitingNodes(known, active, ring),
+    active: active.toSorted((a, b) =>
+      (a.startedAtMs ?? Infinity) - (b.startedAtMs ?? Infinity) ||
+      compareTexts(a.module, b.module) || a.sourcePartition - b.sourcePartition
+    ),
+    nodes,
+    unanswered: failures,
+  };
+}
+
+/** Whether a transfer is more than a wish. */
+export function isActive({ state }: TransferStatus): boolean {
+  return state !== "waiting";
+}
+
+/** How much of it is done, 0 to 1; `undefined` if nobody could say how much there is. */
+export function shareOf(transfer: TransferStatus): number | undefined {
+  const { items, itemsTotal } = transfer;
+  if (itemsTotal === null) return undefined;
+  return itemsTotal === 0 ? 1 : Math.min(1, items / itemsTotal);
+}
+
+/** `42`, or `42 → 40` if the data goes to a partition of another number. */
+export function partitionText(transfer: TransferStatus): string {
+  const { sourcePartition, targetPartition } = transfer;
+  return sourcePartition === targetPartition
+    ? String(sourcePartition)
+    : `${sourcePartition} → ${targetPartition}`;
+}
+
+/** All transfers members tell of, each once: the source knows better, the target is heard when it is silent. */
+export function knownTransfers(
+  nodes: readonly HandoffStatus[],
+): TransferStatus[] {
+  const byName = new Map<string, TransferStatus>();
+  for (const transfer of nodes.flatMap(({ transfers }) => transfers)) {
+    const name = JSON.stringify([
+      transfer.kind,
+      transfer.module,
+      transfer.source,
+      transfer.sourcePartition,
+      transfer.target,
+      transfer.targetPartition,
+    ]);
+    if (transfer.direction === "outbound" || !byName.has(name)) {
+      byName.set(name, transfer);
+    }
+  }
+  return [...byName.values()];
+}
+
+/** Partitions that wait at each node: those it says wait, and those the ring will take from it that do not move yet. */
+function waitingNodes(
+  known: readonly TransferStatus[],
+  active: readonly TransferStatus[],
+  ring: Pick<RingStatus, "transfers" | "ringSize">,
+): WaitingNode[] {
+  const byNode = new Map<string, Set<number>>();
+  const wait = (node: string, partition: number): void => {
+    const partitions = byNode.get(node) ?? new Set();
+    byNode.set(node, partitions.add(partition));
+  };
+  for (const transfer of known) {
+    if (!isActive(transfer)) wait(transfer.source, transfer.sourcePartition);
+  }
+  for (const { index, owner, waitingOn } of ring.transfers) {
+    const partition = partitionAtIndex(index, ring.ringSize);
+    const moves = active.some((transfer) =>
+      transfer.source === owner && transfer.sourcePartition === partition
+    );
+    if (waitingOn.length > 0 && !moves) wait(owner, partition);
+  }
+  return [...byNode].map(([node, { size }]) => ({ node, partitions: size }))
+    .sort((a, b) => compareTexts(a.node, b.node));
+}

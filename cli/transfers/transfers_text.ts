@@ -1,0 +1,108 @@
+/**
+ * Transfers as `riak-admin transfers` shows them: what waits at each node, and
+ * a block for each transfer that is under way.
+ *
+ * @module
+ */
+import type { TransferStatus } from "../../src/handoff/transfer.ts";
+import { quotedName } from "../../src/ring/text_table.ts";
+import { formatDuration } from "../duration.ts";
+import { formatBytes } from "../import/progress_bar.ts";
+import { renderBar } from "../progress_line.ts";
+import {
+  type ClusterTransfers,
+  isActive,
+  shareOf,
+  type WaitingNode,
+} from "./cluster_transfers.ts";
+
+/** Said when nothing is under way. */
+export const NO_TRANSFERS_TEXT = "No transfers active\n";
+
+/** Columns of a block. */
+const BLOCK_COLUMNS = 79;
+
+/** The report. `nowMs` is the wall clock, in milliseconds since 1970. */
+export function transfersText(
+  { waiting, active }: ClusterTransfers,
+  nowMs: number,
+): string {
+  const lines = waiting.map((node) => `${waitingLine(node)}\n`).join("");
+  if (active.length === 0) return lines + NO_TRANSFERS_TEXT;
+  return `${lines}${lines === "" ? "" : "\n"}Active Transfers:\n\n` +
+    active.map((transfer) => block(transfer, nowMs)).join("\n");
+}
+
+/** What waits at a node. */
+export function waitingLine({ node, partitions }: WaitingNode): string {
+  const what = partitions === 1 ? "1 partition" : `${partitions} partitions`;
+  return `${quotedName(node)} waiting to handoff ${what}`;
+}
+
+/** A transfer on one line: how far it is, and what it waits for. */
+export function transferLine(transfer: TransferStatus): string {
+  const { module, state, items, itemsTotal, itemsPerSecond } = transfer;
+  const share = shareOf(transfer);
+  const facts = [
+    state +
+    (share === undefined || !isActive(transfer)
+      ? ""
+      : ` ${Math.floor(share * 100)}%`),
+    isActive(transfer)
+      ? `${items}${itemsTotal === null ? "" : ` of ${itemsTotal}`} objects`
+      : undefined,
+    itemsPerSecond > 0 ? `${Math.round(itemsPerSecond)}/s` : undefined,
+    transfer.failures > 0 ? `failures: ${transfer.failures}` : undefined,
+    transfer.reason ?? undefined,
+  ];
+  return `${module}: ${facts.filter((fact) => fact !== undefined).join(", ")}`;
+}
+
+function block(transfer: TransferStatus, nowMs: number): string {
+  const { sourcePartition, targetPartition, startedAtMs } = transfer;
+  const share = shareOf(transfer);
+  const facts: [string, string | undefined][] = [
+    ["transfer type", transfer.kind],
+    ["vnode type", transfer.module],
+    ["partition", String(sourcePartition)],
+    [
+      "target partition",
+      targetPartition === sourcePartition ? undefined : String(targetPartition),
+    ],
+    ["state", transfer.state],
+    [
+      "started",
+      startedAtMs === null ? undefined : startedText(startedAtMs, nowMs),
+    ],
+    [
+      "objects transferred",
+      String(transfer.items) +
+      (transfer.itemsTotal === null ? "" : ` of ${transfer.itemsTotal}`),
+    ],
+    ["bytes transferred", formatBytes(transfer.bytes)],
+    [
+      "failures so far",
+      transfer.failures === 0 ? undefined : String(transfer.failures),
+    ],
+    ["remark", transfer.reason ?? undefined],
+  ];
+  return facts.map(([name, fact]) =>
+    fact === undefined ? "" : `${name}: ${fact}\n`
+  ).join("") + "\n" +
+    centred(`${Math.round(transfer.itemsPerSecond)} objects/s`) +
+    centred(`${transfer.source} =======> ${transfer.target}`) +
+    (share === undefined ? "" : centred(renderBar(share))) +
+    centred(`${formatBytes(Math.round(transfer.bytesPerSecond))}/s`);
+}
+
+function startedText(startedAtMs: number, nowMs: number): string {
+  const at = new Date(startedAtMs).toISOString().replace("T", " ")
+    .replace(/\.\d+Z$/, "Z");
+  // The clock of another machine may be ahead of ours.
+  return `${at} [${formatDuration(Math.max(0, nowMs - startedAtMs))} ago]`;
+}
+
+function centred(text: string): string {
+  const left = Math.max(0, (BLOCK_COLUMNS - text.length) >> 1);
+  return `${" ".repeat(left)}${text.trimEnd()}\n`;
+}
