@@ -119,14 +119,16 @@ export class ClusterBus {
       storeFailed: (error) => {
         throw error;
       },
-      holdsData: (partitions) =>
-        Promise.resolve(partitions.filter((partition) => data.has(partition))),
       fetchJoinOffer: (address) => this.#fetchJoinOffer(name, address),
     });
     const node = { name, cluster, changes, data, peers, links, incarnation };
     this.#nodes.set(name, node);
     cluster.subscribe((change) => {
       changes.push(change);
+      // Its process ends in good order; what it stored is for its next start.
+      if (change.type === "left") {
+        this.#after(1, () => isCurrent() && this.kill(name));
+      }
       if (change.type !== "transfers_pending") return;
       const empty = change.transfers
         .map((transfer) => transfer.partition)
@@ -138,6 +140,11 @@ export class ClusterBus {
     });
     await this.during(cluster.start());
     return node;
+  }
+
+  /** Whether `name` runs: it was not killed and has not left its cluster. */
+  runs(name: string): boolean {
+    return this.#nodes.has(name);
   }
 
   /** Ends `name` at once, as a crash does; what was not on its disk is gone. */

@@ -232,7 +232,7 @@ Deno.test("cluster commit and clear say what they did or why they did not", asyn
     ["nothing_planned", /verify the plan with 'whorl cluster plan'/],
     ["ring_not_ready", /Check 'Ring Ready' in 'whorl ring-status'/],
     ["plan_changed", /The plan has changed/],
-    ["handoff_required", /whorl: Cannot commit \(handoff_required\)/],
+    ["not_reachable", /whorl: Cannot commit \(not_reachable\)/],
   ];
   for (const [code, expected] of cases) {
     session.answers.cluster_commit = new WhorlError(code, "Cannot commit");

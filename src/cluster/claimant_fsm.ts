@@ -1,16 +1,18 @@
 /**
- * The claimant: the one member that writes who owns what. It plans and commits
- * staged changes, switches owners when transfers are complete, lets members in
- * again that had been marked down, and follows a claimant that is gone. Every
- * node runs this; it acts on the node the ring names.
+ * The claimant: the one member that writes who owns what. It stages, plans and
+ * commits changes, does what the ring needs (`ring_upkeep.ts`) each time it
+ * changes, and follows a claimant that is gone. Every node runs this; it acts on
+ * the node the ring names.
  *
  * A plan or a commit that arrives while the members do not agree on the ring
  * waits for them until its deadline, instead of failing or racing them
- * (riak_core#405). A commit runs:
+ * (riak_core#405):
  *
- *     waiting ── ring ready ─► asking owners ── nothing held ─► committed
- *        ├── deadline ─► ring_not_ready  └── data held ─► handoff_required
+ *     waiting ── ring ready ─► planned, or committed
+ *        ├── deadline ─► ring_not_ready
  *        └── ring ready, other plan ─► plan_changed | nothing_planned
+ *
+ * Members that the plan removes by force need not agree: they may be why.
  *
  * Staged changes and the last committed plan stand in the ring, so they outlive
  * the claimant; riak_core loses them with it.
@@ -19,21 +21,22 @@
  */
 import type { ErrorCode } from "../base/errors.ts";
 import {
-  currentMembers,
   membersBehind,
   memberStatus,
-  pendingTransfers,
-  readyMembers,
+  membersWith,
   type Ring,
+  type StagedChange,
 } from "../ring/ring.ts";
+import { setOwnership, setStatus, takeOverClaim } from "../ring/ring_change.ts";
+import { ownsNothing, tendRing } from "../ring/ring_upkeep.ts";
 import {
-  isAutoJoining,
-  setOwnership,
-  setStatus,
-  takeOverClaim,
-  transfersTowards,
-} from "../ring/ring_change.ts";
+  joiningMembers,
+  refuseChange,
+  stagedChanges,
+  withChange,
+} from "../ring/staged_changes.ts";
 import {
+  commitStaged,
   type ComputedPlan,
   computePlan,
   type StagedPlan,
@@ -44,6 +47,7 @@ export const CLAIMANT_REQUESTS_MAX = 64;
 
 /** What can be asked of the claimant. */
 export type ClaimantRequest =
+  | { readonly method: "stage"; readonly change: StagedChange }
   | { readonly method: "plan" }
   | {
     readonly method: "commit";
@@ -54,15 +58,11 @@ export type ClaimantRequest =
 
 /** What it answers. */
 export type ClaimantResult =
+  /** `staged` is false if the change is done already, as it is for a member that was only joining. */
+  | { readonly method: "stage"; readonly staged: boolean }
   | { readonly method: "plan"; readonly plan: StagedPlan }
   | { readonly method: "commit"; readonly planId: string }
   | { readonly method: "clear"; readonly nodes: readonly string[] };
-
-/** Partitions of one owner that would move away from it. */
-export interface HoldsDataQuestion {
-  readonly node: string;
-  readonly partitions: readonly number[];
-}
 
 /** What the claimant can be told. `id`s are chosen by who asks and never used twice. */
 export type ClaimantEvent =
@@ -73,10 +73,6 @@ export type ClaimantEvent =
     request: ClaimantRequest;
     waitMs: number;
   }
-  /** All owners have answered: these partitions hold data. */
-  | { type: "data_held"; id: number; partitions: readonly number[] }
-  /** An owner could not be asked. */
-  | { type: "data_unknown"; id: number; node: string }
   | { type: "deadline"; id: number };
 
 /** What the claimant wants done, in this order. */
@@ -91,15 +87,8 @@ export type ClaimantEffect =
     message: string;
     details: Record<string, unknown>;
   }
-  | { type: "ask_holds_data"; id: number; questions: HoldsDataQuestion[] }
   | { type: "set_deadline"; id: number; afterMs: number }
   | { type: "clear_deadline"; id: number };
-
-interface Waiting {
-  readonly request: ClaimantRequest;
-  /** The plan whose owners are being asked, or `null`. */
-  asking: ComputedPlan | null;
-}
 
 /** The claimant of one node. */
 export interface ClaimantState {
@@ -108,9 +97,11 @@ export interface ClaimantState {
   readonly targetN: number;
   ring: Ring;
   /** Requests in order of arrival. */
-  readonly waiting: Map<number, Waiting>;
+  readonly waiting: Map<number, ClaimantRequest>;
   /** The plan that was shown last, or `null`. */
   shownPlanId: string | null;
+  /** The plan that was computed last and what it was computed from: a commit follows its plan, and a plan of a large ring takes its time. */
+  computed: { readonly from: string; readonly plan: ComputedPlan } | null;
 }
 
 /** The claimant of `self`, which goes by `ring`. */
@@ -119,7 +110,14 @@ export function createClaimant(
   ring: Ring,
   targetN: number,
 ): ClaimantState {
-  return { self, targetN, ring, waiting: new Map(), shownPlanId: null };
+  return {
+    self,
+    targetN,
+    ring,
+    waiting: new Map(),
+    shownPlanId: null,
+    computed: null,
+  };
 }
 
 /** Advances the claimant by one event; `claimant` has one owner and changes in place. */
@@ -133,17 +131,6 @@ export function stepClaimant(
       return [...tend(claimant), ...retry(claimant)];
     case "request":
       return request(claimant, event.id, event.request, event.waitMs);
-    case "data_held":
-      return dataHeld(claimant, event.id, event.partitions);
-    case "data_unknown": {
-      const waiting = claimant.waiting.get(event.id);
-      if (waiting === undefined) return [];
-      return fail(claimant, event.id, "not_reachable", {
-        message:
-          `Cannot commit as the owner of a partition that moves must answer: ${event.node} does not`,
-        details: { node: event.node },
-      });
-    }
     case "deadline":
       return expired(claimant, event.id);
     default:
@@ -151,49 +138,38 @@ export function stepClaimant(
   }
 }
 
-function isClaimant(claimant: ClaimantState): boolean {
-  return claimant.ring.ownership.claimant === claimant.self;
+function isClaimant({ self, ring }: ClaimantState): boolean {
+  return ring.ownership.claimant === self && !isVacant(ring);
 }
 
 /** What the ring needs of the claimant, all in one new ring. */
 function tend(claimant: ClaimantState): ClaimantEffect[] {
   const { self } = claimant;
   const reasons: string[] = [];
-  let ring = claimant.ring;
-  if (isVacant(ring) && readyMembers(ring)[0] === self) {
+  let { ring } = claimant;
+  if (isVacant(ring)) {
+    if (successor(ring) !== self) return [];
     reasons.push(`${self} follows ${ring.ownership.claimant} as claimant`);
     ring = takeOverClaim(ring, self);
   }
   if (ring.ownership.claimant !== self) return [];
-  for (const node of currentMembers(ring)) {
-    if (!isAutoJoining(ring, node)) continue;
-    reasons.push(`${node} is back`);
-    ring = setStatus(ring, self, node, "valid");
-  }
-  const done = pendingTransfers(ring).filter((transfer) =>
-    transfer.status === "complete"
-  );
-  if (done.length > 0) {
-    reasons.push(`${done.length} partitions have moved`);
-    const owners = [...ring.ownership.owners];
-    for (const { partition, nextOwner } of done) owners[partition] = nextOwner;
-    const installed = new Set(done.map((transfer) => transfer.partition));
-    ring = setOwnership(ring, self, {
-      owners,
-      next: ring.ownership.next.filter(({ partition }) =>
-        !installed.has(partition)
-      ),
-    });
-  }
-  return ring === claimant.ring
+  const tended = tendRing(ring, self, claimant.targetN);
+  return tended.ring === claimant.ring
     ? []
-    : update(claimant, ring, reasons.join(", "));
+    : update(claimant, tended.ring, [...reasons, ...tended.reasons].join(", "));
 }
 
 /** Whether somebody must follow the claimant. A stopped claimant stays it until it is marked down. */
 function isVacant(ring: Ring): boolean {
   const status = memberStatus(ring, ring.ownership.claimant);
-  return status === undefined || status === "down" || status === "invalid";
+  return status !== "valid" && status !== "leaving" && status !== "joining";
+}
+
+/** Who follows a claimant: the first valid member, or else one that leaves, or one that was taken for dead and is back. */
+function successor(ring: Ring): string | undefined {
+  return membersWith(ring, ["valid"])[0] ??
+    membersWith(ring, ["leaving", "joining"])
+      .find((node) => !ownsNothing(ring, node));
 }
 
 function update(
@@ -221,15 +197,15 @@ function request(
       details: {},
     }];
   }
-  claimant.waiting.set(id, { request, asking: null });
+  claimant.waiting.set(id, request);
   return [{ type: "set_deadline", id, afterMs: waitMs }, ...retry(claimant)];
 }
 
 /** Serves what can be served now, in order of arrival. */
 function retry(claimant: ClaimantState): ClaimantEffect[] {
   const effects: ClaimantEffect[] = [];
-  for (const [id, waiting] of [...claimant.waiting]) {
-    if (claimant.waiting.has(id)) effects.push(...serve(claimant, id, waiting));
+  for (const [id, request] of [...claimant.waiting]) {
+    if (claimant.waiting.has(id)) effects.push(...serve(claimant, id, request));
   }
   return effects;
 }
@@ -237,36 +213,105 @@ function retry(claimant: ClaimantState): ClaimantEffect[] {
 function serve(
   claimant: ClaimantState,
   id: number,
-  waiting: Waiting,
+  request: ClaimantRequest,
 ): ClaimantEffect[] {
   const { ring } = claimant;
   if (!isClaimant(claimant)) {
     const current = ring.ownership.claimant;
     return fail(claimant, id, "ring_not_ready", {
       message:
-        `Cannot ${waiting.request.method} here as only the claimant can: it is ${current}`,
+        `Cannot ${request.method} here as only the claimant can: it is ${current}`,
       details: { claimant: current },
     });
   }
-  if (waiting.request.method === "clear") return clear(claimant, id);
-  if (waiting.asking !== null || membersBehind(ring).length > 0) return [];
-  const plan = computePlan(ring, claimant.targetN);
-  if (waiting.request.method === "plan") {
-    claimant.shownPlanId = plan.planId;
-    const { planId, changes, transitions } = plan;
-    return reply(claimant, id, {
-      method: "plan",
-      plan: { planId, changes, transitions },
-    });
+  switch (request.method) {
+    case "stage":
+      return stage(claimant, id, request.change);
+    case "clear":
+      return clear(claimant, id);
+    case "plan": {
+      if (behind(ring).length > 0) return [];
+      const { planId, changes, transitions } = planOf(claimant);
+      claimant.shownPlanId = planId;
+      return reply(claimant, id, {
+        method: "plan",
+        plan: { planId, changes, transitions },
+      });
+    }
+    case "commit":
+      return behind(ring).length > 0
+        ? []
+        : commit(claimant, id, request.planId);
+    default:
+      return request satisfies never;
   }
-  return commit(claimant, id, waiting, plan, waiting.request.planId);
+}
+
+/** Members that have not seen the ring and whose word counts, sorted. */
+function behind(ring: Ring): string[] {
+  const removed = stagedChanges(ring)
+    .filter(({ action }) => action === "remove" || action === "force_replace")
+    .map(({ node }) => node);
+  return membersBehind(ring).filter((node) => !removed.includes(node));
+}
+
+function planOf(claimant: ClaimantState): ComputedPlan {
+  const { ring, targetN } = claimant;
+  const { ownership, members } = ring;
+  const statuses = [...members.keys()].map((node) => memberStatus(ring, node));
+  const from = JSON.stringify([
+    ring.clusterId,
+    ownership.term,
+    ownership.version,
+    [...members.keys()],
+    statuses,
+    joiningMembers(ring),
+  ]);
+  if (claimant.computed?.from !== from) {
+    claimant.computed = { from, plan: computePlan(ring, targetN) };
+  }
+  return claimant.computed.plan;
+}
+
+function stage(
+  claimant: ClaimantState,
+  id: number,
+  change: StagedChange,
+): ClaimantEffect[] {
+  const { ring, self } = claimant;
+  const { action, node } = change;
+  // A joining member has nothing to hand over and nothing to lose.
+  if (
+    (action === "leave" || action === "remove") &&
+    joiningMembers(ring).includes(node)
+  ) {
+    return [
+      ...update(
+        claimant,
+        setStatus(ring, self, node, "invalid"),
+        `${node} was joining and joins no more`,
+      ),
+      ...reply(claimant, id, { method: "stage", staged: false }),
+    ];
+  }
+  const staged = stagedChanges(ring);
+  const refusal = refuseChange(ring, staged, change);
+  if (refusal !== null) {
+    const { code, message, details } = refusal;
+    return fail(claimant, id, code, { message, details });
+  }
+  return [
+    ...update(
+      claimant,
+      setOwnership(ring, self, { staged: withChange(staged, change) }),
+      `${action} of ${node} was staged`,
+    ),
+    ...reply(claimant, id, { method: "stage", staged: true }),
+  ];
 }
 
 function clear(claimant: ClaimantState, id: number): ClaimantEffect[] {
-  const nodes = currentMembers(claimant.ring).filter((node) =>
-    memberStatus(claimant.ring, node) === "joining" &&
-    !isAutoJoining(claimant.ring, node)
-  );
+  const nodes = joiningMembers(claimant.ring);
   let ring = claimant.ring;
   for (const node of nodes) {
     ring = setStatus(ring, claimant.self, node, "invalid");
@@ -286,17 +331,14 @@ function clear(claimant: ClaimantState, id: number): ClaimantEffect[] {
 function commit(
   claimant: ClaimantState,
   id: number,
-  waiting: Waiting,
-  plan: ComputedPlan,
   wantedPlanId: string | null,
 ): ClaimantEffect[] {
+  const { ring, self } = claimant;
   // An answer may get lost; whoever asks again must hear that it was done.
-  if (
-    wantedPlanId !== null &&
-    claimant.ring.ownership.committedPlan === wantedPlanId
-  ) {
+  if (wantedPlanId !== null && ring.ownership.committedPlan === wantedPlanId) {
     return reply(claimant, id, { method: "commit", planId: wantedPlanId });
   }
+  const plan = planOf(claimant);
   const shown = wantedPlanId ?? claimant.shownPlanId;
   if (plan.changes.length === 0 || shown === null) {
     return fail(claimant, id, "nothing_planned", {
@@ -313,83 +355,28 @@ function commit(
       details: { planId: plan.planId },
     });
   }
-  waiting.asking = plan;
-  const questions = questionsOf(claimant.ring, plan.target);
-  return questions.length === 0
-    ? dataHeld(claimant, id, [])
-    : [{ type: "ask_holds_data", id, questions }];
-}
-
-/** Whom to ask about the partitions that would start to move. */
-function questionsOf(
-  ring: Ring,
-  target: readonly string[],
-): HoldsDataQuestion[] {
-  const byOwner = new Map<string, number[]>();
-  for (const { partition, owner } of transfersTowards(ring, target)) {
-    const partitions = byOwner.get(owner) ?? [];
-    partitions.push(partition);
-    byOwner.set(owner, partitions);
-  }
-  return [...byOwner].map(([node, partitions]) => ({ node, partitions }));
-}
-
-function dataHeld(
-  claimant: ClaimantState,
-  id: number,
-  partitions: readonly number[],
-): ClaimantEffect[] {
-  const waiting = claimant.waiting.get(id);
-  if (waiting === undefined || waiting.asking === null) return [];
-  const plan = waiting.asking;
-  waiting.asking = null;
-  if (partitions.length > 0) {
-    return fail(claimant, id, "handoff_required", {
-      message:
-        `Cannot commit as partitions that move must be empty: ${partitions.length} of them hold data`,
-      details: { partitions: [...partitions] },
-    });
-  }
-  // Meanwhile the ring may have moved on; then the commit is judged anew.
-  const { ring, self } = claimant;
-  if (
-    !isClaimant(claimant) || membersBehind(ring).length > 0 ||
-    computePlan(ring, claimant.targetN).planId !== plan.planId
-  ) return serve(claimant, id, waiting);
-  let committed = ring;
-  for (const { node } of plan.changes) {
-    committed = setStatus(committed, self, node, "valid");
-  }
-  committed = setOwnership(committed, self, {
-    next: transfersTowards(ring, plan.target),
-    staged: [],
-    committedPlan: plan.planId,
-  });
   claimant.shownPlanId = null;
   return [
-    ...update(claimant, committed, `plan ${plan.planId} was committed`),
+    ...update(
+      claimant,
+      commitStaged(ring, self, plan.target, plan.planId),
+      `plan ${plan.planId} was committed`,
+    ),
     ...reply(claimant, id, { method: "commit", planId: plan.planId }),
   ];
 }
 
 function expired(claimant: ClaimantState, id: number): ClaimantEffect[] {
-  const waiting = claimant.waiting.get(id);
-  if (waiting === undefined) return [];
-  const { method } = waiting.request;
-  const behind = membersBehind(claimant.ring);
-  return behind.length === 0
-    ? fail(claimant, id, "timeout", {
-      message:
-        `Cannot ${method} as owners must say in time whether they hold data: not all did`,
-      details: {},
-    })
-    : fail(claimant, id, "ring_not_ready", {
-      message:
-        `Cannot ${method} as all members must agree on the ring in time: ${
-          behind.join(", ")
-        } did not`,
-      details: { behind },
-    });
+  const request = claimant.waiting.get(id);
+  if (request === undefined) return [];
+  const nodes = behind(claimant.ring);
+  return fail(claimant, id, "ring_not_ready", {
+    message:
+      `Cannot ${request.method} as all members must agree on the ring in time: ${
+        nodes.join(", ")
+      } did not`,
+    details: { behind: nodes },
+  });
 }
 
 function reply(

@@ -1,12 +1,11 @@
 /**
- * The process around the claimant: it keeps the deadlines of requests, asks
- * owners whether they hold data, and sees to it that no answer leaves before the
- * ring it speaks of is stored.
+ * The process around the claimant: it keeps the deadlines of requests, and sees
+ * to it that no answer leaves before the ring it speaks of is stored.
  *
  * @module
  */
 import type { Runtime, TimerHandle } from "../../supervisors/runtime.ts";
-import { isWhorlError, reasonOf, WhorlError } from "../base/errors.ts";
+import { WhorlError } from "../base/errors.ts";
 import type { Log } from "../environment/log.ts";
 import type { Ring } from "../ring/ring.ts";
 import {
@@ -15,7 +14,6 @@ import {
   type ClaimantRequest,
   type ClaimantState,
   createClaimant,
-  type HoldsDataQuestion,
   stepClaimant,
 } from "./claimant_fsm.ts";
 import { resultOf } from "./claimant_result.ts";
@@ -30,11 +28,6 @@ export interface ClaimantWorld {
   updateRing(ring: Ring): void;
   /** Runs `run` once a ring with the changes of `ring` is stored, or will not be any more. */
   whenStored(ring: Ring, run: (outcome: StoreOutcome) => void): void;
-  /** Which of `partitions` hold data on `node`. */
-  askHoldsData(
-    node: string,
-    partitions: readonly number[],
-  ): Promise<readonly number[]>;
 }
 
 type ClaimantAct = Exclude<ClaimantEffect, { type: "update_ring" }>;
@@ -65,7 +58,7 @@ export class ClaimantProcess {
     this.#step({ type: "ring_changed", ring });
   }
 
-  /** Serves `request`; `answer` is called once, after at most `waitMs` milliseconds and the time owners take. */
+  /** Serves `request`; `answer` is called once, after at most `waitMs` milliseconds and the time the disk takes. */
   request(
     request: ClaimantRequest,
     waitMs: number,
@@ -120,9 +113,6 @@ export class ClaimantProcess {
         const error = new WhorlError(code, message, { details });
         return this.#answer(effect.id, { ok: false, error });
       }
-      case "ask_holds_data":
-        this.#askHoldsData(effect.id, effect.questions);
-        return;
       case "set_deadline": {
         const { id, afterMs } = effect;
         const expire = () => this.#step({ type: "deadline", id });
@@ -138,38 +128,6 @@ export class ClaimantProcess {
         return;
       default:
         return effect satisfies never;
-    }
-  }
-
-  async #askHoldsData(
-    id: number,
-    questions: readonly HoldsDataQuestion[],
-  ): Promise<void> {
-    const answers = await Promise.all(
-      questions.map(({ node, partitions }) => this.#heldBy(node, partitions)),
-    );
-    const held = answers.flatMap((answer) => answer ?? []);
-    const silent = questions[answers.indexOf(null)];
-    this.#step(
-      silent === undefined
-        ? { type: "data_held", id, partitions: held }
-        : { type: "data_unknown", id, node: silent.node },
-    );
-  }
-
-  async #heldBy(
-    node: string,
-    partitions: readonly number[],
-  ): Promise<readonly number[] | null> {
-    try {
-      return await this.#world.askHoldsData(node, partitions);
-    } catch (error) {
-      this.#world.log.warn("An owner did not say whether it holds data", {
-        node,
-        code: isWhorlError(error) ? error.code : "internal",
-        reason: reasonOf(error),
-      });
-      return null;
     }
   }
 

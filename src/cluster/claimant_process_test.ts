@@ -32,7 +32,6 @@ function claimant() {
     log: silentLog,
     updateRing: (updated) => void updates.push(updated),
     whenStored: (_ring, run) => void storing.push(run),
-    askHoldsData: () => Promise.resolve([]),
   });
   const replies: ClusterReply[] = [];
   const clear = () =>

@@ -4,11 +4,13 @@
  *
  * @module
  */
-import type {
-  MemberRow,
-  PlannedTransition,
-  StagedPlan,
-  TransferCount,
+import {
+  type MemberRow,
+  type PlannedChange,
+  type PlannedTransition,
+  type StagedPlan,
+  type TransferCount,
+  TRANSITIONS_MAX,
 } from "../ring/staged_plan.ts";
 import { RING_NAMES_MAX } from "../ring/ring_codec.ts";
 import { RING_SIZE_MAX } from "../ring/ring_change.ts";
@@ -21,12 +23,11 @@ import {
 } from "../wire/plain_data.ts";
 import type { ClaimantResult } from "./claimant_fsm.ts";
 
-/** Most steps of a plan. */
-const TRANSITIONS_MAX = 16;
-
 /** The plain form of a result. */
 export function resultOf(result: ClaimantResult): unknown {
   switch (result.method) {
+    case "stage":
+      return result.staged;
     case "commit":
       return result.planId;
     case "clear":
@@ -35,7 +36,11 @@ export function resultOf(result: ClaimantResult): unknown {
       const { planId, changes, transitions } = result.plan;
       return [
         planId,
-        changes.map(({ action, node }) => [action, node]),
+        changes.map((change) =>
+          "replacement" in change
+            ? [change.action, change.node, change.replacement]
+            : [change.action, change.node]
+        ),
         transitions.map((step) => [
           step.ringSize,
           step.members.map((row) => [
@@ -65,16 +70,33 @@ export function expectPlan(value: unknown): StagedPlan {
   return {
     planId: expectText(planId, "a plan id", 64),
     changes: expectList(changes, "the changes", 0, RING_NAMES_MAX)
-      .map((change) => {
-        const [action, node] = expectList(change, "a change", 2, 2);
-        return {
-          action: expectOneOf(action, "an action", ["join"] as const),
-          node: expectText(node, "a name"),
-        };
-      }),
+      .map(expectChange),
     transitions: expectList(transitions, "the steps", 0, TRANSITIONS_MAX)
       .map(expectTransition),
   };
+}
+
+function expectChange(value: unknown): PlannedChange {
+  const list = expectList(value, "a change", 2, 3);
+  const node = expectText(list[1], "a name");
+  return list.length === 2
+    ? {
+      action: expectOneOf(
+        list[0],
+        "an action",
+        ["join", "leave", "force-remove"] as const,
+      ),
+      node,
+    }
+    : {
+      action: expectOneOf(
+        list[0],
+        "an action",
+        ["replace", "force-replace"] as const,
+      ),
+      node,
+      replacement: expectText(list[2], "a name"),
+    };
 }
 
 function expectTransition(value: unknown): PlannedTransition {
@@ -125,12 +147,4 @@ function expectCounts(value: unknown): TransferCount[] {
 export function expectNames(value: unknown): string[] {
   return expectList(value, "the names", 0, RING_NAMES_MAX)
     .map((name) => expectText(name, "a name"));
-}
-
-/** @throws {WhorlError} `protocol_error` if `value` is no list of partitions. */
-export function expectPartitions(value: unknown): number[] {
-  return expectList(value, "the partitions", 0, RING_SIZE_MAX)
-    .map((partition) =>
-      expectInteger(partition, "a partition", 0, RING_SIZE_MAX - 1)
-    );
 }

@@ -17,6 +17,7 @@ import {
   expectOneOf,
   expectText,
 } from "../wire/plain_data.ts";
+import { STAGED_ACTIONS, type StagedChange } from "../ring/ring.ts";
 import type { NodeFacts } from "../ring/ring_change.ts";
 import type { JoinOffer } from "./membership.ts";
 
@@ -124,6 +125,13 @@ export type ClusterRequest =
     readonly waitMs: number;
   }
   | { readonly method: "clear"; readonly waitMs: number }
+  | {
+    /** Stage `change`; the answer is whether it waits for a commit. */
+    readonly method: "stage";
+    readonly change: StagedChange;
+    readonly waitMs: number;
+  }
+  /** Asked before a commit by claimants that could not move data; nothing is held back by it any more. */
   | { readonly method: "holds_data"; readonly partitions: readonly number[] }
   | {
     /** Take `guest` in; the answer is the stored ring in which it is invited. */
@@ -150,6 +158,10 @@ export function encodeRequest(
   switch (request.method) {
     case "commit":
       return encodeMsgpack([id, "commit", request.waitMs, request.planId]);
+    case "stage": {
+      const { change: { action, node, replacement }, waitMs } = request;
+      return encodeMsgpack([id, "stage", waitMs, [action, node, replacement]]);
+    }
     case "holds_data":
       return encodeMsgpack([id, "holds_data", 0, request.partitions]);
     case "admit": {
@@ -186,7 +198,15 @@ export function decodeRequest(
   const method = expectOneOf(
     methodValue,
     "a method",
-    ["plan", "commit", "clear", "holds_data", "admit", "belongs"] as const,
+    [
+      "plan",
+      "commit",
+      "clear",
+      "stage",
+      "holds_data",
+      "admit",
+      "belongs",
+    ] as const,
   );
   switch (method) {
     case "commit": {
@@ -194,6 +214,29 @@ export function decodeRequest(
         ? null
         : expectText(argument, "a plan id", 64);
       return { id, request: { method, planId, waitMs } };
+    }
+    case "stage": {
+      const [action, node, replacement] = expectList(
+        argument,
+        "a staged change",
+        3,
+        3,
+      );
+      const change = {
+        action: expectOneOf(action, "a staged action", STAGED_ACTIONS),
+        node: expectText(node, "a name", 255, 1),
+        replacement: replacement === null
+          ? null
+          : expectText(replacement, "a name", 255, 1),
+      };
+      // Those that take a replacement have one, and no others do.
+      if (change.action.endsWith("replace") !== (replacement !== null)) {
+        throw new WhorlError(
+          "protocol_error",
+          `Cannot stage ${change.action} with such a replacement`,
+        );
+      }
+      return { id, request: { method, change, waitMs } };
     }
     case "holds_data": {
       const partitions = expectList(argument, "the partitions", 0, 0x1_0000)

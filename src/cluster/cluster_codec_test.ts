@@ -33,6 +33,16 @@ Deno.test("cluster payloads come back as they were sent", () => {
     { method: "commit", planId: null, waitMs: 5 },
     { method: "commit", planId: "ab", waitMs: 5 },
     { method: "clear", waitMs: 5 },
+    {
+      method: "stage",
+      change: { action: "leave", node: "a", replacement: null },
+      waitMs: 5,
+    },
+    {
+      method: "stage",
+      change: { action: "force_replace", node: "a", replacement: "b" },
+      waitMs: 5,
+    },
     { method: "holds_data", partitions: [0, 7] },
     {
       method: "admit",
@@ -72,7 +82,11 @@ Deno.test("decodeReply() gives back an error with code, message and details", ()
 Deno.test("expectPlan() gives back a plan, and refuses what is none", () => {
   const plan = {
     planId: "ab",
-    changes: [{ action: "join" as const, node: "b" }],
+    changes: [
+      { action: "join" as const, node: "b" },
+      { action: "force-remove" as const, node: "c" },
+      { action: "replace" as const, node: "d", replacement: "b" },
+    ],
     transitions: [{
       ringSize: 8,
       members: [{
@@ -88,6 +102,8 @@ Deno.test("expectPlan() gives back a plan, and refuses what is none", () => {
   };
   assertEquals(expectPlan(resultOf({ method: "plan", plan })), plan);
   assertThrows(() => expectPlan(["ab", [["dance", "b"]], []]), WhorlError);
+  assertThrows(() => expectPlan(["ab", [["replace", "b"]], []]), WhorlError);
+  assertThrows(() => expectPlan(["ab", [["join", "b", "c"]], []]), WhorlError);
   assertThrows(() => expectPlan(null), WhorlError);
 });
 
@@ -104,7 +120,14 @@ Deno.test("cluster decoders answer any plain data with a value or a protocol_err
       fc.constantFrom(...decoders),
       fc.array(
         fc.oneof(
-          fc.constantFrom("commit", "holds_data", "plan", "admit", "belongs"),
+          fc.constantFrom(
+            "commit",
+            "stage",
+            "holds_data",
+            "plan",
+            "admit",
+            "belongs",
+          ),
           fc.anything({ maxDepth: 2 }).filter((value) => {
             try {
               encodeMsgpack(value);

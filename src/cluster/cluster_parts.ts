@@ -5,19 +5,17 @@
  * @module
  */
 import type { TimerHandle } from "../../supervisors/runtime.ts";
-import { isWhorlError, reasonOf, WhorlError } from "../base/errors.ts";
 import { TARGET_N_DEFAULT } from "../ring/claim.ts";
 import type { Ring } from "../ring/ring.ts";
-import { putFacts } from "../ring/ring_change.ts";
+import { outgrow, putFacts, setStatus } from "../ring/ring_change.ts";
 import { ClaimantProcess } from "./claimant_process.ts";
-import { expectPartitions } from "./claimant_result.ts";
 import type { ClusterReply, ClusterRequest } from "./cluster_codec.ts";
 import { ClusterSubscribers } from "./cluster_subscribers.ts";
 import type { ClusterOptions, ClusterWorld } from "./cluster_world.ts";
 import { GossipProcess } from "./gossip_process.ts";
 import { GuestsProcess } from "./guests_process.ts";
 import { JoinProcess } from "./join_process.ts";
-import { belongsTo } from "./membership.ts";
+import { belongsTo, mayExit } from "./membership.ts";
 import { MembershipCalls } from "./membership_calls.ts";
 import { NodeWatcherProcess } from "./node_watcher_process.ts";
 import { PeerCalls } from "./peer_calls.ts";
@@ -52,6 +50,8 @@ export class ClusterParts {
   readonly #claimant: ClaimantProcess;
   readonly #news: RingNews;
   readonly #timers = new Map<string, TimerHandle>();
+  /** Whether this node's membership has ended, so that it should stop. */
+  #hasLeft = false;
   #stopped = false;
 
   /**
@@ -78,10 +78,7 @@ export class ClusterParts {
       {
         ringChanged: () => this.#ringChanged(),
         ringStored: (ring) => this.#ringStored(ring),
-        removed: () => {
-          gossip.adopt(ringAlone(options, world));
-          subscribers.tell({ type: "removed" });
-        },
+        removed: (joining) => this.#removed(joining),
         askBelongs: (host, seed, told) => calls.askBelongs(host, seed, told),
       },
     );
@@ -107,14 +104,6 @@ export class ClusterParts {
         log: world.log,
         updateRing: (ring) => gossip.update(ring),
         whenStored: (ring, run) => gossip.whenStored(ring, run),
-        askHoldsData: async (node, partitions) =>
-          expectPartitions(
-            await calls.call(
-              node,
-              { method: "holds_data", partitions },
-              waitMs,
-            ),
-          ),
       },
     );
     this.watcher = new NodeWatcherProcess(
@@ -131,6 +120,7 @@ export class ClusterParts {
     this.#every("gossip", gossipIntervalMs ?? 1_000, () => {
       this.gossip.tick();
       this.guests.tick();
+      this.exitIfDone();
     });
     this.#every("services", servicesIntervalMs ?? 10_000, () => {
       this.watcher.step({ type: "broadcast" });
@@ -155,17 +145,50 @@ export class ClusterParts {
     this.subscribers.clear();
   }
 
+  /** A leaving node that has nothing left to do says so. */
+  exitIfDone(): void {
+    if (this.#stopped) return;
+    const { ring } = this.gossip;
+    const self = this.#options.node.name;
+    if (!mayExit(ring, self) || this.#world.readyToExit?.() === false) return;
+    this.gossip.update(
+      setStatus(ring, self, self, "exiting"),
+      `${self} owns nothing any more and exits`,
+    );
+  }
+
   // How the parts hear of each other.
+
+  /** The cluster this node was in goes on without it. */
+  #removed(joining: boolean): void {
+    const { node } = this.#options;
+    const said = this.gossip.ring.clock.get(node.name) ?? 0;
+    const alone = outgrow(
+      ringAlone(this.#options, this.#world),
+      node.name,
+      said,
+    );
+    this.#hasLeft ||= !joining;
+    this.gossip.adopt(alone);
+    if (joining) return this.subscribers.tell({ type: "removed" });
+    this.gossip.whenStored(alone, (outcome) => {
+      if (outcome === "stored") this.subscribers.tell({ type: "left" });
+    });
+  }
 
   #ringChanged(): void {
     this.#claimant.ringChanged(this.gossip.ring);
     this.join.ringChanged();
+    if (this.#hasLeft) return;
+    this.exitIfDone();
     for (const change of newsOfCurrent(this.#news, this.gossip.ring)) {
       this.subscribers.tell(change);
     }
   }
 
   #ringStored(ring: Ring): void {
+    // It owns all of a ring that nobody is to know.
+    if (this.#hasLeft) return;
     const { peers, changes } = newsOfStored(this.#news, ring);
     if (peers !== null) this.#world.peersChanged(peers);
     for (const change of changes) this.subscribers.tell(change);
@@ -180,11 +203,7 @@ export class ClusterParts {
   ): void {
     switch (request.method) {
       case "holds_data":
-        Promise.try(() => this.#world.holdsData(request.partitions)).then(
-          (held) => answer({ ok: true, result: [...held] }),
-          (cause) => answer({ ok: false, error: asWhorlError(cause) }),
-        );
-        return;
+        return answer({ ok: true, result: [] });
       case "admit":
         return this.guests.admit(from, request, answer);
       case "belongs": {
@@ -198,6 +217,7 @@ export class ClusterParts {
         );
         return answer({ ok: true, result });
       }
+      case "stage":
       case "plan":
       case "commit":
       case "clear":
@@ -217,10 +237,4 @@ export class ClusterParts {
       }),
     );
   }
-}
-
-function asWhorlError(error: unknown): WhorlError {
-  return isWhorlError(error)
-    ? error
-    : new WhorlError("internal", reasonOf(error), { cause: error });
 }

@@ -28,7 +28,9 @@ import type {
   ClusterChange,
   ClusterOptions,
   ClusterWorld,
+  JoinOptions,
   JoinResult,
+  StageResult,
 } from "./cluster_world.ts";
 import { refuseIdentity } from "./membership.ts";
 
@@ -185,15 +187,58 @@ export class ClusterProcess {
   // What can be done to the cluster.
 
   /**
-   * Joins the cluster of the node at `address`; takes effect with a commit.
+   * Joins the cluster of the node at `address`; takes effect with a commit,
+   * unless `options` say at once.
    *
    * @throws {WhorlError} `self_join`, `not_reachable`, `unable_to_get_join_ring`,
    * `node_still_starting`, `not_single_node`, `different_ring_sizes`,
-   * `wrong_cluster`, `name_taken`, `handoff_required` if this node holds data,
-   * or what the handshake refused with.
+   * `wrong_cluster`, `name_taken`, or what the handshake refused with.
    */
-  join(address: Address): Promise<JoinResult> {
-    return this.#parts.join.join(address);
+  join(address: Address, options?: JoinOptions): Promise<JoinResult> {
+    return this.#parts.join.join(address, options);
+  }
+
+  /**
+   * Stages that `node`, or this one, hands over what it owns and leaves.
+   *
+   * @throws {WhorlError} `not_member`, `only_member`, `already_leaving`,
+   * `not_reachable` if it is down or the claimant can't be asked, `timeout`.
+   */
+  leave(node: string = this.#self): Promise<StageResult> {
+    return this.#parts.membership.stage("leave", node, null);
+  }
+
+  /**
+   * Stages that `node` is a member no longer and others own its partitions at
+   * once, without its data.
+   *
+   * @throws {WhorlError} `not_member`, `only_member`, `is_claimant`,
+   * `not_reachable`, `timeout`.
+   */
+  forceRemove(node: string): Promise<StageResult> {
+    return this.#parts.membership.stage("remove", node, null);
+  }
+
+  /**
+   * Stages that `node` hands over all it owns to `replacement`, a joining node,
+   * and leaves.
+   *
+   * @throws {WhorlError} `not_member`, `already_leaving`, `already_replacement`,
+   * `invalid_replacement`, `not_reachable`, `timeout`.
+   */
+  replace(node: string, replacement: string): Promise<StageResult> {
+    return this.#parts.membership.stage("replace", node, replacement);
+  }
+
+  /**
+   * Stages that `replacement`, a joining node, owns all that `node` owns at
+   * once, without its data.
+   *
+   * @throws {WhorlError} `not_member`, `is_claimant`, `already_replacement`,
+   * `invalid_replacement`, `not_reachable`, `timeout`.
+   */
+  forceReplace(node: string, replacement: string): Promise<StageResult> {
+    return this.#parts.membership.stage("force_replace", node, replacement);
   }
 
   /**
@@ -211,7 +256,7 @@ export class ClusterProcess {
    * that was committed last is no error.
    *
    * @throws {WhorlError} `nothing_planned`, `plan_changed`, `ring_not_ready`,
-   * `handoff_required`, `not_reachable`, `timeout`.
+   * `not_reachable`, `timeout`.
    */
   commit(planId?: string): Promise<{ planId: string }> {
     return this.#parts.membership.commit(planId ?? null);
@@ -220,6 +265,11 @@ export class ClusterProcess {
   /** Forgets staged changes; members that were joining stand alone again. @throws {WhorlError} `not_reachable`, `timeout`. */
   clear(): Promise<{ nodes: readonly string[] }> {
     return this.#parts.membership.clear();
+  }
+
+  /** `ClusterWorld.readyToExit` may have come to say yes. */
+  readyToExit(): void {
+    this.#parts.exitIfDone();
   }
 
   /** Declares a member down that cannot be reached. It keeps its partitions. @throws {WhorlError} `is_up`, `not_member`, `only_member`. */

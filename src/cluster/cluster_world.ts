@@ -31,8 +31,14 @@ export interface ClusterWorld {
   storeRing(bytes: Uint8Array<ArrayBuffer>): Promise<void>;
   /** The ring could not be stored. The node must not go on with what it cannot remember. */
   storeFailed(error: unknown): void;
-  /** Which of `partitions` hold data on this node. */
-  holdsData(partitions: readonly number[]): Promise<readonly number[]>;
+  /**
+   * Whether this node, which is leaving and owns nothing any more, may go: it may
+   * still hold data of others. Asked when the ring changes and about once a
+   * second.
+   *
+   * @default {always}
+   */
+  readyToExit?(): boolean;
   /** The `joinOffer()` of the node at `address`. @throws {WhorlError} `not_reachable` and whatever the handshake refuses with. */
   fetchJoinOffer(address: Address): Promise<Uint8Array>;
 }
@@ -91,8 +97,34 @@ export type ClusterChange =
     readonly node: string;
     readonly reason: string;
   }
-  /** The cluster has removed this node, which stands alone in a new ring. */
-  | { readonly type: "removed" };
+  /** The cluster has let this node go that was only joining. It stands alone in a new ring and lives on. */
+  | { readonly type: "removed" }
+  /**
+   * This node is a member no longer: it has left, or was removed by force. A new
+   * ring in which it stands alone is stored for its next start. Nothing of that
+   * ring is told, and the node should stop: clients that still hold on to it
+   * believe to write to the cluster it was in.
+   */
+  | { readonly type: "left" };
+
+/** How to join. */
+export interface JoinOptions {
+  /**
+   * Whether the join waits for a plan and a commit. Otherwise the node becomes a
+   * member at once, and partitions begin to move to it.
+   *
+   * @default {true}
+   */
+  readonly staged?: boolean | undefined;
+}
+
+/** What came of a change that was to be staged. */
+export interface StageResult {
+  /** The member it is about. */
+  readonly node: string;
+  /** Whether it waits for a commit; false for a member that was only joining, which is let go at once. */
+  readonly staged: boolean;
+}
 
 /** What a join came to. */
 export interface JoinResult {

@@ -26,6 +26,7 @@ import {
   activeMembers,
   type MemberStatus,
   memberStatus,
+  membersWith,
   readyMembers,
   type Ring,
   sameCluster,
@@ -38,6 +39,8 @@ import {
 } from "../ring/ring_change.ts";
 import { type EncodedRing, encodeRing } from "../ring/ring_codec.ts";
 import { mergeRings } from "../ring/ring_merge.ts";
+import { ownsNothing } from "../ring/ring_upkeep.ts";
+import { joiningMembers } from "../ring/staged_changes.ts";
 import type { RingDigest } from "./cluster_codec.ts";
 import {
   createTokens,
@@ -80,8 +83,8 @@ export type GossipEffect =
   | { type: "announce_soon" }
   /** Ask `host` whether it is in the cluster of `seed`; say `host_gone` if it says no. */
   | { type: "ask_host"; host: string; seed: string }
-  /** The cluster has removed this node. */
-  | { type: "removed" }
+  /** The cluster has removed this node, which was a member or only `joining`. */
+  | { type: "removed"; joining: boolean }
   /** A message was refused. */
   | { type: "refused"; from: string; reason: "wrong_cluster" | "not_member" };
 
@@ -147,7 +150,7 @@ export function stepGossip(
     case "host_gone": {
       const { seed } = gossip.current.ring.clusterId;
       return seed === event.seed && loneHost(gossip) === event.host
-        ? [{ type: "removed" }]
+        ? [{ type: "removed", joining: true }]
         : [];
     }
     case "announce":
@@ -379,7 +382,13 @@ function ringReceived(
   // other down, one of them must listen first.
   if (sender === "invalid") return sendRing(gossip, from, nowMs);
   const own = memberStatus(merged, self);
-  if (own === "invalid" || own === undefined) return [{ type: "removed" }];
+  if (own === "invalid" || own === undefined) {
+    return [{ type: "removed", joining: isOnlyJoining(current.ring, self) }];
+  }
+  // Its hosts have removed each other: nobody is left to let it in.
+  if (own === "joining" && !hasHosts(merged) && ownsNothing(merged, self)) {
+    return [{ type: "removed", joining: true }];
+  }
   const before = gossip.current.digest;
   const effects = goBy(gossip, ownUp(merged, own, self));
   if (gossip.current.digest !== received.digest) {
@@ -389,6 +398,16 @@ function ringReceived(
     gossip.owed.add(from);
   }
   return effects;
+}
+
+/** Whether `node` never was a full member, as far as `ring` knows. */
+function isOnlyJoining(ring: Ring, node: string): boolean {
+  return memberStatus(ring, node) === "joining" &&
+    joiningMembers(ring).includes(node);
+}
+
+function hasHosts(ring: Ring): boolean {
+  return membersWith(ring, ["valid", "leaving", "exiting", "down"]).length > 0;
 }
 
 /** What this node has to say to how `ring` knows it. */

@@ -26,8 +26,8 @@ export interface RingListener {
   ringChanged(): void;
   /** `ring` is durable. */
   ringStored(ring: Ring): void;
-  /** The cluster has removed this node; it must go by another ring. */
-  removed(): void;
+  /** The cluster has removed this node, which was a member or only `joining`; it must go by another ring. */
+  removed(joining: boolean): void;
   /** Ask `host` whether it is in the cluster of `seed`; `told` may be called later, or never. */
   askBelongs(
     host: string,
@@ -198,8 +198,8 @@ export class GossipProcess {
           break;
         }
         case "removed":
-          log.warn("The cluster has removed this node; it stands alone now");
-          this.#listener.removed();
+          log.warn("This node is no member of its cluster any more");
+          this.#listener.removed(effect.joining);
           break;
         case "refused":
           log.debug("A gossip message was refused", {

@@ -8,7 +8,7 @@ import {
   setStatus,
 } from "../ring/ring_change.ts";
 import { mergeRings } from "../ring/ring_merge.ts";
-import { stagedJoins } from "../ring/staged_plan.ts";
+import { stagedJoins } from "../ring/staged_changes.ts";
 import {
   createInvitations,
   INVITATION_MS,

@@ -1,9 +1,9 @@
 /**
  * The guest's side of a join: one conversation, of which a node has at most one.
  *
- *     idle ─► checking ─ empty ─► fetching ─ offer ─► asking ─ invited ─► storing ─ stored ─► announcing
- *      ▲          │                  │                  │                   │                     │
- *      └──────────┴──── refused ─────┴──────────────────┴── taken back ─────┴── known, or late ───┘
+ *     idle ─► fetching ─ offer ─► asking ─ invited ─► storing ─ stored ─► announcing
+ *      ▲          │                  │                   │                     │
+ *      └──────────┴──── refused ─────┴─── taken back ────┴── known, or late ───┘
  *
  * The ring may change under each step, as somebody may join this node
  * meanwhile, so it is judged anew after each answer. From the moment the node
@@ -20,18 +20,19 @@ import { isWhorlError, reasonOf, WhorlError } from "../base/errors.ts";
 import { versionDescends } from "../causality/version_vector.ts";
 import type { Address } from "../environment/transport.ts";
 import { memberStatus, type Ring, sameCluster } from "../ring/ring.ts";
-import { addJoining, type NodeFacts } from "../ring/ring_change.ts";
+import { addJoining, type NodeFacts, outgrow } from "../ring/ring_change.ts";
 import type { JoinResult } from "./cluster_world.ts";
 import { type JoinOffer, refuseDeparture, refuseJoin } from "./membership.ts";
 
 /** What a join can be told. */
 export type JoinEvent =
   /** Somebody wants this node to join; see {@linkcode refuseRequest} first. */
-  | { type: "requested"; address: Address }
-  /** These of this node's partitions hold data. */
-  | { type: "data_held"; partitions: readonly number[] }
-  /** It could not be found out which do. */
-  | { type: "data_unknown"; cause: unknown }
+  | {
+    type: "requested";
+    address: Address;
+    /** Whether it becomes a member at once, without a commit. */
+    autoJoin: boolean;
+  }
   | { type: "offered"; offer: JoinOffer }
   /** The host gave no offer. */
   | { type: "offer_failed"; cause: unknown }
@@ -50,8 +51,6 @@ export type JoinEvent =
 
 /** What a join wants done, in this order. */
 export type JoinEffect =
-  /** Find out which of this node's partitions hold data. */
-  | { type: "ask_holds_data"; partitions: readonly number[] }
   /** Ask the node at `address` for its offer. */
   | { type: "fetch_offer"; address: Address }
   /** Ask `host` to have this node invited into the cluster of `seed`. */
@@ -67,8 +66,16 @@ export type JoinEffect =
 
 type Phase =
   | { readonly name: "idle" }
-  | { readonly name: "checking" | "fetching"; readonly address: Address }
-  | { readonly name: "asking"; readonly offer: JoinOffer }
+  | {
+    readonly name: "fetching";
+    readonly address: Address;
+    readonly autoJoin: boolean;
+  }
+  | {
+    readonly name: "asking";
+    readonly offer: JoinOffer;
+    readonly autoJoin: boolean;
+  }
   | {
     readonly name: "storing" | "announcing";
     readonly host: string;
@@ -95,7 +102,7 @@ export function isJoinOpen(join: JoinState): boolean {
 /** Whether this node is still in the cluster it is about to leave. Until it has left or given up it admits nobody. */
 export function isLeaving(join: JoinState): boolean {
   const { name } = join.phase;
-  return name === "checking" || name === "fetching" || name === "asking";
+  return name === "fetching" || name === "asking";
 }
 
 /** Whether a join of the node at `address` may be requested now; `null` if so. */
@@ -130,18 +137,14 @@ export function stepJoin(
   switch (event.type) {
     case "requested": {
       if (phase.name !== "idle") return [];
-      join.phase = { name: "checking", address: event.address };
-      const partitions = Array.from({ length: ring.size }, (_, p) => p);
-      return [{ type: "ask_holds_data", partitions }];
+      const { address, autoJoin } = event;
+      join.phase = { name: "fetching", address, autoJoin };
+      return [{ type: "fetch_offer", address }];
     }
-    case "data_held":
-      return phase.name === "checking"
-        ? dataHeld(join, phase.address, event.partitions)
-        : [];
-    case "data_unknown":
-      return phase.name === "checking" ? fail(join, asError(event.cause)) : [];
     case "offered":
-      return phase.name === "fetching" ? offered(join, event.offer, ring) : [];
+      return phase.name === "fetching"
+        ? offered(join, event.offer, phase.autoJoin, ring)
+        : [];
     case "offer_failed": {
       if (phase.name !== "fetching") return [];
       const { cause } = event;
@@ -156,7 +159,7 @@ export function stepJoin(
         : [];
     case "invited":
       return phase.name === "asking"
-        ? invited(join, phase.offer, event.ring, ring, wallMs)
+        ? invited(join, phase, event.ring, ring, wallMs)
         : [];
     case "admission_failed": {
       if (phase.name !== "asking") return [];
@@ -180,36 +183,22 @@ export function stepJoin(
   }
 }
 
-function dataHeld(
+function offered(
   join: JoinState,
-  address: Address,
-  partitions: readonly number[],
+  offer: JoinOffer,
+  autoJoin: boolean,
+  ring: Ring,
 ): JoinEffect[] {
-  if (partitions.length > 0) {
-    return fail(
-      join,
-      new WhorlError(
-        "handoff_required",
-        `Cannot join ${address} as this node must be empty: ${partitions.length} of its partitions hold data`,
-        { details: { partitions: [...partitions] } },
-      ),
-    );
-  }
-  join.phase = { name: "fetching", address };
-  return [{ type: "fetch_offer", address }];
-}
-
-function offered(join: JoinState, offer: JoinOffer, ring: Ring): JoinEffect[] {
   const refusal = refuseJoin(ring, join.self, offer);
   if (refusal !== null) return fail(join, refusal);
-  join.phase = { name: "asking", offer };
+  join.phase = { name: "asking", offer, autoJoin };
   const { seed } = (offer.ring as Ring).clusterId;
   return [{ type: "ask_admission", host: offer.node, seed }];
 }
 
 function invited(
   join: JoinState,
-  offer: JoinOffer,
+  { offer, autoJoin }: { offer: JoinOffer; autoJoin: boolean },
   invitation: Ring,
   ring: Ring,
   wallMs: number,
@@ -224,7 +213,14 @@ function invited(
   }
   const late = refuseJoin(ring, self, { ...offer, ring: invitation });
   if (late !== null) return fail(join, late);
-  const joined = addJoining(invitation, self, wallMs);
+  // It may have been there before, and have said what nobody there has heard.
+  const said = ring.clock.get(self.name) ?? 0;
+  const joined = addJoining(
+    outgrow(invitation, self.name, said),
+    self,
+    wallMs,
+    { autoJoin },
+  );
   join.phase = { name: "storing", host: offer.node, joined };
   return [{ type: "adopt_ring", ring: joined }];
 }

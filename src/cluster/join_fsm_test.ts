@@ -1,11 +1,13 @@
 import { assertEquals } from "@std/assert";
 import { type ErrorCode, WhorlError } from "../base/errors.ts";
-import { memberStatus, type Ring } from "../ring/ring.ts";
+import { memberDot, memberStatus, type Ring } from "../ring/ring.ts";
 import {
   freshRing,
   invite,
+  isAutoJoining,
   isInvited,
   markSeen,
+  outgrow,
   setStatus,
 } from "../ring/ring_change.ts";
 import {
@@ -48,8 +50,11 @@ function after(...events: JoinEvent[]): {
   return { join, effects };
 }
 
-const requested = { type: "requested", address: "host:1" } as const;
-const isEmpty = { type: "data_held", partitions: [] } as const;
+const requested = {
+  type: "requested",
+  address: "host:1",
+  autoJoin: false,
+} as const;
 const offered: JoinEvent = {
   type: "offered",
   offer: { node: "host", ring: hosts },
@@ -58,7 +63,7 @@ const invited: JoinEvent = { type: "invited", ring: invitation };
 
 /** A join that has taken the ring, and that ring. */
 function storing(): { join: JoinState; joined: Ring } {
-  const { join, effects } = after(requested, isEmpty, offered, invited);
+  const { join, effects } = after(requested, offered, invited);
   const [effect] = effects;
   if (effect?.type !== "adopt_ring") throw new Error(effect?.type);
   return { join, joined: effect.ring };
@@ -74,15 +79,9 @@ function failure(join: JoinState, effects: JoinEffect[]): ErrorCode {
   return failed.error.code;
 }
 
-Deno.test("stepJoin() goes from an empty node to a member the claimant knows of, one question at a time", () => {
+Deno.test("stepJoin() goes from a node alone to a member the claimant knows of, one question at a time", () => {
   const { join, effects } = after(requested);
-  assertEquals(effects, [{
-    type: "ask_holds_data",
-    partitions: [0, 1, 2, 3, 4, 5, 6, 7],
-  }]);
-  assertEquals(stepJoin(join, isEmpty, own, 0), [
-    { type: "fetch_offer", address: "host:1" },
-  ]);
+  assertEquals(effects, [{ type: "fetch_offer", address: "host:1" }]);
   assertEquals(stepJoin(join, offered, own, 0), [
     { type: "ask_admission", host: "host", seed: "seed-host" },
   ]);
@@ -143,22 +142,32 @@ Deno.test("stepJoin() fails when the invitation is taken back, before and after 
   }
 });
 
-Deno.test("stepJoin() refuses a node that holds data, and one of which that is not known", () => {
-  const held = after(requested, { type: "data_held", partitions: [3, 5] });
-  assertEquals(failure(held.join, held.effects), "handoff_required");
-  const cause = new WhorlError("vnode_crashed", "Cannot say");
-  const unknown = after(requested, { type: "data_unknown", cause });
-  assertEquals(failure(unknown.join, unknown.effects), "vnode_crashed");
+Deno.test("stepJoin() says in the ring whether it waits for a commit", () => {
+  for (const autoJoin of [false, true]) {
+    const { effects } = after({ ...requested, autoJoin }, offered, invited);
+    const [effect] = effects;
+    if (effect?.type !== "adopt_ring") throw new Error(effect?.type);
+    assertEquals(isAutoJoining(effect.ring, "guest"), autoJoin);
+  }
+});
+
+Deno.test("stepJoin() names its join as it named no change before, though the cluster has not heard of them", () => {
+  const join = createJoin(facts("guest"));
+  const before = outgrow(own, "guest", 70);
+  for (const event of [requested, offered]) stepJoin(join, event, before, 0);
+  const [effect] = stepJoin(join, invited, before, 0);
+  if (effect?.type !== "adopt_ring") throw new Error(effect?.type);
+  assertEquals(memberDot(effect.ring, "guest")?.counter, 71);
 });
 
 Deno.test("stepJoin() judges its own ring anew after each answer", () => {
   const crowded = invite(own, "guest", facts("early"), 0);
-  const first = after(requested, isEmpty);
+  const first = after(requested);
   assertEquals(
     failure(first.join, stepJoin(first.join, offered, crowded, 0)),
     "not_single_node",
   );
-  const second = after(requested, isEmpty, offered);
+  const second = after(requested, offered);
   assertEquals(
     failure(second.join, stepJoin(second.join, invited, crowded, 0)),
     "not_single_node",
@@ -169,7 +178,7 @@ Deno.test("stepJoin() takes no ring in which it is not invited, or that is of an
   const elsewhere = invite(alone("host", "new"), "host", facts("guest"), 0);
   const removed = setStatus(invitation, "host", "guest", "invalid");
   for (const ring of [hosts, elsewhere, removed]) {
-    const { join, effects } = after(requested, isEmpty, offered, {
+    const { join, effects } = after(requested, offered, {
       type: "invited",
       ring,
     });
@@ -194,7 +203,7 @@ Deno.test("stepJoin() passes on what others refuse with, and names what only fai
   ];
   for (const [type, cause, code] of cases) {
     const event = { type, cause } as JoinEvent;
-    const { join, effects } = after(requested, isEmpty, event);
+    const { join, effects } = after(requested, event);
     assertEquals(failure(join, effects), code);
   }
   for (
@@ -205,7 +214,7 @@ Deno.test("stepJoin() passes on what others refuse with, and names what only fai
     ] as const
   ) {
     const cause = new WhorlError(refused, "x");
-    const { join, effects } = after(requested, isEmpty, offered, {
+    const { join, effects } = after(requested, offered, {
       type: "admission_failed",
       cause,
     });
@@ -216,10 +225,8 @@ Deno.test("stepJoin() passes on what others refuse with, and names what only fai
 Deno.test("stepJoin() takes no notice of what it did not ask for", () => {
   const cause = new Error("late");
   const late: JoinEvent[] = [
-    isEmpty,
     offered,
     invited,
-    { type: "data_unknown", cause },
     { type: "offer_failed", cause },
     { type: "offer_unreadable", cause },
     { type: "admission_failed", cause },

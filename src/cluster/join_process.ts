@@ -1,7 +1,6 @@
 /**
- * The process around a join of this node: it asks the vnodes, the host and the
- * clock what `join_fsm.ts` wants to know, and tells who wanted the join what
- * came of it.
+ * The process around a join of this node: it asks the host and the clock what
+ * `join_fsm.ts` wants to know, and tells who wanted the join what came of it.
  *
  * @module
  */
@@ -13,7 +12,7 @@ import type { NodeFacts } from "../ring/ring_change.ts";
 import { decodeRing } from "../ring/ring_codec.ts";
 import { expectBytes } from "../wire/plain_data.ts";
 import { decodeJoinOffer } from "./cluster_codec.ts";
-import type { ClusterWorld, JoinResult } from "./cluster_world.ts";
+import type { ClusterWorld, JoinOptions, JoinResult } from "./cluster_world.ts";
 import type { GossipProcess } from "./gossip_process.ts";
 import {
   createJoin,
@@ -63,13 +62,17 @@ export class JoinProcess {
   }
 
   /** Joins the cluster of the node at `address`. @throws {WhorlError} As `ClusterProcess.join`. */
-  async join(address: Address): Promise<JoinResult> {
+  async join(
+    address: Address,
+    options: JoinOptions = {},
+  ): Promise<JoinResult> {
     if (this.#stopped) throw closed();
     const refusal = refuseRequest(this.#join, this.#gossip.ring, address);
     if (refusal !== null) throw refusal;
     const requested = Promise.withResolvers<JoinResult>();
     this.#requested = requested;
-    this.#step({ type: "requested", address });
+    const autoJoin = options.staged === false;
+    this.#step({ type: "requested", address, autoJoin });
     return await requested.promise;
   }
 
@@ -102,12 +105,6 @@ export class JoinProcess {
     );
     for (const effect of effects) {
       switch (effect.type) {
-        case "ask_holds_data":
-          Promise.try(() => this.#world.holdsData(effect.partitions)).then(
-            (partitions) => this.#step({ type: "data_held", partitions }),
-            (cause) => this.#step({ type: "data_unknown", cause }),
-          );
-          break;
         case "fetch_offer":
           Promise.try(() => this.#world.fetchJoinOffer(effect.address)).then(
             (bytes) => this.#step(readOffer(bytes)),

@@ -12,6 +12,7 @@ import {
   memberMeta,
   memberStatus,
   type Ring,
+  ringReady,
   sameCluster,
 } from "../ring/ring.ts";
 import {
@@ -19,6 +20,7 @@ import {
   isInvited,
   type NodeFacts,
 } from "../ring/ring_change.ts";
+import { ownsNothing } from "../ring/ring_upkeep.ts";
 
 /** What a node gives to one that wants to join its cluster. */
 export interface JoinOffer {
@@ -130,6 +132,16 @@ export function refuseDown(
     return new WhorlError("only_member", `${what} as it is the only member`);
   }
   return null;
+}
+
+/**
+ * Whether `self`, which is leaving, may say that it has exited as far as the ring
+ * goes: it owns nothing, is to get nothing, and every member knows that
+ * (`riak_core_ring_handler`).
+ */
+export function mayExit(ring: Ring, self: string): boolean {
+  return memberStatus(ring, self) === "leaving" && ownsNothing(ring, self) &&
+    ringReady(ring);
 }
 
 /**

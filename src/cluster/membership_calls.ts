@@ -9,11 +9,13 @@ import {
   putRingMeta,
   setStatus,
 } from "../ring/ring_change.ts";
+import type { StagedChange } from "../ring/ring.ts";
 import type { StagedPlan } from "../ring/staged_plan.ts";
 import type { MetaValue } from "../ring/stamped.ts";
-import { expectText } from "../wire/plain_data.ts";
+import { expectBoolean, expectText } from "../wire/plain_data.ts";
 import type { ClaimantRequest } from "./claimant_fsm.ts";
 import { expectNames, expectPlan } from "./claimant_result.ts";
+import type { StageResult } from "./cluster_world.ts";
 import type { GossipProcess } from "./gossip_process.ts";
 import { refuseDown } from "./membership.ts";
 import { type PeerCalls, ROUND_TRIP_MS } from "./peer_calls.ts";
@@ -36,6 +38,17 @@ export class MembershipCalls {
     this.#waitMs = waitMs;
     this.#gossip = gossip;
     this.#calls = calls;
+  }
+
+  /** Has the claimant stage a change. */
+  async stage(
+    action: StagedChange["action"],
+    node: string,
+    replacement: string | null,
+  ): Promise<StageResult> {
+    const change = { action, node, replacement };
+    const result = await this.#askClaimant({ method: "stage", change });
+    return { node, staged: expectBoolean(result, "an answer") };
   }
 
   /** What the staged changes come to, as the claimant computes it once the members agree. */

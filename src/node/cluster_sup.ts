@@ -111,8 +111,6 @@ function worldOf(
     },
     storeRing: (bytes) => present(parts.home, "home").storeRing(bytes),
     storeFailed,
-    holdsData: (partitions) =>
-      present(parts.vnodes, "vnodes").holdsData(partitions),
     fetchJoinOffer: (address) => fetchJoinOffer(parts, address),
   };
 }

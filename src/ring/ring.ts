@@ -47,15 +47,15 @@ export const statusesByStrength: readonly MemberStatus[] = [
   "leaving",
 ];
 
-/** One change of a status, named by who made it and the how manieth of theirs it was. */
+/** One change of a status, named by who made it and the how manieth of theirs it was; no two changes have one name. */
 export interface StatusDot {
   /** The node that made the change. */
   readonly actor: string;
-  /** Which of that node's changes of this member it is, from 1. */
+  /** Which of that node's changes of the ring it is, from 1. */
   readonly counter: number;
   /** What the member became. */
   readonly status: MemberStatus;
-  /** A joining member that needs no commit, since it was a member before. */
+  /** A joining member that needs no commit: it was a member before, or joins automatically. */
   readonly autoJoin: boolean;
 }
 
@@ -110,6 +110,14 @@ export interface TransferProgress {
   /** Whether that is all of them. An owner without modules is complete at once (riak_core#403 never is). */
   readonly complete: boolean;
 }
+
+/** What can be staged for a member. */
+export const STAGED_ACTIONS = [
+  "leave",
+  "remove",
+  "replace",
+  "force_replace",
+] as const;
 
 /** A change that waits for a commit. Joins are not here: a joining member is one. */
 export interface StagedChange {

@@ -99,6 +99,16 @@ export function freshRing(
   );
 }
 
+/**
+ * `ring` as one that contains `count` changes of `actor`, if it had fewer: a node
+ * that comes back to a cluster must not name new changes as it named some that
+ * this ring has not heard of.
+ */
+export function outgrow(ring: Ring, actor: string, count: number): Ring {
+  if ((ring.clock.get(actor) ?? 0) >= count) return ring;
+  return { ...ring, clock: new Map(ring.clock).set(actor, count) };
+}
+
 /** `ring` with `changes`, made by `actor`. */
 function change(ring: Ring, actor: string, changes: Partial<Ring>): Ring {
   const clock = incrementVersion(ring.clock, actor);
@@ -119,10 +129,12 @@ export function setStatus(
   options: { autoJoin?: boolean } = {},
 ): Ring {
   const member = ring.members.get(node);
-  const clock = incrementVersion(member?.clock ?? noVersion, actor);
+  // The number of the change in the ring: one that the actor never used before.
+  const counter = (ring.clock.get(actor) ?? 0) + 1;
+  const clock = new Map(member?.clock).set(actor, counter);
   const dot = {
     actor,
-    counter: clock.get(actor) as number,
+    counter,
     status,
     autoJoin: options.autoJoin ?? false,
   };
@@ -156,14 +168,15 @@ export function putFacts(ring: Ring, node: NodeFacts, wallMs: number): Ring {
   });
 }
 
-/** `node` takes the cluster's ring and stands in it as joining. */
+/** `node` takes the cluster's ring and stands in it as joining; `autoJoin` if it needs no commit. */
 export function addJoining(
   ring: Ring,
   node: NodeFacts,
   wallMs: number,
+  options: { autoJoin?: boolean } = {},
 ): Ring {
   return putFacts(
-    setStatus(ring, node.name, node.name, "joining"),
+    setStatus(ring, node.name, node.name, "joining", options),
     node,
     wallMs,
   );
@@ -198,9 +211,11 @@ export function invite(
   };
 }
 
-/** An invited node, which goes by this ring, says itself that it is joining. */
+/** An invited node, which goes by this ring, says itself that it is joining, as it said before if it did. */
 export function confirmJoining(ring: Ring, node: string): Ring {
-  return setStatus(ring, node, node, "joining");
+  const dots = ring.members.get(node)?.dots ?? [];
+  const autoJoin = dots.some((dot) => dot.actor === node && dot.autoJoin);
+  return setStatus(ring, node, node, "joining", { autoJoin });
 }
 
 /** Whether `node` was invited and is not known to have taken the invitation up. */
@@ -215,7 +230,7 @@ export function rejoin(ring: Ring, node: string): Ring {
   return setStatus(ring, node, node, "joining", { autoJoin: true });
 }
 
-/** Whether `node` is joining without needing a commit. */
+/** Whether `node` is joining without needing a commit: it was a member before, or wants to be one at once. */
 export function isAutoJoining(ring: Ring, node: string): boolean {
   const dot = memberDot(ring, node);
   return dot?.status === "joining" && dot.autoJoin;

@@ -32,7 +32,7 @@ import type {
   Transfer,
   TransferProgress,
 } from "./ring.ts";
-import { statusesByStrength } from "./ring.ts";
+import { STAGED_ACTIONS, statusesByStrength } from "./ring.ts";
 import { checkRingSize } from "./ring_change.ts";
 import type { Meta, MetaValue } from "./stamped.ts";
 
@@ -366,7 +366,7 @@ class RingReader {
       action: expectOneOf(
         action,
         "a staged action",
-        ["leave", "remove", "replace", "force_replace"] as const,
+        STAGED_ACTIONS,
       ),
       node: this.#name(node),
       replacement: replacement === null ? null : this.#name(replacement),

@@ -8,18 +8,19 @@
  */
 import { compareTexts } from "../base/text_order.ts";
 import { createHash } from "node:crypto";
-import { claim } from "./claim.ts";
 import { windowsWithRepeat } from "./claim_quality.ts";
 import {
-  claimingMembers,
   currentMembers,
   futureOwners,
   type MemberStatus,
   memberStatus,
   partitionCounts,
   type Ring,
+  type StagedChange,
 } from "./ring.ts";
-import { isAutoJoining, isInvited, transfersTowards } from "./ring_change.ts";
+import { setOwnership, setStatus } from "./ring_change.ts";
+import { assumeDone, settleOn, targetOf, tendRing } from "./ring_upkeep.ts";
+import { stagedChanges, stagedJoins } from "./staged_changes.ts";
 
 /** A member and its share of the ring. */
 export interface MemberRow {
@@ -44,12 +45,21 @@ export interface TransferCount {
 }
 
 /** A change of membership that waits for a commit. */
-export interface PlannedChange {
-  /** What is staged. */
-  readonly action: "join";
-  /** For whom. */
-  readonly node: string;
-}
+export type PlannedChange =
+  | {
+    /** What is staged. */
+    readonly action: "join" | "leave" | "force-remove";
+    /** For whom. */
+    readonly node: string;
+  }
+  | {
+    /** What is staged. */
+    readonly action: "replace" | "force-replace";
+    /** For whom. */
+    readonly node: string;
+    /** The joining member that takes its place. */
+    readonly replacement: string;
+  };
 
 /** The cluster after one step towards what was staged. */
 export interface PlannedTransition {
@@ -77,17 +87,12 @@ export interface StagedPlan {
 
 /** A plan with the owners it leads to. */
 export interface ComputedPlan extends StagedPlan {
-  /** Owner of each partition once all is done. */
+  /** Owner of each partition once the transfers of the commit are done. */
   readonly target: readonly string[];
 }
 
-/** Members that wait for a commit to become valid, sorted. Those that are only invited do not. */
-export function stagedJoins(ring: Ring): string[] {
-  return currentMembers(ring).filter((node) =>
-    memberStatus(ring, node) === "joining" && !isAutoJoining(ring, node) &&
-    !isInvited(ring, node)
-  );
-}
+/** Most steps of a plan that are shown; two are the most that were ever needed. */
+export const TRANSITIONS_MAX = 16;
 
 /**
  * Computes the plan of what is staged in `ring`.
@@ -95,42 +100,122 @@ export function stagedJoins(ring: Ring): string[] {
  * @param targetN Consecutive partitions that should belong to different nodes.
  */
 export function computePlan(ring: Ring, targetN: number): ComputedPlan {
-  const joins = stagedJoins(ring);
-  const before = futureOwners(ring);
-  const target = joins.length === 0 ? before : claim({
-    owners: before,
-    claimants: claimingMembers(ring).filter((node) => !isInvited(ring, node)),
-    targetN,
+  const { claimant } = ring.ownership;
+  const changes = plannedChanges(ring);
+  if (changes.length === 0) {
+    const target = futureOwners(ring);
+    const planId = planIdOf(ring, changes, target);
+    return { planId, changes, transitions: [], target };
+  }
+  const staged = stagedChanges(ring);
+  const replacements = new Set(staged.map(({ replacement }) => replacement));
+  const target = targetOf(withStatuses(ring, claimant), targetN, {
+    replaced: new Map(
+      staged.flatMap(({ node, replacement }) =>
+        replacement === null ? [] : [[node, replacement]]
+      ),
+    ),
+    // A replacement takes what its predecessor had, and nothing else moves.
+    balance: staged.some(({ replacement }) => replacement === null) ||
+      stagedJoins(ring).some((node) => !replacements.has(node)),
   });
-  const changes = joins.map((node) => ({ action: "join" as const, node }));
   return {
     planId: planIdOf(ring, changes, target),
     changes,
-    transitions: joins.length === 0 ? [] : [transition(ring, target, targetN)],
+    transitions: transitionsOf(ring, claimant, target, targetN),
     target,
   };
 }
 
-function transition(
+/**
+ * The ring in which what is staged in `ring` is carried out, under way to the
+ * owners `target` of its plan.
+ */
+export function commitStaged(
   ring: Ring,
+  self: string,
+  target: readonly string[],
+  planId: string,
+): Ring {
+  const committed = settleOn(withStatuses(ring, self), self, target);
+  return setOwnership(committed, self, { staged: [], committedPlan: planId });
+}
+
+function plannedChanges(ring: Ring): PlannedChange[] {
+  const joins = stagedJoins(ring)
+    .map((node): PlannedChange => ({ action: "join", node }));
+  return [...joins, ...stagedChanges(ring).map(plannedChange)]
+    .sort((a, b) => compareTexts(a.node, b.node));
+}
+
+function plannedChange(change: StagedChange): PlannedChange {
+  const { action, node } = change;
+  const replacement = change.replacement as string;
+  switch (action) {
+    case "leave":
+      return { action, node };
+    case "remove":
+      return { action: "force-remove", node };
+    case "replace":
+      return { action, node, replacement };
+    case "force_replace":
+      return { action: "force-replace", node, replacement };
+    default:
+      return action satisfies never;
+  }
+}
+
+/** `ring` in which everybody has the status that what is staged gives it. */
+function withStatuses(ring: Ring, self: string): Ring {
+  let after = ring;
+  for (const node of stagedJoins(ring)) {
+    after = setStatus(after, self, node, "valid");
+  }
+  for (const { action, node } of stagedChanges(ring)) {
+    const status = action === "leave" || action === "replace"
+      ? "leaving"
+      : "invalid";
+    after = setStatus(after, self, node, status);
+  }
+  return after;
+}
+
+function transitionsOf(
+  ring: Ring,
+  self: string,
   target: readonly string[],
   targetN: number,
+): PlannedTransition[] {
+  let before = ring;
+  let after = commitStaged(ring, self, target, "");
+  const transitions: PlannedTransition[] = [];
+  while (after !== before && transitions.length < TRANSITIONS_MAX) {
+    transitions.push(transition(before, after, targetN));
+    before = assumeDone(after, self);
+    after = tendRing(before, self, targetN).ring;
+  }
+  return transitions;
+}
+
+function transition(
+  before: Ring,
+  after: Ring,
+  targetN: number,
 ): PlannedTransition {
+  const { owners, next } = after.ownership;
   return {
-    ringSize: ring.size,
-    members: memberRows(ring, target).map((row) =>
-      row.status === "joining" && !isInvited(ring, row.node)
-        ? { ...row, status: "valid" as const }
-        : row
-    ),
+    ringSize: after.size,
+    members: memberRows(after),
     transfers: countTransfers(
-      transfersTowards(ring, target).map(({ owner, nextOwner }) => ({
-        from: owner,
-        to: nextOwner,
-      })),
+      next.map(({ owner, nextOwner }) => ({ from: owner, to: nextOwner })),
     ),
-    reassigned: [],
-    replicasDistinct: windowsWithRepeat(target, targetN) === 0,
+    reassigned: countTransfers(
+      owners.flatMap((to, partition) => {
+        const from = before.ownership.owners[partition] as string;
+        return from === to ? [] : [{ from, to }];
+      }),
+    ),
+    replicasDistinct: windowsWithRepeat(futureOwners(after), targetN) === 0,
   };
 }
 
@@ -172,13 +257,13 @@ function planIdOf(
   changes: readonly PlannedChange[],
   target: readonly string[],
 ): string {
-  // The version, so that the same change from the same owners at another time
-  // is another plan, and a commit of it is not taken for a repeat.
-  const { term, version } = ring.ownership;
+  // The plan before it, so that the same change from the same owners at another
+  // time is another plan, and a commit of it is not taken for a repeat. Not the
+  // version: transfers that finish meanwhile make no difference to what is planned.
+  const { committedPlan } = ring.ownership;
   const text = JSON.stringify([
     ring.clusterId,
-    term,
-    version,
+    committedPlan,
     changes,
     target,
   ]);

@@ -1,9 +1,11 @@
 /**
  * The whole membership protocol against random events, after riak_core's
- * `new_cluster_membership_model_eqc`: nodes join, plans are committed and
- * cleared, nodes crash and come back, members are declared down, links are cut,
- * gossip is lost, repeated and reordered. When the trouble ends, all members
- * agree on one ring with one claimant and no partition without an owner.
+ * `new_cluster_membership_model_eqc`: nodes join and leave, members are removed
+ * and replaced, plans are committed and cleared, partitions hold data that takes
+ * its time to move, nodes crash and come back, members are declared down, links
+ * are cut, gossip is lost, repeated and reordered. When the trouble ends, all
+ * members agree on one ring with one claimant and no partition without an owner,
+ * and who has left stands alone in a ring of its own.
  *
  * @module
  */
@@ -44,29 +46,43 @@ const ROUND_OF_JOINS: [number, boolean, number, number, Step[]] = [
 const OPTIONS = { ringSize: 8, waitMs: 300, gossipIntervalMs: 200 };
 
 type Step =
-  | { do: "join"; at: number; to: number }
-  | { do: "commit" | "clear" | "kill" | "start"; at: number }
-  | { do: "down" | "cut" | "heal"; at: number; to: number };
+  | { do: "join" | "join_now"; at: number; to: number }
+  | { do: "commit" | "clear" | "kill" | "start" | "fill"; at: number }
+  | { do: "down" | "cut" | "heal" | "leave" | "remove"; at: number; to: number }
+  | { do: "replace" | "force_replace"; at: number; to: number; by: number };
 
 const index = fc.nat({ max: NAMES.length - 1 });
-const pair = (...kinds: ("down" | "cut" | "heal" | "join")[]) =>
-  fc.record({ do: fc.constantFrom(...kinds), at: index, to: index });
+const pair = (
+  ...kinds: Extract<Step, { to: number }>["do"][]
+) => fc.record({ do: fc.constantFrom(...kinds), at: index, to: index });
 const step = fc.oneof(
-  { weight: 4, arbitrary: pair("join") },
+  { weight: 5, arbitrary: pair("join", "join", "join_now") },
   {
-    weight: 5,
+    weight: 6,
     arbitrary: fc.record({
       do: fc.constantFrom(
+        "commit" as const,
         "commit" as const,
         "commit" as const,
         "clear" as const,
         "kill" as const,
         "start" as const,
+        "fill" as const,
       ),
       at: index,
     }),
   },
   { weight: 3, arbitrary: pair("down", "cut", "heal") },
+  { weight: 3, arbitrary: pair("leave", "leave", "remove") },
+  {
+    weight: 2,
+    arbitrary: fc.record({
+      do: fc.constantFrom("replace" as const, "force_replace" as const),
+      at: index,
+      to: index,
+      by: index,
+    }),
+  },
   // deno-lint-ignore no-explicit-any -- the union is spelled out in Step.
 ) as fc.Arbitrary<any> as fc.Arbitrary<Step>;
 
@@ -84,14 +100,22 @@ class Model {
   }
 
   async start(name: string): Promise<void> {
-    if (this.nodes.has(name)) return;
-    this.nodes.set(name, await this.bus.start(name, OPTIONS));
+    if (this.bus.runs(name)) return;
+    const last = this.nodes.get(name);
+    const { clusterId } = last?.cluster.ring ?? {};
+    const node = await this.bus.start(name, OPTIONS);
+    this.nodes.set(name, node);
+    if (last?.changes.at(-1)?.type === "left") {
+      // Alone, and in the ring it had when it went.
+      assertEquals(currentMembers(node.cluster.ring), [name]);
+      assertEquals(node.cluster.ring.clusterId, clusterId);
+    }
   }
 
   /** Does one step; what it asks of a node goes on while the next step comes. */
   async apply(step: Step): Promise<void> {
     const name = NAMES[step.at] as string;
-    const node = this.nodes.get(name);
+    const node = this.bus.runs(name) ? this.nodes.get(name) : undefined;
     const other = "to" in step ? NAMES[step.to] as string : "";
     switch (step.do) {
       case "start":
@@ -99,10 +123,35 @@ class Model {
         break;
       case "kill":
         this.bus.kill(name);
-        this.nodes.delete(name);
+        break;
+      case "fill":
+        for (let partition = 0; partition < OPTIONS.ringSize; partition += 2) {
+          node?.data.add(partition);
+        }
         break;
       case "join":
-        if (node !== undefined) this.#go(node.cluster.join(`${other}:1`));
+      case "join_now":
+        if (node !== undefined) {
+          const staged = step.do === "join";
+          this.#go(node.cluster.join(`${other}:1`, { staged }));
+        }
+        break;
+      case "leave":
+        if (node !== undefined) this.#go(node.cluster.leave(other));
+        break;
+      case "remove":
+        if (node !== undefined) this.#go(node.cluster.forceRemove(other));
+        break;
+      case "replace":
+      case "force_replace":
+        if (node !== undefined) {
+          const by = NAMES[step.by] as string;
+          this.#go(
+            step.do === "replace"
+              ? node.cluster.replace(other, by)
+              : node.cluster.forceReplace(other, by),
+          );
+        }
         break;
       case "commit":
         if (node !== undefined) {
@@ -144,9 +193,29 @@ class Model {
     }
     for (const name of NAMES) await this.start(name);
     await this.bus.during(Promise.all(this.#open));
-    await this.bus.until(
-      () => [...this.nodes.values()].every((node) => this.#isAtRest(node)),
-      60_000,
+    const deadline = this.bus.now + 60_000;
+    do {
+      for (const name of NAMES) {
+        await this.start(name);
+        this.#moveData(this.nodes.get(name) as BusNode);
+      }
+      await this.bus.until(
+        () => this.#isOver() || NAMES.some((name) => !this.bus.runs(name)),
+        deadline - this.bus.now,
+      );
+    } while (!this.#isOver());
+  }
+
+  /** All data is handed over. */
+  #moveData({ cluster, data }: BusNode): void {
+    const partitions = [...data];
+    data.clear();
+    cluster.transferComplete(partitions, null, []);
+  }
+
+  #isOver(): boolean {
+    return NAMES.every((name) =>
+      this.bus.runs(name) && this.#isAtRest(this.nodes.get(name) as BusNode)
     );
   }
 

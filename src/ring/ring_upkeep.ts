@@ -1,0 +1,264 @@
+/**
+ * What a claimant makes of a ring: who may own partitions, to whom they go, and
+ * which members may be let go. Pure, so that a plan is computed by the very
+ * functions that carry it out: a plan with several steps is "tend the ring, take
+ * it that all transfers are done, tend it again", until nothing is left to do
+ * (`riak_core_claimant:compute_all_next_rings/3`).
+ *
+ * Nothing here asks whether the members agree, and a ring that was tended is not
+ * changed by tending it again.
+ *
+ * @module
+ */
+import { claim } from "./claim.ts";
+import {
+  currentMembers,
+  futureOwners,
+  memberStatus,
+  membersWith,
+  partitionCounts,
+  pendingTransfers,
+  type Ring,
+  type Transfer,
+} from "./ring.ts";
+import {
+  isAutoJoining,
+  isInvited,
+  setOwnership,
+  setStatus,
+  transfersTowards,
+} from "./ring_change.ts";
+import { stagedChanges } from "./staged_changes.ts";
+
+/** A ring that was tended, and why it changed. */
+export interface TendedRing {
+  /** The same ring if there was nothing to do. */
+  readonly ring: Ring;
+  /** For the log, in the order things were done. */
+  readonly reasons: readonly string[];
+}
+
+/**
+ * Does what `ring` needs of its claimant `self`, in this order:
+ *
+ * 1. members that need no commit become valid, and so do those that leave if
+ *    nobody could take over from them (after a split, everybody may be leaving);
+ * 2. owners switch where transfers are complete;
+ * 3. partitions of removed members go to others at once, those of leaving ones
+ *    get a transfer if they have none, and transfers to members that can own
+ *    nothing any more are planned anew; so is a ring in which a member owns
+ *    nothing;
+ * 4. what a leaving member was to hand to one that is down goes to another;
+ * 5. members that have exited and own nothing are members no longer;
+ * 6. staged changes that make no sense any more are forgotten.
+ *
+ * @param targetN Consecutive partitions that should belong to different nodes.
+ */
+export function tendRing(
+  ring: Ring,
+  self: string,
+  targetN: number,
+): TendedRing {
+  const reasons: string[] = [];
+  let current = ring;
+  const go = (next: Ring, reason: string): void => {
+    if (next === current) return;
+    current = next;
+    reasons.push(reason);
+  };
+  for (const node of comingMembers(current)) {
+    go(setStatus(current, self, node, "valid"), `${node} is a member`);
+  }
+  for (const node of stayingMembers(current)) {
+    const why = `${node} stays as nobody could take over from it`;
+    go(setStatus(current, self, node, "valid"), why);
+  }
+  const done = completeTransfersOf(current);
+  go(install(current, self, done), `${done.length} partitions have moved`);
+  go(settleOn(current, self, targetOf(current, targetN)), "partitions move");
+  for (const node of gone(current)) {
+    go(setStatus(current, self, node, "invalid"), `${node} has left`);
+  }
+  const staged = stagedChanges(current);
+  if (staged !== current.ownership.staged) {
+    go(setOwnership(current, self, { staged }), "staged changes were void");
+  }
+  return { ring: current, reasons };
+}
+
+/** `ring` once all that is pending is done: owners are switched, and leaving members that own nothing have exited. */
+export function assumeDone(ring: Ring, self: string): Ring {
+  let done = ring.ownership.next.length === 0
+    ? ring
+    : setOwnership(ring, self, { owners: futureOwners(ring), next: [] });
+  for (const node of membersWith(done, ["leaving"])) {
+    if (ownsNothing(done, node)) done = setStatus(done, self, node, "exiting");
+  }
+  return done;
+}
+
+/** Whether `node` owns nothing in `ring` and is to get nothing. */
+export function ownsNothing(ring: Ring, node: string): boolean {
+  const { owners, next } = ring.ownership;
+  return !owners.includes(node) &&
+    !next.some((transfer) => transfer.nextOwner === node);
+}
+
+/**
+ * Who may own partitions, sorted. Valid members and those that are only down; a
+ * joining member only if it owns some, as one does that was taken for dead.
+ */
+export function heirs(ring: Ring): string[] {
+  return membersWith(ring, ["valid", "down", "joining"]).filter((node) =>
+    memberStatus(ring, node) !== "joining" || !ownsNothing(ring, node)
+  );
+}
+
+/** How owners are to be replaced, and whether the ring is to be claimed anew. */
+export interface TargetOptions {
+  /** Who takes over from whom, partition by partition. @default {nobody} */
+  readonly replaced?: ReadonlyMap<string, string>;
+  /** Whether to balance the ring although nothing in it asks for that. @default {false} */
+  readonly balance?: boolean;
+}
+
+/**
+ * The owners `ring` should come to. Those it is coming to anyway, unless
+ * somebody among them can't own, or a member would own nothing: then they are
+ * claimed anew.
+ */
+export function targetOf(
+  ring: Ring,
+  targetN: number,
+  options: TargetOptions = {},
+): readonly string[] {
+  const { replaced = new Map<string, string>(), balance = false } = options;
+  const claimants = heirs(ring);
+  const able = new Set(claimants);
+  let claimsAnew = balance;
+  const wanted = ring.ownership.owners.map((owner) =>
+    replaced.get(owner) ?? owner
+  );
+  for (const { partition, nextOwner } of ring.ownership.next) {
+    const next = replaced.get(nextOwner) ?? nextOwner;
+    // What can't go there may as well stay where it is.
+    if (able.has(next)) wanted[partition] = next;
+    else claimsAnew = true;
+  }
+  const owning = new Set(wanted);
+  claimsAnew ||= wanted.some((owner) => !able.has(owner)) ||
+    claimants.length <= ring.size &&
+      claimants.some((node) =>
+        !owning.has(node) && memberStatus(ring, node) === "valid"
+      );
+  return claimsAnew && claimants.length > 0
+    ? claim({ owners: wanted, claimants, targetN })
+    : wanted;
+}
+
+/** `ring` on its way to the owners `target`; the same ring if it is already. */
+export function settleOn(
+  ring: Ring,
+  self: string,
+  target: readonly string[],
+): Ring {
+  const { owners: before, next } = ring.ownership;
+  // There is nobody left who could hand these over.
+  const owners = before.map((owner, partition) =>
+    isCurrent(ring, owner) ? owner : target[partition] as string
+  );
+  const settled = { ...ring, ownership: { ...ring.ownership, owners } };
+  const transfers = redirect(settled, transfersTowards(settled, target));
+  const isSame = owners.every((owner, i) => owner === before[i]) &&
+    transfers.length === next.length &&
+    transfers.every((transfer, i) => transfer === next[i]);
+  return isSame ? ring : setOwnership(ring, self, { owners, next: transfers });
+}
+
+/** Members to be made valid: those that need no commit, and one that owns partitions, which was a member before. */
+function comingMembers(ring: Ring): string[] {
+  return membersWith(ring, ["joining"]).filter((node) =>
+    isAutoJoining(ring, node) ||
+    !isInvited(ring, node) && !ownsNothing(ring, node)
+  );
+}
+
+/** Owners on their way out while there is nobody who could own anything. */
+function stayingMembers(ring: Ring): string[] {
+  return heirs(ring).length > 0
+    ? []
+    : membersWith(ring, ["leaving", "exiting"]).filter((node) =>
+      !ownsNothing(ring, node)
+    );
+}
+
+function completeTransfersOf(ring: Ring): Transfer[] {
+  return pendingTransfers(ring).filter(({ status, nextOwner }) =>
+    status === "complete" && isCurrent(ring, nextOwner)
+  );
+}
+
+function install(ring: Ring, self: string, done: readonly Transfer[]): Ring {
+  if (done.length === 0) return ring;
+  const owners = [...ring.ownership.owners];
+  for (const { partition, nextOwner } of done) owners[partition] = nextOwner;
+  const installed = new Set(done.map((transfer) => transfer.partition));
+  return setOwnership(ring, self, {
+    owners,
+    next: ring.ownership.next.filter(({ partition }) =>
+      !installed.has(partition)
+    ),
+  });
+}
+
+function isCurrent(ring: Ring, node: string): boolean {
+  const status = memberStatus(ring, node);
+  return status !== undefined && status !== "invalid";
+}
+
+/** Members that have exited and that nothing depends on. */
+function gone(ring: Ring): string[] {
+  return currentMembers(ring).filter((node) =>
+    memberStatus(ring, node) === "exiting" && ownsNothing(ring, node)
+  );
+}
+
+/** Sends what leaving members hand to members that are down to valid ones. Other owners can wait. */
+function redirect(ring: Ring, transfers: Transfer[]): Transfer[] {
+  const isStuck = ({ owner, nextOwner }: Transfer): boolean =>
+    memberStatus(ring, nextOwner) === "down" &&
+    ["leaving", "exiting"].includes(memberStatus(ring, owner) as string);
+  if (!transfers.some(isStuck)) return transfers;
+  const candidates = membersWith(ring, ["valid"]);
+  if (candidates.length === 0) return transfers;
+  const target = [...ring.ownership.owners];
+  for (const { partition, nextOwner } of transfers) {
+    target[partition] = nextOwner;
+  }
+  for (const transfer of transfers.filter(isStuck)) {
+    const { partition } = transfer;
+    const counts = partitionCounts(target);
+    const rank = (node: string): number =>
+      repeatsAt(target, partition, node) * ring.size + (counts.get(node) ?? 0);
+    target[partition] = candidates.reduce((best, node) =>
+      rank(node) < rank(best) ? node : best
+    );
+  }
+  return transfersTowards(ring, target);
+}
+
+/** Replicas kept beside each other: how near `node` already owns a partition, 0 if not within two places. */
+function repeatsAt(
+  owners: readonly string[],
+  partition: number,
+  node: string,
+): number {
+  let repeats = 0;
+  for (const distance of [1, 2]) {
+    for (const at of [partition + distance, partition - distance]) {
+      const owner = owners[(at + owners.length) % owners.length];
+      if (owner === node) repeats += 3 - distance;
+    }
+  }
+  return repeats;
+}
