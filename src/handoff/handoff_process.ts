@@ -38,6 +38,7 @@ import type {
   HandoffConfig,
   HandoffControl,
   HandoffStatus,
+  HeldPartition,
   RepairStatus,
   TransferDirection,
   TransferState,
@@ -46,7 +47,6 @@ import type {
 import {
   type HandedOver,
   heldName,
-  type HeldPartition,
   planTransfers,
   type SettledPartition,
   transferName,
@@ -689,6 +689,10 @@ export class HandoffProcess implements HandoffControl {
       completed: this.#completed,
       failed: this.#failed,
     };
+  }
+
+  heldPartitions(): Promise<readonly HeldPartition[]> {
+    return this.#world.held();
   }
 
   setConcurrency(concurrency: number): HandoffConfig {

@@ -8,7 +8,7 @@ import type { ByteWriter } from "../base/byte_writer.ts";
 import type { WhorlError } from "../base/errors.ts";
 import type { Log } from "../environment/log.ts";
 import type { Ring } from "../ring/ring.ts";
-import type { HeldPartition } from "./transfer_plan.ts";
+import type { HeldPartition } from "./transfer.ts";
 
 /** A connection to a node that carries handoffs and nothing else. */
 export interface BulkConnection {

@@ -232,6 +232,8 @@ export function stepSender(
       return ended(sender, !begunAnew, code, message);
     }
     case "stop":
+      // The target has everything, and the source lets go already.
+      if (sender.phase === "finishing") return [];
       return ended(sender, event.resumable, "cancelled", event.reason);
     default:
       return event satisfies never;

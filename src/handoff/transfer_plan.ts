@@ -5,13 +5,7 @@
  * @module
  */
 import { pendingTransfers, type Ring } from "../ring/ring.ts";
-import type { TransferKind } from "./transfer.ts";
-
-/** Data of one module and partition that is on this node. */
-export interface HeldPartition {
-  readonly module: string;
-  readonly partition: number;
-}
+import type { HeldPartition, TransferKind } from "./transfer.ts";
 
 /** A transfer that should be made. */
 export interface WantedTransfer {

@@ -13,6 +13,7 @@ import { WhorlError } from "../base/errors.ts";
 import { invariant } from "../base/invariant.ts";
 import { openMemoryStore } from "../storage/memory_store.ts";
 import type { Codec, HandoffItem } from "../vnode/vnode.ts";
+import { partitionOf } from "../ring/chash.ts";
 import { contextOf } from "./causal_context.ts";
 import { writeStorageKey } from "./key_limits.ts";
 import {

@@ -111,6 +111,7 @@ function worldOf(
     },
     storeRing: (bytes) => present(parts.home, "home").storeRing(bytes),
     storeFailed,
+    readyToExit: () => parts.transfers?.holdsNothing ?? false,
     fetchJoinOffer: (address) => fetchJoinOffer(parts, address),
   };
 }

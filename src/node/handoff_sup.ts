@@ -18,7 +18,7 @@ import {
   HandoffProcess,
 } from "../handoff/handoff_process.ts";
 import type { BulkConnection, HandoffWorld } from "../handoff/handoff_world.ts";
-import type { HeldPartition } from "../handoff/transfer_plan.ts";
+import type { HeldPartition } from "../handoff/transfer.ts";
 import type { AnswerTarget } from "../vnode/vnode_master_link.ts";
 import {
   moduleIdOf,
@@ -53,9 +53,13 @@ export function handoffSup(parts: NodeParts, events: HandoffEvents): ChildSpec {
           id: "handoff",
           start: (): Child => {
             parts.handoff = handoff;
+            parts.transfers = handoff;
             handoff.masterStarted();
             return new ResourceChild("handoff", () => {
-              if (parts.handoff === handoff) parts.handoff = undefined;
+              if (parts.transfers === handoff) {
+                parts.handoff = undefined;
+                parts.transfers = undefined;
+              }
               handoff.close();
             });
           },
@@ -204,7 +208,7 @@ class OwnConnection implements BulkConnection {
     const { length } = request;
     let target: AnswerTarget | undefined;
     relayHandoff(
-      present(this.#parts.handoff, "handoff"),
+      present(this.#parts.transfers, "handoff"),
       this,
       this.node,
       { vnodeAnswer: () => {} },
@@ -231,7 +235,7 @@ class OwnConnection implements BulkConnection {
   }
 
   close(): void {
-    this.#parts.handoff?.connectionEnded(this);
+    this.#parts.transfers?.connectionEnded(this);
   }
 }
 
@@ -247,7 +251,7 @@ export function handoffCall(
   method: string,
   args: unknown,
 ): null {
-  const handoff = present(parts.handoff, "handoff");
+  const handoff = present(parts.transfers, "handoff");
   switch (method) {
     case "handoff_begin":
       handoff.inboundBegins(connection, source, args);

@@ -402,7 +402,7 @@ export class WhorlNode implements AsyncDisposable {
           type: "ring_changed",
           ringVersion: change.ringVersion,
         });
-        this.#parts.handoff?.changed();
+        this.#parts.transfers?.changed();
         break;
       case "services_changed":
         this.#updateViews();
@@ -410,7 +410,7 @@ export class WhorlNode implements AsyncDisposable {
           type: "services_changed",
           up: change.up,
         });
-        this.#parts.handoff?.changed();
+        this.#parts.transfers?.changed();
         break;
     }
     this.#tell(change);
@@ -447,7 +447,7 @@ export class WhorlNode implements AsyncDisposable {
   #vnodesReady(): void {
     this.#ownPartitions();
     this.#tellServices();
-    this.#parts.handoff?.masterStarted();
+    this.#parts.transfers?.masterStarted();
   }
 
   /** Says which modules this node serves: without its masters a module is served by others. */
@@ -480,7 +480,7 @@ export class WhorlNode implements AsyncDisposable {
   }
 
   #vnodesChanged(event: VnodeManagerEvent): void {
-    const { handoff } = this.#parts;
+    const { transfers: handoff } = this.#parts;
     if (event.type === "vnode_started") {
       handoff?.vnodeStarted(event.module, event.partition);
     }
@@ -494,7 +494,7 @@ export class WhorlNode implements AsyncDisposable {
     if (event.type === "master_waiting") this.#tellServices();
     if (event.type === "master_started") {
       this.#tellServices();
-      this.#parts.handoff?.masterStarted();
+      this.#parts.transfers?.masterStarted();
     }
   }
 

@@ -15,6 +15,7 @@ import {
   isCoverageCorrelation,
 } from "../request/coordinators.ts";
 import type { HandoffProcess } from "../handoff/handoff_process.ts";
+import type { HandoffControl } from "../handoff/transfer.ts";
 import type { OperationCarrier } from "../request/operation_carrier.ts";
 import { isCoverageKind } from "../request/operation_codec.ts";
 import type { RingView } from "../ring/ring_view.ts";
@@ -41,7 +42,9 @@ export class NodeParts {
   calls: LinkCalls | undefined;
   cluster: ClusterProcess | undefined;
   vnodes: VnodeManager | undefined;
-  handoff: HandoffProcess | undefined;
+  handoff: HandoffControl | undefined;
+  /** The same as those see it that carry transfers. */
+  transfers: HandoffProcess | undefined;
   /** The near ends of bulk links that this node has opened. */
   readonly bulkPeers: WeakMap<Link, BulkPeer> = new WeakMap();
   requests: Coordinators | undefined;

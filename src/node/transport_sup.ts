@@ -149,7 +149,7 @@ async function startLinks(
       onBulkDown: (link, closed) => {
         calls.linkClosed(link, closed.message);
         parts.bulkPeers.get(link)?.ended(closed.message);
-        parts.handoff?.connectionEnded(link);
+        parts.transfers?.connectionEnded(link);
       },
     },
   });
@@ -303,7 +303,7 @@ function bulkFrameHandler(
           answersOf(link),
           u32At(bytes, start + VNODE_REQUEST_TIME_LEFT_OFFSET, end),
         );
-        const { handoff, vnodes } = parts;
+        const { transfers: handoff, vnodes } = parts;
         if (handoff === undefined || vnodes === undefined) {
           answerFailure(target, correlation, stopping());
           return;

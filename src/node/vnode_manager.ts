@@ -16,7 +16,7 @@ import type { ByteWriter } from "../base/byte_writer.ts";
 import { reasonOf, WhorlError } from "../base/errors.ts";
 import type { Environment } from "../environment/environment.ts";
 import type { StoreConfig } from "../environment/storage.ts";
-import type { HeldPartition } from "../handoff/transfer_plan.ts";
+import type { HeldPartition } from "../handoff/transfer.ts";
 import type { ClusterEvent } from "../vnode/vnode.ts";
 import {
   answerFailure,

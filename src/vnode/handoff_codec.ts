@@ -56,6 +56,11 @@ export function isTargetAction(action: number | undefined): boolean {
   return action !== undefined && action >= HandoffAction.offer;
 }
 
+/** Whether an action is the first of a transfer to or from a vnode. */
+export function beginsHandoff(action: number | undefined): boolean {
+  return action === HandoffAction.open || action === HandoffAction.offer;
+}
+
 /** What becomes of the source when everything has arrived. */
 export const HandoffMode = {
   /** It gives the partition up. */

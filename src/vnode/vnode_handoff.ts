@@ -127,7 +127,6 @@ export class VnodeHandoff {
   }
 
   #answer(correlation: number, write: (into: ByteWriter) => void): void {
-    if (this.#ended) return this.#fail(correlation, vnodeEnded());
     write(this.#host.answers.begin(FrameType.vnodeReply, correlation));
     this.#host.answers.end();
   }

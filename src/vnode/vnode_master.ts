@@ -28,6 +28,7 @@ import { writeFailure } from "../wire/failure.ts";
 import { FRAME_BYTES_MAX, readFrames } from "../wire/frame.ts";
 import { FrameType } from "../wire/frame_type.ts";
 import { decodeMsgpack, wellFormed, writeMsgpack } from "../wire/msgpack.ts";
+import { beginsHandoff } from "./handoff_codec.ts";
 import type { ClusterEvent, VnodeContext, VnodeModule } from "./vnode.ts";
 import {
   type CommandTable,
@@ -362,7 +363,10 @@ export class VnodeMaster implements VnodeHost {
       return;
     }
     let process = this.#processes.get(partition);
-    if (process === undefined) {
+    // What goes on with a handoff goes on with the vnode that began it.
+    const begins = !(header.flags & RequestFlag.handoff) ||
+      beginsHandoff(bytes[this.#reader.offset]);
+    if (process === undefined && begins) {
       if (this.#stopping || this.#supervisor === undefined) {
         this.#refuse(correlation, stoppingError());
         return;
@@ -375,7 +379,7 @@ export class VnodeMaster implements VnodeHost {
         correlation,
         new WhorlError(
           "vnode_crashed",
-          `The vnode of partition ${partition} is being restarted`,
+          `The vnode of partition ${partition} is not running now`,
           { details: { partition } },
         ),
       );
