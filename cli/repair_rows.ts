@@ -15,7 +15,7 @@ export interface NodeRepair extends RepairStatus {
 /** How far a repair is, for people. */
 export function repairText(repair: NodeRepair): string {
   const { partition, module, node, state, reason } = repair;
-  return `Repair of partition ${partition} of ${module} at ${node}: ${state}` +
+  return `Repair of ${module} partition ${partition} at ${node}: ${state}` +
     `, ${neighboursText(repair)}, ${repair.items} objects` +
     (reason === null ? "" : `: ${reason}`);
 }

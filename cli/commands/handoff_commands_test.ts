@@ -317,7 +317,7 @@ Deno.test("repair asks the owner of the partition, and with --wait shows progres
   const started = await run("repair 7 --module kv", { session });
   assertEquals([started.code, started.out], [
     0,
-    "Repair of partition 7 of kv at dev2@127.0.0.1: running, 0 of 2 neighbours, 0 objects\n",
+    "Repair of kv partition 7 at dev2@127.0.0.1: running, 0 of 2 neighbours, 0 objects\n",
   ]);
   assertEquals(session.asked.at(-1)?.args, {
     method: "repair",
@@ -346,7 +346,7 @@ Deno.test("repair asks the owner of the partition, and with --wait shows progres
   assertEquals(waited.code, 0);
   assertEquals(
     waited.out,
-    "Repair of partition 3 of kv at dev2@127.0.0.1: done, 2 of 2 neighbours, 9 objects\n",
+    "Repair of kv partition 3 at dev2@127.0.0.1: done, 2 of 2 neighbours, 9 objects\n",
   );
   assertMatch(waited.remarks, /0% {2}0 of 2 neighbours · 0 objects/);
   assert(waited.remarks.endsWith("\r\x1b[K"));

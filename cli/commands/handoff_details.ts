@@ -22,8 +22,9 @@ export const handoffDetailsCommand: Command = {
   name: "handoff details",
   summary: "list every transfer, those that wait and why included",
   about:
-    "A row for each transfer of the cluster: type, module, partition, the two nodes, how far it is, objects " +
-    "so far and a second, and a remark: what it waits for, or why it failed last.",
+    "A row for each transfer of the cluster: type, module, partition (ID), the two nodes, how far it is, objects " +
+    "so far and a second, and a remark: what it waits for, or why it failed last. A terminal that is too " +
+    "narrow gets what fits; --json and a pipe get all.",
   positionals: [],
   flags: [],
   talksToNode: true,
@@ -61,7 +62,7 @@ export const handoffDetailsCommand: Command = {
           [
             "Type",
             "Module",
-            "Partition",
+            "ID",
             "From",
             "To",
             "State",
@@ -71,6 +72,8 @@ export const handoffDetailsCommand: Command = {
           ],
           sorted.map(rowOf),
           ["left", "left", "right", "left", "left", "left", "right", "right"],
+          // Rate, objects and module: whorl transfers shows them as well.
+          [7, 6, 1],
         );
       }
       remarkFailures(output, failures);

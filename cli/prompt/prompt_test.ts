@@ -1,4 +1,5 @@
 import { assert, assertEquals, assertMatch } from "@std/assert";
+import { hasScript } from "../testing/script_program.ts";
 
 const program = new URL("../testing/prompt_program.ts", import.meta.url).href;
 const decoder = new TextDecoder();
@@ -218,18 +219,6 @@ class Terminal implements AsyncDisposable {
     await this.#writer.close().catch((error) => {
       if (!(error instanceof Deno.errors.BrokenPipe)) throw error;
     });
-  }
-}
-
-async function hasScript(): Promise<boolean> {
-  try {
-    const { stdout } = await new Deno.Command("script", {
-      args: ["--version"],
-    }).output();
-    return decoder.decode(stdout).includes("util-linux");
-  } catch (error) {
-    if (error instanceof Deno.errors.NotFound) return false;
-    throw error;
   }
 }
 
