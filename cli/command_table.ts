@@ -7,12 +7,19 @@ import type { Command } from "./command.ts";
 import { attachCommand } from "./commands/attach.ts";
 import { clusterClearCommand } from "./commands/cluster_clear.ts";
 import { clusterCommitCommand } from "./commands/cluster_commit.ts";
+import { clusterForceRemoveCommand } from "./commands/cluster_force_remove.ts";
 import { clusterJoinCommand } from "./commands/cluster_join.ts";
+import { clusterLeaveCommand } from "./commands/cluster_leave.ts";
 import { clusterPlanCommand } from "./commands/cluster_plan.ts";
+import {
+  clusterForceReplaceCommand,
+  clusterReplaceCommand,
+} from "./commands/cluster_replace.ts";
 import { clusterStatusCommand } from "./commands/cluster_status.ts";
 import { completionsCommand } from "./commands/completions.ts";
 import { deleteCommand } from "./commands/delete.ts";
 import { devCommand } from "./commands/dev.ts";
+import { downCommand } from "./commands/down.ts";
 import { getCommand } from "./commands/get.ts";
 import { importCommand } from "./commands/import.ts";
 import { memberStatusCommand } from "./commands/member_status.ts";
@@ -36,10 +43,15 @@ export const COMMANDS: readonly Command[] = [
   devCommand,
   pingCommand,
   clusterJoinCommand,
+  clusterLeaveCommand,
+  clusterForceRemoveCommand,
+  clusterReplaceCommand,
+  clusterForceReplaceCommand,
   clusterPlanCommand,
   clusterCommitCommand,
   clusterClearCommand,
   clusterStatusCommand,
+  downCommand,
   memberStatusCommand,
   ringStatusCommand,
   ringreadyCommand,

@@ -114,6 +114,10 @@ Deno.test("with --json a mistake is told in JSON as well", async () => {
 Deno.test("every command that talks to a node says when it is not running and ends with 1", async () => {
   const words: Record<string, string> = {
     "cluster join": "dev1@127.0.0.1:10101",
+    "cluster force-remove": "dev3@127.0.0.1",
+    "cluster replace": "dev3@127.0.0.1 dev4@127.0.0.1",
+    "cluster force-replace": "dev3@127.0.0.1 dev4@127.0.0.1",
+    down: "dev3@127.0.0.1",
     put: "b k 1",
     get: "b k",
     delete: "b k",

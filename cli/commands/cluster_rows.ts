@@ -26,6 +26,7 @@ import type {
 
 /** How messages name the commands they point to. */
 export const WHORL_COMMANDS: AdminCommands = {
+  down: "whorl down",
   ringStatus: "whorl ring-status",
   clusterPlan: "whorl cluster plan",
 };
