@@ -21,7 +21,12 @@ export { startNode } from "./src/node/start_node.ts";
 export { type NodeEvent, WhorlNode } from "./src/node/node.ts";
 export type { VnodeManagerEvent } from "./src/node/vnode_manager.ts";
 export type { NodeInfo, NodeStats } from "./src/node/admin_protocol.ts";
-export type { ClusterChange, JoinResult } from "./src/cluster/cluster_world.ts";
+export type {
+  ClusterChange,
+  JoinOptions,
+  JoinResult,
+  StageResult,
+} from "./src/cluster/cluster_world.ts";
 export type {
   ClusterStatus,
   RingReadyResult,

@@ -7,15 +7,22 @@ import type { Command } from "./command.ts";
 import { attachCommand } from "./commands/attach.ts";
 import { clusterClearCommand } from "./commands/cluster_clear.ts";
 import { clusterCommitCommand } from "./commands/cluster_commit.ts";
+import { clusterForceRemoveCommand } from "./commands/cluster_force_remove.ts";
 import { clusterJoinCommand } from "./commands/cluster_join.ts";
 import { clusterPartitionCommand } from "./commands/cluster_partition.ts";
 import { clusterPartitionCountCommand } from "./commands/cluster_partition_count.ts";
 import { clusterPartitionsCommand } from "./commands/cluster_partitions.ts";
+import { clusterLeaveCommand } from "./commands/cluster_leave.ts";
 import { clusterPlanCommand } from "./commands/cluster_plan.ts";
+import {
+  clusterForceReplaceCommand,
+  clusterReplaceCommand,
+} from "./commands/cluster_replace.ts";
 import { clusterStatusCommand } from "./commands/cluster_status.ts";
 import { completionsCommand } from "./commands/completions.ts";
 import { deleteCommand } from "./commands/delete.ts";
 import { devCommand } from "./commands/dev.ts";
+import { downCommand } from "./commands/down.ts";
 import { getCommand } from "./commands/get.ts";
 import { handoffConfigCommand } from "./commands/handoff_config.ts";
 import { handoffDetailsCommand } from "./commands/handoff_details.ts";
@@ -51,6 +58,10 @@ export const COMMANDS: readonly Command[] = [
   devCommand,
   pingCommand,
   clusterJoinCommand,
+  clusterLeaveCommand,
+  clusterForceRemoveCommand,
+  clusterReplaceCommand,
+  clusterForceReplaceCommand,
   clusterPlanCommand,
   clusterCommitCommand,
   clusterClearCommand,
@@ -58,6 +69,7 @@ export const COMMANDS: readonly Command[] = [
   clusterPartitionsCommand,
   clusterPartitionCommand,
   clusterPartitionCountCommand,
+  downCommand,
   memberStatusCommand,
   ringStatusCommand,
   ringreadyCommand,

@@ -1,5 +1,5 @@
 /**
- * `whorl cluster commit`: carry out the plan last shown.
+ * `whorl cluster commit`: carry out a plan.
  *
  * @module
  */
@@ -20,18 +20,39 @@ export const clusterCommitCommand: Command = {
   summary: "carry out the plan last shown",
   about:
     "Makes the staged changes real and starts what follows from them. Only a plan somebody has looked at is " +
-    'carried out: run "whorl cluster plan" first, and again if the cluster changed since.',
+    'carried out: run "whorl cluster plan" first, and again if the cluster changed since.\n\n' +
+    "With --plan exactly that plan is carried out, whoever looked at another one meanwhile, and committing it " +
+    "twice is no error: repeat the command if you have missed the answer. While members do not agree on the " +
+    "ring, the commit waits for them.",
   positionals: [],
-  flags: [],
+  flags: [{
+    name: "plan",
+    value: "ID",
+    says: "the plan that is meant",
+    default: "the one shown last",
+  }],
   talksToNode: true,
   examples: [
     { line: "cluster plan --data data/dev1", says: "look at it first" },
     { line: "cluster commit --data data/dev1", says: "then do it" },
+    {
+      line: "cluster commit --plan 8fbd3e1c9a6f2b07 --data data/dev1",
+      says: "in a script: what was looked at, or nothing",
+    },
   ],
   run: (invocation, world) =>
     withSession(invocation, world, async (session, options) => {
       try {
-        await session.call("cluster_commit", {}, options);
+        const planId = invocation.text("plan");
+        const done = await session.call(
+          "cluster_commit",
+          planId === undefined ? {} : { planId },
+          options,
+        );
+        if (invocation.on("json")) {
+          writeJson(world.output, { committed: true, ...done });
+        } else world.output.write(COMMITTED_TEXT);
+        return ExitCode.ok;
       } catch (error) {
         // Other failures say best themselves what was the matter.
         const refused = isWhorlError(error, "nothing_planned") ||
@@ -41,8 +62,5 @@ export const clusterCommitCommand: Command = {
         world.output.remark(commitFailureText(error.code, WHORL_COMMANDS));
         return ExitCode.failed;
       }
-      if (invocation.on("json")) writeJson(world.output, { committed: true });
-      else world.output.write(COMMITTED_TEXT);
-      return ExitCode.ok;
     }),
 };

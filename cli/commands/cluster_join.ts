@@ -6,6 +6,7 @@
 import { type ErrorCode, isWhorlError } from "../../src/base/errors.ts";
 import {
   joinFailureText,
+  joinText,
   stagedJoinText,
 } from "../../src/ring/admin_messages.ts";
 import type { Command } from "../command.ts";
@@ -31,13 +32,14 @@ export const clusterJoinCommand: Command = {
     "Tells the node you talk to (--data or --node) to join the cluster NODE belongs to. Nothing moves yet: " +
     "joins are staged, so that several can be planned and carried out together. Look at what would happen " +
     'with "whorl cluster plan", then do it with "whorl cluster commit".\n\n' +
-    "The joining node must be alone in its ring and have the same ring size, cluster name and cookie.",
+    "The joining node must be alone in its ring and have the same ring size, cluster name and cookie. With " +
+    "--now it becomes a member at once, and partitions begin to move to it.",
   positionals: [{
     name: "NODE",
     says:
       "any member, as NAME@HOST:PORT; NAME@HOST if the node knows where it is",
   }],
-  flags: [],
+  flags: [{ name: "now", says: "join at once, without plan and commit" }],
   talksToNode: true,
   examples: [
     {
@@ -57,9 +59,18 @@ export const clusterJoinCommand: Command = {
         ? parseNodeTarget(word)
         : { node: word };
       try {
-        const result = await session.call("cluster_join", target, options);
+        const args = invocation.on("now")
+          ? { ...target, staged: false }
+          : target;
+        const result = await session.call("cluster_join", args, options);
         if (invocation.on("json")) writeJson(world.output, result);
-        else world.output.write(stagedJoinText(result.node, result.joined));
+        else {
+          world.output.write(
+            invocation.on("now")
+              ? joinText(result.joined)
+              : stagedJoinText(result.node, result.joined),
+          );
+        }
         return ExitCode.ok;
       } catch (error) {
         if (

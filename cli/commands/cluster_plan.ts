@@ -19,7 +19,8 @@ export const clusterPlanCommand: Command = {
   about:
     "Lists the staged changes and, for each step of the way, the members with their share of the ring and " +
     'how many partitions move from where to where. Nothing happens before "whorl cluster commit". A warning ' +
-    "says if replicas will share nodes, as they must while there are few.",
+    "says if replicas will share nodes, as they must while there are few, and if a removal by force loses " +
+    "replicas. Transfers that are under way go on meanwhile and are counted in.",
   positionals: [],
   flags: [],
   talksToNode: true,
@@ -32,7 +33,15 @@ export const clusterPlanCommand: Command = {
       try {
         const plan = await session.call("cluster_plan", {}, options);
         if (invocation.on("json")) writeJson(world.output, plan);
-        else world.output.write(planText(planRows(plan)));
+        else {
+          world.output.write(planText(planRows(plan)));
+          if (plan.changes.length > 0) {
+            // Not on standard output, which is riak_core's to the last byte.
+            world.output.remark(
+              `Carry it out with: whorl cluster commit --plan ${plan.planId}\n`,
+            );
+          }
+        }
         return ExitCode.ok;
       } catch (error) {
         if (

@@ -28,6 +28,7 @@ import { transferLine } from "../transfers/transfers_text.ts";
 
 /** How messages name the commands they point to. */
 export const WHORL_COMMANDS: AdminCommands = {
+  down: "whorl down",
   ringStatus: "whorl ring-status",
   clusterPlan: "whorl cluster plan",
 };

@@ -242,6 +242,100 @@ Deno.test("cluster commit and clear say what they did or why they did not", asyn
   }
 });
 
+Deno.test("cluster commit --plan names the plan, and cluster plan says how", async () => {
+  const session = fakeSession();
+  await run("cluster commit --plan 0123456789abcdef", { session });
+  assertEquals(session.asked.at(-1), {
+    method: "cluster_commit",
+    args: { planId: "0123456789abcdef" },
+  });
+  const json = await run("cluster commit --json", { session });
+  assertEquals(JSON.parse(json.out), { committed: true, planId: "0" });
+  session.answers.cluster_plan = {
+    planId: "89ab",
+    changes: [{ action: "leave", node: "dev2@127.0.0.1" }],
+    transitions: [],
+  };
+  assertEquals(
+    (await run("cluster plan", { session })).remarks,
+    "Carry it out with: whorl cluster commit --plan 89ab\n",
+  );
+});
+
+Deno.test("cluster join --now joins without a commit", async () => {
+  const session = fakeSession();
+  const ran = await run("cluster join dev9@127.0.0.1 --now", { session });
+  assertEquals(ran.out, "Sent join request to dev9@127.0.0.1\n");
+  assertEquals(session.asked.at(-1)?.args, {
+    node: "dev9@127.0.0.1",
+    staged: false,
+  });
+});
+
+Deno.test("cluster leave, force-remove, replace and force-replace say what was staged and why not", async () => {
+  const session = fakeSession();
+  const said = async (line: string) => (await run(line, { session })).out;
+  const [dev1, dev9] = ["dev1@127.0.0.1", "dev9@127.0.0.1"];
+  assertEquals(
+    await said("cluster leave"),
+    `Success: staged leave request for '${dev1}'\n`,
+  );
+  await said(`cluster leave ${dev1}`);
+  assertEquals(
+    await said(`cluster force-remove ${dev9}`),
+    `Success: staged remove request for '${dev9}'\n`,
+  );
+  assertEquals(
+    await said(`cluster replace ${dev1} ${dev9}`),
+    `Success: staged replacement of '${dev1}' with '${dev9}'\n`,
+  );
+  await said(`cluster force-replace ${dev1} ${dev9}`);
+  assertEquals(session.asked, [
+    { method: "cluster_leave", args: {} },
+    { method: "cluster_leave", args: { node: dev1 } },
+    { method: "cluster_force_remove", args: { node: dev9 } },
+    { method: "cluster_replace", args: { node: dev1, replacement: dev9 } },
+    {
+      method: "cluster_force_replace",
+      args: { node: dev1, replacement: dev9 },
+    },
+  ]);
+  session.answers.cluster_leave = { node: dev1, staged: false };
+  assertEquals(
+    await said("cluster leave"),
+    `Success: '${dev1}' does not join any more\n`,
+  );
+  assertEquals(JSON.parse(await said("cluster leave --json")), {
+    node: dev1,
+    staged: false,
+  });
+  session.answers.cluster_force_remove = new WhorlError("is_claimant", "No");
+  const refused = await run(`cluster force-remove ${dev1}`, { session });
+  assertEquals([refused.code, refused.out], [1, ""]);
+  assertMatch(refused.remarks, /is the claimant \(see whorl ring-status\)/);
+  assertMatch(refused.remarks, /You can use 'whorl down' to/);
+  session.answers.cluster_leave = new WhorlError("timeout", "Cannot leave");
+  const late = await run("cluster leave", { session });
+  assertEquals([late.code, late.remarks], [
+    1,
+    "whorl: Cannot leave (timeout)\n",
+  ]);
+});
+
+Deno.test("down says that a member was marked, or why it was not", async () => {
+  const session = fakeSession();
+  const ran = await run("down dev9@127.0.0.1", { session });
+  assertEquals(ran.out, "Success: 'dev9@127.0.0.1' marked as down\n");
+  session.answers.down = new WhorlError("is_up", "Cannot");
+  const refused = await run("down dev9@127.0.0.1", { session });
+  assertEquals([refused.code, refused.remarks], [
+    1,
+    "Failed: dev9@127.0.0.1 is up\n",
+  ]);
+  const json = await run("down dev9@127.0.0.1 --json", { session });
+  assertEquals(JSON.parse(json.out).error.code, "is_up");
+});
+
 Deno.test("ringready answers TRUE with code 0 and FALSE with code 1", async () => {
   const session = fakeSession();
   assertEquals(

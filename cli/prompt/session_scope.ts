@@ -9,8 +9,10 @@ import type { AdminSession } from "../../src/node/admin_protocol.ts";
 import {
   CLEARED_TEXT,
   COMMITTED_TEXT,
+  joinEndedText,
   ringReadyText,
   stagedJoinText,
+  stagedText,
 } from "../../src/ring/admin_messages.ts";
 import {
   clusterStatusText,
@@ -64,7 +66,20 @@ export function sessionScope(
       const plan = await call("cluster_plan", {});
       return shown(plan, planText(planRows(plan)));
     },
-    commit: async () => shown(await call("cluster_commit", {}), COMMITTED_TEXT),
+    leave: async (node?: string) => {
+      const done = await call(
+        "cluster_leave",
+        node === undefined ? {} : { node },
+      );
+      const text = done.staged ? stagedText("leave", done.node) : joinEndedText(
+        done.node,
+      );
+      return shown(done, text);
+    },
+    commit: async (planId?: string) => {
+      const args = planId === undefined ? {} : { planId };
+      return shown(await call("cluster_commit", args), COMMITTED_TEXT);
+    },
     clear: async () => shown(await call("cluster_clear", {}), CLEARED_TEXT),
     status: async () => {
       const status = await call("cluster_status", {});
@@ -127,6 +142,7 @@ JavaScript, with these names:
   await cluster.ring()                          the ring, and what is pending
   await cluster.transfers()                     what moves, and what waits to
   await cluster.join("dev1@127.0.0.1:10101")    stage this node to join
+  await cluster.leave()                         stage this node to leave
   await cluster.plan()                          what that would do
   await cluster.commit()                        do it
   cluster.clear() cluster.status() cluster.ready()

@@ -1,4 +1,4 @@
-import { assertEquals } from "@std/assert";
+import { assert, assertEquals } from "@std/assert";
 import {
   memberStatus,
   pendingTransfers,
@@ -12,6 +12,7 @@ import {
   markSeen,
   putRingMeta,
   rejoin,
+  setOwnership,
   setStatus,
 } from "../ring/ring_change.ts";
 import { assumeDone } from "../ring/ring_upkeep.ts";
@@ -263,4 +264,119 @@ Deno.test("stepClaimant() plans the same for an unrelated change of the ring", (
     ring: agreed(putRingMeta(ring, "a", "x", 1, 1)),
   });
   assertEquals(planIdOf(claimant), planId);
+});
+
+Deno.test("stepClaimant() stages a change in the ring, whether members agree or not", () => {
+  const ring = putRingMeta(cluster("a", "b", "c"), "a", "x", 1, 1);
+  assertEquals(ringReady(ring), false);
+  const claimant = createClaimant("a", ring, 4);
+  const change = { action: "leave", node: "b", replacement: null } as const;
+  const effects = ask(claimant, 1, { method: "stage", change });
+  assertEquals(find(effects, "update_ring").ring.ownership.staged, [change]);
+  assertEquals(find(effects, "reply").result, {
+    method: "stage",
+    staged: true,
+  });
+  // What it is in the ring is carried out by whoever is claimant then.
+  assertEquals(memberStatus(claimant.ring, "b"), "valid");
+});
+
+Deno.test("stepClaimant() refuses to stage what makes no sense, by name", () => {
+  const claimant = createClaimant("a", cluster("a", "b"), 4);
+  const change = { action: "leave", node: "x", replacement: null } as const;
+  const effects = ask(claimant, 1, { method: "stage", change });
+  const { code, details } = find(effects, "fail");
+  assertEquals([code, details], ["not_member", { node: "x" }]);
+  assertEquals(effects.some((effect) => effect.type === "update_ring"), false);
+});
+
+Deno.test("stepClaimant() lets a joining member go at once", () => {
+  for (const action of ["leave", "remove"] as const) {
+    const claimant = createClaimant("a", ringOf("a", "b"), 4);
+    const change = { action, node: "b", replacement: null };
+    const effects = ask(claimant, 1, { method: "stage", change });
+    const { ring } = find(effects, "update_ring");
+    assertEquals(memberStatus(ring, "b"), "invalid");
+    assertEquals(ring.ownership.staged, []);
+    assertEquals(find(effects, "reply").result, {
+      method: "stage",
+      staged: false,
+    });
+  }
+});
+
+Deno.test("stepClaimant() forgets what was staged when it is cleared", () => {
+  const claimant = createClaimant("a", cluster("a", "b", "c"), 4);
+  const change = { action: "leave", node: "b", replacement: null } as const;
+  ask(claimant, 1, { method: "stage", change });
+  const effects = ask(claimant, 2, { method: "clear" });
+  assertEquals(find(effects, "update_ring").ring.ownership.staged, []);
+  assertEquals(find(effects, "reply").result, { method: "clear", nodes: [] });
+});
+
+Deno.test("stepClaimant() needs no agreement of a member that it removes by force", () => {
+  const change = { action: "remove", node: "c", replacement: null } as const;
+  const claimant = createClaimant("a", cluster("a", "b", "c"), 4);
+  const { ring } = find(
+    ask(claimant, 1, { method: "stage", change }),
+    "update_ring",
+  );
+  assertEquals(
+    ask(claimant, 2, { method: "plan" }).map((effect) => effect.type),
+    ["set_deadline"],
+  );
+  const seen = markSeen(markSeen(ring, "a", ring.clock), "b", ring.clock);
+  const effects = stepClaimant(claimant, { type: "ring_changed", ring: seen });
+  assertEquals(find(effects, "reply").id, 2);
+});
+
+Deno.test("stepClaimant() commits for the next claimant what was staged with the last", () => {
+  const change = { action: "leave", node: "b", replacement: null } as const;
+  const first = createClaimant("a", cluster("a", "b", "c"), 4);
+  const staged = find(
+    ask(first, 1, { method: "stage", change }),
+    "update_ring",
+  ).ring;
+  const down = agreed(setStatus(staged, "c", "a", "down"));
+  const next = createClaimant("b", staged, 4);
+  const taken = find(
+    stepClaimant(next, { type: "ring_changed", ring: down }),
+    "update_ring",
+  ).ring;
+  stepClaimant(next, { type: "ring_changed", ring: agreed(taken) });
+  const planId = planIdOf(next);
+  const { ring } = find(
+    ask(next, 2, { method: "commit", planId }),
+    "update_ring",
+  );
+  assertEquals(memberStatus(ring, "b"), "leaving");
+});
+
+Deno.test("stepClaimant() follows a claimant that has exited, on the first valid member, and lets it go", () => {
+  let ring = setStatus(cluster("b", "a", "c"), "a", "a", "leaving");
+  const owners = ring.ownership.owners.map((owner, partition) =>
+    owner === "b" ? ["a", "c"][partition % 2] as string : owner
+  );
+  ring = agreed(
+    setStatus(setOwnership(ring, "b", { owners }), "b", "b", "exiting"),
+  );
+  // It writes nothing any more.
+  const exited = createClaimant("b", ring, 4);
+  assertEquals(stepClaimant(exited, { type: "ring_changed", ring }), []);
+  assertEquals(
+    find(ask(exited, 1, { method: "clear" }), "fail").code,
+    "ring_not_ready",
+  );
+  // One that leaves itself follows only if nobody else can.
+  const leaving = createClaimant("a", ring, 4);
+  assertEquals(stepClaimant(leaving, { type: "ring_changed", ring }), []);
+  const next = createClaimant("c", ring, 4);
+  const after = find(
+    stepClaimant(next, { type: "ring_changed", ring }),
+    "update_ring",
+  ).ring;
+  assertEquals(after.ownership.claimant, "c");
+  assertEquals(after.ownership.term, ring.ownership.term + 1);
+  assertEquals(memberStatus(after, "b"), "invalid");
+  assert(after.ownership.next.every(({ owner }) => owner === "a"));
 });

@@ -5,6 +5,7 @@ import {
   addJoining,
   freshRing,
   invite,
+  isAutoJoining,
   isInvited,
   markSeen,
   putFacts,
@@ -378,14 +379,48 @@ Deno.test("stepGossip() asks in again when it reads that it was declared down", 
   assertEquals(memberStatus(gossip.current.ring, "b"), "joining");
 });
 
-Deno.test("stepGossip() says so when it reads that it was removed", () => {
-  const base = ringOf("a", "b");
-  const gossip = gossipOf("b", base);
-  const ring = encodeRing(setStatus(base, "a", "b", "invalid"));
+Deno.test("stepGossip() says so when it reads that it was removed, and whether it was a member", () => {
+  const member = ringOf("a", "b");
+  const joining = addJoining(ringOf("a"), facts("b"), 0);
+  for (const [base, isJoining] of [[member, false], [joining, true]] as const) {
+    const gossip = gossipOf("b", base);
+    const ring = encodeRing(setStatus(base, "a", "b", "invalid"));
+    assertEquals(
+      step(gossip, { type: "ring_received", from: "a", ring }),
+      [{ type: "removed", joining: isJoining }],
+    );
+  }
+});
+
+Deno.test("stepGossip() joins no cluster whose members have removed each other", () => {
+  const base = addJoining(ringOf("a", "b"), facts("g"), 0);
+  const gossip = gossipOf("g", setStatus(base, "a", "b", "invalid"));
+  const theirs = encodeRing(setStatus(base, "b", "a", "invalid"));
+  const events = (from: string) =>
+    step(gossip, { type: "ring_received", from, ring: theirs });
+  // From a removed member nothing is heard, from another guest it is.
+  assertEquals(types(events("b")), ["send_ring"]);
+  const other = addJoining(setStatus(base, "b", "a", "invalid"), facts("h"), 0);
   assertEquals(
-    types(step(gossip, { type: "ring_received", from: "a", ring })),
-    ["removed"],
+    step(gossip, {
+      type: "ring_received",
+      from: "h",
+      ring: encodeRing(other),
+    }),
+    [{ type: "removed", joining: true }],
   );
+});
+
+Deno.test("stepGossip() confirms that it joins without a commit as it said before", () => {
+  const host = ringOf("host");
+  const first = invite(host, "host", facts("guest"), 0);
+  const guest = gossipOf(
+    "guest",
+    addJoining(first, facts("guest"), 0, { autoJoin: true }),
+  );
+  const second = encodeRing(invite(first, "host", facts("guest"), 0));
+  step(guest, { type: "ring_received", from: "host", ring: second });
+  assertEquals(isAutoJoining(guest.current.ring, "guest"), true);
 });
 
 Deno.test("stepGossip() tells a member that it takes out of the cluster", () => {

@@ -3,11 +3,14 @@ import {
   addJoining,
   freshRing,
   invite,
+  markSeen,
+  setOwnership,
   setStatus,
 } from "../ring/ring_change.ts";
 import type { Ring } from "../ring/ring.ts";
 import {
   belongsTo,
+  mayExit,
   refuseDown,
   refuseIdentity,
   refuseJoin,
@@ -82,6 +85,34 @@ Deno.test("refuseDown() follows riak_core:down/1", () => {
   const joining = addJoining(alone, facts("c"), 0);
   assertEquals(refuseDown(joining, "a", "c", false), null);
   assertEquals(refuseDown(joining, "c", "a", false)?.code, "not_member");
+});
+
+Deno.test("mayExit() waits until a leaving member owns nothing, now and later, and everybody knows", () => {
+  const seen = (ring: Ring) =>
+    markSeen(markSeen(ring, "a", ring.clock), "b", ring.clock);
+  const ring = setStatus(
+    addJoining(fresh("a"), facts("b"), 0),
+    "a",
+    "b",
+    "valid",
+  );
+  const owners = [...ring.ownership.owners];
+  const leaving = setStatus(ring, "b", "b", "leaving");
+  assertEquals(mayExit(seen(leaving), "b"), true);
+  assertEquals(mayExit(leaving, "b"), false);
+  assertEquals(mayExit(seen(ring), "b"), false);
+  const owns = setOwnership(leaving, "a", {
+    owners: ["b", ...owners.slice(1)],
+  });
+  assertEquals(mayExit(seen(owns), "b"), false);
+  const next = [{
+    partition: 0,
+    owner: "a",
+    nextOwner: "b",
+    term: 1,
+    version: 2,
+  }];
+  assertEquals(mayExit(seen(setOwnership(leaving, "a", { next })), "b"), false);
 });
 
 Deno.test("belongsTo() says no only of a cluster the node will not come to without a new invitation", () => {

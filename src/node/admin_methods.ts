@@ -67,14 +67,30 @@ const METHODS: Methods = {
         `Cannot join ${target} as that is this node itself`,
       );
     }
-    const { joined } = await node.join(address);
-    return { node: node.name, joined };
+    const staged = optionalFlag(args, "staged") ?? true;
+    const { joined } = await node.join(address, { staged });
+    return { node: node.name, joined, staged };
+  },
+  cluster_leave: (node, args) => node.leave(optionalText(args, "node")),
+  cluster_force_remove: (node, args) =>
+    node.forceRemove(textArgument(args, "node")),
+  cluster_replace: (node, args) =>
+    node.replace(
+      textArgument(args, "node"),
+      textArgument(args, "replacement"),
+    ),
+  cluster_force_replace: (node, args) =>
+    node.forceReplace(
+      textArgument(args, "node"),
+      textArgument(args, "replacement"),
+    ),
+  async down(node, args) {
+    const name = textArgument(args, "node");
+    await node.down(name);
+    return { node: name };
   },
   cluster_plan: (node) => node.plan(),
-  async cluster_commit(node, args) {
-    await node.commit(optionalText(args, "planId"));
-    return {};
-  },
+  cluster_commit: (node, args) => node.commit(optionalText(args, "planId")),
   async cluster_clear(node) {
     await node.clear();
     return {};
@@ -248,6 +264,16 @@ function optionalText(args: unknown, name: string): string | undefined {
     );
   }
   return value;
+}
+
+function optionalFlag(args: unknown, name: string): boolean | undefined {
+  const value = (args as Record<string, unknown> | null)?.[name];
+  if (value === undefined || value === null) return undefined;
+  if (typeof value === "boolean") return value;
+  throw new WhorlError(
+    "invalid_argument",
+    `Cannot take '${name}' as it must be true or false: it is of type ${typeof value}`,
+  );
 }
 
 function textArgument(args: unknown, name: string): string {

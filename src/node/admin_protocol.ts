@@ -215,6 +215,14 @@ export interface MemberQuestion<
   readonly timeoutMs?: number | undefined;
 }
 
+/** What came of a change that was to be staged. */
+export interface StagedResult {
+  /** The member it is about. */
+  readonly node: string;
+  /** Whether it waits for a commit; false for a member that was only joining and is let go. */
+  readonly staged: boolean;
+}
+
 /** No arguments, or nothing to say. */
 export type Nothing = Readonly<Record<string, never>>;
 
@@ -265,19 +273,65 @@ export interface AdminMethods extends MemberMethods {
   /** Begins an orderly stop; the answer comes before the node is gone. */
   stop: { args: Nothing; result: Nothing };
   /**
-   * Stages this node to join the cluster of `node`. `address` is needed unless
-   * the node's peer map or cluster knows it. Fails with `self_join`,
-   * `not_reachable`, `unable_to_get_join_ring`, `node_still_starting`,
-   * `not_single_node` or `different_ring_sizes`.
+   * Stages this node to join the cluster of `node`, or with `staged` false has
+   * it join at once. `address` is needed unless the node's peer map or cluster
+   * knows it. Fails with `self_join`, `not_reachable`,
+   * `unable_to_get_join_ring`, `node_still_starting`, `not_single_node` or
+   * `different_ring_sizes`.
    */
   cluster_join: {
-    args: { readonly node: string; readonly address?: string | undefined };
-    result: { readonly node: string; readonly joined: string };
+    args: {
+      readonly node: string;
+      readonly address?: string | undefined;
+      /** @default {true} */
+      readonly staged?: boolean | undefined;
+    };
+    result: {
+      readonly node: string;
+      readonly joined: string;
+      readonly staged: boolean;
+    };
   };
+  /**
+   * Stages that `node`, or this one, leaves. Fails with `not_member`,
+   * `only_member`, `already_leaving` or `not_reachable`.
+   */
+  cluster_leave: {
+    args: { readonly node?: string | undefined };
+    result: StagedResult;
+  };
+  /** Stages that `node` is removed without its data. Fails with `not_member`, `only_member`, `is_claimant` or `not_reachable`. */
+  cluster_force_remove: {
+    args: { readonly node: string };
+    result: StagedResult;
+  };
+  /**
+   * Stages that `replacement` takes over from `node`, which leaves. Fails with
+   * `not_member`, `already_leaving`, `already_replacement`,
+   * `invalid_replacement` or `not_reachable`.
+   */
+  cluster_replace: {
+    args: { readonly node: string; readonly replacement: string };
+    result: StagedResult;
+  };
+  /** As `cluster_replace`, without the data of `node`. Fails with `is_claimant` as well, and never with `already_leaving`. */
+  cluster_force_replace: {
+    args: { readonly node: string; readonly replacement: string };
+    result: StagedResult;
+  };
+  /** Declares an unreachable member down. Fails with `is_up`, `not_member` or `only_member`. */
+  down: { args: { readonly node: string }; result: { readonly node: string } };
   /** What the staged changes come to. Fails with `ring_not_ready`. */
   cluster_plan: { args: Nothing; result: StagedPlan };
-  /** Carries out the plan last shown. Fails with `nothing_planned`, `ring_not_ready`, `plan_changed` or `handoff_required`. */
-  cluster_commit: { args: Nothing; result: Nothing };
+  /**
+   * Carries out the plan `planId`, or the one last shown; a plan that was
+   * committed last is no error. Fails with `nothing_planned`, `ring_not_ready`
+   * or `plan_changed`.
+   */
+  cluster_commit: {
+    args: { readonly planId?: string | undefined };
+    result: { readonly planId: string };
+  };
   /** Forgets staged changes. */
   cluster_clear: { args: Nothing; result: Nothing };
   cluster_status: { args: Nothing; result: ClusterStatus };

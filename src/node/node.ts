@@ -34,7 +34,12 @@ import type {
   RingReadyResult,
   RingStatus,
 } from "../cluster/cluster_status.ts";
-import type { ClusterChange, JoinResult } from "../cluster/cluster_world.ts";
+import type {
+  ClusterChange,
+  JoinOptions,
+  JoinResult,
+  StageResult,
+} from "../cluster/cluster_world.ts";
 import type { Address } from "../environment/transport.ts";
 import { type KvClient, kvClient } from "../kv/kv_client.ts";
 import { ringViewOf } from "../ring/ring_view.ts";
@@ -215,14 +220,75 @@ export class WhorlNode implements AsyncDisposable {
   }
 
   /**
-   * Joins the cluster of the node at `address`; takes effect with a commit.
+   * Joins the cluster of the node at `address`; takes effect with a commit,
+   * unless `options` say that it is to be a member at once.
    *
    * @throws {WhorlError} `self_join`, `not_reachable`, `unable_to_get_join_ring`,
    * `node_still_starting`, `not_single_node`, `different_ring_sizes`,
-   * `wrong_cluster`, `wrong_cookie`, `name_taken` or `handoff_required`.
+   * `wrong_cluster`, `wrong_cookie` or `name_taken`.
    */
-  join(address: Address): Promise<JoinResult> {
-    return this.#cluster.join(address);
+  join(address: Address, options?: JoinOptions): Promise<JoinResult> {
+    return this.#cluster.join(address, options);
+  }
+
+  /**
+   * Stages that the member `node`, or without a name this one, hands over what
+   * it owns and leaves. When it has left, its node tells `left` and stops; on its
+   * next start it is alone in a cluster of its own. A member that is only joining
+   * is let go at once, and lives on.
+   *
+   * @throws {WhorlError} `not_member`, `only_member` if nobody would remain,
+   * `already_leaving`, `not_reachable` if it is down or the claimant is,
+   * `timeout`.
+   */
+  leave(node?: string): Promise<StageResult> {
+    return this.#cluster.leave(node);
+  }
+
+  /**
+   * Stages that `node` is a member no longer. Others own its partitions at once
+   * and rebuild them from replicas; what only `node` had is lost. For a node
+   * that will not come back: others should leave.
+   *
+   * @throws {WhorlError} `not_member`, `only_member`, `is_claimant`,
+   * `not_reachable`, `timeout`.
+   */
+  forceRemove(node: string): Promise<StageResult> {
+    return this.#cluster.forceRemove(node);
+  }
+
+  /**
+   * Stages that `replacement`, a node that is joining, gets every partition of
+   * `node`, which then leaves. Nothing else moves.
+   *
+   * @throws {WhorlError} `not_member`, `already_leaving`, `already_replacement`,
+   * `invalid_replacement`, `not_reachable`, `timeout`.
+   */
+  replace(node: string, replacement: string): Promise<StageResult> {
+    return this.#cluster.replace(node, replacement);
+  }
+
+  /**
+   * Stages that `replacement`, a node that is joining, owns every partition of
+   * `node` at once, without its data: {@linkcode WhorlNode.forceRemove} for a
+   * node that has a successor.
+   *
+   * @throws {WhorlError} `not_member`, `is_claimant`, `already_replacement`,
+   * `invalid_replacement`, `not_reachable`, `timeout`.
+   */
+  forceReplace(node: string, replacement: string): Promise<StageResult> {
+    return this.#cluster.forceReplace(node, replacement);
+  }
+
+  /**
+   * Declares a member down that cannot be reached, so that changes of the cluster
+   * need not wait for it. It keeps its partitions, and is a member again when it
+   * is back.
+   *
+   * @throws {WhorlError} `is_up`, `not_member`, `only_member`.
+   */
+  down(node: string): Promise<void> {
+    return this.#cluster.down(node);
   }
 
   /** What the staged changes come to. @throws {WhorlError} `ring_not_ready`, `not_reachable`, `timeout`. */
@@ -234,7 +300,7 @@ export class WhorlNode implements AsyncDisposable {
    * Carries out the plan called `planId`, or the one shown last.
    *
    * @throws {WhorlError} `nothing_planned`, `plan_changed`, `ring_not_ready`,
-   * `handoff_required`, `not_reachable`, `timeout`.
+   * `not_reachable`, `timeout`.
    */
   commit(planId?: string): Promise<{ planId: string }> {
     return this.#cluster.commit(planId);
@@ -395,6 +461,9 @@ export class WhorlNode implements AsyncDisposable {
 
   #clusterChanged(change: ClusterChange): void {
     switch (change.type) {
+      case "left":
+        this.#left();
+        break;
       case "ring_changed":
         this.#updateViews();
         this.#ownPartitions();
@@ -414,6 +483,16 @@ export class WhorlNode implements AsyncDisposable {
         break;
     }
     this.#tell(change);
+  }
+
+  /** The cluster goes on without this node, which has nothing left to do. */
+  #left(): void {
+    const { environment } = this.#parts;
+    environment.log.warn(
+      `${this.name} has left its cluster and stops; started again, it is alone`,
+    );
+    // Not inside the notice: others are still to hear of it.
+    environment.defer(() => void this.stop());
   }
 
   /** Shows requests the ring and the nodes that serve as they are now. */

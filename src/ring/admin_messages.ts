@@ -9,6 +9,8 @@ import { quotedName, quotedNames } from "./text_table.ts";
 
 /** How the operator's tool calls the commands that messages point to. */
 export interface AdminCommands {
+  /** Marks a member as down. */
+  readonly down: string;
   /** Shows whether the ring is ready. */
   readonly ringStatus: string;
   /** Shows the plan. */
@@ -17,6 +19,7 @@ export interface AdminCommands {
 
 /** The commands of riak_core, which its messages name. */
 export const RIAK_ADMIN: AdminCommands = {
+  down: "riak-admin down",
   ringStatus: "riak-admin ring_status",
   clusterPlan: "riak-admin cluster plan",
 };
@@ -26,6 +29,11 @@ export function stagedJoinText(node: string, to: string): string {
   return `Success: staged join request for ${quotedName(node)} to ${
     quotedName(to)
   }\n`;
+}
+
+/** `node` joins the cluster of `to` without a commit. */
+export function joinText(to: string): string {
+  return `Sent join request to ${to}\n`;
 }
 
 /** A join to `to` was refused, by the code of the failure. */
@@ -44,6 +52,100 @@ export function joinFailureText(code: ErrorCode, to: string): string {
     default:
       return "Join failed. Try again in a few moments.\n";
   }
+}
+
+/** A change of a member that can be staged, besides a join. */
+export type StagedVerb = "leave" | "force-remove" | "replace" | "force-replace";
+
+/** `verb` was staged for `node`; a replacement takes a second name. */
+export function stagedText(
+  verb: StagedVerb,
+  node: string,
+  replacement = "",
+): string {
+  const what = {
+    "leave": `leave request for ${quotedName(node)}`,
+    "force-remove": `remove request for ${quotedName(node)}`,
+    "replace": `replacement of ${quotedName(node)} with ${
+      quotedName(replacement)
+    }`,
+    "force-replace": `forced replacement of ${quotedName(node)} with ${
+      quotedName(replacement)
+    }`,
+  };
+  return `Success: staged ${what[verb]}\n`;
+}
+
+/** A joining member was let go, which needs no commit. */
+export function joinEndedText(node: string): string {
+  return `Success: ${quotedName(node)} does not join any more\n`;
+}
+
+/** `verb` was refused for `node`, by the code of the failure; `null` for one the originals have no words for. */
+export function stageFailureText(
+  verb: StagedVerb,
+  code: ErrorCode,
+  node: string,
+  replacement = "",
+  commands: AdminCommands = RIAK_ADMIN,
+): string | null {
+  switch (code) {
+    case "already_leaving":
+      return `${
+        quotedName(node)
+      } is already in the process of leaving the cluster.\n`;
+    case "not_member":
+    case "only_member":
+      return memberFailureText(code, node);
+    case "is_claimant": {
+      const what = verb === "force-remove" ? "remove" : "replace";
+      // The original goes on: "However, this will clear any staged changes."
+      return `Failed: ${
+        quotedName(node)
+      } is the claimant (see ${commands.ringStatus}).\n` +
+        "The claimant is the node responsible for initiating cluster changes,\n" +
+        `and cannot forcefully ${what} itself. You can use '${commands.down}' to\n` +
+        "mark the node as offline, which will trigger a new claimant to take\nover.\n";
+    }
+    case "invalid_replacement":
+      return `Failed: ${
+        quotedName(replacement)
+      } is not a valid replacement candidate.\n` +
+        "Only newly joining nodes can be used for replacement.\n";
+    case "already_replacement":
+      return `Failed: ${
+        quotedName(replacement)
+      } is already staged to replace another node.\n`;
+    default:
+      return null;
+  }
+}
+
+/** `node` was declared down. */
+export function downText(node: string): string {
+  return `Success: ${quotedName(node)} marked as down\n`;
+}
+
+/** `node` was not declared down, by the code of the failure; `null` for one the originals have no words for. */
+export function downFailureText(code: ErrorCode, node: string): string | null {
+  switch (code) {
+    case "is_up":
+      return `Failed: ${node} is up\n`;
+    case "not_member":
+    case "only_member":
+      return memberFailureText(code, node);
+    default:
+      return null;
+  }
+}
+
+function memberFailureText(
+  code: "not_member" | "only_member",
+  node: string,
+): string {
+  return code === "not_member"
+    ? `Failed: ${quotedName(node)} is not a member of the cluster.\n`
+    : `Failed: ${quotedName(node)} is the only member.\n`;
 }
 
 /** A plan was made effective. */

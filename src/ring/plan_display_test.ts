@@ -267,6 +267,7 @@ Deno.test("join, commit and ringready answer in the original's words", () => {
     ],
   );
   const commands = {
+    down: "whorl down",
     ringStatus: "whorl ring-status",
     clusterPlan: "whorl cluster plan",
   };

@@ -10,7 +10,11 @@ import type {
   RingReadyResult,
   RingStatus,
 } from "../../src/cluster/cluster_status.ts";
-import type { JoinResult } from "../../src/cluster/cluster_world.ts";
+import type {
+  JoinOptions,
+  JoinResult,
+  StageResult,
+} from "../../src/cluster/cluster_world.ts";
 import type { Address } from "../../src/environment/transport.ts";
 import type { KvClient } from "../../src/kv/kv_client.ts";
 import type { NodeInfo, NodeStats } from "../../src/node/admin_protocol.ts";
@@ -22,7 +26,12 @@ import type { EventLog } from "./event_log.ts";
 
 /** What a node can be asked; `NODE_METHODS` carries it out. */
 export interface NodeControl {
-  join(address: Address): Promise<JoinResult>;
+  join(address: Address, options?: JoinOptions): Promise<JoinResult>;
+  leave(node?: string): Promise<StageResult>;
+  forceRemove(node: string): Promise<StageResult>;
+  replace(node: string, replacement: string): Promise<StageResult>;
+  forceReplace(node: string, replacement: string): Promise<StageResult>;
+  down(node: string): Promise<void>;
   plan(): Promise<StagedPlan>;
   commit(planId?: string): Promise<{ planId: string }>;
   clear(): Promise<{ nodes: readonly string[] }>;
@@ -45,7 +54,12 @@ export const NODE_METHODS: {
     | Awaited<ReturnType<NodeControl[M]>>
     | ReturnType<NodeControl[M]>;
 } = {
-  join: (node, address) => node.join(address),
+  join: (node, address, options) => node.join(address, options ?? undefined),
+  leave: (node, name) => node.leave(name ?? undefined),
+  forceRemove: (node, name) => node.forceRemove(name),
+  replace: (node, name, by) => node.replace(name, by),
+  forceReplace: (node, name, by) => node.forceReplace(name, by),
+  down: (node, name) => node.down(name),
   plan: (node) => node.plan(),
   commit: (node, planId) => node.commit(planId),
   clear: (node) => node.clear(),

@@ -1,0 +1,198 @@
+import { assert, assertEquals } from "@std/assert";
+import {
+  memberStatus,
+  partitionCounts,
+  pendingTransfers,
+  type Ring,
+} from "./ring.ts";
+import {
+  addJoining,
+  completeTransfers,
+  freshRing,
+  rejoin,
+  setOwnership,
+  setStatus,
+} from "./ring_change.ts";
+import { assumeDone, heirs, ownsNothing, tendRing } from "./ring_upkeep.ts";
+import { commitStaged, computePlan } from "./staged_plan.ts";
+
+const TARGET_N = 4;
+
+function facts(name: string) {
+  return { name, address: `${name}:1`, nodeId: `id-${name}` };
+}
+
+/** A cluster at rest whose claimant is the first of `names`. */
+function cluster(size: number, claimant: string, ...names: string[]): Ring {
+  let ring = freshRing({
+    clusterName: "default",
+    size,
+    seed: "0000000000000001",
+    node: facts(claimant),
+    wallMs: 0,
+  });
+  for (const name of names) ring = addJoining(ring, facts(name), 0);
+  const { target } = computePlan(ring, TARGET_N);
+  return assumeDone(commitStaged(ring, claimant, target, ""), claimant);
+}
+
+/** What the claimant `a` makes of `ring`, which it leaves alone when asked again. */
+function tended(ring: Ring): Ring {
+  const after = tendRing(ring, "a", TARGET_N).ring;
+  assertEquals(tendRing(after, "a", TARGET_N), { ring: after, reasons: [] });
+  return after;
+}
+
+function owned(ring: Ring): Record<string, number> {
+  return Object.fromEntries(partitionCounts(ring.ownership.owners));
+}
+
+Deno.test("tendRing() leaves a ring at rest alone", () => {
+  const ring = cluster(16, "a", "b", "c");
+  assertEquals(tended(ring), ring);
+});
+
+Deno.test("tendRing() makes a node that needs no commit a member with a share", () => {
+  const ring = addJoining(cluster(16, "a", "b", "c"), facts("d"), 0, {
+    autoJoin: true,
+  });
+  const after = tended(ring);
+  assertEquals(memberStatus(after, "d"), "valid");
+  const transfers = pendingTransfers(after);
+  assertEquals(
+    transfers.filter(({ nextOwner }) => nextOwner === "d").length,
+    4,
+  );
+  assertEquals(owned(after), owned(ring));
+});
+
+Deno.test("tendRing() lets a member that was taken for dead in again, with what it has", () => {
+  const ring = cluster(16, "a", "b", "c");
+  const back = rejoin(setStatus(ring, "a", "c", "down"), "c");
+  const after = tended(back);
+  assertEquals(memberStatus(after, "c"), "valid");
+  assertEquals(after.ownership, ring.ownership);
+});
+
+Deno.test("tendRing() switches owners of complete transfers, and keeps the others", () => {
+  const ring = setStatus(cluster(16, "a", "b", "c", "d"), "d", "d", "leaving");
+  const leaving = tended(ring);
+  const [first] = pendingTransfers(leaving);
+  const { partition, nextOwner } = first!;
+  const done = completeTransfers(leaving, "d", [partition], null, []);
+  const after = tended(done);
+  assertEquals(after.ownership.owners[partition], nextOwner);
+  assertEquals(after.ownership.next, leaving.ownership.next.slice(1));
+});
+
+Deno.test("tendRing() gives partitions of a removed member to others at once", () => {
+  const ring = setStatus(cluster(16, "a", "b", "c", "d"), "a", "d", "invalid");
+  const after = tended(ring);
+  const { owners } = after.ownership;
+  assertEquals(owners.includes("d"), false);
+  // Nobody who lives has given up anything yet.
+  ring.ownership.owners.forEach((owner, partition) => {
+    if (owner !== "d") assertEquals(owners[partition], owner);
+  });
+  assertEquals(after.ownership.next.some(({ owner }) => owner === "d"), false);
+});
+
+Deno.test("tendRing() lets what a removed member was handing over go where it went", () => {
+  const leaving = tended(
+    setStatus(cluster(16, "a", "b", "c", "d"), "a", "d", "leaving"),
+  );
+  const after = tended(setStatus(leaving, "a", "d", "invalid"));
+  for (const { partition, owner, nextOwner } of leaving.ownership.next) {
+    if (owner === "d") {
+      assertEquals(after.ownership.owners[partition], nextOwner);
+    }
+  }
+});
+
+Deno.test("tendRing() has a leaving member hand over all it owns, and little else move", () => {
+  const ring = cluster(64, "a", "b", "c", "d", "e", "f", "g", "h");
+  const after = tended(setStatus(ring, "b", "b", "leaving"));
+  const { next } = after.ownership;
+  const share = partitionCounts(ring.ownership.owners).get("b") as number;
+  assertEquals(next.filter(({ owner }) => owner === "b").length, share);
+  assert(next.length <= share * 2, `${next.length} of 64 move`);
+  assertEquals(owned(after), owned(ring));
+  assertEquals(memberStatus(after, "b"), "leaving");
+});
+
+Deno.test("tendRing() plans transfers to a removed member anew", () => {
+  const ring = cluster(16, "a", "b", "c");
+  const joining = tended(
+    addJoining(ring, facts("d"), 0, { autoJoin: true }),
+  );
+  const after = tended(setStatus(joining, "a", "d", "invalid"));
+  assertEquals(after.ownership.next, []);
+  assertEquals(after.ownership.owners, ring.ownership.owners);
+});
+
+Deno.test("tendRing() sends what a leaving member was to hand to one that is down to another, and lets other owners wait", () => {
+  const ring = cluster(16, "a", "b", "c", "d");
+  const leaving = tended(setStatus(ring, "a", "d", "leaving"));
+  const stuck = leaving.ownership.next.filter(({ owner, nextOwner }) =>
+    owner === "d" && nextOwner === "c"
+  );
+  assert(stuck.length > 0);
+  const after = tended(setStatus(leaving, "a", "c", "down"));
+  for (const { partition } of stuck) {
+    const transfer = after.ownership.next.find((next) =>
+      next.partition === partition
+    );
+    assertEquals(memberStatus(after, transfer!.nextOwner), "valid");
+  }
+  const joining = tended(addJoining(ring, facts("e"), 0, { autoJoin: true }));
+  const waits = tended(setStatus(joining, "a", "e", "down"));
+  assertEquals(waits.ownership.next, joining.ownership.next);
+});
+
+Deno.test("tendRing() lets a member go that has exited, but not while anything depends on it", () => {
+  const ring = cluster(16, "a", "b", "c", "d");
+  const early = tended(setStatus(ring, "d", "d", "exiting"));
+  assertEquals(memberStatus(early, "d"), "exiting");
+  assertEquals(
+    early.ownership.next.filter(({ owner }) => owner === "d").length,
+    4,
+  );
+  const moved = assumeDone(early, "a");
+  assertEquals(ownsNothing(moved, "d"), true);
+  assertEquals(memberStatus(tended(moved), "d"), "invalid");
+});
+
+Deno.test("tendRing() has those who leave stay when nobody could take over", () => {
+  let ring = cluster(16, "a", "b");
+  ring = setStatus(setStatus(ring, "a", "a", "leaving"), "b", "b", "leaving");
+  const after = tended(ring);
+  assertEquals(memberStatus(after, "a"), "valid");
+  assertEquals(memberStatus(after, "b"), "valid");
+  assertEquals(after.ownership.next, []);
+});
+
+Deno.test("tendRing() gives a member that owns nothing its share, unless there is not enough to go round", () => {
+  const names = Array.from({ length: 9 }, (_, i) => `m${i}`);
+  let ring = cluster(8, "a", "b");
+  ring = setStatus(addJoining(ring, facts("c"), 0), "a", "c", "valid");
+  assert(tended(ring).ownership.next.length > 0);
+  for (const name of names) {
+    ring = setStatus(addJoining(ring, facts(name), 0), "a", name, "valid");
+  }
+  assertEquals(tended(ring).ownership.next, []);
+});
+
+Deno.test("tendRing() forgets staged changes that make no sense any more", () => {
+  const ring = setOwnership(cluster(16, "a", "b", "c"), "a", {
+    staged: [{ action: "replace", node: "b", replacement: "x" }],
+  });
+  assertEquals(tended(ring).ownership.staged, []);
+});
+
+Deno.test("heirs() are valid or down, or joining and owners already", () => {
+  let ring = cluster(16, "a", "b", "c", "d");
+  ring = addJoining(setStatus(ring, "a", "b", "down"), facts("j"), 0);
+  ring = rejoin(setStatus(ring, "a", "c", "down"), "c");
+  ring = setStatus(ring, "a", "d", "leaving");
+  assertEquals(heirs(ring), ["a", "b", "c"]);
+});
