@@ -404,11 +404,12 @@ export class HandoffProcess implements HandoffControl {
   #handed(
     { kind, module, sourcePartition, target, decided }: WantedTransfer,
   ): void {
+    const name = heldName({ module, partition: sourcePartition });
+    if (kind === "hinted" && this.#held?.delete(name)) {
+      this.#events.onHeldChanged();
+    }
     if (kind !== "ownership" || decided === null) return;
-    this.#handedOver.set(
-      heldName({ module, partition: sourcePartition }),
-      { target, ...decided },
-    );
+    this.#handedOver.set(name, { target, ...decided });
     this.#world.transferComplete(sourcePartition, module);
   }
 

@@ -60,8 +60,8 @@ export interface VnodeHandoffHost {
   crash(error: unknown): void;
   /** The partition is `owner`'s: commands are refused with its name from now on. */
   released(owner: string): void;
-  /** Nothing is here any more: the vnode need not run. */
-  removed(): void;
+  /** What was here is elsewhere: the vnode need not run, unless commands came meanwhile. */
+  removed(stays: boolean): void;
 }
 
 /** The handoffs of one vnode; see the module's text. */
@@ -298,13 +298,15 @@ export class VnodeHandoff {
     }
     this.#source = undefined;
     source.end();
+    // Removing may take its time, and nothing may come in between.
+    if (this.#stillUntilMs !== undefined) this.#stillUntilMs = Infinity;
     if (outcome === HandoffOutcome.released) this.#host.released(owner);
     if (outcome === HandoffOutcome.removed) await this.#vnode.delete();
     await this.#vnode.handoffFinished?.(target);
     if (this.#ended) throw vnodeEnded();
-    const stays = outcome !== HandoffOutcome.removed || this.#host.hasWaiting;
+    const { hasWaiting } = this.#host;
     this.#goOn();
-    if (!stays) this.#host.removed();
+    if (outcome === HandoffOutcome.removed) this.#host.removed(hasWaiting);
     return;
   }
 

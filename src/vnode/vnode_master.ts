@@ -199,18 +199,29 @@ export class VnodeMaster implements VnodeHost {
   }
 
   /** What `process` held is elsewhere and removed. */
-  removed(process: VnodeProcess): void {
-    this.#endVnode(process).catch((error) => this.#fail(error));
+  removed(process: VnodeProcess, stays: boolean): void {
+    if (stays) {
+      const { partition } = process;
+      this.#tell({ type: "vnode_started", partition });
+    } else this.#endVnode(process).catch((error) => this.#fail(error));
   }
 
   async #endVnode(process: VnodeProcess): Promise<void> {
     const { partition } = process;
-    if (this.#processes.get(partition) !== process) return;
-    if (!this.#supervised.delete(partition)) return;
+    if (
+      this.#processes.get(partition) !== process ||
+      !this.#supervised.has(partition)
+    ) return;
     process.stop("shutdown");
     await this.#supervisor?.terminateChild(String(partition));
     await this.#supervisor?.deleteChild(String(partition));
+    this.#supervised.delete(partition);
     this.#tell({ type: "vnode_ended", partition });
+    // What came meanwhile waits in the one that was prepared to follow.
+    const next = this.#processes.get(partition);
+    if (next === undefined || !next.fresh) return;
+    if (next.load > 0) this.#startVnode(partition);
+    else this.#processes.delete(partition);
   }
 
   /** Sees to it that requests nobody waits for any more are given up, while there are any in hand. */
@@ -409,7 +420,7 @@ export class VnodeMaster implements VnodeHost {
     const supervisor = this.#supervisor;
     if (supervisor === undefined || this.#supervised.has(partition)) return;
     this.#supervised.add(partition);
-    this.#prepare(partition);
+    if (!this.#processes.get(partition)?.fresh) this.#prepare(partition);
     this.#tell({ type: "vnode_started", partition });
     supervisor.startChild({
       id: String(partition),

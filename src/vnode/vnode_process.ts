@@ -85,8 +85,8 @@ export interface VnodeHost {
   requestsInHand(): void;
   /** What `process` held went to `owner`: its commands are refused with that name from now on. */
   released(process: VnodeProcess, owner: string): void;
-  /** What `process` held went elsewhere and is removed: it need not run. */
-  removed(process: VnodeProcess): void;
+  /** What `process` held went elsewhere and is removed: it need not run, unless commands came meanwhile. */
+  removed(process: VnodeProcess, stays: boolean): void;
 }
 
 /** The declared commands of a module in wire order. */
@@ -643,9 +643,9 @@ export class VnodeProcess extends ChildBase implements VnodeHandoffHost {
     }
   }
 
-  /** What it held is elsewhere and removed: it need not run. */
-  removed(): void {
-    this.#host.removed(this);
+  /** What it held is elsewhere and removed: it need not run, unless commands came meanwhile. */
+  removed(stays: boolean): void {
+    this.#host.removed(this, stays);
   }
 
   #handleCoverage(
