@@ -244,13 +244,20 @@ function frameHandler(
         return;
       case FrameType.call: {
         const { method, args } = readCall(bytes.subarray(start, end));
-        answerCall(link, correlation, () => handleCall(method, args)).catch(
-          (error) =>
-            parts.environment.log.error("Cannot answer a call", {
-              peer: link.peer.name,
-              method,
-              error: reasonOf(error),
-            }),
+        const { name } = link.peer;
+        answerCall(
+          link,
+          correlation,
+          () =>
+            isPeer && method === "handoff_repair"
+              ? repairRequested(parts, name, args)
+              : handleCall(method, args),
+        ).catch((error) =>
+          parts.environment.log.error("Cannot answer a call", {
+            peer: name,
+            method,
+            error: reasonOf(error),
+          })
         );
         return;
       }
@@ -281,6 +288,12 @@ function frameHandler(
     }
     sendUnknownType(link, type, correlation);
   };
+}
+
+/** The node `name` rebuilds a partition and asks for a share of one of this node's. */
+function repairRequested(parts: NodeParts, name: string, args: unknown): null {
+  present(parts.transfers, "handoff").shareRequested(name, args);
+  return null;
 }
 
 /** What a bulk link carries: transfers, and nothing else. */
