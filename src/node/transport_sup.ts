@@ -121,11 +121,12 @@ async function startLinks(
       onDown: (name, closed, link) => {
         calls.linkClosed(link, closed.message);
         abandoned(link);
-        const lost = new WhorlError(
-          "connection_closed",
-          `The connection to ${name} ended: ${closed.message}`,
-          { details: { node: name } },
-        );
+        const lost = () =>
+          new WhorlError(
+            "connection_closed",
+            `The connection to ${name} ended: ${closed.message}`,
+            { details: { node: name } },
+          );
         for (const coordinators of parts.coordinators) {
           coordinators.nodeLost(name, lost);
         }
@@ -135,7 +136,7 @@ async function startLinks(
         // Requests made from here on see a ring without it.
         parts.cluster?.suspect(name);
         for (const coordinators of parts.coordinators) {
-          coordinators.nodeLost(name, nodeSuspected(name));
+          coordinators.nodeLost(name, () => nodeSuspected(name));
         }
       },
       onAlive: (name) => parts.cluster?.alive(name),

@@ -12,6 +12,7 @@ import {
   formatReason,
 } from "../../supervisors/exit_reason.ts";
 import { startProgram } from "../../supervisors/start_program.ts";
+import { u32At } from "../base/byte_reader.ts";
 import type { ByteWriter } from "../base/byte_writer.ts";
 import { reasonOf, WhorlError } from "../base/errors.ts";
 import type { Environment } from "../environment/environment.ts";
@@ -331,13 +332,12 @@ export class VnodeManager {
         "Cannot take a vnode request that is cut short",
       );
     }
-    const view = new DataView(bytes.buffer, bytes.byteOffset + start, 12);
     const into = this.beginRequest(
-      view.getUint32(0),
-      view.getUint16(4),
+      u32At(bytes, start),
+      (bytes[start + 4] as number) << 8 | (bytes[start + 5] as number),
       target,
       correlation,
-      view.getUint32(8),
+      u32At(bytes, start + 8),
     );
     if (into instanceof WhorlError) {
       answerFailure(target, correlation, into);
