@@ -9,8 +9,9 @@
  *
  * - _members_: a set of status dots each, so that concurrent changes are seen
  *   as concurrent and the stronger status shows;
- * - _ownership_: owners, pending transfers and staged changes, written by the
- *   claimant alone and ordered by its term and version;
+ * - _ownership_: owners and so the number of partitions, pending transfers and
+ *   staged changes, written by the claimant alone and ordered by its term and
+ *   version;
  * - _progress_ of transfers: written by the nodes that own the partitions;
  * - _meta_: values of which the last write wins;
  * - _clock_ and _seen_: which changes this ring contains, and which each member
@@ -23,6 +24,7 @@ import {
   sameVersion,
   type VersionVector,
 } from "../causality/version_vector.ts";
+import type { RingGenerations } from "./ring_generations.ts";
 import type { Meta, MetaValue } from "./stamped.ts";
 
 /** What a member is in the cluster. */
@@ -145,6 +147,8 @@ export interface Ownership {
   readonly staged: readonly StagedChange[];
   /** The plan that was committed last, or "", so that committing it again is not an error. */
   readonly committedPlan: string;
+  /** Numbers of partitions the ring has had, and the one it is on the way to. */
+  readonly generations: RingGenerations;
 }
 
 /** The ring. Never changed once made. */
@@ -153,7 +157,7 @@ export interface Ring {
   readonly clusterName: string;
   /** Identity of the cluster, likewise. */
   readonly clusterId: ClusterId;
-  /** Partitions. */
+  /** Partitions: as many as the ownership has owners. */
   readonly size: number;
   /** The changes this ring contains. */
   readonly clock: VersionVector;
@@ -270,16 +274,56 @@ export function ringReady(ring: Ring): boolean {
 
 /** Transfers that are pending, with their progress, by partition. */
 export function pendingTransfers(ring: Ring): PendingTransfer[] {
-  return ring.ownership.next.map((transfer) => {
-    const progress = ring.progress.get(transfer.partition);
-    const counts = progress !== undefined &&
-      progress.term === transfer.term && progress.version === transfer.version;
-    return {
-      ...transfer,
-      completedModules: counts ? progress.completedModules : [],
-      status: counts && progress.complete ? "complete" : "awaiting",
-    };
-  });
+  return ring.ownership.next.map((transfer) => ({
+    ...transfer,
+    ...progressOf(ring, transfer),
+  }));
+}
+
+function progressOf(
+  ring: Ring,
+  { partition, term, version }: Pick<
+    Transfer,
+    "partition" | "term" | "version"
+  >,
+): Pick<PendingTransfer, "completedModules" | "status"> {
+  const progress = ring.progress.get(partition);
+  const counts = progress !== undefined && progress.term === term &&
+    progress.version === version;
+  return {
+    completedModules: counts ? progress.completedModules : [],
+    status: counts && progress.complete ? "complete" : "awaiting",
+  };
+}
+
+/** A partition whose data is to be spread over the partitions of another ring size. */
+export interface ResizeStep {
+  /** The partition, in the ring as it is. */
+  readonly partition: number;
+  /** Who has it. */
+  readonly owner: string;
+  /** The resize this is a part of. */
+  readonly term: number;
+  /** See `term`. */
+  readonly version: number;
+  /** Vnode modules whose data is there; sorted. */
+  readonly completedModules: readonly string[];
+  /** Whether that is all of them. */
+  readonly status: "awaiting" | "complete";
+}
+
+/** The steps of the resize under way, by partition; none if there is no resize. */
+export function resizeSteps(ring: Ring): ResizeStep[] {
+  const { owners, generations: { resize } } = ring.ownership;
+  if (resize === null) return [];
+  const { term, version } = resize;
+  return owners.map((owner, partition) => ({
+    partition,
+    owner,
+    term,
+    version,
+    ...progressOf(ring, { partition, term, version }),
+  }));
 }
 
 /** The owners once all pending transfers are done. */
@@ -313,5 +357,5 @@ export function ringVersion(ring: Ring): number {
 export function sameCluster(a: Ring, b: Ring): boolean {
   return a.clusterName === b.clusterName &&
     a.clusterId.claimant === b.clusterId.claimant &&
-    a.clusterId.seed === b.clusterId.seed && a.size === b.size;
+    a.clusterId.seed === b.clusterId.seed;
 }

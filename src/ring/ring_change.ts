@@ -22,9 +22,16 @@ import {
   type MemberStatus,
   memberStatus,
   type Ownership,
+  resizeSteps,
   type Ring,
   type Transfer,
 } from "./ring.ts";
+import {
+  FIRST_GENERATION,
+  resizeAborted,
+  resizeBegun,
+  resizeInstalled,
+} from "./ring_generations.ts";
 import { type Meta, type MetaValue, setMeta } from "./stamped.ts";
 
 /** Fewest partitions of a ring. */
@@ -87,6 +94,7 @@ export function freshRing(
       next: [],
       staged: [],
       committedPlan: "",
+      generations: FIRST_GENERATION,
     },
     progress: new Map(),
     seen: new Map(),
@@ -243,8 +251,71 @@ export function setOwnership(
   changes: Partial<Omit<Ownership, "term" | "version" | "claimant">>,
 ): Ring {
   const before = ring.ownership;
-  return change(ring, actor, {
-    ownership: { ...before, ...changes, version: before.version + 1 },
+  const ownership = { ...before, ...changes, version: before.version + 1 };
+  return change(ring, actor, { size: ownership.owners.length, ownership });
+}
+
+/** The claimant stages a size for the ring, or with 0 that the resize under way is given up; `null` takes that back. */
+export function stageSize(
+  ring: Ring,
+  actor: string,
+  staged: number | null,
+): Ring {
+  const { generations } = ring.ownership;
+  return setOwnership(ring, actor, {
+    generations: { ...generations, staged },
+  });
+}
+
+/** The claimant sends the ring on the way to the partitions that `owners` own. */
+export function beginResize(
+  ring: Ring,
+  actor: string,
+  owners: readonly string[],
+): Ring {
+  const { term, version, generations } = ring.ownership;
+  return setOwnership(ring, actor, {
+    generations: resizeBegun(
+      generations,
+      ring.size,
+      owners,
+      term,
+      version + 1,
+    ),
+  });
+}
+
+/** The claimant gives the resize under way to other owners: all of it begins anew. */
+export function redirectResize(
+  ring: Ring,
+  actor: string,
+  owners: readonly string[],
+): Ring {
+  const { term, version, generations } = ring.ownership;
+  const { resize } = generations;
+  return resize === null ? ring : setOwnership(ring, actor, {
+    generations: {
+      ...generations,
+      resize: { ...resize, owners, term, version: version + 1 },
+    },
+  });
+}
+
+/** The claimant gives the resize under way up. */
+export function abortResize(ring: Ring, actor: string): Ring {
+  return setOwnership(ring, actor, {
+    generations: resizeAborted(ring.ownership.generations),
+  });
+}
+
+/** The claimant ends the resize under way: its owners are those of the ring from now on. */
+export function installResize(ring: Ring, actor: string): Ring {
+  const { generations } = ring.ownership;
+  const { resize } = generations;
+  return resize === null ? ring : setOwnership(ring, actor, {
+    owners: resize.owners,
+    next: [],
+    generations: resizeInstalled(generations),
   });
 }
 
@@ -302,7 +373,7 @@ export function completeTransfers(
 ): Ring {
   const progress = new Map(ring.progress);
   let changed = false;
-  for (const transfer of ring.ownership.next) {
+  for (const transfer of [...ring.ownership.next, ...resizeSteps(ring)]) {
     if (transfer.owner !== actor || !partitions.includes(transfer.partition)) {
       continue;
     }

@@ -33,7 +33,13 @@ import type {
   TransferProgress,
 } from "./ring.ts";
 import { STAGED_ACTIONS, statusesByStrength } from "./ring.ts";
-import { checkRingSize } from "./ring_change.ts";
+import { checkRingSize, RING_SIZE_MAX } from "./ring_change.ts";
+import {
+  FIRST_GENERATION,
+  GENERATIONS_KEPT,
+  type Resize,
+  type RingGenerations,
+} from "./ring_generations.ts";
 import type { Meta, MetaValue } from "./stamped.ts";
 
 /** Format of the bytes; a reader refuses others by name. */
@@ -118,6 +124,7 @@ function encode(ring: Ring): EncodedRing {
         change.replacement === null ? null : numberOf(change.replacement),
       ]),
       ownership.committedPlan,
+      ...generationsToList(ownership.generations, numberOf),
     ],
     [...ring.progress].sort((a, b) => a[0] - b[0])
       .map(([partition, progress]) => [
@@ -188,16 +195,7 @@ class RingReader {
       meta,
     ] = expectList(content, "the content of a ring", 9, 9);
     const [claimant, seed] = expectList(clusterId, "a cluster id", 2, 2);
-    this.#size = expectInteger(size, "a ring size");
-    try {
-      checkRingSize(this.#size);
-    } catch (cause) {
-      throw new WhorlError(
-        "protocol_error",
-        `Cannot accept a ring size of ${this.#size}`,
-        { cause },
-      );
-    }
+    this.#size = this.#checkedSize(size);
     this.#names = this.#nameTable(names);
     const ringClock = this.#clock(clock, "the clock of a ring");
     const ring: Ring = {
@@ -214,12 +212,13 @@ class RingReader {
       seen: this.#seen(seenValue, ringClock),
       meta: this.#meta(meta),
     };
-    const { owners, claimant: current, next } = ring.ownership;
+    const { owners, claimant: current, next, generations } = ring.ownership;
     for (
       const node of new Set([
         ...owners,
         current,
         ...next.map((transfer) => transfer.nextOwner),
+        ...generations.resize?.owners ?? [],
       ])
     ) {
       if (!ring.members.has(node)) {
@@ -305,9 +304,17 @@ class RingReader {
   }
 
   #ownership(value: unknown): Ownership {
-    const [term, version, claimant, owners, next, staged, committedPlan] =
-      expectList(value, "an ownership", 7, 7);
-    const ownerNames = this.#owners(owners);
+    const [
+      term,
+      version,
+      claimant,
+      owners,
+      next,
+      staged,
+      committedPlan,
+      generations,
+    ] = expectList(value, "an ownership", 7, 8);
+    const ownerNames = this.#owners(owners, this.#size);
     return {
       term: expectTerm(term),
       version: expectVersion(version),
@@ -317,11 +324,73 @@ class RingReader {
       staged: expectList(staged, "the staged changes", 0, RING_NAMES_MAX)
         .map((change) => this.#stagedChange(change)),
       committedPlan: expectText(committedPlan, "a plan id", 64),
+      generations: generations === undefined
+        ? FIRST_GENERATION
+        : this.#generations(generations),
     };
   }
 
-  #owners(value: unknown): string[] {
-    const bytes = expectBytes(value, "the owners", this.#size * 2);
+  #generations(value: unknown): RingGenerations {
+    const [currentValue, newestValue, sizesValue, stagedValue, resizeValue] =
+      expectList(value, "the generations", 5, 5);
+    const newest = expectInteger(newestValue, "a generation", 0, VERSION_MAX);
+    const current = expectInteger(currentValue, "a generation", 0, newest);
+    const sizes = expectList(sizesValue, "the sizes", 0, GENERATIONS_KEPT)
+      .map((size) => size === 0 ? 0 : this.#checkedSize(size));
+    const isKept = sizes.length === 0
+      ? newest === 0
+      : sizes.length <= newest + 1 &&
+        sizes[sizes.length - 1 - (newest - current)] === this.#size;
+    if (!isKept) throw wrong("generations that make no sense");
+    const resize = resizeValue === null ? null : this.#resize(resizeValue);
+    if (
+      resize !== null &&
+      (resize.generation === current || resize.generation !== newest ||
+        resize.owners.length !== sizes.at(-1))
+    ) throw wrong("a resize that makes no sense");
+    return {
+      current,
+      newest,
+      sizes,
+      staged: stagedValue === null || stagedValue === 0
+        ? stagedValue
+        : this.#checkedSize(stagedValue),
+      resize,
+    };
+  }
+
+  #resize(value: unknown): Resize {
+    const [generation, owners, term, version] = expectList(
+      value,
+      "a resize",
+      4,
+      4,
+    );
+    const size = owners instanceof Uint8Array ? owners.length / 2 : 0;
+    return {
+      generation: expectInteger(generation, "a generation", 1, VERSION_MAX),
+      owners: this.#owners(owners, this.#checkedSize(size)),
+      term: expectTerm(term),
+      version: expectVersion(version),
+    };
+  }
+
+  #checkedSize(value: unknown): number {
+    const size = expectInteger(value, "a ring size");
+    try {
+      checkRingSize(size);
+    } catch (cause) {
+      throw new WhorlError(
+        "protocol_error",
+        `Cannot accept a ring size of ${size}`,
+        { cause },
+      );
+    }
+    return size;
+  }
+
+  #owners(value: unknown, size: number): string[] {
+    const bytes = expectBytes(value, "the owners", size * 2);
     const owners: string[] = [];
     for (let i = 0; i < bytes.length; i += 2) {
       owners.push(this.#name(bytes[i]! * 256 + bytes[i + 1]!));
@@ -375,20 +444,24 @@ class RingReader {
 
   #progress(value: unknown): ReadonlyMap<number, TransferProgress> {
     const progress = new Map<number, TransferProgress>();
-    for (const entry of expectList(value, "the progress", 0, this.#size)) {
+    // What is about partitions that the ring has no more stays, like all that was said.
+    for (const entry of expectList(value, "the progress", 0, RING_SIZE_MAX)) {
       const [partition, term, version, modules, complete] = expectList(
         entry,
         "the progress of a transfer",
         5,
         5,
       );
-      progress.set(expectInteger(partition, "a partition", 0, this.#size - 1), {
-        term: expectTerm(term),
-        version: expectVersion(version),
-        completedModules: expectList(modules, "the modules", 0, MODULES_MAX)
-          .map((name) => expectText(name, "a module", 64, 1)),
-        complete: expectBoolean(complete, "complete"),
-      });
+      progress.set(
+        expectInteger(partition, "a partition", 0, RING_SIZE_MAX - 1),
+        {
+          term: expectTerm(term),
+          version: expectVersion(version),
+          completedModules: expectList(modules, "the modules", 0, MODULES_MAX)
+            .map((name) => expectText(name, "a module", 64, 1)),
+          complete: expectBoolean(complete, "complete"),
+        },
+      );
     }
     return progress;
   }
@@ -480,6 +553,9 @@ function namesIn(ring: Ring): string[] {
   const { ownership } = ring;
   names.add(ownership.claimant);
   for (const { nextOwner } of ownership.next) names.add(nextOwner);
+  for (const name of ownership.generations.resize?.owners ?? []) {
+    names.add(name);
+  }
   for (const { node, replacement } of ownership.staged) {
     names.add(node);
     if (replacement !== null) names.add(replacement);
@@ -492,6 +568,26 @@ function namesIn(ring: Ring): string[] {
   }
   for (const { stamp } of ring.meta.values()) names.add(stamp.node);
   return [...names].sort(compareTexts);
+}
+
+/** Nothing for a ring that was never resized, which versions without resizes can read. */
+function generationsToList(
+  { current, newest, sizes, staged, resize }: RingGenerations,
+  numberOf: (name: string) => number,
+): unknown[] {
+  if (newest === 0 && staged === null) return [];
+  return [[
+    current,
+    newest,
+    sizes,
+    staged,
+    resize === null ? null : [
+      resize.generation,
+      ownersToBytes(resize.owners, numberOf),
+      resize.term,
+      resize.version,
+    ],
+  ]];
 }
 
 function ownersToBytes(

@@ -4,11 +4,16 @@ import { isWhorlError, WhorlError } from "../base/errors.ts";
 import { decodeMsgpack, encodeMsgpack } from "../wire/msgpack.ts";
 import type { Ring } from "./ring.ts";
 import {
+  abortResize,
   addJoining,
+  beginResize,
+  completeTransfers,
   freshRing,
+  installResize,
   markSeen,
   putRingMeta,
   setOwnership,
+  stageSize,
   transfersTowards,
 } from "./ring_change.ts";
 import { decodeRing, encodeRing } from "./ring_codec.ts";
@@ -58,6 +63,60 @@ Deno.test("encodeRing() gives equal digests to rings that differ in what was see
   assertEquals(encodeRing(seen).digest, encodeRing(ring).digest);
   const changed = putRingMeta(ring, "a@h", "color", "red", 8);
   assertEquals(encodeRing(changed).digest === encodeRing(ring).digest, false);
+});
+
+Deno.test("decodeRing() gives back the generations of a ring", () => {
+  let ring = stageSize(sample(), "a@h", 16);
+  const isSame = (): void =>
+    assertEquals(decodeRing(encodeRing(ring).bytes).ring, ring);
+  isSame();
+  ring = beginResize(ring, "a@h", new Array(16).fill("b@h"));
+  isSame();
+  ring = beginResize(
+    abortResize(ring, "a@h"),
+    "a@h",
+    new Array(16).fill("a@h"),
+  );
+  isSame();
+  ring = installResize(ring, "a@h");
+  ring = setOwnership(ring, "a@h", {
+    next: transfersTowards(ring, new Array(16).fill("b@h")),
+  });
+  ring = completeTransfers(ring, "a@h", [15], null, []);
+  isSame();
+  // What was said of partitions that are no more.
+  ring = beginResize(ring, "a@h", new Array(8).fill("a@h"));
+  ring = installResize(ring, "a@h");
+  assertEquals(ring.progress.has(15), true);
+  isSame();
+});
+
+Deno.test("encodeRing() says nothing of generations while there is one", () => {
+  const [, content] = decodeMsgpack(encodeRing(sample()).bytes) as [
+    number,
+    Uint8Array,
+  ];
+  const ownership = (decodeMsgpack(content) as unknown[][])[6] as unknown[];
+  // What versions without resizes read.
+  assertEquals(ownership.length, 7);
+});
+
+Deno.test("decodeRing() refuses generations that make no sense", () => {
+  const generations = (value: unknown): Uint8Array =>
+    edited((c) => c[6].push(value));
+  const owners = new Uint8Array(32);
+  refuses(generations(null), "the generations");
+  refuses(generations([1, 0, [], null, null]), "a generation");
+  refuses(generations([0, 1, [], null, null]), "generations");
+  refuses(generations([0, 1, [16, 8], null, null]), "generations");
+  refuses(generations([0, 0, [8, 8], null, null]), "generations");
+  refuses(generations([0, 0, [], 12, null]), "a ring size of 12");
+  refuses(generations([0, 0, [8], null, [0, owners, 1, 1]]), "a generation");
+  refuses(generations([0, 1, [8, 8], null, [1, owners, 1, 1]]), "a resize");
+  refuses(
+    generations([0, 1, [8, 16], null, [1, owners.subarray(2), 1, 1]]),
+    "a ring size of 15",
+  );
 });
 
 Deno.test("decodeRing() refuses a field that is wrong, and says which", () => {

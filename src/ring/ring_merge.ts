@@ -30,15 +30,16 @@ import { mergeMeta } from "./stamped.ts";
 export function mergeRings(a: Ring, b: Ring): Ring {
   if (a === b) return a;
   invariant(sameCluster(a, b), "only rings of one cluster are merged");
+  const ownership = compareOwnership(a.ownership, b.ownership) >= 0
+    ? a.ownership
+    : b.ownership;
   return {
     clusterName: a.clusterName,
     clusterId: a.clusterId,
-    size: a.size,
+    size: ownership.owners.length,
     clock: mergeVersions(a.clock, b.clock),
     members: mergeMaps(a.members, b.members, mergeMembers),
-    ownership: compareOwnership(a.ownership, b.ownership) >= 0
-      ? a.ownership
-      : b.ownership,
+    ownership,
     progress: mergeMaps(a.progress, b.progress, mergeProgress),
     seen: mergeMaps<string, VersionVector>(a.seen, b.seen, mergeVersions),
     meta: mergeMeta(a.meta, b.meta),

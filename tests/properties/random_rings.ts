@@ -8,12 +8,16 @@
 import fc from "fast-check";
 import type { MemberStatus, Ring } from "../../src/ring/ring.ts";
 import {
+  abortResize,
   addJoining,
+  beginResize,
   completeTransfers,
   freshRing,
+  installResize,
   putRingMeta,
   setOwnership,
   setStatus,
+  stageSize,
   takeOverClaim,
   transfersTowards,
 } from "../../src/ring/ring_change.ts";
@@ -34,6 +38,12 @@ type Step =
   | { do: "status"; at: number; of: number; status: MemberStatus }
   | { do: "take_over"; at: number }
   | { do: "own"; at: number; owners: number[]; install: boolean }
+  | {
+    do: "resize";
+    at: number;
+    what: "stage" | "begin" | "install" | "abort";
+    size: number;
+  }
   | { do: "complete"; at: number; partitions: number[]; module: string | null }
   | { do: "meta"; at: number; name: string; value: number; wallMs: number };
 
@@ -67,6 +77,15 @@ const step: fc.Arbitrary<Step> = fc.oneof(
       at: index,
       owners: fc.array(index, { minLength: 8, maxLength: 8 }),
       install: fc.boolean(),
+    }),
+  },
+  {
+    weight: 2,
+    arbitrary: fc.record({
+      do: fc.constant("resize" as const),
+      at: index,
+      what: fc.constantFrom("stage", "begin", "install", "abort"),
+      size: fc.constantFrom(8, 16),
     }),
   },
   {
@@ -136,8 +155,8 @@ function apply(
     case "own": {
       // Only the claimant, as it knows itself, writes the ownership.
       if (ring.ownership.claimant !== node) return ring;
-      const target = step.owners
-        .map((at) => names[at] as string)
+      const target = ring.ownership.owners
+        .map((_, at) => names[step.owners[at % 8] as number] as string)
         .map((owner) => ring.members.has(owner) ? owner : node);
       return setOwnership(
         ring,
@@ -147,6 +166,8 @@ function apply(
           : { next: transfersTowards(ring, target) },
       );
     }
+    case "resize":
+      return ring.ownership.claimant === node ? resize(ring, node, step) : ring;
     case "complete":
       return completeTransfers(ring, node, step.partitions, step.module, [
         "kv",
@@ -156,6 +177,28 @@ function apply(
       return putRingMeta(ring, node, step.name, step.value, step.wallMs);
     default:
       return step satisfies never;
+  }
+}
+
+function resize(
+  ring: Ring,
+  node: string,
+  { what, size }: Extract<Step, { do: "resize" }>,
+): Ring {
+  const isUnderWay = ring.ownership.generations.resize !== null;
+  switch (what) {
+    case "stage":
+      return stageSize(ring, node, isUnderWay ? 0 : size);
+    case "begin":
+      return isUnderWay
+        ? ring
+        : beginResize(ring, node, new Array(size).fill(node));
+    case "install":
+      return installResize(ring, node);
+    case "abort":
+      return isUnderWay ? abortResize(ring, node) : ring;
+    default:
+      return what satisfies never;
   }
 }
 

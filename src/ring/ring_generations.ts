@@ -1,0 +1,154 @@
+/**
+ * Generations of a ring. Each resize begins one, so that partition 5 of 16 and
+ * partition 5 of 64, which hold different keys, are never taken for each other
+ * while both exist: a _vnode number_ is made of the generation and the partition.
+ *
+ *     number = generation mod 64 * 1024 + partition
+ *
+ * A ring that was never resized is of generation 0, so its vnodes have the numbers
+ * of their partitions. A generation that was aborted is never used again, as a
+ * node that was away may still hold some of it.
+ *
+ * @module
+ */
+import { RING_SIZE_MAX } from "./chash.ts";
+
+/** Generations of which the sizes are known, and that vnode numbers can tell apart. */
+export const GENERATIONS_KEPT = 64;
+
+/** A ring on its way to another size, as the claimant decided it. */
+export interface Resize {
+  /** The generation it will be. */
+  readonly generation: number;
+  /** Owner of each partition by then. */
+  readonly owners: readonly string[];
+  /** Term and version of the ownership in which it was decided: its name, so that old progress never counts for it. */
+  readonly term: number;
+  /** See `term`. */
+  readonly version: number;
+}
+
+/** The generations a ring has had, and the one it is to have. */
+export interface RingGenerations {
+  /** The one of the present owners. */
+  readonly current: number;
+  /** The last one that was begun. */
+  readonly newest: number;
+  /** Partitions of the newest ones, oldest first; 0 for one that was aborted. Empty while there is one only. */
+  readonly sizes: readonly number[];
+  /** The size that waits for a commit, or 0 if that gives up the resize under way; `null` for neither. */
+  readonly staged: number | null;
+  /** The resize under way. */
+  readonly resize: Resize | null;
+}
+
+/** What a ring begins with. */
+export const FIRST_GENERATION: RingGenerations = {
+  current: 0,
+  newest: 0,
+  sizes: [],
+  staged: null,
+  resize: null,
+};
+
+/** What of a ring says which vnodes there may be. */
+export interface SizedRing {
+  /** Partitions. */
+  readonly size: number;
+  /** Who owns them, and in which generation. */
+  readonly ownership: { readonly generations: RingGenerations };
+}
+
+/** The number of the first vnode of `generation`; those of its partitions follow. */
+export function firstVnodeOf(generation: number): number {
+  return generation % GENERATIONS_KEPT * RING_SIZE_MAX;
+}
+
+/** The partition of the vnode with this number, in its own generation. */
+export function partitionOfVnode(vnode: number): number {
+  return vnode % RING_SIZE_MAX;
+}
+
+/** The number of the first vnode of the same generation. */
+export function firstVnodeBeside(vnode: number): number {
+  return vnode - partitionOfVnode(vnode);
+}
+
+/** The number of the first vnode of the present owners. */
+export function firstVnode({ ownership }: SizedRing): number {
+  return firstVnodeOf(ownership.generations.current);
+}
+
+/** What a vnode is in a ring: of the present owners, of the future ones, of former ones, of a resize that was aborted, or of none that is known. */
+export type VnodeAge = "present" | "future" | "former" | "aborted" | "unknown";
+
+/** What the vnode with this number is in `ring`. */
+export function ageOfVnode(ring: SizedRing, vnode: number): VnodeAge {
+  const { current, resize } = ring.ownership.generations;
+  const first = firstVnodeBeside(vnode);
+  if (first === firstVnodeOf(current)) return "present";
+  if (resize !== null && first === firstVnodeOf(resize.generation)) {
+    return "future";
+  }
+  const size = knownSizes(ring).get(first);
+  return size === undefined ? "unknown" : size === 0 ? "aborted" : "former";
+}
+
+/**
+ * Partitions of each generation that may have vnodes, by the number of its first
+ * one. Aborted ones have none.
+ */
+export function vnodeSizes(ring: SizedRing): Map<number, number> {
+  const sizes = knownSizes(ring);
+  for (const [first, size] of sizes) if (size === 0) sizes.delete(first);
+  return sizes;
+}
+
+function knownSizes({ size, ownership }: SizedRing): Map<number, number> {
+  const { newest, sizes } = ownership.generations;
+  const known = sizes.length === 0 ? [size] : sizes;
+  return new Map(
+    known.map((each, i) => [
+      firstVnodeOf(newest - known.length + 1 + i),
+      each,
+    ]),
+  );
+}
+
+/** The generations once a resize to `owners` has begun, in the ownership of `term` and `version`. */
+export function resizeBegun(
+  before: RingGenerations,
+  size: number,
+  owners: readonly string[],
+  term: number,
+  version: number,
+): RingGenerations {
+  const generation = before.newest + 1;
+  const known = before.sizes.length === 0 ? [size] : before.sizes;
+  return {
+    current: before.current,
+    newest: generation,
+    sizes: [...known, owners.length].slice(-GENERATIONS_KEPT),
+    staged: null,
+    resize: { generation, owners, term, version },
+  };
+}
+
+/** The generations once the resize under way was given up. */
+export function resizeAborted(before: RingGenerations): RingGenerations {
+  return {
+    ...before,
+    sizes: [...before.sizes.slice(0, -1), 0],
+    staged: null,
+    resize: null,
+  };
+}
+
+/** The generations once the resize under way is done. */
+export function resizeInstalled(before: RingGenerations): RingGenerations {
+  return {
+    ...before,
+    current: before.resize?.generation ?? before.current,
+    resize: null,
+  };
+}

@@ -1,0 +1,109 @@
+import { assertEquals } from "@std/assert";
+import { pendingTransfers, resizeSteps, type Ring } from "./ring.ts";
+import {
+  abortResize,
+  addJoining,
+  beginResize,
+  completeTransfers,
+  freshRing,
+  installResize,
+  redirectResize,
+  stageSize,
+} from "./ring_change.ts";
+import { mergeRings } from "./ring_merge.ts";
+import {
+  ageOfVnode,
+  firstVnode,
+  firstVnodeOf,
+  GENERATIONS_KEPT,
+  partitionOfVnode,
+  vnodeSizes,
+} from "./ring_generations.ts";
+
+function twoMembers(): Ring {
+  const ring = freshRing({
+    clusterName: "default",
+    size: 8,
+    seed: "0000000000000001",
+    node: { name: "a", address: "h:1", nodeId: "id-a" },
+    wallMs: 5,
+  });
+  return addJoining(ring, { name: "b", address: "h:2", nodeId: "id-b" }, 6);
+}
+
+const sixteen = new Array<string>(16).fill("a");
+
+Deno.test("firstVnodeOf() keeps the vnodes of 64 generations apart", () => {
+  assertEquals(firstVnodeOf(0), 0);
+  assertEquals(firstVnodeOf(1) + 5, 1029);
+  assertEquals(partitionOfVnode(1029), 5);
+  assertEquals(firstVnodeOf(63) + 1023, 65_535);
+  assertEquals(firstVnodeOf(64), 0);
+});
+
+Deno.test("ageOfVnode() says what a vnode is while the ring is resized, and after", () => {
+  let ring = twoMembers();
+  assertEquals(ageOfVnode(ring, 7), "present");
+  assertEquals(ageOfVnode(ring, 1024), "unknown");
+  ring = beginResize(ring, "a", sixteen);
+  assertEquals(ageOfVnode(ring, 7), "present");
+  assertEquals(ageOfVnode(ring, 1024), "future");
+  ring = installResize(ring, "a");
+  assertEquals(ring.size, 16);
+  assertEquals(firstVnode(ring), 1024);
+  assertEquals(ageOfVnode(ring, 7), "former");
+  assertEquals(ageOfVnode(ring, 1024), "present");
+  assertEquals([...vnodeSizes(ring)], [[0, 8], [1024, 16]]);
+});
+
+Deno.test("abortResize() burns the generation, so that what a node held of it is never taken for another", () => {
+  let ring = beginResize(twoMembers(), "a", sixteen);
+  ring = abortResize(ring, "a");
+  assertEquals(ring.size, 8);
+  assertEquals(ageOfVnode(ring, 1024), "aborted");
+  ring = beginResize(ring, "a", sixteen);
+  assertEquals(ageOfVnode(ring, 1024), "aborted");
+  assertEquals(ageOfVnode(ring, 2048), "future");
+  assertEquals([...vnodeSizes(ring)], [[0, 8], [2048, 16]]);
+});
+
+Deno.test("beginResize() forgets a generation when its numbers are used again", () => {
+  let ring = twoMembers();
+  for (let i = 0; i < GENERATIONS_KEPT; i++) {
+    const owners = new Array<string>(ring.size === 8 ? 16 : 8).fill("a");
+    ring = installResize(beginResize(ring, "a", owners), "a");
+  }
+  assertEquals(ring.ownership.generations.current, 64);
+  assertEquals(ring.ownership.generations.sizes.length, 64);
+  assertEquals(firstVnode(ring), 0);
+  assertEquals(ageOfVnode(ring, 0), "present");
+  assertEquals(ageOfVnode(ring, 1024), "former");
+});
+
+Deno.test("resizeSteps() counts what owners say of this resize and of no other", () => {
+  let ring = beginResize(twoMembers(), "a", sixteen);
+  ring = completeTransfers(ring, "a", [3], "kv", ["kv"]);
+  assertEquals(resizeSteps(ring).map(({ status }) => status), [
+    "awaiting",
+    "awaiting",
+    "awaiting",
+    "complete",
+    ...new Array(4).fill("awaiting"),
+  ]);
+  assertEquals(pendingTransfers(ring), []);
+  ring = redirectResize(ring, "a", sixteen);
+  assertEquals(
+    resizeSteps(ring).every(({ status }) => status === "awaiting"),
+    true,
+  );
+});
+
+Deno.test("mergeRings() takes the size from the later ownership", () => {
+  const before = twoMembers();
+  const begun = beginResize(stageSize(before, "a", 16), "a", sixteen);
+  const installed = installResize(begun, "a");
+  for (const [a, b] of [[begun, installed], [installed, before]] as const) {
+    assertEquals(mergeRings(a, b).size, 16);
+    assertEquals(mergeRings(b, a), mergeRings(a, b));
+  }
+});
