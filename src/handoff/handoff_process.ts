@@ -15,6 +15,12 @@ import { DynamicSupervisor } from "../../supervisors/dynamic_supervisor.ts";
 import type { SupervisorReport } from "../../supervisors/supervisor.ts";
 import type { TimerHandle } from "../../supervisors/runtime.ts";
 import { reasonOf, WhorlError } from "../base/errors.ts";
+import type { Ring } from "../ring/ring.ts";
+import {
+  ageOfVnode,
+  firstVnode,
+  partitionOfVnode,
+} from "../ring/ring_generations.ts";
 import { expectInteger, expectList, expectText } from "../wire/plain_data.ts";
 import { BulkConnections } from "./bulk_connections.ts";
 import type { HandoffWorld } from "./handoff_world.ts";
@@ -105,6 +111,8 @@ export class HandoffProcess implements HandoffControl {
   readonly #inbound = new InboundTransfers();
   readonly #outbound = new Map<string, Outbound>();
   readonly #repairs = new Repairs();
+  /** The first vnode of the ring they were begun in. */
+  #repairsFirst = 0;
   /** Shares of other nodes' repairs, by the names of their transfers. */
   readonly #requested = new Map<string, RequestedShare>();
   /** When each share of this node's repairs was asked for. */
@@ -246,10 +254,7 @@ export class HandoffProcess implements HandoffControl {
       upNodes: (module) => world.upNodes(module),
     });
     for (const settled of plan.settled) this.#settle(settled);
-    this.#repairs.giveUp(
-      (partition) => ring.ownership.owners[partition] !== world.self,
-      "another node owns the partition now",
-    );
+    this.#giveUpRepairs(ring);
     this.#askForShares();
     this.#step({
       type: "wanted",
@@ -257,11 +262,25 @@ export class HandoffProcess implements HandoffControl {
     });
   }
 
+  /** Gives up the repairs of partitions that are not this node's any more. */
+  #giveUpRepairs(ring: Ring): void {
+    const first = firstVnode(ring);
+    const resized = first !== this.#repairsFirst;
+    this.#repairsFirst = first;
+    this.#repairs.giveUp(
+      (partition) =>
+        resized || ring.ownership.owners[partition] !== this.#world.self,
+      resized
+        ? "the ring has another size now"
+        : "another node owns the partition now",
+    );
+  }
+
   /** Brings a partition that has been handed over in line with the ring. */
   #settle({ module, partition, action }: SettledPartition): void {
     const name = heldName({ module, partition });
     if (action === "report") {
-      this.#world.transferComplete(partition, module);
+      this.#world.transferComplete(partitionOfVnode(partition), module);
       return;
     }
     if (this.#settling.has(name)) return;
@@ -416,7 +435,7 @@ export class HandoffProcess implements HandoffControl {
     }
     if (kind !== "ownership" || decided === null) return;
     this.#handedOver.set(name, { target, ...decided });
-    this.#world.transferComplete(sourcePartition, module);
+    this.#world.transferComplete(partitionOfVnode(sourcePartition), module);
   }
 
   // What comes to this node.
@@ -505,13 +524,13 @@ export class HandoffProcess implements HandoffControl {
       const { module, targetPartition, sourcePartition } = offer;
       const repaired = this.#repairs.shareArrived(
         module,
-        targetPartition,
-        sourcePartition,
+        partitionOfVnode(targetPartition),
+        partitionOfVnode(sourcePartition),
         source,
         items,
       );
       if (repaired !== undefined) {
-        this.#events.onRepaired(module, targetPartition);
+        this.#events.onRepaired(module, repaired.partition);
       }
     }
     this.#refresh();
@@ -588,7 +607,10 @@ export class HandoffProcess implements HandoffControl {
   /** Asks the neighbours of what is being repaired for what they have yet to send. */
   #askForShares(): void {
     const world = this.#world;
-    const owners = world.ring()?.ownership.owners ?? [];
+    const ring = world.ring();
+    if (ring === undefined) return;
+    const { owners } = ring.ownership;
+    const first = firstVnode(ring);
     const nowMs = world.runtime.now();
     for (const { module, partition, pending } of this.#repairs.running) {
       for (const { sourcePartition, keySpaces } of pending.values()) {
@@ -598,7 +620,12 @@ export class HandoffProcess implements HandoffControl {
         if (nowMs - askedMs < REPAIR_ASK_MS) continue;
         if (!world.upNodes(module).includes(owner)) continue;
         this.#asked.set(name, nowMs);
-        const args = [module, sourcePartition, partition, keySpaces];
+        const args = [
+          module,
+          first + sourcePartition,
+          first + partition,
+          keySpaces,
+        ];
         const asked = owner === world.self
           ? Promise.try(() => this.shareRequested(world.self, args))
           : world.call(owner, "handoff_repair", args);
@@ -661,13 +688,14 @@ export class HandoffProcess implements HandoffControl {
 
   #requestedShares(): WantedTransfer[] {
     const world = this.#world;
-    const owners = world.ring()?.ownership.owners ?? [];
+    const ring = world.ring();
+    const isOwn = (vnode: number): boolean =>
+      ring !== undefined && ageOfVnode(ring, vnode) === "present" &&
+      ring.ownership.owners[partitionOfVnode(vnode)] === world.self;
     const forgetMs = world.runtime.now() - REPAIR_FORGET_MS;
     const transfers: WantedTransfer[] = [];
     for (const [name, { transfer, askedMs }] of this.#requested) {
-      if (
-        askedMs < forgetMs || owners[transfer.sourcePartition] !== world.self
-      ) {
+      if (askedMs < forgetMs || !isOwn(transfer.sourcePartition)) {
         this.#requested.delete(name);
         continue;
       }
@@ -696,9 +724,9 @@ export class HandoffProcess implements HandoffControl {
           module: wanted.module,
           direction: "outbound",
           source: self,
-          sourcePartition: wanted.sourcePartition,
+          sourcePartition: partitionOfVnode(wanted.sourcePartition),
           target: wanted.target,
-          targetPartition: wanted.targetPartition,
+          targetPartition: partitionOfVnode(wanted.targetPartition),
           state: known?.state ?? "waiting",
           startedAtMs: known?.startedAtMs ?? null,
           items: known?.items ?? 0,

@@ -6,6 +6,7 @@
  */
 import { WhorlError } from "../base/errors.ts";
 import { pendingTransfers, type Ring } from "../ring/ring.ts";
+import { ageOfVnode, partitionOfVnode } from "../ring/ring_generations.ts";
 import {
   expectInteger,
   expectList,
@@ -27,7 +28,9 @@ export interface InboundOffer {
   readonly transfer: number;
   readonly kind: TransferKind;
   readonly module: string;
+  /** Number of the vnode it comes from, and of the one it goes to. */
   readonly sourcePartition: number;
+  /** See `sourcePartition`. */
   readonly targetPartition: number;
   /** The ownership in which it was decided, or 0. */
   readonly term: number;
@@ -72,16 +75,19 @@ export function refuseOffer(
   offer: InboundOffer,
 ): WhorlError | null {
   const { kind, targetPartition, term, version } = offer;
+  const partition = partitionOfVnode(targetPartition);
   const refuse = (why: string): WhorlError =>
     new WhorlError(
       "handoff_refused",
-      `Cannot take partition ${targetPartition} from ${source} as ${why}`,
-      { details: { partition: targetPartition } },
+      `Cannot take partition ${partition} from ${source} as ${why}`,
+      { details: { partition } },
     );
-  if (targetPartition >= ring.size) return refuse("there is no such partition");
-  const owner = ring.ownership.owners[targetPartition];
-  const transfer = pendingTransfers(ring).find(({ partition }) =>
-    partition === targetPartition
+  const owner = ageOfVnode(ring, targetPartition) === "present"
+    ? ring.ownership.owners[partition]
+    : undefined;
+  if (owner === undefined) return refuse("there is no such partition");
+  const transfer = pendingTransfers(ring).find((pending) =>
+    pending.partition === partition
   );
   switch (kind) {
     case "ownership":

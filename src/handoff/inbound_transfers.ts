@@ -5,6 +5,7 @@
  * @module
  */
 import { WhorlError } from "../base/errors.ts";
+import { partitionOfVnode } from "../ring/ring_generations.ts";
 import type { InboundOffer } from "./inbound_offer.ts";
 import { RateMeter } from "./rate_meter.ts";
 import { heldName } from "./transfer_plan.ts";
@@ -136,9 +137,9 @@ export class InboundTransfers {
         module: offer.module,
         direction: "inbound",
         source,
-        sourcePartition: offer.sourcePartition,
+        sourcePartition: partitionOfVnode(offer.sourcePartition),
         target: self,
-        targetPartition: offer.targetPartition,
+        targetPartition: partitionOfVnode(offer.targetPartition),
         state: "sending",
         startedAtMs: inbound.startedAtMs,
         items: inbound.items,

@@ -111,6 +111,7 @@ export interface RepairStatus {
 /** A partition of which a node stores something, whoever owns it. */
 export interface HeldPartition {
   readonly module: string;
+  /** Number of its vnode: in a ring that was never resized, its partition. */
   readonly partition: number;
 }
 

@@ -1,10 +1,17 @@
 /**
  * Which transfers a node has to make: what the ring promises to others, and what
- * it holds of partitions that are not its own.
+ * it holds of partitions that are not its own. Partitions have the numbers of
+ * their vnodes here, so that those of a ring of another size are others
+ * (`ring_generations.ts`).
  *
  * @module
  */
 import { pendingTransfers, type Ring } from "../ring/ring.ts";
+import {
+  ageOfVnode,
+  firstVnode,
+  partitionOfVnode,
+} from "../ring/ring_generations.ts";
 import type { HeldPartition, TransferKind } from "./transfer.ts";
 
 /** A transfer that should be made. */
@@ -75,10 +82,12 @@ export function transferName(transfer: WantedTransfer): string {
 export function planTransfers(situation: TransferSituation): TransferPlan {
   const { ring, self, modules, held, handedOver, arriving } = situation;
   const { owners } = ring.ownership;
+  const first = firstVnode(ring);
   const wanted: WantedTransfer[] = [];
   const settled: SettledPartition[] = [];
   const pending = new Map(
-    pendingTransfers(ring).map((transfer) => [transfer.partition, transfer]),
+    pendingTransfers(ring)
+      .map((transfer) => [first + transfer.partition, transfer]),
   );
   const want = (
     kind: TransferKind,
@@ -100,8 +109,8 @@ export function planTransfers(situation: TransferSituation): TransferPlan {
         : `${target} does not serve ${module} now`,
     });
   };
-  for (const transfer of pending.values()) {
-    const { partition, owner, nextOwner, term, version } = transfer;
+  for (const [partition, transfer] of pending) {
+    const { owner, nextOwner, term, version } = transfer;
     if (owner !== self) continue;
     for (const module of modules) {
       const name = heldName({ module, partition });
@@ -125,7 +134,8 @@ export function planTransfers(situation: TransferSituation): TransferPlan {
   }
   for (const each of held) {
     const { module, partition } = each;
-    const owner = owners[partition];
+    if (ageOfVnode(ring, partition) !== "present") continue;
+    const owner = owners[partitionOfVnode(partition)];
     const transfer = pending.get(partition);
     const went = handedOver.get(heldName(each));
     if (owner === undefined) continue;

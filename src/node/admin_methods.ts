@@ -8,6 +8,7 @@
 import { WhorlError } from "../base/errors.ts";
 import { compareTexts } from "../base/text_order.ts";
 import { partitionIndex } from "../ring/chash.ts";
+import { ageOfVnode, partitionOfVnode } from "../ring/ring_generations.ts";
 import type { HandoffControl, TransferDirection } from "../handoff/transfer.ts";
 import type {
   AdminMethods,
@@ -210,6 +211,7 @@ function handoffOf(node: WhorlNode): HandoffControl {
 async function heldPartitions(node: WhorlNode): Promise<HeldPartitions> {
   const { parts } = node;
   const held = await handoffOf(node).heldPartitions();
+  const { ring } = present(parts.cluster, "cluster");
   const { nodes, owners } = node.ringStatus();
   const place = nodes.indexOf(node.name);
   return {
@@ -219,7 +221,13 @@ async function heldPartitions(node: WhorlNode): Promise<HeldPartitions> {
     owned: owners.flatMap((owner, partition) =>
       owner === place ? [partition] : []
     ),
-    held: held.toSorted((a, b) =>
+    // What is left of a ring of another size is on its way already.
+    held: held.filter(({ partition }) =>
+      ageOfVnode(ring, partition) === "present"
+    ).map(({ module, partition }) => ({
+      module,
+      partition: partitionOfVnode(partition),
+    })).toSorted((a, b) =>
       a.partition - b.partition || compareTexts(a.module, b.module)
     ),
   };

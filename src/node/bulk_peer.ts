@@ -182,7 +182,7 @@ export function relayHandoff(
 ): void {
   const header: VnodeRequestHeader = {
     moduleId: 0,
-    partition: 0,
+    vnode: 0,
     command: 0,
     flags: 0,
     timeLeftMs: 0,

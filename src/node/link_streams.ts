@@ -39,7 +39,7 @@ export type RelayRequest = (
 /** The vnode that a stream is at. */
 interface StreamPlace {
   readonly moduleId: number;
-  readonly partition: number;
+  readonly vnode: number;
   readonly query: number;
 }
 
@@ -66,7 +66,7 @@ export class LinkStreams {
   ): AnswerTarget {
     const header: VnodeRequestHeader = {
       moduleId: 0,
-      partition: 0,
+      vnode: 0,
       command: 0,
       flags: 0,
       timeLeftMs: 0,
@@ -87,8 +87,8 @@ export class LinkStreams {
       return target;
     }
     if (action === CoverageAction.open && !this.#open.has(stream)) {
-      const { moduleId, partition, command: query } = header;
-      this.#open.set(stream, { moduleId, partition, query });
+      const { moduleId, vnode, command: query } = header;
+      this.#open.set(stream, { moduleId, vnode, query });
     }
     return {
       vnodeAnswer: (type, correlation, bytes, start, end) => {
@@ -102,12 +102,12 @@ export class LinkStreams {
   /** The link has ended: the vnodes are told that nobody wants more. */
   close(): void {
     const into = new ByteWriter(64);
-    for (const [stream, { moduleId, partition, query }] of this.#open) {
+    for (const [stream, { moduleId, vnode, query }] of this.#open) {
       into.clear();
       writeVnodeRequestHeader(
         into,
         moduleId,
-        partition,
+        vnode,
         query,
         RequestFlag.coverage,
         CANCEL_MS,

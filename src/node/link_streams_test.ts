@@ -31,7 +31,7 @@ class Bench {
       const reader = new ByteReader(bytes, start, end);
       const header = {
         moduleId: 0,
-        partition: 0,
+        vnode: 0,
         command: 0,
         flags: 0,
         timeLeftMs: 0,
@@ -43,7 +43,7 @@ class Bench {
       );
       const { action, stream } = readCoverageRequest(reader);
       assertEquals(action, CoverageAction.cancel);
-      this.cancelled.push([header.partition, stream]);
+      this.cancelled.push([header.vnode, stream]);
     },
   );
 

@@ -42,6 +42,11 @@ import type {
 } from "../cluster/cluster_world.ts";
 import type { Address } from "../environment/transport.ts";
 import { type KvClient, kvClient } from "../kv/kv_client.ts";
+import {
+  firstVnode,
+  partitionOfVnode,
+  vnodeSizes,
+} from "../ring/ring_generations.ts";
 import { ringViewOf } from "../ring/ring_view.ts";
 import type { StagedPlan } from "../ring/staged_plan.ts";
 import type { Commands } from "../vnode/vnode.ts";
@@ -127,7 +132,7 @@ export class WhorlNode implements AsyncDisposable {
     this.kv = kvClient(() => parts.operations);
     this.#tailRepairs = new TailRepairs({
       log: parts.environment.log.child("handoff"),
-      owned: (master) => parts.vnodes?.ownedBy(master),
+      owned: (master) => parts.vnodes?.ownedBy(master)?.map(partitionOfVnode),
       repair: async (partition, module) =>
         await present(parts.transfers, "handoff").repair(partition, module),
       repaired: async (master) =>
@@ -528,6 +533,7 @@ export class WhorlNode implements AsyncDisposable {
         owners,
         cluster.upNodes(name),
         config.name,
+        firstVnode(cluster.ring),
       );
       views.set(id, view);
       for (const part of coordinators) part.setView(id, view);
@@ -536,12 +542,15 @@ export class WhorlNode implements AsyncDisposable {
 
   #ownPartitions(): void {
     const { cluster, vnodes, config } = this.#parts;
-    const owners = cluster?.ring.ownership.owners ?? [];
+    if (cluster === undefined) return;
+    const { ring } = cluster;
+    const first = firstVnode(ring);
     const mine: number[] = [];
-    owners.forEach((owner, partition) => {
-      if (owner === config.name) mine.push(partition);
+    ring.ownership.owners.forEach((owner, partition) => {
+      if (owner === config.name) mine.push(first + partition);
     });
-    vnodes?.ownPartitions(mine);
+    vnodes?.ringResized(vnodeSizes(ring));
+    vnodes?.own(mine);
   }
 
   #vnodesReady(): void {
@@ -588,10 +597,10 @@ export class WhorlNode implements AsyncDisposable {
       this.#tailRepairs.stopped(event.master);
     }
     if (event.type === "vnode_started") {
-      handoff?.vnodeStarted(event.module, event.partition);
+      handoff?.vnodeStarted(event.module, event.vnode);
     }
     if (event.type === "vnode_ended") {
-      handoff?.vnodeEnded(event.module, event.partition);
+      handoff?.vnodeEnded(event.module, event.vnode);
     }
     this.#tell(event);
     if (event.type === "zombie") this.#workerHangs(event.master);

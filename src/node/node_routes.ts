@@ -45,7 +45,7 @@ export class NodeRoutes implements RequestRoutes {
   beginVnodeRequest(
     node: string,
     moduleId: number,
-    partition: number,
+    vnode: number,
     target: AnswerTarget,
     correlation: number,
     timeLeftMs: number,
@@ -58,7 +58,7 @@ export class NodeRoutes implements RequestRoutes {
       }
       return vnodes.beginRequest(
         moduleId,
-        partition,
+        vnode,
         target,
         correlation,
         timeLeftMs,

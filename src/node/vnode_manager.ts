@@ -4,6 +4,8 @@
  * the vnodes this node owns, knows what else is here, and brings requests to the
  * master they concern.
  *
+ * Vnodes are known by their numbers (`ring_generations.ts`).
+ *
  * @module
  */
 import type { ChildSpec } from "../../supervisors/child_spec.ts";
@@ -18,6 +20,11 @@ import { reasonOf, WhorlError } from "../base/errors.ts";
 import type { Environment } from "../environment/environment.ts";
 import type { StoreConfig } from "../environment/storage.ts";
 import type { HeldPartition } from "../handoff/transfer.ts";
+import { heldName } from "../handoff/transfer_plan.ts";
+import {
+  firstVnodeBeside,
+  partitionOfVnode,
+} from "../ring/ring_generations.ts";
 import type { ClusterEvent } from "../vnode/vnode.ts";
 import {
   answerFailure,
@@ -52,7 +59,8 @@ export interface HostedModule {
 /** What a manager is made of. */
 export interface VnodeManagerOptions {
   readonly node: string;
-  readonly ringSize: number;
+  /** Partitions of each generation of the ring, by the number of its first vnode. */
+  readonly ringSizes: ReadonlyMap<number, number>;
   readonly masters: number;
   readonly placement: Placement;
   readonly modules: readonly HostedModule[];
@@ -97,6 +105,9 @@ export type VnodeManagerEvent =
   | {
     readonly type: "vnode_started" | "vnode_ended";
     readonly module: string;
+    /** Its number. */
+    readonly vnode: number;
+    /** Its partition. */
     readonly partition: number;
   }
   | {
@@ -114,7 +125,11 @@ interface ModuleMasters {
 export class VnodeManager {
   #options: VnodeManagerOptions;
   #modules = new Map<number, ModuleMasters>();
+  #ringSizes: ReadonlyMap<number, number>;
+  /** The vnodes of its own partitions. */
   #owned: readonly number[] = [];
+  /** Masters that hold vnodes which should be another's, by module and number: of a ring this node was in before. */
+  readonly #strays = new Map<string, number>();
   /** Whether it has been told what it owns. */
   #ownedKnown = false;
   #lastLink: VnodeMasterLink | undefined;
@@ -126,6 +141,7 @@ export class VnodeManager {
    */
   constructor(options: VnodeManagerOptions) {
     this.#options = options;
+    this.#ringSizes = options.ringSizes;
     for (const hosted of options.modules) {
       const id = moduleIdOf(hosted.name);
       const other = this.#modules.get(id);
@@ -176,8 +192,7 @@ export class VnodeManager {
     link: VnodeMasterLink,
     master: number,
   ): ChildSpec {
-    const { environment, onEvent, placement, ringSize, masters } =
-      this.#options;
+    const { environment, onEvent, placement } = this.#options;
     const id = `${hosted.name}-${master}`;
     return {
       id,
@@ -190,7 +205,7 @@ export class VnodeManager {
           moduleUrl: hosted.url,
           moduleName: hosted.name,
           node: this.#options.node,
-          ringSize,
+          ringSizes: [...this.#ringSizes],
           store: this.#options.storeOf(hosted.name, master),
           seed: `${environment.chance.next()}`,
         };
@@ -230,6 +245,7 @@ export class VnodeManager {
         });
         // Attached first: if it has ended by now, its exit must come after.
         link.attach(child);
+        link.cast("ring_sizes", [...this.#ringSizes]);
         onEvent({ type: "master_started", master: id });
         child.onExit((reason) => {
           link.detach(formatReason(reason));
@@ -240,8 +256,8 @@ export class VnodeManager {
           });
         });
         if (child.exitReason !== undefined) return child;
-        const mine = this.#owned.filter((partition) =>
-          Math.floor(partition * masters / ringSize) === master
+        const mine = this.#owned.filter((vnode) =>
+          this.#masterOf(vnode) === master
         );
         if (mine.length > 0) this.#startVnodes(link, mine);
         return child;
@@ -269,8 +285,31 @@ export class VnodeManager {
     }
   }
 
-  #startVnodes(link: VnodeMasterLink, partitions: readonly number[]): void {
-    link.call("start_vnodes", partitions).catch((error) => {
+  /** The number of the master that has a vnode, if there is such a vnode. */
+  #masterOf(vnode: number): number | undefined {
+    const ringSize = this.#ringSizes.get(firstVnodeBeside(vnode));
+    const partition = partitionOfVnode(vnode);
+    return ringSize === undefined || partition >= ringSize
+      ? undefined
+      : Math.floor(partition * this.#options.masters / ringSize);
+  }
+
+  /** The ring has, or is to have, these sizes. */
+  ringResized(ringSizes: ReadonlyMap<number, number>): void {
+    const known = this.#ringSizes;
+    const isKnown = known.size === ringSizes.size &&
+      [...ringSizes].every(([first, size]) => known.get(first) === size);
+    if (isKnown) return;
+    this.#ringSizes = ringSizes;
+    for (const { links } of this.#modules.values()) {
+      for (const link of links) {
+        if (link.attached) link.cast("ring_sizes", [...ringSizes]);
+      }
+    }
+  }
+
+  #startVnodes(link: VnodeMasterLink, vnodes: readonly number[]): void {
+    link.call("start_vnodes", vnodes).catch((error) => {
       // It died before it answered; its successor is told again when it starts.
       this.#options.environment.log.debug("Vnodes were not started", {
         error: reasonOf(error),
@@ -280,7 +319,7 @@ export class VnodeManager {
 
   #linkFor(
     moduleId: number,
-    partition: number,
+    vnode: number,
   ): VnodeMasterLink | WhorlError {
     const masters = this.#modules.get(moduleId);
     if (masters === undefined) {
@@ -289,25 +328,28 @@ export class VnodeManager {
         `Cannot reach a vnode as ${this.#options.node} runs no module of number ${moduleId}`,
       );
     }
-    const index = Math.floor(
-      partition * masters.links.length / this.#options.ringSize,
+    const stray = this.#strays.size === 0 ? undefined : this.#strays.get(
+      heldName({ module: masters.hosted.name, partition: vnode }),
     );
-    return masters.links[index] ??
-      new WhorlError(
-        "invalid_argument",
-        `Cannot reach partition ${partition} in a ring of ${this.#options.ringSize}`,
-      );
+    const master = stray ?? this.#masterOf(vnode);
+    const link = master === undefined ? undefined : masters.links[master];
+    return link ?? new WhorlError(
+      "invalid_argument",
+      `Cannot reach partition ${partitionOfVnode(vnode)} in a ring of ${
+        this.#ringSizes.get(firstVnodeBeside(vnode)) ?? "unknown size"
+      }`,
+    );
   }
 
   /** Begins a request to a vnode of this node; see `VnodeMasterLink.beginRequest`. */
   beginRequest(
     moduleId: number,
-    partition: number,
+    vnode: number,
     target: AnswerTarget,
     correlation: number,
     timeLeftMs: number,
   ): ByteWriter | WhorlError {
-    const link = this.#linkFor(moduleId, partition);
+    const link = this.#linkFor(moduleId, vnode);
     if (link instanceof WhorlError) return link;
     this.#lastLink = link;
     return link.beginRequest(target, correlation, timeLeftMs);
@@ -347,19 +389,16 @@ export class VnodeManager {
     this.endRequest();
   }
 
-  /** This node owns `partitions` now: their vnodes run from now on. */
-  ownPartitions(partitions: readonly number[]): void {
+  /** This node owns the partitions of `vnodes` now: they run from now on. */
+  own(vnodes: readonly number[]): void {
     const known = new Set(this.#owned);
-    const added = partitions.filter((partition) => !known.has(partition));
-    this.#owned = partitions;
+    const added = vnodes.filter((vnode) => !known.has(vnode));
+    this.#owned = vnodes;
     this.#ownedKnown = true;
     if (added.length === 0) return;
-    const { masters, ringSize } = this.#options;
     for (const { links } of this.#modules.values()) {
       links.forEach((link, master) => {
-        const mine = added.filter((partition) =>
-          Math.floor(partition * masters / ringSize) === master
-        );
+        const mine = added.filter((vnode) => this.#masterOf(vnode) === master);
         if (mine.length > 0 && link.attached) this.#startVnodes(link, mine);
       });
     }
@@ -369,39 +408,38 @@ export class VnodeManager {
   async held(): Promise<HeldPartition[]> {
     const held: HeldPartition[] = [];
     for (const { hosted, links } of this.#modules.values()) {
-      for (const link of links) {
+      for (const [master, link] of links.entries()) {
         // One that is not there is asked when it is.
         if (!link.attached) continue;
-        const partitions = await link.call("held_partitions", null) as number[];
-        for (const partition of partitions) {
-          held.push({ module: hosted.name, partition });
+        const vnodes = await link.call("held_vnodes", null) as number[];
+        for (const vnode of vnodes) {
+          const each = { module: hosted.name, partition: vnode };
+          held.push(each);
+          const stray = this.#masterOf(vnode) !== master;
+          if (stray) this.#strays.set(heldName(each), master);
+          else this.#strays.delete(heldName(each));
         }
       }
     }
     return held;
   }
 
-  /** Removes what is left of a partition that went to another node; false if it must be handed off after all. */
-  async drop(module: string, partition: number): Promise<boolean> {
-    return await this.#requireLink(module, partition)
-      .call("drop", partition, DROP_MS) === true;
+  /** Removes what is left of a vnode that went to another node; false if it must be handed off after all. */
+  async drop(module: string, vnode: number): Promise<boolean> {
+    return await this.#requireLink(module, vnode)
+      .call("drop", vnode, DROP_MS) === true;
   }
 
-  /** A partition that was given up is this node's after all. */
-  async takeBack(module: string, partition: number): Promise<void> {
-    await this.#requireLink(module, partition).call("start_vnodes", [
-      partition,
-    ]);
+  /** A vnode that was given up is this node's after all. */
+  async takeBack(module: string, vnode: number): Promise<void> {
+    await this.#requireLink(module, vnode).call("start_vnodes", [vnode]);
   }
 
-  /** Partitions of this node that the store of `master` has; undefined until it has been told what it owns. */
+  /** Vnodes of this node's partitions that the store of `master` has; undefined until it has been told what it owns. */
   ownedBy(master: string): number[] | undefined {
     if (!this.#ownedKnown) return undefined;
-    const { masters, ringSize } = this.#options;
     const number = Number(master.slice(master.lastIndexOf("-") + 1));
-    return this.#owned.filter((partition) =>
-      Math.floor(partition * masters / ringSize) === number
-    );
+    return this.#owned.filter((vnode) => this.#masterOf(vnode) === number);
   }
 
   /** Declares that what the store of `master` had lost is there again; durable when it resolves. */
@@ -416,24 +454,21 @@ export class VnodeManager {
     }
   }
 
-  #requireLink(module: string, partition: number): VnodeMasterLink {
-    const link = this.#linkFor(moduleIdOf(module), partition);
+  #requireLink(module: string, vnode: number): VnodeMasterLink {
+    const link = this.#linkFor(moduleIdOf(module), vnode);
     if (link instanceof WhorlError) throw link;
     return link;
   }
 
-  /** Those of `partitions` that hold data in some module. */
-  async holdsData(partitions: readonly number[]): Promise<number[]> {
-    const { masters, ringSize } = this.#options;
+  /** Those of `vnodes` that hold data in some module. */
+  async holdsData(vnodes: readonly number[]): Promise<number[]> {
     const holding = new Set<number>();
     for (const { links } of this.#modules.values()) {
       for (const [master, link] of links.entries()) {
-        const mine = partitions.filter((partition) =>
-          Math.floor(partition * masters / ringSize) === master
-        );
+        const mine = vnodes.filter((vnode) => this.#masterOf(vnode) === master);
         if (mine.length === 0) continue;
         const found = await link.call("holds_data", mine);
-        for (const partition of found as number[]) holding.add(partition);
+        for (const vnode of found as number[]) holding.add(vnode);
       }
     }
     return [...holding].sort((a, b) => a - b);
@@ -473,12 +508,18 @@ export class VnodeManager {
   #onMasterEvent(module: string, master: string, event: unknown): void {
     const { log } = this.#options.environment;
     if (relayLogLine(event, log.child(master))) return;
-    const { type, storeId, epoch, partition } = event as Record<
+    const { type, storeId, epoch, vnode } = event as Record<
       string,
       unknown
     >;
     if (type === "vnode_started" || type === "vnode_ended") {
-      this.#options.onEvent({ type, module, partition: Number(partition) });
+      const number = Number(vnode);
+      this.#options.onEvent({
+        type,
+        module,
+        vnode: number,
+        partition: partitionOfVnode(number),
+      });
       return;
     }
     if (type === "tail_lost") {

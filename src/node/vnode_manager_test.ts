@@ -58,7 +58,7 @@ class Bench implements AnswerTarget {
   constructor() {
     this.manager = new VnodeManager({
       node: "a@host",
-      ringSize: 8,
+      ringSizes: new Map([[0, 8]]),
       masters: 1,
       placement: "task",
       modules: [{ name: "wild", url: "unused:", module: wildModule }],

@@ -5,6 +5,7 @@
  */
 import type { ChildSpec } from "../../supervisors/child_spec.ts";
 import { startSupervisor } from "../../supervisors/supervisor.ts";
+import { vnodeSizes } from "../ring/ring_generations.ts";
 import type { NodeParts } from "./node_parts.ts";
 import { present } from "./node_parts.ts";
 import {
@@ -39,7 +40,7 @@ export function vnodeSup(
       const home = present(parts.home, "home");
       const vnodes = new VnodeManager({
         node: config.name,
-        ringSize: present(parts.cluster, "cluster").ring.size,
+        ringSizes: vnodeSizes(present(parts.cluster, "cluster").ring),
         masters: config.masters,
         placement: config.masterPlacement,
         modules: parts.modules,

@@ -261,6 +261,7 @@ export class CoverageProcess
   ): WhorlError | undefined {
     const { host, header } = this;
     const { partition, node } = this.#part(number);
+    const vnode = this.view.firstVnode + partition;
     const timeLeftMs = Math.min(
       this.timeLeftMs + VNODE_GRACE_MS,
       COVERAGE_TIMEOUT_MS_MAX,
@@ -268,7 +269,7 @@ export class CoverageProcess
     const into = host.routes.beginVnodeRequest(
       this.view.nodes[node] as string,
       header.moduleId,
-      partition,
+      vnode,
       host,
       correlation,
       timeLeftMs,
@@ -277,7 +278,7 @@ export class CoverageProcess
     writeVnodeRequestHeader(
       into,
       header.moduleId,
-      partition,
+      vnode,
       header.command,
       RequestFlag.coverage,
       timeLeftMs,

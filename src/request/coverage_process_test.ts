@@ -50,7 +50,7 @@ interface Asked {
 function askedOf({ to, correlation, bytes }: Sent): Asked {
   const header = {
     moduleId: 0,
-    partition: 0,
+    vnode: 0,
     command: 0,
     flags: 0,
     timeLeftMs: 0,
@@ -65,7 +65,7 @@ function askedOf({ to, correlation, bytes }: Sent): Asked {
   const opens = request.action === CoverageAction.open;
   return {
     to,
-    partition: header.partition,
+    partition: header.vnode,
     action: request.action,
     stream: request.stream,
     keySpaces: opens && request.keySpaces !== null

@@ -122,7 +122,7 @@ export class RequestHostLink implements Coordinators {
   #reader = new ByteReader(new Uint8Array(0));
   #header: VnodeRequestHeader = {
     moduleId: 0,
-    partition: 0,
+    vnode: 0,
     command: 0,
     flags: 0,
     timeLeftMs: 0,
@@ -386,7 +386,7 @@ export class RequestHostLink implements Coordinators {
     const into = this.#routes.beginVnodeRequest(
       node,
       this.#header.moduleId,
-      this.#header.partition,
+      this.#header.vnode,
       this,
       correlation,
       this.#header.timeLeftMs,

@@ -302,6 +302,7 @@ export abstract class RequestProcess extends ChildBase
   ): void {
     const { partition, node, primary } = replicas[replica] as Replica;
     const { host, header } = this;
+    const vnode = this.view.firstVnode + partition;
     const timeLeftMs = reported
       ? Math.max(1, this.#deadlineAt - host.nowMs)
       : header.timeLeftMs;
@@ -311,7 +312,7 @@ export abstract class RequestProcess extends ChildBase
     const into = host.routes.beginVnodeRequest(
       this.view.nodes[node] as string,
       header.moduleId,
-      partition,
+      vnode,
       host,
       correlation,
       timeLeftMs,
@@ -325,7 +326,7 @@ export abstract class RequestProcess extends ChildBase
     writeVnodeRequestHeader(
       into,
       header.moduleId,
-      partition,
+      vnode,
       command,
       primary ? flags : flags | RequestFlag.asFallback,
       timeLeftMs,

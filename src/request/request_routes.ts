@@ -17,7 +17,7 @@ export interface RequestRoutes {
   beginVnodeRequest(
     node: string,
     moduleId: number,
-    partition: number,
+    vnode: number,
     target: AnswerTarget,
     correlation: number,
     timeLeftMs: number,

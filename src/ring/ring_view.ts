@@ -12,6 +12,8 @@ export interface RingView {
   readonly version: number;
   /** Partitions, a power of two. */
   readonly ringSize: number;
+  /** Number of the vnode of partition 0; those of the others follow (`ring_generations.ts`). */
+  readonly firstVnode: number;
   /** Names of nodes; a node's index is its place here. */
   readonly nodes: readonly string[];
   /** Index of the owner, by partition. */
@@ -22,12 +24,17 @@ export interface RingView {
   readonly self: number;
 }
 
-/** A view of a ring in which every node named in `upNodes` serves. */
+/**
+ * A view of a ring in which every node named in `upNodes` serves.
+ *
+ * @param firstVnode Number of the vnode of partition 0.
+ */
 export function ringViewOf(
   version: number,
   owners: readonly string[],
   upNodes: Iterable<string>,
   self: string,
+  firstVnode: number = 0,
 ): RingView {
   const nodes = [...new Set(owners)].sort();
   const indexOf = new Map(nodes.map((name, index) => [name, index]));
@@ -39,6 +46,7 @@ export function ringViewOf(
   return {
     version,
     ringSize: owners.length,
+    firstVnode,
     nodes,
     owners: Uint16Array.from(owners, (name) => indexOf.get(name) as number),
     up,

@@ -1,6 +1,6 @@
 /**
  * A ring view as it travels from a node to the hosts of its coordinators:
- * MessagePack `[module number, version, nodes, owners, up, self]`, with owners
+ * MessagePack `[module number, version, nodes, owners, up, self, first vnode]`, with owners
  * as two bytes a partition, big-endian, and up as one byte a node.
  *
  * @module
@@ -22,7 +22,15 @@ export function writeRingView(
     owners[partition * 2 + 1] = owner;
   });
   writeMsgpack(
-    [moduleId, view.version, view.nodes, owners, view.up, view.self],
+    [
+      moduleId,
+      view.version,
+      view.nodes,
+      owners,
+      view.up,
+      view.self,
+      view.firstVnode,
+    ],
     into,
   );
 }
@@ -36,11 +44,13 @@ export function readRingView(
   bytes: Uint8Array,
 ): { readonly moduleId: number; readonly view: RingView } {
   const message = decodeMsgpack(bytes);
-  if (!Array.isArray(message) || message.length !== 6) throw notAView();
-  const [moduleId, version, nodes, owners, up, self] = message as unknown[];
+  if (!Array.isArray(message) || message.length !== 7) throw notAView();
+  const [moduleId, version, nodes, owners, up, self, firstVnode] =
+    message as unknown[];
   if (
     !Number.isInteger(moduleId) || !Number.isInteger(version) ||
-    !Number.isInteger(self) || !Array.isArray(nodes) ||
+    !Number.isInteger(self) || !Number.isInteger(firstVnode) ||
+    !Array.isArray(nodes) ||
     !nodes.every((name) => typeof name === "string") ||
     !(owners instanceof Uint8Array) || owners.length % 2 !== 0 ||
     !(up instanceof Uint8Array) || up.length !== nodes.length
@@ -49,6 +59,7 @@ export function readRingView(
   const view: RingView = {
     version: version as number,
     ringSize,
+    firstVnode: firstVnode as number,
     nodes: nodes as string[],
     owners: Uint16Array.from(
       { length: ringSize },

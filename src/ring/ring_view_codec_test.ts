@@ -22,10 +22,11 @@ Deno.test("readRingView() undoes writeRingView()", () => {
         }),
         up: fc.subarray(nodes),
         self: fc.constantFrom(...nodes, "a node that owns nothing"),
+        firstVnode: fc.constantFrom(0, 1024, 64_512),
       })
     ),
-    ({ moduleId, version, owners, up, self }) => {
-      const view = ringViewOf(version, owners, up, self);
+    ({ moduleId, version, owners, up, self, firstVnode }) => {
+      const view = ringViewOf(version, owners, up, self, firstVnode);
       const into = new ByteWriter();
       writeRingView(into, moduleId, view);
       assertEquals(readRingView(into.copy()), { moduleId, view });
@@ -44,6 +45,7 @@ for (
       new Uint8Array(2),
       new Uint8Array(1),
       0,
+      0,
     ],
     "an owner that is no node": [
       1,
@@ -52,8 +54,9 @@ for (
       new Uint8Array([0, 1]),
       new Uint8Array(1),
       0,
+      0,
     ],
-    "half an owner": [1, 1, ["a"], new Uint8Array(3), new Uint8Array(1), 0],
+    "half an owner": [1, 1, ["a"], new Uint8Array(3), new Uint8Array(1), 0, 0],
     "a self that is no node": [
       1,
       1,
@@ -61,6 +64,16 @@ for (
       new Uint8Array(2),
       new Uint8Array(1),
       1,
+      0,
+    ],
+    "a first vnode that is no number": [
+      1,
+      1,
+      ["a"],
+      new Uint8Array(2),
+      new Uint8Array(1),
+      0,
+      "0",
     ],
     "fewer states than nodes": [
       1,
@@ -68,6 +81,7 @@ for (
       ["a"],
       new Uint8Array(2),
       new Uint8Array(0),
+      0,
       0,
     ],
   })

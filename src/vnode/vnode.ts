@@ -202,7 +202,7 @@ export type ClusterEvent =
 export interface VnodeContext {
   /** The node this vnode runs on. */
   readonly node: string;
-  /** Partitions in the ring. */
+  /** Partitions in the ring; it stays as it is while this vnode lives, for the vnodes of a resized ring are others. */
   readonly ringSize: number;
   /** The keys and values of this partition. */
   readonly storage: PartitionStore;

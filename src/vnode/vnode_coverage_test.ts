@@ -75,7 +75,7 @@ class Bench implements AsyncDisposable {
     this.master = new VnodeMaster({
       module: module as unknown as VnodeModule,
       node: "a@host",
-      ringSize: 8,
+      ringSizes: new Map([[0, 8]]),
       store: this.store,
       runtime: this.runtime,
       wallClock: () => 0,

@@ -6,6 +6,10 @@
  * Frames in: `vnodeRequest` for a vnode, `call` and `masterControl` for the
  * master itself. Frames out: answers to them.
  *
+ * Vnodes are known by their numbers (`ring_generations.ts`), which differ from
+ * partitions once the ring has been resized: the vnodes of the ring as it was may
+ * run beside those of the ring as it is or is to be.
+ *
  * A vnode is started by the first request for it or when its node comes to own
  * it. A store that has failed ends the whole master, since only opening it anew
  * tells what was kept.
@@ -28,6 +32,10 @@ import { writeFailure } from "../wire/failure.ts";
 import { FRAME_BYTES_MAX, readFrames } from "../wire/frame.ts";
 import { FrameType } from "../wire/frame_type.ts";
 import { decodeMsgpack, wellFormed, writeMsgpack } from "../wire/msgpack.ts";
+import {
+  firstVnodeBeside,
+  partitionOfVnode,
+} from "../ring/ring_generations.ts";
 import { beginsHandoff } from "./handoff_codec.ts";
 import type { ClusterEvent, VnodeContext, VnodeModule } from "./vnode.ts";
 import {
@@ -57,8 +65,8 @@ export interface VnodeMasterOptions {
   readonly module: VnodeModule;
   /** The node's name, for vnodes to know. */
   readonly node: string;
-  /** Partitions in the ring. */
-  readonly ringSize: number;
+  /** Partitions of each generation of the ring, by the number of its first vnode. */
+  readonly ringSizes: ReadonlyMap<number, number>;
   /** Where its vnodes keep their data; closed by the master when it stops. */
   readonly store: Store;
   readonly runtime: Runtime;
@@ -91,7 +99,7 @@ interface PostponedFrame {
   readonly receivedMs: number;
 }
 
-/** A partition that went to another node. */
+/** A vnode that went to another node. */
 interface Released {
   /** Its name is what a caller is told. */
   readonly owner: string;
@@ -104,6 +112,7 @@ interface Released {
 export class VnodeMaster implements VnodeHost {
   readonly answers: BatchingSink;
   #options: VnodeMasterOptions;
+  #ringSizes: ReadonlyMap<number, number>;
   #table: CommandTable;
   #moduleId: number;
   #supervisor: Supervisor | undefined;
@@ -120,7 +129,7 @@ export class VnodeMaster implements VnodeHost {
   #sweep: TimerHandle | undefined;
   #header: VnodeRequestHeader = {
     moduleId: 0,
-    partition: 0,
+    vnode: 0,
     command: 0,
     flags: 0,
     timeLeftMs: 0,
@@ -141,6 +150,7 @@ export class VnodeMaster implements VnodeHost {
 
   constructor(options: VnodeMasterOptions) {
     this.#options = options;
+    this.#ringSizes = options.ringSizes;
     this.#table = commandTableOf(options.module);
     this.#moduleId = moduleIdOf(options.module.name);
     this.answers = new BatchingSink(
@@ -195,33 +205,32 @@ export class VnodeMaster implements VnodeHost {
   /** What `process` held went to `owner`. It stays until the ring says so too, see `drop`. */
   released(process: VnodeProcess, owner: string): void {
     const { handled } = process.counts;
-    this.#released.set(process.partition, { owner, process, handled });
+    this.#released.set(process.number, { owner, process, handled });
   }
 
   /** What `process` held is elsewhere and removed. */
   removed(process: VnodeProcess, stays: boolean): void {
     if (stays) {
-      const { partition } = process;
-      this.#tell({ type: "vnode_started", partition });
+      this.#tell({ type: "vnode_started", vnode: process.number });
     } else this.#endVnode(process).catch((error) => this.#fail(error));
   }
 
   async #endVnode(process: VnodeProcess): Promise<void> {
-    const { partition } = process;
+    const { number } = process;
     if (
-      this.#processes.get(partition) !== process ||
-      !this.#supervised.has(partition)
+      this.#processes.get(number) !== process ||
+      !this.#supervised.has(number)
     ) return;
     process.stop("shutdown");
-    await this.#supervisor?.terminateChild(String(partition));
-    await this.#supervisor?.deleteChild(String(partition));
-    this.#supervised.delete(partition);
-    this.#tell({ type: "vnode_ended", partition });
+    await this.#supervisor?.terminateChild(String(number));
+    await this.#supervisor?.deleteChild(String(number));
+    this.#supervised.delete(number);
+    this.#tell({ type: "vnode_ended", vnode: number });
     // What came meanwhile waits in the one that was prepared to follow.
-    const next = this.#processes.get(partition);
+    const next = this.#processes.get(number);
     if (next === undefined || !next.fresh) return;
-    if (next.load > 0) this.#startVnode(partition);
-    else this.#processes.delete(partition);
+    if (next.load > 0) this.#startVnode(number);
+    else this.#processes.delete(number);
   }
 
   /** Sees to it that requests nobody waits for any more are given up, while there are any in hand. */
@@ -338,7 +347,8 @@ export class VnodeMaster implements VnodeHost {
     const header = this.#header;
     this.#reader.reset(bytes, start, end);
     readVnodeRequestHeader(this.#reader, header);
-    const { partition } = header;
+    const { vnode: number } = header;
+    const partition = partitionOfVnode(number);
     // Nobody waits for it any more, and a put done now could surprise them later.
     if (postponed && this.#receivedMs + header.timeLeftMs <= this.now()) {
       this.#refuse(
@@ -353,13 +363,15 @@ export class VnodeMaster implements VnodeHost {
     }
     if (
       header.moduleId !== this.#moduleId ||
-      partition >= this.#options.ringSize
+      partition >= this.#ringSizeOf(number)
     ) {
       this.#refuse(
         correlation,
         new WhorlError(
           "invalid_argument",
-          `Cannot run a command of partition ${partition}: this master serves '${this.#options.module.name}' in a ring of ${this.#options.ringSize}`,
+          `Cannot run a command of partition ${partition}: this master serves '${this.#options.module.name}' in a ring of ${
+            this.#ringSizeOf(number)
+          }`,
         ),
       );
       return;
@@ -367,13 +379,13 @@ export class VnodeMaster implements VnodeHost {
     // A former owner is as good a fallback as any other node.
     const released = this.#released.size > 0 &&
         !(header.flags & (RequestFlag.asFallback | RequestFlag.handoff))
-      ? this.#released.get(partition)
+      ? this.#released.get(number)
       : undefined;
     if (released !== undefined) {
       this.#refuse(correlation, wentElsewhere(partition, released.owner));
       return;
     }
-    let process = this.#processes.get(partition);
+    let process = this.#processes.get(number);
     // What goes on with a handoff goes on with the vnode that began it.
     const begins = !(header.flags & RequestFlag.handoff) ||
       beginsHandoff(bytes[this.#reader.offset]);
@@ -382,8 +394,8 @@ export class VnodeMaster implements VnodeHost {
         this.#refuse(correlation, stoppingError());
         return;
       }
-      this.#startVnode(partition);
-      process = this.#processes.get(partition);
+      this.#startVnode(number);
+      process = this.#processes.get(number);
     }
     if (process === undefined) {
       this.#refuse(
@@ -415,57 +427,67 @@ export class VnodeMaster implements VnodeHost {
     this.answers.end();
   }
 
-  /** Puts the vnode of `partition` under the supervisor, unless it is there. */
-  #startVnode(partition: number): void {
+  /** Partitions of the generation that the vnode with this number is of; 0 if there is none. */
+  #ringSizeOf(number: number): number {
+    return this.#ringSizes.get(firstVnodeBeside(number)) ?? 0;
+  }
+
+  /** Puts the vnode with this number under the supervisor, unless it is there. */
+  #startVnode(number: number): void {
     const supervisor = this.#supervisor;
-    if (supervisor === undefined || this.#supervised.has(partition)) return;
-    this.#supervised.add(partition);
-    if (!this.#processes.get(partition)?.fresh) this.#prepare(partition);
-    this.#tell({ type: "vnode_started", partition });
+    if (supervisor === undefined || this.#supervised.has(number)) return;
+    this.#supervised.add(number);
+    if (!this.#processes.get(number)?.fresh) this.#prepare(number);
+    this.#tell({ type: "vnode_started", vnode: number });
     supervisor.startChild({
-      id: String(partition),
+      id: String(number),
       restart: "permanent",
       shutdown: 5_000,
       backoff: { minMs: 5, maxMs: 5_000 },
-      start: (signal) => this.#runVnode(partition, signal),
+      start: (signal) => this.#runVnode(number, signal),
     }).catch((error) => {
       // A first start that fails leaves no child; the next request tries again.
-      this.#supervised.delete(partition);
-      this.#processes.get(partition)?.kill();
-      this.#processes.delete(partition);
+      this.#supervised.delete(number);
+      this.#processes.get(number)?.kill();
+      this.#processes.delete(number);
       this.#options.log.error("A vnode did not start", {
-        partition,
+        partition: partitionOfVnode(number),
         error: reasonOf(error),
       });
-      this.#tell({ type: "vnode_failed", partition, error: reasonOf(error) });
+      this.#tell({
+        type: "vnode_failed",
+        partition: partitionOfVnode(number),
+        error: reasonOf(error),
+      });
     });
   }
 
   /** A process in whose mailbox requests wait until the supervisor starts it. */
-  #prepare(partition: number): VnodeProcess {
+  #prepare(number: number): VnodeProcess {
     const process = new VnodeProcess(
       this,
       this.#options.module,
       this.#table,
-      partition,
+      number,
     );
-    this.#processes.set(partition, process);
+    this.#processes.set(number, process);
     return process;
   }
 
   async #runVnode(
-    partition: number,
+    number: number,
     signal: AbortSignal,
   ): Promise<VnodeProcess> {
-    const prepared = this.#processes.get(partition);
-    const process = prepared?.fresh ? prepared : this.#prepare(partition);
+    const prepared = this.#processes.get(number);
+    const process = prepared?.fresh ? prepared : this.#prepare(number);
+    const { partition } = process;
     const stopped = new AbortController();
     const unsubscribe: (() => void)[] = [];
     process.onExit((reason) => {
-      if (this.#processes.get(partition) === process) {
-        this.#processes.delete(partition);
-        if (this.#supervised.has(partition) && !this.#stopping) {
-          this.#prepare(partition);
+      if (this.#processes.get(number) === process) {
+        this.#processes.delete(number);
+        if (this.#supervised.has(number) && !this.#stopping) {
+          this.#prepare(number);
         }
       }
       for (const remove of unsubscribe) remove();
@@ -517,20 +539,25 @@ export class VnodeMaster implements VnodeHost {
     signal: AbortSignal,
     unsubscribe: (() => void)[],
   ): VnodeContext {
-    const { node, ringSize, store, runtime, chance, log } = this.#options;
-    const { partition } = process;
+    const { node, store, runtime, chance, log } = this.#options;
+    const { number, partition } = process;
+    const ringSize = this.#ringSizeOf(number);
+    // Beside it there may be one of the same partition in a ring of another size.
+    const name = number === partition
+      ? `${partition}`
+      : `${partition}-of-${ringSize}`;
     return {
       node,
       ringSize,
-      storage: store.partition(partition),
+      storage: store.partition(number),
       store: storeView(store),
       clock: {
         now: () => runtime.now(),
         wallClock: this.#options.wallClock,
       },
-      chance: chance.fork(`vnode ${partition}`),
+      chance: chance.fork(`vnode ${number}`),
       secretBytes: this.#options.secretBytes,
-      log: log.child(`vnode-${partition}`),
+      log: log.child(`vnode-${name}`),
       signal,
       crash: (error) => process.crash(error),
       link: (source, child) => process.link(source, child),
@@ -557,6 +584,9 @@ export class VnodeMaster implements VnodeHost {
             process.crash(error);
           }
         }
+        return;
+      case "ring_sizes":
+        this.#ringSizes = new Map(args as [number, number][]);
         return;
       default:
         throw new WhorlError(
@@ -592,9 +622,9 @@ export class VnodeMaster implements VnodeHost {
   async #perform(method: string, args: unknown): Promise<unknown> {
     switch (method) {
       case "start_vnodes":
-        for (const partition of args as number[]) {
-          this.#released.delete(partition);
-          this.#startVnode(partition);
+        for (const number of args as number[]) {
+          this.#released.delete(number);
+          this.#startVnode(number);
         }
         return null;
       case "drop":
@@ -604,8 +634,8 @@ export class VnodeMaster implements VnodeHost {
       case "tail_repaired":
         await this.#options.store.tailRepaired();
         return null;
-      case "held_partitions":
-        return await this.#heldPartitions();
+      case "held_vnodes":
+        return await this.#heldVnodes();
       case "stats":
         return this.#stats();
       default:
@@ -617,18 +647,18 @@ export class VnodeMaster implements VnodeHost {
   }
 
   /**
-   * Removes what is left of a partition that went to another node, which the ring
+   * Removes what is left of a vnode that went to another node, which the ring
    * names as its owner now. False if it must be handed off after all: this master
    * does not know of it, or it was asked to stand in for the owner meanwhile.
    */
-  async #drop(partition: number): Promise<boolean> {
-    const released = this.#released.get(partition);
+  async #drop(number: number): Promise<boolean> {
+    const released = this.#released.get(number);
     if (released === undefined) return false;
     const { process, handled } = released;
-    this.#released.delete(partition);
+    this.#released.delete(number);
     const { vnode } = process;
     if (
-      this.#processes.get(partition) !== process || vnode === undefined ||
+      this.#processes.get(number) !== process || vnode === undefined ||
       process.counts.handled !== handled || !process.idle || process.sends
     ) return false;
     process.hold();
@@ -643,12 +673,12 @@ export class VnodeMaster implements VnodeHost {
   }
 
   /**
-   * Partitions that have data or whose vnode runs, ascending: also those this node
-   * does not own and whose vnodes do not run, which is what a handoff has to find.
+   * Vnodes that have data or run, ascending: also those this node does not own and
+   * that do not run, which is what a handoff has to find.
    */
-  async #heldPartitions(): Promise<number[]> {
+  async #heldVnodes(): Promise<number[]> {
     const held = new Set(await this.#options.store.partitions());
-    for (const partition of this.#supervised) held.add(partition);
+    for (const number of this.#supervised) held.add(number);
     return [...held].sort((a, b) => a - b);
   }
 

@@ -223,7 +223,7 @@ Deno.test("VnodeMasterLink sends what has waited with the time it has left, and 
   );
   const header: VnodeRequestHeader = {
     moduleId: 0,
-    partition: 0,
+    vnode: 0,
     command: 0,
     flags: 0,
     timeLeftMs: 0,

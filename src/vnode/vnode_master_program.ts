@@ -25,7 +25,8 @@ export interface VnodeMasterArgs {
   /** Name the module must have. */
   readonly moduleName: string;
   readonly node: string;
-  readonly ringSize: number;
+  /** Partitions of each generation of the ring, by the number of its first vnode. */
+  readonly ringSizes: readonly (readonly [number, number])[];
   readonly store: StoreConfig;
   /** Where its chance begins. */
   readonly seed: string;
@@ -49,7 +50,7 @@ export function vnodeMasterProgram(
     const master = new VnodeMaster({
       module: loaded,
       node: args.node,
-      ringSize: args.ringSize,
+      ringSizes: new Map(args.ringSizes),
       store,
       runtime: context.runtime,
       wallClock: () => environment.wallClock(),

@@ -89,7 +89,7 @@ class Bench implements AsyncDisposable {
     this.master = new VnodeMaster({
       module: module as unknown as VnodeModule,
       node: "a@host",
-      ringSize: RING_SIZE,
+      ringSizes: new Map([[0, RING_SIZE]]),
       store: this.store,
       runtime: this.runtime,
       wallClock: () => 1_000_000 + this.runtime.now(),

@@ -27,6 +27,7 @@ import {
   type VnodeContext,
   type VnodeModule,
 } from "./vnode.ts";
+import { partitionOfVnode } from "../ring/ring_generations.ts";
 import { writeFailure } from "../wire/failure.ts";
 import { CoverageAction, readCoverageRequest } from "./coverage_codec.ts";
 import { CoverageStreams } from "./coverage_streams.ts";
@@ -114,6 +115,9 @@ type CoverageHandler = NonNullable<Vnode["handleCoverage"]>[string];
 /** A running vnode. */
 export class VnodeProcess extends ChildBase implements VnodeHandoffHost {
   readonly kind = "task";
+  /** The number of this vnode. */
+  readonly number: number;
+  /** Its partition. */
   readonly partition: number;
   readonly counts: VnodeCounts = {
     handled: 0,
@@ -149,18 +153,20 @@ export class VnodeProcess extends ChildBase implements VnodeHandoffHost {
   /**
    * @param module What it runs.
    * @param table The module's commands by wire number.
-   * @param partition Whose data it serves.
+   * @param number Which vnode it is.
    */
   constructor(
     host: VnodeHost,
     module: VnodeModule,
     table: CommandTable,
-    partition: number,
+    number: number,
   ) {
     super();
+    const partition = partitionOfVnode(number);
     this.#host = host;
     this.#module = module;
     this.#table = table;
+    this.number = number;
     this.partition = partition;
     this.#coverage = new CoverageStreams({
       partition,

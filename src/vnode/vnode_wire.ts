@@ -2,10 +2,13 @@
  * What stands in the frames between those who ask vnodes and the masters that
  * run them, the same between nodes and inside one:
  *
- *     vnodeRequest   u32 module · u16 partition · u8 command · u8 flags · u32 ms left · body
+ *     vnodeRequest   u32 module · u16 vnode · u8 command · u8 flags · u32 ms left · body
  *     vnodeAccepted  body
  *     vnodeReply     body
  *     vnodeError     MessagePack [code, message, details]
+ *
+ * A vnode is named by its number (`ring_generations.ts`): in a ring that was never
+ * resized that is its partition.
  *
  * Bodies are in the codec the module declares. A body is encoded once, where
  * the request is made, and passed on as bytes.
@@ -43,7 +46,7 @@ export function moduleIdOf(name: string): number {
 /** The part of a request before its body. */
 export interface VnodeRequestHeader {
   moduleId: number;
-  partition: number;
+  vnode: number;
   command: number;
   flags: number;
   timeLeftMs: number;
@@ -53,13 +56,13 @@ export interface VnodeRequestHeader {
 export function writeVnodeRequestHeader(
   into: ByteWriter,
   moduleId: number,
-  partition: number,
+  vnode: number,
   command: number,
   flags: number,
   timeLeftMs: number,
 ): void {
   into.u32(moduleId);
-  into.u16(partition);
+  into.u16(vnode);
   into.u8(command);
   into.u8(flags);
   into.u32(Math.max(0, Math.min(0xffff_ffff, Math.ceil(timeLeftMs))));
@@ -71,7 +74,7 @@ export function readVnodeRequestHeader(
   header: VnodeRequestHeader,
 ): void {
   header.moduleId = from.u32();
-  header.partition = from.u16();
+  header.vnode = from.u16();
   header.command = from.u8();
   header.flags = from.u8();
   header.timeLeftMs = from.u32();
