@@ -4,7 +4,10 @@
  * @module
  */
 import { renderFailure } from "../../src/simulation/trace/failure_report.ts";
-import { countOf, describeSchedule } from "../../src/simulation/schedule/fault_words.ts";
+import {
+  countOf,
+  describeSchedule,
+} from "../../src/simulation/schedule/fault_words.ts";
 import type { Schedule } from "../../src/simulation/schedule/schedule.ts";
 import { encodeSchedule } from "../../src/simulation/schedule/schedule_codec.ts";
 import {

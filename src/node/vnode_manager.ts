@@ -134,6 +134,7 @@ export class VnodeManager {
             new VnodeMasterLink(
               options.environment,
               (event) => this.#onMasterEvent(`${hosted.name}-${master}`, event),
+              { sameThread: options.placement === "task" },
             ),
         ),
       });

@@ -347,6 +347,8 @@ export class Link implements FrameSink {
     try {
       for (;;) {
         this.#received.drain(FRAME_BYTES_MAX, this.#onFrame);
+        // A frame was a goodbye, or its handler closed the link at once.
+        if (this.#streamClosed) return;
         this.#partialTicks = 0;
         this.#partial = this.#received.pendingBytes > 0;
         if (this.#partial) this.#watchSoon();
