@@ -22,6 +22,26 @@ export interface RingView {
   readonly self: number;
 }
 
+/** Owners of a ring as numbers, the same in each view of it. */
+interface NumberedOwners {
+  readonly nodes: readonly string[];
+  readonly indexOf: ReadonlyMap<string, number>;
+  readonly owners: Uint16Array;
+}
+
+/** Nodes come and go more often than owners change, and owners are a value. */
+const known = new WeakMap<readonly string[], NumberedOwners>();
+
+function number(names: readonly string[]): NumberedOwners {
+  const nodes = [...new Set(names)].sort();
+  const indexOf = new Map(nodes.map((name, index) => [name, index]));
+  const owners = new Uint16Array(names.length);
+  names.forEach((name, partition) => {
+    owners[partition] = indexOf.get(name) as number;
+  });
+  return { nodes, indexOf, owners };
+}
+
 /** A view of a ring in which every node named in `upNodes` serves. */
 export function ringViewOf(
   version: number,
@@ -29,8 +49,9 @@ export function ringViewOf(
   upNodes: Iterable<string>,
   self: string,
 ): RingView {
-  const nodes = [...new Set(owners)].sort();
-  const indexOf = new Map(nodes.map((name, index) => [name, index]));
+  let numbered = known.get(owners);
+  if (numbered === undefined) known.set(owners, numbered = number(owners));
+  const { nodes, indexOf } = numbered;
   const up = new Uint8Array(nodes.length);
   for (const name of upNodes) {
     const index = indexOf.get(name);
@@ -40,7 +61,7 @@ export function ringViewOf(
     version,
     ringSize: owners.length,
     nodes,
-    owners: Uint16Array.from(owners, (name) => indexOf.get(name) as number),
+    owners: numbered.owners,
     up,
     self: indexOf.get(self) ?? -1,
   };

@@ -23,7 +23,10 @@ import { ByteReader } from "../base/byte_reader.ts";
 import { type ErrorCode, reasonOf, WhorlError } from "../base/errors.ts";
 import type { Log } from "../environment/log.ts";
 import type { Store } from "../environment/storage.ts";
-import { BatchingSink } from "../wire/batching_sink.ts";
+import {
+  BatchingSink,
+  type BatchingSinkOptions,
+} from "../wire/batching_sink.ts";
 import { writeFailure } from "../wire/failure.ts";
 import { FRAME_BYTES_MAX, readFrames } from "../wire/frame.ts";
 import { FrameType } from "../wire/frame_type.ts";
@@ -69,6 +72,8 @@ export interface VnodeMasterOptions {
   readonly log: Log;
   /** Takes over a batch of frames for the node. */
   readonly send: (message: Uint8Array<ArrayBuffer>) => void;
+  /** Where the node is. */
+  readonly sink?: BatchingSinkOptions;
   /** The master cannot go on. */
   readonly onFailed: (error: unknown) => void;
 }
@@ -149,6 +154,7 @@ export class VnodeMaster implements VnodeHost {
         this.#answeredBytes += batch.length;
         options.send(batch);
       },
+      options.sink,
     );
   }
 
