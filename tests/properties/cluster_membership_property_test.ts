@@ -99,6 +99,7 @@ const step = fc.oneof(
         "commit" as const,
         "commit" as const,
         "commit" as const,
+        "commit" as const,
         "clear" as const,
         "kill" as const,
         "start" as const,
@@ -108,7 +109,7 @@ const step = fc.oneof(
     }),
   },
   { weight: 3, arbitrary: pair("down", "cut", "heal") },
-  { weight: 3, arbitrary: pair("leave", "leave", "remove") },
+  { weight: 5, arbitrary: pair("leave", "leave", "leave", "remove") },
   {
     weight: 2,
     arbitrary: fc.record({
