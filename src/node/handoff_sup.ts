@@ -3,8 +3,8 @@
  * below it, one a transfer.
  *
  *     handoff_sup (one_for_one)
- *     ├─ handoff        sees what has to move
- *     └─ handoff_sup    (simple_one_for_one, temporary) a sender for each transfer from here
+ *     ├─ handoff_sup    (simple_one_for_one, temporary) a sender for each transfer from here
+ *     └─ handoff        sees what has to move
  *
  * @module
  */
@@ -50,6 +50,11 @@ export function handoffSup(parts: NodeParts, events: HandoffEvents): ChildSpec {
         signal,
         onReport: (report) => parts.onReport(report),
         children: [{
+          // Stopped last: whoever is told that senders end must have closed before.
+          id: "senders",
+          type: "supervisor",
+          start: (): Child => handoff.senders,
+        }, {
           id: "handoff",
           start: (): Child => {
             parts.handoff = handoff;
@@ -63,10 +68,6 @@ export function handoffSup(parts: NodeParts, events: HandoffEvents): ChildSpec {
               handoff.close();
             });
           },
-        }, {
-          id: "senders",
-          type: "supervisor",
-          start: (): Child => handoff.senders,
         }],
       });
     },
