@@ -24,9 +24,9 @@ import type { Chance } from "../base/chance.ts";
 import { sameVersion } from "../causality/version_vector.ts";
 import {
   activeMembers,
+  currentMembers,
   type MemberStatus,
   memberStatus,
-  membersWith,
   readyMembers,
   type Ring,
   sameCluster,
@@ -407,7 +407,9 @@ function isOnlyJoining(ring: Ring, node: string): boolean {
 }
 
 function hasHosts(ring: Ring): boolean {
-  return membersWith(ring, ["valid", "leaving", "exiting", "down"]).length > 0;
+  return currentMembers(ring).some((node) =>
+    memberStatus(ring, node) !== "joining" || !ownsNothing(ring, node)
+  );
 }
 
 /** What this node has to say to how `ring` knows it. */

@@ -115,6 +115,7 @@ export class WhorlNode implements AsyncDisposable {
   #viewVersion = 0;
   #subscribers = new Set<(event: NodeEvent) => void>();
   #stopping = false;
+  #hasLeft = false;
   #outcome = Promise.withResolvers<void>();
 
   /** Prefer `startNode`, which also starts it. */
@@ -186,6 +187,7 @@ export class WhorlNode implements AsyncDisposable {
     });
     // The ring was published before there were requests to use it.
     this.#updateViews();
+    this.#stopIfLeft();
   }
 
   /** Its name, as in `dev1@127.0.0.1`. */
@@ -491,8 +493,14 @@ export class WhorlNode implements AsyncDisposable {
     environment.log.warn(
       `${this.name} has left its cluster and stops; started again, it is alone`,
     );
+    this.#hasLeft = true;
     // Not inside the notice: others are still to hear of it.
-    environment.defer(() => void this.stop());
+    environment.defer(() => this.#stopIfLeft());
+  }
+
+  /** Nothing can be stopped that has not started yet. */
+  #stopIfLeft(): void {
+    if (this.#hasLeft && this.#root !== undefined) void this.stop();
   }
 
   /** Shows requests the ring and the nodes that serve as they are now. */

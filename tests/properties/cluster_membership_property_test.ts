@@ -43,6 +43,22 @@ const ROUND_OF_JOINS: [number, boolean, number, number, Step[]] = [
     { do: "down", at: 0, to: 0 },
   ],
 ];
+/** A guest that declared its host down before it was a member itself, and then lost it. */
+const GUEST_DOWNS_HOST: [number, boolean, number, number, Step[]] = [
+  2125851365,
+  false,
+  30,
+  60,
+  [
+    { do: "leave", at: 0, to: 0 },
+    { do: "join_now", at: 0, to: 1 },
+    { do: "join", at: 0, to: 0 },
+    { do: "commit", at: 1 },
+    { do: "commit", at: 0 },
+    { do: "cut", at: 0, to: 1 },
+    { do: "down", at: 0, to: 1 },
+  ],
+];
 const OPTIONS = { ringSize: 8, waitMs: 300, gossipIntervalMs: 200 };
 
 type Step =
@@ -276,7 +292,7 @@ Deno.test("members agree on one ring once trouble ends, whatever happened", asyn
     ),
     {
       numRuns: Number(Deno.env.get("WHORL_RUNS") ?? 60),
-      examples: [ROUND_OF_JOINS],
+      examples: [ROUND_OF_JOINS, GUEST_DOWNS_HOST],
     },
   );
 });
