@@ -111,9 +111,7 @@ export class TestCluster implements AsyncDisposable {
       this.#network,
       options,
       () =>
-        [...this.nodes, ...this.#extra].map((node) =>
-          (node as InProcessNode).host
-        ).concat("client"),
+        this.all.map((node) => (node as InProcessNode).host).concat("client"),
     );
   }
 
@@ -122,6 +120,11 @@ export class TestCluster implements AsyncDisposable {
     const node = this.#makeNode({ ...this.plainOptions(index), ...options });
     this.#extra.push(node);
     return node;
+  }
+
+  /** All nodes, those that were added as well. */
+  get all(): readonly TestNode[] {
+    return [...this.nodes, ...this.#extra];
   }
 
   /** Node number `index`. */
@@ -180,17 +183,13 @@ export class TestCluster implements AsyncDisposable {
 
   /** The last log lines of all nodes. */
   log(): string {
-    return [...this.nodes, ...this.#extra].map((node) =>
-      `--- ${node.name}\n${node.log()}`
-    ).join("\n");
+    return this.all.map((node) => `--- ${node.name}\n${node.log()}`).join(
+      "\n",
+    );
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
-    await Promise.all(
-      [...this.nodes, ...this.#extra].map((node) =>
-        node[Symbol.asyncDispose]()
-      ),
-    );
+    await Promise.all(this.all.map((node) => node[Symbol.asyncDispose]()));
     const folder = this.#folder;
     this.#folder = undefined;
     if (folder !== undefined) await Deno.remove(folder, { recursive: true });
