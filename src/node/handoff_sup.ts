@@ -3,7 +3,7 @@
  * below it, one a transfer.
  *
  *     handoff_sup (one_for_one)
- *     ├─ handoff_sup    (simple_one_for_one, temporary) a sender for each transfer from here
+ *     ├─ senders        (simple_one_for_one, temporary) one for each transfer from here
  *     └─ handoff        sees what has to move
  *
  * @module
@@ -49,8 +49,8 @@ export function handoffSup(parts: NodeParts, events: HandoffEvents): ChildSpec {
         runtime: environment,
         signal,
         onReport: (report) => parts.onReport(report),
+        // What sends ends after what has it sent.
         children: [{
-          // Stopped last: whoever is told that senders end must have closed before.
           id: "senders",
           type: "supervisor",
           start: (): Child => handoff.senders,

@@ -60,6 +60,7 @@ import { opFsmSup } from "./op_fsm_sup.ts";
 import { handoffSup } from "./handoff_sup.ts";
 import type { SenderOutcome } from "../handoff/sender_fsm.ts";
 import type { WantedTransfer } from "../handoff/transfer_plan.ts";
+import { TailRepairs } from "./tail_repairs.ts";
 import { storageSup } from "./storage_sup.ts";
 import { transportSup } from "./transport_sup.ts";
 import type { VnodeManagerEvent } from "./vnode_manager.ts";
@@ -114,6 +115,7 @@ export class WhorlNode implements AsyncDisposable {
   #startedAt: number;
   #viewVersion = 0;
   #subscribers = new Set<(event: NodeEvent) => void>();
+  readonly #tailRepairs: TailRepairs;
   #stopping = false;
   #hasLeft = false;
   #outcome = Promise.withResolvers<void>();
@@ -123,6 +125,14 @@ export class WhorlNode implements AsyncDisposable {
     this.#parts = parts;
     this.#startedAt = parts.environment.now();
     this.kv = kvClient(() => parts.operations);
+    this.#tailRepairs = new TailRepairs({
+      log: parts.environment.log.child("handoff"),
+      owned: (master) => parts.vnodes?.ownedBy(master),
+      repair: async (partition, module) =>
+        await present(parts.transfers, "handoff").repair(partition, module),
+      repaired: async (master) =>
+        await present(parts.vnodes, "vnodes").tailRepaired(master),
+    });
     this.stopped = this.#outcome.promise;
     // Whoever does not look at it is told by the log.
     this.stopped.catch(() => {});
@@ -165,9 +175,11 @@ export class WhorlNode implements AsyncDisposable {
           handoffSup(parts, {
             onTransfer: (transfer, outcome) =>
               this.#tell({ type: "transfer", transfer, outcome }),
-            onRepaired: (module, partition) =>
-              this.#tell({ type: "repaired", module, partition }),
-            onHeldChanged: () => {},
+            onRepaired: (module, partition) => {
+              this.#tailRepairs.rebuilt(module, partition);
+              this.#tell({ type: "repaired", module, partition });
+            },
+            onHeldChanged: () => this.#tailRepairs.look(),
           }),
           opFsmSup(parts, (host) => this.#workerHangs(host)),
           coverageFsmSup(parts, (host) => this.#workerHangs(host)),
@@ -474,6 +486,7 @@ export class WhorlNode implements AsyncDisposable {
           ringVersion: change.ringVersion,
         });
         this.#parts.transfers?.changed();
+        this.#tailRepairs.look();
         break;
       case "services_changed":
         this.#updateViews();
@@ -568,6 +581,12 @@ export class WhorlNode implements AsyncDisposable {
 
   #vnodesChanged(event: VnodeManagerEvent): void {
     const { transfers: handoff } = this.#parts;
+    if (event.type === "tail_lost") {
+      this.#tailRepairs.lost(event.module, event.master);
+    }
+    if (event.type === "master_stopped") {
+      this.#tailRepairs.stopped(event.master);
+    }
     if (event.type === "vnode_started") {
       handoff?.vnodeStarted(event.module, event.partition);
     }
