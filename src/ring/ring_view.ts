@@ -18,24 +18,26 @@ export interface RingView {
   readonly owners: Uint16Array;
   /** 1 for nodes that serve, by index. */
   readonly up: Uint8Array;
-  /** Index of this node, or -1 while it is in no ring. */
+  /** Index of this node, or -1 while it has no place here. */
   readonly self: number;
 }
 
-/** A view of a ring in which every node named in `upNodes` serves. */
+/**
+ * A view of a ring in which every node named in `upNodes` serves. Those have a
+ * place in it also if they own nothing yet: a partition that has just gone to one
+ * of them is asked for there before the ring says so.
+ */
 export function ringViewOf(
   version: number,
   owners: readonly string[],
   upNodes: Iterable<string>,
   self: string,
 ): RingView {
-  const nodes = [...new Set(owners)].sort();
+  const serving = [...upNodes];
+  const nodes = [...new Set([...owners, ...serving])].sort();
   const indexOf = new Map(nodes.map((name, index) => [name, index]));
   const up = new Uint8Array(nodes.length);
-  for (const name of upNodes) {
-    const index = indexOf.get(name);
-    if (index !== undefined) up[index] = 1;
-  }
+  for (const name of serving) up[indexOf.get(name) as number] = 1;
   return {
     version,
     ringSize: owners.length,

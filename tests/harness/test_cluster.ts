@@ -11,6 +11,7 @@
  *
  * @module
  */
+import { isWhorlError } from "../../src/base/errors.ts";
 import type { Address } from "../../src/environment/transport.ts";
 import { connect, type WhorlClient } from "../../src/node/connect.ts";
 import type { Placement } from "../../src/node/node_options.ts";
@@ -224,7 +225,7 @@ export async function withCluster(
     await test(cluster);
   } catch (error) {
     // deno-lint-ignore no-console -- whoever reads the failure needs it.
-    console.error(cluster.log());
+    console.error(cluster.log(), isWhorlError(error) ? error.details : "");
     throw error;
   }
 }
