@@ -13,6 +13,7 @@ import type { StagedChange } from "../ring/ring.ts";
 import type { StagedPlan } from "../ring/staged_plan.ts";
 import type { MetaValue } from "../ring/stamped.ts";
 import { expectBoolean, expectText } from "../wire/plain_data.ts";
+import { refuseClaimant } from "./capable_changes.ts";
 import type { ClaimantRequest } from "./claimant_fsm.ts";
 import { expectNames, expectPlan } from "./claimant_result.ts";
 import type { StageResult } from "./cluster_world.ts";
@@ -47,6 +48,9 @@ export class MembershipCalls {
     replacement: string | null,
   ): Promise<StageResult> {
     const change = { action, node, replacement };
+    const { ring } = this.#gossip;
+    const refusal = refuseClaimant(ring, ring.ownership.claimant);
+    if (refusal !== null) throw refusal;
     const result = await this.#askClaimant({ method: "stage", change });
     return { node, staged: expectBoolean(result, "an answer") };
   }

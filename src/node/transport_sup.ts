@@ -42,6 +42,7 @@ import {
   RemoteOperationTarget,
 } from "./node_routes.ts";
 import { type NodeParts, present } from "./node_parts.ts";
+import { askSupport } from "./peer_support.ts";
 import { ResourceChild } from "./resource_child.ts";
 
 /** Answers calls that arrive from peers and clients. */
@@ -117,7 +118,11 @@ async function startLinks(
       return typeof nodeId === "string" ? { nodeId } : undefined;
     },
     events: {
-      onUp: (link) => parts.cluster?.peerUp(link.peer.name),
+      onUp: (link) => {
+        if (parts.cluster === undefined) return;
+        parts.cluster.peerUp(link.peer.name);
+        askSupport(parts, link);
+      },
       onDown: (name, closed, link) => {
         calls.linkClosed(link, closed.message);
         abandoned(link);
