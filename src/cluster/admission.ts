@@ -38,7 +38,9 @@
  * the ring and stands alone again. If by then the host has left the cluster,
  * there is no such copy; the guest meets the host in another cluster, asks
  * whether it is still in this one, and believes its no, since an answer is newer
- * than its question and a ring that was left is never entered again (rule 2).
+ * than its question and a ring that was left is never entered again (rule 2). A
+ * full member that meets a fellow in another cluster asks as well, and declares
+ * it down at a no (`gossip_fsm.ts`).
  *
  * @module
  */

@@ -25,6 +25,7 @@ import {
   memberStatus,
   membersWith,
   type Ring,
+  ringVersion,
   type StagedChange,
 } from "../ring/ring.ts";
 import { setOwnership, setStatus, takeOverClaim } from "../ring/ring_change.ts";
@@ -59,8 +60,11 @@ export type ClaimantRequest =
 
 /** What it answers. */
 export type ClaimantResult =
-  /** `staged` is false if the change is done already, as it is for a member that was only joining. */
-  | { readonly method: "stage"; readonly staged: boolean }
+  | {
+    readonly method: "stage";
+    /** The ring version in which it is staged; 0 if it is done already, as it is for a member that was only joining. */
+    readonly ringVersion: number;
+  }
   | { readonly method: "plan"; readonly plan: StagedPlan }
   | { readonly method: "commit"; readonly planId: string }
   | { readonly method: "clear"; readonly nodes: readonly string[] };
@@ -292,7 +296,7 @@ function stage(
         setStatus(ring, self, node, "invalid"),
         `${node} was joining and joins no more`,
       ),
-      ...reply(claimant, id, { method: "stage", staged: false }),
+      ...reply(claimant, id, { method: "stage", ringVersion: 0 }),
     ];
   }
   const staged = stagedChanges(ring);
@@ -302,13 +306,15 @@ function stage(
     const { code, message, details } = refusal;
     return fail(claimant, id, code, { message, details });
   }
+  const after = setOwnership(ring, self, {
+    staged: withChange(staged, change),
+  });
   return [
-    ...update(
-      claimant,
-      setOwnership(ring, self, { staged: withChange(staged, change) }),
-      `${action} of ${node} was staged`,
-    ),
-    ...reply(claimant, id, { method: "stage", staged: true }),
+    ...update(claimant, after, `${action} of ${node} was staged`),
+    ...reply(claimant, id, {
+      method: "stage",
+      ringVersion: ringVersion(after),
+    }),
   ];
 }
 

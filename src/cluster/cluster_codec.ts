@@ -126,7 +126,7 @@ export type ClusterRequest =
   }
   | { readonly method: "clear"; readonly waitMs: number }
   | {
-    /** Stage `change`; the answer is whether it waits for a commit. */
+    /** Stage `change`; the answer is the ring version in which it is, or 0 if it needs no commit. */
     readonly method: "stage";
     readonly change: StagedChange;
     readonly waitMs: number;

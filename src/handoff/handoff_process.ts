@@ -57,6 +57,8 @@ import {
 export const RECHECK_MS = 10_000;
 /** Time after which a neighbour is asked for its share of a repair once more, in milliseconds. */
 export const REPAIR_ASK_MS = 5_000;
+/** The same for one that could not be asked. */
+const REPAIR_ASK_AGAIN_MS = 500;
 /** Time after which a share that nobody asks for any more is not sent, in milliseconds. */
 const REPAIR_FORGET_MS = 60_000;
 /** Replicas of a key, as far as repairs go. Source: riak_core's `n_val`. */
@@ -119,6 +121,7 @@ export class HandoffProcess implements HandoffControl {
   #timer: TimerHandle | undefined;
   #recheck: TimerHandle | undefined;
   #refreshTimer: TimerHandle | undefined;
+  #refreshAtMs = 0;
   #closed = false;
 
   constructor(
@@ -136,7 +139,7 @@ export class HandoffProcess implements HandoffControl {
       inbound: true,
     });
     this.senders = new DynamicSupervisor({
-      name: "handoff_sup",
+      name: "senders",
       start: (sender: SenderProcess) => sender,
       maxChildren: CONCURRENCY_MAX,
       shutdown: 1_000,
@@ -309,7 +312,10 @@ export class HandoffProcess implements HandoffControl {
         return;
       case "stop_inbound":
         this.#inbound.breakOff(effect.count);
-        this.#step({ type: "inbound", count: this.#inbound.size });
+        this.#step({
+          type: "inbound",
+          count: this.#inbound.countFromOthers(this.#world.self),
+        });
         return;
       case "set_timer":
         if (this.#timer !== undefined) runtime.clearTimer(this.#timer);
@@ -429,8 +435,10 @@ export class HandoffProcess implements HandoffControl {
       ? new WhorlError("handoff_refused", "Cannot take a handoff yet")
       : refuseOffer(ring, world.self, source, offer);
     if (refusal !== null) throw refusal;
-    const known = this.#inbound.has(connection, offer.transfer);
-    if (!known && !admitsInbound(this.#manager)) {
+    // What goes from one partition of this node to another counts once.
+    const counted = source === world.self ||
+      this.#inbound.has(connection, offer.transfer);
+    if (!counted && !admitsInbound(this.#manager)) {
       const { inbound, concurrency } = this.#manager.config;
       throw new WhorlError(
         "handoff_refused",
@@ -443,13 +451,19 @@ export class HandoffProcess implements HandoffControl {
       monotonicMs: world.runtime.now(),
       wallMs: world.wallClock(),
     });
-    this.#step({ type: "inbound", count: this.#inbound.size });
+    this.#step({
+      type: "inbound",
+      count: this.#inbound.countFromOthers(this.#world.self),
+    });
   }
 
   /** A transfer over `connection` is over, for now or for good. */
   inboundEnded(connection: object, transfer: number): void {
     if (this.#inbound.end(connection, transfer) === undefined) return;
-    this.#step({ type: "inbound", count: this.#inbound.size });
+    this.#step({
+      type: "inbound",
+      count: this.#inbound.countFromOthers(this.#world.self),
+    });
     // What it brought and nobody wants here goes on to whom it belongs to.
     this.#refresh();
   }
@@ -484,7 +498,10 @@ export class HandoffProcess implements HandoffControl {
   ): void {
     const offer = this.#inbound.end(connection, transfer);
     if (offer === undefined) return;
-    this.#step({ type: "inbound", count: this.#inbound.size });
+    this.#step({
+      type: "inbound",
+      count: this.#inbound.countFromOthers(this.#world.self),
+    });
     if (offer.kind === "repair") {
       const { module, targetPartition, sourcePartition } = offer;
       const repaired = this.#repairs.shareArrived(
@@ -504,7 +521,10 @@ export class HandoffProcess implements HandoffControl {
   /** A connection has ended, and what came over it. */
   connectionEnded(connection: object): void {
     if (!this.#inbound.connectionEnded(connection)) return;
-    this.#step({ type: "inbound", count: this.#inbound.size });
+    this.#step({
+      type: "inbound",
+      count: this.#inbound.countFromOthers(this.#world.self),
+    });
     this.#refresh();
   }
 
@@ -585,7 +605,8 @@ export class HandoffProcess implements HandoffControl {
           ? Promise.try(() => this.shareRequested(world.self, args))
           : world.call(owner, "handoff_repair", args);
         asked.catch((error) => {
-          this.#asked.delete(name);
+          this.#asked.set(name, nowMs - REPAIR_ASK_MS + REPAIR_ASK_AGAIN_MS);
+          this.#refreshLater(REPAIR_ASK_AGAIN_MS);
           world.log.debug("A neighbour cannot send its share of a repair yet", {
             module,
             partition,
@@ -600,7 +621,14 @@ export class HandoffProcess implements HandoffControl {
   }
 
   #refreshLater(afterMs: number): void {
-    this.#refreshTimer ??= this.#world.runtime.setTimer(afterMs, () => {
+    const { runtime } = this.#world;
+    const atMs = runtime.now() + afterMs;
+    if (this.#refreshTimer !== undefined) {
+      if (this.#refreshAtMs <= atMs) return;
+      runtime.clearTimer(this.#refreshTimer);
+    }
+    this.#refreshAtMs = atMs;
+    this.#refreshTimer = runtime.setTimer(afterMs, () => {
       this.#refreshTimer = undefined;
       this.#refresh();
     });

@@ -28,11 +28,11 @@ export class InboundTransfers {
   /** By connection and number. */
   readonly #byConnection = new Map<object, Map<number, Inbound>>();
 
-  /** How many there are. */
-  get size(): number {
-    let size = 0;
-    for (const transfers of this.#byConnection.values()) size += transfers.size;
-    return size;
+  /** How many there are from other nodes than `self`. */
+  countFromOthers(self: string): number {
+    let count = 0;
+    for (const { source } of this.#all()) if (source !== self) count++;
+    return count;
   }
 
   /** Data that is arriving now, by `heldName`. */

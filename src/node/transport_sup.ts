@@ -126,11 +126,12 @@ async function startLinks(
       onDown: (name, closed, link) => {
         calls.linkClosed(link, closed.message);
         abandoned(link);
-        const lost = new WhorlError(
-          "connection_closed",
-          `The connection to ${name} ended: ${closed.message}`,
-          { details: { node: name } },
-        );
+        const lost = () =>
+          new WhorlError(
+            "connection_closed",
+            `The connection to ${name} ended: ${closed.message}`,
+            { details: { node: name } },
+          );
         for (const coordinators of parts.coordinators) {
           coordinators.nodeLost(name, lost);
         }
@@ -140,7 +141,7 @@ async function startLinks(
         // Requests made from here on see a ring without it.
         parts.cluster?.suspect(name);
         for (const coordinators of parts.coordinators) {
-          coordinators.nodeLost(name, nodeSuspected(name));
+          coordinators.nodeLost(name, () => nodeSuspected(name));
         }
       },
       onAlive: (name) => parts.cluster?.alive(name),
@@ -249,13 +250,20 @@ function frameHandler(
         return;
       case FrameType.call: {
         const { method, args } = readCall(bytes.subarray(start, end));
-        answerCall(link, correlation, () => handleCall(method, args)).catch(
-          (error) =>
-            parts.environment.log.error("Cannot answer a call", {
-              peer: link.peer.name,
-              method,
-              error: reasonOf(error),
-            }),
+        const { name } = link.peer;
+        answerCall(
+          link,
+          correlation,
+          () =>
+            isPeer && method === "handoff_repair"
+              ? repairRequested(parts, name, args)
+              : handleCall(method, args),
+        ).catch((error) =>
+          parts.environment.log.error("Cannot answer a call", {
+            peer: name,
+            method,
+            error: reasonOf(error),
+          })
         );
         return;
       }
@@ -286,6 +294,12 @@ function frameHandler(
     }
     sendUnknownType(link, type, correlation);
   };
+}
+
+/** The node `name` rebuilds a partition and asks for a share of one of this node's. */
+function repairRequested(parts: NodeParts, name: string, args: unknown): null {
+  present(parts.transfers, "handoff").shareRequested(name, args);
+  return null;
 }
 
 /** What a bulk link carries: transfers, and nothing else. */

@@ -12,6 +12,7 @@ import {
   formatReason,
 } from "../../supervisors/exit_reason.ts";
 import { startProgram } from "../../supervisors/start_program.ts";
+import { u32At } from "../base/byte_reader.ts";
 import type { ByteWriter } from "../base/byte_writer.ts";
 import { reasonOf, WhorlError } from "../base/errors.ts";
 import type { Environment } from "../environment/environment.ts";
@@ -85,10 +86,13 @@ export type VnodeManagerEvent =
   /** The store of a master has lost commits that were acknowledged, and they have not been fetched again; told at each start. */
   | {
     readonly type: "tail_lost";
+    readonly module: string;
     readonly master: string;
     readonly storeId: string;
     readonly epoch: number;
   }
+  /** What the store of a master had lost has been fetched from other nodes. */
+  | { readonly type: "tail_repaired"; readonly master: string }
   /** A vnode runs that did not, or has ended for good as its data is elsewhere. */
   | {
     readonly type: "vnode_started" | "vnode_ended";
@@ -111,6 +115,8 @@ export class VnodeManager {
   #options: VnodeManagerOptions;
   #modules = new Map<number, ModuleMasters>();
   #owned: readonly number[] = [];
+  /** Whether it has been told what it owns. */
+  #ownedKnown = false;
   #lastLink: VnodeMasterLink | undefined;
   /** Masters whose store has lost its tail. */
   readonly #tailsLost = new Set<string>();
@@ -326,13 +332,12 @@ export class VnodeManager {
         "Cannot take a vnode request that is cut short",
       );
     }
-    const view = new DataView(bytes.buffer, bytes.byteOffset + start, 12);
     const into = this.beginRequest(
-      view.getUint32(0),
-      view.getUint16(4),
+      u32At(bytes, start),
+      (bytes[start + 4] as number) << 8 | (bytes[start + 5] as number),
       target,
       correlation,
-      view.getUint32(8),
+      u32At(bytes, start + 8),
     );
     if (into instanceof WhorlError) {
       answerFailure(target, correlation, into);
@@ -347,6 +352,7 @@ export class VnodeManager {
     const known = new Set(this.#owned);
     const added = partitions.filter((partition) => !known.has(partition));
     this.#owned = partitions;
+    this.#ownedKnown = true;
     if (added.length === 0) return;
     const { masters, ringSize } = this.#options;
     for (const { links } of this.#modules.values()) {
@@ -386,6 +392,28 @@ export class VnodeManager {
     await this.#requireLink(module, partition).call("start_vnodes", [
       partition,
     ]);
+  }
+
+  /** Partitions of this node that the store of `master` has; undefined until it has been told what it owns. */
+  ownedBy(master: string): number[] | undefined {
+    if (!this.#ownedKnown) return undefined;
+    const { masters, ringSize } = this.#options;
+    const number = Number(master.slice(master.lastIndexOf("-") + 1));
+    return this.#owned.filter((partition) =>
+      Math.floor(partition * masters / ringSize) === number
+    );
+  }
+
+  /** Declares that what the store of `master` had lost is there again; durable when it resolves. */
+  async tailRepaired(master: string): Promise<void> {
+    for (const { hosted, links } of this.#modules.values()) {
+      for (const [number, link] of links.entries()) {
+        if (`${hosted.name}-${number}` !== master) continue;
+        await link.call("tail_repaired", null);
+        this.#tailsLost.delete(master);
+        this.#options.onEvent({ type: "tail_repaired", master });
+      }
+    }
   }
 
   #requireLink(module: string, partition: number): VnodeMasterLink {
@@ -457,6 +485,7 @@ export class VnodeManager {
       this.#tailsLost.add(master);
       this.#options.onEvent({
         type,
+        module,
         master,
         storeId: String(storeId),
         epoch: Number(epoch),

@@ -601,6 +601,9 @@ export class VnodeMaster implements VnodeHost {
         return await this.#drop(args as number);
       case "holds_data":
         return await this.#holdsData(args as number[]);
+      case "tail_repaired":
+        await this.#options.store.tailRepaired();
+        return null;
       case "held_partitions":
         return await this.#heldPartitions();
       case "stats":

@@ -129,6 +129,7 @@ export class VnodeProcess extends ChildBase implements VnodeHandoffHost {
   #coverageHandlers: CoverageHandler[] = [];
   readonly #coverage: CoverageStreams;
   #handoff: VnodeHandoff | undefined;
+  #store: VnodeContext["store"] | undefined;
   /** Takes no commands, as what it holds is being counted out. */
   #held = false;
   /** Called once no handler is at work. */
@@ -231,6 +232,7 @@ export class VnodeProcess extends ChildBase implements VnodeHandoffHost {
    */
   async start(context: VnodeContext): Promise<void> {
     this.#started = true;
+    this.#store = context.store;
     const storage = new WatchedPartition(context.storage);
     const vnode = await this.#module.init(this.partition, {
       ...context,
@@ -673,6 +675,13 @@ export class VnodeProcess extends ChildBase implements VnodeHandoffHost {
         throw new WhorlError(
           "unknown_command",
           `Cannot run coverage query ${query} as '${this.#module.name}' has ${this.#table.coverageNames.length}`,
+        );
+      }
+      if (this.#store?.tailLost) {
+        throw new WhorlError(
+          "tail_lost",
+          `Cannot list what partition ${this.partition} holds as its store has lost its newest commits and has not fetched them yet`,
+          { details: { partition: this.partition } },
         );
       }
       const body = declaration.request.decode(this.#reader);

@@ -112,6 +112,8 @@ export interface TestNode extends AsyncDisposable {
   start(changes?: Partial<PlainNodeOptions>): Promise<void>;
   /** Stops it in good order. */
   stop(): Promise<void>;
+  /** Resolves when it has ended by itself. */
+  ended(): Promise<unknown>;
   /** Ends it abruptly, as a power cut would: no goodbye, nothing written any more. */
   kill(): Promise<void>;
   /** Holds it still, as SIGSTOP does. @throws {Error} In this process. */
