@@ -15,7 +15,7 @@ import {
   isCoverageKind,
   OPERATION_TIME_LEFT_OFFSET,
 } from "../request/operation_codec.ts";
-import { MemberMeta, memberMeta } from "../ring/ring.ts";
+import { MemberMeta, memberMeta, memberStatus } from "../ring/ring.ts";
 import { Cookie } from "../transport/cookie.ts";
 import {
   type Link,
@@ -112,7 +112,9 @@ async function startLinks(
     addressOverrides: config.peers,
     knownIdentity: (name) => {
       const ring = parts.cluster?.ring;
-      const nodeId = ring === undefined
+      // The name of a member that was removed is free again.
+      const nodeId = ring === undefined ||
+          memberStatus(ring, name) === "invalid"
         ? undefined
         : memberMeta(ring, name, MemberMeta.nodeId);
       return typeof nodeId === "string" ? { nodeId } : undefined;
