@@ -244,6 +244,7 @@ export class HandoffProcess implements HandoffControl {
       handedOver: this.#handedOver,
       arriving: this.#inbound.arriving,
       upNodes: (module) => world.upNodes(module),
+      canHandOff: (node) => world.canHandOff?.(node) ?? true,
     });
     for (const settled of plan.settled) this.#settle(settled);
     this.#repairs.giveUp(
@@ -597,6 +598,7 @@ export class HandoffProcess implements HandoffControl {
         const askedMs = this.#asked.get(name) ?? -Infinity;
         if (nowMs - askedMs < REPAIR_ASK_MS) continue;
         if (!world.upNodes(module).includes(owner)) continue;
+        if (world.canHandOff?.(owner) === false) continue;
         this.#asked.set(name, nowMs);
         const args = [module, sourcePartition, partition, keySpaces];
         const asked = owner === world.self

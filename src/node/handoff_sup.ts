@@ -91,6 +91,7 @@ function worldOf(parts: NodeParts): HandoffWorld {
     secretNumber: () => secretNumber(environment.secretBytes(7)),
     ring: () => parts.cluster?.ring,
     upNodes: (module) => parts.cluster?.upNodes(module) ?? [],
+    canHandOff: (node) => parts.cluster?.canHandOff(node) ?? false,
     held: (): Promise<readonly HeldPartition[]> =>
       present(parts.vnodes, "vnodes").held(),
     askVnode,
