@@ -164,6 +164,7 @@ export class VnodeManager {
                   `${hosted.name}-${master}`,
                   event,
                 ),
+              { sameThread: options.placement === "task" },
             ),
         ),
       });

@@ -27,7 +27,10 @@ import { ByteReader } from "../base/byte_reader.ts";
 import { type ErrorCode, reasonOf, WhorlError } from "../base/errors.ts";
 import type { Log } from "../environment/log.ts";
 import type { Store } from "../environment/storage.ts";
-import { BatchingSink } from "../wire/batching_sink.ts";
+import {
+  BatchingSink,
+  type BatchingSinkOptions,
+} from "../wire/batching_sink.ts";
 import { writeFailure } from "../wire/failure.ts";
 import { FRAME_BYTES_MAX, readFrames } from "../wire/frame.ts";
 import { FrameType } from "../wire/frame_type.ts";
@@ -77,6 +80,8 @@ export interface VnodeMasterOptions {
   readonly log: Log;
   /** Takes over a batch of frames for the node. */
   readonly send: (message: Uint8Array<ArrayBuffer>) => void;
+  /** Where the node is. */
+  readonly sink?: BatchingSinkOptions;
   /** The master cannot go on. */
   readonly onFailed: (error: unknown) => void;
 }
@@ -103,9 +108,10 @@ interface PostponedFrame {
 interface Released {
   /** Its name is what a caller is told. */
   readonly owner: string;
-  /** The vnode, and commands it had handled: if it has handled more, what it holds went nowhere. */
+  /** The vnode, with the commands it had handled and the data it had taken: if there is more, what it holds went nowhere. */
   readonly process: VnodeProcess;
   readonly handled: number;
+  readonly begun: number;
 }
 
 /** Runs the vnodes of one master. Made by {@linkcode startVnodeMaster}. */
@@ -122,6 +128,10 @@ export class VnodeMaster implements VnodeHost {
   #supervised = new Set<number>();
   /** Partitions that were handed to another node, whose data is here until the ring says so too. */
   #released = new Map<number, Released>();
+  /** Partitions whose vnode is ending for good. */
+  readonly #ending = new Set<number>();
+  /** Those of them that this node has come to own meanwhile. */
+  readonly #wantedAgain = new Set<number>();
   #listeners = new Set<{
     readonly process: VnodeProcess;
     readonly listener: (event: ClusterEvent) => void;
@@ -159,6 +169,7 @@ export class VnodeMaster implements VnodeHost {
         this.#answeredBytes += batch.length;
         options.send(batch);
       },
+      options.sink,
     );
   }
 
@@ -195,6 +206,7 @@ export class VnodeMaster implements VnodeHost {
 
   /** Calls `callback` later, when others have had their turn. */
   later(afterMs: number, callback: () => void): void {
+    if (this.#stopping) return;
     const timer = this.#options.runtime.setTimer(afterMs, () => {
       this.#timers.delete(timer);
       callback();
@@ -204,8 +216,8 @@ export class VnodeMaster implements VnodeHost {
 
   /** What `process` held went to `owner`. It stays until the ring says so too, see `drop`. */
   released(process: VnodeProcess, owner: string): void {
-    const { handled } = process.counts;
-    this.#released.set(process.number, { owner, process, handled });
+    const { counts: { handled }, begun } = process;
+    this.#released.set(process.number, { owner, process, handled, begun });
   }
 
   /** What `process` held is elsewhere and removed. */
@@ -221,16 +233,18 @@ export class VnodeMaster implements VnodeHost {
       this.#processes.get(number) !== process ||
       !this.#supervised.has(number)
     ) return;
+    this.#ending.add(number);
     process.stop("shutdown");
     await this.#supervisor?.terminateChild(String(number));
     await this.#supervisor?.deleteChild(String(number));
     this.#supervised.delete(number);
+    this.#ending.delete(number);
     this.#tell({ type: "vnode_ended", vnode: number });
     // What came meanwhile waits in the one that was prepared to follow.
     const next = this.#processes.get(number);
-    if (next === undefined || !next.fresh) return;
-    if (next.load > 0) this.#startVnode(number);
-    else this.#processes.delete(number);
+    const wanted = this.#wantedAgain.delete(number);
+    if (wanted || (next?.fresh && next.load > 0)) this.#startVnode(number);
+    else if (next?.fresh) this.#processes.delete(number);
   }
 
   /** Sees to it that requests nobody waits for any more are given up, while there are any in hand. */
@@ -624,6 +638,7 @@ export class VnodeMaster implements VnodeHost {
       case "start_vnodes":
         for (const number of args as number[]) {
           this.#released.delete(number);
+          if (this.#ending.has(number)) this.#wantedAgain.add(number);
           this.#startVnode(number);
         }
         return null;
@@ -654,21 +669,20 @@ export class VnodeMaster implements VnodeHost {
   async #drop(number: number): Promise<boolean> {
     const released = this.#released.get(number);
     if (released === undefined) return false;
-    const { process, handled } = released;
+    const { process, handled, begun } = released;
     this.#released.delete(number);
-    const { vnode } = process;
     if (
-      this.#processes.get(number) !== process || vnode === undefined ||
-      process.counts.handled !== handled || !process.idle || process.sends
+      this.#processes.get(number) !== process || !process.active ||
+      process.counts.handled !== handled || process.begun !== begun ||
+      !process.idle || process.sends
     ) return false;
-    process.hold();
     try {
-      await vnode.delete();
-      if (process.hasWaiting) return false;
+      await process.remove();
+      if (!process.active || process.hasWaiting) return false;
       await this.#endVnode(process);
       return true;
     } finally {
-      process.goOn();
+      process.serve();
     }
   }
 
