@@ -231,7 +231,7 @@ Deno.test("VnodeMasterLink sends what has waited with the time it has left, and 
   readVnodeRequestHeader(new ByteReader(bench.sent[0]!.body), header);
   assertEquals(header, {
     moduleId: 1,
-    partition: 2,
+    vnode: 2,
     command: 3,
     flags: 4,
     timeLeftMs: 8_000,

@@ -545,7 +545,7 @@ Deno.test("VnodeMaster says which partitions it holds: those with data, and thos
   for (const partition of [2, 3]) bench.write(partition);
   await bench.runtime.settle();
   assertEquals(
-    await bench.link.call("held_partitions", null, 1_000),
+    await bench.link.call("held_vnodes", null, 1_000),
     [2, 3, 7],
   );
   gate.resolve("done");
