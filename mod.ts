@@ -25,6 +25,7 @@ export type {
   ClusterChange,
   JoinOptions,
   JoinResult,
+  ResizeResult,
   StageResult,
 } from "./src/cluster/cluster_world.ts";
 export type {
@@ -38,6 +39,7 @@ export type {
 } from "./src/cluster/capability.ts";
 export type {
   ClusterStatus,
+  ResizeStatus,
   RingReadyResult,
   RingStatus,
   TransferRow,

@@ -34,14 +34,16 @@ export const WHORL_COMMANDS: AdminCommands = {
 };
 
 /** Rows of the Membership table. */
-export function memberRows({ ringSize, members }: MemberTable): MemberRow[] {
+export function memberRows(
+  { ringSize, nextRingSize = ringSize, members }: MemberTable,
+): MemberRow[] {
   return members.map(({ node, status, partitions, nextPartitions }) => ({
     node,
     status,
     ringPercent: partitions / ringSize * 100,
     ...(nextPartitions === null
       ? {}
-      : { pendingPercent: nextPartitions / ringSize * 100 }),
+      : { pendingPercent: nextPartitions / nextRingSize * 100 }),
   }));
 }
 
@@ -100,6 +102,7 @@ export function planRows(plan: StagedPlan): Plan {
       replicasOnDistinctNodes: transition.replicasDistinct,
       transfers: transition.transfers.map(withCount),
       reassigned: transition.reassigned.map(withCount),
+      resizing: transition.nextRingSize !== undefined,
     })),
   };
 }
@@ -130,6 +133,8 @@ function changeRow(change: StagedChange): ChangeRow {
       const [from, to] = change.ringSizes;
       return { type: "resize", from, to };
     }
+    case "abort-resize":
+      return { type: "abort_resize", current: change.ringSize };
     default:
       return change satisfies never;
   }

@@ -108,8 +108,19 @@ export const MEMBERSHIP: Capability = {
   default: "none",
   legacy: "none",
 };
+/** Reads rings that are resized, and spreads its data over the partitions of another ring size. */
+export const RESIZE: Capability = {
+  name: "resize",
+  supported: ["v1", "none"],
+  default: "none",
+  legacy: "none",
+};
 /** What every node of this version supports. */
-export const WHORL_CAPABILITIES: readonly Capability[] = [HANDOFF, MEMBERSHIP];
+export const WHORL_CAPABILITIES: readonly Capability[] = [
+  HANDOFF,
+  MEMBERSHIP,
+  RESIZE,
+];
 
 /** What a member supports, by capability. */
 export type Claim = ReadonlyMap<string, readonly string[]>;

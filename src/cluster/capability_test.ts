@@ -85,6 +85,7 @@ Deno.test("resolveCapabilities() puts Whorl's own before the application's and f
   assertEquals(all.map(({ name }) => name), [
     "handoff",
     "membership",
+    "resize",
     "shop.cart",
   ]);
   assertEquals([all[2]?.default, all[2]?.legacy], ["v1", "v1"]);
@@ -121,7 +122,9 @@ Deno.test("decodeClaim() undoes encodeClaim(), and leaves out what it cannot rea
   const claim = encodeClaim(resolveCapabilities([CRAZY]));
   assertEquals(
     claim,
-    `handoff=v1,none membership=v1,none ${crazy("3", "2", "1", "0")}`,
+    `handoff=v1,none membership=v1,none resize=v1,none ${
+      crazy("3", "2", "1", "0")
+    }`,
   );
   assertEquals(decodeClaim(claim)?.get("test.crazy"), ["3", "2", "1", "0"]);
   const newer = decodeClaim(

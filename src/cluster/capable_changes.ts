@@ -10,6 +10,8 @@ import {
   type Capability,
   HANDOFF,
   MEMBERSHIP,
+  negotiators,
+  RESIZE,
   supports,
 } from "./capability.ts";
 
@@ -30,6 +32,11 @@ export function refuseStage(
     : [];
   return refuse(ring, MEMBERSHIP, acting, `stage ${action} of ${node}`) ??
     refuse(ring, HANDOFF, acting, `stage ${action} of ${node}`);
+}
+
+/** Whether all members can read a ring that is being resized, and do their part. */
+export function refuseResizing(ring: Ring): WhorlError | null {
+  return refuse(ring, RESIZE, negotiators(ring), "resize the ring");
 }
 
 /** Whether the transfers that `committed` has and `ring` has not can be made by those between whom they go. */

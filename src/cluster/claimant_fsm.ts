@@ -19,7 +19,7 @@
  *
  * @module
  */
-import type { ErrorCode } from "../base/errors.ts";
+import type { ErrorCode, WhorlError } from "../base/errors.ts";
 import {
   membersBehind,
   memberStatus,
@@ -28,13 +28,24 @@ import {
   ringVersion,
   type StagedChange,
 } from "../ring/ring.ts";
-import { setOwnership, setStatus, takeOverClaim } from "../ring/ring_change.ts";
-import { refuseStage, refuseTransfers } from "./capable_changes.ts";
+import {
+  setOwnership,
+  setStatus,
+  stageSize,
+  takeOverClaim,
+} from "../ring/ring_change.ts";
+import { refuseBeside, refuseResize } from "../ring/ring_resize.ts";
+import {
+  refuseResizing,
+  refuseStage,
+  refuseTransfers,
+} from "./capable_changes.ts";
 import { ownsNothing, tendRing } from "../ring/ring_upkeep.ts";
 import {
   joiningMembers,
   refuseChange,
   stagedChanges,
+  stagedJoins,
   withChange,
 } from "../ring/staged_changes.ts";
 import {
@@ -52,6 +63,11 @@ export type ClaimantRequest =
   | { readonly method: "stage"; readonly change: StagedChange }
   | { readonly method: "plan" }
   | {
+    readonly method: "resize";
+    /** Partitions the ring is to have, or 0 to give up the resize under way. */
+    readonly size: number;
+  }
+  | {
     readonly method: "commit";
     /** The plan that is meant, or `null` for the one shown last. */
     readonly planId: string | null;
@@ -63,6 +79,11 @@ export type ClaimantResult =
   | {
     readonly method: "stage";
     /** The ring version in which it is staged; 0 if it is done already, as it is for a member that was only joining. */
+    readonly ringVersion: number;
+  }
+  | {
+    readonly method: "resize";
+    /** The ring version in which it is staged. */
     readonly ringVersion: number;
   }
   | { readonly method: "plan"; readonly plan: StagedPlan }
@@ -232,10 +253,14 @@ function serve(
   switch (request.method) {
     case "stage":
       return stage(claimant, id, request.change);
+    case "resize":
+      return resize(claimant, id, request.size);
     case "clear":
       return clear(claimant, id);
     case "plan": {
       if (behind(ring).length > 0) return [];
+      const refusal = refusePlan(ring);
+      if (refusal !== null) return refused(claimant, id, refusal);
       const { planId, changes, transitions } = planOf(claimant);
       claimant.shownPlanId = planId;
       return reply(claimant, id, {
@@ -301,11 +326,9 @@ function stage(
   }
   const staged = stagedChanges(ring);
   const refusal = refuseChange(ring, staged, change) ??
+    refuseBeside(ring, `stage ${action} of ${node}`) ??
     refuseStage(ring, change);
-  if (refusal !== null) {
-    const { code, message, details } = refusal;
-    return fail(claimant, id, code, { message, details });
-  }
+  if (refusal !== null) return refused(claimant, id, refusal);
   const after = setOwnership(ring, self, {
     staged: withChange(staged, change),
   });
@@ -318,6 +341,36 @@ function stage(
   ];
 }
 
+function resize(
+  claimant: ClaimantState,
+  id: number,
+  size: number,
+): ClaimantEffect[] {
+  const { ring, self } = claimant;
+  const refusal = refuseResize(ring, size) ?? refuseResizing(ring);
+  if (refusal !== null) return refused(claimant, id, refusal);
+  const after = stageSize(ring, self, size);
+  return [
+    ...update(claimant, after, `a ring of ${size} partitions was staged`),
+    ...reply(claimant, id, {
+      method: "resize",
+      ringVersion: ringVersion(after),
+    }),
+  ];
+}
+
+/** Why there can be no plan now, or no commit of one. */
+function refusePlan(ring: Ring): WhorlError | null {
+  const { staged, resize } = ring.ownership.generations;
+  if (staged !== null) {
+    return refuseResize(ring, staged) ?? refuseResizing(ring);
+  }
+  return resize !== null &&
+      (stagedJoins(ring).length > 0 || stagedChanges(ring).length > 0)
+    ? refuseBeside(ring, "plan")
+    : null;
+}
+
 function clear(claimant: ClaimantState, id: number): ClaimantEffect[] {
   const nodes = joiningMembers(claimant.ring);
   let ring = claimant.ring;
@@ -326,6 +379,9 @@ function clear(claimant: ClaimantState, id: number): ClaimantEffect[] {
   }
   if (ring.ownership.staged.length > 0) {
     ring = setOwnership(ring, claimant.self, { staged: [] });
+  }
+  if (ring.ownership.generations.staged !== null) {
+    ring = stageSize(ring, claimant.self, null);
   }
   claimant.shownPlanId = null;
   return [
@@ -346,6 +402,8 @@ function commit(
   if (wantedPlanId !== null && ring.ownership.committedPlan === wantedPlanId) {
     return reply(claimant, id, { method: "commit", planId: wantedPlanId });
   }
+  const impossible = refusePlan(ring);
+  if (impossible !== null) return refused(claimant, id, impossible);
   const plan = planOf(claimant);
   const shown = wantedPlanId ?? claimant.shownPlanId;
   if (plan.changes.length === 0 || shown === null) {
@@ -365,10 +423,7 @@ function commit(
   }
   const committed = commitStaged(ring, self, plan.target, plan.planId);
   const refusal = refuseTransfers(ring, committed);
-  if (refusal !== null) {
-    const { code, message, details } = refusal;
-    return fail(claimant, id, code, { message, details });
-  }
+  if (refusal !== null) return refused(claimant, id, refusal);
   claimant.shownPlanId = null;
   return [
     ...update(
@@ -400,6 +455,14 @@ function reply(
 ): ClaimantEffect[] {
   claimant.waiting.delete(id);
   return [{ type: "clear_deadline", id }, { type: "reply", id, result }];
+}
+
+function refused(
+  claimant: ClaimantState,
+  id: number,
+  { code, message, details }: WhorlError,
+): ClaimantEffect[] {
+  return fail(claimant, id, code, { message, details });
 }
 
 function fail(

@@ -1,6 +1,7 @@
 import { assert, assertEquals } from "@std/assert";
 import {
   memberStatus,
+  partitionCounts,
   pendingTransfers,
   type Ring,
   ringReady,
@@ -17,7 +18,11 @@ import {
   setStatus,
 } from "../ring/ring_change.ts";
 import { assumeDone } from "../ring/ring_upkeep.ts";
-import { commitStaged, computePlan } from "../ring/staged_plan.ts";
+import {
+  commitStaged,
+  computePlan,
+  type StagedPlan,
+} from "../ring/staged_plan.ts";
 import { WHORL_CLAIM } from "./capability.ts";
 import {
   CLAIMANT_REQUESTS_MAX,
@@ -387,4 +392,141 @@ Deno.test("stepClaimant() follows a claimant that has exited, on the first valid
   assertEquals(after.ownership.term, ring.ownership.term + 1);
   assertEquals(memberStatus(after, "b"), "invalid");
   assert(after.ownership.next.every(({ owner }) => owner === "a"));
+});
+
+/** A ring that is on its way to `size` partitions, and the claimant that sent it there. */
+function resizing(ring: Ring, size: number): ClaimantState {
+  const claimant = createClaimant("a", ring, 4);
+  ask(claimant, 1, { method: "resize", size });
+  claimant.ring = agreed(claimant.ring);
+  const planId = planIdOf(claimant);
+  ask(claimant, 2, { method: "commit", planId });
+  claimant.ring = agreed(claimant.ring);
+  return claimant;
+}
+
+Deno.test("stepClaimant() resizes the ring at once when the data of every partition is there", () => {
+  const before = cluster("a", "b", "c");
+  const claimant = resizing(before, 16);
+  const { resize } = claimant.ring.ownership.generations;
+  assertEquals(claimant.ring.ownership.owners, before.ownership.owners);
+  assertEquals([...partitionCounts(resize?.owners ?? []).values()].sort(), [
+    5,
+    5,
+    6,
+  ]);
+  for (const [i, node] of ["a", "b", "c"].entries()) {
+    const effects = stepClaimant(claimant, {
+      type: "ring_changed",
+      ring: completeTransfers(
+        claimant.ring,
+        node,
+        before.ownership.owners.map((_, partition) => partition),
+        null,
+        ["kv"],
+      ),
+    });
+    assertEquals(effects.length, i === 2 ? 1 : 0);
+  }
+  assertEquals(claimant.ring.size, 16);
+  assertEquals(claimant.ring.ownership.owners, resize?.owners);
+  assertEquals(claimant.ring.ownership.generations.resize, null);
+});
+
+Deno.test("stepClaimant() gives a resize up when that is committed, and then begins another", () => {
+  const before = cluster("a", "b", "c");
+  const claimant = resizing(before, 16);
+  const aborted = resizing(claimant.ring, 0).ring;
+  assertEquals(aborted.ownership.owners, before.ownership.owners);
+  assertEquals(aborted.ownership.generations.resize, null);
+  assertEquals(aborted.ownership.generations.sizes, [8, 0]);
+  const { resize } = resizing(aborted, 32).ring.ownership.generations;
+  assertEquals([resize?.generation, resize?.owners.length], [2, 32]);
+});
+
+Deno.test("stepClaimant() plans a resize as riak_core does, in one transition", () => {
+  const claimant = createClaimant("a", cluster("a", "b", "c"), 3);
+  ask(claimant, 1, { method: "resize", size: 16 });
+  claimant.ring = agreed(claimant.ring);
+  const { result } = find(ask(claimant, 2, { method: "plan" }), "reply");
+  const { changes, transitions } = (result as { plan: StagedPlan }).plan;
+  assertEquals(changes, [{ action: "resize-ring", ringSizes: [8, 16] }]);
+  assertEquals(transitions.length, 1);
+  assertEquals(transitions[0]?.ringSize, 8);
+  assertEquals(transitions[0]?.nextRingSize, 16);
+  assertEquals(
+    transitions[0]?.members.map(({ partitions, nextPartitions }) =>
+      [partitions, nextPartitions].join(" ")
+    ).sort(),
+    ["2 5", "3 5", "3 6"],
+  );
+});
+
+Deno.test("stepClaimant() refuses resizes that cannot be, and changes beside one, by name", () => {
+  const ring = cluster("a", "b", "c");
+  const codeOf = (ring: Ring, request: ClaimantRequest): string =>
+    find(ask(createClaimant("a", ring, 4), 1, request), "fail").code;
+  const resize = (size: number): ClaimantRequest => ({
+    method: "resize",
+    size,
+  });
+  const leave: ClaimantRequest = {
+    method: "stage",
+    change: { action: "leave", node: "b", replacement: null },
+  };
+  // riak_core#666: not a power of two.
+  for (const size of [4, 12, 1_000, 2_048]) {
+    assertEquals(codeOf(ring, resize(size)), "invalid_ring_size");
+  }
+  assertEquals(codeOf(ring, resize(8)), "same_size");
+  assertEquals(codeOf(ring, resize(0)), "not_resizing");
+  const moving = setOwnership(ring, "a", {
+    next: [{
+      partition: 0,
+      owner: ring.ownership.owners[0] as string,
+      nextOwner: "b",
+      term: 1,
+      version: 9,
+    }],
+  });
+  assertEquals(codeOf(moving, resize(16)), "pending_changes");
+  const staged = setOwnership(ring, "a", {
+    staged: [{ action: "leave", node: "b", replacement: null }],
+  });
+  assertEquals(codeOf(staged, resize(16)), "pending_changes");
+  const old = addJoining(
+    ring,
+    { name: "d", address: "d:1", nodeId: "d" },
+    0,
+  );
+  assertEquals(codeOf(old, resize(16)), "not_capable");
+  const resized = resizing(ring, 16).ring;
+  assertEquals(codeOf(resized, resize(32)), "pending_changes");
+  assertEquals(codeOf(resized, leave), "pending_changes");
+  const joined = agreed(addJoining(resized, facts("d"), 0));
+  assertEquals(codeOf(joined, { method: "plan" }), "pending_changes");
+  const planned = createClaimant("a", ring, 4);
+  ask(planned, 1, resize(16));
+  assertEquals(codeOf(planned.ring, leave), "pending_changes");
+  ask(planned, 2, { method: "clear" });
+  assertEquals(planned.ring.ownership.generations.staged, null);
+});
+
+Deno.test("stepClaimant() lets nobody in or out while the ring is resized, and does so afterwards", () => {
+  const before = cluster("a", "b", "c");
+  const claimant = resizing(before, 16);
+  const joined = addJoining(claimant.ring, facts("d"), 0, { autoJoin: true });
+  stepClaimant(claimant, { type: "ring_changed", ring: joined });
+  assertEquals(memberStatus(claimant.ring, "d"), "valid");
+  assertEquals(claimant.ring.ownership.next, []);
+  for (const node of ["a", "b", "c"]) {
+    const partitions = before.ownership.owners.map((_, partition) => partition);
+    stepClaimant(claimant, {
+      type: "ring_changed",
+      ring: completeTransfers(claimant.ring, node, partitions, null, ["kv"]),
+    });
+  }
+  assertEquals(claimant.ring.size, 16);
+  const { next } = claimant.ring.ownership;
+  assertEquals(next.filter(({ nextOwner }) => nextOwner === "d").length, 4);
 });

@@ -27,6 +27,7 @@ import type { ClaimantResult } from "./claimant_fsm.ts";
 export function resultOf(result: ClaimantResult): unknown {
   switch (result.method) {
     case "stage":
+    case "resize":
       return result.ringVersion;
     case "commit":
       return result.planId;
@@ -36,11 +37,7 @@ export function resultOf(result: ClaimantResult): unknown {
       const { planId, changes, transitions } = result.plan;
       return [
         planId,
-        changes.map((change) =>
-          "replacement" in change
-            ? [change.action, change.node, change.replacement]
-            : [change.action, change.node]
-        ),
+        changes.map(changeToList),
         transitions.map((step) => [
           step.ringSize,
           step.members.map((row) => [
@@ -52,11 +49,26 @@ export function resultOf(result: ClaimantResult): unknown {
           step.transfers.map(countToList),
           step.reassigned.map(countToList),
           step.replicasDistinct,
+          ...step.nextRingSize === undefined ? [] : [step.nextRingSize],
         ]),
       ];
     }
     default:
       return result satisfies never;
+  }
+}
+
+function changeToList(change: PlannedChange): unknown[] {
+  switch (change.action) {
+    case "resize-ring":
+      return [change.action, ...change.ringSizes];
+    case "abort-resize":
+      return [change.action, change.ringSize];
+    case "replace":
+    case "force-replace":
+      return [change.action, change.node, change.replacement];
+    default:
+      return [change.action, change.node];
   }
 }
 
@@ -78,6 +90,14 @@ export function expectPlan(value: unknown): StagedPlan {
 
 function expectChange(value: unknown): PlannedChange {
   const list = expectList(value, "a change", 2, 3);
+  const size = (at: number): number =>
+    expectInteger(list[at], "a ring size", 1, RING_SIZE_MAX);
+  switch (list[0]) {
+    case "resize-ring":
+      return { action: "resize-ring", ringSizes: [size(1), size(2)] };
+    case "abort-resize":
+      return { action: "abort-resize", ringSize: size(1) };
+  }
   const node = expectText(list[1], "a name");
   return list.length === 2
     ? {
@@ -100,14 +120,24 @@ function expectChange(value: unknown): PlannedChange {
 }
 
 function expectTransition(value: unknown): PlannedTransition {
-  const [size, members, transfers, reassigned, replicasDistinct] = expectList(
-    value,
-    "a step of a plan",
-    5,
-    5,
-  );
+  const [
+    size,
+    members,
+    transfers,
+    reassigned,
+    replicasDistinct,
+    nextRingSize,
+  ] = expectList(value, "a step of a plan", 5, 6);
   return {
     ringSize: expectInteger(size, "a ring size", 1, RING_SIZE_MAX),
+    ...nextRingSize === undefined ? {} : {
+      nextRingSize: expectInteger(
+        nextRingSize,
+        "a ring size",
+        1,
+        RING_SIZE_MAX,
+      ),
+    },
     members: expectList(members, "the members", 0, RING_NAMES_MAX)
       .map(expectMemberRow),
     transfers: expectCounts(transfers),

@@ -131,6 +131,12 @@ export type ClusterRequest =
     readonly change: StagedChange;
     readonly waitMs: number;
   }
+  | {
+    /** Stage a ring of `size` partitions, or with 0 that the resize under way is given up; the answer is the ring version in which it is. */
+    readonly method: "resize";
+    readonly size: number;
+    readonly waitMs: number;
+  }
   /** Asked before a commit by claimants that cannot move data: which of these must stay where they are. All of them. */
   | { readonly method: "holds_data"; readonly partitions: readonly number[] }
   | {
@@ -162,6 +168,8 @@ export function encodeRequest(
       const { change: { action, node, replacement }, waitMs } = request;
       return encodeMsgpack([id, "stage", waitMs, [action, node, replacement]]);
     }
+    case "resize":
+      return encodeMsgpack([id, "resize", request.waitMs, request.size]);
     case "holds_data":
       return encodeMsgpack([id, "holds_data", 0, request.partitions]);
     case "admit": {
@@ -203,6 +211,7 @@ export function decodeRequest(
       "commit",
       "clear",
       "stage",
+      "resize",
       "holds_data",
       "admit",
       "belongs",
@@ -238,6 +247,16 @@ export function decodeRequest(
       }
       return { id, request: { method, change, waitMs } };
     }
+    case "resize":
+      return {
+        id,
+        request: {
+          method,
+          // Any other is refused by its name.
+          size: expectInteger(argument, "a ring size"),
+          waitMs,
+        },
+      };
     case "holds_data": {
       const partitions = expectList(argument, "the partitions", 0, 0x1_0000)
         .map((partition) => expectInteger(partition, "a partition", 0, 0xffff));

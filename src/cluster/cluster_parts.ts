@@ -290,6 +290,7 @@ export class ClusterParts {
         return answer({ ok: true, result });
       }
       case "stage":
+      case "resize":
       case "plan":
       case "commit":
       case "clear":

@@ -40,6 +40,7 @@ import type {
   ClusterWorld,
   JoinOptions,
   JoinResult,
+  ResizeResult,
   StageResult,
 } from "./cluster_world.ts";
 import { refuseIdentity } from "./membership.ts";
@@ -276,6 +277,17 @@ export class ClusterProcess {
    */
   forceReplace(node: string, replacement: string): Promise<StageResult> {
     return this.#parts.membership.stage("force_replace", node, replacement);
+  }
+
+  /**
+   * Stages that the ring gets `size` partitions, or with 0 that the resize under
+   * way is given up.
+   *
+   * @throws {WhorlError} `invalid_ring_size`, `same_size`, `pending_changes`,
+   * `not_resizing`, `not_capable`, `not_reachable`, `timeout`.
+   */
+  resize(size: number): Promise<ResizeResult> {
+    return this.#parts.membership.resize(size);
   }
 
   /**

@@ -8,15 +8,22 @@ import {
   membersBehind,
   membersWith,
   pendingTransfers,
+  resizeSteps,
   type Ring,
   ringReady,
 } from "../ring/ring.ts";
-import { type MemberRow, memberRows } from "../ring/staged_plan.ts";
+import {
+  type MemberRow,
+  memberRows,
+  nextRingSize,
+} from "../ring/staged_plan.ts";
 
 /** The cluster and its members. */
 export interface ClusterStatus {
   /** Partitions of the ring. */
   readonly ringSize: number;
+  /** Partitions it is on the way to, of which `nextPartitions` are counted; absent if it is not being resized. */
+  readonly nextRingSize?: number;
   /** Sorted by name; tables sort them their own way. */
   readonly members: readonly MemberRow[];
   /** The member that writes who owns what. */
@@ -41,6 +48,16 @@ export interface TransferRow {
   readonly completedModules: readonly string[];
 }
 
+/** How far a resize of the ring is. */
+export interface ResizeStatus {
+  /** Partitions the ring will have. */
+  readonly ringSize: number;
+  /** Partitions it has whose data is there. */
+  readonly complete: number;
+  /** Owners that have yet to bring theirs there, sorted. */
+  readonly waitingOn: readonly string[];
+}
+
 /** The ring and what moves on it. */
 export interface RingStatus {
   /** The member that writes who owns what. */
@@ -57,6 +74,8 @@ export interface RingStatus {
   readonly owners: readonly number[];
   /** Pending transfers, by partition. */
   readonly transfers: readonly TransferRow[];
+  /** The resize under way, or `null`. */
+  readonly resize: ResizeStatus | null;
   /** Members this node cannot reach now. */
   readonly unreachable: readonly string[];
 }
@@ -78,6 +97,7 @@ export function clusterStatus(
 ): ClusterStatus {
   return {
     ringSize: ring.size,
+    ...nextRingSize(ring),
     members: memberRows(ring),
     claimant: ring.ownership.claimant,
     ringReady: ringReady(ring),
@@ -107,7 +127,21 @@ export function ringStatus(
       status: transfer.status,
       completedModules: transfer.completedModules,
     })),
+    resize: resizeStatus(ring),
     unreachable: unreachable(ring, nodesUp),
+  };
+}
+
+function resizeStatus(ring: Ring): ResizeStatus | null {
+  const { resize } = ring.ownership.generations;
+  if (resize === null) return null;
+  const awaited = resizeSteps(ring)
+    .filter(({ status }) => status === "awaiting");
+  return {
+    ringSize: resize.owners.length,
+    complete: ring.size - awaited.length,
+    waitingOn: [...new Set(awaited.map(({ owner }) => owner))]
+      .sort(compareTexts),
   };
 }
 

@@ -136,6 +136,14 @@ export interface StageResult {
   readonly staged: boolean;
 }
 
+/** What came of a resize that was to be staged. */
+export interface ResizeResult {
+  /** Partitions of the ring as it is. */
+  readonly ringSize: number;
+  /** Partitions it is to have after a commit; `null` if it is to stay as it is. */
+  readonly stagedSize: number | null;
+}
+
 /** What a join came to. */
 export interface JoinResult {
   /** The member whose cluster was joined. */

@@ -11,13 +11,14 @@ import {
   setStatus,
 } from "../ring/ring_change.ts";
 import { ringVersion, sameCluster, type StagedChange } from "../ring/ring.ts";
+import { ABORT_RESIZE } from "../ring/ring_resize.ts";
 import type { StagedPlan } from "../ring/staged_plan.ts";
 import type { MetaValue } from "../ring/stamped.ts";
 import { expectInteger, expectText } from "../wire/plain_data.ts";
-import { refuseClaimant } from "./capable_changes.ts";
+import { refuseClaimant, refuseResizing } from "./capable_changes.ts";
 import type { ClaimantRequest } from "./claimant_fsm.ts";
 import { expectNames, expectPlan } from "./claimant_result.ts";
-import type { StageResult } from "./cluster_world.ts";
+import type { ResizeResult, StageResult } from "./cluster_world.ts";
 import type { GossipProcess } from "./gossip_process.ts";
 import { refuseDown } from "./membership.ts";
 import { type PeerCalls, ROUND_TRIP_MS } from "./peer_calls.ts";
@@ -77,6 +78,27 @@ export class MembershipCalls {
       ROUND_TRIP_MS,
     );
     return { node, staged: version > 0 };
+  }
+
+  /**
+   * Has the claimant stage a ring of `size` partitions, or with 0 that the resize
+   * under way is given up, and waits until this node has heard of it as well.
+   */
+  async resize(size: number): Promise<ResizeResult> {
+    const refusal = refuseResizing(this.#gossip.ring);
+    if (refusal !== null) throw refusal;
+    const version = expectInteger(
+      await this.#askClaimant({ method: "resize", size }),
+      "a ring version",
+    );
+    await this.#gossip.waitFor(
+      (now) => ringVersion(now) >= version,
+      ROUND_TRIP_MS,
+    );
+    return {
+      ringSize: this.#gossip.ring.size,
+      stagedSize: size === ABORT_RESIZE ? null : size,
+    };
   }
 
   /** What the staged changes come to, as the claimant computes it once the members agree. */

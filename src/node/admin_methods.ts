@@ -91,6 +91,9 @@ const METHODS: Methods = {
     await node.down(name);
     return { node: name };
   },
+  cluster_resize_ring: (node, args) =>
+    node.resizeRing(countArgument(args, "ringSize")),
+  cluster_abort_resize: (node) => node.abortResize(),
   cluster_plan: (node) => node.plan(),
   cluster_commit: (node, args) => node.commit(optionalText(args, "planId")),
   async cluster_clear(node) {
@@ -99,8 +102,12 @@ const METHODS: Methods = {
   },
   cluster_status: (node) => node.clusterStatus(),
   member_status(node) {
-    const { ringSize, members } = node.clusterStatus();
-    return { ringSize, members };
+    const { ringSize, nextRingSize, members } = node.clusterStatus();
+    return {
+      ringSize,
+      ...nextRingSize === undefined ? {} : { nextRingSize },
+      members,
+    };
   },
   ring_status(node) {
     const status = node.ringStatus();
@@ -112,6 +119,7 @@ const METHODS: Methods = {
       ringSize: status.ringSize,
       nodes: status.nodes,
       owners: status.owners,
+      resize: status.resize,
       unreachable: status.unreachable,
       markedDown: node.clusterStatus().members
         .filter((member) => member.status === "down")

@@ -78,6 +78,8 @@ export interface MemberRow {
 /** The members of a ring. */
 export interface MemberTable {
   readonly ringSize: number;
+  /** Partitions the ring is on the way to, of which `nextPartitions` are counted; absent if it is not being resized. */
+  readonly nextRingSize?: number;
   /** In no particular order; tables sort them. */
   readonly members: readonly MemberRow[];
 }
@@ -103,6 +105,16 @@ export interface PendingTransfer {
   readonly complete: readonly string[];
 }
 
+/** How far a resize of the ring is. */
+export interface ResizeStatus {
+  /** Partitions the ring will have. */
+  readonly ringSize: number;
+  /** Partitions it has whose data is where it will be. */
+  readonly complete: number;
+  /** Owners of the others, sorted. */
+  readonly waitingOn: readonly string[];
+}
+
 /** The ring as a node sees it. */
 export interface RingStatus {
   readonly claimant: string;
@@ -114,6 +126,8 @@ export interface RingStatus {
   /** For each partition in ring order, the owner's place in `nodes`. */
   readonly owners: readonly number[];
   readonly transfers: readonly PendingTransfer[];
+  /** The resize of the ring that is under way; `null` or absent if there is none. */
+  readonly resize?: ResizeStatus | null;
   /** Members this node cannot reach now. */
   readonly unreachable: readonly string[];
   /** Members whose status is `down`. */
@@ -135,6 +149,11 @@ export type StagedChange =
   | {
     readonly action: "resize-ring";
     readonly ringSizes: readonly [before: number, after: number];
+  }
+  | {
+    readonly action: "abort-resize";
+    /** Partitions of the ring, which stays as it is. */
+    readonly ringSize: number;
   };
 
 /** Partitions that go from one member to another. */
@@ -222,6 +241,14 @@ export interface StagedResult {
   readonly node: string;
   /** Whether it waits for a commit; false for a member that was only joining and is let go. */
   readonly staged: boolean;
+}
+
+/** What came of a resize that was to be staged. */
+export interface ResizeResult {
+  /** Partitions of the ring as it is. */
+  readonly ringSize: number;
+  /** Partitions it is to have after a commit; `null` if it is to stay as it is. */
+  readonly stagedSize: number | null;
 }
 
 /** No arguments, or nothing to say. */
@@ -320,6 +347,17 @@ export interface AdminMethods extends MemberMethods {
     args: { readonly node: string; readonly replacement: string };
     result: StagedResult;
   };
+  /**
+   * Stages that the ring gets `ringSize` partitions. Fails with
+   * `invalid_ring_size`, `same_size`, `pending_changes`, `not_capable` or
+   * `not_reachable`.
+   */
+  cluster_resize_ring: {
+    args: { readonly ringSize: number };
+    result: ResizeResult;
+  };
+  /** Stages that the resize under way is given up. Fails with `not_resizing` or `not_reachable`. */
+  cluster_abort_resize: { args: Nothing; result: ResizeResult };
   /** Declares an unreachable member down. Fails with `is_up`, `not_member` or `only_member`. */
   down: { args: { readonly node: string }; result: { readonly node: string } };
   /** What the staged changes come to. Fails with `ring_not_ready`. */

@@ -42,6 +42,7 @@ import type {
   ClusterChange,
   JoinOptions,
   JoinResult,
+  ResizeResult,
   StageResult,
 } from "../cluster/cluster_world.ts";
 import type { Address } from "../environment/transport.ts";
@@ -51,6 +52,7 @@ import {
   partitionOfVnode,
   vnodeSizes,
 } from "../ring/ring_generations.ts";
+import { ABORT_RESIZE } from "../ring/ring_resize.ts";
 import { ringViewOf } from "../ring/ring_view.ts";
 import type { StagedPlan } from "../ring/staged_plan.ts";
 import type { Commands } from "../vnode/vnode.ts";
@@ -314,6 +316,29 @@ export class WhorlNode implements AsyncDisposable {
     return this.#cluster.down(node);
   }
 
+  /**
+   * Stages that the ring gets `ringSize` partitions: a power of two from 8 to
+   * 1,024. With the commit the data of all partitions is copied to where it will
+   * be while everything goes on as before; when all of it is there, the ring
+   * changes at once.
+   *
+   * @throws {WhorlError} `invalid_ring_size`, `same_size`, `pending_changes` while
+   * partitions move or other changes are staged, `not_capable` if a member's
+   * version cannot do it, `not_reachable`, `timeout`.
+   */
+  resizeRing(ringSize: number): Promise<ResizeResult> {
+    return this.#cluster.resize(ringSize);
+  }
+
+  /**
+   * Stages that the resize under way is given up: the ring stays as it is.
+   *
+   * @throws {WhorlError} `not_resizing`, `not_reachable`, `timeout`.
+   */
+  abortResize(): Promise<ResizeResult> {
+    return this.#cluster.resize(ABORT_RESIZE);
+  }
+
   /** What the staged changes come to. @throws {WhorlError} `ring_not_ready`, `not_reachable`, `timeout`. */
   plan(): Promise<StagedPlan> {
     return this.#cluster.plan();
@@ -403,6 +428,7 @@ export class WhorlNode implements AsyncDisposable {
       if (cluster === undefined) return false;
       const ring = cluster.ringStatus();
       return ring.ringReady && ring.transfers.length === 0 &&
+        ring.resize === null &&
         ring.unreachable.length === 0 &&
         services.every((service) => {
           const up = cluster.upNodes(service);

@@ -22,12 +22,14 @@ import {
   type Transfer,
 } from "./ring.ts";
 import {
+  installResize,
   isAutoJoining,
   isInvited,
   setOwnership,
   setStatus,
   transfersTowards,
 } from "./ring_change.ts";
+import { isResizeDone } from "./ring_resize.ts";
 import { stagedChanges } from "./staged_changes.ts";
 
 /** A ring that was tended, and why it changed. */
@@ -43,11 +45,11 @@ export interface TendedRing {
  *
  * 1. members that need no commit become valid, and so do those that leave if
  *    nobody could take over from them (after a split, everybody may be leaving);
- * 2. owners switch where transfers are complete;
+ * 2. owners switch where transfers are complete, and all of them when a resize is;
  * 3. partitions of removed members go to others at once, those of leaving ones
  *    get a transfer if they have none, and transfers to members that can own
  *    nothing any more are planned anew; so is a ring in which a member owns
- *    nothing;
+ *    nothing. All this waits while the ring is resized;
  * 4. what a leaving member was to hand to one that is down goes to another;
  * 5. members that have exited and own nothing are members no longer;
  * 6. staged changes that make no sense any more are forgotten.
@@ -75,7 +77,13 @@ export function tendRing(
   }
   const done = completeTransfersOf(current);
   go(install(current, self, done), `${done.length} partitions have moved`);
-  go(settleOn(current, self, targetOf(current, targetN)), "partitions move");
+  if (isResizeDone(current)) {
+    const size = current.ownership.generations.resize?.owners.length;
+    go(installResize(current, self), `the ring has ${size} partitions`);
+  }
+  if (current.ownership.generations.resize === null) {
+    go(settleOn(current, self, targetOf(current, targetN)), "partitions move");
+  }
   for (const node of gone(current)) {
     go(setStatus(current, self, node, "invalid"), `${node} has left`);
   }
@@ -99,9 +107,10 @@ export function assumeDone(ring: Ring, self: string): Ring {
 
 /** Whether `node` owns nothing in `ring` and is to get nothing. */
 export function ownsNothing(ring: Ring, node: string): boolean {
-  const { owners, next } = ring.ownership;
+  const { owners, next, generations } = ring.ownership;
   return !owners.includes(node) &&
-    !next.some((transfer) => transfer.nextOwner === node);
+    !next.some((transfer) => transfer.nextOwner === node) &&
+    !generations.resize?.owners.includes(node);
 }
 
 /**

@@ -18,8 +18,20 @@ import {
   type Ring,
   type StagedChange,
 } from "./ring.ts";
-import { setOwnership, setStatus } from "./ring_change.ts";
-import { assumeDone, settleOn, targetOf, tendRing } from "./ring_upkeep.ts";
+import {
+  abortResize,
+  beginResize,
+  setOwnership,
+  setStatus,
+} from "./ring_change.ts";
+import { ABORT_RESIZE, keepersOf, resizedOwners } from "./ring_resize.ts";
+import {
+  assumeDone,
+  heirs,
+  settleOn,
+  targetOf,
+  tendRing,
+} from "./ring_upkeep.ts";
 import { stagedChanges, stagedJoins } from "./staged_changes.ts";
 
 /** A member and its share of the ring. */
@@ -59,12 +71,26 @@ export type PlannedChange =
     readonly node: string;
     /** The joining member that takes its place. */
     readonly replacement: string;
+  }
+  | {
+    /** The ring gets another number of partitions. */
+    readonly action: "resize-ring";
+    /** Partitions before and after. */
+    readonly ringSizes: readonly [before: number, after: number];
+  }
+  | {
+    /** The resize under way is given up. */
+    readonly action: "abort-resize";
+    /** Partitions of the ring, which stays as it is. */
+    readonly ringSize: number;
   };
 
 /** The cluster after one step towards what was staged. */
 export interface PlannedTransition {
   /** Partitions of the ring. */
   readonly ringSize: number;
+  /** Partitions it is on the way to, of which `nextPartitions` are counted; absent if it is not being resized. */
+  readonly nextRingSize?: number;
   /** Sorted by name. */
   readonly members: readonly MemberRow[];
   /** Between the same two members counted together, in the order riak_core prints them. */
@@ -101,6 +127,8 @@ export const TRANSITIONS_MAX = 16;
  */
 export function computePlan(ring: Ring, targetN: number): ComputedPlan {
   const { claimant } = ring.ownership;
+  const { staged: stagedSize } = ring.ownership.generations;
+  if (stagedSize !== null) return planResize(ring, stagedSize, targetN);
   const changes = plannedChanges(ring);
   if (changes.length === 0) {
     const target = futureOwners(ring);
@@ -127,6 +155,35 @@ export function computePlan(ring: Ring, targetN: number): ComputedPlan {
   };
 }
 
+function planResize(ring: Ring, size: number, targetN: number): ComputedPlan {
+  const { owners, claimant } = ring.ownership;
+  const isAbort = size === ABORT_RESIZE;
+  const target = isAbort
+    ? owners
+    : resizedOwners(owners, size, heirs(ring), targetN);
+  const changes: PlannedChange[] = [
+    isAbort
+      ? { action: "abort-resize", ringSize: ring.size }
+      : { action: "resize-ring", ringSizes: [ring.size, size] },
+  ];
+  const committed = commitStaged(ring, claimant, target, "");
+  return {
+    planId: planIdOf(ring, changes, target),
+    changes,
+    transitions: [{
+      ...transition(ring, committed, targetN),
+      transfers: countTransfers(
+        keepersOf(owners, target.length).flatMap((from, partition) => {
+          const to = target[partition] as string;
+          return from === to ? [] : [{ from, to }];
+        }),
+      ),
+      replicasDistinct: windowsWithRepeat(target, targetN) === 0,
+    }],
+    target,
+  };
+}
+
 /**
  * The ring in which what is staged in `ring` is carried out, under way to the
  * owners `target` of its plan.
@@ -137,18 +194,28 @@ export function commitStaged(
   target: readonly string[],
   planId: string,
 ): Ring {
+  const { staged } = ring.ownership.generations;
+  if (staged !== null) {
+    const resized = staged === ABORT_RESIZE
+      ? abortResize(ring, self)
+      : beginResize(ring, self, target);
+    return setOwnership(resized, self, { committedPlan: planId });
+  }
   const committed = settleOn(withStatuses(ring, self), self, target);
   return setOwnership(committed, self, { staged: [], committedPlan: planId });
 }
 
-function plannedChanges(ring: Ring): PlannedChange[] {
+/** A change that is about one member. */
+type MemberChange = Extract<PlannedChange, { readonly node: string }>;
+
+function plannedChanges(ring: Ring): MemberChange[] {
   const joins = stagedJoins(ring)
-    .map((node): PlannedChange => ({ action: "join", node }));
+    .map((node): MemberChange => ({ action: "join", node }));
   return [...joins, ...stagedChanges(ring).map(plannedChange)]
     .sort((a, b) => compareTexts(a.node, b.node));
 }
 
-function plannedChange(change: StagedChange): PlannedChange {
+function plannedChange(change: StagedChange): MemberChange {
   const { action, node } = change;
   const replacement = change.replacement as string;
   switch (action) {
@@ -205,6 +272,7 @@ function transition(
   const { owners, next } = after.ownership;
   return {
     ringSize: after.size,
+    ...nextRingSize(after),
     members: memberRows(after),
     transfers: countTransfers(
       next.map(({ owner, nextOwner }) => ({ from: owner, to: nextOwner })),
@@ -219,16 +287,24 @@ function transition(
   };
 }
 
+/** Partitions `ring` is on the way to, if it is being resized. */
+export function nextRingSize(ring: Ring): { readonly nextRingSize?: number } {
+  const { resize } = ring.ownership.generations;
+  return resize === null ? {} : { nextRingSize: resize.owners.length };
+}
+
 /** The members of `ring` with their shares now and under the owners `target`, sorted by name. */
 export function memberRows(
   ring: Ring,
-  target: readonly string[] = futureOwners(ring),
+  target: readonly string[] = ring.ownership.generations.resize?.owners ??
+    futureOwners(ring),
 ): MemberRow[] {
   const now = partitionCounts(ring.ownership.owners);
   const next = partitionCounts(target);
-  const isPending = target.some((owner, partition) =>
-    owner !== ring.ownership.owners[partition]
-  );
+  const isPending = target.length !== ring.size ||
+    target.some((owner, partition) =>
+      owner !== ring.ownership.owners[partition]
+    );
   return currentMembers(ring).map((node) => ({
     node,
     status: memberStatus(ring, node) as MemberRow["status"],

@@ -1,0 +1,106 @@
+/**
+ * A resize of the ring as its claimant sees it: whether there may be one, who
+ * will own the partitions, and when they do.
+ *
+ *     staged ── commit ──► under way ── every partition's data is there ──► installed
+ *                              └────── abort, staged and committed ──► as it was
+ *
+ * It changes the number of partitions and nothing else, so no other change of
+ * membership is planned with it or while it is under way.
+ *
+ * @module
+ */
+import { isWhorlError, WhorlError } from "../base/errors.ts";
+import { claim } from "./claim.ts";
+import { resizeSteps, type Ring } from "./ring.ts";
+import { checkRingSize } from "./ring_change.ts";
+import { GENERATIONS_KEPT } from "./ring_generations.ts";
+
+/** The size of {@linkcode refuseResize} that stands for giving up the resize under way. */
+export const ABORT_RESIZE = 0;
+
+/** Whether the ring may be resized to `size` partitions, or with {@linkcode ABORT_RESIZE} its resize be given up; `null` if so. */
+export function refuseResize(ring: Ring, size: number): WhorlError | null {
+  const { next, staged, generations } = ring.ownership;
+  const { current, newest, resize } = generations;
+  if (size === ABORT_RESIZE) {
+    return resize !== null ? null : new WhorlError(
+      "not_resizing",
+      "Cannot give up a resize of the ring as there is none under way",
+    );
+  }
+  const what = `Cannot resize the ring to ${size} partitions`;
+  const pending = (why: string): WhorlError =>
+    new WhorlError("pending_changes", `${what} as ${why}`);
+  try {
+    checkRingSize(size);
+  } catch (error) {
+    if (isWhorlError(error)) return error;
+    throw error;
+  }
+  if (resize !== null) {
+    return pending(
+      `it is being resized to ${resize.owners.length} already: wait for that or abort it`,
+    );
+  }
+  if (size === ring.size) {
+    return new WhorlError("same_size", `${what} as it has as many`);
+  }
+  if (next.length > 0) {
+    return pending(`${next.length} partitions are changing hands`);
+  }
+  if (staged.length > 0) {
+    return pending("other changes are staged: commit or clear them first");
+  }
+  // Its generation would be taken for the one in use.
+  return newest - current < GENERATIONS_KEPT - 1 ? null : new WhorlError(
+    "not_capable",
+    `${what} as ${newest - current} resizes in a row were given up`,
+  );
+}
+
+/** Why no membership can be changed now; `null` if it can. */
+export function refuseBeside(ring: Ring, what: string): WhorlError | null {
+  const { staged, resize } = ring.ownership.generations;
+  return resize === null && staged === null ? null : new WhorlError(
+    "pending_changes",
+    `Cannot ${what} as a resize of the ring is ${
+      resize === null ? "staged" : "under way"
+    }`,
+  );
+}
+
+/**
+ * Who is to own each of `size` partitions. Where balance and replicas allow, it is
+ * who owns the partition that has its keys now, so that few of them move.
+ *
+ * @param claimants Who may own partitions.
+ */
+export function resizedOwners(
+  owners: readonly string[],
+  size: number,
+  claimants: readonly string[],
+  targetN: number,
+): string[] {
+  return claim({
+    owners: keepersOf(owners, size),
+    claimants,
+    targetN,
+  });
+}
+
+/** Who has the keys of each of `size` partitions now; of fewer partitions, most of them. */
+export function keepersOf(owners: readonly string[], size: number): string[] {
+  return Array.from({ length: size }, (_, partition) => {
+    // The keys of a partition stand before it, see `chash.ts`.
+    const before = (partition + size - 1) % size;
+    const place = Math.floor((before + 0.5) * owners.length / size);
+    return owners[(place + 1) % owners.length] as string;
+  });
+}
+
+/** Whether the data of every partition is where the resize under way takes it. */
+export function isResizeDone(ring: Ring): boolean {
+  return ring.ownership.generations.resize !== null &&
+    resizeSteps(ring).every(({ status }) => status === "complete");
+}
