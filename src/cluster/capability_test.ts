@@ -88,7 +88,7 @@ Deno.test("resolveCapabilities() puts Whorl's own before the application's and f
     "resize",
     "shop.cart",
   ]);
-  assertEquals([all[2]?.default, all[2]?.legacy], ["v1", "v1"]);
+  assertEquals([all[3]?.default, all[3]?.legacy], ["v1", "v1"]);
 });
 
 Deno.test("resolveCapabilities() refuses what could not be said in the ring", () => {
