@@ -24,6 +24,7 @@ import {
   refuseOffer,
 } from "./inbound_offer.ts";
 import { InboundTransfers } from "./inbound_transfers.ts";
+import { HandoffOutcome, writeHandoffFinish } from "../vnode/handoff_codec.ts";
 import {
   admitsInbound,
   CONCURRENCY_DEFAULT,
@@ -65,6 +66,10 @@ export const REPAIR_ASK_MS = 5_000;
 const REPAIR_ASK_AGAIN_MS = 500;
 /** Time after which a share that nobody asks for any more is not sent, in milliseconds. */
 const REPAIR_FORGET_MS = 60_000;
+/** Time a vnode has to give up a transfer, in milliseconds. */
+const FORGET_MS = 30_000;
+/** Shares that other nodes may have asked for; a further one is refused. */
+export const REQUESTED_SHARES_MAX = 4_096;
 /** Replicas of a key, as far as repairs go. Source: riak_core's `n_val`. */
 export const REPAIR_N = 3;
 
@@ -235,7 +240,10 @@ export class HandoffProcess implements HandoffControl {
       this.#again = false;
       if (this.#lookAgain || this.#held === undefined) {
         this.#lookAgain = false;
-        const held = await this.#world.held();
+        const held = await this.#world.held().catch((error) => {
+          this.#lookAgain = true;
+          throw error;
+        });
         this.#held = new Map(held.map((each) => [heldName(each), each]));
         this.#events.onHeldChanged();
       }
@@ -326,6 +334,9 @@ export class HandoffProcess implements HandoffControl {
           effect.reason,
         );
         return;
+      case "forget":
+        this.#forget(effect.name, effect.transfer);
+        return;
       case "stop_inbound":
         this.#inbound.breakOff(effect.count);
         this.#step({
@@ -346,6 +357,33 @@ export class HandoffProcess implements HandoffControl {
       default:
         effect satisfies never;
     }
+  }
+
+  /** A source keeps a transfer that may be resumed, which this one will not be. */
+  #forget(
+    name: string,
+    { module, sourcePartition }: WantedTransfer,
+  ): void {
+    const outbound = this.#outbound.get(name);
+    if (outbound === undefined) return;
+    this.#outbound.delete(name);
+    this.#world.askVnode(
+      module,
+      sourcePartition,
+      (into) =>
+        writeHandoffFinish(
+          into,
+          outbound.number,
+          HandoffOutcome.abandoned,
+          "",
+        ),
+      FORGET_MS,
+    ).catch((error) =>
+      this.#world.log.debug("A vnode was not told of the end of its handoff", {
+        name,
+        reason: reasonOf(error),
+      })
+    );
   }
 
   #begin(name: string, transfer: WantedTransfer): void {
@@ -482,7 +520,7 @@ export class HandoffProcess implements HandoffControl {
     const ring = world.ring();
     const refusal = ring === undefined
       ? new WhorlError("handoff_refused", "Cannot take a handoff yet")
-      : refuseOffer(ring, world.self, source, offer);
+      : refuseOffer(ring, world.self, world.modules, source, offer);
     if (refusal !== null) return refusal;
     // What goes from one partition of this node to another counts once.
     if (
@@ -523,9 +561,14 @@ export class HandoffProcess implements HandoffControl {
     this.#refresh();
   }
 
-  /** @throws {WhorlError} `handoff_refused` unless `transfer` was let begin over `connection`. */
-  requireInbound(connection: object, transfer: number): void {
-    this.#inbound.require(connection, transfer);
+  /** @throws {WhorlError} `handoff_refused` unless `transfer` was let begin over `connection`, to that vnode. */
+  requireInbound(
+    connection: object,
+    transfer: number,
+    moduleId: number,
+    partition: number,
+  ): void {
+    this.#inbound.require(connection, transfer, moduleId, partition);
   }
 
   /** A vnode has taken so much of a transfer. */
@@ -693,7 +736,7 @@ export class HandoffProcess implements HandoffControl {
    * `node` rebuilds a partition and asks for what one of this node's has in common
    * with it.
    *
-   * @throws {WhorlError} `protocol_error` if that makes no sense.
+   * @throws {WhorlError} `protocol_error` if that makes no sense, `overload` beyond {@linkcode REQUESTED_SHARES_MAX}.
    */
   shareRequested(node: string, args: unknown): void {
     const fields = expectList(args, "a request for a repair", 4, 4);
@@ -711,6 +754,12 @@ export class HandoffProcess implements HandoffControl {
     const name = transferName(transfer);
     const askedMs = this.#world.runtime.now();
     const known = this.#requested.get(name);
+    if (known === undefined && this.#requested.size >= REQUESTED_SHARES_MAX) {
+      throw new WhorlError(
+        "overload",
+        `Cannot send for another repair as ${REQUESTED_SHARES_MAX} wait`,
+      );
+    }
     if (known !== undefined) known.askedMs = askedMs;
     else this.#requested.set(name, { transfer, askedMs });
     this.#refresh();
