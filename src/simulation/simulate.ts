@@ -20,6 +20,7 @@ import {
   during,
   formCluster,
   stopCluster,
+  untilAtHome,
   untilSettled,
 } from "./cluster_life.ts";
 import {
@@ -209,6 +210,9 @@ class Run {
     this.#fail(
       ...await untilSettled(cluster, this.#services, "all faults ended"),
     );
+    if (this.#violations.length === 0) {
+      this.#fail(...await untilAtHome(cluster));
+    }
     if (this.#violations.length === 0) {
       this.#fail(...await this.#judge(cluster));
     }
