@@ -324,8 +324,15 @@ export class SenderProcess extends ChildBase {
   async #reach(): Promise<SenderEvent> {
     const { kind, module, sourcePartition, target, targetPartition, decided } =
       this.transfer;
-    this.#connection = await this.#connect(target);
-    await this.#connection.call(
+    const connection = await this.#connect(target);
+    // Ended meanwhile: what began now at the target would never be ended there,
+    // and keep what lies there from going on.
+    if (this.#toldEnd) {
+      connection.close();
+      throw new WhorlError("cancelled", "The handoff has ended meanwhile");
+    }
+    this.#connection = connection;
+    await connection.call(
       "handoff_begin",
       offerData({
         transfer: this.number,
