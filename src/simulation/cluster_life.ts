@@ -6,7 +6,7 @@
  * @module
  */
 import type { HeldPartition } from "../handoff/transfer.ts";
-import { readyMembers } from "../ring/ring.ts";
+import { currentMembers, readyMembers } from "../ring/ring.ts";
 import { checkLeftovers } from "./checkers/leftovers.ts";
 import type { Violation } from "./checkers/violation.ts";
 import type { SimulatedCluster } from "./simulated_cluster.ts";
@@ -47,17 +47,19 @@ export function isSettled(
   cluster: SimulatedCluster,
   services: readonly string[],
 ): boolean {
-  const { machines } = cluster;
-  return machines.every(({ node, running }) => {
+  const { members } = cluster;
+  return cluster.machines.every(({ node, running, inService, process }) => {
+    if (!inService) return process === undefined;
     if (!running || node === undefined) return false;
     const { cluster: part } = node.parts;
-    // Nodes that were declared down must be let in again.
+    // Nodes that were declared down must be let in again, and those that leave be gone.
     if (
-      part === undefined || readyMembers(part.ring).length !== machines.length
+      part === undefined || readyMembers(part.ring).length !== members.length ||
+      currentMembers(part.ring).length !== members.length
     ) return false;
     if (!node.ringReady().ready) return false;
     return services.every((service) =>
-      part.upNodes(service).length === machines.length
+      part.upNodes(service).length === members.length
     );
   });
 }
@@ -72,11 +74,18 @@ export async function untilSettled(
   const untilMs = time.now() + SETTLE_MS_MAX;
   while (!isSettled(cluster, services)) {
     if (time.now() >= untilMs) {
-      const states = machines.map(({ host, node, process, startFailures }) =>
-        `${host} ${
+      const states = machines.map((
+        { host, node, process, startFailures, inService },
+      ) =>
+        `${host} ${inService ? "" : "is out of service and "}${
           node === undefined
             ? process === undefined ? "is down" : "is starting"
-            : JSON.stringify(node.ringReady())
+            : JSON.stringify([
+              node.ringReady(),
+              node.clusterStatus().members.map(({ node, status }) =>
+                `${node} ${status}`
+              ),
+            ])
         }${
           startFailures.length === 0
             ? ""
@@ -125,7 +134,7 @@ export async function untilAtHome(
 /** What still is to move, in words. */
 async function notAtHome(cluster: SimulatedCluster): Promise<string[]> {
   const abroad: string[] = [];
-  for (const { host, node } of cluster.machines) {
+  for (const { host, node } of cluster.members) {
     const { cluster: part, handoff } = node?.parts ?? {};
     if (part === undefined || handoff === undefined) {
       abroad.push(`${host} does not serve`);
@@ -139,7 +148,7 @@ async function notAtHome(cluster: SimulatedCluster): Promise<string[]> {
     }
   }
   if (abroad.length > 0) return abroad;
-  for (const machine of cluster.machines) {
+  for (const machine of cluster.members) {
     const { host, node } = machine;
     const held = await heldBy(cluster, machine);
     if (held === undefined) return [`${host} does not say what it holds`];
@@ -176,7 +185,7 @@ export async function formCluster(
   cluster: SimulatedCluster,
   services: readonly string[],
 ): Promise<Violation[]> {
-  const { machines, time } = cluster;
+  const { members: machines, time } = cluster;
   for (const machine of machines) machine.start();
   await time.run(
     time.now() + SETTLE_MS_MAX,

@@ -28,6 +28,7 @@ import type { Violation } from "./checkers/violation.ts";
 import type { FinishedRun } from "./finished_run.ts";
 import type { OperationRecord } from "./history.ts";
 import { historyKey, replicasByKey, valuesOf } from "./kv_replicas.ts";
+import { losesMachine } from "./schedule/draw_membership.ts";
 import type { Schedule } from "./schedule/schedule.ts";
 import type { Workload, WorkloadOperation } from "./workload.ts";
 
@@ -183,9 +184,14 @@ export async function kvChecks(
       })),
     ...checkAcknowledgedWrites(history, finalReads, {
       readsSeeAcknowledged: strictQuorumsMeet(run),
-      ...(run.schedule.disk.liesAboutSync ? { counts: isOnTwoNodes } : {}),
+      ...(run.schedule.disk.liesAboutSync || losesMachine(run.schedule.changes)
+        ? { counts: isOnTwoNodes }
+        : {}),
     }),
-    ...checkAvailability(history, run.schedule, run.loadBeganAtMs),
+    // While members come and go, a moment may be one of trouble that no fault tells of.
+    ...(run.schedule.changes.length > 0
+      ? []
+      : checkAvailability(history, run.schedule, run.loadBeganAtMs)),
     ...checkConvergence(
       new Map([...replicas].map(([name, { primaries }]) => [name, primaries])),
       describeKvObject,
@@ -202,7 +208,9 @@ async function copiesAtHome(
   n: number,
 ): Promise<readonly Violation[]> {
   // What has rotted or was lost by a disk that lied is mended by reads.
-  if (losesCopies(run.schedule)) return [];
+  if (losesCopies(run.schedule) || losesMachine(run.schedule.changes)) {
+    return [];
+  }
   const replicas = replicasByKey(await run.stored("kv"), ownersOf(ring), n);
   const owned = [...replicas].map(([name, { primaries }]) =>
     [
@@ -240,7 +248,7 @@ function isOnTwoNodes({ output }: OperationRecord<KvInput, KvOutput>): boolean {
 function strictQuorumsMeet(
   { schedule }: FinishedRun,
 ): (write: KvRecord, read: KvRecord) => boolean {
-  const rots = losesCopies(schedule);
+  const rots = losesCopies(schedule) || losesMachine(schedule.changes);
   return (write, read) =>
     !rots && write.input.quorum === "strict" && read.input.quorum === "strict";
 }
