@@ -124,6 +124,8 @@ export class HandoffProcess implements HandoffControl {
   readonly #asked = new Map<string, number>();
   /** What is on this node, by name; `undefined` until it has been looked at. */
   #held: Map<string, HeldPartition> | undefined;
+  /** Of that, what was asked for more while its transfer came to its end. */
+  readonly #kept = new Set<string>();
   readonly #handedOver = new Map<string, HandedOver>();
   readonly #settling = new Set<string>();
   /** Wake those who wait to be let begin. */
@@ -195,6 +197,15 @@ export class HandoffProcess implements HandoffControl {
     const name = heldName(held);
     if (this.#held === undefined || this.#held.has(name)) return;
     this.#held.set(name, held);
+    this.#refresh();
+  }
+
+  /** A vnode whose data is elsewhere runs on, as it was asked for more meanwhile. */
+  vnodeKept(module: string, partition: number): void {
+    const held = { module, partition };
+    const name = heldName(held);
+    this.#kept.add(name);
+    this.#held?.set(name, held);
     this.#refresh();
   }
 
@@ -389,6 +400,8 @@ export class HandoffProcess implements HandoffControl {
   #begin(name: string, transfer: WantedTransfer): void {
     const world = this.#world;
     const nowMs = world.runtime.now();
+    const { module, sourcePartition: partition } = transfer;
+    this.#kept.delete(heldName({ module, partition }));
     let outbound = this.#outbound.get(name);
     if (outbound === undefined) {
       outbound = {
@@ -466,9 +479,9 @@ export class HandoffProcess implements HandoffControl {
     { kind, module, sourcePartition, target, decided }: WantedTransfer,
   ): void {
     const name = heldName({ module, partition: sourcePartition });
-    if (kind === "hinted" && this.#held?.delete(name)) {
-      this.#events.onHeldChanged();
-    }
+    // It may hold something new by now.
+    const isGone = kind === "hinted" && !this.#kept.delete(name);
+    if (isGone && this.#held?.delete(name)) this.#events.onHeldChanged();
     if (kind !== "ownership" || decided === null) return;
     this.#handedOver.set(name, { target, ...decided });
     this.#world.transferComplete(sourcePartition, module);

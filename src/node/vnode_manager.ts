@@ -112,6 +112,12 @@ export type VnodeManagerEvent =
     readonly module: string;
     readonly partition: number;
   }
+  /** What a vnode held is elsewhere, but it was asked for more meanwhile and runs on. */
+  | {
+    readonly type: "vnode_kept";
+    readonly module: string;
+    readonly partition: number;
+  }
   | {
     readonly type: "vnode";
     readonly master: string;
@@ -537,7 +543,10 @@ export class VnodeManager {
       string,
       unknown
     >;
-    if (type === "vnode_started" || type === "vnode_ended") {
+    if (
+      type === "vnode_started" || type === "vnode_ended" ||
+      type === "vnode_kept"
+    ) {
       this.#options.onEvent({ type, module, partition: Number(partition) });
       return;
     }
