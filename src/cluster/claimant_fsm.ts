@@ -29,6 +29,7 @@ import {
   type StagedChange,
 } from "../ring/ring.ts";
 import { setOwnership, setStatus, takeOverClaim } from "../ring/ring_change.ts";
+import { refuseStage, refuseTransfers } from "./capable_changes.ts";
 import { ownsNothing, tendRing } from "../ring/ring_upkeep.ts";
 import {
   joiningMembers,
@@ -299,7 +300,8 @@ function stage(
     ];
   }
   const staged = stagedChanges(ring);
-  const refusal = refuseChange(ring, staged, change);
+  const refusal = refuseChange(ring, staged, change) ??
+    refuseStage(ring, change);
   if (refusal !== null) {
     const { code, message, details } = refusal;
     return fail(claimant, id, code, { message, details });
@@ -361,11 +363,17 @@ function commit(
       details: { planId: plan.planId },
     });
   }
+  const committed = commitStaged(ring, self, plan.target, plan.planId);
+  const refusal = refuseTransfers(ring, committed);
+  if (refusal !== null) {
+    const { code, message, details } = refusal;
+    return fail(claimant, id, code, { message, details });
+  }
   claimant.shownPlanId = null;
   return [
     ...update(
       claimant,
-      commitStaged(ring, self, plan.target, plan.planId),
+      committed,
       `plan ${plan.planId} was committed`,
     ),
     ...reply(claimant, id, { method: "commit", planId: plan.planId }),

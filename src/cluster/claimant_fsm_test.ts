@@ -18,6 +18,7 @@ import {
 } from "../ring/ring_change.ts";
 import { assumeDone } from "../ring/ring_upkeep.ts";
 import { commitStaged, computePlan } from "../ring/staged_plan.ts";
+import { WHORL_CLAIM } from "./capability.ts";
 import {
   CLAIMANT_REQUESTS_MAX,
   type ClaimantEffect,
@@ -28,7 +29,12 @@ import {
 } from "./claimant_fsm.ts";
 
 function facts(name: string) {
-  return { name, address: `${name}:1`, nodeId: `id-${name}` };
+  return {
+    name,
+    address: `${name}:1`,
+    nodeId: `id-${name}`,
+    capabilities: WHORL_CLAIM,
+  };
 }
 
 function ringOf(claimant: string, ...joining: string[]): Ring {

@@ -131,7 +131,7 @@ export type ClusterRequest =
     readonly change: StagedChange;
     readonly waitMs: number;
   }
-  /** Asked before a commit by claimants that could not move data; nothing is held back by it any more. */
+  /** Asked before a commit by claimants that cannot move data: which of these must stay where they are. All of them. */
   | { readonly method: "holds_data"; readonly partitions: readonly number[] }
   | {
     /** Take `guest` in; the answer is the stored ring in which it is invited. */

@@ -14,6 +14,7 @@ import { ringVersion, sameCluster, type StagedChange } from "../ring/ring.ts";
 import type { StagedPlan } from "../ring/staged_plan.ts";
 import type { MetaValue } from "../ring/stamped.ts";
 import { expectInteger, expectText } from "../wire/plain_data.ts";
+import { refuseClaimant } from "./capable_changes.ts";
 import type { ClaimantRequest } from "./claimant_fsm.ts";
 import { expectNames, expectPlan } from "./claimant_result.ts";
 import type { StageResult } from "./cluster_world.ts";
@@ -52,6 +53,8 @@ export class MembershipCalls {
   ): Promise<StageResult> {
     const { ring } = this.#gossip;
     const change = { action, node, replacement };
+    const refusal = refuseClaimant(ring, ring.ownership.claimant);
+    if (refusal !== null) throw refusal;
     let version: number;
     try {
       version = expectInteger(

@@ -18,7 +18,11 @@ import { reasonOf, WhorlError } from "../base/errors.ts";
 import { expectInteger, expectList, expectText } from "../wire/plain_data.ts";
 import { BulkConnections } from "./bulk_connections.ts";
 import type { HandoffWorld } from "./handoff_world.ts";
-import { expectOffer, refuseOffer } from "./inbound_offer.ts";
+import {
+  expectOffer,
+  type InboundOffer,
+  refuseOffer,
+} from "./inbound_offer.ts";
 import { InboundTransfers } from "./inbound_transfers.ts";
 import {
   admitsInbound,
@@ -64,6 +68,10 @@ const REPAIR_FORGET_MS = 60_000;
 /** Replicas of a key, as far as repairs go. Source: riak_core's `n_val`. */
 export const REPAIR_N = 3;
 
+/** How long a transfer that may not begin waits before it is refused, in milliseconds. */
+export const OFFER_WAIT_MS = 250;
+/** Transfers that may wait so; a further one is refused at once. */
+export const OFFERS_WAITING_MAX = 256;
 /** What is known of a transfer besides what the manager knows. */
 interface Outbound {
   /** Number it bears at both ends. */
@@ -113,6 +121,8 @@ export class HandoffProcess implements HandoffControl {
   #held: Map<string, HeldPartition> | undefined;
   readonly #handedOver = new Map<string, HandedOver>();
   readonly #settling = new Set<string>();
+  /** Wake those who wait to be let begin. */
+  readonly #waitingOffers = new Set<() => void>();
   #completed = 0;
   #failed = 0;
   #refreshing = false;
@@ -158,6 +168,7 @@ export class HandoffProcess implements HandoffControl {
       if (timer !== undefined) this.#world.runtime.clearTimer(timer);
     }
     this.#connections.close();
+    this.#wakeOffers();
   }
 
   // What it is told.
@@ -244,6 +255,7 @@ export class HandoffProcess implements HandoffControl {
       handedOver: this.#handedOver,
       arriving: this.#inbound.arriving,
       upNodes: (module) => world.upNodes(module),
+      canHandOff: (node) => world.canHandOff?.(node) ?? true,
     });
     for (const settled of plan.settled) this.#settle(settled);
     this.#repairs.giveUp(
@@ -295,6 +307,11 @@ export class HandoffProcess implements HandoffControl {
       this.#world.runtime.now(),
     );
     for (const effect of effects) this.#perform(effect);
+    this.#wakeOffers();
+  }
+
+  #wakeOffers(): void {
+    for (const wake of [...this.#waitingOffers]) wake();
   }
 
   #perform(effect: ManagerEffect): void {
@@ -422,37 +439,76 @@ export class HandoffProcess implements HandoffControl {
   // What comes to this node.
 
   /**
-   * A transfer wants to begin over `connection`.
+   * A transfer wants to begin over `connection`. One that may not waits a little
+   * first: for one that is about to end, or for the ring that its source knows.
    *
    * @throws {WhorlError} `handoff_refused` if it may not, `protocol_error` if it makes no sense.
    */
-  inboundBegins(connection: object, source: string, offered: unknown): void {
+  async inboundBegins(
+    connection: { readonly closed?: unknown },
+    source: string,
+    offered: unknown,
+  ): Promise<void> {
     const offer = expectOffer(offered);
+    const { runtime } = this.#world;
+    const untilMs = runtime.now() + OFFER_WAIT_MS;
+    for (;;) {
+      const refusal = this.#refusalOf(connection, source, offer);
+      if (refusal === null) break;
+      const leftMs = untilMs - runtime.now();
+      if (leftMs <= 0 || this.#waitingOffers.size >= OFFERS_WAITING_MAX) {
+        throw refusal;
+      }
+      await this.#nextChange(leftMs);
+      if (this.#closed || connection.closed !== undefined) throw refusal;
+    }
+    this.#inbound.begin(connection, source, offer, {
+      monotonicMs: runtime.now(),
+      wallMs: this.#world.wallClock(),
+    });
+    this.#step({
+      type: "inbound",
+      count: this.#inbound.countFromOthers(this.#world.self),
+    });
+  }
+
+  /** Why a transfer may not begin now; `null` if it may. */
+  #refusalOf(
+    connection: object,
+    source: string,
+    offer: InboundOffer,
+  ): WhorlError | null {
     const world = this.#world;
     const ring = world.ring();
     const refusal = ring === undefined
       ? new WhorlError("handoff_refused", "Cannot take a handoff yet")
       : refuseOffer(ring, world.self, source, offer);
-    if (refusal !== null) throw refusal;
+    if (refusal !== null) return refusal;
     // What goes from one partition of this node to another counts once.
-    const counted = source === world.self ||
-      this.#inbound.has(connection, offer.transfer);
-    if (!counted && !admitsInbound(this.#manager)) {
-      const { inbound, concurrency } = this.#manager.config;
-      throw new WhorlError(
-        "handoff_refused",
-        inbound
-          ? `Cannot take a handoff as ${concurrency} may run at once`
-          : "Cannot take a handoff as inbound ones are disabled",
-      );
-    }
-    this.#inbound.begin(connection, source, offer, {
-      monotonicMs: world.runtime.now(),
-      wallMs: world.wallClock(),
-    });
-    this.#step({
-      type: "inbound",
-      count: this.#inbound.countFromOthers(this.#world.self),
+    if (
+      source === world.self || this.#inbound.has(connection, offer.transfer) ||
+      admitsInbound(this.#manager)
+    ) return null;
+    const { inbound, concurrency } = this.#manager.config;
+    return new WhorlError(
+      "handoff_refused",
+      inbound
+        ? `Cannot take a handoff as ${concurrency} may run at once`
+        : "Cannot take a handoff as inbound ones are disabled",
+    );
+  }
+
+  /** Resolves when transfers or the ring have changed, or after `waitMs`. */
+  #nextChange(waitMs: number): Promise<void> {
+    const { runtime } = this.#world;
+    return new Promise((resolve) => {
+      const wake = (): void => {
+        this.#waitingOffers.delete(wake);
+        runtime.clearTimer(timer);
+        resolve();
+      };
+      const timer = runtime.setTimer(waitMs, wake);
+      this.#waitingOffers.add(wake);
     });
   }
 
@@ -597,6 +653,7 @@ export class HandoffProcess implements HandoffControl {
         const askedMs = this.#asked.get(name) ?? -Infinity;
         if (nowMs - askedMs < REPAIR_ASK_MS) continue;
         if (!world.upNodes(module).includes(owner)) continue;
+        if (world.canHandOff?.(owner) === false) continue;
         this.#asked.set(name, nowMs);
         const args = [module, sourcePartition, partition, keySpaces];
         const asked = owner === world.self

@@ -91,6 +91,7 @@ function worldOf(parts: NodeParts): HandoffWorld {
     secretNumber: () => secretNumber(environment.secretBytes(7)),
     ring: () => parts.cluster?.ring,
     upNodes: (module) => parts.cluster?.upNodes(module) ?? [],
+    canHandOff: (node) => parts.cluster?.canHandOff(node) ?? false,
     held: (): Promise<readonly HeldPartition[]> =>
       present(parts.vnodes, "vnodes").held(),
     askVnode,
@@ -247,16 +248,15 @@ class OwnConnection implements BulkConnection {
  */
 export function handoffCall(
   parts: NodeParts,
-  connection: object,
+  connection: { readonly closed?: unknown },
   source: string,
   method: string,
   args: unknown,
-): null {
+): null | Promise<null> {
   const handoff = present(parts.transfers, "handoff");
   switch (method) {
     case "handoff_begin":
-      handoff.inboundBegins(connection, source, args);
-      return null;
+      return handoff.inboundBegins(connection, source, args).then(() => null);
     case "handoff_end":
       handoff.inboundEnded(connection, Number(args));
       return null;

@@ -30,6 +30,10 @@ import {
   WhorlError,
 } from "../base/errors.ts";
 import type {
+  CapabilityOverride,
+  CapabilityStatus,
+} from "../cluster/capability.ts";
+import type {
   ClusterStatus,
   RingReadyResult,
   RingStatus,
@@ -323,6 +327,36 @@ export class WhorlNode implements AsyncDisposable {
   /** Forgets staged changes; resolves to the nodes that were joining. */
   clear(): Promise<{ nodes: readonly string[] }> {
     return this.#cluster.clear();
+  }
+
+  /**
+   * The mode of a capability that all members of the cluster support, now:
+   * subscribers are told `capability_changed`. `name` is one of `NodeOptions.capabilities`
+   * or one of Whorl's own.
+   *
+   * @throws {WhorlError} `invalid_argument` if this node has not registered it.
+   */
+  capability(name: string): string {
+    return this.#cluster.capability(name);
+  }
+
+  /** All capabilities of this node, and what each member supports. */
+  capabilities(): CapabilityStatus[] {
+    return this.#cluster.capabilities();
+  }
+
+  /**
+   * Overrides a capability in the whole cluster, and durably; `null` lets it be
+   * negotiated again. Members that do not know the mode go on negotiating, and
+   * `NodeOptions.capabilityOverrides` of a member is stronger.
+   *
+   * @throws {WhorlError} `invalid_argument` if this node does not know the capability or the mode.
+   */
+  overrideCapability(
+    name: string,
+    override: CapabilityOverride | null,
+  ): Promise<void> {
+    return this.#cluster.overrideCapability(name, override);
   }
 
   /** Members and their shares of the ring. */

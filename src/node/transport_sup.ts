@@ -15,7 +15,7 @@ import {
   isCoverageKind,
   OPERATION_TIME_LEFT_OFFSET,
 } from "../request/operation_codec.ts";
-import { MemberMeta, memberMeta } from "../ring/ring.ts";
+import { MemberMeta, memberMeta, memberStatus } from "../ring/ring.ts";
 import { Cookie } from "../transport/cookie.ts";
 import {
   type Link,
@@ -42,6 +42,7 @@ import {
   RemoteOperationTarget,
 } from "./node_routes.ts";
 import { type NodeParts, present } from "./node_parts.ts";
+import { askSupport } from "./peer_support.ts";
 import { ResourceChild } from "./resource_child.ts";
 
 /** Answers calls that arrive from peers and clients. */
@@ -111,13 +112,19 @@ async function startLinks(
     addressOverrides: config.peers,
     knownIdentity: (name) => {
       const ring = parts.cluster?.ring;
-      const nodeId = ring === undefined
+      // The name of a member that was removed is free again.
+      const nodeId = ring === undefined ||
+          memberStatus(ring, name) === "invalid"
         ? undefined
         : memberMeta(ring, name, MemberMeta.nodeId);
       return typeof nodeId === "string" ? { nodeId } : undefined;
     },
     events: {
-      onUp: (link) => parts.cluster?.peerUp(link.peer.name),
+      onUp: (link) => {
+        if (parts.cluster === undefined) return;
+        parts.cluster.peerUp(link.peer.name);
+        askSupport(parts, link);
+      },
       onDown: (name, closed, link) => {
         calls.linkClosed(link, closed.message);
         abandoned(link);

@@ -148,6 +148,7 @@ export class VnodeManager {
                   `${hosted.name}-${master}`,
                   event,
                 ),
+              { sameThread: options.placement === "task" },
             ),
         ),
       });

@@ -15,6 +15,9 @@ export const MAC_BYTES = 32;
 /** Bytes that SHA-256 takes in at once; HMAC pads its key to as many. */
 const BLOCK_BYTES = 64;
 
+/** What a MAC is of, while it is made. */
+const scratch = new ByteWriter(512);
+
 /** A shared secret, as a key for HMAC-SHA-256. */
 export class Cookie {
   // HMAC's two hashes begin with the key under these masks (RFC 2104). Done here
@@ -44,12 +47,15 @@ export class Cookie {
 
   /** HMAC-SHA-256 over `parts`, each with its length before it. */
   mac(...parts: readonly Uint8Array[]): Uint8Array<ArrayBuffer> {
-    const message = new ByteWriter(256);
-    message.raw(this.#inner);
-    for (const part of parts) message.blob(part);
-    const inner = createHash("sha256").update(message.view()).digest();
+    scratch.clear();
+    scratch.raw(this.#inner);
+    for (const part of parts) scratch.blob(part);
+    const inner = createHash("sha256").update(scratch.view()).digest();
+    scratch.clear();
+    scratch.raw(this.#outer);
+    scratch.raw(inner);
     return new Uint8Array(
-      createHash("sha256").update(this.#outer).update(inner).digest(),
+      createHash("sha256").update(scratch.view()).digest(),
     );
   }
 

@@ -6,6 +6,10 @@
  * @module
  */
 import type {
+  CapabilityOverride,
+  CapabilityStatus,
+} from "../../src/cluster/capability.ts";
+import type {
   ClusterStatus,
   RingReadyResult,
   RingStatus,
@@ -16,6 +20,7 @@ import type {
   StageResult,
 } from "../../src/cluster/cluster_world.ts";
 import type { Address } from "../../src/environment/transport.ts";
+import type { TransferStatus } from "../../src/handoff/transfer.ts";
 import type { KvClient } from "../../src/kv/kv_client.ts";
 import type {
   HandoffConfig,
@@ -50,6 +55,14 @@ export interface NodeControl {
   ringStatus(): Promise<RingStatus>;
   ringReady(): Promise<RingReadyResult>;
   services(): Promise<Record<string, readonly string[]>>;
+  capability(name: string): Promise<string>;
+  capabilities(): Promise<readonly CapabilityStatus[]>;
+  overrideCapability(
+    name: string,
+    override: CapabilityOverride | null,
+  ): Promise<void>;
+  /** Its transfers; none while its handoff does not run. */
+  transfers(): Promise<readonly TransferStatus[]>;
   settled(waitMs: number): Promise<boolean>;
   info(): Promise<NodeInfo>;
   stats(): Promise<NodeStats>;
@@ -87,6 +100,11 @@ export const NODE_METHODS: {
   ringStatus: (node) => node.ringStatus(),
   ringReady: (node) => node.ringReady(),
   services: (node) => node.services(),
+  capability: (node, name) => node.capability(name),
+  capabilities: (node) => node.capabilities(),
+  overrideCapability: (node, name, override) =>
+    node.overrideCapability(name, override),
+  transfers: (node) => node.parts.handoff?.status().transfers ?? [],
   settled: (node, waitMs) => node.settled(waitMs),
   info: (node) => node.info(),
   stats: (node) => node.stats(),
