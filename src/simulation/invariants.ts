@@ -15,7 +15,6 @@ import {
 } from "../node/master_backoff.ts";
 import type { Ring } from "../ring/ring.ts";
 import { bytesToText } from "../storage/byte_key.ts";
-import { encodeRing } from "../ring/ring_codec.ts";
 import { equalBytes } from "../base/byte_order.ts";
 import { mergeObjects } from "../kv/kv_object.ts";
 import { checkDeletion } from "./checkers/deletion_watch.ts";
