@@ -451,6 +451,7 @@ export class HandoffProcess implements HandoffControl {
     }
     if (outcome.type === "completed") {
       this.#completed++;
+      if (outcome.items > 0) this.#logCompleted(transfer, outcome, outbound);
       this.#outbound.delete(name);
       this.#requested.delete(name);
       this.#handed(transfer);
@@ -473,6 +474,18 @@ export class HandoffProcess implements HandoffControl {
       });
     }
     this.#events.onTransfer(transfer, outcome);
+  }
+
+  #logCompleted(
+    { kind, module, sourcePartition, target, targetPartition }: WantedTransfer,
+    { items, bytes }: { readonly items: number; readonly bytes: number },
+    outbound: Outbound | undefined,
+  ): void {
+    const tookMs = this.#world.wallClock() - (outbound?.startedAtMs ?? 0);
+    this.#world.log.info(
+      `${kind} transfer of ${module} from partition ${sourcePartition} to partition ${targetPartition} of ${target} completed`,
+      { items, bytes, tookMs: Math.max(0, Math.round(tookMs)) },
+    );
   }
 
   #handed(
