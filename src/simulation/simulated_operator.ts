@@ -58,6 +58,8 @@ export class SimulatedOperator {
   /** What was staged without a commit, and not been committed or cleared since. */
   #staged: Staged[] = [];
   #over = false;
+  #hasChanged = false;
+  #hasLost = false;
 
   constructor(cluster: SimulatedCluster, chance: Chance) {
     this.#cluster = cluster;
@@ -68,6 +70,16 @@ export class SimulatedOperator {
         index < cluster.schedule.nodes ? "member" : "out",
       )
     );
+  }
+
+  /** Whether anything was done. */
+  get hasChanged(): boolean {
+    return this.#hasChanged;
+  }
+
+  /** Whether a machine died for good. */
+  get hasLost(): boolean {
+    return this.#hasLost;
   }
 
   /** Makes `changes`, each not before its time, counted from now; resolves once the cluster is healed and all that was begun is done. */
@@ -89,13 +101,21 @@ export class SimulatedOperator {
   /** Commits what is staged and waits for those that leave. */
   async finish(): Promise<void> {
     if (this.#staged.length > 0) await this.#commitAll();
-    await this.#until(() => ![...this.#standings.values()].includes("leaving"));
+    await this.departed();
     this.#over = true;
+  }
+
+  /** Resolves when every node that leaves has gone. */
+  departed(): Promise<void> {
+    return this.#until(() =>
+      ![...this.#standings.values()].includes("leaving")
+    );
   }
 
   /** Makes one change; resolves once it is done, though a leave may still be under way, or left out. */
   async carryOut(change: PlannedChange): Promise<void> {
     this.#tell(change, "begins");
+    this.#hasChanged = true;
     const done = await this.#carryOut(change);
     this.#tell(change, done ? "is done" : "is left out");
   }
@@ -155,7 +175,7 @@ export class SimulatedOperator {
   async #bringIn(index: number): Promise<void> {
     const machine = this.#machine(index);
     // Its last process may not have come to its end.
-    await this.#until(() => machine.process === undefined);
+    await this.#until(() => machine.inService || machine.process === undefined);
     machine.putIntoService();
     this.#standings.set(machine, "joining");
     await this.#introduce(index);
@@ -173,7 +193,7 @@ export class SimulatedOperator {
       const host = this.#anyMember();
       if (!machine.running || host === undefined) return false;
       if (this.#cluster.serves(machine)) return false;
-      await this.#ask(
+      await this.ask(
         (node) => node.join(this.#cluster.address(host)),
         machine,
       );
@@ -193,7 +213,7 @@ export class SimulatedOperator {
   /** Stages one change; whether that is done, or refused for good. */
   async #stage(change: Staged): Promise<boolean> {
     try {
-      await this.#ask(async (node) => {
+      await this.ask(async (node) => {
         const name = this.#nameOf(change.node);
         switch (change.type) {
           case "leave":
@@ -226,8 +246,8 @@ export class SimulatedOperator {
         if (this.#isCommitted(change) || change.type === "join") continue;
         await this.#stage(change);
       }
-      const { changes, planId } = await this.#ask((node) => node.plan());
-      if (changes.length > 0) await this.#ask((node) => node.commit(planId));
+      const { changes, planId } = await this.ask((node) => node.plan());
+      if (changes.length > 0) await this.ask((node) => node.commit(planId));
       for (const change of this.#staged) {
         if (change.type !== "join") continue;
         const status = this.#statusOf(change.node);
@@ -276,7 +296,7 @@ export class SimulatedOperator {
   async #clear(): Promise<boolean> {
     if (this.#staged.length === 0) return false;
     await this.#again(async () => {
-      await this.#ask((node) => node.clear());
+      await this.ask((node) => node.clear());
       return true;
     });
     this.#staged = [];
@@ -308,12 +328,13 @@ export class SimulatedOperator {
     ) return false;
     await this.#until(async () => this.#cluster.healed || await this.#isWell());
     if (this.#cluster.healed) return false;
+    this.#hasLost = true;
     machine.lose();
     this.#standings.set(machine, "lost");
     await this.#again(async () => {
       const status = this.#statusOf(change.node);
       if (status === "down" || status === "invalid") return true;
-      await this.#ask((node) => node.down(this.#nameOf(change.node)));
+      await this.ask((node) => node.down(this.#nameOf(change.node)));
       return false;
     });
     if (change.type === "force_replace") await this.#bringIn(change.by);
@@ -339,7 +360,7 @@ export class SimulatedOperator {
       if (handoff === undefined) return false;
       if (handoff.status().transfers.length > 0) return false;
       try {
-        const held = await this.#ask(() => handoff.heldPartitions(), machine);
+        const held = await this.ask(() => handoff.heldPartitions(), machine);
         if (held.some(({ partition }) => owners[partition] !== node.name)) {
           return false;
         }
@@ -447,7 +468,7 @@ export class SimulatedOperator {
   }
 
   /** What `act` gives on `machine`, or on some member. @throws {WhorlError} What it refuses with, or `timeout`. */
-  #ask<T>(
+  ask<T>(
     act: (node: WhorlNode) => Promise<T>,
     machine: SimulatedMachine | undefined = this.#anyMember(),
   ): Promise<T> {
