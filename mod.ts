@@ -28,6 +28,15 @@ export type {
   StageResult,
 } from "./src/cluster/cluster_world.ts";
 export type {
+  Capability,
+  CapabilityChange,
+  CapabilityOptions,
+  CapabilityOverride,
+  CapabilityOverrides,
+  CapabilityStatus,
+  NegotiatedMode,
+} from "./src/cluster/capability.ts";
+export type {
   ClusterStatus,
   RingReadyResult,
   RingStatus,

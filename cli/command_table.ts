@@ -5,6 +5,7 @@
  */
 import type { Command } from "./command.ts";
 import { attachCommand } from "./commands/attach.ts";
+import { capabilitiesCommand } from "./commands/capabilities.ts";
 import { clusterClearCommand } from "./commands/cluster_clear.ts";
 import { clusterCommitCommand } from "./commands/cluster_commit.ts";
 import { clusterForceRemoveCommand } from "./commands/cluster_force_remove.ts";
@@ -83,6 +84,7 @@ export const COMMANDS: readonly Command[] = [
   repairCommand,
   repairsCommand,
   servicesCommand,
+  capabilitiesCommand,
   waitForServiceCommand,
   treeCommand,
   statsCommand,

@@ -152,7 +152,7 @@ Deno.test("documents name tasks and commands that exist", async () => {
     }
     for (const words of quoted(text)) {
       const [, first, second] =
-        /^whorl ([a-z][a-z-]*)(?: ([a-z]+))?/.exec(words) ??
+        /^whorl ([a-z][a-z-]*)(?: ([a-z-]+))?/.exec(words) ??
           [];
       if (first === undefined) continue;
       const known = first === "cluster"

@@ -1,5 +1,6 @@
 import { assert, assertEquals, assertMatch } from "@std/assert";
 import { type ErrorCode, WhorlError } from "../../src/base/errors.ts";
+import type { CapabilityStatus } from "../../src/cluster/capability.ts";
 import type { MemberRow, StagedPlan } from "../../src/node/admin_protocol.ts";
 import { capturedOutput } from "../output.ts";
 import { fakeSession } from "../testing/fake_session.ts";
@@ -349,6 +350,25 @@ Deno.test("ringready answers TRUE with code 0 and FALSE with code 1", async () =
   const down = await run("ringready", { session });
   assertEquals(down.code, 1);
   assertMatch(down.out, /^FALSE \[dev2@h\] down/);
+});
+
+Deno.test("capabilities are rows with the mode, why, and who lacks the best one", async () => {
+  const session = fakeSession();
+  assertEquals(
+    (await run("capabilities", { session })).out,
+    "handoff\tnone\tcommon to all\tv1, none\tdev2@127.0.0.1\n",
+  );
+  const [handoff] = session.answers.capabilities as CapabilityStatus[];
+  session.answers.capabilities = [{
+    ...handoff as CapabilityStatus,
+    override: { prefer: "v1" },
+  }];
+  assertEquals(
+    (await run("capabilities", { session })).out,
+    "handoff\tnone\tcommon to all, not v1 yet\tv1, none\tdev2@127.0.0.1\n",
+  );
+  const json = await run("capabilities --json", { session });
+  assertEquals(JSON.parse(json.out)[0].members[1].modes, null);
 });
 
 Deno.test("services and stats are tables for people and tab-separated lines for pipes", async () => {

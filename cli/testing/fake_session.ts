@@ -5,6 +5,7 @@
  * @module
  */
 import { isWhorlError, WhorlError } from "../../src/base/errors.ts";
+import { HANDOFF } from "../../src/cluster/capability.ts";
 import type {
   AdminMethods,
   AdminSession,
@@ -96,6 +97,17 @@ export function fakeSession(node = "dev1@127.0.0.1"): FakeSession {
     },
     ringready: { type: "ready", nodes: [node] },
     services: { [node]: ["kv"] },
+    capabilities: [{
+      ...HANDOFF,
+      mode: "none",
+      by: "negotiated",
+      override: {},
+      lacking: ["dev2@127.0.0.1"],
+      members: [
+        { node, modes: ["v1", "none"] },
+        { node: "dev2@127.0.0.1", modes: null },
+      ],
+    }],
     tree: {
       id: "node",
       kind: "supervisor",

@@ -22,6 +22,8 @@ import { askMembers } from "../member_calls.ts";
 export interface WaitingNode {
   readonly node: string;
   readonly partitions: number;
+  /** What they wait for, each reason once; left out if only for their turn. */
+  readonly reasons?: readonly string[];
 }
 
 /** The transfers of a cluster. */
@@ -118,12 +120,18 @@ function waitingNodes(
   ring: Pick<RingStatus, "transfers" | "ringSize">,
 ): WaitingNode[] {
   const byNode = new Map<string, Set<number>>();
+  const reasons = new Map<string, Set<string>>();
   const wait = (node: string, partition: number): void => {
     const partitions = byNode.get(node) ?? new Set();
     byNode.set(node, partitions.add(partition));
   };
   for (const transfer of known) {
-    if (!isActive(transfer)) wait(transfer.source, transfer.sourcePartition);
+    if (isActive(transfer)) continue;
+    const { source, reason, failures } = transfer;
+    wait(source, transfer.sourcePartition);
+    // One that has failed waits for the end of a pause.
+    if (reason === null || failures > 0) continue;
+    reasons.set(source, (reasons.get(source) ?? new Set()).add(reason));
   }
   for (const { index, owner, waitingOn } of ring.transfers) {
     const partition = partitionAtIndex(index, ring.ringSize);
@@ -132,6 +140,12 @@ function waitingNodes(
     );
     if (waitingOn.length > 0 && !moves) wait(owner, partition);
   }
-  return [...byNode].map(([node, { size }]) => ({ node, partitions: size }))
-    .sort((a, b) => compareTexts(a.node, b.node));
+  return [...byNode].map(([node, { size }]): WaitingNode => {
+    const why = [...reasons.get(node) ?? []].sort();
+    return {
+      node,
+      partitions: size,
+      ...(why.length === 0 ? {} : { reasons: why }),
+    };
+  }).sort((a, b) => compareTexts(a.node, b.node));
 }

@@ -160,3 +160,16 @@ Deno.test("transfersView() keeps to the terminal, however small, and says what i
     ],
   );
 });
+
+Deno.test("transfersText() says what partitions wait for, each reason once", () => {
+  const reason = "dev4@127.0.0.1 runs a version that takes no transfers";
+  const waiting = (sourcePartition: number, failures = 0) =>
+    fakeTransfer({ state: "waiting", sourcePartition, failures, reason });
+  const transfers = gathered({
+    [dev1!]: { transfers: [waiting(1), waiting(2), waiting(3, 1)] },
+  });
+  assertEquals(
+    transfersText(transfers, 0),
+    `'dev1@127.0.0.1' waiting to handoff 3 partitions: ${reason}\n${NO_TRANSFERS_TEXT}`,
+  );
+});

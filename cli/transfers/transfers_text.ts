@@ -21,6 +21,8 @@ export const NO_TRANSFERS_TEXT = "No transfers active\n";
 
 /** Columns of a block. */
 const BLOCK_COLUMNS = 79;
+/** Reasons why a node's partitions wait that are told. */
+const REASONS_MAX = 2;
 
 /** The report. `nowMs` is the wall clock, in milliseconds since 1970. */
 export function transfersText(
@@ -34,9 +36,15 @@ export function transfersText(
 }
 
 /** What waits at a node. */
-export function waitingLine({ node, partitions }: WaitingNode): string {
+export function waitingLine(
+  { node, partitions, reasons = [] }: WaitingNode,
+): string {
   const what = partitions === 1 ? "1 partition" : `${partitions} partitions`;
-  return `${quotedName(node)} waiting to handoff ${what}`;
+  const more = reasons.length > REASONS_MAX ? "; ..." : "";
+  const why = reasons.length === 0
+    ? ""
+    : `: ${reasons.slice(0, REASONS_MAX).join("; ")}${more}`;
+  return `${quotedName(node)} waiting to handoff ${what}${why}`;
 }
 
 /** A transfer on one line: how far it is, and what it waits for. */

@@ -8,6 +8,12 @@ import { WhorlError } from "./errors.ts";
 
 const decoder = new TextDecoder("utf-8", { fatal: true, ignoreBOM: true });
 
+/** The whole number in the four bytes at `at`, which are there. By hand, as a view for each message would be garbage. */
+export function u32At(bytes: Uint8Array, at: number): number {
+  return ((bytes[at] as number) << 24 | (bytes[at + 1] as number) << 16 |
+    (bytes[at + 2] as number) << 8 | (bytes[at + 3] as number)) >>> 0;
+}
+
 /** A read position over bytes. Integers are big-endian. */
 export class ByteReader {
   /** The bytes being read. */
@@ -16,7 +22,6 @@ export class ByteReader {
   offset: number;
   /** Where reading must stop. */
   end: number;
-  #view: DataView;
 
   /**
    * Reads `bytes` from `offset` up to, not including, `end`, without copying.
@@ -29,19 +34,11 @@ export class ByteReader {
     this.bytes = bytes;
     this.offset = offset;
     this.end = end;
-    this.#view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
   }
 
-  /** Reads something else from now on; cheap when it lies in the same bytes. */
+  /** Reads something else from now on. */
   reset(bytes: Uint8Array, offset: number, end: number): void {
-    if (bytes !== this.bytes) {
-      this.bytes = bytes;
-      this.#view = new DataView(
-        bytes.buffer,
-        bytes.byteOffset,
-        bytes.byteLength,
-      );
-    }
+    this.bytes = bytes;
     this.offset = offset;
     this.end = end;
   }
@@ -67,35 +64,37 @@ export class ByteReader {
 
   /** One byte, 0 to 255. @throws {WhorlError} `protocol_error` if the message is cut short, as with every read. */
   u8(): number {
-    return this.#view.getUint8(this.#take(1));
+    return this.bytes[this.#take(1)] as number;
   }
 
   /** A whole number from two bytes, 0 to 65,535. */
   u16(): number {
-    return this.#view.getUint16(this.#take(2));
+    const at = this.#take(2);
+    return (this.bytes[at] as number) << 8 | (this.bytes[at + 1] as number);
   }
 
   /** A whole number from four bytes, 0 to 2^32 - 1. */
   u32(): number {
-    return this.#view.getUint32(this.#take(4));
+    return u32At(this.bytes, this.#take(4));
   }
 
   /** A whole number from eight bytes. @throws {WhorlError} `protocol_error` also if it is above 2^53 - 1. */
   u53(): number {
     const at = this.#take(8);
-    const high = this.#view.getUint32(at);
+    const high = u32At(this.bytes, at);
     if (high > 0x1f_ffff) {
       throw new WhorlError(
         "protocol_error",
         "Cannot read a number above 2^53 - 1",
       );
     }
-    return high * 0x1_0000_0000 + this.#view.getUint32(at + 4);
+    return high * 0x1_0000_0000 + u32At(this.bytes, at + 4);
   }
 
   /** An IEEE 754 double from eight bytes; may be NaN or infinite. */
   f64(): number {
-    return this.#view.getFloat64(this.#take(8));
+    const { buffer, byteOffset } = this.bytes;
+    return new DataView(buffer, byteOffset + this.#take(8), 8).getFloat64(0);
   }
 
   /** `count` bytes as a view into the message; copy what must outlive it. */

@@ -38,7 +38,9 @@
  * the ring and stands alone again. If by then the host has left the cluster,
  * there is no such copy; the guest meets the host in another cluster, asks
  * whether it is still in this one, and believes its no, since an answer is newer
- * than its question and a ring that was left is never entered again (rule 2).
+ * than its question and a ring that was left is never entered again (rule 2). A
+ * full member that meets a fellow in another cluster asks as well, and declares
+ * it down at a no (`gossip_fsm.ts`).
  *
  * @module
  */
@@ -51,6 +53,7 @@ import {
   sameCluster,
 } from "../ring/ring.ts";
 import { invite, isAutoJoining, type NodeFacts } from "../ring/ring_change.ts";
+import { RING_NAMES_MAX } from "../ring/ring_codec.ts";
 import { refuseIdentity } from "./membership.ts";
 
 /** A node that wants to become a member. */
@@ -115,6 +118,13 @@ export function admit(
   }
   const taken = refuseIdentity(ring, guest.name, guest.nodeId);
   if (taken !== null) return { type: "refused", error: taken };
+  // Names of those that left stay in the ring, so that nobody brings them back.
+  if (
+    !ring.members.has(guest.name) && ring.members.size >= RING_NAMES_MAX
+  ) {
+    const why = `its ring may know ${RING_NAMES_MAX} names, and does`;
+    return refuse("overload", why);
+  }
   const status = memberStatus(ring, guest.name) ?? "invalid";
   const mayJoin = status === "invalid" ||
     status === "joining" && !isAutoJoining(ring, guest.name);

@@ -25,9 +25,11 @@ import {
   memberStatus,
   membersWith,
   type Ring,
+  ringVersion,
   type StagedChange,
 } from "../ring/ring.ts";
 import { setOwnership, setStatus, takeOverClaim } from "../ring/ring_change.ts";
+import { refuseStage, refuseTransfers } from "./capable_changes.ts";
 import { ownsNothing, tendRing } from "../ring/ring_upkeep.ts";
 import {
   joiningMembers,
@@ -58,8 +60,11 @@ export type ClaimantRequest =
 
 /** What it answers. */
 export type ClaimantResult =
-  /** `staged` is false if the change is done already, as it is for a member that was only joining. */
-  | { readonly method: "stage"; readonly staged: boolean }
+  | {
+    readonly method: "stage";
+    /** The ring version in which it is staged; 0 if it is done already, as it is for a member that was only joining. */
+    readonly ringVersion: number;
+  }
   | { readonly method: "plan"; readonly plan: StagedPlan }
   | { readonly method: "commit"; readonly planId: string }
   | { readonly method: "clear"; readonly nodes: readonly string[] };
@@ -291,22 +296,25 @@ function stage(
         setStatus(ring, self, node, "invalid"),
         `${node} was joining and joins no more`,
       ),
-      ...reply(claimant, id, { method: "stage", staged: false }),
+      ...reply(claimant, id, { method: "stage", ringVersion: 0 }),
     ];
   }
   const staged = stagedChanges(ring);
-  const refusal = refuseChange(ring, staged, change);
+  const refusal = refuseChange(ring, staged, change) ??
+    refuseStage(ring, change);
   if (refusal !== null) {
     const { code, message, details } = refusal;
     return fail(claimant, id, code, { message, details });
   }
+  const after = setOwnership(ring, self, {
+    staged: withChange(staged, change),
+  });
   return [
-    ...update(
-      claimant,
-      setOwnership(ring, self, { staged: withChange(staged, change) }),
-      `${action} of ${node} was staged`,
-    ),
-    ...reply(claimant, id, { method: "stage", staged: true }),
+    ...update(claimant, after, `${action} of ${node} was staged`),
+    ...reply(claimant, id, {
+      method: "stage",
+      ringVersion: ringVersion(after),
+    }),
   ];
 }
 
@@ -355,11 +363,17 @@ function commit(
       details: { planId: plan.planId },
     });
   }
+  const committed = commitStaged(ring, self, plan.target, plan.planId);
+  const refusal = refuseTransfers(ring, committed);
+  if (refusal !== null) {
+    const { code, message, details } = refusal;
+    return fail(claimant, id, code, { message, details });
+  }
   claimant.shownPlanId = null;
   return [
     ...update(
       claimant,
-      commitStaged(ring, self, plan.target, plan.planId),
+      committed,
       `plan ${plan.planId} was committed`,
     ),
     ...reply(claimant, id, { method: "commit", planId: plan.planId }),

@@ -4,6 +4,7 @@ import {
   pendingTransfers,
   type Ring,
   ringReady,
+  ringVersion,
 } from "../ring/ring.ts";
 import {
   addJoining,
@@ -17,6 +18,7 @@ import {
 } from "../ring/ring_change.ts";
 import { assumeDone } from "../ring/ring_upkeep.ts";
 import { commitStaged, computePlan } from "../ring/staged_plan.ts";
+import { WHORL_CLAIM } from "./capability.ts";
 import {
   CLAIMANT_REQUESTS_MAX,
   type ClaimantEffect,
@@ -27,7 +29,12 @@ import {
 } from "./claimant_fsm.ts";
 
 function facts(name: string) {
-  return { name, address: `${name}:1`, nodeId: `id-${name}` };
+  return {
+    name,
+    address: `${name}:1`,
+    nodeId: `id-${name}`,
+    capabilities: WHORL_CLAIM,
+  };
 }
 
 function ringOf(claimant: string, ...joining: string[]): Ring {
@@ -272,10 +279,11 @@ Deno.test("stepClaimant() stages a change in the ring, whether members agree or 
   const claimant = createClaimant("a", ring, 4);
   const change = { action: "leave", node: "b", replacement: null } as const;
   const effects = ask(claimant, 1, { method: "stage", change });
-  assertEquals(find(effects, "update_ring").ring.ownership.staged, [change]);
+  const staged = find(effects, "update_ring").ring;
+  assertEquals(staged.ownership.staged, [change]);
   assertEquals(find(effects, "reply").result, {
     method: "stage",
-    staged: true,
+    ringVersion: ringVersion(staged),
   });
   // What it is in the ring is carried out by whoever is claimant then.
   assertEquals(memberStatus(claimant.ring, "b"), "valid");
@@ -300,7 +308,7 @@ Deno.test("stepClaimant() lets a joining member go at once", () => {
     assertEquals(ring.ownership.staged, []);
     assertEquals(find(effects, "reply").result, {
       method: "stage",
-      staged: false,
+      ringVersion: 0,
     });
   }
 });

@@ -27,7 +27,7 @@ import type { ClaimantResult } from "./claimant_fsm.ts";
 export function resultOf(result: ClaimantResult): unknown {
   switch (result.method) {
     case "stage":
-      return result.staged;
+      return result.ringVersion;
     case "commit":
       return result.planId;
     case "clear":

@@ -126,12 +126,12 @@ export type ClusterRequest =
   }
   | { readonly method: "clear"; readonly waitMs: number }
   | {
-    /** Stage `change`; the answer is whether it waits for a commit. */
+    /** Stage `change`; the answer is the ring version in which it is, or 0 if it needs no commit. */
     readonly method: "stage";
     readonly change: StagedChange;
     readonly waitMs: number;
   }
-  /** Asked before a commit by claimants that could not move data; nothing is held back by it any more. */
+  /** Asked before a commit by claimants that cannot move data: which of these must stay where they are. All of them. */
   | { readonly method: "holds_data"; readonly partitions: readonly number[] }
   | {
     /** Take `guest` in; the answer is the stored ring in which it is invited. */

@@ -6,8 +6,26 @@
  */
 import type { TimerHandle } from "../../supervisors/runtime.ts";
 import { TARGET_N_DEFAULT } from "../ring/claim.ts";
-import type { Ring } from "../ring/ring.ts";
-import { outgrow, putFacts, setStatus } from "../ring/ring_change.ts";
+import {
+  currentMembers,
+  MemberMeta,
+  memberMeta,
+  type Ring,
+} from "../ring/ring.ts";
+import {
+  isInvited,
+  outgrow,
+  putFacts,
+  setStatus,
+  withdrawCapabilities,
+} from "../ring/ring_change.ts";
+import {
+  type CapabilityState,
+  createCapabilities,
+  encodeClaim,
+  stepCapabilities,
+  WHORL_CAPABILITIES,
+} from "./capability.ts";
 import { ClaimantProcess } from "./claimant_process.ts";
 import type { ClusterReply, ClusterRequest } from "./cluster_codec.ts";
 import { ClusterSubscribers } from "./cluster_subscribers.ts";
@@ -45,6 +63,10 @@ export class ClusterParts {
   readonly guests: GuestsProcess;
   /** Who is up, and what they offer. */
   readonly watcher: NodeWatcherProcess;
+  /** What the members can all do. */
+  readonly capabilities: CapabilityState;
+  /** Peers whose version is older than capabilities, as they say themselves. */
+  readonly #silent = new Set<string>();
   readonly #options: ClusterOptions;
   readonly #world: ClusterWorld;
   readonly #claimant: ClaimantProcess;
@@ -65,6 +87,11 @@ export class ClusterParts {
   constructor(options: ClusterOptions, world: ClusterWorld) {
     const self = options.node.name;
     const waitMs = options.waitMs ?? WAIT_MS_DEFAULT;
+    const supported = options.capabilities ?? WHORL_CAPABILITIES;
+    options = {
+      ...options,
+      node: { ...options.node, capabilities: encodeClaim(supported) },
+    };
     this.#options = options;
     this.#world = world;
     this.#news = createRingNews(self);
@@ -88,6 +115,11 @@ export class ClusterParts {
       send: (node, type, payload) => world.send(node, type, payload),
       serve: (from, request, answer) => this.#serve(from, request, answer),
     });
+    this.capabilities = createCapabilities(
+      supported,
+      options.capabilityOverrides ?? {},
+      gossip.ring,
+    );
     const join = new JoinProcess(options.node, waitMs, world, gossip, calls);
     this.subscribers = subscribers;
     this.gossip = gossip;
@@ -176,11 +208,50 @@ export class ClusterParts {
     });
   }
 
+  /** A peer has been asked what it supports and does not know the question; until its link ends it is of an older version. */
+  supportsNothing(node: string): void {
+    this.#silent.add(node);
+    this.#speakForSilent();
+  }
+
+  /** There is no link to `node` any more: its next version may be another one. */
+  peerDown(node: string): void {
+    this.#silent.delete(node);
+  }
+
+  /** An older version does not take back what a newer one said in its name. */
+  #speakForSilent(): void {
+    if (this.#stopped || this.#hasLeft) return;
+    const self = this.#options.node.name;
+    let { ring } = this.gossip;
+    for (const node of this.#silent) {
+      ring = withdrawCapabilities(ring, self, node, this.#world.wallClock());
+    }
+    if (ring === this.gossip.ring) return;
+    this.gossip.update(ring, "members run an older version than they did");
+  }
+
+  /** Says again what this node supports, should somebody have taken it for an older one. */
+  #speakForSelf(): void {
+    const { node } = this.#options;
+    const { ring } = this.gossip;
+    if (!currentMembers(ring).includes(node.name)) return;
+    const said = memberMeta(ring, node.name, MemberMeta.capabilities);
+    if (said === node.capabilities || isInvited(ring, node.name)) return;
+    this.gossip.update(putFacts(ring, node, this.#world.wallClock()));
+  }
+
   #ringChanged(): void {
     this.#claimant.ringChanged(this.gossip.ring);
     this.join.ringChanged();
     if (this.#hasLeft) return;
+    this.#speakForSelf();
+    if (this.#silent.size > 0) this.#speakForSilent();
     this.exitIfDone();
+    const { ring } = this.gossip;
+    for (const change of stepCapabilities(this.capabilities, ring)) {
+      this.subscribers.tell(change);
+    }
     for (const change of newsOfCurrent(this.#news, this.gossip.ring)) {
       this.subscribers.tell(change);
     }
@@ -202,8 +273,9 @@ export class ClusterParts {
     answer: (reply: ClusterReply) => void,
   ): void {
     switch (request.method) {
+      // Only claimants that cannot move data ask, so none of it may be moved.
       case "holds_data":
-        return answer({ ok: true, result: [] });
+        return answer({ ok: true, result: [...request.partitions] });
       case "admit":
         return this.guests.admit(from, request, answer);
       case "belongs": {

@@ -15,6 +15,16 @@ import type { Ring } from "../ring/ring.ts";
 import type { StagedPlan } from "../ring/staged_plan.ts";
 import type { MetaValue } from "../ring/stamped.ts";
 import { FrameType } from "../wire/frame_type.ts";
+import {
+  type CapabilityOverride,
+  type CapabilityStatus,
+  capabilityStatuses,
+  checkOverride,
+  encodeOverride,
+  HANDOFF,
+  overrideMetaName,
+  supports,
+} from "./capability.ts";
 import { ClusterParts } from "./cluster_parts.ts";
 import {
   type ClusterStatus,
@@ -103,6 +113,27 @@ export class ClusterProcess {
     return ringReadyResult(this.ring, this.#self, this.nodesUp);
   }
 
+  /**
+   * The mode of `capability` that all members support.
+   *
+   * @throws {WhorlError} `invalid_argument` if this node has not registered it.
+   */
+  capability(name: string): string {
+    const negotiated = this.#parts.capabilities.modes.get(name);
+    if (negotiated === undefined) throw unknownCapability(name);
+    return negotiated.mode;
+  }
+
+  /** All capabilities of this node. */
+  capabilities(): CapabilityStatus[] {
+    return capabilityStatuses(this.#parts.capabilities, this.ring);
+  }
+
+  /** Whether `node` can take and give the data of partitions. */
+  canHandOff(node: string): boolean {
+    return supports(this.ring, node, HANDOFF, "v1");
+  }
+
   /** Calls `listener` on every change until the returned function is called. */
   subscribe(listener: (change: ClusterChange) => void): () => void {
     return this.#parts.subscribers.add(listener);
@@ -134,7 +165,13 @@ export class ClusterProcess {
   /** There is no link to `node` any more. */
   peerDown(node: string, reason: string): void {
     this.#parts.watcher.step({ type: "peer_down", node, reason });
+    this.#parts.peerDown(node);
     this.#parts.calls.peerDown(node);
+  }
+
+  /** A peer was asked what it supports, and is of a version that does not know the question. */
+  supportsNothing(node: string): void {
+    this.#parts.supportsNothing(node);
   }
 
   /** The failure detector doubts `node`. */
@@ -267,8 +304,8 @@ export class ClusterProcess {
     return this.#parts.membership.clear();
   }
 
-  /** `ClusterWorld.readyToExit` may have come to say yes. */
-  readyToExit(): void {
+  /** `ClusterWorld.readyToExit` may have come to say yes: asks it now. */
+  exitIfReady(): void {
     this.#parts.exitIfDone();
   }
 
@@ -283,6 +320,24 @@ export class ClusterProcess {
   }
 
   /**
+   * Overrides a capability in the whole cluster; `null` lets it be negotiated
+   * again. Durable here when it resolves.
+   *
+   * @throws {WhorlError} `invalid_argument` if this node does not support such a mode.
+   */
+  async overrideCapability(
+    name: string,
+    override: CapabilityOverride | null,
+  ): Promise<void> {
+    const capability = this.#parts.capabilities.registered
+      .find((registered) => registered.name === name);
+    if (capability === undefined) throw unknownCapability(name);
+    checkOverride(capability, override ?? {});
+    const value = encodeOverride(override ?? {});
+    await this.putMeta(overrideMetaName(name), value);
+  }
+
+  /**
    * The data of `module` has left `partitions` of this node, or with `null`
    * there is none. `registered` are the modules of this node: without any, a
    * transfer is complete at once.
@@ -294,4 +349,14 @@ export class ClusterProcess {
   ): void {
     this.#parts.membership.transferComplete(partitions, module, registered);
   }
+}
+
+function unknownCapability(name: string): WhorlError {
+  return new WhorlError(
+    "invalid_argument",
+    `Cannot tell a mode of '${
+      name.slice(0, 100)
+    }' as this node has registered no such capability`,
+    { details: { capability: name } },
+  );
 }

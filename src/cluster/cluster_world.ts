@@ -10,6 +10,11 @@ import type { Log } from "../environment/log.ts";
 import type { Address } from "../environment/transport.ts";
 import type { MemberStatus, PendingTransfer, Ring } from "../ring/ring.ts";
 import type { NodeFacts } from "../ring/ring_change.ts";
+import type {
+  Capability,
+  CapabilityChange,
+  CapabilityOverrides,
+} from "./capability.ts";
 
 /** What the cluster needs from the node it runs in. */
 export interface ClusterWorld {
@@ -33,8 +38,8 @@ export interface ClusterWorld {
   storeFailed(error: unknown): void;
   /**
    * Whether this node, which is leaving and owns nothing any more, may go: it may
-   * still hold data of others. Asked when the ring changes and about once a
-   * second.
+   * still hold data of others. Asked when the ring changes, about once a second,
+   * and by `ClusterProcess.exitIfReady`.
    *
    * @default {always}
    */
@@ -55,6 +60,10 @@ export interface ClusterOptions {
   readonly ringSize: number;
   /** What `storeRing` stored last, or `null` at the first start. */
   readonly storedRing: Uint8Array | null;
+  /** What this node supports. @default {what Whorl itself does} */
+  readonly capabilities?: readonly Capability[];
+  /** What its operator says about that. @default {nothing} */
+  readonly capabilityOverrides?: CapabilityOverrides;
   /** Consecutive partitions that should belong to different nodes. @default {4} */
   readonly targetN?: number;
   /** Time between digests to a random member, in milliseconds; only lost messages need it. @default {1000} */
@@ -92,6 +101,7 @@ export type ClusterChange =
     readonly up: readonly string[];
   }
   | { readonly type: "node_up"; readonly node: string }
+  | CapabilityChange
   | {
     readonly type: "node_down";
     readonly node: string;

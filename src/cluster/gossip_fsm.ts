@@ -24,9 +24,9 @@ import type { Chance } from "../base/chance.ts";
 import { sameVersion } from "../causality/version_vector.ts";
 import {
   activeMembers,
+  currentMembers,
   type MemberStatus,
   memberStatus,
-  membersWith,
   readyMembers,
   type Ring,
   sameCluster,
@@ -36,6 +36,7 @@ import {
   isInvited,
   markSeen,
   rejoin,
+  setStatus,
 } from "../ring/ring_change.ts";
 import { type EncodedRing, encodeRing } from "../ring/ring_codec.ts";
 import { mergeRings } from "../ring/ring_merge.ts";
@@ -147,12 +148,8 @@ export function stepGossip(
       return ringReceived(gossip, event.from, event.ring, nowMs);
     case "peer_up":
       return tell(gossip, [event.node]);
-    case "host_gone": {
-      const { seed } = gossip.current.ring.clusterId;
-      return seed === event.seed && loneHost(gossip) === event.host
-        ? [{ type: "removed", joining: true }]
-        : [];
-    }
+    case "host_gone":
+      return hostGone(gossip, event.host, event.seed);
     case "announce":
       gossip.announcing = false;
       return announce(gossip);
@@ -320,10 +317,47 @@ function loneHost(gossip: GossipState): string | null {
     : null;
 }
 
+/** Whether `node` counts for this node, a full member, as another one. */
+function isFellow(gossip: GossipState, node: string): boolean {
+  const { ring } = gossip.current;
+  const full: readonly (MemberStatus | undefined)[] = [
+    "valid",
+    "leaving",
+    "exiting",
+  ];
+  return full.includes(memberStatus(ring, node)) &&
+    full.includes(memberStatus(ring, gossip.self));
+}
+
+/**
+ * `host` is not in the cluster of `seed` any more. If that leaves nobody in the
+ * cluster this node is joining, there is nothing to join. If this node is a
+ * member, it has missed how the other one went, maybe together with its own
+ * removal, and nobody may be left to tell it; so that it need not wait for the
+ * other one for ever, that is declared down, which it could contradict. If this
+ * node has exited and that was the last one who could let it go, it has left.
+ */
+function hostGone(
+  gossip: GossipState,
+  host: string,
+  seed: string,
+): GossipEffect[] {
+  const { ring } = gossip.current;
+  if (ring.clusterId.seed !== seed) return [];
+  if (loneHost(gossip) === host) return [{ type: "removed", joining: true }];
+  if (!isFellow(gossip, host)) return [];
+  const without = setStatus(ring, gossip.self, host, "down");
+  const { self } = gossip;
+  return memberStatus(ring, self) === "exiting" && ownsNothing(ring, self) &&
+      readyMembers(without).length === 0
+    ? [{ type: "removed", joining: false }]
+    : goBy(gossip, without);
+}
+
 /**
  * `from` is in another cluster. If it is the one member of the cluster this node
- * is joining, it may have taken the invitation back and gone; then there is
- * nothing left to join. A digest may be from before it came, so it is asked.
+ * is joining, it may have taken the invitation back and gone, and a fellow
+ * member may have left. A digest may be from before it came, so it is asked.
  * Each side says where it is, once.
  */
 function otherCluster(
@@ -334,7 +368,7 @@ function otherCluster(
   const { seed } = gossip.current.ring.clusterId;
   return [
     { type: "refused", from, reason: "wrong_cluster" },
-    ...loneHost(gossip) === from
+    ...loneHost(gossip) === from || isFellow(gossip, from)
       ? [{ type: "ask_host", host: from, seed } as const]
       : [],
     ...isAnswer ? [] : tell(gossip, [from], true),
@@ -407,7 +441,9 @@ function isOnlyJoining(ring: Ring, node: string): boolean {
 }
 
 function hasHosts(ring: Ring): boolean {
-  return membersWith(ring, ["valid", "leaving", "exiting", "down"]).length > 0;
+  return currentMembers(ring).some((node) =>
+    memberStatus(ring, node) !== "joining" || !ownsNothing(ring, node)
+  );
 }
 
 /** What this node has to say to how `ring` knows it. */

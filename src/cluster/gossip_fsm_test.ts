@@ -281,15 +281,16 @@ Deno.test("stepGossip() refuses rings and digests of another cluster", () => {
   );
   const digest = digestOf(gossipOf("b", other));
   const answered = step(gossip, { type: "digest_received", from: "b", digest });
-  assertEquals(types(answered), ["refused", "send_digest"]);
+  // It is said to be a fellow member, so it is asked whether it has gone.
+  assertEquals(types(answered), ["refused", "ask_host", "send_digest"]);
   // The answer to an answer would never end.
   assertEquals(
     step(gossip, {
       type: "digest_received",
       from: "b",
       digest: { ...digest, wanted: true },
-    }),
-    refused as GossipEffect[],
+    }).map(({ type }) => type),
+    ["refused", "ask_host"],
   );
   assertEquals(gossip.current.ring.members.size, 2);
 });
@@ -330,6 +331,36 @@ Deno.test("stepGossip() gives up joining a node that says it has left that clust
   );
   const seed = "0000000000000002";
   assertEquals(step(member, { type: "host_gone", host: "guest", seed }), []);
+});
+
+Deno.test("stepGossip() declares a fellow member down that says it has gone to another cluster", () => {
+  const base = ringOf("a", "b");
+  const gossip = gossipOf("b", base);
+  const elsewhere = digestOf(gossipOf("a", {
+    ...ringOf("a"),
+    clusterId: { claimant: "a", seed: "0000000000000007" },
+  }));
+  const asked = step(gossip, {
+    type: "digest_received",
+    from: "a",
+    digest: elsewhere,
+  });
+  assertEquals(types(asked), ["refused", "ask_host", "send_digest"]);
+  const { seed } = base.clusterId;
+  step(gossip, { type: "host_gone", host: "a", seed });
+  assertEquals(memberStatus(gossip.current.ring, "a"), "down");
+  // Once is enough.
+  assertEquals(step(gossip, { type: "host_gone", host: "a", seed }), []);
+});
+
+Deno.test("stepGossip() has left when it has exited and the last one who could let it go is elsewhere", () => {
+  const ring = setStatus(ringOf("a", "b", "c"), "b", "b", "exiting");
+  const { seed } = ring.clusterId;
+  const gossip = gossipOf("b", ring);
+  const gone = (host: string) =>
+    step(gossip, { type: "host_gone", host, seed });
+  assertEquals(types(gone("c")), ["ring_changed", "store_ring"]);
+  assertEquals(gone("a"), [{ type: "removed", joining: false }]);
 });
 
 Deno.test("stepGossip() takes no ring from a stranger or a removed member, and shows the latter its own", () => {

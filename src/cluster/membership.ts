@@ -15,11 +15,7 @@ import {
   ringReady,
   sameCluster,
 } from "../ring/ring.ts";
-import {
-  isAutoJoining,
-  isInvited,
-  type NodeFacts,
-} from "../ring/ring_change.ts";
+import { isInvited, type NodeFacts } from "../ring/ring_change.ts";
 import { ownsNothing } from "../ring/ring_upkeep.ts";
 
 /** What a node gives to one that wants to join its cluster. */
@@ -117,7 +113,7 @@ export function refuseDown(
     return new WhorlError("not_member", `${what} as it is not a member`);
   }
   // Without its host nobody would be left to let it in, or to tell it that it is alone.
-  if (memberStatus(ring, self) === "joining" && !isAutoJoining(ring, self)) {
+  if (memberStatus(ring, self) === "joining" && ownsNothing(ring, self)) {
     return new WhorlError(
       "not_member",
       `${what} as this node is joining and no full member yet`,

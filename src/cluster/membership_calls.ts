@@ -4,15 +4,17 @@
  *
  * @module
  */
+import { isWhorlError } from "../base/errors.ts";
 import {
   completeTransfers,
   putRingMeta,
   setStatus,
 } from "../ring/ring_change.ts";
-import type { StagedChange } from "../ring/ring.ts";
+import { ringVersion, sameCluster, type StagedChange } from "../ring/ring.ts";
 import type { StagedPlan } from "../ring/staged_plan.ts";
 import type { MetaValue } from "../ring/stamped.ts";
-import { expectBoolean, expectText } from "../wire/plain_data.ts";
+import { expectInteger, expectText } from "../wire/plain_data.ts";
+import { refuseClaimant } from "./capable_changes.ts";
 import type { ClaimantRequest } from "./claimant_fsm.ts";
 import { expectNames, expectPlan } from "./claimant_result.ts";
 import type { StageResult } from "./cluster_world.ts";
@@ -40,15 +42,41 @@ export class MembershipCalls {
     this.#calls = calls;
   }
 
-  /** Has the claimant stage a change. */
+  /**
+   * Has the claimant stage a change, and waits until this node has heard of it as
+   * well: then it outlives the claimant, unless this node is that.
+   */
   async stage(
     action: StagedChange["action"],
     node: string,
     replacement: string | null,
   ): Promise<StageResult> {
+    const { ring } = this.#gossip;
     const change = { action, node, replacement };
-    const result = await this.#askClaimant({ method: "stage", change });
-    return { node, staged: expectBoolean(result, "an answer") };
+    const refusal = refuseClaimant(ring, ring.ownership.claimant);
+    if (refusal !== null) throw refusal;
+    let version: number;
+    try {
+      version = expectInteger(
+        await this.#askClaimant({ method: "stage", change }),
+        "a ring version",
+      );
+    } catch (error) {
+      // Whoever lets this node go lets its link go, and the answer with it.
+      const mayBeOut = node === this.#self &&
+        isWhorlError(error, "not_reachable");
+      const isOut = mayBeOut && await this.#gossip.waitFor(
+        (now) => !sameCluster(now, ring),
+        ROUND_TRIP_MS,
+      );
+      if (!isOut) throw error;
+      version = 0;
+    }
+    await this.#gossip.waitFor(
+      (now) => !sameCluster(now, ring) || ringVersion(now) >= version,
+      ROUND_TRIP_MS,
+    );
+    return { node, staged: version > 0 };
   }
 
   /** What the staged changes come to, as the claimant computes it once the members agree. */

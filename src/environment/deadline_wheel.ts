@@ -38,7 +38,8 @@ class SlotHead implements Deadline {
 /** Fires deadlines, at most {@linkcode WHEEL_TICK_MS} late and never early. */
 export class DeadlineWheel {
   #runtime: Runtime;
-  #slots: SlotHead[] = [];
+  /** A slot is made when it is first used: most wheels turn for a few requests. */
+  readonly #slots: (SlotHead | undefined)[] = new Array(SLOTS);
   #startMs: number;
   /** The last tick that has been fired. */
   #tick = 0;
@@ -50,9 +51,6 @@ export class DeadlineWheel {
   constructor(runtime: Runtime) {
     this.#runtime = runtime;
     this.#startMs = runtime.now();
-    for (let i = 0; i < SLOTS; i++) {
-      this.#slots.push(new SlotHead());
-    }
   }
 
   /** How many deadlines are pending. */
@@ -78,7 +76,7 @@ export class DeadlineWheel {
       Math.ceil((elapsed + Math.max(0, afterMs)) / WHEEL_TICK_MS),
     );
     entry.wheelTick = tick;
-    const head = this.#slots[tick % SLOTS] as SlotHead;
+    const head = this.#slots[tick % SLOTS] ??= new SlotHead();
     const last = head.wheelPrevious as Deadline;
     entry.wheelPrevious = last;
     entry.wheelNext = head;
@@ -116,6 +114,7 @@ export class DeadlineWheel {
   /** Forgets everything; nothing is left of the wheel in the runtime. */
   close(): void {
     for (const head of this.#slots) {
+      if (head === undefined) continue;
       while (head.wheelNext !== head) this.clear(head.wheelNext as Deadline);
     }
     if (this.#timer !== undefined) this.#runtime.clearTimer(this.#timer);
@@ -130,7 +129,8 @@ export class DeadlineWheel {
     // After a long pause every slot is visited once, not once for each tick missed.
     const last = Math.min(now, this.#tick + SLOTS);
     for (let tick = this.#tick + 1; tick <= last; tick++) {
-      this.#fireSlot(this.#slots[tick % SLOTS] as SlotHead, now);
+      const head = this.#slots[tick % SLOTS];
+      if (head !== undefined) this.#fireSlot(head, now);
     }
     this.#tick = Math.max(this.#tick, now);
     if (this.#size === 0) return;
@@ -145,13 +145,14 @@ export class DeadlineWheel {
   #nextTick(): number {
     let tick = this.#tick + 1;
     for (const end = this.#tick + SLOTS; tick < end; tick++) {
-      const head = this.#slots[tick % SLOTS] as SlotHead;
-      if (head.wheelNext !== head) break;
+      const head = this.#slots[tick % SLOTS];
+      if (head !== undefined && head.wheelNext !== head) break;
     }
     return tick;
   }
 
   #fireSlot(head: SlotHead, now: number): void {
+    if (head.wheelNext === head) return;
     // An entry that fires may set itself or clear others, so the due ones are found first.
     const due: Deadline[] = [];
     for (

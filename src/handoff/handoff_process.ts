@@ -18,8 +18,13 @@ import { reasonOf, WhorlError } from "../base/errors.ts";
 import { expectInteger, expectList, expectText } from "../wire/plain_data.ts";
 import { BulkConnections } from "./bulk_connections.ts";
 import type { HandoffWorld } from "./handoff_world.ts";
-import { expectOffer, refuseOffer } from "./inbound_offer.ts";
+import {
+  expectOffer,
+  type InboundOffer,
+  refuseOffer,
+} from "./inbound_offer.ts";
 import { InboundTransfers } from "./inbound_transfers.ts";
+import { HandoffOutcome, writeHandoffFinish } from "../vnode/handoff_codec.ts";
 import {
   admitsInbound,
   CONCURRENCY_DEFAULT,
@@ -57,11 +62,21 @@ import {
 export const RECHECK_MS = 10_000;
 /** Time after which a neighbour is asked for its share of a repair once more, in milliseconds. */
 export const REPAIR_ASK_MS = 5_000;
+/** The same for one that could not be asked. */
+const REPAIR_ASK_AGAIN_MS = 500;
 /** Time after which a share that nobody asks for any more is not sent, in milliseconds. */
 const REPAIR_FORGET_MS = 60_000;
+/** Time a vnode has to give up a transfer, in milliseconds. */
+const FORGET_MS = 30_000;
+/** Shares that other nodes may have asked for; a further one is refused. */
+export const REQUESTED_SHARES_MAX = 4_096;
 /** Replicas of a key, as far as repairs go. Source: riak_core's `n_val`. */
 export const REPAIR_N = 3;
 
+/** How long a transfer that may not begin waits before it is refused, in milliseconds. */
+export const OFFER_WAIT_MS = 250;
+/** Transfers that may wait so; a further one is refused at once. */
+export const OFFERS_WAITING_MAX = 256;
 /** What is known of a transfer besides what the manager knows. */
 interface Outbound {
   /** Number it bears at both ends. */
@@ -113,6 +128,8 @@ export class HandoffProcess implements HandoffControl {
   readonly #kept = new Set<string>();
   readonly #handedOver = new Map<string, HandedOver>();
   readonly #settling = new Set<string>();
+  /** Wake those who wait to be let begin. */
+  readonly #waitingOffers = new Set<() => void>();
   #completed = 0;
   #failed = 0;
   #refreshing = false;
@@ -121,6 +138,7 @@ export class HandoffProcess implements HandoffControl {
   #timer: TimerHandle | undefined;
   #recheck: TimerHandle | undefined;
   #refreshTimer: TimerHandle | undefined;
+  #refreshAtMs = 0;
   #closed = false;
 
   constructor(
@@ -138,7 +156,7 @@ export class HandoffProcess implements HandoffControl {
       inbound: true,
     });
     this.senders = new DynamicSupervisor({
-      name: "handoff_sup",
+      name: "senders",
       start: (sender: SenderProcess) => sender,
       maxChildren: CONCURRENCY_MAX,
       shutdown: 1_000,
@@ -157,6 +175,7 @@ export class HandoffProcess implements HandoffControl {
       if (timer !== undefined) this.#world.runtime.clearTimer(timer);
     }
     this.#connections.close();
+    this.#wakeOffers();
   }
 
   // What it is told.
@@ -232,7 +251,10 @@ export class HandoffProcess implements HandoffControl {
       this.#again = false;
       if (this.#lookAgain || this.#held === undefined) {
         this.#lookAgain = false;
-        const held = await this.#world.held();
+        const held = await this.#world.held().catch((error) => {
+          this.#lookAgain = true;
+          throw error;
+        });
         this.#held = new Map(held.map((each) => [heldName(each), each]));
         this.#events.onHeldChanged();
       }
@@ -252,6 +274,7 @@ export class HandoffProcess implements HandoffControl {
       handedOver: this.#handedOver,
       arriving: this.#inbound.arriving,
       upNodes: (module) => world.upNodes(module),
+      canHandOff: (node) => world.canHandOff?.(node) ?? true,
     });
     for (const settled of plan.settled) this.#settle(settled);
     this.#repairs.giveUp(
@@ -303,6 +326,11 @@ export class HandoffProcess implements HandoffControl {
       this.#world.runtime.now(),
     );
     for (const effect of effects) this.#perform(effect);
+    this.#wakeOffers();
+  }
+
+  #wakeOffers(): void {
+    for (const wake of [...this.#waitingOffers]) wake();
   }
 
   #perform(effect: ManagerEffect): void {
@@ -317,9 +345,15 @@ export class HandoffProcess implements HandoffControl {
           effect.reason,
         );
         return;
+      case "forget":
+        this.#forget(effect.name, effect.transfer);
+        return;
       case "stop_inbound":
         this.#inbound.breakOff(effect.count);
-        this.#step({ type: "inbound", count: this.#inbound.size });
+        this.#step({
+          type: "inbound",
+          count: this.#inbound.countFromOthers(this.#world.self),
+        });
         return;
       case "set_timer":
         if (this.#timer !== undefined) runtime.clearTimer(this.#timer);
@@ -334,6 +368,33 @@ export class HandoffProcess implements HandoffControl {
       default:
         effect satisfies never;
     }
+  }
+
+  /** A source keeps a transfer that may be resumed, which this one will not be. */
+  #forget(
+    name: string,
+    { module, sourcePartition }: WantedTransfer,
+  ): void {
+    const outbound = this.#outbound.get(name);
+    if (outbound === undefined) return;
+    this.#outbound.delete(name);
+    this.#world.askVnode(
+      module,
+      sourcePartition,
+      (into) =>
+        writeHandoffFinish(
+          into,
+          outbound.number,
+          HandoffOutcome.abandoned,
+          "",
+        ),
+      FORGET_MS,
+    ).catch((error) =>
+      this.#world.log.debug("A vnode was not told of the end of its handoff", {
+        name,
+        reason: reasonOf(error),
+      })
+    );
   }
 
   #begin(name: string, transfer: WantedTransfer): void {
@@ -429,46 +490,98 @@ export class HandoffProcess implements HandoffControl {
   // What comes to this node.
 
   /**
-   * A transfer wants to begin over `connection`.
+   * A transfer wants to begin over `connection`. One that may not waits a little
+   * first: for one that is about to end, or for the ring that its source knows.
    *
    * @throws {WhorlError} `handoff_refused` if it may not, `protocol_error` if it makes no sense.
    */
-  inboundBegins(connection: object, source: string, offered: unknown): void {
+  async inboundBegins(
+    connection: { readonly closed?: unknown },
+    source: string,
+    offered: unknown,
+  ): Promise<void> {
     const offer = expectOffer(offered);
+    const { runtime } = this.#world;
+    const untilMs = runtime.now() + OFFER_WAIT_MS;
+    for (;;) {
+      const refusal = this.#refusalOf(connection, source, offer);
+      if (refusal === null) break;
+      const leftMs = untilMs - runtime.now();
+      if (leftMs <= 0 || this.#waitingOffers.size >= OFFERS_WAITING_MAX) {
+        throw refusal;
+      }
+      await this.#nextChange(leftMs);
+      if (this.#closed || connection.closed !== undefined) throw refusal;
+    }
+    this.#inbound.begin(connection, source, offer, {
+      monotonicMs: runtime.now(),
+      wallMs: this.#world.wallClock(),
+    });
+    this.#step({
+      type: "inbound",
+      count: this.#inbound.countFromOthers(this.#world.self),
+    });
+  }
+
+  /** Why a transfer may not begin now; `null` if it may. */
+  #refusalOf(
+    connection: object,
+    source: string,
+    offer: InboundOffer,
+  ): WhorlError | null {
     const world = this.#world;
     const ring = world.ring();
     const refusal = ring === undefined
       ? new WhorlError("handoff_refused", "Cannot take a handoff yet")
-      : refuseOffer(ring, world.self, source, offer);
-    if (refusal !== null) throw refusal;
-    const known = this.#inbound.has(connection, offer.transfer);
-    if (!known && !admitsInbound(this.#manager)) {
-      const { inbound, concurrency } = this.#manager.config;
-      throw new WhorlError(
-        "handoff_refused",
-        inbound
-          ? `Cannot take a handoff as ${concurrency} may run at once`
-          : "Cannot take a handoff as inbound ones are disabled",
-      );
-    }
-    this.#inbound.begin(connection, source, offer, {
-      monotonicMs: world.runtime.now(),
-      wallMs: world.wallClock(),
+      : refuseOffer(ring, world.self, world.modules, source, offer);
+    if (refusal !== null) return refusal;
+    // What goes from one partition of this node to another counts once.
+    if (
+      source === world.self || this.#inbound.has(connection, offer.transfer) ||
+      admitsInbound(this.#manager)
+    ) return null;
+    const { inbound, concurrency } = this.#manager.config;
+    return new WhorlError(
+      "handoff_refused",
+      inbound
+        ? `Cannot take a handoff as ${concurrency} may run at once`
+        : "Cannot take a handoff as inbound ones are disabled",
+    );
+  }
+
+  /** Resolves when transfers or the ring have changed, or after `waitMs`. */
+  #nextChange(waitMs: number): Promise<void> {
+    const { runtime } = this.#world;
+    return new Promise((resolve) => {
+      const wake = (): void => {
+        this.#waitingOffers.delete(wake);
+        runtime.clearTimer(timer);
+        resolve();
+      };
+      const timer = runtime.setTimer(waitMs, wake);
+      this.#waitingOffers.add(wake);
     });
-    this.#step({ type: "inbound", count: this.#inbound.size });
   }
 
   /** A transfer over `connection` is over, for now or for good. */
   inboundEnded(connection: object, transfer: number): void {
     if (this.#inbound.end(connection, transfer) === undefined) return;
-    this.#step({ type: "inbound", count: this.#inbound.size });
+    this.#step({
+      type: "inbound",
+      count: this.#inbound.countFromOthers(this.#world.self),
+    });
     // What it brought and nobody wants here goes on to whom it belongs to.
     this.#refresh();
   }
 
-  /** @throws {WhorlError} `handoff_refused` unless `transfer` was let begin over `connection`. */
-  requireInbound(connection: object, transfer: number): void {
-    this.#inbound.require(connection, transfer);
+  /** @throws {WhorlError} `handoff_refused` unless `transfer` was let begin over `connection`, to that vnode. */
+  requireInbound(
+    connection: object,
+    transfer: number,
+    moduleId: number,
+    partition: number,
+  ): void {
+    this.#inbound.require(connection, transfer, moduleId, partition);
   }
 
   /** A vnode has taken so much of a transfer. */
@@ -496,7 +609,10 @@ export class HandoffProcess implements HandoffControl {
   ): void {
     const offer = this.#inbound.end(connection, transfer);
     if (offer === undefined) return;
-    this.#step({ type: "inbound", count: this.#inbound.size });
+    this.#step({
+      type: "inbound",
+      count: this.#inbound.countFromOthers(this.#world.self),
+    });
     if (offer.kind === "repair") {
       const { module, targetPartition, sourcePartition } = offer;
       const repaired = this.#repairs.shareArrived(
@@ -516,7 +632,10 @@ export class HandoffProcess implements HandoffControl {
   /** A connection has ended, and what came over it. */
   connectionEnded(connection: object): void {
     if (!this.#inbound.connectionEnded(connection)) return;
-    this.#step({ type: "inbound", count: this.#inbound.size });
+    this.#step({
+      type: "inbound",
+      count: this.#inbound.countFromOthers(this.#world.self),
+    });
     this.#refresh();
   }
 
@@ -590,13 +709,15 @@ export class HandoffProcess implements HandoffControl {
         const askedMs = this.#asked.get(name) ?? -Infinity;
         if (nowMs - askedMs < REPAIR_ASK_MS) continue;
         if (!world.upNodes(module).includes(owner)) continue;
+        if (world.canHandOff?.(owner) === false) continue;
         this.#asked.set(name, nowMs);
         const args = [module, sourcePartition, partition, keySpaces];
         const asked = owner === world.self
           ? Promise.try(() => this.shareRequested(world.self, args))
           : world.call(owner, "handoff_repair", args);
         asked.catch((error) => {
-          this.#asked.delete(name);
+          this.#asked.set(name, nowMs - REPAIR_ASK_MS + REPAIR_ASK_AGAIN_MS);
+          this.#refreshLater(REPAIR_ASK_AGAIN_MS);
           world.log.debug("A neighbour cannot send its share of a repair yet", {
             module,
             partition,
@@ -611,7 +732,14 @@ export class HandoffProcess implements HandoffControl {
   }
 
   #refreshLater(afterMs: number): void {
-    this.#refreshTimer ??= this.#world.runtime.setTimer(afterMs, () => {
+    const { runtime } = this.#world;
+    const atMs = runtime.now() + afterMs;
+    if (this.#refreshTimer !== undefined) {
+      if (this.#refreshAtMs <= atMs) return;
+      runtime.clearTimer(this.#refreshTimer);
+    }
+    this.#refreshAtMs = atMs;
+    this.#refreshTimer = runtime.setTimer(afterMs, () => {
       this.#refreshTimer = undefined;
       this.#refresh();
     });
@@ -621,7 +749,7 @@ export class HandoffProcess implements HandoffControl {
    * `node` rebuilds a partition and asks for what one of this node's has in common
    * with it.
    *
-   * @throws {WhorlError} `protocol_error` if that makes no sense.
+   * @throws {WhorlError} `protocol_error` if that makes no sense, `overload` beyond {@linkcode REQUESTED_SHARES_MAX}.
    */
   shareRequested(node: string, args: unknown): void {
     const fields = expectList(args, "a request for a repair", 4, 4);
@@ -639,6 +767,12 @@ export class HandoffProcess implements HandoffControl {
     const name = transferName(transfer);
     const askedMs = this.#world.runtime.now();
     const known = this.#requested.get(name);
+    if (known === undefined && this.#requested.size >= REQUESTED_SHARES_MAX) {
+      throw new WhorlError(
+        "overload",
+        `Cannot send for another repair as ${REQUESTED_SHARES_MAX} wait`,
+      );
+    }
     if (known !== undefined) known.askedMs = askedMs;
     else this.#requested.set(name, { transfer, askedMs });
     this.#refresh();

@@ -49,6 +49,8 @@ export interface HandoffWorld {
   ring(): Ring | undefined;
   /** Nodes that serve a module now, this one included. */
   upNodes(module: string): readonly string[];
+  /** Whether the version that `node` runs takes transfers, and can be asked for its share of a repair. @default {always} */
+  canHandOff?(node: string): boolean;
   /** What its vnodes and stores hold. Masters that do not run are left out. */
   held(): Promise<readonly HeldPartition[]>;
   /** Asks one of its own vnodes; see `handoff_codec.ts`. @throws {WhorlError} What it answers, or `timeout`. */

@@ -110,17 +110,14 @@ export class SenderProcess extends ChildBase {
       resumable: false,
       reason: `its node stops it: ${formatReason(reason)}`,
     });
+    // One that the source is letting go of already was not stopped by that.
+    this.#tellEnd(cutOff("its node stops it"));
     this.end(reason);
   }
 
   /** Ends at once. */
   kill(): void {
-    this.#tellEnd({
-      type: "failed",
-      resumable: false,
-      code: "closed",
-      reason: "its process was killed",
-    });
+    this.#tellEnd(cutOff("its process was killed"));
     this.end("killed");
   }
 
@@ -325,14 +322,13 @@ export class SenderProcess extends ChildBase {
     const { kind, module, sourcePartition, target, targetPartition, decided } =
       this.transfer;
     const connection = await this.#connect(target);
-    // Ended meanwhile: what began now at the target would never be ended there,
-    // and keep what lies there from going on.
     if (this.#toldEnd) {
+      // It was stopped meanwhile, and nobody else gives the connection back.
       connection.close();
-      throw new WhorlError("cancelled", "The handoff has ended meanwhile");
+      throw new WhorlError("cancelled", "The transfer has been stopped");
     }
     this.#connection = connection;
-    await connection.call(
+    await this.#connection.call(
       "handoff_begin",
       offerData({
         transfer: this.number,
@@ -374,4 +370,9 @@ export class SenderProcess extends ChildBase {
     connection?.close();
     this.#watch.ended(outcome);
   }
+}
+
+/** How a transfer ends whose process is ended from outside. */
+function cutOff(reason: string): SenderOutcome {
+  return { type: "failed", resumable: false, code: "closed", reason };
 }

@@ -58,6 +58,8 @@ export interface TransferSituation {
   readonly arriving: ReadonlySet<string>;
   /** Nodes that serve a module now. */
   upNodes(module: string): readonly string[];
+  /** Whether the version that `node` runs takes transfers. @default {always} */
+  canHandOff?(node: string): boolean;
 }
 
 /** Names the data of a module and partition. */
@@ -95,7 +97,9 @@ export function planTransfers(situation: TransferSituation): TransferPlan {
       targetPartition: partition,
       keySpaces: null,
       decided,
-      blocked: situation.upNodes(module).includes(target)
+      blocked: situation.canHandOff?.(target) === false
+        ? `${target} runs a version that takes no transfers`
+        : situation.upNodes(module).includes(target)
         ? null
         : `${target} does not serve ${module} now`,
     });

@@ -60,6 +60,8 @@ import {
 export type KvFailure =
   /** The stored object is damaged; another replica can answer, and a merge mends it. */
   | "value_corrupt"
+  /** The store has lost commits: what is here may be old, and others know. */
+  | "tail_lost"
   | "value_too_large"
   | "too_many_siblings"
   | "invalid_context"
@@ -68,6 +70,7 @@ export type KvFailure =
 
 const KV_FAILURES: readonly KvFailure[] = [
   "value_corrupt",
+  "tail_lost",
   "value_too_large",
   "too_many_siblings",
   "invalid_context",
@@ -174,6 +177,13 @@ class KvVnode implements Vnode<KvCommands, KvCoverage> {
     { key }: KvGet,
     call: Call<KvCommands["get"]>,
   ): Uint8Array | undefined | typeof answersLater {
+    if (this.#context.store.tailLost) {
+      call.fail(
+        "tail_lost",
+        "Cannot say what a key holds as the store has lost its newest commits and has not fetched them yet",
+      );
+      return answersLater;
+    }
     try {
       const found = this.#context.storage.get(key);
       if (!(found instanceof Promise)) return found;

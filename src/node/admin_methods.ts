@@ -6,6 +6,7 @@
  * @module
  */
 import { WhorlError } from "../base/errors.ts";
+import { encodeClaim } from "../cluster/capability.ts";
 import { compareTexts } from "../base/text_order.ts";
 import { partitionIndex } from "../ring/chash.ts";
 import type { HandoffControl, TransferDirection } from "../handoff/transfer.ts";
@@ -136,6 +137,7 @@ const METHODS: Methods = {
       };
   },
   services: (node) => node.services(),
+  capabilities: (node) => node.capabilities(),
   tree: (node) => node.tree(),
   stats: (node) => node.stats(),
   handoff_status: (node) => handoffOf(node).status(),
@@ -184,6 +186,9 @@ export function performCall(
   args: unknown,
 ): unknown {
   if (method === "join_offer") return node.joinOffer();
+  if (method === "supported_capabilities") {
+    return encodeClaim(node.parts.config.capabilities);
+  }
   if (!Object.hasOwn(METHODS, method)) {
     throw new WhorlError(
       "unknown_command",

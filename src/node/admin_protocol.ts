@@ -17,6 +17,7 @@ import type {
   RepairStatus,
   TransferDirection,
 } from "../handoff/transfer.ts";
+import type { CapabilityStatus } from "../cluster/capability.ts";
 import type { KvClient } from "../kv/kv_client.ts";
 import type { RingReadiness } from "../ring/admin_messages.ts";
 
@@ -344,6 +345,8 @@ export interface AdminMethods extends MemberMethods {
     args: Nothing;
     result: Readonly<Record<string, readonly string[]>>;
   };
+  /** The capabilities of the node, what is negotiated, and what each member supports; sorted by name. */
+  capabilities: { args: Nothing; result: readonly CapabilityStatus[] };
   /** A snapshot of the supervision tree. */
   tree: { args: Nothing; result: TreeNode };
   stats: { args: Nothing; result: NodeStats };

@@ -12,6 +12,7 @@ import type { ClusterChange, ClusterWorld } from "../cluster/cluster_world.ts";
 import type { Environment } from "../environment/environment.ts";
 import { masterPausesAfter } from "./master_backoff.ts";
 import { type NodeParts, present } from "./node_parts.ts";
+import { askSupport } from "./peer_support.ts";
 import { ResourceChild } from "./resource_child.ts";
 import { fetchJoinOffer } from "./transport_sup.ts";
 
@@ -69,6 +70,8 @@ async function startCluster(
       incarnation: home.incarnation,
       clusterName: config.clusterName,
       ringSize: config.ringSize,
+      capabilities: config.capabilities,
+      capabilityOverrides: config.capabilityOverrides,
       storedRing: home.storedRing,
     },
     worldOf(parts, environment, (error) => {
@@ -82,7 +85,11 @@ async function startCluster(
   parts.cluster = cluster;
   await cluster.start();
   // Links may have come up before there was anybody to tell.
-  for (const peer of parts.links?.up() ?? []) cluster.peerUp(peer.name);
+  for (const { name } of parts.links?.up() ?? []) {
+    cluster.peerUp(name);
+    const link = parts.links?.link(name);
+    if (link !== undefined) askSupport(parts, link);
+  }
   for (const name of parts.vnodes?.services ?? []) cluster.serviceUp(name);
   return child;
 }

@@ -3,8 +3,8 @@
  * below it, one a transfer.
  *
  *     handoff_sup (one_for_one)
- *     ├─ handoff        sees what has to move
- *     └─ handoff_sup    (simple_one_for_one, temporary) a sender for each transfer from here
+ *     ├─ senders        (simple_one_for_one, temporary) one for each transfer from here
+ *     └─ handoff        sees what has to move
  *
  * @module
  */
@@ -49,7 +49,12 @@ export function handoffSup(parts: NodeParts, events: HandoffEvents): ChildSpec {
         runtime: environment,
         signal,
         onReport: (report) => parts.onReport(report),
+        // What sends ends after what has it sent.
         children: [{
+          id: "senders",
+          type: "supervisor",
+          start: (): Child => handoff.senders,
+        }, {
           id: "handoff",
           start: (): Child => {
             parts.handoff = handoff;
@@ -63,10 +68,6 @@ export function handoffSup(parts: NodeParts, events: HandoffEvents): ChildSpec {
               handoff.close();
             });
           },
-        }, {
-          id: "senders",
-          type: "supervisor",
-          start: (): Child => handoff.senders,
         }],
       });
     },
@@ -90,6 +91,7 @@ function worldOf(parts: NodeParts): HandoffWorld {
     secretNumber: () => secretNumber(environment.secretBytes(7)),
     ring: () => parts.cluster?.ring,
     upNodes: (module) => parts.cluster?.upNodes(module) ?? [],
+    canHandOff: (node) => parts.cluster?.canHandOff(node) ?? false,
     held: (): Promise<readonly HeldPartition[]> =>
       present(parts.vnodes, "vnodes").held(),
     askVnode,
@@ -246,16 +248,15 @@ class OwnConnection implements BulkConnection {
  */
 export function handoffCall(
   parts: NodeParts,
-  connection: object,
+  connection: { readonly closed?: unknown },
   source: string,
   method: string,
   args: unknown,
-): null {
+): null | Promise<null> {
   const handoff = present(parts.transfers, "handoff");
   switch (method) {
     case "handoff_begin":
-      handoff.inboundBegins(connection, source, args);
-      return null;
+      return handoff.inboundBegins(connection, source, args).then(() => null);
     case "handoff_end":
       handoff.inboundEnded(connection, Number(args));
       return null;

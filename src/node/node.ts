@@ -30,6 +30,10 @@ import {
   WhorlError,
 } from "../base/errors.ts";
 import type {
+  CapabilityOverride,
+  CapabilityStatus,
+} from "../cluster/capability.ts";
+import type {
   ClusterStatus,
   RingReadyResult,
   RingStatus,
@@ -60,6 +64,7 @@ import { opFsmSup } from "./op_fsm_sup.ts";
 import { handoffSup } from "./handoff_sup.ts";
 import type { SenderOutcome } from "../handoff/sender_fsm.ts";
 import type { WantedTransfer } from "../handoff/transfer_plan.ts";
+import { TailRepairs } from "./tail_repairs.ts";
 import { storageSup } from "./storage_sup.ts";
 import { transportSup } from "./transport_sup.ts";
 import type { VnodeManagerEvent } from "./vnode_manager.ts";
@@ -114,7 +119,9 @@ export class WhorlNode implements AsyncDisposable {
   #startedAt: number;
   #viewVersion = 0;
   #subscribers = new Set<(event: NodeEvent) => void>();
+  readonly #tailRepairs: TailRepairs;
   #stopping = false;
+  #hasLeft = false;
   #outcome = Promise.withResolvers<void>();
 
   /** Prefer `startNode`, which also starts it. */
@@ -122,6 +129,14 @@ export class WhorlNode implements AsyncDisposable {
     this.#parts = parts;
     this.#startedAt = parts.environment.now();
     this.kv = kvClient(() => parts.operations);
+    this.#tailRepairs = new TailRepairs({
+      log: parts.environment.log.child("handoff"),
+      owned: (master) => parts.vnodes?.ownedBy(master),
+      repair: async (partition, module) =>
+        await present(parts.transfers, "handoff").repair(partition, module),
+      repaired: async (master) =>
+        await present(parts.vnodes, "vnodes").tailRepaired(master),
+    });
     this.stopped = this.#outcome.promise;
     // Whoever does not look at it is told by the log.
     this.stopped.catch(() => {});
@@ -164,9 +179,11 @@ export class WhorlNode implements AsyncDisposable {
           handoffSup(parts, {
             onTransfer: (transfer, outcome) =>
               this.#tell({ type: "transfer", transfer, outcome }),
-            onRepaired: (module, partition) =>
-              this.#tell({ type: "repaired", module, partition }),
-            onHeldChanged: () => {},
+            onRepaired: (module, partition) => {
+              this.#tailRepairs.rebuilt(module, partition);
+              this.#tell({ type: "repaired", module, partition });
+            },
+            onHeldChanged: () => this.#tailRepairs.look(),
           }),
           opFsmSup(parts, (host) => this.#workerHangs(host)),
           coverageFsmSup(parts, (host) => this.#workerHangs(host)),
@@ -186,6 +203,7 @@ export class WhorlNode implements AsyncDisposable {
     });
     // The ring was published before there were requests to use it.
     this.#updateViews();
+    this.#stopIfLeft();
   }
 
   /** Its name, as in `dev1@127.0.0.1`. */
@@ -309,6 +327,36 @@ export class WhorlNode implements AsyncDisposable {
   /** Forgets staged changes; resolves to the nodes that were joining. */
   clear(): Promise<{ nodes: readonly string[] }> {
     return this.#cluster.clear();
+  }
+
+  /**
+   * The mode of a capability that all members of the cluster support, now:
+   * subscribers are told `capability_changed`. `name` is one of `NodeOptions.capabilities`
+   * or one of Whorl's own.
+   *
+   * @throws {WhorlError} `invalid_argument` if this node has not registered it.
+   */
+  capability(name: string): string {
+    return this.#cluster.capability(name);
+  }
+
+  /** All capabilities of this node, and what each member supports. */
+  capabilities(): CapabilityStatus[] {
+    return this.#cluster.capabilities();
+  }
+
+  /**
+   * Overrides a capability in the whole cluster, and durably; `null` lets it be
+   * negotiated again. Members that do not know the mode go on negotiating, and
+   * `NodeOptions.capabilityOverrides` of a member is stronger.
+   *
+   * @throws {WhorlError} `invalid_argument` if this node does not know the capability or the mode.
+   */
+  overrideCapability(
+    name: string,
+    override: CapabilityOverride | null,
+  ): Promise<void> {
+    return this.#cluster.overrideCapability(name, override);
   }
 
   /** Members and their shares of the ring. */
@@ -472,6 +520,7 @@ export class WhorlNode implements AsyncDisposable {
           ringVersion: change.ringVersion,
         });
         this.#parts.transfers?.changed();
+        this.#tailRepairs.look();
         break;
       case "services_changed":
         this.#updateViews();
@@ -491,8 +540,14 @@ export class WhorlNode implements AsyncDisposable {
     environment.log.warn(
       `${this.name} has left its cluster and stops; started again, it is alone`,
     );
+    this.#hasLeft = true;
     // Not inside the notice: others are still to hear of it.
-    environment.defer(() => void this.stop());
+    environment.defer(() => this.#stopIfLeft());
+  }
+
+  /** Nothing can be stopped that has not started yet. */
+  #stopIfLeft(): void {
+    if (this.#hasLeft && this.#root !== undefined) void this.stop();
   }
 
   /** Shows requests the ring and the nodes that serve as they are now. */
@@ -560,6 +615,12 @@ export class WhorlNode implements AsyncDisposable {
 
   #vnodesChanged(event: VnodeManagerEvent): void {
     const { transfers: handoff } = this.#parts;
+    if (event.type === "tail_lost") {
+      this.#tailRepairs.lost(event.module, event.master);
+    }
+    if (event.type === "master_stopped") {
+      this.#tailRepairs.stopped(event.master);
+    }
     if (event.type === "vnode_started") {
       handoff?.vnodeStarted(event.module, event.partition);
     }

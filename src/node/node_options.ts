@@ -6,6 +6,13 @@
  */
 import { WhorlError } from "../base/errors.ts";
 import { checkNodeName } from "../base/node_name.ts";
+import {
+  type Capability,
+  type CapabilityOptions,
+  type CapabilityOverrides,
+  checkOverride,
+  resolveCapabilities,
+} from "../cluster/capability.ts";
 import type { Environment } from "../environment/environment.ts";
 import type { Address } from "../environment/transport.ts";
 import {
@@ -69,6 +76,10 @@ export interface NodeOptions {
   readonly coverageQueriesMax?: number;
   /** Transfers of partitions at once, in and out together; can be changed while it runs. @default {4} */
   readonly handoffConcurrency?: number;
+  /** Capabilities of the application, which all members negotiate. @default {[]} */
+  readonly capabilities?: readonly CapabilityOptions[];
+  /** What is said about capabilities, Whorl's or the application's, on this node alone. @default {{}} */
+  readonly capabilityOverrides?: CapabilityOverrides;
   /** The world. @default {the real one} */
   readonly environment?: Environment;
 }
@@ -91,6 +102,8 @@ export interface NodeConfig {
   readonly requestsMax: number;
   readonly coverageQueriesMax: number;
   readonly handoffConcurrency: number;
+  readonly capabilities: readonly Capability[];
+  readonly capabilityOverrides: CapabilityOverrides;
 }
 
 const CLUSTER_NAME = /^[A-Za-z0-9][A-Za-z0-9_.-]{0,62}$/;
@@ -196,6 +209,13 @@ export function resolveNodeOptions(options: NodeOptions): NodeConfig {
     `a whole number from 0 to ${CONCURRENCY_MAX}`,
     handoffConcurrency,
   );
+  const capabilities = resolveCapabilities(options.capabilities ?? []);
+  const capabilityOverrides = options.capabilityOverrides ?? {};
+  for (const [name, override] of Object.entries(capabilityOverrides)) {
+    const known = capabilities.find((capability) => capability.name === name);
+    // One that a later version has removed is of no use, and does no harm.
+    if (known !== undefined) checkOverride(known, override);
+  }
   return {
     name: options.name,
     listen: options.listen ?? `${host.includes(":") ? `[${host}]` : host}:0`,
@@ -213,6 +233,8 @@ export function resolveNodeOptions(options: NodeOptions): NodeConfig {
     requestsMax,
     coverageQueriesMax,
     handoffConcurrency,
+    capabilities,
+    capabilityOverrides,
   };
 }
 

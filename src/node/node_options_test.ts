@@ -1,5 +1,6 @@
 import { assertEquals, assertThrows } from "@std/assert";
 import { WhorlError } from "../base/errors.ts";
+import { WHORL_CAPABILITIES } from "../cluster/capability.ts";
 import { type NodeOptions, resolveNodeOptions } from "./node_options.ts";
 
 const LEAST: NodeOptions = { name: "dev1@127.0.0.1", cookie: "secret" };
@@ -22,6 +23,8 @@ Deno.test("resolveNodeOptions() answers every question that was left open", () =
     requestsMax: 20_000,
     coverageQueriesMax: 100,
     handoffConcurrency: 4,
+    capabilities: WHORL_CAPABILITIES,
+    capabilityOverrides: {},
   });
 });
 
@@ -40,6 +43,7 @@ Deno.test("resolveNodeOptions() keeps what was said", () => {
     requestsMax: 1,
     coverageQueriesMax: 2,
     handoffConcurrency: 0,
+    capabilityOverrides: { handoff: { use: "none" } },
   } as const;
   assertEquals(
     resolveNodeOptions({
@@ -47,7 +51,12 @@ Deno.test("resolveNodeOptions() keeps what was said", () => {
       ...said,
       peers: { "dev2@127.0.0.1": "127.0.0.1:9" },
     }),
-    { ...LEAST, ...said, peers: new Map([["dev2@127.0.0.1", "127.0.0.1:9"]]) },
+    {
+      ...LEAST,
+      ...said,
+      peers: new Map([["dev2@127.0.0.1", "127.0.0.1:9"]]),
+      capabilities: WHORL_CAPABILITIES,
+    },
   );
 });
 

@@ -15,7 +15,7 @@ import {
   isCoverageKind,
   OPERATION_TIME_LEFT_OFFSET,
 } from "../request/operation_codec.ts";
-import { MemberMeta, memberMeta } from "../ring/ring.ts";
+import { MemberMeta, memberMeta, memberStatus } from "../ring/ring.ts";
 import { Cookie } from "../transport/cookie.ts";
 import {
   type Link,
@@ -42,6 +42,7 @@ import {
   RemoteOperationTarget,
 } from "./node_routes.ts";
 import { type NodeParts, present } from "./node_parts.ts";
+import { askSupport } from "./peer_support.ts";
 import { ResourceChild } from "./resource_child.ts";
 
 /** Answers calls that arrive from peers and clients. */
@@ -111,21 +112,28 @@ async function startLinks(
     addressOverrides: config.peers,
     knownIdentity: (name) => {
       const ring = parts.cluster?.ring;
-      const nodeId = ring === undefined
+      // The name of a member that was removed is free again.
+      const nodeId = ring === undefined ||
+          memberStatus(ring, name) === "invalid"
         ? undefined
         : memberMeta(ring, name, MemberMeta.nodeId);
       return typeof nodeId === "string" ? { nodeId } : undefined;
     },
     events: {
-      onUp: (link) => parts.cluster?.peerUp(link.peer.name),
+      onUp: (link) => {
+        if (parts.cluster === undefined) return;
+        parts.cluster.peerUp(link.peer.name);
+        askSupport(parts, link);
+      },
       onDown: (name, closed, link) => {
         calls.linkClosed(link, closed.message);
         abandoned(link);
-        const lost = new WhorlError(
-          "connection_closed",
-          `The connection to ${name} ended: ${closed.message}`,
-          { details: { node: name } },
-        );
+        const lost = () =>
+          new WhorlError(
+            "connection_closed",
+            `The connection to ${name} ended: ${closed.message}`,
+            { details: { node: name } },
+          );
         for (const coordinators of parts.coordinators) {
           coordinators.nodeLost(name, lost);
         }
@@ -135,7 +143,7 @@ async function startLinks(
         // Requests made from here on see a ring without it.
         parts.cluster?.suspect(name);
         for (const coordinators of parts.coordinators) {
-          coordinators.nodeLost(name, nodeSuspected(name));
+          coordinators.nodeLost(name, () => nodeSuspected(name));
         }
       },
       onAlive: (name) => parts.cluster?.alive(name),
@@ -170,7 +178,8 @@ async function startLinks(
   });
 }
 
-function frameHandler(
+/** @internal What is done with frames that arrive. */
+export function frameHandler(
   parts: NodeParts,
   calls: LinkCalls,
   answersOf: (link: Link) => LinkAnswers,
@@ -198,6 +207,11 @@ function frameHandler(
           return;
         }
         const flags = bytes[start + VNODE_REQUEST_FLAGS_OFFSET] ?? 0;
+        if (flags & RequestFlag.handoff) {
+          // What was let begin comes over the link that it was let begin on.
+          answerFailure(target, correlation, notHere());
+          return;
+        }
         vnodes.relay(
           flags & RequestFlag.coverage
             ? streamsOf(link).watch(bytes, start, end, target)
@@ -244,13 +258,20 @@ function frameHandler(
         return;
       case FrameType.call: {
         const { method, args } = readCall(bytes.subarray(start, end));
-        answerCall(link, correlation, () => handleCall(method, args)).catch(
-          (error) =>
-            parts.environment.log.error("Cannot answer a call", {
-              peer: link.peer.name,
-              method,
-              error: reasonOf(error),
-            }),
+        const { name } = link.peer;
+        answerCall(
+          link,
+          correlation,
+          () =>
+            isPeer && method === "handoff_repair"
+              ? repairRequested(parts, name, args)
+              : handleCall(method, args),
+        ).catch((error) =>
+          parts.environment.log.error("Cannot answer a call", {
+            peer: name,
+            method,
+            error: reasonOf(error),
+          })
         );
         return;
       }
@@ -281,6 +302,12 @@ function frameHandler(
     }
     sendUnknownType(link, type, correlation);
   };
+}
+
+/** The node `name` rebuilds a partition and asks for a share of one of this node's. */
+function repairRequested(parts: NodeParts, name: string, args: unknown): null {
+  present(parts.transfers, "handoff").shareRequested(name, args);
+  return null;
 }
 
 /** What a bulk link carries: transfers, and nothing else. */
@@ -403,6 +430,13 @@ function u32At(bytes: Uint8Array, at: number, end: number): number {
   return ((bytes[at] as number) * 0x100_0000) +
     (((bytes[at + 1] as number) << 16) | ((bytes[at + 2] as number) << 8) |
       (bytes[at + 3] as number));
+}
+
+function notHere(): WhorlError {
+  return new WhorlError(
+    "handoff_refused",
+    "Cannot take a part of a handoff over a link that is not for handoffs",
+  );
 }
 
 function stopping(): WhorlError {

@@ -57,8 +57,8 @@ export interface Coordinators extends AnswerTarget, OperationCarrier {
     start: number,
     end: number,
   ): void;
-  /** `node` is gone, or silent: nobody waits any longer for what it owes. */
-  nodeLost(node: string, error: WhorlError): void;
+  /** `node` is gone, or silent: nobody waits any longer for what it owes. `why` is asked if anybody does. */
+  nodeLost(node: string, why: () => WhorlError): void;
   /** From now on requests to this module see the ring as `view`; those under way keep theirs. */
   setView(moduleId: number, view: RingView): void;
 }

@@ -246,7 +246,10 @@ Deno.test("a coverage query asks others for what a lost node owes", async () => 
   // On the ring of `a` and `b` in turns every other vnode can stand in.
   const caller = bench.begin();
   const [one, two] = bench.asked() as [Asked, Asked];
-  bench.host.nodeLost("b", new WhorlError("connection_closed", "It is gone"));
+  bench.host.nodeLost(
+    "b",
+    () => new WhorlError("connection_closed", "It is gone"),
+  );
   const instead = bench.asked().filter(({ action }) =>
     action === CoverageAction.open
   );

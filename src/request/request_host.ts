@@ -304,7 +304,9 @@ export class RequestHost implements Coordinators, ProcessHost {
   }
 
   /** `node` is gone, or silent: nobody waits any longer for what it owes. */
-  nodeLost(node: string, error: WhorlError): void {
+  nodeLost(node: string, why: () => WhorlError): void {
+    if (this.#requests.size === 0) return;
+    const error = why();
     for (const process of new Set(this.#requests.values())) {
       process.nodeLost(process.indexOf(node), error);
     }

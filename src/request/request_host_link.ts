@@ -298,12 +298,12 @@ export class RequestHostLink implements Coordinators {
     this.vnodeAnswer(type, correlation, bytes, start, end);
   }
 
-  nodeLost(node: string, error: WhorlError): void {
+  nodeLost(node: string, why: () => WhorlError): void {
     // The next host has asked nothing of it yet.
     if (this.#channel === undefined) return;
     const into = this.#sink.begin(FrameType.nodeLost, 0);
     into.text(node);
-    writeFailure(into, error);
+    writeFailure(into, why());
     this.#sink.end();
   }
 

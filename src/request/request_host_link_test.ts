@@ -468,11 +468,11 @@ Deno.test("receive() refuses a frame that no host sends", () => {
 
 Deno.test("nodeLost() tells the host, if there is one", async () => {
   using setting = new Setting();
-  setting.link.nodeLost("b@host", LOST);
+  setting.link.nodeLost("b@host", () => LOST);
   setting.attach();
   await setting.runtime.settle();
   assertEquals(setting.host.messages, []);
-  setting.link.nodeLost("b@host", LOST);
+  setting.link.nodeLost("b@host", () => LOST);
   await setting.runtime.settle();
   assertEquals(setting.host.of(FrameType.nodeLost).length, 1);
 });

@@ -104,7 +104,7 @@ function frameHandler(
       }
       case FrameType.nodeLost: {
         const reader = new ByteReader(bytes, start, end);
-        host.nodeLost(reader.text(), readFailure(reader.rest()));
+        host.nodeLost(reader.text(), () => readFailure(reader.rest()));
         return;
       }
       default:

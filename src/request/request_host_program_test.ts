@@ -156,7 +156,7 @@ Deno.test("requestHostProgram() counts out what a lost node owed", async () => {
   await using setting = await Setting.start();
   const caller = await setting.submit();
   const error = new WhorlError("connection_closed", "The connection ended");
-  for (const node of NODES.slice(1)) setting.link.nodeLost(node, error);
+  for (const node of NODES.slice(1)) setting.link.nodeLost(node, () => error);
   await setting.runtime.settle();
   assertEquals(caller.outcome, ["quorum_unavailable"]);
 });

@@ -371,7 +371,7 @@ Deno.test("RequestHost answers a write it has sent on when that node falls silen
   const host = createHost(runtime, routes, 1, silentLog, { owner: "b" });
   const caller = submit(host, { kind: OperationKind.put });
   assertEquals(routes.sent.map(({ what }) => what), ["operation"]);
-  host.nodeLost("b", SUSPECTED);
+  host.nodeLost("b", () => SUSPECTED);
   assertEquals(caller.outcome, ["node_suspected"]);
   assertEquals(caller.errors[0]?.details, { node: "b" });
   assertEquals(host.size, 0);
@@ -395,9 +395,9 @@ for (const kind of [OperationKind.get, OperationKind.request]) {
     const caller = submit(host, { kind });
     assertEquals(routes.sent.length, 3);
     reply(host, routes.sent[0]!.correlation);
-    host.nodeLost("c", SUSPECTED);
+    host.nodeLost("c", () => SUSPECTED);
     assertEquals(caller.outcome, []);
-    host.nodeLost("b", SUSPECTED);
+    host.nodeLost("b", () => SUSPECTED);
     assertEquals(caller.outcome, ["quorum_unavailable"]);
     const answers = caller.errors[0]?.details.answers as { code?: string }[];
     assertEquals(

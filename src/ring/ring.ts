@@ -75,6 +75,8 @@ export const MemberMeta = {
   address: "address",
   /** The identity in its data directory. */
   nodeId: "node_id",
+  /** What its version supports; see `src/cluster/capability.ts`. Nothing in versions before 0.1.0's capabilities. */
+  capabilities: "capabilities",
 } as const;
 
 /** The identity of a cluster, made when its first node was created. */

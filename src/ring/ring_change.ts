@@ -39,6 +39,21 @@ export interface NodeFacts {
   readonly address: string;
   /** The identity in its data directory. */
   readonly nodeId: string;
+  /** What its version supports, as text. Only the node itself says so. @default {what was said before stays} */
+  readonly capabilities?: string;
+}
+
+/** What of `node` stands in its member metadata. */
+function factsOf(
+  { address, nodeId, capabilities }: NodeFacts,
+): [name: string, value: string][] {
+  return [
+    [MemberMeta.address, address],
+    [MemberMeta.nodeId, nodeId],
+    ...(capabilities === undefined
+      ? []
+      : [[MemberMeta.capabilities, capabilities] as [string, string]]),
+  ];
 }
 
 /** @throws {WhorlError} `invalid_ring_size` unless `size` is a power of two from 8 to 1024. */
@@ -152,12 +167,7 @@ export function putFacts(ring: Ring, node: NodeFacts, wallMs: number): Ring {
   const member = ring.members.get(node.name);
   if (member === undefined) return ring;
   let meta: Meta = member.meta;
-  for (
-    const [name, value] of [
-      [MemberMeta.address, node.address],
-      [MemberMeta.nodeId, node.nodeId],
-    ] as const
-  ) {
+  for (const [name, value] of factsOf(node)) {
     if (memberMeta(ring, node.name, name) !== value) {
       meta = setMeta(meta, name, value, node.name, wallMs);
     }
@@ -165,6 +175,27 @@ export function putFacts(ring: Ring, node: NodeFacts, wallMs: number): Ring {
   if (meta === member.meta) return ring;
   return change(ring, node.name, {
     members: new Map(ring.members).set(node.name, { ...member, meta }),
+  });
+}
+
+/**
+ * `actor` has found that `node` runs an older version now, which does not take
+ * back by itself what a newer one said it supports. The same ring if it says nothing.
+ */
+export function withdrawCapabilities(
+  ring: Ring,
+  actor: string,
+  node: string,
+  wallMs: number,
+): Ring {
+  const member = ring.members.get(node);
+  const name = MemberMeta.capabilities;
+  if (member === undefined || memberMeta(ring, node, name) === null) {
+    return ring;
+  }
+  const meta = setMeta(member.meta, name, null, actor, wallMs);
+  return change(ring, actor, {
+    members: new Map(ring.members).set(node, { ...member, meta }),
   });
 }
 
@@ -195,12 +226,7 @@ export function invite(
   const invited = setStatus(ring, actor, node.name, "joining");
   const member = invited.members.get(node.name) as Member;
   let { meta } = member;
-  for (
-    const [name, value] of [
-      [MemberMeta.address, node.address],
-      [MemberMeta.nodeId, node.nodeId],
-    ] as const
-  ) {
+  for (const [name, value] of factsOf(node)) {
     if (memberMeta(invited, node.name, name) !== value) {
       meta = setMeta(meta, name, value, actor, wallMs);
     }

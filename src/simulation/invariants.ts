@@ -5,6 +5,8 @@
  *
  * @module
  */
+import { equalBytes } from "../base/byte_order.ts";
+import { mergeObjects } from "../kv/kv_object.ts";
 import type { IntensityLimit } from "../../supervisors/restart_intensity.ts";
 import type { SupervisorReport } from "../../supervisors/supervisor.ts";
 import type { Store, Write } from "../environment/storage.ts";
@@ -14,10 +16,9 @@ import {
   MASTER_RESTARTS_PERIOD_MS,
 } from "../node/master_backoff.ts";
 import type { Ring } from "../ring/ring.ts";
-import { equalBytes } from "../base/byte_order.ts";
-import { mergeObjects } from "../kv/kv_object.ts";
 import { checkDeletion } from "./checkers/deletion_watch.ts";
 import { RingWatch } from "./checkers/ring_watch.ts";
+import { bytesToText } from "../storage/byte_key.ts";
 import { checkBounds, type QueueSample } from "./checkers/bounds.ts";
 import { DotWatch } from "./checkers/dots.ts";
 import { checkRingMergeLaws } from "./checkers/ring_merge_laws.ts";
@@ -56,6 +57,8 @@ export class Invariants implements StoreWatch {
   /** The store that is open now, by host and path. */
   readonly #stores = new Map<string, Map<string, Store>>();
   readonly #dots = new DotWatch();
+  /** Keys and objects that were written, whole. */
+  readonly #written = new Set<string>();
   readonly #durable: DurableWrites;
   readonly #supervisors: SupervisorSighting[] = [];
   readonly #queues: QueueSample[] = [];
@@ -90,12 +93,20 @@ export class Invariants implements StoreWatch {
   ): (error: Error | undefined) => void {
     if (isStoreOf(path, "kv")) {
       for (const { key, value } of writes) {
-        if (value === null) continue;
+        // Replicas write the same bytes, which say nothing new.
+        if (value === null || this.#isKnown(key, value)) continue;
         const place = `${host}, partition ${partition} at ${this.#now()} ms`;
         for (const dot of dotsOf(key, value, place)) this.#dots.see(dot);
       }
     }
     return this.#durable.written(`${host}${path}`, partition, writes);
+  }
+
+  #isKnown(key: Uint8Array, value: Uint8Array): boolean {
+    const written = `${key.length} ${bytesToText(key)}${bytesToText(value)}`;
+    if (this.#written.has(written)) return true;
+    this.#written.add(written);
+    return false;
   }
 
   deleted(host: string, path: string, partition: number): void {

@@ -10,7 +10,10 @@
 import type { Runtime, TimerHandle } from "../../supervisors/runtime.ts";
 import { reasonOf, WhorlError } from "../base/errors.ts";
 import { ByteWriter } from "../base/byte_writer.ts";
-import { BatchingSink } from "../wire/batching_sink.ts";
+import {
+  BatchingSink,
+  type BatchingSinkOptions,
+} from "../wire/batching_sink.ts";
 import {
   FRAME_BYTES_MAX,
   FRAME_HEADER_BYTES,
@@ -87,7 +90,8 @@ export class VnodeMasterLink {
   #begun: InFlight | undefined;
   #begunAt = 0;
   #sweep: TimerHandle | undefined;
-  #closed: WhorlError | undefined;
+  /** Whether no master will come any more. */
+  #closed = false;
   /** Why nothing waits for the next master. */
   #refused: WhorlError | undefined;
   #onEvent: (event: unknown) => void;
@@ -95,13 +99,19 @@ export class VnodeMasterLink {
   /**
    * @param runtime Time.
    * @param onEvent Gets what the master tells by itself.
+   * @param sink Where masters run.
    */
-  constructor(runtime: Runtime, onEvent: (event: unknown) => void) {
+  constructor(
+    runtime: Runtime,
+    onEvent: (event: unknown) => void,
+    sink: BatchingSinkOptions = {},
+  ) {
     this.#runtime = runtime;
     this.#onEvent = onEvent;
     this.#sink = new BatchingSink(
       (callback) => runtime.defer(callback),
       (batch) => this.#channel?.send(batch),
+      sink,
     );
     this.#sink.pause();
   }
@@ -166,11 +176,11 @@ export class VnodeMasterLink {
     this.#channel = undefined;
     this.#sink.pause();
     this.#sink.discard();
-    this.#failAll(
+    this.#failAll(() =>
       new WhorlError(
         "vnode_crashed",
         `The vnode master stopped: ${reasonOf(reason)}`,
-      ),
+      )
     );
   }
 
@@ -178,16 +188,16 @@ export class VnodeMasterLink {
   refuse(error: WhorlError): void {
     this.#refused = error;
     this.#sink.discard();
-    this.#failAll(error);
+    this.#failAll(() => error);
   }
 
   /** No master will come any more: everything is answered, now and later. */
   close(): void {
-    this.#closed = new WhorlError("closed", "The node is stopping");
+    this.#closed = true;
     this.#channel = undefined;
     this.#sink.pause();
     this.#sink.discard();
-    this.#failAll(this.#closed);
+    this.#failAll(nodeStopping);
     if (this.#sweep !== undefined) this.#runtime.clearTimer(this.#sweep);
     this.#sweep = undefined;
   }
@@ -247,7 +257,7 @@ export class VnodeMasterLink {
   }
 
   #refusal(): WhorlError | undefined {
-    const gone = this.#closed ?? this.#refused;
+    const gone = this.#closed ? nodeStopping() : this.#refused;
     if (gone !== undefined) return gone;
     if (
       this.#inFlight.size < MASTER_IN_FLIGHT_MAX &&
@@ -274,7 +284,7 @@ export class VnodeMasterLink {
     args: unknown,
     timeoutMs: number = MASTER_CALL_TIMEOUT_MS,
   ): Promise<unknown> {
-    const gone = this.#closed ?? this.#refused;
+    const gone = this.#closed ? nodeStopping() : this.#refused;
     if (gone !== undefined) return Promise.reject(gone);
     if (this.#calls.size >= MASTER_CALLS_MAX) {
       return Promise.reject(
@@ -296,7 +306,7 @@ export class VnodeMasterLink {
 
   /** Tells the master something, or the next one if there is to be one soon. */
   cast(method: string, args: unknown): void {
-    if (this.#closed !== undefined || this.#refused !== undefined) return;
+    if (this.#closed || this.#refused !== undefined) return;
     writeMsgpack(
       [method, args],
       this.#sink.begin(FrameType.masterControl, 0),
@@ -357,7 +367,10 @@ export class VnodeMasterLink {
     return call;
   }
 
-  #failAll(error: WhorlError): void {
+  /** Answers everything with what `why` makes, which is only asked if there is anything: an error is dear. */
+  #failAll(why: () => WhorlError): void {
+    if (this.#inFlight.size === 0 && this.#calls.size === 0) return;
+    const error = why();
     const inFlight = [...this.#inFlight.values()];
     this.#inFlight.clear();
     this.#inFlightBytes = 0;
@@ -404,6 +417,10 @@ export class VnodeMasterLink {
     }
     if (this.#inFlight.size > 0 || this.#calls.size > 0) this.#sweepSoon();
   }
+}
+
+function nodeStopping(): WhorlError {
+  return new WhorlError("closed", "The node is stopping");
 }
 
 /** Gives `target` a failure as if a vnode had answered it. */

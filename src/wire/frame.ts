@@ -12,6 +12,7 @@
  * @module
  */
 import type { ByteWriter } from "../base/byte_writer.ts";
+import { u32At } from "../base/byte_reader.ts";
 import { WhorlError } from "../base/errors.ts";
 
 /** Bytes before the payload, the length field included. */
@@ -100,10 +101,9 @@ export function readFrames(
   lengthMax: number,
   handle: FrameHandler,
 ): number {
-  const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
   let at = start;
   while (end - at >= LENGTH_FIELD_BYTES) {
-    const length = view.getUint32(at);
+    const length = u32At(bytes, at);
     if (length > lengthMax) {
       throw new WhorlError(
         "frame_too_large",
@@ -119,7 +119,7 @@ export function readFrames(
     }
     const next = at + LENGTH_FIELD_BYTES + length;
     if (next > end) break;
-    const high = view.getUint32(at + 6);
+    const high = u32At(bytes, at + 6);
     if (high > 0x1f_ffff) {
       throw new WhorlError(
         "protocol_error",
@@ -127,9 +127,9 @@ export function readFrames(
       );
     }
     handle(
-      view.getUint8(at + 4),
-      view.getUint8(at + 5),
-      high * 0x1_0000_0000 + view.getUint32(at + 10),
+      bytes[at + 4] as number,
+      bytes[at + 5] as number,
+      high * 0x1_0000_0000 + u32At(bytes, at + 10),
       bytes,
       at + FRAME_HEADER_BYTES,
       next,
@@ -146,6 +146,5 @@ export function announcedFrameBytes(
   end: number,
 ): number | undefined {
   if (end - at < LENGTH_FIELD_BYTES) return undefined;
-  return LENGTH_FIELD_BYTES +
-    new DataView(bytes.buffer, bytes.byteOffset + at, 4).getUint32(0);
+  return LENGTH_FIELD_BYTES + u32At(bytes, at);
 }

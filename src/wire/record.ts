@@ -15,6 +15,7 @@
  * @module
  */
 import { crc32 } from "node:zlib";
+import { u32At } from "../base/byte_reader.ts";
 import type { ByteWriter } from "../base/byte_writer.ts";
 import { WhorlError } from "../base/errors.ts";
 
@@ -52,7 +53,7 @@ export function recordLength(
   end: number,
 ): number | undefined {
   if (end - at < 4) return undefined;
-  const field = u32(bytes, at);
+  const field = u32At(bytes, at);
   const length = field >>> 8;
   if ((field & 0xff) !== lengthCheck(length)) {
     throw new WhorlError(
@@ -84,7 +85,7 @@ export function checkRecord(
   length: number,
 ): void {
   const start = at + RECORD_HEADER_BYTES;
-  const told = u32(bytes, at + 4);
+  const told = u32At(bytes, at + 4);
   const found = crc32(bytes.subarray(start, start + length));
   if (found !== told) {
     throw new WhorlError(
@@ -105,12 +106,6 @@ export function isBadRecord(error: WhorlError): boolean {
 /** Another one for every change of a single bit, and never that of zeros for zero. */
 function lengthCheck(length: number): number {
   return ~(length >>> 16 ^ length >>> 8 ^ length) & 0xff;
-}
-
-/** By hand: a view for each header would be garbage. */
-function u32(bytes: Uint8Array, at: number): number {
-  return ((bytes[at] as number) << 24 | (bytes[at + 1] as number) << 16 |
-    (bytes[at + 2] as number) << 8 | (bytes[at + 3] as number)) >>> 0;
 }
 
 function hex(value: number): string {

@@ -114,6 +114,13 @@ export class InProcessNode implements TestNode {
     await node?.stop();
   }
 
+  async ended(): Promise<void> {
+    const node = this.#node;
+    await node?.stopped;
+    // It may have been started again since.
+    if (this.#node === node) this.#node = undefined;
+  }
+
   async kill(): Promise<void> {
     const node = this.#node;
     this.#node = undefined;

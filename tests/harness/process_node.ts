@@ -34,6 +34,8 @@ export interface ProcessLaunch {
   readonly prefix?: readonly string[];
   /** Variables besides the test's own. @default {none} */
   readonly env?: Readonly<Record<string, string>>;
+  /** The program, of this tree or of another one. @default {`node_process.ts` beside this file} */
+  readonly script?: string;
   /** Told the id of each process that is started. */
   readonly onStart?: (pid: number) => void;
   /** Takes each line it logs, besides the tail that `log` returns. */
@@ -72,7 +74,7 @@ class Life {
         "--unstable-kv",
         "--no-lock",
         "--quiet",
-        SCRIPT,
+        launch.script ?? SCRIPT,
         JSON.stringify(options),
       ],
       ...(launch.env === undefined ? {} : { env: { ...launch.env } }),

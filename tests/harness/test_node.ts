@@ -6,6 +6,10 @@
  * @module
  */
 import type {
+  CapabilityOverride,
+  CapabilityStatus,
+} from "../../src/cluster/capability.ts";
+import type {
   ClusterStatus,
   RingReadyResult,
   RingStatus,
@@ -16,8 +20,20 @@ import type {
   StageResult,
 } from "../../src/cluster/cluster_world.ts";
 import type { Address } from "../../src/environment/transport.ts";
+import type { TransferStatus } from "../../src/handoff/transfer.ts";
 import type { KvClient } from "../../src/kv/kv_client.ts";
-import type { NodeInfo, NodeStats } from "../../src/node/admin_protocol.ts";
+import type {
+  HandoffConfig,
+  HandoffStatus,
+  RepairStatus,
+  TransferDirection,
+} from "../../src/handoff/transfer.ts";
+import { performCall } from "../../src/node/admin_methods.ts";
+import type {
+  HeldPartitions,
+  NodeInfo,
+  NodeStats,
+} from "../../src/node/admin_protocol.ts";
 import type { WhorlNode } from "../../src/node/node.ts";
 import type { NodeOptions } from "../../src/node/node_options.ts";
 import type { StagedPlan } from "../../src/ring/staged_plan.ts";
@@ -39,10 +55,27 @@ export interface NodeControl {
   ringStatus(): Promise<RingStatus>;
   ringReady(): Promise<RingReadyResult>;
   services(): Promise<Record<string, readonly string[]>>;
+  capability(name: string): Promise<string>;
+  capabilities(): Promise<readonly CapabilityStatus[]>;
+  overrideCapability(
+    name: string,
+    override: CapabilityOverride | null,
+  ): Promise<void>;
+  /** Its transfers; none while its handoff does not run. */
+  transfers(): Promise<readonly TransferStatus[]>;
   settled(waitMs: number): Promise<boolean>;
   info(): Promise<NodeInfo>;
   stats(): Promise<NodeStats>;
   tree(): Promise<TreeNode>;
+  handoff(): Promise<HandoffStatus>;
+  setTransferLimit(concurrency: number): Promise<HandoffConfig>;
+  setHandoffEnabled(
+    direction: TransferDirection,
+    enabled: boolean,
+  ): Promise<HandoffConfig>;
+  held(): Promise<HeldPartitions>;
+  repair(partition: number): Promise<readonly RepairStatus[]>;
+  repairs(): Promise<readonly RepairStatus[]>;
 }
 
 /** How each method of {@linkcode NodeControl} is carried out on a node. */
@@ -67,10 +100,30 @@ export const NODE_METHODS: {
   ringStatus: (node) => node.ringStatus(),
   ringReady: (node) => node.ringReady(),
   services: (node) => node.services(),
+  capability: (node, name) => node.capability(name),
+  capabilities: (node) => node.capabilities(),
+  overrideCapability: (node, name, override) =>
+    node.overrideCapability(name, override),
+  transfers: (node) => node.parts.handoff?.status().transfers ?? [],
   settled: (node, waitMs) => node.settled(waitMs),
   info: (node) => node.info(),
   stats: (node) => node.stats(),
   tree: (node) => node.tree(),
+  handoff: (node) => performCall(node, "handoff_status", {}) as HandoffStatus,
+  setTransferLimit: (node, concurrency) =>
+    performCall(node, "handoff_set_concurrency", {
+      concurrency,
+    }) as HandoffConfig,
+  setHandoffEnabled: (node, direction, enabled) =>
+    performCall(node, "handoff_set_enabled", {
+      direction,
+      enabled,
+    }) as HandoffConfig,
+  held: (node) =>
+    performCall(node, "held_partitions", {}) as Promise<HeldPartitions>,
+  repair: (node, partition) =>
+    performCall(node, "repair", { partition }) as Promise<RepairStatus[]>,
+  repairs: (node) => performCall(node, "repairs", {}) as RepairStatus[],
 };
 
 /** Makes a {@linkcode NodeControl} of a way to call its methods. */
@@ -112,6 +165,8 @@ export interface TestNode extends AsyncDisposable {
   start(changes?: Partial<PlainNodeOptions>): Promise<void>;
   /** Stops it in good order. */
   stop(): Promise<void>;
+  /** Resolves when it has ended by itself. */
+  ended(): Promise<unknown>;
   /** Ends it abruptly, as a power cut would: no goodbye, nothing written any more. */
   kill(): Promise<void>;
   /** Holds it still, as SIGSTOP does. @throws {Error} In this process. */

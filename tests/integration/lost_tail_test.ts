@@ -4,7 +4,8 @@
  *
  * @module
  */
-import { assert, assertEquals } from "@std/assert";
+import { assert, assertEquals, assertRejects } from "@std/assert";
+import { WhorlError } from "../../src/base/errors.ts";
 import type { WhorlNode } from "../../src/node/node.ts";
 import { renderTree } from "../../supervisors/tree_view.ts";
 import { childAt } from "../harness/node_parts_view.ts";
@@ -24,7 +25,7 @@ async function seenOf(
 }
 
 for (const placement of ["task", "worker", "subprocess"] as const) {
-  Deno.test(`${placement}: a node says that a store of its has lost its tail, at every start of the master`, () =>
+  Deno.test(`${placement}: a node says that a store of its has lost its tail, and vouches for nothing until it has been repaired`, () =>
     withCluster({
       kind: "in_process",
       nodes: 1,
@@ -38,7 +39,8 @@ for (const placement of ["task", "worker", "subprocess"] as const) {
       await node.stop();
       // Nothing vouches for its last commits then.
       await Deno.remove(`${cluster.folder}/dev1/kv-0.kv.mark`);
-      await node.start();
+      // Nothing is fetched yet.
+      await node.start({ handoffConcurrency: 0 });
       assertEquals(await seenOf(node), {
         tailLost: true,
         epoch: before.epoch + 1,
@@ -54,9 +56,35 @@ for (const placement of ["task", "worker", "subprocess"] as const) {
       });
       childAt(inside, ["vnode_sup", "kv-0"]).kill();
       assertEquals(await told.promise, ["kv-0", before.epoch + 2]);
-      assertEquals((await node.kv.get("b", "k")).values, [1]);
       assertEquals(await seenOf(node), {
         tailLost: true,
+        epoch: before.epoch + 2,
+      });
+      const refused = await assertRejects(
+        () => node.kv.get("b", "k"),
+        WhorlError,
+      );
+      assertEquals(refused.code, "quorum_unavailable");
+      const answers = refused.details["answers"] as { code?: string }[];
+      assert(answers.some(({ code }) => code === "tail_lost"));
+      const listed = await assertRejects(
+        () => Array.fromAsync(node.kv.keys("b")),
+        WhorlError,
+      );
+      assert(JSON.stringify(listed.details).includes("tail_lost"));
+      await node.kv.put("b", "other", 2);
+
+      // It has no neighbours but its own partitions, so what is lost stays lost.
+      const repaired = Promise.withResolvers<string>();
+      inside.subscribe((event) => {
+        if (event.type === "tail_repaired") repaired.resolve(event.master);
+      });
+      inside.parts.handoff?.setConcurrency(4);
+      assertEquals(await repaired.promise, "kv-0");
+      assertEquals((await node.kv.get("b", "k")).values, [1]);
+      assertEquals((await node.kv.get("b", "other")).values, [2]);
+      assertEquals(await seenOf(node), {
+        tailLost: false,
         epoch: before.epoch + 2,
       });
     }));
@@ -99,8 +127,15 @@ Deno.test("a node whose write-ahead log was cut off names no version as one that
     for (const key of keys) {
       await third.kv.put("b", key, "written after", { w: 1 });
     }
+    const { mark } = third.events;
     for (const node of others) node.resume();
-    await cluster.settled();
+    await third.events.until(
+      "its store is repaired",
+      mark,
+      ({ type }) => type === "tail_repaired",
+    );
+    assertEquals((await seenOf(third)).tailLost, false);
+    // Its neighbours have given it all that it had lost, before any read.
     for (const key of keys) {
       const { values } = await third.kv.get("b", key, { r: "all" });
       assertEquals(
@@ -109,6 +144,4 @@ Deno.test("a node whose write-ahead log was cut off names no version as one that
         key,
       );
     }
-    // Reads have brought back what was lost, but nothing vouches for that yet.
-    assert((await seenOf(third)).tailLost);
   }));

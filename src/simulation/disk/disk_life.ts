@@ -244,9 +244,10 @@ export class DiskLife implements Disk {
 
   /** The database in `path`, which is made if there is nothing or an empty file. */
   #databaseAt(path: string): SimulatedDatabase {
-    const cannotOpen = new Error(databaseWords.cannotOpen(path));
     const place = this.#placeOfDatabase(path);
-    if (place === undefined || place.node instanceof Folder) throw cannotOpen;
+    if (place === undefined || place.node instanceof Folder) {
+      throw new Error(databaseWords.cannotOpen(path));
+    }
     const { folder, name, node } = place;
     if (node instanceof SimulatedDatabase) return node;
     if (node !== undefined && node.sizeBytes > 0) {

@@ -1,0 +1,437 @@
+/**
+ * Capabilities: what the versions of Whorl, and of an application, that run
+ * beside each other in one cluster can all do. Each member says in its member
+ * metadata which modes of which capability it supports; from the ring alone every
+ * node finds the most preferred mode that all current members support. After
+ * `riak_core_capability`.
+ *
+ *     member metadata ─┐
+ *     overrides ───────┼─► negotiate ─► mode of each capability ─► changes
+ *     registrations ───┘
+ *
+ * A member that says nothing runs a version older than capabilities and has the
+ * _legacy_ mode; one that says much but not this has the _default_ mode. Both are
+ * among the modes a capability supports, so what is negotiated can always be
+ * done here. A guest that is only invited does not count yet, nor does a member
+ * that was removed.
+ *
+ * @module
+ */
+import { WhorlError } from "../base/errors.ts";
+import { compareTexts } from "../base/text_order.ts";
+import {
+  currentMembers,
+  MemberMeta,
+  memberMeta,
+  type Ring,
+} from "../ring/ring.ts";
+import { isInvited } from "../ring/ring_change.ts";
+import type { MetaValue } from "../ring/stamped.ts";
+
+/** Most capabilities of a node, Whorl's own included. */
+export const CAPABILITIES_MAX = 64;
+/** Most modes of a capability. */
+export const CAPABILITY_MODES_MAX = 16;
+/** Longest text in which a member says what it supports, in characters: what a value of member metadata may have. */
+export const CLAIM_LENGTH_MAX = 4_096;
+
+/** A capability that an application registers. */
+export interface CapabilityOptions {
+  /** Such as `shop.cart_format`: lowercase letters, digits and `_`, with a dot in it; names without belong to Whorl. */
+  readonly name: string;
+  /** Modes this node supports, the preferred one first: 1 to 16, each of 1 to 32 letters, digits, `_`, `.` or `-`. */
+  readonly supported: readonly string[];
+  /** The mode of members that do not know the capability, and the one when nothing is common to all. @default {the last one supported} */
+  readonly default?: string;
+  /** The mode of members that run a Whorl without capabilities. @default {the default mode} */
+  readonly legacy?: string;
+}
+
+/** {@linkcode CapabilityOptions} with every question answered. */
+export interface Capability {
+  /** Its name. */
+  readonly name: string;
+  /** Modes this node supports, the preferred one first. */
+  readonly supported: readonly string[];
+  /** The mode of members that do not know it. */
+  readonly default: string;
+  /** The mode of members older than capabilities. */
+  readonly legacy: string;
+}
+
+/** What an operator says about a capability. */
+export interface CapabilityOverride {
+  /** The mode to use whatever the others support. Stronger than `prefer`. */
+  readonly use?: string;
+  /** The mode to use as soon as all members support it, before more preferred ones. */
+  readonly prefer?: string;
+}
+
+/** Overrides by the names of their capabilities. */
+export type CapabilityOverrides = Readonly<Record<string, CapabilityOverride>>;
+
+/** The mode of a capability, and why it is that one. */
+export interface NegotiatedMode {
+  /** The mode. */
+  readonly mode: string;
+  /**
+   * - `negotiated`: the most preferred one common to all;
+   * - `preferred` and `used`: what an operator said;
+   * - `default`: nothing is common to all.
+   */
+  readonly by: "negotiated" | "preferred" | "used" | "default";
+}
+
+/** A mode has changed. */
+export interface CapabilityChange {
+  /** What has happened. */
+  readonly type: "capability_changed";
+  /** Name of the capability. */
+  readonly capability: string;
+  /** The mode until now. */
+  readonly before: string;
+  /** The mode from now on. */
+  readonly mode: string;
+}
+
+/** Moves the data of partitions over bulk connections; see `src/handoff/`. */
+export const HANDOFF: Capability = {
+  name: "handoff",
+  supported: ["v1", "none"],
+  default: "none",
+  legacy: "none",
+};
+/** Leaves, is removed or replaced in stages, and as the claimant stages that for others. */
+export const MEMBERSHIP: Capability = {
+  name: "membership",
+  supported: ["v1", "none"],
+  default: "none",
+  legacy: "none",
+};
+/** What every node of this version supports. */
+export const WHORL_CAPABILITIES: readonly Capability[] = [HANDOFF, MEMBERSHIP];
+
+/** What a member supports, by capability. */
+export type Claim = ReadonlyMap<string, readonly string[]>;
+
+const NAME = /^[a-z][a-z0-9_]{0,31}(\.[a-z0-9_]{1,32}){0,3}$/;
+const MODE = /^[A-Za-z0-9_.-]{1,32}$/;
+
+/**
+ * Whorl's own capabilities and those of an application.
+ *
+ * @throws {WhorlError} `invalid_config` naming the capability and the rule.
+ */
+export function resolveCapabilities(
+  registered: readonly CapabilityOptions[],
+): Capability[] {
+  const all = [...WHORL_CAPABILITIES];
+  for (const options of registered) {
+    const { name, supported } = options;
+    const last = supported.at(-1) ?? "";
+    const fallback = options.default ?? last;
+    const legacy = options.legacy ?? fallback;
+    require(name, NAME.test(name) && name.includes("."), {
+      rule: "have lowercase letters, digits and '_' in its name, and a dot",
+    });
+    require(name, !all.some((other) => other.name === name), {
+      rule: "be registered once",
+    });
+    require(
+      name,
+      supported.length >= 1 && supported.length <= CAPABILITY_MODES_MAX &&
+        new Set(supported).size === supported.length &&
+        supported.every((mode) => MODE.test(mode)),
+      {
+        rule:
+          `support 1 to ${CAPABILITY_MODES_MAX} different modes of letters, digits, '_', '.' or '-'`,
+      },
+    );
+    require(
+      name,
+      supported.includes(fallback) && supported.includes(legacy),
+      { rule: "support its default and its legacy mode" },
+    );
+    all.push({ name, supported: [...supported], default: fallback, legacy });
+  }
+  if (
+    all.length > CAPABILITIES_MAX || encodeClaim(all).length > CLAIM_LENGTH_MAX
+  ) {
+    throw new WhorlError(
+      "invalid_config",
+      `Cannot start a node as it may have ${CAPABILITIES_MAX} capabilities, in ${CLAIM_LENGTH_MAX} characters: it has ${all.length}`,
+    );
+  }
+  return all;
+}
+
+function require(
+  name: string,
+  holds: boolean,
+  { rule }: { rule: string },
+): void {
+  if (holds) return;
+  throw new WhorlError(
+    "invalid_config",
+    `Cannot start a node as the capability '${name}' must ${rule}`,
+    { details: { capability: name } },
+  );
+}
+
+/** What a node that supports `capabilities` says of itself: the same text for the same modes. */
+export function encodeClaim(capabilities: readonly Capability[]): string {
+  return capabilities.map(({ name, supported }) =>
+    `${name}=${supported.join(",")}`
+  ).sort(compareTexts).join(" ");
+}
+
+/** What Whorl's own capabilities come to. */
+export const WHORL_CLAIM: string = encodeClaim(WHORL_CAPABILITIES);
+
+/**
+ * What a member says, or `null` if it says nothing. A newer one may say what
+ * cannot be read here: that part is left out, and the rest counts.
+ */
+export function decodeClaim(value: MetaValue): Claim | null {
+  if (typeof value !== "string") return null;
+  const claim = new Map<string, readonly string[]>();
+  for (const part of value.split(" ")) {
+    const at = part.indexOf("=");
+    const name = part.slice(0, Math.max(0, at));
+    const modes = part.slice(at + 1).split(",");
+    if (
+      claim.size < CAPABILITIES_MAX && NAME.test(name) && !claim.has(name) &&
+      modes.length <= CAPABILITY_MODES_MAX &&
+      modes.every((mode) => MODE.test(mode))
+    ) claim.set(name, modes);
+  }
+  return claim;
+}
+
+/** What `node` says in `ring`, or `null`. */
+export function claimOf(ring: Ring, node: string): Claim | null {
+  return decodeClaim(memberMeta(ring, node, MemberMeta.capabilities));
+}
+
+/** Whose word counts in `ring`: all members but those that are only invited, sorted. */
+export function negotiators(ring: Ring): string[] {
+  return currentMembers(ring).filter((node) => !isInvited(ring, node));
+}
+
+/** Modes that a member with `claim` has of a capability. */
+export function modesOf(
+  claim: Claim | null,
+  capability: Capability,
+): readonly string[] {
+  if (claim === null) return [capability.legacy];
+  return claim.get(capability.name) ?? [capability.default];
+}
+
+/** Whether `node` supports `mode`, whatever is negotiated. */
+export function supports(
+  ring: Ring,
+  node: string,
+  capability: Capability,
+  mode: string,
+): boolean {
+  return modesOf(claimOf(ring, node), capability).includes(mode);
+}
+
+/** Members that do not support `mode`, sorted. */
+export function membersWithout(
+  ring: Ring,
+  capability: Capability,
+  mode: string,
+): string[] {
+  return negotiators(ring)
+    .filter((node) => !supports(ring, node, capability, mode));
+}
+
+/**
+ * The mode of `capability` in the cluster of `ring`: the same on all members, if
+ * they override it alike. Where versions do not order the modes alike, the one
+ * with most modes is taken at its word.
+ */
+export function negotiate(
+  ring: Ring,
+  capability: Capability,
+  override: CapabilityOverride = {},
+): NegotiatedMode {
+  const { supported } = capability;
+  // What this node cannot do it cannot be told to.
+  const { use, prefer } = override;
+  if (use !== undefined && supported.includes(use)) {
+    return { mode: use, by: "used" };
+  }
+  const lists = negotiators(ring).map((node) =>
+    modesOf(claimOf(ring, node), capability)
+  );
+  const common = (mode: string): boolean =>
+    supported.includes(mode) && lists.every((modes) => modes.includes(mode));
+  if (prefer !== undefined && common(prefer)) {
+    return { mode: prefer, by: "preferred" };
+  }
+  const order = lists.reduce(
+    (best, modes) => compareLists(best, modes) <= 0 ? best : modes,
+    supported,
+  );
+  const mode = order.find(common);
+  return mode === undefined
+    ? { mode: capability.default, by: "default" }
+    : { mode, by: "negotiated" };
+}
+
+/** The longer list first, and of equal ones always the same. */
+function compareLists(a: readonly string[], b: readonly string[]): number {
+  return b.length - a.length || compareTexts(a.join(), b.join());
+}
+
+// Overrides.
+
+/** Name of the ring's metadata that overrides a capability in the whole cluster. */
+export function overrideMetaName(capability: string): string {
+  return `capability.${capability}`;
+}
+
+/** An override as a value of the ring's metadata; `null` for none. */
+export function encodeOverride({ use, prefer }: CapabilityOverride): MetaValue {
+  const parts = [
+    ...(use === undefined ? [] : [`use=${use}`]),
+    ...(prefer === undefined ? [] : [`prefer=${prefer}`]),
+  ];
+  return parts.length === 0 ? null : parts.join(" ");
+}
+
+/** What {@linkcode encodeOverride} made; what cannot be read says nothing. */
+export function decodeOverride(value: MetaValue): CapabilityOverride {
+  if (typeof value !== "string") return {};
+  const override: { use?: string; prefer?: string } = {};
+  for (const part of value.split(" ")) {
+    const [key, mode = ""] = part.split("=", 2);
+    if (MODE.test(mode) && (key === "use" || key === "prefer")) {
+      override[key] = mode;
+    }
+  }
+  return override;
+}
+
+/**
+ * Checks what an operator says about `capability`.
+ *
+ * @throws {WhorlError} `invalid_argument` if this node does not support the mode.
+ */
+export function checkOverride(
+  capability: Capability,
+  { use, prefer }: CapabilityOverride,
+): void {
+  for (const mode of [use, prefer]) {
+    if (mode === undefined || capability.supported.includes(mode)) continue;
+    throw new WhorlError(
+      "invalid_argument",
+      `Cannot override ${capability.name} as its mode must be one of ${
+        capability.supported.join(", ")
+      }: it is ${mode}`,
+      { details: { capability: capability.name, mode } },
+    );
+  }
+}
+
+// What one node makes of it.
+
+/** The capabilities of one node. */
+export interface CapabilityState {
+  /** What it supports. */
+  readonly registered: readonly Capability[];
+  /** What its own operator says, which is stronger than what the cluster's does. */
+  readonly overrides: CapabilityOverrides;
+  /** Modes now, by capability. */
+  modes: ReadonlyMap<string, NegotiatedMode>;
+}
+
+/** The capabilities of a node that goes by `ring`. */
+export function createCapabilities(
+  registered: readonly Capability[],
+  overrides: CapabilityOverrides,
+  ring: Ring,
+): CapabilityState {
+  const state = { registered, overrides, modes: new Map() };
+  stepCapabilities(state, ring);
+  return state;
+}
+
+/** The override of a capability that counts on a node. */
+export function overrideOf(
+  { overrides }: CapabilityState,
+  ring: Ring,
+  name: string,
+): CapabilityOverride {
+  return Object.hasOwn(overrides, name)
+    ? overrides[name] as CapabilityOverride
+    : decodeOverride(ring.meta.get(overrideMetaName(name))?.value ?? null);
+}
+
+/** The node goes by `ring` now; `state` has one owner and changes in place. */
+export function stepCapabilities(
+  state: CapabilityState,
+  ring: Ring,
+): CapabilityChange[] {
+  const before = state.modes;
+  const modes = new Map(
+    state.registered.map((capability) => {
+      const { name } = capability;
+      return [name, negotiate(ring, capability, overrideOf(state, ring, name))];
+    }),
+  );
+  state.modes = modes;
+  const changes: CapabilityChange[] = [];
+  for (const [capability, { mode }] of modes) {
+    const last = before.get(capability)?.mode;
+    if (last === undefined || last === mode) continue;
+    changes.push({
+      type: "capability_changed",
+      capability,
+      before: last,
+      mode,
+    });
+  }
+  return changes;
+}
+
+/** A capability as one node sees it. */
+export interface CapabilityStatus extends Capability, NegotiatedMode {
+  /** What overrides it. */
+  readonly override: CapabilityOverride;
+  /** Members that do not support the most preferred mode, sorted: why it is not the one. */
+  readonly lacking: readonly string[];
+  /** What each member supports; `null` for one older than capabilities. Sorted by name. */
+  readonly members: readonly {
+    /** The member. */
+    readonly node: string;
+    /** Its modes, the preferred one first. */
+    readonly modes: readonly string[] | null;
+  }[];
+}
+
+/** All capabilities of a node, sorted by name. */
+export function capabilityStatuses(
+  state: CapabilityState,
+  ring: Ring,
+): CapabilityStatus[] {
+  const claims = negotiators(ring).map((node) => ({
+    node,
+    claim: claimOf(ring, node),
+  }));
+  return state.registered.map((capability): CapabilityStatus => {
+    const { name, supported } = capability;
+    return {
+      ...capability,
+      ...state.modes.get(name) as NegotiatedMode,
+      override: overrideOf(state, ring, name),
+      lacking: membersWithout(ring, capability, supported[0] as string),
+      members: claims.map(({ node, claim }) => ({
+        node,
+        modes: claim === null ? null : modesOf(claim, capability),
+      })),
+    };
+  }).sort((a, b) => compareTexts(a.name, b.name));
+}

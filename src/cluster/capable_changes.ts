@@ -1,0 +1,63 @@
+/**
+ * Which changes of the cluster the versions in it can carry out. Each `refuse…`
+ * returns the refusal, or `null` if nothing speaks against it.
+ *
+ * @module
+ */
+import { WhorlError } from "../base/errors.ts";
+import type { Ring, StagedChange } from "../ring/ring.ts";
+import {
+  type Capability,
+  HANDOFF,
+  MEMBERSHIP,
+  supports,
+} from "./capability.ts";
+
+/** Whether `node` may be asked, as the claimant, to stage something: an older one would take the question for garbage. */
+export function refuseClaimant(ring: Ring, node: string): WhorlError | null {
+  return refuse(ring, MEMBERSHIP, [node], "stage a change with this claimant");
+}
+
+/** Whether those who have to do something for `change` can. Those who are removed or replaced by force need do nothing. */
+export function refuseStage(
+  ring: Ring,
+  { action, node, replacement }: StagedChange,
+): WhorlError | null {
+  const acting = action === "leave"
+    ? [node]
+    : action === "replace" && replacement !== null
+    ? [node, replacement]
+    : [];
+  return refuse(ring, MEMBERSHIP, acting, `stage ${action} of ${node}`) ??
+    refuse(ring, HANDOFF, acting, `stage ${action} of ${node}`);
+}
+
+/** Whether the transfers that `committed` has and `ring` has not can be made by those between whom they go. */
+export function refuseTransfers(
+  ring: Ring,
+  committed: Ring,
+): WhorlError | null {
+  const known = new Set(ring.ownership.next);
+  const acting = committed.ownership.next
+    .filter((transfer) => !known.has(transfer))
+    .flatMap(({ owner, nextOwner }) => [owner, nextOwner]);
+  return refuse(ring, HANDOFF, acting, "commit a plan that moves partitions");
+}
+
+function refuse(
+  ring: Ring,
+  capability: Capability,
+  acting: readonly string[],
+  what: string,
+): WhorlError | null {
+  const mode = capability.supported[0] as string;
+  const nodes = [...new Set(acting)].sort()
+    .filter((node) => !supports(ring, node, capability, mode));
+  return nodes.length === 0 ? null : new WhorlError(
+    "not_capable",
+    `Cannot ${what} as all who take part must support ${capability.name} ${mode}: ${
+      nodes.join(", ")
+    } ${nodes.length === 1 ? "does" : "do"} not; upgrade first`,
+    { details: { capability: capability.name, mode, nodes } },
+  );
+}

@@ -1,0 +1,78 @@
+import { assertEquals } from "@std/assert";
+import type { Ring } from "../ring/ring.ts";
+import {
+  freshRing,
+  putFacts,
+  setOwnership,
+  setStatus,
+} from "../ring/ring_change.ts";
+import { WHORL_CLAIM } from "./capability.ts";
+import {
+  refuseClaimant,
+  refuseStage,
+  refuseTransfers,
+} from "./capable_changes.ts";
+
+function facts(name: string, capabilities?: string) {
+  const said = capabilities === undefined ? {} : { capabilities };
+  return { name, address: `${name}:1`, nodeId: `id-${name}`, ...said };
+}
+
+/** `new1` and `new2` support all there is, `old` is older than capabilities. */
+function mixed(): Ring {
+  let ring = freshRing({
+    clusterName: "default",
+    size: 8,
+    seed: "0000000000000001",
+    node: facts("new1", WHORL_CLAIM),
+    wallMs: 0,
+  });
+  for (const node of [facts("new2", WHORL_CLAIM), facts("old")]) {
+    ring = putFacts(setStatus(ring, "new1", node.name, "valid"), node, 0);
+  }
+  return ring;
+}
+
+Deno.test("refuseClaimant() asks no claimant that would not understand", () => {
+  assertEquals(refuseClaimant(mixed(), "new2"), null);
+  assertEquals(refuseClaimant(mixed(), "old")?.code, "not_capable");
+});
+
+Deno.test("refuseStage() lets only those leave and take over who can, and anybody be removed", () => {
+  const ring = mixed();
+  const refused = (
+    action: "leave" | "remove" | "replace" | "force_replace",
+    node: string,
+    replacement: string | null = null,
+  ) => refuseStage(ring, { action, node, replacement })?.details["nodes"];
+  assertEquals(refused("leave", "new1"), undefined);
+  assertEquals(refused("leave", "old"), ["old"]);
+  assertEquals(refused("replace", "new1", "old"), ["old"]);
+  assertEquals(refused("replace", "new1", "new2"), undefined);
+  assertEquals(refused("remove", "old"), undefined);
+  assertEquals(refused("force_replace", "old", "new2"), undefined);
+});
+
+Deno.test("refuseTransfers() refuses new transfers from or to a member that cannot make them", () => {
+  const ring = mixed();
+  const moving = (nextOwner: string, base = ring): Ring =>
+    setOwnership(base, "new1", {
+      next: [...base.ownership.next, {
+        partition: base.ownership.next.length,
+        owner: "new1",
+        nextOwner,
+        term: 1,
+        version: base.ownership.version + 1,
+      }],
+    });
+  assertEquals(refuseTransfers(ring, moving("new2")), null);
+  const refusal = refuseTransfers(ring, moving("old"));
+  assertEquals(refusal?.code, "not_capable");
+  assertEquals(
+    refusal?.message,
+    "Cannot commit a plan that moves partitions as all who take part must support handoff v1: old does not; upgrade first",
+  );
+  // One that is under way already is no reason.
+  const before = moving("old");
+  assertEquals(refuseTransfers(before, moving("new2", before)), null);
+});

@@ -1,0 +1,108 @@
+/**
+ * Stores of this node that have lost commits they had acknowledged: every
+ * partition of theirs that this node owns is rebuilt from its neighbours, and
+ * only then do they vouch for what they hold. It goes on by itself until it is
+ * done: partitions may move, and neighbours may be down for a while.
+ *
+ * @module
+ */
+import { isWhorlError, reasonOf } from "../base/errors.ts";
+import type { Log } from "../environment/log.ts";
+
+/** What the repairs need from the node. */
+export interface TailRepairWorld {
+  readonly log: Log;
+  /** Partitions of this node that the store of a master has; undefined while that is not known. */
+  owned(master: string): readonly number[] | undefined;
+  /** Begins to rebuild a partition of a module. @throws {WhorlError} `ownership_change_in_progress`, `wrong_owner`. */
+  repair(partition: number, module: string): Promise<unknown>;
+  /** What a store had lost is there again. */
+  repaired(master: string): Promise<void>;
+}
+
+interface HurtStore {
+  readonly module: string;
+  readonly master: string;
+  /** Partitions that have been rebuilt. */
+  readonly done: Set<number>;
+  declaring: boolean;
+}
+
+/** The stores of one node that have lost their tail; see the module's text. */
+export class TailRepairs {
+  readonly #world: TailRepairWorld;
+  /** By master. */
+  readonly #hurt = new Map<string, HurtStore>();
+
+  constructor(world: TailRepairWorld) {
+    this.#world = world;
+  }
+
+  /** The store of `master` has lost its tail. */
+  lost(module: string, master: string): void {
+    this.#hurt.set(master, {
+      module,
+      master,
+      done: new Set(),
+      declaring: false,
+    });
+    this.look();
+  }
+
+  /** A master has stopped: the next one says whether its store is hurt still. */
+  stopped(master: string): void {
+    this.#hurt.delete(master);
+  }
+
+  /** A partition has been rebuilt. */
+  rebuilt(module: string, partition: number): void {
+    for (const store of this.#hurt.values()) {
+      if (store.module !== module) continue;
+      store.done.add(partition);
+    }
+    this.look();
+  }
+
+  /** Who owns what, or which neighbours can be asked, has changed: sees what is left. */
+  look(): void {
+    for (const store of this.#hurt.values()) this.#look(store);
+  }
+
+  #look(store: HurtStore): void {
+    const world = this.#world;
+    const { module, master, done } = store;
+    const left = world.owned(master)?.filter((partition) =>
+      !done.has(partition)
+    );
+    if (left === undefined) return;
+    for (const partition of left) {
+      // One that is being rebuilt is not begun again.
+      world.repair(partition, module).catch((error) => {
+        // It goes to another node with what is here, or there is no handoff yet.
+        if (isWhorlError(error)) return;
+        world.log.warn("A partition that has lost data cannot be rebuilt yet", {
+          master,
+          partition,
+          reason: reasonOf(error),
+        });
+      });
+    }
+    if (left.length > 0 || store.declaring) return;
+    store.declaring = true;
+    world.repaired(master).then(() => {
+      if (this.#hurt.get(master) === store) this.#hurt.delete(master);
+      world.log.info(
+        "A store that had lost its newest commits is whole again",
+        {
+          master,
+        },
+      );
+    }, (error) => {
+      store.declaring = false;
+      world.log.warn("A store cannot be declared whole yet", {
+        master,
+        reason: reasonOf(error),
+      });
+    });
+  }
+}
