@@ -19,6 +19,7 @@ import { OpenAnswer } from "../vnode/vnode_handoff.ts";
 import { moduleIdOf } from "../vnode/vnode_wire.ts";
 import {
   HandoffProcess,
+  OFFER_WAIT_MS,
   RECHECK_MS,
   REPAIR_ASK_MS,
   REQUESTED_SHARES_MAX,
@@ -31,6 +32,7 @@ const KV = moduleIdOf("kv");
 
 /** The handoffs of `a`, whose vnodes are empty unless a test says otherwise. */
 class Bench {
+  readonly closed = undefined;
   readonly runtime = new ManualRuntime();
   ring: Ring = freshRing({
     clusterName: "test",
@@ -167,8 +169,12 @@ class Bench {
     return this.done.splice(0);
   }
 
-  offer(extra: Partial<InboundOffer> = {}, connection: object = this): void {
-    this.process.inboundBegins(
+  /** Offers a transfer; one that is refused is refused after a while. */
+  async offer(
+    extra: Partial<InboundOffer> = {},
+    connection: { readonly closed?: unknown } = this,
+  ): Promise<void> {
+    const begun = this.process.inboundBegins(
       connection,
       "b",
       offerData({
@@ -182,6 +188,9 @@ class Bench {
         ...extra,
       }),
     );
+    begun.catch(() => {});
+    await this.runtime.advance(OFFER_WAIT_MS);
+    await begun;
   }
 
   get sent(): [string, string][] {
@@ -192,6 +201,13 @@ class Bench {
     this.process.close();
     this.process.senders.kill();
   }
+}
+
+async function assertRefused(
+  act: () => Promise<unknown>,
+  code: string,
+): Promise<void> {
+  assertEquals((await assertRejects(act, WhorlError)).code, code);
 }
 
 function assertCode(act: () => unknown, code: string): void {
@@ -319,16 +335,22 @@ Deno.test("HandoffProcess looks at its masters again after one could not be aske
   bench.close();
 });
 
-Deno.test("HandoffProcess lets transfers begin that it may take, as many as may run, over their connections", () => {
+Deno.test("HandoffProcess lets transfers begin that it may take, as many as may run, over their connections", async () => {
   const bench = new Bench(2);
-  assertCode(() => bench.offer({ module: "notes" }), "handoff_refused");
-  assertCode(() => bench.offer({ kind: "ownership" }), "handoff_refused");
-  assertCode(
+  await assertRefused(
+    () => bench.offer({ module: "notes" }),
+    "handoff_refused",
+  );
+  await assertRefused(
+    () => bench.offer({ kind: "ownership" }),
+    "handoff_refused",
+  );
+  await assertRefused(
     () => bench.process.inboundBegins(bench, "b", ["nonsense"]),
     "protocol_error",
   );
-  bench.offer();
-  bench.offer();
+  await bench.offer();
+  await bench.offer();
   bench.process.requireInbound(bench, 1, KV, 3);
   assertCode(
     () => bench.process.requireInbound(bench, 1, KV, 4),
@@ -339,13 +361,13 @@ Deno.test("HandoffProcess lets transfers begin that it may take, as many as may 
     "handoff_refused",
   );
   const other = {};
-  bench.offer({ transfer: 2, targetPartition: 4 }, other);
-  assertCode(
+  await bench.offer({ transfer: 2, targetPartition: 4 }, other);
+  await assertRefused(
     () => bench.offer({ transfer: 3, targetPartition: 5 }),
     "handoff_refused",
   );
   bench.process.connectionEnded(other);
-  bench.offer({ transfer: 3, targetPartition: 5 });
+  await bench.offer({ transfer: 3, targetPartition: 5 });
   bench.process.inboundEnded(bench, 3);
   bench.process.inboundEnded(bench, 3);
   bench.process.inboundTook(bench, 1, 10, 100);
@@ -354,10 +376,10 @@ Deno.test("HandoffProcess lets transfers begin that it may take, as many as may 
   bench.close();
 });
 
-Deno.test("HandoffProcess breaks inbound transfers off when they are disabled or fewer may run", () => {
+Deno.test("HandoffProcess breaks inbound transfers off when they are disabled or fewer may run", async () => {
   const bench = new Bench(2);
-  bench.offer();
-  bench.offer({ transfer: 2, targetPartition: 4 });
+  await bench.offer();
+  await bench.offer({ transfer: 2, targetPartition: 4 });
   assertEquals(bench.process.setConcurrency(1).concurrency, 1);
   assertCode(
     () => bench.process.requireInbound(bench, 2, KV, 4),
@@ -373,9 +395,9 @@ Deno.test("HandoffProcess breaks inbound transfers off when they are disabled or
     () => bench.process.requireInbound(bench, 1, KV, 3),
     "handoff_refused",
   );
-  assertCode(() => bench.offer(), "handoff_refused");
+  await assertRefused(() => bench.offer(), "handoff_refused");
   bench.process.setEnabled("both", true);
-  bench.offer();
+  await bench.offer();
   for (const wrong of [-1, 1.5, 1_025, NaN]) {
     assertCode(() => bench.process.setConcurrency(wrong), "invalid_argument");
   }
@@ -402,7 +424,11 @@ Deno.test("HandoffProcess repairs a partition by asking its neighbours, again an
   assertEquals(bench.done.splice(0).length, 4);
   for (const [i, source] of [1, 2, 4, 5].entries()) {
     assertEquals(bench.told, []);
-    bench.offer({ transfer: i + 1, kind: "repair", sourcePartition: source });
+    await bench.offer({
+      transfer: i + 1,
+      kind: "repair",
+      sourcePartition: source,
+    });
     bench.process.inboundCompleted(bench, i + 1, "b", 7);
     // What is not known any more counts for nothing.
     bench.process.inboundCompleted(bench, i + 1, "b", 7);

@@ -116,7 +116,7 @@ export async function untilAtHome(
   const { time } = cluster;
   const untilMs = time.now() + SETTLE_MS_MAX;
   for (;;) {
-    const abroad = await notAtHome(cluster);
+    const abroad = await during(cluster, notAtHome(cluster), SETTLE_MS_MAX);
     if (abroad.length === 0) return [];
     if (time.now() >= untilMs) {
       return [{
@@ -131,8 +131,8 @@ export async function untilAtHome(
   }
 }
 
-/** What still is to move, in words. */
-async function notAtHome(cluster: SimulatedCluster): Promise<string[]> {
+/** What still is to move, in words. Time must pass while it is asked. */
+export async function notAtHome(cluster: SimulatedCluster): Promise<string[]> {
   const abroad: string[] = [];
   for (const { host, node } of cluster.members) {
     const { cluster: part, handoff } = node?.parts ?? {};
@@ -150,7 +150,7 @@ async function notAtHome(cluster: SimulatedCluster): Promise<string[]> {
   if (abroad.length > 0) return abroad;
   for (const machine of cluster.members) {
     const { host, node } = machine;
-    const held = await heldBy(cluster, machine);
+    const held = await heldBy(machine);
     if (held === undefined) return [`${host} does not say what it holds`];
     const { owners } = node?.parts.cluster?.ring.ownership ?? { owners: [] };
     for (const { module, partition } of held) {
@@ -167,17 +167,19 @@ async function notAtHome(cluster: SimulatedCluster): Promise<string[]> {
 
 /** What a node holds; undefined if it does not say. */
 async function heldBy(
-  cluster: SimulatedCluster,
-  { process, node }: SimulatedMachine,
+  machine: SimulatedMachine,
 ): Promise<readonly HeldPartition[] | undefined> {
+  const { process, node } = machine;
   const { handoff } = node?.parts ?? {};
   if (process === undefined || handoff === undefined) return undefined;
-  const said = new Promise<readonly HeldPartition[] | undefined>((resolve) =>
-    void process.setTimer(0, () => {
-      handoff.heldPartitions().then(resolve, () => resolve(undefined));
-    })
-  );
-  return await during(cluster, said, SETTLE_MS_MAX);
+  const { promise, resolve } = Promise.withResolvers<
+    readonly HeldPartition[] | undefined
+  >();
+  const forget = machine.onDeath(() => resolve(undefined));
+  process.setTimer(0, () => {
+    handoff.heldPartitions().then(resolve, () => resolve(undefined));
+  });
+  return await promise.finally(forget);
 }
 
 /** Starts every node and joins them into one cluster through the production protocol. */

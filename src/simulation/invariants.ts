@@ -124,6 +124,14 @@ export class Invariants implements StoreWatch {
     this.#durable.deleted(`${host}${path}`, partition);
   }
 
+  /** A partition of `host` was taken away from outside, and its vnode deleted nothing. */
+  wiped(host: string, module: string, partition: number): void {
+    for (const path of this.#stores.get(host)?.keys() ?? []) {
+      if (!isStoreOf(path, module)) continue;
+      this.#durable.deleted(`${host}${path}`, partition);
+    }
+  }
+
   /** Tells of a start or an end below a supervisor of a node, in one of its lives. */
   reported(place: string, report: SupervisorReport): void {
     this.#supervisors.push({ atMs: this.#now(), place, report });

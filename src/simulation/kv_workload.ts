@@ -28,7 +28,6 @@ import type { Violation } from "./checkers/violation.ts";
 import type { FinishedRun } from "./finished_run.ts";
 import type { OperationRecord } from "./history.ts";
 import { historyKey, replicasByKey, valuesOf } from "./kv_replicas.ts";
-import { losesMachine } from "./schedule/draw_membership.ts";
 import type { Schedule } from "./schedule/schedule.ts";
 import type { Workload, WorkloadOperation } from "./workload.ts";
 
@@ -184,12 +183,12 @@ export async function kvChecks(
       })),
     ...checkAcknowledgedWrites(history, finalReads, {
       readsSeeAcknowledged: strictQuorumsMeet(run),
-      ...(run.schedule.disk.liesAboutSync || losesMachine(run.schedule.changes)
+      ...(run.schedule.disk.liesAboutSync || run.membership.lost
         ? { counts: isOnTwoNodes }
         : {}),
     }),
     // While members come and go, a moment may be one of trouble that no fault tells of.
-    ...(run.schedule.changes.length > 0
+    ...(run.membership.changed
       ? []
       : checkAvailability(history, run.schedule, run.loadBeganAtMs)),
     ...checkConvergence(
@@ -208,9 +207,7 @@ async function copiesAtHome(
   n: number,
 ): Promise<readonly Violation[]> {
   // What has rotted or was lost by a disk that lied is mended by reads.
-  if (losesCopies(run.schedule) || losesMachine(run.schedule.changes)) {
-    return [];
-  }
+  if (losesCopies(run.schedule) || run.membership.lost) return [];
   const replicas = replicasByKey(await run.stored("kv"), ownersOf(ring), n);
   const owned = [...replicas].map(([name, { primaries }]) =>
     [
@@ -246,9 +243,9 @@ function isOnTwoNodes({ output }: OperationRecord<KvInput, KvOutput>): boolean {
  * rotted, or was lost by a disk that lied: then it may count again without it.
  */
 function strictQuorumsMeet(
-  { schedule }: FinishedRun,
+  { schedule, membership }: FinishedRun,
 ): (write: KvRecord, read: KvRecord) => boolean {
-  const rots = losesCopies(schedule) || losesMachine(schedule.changes);
+  const rots = losesCopies(schedule) || membership.lost;
   return (write, read) =>
     !rots && write.input.quorum === "strict" && read.input.quorum === "strict";
 }

@@ -20,6 +20,9 @@ import type { Violation } from "./checkers/violation.ts";
 import {
   during,
   formCluster,
+  isSettled,
+  notAtHome,
+  SETTLE_MS_MAX,
   stopCluster,
   untilAtHome,
   untilSettled,
@@ -34,10 +37,20 @@ import { countOutcomes, HistoryRecorder } from "./history.ts";
 import { Invariants } from "./invariants.ts";
 import { kvChecks, kvWorkload } from "./kv_workload.ts";
 import { RealWorldGuard } from "./real_world_guard.ts";
-import type { Schedule } from "./schedule/schedule.ts";
+import type {
+  PlannedChange,
+  PlannedFault,
+  Schedule,
+} from "./schedule/schedule.ts";
 import { SimulatedClient } from "./simulated_client.ts";
 import { CHANGE_MS_MAX, SimulatedOperator } from "./simulated_operator.ts";
 import { SimulatedCluster } from "./simulated_cluster.ts";
+import type { SimulatedMachine } from "./simulated_machine.ts";
+import {
+  SCRIPT_MS_MAX,
+  type ScriptContext,
+  type SimulationScript,
+} from "./simulation_script.ts";
 import type { SimulationResult } from "./simulation_result.ts";
 import { Trace } from "./trace/trace.ts";
 import { VirtualTime } from "./virtual_time.ts";
@@ -47,6 +60,8 @@ import type { Workload } from "./workload.ts";
 const CLIENTS_END_MS_MAX = 60_000;
 /** Virtual time in which a healed cluster must answer, in milliseconds. */
 const EVENTUALLY_MS_MAX = 30_000;
+/** How often a story looks whether what it waits for is so, in virtual milliseconds. */
+const SCRIPT_LOOK_MS = 50;
 /** Wait between two tries of that, in virtual milliseconds. */
 const EVENTUALLY_EVERY_MS = 200;
 /** The part of all operations that must have ended well. */
@@ -68,6 +83,8 @@ export interface SimulateOptions extends ScheduleOptions {
   readonly workload?: Workload;
   /** Fewest operations that must have ended well for the run to mean anything. @default {a fifth of the operations} */
   readonly acknowledgedMin?: number;
+  /** Is played while clients work; the run goes on until it is over. @default {nothing} */
+  readonly script?: SimulationScript;
   /** Judges the run besides what always holds. @default {for the default workload: what `kv` promises} */
   readonly check?: RunCheck;
   /** More about how nodes are set up. */
@@ -108,6 +125,7 @@ class Run {
   readonly #services: readonly string[];
   readonly #violations: Violation[] = [];
   #loadBeganAtMs = 0;
+  #operator: SimulatedOperator | undefined;
 
   constructor(
     options: SimulateOptions,
@@ -210,14 +228,28 @@ class Run {
       cluster,
       cluster.chance.fork("operator"),
     );
+    this.#operator = operator;
     const operating = operator.run(changes);
     operating.catch(() => {});
+    const { script } = this.#options;
+    const scripted = script?.(this.#scriptContext(cluster, operator));
+    scripted?.catch(() => {});
     this.#invariants.watch(cluster);
     const clients = this.#clients(cluster);
     const working = Promise.all(
       clients.map(({ client, operations }) => client.run(operations)),
     );
     await this.#time.run(this.#time.now() + loadMs);
+    if (scripted !== undefined) {
+      try {
+        await during(cluster, scripted, SCRIPT_MS_MAX);
+      } catch (error) {
+        this.#fail({
+          check: "script",
+          message: error instanceof Error ? `${error.stack}` : String(error),
+        });
+      }
+    }
     cluster.heal();
     await during(cluster, working, CLIENTS_END_MS_MAX);
     this.#fail(...await this.#operated(cluster, operating));
@@ -274,6 +306,71 @@ class Run {
     }));
   }
 
+  /** What a story can do to `cluster`. */
+  #scriptContext(
+    cluster: SimulatedCluster,
+    operator: SimulatedOperator,
+  ): ScriptContext {
+    const time = this.#time;
+    const machine = (index: number): SimulatedMachine =>
+      cluster.machines[index] as SimulatedMachine;
+    const sleep = (ms: number): Promise<void> =>
+      new Promise((resolve) => void time.schedule(ms, resolve));
+    const until: ScriptContext["until"] = async (
+      what,
+      holds,
+      limitMs = SETTLE_MS_MAX,
+    ) => {
+      const untilMs = time.now() + limitMs;
+      while (!await holds()) {
+        if (time.now() >= untilMs) {
+          const said = typeof what === "string" ? what : what();
+          throw new Error(`${said}: not so after ${limitMs} ms`);
+        }
+        await sleep(SCRIPT_LOOK_MS);
+      }
+    };
+    return {
+      chance: cluster.chance.fork("script"),
+      now: () => time.now(),
+      sleep,
+      until,
+      settled: () =>
+        until(
+          "The cluster has settled",
+          async () =>
+            isSettled(cluster, this.#services) &&
+            (await notAtHome(cluster)).length === 0,
+        ),
+      carryOut: (change) =>
+        operator.carryOut({ ...change, atMs: 0 } as PlannedChange),
+      departed: () => operator.departed(),
+      strike: (fault) => cluster.strike({ ...fault, atMs: 0 } as PlannedFault),
+      machine,
+      ask: (index, act) => operator.ask(act, machine(index)),
+      wipe: async (index, partition) => {
+        const { host } = machine(index);
+        for (const store of this.#invariants.storesOf(host, "kv")) {
+          await store.partition(partition).deleteRange();
+        }
+        this.#invariants.wiped(host, "kv", partition);
+      },
+      stored: async (index, partition) => {
+        const { host } = machine(index);
+        const found = new Map<string, Uint8Array>();
+        for (const store of this.#invariants.storesOf(host, "kv")) {
+          for await (const entry of store.partition(partition).scan()) {
+            found.set(entry.key.toHex(), entry.value.slice());
+          }
+        }
+        return found;
+      },
+      expect: (holds, message) => {
+        if (!holds) throw new Error(message);
+      },
+    };
+  }
+
   /** Waits for an operator to finish what they began. */
   async #operated(
     cluster: SimulatedCluster,
@@ -313,6 +410,12 @@ class Run {
     const run: FinishedRun = {
       schedule: this.#schedule,
       loadBeganAtMs: this.#loadBeganAtMs,
+      membership: {
+        // What a story does is in no schedule.
+        changed: this.#options.script !== undefined ||
+          (this.#operator?.hasChanged ?? false),
+        lost: this.#operator?.hasLost ?? false,
+      },
       history: this.#history.records,
       nodes: cluster.members.map(({ node }) => node as WhorlNode),
       sleep,

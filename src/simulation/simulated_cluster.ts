@@ -152,7 +152,7 @@ export class SimulatedCluster {
   /** Plans every fault of the schedule, counted from now. */
   planFaults(): void {
     for (const fault of this.schedule.faults) {
-      this.time.schedule(fault.atMs, () => this.#begin(fault));
+      this.time.schedule(fault.atMs, () => this.strike(fault));
     }
   }
 
@@ -160,7 +160,8 @@ export class SimulatedCluster {
     return this.machines[index] as SimulatedMachine;
   }
 
-  #begin(fault: PlannedFault): void {
+  /** Begins a fault now; it ends by itself, or when all faults do. */
+  strike(fault: PlannedFault): void {
     if (this.#healed) return;
     this.trace.add("world", "fault", describeFault(fault));
     const undo = this.#apply(fault);

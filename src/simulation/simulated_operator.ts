@@ -32,6 +32,8 @@ const RETRY_MS = 200;
 const ANSWER_MS_MAX = 20_000;
 /** Virtual time a change may take in a healed cluster, in milliseconds. */
 export const CHANGE_MS_MAX = 90_000;
+/** Time in which a node hears that it is no member any more, in virtual milliseconds. */
+const HEARS_MS_MAX = 20_000;
 /** Transfers at once that a node has from the start. */
 const TRANSFERS_DEFAULT = 4;
 
@@ -55,9 +57,13 @@ export class SimulatedOperator {
   readonly #cluster: SimulatedCluster;
   readonly #chance: Chance;
   readonly #standings = new Map<SimulatedMachine, Standing>();
+  /** Since when the ring knows a node no more that has not heard so. */
+  readonly #goneSinceMs = new Map<SimulatedMachine, number>();
   /** What was staged without a commit, and not been committed or cleared since. */
   #staged: Staged[] = [];
   #over = false;
+  #hasChanged = false;
+  #hasLost = false;
 
   constructor(cluster: SimulatedCluster, chance: Chance) {
     this.#cluster = cluster;
@@ -68,6 +74,16 @@ export class SimulatedOperator {
         index < cluster.schedule.nodes ? "member" : "out",
       )
     );
+  }
+
+  /** Whether anything was done. */
+  get hasChanged(): boolean {
+    return this.#hasChanged;
+  }
+
+  /** Whether a machine died for good. */
+  get hasLost(): boolean {
+    return this.#hasLost;
   }
 
   /** Makes `changes`, each not before its time, counted from now; resolves once the cluster is healed and all that was begun is done. */
@@ -89,13 +105,21 @@ export class SimulatedOperator {
   /** Commits what is staged and waits for those that leave. */
   async finish(): Promise<void> {
     if (this.#staged.length > 0) await this.#commitAll();
-    await this.#until(() => ![...this.#standings.values()].includes("leaving"));
+    await this.departed();
     this.#over = true;
+  }
+
+  /** Resolves when every node that leaves has gone. */
+  departed(): Promise<void> {
+    return this.#until(() =>
+      ![...this.#standings.values()].includes("leaving")
+    );
   }
 
   /** Makes one change; resolves once it is done, though a leave may still be under way, or left out. */
   async carryOut(change: PlannedChange): Promise<void> {
     this.#tell(change, "begins");
+    this.#hasChanged = true;
     const done = await this.#carryOut(change);
     this.#tell(change, done ? "is done" : "is left out");
   }
@@ -114,6 +138,16 @@ export class SimulatedOperator {
   }
 
   async #carryOut(change: PlannedChange): Promise<boolean> {
+    const coming = change.type === "join"
+      ? change.node
+      : "by" in change
+      ? change.by
+      : undefined;
+    if (coming !== undefined) {
+      await this.#until(() =>
+        this.#cluster.healed || this.#standing(coming) !== "leaving"
+      );
+    }
     switch (change.type) {
       case "join":
         if (this.#standing(change.node) !== "out") return false;
@@ -155,7 +189,7 @@ export class SimulatedOperator {
   async #bringIn(index: number): Promise<void> {
     const machine = this.#machine(index);
     // Its last process may not have come to its end.
-    await this.#until(() => machine.process === undefined);
+    await this.#until(() => machine.inService || machine.process === undefined);
     machine.putIntoService();
     this.#standings.set(machine, "joining");
     await this.#introduce(index);
@@ -173,7 +207,7 @@ export class SimulatedOperator {
       const host = this.#anyMember();
       if (!machine.running || host === undefined) return false;
       if (this.#cluster.serves(machine)) return false;
-      await this.#ask(
+      await this.ask(
         (node) => node.join(this.#cluster.address(host)),
         machine,
       );
@@ -185,7 +219,7 @@ export class SimulatedOperator {
   async #stagedAnd(change: Staged, commit: boolean): Promise<boolean> {
     this.#staged.push(change);
     if (commit) return await this.#commitAll();
-    await this.#again(() => this.#stage(change));
+    if (change.type !== "join") await this.#again(() => this.#stage(change));
     // Somebody else's node may have been the only one that would remain.
     return this.#staged.includes(change);
   }
@@ -193,7 +227,7 @@ export class SimulatedOperator {
   /** Stages one change; whether that is done, or refused for good. */
   async #stage(change: Staged): Promise<boolean> {
     try {
-      await this.#ask(async (node) => {
+      await this.ask(async (node) => {
         const name = this.#nameOf(change.node);
         switch (change.type) {
           case "leave":
@@ -212,11 +246,33 @@ export class SimulatedOperator {
     } catch (error) {
       if (!isWhorlError(error)) throw error;
       if (error.code === "already_leaving") return true;
+      if (
+        error.code === "invalid_replacement" && "by" in change &&
+        this.#statusOf(change.by) === "valid"
+      ) {
+        // It was declared down meanwhile, came back, and needs no commit any more.
+        this.#settle(change.by, "member");
+        const { node } = change;
+        this.#exchange(
+          change,
+          change.type === "replace"
+            ? { ...change, type: "leave", node }
+            : { ...change, type: "force_remove", node },
+        );
+        return false;
+      }
       if (error.code !== "only_member") throw error;
-      this.#staged = this.#staged.filter((other) => other !== change);
-      if ("by" in change) this.#sendAway(this.#machine(change.by));
+      this.#exchange(change);
+      if ("by" in change) this.#sendAway(change.by);
       return true;
     }
+  }
+
+  /** Puts `others` in the place of what was staged. */
+  #exchange(change: Staged, ...others: readonly Staged[]): void {
+    this.#staged = this.#staged.flatMap((each) =>
+      each === change ? others : [each]
+    );
   }
 
   /** Commits everything that is staged, staging again what got lost, until the ring says that it was done. */
@@ -226,8 +282,8 @@ export class SimulatedOperator {
         if (this.#isCommitted(change) || change.type === "join") continue;
         await this.#stage(change);
       }
-      const { changes, planId } = await this.#ask((node) => node.plan());
-      if (changes.length > 0) await this.#ask((node) => node.commit(planId));
+      const { changes, planId } = await this.ask((node) => node.plan());
+      if (changes.length > 0) await this.ask((node) => node.commit(planId));
       for (const change of this.#staged) {
         if (change.type !== "join") continue;
         const status = this.#statusOf(change.node);
@@ -276,20 +332,19 @@ export class SimulatedOperator {
   async #clear(): Promise<boolean> {
     if (this.#staged.length === 0) return false;
     await this.#again(async () => {
-      await this.#ask((node) => node.clear());
+      await this.ask((node) => node.clear());
       return true;
     });
     this.#staged = [];
-    for (const [machine, standing] of this.#standings) {
-      if (standing === "joining") this.#sendAway(machine);
-    }
+    this.#cluster.machines.forEach((machine, index) => {
+      if (this.#standings.get(machine) === "joining") this.#sendAway(index);
+    });
     return true;
   }
 
-  /** Takes a node out of service that was never a full member. */
-  #sendAway(machine: SimulatedMachine): void {
-    machine.retire();
-    this.#standings.set(machine, "out");
+  /** Lets a node go that was to join, once it knows that it does not. */
+  #sendAway(index: number): void {
+    this.#settle(index, "leaving");
   }
 
   // Machines that die.
@@ -308,12 +363,13 @@ export class SimulatedOperator {
     ) return false;
     await this.#until(async () => this.#cluster.healed || await this.#isWell());
     if (this.#cluster.healed) return false;
+    this.#hasLost = true;
     machine.lose();
     this.#standings.set(machine, "lost");
     await this.#again(async () => {
       const status = this.#statusOf(change.node);
       if (status === "down" || status === "invalid") return true;
-      await this.#ask((node) => node.down(this.#nameOf(change.node)));
+      await this.ask((node) => node.down(this.#nameOf(change.node)));
       return false;
     });
     if (change.type === "force_replace") await this.#bringIn(change.by);
@@ -339,7 +395,7 @@ export class SimulatedOperator {
       if (handoff === undefined) return false;
       if (handoff.status().transfers.length > 0) return false;
       try {
-        const held = await this.#ask(() => handoff.heldPartitions(), machine);
+        const held = await this.ask(() => handoff.heldPartitions(), machine);
         if (held.some(({ partition }) => owners[partition] !== node.name)) {
           return false;
         }
@@ -358,22 +414,35 @@ export class SimulatedOperator {
     const look = (): void => {
       if (this.#over) return;
       this.#cluster.machines.forEach((machine, index) => {
-        if (this.#standings.get(machine) !== "leaving") return;
-        const status = this.#statusOf(index);
-        if (status === "valid" || status === "joining") {
-          // It was declared down, and is back to stay.
-          this.#standings.set(machine, "member");
-        } else if (
-          (status === "invalid" || status === undefined) &&
-          !(machine.inService && this.#cluster.serves(machine))
-        ) {
-          if (machine.inService) machine.retire();
-          this.#standings.set(machine, "out");
+        if (this.#standings.get(machine) === "leaving") {
+          this.#lookAfterLeaver(machine, index);
         }
       });
       this.#cluster.time.schedule(RETRY_MS, look);
     };
     look();
+  }
+
+  #lookAfterLeaver(machine: SimulatedMachine, index: number): void {
+    const status = this.#statusOf(index);
+    if (!machine.inService) {
+      this.#standings.set(machine, "out");
+    } else if (status === "valid" || isBack(machine, status)) {
+      // It was declared down, and is back to stay.
+      this.#standings.set(machine, "member");
+    } else if (status === "invalid" || status === undefined) {
+      if (machine.running && !this.#cluster.serves(machine)) {
+        machine.retire();
+        this.#standings.set(machine, "out");
+        return;
+      }
+      // If all that it knows have left as well it never hears of that.
+      const { time } = this.#cluster;
+      const sinceMs = this.#goneSinceMs.getOrInsert(machine, time.now());
+      if (time.now() - sinceMs < HEARS_MS_MAX || !this.#cluster.healed) return;
+      machine.retire();
+      this.#standings.set(machine, "lost");
+    }
   }
 
   // Settings of one node.
@@ -447,7 +516,7 @@ export class SimulatedOperator {
   }
 
   /** What `act` gives on `machine`, or on some member. @throws {WhorlError} What it refuses with, or `timeout`. */
-  #ask<T>(
+  ask<T>(
     act: (node: WhorlNode) => Promise<T>,
     machine: SimulatedMachine | undefined = this.#anyMember(),
   ): Promise<T> {
@@ -492,6 +561,15 @@ export class SimulatedOperator {
       );
     }
   }
+}
+
+/** Whether a member that was declared down is about to be one again, and has partitions. */
+function isBack(
+  { node }: SimulatedMachine,
+  status: MemberStatus | undefined,
+): boolean {
+  return status === "joining" && node !== undefined &&
+    node.parts.cluster?.ring.ownership.owners.includes(node.name) === true;
 }
 
 /** Whether a member of that status owns partitions, or is to. */

@@ -59,10 +59,10 @@ export function drawChanges(
   nodes: number,
   spares: number,
   loadMs: number,
+  count = 1 + chance.below(CHANGES_MAX),
 ): PlannedChange[] {
   const members = Array.from({ length: nodes }, (_, index) => index);
   const out = Array.from({ length: spares }, (_, index) => nodes + index);
-  const count = 1 + chance.below(CHANGES_MAX);
   const times = Array.from(
     { length: count },
     () => chance.below(Math.max(1, Math.floor(loadMs * 0.8))),

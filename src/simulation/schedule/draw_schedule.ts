@@ -48,6 +48,9 @@ export { CHANGE_TYPES };
  */
 export type ScheduleProfile = "small" | "membership";
 
+/** Longest fault of a disk while members come and go, in virtual milliseconds. */
+const DISK_FAULT_MS_MAX = 1_500;
+
 /** Every {@linkcode ScheduleProfile}. */
 export const SCHEDULE_PROFILES: readonly ScheduleProfile[] = [
   "small",
@@ -152,7 +155,8 @@ function drawMembership(
       (chance, type) => drawFault(chance, type, machines, loadMs),
     ),
     ...drawCorruption(chance.fork("corruption"), machines, loadMs, allowed),
-  ].sort((a, b) => a.atMs - b.atMs);
+  ].map((fault) => isOfDisk(fault) ? shortened(fault) : fault)
+    .sort((a, b) => a.atMs - b.atMs);
   const disk = drawDisk(chance.fork("disk"));
   return {
     seed: `${seed}`,
@@ -169,6 +173,16 @@ function drawMembership(
     faults,
     changes,
   };
+}
+
+/** Whether it keeps a node from writing. */
+function isOfDisk({ type }: PlannedFault): boolean {
+  return type === "disk_full" || type === "disk_errors";
+}
+
+/** A cluster may have one member, which must be able to write most of the time. */
+function shortened(fault: PlannedFault): PlannedFault {
+  return { ...fault, forMs: Math.min(fault.forMs, DISK_FAULT_MS_MAX) };
 }
 
 /**
