@@ -24,6 +24,7 @@ import {
   refuseOffer,
 } from "./inbound_offer.ts";
 import { InboundTransfers } from "./inbound_transfers.ts";
+import { HandoffOutcome, writeHandoffFinish } from "../vnode/handoff_codec.ts";
 import {
   admitsInbound,
   CONCURRENCY_DEFAULT,
@@ -65,6 +66,10 @@ export const REPAIR_ASK_MS = 5_000;
 const REPAIR_ASK_AGAIN_MS = 500;
 /** Time after which a share that nobody asks for any more is not sent, in milliseconds. */
 const REPAIR_FORGET_MS = 60_000;
+/** Time a vnode has to give up a transfer, in milliseconds. */
+const FORGET_MS = 30_000;
+/** Shares that other nodes may have asked for; a further one is refused. */
+export const REQUESTED_SHARES_MAX = 4_096;
 /** Replicas of a key, as far as repairs go. Source: riak_core's `n_val`. */
 export const REPAIR_N = 3;
 
@@ -119,6 +124,8 @@ export class HandoffProcess implements HandoffControl {
   readonly #asked = new Map<string, number>();
   /** What is on this node, by name; `undefined` until it has been looked at. */
   #held: Map<string, HeldPartition> | undefined;
+  /** Of that, what was asked for more while its transfer came to its end. */
+  readonly #kept = new Set<string>();
   readonly #handedOver = new Map<string, HandedOver>();
   readonly #settling = new Set<string>();
   /** Wake those who wait to be let begin. */
@@ -193,6 +200,15 @@ export class HandoffProcess implements HandoffControl {
     this.#refresh();
   }
 
+  /** A vnode whose data is elsewhere runs on, as it was asked for more meanwhile. */
+  vnodeKept(module: string, partition: number): void {
+    const held = { module, partition };
+    const name = heldName(held);
+    this.#kept.add(name);
+    this.#held?.set(name, held);
+    this.#refresh();
+  }
+
   /** A vnode has ended for good, and with it its data. */
   vnodeEnded(module: string, partition: number): void {
     if (this.#held?.delete(heldName({ module, partition }))) {
@@ -235,7 +251,10 @@ export class HandoffProcess implements HandoffControl {
       this.#again = false;
       if (this.#lookAgain || this.#held === undefined) {
         this.#lookAgain = false;
-        const held = await this.#world.held();
+        const held = await this.#world.held().catch((error) => {
+          this.#lookAgain = true;
+          throw error;
+        });
         this.#held = new Map(held.map((each) => [heldName(each), each]));
         this.#events.onHeldChanged();
       }
@@ -326,6 +345,9 @@ export class HandoffProcess implements HandoffControl {
           effect.reason,
         );
         return;
+      case "forget":
+        this.#forget(effect.name, effect.transfer);
+        return;
       case "stop_inbound":
         this.#inbound.breakOff(effect.count);
         this.#step({
@@ -348,9 +370,38 @@ export class HandoffProcess implements HandoffControl {
     }
   }
 
+  /** A source keeps a transfer that may be resumed, which this one will not be. */
+  #forget(
+    name: string,
+    { module, sourcePartition }: WantedTransfer,
+  ): void {
+    const outbound = this.#outbound.get(name);
+    if (outbound === undefined) return;
+    this.#outbound.delete(name);
+    this.#world.askVnode(
+      module,
+      sourcePartition,
+      (into) =>
+        writeHandoffFinish(
+          into,
+          outbound.number,
+          HandoffOutcome.abandoned,
+          "",
+        ),
+      FORGET_MS,
+    ).catch((error) =>
+      this.#world.log.debug("A vnode was not told of the end of its handoff", {
+        name,
+        reason: reasonOf(error),
+      })
+    );
+  }
+
   #begin(name: string, transfer: WantedTransfer): void {
     const world = this.#world;
     const nowMs = world.runtime.now();
+    const { module, sourcePartition: partition } = transfer;
+    this.#kept.delete(heldName({ module, partition }));
     let outbound = this.#outbound.get(name);
     if (outbound === undefined) {
       outbound = {
@@ -400,6 +451,7 @@ export class HandoffProcess implements HandoffControl {
     }
     if (outcome.type === "completed") {
       this.#completed++;
+      if (outcome.items > 0) this.#logCompleted(transfer, outcome, outbound);
       this.#outbound.delete(name);
       this.#requested.delete(name);
       this.#handed(transfer);
@@ -424,13 +476,25 @@ export class HandoffProcess implements HandoffControl {
     this.#events.onTransfer(transfer, outcome);
   }
 
+  #logCompleted(
+    { kind, module, sourcePartition, target, targetPartition }: WantedTransfer,
+    { items, bytes }: { readonly items: number; readonly bytes: number },
+    outbound: Outbound | undefined,
+  ): void {
+    const tookMs = this.#world.wallClock() - (outbound?.startedAtMs ?? 0);
+    this.#world.log.info(
+      `${kind} transfer of ${module} from partition ${sourcePartition} to partition ${targetPartition} of ${target} completed`,
+      { items, bytes, tookMs: Math.max(0, Math.round(tookMs)) },
+    );
+  }
+
   #handed(
     { kind, module, sourcePartition, target, decided }: WantedTransfer,
   ): void {
     const name = heldName({ module, partition: sourcePartition });
-    if (kind === "hinted" && this.#held?.delete(name)) {
-      this.#events.onHeldChanged();
-    }
+    // It may hold something new by now.
+    const isGone = kind === "hinted" && !this.#kept.delete(name);
+    if (isGone && this.#held?.delete(name)) this.#events.onHeldChanged();
     if (kind !== "ownership" || decided === null) return;
     this.#handedOver.set(name, { target, ...decided });
     this.#world.transferComplete(sourcePartition, module);
@@ -482,7 +546,7 @@ export class HandoffProcess implements HandoffControl {
     const ring = world.ring();
     const refusal = ring === undefined
       ? new WhorlError("handoff_refused", "Cannot take a handoff yet")
-      : refuseOffer(ring, world.self, source, offer);
+      : refuseOffer(ring, world.self, world.modules, source, offer);
     if (refusal !== null) return refusal;
     // What goes from one partition of this node to another counts once.
     if (
@@ -523,9 +587,14 @@ export class HandoffProcess implements HandoffControl {
     this.#refresh();
   }
 
-  /** @throws {WhorlError} `handoff_refused` unless `transfer` was let begin over `connection`. */
-  requireInbound(connection: object, transfer: number): void {
-    this.#inbound.require(connection, transfer);
+  /** @throws {WhorlError} `handoff_refused` unless `transfer` was let begin over `connection`, to that vnode. */
+  requireInbound(
+    connection: object,
+    transfer: number,
+    moduleId: number,
+    partition: number,
+  ): void {
+    this.#inbound.require(connection, transfer, moduleId, partition);
   }
 
   /** A vnode has taken so much of a transfer. */
@@ -693,7 +762,7 @@ export class HandoffProcess implements HandoffControl {
    * `node` rebuilds a partition and asks for what one of this node's has in common
    * with it.
    *
-   * @throws {WhorlError} `protocol_error` if that makes no sense.
+   * @throws {WhorlError} `protocol_error` if that makes no sense, `overload` beyond {@linkcode REQUESTED_SHARES_MAX}.
    */
   shareRequested(node: string, args: unknown): void {
     const fields = expectList(args, "a request for a repair", 4, 4);
@@ -711,6 +780,12 @@ export class HandoffProcess implements HandoffControl {
     const name = transferName(transfer);
     const askedMs = this.#world.runtime.now();
     const known = this.#requested.get(name);
+    if (known === undefined && this.#requested.size >= REQUESTED_SHARES_MAX) {
+      throw new WhorlError(
+        "overload",
+        `Cannot send for another repair as ${REQUESTED_SHARES_MAX} wait`,
+      );
+    }
     if (known !== undefined) known.askedMs = askedMs;
     else this.#requested.set(name, { transfer, askedMs });
     this.#refresh();

@@ -214,7 +214,7 @@ export class VnodeMaster implements VnodeHost {
   removed(process: VnodeProcess, stays: boolean): void {
     if (stays) {
       const { partition } = process;
-      this.#tell({ type: "vnode_started", partition });
+      this.#tell({ type: "vnode_kept", partition });
     } else this.#endVnode(process).catch((error) => this.#fail(error));
   }
 
