@@ -5,6 +5,7 @@
  * @module
  */
 import { CLUSTER_KINDS, withCluster } from "../harness/test_cluster.ts";
+import { CAPABILITY_SCENARIOS } from "./scenarios/capability_scenarios.ts";
 import { COVERAGE_SCENARIOS } from "./scenarios/coverage_scenarios.ts";
 import { FAILURE_SCENARIOS } from "./scenarios/failure_scenarios.ts";
 import { KV_SCENARIOS } from "./scenarios/kv_scenarios.ts";
@@ -14,6 +15,7 @@ import { START_SCENARIOS } from "./scenarios/start_scenarios.ts";
 
 const SCENARIOS = [
   ...MEMBERSHIP_SCENARIOS,
+  ...CAPABILITY_SCENARIOS,
   ...LEAVE_SCENARIOS,
   ...KV_SCENARIOS,
   ...COVERAGE_SCENARIOS,
