@@ -58,13 +58,16 @@ export function crash(error: unknown): ExitReason {
   return { type: "crash", error: serializeError(error) };
 }
 
+/** What was made here, and so is plain data though the text of its stack has not been made yet. */
+const serializedHere = new WeakSet<object>();
+
 /** Turns anything thrown into plain data. */
 export function serializeError(error: unknown, depth = 0): SerializedError {
   if (!(error instanceof Error)) {
     return { name: "NonError", message: clip(textOf(error)) };
   }
   const { code, details } = error as { code?: unknown; details?: unknown };
-  return {
+  const serialized = {
     name: error.name,
     message: clip(error.message),
     // Only the text of a stack is dear (a tenth of a millisecond), and most
@@ -78,6 +81,8 @@ export function serializeError(error: unknown, depth = 0): SerializedError {
       ? {}
       : { cause: serializeError(error.cause, depth + 1) }),
   };
+  serializedHere.add(serialized);
+  return serialized;
 }
 
 /** An error that happened in another process; what it carried is kept. */
@@ -137,7 +142,7 @@ function clip(text: string): string {
 /** Only what can be cloned crosses; the rest of an error does without. */
 function isPlainData(value: unknown): value is Record<string, unknown> {
   if (typeof value !== "object" || value === null) return false;
-  if (isFlat(value)) return true;
+  if (isPlain(value, PLAIN_DEPTH_MAX)) return true;
   try {
     structuredClone(value);
     return true;
@@ -146,10 +151,14 @@ function isPlainData(value: unknown): value is Record<string, unknown> {
   }
 }
 
-/** Whether `value` is an object of texts and numbers, as details mostly are; to try a clone is dear. */
-function isFlat(value: object): boolean {
-  if (Object.getPrototypeOf(value) !== Object.prototype) return false;
-  return Object.values(value).every((part) =>
-    typeof part === "string" || typeof part === "number"
-  );
+/** How deep details are looked into; deeper ones are tried to be cloned. */
+const PLAIN_DEPTH_MAX = 4;
+
+/** Whether `value` is certainly data, as details mostly are; to try a clone is dear, the more so if it makes the text of a stack. */
+function isPlain(value: unknown, depth: number): boolean {
+  if (typeof value === "string" || typeof value === "number") return true;
+  if (typeof value !== "object" || value === null) return false;
+  if (serializedHere.has(value)) return true;
+  return depth > 0 && Object.getPrototypeOf(value) === Object.prototype &&
+    Object.values(value).every((part) => isPlain(part, depth - 1));
 }

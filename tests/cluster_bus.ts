@@ -56,6 +56,8 @@ export class ClusterBus {
   readonly sent: Map<number, number> = new Map();
   /** Rings on the disks, by node; they survive a crash. */
   readonly disks: Map<string, Uint8Array> = new Map();
+  /** Nodes that are not ready to exit. */
+  readonly staying: Set<string> = new Set();
   /** Time one store takes, in milliseconds. */
   storeMs = 1;
   readonly #chance: Chance;
@@ -119,6 +121,7 @@ export class ClusterBus {
       storeFailed: (error) => {
         throw error;
       },
+      readyToExit: () => !this.staying.has(name),
       fetchJoinOffer: (address) => this.#fetchJoinOffer(name, address),
     });
     const node = { name, cluster, changes, data, peers, links, incarnation };

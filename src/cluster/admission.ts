@@ -53,6 +53,7 @@ import {
   sameCluster,
 } from "../ring/ring.ts";
 import { invite, isAutoJoining, type NodeFacts } from "../ring/ring_change.ts";
+import { RING_NAMES_MAX } from "../ring/ring_codec.ts";
 import { refuseIdentity } from "./membership.ts";
 
 /** A node that wants to become a member. */
@@ -117,6 +118,13 @@ export function admit(
   }
   const taken = refuseIdentity(ring, guest.name, guest.nodeId);
   if (taken !== null) return { type: "refused", error: taken };
+  // Names of those that left stay in the ring, so that nobody brings them back.
+  if (
+    !ring.members.has(guest.name) && ring.members.size >= RING_NAMES_MAX
+  ) {
+    const why = `its ring may know ${RING_NAMES_MAX} names, and does`;
+    return refuse("overload", why);
+  }
   const status = memberStatus(ring, guest.name) ?? "invalid";
   const mayJoin = status === "invalid" ||
     status === "joining" && !isAutoJoining(ring, guest.name);

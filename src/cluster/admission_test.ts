@@ -7,6 +7,7 @@ import {
   rejoin,
   setStatus,
 } from "../ring/ring_change.ts";
+import { RING_NAMES_MAX } from "../ring/ring_codec.ts";
 import { admit, isInvitedBy } from "./admission.ts";
 
 const SEED = "0000000000000001";
@@ -50,6 +51,15 @@ Deno.test("admit() has the claimant put the guest into its ring, as invited", ()
   const { meta } = admission.ring.members.get("guest") ?? { meta: new Map() };
   assertEquals(meta.get("address")?.value, "guest:1");
   assertEquals(meta.get("node_id")?.value, "id-guest");
+});
+
+Deno.test("admit() takes no new name into a ring that has had all it can hold, but an old one again", () => {
+  let ring = alone;
+  for (let i = 1; i < RING_NAMES_MAX; i++) {
+    ring = setStatus(ring, "host", `gone${i}`, "invalid");
+  }
+  assertEquals(code(ring), "overload");
+  assertEquals(code(ring, { guest: facts("gone7") }), "invited");
 });
 
 Deno.test("admit() makes a new invitation each time", () => {

@@ -304,8 +304,8 @@ export class ClusterProcess {
     return this.#parts.membership.clear();
   }
 
-  /** `ClusterWorld.readyToExit` may have come to say yes. */
-  readyToExit(): void {
+  /** `ClusterWorld.readyToExit` may have come to say yes: asks it now. */
+  exitIfReady(): void {
     this.#parts.exitIfDone();
   }
 

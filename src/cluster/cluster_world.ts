@@ -38,8 +38,8 @@ export interface ClusterWorld {
   storeFailed(error: unknown): void;
   /**
    * Whether this node, which is leaving and owns nothing any more, may go: it may
-   * still hold data of others. Asked when the ring changes and about once a
-   * second.
+   * still hold data of others. Asked when the ring changes, about once a second,
+   * and by `ClusterProcess.exitIfReady`.
    *
    * @default {always}
    */

@@ -334,7 +334,8 @@ function isFellow(gossip: GossipState, node: string): boolean {
  * cluster this node is joining, there is nothing to join. If this node is a
  * member, it has missed how the other one went, maybe together with its own
  * removal, and nobody may be left to tell it; so that it need not wait for the
- * other one for ever, that is declared down, which it could contradict.
+ * other one for ever, that is declared down, which it could contradict. If this
+ * node has exited and that was the last one who could let it go, it has left.
  */
 function hostGone(
   gossip: GossipState,
@@ -344,9 +345,13 @@ function hostGone(
   const { ring } = gossip.current;
   if (ring.clusterId.seed !== seed) return [];
   if (loneHost(gossip) === host) return [{ type: "removed", joining: true }];
-  return isFellow(gossip, host)
-    ? goBy(gossip, setStatus(ring, gossip.self, host, "down"))
-    : [];
+  if (!isFellow(gossip, host)) return [];
+  const without = setStatus(ring, gossip.self, host, "down");
+  const { self } = gossip;
+  return memberStatus(ring, self) === "exiting" && ownsNothing(ring, self) &&
+      readyMembers(without).length === 0
+    ? [{ type: "removed", joining: false }]
+    : goBy(gossip, without);
 }
 
 /**

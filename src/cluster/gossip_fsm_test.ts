@@ -373,6 +373,16 @@ Deno.test("stepGossip() declares a fellow member down that says it has gone to a
   assertEquals(step(gossip, { type: "host_gone", host: "a", seed }), []);
 });
 
+Deno.test("stepGossip() has left when it has exited and the last one who could let it go is elsewhere", () => {
+  const ring = setStatus(ringOf("a", "b", "c"), "b", "b", "exiting");
+  const { seed } = ring.clusterId;
+  const gossip = gossipOf("b", ring);
+  const gone = (host: string) =>
+    step(gossip, { type: "host_gone", host, seed });
+  assertEquals(types(gone("c")), ["ring_changed", "store_ring"]);
+  assertEquals(gone("a"), [{ type: "removed", joining: false }]);
+});
+
 Deno.test("stepGossip() takes no ring from a stranger or a removed member, and shows the latter its own", () => {
   const base = ringOf("a", "b");
   const theirs = encodeRing(putRingMeta(base, "b", "x", 1, 1));

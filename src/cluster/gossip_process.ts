@@ -9,7 +9,11 @@ import { WhorlError } from "../base/errors.ts";
 import type { Ring } from "../ring/ring.ts";
 import { decodeRing, type EncodedRing } from "../ring/ring_codec.ts";
 import { FrameType } from "../wire/frame_type.ts";
-import { decodeDigest, encodeDigest } from "./cluster_codec.ts";
+import {
+  decodeDigest,
+  encodeDigest,
+  type RingDigest,
+} from "./cluster_codec.ts";
 import type { ClusterWorld } from "./cluster_world.ts";
 import {
   createGossip,
@@ -42,6 +46,13 @@ export class GossipProcess {
   readonly #listener: RingListener;
   readonly #gossip: GossipState;
   readonly #waits: RingWaits;
+  /** The digest that was encoded last. */
+  #lastDigest:
+    | {
+      readonly digest: RingDigest;
+      readonly payload: Uint8Array<ArrayBuffer>;
+    }
+    | undefined;
   #stopped = false;
 
   /** @param isStored Whether `ring` is the one on the disk. */
@@ -181,7 +192,7 @@ export class GossipProcess {
           this.#world.send(
             effect.to,
             FrameType.ringDigest,
-            encodeDigest(effect.digest),
+            this.#encoded(effect.digest),
           );
           break;
         case "send_ring":
@@ -211,6 +222,14 @@ export class GossipProcess {
           effect satisfies never;
       }
     }
+  }
+
+  /** A digest goes to several members at once. */
+  #encoded(digest: RingDigest): Uint8Array<ArrayBuffer> {
+    if (this.#lastDigest?.digest !== digest) {
+      this.#lastDigest = { digest, payload: encodeDigest(digest) };
+    }
+    return this.#lastDigest.payload;
   }
 
   #store(ring: EncodedRing): void {

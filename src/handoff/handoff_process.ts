@@ -18,8 +18,13 @@ import { reasonOf, WhorlError } from "../base/errors.ts";
 import { expectInteger, expectList, expectText } from "../wire/plain_data.ts";
 import { BulkConnections } from "./bulk_connections.ts";
 import type { HandoffWorld } from "./handoff_world.ts";
-import { expectOffer, refuseOffer } from "./inbound_offer.ts";
+import {
+  expectOffer,
+  type InboundOffer,
+  refuseOffer,
+} from "./inbound_offer.ts";
 import { InboundTransfers } from "./inbound_transfers.ts";
+import { HandoffOutcome, writeHandoffFinish } from "../vnode/handoff_codec.ts";
 import {
   admitsInbound,
   CONCURRENCY_DEFAULT,
@@ -61,9 +66,17 @@ export const REPAIR_ASK_MS = 5_000;
 const REPAIR_ASK_AGAIN_MS = 500;
 /** Time after which a share that nobody asks for any more is not sent, in milliseconds. */
 const REPAIR_FORGET_MS = 60_000;
+/** Time a vnode has to give up a transfer, in milliseconds. */
+const FORGET_MS = 30_000;
+/** Shares that other nodes may have asked for; a further one is refused. */
+export const REQUESTED_SHARES_MAX = 4_096;
 /** Replicas of a key, as far as repairs go. Source: riak_core's `n_val`. */
 export const REPAIR_N = 3;
 
+/** How long a transfer that may not begin waits before it is refused, in milliseconds. */
+export const OFFER_WAIT_MS = 250;
+/** Transfers that may wait so; a further one is refused at once. */
+export const OFFERS_WAITING_MAX = 256;
 /** What is known of a transfer besides what the manager knows. */
 interface Outbound {
   /** Number it bears at both ends. */
@@ -111,8 +124,12 @@ export class HandoffProcess implements HandoffControl {
   readonly #asked = new Map<string, number>();
   /** What is on this node, by name; `undefined` until it has been looked at. */
   #held: Map<string, HeldPartition> | undefined;
+  /** Of that, what was asked for more while its transfer came to its end. */
+  readonly #kept = new Set<string>();
   readonly #handedOver = new Map<string, HandedOver>();
   readonly #settling = new Set<string>();
+  /** Wake those who wait to be let begin. */
+  readonly #waitingOffers = new Set<() => void>();
   #completed = 0;
   #failed = 0;
   #refreshing = false;
@@ -158,6 +175,7 @@ export class HandoffProcess implements HandoffControl {
       if (timer !== undefined) this.#world.runtime.clearTimer(timer);
     }
     this.#connections.close();
+    this.#wakeOffers();
   }
 
   // What it is told.
@@ -179,6 +197,15 @@ export class HandoffProcess implements HandoffControl {
     const name = heldName(held);
     if (this.#held === undefined || this.#held.has(name)) return;
     this.#held.set(name, held);
+    this.#refresh();
+  }
+
+  /** A vnode whose data is elsewhere runs on, as it was asked for more meanwhile. */
+  vnodeKept(module: string, partition: number): void {
+    const held = { module, partition };
+    const name = heldName(held);
+    this.#kept.add(name);
+    this.#held?.set(name, held);
     this.#refresh();
   }
 
@@ -224,7 +251,10 @@ export class HandoffProcess implements HandoffControl {
       this.#again = false;
       if (this.#lookAgain || this.#held === undefined) {
         this.#lookAgain = false;
-        const held = await this.#world.held();
+        const held = await this.#world.held().catch((error) => {
+          this.#lookAgain = true;
+          throw error;
+        });
         this.#held = new Map(held.map((each) => [heldName(each), each]));
         this.#events.onHeldChanged();
       }
@@ -296,6 +326,11 @@ export class HandoffProcess implements HandoffControl {
       this.#world.runtime.now(),
     );
     for (const effect of effects) this.#perform(effect);
+    this.#wakeOffers();
+  }
+
+  #wakeOffers(): void {
+    for (const wake of [...this.#waitingOffers]) wake();
   }
 
   #perform(effect: ManagerEffect): void {
@@ -309,6 +344,9 @@ export class HandoffProcess implements HandoffControl {
           effect.resumable,
           effect.reason,
         );
+        return;
+      case "forget":
+        this.#forget(effect.name, effect.transfer);
         return;
       case "stop_inbound":
         this.#inbound.breakOff(effect.count);
@@ -332,9 +370,38 @@ export class HandoffProcess implements HandoffControl {
     }
   }
 
+  /** A source keeps a transfer that may be resumed, which this one will not be. */
+  #forget(
+    name: string,
+    { module, sourcePartition }: WantedTransfer,
+  ): void {
+    const outbound = this.#outbound.get(name);
+    if (outbound === undefined) return;
+    this.#outbound.delete(name);
+    this.#world.askVnode(
+      module,
+      sourcePartition,
+      (into) =>
+        writeHandoffFinish(
+          into,
+          outbound.number,
+          HandoffOutcome.abandoned,
+          "",
+        ),
+      FORGET_MS,
+    ).catch((error) =>
+      this.#world.log.debug("A vnode was not told of the end of its handoff", {
+        name,
+        reason: reasonOf(error),
+      })
+    );
+  }
+
   #begin(name: string, transfer: WantedTransfer): void {
     const world = this.#world;
     const nowMs = world.runtime.now();
+    const { module, sourcePartition: partition } = transfer;
+    this.#kept.delete(heldName({ module, partition }));
     let outbound = this.#outbound.get(name);
     if (outbound === undefined) {
       outbound = {
@@ -384,6 +451,7 @@ export class HandoffProcess implements HandoffControl {
     }
     if (outcome.type === "completed") {
       this.#completed++;
+      if (outcome.items > 0) this.#logCompleted(transfer, outcome, outbound);
       this.#outbound.delete(name);
       this.#requested.delete(name);
       this.#handed(transfer);
@@ -408,13 +476,25 @@ export class HandoffProcess implements HandoffControl {
     this.#events.onTransfer(transfer, outcome);
   }
 
+  #logCompleted(
+    { kind, module, sourcePartition, target, targetPartition }: WantedTransfer,
+    { items, bytes }: { readonly items: number; readonly bytes: number },
+    outbound: Outbound | undefined,
+  ): void {
+    const tookMs = this.#world.wallClock() - (outbound?.startedAtMs ?? 0);
+    this.#world.log.info(
+      `${kind} transfer of ${module} from partition ${sourcePartition} to partition ${targetPartition} of ${target} completed`,
+      { items, bytes, tookMs: Math.max(0, Math.round(tookMs)) },
+    );
+  }
+
   #handed(
     { kind, module, sourcePartition, target, decided }: WantedTransfer,
   ): void {
     const name = heldName({ module, partition: sourcePartition });
-    if (kind === "hinted" && this.#held?.delete(name)) {
-      this.#events.onHeldChanged();
-    }
+    // It may hold something new by now.
+    const isGone = kind === "hinted" && !this.#kept.delete(name);
+    if (isGone && this.#held?.delete(name)) this.#events.onHeldChanged();
     if (kind !== "ownership" || decided === null) return;
     this.#handedOver.set(name, { target, ...decided });
     this.#world.transferComplete(sourcePartition, module);
@@ -423,37 +503,76 @@ export class HandoffProcess implements HandoffControl {
   // What comes to this node.
 
   /**
-   * A transfer wants to begin over `connection`.
+   * A transfer wants to begin over `connection`. One that may not waits a little
+   * first: for one that is about to end, or for the ring that its source knows.
    *
    * @throws {WhorlError} `handoff_refused` if it may not, `protocol_error` if it makes no sense.
    */
-  inboundBegins(connection: object, source: string, offered: unknown): void {
+  async inboundBegins(
+    connection: { readonly closed?: unknown },
+    source: string,
+    offered: unknown,
+  ): Promise<void> {
     const offer = expectOffer(offered);
-    const world = this.#world;
-    const ring = world.ring();
-    const refusal = ring === undefined
-      ? new WhorlError("handoff_refused", "Cannot take a handoff yet")
-      : refuseOffer(ring, world.self, source, offer);
-    if (refusal !== null) throw refusal;
-    // What goes from one partition of this node to another counts once.
-    const counted = source === world.self ||
-      this.#inbound.has(connection, offer.transfer);
-    if (!counted && !admitsInbound(this.#manager)) {
-      const { inbound, concurrency } = this.#manager.config;
-      throw new WhorlError(
-        "handoff_refused",
-        inbound
-          ? `Cannot take a handoff as ${concurrency} may run at once`
-          : "Cannot take a handoff as inbound ones are disabled",
-      );
+    const { runtime } = this.#world;
+    const untilMs = runtime.now() + OFFER_WAIT_MS;
+    for (;;) {
+      const refusal = this.#refusalOf(connection, source, offer);
+      if (refusal === null) break;
+      const leftMs = untilMs - runtime.now();
+      if (leftMs <= 0 || this.#waitingOffers.size >= OFFERS_WAITING_MAX) {
+        throw refusal;
+      }
+      await this.#nextChange(leftMs);
+      if (this.#closed || connection.closed !== undefined) throw refusal;
     }
     this.#inbound.begin(connection, source, offer, {
-      monotonicMs: world.runtime.now(),
-      wallMs: world.wallClock(),
+      monotonicMs: runtime.now(),
+      wallMs: this.#world.wallClock(),
     });
     this.#step({
       type: "inbound",
       count: this.#inbound.countFromOthers(this.#world.self),
+    });
+  }
+
+  /** Why a transfer may not begin now; `null` if it may. */
+  #refusalOf(
+    connection: object,
+    source: string,
+    offer: InboundOffer,
+  ): WhorlError | null {
+    const world = this.#world;
+    const ring = world.ring();
+    const refusal = ring === undefined
+      ? new WhorlError("handoff_refused", "Cannot take a handoff yet")
+      : refuseOffer(ring, world.self, world.modules, source, offer);
+    if (refusal !== null) return refusal;
+    // What goes from one partition of this node to another counts once.
+    if (
+      source === world.self || this.#inbound.has(connection, offer.transfer) ||
+      admitsInbound(this.#manager)
+    ) return null;
+    const { inbound, concurrency } = this.#manager.config;
+    return new WhorlError(
+      "handoff_refused",
+      inbound
+        ? `Cannot take a handoff as ${concurrency} may run at once`
+        : "Cannot take a handoff as inbound ones are disabled",
+    );
+  }
+
+  /** Resolves when transfers or the ring have changed, or after `waitMs`. */
+  #nextChange(waitMs: number): Promise<void> {
+    const { runtime } = this.#world;
+    return new Promise((resolve) => {
+      const wake = (): void => {
+        this.#waitingOffers.delete(wake);
+        runtime.clearTimer(timer);
+        resolve();
+      };
+      const timer = runtime.setTimer(waitMs, wake);
+      this.#waitingOffers.add(wake);
     });
   }
 
@@ -468,9 +587,14 @@ export class HandoffProcess implements HandoffControl {
     this.#refresh();
   }
 
-  /** @throws {WhorlError} `handoff_refused` unless `transfer` was let begin over `connection`. */
-  requireInbound(connection: object, transfer: number): void {
-    this.#inbound.require(connection, transfer);
+  /** @throws {WhorlError} `handoff_refused` unless `transfer` was let begin over `connection`, to that vnode. */
+  requireInbound(
+    connection: object,
+    transfer: number,
+    moduleId: number,
+    partition: number,
+  ): void {
+    this.#inbound.require(connection, transfer, moduleId, partition);
   }
 
   /** A vnode has taken so much of a transfer. */
@@ -638,7 +762,7 @@ export class HandoffProcess implements HandoffControl {
    * `node` rebuilds a partition and asks for what one of this node's has in common
    * with it.
    *
-   * @throws {WhorlError} `protocol_error` if that makes no sense.
+   * @throws {WhorlError} `protocol_error` if that makes no sense, `overload` beyond {@linkcode REQUESTED_SHARES_MAX}.
    */
   shareRequested(node: string, args: unknown): void {
     const fields = expectList(args, "a request for a repair", 4, 4);
@@ -656,6 +780,12 @@ export class HandoffProcess implements HandoffControl {
     const name = transferName(transfer);
     const askedMs = this.#world.runtime.now();
     const known = this.#requested.get(name);
+    if (known === undefined && this.#requested.size >= REQUESTED_SHARES_MAX) {
+      throw new WhorlError(
+        "overload",
+        `Cannot send for another repair as ${REQUESTED_SHARES_MAX} wait`,
+      );
+    }
     if (known !== undefined) known.askedMs = askedMs;
     else this.#requested.set(name, { transfer, askedMs });
     this.#refresh();

@@ -68,16 +68,20 @@ export function expectOffer(value: unknown): InboundOffer {
 export function refuseOffer(
   ring: Ring,
   self: string,
+  modules: readonly string[],
   source: string,
   offer: InboundOffer,
 ): WhorlError | null {
-  const { kind, targetPartition, term, version } = offer;
+  const { kind, module, targetPartition, term, version } = offer;
   const refuse = (why: string): WhorlError =>
     new WhorlError(
       "handoff_refused",
       `Cannot take partition ${targetPartition} from ${source} as ${why}`,
       { details: { partition: targetPartition } },
     );
+  if (!modules.includes(module)) {
+    return refuse(`it does not run '${module}'`);
+  }
   if (targetPartition >= ring.size) return refuse("there is no such partition");
   const owner = ring.ownership.owners[targetPartition];
   const transfer = pendingTransfers(ring).find(({ partition }) =>

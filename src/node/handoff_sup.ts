@@ -248,16 +248,15 @@ class OwnConnection implements BulkConnection {
  */
 export function handoffCall(
   parts: NodeParts,
-  connection: object,
+  connection: { readonly closed?: unknown },
   source: string,
   method: string,
   args: unknown,
-): null {
+): null | Promise<null> {
   const handoff = present(parts.transfers, "handoff");
   switch (method) {
     case "handoff_begin":
-      handoff.inboundBegins(connection, source, args);
-      return null;
+      return handoff.inboundBegins(connection, source, args).then(() => null);
     case "handoff_end":
       handoff.inboundEnded(connection, Number(args));
       return null;

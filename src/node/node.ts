@@ -624,6 +624,9 @@ export class WhorlNode implements AsyncDisposable {
     if (event.type === "vnode_started") {
       handoff?.vnodeStarted(event.module, event.partition);
     }
+    if (event.type === "vnode_kept") {
+      handoff?.vnodeKept(event.module, event.partition);
+    }
     if (event.type === "vnode_ended") {
       handoff?.vnodeEnded(event.module, event.partition);
     }

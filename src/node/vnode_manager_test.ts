@@ -62,7 +62,12 @@ class Bench implements AnswerTarget {
       masters: 1,
       placement: "task",
       modules: [{ name: "wild", url: "unused:", module: wildModule }],
-      storeOf: () => ({ type: "memory" }),
+      home: {
+        storeOf: () => ({ type: "memory" }),
+        storeOpened: () => Promise.resolve(),
+        setStoreAside: () => Promise.resolve(""),
+      },
+      mayRebuild: () => false,
       subprocessFlags: [],
       environment: this.environment,
       onEvent: (event) => this.events.push(event),
@@ -116,10 +121,13 @@ Deno.test("VnodeManager replaces a master that sends what is no message, and ans
     assertEquals(await silent, "vnode_crashed");
     assertEquals(await bench.ask("fine again"), "fine again");
     assertEquals(bench.errors, ["A vnode master sent what is no message"]);
+    const started = { type: "vnode_started", module: "wild", partition: 3 };
     assertEquals(bench.events, [
       { type: "master_started", master: "wild-0" },
+      started,
       { type: "master_stopped", master: "wild-0", reason: "killed" },
       { type: "master_started", master: "wild-0" },
+      started,
     ]);
   } finally {
     await supervisor.shutdown();

@@ -5,6 +5,7 @@
  */
 import type { ChildSpec } from "../../supervisors/child_spec.ts";
 import { startSupervisor } from "../../supervisors/supervisor.ts";
+import { currentMembers } from "../ring/ring.ts";
 import type { NodeParts } from "./node_parts.ts";
 import { present } from "./node_parts.ts";
 import {
@@ -43,7 +44,10 @@ export function vnodeSup(
         masters: config.masters,
         placement: config.masterPlacement,
         modules: parts.modules,
-        storeOf: (module, master) => home.storeOf(module, master),
+        home,
+        mayRebuild: () =>
+          parts.cluster !== undefined &&
+          currentMembers(parts.cluster.ring).length > 1,
         subprocessFlags: SUBPROCESS_FLAGS,
         environment,
         onEvent,

@@ -11,7 +11,7 @@
  * whole stretches can be laid out anew. If it finds no ring without repeats, a
  * long pass cools down slowly; if windows with a repeat still remain, another one
  * goes on from there with windows weighing more. (Taking the long pass each time
- * would save one transfer in a hundred and cost eight times as much.)
+ * would save one transfer in a hundred and cost six times as much.)
  * When there are just as many nodes as the target N, they can't be avoided, and
  * the search may also begin with the ring that repeats at one seam only.
  * Whatever the weights let pass on the way, the best ring met in the order of
@@ -39,7 +39,7 @@ const WINDOW_COSTS = [4, 8, 16] as const;
 const STEPS_BASE = 50_000;
 const STEPS_PER_PARTITION = 900;
 /** How much shorter the first two passes are. */
-const SHORT_PASS_DIVISOR = 8;
+const SHORT_PASS_DIVISOR = 12;
 /** Chance to accept a step that costs 1 more, at the start of a pass and at its end. */
 const HOT = 0.5;
 const COLD = 0.05;

@@ -8,6 +8,7 @@
  * @module
  */
 import { createHash } from "node:crypto";
+import { equalBytes } from "../base/byte_order.ts";
 import { WhorlError } from "../base/errors.ts";
 import { compareTexts } from "../base/text_order.ts";
 import {
@@ -66,13 +67,64 @@ export function encodeRing(ring: Ring): EncodedRing {
   return encoded;
 }
 
+/** The part of an encoded ring that the digest is of: all but what members have seen. */
+interface EncodedContent {
+  /** The ring it was made of first. */
+  readonly ring: Ring;
+  readonly bytes: Uint8Array;
+  readonly digest: string;
+  /** The number of each name in it. */
+  readonly numbers: ReadonlyMap<string, number>;
+}
+
+/** Contents by their members: most changes of a ring are of what has been seen, and leave all else as it is. */
+const knownContents = new WeakMap<Ring["members"], EncodedContent>();
+
+function contentOf(ring: Ring): EncodedContent {
+  const { members } = ring;
+  const content = knownContents.get(members);
+  if (content !== undefined && hasContentOf(ring, content.ring)) return content;
+  const made = encodeContent(ring);
+  knownContents.set(members, made);
+  return made;
+}
+
+function hasContentOf(ring: Ring, other: Ring): boolean {
+  return ring.clock === other.clock && ring.ownership === other.ownership &&
+    ring.progress === other.progress && ring.meta === other.meta &&
+    ring.clusterId === other.clusterId &&
+    ring.clusterName === other.clusterName && ring.size === other.size;
+}
+
 function encode(ring: Ring): EncodedRing {
+  const { bytes, digest, numbers } = contentOf(ring);
+  const seen: unknown[] = [];
+  for (const [node, version] of sortedEntries(ring.seen)) {
+    const number = numbers.get(node);
+    if (number === undefined) continue;
+    seen.push(
+      sameVersion(version, ring.clock)
+        ? number
+        : [number, encodeClock(version, numbers)],
+    );
+  }
+  return { ring, bytes: encodeMsgpack([RING_FORMAT, bytes, seen]), digest };
+}
+
+function encodeClock(
+  version: VersionVector,
+  numbers: ReadonlyMap<string, number>,
+): number[] {
+  return sortedEntries(version)
+    .flatMap(([actor, count]) => [numbers.get(actor) as number, count]);
+}
+
+function encodeContent(ring: Ring): EncodedContent {
   const names = namesIn(ring);
   const numbers = new Map(names.map((name, index) => [name, index]));
   const numberOf = (name: string): number => numbers.get(name) as number;
   const clock = (version: VersionVector): number[] =>
-    sortedEntries(version)
-      .flatMap(([actor, count]) => [numberOf(actor), count]);
+    encodeClock(version, numbers);
   const meta = (values: Meta): unknown[] =>
     sortedEntries(values)
       .map(([name, { value, stamp }]) => [
@@ -83,7 +135,7 @@ function encode(ring: Ring): EncodedRing {
         numberOf(stamp.node),
       ]);
   const { ownership } = ring;
-  const content = encodeMsgpack([
+  const bytes = encodeMsgpack([
     ring.clusterName,
     [ring.clusterId.claimant, ring.clusterId.seed],
     ring.size,
@@ -129,20 +181,18 @@ function encode(ring: Ring): EncodedRing {
       ]),
     meta(ring.meta),
   ]);
-  const seen: unknown[] = [];
-  for (const [node, version] of sortedEntries(ring.seen)) {
-    const number = numbers.get(node);
-    if (number === undefined) continue;
-    seen.push(
-      sameVersion(version, ring.clock) ? number : [number, clock(version)],
-    );
-  }
   return {
     ring,
-    bytes: encodeMsgpack([RING_FORMAT, content, seen]),
-    digest: createHash("sha1").update(content).digest("hex").slice(0, 16),
+    bytes,
+    digest: createHash("sha1").update(bytes).digest("hex").slice(0, 16),
+    numbers,
   };
 }
+
+/** Rings that were read last are kept, as several nodes send the same one. */
+const DECODED_MAX = 8;
+const decoded: { readonly bytes: Uint8Array; readonly ring: EncodedRing }[] =
+  [];
 
 /**
  * Reads a ring.
@@ -151,6 +201,15 @@ function encode(ring: Ring): EncodedRing {
  * format, with the part that is wrong.
  */
 export function decodeRing(bytes: Uint8Array): EncodedRing {
+  const known = decoded.find((one) => equalBytes(one.bytes, bytes));
+  if (known !== undefined) return known.ring;
+  const ring = decode(bytes);
+  decoded.unshift({ bytes: bytes.slice(), ring });
+  if (decoded.length > DECODED_MAX) decoded.pop();
+  return ring;
+}
+
+function decode(bytes: Uint8Array): EncodedRing {
   const [format, contentBytes, seen] = expectList(
     decodeMsgpack(bytes),
     "a ring",

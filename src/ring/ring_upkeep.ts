@@ -247,7 +247,7 @@ function redirect(ring: Ring, transfers: Transfer[]): Transfer[] {
   return transfersTowards(ring, target);
 }
 
-/** Replicas kept beside each other: how near `node` already owns a partition, 0 if not within two places. */
+/** How near `node` owns partitions to `partition`: a repeat in a smaller window counts more. */
 function repeatsAt(
   owners: readonly string[],
   partition: number,

@@ -18,30 +18,60 @@ export interface RingView {
   readonly owners: Uint16Array;
   /** 1 for nodes that serve, by index. */
   readonly up: Uint8Array;
-  /** Index of this node, or -1 while it is in no ring. */
+  /** Index of this node, or -1 while it has no place here. */
   readonly self: number;
 }
 
-/** A view of a ring in which every node named in `upNodes` serves. */
+/** Owners of a ring as numbers, the same in each view of it. */
+interface NumberedOwners {
+  readonly nodes: readonly string[];
+  readonly indexOf: ReadonlyMap<string, number>;
+  readonly owners: Uint16Array;
+}
+
+/** Nodes come and go more often than owners change, and owners are a value. */
+const known = new WeakMap<readonly string[], NumberedOwners>();
+
+function number(names: readonly string[]): NumberedOwners {
+  const nodes = [...new Set(names)].sort();
+  const indexOf = new Map(nodes.map((name, index) => [name, index]));
+  const owners = new Uint16Array(names.length);
+  names.forEach((name, partition) => {
+    owners[partition] = indexOf.get(name) as number;
+  });
+  return { nodes, indexOf, owners };
+}
+
+/**
+ * A view of a ring in which every node named in `upNodes` serves. Those have a
+ * place in it also if they own nothing yet: a partition that has just gone to one
+ * of them is asked for there before the ring says so.
+ */
 export function ringViewOf(
   version: number,
   owners: readonly string[],
   upNodes: Iterable<string>,
   self: string,
 ): RingView {
-  const nodes = [...new Set(owners)].sort();
-  const indexOf = new Map(nodes.map((name, index) => [name, index]));
+  let numbered = known.get(owners);
+  if (numbered === undefined) known.set(owners, numbered = number(owners));
+  const serving = [...upNodes];
+  const { indexOf } = numbered;
+  const others = serving.filter((name) => !indexOf.has(name)).sort();
+  const nodes = others.length === 0
+    ? numbered.nodes
+    : [...numbered.nodes, ...others];
+  const places = others.length === 0
+    ? indexOf
+    : new Map(nodes.map((name, index) => [name, index]));
   const up = new Uint8Array(nodes.length);
-  for (const name of upNodes) {
-    const index = indexOf.get(name);
-    if (index !== undefined) up[index] = 1;
-  }
+  for (const name of serving) up[places.get(name) as number] = 1;
   return {
     version,
     ringSize: owners.length,
     nodes,
-    owners: Uint16Array.from(owners, (name) => indexOf.get(name) as number),
+    owners: numbered.owners,
     up,
-    self: indexOf.get(self) ?? -1,
+    self: places.get(self) ?? -1,
   };
 }

@@ -25,7 +25,7 @@ export function stagedJoins(ring: Ring): string[] {
   return joiningMembers(ring).filter((node) => !isInvited(ring, node));
 }
 
-/** Members that have joined without a commit, or were invited, sorted; a joining member that owns something is one that came back. */
+/** Nodes that are to become members by a commit, invited ones included, sorted. A joining member that owns something was one before. */
 export function joiningMembers(ring: Ring): string[] {
   const { owners, next } = ring.ownership;
   return currentMembers(ring).filter((node) =>

@@ -47,18 +47,21 @@ export function setMeta(
 /** The newest value of each name in either. */
 export function mergeMeta(a: Meta, b: Meta): Meta {
   if (a === b) return a;
-  const merged = new Map(a);
+  let merged: Map<string, Stamped> | undefined;
   for (const [name, theirs] of b) {
-    const ours = merged.get(name);
+    const ours = a.get(name);
     if (ours === undefined || compareStamped(theirs, ours) > 0) {
+      merged ??= new Map(a);
       merged.set(name, theirs);
     }
   }
-  return merged;
+  return merged ?? a;
 }
 
 function compareStamped(a: Stamped, b: Stamped): number {
   return compareHybridStamps(a.stamp, b.stamp) ||
     // One writer never gives two values one stamp; a broken one must not split the cluster.
-    compareTexts(JSON.stringify(a.value), JSON.stringify(b.value));
+    (a.value === b.value
+      ? 0
+      : compareTexts(JSON.stringify(a.value), JSON.stringify(b.value)));
 }

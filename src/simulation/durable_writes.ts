@@ -12,6 +12,7 @@
  * @module
  */
 import { equalBytes } from "../base/byte_order.ts";
+import { briefCopy } from "../base/byte_slab.ts";
 import { isWhorlError } from "../base/errors.ts";
 import type { Store, Write } from "../environment/storage.ts";
 import type { Violation } from "./checkers/violation.ts";
@@ -74,11 +75,11 @@ export class DurableWrites {
       const name = nameOf(partition, key);
       let known = tracked.get(name);
       if (known === undefined) {
-        known = { partition, key: key.slice(), may: NOTHING, sinceMs: 0 };
+        known = { partition, key: briefCopy(key), may: NOTHING, sinceMs: 0 };
         tracked.set(name, known);
       }
       // What was written stays with its writer.
-      const content: Content = value?.slice() ?? null;
+      const content: Content = value === null ? null : briefCopy(value);
       known.may = [...known.may, content];
       return { known, content };
     });
@@ -91,6 +92,25 @@ export class DurableWrites {
         known.sinceMs = this.#now();
       }
     };
+  }
+
+  /** What the stores whose names end with `path` certainly hold of a partition, by store, then by key in hex. */
+  certain(
+    path: string,
+    partition: number,
+  ): ReadonlyMap<string, ReadonlyMap<string, Uint8Array>> {
+    const stores = new Map<string, Map<string, Uint8Array>>();
+    for (const [store, tracked] of this.#stores) {
+      if (!store.endsWith(path)) continue;
+      const content = new Map<string, Uint8Array>();
+      for (const known of tracked.values()) {
+        const [certain] = known.may;
+        if (known.partition !== partition || !certain) continue;
+        content.set(known.key.toHex(), certain);
+      }
+      stores.set(store, content);
+    }
+    return stores;
   }
 
   /** A range was deleted, key by key: of that partition nothing is known any more. */

@@ -14,7 +14,11 @@ import {
   MASTER_RESTARTS_PERIOD_MS,
 } from "../node/master_backoff.ts";
 import type { Ring } from "../ring/ring.ts";
-import { encodeRing } from "../ring/ring_codec.ts";
+import { bytesToText } from "../storage/byte_key.ts";
+import { equalBytes } from "../base/byte_order.ts";
+import { mergeObjects } from "../kv/kv_object.ts";
+import { checkDeletion } from "./checkers/deletion_watch.ts";
+import { RingWatch } from "./checkers/ring_watch.ts";
 import { checkBounds, type QueueSample } from "./checkers/bounds.ts";
 import { DotWatch } from "./checkers/dots.ts";
 import { checkRingMergeLaws } from "./checkers/ring_merge_laws.ts";
@@ -30,7 +34,7 @@ import type { StoreWatch } from "./disk/watched_store.ts";
 
 /** How often queues are looked at, in virtual milliseconds. */
 const SAMPLE_EVERY_MS = 100;
-/** Different rings kept for the laws of merging; each triple of them is merged. */
+/** Different rings put to the laws of merging; each triple of them is merged. */
 const RINGS_MAX = 6;
 
 /** How often the supervisors of a node with so many vnode masters may restart what is below them. */
@@ -53,11 +57,13 @@ export class Invariants implements StoreWatch {
   /** The store that is open now, by host and path. */
   readonly #stores = new Map<string, Map<string, Store>>();
   readonly #dots = new DotWatch();
+  /** Keys and objects that were written, whole. */
+  readonly #written = new Set<string>();
   readonly #durable: DurableWrites;
   readonly #supervisors: SupervisorSighting[] = [];
   readonly #queues: QueueSample[] = [];
-  readonly #rings = new Map<string, Ring>();
-  readonly #lastRings = new Map<string, Ring>();
+  readonly #rings = new RingWatch();
+  readonly #deletions: Violation[] = [];
   #stop = (): void => {};
 
   /** @param masters Vnode masters of a node, those of all modules. */
@@ -87,7 +93,8 @@ export class Invariants implements StoreWatch {
   ): (error: Error | undefined) => void {
     if (isStoreOf(path, "kv")) {
       for (const { key, value } of writes) {
-        if (value === null) continue;
+        // Replicas write the same bytes, which say nothing new.
+        if (value === null || this.#isKnown(key, value)) continue;
         const place = `${host}, partition ${partition} at ${this.#now()} ms`;
         for (const dot of dotsOf(key, value, place)) this.#dots.see(dot);
       }
@@ -95,13 +102,37 @@ export class Invariants implements StoreWatch {
     return this.#durable.written(`${host}${path}`, partition, writes);
   }
 
+  #isKnown(key: Uint8Array, value: Uint8Array): boolean {
+    const written = `${key.length} ${bytesToText(key)}${bytesToText(value)}`;
+    if (this.#written.has(written)) return true;
+    this.#written.add(written);
+    return false;
+  }
+
   deleted(host: string, path: string, partition: number): void {
+    if (isStoreOf(path, "kv")) {
+      const store = `${host}${path}`;
+      const certain = this.#durable.certain(path, partition);
+      this.#deletions.push(...checkDeletion(
+        `${host}, partition ${partition} at ${this.#now()} ms,`,
+        certain.get(store) ?? new Map(),
+        [...certain].filter(([name]) => name !== store)
+          .map(([, content]) => content),
+        (object, other) => equalBytes(mergeObjects(object, other), object),
+      ));
+    }
     this.#durable.deleted(`${host}${path}`, partition);
   }
 
   /** Tells of a start or an end below a supervisor of a node, in one of its lives. */
   reported(place: string, report: SupervisorReport): void {
     this.#supervisors.push({ atMs: this.#now(), place, report });
+  }
+
+  /** A node goes by `ring`; `begins` if it is the first of a life. */
+  ringSeen(host: string, ring: Ring, begins: boolean): void {
+    if (begins) this.#rings.restarted(host);
+    this.#rings.see(host, ring, this.#now());
   }
 
   /** The stores of `module` that are open on `host` now. */
@@ -131,7 +162,7 @@ export class Invariants implements StoreWatch {
   #look(cluster: SimulatedCluster): void {
     for (const { host, node } of cluster.machines) {
       if (node === undefined) continue;
-      const { requests, config, cluster: part } = node.parts;
+      const { requests, config } = node.parts;
       if (requests !== undefined) {
         this.#queues.push({
           queue: `requests of ${host}`,
@@ -139,14 +170,6 @@ export class Invariants implements StoreWatch {
           bound: config.requestsMax,
           atMs: this.#now(),
         });
-      }
-      // A ring is a value: the same object is the same ring.
-      if (
-        part !== undefined && this.#rings.size < RINGS_MAX &&
-        this.#lastRings.get(host) !== part.ring
-      ) {
-        this.#lastRings.set(host, part.ring);
-        this.#rings.set(encodeRing(part.ring).digest, part.ring);
       }
     }
   }
@@ -161,7 +184,9 @@ export class Invariants implements StoreWatch {
         (supervisor) => this.#limits[supervisor],
       ),
       ...checkBounds(this.#queues),
-      ...checkRingMergeLaws([...this.#rings.values()]),
+      ...this.#rings.violations,
+      ...this.#deletions,
+      ...checkRingMergeLaws(this.#rings.rings, { ringsMax: RINGS_MAX }),
     ];
   }
 }

@@ -22,14 +22,19 @@ export type { OperationOutcome, OperationRecord } from "./history.ts";
 export type { FinishedRun, RunCheck, StoredValue } from "./finished_run.ts";
 export type { ClusterAccess, Workload, WorkloadOperation } from "./workload.ts";
 export {
+  CHANGE_TYPES,
   drawSchedule,
   FAULT_TYPES,
+  SCHEDULE_PROFILES,
   type ScheduleOptions,
+  type ScheduleProfile,
 } from "./schedule/draw_schedule.ts";
 export type {
+  ChangeType,
   DiskWeather,
   FaultType,
   NetworkWeather,
+  PlannedChange,
   PlannedFault,
   Schedule,
 } from "./schedule/schedule.ts";

@@ -14,12 +14,14 @@
 import type { WhorlNode } from "../node/node.ts";
 import type { NodeOptions } from "../node/node_options.ts";
 import type { VnodeModule } from "../vnode/vnode.ts";
+import { checkLeftovers } from "./checkers/leftovers.ts";
 import { checkProgress } from "./checkers/progress.ts";
 import type { Violation } from "./checkers/violation.ts";
 import {
   during,
   formCluster,
   stopCluster,
+  untilAtHome,
   untilSettled,
 } from "./cluster_life.ts";
 import {
@@ -34,6 +36,7 @@ import { kvChecks, kvWorkload } from "./kv_workload.ts";
 import { RealWorldGuard } from "./real_world_guard.ts";
 import type { Schedule } from "./schedule/schedule.ts";
 import { SimulatedClient } from "./simulated_client.ts";
+import { CHANGE_MS_MAX, SimulatedOperator } from "./simulated_operator.ts";
 import { SimulatedCluster } from "./simulated_cluster.ts";
 import type { SimulationResult } from "./simulation_result.ts";
 import { Trace } from "./trace/trace.ts";
@@ -171,7 +174,7 @@ class Run {
 
   async #live(): Promise<void> {
     const { vnode, node } = this.#options;
-    const { nodes, ringSize, start, loadMs } = this.#schedule;
+    const { nodes, ringSize, start, loadMs, changes } = this.#schedule;
     const images = start === "formed"
       ? await formedDisks({ nodes, ringSize, vnode, node }, this.#guard)
       : undefined;
@@ -184,11 +187,14 @@ class Run {
       images,
       storeWatch: this.#invariants,
       onReport: (host, report) => this.#invariants.reported(host, report),
+      onRing: (host, ring, begins) =>
+        this.#invariants.ringSeen(host, ring, begins),
+      onLeft: (host, timers) => this.#fail(...checkLeftovers(host, { timers })),
     });
     if (images === undefined) {
       this.#fail(...await formCluster(cluster, this.#services));
     } else {
-      for (const machine of cluster.machines) machine.start();
+      for (const machine of cluster.members) machine.start();
       this.#fail(
         ...await untilSettled(cluster, this.#services, "its nodes started"),
       );
@@ -196,7 +202,16 @@ class Run {
     if (this.#violations.length > 0) return;
     this.#trace.add("world", "load", `for ${loadMs} ms`);
     this.#loadBeganAtMs = this.#time.now();
+    cluster.callIt(
+      cluster.machines[0]?.node?.parts.cluster?.ring.clusterId.seed ?? "",
+    );
     cluster.planFaults();
+    const operator = new SimulatedOperator(
+      cluster,
+      cluster.chance.fork("operator"),
+    );
+    const operating = operator.run(changes);
+    operating.catch(() => {});
     this.#invariants.watch(cluster);
     const clients = this.#clients(cluster);
     const working = Promise.all(
@@ -205,10 +220,16 @@ class Run {
     await this.#time.run(this.#time.now() + loadMs);
     cluster.heal();
     await during(cluster, working, CLIENTS_END_MS_MAX);
+    this.#fail(...await this.#operated(cluster, operating));
     // A node that a fault has ended comes back a while after it.
-    this.#fail(
-      ...await untilSettled(cluster, this.#services, "all faults ended"),
-    );
+    if (this.#violations.length === 0) {
+      this.#fail(
+        ...await untilSettled(cluster, this.#services, "all faults ended"),
+      );
+    }
+    if (this.#violations.length === 0) {
+      this.#fail(...await untilAtHome(cluster));
+    }
     if (this.#violations.length === 0) {
       this.#fail(...await this.#judge(cluster));
     }
@@ -253,18 +274,47 @@ class Run {
     }));
   }
 
+  /** Waits for an operator to finish what they began. */
+  async #operated(
+    cluster: SimulatedCluster,
+    operating: Promise<void>,
+  ): Promise<Violation[]> {
+    try {
+      await during(cluster, operating, CHANGE_MS_MAX);
+      return [];
+    } catch (error) {
+      const rings = cluster.machines.map(({ host, node }) =>
+        `${host} ${
+          node === undefined ? "does not run" : JSON.stringify([
+            node.clusterStatus().members,
+            node.parts.handoff?.status().transfers,
+            node.ringReady(),
+            node.parts.transfers?.holdsNothing,
+          ])
+        }`
+      );
+      return [{
+        check: "operator",
+        message:
+          `What an operator had begun was not done ${CHANGE_MS_MAX} ms after all faults ended: ${error}; ${
+            rings.join("; ")
+          }`,
+      }];
+    }
+  }
+
   async #judge(cluster: SimulatedCluster): Promise<readonly Violation[]> {
     const check = this.#options.check ??
       (this.#options.workload === undefined ? kvChecks : () => []);
     const violations: Violation[] = [];
-    const { process } = cluster.machines[0] ?? {};
+    const { process } = cluster.members[0] ?? {};
     const sleep = (ms: number): Promise<void> =>
       new Promise((resolve) => void this.#time.schedule(ms, resolve));
     const run: FinishedRun = {
       schedule: this.#schedule,
       loadBeganAtMs: this.#loadBeganAtMs,
       history: this.#history.records,
-      nodes: cluster.machines.map(({ node }) => node as WhorlNode),
+      nodes: cluster.members.map(({ node }) => node as WhorlNode),
       sleep,
       eventually: async (what, ask) => {
         const untilMs = this.#time.now() + EVENTUALLY_MS_MAX;
@@ -306,7 +356,7 @@ class Run {
     module: string,
   ): Promise<StoredValue[]> {
     const values: StoredValue[] = [];
-    for (const { host } of cluster.machines) {
+    for (const { host } of cluster.members) {
       for (const store of this.#invariants.storesOf(host, module)) {
         for (const partition of await store.partitions()) {
           const damaged: Uint8Array[] = [];

@@ -326,7 +326,7 @@ export function renumberHead(
   commit: number,
   journal: JournalExtent,
 ): void {
-  const view = new DataView(record.buffer);
+  const view = new DataView(record.buffer, record.byteOffset);
   view.setUint32(headCommitOffset, Math.floor(commit / 0x1_0000_0000));
   view.setUint32(headCommitOffset + 4, commit >>> 0);
   view.setUint32(

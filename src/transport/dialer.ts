@@ -154,7 +154,7 @@ export class Dialer {
   /** Gives up everything that is under way or waits. */
   stopAll(): void {
     for (const record of this.#book.records()) this.stopTrying(record);
-    this.#book.dials.stopAll(nodeStopping());
+    this.#book.dials.stopAll(nodeStopping);
   }
 
   #failed(record: PeerRecord, address: Address, error: unknown): void {

@@ -57,8 +57,10 @@ export class Dials {
     return undefined;
   }
 
-  /** Gives up all of them. */
-  stopAll(reason: unknown): void {
+  /** Gives up all of them; `why` is asked if there are any. */
+  stopAll(why: () => unknown): void {
+    if (this.#dials.size === 0) return;
+    const reason = why();
     for (const dial of this.#dials) dial.stop.abort(reason);
   }
 }

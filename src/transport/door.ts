@@ -44,6 +44,7 @@ export class Door {
   readonly #waiting: Map<Promise<void>, string> = new Map();
   readonly #perHost: Map<string, number> = new Map();
   readonly #shut: AbortController = new AbortController();
+  #closed = false;
   #warnings = 0;
   #warningsSinceMs = -Infinity;
 
@@ -58,7 +59,7 @@ export class Door {
 
   /** Takes a stream in, or turns it away. */
   knock(stream: ByteStream): void {
-    if (this.#shut.signal.aborted) return stream.close();
+    if (this.#closed) return stream.close();
     const { unauthenticatedMax = 256, unauthenticatedPerHostMax = 128 } =
       this.#options;
     const { host } = parseAddress(stream.remoteAddress);
@@ -133,7 +134,8 @@ export class Door {
 
   /** Gives up every handshake; resolves when nothing of them is left. */
   async close(): Promise<void> {
-    this.#shut.abort();
+    this.#closed = true;
+    if (this.#waiting.size > 0) this.#shut.abort();
     await Promise.all(this.#waiting.keys());
   }
 }

@@ -50,7 +50,8 @@ export const LINK_LIMITS: Required<LinkLimits> = {
   lingerMs: 500,
 };
 
-const WRITER_BYTES = 4 * 1024;
+/** Space of a writer to begin with: most links carry little at a time. */
+const WRITER_BYTES = 1024;
 /** A write up to this size counts as small. */
 const SMALL_WRITE_BYTES = 64 * 1024;
 /** A writer that has grown beyond this is given back after so many small writes. */
@@ -306,11 +307,16 @@ export class Link implements FrameSink {
     this.#writing = true;
     this.#inFlightBytes = outgoing.length - RECORD_HEADER_BYTES;
     this.#sending = this.#write(outgoing);
+    if (this.#watch === undefined) this.#runtime.defer(this.#watchWrite);
+  };
+
+  /** Most writes are taken at once, and need no timer. */
+  readonly #watchWrite = (): void => {
+    if (this.#writing) this.#watchSoon();
   };
 
   async #write(outgoing: ByteWriter): Promise<void> {
     const length = outgoing.length;
-    this.#watchSoon();
     try {
       for (let at = RECORD_HEADER_BYTES; at < length;) {
         const next = Math.min(at + RECORD_BYTES_MAX, length);
@@ -347,6 +353,8 @@ export class Link implements FrameSink {
     try {
       for (;;) {
         this.#received.drain(FRAME_BYTES_MAX, this.#onFrame);
+        // A frame was a goodbye, or its handler closed the link at once.
+        if (this.#streamClosed) return;
         this.#partialTicks = 0;
         this.#partial = this.#received.pendingBytes > 0;
         if (this.#partial) this.#watchSoon();

@@ -379,11 +379,20 @@ export function readBatch(from: ByteReader): HandoffBatch {
   const count = from.u32();
   const entries: HandoffBatch["entries"][number][] = [];
   for (let left = count; left > 0; left--) {
-    entries.push({
-      kind: from.u8(),
-      command: from.u8(),
-      content: from.blob(),
-    });
+    const kind = from.u8();
+    if (kind > HandoffEntry.command) {
+      throw new WhorlError(
+        "protocol_error",
+        `Cannot take batch ${number} of a handoff with an entry of kind ${kind}`,
+      );
+    }
+    entries.push({ kind, command: from.u8(), content: from.blob() });
+  }
+  if (from.remaining > 0) {
+    throw new WhorlError(
+      "protocol_error",
+      `Cannot take batch ${number} of a handoff as ${from.remaining} bytes follow its entries`,
+    );
   }
   return { number, checksum, entries };
 }

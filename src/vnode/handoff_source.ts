@@ -24,6 +24,7 @@ import type { Write } from "../environment/storage.ts";
 import {
   appendEntry,
   beginBatch,
+  ENTRY_HEADER_BYTES,
   HandoffEntry,
   HandoffMode,
   type HandoffOpening,
@@ -38,7 +39,7 @@ import type { WatchedPartition } from "./watched_partition.ts";
 
 /** Entries after which a batch is full. Source: riak_core's `handoff_batch_threshold_count`. */
 export const BATCH_ENTRIES_MAX = 500;
-/** Bytes after which a batch is full. Source: riak_core's `handoff_batch_threshold`. */
+/** Most bytes of a batch, unless a single entry has more. Source: riak_core's `handoff_batch_threshold`. */
 export const BATCH_BYTES_MAX = 1024 * 1024;
 /** Longest time for which a batch is gathered before others have their turn, in milliseconds. */
 export const HANDOFF_SLICE_MS = 4;
@@ -46,12 +47,23 @@ export const HANDOFF_SLICE_MS = 4;
 export const HANDOFF_KEEP_ALIVE_MS = 1_000;
 /** Written keys that may be left when the vnode is made to stand still. */
 export const SWITCH_KEYS_MAX = 256;
+/** Written keys after which those are sent before the visit goes on, so that they do not pile up behind a long one. */
+export const ROUND_KEYS_MAX = 10_000;
+/** Written keys that are remembered. With more, while the target is away, the transfer is given up and begins anew when it is back. */
+export const WRITTEN_KEYS_MAX = 100_000;
 /** Rounds of written keys after which it is made to stand still, however many are left. */
 const ROUNDS_MAX = 8;
 /** How long a transfer must last before its items are counted, in milliseconds: of a short one nobody sees the progress. */
 const COUNT_AFTER_MS = 1_000;
+/** First and longest time for which items are let be after no moment was found to read them, in milliseconds; doubled in between, as the vnode serves nobody while one is waited for. */
+export const REST_MS_MIN = 50;
+/** See {@linkcode REST_MS_MIN}. */
+export const REST_MS_MAX = 10_000;
 /** Commands that may wait to be sent; a further one is not taken until there is room. */
 export const FORWARDED_COMMANDS_MAX = 10_000;
+
+/** Stands for an item that the target is not to have, or that is gone. */
+const unwanted: unique symbol = Symbol("unwanted");
 
 /** What a source needs from the vnode around it. */
 export interface HandoffSourceHost {
@@ -62,6 +74,10 @@ export interface HandoffSourceHost {
   later(afterMs: number, callback: () => void): void;
   /** What the module did is no longer to be trusted: the vnode ends. */
   crash(error: unknown): void;
+  /** Does `what` while no handler is at work and none begins; false if that cannot be. */
+  whileQuiet(what: () => Promise<void>): Promise<boolean>;
+  /** More was written than can be remembered: end the transfer, as it must begin anew. */
+  overrun(): void;
 }
 
 /** A batch that was said and not acknowledged. */
@@ -70,20 +86,19 @@ interface SaidBatch {
   readonly answer: Uint8Array<ArrayBuffer>;
 }
 
-/** A command that was applied here and goes to the target. */
-interface ForwardedCommand {
+/** What goes into a batch: an item, or a command that was applied here. */
+interface SourceEntry {
   readonly kind: number;
   readonly command: number;
   readonly content: Uint8Array;
-  /** Called when the target has it, or need not. */
-  readonly done: () => void;
+  /** Called when the target has it, or need not; items have nobody who waits. */
+  readonly done: (() => void) | undefined;
 }
 
 /** Who waits for a batch. */
 interface Asker {
   readonly answer: (bytes: Uint8Array<ArrayBuffer>) => void;
   readonly fail: (error: WhorlError) => void;
-  readonly sinceMs: number;
 }
 
 /** A transfer at its source; see the module's text. */
@@ -97,12 +112,18 @@ export class HandoffSource {
   readonly #startedMs: number;
   readonly #iterator: Iterator<HandoffItem> | AsyncIterator<HandoffItem>;
   #folded = false;
-  /** Keys that were written since their items were said, by their bytes as text. */
-  #written = new Map<string, Uint8Array>();
-  /** The keys of the round under way. */
-  #round: Uint8Array[] = [];
+  /** Keys that were written since their items were said; their bytes as text. */
+  readonly #written = new Set<string>();
+  /** The keys of the round under way, likewise. */
+  #round: string[] = [];
   #rounds = 0;
-  #commands: ForwardedCommand[] = [];
+  #commands: SourceEntry[] = [];
+  /** Commands of the batch being gathered. */
+  #gathered: SourceEntry[] = [];
+  /** An entry that did not fit in the batch before. */
+  #carried: SourceEntry | undefined;
+  /** Called when there is room for commands. */
+  #untilRoom: (() => void)[] = [];
   /** Said and not acknowledged, by the number of their batch. */
   #unanswered: { readonly batch: number; readonly done: () => void }[] = [];
   #said: SaidBatch[] = [];
@@ -114,6 +135,11 @@ export class HandoffSource {
   #total = TOTAL_UNKNOWN;
   #counting = false;
   #still = false;
+  /** Whether commands had the last batch for themselves. */
+  #commandsHadTurn = false;
+  /** Until when items are let be, and how often that has been so in a row. */
+  #restUntilMs = 0;
+  #rests = 0;
   readonly #batch = new ByteWriter(64 * 1024);
   #asker: Asker | undefined;
   #gathering = false;
@@ -140,13 +166,13 @@ export class HandoffSource {
     this.#startedMs = host.now();
     const moves = opening.mode === HandoffMode.move;
     this.sendsCommands = moves && vnode.itemAt === undefined;
-    if (moves && !this.sendsCommands) {
-      storage.watch = (writes) => this.#noted(writes);
-    }
     const items = vnode.fold();
     this.#iterator = Symbol.asyncIterator in items
       ? items[Symbol.asyncIterator]()
       : items[Symbol.iterator]();
+    if (moves && !this.sendsCommands) {
+      storage.watch = (writes) => this.#noted(writes);
+    }
   }
 
   /** What this node is to be asked about next time, and what it has said. */
@@ -156,15 +182,19 @@ export class HandoffSource {
 
   /** Whether nothing is left to be said. */
   get exhausted(): boolean {
-    return this.#folded && this.#written.size === 0 &&
-      this.#round.length === 0 && this.#commands.length === 0 &&
-      this.#repeat.length === 0;
+    return this.#folded && this.#left === 0 && this.#repeat.length === 0;
+  }
+
+  /** What is known to be left besides the visit. */
+  get #left(): number {
+    return this.#written.size + this.#round.length + this.#commands.length +
+      this.#gathered.length + Number(this.#carried !== undefined);
   }
 
   #noted(writes: readonly Write[]): void {
-    for (const { key } of writes) {
-      this.#written.set(textOf(key), key.slice());
-    }
+    for (const { key } of writes) this.#written.add(textOf(key));
+    if (this.#written.size + this.#round.length <= WRITTEN_KEYS_MAX) return;
+    this.#host.overrun();
   }
 
   /** From now on nothing is written: what is asked for next is the rest. */
@@ -190,8 +220,16 @@ export class HandoffSource {
     content: Uint8Array,
     done: () => void,
   ): void {
+    if (this.#ended) return done();
     this.#commands.push({ kind, command, content, done });
     this.#gather();
+  }
+
+  /** Resolves when another command can be taken; at once if one can. */
+  async room(): Promise<void> {
+    while (this.full && !this.#ended) {
+      await new Promise<void>((resolve) => this.#untilRoom.push(resolve));
+    }
   }
 
   /** The target has all batches up to `number`. */
@@ -217,7 +255,15 @@ export class HandoffSource {
     if (repeat) this.#repeat = [...this.#said];
     // Who asks anew does not wait for an earlier answer.
     this.#sayNothing();
-    this.#asker = { answer, fail, sinceMs: this.#host.now() };
+    // What was said before goes before what is being gathered.
+    const again = this.#repeat.shift();
+    if (again !== undefined) {
+      // How much is left is another matter by now.
+      again.answer[0] = this.#progress();
+      answer(again.answer);
+      return;
+    }
+    this.#asker = { answer, fail };
     this.#keepAlive(this.#asker);
     this.#gather();
   }
@@ -260,40 +306,71 @@ export class HandoffSource {
   }
 
   async #gatherOne(): Promise<void> {
-    const again = this.#repeat.shift();
-    if (again !== undefined) {
-      const asker = this.#asker as Asker;
-      this.#asker = undefined;
-      asker.answer(again.answer);
-      return;
+    beginBatch(this.#batch);
+    const entries = this.sendsCommands && !this.#folded
+      ? await this.#fillBetweenCommands()
+      : await this.#fill(true);
+    if (this.#ended) return;
+    if (entries !== undefined) this.#sayBatch(entries);
+  }
+
+  /**
+   * Of an item that is read while a command is at work nobody knows whether it
+   * shows what that does: before or after it, one of them would be wrong. Items are
+   * read in between, and commands, whose callers wait, go without waiting for that.
+   *
+   * @returns How many entries there are; `undefined` if nothing is ready.
+   */
+  async #fillBetweenCommands(): Promise<number | undefined> {
+    const rests = this.#host.now() < this.#restUntilMs;
+    if (rests || (this.#commands.length > 0 && !this.#commandsHadTurn)) {
+      this.#commandsHadTurn = true;
+      return await this.#fill(false) || undefined;
     }
+    this.#commandsHadTurn = false;
+    let entries = 0;
+    const quiet = await this.#host.whileQuiet(async () => {
+      entries = await this.#fill(true);
+    });
+    if (quiet) {
+      this.#rests = 0;
+      return entries;
+    }
+    this.#restUntilMs = this.#host.now() +
+      Math.min(REST_MS_MAX, REST_MS_MIN * 2 ** Math.min(20, this.#rests++));
+    return await this.#fill(false) || undefined;
+  }
+
+  /** Puts what is ready into the batch; returns how many entries that are. */
+  async #fill(visits: boolean): Promise<number> {
     const batch = this.#batch;
-    beginBatch(batch);
     let entries = 0;
     const until = this.#host.now() + HANDOFF_SLICE_MS;
-    const done: (() => void)[] = [];
-    const add = (kind: number, command: number, content: Uint8Array): void => {
-      appendEntry(batch, kind, command, content);
-      entries++;
-    };
     const full = (): boolean =>
       entries >= BATCH_ENTRIES_MAX || batch.length >= BATCH_BYTES_MAX ||
       this.#host.now() >= until;
     while (!full()) {
-      // What was applied after the items before it goes before those after it.
-      const command = this.#commands.shift();
-      if (command !== undefined) {
-        add(command.kind, command.command, command.content);
-        done.push(command.done);
-        continue;
+      const next = this.#carried ?? this.#nextCommand() ??
+        (visits ? await this.#nextItemEntry() : undefined);
+      if (this.#ended) return entries;
+      this.#carried = undefined;
+      if (next === undefined) break;
+      if (next === unwanted) continue;
+      const { content } = next;
+      const length = batch.length + ENTRY_HEADER_BYTES + content.length;
+      if (entries > 0 && length > BATCH_BYTES_MAX) {
+        this.#carried = next;
+        break;
       }
-      const item = await this.#nextItem();
-      if (this.#ended) return;
-      if (item === undefined) break;
-      const content = this.#encoded(item);
-      if (content === undefined) continue;
-      add(HandoffEntry.item, 0, content);
+      entries++;
+      appendEntry(batch, next.kind, next.command, content);
+      if (next.done !== undefined) this.#gathered.push(next);
     }
+    return entries;
+  }
+
+  #sayBatch(entries: number): void {
+    const batch = this.#batch;
     if (entries === 0 && !this.#folded) {
       // Nothing of what there was in this slice is wanted.
       this.#host.later(0, () => void this.#gather());
@@ -308,8 +385,11 @@ export class HandoffSource {
         this.#hash,
         sealBatch(batch, this.#number, entries),
       );
-      for (const each of done) {
-        this.#unanswered.push({ batch: this.#number, done: each });
+      for (const { done } of this.#gathered.splice(0)) {
+        this.#unanswered.push({
+          batch: this.#number,
+          done: done as () => void,
+        });
       }
     } else sealBatch(batch, this.#number, 0);
     const answer = this.#answer(batch, entries, this.#progress());
@@ -329,10 +409,8 @@ export class HandoffSource {
     if (this.#still) {
       return this.exhausted ? HandoffProgress.nearlyAll : HandoffProgress.more;
     }
-    const left = this.#written.size + this.#round.length +
-      this.#commands.length;
     return this.#folded &&
-        (left <= SWITCH_KEYS_MAX || this.#rounds > ROUNDS_MAX)
+        (this.#left <= SWITCH_KEYS_MAX || this.#rounds > ROUNDS_MAX)
       ? HandoffProgress.nearlyAll
       : HandoffProgress.more;
   }
@@ -359,30 +437,51 @@ export class HandoffSource {
     return answer.view();
   }
 
+  /** What was applied after the items before it goes before those after it. */
+  #nextCommand(): SourceEntry | undefined {
+    const command = this.#commands.shift();
+    if (command !== undefined && !this.full) {
+      for (const resolve of this.#untilRoom.splice(0)) resolve();
+    }
+    return command;
+  }
+
+  async #nextItemEntry(): Promise<
+    SourceEntry | typeof unwanted | undefined
+  > {
+    const item = await this.#nextItem();
+    if (item === undefined || item === unwanted) return item;
+    const content = this.#encoded(item);
+    return content === undefined
+      ? unwanted
+      : { kind: HandoffEntry.item, command: 0, content, done: undefined };
+  }
+
   /** The next item there is: of the visit, then of what was written meanwhile. */
-  async #nextItem(): Promise<HandoffItem | undefined> {
-    while (!this.#folded) {
+  async #nextItem(): Promise<HandoffItem | typeof unwanted | undefined> {
+    const mayVisit = this.#round.length === 0 &&
+      this.#written.size < ROUND_KEYS_MAX;
+    if (!this.#folded && mayVisit) {
       const next = this.#iterator.next();
       // One that is ready costs no turn.
       const { done, value } = next instanceof Promise ? await next : next;
       if (!done) return value;
       this.#folded = true;
     }
-    for (;;) {
-      const key = this.#round.pop() ?? this.#nextRound();
-      if (key === undefined) return undefined;
-      const item = await this.#host.vnode.itemAt?.(key);
-      if (item !== undefined) return item;
-    }
+    const key = this.#round.pop() ?? this.#nextRound();
+    if (key === undefined) return undefined;
+    return await this.#host.vnode.itemAt?.(bytesOf(key)) ?? unwanted;
   }
 
-  #nextRound(): Uint8Array | undefined {
+  #nextRound(): string | undefined {
     if (this.#written.size === 0) return undefined;
     // Before the vnode stands still a few are left for then: each may be
     // written again.
-    if (!this.#still && this.#written.size <= SWITCH_KEYS_MAX) return undefined;
-    if (!this.#still && ++this.#rounds > ROUNDS_MAX) return undefined;
-    this.#round = [...this.#written.values()];
+    if (this.#folded && !this.#still) {
+      if (this.#written.size <= SWITCH_KEYS_MAX) return undefined;
+      if (++this.#rounds > ROUNDS_MAX) return undefined;
+    }
+    this.#round = [...this.#written];
     this.#written.clear();
     return this.#round.pop();
   }
@@ -418,17 +517,20 @@ export class HandoffSource {
     this.#host.storage.watch = undefined;
     this.#sayNothing();
     for (const { done } of this.#unanswered.splice(0)) done();
-    for (const { done } of this.#commands.splice(0)) done();
-    // An iterator that waits for its module ends when that answers.
-    const closed = this.#iterator.return?.();
-    if (closed instanceof Promise) closed.catch(() => {});
+    for (const { done } of this.#gathered.splice(0)) done?.();
+    this.#carried?.done?.();
+    for (const { done } of this.#commands.splice(0)) done?.();
+    for (const resolve of this.#untilRoom.splice(0)) resolve();
+    // An iterator that waits for its module ends when that answers, and nobody
+    // wants what it may fail with.
+    Promise.try(() => this.#iterator.return?.()).catch(() => {});
   }
 }
 
 function textOf(bytes: Uint8Array): string {
-  let text = "";
-  for (let i = 0; i < bytes.length; i++) {
-    text += String.fromCharCode(bytes[i] as number);
-  }
-  return text;
+  return String.fromCharCode(...bytes);
+}
+
+function bytesOf(text: string): Uint8Array {
+  return Uint8Array.from(text, (character) => character.charCodeAt(0));
 }

@@ -30,6 +30,8 @@ export interface HandoffTargetHost {
   run(command: number, body: Uint8Array): Promise<void>;
   /** An item has come in: a transfer from here must send it on. */
   itemTaken(content: Uint8Array): void;
+  /** Resolves when a batch may be taken; rejects if none may any more. */
+  mayTake(): Promise<void>;
 }
 
 /** What has come of one transfer. */
@@ -47,13 +49,35 @@ export class HandoffTarget {
   readonly #host: HandoffTargetHost;
   /** In the order in which they were heard of last. */
   readonly #sessions = new Map<number, Session>();
+  /** Entries of all batches that were begun, for who must know whether there were more. */
+  #begun = 0;
+  #underWay = 0;
+  #untilIdle: (() => void)[] = [];
 
   constructor(host: HandoffTargetHost) {
     this.#host = host;
   }
 
+  /** Entries of all batches that were begun. */
+  get begun(): number {
+    return this.#begun;
+  }
+
+  /** Resolves once no batch is being taken; whoever asks sees to it that none is begun meanwhile. */
+  async idle(): Promise<void> {
+    while (this.#underWay > 0) {
+      await new Promise<void>((resolve) => this.#untilIdle.push(resolve));
+    }
+  }
+
   /** The last batch of `transfer` that is here; 0 if it is not known. */
   async offered(transfer: number): Promise<number> {
+    // What is left of a transfer that was broken off must not come after what
+    // the next one brings, where the later one overwrites.
+    if (this.#host.vnode.itemAt === undefined) {
+      const others = [...this.#sessions.values()].map(({ taking }) => taking);
+      await Promise.allSettled(others);
+    }
     const session = this.#session(transfer);
     // One that was under way when the connection broke counts if it succeeds.
     await session.taking?.catch(() => {});
@@ -96,7 +120,8 @@ export class HandoffTarget {
         );
       }
       if (batch.number === session.number + 1) {
-        await this.#apply(batch);
+        await this.#host.mayTake();
+        await this.#applyAll(batch);
         session.number = batch.number;
         session.items += batch.entries.length;
         session.hash = nextHash(session.hash, batch.checksum);
@@ -107,30 +132,46 @@ export class HandoffTarget {
     }
   }
 
+  async #applyAll(batch: HandoffBatch): Promise<void> {
+    this.#begun += batch.entries.length;
+    this.#underWay++;
+    try {
+      await this.#apply(batch);
+    } finally {
+      this.#underWay--;
+      for (const resolve of this.#untilIdle.splice(0)) resolve();
+    }
+  }
+
   async #apply({ entries }: HandoffBatch): Promise<void> {
     const host = this.#host;
     let taken: Promise<void>[] = [];
     let until = host.now() + HANDOFF_SLICE_MS;
-    for (const { kind, command, content } of entries) {
-      if (kind === HandoffEntry.command) {
-        // It may be about an item before it.
-        await Promise.all(taken);
-        taken = [];
-        await host.run(command, content);
-        continue;
+    try {
+      for (const { kind, command, content } of entries) {
+        if (kind === HandoffEntry.command) {
+          // It may be about an item before it.
+          await Promise.all(taken);
+          taken = [];
+          await host.run(command, content);
+        } else {
+          const done = host.vnode.handleHandoffData(content);
+          host.itemTaken(content);
+          if (done instanceof Promise) {
+            // Whoever waits for all of them hears of the first that fails.
+            done.catch(() => {});
+            taken.push(done);
+          }
+        }
+        if (host.now() < until) continue;
+        await host.turn();
+        until = host.now() + HANDOFF_SLICE_MS;
       }
-      const done = host.vnode.handleHandoffData(content);
-      host.itemTaken(content);
-      if (done instanceof Promise) {
-        // Whoever waits for all of them hears of the first that fails.
-        done.catch(() => {});
-        taken.push(done);
-      }
-      if (host.now() < until) continue;
-      await host.turn();
-      until = host.now() + HANDOFF_SLICE_MS;
+      await Promise.all(taken);
+    } finally {
+      // Also of a batch that failed: nothing of it comes after its end.
+      await Promise.allSettled(taken);
     }
-    await Promise.all(taken);
   }
 
   /**

@@ -33,6 +33,15 @@ export const STAND_STILL_MS_MAX = 3_000;
 /** How long a vnode is waited for until no handler is at work, in milliseconds; then it goes on and is asked again later. */
 export const QUIET_MS_MAX = 1_000;
 
+/**
+ * Longest time a transfer from a vnode is kept without a word of it, in
+ * milliseconds: what its sender leaves behind must not be held for ever. Longer
+ * than a node takes to be started anew, so that the transfer to it goes on.
+ */
+export const SILENT_MS_MAX = 600_000;
+/** The same where callers wait for what the target says; longer than it has for that. */
+export const SILENT_COMMANDS_MS_MAX = 120_000;
+
 /** How a source answers that it was asked to begin. */
 export const OpenAnswer = {
   begun: 0,
@@ -51,8 +60,8 @@ export interface VnodeHandoffHost {
   /** Takes no commands until `goOn`; they wait. */
   hold(): void;
   goOn(): void;
-  /** Calls `callback` once no handler is at work; while it is held, that stays so. */
-  whenQuiet(callback: () => void): void;
+  /** Calls `callback` once no handler is at work, unless what is returned is called before; while it is held, that stays so. */
+  whenQuiet(callback: () => void): () => void;
   /** Whether commands wait. */
   readonly hasWaiting: boolean;
   /** Runs a command that came with a handoff. */
@@ -73,6 +82,15 @@ export class VnodeHandoff {
   #source: HandoffSource | undefined;
   /** Until when it stands still without a further word; undefined while it serves. */
   #stillUntilMs: number | undefined;
+  #watchingStill = false;
+  /** For how many reasons it takes nothing. */
+  #holds = 0;
+  /** Called when it serves again. */
+  #untilServing: (() => void)[] = [];
+  /** The transfer that was asked for last. */
+  #asked: HandoffOpening | undefined;
+  /** When something was heard of the transfer from here. */
+  #heardMs = 0;
   #ended = false;
 
   constructor(
@@ -92,7 +110,66 @@ export class VnodeHandoff {
         if (!this.#source?.sendsCommands) return;
         this.#source.forward(HandoffEntry.item, 0, content.slice(), () => {});
       },
+      mayTake: () => this.#mayTake(),
     });
+  }
+
+  /** What stands still takes no data either, and one that sends commands takes no more than it gets rid of. */
+  async #mayTake(): Promise<void> {
+    for (;;) {
+      if (this.#ended) throw vnodeEnded();
+      if (this.#holds > 0) {
+        await new Promise<void>((resolve) => this.#untilServing.push(resolve));
+      } else if (this.follows?.full) await this.follows.room();
+      else return;
+    }
+  }
+
+  /** Takes neither commands nor data until {@linkcode VnodeHandoff.#letGo}; they wait. */
+  #hold(): void {
+    if (this.#holds++ === 0) this.#host.hold();
+  }
+
+  #letGo(): void {
+    if (--this.#holds > 0 || this.#ended) return;
+    this.#host.goOn();
+    for (const resolve of this.#untilServing.splice(0)) resolve();
+  }
+
+  /** Whether no handler is at work and no batch is being taken, once that is so; while it is held, that stays so. */
+  async #quiet(): Promise<boolean> {
+    const host = this.#host;
+    const { promise, resolve } = Promise.withResolvers<boolean>();
+    let cancel = (): void => {};
+    this.#target.idle().then(() => {
+      cancel = host.whenQuiet(() => resolve(true));
+    });
+    host.later(QUIET_MS_MAX, () => resolve(false));
+    const quiet = await promise;
+    if (!quiet) cancel();
+    return quiet && !this.#ended;
+  }
+
+  /** Does `what` while no handler is at work and none begins; false if that cannot be. */
+  async #whileQuiet(what: () => Promise<void> | void): Promise<boolean> {
+    this.#hold();
+    try {
+      if (!await this.#quiet()) return false;
+      await what();
+      return true;
+    } finally {
+      this.#letGo();
+    }
+  }
+
+  /** Entries of all batches that were begun here. */
+  get begun(): number {
+    return this.#target.begun;
+  }
+
+  /** Batches that wait until the vnode serves again. */
+  get waiting(): number {
+    return this.#untilServing.length;
   }
 
   /** The transfer that commands must follow, if there is one. */
@@ -128,7 +205,12 @@ export class VnodeHandoff {
 
   #answer(correlation: number, write: (into: ByteWriter) => void): void {
     write(this.#host.answers.begin(FrameType.vnodeReply, correlation));
-    this.#host.answers.end();
+    try {
+      this.#host.answers.end();
+    } catch (tooLarge) {
+      // The frame has been taken back out: a single item has more than fits.
+      this.#fail(correlation, tooLarge);
+    }
   }
 
   #fail(correlation: number, error: unknown): void {
@@ -160,10 +242,12 @@ export class VnodeHandoff {
         const batch = await promise;
         return (into) => into.raw(batch);
       }
-      case HandoffAction.acked:
+      case HandoffAction.acked: {
+        const source = this.#sourceOf(transfer);
         this.#heardOf();
-        this.#sourceOf(transfer).acknowledged(request.acked);
+        source.acknowledged(request.acked);
         return;
+      }
       case HandoffAction.switch:
         return await this.#switch(this.#sourceOf(transfer));
       case HandoffAction.finish:
@@ -197,6 +281,7 @@ export class VnodeHandoff {
     opening: HandoffOpening,
   ): Promise<((into: ByteWriter) => void) | undefined> {
     const known = this.#source;
+    this.#heardMs = this.#host.now();
     if (known?.transfer === opening.transfer) {
       this.#goOn();
       return (into) => {
@@ -205,42 +290,82 @@ export class VnodeHandoff {
         into.u8(0);
       };
     }
+    if (this.#stillUntilMs === Infinity) throw leaving();
+    this.#asked = opening;
     await this.#abandon();
     const willing = await this.#vnode.handoffStarting?.(opening.target) ?? true;
     const empty = willing && await this.#vnode.isEmpty();
-    if (!willing) return (into) => into.u8(OpenAnswer.notNow);
     if (this.#ended) throw vnodeEnded();
-    // Another one may have been begun meanwhile.
-    this.#source?.end();
-    const source = new HandoffSource({
-      vnode: this.#vnode,
-      storage: this.#storage,
-      now: () => this.#host.now(),
-      later: (afterMs, callback) => this.#host.later(afterMs, callback),
-      crash: (error) => this.#host.crash(error),
-    }, opening);
-    this.#source = source;
+    if (this.#asked !== opening) throw overtaken();
+    if (!willing) return (into) => into.u8(OpenAnswer.notNow);
+    const begin = (): void => {
+      this.#begin(opening);
+    };
+    // Where commands follow, what the first items show must be all there was
+    // before the first of them.
+    const commands = opening.mode === HandoffMode.move &&
+      this.#vnode.itemAt === undefined;
+    if (!commands) begin();
+    else if (!await this.#whileQuiet(begin)) {
+      if (this.#ended) throw vnodeEnded();
+      return (into) => into.u8(OpenAnswer.notNow);
+    }
+    this.#asked = undefined;
     return (into) => {
       into.u8(OpenAnswer.begun);
-      into.u8(Number(source.sendsCommands));
+      into.u8(Number(commands));
       into.u8(Number(empty));
     };
   }
 
-  /** Has the vnode stand still, once no handler is at work. */
+  #begin(opening: HandoffOpening): void {
+    if (this.#asked !== opening) throw overtaken();
+    const host = this.#host;
+    const source: HandoffSource = new HandoffSource({
+      vnode: this.#vnode,
+      storage: this.#storage,
+      now: () => host.now(),
+      later: (afterMs, callback) => host.later(afterMs, callback),
+      crash: (error) => host.crash(error),
+      // Not now: a handler is at work.
+      overrun: () => host.later(0, () => this.#giveUp(source)),
+      whileQuiet: (what) => this.#whileQuiet(what),
+    }, opening);
+    this.#source = source;
+    this.#heardMs = this.#host.now();
+    this.#watchSilence(source);
+  }
+
+  /** Gives up a transfer of which nothing is heard. */
+  #watchSilence(source: HandoffSource): void {
+    const host = this.#host;
+    const longest = source.sendsCommands
+      ? SILENT_COMMANDS_MS_MAX
+      : SILENT_MS_MAX;
+    host.later(this.#heardMs + longest - host.now(), () => {
+      if (this.#source !== source) return;
+      if (this.#heardMs + longest > host.now()) this.#watchSilence(source);
+      else this.#giveUp(source);
+    });
+  }
+
+  /** Ends a transfer that nobody asked to end. */
+  #giveUp(source: HandoffSource): void {
+    if (this.#source !== source) return;
+    this.#abandon().catch((error) => this.#host.crash(error));
+  }
+
+  /** Has the vnode stand still, once no handler is at work and no batch is being taken. */
   async #switch(
     source: HandoffSource,
   ): Promise<((into: ByteWriter) => void)> {
-    const host = this.#host;
     if (this.#stillUntilMs === undefined) {
-      host.hold();
-      this.#stillUntilMs = host.now() + STAND_STILL_MS_MAX;
+      this.#hold();
+      this.#stillUntilMs = this.#host.now() + STAND_STILL_MS_MAX;
       this.#watchStill();
     }
-    const { promise, resolve } = Promise.withResolvers<boolean>();
-    host.whenQuiet(() => resolve(true));
-    host.later(QUIET_MS_MAX, () => resolve(false));
-    const quiet = await promise && this.#stillUntilMs !== undefined &&
+    this.#heardOf();
+    const quiet = await this.#quiet() && this.#stillUntilMs !== undefined &&
       this.#source === source;
     if (quiet) {
       source.standsStill();
@@ -251,15 +376,23 @@ export class VnodeHandoff {
 
   /** The transfer goes on, so the vnode may stand still a little longer. */
   #heardOf(): void {
-    if (this.#stillUntilMs === undefined) return;
-    this.#stillUntilMs = this.#host.now() + STAND_STILL_MS_MAX;
+    this.#heardMs = this.#host.now();
+    if (this.#stillUntilMs === undefined || this.#stillUntilMs === Infinity) {
+      return;
+    }
+    this.#stillUntilMs = this.#heardMs + STAND_STILL_MS_MAX;
   }
 
   #watchStill(): void {
-    const { now, later } = this.#host;
-    later.call(this.#host, STAND_STILL_MS_MAX, () => {
+    const host = this.#host;
+    if (this.#watchingStill || this.#stillUntilMs === undefined) return;
+    // What is being removed has no deadline, and a timer cannot be endless.
+    if (this.#stillUntilMs === Infinity) return;
+    this.#watchingStill = true;
+    host.later(this.#stillUntilMs - host.now(), () => {
+      this.#watchingStill = false;
       if (this.#stillUntilMs === undefined || this.#ended) return;
-      if (now.call(this.#host) >= this.#stillUntilMs) this.#goOn();
+      if (host.now() >= this.#stillUntilMs) this.#goOn();
       else this.#watchStill();
     });
   }
@@ -268,7 +401,7 @@ export class VnodeHandoff {
     if (this.#stillUntilMs === undefined) return;
     this.#stillUntilMs = undefined;
     this.#source?.goesOn();
-    this.#host.goOn();
+    this.#letGo();
   }
 
   async #finish(
@@ -278,6 +411,7 @@ export class VnodeHandoff {
   ): Promise<undefined> {
     if (outcome === HandoffOutcome.abandoned) {
       // What is not known need not be given up.
+      if (this.#asked?.transfer === transfer) this.#asked = undefined;
       if (this.#source?.transfer === transfer) await this.#abandon();
       return;
     }
@@ -301,13 +435,39 @@ export class VnodeHandoff {
     // Removing may take its time, and nothing may come in between.
     if (this.#stillUntilMs !== undefined) this.#stillUntilMs = Infinity;
     if (outcome === HandoffOutcome.released) this.#host.released(owner);
-    if (outcome === HandoffOutcome.removed) await this.#vnode.delete();
-    await this.#vnode.handoffFinished?.(target);
+    try {
+      if (outcome === HandoffOutcome.removed) await this.#vnode.delete();
+      await this.#vnode.handoffFinished?.(target);
+    } catch (error) {
+      // Nobody knows what is left.
+      this.#host.crash(error);
+      throw error;
+    }
     if (this.#ended) throw vnodeEnded();
-    const { hasWaiting } = this.#host;
+    const stays = this.#host.hasWaiting;
     this.#goOn();
-    if (outcome === HandoffOutcome.removed) this.#host.removed(hasWaiting);
+    if (outcome === HandoffOutcome.removed) this.#host.removed(stays);
     return;
+  }
+
+  /**
+   * Removes all data while nothing comes in; the vnode stands still until
+   * {@linkcode VnodeHandoff.serve}.
+   */
+  async remove(): Promise<void> {
+    if (this.#stillUntilMs === undefined) this.#hold();
+    this.#stillUntilMs = Infinity;
+    try {
+      await this.#vnode.delete();
+    } catch (error) {
+      this.#host.crash(error);
+      throw error;
+    }
+  }
+
+  /** Serves again after {@linkcode VnodeHandoff.remove}. */
+  serve(): void {
+    this.#goOn();
   }
 
   /** Gives up the transfer from here, if there is one; what was sent stays with the target. */
@@ -326,10 +486,25 @@ export class VnodeHandoff {
     this.#stillUntilMs = undefined;
     this.#source?.end();
     this.#source = undefined;
+    for (const resolve of this.#untilServing.splice(0)) resolve();
   }
 }
 
 const nothing = (): void => {};
+
+function leaving(): WhorlError {
+  return new WhorlError(
+    "handoff_refused",
+    "Cannot begin a handoff as the vnode is giving up what it has",
+  );
+}
+
+function overtaken(): WhorlError {
+  return new WhorlError(
+    "handoff_mismatch",
+    "Cannot begin a handoff as another one was asked for meanwhile, or this one given up",
+  );
+}
 
 function vnodeEnded(): WhorlError {
   return new WhorlError(

@@ -23,7 +23,10 @@ import { ByteReader } from "../base/byte_reader.ts";
 import { type ErrorCode, reasonOf, WhorlError } from "../base/errors.ts";
 import type { Log } from "../environment/log.ts";
 import type { Store } from "../environment/storage.ts";
-import { BatchingSink } from "../wire/batching_sink.ts";
+import {
+  BatchingSink,
+  type BatchingSinkOptions,
+} from "../wire/batching_sink.ts";
 import { writeFailure } from "../wire/failure.ts";
 import { FRAME_BYTES_MAX, readFrames } from "../wire/frame.ts";
 import { FrameType } from "../wire/frame_type.ts";
@@ -69,6 +72,8 @@ export interface VnodeMasterOptions {
   readonly log: Log;
   /** Takes over a batch of frames for the node. */
   readonly send: (message: Uint8Array<ArrayBuffer>) => void;
+  /** Where the node is. */
+  readonly sink?: BatchingSinkOptions;
   /** The master cannot go on. */
   readonly onFailed: (error: unknown) => void;
 }
@@ -95,9 +100,10 @@ interface PostponedFrame {
 interface Released {
   /** Its name is what a caller is told. */
   readonly owner: string;
-  /** The vnode, and commands it had handled: if it has handled more, what it holds went nowhere. */
+  /** The vnode, with the commands it had handled and the data it had taken: if there is more, what it holds went nowhere. */
   readonly process: VnodeProcess;
   readonly handled: number;
+  readonly begun: number;
 }
 
 /** Runs the vnodes of one master. Made by {@linkcode startVnodeMaster}. */
@@ -113,6 +119,10 @@ export class VnodeMaster implements VnodeHost {
   #supervised = new Set<number>();
   /** Partitions that were handed to another node, whose data is here until the ring says so too. */
   #released = new Map<number, Released>();
+  /** Partitions whose vnode is ending for good. */
+  readonly #ending = new Set<number>();
+  /** Those of them that this node has come to own meanwhile. */
+  readonly #wantedAgain = new Set<number>();
   #listeners = new Set<{
     readonly process: VnodeProcess;
     readonly listener: (event: ClusterEvent) => void;
@@ -149,6 +159,7 @@ export class VnodeMaster implements VnodeHost {
         this.#answeredBytes += batch.length;
         options.send(batch);
       },
+      options.sink,
     );
   }
 
@@ -185,6 +196,7 @@ export class VnodeMaster implements VnodeHost {
 
   /** Calls `callback` later, when others have had their turn. */
   later(afterMs: number, callback: () => void): void {
+    if (this.#stopping) return;
     const timer = this.#options.runtime.setTimer(afterMs, () => {
       this.#timers.delete(timer);
       callback();
@@ -194,15 +206,15 @@ export class VnodeMaster implements VnodeHost {
 
   /** What `process` held went to `owner`. It stays until the ring says so too, see `drop`. */
   released(process: VnodeProcess, owner: string): void {
-    const { handled } = process.counts;
-    this.#released.set(process.partition, { owner, process, handled });
+    const { counts: { handled }, begun } = process;
+    this.#released.set(process.partition, { owner, process, handled, begun });
   }
 
   /** What `process` held is elsewhere and removed. */
   removed(process: VnodeProcess, stays: boolean): void {
     if (stays) {
       const { partition } = process;
-      this.#tell({ type: "vnode_started", partition });
+      this.#tell({ type: "vnode_kept", partition });
     } else this.#endVnode(process).catch((error) => this.#fail(error));
   }
 
@@ -212,16 +224,18 @@ export class VnodeMaster implements VnodeHost {
       this.#processes.get(partition) !== process ||
       !this.#supervised.has(partition)
     ) return;
+    this.#ending.add(partition);
     process.stop("shutdown");
     await this.#supervisor?.terminateChild(String(partition));
     await this.#supervisor?.deleteChild(String(partition));
     this.#supervised.delete(partition);
+    this.#ending.delete(partition);
     this.#tell({ type: "vnode_ended", partition });
     // What came meanwhile waits in the one that was prepared to follow.
     const next = this.#processes.get(partition);
-    if (next === undefined || !next.fresh) return;
-    if (next.load > 0) this.#startVnode(partition);
-    else this.#processes.delete(partition);
+    const wanted = this.#wantedAgain.delete(partition);
+    if (wanted || (next?.fresh && next.load > 0)) this.#startVnode(partition);
+    else if (next?.fresh) this.#processes.delete(partition);
   }
 
   /** Sees to it that requests nobody waits for any more are given up, while there are any in hand. */
@@ -594,6 +608,7 @@ export class VnodeMaster implements VnodeHost {
       case "start_vnodes":
         for (const partition of args as number[]) {
           this.#released.delete(partition);
+          if (this.#ending.has(partition)) this.#wantedAgain.add(partition);
           this.#startVnode(partition);
         }
         return null;
@@ -624,21 +639,20 @@ export class VnodeMaster implements VnodeHost {
   async #drop(partition: number): Promise<boolean> {
     const released = this.#released.get(partition);
     if (released === undefined) return false;
-    const { process, handled } = released;
+    const { process, handled, begun } = released;
     this.#released.delete(partition);
-    const { vnode } = process;
     if (
-      this.#processes.get(partition) !== process || vnode === undefined ||
-      process.counts.handled !== handled || !process.idle || process.sends
+      this.#processes.get(partition) !== process || !process.active ||
+      process.counts.handled !== handled || process.begun !== begun ||
+      !process.idle || process.sends
     ) return false;
-    process.hold();
     try {
-      await vnode.delete();
-      if (process.hasWaiting) return false;
+      await process.remove();
+      if (!process.active || process.hasWaiting) return false;
       await this.#endVnode(process);
       return true;
     } finally {
-      process.goOn();
+      process.serve();
     }
   }
 

@@ -10,7 +10,10 @@
 import type { Runtime, TimerHandle } from "../../supervisors/runtime.ts";
 import { reasonOf, WhorlError } from "../base/errors.ts";
 import { ByteWriter } from "../base/byte_writer.ts";
-import { BatchingSink } from "../wire/batching_sink.ts";
+import {
+  BatchingSink,
+  type BatchingSinkOptions,
+} from "../wire/batching_sink.ts";
 import {
   FRAME_BYTES_MAX,
   FRAME_HEADER_BYTES,
@@ -96,13 +99,19 @@ export class VnodeMasterLink {
   /**
    * @param runtime Time.
    * @param onEvent Gets what the master tells by itself.
+   * @param sink Where masters run.
    */
-  constructor(runtime: Runtime, onEvent: (event: unknown) => void) {
+  constructor(
+    runtime: Runtime,
+    onEvent: (event: unknown) => void,
+    sink: BatchingSinkOptions = {},
+  ) {
     this.#runtime = runtime;
     this.#onEvent = onEvent;
     this.#sink = new BatchingSink(
       (callback) => runtime.defer(callback),
       (batch) => this.#channel?.send(batch),
+      sink,
     );
     this.#sink.pause();
   }

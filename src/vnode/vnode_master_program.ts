@@ -57,6 +57,7 @@ export function vnodeMasterProgram(
       secretBytes: (count) => environment.secretBytes(count),
       log: environment.log,
       send: (message) => context.send(message),
+      sink: { sameThread: context.placement === "task" },
       onFailed: (error) => {
         // A store that failed is closed before the next master opens it.
         const end = (): void => context.exit(crash(error));

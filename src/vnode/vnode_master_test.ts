@@ -84,7 +84,11 @@ class Bench implements AsyncDisposable {
     });
     this.link = new VnodeMasterLink(
       this.runtime,
-      (event) => this.events.push(event),
+      (event) => {
+        // Each start is told; `started` has them.
+        if ((event as { type: string }).type === "vnode_started") return;
+        this.events.push(event);
+      },
     );
     this.master = new VnodeMaster({
       module: module as unknown as VnodeModule,
@@ -496,7 +500,7 @@ Deno.test("VnodeMaster tells of a crash whose message is no text", async () => {
 });
 
 for (const how of ["answers later", "returns a promise"]) {
-  Deno.test(`VnodeMaster gives up promised answers nobody waits for, and releases the partition when the handler that ${how} has finished`, async () => {
+  Deno.test(`VnodeMaster gives up promised answers nobody waits for, and counts them until the handler that ${how} has finished`, async () => {
     await using bench = await new Bench().start();
     const gate = Promise.withResolvers<string>();
     let call: Call<typeof commands["run"]> | undefined;
@@ -506,8 +510,6 @@ for (const how of ["answers later", "returns a promise"]) {
     };
     bench.send(1, "slow", { timeLeftMs: 300 });
     await bench.runtime.settle();
-    const release = () =>
-      bench.link.call("release", { partition: 1, owner: "b@host" });
     const figures = async () => {
       const { waiting, expired, abandoned } = await bench.link.call(
         "stats",
@@ -515,99 +517,37 @@ for (const how of ["answers later", "returns a promise"]) {
       ) as Record<string, unknown>;
       return [waiting, expired, abandoned];
     };
-    assertEquals(await release(), false);
     await bench.runtime.advance(999);
     // The node has answered for it; the vnode may still be at it.
     assertEquals(bench.answers.map(([of, code]) => [of, code]), [[
       1,
       "timeout",
     ]]);
-    assertEquals(await release(), false);
     await bench.runtime.advance(1);
-    assertEquals(await figures(), [0, 1, 1]);
     // Nobody waits for it, but it may write yet.
-    assertEquals(await release(), false);
+    assertEquals(await figures(), [0, 1, 1]);
     if (how === "answers later") call!.reply("at last");
     else gate.resolve("at last");
     // It is finished once, however often it says so.
     call!.fail("refused" as never, "and again");
     await bench.runtime.settle();
     assertEquals(await figures(), [0, 1, 0]);
-    assertEquals(await release(), true);
-    assertEquals((await bench.ask(1, "late"))[0], "wrong_owner");
     assertEquals(bench.answers.filter(([of]) => of === 1).length, 1);
   });
 }
 
-Deno.test("VnodeMaster keeps a partition whose handler goes on after it has answered", async () => {
+Deno.test("VnodeMaster says which partitions it holds: those with data, and those whose vnodes run, busy or not", async () => {
   await using bench = await new Bench().start();
-  const gate = Promise.withResolvers<string>();
-  bench.handler = (_request, call) => {
-    call.reply("early");
-    return gate.promise;
-  };
-  assertEquals(await bench.ask(1, "slow"), ["reply", "early"]);
-  const release = () =>
-    bench.link.call("release", { partition: 1, owner: "b@host" });
-  assertEquals(await release(), false);
-  gate.resolve("done");
-  await bench.runtime.settle();
-  assertEquals(await release(), true);
-});
-
-Deno.test("VnodeMaster keeps a partition that is asked something as a fallback while it looks whether it is empty", async () => {
-  await using bench = await new Bench().start();
-  let looked = Promise.withResolvers<boolean>();
-  Object.assign(bench.extra, { isEmpty: () => looked.promise });
-  await bench.ask(1, "fine");
-  const release = () =>
-    bench.link.call("release", { partition: 1, owner: "b@host" });
-  const first = release();
-  await bench.runtime.settle();
-  const stoodIn = await bench.ask(1, "write", {
-    flags: RequestFlag.asFallback,
-  });
-  assertEquals(stoodIn, ["reply", "write"]);
-  looked.resolve(true);
-  assertEquals(await first, false);
-  looked = Promise.withResolvers<boolean>();
-  const second = release();
-  looked.resolve(true);
-  assertEquals(await second, true);
-});
-
-Deno.test("VnodeMaster keeps a partition that cannot say whether it is empty", async () => {
-  await using bench = await new Bench().start();
-  Object.assign(bench.extra, {
-    isEmpty: () => Promise.reject(new Error("no idea")),
-  });
-  await bench.ask(1, "fine");
-  await assertRejects(
-    () => bench.link.call("release", { partition: 1, owner: "b@host" }),
-    WhorlError,
-    "no idea",
-  );
-  assertEquals(await bench.ask(1, "stays"), ["reply", "stays"]);
-});
-
-Deno.test("VnodeMaster says which partitions it stores, whatever its vnodes and other calls wait for", async () => {
-  await using bench = await new Bench().start();
-  const looked = Promise.withResolvers<boolean>();
-  Object.assign(bench.extra, { isEmpty: () => looked.promise });
   const gate = Promise.withResolvers<string>();
   bench.handler = (request) => request === "slow" ? gate.promise : request;
-  await bench.ask(1, "runs");
+  await bench.ask(7, "runs and has nothing");
   bench.send(2, "slow");
-  // One that runs and is being given up, one that is busy, one that does not run.
-  for (const partition of [1, 2, 3]) bench.write(partition);
-  const release = bench.link.call("release", { partition: 1, owner: "b@host" });
+  for (const partition of [2, 3]) bench.write(partition);
   await bench.runtime.settle();
   assertEquals(
-    await bench.link.call("stored_partitions", null, 1_000),
-    [1, 2, 3],
+    await bench.link.call("held_partitions", null, 1_000),
+    [2, 3, 7],
   );
-  looked.resolve(false);
-  assertEquals(await release, false);
   gate.resolve("done");
   await bench.runtime.settle();
 });
@@ -729,20 +669,6 @@ Deno.test("VnodeMaster says that its store has lost its tail: to the node, the l
   // Those that run already see it too.
   assertEquals(seen.tailLost, false);
   assertEquals(await figures(), { epoch: 7, tailLost: 0 });
-});
-
-Deno.test("VnodeMaster does not give a partition up as empty without a word when its store has lost its tail", async () => {
-  await using bench = await new Bench(storeWithoutTail()).start();
-  const release = (partition: number) =>
-    bench.link.call("release", { partition, owner: "b@host" });
-  assertEquals(await release(1), true);
-  assertEquals(
-    bench.warnings.map((line) => line.startsWith("A partition is given up")),
-    [false, true],
-  );
-  await bench.store.tailRepaired();
-  assertEquals(await release(2), true);
-  assertEquals(bench.warnings.length, 2);
 });
 
 Deno.test("VnodeMaster answers calls it does not know with unknown_command", async () => {

@@ -53,6 +53,12 @@ interface WaitingRequest {
   readonly end: number;
 }
 
+/** A command that came with a handoff, and waits; no transfer has more than one. */
+interface ForwardedCommand {
+  perform(): void;
+  reject(error: Error): void;
+}
+
 /** Time a command that came with a handoff is given, in milliseconds. */
 const FORWARDED_COMMAND_MS = 60_000;
 
@@ -133,7 +139,9 @@ export class VnodeProcess extends ChildBase implements VnodeHandoffHost {
   /** Takes no commands, as what it holds is being counted out. */
   #held = false;
   /** Called once no handler is at work. */
-  #untilQuiet: (() => void)[] = [];
+  readonly #untilQuiet = new Set<() => void>();
+  /** Commands that came with handoffs and wait for a handler to end. */
+  #forwarded: ForwardedCommand[] = [];
   #waiting: WaitingRequest[] = [];
   #waitingFrom = 0;
   #busy = true;
@@ -376,7 +384,14 @@ export class VnodeProcess extends ChildBase implements VnodeHandoffHost {
     this.#promised.clear();
     this.#coverage.close(message);
     this.#handoff?.close();
-    this.#untilQuiet = [];
+    this.#untilQuiet.clear();
+    for (const { reject } of this.#forwarded.splice(0)) {
+      reject(
+        new WhorlError("vnode_crashed", message, {
+          details: { partition: this.partition },
+        }),
+      );
+    }
     const handling = this.#handling;
     if (handling !== undefined && !handling.answered) {
       handling.answered = true;
@@ -499,9 +514,7 @@ export class VnodeProcess extends ChildBase implements VnodeHandoffHost {
       result.then((value) => {
         if (this.#ended) return;
         if (value !== answersLater) call.reply(value);
-        this.#busy = false;
-        this.#drain();
-        this.#tellQuiet();
+        this.#free();
       }, (error) => this.#crash(call, error));
     } else {
       call.reply(result);
@@ -566,15 +579,28 @@ export class VnodeProcess extends ChildBase implements VnodeHandoffHost {
     this.#drain();
   }
 
-  /** Calls `callback` once no handler is at work. */
-  whenQuiet(callback: () => void): void {
-    this.#untilQuiet.push(callback);
+  /** Calls `callback` once no handler is at work, unless what is returned is called before. */
+  whenQuiet(callback: () => void): () => void {
+    this.#untilQuiet.add(callback);
     this.#tellQuiet();
+    return () => void this.#untilQuiet.delete(callback);
   }
 
   #tellQuiet(): void {
-    if (this.#untilQuiet.length === 0 || !this.#isQuiet()) return;
-    for (const callback of this.#untilQuiet.splice(0)) callback();
+    if (this.#untilQuiet.size === 0 || !this.#isQuiet()) return;
+    const callbacks = [...this.#untilQuiet];
+    this.#untilQuiet.clear();
+    for (const callback of callbacks) callback();
+  }
+
+  /** A handler has ended: others may run, those first whose transfers wait. */
+  #free(): void {
+    this.#busy = false;
+    while (!this.#busy && this.#forwarded.length > 0) {
+      this.#forwarded.shift()?.perform();
+    }
+    this.#drain();
+    this.#tellQuiet();
   }
 
   /** Whether no handler is at work, not even for callers who have been answered. */
@@ -586,12 +612,34 @@ export class VnodeProcess extends ChildBase implements VnodeHandoffHost {
     return true;
   }
 
-  /** Whether commands wait. */
+  /** Whether commands wait, or data from other nodes. */
   get hasWaiting(): boolean {
-    return this.#waitingFrom < this.#waiting.length;
+    return this.#waitingFrom < this.#waiting.length ||
+      (this.#handoff?.waiting ?? 0) > 0;
   }
 
-  /** Runs a command that came with a handoff, after those that wait. */
+  /** Entries of all batches of handoffs to this vnode that were begun. */
+  get begun(): number {
+    return this.#handoff?.begun ?? 0;
+  }
+
+  /**
+   * Removes all data while nothing comes in; the vnode stands still until
+   * {@linkcode VnodeProcess.serve}. @throws What the module fails with; the vnode ends then.
+   */
+  async remove(): Promise<void> {
+    await this.#handoff?.remove();
+  }
+
+  /** Serves again after {@linkcode VnodeProcess.remove}. */
+  serve(): void {
+    if (!this.#ended) this.#handoff?.serve();
+  }
+
+  /**
+   * Runs a command that came with a handoff, once no handler is at work; rejects
+   * if the handler fails, with which the vnode ends.
+   */
   run(command: number, body: Uint8Array): Promise<void> {
     const declaration = this.#table.declarations[command];
     const handler = this.#handlers[command];
@@ -601,7 +649,13 @@ export class VnodeProcess extends ChildBase implements VnodeHandoffHost {
         `Cannot run command ${command} of a handoff as '${this.#module.name}' has ${this.#table.names.length}`,
       );
     }
-    const { promise, resolve } = Promise.withResolvers<void>();
+    this.#reader.reset(body, 0, body.length);
+    const request = declaration.request.decode(this.#reader);
+    const { promise, resolve, reject } = Promise.withResolvers<void>();
+    const failed = (error: unknown): void => {
+      reject(error);
+      this.crash(error);
+    };
     // Nobody gets its answer, which its first caller gets from the source.
     const call: Call = {
       timeLeftMs: FORWARDED_COMMAND_MS,
@@ -609,21 +663,37 @@ export class VnodeProcess extends ChildBase implements VnodeHandoffHost {
       reply: () => resolve(),
       fail: () => resolve(),
     };
-    this.#reader.reset(body, 0, body.length);
-    const request = declaration.request.decode(this.#reader);
-    this.#handoff?.follows?.forward(
-      HandoffEntry.command,
-      command,
-      body.slice(),
-      () => {},
-    );
-    const result = handler(request, call);
-    if (result instanceof Promise) {
-      return result.then((value) =>
-        value === answersLater ? promise : undefined
+    const perform = (): void => {
+      this.#handoff?.follows?.forward(
+        HandoffEntry.command,
+        command,
+        body.slice(),
+        () => {},
       );
-    }
-    return result === answersLater ? promise : Promise.resolve();
+      let result: unknown;
+      try {
+        result = handler(request, call);
+      } catch (error) {
+        failed(error);
+        return;
+      }
+      if (result instanceof Promise) {
+        this.#busy = true;
+        result.then((value) => {
+          if (value !== answersLater) resolve();
+          if (!this.#ended) this.#free();
+        }, failed);
+      } else if (result !== answersLater) resolve();
+    };
+    if (this.#ended) {
+      reject(
+        new WhorlError("vnode_crashed", "The vnode has stopped", {
+          details: { partition: this.partition },
+        }),
+      );
+    } else if (this.#busy) this.#forwarded.push({ perform, reject });
+    else perform();
+    return promise;
   }
 
   /** What it held is `owner`'s: commands that wait are refused with its name. */
@@ -832,7 +902,7 @@ export class VnodeProcess extends ChildBase implements VnodeHandoffHost {
   #crash(call: PendingCall, error: unknown): void {
     if (this.#ended) return;
     this.#promised.delete(call);
-    if (!call.answered) {
+    if (!call.settled) {
       call.answered = true;
       this.#fail(
         call.correlation,

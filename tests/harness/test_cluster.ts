@@ -11,6 +11,7 @@
  *
  * @module
  */
+import { isWhorlError } from "../../src/base/errors.ts";
 import type { Address } from "../../src/environment/transport.ts";
 import { connect, type WhorlClient } from "../../src/node/connect.ts";
 import type { Placement } from "../../src/node/node_options.ts";
@@ -111,9 +112,7 @@ export class TestCluster implements AsyncDisposable {
       this.#network,
       options,
       () =>
-        [...this.nodes, ...this.#extra].map((node) =>
-          (node as InProcessNode).host
-        ).concat("client"),
+        this.all.map((node) => (node as InProcessNode).host).concat("client"),
     );
   }
 
@@ -122,6 +121,11 @@ export class TestCluster implements AsyncDisposable {
     const node = this.#makeNode({ ...this.plainOptions(index), ...options });
     this.#extra.push(node);
     return node;
+  }
+
+  /** All nodes, those that were added as well. */
+  get all(): readonly TestNode[] {
+    return [...this.nodes, ...this.#extra];
   }
 
   /** Node number `index`. */
@@ -180,17 +184,13 @@ export class TestCluster implements AsyncDisposable {
 
   /** The last log lines of all nodes. */
   log(): string {
-    return [...this.nodes, ...this.#extra].map((node) =>
-      `--- ${node.name}\n${node.log()}`
-    ).join("\n");
+    return this.all.map((node) => `--- ${node.name}\n${node.log()}`).join(
+      "\n",
+    );
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
-    await Promise.all(
-      [...this.nodes, ...this.#extra].map((node) =>
-        node[Symbol.asyncDispose]()
-      ),
-    );
+    await Promise.all(this.all.map((node) => node[Symbol.asyncDispose]()));
     const folder = this.#folder;
     this.#folder = undefined;
     if (folder !== undefined) await Deno.remove(folder, { recursive: true });
@@ -225,7 +225,7 @@ export async function withCluster(
     await test(cluster);
   } catch (error) {
     // deno-lint-ignore no-console -- whoever reads the failure needs it.
-    console.error(cluster.log());
+    console.error(cluster.log(), isWhorlError(error) ? error.details : "");
     throw error;
   }
 }

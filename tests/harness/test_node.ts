@@ -22,7 +22,18 @@ import type {
 import type { Address } from "../../src/environment/transport.ts";
 import type { TransferStatus } from "../../src/handoff/transfer.ts";
 import type { KvClient } from "../../src/kv/kv_client.ts";
-import type { NodeInfo, NodeStats } from "../../src/node/admin_protocol.ts";
+import type {
+  HandoffConfig,
+  HandoffStatus,
+  RepairStatus,
+  TransferDirection,
+} from "../../src/handoff/transfer.ts";
+import { performCall } from "../../src/node/admin_methods.ts";
+import type {
+  HeldPartitions,
+  NodeInfo,
+  NodeStats,
+} from "../../src/node/admin_protocol.ts";
 import type { WhorlNode } from "../../src/node/node.ts";
 import type { NodeOptions } from "../../src/node/node_options.ts";
 import type { StagedPlan } from "../../src/ring/staged_plan.ts";
@@ -56,6 +67,15 @@ export interface NodeControl {
   info(): Promise<NodeInfo>;
   stats(): Promise<NodeStats>;
   tree(): Promise<TreeNode>;
+  handoff(): Promise<HandoffStatus>;
+  setTransferLimit(concurrency: number): Promise<HandoffConfig>;
+  setHandoffEnabled(
+    direction: TransferDirection,
+    enabled: boolean,
+  ): Promise<HandoffConfig>;
+  held(): Promise<HeldPartitions>;
+  repair(partition: number): Promise<readonly RepairStatus[]>;
+  repairs(): Promise<readonly RepairStatus[]>;
 }
 
 /** How each method of {@linkcode NodeControl} is carried out on a node. */
@@ -89,6 +109,21 @@ export const NODE_METHODS: {
   info: (node) => node.info(),
   stats: (node) => node.stats(),
   tree: (node) => node.tree(),
+  handoff: (node) => performCall(node, "handoff_status", {}) as HandoffStatus,
+  setTransferLimit: (node, concurrency) =>
+    performCall(node, "handoff_set_concurrency", {
+      concurrency,
+    }) as HandoffConfig,
+  setHandoffEnabled: (node, direction, enabled) =>
+    performCall(node, "handoff_set_enabled", {
+      direction,
+      enabled,
+    }) as HandoffConfig,
+  held: (node) =>
+    performCall(node, "held_partitions", {}) as Promise<HeldPartitions>,
+  repair: (node, partition) =>
+    performCall(node, "repair", { partition }) as Promise<RepairStatus[]>,
+  repairs: (node) => performCall(node, "repairs", {}) as RepairStatus[],
 };
 
 /** Makes a {@linkcode NodeControl} of a way to call its methods. */

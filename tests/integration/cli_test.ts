@@ -110,6 +110,72 @@ Deno.test("start --detach returns when the node answers; stop returns when it is
     assertEquals([gone.code, gone.err], [1, "Node is not running!\n"]);
   }));
 
+Deno.test("a node that has left ends with its parent, says so, and is alone when it is started again", () =>
+  inDirectory(async (directory) => {
+    const [one, two] = [`${directory}/t1`, `${directory}/t2`];
+    assertEquals((await started(one)).code, 0);
+    const flags = [
+      "--name=t2@127.0.0.1",
+      "--listen=127.0.0.1:0",
+      `--data=${two}`,
+      `--cookie-file=${one}/cookie`,
+    ];
+    const parent = command(["start", ...flags], {
+      stdout: "null",
+      stderr: "piped",
+    }).spawn();
+    const said = new Response(parent.stderr).text();
+    await eventually(
+      "the second node is up",
+      async () => (await whorl("ping", "--data", two)).code === 0,
+    );
+    const { node, address } = (await readControlFile(one))!;
+    const port = address.split(":").at(-1);
+    const commit = async () => {
+      const plan = await whorl("cluster", "plan", "--json", "--data", one);
+      const { planId } = JSON.parse(plan.out);
+      const done = await whorl(
+        "cluster",
+        "commit",
+        `--plan=${planId}`,
+        "--data",
+        one,
+      );
+      assertEquals(
+        [done.code, done.out],
+        [0, "Cluster changes committed\n"],
+        done.err,
+      );
+    };
+    const join = await whorl(
+      "cluster",
+      "join",
+      `${node}:${port}`,
+      "--data",
+      two,
+    );
+    assertEquals(join.code, 0, join.err);
+    await commit();
+    const leave = await whorl("cluster", "leave", "--data", two);
+    assertEquals(
+      [leave.code, leave.out],
+      [0, "Success: staged leave request for 't2@127.0.0.1'\n"],
+    );
+    await commit();
+    assertEquals((await parent.status).code, 0);
+    const lines = await said;
+    assertMatch(lines, /t2@127.0.0.1 has left its cluster and stops/);
+    assertMatch(lines, /t2@127.0.0.1 has stopped/);
+    const members = async (data: string) =>
+      JSON.parse((await whorl("member-status", "--json", "--data", data)).out)
+        .members.map((member: { node: string }) => member.node);
+    assertEquals(await members(one), [node]);
+
+    const again = await whorl("start", "--detach", ...flags);
+    assertEquals(again.code, 0, again.err);
+    assertEquals(await members(two), ["t2@127.0.0.1"]);
+  }));
+
 Deno.test("a node that is killed is started again by its parent, with its data", () =>
   inDirectory(async (directory) => {
     const data = `${directory}/t1`;

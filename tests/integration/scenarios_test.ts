@@ -8,6 +8,7 @@ import { CLUSTER_KINDS, withCluster } from "../harness/test_cluster.ts";
 import { CAPABILITY_SCENARIOS } from "./scenarios/capability_scenarios.ts";
 import { COVERAGE_SCENARIOS } from "./scenarios/coverage_scenarios.ts";
 import { FAILURE_SCENARIOS } from "./scenarios/failure_scenarios.ts";
+import { HANDOFF_SCENARIOS } from "./scenarios/handoff_scenarios.ts";
 import { KV_SCENARIOS } from "./scenarios/kv_scenarios.ts";
 import { LEAVE_SCENARIOS } from "./scenarios/leave_scenarios.ts";
 import { MEMBERSHIP_SCENARIOS } from "./scenarios/membership_scenarios.ts";
@@ -17,6 +18,7 @@ const SCENARIOS = [
   ...MEMBERSHIP_SCENARIOS,
   ...CAPABILITY_SCENARIOS,
   ...LEAVE_SCENARIOS,
+  ...HANDOFF_SCENARIOS,
   ...KV_SCENARIOS,
   ...COVERAGE_SCENARIOS,
   ...FAILURE_SCENARIOS,

@@ -6,19 +6,33 @@
  * @module
  */
 import { isWhorlError, reasonOf } from "../../src/base/errors.ts";
-import type { KvGetResult } from "../../src/kv/kv_client.ts";
+import type { KvClient, KvGetResult } from "../../src/kv/kv_client.ts";
 import {
   type KvRead,
   kvValueText,
 } from "../../src/simulation/checkers/kv_history.ts";
 import { BUCKET } from "./kv_load.ts";
-import type { NemesisCluster } from "./nemesis_cluster.ts";
-import type { NemesisNode } from "./nemesis_node.ts";
+import type { NodeControl } from "../harness/test_node.ts";
 
 /** Reads under way at once through one node. */
 const READS_AT_ONCE = 16;
 const READ_MS_MAX = 5_000;
 const LOOK_AGAIN_MS = 100;
+
+/** What is asked of a node. */
+export interface ConvergingNode {
+  readonly name: string;
+  readonly running: boolean;
+  readonly control: NodeControl;
+  readonly kv: KvClient;
+}
+
+/** Nodes that are to be one. */
+export interface ConvergingCluster {
+  readonly nodes: readonly ConvergingNode[];
+  /** Waits until every node sees a cluster at rest. @throws {WhorlError} `timeout` if one does not. */
+  settled(waitMs: number): Promise<void>;
+}
 
 /** A cluster that is one again, or why it is not. */
 export type Convergence =
@@ -31,7 +45,7 @@ export type Convergence =
 
 /** Waits for it until `deadline` on the clock of `performance.now()`. */
 export async function awaitConvergence(
-  cluster: NemesisCluster,
+  cluster: ConvergingCluster,
   keys: readonly string[],
   deadline: number,
   signal: AbortSignal,
@@ -52,7 +66,7 @@ export async function awaitConvergence(
 
 /** What all nodes agree on, or what is different. */
 async function lookOnce(
-  cluster: NemesisCluster,
+  cluster: ConvergingCluster,
   keys: readonly string[],
   leftMs: number,
 ): Promise<ReadonlyMap<string, KvRead> | string> {
@@ -96,13 +110,13 @@ async function lookOnce(
   }
 }
 
-async function ringText({ control }: NemesisNode): Promise<string> {
+async function ringText({ control }: ConvergingNode): Promise<string> {
   const { nodes, owners, ringReady, transfers, unreachable } = await control
     .ringStatus();
   return JSON.stringify({ nodes, owners, ringReady, transfers, unreachable });
 }
 
-async function repairsOf({ nodes }: NemesisCluster): Promise<number> {
+async function repairsOf({ nodes }: ConvergingCluster): Promise<number> {
   const stats = await Promise.all(nodes.map(({ control }) => control.stats()));
   return stats.reduce(
     (sum, { values }) => sum + (values["requests.repairs"] ?? 0),
@@ -112,7 +126,7 @@ async function repairsOf({ nodes }: NemesisCluster): Promise<number> {
 
 /** Every key as all its replicas have it, through one node. */
 async function readAll(
-  { kv }: NemesisNode,
+  { kv }: ConvergingNode,
   keys: readonly string[],
 ): Promise<ReadonlyMap<string, KvRead>> {
   const reads = new Map<string, KvRead>();

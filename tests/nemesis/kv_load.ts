@@ -10,7 +10,12 @@
  * @module
  */
 import { type Chance, seededChance } from "../../src/base/chance.ts";
-import { isWhorlError, reasonOf, WhorlError } from "../../src/base/errors.ts";
+import {
+  type ErrorCode,
+  isWhorlError,
+  reasonOf,
+  WhorlError,
+} from "../../src/base/errors.ts";
 import type { Address } from "../../src/environment/transport.ts";
 import { type KvPutResult, outcomeUnknown } from "../../src/kv/kv_client.ts";
 import { connect, type WhorlClient } from "../../src/node/connect.ts";
@@ -38,6 +43,14 @@ const KEY_STEP_MS = 400;
 /** Pause before a client that finds no node looks again, in milliseconds. */
 const LOOK_AGAIN_MS = 100;
 
+/** What says that the node at the other end is there no more. */
+const GONE_CODES: ReadonlySet<ErrorCode> = new Set<ErrorCode>([
+  "closed",
+  "connection_closed",
+  "not_reachable",
+  "timeout",
+]);
+
 /** Which replicas may answer. */
 export type Quorum = "strict" | "sloppy";
 
@@ -52,7 +65,12 @@ export interface LoadWritten {
 export interface KvLoadOptions {
   readonly seed: string;
   readonly clients: number;
-  readonly addresses: readonly Address[];
+  /**
+   * Where nodes listen. A list stays as it is, and each client goes round in it.
+   * Of members that come and go it is a function: a client is connected to one of
+   * them at a time, and asks again who there is when that one has gone.
+   */
+  readonly addresses: readonly Address[] | (() => readonly Address[]);
   /** Makes the name of the round's key of that number. */
   readonly keyName: (number: number) => string;
   readonly quorum: Quorum;
@@ -111,7 +129,7 @@ class LoadClient {
   readonly #name: string;
   readonly #options: KvLoadOptions;
   readonly #window: KeyWindow;
-  readonly #addresses: readonly Address[];
+  readonly #number: number;
   readonly #signal: AbortSignal;
   readonly #chance: Chance;
   /** The newest context of each key that this client has seen. */
@@ -124,48 +142,69 @@ class LoadClient {
     window: KeyWindow,
     signal: AbortSignal,
   ) {
-    const { addresses, seed } = options;
-    const first = number % addresses.length;
+    this.#number = number;
     this.#name = `c${number + 1}`;
     this.#options = options;
     this.#window = window;
-    this.#addresses = [...addresses.slice(first), ...addresses.slice(0, first)];
     this.#signal = signal;
-    this.#chance = seededChance(`${seed} ${this.#name}`);
+    this.#chance = seededChance(`${options.seed} ${this.#name}`);
   }
 
   async run(): Promise<void> {
-    const client = await this.#connect();
-    if (client === undefined) return;
-    try {
-      while (!this.#signal.aborted) {
-        const startedAt = performance.now();
-        await this.#operate(client);
-        const restMs = PACE_MS - (performance.now() - startedAt);
-        if (restMs > 0) await pause(restMs);
+    while (!this.#signal.aborted) {
+      const client = await this.#connect();
+      if (client === undefined) return;
+      try {
+        await this.#operateWith(client);
+      } finally {
+        await client.close();
       }
-    } finally {
-      await client.close();
     }
+  }
+
+  /** Operates until the end of the load, or until the member it is connected to has gone. */
+  async #operateWith(client: WhorlClient): Promise<void> {
+    const follows = typeof this.#options.addresses === "function";
+    while (!this.#signal.aborted) {
+      const startedAt = performance.now();
+      const failure = await this.#operate(client);
+      const restMs = PACE_MS - (performance.now() - startedAt);
+      if (restMs > 0) await pause(restMs);
+      if (follows && failure !== undefined && GONE_CODES.has(failure)) return;
+    }
+  }
+
+  #addressesNow(): readonly Address[] {
+    const { addresses } = this.#options;
+    if (typeof addresses === "function") {
+      const members = addresses();
+      return members.length === 0 ? [] : [this.#chance.pick(members)];
+    }
+    const first = this.#number % addresses.length;
+    return [...addresses.slice(first), ...addresses.slice(0, first)];
   }
 
   async #connect(): Promise<WhorlClient | undefined> {
     while (!this.#signal.aborted) {
       try {
-        return await connect({
-          nodes: this.#addresses,
-          cookie: NEMESIS_COOKIE,
-          signal: this.#signal,
-        });
+        const nodes = this.#addressesNow();
+        if (nodes.length > 0) {
+          return await connect({
+            nodes,
+            cookie: NEMESIS_COOKIE,
+            signal: this.#signal,
+          });
+        }
       } catch (error) {
         if (!isWhorlError(error) && !this.#signal.aborted) throw error;
-        await pause(LOOK_AGAIN_MS);
       }
+      await pause(LOOK_AGAIN_MS);
     }
     return undefined;
   }
 
-  async #operate(client: WhorlClient): Promise<void> {
+  /** Does one operation; resolves to the code of its failure, if it failed. */
+  async #operate(client: WhorlClient): Promise<ErrorCode | undefined> {
     const key = this.#window.pick(this.#chance);
     const input = this.#draw(key);
     const { history } = this.#options;
@@ -182,11 +221,13 @@ class LoadClient {
       ]);
       if (output.context !== null) this.#contexts.set(key, output.context);
       history.succeed(record, output);
+      return undefined;
     } catch (error) {
       // What is no answer of Whorl is a bug, of the load or of the client.
       if (!isWhorlError(error)) throw error;
       if (outcomeUnknown(error)) history.lose(record, error.code);
       else history.fail(record, `${error.code}: ${reasonOf(error)}`);
+      return error.code;
     } finally {
       clearTimeout(timer);
     }

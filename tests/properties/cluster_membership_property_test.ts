@@ -78,6 +78,32 @@ const REMOVED_UNHEARD: [number, boolean, number, number, Step[]] = [
     { do: "commit", at: 0 },
   ],
 ];
+/** A member that handed all it had to one that went to another cluster before it could let it go. */
+const EXITED_UNHEARD: [number, boolean, number, number, Step[]] = [
+  0,
+  false,
+  1,
+  60,
+  [
+    { do: "join", at: 0, to: 1 },
+    { do: "replace", at: 0, to: 0, by: 0 },
+    { do: "join", at: 2, to: 3 },
+    { do: "down", at: 0, to: 0 },
+    { do: "leave", at: 3, to: 3 },
+    { do: "replace", at: 0, to: 0, by: 0 },
+    { do: "join", at: 0, to: 0 },
+    { do: "down", at: 0, to: 0 },
+    { do: "commit", at: 3 },
+    { do: "replace", at: 3, to: 0, by: 0 },
+    { do: "join", at: 0, to: 0 },
+    { do: "join", at: 2, to: 0 },
+    { do: "down", at: 0, to: 0 },
+    { do: "replace", at: 0, to: 0, by: 0 },
+    { do: "leave", at: 0, to: 0 },
+    { do: "commit", at: 0 },
+    { do: "commit", at: 0 },
+  ],
+];
 const OPTIONS = { ringSize: 8, waitMs: 300, gossipIntervalMs: 200 };
 
 type Step =
@@ -99,6 +125,7 @@ const step = fc.oneof(
         "commit" as const,
         "commit" as const,
         "commit" as const,
+        "commit" as const,
         "clear" as const,
         "kill" as const,
         "start" as const,
@@ -108,7 +135,7 @@ const step = fc.oneof(
     }),
   },
   { weight: 3, arbitrary: pair("down", "cut", "heal") },
-  { weight: 3, arbitrary: pair("leave", "leave", "remove") },
+  { weight: 5, arbitrary: pair("leave", "leave", "leave", "remove") },
   {
     weight: 2,
     arbitrary: fc.record({
@@ -338,7 +365,12 @@ Deno.test("members agree on one ring once trouble ends, whatever happened", asyn
     ),
     {
       numRuns: Number(Deno.env.get("WHORL_RUNS") ?? 60),
-      examples: [ROUND_OF_JOINS, GUEST_DOWNS_HOST, REMOVED_UNHEARD],
+      examples: [
+        ROUND_OF_JOINS,
+        GUEST_DOWNS_HOST,
+        REMOVED_UNHEARD,
+        EXITED_UNHEARD,
+      ],
     },
   );
 });

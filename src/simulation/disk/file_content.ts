@@ -7,6 +7,7 @@
  *
  * @module
  */
+import { briefCopy } from "../../base/byte_slab.ts";
 import type { Chance } from "../../base/chance.ts";
 
 /** One change since the last sync; without bytes, the file was cut or filled to `offset`. */
@@ -15,10 +16,30 @@ interface Change {
   readonly bytes: Uint8Array | undefined;
 }
 
+const SPACE_BYTES_MIN = 64;
+const NO_SPACE = new Uint8Array(0);
+
 /** Bytes that can grow. */
 class Bytes {
-  #space = new Uint8Array(64);
+  #space: Uint8Array<ArrayBuffer> = NO_SPACE;
+  /** Whether the space is another's as well, and so may not be changed. */
+  #shared = false;
   length = 0;
+
+  /** The same bytes, in the same space until one of the two changes them. */
+  copy(): Bytes {
+    const copy = new Bytes();
+    copy.#space = this.#space;
+    copy.length = this.length;
+    copy.#shared = this.#shared = true;
+    return copy;
+  }
+
+  #own(): void {
+    if (!this.#shared) return;
+    this.#space = this.#space.slice();
+    this.#shared = false;
+  }
 
   apply({ offset, bytes }: Change): void {
     if (bytes === undefined) this.resize(offset);
@@ -28,24 +49,32 @@ class Bytes {
   write(bytes: Uint8Array, offset: number): void {
     const end = offset + bytes.length;
     if (end > this.length) this.resize(end);
+    this.#own();
     this.#space.set(bytes, offset);
   }
 
   resize(length: number): void {
     if (length > this.#space.length) {
-      const larger = new Uint8Array(Math.max(length, 2 * this.#space.length));
+      const larger = new Uint8Array(
+        Math.max(length, 2 * this.#space.length, SPACE_BYTES_MIN),
+      );
       larger.set(this.#space.subarray(0, this.length));
       this.#space = larger;
-    } else if (length < this.length) this.#space.fill(0, length, this.length);
+      this.#shared = false;
+    } else if (length < this.length) {
+      this.#own();
+      this.#space.fill(0, length, this.length);
+    }
     this.length = length;
   }
 
   flip(bit: number): void {
+    this.#own();
     const at = bit >>> 3;
     this.#space[at] = (this.#space[at] as number) ^ 1 << (bit & 7);
   }
 
-  copy(): Uint8Array<ArrayBuffer> {
+  read(): Uint8Array<ArrayBuffer> {
     return this.#space.slice(0, this.length);
   }
 }
@@ -59,7 +88,7 @@ export interface ContentLoss {
 
 /** The content of one file. */
 export class FileContent {
-  readonly #seen = new Bytes();
+  #seen = new Bytes();
   #platter = new Bytes();
   #changes: Change[] = [];
   /** Number of the first of `#changes`. */
@@ -77,12 +106,20 @@ export class FileContent {
 
   /** A copy of it, as processes see it. */
   read(): Uint8Array<ArrayBuffer> {
-    return this.#seen.copy();
+    return this.#seen.read();
+  }
+
+  /** Another one with what processes see of this, all of it on the platter. */
+  copy(): FileContent {
+    const copy = new FileContent();
+    copy.#seen = this.#seen.copy();
+    copy.#platter = this.#seen.copy();
+    return copy;
   }
 
   /** Writes a copy of `bytes`; durable once synced. */
   write(bytes: Uint8Array, offset: number): void {
-    this.#change({ offset, bytes: bytes.slice() });
+    this.#change({ offset, bytes: briefCopy(bytes) });
   }
 
   /** Cuts it off, or fills it up with zeros; durable once synced. */
@@ -127,8 +164,7 @@ export class FileContent {
       if (torn) this.#platter.write(next.bytes.subarray(0, left), next.offset);
     }
     this.#take(this.changesMade);
-    this.#seen.resize(0);
-    this.#seen.write(this.#platter.copy(), 0);
+    this.#seen = this.#platter.copy();
     return { changes: waiting - whole, torn };
   }
 

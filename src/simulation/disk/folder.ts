@@ -109,6 +109,20 @@ export interface Place {
   readonly node: Inode | undefined;
 }
 
+/** Paths that are kept in pieces. */
+const PATHS_MAX = 1_000;
+const pieces = new Map<string, readonly string[]>();
+
+/** The names in `path`: nodes ask for the same few again and again. */
+function namesIn(path: string): readonly string[] {
+  const known = pieces.get(path);
+  if (known !== undefined) return known;
+  const names = path.split("/").filter((name) => name !== "" && name !== ".");
+  if (pieces.size === PATHS_MAX) pieces.clear();
+  pieces.set(path, names);
+  return names;
+}
+
 /**
  * Goes the way of `path` from `root`, which is also where relative paths begin.
  *
@@ -116,10 +130,11 @@ export interface Place {
  * @throws {Error} If a folder on the way is missing, or is none.
  */
 export function follow(root: Folder, path: string, call: string): Place {
-  const names = path.split("/").filter((name) => name !== "" && name !== ".");
-  const last = names.pop();
+  const names = namesIn(path);
+  const last = names.at(-1);
   let folder = root;
-  for (const name of names) {
+  for (let at = 0; at < names.length - 1; at++) {
+    const name = names[at] as string;
     const next = folder.get(name);
     if (next === undefined) throw fileError("ENOENT", `${call} '${path}'`);
     if (!(next instanceof Folder)) {

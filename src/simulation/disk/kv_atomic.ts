@@ -5,6 +5,7 @@
  *
  * @module
  */
+import { briefCopy } from "../../base/byte_slab.ts";
 import type {
   KvAtomicOperation,
   KvCommitResult,
@@ -89,7 +90,7 @@ export class GatheredCommit implements KvAtomicOperation {
       checks: this.#checks,
       changes: this.#changes.map((
         [key, value],
-      ) => [bytesToText(key), value === null ? null : value.slice()]),
+      ) => [bytesToText(key), value === null ? null : briefCopy(value)]),
     });
   }
 

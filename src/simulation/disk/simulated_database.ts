@@ -46,7 +46,7 @@ export class SimulatedDatabase implements Inode {
   /** How many have it open. */
   openHandles = 0;
   readonly #chance: Chance;
-  readonly #values = new Map<string, StoredValue>();
+  readonly #values: Map<string, StoredValue>;
   /** All keys in order as of the last list; may hold keys that are gone. */
   #sorted: string[] = [];
   /** Keys that came since, in any order. */
@@ -57,8 +57,12 @@ export class SimulatedDatabase implements Inode {
   /** The last commit, if it failed and lies in the WAL nevertheless. */
   #ghost: DatabaseCommit | undefined;
 
-  constructor(chance: Chance) {
+  constructor(
+    chance: Chance,
+    values: ReadonlyMap<string, StoredValue> = new Map(),
+  ) {
     this.#chance = chance;
+    this.#values = new Map(values);
   }
 
   /** What stands under `key`. */
@@ -68,8 +72,8 @@ export class SimulatedDatabase implements Inode {
 
   /** Another database of the same content, all of it on the platter, that nobody has open. */
   copy(chance: Chance): SimulatedDatabase {
-    const database = new SimulatedDatabase(chance);
-    for (const [key, value] of this.#values) database.#put(key, value);
+    const database = new SimulatedDatabase(chance, this.#values);
+    database.#sorted = [...this.#inOrder()];
     database.#version = this.#version;
     return database;
   }

@@ -12,9 +12,13 @@ import type { Inode } from "./folder.ts";
 /** A file. */
 export class SimulatedFile implements Inode {
   readonly type = "file";
-  readonly content = new FileContent();
+  readonly content: FileContent;
   /** Who has locked it. */
   holder: OpenFile | undefined;
+
+  constructor(content: FileContent = new FileContent()) {
+    this.content = content;
+  }
 
   get sizeBytes(): number {
     return this.content.length;
@@ -22,10 +26,7 @@ export class SimulatedFile implements Inode {
 
   /** Another file of the same content, synced. */
   copy(): SimulatedFile {
-    const file = new SimulatedFile();
-    file.content.write(this.content.read(), 0);
-    file.content.sync(file.content.changesMade);
-    return file;
+    return new SimulatedFile(this.content.copy());
   }
 }
 

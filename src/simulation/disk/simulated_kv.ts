@@ -5,6 +5,7 @@
  *
  * @module
  */
+import { briefCopy } from "../../base/byte_slab.ts";
 import type {
   KvAtomicOperation,
   KvCommitResult,
@@ -75,7 +76,7 @@ export class SimulatedKv implements KvDatabase {
       ? { key: [key], value: null, versionstamp: null }
       : {
         key: [key],
-        value: stored.value.slice(),
+        value: briefCopy(stored.value),
         versionstamp: stored.versionstamp,
       };
   }

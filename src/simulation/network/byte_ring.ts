@@ -9,6 +9,8 @@
 import { invariant } from "../../base/invariant.ts";
 
 const RING_BYTES_MIN = 2 * 1024;
+/** So few are copied by hand, which beats a view and `set`. */
+const LOOP_BYTES_MAX = 64;
 /** An empty ring larger than this gives its memory back. */
 const RING_BYTES_KEPT = 64 * 1024;
 
@@ -34,6 +36,14 @@ export class ByteRing {
     this.#reserve(count);
     const at = this.#end & (this.#bytes.length - 1);
     const first = Math.min(count, this.#bytes.length - at);
+    if (first === count && count <= LOOP_BYTES_MAX) {
+      const bytes = this.#bytes;
+      for (let i = 0; i < count; i++) {
+        bytes[at + i] = source[from + i] as number;
+      }
+      this.#end += count;
+      return;
+    }
     this.#bytes.set(part(source, from, first), at);
     if (first < count) {
       this.#bytes.set(part(source, from + first, count - first), 0);
@@ -54,7 +64,10 @@ export class ByteRing {
     invariant(count <= this.#end - this.#start, "only what is kept is taken");
     const at = this.#start & (this.#bytes.length - 1);
     const first = Math.min(count, this.#bytes.length - at);
-    into.set(this.#bytes.subarray(at, at + first));
+    if (first === count && count <= LOOP_BYTES_MAX) {
+      const bytes = this.#bytes;
+      for (let i = 0; i < count; i++) into[i] = bytes[at + i] as number;
+    } else into.set(this.#bytes.subarray(at, at + first));
     if (first < count) into.set(this.#bytes.subarray(0, count - first), first);
     this.#start += count;
     if (this.#start === this.#end && this.#bytes.length > RING_BYTES_KEPT) {

@@ -1,0 +1,209 @@
+/**
+ * A vnode master and its node's end, as they stand on both sides of a port, on a
+ * test's time: what a test of handoffs asks vnodes through.
+ *
+ * @module
+ */
+import { ManualRuntime } from "../../../supervisors/manual_runtime.ts";
+import { ByteReader } from "../../base/byte_reader.ts";
+import { ByteWriter } from "../../base/byte_writer.ts";
+import { seededChance } from "../../base/chance.ts";
+import { WhorlError } from "../../base/errors.ts";
+import { invariant } from "../../base/invariant.ts";
+import { silentLog } from "../../environment/log.ts";
+import type { Store } from "../../environment/storage.ts";
+import { openMemoryStore } from "../../storage/memory_store.ts";
+import { readFailure } from "../../wire/failure.ts";
+import { FrameType } from "../../wire/frame_type.ts";
+import { decodeMsgpack, encodeMsgpack } from "../../wire/msgpack.ts";
+import {
+  HandoffMode,
+  type HandoffOpening,
+  readBatch,
+  readBatchHead,
+  writeHandoffFinish,
+  writeHandoffNext,
+  writeHandoffOpen,
+  writeHandoffSwitch,
+} from "../handoff_codec.ts";
+import type { VnodeModule } from "../vnode.ts";
+import { VnodeMaster } from "../vnode_master.ts";
+import { VnodeMasterLink } from "../vnode_master_link.ts";
+import {
+  moduleIdOf,
+  RequestFlag,
+  writeVnodeRequestHeader,
+} from "../vnode_wire.ts";
+import { type MapPut, storedTexts } from "./map_module.ts";
+
+/** Partitions of the ring of a {@linkcode HandoffBench}. */
+export const RING_SIZE = 8;
+/** Where a test's transfers go unless it says otherwise. */
+export const TARGET = { node: "b@host", partition: 3 };
+
+/** A master that runs the map module. */
+export class HandoffBench implements AsyncDisposable {
+  readonly runtime: ManualRuntime;
+  readonly node: string;
+  readonly store: Store;
+  /** What the link told, without what is told of every start. */
+  readonly events: Record<string, unknown>[] = [];
+  /** What the master fell with. */
+  readonly failures: unknown[] = [];
+  readonly link: VnodeMasterLink;
+  readonly master: VnodeMaster;
+  #next = 1;
+
+  constructor(
+    module: VnodeModule,
+    { runtime = new ManualRuntime(), node = "a@host" } = {},
+  ) {
+    this.runtime = runtime;
+    this.node = node;
+    this.store = openMemoryStore("0123456789abcdef");
+    this.link = new VnodeMasterLink(
+      runtime,
+      (event) => this.events.push(event as Record<string, unknown>),
+    );
+    this.master = new VnodeMaster({
+      module,
+      node,
+      ringSize: RING_SIZE,
+      store: this.store,
+      runtime,
+      wallClock: () => runtime.now(),
+      chance: seededChance(1),
+      secretBytes: (count) => new Uint8Array(count),
+      log: silentLog,
+      send: (message) => this.link.receive(message),
+      onFailed: (error) => this.failures.push(error),
+    });
+  }
+
+  async start(): Promise<this> {
+    await this.master.start();
+    this.link.attach({ send: (message) => this.master.receive(message) });
+    return this;
+  }
+
+  /** Asks a vnode; rejects with the failure it answers. */
+  ask(
+    partition: number,
+    command: number,
+    flags: number,
+    write: (into: ByteWriter) => void,
+    timeoutMs = 60_000,
+  ): Promise<Uint8Array> {
+    const { promise, resolve, reject } = Promise.withResolvers<Uint8Array>();
+    let answers = 0;
+    const into = this.link.beginRequest(
+      {
+        vnodeAnswer(type, _correlation, bytes, start, end) {
+          invariant(++answers === 1, "a request is answered once");
+          const body = bytes.slice(start, end);
+          if (type === FrameType.vnodeError) reject(readFailure(body));
+          else resolve(body);
+        },
+      },
+      this.#next++,
+      timeoutMs,
+    );
+    if (into instanceof WhorlError) return Promise.reject(into);
+    const id = moduleIdOf("map");
+    writeVnodeRequestHeader(into, id, partition, command, flags, timeoutMs);
+    write(into);
+    this.link.endRequest();
+    return promise;
+  }
+
+  /** Puts a text; resolves to it. */
+  async put(
+    partition: number,
+    put: MapPut,
+    { flags = 0, timeoutMs = 60_000 } = {},
+  ): Promise<string> {
+    const body = encodeMsgpack({ ...put });
+    const answer = await this.ask(
+      partition,
+      0,
+      flags,
+      (into) => into.raw(body),
+      timeoutMs,
+    );
+    return decodeMsgpack(answer) as string;
+  }
+
+  /** Asks for a part of a handoff. */
+  handoff(
+    partition: number,
+    write: (into: ByteWriter) => void,
+  ): Promise<Uint8Array> {
+    return this.ask(partition, 0, RequestFlag.handoff, write);
+  }
+
+  /** Begins a transfer; answers how, whether commands are sent, and whether there is nothing. */
+  async open(
+    partition: number,
+    transfer: number,
+    opening: Partial<HandoffOpening> = {},
+  ): Promise<number[]> {
+    return [
+      ...await this.handoff(partition, (into) =>
+        writeHandoffOpen(into, {
+          transfer,
+          mode: HandoffMode.move,
+          target: TARGET,
+          keySpaces: null,
+          ...opening,
+        })),
+    ];
+  }
+
+  /** The next batch, with its bytes and its entries as texts. */
+  async next(partition: number, transfer: number, acked = 0, repeat = false) {
+    const answer = await this.handoff(
+      partition,
+      (into) => writeHandoffNext(into, transfer, acked, repeat),
+    );
+    const head = readBatchHead(new ByteReader(answer));
+    const batch = answer.slice(head.at);
+    const decoder = new TextDecoder();
+    return {
+      ...head,
+      batch,
+      texts: readBatch(new ByteReader(batch)).entries.map(({ content }) =>
+        decoder.decode(content)
+      ),
+    };
+  }
+
+  /** Has the vnode stand still; answers whether it does. */
+  async switch(partition: number, transfer: number): Promise<boolean> {
+    const [quiet] = await this.handoff(
+      partition,
+      (into) => writeHandoffSwitch(into, transfer),
+    );
+    return quiet === 1;
+  }
+
+  async finish(
+    partition: number,
+    transfer: number,
+    outcome: number,
+  ): Promise<void> {
+    await this.handoff(
+      partition,
+      (into) => writeHandoffFinish(into, transfer, outcome, TARGET.node),
+    );
+  }
+
+  /** What is stored of a partition. */
+  texts(partition: number): Promise<Record<string, string>> {
+    return storedTexts(this.store.partition(partition));
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.master.stop();
+    this.link.close();
+  }
+}
