@@ -7,6 +7,10 @@ import { resolve } from "node:path";
 import { pathToFileURL } from "node:url";
 import { WhorlError } from "../../src/base/errors.ts";
 import { replayCommand } from "../../src/simulation/trace/failure_report.ts";
+import {
+  SCHEDULE_PROFILES,
+  type ScheduleProfile,
+} from "../../src/simulation/schedule/draw_schedule.ts";
 import type { Schedule } from "../../src/simulation/schedule/schedule.ts";
 import { decodeSchedule } from "../../src/simulation/schedule/schedule_codec.ts";
 import type { Command, Invocation } from "../command.ts";
@@ -91,16 +95,23 @@ export function simulateCommand(simulation: string): Command {
         default: String(FAILURES_DEFAULT),
       },
       {
+        name: "profile",
+        value: "NAME",
+        says:
+          "what is drawn: small, or membership where nodes join, leave and are replaced",
+        default: "small",
+      },
+      {
         name: "nodes",
         value: "N",
         says: "nodes of each cluster",
-        default: "3",
+        default: "3, or drawn from 1 to 4 for membership",
       },
       {
         name: "operations",
         value: "N",
         says: "operations of each run",
-        default: "50",
+        default: "50, or 60 for membership",
       },
       {
         name: "setup",
@@ -127,6 +138,10 @@ export function simulateCommand(simulation: string): Command {
         line: "simulate --seeds 500 --nodes 5 --operations 200",
         says: "larger clusters",
       },
+      {
+        line: "simulate --seeds 500 --profile membership",
+        says: "members come and go meanwhile",
+      },
     ],
     async run(invocation, world): Promise<number> {
       const seed = invocation.text("seed");
@@ -135,6 +150,7 @@ export function simulateCommand(simulation: string): Command {
       checkTogether(invocation, { seed, path, count });
       const setup = invocation.text("setup");
       const settings: SimulationSettings = {
+        profile: profileOf(invocation.text("profile")),
         nodes: invocation.count("nodes", { min: 1, max: NODES_MAX }),
         operations: invocation.count("operations", {
           min: 1,
@@ -146,6 +162,7 @@ export function simulateCommand(simulation: string): Command {
         replayCommand(seed, {
           schedule: schedulePath,
           // A schedule in a file has these within.
+          profile: schedulePath === undefined ? settings.profile : undefined,
           nodes: schedulePath === undefined ? settings.nodes : undefined,
           operations: schedulePath === undefined
             ? settings.operations
@@ -223,12 +240,21 @@ function checkTogether(
     throw new UsageError(`--${other} needs --seeds N`);
   }
   if (path === undefined) return;
-  const drawn = ["nodes", "operations"].find(given);
+  const drawn = ["profile", "nodes", "operations"].find(given);
   if (drawn !== undefined) {
     throw new UsageError(
-      `--schedule and --${drawn} do not go together: the schedule says how many`,
+      `--schedule and --${drawn} do not go together: the schedule says what`,
     );
   }
+}
+
+function profileOf(name: string | undefined): ScheduleProfile | undefined {
+  if (name === undefined) return undefined;
+  const profile = SCHEDULE_PROFILES.find((known) => known === name);
+  if (profile !== undefined) return profile;
+  throw new UsageError(
+    `--profile must be one of ${SCHEDULE_PROFILES.join(", ")}: it is ${name}`,
+  );
 }
 
 async function prepare(

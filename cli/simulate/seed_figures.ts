@@ -79,17 +79,16 @@ export function renderTally(
   const failed = tally.failures.length;
   const passed = tally.seeds - failed - tally.undecidedCount;
   const operations = tally.ok + tally.failed + tally.unknown;
-  const faults = Object.entries(tally.faults).sort(([, a], [, b]) => b - a);
   const lines = [
     `${tally.seeds} seeds in ${
       formatDuration(elapsedMs)
     } on ${jobs} workers: ${passed} passed, ${failed} failed, ${tally.undecidedCount} undecided`,
     rateText(ratesOf(tally, elapsedMs, jobs)),
     `${operations} operations: ${tally.ok} ok, ${tally.failed} failed, ${tally.unknown} unknown`,
-    `faults: ${
-      faults.map(([type, count]) => `${count} ${type}`).join(", ") || "none"
-    }`,
+    `faults: ${countsText(tally.faults) || "none"}`,
   ];
+  const changes = countsText(tally.changes);
+  if (changes !== "") lines.push(`changes: ${changes}`);
   if (tally.undecidedCount > 0) {
     const shown = tally.undecided.slice(0, UNDECIDED_SHOWN_MAX);
     const more = tally.undecidedCount - shown.length;
@@ -101,6 +100,12 @@ export function renderTally(
     );
   }
   return lines;
+}
+
+/** Counts by kind, the commonest first. */
+function countsText(counts: Readonly<Record<string, number>>): string {
+  return Object.entries(counts).sort(([, a], [, b]) => b - a)
+    .map(([type, count]) => `${count} ${type}`).join(", ");
 }
 
 /** One line about a seed that failed. */

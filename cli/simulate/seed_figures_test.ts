@@ -21,6 +21,7 @@ const failure = {
   events: 0,
   virtualMs: 0,
   faults: {},
+  changes: {},
 };
 const undecided = (seed: string) => ({
   ...failure,

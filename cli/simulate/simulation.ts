@@ -3,11 +3,14 @@
  *
  * @module
  */
+import type { ScheduleProfile } from "../../src/simulation/schedule/draw_schedule.ts";
 import type { Schedule } from "../../src/simulation/schedule/schedule.ts";
 import type { RunSchedule } from "../../src/simulation/schedule/shrink.ts";
 
 /** What was set on the command line. */
 export interface SimulationSettings {
+  /** What kind of schedule is drawn. */
+  readonly profile?: ScheduleProfile | undefined;
   /** Nodes of each cluster. */
   readonly nodes?: number | undefined;
   /** Operations of each run. */

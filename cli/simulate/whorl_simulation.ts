@@ -26,10 +26,11 @@ export type SimulationSetup = Omit<
  * @throws {UsageError} If the setup cannot be loaded.
  */
 export async function prepareSimulation(
-  { nodes, operations, setup }: SimulationSettings,
+  { profile, nodes, operations, setup }: SimulationSettings,
 ): Promise<Simulation> {
   const options: SimulationSetup = {
     ...(setup === undefined ? {} : await loadSetup(setup)),
+    ...(profile === undefined ? {} : { profile }),
     ...(nodes === undefined ? {} : { nodes }),
     ...(operations === undefined ? {} : { operations }),
   };

@@ -195,6 +195,11 @@ export type StoreConfig =
     readonly cacheBytesMax?: number;
     /** Memory for knowing which keys are absent, in bytes. @default {8388608}, which serves 5 million keys */
     readonly keyFilterBytesMax?: number;
+    /**
+     * There was a store here: one that has to be made anew has lost all that it
+     * held, which is a lost tail. @default {false}
+     */
+    readonly existed?: boolean;
     /** The identity the store must have. @default {any} */
     readonly expectedStoreId?: string;
   };

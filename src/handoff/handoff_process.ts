@@ -30,6 +30,7 @@ import {
   refuseOffer,
 } from "./inbound_offer.ts";
 import { InboundTransfers } from "./inbound_transfers.ts";
+import { HandoffOutcome, writeHandoffFinish } from "../vnode/handoff_codec.ts";
 import {
   admitsInbound,
   CONCURRENCY_DEFAULT,
@@ -71,6 +72,10 @@ export const REPAIR_ASK_MS = 5_000;
 const REPAIR_ASK_AGAIN_MS = 500;
 /** Time after which a share that nobody asks for any more is not sent, in milliseconds. */
 const REPAIR_FORGET_MS = 60_000;
+/** Time a vnode has to give up a transfer, in milliseconds. */
+const FORGET_MS = 30_000;
+/** Shares that other nodes may have asked for; a further one is refused. */
+export const REQUESTED_SHARES_MAX = 4_096;
 /** Replicas of a key, as far as repairs go. Source: riak_core's `n_val`. */
 export const REPAIR_N = 3;
 
@@ -78,6 +83,17 @@ export const REPAIR_N = 3;
 export const OFFER_WAIT_MS = 250;
 /** Transfers that may wait so; a further one is refused at once. */
 export const OFFERS_WAITING_MAX = 256;
+
+/** A transfer that waits to be let begin here. */
+interface WaitingOffer {
+  readonly connection: object;
+  readonly transfer: number;
+  /** Whether its source has given it up meanwhile. */
+  withdrawn: boolean;
+  /** Has it looked at again. */
+  wake(): void;
+}
+
 /** What is known of a transfer besides what the manager knows. */
 interface Outbound {
   /** Number it bears at both ends. */
@@ -127,10 +143,12 @@ export class HandoffProcess implements HandoffControl {
   readonly #asked = new Map<string, number>();
   /** What is on this node, by name; `undefined` until it has been looked at. */
   #held: Map<string, HeldPartition> | undefined;
+  /** Of that, what was asked for more while its transfer came to its end. */
+  readonly #kept = new Set<string>();
   readonly #handedOver = new Map<string, HandedOver>();
   readonly #settling = new Set<string>();
-  /** Wake those who wait to be let begin. */
-  readonly #waitingOffers = new Set<() => void>();
+  /** Transfers that wait to be let begin. */
+  readonly #waitingOffers = new Set<WaitingOffer>();
   #completed = 0;
   #failed = 0;
   #refreshing = false;
@@ -201,6 +219,15 @@ export class HandoffProcess implements HandoffControl {
     this.#refresh();
   }
 
+  /** A vnode whose data is elsewhere runs on, as it was asked for more meanwhile. */
+  vnodeKept(module: string, partition: number): void {
+    const held = { module, partition };
+    const name = heldName(held);
+    this.#kept.add(name);
+    this.#held?.set(name, held);
+    this.#refresh();
+  }
+
   /** A vnode has ended for good, and with it its data. */
   vnodeEnded(module: string, partition: number): void {
     if (this.#held?.delete(heldName({ module, partition }))) {
@@ -243,7 +270,10 @@ export class HandoffProcess implements HandoffControl {
       this.#again = false;
       if (this.#lookAgain || this.#held === undefined) {
         this.#lookAgain = false;
-        const held = await this.#world.held();
+        const held = await this.#world.held().catch((error) => {
+          this.#lookAgain = true;
+          throw error;
+        });
         this.#held = new Map(held.map((each) => [heldName(each), each]));
         this.#events.onHeldChanged();
       }
@@ -330,7 +360,7 @@ export class HandoffProcess implements HandoffControl {
   }
 
   #wakeOffers(): void {
-    for (const wake of [...this.#waitingOffers]) wake();
+    for (const offer of [...this.#waitingOffers]) offer.wake();
   }
 
   #perform(effect: ManagerEffect): void {
@@ -344,6 +374,9 @@ export class HandoffProcess implements HandoffControl {
           effect.resumable,
           effect.reason,
         );
+        return;
+      case "forget":
+        this.#forget(effect.name, effect.transfer);
         return;
       case "stop_inbound":
         this.#inbound.breakOff(effect.count);
@@ -367,9 +400,38 @@ export class HandoffProcess implements HandoffControl {
     }
   }
 
+  /** A source keeps a transfer that may be resumed, which this one will not be. */
+  #forget(
+    name: string,
+    { module, sourcePartition }: WantedTransfer,
+  ): void {
+    const outbound = this.#outbound.get(name);
+    if (outbound === undefined) return;
+    this.#outbound.delete(name);
+    this.#world.askVnode(
+      module,
+      sourcePartition,
+      (into) =>
+        writeHandoffFinish(
+          into,
+          outbound.number,
+          HandoffOutcome.abandoned,
+          "",
+        ),
+      FORGET_MS,
+    ).catch((error) =>
+      this.#world.log.debug("A vnode was not told of the end of its handoff", {
+        name,
+        reason: reasonOf(error),
+      })
+    );
+  }
+
   #begin(name: string, transfer: WantedTransfer): void {
     const world = this.#world;
     const nowMs = world.runtime.now();
+    const { module, sourcePartition: partition } = transfer;
+    this.#kept.delete(heldName({ module, partition }));
     let outbound = this.#outbound.get(name);
     if (outbound === undefined) {
       outbound = {
@@ -419,6 +481,7 @@ export class HandoffProcess implements HandoffControl {
     }
     if (outcome.type === "completed") {
       this.#completed++;
+      if (outcome.items > 0) this.#logCompleted(transfer, outcome, outbound);
       this.#outbound.delete(name);
       this.#requested.delete(name);
       this.#handed(transfer);
@@ -443,13 +506,25 @@ export class HandoffProcess implements HandoffControl {
     this.#events.onTransfer(transfer, outcome);
   }
 
+  #logCompleted(
+    { kind, module, sourcePartition, target, targetPartition }: WantedTransfer,
+    { items, bytes }: { readonly items: number; readonly bytes: number },
+    outbound: Outbound | undefined,
+  ): void {
+    const tookMs = this.#world.wallClock() - (outbound?.startedAtMs ?? 0);
+    this.#world.log.info(
+      `${kind} transfer of ${module} from partition ${sourcePartition} to partition ${targetPartition} of ${target} completed`,
+      { items, bytes, tookMs: Math.max(0, Math.round(tookMs)) },
+    );
+  }
+
   #handed(
     { kind, module, sourcePartition, target, decided }: WantedTransfer,
   ): void {
     const name = heldName({ module, partition: sourcePartition });
-    if (kind === "hinted" && this.#held?.delete(name)) {
-      this.#events.onHeldChanged();
-    }
+    // It may hold something new by now.
+    const isGone = kind === "hinted" && !this.#kept.delete(name);
+    if (isGone && this.#held?.delete(name)) this.#events.onHeldChanged();
     if (kind !== "ownership" || decided === null) return;
     this.#handedOver.set(name, { target, ...decided });
     this.#world.transferComplete(partitionOfVnode(sourcePartition), module);
@@ -471,6 +546,12 @@ export class HandoffProcess implements HandoffControl {
     const offer = expectOffer(offered);
     const { runtime } = this.#world;
     const untilMs = runtime.now() + OFFER_WAIT_MS;
+    const waiting: WaitingOffer = {
+      connection,
+      transfer: offer.transfer,
+      withdrawn: false,
+      wake: () => {},
+    };
     for (;;) {
       const refusal = this.#refusalOf(connection, source, offer);
       if (refusal === null) break;
@@ -478,8 +559,10 @@ export class HandoffProcess implements HandoffControl {
       if (leftMs <= 0 || this.#waitingOffers.size >= OFFERS_WAITING_MAX) {
         throw refusal;
       }
-      await this.#nextChange(leftMs);
-      if (this.#closed || connection.closed !== undefined) throw refusal;
+      await this.#nextChange(waiting, leftMs);
+      if (
+        this.#closed || connection.closed !== undefined || waiting.withdrawn
+      ) throw refusal;
     }
     this.#inbound.begin(connection, source, offer, {
       monotonicMs: runtime.now(),
@@ -501,7 +584,7 @@ export class HandoffProcess implements HandoffControl {
     const ring = world.ring();
     const refusal = ring === undefined
       ? new WhorlError("handoff_refused", "Cannot take a handoff yet")
-      : refuseOffer(ring, world.self, source, offer);
+      : refuseOffer(ring, world.self, world.modules, source, offer);
     if (refusal !== null) return refusal;
     // What goes from one partition of this node to another counts once.
     if (
@@ -517,22 +600,30 @@ export class HandoffProcess implements HandoffControl {
     );
   }
 
-  /** Resolves when transfers or the ring have changed, or after `waitMs`. */
-  #nextChange(waitMs: number): Promise<void> {
+  /** Resolves when transfers or the ring have changed, when `offer` is withdrawn, or after `waitMs`. */
+  #nextChange(offer: WaitingOffer, waitMs: number): Promise<void> {
     const { runtime } = this.#world;
     return new Promise((resolve) => {
-      const wake = (): void => {
-        this.#waitingOffers.delete(wake);
+      offer.wake = (): void => {
+        this.#waitingOffers.delete(offer);
         runtime.clearTimer(timer);
         resolve();
       };
-      const timer = runtime.setTimer(waitMs, wake);
-      this.#waitingOffers.add(wake);
+      const timer = runtime.setTimer(waitMs, () => offer.wake());
+      this.#waitingOffers.add(offer);
     });
   }
 
   /** A transfer over `connection` is over, for now or for good. */
   inboundEnded(connection: object, transfer: number): void {
+    // One that is let begin after its source has given it up would never end.
+    for (const offer of [...this.#waitingOffers]) {
+      if (offer.connection !== connection || offer.transfer !== transfer) {
+        continue;
+      }
+      offer.withdrawn = true;
+      offer.wake();
+    }
     if (this.#inbound.end(connection, transfer) === undefined) return;
     this.#step({
       type: "inbound",
@@ -542,9 +633,14 @@ export class HandoffProcess implements HandoffControl {
     this.#refresh();
   }
 
-  /** @throws {WhorlError} `handoff_refused` unless `transfer` was let begin over `connection`. */
-  requireInbound(connection: object, transfer: number): void {
-    this.#inbound.require(connection, transfer);
+  /** @throws {WhorlError} `handoff_refused` unless `transfer` was let begin over `connection`, to that vnode. */
+  requireInbound(
+    connection: object,
+    transfer: number,
+    moduleId: number,
+    partition: number,
+  ): void {
+    this.#inbound.require(connection, transfer, moduleId, partition);
   }
 
   /** A vnode has taken so much of a transfer. */
@@ -720,7 +816,7 @@ export class HandoffProcess implements HandoffControl {
    * `node` rebuilds a partition and asks for what one of this node's has in common
    * with it.
    *
-   * @throws {WhorlError} `protocol_error` if that makes no sense.
+   * @throws {WhorlError} `protocol_error` if that makes no sense, `overload` beyond {@linkcode REQUESTED_SHARES_MAX}.
    */
   shareRequested(node: string, args: unknown): void {
     const fields = expectList(args, "a request for a repair", 4, 4);
@@ -738,6 +834,12 @@ export class HandoffProcess implements HandoffControl {
     const name = transferName(transfer);
     const askedMs = this.#world.runtime.now();
     const known = this.#requested.get(name);
+    if (known === undefined && this.#requested.size >= REQUESTED_SHARES_MAX) {
+      throw new WhorlError(
+        "overload",
+        `Cannot send for another repair as ${REQUESTED_SHARES_MAX} wait`,
+      );
+    }
     if (known !== undefined) known.askedMs = askedMs;
     else this.#requested.set(name, { transfer, askedMs });
     this.#refresh();

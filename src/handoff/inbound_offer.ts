@@ -71,10 +71,11 @@ export function expectOffer(value: unknown): InboundOffer {
 export function refuseOffer(
   ring: Ring,
   self: string,
+  modules: readonly string[],
   source: string,
   offer: InboundOffer,
 ): WhorlError | null {
-  const { kind, targetPartition, term, version } = offer;
+  const { kind, module, targetPartition, term, version } = offer;
   const partition = partitionOfVnode(targetPartition);
   const refuse = (why: string): WhorlError =>
     new WhorlError(
@@ -82,6 +83,9 @@ export function refuseOffer(
       `Cannot take partition ${partition} from ${source} as ${why}`,
       { details: { partition } },
     );
+  if (!modules.includes(module)) {
+    return refuse(`it does not run '${module}'`);
+  }
   const owner = ageOfVnode(ring, targetPartition) === "present"
     ? ring.ownership.owners[partition]
     : undefined;

@@ -10,6 +10,7 @@ import type { InboundOffer } from "./inbound_offer.ts";
 import { RateMeter } from "./rate_meter.ts";
 import { heldName } from "./transfer_plan.ts";
 import type { TransferStatus } from "./transfer.ts";
+import { moduleIdOf } from "../vnode/vnode_wire.ts";
 
 /** One that was let begin. */
 interface Inbound {
@@ -18,6 +19,8 @@ interface Inbound {
   /** The connection it comes over. */
   readonly connection: object;
   readonly startedAtMs: number;
+  /** The how manieth it was to begin. */
+  readonly order: number;
   readonly itemRate: RateMeter;
   readonly byteRate: RateMeter;
   items: number;
@@ -28,6 +31,12 @@ interface Inbound {
 export class InboundTransfers {
   /** By connection and number. */
   readonly #byConnection = new Map<object, Map<number, Inbound>>();
+  #begun = 0;
+
+  /** How many there are. */
+  get size(): number {
+    return [...this.#all()].length;
+  }
 
   /** How many there are from other nodes than `self`. */
   countFromOthers(self: string): number {
@@ -73,6 +82,7 @@ export class InboundTransfers {
       source,
       connection,
       startedAtMs: now.wallMs,
+      order: this.#begun++,
       itemRate: new RateMeter(now.monotonicMs),
       byteRate: new RateMeter(now.monotonicMs),
       items: 0,
@@ -112,15 +122,25 @@ export class InboundTransfers {
 
   /** Breaks off the last `count` to begin: their frames are refused from now on. */
   breakOff(count: number): void {
-    const newest = [...this.#all()].reverse().slice(0, count);
+    const newest = [...this.#all()].sort((a, b) => b.order - a.order)
+      .slice(0, count);
     for (const { connection, offer } of newest) {
       this.end(connection, offer.transfer);
     }
   }
 
-  /** @throws {WhorlError} `handoff_refused` unless the transfer was let begin on this connection. */
-  require(connection: object, transfer: number): void {
-    if (this.has(connection, transfer)) return;
+  /** @throws {WhorlError} `handoff_refused` unless the transfer was let begin on this connection, to that vnode. */
+  require(
+    connection: object,
+    transfer: number,
+    moduleId: number,
+    partition: number,
+  ): void {
+    const offer = this.#byConnection.get(connection)?.get(transfer)?.offer;
+    if (
+      offer !== undefined && moduleIdOf(offer.module) === moduleId &&
+      offer.targetPartition === partition
+    ) return;
     throw new WhorlError(
       "handoff_refused",
       "Cannot go on with a handoff as the target has not let it begin, or has broken it off",

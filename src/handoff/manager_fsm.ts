@@ -72,6 +72,12 @@ export type ManagerEffect =
     readonly resumable: boolean;
     readonly reason: string;
   }
+  /** It is not wanted any more: what is left of earlier attempts can go. */
+  | {
+    readonly type: "forget";
+    readonly name: string;
+    readonly transfer: WantedTransfer;
+  }
   /** Break off so many of the transfers that bring data here. */
   | { readonly type: "stop_inbound"; readonly count: number }
   /** Call again with `tick`. */
@@ -171,8 +177,10 @@ function want(
         known.notBeforeMs = 0;
       }
       known.wanted = still;
-    } else if (known.phase === "waiting") manager.transfers.delete(name);
-    else if (known.phase === "running") {
+    } else if (known.phase === "waiting") {
+      manager.transfers.delete(name);
+      effects.push({ type: "forget", name, transfer: known.wanted });
+    } else if (known.phase === "running") {
       known.phase = "stopping";
       effects.push({
         type: "stop",
@@ -204,8 +212,9 @@ function failed(
   const transfer = manager.transfers.get(event.name);
   if (transfer === undefined) return [];
   if (transfer.dropped) {
-    manager.transfers.delete(event.name);
-    return [];
+    const { name } = event;
+    manager.transfers.delete(name);
+    return [{ type: "forget", name, transfer: transfer.wanted }];
   }
   const stopped = transfer.phase === "stopping";
   transfer.phase = "waiting";

@@ -30,6 +30,8 @@ export function repairShares(
   n: number,
 ): RepairShare[] {
   const shares: RepairShare[] = [];
+  // A key has no more replicas than there are partitions.
+  n = Math.min(n, ringSize);
   for (let distance = 1 - n; distance <= n - 1; distance++) {
     const sourcePartition = (partition + distance + ringSize) % ringSize;
     if (sourcePartition === partition) continue;

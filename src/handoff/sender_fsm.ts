@@ -22,8 +22,10 @@ import { HandoffProgress, TOTAL_UNKNOWN } from "../vnode/handoff_codec.ts";
 
 /** Batches that may be at the target without an acknowledgement. */
 export const SEND_WINDOW = 4;
-/** Pause before a vnode that did not become quiet is made to stand still again, in milliseconds. */
+/** First and longest pause before a vnode that did not become quiet is made to stand still again, in milliseconds; doubled in between, as it serves nobody while it is waited for. */
 export const SWITCH_PAUSE_MS = 50;
+/** See {@linkcode SWITCH_PAUSE_MS}. */
+export const SWITCH_PAUSE_MS_MAX = 10_000;
 /** How long nothing may happen, in milliseconds. Source: half of riak_core's `handoff_timeout`. */
 export const STALL_MS = 60_000;
 
@@ -140,12 +142,18 @@ export interface SenderState {
   sendsCommands: boolean;
   /** Whether the source may have said batches that the target lacks. */
   repeat: boolean;
+  /** How often the source did not become quiet. */
+  unquiet: number;
+  /** Whether a pause lasts. */
+  pausing: boolean;
   /** Whether the source stands still. */
   still: boolean;
   /** Whether a batch has been asked for. */
   reading: boolean;
   /** Whether the source has nothing, or little, left. */
   nearlyAll: boolean;
+  /** Last batch that the source has numbered, this sender's or an earlier one's. */
+  numbered: number;
   /** Last batch said, and last one acknowledged. */
   said: number;
   acked: number;
@@ -169,9 +177,12 @@ export function createSender(rule: SenderRule): SenderState {
     connection: "none",
     sendsCommands: false,
     repeat: false,
+    unquiet: 0,
+    pausing: false,
     still: false,
     reading: false,
     nearlyAll: false,
+    numbered: 0,
     said: 0,
     acked: 0,
     items: 0,
@@ -195,6 +206,15 @@ export function stepSender(
     case "opened":
       return opened(sender, event);
     case "connected":
+      if (event.number > 0 && !sender.repeat) {
+        // The source was started anew and numbers its batches from 1 again.
+        return ended(
+          sender,
+          false,
+          "handoff_mismatch",
+          "The target has batches of an earlier beginning",
+        );
+      }
       sender.connection = "up";
       sender.acked = event.number;
       return [
@@ -222,8 +242,11 @@ export function stepSender(
         },
       }];
     case "pause_over":
+      sender.pausing = false;
       return goOn(sender);
     case "failed": {
+      // It has everything, and the source lets go already.
+      if (sender.phase === "finishing" && event.at === "target") return [];
       const { code, message } = event.error;
       // A source that does not know the transfer, or a target that has something
       // else than was sent, has to begin anew.
@@ -277,6 +300,7 @@ function goOn(sender: SenderState): SenderEffect[] {
   const waiting = sender.said - sender.acked;
   switch (sender.phase) {
     case "sending": {
+      if (sender.pausing) return [];
       if (sender.nearlyAll) {
         if (!sender.rule.moves) {
           sender.phase = "draining";
@@ -291,8 +315,9 @@ function goOn(sender: SenderState): SenderEffect[] {
     case "draining": {
       if (!sender.nearlyAll) return waiting < SEND_WINDOW ? read(sender) : [];
       if (sender.reading || waiting > 0) return [];
-      // Nothing was ever there. Whoever waits for a copy must hear even of that.
-      if (sender.said === 0 && sender.rule.moves) {
+      // Nothing was ever said, now or before the transfer was resumed. Whoever waits
+      // for a copy must hear even of that.
+      if (sender.numbered === 0 && sender.rule.moves) {
         sender.phase = "finishing";
         return [{ type: "finish" }];
       }
@@ -321,7 +346,14 @@ function said(
   const { number, entries, items, bytes, hash } = event;
   sender.total = event.total === TOTAL_UNKNOWN ? null : event.total;
   sender.nearlyAll = event.progress === HandoffProgress.nearlyAll;
-  if (entries === 0) return goOn(sender);
+  sender.numbered = Math.max(sender.numbered, number);
+  if (entries === 0) {
+    // Of what was said before this sender resumed the transfer it hears like this.
+    sender.items = items;
+    sender.bytes = bytes;
+    sender.hash = hash;
+    return goOn(sender);
+  }
   if (sender.connection !== "up") {
     // It was empty when it was asked; what came since is said again.
     sender.repeat = true;
@@ -339,13 +371,17 @@ function said(
 function switched(sender: SenderState, quiet: boolean): SenderEffect[] {
   if (!quiet) {
     sender.phase = "sending";
+    if (sender.connection !== "up") return connect(sender);
     // Meanwhile its state is that of one that sends.
-    return sender.connection === "up"
-      ? [{ type: "state", state: "sending" }, {
-        type: "set_pause",
-        afterMs: SWITCH_PAUSE_MS,
-      }]
-      : connect(sender);
+    sender.pausing = true;
+    const afterMs = Math.min(
+      SWITCH_PAUSE_MS_MAX,
+      SWITCH_PAUSE_MS * 2 ** Math.min(20, sender.unquiet++),
+    );
+    return [{ type: "state", state: "sending" }, {
+      type: "set_pause",
+      afterMs,
+    }];
   }
   sender.still = true;
   sender.nearlyAll = false;

@@ -110,17 +110,14 @@ export class SenderProcess extends ChildBase {
       resumable: false,
       reason: `its node stops it: ${formatReason(reason)}`,
     });
+    // One that the source is letting go of already was not stopped by that.
+    this.#tellEnd(cutOff("its node stops it"));
     this.end(reason);
   }
 
   /** Ends at once. */
   kill(): void {
-    this.#tellEnd({
-      type: "failed",
-      resumable: false,
-      code: "closed",
-      reason: "its process was killed",
-    });
+    this.#tellEnd(cutOff("its process was killed"));
     this.end("killed");
   }
 
@@ -324,8 +321,15 @@ export class SenderProcess extends ChildBase {
   async #reach(): Promise<SenderEvent> {
     const { kind, module, sourcePartition, target, targetPartition, decided } =
       this.transfer;
-    this.#connection = await this.#connect(target);
-    await this.#connection.call(
+    const connection = await this.#connect(target);
+    // Ended meanwhile: what began now at the target would never be ended there,
+    // and keep what lies there from going on.
+    if (this.#toldEnd) {
+      connection.close();
+      throw new WhorlError("cancelled", "The handoff has ended meanwhile");
+    }
+    this.#connection = connection;
+    await connection.call(
       "handoff_begin",
       offerData({
         transfer: this.number,
@@ -367,4 +371,9 @@ export class SenderProcess extends ChildBase {
     connection?.close();
     this.#watch.ended(outcome);
   }
+}
+
+/** How a transfer ends whose process is ended from outside. */
+function cutOff(reason: string): SenderOutcome {
+  return { type: "failed", resumable: false, code: "closed", reason };
 }

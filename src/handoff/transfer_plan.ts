@@ -6,7 +6,7 @@
  *
  * @module
  */
-import { pendingTransfers, type Ring } from "../ring/ring.ts";
+import { memberStatus, pendingTransfers, type Ring } from "../ring/ring.ts";
 import {
   ageOfVnode,
   firstVnode,
@@ -156,6 +156,8 @@ export function planTransfers(situation: TransferSituation): TransferPlan {
       settled.push({ module, partition, action: "drop" });
       continue;
     }
+    // Until it is a member for good, it may yet stand alone with what it has.
+    if (memberStatus(ring, self) === "joining") continue;
     want("hinted", module, partition, owner, null);
   }
   return { wanted, settled };

@@ -94,7 +94,13 @@ export class BulkPeer implements BulkConnection {
       timeoutMs,
     );
     write(into);
-    this.#link.end();
+    try {
+      this.#link.end();
+    } catch (tooLarge) {
+      // The frame has been taken back out, and no answer will come.
+      this.#take(correlation);
+      throw tooLarge;
+    }
     return await promise;
   }
 
@@ -197,7 +203,12 @@ export function relayHandoff(
     );
   }
   const transfer = from.u53();
-  handoff.requireInbound(connection, transfer);
+  handoff.requireInbound(
+    connection,
+    transfer,
+    header.moduleId,
+    header.vnode,
+  );
   let items = 0;
   const byteCount = end - start - VNODE_REQUEST_HEADER_BYTES -
     BATCH_HEADER_BYTES;

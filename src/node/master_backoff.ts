@@ -70,6 +70,11 @@ export function masterWaiting(master: string, reason: ExitReason): WhorlError {
   );
 }
 
+/** Whether a master ended because its store is damaged. */
+export function isStoreDamaged(reason: ExitReason): boolean {
+  return storeFailureIn(reason)?.code === "store_corrupt";
+}
+
 /** The failure of a store behind `reason`, however deep. */
 function storeFailureIn(reason: ExitReason): SerializedError | undefined {
   if (typeof reason === "string" || reason.type !== "crash") return undefined;

@@ -190,7 +190,11 @@ export class WhorlNode implements AsyncDisposable {
               this.#tailRepairs.rebuilt(module, partition);
               this.#tell({ type: "repaired", module, partition });
             },
-            onHeldChanged: () => this.#tailRepairs.look(),
+            onHeldChanged: () => {
+              this.#tailRepairs.look();
+              // What it held is why it has not left yet, if it is leaving.
+              this.#parts.cluster?.exitIfReady();
+            },
           }),
           opFsmSup(parts, (host) => this.#workerHangs(host)),
           coverageFsmSup(parts, (host) => this.#workerHangs(host)),
@@ -658,6 +662,9 @@ export class WhorlNode implements AsyncDisposable {
     }
     if (event.type === "vnode_started") {
       handoff?.vnodeStarted(event.module, event.vnode);
+    }
+    if (event.type === "vnode_kept") {
+      handoff?.vnodeKept(event.module, event.vnode);
     }
     if (event.type === "vnode_ended") {
       handoff?.vnodeEnded(event.module, event.vnode);

@@ -18,6 +18,8 @@ import type { NodeConfig } from "./node_options.ts";
 export const STORE_CACHE_BYTES_MAX = 64 * 1024 * 1024;
 /** Name of the record that holds the ring. */
 const RING_RECORD = "ring";
+/** Name of the record that says which stores there have been. */
+const STORES_RECORD = "stores";
 
 /** What a node remembers. */
 export interface NodeHome extends AsyncDisposable {
@@ -31,6 +33,15 @@ export interface NodeHome extends AsyncDisposable {
   storeRing(bytes: Uint8Array<ArrayBuffer>): Promise<void>;
   /** The store of a vnode master. */
   storeOf(module: string, master: number): StoreConfig;
+  /** A vnode master has opened its store: from now on it is known that there was one. */
+  storeOpened(module: string, master: number): Promise<void>;
+  /**
+   * Puts a damaged store aside, so that the master begins with an empty one that
+   * knows it has lost everything.
+   *
+   * @returns What the names of its files end with now.
+   */
+  setStoreAside(module: string, master: number): Promise<string>;
 }
 
 /**
@@ -60,6 +71,8 @@ function memoryHome(environment: Environment): NodeHome {
       return Promise.resolve();
     },
     storeOf: () => ({ type: "memory" }),
+    storeOpened: () => Promise.resolve(),
+    setStoreAside: () => Promise.resolve(""),
     [Symbol.asyncDispose]: () => Promise.resolve(),
   };
 }
@@ -83,6 +96,9 @@ async function directoryHome(
   try {
     const record = await directory.readRecord(RING_RECORD);
     let storedRing = record === undefined ? null : ringBytes(record, path);
+    const stores = new Set(
+      storeNames(await directory.readRecord(STORES_RECORD), path),
+    );
     return {
       nodeId: directory.identity.nodeId,
       incarnation: directory.incarnation,
@@ -99,7 +115,18 @@ async function directoryHome(
           type: "deno_kv",
           path: directory.storePath(module, master),
           cacheBytesMax: STORE_CACHE_BYTES_MAX,
+          existed: stores.has(`${module}-${master}`),
         },
+      async storeOpened(module, master) {
+        const name = `${module}-${master}`;
+        if (config.storage === "memory" || stores.has(name)) return;
+        stores.add(name);
+        await directory.writeRecord(STORES_RECORD, {
+          stores: [...stores].sort(),
+        });
+      },
+      setStoreAside: (module, master) =>
+        directory.setStoreAside(module, master),
       [Symbol.asyncDispose]: () => directory.close(),
     };
   } catch (error) {
@@ -119,4 +146,16 @@ function ringBytes(record: unknown, path: string): Uint8Array {
       { cause },
     );
   }
+}
+
+function storeNames(record: unknown, path: string): string[] {
+  if (record === undefined) return [];
+  const { stores } = record as { stores?: unknown };
+  if (
+    Array.isArray(stores) && stores.every((name) => typeof name === "string")
+  ) return stores;
+  throw new WhorlError(
+    "store_corrupt",
+    `Cannot start from ${path}/${STORES_RECORD}.json as it does not list stores`,
+  );
 }

@@ -178,7 +178,8 @@ async function startLinks(
   });
 }
 
-function frameHandler(
+/** @internal What is done with frames that arrive. */
+export function frameHandler(
   parts: NodeParts,
   calls: LinkCalls,
   answersOf: (link: Link) => LinkAnswers,
@@ -206,6 +207,11 @@ function frameHandler(
           return;
         }
         const flags = bytes[start + VNODE_REQUEST_FLAGS_OFFSET] ?? 0;
+        if (flags & RequestFlag.handoff) {
+          // What was let begin comes over the link that it was let begin on.
+          answerFailure(target, correlation, notHere());
+          return;
+        }
         vnodes.relay(
           flags & RequestFlag.coverage
             ? streamsOf(link).watch(bytes, start, end, target)
@@ -424,6 +430,13 @@ function u32At(bytes: Uint8Array, at: number, end: number): number {
   return ((bytes[at] as number) * 0x100_0000) +
     (((bytes[at + 1] as number) << 16) | ((bytes[at + 2] as number) << 8) |
       (bytes[at + 3] as number));
+}
+
+function notHere(): WhorlError {
+  return new WhorlError(
+    "handoff_refused",
+    "Cannot take a part of a handoff over a link that is not for handoffs",
+  );
 }
 
 function stopping(): WhorlError {

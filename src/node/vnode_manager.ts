@@ -10,15 +10,16 @@
  */
 import type { ChildSpec } from "../../supervisors/child_spec.ts";
 import {
+  crash,
   type ExitReason,
   formatReason,
 } from "../../supervisors/exit_reason.ts";
+import type { ProgramChild } from "../../supervisors/program.ts";
 import { startProgram } from "../../supervisors/start_program.ts";
 import { u32At } from "../base/byte_reader.ts";
 import type { ByteWriter } from "../base/byte_writer.ts";
 import { reasonOf, WhorlError } from "../base/errors.ts";
 import type { Environment } from "../environment/environment.ts";
-import type { StoreConfig } from "../environment/storage.ts";
 import type { HeldPartition } from "../handoff/transfer.ts";
 import { heldName } from "../handoff/transfer_plan.ts";
 import {
@@ -38,13 +39,17 @@ import {
 import { moduleIdOf, VNODE_REQUEST_HEADER_BYTES } from "../vnode/vnode_wire.ts";
 import type { VnodeModule } from "../vnode/vnode.ts";
 import { relayLogLine } from "./forwarding_log.ts";
+import type { NodeHome } from "./node_home.ts";
 import {
+  isStoreDamaged,
   MASTER_BACKOFF,
   masterPausesAfter,
   masterWaiting,
 } from "./master_backoff.ts";
 import type { Placement } from "./node_options.ts";
 
+/** How often a store is made anew in the life of a node: a disk that damages one after another is no place for it. */
+export const STORES_SET_ASIDE_MAX = 3;
 /** Time a master has to remove a partition, in milliseconds. */
 const DROP_MS = 600_000;
 
@@ -64,8 +69,10 @@ export interface VnodeManagerOptions {
   readonly masters: number;
   readonly placement: Placement;
   readonly modules: readonly HostedModule[];
-  /** What the store of a master is, by module name and master number. */
-  readonly storeOf: (module: string, master: number) => StoreConfig;
+  /** The stores of the masters. */
+  readonly home: Pick<NodeHome, "storeOf" | "storeOpened" | "setStoreAside">;
+  /** Whether there are other nodes from which a store that is damaged can be rebuilt. */
+  readonly mayRebuild: () => boolean;
   /** Flags for masters that are subprocesses. */
   readonly subprocessFlags: readonly string[];
   readonly environment: Environment;
@@ -99,11 +106,26 @@ export type VnodeManagerEvent =
     readonly storeId: string;
     readonly epoch: number;
   }
+  /** The store of a master was damaged: its files end with `ending` now, and it begins with an empty one. `tail_lost` follows. */
+  | {
+    readonly type: "store_set_aside";
+    readonly master: string;
+    readonly ending: string;
+  }
   /** What the store of a master had lost has been fetched from other nodes. */
   | { readonly type: "tail_repaired"; readonly master: string }
   /** A vnode runs that did not, or has ended for good as its data is elsewhere. */
   | {
     readonly type: "vnode_started" | "vnode_ended";
+    readonly module: string;
+    /** Its number. */
+    readonly vnode: number;
+    /** Its partition. */
+    readonly partition: number;
+  }
+  /** What a vnode held is elsewhere, but it was asked for more meanwhile and runs on. */
+  | {
+    readonly type: "vnode_kept";
     readonly module: string;
     /** Its number. */
     readonly vnode: number;
@@ -133,6 +155,10 @@ export class VnodeManager {
   /** Whether it has been told what it owns. */
   #ownedKnown = false;
   #lastLink: VnodeMasterLink | undefined;
+  /** Masters that ended because their store is damaged. */
+  readonly #damaged = new Set<string>();
+  /** How often the store of each master was put aside. */
+  readonly #setAside = new Map<string, number>();
   /** Masters whose store has lost its tail. */
   readonly #tailsLost = new Set<string>();
 
@@ -193,7 +219,7 @@ export class VnodeManager {
     link: VnodeMasterLink,
     master: number,
   ): ChildSpec {
-    const { environment, onEvent, placement } = this.#options;
+    const { environment, onEvent } = this.#options;
     const id = `${hosted.name}-${master}`;
     return {
       id,
@@ -202,33 +228,18 @@ export class VnodeManager {
       backoff: MASTER_BACKOFF,
       backoffAfter: masterPausesAfter,
       start: async (signal) => {
-        const args: VnodeMasterArgs = {
-          moduleUrl: hosted.url,
-          moduleName: hosted.name,
-          node: this.#options.node,
-          ringSizes: [...this.#ringSizes],
-          store: this.#options.storeOf(hosted.name, master),
-          seed: `${environment.chance.next()}`,
-        };
-        // The next one says so itself.
-        this.#tailsLost.delete(id);
-        const child = await startProgram({
-          placement,
-          module: new URL("./vnode_master_main.ts", import.meta.url),
-          ...(placement === "task"
-            ? { program: vnodeMasterProgram(environment, hosted.module) }
-            : {}),
-          args,
-          name: id,
-          permissions: this.#options.subprocessFlags,
-          onZombie: () => onEvent({ type: "zombie", master: id }),
-          describe: () =>
-            this.#tailsLost.has(id)
-              ? { remark: "its store has lost its newest commits" }
-              : {},
-          signal,
-          runtime: environment,
-        });
+        if (this.#damaged.delete(id)) await this.#setStoreAside(hosted, master);
+        let child: ProgramChild;
+        try {
+          child = await this.#startMaster(hosted, master, signal);
+        } catch (error) {
+          if (!isStoreDamaged(crash(error)) || !this.#mayRebuild(id)) {
+            throw error;
+          }
+          await this.#setStoreAside(hosted, master);
+          child = await this.#startMaster(hosted, master, signal);
+        }
+        await this.#options.home.storeOpened(hosted.name, master);
         let broken = false;
         child.onMessage((message) => {
           if (broken) return;
@@ -249,6 +260,9 @@ export class VnodeManager {
         link.cast("ring_sizes", [...this.#ringSizes]);
         onEvent({ type: "master_started", master: id });
         child.onExit((reason) => {
+          if (isStoreDamaged(reason) && this.#mayRebuild(id)) {
+            this.#damaged.add(id);
+          }
           link.detach(formatReason(reason));
           onEvent({
             type: "master_stopped",
@@ -264,6 +278,60 @@ export class VnodeManager {
         return child;
       },
     };
+  }
+
+  #startMaster(
+    hosted: HostedModule,
+    master: number,
+    signal: AbortSignal,
+  ): Promise<ProgramChild> {
+    const { environment, onEvent, placement } = this.#options;
+    const id = `${hosted.name}-${master}`;
+    const args: VnodeMasterArgs = {
+      moduleUrl: hosted.url,
+      moduleName: hosted.name,
+      node: this.#options.node,
+      ringSizes: [...this.#ringSizes],
+      store: this.#options.home.storeOf(hosted.name, master),
+      seed: `${environment.chance.next()}`,
+    };
+    // The next one says so itself.
+    this.#tailsLost.delete(id);
+    return startProgram({
+      placement,
+      module: new URL("./vnode_master_main.ts", import.meta.url),
+      ...(placement === "task"
+        ? { program: vnodeMasterProgram(environment, hosted.module) }
+        : {}),
+      args,
+      name: id,
+      permissions: this.#options.subprocessFlags,
+      onZombie: () => onEvent({ type: "zombie", master: id }),
+      describe: () =>
+        this.#tailsLost.has(id)
+          ? { remark: "its store has lost its newest commits" }
+          : {},
+      signal,
+      runtime: environment,
+    });
+  }
+
+  /** Whether the damaged store of the master called `id` may be made anew. */
+  #mayRebuild(id: string): boolean {
+    return (this.#setAside.get(id) ?? 0) < STORES_SET_ASIDE_MAX &&
+      this.#options.mayRebuild();
+  }
+
+  async #setStoreAside(hosted: HostedModule, master: number): Promise<void> {
+    const { home, environment, onEvent } = this.#options;
+    const id = `${hosted.name}-${master}`;
+    this.#setAside.set(id, (this.#setAside.get(id) ?? 0) + 1);
+    const ending = await home.setStoreAside(hosted.name, master);
+    environment.log.error(
+      "A damaged store was put aside and is rebuilt from other nodes",
+      { master: id, ending },
+    );
+    onEvent({ type: "store_set_aside", master: id, ending });
   }
 
   /**
@@ -513,7 +581,10 @@ export class VnodeManager {
       string,
       unknown
     >;
-    if (type === "vnode_started" || type === "vnode_ended") {
+    if (
+      type === "vnode_started" || type === "vnode_ended" ||
+      type === "vnode_kept"
+    ) {
       const number = Number(vnode);
       this.#options.onEvent({
         type,

@@ -62,7 +62,12 @@ class Bench implements AnswerTarget {
       masters: 1,
       placement: "task",
       modules: [{ name: "wild", url: "unused:", module: wildModule }],
-      storeOf: () => ({ type: "memory" }),
+      home: {
+        storeOf: () => ({ type: "memory" }),
+        storeOpened: () => Promise.resolve(),
+        setStoreAside: () => Promise.resolve(""),
+      },
+      mayRebuild: () => false,
       subprocessFlags: [],
       environment: this.environment,
       onEvent: (event) => this.events.push(event),

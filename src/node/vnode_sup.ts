@@ -6,6 +6,7 @@
 import type { ChildSpec } from "../../supervisors/child_spec.ts";
 import { startSupervisor } from "../../supervisors/supervisor.ts";
 import { vnodeSizes } from "../ring/ring_generations.ts";
+import { currentMembers } from "../ring/ring.ts";
 import type { NodeParts } from "./node_parts.ts";
 import { present } from "./node_parts.ts";
 import {
@@ -44,7 +45,10 @@ export function vnodeSup(
         masters: config.masters,
         placement: config.masterPlacement,
         modules: parts.modules,
-        storeOf: (module, master) => home.storeOf(module, master),
+        home,
+        mayRebuild: () =>
+          parts.cluster !== undefined &&
+          currentMembers(parts.cluster.ring).length > 1,
         subprocessFlags: SUBPROCESS_FLAGS,
         environment,
         onEvent,

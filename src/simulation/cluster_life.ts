@@ -5,10 +5,12 @@
  *
  * @module
  */
+import type { HeldPartition } from "../handoff/transfer.ts";
+import { currentMembers, readyMembers } from "../ring/ring.ts";
 import { checkLeftovers } from "./checkers/leftovers.ts";
-import { readyMembers } from "../ring/ring.ts";
 import type { Violation } from "./checkers/violation.ts";
 import type { SimulatedCluster } from "./simulated_cluster.ts";
+import type { SimulatedMachine } from "./simulated_machine.ts";
 
 /** Virtual time a cluster has for coming together, and for settling once faults have ended, in milliseconds. */
 export const SETTLE_MS_MAX = 60_000;
@@ -45,17 +47,19 @@ export function isSettled(
   cluster: SimulatedCluster,
   services: readonly string[],
 ): boolean {
-  const { machines } = cluster;
-  return machines.every(({ node, running }) => {
+  const { members } = cluster;
+  return cluster.machines.every(({ node, running, inService, process }) => {
+    if (!inService) return process === undefined;
     if (!running || node === undefined) return false;
     const { cluster: part } = node.parts;
-    // Nodes that were declared down must be let in again.
+    // Nodes that were declared down must be let in again, and those that leave be gone.
     if (
-      part === undefined || readyMembers(part.ring).length !== machines.length
+      part === undefined || readyMembers(part.ring).length !== members.length ||
+      currentMembers(part.ring).length !== members.length
     ) return false;
     if (!node.ringReady().ready) return false;
     return services.every((service) =>
-      part.upNodes(service).length === machines.length
+      part.upNodes(service).length === members.length
     );
   });
 }
@@ -70,11 +74,18 @@ export async function untilSettled(
   const untilMs = time.now() + SETTLE_MS_MAX;
   while (!isSettled(cluster, services)) {
     if (time.now() >= untilMs) {
-      const states = machines.map(({ host, node, process, startFailures }) =>
-        `${host} ${
+      const states = machines.map((
+        { host, node, process, startFailures, inService },
+      ) =>
+        `${host} ${inService ? "" : "is out of service and "}${
           node === undefined
             ? process === undefined ? "is down" : "is starting"
-            : JSON.stringify(node.ringReady())
+            : JSON.stringify([
+              node.ringReady(),
+              node.clusterStatus().members.map(({ node, status }) =>
+                `${node} ${status}`
+              ),
+            ])
         }${
           startFailures.length === 0
             ? ""
@@ -94,12 +105,89 @@ export async function untilSettled(
   return [];
 }
 
+/**
+ * Lets time pass until all data lies where it belongs: no partition is to move,
+ * no transfer is under way or waits, and no node holds anything of a partition
+ * that another one owns. Nothing is read for that: hints go home by themselves.
+ */
+export async function untilAtHome(
+  cluster: SimulatedCluster,
+): Promise<Violation[]> {
+  const { time } = cluster;
+  const untilMs = time.now() + SETTLE_MS_MAX;
+  for (;;) {
+    const abroad = await during(cluster, notAtHome(cluster), SETTLE_MS_MAX);
+    if (abroad.length === 0) return [];
+    if (time.now() >= untilMs) {
+      return [{
+        check: "at_home",
+        message:
+          `Not all data lies with its owners ${SETTLE_MS_MAX} ms after the cluster settled: ${
+            abroad.join("; ")
+          }`,
+      }];
+    }
+    await time.run(time.now() + LOOK_EVERY_MS);
+  }
+}
+
+/** What still is to move, in words. Time must pass while it is asked. */
+export async function notAtHome(cluster: SimulatedCluster): Promise<string[]> {
+  const abroad: string[] = [];
+  for (const { host, node } of cluster.members) {
+    const { cluster: part, handoff } = node?.parts ?? {};
+    if (part === undefined || handoff === undefined) {
+      abroad.push(`${host} does not serve`);
+      continue;
+    }
+    for (const { partition, nextOwner } of part.ring.ownership.next) {
+      abroad.push(`${host} knows that ${partition} is to move to ${nextOwner}`);
+    }
+    for (const { id, state, reason } of handoff.status().transfers) {
+      abroad.push(`${host} has ${id}, ${state}: ${reason ?? "no reason"}`);
+    }
+  }
+  if (abroad.length > 0) return abroad;
+  for (const machine of cluster.members) {
+    const { host, node } = machine;
+    const held = await heldBy(machine);
+    if (held === undefined) return [`${host} does not say what it holds`];
+    const { owners } = node?.parts.cluster?.ring.ownership ?? { owners: [] };
+    for (const { module, partition } of held) {
+      if (owners[partition] === node?.name) continue;
+      abroad.push(
+        `${host} holds ${module}/${partition}, which is of ${
+          owners[partition]
+        }`,
+      );
+    }
+  }
+  return abroad;
+}
+
+/** What a node holds; undefined if it does not say. */
+async function heldBy(
+  machine: SimulatedMachine,
+): Promise<readonly HeldPartition[] | undefined> {
+  const { process, node } = machine;
+  const { handoff } = node?.parts ?? {};
+  if (process === undefined || handoff === undefined) return undefined;
+  const { promise, resolve } = Promise.withResolvers<
+    readonly HeldPartition[] | undefined
+  >();
+  const forget = machine.onDeath(() => resolve(undefined));
+  process.setTimer(0, () => {
+    handoff.heldPartitions().then(resolve, () => resolve(undefined));
+  });
+  return await promise.finally(forget);
+}
+
 /** Starts every node and joins them into one cluster through the production protocol. */
 export async function formCluster(
   cluster: SimulatedCluster,
   services: readonly string[],
 ): Promise<Violation[]> {
-  const { machines, time } = cluster;
+  const { members: machines, time } = cluster;
   for (const machine of machines) machine.start();
   await time.run(
     time.now() + SETTLE_MS_MAX,

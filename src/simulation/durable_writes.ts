@@ -94,6 +94,25 @@ export class DurableWrites {
     };
   }
 
+  /** What the stores whose names end with `path` certainly hold of a partition, by store, then by key in hex. */
+  certain(
+    path: string,
+    partition: number,
+  ): ReadonlyMap<string, ReadonlyMap<string, Uint8Array>> {
+    const stores = new Map<string, Map<string, Uint8Array>>();
+    for (const [store, tracked] of this.#stores) {
+      if (!store.endsWith(path)) continue;
+      const content = new Map<string, Uint8Array>();
+      for (const known of tracked.values()) {
+        const [certain] = known.may;
+        if (known.partition !== partition || !certain) continue;
+        content.set(known.key.toHex(), certain);
+      }
+      stores.set(store, content);
+    }
+    return stores;
+  }
+
   /** A range was deleted, key by key: of that partition nothing is known any more. */
   deleted(store: string, partition: number): void {
     const tracked = this.#store(store);

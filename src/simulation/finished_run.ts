@@ -15,6 +15,8 @@ export interface FinishedRun {
   readonly schedule: Schedule;
   /** When the load began, in virtual milliseconds: what the times of its faults count from. */
   readonly loadBeganAtMs: number;
+  /** Whether the members of the cluster were changed, and whether a machine was lost for good with all that it had. */
+  readonly membership: { readonly changed: boolean; readonly lost: boolean };
   /** What the clients saw. */
   readonly history: readonly OperationRecord<unknown, unknown>[];
   /** The nodes, all up; ask any of them. */

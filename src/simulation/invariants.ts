@@ -15,7 +15,10 @@ import {
 } from "../node/master_backoff.ts";
 import type { Ring } from "../ring/ring.ts";
 import { bytesToText } from "../storage/byte_key.ts";
-import { encodeRing } from "../ring/ring_codec.ts";
+import { equalBytes } from "../base/byte_order.ts";
+import { mergeObjects } from "../kv/kv_object.ts";
+import { checkDeletion } from "./checkers/deletion_watch.ts";
+import { RingWatch } from "./checkers/ring_watch.ts";
 import { checkBounds, type QueueSample } from "./checkers/bounds.ts";
 import { DotWatch } from "./checkers/dots.ts";
 import { checkRingMergeLaws } from "./checkers/ring_merge_laws.ts";
@@ -31,7 +34,7 @@ import type { StoreWatch } from "./disk/watched_store.ts";
 
 /** How often queues are looked at, in virtual milliseconds. */
 const SAMPLE_EVERY_MS = 100;
-/** Different rings kept for the laws of merging; each triple of them is merged. */
+/** Different rings put to the laws of merging; each triple of them is merged. */
 const RINGS_MAX = 6;
 
 /** How often the supervisors of a node with so many vnode masters may restart what is below them. */
@@ -59,8 +62,8 @@ export class Invariants implements StoreWatch {
   readonly #durable: DurableWrites;
   readonly #supervisors: SupervisorSighting[] = [];
   readonly #queues: QueueSample[] = [];
-  readonly #rings = new Map<string, Ring>();
-  readonly #lastRings = new Map<string, Ring>();
+  readonly #rings = new RingWatch();
+  readonly #deletions: Violation[] = [];
   #stop = (): void => {};
 
   /** @param masters Vnode masters of a node, those of all modules. */
@@ -107,12 +110,37 @@ export class Invariants implements StoreWatch {
   }
 
   deleted(host: string, path: string, partition: number): void {
+    if (isStoreOf(path, "kv")) {
+      const store = `${host}${path}`;
+      const certain = this.#durable.certain(path, partition);
+      this.#deletions.push(...checkDeletion(
+        `${host}, partition ${partition} at ${this.#now()} ms,`,
+        certain.get(store) ?? new Map(),
+        [...certain].filter(([name]) => name !== store)
+          .map(([, content]) => content),
+        (object, other) => equalBytes(mergeObjects(object, other), object),
+      ));
+    }
     this.#durable.deleted(`${host}${path}`, partition);
+  }
+
+  /** A partition of `host` was taken away from outside, and its vnode deleted nothing. */
+  wiped(host: string, module: string, partition: number): void {
+    for (const path of this.#stores.get(host)?.keys() ?? []) {
+      if (!isStoreOf(path, module)) continue;
+      this.#durable.deleted(`${host}${path}`, partition);
+    }
   }
 
   /** Tells of a start or an end below a supervisor of a node, in one of its lives. */
   reported(place: string, report: SupervisorReport): void {
     this.#supervisors.push({ atMs: this.#now(), place, report });
+  }
+
+  /** A node goes by `ring`; `begins` if it is the first of a life. */
+  ringSeen(host: string, ring: Ring, begins: boolean): void {
+    if (begins) this.#rings.restarted(host);
+    this.#rings.see(host, ring, this.#now());
   }
 
   /** The stores of `module` that are open on `host` now. */
@@ -142,7 +170,7 @@ export class Invariants implements StoreWatch {
   #look(cluster: SimulatedCluster): void {
     for (const { host, node } of cluster.machines) {
       if (node === undefined) continue;
-      const { requests, config, cluster: part } = node.parts;
+      const { requests, config } = node.parts;
       if (requests !== undefined) {
         this.#queues.push({
           queue: `requests of ${host}`,
@@ -150,14 +178,6 @@ export class Invariants implements StoreWatch {
           bound: config.requestsMax,
           atMs: this.#now(),
         });
-      }
-      // A ring is a value: the same object is the same ring.
-      if (
-        part !== undefined && this.#rings.size < RINGS_MAX &&
-        this.#lastRings.get(host) !== part.ring
-      ) {
-        this.#lastRings.set(host, part.ring);
-        this.#rings.set(encodeRing(part.ring).digest, part.ring);
       }
     }
   }
@@ -172,7 +192,9 @@ export class Invariants implements StoreWatch {
         (supervisor) => this.#limits[supervisor],
       ),
       ...checkBounds(this.#queues),
-      ...checkRingMergeLaws([...this.#rings.values()]),
+      ...this.#rings.violations,
+      ...this.#deletions,
+      ...checkRingMergeLaws(this.#rings.rings, { ringsMax: RINGS_MAX }),
     ];
   }
 }

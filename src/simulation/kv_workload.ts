@@ -12,6 +12,7 @@ import type { KvGetResult, KvOptions, KvPutResult } from "../kv/kv_client.ts";
 import { contextOf, contextToText } from "../kv/causal_context.ts";
 import type { WhorlNode } from "../node/node.ts";
 import type { Ring } from "../ring/ring.ts";
+import { checkAcknowledgedCopies } from "./checkers/acknowledged_copies.ts";
 import { checkAcknowledgedWrites } from "./checkers/acknowledged_writes.ts";
 import { checkAvailability } from "./checkers/availability.ts";
 import { checkConvergence } from "./checkers/convergence.ts";
@@ -27,6 +28,7 @@ import type { Violation } from "./checkers/violation.ts";
 import type { FinishedRun } from "./finished_run.ts";
 import type { OperationRecord } from "./history.ts";
 import { historyKey, replicasByKey, valuesOf } from "./kv_replicas.ts";
+import type { Schedule } from "./schedule/schedule.ts";
 import type { Workload, WorkloadOperation } from "./workload.ts";
 
 /** What the load is like. */
@@ -39,6 +41,8 @@ export interface KvWorkloadOptions {
 const BUCKET = "sim";
 /** Replicas of every key. */
 const N = 3;
+/** Of which so many acknowledge a write. */
+const W = 2;
 /** Virtual time that read repairs have to arrive, in milliseconds. */
 const REPAIR_MS = 1_500;
 
@@ -123,9 +127,11 @@ function remove(
 }
 
 /**
- * What `kv` promises once faults have ended: every key is readable with R=N,
- * which repairs its replicas until they are equal; no acknowledged write is
- * lost; nothing is there that was not written; all nodes have one ring.
+ * What `kv` promises once faults have ended and hints have gone home: as many
+ * owners as acknowledged a write have it, without a read; then every key is
+ * readable with R=N, which repairs its replicas until they are equal; no
+ * acknowledged write is lost; nothing is there that was not written; all nodes
+ * have one ring.
  */
 export async function kvChecks(
   run: FinishedRun,
@@ -135,6 +141,7 @@ export async function kvChecks(
   const n = Math.min(N, run.schedule.ringSize);
   const first = run.nodes.at(0) as WhorlNode;
   const last = run.nodes.at(-1) as WhorlNode;
+  const unread = await copiesAtHome(run, history, ringOf(first), n);
   for (const node of [first, last]) {
     for (const name of keys) {
       const key = name.slice(BUCKET.length + 1);
@@ -151,14 +158,13 @@ export async function kvChecks(
     node: node.name,
     ring: ringOf(node),
   }));
-  const owners = ringOf(first).ownership.owners
-    .map((owner) => owner.slice(owner.indexOf("@") + 1));
+  const owners = ownersOf(ringOf(first));
   const replicas = replicasByKey(await run.stored("kv"), owners, n);
-  // Copies that stand in for primaries are not handed back yet, and count.
   const finalReads = new Map(
     keys.map((name) => [name, readOf(replicas.get(name)?.merged)]),
   );
   return [
+    ...unread,
     ...[...replicas].filter(([, { misplaced }]) => misplaced.length > 0)
       .map(([name, { misplaced }]) => ({
         check: "misplaced_replica",
@@ -177,15 +183,51 @@ export async function kvChecks(
       })),
     ...checkAcknowledgedWrites(history, finalReads, {
       readsSeeAcknowledged: strictQuorumsMeet(run),
-      ...(run.schedule.disk.liesAboutSync ? { counts: isOnTwoNodes } : {}),
+      ...(run.schedule.disk.liesAboutSync || run.membership.lost
+        ? { counts: isOnTwoNodes }
+        : {}),
     }),
-    ...checkAvailability(history, run.schedule, run.loadBeganAtMs),
+    // While members come and go, a moment may be one of trouble that no fault tells of.
+    ...(run.membership.changed
+      ? []
+      : checkAvailability(history, run.schedule, run.loadBeganAtMs)),
     ...checkConvergence(
       new Map([...replicas].map(([name, { primaries }]) => [name, primaries])),
       describeKvObject,
     ),
     ...checkRingAgreement(rings),
   ];
+}
+
+/** Acknowledged writes that too few owners have before anything was read. */
+async function copiesAtHome(
+  run: FinishedRun,
+  history: readonly KvRecord[],
+  ring: Ring,
+  n: number,
+): Promise<readonly Violation[]> {
+  // What has rotted or was lost by a disk that lied is mended by reads.
+  if (losesCopies(run.schedule) || run.membership.lost) return [];
+  const replicas = replicasByKey(await run.stored("kv"), ownersOf(ring), n);
+  const owned = [...replicas].map(([name, { primaries }]) =>
+    [
+      name,
+      new Map(
+        [...primaries].map(([place, object]) => [place, readOf(object)]),
+      ),
+    ] as const
+  );
+  return checkAcknowledgedCopies(history, new Map(owned), () => W);
+}
+
+/** Whether something was done to a disk that takes a copy which it had. */
+function losesCopies({ disk, faults }: Schedule): boolean {
+  return disk.liesAboutSync || faults.some(({ type }) => type === "bit_rot");
+}
+
+/** The host of each partition's owner. */
+function ownersOf({ ownership }: Ring): string[] {
+  return ownership.owners.map((owner) => owner.slice(owner.indexOf("@") + 1));
 }
 
 /** Whether two machines had it when it was acknowledged; with fewer nodes up one may have had both copies, and lose them together. */
@@ -201,10 +243,9 @@ function isOnTwoNodes({ output }: OperationRecord<KvInput, KvOutput>): boolean {
  * rotted, or was lost by a disk that lied: then it may count again without it.
  */
 function strictQuorumsMeet(
-  { schedule }: FinishedRun,
+  { schedule, membership }: FinishedRun,
 ): (write: KvRecord, read: KvRecord) => boolean {
-  const rots = schedule.disk.liesAboutSync ||
-    schedule.faults.some(({ type }) => type === "bit_rot");
+  const rots = losesCopies(schedule) || membership.lost;
   return (write, read) =>
     !rots && write.input.quorum === "strict" && read.input.quorum === "strict";
 }

@@ -16,20 +16,26 @@
  * @module
  */
 export { simulate, type SimulateOptions } from "./simulate.ts";
+export type { ScriptContext, SimulationScript } from "./simulation_script.ts";
 export type { SimulationResult } from "./simulation_result.ts";
 export type { Violation } from "./checkers/violation.ts";
 export type { OperationOutcome, OperationRecord } from "./history.ts";
 export type { FinishedRun, RunCheck, StoredValue } from "./finished_run.ts";
 export type { ClusterAccess, Workload, WorkloadOperation } from "./workload.ts";
 export {
+  CHANGE_TYPES,
   drawSchedule,
   FAULT_TYPES,
+  SCHEDULE_PROFILES,
   type ScheduleOptions,
+  type ScheduleProfile,
 } from "./schedule/draw_schedule.ts";
 export type {
+  ChangeType,
   DiskWeather,
   FaultType,
   NetworkWeather,
+  PlannedChange,
   PlannedFault,
   Schedule,
 } from "./schedule/schedule.ts";

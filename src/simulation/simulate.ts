@@ -14,12 +14,17 @@
 import type { WhorlNode } from "../node/node.ts";
 import type { NodeOptions } from "../node/node_options.ts";
 import type { VnodeModule } from "../vnode/vnode.ts";
+import { checkLeftovers } from "./checkers/leftovers.ts";
 import { checkProgress } from "./checkers/progress.ts";
 import type { Violation } from "./checkers/violation.ts";
 import {
   during,
   formCluster,
+  isSettled,
+  notAtHome,
+  SETTLE_MS_MAX,
   stopCluster,
+  untilAtHome,
   untilSettled,
 } from "./cluster_life.ts";
 import {
@@ -32,9 +37,20 @@ import { countOutcomes, HistoryRecorder } from "./history.ts";
 import { Invariants } from "./invariants.ts";
 import { kvChecks, kvWorkload } from "./kv_workload.ts";
 import { RealWorldGuard } from "./real_world_guard.ts";
-import type { Schedule } from "./schedule/schedule.ts";
+import type {
+  PlannedChange,
+  PlannedFault,
+  Schedule,
+} from "./schedule/schedule.ts";
 import { SimulatedClient } from "./simulated_client.ts";
+import { CHANGE_MS_MAX, SimulatedOperator } from "./simulated_operator.ts";
 import { SimulatedCluster } from "./simulated_cluster.ts";
+import type { SimulatedMachine } from "./simulated_machine.ts";
+import {
+  SCRIPT_MS_MAX,
+  type ScriptContext,
+  type SimulationScript,
+} from "./simulation_script.ts";
 import type { SimulationResult } from "./simulation_result.ts";
 import { Trace } from "./trace/trace.ts";
 import { VirtualTime } from "./virtual_time.ts";
@@ -44,6 +60,8 @@ import type { Workload } from "./workload.ts";
 const CLIENTS_END_MS_MAX = 60_000;
 /** Virtual time in which a healed cluster must answer, in milliseconds. */
 const EVENTUALLY_MS_MAX = 30_000;
+/** How often a story looks whether what it waits for is so, in virtual milliseconds. */
+const SCRIPT_LOOK_MS = 50;
 /** Wait between two tries of that, in virtual milliseconds. */
 const EVENTUALLY_EVERY_MS = 200;
 /** The part of all operations that must have ended well. */
@@ -65,6 +83,8 @@ export interface SimulateOptions extends ScheduleOptions {
   readonly workload?: Workload;
   /** Fewest operations that must have ended well for the run to mean anything. @default {a fifth of the operations} */
   readonly acknowledgedMin?: number;
+  /** Is played while clients work; the run goes on until it is over. @default {nothing} */
+  readonly script?: SimulationScript;
   /** Judges the run besides what always holds. @default {for the default workload: what `kv` promises} */
   readonly check?: RunCheck;
   /** More about how nodes are set up. */
@@ -105,6 +125,7 @@ class Run {
   readonly #services: readonly string[];
   readonly #violations: Violation[] = [];
   #loadBeganAtMs = 0;
+  #operator: SimulatedOperator | undefined;
 
   constructor(
     options: SimulateOptions,
@@ -171,7 +192,7 @@ class Run {
 
   async #live(): Promise<void> {
     const { vnode, node } = this.#options;
-    const { nodes, ringSize, start, loadMs } = this.#schedule;
+    const { nodes, ringSize, start, loadMs, changes } = this.#schedule;
     const images = start === "formed"
       ? await formedDisks({ nodes, ringSize, vnode, node }, this.#guard)
       : undefined;
@@ -184,11 +205,14 @@ class Run {
       images,
       storeWatch: this.#invariants,
       onReport: (host, report) => this.#invariants.reported(host, report),
+      onRing: (host, ring, begins) =>
+        this.#invariants.ringSeen(host, ring, begins),
+      onLeft: (host, timers) => this.#fail(...checkLeftovers(host, { timers })),
     });
     if (images === undefined) {
       this.#fail(...await formCluster(cluster, this.#services));
     } else {
-      for (const machine of cluster.machines) machine.start();
+      for (const machine of cluster.members) machine.start();
       this.#fail(
         ...await untilSettled(cluster, this.#services, "its nodes started"),
       );
@@ -196,19 +220,48 @@ class Run {
     if (this.#violations.length > 0) return;
     this.#trace.add("world", "load", `for ${loadMs} ms`);
     this.#loadBeganAtMs = this.#time.now();
+    cluster.callIt(
+      cluster.machines[0]?.node?.parts.cluster?.ring.clusterId.seed ?? "",
+    );
     cluster.planFaults();
+    const operator = new SimulatedOperator(
+      cluster,
+      cluster.chance.fork("operator"),
+    );
+    this.#operator = operator;
+    const operating = operator.run(changes);
+    operating.catch(() => {});
+    const { script } = this.#options;
+    const scripted = script?.(this.#scriptContext(cluster, operator));
+    scripted?.catch(() => {});
     this.#invariants.watch(cluster);
     const clients = this.#clients(cluster);
     const working = Promise.all(
       clients.map(({ client, operations }) => client.run(operations)),
     );
     await this.#time.run(this.#time.now() + loadMs);
+    if (scripted !== undefined) {
+      try {
+        await during(cluster, scripted, SCRIPT_MS_MAX);
+      } catch (error) {
+        this.#fail({
+          check: "script",
+          message: error instanceof Error ? `${error.stack}` : String(error),
+        });
+      }
+    }
     cluster.heal();
     await during(cluster, working, CLIENTS_END_MS_MAX);
+    this.#fail(...await this.#operated(cluster, operating));
     // A node that a fault has ended comes back a while after it.
-    this.#fail(
-      ...await untilSettled(cluster, this.#services, "all faults ended"),
-    );
+    if (this.#violations.length === 0) {
+      this.#fail(
+        ...await untilSettled(cluster, this.#services, "all faults ended"),
+      );
+    }
+    if (this.#violations.length === 0) {
+      this.#fail(...await untilAtHome(cluster));
+    }
     if (this.#violations.length === 0) {
       this.#fail(...await this.#judge(cluster));
     }
@@ -253,18 +306,118 @@ class Run {
     }));
   }
 
+  /** What a story can do to `cluster`. */
+  #scriptContext(
+    cluster: SimulatedCluster,
+    operator: SimulatedOperator,
+  ): ScriptContext {
+    const time = this.#time;
+    const machine = (index: number): SimulatedMachine =>
+      cluster.machines[index] as SimulatedMachine;
+    const sleep = (ms: number): Promise<void> =>
+      new Promise((resolve) => void time.schedule(ms, resolve));
+    const until: ScriptContext["until"] = async (
+      what,
+      holds,
+      limitMs = SETTLE_MS_MAX,
+    ) => {
+      const untilMs = time.now() + limitMs;
+      while (!await holds()) {
+        if (time.now() >= untilMs) {
+          const said = typeof what === "string" ? what : what();
+          throw new Error(`${said}: not so after ${limitMs} ms`);
+        }
+        await sleep(SCRIPT_LOOK_MS);
+      }
+    };
+    return {
+      chance: cluster.chance.fork("script"),
+      now: () => time.now(),
+      sleep,
+      until,
+      settled: () =>
+        until(
+          "The cluster has settled",
+          async () =>
+            isSettled(cluster, this.#services) &&
+            (await notAtHome(cluster)).length === 0,
+        ),
+      carryOut: (change) =>
+        operator.carryOut({ ...change, atMs: 0 } as PlannedChange),
+      departed: () => operator.departed(),
+      strike: (fault) => cluster.strike({ ...fault, atMs: 0 } as PlannedFault),
+      machine,
+      ask: (index, act) => operator.ask(act, machine(index)),
+      wipe: async (index, partition) => {
+        const { host } = machine(index);
+        for (const store of this.#invariants.storesOf(host, "kv")) {
+          await store.partition(partition).deleteRange();
+        }
+        this.#invariants.wiped(host, "kv", partition);
+      },
+      stored: async (index, partition) => {
+        const { host } = machine(index);
+        const found = new Map<string, Uint8Array>();
+        for (const store of this.#invariants.storesOf(host, "kv")) {
+          for await (const entry of store.partition(partition).scan()) {
+            found.set(entry.key.toHex(), entry.value.slice());
+          }
+        }
+        return found;
+      },
+      expect: (holds, message) => {
+        if (!holds) throw new Error(message);
+      },
+    };
+  }
+
+  /** Waits for an operator to finish what they began. */
+  async #operated(
+    cluster: SimulatedCluster,
+    operating: Promise<void>,
+  ): Promise<Violation[]> {
+    try {
+      await during(cluster, operating, CHANGE_MS_MAX);
+      return [];
+    } catch (error) {
+      const rings = cluster.machines.map(({ host, node }) =>
+        `${host} ${
+          node === undefined ? "does not run" : JSON.stringify([
+            node.clusterStatus().members,
+            node.parts.handoff?.status().transfers,
+            node.ringReady(),
+            node.parts.transfers?.holdsNothing,
+          ])
+        }`
+      );
+      return [{
+        check: "operator",
+        message:
+          `What an operator had begun was not done ${CHANGE_MS_MAX} ms after all faults ended: ${error}; ${
+            rings.join("; ")
+          }`,
+      }];
+    }
+  }
+
   async #judge(cluster: SimulatedCluster): Promise<readonly Violation[]> {
     const check = this.#options.check ??
       (this.#options.workload === undefined ? kvChecks : () => []);
     const violations: Violation[] = [];
-    const { process } = cluster.machines[0] ?? {};
+    const { process } = cluster.members[0] ?? {};
     const sleep = (ms: number): Promise<void> =>
       new Promise((resolve) => void this.#time.schedule(ms, resolve));
     const run: FinishedRun = {
       schedule: this.#schedule,
       loadBeganAtMs: this.#loadBeganAtMs,
+      membership: {
+        // What a story does is in no schedule.
+        changed: this.#options.script !== undefined ||
+          (this.#operator?.hasChanged ?? false),
+        lost: this.#operator?.hasLost ?? false,
+      },
       history: this.#history.records,
-      nodes: cluster.machines.map(({ node }) => node as WhorlNode),
+      nodes: cluster.members.map(({ node }) => node as WhorlNode),
       sleep,
       eventually: async (what, ask) => {
         const untilMs = this.#time.now() + EVENTUALLY_MS_MAX;
@@ -306,7 +459,7 @@ class Run {
     module: string,
   ): Promise<StoredValue[]> {
     const values: StoredValue[] = [];
-    for (const { host } of cluster.machines) {
+    for (const { host } of cluster.members) {
       for (const store of this.#invariants.storesOf(host, module)) {
         for (const partition of await store.partitions()) {
           const damaged: Uint8Array[] = [];

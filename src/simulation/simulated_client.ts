@@ -136,7 +136,8 @@ export class SimulatedClient {
     }
     let result: Output | undefined;
     try {
-      const output = await (cluster.schedule.clients === "inside"
+      const output = await (cluster.schedule.clients === "inside" ||
+          !cluster.machines.some((machine) => cluster.stays(machine))
         ? this.#inside(act, record.id, timeoutMs)
         : this.#connected(act, record.id, timeoutMs));
       history.succeed(record, output);
@@ -167,7 +168,9 @@ export class SimulatedClient {
   ): Promise<Output> {
     let machine: SimulatedMachine | undefined;
     while (machine === undefined) {
-      machine = this.#machines.find((candidate) => candidate.running);
+      machine = this.#machines.find((candidate) =>
+        this.#options.cluster.serves(candidate)
+      );
       if (machine === undefined) await this.#sleep(LOOK_AGAIN_MS);
     }
     const process = machine.process as SimulatedProcess;
@@ -188,7 +191,8 @@ export class SimulatedClient {
   ): Promise<Output> {
     const { cluster } = this.#options;
     this.#connection ??= await connect({
-      nodes: this.#machines.map((machine) => cluster.address(machine)),
+      nodes: this.#machines.filter((machine) => cluster.stays(machine))
+        .map((machine) => cluster.address(machine)),
       cookie: SIMULATION_COOKIE,
       environment: this.#environment(),
     });

@@ -12,7 +12,10 @@ import type { VnodeModule } from "../vnode/vnode.ts";
 import { describeFault, hostOf } from "./schedule/fault_words.ts";
 import type { PlannedFault, Schedule } from "./schedule/schedule.ts";
 import { type DiskImage, SimulatedDisk } from "./disk/simulated_disk.ts";
-import { SimulatedMachine } from "./simulated_machine.ts";
+import {
+  type MachineSurroundings,
+  SimulatedMachine,
+} from "./simulated_machine.ts";
 import { SimulatedNetwork } from "./network/simulated_network.ts";
 import type { Trace } from "./trace/trace.ts";
 import type { VirtualTime } from "./virtual_time.ts";
@@ -42,6 +45,10 @@ export interface ClusterOptions {
   readonly onReport?:
     | ((life: string, report: SupervisorReport) => void)
     | undefined;
+  /** Told when a node has left, and what its process had left. */
+  readonly onLeft?: MachineSurroundings["onLeft"];
+  /** Shown each ring that a node goes by. */
+  readonly onRing?: MachineSurroundings["onRing"];
 }
 
 /** Machines, what runs on them, and what is between them. */
@@ -55,11 +62,13 @@ export class SimulatedCluster {
   /** What ends each fault that is under way. */
   readonly #faultEnds = new Set<() => void>();
   #healed = false;
+  #seed = "";
 
   /** Makes the machines; nothing runs yet. */
   constructor(options: ClusterOptions) {
     const { schedule, time, trace, vnode, images, storeWatch, onReport } =
       options;
+    const { onLeft, onRing } = options;
     this.schedule = schedule;
     this.time = time;
     this.trace = trace;
@@ -70,7 +79,8 @@ export class SimulatedCluster {
       chance: this.chance.fork("network"),
       weather: schedule.network,
     });
-    this.machines = Array.from({ length: schedule.nodes }, (_, index) => {
+    const machines = schedule.nodes + schedule.spares;
+    this.machines = Array.from({ length: machines }, (_, index) => {
       const host = hostOf(index);
       return new SimulatedMachine(host, {
         cookie: SIMULATION_COOKIE,
@@ -97,8 +107,32 @@ export class SimulatedCluster {
         }, images?.[index]),
         storeWatch,
         onReport,
-      });
+        onLeft,
+        onRing,
+      }, index < schedule.nodes);
     });
+  }
+
+  /** Machines on which a node is wanted. */
+  get members(): SimulatedMachine[] {
+    return this.machines.filter(({ inService }) => inService);
+  }
+
+  /** Whether nothing more is done to the cluster. */
+  get healed(): boolean {
+    return this.#healed;
+  }
+
+  /** From now on the cluster of `seed` is the one that is simulated; a node of another one is a stranger. */
+  callIt(seed: string): void {
+    this.#seed = seed;
+  }
+
+  /** Whether a node runs on `machine` that goes by the ring of the cluster. */
+  serves({ running, node }: SimulatedMachine): boolean {
+    if (!running || node === undefined) return false;
+    if (this.schedule.spares === 0) return true;
+    return node.parts.cluster?.ring.clusterId.seed === this.#seed;
   }
 
   /** Where a machine's node listens. */
@@ -106,10 +140,19 @@ export class SimulatedCluster {
     return `${machine.host}:${SIMULATION_PORT}`;
   }
 
+  /** Whether the node of `machine` is a member from the beginning and the schedule does not make it leave: clients from outside know these. */
+  stays(machine: SimulatedMachine): boolean {
+    const index = this.machines.indexOf(machine);
+    return index < this.schedule.nodes &&
+      !this.schedule.changes.some((change) =>
+        change.type !== "join" && "node" in change && change.node === index
+      );
+  }
+
   /** Plans every fault of the schedule, counted from now. */
   planFaults(): void {
     for (const fault of this.schedule.faults) {
-      this.time.schedule(fault.atMs, () => this.#begin(fault));
+      this.time.schedule(fault.atMs, () => this.strike(fault));
     }
   }
 
@@ -117,7 +160,8 @@ export class SimulatedCluster {
     return this.machines[index] as SimulatedMachine;
   }
 
-  #begin(fault: PlannedFault): void {
+  /** Begins a fault now; it ends by itself, or when all faults do. */
+  strike(fault: PlannedFault): void {
     if (this.#healed) return;
     this.trace.add("world", "fault", describeFault(fault));
     const undo = this.#apply(fault);
@@ -220,7 +264,7 @@ export class SimulatedCluster {
     let over = false;
     const again = (): void => {
       this.time.schedule(DECLARE_EVERY_MS, () => {
-        const machine = others.find(({ running }) => running);
+        const machine = others.find((other) => this.serves(other));
         if (over || this.#healed) return;
         // While it stands still it does not answer; the operator tries the next one.
         again();
@@ -259,6 +303,12 @@ export class SimulatedCluster {
     return () => {
       for (const [from, to] of pairs) this.network.unblock(from, to);
     };
+  }
+
+  /** Calls `callback` when all faults end. */
+  onHeal(callback: () => void): void {
+    if (this.#healed) callback();
+    else this.#faultEnds.add(callback);
   }
 
   /** Ends all that is being done to the cluster, before its time if need be; nothing more begins and nothing more is lost. */

@@ -14,6 +14,7 @@ import type { Environment } from "../environment/environment.ts";
 import type { WhorlNode } from "../node/node.ts";
 import type { NodeOptions } from "../node/node_options.ts";
 import { startNode } from "../node/start_node.ts";
+import type { Ring } from "../ring/ring.ts";
 import { openStore } from "../storage/open_store.ts";
 import { seededBytes } from "./seeded_bytes.ts";
 import type { SimulatedDisk } from "./disk/simulated_disk.ts";
@@ -28,6 +29,9 @@ import { type StoreWatch, watchedStore } from "./disk/watched_store.ts";
 export const SIMULATION_EPOCH_MS = 1_767_225_600_000;
 /** How long a machine waits before it starts a node again that gave up, in milliseconds. */
 export const RESTART_AFTER_MS = 1_000;
+
+/** How long a process may take to end when its node has left its cluster, in milliseconds: what it has written is still on its way. */
+const END_AFTER_LEAVE_MS = 1_000;
 
 /** The memory of every simulated process: what the simulation itself has is nothing a run may depend on. */
 const MEMORY_FIGURES = { rssBytes: 0, heapUsedBytes: 0, externalBytes: 0 };
@@ -44,6 +48,12 @@ export interface MachineSurroundings {
   /** Told of starts and ends below the node's supervisors, with a name for its present life. */
   readonly onReport?:
     | ((life: string, report: SupervisorReport) => void)
+    | undefined;
+  /** Told when a node has left its cluster and stopped, and how many timers its process had left a while later. */
+  readonly onLeft?: ((host: string, timers: number) => void) | undefined;
+  /** Shown each ring that a node goes by; `begins` says that it is the first of a life. */
+  readonly onRing?:
+    | ((host: string, ring: Ring, begins: boolean) => void)
     | undefined;
 }
 
@@ -66,14 +76,17 @@ export class SimulatedMachine {
   #starting = false;
   /** Whether the node is to be started again when it ends by itself. */
   #wanted = false;
+  #inService: boolean;
   #startFailures: string[] = [];
 
   constructor(
     host: string,
     options: Omit<NodeOptions, "environment">,
     around: MachineSurroundings,
+    inService = true,
   ) {
     this.host = host;
+    this.#inService = inService;
     this.disk = around.disk;
     this.#options = options;
     this.#around = around;
@@ -105,8 +118,35 @@ export class SimulatedMachine {
     return () => void this.#deaths.delete(callback);
   }
 
-  /** Begins a life, unless one is under way. */
+  /** Whether an operator wants a node here; else nothing starts it. */
+  get inService(): boolean {
+    return this.#inService;
+  }
+
+  /** A node is wanted here from now on. */
+  putIntoService(): void {
+    this.#inService = true;
+    this.start();
+  }
+
+  /** No node is wanted here any more; one that runs is stopped. */
+  retire(): void {
+    this.#inService = false;
+    this.#around.trace.add(this.host, "retire", "out of service");
+    const process = this.#process;
+    if (process === undefined) return;
+    this.stop().then(() => this.#endAfterLeave(process), () => {});
+  }
+
+  /** The machine is no more, with all that it had. */
+  lose(): void {
+    this.#inService = false;
+    this.kill("power");
+  }
+
+  /** Begins a life, unless one is under way or none is wanted. */
   start(): void {
+    if (!this.#inService) return;
     this.#wanted = true;
     if (this.#process !== undefined) return;
     const { time, chance, trace } = this.#around;
@@ -146,10 +186,38 @@ export class SimulatedMachine {
         told(report);
       };
     }
+    const { onRing } = this.#around;
+    if (onRing !== undefined) {
+      const { cluster } = node.parts;
+      if (cluster !== undefined) onRing(this.host, cluster.ring, true);
+      node.subscribe((event) => {
+        if (event.type === "ring_changed") onRing(this.host, event.ring, false);
+      });
+    }
     node.stopped.then(
-      () => this.#ended(process, "stopped"),
+      () => this.#stopped(process),
       (error) => this.#ended(process, `gave up: ${reasonOf(error)}`),
     );
+  }
+
+  /** The node has stopped: it was told to, or it has left its cluster. */
+  #stopped(process: SimulatedProcess): void {
+    if (this.#process !== process || !this.#wanted) {
+      return this.#ended(process, "stopped");
+    }
+    this.#wanted = false;
+    this.#inService = false;
+    this.#ended(process, "has left and stopped");
+    this.#endAfterLeave(process);
+  }
+
+  /** Sees that nothing is left in the process of a node that is not wanted any more. */
+  #endAfterLeave(process: SimulatedProcess): void {
+    this.#around.time.schedule(END_AFTER_LEAVE_MS, () => {
+      if (this.#process !== process) return;
+      this.#around.onLeft?.(this.host, process.pendingTimers);
+      this.#die("process");
+    });
   }
 
   /** The process has come to its own end. */

@@ -183,6 +183,35 @@ export class DataDirectory implements AsyncDisposable {
     }
   }
 
+  /**
+   * Puts the store of a vnode master aside, with all files that belong to it, so
+   * that the next one begins empty. Nothing is removed.
+   *
+   * @returns What the names of its files end with now.
+   * @throws {WhorlError} `store_full` or `store_unavailable`, naming the folder.
+   */
+  async setStoreAside(module: string, master: number): Promise<string> {
+    const store = this.storePath(module, master).slice(this.path.length + 1);
+    try {
+      const names = await this.#disk.names(this.path);
+      let number = 1;
+      const endOf = (): string => `.damaged-${number}`;
+      while (names.some((name) => name.endsWith(endOf()))) number++;
+      for (const name of names.sort().reverse()) {
+        // The database goes last: without it nothing that is left counts.
+        if (!name.startsWith(store) || name.includes(".damaged-")) continue;
+        await this.#disk.rename(
+          `${this.path}/${name}`,
+          `${this.path}/${name}${endOf()}`,
+        );
+      }
+      await this.#disk.syncFolder(this.path);
+      return endOf();
+    } catch (error) {
+      throw asStoreError(error, this.path);
+    }
+  }
+
   #recordPath(name: string): string {
     if (this.#closed) {
       throw new WhorlError(

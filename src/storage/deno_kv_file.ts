@@ -45,6 +45,8 @@ export interface DenoKvFileOptions {
   readonly path: string;
   /** @default {any} */
   readonly expectedStoreId?: string | undefined;
+  /** Whether one that is made now has lost all that it held. @default {false} */
+  readonly existed?: boolean | undefined;
   /** Called when a commit is durable. @default {nothing} */
   readonly onCommit?: (() => void) | undefined;
   readonly environment: StorageEnvironment;
@@ -175,7 +177,7 @@ export class DenoKvFile {
 
     async function takeOver(
       kv: KvDatabase,
-      { expectedStoreId, onCommit }: DenoKvFileOptions,
+      { expectedStoreId, existed, onCommit }: DenoKvFileOptions,
       sizeBefore: number,
       mark: Watermark | undefined,
     ): Promise<DenoKvFile> {
@@ -223,8 +225,9 @@ export class DenoKvFile {
         headStamp = standing.versionstamp;
         mark = await readWatermark(disk, watermarkPath(path)) ?? mark;
       }
-      const tailLost = latest !== undefined &&
-        (latest.tailLost || mark === undefined || latest.commit < mark.commit);
+      const tailLost = latest === undefined
+        ? existed === true
+        : latest.tailLost || mark === undefined || latest.commit < mark.commit;
       // The watermark's epoch counts as well: the database may have lost its own.
       const epoch = Math.max(latest?.epoch ?? 0, mark?.epoch ?? 0) + 1;
       const commit = Math.max(latest?.commit ?? 0, mark?.commit ?? 0);

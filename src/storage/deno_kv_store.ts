@@ -127,6 +127,7 @@ export async function openDenoKvStore(
     path: config.path,
     environment,
     expectedStoreId: config.expectedStoreId,
+    existed: config.existed,
     onCommit: tuning.onCommit,
   });
   const store = new DenoKvStore(file, config, environment, tuning);

@@ -223,7 +223,7 @@ export class VnodeMaster implements VnodeHost {
   /** What `process` held is elsewhere and removed. */
   removed(process: VnodeProcess, stays: boolean): void {
     if (stays) {
-      this.#tell({ type: "vnode_started", vnode: process.number });
+      this.#tell({ type: "vnode_kept", vnode: process.number });
     } else this.#endVnode(process).catch((error) => this.#fail(error));
   }
 

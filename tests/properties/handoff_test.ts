@@ -9,7 +9,7 @@
 import { assert, assertEquals } from "@std/assert";
 import fc from "fast-check";
 import { ManualRuntime } from "../../supervisors/manual_runtime.ts";
-import type { ByteWriter } from "../../src/base/byte_writer.ts";
+import { ByteWriter } from "../../src/base/byte_writer.ts";
 import { isWhorlError, reasonOf, WhorlError } from "../../src/base/errors.ts";
 import { silentLog } from "../../src/environment/log.ts";
 import type {
@@ -19,6 +19,7 @@ import type {
 import type { SenderOutcome } from "../../src/handoff/sender_fsm.ts";
 import { SenderProcess } from "../../src/handoff/sender_process.ts";
 import type { VnodeContext } from "../../src/vnode/vnode.ts";
+import { HandoffAction } from "../../src/vnode/handoff_codec.ts";
 import { HandoffBench } from "../../src/vnode/testing/handoff_bench.ts";
 import {
   type MapMode,
@@ -87,6 +88,8 @@ class World implements AsyncDisposable {
   puts = 0;
   answered = 0;
   refusals = 0;
+  /** Whether the target has said that it has everything. */
+  arrived = false;
   sender: SenderProcess | undefined;
   outcome: SenderOutcome | undefined;
   number = 1;
@@ -233,6 +236,11 @@ class World implements AsyncDisposable {
     else if (kind < 89) {
       this.contexts.get("a@host")?.crash(new Error("a falls"));
     } else if (kind < 91) {
+      // Now and then as a node whose disk was replaced. Once it has said that it
+      // has everything, that would be another matter.
+      if (choice % 2 === 0 && !this.arrived) {
+        await this.target.store.partition(PARTITION).deleteRange();
+      }
       this.contexts.get("b@host")?.crash(new Error("b falls"));
     } else if (kind < 94) {
       this.sender?.giveUp(choice % 2 === 0, "nobody wants it now");
@@ -292,7 +300,7 @@ class World implements AsyncDisposable {
         while (channel.deliver());
       }
       await this.runtime.settle();
-      if (round % 10 === 9) await this.runtime.advance(60);
+      if (round % 10 === 9) await this.runtime.advance(250);
     }
     await this.check();
     // Whoever waits still has been told after a while.
@@ -347,7 +355,16 @@ class FakeConnection implements BulkConnection {
     partition: number,
     write: (into: ByteWriter) => void,
   ): Promise<Uint8Array> {
-    return this.#carry(() => this.#world.target.handoff(partition, write));
+    const request = new ByteWriter();
+    write(request);
+    return this.#carry(async () => {
+      const answer = await this.#world.target.handoff(
+        partition,
+        (into) => into.raw(request.view()),
+      );
+      this.#world.arrived ||= request.bytes[0] === HandoffAction.final;
+      return answer;
+    });
   }
 
   call(method: string): Promise<unknown> {

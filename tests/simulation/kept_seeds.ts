@@ -50,3 +50,22 @@ export const KEPT_SEEDS: readonly KeptSeed[] = [
       "the last reads were answered by fallbacks, which repair no primary (kv_workload.ts)",
   })),
 ];
+
+/** The same for schedules in which members come and go. */
+export const KEPT_MEMBERSHIP_SEEDS: readonly KeptSeed[] = [
+  {
+    seed: 26,
+    found:
+      "a machine was to run a node again before its last one had come to its end (simulated_operator.ts)",
+  },
+  {
+    seed: 31,
+    found:
+      "a transfer that was given up while it connected began at its target and never ended there, so a leaving node held on to what it had for good (sender_process.ts)",
+  },
+  {
+    seed: 41,
+    found:
+      "a write came in while a hint went home, and the node forgot that it held something, left, and took the write with it (handoff_process.ts)",
+  },
+];

@@ -10,7 +10,7 @@ import { notesSimulation } from "../../examples/notes/notes_simulation.ts";
 import { notesModule } from "../../examples/notes/notes_vnode.ts";
 import { drawSchedule, simulate } from "../../src/simulation/mod.ts";
 import { decodeSchedule } from "../../src/simulation/schedule/schedule_codec.ts";
-import { KEPT_SEEDS } from "./kept_seeds.ts";
+import { KEPT_MEMBERSHIP_SEEDS, KEPT_SEEDS } from "./kept_seeds.ts";
 import { LONG_RUN } from "./trace_digest.ts";
 
 Deno.test("simulate() gives the same trace of a seed, byte for byte, here again and in another process", async () => {
@@ -56,10 +56,25 @@ Deno.test("simulate() finds nothing wrong with 300 seeds, each with faults of it
   }
 });
 
+Deno.test("simulate() finds nothing wrong with 60 seeds in which members come and go", async () => {
+  for (let seed = 1; seed <= 60; seed++) {
+    const { violations, schedule } = await simulate({
+      seed,
+      profile: "membership",
+    });
+    assert(schedule.changes.length > 0);
+    assertEquals(violations, [], `seed ${seed}`);
+  }
+});
+
 Deno.test("simulate() finds nothing wrong any more with seeds that once failed", async () => {
   for (const { seed, found } of KEPT_SEEDS) {
     const { violations } = await simulate({ seed });
     assertEquals(violations, [], `seed ${seed}: ${found}`);
+  }
+  for (const { seed, found } of KEPT_MEMBERSHIP_SEEDS) {
+    const { violations } = await simulate({ seed, profile: "membership" });
+    assertEquals(violations, [], `membership seed ${seed}: ${found}`);
   }
 });
 

@@ -7,6 +7,12 @@
  * @module
  */
 import { type Chance, seededChance } from "../../base/chance.ts";
+import {
+  CHANGE_TYPES,
+  drawChanges,
+  drawFaultsBesideChanges,
+  losesMachine,
+} from "./draw_membership.ts";
 import type {
   DiskWeather,
   FaultType,
@@ -32,10 +38,33 @@ export const FAULT_TYPES: readonly FaultType[] = [
   "declared_down",
 ];
 
+export { CHANGE_TYPES };
+
+/**
+ * What kind of schedule is drawn:
+ *
+ * - `small`: a cluster whose members stay the same, and faults;
+ * - `membership`: nodes join, leave and are replaced meanwhile.
+ */
+export type ScheduleProfile = "small" | "membership";
+
+/** Longest fault of a disk while members come and go, in virtual milliseconds. */
+const DISK_FAULT_MS_MAX = 1_500;
+
+/** Every {@linkcode ScheduleProfile}. */
+export const SCHEDULE_PROFILES: readonly ScheduleProfile[] = [
+  "small",
+  "membership",
+];
+
 /** What is fixed of a schedule; the seed draws the rest. */
 export interface ScheduleOptions {
-  /** Nodes, from 1 to 16. @default {3} */
+  /** What kind of schedule. @default {"small"} */
+  readonly profile?: ScheduleProfile;
+  /** Nodes, from 1 to 16. @default {3; in the profile `membership` drawn from 1 to 4} */
   readonly nodes?: number;
+  /** Machines besides, whose nodes may join, from 0 to 16. @default {0; in the profile `membership` drawn from 1 to 3} */
+  readonly spares?: number;
   /** Partitions of the ring: a power of two from 8 to 1024. @default {8} */
   readonly ringSize?: number;
   /** Operations all clients carry out together. @default {50} */
@@ -55,8 +84,10 @@ export function drawSchedule(
   seed: string | number,
   options: ScheduleOptions = {},
 ): Schedule {
-  const { nodes = 3, ringSize = 8, operations = 50 } = options;
+  if (options.profile === "membership") return drawMembership(seed, options);
+  const { nodes = 3, spares = 0, ringSize = 8, operations = 50 } = options;
   checkRange("nodes", nodes, 1, 16);
+  checkRange("spares", spares, 0, 16);
   checkRange("operations", operations, 0, 1_000_000);
   const chance = seededChance(`schedule ${seed}`);
   const clientCount = options.clients ?? 2 + chance.below(4);
@@ -75,6 +106,7 @@ export function drawSchedule(
   return {
     seed: `${seed}`,
     nodes,
+    spares,
     ringSize,
     start,
     clients,
@@ -89,7 +121,68 @@ export function drawSchedule(
         chance.fork("lies").chance(0.5),
     },
     faults,
+    changes: [],
   };
+}
+
+/** A cluster that changes its members, under load and with faults on old and new ones. */
+function drawMembership(
+  seed: string | number,
+  options: ScheduleOptions,
+): Schedule {
+  const chance = seededChance(`membership ${seed}`);
+  const nodes = options.nodes ?? 1 + chance.below(4);
+  const spares = options.spares ?? 1 + chance.below(3);
+  const { ringSize = 8, operations = 60 } = options;
+  checkRange("nodes", nodes, 1, 16);
+  checkRange("spares", spares, 0, 16);
+  checkRange("operations", operations, 0, 1_000_000);
+  const clientCount = options.clients ?? 2 + chance.below(4);
+  checkRange("clients", clientCount, 1, 1_000);
+  const loadMs = options.loadMs ?? 6_000 + chance.below(10_000);
+  const machines = nodes + spares;
+  const changes = drawChanges(chance.fork("changes"), nodes, spares, loadMs);
+  // A machine that is lost takes a copy with it; one more that fails would take the last.
+  const allowed = (options.faults ?? FAULT_TYPES).filter((type) =>
+    type !== "bit_rot" || !losesMachine(changes)
+  );
+  const faults = chance.chance(1 / 8) ? [] : [
+    ...drawFaults(chance.fork("faults"), machines, loadMs, allowed),
+    ...drawFaultsBesideChanges(
+      chance.fork("beside"),
+      changes,
+      allowed,
+      (chance, type) => drawFault(chance, type, machines, loadMs),
+    ),
+    ...drawCorruption(chance.fork("corruption"), machines, loadMs, allowed),
+  ].map((fault) => isOfDisk(fault) ? shortened(fault) : fault)
+    .sort((a, b) => a.atMs - b.atMs);
+  const disk = drawDisk(chance.fork("disk"));
+  return {
+    seed: `${seed}`,
+    nodes,
+    spares,
+    ringSize,
+    start: options.start ?? "formed",
+    clients: chance.chance(1 / 4) ? "connected" : "inside",
+    clientCount,
+    operations: Array.from({ length: operations }, (_, number) => number),
+    loadMs,
+    network: drawNetwork(chance.fork("network")),
+    disk,
+    faults,
+    changes,
+  };
+}
+
+/** Whether it keeps a node from writing. */
+function isOfDisk({ type }: PlannedFault): boolean {
+  return type === "disk_full" || type === "disk_errors";
+}
+
+/** A cluster may have one member, which must be able to write most of the time. */
+function shortened(fault: PlannedFault): PlannedFault {
+  return { ...fault, forMs: Math.min(fault.forMs, DISK_FAULT_MS_MAX) };
 }
 
 /**

@@ -1,5 +1,11 @@
 import { assert, assertEquals, assertThrows } from "@std/assert";
-import { drawSchedule, FAULT_TYPES } from "./draw_schedule.ts";
+import {
+  CHANGE_TYPES,
+  drawSchedule,
+  FAULT_TYPES,
+  type ScheduleOptions,
+} from "./draw_schedule.ts";
+import type { PlannedChange } from "./schedule.ts";
 
 Deno.test("drawSchedule() gives the same for the same seed, as plain data, and another for another", () => {
   assertEquals(drawSchedule(7), drawSchedule("7"));
@@ -62,4 +68,69 @@ Deno.test("drawSchedule() leaves room on one disk, and lets one alone rot", () =
     assert(hit("disk_full") < nodes, `seed ${seed}`);
     assert(hit("bit_rot") <= 1, `seed ${seed}`);
   }
+});
+
+const MEMBERSHIP: ScheduleOptions = { profile: "membership" };
+
+Deno.test("drawSchedule() changes no member unless it is asked to", () => {
+  const { spares, changes } = drawSchedule(1);
+  assertEquals([spares, changes], [0, []]);
+});
+
+Deno.test("drawSchedule() draws every kind of change, on machines there are, in order and within the load", () => {
+  const types = new Map<string, number>();
+  for (let seed = 0; seed < 1_000; seed++) {
+    const { changes, nodes, spares, loadMs } = drawSchedule(seed, MEMBERSHIP);
+    assert(changes.length > 0);
+    let beforeMs = 0;
+    for (const change of changes) {
+      types.set(change.type, (types.get(change.type) ?? 0) + 1);
+      assert(change.atMs >= beforeMs && change.atMs < loadMs);
+      beforeMs = change.atMs;
+      if ("node" in change) assert(change.node < nodes + spares);
+      if ("by" in change) assert(change.by < nodes + spares);
+    }
+  }
+  assertEquals([...types.keys()].sort(), [...CHANGE_TYPES].sort());
+  for (const [type, count] of types) assert(count > 50, `${type}: ${count}`);
+});
+
+Deno.test("drawSchedule() lets members join and strangers leave never, and keeps somebody", () => {
+  for (let seed = 0; seed < 1_000; seed++) {
+    const { changes, nodes } = drawSchedule(seed, MEMBERSHIP);
+    const members = new Set(Array.from({ length: nodes }, (_, i) => i));
+    let staged: PlannedChange[] = [];
+    for (const change of changes) {
+      if (change.type === "clear") staged = [];
+      if (change.type === "clear" || !("node" in change)) continue;
+      if (change.type === "transfer_limit" || change.type === "handoff_off") {
+        continue;
+      }
+      assertEquals(members.has(change.node), change.type !== "join");
+      if ("by" in change) assert(!members.has(change.by));
+      staged.push(change);
+      if ("commit" in change && !change.commit) continue;
+      for (const each of staged) {
+        if (each.type === "join") members.add(each.node);
+        else if ("node" in each) members.delete(each.node);
+        if ("by" in each) members.add(each.by);
+      }
+      staged = [];
+      assert(members.size > 0, `seed ${seed}`);
+    }
+  }
+});
+
+Deno.test("drawSchedule() loses one machine at most, and then lets nothing rot", () => {
+  let losses = 0;
+  for (let seed = 0; seed < 1_000; seed++) {
+    const { changes, faults, disk } = drawSchedule(seed, MEMBERSHIP);
+    const lost = changes.filter(({ type }) => type.startsWith("force_"));
+    assert(lost.length <= 1);
+    assert(!disk.liesAboutSync);
+    losses += lost.length;
+    if (lost.length === 0) continue;
+    assert(faults.every(({ type }) => type !== "bit_rot"), `seed ${seed}`);
+  }
+  assert(losses > 50);
 });

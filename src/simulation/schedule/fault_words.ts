@@ -3,7 +3,7 @@
  *
  * @module
  */
-import type { PlannedFault, Schedule } from "./schedule.ts";
+import type { PlannedChange, PlannedFault, Schedule } from "./schedule.ts";
 
 /** The name of the machine of node `index` everywhere in a simulation. */
 export function hostOf(index: number): string {
@@ -61,9 +61,48 @@ export function describeFault(fault: PlannedFault): string {
   }
 }
 
+/** What an operator does with `change`, in one line. */
+export function describeChange(change: PlannedChange): string {
+  switch (change.type) {
+    case "join":
+    case "leave":
+      return `${hostOf(change.node)} ${change.type}s${stagedOnly(change)}`;
+    case "replace":
+      return `${hostOf(change.by)} replaces ${hostOf(change.node)}${
+        stagedOnly(change)
+      }`;
+    case "force_remove":
+      return `${hostOf(change.node)} dies for good and is removed`;
+    case "force_replace":
+      return `${hostOf(change.node)} dies for good and ${
+        hostOf(change.by)
+      } replaces it`;
+    case "clear":
+      return "what is staged is cleared";
+    case "transfer_limit":
+      return `${hostOf(change.node)} may have ${
+        countOf(change.limit, "transfer")
+      } at once for ${Math.round(change.forMs)} ms`;
+    case "handoff_off":
+      return `${hostOf(change.node)} has no ${
+        change.direction === "both" ? "" : `${change.direction} `
+      }transfers for ${Math.round(change.forMs)} ms`;
+  }
+}
+
+function stagedOnly({ commit }: { readonly commit: boolean }): string {
+  return commit ? "" : ", which is only staged";
+}
+
 /** What `schedule` comes to, a line each for its size, its weather and every fault. */
 export function describeSchedule(schedule: Schedule): string[] {
-  const { network, disk, faults } = schedule;
+  const { network, disk, faults, changes } = schedule;
+  const timed = [
+    ...faults.map((fault) => [fault.atMs, describeFault(fault)] as const),
+    ...changes.map((change) =>
+      [change.atMs, `operator: ${describeChange(change)}`] as const
+    ),
+  ].sort(([a], [b]) => a - b);
   const bad = [
     network.lossProbability > 0
       ? `${percent(network.lossProbability)} lost`
@@ -80,7 +119,11 @@ export function describeSchedule(schedule: Schedule): string[] {
       schedule.start === "formed"
         ? "in one ring from the start"
         : "joining one by one"
-    }), ring of ${schedule.ringSize}, ${
+    })${
+      schedule.spares === 0
+        ? ""
+        : ` and ${countOf(schedule.spares, "machine")} to spare`
+    }, ring of ${schedule.ringSize}, ${
       countOf(schedule.operations.length, "operation")
     } of ${countOf(schedule.clientCount, "client")} ${
       schedule.clients === "inside" ? "in the nodes" : "over connections"
@@ -90,13 +133,10 @@ export function describeSchedule(schedule: Schedule): string[] {
     }; disks: ${range(disk.syncMsMin, disk.syncMsMax)} a sync${
       disk.liesAboutSync ? ", which is a lie" : ""
     }`,
-    ...(faults.length === 0
-      ? ["no faults"]
-      : faults.map((fault) =>
-        `${String(Math.round(fault.atMs)).padStart(6)} ms  ${
-          describeFault(fault)
-        }`
-      )),
+    ...(faults.length === 0 ? ["no faults"] : []),
+    ...timed.map(([atMs, what]) =>
+      `${String(Math.round(atMs)).padStart(6)} ms  ${what}`
+    ),
   ];
 }
 

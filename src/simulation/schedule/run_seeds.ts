@@ -187,6 +187,7 @@ function lost(
     events: 0,
     virtualMs: 0,
     faults: {},
+    changes: {},
   });
   if (run.tally.failures.length >= run.options.failuresMax) {
     return end(run, "failures_max");

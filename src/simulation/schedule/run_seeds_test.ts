@@ -29,6 +29,7 @@ function summaryOf(seed: number, failing = false): SeedSummary {
     events: 100,
     virtualMs: 5_000,
     faults: { kill: 2, pause: 1 },
+    changes: {},
   };
 }
 

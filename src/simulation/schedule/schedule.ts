@@ -73,6 +73,62 @@ export type PlannedFault =
 /** The name of a kind of fault. */
 export type FaultType = PlannedFault["type"];
 
+/**
+ * Something an operator does to the cluster, begun at a certain time and tried
+ * until it is done; what comes later waits for it. What makes no sense when its
+ * turn comes, such as the leave of a node that is no member, is left out.
+ */
+export type PlannedChange =
+  & { readonly atMs: number }
+  & (
+    /** A node that is no member starts, if it does not run, and joins. Without `commit` it is only staged: the next commit takes it along. */
+    | {
+      readonly type: "join";
+      readonly node: number;
+      readonly commit: boolean;
+    }
+    /** A member hands over what it owns and leaves. */
+    | {
+      readonly type: "leave";
+      readonly node: number;
+      readonly commit: boolean;
+    }
+    /** `by`, which is no member, joins and gets what `node` owns, which leaves. */
+    | {
+      readonly type: "replace";
+      readonly node: number;
+      readonly by: number;
+      readonly commit: boolean;
+    }
+    /** Once all is well the machine dies for good; the node is declared down and removed. */
+    | { readonly type: "force_remove"; readonly node: number }
+    /** The same, and `by` joins and owns what `node` did. */
+    | {
+      readonly type: "force_replace";
+      readonly node: number;
+      readonly by: number;
+    }
+    /** What is staged is forgotten. */
+    | { readonly type: "clear" }
+    /** At most `limit` transfers at once in a node, for a while. */
+    | {
+      readonly type: "transfer_limit";
+      readonly node: number;
+      readonly limit: number;
+      readonly forMs: number;
+    }
+    /** No transfers from, to, or from and to a node, for a while. */
+    | {
+      readonly type: "handoff_off";
+      readonly node: number;
+      readonly direction: "inbound" | "outbound" | "both";
+      readonly forMs: number;
+    }
+  );
+
+/** The name of a kind of change. */
+export type ChangeType = PlannedChange["type"];
+
 /** The weather on every link, all the time. */
 export interface NetworkWeather {
   /** Shortest way of a segment, in milliseconds. */
@@ -101,8 +157,10 @@ export interface DiskWeather {
 export interface Schedule {
   /** Where all chance comes from. */
   readonly seed: string;
-  /** How many nodes. */
+  /** How many nodes are members when the load begins. */
   readonly nodes: number;
+  /** How many machines there are besides, whose nodes may join; they are numbered after those of the members. */
+  readonly spares: number;
   /** Partitions of the ring. */
   readonly ringSize: number;
   /** Whether the nodes start with a ring they share or join one by one. */
@@ -121,4 +179,6 @@ export interface Schedule {
   readonly disk: DiskWeather;
   /** What happens to nodes, links and clocks, and when. */
   readonly faults: readonly PlannedFault[];
+  /** What an operator does to the cluster, in the order in which it is done. */
+  readonly changes: readonly PlannedChange[];
 }

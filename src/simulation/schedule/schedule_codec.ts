@@ -7,31 +7,43 @@
  */
 import { WhorlError } from "../../base/errors.ts";
 import { FAULT_TYPES } from "./draw_schedule.ts";
-import type { FaultType, PlannedFault, Schedule } from "./schedule.ts";
+import { CHANGE_TYPES } from "./draw_membership.ts";
+import type {
+  ChangeType,
+  FaultType,
+  PlannedChange,
+  PlannedFault,
+  Schedule,
+} from "./schedule.ts";
 
-/** Version of the text; another one is refused. */
-export const SCHEDULE_FORMAT = 1;
+/** Version of the text. Version 1 knew nothing of `spares` and `changes`, and is read as one without; others are refused. */
+export const SCHEDULE_FORMAT = 2;
 
 /** Most operations, faults, nodes or clients a text may name; more is a mistake of whoever wrote it. */
 export const SCHEDULE_LENGTH_MAX = 1_000_000;
 
 /** `schedule` as text, ended by a line feed; the same schedule gives the same text. */
 export function encodeSchedule(schedule: Schedule): string {
-  const { faults, operations, ...rest } = schedule;
+  const { faults, changes, operations, ...rest } = schedule;
   // Long lists are kept to a line an entry or a line in all, so that a
   // difference between two files shows what differs.
   const fields = Object.entries({ format: SCHEDULE_FORMAT, ...rest }).map((
     [name, value],
   ) => `  ${JSON.stringify(name)}: ${JSON.stringify(value)}`);
-  const lines = faults.map((fault) => `    ${JSON.stringify(fault)}`);
-  const list = lines.length === 0 ? "[]" : `[\n${lines.join(",\n")}\n  ]`;
   return `{\n${
     [
       ...fields,
       `  "operations": ${JSON.stringify(operations)}`,
-      `  "faults": ${list}`,
+      `  "faults": ${listText(faults)}`,
+      `  "changes": ${listText(changes)}`,
     ].join(",\n")
   }\n}\n`;
+}
+
+function listText(entries: readonly unknown[]): string {
+  if (entries.length === 0) return "[]";
+  const lines = entries.map((entry) => `    ${JSON.stringify(entry)}`);
+  return `[\n${lines.join(",\n")}\n  ]`;
 }
 
 /**
@@ -55,8 +67,12 @@ export function decodeSchedule(text: string): Schedule {
 }
 
 function readSchedule(schedule: Reader): Schedule {
-  schedule.field("format").oneOf([SCHEDULE_FORMAT]);
+  const format = schedule.field("format").oneOf([1, SCHEDULE_FORMAT]);
   const nodes = schedule.field("nodes").integer(1, SCHEDULE_LENGTH_MAX);
+  const spares = format === 1
+    ? 0
+    : schedule.field("spares").integer(0, SCHEDULE_LENGTH_MAX);
+  const machines = nodes + spares;
   const network = schedule.field("network");
   const disk = schedule.field("disk");
   const delayMsMin = network.field("delayMsMin").amount();
@@ -64,6 +80,7 @@ function readSchedule(schedule: Reader): Schedule {
   const read: Schedule = {
     seed: schedule.field("seed").text(),
     nodes,
+    spares,
     ringSize: schedule.field("ringSize").integer(1, SCHEDULE_LENGTH_MAX),
     start: schedule.field("start").oneOf(["formed", "joining"]),
     clients: schedule.field("clients").oneOf(["inside", "connected"]),
@@ -84,7 +101,14 @@ function readSchedule(schedule: Reader): Schedule {
       syncMsMax: disk.field("syncMsMax").amount(syncMsMin),
       liesAboutSync: disk.field("liesAboutSync").oneOf([true, false]),
     },
-    faults: schedule.field("faults").list((fault) => readFault(fault, nodes)),
+    faults: schedule.field("faults").list((fault) =>
+      readFault(fault, machines)
+    ),
+    changes: format === 1
+      ? []
+      : schedule.field("changes").list((change) =>
+        readChange(change, machines)
+      ),
   };
   network.end();
   disk.end();
@@ -153,6 +177,63 @@ function readFault(fault: Reader, nodes: number): PlannedFault {
   fault.end();
   // The table pairs each type with its own fields, which is more than the compiler can follow.
   return read as PlannedFault;
+}
+
+type ChangeFields<Type extends ChangeType> = Omit<
+  Extract<PlannedChange, { type: Type }>,
+  "type" | "atMs"
+>;
+
+/** What each kind of change has besides its time. */
+const CHANGE_FIELDS: {
+  readonly [Type in ChangeType]: (
+    change: Reader,
+    nodes: number,
+  ) => ChangeFields<Type>;
+} = {
+  join: (change, nodes) => ({ ...nodeOf(change, nodes), ...commitOf(change) }),
+  leave: (change, nodes) => ({ ...nodeOf(change, nodes), ...commitOf(change) }),
+  replace: (change, nodes) => ({
+    ...nodeOf(change, nodes),
+    ...byOf(change, nodes),
+    ...commitOf(change),
+  }),
+  force_remove: nodeOf,
+  force_replace: (change, nodes) => ({
+    ...nodeOf(change, nodes),
+    ...byOf(change, nodes),
+  }),
+  clear: () => ({}),
+  transfer_limit: (change, nodes) => ({
+    ...nodeOf(change, nodes),
+    limit: change.field("limit").integer(0, 1_024),
+    forMs: change.field("forMs").amount(),
+  }),
+  handoff_off: (change, nodes) => ({
+    ...nodeOf(change, nodes),
+    direction: change.field("direction").oneOf(["inbound", "outbound", "both"]),
+    forMs: change.field("forMs").amount(),
+  }),
+};
+
+function readChange(change: Reader, nodes: number): PlannedChange {
+  const type = change.field("type").oneOf(CHANGE_TYPES);
+  const read = {
+    type,
+    atMs: change.field("atMs").amount(),
+    ...CHANGE_FIELDS[type](change, nodes),
+  };
+  change.end();
+  // As for faults.
+  return read as PlannedChange;
+}
+
+function byOf(change: Reader, nodes: number): { readonly by: number } {
+  return { by: change.field("by").integer(0, nodes - 1) };
+}
+
+function commitOf(change: Reader): { readonly commit: boolean } {
+  return { commit: change.field("commit").oneOf([true, false]) };
 }
 
 function nodeOf(fault: Reader, nodes: number): { readonly node: number } {

@@ -1,8 +1,8 @@
-import { assertEquals, assertThrows } from "@std/assert";
+import { assert, assertEquals, assertThrows } from "@std/assert";
 import { WhorlError } from "../../base/errors.ts";
-import { FAULT_TYPES } from "./draw_schedule.ts";
+import { CHANGE_TYPES, FAULT_TYPES } from "./draw_schedule.ts";
 import { decodeSchedule, encodeSchedule } from "./schedule_codec.ts";
-import type { PlannedFault, Schedule } from "./schedule.ts";
+import type { PlannedChange, PlannedFault, Schedule } from "./schedule.ts";
 
 const at = { atMs: 10.5, forMs: 200 };
 const faults: readonly PlannedFault[] = [
@@ -27,9 +27,20 @@ const faults: readonly PlannedFault[] = [
   { ...at, type: "bit_rot", node: 0 },
   { ...at, type: "declared_down", node: 1, cut: true },
 ];
+const changes: readonly PlannedChange[] = [
+  { atMs: 1, type: "join", node: 3, commit: true },
+  { atMs: 2, type: "leave", node: 0, commit: false },
+  { atMs: 3, type: "replace", node: 1, by: 4, commit: true },
+  { atMs: 4, type: "force_remove", node: 2 },
+  { atMs: 5, type: "force_replace", node: 3, by: 0 },
+  { atMs: 6, type: "clear" },
+  { atMs: 7, type: "transfer_limit", node: 0, limit: 0, forMs: 100 },
+  { atMs: 8, type: "handoff_off", node: 4, direction: "both", forMs: 0.5 },
+];
 const schedule: Schedule = {
   seed: "17",
   nodes: 3,
+  spares: 2,
   ringSize: 8,
   start: "formed",
   clients: "connected",
@@ -45,20 +56,32 @@ const schedule: Schedule = {
   },
   disk: { syncMsMin: 1, syncMsMax: 2, liesAboutSync: false },
   faults,
+  changes,
 };
 
-Deno.test("decodeSchedule() undoes encodeSchedule() for every kind of fault", () => {
+Deno.test("decodeSchedule() undoes encodeSchedule() for every kind of fault and change", () => {
   assertEquals(faults.map(({ type }) => type), [...FAULT_TYPES]);
   assertEquals(decodeSchedule(encodeSchedule(schedule)), schedule);
-  const bare = { ...schedule, faults: [], operations: [] };
+  assertEquals(changes.map(({ type }) => type), [...CHANGE_TYPES]);
+  const bare = { ...schedule, faults: [], changes: [], operations: [] };
   assertEquals(decodeSchedule(encodeSchedule(bare)), bare);
 });
 
-Deno.test("encodeSchedule() gives a fault a line", () => {
+Deno.test("decodeSchedule() reads version 1, which has no changes", () => {
+  const members = { ...schedule, spares: 0, changes: [] };
+  const text = encodeSchedule(members)
+    .replace('"format": 2', '"format": 1')
+    .replace('  "spares": 0,\n', "")
+    .replace(',\n  "changes": []', "");
+  assert(!text.includes("changes") && !text.includes("spares"));
+  assertEquals(decodeSchedule(text), members);
+});
+
+Deno.test("encodeSchedule() gives a fault or a change a line", () => {
   const lines = encodeSchedule(schedule).split("\n");
   assertEquals(
     lines.filter((line) => line.includes('"type"')).length,
-    faults.length,
+    faults.length + changes.length,
   );
 });
 
@@ -67,14 +90,18 @@ Deno.test("decodeSchedule() names the place, the rule and the value of a mistake
   const cases: [string, string][] = [
     ["{", "it must be JSON"],
     ["[]", "it must be an object: current value is []"],
-    ["{}", "format must be one of 1: current value is nothing"],
+    ["{}", "format must be one of 1, 2: current value is nothing"],
     [
       text.replace('"nodes": 3', '"nodes": 2'),
-      "faults[1].node must be a whole number from 0 to 1: current value is 2",
+      "changes[2].by must be a whole number from 0 to 3: current value is 4",
     ],
     [
-      text.replace('"to":[1,2]', '"to":[1,3]'),
-      "faults[3].to[1] must be a whole number from 0 to 2: current value is 3",
+      text.replace('"commit":false', '"commit":0'),
+      "changes[1].commit must be one of true, false: current value is 0",
+    ],
+    [
+      text.replace('"to":[1,2]', '"to":[1,5]'),
+      "faults[3].to[1] must be a whole number from 0 to 4: current value is 5",
     ],
     [
       text.replace('"probability":0.25', '"probability":25'),

@@ -4,7 +4,7 @@
  *
  * @module
  */
-import type { FaultType } from "./schedule.ts";
+import type { ChangeType, FaultType } from "./schedule.ts";
 import type { SimulationResult } from "../simulation_result.ts";
 
 /** What one seed came to. */
@@ -25,6 +25,8 @@ export interface SeedSummary {
   readonly virtualMs: number;
   /** Faults of its schedule by kind; a kind that was not drawn is not there. */
   readonly faults: Partial<Readonly<Record<FaultType, number>>>;
+  /** Likewise what an operator was to do. */
+  readonly changes: Partial<Readonly<Record<ChangeType, number>>>;
 }
 
 /** What many seeds came to. */
@@ -37,6 +39,8 @@ export interface SeedTally {
   virtualMs: number;
   /** Faults drawn, by kind. */
   readonly faults: Partial<Record<FaultType, number>>;
+  /** What operators were to do, by kind. */
+  readonly changes: Partial<Record<ChangeType, number>>;
   /** Seeds with a violation, in the order in which they were found. */
   readonly failures: SeedSummary[];
   /** Seeds that passed but for checks that could not be decided; at most {@linkcode UNDECIDED_KEPT_MAX} of them. */
@@ -51,10 +55,6 @@ export const UNDECIDED_KEPT_MAX = 100;
 /** What matters of `result` when thousands are run. */
 export function summarize(result: SimulationResult): SeedSummary {
   const { schedule, violations, undecided, counts, events, virtualMs } = result;
-  const faults: Partial<Record<FaultType, number>> = {};
-  for (const { type } of schedule.faults) {
-    faults[type] = (faults[type] ?? 0) + 1;
-  }
   return {
     seed: schedule.seed,
     violations: violations.map(({ check, message }) => ({ check, message })),
@@ -62,8 +62,17 @@ export function summarize(result: SimulationResult): SeedSummary {
     ...counts,
     events,
     virtualMs,
-    faults,
+    faults: countTypes(schedule.faults),
+    changes: countTypes(schedule.changes),
   };
+}
+
+function countTypes<Type extends string>(
+  planned: readonly { readonly type: Type }[],
+): Partial<Record<Type, number>> {
+  const counts: Partial<Record<Type, number>> = {};
+  for (const { type } of planned) counts[type] = (counts[type] ?? 0) + 1;
+  return counts;
 }
 
 /** Nothing yet. */
@@ -76,6 +85,7 @@ export function emptyTally(): SeedTally {
     events: 0,
     virtualMs: 0,
     faults: {},
+    changes: {},
     failures: [],
     undecided: [],
     undecidedCount: 0,
@@ -90,15 +100,23 @@ export function addSummary(tally: SeedTally, summary: SeedSummary): void {
   tally.unknown += summary.unknown;
   tally.events += summary.events;
   tally.virtualMs += summary.virtualMs;
-  for (const [name, count] of Object.entries(summary.faults)) {
-    const type = name as FaultType;
-    tally.faults[type] = (tally.faults[type] ?? 0) + count;
-  }
+  addCounts(tally.faults, summary.faults);
+  addCounts(tally.changes, summary.changes);
   if (summary.violations.length > 0) tally.failures.push(summary);
   else if (summary.undecided.length > 0) {
     tally.undecidedCount++;
     if (tally.undecided.length < UNDECIDED_KEPT_MAX) {
       tally.undecided.push(summary);
     }
+  }
+}
+
+function addCounts<Type extends string>(
+  to: Partial<Record<Type, number>>,
+  counts: Partial<Readonly<Record<Type, number>>>,
+): void {
+  for (const [name, count] of Object.entries(counts)) {
+    const type = name as Type;
+    to[type] = (to[type] ?? 0) + (count as number);
   }
 }

@@ -15,6 +15,7 @@
 import type {
   DiskWeather,
   NetworkWeather,
+  PlannedChange,
   PlannedFault,
   Schedule,
 } from "./schedule.ts";
@@ -43,6 +44,7 @@ export function* shrinkCandidates(failing: Schedule): Candidates {
     // What costs the most to read goes first; fewer faults and operations also
     // make the runs that follow faster.
     smallest = yield* fewerFaults(smallest);
+    smallest = yield* fewerChanges(smallest);
     smallest = yield* fewerOperations(smallest);
     smallest = yield* fewerNodes(smallest);
     smallest = yield* simpler(smallest);
@@ -56,6 +58,14 @@ function fewerFaults(schedule: Schedule): Candidates {
     schedule,
     schedule.faults,
     (faults) => ({ ...schedule, faults }),
+  );
+}
+
+function fewerChanges(schedule: Schedule): Candidates {
+  return fewer(
+    schedule,
+    schedule.changes,
+    (changes) => ({ ...schedule, changes }),
   );
 }
 
@@ -104,7 +114,8 @@ export function withOperations(
 /** `schedule` under load for so long. What would come after the load is dropped: a cluster must settle then. */
 export function withLoad(schedule: Schedule, loadMs: number): Schedule {
   const faults = schedule.faults.filter(({ atMs }) => atMs < loadMs);
-  return { ...schedule, loadMs, faults };
+  const changes = schedule.changes.filter(({ atMs }) => atMs < loadMs);
+  return { ...schedule, loadMs, faults, changes };
 }
 
 /**
@@ -171,14 +182,15 @@ function* fewer<Item>(
 function* fewerNodes(schedule: Schedule): Candidates {
   let smallest = schedule;
   // From the last to the first, so that those before keep their numbers.
-  for (let node = smallest.nodes - 1; node >= 0 && smallest.nodes > 1; node--) {
+  for (let node = smallest.nodes + smallest.spares - 1; node >= 0; node--) {
+    if (node < smallest.nodes && smallest.nodes === 1) break;
     const candidate = withoutNode(smallest, node);
     if (yield candidate) smallest = candidate;
   }
   return smallest;
 }
 
-/** `schedule` without `node`: later ones move up, and faults that name it alone are dropped. */
+/** `schedule` without the machine `node`: later ones move up, and faults and changes that name it are dropped. */
 export function withoutNode(schedule: Schedule, node: number): Schedule {
   const moved = (other: number): number => other > node ? other - 1 : other;
   const side = (nodes: readonly number[]): number[] =>
@@ -203,7 +215,18 @@ export function withoutNode(schedule: Schedule, node: number): Schedule {
           : [{ ...fault, node: moved(fault.node) }];
     }
   });
-  return { ...schedule, nodes: schedule.nodes - 1, faults };
+  const changes = schedule.changes.flatMap((change): PlannedChange[] => {
+    if (change.type === "clear") return [change];
+    const named = { ...change, node: moved(change.node) };
+    if (!("by" in change)) return change.node === node ? [] : [named];
+    return change.node === node || change.by === node
+      ? []
+      : [{ ...named, by: moved(change.by) } as PlannedChange];
+  });
+  const gone = node < schedule.nodes
+    ? { nodes: schedule.nodes - 1 }
+    : { spares: schedule.spares - 1 };
+  return { ...schedule, ...gone, faults, changes };
 }
 
 /** One change at a time, each repeated for as long as it helps. */

@@ -149,6 +149,27 @@ Deno.test("withoutNode() drops what names the node alone and moves those behind 
   ]);
 });
 
+Deno.test("withoutNode() drops changes that name the machine, be it a spare one", () => {
+  const { nodes, spares, changes } = withoutNode({
+    ...failing,
+    nodes: 2,
+    spares: 2,
+    changes: [
+      { atMs: 0, type: "join", node: 3, commit: true },
+      { atMs: 1, type: "join", node: 2, commit: false },
+      { atMs: 2, type: "clear" },
+      { atMs: 3, type: "force_replace", node: 0, by: 2 },
+      { atMs: 4, type: "replace", node: 1, by: 3, commit: true },
+    ],
+  }, 2);
+  assertEquals([nodes, spares], [2, 1]);
+  assertEquals(changes, [
+    { atMs: 0, type: "join", node: 2, commit: true },
+    { atMs: 2, type: "clear" },
+    { atMs: 4, type: "replace", node: 1, by: 2, commit: true },
+  ]);
+});
+
 Deno.test("withOperations() leaves operations at their times, and drops faults that the load no longer reaches", () => {
   const at = { type: "kill", node: 0, forMs: 10 } as const;
   const schedule: Schedule = {

@@ -11,6 +11,7 @@ import type { Schedule } from "../schedule/schedule.ts";
 export const TOY_SCHEDULE: Schedule = {
   seed: "358",
   nodes: 3,
+  spares: 0,
   ringSize: 8,
   start: "joining",
   clients: "inside",
@@ -40,4 +41,5 @@ export const TOY_SCHEDULE: Schedule = {
       break: false,
     },
   ],
+  changes: [],
 };

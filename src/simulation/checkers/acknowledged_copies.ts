@@ -1,0 +1,76 @@
+/**
+ * What was acknowledged lies with as many owners as acknowledged it, once hints
+ * have gone home and before anybody reads: a write with W=2 may have been taken
+ * by nodes that stood in for owners, and these must have handed it over since.
+ * The owners that missed the write altogether learn of it by reads, so that it
+ * need not be equal everywhere.
+ *
+ * An owner has a write if it knows one of the dots that the write can have: then
+ * it holds its value, or that of a write which has replaced it.
+ *
+ * @module
+ */
+import {
+  covers,
+  type KvRead,
+  type KvRecord,
+  readKeyHistory,
+} from "./kv_history.ts";
+import type { Violation } from "./violation.ts";
+
+/** What each owner of a replica of a key holds, by a name that tells where. */
+export type OwnedReplicas = ReadonlyMap<string, KvRead>;
+
+/**
+ * Names each acknowledged write that too few owners know.
+ *
+ * @param records Every operation on the keys, by invocation.
+ * @param replicas By key.
+ * @param copiesMin Fewest owners that must know a write.
+ */
+export function checkAcknowledgedCopies(
+  records: readonly KvRecord[],
+  replicas: ReadonlyMap<string, OwnedReplicas>,
+  copiesMin: (write: KvRecord) => number,
+): readonly Violation[] {
+  const violations: Violation[] = [];
+  for (const [key, ofKey] of Map.groupBy(records, ({ key }) => key)) {
+    const owned = replicas.get(key) ?? new Map<string, KvRead>();
+    const knowing = new Map<number, string[]>();
+    const lacking = new Map<number, string[]>();
+    for (const [place, read] of owned) {
+      // What is wrong with contexts is told by the check of the whole history.
+      const { writes, finalSight } = readKeyHistory(key, ofKey, read, []);
+      for (const { id, acknowledged, candidates } of writes) {
+        if (!acknowledged || candidates.length === 0) continue;
+        const knows = candidates.some((dot) =>
+          covers(finalSight?.known ?? [], dot)
+        );
+        (knows ? knowing : lacking).getOrInsert(id, []).push(place);
+      }
+    }
+    for (const record of ofKey) {
+      const { id, input, outcome, client, returnedAtMs } = record;
+      if (outcome !== "ok" || input.type === "get") continue;
+      const known = knowing.get(id) ?? [];
+      const min = copiesMin(record);
+      if (known.length >= min) continue;
+      const places = lacking.get(id) ?? [];
+      // A write without a dot of its own is another check's.
+      if (owned.size > 0 && known.length + places.length === 0) continue;
+      violations.push({
+        check: "acknowledged_copies",
+        message: `Key ${
+          JSON.stringify(key)
+        }: operation ${id}, acknowledged to ${client} at ${returnedAtMs} ms, is known to ${
+          known.join(" and ") || "no owner"
+        }, and ${min} owners must know it without a read${
+          places.length === 0 ? "" : `: it is missing on ${places.join(", ")}`
+        }`,
+        key,
+        operations: [id],
+      });
+    }
+  }
+  return violations;
+}

@@ -1,0 +1,138 @@
+/**
+ * What holds of every ring that any node goes by, at any time:
+ *
+ * - a version of the ownership has one content, and a term one claimant;
+ * - every partition has an owner, who is a member once all members agree;
+ * - on one node, within a life of it, the ownership never goes back.
+ *
+ * ```ts
+ * import { RingWatch } from "./ring_watch.ts";
+ *
+ * const watch = new RingWatch();
+ * // watch.see("n1", ring, 5) for each ring that n1 goes by
+ * if (watch.violations.length > 0) throw new Error(watch.violations[0]?.message);
+ * ```
+ *
+ * @module
+ */
+import {
+  memberStatus,
+  type Ownership,
+  type Ring,
+  ringReady,
+  ringVersion,
+} from "../../ring/ring.ts";
+import type { Violation } from "./violation.ts";
+
+/** Rings kept for the laws of merging. */
+const KEPT_MAX = 64;
+
+/** Remembers what it is shown. */
+export class RingWatch {
+  /** By cluster and term: who said to be its claimant, and where that was seen. */
+  readonly #claimants = new Map<string, { claimant: string; place: string }>();
+  /** By cluster, term, version and claimant. */
+  readonly #contents = new Map<string, { content: string; place: string }>();
+  readonly #versions = new Map<string, { seed: string; version: number }>();
+  readonly #violations: Violation[] = [];
+  readonly #kept: Ring[] = [];
+  #stride = 1;
+  #seen = 0;
+
+  /** What did not hold. */
+  get violations(): readonly Violation[] {
+    return this.#violations;
+  }
+
+  /** Rings from the whole run. */
+  get rings(): readonly Ring[] {
+    return this.#kept;
+  }
+
+  /** `node` begins a new life, and may have forgotten what it had not stored. */
+  restarted(node: string): void {
+    this.#versions.delete(node);
+  }
+
+  /** `node` goes by `ring`. */
+  see(node: string, ring: Ring, atMs: number): void {
+    const { seed } = ring.clusterId;
+    const { ownership } = ring;
+    const place = `${node} at ${atMs} ms`;
+    this.#keep(ring);
+    this.#seeClaimant(seed, ownership, place);
+    this.#seeContent(seed, ownership, place);
+    const version = ringVersion(ring);
+    const before = this.#versions.get(node);
+    if (before?.seed === seed && before.version > version) {
+      this.#report(
+        "ring_goes_back",
+        `${place} goes by ownership ${ownership.term}.${ownership.version} after a newer one`,
+      );
+    }
+    this.#versions.set(node, { seed, version });
+    if (ownership.owners.length !== ring.size) {
+      this.#report(
+        "partition_without_owner",
+        `${place} has ${ownership.owners.length} owners for ${ring.size} partitions`,
+      );
+    }
+    if (!ringReady(ring)) return;
+    for (const [partition, owner] of ownership.owners.entries()) {
+      const status = memberStatus(ring, owner);
+      if (status !== undefined && status !== "invalid") continue;
+      this.#report(
+        "partition_without_owner",
+        `All members agree, as ${place}, that partition ${partition} is of ${owner}, which is no member`,
+      );
+    }
+  }
+
+  #keep(ring: Ring): void {
+    if (this.#seen++ % this.#stride !== 0) return;
+    if (this.#kept.length === KEPT_MAX) {
+      this.#kept.splice(
+        0,
+        KEPT_MAX,
+        ...this.#kept.filter((_, index) => index % 2 === 0),
+      );
+      this.#stride *= 2;
+    }
+    this.#kept.push(ring);
+  }
+
+  #seeClaimant(
+    seed: string,
+    { term, claimant }: Ownership,
+    place: string,
+  ): void {
+    const name = `${seed} ${term}`;
+    const known = this.#claimants.get(name);
+    if (known === undefined) this.#claimants.set(name, { claimant, place });
+    else if (known.claimant !== claimant) {
+      this.#report(
+        "one_claimant",
+        `The claimant of term ${term} is ${known.claimant} on ${known.place} and ${claimant} on ${place}`,
+      );
+    }
+  }
+
+  #seeContent(seed: string, ownership: Ownership, place: string): void {
+    const { term, version, claimant } = ownership;
+    const name = `${seed} ${term} ${version} ${claimant}`;
+    const known = this.#contents.get(name);
+    const content = JSON.stringify(ownership);
+    if (known === undefined) this.#contents.set(name, { content, place });
+    else if (known.content !== content) {
+      this.#report(
+        "ownership_version",
+        `Version ${term}.${version} of ${claimant} says ${known.content} on ${known.place} and ${content} on ${place}`,
+      );
+    }
+  }
+
+  #report(check: string, message: string): void {
+    if (this.#violations.some((known) => known.check === check)) return;
+    this.#violations.push({ check, message });
+  }
+}

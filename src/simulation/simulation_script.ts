@@ -1,0 +1,56 @@
+/**
+ * A story that is played on a simulated cluster while clients work on it:
+ * first this, then that, where a schedule says at what time. What happens
+ * between its steps is drawn as ever, so a story is played with many seeds.
+ *
+ * @module
+ */
+import type { Chance } from "../base/chance.ts";
+import type { WhorlNode } from "../node/node.ts";
+import type { PlannedChange, PlannedFault } from "./schedule/schedule.ts";
+import type { SimulatedMachine } from "./simulated_machine.ts";
+
+type Untimed<Planned> = Planned extends unknown ? Omit<Planned, "atMs"> : never;
+
+/** What a story can do. Nodes are numbered as in schedules, from 0. */
+export interface ScriptContext {
+  /** Chance of this story. */
+  readonly chance: Chance;
+  /** Virtual milliseconds. */
+  now(): number;
+  /** Waits so many virtual milliseconds. */
+  sleep(ms: number): Promise<void>;
+  /** Waits until `holds`. @throws {Error} If it does not within `limitMs` virtual milliseconds. */
+  until(
+    what: string | (() => string),
+    holds: () => boolean | Promise<boolean>,
+    limitMs?: number,
+  ): Promise<void>;
+  /** Waits until the members of the cluster agree, and all data lies with its owners. */
+  settled(): Promise<void>;
+  /** Has the operator make a change, as one of a schedule; resolves when it is done. A leave may be under way still. */
+  carryOut(change: Untimed<PlannedChange>): Promise<void>;
+  /** Resolves when every node that leaves has gone. */
+  departed(): Promise<void>;
+  /** Begins a fault, which ends by itself. */
+  strike(fault: Untimed<PlannedFault>): void;
+  /** The machine of a node. */
+  machine(index: number): SimulatedMachine;
+  /** What `act` gives on a node. @throws What it refuses with, or that the node died over it. */
+  ask<T>(index: number, act: (node: WhorlNode) => Promise<T>): Promise<T>;
+  /** Takes a partition of a node's disk away, behind its back. */
+  wipe(index: number, partition: number): Promise<void>;
+  /** What a node stores of a partition of `kv`: objects by their keys in hex. */
+  stored(
+    index: number,
+    partition: number,
+  ): Promise<ReadonlyMap<string, Uint8Array>>;
+  /** Whether `holds`, or the story has failed. */
+  expect(holds: boolean, message: string): void;
+}
+
+/** Plays a story. What it throws is a violation. */
+export type SimulationScript = (context: ScriptContext) => Promise<void>;
+
+/** Virtual time a story may take, in milliseconds. */
+export const SCRIPT_MS_MAX = 3_600_000;

@@ -1,0 +1,650 @@
+import { assert, assertEquals, assertThrows } from "@std/assert";
+import { ManualRuntime } from "../../supervisors/manual_runtime.ts";
+import { ByteReader } from "../base/byte_reader.ts";
+import { WhorlError } from "../base/errors.ts";
+import { invariant } from "../base/invariant.ts";
+import { openMemoryStore } from "../storage/memory_store.ts";
+import {
+  HandoffEntry,
+  HandoffMode,
+  type HandoffOpening,
+  HandoffProgress,
+  nextHash,
+  readBatch,
+  readBatchHead,
+  TOTAL_UNKNOWN,
+} from "./handoff_codec.ts";
+import {
+  BATCH_BYTES_MAX,
+  BATCH_ENTRIES_MAX,
+  FORWARDED_COMMANDS_MAX,
+  HANDOFF_KEEP_ALIVE_MS,
+  HANDOFF_SLICE_MS,
+  HandoffSource,
+  REST_MS_MIN,
+  ROUND_KEYS_MAX,
+  SWITCH_KEYS_MAX,
+  WRITTEN_KEYS_MAX,
+} from "./handoff_source.ts";
+import type { HandoffItem, Vnode } from "./vnode.ts";
+import { WatchedPartition } from "./watched_partition.ts";
+
+const encoder = new TextEncoder();
+const decoder = new TextDecoder();
+const { more, nearlyAll, waiting } = HandoffProgress;
+
+/** What a source said. */
+interface Said {
+  readonly progress: number;
+  readonly number: number;
+  readonly items: number;
+  readonly hash: number;
+  readonly total: number;
+  /** Items as they are, commands with a `!` before them. */
+  readonly texts: string[];
+  readonly batch: Uint8Array;
+}
+
+/** A source over texts by key, and all it says. */
+class Bench {
+  readonly runtime = new ManualRuntime();
+  readonly texts = new Map<string, string>();
+  readonly store = openMemoryStore("0123456789abcdef");
+  readonly storage = new WatchedPartition(this.store.partition(3));
+  readonly said: (Said | WhorlError)[] = [];
+  readonly crashes: unknown[] = [];
+  /** Forwarded commands that were done, in order. */
+  readonly done: string[] = [];
+  overruns = 0;
+  quiet = true;
+  /** How often it was held. */
+  held = 0;
+  source!: HandoffSource;
+  whileQuiet = async (what: () => Promise<void>): Promise<boolean> => {
+    if (!this.quiet) return false;
+    this.held++;
+    await what();
+    return true;
+  };
+
+  constructor(keys: readonly string[] = []) {
+    for (const key of keys) this.texts.set(key, "0");
+  }
+
+  item(key: string): HandoffItem | undefined {
+    const text = this.texts.get(key);
+    return text === undefined
+      ? undefined
+      : { sortKey: encoder.encode(key), item: `${key}=${text}` };
+  }
+
+  begin(
+    extra: Partial<Vnode> = {},
+    opening: Partial<HandoffOpening> = {},
+  ): this {
+    const { texts } = this;
+    const vnode: Vnode = {
+      handleCommand: {},
+      fold: () => [...texts.keys()].map((key) => this.item(key)!),
+      itemAt: (key) => this.item(decoder.decode(key)),
+      encodeHandoffItem: ({ item }) => encoder.encode(item as string),
+      handleHandoffData: () => {},
+      isEmpty: () => texts.size === 0,
+      delete: () => texts.clear(),
+      ...extra,
+    };
+    this.source = new HandoffSource({
+      vnode,
+      storage: this.storage,
+      now: () => this.runtime.now(),
+      later: (afterMs, callback) =>
+        void this.runtime.setTimer(afterMs, callback),
+      crash: (error) => this.crashes.push(error),
+      whileQuiet: (what) => this.whileQuiet(what),
+      overrun: () => this.overruns++,
+    }, {
+      transfer: 1,
+      mode: HandoffMode.move,
+      target: { node: "b@host", partition: 3 },
+      keySpaces: null,
+      ...opening,
+    });
+    return this;
+  }
+
+  write(key: string, text: string): void {
+    this.texts.set(key, text);
+    this.storage.write([{
+      key: encoder.encode(key),
+      value: encoder.encode(text),
+    }], () => {});
+  }
+
+  forward(text: string): void {
+    this.source.forward(
+      HandoffEntry.command,
+      7,
+      encoder.encode(text),
+      () => this.done.push(text),
+    );
+  }
+
+  /** Asks, without waiting for what it says. */
+  ask(acked = 0, repeat = false): void {
+    this.source.next(acked, repeat, (bytes) => {
+      const { at, entries: _, ...head } = readBatchHead(new ByteReader(bytes));
+      const batch = bytes.slice(at);
+      this.said.push({
+        ...head,
+        batch,
+        texts: readBatch(new ByteReader(batch)).entries.map((
+          { kind, content },
+        ) =>
+          (kind === HandoffEntry.command ? "!" : "") + decoder.decode(content)
+        ),
+      });
+    }, (error) => this.said.push(error));
+  }
+
+  /** Asks, and what is said without time. */
+  async next(acked = 0, repeat = false): Promise<Said> {
+    const before = this.said.length;
+    this.ask(acked, repeat);
+    await this.runtime.settle();
+    assertEquals(this.said.length, before + 1, "it says something, once");
+    const said = this.said[before];
+    invariant(said !== undefined && "texts" in said, "it says a batch");
+    return said;
+  }
+}
+
+/** Keys that sort as they count. */
+function keys(count: number): string[] {
+  return Array.from({ length: count }, (_, i) => String(i).padStart(6, "0"));
+}
+
+Deno.test("HandoffSource says all items in batches of BATCH_ENTRIES_MAX, numbered from 1, with counts and hash of all so far", async () => {
+  const bench = new Bench(keys(BATCH_ENTRIES_MAX + 2)).begin();
+  const first = await bench.next();
+  const second = await bench.next(1);
+  assertEquals([first.number, first.items, first.texts.length], [
+    1,
+    BATCH_ENTRIES_MAX,
+    BATCH_ENTRIES_MAX,
+  ]);
+  assertEquals([second.number, second.items], [2, BATCH_ENTRIES_MAX + 2]);
+  assertEquals(second.texts, ["000500=0", "000501=0"]);
+  const checksums = [first, second].map(({ batch }) =>
+    readBatch(new ByteReader(batch)).checksum
+  );
+  assertEquals(second.hash, checksums.reduce(nextHash, 0));
+  assertEquals([first.progress, second.progress], [more, nearlyAll]);
+  assert(bench.source.exhausted);
+  const nothing = await bench.next(2);
+  assertEquals([nothing.number, nothing.items, nothing.texts.length], [
+    2,
+    BATCH_ENTRIES_MAX + 2,
+    0,
+  ]);
+  assertEquals(nothing.hash, second.hash);
+});
+
+Deno.test("HandoffSource says at once that there is nothing in an empty vnode", async () => {
+  const bench = new Bench().begin();
+  const said = await bench.next();
+  assertEquals([said.progress, said.number, said.items, said.hash], [
+    nearlyAll,
+    0,
+    0,
+    0,
+  ]);
+  assert(bench.source.exhausted);
+});
+
+Deno.test("HandoffSource keeps batches under BATCH_BYTES_MAX, unless a single item has more", async () => {
+  const bench = new Bench();
+  const half = "x".repeat(BATCH_BYTES_MAX / 2);
+  bench.texts.set("a", half).set("b", half).set("c", half + half + half)
+    .set("d", "small");
+  bench.begin();
+  const batches: string[][] = [];
+  for (let acked = 0; batches.flat().length < 4; acked++) {
+    const { texts, progress } = await bench.next(acked);
+    batches.push(texts.map((text) => text[0]!));
+    assertEquals(progress, batches.flat().length < 4 ? more : nearlyAll);
+  }
+  assertEquals(batches, [["a"], ["b"], ["c"], ["d"]]);
+});
+
+Deno.test("HandoffSource ends a batch after HANDOFF_SLICE_MS", async () => {
+  const bench = new Bench(keys(10));
+  // Each item takes a millisecond to be read.
+  async function* slow() {
+    for (const key of bench.texts.keys()) {
+      const { promise, resolve } = Promise.withResolvers<void>();
+      bench.runtime.setTimer(1, resolve);
+      await promise;
+      yield bench.item(key)!;
+    }
+  }
+  bench.begin({ fold: slow });
+  bench.ask();
+  await bench.runtime.advance(100);
+  const [said] = bench.said as Said[];
+  assertEquals(said?.texts.length, HANDOFF_SLICE_MS);
+});
+
+Deno.test("HandoffSource lets others have their turn when nothing in a slice is wanted", async () => {
+  const bench = new Bench(keys(10));
+  let encoded = 0;
+  bench.begin({
+    *fold() {
+      for (const key of bench.texts.keys()) yield bench.item(key)!;
+    },
+    encodeHandoffItem: () => {
+      encoded++;
+      // Time goes by, as far as the source can see.
+      bench.runtime.now = () => encoded;
+      return null;
+    },
+  });
+  bench.ask();
+  await bench.runtime.settle();
+  assertEquals([encoded, bench.said.length], [HANDOFF_SLICE_MS, 0]);
+  await bench.runtime.advance(0);
+  await bench.runtime.advance(0);
+  await bench.runtime.advance(0);
+  assertEquals(encoded, 10);
+  assertEquals((bench.said as Said[]).map(({ texts }) => texts), [[]]);
+});
+
+Deno.test("HandoffSource says every HANDOFF_KEEP_ALIVE_MS that nothing is ready, and what is gathered by then is said next, once", async () => {
+  const bench = new Bench(["a"]);
+  const gate = Promise.withResolvers<void>();
+  async function* slow() {
+    await gate.promise;
+    yield bench.item("a")!;
+  }
+  bench.begin({ fold: slow });
+  bench.ask();
+  await bench.runtime.advance(HANDOFF_KEEP_ALIVE_MS - 1);
+  assertEquals(bench.said, []);
+  await bench.runtime.advance(1);
+  const [empty] = bench.said as Said[];
+  assertEquals([empty?.progress, empty?.number, empty?.texts], [
+    waiting,
+    0,
+    [],
+  ]);
+  // Nobody asks when it comes.
+  gate.resolve();
+  await bench.runtime.settle();
+  assertEquals(bench.said.length, 1);
+  assertEquals((await bench.next()).texts, ["a=0"]);
+  const last = await bench.next(1);
+  assertEquals([last.number, last.texts, last.progress], [1, [], nearlyAll]);
+});
+
+Deno.test("HandoffSource.next() answers who asked before with nothing, and the new one with the batch", async () => {
+  const bench = new Bench(["a"]);
+  const gate = Promise.withResolvers<void>();
+  async function* slow() {
+    await gate.promise;
+    yield bench.item("a")!;
+  }
+  bench.begin({ fold: slow });
+  bench.ask();
+  bench.ask();
+  gate.resolve();
+  await bench.runtime.settle();
+  assertEquals((bench.said as Said[]).map(({ texts }) => texts), [[], ["a=0"]]);
+});
+
+Deno.test("HandoffSource says again, in order and alike, what a target lacks after the connection broke", async () => {
+  const bench = new Bench(keys(4 * BATCH_ENTRIES_MAX)).begin();
+  const first = [
+    await bench.next(),
+    await bench.next(),
+    await bench.next(),
+  ];
+  // The target has the first.
+  const again = [await bench.next(1, true), await bench.next(1)];
+  assertEquals(
+    again.map(({ batch }) => batch),
+    first.slice(1).map(({ batch }) => batch),
+  );
+  assertEquals(again.map(({ items, hash }) => [items, hash]), [
+    [first[1]!.items, first[1]!.hash],
+    [first[2]!.items, first[2]!.hash],
+  ]);
+  assertEquals((await bench.next(1)).number, 4);
+});
+
+Deno.test("HandoffSource says a batch that was being gathered when the connection broke after those before it", async () => {
+  const bench = new Bench(keys(2));
+  const gates = [0, 1].map(() => Promise.withResolvers<void>());
+  async function* slow() {
+    for (const [i, key] of [...bench.texts.keys()].entries()) {
+      await gates[i]!.promise;
+      // So long that the batch ends with it.
+      bench.runtime.now = () => 10 * (i + 1);
+      yield bench.item(key)!;
+    }
+  }
+  bench.begin({ fold: slow });
+  gates[0]!.resolve();
+  await bench.runtime.settle();
+  const first = bench.next();
+  // The second item is waited for, while another asks for all that the target lacks.
+  assertEquals((await first).number, 1);
+  bench.ask();
+  await bench.runtime.settle();
+  bench.ask(0, true);
+  gates[1]!.resolve();
+  await bench.runtime.settle();
+  const numbers = () =>
+    (bench.said as Said[]).map(({ number, texts }) => [
+      number,
+      texts.length,
+    ]);
+  assertEquals(numbers(), [[1, 1], [1, 0], [1, 1]]);
+  await bench.next();
+  assertEquals(numbers().at(-1), [2, 1]);
+});
+
+Deno.test("HandoffSource says with what it repeats how much is left now", async () => {
+  const bench = new Bench(["a"]).begin();
+  assertEquals((await bench.next()).progress, nearlyAll);
+  for (const key of keys(SWITCH_KEYS_MAX + 1)) bench.write(key, "1");
+  assertEquals((await bench.next(0, true)).progress, more);
+});
+
+Deno.test("HandoffSource sends what is written during the visit as it is by then, once", async () => {
+  const bench = new Bench(keys(BATCH_ENTRIES_MAX + 1)).begin();
+  await bench.next();
+  bench.write("000000", "1");
+  bench.write("000000", "2");
+  bench.write("new", "1");
+  const second = await bench.next();
+  assertEquals(second.texts, ["000500=0"]);
+  // So few are left for when it stands still.
+  assertEquals([second.progress, bench.source.exhausted], [nearlyAll, false]);
+  bench.source.standsStill();
+  const rest = await bench.next();
+  assertEquals(rest.texts.sort(), ["000000=2", "new=1"]);
+  assert(bench.source.exhausted);
+  assertEquals(rest.progress, nearlyAll);
+});
+
+Deno.test("HandoffSource sends more than SWITCH_KEYS_MAX written keys in rounds before it says that little is left", async () => {
+  const bench = new Bench(["a"]).begin();
+  await bench.next();
+  for (const key of keys(SWITCH_KEYS_MAX + 1)) bench.write(key, "1");
+  const round = await bench.next();
+  assertEquals([round.texts.length, round.progress], [
+    SWITCH_KEYS_MAX + 1,
+    nearlyAll,
+  ]);
+  for (const key of keys(SWITCH_KEYS_MAX)) bench.write(key, "2");
+  const none = await bench.next();
+  assertEquals([none.texts.length, none.progress], [0, nearlyAll]);
+});
+
+Deno.test("HandoffSource asks to switch after eight rounds, however much is written, and begins anew when it goes on", async () => {
+  const bench = new Bench(["a"]).begin();
+  await bench.next();
+  const rounds = async (): Promise<number> => {
+    for (let round = 1;; round++) {
+      invariant(round < 100, "it comes to an end");
+      for (const key of keys(SWITCH_KEYS_MAX + 1)) bench.write(key, `${round}`);
+      const { texts } = await bench.next(bench.said.length);
+      if (texts.length === 0) return round - 1;
+    }
+  };
+  assertEquals(await rounds(), 8);
+  assertEquals((bench.said.at(-1) as Said).progress, nearlyAll);
+  bench.source.standsStill();
+  assertEquals(
+    (await bench.next(bench.said.length)).texts.length,
+    SWITCH_KEYS_MAX + 1,
+  );
+  bench.source.goesOn();
+  assertEquals(await rounds(), 8);
+});
+
+Deno.test("HandoffSource sends written keys in between when they pile up behind a long visit", async () => {
+  const bench = new Bench(keys(1_200)).begin();
+  await bench.next();
+  for (const key of keys(ROUND_KEYS_MAX)) bench.write(`w${key}`, "1");
+  const { texts } = await bench.next(1);
+  assertEquals(texts.length, BATCH_ENTRIES_MAX);
+  assert(texts.every((text) => text.startsWith("w")));
+  let last: Said | undefined;
+  for (let acked = 2; last?.progress !== nearlyAll; acked++) {
+    last = await bench.next(acked);
+  }
+  assertEquals(last.texts.at(-1), "001199=0");
+});
+
+Deno.test("HandoffSource overruns with more than WRITTEN_KEYS_MAX written keys that nobody asks for", () => {
+  const bench = new Bench(["a"]).begin();
+  const all = keys(WRITTEN_KEYS_MAX + 1);
+  for (const key of all.slice(1)) bench.write(key, "1");
+  assertEquals(bench.overruns, 0);
+  bench.write(all[0]!, "1");
+  assertEquals(bench.overruns, 1);
+  bench.source.end();
+  // Nobody looks any more.
+  bench.write("z", "1");
+  assertEquals(bench.overruns, 1);
+});
+
+Deno.test("HandoffSource leaves removed items out, and those that are damaged", async () => {
+  const bench = new Bench(["a", "bad", "c"]).begin({
+    encodeHandoffItem: ({ item }) =>
+      String(item).startsWith("bad") ? null : encoder.encode(item as string),
+  });
+  const { texts, items } = await bench.next();
+  assertEquals([texts, items], [["a=0", "c=0"], 2]);
+  bench.write("a", "1");
+  bench.texts.delete("a");
+  bench.source.standsStill();
+  const rest = await bench.next(1);
+  assertEquals([rest.texts, rest.number, rest.progress], [[], 1, nearlyAll]);
+});
+
+Deno.test("HandoffSource sends the key spaces that are wanted, and needs keySpaceOf for that", async () => {
+  const part = {
+    keySpaces: new Set([1, 3]),
+    mode: HandoffMode.copy,
+  };
+  const bench = new Bench(["1a", "2a", "3a", "1b"]).begin({
+    keySpaceOf: ({ sortKey }) => sortKey[0]! - 48,
+  }, part);
+  assertEquals((await bench.next()).texts, ["1a=0", "3a=0", "1b=0"]);
+  // A copy is of what was there: what is written goes to the target by itself.
+  bench.write("1c", "1");
+  assert(bench.source.exhausted);
+  const error = assertThrows(() => bench.begin({}, part), WhorlError);
+  assertEquals(error.code, "not_capable");
+});
+
+Deno.test("HandoffSource fails who asks and ends the vnode when the module fails", async () => {
+  for (
+    const extra of [
+      {
+        *fold() {
+          throw new Error("no such table");
+        },
+      },
+      {
+        encodeHandoffItem: () => {
+          throw new Error("no such table");
+        },
+      },
+    ] as Partial<Vnode>[]
+  ) {
+    const bench = new Bench(["a"]).begin(extra);
+    bench.ask();
+    await bench.runtime.settle();
+    const [error] = bench.said;
+    invariant(error instanceof WhorlError, "it fails");
+    assertEquals([error.code, bench.crashes.length], ["vnode_error", 1]);
+  }
+});
+
+Deno.test("HandoffSource does not watch what is written when fold() fails", () => {
+  const bench = new Bench(["a"]);
+  assertThrows(() =>
+    bench.begin({
+      fold: () => {
+        throw new Error("no such table");
+      },
+    })
+  );
+  assertEquals(bench.storage.watch, undefined);
+});
+
+Deno.test("HandoffSource counts items when it has lasted for a second, and says how many there are from then on", async () => {
+  const bench = new Bench(keys(3 * BATCH_ENTRIES_MAX));
+  for (const key of keys(7)) bench.write(key, "0");
+  bench.begin();
+  await bench.runtime.advance(999);
+  await bench.next();
+  assertEquals((await bench.next()).total, TOTAL_UNKNOWN);
+  await bench.runtime.advance(1);
+  assertEquals((await bench.next()).total, TOTAL_UNKNOWN);
+  assertEquals((await bench.next()).total, 7);
+});
+
+// Where commands follow.
+
+Deno.test("HandoffSource sends commands among the items in the order in which they were applied, and says them done when the target has them", async () => {
+  const bench = new Bench(keys(BATCH_ENTRIES_MAX + 1));
+  bench.begin({ itemAt: undefined as never });
+  assert(bench.source.sendsCommands);
+  await bench.next();
+  bench.forward("a");
+  bench.forward("b");
+  const { texts, number, progress } = await bench.next();
+  assertEquals([texts, number, progress], [["!a", "!b"], 2, more]);
+  assertEquals((await bench.next()).texts, ["000500=0"]);
+  bench.source.acknowledged(1);
+  assertEquals(bench.done, []);
+  bench.source.acknowledged(2);
+  assertEquals(bench.done, ["a", "b"]);
+});
+
+Deno.test("HandoffSource sends a command at once to who waits, and reads items only while no handler is at work", async () => {
+  const bench = new Bench(["a", "b"]);
+  bench.begin({ itemAt: undefined as never });
+  bench.quiet = false;
+  bench.ask();
+  await bench.runtime.settle();
+  assertEquals(bench.said, []);
+  // A command is no item, and its caller waits.
+  bench.forward("x");
+  await bench.runtime.settle();
+  assertEquals((bench.said as Said[]).map(({ texts }) => texts), [["!x"]]);
+  bench.quiet = true;
+  await bench.runtime.advance(REST_MS_MIN);
+  assertEquals((await bench.next(1)).texts, ["a=0", "b=0"]);
+  assertEquals(bench.held, 1);
+  bench.forward("y");
+  assertEquals((await bench.next(2)).texts, ["!y"]);
+});
+
+Deno.test("HandoffSource gives commands and items their turns one after the other", async () => {
+  const bench = new Bench(["a"]);
+  bench.begin({ itemAt: undefined as never });
+  bench.forward("x");
+  assertEquals((await bench.next()).texts, ["!x"]);
+  bench.forward("y");
+  assertEquals((await bench.next()).texts, ["!y", "a=0"]);
+});
+
+Deno.test("HandoffSource looks less and less often for a moment without handlers, as the vnode serves nobody meanwhile", async () => {
+  const bench = new Bench(["a"]);
+  let looked = 0;
+  bench.begin({ itemAt: undefined as never });
+  bench.quiet = false;
+  const { whileQuiet } = bench;
+  bench.whileQuiet = (what) => {
+    looked++;
+    return whileQuiet(what);
+  };
+  for (let second = 0; second < 60; second++) {
+    bench.ask();
+    await bench.runtime.advance(1_000);
+  }
+  // After 50 ms, 100 ms and so on, each time with the next request.
+  assertEquals(looked, 13);
+});
+
+Deno.test("HandoffSource takes FORWARDED_COMMANDS_MAX commands, and has room when some are said", async () => {
+  const bench = new Bench().begin({ itemAt: undefined as never });
+  for (let i = 0; i < FORWARDED_COMMANDS_MAX; i++) bench.forward("x");
+  assert(bench.source.full);
+  let room = false;
+  bench.source.room().then(() => room = true);
+  await bench.runtime.settle();
+  assertEquals(room, false);
+  await bench.next();
+  assertEquals([room, bench.source.full], [true, false]);
+});
+
+Deno.test("HandoffSource.end() answers everybody: who asks, commands that wait, are being gathered, and were said", async () => {
+  const bench = new Bench(["a"]);
+  const gate = Promise.withResolvers<void>();
+  let returned = false;
+  async function* slow() {
+    try {
+      await gate.promise;
+      yield bench.item("a")!;
+    } finally {
+      returned = true;
+    }
+  }
+  bench.begin({ fold: slow, itemAt: undefined as never });
+  bench.quiet = false;
+  bench.forward("said");
+  await bench.next();
+  bench.quiet = true;
+  bench.forward("gathered");
+  bench.ask();
+  await bench.runtime.settle();
+  bench.forward("waits");
+  let room = false;
+  bench.source.room().then(() => room = true);
+  bench.source.end();
+  bench.source.end();
+  assertEquals(bench.done.sort(), ["gathered", "said", "waits"]);
+  bench.forward("late");
+  assertEquals(bench.done.at(-1), "late");
+  gate.resolve();
+  await bench.runtime.settle();
+  assertEquals([room, returned, bench.crashes], [true, true, []]);
+  assertEquals(
+    (bench.said as Said[]).map(({ texts, progress }) => [texts, progress]),
+    [[["!said"], more], [[], waiting]],
+  );
+});
+
+Deno.test("HandoffSource.end() is not stopped by an iterator that fails to end", async () => {
+  const bench = new Bench(["a", "b"]);
+  bench.begin({
+    *fold() {
+      try {
+        yield bench.item("a")!;
+      } finally {
+        // deno-lint-ignore no-unsafe-finally -- that is what is to be survived.
+        throw new Error("cannot close");
+      }
+    },
+  });
+  bench.runtime.now = () => 0;
+  const full = bench.next();
+  bench.source.end();
+  await full;
+  assertEquals(bench.storage.watch, undefined);
+});

@@ -1,0 +1,108 @@
+/**
+ * Stories of clusters whose members change, played in the simulator: under load,
+ * with every check on, with many seeds.
+ *
+ * @module
+ */
+import {
+  drawSchedule,
+  type FinishedRun,
+  kvChecks,
+  kvWorkload,
+  type RunCheck,
+  type ScriptContext,
+  simulate,
+  type SimulationResult,
+  type SimulationScript,
+} from "../../../src/simulation/mod.ts";
+import { memberStatus } from "../../../src/ring/ring.ts";
+
+/** A story. */
+export interface Scenario {
+  readonly name: string;
+  /** What it shows, and where it comes from. */
+  readonly what: string;
+  /** Members at the beginning. @default {3} */
+  readonly nodes?: number;
+  /** Machines besides. @default {0} */
+  readonly spares?: number;
+  /** @default {60} */
+  readonly operations?: number;
+  /** Keys of the load. @default {20} */
+  readonly keys?: number;
+  /** How long the load lasts, in virtual milliseconds. @default {8000} */
+  readonly loadMs?: number;
+  readonly script: SimulationScript;
+}
+
+/** Plays `scenario` with the chance of `seed`. */
+export function play(
+  scenario: Scenario,
+  seed: number | string,
+  trace = false,
+): Promise<SimulationResult> {
+  const { name, nodes = 3, spares = 0, operations = 60, keys = 20 } = scenario;
+  const drawn = drawSchedule(`${name} ${seed}`, {
+    nodes,
+    spares,
+    operations,
+    loadMs: scenario.loadMs ?? 8_000,
+    faults: [],
+    start: "formed",
+  });
+  const check: RunCheck = (run: FinishedRun) => kvChecks(run);
+  return simulate({
+    seed: drawn.seed,
+    // Clients inside the nodes are there from the first moment to the last.
+    schedule: { ...drawn, clients: "inside" },
+    workload: kvWorkload({ keys }),
+    check,
+    script: scenario.script,
+    trace,
+  });
+}
+
+/** Name of a node by its number. */
+export function nameOf(index: number): string {
+  return `n${index + 1}@n${index + 1}`;
+}
+
+/** What `index` is, as `asked` knows it. */
+export function statusOn(
+  story: ScriptContext,
+  asked: number,
+  index: number,
+): string | undefined {
+  const ring = story.machine(asked).node?.parts.cluster?.ring;
+  return ring && memberStatus(ring, nameOf(index));
+}
+
+/** Who owns each partition, as `asked` knows it. */
+export function ownersOn(story: ScriptContext, asked: number): string[] {
+  const ring = story.machine(asked).node?.parts.cluster?.ring;
+  return [...ring?.ownership.owners ?? []];
+}
+
+/** The code `act` is refused with; undefined if it is not. */
+export async function refusalOf(
+  act: Promise<unknown>,
+): Promise<string | undefined> {
+  try {
+    await act;
+    return undefined;
+  } catch (error) {
+    return (error as { code?: string }).code ?? String(error);
+  }
+}
+
+/** Kills one of `nodes`, for a moment or some seconds. */
+export function killOne(
+  { chance, strike }: ScriptContext,
+  nodes: readonly number[],
+): void {
+  strike({
+    type: chance.pick(["kill", "kill", "power_loss"]),
+    node: chance.pick(nodes),
+    forMs: chance.pick([20, 300, 1_500]),
+  });
+}
