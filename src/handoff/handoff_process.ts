@@ -15,10 +15,11 @@ import { DynamicSupervisor } from "../../supervisors/dynamic_supervisor.ts";
 import type { SupervisorReport } from "../../supervisors/supervisor.ts";
 import type { TimerHandle } from "../../supervisors/runtime.ts";
 import { reasonOf, WhorlError } from "../base/errors.ts";
-import type { Ring } from "../ring/ring.ts";
+import { type Ring, ringReady } from "../ring/ring.ts";
 import {
   ageOfVnode,
   firstVnode,
+  ownerOfVnode,
   partitionOfVnode,
 } from "../ring/ring_generations.ts";
 import { expectInteger, expectList, expectText } from "../wire/plain_data.ts";
@@ -64,6 +65,8 @@ import {
   type WantedTransfer,
 } from "./transfer_plan.ts";
 
+/** Most transfers that may run or follow at once: those of a resize that follow are beside the others, one for each vnode. */
+export const SENDERS_MAX = 65_536;
 /** Time between looks at everything, in milliseconds; only what was told to nobody needs it. Source: riak_core's `vnode_management_timer`. */
 export const RECHECK_MS = 10_000;
 /** Time after which a neighbour is asked for its share of a repair once more, in milliseconds. */
@@ -78,6 +81,13 @@ const FORGET_MS = 30_000;
 export const REQUESTED_SHARES_MAX = 4_096;
 /** Replicas of a key, as far as repairs go. Source: riak_core's `n_val`. */
 export const REPAIR_N = 3;
+
+/**
+ * How long what is left of a ring of another size stays where it is, in
+ * milliseconds: so long a request may take that began by that ring. Source:
+ * `TIMEOUT_MS_DEFAULT`.
+ */
+export const FORMER_LINGER_MS = 5_000;
 
 /** How long a transfer that may not begin waits before it is refused, in milliseconds. */
 export const OFFER_WAIT_MS = 250;
@@ -135,6 +145,9 @@ export class HandoffProcess implements HandoffControl {
   readonly #inbound = new InboundTransfers();
   readonly #outbound = new Map<string, Outbound>();
   readonly #repairs = new Repairs();
+  /** The first vnode of the ring as it is, and since when. */
+  #ringFirst: number | undefined;
+  #ringSinceMs = 0;
   /** The first vnode of the ring they were begun in. */
   #repairsFirst = 0;
   /** Shares of other nodes' repairs, by the names of their transfers. */
@@ -177,7 +190,7 @@ export class HandoffProcess implements HandoffControl {
     this.senders = new DynamicSupervisor({
       name: "senders",
       start: (sender: SenderProcess) => sender,
-      maxChildren: CONCURRENCY_MAX,
+      maxChildren: SENDERS_MAX,
       shutdown: 1_000,
       runtime: world.runtime,
       onReport,
@@ -294,6 +307,7 @@ export class HandoffProcess implements HandoffControl {
       arriving: this.#inbound.arriving,
       upNodes: (module) => world.upNodes(module),
       canHandOff: (node) => world.canHandOff?.(node) ?? true,
+      formerStays: this.#formerStays(ring),
     });
     for (const settled of plan.settled) this.#settle(settled);
     this.#giveUpRepairs(ring);
@@ -302,6 +316,27 @@ export class HandoffProcess implements HandoffControl {
       type: "wanted",
       transfers: [...plan.wanted, ...this.#requestedShares()],
     });
+  }
+
+  /** Why what is left of a ring of another size has to stay for now; `null` if it may go. */
+  #formerStays(ring: Ring): string | null {
+    const nowMs = this.#world.runtime.now();
+    const first = firstVnode(ring);
+    if (this.#ringFirst !== first) {
+      this.#ringFirst = first;
+      this.#ringSinceMs = nowMs;
+    }
+    const { sizes } = ring.ownership.generations;
+    if (sizes.length === 0) return null;
+    const leftMs = this.#ringSinceMs + FORMER_LINGER_MS - nowMs;
+    if (leftMs > 0) {
+      this.#refreshLater(leftMs);
+      return "requests that began before the ring changed may be under way";
+    }
+    // Who goes by the former ring must find there what was acknowledged.
+    return ringReady(ring)
+      ? null
+      : "not all members are known to go by the ring of the new size";
   }
 
   /** Gives up the repairs of partitions that are not this node's any more. */
@@ -330,6 +365,8 @@ export class HandoffProcess implements HandoffControl {
     const world = this.#world;
     const done = action === "drop"
       ? world.drop(module, partition)
+      : action === "discard"
+      ? this.#discard(module, partition)
       : world.takeBack(module, partition);
     done.then(
       () => void this.#handedOver.delete(name),
@@ -342,8 +379,16 @@ export class HandoffProcess implements HandoffControl {
     ).finally(() => {
       this.#settling.delete(name);
       // One that failed is tried again with the next look.
-      if (!this.#handedOver.has(name)) this.#refresh();
+      if (action !== "discard" && !this.#handedOver.has(name)) this.#refresh();
     });
+  }
+
+  /** Removes what has come for a resize that was given up. */
+  async #discard(module: string, vnode: number): Promise<void> {
+    await this.#world.discard?.(module, vnode);
+    if (this.#held?.delete(heldName({ module, partition: vnode }))) {
+      this.#events.onHeldChanged();
+    }
   }
 
   // The manager.
@@ -377,6 +422,9 @@ export class HandoffProcess implements HandoffControl {
         return;
       case "forget":
         this.#forget(effect.name, effect.transfer);
+        return;
+      case "finish":
+        this.#outbound.get(effect.name)?.sender?.ringChanged();
         return;
       case "stop_inbound":
         this.#inbound.breakOff(effect.count);
@@ -464,6 +512,12 @@ export class HandoffProcess implements HandoffControl {
           known.bytes = bytes;
           known.total = total;
         },
+        copied: () => {
+          known.state = "following";
+          const { sourcePartition, module } = transfer;
+          world.transferComplete(partitionOfVnode(sourcePartition), module);
+          this.#step({ type: "follows", name });
+        },
         ended: (outcome) => this.#ended(name, transfer, outcome),
       },
     );
@@ -513,7 +567,13 @@ export class HandoffProcess implements HandoffControl {
   ): void {
     const tookMs = this.#world.wallClock() - (outbound?.startedAtMs ?? 0);
     this.#world.log.info(
-      `${kind} transfer of ${module} from partition ${sourcePartition} to partition ${targetPartition} of ${target} completed`,
+      `${kind} transfer of ${module} from partition ${
+        partitionOfVnode(sourcePartition)
+      } to ${
+        kind === "resize"
+          ? "where it belongs in the resized ring"
+          : `partition ${partitionOfVnode(targetPartition)} of ${target}`
+      } completed`,
       { items, bytes, tookMs: Math.max(0, Math.round(tookMs)) },
     );
   }
@@ -523,7 +583,8 @@ export class HandoffProcess implements HandoffControl {
   ): void {
     const name = heldName({ module, partition: sourcePartition });
     // It may hold something new by now.
-    const isGone = kind === "hinted" && !this.#kept.delete(name);
+    const isGone = (kind === "hinted" || kind === "resize") &&
+      !this.#kept.delete(name);
     if (isGone && this.#held?.delete(name)) this.#events.onHeldChanged();
     if (kind !== "ownership" || decided === null) return;
     this.#handedOver.set(name, { target, ...decided });
@@ -631,6 +692,27 @@ export class HandoffProcess implements HandoffControl {
     });
     // What it brought and nobody wants here goes on to whom it belongs to.
     this.#refresh();
+  }
+
+  /**
+   * A part of a spread has come from `source` for one of this node's vnodes.
+   *
+   * @throws {WhorlError} `handoff_refused` unless this node owns its partition, or
+   * will once the resize under way is done.
+   */
+  requireSpread(source: string, vnode: number): void {
+    const ring = this.#world.ring();
+    const isInbound = this.#manager.config.inbound;
+    const owner = ring === undefined ? undefined : ownerOfVnode(ring, vnode);
+    if (isInbound && owner === this.#world.self) return;
+    const partition = partitionOfVnode(vnode);
+    throw new WhorlError(
+      "handoff_refused",
+      isInbound
+        ? `Cannot take data of partition ${partition} from ${source} as the ring here does not say so`
+        : "Cannot take a handoff as inbound ones are disabled",
+      { details: { partition } },
+    );
   }
 
   /** @throws {WhorlError} `handoff_refused` unless `transfer` was let begin over `connection`, to that vnode. */
@@ -885,7 +967,11 @@ export class HandoffProcess implements HandoffControl {
           source: self,
           sourcePartition: partitionOfVnode(wanted.sourcePartition),
           target: wanted.target,
-          targetPartition: partitionOfVnode(wanted.targetPartition),
+          targetPartition: partitionOfVnode(
+            wanted.spread === undefined
+              ? wanted.targetPartition
+              : wanted.sourcePartition,
+          ),
           state: known?.state ?? "waiting",
           startedAtMs: known?.startedAtMs ?? null,
           items: known?.items ?? 0,

@@ -66,6 +66,8 @@ export interface HandoffWorld {
   transferComplete(partition: number, module: string): void;
   /** Removes what is left of a partition that another node owns now; false if it must be handed off after all. */
   drop(module: string, partition: number): Promise<boolean>;
+  /** Removes what has come to a vnode for a resize that was given up. */
+  discard?(module: string, vnode: number): Promise<void>;
   /** A partition that was given up is this node's after all. */
   takeBack(module: string, partition: number): Promise<void>;
   /** Calls a method of another node. @throws {WhorlError} What it answers. */

@@ -1,7 +1,11 @@
 /**
  * Decides which transfers of a node run and which wait: no more at once than
  * allowed, in and out together; those that failed after a pause; repairs before
- * hints before ownership, and each in the order of its partitions.
+ * hints before ownership, and each in the order of its partitions. A vnode sends
+ * one at a time.
+ *
+ * One that resizes the ring has said all long before the ring changes. Then it
+ * _follows_: it sends on what is written, and takes up no room among the others.
  *
  * @module
  */
@@ -38,6 +42,8 @@ export type ManagerEvent =
   | { readonly type: "wanted"; readonly transfers: readonly WantedTransfer[] }
   /** A transfer that ran has ended. */
   | { readonly type: "completed"; readonly name: string }
+  /** One that runs has said all, and sends on what is written. */
+  | { readonly type: "follows"; readonly name: string }
   | {
     readonly type: "failed";
     readonly name: string;
@@ -78,6 +84,8 @@ export type ManagerEffect =
     readonly name: string;
     readonly transfer: WantedTransfer;
   }
+  /** One that follows, or will, is to come to its end: the ring has changed. */
+  | { readonly type: "finish"; readonly name: string }
   /** Break off so many of the transfers that bring data here. */
   | { readonly type: "stop_inbound"; readonly count: number }
   /** Call again with `tick`. */
@@ -87,7 +95,9 @@ export type ManagerEffect =
 export interface ManagedTransfer {
   wanted: WantedTransfer;
   /** `stopping` ends by `completed` or `failed`. */
-  phase: "waiting" | "running" | "stopping";
+  phase: "waiting" | "running" | "following" | "stopping";
+  /** Whether its sender follows when it has said all, rather than end. */
+  follows: boolean;
   failures: number;
   notBeforeMs: number;
   reason: string | null;
@@ -120,6 +130,11 @@ export function stepManager(
     case "completed":
       manager.transfers.delete(event.name);
       return schedule(manager, nowMs);
+    case "follows": {
+      const transfer = manager.transfers.get(event.name);
+      if (transfer?.phase === "running") transfer.phase = "following";
+      return schedule(manager, nowMs);
+    }
     case "failed":
       return [...failed(manager, event, nowMs), ...schedule(manager, nowMs)];
     case "inbound":
@@ -148,7 +163,13 @@ export function admitsInbound(
 function runningIn(
   transfers: ReadonlyMap<string, ManagedTransfer>,
 ): [string, ManagedTransfer][] {
-  return [...transfers].filter(([, { phase }]) => phase !== "waiting");
+  return [...transfers].filter(([, { phase }]) =>
+    phase === "running" || phase === "stopping"
+  );
+}
+
+function isSending({ phase }: ManagedTransfer): boolean {
+  return phase === "running" || phase === "following";
 }
 
 function want(
@@ -162,9 +183,10 @@ function want(
     known.dropped = still === undefined;
     if (still !== undefined) {
       // Decided anew, it is another transfer, though it goes the same way.
-      const same = still.decided?.term === known.wanted.decided?.term &&
-        still.decided?.version === known.wanted.decided?.version;
-      if (known.phase === "running" && !same) {
+      const same = still.spread?.follows === false ||
+        still.decided?.term === known.wanted.decided?.term &&
+          still.decided?.version === known.wanted.decided?.version;
+      if (isSending(known) && !same) {
         known.phase = "stopping";
         effects.push({
           type: "stop",
@@ -173,6 +195,13 @@ function want(
           reason: "the ring has changed",
         });
       }
+      if (
+        isSending(known) && known.follows && still.blocked === null &&
+        still.spread?.follows === false
+      ) {
+        known.follows = false;
+        effects.push({ type: "finish", name });
+      }
       if (known.wanted.blocked !== null && still.blocked === null) {
         known.notBeforeMs = 0;
       }
@@ -180,7 +209,7 @@ function want(
     } else if (known.phase === "waiting") {
       manager.transfers.delete(name);
       effects.push({ type: "forget", name, transfer: known.wanted });
-    } else if (known.phase === "running") {
+    } else if (isSending(known)) {
       known.phase = "stopping";
       effects.push({
         type: "stop",
@@ -195,6 +224,7 @@ function want(
     manager.transfers.set(name, {
       wanted: transfer,
       phase: "waiting",
+      follows: false,
       failures: 0,
       notBeforeMs: 0,
       reason: null,
@@ -266,7 +296,7 @@ function enable(
   const effects: ManagerEffect[] = [];
   if (outbound) {
     for (const [name, transfer] of manager.transfers) {
-      if (transfer.phase !== "running") continue;
+      if (!isSending(transfer)) continue;
       transfer.phase = "stopping";
       effects.push({
         type: "stop",
@@ -295,11 +325,20 @@ function schedule(manager: ManagerState, nowMs: number): ManagerEffect[] {
       PRIORITY[a.wanted.kind] - PRIORITY[b.wanted.kind] ||
       a.wanted.sourcePartition - b.wanted.sourcePartition
     );
+  const sourceOf = ({ wanted }: ManagedTransfer): string =>
+    `${wanted.module}/${wanted.sourcePartition}`;
+  const busy = new Set<string>();
+  for (const transfer of transfers.values()) {
+    if (transfer.phase !== "waiting") busy.add(sourceOf(transfer));
+  }
   const effects: ManagerEffect[] = [];
   for (const [name, transfer] of ready) {
     if (free <= 0) break;
+    if (busy.has(sourceOf(transfer))) continue;
+    busy.add(sourceOf(transfer));
     free--;
     transfer.phase = "running";
+    transfer.follows = transfer.wanted.spread?.follows ?? false;
     effects.push({ type: "begin", name, transfer: transfer.wanted });
   }
   const next = Math.min(

@@ -45,6 +45,8 @@ function show(effects: readonly ManagerEffect[]): string[] {
         return `stop ${partition(effect.name)} for ${
           effect.resumable ? "now" : "good"
         }`;
+      case "finish":
+        return `finish ${partition(effect.name)}`;
       case "stop_inbound":
         return `inbound ${effect.count}`;
       case "set_timer":

@@ -12,6 +12,10 @@
  * whose connection broke goes on after the last one that the target has. A
  * failure says whether that is so.
  *
+ * One that resizes the ring has many targets, which take each batch for itself. It
+ * reports when nearly all is there, follows what is written, and switches when it
+ * is told that the ring has changed.
+ *
  * This file only decides; `sender_process.ts` asks and keeps the time.
  *
  * @module
@@ -33,6 +37,10 @@ export const STALL_MS = 60_000;
 export interface SenderRule {
   /** Whether the source gives up what it sends; else it keeps it. */
   readonly moves: boolean;
+  /** Whether it goes to many targets, none of which must be asked before. @default {false} */
+  readonly spreads?: boolean;
+  /** Whether it is to follow what is written until the ring has changed. @default {false} */
+  readonly follows?: boolean;
 }
 
 /** What happens to a transfer. */
@@ -60,6 +68,8 @@ export type SenderEvent =
   }
   | { readonly type: "switched"; readonly quiet: boolean }
   | { readonly type: "acknowledged"; readonly number: number }
+  /** The ring has changed: it need not follow any more. */
+  | { readonly type: "ring_changed" }
   | { readonly type: "closed" }
   | { readonly type: "finished" }
   | { readonly type: "pause_over" }
@@ -90,6 +100,8 @@ export type SenderEffect =
   | { readonly type: "switch" }
   /** Ask the target whether it has everything. */
   | { readonly type: "close"; readonly items: number; readonly hash: number }
+  /** Nearly all is with the targets, and what is written follows from now on. */
+  | { readonly type: "copied" }
   /** The source lets go. */
   | { readonly type: "finish" }
   /** The source forgets the transfer and serves on. Nobody waits for the answer. */
@@ -140,6 +152,11 @@ export interface SenderState {
     | "done";
   connection: Connection;
   sendsCommands: boolean;
+  /** Whether it follows what is written when nearly all is said. */
+  follows: boolean;
+  /** The batch with which nearly all was said, and whether the targets have it. */
+  copiedAt: number | undefined;
+  copied: boolean;
   /** Whether the source may have said batches that the target lacks. */
   repeat: boolean;
   /** How often the source did not become quiet. */
@@ -176,6 +193,9 @@ export function createSender(rule: SenderRule): SenderState {
     phase: "opening",
     connection: "none",
     sendsCommands: false,
+    follows: rule.follows ?? false,
+    copiedAt: undefined,
+    copied: false,
     repeat: false,
     unquiet: 0,
     pausing: false,
@@ -227,6 +247,9 @@ export function stepSender(
       return switched(sender, event.quiet);
     case "acknowledged":
       return acknowledged(sender, event.number);
+    case "ring_changed":
+      sender.follows = false;
+      return goOn(sender);
     case "closed":
       invariant(sender.phase === "closing", "the target was asked to close");
       sender.phase = "finishing";
@@ -281,6 +304,11 @@ function opened(
   }
   sender.sendsCommands = event.sendsCommands;
   sender.repeat = event.how === "resumed";
+  if (sender.rule.spreads) {
+    sender.phase = "sending";
+    sender.connection = "up";
+    return [{ type: "state", state: "sending" }, ...goOn(sender)];
+  }
   // Nothing to send: nobody else need be asked.
   if (event.empty && sender.rule.moves && !sender.repeat) {
     sender.phase = "switching";
@@ -302,6 +330,9 @@ function goOn(sender: SenderState): SenderEffect[] {
     case "sending": {
       if (sender.pausing) return [];
       if (sender.nearlyAll) {
+        if (sender.follows) return follow(sender);
+        // What it was asked for before the ring changed.
+        if (sender.reading) return [];
         if (!sender.rule.moves) {
           sender.phase = "draining";
           return goOn(sender);
@@ -317,7 +348,9 @@ function goOn(sender: SenderState): SenderEffect[] {
       if (sender.reading || waiting > 0) return [];
       // Nothing was ever said, now or before the transfer was resumed. Whoever waits
       // for a copy must hear even of that.
-      if (sender.numbered === 0 && sender.rule.moves) {
+      if (
+        sender.rule.spreads || (sender.numbered === 0 && sender.rule.moves)
+      ) {
         sender.phase = "finishing";
         return [{ type: "finish" }];
       }
@@ -328,6 +361,17 @@ function goOn(sender: SenderState): SenderEffect[] {
     default:
       return [];
   }
+}
+
+/** Goes on asking, and says once that the targets have nearly all. */
+function follow(sender: SenderState): SenderEffect[] {
+  sender.copiedAt ??= sender.said;
+  const isCopied = !sender.copied && sender.acked >= sender.copiedAt;
+  sender.copied ||= isCopied;
+  return [
+    ...isCopied ? [{ type: "copied" as const }] : [],
+    ...sender.said - sender.acked < SEND_WINDOW ? read(sender) : [],
+  ];
 }
 
 function read(sender: SenderState): SenderEffect[] {
@@ -345,7 +389,9 @@ function said(
   sender.reading = false;
   const { number, entries, items, bytes, hash } = event;
   sender.total = event.total === TOTAL_UNKNOWN ? null : event.total;
-  sender.nearlyAll = event.progress === HandoffProgress.nearlyAll;
+  sender.nearlyAll = event.progress === HandoffProgress.nearlyAll ||
+    // Once all was said, little is ever left.
+    sender.copied && !sender.still;
   sender.numbered = Math.max(sender.numbered, number);
   if (entries === 0) {
     // Of what was said before this sender resumed the transfer it hears like this.

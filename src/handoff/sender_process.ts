@@ -15,6 +15,7 @@ import type { TreeNode } from "../../supervisors/tree_view.ts";
 import { ByteReader } from "../base/byte_reader.ts";
 import type { ByteWriter } from "../base/byte_writer.ts";
 import { isWhorlError, reasonOf, WhorlError } from "../base/errors.ts";
+import { ownerOfVnode } from "../ring/ring_generations.ts";
 import {
   BATCH_HEADER_BYTES,
   HandoffMode,
@@ -27,8 +28,10 @@ import {
   writeHandoffNext,
   writeHandoffOffer,
   writeHandoffOpen,
+  writeHandoffSpread,
   writeHandoffSwitch,
 } from "../vnode/handoff_codec.ts";
+import { readSpreadGroups, type SpreadGroup } from "../vnode/handoff_spread.ts";
 import { OpenAnswer } from "../vnode/vnode_handoff.ts";
 import type { BulkConnection, HandoffWorld } from "./handoff_world.ts";
 import { offerData } from "./inbound_offer.ts";
@@ -55,6 +58,8 @@ export interface SenderWatch {
   state(state: "connecting" | "sending" | "switching"): void;
   /** The target has so many items and bytes of `total`, which may not be known. */
   progress(items: number, bytes: number, total: number | null): void;
+  /** Nearly all is with the targets of a spread, and what is written follows. */
+  copied?(): void;
   /** It has ended; called once. */
   ended(outcome: SenderOutcome): void;
 }
@@ -70,6 +75,10 @@ export class SenderProcess extends ChildBase {
   readonly #watch: SenderWatch;
   readonly #sender: SenderState;
   #connection: BulkConnection | undefined;
+  /** To the targets of a spread, by node. */
+  readonly #spreadConnections = new Map<string, Promise<BulkConnection>>();
+  /** Resolves when all batches of a spread that were sent have arrived, or one has not. */
+  #spreadBefore: Promise<void> = Promise.resolve();
   #pause: TimerHandle | undefined;
   #stall: TimerHandle | undefined;
   #toldEnd = false;
@@ -90,12 +99,21 @@ export class SenderProcess extends ChildBase {
     this.transfer = transfer;
     this.number = number;
     this.#watch = watch;
-    this.#sender = createSender({ moves: transfer.kind !== "repair" });
+    this.#sender = createSender({
+      moves: transfer.kind !== "repair",
+      spreads: transfer.spread !== undefined,
+      follows: transfer.spread?.follows ?? false,
+    });
   }
 
   /** Begins, once it is under its supervisor. */
   begin(): void {
     this.#step({ type: "start" });
+  }
+
+  /** The ring has changed, for which the data was spread. */
+  ringChanged(): void {
+    this.#step({ type: "ring_changed" });
   }
 
   /** Ends for now, or as nobody wants it any more. */
@@ -157,6 +175,11 @@ export class SenderProcess extends ChildBase {
         this.#ask(this.#next(effect.acked, effect.repeat));
         return;
       case "send":
+        if (this.transfer.spread !== undefined) {
+          const { number, batch } = effect;
+          this.#ask(this.#sendSpread(number, batch), "target");
+          return;
+        }
         this.#ask(
           this.#askTarget((into) => {
             writeHandoffBatch(into, number);
@@ -187,6 +210,9 @@ export class SenderProcess extends ChildBase {
           ).then(() => ({ type: "closed" })),
           "target",
         );
+        return;
+      case "copied":
+        this.#watch.copied?.();
         return;
       case "finish":
         this.#ask(
@@ -236,11 +262,10 @@ export class SenderProcess extends ChildBase {
       case "ownership":
         return HandoffOutcome.released;
       case "hinted":
+      case "resize":
         return HandoffOutcome.removed;
       case "repair":
         return HandoffOutcome.copied;
-      case "resize":
-        return HandoffOutcome.released;
     }
   }
 
@@ -288,13 +313,65 @@ export class SenderProcess extends ChildBase {
   }
 
   #writeOpen(into: ByteWriter): void {
-    const { kind, target, targetPartition, keySpaces } = this.transfer;
+    const { kind, target, targetPartition, keySpaces, spread } = this.transfer;
     writeHandoffOpen(into, {
       transfer: this.number,
-      mode: kind === "repair" ? HandoffMode.copy : HandoffMode.move,
+      mode: spread !== undefined
+        ? HandoffMode.spread
+        : kind === "repair"
+        ? HandoffMode.copy
+        : HandoffMode.move,
       target: { node: target, partition: targetPartition },
       keySpaces: keySpaces === null ? null : new Set(keySpaces),
+      ...spread === undefined ? {} : { spread },
     });
+  }
+
+  /** Sends the parts of a batch to the vnodes they are for. It counts when all of it, and all before it, is there. */
+  async #sendSpread(number: number, batch: Uint8Array): Promise<SenderEvent> {
+    const groups = readSpreadGroups(new ByteReader(batch));
+    const before = this.#spreadBefore;
+    const sent = (async () => {
+      await Promise.all(groups.map((group) => this.#sendGroup(group)));
+      await before;
+    })();
+    this.#spreadBefore = sent.catch(() => {});
+    await sent;
+    return { type: "acknowledged", number };
+  }
+
+  async #sendGroup({ vnode, batch }: SpreadGroup): Promise<void> {
+    const ring = this.#world.ring();
+    const owner = ring === undefined ? undefined : ownerOfVnode(ring, vnode);
+    if (owner === undefined) {
+      throw new WhorlError(
+        "handoff_refused",
+        "Cannot spread the data of a partition over a ring that is not to be any more",
+      );
+    }
+    const connection = await this.#spreadConnection(owner);
+    await connection.ask(
+      this.transfer.module,
+      vnode,
+      (into) => {
+        writeHandoffSpread(into, this.number);
+        into.raw(batch);
+      },
+      TARGET_MS,
+    );
+  }
+
+  /** The connection to one of the targets of a spread. */
+  #spreadConnection(node: string): Promise<BulkConnection> {
+    let connection = this.#spreadConnections.get(node);
+    if (connection === undefined) {
+      connection = this.#connect(node);
+      this.#spreadConnections.set(node, connection);
+      if (this.#toldEnd) {
+        connection.then((opened) => opened.close(), () => {});
+      }
+    }
+    return connection;
   }
 
   async #open(): Promise<SenderEvent> {
@@ -352,10 +429,12 @@ export class SenderProcess extends ChildBase {
       writeHandoffNext(into, this.number, acked, repeat)
     );
     const { at, ...head } = readBatchHead(new ByteReader(answer));
+    // The parts of a spread are batches of their own.
+    const bare = head.entries === 0 || this.transfer.spread !== undefined;
     return {
       type: "said",
       ...head,
-      batch: answer.subarray(head.entries === 0 ? at + BATCH_HEADER_BYTES : at),
+      batch: answer.subarray(bare ? at + BATCH_HEADER_BYTES : at),
     };
   }
 
@@ -369,6 +448,9 @@ export class SenderProcess extends ChildBase {
     const connection = this.#connection;
     connection?.call("handoff_end", this.number).catch(() => {});
     connection?.close();
+    for (const opening of this.#spreadConnections.values()) {
+      opening.then((opened) => opened.close(), () => {});
+    }
     this.#watch.ended(outcome);
   }
 }

@@ -14,7 +14,8 @@
  *   gives it what it holds;
  * - `repair`: a neighbour gives what the two partitions share to one that has
  *   lost it;
- * - `resize`: the ring gets another number of partitions.
+ * - `resize`: the ring gets another number of partitions, and the data of one is
+ *   spread over those it will have.
  */
 export type TransferKind = "ownership" | "hinted" | "repair" | "resize";
 
@@ -32,6 +33,8 @@ export type TransferState =
   | "connecting"
   /** Items are under way. */
   | "sending"
+  /** Nearly all is there, and what is written follows, until the ring has its new size. */
+  | "following"
   /** The vnode stands still until the target has all that it holds. */
   | "switching";
 
@@ -46,7 +49,9 @@ export interface TransferStatus {
   readonly direction: "outbound" | "inbound";
   readonly source: string;
   readonly sourcePartition: number;
+  /** The node it goes to; `*` for all of them, in a resize. */
   readonly target: string;
+  /** The partition it goes to; in a resize, that of the source. */
   readonly targetPartition: number;
   readonly state: TransferState;
   /** Wall clock when it began to connect, in milliseconds since 1970; `null` while it waits for the first time. */

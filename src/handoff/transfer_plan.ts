@@ -10,9 +10,17 @@ import { memberStatus, pendingTransfers, type Ring } from "../ring/ring.ts";
 import {
   ageOfVnode,
   firstVnode,
+  firstVnodeOf,
   partitionOfVnode,
 } from "../ring/ring_generations.ts";
+import type { HandoffSpread } from "../vnode/handoff_spread.ts";
 import type { HeldPartition, TransferKind } from "./transfer.ts";
+
+/** A ring over whose partitions a vnode spreads its data. */
+export interface Spread extends HandoffSpread {
+  /** Whether what is written follows until the ring has that size. Else the vnode is of a ring that is no more, and ends. */
+  readonly follows: boolean;
+}
 
 /** A transfer that should be made. */
 export interface WantedTransfer {
@@ -25,6 +33,8 @@ export interface WantedTransfer {
   readonly keySpaces: readonly number[] | null;
   /** The ownership in which it was decided, which the target must know; `null` if the target goes by who owns what. */
   readonly decided: { readonly term: number; readonly version: number } | null;
+  /** The ring its data is spread over, in a resize. */
+  readonly spread?: Spread;
   /** Why it cannot be made now; `null` if it can. */
   readonly blocked: string | null;
 }
@@ -34,9 +44,10 @@ export interface SettledPartition extends HeldPartition {
   /**
    * - `report`: the ring does not know it yet;
    * - `drop`: the ring names the new owner;
+   * - `discard`: it has come for a resize that was given up;
    * - `take_back`: it names this node after all.
    */
-  readonly action: "report" | "drop" | "take_back";
+  readonly action: "report" | "drop" | "discard" | "take_back";
 }
 
 /** Where the data of a partition went, and by which decision of the ring. */
@@ -61,6 +72,8 @@ export interface TransferSituation {
   readonly held: readonly HeldPartition[];
   /** Data that another node has acknowledged, by {@linkcode heldName}. */
   readonly handedOver: ReadonlyMap<string, HandedOver>;
+  /** Why what is left of a ring of another size has to stay; `null` if it may go. */
+  readonly formerStays?: string | null;
   /** Partitions that data is arriving for now. */
   readonly arriving: ReadonlySet<string>;
   /** Nodes that serve a module now. */
@@ -68,6 +81,9 @@ export interface TransferSituation {
   /** Whether the version that `node` runs takes transfers. @default {always} */
   canHandOff?(node: string): boolean;
 }
+
+/** Stands for the many targets of a spread. */
+export const SPREAD_TARGET = "*";
 
 /** Names the data of a module and partition. */
 export function heldName({ module, partition }: HeldPartition): string {
@@ -78,6 +94,27 @@ export function heldName({ module, partition }: HeldPartition): string {
 export function transferName(transfer: WantedTransfer): string {
   const { kind, module, sourcePartition, target, targetPartition } = transfer;
   return `${kind}/${module}/${sourcePartition}/${targetPartition}/${target}`;
+}
+
+/** A transfer that spreads the data of a vnode over partitions that `owners` own. */
+function spreadOf(
+  situation: TransferSituation,
+  owners: readonly string[],
+  module: string,
+  vnode: number,
+): WantedTransfer {
+  const up = situation.upNodes(module);
+  const away = owners.find((owner) => !up.includes(owner));
+  return {
+    kind: "resize",
+    module,
+    sourcePartition: vnode,
+    target: SPREAD_TARGET,
+    targetPartition: 0,
+    keySpaces: null,
+    decided: null,
+    blocked: away === undefined ? null : `${away} does not serve ${module} now`,
+  };
 }
 
 /** The plan of a node. */
@@ -136,9 +173,42 @@ export function planTransfers(situation: TransferSituation): TransferPlan {
       });
     }
   }
+  const { resize } = ring.ownership.generations;
+  if (resize !== null) {
+    const { generation, term, version } = resize;
+    const spread = {
+      ringSize: resize.owners.length,
+      firstVnode: firstVnodeOf(generation),
+      follows: true,
+    };
+    owners.forEach((owner, partition) => {
+      if (owner !== self) return;
+      for (const module of modules) {
+        wanted.push({
+          ...spreadOf(situation, resize.owners, module, first + partition),
+          targetPartition: spread.firstVnode,
+          spread,
+          decided: { term, version },
+        });
+      }
+    });
+  }
   for (const each of held) {
     const { module, partition } = each;
-    if (ageOfVnode(ring, partition) !== "present") continue;
+    const age = ageOfVnode(ring, partition);
+    if (age === "former" && memberStatus(ring, self) !== "joining") {
+      const transfer = spreadOf(situation, owners, module, partition);
+      wanted.push({
+        ...transfer,
+        targetPartition: first,
+        spread: { ringSize: ring.size, firstVnode: first, follows: false },
+        blocked: situation.formerStays ?? transfer.blocked,
+      });
+    }
+    if (age === "aborted") {
+      settled.push({ module, partition, action: "discard" });
+    }
+    if (age !== "present") continue;
     const owner = owners[partitionOfVnode(partition)];
     const transfer = pending.get(partition);
     const went = handedOver.get(heldName(each));

@@ -362,9 +362,9 @@ class KvVnode implements Vnode<KvCommands, KvCoverage> {
     }
   }
 
-  keySpaceOf({ sortKey }: HandoffItem): number {
+  keySpaceOf({ sortKey }: HandoffItem, ringSize: number): number {
     const { bucket, key } = storageKeyParts(sortKey);
-    return partitionOf(bucket, key, this.#context.ringSize);
+    return partitionOf(bucket, key, ringSize);
   }
 
   encodeHandoffItem({ sortKey, item }: HandoffItem): Uint8Array | null {

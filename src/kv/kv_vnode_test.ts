@@ -347,7 +347,7 @@ Deno.test("kv says which key space an item belongs to", async () => {
   const { vnode } = await memory();
   const sortKey = storageKey("k");
   assertEquals(
-    vnode.keySpaceOf?.({ sortKey, item: new Uint8Array() }),
+    vnode.keySpaceOf?.({ sortKey, item: new Uint8Array() }, 64),
     partitionOf("b", "k", 64),
   );
 });

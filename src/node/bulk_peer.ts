@@ -203,6 +203,11 @@ export function relayHandoff(
     );
   }
   const transfer = from.u53();
+  if (action === HandoffAction.spread) {
+    handoff.requireSpread(source, header.vnode);
+    relay(target, correlation, bytes, start, end);
+    return;
+  }
   handoff.requireInbound(
     connection,
     transfer,

@@ -104,6 +104,8 @@ function worldOf(parts: NodeParts): HandoffWorld {
       ),
     drop: (module, partition) =>
       present(parts.vnodes, "vnodes").drop(module, partition),
+    discard: (module, vnode) =>
+      present(parts.vnodes, "vnodes").discard(module, vnode),
     takeBack: (module, partition) =>
       present(parts.vnodes, "vnodes").takeBack(module, partition),
     call: async (node, method, args) => {

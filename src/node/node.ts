@@ -557,6 +557,9 @@ export class WhorlNode implements AsyncDisposable {
         this.#parts.transfers?.changed();
         this.#tailRepairs.look();
         break;
+      case "ring_ready":
+        this.#parts.transfers?.changed();
+        break;
       case "services_changed":
         this.#updateViews();
         this.#parts.vnodes?.clusterChanged({

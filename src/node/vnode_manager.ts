@@ -499,6 +499,15 @@ export class VnodeManager {
       .call("drop", vnode, DROP_MS) === true;
   }
 
+  /** Removes what a vnode holds that is to be no more. */
+  async discard(module: string, vnode: number): Promise<void> {
+    const master = this.#strays.get(heldName({ module, partition: vnode }));
+    const { links } = this.#modules.get(moduleIdOf(module)) ?? { links: [] };
+    // Nobody knows any more how many partitions its ring was to have.
+    const asked = master === undefined ? links : [links[master]];
+    for (const link of asked) await link?.call("discard", vnode, DROP_MS);
+  }
+
   /** A vnode that was given up is this node's after all. */
   async takeBack(module: string, vnode: number): Promise<void> {
     await this.#requireLink(module, vnode).call("start_vnodes", [vnode]);

@@ -94,6 +94,25 @@ export function ageOfVnode(ring: SizedRing, vnode: number): VnodeAge {
   return size === undefined ? "unknown" : size === 0 ? "aborted" : "former";
 }
 
+/** Who owns the partition of the vnode with this number, now or once the resize under way is done; `undefined` if nobody does. */
+export function ownerOfVnode(
+  ring: SizedRing & {
+    readonly ownership: { readonly owners: readonly string[] };
+  },
+  vnode: number,
+): string | undefined {
+  const { owners, generations } = ring.ownership;
+  const partition = partitionOfVnode(vnode);
+  switch (ageOfVnode(ring, vnode)) {
+    case "present":
+      return owners[partition];
+    case "future":
+      return generations.resize?.owners[partition];
+    default:
+      return undefined;
+  }
+}
+
 /**
  * Partitions of each generation that may have vnodes, by the number of its first
  * one. Aborted ones have none.

@@ -9,6 +9,7 @@
  *
  *     open     u8 1 · u53 transfer · u8 mode · u16 target partition · text target node
  *              · u16 key spaces, or 0xffff for all · u16 each
+ *              · if it is a spread: u16 ring size · u16 its first vnode
  *     next     u8 2 · u53 transfer · u53 last batch acknowledged · u8 1 to repeat what follows it
  *     acked    u8 3 · u53 transfer · u53 last batch acknowledged
  *     switch   u8 4 · u53 transfer
@@ -21,11 +22,16 @@
  *     offer    u8 16 · u53 transfer
  *     batch    u8 17 · u53 transfer · batch
  *     final    u8 18 · u53 transfer · u53 items · u32 hash
+ *     spread   u8 19 · u53 transfer · batch
  *
  *     answer to offer   u53 last batch it has
  *
  *     batch    u53 number · u32 CRC-32 of what follows · u32 entries
  *              · entries, each u8 kind (0 an item, 1 a command) · u8 command · u32 length · bytes
+ *
+ * Partitions are named by the numbers of their vnodes. A spread has many targets:
+ * what its source says is in `handoff_spread.ts`, and each of its batches is taken
+ * for itself.
  *
  * Batches of a transfer are numbered from 1. `items`, `bytes` and `hash` count
  * all up to and including the batch; the hash is made of the batches' checksums
@@ -37,6 +43,7 @@ import { crc32 } from "node:zlib";
 import type { ByteReader } from "../base/byte_reader.ts";
 import type { ByteWriter } from "../base/byte_writer.ts";
 import { WhorlError } from "../base/errors.ts";
+import type { HandoffSpread } from "./handoff_spread.ts";
 import type { KeySpaces } from "./vnode.ts";
 
 /** What a source and a target can be asked to do. */
@@ -49,6 +56,7 @@ export const HandoffAction = {
   offer: 16,
   batch: 17,
   final: 18,
+  spread: 19,
 } as const;
 
 /** Whether an action is one for the target of a transfer, which comes from another node. */
@@ -58,7 +66,8 @@ export function isTargetAction(action: number | undefined): boolean {
 
 /** Whether an action is the first of a transfer to or from a vnode. */
 export function beginsHandoff(action: number | undefined): boolean {
-  return action === HandoffAction.open || action === HandoffAction.offer;
+  return action === HandoffAction.open || action === HandoffAction.offer ||
+    action === HandoffAction.spread;
 }
 
 /** What becomes of the source when everything has arrived. */
@@ -67,6 +76,8 @@ export const HandoffMode = {
   move: 0,
   /** It keeps what it has: the target only lacked it. */
   copy: 1,
+  /** As `move`, but what it has goes to the vnodes of a ring of another size. */
+  spread: 2,
 } as const;
 
 /** How a transfer ends at its source. */
@@ -110,12 +121,14 @@ export interface HandoffOpening {
   readonly target: { readonly node: string; readonly partition: number };
   /** What part of the data; `null` for all. */
   readonly keySpaces: KeySpaces;
+  /** The ring it goes to, if its mode is to spread. */
+  readonly spread?: HandoffSpread;
 }
 
 /** Begins a transfer at its source. */
 export function writeHandoffOpen(
   into: ByteWriter,
-  { transfer, mode, target, keySpaces }: HandoffOpening,
+  { transfer, mode, target, keySpaces, spread }: HandoffOpening,
 ): void {
   into.u8(HandoffAction.open);
   into.u53(transfer);
@@ -124,6 +137,9 @@ export function writeHandoffOpen(
   into.text(target.node);
   into.u16(keySpaces === null ? ALL_KEY_SPACES : keySpaces.size);
   for (const keySpace of keySpaces ?? []) into.u16(keySpace);
+  if (spread === undefined) return;
+  into.u16(spread.ringSize);
+  into.u16(spread.firstVnode);
 }
 
 /** Asks a source for a batch; with `repeat` for those after `acked` once more. */
@@ -181,6 +197,12 @@ export function writeHandoffBatch(into: ByteWriter, transfer: number): void {
   into.u53(transfer);
 }
 
+/** Begins to hand a batch to one of the targets of a spread; it follows. */
+export function writeHandoffSpread(into: ByteWriter, transfer: number): void {
+  into.u8(HandoffAction.spread);
+  into.u53(transfer);
+}
+
 /** Asks a target whether it has everything. */
 export function writeHandoffFinal(
   into: ByteWriter,
@@ -213,7 +235,9 @@ export type HandoffRequest =
       | typeof HandoffAction.switch
       | typeof HandoffAction.offer
       /** The batch stands where the reader stands. */
-      | typeof HandoffAction.batch;
+      | typeof HandoffAction.batch
+      /** Likewise. */
+      | typeof HandoffAction.spread;
     readonly transfer: number;
   }
   | {
@@ -245,8 +269,17 @@ export function readHandoffRequest(from: ByteReader): HandoffRequest {
         keySpaces = new Set();
         for (let left = count; left > 0; left--) keySpaces.add(from.u16());
       }
-      if (mode > HandoffMode.copy) break;
-      return { action, transfer, mode, target: { node, partition }, keySpaces };
+      if (mode > HandoffMode.spread) break;
+      return {
+        action,
+        transfer,
+        mode,
+        target: { node, partition },
+        keySpaces,
+        ...mode === HandoffMode.spread
+          ? { spread: { ringSize: from.u16(), firstVnode: from.u16() } }
+          : {},
+      };
     }
     case HandoffAction.next:
       return {
@@ -267,6 +300,7 @@ export function readHandoffRequest(from: ByteReader): HandoffRequest {
     case HandoffAction.switch:
     case HandoffAction.offer:
     case HandoffAction.batch:
+    case HandoffAction.spread:
       return { action, transfer };
   }
   throw new WhorlError(

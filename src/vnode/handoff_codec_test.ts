@@ -29,6 +29,7 @@ import {
   writeHandoffNext,
   writeHandoffOffer,
   writeHandoffOpen,
+  writeHandoffSpread,
   writeHandoffSwitch,
 } from "./handoff_codec.ts";
 
@@ -53,6 +54,29 @@ function open(keySpaces: Set<number> | null): Uint8Array {
 
 /** Each request, as bytes and as it is read. */
 const requests: [Uint8Array, unknown][] = [
+  [
+    bytesOf((into) =>
+      writeHandoffOpen(into, {
+        transfer: BIG,
+        mode: HandoffMode.spread,
+        target: { node: "*", partition: 1_024 },
+        keySpaces: null,
+        spread: { ringSize: 1_024, firstVnode: 64_512 },
+      })
+    ),
+    {
+      action: HandoffAction.open,
+      transfer: BIG,
+      mode: HandoffMode.spread,
+      target: { node: "*", partition: 1_024 },
+      keySpaces: null,
+      spread: { ringSize: 1_024, firstVnode: 64_512 },
+    },
+  ],
+  [
+    bytesOf((into) => writeHandoffSpread(into, BIG)),
+    { action: HandoffAction.spread, transfer: BIG },
+  ],
   ...[null, new Set<number>(), new Set([0, 1_023])].map((
     keySpaces,
   ): [Uint8Array, unknown] => [open(keySpaces), {
@@ -171,8 +195,8 @@ Deno.test("isTargetAction() and beginsHandoff() know whom each action is for", (
   const names = (of: (action: number) => boolean) =>
     Object.entries(HandoffAction).filter(([, action]) => of(action))
       .map(([name]) => name);
-  assertEquals(names(isTargetAction), ["offer", "batch", "final"]);
-  assertEquals(names(beginsHandoff), ["open", "offer"]);
+  assertEquals(names(isTargetAction), ["offer", "batch", "final", "spread"]);
+  assertEquals(names(beginsHandoff), ["open", "offer", "spread"]);
   assertEquals([isTargetAction(undefined), beginsHandoff(undefined)], [
     false,
     false,

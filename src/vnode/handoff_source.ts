@@ -14,6 +14,10 @@
  * sent, in the order in which they were applied among the items, and answered
  * when the target has them.
  *
+ * Where the ring gets another size, a vnode spreads its data over many others. That
+ * begins long before the ring changes: once nearly all is said, what is written
+ * follows at once, until the vnode is made to stand still.
+ *
  * Nothing here takes longer than {@linkcode HANDOFF_SLICE_MS} at a time.
  *
  * @module
@@ -34,6 +38,7 @@ import {
   TOTAL_UNKNOWN,
   writeBatchHead,
 } from "./handoff_codec.ts";
+import { SpreadGroups, spreadTo } from "./handoff_spread.ts";
 import type { HandoffItem, Vnode } from "./vnode.ts";
 import type { WatchedPartition } from "./watched_partition.ts";
 
@@ -41,6 +46,8 @@ import type { WatchedPartition } from "./watched_partition.ts";
 export const BATCH_ENTRIES_MAX = 500;
 /** Most bytes of a batch, unless a single entry has more. Source: riak_core's `handoff_batch_threshold`. */
 export const BATCH_BYTES_MAX = 1024 * 1024;
+/** How long a write waits for others before it follows, where all was said, in milliseconds. */
+export const FOLLOW_MS = 2;
 /** Longest time for which a batch is gathered before others have their turn, in milliseconds. */
 export const HANDOFF_SLICE_MS = 4;
 /** How long nothing is said while the module has nothing ready, in milliseconds; then that is said. */
@@ -67,6 +74,9 @@ const unwanted: unique symbol = Symbol("unwanted");
 
 /** What a source needs from the vnode around it. */
 export interface HandoffSourceHost {
+  /** The vnode's partition, and how many its ring has. */
+  readonly partition: number;
+  readonly ringSize: number;
   readonly vnode: Vnode;
   readonly storage: WatchedPartition;
   now(): number;
@@ -91,6 +101,8 @@ interface SourceEntry {
   readonly kind: number;
   readonly command: number;
   readonly content: Uint8Array;
+  /** Vnodes it goes to, in a spread. */
+  readonly targets?: readonly number[];
   /** Called when the target has it, or need not; items have nobody who waits. */
   readonly done: (() => void) | undefined;
 }
@@ -141,6 +153,10 @@ export class HandoffSource {
   #restUntilMs = 0;
   #rests = 0;
   readonly #batch = new ByteWriter(64 * 1024);
+  readonly #groups: SpreadGroups | undefined;
+  /** Whether it was told that nearly all was said: what is written follows at once then. */
+  #follows = false;
+  #followsSoon = false;
   #asker: Asker | undefined;
   #gathering = false;
   #ended = false;
@@ -148,8 +164,8 @@ export class HandoffSource {
   /**
    * Begins the visit.
    *
-   * @throws {WhorlError} `not_capable` if a part of the data is wanted and the
-   * module does not say what belongs to it.
+   * @throws {WhorlError} `not_capable` if a part of the data is wanted, or all of
+   * it is to be spread, and the module does not say what belongs where.
    */
   constructor(host: HandoffSourceHost, opening: HandoffOpening) {
     const { vnode, storage } = host;
@@ -159,12 +175,24 @@ export class HandoffSource {
         "Cannot hand off a part of the data as the vnode module has no keySpaceOf()",
       );
     }
+    if (
+      opening.spread !== undefined &&
+      (vnode.keySpaceOf === undefined || vnode.itemAt === undefined)
+    ) {
+      throw new WhorlError(
+        "not_capable",
+        "Cannot resize the ring as the vnode module must have keySpaceOf() and itemAt()",
+      );
+    }
+    this.#groups = opening.spread === undefined
+      ? undefined
+      : new SpreadGroups();
     this.#host = host;
     this.#opening = opening;
     this.transfer = opening.transfer;
     this.target = opening.target;
     this.#startedMs = host.now();
-    const moves = opening.mode === HandoffMode.move;
+    const moves = opening.mode !== HandoffMode.copy;
     this.sendsCommands = moves && vnode.itemAt === undefined;
     const items = vnode.fold();
     this.#iterator = Symbol.asyncIterator in items
@@ -193,18 +221,32 @@ export class HandoffSource {
 
   #noted(writes: readonly Write[]): void {
     for (const { key } of writes) this.#written.add(textOf(key));
+    if (this.#follows) this.#followSoon();
     if (this.#written.size + this.#round.length <= WRITTEN_KEYS_MAX) return;
     this.#host.overrun();
+  }
+
+  /** Writes that come together follow together. */
+  #followSoon(): void {
+    if (this.#followsSoon || this.#asker === undefined) return;
+    this.#followsSoon = true;
+    this.#host.later(FOLLOW_MS, () => {
+      this.#followsSoon = false;
+      void this.#gather();
+    });
   }
 
   /** From now on nothing is written: what is asked for next is the rest. */
   standsStill(): void {
     this.#still = true;
+    this.#follows = false;
+    void this.#gather();
   }
 
   /** The vnode serves again before all was said. */
   goesOn(): void {
     this.#still = false;
+    this.#follows = false;
     this.#rounds = 0;
   }
 
@@ -252,7 +294,10 @@ export class HandoffSource {
     fail: Asker["fail"],
   ): void {
     this.acknowledged(acked);
-    if (repeat) this.#repeat = [...this.#said];
+    if (repeat) {
+      this.#repeat = [...this.#said];
+      this.#follows = false;
+    }
     // Who asks anew does not wait for an earlier answer.
     this.#sayNothing();
     // What was said before goes before what is being gathered.
@@ -311,7 +356,9 @@ export class HandoffSource {
       ? await this.#fillBetweenCommands()
       : await this.#fill(true);
     if (this.#ended) return;
-    if (entries !== undefined) this.#sayBatch(entries);
+    // Whoever follows is told when something is written.
+    if (entries === undefined || (entries === 0 && this.#follows)) return;
+    this.#sayBatch(entries);
   }
 
   /**
@@ -364,6 +411,9 @@ export class HandoffSource {
       }
       entries++;
       appendEntry(batch, next.kind, next.command, content);
+      for (const vnode of next.targets ?? []) {
+        this.#groups?.add(vnode, next.kind, next.command, content);
+      }
       if (next.done !== undefined) this.#gathered.push(next);
     }
     return entries;
@@ -381,6 +431,11 @@ export class HandoffSource {
     if (entries > 0) {
       this.#number++;
       this.#bytes += batch.length;
+      if (this.#groups !== undefined) {
+        // The entries themselves stand in the groups.
+        beginBatch(batch);
+        this.#groups.writeTo(batch);
+      }
       this.#hash = nextHash(
         this.#hash,
         sealBatch(batch, this.#number, entries),
@@ -400,6 +455,8 @@ export class HandoffSource {
       if (entries > 0) this.#repeat.push(this.#said.at(-1) as SaidBatch);
     } else {
       this.#asker = undefined;
+      this.#follows = this.#groups !== undefined && !this.#still &&
+        answer[0] === HandoffProgress.nearlyAll;
       asker.answer(answer);
     }
     this.#countLater();
@@ -452,9 +509,30 @@ export class HandoffSource {
     const item = await this.#nextItem();
     if (item === undefined || item === unwanted) return item;
     const content = this.#encoded(item);
-    return content === undefined
-      ? unwanted
-      : { kind: HandoffEntry.item, command: 0, content, done: undefined };
+    return content === undefined ? unwanted : {
+      kind: HandoffEntry.item,
+      command: 0,
+      content,
+      ...this.#targetsOf(item),
+      done: undefined,
+    };
+  }
+
+  /** Where an item goes in a spread. */
+  #targetsOf(item: HandoffItem): Pick<SourceEntry, "targets"> {
+    const { spread } = this.#opening;
+    const { vnode, partition, ringSize } = this.#host;
+    if (spread === undefined) return {};
+    const before = vnode.keySpaceOf?.(item, ringSize) as number;
+    const after = vnode.keySpaceOf?.(item, spread.ringSize) as number;
+    return {
+      targets: spreadTo(
+        { partition, ringSize },
+        before,
+        after,
+        spread.ringSize,
+      ).map((target) => spread.firstVnode + target),
+    };
   }
 
   /** The next item there is: of the visit, then of what was written meanwhile. */
@@ -478,8 +556,10 @@ export class HandoffSource {
     // Before the vnode stands still a few are left for then: each may be
     // written again.
     if (this.#folded && !this.#still) {
-      if (this.#written.size <= SWITCH_KEYS_MAX) return undefined;
-      if (++this.#rounds > ROUNDS_MAX) return undefined;
+      if (this.#written.size <= SWITCH_KEYS_MAX && !this.#follows) {
+        return undefined;
+      }
+      if (++this.#rounds > ROUNDS_MAX && !this.#follows) return undefined;
     }
     this.#round = [...this.#written];
     this.#written.clear();
@@ -491,7 +571,7 @@ export class HandoffSource {
     const { vnode } = this.#host;
     const { keySpaces } = this.#opening;
     if (keySpaces !== null) {
-      const keySpace = vnode.keySpaceOf?.(item);
+      const keySpace = vnode.keySpaceOf?.(item, this.#host.ringSize);
       if (keySpace === undefined || !keySpaces.has(keySpace)) return undefined;
     }
     return vnode.encodeHandoffItem(item) ?? undefined;

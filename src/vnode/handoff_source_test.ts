@@ -94,6 +94,8 @@ class Bench {
       ...extra,
     };
     this.source = new HandoffSource({
+      partition: 0,
+      ringSize: 8,
       vnode,
       storage: this.storage,
       now: () => this.runtime.now(),

@@ -132,6 +132,18 @@ export class HandoffTarget {
     }
   }
 
+  /**
+   * Takes the batch at which `from` stands, which is one of a spread: others may
+   * come before or after it. Resolves when it is durable.
+   *
+   * @throws {WhorlError} `protocol_error` if it was damaged, or what the module failed with.
+   */
+  async takeSpread(from: ByteReader): Promise<void> {
+    const batch = readBatch(from);
+    await this.#host.mayTake();
+    await this.#applyAll(batch);
+  }
+
   async #applyAll(batch: HandoffBatch): Promise<void> {
     this.#begun += batch.entries.length;
     this.#underWay++;

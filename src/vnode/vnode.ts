@@ -170,9 +170,12 @@ export interface Vnode<
   itemAt?(sortKey: Uint8Array): Awaitable<HandoffItem | undefined>;
   /**
    * The key space an item belongs to: the partition that is the first owner of its
-   * key. Without it the partition cannot be repaired from its neighbours.
+   * key. Without it the partition cannot be repaired from its neighbours, nor the
+   * ring be resized.
+   *
+   * @param ringSize Partitions of the ring that is meant: this vnode's, or the one it is to become.
    */
-  keySpaceOf?(item: HandoffItem): number;
+  keySpaceOf?(item: HandoffItem, ringSize: number): number;
   /** An item as bytes, or `null` if it is damaged and must be left behind. */
   encodeHandoffItem(item: HandoffItem): Uint8Array | null;
   /**

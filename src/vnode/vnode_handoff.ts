@@ -54,6 +54,8 @@ export const OpenAnswer = {
 /** What the handoffs of a vnode need from it and from the master around it. */
 export interface VnodeHandoffHost {
   readonly partition: number;
+  /** Partitions of the ring it is of. */
+  readonly ringSize: number;
   readonly answers: FrameSink;
   now(): number;
   later(afterMs: number, callback: () => void): void;
@@ -260,6 +262,9 @@ export class VnodeHandoff {
         const number = await this.#target.take(transfer, from);
         return (into) => into.u53(number);
       }
+      case HandoffAction.spread:
+        await this.#target.takeSpread(from);
+        return;
       case HandoffAction.final:
         await this.#target.complete(transfer, request.items, request.hash);
         return;
@@ -322,6 +327,8 @@ export class VnodeHandoff {
     if (this.#asked !== opening) throw overtaken();
     const host = this.#host;
     const source: HandoffSource = new HandoffSource({
+      partition: host.partition,
+      ringSize: host.ringSize,
       vnode: this.#vnode,
       storage: this.#storage,
       now: () => host.now(),

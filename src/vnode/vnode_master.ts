@@ -644,6 +644,9 @@ export class VnodeMaster implements VnodeHost {
         return null;
       case "drop":
         return await this.#drop(args as number);
+      case "discard":
+        await this.#discard(args as number);
+        return null;
       case "holds_data":
         return await this.#holdsData(args as number[]);
       case "tail_repaired":
@@ -684,6 +687,20 @@ export class VnodeMaster implements VnodeHost {
     } finally {
       process.serve();
     }
+  }
+
+  /** Removes what a vnode holds, and ends it. */
+  async #discard(number: number): Promise<void> {
+    const process = this.#processes.get(number);
+    if (process?.active) {
+      try {
+        await process.remove();
+      } finally {
+        process.serve();
+      }
+      await this.#endVnode(process);
+    }
+    await this.#options.store.partition(number).deleteRange();
   }
 
   /**

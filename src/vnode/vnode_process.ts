@@ -125,6 +125,8 @@ export class VnodeProcess extends ChildBase implements VnodeHandoffHost {
   readonly number: number;
   /** Its partition. */
   readonly partition: number;
+  /** Partitions of the ring it is of; 0 until it is started. */
+  ringSize = 0;
   readonly counts: VnodeCounts = {
     handled: 0,
     failed: 0,
@@ -247,6 +249,7 @@ export class VnodeProcess extends ChildBase implements VnodeHandoffHost {
   async start(context: VnodeContext): Promise<void> {
     this.#started = true;
     this.#store = context.store;
+    this.ringSize = context.ringSize;
     const storage = new WatchedPartition(context.storage);
     const vnode = await this.#module.init(this.partition, {
       ...context,

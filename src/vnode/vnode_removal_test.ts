@@ -37,6 +37,7 @@ class Setting {
     this.#handoff = new VnodeHandoff(
       {
         partition: 3,
+        ringSize: 8,
         answers: {
           bufferedBytes: 0,
           begin: (type) => {
