@@ -334,3 +334,59 @@ Deno.test("stepManager() never runs more than allowed, and forgets or finishes e
     { numRuns: 1_000 },
   );
 });
+
+/** A step of a resize: while the ring is on its way, or once it has its new size. */
+function spread(
+  partition: number,
+  follows: boolean,
+  extra: Partial<WantedTransfer> = {},
+): WantedTransfer {
+  return transfer(partition, "resize", {
+    target: "*",
+    targetPartition: 1024,
+    spread: { ringSize: 16, firstVnode: 1024, follows },
+    decided: follows ? { term: 1, version: 7 } : null,
+    ...extra,
+  });
+}
+
+Deno.test("stepManager() lets others run beside those that follow, and ends them when the ring has changed", () => {
+  const bench = new Bench(1);
+  assertEquals(bench.want(spread(1, true), spread(2, true)), ["begin 1"]);
+  const follows = (each: WantedTransfer) =>
+    bench.step({ type: "follows", name: transferName(each) });
+  assertEquals(follows(spread(1, true)), ["begin 2"]);
+  assertEquals(follows(spread(2, true)), []);
+  assertEquals(admitsInbound(bench.manager), true);
+  // Not before everybody goes by the new ring.
+  const early = spread(1, false, { blocked: "some do not" });
+  assertEquals(bench.want(early, spread(2, false)), ["finish 2"]);
+  assertEquals(bench.want(spread(1, false), spread(2, false)), ["finish 1"]);
+  assertEquals(bench.want(spread(1, false), spread(2, false)), []);
+  assertEquals(bench.complete(spread(1, false)), []);
+});
+
+Deno.test("stepManager() stops those that follow when the resize is given up, decided anew or transfers are disabled", () => {
+  const bench = new Bench(4);
+  const follow = (...each: WantedTransfer[]) => {
+    bench.want(...each);
+    for (const one of each) {
+      bench.step({ type: "follows", name: transferName(one) });
+    }
+  };
+  follow(spread(1, true), spread(2, true));
+  const anew = spread(2, true, { decided: { term: 1, version: 9 } });
+  assertEquals(bench.want(anew), ["stop 1 for good", "stop 2 for good"]);
+  bench.fail(spread(1, true));
+  assertEquals(bench.fail(spread(2, true)), ["begin 2"]);
+  bench.step({ type: "follows", name: transferName(anew) });
+  assertEquals(bench.enable("outbound", false), ["stop 2 for now"]);
+  bench.fail(anew);
+  assertEquals(bench.enable("outbound", true), ["begin 2"]);
+});
+
+Deno.test("stepManager() has a vnode send one transfer at a time", () => {
+  const bench = new Bench(4);
+  assertEquals(bench.want(spread(1, true), transfer(1, "repair")), ["begin 1"]);
+  assertEquals(bench.complete(transfer(1, "repair")), ["begin 1"]);
+});

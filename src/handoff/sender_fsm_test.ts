@@ -348,3 +348,63 @@ Deno.test("stepSender() stops in each phase, for now or for good, but for the la
     [failed("handoff_mismatch", "source"), "abandon, failed handoff_mismatch"],
   ]);
 });
+
+Deno.test("stepSender() spreads, reports once that the targets have nearly all, and follows until the ring has changed", () => {
+  run(
+    [
+      [start, "open"],
+      [opened(), "sending, next 0"],
+      [said(1), "send 1, next 0"],
+      [said(2, nearlyAll), "send 2, next 0"],
+      [acknowledged(1), "progress 10/?, tell_acknowledged 1"],
+      [acknowledged(2), "progress 20/?, tell_acknowledged 2, copied"],
+      // Nothing was written for a while.
+      [said(2, waiting, 0), "next 2"],
+      [said(3, nearlyAll), "send 3, next 2"],
+      [acknowledged(3), "progress 30/?, tell_acknowledged 3"],
+      // What it was asked is answered first.
+      [{ type: "ring_changed" }, ""],
+      [said(3, waiting, 0), "switching, switch"],
+      [switched(true), "next 3"],
+      [said(4), "send 4, next 3"],
+      [said(4, nearlyAll, 0), ""],
+      [acknowledged(4), "progress 40/?, tell_acknowledged 4, finish"],
+      [finished, "completed 40"],
+    ],
+    createSender({ moves: true, spreads: true, follows: true }),
+  );
+});
+
+Deno.test("stepSender() spreads what is left of a ring that is no more without following", () => {
+  run(
+    [
+      [start, "open"],
+      [opened("begun", { empty: true }), "sending, next 0"],
+      [said(0, nearlyAll, 0), "switching, switch"],
+      [switched(false), `sending, pause ${SWITCH_PAUSE_MS}`],
+      [pauseOver, "next 0"],
+      [said(0, nearlyAll, 0), "switching, switch"],
+      [switched(true), "next 0"],
+      [said(0, nearlyAll, 0), "finish"],
+      [finished, "completed 0"],
+    ],
+    createSender({ moves: true, spreads: true }),
+  );
+});
+
+Deno.test("stepSender() goes on with a spread that broke, saying again what was not acknowledged", () => {
+  run(
+    [
+      [start, "open"],
+      [opened("resumed"), "sending, next 0 again"],
+      [said(7), "send 7"],
+      [acknowledged(7), "progress 70/?, tell_acknowledged 7, next 7"],
+      [said(7, nearlyAll, 0), "copied, next 7"],
+      [
+        failed("connection_closed", "target"),
+        "failed connection_closed, resumable",
+      ],
+    ],
+    createSender({ moves: true, spreads: true, follows: true }),
+  );
+});

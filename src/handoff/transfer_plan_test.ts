@@ -1,9 +1,16 @@
 import { assertEquals } from "@std/assert";
-import { freshRing } from "../ring/ring_change.ts";
+import {
+  abortResize,
+  beginResize,
+  completeTransfers,
+  freshRing,
+  installResize,
+} from "../ring/ring_change.ts";
 import type { Ring } from "../ring/ring.ts";
 import {
   planTransfers,
   transferName,
+  type TransferPlan,
   type TransferSituation,
 } from "./transfer_plan.ts";
 
@@ -45,13 +52,13 @@ function ringWith(
   };
 }
 
-/** The plan of `a`: `ownership kv/3 to b`, with what blocks it, and `drop kv/3`. */
-function plan(
+/** The plan of `a`, which holds what is named like `kv/3`. */
+function planOf(
   ring: Ring,
   held: string[],
   extra: Partial<TransferSituation> = {},
-): string[] {
-  const { wanted, settled } = planTransfers({
+): TransferPlan {
+  return planTransfers({
     ring,
     self: "a",
     modules: ["kv"],
@@ -64,6 +71,15 @@ function plan(
     upNodes: () => ["a", "b", "c"],
     ...extra,
   });
+}
+
+/** The plan of `a`: `ownership kv/3 to b`, with what blocks it, and `drop kv/3`. */
+function plan(
+  ring: Ring,
+  held: string[],
+  extra: Partial<TransferSituation> = {},
+): string[] {
+  const { wanted, settled } = planOf(ring, held, extra);
   return [
     ...wanted.map(({ kind, module, sourcePartition, target, blocked }) =>
       `${kind} ${module}/${sourcePartition} to ${target}` +
@@ -179,4 +195,62 @@ Deno.test("planTransfers() says what keeps a transfer from being made", () => {
 
 Deno.test("planTransfers() passes over partitions that the ring does not have", () => {
   assertEquals(plan(ringWith({}), ["kv/99"]), []);
+});
+
+Deno.test("planTransfers() spreads all that a node owns while the ring is resized, whatever it has reported", () => {
+  let ring = ringWith({ 2: "b" });
+  ring = beginResize(ring, "a", new Array(16).fill("b"));
+  ring = completeTransfers(ring, "a", [1], null, ["kv"]);
+  const { wanted } = planOf(ring, ["kv/1"]);
+  assertEquals(
+    wanted.map(({ kind, sourcePartition }) => `${kind} ${sourcePartition}`),
+    [0, 1, 3, 4, 5, 6, 7].map((partition) => `resize ${partition}`),
+  );
+  const { term, version } = ring.ownership;
+  assertEquals(wanted[0]?.decided, { term, version });
+  assertEquals(wanted[0]?.spread, {
+    ringSize: 16,
+    firstVnode: 1024,
+    follows: true,
+  });
+  assertEquals(
+    planOf(ring, [], { upNodes: () => ["a", "c"] }).wanted[0]?.blocked,
+    "b does not serve kv now",
+  );
+});
+
+Deno.test("planTransfers() keeps what comes for a resize until it is given up", () => {
+  let ring = beginResize(ringWith({}), "a", new Array(16).fill("a"));
+  const held = ["kv/1027"];
+  const kinds = (): string[] =>
+    planOf(ring, held).settled.map(({ action, partition }) =>
+      `${action} ${partition}`
+    );
+  assertEquals(kinds(), []);
+  ring = abortResize(ring, "a");
+  assertEquals(kinds(), ["discard 1027"]);
+  assertEquals(planOf(ring, held).wanted, []);
+  // It stays so, also while the ring is resized again.
+  ring = beginResize(ring, "a", new Array(32).fill("a"));
+  assertEquals(kinds(), ["discard 1027"]);
+});
+
+Deno.test("planTransfers() spreads what is left of rings that are no more, if it may go, under the same name", () => {
+  const before = beginResize(ringWith({}), "a", new Array(16).fill("b"));
+  const ring = installResize(before, "a");
+  const held = ["kv/3", "kv/1030", "kv/2050"];
+  const { wanted } = planOf(ring, held);
+  assertEquals(
+    wanted.map((each) => `${each.kind} ${each.sourcePartition}`),
+    ["resize 3", "hinted 1030"],
+  );
+  assertEquals(wanted[0]?.spread?.follows, false);
+  assertEquals(
+    planOf(before, held).wanted.map(transferName).includes(
+      transferName(wanted[0]!),
+    ),
+    true,
+  );
+  const stays = planOf(ring, held, { formerStays: "not yet" }).wanted;
+  assertEquals(stays.map(({ blocked }) => blocked), ["not yet", null]);
 });

@@ -49,6 +49,7 @@ import type { Address } from "../environment/transport.ts";
 import { type KvClient, kvClient } from "../kv/kv_client.ts";
 import {
   firstVnode,
+  formerVnodes,
   partitionOfVnode,
   vnodeSizes,
 } from "../ring/ring_generations.ts";
@@ -616,7 +617,7 @@ export class WhorlNode implements AsyncDisposable {
     ring.ownership.owners.forEach((owner, partition) => {
       if (owner === config.name) mine.push(first + partition);
     });
-    vnodes?.ringResized(vnodeSizes(ring));
+    vnodes?.ringResized(vnodeSizes(ring), formerVnodes(ring));
     vnodes?.own(mine);
   }
 

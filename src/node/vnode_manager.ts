@@ -148,6 +148,8 @@ export class VnodeManager {
   #options: VnodeManagerOptions;
   #modules = new Map<number, ModuleMasters>();
   #ringSizes: ReadonlyMap<number, number>;
+  /** The first vnodes of generations of the ring that are no more. */
+  #formerVnodes: readonly number[] = [];
   /** The vnodes of its own partitions. */
   #owned: readonly number[] = [];
   /** Masters that hold vnodes which should be another's, by module and number: of a ring this node was in before. */
@@ -257,7 +259,7 @@ export class VnodeManager {
         });
         // Attached first: if it has ended by now, its exit must come after.
         link.attach(child);
-        link.cast("ring_sizes", [...this.#ringSizes]);
+        this.#tellRingSizes(link);
         onEvent({ type: "master_started", master: id });
         child.onExit((reason) => {
           if (isStoreDamaged(reason) && this.#mayRebuild(id)) {
@@ -363,18 +365,25 @@ export class VnodeManager {
       : Math.floor(partition * this.#options.masters / ringSize);
   }
 
-  /** The ring has, or is to have, these sizes. */
-  ringResized(ringSizes: ReadonlyMap<number, number>): void {
+  /** The ring has had, has, or is to have these sizes. @param formerVnodes The first vnodes of those it has had. */
+  ringResized(
+    ringSizes: ReadonlyMap<number, number>,
+    formerVnodes: readonly number[],
+  ): void {
     const known = this.#ringSizes;
     const isKnown = known.size === ringSizes.size &&
-      [...ringSizes].every(([first, size]) => known.get(first) === size);
+      [...ringSizes].every(([first, size]) => known.get(first) === size) &&
+      formerVnodes.length === this.#formerVnodes.length;
     if (isKnown) return;
     this.#ringSizes = ringSizes;
+    this.#formerVnodes = formerVnodes;
     for (const { links } of this.#modules.values()) {
-      for (const link of links) {
-        if (link.attached) link.cast("ring_sizes", [...ringSizes]);
-      }
+      for (const link of links) if (link.attached) this.#tellRingSizes(link);
     }
+  }
+
+  #tellRingSizes(link: VnodeMasterLink): void {
+    link.cast("ring_sizes", [[...this.#ringSizes], this.#formerVnodes]);
   }
 
   #startVnodes(link: VnodeMasterLink, vnodes: readonly number[]): void {

@@ -123,6 +123,12 @@ export function vnodeSizes(ring: SizedRing): Map<number, number> {
   return sizes;
 }
 
+/** The numbers of the first vnodes of generations that are no more. */
+export function formerVnodes(ring: SizedRing): number[] {
+  return [...vnodeSizes(ring).keys()]
+    .filter((first) => ageOfVnode(ring, first) === "former");
+}
+
 function knownSizes({ size, ownership }: SizedRing): Map<number, number> {
   const { newest, sizes } = ownership.generations;
   const known = sizes.length === 0 ? [size] : sizes;

@@ -119,6 +119,8 @@ export class VnodeMaster implements VnodeHost {
   readonly answers: BatchingSink;
   #options: VnodeMasterOptions;
   #ringSizes: ReadonlyMap<number, number>;
+  /** The first vnodes of generations of the ring that are no more. */
+  #formerVnodes: ReadonlySet<number> = new Set();
   #table: CommandTable;
   #moduleId: number;
   #supervisor: Supervisor | undefined;
@@ -403,6 +405,14 @@ export class VnodeMaster implements VnodeHost {
     // What goes on with a handoff goes on with the vnode that began it.
     const begins = !(header.flags & RequestFlag.handoff) ||
       beginsHandoff(bytes[this.#reader.offset]);
+    if (
+      process === undefined && !(header.flags & RequestFlag.handoff) &&
+      this.#formerVnodes.has(firstVnodeBeside(number))
+    ) {
+      // What was here is elsewhere. Started anew, it would say that there was nothing.
+      this.#refuse(correlation, resizedError(partition));
+      return;
+    }
     if (process === undefined && begins) {
       if (this.#stopping || this.#supervisor === undefined) {
         this.#refuse(correlation, stoppingError());
@@ -600,7 +610,7 @@ export class VnodeMaster implements VnodeHost {
         }
         return;
       case "ring_sizes":
-        this.#ringSizes = new Map(args as [number, number][]);
+        this.#ringsResized(args as [[number, number][], number[]]);
         return;
       default:
         throw new WhorlError(
@@ -608,6 +618,16 @@ export class VnodeMaster implements VnodeHost {
           `Cannot do '${method}' in a vnode master`,
         );
     }
+  }
+
+  #ringsResized(
+    [ringSizes, formerVnodes]: readonly [
+      readonly (readonly [number, number])[],
+      readonly number[],
+    ],
+  ): void {
+    this.#ringSizes = new Map(ringSizes);
+    this.#formerVnodes = new Set(formerVnodes);
   }
 
   #onCall(correlation: number, body: Uint8Array): void {
@@ -782,6 +802,14 @@ function storeView(store: Store): VnodeContext["store"] {
     },
     durable: store.durable,
   };
+}
+
+function resizedError(partition: number): WhorlError {
+  return new WhorlError(
+    "wrong_owner",
+    `Cannot run a command of partition ${partition} here as the ring has another size by now`,
+    { details: { partition } },
+  );
 }
 
 function stoppingError(): WhorlError {
