@@ -17,6 +17,7 @@ import type {
 import type {
   JoinOptions,
   JoinResult,
+  ResizeResult,
   StageResult,
 } from "../../src/cluster/cluster_world.ts";
 import type { Address } from "../../src/environment/transport.ts";
@@ -48,6 +49,8 @@ export interface NodeControl {
   replace(node: string, replacement: string): Promise<StageResult>;
   forceReplace(node: string, replacement: string): Promise<StageResult>;
   down(node: string): Promise<void>;
+  resizeRing(ringSize: number): Promise<ResizeResult>;
+  abortResize(): Promise<ResizeResult>;
   plan(): Promise<StagedPlan>;
   commit(planId?: string): Promise<{ planId: string }>;
   clear(): Promise<{ nodes: readonly string[] }>;
@@ -93,6 +96,8 @@ export const NODE_METHODS: {
   replace: (node, name, by) => node.replace(name, by),
   forceReplace: (node, name, by) => node.forceReplace(name, by),
   down: (node, name) => node.down(name),
+  resizeRing: (node, ringSize) => node.resizeRing(ringSize),
+  abortResize: (node) => node.abortResize(),
   plan: (node) => node.plan(),
   commit: (node, planId) => node.commit(planId),
   clear: (node) => node.clear(),

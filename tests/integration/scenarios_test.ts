@@ -12,6 +12,7 @@ import { HANDOFF_SCENARIOS } from "./scenarios/handoff_scenarios.ts";
 import { KV_SCENARIOS } from "./scenarios/kv_scenarios.ts";
 import { LEAVE_SCENARIOS } from "./scenarios/leave_scenarios.ts";
 import { MEMBERSHIP_SCENARIOS } from "./scenarios/membership_scenarios.ts";
+import { RESIZE_SCENARIOS } from "./scenarios/resize_scenarios.ts";
 import { START_SCENARIOS } from "./scenarios/start_scenarios.ts";
 
 const SCENARIOS = [
@@ -19,6 +20,7 @@ const SCENARIOS = [
   ...CAPABILITY_SCENARIOS,
   ...LEAVE_SCENARIOS,
   ...HANDOFF_SCENARIOS,
+  ...RESIZE_SCENARIOS,
   ...KV_SCENARIOS,
   ...COVERAGE_SCENARIOS,
   ...FAILURE_SCENARIOS,
