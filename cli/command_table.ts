@@ -19,6 +19,7 @@ import {
   clusterForceReplaceCommand,
   clusterReplaceCommand,
 } from "./commands/cluster_replace.ts";
+import { clusterResizeRingCommand } from "./commands/cluster_resize_ring.ts";
 import { clusterStatusCommand } from "./commands/cluster_status.ts";
 import { completionsCommand } from "./commands/completions.ts";
 import { deleteCommand } from "./commands/delete.ts";
@@ -63,6 +64,7 @@ export const COMMANDS: readonly Command[] = [
   clusterForceRemoveCommand,
   clusterReplaceCommand,
   clusterForceReplaceCommand,
+  clusterResizeRingCommand,
   clusterPlanCommand,
   clusterCommitCommand,
   clusterClearCommand,

@@ -34,7 +34,8 @@ export const clusterPlanCommand: Command = {
         const plan = await session.call("cluster_plan", {}, options);
         if (invocation.on("json")) writeJson(world.output, plan);
         else {
-          world.output.write(planText(planRows(plan)));
+          const { ringStatus } = WHORL_COMMANDS;
+          world.output.write(planText(planRows(plan), { ringStatus }));
           if (plan.changes.length > 0) {
             // Not on standard output, which is riak_core's to the last byte.
             world.output.remark(

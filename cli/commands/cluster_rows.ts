@@ -70,8 +70,22 @@ export function ringStatusRows(
     claimant: status.claimant,
     ...(status.claimantUp ? { ringReady: status.ringReady } : {}),
     handoffs: handoffRows(status.transfers),
+    ...resizeRow(status),
     down: status.unreachable,
     markedDown: status.markedDown,
+  };
+}
+
+function resizeRow(
+  { ringSize, resize = null }: RingStatus,
+): Pick<RingStatusRows, "resize"> {
+  return resize === null ? {} : {
+    resize: {
+      from: ringSize,
+      to: resize.ringSize,
+      complete: resize.complete,
+      waiting: resize.waitingOn,
+    },
   };
 }
 

@@ -323,6 +323,79 @@ Deno.test("cluster leave, force-remove, replace and force-replace say what was s
   ]);
 });
 
+Deno.test("cluster resize-ring says what was staged and why not", async () => {
+  const session = fakeSession();
+  const said = async (line: string) => (await run(line, { session })).out;
+  assertEquals(
+    await said("cluster resize-ring 128"),
+    "Success: staged resize ring request with new size: 128\n",
+  );
+  assertEquals(
+    await said("cluster resize-ring abort"),
+    "Success: staged abort resize ring request\n",
+  );
+  assertEquals(session.asked, [
+    { method: "cluster_resize_ring", args: { ringSize: 128 } },
+    { method: "cluster_abort_resize", args: {} },
+  ]);
+  assertEquals(JSON.parse(await said("cluster resize-ring 128 --json")), {
+    ringSize: 64,
+    stagedSize: 128,
+  });
+  session.answers.cluster_resize_ring = new WhorlError("same_size", "No");
+  const refused = await run("cluster resize-ring 64", { session });
+  assertEquals([refused.code, refused.out, refused.remarks], [
+    1,
+    "",
+    "Failed: requested ring size is the same as the current ring size\n",
+  ]);
+  session.answers.cluster_abort_resize = new WhorlError("not_resizing", "No");
+  const idle = await run("cluster resize-ring abort", { session });
+  assertMatch(idle.remarks, /^Failed: ring is not resizing/);
+  session.answers.cluster_resize_ring = new WhorlError(
+    "pending_changes",
+    "Cannot resize the ring to 32 partitions as 3 partitions are changing hands",
+  );
+  const pending = await run("cluster resize-ring 32", { session });
+  assertMatch(pending.remarks, /3 partitions are changing hands/);
+  const wrong = await run("cluster resize-ring many", { session });
+  assertEquals(wrong.code, 2);
+});
+
+Deno.test("cluster plan and ring-status tell of a resize", async () => {
+  const session = fakeSession();
+  session.answers.cluster_plan = {
+    planId: "ff",
+    changes: [{ action: "resize-ring", ringSizes: [64, 128] }],
+    transitions: [{
+      ringSize: 64,
+      nextRingSize: 128,
+      members: [{
+        node: "dev1@127.0.0.1",
+        status: "valid",
+        partitions: 32,
+        nextPartitions: 64,
+      }],
+      transfers: [{ from: "dev1", to: "dev2", partitions: 3 }],
+      reassigned: [],
+      replicasDistinct: true,
+    }],
+  };
+  const plan = await run("cluster plan", { session });
+  assertMatch(plan.out, /resize-ring {4}64 to 128 partitions/);
+  assertMatch(plan.out, /50\.0% {5}50\.0%/);
+  assertMatch(plan.out, /Ring is resizing\. see whorl ring-status/);
+  const ring = session.answers.ring_status;
+  session.answers.ring_status = {
+    ...ring as Exclude<typeof ring, WhorlError>,
+    resize: { ringSize: 128, complete: 60, waitingOn: ["dev2@127.0.0.1"] },
+  };
+  const status = await run("ring-status", { session });
+  assertMatch(status.out, /Ring is resizing from 64 to 128 partitions\./);
+  assertMatch(status.out, /Complete: {3}60 of 64/);
+  assertMatch(status.out, /Waiting on: .*dev2@127.0.0.1/);
+});
+
 Deno.test("down says that a member was marked, or why it was not", async () => {
   const session = fakeSession();
   const ran = await run("down dev9@127.0.0.1", { session });

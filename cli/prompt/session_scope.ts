@@ -10,6 +10,7 @@ import {
   CLEARED_TEXT,
   COMMITTED_TEXT,
   joinEndedText,
+  resizeStagedText,
   ringReadyText,
   stagedJoinText,
   stagedText,
@@ -75,6 +76,14 @@ export function sessionScope(
         done.node,
       );
       return shown(done, text);
+    },
+    resizeRing: async (ringSize: number) => {
+      const done = await call("cluster_resize_ring", { ringSize });
+      return shown(done, resizeStagedText(done.stagedSize));
+    },
+    abortResize: async () => {
+      const done = await call("cluster_abort_resize", {});
+      return shown(done, resizeStagedText(done.stagedSize));
     },
     commit: async (planId?: string) => {
       const args = planId === undefined ? {} : { planId };
@@ -143,6 +152,7 @@ JavaScript, with these names:
   await cluster.transfers()                     what moves, and what waits to
   await cluster.join("dev1@127.0.0.1:10101")    stage this node to join
   await cluster.leave()                         stage this node to leave
+  await cluster.resizeRing(128)                 stage another number of partitions
   await cluster.plan()                          what that would do
   await cluster.commit()                        do it
   cluster.clear() cluster.status() cluster.ready()

@@ -98,9 +98,14 @@ function block(transfer: TransferStatus, nowMs: number): string {
     fact === undefined ? "" : `${name}: ${fact}\n`
   ).join("") + "\n" +
     centred(`${Math.round(transfer.itemsPerSecond)} objects/s`) +
-    centred(`${transfer.source} =======> ${transfer.target}`) +
+    centred(`${transfer.source} =======> ${targetText(transfer)}`) +
     (share === undefined ? "" : centred(renderBar(share))) +
     centred(`${formatBytes(Math.round(transfer.bytesPerSecond))}/s`);
+}
+
+/** A resize spreads what a partition has over all nodes. */
+function targetText({ target }: TransferStatus): string {
+  return target === "*" ? "all nodes" : target;
 }
 
 function startedText(startedAtMs: number, nowMs: number): string {

@@ -121,6 +121,25 @@ export function stageFailureText(
   }
 }
 
+/** A ring of `size` partitions was staged, or with `null` that a resize is given up. */
+export function resizeStagedText(size: number | null): string {
+  return size === null
+    ? "Success: staged abort resize ring request\n"
+    : `Success: staged resize ring request with new size: ${size}\n`;
+}
+
+/** A resize was not staged, by the code of the failure; `null` for one that says itself what is wrong. */
+export function resizeFailureText(code: ErrorCode): string | null {
+  switch (code) {
+    case "same_size":
+      return "Failed: requested ring size is the same as the current ring size\n";
+    case "not_resizing":
+      return "Failed: ring is not resizing or resize has completed\n";
+    default:
+      return null;
+  }
+}
+
 /** `node` was declared down. */
 export function downText(node: string): string {
   return `Success: ${quotedName(node)} marked as down\n`;

@@ -122,6 +122,17 @@ export interface RingStatus {
   readonly ringReady?: boolean;
   /** Pending transfers, one row for each pair of nodes. */
   readonly handoffs: readonly HandoffRow[];
+  /** The resize under way. Default: none. */
+  readonly resize?: {
+    /** Partitions before and after. */
+    readonly from: number;
+    /** See `from`. */
+    readonly to: number;
+    /** Partitions whose data is where it will be. */
+    readonly complete: number;
+    /** Owners of the others. */
+    readonly waiting: readonly string[];
+  };
   /** Members that cannot be reached, whatever their status. */
   readonly down: readonly string[];
   /** Members whose status is `down`. */
@@ -139,12 +150,25 @@ export function ringStatusReport(status: RingStatus): string {
     `Status:     ${status.ringReady === undefined ? "down" : "up"}\n` +
     `Ring Ready: ${status.ringReady ?? "unknown"}\n\n` +
     titleLine("Ownership Handoff", 30) +
-    (handoffs.length === 0 ? "No pending changes.\n" : handoffs.join("")) +
+    resizeText(status.resize) +
+    (handoffs.length === 0 && status.resize === undefined
+      ? "No pending changes.\n"
+      : handoffs.join("")) +
     "\n" + titleLine("Unreachable Nodes", 30) +
     (unreachable.length === 0
       ? "All nodes are up and reachable\n\n"
       : `The following nodes are unreachable: ${quotedNames(unreachable)}\n\n` +
         UNREACHABLE_WARNING);
+}
+
+function resizeText(resize: RingStatus["resize"]): string {
+  if (resize === undefined) return "";
+  const { from, to, complete, waiting } = resize;
+  return `Ring is resizing from ${from} to ${to} partitions.\n` +
+    `Complete:   ${complete} of ${from}\n` +
+    (waiting.length === 0
+      ? "All transfers complete. Waiting for claimant to change the ring.\n"
+      : `Waiting on: ${quotedNames(waiting)}\n`);
 }
 
 // What holds here, in our own words: the original names commands we lack.

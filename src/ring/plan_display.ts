@@ -62,6 +62,12 @@ export interface PlanOptions {
    * @default {false}
    */
   readonly quotedMembers?: boolean;
+  /**
+   * The command that tells of a resize under way.
+   *
+   * @default {"riak-admin ring-status"}
+   */
+  readonly ringStatus?: string;
 }
 
 /** The plan, or that there is nothing staged. */
@@ -141,8 +147,9 @@ function transitionText(
       : "WARNING: Not all replicas will be on distinct nodes\n\n") +
     movesText("Partitions reassigned", "reassigned", reassigned) +
     (transition.resizing && transfers.length > 0
-      // The command is the original's; ours is `whorl ring-status`.
-      ? "Ring is resizing. see riak-admin ring-status for transfer details.\n"
+      ? `Ring is resizing. see ${
+        options.ringStatus ?? "riak-admin ring-status"
+      } for transfer details.\n`
       : movesText("Transfers resulting", "transfers", transfers));
 }
 
