@@ -7,6 +7,7 @@
 import { reasonOf, WhorlError } from "../base/errors.ts";
 import { memberStatus, type Ring } from "../ring/ring.ts";
 import { decodeRing } from "../ring/ring_codec.ts";
+import { generationsFrom } from "../ring/ring_generations.ts";
 import { freshRing } from "../ring/ring_change.ts";
 import type { ClusterOptions, ClusterWorld } from "./cluster_world.ts";
 import { refuseIdentity } from "./membership.ts";
@@ -39,15 +40,24 @@ export function restoreRing(options: ClusterOptions): Ring | null {
   return ring;
 }
 
-/** A new ring, with this node as the only member of a new cluster. @throws {WhorlError} `invalid_ring_size`. */
+/**
+ * A new ring, with this node as the only member of a new cluster.
+ *
+ * @param left The ring it was in, the size of which it goes on with; its vnodes keep their numbers.
+ * @throws {WhorlError} `invalid_ring_size`.
+ */
 export function ringAlone(
   options: ClusterOptions,
   world: Pick<ClusterWorld, "newSeed" | "wallClock">,
+  left?: Ring,
 ): Ring {
   const { clusterName, ringSize, node } = options;
+  const size = left?.size ?? ringSize;
+  const generation = left?.ownership.generations.current ?? 0;
   return freshRing({
     clusterName,
-    size: ringSize,
+    size,
+    generations: generationsFrom(generation, size),
     seed: world.newSeed(),
     node,
     wallMs: world.wallClock(),

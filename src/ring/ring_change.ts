@@ -31,6 +31,7 @@ import {
   resizeAborted,
   resizeBegun,
   resizeInstalled,
+  type RingGenerations,
 } from "./ring_generations.ts";
 import { type Meta, type MetaValue, setMeta } from "./stamped.ts";
 
@@ -90,9 +91,12 @@ export function freshRing(
     seed: string;
     node: NodeFacts;
     wallMs: number;
+    /** What its vnodes are called. @default {by their partitions} */
+    generations?: RingGenerations;
   },
 ): Ring {
   const { clusterName, size, seed, node, wallMs } = options;
+  const { generations = FIRST_GENERATION } = options;
   checkRingSize(size);
   const clusterId: ClusterId = { claimant: node.name, seed };
   const empty: Ring = {
@@ -109,7 +113,7 @@ export function freshRing(
       next: [],
       staged: [],
       committedPlan: "",
-      generations: FIRST_GENERATION,
+      generations,
     },
     progress: new Map(),
     seen: new Map(),

@@ -51,6 +51,19 @@ export const FIRST_GENERATION: RingGenerations = {
   resize: null,
 };
 
+/** The generations of a ring that begins with `generation`. */
+export function generationsFrom(
+  generation: number,
+  size: number,
+): RingGenerations {
+  return generation === 0 ? FIRST_GENERATION : {
+    ...FIRST_GENERATION,
+    current: generation,
+    newest: generation,
+    sizes: [size],
+  };
+}
+
 /** What of a ring says which vnodes there may be. */
 export interface SizedRing {
   /** Partitions. */

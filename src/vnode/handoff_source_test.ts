@@ -17,6 +17,7 @@ import {
 import {
   BATCH_BYTES_MAX,
   BATCH_ENTRIES_MAX,
+  FOLLOW_MS,
   FORWARDED_COMMANDS_MAX,
   HANDOFF_KEEP_ALIVE_MS,
   HANDOFF_SLICE_MS,
@@ -26,6 +27,7 @@ import {
   SWITCH_KEYS_MAX,
   WRITTEN_KEYS_MAX,
 } from "./handoff_source.ts";
+import { readSpreadGroups } from "./handoff_spread.ts";
 import type { HandoffItem, Vnode } from "./vnode.ts";
 import { WatchedPartition } from "./watched_partition.ts";
 
@@ -45,6 +47,22 @@ interface Said {
   readonly batch: Uint8Array;
 }
 
+function batchTexts(batch: Uint8Array): string[] {
+  return readBatch(new ByteReader(batch)).entries.map(({ kind, content }) =>
+    (kind === HandoffEntry.command ? "!" : "") + decoder.decode(content)
+  );
+}
+
+/** Items of a spread as `1025: key=text`, sorted. */
+function spreadTexts(batch: Uint8Array): string[] {
+  const from = new ByteReader(batch);
+  const [, , entries] = [from.u53(), from.u32(), from.u32()];
+  if (entries === 0) return [];
+  return readSpreadGroups(from).flatMap(({ vnode, batch }) =>
+    batchTexts(batch).map((text) => `${vnode}: ${text}`)
+  ).sort();
+}
+
 /** A source over texts by key, and all it says. */
 class Bench {
   readonly runtime = new ManualRuntime();
@@ -56,6 +74,7 @@ class Bench {
   /** Forwarded commands that were done, in order. */
   readonly done: string[] = [];
   overruns = 0;
+  spreads = false;
   quiet = true;
   /** How often it was held. */
   held = 0;
@@ -114,6 +133,18 @@ class Bench {
     return this;
   }
 
+  /** Begins to spread over a ring of 16, where a key has twice the key space it has in one of 8: its first letter. */
+  spread(): this {
+    this.spreads = true;
+    return this.begin({
+      keySpaceOf: ({ sortKey }, ringSize) =>
+        ((sortKey[0] ?? 0) - 48) * ringSize / 8,
+    }, {
+      mode: HandoffMode.spread,
+      spread: { ringSize: 16, firstVnode: 1_024 },
+    });
+  }
+
   write(key: string, text: string): void {
     this.texts.set(key, text);
     this.storage.write([{
@@ -139,11 +170,7 @@ class Bench {
       this.said.push({
         ...head,
         batch,
-        texts: readBatch(new ByteReader(batch)).entries.map((
-          { kind, content },
-        ) =>
-          (kind === HandoffEntry.command ? "!" : "") + decoder.decode(content)
-        ),
+        texts: this.spreads ? spreadTexts(batch) : batchTexts(batch),
       });
     }, (error) => this.said.push(error));
   }
@@ -649,4 +676,66 @@ Deno.test("HandoffSource.end() is not stopped by an iterator that fails to end",
   bench.source.end();
   await full;
   assertEquals(bench.storage.watch, undefined);
+});
+
+Deno.test("HandoffSource spreads items to where they stand in the other ring, each as the replica it is here", async () => {
+  // Of partition 0: its own keys, and those of the two before it.
+  const bench = new Bench(["0x", "7x", "6x", "6y"]).spread();
+  const first = await bench.next();
+  assertEquals(
+    first.texts,
+    [
+      "1024: 0x=0",
+      "1038: 6x=0",
+      "1038: 6y=0",
+      "1039: 7x=0",
+    ].map((text) => text.replace("1038: 6", "1038: 6")).sort(),
+  );
+  assertEquals([first.number, first.items, first.progress], [1, 4, nearlyAll]);
+});
+
+Deno.test("HandoffSource says at once what is written, once all was said, and the rest when it stands still", async () => {
+  const bench = new Bench(["0x"]).spread();
+  assertEquals((await bench.next()).progress, nearlyAll);
+  bench.ask(1);
+  await bench.runtime.settle();
+  assertEquals(bench.said.length, 1, "it waits for writes");
+  bench.write("0x", "1");
+  bench.write("0y", "1");
+  await bench.runtime.advance(FOLLOW_MS);
+  const followed = bench.said[1] as Said;
+  assertEquals(followed.texts, ["1024: 0x=1", "1024: 0y=1"]);
+  assertEquals(followed.progress, nearlyAll);
+  // Nothing is written for a while.
+  bench.ask(2);
+  await bench.runtime.advance(HANDOFF_KEEP_ALIVE_MS);
+  assertEquals((bench.said[2] as Said).progress, waiting);
+  bench.write("0x", "2");
+  bench.source.standsStill();
+  assertEquals(bench.source.exhausted, false);
+  assertEquals((await bench.next(2)).texts, ["1024: 0x=2"]);
+  assertEquals((await bench.next(3)).progress, nearlyAll);
+  assertEquals(bench.source.exhausted, true);
+});
+
+Deno.test("HandoffSource says again what was not acknowledged of a spread, and then that nearly all was said", async () => {
+  const bench = new Bench(["0x"]).spread();
+  await bench.next();
+  const again = await bench.next(0, true);
+  assertEquals([again.number, again.texts], [1, ["1024: 0x=0"]]);
+  assertEquals((await bench.next(1)).progress, nearlyAll);
+});
+
+Deno.test("HandoffSource spreads nothing of a module that cannot say what belongs where", () => {
+  for (const extra of [{}, { keySpaceOf: () => 0 }]) {
+    const error = assertThrows(
+      () =>
+        new Bench().begin({ ...extra, itemAt: undefined } as never, {
+          mode: HandoffMode.spread,
+          spread: { ringSize: 16, firstVnode: 1_024 },
+        }),
+      WhorlError,
+    );
+    assertEquals(error.code, "not_capable");
+  }
 });

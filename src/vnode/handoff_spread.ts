@@ -21,7 +21,7 @@ import { appendEntry, beginBatch, sealBatch } from "./handoff_codec.ts";
 
 /** Most replicas a key can have; an item further from its first owner is where no preference list has it. */
 export const SPREAD_REPLICAS_MAX = 8;
-/** Replicas of an item of which nobody can say which one it is. Source: riak_core's `n_val`. */
+/** Replicas that keys usually have. Source: riak_core's `n_val`. */
 export const SPREAD_REPLICAS_DEFAULT = 3;
 
 /** The ring that a vnode spreads its data over. */
@@ -33,9 +33,10 @@ export interface HandoffSpread {
 }
 
 /**
- * The partitions an item goes to: one, unless it is where no preference list has
- * it. Then it came from a ring of yet another size, and goes to as many as keys
- * usually have.
+ * The partitions an item goes to: one, unless it is further from its first owner
+ * than keys usually have replicas. Then it may have come from a ring of yet another
+ * size, say with a node that had data when it joined, and goes to as many as those
+ * besides.
  *
  * @param from The partition it is in and the size of that ring.
  * @param before First owner of its key in that ring.
@@ -47,14 +48,18 @@ export function spreadTo(
   after: number,
   ringSize: number,
 ): number[] {
-  const replica = (from.partition - before + from.ringSize) % from.ringSize;
-  if (replica < SPREAD_REPLICAS_MAX && from.partition < from.ringSize) {
-    return [(after + replica) % ringSize];
-  }
-  return Array.from(
+  const replica = from.partition < from.ringSize
+    ? (from.partition - before + from.ringSize) % from.ringSize
+    : SPREAD_REPLICAS_MAX;
+  if (replica < SPREAD_REPLICAS_DEFAULT) return [(after + replica) % ringSize];
+  const replicas = Array.from(
     { length: SPREAD_REPLICAS_DEFAULT },
     (_, each) => (after + each) % ringSize,
   );
+  if (replica < SPREAD_REPLICAS_MAX) {
+    replicas.push((after + replica) % ringSize);
+  }
+  return replicas;
 }
 
 /** Items on their way to several vnodes. */
