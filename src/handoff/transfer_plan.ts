@@ -13,7 +13,7 @@ import {
   firstVnodeOf,
   partitionOfVnode,
 } from "../ring/ring_generations.ts";
-import type { HandoffSpread } from "../vnode/handoff_spread.ts";
+import type { HandoffSpread } from "../vnode/handoff_codec.ts";
 import type { HeldPartition, TransferKind } from "./transfer.ts";
 
 /** A ring over whose partitions a vnode spreads its data. */

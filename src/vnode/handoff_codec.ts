@@ -43,7 +43,6 @@ import { crc32 } from "node:zlib";
 import type { ByteReader } from "../base/byte_reader.ts";
 import type { ByteWriter } from "../base/byte_writer.ts";
 import { WhorlError } from "../base/errors.ts";
-import type { HandoffSpread } from "./handoff_spread.ts";
 import type { KeySpaces } from "./vnode.ts";
 
 /** What a source and a target can be asked to do. */
@@ -113,6 +112,14 @@ const KEY_SPACES_MAX = 4096;
 export const ENTRY_HEADER_BYTES = 6;
 /** Bytes of a batch before its entries. */
 export const BATCH_HEADER_BYTES = 16;
+
+/** The ring that a vnode spreads its data over. */
+export interface HandoffSpread {
+  /** Its partitions. */
+  readonly ringSize: number;
+  /** Number of the vnode of its partition 0. */
+  readonly firstVnode: number;
+}
 
 /** Where a transfer goes, as its source is told. */
 export interface HandoffOpening {

@@ -24,14 +24,6 @@ export const SPREAD_REPLICAS_MAX = 8;
 /** Replicas that keys usually have. Source: riak_core's `n_val`. */
 export const SPREAD_REPLICAS_DEFAULT = 3;
 
-/** The ring that a vnode spreads its data over. */
-export interface HandoffSpread {
-  /** Its partitions. */
-  readonly ringSize: number;
-  /** Number of the vnode of its partition 0. */
-  readonly firstVnode: number;
-}
-
 /**
  * The partitions an item goes to: one, unless it is further from its first owner
  * than keys usually have replicas. Then it may have come from a ring of yet another
