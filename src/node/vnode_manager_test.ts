@@ -118,8 +118,10 @@ Deno.test("VnodeManager replaces a master that sends what is no message, and ans
     assertEquals(bench.errors, ["A vnode master sent what is no message"]);
     assertEquals(bench.events, [
       { type: "master_started", master: "wild-0" },
+      { type: "vnode_started", module: "wild", partition: 3 },
       { type: "master_stopped", master: "wild-0", reason: "killed" },
       { type: "master_started", master: "wild-0" },
+      { type: "vnode_started", module: "wild", partition: 3 },
     ]);
   } finally {
     await supervisor.shutdown();
