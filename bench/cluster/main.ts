@@ -8,8 +8,8 @@
  * @module
  */
 import { parseArgs } from "npm:deno-std@1.4.0/cli/parse_args.js";
-import { TextLineStream } from "npm:deno-std@1.4.0/streams/text_line_stream.js";
-import { connect, type NodeOptions } from "../../mod.ts";
+import { connect } from "../../mod.ts";
+import { MeasuredProcess } from "../measured_process.ts";
 import { denoKvCeiling } from "./deno_kv_ceiling.ts";
 import { hopFloorUs } from "./hop_floor.ts";
 import { type Load, type LoadResult, runLoad } from "./load.ts";
@@ -46,72 +46,8 @@ interface Figure extends LoadResult {
   readonly nodeMb: readonly number[];
 }
 
-class NodeProcess implements AsyncDisposable {
-  readonly pid: number;
-  address = "";
-  startMs = 0;
-  #process: Deno.ChildProcess;
-  #lines: ReadableStreamDefaultReader<string>;
-  #input: WritableStreamDefaultWriter<Uint8Array>;
-
-  constructor(options: Omit<NodeOptions, "environment" | "modules">) {
-    this.#process = new Deno.Command(Deno.execPath(), {
-      args: [
-        "run",
-        "--quiet",
-        "--no-prompt",
-        "--unstable-kv",
-        "--allow-net=127.0.0.1",
-        "--allow-read",
-        "--allow-write",
-        "--allow-env",
-        "--allow-sys",
-        "--allow-run",
-        new URL("./node_process.ts", import.meta.url).pathname,
-        JSON.stringify(options),
-      ],
-      stdin: "piped",
-      stdout: "piped",
-      stderr: "inherit",
-    }).spawn();
-    this.pid = this.#process.pid;
-    this.#input = this.#process.stdin.getWriter();
-    this.#lines = this.#process.stdout
-      .pipeThrough(new TextDecoderStream())
-      .pipeThrough(
-        new TextLineStream() as unknown as TransformStream<string, string>,
-      ).getReader();
-  }
-
-  async answer<T>(): Promise<T> {
-    const { value, done } = await this.#lines.read();
-    if (done) throw new Error("A node process ended");
-    return JSON.parse(value);
-  }
-
-  async up(): Promise<void> {
-    const { address, startMs } = await this.answer<
-      { address: string; startMs: number }
-    >();
-    this.address = address;
-    this.startMs = startMs;
-  }
-
-  async order<T>(order: unknown): Promise<T> {
-    await this.#input.write(
-      new TextEncoder().encode(JSON.stringify(order) + "\n"),
-    );
-    return await this.answer<T>();
-  }
-
-  async [Symbol.asyncDispose](): Promise<void> {
-    await this.#input.close().catch(() => {});
-    const timer = setTimeout(() => this.#process.kill("SIGKILL"), 10_000);
-    await this.#process.status;
-    clearTimeout(timer);
-    await this.#lines.cancel().catch(() => {});
-  }
-}
+/** What each of the nodes runs. */
+const NODE = new URL("./node_process.ts", import.meta.url);
 
 const args = parseArgs(Deno.args, {
   string: [
@@ -200,7 +136,7 @@ async function measure(storage: string, placement: string): Promise<void> {
   await using stack = new AsyncDisposableStack();
   const nodes = [1, 2, 3].map((number) =>
     stack.use(
-      new NodeProcess({
+      new MeasuredProcess(NODE, {
         name: `bench${number}@127.0.0.1`,
         cookie: "bench",
         storage: storage as "memory",
@@ -214,7 +150,7 @@ async function measure(storage: string, placement: string): Promise<void> {
     )
   );
   for (const node of nodes) await node.up();
-  const [first, ...others] = nodes as [NodeProcess, ...NodeProcess[]];
+  const [first, ...others] = nodes as [MeasuredProcess, ...MeasuredProcess[]];
   const joinedAt = performance.now();
   for (const node of others) {
     await node.order({ do: "join", address: first.address });
@@ -258,8 +194,8 @@ async function measure(storage: string, placement: string): Promise<void> {
 }
 
 async function figure(
-  nodes: readonly NodeProcess[],
-  first: NodeProcess,
+  nodes: readonly MeasuredProcess[],
+  first: MeasuredProcess,
   load: Load,
   where: { storage: string; placement: string; driver: string },
 ): Promise<Figure> {

@@ -366,12 +366,16 @@ function otherCluster(
   isAnswer: boolean,
 ): GossipEffect[] {
   const { seed } = gossip.current.ring.clusterId;
+  // Until its own ring is stored this node could only speak of the last cluster's,
+  // which `from` may hold: it would answer with the same again, and so on.
+  const isSettled = storedHere(gossip) !== null;
+  if (!isAnswer && !isSettled) gossip.owed.add(from);
   return [
     { type: "refused", from, reason: "wrong_cluster" },
     ...loneHost(gossip) === from || isFellow(gossip, from)
       ? [{ type: "ask_host", host: from, seed } as const]
       : [],
-    ...isAnswer ? [] : tell(gossip, [from], true),
+    ...isAnswer || !isSettled ? [] : tell(gossip, [from], true),
   ];
 }
 

@@ -295,6 +295,26 @@ Deno.test("stepGossip() refuses rings and digests of another cluster", () => {
   assertEquals(gossip.current.ring.members.size, 2);
 });
 
+Deno.test("stepGossip() speaks to members of its last cluster once the ring of its own is stored", () => {
+  const last = ringOf("a", "b");
+  const gossip = gossipOf("b", last);
+  const alone = freshRing({
+    clusterName: "default",
+    size: 8,
+    seed: "00000000000000ff",
+    node: facts("b"),
+    wallMs: 0,
+  });
+  step(gossip, { type: "ring_adopted", ring: alone });
+  // What is stored equals what the other one holds: they would agree for ever.
+  const digest = digestOf(gossipOf("a", last));
+  const heard = step(gossip, { type: "digest_received", from: "a", digest });
+  assertEquals(types(heard), ["refused"]);
+  step(gossip, { type: "ring_stored" });
+  const told = step(gossip, { type: "announce" });
+  assertEquals(targets(told), ["a"]);
+});
+
 Deno.test("stepGossip() gives up joining a node that says it has left that cluster", () => {
   const host = freshRing({
     clusterName: "default",

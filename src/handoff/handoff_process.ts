@@ -77,6 +77,17 @@ export const REPAIR_N = 3;
 export const OFFER_WAIT_MS = 250;
 /** Transfers that may wait so; a further one is refused at once. */
 export const OFFERS_WAITING_MAX = 256;
+
+/** A transfer that waits to be let begin here. */
+interface WaitingOffer {
+  readonly connection: object;
+  readonly transfer: number;
+  /** Whether its source has given it up meanwhile. */
+  withdrawn: boolean;
+  /** Has it looked at again. */
+  wake(): void;
+}
+
 /** What is known of a transfer besides what the manager knows. */
 interface Outbound {
   /** Number it bears at both ends. */
@@ -128,8 +139,8 @@ export class HandoffProcess implements HandoffControl {
   readonly #kept = new Set<string>();
   readonly #handedOver = new Map<string, HandedOver>();
   readonly #settling = new Set<string>();
-  /** Wake those who wait to be let begin. */
-  readonly #waitingOffers = new Set<() => void>();
+  /** Transfers that wait to be let begin. */
+  readonly #waitingOffers = new Set<WaitingOffer>();
   #completed = 0;
   #failed = 0;
   #refreshing = false;
@@ -330,7 +341,7 @@ export class HandoffProcess implements HandoffControl {
   }
 
   #wakeOffers(): void {
-    for (const wake of [...this.#waitingOffers]) wake();
+    for (const offer of [...this.#waitingOffers]) offer.wake();
   }
 
   #perform(effect: ManagerEffect): void {
@@ -451,6 +462,7 @@ export class HandoffProcess implements HandoffControl {
     }
     if (outcome.type === "completed") {
       this.#completed++;
+      if (outcome.items > 0) this.#logCompleted(transfer, outcome, outbound);
       this.#outbound.delete(name);
       this.#requested.delete(name);
       this.#handed(transfer);
@@ -473,6 +485,18 @@ export class HandoffProcess implements HandoffControl {
       });
     }
     this.#events.onTransfer(transfer, outcome);
+  }
+
+  #logCompleted(
+    { kind, module, sourcePartition, target, targetPartition }: WantedTransfer,
+    { items, bytes }: { readonly items: number; readonly bytes: number },
+    outbound: Outbound | undefined,
+  ): void {
+    const tookMs = this.#world.wallClock() - (outbound?.startedAtMs ?? 0);
+    this.#world.log.info(
+      `${kind} transfer of ${module} from partition ${sourcePartition} to partition ${targetPartition} of ${target} completed`,
+      { items, bytes, tookMs: Math.max(0, Math.round(tookMs)) },
+    );
   }
 
   #handed(
@@ -503,6 +527,12 @@ export class HandoffProcess implements HandoffControl {
     const offer = expectOffer(offered);
     const { runtime } = this.#world;
     const untilMs = runtime.now() + OFFER_WAIT_MS;
+    const waiting: WaitingOffer = {
+      connection,
+      transfer: offer.transfer,
+      withdrawn: false,
+      wake: () => {},
+    };
     for (;;) {
       const refusal = this.#refusalOf(connection, source, offer);
       if (refusal === null) break;
@@ -510,8 +540,10 @@ export class HandoffProcess implements HandoffControl {
       if (leftMs <= 0 || this.#waitingOffers.size >= OFFERS_WAITING_MAX) {
         throw refusal;
       }
-      await this.#nextChange(leftMs);
-      if (this.#closed || connection.closed !== undefined) throw refusal;
+      await this.#nextChange(waiting, leftMs);
+      if (
+        this.#closed || connection.closed !== undefined || waiting.withdrawn
+      ) throw refusal;
     }
     this.#inbound.begin(connection, source, offer, {
       monotonicMs: runtime.now(),
@@ -549,22 +581,30 @@ export class HandoffProcess implements HandoffControl {
     );
   }
 
-  /** Resolves when transfers or the ring have changed, or after `waitMs`. */
-  #nextChange(waitMs: number): Promise<void> {
+  /** Resolves when transfers or the ring have changed, when `offer` is withdrawn, or after `waitMs`. */
+  #nextChange(offer: WaitingOffer, waitMs: number): Promise<void> {
     const { runtime } = this.#world;
     return new Promise((resolve) => {
-      const wake = (): void => {
-        this.#waitingOffers.delete(wake);
+      offer.wake = (): void => {
+        this.#waitingOffers.delete(offer);
         runtime.clearTimer(timer);
         resolve();
       };
-      const timer = runtime.setTimer(waitMs, wake);
-      this.#waitingOffers.add(wake);
+      const timer = runtime.setTimer(waitMs, () => offer.wake());
+      this.#waitingOffers.add(offer);
     });
   }
 
   /** A transfer over `connection` is over, for now or for good. */
   inboundEnded(connection: object, transfer: number): void {
+    // One that is let begin after its source has given it up would never end.
+    for (const offer of [...this.#waitingOffers]) {
+      if (offer.connection !== connection || offer.transfer !== transfer) {
+        continue;
+      }
+      offer.withdrawn = true;
+      offer.wake();
+    }
     if (this.#inbound.end(connection, transfer) === undefined) return;
     this.#step({
       type: "inbound",

@@ -32,6 +32,11 @@ export class InboundTransfers {
   readonly #byConnection = new Map<object, Map<number, Inbound>>();
   #begun = 0;
 
+  /** How many there are. */
+  get size(): number {
+    return [...this.#all()].length;
+  }
+
   /** How many there are from other nodes than `self`. */
   countFromOthers(self: string): number {
     let count = 0;

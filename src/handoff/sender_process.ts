@@ -322,13 +322,14 @@ export class SenderProcess extends ChildBase {
     const { kind, module, sourcePartition, target, targetPartition, decided } =
       this.transfer;
     const connection = await this.#connect(target);
+    // Ended meanwhile: what began now at the target would never be ended there,
+    // and keep what lies there from going on.
     if (this.#toldEnd) {
-      // It was stopped meanwhile, and nobody else gives the connection back.
       connection.close();
-      throw new WhorlError("cancelled", "The transfer has been stopped");
+      throw new WhorlError("cancelled", "The handoff has ended meanwhile");
     }
     this.#connection = connection;
-    await this.#connection.call(
+    await connection.call(
       "handoff_begin",
       offerData({
         transfer: this.number,

@@ -4,7 +4,7 @@
  *
  * @module
  */
-import { pendingTransfers, type Ring } from "../ring/ring.ts";
+import { memberStatus, pendingTransfers, type Ring } from "../ring/ring.ts";
 import type { HeldPartition, TransferKind } from "./transfer.ts";
 
 /** A transfer that should be made. */
@@ -146,6 +146,8 @@ export function planTransfers(situation: TransferSituation): TransferPlan {
       settled.push({ module, partition, action: "drop" });
       continue;
     }
+    // Until it is a member for good, it may yet stand alone with what it has.
+    if (memberStatus(ring, self) === "joining") continue;
     want("hinted", module, partition, owner, null);
   }
   return { wanted, settled };

@@ -24,7 +24,6 @@ import {
 } from "./kv_command_codec.ts";
 import { mergeObjects, SIBLINGS_MAX, writeToObject } from "./kv_object.ts";
 import { ACTOR_BYTES, readSiblings, SiblingFlag } from "./kv_object_codec.ts";
-import type { KvCommands } from "./kv_vnode.ts";
 import {
   ask,
   CachedDisk,

@@ -183,7 +183,11 @@ export class WhorlNode implements AsyncDisposable {
               this.#tailRepairs.rebuilt(module, partition);
               this.#tell({ type: "repaired", module, partition });
             },
-            onHeldChanged: () => this.#tailRepairs.look(),
+            onHeldChanged: () => {
+              this.#tailRepairs.look();
+              // What it held is why it has not left yet, if it is leaving.
+              this.#parts.cluster?.exitIfReady();
+            },
           }),
           opFsmSup(parts, (host) => this.#workerHangs(host)),
           coverageFsmSup(parts, (host) => this.#workerHangs(host)),

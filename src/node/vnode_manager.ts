@@ -200,8 +200,7 @@ export class VnodeManager {
     link: VnodeMasterLink,
     master: number,
   ): ChildSpec {
-    const { environment, onEvent, placement, ringSize, masters } =
-      this.#options;
+    const { environment, onEvent, ringSize, masters } = this.#options;
     const id = `${hosted.name}-${master}`;
     return {
       id,

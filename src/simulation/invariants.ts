@@ -5,8 +5,6 @@
  *
  * @module
  */
-import { equalBytes } from "../base/byte_order.ts";
-import { mergeObjects } from "../kv/kv_object.ts";
 import type { IntensityLimit } from "../../supervisors/restart_intensity.ts";
 import type { SupervisorReport } from "../../supervisors/supervisor.ts";
 import type { Store, Write } from "../environment/storage.ts";
@@ -16,9 +14,11 @@ import {
   MASTER_RESTARTS_PERIOD_MS,
 } from "../node/master_backoff.ts";
 import type { Ring } from "../ring/ring.ts";
+import { bytesToText } from "../storage/byte_key.ts";
+import { equalBytes } from "../base/byte_order.ts";
+import { mergeObjects } from "../kv/kv_object.ts";
 import { checkDeletion } from "./checkers/deletion_watch.ts";
 import { RingWatch } from "./checkers/ring_watch.ts";
-import { bytesToText } from "../storage/byte_key.ts";
 import { checkBounds, type QueueSample } from "./checkers/bounds.ts";
 import { DotWatch } from "./checkers/dots.ts";
 import { checkRingMergeLaws } from "./checkers/ring_merge_laws.ts";

@@ -90,7 +90,8 @@ export class ReceiveBuffer {
     if (this.#free === 0) {
       this.#moveInto(new Uint8Array(this.#grownCapacity()));
     }
-    return this.#bytes.subarray(this.#end);
+    // Mostly it is all of it, which needs no view.
+    return this.#end === 0 ? this.#bytes : this.#bytes.subarray(this.#end);
   }
 
   get #free(): number {

@@ -55,6 +55,10 @@ export const WRITTEN_KEYS_MAX = 100_000;
 const ROUNDS_MAX = 8;
 /** How long a transfer must last before its items are counted, in milliseconds: of a short one nobody sees the progress. */
 const COUNT_AFTER_MS = 1_000;
+/** First and longest time for which items are let be after no moment was found to read them, in milliseconds; doubled in between, as the vnode serves nobody while one is waited for. */
+export const REST_MS_MIN = 50;
+/** See {@linkcode REST_MS_MIN}. */
+export const REST_MS_MAX = 10_000;
 /** Commands that may wait to be sent; a further one is not taken until there is room. */
 export const FORWARDED_COMMANDS_MAX = 10_000;
 
@@ -131,6 +135,11 @@ export class HandoffSource {
   #total = TOTAL_UNKNOWN;
   #counting = false;
   #still = false;
+  /** Whether commands had the last batch for themselves. */
+  #commandsHadTurn = false;
+  /** Until when items are let be, and how often that has been so in a row. */
+  #restUntilMs = 0;
+  #rests = 0;
   readonly #batch = new ByteWriter(64 * 1024);
   #asker: Asker | undefined;
   #gathering = false;
@@ -298,22 +307,38 @@ export class HandoffSource {
 
   async #gatherOne(): Promise<void> {
     beginBatch(this.#batch);
-    // Of an item that is read while a command is at work nobody knows whether it
-    // shows what that does: before or after it, one of them would be wrong.
-    let entries = 0;
-    let quiet = true;
-    if (this.sendsCommands && !this.#folded) {
-      quiet = await this.#host.whileQuiet(async () => {
-        entries = await this.#fill(true);
-      });
-      if (!quiet) entries = await this.#fill(false);
-    } else entries = await this.#fill(true);
+    const entries = this.sendsCommands && !this.#folded
+      ? await this.#fillBetweenCommands()
+      : await this.#fill(true);
     if (this.#ended) return;
-    if (entries === 0 && !quiet) {
-      this.#sayNothing();
-      return;
+    if (entries !== undefined) this.#sayBatch(entries);
+  }
+
+  /**
+   * Of an item that is read while a command is at work nobody knows whether it
+   * shows what that does: before or after it, one of them would be wrong. Items are
+   * read in between, and commands, whose callers wait, go without waiting for that.
+   *
+   * @returns How many entries there are; `undefined` if nothing is ready.
+   */
+  async #fillBetweenCommands(): Promise<number | undefined> {
+    const rests = this.#host.now() < this.#restUntilMs;
+    if (rests || (this.#commands.length > 0 && !this.#commandsHadTurn)) {
+      this.#commandsHadTurn = true;
+      return await this.#fill(false) || undefined;
     }
-    this.#sayBatch(entries);
+    this.#commandsHadTurn = false;
+    let entries = 0;
+    const quiet = await this.#host.whileQuiet(async () => {
+      entries = await this.#fill(true);
+    });
+    if (quiet) {
+      this.#rests = 0;
+      return entries;
+    }
+    this.#restUntilMs = this.#host.now() +
+      Math.min(REST_MS_MAX, REST_MS_MIN * 2 ** Math.min(20, this.#rests++));
+    return await this.#fill(false) || undefined;
   }
 
   /** Puts what is ready into the batch; returns how many entries that are. */

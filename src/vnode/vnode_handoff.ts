@@ -386,6 +386,8 @@ export class VnodeHandoff {
   #watchStill(): void {
     const host = this.#host;
     if (this.#watchingStill || this.#stillUntilMs === undefined) return;
+    // What is being removed has no deadline, and a timer cannot be endless.
+    if (this.#stillUntilMs === Infinity) return;
     this.#watchingStill = true;
     host.later(this.#stillUntilMs - host.now(), () => {
       this.#watchingStill = false;

@@ -5,6 +5,7 @@
  * @module
  */
 import { CLUSTER_KINDS, withCluster } from "../harness/test_cluster.ts";
+import { CAPABILITY_SCENARIOS } from "./scenarios/capability_scenarios.ts";
 import { COVERAGE_SCENARIOS } from "./scenarios/coverage_scenarios.ts";
 import { FAILURE_SCENARIOS } from "./scenarios/failure_scenarios.ts";
 import { HANDOFF_SCENARIOS } from "./scenarios/handoff_scenarios.ts";
@@ -15,6 +16,7 @@ import { START_SCENARIOS } from "./scenarios/start_scenarios.ts";
 
 const SCENARIOS = [
   ...MEMBERSHIP_SCENARIOS,
+  ...CAPABILITY_SCENARIOS,
   ...LEAVE_SCENARIOS,
   ...HANDOFF_SCENARIOS,
   ...KV_SCENARIOS,

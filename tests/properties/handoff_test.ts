@@ -300,7 +300,7 @@ class World implements AsyncDisposable {
         while (channel.deliver());
       }
       await this.runtime.settle();
-      if (round % 10 === 9) await this.runtime.advance(60);
+      if (round % 10 === 9) await this.runtime.advance(250);
     }
     await this.check();
     // Whoever waits still has been told after a while.

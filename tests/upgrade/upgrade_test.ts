@@ -19,7 +19,7 @@ Deno.test("a cluster under load is upgraded node by node, rolled back and upgrad
   const { violations, steps } = await runUpgrade({
     tree,
     keys: 100,
-    restMs: 200,
+    restMs: 0,
     kills: false,
     tell: (line) => lines.push(line),
   });

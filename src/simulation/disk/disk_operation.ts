@@ -24,7 +24,7 @@ export class DiskOperations {
   readonly conditions: DiskConditions;
   readonly #runtime: Runtime;
   /** In the order of the calls. */
-  readonly #underWay = new Set<DiskOperation<unknown>>();
+  readonly #underWay: DiskOperation<unknown>[] = [];
   #ended = false;
 
   constructor(conditions: DiskConditions, runtime: Runtime) {
@@ -42,12 +42,12 @@ export class DiskOperations {
     const { promise, resolve, reject } = Promise.withResolvers<T>();
     if (this.#ended) return promise;
     const { conditions } = this;
-    this.#underWay.add(operation);
+    this.#underWay.push(operation);
     const afterMs = operation.kind === "sync"
       ? conditions.drawSyncMs()
       : conditions.drawOperationMs();
     this.#runtime.setTimer(afterMs, () => {
-      if (!this.#underWay.delete(operation)) return;
+      if (!this.#took(operation)) return;
       conditions.counts.operations++;
       try {
         if (operation.kind !== "read" && conditions.drawWriteError()) {
@@ -58,6 +58,15 @@ export class DiskOperations {
       }
     });
     return promise;
+  }
+
+  /** Takes `operation` out, unless it is not under way any more. There are few at a time, and the first is mostly done first. */
+  #took(operation: DiskOperation<unknown>): boolean {
+    const underWay = this.#underWay;
+    const at = underWay.indexOf(operation);
+    if (at === 0) underWay.shift();
+    else if (at > 0) underWay.splice(at, 1);
+    return at >= 0;
   }
 
   /** The process is dead. */
@@ -78,6 +87,6 @@ export class DiskOperations {
         conditions.counts.undoneAtCrash++;
       }
     }
-    this.#underWay.clear();
+    this.#underWay.length = 0;
   }
 }

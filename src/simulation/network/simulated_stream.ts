@@ -22,11 +22,7 @@ import {
 } from "./simulated_flow.ts";
 import type { StreamTrace } from "./stream_trace.ts";
 
-interface PendingRead {
-  readonly into: Uint8Array<ArrayBuffer>;
-  readonly resolve: (count: number | null) => void;
-  readonly reject: (error: WhorlError) => void;
-}
+type PendingRead = PromiseWithResolvers<number | null>;
 
 interface PendingWrite {
   readonly bytes: Uint8Array<ArrayBuffer>;
@@ -148,6 +144,8 @@ export class SimulatedStream
   /** Why it broke. */
   #broken: string | undefined;
   #reading: PendingRead | undefined;
+  /** Where the bytes go that it reads. */
+  #into: Uint8Array<ArrayBuffer> | undefined;
   #writing: PendingWrite | undefined;
   #wakeDue = false;
   readonly #wake = (): void => {
@@ -214,9 +212,9 @@ export class SimulatedStream
     if (this.#broken !== undefined) {
       return Promise.reject(this.#error("read from"));
     }
-    return new Promise((resolve, reject) => {
-      this.#reading = { into, resolve, reject };
-    });
+    this.#into = into;
+    this.#reading = Promise.withResolvers();
+    return this.#reading.promise;
   }
 
   write(bytes: Uint8Array<ArrayBuffer>): Promise<void> {
@@ -279,7 +277,7 @@ export class SimulatedStream
   #settle(): void {
     const reading = this.#reading;
     if (reading !== undefined) {
-      const count = this.#take(reading.into);
+      const count = this.#take(this.#into as Uint8Array<ArrayBuffer>);
       if (count !== undefined || this.#broken !== undefined) {
         this.#reading = undefined;
         if (count === undefined) reading.reject(this.#error("read from"));

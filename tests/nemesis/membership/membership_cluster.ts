@@ -22,6 +22,8 @@ const RING_SIZE = 16;
 /** How long a step may take before the run fails, in milliseconds. */
 const STEP_MS_MAX = 60_000;
 const LOOK_AGAIN_MS = 50;
+/** How long a node that has left and is alone may take to end, in milliseconds; one that does not has been started again since. */
+const ALONE_MS = 3_000;
 
 /** What a cluster is made of. */
 export interface MembershipClusterOptions {
@@ -265,16 +267,22 @@ export class MembershipCluster implements AsyncDisposable {
         if (found !== expected) throw new Error(`${name} says ${found}`);
       }
     });
-    for (const name of leavers) {
-      await this.#untilDone(`${name} has gone`, async () => {
-        const node = this.#node(name);
-        if (!node.running) return;
-        // Killed after it had left and before it had ended, it is alone now.
-        const { members } = await node.control.clusterStatus();
-        if (members.length > 1) throw new Error("it still runs");
-        await node.process.kill();
-      });
-    }
+    for (const name of leavers) await this.#gone(this.#node(name));
+  }
+
+  /** Waits until `leaver` has ended by itself; one that was killed on its way out and knows of no others any more is ended. */
+  async #gone(leaver: ChangingNode): Promise<void> {
+    let aloneSince: number | undefined;
+    await this.#untilDone(`${leaver.name} has gone`, async () => {
+      if (!leaver.running) return;
+      const { members } = await leaver.control.clusterStatus();
+      if (members.length > 1) throw new Error("it still runs");
+      aloneSince ??= performance.now();
+      if (performance.now() - aloneSince < ALONE_MS) {
+        throw new Error("it is alone");
+      }
+      await leaver.process.kill();
+    });
   }
 
   async #untilAlone({ name, control }: ChangingNode): Promise<void> {

@@ -109,7 +109,9 @@ export function drawPlan(
     replaces,
     aborted,
     kills: [],
-    hurried: chance.chance(0.25),
+    // Where nothing can be changed, those who leave are waited for.
+    hurried: chance.chance(0.25) &&
+      joins.length + leaves.length + replaces.length > 0,
   };
   if (aborted) return plan;
   const killable = [

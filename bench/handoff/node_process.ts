@@ -1,0 +1,120 @@
+/**
+ * One node of a cluster whose handoffs are measured. Lines of JSON on standard
+ * input say what to do; each is answered with one on standard output. The end of
+ * the input ends the node.
+ *
+ * @module
+ */
+import { TextLineStream } from "npm:deno-std@1.4.0/streams/text_line_stream.js";
+import { type NodeOptions, startNode } from "../../mod.ts";
+import { performCall } from "../../src/node/admin_methods.ts";
+import type { HeldPartitions } from "../../src/node/admin_protocol.ts";
+import {
+  fill,
+  keyOf,
+  serve,
+  type ServedLoad,
+  type ServedResult,
+} from "./served_load.ts";
+
+/** What a node can be told. */
+export type Order =
+  | { readonly do: "join"; readonly address: string }
+  /** Commits what is staged. */
+  | { readonly do: "commit" }
+  /** Whether it sees a cluster at rest, at the latest after so many milliseconds. */
+  | { readonly do: "settled"; readonly waitMs: number }
+  | {
+    readonly do: "fill";
+    readonly from: number;
+    readonly to: number;
+    readonly load: Omit<ServedLoad, "objects">;
+  }
+  | { readonly do: "begin_load"; readonly load: ServedLoad }
+  | { readonly do: "end_load" }
+  /** Objects that have been handed off from here so far. */
+  | { readonly do: "moved" }
+  /** Partitions it holds for others. */
+  | { readonly do: "strays" }
+  /** Waits until a write with all its replicas succeeds, trying again and again; answers when that was, by the wall clock in milliseconds. */
+  | { readonly do: "write_all_replicas" };
+
+/** The bound on one try of a write with all its replicas, in milliseconds. */
+const TRY_MS = 5_000;
+
+function tell(answer: unknown): void {
+  Deno.stdout.writeSync(
+    new TextEncoder().encode(JSON.stringify(answer ?? null) + "\n"),
+  );
+}
+
+const options = JSON.parse(Deno.args[0] as string) as NodeOptions;
+const startedAt = performance.now();
+await using node = await startNode(options);
+let moved = 0;
+node.subscribe((event) => {
+  if (event.type === "transfer" && event.outcome.type === "completed") {
+    moved += event.outcome.items;
+  }
+});
+let endLoad: (() => Promise<ServedResult>) | undefined;
+tell({ address: node.address, startMs: performance.now() - startedAt });
+
+async function perform(order: Order): Promise<unknown> {
+  switch (order.do) {
+    case "join":
+      return await node.join(order.address);
+    case "commit":
+      return await node.commit((await node.plan()).planId);
+    case "settled":
+      return await node.settled(order.waitMs);
+    case "fill":
+      return await fill(node.kv, order.from, order.to, order.load);
+    case "begin_load":
+      endLoad = serve(node.kv, order.load);
+      return null;
+    case "end_load":
+      return await endLoad?.();
+    case "moved":
+      return moved;
+    case "strays": {
+      const { owned, held } = await (performCall(
+        node,
+        "held_partitions",
+        {},
+      ) as Promise<HeldPartitions>);
+      return held.filter(({ partition }) => !owned.includes(partition)).length;
+    }
+    case "write_all_replicas":
+      return await writeAllReplicas();
+    default:
+      return order satisfies never;
+  }
+}
+
+/** Writes keys of all partitions with W = N until each has been taken once. */
+async function writeAllReplicas(): Promise<number> {
+  await Promise.all(
+    Array.from({ length: 4 * (options.ringSize ?? 64) }, async (_, i) => {
+      for (;;) {
+        try {
+          await node.kv.put("probe", keyOf(i), i, {
+            w: "all",
+            timeoutMs: TRY_MS,
+          });
+          return;
+        } catch {
+          // Until a fallback stands in it fails, which is what is measured.
+        }
+      }
+    }),
+  );
+  return Date.now();
+}
+
+const lines = Deno.stdin.readable
+  .pipeThrough(new TextDecoderStream())
+  .pipeThrough(new TextLineStream());
+for await (const line of lines) {
+  tell(await perform(JSON.parse(line as unknown as string) as Order));
+}

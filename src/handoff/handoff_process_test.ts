@@ -1,0 +1,507 @@
+import { assert, assertEquals, assertRejects, assertThrows } from "@std/assert";
+import { ManualRuntime } from "../../supervisors/manual_runtime.ts";
+import { ByteReader } from "../base/byte_reader.ts";
+import { ByteWriter } from "../base/byte_writer.ts";
+import { WhorlError } from "../base/errors.ts";
+import { silentLog } from "../environment/log.ts";
+import type { Ring } from "../ring/ring.ts";
+import { freshRing } from "../ring/ring_change.ts";
+import {
+  beginBatch,
+  HandoffAction,
+  HandoffOutcome,
+  HandoffProgress,
+  readHandoffRequest,
+  sealBatch,
+  writeBatchHead,
+} from "../vnode/handoff_codec.ts";
+import { OpenAnswer } from "../vnode/vnode_handoff.ts";
+import { moduleIdOf } from "../vnode/vnode_wire.ts";
+import {
+  HandoffProcess,
+  OFFER_WAIT_MS,
+  RECHECK_MS,
+  REPAIR_ASK_MS,
+  REQUESTED_SHARES_MAX,
+} from "./handoff_process.ts";
+import type { HandoffWorld } from "./handoff_world.ts";
+import { type InboundOffer, offerData } from "./inbound_offer.ts";
+import type { HeldPartition } from "./transfer.ts";
+
+const KV = moduleIdOf("kv");
+
+/** The handoffs of `a`, whose vnodes are empty unless a test says otherwise. */
+class Bench {
+  readonly closed = undefined;
+  readonly runtime = new ManualRuntime();
+  ring: Ring = freshRing({
+    clusterName: "test",
+    size: 8,
+    seed: "0123456789abcdef",
+    node: { name: "a" } as never,
+    wallMs: 0,
+  });
+  up = ["a", "b"];
+  held: HeldPartition[] = [];
+  heldFails = false;
+  dropped = true;
+  /** What it did, in order. */
+  readonly done: string[] = [];
+  /** Requests to vnodes that are not answered. */
+  mute = false;
+  readonly told: string[] = [];
+  #number = 0;
+  readonly process: HandoffProcess;
+
+  constructor(concurrency = 4) {
+    const world: HandoffWorld = {
+      runtime: this.runtime,
+      log: silentLog,
+      self: "a",
+      modules: ["kv"],
+      wallClock: () => 1_000_000 + this.runtime.now(),
+      secretNumber: () => ++this.#number,
+      ring: () => this.ring,
+      upNodes: () => this.up,
+      held: () =>
+        this.heldFails
+          ? Promise.reject(new WhorlError("timeout", "no master"))
+          : Promise.resolve(this.held),
+      askVnode: (_module, partition, write) => this.#ask(partition, write),
+      connect: () => Promise.reject(new WhorlError("not_reachable", "no way")),
+      transferComplete: (partition) => this.done.push(`report ${partition}`),
+      drop: (_module, partition) => {
+        this.done.push(`drop ${partition}`);
+        // Its master tells of the end before it answers.
+        if (this.dropped) this.process.vnodeEnded("kv", partition);
+        return Promise.resolve(this.dropped);
+      },
+      takeBack: (_module, partition) => {
+        this.done.push(`take back ${partition}`);
+        return Promise.resolve();
+      },
+      call: (node, method, args) => {
+        this.done.push(`call ${node} ${method} ${JSON.stringify(args)}`);
+        return Promise.resolve(null);
+      },
+    };
+    this.process = new HandoffProcess(
+      world,
+      {
+        onTransfer: ({ sourcePartition }, { type }) =>
+          this.told.push(`${type} ${sourcePartition}`),
+        onRepaired: (module, partition) =>
+          this.told.push(`repaired ${module}/${partition}`),
+        onHeldChanged: () => {},
+      },
+      () => {},
+      concurrency,
+    );
+  }
+
+  #ask(
+    partition: number,
+    write: (into: ByteWriter) => void,
+  ): Promise<Uint8Array> {
+    const bytes = new ByteWriter();
+    write(bytes);
+    const request = readHandoffRequest(new ByteReader(bytes.copy()));
+    const answer = new ByteWriter();
+    switch (request.action) {
+      case HandoffAction.open:
+        this.done.push(`open ${partition}`);
+        if (this.mute) return new Promise(() => {});
+        answer.raw(Uint8Array.of(OpenAnswer.begun, 0, this.empty ? 1 : 0));
+        break;
+      case HandoffAction.switch:
+        answer.u8(1);
+        break;
+      case HandoffAction.next: {
+        const batch = new ByteWriter();
+        beginBatch(batch);
+        sealBatch(batch, 0, 0);
+        const progress = HandoffProgress.nearlyAll;
+        const head = { progress, items: 0, bytes: 0, hash: 0, total: 0 };
+        writeBatchHead(answer, head);
+        answer.raw(batch.view());
+        break;
+      }
+      case HandoffAction.finish:
+        this.done.push(
+          request.outcome === HandoffOutcome.abandoned
+            ? `abandon ${partition} (${request.transfer})`
+            : `finish ${partition}`,
+        );
+    }
+    return Promise.resolve(answer.copy());
+  }
+
+  empty = true;
+
+  own(owners: Record<number, string>, next: Record<number, string> = {}): void {
+    const all = this.ring.ownership.owners.map((owner, i) =>
+      owners[i] ?? owner
+    );
+    this.ring = {
+      ...this.ring,
+      ownership: {
+        ...this.ring.ownership,
+        owners: all,
+        next: Object.entries(next).map(([partition, nextOwner]) => ({
+          partition: Number(partition),
+          owner: all[Number(partition)]!,
+          nextOwner,
+          term: 1,
+          version: 5,
+        })),
+      },
+    };
+  }
+
+  hold(...partitions: number[]): void {
+    this.held = partitions.map((partition) => ({ module: "kv", partition }));
+  }
+
+  /** Has it look, and do all that takes no time. */
+  async look(): Promise<string[]> {
+    this.process.changed();
+    await this.runtime.settle();
+    return this.done.splice(0);
+  }
+
+  /** Offers a transfer; one that is refused is refused after a while. */
+  async offer(
+    extra: Partial<InboundOffer> = {},
+    connection: { readonly closed?: unknown } = this,
+  ): Promise<void> {
+    const begun = this.process.inboundBegins(
+      connection,
+      "b",
+      offerData({
+        transfer: 1,
+        kind: "hinted",
+        module: "kv",
+        sourcePartition: 3,
+        targetPartition: 3,
+        term: 0,
+        version: 0,
+        ...extra,
+      }),
+    );
+    begun.catch(() => {});
+    await this.runtime.advance(OFFER_WAIT_MS);
+    await begun;
+  }
+
+  get sent(): [string, string][] {
+    return this.process.status().transfers.map(({ id, state }) => [id, state]);
+  }
+
+  close(): void {
+    this.process.close();
+    this.process.senders.kill();
+  }
+}
+
+async function assertRefused(
+  act: () => Promise<unknown>,
+  code: string,
+): Promise<void> {
+  assertEquals((await assertRejects(act, WhorlError)).code, code);
+}
+
+function assertCode(act: () => unknown, code: string): void {
+  const error = assertThrows(act, WhorlError);
+  assertEquals(error.code, code);
+}
+
+Deno.test("HandoffProcess hands a partition over, reports it until the ring knows it, and drops what is left", async () => {
+  const bench = new Bench();
+  bench.own({}, { 3: "b" });
+  bench.hold(3);
+  assertEquals(await bench.look(), [
+    "open 3",
+    "finish 3",
+    "report 3",
+    "report 3",
+  ]);
+  assertEquals(bench.told, ["completed 3"]);
+  assertEquals(await bench.look(), ["report 3"]);
+  bench.own({ 3: "b" });
+  assertEquals(await bench.look(), ["drop 3"]);
+  assertEquals(bench.process.holdsNothing, true);
+  assertEquals([await bench.look(), bench.sent], [[], []]);
+  assertEquals(bench.process.status().completed, 1);
+  bench.close();
+});
+
+Deno.test("HandoffProcess hands off after all what could not be dropped", async () => {
+  const bench = new Bench();
+  bench.own({}, { 3: "b" });
+  bench.hold(3);
+  await bench.look();
+  bench.own({ 3: "b" });
+  bench.dropped = false;
+  assertEquals(await bench.look(), ["drop 3", "open 3", "finish 3"]);
+  assertEquals(bench.told, ["completed 3", "completed 3"]);
+  bench.close();
+});
+
+Deno.test("HandoffProcess takes a partition back that the ring gives it after all, and hands it over by the next decision", async () => {
+  const bench = new Bench();
+  bench.own({}, { 3: "b" });
+  bench.hold(3);
+  await bench.look();
+  bench.own({});
+  assertEquals(await bench.look(), ["take back 3"]);
+  bench.own({}, { 3: "b" });
+  assertEquals((await bench.look()).slice(0, 2), ["open 3", "finish 3"]);
+  bench.close();
+});
+
+Deno.test("HandoffProcess retries a transfer that failed under the same number, and gives it up at its source when it is not wanted any more", async () => {
+  const bench = new Bench();
+  bench.empty = false;
+  bench.own({ 3: "b" });
+  bench.hold(3);
+  assertEquals(await bench.look(), ["open 3"]);
+  assertEquals(bench.told, ["failed 3"]);
+  await bench.runtime.advance(100);
+  assertEquals(bench.done.splice(0), ["open 3"]);
+  const [status] = bench.process.status().transfers;
+  assertEquals([status?.state, status?.failures, status?.reason], [
+    "waiting",
+    2,
+    "no way",
+  ]);
+  bench.own({ 3: "a" });
+  assertEquals(await bench.look(), ["abandon 3 (1)"]);
+  assertEquals(bench.sent, []);
+  bench.close();
+});
+
+Deno.test("HandoffProcess stops a transfer that is not wanted any more while it runs", async () => {
+  const bench = new Bench();
+  bench.mute = true;
+  bench.own({ 3: "b" });
+  bench.hold(3);
+  await bench.look();
+  bench.own({ 3: "a" });
+  assertEquals(await bench.look(), ["abandon 3 (1)"]);
+  assertEquals([bench.sent, bench.told], [[], ["failed 3"]]);
+  bench.close();
+});
+
+Deno.test("HandoffProcess waits for targets that are down, and says so", async () => {
+  const bench = new Bench();
+  bench.up = ["a"];
+  bench.own({ 3: "b" });
+  bench.hold(3);
+  assertEquals(await bench.look(), []);
+  const [status] = bench.process.status().transfers;
+  assertEquals([status?.startedAtMs, status?.reason], [
+    null,
+    "b does not serve kv now",
+  ]);
+  bench.up = ["a", "b"];
+  assertEquals((await bench.look())[0], "open 3");
+  bench.close();
+});
+
+Deno.test("HandoffProcess hears of vnodes that start and end, and looks at everything from time to time", async () => {
+  const bench = new Bench();
+  bench.own({ 3: "b", 4: "b" });
+  await bench.look();
+  bench.process.vnodeStarted("kv", 3);
+  await bench.runtime.settle();
+  assertEquals(bench.done.splice(0), ["open 3", "finish 3"]);
+  bench.hold(4);
+  assertEquals(await bench.look(), []);
+  await bench.runtime.advance(RECHECK_MS);
+  assertEquals(bench.done, ["open 4", "finish 4"]);
+  bench.close();
+});
+
+Deno.test("HandoffProcess looks at its masters again after one could not be asked", async () => {
+  const bench = new Bench();
+  bench.own({ 3: "b" });
+  await bench.look();
+  bench.hold(3);
+  bench.heldFails = true;
+  bench.process.masterStarted();
+  await bench.runtime.settle();
+  bench.heldFails = false;
+  assertEquals(await bench.look(), ["open 3", "finish 3"]);
+  bench.close();
+});
+
+Deno.test("HandoffProcess lets transfers begin that it may take, as many as may run, over their connections", async () => {
+  const bench = new Bench(2);
+  await assertRefused(
+    () => bench.offer({ module: "notes" }),
+    "handoff_refused",
+  );
+  await assertRefused(
+    () => bench.offer({ kind: "ownership" }),
+    "handoff_refused",
+  );
+  await assertRefused(
+    () => bench.process.inboundBegins(bench, "b", ["nonsense"]),
+    "protocol_error",
+  );
+  await bench.offer();
+  await bench.offer();
+  bench.process.requireInbound(bench, 1, KV, 3);
+  assertCode(
+    () => bench.process.requireInbound(bench, 1, KV, 4),
+    "handoff_refused",
+  );
+  assertCode(
+    () => bench.process.requireInbound({}, 1, KV, 3),
+    "handoff_refused",
+  );
+  const other = {};
+  await bench.offer({ transfer: 2, targetPartition: 4 }, other);
+  await assertRefused(
+    () => bench.offer({ transfer: 3, targetPartition: 5 }),
+    "handoff_refused",
+  );
+  bench.process.connectionEnded(other);
+  await bench.offer({ transfer: 3, targetPartition: 5 });
+  bench.process.inboundEnded(bench, 3);
+  bench.process.inboundEnded(bench, 3);
+  bench.process.inboundTook(bench, 1, 10, 100);
+  const statuses = bench.process.status().transfers;
+  assertEquals(statuses.map(({ id, items }) => [id, items]), [["1", 10]]);
+  bench.close();
+});
+
+Deno.test("HandoffProcess breaks inbound transfers off when they are disabled or fewer may run", async () => {
+  const bench = new Bench(2);
+  await bench.offer();
+  await bench.offer({ transfer: 2, targetPartition: 4 });
+  assertEquals(bench.process.setConcurrency(1).concurrency, 1);
+  assertCode(
+    () => bench.process.requireInbound(bench, 2, KV, 4),
+    "handoff_refused",
+  );
+  bench.process.requireInbound(bench, 1, KV, 3);
+  assertEquals(bench.process.setEnabled("inbound", false), {
+    concurrency: 1,
+    inbound: false,
+    outbound: true,
+  });
+  assertCode(
+    () => bench.process.requireInbound(bench, 1, KV, 3),
+    "handoff_refused",
+  );
+  await assertRefused(() => bench.offer(), "handoff_refused");
+  bench.process.setEnabled("both", true);
+  await bench.offer();
+  for (const wrong of [-1, 1.5, 1_025, NaN]) {
+    assertCode(() => bench.process.setConcurrency(wrong), "invalid_argument");
+  }
+  bench.close();
+});
+
+Deno.test("HandoffProcess repairs a partition by asking its neighbours, again and again, until all have sent", async () => {
+  const bench = new Bench();
+  bench.own({ 1: "b", 2: "b", 4: "b", 5: "c" });
+  const [status] = await bench.process.repair(3, "kv");
+  assertEquals([status?.state, status?.pending], [
+    "running",
+    ["b/1", "b/2", "b/4", "c/5"],
+  ]);
+  assertEquals(await bench.look(), [
+    'call b handoff_repair ["kv",1,3,[1]]',
+    'call b handoff_repair ["kv",2,3,[1,2]]',
+    'call b handoff_repair ["kv",4,3,[2,3]]',
+  ]);
+  // One that is down is asked when it is up.
+  bench.up = ["a", "b", "c"];
+  assertEquals(await bench.look(), ['call c handoff_repair ["kv",5,3,[3]]']);
+  await bench.runtime.advance(REPAIR_ASK_MS);
+  assertEquals(bench.done.splice(0).length, 4);
+  for (const [i, source] of [1, 2, 4, 5].entries()) {
+    assertEquals(bench.told, []);
+    await bench.offer({
+      transfer: i + 1,
+      kind: "repair",
+      sourcePartition: source,
+    });
+    bench.process.inboundCompleted(bench, i + 1, "b", 7);
+    // What is not known any more counts for nothing.
+    bench.process.inboundCompleted(bench, i + 1, "b", 7);
+  }
+  assertEquals(bench.told, ["repaired kv/3"]);
+  assertEquals(bench.process.repairs()[0]?.items, 28);
+  bench.close();
+});
+
+Deno.test("HandoffProcess repairs nothing that is not its own, or is moving", async () => {
+  const bench = new Bench();
+  bench.own({ 3: "b" }, { 4: "b" });
+  const cases: [number, string | null, string][] = [
+    [3, null, "wrong_owner"],
+    [4, null, "ownership_change_in_progress"],
+    [8, null, "invalid_argument"],
+    [-1, null, "invalid_argument"],
+    [1.5, null, "invalid_argument"],
+    [5, "notes", "invalid_argument"],
+  ];
+  for (const [partition, module, code] of cases) {
+    const error = await assertRejects(
+      () => bench.process.repair(partition, module),
+      WhorlError,
+    );
+    assertEquals(error.code, code);
+  }
+  // One whose partition goes away is given up.
+  await bench.process.repair(5, null);
+  bench.own({ 5: "b" });
+  await bench.look();
+  assertEquals(bench.process.repairs()[0]?.state, "failed");
+  bench.close();
+});
+
+Deno.test("HandoffProcess sends shares that others ask for, until nobody asks any more, and takes so many requests", async () => {
+  const bench = new Bench();
+  bench.up = ["a"];
+  bench.own({ 3: "b" });
+  await bench.look();
+  bench.process.shareRequested("b", ["kv", 4, 3, [2, 3]]);
+  await bench.runtime.settle();
+  assertEquals(bench.sent, [["repair/kv/4/3/b", "waiting"]]);
+  await bench.runtime.advance(60_000 + RECHECK_MS);
+  assertEquals(bench.sent, []);
+  for (
+    const wrong of [null, ["kv", 4, 3], ["kv", 4, 3, []], ["kv", -1, 3, [1]]]
+  ) {
+    assertCode(
+      () => bench.process.shareRequested("b", wrong),
+      "protocol_error",
+    );
+  }
+  for (let i = 0; i < REQUESTED_SHARES_MAX; i++) {
+    bench.process.shareRequested("b", ["kv", 4, i, [2]]);
+  }
+  assertCode(
+    () => bench.process.shareRequested("c", ["kv", 4, 0, [2]]),
+    "overload",
+  );
+  bench.process.shareRequested("b", ["kv", 4, 0, [2]]);
+  bench.close();
+});
+
+Deno.test("HandoffProcess.close() leaves no timer behind and does nothing any more", async () => {
+  const bench = new Bench();
+  bench.empty = false;
+  bench.own({ 3: "b" });
+  bench.hold(3);
+  await bench.look();
+  bench.close();
+  await bench.runtime.settle();
+  assert(bench.runtime.pendingTimers === 0);
+  bench.hold(3, 4);
+  assertEquals(await bench.look(), []);
+});
