@@ -365,6 +365,17 @@ export class HandoffProcess implements HandoffControl {
 
   #begin(name: string, transfer: WantedTransfer): void {
     const world = this.#world;
+    if (this.senders.full) {
+      // They are being stopped, and this process is next.
+      this.#step({
+        type: "failed",
+        name,
+        refused: false,
+        reason: "The senders are stopping",
+        jitter: world.runtime.random(),
+      });
+      return;
+    }
     const nowMs = world.runtime.now();
     let outbound = this.#outbound.get(name);
     if (outbound === undefined) {

@@ -3,8 +3,8 @@
  * below it, one a transfer.
  *
  *     handoff_sup (one_for_one)
- *     ├─ handoff        sees what has to move
- *     └─ handoff_sup    (simple_one_for_one, temporary) a sender for each transfer from here
+ *     ├─ handoff_sup    (simple_one_for_one, temporary) a sender for each transfer from here
+ *     └─ handoff        sees what has to move
  *
  * @module
  */
@@ -49,7 +49,13 @@ export function handoffSup(parts: NodeParts, events: HandoffEvents): ChildSpec {
         runtime: environment,
         signal,
         onReport: (report) => parts.onReport(report),
+        // What sees what has to move ends first, so that it begins nothing while
+        // its senders end.
         children: [{
+          id: "senders",
+          type: "supervisor",
+          start: (): Child => handoff.senders,
+        }, {
           id: "handoff",
           start: (): Child => {
             parts.handoff = handoff;
@@ -63,10 +69,6 @@ export function handoffSup(parts: NodeParts, events: HandoffEvents): ChildSpec {
               handoff.close();
             });
           },
-        }, {
-          id: "senders",
-          type: "supervisor",
-          start: (): Child => handoff.senders,
         }],
       });
     },
