@@ -53,4 +53,4 @@ export interface ScriptContext {
 export type SimulationScript = (context: ScriptContext) => Promise<void>;
 
 /** Virtual time a story may take, in milliseconds. */
-export const SCRIPT_MS_MAX = 3_600_000;
+export const SCRIPT_MS_MAX = 600_000;
