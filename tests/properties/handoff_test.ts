@@ -282,7 +282,30 @@ class World implements AsyncDisposable {
       }
     }
     if (outcome?.type === "completed" && !this.#case.hinted) {
-      assertEquals(await this.target.texts(PARTITION), texts);
+      const there = await this.target.texts(PARTITION);
+      if (this.#case.mode === "commands") this.#forgive(there, texts);
+      for (
+        const key of new Set([...Object.keys(there), ...Object.keys(texts)])
+      ) {
+        assertEquals(there[key], texts[key], key);
+      }
+    }
+  }
+
+  /**
+   * A command whose handler fell with the source may have been run at the target
+   * before. Its caller was told that nobody knows.
+   */
+  #forgive(there: Record<string, string>, here: Record<string, string>): void {
+    const acknowledged = new Set(this.acknowledged.map(({ text }) => text));
+    for (const [key, value] of Object.entries(there)) {
+      const kept = value.replace(
+        /<\d+>/g,
+        (text) =>
+          acknowledged.has(text) || here[key]?.includes(text) ? text : "",
+      );
+      if (kept === "" && here[key] === undefined) delete there[key];
+      else there[key] = kept;
     }
   }
 
@@ -398,6 +421,6 @@ Deno.test("a handoff loses nothing and answers everybody once, whatever breaks m
       }
       await world.complete();
     }),
-    { numRuns: RUNS, endOnFailure: false },
+    { numRuns: RUNS },
   );
 });
