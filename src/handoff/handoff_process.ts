@@ -410,6 +410,17 @@ export class HandoffProcess implements HandoffControl {
 
   #begin(name: string, transfer: WantedTransfer): void {
     const world = this.#world;
+    if (this.senders.full) {
+      // They are being stopped, and this process is next.
+      this.#step({
+        type: "failed",
+        name,
+        refused: false,
+        reason: "The senders are stopping",
+        jitter: world.runtime.random(),
+      });
+      return;
+    }
     const nowMs = world.runtime.now();
     const { module, sourcePartition: partition } = transfer;
     this.#kept.delete(heldName({ module, partition }));

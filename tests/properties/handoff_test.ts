@@ -29,12 +29,24 @@ import {
 import { RequestFlag } from "../../src/vnode/vnode_wire.ts";
 
 /** How many runs a test makes; `HANDOFF_RUNS` says otherwise. */
-const RUNS = Number(Deno.env.get("HANDOFF_RUNS") ?? 150);
+const RUNS = Number(Deno.env.get("HANDOFF_RUNS") ?? 500);
 const PARTITION = 3;
 const KEYS = 6;
 
-/** Time that stands still, and turns that cost no time: thousands of runs are made of them. */
+/** Turns that cost no time, as thousands of runs are made of them, and a clock that goes on a little whenever somebody looks, so that slices end. */
 class QuickRuntime extends ManualRuntime {
+  #looks = 0;
+  readonly #msEach: number;
+
+  constructor(msEach: number) {
+    super();
+    this.#msEach = msEach;
+  }
+
+  override now(): number {
+    return super.now() + this.#msEach * this.#looks++;
+  }
+
   override async settle(): Promise<void> {
     for (let turn = 0; turn < 150; turn++) await null;
   }
@@ -45,7 +57,9 @@ const cases = fc.record({
   /** Whether the source stood in for the target, and empties itself. */
   hinted: fc.boolean(),
   /** Texts there are at first. */
-  size: fc.constantFrom(0, 3, 700),
+  size: fc.constantFrom(0, 3, 20, 60),
+  /** Time that passes with each look at the clock: with more of it batches are small. */
+  msEach: fc.constantFrom(0, 0.5, 1.5),
   slowPuts: fc.boolean(),
   steps: fc.array(fc.tuple(fc.nat(99), fc.nat(1_000)), { maxLength: 80 }),
 });
@@ -72,7 +86,7 @@ class Channel {
 
 /** A source, a target, a sender between them, and somebody who writes. */
 class World implements AsyncDisposable {
-  readonly runtime = new QuickRuntime();
+  readonly runtime: QuickRuntime;
   readonly source: HandoffBench;
   readonly target: HandoffBench;
   /** The newest vnode of each end. */
@@ -98,7 +112,7 @@ class World implements AsyncDisposable {
 
   constructor(options: Case) {
     this.#case = options;
-    const { runtime } = this;
+    const runtime = this.runtime = new QuickRuntime(options.msEach);
     const bench = (node: string) =>
       new HandoffBench(
         mapModule(options.mode, {
