@@ -35,6 +35,7 @@ import {
   joiningMembers,
   refuseChange,
   stagedChanges,
+  stagedJoins,
   withChange,
 } from "../ring/staged_changes.ts";
 import {
@@ -270,7 +271,8 @@ function planOf(claimant: ClaimantState): ComputedPlan {
     ownership.version,
     [...members.keys()],
     statuses,
-    joiningMembers(ring),
+    // One that was only invited is staged once it has come.
+    stagedJoins(ring),
   ]);
   if (claimant.computed?.from !== from) {
     claimant.computed = { from, plan: computePlan(ring, targetN) };

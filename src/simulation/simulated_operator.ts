@@ -215,8 +215,7 @@ export class SimulatedOperator {
     this.#staged.push(change);
     if (commit) return await this.#commitAll();
     if (change.type !== "join") await this.#again(() => this.#stage(change));
-    // Somebody else's node may have been the only one that would remain.
-    return this.#staged.includes(change);
+    return true;
   }
 
   /** Stages one change; whether that is done, or refused for good. */
@@ -248,13 +247,11 @@ export class SimulatedOperator {
         // It was declared down meanwhile, came back, and needs no commit any more.
         this.#settle(change.by, "member");
         const { node } = change;
-        this.#exchange(
-          change,
-          change.type === "replace"
-            ? { ...change, type: "leave", node }
-            : { ...change, type: "force_remove", node },
-        );
-        return false;
+        const instead: Staged = change.type === "replace"
+          ? { ...change, type: "leave", node }
+          : { ...change, type: "force_remove", node };
+        this.#exchange(change, instead);
+        return await this.#stage(instead);
       }
       if (error.code !== "only_member") throw error;
       this.#exchange(change);
