@@ -19,6 +19,9 @@
  */
 export { startNode } from "./src/node/start_node.ts";
 export { type NodeEvent, WhorlNode } from "./src/node/node.ts";
+export type { WantedTransfer } from "./src/handoff/transfer_plan.ts";
+export type { SenderOutcome } from "./src/handoff/sender_fsm.ts";
+export type { TransferKind } from "./src/handoff/transfer.ts";
 export type { VnodeManagerEvent } from "./src/node/vnode_manager.ts";
 export type { NodeInfo, NodeStats } from "./src/node/admin_protocol.ts";
 export type {

@@ -28,7 +28,8 @@ const HELP = `Measures data that moves between node processes on this machine.
   --concurrency N       operations at once of the load   [32]
   --runs N              of each, in turns                [3]
   --transfers N         transfers at once                [the default]
-  --profile DIR         processor profiles of the nodes  [none]
+  --profile DIR         processor profiles of the nodes; with deno_kv the first
+                        one is filled before it is profiled      [none]
   --json                one line of JSON for each figure
 
 Lists are separated by commas. Medians are printed last.
@@ -128,6 +129,7 @@ function startOne(
   index: number,
   storage: string,
   directory: string,
+  profiled = args.profile !== undefined,
 ): MeasuredProcess {
   const name = `bench${index + 1}`;
   if (storage === "deno_kv") Deno.mkdirSync(directory, { recursive: true });
@@ -145,7 +147,7 @@ function startOne(
         ? { dataDirectory: `${directory}/${name}` }
         : {}),
     },
-    args.profile === undefined ? [] : [
+    !profiled ? [] : [
       "--cpu-prof",
       `--cpu-prof-dir=${args.profile}`,
       `--cpu-prof-name=${name}-${storage}.cpuprofile`,
@@ -172,16 +174,23 @@ async function measureJoin(
   loaded: boolean,
 ): Promise<Figures> {
   await using stack = new AsyncDisposableStack();
-  const all = nodes(stack, 1 + Number(args.joiners), storage, directory);
-  for (const node of all) await node.up();
-  const [first, ...joiners] = all as [MeasuredProcess, ...MeasuredProcess[]];
   const load = { concurrency, valueBytes, n: 1, objects };
-  await order(first, {
+  const fill: Order = {
     do: "fill",
     from: 0,
     to: objects,
     load: { ...load, concurrency: FILL_CONCURRENCY },
-  });
+  };
+  const filledBefore = args.profile !== undefined && storage === "deno_kv";
+  if (filledBefore) {
+    await using filled = startOne(0, storage, directory, false);
+    await filled.up();
+    await order(filled, fill);
+  }
+  const all = nodes(stack, 1 + Number(args.joiners), storage, directory);
+  for (const node of all) await node.up();
+  const [first, ...joiners] = all as [MeasuredProcess, ...MeasuredProcess[]];
+  if (!filledBefore) await order(first, fill);
   const served = async (ms: number): Promise<ServedResult> => {
     await order(first, { do: "begin_load", load });
     await pause(ms);
@@ -204,17 +213,15 @@ async function measureJoin(
   const during = loaded
     ? await order<ServedResult>(first, { do: "end_load" })
     : undefined;
-  const cores = all.map(({ pid }, i) =>
-    (cpuSeconds(pid) - (cpuBefore[i] as number)) / settledMs * 1000
-  );
+  const cpu = all.map(({ pid }, i) => cpuSeconds(pid) - (cpuBefore[i] ?? 0));
   const moved = await order<number>(first, { do: "moved" });
   const after = loaded ? await served(QUIET_MS) : undefined;
   return {
     settledMs: Math.round(settledMs),
     moved,
     movedPerSecond: Math.round(moved / settledMs * 1000),
-    sourceCores: round(cores[0] as number),
-    joinerCores: round(cores[1] as number),
+    sourceCpuSeconds: round(cpu[0] as number),
+    joinersCpuSeconds: round(sum(cpu.slice(1))),
     ...servedFigures("before", before),
     ...servedFigures("during", during),
     ...servedFigures("after", after),

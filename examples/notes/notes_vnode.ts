@@ -66,8 +66,11 @@ class NotesVnode implements Vnode<NotesCommands> {
   }
 
   async *fold() {
-    for await (const { key, value } of this.#context.storage.scan()) {
-      yield { sortKey: key, item: value };
+    const { storage } = this.#context;
+    for await (const { key } of storage.scan()) {
+      // As it is now: what a scan has read ahead may be old.
+      const item = await storage.get(key);
+      if (item !== undefined) yield { sortKey: key, item };
     }
   }
 

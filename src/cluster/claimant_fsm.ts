@@ -295,7 +295,8 @@ function planOf(claimant: ClaimantState): ComputedPlan {
     ownership.version,
     [...members.keys()],
     statuses,
-    joiningMembers(ring),
+    // One that was only invited is staged once it has come.
+    stagedJoins(ring),
   ]);
   if (claimant.computed?.from !== from) {
     claimant.computed = { from, plan: computePlan(ring, targetN) };

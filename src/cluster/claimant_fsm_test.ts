@@ -11,6 +11,7 @@ import {
   addJoining,
   completeTransfers,
   freshRing,
+  invite,
   markSeen,
   putRingMeta,
   rejoin,
@@ -117,6 +118,21 @@ Deno.test("stepClaimant() makes joiners valid and the transfers pending when a p
   assertEquals(pendingTransfers(ring).length, 4);
   assertEquals(ring.ownership.owners, new Array(8).fill("a"));
   assertEquals(ring.ownership.committedPlan, planId);
+});
+
+Deno.test("stepClaimant() plans a join anew once who was only invited has come", () => {
+  const invited = agreed(invite(ringOf("a"), "a", facts("b"), 0));
+  const claimant = createClaimant("a", invited, 4);
+  const before = planIdOf(claimant);
+  stepClaimant(claimant, {
+    type: "ring_changed",
+    ring: agreed(addJoining(invited, facts("b"), 0)),
+  });
+  const planId = planIdOf(claimant);
+  assert(planId !== before);
+  const effects = ask(claimant, 1, { method: "commit", planId });
+  const { ring } = find(effects, "update_ring");
+  assertEquals(memberStatus(ring, "b"), "valid");
 });
 
 Deno.test("stepClaimant() switches owners when transfers are complete, and only theirs", () => {

@@ -37,6 +37,7 @@ import {
   CONCURRENCY_DEFAULT,
   CONCURRENCY_MAX,
   createManager,
+  isSending,
   type ManagerEffect,
   type ManagerEvent,
   type ManagerState,
@@ -160,6 +161,8 @@ export class HandoffProcess implements HandoffControl {
   readonly #kept = new Set<string>();
   readonly #handedOver = new Map<string, HandedOver>();
   readonly #settling = new Set<string>();
+  /** Partitions whose rest is being removed: one at a time. */
+  #drops = 0;
   /** Transfers that wait to be let begin. */
   readonly #waitingOffers = new Set<WaitingOffer>();
   #completed = 0;
@@ -361,7 +364,12 @@ export class HandoffProcess implements HandoffControl {
       return;
     }
     if (this.#settling.has(name)) return;
+    // Removing can wait, and what is moving should not wait for it.
+    if (action === "drop" && (this.#drops > 0 || isSending(this.#manager))) {
+      return;
+    }
     this.#settling.add(name);
+    if (action === "drop") this.#drops++;
     const world = this.#world;
     const done = action === "drop"
       ? world.drop(module, partition)
@@ -378,6 +386,7 @@ export class HandoffProcess implements HandoffControl {
         }),
     ).finally(() => {
       this.#settling.delete(name);
+      if (action === "drop") this.#drops--;
       // One that failed is tried again with the next look.
       if (action !== "discard" && !this.#handedOver.has(name)) this.#refresh();
     });
@@ -477,6 +486,17 @@ export class HandoffProcess implements HandoffControl {
 
   #begin(name: string, transfer: WantedTransfer): void {
     const world = this.#world;
+    if (this.senders.full) {
+      // They are being stopped, and this process is next.
+      this.#step({
+        type: "failed",
+        name,
+        refused: false,
+        reason: "The senders are stopping",
+        jitter: world.runtime.random(),
+      });
+      return;
+    }
     const nowMs = world.runtime.now();
     const { module, sourcePartition: partition } = transfer;
     this.#kept.delete(heldName({ module, partition }));

@@ -493,6 +493,20 @@ Deno.test("HandoffProcess sends shares that others ask for, until nobody asks an
   bench.close();
 });
 
+Deno.test("HandoffProcess begins nothing while its senders are being stopped", async () => {
+  const bench = new Bench(1);
+  bench.mute = true;
+  bench.own({ 3: "b", 4: "b" });
+  bench.hold(3, 4);
+  assertEquals(await bench.look(), ["open 3"]);
+  // The one that ends makes room for the next.
+  bench.process.senders.stop("shutdown");
+  await bench.runtime.settle();
+  assertEquals(bench.done, ["abandon 3 (1)"]);
+  assertEquals(bench.sent.map(([, state]) => state), ["waiting", "waiting"]);
+  bench.close();
+});
+
 Deno.test("HandoffProcess.close() leaves no timer behind and does nothing any more", async () => {
   const bench = new Bench();
   bench.empty = false;

@@ -160,6 +160,11 @@ export function admitsInbound(
     inbound + runningIn(transfers).length < config.concurrency;
 }
 
+/** Whether any transfer from here runs. */
+export function isSending({ transfers }: ManagerState): boolean {
+  return runningIn(transfers).length > 0;
+}
+
 function runningIn(
   transfers: ReadonlyMap<string, ManagedTransfer>,
 ): [string, ManagedTransfer][] {
@@ -168,7 +173,7 @@ function runningIn(
   );
 }
 
-function isSending({ phase }: ManagedTransfer): boolean {
+function hasSender({ phase }: ManagedTransfer): boolean {
   return phase === "running" || phase === "following";
 }
 
@@ -186,7 +191,7 @@ function want(
       const same = still.spread?.follows === false ||
         still.decided?.term === known.wanted.decided?.term &&
           still.decided?.version === known.wanted.decided?.version;
-      if (isSending(known) && !same) {
+      if (hasSender(known) && !same) {
         known.phase = "stopping";
         effects.push({
           type: "stop",
@@ -196,7 +201,7 @@ function want(
         });
       }
       if (
-        isSending(known) && known.follows && still.blocked === null &&
+        hasSender(known) && known.follows && still.blocked === null &&
         still.spread?.follows === false
       ) {
         known.follows = false;
@@ -209,7 +214,7 @@ function want(
     } else if (known.phase === "waiting") {
       manager.transfers.delete(name);
       effects.push({ type: "forget", name, transfer: known.wanted });
-    } else if (isSending(known)) {
+    } else if (hasSender(known)) {
       known.phase = "stopping";
       effects.push({
         type: "stop",
@@ -296,7 +301,7 @@ function enable(
   const effects: ManagerEffect[] = [];
   if (outbound) {
     for (const [name, transfer] of manager.transfers) {
-      if (!isSending(transfer)) continue;
+      if (!hasSender(transfer)) continue;
       transfer.phase = "stopping";
       effects.push({
         type: "stop",

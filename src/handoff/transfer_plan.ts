@@ -24,10 +24,15 @@ export interface Spread extends HandoffSpread {
 
 /** A transfer that should be made. */
 export interface WantedTransfer {
+  /** Why it is made. */
   readonly kind: TransferKind;
+  /** Name of the vnode module. */
   readonly module: string;
+  /** The partition on this node. */
   readonly sourcePartition: number;
+  /** The node that is to have it. */
   readonly target: string;
+  /** The partition there; another one only for repairs. */
   readonly targetPartition: number;
   /** What part of the data; `null` for all. */
   readonly keySpaces: readonly number[] | null;

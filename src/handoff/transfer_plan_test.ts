@@ -183,6 +183,18 @@ Deno.test("planTransfers() leaves alone what is to be its own, and what is arriv
   assertEquals(plan(ringWith({ 3: "b" }), ["kv/3", "kv/4"], { arriving }), []);
 });
 
+Deno.test("planTransfers() makes no transfer to a version that takes none, and says so", () => {
+  assertEquals(
+    plan(ringWith({ 4: "c" }, { 3: "b" }), ["kv/4"], {
+      canHandOff: (node) => node !== "c",
+    }),
+    [
+      "ownership kv/3 to b",
+      "hinted kv/4 to c, c runs a version that takes no transfers",
+    ],
+  );
+});
+
 Deno.test("planTransfers() says what keeps a transfer from being made", () => {
   assertEquals(
     plan(ringWith({ 4: "c" }, { 3: "b" }), ["kv/4"], { upNodes: () => ["a"] }),

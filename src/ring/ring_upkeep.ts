@@ -76,7 +76,12 @@ export function tendRing(
     go(setStatus(current, self, node, "valid"), why);
   }
   const done = completeTransfersOf(current);
-  go(install(current, self, done), `${done.length} partitions have moved`);
+  go(
+    install(current, self, done),
+    done.length === 1
+      ? `partition ${done[0]?.partition} has moved to ${done[0]?.nextOwner}`
+      : `${done.length} partitions have moved`,
+  );
   if (isResizeDone(current)) {
     const size = current.ownership.generations.resize?.owners.length;
     go(installResize(current, self), `the ring has ${size} partitions`);

@@ -139,8 +139,9 @@ export class Invariants implements StoreWatch {
 
   /** A node goes by `ring`; `begins` if it is the first of a life. */
   ringSeen(host: string, ring: Ring, begins: boolean): void {
-    if (begins) this.#rings.restarted(host);
-    this.#rings.see(host, ring, this.#now());
+    const nowMs = this.#now();
+    if (begins) this.#rings.begins(host, ring, nowMs);
+    else this.#rings.see(host, ring, nowMs);
   }
 
   /** The stores of `module` that are open on `host` now. */

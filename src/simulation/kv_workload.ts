@@ -206,9 +206,20 @@ async function copiesAtHome(
   ring: Ring,
   n: number,
 ): Promise<readonly Violation[]> {
+  const stored = await run.stored("kv");
+  const owners = ownersOf(ring);
+  const strays = stored.filter(({ host, partition }) =>
+    owners[partition] !== host
+  ).map(({ host, partition }) => ({
+    check: "stray_replica",
+    message:
+      `${host} still stores something of partition ${partition}, which is of ${
+        owners[partition]
+      }`,
+  }));
   // What has rotted or was lost by a disk that lied is mended by reads.
-  if (losesCopies(run.schedule) || run.membership.lost) return [];
-  const replicas = replicasByKey(await run.stored("kv"), ownersOf(ring), n);
+  if (losesCopies(run.schedule) || run.membership.lost) return strays;
+  const replicas = replicasByKey(stored, owners, n);
   const owned = [...replicas].map(([name, { primaries }]) =>
     [
       name,
@@ -217,7 +228,10 @@ async function copiesAtHome(
       ),
     ] as const
   );
-  return checkAcknowledgedCopies(history, new Map(owned), () => W);
+  return [
+    ...strays,
+    ...checkAcknowledgedCopies(history, new Map(owned), () => W),
+  ];
 }
 
 /** Whether something was done to a disk that takes a copy which it had. */

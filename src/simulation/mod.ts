@@ -16,7 +16,12 @@
  * @module
  */
 export { simulate, type SimulateOptions } from "./simulate.ts";
-export type { ScriptContext, SimulationScript } from "./simulation_script.ts";
+export type {
+  ScriptContext,
+  ScriptMachine,
+  SimulationScript,
+  Untimed,
+} from "./simulation_script.ts";
 export type { SimulationResult } from "./simulation_result.ts";
 export type { Violation } from "./checkers/violation.ts";
 export type { OperationOutcome, OperationRecord } from "./history.ts";

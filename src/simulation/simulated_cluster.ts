@@ -129,10 +129,9 @@ export class SimulatedCluster {
   }
 
   /** Whether a node runs on `machine` that goes by the ring of the cluster. */
-  serves({ running, node }: SimulatedMachine): boolean {
-    if (!running || node === undefined) return false;
-    if (this.schedule.spares === 0) return true;
-    return node.parts.cluster?.ring.clusterId.seed === this.#seed;
+  serves(machine: SimulatedMachine): boolean {
+    if (!machine.running) return false;
+    return this.schedule.spares === 0 || machine.isIn(this.#seed);
   }
 
   /** Where a machine's node listens. */

@@ -78,6 +78,7 @@ export class SimulatedMachine {
   #wanted = false;
   #inService: boolean;
   #startFailures: string[] = [];
+  #seed = "";
 
   constructor(
     host: string,
@@ -110,6 +111,12 @@ export class SimulatedMachine {
   /** Why starts of the node failed, oldest first. */
   get startFailures(): readonly string[] {
     return this.#startFailures;
+  }
+
+  /** Whether the node goes by the ring of the cluster of `seed`, and so do the requests it takes: those see a ring once it is stored. */
+  isIn(seed: string): boolean {
+    const ring = this.#node?.parts.cluster?.ring;
+    return this.#seed === seed && ring?.clusterId.seed === seed;
   }
 
   /** Calls `callback` once when the present life ends, until the returned function is called. */
@@ -187,13 +194,16 @@ export class SimulatedMachine {
       };
     }
     const { onRing } = this.#around;
-    if (onRing !== undefined) {
-      const { cluster } = node.parts;
-      if (cluster !== undefined) onRing(this.host, cluster.ring, true);
-      node.subscribe((event) => {
-        if (event.type === "ring_changed") onRing(this.host, event.ring, false);
-      });
+    const { cluster } = node.parts;
+    if (cluster !== undefined) {
+      this.#seed = cluster.ring.clusterId.seed;
+      onRing?.(this.host, cluster.ring, true);
     }
+    node.subscribe((event) => {
+      if (event.type !== "ring_changed") return;
+      this.#seed = event.ring.clusterId.seed;
+      onRing?.(this.host, event.ring, false);
+    });
     node.stopped.then(
       () => this.#stopped(process),
       (error) => this.#ended(process, `gave up: ${reasonOf(error)}`),

@@ -14,12 +14,7 @@
 import type { Chance } from "../base/chance.ts";
 import { isWhorlError, WhorlError } from "../base/errors.ts";
 import type { WhorlNode } from "../node/node.ts";
-import {
-  type MemberStatus,
-  memberStatus,
-  type Ring,
-  ringVersion,
-} from "../ring/ring.ts";
+import { type MemberStatus, memberStatus, type Ring } from "../ring/ring.ts";
 import { describeChange } from "./schedule/fault_words.ts";
 import { LOSS_MEMBERS_MIN } from "./schedule/draw_membership.ts";
 import type { PlannedChange } from "./schedule/schedule.ts";
@@ -220,8 +215,7 @@ export class SimulatedOperator {
     this.#staged.push(change);
     if (commit) return await this.#commitAll();
     if (change.type !== "join") await this.#again(() => this.#stage(change));
-    // Somebody else's node may have been the only one that would remain.
-    return this.#staged.includes(change);
+    return true;
   }
 
   /** Stages one change; whether that is done, or refused for good. */
@@ -253,13 +247,11 @@ export class SimulatedOperator {
         // It was declared down meanwhile, came back, and needs no commit any more.
         this.#settle(change.by, "member");
         const { node } = change;
-        this.#exchange(
-          change,
-          change.type === "replace"
-            ? { ...change, type: "leave", node }
-            : { ...change, type: "force_remove", node },
-        );
-        return false;
+        const instead: Staged = change.type === "replace"
+          ? { ...change, type: "leave", node }
+          : { ...change, type: "force_remove", node };
+        this.#exchange(change, instead);
+        return await this.#stage(instead);
       }
       if (error.code !== "only_member") throw error;
       this.#exchange(change);
@@ -427,7 +419,10 @@ export class SimulatedOperator {
     const status = this.#statusOf(index);
     if (!machine.inService) {
       this.#standings.set(machine, "out");
-    } else if (status === "valid" || isBack(machine, status)) {
+    } else if (
+      status === "valid" ||
+      this.#cluster.serves(machine) && isBack(machine, status)
+    ) {
       // It was declared down, and is back to stay.
       this.#standings.set(machine, "member");
     } else if (status === "invalid" || status === undefined) {
@@ -493,7 +488,7 @@ export class SimulatedOperator {
       if (!this.#cluster.serves(machine)) continue;
       const ring = machine.node?.parts.cluster?.ring;
       if (ring === undefined) continue;
-      if (newest === undefined || ringVersion(ring) > ringVersion(newest)) {
+      if (newest === undefined || changesOf(ring) > changesOf(newest)) {
         newest = ring;
       }
     }
@@ -561,6 +556,13 @@ export class SimulatedOperator {
       );
     }
   }
+}
+
+/** How many changes a ring contains; of two of one cluster the one with more knows more, if not always all. */
+function changesOf({ clock }: Ring): number {
+  let changes = 0;
+  for (const count of clock.values()) changes += count;
+  return changes;
 }
 
 /** Whether a member that was declared down is about to be one again, and has partitions. */

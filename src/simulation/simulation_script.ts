@@ -8,9 +8,28 @@
 import type { Chance } from "../base/chance.ts";
 import type { WhorlNode } from "../node/node.ts";
 import type { PlannedChange, PlannedFault } from "./schedule/schedule.ts";
-import type { SimulatedMachine } from "./simulated_machine.ts";
 
-type Untimed<Planned> = Planned extends unknown ? Omit<Planned, "atMs"> : never;
+/** Something planned, without its time: it is done when the story comes to it. */
+export type Untimed<Planned> = Planned extends unknown ? Omit<Planned, "atMs">
+  : never;
+
+/** A machine as a story sees it. */
+export interface ScriptMachine {
+  /** Whether its node runs. */
+  readonly running: boolean;
+  /** The node, while it runs. */
+  readonly node: WhorlNode | undefined;
+  /** Its process, or `undefined` while there is none. */
+  readonly process: unknown;
+  /** Why its node did not start, each time it did not. */
+  readonly startFailures: readonly string[];
+  /** Ends its process, or takes its power away. */
+  kill(how: "process" | "power"): void;
+  /** Starts its node, and from then on again whenever that gives up. */
+  start(): void;
+  /** Has a machine that waits outside of the cluster run its node. */
+  putIntoService(): void;
+}
 
 /** What a story can do. Nodes are numbered as in schedules, from 0. */
 export interface ScriptContext {
@@ -35,7 +54,7 @@ export interface ScriptContext {
   /** Begins a fault, which ends by itself. */
   strike(fault: Untimed<PlannedFault>): void;
   /** The machine of a node. */
-  machine(index: number): SimulatedMachine;
+  machine(index: number): ScriptMachine;
   /** What `act` gives on a node. @throws What it refuses with, or that the node died over it. */
   ask<T>(index: number, act: (node: WhorlNode) => Promise<T>): Promise<T>;
   /** Takes a partition of a node's disk away, behind its back. */
@@ -53,4 +72,4 @@ export interface ScriptContext {
 export type SimulationScript = (context: ScriptContext) => Promise<void>;
 
 /** Virtual time a story may take, in milliseconds. */
-export const SCRIPT_MS_MAX = 3_600_000;
+export const SCRIPT_MS_MAX = 600_000;

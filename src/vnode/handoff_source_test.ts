@@ -503,6 +503,7 @@ Deno.test("HandoffSource fails who asks and ends the vnode when the module fails
     const extra of [
       {
         *fold() {
+          yield* [];
           throw new Error("no such table");
         },
       },

@@ -155,7 +155,10 @@ export interface Vnode<
   /**
    * Visits every item. It is read from between commands, a few milliseconds at a
    * time, while the vnode goes on serving: it must show what was there when it
-   * began, and may show what was written meanwhile or not.
+   * began, and may show what was written meanwhile or not. Without
+   * {@linkcode Vnode.itemAt} it is read from while no handler is at work, and must
+   * show each item as it is when it is asked for, not as it was when the visit
+   * began or as it was read ahead: commands that were handled before go before it.
    */
   fold(): Iterable<HandoffItem> | AsyncIterable<HandoffItem>;
   /**
@@ -180,10 +183,12 @@ export interface Vnode<
   encodeHandoffItem(item: HandoffItem): Uint8Array | null;
   /**
    * Takes in an item that was handed off here. Merge it, as the same or a newer one
-   * may be here already; a module without `itemAt` may overwrite, as what it is
-   * handed comes in the order in which it happened. Called in order, also while
-   * promises of earlier calls are open; it counts as arrived when its promise
-   * resolves.
+   * may be here already. A module without `itemAt` may overwrite, as what a new
+   * owner is handed comes in the order in which it happened; what one that stood in
+   * for the owner hands back then replaces what the owner has. Called in order, also
+   * while promises of earlier calls are open; it counts as arrived when its promise
+   * resolves. A transfer may begin anew: what was removed at its source since then is
+   * still here, unless something was left that says so.
    */
   handleHandoffData(bytes: Uint8Array): Awaitable<void>;
   /** Whether there is nothing to hand off. */

@@ -288,6 +288,16 @@ Deno.test("VnodeHandoff goes on by itself after STAND_STILL_MS_MAX without a wor
   assertEquals((await bench.open(P, 1))[0], OpenAnswer.resumed);
 });
 
+Deno.test("VnodeHandoff finishes nothing after it went on by itself, even if nothing was written since", async () => {
+  await using bench = await new Bench().start();
+  await bench.putText("a");
+  await bench.open(P, 1);
+  await bench.exhaust(1);
+  await bench.runtime.advance(STAND_STILL_MS_MAX);
+  await assertCode(() => bench.finish(P, 1, released), "handoff_mismatch");
+  assertEquals(await bench.putText("b"), "b");
+});
+
 Deno.test("VnodeHandoff stands still as long as it hears of the transfer", async () => {
   await using bench = await new Bench().start();
   await bench.open(P, 1);

@@ -18,11 +18,7 @@ import {
 } from "./vnode.ts";
 import { TURN_ANSWER_BYTES, VnodeMaster } from "./vnode_master.ts";
 import { VnodeMasterLink } from "./vnode_master_link.ts";
-import {
-  moduleIdOf,
-  RequestFlag,
-  writeVnodeRequestHeader,
-} from "./vnode_wire.ts";
+import { moduleIdOf, writeVnodeRequestHeader } from "./vnode_wire.ts";
 import { FrameType } from "../wire/frame_type.ts";
 import { decodeMsgpack, encodeMsgpack } from "../wire/msgpack.ts";
 import { readFailure } from "../wire/failure.ts";

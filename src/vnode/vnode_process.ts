@@ -33,6 +33,7 @@ import { CoverageAction, readCoverageRequest } from "./coverage_codec.ts";
 import { CoverageStreams } from "./coverage_streams.ts";
 import { HandoffEntry } from "./handoff_codec.ts";
 import type { HandoffSource } from "./handoff_source.ts";
+import { PendingCall, type PendingCallHost } from "./pending_call.ts";
 import { VnodeHandoff, type VnodeHandoffHost } from "./vnode_handoff.ts";
 import { RequestFlag } from "./vnode_wire.ts";
 import { WatchedPartition } from "./watched_partition.ts";
@@ -119,7 +120,8 @@ type Handler = (request: unknown, call: Call) => unknown;
 type CoverageHandler = NonNullable<Vnode["handleCoverage"]>[string];
 
 /** A running vnode. */
-export class VnodeProcess extends ChildBase implements VnodeHandoffHost {
+export class VnodeProcess extends ChildBase
+  implements VnodeHandoffHost, PendingCallHost {
   readonly kind = "task";
   /** The number of this vnode. */
   readonly number: number;
@@ -937,89 +939,5 @@ export class VnodeProcess extends ChildBase implements VnodeHandoffHost {
     const sink = this.#host.answers;
     writeFailure(sink.begin(FrameType.vnodeError, correlation), failure);
     sink.end();
-  }
-}
-
-/** One command being handled. */
-class PendingCall implements Call {
-  answered = false;
-  readonly declaration: CommandDeclaration;
-  readonly correlation: number;
-  readonly deadline: number;
-  #process: VnodeProcess;
-  #wantsAccepted: boolean;
-  #abandoned = false;
-  /** Whether the target of a handoff must have it too before it is answered. */
-  #awaitsTarget: boolean;
-  /** The answer that waits for that. */
-  #heldBack: { readonly value: unknown } | undefined;
-
-  constructor(
-    process: VnodeProcess,
-    declaration: CommandDeclaration,
-    correlation: number,
-    deadline: number,
-    wantsAccepted: boolean,
-    awaitsTarget: boolean,
-  ) {
-    this.#process = process;
-    this.declaration = declaration;
-    this.correlation = correlation;
-    this.deadline = deadline;
-    this.#wantsAccepted = wantsAccepted;
-    this.#awaitsTarget = awaitsTarget;
-  }
-
-  /** Whether its answer has left. */
-  get settled(): boolean {
-    return this.answered && this.#heldBack === undefined;
-  }
-
-  get timeLeftMs(): number {
-    return this.#process.timeLeftUntil(this.deadline);
-  }
-
-  accepted(value: unknown): void {
-    if (this.answered || !this.#wantsAccepted) return;
-    this.#wantsAccepted = false;
-    this.#process.answer(this, FrameType.vnodeAccepted, value);
-  }
-
-  reply(value: unknown): void {
-    if (this.answered) return this.#finishedLate();
-    this.answered = true;
-    if (this.#awaitsTarget) {
-      this.#heldBack = { value };
-      this.#process.appliedHere();
-    } else this.#process.answer(this, FrameType.vnodeReply, value);
-  }
-
-  /** The target of a handoff has it as well, or need not. */
-  targetHas(): void {
-    this.#awaitsTarget = false;
-    const heldBack = this.#heldBack;
-    this.#heldBack = undefined;
-    if (heldBack === undefined) return;
-    // Given up meanwhile, and what was done is done.
-    if (this.#abandoned) return this.#finishedLate();
-    this.#process.answer(this, FrameType.vnodeReply, heldBack.value);
-  }
-
-  fail(failure: string, message: string): void {
-    if (this.answered) return this.#finishedLate();
-    this.answered = true;
-    this.#process.failCall(this, failure, message);
-  }
-
-  /** Its caller has been answered for the handler. */
-  abandon(): void {
-    this.answered = true;
-    this.#abandoned = true;
-  }
-
-  #finishedLate(): void {
-    if (!this.#abandoned) return;
-    this.#abandoned = false;
-    this.#process.finishedLate();
   }
 }

@@ -54,6 +54,7 @@ export async function hunt(
     const [found] = await runSeeds(tree, {
       from,
       to: seeds,
+      profile: bug.profile,
       first: true,
       signal,
     });
@@ -62,6 +63,7 @@ export async function hunt(
     const [same] = await runSeeds(clean, {
       from: seed,
       to: seed,
+      profile: bug.profile,
       first: true,
       signal,
     });

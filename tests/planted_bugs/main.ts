@@ -4,6 +4,10 @@
  * @module
  */
 import { parseArgs } from "npm:deno-std@1.4.0/cli/parse_args.js";
+import {
+  SCHEDULE_PROFILES,
+  type ScheduleProfile,
+} from "../../src/simulation/mod.ts";
 import { type Hunt, hunt } from "./hunt.ts";
 import { type PlantedBug, readPlantedBugs } from "./planted_bug.ts";
 import { PlantedTree, PlantingError } from "./planted_tree.ts";
@@ -95,6 +99,7 @@ function outcomeText({ bug, caught, seeds, tookMs }: Hunt): string {
 /** Seeds from 1 to `seeds` that fail without any bug. */
 async function failuresWithoutBugs(
   clean: PlantedTree,
+  profile: ScheduleProfile,
   seeds: number,
   jobs: number,
   signal: AbortSignal,
@@ -105,7 +110,9 @@ async function failuresWithoutBugs(
     to: Math.min(seeds, (i + 1) * share),
   }));
   const failed = await Promise.all(
-    shares.map((range) => runSeeds(clean, { ...range, first: false, signal })),
+    shares.map((range) =>
+      runSeeds(clean, { ...range, profile, first: false, signal })
+    ),
   );
   return failed.flat();
 }
@@ -130,21 +137,37 @@ async function huntAll(
     }
   });
   const escaped = hunts.filter(({ caught }) => caught === undefined);
-  const most = Math.max(0, ...hunts.map((ended) => ended.seeds));
-  const failures = most === 0
-    ? []
-    : await failuresWithoutBugs(clean, most, jobs, signal);
-  for (const { seed, check, message } of failures) {
-    print(`Without any bug, seed ${seed} fails: ${check}: ${message}`);
-  }
   print(
     `${
       hunts.length - escaped.length
-    } of ${bugs.length} caught within ${seeds} seeds; without any bug, ${
-      most - failures.length
-    } of the ${most} seeds it took pass`,
+    } of ${bugs.length} caught within ${seeds} seeds`,
   );
-  return escaped.length + unplanted + failures.length === 0;
+  let failed = 0;
+  for (const profile of SCHEDULE_PROFILES) {
+    const took = hunts.filter(({ bug }) => bug.profile === profile)
+      .map((ended) => ended.seeds);
+    const most = Math.max(0, ...took);
+    if (most === 0) continue;
+    const failures = await failuresWithoutBugs(
+      clean,
+      profile,
+      most,
+      jobs,
+      signal,
+    );
+    failed += failures.length;
+    for (const { seed, check, message } of failures) {
+      print(
+        `Without any bug, ${profile} seed ${seed} fails: ${check}: ${message}`,
+      );
+    }
+    print(
+      `Without any bug, ${
+        most - failures.length
+      } of the ${most} ${profile} seeds it took pass`,
+    );
+  }
+  return escaped.length + unplanted + failed === 0;
 }
 
 async function main(args: readonly string[]): Promise<number> {

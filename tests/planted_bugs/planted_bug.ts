@@ -9,8 +9,15 @@
  *     --- a/src/kv/kv_vnode.ts
  *     …
  *
+ * A line `Profile: membership` before the checks says what kind of schedule shows
+ * it; without one it is the smallest.
+ *
  * @module
  */
+import {
+  SCHEDULE_PROFILES,
+  type ScheduleProfile,
+} from "../../src/simulation/mod.ts";
 import { fromFileUrl } from "./places.ts";
 
 /** Where the patches are. */
@@ -22,6 +29,8 @@ export interface PlantedBug {
   readonly name: string;
   /** What is wrong. */
   readonly what: string;
+  /** What kind of schedule shows it. */
+  readonly profile: ScheduleProfile;
   /** What should catch it. */
   readonly caughtBy: string;
   /** Where its patch is. */
@@ -31,6 +40,7 @@ export interface PlantedBug {
 }
 
 const CAUGHT_BY = "Caught by: ";
+const PROFILE = /^Profile: (.*)$/m;
 
 /**
  * All bugs, by name; or those of the given names, in their order.
@@ -60,7 +70,17 @@ export async function readPlantedBugs(
 /** What the text of a patch says of itself. @throws {TypeError} If it does not. */
 export function readPlantedBug(path: string, text: string): PlantedBug {
   const name = path.slice(path.lastIndexOf("/") + 1, -".patch".length);
-  const [head = ""] = text.split(/^--- /m, 1);
+  const [whole = ""] = text.split(/^--- /m, 1);
+  const named = PROFILE.exec(whole)?.[1] ?? "small";
+  const profile = SCHEDULE_PROFILES.find((known) => known === named);
+  if (profile === undefined) {
+    throw new TypeError(
+      `Cannot plant ${name} as there is no profile ${named}: there are ${
+        SCHEDULE_PROFILES.join(", ")
+      }`,
+    );
+  }
+  const head = whole.replace(PROFILE, "");
   const at = head.indexOf(CAUGHT_BY);
   const what = head.slice(0, Math.max(0, at)).trim().replaceAll("\n", " ");
   const caughtBy = at < 0 ? "" : head.slice(at + CAUGHT_BY.length).trim()
@@ -72,5 +92,5 @@ export function readPlantedBug(path: string, text: string): PlantedBug {
   }
   const files = [...text.matchAll(/^\+\+\+ b\/(\S+)/gm)]
     .map(([, file]) => file as string);
-  return { name, what, caughtBy, path, files };
+  return { name, what, profile, caughtBy, path, files };
 }

@@ -3,8 +3,8 @@
  * its own: a planted bug may end it, or keep it for ever. What comes of each
  * seed is a line of JSON.
  *
- *     seed_loop.ts FROM TO          every seed
- *     seed_loop.ts FROM TO first    up to the first that fails
+ *     seed_loop.ts FROM TO PROFILE          every seed
+ *     seed_loop.ts FROM TO PROFILE first    up to the first that fails
  *
  * @module
  */
@@ -27,10 +27,14 @@ function say(line: SeedLine): void {
 }
 
 if (import.meta.main) {
-  const [from, to, mode] = Deno.args;
+  const [from, to, named, mode] = Deno.args;
+  const profile = named === "membership" ? named : "small";
   for (let seed = Number(from); seed <= Number(to); seed++) {
     say({ begun: seed });
-    const { violations: [violation] } = await simulate({ seed });
+    const { violations: [violation] } = await simulate({
+      seed,
+      profile,
+    });
     if (violation === undefined) {
       say({ ended: seed });
       continue;

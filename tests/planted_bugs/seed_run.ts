@@ -4,6 +4,7 @@
  *
  * @module
  */
+import type { ScheduleProfile } from "../../src/simulation/mod.ts";
 import type { PlantedTree } from "./planted_tree.ts";
 import type { SeedLine } from "./seed_loop.ts";
 
@@ -19,6 +20,8 @@ export interface FailedSeed {
 export interface SeedRunOptions {
   readonly from: number;
   readonly to: number;
+  /** What kind of schedule they draw. @default {"small"} */
+  readonly profile?: ScheduleProfile | undefined;
   /** Stop at the first that fails. */
   readonly first: boolean;
   /** Ends the process. */
@@ -38,12 +41,12 @@ const COMPLAINT_MAX = 2_000;
  */
 export async function runSeeds(
   tree: PlantedTree,
-  { from, to, first, signal }: SeedRunOptions,
+  { from, to, profile = "small", first, signal }: SeedRunOptions,
 ): Promise<readonly FailedSeed[]> {
   const failed: FailedSeed[] = [];
   let next = from;
   while (next <= to) {
-    const part = await runProcess(tree, next, to, first, signal);
+    const part = await runProcess(tree, next, to, profile, first, signal);
     failed.push(...part.failed);
     next = part.last + 1;
     if (first && failed.length > 0) break;
@@ -61,6 +64,7 @@ async function runProcess(
   tree: PlantedTree,
   from: number,
   to: number,
+  profile: ScheduleProfile,
   first: boolean,
   signal: AbortSignal | undefined,
 ): Promise<ProcessRun> {
@@ -77,6 +81,7 @@ async function runProcess(
       "tests/planted_bugs/seed_loop.ts",
       `${from}`,
       `${to}`,
+      profile,
       ...(first ? ["first"] : []),
     ],
     cwd: tree.root,

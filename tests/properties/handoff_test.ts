@@ -29,12 +29,24 @@ import {
 import { RequestFlag } from "../../src/vnode/vnode_wire.ts";
 
 /** How many runs a test makes; `HANDOFF_RUNS` says otherwise. */
-const RUNS = Number(Deno.env.get("HANDOFF_RUNS") ?? 150);
+const RUNS = Number(Deno.env.get("HANDOFF_RUNS") ?? 500);
 const PARTITION = 3;
 const KEYS = 6;
 
-/** Time that stands still, and turns that cost no time: thousands of runs are made of them. */
+/** Turns that cost no time, as thousands of runs are made of them, and a clock that goes on a little whenever somebody looks, so that slices end. */
 class QuickRuntime extends ManualRuntime {
+  #looks = 0;
+  readonly #msEach: number;
+
+  constructor(msEach: number) {
+    super();
+    this.#msEach = msEach;
+  }
+
+  override now(): number {
+    return super.now() + this.#msEach * this.#looks++;
+  }
+
   override async settle(): Promise<void> {
     for (let turn = 0; turn < 150; turn++) await null;
   }
@@ -45,7 +57,9 @@ const cases = fc.record({
   /** Whether the source stood in for the target, and empties itself. */
   hinted: fc.boolean(),
   /** Texts there are at first. */
-  size: fc.constantFrom(0, 3, 700),
+  size: fc.constantFrom(0, 3, 20, 60),
+  /** Time that passes with each look at the clock: with more of it batches are small. */
+  msEach: fc.constantFrom(0, 0.5, 1.5),
   slowPuts: fc.boolean(),
   steps: fc.array(fc.tuple(fc.nat(99), fc.nat(1_000)), { maxLength: 80 }),
 });
@@ -72,7 +86,7 @@ class Channel {
 
 /** A source, a target, a sender between them, and somebody who writes. */
 class World implements AsyncDisposable {
-  readonly runtime = new QuickRuntime();
+  readonly runtime: QuickRuntime;
   readonly source: HandoffBench;
   readonly target: HandoffBench;
   /** The newest vnode of each end. */
@@ -98,7 +112,7 @@ class World implements AsyncDisposable {
 
   constructor(options: Case) {
     this.#case = options;
-    const { runtime } = this;
+    const runtime = this.runtime = new QuickRuntime(options.msEach);
     const bench = (node: string) =>
       new HandoffBench(
         mapModule(options.mode, {
@@ -282,7 +296,30 @@ class World implements AsyncDisposable {
       }
     }
     if (outcome?.type === "completed" && !this.#case.hinted) {
-      assertEquals(await this.target.texts(PARTITION), texts);
+      const there = await this.target.texts(PARTITION);
+      if (this.#case.mode === "commands") this.#forgive(there, texts);
+      for (
+        const key of new Set([...Object.keys(there), ...Object.keys(texts)])
+      ) {
+        assertEquals(there[key], texts[key], key);
+      }
+    }
+  }
+
+  /**
+   * A command whose handler fell with the source may have been run at the target
+   * before. Its caller was told that nobody knows.
+   */
+  #forgive(there: Record<string, string>, here: Record<string, string>): void {
+    const acknowledged = new Set(this.acknowledged.map(({ text }) => text));
+    for (const [key, value] of Object.entries(there)) {
+      const kept = value.replace(
+        /<\d+>/g,
+        (text) =>
+          acknowledged.has(text) || here[key]?.includes(text) ? text : "",
+      );
+      if (kept === "" && here[key] === undefined) delete there[key];
+      else there[key] = kept;
     }
   }
 
@@ -398,6 +435,6 @@ Deno.test("a handoff loses nothing and answers everybody once, whatever breaks m
       }
       await world.complete();
     }),
-    { numRuns: RUNS, endOnFailure: false },
+    { numRuns: RUNS },
   );
 });

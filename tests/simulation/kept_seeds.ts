@@ -68,4 +68,19 @@ export const KEPT_MEMBERSHIP_SEEDS: readonly KeptSeed[] = [
     found:
       "a write came in while a hint went home, and the node forgot that it held something, left, and took the write with it (handoff_process.ts)",
   },
+  {
+    seed: 221,
+    found:
+      "a member that was declared down while it joined comes back without a commit, and was sent away as if it had not (simulated_operator.ts)",
+  },
+  {
+    seed: 801,
+    found:
+      "a client asked a node that had joined but not stored the ring yet, and was answered from its own (simulated_machine.ts)",
+  },
+  ...[1_321, 1_497].map((seed) => ({
+    seed,
+    found:
+      "a plan was kept from when a node was only invited, and its join was planned never (claimant_fsm_test.ts)",
+  })),
 ];

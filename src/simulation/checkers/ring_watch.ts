@@ -49,12 +49,14 @@ export class RingWatch {
     return this.#kept;
   }
 
-  /** `node` begins a new life, and may have forgotten what it had not stored. */
-  restarted(node: string): void {
+  /** `node` begins a new life, in which it goes by `ring`, perhaps before that is stored; what it had not stored is forgotten. */
+  begins(node: string, ring: Ring, atMs: number): void {
+    this.#versions.delete(node);
+    this.see(node, ring, atMs);
     this.#versions.delete(node);
   }
 
-  /** `node` goes by `ring`. */
+  /** `node` goes by `ring`, which is stored. */
   see(node: string, ring: Ring, atMs: number): void {
     const { seed } = ring.clusterId;
     const { ownership } = ring;

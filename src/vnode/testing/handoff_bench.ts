@@ -6,7 +6,7 @@
  */
 import { ManualRuntime } from "../../../supervisors/manual_runtime.ts";
 import { ByteReader } from "../../base/byte_reader.ts";
-import { ByteWriter } from "../../base/byte_writer.ts";
+import type { ByteWriter } from "../../base/byte_writer.ts";
 import { seededChance } from "../../base/chance.ts";
 import { WhorlError } from "../../base/errors.ts";
 import { invariant } from "../../base/invariant.ts";

@@ -42,6 +42,7 @@ export const HANDOFF_SCENARIOS: readonly Scenario[] = [
     // verify_build_cluster
     name:
       "a cluster grows to four with a thousand keys, loses two for a while, and shrinks to one",
+    kinds: ["processes"],
     cluster: { ...DURABLE, nodes: 4 },
     joined: false,
     async play(cluster) {
@@ -372,9 +373,12 @@ export const HANDOFF_SCENARIOS: readonly Scenario[] = [
           (event) => event.type === "repaired" && event.partition === partition,
         );
       }
+      // It has begun some of them by itself, as it knows that its store is gone.
       const repairs = await third.control.repairs();
-      assertEquals(repairs.length, owned.length);
       assert(repairs.every(({ state }) => state === "done"));
+      for (const partition of owned) {
+        assert(repairs.some((repair) => repair.partition === partition));
+      }
       await assertReplicas(cluster, first, keys);
     },
   },

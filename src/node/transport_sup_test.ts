@@ -1,0 +1,188 @@
+import { assertEquals } from "@std/assert";
+import { ManualRuntime } from "../../supervisors/manual_runtime.ts";
+import { ByteWriter } from "../base/byte_writer.ts";
+import { WhorlError } from "../base/errors.ts";
+import { TurnClock } from "../environment/turn_clock.ts";
+import type { Link } from "../transport/link.ts";
+import {
+  beginBatch,
+  HandoffAction,
+  sealBatch,
+  writeHandoffBatch,
+  writeHandoffFinish,
+  writeHandoffOpen,
+} from "../vnode/handoff_codec.ts";
+import {
+  moduleIdOf,
+  RequestFlag,
+  writeVnodeRequestHeader,
+} from "../vnode/vnode_wire.ts";
+import { readFailure } from "../wire/failure.ts";
+import { FrameType } from "../wire/frame_type.ts";
+import { HeldByNode, LinkAnswers } from "./link_answers.ts";
+import type { NodeParts } from "./node_parts.ts";
+import { frameHandler } from "./transport_sup.ts";
+
+/** A node's end of links: what reaches its vnodes, and what is answered. */
+class Bench {
+  readonly runtime = new ManualRuntime();
+  /** Requests that vnodes got. */
+  relayed = 0;
+  /** Transfers whose frames were asked about: number, module, partition. */
+  readonly required: number[][] = [];
+  letIn = true;
+  readonly answers: string[] = [];
+  readonly link: Link;
+  readonly #handle: ReturnType<typeof frameHandler>;
+
+  constructor(kind: "peer" | "bulk" | "client") {
+    const writer = new ByteWriter();
+    let type = 0;
+    this.link = {
+      peer: { name: "b@host", kind },
+      bufferedBytes: 0,
+      closed: undefined,
+      begin(frameType: number) {
+        type = frameType;
+        writer.clear();
+        return writer;
+      },
+      end: () => {
+        this.answers.push(
+          type === FrameType.vnodeError
+            ? readFailure(writer.view()).code
+            : type === FrameType.unknownType
+            ? "unknown type"
+            : `${type}`,
+        );
+      },
+    } as unknown as Link;
+    const answers = new LinkAnswers(
+      this.link,
+      new TurnClock(this.runtime),
+      new HeldByNode(),
+    );
+    const unused = (): never => {
+      throw new Error("nobody asks for that");
+    };
+    this.#handle = frameHandler(
+      {
+        vnodes: { relay: () => void this.relayed++ },
+        transfers: {
+          requireInbound: (_connection: object, ...of: number[]) => {
+            this.required.push(of);
+            if (this.letIn) return;
+            throw new WhorlError("handoff_refused", "not let begin");
+          },
+        },
+      } as unknown as NodeParts,
+      {} as never,
+      () => answers,
+      unused,
+      () =>
+        ({
+          watch: (_b: unknown, _s: unknown, _e: unknown, t: unknown) => t,
+        }) as never,
+      unused,
+    );
+  }
+
+  send(flags: number, write: (into: ByteWriter) => void): void {
+    const into = new ByteWriter();
+    writeVnodeRequestHeader(into, moduleIdOf("kv"), 3, 0, flags, 1_000);
+    write(into);
+    const bytes = into.copy();
+    this.#handle(
+      this.link,
+      FrameType.vnodeRequest,
+      0,
+      7,
+      bytes,
+      0,
+      bytes.length,
+    );
+  }
+}
+
+function batch(into: ByteWriter): void {
+  writeHandoffBatch(into, 9);
+  const sealed = new ByteWriter();
+  beginBatch(sealed);
+  sealBatch(sealed, 1, 0);
+  into.raw(sealed.view());
+}
+
+/** What a peer might forge: for the target, and for the source, which only its own node may ask. */
+const parts: ((into: ByteWriter) => void)[] = [
+  batch,
+  (into) => into.u8(HandoffAction.offer),
+  (into) => writeHandoffFinish(into, 9, 1, "b@host"),
+  (into) =>
+    writeHandoffOpen(into, {
+      transfer: 9,
+      mode: 0,
+      target: { node: "b@host", partition: 3 },
+      keySpaces: null,
+    }),
+  () => {},
+];
+
+Deno.test("frameHandler() refuses each part of a handoff over the link of a peer, whatever other flags it bears", () => {
+  for (const write of parts) {
+    for (
+      const flag of [0, RequestFlag.coverage, RequestFlag.asFallback, 0xf7]
+    ) {
+      const bench = new Bench("peer");
+      bench.send(RequestFlag.handoff | flag, write);
+      assertEquals([bench.answers, bench.relayed], [["handoff_refused"], 0]);
+    }
+  }
+  const bench = new Bench("peer");
+  bench.send(RequestFlag.asFallback, () => {});
+  bench.send(RequestFlag.coverage, () => {});
+  assertEquals([bench.answers, bench.relayed], [[], 2]);
+});
+
+Deno.test("frameHandler() takes no request for a vnode from a client", () => {
+  const bench = new Bench("client");
+  bench.send(RequestFlag.handoff, batch);
+  bench.send(0, () => {});
+  assertEquals([bench.answers, bench.relayed], [
+    ["unknown type", "unknown type"],
+    0,
+  ]);
+});
+
+Deno.test("frameHandler() lets a batch through over a bulk link if its transfer was let begin there, to that vnode", () => {
+  const bench = new Bench("bulk");
+  bench.send(RequestFlag.handoff, batch);
+  assertEquals([bench.relayed, bench.required], [1, [[
+    9,
+    moduleIdOf("kv"),
+    3,
+  ]]]);
+  bench.letIn = false;
+  bench.send(RequestFlag.handoff, batch);
+  assertEquals([bench.answers, bench.relayed], [["handoff_refused"], 1]);
+});
+
+Deno.test("frameHandler() ends a bulk link over which something else is asked", () => {
+  for (const write of parts.slice(2)) {
+    const bench = new Bench("bulk");
+    let code: string | undefined;
+    try {
+      bench.send(RequestFlag.handoff, write);
+    } catch (error) {
+      code = (error as WhorlError).code;
+    }
+    assertEquals([code, bench.relayed], ["protocol_error", 0]);
+  }
+  const bench = new Bench("bulk");
+  let code: string | undefined;
+  try {
+    bench.send(0, batch);
+  } catch (error) {
+    code = (error as WhorlError).code;
+  }
+  assertEquals([code, bench.relayed], ["protocol_error", 0]);
+});
