@@ -47,6 +47,7 @@ import { RateMeter } from "./rate_meter.ts";
 import { Repairs, repairShares } from "./repairs.ts";
 import type { SenderOutcome } from "./sender_fsm.ts";
 import { SenderProcess } from "./sender_process.ts";
+import { SwitchGate } from "./switch_gate.ts";
 import type {
   HandoffConfig,
   HandoffControl,
@@ -142,6 +143,7 @@ export class HandoffProcess implements HandoffControl {
   readonly #world: HandoffWorld;
   readonly #events: HandoffEvents;
   readonly #connections: BulkConnections;
+  readonly #gate = new SwitchGate();
   readonly #manager: ManagerState;
   readonly #inbound = new InboundTransfers();
   readonly #outbound = new Map<string, Outbound>();
@@ -540,6 +542,7 @@ export class HandoffProcess implements HandoffControl {
         },
         ended: (outcome) => this.#ended(name, transfer, outcome),
       },
+      this.#gate,
     );
     known.sender = sender;
     this.senders.startChild(sender);

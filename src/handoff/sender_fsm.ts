@@ -311,8 +311,7 @@ function opened(
   }
   // Nothing to send: nobody else need be asked.
   if (event.empty && sender.rule.moves && !sender.repeat) {
-    sender.phase = "switching";
-    return [{ type: "state", state: "switching" }, { type: "switch" }];
+    return standStill(sender);
   }
   sender.phase = "sending";
   return connect(sender);
@@ -337,15 +336,13 @@ function goOn(sender: SenderState): SenderEffect[] {
           sender.phase = "draining";
           return goOn(sender);
         }
-        sender.phase = "switching";
-        sender.nearlyAll = false;
-        return [{ type: "state", state: "switching" }, { type: "switch" }];
+        return standStill(sender);
       }
       return waiting < SEND_WINDOW ? read(sender) : [];
     }
     case "draining": {
       if (!sender.nearlyAll) return waiting < SEND_WINDOW ? read(sender) : [];
-      if (sender.reading || waiting > 0) return [];
+      if (sender.reading || sender.rule.spreads && waiting > 0) return [];
       // Nothing was ever said, now or before the transfer was resumed. Whoever waits
       // for a copy must hear even of that.
       if (
@@ -354,6 +351,7 @@ function goOn(sender: SenderState): SenderEffect[] {
         sender.phase = "finishing";
         return [{ type: "finish" }];
       }
+      // The target takes what is under way before it answers this.
       sender.phase = "closing";
       const { items, hash } = sender;
       return [{ type: "close", items, hash }];
@@ -361,6 +359,17 @@ function goOn(sender: SenderState): SenderEffect[] {
     default:
       return [];
   }
+}
+
+/** Has the source stand still, and asks for the rest in the same breath: each step for itself would be as long again. */
+function standStill(sender: SenderState): SenderEffect[] {
+  sender.phase = "switching";
+  sender.nearlyAll = false;
+  return [
+    { type: "state", state: "switching" },
+    { type: "switch" },
+    ...read(sender),
+  ];
 }
 
 /** Goes on asking, and says once that the targets have nearly all. */
@@ -404,7 +413,7 @@ function said(
     // It was empty when it was asked; what came since is said again.
     sender.repeat = true;
     sender.nearlyAll = false;
-    return connect(sender);
+    return sender.connection === "none" ? connect(sender) : [];
   }
   sender.said = number;
   sender.items = items;
@@ -417,17 +426,18 @@ function said(
 function switched(sender: SenderState, quiet: boolean): SenderEffect[] {
   if (!quiet) {
     sender.phase = "sending";
-    if (sender.connection !== "up") return connect(sender);
-    // Meanwhile its state is that of one that sends.
     sender.pausing = true;
     const afterMs = Math.min(
       SWITCH_PAUSE_MS_MAX,
       SWITCH_PAUSE_MS * 2 ** Math.min(20, sender.unquiet++),
     );
-    return [{ type: "state", state: "sending" }, {
-      type: "set_pause",
-      afterMs,
-    }];
+    return [
+      // Meanwhile its state is that of one that sends.
+      ...sender.connection === "none"
+        ? connect(sender)
+        : [{ type: "state" as const, state: "sending" as const }],
+      { type: "set_pause", afterMs },
+    ];
   }
   sender.still = true;
   sender.nearlyAll = false;

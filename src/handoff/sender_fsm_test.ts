@@ -119,9 +119,9 @@ const begun: [SenderEvent, string][] = [
 /** Up to where the source stands still and everything has arrived. */
 const drained: [SenderEvent, string][] = [
   ...begun,
-  [said(1, nearlyAll), "send 1, switching, switch"],
+  [said(1, nearlyAll), "send 1, switching, switch, next 0"],
   [acknowledged(1), "progress 10/?, tell_acknowledged 1"],
-  [switched(true), "next 1"],
+  [switched(true), ""],
   [said(1, nearlyAll, 0), "close 10 7"],
 ];
 
@@ -130,12 +130,13 @@ Deno.test("stepSender() sends what there is, has the source stand still for the 
     ...begun,
     [said(1), "send 1, next 0"],
     [acknowledged(1), "progress 10/?, tell_acknowledged 1"],
-    [said(2, nearlyAll, 10, 25), "send 2, switching, switch"],
-    [switched(true), "next 1"],
+    [said(2, nearlyAll, 10, 25), "send 2, switching, switch, next 1"],
+    [switched(true), ""],
     [said(3, more), "send 3, next 1"],
     [acknowledged(2), "progress 20/?, tell_acknowledged 2"],
-    [said(3, nearlyAll, 0), ""],
-    [acknowledged(3), "progress 30/?, tell_acknowledged 3, close 30 21"],
+    // It takes what is under way before it answers.
+    [said(3, nearlyAll, 0), "close 30 21"],
+    [acknowledged(3), "progress 30/?, tell_acknowledged 3"],
     [closed, "finish"],
     [finished, "completed 30"],
     [finished, ""],
@@ -178,8 +179,8 @@ Deno.test("stepSender() asks again when nothing was ready", () => {
 Deno.test("stepSender() asks nobody else about a vnode that is empty", () => {
   run([
     [start, "open"],
-    [opened("begun", { empty: true }), "switching, switch"],
-    [switched(true), "next 0"],
+    [opened("begun", { empty: true }), "switching, switch, next 0"],
+    [switched(true), ""],
     [said(0, nearlyAll, 0), "finish"],
     [finished, "completed 0"],
   ]);
@@ -188,19 +189,22 @@ Deno.test("stepSender() asks nobody else about a vnode that is empty", () => {
 Deno.test("stepSender() connects after all when an empty vnode was written to, or did not become quiet", () => {
   run([
     [start, "open"],
-    [opened("begun", { empty: true }), "switching, switch"],
-    [switched(true), "next 0"],
+    [opened("begun", { empty: true }), "switching, switch, next 0"],
+    [switched(true), ""],
     [said(1, nearlyAll), "connecting, connect"],
     [connected(), "switching, next 0 again"],
-    [said(1, nearlyAll), "send 1"],
-    [acknowledged(1), "progress 10/?, tell_acknowledged 1, close 10 7"],
+    [said(1, nearlyAll), "send 1, close 10 7"],
+    [acknowledged(1), "progress 10/?, tell_acknowledged 1"],
     [closed, "finish"],
   ]);
   run([
     [start, "open"],
-    [opened("begun", { empty: true }), "switching, switch"],
-    [switched(false), "connecting, connect"],
-    [connected(), "sending, next 0"],
+    [opened("begun", { empty: true }), "switching, switch, next 0"],
+    [switched(false), `connecting, connect, pause ${SWITCH_PAUSE_MS}`],
+    // Said before there is anybody to send it to, it is said again.
+    [said(1, more), ""],
+    [connected(), "sending"],
+    [pauseOver, "next 0 again"],
   ]);
 });
 
@@ -220,8 +224,12 @@ Deno.test("stepSender() lets an unquiet source serve for a pause that doubles, w
   let pauseMs = SWITCH_PAUSE_MS;
   for (let number = 1; number <= 12; number++) {
     run([
-      [said(number, nearlyAll), `send ${number}, switching, switch`],
+      [
+        said(number, nearlyAll),
+        `send ${number}, switching, switch, next ${number - 1}`,
+      ],
       [switched(false), `sending, pause ${pauseMs}`],
+      [said(number, more, 0), ""],
       [
         acknowledged(number),
         `progress ${number}0/?, tell_acknowledged ${number}`,
@@ -249,8 +257,8 @@ Deno.test("stepSender() asks the target whether it has everything, also of a res
     [start, "open"],
     [opened("resumed"), "connecting, connect"],
     [connected(0), "sending, next 0 again"],
-    [said(5, nearlyAll, 0), "switching, switch"],
-    [switched(true), "next 0"],
+    [said(5, nearlyAll, 0), "switching, switch, next 0"],
+    [switched(true), ""],
     [said(5, nearlyAll, 0), "close 50 35"],
     [failed("handoff_mismatch", "target"), "abandon, failed handoff_mismatch"],
   ]);
@@ -298,7 +306,7 @@ Deno.test("stepSender() never resumes where commands wait for the target", () =>
 Deno.test("stepSender() lets a source go on that stands still, or was asked to", () => {
   run([
     ...begun,
-    [said(1, nearlyAll), "send 1, switching, switch"],
+    [said(1, nearlyAll), "send 1, switching, switch, next 0"],
     [
       failed("connection_closed", "target"),
       "let_go_on, failed connection_closed, resumable",
@@ -364,8 +372,8 @@ Deno.test("stepSender() spreads, reports once that the targets have nearly all, 
       [acknowledged(3), "progress 30/?, tell_acknowledged 3"],
       // What it was asked is answered first.
       [{ type: "ring_changed" }, ""],
-      [said(3, waiting, 0), "switching, switch"],
-      [switched(true), "next 3"],
+      [said(3, waiting, 0), "switching, switch, next 3"],
+      [switched(true), ""],
       [said(4), "send 4, next 3"],
       [said(4, nearlyAll, 0), ""],
       [acknowledged(4), "progress 40/?, tell_acknowledged 4, finish"],
@@ -380,11 +388,11 @@ Deno.test("stepSender() spreads what is left of a ring that is no more without f
     [
       [start, "open"],
       [opened("begun", { empty: true }), "sending, next 0"],
-      [said(0, nearlyAll, 0), "switching, switch"],
+      [said(0, nearlyAll, 0), "switching, switch, next 0"],
       [switched(false), `sending, pause ${SWITCH_PAUSE_MS}`],
-      [pauseOver, "next 0"],
-      [said(0, nearlyAll, 0), "switching, switch"],
-      [switched(true), "next 0"],
+      [said(0, nearlyAll, 0), ""],
+      [pauseOver, "switching, switch, next 0"],
+      [switched(true), ""],
       [said(0, nearlyAll, 0), "finish"],
       [finished, "completed 0"],
     ],

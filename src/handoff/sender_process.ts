@@ -44,6 +44,7 @@ import {
   STALL_MS,
   stepSender,
 } from "./sender_fsm.ts";
+import { SwitchGate } from "./switch_gate.ts";
 import type { WantedTransfer } from "./transfer_plan.ts";
 
 /** Time a vnode has to begin, to say a batch or to stand still, in milliseconds. */
@@ -74,6 +75,11 @@ export class SenderProcess extends ChildBase {
   readonly #connect: (node: string) => Promise<BulkConnection>;
   readonly #watch: SenderWatch;
   readonly #sender: SenderState;
+  readonly #gate: SwitchGate;
+  /** While it waits for its source to be let stand still. */
+  #entering: Promise<unknown> | undefined;
+  /** Lets the next one in. */
+  #leave: () => void = () => {};
   #connection: BulkConnection | undefined;
   /** To the targets of a spread, by node. */
   readonly #spreadConnections = new Map<string, Promise<BulkConnection>>();
@@ -85,6 +91,7 @@ export class SenderProcess extends ChildBase {
 
   /**
    * @param connect Gives the connection to a node, which others may use too.
+   * @param gate Lets its source stand still; shared by the senders of a node.
    */
   constructor(
     world: HandoffWorld,
@@ -92,6 +99,7 @@ export class SenderProcess extends ChildBase {
     transfer: WantedTransfer,
     number: number,
     watch: SenderWatch,
+    gate: SwitchGate = new SwitchGate(),
   ) {
     super();
     this.#world = world;
@@ -99,6 +107,7 @@ export class SenderProcess extends ChildBase {
     this.transfer = transfer;
     this.number = number;
     this.#watch = watch;
+    this.#gate = gate;
     this.#sender = createSender({
       moves: transfer.kind !== "repair",
       spreads: transfer.spread !== undefined,
@@ -197,11 +206,7 @@ export class SenderProcess extends ChildBase {
         );
         return;
       case "switch":
-        this.#ask(
-          this.#askSource((into) => writeHandoffSwitch(into, number)).then(
-            (answer) => ({ type: "switched", quiet: answer[0] === 1 }),
-          ),
-        );
+        this.#ask(this.#switch());
         return;
       case "close":
         this.#ask(
@@ -215,6 +220,8 @@ export class SenderProcess extends ChildBase {
         this.#watch.copied?.();
         return;
       case "finish":
+        // Nobody waits for a vnode whose data is removed, which may take long.
+        if (this.#outcome() === HandoffOutcome.removed) this.#leave();
         this.#ask(
           this.#askSource(
             (into) =>
@@ -424,7 +431,27 @@ export class SenderProcess extends ChildBase {
     return { type: "connected", number: new ByteReader(answer).u53() };
   }
 
+  /** Has the source stand still, in its turn. */
+  async #switch(): Promise<SenderEvent> {
+    const entering = this.#gate.enter();
+    this.#entering = entering;
+    this.#leave = await entering;
+    this.#entering = undefined;
+    if (this.#toldEnd) {
+      this.#leave();
+      throw new WhorlError("cancelled", "The handoff has ended meanwhile");
+    }
+    const answer = await this.#askSource((into) =>
+      writeHandoffSwitch(into, this.number)
+    );
+    const quiet = answer[0] === 1;
+    if (!quiet) this.#leave();
+    return { type: "switched", quiet };
+  }
+
   async #next(acked: number, repeat: boolean): Promise<SenderEvent> {
+    // What is asked for together with a switch comes after it.
+    await this.#entering;
     const answer = await this.#askSource((into) =>
       writeHandoffNext(into, this.number, acked, repeat)
     );
@@ -441,6 +468,7 @@ export class SenderProcess extends ChildBase {
   #tellEnd(outcome: SenderOutcome): void {
     if (this.#toldEnd) return;
     this.#toldEnd = true;
+    this.#leave();
     for (const timer of [this.#pause, this.#stall]) {
       if (timer !== undefined) this.#world.runtime.clearTimer(timer);
     }

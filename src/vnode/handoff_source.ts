@@ -39,6 +39,7 @@ import {
   writeBatchHead,
 } from "./handoff_codec.ts";
 import { SpreadGroups, spreadTo } from "./handoff_spread.ts";
+import type { HandoffPace } from "./handoff_pace.ts";
 import type { HandoffItem, Vnode } from "./vnode.ts";
 import type { WatchedPartition } from "./watched_partition.ts";
 
@@ -49,7 +50,7 @@ export const BATCH_BYTES_MAX = 1024 * 1024;
 /** How long a write waits for others before it follows, where all was said, in milliseconds. */
 export const FOLLOW_MS = 2;
 /** Longest time for which a batch is gathered before others have their turn, in milliseconds. */
-export const HANDOFF_SLICE_MS = 4;
+export const HANDOFF_SLICE_MS = 2;
 /** How long nothing is said while the module has nothing ready, in milliseconds; then that is said. */
 export const HANDOFF_KEEP_ALIVE_MS = 1_000;
 /** Written keys that may be left when the vnode is made to stand still. */
@@ -80,6 +81,8 @@ export interface HandoffSourceHost {
   readonly vnode: Vnode;
   readonly storage: WatchedPartition;
   now(): number;
+  /** How fast it may go. */
+  readonly pace: HandoffPace;
   /** Calls `callback` later, when others have had their turn. */
   later(afterMs: number, callback: () => void): void;
   /** What the module did is no longer to be trusted: the vnode ends. */
@@ -330,9 +333,18 @@ export class HandoffSource {
   /** Gathers a batch for whoever waits, in slices. */
   async #gather(): Promise<void> {
     if (this.#gathering || this.#asker === undefined || this.#ended) return;
+    const host = this.#host;
+    const beganMs = host.now();
+    // Whose vnode stands still is in a hurry.
+    const waitMs = this.#still ? 0 : host.pace.waitMs(beganMs);
+    if (waitMs > 0) {
+      host.later(waitMs, () => void this.#gather());
+      return;
+    }
     this.#gathering = true;
     try {
       await this.#gatherOne();
+      host.pace.worked(beganMs, host.now());
     } catch (error) {
       const asker = this.#asker;
       this.#asker = undefined;

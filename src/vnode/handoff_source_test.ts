@@ -1,3 +1,4 @@
+import { HandoffPace } from "./handoff_pace.ts";
 import { assert, assertEquals, assertThrows } from "@std/assert";
 import { ManualRuntime } from "../../supervisors/manual_runtime.ts";
 import { ByteReader } from "../base/byte_reader.ts";
@@ -113,6 +114,7 @@ class Bench {
       ...extra,
     };
     this.source = new HandoffSource({
+      pace: new HandoffPace(),
       partition: 0,
       ringSize: 8,
       vnode,

@@ -14,18 +14,24 @@ import {
   nextHash,
   readBatch,
 } from "./handoff_codec.ts";
+import type { HandoffPace } from "./handoff_pace.ts";
 import { HANDOFF_SLICE_MS } from "./handoff_source.ts";
 import type { Vnode } from "./vnode.ts";
 
 /** Transfers to one vnode that are remembered; the one that was silent longest is forgotten. */
 export const HANDOFF_SESSIONS_MAX = 64;
 
+/** Entries of a batch that is taken without waiting for its turn. */
+const UNPACED_ENTRIES_MAX = 64;
+
 /** What a target needs from the vnode around it. */
 export interface HandoffTargetHost {
   readonly vnode: Vnode;
   now(): number;
-  /** Resolves later, when others have had their turn. */
-  turn(): Promise<void>;
+  /** How fast it may go. */
+  readonly pace: HandoffPace;
+  /** Resolves in so many milliseconds, when others have had their turn. */
+  turn(afterMs: number): Promise<void>;
   /** Runs a command of the module, and resolves when it has been answered. */
   run(command: number, body: Uint8Array): Promise<void>;
   /** An item has come in: a transfer from here must send it on. */
@@ -158,7 +164,13 @@ export class HandoffTarget {
   async #apply({ entries }: HandoffBatch): Promise<void> {
     const host = this.#host;
     let taken: Promise<void>[] = [];
-    let until = host.now() + HANDOFF_SLICE_MS;
+    let beganMs = host.now();
+    // A few are what somebody stands still for.
+    const waitMs = host.pace.waitMs(beganMs);
+    if (waitMs > 0 && entries.length > UNPACED_ENTRIES_MAX) {
+      await host.turn(waitMs);
+      beganMs = host.now();
+    }
     try {
       for (const { kind, command, content } of entries) {
         if (kind === HandoffEntry.command) {
@@ -175,10 +187,13 @@ export class HandoffTarget {
             taken.push(done);
           }
         }
-        if (host.now() < until) continue;
-        await host.turn();
-        until = host.now() + HANDOFF_SLICE_MS;
+        const nowMs = host.now();
+        if (nowMs < beganMs + HANDOFF_SLICE_MS) continue;
+        host.pace.worked(beganMs, nowMs);
+        await host.turn(host.pace.waitMs(nowMs));
+        beganMs = host.now();
       }
+      host.pace.worked(beganMs, host.now());
       await Promise.all(taken);
     } finally {
       // Also of a batch that failed: nothing of it comes after its end.

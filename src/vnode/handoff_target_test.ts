@@ -1,3 +1,4 @@
+import { HandoffPace } from "./handoff_pace.ts";
 import { assert, assertEquals, assertRejects } from "@std/assert";
 import { ByteReader } from "../base/byte_reader.ts";
 import { ByteWriter } from "../base/byte_writer.ts";
@@ -44,6 +45,7 @@ class Bench {
   mayTake: () => Promise<void> = () => Promise.resolve();
   readonly vnode: Partial<Vnode> = { itemAt: () => undefined };
   readonly target = new HandoffTarget({
+    pace: new HandoffPace(),
     vnode: Object.assign(this.vnode, {
       handleHandoffData: (bytes: Uint8Array) => {
         const text = decoder.decode(bytes);

@@ -23,6 +23,7 @@ import {
   HandoffOutcome,
   readHandoffRequest,
 } from "./handoff_codec.ts";
+import type { HandoffPace } from "./handoff_pace.ts";
 import { HandoffSource } from "./handoff_source.ts";
 import { HandoffTarget } from "./handoff_target.ts";
 import type { Vnode } from "./vnode.ts";
@@ -59,6 +60,8 @@ export interface VnodeHandoffHost {
   readonly answers: FrameSink;
   now(): number;
   later(afterMs: number, callback: () => void): void;
+  /** How fast transfers may go. */
+  readonly pace: HandoffPace;
   /** Takes no commands until `goOn`; they wait. */
   hold(): void;
   goOn(): void;
@@ -85,6 +88,8 @@ export class VnodeHandoff {
   /** Until when it stands still without a further word; undefined while it serves. */
   #stillUntilMs: number | undefined;
   #watchingStill = false;
+  /** While it comes to stand still. */
+  #switching: Promise<unknown> | undefined;
   /** For how many reasons it takes nothing. */
   #holds = 0;
   /** Called when it serves again. */
@@ -106,7 +111,8 @@ export class VnodeHandoff {
     this.#target = new HandoffTarget({
       vnode,
       now: () => host.now(),
-      turn: () => new Promise((resolve) => host.later(0, resolve)),
+      pace: host.pace,
+      turn: (afterMs) => new Promise((resolve) => host.later(afterMs, resolve)),
       run: (command, body) => host.run(command, body),
       itemTaken: (content) => {
         if (!this.#source?.sendsCommands) return;
@@ -235,8 +241,11 @@ export class VnodeHandoff {
       case HandoffAction.open:
         return await this.#open(request);
       case HandoffAction.next: {
-        const source = this.#sourceOf(transfer);
+        this.#sourceOf(transfer);
         this.#heardOf();
+        // What is asked for together with a switch is the rest.
+        await this.#switching?.catch(() => {});
+        const source = this.#sourceOf(transfer);
         const { promise, resolve, reject } = Promise.withResolvers<
           Uint8Array<ArrayBuffer>
         >();
@@ -250,8 +259,15 @@ export class VnodeHandoff {
         source.acknowledged(request.acked);
         return;
       }
-      case HandoffAction.switch:
-        return await this.#switch(this.#sourceOf(transfer));
+      case HandoffAction.switch: {
+        const switching = this.#switch(this.#sourceOf(transfer));
+        this.#switching = switching;
+        try {
+          return await switching;
+        } finally {
+          if (this.#switching === switching) this.#switching = undefined;
+        }
+      }
       case HandoffAction.finish:
         return await this.#finish(transfer, request.outcome, request.owner);
       case HandoffAction.offer: {
@@ -327,6 +343,7 @@ export class VnodeHandoff {
     if (this.#asked !== opening) throw overtaken();
     const host = this.#host;
     const source: HandoffSource = new HandoffSource({
+      pace: this.#host.pace,
       partition: host.partition,
       ringSize: host.ringSize,
       vnode: this.#vnode,

@@ -40,6 +40,7 @@ import {
   partitionOfVnode,
 } from "../ring/ring_generations.ts";
 import { beginsHandoff } from "./handoff_codec.ts";
+import { HandoffPace } from "./handoff_pace.ts";
 import type { ClusterEvent, VnodeContext, VnodeModule } from "./vnode.ts";
 import {
   type CommandTable,
@@ -117,6 +118,8 @@ interface Released {
 /** Runs the vnodes of one master. Made by {@linkcode startVnodeMaster}. */
 export class VnodeMaster implements VnodeHost {
   readonly answers: BatchingSink;
+  /** How fast transfers of its vnodes may go. */
+  readonly pace: HandoffPace = new HandoffPace();
   #options: VnodeMasterOptions;
   #ringSizes: ReadonlyMap<number, number>;
   /** The first vnodes of generations of the ring that are no more. */
@@ -363,6 +366,7 @@ export class VnodeMaster implements VnodeHost {
     const header = this.#header;
     this.#reader.reset(bytes, start, end);
     readVnodeRequestHeader(this.#reader, header);
+    if (!(header.flags & RequestFlag.handoff)) this.pace.noteCommand();
     const { vnode: number } = header;
     const partition = partitionOfVnode(number);
     // Nobody waits for it any more, and a put done now could surprise them later.

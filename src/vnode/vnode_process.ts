@@ -32,6 +32,7 @@ import { writeFailure } from "../wire/failure.ts";
 import { CoverageAction, readCoverageRequest } from "./coverage_codec.ts";
 import { CoverageStreams } from "./coverage_streams.ts";
 import { HandoffEntry } from "./handoff_codec.ts";
+import type { HandoffPace } from "./handoff_pace.ts";
 import type { HandoffSource } from "./handoff_source.ts";
 import { PendingCall, type PendingCallHost } from "./pending_call.ts";
 import { VnodeHandoff, type VnodeHandoffHost } from "./vnode_handoff.ts";
@@ -89,6 +90,8 @@ export interface VnodeHost {
   now(): number;
   /** Calls `callback` later, when others have had their turn. */
   later(afterMs: number, callback: () => void): void;
+  /** How fast transfers may go. */
+  readonly pace: HandoffPace;
   /** Requests wait or have been promised an answer: call `giveUpOverdue` from time to time. */
   requestsInHand(): void;
   /** What `process` held went to `owner`: its commands are refused with that name from now on. */
@@ -222,6 +225,11 @@ export class VnodeProcess extends ChildBase
   /** Calls `callback` later, when others have had their turn. */
   later(afterMs: number, callback: () => void): void {
     this.#host.later(afterMs, callback);
+  }
+
+  /** How fast transfers from and to it may go. */
+  get pace(): HandoffPace {
+    return this.#host.pace;
   }
 
   /** Whether its data is on the way to another node. */

@@ -1,3 +1,4 @@
+import { HandoffPace } from "./handoff_pace.ts";
 import { assert, assertEquals, assertRejects } from "@std/assert";
 import { ChildBase } from "../../supervisors/child.ts";
 import {
@@ -93,6 +94,7 @@ class Bench {
       {
         answers: sink,
         now: () => this.runtime.now(),
+        pace: new HandoffPace(),
         later: (afterMs, callback) =>
           void this.runtime.setTimer(afterMs, callback),
         requestsInHand: () => this.inHand++,
