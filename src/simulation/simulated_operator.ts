@@ -382,9 +382,12 @@ export class SimulatedOperator {
     if (!distinct) return false;
     for (const machine of members) {
       const { node } = machine;
-      if (!machine.running || node?.ringReady().ready !== true) return false;
-      const { handoff } = node.parts;
-      if (handoff === undefined) return false;
+      if (!machine.running || node === undefined) return false;
+      // Each part may be about to be started again.
+      const { cluster, handoff } = node.parts;
+      if (cluster?.ringReady().ready !== true || handoff === undefined) {
+        return false;
+      }
       if (handoff.status().transfers.length > 0) return false;
       try {
         const held = await this.ask(() => handoff.heldPartitions(), machine);
