@@ -81,10 +81,10 @@ export async function untilSettled(
           node === undefined
             ? process === undefined ? "is down" : "is starting"
             : JSON.stringify([
-              node.ringReady(),
-              node.clusterStatus().members.map(({ node, status }) =>
-                `${node} ${status}`
-              ),
+              node.parts.cluster?.ringReady(),
+              node.parts.cluster?.clusterStatus().members.map((
+                { node, status },
+              ) => `${node} ${status}`),
             ])
         }${
           startFailures.length === 0
