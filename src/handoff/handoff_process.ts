@@ -30,6 +30,7 @@ import {
   CONCURRENCY_DEFAULT,
   CONCURRENCY_MAX,
   createManager,
+  isSending,
   type ManagerEffect,
   type ManagerEvent,
   type ManagerState,
@@ -139,6 +140,8 @@ export class HandoffProcess implements HandoffControl {
   readonly #kept = new Set<string>();
   readonly #handedOver = new Map<string, HandedOver>();
   readonly #settling = new Set<string>();
+  /** Partitions whose rest is being removed: one at a time. */
+  #drops = 0;
   /** Transfers that wait to be let begin. */
   readonly #waitingOffers = new Set<WaitingOffer>();
   #completed = 0;
@@ -307,7 +310,12 @@ export class HandoffProcess implements HandoffControl {
       return;
     }
     if (this.#settling.has(name)) return;
+    // Removing can wait, and what is moving should not wait for it.
+    if (action === "drop" && (this.#drops > 0 || isSending(this.#manager))) {
+      return;
+    }
     this.#settling.add(name);
+    if (action === "drop") this.#drops++;
     const world = this.#world;
     const done = action === "drop"
       ? world.drop(module, partition)
@@ -322,6 +330,7 @@ export class HandoffProcess implements HandoffControl {
         }),
     ).finally(() => {
       this.#settling.delete(name);
+      if (action === "drop") this.#drops--;
       // One that failed is tried again with the next look.
       if (!this.#handedOver.has(name)) this.#refresh();
     });

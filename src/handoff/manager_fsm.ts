@@ -145,6 +145,11 @@ export function admitsInbound(
     inbound + runningIn(transfers).length < config.concurrency;
 }
 
+/** Whether any transfer from here runs. */
+export function isSending({ transfers }: ManagerState): boolean {
+  return runningIn(transfers).length > 0;
+}
+
 function runningIn(
   transfers: ReadonlyMap<string, ManagedTransfer>,
 ): [string, ManagedTransfer][] {

@@ -74,7 +74,12 @@ export function tendRing(
     go(setStatus(current, self, node, "valid"), why);
   }
   const done = completeTransfersOf(current);
-  go(install(current, self, done), `${done.length} partitions have moved`);
+  go(
+    install(current, self, done),
+    done.length === 1
+      ? `partition ${done[0]?.partition} has moved to ${done[0]?.nextOwner}`
+      : `${done.length} partitions have moved`,
+  );
   go(settleOn(current, self, targetOf(current, targetN)), "partitions move");
   for (const node of gone(current)) {
     go(setStatus(current, self, node, "invalid"), `${node} has left`);

@@ -209,6 +209,7 @@ const CASES: Readonly<Record<string, Case>> = {
   "ring-status": { says: /dev1@127\.0\.0\.1/ },
   "ringready": { says: /^TRUE All nodes agree on the ring/ },
   "services": { says: /kv/ },
+  "capabilities": { says: /handoff/ },
   "wait-for-service": {
     words: ["kv", nameOf(2)],
     says: /./,

@@ -44,6 +44,8 @@ class ChangingNode {
   readonly process: ProcessNode;
   /** Whether it may end by itself. */
   leaving = false;
+  /** Whether the end of its process is our doing. */
+  #killed = false;
   #onFall: MembershipClusterOptions["onFall"];
 
   constructor(
@@ -81,15 +83,22 @@ class ChangingNode {
 
   /** Starts it where it was, so that members find it, or as a fresh one, which clients of its former life must not find. */
   async start(fresh: boolean): Promise<void> {
+    this.#killed = false;
     await this.process.start(fresh ? { listen: "127.0.0.1:0" } : {});
     if (!this.running) return;
     void this.process.ended().then(({ code, signal }) => {
-      // Our own kills are SIGKILLs.
-      if (signal === "SIGKILL" || (code === 0 && this.leaving)) return;
+      if (this.#killed || (code === 0 && this.leaving)) return;
       this.#onFall(this.name, `${signal ?? code}`);
     });
   }
 
+  /** SIGKILL. */
+  async kill(): Promise<void> {
+    this.#killed = true;
+    await this.process.kill();
+  }
+
+  /** In order. */
   async stop(): Promise<void> {
     this.leaving = true;
     await this.process.stop();
@@ -250,7 +259,7 @@ export class MembershipCluster implements AsyncDisposable {
     if (!node.running) return;
     tell(`    SIGKILL: ${name}`);
     this.killed++;
-    await node.process.kill();
+    await node.kill();
     await pause(downMs, signal);
     await node.start(false);
   }
@@ -281,7 +290,7 @@ export class MembershipCluster implements AsyncDisposable {
       if (performance.now() - aloneSince < ALONE_MS) {
         throw new Error("it is alone");
       }
-      await leaver.process.kill();
+      await leaver.kill();
     });
   }
 
@@ -322,7 +331,7 @@ export class MembershipCluster implements AsyncDisposable {
   async [Symbol.asyncDispose](): Promise<void> {
     await Promise.allSettled(this.#kills);
     await Promise.all(
-      [...this.#nodes.values()].map(({ process }) => process.kill()),
+      [...this.#nodes.values()].map((node) => node.kill()),
     );
   }
 }
