@@ -199,6 +199,10 @@ export class SimulatedOperator {
         this.#cluster.serves(machine) && status !== undefined &&
         status !== "invalid"
       ) return true;
+      // One that died before it stored that it had left does so now, and stops.
+      if (!machine.inService && machine.process === undefined) {
+        machine.putIntoService();
+      }
       const host = this.#anyMember();
       if (!machine.running || host === undefined) return false;
       if (this.#cluster.serves(machine)) return false;

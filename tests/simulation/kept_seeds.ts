@@ -88,4 +88,9 @@ export const KEPT_MEMBERSHIP_SEEDS: readonly KeptSeed[] = [
     found:
       "the operator looked at a node whose cluster part was about to start again (simulated_operator.ts)",
   },
+  {
+    seed: 456,
+    found:
+      "a node that was to join again heard only then that it had left, and stopped (simulated_operator.ts)",
+  },
 ];
