@@ -383,9 +383,9 @@ class Run {
       const rings = cluster.machines.map(({ host, node }) =>
         `${host} ${
           node === undefined ? "does not run" : JSON.stringify([
-            node.clusterStatus().members,
+            node.parts.cluster?.clusterStatus().members,
             node.parts.handoff?.status().transfers,
-            node.ringReady(),
+            node.parts.cluster?.ringReady(),
             node.parts.transfers?.holdsNothing,
           ])
         }`

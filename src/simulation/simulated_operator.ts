@@ -199,6 +199,10 @@ export class SimulatedOperator {
         this.#cluster.serves(machine) && status !== undefined &&
         status !== "invalid"
       ) return true;
+      // One that died before it stored that it had left does so now, and stops.
+      if (!machine.inService && machine.process === undefined) {
+        machine.putIntoService();
+      }
       const host = this.#anyMember();
       if (!machine.running || host === undefined) return false;
       if (this.#cluster.serves(machine)) return false;
@@ -382,9 +386,12 @@ export class SimulatedOperator {
     if (!distinct) return false;
     for (const machine of members) {
       const { node } = machine;
-      if (!machine.running || node?.ringReady().ready !== true) return false;
-      const { handoff } = node.parts;
-      if (handoff === undefined) return false;
+      if (!machine.running || node === undefined) return false;
+      // Each part may be about to be started again.
+      const { cluster, handoff } = node.parts;
+      if (cluster?.ringReady().ready !== true || handoff === undefined) {
+        return false;
+      }
       if (handoff.status().transfers.length > 0) return false;
       try {
         const held = await this.ask(() => handoff.heldPartitions(), machine);

@@ -19,6 +19,7 @@ const SAMPLE = [
   "failed_commit_told_as_done",
   "merge_drops_concurrent_siblings",
   "read_takes_one_of_two_siblings",
+  "source_lets_go_before_all_is_acknowledged",
   "suspicion_never_lifted",
 ];
 /** Far more seeds than they take. */
@@ -37,11 +38,13 @@ Deno.test("every planted bug says what is wrong and still applies", async () => 
   for (
     const part of [
       "src/cluster",
+      "src/handoff",
       "src/kv",
       "src/request",
       "src/ring",
       "src/storage",
       "src/transport",
+      "src/vnode",
     ]
   ) assert(parts.has(part), `No bug is planted in ${part}`);
 });

@@ -83,4 +83,14 @@ export const KEPT_MEMBERSHIP_SEEDS: readonly KeptSeed[] = [
     found:
       "a plan was kept from when a node was only invited, and its join was planned never (claimant_fsm_test.ts)",
   })),
+  {
+    seed: 94,
+    found:
+      "the operator looked at a node whose cluster part was about to start again (simulated_operator.ts)",
+  },
+  {
+    seed: 456,
+    found:
+      "a node that was to join again heard only then that it had left, and stopped (simulated_operator.ts)",
+  },
 ];
