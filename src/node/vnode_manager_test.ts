@@ -121,7 +121,12 @@ Deno.test("VnodeManager replaces a master that sends what is no message, and ans
     assertEquals(await silent, "vnode_crashed");
     assertEquals(await bench.ask("fine again"), "fine again");
     assertEquals(bench.errors, ["A vnode master sent what is no message"]);
-    const started = { type: "vnode_started", module: "wild", partition: 3 };
+    const started = {
+      type: "vnode_started",
+      module: "wild",
+      partition: 3,
+      vnode: 3,
+    };
     assertEquals(bench.events, [
       { type: "master_started", master: "wild-0" },
       started,
