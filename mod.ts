@@ -19,7 +19,8 @@
  */
 export { startNode } from "./src/node/start_node.ts";
 export { type NodeEvent, WhorlNode } from "./src/node/node.ts";
-export type { WantedTransfer } from "./src/handoff/transfer_plan.ts";
+export type { Spread, WantedTransfer } from "./src/handoff/transfer_plan.ts";
+export type { HandoffSpread } from "./src/vnode/handoff_codec.ts";
 export type { SenderOutcome } from "./src/handoff/sender_fsm.ts";
 export type { TransferKind } from "./src/handoff/transfer.ts";
 export type { VnodeManagerEvent } from "./src/node/vnode_manager.ts";
@@ -47,6 +48,7 @@ export type {
   RingStatus,
   TransferRow,
 } from "./src/cluster/cluster_status.ts";
+export type { Resize, RingGenerations } from "./src/ring/ring_generations.ts";
 export type {
   ClusterId,
   Member,

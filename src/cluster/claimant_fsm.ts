@@ -277,10 +277,13 @@ function serve(
   }
 }
 
+function isForced({ action }: StagedChange): boolean {
+  return action === "remove" || action === "force_replace";
+}
+
 /** Members that have not seen the ring and whose word counts, sorted. */
 function behind(ring: Ring): string[] {
-  const removed = stagedChanges(ring)
-    .filter(({ action }) => action === "remove" || action === "force_replace")
+  const removed = stagedChanges(ring).filter(isForced)
     .map(({ node }) => node);
   return membersBehind(ring).filter((node) => !removed.includes(node));
 }
@@ -327,7 +330,7 @@ function stage(
   }
   const staged = stagedChanges(ring);
   const refusal = refuseChange(ring, staged, change) ??
-    refuseBeside(ring, `stage ${action} of ${node}`) ??
+    refuseBeside(ring, `stage ${action} of ${node}`, isForced(change)) ??
     refuseStage(ring, change);
   if (refusal !== null) return refused(claimant, id, refusal);
   const after = setOwnership(ring, self, {
@@ -366,9 +369,10 @@ function refusePlan(ring: Ring): WhorlError | null {
   if (staged !== null) {
     return refuseResize(ring, staged) ?? refuseResizing(ring);
   }
+  const changes = stagedChanges(ring);
   return resize !== null &&
-      (stagedJoins(ring).length > 0 || stagedChanges(ring).length > 0)
-    ? refuseBeside(ring, "plan")
+      (stagedJoins(ring).length > 0 || changes.length > 0)
+    ? refuseBeside(ring, "plan", changes.some(isForced))
     : null;
 }
 

@@ -546,3 +546,23 @@ Deno.test("stepClaimant() lets nobody in or out while the ring is resized, and d
   const { next } = claimant.ring.ownership;
   assertEquals(next.filter(({ nextOwner }) => nextOwner === "d").length, 4);
 });
+
+Deno.test("stepClaimant() gives a resize up when a member is removed by force", () => {
+  const claimant = resizing(cluster("a", "b", "c"), 16);
+  ask(claimant, 10, {
+    method: "stage",
+    change: { action: "remove", node: "c", replacement: null },
+  });
+  claimant.ring = agreed(claimant.ring);
+  const { result } = find(ask(claimant, 11, { method: "plan" }), "reply");
+  const { planId, changes } = (result as { plan: StagedPlan }).plan;
+  assertEquals(changes, [
+    { action: "abort-resize", ringSize: 8 },
+    { action: "force-remove", node: "c" },
+  ]);
+  ask(claimant, 12, { method: "commit", planId });
+  const { ownership, size } = claimant.ring;
+  assertEquals([size, ownership.generations.resize], [8, null]);
+  assertEquals(memberStatus(claimant.ring, "c"), "invalid");
+  assertEquals(ownership.owners.includes("c"), false);
+});

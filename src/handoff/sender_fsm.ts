@@ -399,8 +399,8 @@ function said(
   const { number, entries, items, bytes, hash } = event;
   sender.total = event.total === TOTAL_UNKNOWN ? null : event.total;
   sender.nearlyAll = event.progress === HandoffProgress.nearlyAll ||
-    // Once all was said, little is ever left.
-    sender.copied && !sender.still;
+    // Once all was said little is ever left, though it may not be said again.
+    sender.copiedAt !== undefined && !sender.still;
   sender.numbered = Math.max(sender.numbered, number);
   if (entries === 0) {
     // Of what was said before this sender resumed the transfer it hears like this.

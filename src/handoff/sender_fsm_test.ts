@@ -416,3 +416,16 @@ Deno.test("stepSender() goes on with a spread that broke, saying again what was 
     createSender({ moves: true, spreads: true, follows: true }),
   );
 });
+
+Deno.test("stepSender() reports that the targets have nearly all however long the last of it takes", () => {
+  run(
+    [
+      [start, "open"],
+      [opened(), "sending, next 0"],
+      [said(1, nearlyAll), "send 1, next 0"],
+      [said(1, waiting, 0), "next 0"],
+      [acknowledged(1), "progress 10/?, tell_acknowledged 1, copied"],
+    ],
+    createSender({ moves: true, spreads: true, follows: true }),
+  );
+});

@@ -187,6 +187,8 @@ export function resizeInstalled(before: RingGenerations): RingGenerations {
   return {
     ...before,
     current: before.resize?.generation ?? before.current,
+    // It is too late to give it up.
+    staged: null,
     resize: null,
   };
 }

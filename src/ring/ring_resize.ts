@@ -59,10 +59,18 @@ export function refuseResize(ring: Ring, size: number): WhorlError | null {
   );
 }
 
-/** Why no membership can be changed now; `null` if it can. */
-export function refuseBeside(ring: Ring, what: string): WhorlError | null {
+/**
+ * Why no membership can be changed now; `null` if it can. What is done by force can
+ * also while a resize is under way, which is given up then: it could not end.
+ */
+export function refuseBeside(
+  ring: Ring,
+  what: string,
+  isForced: boolean,
+): WhorlError | null {
   const { staged, resize } = ring.ownership.generations;
-  return resize === null && staged === null ? null : new WhorlError(
+  if (staged === null && (resize === null || isForced)) return null;
+  return new WhorlError(
     "pending_changes",
     `Cannot ${what} as a resize of the ring is ${
       resize === null ? "staged" : "under way"

@@ -22,6 +22,7 @@ import {
   type Transfer,
 } from "./ring.ts";
 import {
+  abortResize,
   installResize,
   isAutoJoining,
   isInvited,
@@ -49,7 +50,8 @@ export interface TendedRing {
  * 3. partitions of removed members go to others at once, those of leaving ones
  *    get a transfer if they have none, and transfers to members that can own
  *    nothing any more are planned anew; so is a ring in which a member owns
- *    nothing. All this waits while the ring is resized;
+ *    nothing. All this waits while the ring is resized, unless somebody is gone
+ *    who has, or is to have, a part in it: then the resize is given up;
  * 4. what a leaving member was to hand to one that is down goes to another;
  * 5. members that have exited and own nothing are members no longer;
  * 6. staged changes that make no sense any more are forgotten.
@@ -82,6 +84,12 @@ export function tendRing(
       ? `partition ${done[0]?.partition} has moved to ${done[0]?.nextOwner}`
       : `${done.length} partitions have moved`,
   );
+  if (isResizeVoid(current)) {
+    go(
+      abortResize(current, self),
+      "the resize was given up as owners are gone",
+    );
+  }
   if (isResizeDone(current)) {
     const size = current.ownership.generations.resize?.owners.length;
     go(installResize(current, self), `the ring has ${size} partitions`);
@@ -108,6 +116,18 @@ export function assumeDone(ring: Ring, self: string): Ring {
     if (ownsNothing(done, node)) done = setStatus(done, self, node, "exiting");
   }
   return done;
+}
+
+/**
+ * Whether a resize is under way that cannot be: a claimant of another part of a
+ * split cluster has removed owners meanwhile, has them leave, or has others come.
+ */
+function isResizeVoid(ring: Ring): boolean {
+  const { owners, next, generations: { resize } } = ring.ownership;
+  if (resize === null) return false;
+  const able = new Set(heirs(ring));
+  return next.length > 0 || !owners.every((owner) => able.has(owner)) ||
+    !resize.owners.every((owner) => able.has(owner));
 }
 
 /** Whether `node` owns nothing in `ring` and is to get nothing. */

@@ -129,11 +129,14 @@ export function computePlan(ring: Ring, targetN: number): ComputedPlan {
   const { claimant } = ring.ownership;
   const { staged: stagedSize } = ring.ownership.generations;
   if (stagedSize !== null) return planResize(ring, stagedSize, targetN);
-  const changes = plannedChanges(ring);
+  const changes: PlannedChange[] = plannedChanges(ring);
   if (changes.length === 0) {
     const target = futureOwners(ring);
     const planId = planIdOf(ring, changes, target);
     return { planId, changes, transitions: [], target };
+  }
+  if (ring.ownership.generations.resize !== null) {
+    changes.unshift({ action: "abort-resize", ringSize: ring.size });
   }
   const staged = stagedChanges(ring);
   const replacements = new Set(staged.map(({ replacement }) => replacement));
@@ -201,7 +204,11 @@ export function commitStaged(
       : beginResize(ring, self, target);
     return setOwnership(resized, self, { committedPlan: planId });
   }
-  const committed = settleOn(withStatuses(ring, self), self, target);
+  // Whoever is removed by force meanwhile will not bring its part of it.
+  const without = ring.ownership.generations.resize === null
+    ? ring
+    : abortResize(ring, self);
+  const committed = settleOn(withStatuses(without, self), self, target);
   return setOwnership(committed, self, { staged: [], committedPlan: planId });
 }
 

@@ -5,6 +5,7 @@
  *
  * @module
  */
+import { ownerOfVnode } from "../ring/ring_generations.ts";
 import type { HeldPartition } from "../handoff/transfer.ts";
 import { currentMembers, readyMembers } from "../ring/ring.ts";
 import { checkLeftovers } from "./checkers/leftovers.ts";
@@ -143,6 +144,9 @@ export async function notAtHome(cluster: SimulatedCluster): Promise<string[]> {
     for (const { partition, nextOwner } of part.ring.ownership.next) {
       abroad.push(`${host} knows that ${partition} is to move to ${nextOwner}`);
     }
+    if (part.ring.ownership.generations.resize !== null) {
+      abroad.push(`${host} knows that the ring is being resized`);
+    }
     for (const { id, kind, state, reason } of handoff.status().transfers) {
       // A repair brings copies, and leaves everything where it is.
       if (kind === "repair") continue;
@@ -154,13 +158,12 @@ export async function notAtHome(cluster: SimulatedCluster): Promise<string[]> {
     const { host, node } = machine;
     const held = await heldBy(machine);
     if (held === undefined) return [`${host} does not say what it holds`];
-    const { owners } = node?.parts.cluster?.ring.ownership ?? { owners: [] };
+    const ring = node?.parts.cluster?.ring;
     for (const { module, partition } of held) {
-      if (owners[partition] === node?.name) continue;
+      const owner = ring && ownerOfVnode(ring, partition);
+      if (owner !== undefined && owner === node?.name) continue;
       abroad.push(
-        `${host} holds ${module}/${partition}, which is of ${
-          owners[partition]
-        }`,
+        `${host} holds ${module}/${partition}, which is of ${owner}`,
       );
     }
   }

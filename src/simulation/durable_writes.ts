@@ -113,6 +113,27 @@ export class DurableWrites {
     return stores;
   }
 
+  /** What the stores whose names end with `path` certainly hold of other partitions than this one of `except`, by key in hex. */
+  certainElsewhere(
+    path: string,
+    except: string,
+    partition: number,
+  ): Map<string, Uint8Array>[] {
+    const contents = new Map<string, Map<string, Uint8Array>>();
+    for (const [store, tracked] of this.#stores) {
+      if (!store.endsWith(path)) continue;
+      for (const known of tracked.values()) {
+        const [certain] = known.may;
+        const isIt = store === except && known.partition === partition;
+        if (isIt || !certain) continue;
+        const place = `${store} ${known.partition}`;
+        const content = contents.get(place) ?? new Map<string, Uint8Array>();
+        contents.set(place, content.set(known.key.toHex(), certain));
+      }
+    }
+    return [...contents.values()];
+  }
+
   /** A range was deleted, key by key: of that partition nothing is known any more. */
   deleted(store: string, partition: number): void {
     const tracked = this.#store(store);

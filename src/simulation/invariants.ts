@@ -5,6 +5,7 @@
  *
  * @module
  */
+import { ageOfVnode } from "../ring/ring_generations.ts";
 import type { IntensityLimit } from "../../supervisors/restart_intensity.ts";
 import type { SupervisorReport } from "../../supervisors/supervisor.ts";
 import type { Store, Write } from "../environment/storage.ts";
@@ -64,6 +65,8 @@ export class Invariants implements StoreWatch {
   readonly #queues: QueueSample[] = [];
   readonly #rings = new RingWatch();
   readonly #deletions: Violation[] = [];
+  /** A ring of the newest generation that was seen. */
+  #newestRing: Ring | undefined;
   #stop = (): void => {};
 
   /** @param masters Vnode masters of a node, those of all modules. */
@@ -116,12 +119,20 @@ export class Invariants implements StoreWatch {
       this.#deletions.push(...checkDeletion(
         `${host}, partition ${partition} at ${this.#now()} ms,`,
         certain.get(store) ?? new Map(),
-        [...certain].filter(([name]) => name !== store)
-          .map(([, content]) => content),
+        this.#isPresent(partition)
+          ? [...certain].filter(([name]) => name !== store)
+            .map(([, content]) => content)
+          : this.#durable.certainElsewhere(path, store, partition),
         (object, other) => equalBytes(mergeObjects(object, other), object),
       ));
     }
     this.#durable.deleted(`${host}${path}`, partition);
+  }
+
+  /** Whether a vnode is of the ring as it is. The data of others is with vnodes of another number. */
+  #isPresent(vnode: number): boolean {
+    const ring = this.#newestRing;
+    return ring === undefined || ageOfVnode(ring, vnode) === "present";
   }
 
   /** A partition of `host` was taken away from outside, and its vnode deleted nothing. */
@@ -140,6 +151,11 @@ export class Invariants implements StoreWatch {
   /** A node goes by `ring`; `begins` if it is the first of a life. */
   ringSeen(host: string, ring: Ring, begins: boolean): void {
     const nowMs = this.#now();
+    const { newest, current } = ring.ownership.generations;
+    const known = this.#newestRing?.ownership.generations;
+    const isNewer = known === undefined || newest > known.newest ||
+      newest === known.newest && current >= known.current;
+    if (isNewer) this.#newestRing = ring;
     if (begins) this.#rings.begins(host, ring, nowMs);
     else this.#rings.see(host, ring, nowMs);
   }

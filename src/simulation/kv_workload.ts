@@ -8,6 +8,12 @@
  *
  * @module
  */
+import type { FinishedRun, StoredValue } from "./finished_run.ts";
+import {
+  ageOfVnode,
+  ownerOfVnode,
+  partitionOfVnode,
+} from "../ring/ring_generations.ts";
 import type { KvGetResult, KvOptions, KvPutResult } from "../kv/kv_client.ts";
 import { contextOf, contextToText } from "../kv/causal_context.ts";
 import type { WhorlNode } from "../node/node.ts";
@@ -25,7 +31,6 @@ import type {
 import { describeKvObject } from "./checkers/kv_object_text.ts";
 import { checkRingAgreement } from "./checkers/ring_agreement.ts";
 import type { Violation } from "./checkers/violation.ts";
-import type { FinishedRun } from "./finished_run.ts";
 import type { OperationRecord } from "./history.ts";
 import { historyKey, replicasByKey, valuesOf } from "./kv_replicas.ts";
 import type { Schedule } from "./schedule/schedule.ts";
@@ -159,7 +164,8 @@ export async function kvChecks(
     ring: ringOf(node),
   }));
   const owners = ownersOf(ringOf(first));
-  const replicas = replicasByKey(await run.stored("kv"), owners, n);
+  const stored = presentOf(await run.stored("kv"), ringOf(first));
+  const replicas = replicasByKey(stored, owners, n);
   const finalReads = new Map(
     keys.map((name) => [name, readOf(replicas.get(name)?.merged)]),
   );
@@ -208,18 +214,19 @@ async function copiesAtHome(
 ): Promise<readonly Violation[]> {
   const stored = await run.stored("kv");
   const owners = ownersOf(ring);
-  const strays = stored.filter(({ host, partition }) =>
-    owners[partition] !== host
-  ).map(({ host, partition }) => ({
+  const strays = stored.filter(({ host, partition }) => {
+    const owner = ownerOfVnode(ring, partition);
+    return owner === undefined || hostOf(owner) !== host;
+  }).map(({ host, partition }) => ({
     check: "stray_replica",
     message:
-      `${host} still stores something of partition ${partition}, which is of ${
-        owners[partition]
+      `${host} still stores something of vnode ${partition}, which is of ${
+        ownerOfVnode(ring, partition)
       }`,
   }));
   // What has rotted or was lost by a disk that lied is mended by reads.
   if (losesCopies(run.schedule) || run.membership.lost) return strays;
-  const replicas = replicasByKey(stored, owners, n);
+  const replicas = replicasByKey(presentOf(stored, ring), owners, n);
   const owned = [...replicas].map(([name, { primaries }]) =>
     [
       name,
@@ -241,7 +248,24 @@ function losesCopies({ disk, faults }: Schedule): boolean {
 
 /** The host of each partition's owner. */
 function ownersOf({ ownership }: Ring): string[] {
-  return ownership.owners.map((owner) => owner.slice(owner.indexOf("@") + 1));
+  return ownership.owners.map(hostOf);
+}
+
+function hostOf(node: string): string {
+  return node.slice(node.indexOf("@") + 1);
+}
+
+/** What lies with vnodes of `ring` as it is, by partition. */
+function presentOf(
+  stored: readonly StoredValue[],
+  ring: Ring,
+): StoredValue[] {
+  return stored
+    .filter(({ partition }) => ageOfVnode(ring, partition) === "present")
+    .map((value) => ({
+      ...value,
+      partition: partitionOfVnode(value.partition),
+    }));
 }
 
 /** Whether two machines had it when it was acknowledged; with fewer nodes up one may have had both copies, and lose them together. */

@@ -11,6 +11,7 @@
  *
  * @module
  */
+import { ownerOfVnode } from "../ring/ring_generations.ts";
 import type { Chance } from "../base/chance.ts";
 import { isWhorlError, WhorlError } from "../base/errors.ts";
 import type { WhorlNode } from "../node/node.ts";
@@ -377,8 +378,9 @@ export class SimulatedOperator {
     const { members } = this.#cluster;
     const ring = this.#ring();
     if (ring === undefined || members.length < LOSS_MEMBERS_MIN) return false;
-    const { owners, next } = ring.ownership;
+    const { owners, next, generations } = ring.ownership;
     if (next.length > 0 || this.#staged.length > 0) return false;
+    if (generations.resize !== null) return false;
     const distinct = owners.every((owner, i) =>
       owner !== owners[(i + 1) % owners.length] &&
       owner !== owners[(i + 2) % owners.length]
@@ -395,9 +397,10 @@ export class SimulatedOperator {
       if (handoff.status().transfers.length > 0) return false;
       try {
         const held = await this.ask(() => handoff.heldPartitions(), machine);
-        if (held.some(({ partition }) => owners[partition] !== node.name)) {
-          return false;
-        }
+        const isAbroad = held.some(({ partition }) =>
+          ownerOfVnode(ring, partition) !== node.name
+        );
+        if (isAbroad) return false;
       } catch (error) {
         if (!isWhorlError(error)) throw error;
         return false;

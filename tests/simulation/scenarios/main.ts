@@ -7,6 +7,7 @@ import { parseArgs } from "npm:deno-std@1.4.0/cli/parse_args.js";
 import { renderFailure } from "../../../src/simulation/trace/failure_report.ts";
 import { HANDOFF_SCENARIOS } from "./handoff_scenarios.ts";
 import { MEMBERSHIP_SCENARIOS } from "./membership_scenarios.ts";
+import { RESIZE_SCENARIOS } from "./resize_scenarios.ts";
 import { play, type Scenario } from "./scenario.ts";
 
 const HELP = `Plays stories of clusters whose members change, with many seeds.
@@ -24,6 +25,7 @@ Ends with 0 if all went well, 1 if not.
 const SCENARIOS: readonly Scenario[] = [
   ...MEMBERSHIP_SCENARIOS,
   ...HANDOFF_SCENARIOS,
+  ...RESIZE_SCENARIOS,
 ];
 
 function print(text: string): void {

@@ -8,12 +8,17 @@ import { assert, assertEquals } from "@std/assert";
 import { HANDOFF_SCENARIOS } from "./handoff_scenarios.ts";
 import { KEPT_SCENARIO_SEEDS } from "./kept_scenario_seeds.ts";
 import { MEMBERSHIP_SCENARIOS } from "./membership_scenarios.ts";
+import { RESIZE_SCENARIOS } from "./resize_scenarios.ts";
 import { play } from "./scenario.ts";
 
 /** Seeds of a story in every test. */
 const SEEDS = 2;
 
-const SCENARIOS = [...MEMBERSHIP_SCENARIOS, ...HANDOFF_SCENARIOS];
+const SCENARIOS = [
+  ...MEMBERSHIP_SCENARIOS,
+  ...HANDOFF_SCENARIOS,
+  ...RESIZE_SCENARIOS,
+];
 
 for (const scenario of SCENARIOS) {
   Deno.test(`${scenario.name}: ${scenario.what}`, async () => {
