@@ -50,7 +50,12 @@ class Setting implements Disposable {
     };
     this.process = new HandoffProcess(
       world,
-      { onTransfer() {}, onRepaired() {}, onHeldChanged() {} },
+      {
+        onTransfer() {},
+        onRepaired() {},
+        onUnrepairable() {},
+        onHeldChanged() {},
+      },
       () => {},
       1,
     );

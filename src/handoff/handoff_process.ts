@@ -132,6 +132,8 @@ export interface HandoffEvents {
   onTransfer(transfer: WantedTransfer, outcome: SenderOutcome): void;
   /** A partition has been rebuilt. */
   onRepaired(module: string, partition: number): void;
+  /** A partition cannot be rebuilt: its module does not say how. */
+  onUnrepairable(module: string, partition: number, reason: string): void;
   /** Something that may let a leaving node exit has changed. */
   onHeldChanged(): void;
 }
@@ -579,8 +581,29 @@ export class HandoffProcess implements HandoffControl {
         reason: outcome.reason,
         jitter: world.runtime.random(),
       });
+      if (transfer.kind === "repair" && outcome.code === "not_capable") {
+        this.#refuseShare(name, transfer, outcome.reason);
+      }
     }
     this.#events.onTransfer(transfer, outcome);
+  }
+
+  /** Tells who rebuilds a partition that its neighbours cannot help. */
+  #refuseShare(name: string, transfer: WantedTransfer, reason: string): void {
+    const world = this.#world;
+    const { module, target, sourcePartition, targetPartition } = transfer;
+    this.#requested.delete(name);
+    const args = [module, sourcePartition, targetPartition, reason];
+    const told = target === world.self
+      ? Promise.try(() => this.shareRefused(args))
+      : world.call(target, "handoff_repair_refused", args);
+    // It asks again if it has not heard.
+    told.catch((error) =>
+      world.log.debug("A refused repair was not told", {
+        reason: reasonOf(error),
+      })
+    );
+    this.#refresh();
   }
 
   #logCompleted(
@@ -947,6 +970,22 @@ export class HandoffProcess implements HandoffControl {
     }
     if (known !== undefined) known.askedMs = askedMs;
     else this.#requested.set(name, { transfer, askedMs });
+    this.#refresh();
+  }
+
+  /**
+   * A neighbour can send no part of what it has, as the module does not say what
+   * belongs to it: nothing can be rebuilt.
+   *
+   * @throws {WhorlError} `protocol_error` if that makes no sense.
+   */
+  shareRefused(args: unknown): void {
+    const fields = expectList(args, "a refused repair", 4, 4);
+    const module = expectText(fields[0], "a module", 32);
+    const partition = partitionOfVnode(expectInteger(fields[2], "a partition"));
+    const reason = expectText(fields[3], "a reason", 1_000);
+    if (!this.#repairs.fail(module, partition, reason)) return;
+    this.#events.onUnrepairable(module, partition, reason);
     this.#refresh();
   }
 

@@ -92,6 +92,8 @@ class Bench {
           this.told.push(`${type} ${sourcePartition}`),
         onRepaired: (module, partition) =>
           this.told.push(`repaired ${module}/${partition}`),
+        onUnrepairable: (module, partition, reason) =>
+          this.told.push(`unrepairable ${module}/${partition}: ${reason}`),
         onHeldChanged: () => {},
       },
       () => {},
@@ -435,6 +437,22 @@ Deno.test("HandoffProcess repairs a partition by asking its neighbours, again an
   }
   assertEquals(bench.told, ["repaired kv/3"]);
   assertEquals(bench.process.repairs()[0]?.items, 28);
+  bench.close();
+});
+
+Deno.test("HandoffProcess gives a repair up when a neighbour says that its module does not say what belongs to it", async () => {
+  const bench = new Bench();
+  bench.own({ 1: "b", 2: "b", 4: "b", 5: "b" });
+  await bench.process.repair(3, "kv");
+  await bench.look();
+  bench.process.shareRefused(["kv", 1, 3, "no keySpaceOf()"]);
+  // The others say so as well.
+  bench.process.shareRefused(["kv", 2, 3, "no keySpaceOf()"]);
+  assertEquals(bench.told, ["unrepairable kv/3: no keySpaceOf()"]);
+  assertEquals(bench.process.repairs()[0]?.state, "failed");
+  await bench.runtime.advance(REPAIR_ASK_MS);
+  assertEquals(bench.done, []);
+  assertCode(() => bench.process.shareRefused(["kv", 1]), "protocol_error");
   bench.close();
 });
 

@@ -135,6 +135,15 @@ export class Repairs {
     }
   }
 
+  /** Gives up the one of a partition; returns whether it ran. */
+  fail(module: string, partition: number, reason: string): boolean {
+    const repair = this.find(module, partition);
+    if (repair === undefined) return false;
+    repair.state = "failed";
+    repair.reason = reason;
+    return true;
+  }
+
   /** What they are, newest first. @param ownerOf Who owns a partition now. */
   statuses(ownerOf: (partition: number) => string): RepairStatus[] {
     return this.#repairs.map((repair) => ({

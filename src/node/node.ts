@@ -191,6 +191,13 @@ export class WhorlNode implements AsyncDisposable {
               this.#tailRepairs.rebuilt(module, partition);
               this.#tell({ type: "repaired", module, partition });
             },
+            onUnrepairable: (module, partition, reason) => {
+              parts.environment.log.error(
+                "A partition cannot be rebuilt, and what it had lost stays lost",
+                { module, partition, reason },
+              );
+              this.#tailRepairs.rebuilt(module, partition);
+            },
             onHeldChanged: () => {
               this.#tailRepairs.look();
               // What it held is why it has not left yet, if it is leaving.

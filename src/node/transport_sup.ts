@@ -263,8 +263,8 @@ export function frameHandler(
           link,
           correlation,
           () =>
-            isPeer && method === "handoff_repair"
-              ? repairRequested(parts, name, args)
+            isPeer && REPAIR_CALLS.has(method)
+              ? repairCall(parts, name, method, args)
               : handleCall(method, args),
         ).catch((error) =>
           parts.environment.log.error("Cannot answer a call", {
@@ -304,9 +304,21 @@ export function frameHandler(
   };
 }
 
-/** The node `name` rebuilds a partition and asks for a share of one of this node's. */
-function repairRequested(parts: NodeParts, name: string, args: unknown): null {
-  present(parts.transfers, "handoff").shareRequested(name, args);
+/** What nodes that rebuild a partition, and their neighbours, say to each other. */
+const REPAIR_CALLS: ReadonlySet<string> = new Set([
+  "handoff_repair",
+  "handoff_repair_refused",
+]);
+
+function repairCall(
+  parts: NodeParts,
+  name: string,
+  method: string,
+  args: unknown,
+): null {
+  const handoff = present(parts.transfers, "handoff");
+  if (method === "handoff_repair") handoff.shareRequested(name, args);
+  else handoff.shareRefused(args);
   return null;
 }
 

@@ -108,3 +108,35 @@ Deno.test("a node that is alone does not begin anew with an empty store", () =>
     await node.start();
     assertEquals((await node.kv.get("b", "k")).value, 1);
   }));
+
+Deno.test("a store whose module does not say what belongs to a key space is served again with what it has", () =>
+  withCluster({
+    kind: "in_process",
+    nodes: 2,
+    storage: "deno_kv",
+    placement: "task",
+    ringSize: 8,
+    modules: [new URL("../fixtures/counter_vnode.ts", import.meta.url).href],
+  }, async (cluster) => {
+    await cluster.joinAll();
+    const node = cluster.node(1);
+    await node.stop();
+    for (const { name } of Deno.readDirSync(`${cluster.folder}/dev2`)) {
+      if (!name.startsWith("counter-0.kv")) continue;
+      Deno.removeSync(`${cluster.folder}/dev2/${name}`);
+    }
+    const { mark } = node.events;
+    // Nothing is asked for before it is looked at.
+    await node.start({ handoffConcurrency: 0 });
+    const isHurt = async (): Promise<boolean> =>
+      (await node.control.stats()).values["counter-0.store.tailLost"] === 1;
+    assert(await isHurt());
+    node.inside?.parts.handoff?.setConcurrency(4);
+    await node.events.until(
+      "its store vouches for what it has",
+      mark,
+      ({ type }) => type === "tail_repaired",
+    );
+    assertEquals(await isHurt(), false);
+    assert(node.log().includes("cannot be rebuilt"));
+  }));
