@@ -199,12 +199,18 @@ export function encodeClaim(capabilities: readonly Capability[]): string {
 /** What Whorl's own capabilities come to. */
 export const WHORL_CLAIM: string = encodeClaim(WHORL_CAPABILITIES);
 
+/** Claims that were read last: members of one version all say the same, and are asked with each ring. */
+const lastClaims = new Map<string, Claim>();
+const LAST_CLAIMS_MAX = 64;
+
 /**
  * What a member says, or `null` if it says nothing. A newer one may say what
  * cannot be read here: that part is left out, and the rest counts.
  */
 export function decodeClaim(value: MetaValue): Claim | null {
   if (typeof value !== "string") return null;
+  const known = lastClaims.get(value);
+  if (known !== undefined) return known;
   const claim = new Map<string, readonly string[]>();
   for (const part of value.split(" ")) {
     const at = part.indexOf("=");
@@ -216,6 +222,8 @@ export function decodeClaim(value: MetaValue): Claim | null {
       modes.every((mode) => MODE.test(mode))
     ) claim.set(name, modes);
   }
+  if (lastClaims.size >= LAST_CLAIMS_MAX) lastClaims.clear();
+  lastClaims.set(value, claim);
   return claim;
 }
 

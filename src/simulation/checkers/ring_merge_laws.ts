@@ -103,18 +103,35 @@ function lawViolations(
       hold("commutative", "a ∨ b = b ∨ a", ab, ba, [a, b]);
       hold("idempotent", "(a ∨ b) ∨ a = a ∨ b", merge(ab, a), ab, [a, b]);
     });
-    rings.forEach((b, j) =>
+    // As both orders of a merge are compared above, the three ways to begin with
+    // two of three say all.
+    rings.forEach((b, j) => {
+      if (j <= i) return;
       rings.forEach((c, k) => {
-        if (i === j || j === k || i === k || broken.has("associative")) return;
-        const left = merge(merged[i]![j] as Ring, c);
-        const right = merge(a, merged[j]![k] as Ring);
-        hold("associative", "(a ∨ b) ∨ c = a ∨ (b ∨ c)", left, right, [
-          a,
-          b,
-          c,
-        ]);
-      })
-    );
+        if (k <= j || broken.has("associative")) return;
+        const [ab, bc, ac] = [
+          merged[i]![j] as Ring,
+          merged[j]![k] as Ring,
+          merged[i]![k] as Ring,
+        ];
+        const left = merge(ab, c);
+        const of = [a, b, c];
+        hold(
+          "associative",
+          "(a ∨ b) ∨ c = a ∨ (b ∨ c)",
+          left,
+          merge(a, bc),
+          of,
+        );
+        hold(
+          "associative",
+          "(a ∨ b) ∨ c = (a ∨ c) ∨ b",
+          left,
+          merge(ac, b),
+          of,
+        );
+      });
+    });
   });
   return [...broken.values()];
 }
