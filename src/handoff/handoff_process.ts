@@ -496,6 +496,7 @@ export class HandoffProcess implements HandoffControl {
         type: "failed",
         name,
         refused: false,
+        yields: false,
         reason: "The senders are stopping",
         jitter: world.runtime.random(),
       });
@@ -574,10 +575,12 @@ export class HandoffProcess implements HandoffControl {
         code: outcome.code,
         reason: outcome.reason,
       });
+      const refused = outcome.code === "handoff_refused";
       this.#step({
         type: "failed",
         name,
-        refused: outcome.code === "handoff_refused",
+        refused,
+        yields: refused && this.#waitingOffers.size > 0,
         reason: outcome.reason,
         jitter: world.runtime.random(),
       });

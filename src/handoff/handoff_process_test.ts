@@ -49,6 +49,8 @@ class Bench {
   readonly done: string[] = [];
   /** Requests to vnodes that are not answered. */
   mute = false;
+  connecting = (): Promise<never> =>
+    Promise.reject(new WhorlError("not_reachable", "no way"));
   readonly told: string[] = [];
   #number = 0;
   readonly process: HandoffProcess;
@@ -68,7 +70,7 @@ class Bench {
           ? Promise.reject(new WhorlError("timeout", "no master"))
           : Promise.resolve(this.held),
       askVnode: (_module, partition, write) => this.#ask(partition, write),
-      connect: () => Promise.reject(new WhorlError("not_reachable", "no way")),
+      connect: () => this.connecting(),
       transferComplete: (partition) => this.done.push(`report ${partition}`),
       drop: (_module, partition) => {
         this.done.push(`drop ${partition}`);
@@ -375,6 +377,38 @@ Deno.test("HandoffProcess lets transfers begin that it may take, as many as may 
   bench.process.inboundTook(bench, 1, 10, 100);
   const statuses = bench.process.status().transfers;
   assertEquals(statuses.map(({ id, items }) => [id, items]), [["1", 10]]);
+  bench.close();
+});
+
+Deno.test("HandoffProcess lets a transfer that waits begin in the room of one that was refused, so that two nodes do not refuse each other for ever", async () => {
+  const bench = new Bench(1);
+  const answer = Promise.withResolvers<never>();
+  bench.connecting = () => answer.promise;
+  bench.empty = false;
+  bench.own({ 3: "b", 4: "b" });
+  bench.hold(3, 4);
+  assertEquals(await bench.look(), ["open 3"]);
+  const offered = bench.process.inboundBegins(
+    bench,
+    "b",
+    offerData({
+      transfer: 1,
+      kind: "hinted",
+      module: "kv",
+      sourcePartition: 5,
+      targetPartition: 5,
+      term: 0,
+      version: 0,
+    }),
+  );
+  await bench.runtime.settle();
+  answer.reject(new WhorlError("handoff_refused", "full"));
+  await bench.runtime.settle();
+  await offered;
+  assertEquals(bench.done, []);
+  bench.process.inboundEnded(bench, 1);
+  await bench.runtime.settle();
+  assertEquals(bench.done, ["open 4"]);
   bench.close();
 });
 

@@ -49,6 +49,8 @@ export type ManagerEvent =
     readonly name: string;
     /** Whether it was not let begin, rather than broken off. */
     readonly refused: boolean;
+    /** Whether one that waits to bring data here takes the room: two nodes full of what each will not let begin would refuse each other for ever. */
+    readonly yields: boolean;
     readonly reason: string;
     /** In [0, 1), so that those that failed together do not try together. */
     readonly jitter: number;
@@ -136,7 +138,10 @@ export function stepManager(
       return schedule(manager, nowMs);
     }
     case "failed":
-      return [...failed(manager, event, nowMs), ...schedule(manager, nowMs)];
+      return [
+        ...failed(manager, event, nowMs),
+        ...schedule(manager, nowMs, event.yields ? 1 : 0),
+      ];
     case "inbound":
       manager.inbound = event.count;
       return schedule(manager, nowMs);
@@ -317,11 +322,16 @@ function enable(
   return effects;
 }
 
-/** Begins what may run now, in order. */
-function schedule(manager: ManagerState, nowMs: number): ManagerEffect[] {
+/** Begins what may run now, in order, and leaves room for `yielded` others. */
+function schedule(
+  manager: ManagerState,
+  nowMs: number,
+  yielded = 0,
+): ManagerEffect[] {
   const { config, transfers, inbound } = manager;
   if (!config.outbound) return [];
-  let free = config.concurrency - inbound - runningIn(transfers).length;
+  let free = config.concurrency - inbound - runningIn(transfers).length -
+    yielded;
   const waiting = [...transfers].filter(([, { phase, wanted }]) =>
     phase === "waiting" && wanted.blocked === null
   );

@@ -75,11 +75,15 @@ class Bench {
     return this.step({ type: "wanted", transfers });
   }
 
-  fail(of: WantedTransfer, { refused = false, jitter = 0 } = {}): string[] {
+  fail(
+    of: WantedTransfer,
+    { refused = false, yields = false, jitter = 0 } = {},
+  ): string[] {
     return this.step({
       type: "failed",
       name: transferName(of),
       refused,
+      yields,
       jitter,
       reason: "it broke",
     });
@@ -205,6 +209,21 @@ Deno.test("stepManager() tries one that was refused sooner, and those that faile
   assertEquals(effect, `at ${bench.nowMs + REFUSED_MS_MAX / 2}`);
 });
 
+Deno.test("stepManager() leaves the room of one that was refused to one that waits to come, until the next event", () => {
+  const bench = new Bench();
+  bench.want(transfer(1), transfer(2), transfer(3));
+  const half = REFUSED_MS_MIN / 2;
+  assertEquals(bench.fail(transfer(1), { refused: true, yields: true }), [
+    `at ${half}`,
+  ]);
+  assert(admitsInbound(bench.manager));
+  assertEquals(bench.step({ type: "inbound", count: 1 }), [`at ${half}`]);
+  assertEquals(bench.step({ type: "inbound", count: 0 }), [
+    "begin 3",
+    `at ${half}`,
+  ]);
+});
+
 Deno.test("stepManager() begins a stopped transfer again without a pause", () => {
   const bench = new Bench();
   bench.want(transfer(1));
@@ -303,6 +322,7 @@ Deno.test("stepManager() never runs more than allowed, and forgets or finishes e
               type: "failed",
               name,
               refused: choice % 2 === 0,
+              yields: choice % 4 === 0,
               reason: "",
               jitter: choice / 101,
             },
