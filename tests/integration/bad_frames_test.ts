@@ -26,6 +26,8 @@ import {
 import { RawPeer } from "../harness/raw_peer.ts";
 import { type TestCluster, withCluster } from "../harness/test_cluster.ts";
 
+/** What a node sends a new peer unasked: its services and its ring, and what it asks it for. */
+const UNASKED = new RegExp(`^frame (2\\d|${FrameType.call})$`);
 /** What ends a connection that does not keep the protocol. */
 const HANGS_UP = ["goodbye", "hung_up"];
 
@@ -99,8 +101,7 @@ Deno.test("a node survives what strangers send", async (t) => {
         await using peer = await RawPeer.connect(address, kind);
         await peer.send(type, 7, payload);
         let answer = await peer.refusal();
-        // A node tells a new peer of its services and its ring, unasked.
-        while (/^frame 2\d$/.test(answer.code)) answer = await peer.refusal();
+        while (UNASKED.test(answer.code)) answer = await peer.refusal();
         assert(
           expected.includes(answer.code),
           `${answer.code}: ${answer.message}`,
@@ -389,7 +390,7 @@ Deno.test("a node survives what strangers send", async (t) => {
         }
         await peer.send(200, 5, new Uint8Array(0));
         let answer = await peer.refusal();
-        while (/^frame 2\d$/.test(answer.code)) answer = await peer.refusal();
+        while (UNASKED.test(answer.code)) answer = await peer.refusal();
         assertEquals(answer.code, "unknown_type");
         await assertServes(cluster, "unasked");
       },

@@ -269,6 +269,12 @@ const CASES: Readonly<Record<string, Case>> = {
     says: /leave +'dev2@127\.0\.0\.1'/,
     remarks: /^Carry it out with: whorl cluster commit --plan \w+\n$/,
   },
+  "cluster resize-ring": {
+    words: ["32"],
+    code: 1,
+    says: /other changes are staged.*pending_changes/,
+    wrong: ["many"],
+  },
   "cluster clear": { says: /Cleared staged cluster changes/ },
   "cluster commit": { code: 1, says: /nothing_planned|plan/ },
   "down": { words: [nameOf(2)], code: 1, says: /is_up|is up/, wrong: [] },

@@ -20,6 +20,7 @@ const PARTS = [
   "transport_sup",
   "cluster_sup",
   "vnode_sup",
+  "handoff_sup",
   "op_fsm_sup",
   "coverage_fsm_sup",
 ];
@@ -127,6 +128,7 @@ Deno.test("a node whose masters fall too often restarts their supervisor, and wh
       transport_sup: 0,
       cluster_sup: 0,
       vnode_sup: 1,
+      handoff_sup: 0,
       op_fsm_sup: 0,
       coverage_fsm_sup: 0,
     });

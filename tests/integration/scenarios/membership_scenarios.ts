@@ -226,6 +226,7 @@ export const MEMBERSHIP_SCENARIOS: readonly Scenario[] = [
           assertEquals((await kv.get("b", key)).value, i);
         }
       }
+      await cluster.settled();
       const { members } = await fourth.control.clusterStatus();
       assertEquals(members.map(({ status }) => status), [
         "valid",
