@@ -10,8 +10,6 @@ import type {
   MemberTable,
   PendingTransfer,
   RingStatus,
-  StagedChange,
-  StagedPlan,
 } from "../../src/node/admin_protocol.ts";
 import type { AdminCommands } from "../../src/ring/admin_messages.ts";
 import type {
@@ -20,10 +18,8 @@ import type {
   MemberRow,
   RingStatus as RingStatusRows,
 } from "../../src/ring/membership_display.ts";
-import type {
-  Plan,
-  StagedChange as ChangeRow,
-} from "../../src/ring/plan_display.ts";
+import type { Plan, StagedChange } from "../../src/ring/plan_display.ts";
+import type { PlannedChange, StagedPlan } from "../../src/ring/staged_plan.ts";
 import { transferLine } from "../transfers/transfers_text.ts";
 
 /** How messages name the commands they point to. */
@@ -129,7 +125,7 @@ function withCount({ from, to, partitions }: {
   return { from, to, count: partitions };
 }
 
-function changeRow(change: StagedChange): ChangeRow {
+function changeRow(change: PlannedChange): StagedChange {
   switch (change.action) {
     case "join":
     case "leave":

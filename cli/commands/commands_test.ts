@@ -1,7 +1,7 @@
 import { assert, assertEquals, assertMatch } from "@std/assert";
 import { type ErrorCode, WhorlError } from "../../src/base/errors.ts";
 import type { CapabilityStatus } from "../../src/cluster/capability.ts";
-import type { MemberRow, StagedPlan } from "../../src/node/admin_protocol.ts";
+import type { MemberRow, StagedPlan } from "../../src/ring/staged_plan.ts";
 import { capturedOutput } from "../output.ts";
 import { fakeSession } from "../testing/fake_session.ts";
 import { run } from "../testing/fake_world.ts";

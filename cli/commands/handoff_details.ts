@@ -7,10 +7,11 @@ import type { TransferStatus } from "../../src/handoff/transfer.ts";
 import type { Command } from "../command.ts";
 import { ExitCode } from "../exit_code.ts";
 import { writeJson } from "../json.ts";
-import { askMembers, remarkFailures } from "../member_calls.ts";
+import { remarkFailures } from "../member_calls.ts";
 import { withSession } from "../session_flags.ts";
 import { renderTable } from "../table.ts";
 import {
+  askTransfers,
   isActive,
   knownTransfers,
   partitionText,
@@ -37,12 +38,7 @@ export const handoffDetailsCommand: Command = {
   ],
   run: (invocation, world) =>
     withSession(invocation, world, async (session, { timeoutMs }) => {
-      const { answers, failures } = await askMembers(
-        session,
-        "handoff_status",
-        {},
-        { nodes: null, timeoutMs },
-      );
+      const { answers, failures } = await askTransfers(session, { timeoutMs });
       const transfers = knownTransfers(answers.map(({ result }) => result));
       // Those under way first; as the nodes tell them otherwise.
       const sorted = [

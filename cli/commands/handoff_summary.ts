@@ -12,10 +12,10 @@ import type {
 import type { Command } from "../command.ts";
 import { ExitCode } from "../exit_code.ts";
 import { writeJson } from "../json.ts";
-import { askMembers, remarkFailures } from "../member_calls.ts";
+import { remarkFailures } from "../member_calls.ts";
 import { withSession } from "../session_flags.ts";
 import { renderTable } from "../table.ts";
-import { isActive } from "../transfers/cluster_transfers.ts";
+import { askTransfers, isActive } from "../transfers/cluster_transfers.ts";
 
 const KINDS: readonly TransferKind[] = [
   "ownership",
@@ -44,12 +44,7 @@ export const handoffSummaryCommand: Command = {
   ],
   run: (invocation, world) =>
     withSession(invocation, world, async (session, { timeoutMs }) => {
-      const { answers, failures } = await askMembers(
-        session,
-        "handoff_status",
-        {},
-        { nodes: null, timeoutMs },
-      );
+      const { answers, failures } = await askTransfers(session, { timeoutMs });
       const summaries = answers.map(({ result }) => summarize(result));
       const { output } = world;
       if (invocation.on("json")) {

@@ -38,6 +38,17 @@ export interface ClusterTransfers {
   readonly unanswered: readonly MemberFailure[];
 }
 
+/** Asks all members for their transfers. */
+export function askTransfers(
+  session: AdminSession,
+  options: {
+    readonly timeoutMs: number;
+    readonly signal?: AbortSignal | undefined;
+  },
+): Promise<MemberAnswers<HandoffStatus>> {
+  return askMembers(session, "handoff_status", {}, { nodes: null, ...options });
+}
+
 /** Asks all members, and the ring, for transfers. */
 export async function fetchTransfers(
   session: AdminSession,
@@ -47,7 +58,7 @@ export async function fetchTransfers(
   },
 ): Promise<ClusterTransfers> {
   const [answers, ring] = await Promise.all([
-    askMembers(session, "handoff_status", {}, { nodes: null, ...options }),
+    askTransfers(session, options),
     session.call("ring_status", {}, options),
   ]);
   return clusterTransfers(answers, ring);

@@ -20,6 +20,7 @@ import type {
 import type { CapabilityStatus } from "../cluster/capability.ts";
 import type { KvClient } from "../kv/kv_client.ts";
 import type { RingReadiness } from "../ring/admin_messages.ts";
+import type { MemberRow, StagedPlan } from "../ring/staged_plan.ts";
 
 /** Options every call takes. */
 export interface CallOptions {
@@ -64,16 +65,6 @@ export type MemberStatus =
   | "leaving"
   | "exiting"
   | "down";
-
-/** A member and its share of the ring. */
-export interface MemberRow {
-  readonly node: string;
-  readonly status: MemberStatus;
-  /** Partitions it owns now. */
-  readonly partitions: number;
-  /** Partitions it will own when pending transfers are done; `null` if none are pending. */
-  readonly nextPartitions: number | null;
-}
 
 /** The members of a ring. */
 export interface MemberTable {
@@ -132,52 +123,6 @@ export interface RingStatus {
   readonly unreachable: readonly string[];
   /** Members whose status is `down`. */
   readonly markedDown: readonly string[];
-}
-
-/** A change of membership that waits for `commit`. */
-export type StagedChange =
-  | {
-    readonly action: "join" | "leave" | "force-remove";
-    readonly node: string;
-  }
-  | {
-    readonly action: "replace" | "force-replace";
-    readonly node: string;
-    /** The joining member that takes its place. */
-    readonly replacement: string;
-  }
-  | {
-    readonly action: "resize-ring";
-    readonly ringSizes: readonly [before: number, after: number];
-  }
-  | {
-    readonly action: "abort-resize";
-    /** Partitions of the ring, which stays as it is. */
-    readonly ringSize: number;
-  };
-
-/** Partitions that go from one member to another. */
-export interface TransferCount {
-  readonly from: string;
-  readonly to: string;
-  readonly partitions: number;
-}
-
-/** The cluster after one step towards what was staged. */
-export interface PlannedTransition extends MemberTable {
-  readonly transfers: readonly TransferCount[];
-  /** Partitions that change owner without a transfer, because the old one is gone. */
-  readonly reassigned: readonly TransferCount[];
-  /** False if some preference list will hold a node twice. */
-  readonly replicasDistinct: boolean;
-}
-
-/** What `commit` would do. */
-export interface StagedPlan {
-  /** Names the plan: the same for the same changes from the same ring. */
-  readonly planId: string;
-  readonly changes: readonly StagedChange[];
-  readonly transitions: readonly PlannedTransition[];
 }
 
 /** Figures of a node. */

@@ -28,6 +28,7 @@ import {
 } from "../vnode/vnode_wire.ts";
 import { readFailure } from "../wire/failure.ts";
 import { FrameType } from "../wire/frame_type.ts";
+import type { RelayRequest } from "./link_streams.ts";
 
 /** Bytes that may wait to leave on a bulk link; what is asked beyond them waits its turn. */
 const BACKLOG_BYTES_MAX = 8 * 1024 * 1024;
@@ -158,15 +159,6 @@ export class BulkPeer implements BulkConnection {
     }
   }
 }
-
-/** Takes a request to a vnode of this node. */
-export type RelayRequest = (
-  target: AnswerTarget,
-  correlation: number,
-  bytes: Uint8Array<ArrayBuffer>,
-  start: number,
-  end: number,
-) => void;
 
 /**
  * Passes a frame of a transfer from `source` on to the vnode it is for, if the

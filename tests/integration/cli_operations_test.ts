@@ -17,6 +17,7 @@ import { systemWorld } from "../../cli/system_world.ts";
 import { openSession } from "../../src/node/connect.ts";
 import { readControlFile } from "../../src/node/control_file.ts";
 import { startNode } from "../../src/node/start_node.ts";
+import { until } from "../harness/until.ts";
 
 const PROGRAM = new URL("../../cli/whorl.ts", import.meta.url).href;
 /** How long anything may take that is waited for, in milliseconds. */
@@ -109,9 +110,10 @@ class Operated implements AsyncDisposable {
     const node = await this.pid(number);
     Deno.kill(parent, "SIGKILL");
     Deno.kill(node, "SIGKILL");
-    await eventually(
+    await until(
       "both have ended",
       async () => (await this.ask(number, "ping")).code === 1,
+      PATIENCE_MS,
     );
   }
 
@@ -127,11 +129,11 @@ class Operated implements AsyncDisposable {
   }
 
   async settled(number: number): Promise<void> {
-    await eventually("the cluster is at rest", async () => {
+    await until("the cluster is at rest", async () => {
       const { out } = await this.ask(number, "ring-status", "--json");
       const { ringReady, transfers } = JSON.parse(out);
       return ringReady === true && transfers?.length === 0;
-    });
+    }, PATIENCE_MS);
   }
 
   async members(number: number): Promise<Record<string, string>> {
@@ -174,17 +176,6 @@ async function operated(count: number): Promise<Operated> {
     throw error;
   }
   return nodes;
-}
-
-async function eventually(
-  what: string,
-  holds: () => Promise<boolean>,
-): Promise<void> {
-  const deadlineMs = performance.now() + PATIENCE_MS;
-  while (!await holds()) {
-    assert(performance.now() < deadlineMs, what);
-    await new Promise((resolve) => setTimeout(resolve, 50));
-  }
 }
 
 /** What a command is to do. */
@@ -454,10 +445,10 @@ Deno.test("an operator joins, replaces, lets leave and removes nodes by the comm
 
   // The fourth is gone for good: it is marked, then removed.
   await nodes.kill(4);
-  await eventually("it is seen to be down", async () => {
+  await until("it is seen to be down", async () => {
     const { out } = await nodes.ask(1, "ringready");
     return /^FALSE/.test(out);
-  });
+  }, PATIENCE_MS);
   assertMatch(await nodes.tell(1, "down", nameOf(4)), /dev4@127\.0\.0\.1/);
   assertEquals((await nodes.members(2))[nameOf(4)], "down");
   await nodes.tell(1, "cluster", "force-remove", nameOf(4));
@@ -472,14 +463,14 @@ async function ended(
   number: number,
   pid: number,
 ): Promise<void> {
-  await eventually(`${nameOf(number)} has ended`, async () => {
+  await until(`${nameOf(number)} has ended`, async () => {
     const { success } = await new Deno.Command("kill", {
       args: ["-0", `${pid}`],
       stderr: "null",
     }).output();
     return !success && (await nodes.ask(number, "ping")).code === 1;
-  });
-  await eventually("its parent has ended", async () => {
+  }, PATIENCE_MS);
+  await until("its parent has ended", async () => {
     using file = await Deno.open(`${nodes.data(number)}/whorl.pid`, {
       write: true,
     }).catch((error) => {
@@ -487,5 +478,5 @@ async function ended(
       throw error;
     });
     return file === undefined || await file.tryLock(true);
-  });
+  }, PATIENCE_MS);
 }

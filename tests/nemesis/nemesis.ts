@@ -42,7 +42,7 @@ import {
   type NemesisSummary,
 } from "./nemesis_summary.ts";
 import { pause } from "./pause.ts";
-import { RunDirectory } from "./run_directory.ts";
+import { recorded, type RunDirectory } from "./run_directory.ts";
 import { checkStoppedCluster } from "./stopped_cluster.ts";
 
 /** Time a healed cluster gets to be one again, in milliseconds. */
@@ -78,30 +78,11 @@ export interface NemesisOptions {
 }
 
 /** Runs the nemesis. @throws If it was interrupted, or could not do what it wanted; nothing is left then either. */
-export async function runNemesis(
-  options: NemesisOptions,
-): Promise<NemesisSummary> {
-  using directory = RunDirectory.make(options.reports, options.seed);
-  try {
-    const summary = await new Run(options, directory).play();
-    directory.write("summary.json", summary);
-    directory.finish(summary.passed);
-    return summary;
-  } catch (error) {
-    if (isInterruption(options.signal)) {
-      directory.discard();
-    } else {
-      directory.write("error.txt", `${Deno.inspect(error)}\n`);
-      directory.finish(false);
-    }
-    throw error;
-  }
-}
-
-/** Whether somebody wanted the end, without any reason. */
-function isInterruption({ aborted, reason }: AbortSignal): boolean {
-  return aborted && reason instanceof DOMException &&
-    reason.name === "AbortError";
+export function runNemesis(options: NemesisOptions): Promise<NemesisSummary> {
+  return recorded(
+    options,
+    (directory) => new Run(options, directory).play(),
+  );
 }
 
 /** What is known of a round that is over. */

@@ -205,3 +205,40 @@ async function endLeft(pid: number, path: string): Promise<boolean> {
   Deno.kill(pid, "SIGKILL");
   return true;
 }
+
+/**
+ * Runs `play` in a directory of its own, where its summary stays, or why it
+ * failed; nothing if somebody interrupted it.
+ *
+ * @throws What `play` does.
+ */
+export async function recorded<Summary extends { readonly passed: boolean }>(
+  { reports, seed, signal }: {
+    readonly reports: string;
+    readonly seed: string;
+    readonly signal: AbortSignal;
+  },
+  play: (directory: RunDirectory) => Promise<Summary>,
+): Promise<Summary> {
+  using directory = RunDirectory.make(reports, seed);
+  try {
+    const summary = await play(directory);
+    directory.write("summary.json", summary);
+    directory.finish(summary.passed);
+    return summary;
+  } catch (error) {
+    if (isInterruption(signal)) {
+      directory.discard();
+    } else {
+      directory.write("error.txt", `${Deno.inspect(error)}\n`);
+      directory.finish(false);
+    }
+    throw error;
+  }
+}
+
+/** Whether somebody wanted the end, without any reason. */
+function isInterruption({ aborted, reason }: AbortSignal): boolean {
+  return aborted && reason instanceof DOMException &&
+    reason.name === "AbortError";
+}

@@ -10,6 +10,7 @@ import { isWhorlError } from "../../../src/base/errors.ts";
 import type { CapabilityOptions } from "../../../src/cluster/capability.ts";
 import type { TestCluster } from "../../harness/test_cluster.ts";
 import type { TestNode } from "../../harness/test_node.ts";
+import { until } from "../../harness/until.ts";
 import { refused, type Scenario, threeNodes } from "./scenario.ts";
 
 const CART = "test.cart";
@@ -38,15 +39,17 @@ async function modeIs(
   mode: string,
   name = CART,
 ): Promise<void> {
-  const deadline = performance.now() + WAIT_MS_MAX;
-  for (;;) {
-    const modes = await Promise.all(
-      nodes.map(({ control }) => control.capability(name)),
-    );
-    if (modes.every((each) => each === mode)) return;
-    if (performance.now() > deadline) assertEquals(modes, [mode]);
-    await new Promise((resolve) => setTimeout(resolve, 20));
-  }
+  let modes: readonly unknown[] = [];
+  await until(
+    () => `${name} is ${mode}, but ${modes.join(", ")}`,
+    async () => {
+      modes = await Promise.all(
+        nodes.map(({ control }) => control.capability(name)),
+      );
+      return modes.every((each) => each === mode);
+    },
+    WAIT_MS_MAX,
+  );
 }
 
 async function restart(
@@ -69,11 +72,11 @@ function changes({ events }: TestNode, name = CART): unknown[] {
 
 /** Waits until `node` stands alone. */
 async function letGo({ control, name }: TestNode): Promise<void> {
-  const deadline = performance.now() + WAIT_MS_MAX;
-  while ((await control.clusterStatus()).members.length > 1) {
-    assert(performance.now() < deadline, `${name} was not let go`);
-    await new Promise((resolve) => setTimeout(resolve, 20));
-  }
+  await until(
+    `${name} was let go`,
+    async () => (await control.clusterStatus()).members.length <= 1,
+    WAIT_MS_MAX,
+  );
 }
 
 async function join(cluster: TestCluster, node: TestNode): Promise<void> {

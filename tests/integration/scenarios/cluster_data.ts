@@ -7,6 +7,7 @@
 import { assertEquals } from "@std/assert";
 import type { TestCluster } from "../../harness/test_cluster.ts";
 import type { NodeControl, TestNode } from "../../harness/test_node.ts";
+import { until } from "../../harness/until.ts";
 
 /** The bucket of all keys. */
 export const BUCKET = "b";
@@ -145,17 +146,12 @@ export async function leftByItself(
 
 /** Waits until no node that runs holds anything that is another's. */
 export async function allHome(cluster: TestCluster): Promise<void> {
-  const deadline = performance.now() + HOME_MS_MAX;
-  for (;;) {
-    const strays = await straysOf(cluster);
-    if (strays.length === 0) return;
-    if (performance.now() > deadline) {
-      throw new Error(
-        `Still held for others after ${HOME_MS_MAX} ms: ${strays.join(", ")}`,
-      );
-    }
-    await new Promise((resolve) => setTimeout(resolve, 20));
-  }
+  let strays: readonly string[] = [];
+  await until(
+    () => `nothing is held for others: ${strays.join(", ")}`,
+    async () => (strays = await straysOf(cluster)).length === 0,
+    HOME_MS_MAX,
+  );
 }
 
 /** What nodes hold and do not own, as `node: module/partition`. */

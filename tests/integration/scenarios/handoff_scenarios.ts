@@ -8,6 +8,7 @@
 import { assert, assertEquals } from "@std/assert";
 import { isWhorlError } from "../../../src/base/errors.ts";
 import type { TestCluster } from "../../harness/test_cluster.ts";
+import { until } from "../../harness/until.ts";
 import type { TestNode } from "../../harness/test_node.ts";
 import counterModule from "../../fixtures/counter_vnode.ts";
 import slowModule, { SLOW_FOLD_MS } from "../../fixtures/slow_vnode.ts";
@@ -26,7 +27,7 @@ import {
   valueOf,
   writeKeys,
 } from "./cluster_data.ts";
-import { DURABLE, type Scenario, threeNodes } from "./scenario.ts";
+import { DURABLE, fourNodes, type Scenario, threeNodes } from "./scenario.ts";
 
 const FIXTURES = new URL("../../fixtures/", import.meta.url);
 const [SLOW, COUNTER] = ["slow_vnode.ts", "counter_vnode.ts"].map((file) =>
@@ -47,12 +48,7 @@ export const HANDOFF_SCENARIOS: readonly Scenario[] = [
     cluster: { ...DURABLE, nodes: 4 },
     joined: false,
     async play(cluster) {
-      const [first, second, third, fourth] = cluster.nodes as [
-        TestNode,
-        TestNode,
-        TestNode,
-        TestNode,
-      ];
+      const [first, second, third, fourth] = fourNodes(cluster);
       for (const { control, name } of cluster.nodes) {
         const { nodes, owners } = await control.ringStatus();
         assertEquals(nodes, [name]);
@@ -129,12 +125,7 @@ export const HANDOFF_SCENARIOS: readonly Scenario[] = [
     cluster: { nodes: 4, ...DURABLE },
     joined: false,
     async play(cluster) {
-      const [first, second, third, fourth] = cluster.nodes as [
-        TestNode,
-        TestNode,
-        TestNode,
-        TestNode,
-      ];
+      const [first, second, third, fourth] = fourNodes(cluster);
       await joinOne(cluster, second, first);
       await joinOne(cluster, third, first);
       const keys = keysOf(200);
@@ -369,7 +360,13 @@ export const HANDOFF_SCENARIOS: readonly Scenario[] = [
         assertEquals(repair?.partition, partition);
         // It has begun some of them by itself, as it knows that its store is gone:
         // what ends first may be one of those, and not the one asked for.
-        await repairsEnded(third);
+        await until(
+          "no repair runs",
+          async () =>
+            (await third.control.repairs())
+              .every(({ state }) => state !== "running"),
+          REPAIRS_MS_MAX,
+        );
       }
       const repairs = await third.control.repairs();
       assertEquals(repairs.filter(({ state }) => state !== "done"), []);
@@ -380,20 +377,6 @@ export const HANDOFF_SCENARIOS: readonly Scenario[] = [
     },
   },
 ];
-
-/** Waits until no repair runs at a node. */
-async function repairsEnded({ control }: TestNode): Promise<void> {
-  const deadline = performance.now() + REPAIRS_MS_MAX;
-  for (;;) {
-    const repairs = await control.repairs();
-    const running = repairs.filter(({ state }) => state === "running");
-    if (running.length === 0) return;
-    if (performance.now() > deadline) {
-      throw new Error(`After ${REPAIRS_MS_MAX} ms there run ${running.length}`);
-    }
-    await new Promise((resolve) => setTimeout(resolve, 20));
-  }
-}
 
 /** Reads of all keys, again and again, which must show `version` until they are stopped. */
 function readThroughout(

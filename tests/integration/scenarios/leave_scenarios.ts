@@ -8,7 +8,7 @@
 import { assert, assertEquals } from "@std/assert";
 import type { TestCluster } from "../../harness/test_cluster.ts";
 import type { NodeControl, TestNode } from "../../harness/test_node.ts";
-import { DURABLE, refused, type Scenario } from "./scenario.ts";
+import { DURABLE, refused, type Scenario, threeNodes } from "./scenario.ts";
 
 /** See the module's text. */
 export const LEAVE_SCENARIOS: readonly Scenario[] = [
@@ -216,11 +216,7 @@ export const LEAVE_SCENARIOS: readonly Scenario[] = [
       "a claimant that is marked as down is followed, keeps what was staged, and does not come back as claimant",
     cluster: DURABLE,
     async play(cluster) {
-      const [first, second, third] = cluster.nodes as [
-        TestNode,
-        TestNode,
-        TestNode,
-      ];
+      const [first, second, third] = threeNodes(cluster);
       assertEquals((await second.control.ringStatus()).claimant, first.name);
       await second.control.leave(third.name);
       const mark = second.events.mark;

@@ -7,6 +7,7 @@
 import { assert, assertEquals } from "@std/assert";
 import { TEST_COOKIE, type TestCluster } from "../../harness/test_cluster.ts";
 import type { TestNode } from "../../harness/test_node.ts";
+import { until } from "../../harness/until.ts";
 import {
   assertKeys,
   assertReplicas,
@@ -66,7 +67,7 @@ export const RESIZE_SCENARIOS: readonly Scenario[] = [
       await until("two of three nodes have sent theirs", async () => {
         const { resize } = await nodes[0].control.ringStatus();
         return resize?.waitingOn.join() === nodes[1].name;
-      });
+      }, RESIZE_MS_MAX);
       await refused("pending_changes", () => nodes[2].control.resizeRing(32));
       await writeKeys(nodes[2], keys, 2);
       assertEquals(await nodes[2].control.abortResize(), {
@@ -146,6 +147,7 @@ export const RESIZE_SCENARIOS: readonly Scenario[] = [
       await until(
         "32 partitions",
         async () => (await first.control.ringStatus()).ringSize === 32,
+        RESIZE_MS_MAX,
       );
       const second = cluster.addNode(1, {
         name: cluster.node(1).name.replace("dev2", "dev9"),
@@ -204,7 +206,7 @@ async function resized(cluster: TestCluster, size: number): Promise<void> {
     return rings.every(({ ringSize, resize, ringReady }) =>
       ringSize === size && resize === null && ringReady
     );
-  });
+  }, RESIZE_MS_MAX);
   await cluster.settled();
 }
 
@@ -221,20 +223,7 @@ async function untilVnodes(cluster: TestCluster, count: number): Promise<void> {
       }
     }
     return vnodes === count;
-  });
-}
-
-async function until(
-  what: string,
-  holds: () => Promise<boolean>,
-): Promise<void> {
-  const deadline = performance.now() + RESIZE_MS_MAX;
-  while (!await holds()) {
-    if (performance.now() > deadline) {
-      throw new Error(`Not in ${RESIZE_MS_MAX} ms: ${what}`);
-    }
-    await new Promise((resolve) => setTimeout(resolve, 20));
-  }
+  }, RESIZE_MS_MAX);
 }
 
 async function listed(node: TestNode): Promise<number> {

@@ -38,6 +38,12 @@ export function threeNodes(
   return [cluster.node(0), cluster.node(1), cluster.node(2)];
 }
 
+export function fourNodes(
+  cluster: TestCluster,
+): [TestNode, TestNode, TestNode, TestNode] {
+  return [...threeNodes(cluster), cluster.node(3)];
+}
+
 /** Expects `work` to fail with `code`, and returns the failure. */
 export async function refused(
   code: ErrorCode,

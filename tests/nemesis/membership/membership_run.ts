@@ -25,10 +25,11 @@ import {
   OPERATION_MS_MAX,
   startKvLoad,
 } from "../kv_load.ts";
+import { ACKNOWLEDGED_PER_SECOND_MIN, CONVERGENCE_MS_MAX } from "../nemesis.ts";
 import { NEMESIS_COOKIE } from "../nemesis_cluster.ts";
 import { commitOf } from "../nemesis_summary.ts";
 import { pause } from "../pause.ts";
-import { RunDirectory } from "../run_directory.ts";
+import { recorded, type RunDirectory } from "../run_directory.ts";
 import { checkStoppedCluster } from "../stopped_cluster.ts";
 import { MembershipCluster } from "./membership_cluster.ts";
 import {
@@ -49,9 +50,6 @@ const CLIENTS = 6;
 const KEYS_BEFORE = 1_000;
 /** Time hints get to be home once the cluster is at rest, in milliseconds. */
 const HOME_MS_MAX = 10_000;
-const CONVERGENCE_MS_MAX = 30_000;
-/** Acknowledged operations a second below which a run means nothing. */
-const ACKNOWLEDGED_PER_SECOND_MIN = 20;
 
 /** What to run. */
 export interface MembershipOptions {
@@ -82,23 +80,13 @@ export interface MembershipSummary {
 }
 
 /** Runs it. @throws If it was interrupted, or could not do what it wanted; nothing is left then but the report. */
-export async function runMembership(
+export function runMembership(
   options: MembershipOptions,
 ): Promise<MembershipSummary> {
-  using directory = RunDirectory.make(options.reports, options.seed);
-  try {
-    const summary = await new Run(options, directory).play();
-    directory.write("summary.json", summary);
-    directory.finish(summary.passed);
-    return summary;
-  } catch (error) {
-    if (options.signal.aborted) directory.discard();
-    else {
-      directory.write("error.txt", `${Deno.inspect(error)}\n`);
-      directory.finish(false);
-    }
-    throw error;
-  }
+  return recorded(
+    options,
+    (directory) => new Run(options, directory).play(),
+  );
 }
 
 class Run {
