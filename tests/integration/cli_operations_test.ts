@@ -406,6 +406,8 @@ Deno.test("an operator joins, replaces, lets leave and removes nodes by the comm
   };
   const plan = await nodes.commit(3);
   assertMatch(plan, /join +'dev2@127\.0\.0\.1'/);
+  // It may hear a moment later than node 3 that all have seen the ring.
+  await nodes.settled(2);
   assertMatch(await nodes.tell(2, "ringready"), /^TRUE/);
   await readAll(3);
 
