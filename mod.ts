@@ -95,6 +95,7 @@ export type {
   StoreState,
   StoreStats,
   Write,
+  WriteOptions,
 } from "./src/environment/storage.ts";
 export type {
   Disk,

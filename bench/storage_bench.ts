@@ -4,7 +4,7 @@
  *
  * @module
  */
-import { bytesToText } from "../src/storage/byte_key.ts";
+import { bytesToText } from "../src/base/byte_text.ts";
 import { hashKey, isSound, makeRecord } from "../src/storage/deno_kv_codec.ts";
 import { KeyFilter } from "../src/storage/key_filter.ts";
 import { openMemoryStore } from "../src/storage/memory_store.ts";

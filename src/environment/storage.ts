@@ -71,6 +71,18 @@ export interface IntegrityReport {
   readonly tailLost: boolean;
 }
 
+/** How a group is written. */
+export interface WriteOptions {
+  /**
+   * One of many groups that go through the keys in their order, as when a
+   * partition moves: a store may put each where it is to stay at once, instead
+   * of noting it first for the sake of speed. Means the same otherwise.
+   *
+   * @default {false}
+   */
+  readonly inBulk?: boolean;
+}
+
 /** The keys and values of one partition. */
 export interface PartitionStore {
   /** The partition they belong to. */
@@ -98,6 +110,7 @@ export interface PartitionStore {
   write(
     writes: readonly Write[],
     committed: (error: Error | undefined) => void,
+    options?: WriteOptions,
   ): void;
   /**
    * Visits keys in order. Sees every write made before the call. A key that is
@@ -112,9 +125,15 @@ export interface PartitionStore {
    * everything. Durable when it resolves. Not atomic: a crash may leave a part,
    * and keys written meanwhile may stay.
    *
+   * @param known Keys in the range that are there, as far as the caller knows:
+   * the store need not look for them.
    * @throws {WhorlError} As {@linkcode PartitionStore.write}.
    */
-  deleteRange(start?: Uint8Array, end?: Uint8Array): Promise<void>;
+  deleteRange(
+    start?: Uint8Array,
+    end?: Uint8Array,
+    known?: Iterable<Uint8Array>,
+  ): Promise<void>;
   /** How many keys there are; exact when nothing is being written. */
   count(): Promise<number>;
   /** Reads everything and compares it with its checksums. */

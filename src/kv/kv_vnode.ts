@@ -130,6 +130,8 @@ class KvVnode implements Vnode<KvCommands, KvCoverage> {
   #actor: Uint8Array;
   /** Keys that are being read from disk for a change, and the changes that wait behind it. */
   readonly #reading = new Map<string, (() => void)[]>();
+  /** The item that is being handed off. */
+  readonly #item = new ByteWriter(256);
   #written = 0;
   #committed = 0;
   /** Answers that wait until so many writes are committed, in that order. */
@@ -377,9 +379,9 @@ class KvVnode implements Vnode<KvCommands, KvCoverage> {
       });
       return null;
     }
-    const into = new ByteWriter(2 + sortKey.length + object.length);
-    kvMergeCodec.encode({ key: sortKey, object }, into);
-    return into.view();
+    this.#item.clear();
+    kvMergeCodec.encode({ key: sortKey, object }, this.#item);
+    return this.#item.view();
   }
 
   handleHandoffData(bytes: Uint8Array): Promise<void> {

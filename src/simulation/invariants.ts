@@ -15,7 +15,7 @@ import {
   MASTER_RESTARTS_PERIOD_MS,
 } from "../node/master_backoff.ts";
 import type { Ring } from "../ring/ring.ts";
-import { bytesToText } from "../storage/byte_key.ts";
+import { bytesToText } from "../base/byte_text.ts";
 import { equalBytes } from "../base/byte_order.ts";
 import { mergeObjects } from "../kv/kv_object.ts";
 import { checkDeletion } from "./checkers/deletion_watch.ts";

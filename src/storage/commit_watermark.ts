@@ -23,7 +23,7 @@ import { WhorlError } from "../base/errors.ts";
 import type { Disk, DiskFile } from "../environment/disk.ts";
 import type { StorageEnvironment } from "../environment/environment.ts";
 import { syncFolderOf } from "./atomic_file.ts";
-import { bytesToText } from "./byte_key.ts";
+import { bytesToText } from "../base/byte_text.ts";
 
 /** How late the watermark may be on the platter, in milliseconds. */
 const syncEveryMs = 1_000;

@@ -10,7 +10,7 @@ import { crc32 } from "node:zlib";
 import { WhorlError } from "../base/errors.ts";
 import { ByteReader } from "../base/byte_reader.ts";
 import { ByteWriter } from "../base/byte_writer.ts";
-import { bytesToText, textToBytes } from "./byte_key.ts";
+import { bytesToText, textToBytes } from "../base/byte_text.ts";
 
 /** The format this code writes, and the only one it reads: format 1, without a journal, was never released. */
 export const storeFormat = 2;

@@ -14,7 +14,7 @@ import type {
 } from "../environment/disk.ts";
 import type { StorageEnvironment } from "../environment/environment.ts";
 import { syncFolderOf } from "./atomic_file.ts";
-import { bytesToText, textToBytes } from "./byte_key.ts";
+import { bytesToText, textToBytes } from "../base/byte_text.ts";
 import {
   readWatermark,
   type Watermark,

@@ -13,8 +13,9 @@ import {
   type ScanRange,
   storeLimits,
   type Write,
+  type WriteOptions,
 } from "../environment/storage.ts";
-import { bytesToText } from "./byte_key.ts";
+import { bytesToText } from "../base/byte_text.ts";
 import {
   endKeyText,
   firstKeyText,
@@ -59,8 +60,9 @@ export class DenoKvPartition implements PartitionStore {
   write(
     writes: readonly Write[],
     committed: (error: Error | undefined) => void,
+    options?: WriteOptions,
   ): void {
-    this.#store.write(this.partition, writes, committed);
+    this.#store.write(this.partition, writes, committed, options);
   }
 
   async *scan(range: ScanRange = {}): AsyncGenerator<Entry> {
@@ -140,28 +142,49 @@ export class DenoKvPartition implements PartitionStore {
     }
   }
 
-  async deleteRange(start?: Uint8Array, end?: Uint8Array): Promise<void> {
+  async deleteRange(
+    start?: Uint8Array,
+    end?: Uint8Array,
+    known: Iterable<Uint8Array> = [],
+  ): Promise<void> {
     this.#store.refuseIfClosed("write");
-    let group: Write[] = [];
-    let keyBytes = 0;
     const range = {
       ...(start === undefined ? {} : { start }),
       ...(end === undefined ? {} : { end }),
     };
+    await this.#removeAll(known);
+    await this.#removeAll(this.#keysIn(range));
+  }
+
+  async *#keysIn(range: ScanRange): AsyncGenerator<Uint8Array> {
     for await (const visited of this.visit(range)) {
-      const key = keyOf(visited).subarray(keyPrefixBytes);
+      yield keyOf(visited).subarray(keyPrefixBytes);
+    }
+  }
+
+  async #removeAll(
+    keys: Iterable<Uint8Array> | AsyncIterable<Uint8Array>,
+  ): Promise<void> {
+    const { groupWritesMax, groupKeyBytesMax } = storeLimits;
+    let underWay: Promise<void> | undefined;
+    let group: Write[] = [];
+    let keyBytes = 0;
+    for await (const key of keys) {
       if (
-        group.length === storeLimits.groupWritesMax ||
-        keyBytes + key.length > storeLimits.groupKeyBytesMax
+        group.length === groupWritesMax ||
+        keyBytes + key.length > groupKeyBytesMax
       ) {
-        await this.#commit(group);
+        // The next one is gathered while this one is committed.
+        await underWay;
+        underWay = this.#commit(group);
         group = [];
         keyBytes = 0;
       }
       group.push({ key, value: null });
       keyBytes += key.length;
     }
-    await this.#commit(group);
+    await underWay;
+    if (group.length > 0) await this.#commit(group);
   }
 
   #commit(writes: readonly Write[]): Promise<void> {
@@ -169,6 +192,7 @@ export class DenoKvPartition implements PartitionStore {
     this.write(
       writes,
       (error) => error === undefined ? resolve() : reject(error),
+      { inBulk: true },
     );
     return promise;
   }

@@ -35,8 +35,9 @@ import type {
   StoreState,
   StoreStats,
   Write,
+  WriteOptions,
 } from "../environment/storage.ts";
-import { bytesToText } from "./byte_key.ts";
+import { bytesToText } from "../base/byte_text.ts";
 import { ChunkSets } from "./chunk_sets.ts";
 import {
   endKeyText,
@@ -79,11 +80,13 @@ import {
   costOf,
   goesIntoChunks,
   goesIntoRow,
+  type GroupCost,
   isRemoval,
   keyOf,
   PendingBatch,
   type PendingWrite,
   recordOf,
+  removedRow,
   type RowValue,
   valueOf,
 } from "./pending_batch.ts";
@@ -384,11 +387,12 @@ export class DenoKvStore implements Store, PartitionHost {
     partition: number,
     writes: readonly Write[],
     committed: (error: Error | undefined) => void,
+    { inBulk = false }: WriteOptions = {},
   ): void {
     this.refuseIfClosed("write");
     if (this.#failure !== undefined) throw this.#failure;
     const valueBytes = checkWrites(writes);
-    const cost = costOf(writes, valueBytes, this.#chunks.inUse);
+    const cost = costOf(writes, valueBytes, this.#chunks.inUse, inBulk);
     if (
       this.#heldBytes > 0 &&
       this.#heldBytes + cost.heldBytes > groupCommitLimits.pendingBytesMax
@@ -407,7 +411,7 @@ export class DenoKvStore implements Store, PartitionHost {
     batch.reserve(cost);
     this.#heldBytes += cost.heldBytes;
     for (let i = 0; i < writes.length; i++) {
-      this.#addWrite(partition, writes[i] as Write, batch, cost.ahead);
+      this.#addWrite(partition, writes[i] as Write, batch, cost);
     }
     batch.committed.push(committed);
     this.#writes += writes.length;
@@ -418,9 +422,9 @@ export class DenoKvStore implements Store, PartitionHost {
     partition: number,
     { key, value }: Write,
     batch: PendingBatch,
-    ahead: boolean,
+    { ahead, inBulk }: GroupCost,
   ): void {
-    const inRow = value !== null && goesIntoRow(value, ahead);
+    const inRow = inBulk || (value !== null && goesIntoRow(value, ahead));
     const content = value === null || inRow ? nothing : value;
     const keyBytes = keyPrefixBytes + key.length;
     const recordBytes = recordHeaderBytes + content.length;
@@ -442,10 +446,10 @@ export class DenoKvStore implements Store, PartitionHost {
       keyBytes,
       recordBytes,
     );
-    slab[recordAt + 4] = value === null
-      ? recordKind.removed
-      : inRow
+    slab[recordAt + 4] = inRow
       ? recordKind.inRow
+      : value === null
+      ? recordKind.removed
       : recordKind.inline;
     slab.set(content, recordAt + recordHeaderBytes);
     sealRecord(slab.subarray(recordAt, end), keyHash);
@@ -475,10 +479,11 @@ export class DenoKvStore implements Store, PartitionHost {
 
   #rowValue(
     partition: number,
-    value: Uint8Array,
+    value: Uint8Array | null,
     keyHash: number,
     ahead: boolean,
   ): RowValue {
+    if (value === null) return removedRow;
     if (goesIntoChunks(value, ahead)) {
       const set = this.#chunks.allocate(partition, value.length);
       return { record: null, large: { set, value: value.slice(), ahead } };
@@ -603,8 +608,9 @@ export class DenoKvStore implements Store, PartitionHost {
   #changeRows(operation: KvAtomicOperation, batch: PendingBatch): void {
     for (const write of batch.writes) {
       if (write.superseded) continue;
-      const record = write.row?.record;
-      if (record) operation.set([keyOf(write)], record);
+      const { row } = write;
+      if (row?.record) operation.set([keyOf(write)], row.record);
+      else if (row === removedRow) operation.delete([keyOf(write)]);
       if (this.#chunks.inUse) this.#chunks.add(operation, write);
     }
   }

@@ -4,7 +4,7 @@
  *
  * @module
  */
-import { bytesToText } from "./byte_key.ts";
+import { bytesToText } from "../base/byte_text.ts";
 import { partitionOf, recordKind } from "./deno_kv_codec.ts";
 import type { DenoKvFile } from "./deno_kv_file.ts";
 import type { Journal } from "./journal.ts";

@@ -19,7 +19,7 @@ import {
   lowerBound,
   mergeSorted,
   textToBytes,
-} from "./byte_key.ts";
+} from "../base/byte_text.ts";
 import { SlabHeap } from "./slab_heap.ts";
 import {
   checkPartition,

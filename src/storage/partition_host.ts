@@ -3,7 +3,12 @@
  *
  * @module
  */
-import type { Awaitable, StoreState, Write } from "../environment/storage.ts";
+import type {
+  Awaitable,
+  StoreState,
+  Write,
+  WriteOptions,
+} from "../environment/storage.ts";
 import type { DenoKvFile } from "./deno_kv_file.ts";
 import type { UnfoldedWrites } from "./unfolded_writes.ts";
 
@@ -17,6 +22,7 @@ export interface PartitionHost {
     partition: number,
     writes: readonly Write[],
     committed: (error: Error | undefined) => void,
+    options?: WriteOptions,
   ): void;
   /** The value in a record, or `undefined` if it is in chunks. @throws {WhorlError} `value_corrupt`. */
   decodeInline(key: Uint8Array, record: unknown): Uint8Array | undefined;

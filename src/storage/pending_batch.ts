@@ -28,10 +28,13 @@ export interface LargeValue {
   readonly ahead: boolean;
 }
 
-/** What a write puts into its row at once; the journal only says so. */
+/** What a write puts into its row at once, nothing if it removes it; the journal only says so. */
 export type RowValue =
-  | { readonly record: Uint8Array; readonly large: null }
+  | { readonly record: Uint8Array | null; readonly large: null }
   | { readonly record: null; readonly large: LargeValue };
+
+/** The row of a key is removed at once. */
+export const removedRow: RowValue = { record: null, large: null };
 
 /**
  * A write that is not in its row yet. Key and record are known by their place in
@@ -77,7 +80,8 @@ export function bytesOfRecord(write: PendingWrite): number {
 
 /** Whether the write removes its key. */
 export function isRemoval(write: PendingWrite): boolean {
-  return write.slab[write.recordAt + 4] === recordKind.removed;
+  return write.row === removedRow ||
+    write.slab[write.recordAt + 4] === recordKind.removed;
 }
 
 /** The value a write gives its key. */
@@ -101,6 +105,8 @@ export interface GroupCost {
   readonly heldBytes: number;
   /** Whether its large values go ahead. */
   readonly ahead: boolean;
+  /** Whether all of it goes to rows at once. */
+  readonly inBulk: boolean;
 }
 
 /** A key of a chunk or a chunk set, encoded, with every byte counted twice. */
@@ -113,11 +119,13 @@ const rowKeyBytes = 12;
  *
  * @param valueBytes Bytes of all values together.
  * @param replacesLarge Whether they may replace values in chunks.
+ * @param inBulk Whether all of them go to their rows at once.
  */
 export function costOf(
   writes: readonly Write[],
   valueBytes: number,
   replacesLarge: boolean,
+  inBulk: boolean,
 ): GroupCost {
   const ahead = valueBytes > chunkLimits.groupBytesMax;
   let mutations = 0;
@@ -132,11 +140,11 @@ export function costOf(
       keyBytes += setKeyBytes;
       bytes += 11 + key.length;
     }
-    if (value === null || !goesIntoRow(value, ahead)) continue;
+    if (!inBulk && (value === null || !goesIntoRow(value, ahead))) continue;
     mutations++;
     keyBytes += key.length * 2 + rowKeyBytes;
     bytes += recordHeaderBytes;
-    if (!goesIntoChunks(value, ahead)) continue;
+    if (value === null || !goesIntoChunks(value, ahead)) continue;
     mutations++;
     keyBytes += setKeyBytes;
     // The manifest, and the key again in the record of the chunk set.
@@ -157,6 +165,7 @@ export function costOf(
     keyBytes,
     heldBytes: valueBytes + bytes + keyBytes,
     ahead,
+    inBulk,
   };
 }
 

@@ -6,7 +6,7 @@
  *
  * @module
  */
-import { lowerBound, mergeSorted } from "./byte_key.ts";
+import { lowerBound, mergeSorted } from "../base/byte_text.ts";
 import type { PendingWrite } from "./pending_batch.ts";
 
 class PartitionWrites {

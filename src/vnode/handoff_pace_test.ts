@@ -7,22 +7,22 @@ Deno.test("HandoffPace lets transfers work as long as nobody else wants anything
   assertEquals(pace.waitMs(2), 0);
 });
 
-Deno.test("HandoffPace puts work off by as long as it took, of all transfers together, while commands come", () => {
+Deno.test("HandoffPace puts work off by twice as long as it took, of all transfers together, while commands come", () => {
   const pace = new HandoffPace();
   pace.noteCommand();
   pace.worked(0, 2);
-  assertEquals(pace.waitMs(2), 2);
+  assertEquals([pace.waitMs(2), pace.disturbs], [4, true]);
   pace.noteCommand();
-  pace.worked(2, 4);
-  assertEquals([pace.waitMs(4), pace.waitMs(5), pace.waitMs(9)], [2, 1, 0]);
+  pace.worked(6, 8);
+  assertEquals([pace.waitMs(8), pace.waitMs(9), pace.waitMs(13)], [4, 3, 0]);
   // Two that work at the same time.
   pace.noteCommand();
-  pace.worked(10, 12);
-  pace.noteCommand();
-  pace.worked(10, 12);
-  assertEquals(pace.waitMs(12), 4);
   pace.worked(20, 22);
-  assertEquals(pace.waitMs(22), 0);
+  pace.noteCommand();
+  pace.worked(20, 22);
+  assertEquals(pace.waitMs(22), 8);
+  pace.worked(40, 42);
+  assertEquals([pace.waitMs(42), pace.disturbs], [0, false]);
 });
 
 Deno.test("HandoffPace puts nothing off for longer than PACE_MS_MAX", () => {

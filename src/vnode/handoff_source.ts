@@ -22,6 +22,7 @@
  *
  * @module
  */
+import { bytesToText, textToBytes } from "../base/byte_text.ts";
 import { ByteWriter } from "../base/byte_writer.ts";
 import { reasonOf, WhorlError } from "../base/errors.ts";
 import type { Write } from "../environment/storage.ts";
@@ -51,6 +52,8 @@ export const BATCH_BYTES_MAX = 1024 * 1024;
 export const FOLLOW_MS = 2;
 /** Longest time for which a batch is gathered before others have their turn, in milliseconds. */
 export const HANDOFF_SLICE_MS = 2;
+/** Longest time a batch is gathered, turns of others included, in milliseconds: each costs six hops between threads and nodes, however little is in it. */
+export const HANDOFF_GATHER_MS = 50;
 /** How long nothing is said while the module has nothing ready, in milliseconds; then that is said. */
 export const HANDOFF_KEEP_ALIVE_MS = 1_000;
 /** Written keys that may be left when the vnode is made to stand still. */
@@ -61,8 +64,8 @@ export const ROUND_KEYS_MAX = 10_000;
 export const WRITTEN_KEYS_MAX = 100_000;
 /** Rounds of written keys after which it is made to stand still, however many are left. */
 const ROUNDS_MAX = 8;
-/** How long a transfer must last before its items are counted, in milliseconds: of a short one nobody sees the progress. */
-const COUNT_AFTER_MS = 1_000;
+/** How long a transfer must last before its items are counted, in milliseconds: that reads them all once more, and of a short one nobody sees the progress. */
+export const COUNT_AFTER_MS = 5_000;
 /** First and longest time for which items are let be after no moment was found to read them, in milliseconds; doubled in between, as the vnode serves nobody while one is waited for. */
 export const REST_MS_MIN = 50;
 /** See {@linkcode REST_MS_MIN}. */
@@ -123,6 +126,8 @@ export class HandoffSource {
   /** Whether commands are sent, as the module cannot tell what they changed. */
   readonly sendsCommands: boolean;
   readonly #host: HandoffSourceHost;
+  /** Whether items stand under their sort keys, and are removed when all were sent. */
+  readonly #removesItems: boolean;
   readonly #opening: HandoffOpening;
   readonly #startedMs: number;
   readonly #iterator: Iterator<HandoffItem> | AsyncIterator<HandoffItem>;
@@ -162,6 +167,8 @@ export class HandoffSource {
   #followsSoon = false;
   #asker: Asker | undefined;
   #gathering = false;
+  /** When the slice under way began. */
+  #sliceMs = 0;
   #ended = false;
 
   /**
@@ -201,7 +208,9 @@ export class HandoffSource {
     this.#iterator = Symbol.asyncIterator in items
       ? items[Symbol.asyncIterator]()
       : items[Symbol.iterator]();
-    if (moves && !this.sendsCommands) {
+    this.#removesItems = moves && !this.sendsCommands;
+    storage.forgetSent();
+    if (this.#removesItems) {
       storage.watch = (writes) => this.#noted(writes);
     }
   }
@@ -223,7 +232,7 @@ export class HandoffSource {
   }
 
   #noted(writes: readonly Write[]): void {
-    for (const { key } of writes) this.#written.add(textOf(key));
+    for (const { key } of writes) this.#written.add(bytesToText(key));
     if (this.#follows) this.#followSoon();
     if (this.#written.size + this.#round.length <= WRITTEN_KEYS_MAX) return;
     this.#host.overrun();
@@ -335,16 +344,16 @@ export class HandoffSource {
     if (this.#gathering || this.#asker === undefined || this.#ended) return;
     const host = this.#host;
     const beganMs = host.now();
-    // Whose vnode stands still is in a hurry.
-    const waitMs = this.#still ? 0 : host.pace.waitMs(beganMs);
+    const waitMs = this.#waitMs(beganMs);
     if (waitMs > 0) {
       host.later(waitMs, () => void this.#gather());
       return;
     }
     this.#gathering = true;
+    this.#sliceMs = beganMs;
     try {
       await this.#gatherOne();
-      host.pace.worked(beganMs, host.now());
+      this.#endSlice(host.now());
     } catch (error) {
       const asker = this.#asker;
       this.#asker = undefined;
@@ -404,11 +413,19 @@ export class HandoffSource {
   async #fill(visits: boolean): Promise<number> {
     const batch = this.#batch;
     let entries = 0;
-    const until = this.#host.now() + HANDOFF_SLICE_MS;
-    const full = (): boolean =>
-      entries >= BATCH_ENTRIES_MAX || batch.length >= BATCH_BYTES_MAX ||
-      this.#host.now() >= until;
-    while (!full()) {
+    // Whoever waits for a command is not to wait for the turns of others as well.
+    const until = this.#host.now() +
+      (this.sendsCommands ? HANDOFF_SLICE_MS : HANDOFF_GATHER_MS);
+    while (entries < BATCH_ENTRIES_MAX && batch.length < BATCH_BYTES_MAX) {
+      const nowMs = this.#host.now();
+      if (nowMs >= until) break;
+      if (nowMs >= this.#sliceMs + HANDOFF_SLICE_MS) {
+        this.#endSlice(nowMs);
+        // A small batch keeps commands at the target waiting for less.
+        if (entries > 0 && this.#host.pace.disturbs) break;
+        await this.#turn(nowMs);
+        if (this.#ended) return entries;
+      }
       const next = this.#carried ?? this.#nextCommand() ??
         (visits ? await this.#nextItemEntry() : undefined);
       if (this.#ended) return entries;
@@ -418,7 +435,8 @@ export class HandoffSource {
       const { content } = next;
       const length = batch.length + ENTRY_HEADER_BYTES + content.length;
       if (entries > 0 && length > BATCH_BYTES_MAX) {
-        this.#carried = next;
+        // The module may use the memory of its bytes again for the next item.
+        this.#carried = { ...next, content: content.slice() };
         break;
       }
       entries++;
@@ -429,6 +447,24 @@ export class HandoffSource {
       if (next.done !== undefined) this.#gathered.push(next);
     }
     return entries;
+  }
+
+  #endSlice(nowMs: number): void {
+    this.#host.pace.worked(this.#sliceMs, nowMs);
+    this.#sliceMs = nowMs;
+  }
+
+  /** Lets others have their turn between two slices. */
+  async #turn(nowMs: number): Promise<void> {
+    const host = this.#host;
+    const waitMs = this.#waitMs(nowMs);
+    await new Promise<void>((resolve) => host.later(waitMs, resolve));
+    this.#sliceMs = host.now();
+  }
+
+  /** How long the next slice has to wait. Whose vnode stands still is in a hurry. */
+  #waitMs(nowMs: number): number {
+    return this.#still ? 0 : this.#host.pace.waitMs(nowMs);
   }
 
   #sayBatch(entries: number): void {
@@ -555,12 +591,15 @@ export class HandoffSource {
       const next = this.#iterator.next();
       // One that is ready costs no turn.
       const { done, value } = next instanceof Promise ? await next : next;
-      if (!done) return value;
+      if (!done) {
+        if (this.#removesItems) this.#host.storage.noteSent(value.sortKey);
+        return value;
+      }
       this.#folded = true;
     }
     const key = this.#round.pop() ?? this.#nextRound();
     if (key === undefined) return undefined;
-    return await this.#host.vnode.itemAt?.(bytesOf(key)) ?? unwanted;
+    return await this.#host.vnode.itemAt?.(textToBytes(key)) ?? unwanted;
   }
 
   #nextRound(): string | undefined {
@@ -617,12 +656,4 @@ export class HandoffSource {
     // wants what it may fail with.
     Promise.try(() => this.#iterator.return?.()).catch(() => {});
   }
-}
-
-function textOf(bytes: Uint8Array): string {
-  return String.fromCharCode(...bytes);
-}
-
-function bytesOf(text: string): Uint8Array {
-  return Uint8Array.from(text, (character) => character.charCodeAt(0));
 }

@@ -18,8 +18,10 @@ import {
 import {
   BATCH_BYTES_MAX,
   BATCH_ENTRIES_MAX,
+  COUNT_AFTER_MS,
   FOLLOW_MS,
   FORWARDED_COMMANDS_MAX,
+  HANDOFF_GATHER_MS,
   HANDOFF_KEEP_ALIVE_MS,
   HANDOFF_SLICE_MS,
   HandoffSource,
@@ -101,6 +103,7 @@ class Bench {
   begin(
     extra: Partial<Vnode> = {},
     opening: Partial<HandoffOpening> = {},
+    pace: HandoffPace = new HandoffPace(),
   ): this {
     const { texts } = this;
     const vnode: Vnode = {
@@ -114,7 +117,7 @@ class Bench {
       ...extra,
     };
     this.source = new HandoffSource({
-      pace: new HandoffPace(),
+      pace,
       partition: 0,
       ringSize: 8,
       vnode,
@@ -247,8 +250,8 @@ Deno.test("HandoffSource keeps batches under BATCH_BYTES_MAX, unless a single it
   assertEquals(batches, [["a"], ["b"], ["c"], ["d"]]);
 });
 
-Deno.test("HandoffSource ends a batch after HANDOFF_SLICE_MS", async () => {
-  const bench = new Bench(keys(10));
+Deno.test("HandoffSource ends a batch after HANDOFF_GATHER_MS", async () => {
+  const bench = new Bench(keys(2 * HANDOFF_GATHER_MS));
   // Each item takes a millisecond to be read.
   async function* slow() {
     for (const key of bench.texts.keys()) {
@@ -260,9 +263,58 @@ Deno.test("HandoffSource ends a batch after HANDOFF_SLICE_MS", async () => {
   }
   bench.begin({ fold: slow });
   bench.ask();
-  await bench.runtime.advance(100);
+  for (let i = 0; i < 2 * HANDOFF_GATHER_MS; i++) {
+    await bench.runtime.advance(1);
+  }
   const [said] = bench.said as Said[];
-  assertEquals(said?.texts.length, HANDOFF_SLICE_MS);
+  assertEquals(said?.texts.length, HANDOFF_GATHER_MS);
+});
+
+Deno.test("HandoffSource goes on with a batch when others have had their turn, and ends it with its slice while commands come", async () => {
+  const pace = new HandoffPace();
+  let read = 0;
+  const bench = new Bench(keys(10));
+  const begin = () =>
+    bench.begin(
+      {
+        *fold() {
+          for (const key of bench.texts.keys()) {
+            // Time goes by, as far as the source can see.
+            bench.runtime.now = () => read;
+            read++;
+            yield bench.item(key)!;
+          }
+        },
+      },
+      {},
+      pace,
+    );
+  begin().ask();
+  await bench.runtime.settle();
+  assertEquals([read, bench.said.length], [HANDOFF_SLICE_MS, 0]);
+  for (let i = 0; i < 10; i++) await bench.runtime.advance(0);
+  pace.noteCommand();
+  begin().ask();
+  await bench.runtime.settle();
+  assertEquals(
+    (bench.said as Said[]).map(({ texts }) => texts.length),
+    [10, HANDOFF_SLICE_MS],
+  );
+});
+
+Deno.test("HandoffSource lets a module use the memory of an item's bytes again for the next one", async () => {
+  const bytes = new Uint8Array(BATCH_BYTES_MAX * 0.6);
+  const bench = new Bench(["a", "b"]).begin({
+    encodeHandoffItem: ({ sortKey }) => bytes.fill(sortKey[0]!),
+  });
+  const first = [
+    (await bench.next()).texts[0]!,
+    (await bench.next()).texts[0]!,
+  ];
+  assertEquals(first.map((text) => [text[0], text.length]), [
+    ["a", bytes.length],
+    ["b", bytes.length],
+  ]);
 });
 
 Deno.test("HandoffSource lets others have their turn when nothing in a slice is wanted", async () => {
@@ -282,9 +334,7 @@ Deno.test("HandoffSource lets others have their turn when nothing in a slice is 
   bench.ask();
   await bench.runtime.settle();
   assertEquals([encoded, bench.said.length], [HANDOFF_SLICE_MS, 0]);
-  await bench.runtime.advance(0);
-  await bench.runtime.advance(0);
-  await bench.runtime.advance(0);
+  for (let i = 0; i < 10; i++) await bench.runtime.advance(0);
   assertEquals(encoded, 10);
   assertEquals((bench.said as Said[]).map(({ texts }) => texts), [[]]);
 });
@@ -358,7 +408,7 @@ Deno.test("HandoffSource says a batch that was being gathered when the connectio
     for (const [i, key] of [...bench.texts.keys()].entries()) {
       await gates[i]!.promise;
       // So long that the batch ends with it.
-      bench.runtime.now = () => 10 * (i + 1);
+      bench.runtime.now = () => HANDOFF_GATHER_MS * (i + 1);
       yield bench.item(key)!;
     }
   }
@@ -537,11 +587,11 @@ Deno.test("HandoffSource does not watch what is written when fold() fails", () =
   assertEquals(bench.storage.watch, undefined);
 });
 
-Deno.test("HandoffSource counts items when it has lasted for a second, and says how many there are from then on", async () => {
+Deno.test("HandoffSource counts items when it has lasted for COUNT_AFTER_MS, and says how many there are from then on", async () => {
   const bench = new Bench(keys(3 * BATCH_ENTRIES_MAX));
   for (const key of keys(7)) bench.write(key, "0");
   bench.begin();
-  await bench.runtime.advance(999);
+  await bench.runtime.advance(COUNT_AFTER_MS - 1);
   await bench.next();
   assertEquals((await bench.next()).total, TOTAL_UNKNOWN);
   await bench.runtime.advance(1);

@@ -27,6 +27,8 @@ const UNPACED_ENTRIES_MAX = 64;
 /** What a target needs from the vnode around it. */
 export interface HandoffTargetHost {
   readonly vnode: Vnode;
+  /** Hands an item to the module. */
+  takeItem(content: Uint8Array): Promise<void> | void;
   now(): number;
   /** How fast it may go. */
   readonly pace: HandoffPace;
@@ -179,7 +181,7 @@ export class HandoffTarget {
           taken = [];
           await host.run(command, content);
         } else {
-          const done = host.vnode.handleHandoffData(content);
+          const done = host.takeItem(content);
           host.itemTaken(content);
           if (done instanceof Promise) {
             // Whoever waits for all of them hears of the first that fails.

@@ -46,13 +46,12 @@ class Bench {
   readonly vnode: Partial<Vnode> = { itemAt: () => undefined };
   readonly target = new HandoffTarget({
     pace: new HandoffPace(),
-    vnode: Object.assign(this.vnode, {
-      handleHandoffData: (bytes: Uint8Array) => {
-        const text = decoder.decode(bytes);
-        this.taken.push(text);
-        return this.handle(text);
-      },
-    }) as Vnode,
+    vnode: this.vnode as Vnode,
+    takeItem: (bytes: Uint8Array) => {
+      const text = decoder.decode(bytes);
+      this.taken.push(text);
+      return this.handle(text);
+    },
     now: () => this.nowMs,
     turn: () => {
       this.turns++;

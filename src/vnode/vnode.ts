@@ -179,7 +179,10 @@ export interface Vnode<
    * @param ringSize Partitions of the ring that is meant: this vnode's, or the one it is to become.
    */
   keySpaceOf?(item: HandoffItem, ringSize: number): number;
-  /** An item as bytes, or `null` if it is damaged and must be left behind. */
+  /**
+   * An item as bytes, or `null` if it is damaged and must be left behind. The
+   * bytes have been used when it is called again, so their memory may be, too.
+   */
   encodeHandoffItem(item: HandoffItem): Uint8Array | null;
   /**
    * Takes in an item that was handed off here. Merge it, as the same or a newer one

@@ -110,6 +110,12 @@ export class VnodeHandoff {
     this.#storage = storage;
     this.#target = new HandoffTarget({
       vnode,
+      // To write it once takes less time in all, and more of it at once, for
+      // which commands would have to wait.
+      takeItem: (content) =>
+        host.pace.disturbs
+          ? vnode.handleHandoffData(content)
+          : storage.inBulk(() => vnode.handleHandoffData(content)),
       now: () => host.now(),
       pace: host.pace,
       turn: (afterMs) => new Promise((resolve) => host.later(afterMs, resolve)),

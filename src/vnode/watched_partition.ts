@@ -1,9 +1,12 @@
 /**
- * A partition store that tells which keys are written, while somebody wants to
- * know: a handoff sends those again.
+ * The storage of a vnode, as the handoffs to and from it need it: it tells which
+ * keys are written while somebody wants to know, as those are sent again; writes
+ * what comes by handoff in bulk; and remembers the keys that were sent, which
+ * need not be looked for when they are removed.
  *
  * @module
  */
+import { bytesToText, textToBytes } from "../base/byte_text.ts";
 import type {
   Awaitable,
   Entry,
@@ -13,11 +16,17 @@ import type {
   Write,
 } from "../environment/storage.ts";
 
+/** Keys that are remembered, of about 50 bytes each; further ones are looked for when they are removed. */
+const SENT_KEYS_MAX = 250_000;
+
 /** The store of a vnode's partition; see the module's text. */
 export class WatchedPartition implements PartitionStore {
   /** Called with what is about to be written. */
   watch: ((writes: readonly Write[]) => void) | undefined;
   readonly #store: PartitionStore;
+  #inBulk = false;
+  /** Keys that were sent, in their order, as texts. */
+  #sent: string[] = [];
 
   constructor(store: PartitionStore) {
     this.#store = store;
@@ -36,7 +45,27 @@ export class WatchedPartition implements PartitionStore {
     committed: (error: Error | undefined) => void,
   ): void {
     this.watch?.(writes);
-    this.#store.write(writes, committed);
+    this.#store.write(writes, committed, { inBulk: this.#inBulk });
+  }
+
+  /** Does `act`, whose writes are some of many in the order of their keys. */
+  inBulk<T>(act: () => T): T {
+    this.#inBulk = true;
+    try {
+      return act();
+    } finally {
+      this.#inBulk = false;
+    }
+  }
+
+  /** An item that is stored under `key` is being sent, to be removed once all are. */
+  noteSent(key: Uint8Array): void {
+    if (this.#sent.length < SENT_KEYS_MAX) this.#sent.push(bytesToText(key));
+  }
+
+  /** Nothing that was sent will be removed. */
+  forgetSent(): void {
+    this.#sent = [];
   }
 
   scan(range?: ScanRange): AsyncIterable<Entry> {
@@ -44,7 +73,10 @@ export class WatchedPartition implements PartitionStore {
   }
 
   deleteRange(start?: Uint8Array, end?: Uint8Array): Promise<void> {
-    return this.#store.deleteRange(start, end);
+    const all = start === undefined && end === undefined;
+    const sent = all ? this.#sent : [];
+    this.#sent = [];
+    return this.#store.deleteRange(start, end, bytesOf(sent));
   }
 
   count(): Promise<number> {
@@ -54,4 +86,8 @@ export class WatchedPartition implements PartitionStore {
   integrity(): Promise<IntegrityReport> {
     return this.#store.integrity();
   }
+}
+
+function* bytesOf(texts: readonly string[]): Generator<Uint8Array> {
+  for (const text of texts) yield textToBytes(text);
 }

@@ -15,7 +15,7 @@ const PURE = [
   /_(fsm|codec)\.ts$/,
   /^src\/(base|causality|ring|wire)\//,
   /^src\/transport\/(address|admission|failure_detector|receive_buffer)\.ts$/,
-  /^src\/storage\/(byte_key|deno_kv_errors|deno_kv_limits|key_filter|read_cache|slab_heap)\.ts$/,
+  /^src\/storage\/(deno_kv_errors|deno_kv_limits|key_filter|read_cache|slab_heap)\.ts$/,
   /^src\/cluster\/(claimant_result|cluster_status|membership|node_watcher)\.ts$/,
   /^src\/request\/(coverage_report|object_merge|quorum|quorum_options|read_repair|request_machine|request_outcome)\.ts$/,
   /^src\/kv\/(causal_context|key_limits|kv_object)\.ts$/,

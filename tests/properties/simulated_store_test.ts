@@ -54,6 +54,7 @@ function open(environment: StorageEnvironment): Promise<Store> {
 interface Group {
   readonly partition: number;
   readonly writes: readonly Write[];
+  readonly inBulk: boolean;
 }
 
 /** What is stored, by partition and key; a value is known by its number and its length. */
@@ -178,7 +179,11 @@ class Run {
       value.set([number, number >> 8, number >> 16]);
       writes.push({ key, value });
     }
-    return { partition: chance.below(PARTITIONS), writes };
+    return {
+      partition: chance.below(PARTITIONS),
+      writes,
+      inBulk: chance.chance(0.3),
+    };
   }
 
   /** Opens the store and writes until it is stopped from outside. */
@@ -196,7 +201,7 @@ class Run {
           assertEquals(number, life.acknowledged + 1, "in the order of calls");
           life.acknowledged = number;
           done.resolve();
-        });
+        }, { inBulk: group.inBulk });
         if (this.chance.chance(0.5)) await done.promise;
         else {
           done.promise.catch((error) => life.failure ??= error);

@@ -15,7 +15,7 @@ import type {
 } from "../../src/environment/storage.ts";
 import { openDenoKvStore } from "../../src/storage/deno_kv_store.ts";
 import { openMemoryStore } from "../../src/storage/memory_store.ts";
-import { put } from "../../src/storage/testing/store_calls.ts";
+import { putAll } from "../../src/storage/testing/store_calls.ts";
 import { systemStorage } from "../../src/storage/testing/system_storage.ts";
 
 function valueOf(length: number, seed: number): Uint8Array {
@@ -53,6 +53,7 @@ const anyCall = fc.oneof(
       call: fc.constant("write" as const),
       partition: anyPartition,
       waits: fc.boolean(),
+      inBulk: fc.boolean(),
       writes: fc.array(fc.tuple(anyKey, anyLength), { maxLength: 5 }),
     }),
   },
@@ -71,6 +72,7 @@ const anyCall = fc.oneof(
       call: fc.constant("deleteRange" as const),
       partition: anyPartition,
       range: anyRange,
+      known: fc.array(anyKey, { maxLength: 5 }),
     }),
   },
   { weight: 1, arbitrary: fc.record({ call: fc.constant("look" as const) }) },
@@ -112,7 +114,11 @@ Deno.test("DenoKvStore answers like MemoryStore whenever its journal is folded",
                 value: length === null ? null : valueOf(length, ++seed),
               }));
               model.partition(call.partition).write(writes, () => {});
-              const done = put(store.partition(call.partition), ...writes);
+              const done = putAll(
+                store.partition(call.partition),
+                writes,
+                call.inBulk,
+              );
               if (call.waits) await done;
               else pending.push(done);
             } else if (call.call === "read") {
@@ -130,7 +136,9 @@ Deno.test("DenoKvStore answers like MemoryStore whenever its journal is folded",
             } else if (call.call === "deleteRange") {
               const { start, end } = call.range;
               await model.partition(call.partition).deleteRange(start, end);
-              await store.partition(call.partition).deleteRange(start, end);
+              const whole = start === undefined && end === undefined;
+              await store.partition(call.partition)
+                .deleteRange(start, end, whole ? call.known : []);
             } else if (call.call === "look") {
               assertEquals(await store.partitions(), await model.partitions());
             } else {

@@ -11,7 +11,7 @@ import type {
   KvCommitResult,
   KvKey,
 } from "../../environment/disk.ts";
-import { bytesToText } from "../../storage/byte_key.ts";
+import { bytesToText } from "../../base/byte_text.ts";
 import { denoKvLimits } from "../../storage/deno_kv_limits.ts";
 import type { DatabaseCommit } from "./simulated_database.ts";
 

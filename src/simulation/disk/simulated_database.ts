@@ -12,7 +12,7 @@
  * @module
  */
 import type { Chance } from "../../base/chance.ts";
-import { lowerBound, mergeSorted } from "../../storage/byte_key.ts";
+import { lowerBound, mergeSorted } from "../../base/byte_text.ts";
 import type { Inode } from "./folder.ts";
 
 /** What stands under a key; the bytes are never changed. */

@@ -18,7 +18,7 @@ import type { Runtime } from "../../../supervisors/runtime.ts";
 import type { Chance } from "../../base/chance.ts";
 import type { Disk } from "../../environment/disk.ts";
 import { space } from "../../storage/deno_kv_codec.ts";
-import { textToBytes } from "../../storage/byte_key.ts";
+import { textToBytes } from "../../base/byte_text.ts";
 import { DiskConditions, type DiskOptions } from "./disk_conditions.ts";
 import { DiskLife } from "./disk_life.ts";
 import { Folder, type Inode } from "./folder.ts";

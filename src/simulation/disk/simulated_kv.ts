@@ -14,7 +14,7 @@ import type {
   KvKey,
   KvRange,
 } from "../../environment/disk.ts";
-import { bytesToText, textToBytes } from "../../storage/byte_key.ts";
+import { bytesToText, textToBytes } from "../../base/byte_text.ts";
 import { denoKvLimits } from "../../storage/deno_kv_limits.ts";
 import { closedResourceError, databaseWords } from "./disk_failure.ts";
 import type { DiskOperation, DiskOperations } from "./disk_operation.ts";

@@ -14,6 +14,7 @@ import type {
   StoreState,
   StoreStats,
   Write,
+  WriteOptions,
 } from "../../environment/storage.ts";
 import type { DiskDamage } from "../durable_writes.ts";
 
@@ -136,6 +137,7 @@ class WatchedPartition implements PartitionStore {
   write(
     writes: readonly Write[],
     committed: (error: Error | undefined) => void,
+    options?: WriteOptions,
   ): void {
     let outcome: { readonly error: Error | undefined } | undefined;
     let told = (error: Error | undefined): void => void (outcome = { error });
@@ -143,7 +145,7 @@ class WatchedPartition implements PartitionStore {
     this.#store.write(writes, (error) => {
       told(error);
       committed(error);
-    });
+    }, options);
     told = this.#watcher.written(this.partition, writes);
     if (outcome !== undefined) told(outcome.error);
   }
@@ -152,9 +154,13 @@ class WatchedPartition implements PartitionStore {
     return this.#store.scan(range);
   }
 
-  deleteRange(start?: Uint8Array, end?: Uint8Array): Promise<void> {
+  deleteRange(
+    start?: Uint8Array,
+    end?: Uint8Array,
+    known?: Iterable<Uint8Array>,
+  ): Promise<void> {
     this.#watcher.deleted(this.partition);
-    return this.#store.deleteRange(start, end);
+    return this.#store.deleteRange(start, end, known);
   }
 
   count(): Promise<number> {

@@ -12,10 +12,20 @@ export function put(
   partition: PartitionStore,
   ...writes: readonly Write[]
 ): Promise<void> {
+  return putAll(partition, writes);
+}
+
+/** Writes, in bulk or not, and waits until it is committed. */
+export function putAll(
+  partition: PartitionStore,
+  writes: readonly Write[],
+  inBulk = false,
+): Promise<void> {
   const { promise, resolve, reject } = Promise.withResolvers<void>();
   partition.write(
     writes,
     (error) => error === undefined ? resolve() : reject(error),
+    { inBulk },
   );
   return promise;
 }

@@ -5,7 +5,7 @@ import {
   lowerBound,
   mergeSorted,
   textToBytes,
-} from "./byte_key.ts";
+} from "./byte_text.ts";
 
 const anyBytes = fc.uint8Array({ maxLength: 20 });
 
