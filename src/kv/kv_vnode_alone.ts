@@ -48,6 +48,7 @@ export class CachedDisk {
       get: (key) => this.#get(key.toHex()),
       write: (writes, committed) => this.#write(writes, committed),
       scan: (range) => this.#scan(range ?? {}),
+      pages: (range) => this.#pages(range ?? {}),
       deleteRange: () => {
         this.#cached.clear();
         this.#durable.clear();
@@ -102,6 +103,13 @@ export class CachedDisk {
       }
       left--;
       yield { key, value: this.#cached.get(name)! };
+    }
+  }
+
+  async *#pages(range: ScanRange): AsyncGenerator<readonly Entry[]> {
+    const entries = await Array.fromAsync(this.#scan(range));
+    for (let at = 0; at < entries.length; at += 256) {
+      yield entries.slice(at, at + 256);
     }
   }
 

@@ -40,7 +40,7 @@ import {
   partitionOfVnode,
 } from "../ring/ring_generations.ts";
 import { beginsHandoff } from "./handoff_codec.ts";
-import { HandoffPace } from "./handoff_pace.ts";
+import { BackgroundPace } from "./background_pace.ts";
 import type { ClusterEvent, VnodeContext, VnodeModule } from "./vnode.ts";
 import {
   type CommandTable,
@@ -60,6 +60,10 @@ import {
 export const VNODE_RESTARTS_MAX = 1_000;
 /** How often requests that wait, or were promised an answer, are looked through for overdue ones. */
 const SWEEP_INTERVAL_MS = 1_000;
+/** Time that commands have for each millisecond of work on transfers, in milliseconds: while they come, transfers take a third. */
+const TRANSFERS_REST = 2;
+/** The same of work on coverage queries, which take a sixth. */
+const COVERAGE_REST = 5;
 /** The span in which those restarts are counted. */
 export const VNODE_RESTARTS_PERIOD_MS = 10_000;
 
@@ -119,7 +123,9 @@ interface Released {
 export class VnodeMaster implements VnodeHost {
   readonly answers: BatchingSink;
   /** How fast transfers of its vnodes may go. */
-  readonly pace: HandoffPace = new HandoffPace();
+  readonly pace: BackgroundPace = new BackgroundPace(TRANSFERS_REST);
+  /** How fast coverage queries may go. */
+  readonly coveragePace: BackgroundPace = new BackgroundPace(COVERAGE_REST);
   #options: VnodeMasterOptions;
   #ringSizes: ReadonlyMap<number, number>;
   /** The first vnodes of generations of the ring that are no more. */
@@ -366,7 +372,11 @@ export class VnodeMaster implements VnodeHost {
     const header = this.#header;
     this.#reader.reset(bytes, start, end);
     readVnodeRequestHeader(this.#reader, header);
-    if (!(header.flags & RequestFlag.handoff)) this.pace.noteCommand();
+    const { flags } = header;
+    if (!(flags & RequestFlag.handoff)) this.pace.noteCommand();
+    if (!(flags & (RequestFlag.handoff | RequestFlag.coverage))) {
+      this.coveragePace.noteCommand();
+    }
     const { vnode: number } = header;
     const partition = partitionOfVnode(number);
     // Nobody waits for it any more, and a put done now could surprise them later.

@@ -32,7 +32,7 @@ import { writeFailure } from "../wire/failure.ts";
 import { CoverageAction, readCoverageRequest } from "./coverage_codec.ts";
 import { CoverageStreams } from "./coverage_streams.ts";
 import { HandoffEntry } from "./handoff_codec.ts";
-import type { HandoffPace } from "./handoff_pace.ts";
+import type { BackgroundPace } from "./background_pace.ts";
 import type { HandoffSource } from "./handoff_source.ts";
 import { PendingCall, type PendingCallHost } from "./pending_call.ts";
 import { VnodeHandoff, type VnodeHandoffHost } from "./vnode_handoff.ts";
@@ -91,7 +91,8 @@ export interface VnodeHost {
   /** Calls `callback` later, when others have had their turn. */
   later(afterMs: number, callback: () => void): void;
   /** How fast transfers may go. */
-  readonly pace: HandoffPace;
+  readonly pace: BackgroundPace;
+  readonly coveragePace: BackgroundPace;
   /** Requests wait or have been promised an answer: call `giveUpOverdue` from time to time. */
   requestsInHand(): void;
   /** What `process` held went to `owner`: its commands are refused with that name from now on. */
@@ -187,6 +188,8 @@ export class VnodeProcess extends ChildBase
       partition,
       answers: host.answers,
       now: () => host.now(),
+      pace: host.coveragePace,
+      later: (afterMs, callback) => host.later(afterMs, callback),
       crash: (error) => this.crash(error),
     });
   }
@@ -228,7 +231,7 @@ export class VnodeProcess extends ChildBase
   }
 
   /** How fast transfers from and to it may go. */
-  get pace(): HandoffPace {
+  get pace(): BackgroundPace {
     return this.#host.pace;
   }
 

@@ -1,4 +1,4 @@
-import { HandoffPace } from "./handoff_pace.ts";
+import { BackgroundPace } from "./background_pace.ts";
 import { assert, assertEquals, assertRejects } from "@std/assert";
 import { ChildBase } from "../../supervisors/child.ts";
 import {
@@ -94,7 +94,8 @@ class Bench {
       {
         answers: sink,
         now: () => this.runtime.now(),
-        pace: new HandoffPace(),
+        pace: new BackgroundPace(2),
+        coveragePace: new BackgroundPace(4),
         later: (afterMs, callback) =>
           void this.runtime.setTimer(afterMs, callback),
         requestsInHand: () => this.inHand++,
