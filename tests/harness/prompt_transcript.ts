@@ -57,8 +57,17 @@ export async function playTranscript(
   markdown: string,
   nodes: TranscriptNodes,
 ): Promise<void> {
-  const steps = consoleBlocks(markdown).flatMap(stepsOf);
-  for (const step of steps) await play(step, nodes);
+  const starting: Promise<void>[] = [];
+  for (const step of consoleBlocks(markdown).flatMap(stepsOf)) {
+    // Nodes that are started one after the other start beside each other.
+    if (step.type === "start") {
+      starting.push(nodes.start(step.node, step.flags));
+      continue;
+    }
+    await Promise.all(starting.splice(0));
+    await play(step, nodes);
+  }
+  await Promise.all(starting);
 }
 
 /** The text of each block that is fenced as `console`. */
@@ -105,10 +114,11 @@ function orderOf(line: string): Step {
   throw new Error(`No order that can be played: ${line}`);
 }
 
-async function play(step: Step, nodes: TranscriptNodes): Promise<void> {
+async function play(
+  step: Exclude<Step, { type: "start" }>,
+  nodes: TranscriptNodes,
+): Promise<void> {
   switch (step.type) {
-    case "start":
-      return await nodes.start(step.node, step.flags);
     case "kill":
       return await nodeOf(step.node, nodes).kill();
     case "clean":
