@@ -7,6 +7,7 @@
  *     12:13:14.156 [info] GET k1           its log has a line like this, or soon will
  *     # soon                               the next answer may take some asking
  *     # dev2 logs                          whose log the next lines are
+ *     # dev2 has ended                     it has, or soon will have
  *     $ pkill -KILL -f "rc_example/main.ts dev2"
  *     $ rm -rf data/rc_example             ends all nodes, and removes what they kept
  *
@@ -38,6 +39,7 @@ type Step =
     readonly flags: readonly string[];
   }
   | { readonly type: "kill"; readonly node: string }
+  | { readonly type: "ended"; readonly node: string }
   | { readonly type: "clean" };
 
 /** The nodes of a story. */
@@ -90,6 +92,8 @@ function stepsOf(block: string): Step[] {
     } else if (line.startsWith("$ ")) steps.push(orderOf(line.slice(2)));
     else if (line.startsWith("# ")) {
       soon = line === "# soon";
+      const ended = /^# (\w+) has ended$/.exec(line)?.[1];
+      if (ended !== undefined) steps.push({ type: "ended", node: ended });
       node = /^# (\w+) logs$/.exec(line)?.[1] ?? node;
     } else if (isLogLine(line)) steps.push({ type: "log", node, line });
     else if (last?.type === "type") last.expected.push(line);
@@ -121,6 +125,12 @@ async function play(
   switch (step.type) {
     case "kill":
       return await nodeOf(step.node, nodes).kill();
+    case "ended":
+      return await until(
+        `${step.node} ends`,
+        () => Promise.resolve(nodeOf(step.node, nodes).ended),
+        SOON_MS,
+      );
     case "clean":
       return await nodes.clean();
     case "log":
