@@ -1,26 +1,27 @@
 /**
- * Nodes of `examples/rc_example` with their prompts, each in a process of its own.
+ * Nodes of one of `examples/` with their prompts, each in a process of its own.
+ * Its `main.ts` takes the name of the node, `--port` and `--data`.
  *
  * @module
  */
 import { PromptProcess } from "./prompt_process.ts";
 import type { TranscriptNodes } from "./prompt_transcript.ts";
 
-const PROGRAM = new URL("../../examples/rc_example/main.ts", import.meta.url);
+const EXAMPLES = new URL("../../examples/", import.meta.url);
 
 /** The nodes of one test. Disposing ends them and removes their files. */
-export class RcExampleNodes implements TranscriptNodes, AsyncDisposable {
+export class ExampleNodes implements TranscriptNodes, AsyncDisposable {
   readonly running = new Map<string, PromptProcess>();
   readonly #folder: string;
   readonly #addresses = new Map<string, string>();
 
-  private constructor(folder: string) {
+  private constructor(readonly example: string, folder: string) {
     this.#folder = folder;
   }
 
-  /** No nodes yet, and a folder for what they keep. */
-  static async make(): Promise<RcExampleNodes> {
-    return new RcExampleNodes(await Deno.makeTempDir());
+  /** No nodes of `example` yet, and a folder for what they keep. */
+  static async make(example: string): Promise<ExampleNodes> {
+    return new ExampleNodes(example, await Deno.makeTempDir());
   }
 
   /** Starts a node: on a free port, or where it was before. */
@@ -33,7 +34,7 @@ export class RcExampleNodes implements TranscriptNodes, AsyncDisposable {
       "--allow-net",
       "--allow-env",
       "--allow-sys",
-      PROGRAM.href,
+      new URL(`${this.example}/main.ts`, EXAMPLES).href,
       name,
       "--port",
       before,
@@ -74,7 +75,7 @@ export class RcExampleNodes implements TranscriptNodes, AsyncDisposable {
     }
   }
 
-  /** {@linkcode RcExampleNodes.clean}, and the folder goes, too. */
+  /** {@linkcode ExampleNodes.clean}, and the folder goes, too. */
   async [Symbol.asyncDispose](): Promise<void> {
     await this.clean();
     await Deno.remove(this.#folder, { recursive: true });
