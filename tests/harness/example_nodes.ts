@@ -1,27 +1,44 @@
 /**
- * Nodes of one of `examples/` with their prompts, each in a process of its own.
- * Its `main.ts` takes the name of the node, `--port` and `--data`.
+ * Nodes of an example with their prompts, each in a process of its own.
  *
  * @module
  */
 import { PromptProcess } from "./prompt_process.ts";
 import type { TranscriptNodes } from "./prompt_transcript.ts";
 
-const EXAMPLES = new URL("../../examples/", import.meta.url);
-
 /** The nodes of one test. Disposing ends them and removes their files. */
 export class ExampleNodes implements TranscriptNodes, AsyncDisposable {
   readonly running = new Map<string, PromptProcess>();
+  readonly #program: URL;
+  readonly #flags: readonly string[];
   readonly #folder: string;
   readonly #addresses = new Map<string, string>();
 
-  private constructor(readonly example: string, folder: string) {
+  private constructor(
+    program: URL,
+    flags: readonly string[],
+    folder: string,
+  ) {
+    this.#program = program;
+    this.#flags = flags;
     this.#folder = folder;
   }
 
-  /** No nodes of `example` yet, and a folder for what they keep. */
-  static async make(example: string): Promise<ExampleNodes> {
-    return new ExampleNodes(example, await Deno.makeTempDir());
+  /**
+   * No nodes yet, and a folder for what they keep.
+   *
+   * @param example Its folder in `examples/`.
+   * @param flags What every node of it is given.
+   */
+  static async make(
+    example: string,
+    flags: readonly string[] = [],
+  ): Promise<ExampleNodes> {
+    return new ExampleNodes(
+      new URL(`../../examples/${example}/main.ts`, import.meta.url),
+      flags,
+      await Deno.makeTempDir(),
+    );
   }
 
   /** Starts a node: on a free port, or where it was before. */
@@ -34,12 +51,13 @@ export class ExampleNodes implements TranscriptNodes, AsyncDisposable {
       "--allow-net",
       "--allow-env",
       "--allow-sys",
-      new URL(`${this.example}/main.ts`, EXAMPLES).href,
+      this.#program.href,
       name,
       "--port",
       before,
       "--data",
       `${this.#folder}/${name}`,
+      ...this.#flags,
       ...flags,
     ]);
     this.running.set(name, node);
