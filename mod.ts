@@ -196,7 +196,12 @@ export {
   Tuple,
   tuple,
 } from "./src/wire/etf.ts";
-export { chashKey, type KeyFunction, partitionOf } from "./src/ring/chash.ts";
+export {
+  chashKey,
+  type KeyFunction,
+  partitionIndex,
+  partitionOf,
+} from "./src/ring/chash.ts";
 export {
   claim,
   type ClaimInput,
