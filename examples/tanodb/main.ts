@@ -15,9 +15,11 @@ import tanodbModule from "./tanodb_vnode.ts";
 const USAGE = `\
 Usage: deno task tanodb dev1 [flags]      (or dev2 … dev9)
 
-  --data DIR          keep everything in DIR [default: in memory only]
-  --listen HOST:PORT  for other nodes [default: 127.0.0.1:8181, 8281 for dev2, …]
-  --http PORT         for HTTP, on 127.0.0.1 [default: 8180, 8280 for dev2, …]`;
+  --data DIR    keep everything in DIR [default: in memory only]
+  --http PORT   where HTTP is served [default: 8180, 8280 for dev2, …]
+  --port PORT   where other nodes are heard [default: 8181, 8281 for dev2, …]
+
+All on 127.0.0.1; port 0 takes a free one.`;
 
 const HELP = `\
   await tanodb.ping()                           the partition of some vnode
@@ -27,14 +29,14 @@ const HELP = `\
   await tanodb.keys("mybucket")                 what each vnode has in a bucket
   await tanodb.single.put("mybucket", "k1", 42) to one vnode: also get, delete`;
 
-/** Nodes of a tutorial find each other on one machine; a real cluster has a secret. */
+/** Everybody is on this machine, or a secret would have to be where this word is. */
 const COOKIE = "tanodb";
 const HOST = "127.0.0.1";
 
 /** What the command line says. */
 interface Settings {
   readonly name: string;
-  readonly listen: string;
+  readonly port: number;
   readonly httpPort: number;
   readonly dataDirectory: string | undefined;
 }
@@ -46,7 +48,7 @@ function settingsOf(args: string[]): Settings {
     allowPositionals: true,
     options: {
       data: { type: "string" },
-      listen: { type: "string" },
+      port: { type: "string" },
       http: { type: "string" },
     },
   });
@@ -55,16 +57,19 @@ function settingsOf(args: string[]): Settings {
   if (number === undefined || others.length > 0) {
     throw new TypeError("Cannot start a node as its name must be dev1 to dev9");
   }
-  const http = values.http ?? `8${number}80`;
-  if (!/^\d{1,5}$/.test(http)) {
-    throw new TypeError(`Cannot serve HTTP on '${http}' as it must be a port`);
-  }
   return {
     name: `${name}@${HOST}`,
-    listen: values.listen ?? `${HOST}:8${number}81`,
-    httpPort: Number(http),
+    port: portOf(values.port ?? `8${number}81`),
+    httpPort: portOf(values.http ?? `8${number}80`),
     dataDirectory: values.data,
   };
+}
+
+function portOf(text: string): number {
+  if (/^\d{1,5}$/.test(text) && Number(text) < 65_536) return Number(text);
+  throw new TypeError(
+    `Cannot listen as a port must be a number from 0 to 65535: current value is '${text}'`,
+  );
 }
 
 function say(line: string): void {
@@ -73,10 +78,13 @@ function say(line: string): void {
 
 /** Runs a node until its prompt is left; resolves to whether nothing failed. */
 async function run(settings: Settings): Promise<boolean> {
-  const { name, listen, httpPort, dataDirectory } = settings;
+  const { name, port, httpPort, dataDirectory } = settings;
+  if (dataDirectory !== undefined) {
+    await Deno.mkdir(dataDirectory, { recursive: true });
+  }
   await using node = await startNode({
     name,
-    listen,
+    listen: `${HOST}:${port}`,
     cookie: COOKIE,
     modules: [{ url: new URL("tanodb_vnode.ts", import.meta.url) }],
     ...(dataDirectory === undefined ? {} : { dataDirectory }),
@@ -94,7 +102,7 @@ async function run(settings: Settings): Promise<boolean> {
   for (const signal of ["SIGINT", "SIGTERM"] as const) {
     Deno.addSignalListener(signal, () => stop.abort());
   }
-  return await runPrompt(node, {
+  const wentWell = await runPrompt(node, {
     names: { tanodb },
     help: HELP,
     signal: stop.signal,
@@ -102,6 +110,9 @@ async function run(settings: Settings): Promise<boolean> {
       ? {}
       : { historyPath: `${dataDirectory}/history` }),
   });
+  // If it is over because the node gave up, that is what went wrong.
+  await Promise.race([node.stopped, undefined]);
+  return wentWell;
 }
 
 async function main(): Promise<number> {

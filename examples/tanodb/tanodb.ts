@@ -88,7 +88,7 @@ export interface KeysResult {
   readonly rows: readonly KeysRow[];
   /** Partitions of the vnodes that have not. */
   readonly missing: readonly number[];
-  /** Whether those that have answered hold a replica of every row there may be. */
+  /** Whether those that have answered hold a replica of every row that was put to three vnodes. */
   readonly complete: boolean;
   /** Why the listing ended early, if it did. */
   readonly reason?: string;

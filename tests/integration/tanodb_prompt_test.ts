@@ -1,0 +1,313 @@
+/**
+ * tanodb as a person has it: nodes in processes of their own, with somebody who
+ * types at their prompts. The transcripts are those of its README, which are
+ * those of the Little Riak Core Book.
+ *
+ * @module
+ */
+import { assert, assertEquals } from "@std/assert";
+import type {
+  Found,
+  KeysResult,
+  KeysRow,
+  NotFound,
+  Replies,
+  Written,
+} from "../../examples/tanodb/tanodb.ts";
+import { partitionOf, type RingStatus } from "../../mod.ts";
+import { PromptProcess, taskArgs } from "../harness/prompt_process.ts";
+import { until } from "../harness/until.ts";
+
+/** How long members may take to agree, or a node to be back in its place. */
+const SETTLED_MS_MAX = 20_000;
+/** Keys of a bucket of the tutorial, and the first partition each of them is on. */
+const FIRST_PARTITIONS = {
+  "key-1": 48,
+  "key-2": 2,
+  "key-3": 38,
+  "key-4": 14,
+  "key-5": 35,
+  "key-6": 45,
+  "key-7": 49,
+  "key-8": 6,
+  "key-9": 31,
+  "key-10": 12,
+};
+
+/** A node of tanodb. */
+class TanodbProcess extends PromptProcess {
+  constructor(
+    args: readonly string[],
+    /** `dev1`, `dev2`, …; */
+    readonly name: string,
+  ) {
+    super(args);
+  }
+
+  static async start(
+    name: string,
+    ...flags: readonly string[]
+  ): Promise<TanodbProcess> {
+    const anyPort = ["--port", "0", "--http", "0"];
+    const args = await taskArgs("tanodb", name, ...anyPort, ...flags);
+    return new TanodbProcess(args, name);
+  }
+
+  /** Where it is reached by other nodes, and over HTTP. */
+  async addresses(): Promise<{ node: string; http: string }> {
+    const up = / is up at (\S+), HTTP at (\S+)$/;
+    const [, address, http] = await this.said(up);
+    return { node: `${this.name}@${address}`, http: `${http}` };
+  }
+
+  /** The vnodes that have keys in `bucket`. */
+  async rowsWithKeys(bucket: string): Promise<KeysRow[]> {
+    const { rows } = await this.value<KeysResult>(
+      `await tanodb.keys("${bucket}")`,
+    );
+    return rows.filter(({ keys }) => keys.length > 0);
+  }
+
+  /** Waits until it sees `nodes` share the ring, with nothing on its way. */
+  async settled(nodes: number): Promise<void> {
+    let seen = "nothing";
+    await until(
+      () => `${this.name} is settled: ${seen}`,
+      async () => {
+        const ring = await this.value<RingStatus>("await cluster.ring()");
+        seen = JSON.stringify(ring);
+        return ring.ringReady && ring.nodes.length === nodes &&
+          ring.transfers.length === 0;
+      },
+      SETTLED_MS_MAX,
+    );
+  }
+}
+
+/** The partitions that `key` of the bucket `b` is on, in order. */
+function preflistOf(key: string): number[] {
+  const first = partitionOf("b", key, 64);
+  return [0, 1, 2].map((next) => (first + next) % 64).sort((a, b) => a - b);
+}
+
+/** What is typed at the prompts in a document, and what that prints. */
+function* transcriptOf(markdown: string): Generator<[string, string]> {
+  for (const [, block] of markdown.matchAll(/^```console\n(.*?)^```/gms)) {
+    const [, ...commands] = block!.split(/^dev1@127\.0\.0\.1> /m);
+    for (const command of commands) {
+      const [code, ...printed] = command.trimEnd().split("\n");
+      yield [code!, printed.join("\n")];
+    }
+  }
+}
+
+Deno.test("tanodb's prompt prints what its README says", async () => {
+  const readme = new URL("../../examples/tanodb/README.md", import.meta.url);
+  const transcript = [...transcriptOf(await Deno.readTextFile(readme))];
+  assert(transcript.length > 15, `only ${transcript.length} commands`);
+  await using dev1 = await TanodbProcess.start("dev1");
+  for (const [code, printed] of transcript) {
+    assertEquals(await dev1.type(code), printed, code);
+  }
+  const { pong } = await dev1.value<{ pong: number }>("await tanodb.ping()");
+  assert(pong >= 0 && pong < 64);
+  assertEquals(await dev1.leave(), 0);
+});
+
+Deno.test("tanodb has each key of a bucket on three partitions of the ring, those of riak_core", async () => {
+  await using dev1 = await TanodbProcess.start("dev1");
+  await dev1.type(`
+    for (let b = 1; b <= 10; b++) {
+      for (let k = 1; k <= 10; k++) await tanodb.put("bucket-" + b, "key-" + k, { b, k });
+    }
+  `.replaceAll("\n", " "));
+  const rows = await dev1.rowsWithKeys("bucket-1");
+  assertEquals(rows.length, 27);
+  for (const [key, first] of Object.entries(FIRST_PARTITIONS)) {
+    assertEquals(partitionOf("bucket-1", key, 64), first);
+    const having = rows.filter(({ keys }) => keys.includes(key));
+    assertEquals(
+      having.map(({ partition }) => partition),
+      [first, first + 1, first + 2],
+    );
+  }
+  assertEquals(rows.flatMap(({ keys }) => keys).length, 30);
+});
+
+Deno.test("tanodb answers over HTTP what is typed at its prompt, and counts both", async () => {
+  await using dev1 = await TanodbProcess.start("dev1");
+  const { http } = await dev1.addresses();
+  const ask = async (path: string, init?: RequestInit) => {
+    const response = await fetch(`${http}${path}`, init);
+    return { status: response.status, text: await response.text() };
+  };
+  const post: RequestInit = {
+    method: "POST",
+    headers: { "content-type": "application/json" },
+    body: JSON.stringify({ answer: 42 }),
+  };
+  const counts = async () => {
+    const { core, http } = JSON.parse((await ask("/metrics")).text);
+    return { ...core, posts: http.endpoints.key?.responses[204] ?? 0 };
+  };
+  assertEquals((await ask("/store/mybucket/k1")).status, 404);
+  assertEquals((await ask("/store/mybucket/k1", post)).status, 204);
+  assertEquals(
+    await dev1.value("await tanodb.get('mybucket', 'k1')"),
+    {
+      status: "found",
+      partition: 10,
+      node: "dev1@127.0.0.1",
+      bucket: "mybucket",
+      key: "k1",
+      value: { answer: 42 },
+    },
+  );
+  await dev1.type("await tanodb.put('mybucket', 'k2', 'typed')");
+  assertEquals(await ask("/store/mybucket/k1"), {
+    status: 200,
+    text: '{"answer":42}',
+  });
+  assertEquals(await ask("/store/mybucket/k2"), {
+    status: 200,
+    text: '"typed"',
+  });
+  assertEquals((await ask("/store/mybucket")).text, '["k1","k2"]');
+  const before = await counts();
+  assertEquals([before.put, before.get.count, before.posts], [
+    { count: 2, one: 2 },
+    4,
+    1,
+  ]);
+  assert(/^\{"pong":"\d+"\}$/.test((await ask("/ping")).text));
+  const DELETE = { method: "DELETE" };
+  assertEquals((await ask("/store/mybucket/k1", DELETE)).status, 204);
+  assertEquals((await ask("/store/mybucket/k1", DELETE)).status, 404);
+  assertEquals((await ask("/store/mybucket/k1")).status, 404);
+  const after = await counts();
+  assertEquals([after.ping.count, after.delete.count, after.get.count], [
+    before.ping.count + 1,
+    before.delete.count + 2,
+    before.get.count + 1,
+  ]);
+  assertEquals(await dev1.leave(), 0);
+});
+
+Deno.test("tanodb goes on without one of three nodes, which gets what it missed when it is back", async () => {
+  const directory = await Deno.makeTempDir({ prefix: "whorl-tanodb-" });
+  await using cleanup = new AsyncDisposableStack();
+  cleanup.defer(() => Deno.remove(directory, { recursive: true }));
+  const start = async (name: string, ...flags: readonly string[]) =>
+    cleanup.use(await TanodbProcess.start(name, ...flags));
+  const data = ["--data", `${directory}/data/dev2`];
+  const [dev1, dev2, dev3] = await Promise.all([
+    start("dev1"),
+    start("dev2", ...data),
+    start("dev3"),
+  ]);
+  const [first, lost] = await Promise.all(
+    [dev1, dev2, dev3].map((node) => node.addresses()),
+  );
+  const keys = Array.from({ length: 30 }, (_, i) => `k${i}`);
+  const putAll = (value: string) =>
+    `await Promise.all(keys.map((key) => tanodb.put("b", key, "${value}")))`;
+  const getAll =
+    "(await Promise.all(keys.map((key) => tanodb.get('b', key)))).map(({ value }) => value)";
+  for (const node of [dev1, dev3]) {
+    await node.type(`const keys = ${JSON.stringify(keys)}`);
+  }
+  await dev1.value(putAll("first"));
+  await dev1.value("await tanodb.put('b', 'gone', 'first')");
+  for (const node of [dev2, dev3]) {
+    assertEquals(
+      await node.type(`await cluster.join("${first!.node}")`),
+      `Success: staged join request for '${node.name}@127.0.0.1' to 'dev1@127.0.0.1'`,
+    );
+  }
+  await dev1.settled(1);
+  await dev1.type("await cluster.plan()");
+  assertEquals(
+    await dev1.type("await cluster.commit()"),
+    "Cluster changes committed",
+  );
+  // Two thirds of the rows are on their way to other nodes now.
+  await dev1.value(putAll("old"));
+  await dev1.value("await tanodb.delete('b', 'gone')");
+  await dev1.settled(3);
+  const rows = await dev3.rowsWithKeys("b");
+  for (const key of [...keys, "gone"]) {
+    assertEquals(
+      rows.filter((row) => row.keys.includes(key)).map((row) => row.partition),
+      key === "gone" ? [] : preflistOf(key),
+    );
+  }
+
+  await dev2.kill();
+  for (const node of [dev1, dev3]) {
+    assertEquals(await node.value(getAll), keys.map(() => "old"));
+  }
+  for (const node of [dev1, dev3]) {
+    await until(`${node.name} knows that dev2 is gone`, async () => {
+      const { unreachable } = await node.value<RingStatus>(
+        "await cluster.ring()",
+      );
+      return unreachable.includes("dev2@127.0.0.1");
+    }, SETTLED_MS_MAX);
+  }
+  const written = await dev3.value<Replies<Written>[]>(putAll("new"));
+  for (const [i, { replies }] of written.entries()) {
+    assertEquals(
+      replies.map(({ partition }) => partition).sort((a, b) => a - b),
+      preflistOf(keys[i]!),
+    );
+    assert(replies.every(({ node }) => node !== "dev2@127.0.0.1"));
+  }
+  const { replies } = await dev1.value<Replies<Found>>(
+    "await tanodb.delete('b', 'k0')",
+  );
+  // A fallback says what it has: the new one, like the others.
+  assertEquals(replies.map(({ value }) => value), ["new", "new", "new"]);
+  const { nodes, owners } = await dev1.value<RingStatus>(
+    "await cluster.ring()",
+  );
+  const isLost = (partition: number) =>
+    nodes[owners[partition]!] === "dev2@127.0.0.1";
+  const partial = await dev1.value<KeysResult>("await tanodb.keys('b')");
+  assertEquals(partial.status, "partial");
+  assertEquals(
+    partial.missing,
+    Array.from(owners.keys()).filter(isLost),
+  );
+  const listed = await fetch(`${first!.http}/store/b`);
+  assertEquals([listed.status, await listed.json()], [
+    200,
+    keys.slice(1).sort(),
+  ]);
+
+  const port = lost!.node.slice(lost!.node.lastIndexOf(":") + 1);
+  const back = await start("dev2", ...data, "--port", port);
+  await back.addresses();
+  // Its own vnodes, and nobody else, are asked with one replica.
+  const missed = keys.filter((key) => isLost(partitionOf("b", key, 64)));
+  assert(missed.length > 3, `only ${missed}`);
+  const atHome = `(await Promise.all(${
+    JSON.stringify(missed)
+  }.map((key) => tanodb.single.get("b", key))))`;
+  let found: (Found | NotFound)[] = [];
+  await until(
+    () => `dev2 has what it missed: ${JSON.stringify(found)}`,
+    async () => {
+      found = await dev1.value(atHome);
+      return found.every((row) =>
+        row.node === "dev2@127.0.0.1" &&
+        (row.key === "k0"
+          ? row.status === "not_found"
+          : row.status === "found" && row.value === "new")
+      );
+    },
+    SETTLED_MS_MAX,
+  );
+  const { status } = await back.value<KeysResult>("await tanodb.keys('b')");
+  assertEquals(status, "ok");
+  for (const node of [back, dev3, dev1]) assertEquals(await node.leave(), 0);
+});
