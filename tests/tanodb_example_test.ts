@@ -6,7 +6,7 @@
  * @module
  */
 import { assert, assertEquals, assertRejects } from "@std/assert";
-import { Tanodb } from "../examples/tanodb/tanodb.ts";
+import { keysResult, Tanodb } from "../examples/tanodb/tanodb.ts";
 import {
   BODY_BYTES_MAX,
   httpErrorOf,
@@ -23,6 +23,8 @@ import tanodbModule from "../examples/tanodb/tanodb_vnode.ts";
 import {
   type Call,
   type Commands,
+  type CoverageReport,
+  type CoverageVnodeState,
   type ErrorCode,
   partitionOf,
   startNode,
@@ -218,6 +220,44 @@ Deno.test("Tanodb takes of replicas that differ what was done last", async () =>
     partition: 11,
     ...name,
   });
+});
+
+Deno.test("keysResult() tells whether the vnodes that answered hold a replica of everything", () => {
+  const vnode = (partition: number, state: CoverageVnodeState) => ({
+    partition,
+    node: "dev1@127.0.0.1",
+    keySpaces: [partition],
+    state,
+  });
+  const report = (...missing: number[]): CoverageReport => ({
+    complete: missing.length === 0,
+    ringVersion: 1,
+    ringSize: 64,
+    asked: [vnode(2, "answered"), vnode(1, "failed"), vnode(0, "answered")],
+    answered: [],
+    missing,
+  });
+  const said = new Map([[0, ["a"]], [1, ["half of it"]]]);
+  const rows = [
+    { partition: 0, node: "dev1@127.0.0.1", keys: [] },
+    { partition: 2, node: "dev1@127.0.0.1", keys: ["a"] },
+  ];
+  assertEquals(keysResult(report(), said), {
+    status: "ok",
+    rows,
+    missing: [],
+    complete: true,
+  });
+  assertEquals(keysResult(report(1, 2, 4, 5), said, "too late"), {
+    status: "partial",
+    rows,
+    missing: [1, 2, 4, 5],
+    complete: true,
+    reason: "too late",
+  });
+  assertEquals(keysResult(report(4, 5, 6), said).complete, false);
+  assertEquals(keysResult(report(0, 1, 63), said).complete, false);
+  assertEquals(keysResult(report(0, 1, 62), said).complete, true);
 });
 
 /** An HTTP interface on a node of its own. */

@@ -276,11 +276,17 @@ function foundIn(
   return { status: "found", ...replica, ...name, value };
 }
 
-/** @param keys What was said, by the number of the vnode's part in the query. */
-function keysResult(
+/**
+ * What a listing came to.
+ *
+ * @param report Of a query that asked every vnode.
+ * @param keys What was said, by the number of the vnode's part in the query.
+ * @param reason Why it ended early, if it did.
+ */
+export function keysResult(
   report: CoverageReport,
   keys: ReadonlyMap<number, readonly string[]>,
-  reason: string | undefined,
+  reason?: string,
 ): KeysResult {
   const rows = report.asked.flatMap(({ partition, node, state }, part) =>
     // A vnode that failed may have said half of what it has.
