@@ -85,9 +85,11 @@ class TanodbProcess extends PromptProcess {
 }
 
 /** The partitions that `key` of the bucket `b` is on, in order. */
-function preflistOf(key: string): number[] {
-  const first = partitionOf("b", key, 64);
-  return [0, 1, 2].map((next) => (first + next) % 64).sort((a, b) => a - b);
+function preflistOf(key: string, ringSize = 64): number[] {
+  const first = partitionOf("b", key, ringSize);
+  return [0, 1, 2].map((next) => (first + next) % ringSize).sort((a, b) =>
+    a - b
+  );
 }
 
 /** What is typed at the prompts in a document, and what that prints. */
@@ -132,6 +134,35 @@ Deno.test("tanodb has each key of a bucket on three partitions of the ring, thos
     );
   }
   assertEquals(rows.flatMap(({ keys }) => keys).length, 30);
+});
+
+Deno.test("tanodb's rows go where they belong when the ring is resized", async () => {
+  await using dev1 = await TanodbProcess.start("dev1");
+  const keys = Array.from({ length: 40 }, (_, i) => `k${i}`);
+  await dev1.type(`const keys = ${JSON.stringify(keys)}`);
+  await dev1.value(
+    "await Promise.all(keys.map((key) => tanodb.put('b', key, 'first')))",
+  );
+  await dev1.value("await tanodb.delete('b', 'k0')");
+  await dev1.type("await cluster.resizeRing(32)");
+  await dev1.type("await cluster.plan()");
+  await dev1.type("await cluster.commit()");
+  await dev1.value("await tanodb.put('b', 'k1', 'meanwhile')");
+  let ringSize = 0;
+  await until(() => `the ring has 32 partitions, not ${ringSize}`, async () => {
+    const ring = await dev1.value<RingStatus>("await cluster.ring()");
+    ringSize = ring.ringSize;
+    return ringSize === 32 && ring.resize === null;
+  }, SETTLED_MS_MAX);
+  const rows = await dev1.rowsWithKeys("b");
+  for (const key of keys) {
+    assertEquals(
+      rows.filter((row) => row.keys.includes(key)).map((row) => row.partition),
+      key === "k0" ? [] : preflistOf(key, 32),
+    );
+  }
+  const { value } = await dev1.value<Found>("await tanodb.get('b', 'k1')");
+  assertEquals(value, "meanwhile");
 });
 
 Deno.test("tanodb answers over HTTP what is typed at its prompt, and counts both", async () => {
