@@ -1,11 +1,14 @@
 /**
- * A node of tanodb with its HTTP interface and a prompt:
+ * tanodb: a node of the database, its HTTP interface, and a prompt on it.
  *
  *     deno task tanodb dev1
+ *
+ * `README.md` tells what to type.
  *
  * @module
  */
 import { parseArgs } from "node:util";
+import { configure, type LogRecord } from "npm:@logtape/logtape@2.4.2";
 import { runPrompt, startNode } from "../../mod.ts";
 import { Tanodb } from "./tanodb.ts";
 import { serveTanodb } from "./tanodb_http.ts";
@@ -13,123 +16,117 @@ import { TanodbMetrics } from "./tanodb_metrics.ts";
 import tanodbModule from "./tanodb_vnode.ts";
 
 const USAGE = `\
-Usage: deno task tanodb dev1 [flags]      (or dev2 … dev9)
+deno task tanodb NAME [options]
 
-  --data DIR    keep everything in DIR [default: in memory only]
-  --http PORT   where HTTP is served [default: 8180, 8280 for dev2, …]
-  --port PORT   where other nodes are heard [default: 8181, 8281 for dev2, …]
+NAME is dev1, dev2, dev3, or another one with --port and --http.
 
-All on 127.0.0.1; port 0 takes a free one.`;
+  --port PORT     where the node listens; 0 takes a free one
+  --http PORT     where it serves HTTP; 0 takes a free one
+  --data DIR      where it keeps what it knows of its cluster [data/tanodb/NAME]
+  --durable       keeps the rows there too, and not in memory
+  --cookie TEXT   the secret all nodes share`;
+
+/** The ports of the book, and the next ones for nodes. */
+const PORTS: Readonly<Record<string, { port: string; http: string }>> = {
+  dev1: { port: "8181", http: "8180" },
+  dev2: { port: "8281", http: "8280" },
+  dev3: { port: "8381", http: "8380" },
+};
+const HOST = "127.0.0.1";
 
 const HELP = `\
   await tanodb.ping()                           the partition of some vnode
   await tanodb.put("mybucket", "k1", 42)        write to three vnodes
-  await tanodb.get("mybucket", "k1")
-  await tanodb.delete("mybucket", "k1")
-  await tanodb.keys("mybucket")                 what each vnode has in a bucket
-  await tanodb.single.put("mybucket", "k1", 42) to one vnode: also get, delete`;
+  await tanodb.get("mybucket", "k1")            read what was written last
+  await tanodb.delete("mybucket", "k1")         delete, and see what was there
+  await tanodb.keys("mybucket")                 keys of a bucket, by vnode
+  await tanodb.single.put("mybucket", "k1", 42) write to one vnode: also .get, .delete`;
 
-/** Everybody is on this machine, or a secret would have to be where this word is. */
-const COOKIE = "tanodb";
-const HOST = "127.0.0.1";
-
-/** What the command line says. */
-interface Settings {
-  readonly name: string;
-  readonly port: number;
-  readonly httpPort: number;
-  readonly dataDirectory: string | undefined;
-}
-
-/** @throws {TypeError} If the arguments make no sense. */
-function settingsOf(args: string[]): Settings {
+function argumentsOf(args: string[]) {
   const { values, positionals } = parseArgs({
     args,
     allowPositionals: true,
     options: {
-      data: { type: "string" },
       port: { type: "string" },
       http: { type: "string" },
+      data: { type: "string" },
+      durable: { type: "boolean", default: false },
+      cookie: { type: "string", default: "a secret all nodes share" },
     },
   });
-  const [name, ...others] = positionals;
-  const number = /^dev([1-9])$/.exec(name ?? "")?.[1];
-  if (number === undefined || others.length > 0) {
-    throw new TypeError("Cannot start a node as its name must be dev1 to dev9");
-  }
-  return {
-    name: `${name}@${HOST}`,
-    port: portOf(values.port ?? `8${number}81`),
-    httpPort: portOf(values.http ?? `8${number}80`),
-    dataDirectory: values.data,
-  };
+  const [name, ...rest] = positionals;
+  const port = values.port ?? PORTS[name ?? ""]?.port;
+  const http = values.http ?? PORTS[name ?? ""]?.http;
+  if (
+    name === undefined || rest.length > 0 || port === undefined ||
+    http === undefined || !/^\d{1,5}$/.test(http)
+  ) throw new TypeError(USAGE);
+  return { ...values, name, port, http: Number(http) };
 }
 
-function portOf(text: string): number {
-  if (/^\d{1,5}$/.test(text) && Number(text) < 65_536) return Number(text);
-  throw new TypeError(
-    `Cannot listen as a port must be a number from 0 to 65535: current value is '${text}'`,
-  );
+/** A line of the log. */
+function lineOf(atMs: number, level: string, text: string): string {
+  const time = new Date(atMs).toISOString().slice(11, 23);
+  return `${time} [${level}] ${text}`;
 }
 
-function say(line: string): void {
+function recordLine({ timestamp, level, message }: LogRecord): string {
+  return lineOf(timestamp, level, message.map(String).join(""));
+}
+
+function remark(line: string): void {
   Deno.stderr.writeSync(new TextEncoder().encode(`${line}\n`));
 }
 
-/** Runs a node until its prompt is left; resolves to whether nothing failed. */
-async function run(settings: Settings): Promise<boolean> {
-  const { name, port, httpPort, dataDirectory } = settings;
-  if (dataDirectory !== undefined) {
-    await Deno.mkdir(dataDirectory, { recursive: true });
-  }
+async function main(): Promise<number> {
+  const options = argumentsOf(Deno.args);
+  const dataDirectory = options.data ?? `data/tanodb/${options.name}`;
+  await configure({
+    // Results go to standard output, so that a script finds nothing else there.
+    sinks: { lines: (record) => remark(recordLine(record)) },
+    loggers: [
+      { category: ["whorl"], lowestLevel: "warning", sinks: ["lines"] },
+      {
+        category: ["logtape", "meta"],
+        lowestLevel: "warning",
+        sinks: ["lines"],
+      },
+    ],
+  });
+  await Deno.mkdir(dataDirectory, { recursive: true });
   await using node = await startNode({
-    name,
-    listen: `${HOST}:${port}`,
-    cookie: COOKIE,
-    modules: [{ url: new URL("tanodb_vnode.ts", import.meta.url) }],
-    ...(dataDirectory === undefined ? {} : { dataDirectory }),
+    name: `${options.name}@${HOST}`,
+    listen: `${HOST}:${options.port}`,
+    cookie: options.cookie,
+    dataDirectory,
+    storage: options.durable ? "deno_kv" : "memory",
+    modules: [{ url: new URL("./tanodb_vnode.ts", import.meta.url) }],
   });
   const metrics = new TanodbMetrics();
   const tanodb = new Tanodb(node.module(tanodbModule), metrics.countOperation);
   await using server = serveTanodb({ tanodb, node, metrics }, {
     hostname: HOST,
-    port: httpPort,
+    port: options.http,
   });
-  say(
-    `${node.name} is up at ${node.address}, HTTP at http://${HOST}:${server.addr.port}`,
-  );
-  const stop = new AbortController();
-  for (const signal of ["SIGINT", "SIGTERM"] as const) {
-    Deno.addSignalListener(signal, () => stop.abort());
-  }
+  const { port } = server.addr;
+  const where = `${node.address}, and for HTTP at ${HOST}:${port}`;
+  remark(lineOf(Date.now(), "info", `${node.name} listens at ${where}`));
+  const ended = new AbortController();
+  Deno.addSignalListener("SIGTERM", () => ended.abort());
   const wentWell = await runPrompt(node, {
     names: { tanodb },
     help: HELP,
-    signal: stop.signal,
-    ...(dataDirectory === undefined
-      ? {}
-      : { historyPath: `${dataDirectory}/history` }),
+    historyPath: `${dataDirectory}/prompt_history`,
+    signal: ended.signal,
   });
   // If it is over because the node gave up, that is what went wrong.
   await Promise.race([node.stopped, undefined]);
-  return wentWell;
+  return wentWell || Deno.stdin.isTerminal() ? 0 : 1;
 }
 
-async function main(): Promise<number> {
-  let settings: Settings;
-  try {
-    settings = settingsOf(Deno.args);
-  } catch (error) {
-    if (!(error instanceof TypeError)) throw error;
-    say(`${error.message}\n\n${USAGE}`);
-    return 2;
-  }
-  try {
-    return await run(settings) ? 0 : 1;
-  } catch (error) {
-    say(error instanceof Error ? error.message : `${error}`);
-    return 1;
-  }
+try {
+  Deno.exit(await main());
+} catch (error) {
+  remark(error instanceof Error ? error.message : String(error));
+  Deno.exit(2);
 }
-
-if (import.meta.main) Deno.exit(await main());

@@ -1,144 +1,142 @@
 /**
- * A program with a prompt, in a process of its own, and somebody who types at
- * it through a pipe: one piece of code after the other, and what each printed.
+ * A program with a prompt, such as a node's, in a process of its own: what is
+ * typed goes through a pipe, what it answers and what it logs comes back.
  *
  * @module
  */
 import { textLines } from "./text_lines.ts";
+import { until } from "./until.ts";
+
+/** How long an answer or a line of the log may take, in milliseconds. */
+const PATIENCE_MS = 20_000;
+
+/** Lines of a log that a failure shows. */
+const LOG_LINES_SHOWN = 40;
 
 const encoder = new TextEncoder();
 
-/** What `deno` is told by the task `name`, and then `args`. */
-export async function taskArgs(
-  name: string,
-  ...args: readonly string[]
-): Promise<string[]> {
-  const root = new URL("../../", import.meta.url);
-  const { tasks } = JSON.parse(
-    await Deno.readTextFile(new URL("deno.json", root)),
-  );
-  const [, ...words] = tasks[name].split(" ") as string[];
-  // Tasks run in the folder of `deno.json`, tests anywhere.
-  const inRoot = words.map((word) =>
-    word.endsWith(".ts") ? new URL(word, root).pathname : word
-  );
-  return [...inRoot, ...args];
-}
-
-/** A program that opens a prompt. Disposing kills it if it still runs. */
+/** A program that reads JavaScript from standard input. */
 export class PromptProcess implements AsyncDisposable {
   readonly #child: Deno.ChildProcess;
-  readonly #input: WritableStreamDefaultWriter<Uint8Array<ArrayBuffer>>;
-  readonly #output: AsyncIterator<string>;
-  /** Resolves when there is nothing more to read of its errors. */
-  readonly #errorsRead: Promise<void>;
-  readonly #errors: string[] = [];
-  /** Called with each line of its errors. */
-  readonly #listeners = new Set<(line: string) => void>();
-  #typed = 0;
+  readonly #input: WritableStreamDefaultWriter<Uint8Array>;
+  readonly #out: string[] = [];
+  readonly #err: string[] = [];
+  readonly #reading: Promise<unknown>;
+  #ended = false;
+  #asked = 0;
 
-  /** @param args What `deno` is told: to run the program, how, and what the program is told. */
+  /** Starts it. @param args What `deno run` is given, permissions first. */
   constructor(args: readonly string[]) {
     this.#child = new Deno.Command(Deno.execPath(), {
-      args: [...args],
+      args: ["run", "--quiet", "--no-prompt", ...args],
       env: { NO_COLOR: "1" },
       stdin: "piped",
       stdout: "piped",
       stderr: "piped",
     }).spawn();
     this.#input = this.#child.stdin.getWriter();
-    this.#output = textLines(this.#child.stdout)[Symbol.asyncIterator]();
-    this.#errorsRead = this.#readErrors(this.#child.stderr);
+    this.#reading = Promise.all([
+      this.#keep(this.#child.stdout, this.#out),
+      this.#keep(this.#child.stderr, this.#err),
+    ]).finally(() => this.#ended = true);
   }
 
-  async #readErrors(
-    stream: ReadableStream<Uint8Array<ArrayBuffer>>,
-  ): Promise<void> {
-    for await (const line of textLines(stream)) {
-      this.#errors.push(line);
-      for (const listener of this.#listeners) listener(line);
-    }
+  /** All lines of its log so far, and whatever else it wrote to standard error. */
+  get log(): readonly string[] {
+    return this.#err;
   }
 
-  /** What it has said besides results. */
-  get errors(): string {
-    return this.#errors.join("\n");
+  /** Whether it has ended. */
+  get ended(): boolean {
+    return this.#ended;
   }
 
   /**
-   * What `pattern` finds in the first line of {@linkcode PromptProcess.errors}
-   * that it fits.
-   *
-   * @throws {Error} If it ends without such a line.
+   * Types `code`, and resolves to the lines that come of it: results, then what
+   * the prompt says of failures. The last answer of a program that ends is what
+   * it had to say until then.
    */
-  async said(pattern: RegExp): Promise<RegExpExecArray> {
-    const { promise, resolve, reject } = Promise.withResolvers<
-      RegExpExecArray
-    >();
-    const listener = (line: string) => {
-      const found = pattern.exec(line);
-      if (found !== null) resolve(found);
+  async ask(code: string): Promise<string[]> {
+    const [out, err] = [this.#out.length, this.#err.length];
+    const mark = `answered ${++this.#asked}`;
+    const say =
+      `(Deno.stderr.writeSync(new TextEncoder().encode("${mark}\\n")), "${mark}")`;
+    await this.#input.write(encoder.encode(`${code}\n${say}\n`)).catch(() => {
+      // It has ended, as its log will tell.
+    });
+    const from = (lines: readonly string[], start: number, end: string) => {
+      const at = lines.indexOf(end, start);
+      return at === -1 ? undefined : lines.slice(start, at);
     };
-    this.#errors.forEach(listener);
-    this.#listeners.add(listener);
-    this.#errorsRead.then(() =>
-      reject(new Error(`It has ended without ${pattern}: ${this.errors}`))
+    const answer = () => {
+      const said = from(this.#out, out, JSON.stringify(mark));
+      const failures = from(this.#err, err, mark);
+      return said === undefined || failures === undefined
+        ? undefined
+        : [...said, ...failures.filter((line) => !isLogLine(line))];
+    };
+    await until(
+      () => `no answer to ${code}; log:\n${this.#lastLines()}`,
+      () => Promise.resolve(this.#ended || answer() !== undefined),
+      PATIENCE_MS,
     );
-    try {
-      return await promise;
-    } finally {
-      this.#listeners.delete(listener);
-    }
+    return answer() ?? this.#out.slice(out);
   }
 
-  /** Types `code`, which must be whole, and resolves to what that printed. */
-  async type(code: string): Promise<string> {
-    const mark = `the end of ${++this.#typed}`;
-    await this.#input.write(encoder.encode(`${code}\n"${mark}"\n`));
-    const lines: string[] = [];
-    for (;;) {
-      const { value: line, done } = await this.#output.next();
-      if (done) {
-        await this.#errorsRead;
-        throw new Error(`It has ended at ${code}: ${this.errors}`);
-      }
-      if (line === `"${mark}"`) return lines.join("\n");
-      lines.push(line);
-    }
+  /** Resolves once its log has a line that `pattern` matches. */
+  async logged(pattern: RegExp): Promise<void> {
+    await until(
+      () => `no line like ${pattern} in the log:\n${this.#lastLines()}`,
+      () => Promise.resolve(this.#err.some((line) => pattern.test(line))),
+      PATIENCE_MS,
+    );
   }
 
-  /** Types the expression `code`, and resolves to its value as JSON has it. */
-  async value<T = unknown>(code: string): Promise<T> {
-    const printed = await this.type(`console.log(JSON.stringify(${code}))`);
-    if (printed !== "") return JSON.parse(printed);
-    throw new Error(`No value of ${code}: ${this.errors}`);
-  }
-
-  /** Leaves the prompt; resolves to the exit code. */
-  async leave(): Promise<number> {
-    await this.#input.close();
-    const { code } = await this.#child.status;
-    await this.#errorsRead;
-    return code;
-  }
-
-  /** Ends it as a power cut would. */
+  /** Ends it by force, as a crash would, and resolves when it is gone. */
   async kill(): Promise<void> {
-    this.#child.kill("SIGKILL");
-    await this.#child.status;
-  }
-
-  async [Symbol.asyncDispose](): Promise<void> {
     try {
       this.#child.kill("SIGKILL");
     } catch (error) {
-      // It has ended by itself.
+      // It has ended already.
       if (!(error instanceof TypeError)) throw error;
     }
     await this.#child.status;
-    await this.#errorsRead;
-    // Nobody reads at the other end; there is nothing to lose.
-    await this.#input.abort().catch(() => {});
-    while (!(await this.#output.next()).done);
+    await this.#reading;
   }
+
+  /** Resolves to its exit code when it has ended by itself. */
+  async code(): Promise<number> {
+    const { code } = await this.#child.status;
+    await this.#reading;
+    return code;
+  }
+
+  /** Ends its input, and resolves to its exit code. */
+  async end(): Promise<number> {
+    await this.#input.close();
+    return await this.code();
+  }
+
+  /** {@linkcode PromptProcess.kill}, at the end of an `await using` block. */
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.kill();
+    // Nobody reads any more.
+    await this.#input.abort().catch(() => {});
+  }
+
+  #lastLines(): string {
+    return this.#err.slice(-LOG_LINES_SHOWN).join("\n");
+  }
+
+  async #keep(
+    bytes: ReadableStream<Uint8Array<ArrayBuffer>>,
+    into: string[],
+  ): Promise<void> {
+    for await (const line of textLines(bytes)) into.push(line);
+  }
+}
+
+/** Whether a line begins as those of a log do, with the time and the level. */
+export function isLogLine(line: string): boolean {
+  return /^\d\d:\d\d:\d\d\.\d{3} \[/.test(line);
 }

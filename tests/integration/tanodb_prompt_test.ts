@@ -15,7 +15,7 @@ import type {
   Written,
 } from "../../examples/tanodb/tanodb.ts";
 import { partitionOf, type RingStatus } from "../../mod.ts";
-import { PromptProcess, taskArgs } from "../harness/prompt_process.ts";
+import { PromptProcess } from "../harness/prompt_process.ts";
 import { until } from "../harness/until.ts";
 
 /** How long members may take to agree, or a node to be back in its place. */
@@ -34,30 +34,46 @@ const FIRST_PARTITIONS = {
   "key-10": 12,
 };
 
-/** A node of tanodb. */
-class TanodbProcess extends PromptProcess {
-  constructor(
-    args: readonly string[],
-    /** `dev1`, `dev2`, …; */
-    readonly name: string,
-  ) {
-    super(args);
+/** A node of tanodb, in a process of its own. */
+class TanodbNode extends PromptProcess {
+  /** `dev1`, `dev2` or `dev3`. */
+  readonly name: string;
+
+  constructor(name: string, flags: readonly string[]) {
+    const allowed = ["read", "write", "net=127.0.0.1", "env", "sys"];
+    super([
+      ...allowed.map((permission) => `--allow-${permission}`),
+      new URL("../../examples/tanodb/main.ts", import.meta.url).href,
+      name,
+      "--http",
+      "0",
+      ...flags,
+    ]);
+    this.name = name;
   }
 
-  static async start(
-    name: string,
-    ...flags: readonly string[]
-  ): Promise<TanodbProcess> {
-    const anyPort = ["--port", "0", "--http", "0"];
-    const args = await taskArgs("tanodb", name, ...anyPort, ...flags);
-    return new TanodbProcess(args, name);
-  }
-
-  /** Where it is reached by other nodes, and over HTTP. */
+  /** Where it listens, and where for HTTP. */
   async addresses(): Promise<{ node: string; http: string }> {
-    const up = / is up at (\S+), HTTP at (\S+)$/;
-    const [, address, http] = await this.said(up);
-    return { node: `${this.name}@${address}`, http: `${http}` };
+    const pattern = / listens at (\S+), and for HTTP at (\S+)$/;
+    await this.logged(pattern);
+    const [, node, http] = this.log.map((line) => pattern.exec(line))
+      .find((found) => found !== null)!;
+    return { node: node!, http: `http://${http}` };
+  }
+
+  /** Types `code`, and resolves to what that printed. */
+  async type(code: string): Promise<string> {
+    return (await this.ask(code)).join("\n");
+  }
+
+  /** Types the expression `code`, and resolves to its value as JSON has it. */
+  async value<T = unknown>(code: string): Promise<T> {
+    const printed = await this.type(`console.log(JSON.stringify(${code}))`);
+    try {
+      return JSON.parse(printed);
+    } catch (cause) {
+      throw new Error(`No value of ${code}: ${printed}`, { cause });
+    }
   }
 
   /** The vnodes that have keys in `bucket`. */
@@ -92,6 +108,35 @@ function preflistOf(key: string, ringSize = 64): number[] {
   );
 }
 
+/** The nodes of one test. Disposing ends them and removes their files. */
+class TanodbNodes implements AsyncDisposable {
+  readonly #folder: string;
+  readonly #nodes: TanodbNode[] = [];
+
+  private constructor(folder: string) {
+    this.#folder = folder;
+  }
+
+  static async make(): Promise<TanodbNodes> {
+    return new TanodbNodes(
+      await Deno.makeTempDir({ prefix: "whorl-tanodb-" }),
+    );
+  }
+
+  /** A node that starts, with what one of that name has kept. */
+  start(name: string, ...flags: readonly string[]): TanodbNode {
+    const data = `${this.#folder}/data/${name}`;
+    const node = new TanodbNode(name, ["--data", data, ...flags]);
+    this.#nodes.push(node);
+    return node;
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    for (const node of this.#nodes) await node[Symbol.asyncDispose]();
+    await Deno.remove(this.#folder, { recursive: true });
+  }
+}
+
 /** What is typed at the prompts in a document, and what that prints. */
 function* transcriptOf(markdown: string): Generator<[string, string]> {
   for (const [, block] of markdown.matchAll(/^```console\n(.*?)^```/gms)) {
@@ -107,17 +152,19 @@ Deno.test("tanodb's prompt prints what its README says", async () => {
   const readme = new URL("../../examples/tanodb/README.md", import.meta.url);
   const transcript = [...transcriptOf(await Deno.readTextFile(readme))];
   assert(transcript.length > 15, `only ${transcript.length} commands`);
-  await using dev1 = await TanodbProcess.start("dev1");
+  await using nodes = await TanodbNodes.make();
+  const dev1 = nodes.start("dev1", "--port", "0");
   for (const [code, printed] of transcript) {
     assertEquals(await dev1.type(code), printed, code);
   }
   const { pong } = await dev1.value<{ pong: number }>("await tanodb.ping()");
   assert(pong >= 0 && pong < 64);
-  assertEquals(await dev1.leave(), 0);
+  assertEquals(await dev1.end(), 0);
 });
 
 Deno.test("tanodb has each key of a bucket on three partitions of the ring, those of riak_core", async () => {
-  await using dev1 = await TanodbProcess.start("dev1");
+  await using nodes = await TanodbNodes.make();
+  const dev1 = nodes.start("dev1", "--port", "0");
   await dev1.type(`
     for (let b = 1; b <= 10; b++) {
       for (let k = 1; k <= 10; k++) await tanodb.put("bucket-" + b, "key-" + k, { b, k });
@@ -137,7 +184,8 @@ Deno.test("tanodb has each key of a bucket on three partitions of the ring, thos
 });
 
 Deno.test("tanodb's rows go where they belong when the ring is resized", async () => {
-  await using dev1 = await TanodbProcess.start("dev1");
+  await using nodes = await TanodbNodes.make();
+  const dev1 = nodes.start("dev1", "--port", "0");
   const keys = Array.from({ length: 40 }, (_, i) => `k${i}`);
   await dev1.type(`const keys = ${JSON.stringify(keys)}`);
   await dev1.value(
@@ -166,7 +214,8 @@ Deno.test("tanodb's rows go where they belong when the ring is resized", async (
 });
 
 Deno.test("tanodb answers over HTTP what is typed at its prompt, and counts both", async () => {
-  await using dev1 = await TanodbProcess.start("dev1");
+  await using nodes = await TanodbNodes.make();
+  const dev1 = nodes.start("dev1", "--port", "0");
   const { http } = await dev1.addresses();
   const ask = async (path: string, init?: RequestInit) => {
     const response = await fetch(`${http}${path}`, init);
@@ -221,21 +270,15 @@ Deno.test("tanodb answers over HTTP what is typed at its prompt, and counts both
     before.delete.count + 2,
     before.get.count + 1,
   ]);
-  assertEquals(await dev1.leave(), 0);
+  assertEquals(await dev1.end(), 0);
 });
 
 Deno.test("tanodb goes on without one of three nodes, which gets what it missed when it is back", async () => {
-  const directory = await Deno.makeTempDir({ prefix: "whorl-tanodb-" });
-  await using cleanup = new AsyncDisposableStack();
-  cleanup.defer(() => Deno.remove(directory, { recursive: true }));
-  const start = async (name: string, ...flags: readonly string[]) =>
-    cleanup.use(await TanodbProcess.start(name, ...flags));
-  const data = ["--data", `${directory}/data/dev2`];
-  const [dev1, dev2, dev3] = await Promise.all([
-    start("dev1"),
-    start("dev2", ...data),
-    start("dev3"),
-  ]);
+  await using nodes = await TanodbNodes.make();
+  const anyPort = ["--port", "0"];
+  const dev1 = nodes.start("dev1", ...anyPort);
+  const dev2 = nodes.start("dev2", "--durable", ...anyPort);
+  const dev3 = nodes.start("dev3", ...anyPort);
   const [first, lost] = await Promise.all(
     [dev1, dev2, dev3].map((node) => node.addresses()),
   );
@@ -251,7 +294,7 @@ Deno.test("tanodb goes on without one of three nodes, which gets what it missed 
   await dev1.value("await tanodb.put('b', 'gone', 'first')");
   for (const node of [dev2, dev3]) {
     assertEquals(
-      await node.type(`await cluster.join("${first!.node}")`),
+      await node.type(`await cluster.join("dev1@${first!.node}")`),
       `Success: staged join request for '${node.name}@127.0.0.1' to 'dev1@127.0.0.1'`,
     );
   }
@@ -298,16 +341,14 @@ Deno.test("tanodb goes on without one of three nodes, which gets what it missed 
   );
   // A fallback says what it has: the new one, like the others.
   assertEquals(replies.map(({ value }) => value), ["new", "new", "new"]);
-  const { nodes, owners } = await dev1.value<RingStatus>(
-    "await cluster.ring()",
-  );
+  const ring = await dev1.value<RingStatus>("await cluster.ring()");
   const isLost = (partition: number) =>
-    nodes[owners[partition]!] === "dev2@127.0.0.1";
+    ring.nodes[ring.owners[partition]!] === "dev2@127.0.0.1";
   const partial = await dev1.value<KeysResult>("await tanodb.keys('b')");
   assertEquals(partial.status, "partial");
   assertEquals(
     partial.missing,
-    Array.from(owners.keys()).filter(isLost),
+    Array.from(ring.owners.keys()).filter(isLost),
   );
   const listed = await fetch(`${first!.http}/store/b`);
   assertEquals([listed.status, await listed.json()], [
@@ -316,7 +357,7 @@ Deno.test("tanodb goes on without one of three nodes, which gets what it missed 
   ]);
 
   const port = lost!.node.slice(lost!.node.lastIndexOf(":") + 1);
-  const back = await start("dev2", ...data, "--port", port);
+  const back = nodes.start("dev2", "--durable", "--port", port);
   await back.addresses();
   // Its own vnodes, and nobody else, are asked with one replica.
   const missed = keys.filter((key) => isLost(partitionOf("b", key, 64)));
@@ -340,5 +381,5 @@ Deno.test("tanodb goes on without one of three nodes, which gets what it missed 
   );
   const { status } = await back.value<KeysResult>("await tanodb.keys('b')");
   assertEquals(status, "ok");
-  for (const node of [back, dev3, dev1]) assertEquals(await node.leave(), 0);
+  for (const node of [back, dev3, dev1]) assertEquals(await node.end(), 0);
 });
