@@ -204,6 +204,7 @@ export {
   partitionIndex,
   partitionOf,
 } from "./src/ring/chash.ts";
+export { type RingPicture, ringStatusText } from "./src/ring/ring_display.ts";
 export {
   claim,
   type ClaimInput,
