@@ -43,7 +43,7 @@ type Step =
 /** The nodes of a story. */
 export interface TranscriptNodes {
   /** Starts the node of that name; where it was before, if it was. */
-  start(name: string, flags: readonly string[]): Promise<void>;
+  start(name: string, flags: readonly string[]): Promise<unknown>;
   /** The node of that name, if it runs. */
   readonly running: ReadonlyMap<string, PromptProcess>;
   /** Where the node of that name listens. */
@@ -90,7 +90,7 @@ function stepsOf(block: string): Step[] {
 }
 
 function orderOf(line: string): Step {
-  const [, started, flags] = /^deno task rc_example (\w+)(.*)$/.exec(line) ??
+  const [, started, flags] = /^deno task [a-z_]+ (\w+)(.*)$/.exec(line) ??
     [];
   if (started !== undefined) {
     return {
@@ -99,16 +99,17 @@ function orderOf(line: string): Step {
       flags: flags!.split(" ").filter((flag) => flag !== ""),
     };
   }
-  const killed = /^pkill -KILL -f "rc_example\/main\.ts (\w+)"$/.exec(line);
+  const killed = /^pkill -KILL -f "[a-z_]+\/main\.ts (\w+)"$/.exec(line);
   if (killed !== null) return { type: "kill", node: killed[1]! };
-  if (line === "rm -rf data/rc_example") return { type: "clean" };
+  if (/^rm -rf data\/[a-z_]+$/.test(line)) return { type: "clean" };
   throw new Error(`No order that can be played: ${line}`);
 }
 
 async function play(step: Step, nodes: TranscriptNodes): Promise<void> {
   switch (step.type) {
     case "start":
-      return await nodes.start(step.node, step.flags);
+      await nodes.start(step.node, step.flags);
+      return;
     case "kill":
       return await nodeOf(step.node, nodes).kill();
     case "clean":

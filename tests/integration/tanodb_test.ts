@@ -16,6 +16,10 @@ import type {
 } from "../../examples/tanodb/tanodb.ts";
 import { partitionOf, type RingStatus } from "../../mod.ts";
 import { PromptProcess } from "../harness/prompt_process.ts";
+import {
+  playTranscript,
+  type TranscriptNodes,
+} from "../harness/prompt_transcript.ts";
 import { until } from "../harness/until.ts";
 
 /** How long members may take to agree, or a node to be back in its place. */
@@ -109,9 +113,11 @@ function preflistOf(key: string, ringSize = 64): number[] {
 }
 
 /** The nodes of one test. Disposing ends them and removes their files. */
-class TanodbNodes implements AsyncDisposable {
+class TanodbNodes implements TranscriptNodes, AsyncDisposable {
+  readonly running = new Map<string, TanodbNode>();
   readonly #folder: string;
-  readonly #nodes: TanodbNode[] = [];
+  /** Where a node listens, and listens again when it is started anew. */
+  readonly #addresses = new Map<string, string>();
 
   private constructor(folder: string) {
     this.#folder = folder;
@@ -123,48 +129,59 @@ class TanodbNodes implements AsyncDisposable {
     );
   }
 
-  /** A node that starts, with what one of that name has kept. */
-  start(name: string, ...flags: readonly string[]): TanodbNode {
+  /** Starts a node, with what one of that name has kept. */
+  async start(
+    name: string,
+    flags: readonly string[] = [],
+  ): Promise<TanodbNode> {
+    const port = this.#addresses.get(name)?.split(":")[1] ?? "0";
     const data = `${this.#folder}/data/${name}`;
-    const node = new TanodbNode(name, ["--data", data, ...flags]);
-    this.#nodes.push(node);
+    await this.running.get(name)?.[Symbol.asyncDispose]();
+    const node = new TanodbNode(name, [
+      "--port",
+      port,
+      "--data",
+      data,
+      ...flags,
+    ]);
+    this.running.set(name, node);
+    this.#addresses.set(name, (await node.addresses()).node);
     return node;
   }
 
+  addressOf(name: string): string {
+    return this.#addresses.get(name) ?? "nowhere:0";
+  }
+
+  async clean(): Promise<void> {
+    for (const node of this.running.values()) await node[Symbol.asyncDispose]();
+    this.running.clear();
+    await Deno.remove(`${this.#folder}/data`, { recursive: true });
+  }
+
   async [Symbol.asyncDispose](): Promise<void> {
-    for (const node of this.#nodes) await node[Symbol.asyncDispose]();
+    for (const node of this.running.values()) await node[Symbol.asyncDispose]();
     await Deno.remove(this.#folder, { recursive: true });
   }
 }
 
-/** What is typed at the prompts in a document, and what that prints. */
-function* transcriptOf(markdown: string): Generator<[string, string]> {
-  for (const [, block] of markdown.matchAll(/^```console\n(.*?)^```/gms)) {
-    const [, ...commands] = block!.split(/^dev1@127\.0\.0\.1> /m);
-    for (const command of commands) {
-      const [code, ...printed] = command.trimEnd().split("\n");
-      yield [code!, printed.join("\n")];
-    }
-  }
-}
-
-Deno.test("tanodb's prompt prints what its README says", async () => {
-  const readme = new URL("../../examples/tanodb/README.md", import.meta.url);
-  const transcript = [...transcriptOf(await Deno.readTextFile(readme))];
-  assert(transcript.length > 15, `only ${transcript.length} commands`);
+Deno.test("tanodb does what its README tells", async (t) => {
+  const readme = await Deno.readTextFile(
+    new URL("../../examples/tanodb/README.md", import.meta.url),
+  );
   await using nodes = await TanodbNodes.make();
-  const dev1 = nodes.start("dev1", "--port", "0");
-  for (const [code, printed] of transcript) {
-    assertEquals(await dev1.type(code), printed, code);
+  for (const section of readme.split(/^(?=## )/m).slice(1)) {
+    if (!section.includes("```console")) continue;
+    const name = section.split("\n", 1)[0]!;
+    // What follows needs what was done.
+    if (!await t.step(name, () => playTranscript(section, nodes))) return;
   }
-  const { pong } = await dev1.value<{ pong: number }>("await tanodb.ping()");
-  assert(pong >= 0 && pong < 64);
-  assertEquals(await dev1.end(), 0);
+  assertEquals(await nodes.running.get("dev1")?.end(), 0);
 });
 
 Deno.test("tanodb has each key of a bucket on three partitions of the ring, those of riak_core", async () => {
   await using nodes = await TanodbNodes.make();
-  const dev1 = nodes.start("dev1", "--port", "0");
+  const dev1 = await nodes.start("dev1");
   await dev1.type(`
     for (let b = 1; b <= 10; b++) {
       for (let k = 1; k <= 10; k++) await tanodb.put("bucket-" + b, "key-" + k, { b, k });
@@ -185,7 +202,7 @@ Deno.test("tanodb has each key of a bucket on three partitions of the ring, thos
 
 Deno.test("tanodb's rows go where they belong when the ring is resized", async () => {
   await using nodes = await TanodbNodes.make();
-  const dev1 = nodes.start("dev1", "--port", "0");
+  const dev1 = await nodes.start("dev1");
   const keys = Array.from({ length: 40 }, (_, i) => `k${i}`);
   await dev1.type(`const keys = ${JSON.stringify(keys)}`);
   await dev1.value(
@@ -215,7 +232,7 @@ Deno.test("tanodb's rows go where they belong when the ring is resized", async (
 
 Deno.test("tanodb answers over HTTP what is typed at its prompt, and counts both", async () => {
   await using nodes = await TanodbNodes.make();
-  const dev1 = nodes.start("dev1", "--port", "0");
+  const dev1 = await nodes.start("dev1");
   const { http } = await dev1.addresses();
   const ask = async (path: string, init?: RequestInit) => {
     const response = await fetch(`${http}${path}`, init);
@@ -275,13 +292,11 @@ Deno.test("tanodb answers over HTTP what is typed at its prompt, and counts both
 
 Deno.test("tanodb goes on without one of three nodes, which gets what it missed when it is back", async () => {
   await using nodes = await TanodbNodes.make();
-  const anyPort = ["--port", "0"];
-  const dev1 = nodes.start("dev1", ...anyPort);
-  const dev2 = nodes.start("dev2", "--durable", ...anyPort);
-  const dev3 = nodes.start("dev3", ...anyPort);
-  const [first, lost] = await Promise.all(
-    [dev1, dev2, dev3].map((node) => node.addresses()),
-  );
+  const [dev1, dev2, dev3] = await Promise.all([
+    nodes.start("dev1"),
+    nodes.start("dev2", ["--durable"]),
+    nodes.start("dev3"),
+  ]);
   const keys = Array.from({ length: 30 }, (_, i) => `k${i}`);
   const putAll = (value: string) =>
     `await Promise.all(keys.map((key) => tanodb.put("b", key, "${value}")))`;
@@ -294,7 +309,7 @@ Deno.test("tanodb goes on without one of three nodes, which gets what it missed 
   await dev1.value("await tanodb.put('b', 'gone', 'first')");
   for (const node of [dev2, dev3]) {
     assertEquals(
-      await node.type(`await cluster.join("dev1@${first!.node}")`),
+      await node.type(`await cluster.join("dev1@${nodes.addressOf("dev1")}")`),
       `Success: staged join request for '${node.name}@127.0.0.1' to 'dev1@127.0.0.1'`,
     );
   }
@@ -350,15 +365,13 @@ Deno.test("tanodb goes on without one of three nodes, which gets what it missed 
     partial.missing,
     Array.from(ring.owners.keys()).filter(isLost),
   );
-  const listed = await fetch(`${first!.http}/store/b`);
+  const listed = await fetch(`${(await dev1.addresses()).http}/store/b`);
   assertEquals([listed.status, await listed.json()], [
     200,
     keys.slice(1).sort(),
   ]);
 
-  const port = lost!.node.slice(lost!.node.lastIndexOf(":") + 1);
-  const back = nodes.start("dev2", "--durable", "--port", port);
-  await back.addresses();
+  const back = await nodes.start("dev2", ["--durable"]);
   // Its own vnodes, and nobody else, are asked with one replica.
   const missed = keys.filter((key) => isLost(partitionOf("b", key, 64)));
   assert(missed.length > 3, `only ${missed}`);
