@@ -81,9 +81,10 @@ function remark(line: string): void {
 async function main(): Promise<number> {
   const options = argumentsOf(Deno.args);
   const dataDirectory = options.data ?? `data/tanodb/${options.name}`;
+  // Results go to standard output, so that a script finds nothing else there.
+  let say = remark;
   await configure({
-    // Results go to standard output, so that a script finds nothing else there.
-    sinks: { lines: (record) => remark(recordLine(record)) },
+    sinks: { lines: (record) => say(recordLine(record)) },
     loggers: [
       { category: ["whorl"], lowestLevel: "warning", sinks: ["lines"] },
       {
@@ -110,7 +111,7 @@ async function main(): Promise<number> {
   });
   const { port } = server.addr;
   const where = `${node.address}, and for HTTP at ${HOST}:${port}`;
-  remark(lineOf(Date.now(), "info", `${node.name} listens at ${where}`));
+  say(lineOf(Date.now(), "info", `${node.name} listens at ${where}`));
   const ended = new AbortController();
   Deno.addSignalListener("SIGTERM", () => ended.abort());
   const wentWell = await runPrompt(node, {
@@ -118,6 +119,7 @@ async function main(): Promise<number> {
     help: HELP,
     historyPath: `${dataDirectory}/prompt_history`,
     signal: ended.signal,
+    onTerminal: (print) => void (say = print),
   });
   // If it is over because the node gave up, that is what went wrong.
   await Promise.race([node.stopped, undefined]);
