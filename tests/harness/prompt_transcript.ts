@@ -45,7 +45,7 @@ type Step =
 /** The nodes of a story. */
 export interface TranscriptNodes {
   /** Starts the node of that name; where it was before, if it was. */
-  start(name: string, flags: readonly string[]): Promise<unknown>;
+  start(name: string, flags: readonly string[]): Promise<void>;
   /** The node of that name, if it runs. */
   readonly running: ReadonlyMap<string, PromptProcess>;
   /** Where the node of that name listens. */
@@ -59,7 +59,7 @@ export async function playTranscript(
   markdown: string,
   nodes: TranscriptNodes,
 ): Promise<void> {
-  const starting: Promise<unknown>[] = [];
+  const starting: Promise<void>[] = [];
   for (const step of consoleBlocks(markdown).flatMap(stepsOf)) {
     // Nodes that are started one after the other start beside each other.
     if (step.type === "start") {
@@ -103,7 +103,7 @@ function stepsOf(block: string): Step[] {
 }
 
 function orderOf(line: string): Step {
-  const [, started, flags] = /^deno task [a-z_]+ (\w+)(.*)$/.exec(line) ??
+  const [, started, flags] = /^deno task \w+ (\w+)(.*)$/.exec(line) ??
     [];
   if (started !== undefined) {
     return {
@@ -112,9 +112,9 @@ function orderOf(line: string): Step {
       flags: flags!.split(" ").filter((flag) => flag !== ""),
     };
   }
-  const killed = /^pkill -KILL -f "[a-z_]+\/main\.ts (\w+)"$/.exec(line);
+  const killed = /^pkill -KILL -f "\w+\/main\.ts (\w+)"$/.exec(line);
   if (killed !== null) return { type: "kill", node: killed[1]! };
-  if (/^rm -rf data\/[a-z_]+$/.test(line)) return { type: "clean" };
+  if (/^rm -rf data\/\w+$/.test(line)) return { type: "clean" };
   throw new Error(`No order that can be played: ${line}`);
 }
 
@@ -179,6 +179,6 @@ function nodeOf(name: string, nodes: TranscriptNodes): PromptProcess {
 }
 
 /** `text` as a regular expression in which `…` is anything on one line. */
-function patternOf(text: string): string {
+export function patternOf(text: string): string {
   return RegExp.escape(text).replaceAll(/…|\\u2026/g, ".*");
 }

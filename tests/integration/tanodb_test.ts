@@ -5,7 +5,13 @@
  *
  * @module
  */
-import { assert, assertEquals } from "@std/assert";
+import {
+  assert,
+  assertEquals,
+  assertMatch,
+  assertRejects,
+  assertStringIncludes,
+} from "@std/assert";
 import type {
   Found,
   KeysResult,
@@ -15,11 +21,9 @@ import type {
   Written,
 } from "../../examples/tanodb/tanodb.ts";
 import { partitionOf, type RingStatus } from "../../mod.ts";
+import { ExampleNodes } from "../harness/example_nodes.ts";
 import { PromptProcess } from "../harness/prompt_process.ts";
-import {
-  playTranscript,
-  type TranscriptNodes,
-} from "../harness/prompt_transcript.ts";
+import { playTranscript } from "../harness/prompt_transcript.ts";
 import { until } from "../harness/until.ts";
 
 /** How long members may take to agree, or a node to be back in its place. */
@@ -38,70 +42,56 @@ const FIRST_PARTITIONS = {
   "key-10": 12,
 };
 
-/** A node of tanodb, in a process of its own. */
-class TanodbNode extends PromptProcess {
-  /** `dev1`, `dev2` or `dev3`. */
-  readonly name: string;
+function startNodes(): Promise<ExampleNodes> {
+  return ExampleNodes.make("tanodb", ["--http", "0"]);
+}
 
-  constructor(name: string, flags: readonly string[]) {
-    const allowed = ["read", "write", "net=127.0.0.1", "env", "sys"];
-    super([
-      ...allowed.map((permission) => `--allow-${permission}`),
-      new URL("../../examples/tanodb/main.ts", import.meta.url).href,
-      name,
-      "--http",
-      "0",
-      ...flags,
-    ]);
-    this.name = name;
-  }
+/** Types `code`, and resolves to what that printed. */
+async function typeAt(node: PromptProcess, code: string): Promise<string> {
+  return (await node.ask(code)).join("\n");
+}
 
-  /** Where it listens, and where for HTTP. */
-  async addresses(): Promise<{ node: string; http: string }> {
-    const pattern = / listens at (\S+), and for HTTP at (\S+)$/;
-    await this.logged(pattern);
-    const [, node, http] = this.log.map((line) => pattern.exec(line))
-      .find((found) => found !== null)!;
-    return { node: node!, http: `http://${http}` };
+/** Types the expression `code`, and resolves to its value as JSON has it. */
+async function valueAt<T = unknown>(
+  node: PromptProcess,
+  code: string,
+): Promise<T> {
+  const printed = await typeAt(node, `console.log(JSON.stringify(${code}))`);
+  try {
+    return JSON.parse(printed);
+  } catch (cause) {
+    throw new Error(`No value of ${code}: ${printed}`, { cause });
   }
+}
 
-  /** Types `code`, and resolves to what that printed. */
-  async type(code: string): Promise<string> {
-    return (await this.ask(code)).join("\n");
-  }
+/** Where a node that has started serves HTTP. */
+function httpOf(node: PromptProcess): string {
+  const [, address] = node.log.map((line) => /HTTP at (\S+)$/.exec(line))
+    .find((found) => found !== null)!;
+  return `http://${address}`;
+}
 
-  /** Types the expression `code`, and resolves to its value as JSON has it. */
-  async value<T = unknown>(code: string): Promise<T> {
-    const printed = await this.type(`console.log(JSON.stringify(${code}))`);
-    try {
-      return JSON.parse(printed);
-    } catch (cause) {
-      throw new Error(`No value of ${code}: ${printed}`, { cause });
-    }
-  }
+/** The vnodes that have keys in `bucket`. */
+async function rowsWithKeys(
+  node: PromptProcess,
+  bucket: string,
+): Promise<KeysRow[]> {
+  const { rows } = await valueAt<KeysResult>(
+    node,
+    `await tanodb.keys("${bucket}")`,
+  );
+  return rows.filter(({ keys }) => keys.length > 0);
+}
 
-  /** The vnodes that have keys in `bucket`. */
-  async rowsWithKeys(bucket: string): Promise<KeysRow[]> {
-    const { rows } = await this.value<KeysResult>(
-      `await tanodb.keys("${bucket}")`,
-    );
-    return rows.filter(({ keys }) => keys.length > 0);
-  }
-
-  /** Waits until it sees `nodes` share the ring, with nothing on its way. */
-  async settled(nodes: number): Promise<void> {
-    let seen = "nothing";
-    await until(
-      () => `${this.name} is settled: ${seen}`,
-      async () => {
-        const ring = await this.value<RingStatus>("await cluster.ring()");
-        seen = JSON.stringify(ring);
-        return ring.ringReady && ring.nodes.length === nodes &&
-          ring.transfers.length === 0;
-      },
-      SETTLED_MS_MAX,
-    );
-  }
+/** Waits until `node` sees `count` nodes share the ring, with nothing on its way. */
+async function settled(node: PromptProcess, count: number): Promise<void> {
+  let seen = "nothing";
+  await until(() => `${count} nodes are settled: ${seen}`, async () => {
+    const ring = await valueAt<RingStatus>(node, "await cluster.ring()");
+    seen = JSON.stringify(ring);
+    return ring.ringReady && ring.nodes.length === count &&
+      ring.transfers.length === 0;
+  }, SETTLED_MS_MAX);
 }
 
 /** The partitions that `key` of the bucket `b` is on, in order. */
@@ -112,64 +102,11 @@ function preflistOf(key: string, ringSize = 64): number[] {
   );
 }
 
-/** The nodes of one test. Disposing ends them and removes their files. */
-class TanodbNodes implements TranscriptNodes, AsyncDisposable {
-  readonly running = new Map<string, TanodbNode>();
-  readonly #folder: string;
-  /** Where a node listens, and listens again when it is started anew. */
-  readonly #addresses = new Map<string, string>();
-
-  private constructor(folder: string) {
-    this.#folder = folder;
-  }
-
-  static async make(): Promise<TanodbNodes> {
-    return new TanodbNodes(
-      await Deno.makeTempDir({ prefix: "whorl-tanodb-" }),
-    );
-  }
-
-  /** Starts a node, with what one of that name has kept. */
-  async start(
-    name: string,
-    flags: readonly string[] = [],
-  ): Promise<TanodbNode> {
-    const port = this.#addresses.get(name)?.split(":")[1] ?? "0";
-    const data = `${this.#folder}/data/${name}`;
-    await this.running.get(name)?.[Symbol.asyncDispose]();
-    const node = new TanodbNode(name, [
-      "--port",
-      port,
-      "--data",
-      data,
-      ...flags,
-    ]);
-    this.running.set(name, node);
-    this.#addresses.set(name, (await node.addresses()).node);
-    return node;
-  }
-
-  addressOf(name: string): string {
-    return this.#addresses.get(name) ?? "nowhere:0";
-  }
-
-  async clean(): Promise<void> {
-    for (const node of this.running.values()) await node[Symbol.asyncDispose]();
-    this.running.clear();
-    await Deno.remove(`${this.#folder}/data`, { recursive: true });
-  }
-
-  async [Symbol.asyncDispose](): Promise<void> {
-    for (const node of this.running.values()) await node[Symbol.asyncDispose]();
-    await Deno.remove(this.#folder, { recursive: true });
-  }
-}
-
 Deno.test("tanodb does what its README tells", async (t) => {
   const readme = await Deno.readTextFile(
     new URL("../../examples/tanodb/README.md", import.meta.url),
   );
-  await using nodes = await TanodbNodes.make();
+  await using nodes = await startNodes();
   for (const section of readme.split(/^(?=## )/m).slice(1)) {
     if (!section.includes("```console")) continue;
     const name = section.split("\n", 1)[0]!;
@@ -180,14 +117,18 @@ Deno.test("tanodb does what its README tells", async (t) => {
 });
 
 Deno.test("tanodb has each key of a bucket on three partitions of the ring, those of riak_core", async () => {
-  await using nodes = await TanodbNodes.make();
-  const dev1 = await nodes.start("dev1");
-  await dev1.type(`
+  await using nodes = await startNodes();
+  await nodes.start("dev1");
+  const dev1 = nodes.node("dev1");
+  await typeAt(
+    dev1,
+    `
     for (let b = 1; b <= 10; b++) {
       for (let k = 1; k <= 10; k++) await tanodb.put("bucket-" + b, "key-" + k, { b, k });
     }
-  `.replaceAll("\n", " "));
-  const rows = await dev1.rowsWithKeys("bucket-1");
+  `.replaceAll("\n", " "),
+  );
+  const rows = await rowsWithKeys(dev1, "bucket-1");
   assertEquals(rows.length, 27);
   for (const [key, first] of Object.entries(FIRST_PARTITIONS)) {
     assertEquals(partitionOf("bucket-1", key, 64), first);
@@ -201,39 +142,42 @@ Deno.test("tanodb has each key of a bucket on three partitions of the ring, thos
 });
 
 Deno.test("tanodb's rows go where they belong when the ring is resized", async () => {
-  await using nodes = await TanodbNodes.make();
-  const dev1 = await nodes.start("dev1");
+  await using nodes = await startNodes();
+  await nodes.start("dev1");
+  const dev1 = nodes.node("dev1");
   const keys = Array.from({ length: 40 }, (_, i) => `k${i}`);
-  await dev1.type(`const keys = ${JSON.stringify(keys)}`);
-  await dev1.value(
+  await typeAt(dev1, `const keys = ${JSON.stringify(keys)}`);
+  await valueAt(
+    dev1,
     "await Promise.all(keys.map((key) => tanodb.put('b', key, 'first')))",
   );
-  await dev1.value("await tanodb.delete('b', 'k0')");
-  await dev1.type("await cluster.resizeRing(32)");
-  await dev1.type("await cluster.plan()");
-  await dev1.type("await cluster.commit()");
-  await dev1.value("await tanodb.put('b', 'k1', 'meanwhile')");
+  await valueAt(dev1, "await tanodb.delete('b', 'k0')");
+  await typeAt(dev1, "await cluster.resizeRing(32)");
+  await typeAt(dev1, "await cluster.plan()");
+  await typeAt(dev1, "await cluster.commit()");
+  await valueAt(dev1, "await tanodb.put('b', 'k1', 'meanwhile')");
   let ringSize = 0;
   await until(() => `the ring has 32 partitions, not ${ringSize}`, async () => {
-    const ring = await dev1.value<RingStatus>("await cluster.ring()");
+    const ring = await valueAt<RingStatus>(dev1, "await cluster.ring()");
     ringSize = ring.ringSize;
     return ringSize === 32 && ring.resize === null;
   }, SETTLED_MS_MAX);
-  const rows = await dev1.rowsWithKeys("b");
+  const rows = await rowsWithKeys(dev1, "b");
   for (const key of keys) {
     assertEquals(
       rows.filter((row) => row.keys.includes(key)).map((row) => row.partition),
       key === "k0" ? [] : preflistOf(key, 32),
     );
   }
-  const { value } = await dev1.value<Found>("await tanodb.get('b', 'k1')");
+  const { value } = await valueAt<Found>(dev1, "await tanodb.get('b', 'k1')");
   assertEquals(value, "meanwhile");
 });
 
 Deno.test("tanodb answers over HTTP what is typed at its prompt, and counts both", async () => {
-  await using nodes = await TanodbNodes.make();
-  const dev1 = await nodes.start("dev1");
-  const { http } = await dev1.addresses();
+  await using nodes = await startNodes();
+  await nodes.start("dev1");
+  const dev1 = nodes.node("dev1");
+  const http = httpOf(dev1);
   const ask = async (path: string, init?: RequestInit) => {
     const response = await fetch(`${http}${path}`, init);
     return { status: response.status, text: await response.text() };
@@ -250,7 +194,7 @@ Deno.test("tanodb answers over HTTP what is typed at its prompt, and counts both
   assertEquals((await ask("/store/mybucket/k1")).status, 404);
   assertEquals((await ask("/store/mybucket/k1", post)).status, 204);
   assertEquals(
-    await dev1.value("await tanodb.get('mybucket', 'k1')"),
+    await valueAt(dev1, "await tanodb.get('mybucket', 'k1')"),
     {
       status: "found",
       partition: 10,
@@ -260,7 +204,7 @@ Deno.test("tanodb answers over HTTP what is typed at its prompt, and counts both
       value: { answer: 42 },
     },
   );
-  await dev1.type("await tanodb.put('mybucket', 'k2', 'typed')");
+  await typeAt(dev1, "await tanodb.put('mybucket', 'k2', 'typed')");
   assertEquals(await ask("/store/mybucket/k1"), {
     status: 200,
     text: '{"answer":42}',
@@ -291,39 +235,43 @@ Deno.test("tanodb answers over HTTP what is typed at its prompt, and counts both
 });
 
 Deno.test("tanodb goes on without one of three nodes, which gets what it missed when it is back", async () => {
-  await using nodes = await TanodbNodes.make();
-  const [dev1, dev2, dev3] = await Promise.all([
+  await using nodes = await startNodes();
+  await Promise.all([
     nodes.start("dev1"),
     nodes.start("dev2", ["--durable"]),
     nodes.start("dev3"),
   ]);
+  const [dev1, dev2, dev3] = ["dev1", "dev2", "dev3"].map((name) =>
+    nodes.node(name)
+  ) as [PromptProcess, PromptProcess, PromptProcess];
   const keys = Array.from({ length: 30 }, (_, i) => `k${i}`);
   const putAll = (value: string) =>
     `await Promise.all(keys.map((key) => tanodb.put("b", key, "${value}")))`;
   const getAll =
     "(await Promise.all(keys.map((key) => tanodb.get('b', key)))).map(({ value }) => value)";
   for (const node of [dev1, dev3]) {
-    await node.type(`const keys = ${JSON.stringify(keys)}`);
+    await typeAt(node, `const keys = ${JSON.stringify(keys)}`);
   }
-  await dev1.value(putAll("first"));
-  await dev1.value("await tanodb.put('b', 'gone', 'first')");
+  await valueAt(dev1, putAll("first"));
+  await valueAt(dev1, "await tanodb.put('b', 'gone', 'first')");
   for (const node of [dev2, dev3]) {
-    assertEquals(
-      await node.type(`await cluster.join("dev1@${nodes.addressOf("dev1")}")`),
-      `Success: staged join request for '${node.name}@127.0.0.1' to 'dev1@127.0.0.1'`,
+    const dev1At = `dev1@${nodes.addressOf("dev1")}`;
+    assertMatch(
+      await typeAt(node, `await cluster.join("${dev1At}")`),
+      /^Success: staged join request for /,
     );
   }
-  await dev1.settled(1);
-  await dev1.type("await cluster.plan()");
+  await settled(dev1, 1);
+  await typeAt(dev1, "await cluster.plan()");
   assertEquals(
-    await dev1.type("await cluster.commit()"),
+    await typeAt(dev1, "await cluster.commit()"),
     "Cluster changes committed",
   );
   // Two thirds of the rows are on their way to other nodes now.
-  await dev1.value(putAll("old"));
-  await dev1.value("await tanodb.delete('b', 'gone')");
-  await dev1.settled(3);
-  const rows = await dev3.rowsWithKeys("b");
+  await valueAt(dev1, putAll("old"));
+  await valueAt(dev1, "await tanodb.delete('b', 'gone')");
+  await settled(dev1, 3);
+  const rows = await rowsWithKeys(dev3, "b");
   for (const key of [...keys, "gone"]) {
     assertEquals(
       rows.filter((row) => row.keys.includes(key)).map((row) => row.partition),
@@ -333,17 +281,18 @@ Deno.test("tanodb goes on without one of three nodes, which gets what it missed 
 
   await dev2.kill();
   for (const node of [dev1, dev3]) {
-    assertEquals(await node.value(getAll), keys.map(() => "old"));
+    assertEquals(await valueAt(node, getAll), keys.map(() => "old"));
   }
   for (const node of [dev1, dev3]) {
-    await until(`${node.name} knows that dev2 is gone`, async () => {
-      const { unreachable } = await node.value<RingStatus>(
+    await until("dev2 is known to be gone", async () => {
+      const { unreachable } = await valueAt<RingStatus>(
+        node,
         "await cluster.ring()",
       );
       return unreachable.includes("dev2@127.0.0.1");
     }, SETTLED_MS_MAX);
   }
-  const written = await dev3.value<Replies<Written>[]>(putAll("new"));
+  const written = await valueAt<Replies<Written>[]>(dev3, putAll("new"));
   for (const [i, { replies }] of written.entries()) {
     assertEquals(
       replies.map(({ partition }) => partition).sort((a, b) => a - b),
@@ -351,27 +300,29 @@ Deno.test("tanodb goes on without one of three nodes, which gets what it missed 
     );
     assert(replies.every(({ node }) => node !== "dev2@127.0.0.1"));
   }
-  const { replies } = await dev1.value<Replies<Found>>(
+  const { replies } = await valueAt<Replies<Found>>(
+    dev1,
     "await tanodb.delete('b', 'k0')",
   );
   // A fallback says what it has: the new one, like the others.
   assertEquals(replies.map(({ value }) => value), ["new", "new", "new"]);
-  const ring = await dev1.value<RingStatus>("await cluster.ring()");
+  const ring = await valueAt<RingStatus>(dev1, "await cluster.ring()");
   const isLost = (partition: number) =>
     ring.nodes[ring.owners[partition]!] === "dev2@127.0.0.1";
-  const partial = await dev1.value<KeysResult>("await tanodb.keys('b')");
+  const partial = await valueAt<KeysResult>(dev1, "await tanodb.keys('b')");
   assertEquals(partial.status, "partial");
   assertEquals(
     partial.missing,
     Array.from(ring.owners.keys()).filter(isLost),
   );
-  const listed = await fetch(`${(await dev1.addresses()).http}/store/b`);
+  const listed = await fetch(`${httpOf(dev1)}/store/b`);
   assertEquals([listed.status, await listed.json()], [
     200,
     keys.slice(1).sort(),
   ]);
 
-  const back = await nodes.start("dev2", ["--durable"]);
+  await nodes.start("dev2", ["--durable"]);
+  const back = nodes.node("dev2");
   // Its own vnodes, and nobody else, are asked with one replica.
   const missed = keys.filter((key) => isLost(partitionOf("b", key, 64)));
   assert(missed.length > 3, `only ${missed}`);
@@ -382,7 +333,7 @@ Deno.test("tanodb goes on without one of three nodes, which gets what it missed 
   await until(
     () => `dev2 has what it missed: ${JSON.stringify(found)}`,
     async () => {
-      found = await dev1.value(atHome);
+      found = await valueAt(dev1, atHome);
       return found.every((row) =>
         row.node === "dev2@127.0.0.1" &&
         (row.key === "k0"
@@ -392,7 +343,27 @@ Deno.test("tanodb goes on without one of three nodes, which gets what it missed 
     },
     SETTLED_MS_MAX,
   );
-  const { status } = await back.value<KeysResult>("await tanodb.keys('b')");
+  const { status } = await valueAt<KeysResult>(back, "await tanodb.keys('b')");
   assertEquals(status, "ok");
   for (const node of [back, dev3, dev1]) assertEquals(await node.end(), 0);
+});
+
+Deno.test("tanodb tells how it is used, and what keeps it from starting", async () => {
+  const program = new URL("../../examples/tanodb/main.ts", import.meta.url);
+  await using lost = new PromptProcess(["-A", program.href]);
+  assertEquals(await lost.code(), 2);
+  assertStringIncludes(lost.log.join("\n"), "deno task tanodb NAME");
+  await using nodes = await startNodes();
+  await nodes.start("dev1");
+  const dev1 = nodes.node("dev1");
+  const takenPort = new URL(httpOf(dev1)).port;
+  // The last port that is given counts.
+  await assertRejects(
+    () => nodes.start("dev2", ["--http", takenPort]),
+    Error,
+    "Address already in use",
+  );
+  assertEquals(await nodes.node("dev2").code(), 2);
+  await dev1.ask("nobody");
+  assertEquals(await dev1.end(), 1);
 });
