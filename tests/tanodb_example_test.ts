@@ -263,6 +263,7 @@ Deno.test("keysResult() tells whether the vnodes that answered hold a replica of
 /** An HTTP interface on a node of its own. */
 async function startHttp(): Promise<
   AsyncDisposable & {
+    readonly node: WhorlNode;
     fetch(path: string, init?: RequestInit): Promise<Response>;
   }
 > {
@@ -274,6 +275,7 @@ async function startHttp(): Promise<
     port: 0,
   });
   return {
+    node,
     fetch: (path, init) =>
       fetch(`http://127.0.0.1:${server.addr.port}${path}`, init),
     async [Symbol.asyncDispose]() {
@@ -391,6 +393,18 @@ Deno.test("tanodb's HTTP interface answers /ping with an index of the ring and c
   assertEquals(counted.endpoints.ping.timeMs.n, 8);
   const { min, mean, max } = counted.endpoints.ping.timeMs;
   assert(0 < min && min <= mean && mean <= max);
+});
+
+Deno.test("tanodb's HTTP interface answers 503 while its node does not run", async () => {
+  await using http = await startHttp();
+  await http.node.stop();
+  for (const path of ["/ping", "/store/b", "/store/b/k"]) {
+    const response = await http.fetch(path);
+    assertEquals([response.status, (await response.json()).error], [
+      503,
+      "closed",
+    ]);
+  }
 });
 
 Deno.test("httpErrorOf() tells what may go well in a moment from what the caller must change", () => {

@@ -103,6 +103,7 @@ export class Tanodb {
   readonly single: SingleTanodb;
   readonly #vnodes: ModuleClient<TanodbCommands, TanodbCoverage>;
   readonly #count: (operation: Operation) => void;
+  #stamped = 0;
 
   /**
    * @param vnodes The module on a node, or over a connection to one.
@@ -169,7 +170,7 @@ export class Tanodb {
         `Cannot put a value as it must be JSON: it is of type ${typeof value}`,
       );
     }
-    const row = { bucket, key, at: Date.now(), json };
+    const row = { bucket, key, at: this.#stamp(), json };
     const result = await this.#vnodes.request(bucket, key, "put", row, {
       n,
       w,
@@ -190,7 +191,7 @@ export class Tanodb {
   ): Promise<Replies<Found | NotFound>> {
     this.#count("delete");
     const name = { bucket, key };
-    const row = { ...name, at: Date.now() };
+    const row = { ...name, at: this.#stamp() };
     const result = await this.#vnodes.request(bucket, key, "delete", row, {
       n,
       w,
@@ -225,6 +226,12 @@ export class Tanodb {
       reason = error.message;
     }
     return keysResult(query.report as CoverageReport, keys, reason);
+  }
+
+  /** The time, and another one each time: what is asked for later is later. */
+  #stamp(): number {
+    this.#stamped = Math.max(Date.now(), this.#stamped + 1);
+    return this.#stamped;
   }
 }
 

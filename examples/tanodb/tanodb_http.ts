@@ -251,7 +251,10 @@ const TRY_AGAIN: readonly ErrorCode[] = [
   "quorum_unavailable",
   "insufficient_vnodes",
   "coordinator_lost",
-  "cancelled",
+  "node_suspected",
+  "connection_closed",
+  // A part of the node has fallen and is being started again.
+  "closed",
 ];
 
 /** What a caller is told of `error`. */
