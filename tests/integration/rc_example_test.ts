@@ -6,9 +6,9 @@
  * @module
  */
 import { assertEquals, assertStringIncludes } from "@std/assert";
-import { ExampleNodes } from "../harness/example_nodes.ts";
 import { PromptProcess } from "../harness/prompt_process.ts";
 import { playTranscript } from "../harness/prompt_transcript.ts";
+import { ExampleNodes } from "../harness/example_nodes.ts";
 
 const README = await Deno.readTextFile(
   new URL("../../examples/rc_example/README.md", import.meta.url),
