@@ -22,6 +22,7 @@ import type { ByteWriter } from "../base/byte_writer.ts";
 import { WhorlError } from "../base/errors.ts";
 import type { Awaitable } from "../environment/storage.ts";
 import { decodeMsgpack, writeMsgpack } from "../wire/msgpack.ts";
+import { type MailboxBounds, resolveMailboxBounds } from "./mailbox_bounds.ts";
 import type {
   Codec,
   CommandDeclaration,
@@ -106,6 +107,8 @@ export interface VnodeDefinition<C extends Commands, V extends Commands> {
   readonly commands: C;
   /** What every vnode can be asked at once. @default {nothing} */
   readonly coverage?: V;
+  /** How much may wait for each of its vnodes, where that differs from the defaults. @default {{}} */
+  readonly mailbox?: Partial<MailboxBounds>;
   /** Makes the vnode of one partition. */
   init(partition: number, context: VnodeContext): Awaitable<Vnode<C, V>>;
 }
@@ -148,6 +151,7 @@ export function defineVnode<
     name,
     commands,
     coverage,
+    mailbox: resolveMailboxBounds(name, definition.mailbox),
     init: (partition: number, context: VnodeContext) =>
       definition.init(partition, context),
   });

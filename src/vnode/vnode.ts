@@ -22,6 +22,7 @@ import type {
 } from "../environment/storage.ts";
 import type { ByteReader } from "../base/byte_reader.ts";
 import type { ByteWriter } from "../base/byte_writer.ts";
+import type { MailboxBounds } from "./mailbox_bounds.ts";
 
 /** How a value crosses threads and networks. */
 export interface Codec<T> {
@@ -260,6 +261,8 @@ export interface VnodeModule<
   readonly commands: C;
   /** What every vnode can be asked at once, by name. */
   readonly coverage: V;
+  /** How much may wait for each of its vnodes. @default {MAILBOX_BOUNDS_DEFAULT} */
+  readonly mailbox?: MailboxBounds;
   /** Makes the vnode of `partition`. What it throws keeps the partition down and is reported. */
   init(partition: number, context: VnodeContext): Awaitable<Vnode<C, V>>;
 }

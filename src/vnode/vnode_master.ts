@@ -265,6 +265,15 @@ export class VnodeMaster implements VnodeHost {
     });
   }
 
+  /** Says in the log when a vnode begins to refuse commands, and when it has room again. */
+  overloaded(process: VnodeProcess, is: boolean): void {
+    const { partition, waiting, waitingBytes } = process;
+    const data = { partition, waiting, waitingBytes };
+    const { log } = this.#options;
+    if (is) log.warn("A vnode refuses commands as too many wait for it", data);
+    else log.info("A vnode takes commands again", data);
+  }
+
   /** Takes in a message from the node; the bytes belong to the master from now on. */
   receive(message: Uint8Array<ArrayBuffer>): void {
     this.#receivedMs = this.#options.runtime.now();
@@ -750,24 +759,34 @@ export class VnodeMaster implements VnodeHost {
   }
 
   #stats(): Record<string, unknown> {
-    let handled = 0, failed = 0, refused = 0, expired = 0;
-    let waiting = 0, abandoned = 0;
+    let handled = 0, failed = 0, refused = 0, declined = 0, shed = 0;
+    let expired = 0, waiting = 0, abandoned = 0;
+    let requests = 0, bytes = 0, longest = 0, overloaded = 0;
     for (const process of this.#processes.values()) {
       handled += process.counts.handled;
       failed += process.counts.failed;
       refused += process.counts.refused;
+      declined += process.counts.declined;
+      shed += process.counts.shed;
       expired += process.counts.expired;
       waiting += process.load;
       abandoned += process.abandoned;
+      requests += process.waiting;
+      bytes += process.waitingBytes;
+      longest = Math.max(longest, process.waiting);
+      overloaded += Number(process.overloaded);
     }
     return {
       vnodes: this.#processes.size,
       handled,
       failed,
       refused,
+      declined,
+      shed,
       expired,
       waiting,
       abandoned,
+      mailbox: { requests, bytes, longest, overloaded },
       store: {
         ...this.#options.store.stats(),
         epoch: this.#options.store.state.epoch,

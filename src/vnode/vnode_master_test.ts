@@ -16,6 +16,7 @@ import {
   type VnodeContext,
   type VnodeModule,
 } from "./vnode.ts";
+import { MAILBOX_BOUNDS_DEFAULT } from "./mailbox_bounds.ts";
 import { TURN_ANSWER_BYTES, VnodeMaster } from "./vnode_master.ts";
 import { VnodeMasterLink } from "./vnode_master_link.ts";
 import { moduleIdOf, writeVnodeRequestHeader } from "./vnode_wire.ts";
@@ -616,11 +617,44 @@ Deno.test("VnodeMaster counts what its vnodes have done", async () => {
     handled: 2,
     failed: 0,
     refused: 0,
+    declined: 0,
+    shed: 0,
     expired: 0,
     waiting: 1,
     abandoned: 0,
+    mailbox: { requests: 0, bytes: 0, longest: 0, overloaded: 0 },
   });
   assertEquals((store as { writes: number }).writes, 1);
+});
+
+Deno.test("VnodeMaster serves the vnodes beside one that is overloaded, says so and counts it", async () => {
+  const { requestsMax } = MAILBOX_BOUNDS_DEFAULT;
+  await using bench = await new Bench().start();
+  const gate = Promise.withResolvers<string>();
+  bench.handler = (request, _call, partition) =>
+    partition === 1 ? gate.promise : request;
+  for (let i = 0; i < requestsMax + 5; i++) bench.send(1, "a");
+  await bench.runtime.settle();
+  assertEquals(
+    bench.answers.map(([, code]) => code),
+    Array(5).fill("overload"),
+  );
+  assertEquals(await bench.ask(2, "b"), ["reply", "b"]);
+  assertEquals(bench.warnings, [
+    "A vnode refuses commands as too many wait for it",
+  ]);
+  const { refused, mailbox } = await bench.link.call("stats", null) as Record<
+    string,
+    unknown
+  >;
+  assertEquals([refused, mailbox], [5, {
+    requests: requestsMax - 1,
+    // Each is one letter.
+    bytes: 2 * (requestsMax - 1),
+    longest: requestsMax - 1,
+    overloaded: 1,
+  }]);
+  gate.resolve("done");
 });
 
 /** A store that has lost its tail, until that is repaired. */
