@@ -32,10 +32,10 @@ export interface MailboxBounds {
    */
   readonly bytesMax: number;
   /**
-   * Commands that wait from which on the vnode had better not be the one that
-   * coordinates a write, if another replica can do it.
+   * Commands that wait or are being handled from which on the vnode had better
+   * not be the one that coordinates a write, if another replica can do it.
    *
-   * @default {1000}
+   * @default {2000}
    */
   readonly requestsSoft: number;
   /**
@@ -58,7 +58,7 @@ export interface MailboxBounds {
 export const MAILBOX_BOUNDS_DEFAULT: MailboxBounds = Object.freeze({
   requestsMax: 10_000,
   bytesMax: 16 * 1024 * 1024,
-  requestsSoft: 1_000,
+  requestsSoft: 2_000,
   behindAfterMs: 5_000,
   waitMsMax: 1_000,
 });
@@ -107,10 +107,11 @@ export function refusalOf(
   byteCount: number,
   mayDecline: boolean,
 ): MailboxRefusal | undefined {
-  if (waiting + handling >= bounds.requestsMax) return "requests";
+  const requests = waiting + handling;
+  if (requests >= bounds.requestsMax) return "requests";
   // Alone it may be of any size, or it could never be taken in.
   if (waiting > 0 && waitingBytes + byteCount > bounds.bytesMax) return "bytes";
-  return mayDecline && waiting >= bounds.requestsSoft ? "soft" : undefined;
+  return mayDecline && requests >= bounds.requestsSoft ? "soft" : undefined;
 }
 
 /** Whether a full mailbox has room again; well below its bounds, so that this does not come and go with each command. */

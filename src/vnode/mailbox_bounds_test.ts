@@ -42,7 +42,7 @@ Deno.test("refusalOf() bounds bytes, but lets in a command of any size that wait
   assertEquals(refusal(1, 1_000, 0), "bytes");
 });
 
-Deno.test("refusalOf() leaves to others only what they can do, and counts only what waits for that", () => {
+Deno.test("refusalOf() leaves to others what they can do once the soft bound is reached", () => {
   const refusal = (waiting: number, handling: number, mayDecline: boolean) =>
     refusalOf(
       BOUNDS,
@@ -50,8 +50,9 @@ Deno.test("refusalOf() leaves to others only what they can do, and counts only w
       0,
       mayDecline,
     );
-  assertEquals(refusal(3, 6, true), undefined);
+  assertEquals(refusal(2, 1, true), undefined);
   assertEquals(refusal(4, 0, true), "soft");
+  assertEquals(refusal(0, 4, true), "soft");
   assertEquals(refusal(4, 0, false), undefined);
   assertEquals(refusal(4, 6, true), "requests");
 });

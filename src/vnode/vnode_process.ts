@@ -57,10 +57,10 @@ interface ForwardedCommand {
 const FORWARDED_COMMAND_MS = 60_000;
 
 /** Why a command that another replica can do is not done here; nothing has been done. */
-function declinedError(partition: number, waiting: number): WhorlError {
+function declinedError(partition: number, requests: number): WhorlError {
   return new WhorlError(
     "overload",
-    `The vnode of partition ${partition} leaves the command to another replica as ${waiting} are waiting`,
+    `The vnode of partition ${partition} leaves the command to another replica as it has ${requests} in hand`,
     { details: { partition, declined: true } },
   );
 }
@@ -391,7 +391,7 @@ export class VnodeProcess extends ChildBase
       this.counts.declined++;
       this.#failWith(
         correlation,
-        declinedError(partition, waiting),
+        declinedError(partition, waiting + this.#promised.size),
         "overload",
       );
       return;

@@ -518,7 +518,7 @@ Deno.test("VnodeProcess bounds the bytes that wait, and lets one large command w
 });
 
 Deno.test("VnodeProcess declines what another replica can do once its soft limit is reached", async () => {
-  const bench = new Bench({ requestsSoft: 1 });
+  const bench = new Bench({ requestsSoft: 2 });
   await bench.start();
   const gate = Promise.withResolvers<string>();
   bench.handler = () => gate.promise;
