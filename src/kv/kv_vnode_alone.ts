@@ -154,6 +154,9 @@ export async function start(
     secretBytes,
     log: { debug: log, info: log, warn: log, error: log } as never,
     signal: new AbortController().signal,
+    pool: () => {
+      throw new Error("kv has no pools");
+    },
     crash: (error) => crashes.push(error),
     link: () => {},
     onClusterEvent: () => () => {},

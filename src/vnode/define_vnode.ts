@@ -23,6 +23,7 @@ import { WhorlError } from "../base/errors.ts";
 import type { Awaitable } from "../environment/storage.ts";
 import { decodeMsgpack, writeMsgpack } from "../wire/msgpack.ts";
 import { type MailboxBounds, resolveMailboxBounds } from "./mailbox_bounds.ts";
+import { type PoolOptions, resolvePools } from "./work_pool.ts";
 import type {
   Codec,
   CommandDeclaration,
@@ -109,6 +110,8 @@ export interface VnodeDefinition<C extends Commands, V extends Commands> {
   readonly coverage?: V;
   /** How much may wait for each of its vnodes, where that differs from the defaults. @default {{}} */
   readonly mailbox?: Partial<MailboxBounds>;
+  /** Pools for work that takes long, by names that {@linkcode VnodeContext.pool} finds them under. @default {none} */
+  readonly pools?: Readonly<Record<string, PoolOptions>>;
   /** Makes the vnode of one partition. */
   init(partition: number, context: VnodeContext): Awaitable<Vnode<C, V>>;
 }
@@ -152,6 +155,7 @@ export function defineVnode<
     commands,
     coverage,
     mailbox: resolveMailboxBounds(name, definition.mailbox),
+    pools: resolvePools(name, definition.pools ?? {}),
     init: (partition: number, context: VnodeContext) =>
       definition.init(partition, context),
   });

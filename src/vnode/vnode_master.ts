@@ -49,6 +49,7 @@ import {
   VnodeProcess,
   wentElsewhere,
 } from "./vnode_process.ts";
+import { type VnodePool, WorkPool } from "./work_pool.ts";
 import {
   moduleIdOf,
   readVnodeRequestHeader,
@@ -60,6 +61,8 @@ import {
 export const VNODE_RESTARTS_MAX = 1_000;
 /** How often requests that wait, or were promised an answer, are looked through for overdue ones. */
 const SWEEP_INTERVAL_MS = 1_000;
+/** How long work in pools is waited for when a master stops, in milliseconds; less than a node waits for its masters. */
+const POOLS_CLOSE_MS_MAX = 3_000;
 /** The span in which those restarts are counted. */
 export const VNODE_RESTARTS_PERIOD_MS = 10_000;
 
@@ -137,6 +140,8 @@ export class VnodeMaster implements VnodeHost {
   readonly #ending = new Set<number>();
   /** Those of them that this node has come to own meanwhile. */
   readonly #wantedAgain = new Set<number>();
+  /** The pools of the module, by name. */
+  readonly #pools = new Map<string, WorkPool>();
   #listeners = new Set<{
     readonly process: VnodeProcess;
     readonly listener: (event: ClusterEvent) => void;
@@ -168,6 +173,9 @@ export class VnodeMaster implements VnodeHost {
     this.#ringSizes = options.ringSizes;
     this.#table = commandTableOf(options.module);
     this.#moduleId = moduleIdOf(options.module.name);
+    for (const [name, bounds] of Object.entries(options.module.pools ?? {})) {
+      this.#pools.set(name, new WorkPool(name, bounds, options.runtime));
+    }
     this.answers = new BatchingSink(
       (callback) => options.runtime.defer(callback),
       (batch) => {
@@ -280,7 +288,7 @@ export class VnodeMaster implements VnodeHost {
     readFrames(message, 0, message.length, FRAME_BYTES_MAX, this.#onFrame);
   }
 
-  /** Stops the vnodes and closes the store; what was acknowledged is durable then. */
+  /** Stops the vnodes, waits for work in pools and closes the store; what was acknowledged is durable then. */
   async stop(): Promise<void> {
     this.#stopping = true;
     for (const timer of [this.#sweep, this.#nextTurn, ...this.#timers]) {
@@ -293,8 +301,39 @@ export class VnodeMaster implements VnodeHost {
     await this.#supervisor?.shutdown();
     // Those that were never started are nobody's children.
     for (const process of this.#processes.values()) process.kill();
+    await this.#closePools();
     await this.#options.store.close();
     this.answers.flush();
+  }
+
+  /** Waits for work that runs, which uses the store, but not for ever. */
+  async #closePools(): Promise<void> {
+    const pools = [...this.#pools.values()];
+    const { runtime, log } = this.#options;
+    const { promise: waited, resolve } = Promise.withResolvers<void>();
+    const timer = runtime.setTimer(POOLS_CLOSE_MS_MAX, resolve);
+    await Promise.race([
+      waited,
+      Promise.all(pools.map((pool) => pool.close())),
+    ]);
+    runtime.clearTimer(timer);
+    const running = pools.reduce((sum, pool) => sum + pool.running, 0);
+    if (running > 0) {
+      log.warn("Work in pools has not ended when it was asked to", { running });
+    }
+  }
+
+  #poolOf(process: VnodeProcess, name: string): VnodePool {
+    const pool = this.#pools.get(name);
+    if (pool === undefined) {
+      throw new WhorlError(
+        "invalid_argument",
+        `Cannot find pool '${name}' of '${this.#options.module.name}': it has declared ${
+          [...this.#pools.keys()].join(", ") || "none"
+        }`,
+      );
+    }
+    return { run: (work, limits) => pool.run(process, work, limits) };
   }
 
   readonly #onFrame = (
@@ -529,6 +568,7 @@ export class VnodeMaster implements VnodeHost {
       }
       for (const remove of unsubscribe) remove();
       stopped.abort(reason);
+      for (const pool of this.#pools.values()) pool.leave(process);
       if (typeof reason === "object" && reason.type === "crash") {
         this.#options.log.warn("A vnode crashed", {
           partition,
@@ -596,6 +636,7 @@ export class VnodeMaster implements VnodeHost {
       secretBytes: this.#options.secretBytes,
       log: log.child(`vnode-${name}`),
       signal,
+      pool: (name) => this.#poolOf(process, name),
       crash: (error) => process.crash(error),
       link: (source, child) => process.link(source, child),
       onClusterEvent: (listener) => {
@@ -787,6 +828,14 @@ export class VnodeMaster implements VnodeHost {
       waiting,
       abandoned,
       mailbox: { requests, bytes, longest, overloaded },
+      ...(this.#pools.size === 0 ? {} : {
+        pools: Object.fromEntries(
+          [...this.#pools].map(([name, { counts, waiting, running }]) => [
+            name,
+            { ...counts, waiting, running },
+          ]),
+        ),
+      }),
       store: {
         ...this.#options.store.stats(),
         epoch: this.#options.store.state.epoch,

@@ -746,6 +746,7 @@ export class VnodeProcess extends ChildBase
       accepted: () => {},
       reply: () => resolve(),
       fail: () => resolve(),
+      reject: () => resolve(),
     };
     const perform = (): void => {
       this.#handoff?.follows?.forward(
@@ -952,18 +953,12 @@ export class VnodeProcess extends ChildBase
     );
   }
 
-  /** @internal Answers a call with a declared failure. */
-  failCall(call: PendingCall, failure: string, message: string): void {
+  /** @internal Answers a call with a failure. */
+  rejectCall(call: PendingCall, error: unknown): void {
     this.#promised.delete(call);
     this.counts.failed++;
     this.#tellQuiet();
-    if (!this.#ended) {
-      this.#failWith(
-        call.correlation,
-        new WhorlError("vnode_error", message, { details: { failure } }),
-        "vnode_error",
-      );
-    }
+    if (!this.#ended) this.#failWith(call.correlation, error, "vnode_error");
   }
 
   /** Ends because a handler or a store failed; the supervisor starts it anew. */
