@@ -157,6 +157,9 @@ export async function start(
     pool: () => {
       throw new Error("kv has no pools");
     },
+    workers: () => {
+      throw new Error("kv has no workers");
+    },
     crash: (error) => crashes.push(error),
     link: () => {},
     onClusterEvent: () => () => {},

@@ -23,6 +23,7 @@ import { WhorlError } from "../base/errors.ts";
 import type { Awaitable } from "../environment/storage.ts";
 import { decodeMsgpack, writeMsgpack } from "../wire/msgpack.ts";
 import { type MailboxBounds, resolveMailboxBounds } from "./mailbox_bounds.ts";
+import { resolveWorkers, type WorkersOptions } from "./pool_workers.ts";
 import { type PoolOptions, resolvePools } from "./work_pool.ts";
 import type {
   Codec,
@@ -112,6 +113,8 @@ export interface VnodeDefinition<C extends Commands, V extends Commands> {
   readonly mailbox?: Partial<MailboxBounds>;
   /** Pools for work that takes long, by names that {@linkcode VnodeContext.pool} finds them under. @default {none} */
   readonly pools?: Readonly<Record<string, PoolOptions>>;
+  /** Threads for work that computes, by names that {@linkcode VnodeContext.workers} finds them under. @default {none} */
+  readonly workers?: Readonly<Record<string, WorkersOptions>>;
   /** Makes the vnode of one partition. */
   init(partition: number, context: VnodeContext): Awaitable<Vnode<C, V>>;
 }
@@ -156,6 +159,7 @@ export function defineVnode<
     coverage,
     mailbox: resolveMailboxBounds(name, definition.mailbox),
     pools: resolvePools(name, definition.pools ?? {}),
+    workers: resolveWorkers(name, definition.workers ?? {}),
     init: (partition: number, context: VnodeContext) =>
       definition.init(partition, context),
   });

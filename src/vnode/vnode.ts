@@ -24,6 +24,7 @@ import type { ByteReader } from "../base/byte_reader.ts";
 import type { ByteWriter } from "../base/byte_writer.ts";
 import type { MailboxBounds } from "./mailbox_bounds.ts";
 import type { PoolBounds } from "./pool_queue.ts";
+import type { VnodeWorkers, WorkersConfig } from "./pool_workers.ts";
 import type { VnodePool } from "./work_pool.ts";
 
 /** How a value crosses threads and networks. */
@@ -250,6 +251,12 @@ export interface VnodeContext {
    */
   pool(name: string): VnodePool;
   /**
+   * The workers that the module has declared under `name`, for work that computes.
+   *
+   * @throws {WhorlError} `invalid_argument`, naming those there are, if it has none of that name.
+   */
+  workers(name: string): VnodeWorkers;
+  /**
    * Ends this vnode because of something found outside a handler, such as a
    * commit that failed. Its callers are answered, and it is started afresh.
    */
@@ -279,6 +286,8 @@ export interface VnodeModule<
   readonly mailbox?: MailboxBounds;
   /** What its vnodes leave to others to do, by the name of the pool. @default {none} */
   readonly pools?: Readonly<Record<string, PoolBounds>>;
+  /** What its vnodes leave to other threads to compute, by the name of the workers. @default {none} */
+  readonly workers?: Readonly<Record<string, WorkersConfig>>;
   /** Makes the vnode of `partition`. What it throws keeps the partition down and is reported. */
   init(partition: number, context: VnodeContext): Awaitable<Vnode<C, V>>;
 }

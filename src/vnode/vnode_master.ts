@@ -49,6 +49,7 @@ import {
   VnodeProcess,
   wentElsewhere,
 } from "./vnode_process.ts";
+import { PoolWorkers, type VnodeWorkers } from "./pool_workers.ts";
 import { type VnodePool, WorkPool } from "./work_pool.ts";
 import {
   moduleIdOf,
@@ -142,6 +143,8 @@ export class VnodeMaster implements VnodeHost {
   readonly #wantedAgain = new Set<number>();
   /** The pools of the module, by name. */
   readonly #pools = new Map<string, WorkPool>();
+  /** Its workers. */
+  readonly #workers = new Map<string, PoolWorkers>();
   #listeners = new Set<{
     readonly process: VnodeProcess;
     readonly listener: (event: ClusterEvent) => void;
@@ -175,6 +178,14 @@ export class VnodeMaster implements VnodeHost {
     this.#moduleId = moduleIdOf(options.module.name);
     for (const [name, bounds] of Object.entries(options.module.pools ?? {})) {
       this.#pools.set(name, new WorkPool(name, bounds, options.runtime));
+    }
+    const { runtime } = options;
+    const zombie = (): void => this.#tell({ type: "zombie" });
+    for (const [name, config] of Object.entries(options.module.workers ?? {})) {
+      this.#workers.set(
+        name,
+        new PoolWorkers(name, config, { runtime, zombie }),
+      );
     }
     this.answers = new BatchingSink(
       (callback) => options.runtime.defer(callback),
@@ -308,32 +319,51 @@ export class VnodeMaster implements VnodeHost {
 
   /** Waits for work that runs, which uses the store, but not for ever. */
   async #closePools(): Promise<void> {
-    const pools = [...this.#pools.values()];
+    const pools = this.#allPools();
+    const closing = [...this.#pools.values(), ...this.#workers.values()];
     const { runtime, log } = this.#options;
     const { promise: waited, resolve } = Promise.withResolvers<void>();
     const timer = runtime.setTimer(POOLS_CLOSE_MS_MAX, resolve);
     await Promise.race([
       waited,
-      Promise.all(pools.map((pool) => pool.close())),
+      Promise.all(closing.map((pool) => pool.close())),
     ]);
     runtime.clearTimer(timer);
-    const running = pools.reduce((sum, pool) => sum + pool.running, 0);
+    await Promise.all([...this.#workers.values()].map((each) => each.end()));
+    const running = pools.reduce((sum, [, pool]) => sum + pool.running, 0);
     if (running > 0) {
       log.warn("Work in pools has not ended when it was asked to", { running });
     }
   }
 
+  /** The pools, and those in which jobs wait for workers, with their names. */
+  #allPools(): [string, WorkPool][] {
+    return [...this.#pools, ...this.#poolsOfWorkers()];
+  }
+
+  #poolsOfWorkers(): [string, WorkPool][] {
+    return [...this.#workers].map(([name, { pool }]) => [name, pool]);
+  }
+
   #poolOf(process: VnodeProcess, name: string): VnodePool {
-    const pool = this.#pools.get(name);
-    if (pool === undefined) {
-      throw new WhorlError(
-        "invalid_argument",
-        `Cannot find pool '${name}' of '${this.#options.module.name}': it has declared ${
-          [...this.#pools.keys()].join(", ") || "none"
-        }`,
-      );
-    }
+    const pool = this.#declared("pool", this.#pools, name);
     return { run: (work, limits) => pool.run(process, work, limits) };
+  }
+
+  #workersOf(process: VnodeProcess, name: string): VnodeWorkers {
+    const workers = this.#declared("workers", this.#workers, name);
+    return { run: (input, limits) => workers.run(process, input, limits) };
+  }
+
+  #declared<T>(what: string, all: ReadonlyMap<string, T>, name: string): T {
+    const found = all.get(name);
+    if (found !== undefined) return found;
+    throw new WhorlError(
+      "invalid_argument",
+      `Cannot find ${what} '${name}' of '${this.#options.module.name}': it has declared ${
+        [...all.keys()].join(", ") || "none"
+      }`,
+    );
   }
 
   readonly #onFrame = (
@@ -568,7 +598,7 @@ export class VnodeMaster implements VnodeHost {
       }
       for (const remove of unsubscribe) remove();
       stopped.abort(reason);
-      for (const pool of this.#pools.values()) pool.leave(process);
+      for (const [, pool] of this.#allPools()) pool.leave(process);
       if (typeof reason === "object" && reason.type === "crash") {
         this.#options.log.warn("A vnode crashed", {
           partition,
@@ -637,6 +667,7 @@ export class VnodeMaster implements VnodeHost {
       log: log.child(`vnode-${name}`),
       signal,
       pool: (name) => this.#poolOf(process, name),
+      workers: (name) => this.#workersOf(process, name),
       crash: (error) => process.crash(error),
       link: (source, child) => process.link(source, child),
       onClusterEvent: (listener) => {
@@ -817,6 +848,11 @@ export class VnodeMaster implements VnodeHost {
       longest = Math.max(longest, process.waiting);
       overloaded += Number(process.overloaded);
     }
+    const figures = (pools: readonly [string, WorkPool][]) =>
+      Object.fromEntries(pools.map(([name, { counts, waiting, running }]) => [
+        name,
+        { ...counts, waiting, running },
+      ]));
     return {
       vnodes: this.#processes.size,
       handled,
@@ -828,14 +864,8 @@ export class VnodeMaster implements VnodeHost {
       waiting,
       abandoned,
       mailbox: { requests, bytes, longest, overloaded },
-      ...(this.#pools.size === 0 ? {} : {
-        pools: Object.fromEntries(
-          [...this.#pools].map(([name, { counts, waiting, running }]) => [
-            name,
-            { ...counts, waiting, running },
-          ]),
-        ),
-      }),
+      pools: figures([...this.#pools]),
+      workers: figures(this.#poolsOfWorkers()),
       store: {
         ...this.#options.store.stats(),
         epoch: this.#options.store.state.epoch,

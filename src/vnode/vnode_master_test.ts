@@ -634,6 +634,7 @@ Deno.test("VnodeMaster counts what its vnodes have done", async () => {
         running: 0,
       },
     },
+    workers: {},
   });
   assertEquals((store as { writes: number }).writes, 1);
 });
