@@ -67,6 +67,8 @@ Deno.test("a pool answers each job once, runs no more than its size, in order, a
       const owners = [{}, {}, {}];
       const answers = new Map<number, string>();
       const begun: number[] = [];
+      /** Begun although nobody wanted them any more. */
+      const inVain: number[] = [];
       const running = new Map<number, PromiseWithResolvers<void>>();
       let submitted = 0;
       const answer = (number: number, how: string): void => {
@@ -82,6 +84,7 @@ Deno.test("a pool answers each job once, runs no more than its size, in order, a
               pool.waiting === bounds.queueMax;
             pool.run(owners[step.owner] as object, () => {
               begun.push(number);
+              if (answers.has(number)) inVain.push(number);
               const gate = Promise.withResolvers<void>();
               running.set(number, gate);
               return gate.promise;
@@ -131,6 +134,7 @@ Deno.test("a pool answers each job once, runs no more than its size, in order, a
         await perform({ type: "end", which: 0 });
       }
       assertEquals(answers.size, submitted);
+      assertEquals(inVain, []);
       assertEquals(begun, begun.toSorted((a, b) => a - b));
       const { done, failed, refused, givenUp } = pool.counts;
       assertEquals(done + failed + refused + givenUp, submitted);
