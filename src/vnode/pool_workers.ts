@@ -96,7 +96,11 @@ export class PoolWorkers {
 
   /** {@linkcode VnodeWorkers.run} for `owner`. */
   run(owner: object, input: unknown, limits?: JobLimits): Promise<unknown> {
-    return this.pool.run(owner, () => this.#perform(input), limits);
+    return this.pool.run(
+      owner,
+      (signal) => this.#perform(input, signal),
+      limits,
+    );
   }
 
   /** Takes no more jobs and answers for those there are. Resolves when no worker is at one any more. */
@@ -114,9 +118,14 @@ export class PoolWorkers {
     await supervisor?.shutdown();
   }
 
-  async #perform(input: unknown): Promise<unknown> {
+  async #perform(input: unknown, signal: AbortSignal): Promise<unknown> {
     const message = encodeMsgpack(input ?? null).slice();
     const worker = await this.#worker();
+    if (signal.aborted) {
+      // Given up while the worker was being started.
+      this.#free(worker);
+      throw signal.reason;
+    }
     const answer = Promise.withResolvers<Uint8Array>();
     this.#jobs.set(worker, answer);
     const { runtime } = this.#host;

@@ -321,6 +321,7 @@ export class VnodeMaster implements VnodeHost {
   async #closePools(): Promise<void> {
     const pools = this.#allPools();
     const closing = [...this.#pools.values(), ...this.#workers.values()];
+    if (closing.length === 0) return;
     const { runtime, log } = this.#options;
     const { promise: waited, resolve } = Promise.withResolvers<void>();
     const timer = runtime.setTimer(POOLS_CLOSE_MS_MAX, resolve);

@@ -877,6 +877,13 @@ export class VnodeProcess extends ChildBase
       this.counts.expired++;
       this.#fail(call.correlation, "timeout", this.#overdue("did not answer"));
     }
+    if (this.#mailbox.length > 0) this.#lookThroughMailbox(now);
+    this.#lookForRoom();
+    return this.load;
+  }
+
+  /** Answers for what has waited too long, and lets go of messages of which little waits. */
+  #lookThroughMailbox(now: number): void {
     const fates = new Map<WaitingRequest, "expired" | "stale">();
     this.#mailbox.remove((request) => {
       const fate = this.#mailbox.fateOf(request, now);
@@ -887,8 +894,6 @@ export class VnodeProcess extends ChildBase
       this.#turnAway(request, fate, this.#overdue("was busy"));
     }
     this.#mailbox.keepBytes();
-    this.#lookForRoom();
-    return this.load;
   }
 
   #overdue(why: string): string {
