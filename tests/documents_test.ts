@@ -174,7 +174,10 @@ Deno.test("documents name tasks and commands that exist", async () => {
 
 /** Pages that show code of an example, and where it stands. */
 const EXAMPLES_SHOWN: Readonly<Record<string, readonly string[]>> = {
-  "docs/vnode.md": ["examples/counter/counter_vnode.ts"],
+  "docs/vnode.md": [
+    "examples/counter/counter_vnode.ts",
+    "examples/words/words_vnode.ts",
+  ],
   "examples/rc_example/README.md": [
     "examples/rc_example/rc_example.ts",
     "examples/rc_example/rc_example_vnode.ts",

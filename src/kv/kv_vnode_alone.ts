@@ -162,6 +162,12 @@ export async function start(
     secretBytes,
     log: { debug: log, info: log, warn: log, error: log } as never,
     signal: new AbortController().signal,
+    pool: () => {
+      throw new Error("kv has no pools");
+    },
+    workers: () => {
+      throw new Error("kv has no workers");
+    },
     crash: (error) => crashes.push(error),
     link: () => {},
     onClusterEvent: () => () => {},
