@@ -41,8 +41,9 @@ import {
 } from "./handoff_codec.ts";
 import { SpreadGroups, spreadTo } from "./handoff_spread.ts";
 import type { BackgroundPace } from "./background_pace.ts";
+import { FollowedWrites } from "./followed_writes.ts";
 import type { HandoffItem, Vnode } from "./vnode.ts";
-import type { WatchedPartition } from "./watched_partition.ts";
+import type { TellDurable, WatchedPartition } from "./watched_partition.ts";
 
 /** Entries after which a batch is full. Source: riak_core's `handoff_batch_threshold_count`. */
 export const BATCH_ENTRIES_MAX = 500;
@@ -160,6 +161,10 @@ export class HandoffSource {
   /** Until when items are let be, and how often that has been so in a row. */
   #restUntilMs = 0;
   #rests = 0;
+  /** Writes that are told when the target has them. */
+  readonly #followed: FollowedWrites;
+  /** Whether what was written is said however little it is: the vnode is to stand still as soon as all that is held was told. */
+  #hurries = false;
   readonly #batch = new ByteWriter(64 * 1024);
   readonly #groups: SpreadGroups | undefined;
   /** Whether it was told that nearly all was said: what is written follows at once then. */
@@ -198,6 +203,10 @@ export class HandoffSource {
       ? undefined
       : new SpreadGroups();
     this.#host = host;
+    this.#followed = new FollowedWrites(
+      () => host.now(),
+      (afterMs, callback) => host.later(afterMs, callback),
+    );
     this.#opening = opening;
     this.transfer = opening.transfer;
     this.target = opening.target;
@@ -231,11 +240,14 @@ export class HandoffSource {
       this.#gathered.length + Number(this.#carried !== undefined);
   }
 
-  #noted(writes: readonly Write[]): void {
+  #noted(writes: readonly Write[]): TellDurable | undefined {
+    const tell = this.#followed.noted();
     for (const { key } of writes) this.#written.add(bytesToText(key));
     if (this.#follows) this.#followSoon();
-    if (this.#written.size + this.#round.length <= WRITTEN_KEYS_MAX) return;
-    this.#host.overrun();
+    if (this.#written.size + this.#round.length > WRITTEN_KEYS_MAX) {
+      this.#host.overrun();
+    }
+    return tell;
   }
 
   /** Writes that come together follow together. */
@@ -248,6 +260,12 @@ export class HandoffSource {
     });
   }
 
+  /** The vnode is being made to stand still, once its writes have been told. */
+  comesToStand(): void {
+    this.#hurries = true;
+    if (this.#written.size > 0) void this.#gather();
+  }
+
   /** From now on nothing is written: what is asked for next is the rest. */
   standsStill(): void {
     this.#still = true;
@@ -258,6 +276,7 @@ export class HandoffSource {
   /** The vnode serves again before all was said. */
   goesOn(): void {
     this.#still = false;
+    this.#hurries = false;
     this.#follows = false;
     this.#rounds = 0;
   }
@@ -289,6 +308,7 @@ export class HandoffSource {
   /** The target has all batches up to `number`. */
   acknowledged(number: number): void {
     while ((this.#said[0]?.number ?? Infinity) <= number) this.#said.shift();
+    this.#followed.acknowledged(number, number === this.#number);
     while ((this.#unanswered[0]?.batch ?? Infinity) <= number) {
       this.#unanswered.shift()?.done();
     }
@@ -495,6 +515,9 @@ export class HandoffSource {
         });
       }
     } else sealBatch(batch, this.#number, 0);
+    if (this.#round.length === 0 && this.#carried === undefined) {
+      this.#followed.roundSaid(this.#number);
+    }
     const answer = this.#answer(batch, entries, this.#progress());
     if (entries > 0) this.#said.push({ number: this.#number, answer });
     // It may have been told meanwhile that nothing was ready; then it asks again
@@ -505,6 +528,7 @@ export class HandoffSource {
       this.#asker = undefined;
       this.#follows = this.#groups !== undefined && !this.#still &&
         answer[0] === HandoffProgress.nearlyAll;
+      if (this.#follows) this.#followed.hold();
       asker.answer(answer);
     }
     this.#countLater();
@@ -606,7 +630,7 @@ export class HandoffSource {
     if (this.#written.size === 0) return undefined;
     // Before the vnode stands still a few are left for then: each may be
     // written again.
-    if (this.#folded && !this.#still) {
+    if (this.#folded && !this.#still && !this.#hurries) {
       if (this.#written.size <= SWITCH_KEYS_MAX && !this.#follows) {
         return undefined;
       }
@@ -614,6 +638,7 @@ export class HandoffSource {
     }
     this.#round = [...this.#written];
     this.#written.clear();
+    this.#followed.roundBegins();
     return this.#round.pop();
   }
 
@@ -646,6 +671,7 @@ export class HandoffSource {
     if (this.#ended) return;
     this.#ended = true;
     this.#host.storage.watch = undefined;
+    this.#followed.end();
     this.#sayNothing();
     for (const { done } of this.#unanswered.splice(0)) done();
     for (const { done } of this.#gathered.splice(0)) done?.();

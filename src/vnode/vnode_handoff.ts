@@ -395,6 +395,7 @@ export class VnodeHandoff {
       this.#watchStill();
     }
     this.#heardOf();
+    source.comesToStand();
     const quiet = await this.#quiet() && this.#stillUntilMs !== undefined &&
       this.#source === source;
     if (quiet) {

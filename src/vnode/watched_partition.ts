@@ -19,10 +19,13 @@ import type {
 /** Keys that are remembered, of about 50 bytes each; further ones are looked for when they are removed. */
 const SENT_KEYS_MAX = 250_000;
 
+/** Calls `committed`, at once or later; after those of earlier writes. It has `failed`, or the write is durable. */
+export type TellDurable = (committed: () => void, failed: boolean) => void;
+
 /** The store of a vnode's partition; see the module's text. */
 export class WatchedPartition implements PartitionStore {
-  /** Called with what is about to be written. */
-  watch: ((writes: readonly Write[]) => void) | undefined;
+  /** Called with what is about to be written. May return who is to tell when that is durable, instead of this. */
+  watch: ((writes: readonly Write[]) => TellDurable | undefined) | undefined;
   readonly #store: PartitionStore;
   #inBulk = false;
   /** Keys that were sent, in their order, as texts. */
@@ -44,8 +47,14 @@ export class WatchedPartition implements PartitionStore {
     writes: readonly Write[],
     committed: (error: Error | undefined) => void,
   ): void {
-    this.watch?.(writes);
-    this.#store.write(writes, committed, { inBulk: this.#inBulk });
+    const tell = this.watch?.(writes);
+    this.#store.write(
+      writes,
+      tell === undefined
+        ? committed
+        : (error) => tell(() => committed(error), error !== undefined),
+      { inBulk: this.#inBulk },
+    );
   }
 
   /** Does `act`, whose writes are some of many in the order of their keys. */
