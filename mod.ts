@@ -130,6 +130,8 @@ export {
   type ConnectOptions,
   type WhorlClient,
 } from "./src/node/connect.ts";
+export { type NodePromptOptions, runPrompt } from "./src/prompt/run_prompt.ts";
+export { shown } from "./src/prompt/shown.ts";
 export {
   type JsonValue,
   type KvClient,

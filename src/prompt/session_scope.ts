@@ -4,8 +4,8 @@
  *
  * @module
  */
-import type { KvClient } from "../../src/kv/kv_client.ts";
-import type { AdminSession } from "../../src/node/admin_protocol.ts";
+import type { KvClient } from "../kv/kv_client.ts";
+import type { AdminSession } from "../node/admin_protocol.ts";
 import {
   CLEARED_TEXT,
   COMMITTED_TEXT,
@@ -14,24 +14,33 @@ import {
   ringReadyText,
   stagedJoinText,
   stagedText,
-} from "../../src/ring/admin_messages.ts";
+} from "../ring/admin_messages.ts";
 import {
   clusterStatusText,
   membershipTable,
   ringStatusReport,
-} from "../../src/ring/membership_display.ts";
-import { planText } from "../../src/ring/plan_display.ts";
-import { ringStatusText } from "../../src/ring/ring_display.ts";
+} from "../ring/membership_display.ts";
+import { planText } from "../ring/plan_display.ts";
+import { ringStatusText } from "../ring/ring_display.ts";
 import { renderTree } from "../../supervisors/tree_view.ts";
 import {
   clusterStatusRows,
   memberRows,
   planRows,
   ringStatusRows,
-} from "../commands/cluster_rows.ts";
-import { parseNodeTarget, TIMEOUT_MS_DEFAULT } from "../session_flags.ts";
-import { fetchTransfers } from "../transfers/cluster_transfers.ts";
-import { transfersText } from "../transfers/transfers_text.ts";
+} from "../admin/cluster_rows.ts";
+import { fetchTransfers } from "../admin/cluster_transfers.ts";
+import {
+  type NodeTarget,
+  nodeTargetOf,
+  nodeTargetRule,
+} from "../admin/node_target.ts";
+import { transfersText } from "../admin/transfers_text.ts";
+import { WhorlError } from "../base/errors.ts";
+import { shown } from "./shown.ts";
+
+/** Time the members of a cluster have to tell of their transfers, in milliseconds. */
+const TRANSFERS_TIMEOUT_MS = 10_000;
 
 /** The names, and a way to tell them which command they serve. */
 export interface SessionScope {
@@ -59,7 +68,7 @@ export function sessionScope(
   };
   const cluster = {
     join: async (node: string) => {
-      const target = /:\d+$/.test(node) ? parseNodeTarget(node) : { node };
+      const target = /:\d+$/.test(node) ? targetOf(node) : { node };
       const done = await call("cluster_join", target);
       return shown(done, stagedJoinText(done.node, done.joined));
     },
@@ -105,7 +114,7 @@ export function sessionScope(
       return shown(status, `${ringStatusText(status)}\n${report}`);
     },
     transfers: async () => {
-      const timeoutMs = TIMEOUT_MS_DEFAULT;
+      const timeoutMs = TRANSFERS_TIMEOUT_MS;
       const transfers = await fetchTransfers(session, { timeoutMs, signal });
       return shown(transfers, transfersText(transfers, Date.now()));
     },
@@ -135,10 +144,8 @@ export function sessionScope(
   };
 }
 
-/** What `.help` prints. */
+/** What `.help` says of the names. */
 export const SESSION_HELP = `\
-JavaScript, with these names:
-
   await kv.put("users", "ann", { age: 41 })     write
   const ann = await kv.get("users", "ann")      read: { value, values, context, ... }
   await kv.put("users", "ann", { age: 42 }, { context: ann.context })
@@ -163,10 +170,8 @@ JavaScript, with these names:
 A write without a context stands beside what is there, as a sibling.
 _ is the last result. Tab completes, Ctrl-C gives up, Ctrl-D or .exit leaves.`;
 
-/** Makes `data` print as `text`; it stays the data it is. */
-function shown<T extends object>(data: T, text: string): T {
-  return Object.defineProperty(data, Symbol.for("Deno.customInspect"), {
-    value: () => text.trimEnd(),
-    enumerable: false,
-  });
+function targetOf(text: string): NodeTarget {
+  const target = nodeTargetOf(text);
+  if (target !== undefined) return target;
+  throw new WhorlError("invalid_argument", nodeTargetRule(text));
 }
