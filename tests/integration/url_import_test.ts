@@ -124,23 +124,3 @@ for (const masters of ["task", "worker", "subprocess"]) {
       );
     }));
 }
-
-Deno.test("mod.ts and the simulator have types in a program with no deno.json", async () => {
-  const directory = await Deno.makeTempDir();
-  try {
-    // By path, as Deno looks at no type errors of what comes from a URL.
-    await Deno.writeTextFile(
-      `${directory}/main.ts`,
-      ["mod.ts", "supervisors/mod.ts", "src/simulation/mod.ts"].map((path) =>
-        `export * as _${path.length} from "${new URL(path, ROOT).href}";\n`
-      ).join(""),
-    );
-    const { code, stderr } = await new Deno.Command(Deno.execPath(), {
-      args: ["check", "--quiet", `${directory}/main.ts`],
-      cwd: directory,
-    }).output();
-    assertEquals([code, new TextDecoder().decode(stderr)], [0, ""]);
-  } finally {
-    await Deno.remove(directory, { recursive: true });
-  }
-});
