@@ -10,8 +10,8 @@ import { isWhorlError, runPrompt, shown, startNode } from "@whorl/whorl";
 import { AppNameApi } from "./app_name_api.ts";
 import appNameModule from "./app_name_vnode.ts";
 
-/** Milliseconds a node that joins gives the cluster to agree and to hand it its partitions. */
-const JOIN_MS_MAX = 30_000;
+/** Milliseconds a new member waits for its partitions before it says that it is up; they come in any case. */
+const SETTLED_MS_MAX = 30_000;
 
 const HELP = `\
   await app_name.add("milk", "2 litres")        add an entry to a list
@@ -61,8 +61,12 @@ async function main(): Promise<boolean> {
   });
   if (flags.join !== undefined && node.clusterStatus().members.length === 1) {
     // Staged joins wait for a plan and a commit: see README.md.
+    const members = node.events("member_changed");
     await node.join(flags.join, { staged: false });
-    await node.settled(JOIN_MS_MAX, ["app_name"]);
+    for await (const { node: name, after } of members) {
+      if (name === node.name && after === "valid") break;
+    }
+    await node.settled(SETTLED_MS_MAX, ["app_name"]);
   }
   say(`${node.name} is up at ${node.address}`);
   if (flags["no-prompt"]) {
