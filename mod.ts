@@ -203,7 +203,13 @@ export {
   Tuple,
   tuple,
 } from "./src/wire/etf.ts";
-export { chashKey, type KeyFunction, partitionOf } from "./src/ring/chash.ts";
+export {
+  chashKey,
+  type KeyFunction,
+  partitionIndex,
+  partitionOf,
+} from "./src/ring/chash.ts";
+export { type RingPicture, ringStatusText } from "./src/ring/ring_display.ts";
 export {
   claim,
   type ClaimInput,

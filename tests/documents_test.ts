@@ -12,7 +12,7 @@ const ROOT = new URL("../", import.meta.url);
 const CODE = ["src/", "supervisors/", "cli/", "bench/", "examples/", "tests/"];
 
 const documents = new Map<string, string>();
-for (const folder of ["", "docs/", "bench/"]) {
+for (const folder of ["", "docs/", "bench/", "examples/rc_example/"]) {
   for await (const { name } of Deno.readDir(new URL(folder, ROOT))) {
     if (!name.endsWith(".md")) continue;
     const path = folder + name;
@@ -171,35 +171,31 @@ Deno.test("documents name tasks and commands that exist", async () => {
   assertEquals(unknown, []);
 });
 
-for (
-  const { page, examples, except } of [
-    { page: "docs/vnode.md", examples: ["counter/counter_vnode.ts"] },
-    {
-      page: "docs/guide.md",
-      examples: ["guide/ping_vnode.ts", "guide/visitors_vnode.ts"],
-      // Its loop over events is about any node, and is in a test of its own.
-      except: "one.events(",
-    },
-  ]
-) {
-  Deno.test(`${page} shows the example as it is`, async () => {
-    const texts = await Promise.all(
-      examples.map((path) =>
-        Deno.readTextFile(new URL(`examples/${path}`, ROOT))
-      ),
-    );
-    const example = texts.join("\n");
+/** Pages that show code of an example, and where it stands. */
+const EXAMPLES_SHOWN: Readonly<Record<string, readonly string[]>> = {
+  "docs/guide.md": [
+    "examples/guide/ping_vnode.ts",
+    "examples/guide/visitors_vnode.ts",
+  ],
+  "docs/vnode.md": ["examples/counter/counter_vnode.ts"],
+  "examples/rc_example/README.md": [
+    "examples/rc_example/rc_example.ts",
+    "examples/rc_example/rc_example_vnode.ts",
+  ],
+};
+
+for (const [path, sources] of Object.entries(EXAMPLES_SHOWN)) {
+  Deno.test(`${path} shows the example as it is`, () => {
     const flat = (text: string) => text.replace(/\s+/g, "");
-    const shown = [
-      ...(documents.get(page) ?? "").matchAll(/^```ts ignore\n(.*?)^```$/gms),
-    ]
-      .map(([, block]) => block!.trim())
-      .filter((block) => except === undefined || !block.includes(except));
+    const example = flat(sources.map((source) => code.get(source)).join());
+    const page = documents.get(path) ?? "";
+    const shown = [...page.matchAll(/^```ts ignore\n(.*?)^```$/gms)]
+      .map(([, block]) => block!.trim());
     assert(shown.length >= 3);
     for (const block of shown) {
       // The page leaves a comment out; lines stand as they are otherwise.
       for (const line of block.split("\n")) {
-        assert(flat(example).includes(flat(line)), line);
+        assert(example.includes(flat(line)), line);
       }
     }
   });

@@ -10,7 +10,7 @@
 import { ByteReader } from "../base/byte_reader.ts";
 import { ByteWriter } from "../base/byte_writer.ts";
 import { type ErrorCode, isWhorlError, WhorlError } from "../base/errors.ts";
-import { writeStorageKey } from "../kv/key_limits.ts";
+import { writeModuleKey } from "../kv/key_limits.ts";
 import {
   type CoverageOptions,
   type CoverageQuery,
@@ -106,7 +106,8 @@ export interface ModuleClient<
   V extends Commands = {},
 > {
   /**
-   * Sends `command` with `body` to the vnodes of `{bucket, key}`.
+   * Sends `command` with `body` to the vnodes of `{bucket, key}`. A key may be
+   * bytes, such as those of an Erlang term (`encodeTerm`).
    *
    * @throws {WhorlError} `quorum_unavailable`, `timeout`, `insufficient_vnodes`
    * (their `details.answers` say what each vnode answered; see
@@ -119,7 +120,7 @@ export interface ModuleClient<
    */
   request<K extends keyof C & string>(
     bucket: string,
-    key: string,
+    key: string | Uint8Array,
     command: K,
     body: RequestOf<C[K]>,
     options?: ModuleRequestOptions,
@@ -196,7 +197,7 @@ export function moduleClient<
         nodeConfirms: rule.nodeConfirms,
         timeLeftMs: rule.timeoutMs,
       });
-      writeStorageKey(bucket, key, into);
+      writeModuleKey(bucket, key, into);
       declaration.request.encode(body, into);
       return submitOperation(
         carrier(),

@@ -16,6 +16,12 @@ export interface NodePromptOptions {
   readonly banner?: string;
   /** File that remembers lines typed at a terminal; nothing is remembered without one. */
   readonly historyPath?: string;
+  /**
+   * Called on a terminal when the prompt is open: what is printed through `print`
+   * from then on, such as a log, stands above the line being typed. Not called
+   * where lines come from a pipe, as nobody is typing one.
+   */
+  readonly onTerminal?: (print: (text: string) => void) => void;
   /** Ends the prompt, and gives up on what is running. */
   readonly signal?: AbortSignal;
 }
@@ -25,6 +31,10 @@ export interface NodePromptOptions {
  * with `kv`, `cluster`, `node` and the application's names. On a terminal it has
  * history, completion and Ctrl-C; from a pipe it prints results only. A process
  * has one standard input, so one prompt can be open at a time.
+ *
+ * What is typed runs in this thread, beside the node: code that does not await
+ * holds it up, and is ended after ten seconds. While the prompt is open a
+ * rejection that nobody handles is said there, and does not end the process.
  *
  * ```ts ignore
  * await using node = await startNode({ name, cookie });
@@ -43,15 +53,16 @@ export async function runPrompt(
   node: WhorlNode,
   options: NodePromptOptions = {},
 ): Promise<boolean> {
-  const { signal, ...others } = options;
+  const { signal, onTerminal, ...others } = options;
   // Who opens none loads neither V8's inspector nor an editor of lines.
   const { sessionPrompt } = await import("./session_prompt.ts");
   const stopped = new AbortController();
   node.stopped.catch(() => {}).finally(() => stopped.abort());
+  const isTerminal = Deno.stdin.isTerminal() && Deno.stdout.isTerminal();
   await using session = localSession(node);
   const prompt = sessionPrompt(session, {
     name: node.name,
-    isTerminal: Deno.stdin.isTerminal() && Deno.stdout.isTerminal(),
+    isTerminal,
     color: Deno.stdout.isTerminal() && !Deno.noColor,
     banner:
       `This is ${node.name}. .help says what there is, Ctrl-D or .exit leaves`,
@@ -60,5 +71,6 @@ export async function runPrompt(
       ? stopped.signal
       : AbortSignal.any([signal, stopped.signal]),
   });
+  if (isTerminal) onTerminal?.((text) => prompt.printAbove(text));
   return await prompt.run();
 }

@@ -10,6 +10,7 @@ import {
   CLEARED_TEXT,
   COMMITTED_TEXT,
   joinEndedText,
+  joinText,
   resizeStagedText,
   ringReadyText,
   stagedJoinText,
@@ -67,10 +68,16 @@ export function sessionScope(
     keys: (bucket, options) => session.kv.keys(bucket, { signal, ...options }),
   };
   const cluster = {
-    join: async (node: string) => {
+    join: async (
+      node: string,
+      { staged = true }: { readonly staged?: boolean } = {},
+    ) => {
       const target = /:\d+$/.test(node) ? targetOf(node) : { node };
-      const done = await call("cluster_join", target);
-      return shown(done, stagedJoinText(done.node, done.joined));
+      const done = await call("cluster_join", { ...target, staged });
+      const text = done.staged
+        ? stagedJoinText(done.node, done.joined)
+        : joinText(done.joined);
+      return shown(done, text);
     },
     plan: async () => {
       const plan = await call("cluster_plan", {});
@@ -157,7 +164,8 @@ export const SESSION_HELP = `\
   await cluster.members()                       who owns how much
   await cluster.ring()                          the ring, and what is pending
   await cluster.transfers()                     what moves, and what waits to
-  await cluster.join("dev1@127.0.0.1:10101")    stage this node to join
+  await cluster.join("dev1@127.0.0.1:10101")    stage this node to join, or at once:
+  await cluster.join("dev1@127.0.0.1:10101", { staged: false })
   await cluster.leave()                         stage this node to leave
   await cluster.resizeRing(128)                 stage another number of partitions
   await cluster.plan()                          what that would do
