@@ -5,12 +5,8 @@
  * @module
  */
 import type { ModuleClient, ModuleInterface } from "@whorl/whorl";
-import appNameModule, {
-  type AppNameCommands,
-  type AppNameQueries,
-  BUCKET,
-  type Entry,
-} from "./app_name_vnode.ts";
+import type { AppNameCommands, AppNameQueries } from "./app_name_vnode.ts";
+import appNameModule, { BUCKET, type Entry } from "./app_name_vnode.ts";
 
 /** A way into the cluster: a node of this process, a client, or a simulated one. */
 export interface ClusterAccess {

@@ -4,7 +4,7 @@
  * @module
  */
 import assert from "node:assert/strict";
-import { connect } from "@whorl/whorl";
+import { connect, isWhorlError } from "@whorl/whorl";
 import { AppNameApi } from "./app_name_api.ts";
 
 const COOKIE = "a secret of this test";
@@ -89,23 +89,40 @@ Deno.test("app_name has what was added, through every node, while one is killed 
     await three.kill();
     await using client = await connect({ nodes, cookie: COOKIE });
     const api = new AppNameApi(client);
-    await api.add("milk", "while one is down");
+    const id = crypto.randomUUID();
+    await eventually(() => api.add("milk", "while one is down", id));
     texts.push("while one is down");
-    assert.deepEqual(await textsOf(api), texts.toSorted());
+    assert.deepEqual(await eventually(() => textsOf(api)), texts.toSorted());
 
     await using again = new NodeProcess("three", folder);
-    const back = await connect({
+    await using back = await connect({
       nodes: [await again.address],
       cookie: COOKIE,
     });
-    await using _ = back;
-    assert.deepEqual(await textsOf(new AppNameApi(back)), texts.toSorted());
-    const lists = await Array.fromAsync(new AppNameApi(back).lists());
+    const viaThree = new AppNameApi(back);
+    assert.deepEqual(
+      await eventually(() => textsOf(viaThree)),
+      texts.toSorted(),
+    );
+    const lists = await eventually(() => Array.fromAsync(viaThree.lists()));
     assert.deepEqual(lists, ["milk"]);
   } finally {
     await Deno.remove(folder, { recursive: true });
   }
 });
+
+/** Tries `ask` until it succeeds: a node that has just started must find the others first. */
+async function eventually<T>(ask: () => Promise<T>): Promise<T> {
+  const deadlineMs = performance.now() + 20_000;
+  for (;;) {
+    try {
+      return await ask();
+    } catch (error) {
+      if (!isWhorlError(error) || performance.now() > deadlineMs) throw error;
+      await new Promise((resolve) => setTimeout(resolve, 50));
+    }
+  }
+}
 
 async function textsOf(api: AppNameApi): Promise<string[]> {
   return (await api.entries("milk")).map(({ text }) => text).sort();

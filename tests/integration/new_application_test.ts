@@ -64,6 +64,10 @@ Deno.test("new makes an application whose types and tests are right, with Whorl 
       console.log(
         `from "whorl new" to tests that pass: ${seconds.toFixed(1)} s`,
       );
+      for (const task of [["fmt", "--check"], ["lint"]]) {
+        const looked = await deno(directory, ...task);
+        assertEquals(looked.code, 0, looked.out);
+      }
     },
   );
 });
