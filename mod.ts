@@ -193,6 +193,18 @@ export {
   type VnodeContext,
   type VnodeModule,
 } from "./src/vnode/vnode.ts";
+export type { MailboxBounds } from "./src/vnode/mailbox_bounds.ts";
+export type { PoolBounds } from "./src/vnode/pool_queue.ts";
+export type {
+  VnodeWorkers,
+  WorkersConfig,
+  WorkersOptions,
+} from "./src/vnode/pool_workers.ts";
+export type {
+  JobLimits,
+  PoolOptions,
+  VnodePool,
+} from "./src/vnode/work_pool.ts";
 export {
   Atom,
   atom,

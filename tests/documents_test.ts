@@ -12,7 +12,15 @@ const ROOT = new URL("../", import.meta.url);
 const CODE = ["src/", "supervisors/", "cli/", "bench/", "examples/", "tests/"];
 
 const documents = new Map<string, string>();
-for (const folder of ["", "docs/", "bench/", "examples/rc_example/"]) {
+for (
+  const folder of [
+    "",
+    "docs/",
+    "bench/",
+    "examples/rc_example/",
+    "examples/tanodb/",
+  ]
+) {
   for await (const { name } of Deno.readDir(new URL(folder, ROOT))) {
     if (!name.endsWith(".md")) continue;
     const path = folder + name;
@@ -177,10 +185,17 @@ const EXAMPLES_SHOWN: Readonly<Record<string, readonly string[]>> = {
     "examples/guide/ping_vnode.ts",
     "examples/guide/visitors_vnode.ts",
   ],
-  "docs/vnode.md": ["examples/counter/counter_vnode.ts"],
+  "docs/vnode.md": [
+    "examples/counter/counter_vnode.ts",
+    "examples/words/words_vnode.ts",
+  ],
   "examples/rc_example/README.md": [
     "examples/rc_example/rc_example.ts",
     "examples/rc_example/rc_example_vnode.ts",
+  ],
+  "examples/tanodb/README.md": [
+    "examples/tanodb/tanodb.ts",
+    "examples/tanodb/tanodb_vnode.ts",
   ],
 };
 

@@ -121,6 +121,14 @@ export interface PartitionStore {
    */
   scan(range?: ScanRange): AsyncIterable<Entry>;
   /**
+   * Visits keys as {@linkcode PartitionStore.scan} does, several at a time, which
+   * costs less where there are many. No page is empty. What cannot be read is
+   * told to `onCorrupt` before the page in whose place it would stand.
+   *
+   * @throws {WhorlError} As {@linkcode PartitionStore.get}.
+   */
+  pages(range?: ScanRange): AsyncIterable<readonly Entry[]>;
+  /**
    * Removes all keys from `start` up to, not including, `end`; both default to
    * everything. Durable when it resolves. Not atomic: a crash may leave a part,
    * and keys written meanwhile may stay.

@@ -24,10 +24,12 @@ export const CONCURRENCY_MAX = 1_024;
 export const RETRY_MS_MIN = 100;
 /** See {@linkcode RETRY_MS_MIN}. */
 export const RETRY_MS_MAX = 10_000;
-/** Longest pause of a transfer whose target had no room or has not heard of it, in milliseconds. */
+/** Longest pause of a transfer whose target had no room or has not heard of it, in milliseconds, if it said so at once. */
 export const REFUSED_MS_MAX = 400;
 /** First pause of such a one. */
 export const REFUSED_MS_MIN = 10;
+/** How many times as long as it took to be refused is paused at least: where that takes seconds, to ask again soon would leave no time to those that were let begin. */
+export const REFUSED_REST = 4;
 
 const PRIORITY: Record<TransferKind, number> = {
   repair: 0,
@@ -101,6 +103,8 @@ export interface ManagedTransfer {
   /** Whether its sender follows when it has said all, rather than end. */
   follows: boolean;
   failures: number;
+  /** When it was last begun. */
+  beganMs: number;
   notBeforeMs: number;
   reason: string | null;
   /** Whether it is not wanted any more. */
@@ -236,6 +240,7 @@ function want(
       phase: "waiting",
       follows: false,
       failures: 0,
+      beganMs: 0,
       notBeforeMs: 0,
       reason: null,
       dropped: false,
@@ -264,7 +269,12 @@ function failed(
   const [min, max] = event.refused
     ? [REFUSED_MS_MIN, REFUSED_MS_MAX]
     : [RETRY_MS_MIN, RETRY_MS_MAX];
-  const pauseMs = Math.min(max, min * 2 ** Math.min(20, transfer.failures - 1));
+  const steps = Math.min(20, transfer.failures - 1);
+  const tookMs = nowMs - transfer.beganMs;
+  const pauseMs = Math.max(
+    Math.min(max, min * 2 ** steps),
+    event.refused ? Math.min(RETRY_MS_MAX, REFUSED_REST * tookMs) : 0,
+  );
   transfer.notBeforeMs = nowMs + pauseMs * (0.5 + event.jitter / 2);
   return [];
 }
@@ -353,6 +363,7 @@ function schedule(
     busy.add(sourceOf(transfer));
     free--;
     transfer.phase = "running";
+    transfer.beganMs = nowMs;
     transfer.follows = transfer.wanted.spread?.follows ?? false;
     effects.push({ type: "begin", name, transfer: transfer.wanted });
   }

@@ -8,6 +8,7 @@ import {
   type ManagerState,
   REFUSED_MS_MAX,
   REFUSED_MS_MIN,
+  REFUSED_REST,
   RETRY_MS_MAX,
   RETRY_MS_MIN,
   stepManager,
@@ -207,6 +208,23 @@ Deno.test("stepManager() tries one that was refused sooner, and those that faile
   }
   const [effect] = bench.fail(transfer(1), { refused: true });
   assertEquals(effect, `at ${bench.nowMs + REFUSED_MS_MAX / 2}`);
+});
+
+Deno.test("The manager pauses a refused transfer for REFUSED_REST times as long as the refusal took, and RETRY_MS_MAX at most", () => {
+  const bench = new Bench();
+  const refused = transfer(1);
+  bench.want(refused);
+  bench.nowMs = 500;
+  const pauseMs = REFUSED_REST * 500;
+  assertEquals(bench.fail(refused, { refused: true }), [
+    `at ${500 + pauseMs / 2}`,
+  ]);
+  bench.nowMs += pauseMs / 2;
+  assertEquals(bench.step({ type: "tick" }), ["begin 1"]);
+  bench.nowMs += RETRY_MS_MAX;
+  assertEquals(bench.fail(refused, { refused: true }), [
+    `at ${bench.nowMs + RETRY_MS_MAX / 2}`,
+  ]);
 });
 
 Deno.test("stepManager() leaves the room of one that was refused to one that waits to come, until the next event", () => {

@@ -19,9 +19,6 @@ import { BUCKET_BYTES_MAX, bucketPrefix } from "./key_limits.ts";
 import { hasLiveValue } from "./kv_object.ts";
 import { OBJECT_FORMAT } from "./kv_object_codec.ts";
 
-/** Objects that are read from the store at a time. */
-const OBJECTS_PER_SCAN = 256;
-
 /** A bucket, as bytes. */
 const bucketCodec: Codec<Uint8Array> = {
   encode: (bucket, into) => into.raw(bucket),
@@ -77,36 +74,31 @@ export async function* keysIn(
   const prefix = bucketPrefix(bucket);
   // No UTF-8 has such a byte, so all keys of the bucket come before it.
   const end = new Uint8Array([...prefix, 0xff]);
-  let start: Uint8Array = prefix;
-  while (!signal.aborted) {
-    const keys: Uint8Array[] = [];
-    const take = (storageKey: Uint8Array): void => {
-      const key = storageKey.slice(prefix.length);
-      const wanted = keySpaces === null ||
-        keySpaces.has(partitionOf(bucket, key, ringSize));
-      if (wanted) keys.push(key);
-    };
-    let visited = 0;
-    let last: Uint8Array = start;
-    // A few at a time: nothing of the store is held while the caller is slow.
-    for await (
-      const { key, value } of storage.scan({
-        start,
-        end,
-        limit: OBJECTS_PER_SCAN,
-        onCorrupt: take,
-      })
-    ) {
-      visited++;
-      last = key;
+  let keys: Uint8Array[] = [];
+  const take = (storageKey: Uint8Array): void => {
+    const key = storageKey.subarray(prefix.length);
+    const wanted = keySpaces === null ||
+      keySpaces.has(partitionOf(bucket, key, ringSize));
+    if (wanted) keys.push(key);
+  };
+  let damaged = false;
+  const onCorrupt = (storageKey: Uint8Array): void => {
+    damaged = true;
+    take(storageKey.slice());
+  };
+  for await (const page of storage.pages({ start: prefix, end, onCorrupt })) {
+    for (const { key, value } of page) {
       if (value[0] !== OBJECT_FORMAT || hasLiveValue(value)) take(key);
     }
-    const more = visited === OBJECTS_PER_SCAN;
+    // They come ahead of the page they stand in.
+    if (damaged) keys.sort(compareBytes);
+    damaged = false;
     // Also if it is empty: a vnode among many deleted keys is not silent.
-    if (more || keys.length > 0) yield keys;
-    if (!more) return;
-    start = new Uint8Array([...last, 0]);
+    yield keys;
+    if (signal.aborted) return;
+    keys = [];
   }
+  if (damaged) yield keys.sort(compareBytes);
 }
 
 /**
@@ -129,11 +121,14 @@ export class KeyList {
       said = this.#last.get(repeats);
     }
     for (const keys of chunks) {
-      for (const key of keys) {
-        if (said !== undefined && compareBytes(key, said) <= 0) continue;
-        said = key;
-        yield key;
+      let at = 0;
+      if (said !== undefined) {
+        const last = said;
+        while (at < keys.length && compareBytes(keys[at]!, last) <= 0) at++;
       }
+      // Each has its keys in order, so no later one was said.
+      for (let i = at; i < keys.length; i++) yield keys[i]!;
+      if (at < keys.length) said = keys.at(-1);
     }
     // Also if all of it had been said: whoever stands in for this one must know.
     if (said !== undefined) this.#last.set(part, said.slice());

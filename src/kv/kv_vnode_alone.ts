@@ -48,6 +48,7 @@ export class CachedDisk {
       get: (key) => this.#get(key.toHex()),
       write: (writes, committed) => this.#write(writes, committed),
       scan: (range) => this.#scan(range ?? {}),
+      pages: (range) => this.#pages(range ?? {}),
       deleteRange: () => {
         this.#cached.clear();
         this.#durable.clear();
@@ -105,6 +106,13 @@ export class CachedDisk {
     }
   }
 
+  async *#pages(range: ScanRange): AsyncGenerator<readonly Entry[]> {
+    const entries = await Array.fromAsync(this.#scan(range));
+    for (let at = 0; at < entries.length; at += 256) {
+      yield entries.slice(at, at + 256);
+    }
+  }
+
   commit(): void {
     for (const { apply, committed } of this.#pending.splice(0)) {
       apply();
@@ -154,6 +162,12 @@ export async function start(
     secretBytes,
     log: { debug: log, info: log, warn: log, error: log } as never,
     signal: new AbortController().signal,
+    pool: () => {
+      throw new Error("kv has no pools");
+    },
+    workers: () => {
+      throw new Error("kv has no workers");
+    },
     crash: (error) => crashes.push(error),
     link: () => {},
     onClusterEvent: () => () => {},

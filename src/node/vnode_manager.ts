@@ -617,6 +617,11 @@ export class VnodeManager {
       });
       return;
     }
+    if (type === "zombie") {
+      // A worker of the master's own.
+      this.#options.onEvent({ type, master });
+      return;
+    }
     if (type === "tail_lost") {
       this.#tailsLost.add(master);
       this.#options.onEvent({

@@ -87,22 +87,91 @@ export function coverageQuery<Item>(
     get report() {
       return report;
     },
-    async *[Symbol.asyncIterator]() {
+    [Symbol.asyncIterator]() {
       report = undefined;
+      let covered: CoverageReport | undefined;
       const itemsOf = begin();
-      try {
-        for await (const page of pages(carrier, request())) {
-          for (const piece of page.pieces) yield* itemsOf(piece);
-          report = page.report;
+      const pagesLeft = pages(carrier, request());
+      return new ItemIterator(async () => {
+        try {
+          const { done, value: page } = await pagesLeft.next();
+          if (done) {
+            report = covered;
+            return undefined;
+          }
+          covered = page.report;
+          return page.pieces.flatMap((piece) => [...itemsOf(piece)]);
+        } catch (error) {
+          if (isWhorlError(error)) {
+            report = error.details.coverage as CoverageReport | undefined;
+          }
+          throw error;
         }
-      } catch (error) {
-        if (isWhorlError(error)) {
-          report = error.details.coverage as CoverageReport | undefined;
-        }
-        throw error;
-      }
+      }, () => pagesLeft.return(undefined));
     },
   };
+}
+
+/**
+ * Items one by one, of pages that are asked for when the last item of the one
+ * before was taken. An async generator would do the same and take three turns of
+ * the microtask queue an item instead of one.
+ */
+class ItemIterator<Item> implements AsyncIterator<Item, undefined, undefined> {
+  readonly #nextPage: () => Promise<readonly Item[] | undefined>;
+  readonly #close: () => Promise<unknown>;
+  #items: readonly Item[] = [];
+  #at = 0;
+  #ended = false;
+  /** Whoever asks while a page is on its way comes after those who asked before. */
+  #asked: Promise<unknown> | undefined;
+
+  constructor(
+    nextPage: () => Promise<readonly Item[] | undefined>,
+    close: () => Promise<unknown>,
+  ) {
+    this.#nextPage = nextPage;
+    this.#close = close;
+  }
+
+  next(): Promise<IteratorResult<Item, undefined>> {
+    if (this.#asked === undefined && this.#at < this.#items.length) {
+      return Promise.resolve({
+        done: false,
+        value: this.#items[this.#at++] as Item,
+      });
+    }
+    const asked = Promise.resolve(this.#asked).then(() => this.#take());
+    const settled = asked.then(() => {}, () => {}).then(() => {
+      if (this.#asked === settled) this.#asked = undefined;
+    });
+    this.#asked = settled;
+    return asked;
+  }
+
+  async #take(): Promise<IteratorResult<Item, undefined>> {
+    while (!this.#ended && this.#at === this.#items.length) {
+      try {
+        const items = await this.#nextPage();
+        this.#ended ||= items === undefined;
+        this.#items = items ?? [];
+        this.#at = 0;
+      } catch (error) {
+        this.#ended = true;
+        throw error;
+      }
+    }
+    if (this.#ended) return { done: true, value: undefined };
+    return { done: false, value: this.#items[this.#at++] as Item };
+  }
+
+  async return(): Promise<IteratorResult<Item, undefined>> {
+    this.#ended = true;
+    this.#items = [];
+    this.#at = 0;
+    await this.#close();
+    return { done: true, value: undefined };
+  }
 }
 
 /** The query that `open` resolves to, which is called at each iteration. */
@@ -114,10 +183,21 @@ export function coverageLater<Item>(
     get report() {
       return opened?.report;
     },
-    async *[Symbol.asyncIterator]() {
+    [Symbol.asyncIterator]() {
       opened = undefined;
-      opened = await open();
-      yield* opened;
+      let items: Promise<AsyncIterator<Item>> | undefined;
+      const openOnce = (): Promise<AsyncIterator<Item>> =>
+        open().then((query) => {
+          opened = query;
+          return query[Symbol.asyncIterator]();
+        });
+      return {
+        next: async () => (await (items ??= openOnce())).next(),
+        async return() {
+          await (await items)?.return?.();
+          return { done: true, value: undefined };
+        },
+      };
     },
   };
 }

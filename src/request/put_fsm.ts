@@ -16,6 +16,9 @@
  * versions survive as siblings, which is why a request is never sent to two
  * candidates at once and why a silent one is left to the failure detector.
  *
+ * A primary that has much to do may decline while there are others: then the next
+ * primary is asked. When all of them have declined, the first one must do it.
+ *
  * The shell must report every request it sent as answered or failed, once.
  * Bytes in events need only be valid during the step: what is kept is copied.
  *
@@ -75,7 +78,12 @@ export type PutEvent =
 export type PutEffect =
   | LifeEffect
   /** Send the write itself, asking for an early answer, where `PutState.replicas` says the replica is. */
-  | { readonly type: "send_put"; readonly replica: number }
+  | {
+    readonly type: "send_put";
+    readonly replica: number;
+    /** There is another primary to ask, should this one have too much to do. */
+    readonly mayDecline: boolean;
+  }
   /** Send `PutState.object` as a merge; ask for an early answer if `PutState.wantsEarly`. */
   | { readonly type: "send_merge"; readonly replica: number }
   /** Send `PutState.object` as a merge, and do not report what it answers. */
@@ -109,6 +117,8 @@ export interface PutState {
   coordinator: number;
   /** Those that have been asked to coordinate. */
   tried: ReplicaSet;
+  /** Of these, those that left it to another one and have not been asked again. */
+  declined: ReplicaSet;
   /** What the coordinator made. */
   object: Uint8Array | undefined;
   /** Those that owe an answer. */
@@ -119,7 +129,13 @@ export interface PutState {
 
 const SEND_PUT: readonly PutEffect[] = Array.from(
   { length: 8 },
-  (_, replica) => Object.freeze({ type: "send_put", replica }),
+  (_, replica) =>
+    Object.freeze({ type: "send_put", replica, mayDecline: false }),
+);
+const OFFER_PUT: readonly PutEffect[] = Array.from(
+  { length: 8 },
+  (_, replica) =>
+    Object.freeze({ type: "send_put", replica, mayDecline: true }),
 );
 const SEND_MERGE: readonly PutEffect[] = Array.from(
   { length: 8 },
@@ -157,6 +173,7 @@ export function createPut(
     failures: undefined,
     coordinator: -1,
     tried: 0,
+    declined: 0,
     object: undefined,
     open: 0,
     redirected: 0,
@@ -233,16 +250,25 @@ export function stepPut(
 function coordinateElsewhere(put: PutState, effects: PutEffect[]): boolean {
   const candidate = nextCandidate(put);
   if (candidate < 0) return false;
+  const bit = 1 << candidate;
+  const { asked, primaries } = put.count;
+  const others = asked & primaries & ~bit & (~put.tried | put.declined);
+  const offered = (primaries & bit & ~put.tried) !== 0 && others !== 0;
   put.coordinator = candidate;
-  put.tried |= 1 << candidate;
-  put.open |= 1 << candidate;
-  effects.push(SEND_PUT[candidate] as PutEffect);
+  put.tried |= bit;
+  put.declined &= ~bit;
+  put.open |= bit;
+  effects.push((offered ? OFFER_PUT : SEND_PUT)[candidate] as PutEffect);
   return true;
 }
 
-/** A primary on this node, else the first primary, else the first fallback that was not tried; -1 if all were. */
+/**
+ * Of those that were not tried a primary on this node, else the first primary;
+ * else the first primary that has declined; else the first fallback; -1 if none is left.
+ */
 function nextCandidate(put: PutState): number {
-  const left = put.count.asked & ~put.tried;
+  const untried = put.count.asked & ~put.tried;
+  const left = untried & put.count.primaries || put.declined || untried;
   if (left === 0) return -1;
   const primaries = left & put.count.primaries;
   for (let i = 0, rest = primaries; rest !== 0; i++, rest >>= 1) {
@@ -250,7 +276,7 @@ function nextCandidate(put: PutState): number {
       return i;
     }
   }
-  return 31 - Math.clz32(lowestOf(primaries === 0 ? left : primaries));
+  return 31 - Math.clz32(lowestOf(left));
 }
 
 function lowestOf(set: ReplicaSet): ReplicaSet {
@@ -330,6 +356,7 @@ function replicaFailed(
     refuse(put, error, effects);
     return;
   }
+  if (hasDeclined(error)) put.declined |= 1 << replica;
   // One that could not coordinate, say because its own copy is damaged, can
   // still take the object that another one makes.
   // One that is suspected may still answer what it was asked before, and that
@@ -348,6 +375,11 @@ function replicaFailed(
     if (put.failures[i] !== undefined) countFailure(put.count, i);
   }
   fail(put, "quorum_unavailable", effects);
+}
+
+/** Whether a vnode has done nothing but leave the write to another one. */
+function hasDeclined(error: WhorlError): boolean {
+  return error.code === "overload" && error.details.declined === true;
 }
 
 function decide(put: PutState, effects: PutEffect[]): void {

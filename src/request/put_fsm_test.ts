@@ -384,3 +384,79 @@ Deno.test("stepPut() does not wait for a replica that falls silent", () => {
     [stored(2), ""],
   ]);
 });
+
+/** Steps a write on node `a`; a put that may be declined is shown as an offer. */
+function offers(list: string, table: [PutEvent, string][]): void {
+  const put = createPut(preflist(list), writeQuorum({}, 64), 0);
+  for (const [event, expected] of table) {
+    const effects: PutEffect[] = [];
+    stepPut(put, event, effects);
+    const shown = effects.map((effect) =>
+      effect.type === "send_put" && effect.mayDecline
+        ? `offer ${effect.replica}`
+        : show([effect])
+    ).join(", ");
+    assertEquals(shown, expected, JSON.stringify(event));
+  }
+}
+
+const declined = (replica: number): PutEvent =>
+  failed(replica, "overload", { declined: true });
+
+Deno.test("stepPut() lets a primary decline while there is another one, and a replica that declined take the object", () => {
+  offers("b a c", [
+    [start, "deadline, offer 1"],
+    [declined(1), "offer 0"],
+    [made(0), "merge 1, merge 2"],
+    [stored(1), "respond ok, grace"],
+    // What was declined is not resent: it has the object by now.
+    [stored(2), "finished"],
+  ]);
+});
+
+Deno.test("stepPut() asks the first primary once more, which must do it, when all have declined", () => {
+  offers("b a c", [
+    [start, "deadline, offer 1"],
+    [declined(1), "offer 0"],
+    [declined(0), "offer 2"],
+    [declined(2), "put 1"],
+    [made(1), "merge 0, merge 2"],
+  ]);
+});
+
+Deno.test("stepPut() goes through those that declined before it asks a fallback", () => {
+  offers("a b c*", [
+    [start, "deadline, offer 0"],
+    [declined(0), "offer 1"],
+    [failed(1, "vnode_crashed"), "put 0"],
+    [failed(0, "vnode_crashed"), "put 2"],
+    [failed(2, "vnode_crashed"), "respond quorum_unavailable, finished"],
+  ]);
+});
+
+Deno.test("stepPut() lets nobody decline who is the only primary, nor a fallback", () => {
+  offers("a b* c*", [
+    [start, "deadline, put 0"],
+    [failed(0, "vnode_crashed"), "put 1"],
+  ]);
+});
+
+Deno.test("stepPut() answers overload when all who declined are overloaded when they must", () => {
+  offers("a b c", [
+    [start, "deadline, offer 0"],
+    [declined(0), "offer 1"],
+    [declined(1), "offer 2"],
+    [declined(2), "put 0"],
+    [failed(0, "overload"), "put 1"],
+    [failed(1, "overload"), "put 2"],
+    [failed(2, "overload"), "respond overload, finished"],
+  ]);
+});
+
+Deno.test("stepPut() asks nobody anew when one declines after the caller has been answered", () => {
+  offers("a b c", [
+    [start, "deadline, offer 0"],
+    [deadline, "respond timeout, grace"],
+    [declined(0), "finished"],
+  ]);
+});

@@ -76,7 +76,9 @@ export class PutProcess extends MachineProcess<PutEvent, PutEffect> {
           put.replicas,
           effect.replica,
           this.header.command,
-          RequestFlag.wantsAccepted,
+          effect.mayDecline
+            ? RequestFlag.wantsAccepted | RequestFlag.mayDecline
+            : RequestFlag.wantsAccepted,
           keyFieldStart,
           end,
           undefined,

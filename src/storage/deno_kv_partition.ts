@@ -66,27 +66,44 @@ export class DenoKvPartition implements PartitionStore {
   }
 
   async *scan(range: ScanRange = {}): AsyncGenerator<Entry> {
+    for await (const page of this.pages(range)) yield* page;
+  }
+
+  async *pages(range: ScanRange = {}): AsyncGenerator<readonly Entry[]> {
     const { limit = Infinity, onCorrupt } = range;
     let left = limit;
     if (left <= 0) return;
-    for await (const visited of this.visit(range)) {
-      const key = keyOf(visited).subarray(keyPrefixBytes);
-      let value: Uint8Array | undefined;
-      try {
-        value = "pending" in visited
-          ? valueOf(visited.pending)
-          : await this.#decode(visited.stored);
-      } catch (error) {
-        if (onCorrupt === undefined || !isWhorlError(error, "value_corrupt")) {
-          throw error;
+    let page: Entry[] = [];
+    let bytes = 0;
+    for await (const visited of this.#visitPages(range)) {
+      for (const one of visited) {
+        const key = keyOf(one).subarray(keyPrefixBytes);
+        let value: Awaitable<Uint8Array | undefined>;
+        try {
+          value = "pending" in one
+            ? valueOf(one.pending)
+            : this.#decode(one.stored);
+          if (value instanceof Promise) value = await value;
+        } catch (error) {
+          if (
+            onCorrupt === undefined || !isWhorlError(error, "value_corrupt")
+          ) throw error;
+          onCorrupt(key);
+          continue;
         }
-        onCorrupt(key);
-        continue;
+        // A large value may have been removed since its manifest was read.
+        if (value === undefined) continue;
+        page.push({ key, value });
+        bytes += value.length;
+        if (--left > 0 && bytes < pageLimits.bytesTarget) continue;
+        yield page;
+        if (left <= 0) return;
+        page = [];
+        bytes = 0;
       }
-      // A large value may have been removed since its manifest was read.
-      if (value === undefined) continue;
-      yield { key, value };
-      if (--left <= 0) return;
+      if (page.length > 0) yield page;
+      page = [];
+      bytes = 0;
     }
   }
 
@@ -98,8 +115,15 @@ export class DenoKvPartition implements PartitionStore {
       this.#store.decode(key, record, () => false);
   }
 
-  /** Keys that exist in `range`, in order. Asks the disk for no more than `limit` at once. */
+  /** Keys that exist in `range`, in order. */
   async *visit(range: ScanRange = {}): AsyncGenerator<Visited> {
+    for await (const page of this.#visitPages(range)) yield* page;
+  }
+
+  /** As {@linkcode DenoKvPartition.visit}, page by page; one may be empty. Asks the disk for no more than `limit` at once. */
+  async *#visitPages(
+    range: ScanRange,
+  ): AsyncGenerator<readonly Visited[]> {
     const { reverse = false, limit = Infinity } = range;
     const prefix = this.#first;
     let start = prefix +
@@ -130,7 +154,7 @@ export class DenoKvPartition implements PartitionStore {
         lastPending?.keyText,
         reverse,
       );
-      yield* merge(page, pending, reverse, bound);
+      yield merge(page, pending, reverse, bound);
       if (bound === undefined) return;
       if (reverse) end = bound;
       else start = bound + "\0";
@@ -234,12 +258,13 @@ function firstOf(
  * Merges a page with pending writes, both in the order of the scan; a pending
  * write hides what is stored. What lies beyond `bound` is left for later.
  */
-function* merge(
+function merge(
   page: readonly StoredEntry[],
   pending: readonly PendingWrite[],
   reverse: boolean,
   bound: string | undefined,
-): Generator<Visited> {
+): Visited[] {
+  const merged: Visited[] = [];
   let i = 0;
   let j = 0;
   const counts = (entry: { readonly keyText: string } | undefined) =>
@@ -257,10 +282,10 @@ function* merge(
     ) {
       j++;
       if (stored?.keyText === write.keyText) i++;
-      if (!isRemoval(write)) yield { pending: write };
+      if (!isRemoval(write)) merged.push({ pending: write });
     } else if (stored !== undefined) {
       i++;
-      yield { stored };
-    } else return;
+      merged.push({ stored });
+    } else return merged;
   }
 }

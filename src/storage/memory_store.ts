@@ -89,6 +89,9 @@ class MemoryStore implements Store {
   }
 }
 
+/** Entries of a page: as many as are looked at before anybody else has a turn. */
+const PAGE_ENTRIES = 256;
+
 class MemoryPartition implements PartitionStore {
   readonly partition: number;
   readonly #store: MemoryStore;
@@ -178,6 +181,17 @@ class MemoryPartition implements PartitionStore {
 
   async *scan(range: ScanRange = {}): AsyncGenerator<Entry> {
     yield* this.#entries(range);
+  }
+
+  async *pages(range: ScanRange = {}): AsyncGenerator<readonly Entry[]> {
+    let page: Entry[] = [];
+    for (const entry of this.#entries(range)) {
+      page.push(entry);
+      if (page.length < PAGE_ENTRIES) continue;
+      yield page;
+      page = [];
+    }
+    if (page.length > 0) yield page;
   }
 
   *#entries(range: ScanRange): Generator<Entry> {

@@ -23,12 +23,15 @@ import {
   COVERAGE_CHUNK_BYTES_MAX,
   endCoverageBatch,
 } from "./coverage_codec.ts";
+import type { BackgroundPace } from "./background_pace.ts";
 import type { CommandDeclaration } from "./vnode.ts";
 
 /** Coverage queries one vnode answers at a time; a further one is answered `overload`. */
 export const COVERAGE_STREAMS_MAX = 256;
 /** Bytes of chunks that a stream gathers before it waits to be asked for more. */
 export const COVERAGE_WINDOW_BYTES = 64 * 1024;
+/** Longest time that chunks are gathered before commands have their turn, in milliseconds. */
+export const COVERAGE_SLICE_MS = 2;
 /** Memory a stream keeps for its next chunks. */
 const BATCH_BYTES_KEPT = 4 * COVERAGE_WINDOW_BYTES;
 
@@ -40,6 +43,10 @@ export interface CoverageStreamsHost {
   /** Where answers go. */
   readonly answers: FrameSink;
   now(): number;
+  /** How fast queries may go. */
+  readonly pace: BackgroundPace;
+  /** Calls `callback` later, when others have had their turn. */
+  later(afterMs: number, callback: () => void): void;
   /** A handler failed: the vnode ends. */
   crash(error: unknown): void;
 }
@@ -215,7 +222,16 @@ export class CoverageStreams {
   }
 
   async #gather(stream: Stream): Promise<void> {
+    const { pace, now } = this.#host;
+    let beganMs = now();
     while (!stream.ended && stream.batch.length < COVERAGE_WINDOW_BYTES) {
+      const waitMs = pace.waitMs(now());
+      if (waitMs > 0) {
+        if (stream.chunks > 0 && stream.asker !== 0) this.#answer(stream);
+        await this.#turn(waitMs);
+        if (stream.abort.signal.aborted) return;
+        beganMs = now();
+      }
       const next = stream.iterator.next();
       let step: IteratorResult<unknown>;
       if (next instanceof Promise) {
@@ -228,7 +244,18 @@ export class CoverageStreams {
       } else step = next as IteratorResult<unknown>;
       if (step.done) stream.ended = true;
       else if (!this.#take(stream, step.value)) return;
+      const nowMs = now();
+      if (nowMs < beganMs + COVERAGE_SLICE_MS) continue;
+      pace.worked(beganMs, nowMs);
+      beganMs = nowMs;
     }
+    pace.worked(beganMs, now());
+  }
+
+  #turn(afterMs: number): Promise<void> {
+    const { promise, resolve } = Promise.withResolvers<void>();
+    this.#host.later(afterMs, resolve);
+    return promise;
   }
 
   /** Adds a chunk; false if it cannot travel, which fails the query and not the vnode. */

@@ -9,11 +9,13 @@ import {
   readCoverageBatch,
 } from "./coverage_codec.ts";
 import {
+  COVERAGE_SLICE_MS,
   COVERAGE_STREAMS_MAX,
   COVERAGE_WINDOW_BYTES,
   CoverageStreams,
 } from "./coverage_streams.ts";
 import { bytesCodec, command } from "./define_vnode.ts";
+import { BackgroundPace } from "./background_pace.ts";
 
 const QUERY = command<undefined, Uint8Array>({ reply: bytesCodec });
 const LONG_MS = 60_000;
@@ -26,7 +28,11 @@ class Bench {
   readonly failures: [number, string][] = [];
   readonly crashes: unknown[] = [];
   readonly streams: CoverageStreams;
+  readonly pace = new BackgroundPace(4);
+  /** Turns it has asked for, in milliseconds. */
+  readonly waits: number[] = [];
   #changed: (() => void)[] = [];
+  #later: (() => void)[] = [];
 
   constructor() {
     this.streams = new CoverageStreams({
@@ -35,6 +41,11 @@ class Bench {
         readFrames(batch, 0, batch.length, FRAME_BYTES_MAX, this.#onFrame);
       }),
       now: () => this.nowMs,
+      pace: this.pace,
+      later: (afterMs, callback) => {
+        this.waits.push(afterMs);
+        this.#later.push(callback);
+      },
       crash: (error) => {
         this.crashes.push(error);
         for (const changed of this.#changed.splice(0)) changed();
@@ -65,6 +76,11 @@ class Bench {
     }
     for (const changed of this.#changed.splice(0)) changed();
   };
+
+  /** Lets it go on after the turns it has asked for. */
+  goOn(): void {
+    for (const callback of this.#later.splice(0)) callback();
+  }
 
   /** Resolves when something has been answered, or a handler has failed. */
   changed(): Promise<void> {
@@ -290,4 +306,25 @@ Deno.test("CoverageStreams refuses one query more than it may answer, and a numb
     bench.failures.filter(([, code]) => code === "vnode_crashed").length,
     COVERAGE_STREAMS_MAX,
   );
+});
+
+Deno.test("CoverageStreams says what there is and lets commands have their turn, while they come", async () => {
+  const bench = new Bench();
+  function* slow() {
+    for (let number = 1; number <= 4; number++) {
+      bench.nowMs += COVERAGE_SLICE_MS;
+      yield chunk(number);
+    }
+  }
+  bench.pace.noteCommand();
+  bench.open(1, 10, slow);
+  assertEquals(bench.answers, [[10, [1], false]]);
+  assertEquals(bench.waits, [4 * COVERAGE_SLICE_MS]);
+  // Nobody has asked for anything since.
+  bench.nowMs += 4 * COVERAGE_SLICE_MS;
+  bench.streams.more(1, 11, bench.nowMs + LONG_MS);
+  bench.goOn();
+  await bench.changed();
+  assertEquals(bench.answers[1], [11, [2, 3, 4], true]);
+  assertEquals(bench.waits.length, 1);
 });

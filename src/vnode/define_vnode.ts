@@ -22,6 +22,9 @@ import type { ByteWriter } from "../base/byte_writer.ts";
 import { WhorlError } from "../base/errors.ts";
 import type { Awaitable } from "../environment/storage.ts";
 import { decodeMsgpack, writeMsgpack } from "../wire/msgpack.ts";
+import { type MailboxBounds, resolveMailboxBounds } from "./mailbox_bounds.ts";
+import { resolveWorkers, type WorkersOptions } from "./pool_workers.ts";
+import { type PoolOptions, resolvePools } from "./work_pool.ts";
 import type {
   Codec,
   CommandDeclaration,
@@ -106,6 +109,12 @@ export interface VnodeDefinition<C extends Commands, V extends Commands> {
   readonly commands: C;
   /** What every vnode can be asked at once. @default {nothing} */
   readonly coverage?: V;
+  /** How much may wait for each of its vnodes, where that differs from the defaults. @default {{}} */
+  readonly mailbox?: Partial<MailboxBounds>;
+  /** Pools for work that takes long, by names that {@linkcode VnodeContext.pool} finds them under. @default {none} */
+  readonly pools?: Readonly<Record<string, PoolOptions>>;
+  /** Threads for work that computes, by names that {@linkcode VnodeContext.workers} finds them under. @default {none} */
+  readonly workers?: Readonly<Record<string, WorkersOptions>>;
   /** Makes the vnode of one partition. */
   init(partition: number, context: VnodeContext): Awaitable<Vnode<C, V>>;
 }
@@ -148,6 +157,9 @@ export function defineVnode<
     name,
     commands,
     coverage,
+    mailbox: resolveMailboxBounds(name, definition.mailbox),
+    pools: resolvePools(name, definition.pools ?? {}),
+    workers: resolveWorkers(name, definition.workers ?? {}),
     init: (partition: number, context: VnodeContext) =>
       definition.init(partition, context),
   });

@@ -40,7 +40,7 @@ import {
   writeBatchHead,
 } from "./handoff_codec.ts";
 import { SpreadGroups, spreadTo } from "./handoff_spread.ts";
-import type { HandoffPace } from "./handoff_pace.ts";
+import type { BackgroundPace } from "./background_pace.ts";
 import type { HandoffItem, Vnode } from "./vnode.ts";
 import type { WatchedPartition } from "./watched_partition.ts";
 
@@ -85,7 +85,7 @@ export interface HandoffSourceHost {
   readonly storage: WatchedPartition;
   now(): number;
   /** How fast it may go. */
-  readonly pace: HandoffPace;
+  readonly pace: BackgroundPace;
   /** Calls `callback` later, when others have had their turn. */
   later(afterMs: number, callback: () => void): void;
   /** What the module did is no longer to be trusted: the vnode ends. */

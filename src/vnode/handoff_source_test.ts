@@ -1,4 +1,4 @@
-import { HandoffPace } from "./handoff_pace.ts";
+import { BackgroundPace } from "./background_pace.ts";
 import { assert, assertEquals, assertThrows } from "@std/assert";
 import { ManualRuntime } from "../../supervisors/manual_runtime.ts";
 import { ByteReader } from "../base/byte_reader.ts";
@@ -103,7 +103,7 @@ class Bench {
   begin(
     extra: Partial<Vnode> = {},
     opening: Partial<HandoffOpening> = {},
-    pace: HandoffPace = new HandoffPace(),
+    pace: BackgroundPace = new BackgroundPace(2),
   ): this {
     const { texts } = this;
     const vnode: Vnode = {
@@ -271,7 +271,7 @@ Deno.test("HandoffSource ends a batch after HANDOFF_GATHER_MS", async () => {
 });
 
 Deno.test("HandoffSource goes on with a batch when others have had their turn, and ends it with its slice while commands come", async () => {
-  const pace = new HandoffPace();
+  const pace = new BackgroundPace(2);
   let read = 0;
   const bench = new Bench(keys(10));
   const begin = () =>

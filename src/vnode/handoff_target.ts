@@ -14,7 +14,7 @@ import {
   nextHash,
   readBatch,
 } from "./handoff_codec.ts";
-import type { HandoffPace } from "./handoff_pace.ts";
+import type { BackgroundPace } from "./background_pace.ts";
 import { HANDOFF_SLICE_MS } from "./handoff_source.ts";
 import type { Vnode } from "./vnode.ts";
 
@@ -31,7 +31,7 @@ export interface HandoffTargetHost {
   takeItem(content: Uint8Array): Promise<void> | void;
   now(): number;
   /** How fast it may go. */
-  readonly pace: HandoffPace;
+  readonly pace: BackgroundPace;
   /** Resolves in so many milliseconds, when others have had their turn. */
   turn(afterMs: number): Promise<void>;
   /** Runs a command of the module, and resolves when it has been answered. */

@@ -1,4 +1,4 @@
-import { HandoffPace } from "./handoff_pace.ts";
+import { BackgroundPace } from "./background_pace.ts";
 import { assert, assertEquals, assertRejects } from "@std/assert";
 import { ByteReader } from "../base/byte_reader.ts";
 import { ByteWriter } from "../base/byte_writer.ts";
@@ -45,7 +45,7 @@ class Bench {
   mayTake: () => Promise<void> = () => Promise.resolve();
   readonly vnode: Partial<Vnode> = { itemAt: () => undefined };
   readonly target = new HandoffTarget({
-    pace: new HandoffPace(),
+    pace: new BackgroundPace(2),
     vnode: this.vnode as Vnode,
     takeItem: (bytes: Uint8Array) => {
       const text = decoder.decode(bytes);

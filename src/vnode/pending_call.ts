@@ -5,6 +5,7 @@
  *
  * @module
  */
+import { WhorlError } from "../base/errors.ts";
 import { FrameType } from "../wire/frame_type.ts";
 import type { Call, CommandDeclaration } from "./vnode.ts";
 
@@ -14,8 +15,8 @@ export interface PendingCallHost {
   timeLeftUntil(deadline: number): number;
   /** Answers a call with an early or a final result. */
   answer(call: PendingCall, type: number, value: unknown): void;
-  /** Answers a call with a declared failure. */
-  failCall(call: PendingCall, failure: string, message: string): void;
+  /** Answers a call with a failure: a `WhorlError` as it is, anything else as `vnode_error`. */
+  rejectCall(call: PendingCall, error: unknown): void;
   /** The handler of a call has finished, and its answer waits for the target of a handoff. */
   appliedHere(): void;
   /** The handler of a call that was given up has finished it. */
@@ -92,9 +93,15 @@ export class PendingCall implements Call {
   }
 
   fail(failure: string, message: string): void {
+    this.reject(
+      new WhorlError("vnode_error", message, { details: { failure } }),
+    );
+  }
+
+  reject(error: unknown): void {
     if (this.answered) return this.#finishedLate();
     this.answered = true;
-    this.#host.failCall(this, failure, message);
+    this.#host.rejectCall(this, error);
   }
 
   /** Its caller has been answered for the handler. */

@@ -22,6 +22,10 @@ import type {
 } from "../environment/storage.ts";
 import type { ByteReader } from "../base/byte_reader.ts";
 import type { ByteWriter } from "../base/byte_writer.ts";
+import type { MailboxBounds } from "./mailbox_bounds.ts";
+import type { PoolBounds } from "./pool_queue.ts";
+import type { VnodeWorkers, WorkersConfig } from "./pool_workers.ts";
+import type { VnodePool } from "./work_pool.ts";
 
 /** How a value crosses threads and networks. */
 export interface Codec<T> {
@@ -78,6 +82,11 @@ export interface Call<D = CommandDeclaration> {
   reply(value: ReplyOf<D>): void;
   /** Answers with a declared failure. */
   fail(failure: FailureOf<D>, message: string): void;
+  /**
+   * Answers that it cannot be done: a `WhorlError` as it is, such as `overload` of a
+   * pool, and anything else as `vnode_error`. The vnode goes on.
+   */
+  reject(error: unknown): void;
 }
 
 /** Handles one command: returns the answer, a promise of it, or {@linkcode answersLater}. */
@@ -235,6 +244,19 @@ export interface VnodeContext {
   /** Fires when this vnode must stop. */
   readonly signal: AbortSignal;
   /**
+   * The pool that the module has declared under `name`, for work that this vnode
+   * should not stand still for.
+   *
+   * @throws {WhorlError} `invalid_argument`, naming the pools there are, if it has none of that name.
+   */
+  pool(name: string): VnodePool;
+  /**
+   * The workers that the module has declared under `name`, for work that computes.
+   *
+   * @throws {WhorlError} `invalid_argument`, naming those there are, if it has none of that name.
+   */
+  workers(name: string): VnodeWorkers;
+  /**
    * Ends this vnode because of something found outside a handler, such as a
    * commit that failed. Its callers are answered, and it is started afresh.
    */
@@ -260,6 +282,12 @@ export interface VnodeModule<
   readonly commands: C;
   /** What every vnode can be asked at once, by name. */
   readonly coverage: V;
+  /** How much may wait for each of its vnodes. @default {MAILBOX_BOUNDS_DEFAULT} */
+  readonly mailbox?: MailboxBounds;
+  /** What its vnodes leave to others to do, by the name of the pool. @default {none} */
+  readonly pools?: Readonly<Record<string, PoolBounds>>;
+  /** What its vnodes leave to other threads to compute, by the name of the workers. @default {none} */
+  readonly workers?: Readonly<Record<string, WorkersConfig>>;
   /** Makes the vnode of `partition`. What it throws keeps the partition down and is reported. */
   init(partition: number, context: VnodeContext): Awaitable<Vnode<C, V>>;
 }

@@ -23,7 +23,7 @@ import {
   HandoffOutcome,
   readHandoffRequest,
 } from "./handoff_codec.ts";
-import type { HandoffPace } from "./handoff_pace.ts";
+import type { BackgroundPace } from "./background_pace.ts";
 import { HandoffSource } from "./handoff_source.ts";
 import { HandoffTarget } from "./handoff_target.ts";
 import type { Vnode } from "./vnode.ts";
@@ -61,7 +61,7 @@ export interface VnodeHandoffHost {
   now(): number;
   later(afterMs: number, callback: () => void): void;
   /** How fast transfers may go. */
-  readonly pace: HandoffPace;
+  readonly pace: BackgroundPace;
   /** Takes no commands until `goOn`; they wait. */
   hold(): void;
   goOn(): void;

@@ -40,7 +40,7 @@ import {
   partitionOfVnode,
 } from "../ring/ring_generations.ts";
 import { beginsHandoff } from "./handoff_codec.ts";
-import { HandoffPace } from "./handoff_pace.ts";
+import { BackgroundPace } from "./background_pace.ts";
 import type { ClusterEvent, VnodeContext, VnodeModule } from "./vnode.ts";
 import {
   type CommandTable,
@@ -49,6 +49,8 @@ import {
   VnodeProcess,
   wentElsewhere,
 } from "./vnode_process.ts";
+import { PoolWorkers, type VnodeWorkers } from "./pool_workers.ts";
+import { type VnodePool, WorkPool } from "./work_pool.ts";
 import {
   moduleIdOf,
   readVnodeRequestHeader,
@@ -60,6 +62,12 @@ import {
 export const VNODE_RESTARTS_MAX = 1_000;
 /** How often requests that wait, or were promised an answer, are looked through for overdue ones. */
 const SWEEP_INTERVAL_MS = 1_000;
+/** Time that commands have for each millisecond of work on transfers, in milliseconds: while they come, transfers take a third. */
+const TRANSFERS_REST = 2;
+/** The same of work on coverage queries, which take a sixth. */
+const COVERAGE_REST = 5;
+/** How long work in pools is waited for when a master stops, in milliseconds; less than a node waits for its masters. */
+const POOLS_CLOSE_MS_MAX = 3_000;
 /** The span in which those restarts are counted. */
 export const VNODE_RESTARTS_PERIOD_MS = 10_000;
 
@@ -119,7 +127,9 @@ interface Released {
 export class VnodeMaster implements VnodeHost {
   readonly answers: BatchingSink;
   /** How fast transfers of its vnodes may go. */
-  readonly pace: HandoffPace = new HandoffPace();
+  readonly pace: BackgroundPace = new BackgroundPace(TRANSFERS_REST);
+  /** How fast coverage queries may go. */
+  readonly coveragePace: BackgroundPace = new BackgroundPace(COVERAGE_REST);
   #options: VnodeMasterOptions;
   #ringSizes: ReadonlyMap<number, number>;
   /** The first vnodes of generations of the ring that are no more. */
@@ -137,6 +147,10 @@ export class VnodeMaster implements VnodeHost {
   readonly #ending = new Set<number>();
   /** Those of them that this node has come to own meanwhile. */
   readonly #wantedAgain = new Set<number>();
+  /** The pools of the module, by name. */
+  readonly #pools = new Map<string, WorkPool>();
+  /** Its workers. */
+  readonly #workers = new Map<string, PoolWorkers>();
   #listeners = new Set<{
     readonly process: VnodeProcess;
     readonly listener: (event: ClusterEvent) => void;
@@ -168,6 +182,17 @@ export class VnodeMaster implements VnodeHost {
     this.#ringSizes = options.ringSizes;
     this.#table = commandTableOf(options.module);
     this.#moduleId = moduleIdOf(options.module.name);
+    for (const [name, bounds] of Object.entries(options.module.pools ?? {})) {
+      this.#pools.set(name, new WorkPool(name, bounds, options.runtime));
+    }
+    const { runtime } = options;
+    const zombie = (): void => this.#tell({ type: "zombie" });
+    for (const [name, config] of Object.entries(options.module.workers ?? {})) {
+      this.#workers.set(
+        name,
+        new PoolWorkers(name, config, { runtime, zombie }),
+      );
+    }
     this.answers = new BatchingSink(
       (callback) => options.runtime.defer(callback),
       (batch) => {
@@ -265,13 +290,22 @@ export class VnodeMaster implements VnodeHost {
     });
   }
 
+  /** Says in the log when a vnode begins to refuse commands, and when it has room again. */
+  overloaded(process: VnodeProcess, is: boolean): void {
+    const { partition, waiting, waitingBytes } = process;
+    const data = { partition, waiting, waitingBytes };
+    const { log } = this.#options;
+    if (is) log.warn("A vnode refuses commands as too many wait for it", data);
+    else log.info("A vnode takes commands again", data);
+  }
+
   /** Takes in a message from the node; the bytes belong to the master from now on. */
   receive(message: Uint8Array<ArrayBuffer>): void {
     this.#receivedMs = this.#options.runtime.now();
     readFrames(message, 0, message.length, FRAME_BYTES_MAX, this.#onFrame);
   }
 
-  /** Stops the vnodes and closes the store; what was acknowledged is durable then. */
+  /** Stops the vnodes, waits for work in pools and closes the store; what was acknowledged is durable then. */
   async stop(): Promise<void> {
     this.#stopping = true;
     for (const timer of [this.#sweep, this.#nextTurn, ...this.#timers]) {
@@ -284,8 +318,59 @@ export class VnodeMaster implements VnodeHost {
     await this.#supervisor?.shutdown();
     // Those that were never started are nobody's children.
     for (const process of this.#processes.values()) process.kill();
+    await this.#closePools();
     await this.#options.store.close();
     this.answers.flush();
+  }
+
+  /** Waits for work that runs, which uses the store, but not for ever. */
+  async #closePools(): Promise<void> {
+    const pools = this.#allPools();
+    const closing = [...this.#pools.values(), ...this.#workers.values()];
+    if (closing.length === 0) return;
+    const { runtime, log } = this.#options;
+    const { promise: waited, resolve } = Promise.withResolvers<void>();
+    const timer = runtime.setTimer(POOLS_CLOSE_MS_MAX, resolve);
+    await Promise.race([
+      waited,
+      Promise.all(closing.map((pool) => pool.close())),
+    ]);
+    runtime.clearTimer(timer);
+    await Promise.all([...this.#workers.values()].map((each) => each.end()));
+    const running = pools.reduce((sum, [, pool]) => sum + pool.running, 0);
+    if (running > 0) {
+      log.warn("Work in pools has not ended when it was asked to", { running });
+    }
+  }
+
+  /** The pools, and those in which jobs wait for workers, with their names. */
+  #allPools(): [string, WorkPool][] {
+    return [...this.#pools, ...this.#poolsOfWorkers()];
+  }
+
+  #poolsOfWorkers(): [string, WorkPool][] {
+    return [...this.#workers].map(([name, { pool }]) => [name, pool]);
+  }
+
+  #poolOf(process: VnodeProcess, name: string): VnodePool {
+    const pool = this.#declared("pool", this.#pools, name);
+    return { run: (work, limits) => pool.run(process, work, limits) };
+  }
+
+  #workersOf(process: VnodeProcess, name: string): VnodeWorkers {
+    const workers = this.#declared("workers", this.#workers, name);
+    return { run: (input, limits) => workers.run(process, input, limits) };
+  }
+
+  #declared<T>(what: string, all: ReadonlyMap<string, T>, name: string): T {
+    const found = all.get(name);
+    if (found !== undefined) return found;
+    throw new WhorlError(
+      "invalid_argument",
+      `Cannot find ${what} '${name}' of '${this.#options.module.name}': it has declared ${
+        [...all.keys()].join(", ") || "none"
+      }`,
+    );
   }
 
   readonly #onFrame = (
@@ -366,7 +451,11 @@ export class VnodeMaster implements VnodeHost {
     const header = this.#header;
     this.#reader.reset(bytes, start, end);
     readVnodeRequestHeader(this.#reader, header);
-    if (!(header.flags & RequestFlag.handoff)) this.pace.noteCommand();
+    const { flags } = header;
+    if (!(flags & RequestFlag.handoff)) this.pace.noteCommand();
+    if (!(flags & (RequestFlag.handoff | RequestFlag.coverage))) {
+      this.coveragePace.noteCommand();
+    }
     const { vnode: number } = header;
     const partition = partitionOfVnode(number);
     // Nobody waits for it any more, and a put done now could surprise them later.
@@ -520,6 +609,7 @@ export class VnodeMaster implements VnodeHost {
       }
       for (const remove of unsubscribe) remove();
       stopped.abort(reason);
+      for (const [, pool] of this.#allPools()) pool.leave(process);
       if (typeof reason === "object" && reason.type === "crash") {
         this.#options.log.warn("A vnode crashed", {
           partition,
@@ -587,6 +677,8 @@ export class VnodeMaster implements VnodeHost {
       secretBytes: this.#options.secretBytes,
       log: log.child(`vnode-${name}`),
       signal,
+      pool: (name) => this.#poolOf(process, name),
+      workers: (name) => this.#workersOf(process, name),
       crash: (error) => process.crash(error),
       link: (source, child) => process.link(source, child),
       onClusterEvent: (listener) => {
@@ -750,24 +842,41 @@ export class VnodeMaster implements VnodeHost {
   }
 
   #stats(): Record<string, unknown> {
-    let handled = 0, failed = 0, refused = 0, expired = 0;
-    let waiting = 0, abandoned = 0;
+    let handled = 0, failed = 0, refused = 0, declined = 0, shed = 0;
+    let expired = 0, waiting = 0, abandoned = 0;
+    let requests = 0, bytes = 0, longest = 0, overloaded = 0;
     for (const process of this.#processes.values()) {
       handled += process.counts.handled;
       failed += process.counts.failed;
       refused += process.counts.refused;
+      declined += process.counts.declined;
+      shed += process.counts.shed;
       expired += process.counts.expired;
       waiting += process.load;
       abandoned += process.abandoned;
+      requests += process.waiting;
+      bytes += process.waitingBytes;
+      longest = Math.max(longest, process.waiting);
+      overloaded += Number(process.overloaded);
     }
+    const figures = (pools: readonly [string, WorkPool][]) =>
+      Object.fromEntries(pools.map(([name, { counts, waiting, running }]) => [
+        name,
+        { ...counts, waiting, running },
+      ]));
     return {
       vnodes: this.#processes.size,
       handled,
       failed,
       refused,
+      declined,
+      shed,
       expired,
       waiting,
       abandoned,
+      mailbox: { requests, bytes, longest, overloaded },
+      pools: figures([...this.#pools]),
+      workers: figures(this.#poolsOfWorkers()),
       store: {
         ...this.#options.store.stats(),
         epoch: this.#options.store.state.epoch,

@@ -32,29 +32,20 @@ import { writeFailure } from "../wire/failure.ts";
 import { CoverageAction, readCoverageRequest } from "./coverage_codec.ts";
 import { CoverageStreams } from "./coverage_streams.ts";
 import { HandoffEntry } from "./handoff_codec.ts";
-import type { HandoffPace } from "./handoff_pace.ts";
+import type { BackgroundPace } from "./background_pace.ts";
 import type { HandoffSource } from "./handoff_source.ts";
+import { Mailbox, type WaitingRequest } from "./mailbox.ts";
+import {
+  MAILBOX_BOUNDS_DEFAULT,
+  type MailboxRefusal,
+} from "./mailbox_bounds.ts";
 import { PendingCall, type PendingCallHost } from "./pending_call.ts";
 import { VnodeHandoff, type VnodeHandoffHost } from "./vnode_handoff.ts";
 import { RequestFlag } from "./vnode_wire.ts";
 import { WatchedPartition } from "./watched_partition.ts";
 
-/** Requests that may wait for one vnode; a further one is answered `overload`. */
-export const VNODE_MAILBOX_MAX = 10_000;
-
 /** How long past its deadline a promised answer is waited for, so that a late one is not taken for none. */
 const OVERDUE_GRACE_MS = 500;
-
-/** A request as it waits: views into a message that this process owns. */
-interface WaitingRequest {
-  readonly correlation: number;
-  readonly command: number;
-  readonly flags: number;
-  readonly deadline: number;
-  readonly bytes: Uint8Array;
-  readonly start: number;
-  readonly end: number;
-}
 
 /** A command that came with a handoff, and waits; no transfer has more than one. */
 interface ForwardedCommand {
@@ -64,6 +55,15 @@ interface ForwardedCommand {
 
 /** Time a command that came with a handoff is given, in milliseconds. */
 const FORWARDED_COMMAND_MS = 60_000;
+
+/** Why a command that another replica can do is not done here; nothing has been done. */
+function declinedError(partition: number, requests: number): WhorlError {
+  return new WhorlError(
+    "overload",
+    `The vnode of partition ${partition} leaves the command to another replica as it has ${requests} in hand`,
+    { details: { partition, declined: true } },
+  );
+}
 
 /** Why a command for a partition that went to `owner` is not run here. */
 export function wentElsewhere(partition: number, owner: string): WhorlError {
@@ -78,7 +78,12 @@ export function wentElsewhere(partition: number, owner: string): WhorlError {
 export interface VnodeCounts {
   handled: number;
   failed: number;
+  /** Not taken in: the mailbox was full, or the partition goes elsewhere. */
   refused: number;
+  /** Not taken in as another replica could do it and this vnode had enough to do. */
+  declined: number;
+  /** Answered `overload` as they had waited too long for a vnode that is behind. */
+  shed: number;
   expired: number;
 }
 
@@ -91,9 +96,12 @@ export interface VnodeHost {
   /** Calls `callback` later, when others have had their turn. */
   later(afterMs: number, callback: () => void): void;
   /** How fast transfers may go. */
-  readonly pace: HandoffPace;
+  readonly pace: BackgroundPace;
+  readonly coveragePace: BackgroundPace;
   /** Requests wait or have been promised an answer: call `giveUpOverdue` from time to time. */
   requestsInHand(): void;
+  /** `process` has begun to refuse commands as its mailbox is full, or it has room again. */
+  overloaded(process: VnodeProcess, is: boolean): void;
   /** What `process` held went to `owner`: its commands are refused with that name from now on. */
   released(process: VnodeProcess, owner: string): void;
   /** What `process` held went elsewhere and is removed: it need not run, unless commands came meanwhile. */
@@ -136,6 +144,8 @@ export class VnodeProcess extends ChildBase
     handled: 0,
     failed: 0,
     refused: 0,
+    declined: 0,
+    shed: 0,
     expired: 0,
   };
   #host: VnodeHost;
@@ -153,8 +163,7 @@ export class VnodeProcess extends ChildBase
   readonly #untilQuiet = new Set<() => void>();
   /** Commands that came with handoffs and wait for a handler to end. */
   #forwarded: ForwardedCommand[] = [];
-  #waiting: WaitingRequest[] = [];
-  #waitingFrom = 0;
+  readonly #mailbox: Mailbox;
   #busy = true;
   #started = false;
   #ended = false;
@@ -181,12 +190,15 @@ export class VnodeProcess extends ChildBase
     this.#host = host;
     this.#module = module;
     this.#table = table;
+    this.#mailbox = new Mailbox(module.mailbox ?? MAILBOX_BOUNDS_DEFAULT);
     this.number = number;
     this.partition = partition;
     this.#coverage = new CoverageStreams({
       partition,
       answers: host.answers,
       now: () => host.now(),
+      pace: host.coveragePace,
+      later: (afterMs, callback) => host.later(afterMs, callback),
       crash: (error) => this.crash(error),
     });
   }
@@ -208,8 +220,22 @@ export class VnodeProcess extends ChildBase
 
   /** Requests that wait or have been promised an answer, and coverage queries being answered. */
   get load(): number {
-    return this.#waiting.length - this.#waitingFrom + this.#promised.size +
-      this.#coverage.size;
+    return this.#mailbox.length + this.#promised.size + this.#coverage.size;
+  }
+
+  /** Requests that wait. */
+  get waiting(): number {
+    return this.#mailbox.length;
+  }
+
+  /** Bytes of the requests that wait. */
+  get waitingBytes(): number {
+    return this.#mailbox.byteCount;
+  }
+
+  /** Whether it has refused commands as its mailbox is full, and has not had room since. */
+  get overloaded(): boolean {
+    return this.#mailbox.overloaded;
   }
 
   /** Where its answers go. */
@@ -228,7 +254,7 @@ export class VnodeProcess extends ChildBase
   }
 
   /** How fast transfers from and to it may go. */
-  get pace(): HandoffPace {
+  get pace(): BackgroundPace {
     return this.#host.pace;
   }
 
@@ -282,6 +308,7 @@ export class VnodeProcess extends ChildBase
     this.#vnode = vnode;
     this.#handoff = new VnodeHandoff(this, vnode, storage);
     this.#busy = false;
+    this.#mailbox.open(this.#host.now());
     this.#drain();
   }
 
@@ -321,31 +348,37 @@ export class VnodeProcess extends ChildBase
       this.#handoff?.request(correlation, bytes, start, end);
       return;
     }
-    if (this.#busy || this.#held) {
-      if (this.#ended) {
-        // It is on its way out and its master does not know yet.
-        this.#fail(
-          correlation,
-          "vnode_crashed",
-          `The vnode of partition ${this.partition} has stopped`,
-        );
-        return;
-      }
-      if (this.#waiting.length - this.#waitingFrom >= VNODE_MAILBOX_MAX) {
-        this.counts.refused++;
-        this.#fail(
-          correlation,
-          "overload",
-          `Cannot take a command for partition ${this.partition}: ${VNODE_MAILBOX_MAX} are waiting`,
-        );
-        return;
-      }
+    if (this.#ended) {
+      // It is on its way out and its master does not know yet.
+      this.#fail(
+        correlation,
+        "vnode_crashed",
+        `The vnode of partition ${this.partition} has stopped`,
+      );
+      return;
+    }
+    const wasOverloaded = this.#mailbox.overloaded;
+    const refusal = this.#mailbox.refusal(
+      this.#promised.size,
+      end - start,
+      (flags & RequestFlag.mayDecline) !== 0,
+    );
+    if (refusal !== undefined) {
+      this.#refuse(correlation, refusal);
+      if (this.#mailbox.overloaded === wasOverloaded) return;
+      this.#host.overloaded(this, true);
+      // Somebody has to look whether there is room again.
       this.#host.requestsInHand();
-      this.#waiting.push({
+      return;
+    }
+    if (this.#busy || this.#held) {
+      this.#host.requestsInHand();
+      this.#mailbox.add({
         correlation,
         command,
         flags,
         deadline,
+        arrivedMs: this.#host.now(),
         bytes,
         start,
         end,
@@ -353,6 +386,25 @@ export class VnodeProcess extends ChildBase
       return;
     }
     this.#handle(correlation, command, flags, deadline, bytes, start, end);
+  }
+
+  #refuse(correlation: number, refusal: MailboxRefusal): void {
+    const { partition, waiting, waitingBytes } = this;
+    if (refusal === "soft") {
+      this.counts.declined++;
+      this.#failWith(
+        correlation,
+        declinedError(partition, waiting + this.#promised.size),
+        "overload",
+      );
+      return;
+    }
+    this.counts.refused++;
+    this.#fail(
+      correlation,
+      "overload",
+      `Cannot take a command for partition ${partition}: ${waiting} of together ${waitingBytes} bytes are waiting, ${this.#promised.size} are being handled`,
+    );
   }
 
   /** Ties `child` to this vnode; see `VnodeContext.link`. */
@@ -416,25 +468,20 @@ export class VnodeProcess extends ChildBase
       handling.answered = true;
       this.#fail(handling.correlation, "vnode_crashed", message);
     }
-    for (let i = this.#waitingFrom; i < this.#waiting.length; i++) {
-      const request = this.#waiting[i] as WaitingRequest;
-      this.#fail(request.correlation, "vnode_crashed", message);
+    for (const { correlation } of this.#mailbox.remove(() => true)) {
+      this.#fail(correlation, "vnode_crashed", message);
     }
-    this.#waiting = [];
-    this.#waitingFrom = 0;
   }
 
   #drain(): void {
-    while (
-      !this.#busy && !this.#held && this.#waitingFrom < this.#waiting.length
-    ) {
-      const next = this.#waiting[this.#waitingFrom++] as WaitingRequest;
-      // Nobody waits for it any more, and a put done now could surprise them later.
-      if (next.deadline <= this.#host.now()) {
-        this.counts.expired++;
-        this.#fail(
-          next.correlation,
-          "timeout",
+    while (!this.#busy && !this.#held) {
+      const next = this.#mailbox.take();
+      if (next === undefined) break;
+      const fate = this.#mailbox.fateOf(next, this.#host.now());
+      if (fate !== "due") {
+        this.#turnAway(
+          next,
+          fate,
           `The command waited for partition ${this.partition} until its deadline had passed`,
         );
         continue;
@@ -449,12 +496,31 @@ export class VnodeProcess extends ChildBase
         next.end,
       );
     }
-    if (this.#waitingFrom === this.#waiting.length) {
-      this.#waiting = [];
-      this.#waitingFrom = 0;
-    } else if (this.#waitingFrom >= 1024) {
-      this.#waiting = this.#waiting.slice(this.#waitingFrom);
-      this.#waitingFrom = 0;
+    this.#lookForRoom();
+  }
+
+  /** Answers for a command that has waited too long to be handled. */
+  #turnAway(
+    { correlation }: WaitingRequest,
+    fate: "expired" | "stale",
+    expired: string,
+  ): void {
+    if (fate === "expired") {
+      this.counts.expired++;
+      this.#fail(correlation, "timeout", expired);
+      return;
+    }
+    this.counts.shed++;
+    this.#fail(
+      correlation,
+      "overload",
+      `The command waited too long for partition ${this.partition}, which is behind with its commands`,
+    );
+  }
+
+  #lookForRoom(): void {
+    if (this.#mailbox.relieved(this.#promised.size)) {
+      this.#host.overloaded(this, false);
     }
   }
 
@@ -590,11 +656,13 @@ export class VnodeProcess extends ChildBase
   /** Takes no commands until `goOn`; they wait. */
   hold(): void {
     this.#held = true;
+    this.#mailbox.close();
   }
 
   /** Takes commands again, those first that have been waiting. */
   goOn(): void {
     this.#held = false;
+    this.#mailbox.open(this.#host.now());
     this.#drain();
   }
 
@@ -633,7 +701,7 @@ export class VnodeProcess extends ChildBase
 
   /** Whether commands wait, or data from other nodes. */
   get hasWaiting(): boolean {
-    return this.#waitingFrom < this.#waiting.length ||
+    return this.#mailbox.length > 0 ||
       (this.#handoff?.waiting ?? 0) > 0;
   }
 
@@ -681,6 +749,7 @@ export class VnodeProcess extends ChildBase
       accepted: () => {},
       reply: () => resolve(),
       fail: () => resolve(),
+      reject: () => resolve(),
     };
     const perform = (): void => {
       this.#handoff?.follows?.forward(
@@ -719,13 +788,10 @@ export class VnodeProcess extends ChildBase
   released(owner: string): void {
     this.#host.released(this, owner);
     const { partition } = this;
-    const waiting = this.#waiting.slice(this.#waitingFrom);
-    this.#waiting = waiting.filter(({ flags }) =>
-      (flags & RequestFlag.asFallback) !== 0
+    const forOwner = this.#mailbox.remove(({ flags }) =>
+      (flags & RequestFlag.asFallback) === 0
     );
-    this.#waitingFrom = 0;
-    for (const { correlation, flags } of waiting) {
-      if (flags & RequestFlag.asFallback) continue;
+    for (const { correlation } of forOwner) {
       this.#failWith(
         correlation,
         wentElsewhere(partition, owner),
@@ -811,26 +877,30 @@ export class VnodeProcess extends ChildBase
       this.#promised.delete(call);
       call.abandon();
       this.#abandoned++;
-      this.#expire(call.correlation, "did not answer");
+      this.counts.expired++;
+      this.#fail(call.correlation, "timeout", this.#overdue("did not answer"));
     }
-    if ((this.#busy || this.#held) && this.hasWaiting) {
-      const waiting = this.#waiting.slice(this.#waitingFrom);
-      this.#waiting = waiting.filter(({ deadline }) => deadline > now);
-      this.#waitingFrom = 0;
-      for (const { deadline, correlation } of waiting) {
-        if (deadline <= now) this.#expire(correlation, "was busy");
-      }
-    }
+    if (this.#mailbox.length > 0) this.#lookThroughMailbox(now);
+    this.#lookForRoom();
     return this.load;
   }
 
-  #expire(correlation: number, why: string): void {
-    this.counts.expired++;
-    this.#fail(
-      correlation,
-      "timeout",
-      `The vnode of partition ${this.partition} ${why} until the deadline had passed`,
-    );
+  /** Answers for what has waited too long, and lets go of messages of which little waits. */
+  #lookThroughMailbox(now: number): void {
+    const fates = new Map<WaitingRequest, "expired" | "stale">();
+    this.#mailbox.remove((request) => {
+      const fate = this.#mailbox.fateOf(request, now);
+      if (fate !== "due") fates.set(request, fate);
+      return fate !== "due";
+    });
+    for (const [request, fate] of fates) {
+      this.#turnAway(request, fate, this.#overdue("was busy"));
+    }
+    this.#mailbox.keepBytes();
+  }
+
+  #overdue(why: string): string {
+    return `The vnode of partition ${this.partition} ${why} until the deadline had passed`;
   }
 
   /** @internal The handler of a call that was given up has finished it. */
@@ -891,18 +961,12 @@ export class VnodeProcess extends ChildBase
     );
   }
 
-  /** @internal Answers a call with a declared failure. */
-  failCall(call: PendingCall, failure: string, message: string): void {
+  /** @internal Answers a call with a failure. */
+  rejectCall(call: PendingCall, error: unknown): void {
     this.#promised.delete(call);
     this.counts.failed++;
     this.#tellQuiet();
-    if (!this.#ended) {
-      this.#failWith(
-        call.correlation,
-        new WhorlError("vnode_error", message, { details: { failure } }),
-        "vnode_error",
-      );
-    }
+    if (!this.#ended) this.#failWith(call.correlation, error, "vnode_error");
   }
 
   /** Ends because a handler or a store failed; the supervisor starts it anew. */

@@ -1,4 +1,4 @@
-import { HandoffPace } from "./handoff_pace.ts";
+import { BackgroundPace } from "./background_pace.ts";
 import { assert, assertEquals, assertRejects } from "@std/assert";
 import { ChildBase } from "../../supervisors/child.ts";
 import {
@@ -16,6 +16,10 @@ import { FrameType } from "../wire/frame_type.ts";
 import { decodeMsgpack, encodeMsgpack } from "../wire/msgpack.ts";
 import { bytesCodec, command, defineVnode } from "./define_vnode.ts";
 import {
+  MAILBOX_BOUNDS_DEFAULT,
+  type MailboxBounds,
+} from "./mailbox_bounds.ts";
+import {
   answersLater,
   type Call,
   type Codec,
@@ -23,11 +27,7 @@ import {
   type VnodeContext,
   type VnodeModule,
 } from "./vnode.ts";
-import {
-  commandTableOf,
-  VNODE_MAILBOX_MAX,
-  VnodeProcess,
-} from "./vnode_process.ts";
+import { commandTableOf, VnodeProcess } from "./vnode_process.ts";
 import { RequestFlag } from "./vnode_wire.ts";
 
 /** Fails when it has already written something. */
@@ -43,6 +43,7 @@ const commands = {
   raw: command<number, Uint8Array>({ reply: bytesCodec }),
   half: command<string, string>({ reply: halfCodec }),
 };
+const REQUESTS_MAX = MAILBOX_BOUNDS_DEFAULT.requestsMax;
 const RUN = 0, RAW = 1, HALF = 2;
 type TestCommands = typeof commands;
 type RunCall = Call<TestCommands["run"]>;
@@ -52,6 +53,8 @@ class Bench {
   readonly runtime = new ManualRuntime();
   /** Answers in order: correlation, then `reply`, `accepted` or a failure's code, then the value or the message. */
   readonly answers: [number, string, unknown][] = [];
+  /** The details of each failure. */
+  readonly details: unknown[] = [];
   /** What the handler was given, in order. */
   readonly handled: string[] = [];
   handler: (request: string, call: RunCall) => unknown = (request) => request;
@@ -61,12 +64,15 @@ class Bench {
   readonly process: VnodeProcess;
   /** How often the process has said that it has requests in hand. */
   inHand = 0;
+  /** What it has said of its load. */
+  readonly overloads: boolean[] = [];
   #next = 1;
 
-  constructor() {
+  constructor(mailbox: Partial<MailboxBounds> = {}) {
     const module = defineVnode({
       name: "test",
       commands,
+      mailbox,
       init: async () => {
         await this.init?.();
         return {
@@ -94,10 +100,12 @@ class Bench {
       {
         answers: sink,
         now: () => this.runtime.now(),
-        pace: new HandoffPace(),
+        pace: new BackgroundPace(2),
+        coveragePace: new BackgroundPace(4),
         later: (afterMs, callback) =>
           void this.runtime.setTimer(afterMs, callback),
         requestsInHand: () => this.inHand++,
+        overloaded: (_process, is) => this.overloads.push(is),
         released: () => {},
         removed: () => {},
       },
@@ -118,7 +126,8 @@ class Bench {
   ): void => {
     const body = bytes.slice(start, end);
     if (type === FrameType.vnodeError) {
-      const { code, message } = readFailure(body);
+      const { code, message, details } = readFailure(body);
+      this.details.push(details);
       this.answers.push([correlation, code, message]);
       return;
     }
@@ -436,18 +445,137 @@ Deno.test("VnodeProcess terminates a vnode whose init returns after the end", as
 
 Deno.test("VnodeProcess takes so many commands into its mailbox and answers a further one with overload", async () => {
   const bench = new Bench();
-  for (let i = 0; i < VNODE_MAILBOX_MAX; i++) bench.send("a");
+  for (let i = 0; i < REQUESTS_MAX; i++) bench.send("a");
   assertEquals(bench.answers, []);
   bench.send("one more");
   assertEquals(bench.answers, [[
-    VNODE_MAILBOX_MAX + 1,
+    REQUESTS_MAX + 1,
     "overload",
-    "Cannot take a command for partition 5: 10000 are waiting",
+    "Cannot take a command for partition 5: 10000 of together 20000 bytes are waiting, 0 are being handled",
   ]]);
   assertEquals(bench.process.counts.refused, 1);
   await bench.start();
-  assertEquals(bench.handled.length, VNODE_MAILBOX_MAX);
-  assertEquals(bench.answers.at(-1), [VNODE_MAILBOX_MAX, "reply", "a"]);
+  assertEquals(bench.handled.length, REQUESTS_MAX);
+  assertEquals(bench.answers.at(-1), [REQUESTS_MAX, "reply", "a"]);
+});
+
+Deno.test("VnodeProcess refuses what goes beyond its bounds while a handler is stuck, and serves again when it goes on", async () => {
+  const bench = new Bench({ requestsMax: 4 });
+  await bench.start();
+  const gate = Promise.withResolvers<string>();
+  bench.handler = () => gate.promise;
+  for (const request of "abcde") bench.send(request);
+  assertEquals(bench.outcome, [[5, "overload"]]);
+  assertEquals(bench.overloads, [true]);
+  bench.send("f");
+  assertEquals(bench.overloads, [true]);
+  assertEquals(
+    [bench.process.waiting, bench.process.overloaded],
+    [3, true],
+  );
+  bench.handler = (request) => request;
+  gate.resolve("a");
+  await bench.runtime.settle();
+  assertEquals(bench.handled, ["a", "b", "c", "d"]);
+  assertEquals(bench.outcome.slice(2), [
+    [1, "reply"],
+    [2, "reply"],
+    [3, "reply"],
+    [4, "reply"],
+  ]);
+  assertEquals(bench.overloads, [true, false]);
+  bench.send("g");
+  assertEquals(bench.answers.at(-1), [7, "reply", "g"]);
+  assertEquals(bench.process.counts.refused, 2);
+});
+
+Deno.test("VnodeProcess counts calls it has promised to answer, and has room again when they are given up", async () => {
+  const bench = new Bench({ requestsMax: 2 });
+  await bench.start();
+  bench.handler = () => answersLater;
+  for (const request of "abc") bench.send(request);
+  assertEquals(bench.outcome, [[3, "overload"]]);
+  await bench.runtime.advance(1_500);
+  bench.process.giveUpOverdue();
+  assertEquals(bench.outcome.slice(1), [[1, "timeout"], [2, "timeout"]]);
+  assertEquals(bench.overloads, [true, false]);
+  bench.handler = (request) => request;
+  bench.send("d");
+  assertEquals(bench.answers.at(-1), [4, "reply", "d"]);
+});
+
+Deno.test("VnodeProcess bounds the bytes that wait, and lets one large command wait alone", async () => {
+  const bench = new Bench({ bytesMax: 1_000 });
+  await bench.start();
+  const gate = Promise.withResolvers<string>();
+  bench.handler = () => gate.promise;
+  bench.send("a");
+  bench.send("b".repeat(2_000));
+  bench.send("c");
+  assertEquals(bench.outcome, [[3, "overload"]]);
+  gate.resolve("done");
+  await bench.runtime.settle();
+  assertEquals(bench.outcome.slice(1), [[1, "reply"], [2, "reply"]]);
+});
+
+Deno.test("VnodeProcess declines what another replica can do once its soft limit is reached", async () => {
+  const bench = new Bench({ requestsSoft: 2 });
+  await bench.start();
+  const gate = Promise.withResolvers<string>();
+  bench.handler = () => gate.promise;
+  const flags = RequestFlag.mayDecline;
+  bench.send("a", { flags });
+  bench.send("b", { flags });
+  bench.send("c", { flags });
+  bench.send("d");
+  assertEquals(bench.outcome, [[3, "overload"]]);
+  assertEquals(bench.details[0], { partition: 5, declined: true });
+  const { declined, refused } = bench.process.counts;
+  assertEquals([declined, refused, bench.overloads], [1, 0, []]);
+  gate.resolve("done");
+  await bench.runtime.settle();
+  assertEquals(bench.handled, ["a", "b", "d"]);
+});
+
+Deno.test("VnodeProcess that is behind answers at once what came long ago, and handles what came lately", async () => {
+  const bench = new Bench({ behindAfterMs: 500, waitMsMax: 50 });
+  await bench.start();
+  const gate = Promise.withResolvers<string>();
+  bench.handler = () => gate.promise;
+  const timeLeftMs = 60_000;
+  for (const request of "abc") bench.send(request, { timeLeftMs });
+  await bench.runtime.advance(499);
+  bench.process.giveUpOverdue();
+  assertEquals(bench.answers, []);
+  await bench.runtime.advance(1);
+  // Nobody is made to wait until the handler ends.
+  bench.process.giveUpOverdue();
+  assertEquals(bench.outcome, [[2, "overload"], [3, "overload"]]);
+  bench.send("d", { timeLeftMs });
+  await bench.runtime.advance(51);
+  bench.send("e", { timeLeftMs });
+  bench.handler = (request) => request;
+  gate.resolve("a");
+  await bench.runtime.settle();
+  assertEquals(bench.outcome.slice(2), [
+    [1, "reply"],
+    [4, "overload"],
+    [5, "reply"],
+  ]);
+  assertEquals(bench.handled, ["a", "e"]);
+  assertEquals(bench.process.counts.shed, 3);
+});
+
+Deno.test("VnodeProcess takes no time in which it stands still for time it is behind", async () => {
+  const bench = new Bench({ behindAfterMs: 500, waitMsMax: 50 });
+  await bench.start();
+  bench.process.hold();
+  bench.send("a", { timeLeftMs: 60_000 });
+  await bench.runtime.advance(10_000);
+  bench.process.giveUpOverdue();
+  assertEquals(bench.answers, []);
+  bench.process.goOn();
+  assertEquals(bench.outcome, [[1, "reply"]]);
 });
 
 Deno.test("VnodeProcess keeps the order when its mailbox is emptied in parts", async () => {
@@ -542,6 +670,8 @@ for (const how of ["answers later", "never settles"]) {
       handled: 0,
       failed: 0,
       refused: 0,
+      declined: 0,
+      shed: 0,
       expired: 1,
     });
     bench.handler = (request) => request;

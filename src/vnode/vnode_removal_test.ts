@@ -1,4 +1,4 @@
-import { HandoffPace } from "./handoff_pace.ts";
+import { BackgroundPace } from "./background_pace.ts";
 import { assert, assertEquals } from "@std/assert";
 import { ByteWriter } from "../base/byte_writer.ts";
 import { openMemoryStore } from "../storage/memory_store.ts";
@@ -48,7 +48,7 @@ class Setting {
           end: () => this.#answers.shift()?.(),
         },
         now: () => this.#nowMs,
-        pace: new HandoffPace(),
+        pace: new BackgroundPace(2),
         later: (afterMs, callback) => {
           this.delays.push(afterMs);
           this.#timers.push({ atMs: this.#nowMs + afterMs, callback });

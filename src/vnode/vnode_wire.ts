@@ -36,6 +36,11 @@ export const RequestFlag = {
   coverage: 4,
   /** Part of a handoff: the body is as in `handoff_codec.ts`. */
   handoff: 8,
+  /**
+   * Another replica can do it as well: a vnode with much to do answers `overload`
+   * with `declined` in the details. A hint; who does not know it takes the command.
+   */
+  mayDecline: 16,
 } as const;
 
 /** The number a module has on the wire; modules of one node must differ in it. */

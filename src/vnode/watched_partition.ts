@@ -72,6 +72,10 @@ export class WatchedPartition implements PartitionStore {
     return this.#store.scan(range);
   }
 
+  pages(range?: ScanRange): AsyncIterable<readonly Entry[]> {
+    return this.#store.pages(range);
+  }
+
   deleteRange(start?: Uint8Array, end?: Uint8Array): Promise<void> {
     const all = start === undefined && end === undefined;
     const sent = all ? this.#sent : [];

@@ -12,6 +12,7 @@ import { HANDOFF_SCENARIOS } from "./scenarios/handoff_scenarios.ts";
 import { KV_SCENARIOS } from "./scenarios/kv_scenarios.ts";
 import { LEAVE_SCENARIOS } from "./scenarios/leave_scenarios.ts";
 import { MEMBERSHIP_SCENARIOS } from "./scenarios/membership_scenarios.ts";
+import { OVERLOAD_SCENARIOS } from "./scenarios/overload_scenarios.ts";
 import { RESIZE_SCENARIOS } from "./scenarios/resize_scenarios.ts";
 import { START_SCENARIOS } from "./scenarios/start_scenarios.ts";
 
@@ -24,6 +25,7 @@ const SCENARIOS = [
   ...KV_SCENARIOS,
   ...COVERAGE_SCENARIOS,
   ...FAILURE_SCENARIOS,
+  ...OVERLOAD_SCENARIOS,
   ...START_SCENARIOS,
 ];
 

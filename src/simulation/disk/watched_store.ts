@@ -154,6 +154,10 @@ class WatchedPartition implements PartitionStore {
     return this.#store.scan(range);
   }
 
+  pages(range?: ScanRange): AsyncIterable<readonly Entry[]> {
+    return this.#store.pages(range);
+  }
+
   deleteRange(
     start?: Uint8Array,
     end?: Uint8Array,

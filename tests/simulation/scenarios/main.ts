@@ -33,10 +33,18 @@ function print(text: string): void {
 }
 
 async function main(args: readonly string[]): Promise<number> {
+  let unknownFlag: string | undefined;
   const flags = parseArgs([...args], {
     string: ["seeds", "from"],
     boolean: ["list", "help", "trace"],
+    unknown: (word: string) => {
+      if (word.startsWith("-")) unknownFlag ??= word;
+    },
   });
+  if (unknownFlag !== undefined) {
+    print(`There is no flag ${unknownFlag}: see --help`);
+    return 2;
+  }
   if (flags.help) {
     print(HELP);
     return 0;
@@ -58,6 +66,10 @@ async function main(args: readonly string[]): Promise<number> {
   }
   const from = Number(flags.from ?? 1);
   const seeds = Number(flags.seeds ?? 100);
+  if (!Number.isInteger(from) || !Number.isInteger(seeds) || seeds < 1) {
+    print("--seeds and --from must be whole numbers: see --help");
+    return 2;
+  }
   let failures = 0;
   for (const scenario of chosen) {
     const begunAt = performance.now();

@@ -1,14 +1,14 @@
 import { assertEquals } from "@std/assert";
-import { HandoffPace, PACE_MS_MAX } from "./handoff_pace.ts";
+import { BackgroundPace, PACE_MS_MAX } from "./background_pace.ts";
 
-Deno.test("HandoffPace lets transfers work as long as nobody else wants anything", () => {
-  const pace = new HandoffPace();
+Deno.test("BackgroundPace lets work go on as long as nobody else wants anything", () => {
+  const pace = new BackgroundPace(2);
   pace.worked(0, 2);
   assertEquals(pace.waitMs(2), 0);
 });
 
-Deno.test("HandoffPace puts work off by twice as long as it took, of all transfers together, while commands come", () => {
-  const pace = new HandoffPace();
+Deno.test("BackgroundPace puts work off by a multiple of what it took, of all that is done together, while commands come", () => {
+  const pace = new BackgroundPace(2);
   pace.noteCommand();
   pace.worked(0, 2);
   assertEquals([pace.waitMs(2), pace.disturbs], [4, true]);
@@ -25,8 +25,8 @@ Deno.test("HandoffPace puts work off by twice as long as it took, of all transfe
   assertEquals([pace.waitMs(42), pace.disturbs], [0, false]);
 });
 
-Deno.test("HandoffPace puts nothing off for longer than PACE_MS_MAX", () => {
-  const pace = new HandoffPace();
+Deno.test("BackgroundPace puts nothing off for longer than PACE_MS_MAX", () => {
+  const pace = new BackgroundPace(2);
   pace.noteCommand();
   pace.worked(0, 5_000);
   assertEquals(pace.waitMs(5_000), PACE_MS_MAX);

@@ -1,0 +1,268 @@
+/**
+ * Workers of a module: threads for work that computes, so that the vnodes of the
+ * master go on meanwhile. Each runs one job at a time; who waits and who is
+ * refused is as in a pool (`work_pool.ts`).
+ *
+ * They are started with the first job, under a supervisor. A job whose worker
+ * dies fails, and the worker is started anew; so is one that is at a job for
+ * longer than `jobMsMax`. A thread that spins cannot be ended, which the node is
+ * told.
+ *
+ * @module
+ */
+import type { ProgramChild } from "../../supervisors/program.ts";
+import { formatReason } from "../../supervisors/exit_reason.ts";
+import type { Runtime } from "../../supervisors/runtime.ts";
+import { startProgram } from "../../supervisors/start_program.ts";
+import {
+  startSupervisor,
+  type Supervisor,
+} from "../../supervisors/supervisor.ts";
+import { WhorlError } from "../base/errors.ts";
+import { decodeMsgpack, encodeMsgpack } from "../wire/msgpack.ts";
+import type { PoolBounds } from "./pool_queue.ts";
+import type { PoolWorkerArgs } from "./pool_worker_main.ts";
+import {
+  type JobLimits,
+  type PoolOptions,
+  resolvePools,
+  WorkPool,
+} from "./work_pool.ts";
+
+/** Time a job may take unless its module says otherwise, in milliseconds. */
+export const JOB_MS_MAX_DEFAULT = 600_000;
+/** Restarts of the workers of a pool that are borne within {@linkcode WORKER_RESTARTS_PERIOD_MS}; then its jobs fail, and the next one starts them anew. */
+export const WORKER_RESTARTS_MAX = 20;
+/** The span in which those restarts are counted. */
+export const WORKER_RESTARTS_PERIOD_MS = 10_000;
+/** How much longer than a job may take a thread may be silent: the job's own limit comes first. */
+const HEARTBEAT_GRACE_MS = 1_000;
+
+/** Workers as a module declares them. */
+export interface WorkersOptions extends PoolOptions {
+  /** The file whose default export is the function that does a job: it takes and returns plain data. */
+  readonly url: URL | string;
+  /** Time a job may take, in milliseconds; then its worker counts as hung. @default {600000} */
+  readonly jobMsMax?: number;
+}
+
+/** {@linkcode WorkersOptions} with every question answered. */
+export interface WorkersConfig extends PoolBounds {
+  /** The file whose default export does a job. */
+  readonly url: string;
+  /** Time a job may take, in milliseconds. */
+  readonly jobMsMax: number;
+}
+
+/** Workers as a vnode sees them. */
+export interface VnodeWorkers {
+  /**
+   * Has a worker do a job with `input`: plain data, as in commands, which is copied.
+   *
+   * @throws {WhorlError} As `VnodePool.run` does; `vnode_error` if the function
+   * throws, or its worker dies or is at it for too long.
+   */
+  run(input: unknown, limits?: JobLimits): Promise<unknown>;
+}
+
+/** What workers need from their master. */
+export interface PoolWorkersHost {
+  readonly runtime: Runtime;
+  /** A thread spins and cannot be ended. */
+  zombie(): void;
+}
+
+/** Runs the workers of one pool. */
+export class PoolWorkers {
+  readonly pool: WorkPool;
+  readonly #name: string;
+  readonly #config: WorkersConfig;
+  readonly #host: PoolWorkersHost;
+  #supervisor: Promise<Supervisor> | undefined;
+  /** Those that do nothing. */
+  readonly #idle = new Set<ProgramChild>();
+  /** What the others are at. */
+  readonly #jobs = new Map<ProgramChild, PromiseWithResolvers<Uint8Array>>();
+  /** Jobs that have room and wait for a worker that is being started. */
+  readonly #wanting: PromiseWithResolvers<ProgramChild>[] = [];
+  #closed = false;
+
+  constructor(name: string, config: WorkersConfig, host: PoolWorkersHost) {
+    this.#name = name;
+    this.#config = config;
+    this.#host = host;
+    this.pool = new WorkPool(name, config, host.runtime);
+  }
+
+  /** {@linkcode VnodeWorkers.run} for `owner`. */
+  run(owner: object, input: unknown, limits?: JobLimits): Promise<unknown> {
+    return this.pool.run(
+      owner,
+      (signal) => this.#perform(input, signal),
+      limits,
+    );
+  }
+
+  /** Takes no more jobs and answers for those there are. Resolves when no worker is at one any more. */
+  close(): Promise<void> {
+    this.#closed = true;
+    const idle = this.pool.close();
+    for (const job of this.#wanting.splice(0)) job.reject(this.#died("closed"));
+    return idle;
+  }
+
+  /** Ends the workers, whatever they do. */
+  async end(): Promise<void> {
+    this.#closed = true;
+    const supervisor = await this.#supervisor?.catch(() => undefined);
+    await supervisor?.shutdown();
+  }
+
+  async #perform(input: unknown, signal: AbortSignal): Promise<unknown> {
+    const message = encodeMsgpack(input ?? null).slice();
+    const worker = await this.#worker();
+    if (signal.aborted) {
+      // Given up while the worker was being started.
+      this.#free(worker);
+      throw signal.reason;
+    }
+    const answer = Promise.withResolvers<Uint8Array>();
+    this.#jobs.set(worker, answer);
+    const { runtime } = this.#host;
+    const timer = runtime.setTimer(
+      this.#config.jobMsMax,
+      () => worker.kill(),
+    );
+    try {
+      worker.send(message);
+      // It may have ended before this job was its own.
+      if (worker.exitReason !== undefined) {
+        throw this.#died(formatReason(worker.exitReason));
+      }
+      const [done, result] = decodeMsgpack(await answer.promise) as [
+        boolean,
+        unknown,
+      ];
+      if (done) return result;
+      throw new WhorlError("vnode_error", String(result), {
+        details: { pool: this.#name },
+      });
+    } finally {
+      runtime.clearTimer(timer);
+      this.#jobs.delete(worker);
+      this.#free(worker);
+    }
+  }
+
+  /** A worker that does nothing, now or when one has been started. */
+  async #worker(): Promise<ProgramChild> {
+    for (const worker of this.#idle) {
+      this.#idle.delete(worker);
+      return worker;
+    }
+    const wanting = Promise.withResolvers<ProgramChild>();
+    this.#wanting.push(wanting);
+    if (this.#closed) wanting.reject(this.#died("closed"));
+    else this.#start();
+    return await wanting.promise;
+  }
+
+  #free(worker: ProgramChild): void {
+    if (worker.exitReason !== undefined) return;
+    const wanting = this.#wanting.shift();
+    if (wanting === undefined) this.#idle.add(worker);
+    else wanting.resolve(worker);
+  }
+
+  #start(): void {
+    if (this.#supervisor !== undefined) return;
+    const starting = startSupervisor({
+      name: `workers of ${this.#name}`,
+      strategy: "one_for_one",
+      intensity: WORKER_RESTARTS_MAX,
+      periodMs: WORKER_RESTARTS_PERIOD_MS,
+      children: Array.from({ length: this.#config.size }, (_, i) => ({
+        id: `${this.#name}-${i}`,
+        restart: "permanent" as const,
+        shutdown: "brutal" as const,
+        backoff: { minMs: 10, maxMs: 5_000, atOnce: 1 },
+        start: (signal) => this.#startWorker(`${this.#name}-${i}`, signal),
+      })),
+      runtime: this.#host.runtime,
+    });
+    this.#supervisor = starting;
+    const gaveUp = (why: string): void => {
+      if (this.#supervisor === starting) this.#supervisor = undefined;
+      for (const job of this.#wanting.splice(0)) job.reject(this.#died(why));
+    };
+    starting.then(
+      (supervisor) =>
+        supervisor.onExit((reason) => gaveUp(formatReason(reason))),
+      (error) => gaveUp(error instanceof Error ? error.message : String(error)),
+    );
+  }
+
+  async #startWorker(name: string, signal: AbortSignal): Promise<ProgramChild> {
+    const { url, jobMsMax } = this.#config;
+    const worker: ProgramChild = await startProgram({
+      placement: "worker",
+      module: new URL("./pool_worker_main.ts", import.meta.url),
+      args: { url } satisfies PoolWorkerArgs,
+      name,
+      // While it computes it answers nothing.
+      heartbeat: { timeoutMs: jobMsMax + HEARTBEAT_GRACE_MS },
+      onMessage: (answer) => this.#jobs.get(worker)?.resolve(answer),
+      onZombie: () => {
+        // One that is still at a job when its master stops comes to an end.
+        if (!this.#closed) this.#host.zombie();
+      },
+      runtime: this.#host.runtime,
+      signal,
+    });
+    worker.onExit((reason) => {
+      this.#idle.delete(worker);
+      this.#jobs.get(worker)?.reject(this.#died(formatReason(reason)));
+    });
+    this.#free(worker);
+    return worker;
+  }
+
+  #died(why: string): WhorlError {
+    return new WhorlError(
+      "vnode_error",
+      `A worker of pool '${this.#name}' did not do its work: ${why}`,
+      { details: { pool: this.#name } },
+    );
+  }
+}
+
+/**
+ * Fills in defaults and checks the workers of a module.
+ *
+ * @throws {WhorlError} `vnode_module_failed`, naming the rule and the value.
+ */
+export function resolveWorkers(
+  module: string,
+  workers: Readonly<Record<string, WorkersOptions>>,
+): Readonly<Record<string, WorkersConfig>> {
+  const bounds = resolvePools(module, workers);
+  return Object.freeze(Object.fromEntries(
+    Object.entries(workers).map(([name, options]) => {
+      const { url, jobMsMax = JOB_MS_MAX_DEFAULT } = options;
+      if (!Number.isInteger(jobMsMax) || jobMsMax < 1) {
+        throw new WhorlError(
+          "vnode_module_failed",
+          `Cannot define vnode module '${module}' as 'jobMsMax' of its workers '${name}' must be a whole number of at least 1: current value is ${jobMsMax}`,
+        );
+      }
+      return [
+        name,
+        Object.freeze({
+          ...bounds[name] as PoolBounds,
+          url: String(url),
+          jobMsMax,
+        }),
+      ];
+    }),
+  ));
+}

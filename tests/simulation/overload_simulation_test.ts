@@ -1,0 +1,149 @@
+/**
+ * Bursts of commands for vnodes that handle one at a time on slow disks, with
+ * mailboxes for a few: what is too much is refused, what was acknowledged is
+ * there, and in the end no vnode is left that refuses anything.
+ *
+ * @module
+ */
+import { assert, assertEquals } from "@std/assert";
+import {
+  command,
+  type CommandDeclaration,
+  defineVnode,
+  isWhorlError,
+  type VnodeModule,
+} from "../../mod.ts";
+import { simulate } from "../../src/simulation/mod.ts";
+
+type SlowCommands = {
+  readonly write: CommandDeclaration<number, number, never>;
+  readonly read: CommandDeclaration<null, Uint8Array, never>;
+};
+
+/** Commands that may be in hand of a vnode. */
+const REQUESTS_MAX = 5;
+/** Commands a client has for one vnode at once. */
+const BURST = 12;
+const ONCE = { n: 1, w: 1, quorum: "strict" } as const;
+
+const slow: VnodeModule<SlowCommands> = defineVnode({
+  name: "slow",
+  commands: { write: command(), read: command() } as SlowCommands,
+  mailbox: { requestsMax: REQUESTS_MAX, behindAfterMs: 50, waitMsMax: 20 },
+  init: (_partition, { storage }) => ({
+    handleCommand: {
+      // A promise: the next one waits until this one is on the disk.
+      write: (number) =>
+        new Promise((resolve, reject) =>
+          storage.write(
+            [{ key: Uint8Array.of(number), value: Uint8Array.of(1) }],
+            (error) => error === undefined ? resolve(number) : reject(error),
+          )
+        ),
+      read: async () => {
+        const keys: number[] = [];
+        for await (const { key } of storage.scan()) keys.push(key[0] as number);
+        return Uint8Array.from(keys);
+      },
+    },
+    async *fold() {
+      for await (const { key } of storage.scan()) {
+        yield { sortKey: key, item: key };
+      }
+    },
+    itemAt: async (sortKey) =>
+      await storage.get(sortKey) === undefined
+        ? undefined
+        : { sortKey, item: sortKey },
+    encodeHandoffItem: ({ sortKey }) => sortKey,
+    handleHandoffData: (key) =>
+      new Promise((resolve, reject) =>
+        storage.write(
+          [{ key: key.slice(), value: Uint8Array.of(1) }],
+          (error) => error === undefined ? resolve() : reject(error),
+        )
+      ),
+    isEmpty: async () => await storage.count() === 0,
+    delete: () => storage.deleteRange(),
+  }),
+});
+
+/** What came of a burst. */
+interface Burst {
+  readonly written: readonly number[];
+  readonly refusals: readonly string[];
+}
+
+async function play(seed: number): Promise<Record<string, number>> {
+  const seen: Record<string, number> = {};
+  const { violations } = await simulate({
+    seed,
+    vnode: slow,
+    faults: ["slow_disk"],
+    operations: 30,
+    workload: async ({ number, record }) => {
+      const key = `k${number % 3}`;
+      await record(key, "burst", async (cluster): Promise<Burst> => {
+        const numbers = Array.from(
+          { length: BURST },
+          (_, i) => (number * BURST + i) % 256,
+        );
+        const written: number[] = [];
+        const refusals: string[] = [];
+        await Promise.all(numbers.map(async (number) => {
+          try {
+            await cluster.module(slow).request("b", key, "write", number, ONCE);
+            written.push(number);
+          } catch (error) {
+            if (!isWhorlError(error)) throw error;
+            refusals.push(error.code);
+          }
+        }));
+        return { written, refusals };
+      });
+    },
+    check: async ({ history, nodes, eventually }) => {
+      const problems: string[] = [];
+      for (const { key, outcome, output } of history) {
+        if (outcome !== "ok") continue;
+        const { written, refusals } = output as Burst;
+        seen.written = (seen.written ?? 0) + written.length;
+        for (const code of refusals) seen[code] = (seen[code] ?? 0) + 1;
+        const { replies } = await eventually(
+          `Reading ${key}`,
+          () =>
+            nodes[0]!.module(slow).request("b", key, "read", null, {
+              n: 1,
+              r: 1,
+            }),
+        );
+        const stored = new Set(replies[0]);
+        for (const number of written) {
+          if (!stored.has(number)) problems.push(`${number} is lost in ${key}`);
+        }
+      }
+      for (const node of nodes) {
+        const { values } = await node.stats();
+        for (const  of of["mailbox.requests", "mailbox.overloaded"]) {
+          const value = values[`slow-0.${of}`];
+          if (value !== 0) problems.push(`${node.name} has ${of} ${value}`);
+        }
+      }
+      return problems.map((message) => ({ check: "overload", message }));
+    },
+  });
+  assertEquals(violations, [], `seed ${seed}`);
+  return seen;
+}
+
+Deno.test("bursts for slow vnodes are refused in part, and what was acknowledged is kept, in 10 seeds", async () => {
+  const all: Record<string, number> = {};
+  for (let seed = 1; seed <= 10; seed++) {
+    for (const [what, count] of Object.entries(await play(seed))) {
+      all[what] = (all[what] ?? 0) + count;
+    }
+  }
+  // Most of what comes is taken, and some of it must have been too much.
+  assert((all.written ?? 0) > 500, JSON.stringify(all));
+  assert((all.overload ?? 0) > 100, JSON.stringify(all));
+});
