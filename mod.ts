@@ -18,7 +18,12 @@
  * @module
  */
 export { startNode } from "./src/node/start_node.ts";
-export { type NodeEvent, WhorlNode } from "./src/node/node.ts";
+export {
+  type NodeEvent,
+  type NodeEventOf,
+  WhorlNode,
+} from "./src/node/node.ts";
+export type { EventStream } from "./src/node/event_stream.ts";
 export type { Spread, WantedTransfer } from "./src/handoff/transfer_plan.ts";
 export type { HandoffSpread } from "./src/vnode/handoff_codec.ts";
 export type { SenderOutcome } from "./src/handoff/sender_fsm.ts";

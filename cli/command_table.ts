@@ -35,6 +35,7 @@ import {
 } from "./commands/handoff_switch.ts";
 import { importCommand } from "./commands/import.ts";
 import { memberStatusCommand } from "./commands/member_status.ts";
+import { newCommand } from "./commands/new.ts";
 import { pingCommand } from "./commands/ping.ts";
 import { putCommand } from "./commands/put.ts";
 import { repairCommand } from "./commands/repair.ts";
@@ -58,6 +59,7 @@ export const COMMANDS: readonly Command[] = [
   stopCommand,
   attachCommand,
   devCommand,
+  newCommand,
   pingCommand,
   clusterJoinCommand,
   clusterLeaveCommand,

@@ -8,6 +8,7 @@
 import { resolve } from "node:path";
 import { pathToFileURL } from "node:url";
 import { isWhorlError } from "../src/base/errors.ts";
+import { moduleConfigFlags } from "../src/node/module_config.ts";
 import type { NodeOptions, Placement } from "../src/node/node_options.ts";
 import {
   DataDirectory,
@@ -146,6 +147,8 @@ export interface NodeSetup {
   /** Absolute path of the file the cookie came from, or `null`. */
   readonly cookieFile: string | null;
   readonly logLevel: LogLevel;
+  /** Flags of `deno run` without which a process cannot load the modules. */
+  readonly moduleFlags: readonly string[];
 }
 
 /**
@@ -183,22 +186,35 @@ export async function nodeSetup(
     world,
     directory,
   );
+  const modules = invocation.texts("module").map(moduleUrl);
   return {
     options: {
       name: invocation.text("name") ?? stored?.name ?? NODE_NAME_DEFAULT,
       listen: invocation.text("listen") ?? LISTEN_DEFAULT,
       dataDirectory: `${directory}/${NODE_FOLDER_NAME}`,
       cookie,
-      modules: invocation.texts("module").map((module) => ({
-        url: moduleUrl(module),
-      })),
+      modules: modules.map((url) => ({ url })),
       peers,
       ...settings,
     },
     directory,
     cookieFile,
     logLevel: (invocation.text("log-level") as LogLevel | undefined) ?? "info",
+    moduleFlags: await moduleFlags(modules),
   };
+}
+
+async function moduleFlags(
+  modules: readonly string[],
+): Promise<readonly string[]> {
+  // Where they, and what they import, come from is for who wrote them to say.
+  const imports = modules.length > 0 ? ["--allow-import"] : [];
+  for (const url of modules) {
+    // One process has one import map: that of the first module that has any.
+    const config = await moduleConfigFlags(url, systemDisk);
+    if (config.length > 0) return [...imports, ...config];
+  }
+  return imports;
 }
 
 /** Who the node in the directory is, if there is one: what was fixed when it was made need not be said again. */

@@ -84,6 +84,7 @@ Deno.test("nodeSetup() turns flags into node options and leaves defaults to the 
       directory: `${directory}/a`,
       cookieFile: null,
       logLevel: "debug",
+      moduleFlags: ["--allow-import"],
     });
     for (const wrong of ["--peer=p", "--masters=0", "--ring-size=x"]) {
       await assertRejects(
@@ -137,6 +138,23 @@ Deno.test("nodeSetup() goes on with the node that is in the directory, unless fl
     ]);
   }));
 
+Deno.test("nodeSetup() runs a module with the deno.json of its own", () =>
+  inTempDirectory(async (directory) => {
+    await Deno.writeTextFile(`${directory}/deno.json`, "{}");
+    const { moduleFlags } = await nodeSetup(
+      parse([
+        `--data=${directory}/data`,
+        "--module=https://example.org/m.ts",
+        `--module=${directory}/m.ts`,
+      ]),
+      world(),
+    );
+    assertEquals(moduleFlags, [
+      "--allow-import",
+      `--config=${directory}/deno.json`,
+    ]);
+  }));
+
 Deno.test("nodeCommand() passes the flags on, but a secret only by the environment", () =>
   inTempDirectory(async (directory) => {
     const invocation = parse([
@@ -149,7 +167,7 @@ Deno.test("nodeCommand() passes the flags on, but a secret only by the environme
     assertEquals(nodeCommand(world(), invocation, setup), {
       program: "deno",
       args: [
-        JSON.stringify({ run: true, writes: [directory] }),
+        JSON.stringify({ run: true, writes: [directory], flags: [] }),
         "run-node",
         `--data=${directory}`,
         "--placement=subprocess",
@@ -164,6 +182,11 @@ Deno.test("denoArgs() gives a node what it needs and no more", () => {
   assertEquals(args.includes("--allow-write=/a,,b"), true);
   assertEquals(args.some((word) => word.startsWith("--allow-run")), false);
   assertEquals(args.includes("-A"), false);
-  const starts = denoArgs("file:///whorl.ts", { run: true, writes: ["/a"] });
+  const starts = denoArgs("file:///whorl.ts", {
+    run: true,
+    writes: ["/a"],
+    flags: ["--allow-import"],
+  });
+  assertEquals(starts.slice(-2), ["--allow-import", "file:///whorl.ts"]);
   assertEquals(starts.includes(`--allow-run=${Deno.execPath()}`), true);
 });

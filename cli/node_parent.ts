@@ -53,6 +53,7 @@ export function nodeCommand(
       ...world.self.args({
         run: usesProcesses,
         writes: [setup.directory],
+        flags: setup.moduleFlags,
       }),
       "run-node",
       ...nodeFlagArgs(invocation, setup),

@@ -54,7 +54,7 @@ export function systemWorld(doors: {
  */
 export function denoArgs(
   module: string,
-  { run, writes }: ProcessNeeds,
+  { run, writes, flags = [] }: ProcessNeeds,
 ): readonly string[] {
   // A comma separates paths, two commas stand for one.
   const paths = writes.map((path) => path.replaceAll(",", ",,")).join(",");
@@ -69,6 +69,7 @@ export function denoArgs(
     "--allow-env",
     "--allow-sys",
     ...(run ? [`--allow-run=${Deno.execPath()}`] : []),
+    ...flags,
     module,
   ];
 }

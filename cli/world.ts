@@ -53,6 +53,8 @@ export interface ProcessNeeds {
   readonly run: boolean;
   /** Absolute paths it writes to. */
   readonly writes: readonly string[];
+  /** Further flags of `deno run`. @default {none} */
+  readonly flags?: readonly string[];
 }
 
 /** What a command has to do with. */

@@ -95,7 +95,8 @@ export interface CoverageChunk<Reply> {
 }
 
 /** A module as its callers need it: what it declares. */
-export type ModuleInterface<C extends Commands, V extends Commands> =
+// deno-lint-ignore ban-types -- see ModuleClient.
+export type ModuleInterface<C extends Commands, V extends Commands = {}> =
   & Pick<VnodeModule<C, V>, "name" | "commands">
   & Partial<Pick<VnodeModule<C, V>, "coverage">>;
 

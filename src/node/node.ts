@@ -60,6 +60,7 @@ import type { Commands } from "../vnode/vnode.ts";
 import { moduleIdOf } from "../vnode/vnode_wire.ts";
 import type { NodeInfo, NodeStats } from "./admin_protocol.ts";
 import { clusterSup } from "./cluster_sup.ts";
+import { EventStream } from "./event_stream.ts";
 import { coverageFsmSup } from "./coverage_fsm_sup.ts";
 import { partPausesAfter } from "./master_backoff.ts";
 import {
@@ -113,6 +114,16 @@ export type NodeEvent =
   /** The node cannot go on: its process should end and be started anew. */
   | { readonly type: "failed"; readonly reason: string };
 
+/** A {@linkcode NodeEvent} of one of these types. */
+export type NodeEventOf<T extends NodeEvent["type"]> =
+  // Some members of the union stand for several types.
+  NodeEvent extends infer Event
+    ? Event extends { readonly type: infer Type }
+      ? [T & Type] extends [never] ? never
+      : Event & { readonly type: T & Type }
+    : never
+    : never;
+
 /** A running node. Made by `startNode`. */
 export class WhorlNode implements AsyncDisposable {
   /** `put`, `get` and `delete` through this node. */
@@ -127,6 +138,8 @@ export class WhorlNode implements AsyncDisposable {
   #startedAt: number;
   #viewVersion = 0;
   #subscribers = new Set<(event: NodeEvent) => void>();
+  /** Subscriptions that are iterated over, and end with the node. */
+  #streams = new Set<{ end(): void }>();
   readonly #tailRepairs: TailRepairs;
   #stopping = false;
   #hasLeft = false;
@@ -470,6 +483,33 @@ export class WhorlNode implements AsyncDisposable {
     return () => void this.#subscribers.delete(listener);
   }
 
+  /**
+   * The events of `types`, or without any all events, from now on, to iterate
+   * over. The loop ends when the node has stopped.
+   *
+   * ```ts ignore
+   * for await (const { node, after } of node.events("member_changed")) {
+   *   console.log(`${node} is ${after}`);
+   * }
+   * ```
+   */
+  events<T extends NodeEvent["type"] = NodeEvent["type"]>(
+    ...types: readonly T[]
+  ): EventStream<NodeEventOf<T>> {
+    const wanted: ReadonlySet<string> = new Set(types);
+    const unsubscribe = this.subscribe((event) => {
+      if (wanted.size > 0 && !wanted.has(event.type)) return;
+      stream.push(event as NodeEventOf<T>);
+    });
+    const stream = new EventStream<NodeEventOf<T>>(() => {
+      unsubscribe();
+      this.#streams.delete(stream);
+    });
+    if (this.#stopping) stream.end();
+    else this.#streams.add(stream);
+    return stream;
+  }
+
   /** The supervision tree as it is now. */
   tree(): TreeNode {
     return treeOf(present(this.#root, "tree"), "node");
@@ -539,6 +579,7 @@ export class WhorlNode implements AsyncDisposable {
     await this.#root?.shutdown();
     this.#outcome.resolve();
     this.#subscribers.clear();
+    for (const stream of [...this.#streams]) stream.end();
   }
 
   /** {@linkcode WhorlNode.stop}, at the end of an `await using` block. */

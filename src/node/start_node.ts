@@ -4,13 +4,16 @@
  * @module
  */
 import { WhorlError } from "../base/errors.ts";
+import type { Environment } from "../environment/environment.ts";
 import kvModule from "../kv/kv_vnode.ts";
 import { loadVnodeModule } from "../vnode/vnode_master_program.ts";
 import { performCall } from "./admin_methods.ts";
+import { moduleConfigFlags } from "./module_config.ts";
 import { WhorlNode } from "./node.ts";
 import { NodeParts } from "./node_parts.ts";
 import {
   type ModuleOptions,
+  type NodeConfig,
   type NodeOptions,
   resolveNodeOptions,
 } from "./node_options.ts";
@@ -21,6 +24,7 @@ const KV_MODULE: HostedModule = {
   name: kvModule.name,
   url: new URL("../kv/kv_vnode.ts", import.meta.url).href,
   module: kvModule,
+  subprocessFlags: [],
 };
 
 /**
@@ -48,14 +52,27 @@ export async function startNode(options: NodeOptions): Promise<WhorlNode> {
     );
   }
   const modules = [KV_MODULE];
-  for (const module of config.modules) modules.push(await hosted(module));
+  for (const module of config.modules) {
+    modules.push(await hosted(module, config, environment));
+  }
   const node = new WhorlNode(new NodeParts(config, environment, modules));
   await node.start(performCall);
   return node;
 }
 
-async function hosted(options: ModuleOptions): Promise<HostedModule> {
+async function hosted(
+  options: ModuleOptions,
+  { masterPlacement }: NodeConfig,
+  { disk }: Environment,
+): Promise<HostedModule> {
   const url = new URL(options.url).href;
   const module = options.module ?? await loadVnodeModule(url);
-  return { name: module.name, url, module };
+  return {
+    name: module.name,
+    url,
+    module,
+    subprocessFlags: masterPlacement === "subprocess"
+      ? await moduleConfigFlags(url, disk)
+      : [],
+  };
 }

@@ -59,6 +59,8 @@ export interface HostedModule {
   readonly url: string;
   /** Saves loading it where masters are tasks. */
   readonly module: VnodeModule | undefined;
+  /** Flags of `deno run` without which a subprocess cannot load it. */
+  readonly subprocessFlags: readonly string[];
 }
 
 /** What a manager is made of. */
@@ -307,7 +309,10 @@ export class VnodeManager {
         : {}),
       args,
       name: id,
-      permissions: this.#options.subprocessFlags,
+      permissions: [
+        ...this.#options.subprocessFlags,
+        ...hosted.subprocessFlags,
+      ],
       onZombie: () => onEvent({ type: "zombie", master: id }),
       describe: () =>
         this.#tailsLost.has(id)

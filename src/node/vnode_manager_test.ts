@@ -61,7 +61,12 @@ class Bench implements AnswerTarget {
       ringSizes: new Map([[0, 8]]),
       masters: 1,
       placement: "task",
-      modules: [{ name: "wild", url: "unused:", module: wildModule }],
+      modules: [{
+        name: "wild",
+        url: "unused:",
+        module: wildModule,
+        subprocessFlags: [],
+      }],
       home: {
         storeOf: () => ({ type: "memory" }),
         storeOpened: () => Promise.resolve(),

@@ -527,7 +527,7 @@ export class DenoKvStore implements Store, PartitionHost {
   async #commitNext(): Promise<void> {
     invariant(this.#replayed, "the journal is known before it is changed");
     const journal = this.#journal;
-    let batch = this.#batches[0];
+    let batch: PendingBatch | undefined = this.#batches[0];
     // What is written now must not hurry a fold that was begun out of boredom.
     if (batch !== undefined && this.#closing === undefined) {
       this.#foldsAll = false;

@@ -38,6 +38,8 @@ export interface HandoffTargetHost {
   run(command: number, body: Uint8Array): Promise<void>;
   /** An item has come in: a transfer from here must send it on. */
   itemTaken(content: Uint8Array): void;
+  /** A batch could not be taken. */
+  failed(error: unknown): void;
   /** Resolves when a batch may be taken; rejects if none may any more. */
   mayTake(): Promise<void>;
 }
@@ -157,6 +159,9 @@ export class HandoffTarget {
     this.#underWay++;
     try {
       await this.#apply(batch);
+    } catch (error) {
+      this.#host.failed(error);
+      throw error;
     } finally {
       this.#underWay--;
       for (const resolve of this.#untilIdle.splice(0)) resolve();

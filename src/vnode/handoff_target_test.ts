@@ -64,6 +64,7 @@ class Bench {
       await this.run(text);
     },
     itemTaken: (content) => this.forwarded.push(decoder.decode(content)),
+    failed: () => {},
     mayTake: () => this.mayTake(),
   });
 

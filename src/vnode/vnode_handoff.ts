@@ -11,7 +11,7 @@
  */
 import { ByteReader } from "../base/byte_reader.ts";
 import type { ByteWriter } from "../base/byte_writer.ts";
-import { reasonOf, WhorlError } from "../base/errors.ts";
+import { isWhorlError, reasonOf, WhorlError } from "../base/errors.ts";
 import { writeFailure } from "../wire/failure.ts";
 import type { FrameSink } from "../wire/frame_sink.ts";
 import { FrameType } from "../wire/frame_type.ts";
@@ -123,6 +123,11 @@ export class VnodeHandoff {
       itemTaken: (content) => {
         if (!this.#source?.sendsCommands) return;
         this.#source.forward(HandoffEntry.item, 0, content.slice(), () => {});
+      },
+      failed: (error) => {
+        // Such a store takes nothing more until it is opened anew, and modules
+        // may well let nobody know of it but who sent the item.
+        if (isStoreFailure(error)) host.crash(error);
       },
       mayTake: () => this.#mayTake(),
     });
@@ -542,4 +547,8 @@ function vnodeEnded(): WhorlError {
     "vnode_crashed",
     "Cannot go on with a handoff as the vnode has stopped",
   );
+}
+
+function isStoreFailure(error: unknown): boolean {
+  return isWhorlError(error) && error.code.startsWith("store_");
 }

@@ -390,6 +390,24 @@ Deno.test("VnodeHandoff takes no data while the vnode is emptied, and keeps what
   assertEquals(await bench.texts(P), { b: "1:b" });
 });
 
+Deno.test("VnodeHandoff has the store opened anew when an item could not be stored, and only then", async () => {
+  await using refusing = await new Bench().start();
+  refusing.extra.handleHandoffData = () =>
+    Promise.reject(new WhorlError("invalid_argument", "no such item"));
+  await refusing.offer(9);
+  await assertRejects(() => refusing.batch(9, 1, "b"));
+  assertEquals(refusing.failures, []);
+  await using full = await new Bench().start();
+  full.extra.handleHandoffData = () =>
+    Promise.reject(new WhorlError("store_full", "disk full"));
+  await full.offer(9);
+  await assertRejects(() => full.batch(9, 1, "b"));
+  await full.runtime.settle();
+  assertEquals(full.failures.map((error) => (error as WhorlError).code), [
+    "store_full",
+  ]);
+});
+
 Deno.test("VnodeHandoff ends the vnode when removing fails, and holds nobody up", async () => {
   for (const callback of ["delete", "handoffFinished"] as const) {
     await using bench = await new Bench().start();

@@ -18,7 +18,14 @@ import {
  * of its own row, what is listed after it.
  */
 const LAYER_ROWS: readonly Readonly<Record<string, readonly string[]>>[] = [
-  { cli: [], bench: [], examples: [], tests: ["cli", "bench", "examples"] },
+  {
+    // `whorl new` copies what is in `templates`, and imports it as text.
+    cli: ["templates"],
+    bench: [],
+    examples: [],
+    templates: [],
+    tests: ["cli", "bench", "examples", "templates"],
+  },
   { "mod.ts": [], simulation: ["mod.ts"] },
   { admin: [], prompt: ["admin"] },
   { node: [] },
@@ -60,6 +67,7 @@ const OUTSIDE_SRC = [
   "cli",
   "bench",
   "examples",
+  "templates",
   "tests",
   "mod.ts",
   "supervisors",

@@ -1,0 +1,90 @@
+/**
+ * Events to be iterated over: they wait for whoever reads them, in order, and
+ * only so many of them.
+ *
+ * @module
+ */
+import { WhorlError } from "../base/errors.ts";
+
+/** Events that wait for a reader; one that is further behind is told that it has missed some. */
+export const EVENTS_WAITING_MAX = 10_000;
+
+/**
+ * A subscription that is iterated over. It has begun when it is there, and ends
+ * with `break`, `return()`, `await using`, or when the node has stopped.
+ *
+ * Iterating throws {@linkcode WhorlError} `overload`, after what had been kept,
+ * if more than 10,000 events would wait; the subscription has ended then.
+ */
+export class EventStream<Event>
+  implements AsyncIterableIterator<Event, undefined>, AsyncDisposable {
+  readonly #unsubscribe: () => void;
+  #waiting: Event[] = [];
+  /** Readers that wait for an event; there are none while events wait. */
+  readonly #readers: PromiseWithResolvers<IteratorResult<Event, undefined>>[] =
+    [];
+  #ended = false;
+  #missed: WhorlError | undefined;
+
+  /** @internal @param unsubscribe Called once, when it ends. */
+  constructor(unsubscribe: (stream: EventStream<Event>) => void) {
+    this.#unsubscribe = () => unsubscribe(this);
+  }
+
+  /** @internal An event has happened. */
+  push(event: Event): void {
+    if (this.#ended) return;
+    const reader = this.#readers.shift();
+    if (reader !== undefined) return reader.resolve({ value: event });
+    if (this.#waiting.length < EVENTS_WAITING_MAX) {
+      this.#waiting.push(event);
+      return;
+    }
+    this.#missed = new WhorlError(
+      "overload",
+      `Cannot keep more events for their reader: ${EVENTS_WAITING_MAX} wait`,
+    );
+    this.end();
+  }
+
+  /** @internal Nothing more will happen. What waits can still be read. */
+  end(): void {
+    if (this.#ended) return;
+    this.#ended = true;
+    this.#unsubscribe();
+    for (const reader of this.#readers.splice(0)) {
+      reader.resolve({ value: undefined, done: true });
+    }
+  }
+
+  /** The next event. */
+  next(): Promise<IteratorResult<Event, undefined>> {
+    const event = this.#waiting.shift();
+    if (event !== undefined) return Promise.resolve({ value: event });
+    const missed = this.#missed;
+    this.#missed = undefined;
+    if (missed !== undefined) return Promise.reject(missed);
+    if (this.#ended) return Promise.resolve({ value: undefined, done: true });
+    const reader = Promise.withResolvers<IteratorResult<Event, undefined>>();
+    this.#readers.push(reader);
+    return reader.promise;
+  }
+
+  /** Ends the subscription; what waits is forgotten. */
+  return(): Promise<IteratorResult<Event, undefined>> {
+    this.end();
+    this.#waiting = [];
+    this.#missed = undefined;
+    return Promise.resolve({ value: undefined, done: true });
+  }
+
+  /** Itself. */
+  [Symbol.asyncIterator](): this {
+    return this;
+  }
+
+  /** {@linkcode EventStream.return}, at the end of an `await using` block. */
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.return();
+  }
+}
