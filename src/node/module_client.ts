@@ -11,6 +11,7 @@ import { ByteReader } from "../base/byte_reader.ts";
 import { ByteWriter } from "../base/byte_writer.ts";
 import { type ErrorCode, isWhorlError, WhorlError } from "../base/errors.ts";
 import { writeStorageKey } from "../kv/key_limits.ts";
+import { chashKey } from "../ring/chash.ts";
 import {
   type CoverageOptions,
   type CoverageQuery,
@@ -26,6 +27,7 @@ import {
   OperationKind,
   type ReplicaReport,
   writeOperationHeader,
+  writePlaceKey,
 } from "../request/operation_codec.ts";
 import {
   type QuorumRule,
@@ -42,6 +44,7 @@ import type {
   VnodeModule,
 } from "../vnode/vnode.ts";
 import { moduleIdOf } from "../vnode/vnode_wire.ts";
+import type { Term } from "../wire/etf.ts";
 
 /**
  * Options of a request: `w`, `pw` and `dw` count it as a write, `r` and `pr` as
@@ -106,20 +109,22 @@ export interface ModuleClient<
   V extends Commands = {},
 > {
   /**
-   * Sends `command` with `body` to the vnodes of `{bucket, key}`.
+   * Sends `command` with `body` to the vnodes of `{bucket, key}`: text, as a rule,
+   * of which the bucket may have 256 bytes and the key 742. Any other terms go
+   * where `chashKey` places them, as `atom("add")` with `tuple(2, 4)`.
    *
    * @throws {WhorlError} `quorum_unavailable`, `timeout`, `insufficient_vnodes`
    * (their `details.answers` say what each vnode answered; see
    * {@linkcode ModuleClient.failures}), `overload`, `invalid_key`,
    * `invalid_quorum`, `unknown_command`, `invalid_argument` if `body` cannot be
-   * encoded or nobody runs the module, `cancelled`. After `timeout`,
-   * `quorum_unavailable`, `coordinator_lost`, `node_suspected`,
-   * `connection_closed` and `cancelled` the command may yet have been carried
-   * out.
+   * encoded, `bucket` or `key` is no term, or nobody runs the module,
+   * `cancelled`. After `timeout`, `quorum_unavailable`, `coordinator_lost`,
+   * `node_suspected`, `connection_closed` and `cancelled` the command may yet
+   * have been carried out.
    */
   request<K extends keyof C & string>(
-    bucket: string,
-    key: string,
+    bucket: Term,
+    key: Term,
     command: K,
     body: RequestOf<C[K]>,
     options?: ModuleRequestOptions,
@@ -196,7 +201,9 @@ export function moduleClient<
         nodeConfirms: rule.nodeConfirms,
         timeLeftMs: rule.timeoutMs,
       });
-      writeStorageKey(bucket, key, into);
+      if (typeof bucket === "string" && typeof key === "string") {
+        writeStorageKey(bucket, key, into);
+      } else writePlaceKey(chashKey(bucket, key), into);
       declaration.request.encode(body, into);
       return submitOperation(
         carrier(),
