@@ -130,6 +130,8 @@ export {
   type ConnectOptions,
   type WhorlClient,
 } from "./src/node/connect.ts";
+export { type NodePromptOptions, runPrompt } from "./src/prompt/run_prompt.ts";
+export { shown } from "./src/prompt/shown.ts";
 export {
   type JsonValue,
   type KvClient,
@@ -196,7 +198,13 @@ export {
   Tuple,
   tuple,
 } from "./src/wire/etf.ts";
-export { chashKey, type KeyFunction, partitionOf } from "./src/ring/chash.ts";
+export {
+  chashKey,
+  type KeyFunction,
+  partitionIndex,
+  partitionOf,
+} from "./src/ring/chash.ts";
+export { type RingPicture, ringStatusText } from "./src/ring/ring_display.ts";
 export {
   claim,
   type ClaimInput,

@@ -1,5 +1,5 @@
 /**
- * Times as people write and read them.
+ * Times as people write them.
  *
  * @module
  */
@@ -24,20 +24,4 @@ export function parseDuration(flag: string, text: string): number {
     );
   }
   return ms;
-}
-
-/** A span as two largest units: `850ms`, `4.2s`, `3m 05s`, `2h 07m`, `5d 03h`. */
-export function formatDuration(ms: number): string {
-  if (ms < 1_000) return `${Math.round(ms)}ms`;
-  const seconds = ms / 1_000;
-  if (seconds < 59.95) return `${seconds.toFixed(1)}s`;
-  const whole = Math.round(seconds);
-  const two = (n: number) => String(n).padStart(2, "0");
-  if (whole < 3_600) return `${Math.floor(whole / 60)}m ${two(whole % 60)}s`;
-  const minutes = Math.floor(whole / 60);
-  if (minutes < 1_440) {
-    return `${Math.floor(minutes / 60)}h ${two(minutes % 60)}m`;
-  }
-  const hours = Math.floor(minutes / 60);
-  return `${Math.floor(hours / 24)}d ${two(hours % 24)}h`;
 }

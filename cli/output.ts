@@ -5,6 +5,7 @@
  *
  * @module
  */
+import { terminalColumns } from "../src/prompt/terminal_columns.ts";
 
 /** Takes what a command has to say. */
 export interface Output {
@@ -41,11 +42,6 @@ export function processOutput(): Output {
     rows: () => isTerminal || remarksToTerminal ? terminalRows() : 24,
     color: isTerminal && !Deno.noColor,
   };
-}
-
-/** Width of the terminal; some, such as those of `script`, say 0 when they do not know. */
-export function terminalColumns(): number {
-  return Deno.consoleSize().columns || 80;
 }
 
 function terminalRows(): number {

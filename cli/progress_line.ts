@@ -5,15 +5,6 @@
  */
 import type { Output } from "./output.ts";
 
-const BAR_CELLS = 24;
-
-/** A bar of `cells` for a share of a whole, 0 to 1, and the share as a percentage. */
-export function renderBar(share: number, cells: number = BAR_CELLS): string {
-  const full = Math.round(share * cells);
-  const percent = `${Math.floor(share * 100)}%`.padStart(4);
-  return `${"█".repeat(full)}${"░".repeat(cells - full)} ${percent}`;
-}
-
 /** A line at the bottom of a terminal that remarks can be written above. */
 export class ProgressLine {
   #output: Output;

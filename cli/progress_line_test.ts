@@ -1,12 +1,6 @@
 import { assertEquals } from "@std/assert";
 import { capturedOutput } from "./output.ts";
-import { ProgressLine, renderBar } from "./progress_line.ts";
-
-Deno.test("renderBar() is as long for every share", () => {
-  assertEquals(renderBar(0), `${"░".repeat(24)}   0%`);
-  assertEquals(renderBar(0.5), `${"█".repeat(12)}${"░".repeat(12)}  50%`);
-  assertEquals(renderBar(1), `${"█".repeat(24)} 100%`);
-});
+import { ProgressLine } from "./progress_line.ts";
 
 Deno.test("ProgressLine keeps remarks above itself and leaves nothing behind", () => {
   const output = capturedOutput({ isTerminal: true, columns: 11 });

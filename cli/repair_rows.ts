@@ -3,8 +3,8 @@
  *
  * @module
  */
+import { renderBar } from "../src/admin/figure_text.ts";
 import type { RepairStatus } from "../src/handoff/transfer.ts";
-import { renderBar } from "./progress_line.ts";
 
 /** A repair and where it happens. */
 export interface NodeRepair extends RepairStatus {

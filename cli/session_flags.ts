@@ -4,6 +4,11 @@
  *
  * @module
  */
+import {
+  type NodeTarget,
+  nodeTargetOf,
+  nodeTargetRule,
+} from "../src/admin/node_target.ts";
 import { reasonOf, WhorlError } from "../src/base/errors.ts";
 import type {
   AdminSession,
@@ -69,22 +74,10 @@ export function targetOf(invocation: Invocation, world: World): SessionTarget {
 }
 
 /** Splits `name@host:port`. @throws {UsageError} If it is something else. */
-export function parseNodeTarget(
-  text: string,
-): { node: string; address: string } {
-  // The last colon parts the port off; an IPv6 host stands in brackets.
-  const match = /^([^@\s]+@(\[[0-9a-fA-F:.%]+\]|[^@:\s]+)):(\d{1,5})$/.exec(
-    text,
-  );
-  const port = Number(match?.[3]);
-  if (match === null || port < 1 || port > 65_535) {
-    throw new UsageError(
-      `A node is written NAME@HOST:PORT, such as dev1@127.0.0.1:10101: not ${
-        JSON.stringify(text)
-      }`,
-    );
-  }
-  return { node: match[1]!, address: `${match[2]}:${port}` };
+export function parseNodeTarget(text: string): NodeTarget {
+  const target = nodeTargetOf(text);
+  if (target === undefined) throw new UsageError(nodeTargetRule(text));
+  return target;
 }
 
 /**

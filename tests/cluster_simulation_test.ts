@@ -4,7 +4,7 @@ import { WhorlError } from "../src/base/errors.ts";
 import { memberStatus, ringReady } from "../src/ring/ring.ts";
 import { encodeRing } from "../src/ring/ring_codec.ts";
 import { partitionCounts } from "../src/ring/ring.ts";
-import { planRows } from "../cli/commands/cluster_rows.ts";
+import { planRows } from "../src/admin/cluster_rows.ts";
 import { stagedJoins } from "../src/ring/staged_changes.ts";
 import { planText } from "../src/ring/plan_display.ts";
 import { type BusNode, ClusterBus } from "./cluster_bus.ts";

@@ -6,7 +6,7 @@
 import { HISTORY_FILE_NAME } from "../node_directory.ts";
 import type { Command } from "../command.ts";
 import { ExitCode } from "../exit_code.ts";
-import { nodePrompt } from "../prompt/node_prompt.ts";
+import { nodePrompt } from "../node_prompt.ts";
 import { ReconnectingSession } from "../reconnecting_session.ts";
 import { openWithin, sessionRequest } from "../session_flags.ts";
 

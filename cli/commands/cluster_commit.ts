@@ -12,7 +12,7 @@ import type { Command } from "../command.ts";
 import { ExitCode } from "../exit_code.ts";
 import { writeJson } from "../json.ts";
 import { withSession } from "../session_flags.ts";
-import { WHORL_COMMANDS } from "./cluster_rows.ts";
+import { WHORL_COMMANDS } from "./command_names.ts";
 
 /** `whorl cluster commit` */
 export const clusterCommitCommand: Command = {

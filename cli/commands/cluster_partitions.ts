@@ -5,10 +5,10 @@
  */
 import type { HeldPartitions } from "../../src/node/admin_protocol.ts";
 import { partitionIndex } from "../../src/ring/chash.ts";
+import { askMember } from "../../src/admin/member_calls.ts";
 import type { Command } from "../command.ts";
 import { ExitCode } from "../exit_code.ts";
 import { writeJson } from "../json.ts";
-import { askMember } from "../member_calls.ts";
 import { MEMBER_FLAG, withMember } from "../member_flag.ts";
 import { renderTable } from "../table.ts";
 

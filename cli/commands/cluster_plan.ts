@@ -6,11 +6,12 @@
 import { isWhorlError } from "../../src/base/errors.ts";
 import { planFailureText } from "../../src/ring/admin_messages.ts";
 import { planText } from "../../src/ring/plan_display.ts";
+import { planRows } from "../../src/admin/cluster_rows.ts";
 import type { Command } from "../command.ts";
 import { ExitCode } from "../exit_code.ts";
 import { writeJson } from "../json.ts";
 import { withSession } from "../session_flags.ts";
-import { planRows, WHORL_COMMANDS } from "./cluster_rows.ts";
+import { WHORL_COMMANDS } from "./command_names.ts";
 
 /** `whorl cluster plan` */
 export const clusterPlanCommand: Command = {

@@ -4,11 +4,11 @@
  * @module
  */
 import { clusterStatusText } from "../../src/ring/membership_display.ts";
+import { clusterStatusRows } from "../../src/admin/cluster_rows.ts";
 import type { Command } from "../command.ts";
 import { ExitCode } from "../exit_code.ts";
 import { writeJson } from "../json.ts";
 import { withSession } from "../session_flags.ts";
-import { clusterStatusRows } from "./cluster_rows.ts";
 
 /** `whorl cluster status` */
 export const clusterStatusCommand: Command = {

@@ -4,19 +4,19 @@
  * @module
  */
 import type { TransferStatus } from "../../src/handoff/transfer.ts";
-import type { Command } from "../command.ts";
-import { ExitCode } from "../exit_code.ts";
-import { writeJson } from "../json.ts";
-import { remarkFailures } from "../member_calls.ts";
-import { withSession } from "../session_flags.ts";
-import { renderTable } from "../table.ts";
 import {
   askTransfers,
   isActive,
   knownTransfers,
   partitionText,
   shareOf,
-} from "../transfers/cluster_transfers.ts";
+} from "../../src/admin/cluster_transfers.ts";
+import type { Command } from "../command.ts";
+import { ExitCode } from "../exit_code.ts";
+import { writeJson } from "../json.ts";
+import { remarkFailures } from "../member_failures.ts";
+import { withSession } from "../session_flags.ts";
+import { renderTable } from "../table.ts";
 
 /** `whorl handoff details` */
 export const handoffDetailsCommand: Command = {

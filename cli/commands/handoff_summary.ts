@@ -9,13 +9,13 @@ import type {
   TransferKind,
   TransferStatus,
 } from "../../src/handoff/transfer.ts";
+import { askTransfers, isActive } from "../../src/admin/cluster_transfers.ts";
 import type { Command } from "../command.ts";
 import { ExitCode } from "../exit_code.ts";
 import { writeJson } from "../json.ts";
-import { remarkFailures } from "../member_calls.ts";
+import { remarkFailures } from "../member_failures.ts";
 import { withSession } from "../session_flags.ts";
 import { renderTable } from "../table.ts";
-import { askTransfers, isActive } from "../transfers/cluster_transfers.ts";
 
 const KINDS: readonly TransferKind[] = [
   "ownership",

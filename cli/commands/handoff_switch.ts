@@ -5,8 +5,8 @@
  * @module
  */
 import type { TransferDirection } from "../../src/handoff/transfer.ts";
+import { askMembers } from "../../src/admin/member_calls.ts";
 import { type Command, UsageError } from "../command.ts";
-import { askMembers } from "../member_calls.ts";
 import { ALL_FLAG, MEMBER_FLAG, withMembers } from "../member_flag.ts";
 import { nearest } from "../suggestion.ts";
 import { changeCode, writeConfigs } from "../transfers/config_rows.ts";

@@ -3,13 +3,13 @@
  *
  * @module
  */
+import { formatBytes, formatDuration } from "../../src/admin/figure_text.ts";
 import type { Command, Invocation } from "../command.ts";
 import { UsageError } from "../command.ts";
-import { formatDuration } from "../duration.ts";
 import { ExitCode } from "../exit_code.ts";
 import { importRecords, type ImportReport } from "../import/import_records.ts";
 import { openImportSource } from "../import/import_source.ts";
-import { formatBytes, renderProgress } from "../import/progress_bar.ts";
+import { renderProgress } from "../import/progress_bar.ts";
 import { formatByName } from "../import/read_records.ts";
 import { type Format, FORMATS } from "../import/record_parser.ts";
 import { writeJson } from "../json.ts";

@@ -4,11 +4,11 @@
  * @module
  */
 import { membershipTable } from "../../src/ring/membership_display.ts";
+import { memberRows } from "../../src/admin/cluster_rows.ts";
 import type { Command } from "../command.ts";
 import { ExitCode } from "../exit_code.ts";
 import { writeJson } from "../json.ts";
 import { withSession } from "../session_flags.ts";
-import { memberRows } from "./cluster_rows.ts";
 
 /** `whorl member-status` */
 export const memberStatusCommand: Command = {

@@ -5,10 +5,10 @@
  */
 import type { RepairStatus } from "../../src/handoff/transfer.ts";
 import type { AdminSession } from "../../src/node/admin_protocol.ts";
+import { askMember } from "../../src/admin/member_calls.ts";
 import type { Command } from "../command.ts";
 import { ExitCode } from "../exit_code.ts";
 import { writeJson } from "../json.ts";
-import { askMember } from "../member_calls.ts";
 import { parsePartition } from "../partition_name.ts";
 import { pause } from "../pause.ts";
 import { ProgressLine } from "../progress_line.ts";

@@ -3,10 +3,11 @@
  *
  * @module
  */
+import { askMembers } from "../../src/admin/member_calls.ts";
 import type { Command } from "../command.ts";
 import { ExitCode } from "../exit_code.ts";
 import { writeJson } from "../json.ts";
-import { askMembers, remarkFailures } from "../member_calls.ts";
+import { remarkFailures } from "../member_failures.ts";
 import { neighboursText, type NodeRepair } from "../repair_rows.ts";
 import { withSession } from "../session_flags.ts";
 import { renderTable } from "../table.ts";

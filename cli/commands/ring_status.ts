@@ -12,13 +12,16 @@ import type {
   RingStatus,
 } from "../../src/node/admin_protocol.ts";
 import { partitionAtIndex } from "../../src/ring/chash.ts";
+import { askMembers } from "../../src/admin/member_calls.ts";
+import { knownTransfers } from "../../src/admin/cluster_transfers.ts";
+import {
+  type CarriedTransfer,
+  ringStatusRows,
+} from "../../src/admin/cluster_rows.ts";
 import type { Command } from "../command.ts";
 import { ExitCode } from "../exit_code.ts";
 import { writeJson } from "../json.ts";
 import { withSession } from "../session_flags.ts";
-import { askMembers } from "../member_calls.ts";
-import { knownTransfers } from "../transfers/cluster_transfers.ts";
-import { type CarriedTransfer, ringStatusRows } from "./cluster_rows.ts";
 
 /** `whorl ring-status` */
 export const ringStatusCommand: Command = {

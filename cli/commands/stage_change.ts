@@ -21,7 +21,7 @@ import { ExitCode } from "../exit_code.ts";
 import { writeJson } from "../json.ts";
 import { withSession } from "../session_flags.ts";
 import type { World } from "../world.ts";
-import { WHORL_COMMANDS } from "./cluster_rows.ts";
+import { WHORL_COMMANDS } from "./command_names.ts";
 
 /** What a command stages. */
 export interface StagedCall {

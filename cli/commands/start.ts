@@ -4,6 +4,7 @@
  * @module
  */
 import { WhorlError } from "../../src/base/errors.ts";
+import type { Prompt } from "../../src/prompt/prompt.ts";
 import type { Command, Invocation } from "../command.ts";
 import { UsageError } from "../command.ts";
 import { ExitCode } from "../exit_code.ts";
@@ -15,8 +16,7 @@ import { NODE_FLAGS, type NodeSetup, nodeSetup } from "../node_flags.ts";
 import { nodeCommand, nodeFlagArgs, NodeParent } from "../node_parent.ts";
 import { HISTORY_FILE_NAME, LOG_FILE_NAME } from "../node_directory.ts";
 import { takePidFile } from "../pid_file.ts";
-import { nodePrompt } from "../prompt/node_prompt.ts";
-import type { Prompt } from "../prompt/prompt.ts";
+import { nodePrompt } from "../node_prompt.ts";
 import { ReconnectingSession } from "../reconnecting_session.ts";
 import type { World } from "../world.ts";
 

@@ -3,9 +3,9 @@
  *
  * @module
  */
+import { askMembers } from "../../src/admin/member_calls.ts";
 import { type Command, UsageError } from "../command.ts";
 import { ExitCode } from "../exit_code.ts";
-import { askMembers } from "../member_calls.ts";
 import { isMemberName } from "../member_flag.ts";
 import { withSession } from "../session_flags.ts";
 import { changeCode, writeConfigs } from "../transfers/config_rows.ts";

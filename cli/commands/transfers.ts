@@ -3,19 +3,20 @@
  *
  * @module
  */
-import { type Command, type Invocation, UsageError } from "../command.ts";
-import { formatDuration, parseDuration } from "../duration.ts";
-import { ExitCode } from "../exit_code.ts";
-import { writeJson } from "../json.ts";
-import { LiveArea } from "../live_area.ts";
-import { remarkFailures } from "../member_calls.ts";
-import { pause } from "../pause.ts";
-import { withSession } from "../session_flags.ts";
+import { formatDuration } from "../../src/admin/figure_text.ts";
 import {
   type ClusterTransfers,
   fetchTransfers,
-} from "../transfers/cluster_transfers.ts";
-import { transfersText } from "../transfers/transfers_text.ts";
+} from "../../src/admin/cluster_transfers.ts";
+import { transfersText } from "../../src/admin/transfers_text.ts";
+import { type Command, type Invocation, UsageError } from "../command.ts";
+import { parseDuration } from "../duration.ts";
+import { ExitCode } from "../exit_code.ts";
+import { writeJson } from "../json.ts";
+import { LiveArea } from "../live_area.ts";
+import { remarkFailures } from "../member_failures.ts";
+import { pause } from "../pause.ts";
+import { withSession } from "../session_flags.ts";
 import { transfersView } from "../transfers/transfers_view.ts";
 import type { World } from "../world.ts";
 

@@ -3,10 +3,11 @@
  *
  * @module
  */
+import { formatDuration } from "../../src/admin/figure_text.ts";
 import { WhorlError } from "../../src/base/errors.ts";
 import { type Command, UsageError } from "../command.ts";
 import { ExitCode } from "../exit_code.ts";
-import { formatDuration, parseDuration } from "../duration.ts";
+import { parseDuration } from "../duration.ts";
 import { writeJson } from "../json.ts";
 import { isMemberName } from "../member_flag.ts";
 import { pause } from "../pause.ts";

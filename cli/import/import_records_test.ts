@@ -1,6 +1,6 @@
 import { assert, assertEquals, assertRejects } from "@std/assert";
 import { WhorlError } from "../../src/base/errors.ts";
-import { type FakeKv, fakeKv } from "../testing/fake_kv.ts";
+import { type FakeKv, fakeKv } from "../../src/prompt/testing/fake_kv.ts";
 import {
   type ImportOptions,
   importRecords,

@@ -4,8 +4,11 @@
  *
  * @module
  */
-import { formatDuration } from "../duration.ts";
-import { renderBar } from "../progress_line.ts";
+import {
+  formatBytes,
+  formatDuration,
+  renderBar,
+} from "../../src/admin/figure_text.ts";
 import type { ImportReport } from "./import_records.ts";
 
 /** What a bar shows. */
@@ -40,17 +43,4 @@ export function renderProgress(progress: Progress, columns: number): string {
     }
   }
   return (bar + facts.join(" · ")).slice(0, columns);
-}
-
-/** A size as people say it, in units of 1,000: `980 B`, `1.2 MB`. */
-export function formatBytes(bytes: number): string {
-  if (bytes < 1_000) return `${bytes} B`;
-  const units = ["kB", "MB", "GB", "TB"];
-  let value = bytes / 1_000;
-  let unit = 0;
-  while (value >= 999.95 && unit < units.length - 1) {
-    value /= 1_000;
-    unit++;
-  }
-  return `${value.toFixed(1)} ${units[unit]}`;
 }

@@ -1,16 +1,5 @@
 import { assertEquals } from "@std/assert";
-import { formatBytes, renderProgress } from "./progress_bar.ts";
-
-Deno.test("formatBytes() changes the unit before four digits", () => {
-  const cases: [number, string][] = [
-    [0, "0 B"],
-    [999, "999 B"],
-    [1_000, "1.0 kB"],
-    [999_960, "1.0 MB"],
-    [8_300_000, "8.3 MB"],
-  ];
-  for (const [bytes, text] of cases) assertEquals(formatBytes(bytes), text);
-});
+import { renderProgress } from "./progress_bar.ts";
 
 Deno.test("renderProgress() shows share, rate and time left, and fits the terminal", () => {
   const report = {

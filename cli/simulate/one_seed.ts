@@ -3,6 +3,7 @@
  *
  * @module
  */
+import { formatDuration } from "../../src/admin/figure_text.ts";
 import { renderFailure } from "../../src/simulation/trace/failure_report.ts";
 import {
   countOf,
@@ -17,7 +18,6 @@ import {
 import type { SimulationResult } from "../../src/simulation/simulation_result.ts";
 import { traceLine } from "../../src/simulation/trace/trace.ts";
 import { renderTracePage } from "../../src/simulation/trace/trace_page.ts";
-import { formatDuration } from "../duration.ts";
 import { ExitCode } from "../exit_code.ts";
 import { writeJson } from "../json.ts";
 import { ProgressLine } from "../progress_line.ts";

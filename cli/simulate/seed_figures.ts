@@ -4,12 +4,11 @@
  *
  * @module
  */
+import { formatDuration, renderBar } from "../../src/admin/figure_text.ts";
 import type {
   SeedSummary,
   SeedTally,
 } from "../../src/simulation/schedule/seed_summary.ts";
-import { formatDuration } from "../duration.ts";
-import { renderBar } from "../progress_line.ts";
 
 /** Undecided seeds that are named; the rest are counted. */
 const UNDECIDED_SHOWN_MAX = 10;

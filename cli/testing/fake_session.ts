@@ -17,7 +17,7 @@ import {
   type FakeHandoff,
   fakeHandoff,
 } from "../../src/node/testing/fake_handoff.ts";
-import { type FakeKv, fakeKv } from "./fake_kv.ts";
+import { type FakeKv, fakeKv } from "../../src/prompt/testing/fake_kv.ts";
 
 /** What each method answers; an error is thrown. What members answer for themselves is not among them. */
 export type FakeAnswers = {

@@ -7,7 +7,7 @@ import type { HandoffConfig } from "../../src/handoff/transfer.ts";
 import type { MemberAnswers } from "../../src/node/admin_protocol.ts";
 import { ExitCode } from "../exit_code.ts";
 import { writeJson } from "../json.ts";
-import { remarkFailures } from "../member_calls.ts";
+import { remarkFailures } from "../member_failures.ts";
 import type { Output } from "../output.ts";
 import { renderTable } from "../table.ts";
 

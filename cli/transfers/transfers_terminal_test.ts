@@ -1,8 +1,8 @@
 import { assert, assertEquals, assertMatch } from "@std/assert";
 import { readControlFile } from "../../src/node/control_file.ts";
+import { hasScript } from "../../src/prompt/testing/script_program.ts";
 import { eachLine } from "../lines.ts";
 import { ScreenModel } from "../testing/screen_model.ts";
-import { hasScript } from "../testing/script_program.ts";
 
 const PROGRAM = new URL("../testing/handoff_program.ts", import.meta.url);
 const WHORL = new URL("../whorl.ts", import.meta.url);

@@ -4,17 +4,19 @@
  *
  * @module
  */
+import {
+  formatBytes,
+  formatDuration,
+  renderBar,
+} from "../../src/admin/figure_text.ts";
 import type { TransferStatus } from "../../src/handoff/transfer.ts";
-import { formatDuration } from "../duration.ts";
-import { formatBytes } from "../import/progress_bar.ts";
-import { failureLines } from "../member_calls.ts";
-import { renderBar } from "../progress_line.ts";
 import {
   type ClusterTransfers,
   partitionText,
   shareOf,
-} from "./cluster_transfers.ts";
-import { waitingLine } from "./transfers_text.ts";
+} from "../../src/admin/cluster_transfers.ts";
+import { waitingLine } from "../../src/admin/transfers_text.ts";
+import { failureLines } from "../member_failures.ts";
 
 /** Room on the terminal. */
 export interface ViewSize {

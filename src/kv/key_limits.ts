@@ -37,13 +37,49 @@ export function writeStorageKey(
   key: string,
   into: ByteWriter,
 ): void {
+  writeParts(
+    bucket,
+    () => writeName("key", key, KEY_BYTES_MAX, into),
+    into,
+  );
+}
+
+/**
+ * The same for a key of an application, which need not be text.
+ *
+ * @throws {WhorlError} `invalid_key`; nothing has been appended then.
+ */
+export function writeModuleKey(
+  bucket: string,
+  key: string | Uint8Array,
+  into: ByteWriter,
+): void {
+  if (typeof key === "string") return writeStorageKey(bucket, key, into);
+  writeParts(bucket, () => {
+    if (!(key instanceof Uint8Array)) {
+      throw invalidKey("key", "must be text or bytes", `of type ${typeof key}`);
+    }
+    if (key.length < 1 || key.length > KEY_BYTES_MAX) {
+      throw tooLong("key", KEY_BYTES_MAX, key.length);
+    }
+    into.raw(key);
+    return key.length;
+  }, into);
+}
+
+/** Appends a storage key whose key `writeKey` appends, and says how many bytes that are. */
+function writeParts(
+  bucket: string,
+  writeKey: () => number,
+  into: ByteWriter,
+): void {
   const start = into.length;
   into.u16(0);
   into.u16(0);
   try {
     const bucketBytes = writeName("bucket", bucket, BUCKET_BYTES_MAX, into);
     into.setU16(start + 2, bucketBytes);
-    const keyBytes = writeName("key", key, KEY_BYTES_MAX, into);
+    const keyBytes = writeKey();
     into.setU16(start, 2 + bucketBytes + keyBytes);
   } catch (error) {
     into.length = start;

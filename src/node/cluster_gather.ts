@@ -102,8 +102,12 @@ async function ask(
     : await calls.call(node, method, args, timeoutMs);
 }
 
-/** What the node asks of itself may hang as well: a disk, a worker. */
-async function inTime<T>(
+/**
+ * Does what the node asks of itself, which may hang as well: a disk, a worker.
+ *
+ * @throws {WhorlError} `timeout`.
+ */
+export async function inTime<T>(
   runtime: Runtime,
   timeoutMs: number,
   method: string,

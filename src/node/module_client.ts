@@ -10,7 +10,7 @@
 import { ByteReader } from "../base/byte_reader.ts";
 import { ByteWriter } from "../base/byte_writer.ts";
 import { type ErrorCode, isWhorlError, WhorlError } from "../base/errors.ts";
-import { writeStorageKey } from "../kv/key_limits.ts";
+import { writeModuleKey } from "../kv/key_limits.ts";
 import { chashKey } from "../ring/chash.ts";
 import {
   type CoverageOptions,
@@ -109,9 +109,10 @@ export interface ModuleClient<
   V extends Commands = {},
 > {
   /**
-   * Sends `command` with `body` to the vnodes of `{bucket, key}`: text, as a rule,
-   * of which the bucket may have 256 bytes and the key 742. Any other terms go
-   * where `chashKey` places them, as `atom("add")` with `tuple(2, 4)`.
+   * Sends `command` with `body` to the vnodes of `{bucket, key}`: a bucket of up
+   * to 256 bytes of text, and a key of up to 742 bytes or as many of text. Any
+   * other terms go where `chashKey` places them, as `atom("add")` with
+   * `tuple(2, 4)`.
    *
    * @throws {WhorlError} `quorum_unavailable`, `timeout`, `insufficient_vnodes`
    * (their `details.answers` say what each vnode answered; see
@@ -201,8 +202,8 @@ export function moduleClient<
         nodeConfirms: rule.nodeConfirms,
         timeLeftMs: rule.timeoutMs,
       });
-      if (typeof bucket === "string" && typeof key === "string") {
-        writeStorageKey(bucket, key, into);
+      if (typeof bucket === "string" && isNameOrBytes(key)) {
+        writeModuleKey(bucket, key, into);
       } else writePlaceKey(chashKey(bucket, key), into);
       declaration.request.encode(body, into);
       return submitOperation(
@@ -259,6 +260,11 @@ export function moduleClient<
         );
     },
   };
+}
+
+/** Whether it can travel as it is; of other terms the place does. */
+function isNameOrBytes(key: Term): key is string | Uint8Array {
+  return typeof key === "string" || key instanceof Uint8Array;
 }
 
 /** Partitions the smallest ring has; the node checks again against its own. */

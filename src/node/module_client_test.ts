@@ -96,11 +96,12 @@ Deno.test("moduleClient() counts r as a read and keeps fallbacks out when asked 
   assertEquals(body, undefined);
 });
 
-Deno.test("moduleClient() sends keys that are not text by their place on the ring", () => {
+Deno.test("moduleClient() sends keys that are neither text nor bytes by their place on the ring", () => {
   const { adder, sent } = client();
   const terms: [Term, Term][] = [
     [atom("add"), tuple(2, 4)],
-    ["add", encodeTerm(tuple(2, 5))],
+    ["add", 7],
+    [encodeTerm(1), "k"],
   ];
   for (const [bucket, key] of terms) {
     adder.request(bucket, key, "clear", undefined);

@@ -18,6 +18,7 @@ const PURE = [
   /^src\/storage\/(deno_kv_errors|deno_kv_limits|key_filter|read_cache|slab_heap)\.ts$/,
   /^src\/cluster\/(claimant_result|cluster_status|membership|node_watcher)\.ts$/,
   /^src\/request\/(coverage_report|object_merge|quorum|quorum_options|read_repair|request_machine|request_outcome)\.ts$/,
+  /^src\/admin\/(figure_text|node_target)\.ts$/,
   /^src\/kv\/(causal_context|key_limits|kv_object)\.ts$/,
   /^src\/simulation\/(draw_schedule|failure_report|fault_words|run_seeds|seed_summary|shrink_candidates|trace_timeline)\.ts$/,
   /^supervisors\/(backoff|child_spec|exit_reason|restart_\w+)\.ts$/,
@@ -42,6 +43,13 @@ const WORLD_SIDE: readonly (readonly [RegExp, string])[] = [
   [/^src\/node\/(connect|control_file)\.ts$/, "Deno"],
   [/^src\/transport\/tcp_transport\.ts$/, "Deno"],
   [/^src\/storage\/system_disk\.ts$/, "Deno"],
+  // The terminal is this process's, and so is the file of what was typed at it.
+  [
+    /^src\/prompt\/(prompt|prompt_history|run_prompt|terminal_columns)\.ts$/,
+    "Deno",
+  ],
+  // Where the node may be far, the clock of whoever looks at it is meant.
+  [/^src\/prompt\/session_scope\.ts$/, "Date"],
   // Virtual time turns the real event loop to empty the microtask queue.
   [/^src\/simulation\/virtual_time\.ts$/, "setImmediate"],
   // Whoever closes the real world has to name it.

@@ -20,6 +20,7 @@ import {
 const LAYER_ROWS: readonly Readonly<Record<string, readonly string[]>>[] = [
   { cli: [], bench: [], examples: [], tests: ["cli", "bench", "examples"] },
   { "mod.ts": [], simulation: ["mod.ts"] },
+  { admin: [], prompt: ["admin"] },
   { node: [] },
   { kv: [], ra_kv: ["kv"], http: ["kv", "ra_kv"] },
   {

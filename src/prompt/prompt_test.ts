@@ -1,7 +1,7 @@
 import { assert, assertEquals, assertMatch } from "@std/assert";
-import { hasScript } from "../testing/script_program.ts";
+import { hasScript } from "./testing/script_program.ts";
 
-const program = new URL("../testing/prompt_program.ts", import.meta.url).href;
+const program = new URL("./testing/prompt_program.ts", import.meta.url).href;
 const decoder = new TextDecoder();
 const encoder = new TextEncoder();
 

@@ -15,9 +15,9 @@ import {
   cursorTo,
   type Interface,
 } from "node:readline";
-import { isWhorlError } from "../../src/base/errors.ts";
+import { isWhorlError } from "../base/errors.ts";
 import { PromptHistory } from "./prompt_history.ts";
-import { terminalColumns } from "../output.ts";
+import { terminalColumns } from "./terminal_columns.ts";
 import { Evaluator } from "./evaluator.ts";
 
 /** How a prompt is set up. */

@@ -11,7 +11,7 @@ import type {
   KvPutOptions,
   KvPutResult,
   KvValue,
-} from "../../src/kv/kv_client.ts";
+} from "../../kv/kv_client.ts";
 
 /** A fake with a view into it. */
 export interface FakeKv extends KvClient {

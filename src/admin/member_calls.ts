@@ -1,17 +1,14 @@
 /**
- * Asking members through the one node a command talks to.
+ * Asking members through the one node a session talks to.
  *
  * @module
  */
-import { WhorlError } from "../src/base/errors.ts";
+import { WhorlError } from "../base/errors.ts";
 import type {
   AdminSession,
   MemberAnswers,
-  MemberFailure,
   MemberMethods,
-} from "../src/node/admin_protocol.ts";
-import { quotedName } from "../src/ring/text_table.ts";
-import type { Output } from "./output.ts";
+} from "../node/admin_protocol.ts";
 
 /** Time each member has at most, in milliseconds; a command with less gives them half of it. */
 const MEMBER_TIMEOUT_MS = 3_000;
@@ -70,19 +67,4 @@ export async function askMember<Method extends keyof MemberMethods>(
     "protocol_error",
     `Cannot read what ${session.node} answered for ${node}`,
   );
-}
-
-/** Who did not answer, and why, on one line each. */
-export function failureLines(failures: readonly MemberFailure[]): string[] {
-  return failures.map(({ node, code, message }) =>
-    `${quotedName(node)} did not answer: ${message} (${code})`
-  );
-}
-
-/** Remarks who did not answer. */
-export function remarkFailures(
-  output: Output,
-  failures: readonly MemberFailure[],
-): void {
-  for (const line of failureLines(failures)) output.remark(`${line}\n`);
 }

@@ -1,4 +1,5 @@
-import { assertEquals } from "@std/assert";
+import { assertEquals, assertThrows } from "@std/assert";
+import { WhorlError } from "../base/errors.ts";
 import { Evaluator } from "./evaluator.ts";
 
 Deno.test("Evaluator ends code that runs too long without awaiting, and goes on", async () => {
@@ -21,4 +22,23 @@ Deno.test("Evaluator hands each value to whoever asked when several ask at once"
   ]);
   assertEquals([ofOne, ofTwo], [["first"], ["second"]]);
   assertEquals(value.type === "value" && value.value === scope.two, true);
+});
+
+Deno.test("Evaluator is alone in its thread, and leaves names as they were", async () => {
+  const globals = globalThis as Record<string, unknown>;
+  globals["taken"] = "before";
+  try {
+    {
+      using evaluator = new Evaluator({ taken: "meanwhile", added: 1 });
+      assertThrows(() => new Evaluator({}), WhorlError, "another one is open");
+      assertEquals(await evaluator.evaluate("taken + added"), {
+        type: "value",
+        value: "meanwhile1",
+      });
+    }
+    assertEquals(globals["taken"], "before");
+    assertEquals(["added" in globals, "_" in globals], [false, false]);
+  } finally {
+    delete globals["taken"];
+  }
 });

@@ -8,6 +8,7 @@
  */
 import { Session } from "node:inspector";
 import v8 from "node:v8";
+import { WhorlError } from "../base/errors.ts";
 import { isIncomplete } from "./incomplete_input.ts";
 
 /** Longest a piece of code may run without awaiting, in milliseconds; then it is ended. */
@@ -40,7 +41,10 @@ interface EvaluateResult {
   };
 }
 
-/** Evaluates code in this thread's global scope. Disposing lets go of V8's inspector. */
+/**
+ * Evaluates code in this thread's global scope, one at a time. Disposing lets go
+ * of V8's inspector, and gives names the meaning they had.
+ */
 export class Evaluator implements Disposable {
   #session = new Session();
   /** V8's reference to the global object, which functions are called on. */
@@ -53,26 +57,33 @@ export class Evaluator implements Disposable {
 
   #syncRunMsMax: number;
 
-  /** Makes the entries of `scope` global. */
+  /** What the names it has taken were before; `undefined` if nothing. */
+  #former = new Map<PropertyKey, PropertyDescriptor | undefined>();
+
+  /**
+   * Makes the entries of `scope` global.
+   *
+   * @throws {WhorlError} `invalid_argument` if there is another one.
+   */
   constructor(
     scope: Readonly<Record<string, unknown>>,
     syncRunMsMax = SYNC_RUN_MS_MAX,
   ) {
+    if (Object.hasOwn(globalThis, HANDOVER)) {
+      throw new WhorlError(
+        "invalid_argument",
+        "Cannot open a prompt as another one is open in this thread",
+      );
+    }
     this.#syncRunMsMax = syncRunMsMax;
     this.#session.connect();
     this.#globalId = this.#begin();
-    Object.defineProperty(globalThis, HANDOVER, {
-      value: this.#handover,
-      configurable: true,
-      enumerable: false,
-    });
+    // Nobody may have asked for it when V8's inspector is let go of.
+    this.#globalId.catch(() => {});
+    this.#define(HANDOVER, this.#handover);
+    this.#define("_", undefined);
     for (const [name, value] of Object.entries(scope)) {
-      Object.defineProperty(globalThis, name, {
-        value,
-        writable: true,
-        configurable: true,
-        enumerable: false,
-      });
+      this.#define(name, value);
     }
   }
 
@@ -130,6 +141,16 @@ export class Evaluator implements Disposable {
       }
     }
     return [...members];
+  }
+
+  #define(name: PropertyKey, value: unknown): void {
+    this.#former.set(name, Object.getOwnPropertyDescriptor(globalThis, name));
+    Object.defineProperty(globalThis, name, {
+      value,
+      writable: true,
+      configurable: true,
+      enumerable: false,
+    });
   }
 
   async #begin(): Promise<string> {
@@ -197,6 +218,11 @@ export class Evaluator implements Disposable {
   [Symbol.dispose](): void {
     this.#session.disconnect();
     this.#underWay.clear();
+    for (const [name, former] of this.#former) {
+      delete this.#globals[name];
+      if (former !== undefined) Object.defineProperty(globalThis, name, former);
+    }
+    this.#former.clear();
   }
 }
 

@@ -5,8 +5,8 @@
  *
  * @module
  */
-import { WhorlError } from "../../src/base/errors.ts";
-import { Prompt } from "../prompt/prompt.ts";
+import { WhorlError } from "../../base/errors.ts";
+import { Prompt } from "../prompt.ts";
 import { fakeKv } from "./fake_kv.ts";
 
 const ended = new AbortController();

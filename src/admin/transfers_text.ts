@@ -4,11 +4,9 @@
  *
  * @module
  */
-import type { TransferStatus } from "../../src/handoff/transfer.ts";
-import { quotedName } from "../../src/ring/text_table.ts";
-import { formatDuration } from "../duration.ts";
-import { formatBytes } from "../import/progress_bar.ts";
-import { renderBar } from "../progress_line.ts";
+import { formatBytes, formatDuration, renderBar } from "./figure_text.ts";
+import type { TransferStatus } from "../handoff/transfer.ts";
+import { quotedName } from "../ring/text_table.ts";
 import {
   type ClusterTransfers,
   isActive,
@@ -109,8 +107,8 @@ function targetText({ target }: TransferStatus): string {
 }
 
 function startedText(startedAtMs: number, nowMs: number): string {
-  const at = new Date(startedAtMs).toISOString().replace("T", " ")
-    .replace(/\.\d+Z$/, "Z");
+  const at = Temporal.Instant.fromEpochMilliseconds(startedAtMs)
+    .toString({ smallestUnit: "second" }).replace("T", " ");
   // The clock of another machine may be ahead of ours.
   return `${at} [${formatDuration(Math.max(0, nowMs - startedAtMs))} ago]`;
 }

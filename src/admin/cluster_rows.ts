@@ -4,30 +4,22 @@
  *
  * @module
  */
-import type { TransferStatus } from "../../src/handoff/transfer.ts";
+import type { TransferStatus } from "../handoff/transfer.ts";
 import type {
   ClusterStatus,
   MemberTable,
   PendingTransfer,
   RingStatus,
-} from "../../src/node/admin_protocol.ts";
-import type { AdminCommands } from "../../src/ring/admin_messages.ts";
+} from "../node/admin_protocol.ts";
 import type {
   ClusterStatusRow,
   HandoffRow,
   MemberRow,
   RingStatus as RingStatusRows,
-} from "../../src/ring/membership_display.ts";
-import type { Plan, StagedChange } from "../../src/ring/plan_display.ts";
-import type { PlannedChange, StagedPlan } from "../../src/ring/staged_plan.ts";
-import { transferLine } from "../transfers/transfers_text.ts";
-
-/** How messages name the commands they point to. */
-export const WHORL_COMMANDS: AdminCommands = {
-  down: "whorl down",
-  ringStatus: "whorl ring-status",
-  clusterPlan: "whorl cluster plan",
-};
+} from "../ring/membership_display.ts";
+import type { Plan, StagedChange } from "../ring/plan_display.ts";
+import type { PlannedChange, StagedPlan } from "../ring/staged_plan.ts";
+import { transferLine } from "./transfers_text.ts";
 
 /** Rows of the Membership table. */
 export function memberRows(

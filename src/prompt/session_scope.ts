@@ -4,34 +4,44 @@
  *
  * @module
  */
-import type { KvClient } from "../../src/kv/kv_client.ts";
-import type { AdminSession } from "../../src/node/admin_protocol.ts";
+import type { KvClient } from "../kv/kv_client.ts";
+import type { AdminSession } from "../node/admin_protocol.ts";
 import {
   CLEARED_TEXT,
   COMMITTED_TEXT,
   joinEndedText,
+  joinText,
   resizeStagedText,
   ringReadyText,
   stagedJoinText,
   stagedText,
-} from "../../src/ring/admin_messages.ts";
+} from "../ring/admin_messages.ts";
 import {
   clusterStatusText,
   membershipTable,
   ringStatusReport,
-} from "../../src/ring/membership_display.ts";
-import { planText } from "../../src/ring/plan_display.ts";
-import { ringStatusText } from "../../src/ring/ring_display.ts";
+} from "../ring/membership_display.ts";
+import { planText } from "../ring/plan_display.ts";
+import { ringStatusText } from "../ring/ring_display.ts";
 import { renderTree } from "../../supervisors/tree_view.ts";
 import {
   clusterStatusRows,
   memberRows,
   planRows,
   ringStatusRows,
-} from "../commands/cluster_rows.ts";
-import { parseNodeTarget, TIMEOUT_MS_DEFAULT } from "../session_flags.ts";
-import { fetchTransfers } from "../transfers/cluster_transfers.ts";
-import { transfersText } from "../transfers/transfers_text.ts";
+} from "../admin/cluster_rows.ts";
+import { fetchTransfers } from "../admin/cluster_transfers.ts";
+import {
+  type NodeTarget,
+  nodeTargetOf,
+  nodeTargetRule,
+} from "../admin/node_target.ts";
+import { transfersText } from "../admin/transfers_text.ts";
+import { WhorlError } from "../base/errors.ts";
+import { shown } from "./shown.ts";
+
+/** Time the members of a cluster have to tell of their transfers, in milliseconds. */
+const TRANSFERS_TIMEOUT_MS = 10_000;
 
 /** The names, and a way to tell them which command they serve. */
 export interface SessionScope {
@@ -58,10 +68,16 @@ export function sessionScope(
     keys: (bucket, options) => session.kv.keys(bucket, { signal, ...options }),
   };
   const cluster = {
-    join: async (node: string) => {
-      const target = /:\d+$/.test(node) ? parseNodeTarget(node) : { node };
-      const done = await call("cluster_join", target);
-      return shown(done, stagedJoinText(done.node, done.joined));
+    join: async (
+      node: string,
+      { staged = true }: { readonly staged?: boolean } = {},
+    ) => {
+      const target = /:\d+$/.test(node) ? targetOf(node) : { node };
+      const done = await call("cluster_join", { ...target, staged });
+      const text = done.staged
+        ? stagedJoinText(done.node, done.joined)
+        : joinText(done.joined);
+      return shown(done, text);
     },
     plan: async () => {
       const plan = await call("cluster_plan", {});
@@ -105,7 +121,7 @@ export function sessionScope(
       return shown(status, `${ringStatusText(status)}\n${report}`);
     },
     transfers: async () => {
-      const timeoutMs = TIMEOUT_MS_DEFAULT;
+      const timeoutMs = TRANSFERS_TIMEOUT_MS;
       const transfers = await fetchTransfers(session, { timeoutMs, signal });
       return shown(transfers, transfersText(transfers, Date.now()));
     },
@@ -135,10 +151,8 @@ export function sessionScope(
   };
 }
 
-/** What `.help` prints. */
+/** What `.help` says of the names. */
 export const SESSION_HELP = `\
-JavaScript, with these names:
-
   await kv.put("users", "ann", { age: 41 })     write
   const ann = await kv.get("users", "ann")      read: { value, values, context, ... }
   await kv.put("users", "ann", { age: 42 }, { context: ann.context })
@@ -150,7 +164,8 @@ JavaScript, with these names:
   await cluster.members()                       who owns how much
   await cluster.ring()                          the ring, and what is pending
   await cluster.transfers()                     what moves, and what waits to
-  await cluster.join("dev1@127.0.0.1:10101")    stage this node to join
+  await cluster.join("dev1@127.0.0.1:10101")    stage this node to join, or at once:
+  await cluster.join("dev1@127.0.0.1:10101", { staged: false })
   await cluster.leave()                         stage this node to leave
   await cluster.resizeRing(128)                 stage another number of partitions
   await cluster.plan()                          what that would do
@@ -163,10 +178,8 @@ JavaScript, with these names:
 A write without a context stands beside what is there, as a sibling.
 _ is the last result. Tab completes, Ctrl-C gives up, Ctrl-D or .exit leaves.`;
 
-/** Makes `data` print as `text`; it stays the data it is. */
-function shown<T extends object>(data: T, text: string): T {
-  return Object.defineProperty(data, Symbol.for("Deno.customInspect"), {
-    value: () => text.trimEnd(),
-    enumerable: false,
-  });
+function targetOf(text: string): NodeTarget {
+  const target = nodeTargetOf(text);
+  if (target !== undefined) return target;
+  throw new WhorlError("invalid_argument", nodeTargetRule(text));
 }

@@ -4,19 +4,16 @@
  *
  * @module
  */
-import { compareTexts } from "../../src/base/text_order.ts";
-import type {
-  HandoffStatus,
-  TransferStatus,
-} from "../../src/handoff/transfer.ts";
+import { compareTexts } from "../base/text_order.ts";
+import type { HandoffStatus, TransferStatus } from "../handoff/transfer.ts";
 import type {
   AdminSession,
   MemberAnswers,
   MemberFailure,
   RingStatus,
-} from "../../src/node/admin_protocol.ts";
-import { partitionAtIndex } from "../../src/ring/chash.ts";
-import { askMembers } from "../member_calls.ts";
+} from "../node/admin_protocol.ts";
+import { partitionAtIndex } from "../ring/chash.ts";
+import { askMembers } from "./member_calls.ts";
 
 /** How many partitions a node has yet to hand off. */
 export interface WaitingNode {

@@ -4,10 +4,10 @@
  *
  * @module
  */
-import type { AdminSession } from "../../src/node/admin_protocol.ts";
-import type { World } from "../world.ts";
-import { Prompt } from "./prompt.ts";
-import { SESSION_HELP, sessionScope } from "./session_scope.ts";
+import type { AdminSession } from "../src/node/admin_protocol.ts";
+import type { Prompt } from "../src/prompt/prompt.ts";
+import { sessionPrompt } from "../src/prompt/session_prompt.ts";
+import type { World } from "./world.ts";
 
 /** A prompt with the names of `session`, whose node is called `name`. */
 export function nodePrompt(
@@ -16,12 +16,8 @@ export function nodePrompt(
   world: World,
   options: { historyPath?: string; signal?: AbortSignal } = {},
 ): Prompt {
-  const scope = sessionScope(session, name);
-  return new Prompt({
-    label: name,
-    scope: scope.names,
-    onCommand: (signal) => scope.onCommand(signal),
-    help: SESSION_HELP,
+  return sessionPrompt(session, {
+    name,
     banner:
       `Talking to ${name}. .help says what there is, Ctrl-D or .exit leaves`,
     isTerminal: world.input.isTerminal && world.output.isTerminal,

@@ -1,0 +1,23 @@
+/**
+ * Saying which members did not answer.
+ *
+ * @module
+ */
+import type { MemberFailure } from "../src/node/admin_protocol.ts";
+import { quotedName } from "../src/ring/text_table.ts";
+import type { Output } from "./output.ts";
+
+/** Who did not answer, and why, on one line each. */
+export function failureLines(failures: readonly MemberFailure[]): string[] {
+  return failures.map(({ node, code, message }) =>
+    `${quotedName(node)} did not answer: ${message} (${code})`
+  );
+}
+
+/** Remarks who did not answer. */
+export function remarkFailures(
+  output: Output,
+  failures: readonly MemberFailure[],
+): void {
+  for (const line of failureLines(failures)) output.remark(`${line}\n`);
+}

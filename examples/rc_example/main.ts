@@ -1,0 +1,139 @@
+/**
+ * rc_example: a node of the store, with a prompt on it.
+ *
+ *     deno task rc_example dev1
+ *
+ * `README.md` tells what to type.
+ *
+ * @module
+ */
+import { parseArgs } from "node:util";
+import { configure, type LogRecord } from "npm:@logtape/logtape@2.4.2";
+import { runPrompt, startNode } from "../../mod.ts";
+import { RcExample } from "./rc_example.ts";
+
+const USAGE = `\
+deno task rc_example NAME [options]
+
+NAME is dev1, dev2, dev3, or another one with a --port.
+
+  --port PORT     where the node listens; 0 takes a free one
+  --data DIR      where it keeps what it knows of its cluster [data/rc_example/NAME]
+  --durable       keeps the values there too, and not in memory
+  --cookie TEXT   the secret all nodes share
+  --quiet         shows warnings only`;
+
+/** The ports of the tutorial. */
+const PORTS: Readonly<Record<string, string>> = {
+  dev1: "8199",
+  dev2: "8299",
+  dev3: "8399",
+};
+
+const HELP = `\
+  await rc_example.ping()                       which vnode answers? .ping("k1")
+  rc_example.ringStatus()                       who owns which partition
+  await rc_example.put("k1", "v1")              write
+  await rc_example.get("k1")                    read, from any node
+  await rc_example.delete("k1")                 delete, and see what was there
+  await rc_example.keys()                       all keys, by vnode
+  await rc_example.values()                     all values, by vnode
+  await rc_example.clear()                      empty the store
+  await rc_example.replicatedCommand("k1", "get")
+                                                ask three vnodes, take the first answer`;
+
+function argumentsOf(args: string[]) {
+  const { values, positionals } = parseArgs({
+    args,
+    allowPositionals: true,
+    options: {
+      port: { type: "string" },
+      data: { type: "string" },
+      durable: { type: "boolean", default: false },
+      cookie: { type: "string", default: "a secret all nodes share" },
+      quiet: { type: "boolean", default: false },
+    },
+  });
+  const [name, ...rest] = positionals;
+  const port = values.port ?? PORTS[name ?? ""];
+  if (name === undefined || rest.length > 0 || port === undefined) {
+    throw new TypeError(USAGE);
+  }
+  return { ...values, name, port };
+}
+
+/** A line of the log, as the tutorial shows it. */
+function lineOf(atMs: number, level: string, text: string): string {
+  const time = new Date(atMs).toISOString().slice(11, 23);
+  return `${time} [${level}] ${text}`;
+}
+
+function recordLine({ timestamp, level, message }: LogRecord): string {
+  return lineOf(timestamp, level, message.map(String).join(""));
+}
+
+function remark(line: string): void {
+  Deno.stderr.writeSync(new TextEncoder().encode(`${line}\n`));
+}
+
+async function main(): Promise<number> {
+  const options = argumentsOf(Deno.args);
+  const dataDirectory = options.data ?? `data/rc_example/${options.name}`;
+  // Results go to standard output, so that a script finds nothing else there.
+  let say = remark;
+  await configure({
+    sinks: { lines: (record) => say(recordLine(record)) },
+    loggers: [
+      {
+        category: ["whorl"],
+        lowestLevel: options.quiet ? "warning" : "info",
+        sinks: ["lines"],
+      },
+      {
+        category: ["logtape", "meta"],
+        lowestLevel: "warning",
+        sinks: ["lines"],
+      },
+    ],
+  });
+  await Deno.mkdir(dataDirectory, { recursive: true });
+  await using node = await startNode({
+    name: `${options.name}@127.0.0.1`,
+    listen: `127.0.0.1:${options.port}`,
+    cookie: options.cookie,
+    dataDirectory,
+    storage: options.durable ? "deno_kv" : "memory",
+    modules: [{ url: new URL("./rc_example_vnode.ts", import.meta.url) }],
+  });
+  node.subscribe((event) => {
+    if (event.type !== "member_changed" || options.quiet) return;
+    const { node, before, after } = event;
+    if (before === null) return;
+    say(
+      lineOf(
+        Date.now(),
+        "info",
+        `'${node}' changed from '${before}' to '${after}'`,
+      ),
+    );
+  });
+  const ended = new AbortController();
+  Deno.addSignalListener("SIGTERM", () => ended.abort());
+  const wentWell = await runPrompt(node, {
+    names: { rc_example: new RcExample(node) },
+    help: HELP,
+    banner:
+      `${node.name} listens at ${node.address}. .help says what there is, Ctrl-D leaves`,
+    historyPath: `${dataDirectory}/prompt_history`,
+    signal: ended.signal,
+    onTerminal: (print) => void (say = print),
+  });
+  return wentWell || Deno.stdin.isTerminal() ? 0 : 1;
+}
+
+try {
+  Deno.exit(await main());
+} catch (error) {
+  remark(error instanceof Error ? error.message : String(error));
+  Deno.exit(2);
+}

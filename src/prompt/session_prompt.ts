@@ -1,0 +1,49 @@
+/**
+ * A prompt with the names of a session's node.
+ *
+ * @module
+ */
+import { WhorlError } from "../base/errors.ts";
+import type { AdminSession } from "../node/admin_protocol.ts";
+import { Prompt, type PromptOptions } from "./prompt.ts";
+import { SESSION_HELP, sessionScope } from "./session_scope.ts";
+
+/** How such a prompt is set up: what the session does not say itself. */
+export interface SessionPromptOptions
+  extends Omit<PromptOptions, "label" | "scope" | "help" | "onCommand"> {
+  /** Name of the node, which stands before each line. */
+  readonly name: string;
+  /** Names beside those of the session. */
+  readonly names?: Readonly<Record<string, unknown>>;
+  /** What `.help` says of them. */
+  readonly help?: string;
+}
+
+/**
+ * A prompt with `kv`, `cluster`, `node` and the names of `options`.
+ *
+ * @throws {WhorlError} `invalid_argument` if a name is there twice.
+ */
+export function sessionPrompt(
+  session: AdminSession,
+  { name, names = {}, help, ...options }: SessionPromptOptions,
+): Prompt {
+  const scope = sessionScope(session, name);
+  const twice = Object.keys(names).find((own) =>
+    Object.hasOwn(scope.names, own)
+  );
+  if (twice !== undefined) {
+    throw new WhorlError(
+      "invalid_argument",
+      `Cannot name anything '${twice}' at the prompt as that is there already`,
+    );
+  }
+  const about = help === undefined ? "" : `${help.trimEnd()}\n\n`;
+  return new Prompt({
+    ...options,
+    label: name,
+    scope: { ...names, ...scope.names },
+    onCommand: (signal) => scope.onCommand(signal),
+    help: `JavaScript, with these names:\n\n${about}${SESSION_HELP}`,
+  });
+}
