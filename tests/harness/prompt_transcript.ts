@@ -90,7 +90,7 @@ function stepsOf(block: string): Step[] {
 }
 
 function orderOf(line: string): Step {
-  const [, started, flags] = /^deno task rc_example (\w+)(.*)$/.exec(line) ??
+  const [, started, flags] = /^deno task \w+ (\w+)(.*)$/.exec(line) ??
     [];
   if (started !== undefined) {
     return {
@@ -99,9 +99,9 @@ function orderOf(line: string): Step {
       flags: flags!.split(" ").filter((flag) => flag !== ""),
     };
   }
-  const killed = /^pkill -KILL -f "rc_example\/main\.ts (\w+)"$/.exec(line);
+  const killed = /^pkill -KILL -f "\w+\/main\.ts (\w+)"$/.exec(line);
   if (killed !== null) return { type: "kill", node: killed[1]! };
-  if (line === "rm -rf data/rc_example") return { type: "clean" };
+  if (/^rm -rf data\/\w+$/.test(line)) return { type: "clean" };
   throw new Error(`No order that can be played: ${line}`);
 }
 
@@ -159,6 +159,6 @@ function nodeOf(name: string, nodes: TranscriptNodes): PromptProcess {
 }
 
 /** `text` as a regular expression in which `…` is anything on one line. */
-function patternOf(text: string): string {
+export function patternOf(text: string): string {
   return RegExp.escape(text).replaceAll(/…|\\u2026/g, ".*");
 }

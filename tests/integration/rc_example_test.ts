@@ -6,16 +6,16 @@
  * @module
  */
 import { assertEquals, assertStringIncludes } from "@std/assert";
+import { ExampleNodes } from "../harness/example_nodes.ts";
 import { PromptProcess } from "../harness/prompt_process.ts";
 import { playTranscript } from "../harness/prompt_transcript.ts";
-import { RcExampleNodes } from "../harness/rc_example_nodes.ts";
 
 const README = await Deno.readTextFile(
   new URL("../../examples/rc_example/README.md", import.meta.url),
 );
 
 Deno.test("rc_example does what its README tells", async (t) => {
-  await using nodes = await RcExampleNodes.make();
+  await using nodes = await ExampleNodes.make("rc_example");
   for (const section of README.split(/^(?=##+ )/m).slice(1)) {
     const name = section.split("\n", 1)[0]!;
     let ok = true;
@@ -165,7 +165,7 @@ Error: Cannot clear everything: [ "partial", "insufficient_vnodes", [] ]
 ];
 
 Deno.test("rc_example passes the tutorial's suite on three nodes", async (t) => {
-  await using nodes = await RcExampleNodes.make();
+  await using nodes = await ExampleNodes.make("rc_example");
   await playTranscript(CLUSTER, nodes);
   for (const [name, text] of SUITE) {
     await t.step(name, () => playTranscript(text, nodes));
@@ -173,7 +173,7 @@ Deno.test("rc_example passes the tutorial's suite on three nodes", async (t) => 
 });
 
 Deno.test("rc_example keeps deleted what was deleted while its owner was away", async () => {
-  await using nodes = await RcExampleNodes.make();
+  await using nodes = await ExampleNodes.make("rc_example");
   await playTranscript(
     `\
 \`\`\`console
@@ -210,7 +210,7 @@ Deno.test("rc_example tells how it is used, and ends with its input", async () =
   await using lost = new PromptProcess(["-A", program.href]);
   assertEquals(await lost.code(), 2);
   assertStringIncludes(lost.log.join("\n"), "deno task rc_example NAME");
-  await using nodes = await RcExampleNodes.make();
+  await using nodes = await ExampleNodes.make("rc_example");
   await nodes.start("dev1");
   assertEquals(await nodes.node("dev1").end(), 0);
   await nodes.start("dev1");

@@ -1,26 +1,44 @@
 /**
- * Nodes of `examples/rc_example` with their prompts, each in a process of its own.
+ * Nodes of an example with their prompts, each in a process of its own.
  *
  * @module
  */
 import { PromptProcess } from "./prompt_process.ts";
 import type { TranscriptNodes } from "./prompt_transcript.ts";
 
-const PROGRAM = new URL("../../examples/rc_example/main.ts", import.meta.url);
-
 /** The nodes of one test. Disposing ends them and removes their files. */
-export class RcExampleNodes implements TranscriptNodes, AsyncDisposable {
+export class ExampleNodes implements TranscriptNodes, AsyncDisposable {
   readonly running = new Map<string, PromptProcess>();
+  readonly #program: URL;
+  readonly #flags: readonly string[];
   readonly #folder: string;
   readonly #addresses = new Map<string, string>();
 
-  private constructor(folder: string) {
+  private constructor(
+    program: URL,
+    flags: readonly string[],
+    folder: string,
+  ) {
+    this.#program = program;
+    this.#flags = flags;
     this.#folder = folder;
   }
 
-  /** No nodes yet, and a folder for what they keep. */
-  static async make(): Promise<RcExampleNodes> {
-    return new RcExampleNodes(await Deno.makeTempDir());
+  /**
+   * No nodes yet, and a folder for what they keep.
+   *
+   * @param example Its folder in `examples/`.
+   * @param flags What every node of it is given.
+   */
+  static async make(
+    example: string,
+    flags: readonly string[] = [],
+  ): Promise<ExampleNodes> {
+    return new ExampleNodes(
+      new URL(`../../examples/${example}/main.ts`, import.meta.url),
+      flags,
+      await Deno.makeTempDir(),
+    );
   }
 
   /** Starts a node: on a free port, or where it was before. */
@@ -33,12 +51,13 @@ export class RcExampleNodes implements TranscriptNodes, AsyncDisposable {
       "--allow-net",
       "--allow-env",
       "--allow-sys",
-      PROGRAM.href,
+      this.#program.href,
       name,
       "--port",
       before,
       "--data",
       `${this.#folder}/${name}`,
+      ...this.#flags,
       ...flags,
     ]);
     this.running.set(name, node);
@@ -74,7 +93,7 @@ export class RcExampleNodes implements TranscriptNodes, AsyncDisposable {
     }
   }
 
-  /** {@linkcode RcExampleNodes.clean}, and the folder goes, too. */
+  /** {@linkcode ExampleNodes.clean}, and the folder goes, too. */
   async [Symbol.asyncDispose](): Promise<void> {
     await this.clean();
     await Deno.remove(this.#folder, { recursive: true });
