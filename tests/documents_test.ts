@@ -12,7 +12,15 @@ const ROOT = new URL("../", import.meta.url);
 const CODE = ["src/", "supervisors/", "cli/", "bench/", "examples/", "tests/"];
 
 const documents = new Map<string, string>();
-for (const folder of ["", "docs/", "bench/"]) {
+for (
+  const folder of [
+    "",
+    "docs/",
+    "bench/",
+    "examples/flavio/",
+    "examples/rc_example/",
+  ]
+) {
   for await (const { name } of Deno.readDir(new URL(folder, ROOT))) {
     if (!name.endsWith(".md")) continue;
     const path = folder + name;
@@ -164,19 +172,32 @@ Deno.test("documents name tasks and commands that exist", async () => {
   assertEquals(unknown, []);
 });
 
-Deno.test("docs/vnode.md shows the example as it is", async () => {
-  const example = await Deno.readTextFile(
-    new URL("examples/counter/counter_vnode.ts", ROOT),
-  );
-  const page = documents.get("docs/vnode.md") ?? "";
-  const flat = (text: string) => text.replace(/\s+/g, "");
-  const shown = [...page.matchAll(/^```ts ignore\n(.*?)^```$/gms)]
-    .map(([, block]) => block!.trim());
-  assert(shown.length >= 3);
-  for (const block of shown) {
-    // The page leaves a comment out; lines stand as they are otherwise.
-    for (const line of block.split("\n")) {
-      assert(flat(example).includes(flat(line)), line);
+/** Pages that show code of an example, and where it stands. */
+const EXAMPLES_SHOWN: Readonly<Record<string, readonly string[]>> = {
+  "docs/vnode.md": ["examples/counter/counter_vnode.ts"],
+  "examples/flavio/README.md": [
+    "examples/flavio/flavio.ts",
+    "examples/flavio/flavio_vnode.ts",
+  ],
+  "examples/rc_example/README.md": [
+    "examples/rc_example/rc_example.ts",
+    "examples/rc_example/rc_example_vnode.ts",
+  ],
+};
+
+for (const [path, sources] of Object.entries(EXAMPLES_SHOWN)) {
+  Deno.test(`${path} shows the example as it is`, () => {
+    const flat = (text: string) => text.replace(/\s+/g, "");
+    const example = flat(sources.map((source) => code.get(source)).join());
+    const page = documents.get(path) ?? "";
+    const shown = [...page.matchAll(/^```ts ignore\n(.*?)^```$/gms)]
+      .map(([, block]) => block!.trim());
+    assert(shown.length >= 3);
+    for (const block of shown) {
+      // The page leaves a comment out; lines stand as they are otherwise.
+      for (const line of block.split("\n")) {
+        assert(example.includes(flat(line)), line);
+      }
     }
-  }
-});
+  });
+}

@@ -89,3 +89,17 @@ Deno.test("rc_example lists many keys in chunks, each key once, and those it is 
   );
   assert(some.flat().length > 0);
 });
+
+Deno.test("rc_example answers reads where it is while it moves, and makes changes at both ends", async () => {
+  await using store = openMemoryStore("0".repeat(16));
+  const vnode = await vnodeOn(store);
+  const decisions = (["ping", "put", "get", "delete"] as const).map((command) =>
+    vnode.handleHandoffCommand!(command, undefined)
+  );
+  assertEquals(decisions, [
+    "apply_and_forward",
+    "apply_and_forward",
+    "apply",
+    "apply_and_forward",
+  ]);
+});

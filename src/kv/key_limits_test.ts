@@ -11,7 +11,9 @@ import {
   parseStorageKey,
   readStorageKey,
   STORAGE_KEY_BYTES_MAX,
+  storageKeyParts,
   VALUE_BYTES_MAX,
+  writeModuleKey,
   writeStorageKey,
 } from "./key_limits.ts";
 
@@ -61,6 +63,40 @@ Deno.test("writeStorageKey() refuses names that are empty, too long or not text,
       () => writeStorageKey(bucket, key, into),
       WhorlError,
       `Cannot use a ${what} as it must`,
+    );
+    assertEquals(error.code, "invalid_key");
+    assertEquals(into.length, 1);
+  }
+});
+
+Deno.test("writeModuleKey() takes bytes that are no text, and text as writeStorageKey() does", () => {
+  const written = (key: string | Uint8Array) => {
+    const into = new ByteWriter();
+    writeModuleKey("b", key, into);
+    return readStorageKey(new ByteReader(into.view()));
+  };
+  const bytes = new Uint8Array([131, 100, 0, 2, 107, 49]);
+  assertEquals(storageKeyParts(written(bytes)).key, bytes);
+  assertEquals(written("ü"), written(new TextEncoder().encode("ü")));
+});
+
+Deno.test("writeModuleKey() refuses what is neither, empty or too long, and writes nothing", () => {
+  for (
+    const key of [
+      "",
+      new Uint8Array(0),
+      new Uint8Array(KEY_BYTES_MAX + 1),
+      new Uint16Array(2),
+      7,
+      undefined,
+    ] as Uint8Array[]
+  ) {
+    const into = new ByteWriter();
+    into.u8(1);
+    const error = assertThrows(
+      () => writeModuleKey("b", key, into),
+      WhorlError,
+      "Cannot use a key as it must",
     );
     assertEquals(error.code, "invalid_key");
     assertEquals(into.length, 1);

@@ -1,5 +1,6 @@
 import { assert, assertEquals, assertMatch } from "@std/assert";
 import { hasScript } from "./testing/script_program.ts";
+import { Terminal } from "./testing/terminal.ts";
 
 const program = new URL("./testing/prompt_program.ts", import.meta.url).href;
 const decoder = new TextDecoder();
@@ -135,93 +136,6 @@ Deno.test("Prompt leaves at .exit and does not run what comes after", async () =
   assertEquals([code, out], [0, "1\n"]);
 });
 
-/** How long a terminal may take to show what is expected. */
-const PATIENCE_MS = 10_000;
-
-/** A program behind a pseudo-terminal, with a way to wait for what it shows. */
-class Terminal implements AsyncDisposable {
-  #child: Deno.ChildProcess;
-  #writer: WritableStreamDefaultWriter<Uint8Array>;
-  #shown = "";
-  #reading: Promise<void>;
-  #wake: (() => void) | undefined;
-  #ended = false;
-
-  constructor(args: readonly string[]) {
-    const command = [Deno.execPath(), "run", "-A", program, ...args]
-      .map((word) => `'${word}'`).join(" ");
-    this.#child = new Deno.Command("script", {
-      args: ["-qec", command, "/dev/null"],
-      stdin: "piped",
-      stdout: "piped",
-      stderr: "null",
-      env: { TERM: "xterm", NO_COLOR: "1" },
-    }).spawn();
-    this.#writer = this.#child.stdin.getWriter();
-    this.#reading = this.#read();
-  }
-
-  /** Types `keys`. */
-  async type(keys: string): Promise<void> {
-    await this.#writer.write(encoder.encode(keys));
-  }
-
-  /** Resolves to what was shown up to `expected`, which is then forgotten. */
-  async until(expected: string): Promise<string> {
-    let late = false;
-    const timer = setTimeout(() => {
-      late = true;
-      this.#wake?.();
-    }, PATIENCE_MS);
-    while (true) {
-      const at = this.#shown.indexOf(expected);
-      if (at !== -1) {
-        clearTimeout(timer);
-        const before = this.#shown.slice(0, at + expected.length);
-        this.#shown = this.#shown.slice(at + expected.length);
-        return before;
-      }
-      if (this.#ended || late) {
-        clearTimeout(timer);
-        throw new Error(`not shown: ${expected}; but: ${this.#shown}`);
-      }
-      await new Promise<void>((resolve) => this.#wake = resolve);
-    }
-  }
-
-  /** The exit code of the program. */
-  async code(): Promise<number> {
-    await this.#reading;
-    return (await this.#child.status).code;
-  }
-
-  async #read(): Promise<void> {
-    for await (const chunk of this.#child.stdout) {
-      // deno-lint-ignore no-control-regex -- cursor movements are what is taken out.
-      const movement = /\x1b\[[\d;?]*[A-Za-z]/g;
-      this.#shown += decoder.decode(chunk, { stream: true })
-        .replace(movement, "");
-      this.#wake?.();
-    }
-    this.#ended = true;
-    this.#wake?.();
-  }
-
-  async [Symbol.asyncDispose](): Promise<void> {
-    try {
-      this.#child.kill("SIGKILL");
-    } catch (error) {
-      if (!(error instanceof TypeError)) throw error;
-    }
-    await this.#reading;
-    await this.#child.status;
-    // The program may have ended before the pipe to it was closed.
-    await this.#writer.close().catch((error) => {
-      if (!(error instanceof Deno.errors.BrokenPipe)) throw error;
-    });
-  }
-}
-
 const noTerminal = !await hasScript();
 
 Deno.test({
@@ -229,7 +143,7 @@ Deno.test({
     "Prompt on a terminal completes, continues, clears, gives up and leaves",
   ignore: noTerminal,
   async fn() {
-    await using terminal = new Terminal([]);
+    await using terminal = new Terminal(program);
     await terminal.until("Welcome");
     await terminal.until("dev1> ");
 
@@ -287,7 +201,7 @@ Deno.test({
     try {
       const path = `${directory}/history`;
       {
-        await using terminal = new Terminal([path]);
+        await using terminal = new Terminal(program, [path]);
         await terminal.until("dev1> ");
         await terminal.type("6 * 7\r");
         await terminal.until("42\r\n");
@@ -297,7 +211,7 @@ Deno.test({
       }
       assertEquals(await Deno.readTextFile(path), "6 * 7\n.exit\n");
       assert((await Deno.stat(path)).mode! % 0o100 === 0, "only the owner's");
-      await using terminal = new Terminal([path]);
+      await using terminal = new Terminal(program, [path]);
       await terminal.until("dev1> ");
       await terminal.type("\x1b[A\x1b[A");
       await terminal.until("6 * 7");

@@ -32,6 +32,10 @@ export interface NodePromptOptions {
  * history, completion and Ctrl-C; from a pipe it prints results only. A process
  * has one standard input, so one prompt can be open at a time.
  *
+ * What is typed runs in this thread, beside the node: code that does not await
+ * holds it up, and is ended after ten seconds. While the prompt is open a
+ * rejection that nobody handles is said there, and does not end the process.
+ *
  * ```ts ignore
  * await using node = await startNode({ name, cookie });
  * await runPrompt(node, {

@@ -1,4 +1,6 @@
 import { assert, assertEquals, assertStringIncludes } from "@std/assert";
+import { hasScript } from "./testing/script_program.ts";
+import { Terminal } from "./testing/terminal.ts";
 
 const program = new URL("./testing/node_prompt_program.ts", import.meta.url);
 
@@ -104,4 +106,23 @@ Deno.test("runPrompt() ends with its signal, and with its node", async () => {
   ]);
   assertEquals(out, "{}\n(given up)\nwent well\n");
   assert(!out.includes("not reached"));
+});
+
+Deno.test({
+  name:
+    "runPrompt() on a terminal prints above the line being typed, and ends with the node",
+  ignore: !await hasScript(),
+  async fn() {
+    await using terminal = new Terminal(program.href);
+    await terminal.until("not said to a pipe");
+    await terminal.until("dev1@127.0.0.1> ");
+    await terminal.type("void setTimeout(() => node.stop(), 50)\r");
+    await terminal.until("dev1@127.0.0.1> ");
+    await terminal.type("half a line");
+    await terminal.until("half a line");
+    await terminal.until("heard of ");
+    await terminal.until("dev1@127.0.0.1> half a line");
+    await terminal.until("went well");
+    assertEquals(await terminal.code(), 0);
+  },
 });

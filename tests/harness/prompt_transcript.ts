@@ -7,6 +7,7 @@
  *     12:13:14.156 [info] GET k1           its log has a line like this, or soon will
  *     # soon                               the next answer may take some asking
  *     # dev2 logs                          whose log the next lines are
+ *     # dev2 has ended                     it has, or soon will have
  *     $ pkill -KILL -f "rc_example/main.ts dev2"
  *     $ rm -rf data/rc_example             ends all nodes, and removes what they kept
  *
@@ -38,6 +39,7 @@ type Step =
     readonly flags: readonly string[];
   }
   | { readonly type: "kill"; readonly node: string }
+  | { readonly type: "ended"; readonly node: string }
   | { readonly type: "clean" };
 
 /** The nodes of a story. */
@@ -57,8 +59,17 @@ export async function playTranscript(
   markdown: string,
   nodes: TranscriptNodes,
 ): Promise<void> {
-  const steps = consoleBlocks(markdown).flatMap(stepsOf);
-  for (const step of steps) await play(step, nodes);
+  const starting: Promise<void>[] = [];
+  for (const step of consoleBlocks(markdown).flatMap(stepsOf)) {
+    // Nodes that are started one after the other start beside each other.
+    if (step.type === "start") {
+      starting.push(nodes.start(step.node, step.flags));
+      continue;
+    }
+    await Promise.all(starting.splice(0));
+    await play(step, nodes);
+  }
+  await Promise.all(starting);
 }
 
 /** The text of each block that is fenced as `console`. */
@@ -81,6 +92,8 @@ function stepsOf(block: string): Step[] {
     } else if (line.startsWith("$ ")) steps.push(orderOf(line.slice(2)));
     else if (line.startsWith("# ")) {
       soon = line === "# soon";
+      const ended = /^# (\w+) has ended$/.exec(line)?.[1];
+      if (ended !== undefined) steps.push({ type: "ended", node: ended });
       node = /^# (\w+) logs$/.exec(line)?.[1] ?? node;
     } else if (isLogLine(line)) steps.push({ type: "log", node, line });
     else if (last?.type === "type") last.expected.push(line);
@@ -105,12 +118,19 @@ function orderOf(line: string): Step {
   throw new Error(`No order that can be played: ${line}`);
 }
 
-async function play(step: Step, nodes: TranscriptNodes): Promise<void> {
+async function play(
+  step: Exclude<Step, { type: "start" }>,
+  nodes: TranscriptNodes,
+): Promise<void> {
   switch (step.type) {
-    case "start":
-      return await nodes.start(step.node, step.flags);
     case "kill":
       return await nodeOf(step.node, nodes).kill();
+    case "ended":
+      return await until(
+        `${step.node} ends`,
+        () => Promise.resolve(nodeOf(step.node, nodes).ended),
+        SOON_MS,
+      );
     case "clean":
       return await nodes.clean();
     case "log":

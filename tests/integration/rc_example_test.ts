@@ -144,8 +144,8 @@ dev2@127.0.0.1> await rc_example.replicatedCommand("k1", "ping")
     "what cannot be done is said by its code",
     `\
 \`\`\`console
-dev1@127.0.0.1> await rc_example.put("k1", "x".repeat(2 ** 20))
-quorum_unavailable: …value_too_large…
+dev1@127.0.0.1> await rc_example.put("k1", "x".repeat(2 ** 20)).catch((error) => [error.code, error.details.answers[0].code])
+[ "quorum_unavailable", "value_too_large" ]
 dev1@127.0.0.1> await rc_example.get("k".repeat(256))
 invalid_argument: …
 \`\`\``,

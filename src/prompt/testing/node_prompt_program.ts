@@ -27,6 +27,9 @@ const options = {
   },
   help: "  greet(name)                                   say hello\n",
   banner: "not said to a pipe",
+  onTerminal: (print: (text: string) => void) => {
+    node.subscribe(({ type }) => print(`heard of ${type}`));
+  },
 };
 const wentWell = Deno.args[0] === "aborted"
   ? await runPrompt(node, { ...options, signal: AbortSignal.abort() })
