@@ -14,9 +14,10 @@
  * the slice from the key's length to the end is the body of its vnode command,
  * so that nothing is encoded twice on the way. For a module of an application,
  * which does not get the key, it may also be `u16 0xffff · 20 bytes`, the place
- * on the ring itself: that of keys that are neither text nor bytes. No bucket is that long, so
- * a node that does not know of it refuses the operation. Operations of coverage
- * queries have no key; `coverage_page_codec.ts` says what their bodies and results are.
+ * on the ring itself: that of keys that are neither text nor bytes. No bucket is
+ * that long, so a node that does not know of it refuses the operation.
+ * Operations of coverage queries have no key; `coverage_page_codec.ts` says what
+ * their bodies and results are.
  *
  * @module
  */

@@ -9,6 +9,7 @@ import { assert, assertEquals, assertMatch } from "@std/assert";
 import { ExampleNodes } from "../harness/example_nodes.ts";
 import { PromptProcess } from "../harness/prompt_process.ts";
 import { patternOf, playTranscript } from "../harness/prompt_transcript.ts";
+import { until } from "../harness/until.ts";
 
 const README = await Deno.readTextFile(
   new URL("../../examples/flavio/README.md", import.meta.url),
@@ -27,6 +28,7 @@ Deno.test("flavio does what its README tells", async (t) => {
     if (!/^```(console|sh)$/m.test(section)) continue;
     const ok = await t.step(name, async () => {
       await playTranscript(section, nodes);
+      await seeEachOther(nodes);
       asked += await playRequests(section, nodes);
     });
     // What follows needs what was done.
@@ -34,6 +36,23 @@ Deno.test("flavio does what its README tells", async (t) => {
   }
   assertEquals(asked, 9);
 });
+
+/** Waits until each node sees all members serve: what it sends goes to their owners then. */
+async function seeEachOther(nodes: ExampleNodes): Promise<void> {
+  for (const [name, node] of nodes.running) {
+    let seen = "nothing";
+    await until(
+      () => `${name} sees all members serve flavio: ${seen}`,
+      async () => {
+        seen = (await node.ask(
+          'const serving = await node.services(); (await cluster.members()).members.filter(({ node }) => !serving[node]?.includes("flavio"))',
+        )).join("\n");
+        return seen === "[]";
+      },
+      20_000,
+    );
+  }
+}
 
 /** Makes the requests of the blocks fenced as `sh`, and returns how many these are. */
 async function playRequests(
@@ -83,17 +102,19 @@ function httpOf(nodes: ExampleNodes, name: string): string {
 Deno.test("flavio says how it is started, and what failed at its prompt", async () => {
   const program = new URL("../../examples/flavio/main.ts", import.meta.url);
   const permissions = ["--allow-read", "--allow-write", "--allow-net"];
-  for (const args of [[], ["dev5"], ["dev1", "--http", "x"]]) {
-    await using lost = new PromptProcess([
-      ...permissions,
-      "--allow-env",
-      "--allow-sys",
-      program.href,
-      ...args,
-    ]);
-    assertEquals(await lost.code(), 2);
-    assertMatch(lost.log.join("\n"), /^deno task flavio NAME/);
-  }
+  await Promise.all(
+    [[], ["dev5"], ["dev1", "--http", "x"]].map(async (args) => {
+      await using lost = new PromptProcess([
+        ...permissions,
+        "--allow-env",
+        "--allow-sys",
+        program.href,
+        ...args,
+      ]);
+      assertEquals(await lost.code(), 2);
+      assertMatch(lost.log.join("\n"), /^deno task flavio NAME/);
+    }),
+  );
   await using nodes = await flavioNodes();
   await nodes.start("dev1");
   const node = nodes.node("dev1");
