@@ -72,7 +72,7 @@ export interface Listing<Row> {
 
 /** How the application is set up. */
 export interface FlavioOptions {
-  /** The date of messages, in milliseconds since 1970. @default {`Date.now`} */
+  /** The time, in milliseconds since 1970: of messages, and for deadlines. @default {`Date.now`} */
   readonly now?: () => number;
   /** Tells this one apart from all others that post; 1 to 40 bytes. @default {drawn at random} */
   readonly origin?: string;
@@ -177,7 +177,7 @@ export class Flavio {
   ): Promise<Replies<Posted>> {
     checkStream(user, stream);
     checkText(msg);
-    const deadline = performance.now() + TIMEOUT_MS;
+    const began = this.#now();
     const reserved = await this.#vnodes.request(
       user,
       stream,
@@ -204,7 +204,7 @@ export class Flavio {
       { user, stream, message },
       {
         ...ALL_OF_THREE,
-        timeoutMs: Math.max(1, Math.ceil(deadline - performance.now())),
+        timeoutMs: timeLeftMs(this.#now() - began),
       },
     );
     return repliesOf(stored, () => ({ message }));
@@ -281,6 +281,11 @@ export function mergedMessages(
     a.id - b.id || (a.origin < b.origin ? -1 : 1)
   );
   return from === null ? messages.slice(-count) : messages.slice(0, count);
+}
+
+/** What is left of {@linkcode TIMEOUT_MS} after `tookMs`, which is nonsense when the clock was set meanwhile. */
+function timeLeftMs(tookMs: number): number {
+  return Math.max(1, TIMEOUT_MS - Math.max(0, Math.ceil(tookMs)));
 }
 
 /**
