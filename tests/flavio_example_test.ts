@@ -20,6 +20,7 @@ import {
   type Replica,
 } from "../examples/flavio/flavio.ts";
 import { BODY_BYTES_MAX, serveFlavio } from "../examples/flavio/flavio_http.ts";
+import flavioSimulation from "../examples/flavio/flavio_simulation.ts";
 import flavioModule from "../examples/flavio/flavio_vnode.ts";
 import {
   decodeMessage,
@@ -42,6 +43,7 @@ import {
   WhorlError,
   type WhorlNode,
 } from "../mod.ts";
+import { simulate } from "../src/simulation/mod.ts";
 import { openMemoryStore } from "../src/storage/memory_store.ts";
 import { until } from "./harness/until.ts";
 
@@ -612,6 +614,26 @@ Deno.test("flavio's messages follow a resize of the ring, and so do those posted
     }
   }
 });
+
+// These seeds catch a vnode that answers before a message is durable (2 and 23),
+// and one whose messages do not follow a partition that moves (16 and 29).
+for (
+  const [profile, seeds] of [["small", [2, 23]], ["membership", [
+    16,
+    29,
+  ]]] as const
+) {
+  Deno.test(`flavio keeps in simulations what it has acknowledged: ${profile}`, async () => {
+    for (const seed of seeds) {
+      const { violations } = await simulate({
+        seed,
+        profile,
+        ...flavioSimulation,
+      });
+      assertEquals(violations, [], `seed ${seed}`);
+    }
+  });
+}
 
 Deno.test("flavio's HTTP interface posts and reads messages, and says what is wrong with a request", async (t) => {
   await using node = await startFlavioNode();
