@@ -31,6 +31,8 @@ const PORTS: Readonly<Record<string, string>> = {
 };
 
 const HELP = `\
+  await cluster.join("dev1@127.0.0.1:8199", { staged: false })
+                                                typed at dev2: join dev1, at once
   await rc_example.ping()                       which vnode answers? .ping("k1")
   rc_example.ringStatus()                       who owns which partition
   await rc_example.put("k1", "v1")              write
@@ -65,7 +67,8 @@ function argumentsOf(args: string[]) {
 /** A line of the log, as the tutorial shows it. */
 function lineOf(atMs: number, level: string, text: string): string {
   const time = new Date(atMs).toISOString().slice(11, 23);
-  return `${time} [${level}] ${text}`;
+  // Keys come from anybody: they cannot forge a line or steer a terminal.
+  return `${time} [${level}] ${text.replaceAll(/\p{Cc}/gu, " ")}`;
 }
 
 function recordLine({ timestamp, level, message }: LogRecord): string {

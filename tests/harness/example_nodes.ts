@@ -1,44 +1,40 @@
 /**
- * Nodes of an example with their prompts, each in a process of its own.
+ * Nodes of one of `examples/` with their prompts, each in a process of its own.
+ * Its `main.ts` takes the name of the node, `--port` and `--data`.
  *
  * @module
  */
 import { PromptProcess } from "./prompt_process.ts";
 import type { TranscriptNodes } from "./prompt_transcript.ts";
 
+const EXAMPLES = new URL("../../examples/", import.meta.url);
+
 /** The nodes of one test. Disposing ends them and removes their files. */
 export class ExampleNodes implements TranscriptNodes, AsyncDisposable {
   readonly running = new Map<string, PromptProcess>();
-  readonly #program: URL;
   readonly #flags: readonly string[];
   readonly #folder: string;
   readonly #addresses = new Map<string, string>();
 
   private constructor(
-    program: URL,
+    readonly example: string,
     flags: readonly string[],
     folder: string,
   ) {
-    this.#program = program;
     this.#flags = flags;
     this.#folder = folder;
   }
 
   /**
-   * No nodes yet, and a folder for what they keep.
+   * No nodes of `example` yet, and a folder for what they keep.
    *
-   * @param example Its folder in `examples/`.
-   * @param flags What every node of it is given.
+   * @param flags What every node is given.
    */
   static async make(
     example: string,
     flags: readonly string[] = [],
   ): Promise<ExampleNodes> {
-    return new ExampleNodes(
-      new URL(`../../examples/${example}/main.ts`, import.meta.url),
-      flags,
-      await Deno.makeTempDir(),
-    );
+    return new ExampleNodes(example, flags, await Deno.makeTempDir());
   }
 
   /** Starts a node: on a free port, or where it was before. */
@@ -51,7 +47,7 @@ export class ExampleNodes implements TranscriptNodes, AsyncDisposable {
       "--allow-net",
       "--allow-env",
       "--allow-sys",
-      this.#program.href,
+      new URL(`${this.example}/main.ts`, EXAMPLES).href,
       name,
       "--port",
       before,

@@ -44,6 +44,8 @@ type Step =
 
 /** The nodes of a story. */
 export interface TranscriptNodes {
+  /** Name of the task that starts them, and of its folder in `examples/`. */
+  readonly example: string;
   /** Starts the node of that name; where it was before, if it was. */
   start(name: string, flags: readonly string[]): Promise<void>;
   /** The node of that name, if it runs. */
@@ -60,7 +62,11 @@ export async function playTranscript(
   nodes: TranscriptNodes,
 ): Promise<void> {
   const starting: Promise<void>[] = [];
-  for (const step of consoleBlocks(markdown).flatMap(stepsOf)) {
+  for (
+    const step of consoleBlocks(markdown).flatMap((block) =>
+      stepsOf(block, nodes.example)
+    )
+  ) {
     // Nodes that are started one after the other start beside each other.
     if (step.type === "start") {
       starting.push(nodes.start(step.node, step.flags));
@@ -78,7 +84,7 @@ export function consoleBlocks(markdown: string): string[] {
     .map(([, block]) => block!);
 }
 
-function stepsOf(block: string): Step[] {
+function stepsOf(block: string, example: string): Step[] {
   const steps: Step[] = [];
   let node = "";
   let soon = false;
@@ -89,8 +95,9 @@ function stepsOf(block: string): Step[] {
       node = typed[1]!;
       steps.push({ type: "type", node, code: typed[2]!, soon, expected: [] });
       soon = false;
-    } else if (line.startsWith("$ ")) steps.push(orderOf(line.slice(2)));
-    else if (line.startsWith("# ")) {
+    } else if (line.startsWith("$ ")) {
+      steps.push(orderOf(line.slice(2), example));
+    } else if (line.startsWith("# ")) {
       soon = line === "# soon";
       const ended = /^# (\w+) has ended$/.exec(line)?.[1];
       if (ended !== undefined) steps.push({ type: "ended", node: ended });
@@ -102,9 +109,10 @@ function stepsOf(block: string): Step[] {
   return steps;
 }
 
-function orderOf(line: string): Step {
-  const [, started, flags] = /^deno task \w+ (\w+)(.*)$/.exec(line) ??
-    [];
+function orderOf(line: string, example: string): Step {
+  const [, started, flags] = new RegExp(
+    `^deno task ${example} (\\w+)(.*)$`,
+  ).exec(line) ?? [];
   if (started !== undefined) {
     return {
       type: "start",
@@ -112,9 +120,10 @@ function orderOf(line: string): Step {
       flags: flags!.split(" ").filter((flag) => flag !== ""),
     };
   }
-  const killed = /^pkill -KILL -f "\w+\/main\.ts (\w+)"$/.exec(line);
+  const killed = new RegExp(`^pkill -KILL -f "${example}/main\\.ts (\\w+)"$`)
+    .exec(line);
   if (killed !== null) return { type: "kill", node: killed[1]! };
-  if (/^rm -rf data\/\w+$/.test(line)) return { type: "clean" };
+  if (line === `rm -rf data/${example}`) return { type: "clean" };
   throw new Error(`No order that can be played: ${line}`);
 }
 

@@ -14,6 +14,7 @@ function block(...lines: readonly string[]): string {
 
 function nodesOf(dev1: PromptProcess): TranscriptNodes {
   return {
+    example: "rc_example",
     running: new Map([["dev1", dev1]]),
     start: () => Promise.reject(new Error("starts nothing")),
     addressOf: (name) => `host-of-${name}:7`,
