@@ -616,11 +616,13 @@ Deno.test("flavio's messages follow a resize of the ring, and so do those posted
 });
 
 // These seeds catch a vnode that answers before a message is durable (2 and 23),
-// and one whose messages do not follow a partition that moves (16 and 29).
+// one whose messages do not follow a partition that moves (16 and 29), and one
+// that lives on when what was handed to it cannot be committed (176).
 for (
   const [profile, seeds] of [["small", [2, 23]], ["membership", [
     16,
     29,
+    176,
   ]]] as const
 ) {
   Deno.test(`flavio keeps in simulations what it has acknowledged: ${profile}`, async () => {

@@ -168,10 +168,7 @@ class FlavioVnode implements Vnode<FlavioCommands, FlavioCoverage> {
       this.#write(
         messageKey(user, stream, message),
         encodeMessage(message),
-        (error) => {
-          if (error === undefined) call.reply(undefined);
-          else this.#context.crash(error);
-        },
+        () => call.reply(undefined),
       );
       this.#taken(user, stream, message.id);
       return answersLater;
@@ -203,12 +200,12 @@ class FlavioVnode implements Vnode<FlavioCommands, FlavioCoverage> {
         : [],
   };
 
-  #write(
-    key: Uint8Array,
-    value: Uint8Array,
-    committed: (error: Error | undefined) => void,
-  ): void {
-    this.#context.storage.write([{ key, value }], committed);
+  /** Calls `durable` when the message is. If it cannot be, this vnode ends, and its store is opened anew. */
+  #write(key: Uint8Array, value: Uint8Array, durable: () => void): void {
+    this.#context.storage.write([{ key, value }], (error) => {
+      if (error === undefined) durable();
+      else this.#context.crash(error);
+    });
   }
 
   /** What `read` resolves to; undefined if that cannot be said, and the caller has been told. */
@@ -388,12 +385,8 @@ class FlavioVnode implements Vnode<FlavioCommands, FlavioCoverage> {
   /** Resolves when the message is durable. One that is here already stays as it is: it is the same. */
   handleHandoffData(bytes: Uint8Array): Promise<void> {
     const end = 2 + new DataView(bytes.buffer, bytes.byteOffset).getUint16(0);
-    const { promise, resolve, reject } = Promise.withResolvers<void>();
-    this.#write(
-      bytes.subarray(2, end),
-      bytes.subarray(end),
-      (error) => error === undefined ? resolve() : reject(error),
-    );
+    const { promise, resolve } = Promise.withResolvers<void>();
+    this.#write(bytes.subarray(2, end), bytes.subarray(end), resolve);
     return promise;
   }
 
