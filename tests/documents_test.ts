@@ -17,6 +17,7 @@ for (
     "",
     "docs/",
     "bench/",
+    "examples/flavio/",
     "examples/rc_example/",
     "examples/tanodb/",
   ]
@@ -188,6 +189,10 @@ const EXAMPLES_SHOWN: Readonly<Record<string, readonly string[]>> = {
   "docs/vnode.md": [
     "examples/counter/counter_vnode.ts",
     "examples/words/words_vnode.ts",
+  ],
+  "examples/flavio/README.md": [
+    "examples/flavio/flavio.ts",
+    "examples/flavio/flavio_vnode.ts",
   ],
   "examples/rc_example/README.md": [
     "examples/rc_example/rc_example.ts",

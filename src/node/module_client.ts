@@ -11,6 +11,7 @@ import { ByteReader } from "../base/byte_reader.ts";
 import { ByteWriter } from "../base/byte_writer.ts";
 import { type ErrorCode, isWhorlError, WhorlError } from "../base/errors.ts";
 import { writeModuleKey } from "../kv/key_limits.ts";
+import { chashKey } from "../ring/chash.ts";
 import {
   type CoverageOptions,
   type CoverageQuery,
@@ -26,6 +27,7 @@ import {
   OperationKind,
   type ReplicaReport,
   writeOperationHeader,
+  writePlaceKey,
 } from "../request/operation_codec.ts";
 import {
   type QuorumRule,
@@ -42,6 +44,7 @@ import type {
   VnodeModule,
 } from "../vnode/vnode.ts";
 import { moduleIdOf } from "../vnode/vnode_wire.ts";
+import type { Term } from "../wire/etf.ts";
 
 /**
  * Options of a request: `w`, `pw` and `dw` count it as a write, `r` and `pr` as
@@ -107,21 +110,23 @@ export interface ModuleClient<
   V extends Commands = {},
 > {
   /**
-   * Sends `command` with `body` to the vnodes of `{bucket, key}`. A key may be
-   * bytes, such as those of an Erlang term (`encodeTerm`).
+   * Sends `command` with `body` to the vnodes of `{bucket, key}`: a bucket of up
+   * to 256 bytes of text, and a key of up to 742 bytes or as many of text. Any
+   * other terms go where `chashKey` places them, as `atom("add")` with
+   * `tuple(2, 4)`.
    *
    * @throws {WhorlError} `quorum_unavailable`, `timeout`, `insufficient_vnodes`
    * (their `details.answers` say what each vnode answered; see
    * {@linkcode ModuleClient.failures}), `overload`, `invalid_key`,
    * `invalid_quorum`, `unknown_command`, `invalid_argument` if `body` cannot be
-   * encoded or nobody runs the module, `cancelled`. After `timeout`,
-   * `quorum_unavailable`, `coordinator_lost`, `node_suspected`,
-   * `connection_closed` and `cancelled` the command may yet have been carried
-   * out.
+   * encoded, `bucket` or `key` is no term, or nobody runs the module,
+   * `cancelled`. After `timeout`, `quorum_unavailable`, `coordinator_lost`,
+   * `node_suspected`, `connection_closed` and `cancelled` the command may yet
+   * have been carried out.
    */
   request<K extends keyof C & string>(
-    bucket: string,
-    key: string | Uint8Array,
+    bucket: Term,
+    key: Term,
     command: K,
     body: RequestOf<C[K]>,
     options?: ModuleRequestOptions,
@@ -198,7 +203,9 @@ export function moduleClient<
         nodeConfirms: rule.nodeConfirms,
         timeLeftMs: rule.timeoutMs,
       });
-      writeModuleKey(bucket, key, into);
+      if (typeof bucket === "string" && isNameOrBytes(key)) {
+        writeModuleKey(bucket, key, into);
+      } else writePlaceKey(chashKey(bucket, key), into);
       declaration.request.encode(body, into);
       return submitOperation(
         carrier(),
@@ -254,6 +261,11 @@ export function moduleClient<
         );
     },
   };
+}
+
+/** Whether it can travel as it is; of other terms the place does. */
+function isNameOrBytes(key: Term): key is string | Uint8Array {
+  return typeof key === "string" || key instanceof Uint8Array;
 }
 
 /** Partitions the smallest ring has; the node checks again against its own. */

@@ -15,8 +15,10 @@ import {
   writePiece,
 } from "../request/coverage_page_codec.ts";
 import type { OperationTarget } from "../request/operation_target.ts";
+import { chashKey } from "../ring/chash.ts";
 import { command } from "../vnode/define_vnode.ts";
 import { moduleIdOf } from "../vnode/vnode_wire.ts";
+import { atom, encodeTerm, type Term, tuple } from "../wire/etf.ts";
 import { decodeMsgpack, writeMsgpack } from "../wire/msgpack.ts";
 import { moduleClient } from "./module_client.ts";
 
@@ -32,6 +34,7 @@ const MODULE = {
 
 interface Sent {
   readonly header: OperationHeader;
+  readonly key: Uint8Array;
   readonly body: unknown;
   readonly target: OperationTarget;
 }
@@ -47,6 +50,7 @@ function client() {
       const body = copy.subarray(header.keyEnd);
       sent.push({
         header,
+        key: copy.subarray(header.keyStart, header.keyEnd),
         body: body.length === 0 ? undefined : decodeMsgpack(body),
         target,
       });
@@ -92,6 +96,24 @@ Deno.test("moduleClient() counts r as a read and keeps fallbacks out when asked 
   assertEquals(body, undefined);
 });
 
+Deno.test("moduleClient() sends keys that are neither text nor bytes by their place on the ring", () => {
+  const { adder, sent } = client();
+  const terms: [Term, Term][] = [
+    [atom("add"), tuple(2, 4)],
+    ["add", 7],
+    [encodeTerm(1), "k"],
+  ];
+  for (const [bucket, key] of terms) {
+    adder.request(bucket, key, "clear", undefined);
+  }
+  assertEquals(
+    sent.map(({ key }) => key),
+    terms.map(([bucket, key]) =>
+      new Uint8Array([0xff, 0xff, ...chashKey(bucket, key)])
+    ),
+  );
+});
+
 Deno.test("moduleClient() rejects what cannot be sent, without sending it", async () => {
   const { adder, sent } = client();
   const unknown = adder.request as (...args: unknown[]) => Promise<unknown>;
@@ -108,6 +130,7 @@ Deno.test("moduleClient() rejects what cannot be sent, without sending it", asyn
     await codeOf(unknown("b", "k", "add", { by: () => {} })),
     "invalid_argument",
   );
+  assertEquals(await codeOf(unknown("b", null, "clear")), "invalid_argument");
   assertEquals(sent, []);
 });
 

@@ -5,7 +5,7 @@
  * @module
  */
 import { WhorlError } from "../base/errors.ts";
-import { partitionOf } from "../ring/chash.ts";
+import { partitionAfter, partitionOf } from "../ring/chash.ts";
 import {
   fillActivePreflist,
   fillPrimaryPreflist,
@@ -20,6 +20,7 @@ import {
   OperationFlag,
   type OperationHeader,
   OperationKind,
+  PLACE_KEY_MARK,
 } from "./operation_codec.ts";
 import { PutProcess } from "./put_process.ts";
 import type { Replica } from "./quorum.ts";
@@ -129,8 +130,12 @@ function partitionOfKey(
 ): number {
   const { keyStart, keyEnd } = header;
   const bucketStart = keyStart + 2;
-  const bucketEnd = bucketStart +
-    ((bytes[keyStart] as number) << 8 | (bytes[keyStart + 1] as number));
+  const bucketBytes = (bytes[keyStart] as number) << 8 |
+    (bytes[keyStart + 1] as number);
+  if (bucketBytes === PLACE_KEY_MARK && bucketStart <= keyEnd) {
+    return partitionAfter(bytes.subarray(bucketStart, keyEnd), ringSize);
+  }
+  const bucketEnd = bucketStart + bucketBytes;
   if (bucketStart > keyEnd || bucketEnd > keyEnd) {
     throw new WhorlError(
       "protocol_error",

@@ -12,8 +12,12 @@
  *
  * A key is `u16 bucket bytes · bucket · key`, which is also how `kv` stores it:
  * the slice from the key's length to the end is the body of its vnode command,
- * so that nothing is encoded twice on the way. Operations of coverage queries
- * have no key; `coverage_page_codec.ts` says what their bodies and results are.
+ * so that nothing is encoded twice on the way. For a module of an application,
+ * which does not get the key, it may also be `u16 0xffff · 20 bytes`, the place
+ * on the ring itself: that of keys that are neither text nor bytes. No bucket is
+ * that long, so a node that does not know of it refuses the operation.
+ * Operations of coverage queries have no key; `coverage_page_codec.ts` says what
+ * their bodies and results are.
  *
  * @module
  */
@@ -90,6 +94,16 @@ export interface OperationHeader {
 export const OPERATION_TIME_LEFT_OFFSET = 12;
 /** Where the flags stand. */
 export const OPERATION_FLAGS_OFFSET = 1;
+
+/** Stands where the length of a bucket would, before a place. */
+export const PLACE_KEY_MARK = 0xffff;
+
+/** Appends the key field of an operation that names its place on the ring, as `chashKey` gives it. */
+export function writePlaceKey(place: Uint8Array, into: ByteWriter): void {
+  into.u16(2 + place.length);
+  into.u16(PLACE_KEY_MARK);
+  into.raw(place);
+}
 
 /** An empty header to read into. */
 export function emptyOperationHeader(): OperationHeader {

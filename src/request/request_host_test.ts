@@ -3,9 +3,11 @@ import { ManualRuntime } from "../../supervisors/manual_runtime.ts";
 import { ByteWriter } from "../base/byte_writer.ts";
 import { type ErrorCode, WhorlError } from "../base/errors.ts";
 import { type Log, silentLog } from "../environment/log.ts";
+import { chashKey } from "../ring/chash.ts";
 import { ringViewOf } from "../ring/ring_view.ts";
 import { VNODE_REQUEST_TIME_LEFT_OFFSET } from "../vnode/vnode_wire.ts";
 import { writeFailure } from "../wire/failure.ts";
+import { atom, tuple } from "../wire/etf.ts";
 import { FrameType } from "../wire/frame_type.ts";
 import { OPERATION_BYTES_MAX, REQUEST_BYTES_MAX } from "./coordinators.ts";
 import type { ObjectCommands } from "./object_merge.ts";
@@ -115,6 +117,22 @@ Deno.test("RequestHost answers for a coordinator that is killed, and the others 
   assertEquals(kept.outcome, ["done"]);
   await host.close();
   assertEquals(runtime.pendingTimers, 0);
+});
+
+Deno.test("RequestHost sends an operation to the vnodes of its place, and refuses one whose place is none", async () => {
+  const routes = new KeptRoutes();
+  const host = createHost(new ManualRuntime(), routes);
+  submit(host, { place: chashKey(atom("add"), tuple(2, 4)) });
+  const partitions = routes.sent.map(({ bytes }) =>
+    new DataView(bytes.buffer).getUint16(4)
+  );
+  // In a ring of 64 it is 17, so in one of 8 it is what 17 comes under.
+  assertEquals(partitions, [3, 4, 5]);
+  for (const length of [0, 19, 21]) {
+    const { outcome } = submit(host, { place: new Uint8Array(length) });
+    assertEquals(outcome, ["invalid_argument"], `${length} bytes`);
+  }
+  await host.close();
 });
 
 Deno.test("RequestHost answers for all coordinators when their supervisor is killed", async () => {

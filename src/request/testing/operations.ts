@@ -11,6 +11,7 @@ import {
   OperationKind,
   type OperationResult,
   writeOperationHeader,
+  writePlaceKey,
 } from "../operation_codec.ts";
 import type { OperationTarget } from "../operation_target.ts";
 import type { RequestRoutes } from "../request_routes.ts";
@@ -20,11 +21,19 @@ export const MODULE_ID = 7;
 
 /** A read with R of N, or what `kind` says. */
 export function operation(
-  { kind = OperationKind.request, n = 3, quorum = 2, timeLeftMs = 1_000 }: {
+  {
+    kind = OperationKind.request,
+    n = 3,
+    quorum = 2,
+    timeLeftMs = 1_000,
+    place,
+  }: {
     kind?: number;
     n?: number;
     quorum?: number;
     timeLeftMs?: number;
+    /** Where it goes, instead of to the key `k` of the bucket `b`. */
+    place?: Uint8Array;
   } = {},
 ): Uint8Array<ArrayBuffer> {
   const into = new ByteWriter(64);
@@ -40,9 +49,11 @@ export function operation(
     nodeConfirms: 0,
     timeLeftMs,
   });
-  into.u16(4);
-  into.u16(1);
-  into.rawText("bk");
+  if (place === undefined) {
+    into.u16(4);
+    into.u16(1);
+    into.rawText("bk");
+  } else writePlaceKey(place, into);
   into.rawText("body");
   return into.copy();
 }

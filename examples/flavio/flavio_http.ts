@@ -1,0 +1,231 @@
+/**
+ * `flavio` over HTTP, with JSON:
+ *
+ *     GET  /ping                                   the partition of some vnode
+ *     POST /msgs/:user/:topic  {"msg": "hi"}       appends a message, and answers with it
+ *     GET  /msgs/:user/:topic?from=1&limit=10      messages; without `from` the last ones
+ *
+ * `limit` is 1 unless it is given; what is no number counts as not given. What
+ * fails answers `{ type, reason }`: 400, 404, 405, 408, 413 and 415 for what the
+ * caller can do better, 503 for what may go well in a moment.
+ *
+ * @module
+ */
+import { type ErrorCode, isWhorlError } from "../../mod.ts";
+import { type Flavio, mergedMessages } from "./flavio.ts";
+import {
+  byteCount,
+  isName,
+  type Message,
+  MESSAGES_MAX,
+  MSG_BYTES_MAX,
+} from "./message.ts";
+
+/** Longest body in bytes: the longest message, each byte of it escaped. */
+export const BODY_BYTES_MAX: number = MSG_BYTES_MAX * 6 + 1024;
+/** How long a body may take to come, in milliseconds. */
+export const BODY_TIMEOUT_MS = 5_000;
+
+/** A response that is not what was asked for. */
+class HttpError extends Error {
+  constructor(
+    readonly status: number,
+    readonly type: string,
+    message: string,
+    readonly headers: Record<string, string> = {},
+  ) {
+    super(message);
+  }
+}
+
+/** Serves `flavio`; port 0 takes a free one. */
+export function serveFlavio(
+  flavio: Flavio,
+  options: { readonly hostname: string; readonly port: number },
+  bodyTimeoutMs = BODY_TIMEOUT_MS,
+): Deno.HttpServer<Deno.NetAddr> {
+  return Deno.serve(
+    { ...options, onListen: () => {} },
+    (request) => answer(flavio, request, bodyTimeoutMs),
+  );
+}
+
+async function answer(
+  flavio: Flavio,
+  request: Request,
+  bodyTimeoutMs: number,
+): Promise<Response> {
+  try {
+    return Response.json(await respond(flavio, request, bodyTimeoutMs));
+  } catch (cause) {
+    const { status, type, message, headers } = httpErrorOf(cause);
+    return Response.json({ type, reason: message }, { status, headers });
+  }
+}
+
+async function respond(
+  flavio: Flavio,
+  request: Request,
+  bodyTimeoutMs: number,
+): Promise<unknown> {
+  const { pathname, searchParams } = new URL(request.url);
+  const [first, user, topic, ...rest] = pathname.split("/").slice(1)
+    .map(decoded);
+  if (first === "ping" && user === undefined) {
+    allow(request, ["GET"]);
+    return await flavio.ping();
+  }
+  if (first !== "msgs" || topic === undefined || rest.length > 0) {
+    throw new HttpError(404, "not-found", "There is nothing here");
+  }
+  if (!isName(user) || !isName(topic)) {
+    throw new HttpError(400, "invalid-name", "Cannot use a name like that");
+  }
+  allow(request, ["GET", "POST"]);
+  if (request.method === "POST") {
+    const msg = await messageOf(request, bodyTimeoutMs);
+    const { replies } = await flavio.postMsg(user, topic, msg);
+    return shownMessage(replies[0]!.message);
+  }
+  const from = wholeIn(searchParams.get("from")) ?? null;
+  const limit = wholeIn(searchParams.get("limit")) ?? 1;
+  const count = Math.min(limit, MESSAGES_MAX);
+  const { replies } = await flavio.getMsgs(user, topic, from, count);
+  return mergedMessages(replies, from, count).map(shownMessage);
+}
+
+/** A message as the original shows it. */
+function shownMessage({ id, lat, lng, date, ref, type, msg }: Message) {
+  return { id, lat, lng, date, ref, type, msg };
+}
+
+/** A whole number of at least 1, or undefined. */
+function wholeIn(text: string | null): number | undefined {
+  if (text === null || !/^\d{1,15}$/.test(text)) return undefined;
+  return Number(text) >= 1 ? Number(text) : undefined;
+}
+
+function decoded(segment: string): string {
+  try {
+    return decodeURIComponent(segment);
+  } catch (cause) {
+    if (!(cause instanceof URIError)) throw cause;
+    throw new HttpError(
+      400,
+      "invalid-name",
+      `Cannot read '${segment}' as it must be UTF-8, percent-encoded`,
+    );
+  }
+}
+
+function allow({ method }: Request, methods: readonly string[]): void {
+  if (methods.includes(method)) return;
+  throw new HttpError(
+    405,
+    "method-not-allowed",
+    `Cannot ${method} this: it takes ${methods.join(", ")}`,
+    { allow: methods.join(", ") },
+  );
+}
+
+/** What is to be posted. */
+async function messageOf(
+  request: Request,
+  timeoutMs: number,
+): Promise<string> {
+  const contentType = request.headers.get("content-type") ?? "";
+  if (contentType.split(";")[0]!.trim().toLowerCase() !== "application/json") {
+    throw new HttpError(
+      415,
+      "unsupported-media-type",
+      `Cannot take a body as it must be application/json: current value is '${contentType}'`,
+    );
+  }
+  const body = parsed(await bytesOf(request.body, timeoutMs));
+  if (typeof body !== "object" || body === null || Array.isArray(body)) {
+    throw invalidBody("it must be an object");
+  }
+  const { msg } = body as { msg?: unknown };
+  if (typeof msg !== "string" || !msg.isWellFormed()) {
+    throw new HttpError(400, "no-msg", "Cannot post as 'msg' must be a text");
+  }
+  if (byteCount(msg) > MSG_BYTES_MAX) throw tooLarge();
+  return msg;
+}
+
+function parsed(bytes: Uint8Array): unknown {
+  try {
+    return JSON.parse(new TextDecoder("utf-8", { fatal: true }).decode(bytes));
+  } catch (cause) {
+    throw invalidBody((cause as Error).message);
+  }
+}
+
+async function bytesOf(
+  body: ReadableStream<Uint8Array> | null,
+  timeoutMs: number,
+): Promise<Uint8Array> {
+  const bytes = new Uint8Array(BODY_BYTES_MAX);
+  let length = 0;
+  const reader = (body ?? new Blob([]).stream()).getReader();
+  let late = false;
+  const timer = setTimeout(() => {
+    late = true;
+    // The read that waits ends with it.
+    reader.cancel().catch(() => {});
+  }, timeoutMs);
+  try {
+    for (;;) {
+      const { done, value } = await reader.read();
+      if (late) throw tooLate(timeoutMs);
+      if (done) return bytes.subarray(0, length);
+      if (length + value.length > BODY_BYTES_MAX) throw tooLarge();
+      bytes.set(value, length);
+      length += value.length;
+    }
+  } finally {
+    clearTimeout(timer);
+  }
+}
+
+function invalidBody(reason: string): HttpError {
+  return new HttpError(
+    400,
+    "invalid-body",
+    `Cannot read the body as JSON: ${reason}`,
+  );
+}
+
+function tooLarge(): HttpError {
+  return new HttpError(
+    413,
+    "too-large",
+    `Cannot post a message as it may have ${MSG_BYTES_MAX} bytes`,
+  );
+}
+
+function tooLate(timeoutMs: number): HttpError {
+  return new HttpError(
+    408,
+    "body-timeout",
+    `Cannot take a body as it must come within ${timeoutMs} ms`,
+  );
+}
+
+/** Failures after which the same request may succeed. */
+const TRY_AGAIN: readonly ErrorCode[] = [
+  "timeout",
+  "overload",
+  "quorum_unavailable",
+  "insufficient_vnodes",
+  "coordinator_lost",
+  "closed",
+];
+
+function httpErrorOf(error: unknown): HttpError {
+  if (error instanceof HttpError) return error;
+  const { message } = error instanceof Error ? error : new Error(`${error}`);
+  if (!isWhorlError(error)) return new HttpError(500, "internal", message);
+  const status = TRY_AGAIN.includes(error.code) ? 503 : 500;
+  return new HttpError(status, error.code, message);
+}

@@ -1,0 +1,135 @@
+/**
+ * flavio: a node of the application, its HTTP interface, and a prompt on it.
+ *
+ *     deno task flavio dev1
+ *
+ * `README.md` tells what to type.
+ *
+ * @module
+ */
+import { parseArgs } from "node:util";
+import { configure, type LogRecord } from "npm:@logtape/logtape@2.4.2";
+import { runPrompt, startNode } from "../../mod.ts";
+import { Flavio } from "./flavio.ts";
+import { serveFlavio } from "./flavio_http.ts";
+import flavioModule from "./flavio_vnode.ts";
+
+const USAGE = `\
+deno task flavio NAME [options]
+
+NAME is dev1 to dev4, or another one with --port and --http.
+
+  --port PORT     where the node listens; 0 takes a free one
+  --http PORT     where it serves HTTP; 0 takes a free one
+  --data DIR      where it keeps what it knows of its cluster [data/flavio/NAME]
+  --durable       keeps the messages there too, and not in memory
+  --cookie TEXT   the secret all nodes share`;
+
+/** The ports of the tutorial. */
+const PORTS: Readonly<Record<string, { port: string; http: string }>> = {
+  dev1: { port: "10019", http: "10018" },
+  dev2: { port: "10029", http: "10028" },
+  dev3: { port: "10039", http: "10038" },
+  dev4: { port: "10049", http: "10048" },
+};
+const HOST = "127.0.0.1";
+
+const HELP = `\
+  await flavio.ping()                           the partition of some vnode
+  await flavio.add(2, 5)                        add on one vnode
+  await flavio.quorumAdd(2, 4)                  add on three
+  await flavio.stats()                          additions of each vnode
+  await flavio.postMsg("ann", "news", "hi")     append to a stream, on three vnodes
+  await flavio.getMsgs("ann", "news", 1, 10)    ten messages from number 1 on
+  await flavio.getMsgs("ann", "news", null, 10) the last ten
+  await flavio.listStreams("ann")               streams of a user, by vnode
+  await flavio.listUsers()                      users, by vnode`;
+
+function argumentsOf(args: string[]) {
+  const { values, positionals } = parseArgs({
+    args,
+    allowPositionals: true,
+    options: {
+      port: { type: "string" },
+      http: { type: "string" },
+      data: { type: "string" },
+      durable: { type: "boolean", default: false },
+      cookie: { type: "string", default: "a secret all nodes share" },
+    },
+  });
+  const [name, ...rest] = positionals;
+  const port = values.port ?? PORTS[name ?? ""]?.port;
+  const http = values.http ?? PORTS[name ?? ""]?.http;
+  if (
+    name === undefined || rest.length > 0 || port === undefined ||
+    http === undefined || !/^\d{1,5}$/.test(http)
+  ) throw new TypeError(USAGE);
+  return { ...values, name, port, http: Number(http) };
+}
+
+/** A line of the log. */
+function lineOf(atMs: number, level: string, text: string): string {
+  const time = new Date(atMs).toISOString().slice(11, 23);
+  return `${time} [${level}] ${text}`;
+}
+
+function recordLine({ timestamp, level, message }: LogRecord): string {
+  return lineOf(timestamp, level, message.map(String).join(""));
+}
+
+function remark(line: string): void {
+  Deno.stderr.writeSync(new TextEncoder().encode(`${line}\n`));
+}
+
+async function main(): Promise<number> {
+  const options = argumentsOf(Deno.args);
+  const dataDirectory = options.data ?? `data/flavio/${options.name}`;
+  // Results go to standard output, so that a script finds nothing else there.
+  let say = remark;
+  await configure({
+    sinks: { lines: (record) => say(recordLine(record)) },
+    loggers: [
+      { category: ["whorl"], lowestLevel: "warning", sinks: ["lines"] },
+      {
+        category: ["logtape", "meta"],
+        lowestLevel: "warning",
+        sinks: ["lines"],
+      },
+    ],
+  });
+  await Deno.mkdir(dataDirectory, { recursive: true });
+  await using node = await startNode({
+    name: `${options.name}@${HOST}`,
+    listen: `${HOST}:${options.port}`,
+    cookie: options.cookie,
+    dataDirectory,
+    storage: options.durable ? "deno_kv" : "memory",
+    modules: [{ url: new URL("./flavio_vnode.ts", import.meta.url) }],
+  });
+  const flavio = new Flavio(node.module(flavioModule));
+  await using server = serveFlavio(flavio, {
+    hostname: HOST,
+    port: options.http,
+  });
+  const where = `${node.address}, and for HTTP at ${HOST}:${server.addr.port}`;
+  say(lineOf(Date.now(), "info", `${node.name} listens at ${where}`));
+  const ended = new AbortController();
+  Deno.addSignalListener("SIGTERM", () => ended.abort());
+  const wentWell = await runPrompt(node, {
+    names: { flavio },
+    help: HELP,
+    historyPath: `${dataDirectory}/prompt_history`,
+    signal: ended.signal,
+    onTerminal: (print) => void (say = print),
+  });
+  // If it is over because the node gave up, that is what went wrong.
+  await Promise.race([node.stopped, undefined]);
+  return wentWell || Deno.stdin.isTerminal() ? 0 : 1;
+}
+
+try {
+  Deno.exit(await main());
+} catch (error) {
+  remark(error instanceof Error ? error.message : String(error));
+  Deno.exit(2);
+}
