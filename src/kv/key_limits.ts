@@ -11,6 +11,7 @@
  *
  * @module
  */
+import { bytesToText } from "../base/byte_text.ts";
 import type { ByteReader } from "../base/byte_reader.ts";
 import type { ByteWriter } from "../base/byte_writer.ts";
 import { WhorlError } from "../base/errors.ts";
@@ -117,6 +118,8 @@ export function storageKeyParts(
 
 /** A key as text. @throws {WhorlError} `invalid_key` if it is none. */
 export function keyText(key: Uint8Array): string {
+  // A call of the decoder costs ten times what most keys take this way.
+  if (isAscii(key)) return bytesToText(key);
   try {
     return decoder.decode(key);
   } catch (cause) {
@@ -126,6 +129,13 @@ export function keyText(key: Uint8Array): string {
       { cause },
     );
   }
+}
+
+function isAscii(bytes: Uint8Array): boolean {
+  for (let i = 0; i < bytes.length; i++) {
+    if ((bytes[i] as number) > 0x7f) return false;
+  }
+  return true;
 }
 
 function writeName(
