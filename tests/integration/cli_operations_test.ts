@@ -277,6 +277,7 @@ const ELSEWHERE = [
   "stop",
   "attach",
   "dev",
+  "new",
   "simulate",
   "completions",
   "run-node",
