@@ -151,20 +151,32 @@ export class TestCluster implements AsyncDisposable {
     await this.settled();
   }
 
-  /** Waits until every node that runs sees a cluster at rest. @throws {Error} If one does not. */
+  /**
+   * Waits until all nodes that run see a cluster at rest at the same time: each
+   * hears of a change, and that the others have heard of it, at another moment.
+   *
+   * @throws {Error} If one does not.
+   */
   async settled(): Promise<void> {
     const running = this.nodes.filter(({ running }) => running);
-    const settled = await Promise.all(
-      running.map((node) => node.control.settled(SETTLE_MS_MAX)),
-    );
-    const not = running.filter((_, index) => !settled[index]);
-    if (not.length === 0) return;
-    const status = await (not[0] as TestNode).control.ringStatus();
-    throw new Error(
-      `${not.map(({ name }) => name).join(", ")} did not settle: ${
-        JSON.stringify(status)
-      }`,
-    );
+    const settledWithin = (waitMs: number): Promise<boolean[]> =>
+      Promise.all(running.map((node) => node.control.settled(waitMs)));
+    const deadlineMs = performance.now() + SETTLE_MS_MAX;
+    for (;;) {
+      const settled = await settledWithin(
+        Math.max(0, deadlineMs - performance.now()),
+      );
+      const not = running.filter((_, index) => !settled[index]);
+      if (not.length > 0) {
+        const status = await (not[0] as TestNode).control.ringStatus();
+        throw new Error(
+          `${not.map(({ name }) => name).join(", ")} did not settle: ${
+            JSON.stringify(status)
+          }`,
+        );
+      }
+      if ((await settledWithin(0)).every((still) => still)) return;
+    }
   }
 
   /** A client of the nodes at `addresses`. @default {all nodes} */
