@@ -90,7 +90,7 @@ class MemoryStore implements Store {
 }
 
 /** Entries of a page: as many as are looked at before anybody else has a turn. */
-const PAGE_ENTRIES = 256;
+const PAGE_ENTRIES = 512;
 
 class MemoryPartition implements PartitionStore {
   readonly partition: number;

@@ -3,25 +3,32 @@
  * kind: all that nobody else wants, and a share while its vnodes are asked for
  * other things. After each slice of that work the next one, of whichever transfer
  * or listing, is put off by a multiple of the time that it took, if any command
- * has come meanwhile.
+ * has come lately.
  *
  * @module
  */
 
-/** Longest time by which such work is put off, in milliseconds. */
-export const PACE_MS_MAX = 20;
+/** How long commands count after they have come, in milliseconds: several pieces of work may be done between two of them. */
+const COMMANDS_MS = 20;
 
 /** The pace of one kind of work of one master. */
 export class BackgroundPace {
   readonly #rest: number;
+  readonly #waitMsMax: number;
   #commands = 0;
   #seen = 0;
   #nextMs = 0;
+  /** Until when the last commands count. */
+  #untilMs = -Infinity;
   #disturbs = false;
 
-  /** @param rest Time that commands have for each millisecond of the work, in milliseconds. */
-  constructor(rest: number) {
+  /**
+   * @param rest Time that commands have for each millisecond of the work, in milliseconds.
+   * @param waitMsMax Longest time by which it is put off, in milliseconds.
+   */
+  constructor(rest: number, waitMsMax: number) {
     this.#rest = rest;
+    this.#waitMsMax = waitMsMax;
   }
 
   /** A command has come. */
@@ -31,12 +38,15 @@ export class BackgroundPace {
 
   /** Some of the work was done from `beganMs` until `nowMs`. */
   worked(beganMs: number, nowMs: number): void {
-    this.#disturbs = this.#commands !== this.#seen;
+    if (this.#commands !== this.#seen) {
+      this.#seen = this.#commands;
+      this.#untilMs = nowMs + COMMANDS_MS;
+    }
+    this.#disturbs = nowMs < this.#untilMs;
     if (!this.#disturbs) return;
-    this.#seen = this.#commands;
     this.#nextMs = Math.min(
       Math.max(this.#nextMs, nowMs) + (nowMs - beganMs) * this.#rest,
-      nowMs + PACE_MS_MAX,
+      nowMs + this.#waitMsMax,
     );
   }
 
@@ -45,7 +55,7 @@ export class BackgroundPace {
     return Math.max(0, this.#nextMs - nowMs);
   }
 
-  /** Whether commands came while some of it was last done. */
+  /** Whether commands had come lately when some of it was last done. */
   get disturbs(): boolean {
     return this.#disturbs;
   }

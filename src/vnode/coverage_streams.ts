@@ -30,8 +30,6 @@ import type { CommandDeclaration } from "./vnode.ts";
 export const COVERAGE_STREAMS_MAX = 256;
 /** Bytes of chunks that a stream gathers before it waits to be asked for more. */
 export const COVERAGE_WINDOW_BYTES = 64 * 1024;
-/** Longest time that chunks are gathered before commands have their turn, in milliseconds. */
-export const COVERAGE_SLICE_MS = 2;
 /** Memory a stream keeps for its next chunks. */
 const BATCH_BYTES_KEPT = 4 * COVERAGE_WINDOW_BYTES;
 
@@ -245,11 +243,10 @@ export class CoverageStreams {
       if (step.done) stream.ended = true;
       else if (!this.#take(stream, step.value)) return;
       const nowMs = now();
-      if (nowMs < beganMs + COVERAGE_SLICE_MS) continue;
+      // After each chunk: several streams wait for the same moment.
       pace.worked(beganMs, nowMs);
       beganMs = nowMs;
     }
-    pace.worked(beganMs, now());
   }
 
   #turn(afterMs: number): Promise<void> {

@@ -9,7 +9,6 @@ import {
   readCoverageBatch,
 } from "./coverage_codec.ts";
 import {
-  COVERAGE_SLICE_MS,
   COVERAGE_STREAMS_MAX,
   COVERAGE_WINDOW_BYTES,
   CoverageStreams,
@@ -28,7 +27,7 @@ class Bench {
   readonly failures: [number, string][] = [];
   readonly crashes: unknown[] = [];
   readonly streams: CoverageStreams;
-  readonly pace = new BackgroundPace(4);
+  readonly pace = new BackgroundPace(4, 20);
   /** Turns it has asked for, in milliseconds. */
   readonly waits: number[] = [];
   #changed: (() => void)[] = [];
@@ -312,16 +311,16 @@ Deno.test("CoverageStreams says what there is and lets commands have their turn,
   const bench = new Bench();
   function* slow() {
     for (let number = 1; number <= 4; number++) {
-      bench.nowMs += COVERAGE_SLICE_MS;
+      bench.nowMs += 2;
       yield chunk(number);
     }
   }
   bench.pace.noteCommand();
   bench.open(1, 10, slow);
   assertEquals(bench.answers, [[10, [1], false]]);
-  assertEquals(bench.waits, [4 * COVERAGE_SLICE_MS]);
+  assertEquals(bench.waits, [8]);
   // Nobody has asked for anything since.
-  bench.nowMs += 4 * COVERAGE_SLICE_MS;
+  bench.nowMs += 100;
   bench.streams.more(1, 11, bench.nowMs + LONG_MS);
   bench.goOn();
   await bench.changed();

@@ -103,7 +103,7 @@ class Bench {
   begin(
     extra: Partial<Vnode> = {},
     opening: Partial<HandoffOpening> = {},
-    pace: BackgroundPace = new BackgroundPace(2),
+    pace: BackgroundPace = new BackgroundPace(2, 20),
   ): this {
     const { texts } = this;
     const vnode: Vnode = {
@@ -271,7 +271,7 @@ Deno.test("HandoffSource ends a batch after HANDOFF_GATHER_MS", async () => {
 });
 
 Deno.test("HandoffSource goes on with a batch when others have had their turn, and ends it with its slice while commands come", async () => {
-  const pace = new BackgroundPace(2);
+  const pace = new BackgroundPace(2, 20);
   let read = 0;
   const bench = new Bench(keys(10));
   const begin = () =>

@@ -45,7 +45,7 @@ class Bench {
   mayTake: () => Promise<void> = () => Promise.resolve();
   readonly vnode: Partial<Vnode> = { itemAt: () => undefined };
   readonly target = new HandoffTarget({
-    pace: new BackgroundPace(2),
+    pace: new BackgroundPace(2, 20),
     vnode: this.vnode as Vnode,
     takeItem: (bytes: Uint8Array) => {
       const text = decoder.decode(bytes);

@@ -64,8 +64,12 @@ export const VNODE_RESTARTS_MAX = 1_000;
 const SWEEP_INTERVAL_MS = 1_000;
 /** Time that commands have for each millisecond of work on transfers, in milliseconds: while they come, transfers take a third. */
 const TRANSFERS_REST = 2;
-/** The same of work on coverage queries, which take a sixth. */
-const COVERAGE_REST = 5;
+/** Longest time by which a transfer is put off for that, in milliseconds. */
+const TRANSFERS_WAIT_MS_MAX = 20;
+/** The same of work on coverage queries, which take a ninth. */
+const COVERAGE_REST = 8;
+/** Longest time by which a query is put off, in milliseconds; many may have done a little before. */
+const COVERAGE_WAIT_MS_MAX = 250;
 /** How long work in pools is waited for when a master stops, in milliseconds; less than a node waits for its masters. */
 const POOLS_CLOSE_MS_MAX = 3_000;
 /** The span in which those restarts are counted. */
@@ -127,9 +131,15 @@ interface Released {
 export class VnodeMaster implements VnodeHost {
   readonly answers: BatchingSink;
   /** How fast transfers of its vnodes may go. */
-  readonly pace: BackgroundPace = new BackgroundPace(TRANSFERS_REST);
+  readonly pace: BackgroundPace = new BackgroundPace(
+    TRANSFERS_REST,
+    TRANSFERS_WAIT_MS_MAX,
+  );
   /** How fast coverage queries may go. */
-  readonly coveragePace: BackgroundPace = new BackgroundPace(COVERAGE_REST);
+  readonly coveragePace: BackgroundPace = new BackgroundPace(
+    COVERAGE_REST,
+    COVERAGE_WAIT_MS_MAX,
+  );
   #options: VnodeMasterOptions;
   #ringSizes: ReadonlyMap<number, number>;
   /** The first vnodes of generations of the ring that are no more. */

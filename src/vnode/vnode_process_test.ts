@@ -100,8 +100,8 @@ class Bench {
       {
         answers: sink,
         now: () => this.runtime.now(),
-        pace: new BackgroundPace(2),
-        coveragePace: new BackgroundPace(4),
+        pace: new BackgroundPace(2, 20),
+        coveragePace: new BackgroundPace(4, 20),
         later: (afterMs, callback) =>
           void this.runtime.setTimer(afterMs, callback),
         requestsInHand: () => this.inHand++,

@@ -48,7 +48,7 @@ class Setting {
           end: () => this.#answers.shift()?.(),
         },
         now: () => this.#nowMs,
-        pace: new BackgroundPace(2),
+        pace: new BackgroundPace(2, 20),
         later: (afterMs, callback) => {
           this.delays.push(afterMs);
           this.#timers.push({ atMs: this.#nowMs + afterMs, callback });
