@@ -163,6 +163,8 @@ export class HandoffSource {
   #rests = 0;
   /** Writes that are told when the target has them. */
   readonly #followed: FollowedWrites;
+  /** Of a spread: whether writes are held, and those from before have been said: with the round that is owed, or under way. */
+  #catchUp: "none" | "owed" | "round" | "done" = "none";
   /** Whether what was written is said however little it is: the vnode is to stand still as soon as all that is held was told. */
   #hurries = false;
   readonly #batch = new ByteWriter(64 * 1024);
@@ -528,7 +530,6 @@ export class HandoffSource {
       this.#asker = undefined;
       this.#follows = this.#groups !== undefined && !this.#still &&
         answer[0] === HandoffProgress.nearlyAll;
-      if (this.#follows) this.#followed.hold();
       asker.answer(answer);
     }
     this.#countLater();
@@ -538,10 +539,26 @@ export class HandoffSource {
     if (this.#still) {
       return this.exhausted ? HandoffProgress.nearlyAll : HandoffProgress.more;
     }
-    return this.#folded &&
-        (this.#left <= SWITCH_KEYS_MAX || this.#rounds > ROUNDS_MAX)
+    const little = this.#folded &&
+      (this.#left <= SWITCH_KEYS_MAX || this.#rounds > ROUNDS_MAX);
+    return little && (this.#groups === undefined || this.#catchesUp())
       ? HandoffProgress.nearlyAll
       : HandoffProgress.more;
+  }
+
+  /**
+   * Holds writes from now on, and tells whether all that were told before have
+   * been said: the ring may change as soon as nearly all was.
+   */
+  #catchesUp(): boolean {
+    const left = this.#round.length + Number(this.#carried !== undefined);
+    if (this.#catchUp === "none") {
+      this.#followed.hold();
+      this.#catchUp = left + this.#written.size === 0 ? "done" : "owed";
+    } else if (
+      left === 0 && (this.#catchUp === "round" || this.#written.size === 0)
+    ) this.#catchUp = "done";
+    return this.#catchUp === "done";
   }
 
   /** What is said with a batch. `batch` is empty if there is none. */
@@ -630,7 +647,9 @@ export class HandoffSource {
     if (this.#written.size === 0) return undefined;
     // Before the vnode stands still a few are left for then: each may be
     // written again.
-    if (this.#folded && !this.#still && !this.#hurries) {
+    const owed = this.#catchUp === "owed";
+    if (owed) this.#catchUp = "round";
+    if (this.#folded && !this.#still && !this.#hurries && !owed) {
       if (this.#written.size <= SWITCH_KEYS_MAX && !this.#follows) {
         return undefined;
       }

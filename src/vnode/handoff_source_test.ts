@@ -792,3 +792,29 @@ Deno.test("HandoffSource spreads nothing of a module that cannot say what belong
     assertEquals(error.code, "not_capable");
   }
 });
+
+Deno.test("HandoffSource spreads what was written and told before it says that nearly all was said, and holds what is written from then on", async () => {
+  const bench = new Bench(["0a", "1a"]);
+  const told: string[] = [];
+  const write = (key: string, text: string): void => {
+    bench.texts.set(key, text);
+    bench.storage.write(
+      [{ key: encoder.encode(key), value: encoder.encode(text) }],
+      () => told.push(`${key}=${text}`),
+    );
+  };
+  bench.spread();
+  write("0a", "1");
+  assertEquals(told, ["0a=1"]);
+  const first = await bench.next();
+  assertEquals(first.progress, more);
+  write("1a", "2");
+  assertEquals(told, ["0a=1"]);
+  const second = await bench.next(first.number);
+  assertEquals(second.texts.some((text) => text.endsWith("0a=1")), true);
+  assertEquals(second.progress, nearlyAll);
+  // The round had the later one as well.
+  assertEquals(told, ["0a=1"]);
+  bench.source.acknowledged(second.number);
+  assertEquals(told, ["0a=1", "1a=2"]);
+});
