@@ -5,8 +5,7 @@
  *
  * @module
  */
-import { TextLineStream } from "npm:deno-std@1.4.0/streams/text_line_stream.js";
-import { type NodeOptions, startNode } from "../../mod.ts";
+import { startMeasuredNode } from "../measured_node.ts";
 import { type Load, runLoad } from "./load.ts";
 
 type Order =
@@ -15,36 +14,18 @@ type Order =
   | { readonly do: "settled" }
   | { readonly do: "load"; readonly load: Load };
 
-function tell(answer: unknown): void {
-  Deno.stdout.writeSync(
-    new TextEncoder().encode(JSON.stringify(answer) + "\n"),
-  );
-}
-
-const options = JSON.parse(Deno.args[0] as string) as NodeOptions;
-const startedAt = performance.now();
-await using node = await startNode(options);
-tell({ address: node.address, startMs: performance.now() - startedAt });
-
-const lines = Deno.stdin.readable
-  .pipeThrough(new TextDecoderStream())
-  .pipeThrough(new TextLineStream());
-for await (const line of lines) {
-  const order = JSON.parse(line as unknown as string) as Order;
+const { node, serve } = await startMeasuredNode();
+await serve(async (order: Order): Promise<unknown> => {
   switch (order.do) {
     case "join":
-      tell(await node.join(order.address));
-      break;
-    case "commit": {
-      const { planId } = await node.plan();
-      tell(await node.commit(planId));
-      break;
-    }
+      return await node.join(order.address);
+    case "commit":
+      return await node.commit((await node.plan()).planId);
     case "settled":
-      tell(await node.settled(10_000));
-      break;
+      return await node.settled(10_000);
     case "load":
-      tell(await runLoad(node.kv, order.load));
-      break;
+      return await runLoad(node.kv, order.load);
+    default:
+      return order satisfies never;
   }
-}
+});

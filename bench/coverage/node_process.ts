@@ -4,9 +4,9 @@
  *
  * @module
  */
-import { TextLineStream } from "npm:deno-std@1.4.0/streams/text_line_stream.js";
-import { type NodeOptions, startNode, type WhorlNode } from "../../mod.ts";
+import type { WhorlNode } from "../../mod.ts";
 import { runLoad } from "../cluster/load.ts";
+import { startMeasuredNode } from "../measured_node.ts";
 
 /** What a node is told to do. */
 export type Order =
@@ -29,12 +29,6 @@ export interface Listed {
 const BUCKET = "listed";
 const FILL_CONCURRENCY = 256;
 const LOAD_MS = 3_000;
-
-function tell(answer: unknown): void {
-  Deno.stdout.writeSync(
-    new TextEncoder().encode(JSON.stringify(answer) + "\n"),
-  );
-}
 
 async function fill(
   { kv }: WhorlNode,
@@ -100,25 +94,16 @@ async function load(
   return { putPerSecond, getPerSecond, lists: listings };
 }
 
-const options = JSON.parse(Deno.args[0] as string) as NodeOptions;
-const startedAt = performance.now();
-await using node = await startNode(options);
-tell({ address: node.address, startMs: performance.now() - startedAt });
-
-const lines = Deno.stdin.readable
-  .pipeThrough(new TextDecoderStream())
-  .pipeThrough(new TextLineStream());
-for await (const line of lines) {
-  const order = JSON.parse(line as unknown as string) as Order;
+const { node, serve } = await startMeasuredNode();
+await serve(async (order: Order): Promise<unknown> => {
   switch (order.do) {
     case "fill":
-      tell(await fill(node, order.keys, order.n));
-      break;
+      return await fill(node, order.keys, order.n);
     case "list":
-      tell(await list(node, order.n));
-      break;
+      return await list(node, order.n);
     case "load":
-      tell(await load(node, order.n, order.lists));
-      break;
+      return await load(node, order.n, order.lists);
+    default:
+      return order satisfies never;
   }
-}
+});

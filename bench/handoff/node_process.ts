@@ -5,10 +5,9 @@
  *
  * @module
  */
-import { TextLineStream } from "npm:deno-std@1.4.0/streams/text_line_stream.js";
-import { type NodeOptions, startNode } from "../../mod.ts";
 import { performCall } from "../../src/node/admin_methods.ts";
 import type { HeldPartitions } from "../../src/node/admin_protocol.ts";
+import { startMeasuredNode } from "../measured_node.ts";
 import {
   fill,
   keyOf,
@@ -42,15 +41,7 @@ export type Order =
 /** The bound on one try of a write with all its replicas, in milliseconds. */
 const TRY_MS = 5_000;
 
-function tell(answer: unknown): void {
-  Deno.stdout.writeSync(
-    new TextEncoder().encode(JSON.stringify(answer ?? null) + "\n"),
-  );
-}
-
-const options = JSON.parse(Deno.args[0] as string) as NodeOptions;
-const startedAt = performance.now();
-await using node = await startNode(options);
+const { node, options, serve: serveOrders } = await startMeasuredNode();
 let moved = 0;
 node.subscribe((event) => {
   if (event.type === "transfer" && event.outcome.type === "completed") {
@@ -58,7 +49,6 @@ node.subscribe((event) => {
   }
 });
 let endLoad: (() => Promise<ServedResult>) | undefined;
-tell({ address: node.address, startMs: performance.now() - startedAt });
 
 async function perform(order: Order): Promise<unknown> {
   switch (order.do) {
@@ -112,9 +102,4 @@ async function writeAllReplicas(): Promise<number> {
   return Date.now();
 }
 
-const lines = Deno.stdin.readable
-  .pipeThrough(new TextDecoderStream())
-  .pipeThrough(new TextLineStream());
-for await (const line of lines) {
-  tell(await perform(JSON.parse(line as unknown as string) as Order));
-}
+await serveOrders(perform);
