@@ -90,6 +90,42 @@ async function figuresOf(node: TestNode): Promise<Record<string, number>> {
   return Object.fromEntries(figures);
 }
 
+/** A cluster of which one vnode hangs, and how it is talked to. */
+async function hangOne(cluster: TestCluster) {
+  const { keys, node, partitions } = await places(cluster);
+  const [stuck, ...others] = partitions as [number, ...number[]];
+  const client = await cluster.client();
+  const vnodes = client.module(blocked);
+  const once = { n: 1, w: 1, timeoutMs: TIMEOUT_MS };
+  const keyOf = (partition: number) => keys[partition] as string;
+  const block = vnodes.request("b", keyOf(stuck), "block", undefined, once);
+  // Its handler has begun, or another command could come before it.
+  await until(
+    "the vnode is blocked",
+    async () => (await figuresOf(node)).waiting === 1,
+    PROMPT_MS,
+  );
+  return {
+    node,
+    stuck,
+    others,
+    /** The command that hangs. */
+    block,
+    work: (partition: number, byteCount = 10) =>
+      vnodes.request(
+        "b",
+        keyOf(partition),
+        "work",
+        new Uint8Array(byteCount),
+        once,
+      ),
+    /** Lets it go on. */
+    unblock: () =>
+      vnodes.request("b", keyOf(others[0] as number), "unblock", stuck, once),
+    [Symbol.asyncDispose]: () => client[Symbol.asyncDispose](),
+  };
+}
+
 /** See the module's text. */
 export const OVERLOAD_SCENARIOS: readonly Scenario[] = [
   {
@@ -97,33 +133,8 @@ export const OVERLOAD_SCENARIOS: readonly Scenario[] = [
       "a vnode that hangs has so many commands wait and no more, the others serve, and all that waited is answered when it goes on",
     cluster: OVERLOAD_CLUSTER,
     async play(cluster) {
-      const { keys, node, partitions } = await places(cluster);
-      const [stuck, free] = partitions as [number, number];
-      await using client = await cluster.client();
-      const vnodes = client.module(blocked);
-      const once = { n: 1, w: 1, timeoutMs: TIMEOUT_MS };
-      const work = (partition: number, byteCount = 10) =>
-        vnodes.request(
-          "b",
-          keys[partition] as string,
-          "work",
-          new Uint8Array(byteCount),
-          once,
-        );
-      const block = vnodes.request(
-        "b",
-        keys[stuck] as string,
-        "block",
-        undefined,
-        once,
-      );
-      // Its handler has begun, or another command could come before it.
-      await until(
-        "the vnode is blocked",
-        async () => (await figuresOf(node)).waiting === 1,
-        PROMPT_MS,
-      );
-
+      await using hung = await hangOne(cluster);
+      const { node, stuck, others, work, unblock, block } = hung;
       const waiting = BLOCKED_REQUESTS_MAX - 1;
       const refused = 25;
       const outcomes = new Outcomes();
@@ -145,19 +156,13 @@ export const OVERLOAD_SCENARIOS: readonly Scenario[] = [
         [waiting, waiting, 1, refused],
       );
 
-      for (const other of partitions.slice(1)) {
+      for (const other of others) {
         assertEquals((await work(other)).replies, [1]);
       }
       // Still none of those that wait has been answered, nor forgotten.
       assertEquals([outcomes.done, outcomes.failed.length], [[], refused]);
 
-      const opened = await vnodes.request(
-        "b",
-        keys[free] as string,
-        "unblock",
-        stuck,
-        once,
-      );
+      const opened = await unblock();
       assertEquals(opened.replies, [true]);
       assertEquals((await block).replies, [1]);
       await outcomes.ended();
@@ -179,35 +184,12 @@ export const OVERLOAD_SCENARIOS: readonly Scenario[] = [
       "large commands for a vnode that hangs are refused by their bytes before they fill its master",
     cluster: OVERLOAD_CLUSTER,
     async play(cluster) {
-      const { keys, node, partitions } = await places(cluster);
-      const [stuck, free] = partitions as [number, number];
-      await using client = await cluster.client();
-      const vnodes = client.module(blocked);
-      const once = { n: 1, w: 1, timeoutMs: TIMEOUT_MS };
-      const ask = (partition: number, byteCount: number) =>
-        vnodes.request(
-          "b",
-          keys[partition] as string,
-          "work",
-          new Uint8Array(byteCount),
-          once,
-        );
-      const block = vnodes.request(
-        "b",
-        keys[stuck] as string,
-        "block",
-        undefined,
-        once,
-      );
-      await until(
-        "the vnode is blocked",
-        async () => (await figuresOf(node)).waiting === 1,
-        PROMPT_MS,
-      );
+      await using hung = await hangOne(cluster);
+      const { node, stuck, others, work, unblock, block } = hung;
       const outcomes = new Outcomes();
       const large = 20_000;
       const fit = Math.floor(BLOCKED_BYTES_MAX / large);
-      for (let i = 0; i < 10; i++) outcomes.watch(ask(stuck, large));
+      for (let i = 0; i < 10; i++) outcomes.watch(work(stuck, large));
       await until(
         "what goes beyond is refused",
         () => Promise.resolve(outcomes.failed.length >= 10 - fit),
@@ -217,14 +199,14 @@ export const OVERLOAD_SCENARIOS: readonly Scenario[] = [
       assertEquals(figures["mailbox.requests"], fit);
       assert((figures["mailbox.bytes"] as number) <= BLOCKED_BYTES_MAX);
       // A small one has room still.
-      outcomes.watch(ask(stuck, 10));
+      outcomes.watch(work(stuck, 10));
       await until(
         "it waits",
         async () => (await figuresOf(node))["mailbox.requests"] === fit + 1,
         PROMPT_MS,
       );
-      assertEquals((await ask(free, large)).replies, [1]);
-      await vnodes.request("b", keys[free] as string, "unblock", stuck, once);
+      assertEquals((await work(others[0] as number, large)).replies, [1]);
+      await unblock();
       await block;
       await outcomes.ended();
       assertEquals(outcomes.done.length, fit + 1);
