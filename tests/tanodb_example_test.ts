@@ -9,9 +9,10 @@ import { assert, assertEquals, assertRejects } from "@std/assert";
 import { keysResult, Tanodb } from "../examples/tanodb/tanodb.ts";
 import {
   BODY_BYTES_MAX,
-  httpErrorOf,
+  REFUSALS,
   serveTanodb,
 } from "../examples/tanodb/tanodb_http.ts";
+import { httpErrorOf } from "../examples/http_error.ts";
 import {
   RecentCount,
   TanodbMetrics,
@@ -409,7 +410,7 @@ Deno.test("tanodb's HTTP interface answers 503 while its node does not run", asy
 
 Deno.test("httpErrorOf() tells what may go well in a moment from what the caller must change", () => {
   const statusOf = (code: ErrorCode) =>
-    httpErrorOf(new WhorlError(code, "Cannot")).status;
+    httpErrorOf(new WhorlError(code, "Cannot"), REFUSALS).status;
   assertEquals(statusOf("timeout"), 503);
   assertEquals(statusOf("insufficient_vnodes"), 503);
   assertEquals(statusOf("invalid_key"), 400);

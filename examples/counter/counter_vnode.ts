@@ -78,10 +78,10 @@ class CounterVnode implements Vnode<CounterCommands> {
 
   /** Resolves when the value is durable; if it cannot be, this vnode ends. */
   #write(key: Uint8Array, value: number): Promise<void> {
-    return new Promise((resolve) =>
+    return new Promise((resolve, reject) =>
       this.#context.storage.write(
         [{ key, value: bytesOf(value) }],
-        (error) => error === undefined ? resolve() : this.#context.crash(error),
+        (error) => error === undefined ? resolve() : reject(error),
       )
     );
   }

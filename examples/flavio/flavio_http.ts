@@ -11,7 +11,7 @@
  *
  * @module
  */
-import { type ErrorCode, isWhorlError } from "../../mod.ts";
+import { HttpError, httpErrorOf } from "../http_error.ts";
 import { type Flavio, mergedMessages } from "./flavio.ts";
 import {
   byteCount,
@@ -25,18 +25,6 @@ import {
 export const BODY_BYTES_MAX: number = MSG_BYTES_MAX * 6 + 1024;
 /** How long a body may take to come, in milliseconds. */
 export const BODY_TIMEOUT_MS = 5_000;
-
-/** A response that is not what was asked for. */
-class HttpError extends Error {
-  constructor(
-    readonly status: number,
-    readonly type: string,
-    message: string,
-    readonly headers: Record<string, string> = {},
-  ) {
-    super(message);
-  }
-}
 
 /** Serves `flavio`; port 0 takes a free one. */
 export function serveFlavio(
@@ -58,8 +46,8 @@ async function answer(
   try {
     return Response.json(await respond(flavio, request, bodyTimeoutMs));
   } catch (cause) {
-    const { status, type, message, headers } = httpErrorOf(cause);
-    return Response.json({ type, reason: message }, { status, headers });
+    const { status, code, message, headers } = httpErrorOf(cause);
+    return Response.json({ type: code, reason: message }, { status, headers });
   }
 }
 
@@ -210,22 +198,4 @@ function tooLate(timeoutMs: number): HttpError {
     "body-timeout",
     `Cannot take a body as it must come within ${timeoutMs} ms`,
   );
-}
-
-/** Failures after which the same request may succeed. */
-const TRY_AGAIN: readonly ErrorCode[] = [
-  "timeout",
-  "overload",
-  "quorum_unavailable",
-  "insufficient_vnodes",
-  "coordinator_lost",
-  "closed",
-];
-
-function httpErrorOf(error: unknown): HttpError {
-  if (error instanceof HttpError) return error;
-  const { message } = error instanceof Error ? error : new Error(`${error}`);
-  if (!isWhorlError(error)) return new HttpError(500, "internal", message);
-  const status = TRY_AGAIN.includes(error.code) ? 503 : 500;
-  return new HttpError(status, error.code, message);
 }

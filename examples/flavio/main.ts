@@ -7,9 +7,8 @@
  *
  * @module
  */
-import { parseArgs } from "node:util";
-import { configure, type LogRecord } from "npm:@logtape/logtape@2.4.2";
 import { runPrompt, startNode } from "../../mod.ts";
+import { argumentsOf, ProgramLog, run } from "../tutorial_program.ts";
 import { Flavio } from "./flavio.ts";
 import { serveFlavio } from "./flavio_http.ts";
 import flavioModule from "./flavio_vnode.ts";
@@ -26,7 +25,7 @@ NAME is dev1 to dev4, or another one with --port and --http.
   --cookie TEXT   the secret all nodes share`;
 
 /** The ports of the tutorial. */
-const PORTS: Readonly<Record<string, { port: string; http: string }>> = {
+const PORTS = {
   dev1: { port: "10019", http: "10018" },
   dev2: { port: "10029", http: "10028" },
   dev3: { port: "10039", http: "10038" },
@@ -45,58 +44,16 @@ const HELP = `\
   await flavio.listStreams("ann")               streams of a user, by vnode
   await flavio.listUsers()                      users, by vnode`;
 
-function argumentsOf(args: string[]) {
-  const { values, positionals } = parseArgs({
-    args,
-    allowPositionals: true,
-    options: {
-      port: { type: "string" },
-      http: { type: "string" },
-      data: { type: "string" },
-      durable: { type: "boolean", default: false },
-      cookie: { type: "string", default: "a secret all nodes share" },
-    },
-  });
-  const [name, ...rest] = positionals;
-  const port = values.port ?? PORTS[name ?? ""]?.port;
-  const http = values.http ?? PORTS[name ?? ""]?.http;
-  if (
-    name === undefined || rest.length > 0 || port === undefined ||
-    http === undefined || !/^\d{1,5}$/.test(http)
-  ) throw new TypeError(USAGE);
-  return { ...values, name, port, http: Number(http) };
-}
-
-/** A line of the log. */
-function lineOf(atMs: number, level: string, text: string): string {
-  const time = new Date(atMs).toISOString().slice(11, 23);
-  return `${time} [${level}] ${text}`;
-}
-
-function recordLine({ timestamp, level, message }: LogRecord): string {
-  return lineOf(timestamp, level, message.map(String).join(""));
-}
-
-function remark(line: string): void {
-  Deno.stderr.writeSync(new TextEncoder().encode(`${line}\n`));
-}
-
 async function main(): Promise<number> {
-  const options = argumentsOf(Deno.args);
-  const dataDirectory = options.data ?? `data/flavio/${options.name}`;
-  // Results go to standard output, so that a script finds nothing else there.
-  let say = remark;
-  await configure({
-    sinks: { lines: (record) => say(recordLine(record)) },
-    loggers: [
-      { category: ["whorl"], lowestLevel: "warning", sinks: ["lines"] },
-      {
-        category: ["logtape", "meta"],
-        lowestLevel: "warning",
-        sinks: ["lines"],
-      },
-    ],
+  const options = argumentsOf(Deno.args, {
+    usage: USAGE,
+    ports: PORTS,
+    flags: { http: { type: "string" } },
   });
+  const http = options.http ?? "";
+  if (!/^\d{1,5}$/.test(http)) throw new TypeError(USAGE);
+  const dataDirectory = options.data ?? `data/flavio/${options.name}`;
+  const log = await ProgramLog.open("warning");
   await Deno.mkdir(dataDirectory, { recursive: true });
   await using node = await startNode({
     name: `${options.name}@${HOST}`,
@@ -109,10 +66,10 @@ async function main(): Promise<number> {
   const flavio = new Flavio(node.module(flavioModule));
   await using server = serveFlavio(flavio, {
     hostname: HOST,
-    port: options.http,
+    port: Number(http),
   });
   const where = `${node.address}, and for HTTP at ${HOST}:${server.addr.port}`;
-  say(lineOf(Date.now(), "info", `${node.name} listens at ${where}`));
+  log.say(`${node.name} listens at ${where}`);
   const ended = new AbortController();
   Deno.addSignalListener("SIGTERM", () => ended.abort());
   const wentWell = await runPrompt(node, {
@@ -120,16 +77,11 @@ async function main(): Promise<number> {
     help: HELP,
     historyPath: `${dataDirectory}/prompt_history`,
     signal: ended.signal,
-    onTerminal: (print) => void (say = print),
+    onTerminal: log.onTerminal,
   });
   // If it is over because the node gave up, that is what went wrong.
   await Promise.race([node.stopped, undefined]);
   return wentWell || Deno.stdin.isTerminal() ? 0 : 1;
 }
 
-try {
-  Deno.exit(await main());
-} catch (error) {
-  remark(error instanceof Error ? error.message : String(error));
-  Deno.exit(2);
-}
+await run(main);

@@ -7,9 +7,8 @@
  *
  * @module
  */
-import { parseArgs } from "node:util";
-import { configure, type LogRecord } from "npm:@logtape/logtape@2.4.2";
 import { runPrompt, startNode } from "../../mod.ts";
+import { argumentsOf, ProgramLog, run } from "../tutorial_program.ts";
 import { RcExample } from "./rc_example.ts";
 
 const USAGE = `\
@@ -24,10 +23,10 @@ NAME is dev1, dev2, dev3, or another one with a --port.
   --quiet         shows warnings only`;
 
 /** The ports of the tutorial. */
-const PORTS: Readonly<Record<string, string>> = {
-  dev1: "8199",
-  dev2: "8299",
-  dev3: "8399",
+const PORTS = {
+  dev1: { port: "8199" },
+  dev2: { port: "8299" },
+  dev3: { port: "8399" },
 };
 
 const HELP = `\
@@ -44,61 +43,14 @@ const HELP = `\
   await rc_example.replicatedCommand("k1", "get")
                                                 ask three vnodes, take the first answer`;
 
-function argumentsOf(args: string[]) {
-  const { values, positionals } = parseArgs({
-    args,
-    allowPositionals: true,
-    options: {
-      port: { type: "string" },
-      data: { type: "string" },
-      durable: { type: "boolean", default: false },
-      cookie: { type: "string", default: "a secret all nodes share" },
-      quiet: { type: "boolean", default: false },
-    },
-  });
-  const [name, ...rest] = positionals;
-  const port = values.port ?? PORTS[name ?? ""];
-  if (name === undefined || rest.length > 0 || port === undefined) {
-    throw new TypeError(USAGE);
-  }
-  return { ...values, name, port };
-}
-
-/** A line of the log, as the tutorial shows it. */
-function lineOf(atMs: number, level: string, text: string): string {
-  const time = new Date(atMs).toISOString().slice(11, 23);
-  // Keys come from anybody: they cannot forge a line or steer a terminal.
-  return `${time} [${level}] ${text.replaceAll(/\p{Cc}/gu, " ")}`;
-}
-
-function recordLine({ timestamp, level, message }: LogRecord): string {
-  return lineOf(timestamp, level, message.map(String).join(""));
-}
-
-function remark(line: string): void {
-  Deno.stderr.writeSync(new TextEncoder().encode(`${line}\n`));
-}
-
 async function main(): Promise<number> {
-  const options = argumentsOf(Deno.args);
-  const dataDirectory = options.data ?? `data/rc_example/${options.name}`;
-  // Results go to standard output, so that a script finds nothing else there.
-  let say = remark;
-  await configure({
-    sinks: { lines: (record) => say(recordLine(record)) },
-    loggers: [
-      {
-        category: ["whorl"],
-        lowestLevel: options.quiet ? "warning" : "info",
-        sinks: ["lines"],
-      },
-      {
-        category: ["logtape", "meta"],
-        lowestLevel: "warning",
-        sinks: ["lines"],
-      },
-    ],
+  const options = argumentsOf(Deno.args, {
+    usage: USAGE,
+    ports: PORTS,
+    flags: { quiet: { type: "boolean", default: false } },
   });
+  const dataDirectory = options.data ?? `data/rc_example/${options.name}`;
+  const log = await ProgramLog.open(options.quiet ? "warning" : "info");
   await Deno.mkdir(dataDirectory, { recursive: true });
   await using node = await startNode({
     name: `${options.name}@127.0.0.1`,
@@ -112,13 +64,7 @@ async function main(): Promise<number> {
     if (event.type !== "member_changed" || options.quiet) return;
     const { node, before, after } = event;
     if (before === null) return;
-    say(
-      lineOf(
-        Date.now(),
-        "info",
-        `'${node}' changed from '${before}' to '${after}'`,
-      ),
-    );
+    log.say(`'${node}' changed from '${before}' to '${after}'`);
   });
   const ended = new AbortController();
   Deno.addSignalListener("SIGTERM", () => ended.abort());
@@ -129,14 +75,9 @@ async function main(): Promise<number> {
       `${node.name} listens at ${node.address}. .help says what there is, Ctrl-D leaves`,
     historyPath: `${dataDirectory}/prompt_history`,
     signal: ended.signal,
-    onTerminal: (print) => void (say = print),
+    onTerminal: log.onTerminal,
   });
   return wentWell || Deno.stdin.isTerminal() ? 0 : 1;
 }
 
-try {
-  Deno.exit(await main());
-} catch (error) {
-  remark(error instanceof Error ? error.message : String(error));
-  Deno.exit(2);
-}
+await run(main);

@@ -7,9 +7,8 @@
  *
  * @module
  */
-import { parseArgs } from "node:util";
-import { configure, type LogRecord } from "npm:@logtape/logtape@2.4.2";
 import { runPrompt, startNode } from "../../mod.ts";
+import { argumentsOf, ProgramLog, run } from "../tutorial_program.ts";
 import { Tanodb } from "./tanodb.ts";
 import { serveTanodb } from "./tanodb_http.ts";
 import { TanodbMetrics } from "./tanodb_metrics.ts";
@@ -27,7 +26,7 @@ NAME is dev1, dev2, dev3, or another one with --port and --http.
   --cookie TEXT   the secret all nodes share`;
 
 /** The ports of the book, and the next ones for nodes. */
-const PORTS: Readonly<Record<string, { port: string; http: string }>> = {
+const PORTS = {
   dev1: { port: "8181", http: "8180" },
   dev2: { port: "8281", http: "8280" },
   dev3: { port: "8381", http: "8380" },
@@ -42,58 +41,16 @@ const HELP = `\
   await tanodb.keys("mybucket")                 keys of a bucket, by vnode
   await tanodb.single.put("mybucket", "k1", 42) write to one vnode: also .get, .delete`;
 
-function argumentsOf(args: string[]) {
-  const { values, positionals } = parseArgs({
-    args,
-    allowPositionals: true,
-    options: {
-      port: { type: "string" },
-      http: { type: "string" },
-      data: { type: "string" },
-      durable: { type: "boolean", default: false },
-      cookie: { type: "string", default: "a secret all nodes share" },
-    },
-  });
-  const [name, ...rest] = positionals;
-  const port = values.port ?? PORTS[name ?? ""]?.port;
-  const http = values.http ?? PORTS[name ?? ""]?.http;
-  if (
-    name === undefined || rest.length > 0 || port === undefined ||
-    http === undefined || !/^\d{1,5}$/.test(http)
-  ) throw new TypeError(USAGE);
-  return { ...values, name, port, http: Number(http) };
-}
-
-/** A line of the log. */
-function lineOf(atMs: number, level: string, text: string): string {
-  const time = new Date(atMs).toISOString().slice(11, 23);
-  return `${time} [${level}] ${text}`;
-}
-
-function recordLine({ timestamp, level, message }: LogRecord): string {
-  return lineOf(timestamp, level, message.map(String).join(""));
-}
-
-function remark(line: string): void {
-  Deno.stderr.writeSync(new TextEncoder().encode(`${line}\n`));
-}
-
 async function main(): Promise<number> {
-  const options = argumentsOf(Deno.args);
-  const dataDirectory = options.data ?? `data/tanodb/${options.name}`;
-  // Results go to standard output, so that a script finds nothing else there.
-  let say = remark;
-  await configure({
-    sinks: { lines: (record) => say(recordLine(record)) },
-    loggers: [
-      { category: ["whorl"], lowestLevel: "warning", sinks: ["lines"] },
-      {
-        category: ["logtape", "meta"],
-        lowestLevel: "warning",
-        sinks: ["lines"],
-      },
-    ],
+  const options = argumentsOf(Deno.args, {
+    usage: USAGE,
+    ports: PORTS,
+    flags: { http: { type: "string" } },
   });
+  const http = options.http ?? "";
+  if (!/^\d{1,5}$/.test(http)) throw new TypeError(USAGE);
+  const dataDirectory = options.data ?? `data/tanodb/${options.name}`;
+  const log = await ProgramLog.open("warning");
   await Deno.mkdir(dataDirectory, { recursive: true });
   await using node = await startNode({
     name: `${options.name}@${HOST}`,
@@ -107,11 +64,11 @@ async function main(): Promise<number> {
   const tanodb = new Tanodb(node.module(tanodbModule), metrics.countOperation);
   await using server = serveTanodb({ tanodb, node, metrics }, {
     hostname: HOST,
-    port: options.http,
+    port: Number(http),
   });
   const { port } = server.addr;
   const where = `${node.address}, and for HTTP at ${HOST}:${port}`;
-  say(lineOf(Date.now(), "info", `${node.name} listens at ${where}`));
+  log.say(`${node.name} listens at ${where}`);
   const ended = new AbortController();
   Deno.addSignalListener("SIGTERM", () => ended.abort());
   const wentWell = await runPrompt(node, {
@@ -119,16 +76,11 @@ async function main(): Promise<number> {
     help: HELP,
     historyPath: `${dataDirectory}/prompt_history`,
     signal: ended.signal,
-    onTerminal: (print) => void (say = print),
+    onTerminal: log.onTerminal,
   });
   // If it is over because the node gave up, that is what went wrong.
   await Promise.race([node.stopped, undefined]);
   return wentWell || Deno.stdin.isTerminal() ? 0 : 1;
 }
 
-try {
-  Deno.exit(await main());
-} catch (error) {
-  remark(error instanceof Error ? error.message : String(error));
-  Deno.exit(2);
-}
+await run(main);

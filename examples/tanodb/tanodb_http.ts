@@ -15,11 +15,11 @@
  */
 import {
   type ErrorCode,
-  isWhorlError,
   type JsonValue,
   partitionIndex,
   type WhorlNode,
 } from "../../mod.ts";
+import { HttpError, httpErrorOf } from "../http_error.ts";
 import type { Tanodb } from "./tanodb.ts";
 import type { TanodbMetrics } from "./tanodb_metrics.ts";
 
@@ -38,19 +38,6 @@ type Resource =
   | { readonly endpoint: "ping" | "metrics" | "unknown" }
   | { readonly endpoint: "bucket"; readonly bucket: string }
   | { readonly endpoint: "key"; readonly bucket: string; readonly key: string };
-
-/** A response that is not what was asked for. */
-export class HttpError extends Error {
-  /** @param error What went wrong, as a stable name. */
-  constructor(
-    readonly status: number,
-    readonly error: string,
-    message: string,
-    readonly headers: Record<string, string> = {},
-  ) {
-    super(message);
-  }
-}
 
 /** Serves `http`; port 0 takes a free one. */
 export function serveTanodb(
@@ -71,8 +58,11 @@ async function answer(http: TanodbHttp, request: Request): Promise<Response> {
   try {
     response = await respond(http, request, resourceAt(segments));
   } catch (cause) {
-    const { status, error, message, headers } = httpErrorOf(cause);
-    response = Response.json({ error, reason: message }, { status, headers });
+    const { status, code, message, headers } = httpErrorOf(cause, REFUSALS);
+    response = Response.json(
+      { error: code, reason: message },
+      { status, headers },
+    );
   }
   end(response.status);
   return response;
@@ -238,36 +228,9 @@ function notFound(message: string): HttpError {
 }
 
 /** Failures that say that the request itself is wrong. */
-const REFUSALS: readonly ErrorCode[] = [
+export const REFUSALS: readonly ErrorCode[] = [
   "invalid_argument",
   "invalid_key",
   "value_too_large",
   "frame_too_large",
 ];
-/** Failures after which the same request may succeed. */
-const TRY_AGAIN: readonly ErrorCode[] = [
-  "timeout",
-  "overload",
-  "quorum_unavailable",
-  "insufficient_vnodes",
-  "coordinator_lost",
-  "node_suspected",
-  "connection_closed",
-  // A part of the node has fallen and is being started again.
-  "closed",
-];
-
-/** What a caller is told of `error`. */
-export function httpErrorOf(error: unknown): HttpError {
-  if (error instanceof HttpError) return error;
-  const { message } = error instanceof Error ? error : new Error(`${error}`);
-  if (!isWhorlError(error)) return new HttpError(500, "internal", message);
-  if (REFUSALS.includes(error.code)) {
-    return new HttpError(400, error.code, message);
-  }
-  return new HttpError(
-    TRY_AGAIN.includes(error.code) ? 503 : 500,
-    error.code,
-    message,
-  );
-}

@@ -1,0 +1,121 @@
+/**
+ * What the programs of the tutorial systems have in common: their arguments,
+ * their log, and how they end.
+ *
+ * @module
+ */
+import { parseArgs, type ParseArgsConfig } from "node:util";
+import { configure, type LogRecord } from "npm:@logtape/logtape@2.4.2";
+
+/** Where a node and its HTTP interface listen unless told otherwise. */
+export interface ProgramPorts {
+  readonly port: string;
+  readonly http?: string;
+}
+
+/** What a program takes. */
+export interface ProgramRules {
+  /** What it says to arguments that it does not understand. */
+  readonly usage: string;
+  /** Ports of the nodes it knows by name. */
+  readonly ports: Readonly<Record<string, ProgramPorts>>;
+  /** Flags besides those that all have. @default {none} */
+  readonly flags?: Readonly<NonNullable<ParseArgsConfig["options"]>>;
+}
+
+/** What it was given. */
+export interface ProgramArguments {
+  readonly name: string;
+  readonly port: string;
+  readonly http: string | undefined;
+  readonly data: string | undefined;
+  readonly durable: boolean;
+  readonly cookie: string;
+  readonly quiet: boolean | undefined;
+}
+
+const FLAGS = {
+  port: { type: "string" },
+  data: { type: "string" },
+  durable: { type: "boolean", default: false },
+  cookie: { type: "string", default: "a secret all nodes share" },
+} as const;
+
+/** @throws {TypeError} With the usage, or naming the flag that there is not. */
+export function argumentsOf(
+  args: string[],
+  { usage, ports, flags = {} }: ProgramRules,
+): ProgramArguments {
+  const { values, positionals } = parseArgs({
+    args,
+    allowPositionals: true,
+    options: { ...FLAGS, ...flags },
+  });
+  const given = values as unknown as ProgramArguments;
+  const [name, ...rest] = positionals;
+  const known = ports[name ?? ""];
+  const port = given.port ?? known?.port;
+  if (name === undefined || rest.length > 0 || port === undefined) {
+    throw new TypeError(usage);
+  }
+  return { ...given, name, port, http: given.http ?? known?.http };
+}
+
+/** The log of a program: lines on standard error, or above the line a person is typing. */
+export class ProgramLog {
+  #print = remark;
+
+  /** Shows what Whorl logs from `lowestLevel` on. */
+  static async open(lowestLevel: "info" | "warning"): Promise<ProgramLog> {
+    const log = new ProgramLog();
+    await configure({
+      sinks: { lines: (record) => log.#say(record) },
+      loggers: [
+        { category: ["whorl"], lowestLevel, sinks: ["lines"] },
+        {
+          category: ["logtape", "meta"],
+          lowestLevel: "warning",
+          sinks: ["lines"],
+        },
+      ],
+    });
+    return log;
+  }
+
+  /** Says something itself. */
+  say(text: string): void {
+    this.#say({ timestamp: Date.now(), level: "info", message: [text] });
+  }
+
+  /** For `runPrompt`: lines go through `print` from now on. */
+  readonly onTerminal = (print: (line: string) => void): void => {
+    this.#print = print;
+  };
+
+  #say(
+    { timestamp, level, message }: Pick<
+      LogRecord,
+      "timestamp" | "level" | "message"
+    >,
+  ): void {
+    const time = new Date(timestamp).toISOString().slice(11, 23);
+    const text = message.map(String).join("");
+    // Keys come from anybody: they cannot forge a line or steer a terminal.
+    this.#print(`${time} [${level}] ${text.replaceAll(/\p{Cc}/gu, " ")}`);
+  }
+}
+
+// Results go to standard output, so that a script finds nothing else there.
+function remark(line: string): void {
+  Deno.stderr.writeSync(new TextEncoder().encode(`${line}\n`));
+}
+
+/** Ends the process with what `main` resolves to, or with 2 and what went wrong. */
+export async function run(main: () => Promise<number>): Promise<never> {
+  try {
+    Deno.exit(await main());
+  } catch (error) {
+    remark(error instanceof Error ? error.message : String(error));
+    Deno.exit(2);
+  }
+}
