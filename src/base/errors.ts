@@ -121,6 +121,11 @@ export function isWhorlError(
     (code === undefined || error.code === code);
 }
 
+/** Whether `code` is that of a store which takes nothing more until it is opened anew. */
+export function isStoreFailure(code: string | undefined): code is ErrorCode {
+  return code?.startsWith("store_") ?? false;
+}
+
 /** What an unknown thrown value says of itself, for messages and logs. */
 export function reasonOf(error: unknown): string {
   return error instanceof Error ? error.message : String(error);

@@ -14,7 +14,7 @@ import {
   formatReason,
   type SerializedError,
 } from "../../supervisors/exit_reason.ts";
-import { type ErrorCode, WhorlError } from "../base/errors.ts";
+import { type ErrorCode, isStoreFailure, WhorlError } from "../base/errors.ts";
 
 /** Restarts of one master on average borne within {@linkcode MASTER_RESTARTS_PERIOD_MS}. */
 export const MASTER_RESTARTS_MAX = 10;
@@ -79,6 +79,6 @@ export function isStoreDamaged(reason: ExitReason): boolean {
 function storeFailureIn(reason: ExitReason): SerializedError | undefined {
   if (typeof reason === "string" || reason.type !== "crash") return undefined;
   let at: SerializedError | undefined = reason.error;
-  while (at !== undefined && !at.code?.startsWith("store_")) at = at.cause;
+  while (at !== undefined && !isStoreFailure(at.code)) at = at.cause;
   return at;
 }

@@ -123,8 +123,9 @@ class ItemIterator<Item> implements AsyncIterator<Item, undefined, undefined> {
   #items: readonly Item[] = [];
   #at = 0;
   #ended = false;
-  /** Whoever asks while a page is on its way comes after those who asked before. */
-  #asked: Promise<unknown> | undefined;
+  /** Those who wait for a page; whoever asks meanwhile comes after them. */
+  #waiting = 0;
+  #last: Promise<unknown> = Promise.resolve();
 
   constructor(
     nextPage: () => Promise<readonly Item[] | undefined>,
@@ -135,18 +136,17 @@ class ItemIterator<Item> implements AsyncIterator<Item, undefined, undefined> {
   }
 
   next(): Promise<IteratorResult<Item, undefined>> {
-    if (this.#asked === undefined && this.#at < this.#items.length) {
+    if (this.#waiting === 0 && this.#at < this.#items.length) {
       return Promise.resolve({
         done: false,
         value: this.#items[this.#at++] as Item,
       });
     }
-    const asked = Promise.resolve(this.#asked).then(() => this.#take());
-    const settled = asked.then(() => {}, () => {}).then(() => {
-      if (this.#asked === settled) this.#asked = undefined;
-    });
-    this.#asked = settled;
-    return asked;
+    this.#waiting++;
+    const taken = this.#last.then(() => this.#take())
+      .finally(() => this.#waiting--);
+    this.#last = taken.catch(() => {});
+    return taken;
   }
 
   async #take(): Promise<IteratorResult<Item, undefined>> {

@@ -11,7 +11,12 @@
  */
 import { ByteReader } from "../base/byte_reader.ts";
 import type { ByteWriter } from "../base/byte_writer.ts";
-import { isWhorlError, reasonOf, WhorlError } from "../base/errors.ts";
+import {
+  isStoreFailure,
+  isWhorlError,
+  reasonOf,
+  WhorlError,
+} from "../base/errors.ts";
 import { writeFailure } from "../wire/failure.ts";
 import type { FrameSink } from "../wire/frame_sink.ts";
 import { FrameType } from "../wire/frame_type.ts";
@@ -127,7 +132,9 @@ export class VnodeHandoff {
       failed: (error) => {
         // Such a store takes nothing more until it is opened anew, and modules
         // may well let nobody know of it but who sent the item.
-        if (isStoreFailure(error)) host.crash(error);
+        if (isWhorlError(error) && isStoreFailure(error.code)) {
+          host.crash(error);
+        }
       },
       mayTake: () => this.#mayTake(),
     });
@@ -547,8 +554,4 @@ function vnodeEnded(): WhorlError {
     "vnode_crashed",
     "Cannot go on with a handoff as the vnode has stopped",
   );
-}
-
-function isStoreFailure(error: unknown): boolean {
-  return isWhorlError(error) && error.code.startsWith("store_");
 }

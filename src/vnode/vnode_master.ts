@@ -24,7 +24,12 @@ import {
 import type { Runtime, TimerHandle } from "../../supervisors/runtime.ts";
 import type { Chance } from "../base/chance.ts";
 import { ByteReader } from "../base/byte_reader.ts";
-import { type ErrorCode, reasonOf, WhorlError } from "../base/errors.ts";
+import {
+  type ErrorCode,
+  isStoreFailure,
+  reasonOf,
+  WhorlError,
+} from "../base/errors.ts";
 import type { Log } from "../environment/log.ts";
 import type { Store } from "../environment/storage.ts";
 import {
@@ -630,15 +635,9 @@ export class VnodeMaster implements VnodeHost {
           partition,
           error: reason.error.message,
         });
-        if (reason.error.code?.startsWith("store_")) {
-          // With its code, by which the node knows that the store is why.
-          this.#fail(
-            new WhorlError(
-              reason.error.code as ErrorCode,
-              reason.error.message,
-            ),
-          );
-        }
+        const { code, message } = reason.error;
+        // With its code, by which the node knows that the store is why.
+        if (isStoreFailure(code)) this.#fail(new WhorlError(code, message));
       }
     });
     // An `init` that never returns must not keep the master from stopping.

@@ -14,10 +14,14 @@ import type {
   PartitionStore,
   ScanRange,
   Write,
+  WriteOptions,
 } from "../environment/storage.ts";
 
 /** Keys that are remembered, of about 50 bytes each; further ones are looked for when they are removed. */
 const SENT_KEYS_MAX = 250_000;
+
+const IN_BULK: WriteOptions = { inBulk: true };
+const ONE_BY_ONE: WriteOptions = { inBulk: false };
 
 /** Calls `committed`, at once or later; after those of earlier writes. It has `failed`, or the write is durable. */
 export type TellDurable = (committed: () => void, failed: boolean) => void;
@@ -53,7 +57,7 @@ export class WatchedPartition implements PartitionStore {
       tell === undefined
         ? committed
         : (error) => tell(() => committed(error), error !== undefined),
-      { inBulk: this.#inBulk },
+      this.#inBulk ? IN_BULK : ONE_BY_ONE,
     );
   }
 
