@@ -136,6 +136,19 @@ class Operated implements AsyncDisposable {
     }, PATIENCE_MS);
   }
 
+  /**
+   * Waits until `number` knows that all agree: it may hear a moment later than
+   * another one that all have seen the ring, and the claimant may have changed
+   * that once more meanwhile.
+   */
+  async agree(number: number): Promise<void> {
+    await until(`dev${number} knows that all agree`, async () => {
+      const { code, out } = await this.ask(number, "ringready");
+      assertMatch(out, code === 0 ? /^TRUE/ : /^FALSE/);
+      return code === 0;
+    }, PATIENCE_MS);
+  }
+
   async members(number: number): Promise<Record<string, string>> {
     const { members } = JSON.parse(
       await this.tell(number, "member-status", "--json"),
@@ -145,6 +158,17 @@ class Operated implements AsyncDisposable {
         { node, status }: { node: string; status: string },
       ) => [node, status]),
     );
+  }
+
+  /** Waits until `number` has heard, by gossip, that the members are these and no others. */
+  async hears(
+    number: number,
+    members: Readonly<Record<string, string>>,
+  ): Promise<void> {
+    const wanted = Object.entries(members).join();
+    await until(`dev${number} has heard of ${wanted}`, async () => {
+      return Object.entries(await this.members(number)).join() === wanted;
+    }, PATIENCE_MS);
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
@@ -382,7 +406,7 @@ Deno.test("an operator joins, replaces, lets leave and removes nodes by the comm
       }'\n`,
     );
   }
-  assertEquals(await nodes.members(2), {
+  await nodes.hears(2, {
     [nameOf(1)]: "valid",
     [nameOf(2)]: "joining",
     [nameOf(3)]: "joining",
@@ -407,13 +431,7 @@ Deno.test("an operator joins, replaces, lets leave and removes nodes by the comm
   };
   const plan = await nodes.commit(3);
   assertMatch(plan, /join +'dev2@127\.0\.0\.1'/);
-  // It may hear a moment later than node 3 that all have seen the ring, and the
-  // claimant may have changed that once more meanwhile.
-  await until("node 2 knows that all agree", async () => {
-    const { code, out } = await nodes.ask(2, "ringready");
-    assertMatch(out, code === 0 ? /^TRUE/ : /^FALSE/);
-    return code === 0;
-  }, PATIENCE_MS);
+  await nodes.agree(2);
   await readAll(3);
 
   // A fourth takes the place of the third.
@@ -423,7 +441,11 @@ Deno.test("an operator joins, replaces, lets leave and removes nodes by the comm
   await nodes.commit(2);
   await ended(nodes, 3, third);
   await readAll(4);
-  assertEquals(Object.keys(await nodes.members(1)), [1, 2, 4].map(nameOf));
+  await nodes.hears(1, {
+    [nameOf(1)]: "valid",
+    [nameOf(2)]: "valid",
+    [nameOf(4)]: "valid",
+  });
 
   // What was staged is forgotten.
   await nodes.tell(1, "cluster", "leave", nameOf(2));
@@ -457,11 +479,15 @@ Deno.test("an operator joins, replaces, lets leave and removes nodes by the comm
     return /^FALSE/.test(out);
   }, PATIENCE_MS);
   assertMatch(await nodes.tell(1, "down", nameOf(4)), /dev4@127\.0\.0\.1/);
-  assertEquals((await nodes.members(2))[nameOf(4)], "down");
+  await nodes.hears(2, {
+    [nameOf(1)]: "valid",
+    [nameOf(2)]: "valid",
+    [nameOf(4)]: "down",
+  });
   await nodes.tell(1, "cluster", "force-remove", nameOf(4));
   await nodes.commit(1);
-  assertEquals(Object.keys(await nodes.members(1)), [1, 2].map(nameOf));
-  assertMatch(await nodes.tell(1, "ringready"), /^TRUE/);
+  await nodes.hears(1, { [nameOf(1)]: "valid", [nameOf(2)]: "valid" });
+  await nodes.agree(1);
 });
 
 /** The node has ended, and so has its parent, which does not start it again. */
