@@ -1,0 +1,74 @@
+/**
+ * What a Raft group agrees about: an application implements this interface, as
+ * `ra_kv` does. Commands come in the order of the log, once each, the same on
+ * every member, so a machine must decide by nothing but its state, the command
+ * and what `ApplyMeta` tells.
+ *
+ * @module
+ */
+
+/** What is known of a command besides its bytes; the same on every member. */
+export interface ApplyMeta {
+  readonly index: number;
+  readonly term: number;
+  /** The leader's wall clock when it took the command, in milliseconds since 1970. */
+  readonly timeMs: number;
+  /** Version of the machine in force. */
+  readonly machineVersion: number;
+}
+
+/** What a machine wants done; a leader does all, the others only what is marked so. Effects may happen twice. */
+export type MachineEffect =
+  /** On every member: entries up to `index` that are not live are no longer needed. */
+  | { readonly type: "release_cursor"; readonly index: number }
+  /** On every member: like `release_cursor`, for a quick restart only. */
+  | { readonly type: "checkpoint"; readonly index: number }
+  /** Leader: `message` to whoever subscribed as `to`. */
+  | {
+    readonly type: "notify";
+    readonly to: number;
+    readonly message: Uint8Array<ArrayBuffer>;
+  }
+  /** Leader: a further command, `afterMs` from now. A later one of that `name` replaces it, also with `afterMs` undefined, which stops it. Gone when the leader changes: see `enterRole`. */
+  | {
+    readonly type: "timer";
+    readonly name: string;
+    readonly afterMs: number | undefined;
+    readonly command: Uint8Array<ArrayBuffer>;
+  }
+  /** Every member, here and now: handed to `handleAux`. */
+  | { readonly type: "aux"; readonly command: unknown };
+
+/** What a command came to. */
+export interface Applied {
+  /** For who proposed it. */
+  readonly reply: Uint8Array<ArrayBuffer> | undefined;
+  readonly effects?: readonly MachineEffect[];
+}
+
+/** A machine whose state lives in one member. Its methods are never called at the same time. */
+export interface RaftMachine<State = unknown> {
+  /** Name of the kind of machine. */
+  readonly name: string;
+  /** The highest version this code can run; 0 to begin with. */
+  readonly version: number;
+  init(): State;
+  /** Takes a command; changes `state` in place. Must not throw for what a client may send: that is a reply. */
+  apply(
+    meta: ApplyMeta,
+    command: Uint8Array<ArrayBuffer>,
+    state: State,
+  ): Applied;
+  /** Indexes of the entries whose commands are still needed when a snapshot has taken the place of the log: kept on disk, sent along with snapshots. In any order. */
+  liveIndexes?(state: State): Iterable<number>;
+  /** The state as bytes, whole; called for snapshots. The pieces are joined in order, and may be of any size. */
+  encode(state: State): Iterable<Uint8Array<ArrayBuffer>>;
+  /** @throws {WhorlError} `protocol_error` if they are not what `encode` made. */
+  decode(pieces: Iterable<Uint8Array<ArrayBuffer>>): State;
+  /** The member has become leader, or is none any more: what timers and notifications must be begun anew. */
+  enterRole?(leader: boolean, state: State): readonly MachineEffect[];
+  /** From here on commands are applied as by `to`. */
+  upgrade?(from: number, to: number, state: State): void;
+  /** Small facts for people. */
+  overview?(state: State): Readonly<Record<string, unknown>>;
+}
