@@ -78,6 +78,14 @@ export class ByteReader {
     return u32At(this.bytes, this.#take(4));
   }
 
+  /** A whole number from six bytes, 0 to 2^48 - 1. */
+  u48(): number {
+    const at = this.#take(6);
+    const high = (this.bytes[at] as number) << 8 |
+      (this.bytes[at + 1] as number);
+    return high * 0x1_0000_0000 + u32At(this.bytes, at + 2);
+  }
+
   /** A whole number from eight bytes. @throws {WhorlError} `protocol_error` also if it is above 2^53 - 1. */
   u53(): number {
     const at = this.#take(8);

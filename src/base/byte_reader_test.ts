@@ -17,13 +17,15 @@ function refused(work: () => unknown): string {
 
 Deno.test("ByteReader reads big-endian integers at both ends of their range", () => {
   const bytes = Uint8Array.fromHex(
-    "00ff" + "0001ff00" + "00000001ff000000" + "0000000100000002" +
-      "001fffffffffffff" + "c004000000000000",
+    "00ff" + "0001ff00" + "00000001ff000000" + "000100000002" +
+      "ffffffffffff" + "0000000100000002" + "001fffffffffffff" +
+      "c004000000000000",
   );
   const from = new ByteReader(bytes);
   assertEquals([from.u8(), from.u8()], [0, 255]);
   assertEquals([from.u16(), from.u16()], [1, 0xff00]);
   assertEquals([from.u32(), from.u32()], [1, 0xff000000]);
+  assertEquals([from.u48(), from.u48()], [2 ** 32 + 2, 2 ** 48 - 1]);
   assertEquals(from.u53(), 2 ** 32 + 2);
   assertEquals(from.u53(), Number.MAX_SAFE_INTEGER);
   assertEquals(from.f64(), -2.5);
@@ -35,6 +37,7 @@ Deno.test("ByteReader refuses to read past its end, and stays where it was", () 
     [1, (from) => from.u8()],
     [2, (from) => from.u16()],
     [4, (from) => from.u32()],
+    [6, (from) => from.u48()],
     [8, (from) => from.u53()],
     [8, (from) => from.f64()],
     [5, (from) => from.raw(5)],

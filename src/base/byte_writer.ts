@@ -63,6 +63,14 @@ export class ByteWriter {
     this.length += 4;
   }
 
+  /** A whole number from 0 to 2^48 - 1 in six bytes. */
+  u48(value: number): void {
+    this.reserve(6);
+    this.#view.setUint16(this.length, value / 0x1_0000_0000);
+    this.#view.setUint32(this.length + 2, value >>> 0);
+    this.length += 6;
+  }
+
   /** A whole number from 0 to 2^53 - 1 in eight bytes. */
   u53(value: number): void {
     this.reserve(8);

@@ -11,13 +11,15 @@ Deno.test("ByteWriter writes big-endian integers", () => {
   into.u8(0x01);
   into.u16(0x0203);
   into.u32(0xf405_0607);
+  into.u48(2 ** 32 + 2);
+  into.u48(2 ** 48 - 1);
   into.u53(2 ** 32 + 2);
   into.u53(Number.MAX_SAFE_INTEGER);
   into.f64(-2.5);
   assertEquals(
     into.view().toHex(),
-    "01" + "0203" + "f4050607" + "0000000100000002" + "001fffffffffffff" +
-      "c004000000000000",
+    "01" + "0203" + "f4050607" + "000100000002" + "ffffffffffff" +
+      "0000000100000002" + "001fffffffffffff" + "c004000000000000",
   );
 });
 
