@@ -183,7 +183,10 @@ export class GroupProcess<State = unknown> implements RaftMember<State> {
     const log = await logs.open(uid, {
       onWritten: (index, term) =>
         member?.deliver({ type: "written", index, term }),
-      onFailed: (error) => member?.diskFailed(error),
+      onFailed: (error) => {
+        member?.deliver({ type: "disk_failing" });
+        world.diskFailed(error);
+      },
     });
     try {
       const machine = options.machineOf(log.config.machine);
@@ -881,12 +884,6 @@ export class GroupProcess<State = unknown> implements RaftMember<State> {
   ): () => void {
     this.#listeners.add(listener);
     return () => this.#listeners.delete(listener);
-  }
-
-  /** The log cannot be written: others are to lead, and this member is started anew. */
-  diskFailed(error: WhorlError): void {
-    this.deliver({ type: "disk_failing" });
-    this.#fail(error);
   }
 
   #fail(error: WhorlError): void {

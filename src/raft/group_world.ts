@@ -40,6 +40,8 @@ export interface GroupWorld {
   ): void;
   /** It is not wanted any more. */
   forgetSnapshot(group: string): void;
+  /** The log can be written no longer: it is to be opened anew, and all members with it. */
+  diskFailed(error: WhorlError): void;
   /** The member cannot go on: it is to be started anew. */
   failed(error: WhorlError): void;
   /** Told of each change of role, term, leader or members. */

@@ -41,6 +41,8 @@ export const HEARTBEAT_MS = 250;
 /** Ends of members borne within ten seconds; more, and the logs themselves are taken to be what is wrong. */
 export const GROUP_RESTARTS_MAX = 20;
 
+/** Time for leaders to give way when the disk fails, in milliseconds. */
+const GIVE_WAY_MS = 500;
 /** Frames of heartbeats whose answers are still counted. */
 const SEQUENCES_KEPT = 8;
 
@@ -66,6 +68,7 @@ export class RaftSystemProcess implements RaftSystem {
   #transfer = 0;
   #timer: TimerHandle | undefined;
   #ticks = 0;
+  #givingWay: TimerHandle | undefined;
   #closed = false;
 
   constructor(world: RaftWorld) {
@@ -154,9 +157,19 @@ export class RaftSystemProcess implements RaftSystem {
       expectSnapshot: (group, _from, transfer) =>
         this.#receivers.expect(group, transfer),
       forgetSnapshot: (group) => this.#receivers.forget(group),
+      diskFailed: (error) => this.#diskFailed(error),
       failed,
       changed: (group) => this.#changed(group),
     };
+  }
+
+  /** Leaders have a moment to give way to others before everything here is opened anew. */
+  #diskFailed(error: WhorlError): void {
+    if (this.#givingWay !== undefined || this.#closed) return;
+    this.#givingWay = this.#world.runtime.setTimer(
+      GIVE_WAY_MS,
+      () => this.#world.failed(error),
+    );
   }
 
   #changed(group: string): void {
@@ -412,20 +425,27 @@ export class RaftSystemProcess implements RaftSystem {
   }
 
   /** Performs a call of `snapshot_calls.ts` from the node `from`. @throws {WhorlError} What becomes its answer. */
-  call(from: string, method: string, args: unknown): Promise<unknown> {
-    return this.#receivers.call(from, method, args);
+  snapshotCall(
+    connection: object,
+    from: string,
+    method: string,
+    args: unknown,
+  ): Promise<unknown> {
+    return this.#receivers.call(connection, from, method, args);
   }
 
-  /** A connection for snapshots from `node` has ended. */
-  snapshotConnectionEnded(node: string): void {
-    this.#receivers.connectionEnded(node);
+  /** A connection that snapshots may have come over has ended. */
+  connectionEnded(connection: object): void {
+    this.#receivers.connectionEnded(connection);
   }
 
-  /** Stops all members; those who wait are told. */
-  async close(): Promise<void> {
+  /** Nothing more is said or received. The members are their supervisor's to end. */
+  close(): void {
     this.#closed = true;
     if (this.#timer !== undefined) this.#world.runtime.clearTimer(this.#timer);
+    if (this.#givingWay !== undefined) {
+      this.#world.runtime.clearTimer(this.#givingWay);
+    }
     this.#receivers.close();
-    await this.groups.shutdown();
   }
 }

@@ -15,7 +15,8 @@ export const SNAPSHOT_IDLE_MS = 30_000;
 
 interface Receiving {
   readonly transfer: number;
-  readonly from: string;
+  /** What it comes over. */
+  readonly connection: object;
   readonly snapshot: SnapshotMeta;
   readonly receiver: SnapshotReceiver;
   readonly pieces: Uint8Array<ArrayBuffer>[];
@@ -50,18 +51,26 @@ export class SnapshotReceivers {
   }
 
   /**
-   * Performs a call of `snapshot_calls.ts` that came from `from`.
+   * Performs a call of `snapshot_calls.ts` that came over `connection` from the
+   * node `from`.
    *
    * @throws {WhorlError} `not_found` if there is no such member, `snapshot_refused` if the
    * snapshot is not wanted, `protocol_error`, or what the disk says.
    */
-  async call(from: string, method: string, args: unknown): Promise<unknown> {
-    if (method === "raft_snapshot_begin") return await this.#begin(from, args);
+  async call(
+    connection: object,
+    from: string,
+    method: string,
+    args: unknown,
+  ): Promise<unknown> {
+    if (method === "raft_snapshot_begin") {
+      return await this.#begin(connection, from, args);
+    }
     const { group, transfer, bytes } = readPiece(args);
     const receiving = this.#receiving.get(group);
     if (
       receiving === undefined || receiving.transfer !== transfer ||
-      receiving.from !== from
+      receiving.connection !== connection
     ) throw notWanted(group);
     this.#watch(group, receiving);
     try {
@@ -84,7 +93,11 @@ export class SnapshotReceivers {
     throw new WhorlError("unknown_command", `Cannot call '${method}'`);
   }
 
-  async #begin(from: string, args: unknown): Promise<number> {
+  async #begin(
+    connection: object,
+    from: string,
+    args: unknown,
+  ): Promise<number> {
     const { group, uid, term, transfer, snapshot } = readOffer(args);
     const member = this.#member(group);
     if (member === undefined) {
@@ -111,7 +124,7 @@ export class SnapshotReceivers {
     }
     const receiving: Receiving = {
       transfer,
-      from,
+      connection,
       snapshot,
       receiver,
       pieces: [],
@@ -161,10 +174,10 @@ export class SnapshotReceivers {
     receiving.receiver.abort().catch(() => {});
   }
 
-  /** Everything that came from `node` is given up, as its connection has ended. */
-  connectionEnded(node: string): void {
+  /** What came over `connection` is given up, as it has ended. */
+  connectionEnded(connection: object): void {
     for (const [group, receiving] of [...this.#receiving]) {
-      if (receiving.from === node) this.#abort(group, receiving);
+      if (receiving.connection === connection) this.#abort(group, receiving);
     }
   }
 
