@@ -157,7 +157,7 @@ async function startLinks(
       onBulkDown: (link, closed) => {
         calls.linkClosed(link, closed.message);
         parts.bulkPeers.get(link)?.ended(closed.message);
-        parts.transfers?.connectionEnded(link);
+        parts.transfers?.inbound.connectionEnded(link);
       },
     },
   });
@@ -317,8 +317,8 @@ function repairCall(
   args: unknown,
 ): null {
   const handoff = present(parts.transfers, "handoff");
-  if (method === "handoff_repair") handoff.shareRequested(name, args);
-  else handoff.shareRefused(args);
+  if (method === "handoff_repair") handoff.repairing.shareRequested(name, args);
+  else handoff.repairing.shareRefused(args);
   return null;
 }
 
