@@ -49,6 +49,8 @@ export type ErrorCode =
   | "store_unavailable"
   | "store_fenced"
   | "value_corrupt"
+  | "compacted"
+  | "already_exists"
   // Membership
   | "self_join"
   | "unable_to_get_join_ring"
