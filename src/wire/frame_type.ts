@@ -48,7 +48,7 @@ export const FrameType = {
   ringView: 84,
   nodeNumber: 85,
   nodeLost: 86,
-  // Raft (100-119), binary payloads.
+  // Raft (100-119), between members' nodes, binary payloads.
   raftMessage: 100,
   /** Of all groups the sender leads and the receiver is to be a member of. */
   raftHeartbeats: 101,
