@@ -51,6 +51,7 @@ export type ErrorCode =
   | "value_corrupt"
   | "compacted"
   | "already_exists"
+  | "snapshot_refused"
   // Membership
   | "self_join"
   | "unable_to_get_join_ring"

@@ -15,9 +15,10 @@ import type { Child } from "../../supervisors/child.ts";
 import type { ChildSpec } from "../../supervisors/child_spec.ts";
 import { startSupervisor } from "../../supervisors/supervisor.ts";
 import type { WhorlError } from "../base/errors.ts";
-import { raKvMachine } from "../ra_kv/ra_kv_machine.ts";
-import { openRaftLogs } from "../raft/log/raft_logs.ts";
+import { RA_KV_MACHINE, raKvMachine } from "../ra_kv/ra_kv_machine.ts";
+import { openRaftLogs } from "../raft/log/stored_raft_logs.ts";
 import type { RaftLogs } from "../raft/log/raft_log.ts";
+import type { RaftMachine } from "../raft/machine.ts";
 import { RaftSystemProcess } from "../raft/raft_system.ts";
 import type { RaftWorld, SnapshotConnection } from "../raft/raft_world.ts";
 import { LINK_BACKLOG_BYTES_MAX } from "./link_budget.ts";
@@ -55,9 +56,7 @@ export function raftSup(parts: NodeParts): ChildSpec {
             const { environment, config } = parts;
             const opened = await openRaftLogs({
               folder: `${config.dataDirectory}/raft`,
-              disk: environment.disk,
-              runtime: environment,
-              log: environment.log.child("raft"),
+              environment,
             });
             logs = opened;
             const child = new ResourceChild("raft_logs", () => opened.close());
@@ -106,7 +105,7 @@ function worldOf(
     chance: environment.chance.fork("raft"),
     log: environment.log.child("raft"),
     logs,
-    machines: new Map([[raKvMachine.name, raKvMachine]]),
+    machines: new Map<string, RaftMachine>([[RA_KV_MACHINE, raKvMachine()]]),
     begin: (node, frameType) => {
       link = parts.links?.link(node);
       if (link === undefined || link.bufferedBytes > LINK_BACKLOG_BYTES_MAX) {

@@ -133,6 +133,8 @@ export class GroupProcess<State = unknown> implements RaftMember<State> {
   readonly #laggards = new Map<string, SendEntries[]>();
   #snapshotting: Promise<void> | undefined;
   readonly #machineTimers = new Map<string, TimerHandle>();
+  /** Who waits for this member to lead. */
+  #hopefuls: { resolve(): void; reject(error: WhorlError): void }[] = [];
   readonly #listeners = new Set<
     (to: number, message: Uint8Array<ArrayBuffer>) => void
   >();
@@ -339,6 +341,13 @@ export class GroupProcess<State = unknown> implements RaftMember<State> {
     this.deliver({ type: "transfer_leadership", request, to });
   }
 
+  /** Does not wait for silence: stands now, unless a leader is known. A new group has its leader sooner. */
+  standNow(): void {
+    if (this.#raft.leader === undefined) {
+      this.deliver({ type: "election_timeout" });
+    }
+  }
+
   takeSnapshot(): Promise<void> {
     if (this.#snapshotting !== undefined) return this.#snapshotting;
     const { snapshot } = this.log;
@@ -371,7 +380,21 @@ export class GroupProcess<State = unknown> implements RaftMember<State> {
   }
 
   forceShrink(): Promise<void> {
-    return Promise.reject(new Error("not yet"));
+    const { node, uid } = this;
+    this.deliver({
+      type: "force_membership",
+      members: [{ node, uid, kind: "voter", target: 0 }],
+    });
+    return this.#leading();
+  }
+
+  /** Resolves when this member leads. */
+  #leading(): Promise<void> {
+    const { promise, resolve, reject } = Promise.withResolvers<void>();
+    if (this.#closed) reject(closedError(this.group));
+    else if (this.leads) resolve();
+    else this.#hopefuls.push({ resolve, reject });
+    return promise;
   }
 
   /** A message of this group from the member at `from`. */
@@ -690,6 +713,8 @@ export class GroupProcess<State = unknown> implements RaftMember<State> {
         this.#world.runtime.clearTimer(timer);
       }
       this.#machineTimers.clear();
+    } else {
+      for (const { resolve } of this.#hopefuls.splice(0)) resolve();
     }
     const effects = this.#machine.enterRole?.(role === "leader", this.#state);
     if (effects !== undefined) this.#performMachine(effects);
@@ -760,7 +785,8 @@ export class GroupProcess<State = unknown> implements RaftMember<State> {
   #applied(): void {
     const index = this.#appliedIndex;
     this.log.noteApplied(index);
-    this.deliver({ type: "applied", index });
+    const machineVersion = this.#machineVersion;
+    this.deliver({ type: "applied", index, machineVersion });
     this.#tellWaiters();
     if (
       index - (this.log.snapshot?.index ?? 0) >= SNAPSHOT_ENTRIES_MIN &&
@@ -928,6 +954,9 @@ export class GroupProcess<State = unknown> implements RaftMember<State> {
     this.#requests.clear();
     this.#transfers.clear();
     failAll(waiting, "closed", undefined);
+    for (const { reject } of this.#hopefuls.splice(0)) {
+      reject(closedError(this.group));
+    }
   }
 
   /** Ends the member; what is in the log becomes durable first. */
@@ -936,6 +965,13 @@ export class GroupProcess<State = unknown> implements RaftMember<State> {
     await this.#snapshotting?.catch(() => {});
     await this.log.close();
   }
+}
+
+function closedError(group: string): WhorlError {
+  return new WhorlError(
+    "closed",
+    `The member of ${group} on this node is stopping`,
+  );
 }
 
 function failAll(
