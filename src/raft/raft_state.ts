@@ -146,10 +146,17 @@ export function startingState(start: RaftStart): RaftState {
   };
 }
 
-/** Whether this member may become leader. */
+/**
+ * Whether this member may become leader: a voter may, and so may one whose
+ * removal is in its log and may be in no other one's, since then only it can
+ * bring that to an end (thesis 4.2.2).
+ */
 export function mayStand(state: RaftState): boolean {
-  return !state.diskFailing && state.receipt === undefined &&
-    isVoter(state.membership, state.node, state.uid);
+  const { membership, log, node, uid } = state;
+  if (state.diskFailing || state.receipt !== undefined) return false;
+  return isVoter(membership, node, uid) ||
+    membership.index > state.commitIndex &&
+      isVoter(log.membershipBefore, node, uid);
 }
 
 /** The voters other than this member. */
