@@ -49,6 +49,9 @@ export type ErrorCode =
   | "store_unavailable"
   | "store_fenced"
   | "value_corrupt"
+  | "compacted"
+  | "already_exists"
+  | "snapshot_refused"
   // Membership
   | "self_join"
   | "unable_to_get_join_ring"

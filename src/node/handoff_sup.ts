@@ -239,7 +239,7 @@ class OwnConnection implements BulkConnection {
   }
 
   close(): void {
-    this.#parts.transfers?.connectionEnded(this);
+    this.#parts.transfers?.inbound.connectionEnded(this);
   }
 }
 
@@ -258,9 +258,9 @@ export function handoffCall(
   const handoff = present(parts.transfers, "handoff");
   switch (method) {
     case "handoff_begin":
-      return handoff.inboundBegins(connection, source, args).then(() => null);
+      return handoff.inbound.begins(connection, source, args).then(() => null);
     case "handoff_end":
-      handoff.inboundEnded(connection, Number(args));
+      handoff.inbound.ended(connection, Number(args));
       return null;
     default:
       throw new WhorlError(

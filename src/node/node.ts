@@ -9,6 +9,7 @@
  *     ├─ cluster_sup     ring, gossip, claimant, node watcher
  *     ├─ vnode_sup       vnode masters
  *     ├─ handoff_sup     transfers of partitions between nodes
+ *     ├─ raft_sup        members of Raft groups
  *     ├─ op_fsm_sup      coordinators of requests
  *     └─ coverage_fsm_sup  coordinators of coverage queries
  *
@@ -70,6 +71,7 @@ import {
 } from "./module_client.ts";
 import { type NodeParts, present } from "./node_parts.ts";
 import { opFsmSup } from "./op_fsm_sup.ts";
+import { raftSup } from "./raft_sup.ts";
 import { handoffSup } from "./handoff_sup.ts";
 import type { SenderOutcome } from "../handoff/sender_fsm.ts";
 import type { WantedTransfer } from "../handoff/transfer_plan.ts";
@@ -217,6 +219,7 @@ export class WhorlNode implements AsyncDisposable {
               this.#parts.cluster?.exitIfReady();
             },
           }),
+          raftSup(parts),
           opFsmSup(parts, (host) => this.#workerHangs(host)),
           coverageFsmSup(parts, (host) => this.#workerHangs(host)),
         ].map((spec) => ({

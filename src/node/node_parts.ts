@@ -17,6 +17,7 @@ import {
 import type { HandoffProcess } from "../handoff/handoff_process.ts";
 import type { HandoffControl } from "../handoff/transfer.ts";
 import type { OperationCarrier } from "../request/operation_carrier.ts";
+import type { RaftSystemProcess } from "../raft/raft_system.ts";
 import { isCoverageKind } from "../request/operation_codec.ts";
 import type { RingView } from "../ring/ring_view.ts";
 import type { Link } from "../transport/link.ts";
@@ -47,6 +48,8 @@ export class NodeParts {
   transfers: HandoffProcess | undefined;
   /** The near ends of bulk links that this node has opened. */
   readonly bulkPeers: WeakMap<Link, BulkPeer> = new WeakMap();
+  /** The Raft groups with a member here. */
+  raft: RaftSystemProcess | undefined;
   requests: Coordinators | undefined;
   coverage: Coordinators | undefined;
   /** Takes an operation to the coordinators of its kind. @throws {WhorlError} `closed` while there are none. */

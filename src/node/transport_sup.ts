@@ -124,6 +124,7 @@ async function startLinks(
         if (parts.cluster === undefined) return;
         parts.cluster.peerUp(link.peer.name);
         askSupport(parts, link);
+        parts.raft?.peerUp(link.peer.name);
       },
       onDown: (name, closed, link) => {
         calls.linkClosed(link, closed.message);
@@ -138,6 +139,7 @@ async function startLinks(
           coordinators.nodeLost(name, lost);
         }
         parts.cluster?.peerDown(name, closed.message);
+        parts.raft?.peerDown(name);
       },
       onSuspect: (name) => {
         // Requests made from here on see a ring without it.
@@ -157,7 +159,8 @@ async function startLinks(
       onBulkDown: (link, closed) => {
         calls.linkClosed(link, closed.message);
         parts.bulkPeers.get(link)?.ended(closed.message);
-        parts.transfers?.connectionEnded(link);
+        parts.transfers?.inbound.connectionEnded(link);
+        parts.raft?.connectionEnded(link);
       },
     },
   });
@@ -256,6 +259,12 @@ export function frameHandler(
         if (!isPeer) break;
         parts.requests?.operationAnswer(type, correlation, bytes, start, end);
         return;
+      case FrameType.raftMessage:
+      case FrameType.raftHeartbeats:
+      case FrameType.raftHeartbeatsReply:
+        if (!isPeer) break;
+        parts.raft?.handleFrame(link.peer.name, type, bytes, start, end);
+        return;
       case FrameType.call: {
         const { method, args } = readCall(bytes.subarray(start, end));
         const { name } = link.peer;
@@ -317,8 +326,8 @@ function repairCall(
   args: unknown,
 ): null {
   const handoff = present(parts.transfers, "handoff");
-  if (method === "handoff_repair") handoff.shareRequested(name, args);
-  else handoff.shareRefused(args);
+  if (method === "handoff_repair") handoff.repairing.shareRequested(name, args);
+  else handoff.repairing.shareRefused(args);
   return null;
 }
 
@@ -378,7 +387,7 @@ function bulkFrameHandler(
         answerCall(
           link,
           correlation,
-          () => handoffCall(parts, link, link.peer.name, method, args),
+          () => bulkCall(parts, link, method, args),
         ).catch((error) =>
           parts.environment.log.error("Cannot answer a call", {
             peer: link.peer.name,
@@ -396,6 +405,19 @@ function bulkFrameHandler(
         sendUnknownType(link, type, correlation);
     }
   };
+}
+
+/** A call that came over a bulk link: of a handoff, or of a snapshot. */
+function bulkCall(
+  parts: NodeParts,
+  link: Link,
+  method: string,
+  args: unknown,
+): unknown {
+  const { name } = link.peer;
+  return method.startsWith("raft_snapshot_")
+    ? present(parts.raft, "Raft system").snapshotCall(link, name, method, args)
+    : handoffCall(parts, link, name, method, args);
 }
 
 /** What the node at `address` offers to one that wants to join. */

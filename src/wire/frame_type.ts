@@ -48,16 +48,9 @@ export const FrameType = {
   ringView: 84,
   nodeNumber: 85,
   nodeLost: 86,
-  // Raft (100-119), binary payloads. On peer links:
+  // Raft (100-119), between members' nodes, binary payloads.
   raftMessage: 100,
   /** Of all groups the sender leads and the receiver is to be a member of. */
   raftHeartbeats: 101,
   raftHeartbeatsReply: 102,
-  // On bulk links, by the node whose snapshot it is:
-  raftSnapshotBegin: 103,
-  raftSnapshotLive: 104,
-  raftSnapshotState: 105,
-  raftSnapshotEnd: 106,
-  /** Answers each of them: how far the receiver is, or why it takes no more. */
-  raftSnapshotReply: 107,
 } as const;

@@ -1,0 +1,136 @@
+/**
+ * `raft_sup`: the Raft groups of a node.
+ *
+ *     raft_sup (rest_for_one)
+ *     ├─ raft_logs      their write-ahead log and segments
+ *     ├─ raft_groups    (simple_one_for_one, transient) a member of each group
+ *     └─ raft_system    brings them what arrives, and says heartbeats
+ *
+ * Where the disk refuses to take the log, all of it is opened anew, and the
+ * members with it: nothing that was not synced has been acknowledged.
+ *
+ * @module
+ */
+import type { Child } from "../../supervisors/child.ts";
+import type { ChildSpec } from "../../supervisors/child_spec.ts";
+import { startSupervisor } from "../../supervisors/supervisor.ts";
+import type { WhorlError } from "../base/errors.ts";
+import { RA_KV_MACHINE, raKvMachine } from "../ra_kv/ra_kv_machine.ts";
+import { openRaftLogs } from "../raft/log/stored_raft_logs.ts";
+import type { RaftLogs } from "../raft/log/raft_log.ts";
+import type { RaftMachine } from "../raft/machine.ts";
+import { RaftSystemProcess } from "../raft/raft_system.ts";
+import type { RaftWorld, SnapshotConnection } from "../raft/raft_world.ts";
+import { LINK_BACKLOG_BYTES_MAX } from "./link_budget.ts";
+import { masterPausesAfter } from "./master_backoff.ts";
+import { type NodeParts, present } from "./node_parts.ts";
+import { ResourceChild } from "./resource_child.ts";
+
+/** A call of a snapshot may wait for so long: its last one for the disk. In milliseconds. */
+const SNAPSHOT_CALL_TIMEOUT_MS = 120_000;
+/** Restarts of the logs borne within ten seconds. */
+const RAFT_RESTARTS_MAX = 10;
+
+/** The supervisor of the groups. Without a data directory there are none. */
+export function raftSup(parts: NodeParts): ChildSpec {
+  let logs: RaftLogs | undefined;
+  let logsFailed = (_error: WhorlError): void => {};
+  let system: RaftSystemProcess | undefined;
+  return {
+    id: "raft_sup",
+    type: "supervisor",
+    start: (signal) =>
+      startSupervisor({
+        name: "raft_sup",
+        strategy: "rest_for_one",
+        intensity: RAFT_RESTARTS_MAX,
+        periodMs: 10_000,
+        runtime: parts.environment,
+        signal,
+        onReport: (report) => parts.onReport(report),
+        children: parts.config.dataDirectory === undefined ? [] : [{
+          id: "raft_logs",
+          backoff: { minMs: 100, maxMs: 5_000 },
+          backoffAfter: masterPausesAfter,
+          start: async () => {
+            const { environment, config } = parts;
+            const opened = await openRaftLogs({
+              folder: `${config.dataDirectory}/raft`,
+              environment,
+            });
+            logs = opened;
+            const child = new ResourceChild("raft_logs", () => opened.close());
+            logsFailed = (error) => child.fail(error);
+            return child;
+          },
+        }, {
+          id: "raft_groups",
+          type: "supervisor",
+          start: (): Child => {
+            system = new RaftSystemProcess(
+              worldOf(parts, present(logs, "Raft logs"), (error) =>
+                logsFailed(error)),
+            );
+            return system.groups;
+          },
+        }, {
+          id: "raft_system",
+          start: async (): Promise<Child> => {
+            const started = present(system, "Raft system");
+            parts.raft = started;
+            await started.start();
+            return new ResourceChild("raft_system", () => {
+              if (parts.raft === started) {
+                parts.raft = undefined;
+              }
+              started.close();
+            });
+          },
+        }],
+      }),
+  };
+}
+
+function worldOf(
+  parts: NodeParts,
+  logs: RaftLogs,
+  failed: (error: WhorlError) => void,
+): RaftWorld {
+  const { config, environment } = parts;
+  let link: ReturnType<NonNullable<NodeParts["links"]>["link"]>;
+  return {
+    node: config.name,
+    runtime: environment,
+    wallClock: () => environment.wallClock(),
+    chance: environment.chance.fork("raft"),
+    log: environment.log.child("raft"),
+    logs,
+    machines: new Map<string, RaftMachine>([[RA_KV_MACHINE, raKvMachine()]]),
+    begin: (node, frameType) => {
+      link = parts.links?.link(node);
+      if (link === undefined || link.bufferedBytes > LINK_BACKLOG_BYTES_MAX) {
+        return undefined;
+      }
+      return link.begin(frameType, 0);
+    },
+    end: () => link?.end(),
+    isUp: (node) => parts.links?.link(node) !== undefined,
+    connect: (node) => connect(parts, node),
+    onReport: (report) => parts.onReport(report),
+    failed,
+  };
+}
+
+async function connect(
+  parts: NodeParts,
+  node: string,
+): Promise<SnapshotConnection> {
+  const link = await present(parts.links, "links").openBulk(node);
+  return {
+    call: (method, args) =>
+      present(parts.calls, "links").call(link, method, args, {
+        timeoutMs: SNAPSHOT_CALL_TIMEOUT_MS,
+      }),
+    close: () => link.close("done"),
+  };
+}

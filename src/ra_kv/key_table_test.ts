@@ -1,0 +1,117 @@
+import { assert, assertEquals } from "@std/assert";
+import fc from "fast-check";
+import { KeyTable } from "./key_table.ts";
+
+const encoder = new TextEncoder();
+
+function find(table: KeyTable, key: string): number {
+  const bytes = encoder.encode(`<${key}>`);
+  return table.find(bytes, 1, bytes.length - 1);
+}
+
+function put(table: KeyTable, key: string, index: number): number {
+  const bytes = encoder.encode(`<${key}>`);
+  const record = table.findOrAdd(bytes, 1, bytes.length - 1);
+  table.set(record, index, index % 7, index % 2, index % 3 ? 0 : index * 10);
+  return record;
+}
+
+function contents(table: KeyTable): Record<string, unknown[]> {
+  const found: Record<string, unknown[]> = {};
+  for (let record = 0; record < table.recordEnd; record++) {
+    if (!table.has(record)) continue;
+    const key = new TextDecoder().decode(table.keyOf(record));
+    assert(!(key in found), `${key} is there twice`);
+    assertEquals(find(table, key), record);
+    found[key] = [
+      table.indexOf(record),
+      table.valueHashOf(record),
+      table.flagsOf(record),
+      table.expiryOf(record),
+    ];
+  }
+  return found;
+}
+
+Deno.test("KeyTable does what a Map does, whatever is put and removed in which order", () => {
+  // Few slots and many keys: chains grow together and are broken again.
+  const key = fc.nat(40).map((n) => `k${"x".repeat(n % 5)}${n}`);
+  const step = fc.tuple(fc.constantFrom("put", "put", "remove"), key);
+  fc.assert(
+    fc.property(
+      fc.array(step, { maxLength: 300 }),
+      fc.nat(),
+      (steps, seed) => {
+        const table = new KeyTable(seed);
+        const model = new Map<string, unknown[]>();
+        steps.forEach(([what, key], at) => {
+          const index = at + 1;
+          if (what === "put") {
+            put(table, key, index);
+            model.set(key, [
+              index,
+              index % 7,
+              index % 2,
+              index % 3 ? 0 : index * 10,
+            ]);
+            return;
+          }
+          const record = find(table, key);
+          assertEquals(record >= 0, model.delete(key));
+          if (record >= 0) table.remove(record);
+        });
+        assertEquals(contents(table), Object.fromEntries(model));
+        assertEquals(table.size, model.size);
+        let keyBytes = 0;
+        for (const key of model.keys()) keyBytes += key.length;
+        assertEquals(table.keyBytes, keyBytes);
+        for (let n = 0; n <= 40; n++) {
+          const key = `k${"x".repeat(n % 5)}${n}`;
+          assertEquals(find(table, key) >= 0, model.has(key));
+        }
+      },
+    ),
+    { numRuns: 300 },
+  );
+});
+
+Deno.test("KeyTable lets go of the bytes of keys that are gone", () => {
+  const table = new KeyTable(1);
+  for (let n = 0; n < 20_000; n++) put(table, `a key of some length ${n}`, n);
+  const before = table.byteCount;
+  for (let n = 0; n < 19_000; n++) {
+    table.remove(find(table, `a key of some length ${n}`));
+  }
+  assert(table.byteCount < before - 200_000);
+  for (let n = 19_000; n < 20_000; n++) {
+    assertEquals(table.indexOf(find(table, `a key of some length ${n}`)), n);
+  }
+});
+
+Deno.test("KeyTable.copy() stays as it is when the table changes", () => {
+  const table = new KeyTable(1);
+  for (let n = 1; n <= 100; n++) put(table, `k${n}`, n);
+  table.remove(find(table, "k50"));
+  const copy = table.copy();
+  const before = contents(table);
+  for (let n = 1; n <= 100; n++) {
+    if (n % 2) put(table, `k${n}`, n + 1_000);
+    else if (n !== 50) table.remove(find(table, `k${n}`));
+  }
+  put(table, "another", 5);
+  assertEquals(contents(copy), before);
+  put(copy, "k50", 7);
+  assertEquals(copy.size, 100);
+});
+
+Deno.test("KeyTable takes the memory that its text says", () => {
+  const table = new KeyTable(1);
+  const bytes = new Uint8Array(8);
+  for (let n = 0; n < 131_072; n++) {
+    new DataView(bytes.buffer).setUint32(0, n);
+    const record = table.findOrAdd(bytes, 0, 8);
+    table.set(record, n + 1, 0, 0, 0);
+  }
+  assertEquals(table.size, 131_072);
+  assert(table.byteCount / table.size <= 40 + 8, `${table.byteCount}`);
+});

@@ -1,0 +1,339 @@
+/**
+ * Commands of the store as they travel and stand in the log, and what they are
+ * answered with:
+ *
+ *     command   1 put     change
+ *               2 delete  change
+ *               3 batch   u16 changes · u8 1 or 2 · change, each
+ *               4 sweep   takes out what has expired
+ *
+ *     change    u8 flags · u16 bytes · key · if flag 1: u48 index
+ *               a put goes on: if flag 2: u48 milliseconds to live · value field
+ *
+ *     value     u32 hash · u32 bytes · value (`ra_kv_value.ts`)
+ *
+ *     reply     u8 0             done
+ *               u8 1             nothing there to delete
+ *               u8 2 · u16 place of the change in its batch · u48 index that the
+ *                                key has instead of the one it should, 0 for none
+ *               u8 3 · text      not carried out, nor will it ever be
+ *
+ * Each is `u8 op` first. Flag 1 makes a change conditional: the key must have
+ * that index, or not be there for 0.
+ *
+ * @module
+ */
+import type { ByteReader } from "../base/byte_reader.ts";
+import type { ByteWriter } from "../base/byte_writer.ts";
+import { WhorlError } from "../base/errors.ts";
+import {
+  RA_KV_VALUE_BYTES_MAX,
+  type RaKvValue,
+  writeValueField,
+} from "./ra_kv_value.ts";
+
+/** What a command does. */
+export const RaKvOp = { put: 1, delete: 2, batch: 3, sweep: 4 } as const;
+
+/** Flags of a change. */
+export const ChangeFlag = { ifIndex: 1, ttl: 2 } as const;
+
+/** Longest key in bytes of UTF-8. */
+export const RA_KV_KEY_BYTES_MAX = 1_024;
+/** Longest name of a cluster in bytes of UTF-8. */
+export const CLUSTER_NAME_BYTES_MAX = 255;
+/** Changes of one batch. */
+export const BATCH_CHANGES_MAX = 1_000;
+/** Bytes of one batch, so that a batch is no larger than a value may be. */
+export const BATCH_BYTES_MAX: number = RA_KV_VALUE_BYTES_MAX + 4_096;
+/** Longest time to live: some 280 years. */
+export const TTL_MS_MAX = 2 ** 43;
+
+/** Appends a key with its length. @throws {WhorlError} `invalid_key`; nothing has been appended then. */
+export function writeKey(into: ByteWriter, key: string): void {
+  writeName(into, "key", key, RA_KV_KEY_BYTES_MAX);
+}
+
+/** Appends the name of a cluster with its length. @throws {WhorlError} `invalid_key`, as {@linkcode writeKey}. */
+export function writeClusterName(into: ByteWriter, name: string): void {
+  writeName(into, "cluster name", name, CLUSTER_NAME_BYTES_MAX);
+}
+
+/** Reads a key and returns where it stands in the bytes of `from`. @throws {WhorlError} `invalid_key`, `protocol_error`. */
+export function skipKey(from: ByteReader): number {
+  const length = from.u16();
+  const start = from.offset;
+  if (length < 1 || length > RA_KV_KEY_BYTES_MAX) {
+    throw invalidName("key", RA_KV_KEY_BYTES_MAX, length);
+  }
+  from.raw(length);
+  return start;
+}
+
+function writeName(
+  into: ByteWriter,
+  what: string,
+  name: unknown,
+  bytesMax: number,
+): void {
+  if (typeof name !== "string") {
+    throw new WhorlError(
+      "invalid_key",
+      `Cannot use a ${what} as it must be text: it is of type ${typeof name}`,
+    );
+  }
+  if (name.length === 0 || name.length > bytesMax) {
+    throw invalidName(what, bytesMax, name.length);
+  }
+  if (!name.isWellFormed()) {
+    throw new WhorlError(
+      "invalid_key",
+      `Cannot use a ${what} as it must be well-formed Unicode: it has a lone surrogate`,
+    );
+  }
+  const start = into.length;
+  into.u16(0);
+  const written = into.rawText(name);
+  if (written > bytesMax) {
+    into.length = start;
+    throw invalidName(what, bytesMax, written);
+  }
+  into.setU16(start, written);
+}
+
+/** What a put may say besides key and value. */
+export interface PutConditions {
+  /** Index that the key must have; 0 if it must not be there. */
+  readonly ifIndex?: number | undefined;
+  /** Milliseconds after which the key is gone. */
+  readonly ttlMs?: number | undefined;
+}
+
+/** Appends a put of `value`. @throws {WhorlError} `invalid_key`, `invalid_argument`, `value_too_large`. */
+export function writePutChange(
+  into: ByteWriter,
+  key: string,
+  value: RaKvValue,
+  conditions: PutConditions = {},
+): void {
+  const { ifIndex, ttlMs } = conditions;
+  into.u8(
+    (ifIndex === undefined ? 0 : ChangeFlag.ifIndex) |
+      (ttlMs === undefined ? 0 : ChangeFlag.ttl),
+  );
+  writeKey(into, key);
+  if (ifIndex !== undefined) writeIndex(into, ifIndex);
+  if (ttlMs !== undefined) into.u48(checkedTtl(ttlMs));
+  writeValueField(into, value);
+}
+
+/** Appends a delete. @throws {WhorlError} `invalid_key`, `invalid_argument`. */
+export function writeDeleteChange(
+  into: ByteWriter,
+  key: string,
+  ifIndex: number | undefined,
+): void {
+  into.u8(ifIndex === undefined ? 0 : ChangeFlag.ifIndex);
+  writeKey(into, key);
+  if (ifIndex !== undefined) writeIndex(into, ifIndex);
+}
+
+function writeIndex(into: ByteWriter, index: number): void {
+  if (!Number.isInteger(index) || index < 0 || index >= 2 ** 48) {
+    throw new WhorlError(
+      "invalid_argument",
+      `Cannot take 'ifIndex' as it must be a whole number from 0 to 2^48 - 1: it is ${index}`,
+    );
+  }
+  into.u48(index);
+}
+
+function checkedTtl(ttlMs: number): number {
+  if (Number.isInteger(ttlMs) && ttlMs >= 1 && ttlMs <= TTL_MS_MAX) {
+    return ttlMs;
+  }
+  throw new WhorlError(
+    "invalid_argument",
+    `Cannot take 'ttlMs' as it must be a whole number from 1 to ${TTL_MS_MAX}: it is ${ttlMs}`,
+  );
+}
+
+/** A change as it was read; all offsets are into the bytes it was read from. */
+export interface ChangeView {
+  op: number;
+  keyStart: number;
+  keyEnd: number;
+  /** -1 if there is no condition. */
+  ifIndex: number;
+  /** 0 if it stays. */
+  ttlMs: number;
+  hash: number;
+  valueStart: number;
+  valueEnd: number;
+}
+
+/** A change to read into. */
+export function emptyChange(): ChangeView {
+  return {
+    op: 0,
+    keyStart: 0,
+    keyEnd: 0,
+    ifIndex: -1,
+    ttlMs: 0,
+    hash: 0,
+    valueStart: 0,
+    valueEnd: 0,
+  };
+}
+
+/** Reads the change of kind `op` that `from` stands at. @throws {WhorlError} `protocol_error`, `invalid_key`. */
+export function readChange(
+  from: ByteReader,
+  op: number,
+  into: ChangeView,
+): void {
+  if (op !== RaKvOp.put && op !== RaKvOp.delete) {
+    throw refusal(`it has a change of kind ${op}`);
+  }
+  const flags = from.u8();
+  const known = op === RaKvOp.put
+    ? ChangeFlag.ifIndex | ChangeFlag.ttl
+    : ChangeFlag.ifIndex;
+  if ((flags & ~known) !== 0) throw refusal(`its flags are ${flags}`);
+  into.op = op;
+  into.keyStart = skipKey(from);
+  into.keyEnd = from.offset;
+  into.ifIndex = flags & ChangeFlag.ifIndex ? from.u48() : -1;
+  into.ttlMs = 0;
+  into.hash = 0;
+  into.valueStart = into.valueEnd = from.offset;
+  if (op === RaKvOp.delete) return;
+  if (flags & ChangeFlag.ttl) {
+    into.ttlMs = from.u48();
+    if (into.ttlMs < 1 || into.ttlMs > TTL_MS_MAX) {
+      throw refusal(`its time to live is ${into.ttlMs} ms`);
+    }
+  }
+  into.hash = from.u32();
+  const bytes = from.u32();
+  into.valueStart = from.offset;
+  if (bytes < 1 || bytes > RA_KV_VALUE_BYTES_MAX) {
+    throw refusal(`its value has ${bytes} bytes`);
+  }
+  from.raw(bytes);
+  into.valueEnd = from.offset;
+}
+
+/** Reads the number of changes of a batch. @throws {WhorlError} `protocol_error`. */
+export function readBatchCount(from: ByteReader): number {
+  const count = from.u16();
+  if (count < 1 || count > BATCH_CHANGES_MAX) {
+    throw refusal(`it has ${count} changes`);
+  }
+  return count;
+}
+
+/** @throws {WhorlError} `protocol_error` if anything follows the command. */
+export function expectCommandEnd(from: ByteReader): void {
+  if (from.remaining > 0) throw refusal(`${from.remaining} bytes follow it`);
+}
+
+/**
+ * Shows `visit` every change of the command that `from` stands at, in one and
+ * the same view, until it returns false.
+ *
+ * @throws {WhorlError} `protocol_error`, `invalid_key` if it is none; changes
+ * that stood before the fault have been shown.
+ */
+export function visitChanges(
+  from: ByteReader,
+  view: ChangeView,
+  visit: (change: ChangeView, place: number) => boolean | void,
+): void {
+  const op = from.u8();
+  if (op === RaKvOp.sweep) return expectCommandEnd(from);
+  if (op === RaKvOp.batch) {
+    const count = readBatchCount(from);
+    for (let place = 0; place < count; place++) {
+      readChange(from, from.u8(), view);
+      if (visit(view, place) === false) return;
+    }
+  } else {
+    readChange(from, op, view);
+    if (visit(view, 0) === false) return;
+  }
+  expectCommandEnd(from);
+}
+
+/** What became of a command. */
+export type RaKvReply =
+  | { readonly type: "done" }
+  | { readonly type: "not_found" }
+  | {
+    readonly type: "index_mismatch";
+    /** Place of the change in its batch, from 0. */
+    readonly place: number;
+    /** Index that the key has; 0 if it is not there. */
+    readonly index: number;
+  }
+  | { readonly type: "refused"; readonly reason: string };
+
+const ReplyStatus = { done: 0, notFound: 1, mismatch: 2, refused: 3 } as const;
+
+/** Appends a reply. */
+export function writeReply(into: ByteWriter, reply: RaKvReply): void {
+  switch (reply.type) {
+    case "done":
+      return into.u8(ReplyStatus.done);
+    case "not_found":
+      return into.u8(ReplyStatus.notFound);
+    case "index_mismatch":
+      into.u8(ReplyStatus.mismatch);
+      into.u16(reply.place);
+      return into.u48(reply.index);
+    case "refused":
+      into.u8(ReplyStatus.refused);
+      return into.text(reply.reason.slice(0, 1_000));
+    default:
+      return reply satisfies never;
+  }
+}
+
+const DONE: RaKvReply = { type: "done" };
+const NOT_FOUND: RaKvReply = { type: "not_found" };
+
+/** Reads the reply that `from` stands at. @throws {WhorlError} `protocol_error`. */
+export function readReply(from: ByteReader): RaKvReply {
+  const status = from.u8();
+  switch (status) {
+    case ReplyStatus.done:
+      return DONE;
+    case ReplyStatus.notFound:
+      return NOT_FOUND;
+    case ReplyStatus.mismatch:
+      return {
+        type: "index_mismatch",
+        place: from.u16(),
+        index: from.u48(),
+      };
+    case ReplyStatus.refused:
+      return { type: "refused", reason: from.text() };
+    default:
+      throw refusal(`its reply begins with ${status}`);
+  }
+}
+
+function invalidName(what: string, bytesMax: number, bytes: number) {
+  return new WhorlError(
+    "invalid_key",
+    `Cannot use a ${what} as it must have 1 to ${bytesMax} bytes: current value has ${bytes}`,
+    { details: { what, limit: bytesMax, bytes } },
+  );
+}
+
+function refusal(reason: string): WhorlError {
+  return new WhorlError(
+    "protocol_error",
+    `Cannot read a command of ra_kv: ${reason}`,
+  );
+}

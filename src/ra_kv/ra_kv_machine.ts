@@ -1,0 +1,480 @@
+/**
+ * The machine of `ra_kv` (after `ra_kv.erl` of rabbitmq/ra). Values live in the
+ * log alone: the state knows, for each key, the index of the entry that holds its
+ * value, the value's hash and when it expires. So a command costs a look-up, a
+ * snapshot is small, and entries are kept for as long as a key points to them.
+ *
+ * Time is that of the log: a key has expired once an entry is applied whose
+ * leader took it after the key's time. All members agree on that, and a read
+ * that is linearizable is so for keys that expire as well. The leader proposes a
+ * sweep when the next key's time has come, so that time goes on where nobody
+ * writes, and what has expired is let go.
+ *
+ * @module
+ */
+import { ByteReader } from "../base/byte_reader.ts";
+import { ByteWriter } from "../base/byte_writer.ts";
+import { isWhorlError, WhorlError } from "../base/errors.ts";
+import type {
+  Applied,
+  ApplyMeta,
+  MachineEffect,
+  RaftMachine,
+} from "../raft/machine.ts";
+import { ChangeKind, ChangeLog } from "./change_log.ts";
+import { ExpiryQueue } from "./expiry_queue.ts";
+import { KeyTable, RecordFlag } from "./key_table.ts";
+import {
+  type ChangeView,
+  emptyChange,
+  expectCommandEnd,
+  RA_KV_KEY_BYTES_MAX,
+  RaKvOp,
+  type RaKvReply,
+  readBatchCount,
+  readChange,
+  writeReply,
+} from "./ra_kv_command_codec.ts";
+
+/** Name of the kind of machine. */
+export const RA_KV_MACHINE = "ra_kv";
+/** Keys that one sweep takes out, but for those that expire together; the next one follows at once. */
+export const SWEEP_KEYS_MAX = 10_000;
+/** Least time between two sweeps, in milliseconds, unless the first left some. */
+export const SWEEP_INTERVAL_MIN_MS = 50;
+/** Most bytes of one piece of a snapshot: 1 MiB. */
+export const SNAPSHOT_PIECE_BYTES = 1024 * 1024;
+
+const SWEEP_TIMER = "sweep";
+const SNAPSHOT_FORMAT = 1;
+const SNAPSHOT_HEADER_BYTES = 19;
+const SnapshotFlag = { batch: 1, expires: 2 } as const;
+
+/** What the members agree about. */
+export interface RaKvState {
+  /** Keys with the entries that hold their values. Some may have expired already: see {@linkcode lookUp}. */
+  readonly keys: KeyTable;
+  /** How many keys live in each entry that is a batch. */
+  readonly batches: Map<number, number>;
+  readonly expiries: ExpiryQueue;
+  /** Of this member alone. */
+  readonly changes: ChangeLog;
+  /** The latest time in the log; what expires up to there has expired. */
+  timeMs: number;
+  /** Index of the latest command. */
+  lastIndex: number;
+}
+
+/** How a machine is made. */
+export interface RaKvMachineOptions {
+  /** Any number, of this process's own: goes into the hashes of keys. @default {0} */
+  readonly hashSeed?: number;
+}
+
+/** The record of the key `bytes[start, end)`, or -1 if it is not there or has expired. */
+export function lookUp(
+  state: RaKvState,
+  bytes: Uint8Array,
+  start: number,
+  end: number,
+): number {
+  const record = state.keys.find(bytes, start, end);
+  return record < 0 || hasExpired(state, record) ? -1 : record;
+}
+
+function hasExpired({ keys, timeMs }: RaKvState, record: number): boolean {
+  const expiresAtMs = keys.expiryOf(record);
+  return expiresAtMs !== 0 && expiresAtMs <= timeMs;
+}
+
+/** A number that is the same for states that hold the same, in whatever order it came. */
+export function stateDigest({ keys }: RaKvState): number {
+  const bytes = new ByteWriter(256);
+  let digest = 0;
+  for (let record = 0; record < keys.recordEnd; record++) {
+    if (!keys.has(record)) continue;
+    bytes.clear();
+    bytes.u53(keys.indexOf(record));
+    bytes.u32(keys.valueHashOf(record));
+    bytes.u53(keys.expiryOf(record));
+    bytes.raw(keys.keyOf(record));
+    let hash = 0x811c_9dc5;
+    for (const byte of bytes.view()) {
+      hash = Math.imul(hash ^ byte, 0x0100_0193);
+    }
+    digest = (digest + (hash ^ hash >>> 15)) >>> 0;
+  }
+  return digest;
+}
+
+/** Entries that hold a value. */
+export function liveEntries({ keys, batches }: RaKvState): number {
+  let inBatches = 0;
+  for (const count of batches.values()) inBatches += count;
+  return keys.size - inBatches + batches.size;
+}
+
+const DONE: Applied = { reply: replyBytes({ type: "done" }) };
+const NOT_FOUND: Applied = { reply: replyBytes({ type: "not_found" }) };
+/** The command that the sweep timer proposes. */
+const SWEEP = Uint8Array.of(RaKvOp.sweep);
+
+function replyBytes(reply: RaKvReply): Uint8Array<ArrayBuffer> {
+  const into = new ByteWriter(32);
+  writeReply(into, reply);
+  return into.copy();
+}
+
+/** Makes the machine of `ra_kv`. */
+export function raKvMachine(
+  options: RaKvMachineOptions = {},
+): RaftMachine<RaKvState> {
+  const seed = options.hashSeed ?? 0;
+  const from = new ByteReader(new Uint8Array(0));
+  const change = emptyChange();
+  return {
+    name: RA_KV_MACHINE,
+    version: 0,
+    init: () => emptyState(seed, 0),
+    apply(meta, command, state) {
+      if (meta.timeMs > state.timeMs) state.timeMs = meta.timeMs;
+      state.lastIndex = meta.index;
+      from.reset(command, 0, command.length);
+      try {
+        return applyCommand(meta, from, change, state);
+      } catch (error) {
+        // Nothing has been changed: commands are read whole before.
+        if (!isWhorlError(error)) throw error;
+        return {
+          reply: replyBytes({ type: "refused", reason: error.message }),
+        };
+      }
+    },
+    liveIndexes,
+    encode: encodeState,
+    decode: (pieces) => decodeState(pieces, seed),
+    enterRole(leader, { expiries }) {
+      // The log's time stood still while nobody led.
+      return leader && expiries.size > 0
+        ? [{ type: "timer", name: SWEEP_TIMER, afterMs: 0, command: SWEEP }]
+        : [];
+    },
+    overview: (state) => ({
+      keys: state.keys.size,
+      keyBytes: state.keys.keyBytes,
+      liveIndexes: liveEntries(state),
+      expiring: state.expiries.size,
+      timeMs: state.timeMs,
+    }),
+  };
+}
+
+function emptyState(seed: number, floor: number): RaKvState {
+  const keys = new KeyTable(seed);
+  return {
+    keys,
+    batches: new Map(),
+    expiries: new ExpiryQueue(keys),
+    changes: new ChangeLog(floor),
+    timeMs: 0,
+    lastIndex: floor,
+  };
+}
+
+function applyCommand(
+  { index }: ApplyMeta,
+  from: ByteReader,
+  change: ChangeView,
+  state: RaKvState,
+): Applied {
+  const op = from.u8();
+  switch (op) {
+    case RaKvOp.put:
+    case RaKvOp.delete: {
+      readChange(from, op, change);
+      expectCommandEnd(from);
+      const { bytes } = from;
+      const record = lookUp(state, bytes, change.keyStart, change.keyEnd);
+      if (op === RaKvOp.delete && record < 0) return NOT_FOUND;
+      const mismatch = mismatchOf(state, record, change, 0);
+      if (mismatch !== undefined) return mismatch;
+      const next = state.expiries.nextAtMs;
+      carryOut(index, 0, bytes, change, state);
+      return change.ttlMs === 0 ? DONE : doneWithTimer(state, next);
+    }
+    case RaKvOp.batch:
+      return applyBatch(index, from, change, state);
+    case RaKvOp.sweep:
+      expectCommandEnd(from);
+      return sweep(index, state);
+    default:
+      throw new WhorlError(
+        "unknown_command",
+        `Cannot carry out a command of kind ${op} as this version knows none`,
+      );
+  }
+}
+
+function mismatchOf(
+  state: RaKvState,
+  record: number,
+  { ifIndex }: ChangeView,
+  place: number,
+): Applied | undefined {
+  if (ifIndex < 0) return undefined;
+  const index = record < 0 ? 0 : state.keys.indexOf(record);
+  if (index === ifIndex) return undefined;
+  return { reply: replyBytes({ type: "index_mismatch", place, index }) };
+}
+
+function applyBatch(
+  index: number,
+  from: ByteReader,
+  change: ChangeView,
+  state: RaKvState,
+): Applied {
+  const { bytes, offset } = from;
+  const count = readBatchCount(from);
+  let mismatch: Applied | undefined;
+  for (let place = 0; place < count; place++) {
+    readChange(from, from.u8(), change);
+    const record = lookUp(state, bytes, change.keyStart, change.keyEnd);
+    mismatch ??= mismatchOf(state, record, change, place);
+  }
+  expectCommandEnd(from);
+  if (mismatch !== undefined) return mismatch;
+  const next = state.expiries.nextAtMs;
+  from.offset = offset;
+  readBatchCount(from);
+  for (let place = 0; place < count; place++) {
+    readChange(from, from.u8(), change);
+    carryOut(index, RecordFlag.batch, bytes, change, state);
+  }
+  return doneWithTimer(state, next);
+}
+
+/** Puts or deletes; what is to be deleted need not be there. */
+function carryOut(
+  index: number,
+  flags: number,
+  bytes: Uint8Array,
+  change: ChangeView,
+  state: RaKvState,
+): void {
+  const { keys, changes } = state;
+  const { keyStart, keyEnd } = change;
+  if (change.op === RaKvOp.delete) {
+    const record = lookUp(state, bytes, keyStart, keyEnd);
+    if (record < 0) return;
+    changes.add(index, ChangeKind.delete, bytes, keyStart, keyEnd);
+    letGo(state, record);
+    keys.remove(record);
+    return;
+  }
+  changes.add(index, ChangeKind.put, bytes, keyStart, keyEnd);
+  const record = keys.findOrAdd(bytes, keyStart, keyEnd);
+  letGo(state, record);
+  const expiresAtMs = change.ttlMs === 0 ? 0 : state.timeMs + change.ttlMs;
+  keys.set(record, index, change.hash, flags, expiresAtMs);
+  if (flags & RecordFlag.batch) {
+    state.batches.set(index, (state.batches.get(index) ?? 0) + 1);
+  }
+  if (expiresAtMs !== 0) state.expiries.add(record);
+}
+
+/** The key of `record`, if it had a value, has it no longer. */
+function letGo({ keys, batches, expiries }: RaKvState, record: number): void {
+  if (keys.expiryOf(record) !== 0) expiries.forget();
+  if ((keys.flagsOf(record) & RecordFlag.batch) === 0) return;
+  const index = keys.indexOf(record);
+  const count = batches.get(index) as number;
+  if (count === 1) batches.delete(index);
+  else batches.set(index, count - 1);
+}
+
+function sweep(index: number, state: RaKvState): Applied {
+  const { keys, expiries, changes, timeMs } = state;
+  let taken = 0;
+  let last = 0;
+  // Keys of one entry that expire together have no order all members would agree on.
+  while (taken < SWEEP_KEYS_MAX || expiries.nextIndex === last) {
+    last = expiries.nextIndex;
+    const record = expiries.takeDue(timeMs);
+    if (record < 0) break;
+    const key = keys.keyOf(record);
+    changes.add(index, ChangeKind.expire, key, 0, key.length);
+    letGo(state, record);
+    keys.remove(record);
+    taken++;
+  }
+  return { reply: DONE.reply, effects: [sweepTimer(state)] };
+}
+
+/** The timer waits for what expires first, and is set anew when that is something else. */
+function doneWithTimer(
+  state: RaKvState,
+  before: number | undefined,
+): Applied {
+  const next = state.expiries.nextAtMs;
+  if (next === undefined || next === before) return DONE;
+  return { reply: DONE.reply, effects: [sweepTimer(state)] };
+}
+
+function sweepTimer({ expiries, timeMs }: RaKvState): MachineEffect {
+  const next = expiries.nextAtMs;
+  return {
+    type: "timer",
+    name: SWEEP_TIMER,
+    afterMs: next === undefined
+      ? undefined
+      : next <= timeMs
+      ? 0
+      : Math.max(SWEEP_INTERVAL_MIN_MS, next - timeMs),
+    command: SWEEP,
+  };
+}
+
+/** All at once, as the state may change before they are taken. */
+function liveIndexes(state: RaKvState): Float64Array {
+  const { keys, batches } = state;
+  const indexes = new Float64Array(liveEntries(state));
+  let count = 0;
+  for (let record = 0; record < keys.recordEnd; record++) {
+    if (keys.has(record) && (keys.flagsOf(record) & RecordFlag.batch) === 0) {
+      indexes[count++] = keys.indexOf(record);
+    }
+  }
+  for (const index of batches.keys()) indexes[count++] = index;
+  return indexes;
+}
+
+/** The pieces are of the state as it is now, whenever they are taken. */
+function encodeState(state: RaKvState): Iterable<Uint8Array<ArrayBuffer>> {
+  const { timeMs, lastIndex } = state;
+  return encodeKeys(state.keys.copy(), timeMs, lastIndex);
+}
+
+/**
+ * Writes a state:
+ *
+ *     u8 format 1 · u48 index of the latest command · u53 time · u32 keys
+ *     per key: u8 flags (1 batch, 2 expires) · u48 index · u32 hash
+ *            · if it expires: u48 when · u16 bytes · key
+ */
+function* encodeKeys(
+  keys: KeyTable,
+  timeMs: number,
+  lastIndex: number,
+): Iterable<Uint8Array<ArrayBuffer>> {
+  const room = 2_048;
+  let into = new ByteWriter(
+    Math.min(SNAPSHOT_PIECE_BYTES, 64 + keys.keyBytes + keys.size * 19),
+  );
+  into.u8(SNAPSHOT_FORMAT);
+  into.u48(lastIndex);
+  into.u53(timeMs);
+  into.u32(keys.size);
+  for (let record = 0; record < keys.recordEnd; record++) {
+    if (!keys.has(record)) continue;
+    const expiresAtMs = keys.expiryOf(record);
+    into.u8(
+      (keys.flagsOf(record) & RecordFlag.batch ? SnapshotFlag.batch : 0) |
+        (expiresAtMs === 0 ? 0 : SnapshotFlag.expires),
+    );
+    into.u48(keys.indexOf(record));
+    into.u32(keys.valueHashOf(record));
+    if (expiresAtMs !== 0) into.u48(expiresAtMs);
+    const key = keys.keyOf(record);
+    into.u16(key.length);
+    into.raw(key);
+    if (into.length > SNAPSHOT_PIECE_BYTES - room) {
+      yield into.view();
+      into = new ByteWriter(SNAPSHOT_PIECE_BYTES);
+    }
+  }
+  if (into.length > 0) yield into.view();
+}
+
+function decodeState(
+  pieces: Iterable<Uint8Array<ArrayBuffer>>,
+  seed: number,
+): RaKvState {
+  let state: RaKvState | undefined;
+  let left = 0;
+  let rest: Uint8Array<ArrayBuffer> = new Uint8Array(0);
+  for (const piece of pieces) {
+    const bytes = rest.length === 0 ? piece : joined(rest, piece);
+    const from = new ByteReader(bytes);
+    if (state === undefined) {
+      if (from.remaining < SNAPSHOT_HEADER_BYTES) {
+        rest = bytes;
+        continue;
+      }
+      const format = from.u8();
+      if (format !== SNAPSHOT_FORMAT) throw refusal(`its format is ${format}`);
+      state = emptyState(seed, from.u48());
+      state.timeMs = from.u53();
+      left = from.u32();
+    }
+    while (left > 0 && isWhole(from)) {
+      readRecord(from, state);
+      left--;
+    }
+    rest = bytes.subarray(from.offset);
+    if (left === 0 && rest.length > 0) throw refusal("bytes follow its keys");
+  }
+  if (state === undefined || left > 0) throw refusal("it is cut short");
+  return state;
+}
+
+const RECORD_BYTES_MIN = 13;
+
+/** Whether all of the next key is there. */
+function isWhole(from: ByteReader): boolean {
+  const { bytes, offset, remaining } = from;
+  if (remaining < RECORD_BYTES_MIN) return false;
+  const lengthAt = (bytes[offset] as number) & SnapshotFlag.expires ? 17 : 11;
+  if (remaining < lengthAt + 2) return false;
+  const length = (bytes[offset + lengthAt] as number) << 8 |
+    (bytes[offset + lengthAt + 1] as number);
+  return remaining >= lengthAt + 2 + length;
+}
+
+function readRecord(from: ByteReader, state: RaKvState): void {
+  const { keys, batches, expiries } = state;
+  const flags = from.u8();
+  if (flags > 3) throw refusal(`flags of a key are ${flags}`);
+  const index = from.u48();
+  const hash = from.u32();
+  const expiresAtMs = flags & SnapshotFlag.expires ? from.u48() : 0;
+  const length = from.u16();
+  if (length < 1 || length > RA_KV_KEY_BYTES_MAX) {
+    throw refusal(`a key has ${length} bytes`);
+  }
+  const start = from.offset;
+  from.raw(length);
+  const size = keys.size;
+  const record = keys.findOrAdd(from.bytes, start, from.offset);
+  if (keys.size === size) throw refusal("it has a key twice");
+  const inBatch = (flags & SnapshotFlag.batch) !== 0;
+  keys.set(record, index, hash, inBatch ? RecordFlag.batch : 0, expiresAtMs);
+  if (inBatch) batches.set(index, (batches.get(index) ?? 0) + 1);
+  if (expiresAtMs !== 0) expiries.add(record);
+}
+
+function joined(
+  a: Uint8Array,
+  b: Uint8Array,
+): Uint8Array<ArrayBuffer> {
+  const both = new Uint8Array(a.length + b.length);
+  both.set(a);
+  both.set(b, a.length);
+  return both;
+}
+
+function refusal(reason: string): WhorlError {
+  return new WhorlError(
+    "protocol_error",
+    `Cannot read the state of ra_kv: ${reason}`,
+  );
+}

@@ -1,0 +1,507 @@
+import { assert, assertEquals, assertThrows } from "@std/assert";
+import fc from "fast-check";
+import { ByteReader } from "../base/byte_reader.ts";
+import { ByteWriter } from "../base/byte_writer.ts";
+import { isWhorlError, WhorlError } from "../base/errors.ts";
+import type { Applied, MachineEffect } from "../raft/machine.ts";
+import { ChangeKind } from "./change_log.ts";
+import {
+  type PutConditions,
+  RaKvOp,
+  type RaKvReply,
+  readReply,
+  writeDeleteChange,
+  writePutChange,
+} from "./ra_kv_command_codec.ts";
+import {
+  liveEntries,
+  lookUp,
+  raKvMachine,
+  type RaKvState,
+  SNAPSHOT_PIECE_BYTES,
+  stateDigest,
+  SWEEP_INTERVAL_MIN_MS,
+  SWEEP_KEYS_MAX,
+} from "./ra_kv_machine.ts";
+
+const encoder = new TextEncoder();
+const decoder = new TextDecoder();
+
+type Change =
+  | { readonly put: string; readonly value?: string } & PutConditions
+  | { readonly delete: string; readonly ifIndex?: number | undefined };
+
+type Command = Change | { readonly batch: readonly Change[] } | "sweep";
+
+function writeChange(into: ByteWriter, change: Change): void {
+  if ("put" in change) {
+    into.u8(RaKvOp.put);
+    writePutChange(into, change.put, change.value ?? "v", change);
+  } else {
+    into.u8(RaKvOp.delete);
+    writeDeleteChange(into, change.delete, change.ifIndex);
+  }
+}
+
+function bytesOf(command: Command): Uint8Array<ArrayBuffer> {
+  const into = new ByteWriter();
+  if (command === "sweep") into.u8(RaKvOp.sweep);
+  else if ("batch" in command) {
+    into.u8(RaKvOp.batch);
+    into.u16(command.batch.length);
+    for (const change of command.batch) writeChange(into, change);
+  } else writeChange(into, command);
+  return into.copy();
+}
+
+const machine = raKvMachine({ hashSeed: 5 });
+
+/** A store, and the log that it has seen. */
+class Store {
+  state: RaKvState = machine.init();
+  index = 0;
+  timeMs = 1_000;
+
+  apply(command: Command | Uint8Array<ArrayBuffer>): Applied {
+    return machine.apply(
+      {
+        index: ++this.index,
+        term: 1,
+        timeMs: this.timeMs,
+        machineVersion: 0,
+      },
+      command instanceof Uint8Array ? command : bytesOf(command),
+      this.state,
+    );
+  }
+
+  reply(command: Command): RaKvReply {
+    return replyOf(this.apply(command));
+  }
+
+  indexOf(key: string): number {
+    const bytes = encoder.encode(key);
+    const record = lookUp(this.state, bytes, 0, bytes.length);
+    return record < 0 ? 0 : this.state.keys.indexOf(record);
+  }
+
+  /** The store as one that was given a snapshot, in pieces of `pieceBytes`. */
+  copy(pieceBytes: number): Store {
+    const copy = new Store();
+    copy.state = machine.decode(cut(machine.encode(this.state), pieceBytes));
+    copy.index = this.index;
+    copy.timeMs = this.timeMs;
+    return copy;
+  }
+}
+
+function replyOf({ reply }: Applied): RaKvReply {
+  return readReply(new ByteReader(reply as Uint8Array));
+}
+
+function cut(
+  pieces: Iterable<Uint8Array<ArrayBuffer>>,
+  pieceBytes: number,
+): Uint8Array<ArrayBuffer>[] {
+  const all = new ByteWriter();
+  for (const piece of pieces) all.raw(piece);
+  const bytes = all.copy();
+  const cut: Uint8Array<ArrayBuffer>[] = [];
+  for (let at = 0; at < bytes.length; at += pieceBytes) {
+    cut.push(bytes.slice(at, at + pieceBytes));
+  }
+  return cut;
+}
+
+function timers({ effects = [] }: Applied): (number | undefined)[] {
+  return effects.map((effect: MachineEffect) => {
+    assert(effect.type === "timer");
+    return (effect as { afterMs: number | undefined }).afterMs;
+  });
+}
+
+Deno.test("a put is known by the index of its entry, and a delete forgets it", () => {
+  const store = new Store();
+  assertEquals(store.reply({ put: "a" }), { type: "done" });
+  assertEquals(store.reply({ put: "b" }), { type: "done" });
+  assertEquals(store.reply({ put: "a" }), { type: "done" });
+  assertEquals([store.indexOf("a"), store.indexOf("b")], [3, 2]);
+  assertEquals([...machine.liveIndexes!(store.state)].sort(), [2, 3]);
+  assertEquals(store.reply({ delete: "a" }), { type: "done" });
+  assertEquals(store.reply({ delete: "a" }), { type: "not_found" });
+  assertEquals(store.indexOf("a"), 0);
+  assertEquals([...machine.liveIndexes!(store.state)], [2]);
+});
+
+Deno.test("a change that names an index is carried out at that index only", () => {
+  const store = new Store();
+  store.apply({ put: "a" });
+  const mismatch = (index: number): RaKvReply => ({
+    type: "index_mismatch",
+    place: 0,
+    index,
+  });
+  assertEquals(store.reply({ put: "a", ifIndex: 0 }), mismatch(1));
+  assertEquals(store.reply({ put: "a", ifIndex: 2 }), mismatch(1));
+  assertEquals(store.reply({ put: "b", ifIndex: 1 }), mismatch(0));
+  assertEquals(store.reply({ delete: "a", ifIndex: 7 }), mismatch(1));
+  assertEquals(store.indexOf("a"), 1);
+  assertEquals(store.reply({ put: "a", ifIndex: 1 }), { type: "done" });
+  assertEquals(store.indexOf("a"), 6);
+  assertEquals(store.reply({ delete: "a", ifIndex: 6 }), { type: "done" });
+  assertEquals(store.reply({ put: "a", ifIndex: 0 }), { type: "done" });
+});
+
+Deno.test("a batch is carried out whole or not at all", () => {
+  const store = new Store();
+  store.apply({ put: "a" });
+  assertEquals(
+    store.reply({
+      batch: [{ put: "b" }, { delete: "a" }, { put: "c", ifIndex: 4 }],
+    }),
+    { type: "index_mismatch", place: 2, index: 0 },
+  );
+  assertEquals(["a", "b", "c"].map((key) => store.indexOf(key)), [1, 0, 0]);
+  assertEquals(
+    store.reply({
+      batch: [{ put: "b" }, { delete: "a" }, { delete: "x" }, {
+        put: "c",
+        ifIndex: 0,
+      }],
+    }),
+    { type: "done" },
+  );
+  assertEquals(["a", "b", "c"].map((key) => store.indexOf(key)), [0, 3, 3]);
+});
+
+Deno.test("the entry of a batch is live once, and until its last key is gone", () => {
+  const store = new Store();
+  store.apply({ batch: [{ put: "a" }, { put: "b" }, { put: "b" }] });
+  store.apply({ put: "c" });
+  assertEquals([...machine.liveIndexes!(store.state)].sort(), [1, 2]);
+  assertEquals(liveEntries(store.state), 2);
+  store.apply({ put: "a" });
+  assertEquals([...machine.liveIndexes!(store.state)].sort(), [1, 2, 3]);
+  store.apply({ delete: "b" });
+  assertEquals([...machine.liveIndexes!(store.state)].sort(), [2, 3]);
+  assertEquals(store.state.batches.size, 0);
+});
+
+Deno.test("a key expires by the time of the log, for changes and for look-ups", () => {
+  const store = new Store();
+  store.apply({ put: "a", ttlMs: 500 });
+  store.timeMs = 1_499;
+  store.apply({ put: "x" });
+  assertEquals(store.indexOf("a"), 1);
+  store.timeMs = 1_500;
+  store.apply({ put: "x" });
+  assertEquals(store.indexOf("a"), 0);
+  assertEquals(store.reply({ delete: "a" }), { type: "not_found" });
+  assertEquals(store.reply({ put: "a", ifIndex: 0 }), { type: "done" });
+  assertEquals(store.indexOf("a"), 5);
+  // A put without a time stays.
+  store.timeMs = 1_000_000;
+  store.apply("sweep");
+  assertEquals(store.indexOf("a"), 5);
+});
+
+Deno.test("the log's time never goes back, though a leader's clock may", () => {
+  const store = new Store();
+  store.apply({ put: "a", ttlMs: 100 });
+  store.timeMs = 1_100;
+  store.apply("sweep");
+  store.timeMs = 900;
+  store.apply({ put: "b", ttlMs: 100 });
+  assertEquals([store.indexOf("a"), store.indexOf("b")], [0, 3]);
+  store.timeMs = 1_200;
+  store.apply("sweep");
+  assertEquals(store.indexOf("b"), 0);
+});
+
+Deno.test("the leader sweeps when the next key expires", () => {
+  const store = new Store();
+  assertEquals(machine.enterRole!(true, store.state), []);
+  assertEquals(timers(store.apply({ put: "a" })), []);
+  assertEquals(timers(store.apply({ put: "a", ttlMs: 500 })), [500]);
+  assertEquals(timers(store.apply({ put: "b", ttlMs: 700 })), []);
+  assertEquals(timers(store.apply({ put: "c", ttlMs: 300 })), [300]);
+  assertEquals(
+    timers(store.apply({ batch: [{ put: "d", ttlMs: 200 }, { put: "e" }] })),
+    [200],
+  );
+  assertEquals(
+    machine.enterRole!(true, store.state).map((effect) =>
+      effect.type === "timer" && effect.afterMs
+    ),
+    [0],
+  );
+  assertEquals(machine.enterRole!(false, store.state), []);
+  store.timeMs = 1_500;
+  const swept = store.apply("sweep");
+  assertEquals(timers(swept), [200]);
+  assertEquals(store.state.keys.size, 2);
+  store.timeMs = 1_690;
+  assertEquals(timers(store.apply("sweep")), [SWEEP_INTERVAL_MIN_MS]);
+  store.timeMs = 1_800;
+  assertEquals(timers(store.apply("sweep")), [undefined]);
+  assertEquals(store.state.expiries.size, 0);
+});
+
+Deno.test("a sweep takes out a bounded number of keys, and all of one entry", () => {
+  const store = new Store();
+  const batch = (n: number, ttlMs: number) => ({
+    batch: Array.from({ length: 900 }, (_, at) => ({
+      put: `${n}-${at}`,
+      ttlMs,
+    })),
+  });
+  for (let n = 0; n < 14; n++) store.apply(batch(n, 100));
+  store.timeMs = 2_000;
+  assertEquals(timers(store.apply("sweep")), [0]);
+  const swept = Math.ceil(SWEEP_KEYS_MAX / 900) * 900;
+  assertEquals(store.state.keys.size, 14 * 900 - swept);
+  assertEquals(store.state.batches.size, 14 - swept / 900);
+  assertEquals(timers(store.apply("sweep")), [undefined]);
+  assertEquals(store.state.keys.size, 0);
+});
+
+Deno.test("commands that are none are refused and change nothing", () => {
+  const store = new Store();
+  store.apply({ put: "a" });
+  const before = stateDigest(store.state);
+  const put = bytesOf({ put: "b", value: "some value" });
+  const batch = bytesOf({ batch: [{ put: "b" }, { put: "c" }] });
+  const bad: Uint8Array<ArrayBuffer>[] = [
+    new Uint8Array(0),
+    Uint8Array.of(0),
+    Uint8Array.of(9),
+    Uint8Array.of(RaKvOp.sweep, 0),
+    Uint8Array.of(RaKvOp.batch, 0, 0),
+    ...[put, batch].flatMap((bytes) => [
+      bytes.slice(0, -1),
+      new Uint8Array([...bytes, 0]),
+    ]),
+  ];
+  for (let end = 1; end < batch.length; end++) bad.push(batch.slice(0, end));
+  for (const command of bad) {
+    const reply = replyOf(store.apply(command));
+    assertEquals(reply.type, "refused", command.toHex());
+    assertEquals(stateDigest(store.state), before);
+  }
+});
+
+Deno.test("apply() takes any bytes without throwing", () => {
+  const store = new Store();
+  const damaged = fc.tuple(
+    fc.constantFrom<Command>(
+      { put: "a", value: "v", ttlMs: 5, ifIndex: 0 },
+      { delete: "a" },
+      { batch: [{ put: "a" }, { delete: "b", ifIndex: 2 }] },
+    ),
+    fc.array(fc.tuple(fc.nat(), fc.nat(255)), { minLength: 1, maxLength: 3 }),
+  ).map(([command, changes]) => {
+    const bytes = bytesOf(command);
+    for (const [at, value] of changes) bytes[at % bytes.length] = value;
+    return bytes;
+  });
+  fc.assert(
+    fc.property(
+      fc.oneof(damaged, fc.uint8Array({ maxLength: 40 })),
+      (bytes) => void replyOf(store.apply(new Uint8Array(bytes))),
+    ),
+    { numRuns: 2_000 },
+  );
+});
+
+Deno.test("changes are kept in the order of the log, for who watches", () => {
+  const store = new Store();
+  store.apply({ put: "a" });
+  store.apply({ delete: "x" });
+  store.apply({ batch: [{ put: "b", ttlMs: 10 }, { delete: "a" }] });
+  store.apply({ put: "c", ifIndex: 9 });
+  store.timeMs = 2_000;
+  store.apply("sweep");
+  const seen: [number, number, string][] = [];
+  store.state.changes.visitAfter(0, ({ index, kind, bytes, start, end }) => {
+    seen.push([index, kind, decoder.decode(bytes.subarray(start, end))]);
+    return true;
+  });
+  assertEquals(seen, [
+    [1, ChangeKind.put, "a"],
+    [3, ChangeKind.put, "b"],
+    [3, ChangeKind.delete, "a"],
+    [5, ChangeKind.expire, "b"],
+  ]);
+  const copy = store.copy(100);
+  assertEquals(copy.state.changes.floor, 5);
+});
+
+/** What the machine is to do, with a Map. */
+class Model {
+  readonly values = new Map<string, { index: number; expiresAtMs: number }>();
+  timeMs = 0;
+
+  live(key: string): number {
+    const found = this.values.get(key);
+    if (found === undefined) return 0;
+    return found.expiresAtMs > this.timeMs ? found.index : 0;
+  }
+
+  apply(command: Command, index: number, timeMs: number): RaKvReply {
+    this.timeMs = Math.max(this.timeMs, timeMs);
+    if (command === "sweep") return { type: "done" };
+    const changes = "batch" in command ? command.batch : [command];
+    if (
+      !("batch" in command) && "delete" in command && !this.live(command.delete)
+    ) {
+      return { type: "not_found" };
+    }
+    for (const [place, change] of changes.entries()) {
+      const key = "put" in change ? change.put : change.delete;
+      const { ifIndex } = change;
+      if (ifIndex !== undefined && ifIndex !== this.live(key)) {
+        return { type: "index_mismatch", place, index: this.live(key) };
+      }
+    }
+    for (const change of changes) {
+      if ("put" in change) {
+        const expiresAtMs = change.ttlMs === undefined
+          ? Infinity
+          : this.timeMs + change.ttlMs;
+        this.values.set(change.put, { index, expiresAtMs });
+      } else if (this.live(change.delete)) this.values.delete(change.delete);
+    }
+    return { type: "done" };
+  }
+}
+
+const key = fc.constantFrom("a", "b", "c", "d", "e");
+const ifIndex = fc.oneof(
+  { weight: 3, arbitrary: fc.constant(undefined) },
+  { weight: 1, arbitrary: fc.nat(30) },
+);
+const change: fc.Arbitrary<Change> = fc.oneof(
+  {
+    weight: 3,
+    arbitrary: fc.record({
+      put: key,
+      ifIndex,
+      ttlMs: fc.option(fc.integer({ min: 1, max: 60 }), { nil: undefined }),
+    }),
+  },
+  { weight: 1, arbitrary: fc.record({ delete: key, ifIndex }) },
+);
+const command: fc.Arbitrary<Command> = fc.oneof(
+  { weight: 5, arbitrary: change },
+  {
+    weight: 2,
+    arbitrary: fc.record({
+      batch: fc.array(change, { minLength: 1, maxLength: 5 }),
+    }),
+  },
+  { weight: 1, arbitrary: fc.constant("sweep" as const) },
+);
+
+Deno.test("the machine does what a Map with times does, and goes on from a snapshot as if there had been none", () => {
+  const step = fc.record({
+    command,
+    laterMs: fc.constantFrom(0, 1, 10, 40, -20),
+    snapshot: fc.constantFrom(0, 0, 0, 1, 7, 100),
+  });
+  fc.assert(
+    fc.property(fc.array(step, { maxLength: 60 }), (steps) => {
+      const model = new Model();
+      const first = new Store();
+      let second = new Store();
+      for (const { command, laterMs, snapshot } of steps) {
+        first.timeMs += laterMs;
+        second.timeMs = first.timeMs;
+        const reply = first.reply(command);
+        const again = second.apply(command);
+        assertEquals(replyOf(again), reply);
+        assertEquals(
+          reply,
+          model.apply(command, first.index, first.timeMs),
+        );
+        for (const key of ["a", "b", "c", "d", "e"]) {
+          assertEquals(first.indexOf(key), model.live(key));
+          assertEquals(second.indexOf(key), model.live(key));
+        }
+        if (command === "sweep") {
+          for (const [key] of model.values) {
+            if (!model.live(key)) model.values.delete(key);
+          }
+          assertEquals(first.state.keys.size, model.values.size);
+        }
+        if (snapshot > 0) second = second.copy(snapshot);
+        assertEquals(stateDigest(second.state), stateDigest(first.state));
+      }
+      const live = new Set(
+        [...model.values.values()].map(({ index }) => index),
+      );
+      const indexes = [...machine.liveIndexes!(first.state)];
+      assertEquals(indexes.length, new Set(indexes).size);
+      assertEquals(new Set(indexes), live);
+      assertEquals(liveEntries(second.state), live.size);
+      assertEquals(
+        first.state.expiries.size,
+        [...model.values.values()].filter((v) => v.expiresAtMs !== Infinity)
+          .length,
+      );
+      assertEquals(second.state.expiries.size, first.state.expiries.size);
+    }),
+    { numRuns: 300 },
+  );
+});
+
+Deno.test("a snapshot comes in pieces and is of the moment it was asked for", () => {
+  const store = new Store();
+  for (let n = 0; n < 30_000; n++) {
+    store.apply({ put: `${"long ".repeat(10)}${n}`, value: "" });
+  }
+  const digest = stateDigest(store.state);
+  const pieces = machine.encode(store.state);
+  const live = machine.liveIndexes!(store.state);
+  store.apply({ put: "later" });
+  store.apply({ delete: `${"long ".repeat(10)}7` });
+  const taken = [...pieces];
+  assert(taken.length > 1);
+  assert(taken.every(({ length }) => length <= SNAPSHOT_PIECE_BYTES));
+  assertEquals(stateDigest(machine.decode(taken)), digest);
+  assertEquals([...live].length, 30_000);
+});
+
+Deno.test("decode() refuses what is no snapshot", () => {
+  const store = new Store();
+  store.apply({ put: "a", ttlMs: 5 });
+  store.apply({ put: "b" });
+  const [bytes] = cut(machine.encode(store.state), 1_000_000);
+  machine.decode([bytes!]);
+  const refused = (changed: Uint8Array<ArrayBuffer>[]): void => {
+    const error = assertThrows(() => machine.decode(changed), WhorlError);
+    assert(isWhorlError(error, "protocol_error"), String(error));
+  };
+  refused([]);
+  for (let end = 0; end < bytes!.length; end++) refused([bytes!.slice(0, end)]);
+  refused([bytes!, Uint8Array.of(0)]);
+  refused([Uint8Array.of(2, ...bytes!.subarray(1))]);
+  const flags = bytes!.slice();
+  flags[19] = 4;
+  refused([flags]);
+  // The same key twice.
+  const twice = bytes!.slice();
+  twice[twice.length - 1] = "a".charCodeAt(0);
+  refused([twice]);
+});
+
+Deno.test("an overview says how much there is", () => {
+  const store = new Store();
+  store.apply({ batch: [{ put: "a" }, { put: "bc", ttlMs: 5 }] });
+  assertEquals(machine.overview!(store.state), {
+    keys: 2,
+    keyBytes: 3,
+    liveIndexes: 1,
+    expiring: 1,
+    timeMs: 1_000,
+  });
+});

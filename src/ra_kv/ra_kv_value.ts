@@ -1,0 +1,114 @@
+/**
+ * Values of `ra_kv` and how they are kept: `u8 form`, then bytes as they are
+ * (form 0) or MessagePack (form 1). The client that puts a value makes its hash,
+ * the CRC-32 of all of that; whoever reads it compares.
+ *
+ * @module
+ */
+import { crc32 } from "node:zlib";
+import type { ByteWriter } from "../base/byte_writer.ts";
+import { isWhorlError, WhorlError } from "../base/errors.ts";
+import { VALUE_BYTES_MAX } from "../kv/key_limits.ts";
+import { decodeMsgpack, scanMsgpack, writeMsgpack } from "../wire/msgpack.ts";
+
+/** What `ra_kv` stores: bytes, or whatever MessagePack can say. */
+export type RaKvValue =
+  | null
+  | boolean
+  | number
+  | string
+  | Uint8Array
+  | readonly RaKvValue[]
+  | { readonly [name: string]: RaKvValue };
+
+/** Largest value in bytes, its form included. */
+export const RA_KV_VALUE_BYTES_MAX: number = VALUE_BYTES_MAX;
+
+const Form = { bytes: 0, msgpack: 1 } as const;
+
+/**
+ * Appends `u32 hash · u32 bytes · value`.
+ *
+ * @throws {WhorlError} `value_too_large`, or `invalid_argument` for what
+ * MessagePack cannot say. Nothing has been appended then.
+ */
+export function writeValueField(into: ByteWriter, value: RaKvValue): void {
+  const start = into.length;
+  try {
+    into.u32(0);
+    into.u32(0);
+    if (value instanceof Uint8Array) {
+      checkBytes(1 + value.length);
+      into.u8(Form.bytes);
+      into.raw(value);
+    } else {
+      into.u8(Form.msgpack);
+      writePlain(into, value);
+    }
+    const bytes = into.bytes.subarray(start + 8, into.length);
+    checkBytes(bytes.length);
+    into.setU32(start, crc32(bytes));
+    into.setU32(start + 4, bytes.length);
+  } catch (error) {
+    into.length = start;
+    throw error;
+  }
+}
+
+function writePlain(into: ByteWriter, value: unknown): void {
+  // MessagePack has no word for it, and nil would come back as null.
+  if (value === undefined) throw unsayable("it is undefined");
+  const start = into.length;
+  writeMsgpack(value, into);
+  try {
+    // Dates and lone surrogates can be written, but nobody would read them.
+    scanMsgpack(into.bytes.subarray(start, into.length));
+  } catch (cause) {
+    if (!isWhorlError(cause)) throw cause;
+    throw unsayable(cause.message, cause);
+  }
+}
+
+/** The value in `bytes`. What it holds may be views into them. @throws {WhorlError} `value_corrupt`. */
+export function readValue(bytes: Uint8Array): RaKvValue {
+  const form = bytes[0];
+  const content = bytes.subarray(1);
+  if (form === Form.bytes) return content;
+  try {
+    if (form === Form.msgpack) return decodeMsgpack(content) as RaKvValue;
+  } catch (cause) {
+    if (!isWhorlError(cause)) throw cause;
+    throw corrupt(cause.message, cause);
+  }
+  throw corrupt(`its form is ${form}`);
+}
+
+/** Hash of a value as it is kept. */
+export function valueHash(bytes: Uint8Array): number {
+  return crc32(bytes);
+}
+
+function checkBytes(bytes: number): void {
+  if (bytes <= RA_KV_VALUE_BYTES_MAX) return;
+  throw new WhorlError(
+    "value_too_large",
+    `Cannot store a value as it may have ${RA_KV_VALUE_BYTES_MAX} bytes: current value has ${bytes}`,
+    { details: { limit: RA_KV_VALUE_BYTES_MAX, bytes } },
+  );
+}
+
+function unsayable(reason: string, cause?: unknown): WhorlError {
+  return new WhorlError(
+    "invalid_argument",
+    `Cannot store a value that MessagePack cannot say: ${reason}`,
+    cause === undefined ? {} : { cause },
+  );
+}
+
+function corrupt(reason: string, cause?: unknown): WhorlError {
+  return new WhorlError(
+    "value_corrupt",
+    `Cannot read a value as it is damaged: ${reason}`,
+    cause === undefined ? {} : { cause },
+  );
+}

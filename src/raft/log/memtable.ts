@@ -1,0 +1,253 @@
+/**
+ * Entries of one group that are in memory: those that are in no segment yet.
+ * They are columns and not objects, so that hundreds of thousands of them do not
+ * make the collector's pauses longer; only the newest ones, which are about to
+ * be sent and applied, are kept as the objects they came as.
+ *
+ * The indexes are in a row, but below a snapshot only the live ones of them are
+ * there: the others are holes.
+ *
+ * @module
+ */
+import { invariant } from "../../base/invariant.ts";
+import type { RaftEntry } from "../raft_entry.ts";
+
+/** So many of the newest entries are kept as objects. */
+const OBJECTS_MAX = 1_024;
+const CAPACITY_MIN = 16;
+/** Room for more is given up when all is taken out. */
+const CAPACITY_KEPT = 4_096;
+/** Numbers in `#places` for each entry: offset, length, CRC-32. */
+const PLACE = 3;
+
+type Slab = Uint8Array<ArrayBuffer>;
+
+/** Where an entry is, filled again and again. */
+export interface EntryPlace {
+  term: number;
+  slab: Slab;
+  offset: number;
+  length: number;
+  crc: number;
+}
+
+/** Entries in memory, by index. */
+export class Memtable {
+  #first = 1;
+  /** Of what was dropped at the front, but not moved up over. */
+  #head = 0;
+  #slabs: (Slab | undefined)[] = [];
+  #terms: number[] = [];
+  #objects: (RaftEntry | undefined)[] = [];
+  #places = new Uint32Array(CAPACITY_MIN * PLACE);
+  #count = 0;
+  #bytes = 0;
+
+  /** Index of the first place, be it a hole; one behind `last` if there is none. */
+  get first(): number {
+    return this.#first;
+  }
+
+  /** Index of the last one. */
+  get last(): number {
+    return this.#first + this.#slabs.length - this.#head - 1;
+  }
+
+  /** How many entries there are, holes not counted. */
+  get count(): number {
+    return this.#count;
+  }
+
+  /** Bytes of their bodies. */
+  get bytes(): number {
+    return this.#bytes;
+  }
+
+  /**
+   * Adds the entry at `index`, behind all others; if some are left out, they are holes.
+   *
+   * @param object The entry, if it is one of those that are about to be asked for.
+   */
+  push(
+    index: number,
+    term: number,
+    slab: Slab,
+    offset: number,
+    length: number,
+    crc: number,
+    object?: RaftEntry,
+  ): void {
+    invariant(index > this.last, "an entry is added behind the others");
+    if (this.#slabs.length === this.#head) {
+      this.#forgetAll();
+      this.#first = index;
+    }
+    while (index > this.last + 1) this.#put(undefined, 0, 0, 0, 0, undefined);
+    this.#put(slab, term, offset, length, crc, object);
+    this.#count++;
+    this.#bytes += length;
+    const old = this.#objects.length - 1 - OBJECTS_MAX;
+    if (old >= 0) this.#objects[old] = undefined;
+  }
+
+  #put(
+    slab: Slab | undefined,
+    term: number,
+    offset: number,
+    length: number,
+    crc: number,
+    object: RaftEntry | undefined,
+  ): void {
+    if (this.#slabs.length * PLACE === this.#places.length) this.#makeRoom();
+    const at = this.#slabs.length * PLACE;
+    this.#slabs.push(slab);
+    this.#terms.push(term);
+    this.#objects.push(object);
+    this.#places[at] = offset;
+    this.#places[at + 1] = length;
+    this.#places[at + 2] = crc;
+  }
+
+  #makeRoom(): void {
+    if (this.#head > this.#slabs.length / 2) {
+      this.#moveUp();
+      return;
+    }
+    const larger = new Uint32Array(2 * this.#places.length);
+    larger.set(this.#places);
+    this.#places = larger;
+  }
+
+  #moveUp(): void {
+    const head = this.#head;
+    this.#slabs = this.#slabs.slice(head);
+    this.#terms = this.#terms.slice(head);
+    this.#objects = this.#objects.slice(head);
+    this.#places.copyWithin(0, head * PLACE);
+    this.#head = 0;
+  }
+
+  #forgetAll(): void {
+    this.#first = this.last + 1;
+    this.#head = 0;
+    this.#slabs = [];
+    this.#terms = [];
+    this.#objects = [];
+    if (this.#places.length > CAPACITY_KEPT * PLACE) {
+      this.#places = new Uint32Array(CAPACITY_MIN * PLACE);
+    }
+    this.#count = 0;
+    this.#bytes = 0;
+  }
+
+  /** Place of `index` in the columns, -1 if it is not here. */
+  #at(index: number): number {
+    const at = index - this.#first + this.#head;
+    return at >= this.#head && this.#slabs[at] !== undefined ? at : -1;
+  }
+
+  /** Whether the entry at `index` is here. */
+  has(index: number): boolean {
+    return this.#at(index) >= 0;
+  }
+
+  /** Term of the entry at `index`, if it is here. */
+  termAt(index: number): number | undefined {
+    const at = this.#at(index);
+    return at < 0 ? undefined : this.#terms[at];
+  }
+
+  /** Bytes of the body of the entry at `index`, -1 if it is not here. */
+  lengthAt(index: number): number {
+    const at = this.#at(index);
+    return at < 0 ? -1 : this.#places[at * PLACE + 1] as number;
+  }
+
+  /** The entry at `index`, if it is here. */
+  entry(index: number): RaftEntry | undefined {
+    const at = this.#at(index);
+    if (at < 0) return undefined;
+    const object = this.#objects[at];
+    if (object !== undefined) return object;
+    const offset = this.#places[at * PLACE] as number;
+    const length = this.#places[at * PLACE + 1] as number;
+    return {
+      index,
+      term: this.#terms[at] as number,
+      body: (this.#slabs[at] as Slab).subarray(offset, offset + length),
+    };
+  }
+
+  /** Tells `place` where the entry at `index` is; false if it is not here. */
+  placeOf(index: number, place: EntryPlace): boolean {
+    const at = this.#at(index);
+    if (at < 0) return false;
+    place.term = this.#terms[at] as number;
+    place.slab = this.#slabs[at] as Slab;
+    place.offset = this.#places[at * PLACE] as number;
+    place.length = this.#places[at * PLACE + 1] as number;
+    place.crc = this.#places[at * PLACE + 2] as number;
+    return true;
+  }
+
+  /** Takes the entries from `index` on out. */
+  cutFrom(index: number): void {
+    if (index <= this.#first) {
+      const first = Math.min(index, this.#first);
+      this.#forgetAll();
+      this.#first = first;
+      return;
+    }
+    for (let last = this.last; last >= index; last--) {
+      this.#uncount(this.#slabs.length - 1);
+      this.#slabs.pop();
+      this.#terms.pop();
+      this.#objects.pop();
+    }
+  }
+
+  /** Takes the entries up to `index` out. */
+  dropTo(index: number): void {
+    if (index >= this.last) {
+      this.#forgetAll();
+      return;
+    }
+    while (this.#first <= index) this.#dropFirst();
+  }
+
+  #dropFirst(): void {
+    const at = this.#head++;
+    this.#first++;
+    this.#uncount(at);
+    this.#slabs[at] = undefined;
+    this.#objects[at] = undefined;
+    if (this.#head > 4_096 && this.#head > this.#slabs.length / 2) {
+      this.#moveUp();
+    }
+  }
+
+  /** Leaves of the entries up to `index` only those that `isLive`. */
+  keepLive(index: number, isLive: (index: number) => boolean): void {
+    const end = Math.min(index, this.last);
+    for (let i = this.#first; i <= end; i++) {
+      const at = this.#at(i);
+      if (at < 0 || isLive(i)) continue;
+      this.#uncount(at);
+      this.#slabs[at] = undefined;
+      this.#objects[at] = undefined;
+    }
+    if (this.#count === 0) {
+      this.#forgetAll();
+      return;
+    }
+    while (
+      this.#first <= end && this.#slabs[this.#head] === undefined
+    ) this.#dropFirst();
+  }
+
+  #uncount(at: number): void {
+    if (this.#slabs[at] === undefined) return;
+    this.#count--;
+    this.#bytes -= this.#places[at * PLACE + 1] as number;
+  }
+}

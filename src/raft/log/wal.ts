@@ -1,0 +1,621 @@
+/**
+ * The write-ahead log of a node: one file at a time, in which the entries and
+ * votes of all its Raft groups become durable. Whatever is put into it while a
+ * sync is under way makes the next batch, so that the more there is to do, the
+ * less each of it costs (group commit).
+ *
+ *     gathering ── turn ends, no sync under way ──► written to the system's memory ── sync ──► durable
+ *
+ * There is one sync at a time, and a batch is written only when the one before
+ * it is durable. So a batch that is found in a file vouches for all before it;
+ * only of the last one nobody knows, unless the watermark does. Recovery (see
+ * `wal_recovery.ts`) lives by that.
+ *
+ * A write or sync that failed is never tried again: of what the system has let
+ * go of, a second sync would say that it is there. The log takes nothing more.
+ *
+ * @module
+ */
+import { crc32 } from "node:zlib";
+import { reasonOf, WhorlError } from "../../base/errors.ts";
+import { invariant } from "../../base/invariant.ts";
+import type { DiskFile } from "../../environment/disk.ts";
+import type { StorageEnvironment } from "../../environment/environment.ts";
+import type { WatermarkFile } from "../../storage/commit_watermark.ts";
+import { BodySlabs } from "./body_slabs.ts";
+import {
+  BATCH_HEADER_BYTES,
+  encodeFileHeader,
+  FILE_HEADER_BYTES,
+  LINE_BYTES,
+  RecordKind,
+  sealBatch,
+  setLine,
+} from "./wal_codec.ts";
+
+/** A batch takes no more than so many records, */
+const BATCH_RECORDS_MAX = 8_192;
+/** nor any more once its bodies have so many bytes. What is more waits for the next one. */
+const BATCH_BYTES_MAX = 4 * 1024 * 1024;
+/** Up to here, copying the bodies behind the table costs less than another call of the system. */
+const ONE_WRITE_BYTES_MAX = 16 * 1024;
+/** A table for more records than these is not kept for the next batch. */
+const TABLE_RECORDS_KEPT = 2_048;
+
+const NO_BODY = new Uint8Array(0);
+const encoder = new TextEncoder();
+
+/** Who puts records into the log. */
+export interface WalGroup {
+  readonly uid: number;
+  /** The log's own: the batch that this has records in last, and its place there. */
+  batch: WalBatch | undefined;
+  place: number;
+  /** Its entries are durable up to `index`, which is of `term`. */
+  onDurable(index: number, term: number): void;
+}
+
+/** A file of the log. */
+export interface WalFile {
+  readonly number: number;
+  readonly path: string;
+  /** Number of its first batch, 0 while there is none. */
+  firstBatch: number;
+  /** Number of its last batch. */
+  lastBatch: number;
+  /** Who has records in it, with the index of the last entry; 0 for those that have none but votes. */
+  readonly groups: Map<WalGroup, number>;
+}
+
+/** What one sync makes durable. */
+export class WalBatch {
+  table = new Uint8Array(BATCH_HEADER_BYTES + 64 * LINE_BYTES);
+  view = new DataView(this.table.buffer);
+  count = 0;
+  bodyBytes = 0;
+  /** Where the bodies are, as they lie side by side: slabs with start and end. */
+  readonly slabs: Uint8Array<ArrayBuffer>[] = [];
+  readonly starts: number[] = [];
+  readonly ends: number[] = [];
+  /** Who has records in it, with index and term of the last entry. */
+  readonly groups: WalGroup[] = [];
+  readonly lastIndexes: number[] = [];
+  readonly lastTerms: number[] = [];
+  readonly whenDurable: (() => void)[] = [];
+
+  /** Makes room for one more record. */
+  reserve(): void {
+    if (
+      BATCH_HEADER_BYTES + (this.count + 1) * LINE_BYTES <= this.table.length
+    ) return;
+    const larger = new Uint8Array(2 * this.table.length);
+    larger.set(this.table);
+    this.table = larger;
+    this.view = new DataView(larger.buffer);
+  }
+
+  /** Notes that the next body is `slab[start, end)`. */
+  addBody(slab: Uint8Array<ArrayBuffer>, start: number, end: number): void {
+    this.bodyBytes += end - start;
+    const last = this.slabs.length - 1;
+    if (this.slabs[last] === slab && this.ends[last] === start) {
+      this.ends[last] = end;
+      return;
+    }
+    this.slabs.push(slab);
+    this.starts.push(start);
+    this.ends.push(end);
+  }
+
+  /** The place of `group` in it. */
+  placeOf(group: WalGroup): number {
+    if (group.batch !== this) {
+      group.batch = this;
+      group.place = this.groups.length;
+      this.groups.push(group);
+      this.lastIndexes.push(0);
+      this.lastTerms.push(0);
+    }
+    return group.place;
+  }
+
+  get isFull(): boolean {
+    return this.count >= BATCH_RECORDS_MAX || this.bodyBytes >= BATCH_BYTES_MAX;
+  }
+
+  /** Empties it, to be filled again. */
+  clear(): void {
+    for (const group of this.groups) {
+      if (group.batch === this) group.batch = undefined;
+    }
+    if (this.table.length > TABLE_RECORDS_KEPT * LINE_BYTES) {
+      this.table = new Uint8Array(BATCH_HEADER_BYTES + 64 * LINE_BYTES);
+      this.view = new DataView(this.table.buffer);
+    }
+    this.count = 0;
+    this.bodyBytes = 0;
+    for (
+      const list of [
+        this.slabs,
+        this.starts,
+        this.ends,
+        this.groups,
+        this.lastIndexes,
+        this.lastTerms,
+        this.whenDurable,
+      ]
+    ) list.length = 0;
+  }
+}
+
+/** A batch that was found, and may not be durable. */
+export interface UnsureBatch {
+  /** All of it; sealed anew. */
+  readonly bytes: Uint8Array<ArrayBuffer>;
+  readonly count: number;
+  readonly bodyBytes: number;
+  readonly groups: Map<WalGroup, number>;
+}
+
+/** How a log goes on from what was found on the disk. */
+export interface WalOptions {
+  readonly folder: string;
+  readonly storeId: string;
+  readonly mark: WatermarkFile;
+  /** Number of the first file that may not be gone. */
+  readonly oldestFile: number;
+  /** Number of the file that is made now. */
+  readonly fileNumber: number;
+  /** Number of the next batch. */
+  readonly nextBatch: number;
+  /** Files that are there. */
+  readonly closed: readonly WalFile[];
+  /** What the new file is to begin with. */
+  readonly unsure: UnsureBatch | undefined;
+  /** From so many bytes on another file is begun. */
+  readonly fileBytesMax: number;
+  /** While so many files wait to be taken over, nothing is written. */
+  readonly closedFilesMax: number;
+  /** A file is full, and its groups are to be taken over; then it is to be released. */
+  onClosed(file: WalFile): void;
+  /** Nothing becomes durable any more. */
+  onFailed(error: WhorlError): void;
+}
+
+/** Name of a file of the log. */
+export function walFileName(number: number): string {
+  return `wal-${number}.log`;
+}
+
+/** A log that is open. */
+export class Wal {
+  readonly #environment: StorageEnvironment;
+  readonly #options: WalOptions;
+  readonly #slabs = new BodySlabs();
+  readonly #closed: WalFile[];
+  readonly #released = new Set<WalFile>();
+  #oldestFile: number;
+  #current: WalFile;
+  #file: DiskFile | undefined;
+  #salt = 0;
+  #offset = FILE_HEADER_BYTES;
+  #nextBatch: number;
+  #gathering = new WalBatch();
+  #spare: WalBatch | undefined;
+  /** Batches that are full. */
+  readonly #full: WalBatch[] = [];
+  readonly #together = new Uint8Array(ONE_WRITE_BYTES_MAX);
+  #writing: WalBatch | undefined;
+  #turning = false;
+  #deferred = false;
+  #removing: Promise<void> | undefined;
+  #failure: WhorlError | undefined;
+  #isClosed = false;
+  /** Who waits until nothing is left to be written. */
+  #idle: PromiseWithResolvers<void> | undefined;
+  readonly #flush = (): void => {
+    this.#deferred = false;
+    this.#writeNext();
+  };
+  /** CRC-32 and place of the body that was put last. */
+  lastCrc = 0;
+  lastSlab: Uint8Array<ArrayBuffer> = NO_BODY;
+  lastOffset = 0;
+
+  private constructor(environment: StorageEnvironment, options: WalOptions) {
+    this.#environment = environment;
+    this.#options = options;
+    this.#oldestFile = options.oldestFile;
+    this.#closed = [...options.closed];
+    this.#nextBatch = options.nextBatch;
+    this.#current = this.#fileOf(options.fileNumber);
+  }
+
+  /** Begins a file behind those that are there. */
+  static async open(
+    environment: StorageEnvironment,
+    options: WalOptions,
+  ): Promise<Wal> {
+    const wal = new Wal(environment, options);
+    await wal.#begin(wal.#current);
+    if (options.unsure !== undefined) {
+      try {
+        await wal.#repeat(options.unsure);
+      } catch (error) {
+        wal.#file?.close();
+        throw error;
+      }
+    }
+    return wal;
+  }
+
+  #fileOf(number: number): WalFile {
+    return {
+      number,
+      path: `${this.#options.folder}/${walFileName(number)}`,
+      firstBatch: 0,
+      lastBatch: 0,
+      groups: new Map(),
+    };
+  }
+
+  /** Makes `file`, durably; from now on it is written to. */
+  async #begin(file: WalFile): Promise<void> {
+    const { disk } = this.#environment;
+    const { folder, storeId } = this.#options;
+    const salt = new DataView(this.#environment.secretBytes(4).buffer)
+      .getUint32(0);
+    const { number } = file;
+    const open = await disk.open(file.path, { mode: "create_new" });
+    try {
+      open.writeAt(encodeFileHeader({ storeId, salt, number }), 0);
+      await open.sync();
+      await disk.syncFolder(folder);
+    } catch (error) {
+      open.close();
+      throw error;
+    }
+    this.#file = open;
+    this.#salt = salt;
+    this.#offset = FILE_HEADER_BYTES;
+    this.#current = file;
+  }
+
+  /** Begins the file with a batch that stood at the end of another one. */
+  async #repeat(
+    { bytes, count, bodyBytes, groups }: UnsureBatch,
+  ): Promise<void> {
+    const number = this.#nextBatch;
+    const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.length);
+    sealBatch(bytes, view, this.#salt, number, count, bodyBytes);
+    const file = this.#file as DiskFile;
+    file.writeAt(bytes, this.#offset);
+    await file.syncData();
+    this.#options.mark.note(number);
+    this.#offset += bytes.length;
+    this.#current.firstBatch = this.#current.lastBatch = number;
+    for (const [group, index] of groups) this.#current.groups.set(group, index);
+    this.#nextBatch++;
+  }
+
+  /** Why it has failed, if it has. */
+  get failure(): WhorlError | undefined {
+    return this.#failure;
+  }
+
+  /** Number of the batch that what is put now will be part of, or of an earlier one. */
+  get nextBatch(): number {
+    return this.#nextBatch + this.#full.length +
+      (this.#writing === undefined ? 0 : 1);
+  }
+
+  /** Files that are full and not removed yet. */
+  get closedFiles(): number {
+    return this.#closed.length;
+  }
+
+  /** Puts an entry in, and takes its body over; `onDurable` of `group` follows. */
+  putEntry(
+    group: WalGroup,
+    index: number,
+    term: number,
+    body: Uint8Array<ArrayBuffer>,
+  ): void {
+    const batch = this.#put(group, RecordKind.entry, index, term, body);
+    const place = group.place;
+    batch.lastIndexes[place] = index;
+    batch.lastTerms[place] = term;
+    this.#schedule();
+  }
+
+  /** Puts a vote in; `then` is called when it is durable. */
+  putVote(
+    group: WalGroup,
+    term: number,
+    votedFor: string | undefined,
+    then?: () => void,
+  ): void {
+    const body = votedFor === undefined ? NO_BODY : encoder.encode(votedFor);
+    const batch = this.#put(group, RecordKind.vote, 0, term, body);
+    if (then !== undefined) batch.whenDurable.push(then);
+    this.#schedule();
+  }
+
+  /** Lets the next batch say how far a machine has come; does not make one for it. */
+  putApplied(group: WalGroup, index: number): void {
+    this.#put(group, RecordKind.applied, index, 0, NO_BODY);
+  }
+
+  #put(
+    group: WalGroup,
+    kind: RecordKind,
+    index: number,
+    term: number,
+    body: Uint8Array<ArrayBuffer>,
+  ): WalBatch {
+    let batch = this.#gathering;
+    if (batch.isFull) {
+      this.#full.push(batch);
+      batch = this.#gathering = new WalBatch();
+    }
+    batch.reserve();
+    batch.placeOf(group);
+    const at = BATCH_HEADER_BYTES + batch.count++ * LINE_BYTES;
+    const { length } = body;
+    const crc = crc32(body);
+    const slabs = this.#slabs;
+    slabs.place(body);
+    this.lastSlab = slabs.slab;
+    this.lastOffset = slabs.offset;
+    this.lastCrc = crc;
+    if (length > 0) {
+      batch.addBody(slabs.slab, slabs.offset, slabs.offset + length);
+    }
+    setLine(batch.view, at, kind, group.uid, index, term, length, crc);
+    return batch;
+  }
+
+  #schedule(): void {
+    if (
+      this.#deferred || this.#writing !== undefined || this.#turning
+    ) return;
+    this.#deferred = true;
+    this.#environment.defer(this.#flush);
+  }
+
+  #writeNext(): void {
+    if (
+      this.#writing !== undefined || this.#turning ||
+      this.#failure !== undefined || this.#isClosed || this.#isHeld
+    ) return;
+    const full = this.#full.shift();
+    if (full === undefined && this.#gathering.count === 0) {
+      this.#idle?.resolve();
+      this.#idle = undefined;
+      return;
+    }
+    const batch = full ?? this.#gathering;
+    if (full === undefined) {
+      this.#gathering = this.#spare ?? new WalBatch();
+      this.#spare = undefined;
+    }
+    this.#writing = batch;
+    try {
+      this.#write(batch);
+    } catch (error) {
+      this.#fail(error);
+      return;
+    }
+    this.#sync(batch);
+  }
+
+  #write(batch: WalBatch): void {
+    const file = this.#file;
+    invariant(file !== undefined, "a batch is written to an open file");
+    const current = this.#current;
+    const { table, count, bodyBytes } = batch;
+    sealBatch(
+      table,
+      batch.view,
+      this.#salt,
+      this.#nextBatch,
+      count,
+      bodyBytes,
+    );
+    if (current.firstBatch === 0) current.firstBatch = this.#nextBatch;
+    current.lastBatch = this.#nextBatch;
+    batch.groups.forEach((group, i) => {
+      const index = batch.lastIndexes[i] as number;
+      if (index > 0 || !current.groups.has(group)) {
+        current.groups.set(group, index);
+      }
+    });
+    const tableBytes = BATCH_HEADER_BYTES + count * LINE_BYTES;
+    let at = this.#offset;
+    this.#offset += tableBytes + bodyBytes;
+    if (tableBytes + bodyBytes <= ONE_WRITE_BYTES_MAX) {
+      const together = this.#together;
+      together.set(table.subarray(0, tableBytes));
+      let to = tableBytes;
+      for (let i = 0; i < batch.slabs.length; i++) {
+        const [start, end] = [
+          batch.starts[i] as number,
+          batch.ends[i] as number,
+        ];
+        together.set(
+          (batch.slabs[i] as Uint8Array).subarray(start, end),
+          to,
+        );
+        to += end - start;
+      }
+      file.writeAt(together.subarray(0, to), at);
+      return;
+    }
+    file.writeAt(table.subarray(0, tableBytes), at);
+    at += tableBytes;
+    for (let i = 0; i < batch.slabs.length; i++) {
+      const [start, end] = [batch.starts[i] as number, batch.ends[i] as number];
+      file.writeAt(
+        (batch.slabs[i] as Uint8Array<ArrayBuffer>).subarray(start, end),
+        at,
+      );
+      at += end - start;
+    }
+  }
+
+  #sync(batch: WalBatch): void {
+    (this.#file as DiskFile).syncData().then(
+      () => this.#onSynced(batch),
+      (error) => this.#fail(error),
+    );
+  }
+
+  #onSynced(batch: WalBatch): void {
+    try {
+      this.#options.mark.note(this.#nextBatch);
+    } catch (error) {
+      this.#fail(error);
+      return;
+    }
+    this.#nextBatch++;
+    this.#writing = undefined;
+    // The disk has to do again before anybody is told: they take their time.
+    if (this.#offset >= this.#options.fileBytesMax) this.#turn();
+    else this.#writeNext();
+    for (let i = 0; i < batch.groups.length; i++) {
+      const index = batch.lastIndexes[i] as number;
+      if (index === 0) continue;
+      (batch.groups[i] as WalGroup).onDurable(
+        index,
+        batch.lastTerms[i] as number,
+      );
+    }
+    for (const then of batch.whenDurable) then();
+    batch.clear();
+    this.#spare ??= batch;
+    if (this.#released.size > 0) void this.#tidy();
+  }
+
+  /** Goes on in another file. */
+  #turn(): void {
+    this.#turning = true;
+    const full = this.#current;
+    this.#closed.push(full);
+    (this.#file as DiskFile).close();
+    this.#file = undefined;
+    this.#begin(this.#fileOf(full.number + 1)).then(() => {
+      this.#turning = false;
+      this.#options.onClosed(full);
+      this.#writeNext();
+    }, (error) => this.#fail(error));
+  }
+
+  /**
+   * Whether there are so many files to be taken over that writers wait. Not at
+   * the beginning of a file: there stands what lets those before it be released.
+   */
+  get #isHeld(): boolean {
+    const { closedFilesMax, fileBytesMax } = this.#options;
+    return this.#closed.length > closedFilesMax &&
+      this.#offset > fileBytesMax / 4;
+  }
+
+  /** Begins another file now, if there is something in this one. */
+  async turn(): Promise<void> {
+    await this.written();
+    if (this.#current.groups.size === 0 || this.#turning) return;
+    this.#turn();
+    await this.written();
+  }
+
+  /** `file` is not needed any more; it is removed when those before it have been, and something stands in the one behind it. */
+  release(file: WalFile): Promise<void> {
+    this.#released.add(file);
+    return this.#tidy();
+  }
+
+  #tidy(): Promise<void> {
+    return this.#removing ??= this.#removeReleased().finally(() =>
+      this.#removing = undefined
+    );
+  }
+
+  async #removeReleased(): Promise<void> {
+    const { disk } = this.#environment;
+    const { mark, storeId } = this.#options;
+    for (
+      let file = this.#closed[0];
+      file !== undefined && this.#released.has(file);
+      file = this.#closed[0]
+    ) {
+      const next = this.#closed[1] ?? this.#current;
+      // The oldest file that is told to be there holds a durable batch: an
+      // empty one would look like one that was lost.
+      const isEmpty = next.firstBatch === 0 ||
+        next.firstBatch >= this.#nextBatch;
+      if (this.#failure !== undefined || isEmpty) return;
+      try {
+        if (next.number > this.#oldestFile) {
+          this.#oldestFile = next.number;
+          await mark.reset({
+            storeId,
+            epoch: next.number,
+            commit: this.#nextBatch - 1,
+          });
+        }
+        await disk.remove(file.path);
+      } catch (error) {
+        this.#fail(error);
+        return;
+      }
+      this.#closed.shift();
+      this.#released.delete(file);
+      this.#writeNext();
+    }
+  }
+
+  /** Resolves when everything that was put in is durable. */
+  written(): Promise<void> {
+    if (this.#failure !== undefined) return Promise.reject(this.#failure);
+    if (
+      this.#writing === undefined && !this.#turning &&
+      this.#full.length === 0 && this.#gathering.count === 0
+    ) return Promise.resolve();
+    this.#idle ??= Promise.withResolvers();
+    this.#schedule();
+    return this.#idle.promise;
+  }
+
+  #fail(cause: unknown): void {
+    if (this.#failure !== undefined || this.#isClosed) return;
+    const isFull = (cause as { code?: unknown } | null)?.code === "ENOSPC";
+    const error = cause instanceof WhorlError ? cause : new WhorlError(
+      isFull ? "store_full" : "store_unavailable",
+      `Cannot write Raft log ${this.#current.path}: ${reasonOf(cause)}`,
+      { details: { path: this.#current.path }, cause },
+    );
+    this.#failure = error;
+    this.#idle?.promise.catch(() => {});
+    this.#idle?.reject(error);
+    this.#idle = undefined;
+    this.#options.onFailed(error);
+  }
+
+  /** What befell something that is kept beside the log, and without which it cannot go on. */
+  fail(cause: unknown): void {
+    this.#fail(cause);
+  }
+
+  /** Writes what was put in, unless it has failed, and closes. */
+  async close(): Promise<void> {
+    try {
+      if (this.#failure === undefined) await this.written();
+      await this.#removing;
+    } finally {
+      this.#isClosed = true;
+      this.#file?.close();
+      this.#file = undefined;
+      await this.#options.mark.close();
+    }
+  }
+}

@@ -1,0 +1,273 @@
+/**
+ * Reads what the write-ahead log of a node holds, oldest batch first, and finds
+ * out whether anything that was acknowledged is missing.
+ *
+ * A batch is written when the one before it is durable, so what stands before a
+ * sound batch was acknowledged. The last batch of all may be one that never
+ * became durable: it is known to be if the watermark says so. What is broken or
+ * missing and was acknowledged is damage; what is broken at the end and was not
+ * is the torn tail, and as if never written.
+ *
+ * A last batch that is sound, and of which the watermark does not know, may be
+ * in the memory of the system only. It is to be written once more: see
+ * {@linkcode WalContent.unsure}.
+ *
+ * @module
+ */
+import { crc32 } from "node:zlib";
+import { WhorlError } from "../../base/errors.ts";
+import type { StorageEnvironment } from "../../environment/environment.ts";
+import { readWatermark } from "../../storage/commit_watermark.ts";
+import {
+  BATCH_HEADER_BYTES,
+  decodeFileHeader,
+  FILE_HEADER_BYTES,
+  findBatch,
+  type FoundBatch,
+  type FoundLine,
+  LINE_BYTES,
+  readBatch,
+  readLine,
+  WAL_FORMAT,
+  type WalFileHeader,
+} from "./wal_codec.ts";
+import { walFileName } from "./wal.ts";
+
+/** Takes what is found. Batches come in order. */
+export interface WalReplay {
+  /** A batch that counts; its lines follow. */
+  batch(file: number, batch: number): void;
+  /** A sound record, whose body is `bytes[offset, offset + line.length)`. */
+  record(
+    line: FoundLine,
+    bytes: Uint8Array<ArrayBuffer>,
+    offset: number,
+  ): void;
+  /** A record of that group, which was acknowledged, is broken. */
+  broken(uid: number): void;
+  /** Whole batches that were acknowledged are broken or missing, and nobody knows whose. */
+  lost(): void;
+}
+
+/** What there is beside the records. */
+export interface WalContent {
+  readonly storeId: string;
+  /** Number of the oldest file that there is, or of the first one that is to be made. */
+  readonly oldestFile: number;
+  /** Files in which something counts, with the numbers of their last batches. */
+  readonly files: readonly {
+    readonly number: number;
+    readonly path: string;
+    readonly lastBatch: number;
+  }[];
+  readonly nextFile: number;
+  readonly nextBatch: number;
+  /** The last batch, if it is not known to be durable: the file that is begun must begin with it. */
+  readonly unsure:
+    | {
+      /** A copy of all of it. */
+      readonly bytes: Uint8Array<ArrayBuffer>;
+      readonly count: number;
+      readonly bodyBytes: number;
+    }
+    | undefined;
+}
+
+const FILE_NAME = /^wal-(\d{1,15})\.log$/;
+/** Of the watermark. */
+export const MARK_NAME = "wal.mark";
+
+interface ReadFile {
+  readonly number: number;
+  readonly path: string;
+  readonly bytes: Uint8Array<ArrayBuffer>;
+  readonly header: WalFileHeader | undefined;
+  /** Number of its first sound batch. */
+  readonly firstBatch: number;
+}
+
+/** Reads the log in `folder`, which is there, and removes files that hold nothing. */
+export async function readWal(
+  { disk, secretBytes }: StorageEnvironment,
+  folder: string,
+  replay: WalReplay,
+): Promise<WalContent> {
+  const mark = await readWatermark(disk, `${folder}/${MARK_NAME}`);
+  const names = await disk.names(folder);
+  const numbers = names.map((name) => Number(FILE_NAME.exec(name)?.[1] ?? NaN))
+    .filter((number) => !Number.isNaN(number)).sort((a, b) => a - b);
+  const storeId = mark?.storeId ?? secretBytes(8).toHex();
+  let wasLost = mark === undefined && numbers.length > 0;
+  let oldestFile = mark?.epoch ?? 1;
+  const files: ReadFile[] = [];
+  for (const number of numbers) {
+    const path = `${folder}/${walFileName(number)}`;
+    if (mark !== undefined && number < oldestFile) {
+      await disk.remove(path);
+      continue;
+    }
+    const bytes = await disk.readFile(path) ?? new Uint8Array(0);
+    const header = decodeFileHeader(bytes);
+    if (header !== undefined && header.format > WAL_FORMAT) {
+      throw new WhorlError(
+        "store_format",
+        `Cannot read Raft log ${path} as its format must be ${WAL_FORMAT} or older: current value is ${header.format}`,
+        { details: { path, format: header.format } },
+      );
+    }
+    const isOurs = header !== undefined && header.number === number &&
+      (mark === undefined || header.storeId === storeId);
+    // Without its header nothing in it can be believed, but that something was.
+    const first = findBatch(
+      bytes,
+      FILE_HEADER_BYTES,
+      isOurs ? header.salt : undefined,
+    );
+    files.push({
+      number,
+      path,
+      bytes,
+      header: isOurs ? header : undefined,
+      firstBatch: first?.number ?? 0,
+    });
+  }
+  const durable = mark?.commit ?? 0;
+  // A file in which nothing was ever made durable is as good as none.
+  while (files.length > 0 && (files.at(-1) as ReadFile).firstBatch === 0) {
+    await disk.remove((files.pop() as ReadFile).path);
+  }
+  if (mark === undefined && files.length > 0) {
+    oldestFile = (files[0] as ReadFile).number;
+  }
+  let next = 0;
+  let nextFile = oldestFile;
+  let unsure: WalContent["unsure"];
+  const found: { number: number; path: string; lastBatch: number }[] = [];
+  for (let i = 0; i < files.length; i++) {
+    const file = files[i] as ReadFile;
+    if (file.number !== nextFile) wasLost = true;
+    nextFile = file.number + 1;
+    const follower = files.slice(i + 1).find((later) => later.firstBatch > 0);
+    const end = scanFile(
+      file,
+      next,
+      follower?.firstBatch,
+      durable,
+      replay,
+      () => wasLost = true,
+    );
+    next = end.next;
+    unsure = end.unsure;
+    found.push({ number: file.number, path: file.path, lastBatch: next - 1 });
+  }
+  if (next === 0 && files.length === 0) next = 1;
+  if (durable >= next) {
+    wasLost = wasLost || durable > 0;
+    next = durable + 1;
+    unsure = undefined;
+  }
+  if (wasLost) replay.lost();
+  return {
+    storeId,
+    oldestFile,
+    files: found,
+    nextFile,
+    nextBatch: unsure === undefined ? next : next - 1,
+    unsure,
+  };
+}
+
+/**
+ * Tells `replay` what is in `file`, up to the batch `stop`, with which the next
+ * file begins.
+ *
+ * @param expected Number of its first batch; 0 if it is the oldest file.
+ */
+function scanFile(
+  { number, bytes, header, firstBatch }: ReadFile,
+  expected: number,
+  stop: number | undefined,
+  durable: number,
+  replay: WalReplay,
+  lost: () => void,
+): { readonly next: number; readonly unsure: WalContent["unsure"] } {
+  let next = expected === 0 ? firstBatch : expected;
+  if (header === undefined || firstBatch === 0) {
+    lost();
+    return { next: stop ?? next, unsure: undefined };
+  }
+  let unsure: WalContent["unsure"];
+  let at = FILE_HEADER_BYTES;
+  while (stop === undefined || next < stop) {
+    let batch = readBatch(bytes, at, header.salt);
+    if (batch?.number !== next) {
+      batch = findBatch(bytes, at, header.salt);
+      // What the next file begins with was written there once more, and counts there.
+      if (
+        batch !== undefined &&
+        (batch.number <= next || stop !== undefined && batch.number >= stop)
+      ) batch = undefined;
+      if (stop !== undefined || durable >= next || batch !== undefined) lost();
+    }
+    if (batch === undefined) return { next: stop ?? next, unsure };
+    next = batch.number;
+    const wasAcknowledged = durable >= next || stop !== undefined ||
+      findBatch(bytes, batch.end, header.salt) !== undefined;
+    if (!wasAcknowledged && !isSound(bytes, batch)) return { next, unsure };
+    replayBatch(number, bytes, batch, replay);
+    unsure = wasAcknowledged ? undefined : {
+      bytes: bytes.slice(batch.table - BATCH_HEADER_BYTES, batch.end),
+      count: batch.count,
+      bodyBytes: batch.end - batch.bodies,
+    };
+    at = batch.end;
+    next++;
+  }
+  return { next, unsure };
+}
+
+const line: FoundLine = {
+  kind: 0,
+  uid: 0,
+  index: 0,
+  term: 0,
+  length: 0,
+  crc: 0,
+};
+
+/** Calls `visit` with each line of `batch`, where its body is, and whether that is sound. */
+function visitRecords(
+  bytes: Uint8Array<ArrayBuffer>,
+  { count, table, bodies, end }: FoundBatch,
+  visit: (offset: number, isSound: boolean) => void,
+): void {
+  let offset = bodies;
+  for (let i = 0; i < count; i++) {
+    readLine(bytes, table + i * LINE_BYTES, line);
+    const { length, crc } = line;
+    const isSound = offset + length <= end &&
+      (length === 0 ||
+        crc32(bytes.subarray(offset, offset + length)) === crc);
+    visit(offset, isSound);
+    offset += length;
+  }
+}
+
+function isSound(bytes: Uint8Array<ArrayBuffer>, batch: FoundBatch): boolean {
+  let sound = true;
+  visitRecords(bytes, batch, (_, isSound) => sound &&= isSound);
+  return sound;
+}
+
+function replayBatch(
+  file: number,
+  bytes: Uint8Array<ArrayBuffer>,
+  batch: FoundBatch,
+  replay: WalReplay,
+): void {
+  replay.batch(file, batch.number);
+  visitRecords(bytes, batch, (offset, isSound) => {
+    if (isSound) replay.record(line, bytes, offset);
+    else replay.broken(line.uid);
+  });
+}
