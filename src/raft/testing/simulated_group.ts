@@ -19,6 +19,8 @@ import { SimulatedDisk } from "./simulated_disk.ts";
 import { type MemberWorld, SimulatedMember } from "./simulated_member.ts";
 
 const HEARTBEAT_MS = 100;
+/** A snapshot that is not there by then is given up. */
+const TRANSFER_MS_MAX = 3000;
 /** Virtual time in which a group that nothing disturbs must have recovered. */
 const RECOVERY_MS_MAX = 60_000;
 
@@ -128,6 +130,20 @@ class SimulatedGroup implements MemberWorld {
 
   trace(line: () => string): void {
     this.#trace?.(`${String(this.events.nowMs).padStart(6)} ${line()}`);
+  }
+
+  electionTimer(afterMs: number, fire: () => void): void {
+    this.events.after(afterMs, fire);
+  }
+
+  sync(done: () => void): void {
+    const { chance } = this;
+    const slow = chance.chance(0.02);
+    this.events.after(chance.below(slow ? 300 : 6), done);
+  }
+
+  transferTimer(done: () => void): void {
+    this.events.after(TRANSFER_MS_MAX, done);
   }
 
   nextCommand(): number {

@@ -24,15 +24,20 @@ import {
 import type { RaftMessage } from "../raft_message.ts";
 import { membershipOf } from "../membership.ts";
 import { dataOfEntry } from "../entry_body.ts";
-import type { EventQueue } from "./event_queue.ts";
 import type { RaftRules } from "./raft_rules.ts";
+import { effectText, eventText } from "./raft_text.ts";
 import type { EntryList, SimulatedDisk } from "./simulated_disk.ts";
 
 /** What a member has around it. */
 export interface MemberWorld {
-  readonly events: EventQueue;
   readonly chance: Chance;
   readonly rules: RaftRules;
+  /** Calls `fire` when an election timer is over. */
+  electionTimer(afterMs: number, fire: () => void): void;
+  /** Calls `done` when a disk has synced. */
+  sync(done: () => void): void;
+  /** Calls `done` when a snapshot was on its way for too long. */
+  transferTimer(done: () => void): void;
   send(from: string, uid: number, to: string, message: RaftMessage): void;
   /** Brings what `from` offered as `transfer` to the member on `to`. */
   fetchSnapshot(from: string, to: string, transfer: number): void;
@@ -231,11 +236,11 @@ export class SimulatedMember {
   }
 
   #perform(effect: RaftEffect): void {
-    const { events, rules } = this.#world;
+    const { rules } = this.#world;
     switch (effect.type) {
       case "set_election_timer": {
         const timer = ++this.#timer;
-        events.after(effect.afterMs, () => {
+        this.#world.electionTimer(effect.afterMs, () => {
           if (timer === this.#timer) this.deliver({ type: "election_timeout" });
         });
         return;
@@ -385,18 +390,14 @@ export class SimulatedMember {
   syncSoon(): void {
     if (this.#syncing || this.stalled) return;
     this.#syncing = true;
-    const { events, chance } = this.#world;
     const count = this.disk.pending.length;
-    events.after(
-      chance.chance(0.02) ? chance.below(300) : chance.below(6),
-      () => {
-        if (!this.#up) return;
-        this.#syncing = false;
-        if (this.stalled) return;
-        this.#synced(count);
-        if (this.disk.pending.length > 0) this.syncSoon();
-      },
-    );
+    this.#world.sync(() => {
+      if (!this.#up) return;
+      this.#syncing = false;
+      if (this.stalled) return;
+      this.#synced(count);
+      if (this.disk.pending.length > 0) this.syncSoon();
+    });
   }
 
   #synced(count: number): void {
@@ -442,7 +443,7 @@ export class SimulatedMember {
   #offerSnapshot(to: string, term: number): void {
     const { snapshot } = this.disk;
     const transfer = ++this.#transfers;
-    this.#world.events.after(3000, () => this.snapshotSent(transfer, 0, false));
+    this.#world.transferTimer(() => this.snapshotSent(transfer, 0, false));
     if (snapshot === undefined) {
       throw new Error("What is gone from a log is in a snapshot");
     }
@@ -540,43 +541,4 @@ function hashed(hash: number, { term, body }: RaftEntry): number {
   let next = Math.imul(hash ^ term, 0x01000193);
   for (const byte of body) next = Math.imul(next ^ byte, 0x01000193);
   return next >>> 0;
-}
-
-/** An event as a line. */
-export function eventText(event: RaftEvent): string {
-  if (event.type === "message") {
-    return `${event.from}/${event.uid}: ${messageText(event.message)}`;
-  }
-  const { type, ...rest } = event;
-  return `${type} ${compact(rest)}`;
-}
-
-/** An effect as a line. */
-export function effectText(effect: RaftEffect): string {
-  if (effect.type === "send") {
-    return `send ${effect.to}: ${messageText(effect.message)}`;
-  }
-  const { type, ...rest } = effect;
-  return `${type} ${compact(rest)}`;
-}
-
-function messageText(message: RaftMessage): string {
-  const { type, ...rest } = message;
-  return `${type} ${compact(rest)}`;
-}
-
-function compact(value: object): string {
-  return JSON.stringify(value, (key, inner) => {
-    if (key === "entries") {
-      return (inner as RaftEntry[]).map(({ index, term }) => `${index}/${term}`)
-        .join(" ");
-    }
-    if (key === "proposals") return (inner as unknown[]).length;
-    if (key === "members") {
-      return (inner as { node: string; uid: number; kind: string }[]).map((m) =>
-        `${m.node}/${m.uid}${m.kind === "voter" ? "" : ` ${m.kind}`}`
-      ).join(" ");
-    }
-    return inner;
-  }).replaceAll('"', "");
 }
