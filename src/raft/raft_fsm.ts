@@ -59,7 +59,6 @@ import {
 } from "./election.ts";
 import { silenceTimeoutMs } from "./election_timeouts.ts";
 import {
-  acknowledge,
   appendReceived,
   commitUpTo,
   followerWritten,
