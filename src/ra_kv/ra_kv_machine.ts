@@ -29,6 +29,7 @@ import {
   emptyChange,
   expectCommandEnd,
   RA_KV_KEY_BYTES_MAX,
+  RA_KV_MACHINE,
   RaKvOp,
   type RaKvReply,
   readBatchCount,
@@ -36,8 +37,6 @@ import {
   writeReply,
 } from "./ra_kv_command_codec.ts";
 
-/** Name of the kind of machine. */
-export const RA_KV_MACHINE = "ra_kv";
 /** Keys that one sweep takes out, but for those that expire together; the next one follows at once. */
 export const SWEEP_KEYS_MAX = 10_000;
 /** Least time between two sweeps, in milliseconds, unless the first left some. */
