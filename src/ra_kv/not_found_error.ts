@@ -1,0 +1,22 @@
+/**
+ * That there was nothing to delete.
+ *
+ * @module
+ */
+import { WhorlError } from "../base/errors.ts";
+
+/** A key that was to be deleted is not there: a majority agrees. */
+export class NotFoundError extends WhorlError {
+  override name = "NotFoundError";
+  /** Name of the leader's node that said so. */
+  readonly leader: string;
+
+  /** @param error The failure as it travelled here. */
+  constructor(error: WhorlError) {
+    super("not_found", error.message, {
+      details: { ...error.details },
+      cause: error,
+    });
+    this.leader = String(error.details["leader"] ?? "");
+  }
+}
