@@ -92,7 +92,7 @@ export function raftSup(parts: NodeParts): ChildSpec {
               started.close();
             });
           },
-        }],
+        }, raKv],
       }),
   };
 }
@@ -105,7 +105,7 @@ function startRaKv(parts: NodeParts): Child {
     newNumber: () => secretNumber(environment.secretBytes(6)),
     peers: {
       self: config.name,
-      nodes: () => parts.cluster?.members ?? [config.name],
+      nodes: () => [config.name, ...parts.peers.keys()],
       call: (node, method, args, timeoutMs) =>
         callPeer(parts, node, method, args, timeoutMs),
     },
@@ -114,7 +114,7 @@ function startRaKv(parts: NodeParts): Child {
     config.name,
     () => undefined,
     (node) => parts.links?.link(node),
-    (node) => parts.cluster?.isSuspect(node) ?? false,
+    (node) => parts.links?.isSuspect(node) === true,
   );
   const router = new RaKvRouter({
     self: config.name,

@@ -276,6 +276,8 @@ export class RaKvMethods {
     const there = failures.find(({ code }) => code === "already_exists");
     let leader: string | undefined;
     if (there === undefined && started.length * 2 > nodes.length) {
+      // Where there is none, a leader need not wait until the silence is certain.
+      raKvMember(this.#system(), cluster)?.standNow();
       leader = await this.#members(cluster, deadlineAt).then(
         (members) => members.leader,
         () => undefined,
