@@ -100,6 +100,7 @@ import {
   connectionLost,
   ensureSent,
   entriesMissing,
+  sendTo,
   snapshotSent,
 } from "./replication.ts";
 import { becomeFollower, heardLeader, loseLeader } from "./roles.ts";
@@ -339,7 +340,7 @@ function fromFollower(
   peer.heard = true;
   switch (message.type) {
     case "append_reply":
-      appendAnswered(state, peer, message, effects);
+      if (!appendAnswered(state, peer, message)) return;
       if (peer.match > state.commitIndex) {
         commitMore(state, leadership, effects);
       }
@@ -355,7 +356,7 @@ function fromFollower(
   }
 }
 
-/** What may have waited for `peer` to come so far. */
+/** What waited for `peer` to come so far. */
 function followUp(
   state: RaftState,
   leadership: Leadership,
@@ -364,6 +365,7 @@ function followUp(
 ): void {
   // That it has come so far may have ended it.
   if (state.leadership !== leadership) return;
+  if (leadership.peers.get(peer.node) === peer) sendTo(state, peer, effects);
   if (state.transfer !== undefined) handOver(state, peer, effects);
   else if (peer.member.kind === "promotable") {
     promoteOne(state, leadership, effects);

@@ -483,7 +483,7 @@ export class SimulatedMember {
       return false;
     }
     // What was appended before is durable or gone when the snapshot is.
-    this.disk.sync(this.disk.pending.length);
+    this.#synced(this.disk.pending.length);
     this.#storeSnapshot(meta, hash);
     this.#appliedIndex = meta.index;
     this.#hash = hash;
