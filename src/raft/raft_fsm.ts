@@ -74,6 +74,7 @@ import {
   handOver,
   promoteOne,
   propose,
+  tellCommitTo,
   transferLeadership,
 } from "./leadership.ts";
 import { isVoter } from "./membership.ts";
@@ -365,7 +366,9 @@ function followUp(
 ): void {
   // That it has come so far may have ended it.
   if (state.leadership !== leadership) return;
-  if (leadership.peers.get(peer.node) === peer) sendTo(state, peer, effects);
+  if (leadership.peers.get(peer.node) !== peer) return;
+  sendTo(state, peer, effects);
+  tellCommitTo(state, peer, effects);
   if (state.transfer !== undefined) handOver(state, peer, effects);
   else if (peer.member.kind === "promotable") {
     promoteOne(state, leadership, effects);

@@ -168,6 +168,7 @@ export function snapshotSent(
   // After a failure it is tried again when it next answers: that is often enough.
   restartProbe(peer, !ok);
   if (!ok) return;
+  peer.mode = "replicate";
   peer.next = Math.max(peer.next, Math.min(index, state.lastIndex) + 1);
   sendTo(state, peer, effects);
 }

@@ -146,6 +146,10 @@ class SimulatedGroup implements MemberWorld {
     this.events.after(TRANSFER_MS_MAX, done);
   }
 
+  messageEntries(): number {
+    return this.chance.chance(0.9) ? 1000 : 1 + this.chance.below(4);
+  }
+
   nextCommand(): number {
     return ++this.#commands;
   }

@@ -41,6 +41,8 @@ export interface MemberWorld {
   send(from: string, uid: number, to: string, message: RaftMessage): void;
   /** Brings what `from` offered as `transfer` to the member on `to`. */
   fetchSnapshot(from: string, to: string, transfer: number): void;
+  /** How many entries fit into one message. */
+  messageEntries(): number;
   /** A number that no other command has. */
   nextCommand(): number;
   trace(line: () => string): void;
@@ -430,14 +432,20 @@ export class SimulatedMember {
     for (let index = first; index <= last; index++) {
       entries.push(this.log.at(index) as RaftEntry);
     }
-    this.#send(to, {
-      type: "append",
-      term,
-      prevIndex: first - 1,
-      prevTerm,
-      commitIndex,
-      entries,
-    });
+    // Entries go in as many messages as their size demands.
+    let sent = 0;
+    do {
+      const part = entries.slice(sent, sent + this.#world.messageEntries());
+      this.#send(to, {
+        type: "append",
+        term,
+        prevIndex: first - 1 + sent,
+        prevTerm: entries[sent - 1]?.term ?? prevTerm,
+        commitIndex,
+        entries: part,
+      });
+      sent += part.length;
+    } while (sent < entries.length);
   }
 
   #offerSnapshot(to: string, term: number): void {
