@@ -124,6 +124,8 @@ export function preVoteAsked(
   effects: RaftEffect[],
 ): void {
   const granted = asked.term > state.term && !hasLeaderBut(state, from) &&
+    // It could not keep what it promises.
+    !state.diskFailing &&
     state.log.isNoNewerThan(asked.lastIndex, asked.lastTerm) &&
     // It could not apply what is in the log already.
     asked.machineVersion >= state.log.machineVersion;

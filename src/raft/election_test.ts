@@ -469,6 +469,9 @@ Deno.test("stepRaft() never stands again once its disk fails, and gives no vote"
   a.step({ type: "leader_silent" });
   assertEquals(a.timerMs, undefined);
   assertEquals(a.step({ type: "election_timeout" }), []);
+  assertEquals(a.from("c", preVote(2, 9, 9)), [
+    "to c: pre_vote_reply term=1 granted=false",
+  ]);
   assertEquals(a.from("c", vote(2, 9, 9)), [
     "persist_vote term=2",
     "follower in 2",

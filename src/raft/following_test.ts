@@ -184,11 +184,13 @@ Deno.test("stepRaft() refuses entries that say nothing readable, and is as it wa
   }
 });
 
-Deno.test("stepRaft() takes no entries that do not stand behind each other", () => {
+Deno.test("stepRaft() takes no entries that do not stand behind each other, or whose terms fall", () => {
   const a = new OneMember({ term: 1 });
-  assertEquals(a.append("b", 1, 0, 0, entriesOf(2, 1)), [
-    "follower of b in 1",
-  ]);
+  const apart = [...entriesOf(1, 1), ...entriesOf(3, 1)];
+  assertThrows(() => a.append("b", 1, 0, 0, apart), WhorlError);
+  assertThrows(() => a.append("b", 1, 0, 0, entriesOf(1, 1, 0)), WhorlError);
+  assertEquals(a.append("b", 1, 0, 0, entriesOf(2, 1)), []);
+  assertEquals(a.append("b", 1, 0, 0, entriesOf(1, 2)), []);
   assertEquals(a.state.lastIndex, 0);
 });
 

@@ -152,6 +152,8 @@ export function stepRaft(
       return;
     case "applied":
       state.appliedIndex = Math.max(state.appliedIndex, event.index);
+      // After a restart the machine may be ahead of what this core was told.
+      state.commitIndex = Math.max(state.commitIndex, event.index);
       if (event.machineVersion !== undefined) {
         state.log.noteVersion(event.index, event.machineVersion);
       }
@@ -193,6 +195,7 @@ export function stepRaft(
       return;
     case "snapshot_taken":
       state.log.startBehind(event.snapshot);
+      state.commitIndex = Math.max(state.commitIndex, event.snapshot.index);
       return;
     case "entries_missing": {
       const peer = leadership?.peers.get(event.to);

@@ -146,6 +146,11 @@ class SimulatedGroup implements MemberWorld {
     this.events.after(TRANSFER_MS_MAX, done);
   }
 
+  readEntries(done: () => void): void {
+    if (this.chance.chance(0.95)) done();
+    else this.events.after(this.chance.below(50), done);
+  }
+
   messageEntries(): number {
     return this.chance.chance(0.9) ? 1000 : 1 + this.chance.below(4);
   }
