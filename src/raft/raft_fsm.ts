@@ -180,6 +180,7 @@ export function stepRaft(
       return;
     case "node_back":
     case "heard_from": {
+      state.lostNodes.delete(event.node);
       const peer = leadership?.peers.get(event.node);
       if (leadership === undefined || peer === undefined) return;
       if (event.type === "heard_from") peer.heard = true;
@@ -227,6 +228,7 @@ function nodeLost(
   node: string,
   effects: RaftEffect[],
 ): void {
+  state.lostNodes.add(node);
   if (state.leadership === undefined) {
     if (state.leader === node) loseLeader(state, effects);
     return;
@@ -246,7 +248,7 @@ function receive(
   switch (message.type) {
     // These two may come from whoever stands; a term is taken from them, or not, by their own rules.
     case "pre_vote":
-      preVoteAsked(state, from, message, effects);
+      preVoteAsked(state, from, uid, message, effects);
       return;
     case "vote":
       voteAsked(state, from, message, effects);

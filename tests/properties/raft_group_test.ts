@@ -13,6 +13,7 @@
 import { assert, assertEquals } from "@std/assert";
 import {
   type GroupResult,
+  measureFailover,
   runGroup,
 } from "../../src/raft/testing/simulated_group.ts";
 
@@ -35,6 +36,15 @@ Deno.test("Raft groups keep all rules from any seed, and recover", () => {
   assert(sum((result) => result.terms) > 2 * SEEDS);
   assert(sum((result) => result.membershipChanges) > SEEDS / 2);
   assert(sum((result) => result.snapshotsInstalled) > SEEDS / 10);
+});
+
+Deno.test("a leader whose process ends is replaced in far less than 250 ms", () => {
+  const times: number[] = [];
+  for (let seed = 0; seed < 101; seed++) times.push(measureFailover(seed));
+  times.sort((a, b) => a - b);
+  const [median = 0, worst = 0] = [times[50], times[100]];
+  assert(median < 120, `median ${median} ms`);
+  assert(worst < 500, `worst ${worst} ms`);
 });
 
 Deno.test("runGroup() does the same for the same seed", () => {
