@@ -153,6 +153,7 @@ class StoredRaftLogs implements RaftLogs {
   readonly #environment: StorageEnvironment;
   readonly #logs = new Map<number, StoredGroupLog>();
   #shared: SharedLogParts | undefined;
+  #isClosing = false;
   #takingOver: Promise<void> = Promise.resolve();
   /** Whose entries of the file that was taken over last are still in memory. */
   #takenOver: ReadonlyMap<WalGroup, number> = new Map();
@@ -249,6 +250,7 @@ class StoredRaftLogs implements RaftLogs {
   /** Lets the groups that have records in `file` take them over into their segments, and then the file go. */
   #takeOver(file: WalFile): void {
     this.#takingOver = this.#takingOver.then(async () => {
+      if (this.#isClosing) return;
       const { wal, pace } = this.#openParts;
       if (wal.failure !== undefined) return;
       pace.isUrgent = wal.closedFiles > CLOSED_FILES_URGENT;
@@ -459,6 +461,7 @@ class StoredRaftLogs implements RaftLogs {
   async close(): Promise<void> {
     const { wal, files, pace, compactionPace } = this.#openParts;
     for (const log of this.#logs.values()) await log.close();
+    this.#isClosing = true;
     pace.end();
     compactionPace.end();
     await this.#takingOver;

@@ -104,7 +104,11 @@ export class LogDriver implements GroupLogEvents {
   onWritten(index: number, term: number): void {
     for (let at = this.#history.length - 1; at > this.#acknowledged; at--) {
       const { log } = this.#history[at] as LogState;
-      if (log.length === index && termOf(log.at(-1)) === term) {
+      // Votes after it have the same log, and may not be durable yet.
+      if (
+        log.length === index && termOf(log.at(-1)) === term &&
+        log !== this.#history[at - 1]?.log
+      ) {
         this.#acknowledged = at;
         break;
       }
@@ -253,6 +257,8 @@ export class LogDriver implements GroupLogEvents {
     const agrees = this.#chance.chance(0.3) && this.#commitIndex > from;
     const after = before.slice(0, this.#commitIndex);
     const entries: RaftEntry[] = [];
+    // No two leaders have the same term.
+    if (!agrees && term <= termOf(before.at(-1))) return;
     if (!agrees) {
       const count = 1 + this.#chance.below(12);
       for (let i = 0; i < count; i++) {
@@ -331,11 +337,10 @@ export class LogDriver implements GroupLogEvents {
     assert(
       place >= 0,
       `what is there was never put in, or an acknowledged part is missing:\n${
-        JSON.stringify({ index, ...recovered, found })
+        brief({ ...recovered, log: [...Array(index), ...found] })
       }\nacknowledged ${this.#acknowledged} of\n${
-        this.#history.map((state, i) => `${i} ${JSON.stringify(state)}`).slice(
-          Math.max(0, this.#acknowledged - 1),
-        ).join("\n")
+        this.#history.map((state, i) => `${i} ${brief(state)}`)
+          .slice(Math.max(0, this.#acknowledged - 1)).join("\n")
       }`,
     );
     const state = this.#history[place] as LogState;
@@ -394,6 +399,12 @@ export class LogDriver implements GroupLogEvents {
     for await (const piece of stored.state) state += decoder.decode(piece);
     assertEquals(state, taken.state);
   }
+}
+
+/** A state in a line: its end, without what fills the entries up. */
+function brief({ log, term, votedFor }: LogState): string {
+  const end = log.slice(-12).map((text) => text?.replace(/x+$/, ""));
+  return `${log.length} entries, term ${term} ${votedFor}: … ${end.join(" ")}`;
 }
 
 /** What the entries behind `index` say. */
