@@ -109,6 +109,8 @@ export class StoredGroupLog implements GroupLog, WalGroup {
   #memberships: number[];
   #lastIndex: number;
   #durableIndex = 0;
+  /** Whether the entry that was read last from the write-ahead log does not follow the one before it. */
+  #hasGap = false;
   #events: GroupLogEvents | undefined;
   #recovered: RecoveredGroup | undefined;
   /** The lowest index that was cut off since the task under way began. */
@@ -179,10 +181,9 @@ export class StoredGroupLog implements GroupLog, WalGroup {
     crc: number,
   ): void {
     if (number < this.#walFloor) return;
-    if (index > this.#lastIndex + 1) {
-      this.#damaged = true;
-      return;
-    }
+    // What was before it may have been overwritten before it came into a segment; then this was as well.
+    this.#hasGap = index > this.#lastIndex + 1;
+    if (this.#hasGap) return;
     this.#cutFrom(index);
     if (index > this.#snapshotIndex) {
       this.#push(index, term, bytes, offset, length, crc, undefined);
@@ -203,6 +204,11 @@ export class StoredGroupLog implements GroupLog, WalGroup {
   replayApplied(index: number): void {
     this.#appliedIndex = Math.max(this.#appliedIndex, index);
     this.#appliedNoted = this.#appliedIndex;
+  }
+
+  /** Nothing more comes from there. */
+  endReplay(): void {
+    if (this.#hasGap) this.#damaged = true;
   }
 
   /** Something that was acknowledged is not there. */

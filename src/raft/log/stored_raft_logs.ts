@@ -190,8 +190,9 @@ class StoredRaftLogs implements RaftLogs {
     const environment = this.#environment;
     const replay = new Replay(this.#logs);
     const found = await readWal(environment, folder, replay);
-    if (replay.wasLost) {
-      for (const log of this.#logs.values()) log.noteDamage();
+    for (const log of this.#logs.values()) {
+      log.endReplay();
+      if (replay.wasLost) log.noteDamage();
     }
     const mark = await WatermarkFile.open(`${folder}/${MARK_NAME}`, {
       storeId: found.storeId,
