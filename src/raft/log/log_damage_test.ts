@@ -13,6 +13,8 @@ import type { GroupLog } from "./raft_log.ts";
 import { openRaftLogs } from "./stored_raft_logs.ts";
 import { testConfig, testEntry, testMembership } from "./testing/log_driver.ts";
 
+/** The quick form leaves some of them out. */
+const stride = Deno.env.get("WHORL_RAFT_LOG_SEEDS") === undefined ? 3 : 1;
 const SNAPSHOT = 12;
 const LAST = 30;
 const LIVE = [2, 3, 9, 12];
@@ -119,12 +121,11 @@ Deno.test("no damaged byte of a log goes unnoticed where it matters", async () =
   const { disk } = bench.live();
   const noticed = new Map<string, Set<string>>();
   for (const path of await bench.run(filesIn(disk, "/raft"))) {
-    const bytes = await bench.run(disk.readFile(path));
-    assert(bytes !== undefined);
+    const bytes = await bench.run(disk.readFile(path)) as Uint8Array;
     const kind = path.split("/").at(-1)?.replace(/\d+/, "N") as string;
     const codes = noticed.get(kind) ?? new Set();
     noticed.set(kind, codes);
-    for (let at = 0; at < bytes.length; at++) {
+    for (let at = 0; at < bytes.length; at += stride) {
       const found = await look(image, async (disk) => {
         const file = await disk.open(path, { mode: "create" });
         file.writeAt(new Uint8Array([bytes[at] as number ^ 1 << at % 8]), at);

@@ -557,7 +557,8 @@ export class StoredGroupLog implements GroupLog, WalGroup {
   async #beginSnapshot(stored: StoredSnapshot): Promise<SnapshotWriter> {
     const { disk, pace } = this.#shared();
     const folder = `${this.#folder}/snapshots`;
-    if (await disk.makeFolder(folder)) await disk.syncFolder(this.#folder);
+    await disk.makeFolder(folder);
+    await disk.syncFolder(this.#folder);
     return await SnapshotWriter.begin(
       disk,
       pace,

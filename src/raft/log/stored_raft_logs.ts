@@ -166,10 +166,11 @@ class StoredRaftLogs implements RaftLogs {
   static async open(options: RaftLogsOptions): Promise<StoredRaftLogs> {
     const { folder, environment } = options;
     const { disk } = environment;
-    if (await disk.makeFolder(folder)) await syncFolderOf(disk, folder);
-    if (await disk.makeFolder(`${folder}/groups`)) {
-      await disk.syncFolder(folder);
-    }
+    // Those that are there may be so since a life that died before it synced them.
+    await disk.makeFolder(folder);
+    await syncFolderOf(disk, folder);
+    await disk.makeFolder(`${folder}/groups`);
+    await disk.syncFolder(folder);
     const logs = new StoredRaftLogs(options);
     for (const name of await disk.names(`${folder}/groups`)) {
       await logs.#readGroup(name);
