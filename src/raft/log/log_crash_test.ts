@@ -10,6 +10,7 @@
  */
 import { assert } from "@std/assert";
 import { seededChance } from "../../base/chance.ts";
+import { isWhorlError } from "../../base/errors.ts";
 import { CrashMachine } from "./testing/crash_machine.ts";
 
 const seedsAsked = Deno.env.get("WHORL_RAFT_LOG_SEEDS");
@@ -55,4 +56,46 @@ Deno.test("a log has, after a crash at any moment, what was acknowledged and not
     }
   }
   assert(crashes > 30 * seeds, `${crashes}`);
+});
+
+/** One script on a disk that begins to refuse, and a crash. Answers whether anybody was told. */
+async function refuseAt(seed: number): Promise<boolean> {
+  const machine = new CrashMachine(seed);
+  const { bench, drivers } = machine;
+  const { disk } = bench;
+  const chance = seededChance(`refuse ${seed}`);
+  await machine.runUntil(machine.live(ACTS), 30 + chance.below(400));
+  bench.crash("process");
+  if (chance.chance(0.3)) disk.full = true;
+  else disk.writeErrorProbability = 0.02;
+  // It may not even come up.
+  const dying = machine.live(ACTS).catch((error) => {
+    if (!isWhorlError(error)) throw error;
+  });
+  await machine.runUntil(dying, disk.counts.operations + chance.below(500));
+  const isTold = drivers.some(({ failed }) => failed !== undefined);
+  bench.crash(chance.chance(0.5) ? "process" : "power");
+  disk.full = false;
+  disk.writeErrorProbability = 0;
+  // What a failed sync has left in the memory of the system must not pass for durable.
+  await machine.runUntil(
+    machine.live(ACTS),
+    disk.counts.operations + chance.below(100),
+  );
+  bench.crash("power");
+  await bench.run(machine.live(3));
+  return isTold;
+}
+
+Deno.test("a log has what was acknowledged after its disk was full, or failed", async () => {
+  let told = 0;
+  const scripts = 40 * seeds;
+  for (let seed = 0; seed < scripts; seed++) {
+    try {
+      if (await refuseAt(seed)) told++;
+    } catch (error) {
+      throw new Error(`seed ${seed}`, { cause: error });
+    }
+  }
+  assert(told > scripts / 4, `${told}`);
 });

@@ -12,7 +12,7 @@
  *
  * @module
  */
-import { isWhorlError, reasonOf, WhorlError } from "../../base/errors.ts";
+import { isWhorlError, WhorlError } from "../../base/errors.ts";
 import type { Disk } from "../../environment/disk.ts";
 import { replaceFile } from "../../storage/atomic_file.ts";
 import type { RaftEntry, SnapshotMeta } from "../raft_entry.ts";
@@ -29,6 +29,7 @@ import {
   neededSegments,
 } from "./group_segments.ts";
 import { IndexRanges } from "./index_ranges.ts";
+import { asStoreErrors } from "./log_failure.ts";
 import { type EntryPlace, Memtable } from "./memtable.ts";
 import type {
   GroupConfig,
@@ -660,7 +661,8 @@ export class StoredGroupLog implements GroupLog, WalGroup {
     const stored = { meta, number: this.#nextNumber++ };
     return new ReceivedSnapshot(
       meta,
-      await this.#beginSnapshot(stored),
+      this.#folder,
+      await asStoreErrors(this.#folder, () => this.#beginSnapshot(stored)),
       new SegmentBuilder(this.#segmentTarget(this.#shared().pace)),
       {
         install: (live, first, received) =>
@@ -728,24 +730,10 @@ export class StoredGroupLog implements GroupLog, WalGroup {
       if (failure !== undefined) throw failure;
       if (this.#isRemoved) throw this.#closedError();
       this.#cutIndex = Infinity;
-      try {
-        return await action();
-      } catch (error) {
-        throw this.#storeError(error);
-      }
+      return await asStoreErrors(this.#folder, action);
     });
     this.#tasks = done.catch(() => {});
     return done;
-  }
-
-  #storeError(cause: unknown): unknown {
-    const { code } = cause as { code?: unknown };
-    if (cause instanceof WhorlError || typeof code !== "string") return cause;
-    return new WhorlError(
-      code === "ENOSPC" ? "store_full" : "store_unavailable",
-      `Cannot write in ${this.#folder}: ${reasonOf(cause)}`,
-      { details: { path: this.#folder }, cause },
-    );
   }
 
   /**

@@ -24,6 +24,7 @@ import type {
   GroupLogEvents,
   RaftLogs,
 } from "./raft_log.ts";
+import { asStoreErrors, storeErrorOf } from "./log_failure.ts";
 import { removeFolder } from "./removed_folder.ts";
 import { SegmentFiles } from "./segment_files.ts";
 import { readLive, snapshotName } from "./snapshot_files.ts";
@@ -67,7 +68,10 @@ const decoder = new TextDecoder();
 export async function openRaftLogs(
   options: RaftLogsOptions,
 ): Promise<RaftLogs> {
-  return await StoredRaftLogs.open(options);
+  return await asStoreErrors(
+    options.folder,
+    () => StoredRaftLogs.open(options),
+  );
 }
 
 /** What was found of a group, and of a batch. */
@@ -416,7 +420,7 @@ class StoredRaftLogs implements RaftLogs {
       await replaceFile(disk, `${folder}/manifest`, bytes);
     } catch (error) {
       this.#logs.delete(uid);
-      throw error;
+      throw storeErrorOf(error, folder);
     }
   }
 
@@ -453,11 +457,13 @@ class StoredRaftLogs implements RaftLogs {
     await log.idle();
     const { disk } = this.#environment;
     const folder = this.#folderOf(uid);
-    // Without its manifest the group is gone, whatever else is left of it.
-    await disk.remove(`${folder}/manifest`);
-    await disk.syncFolder(folder);
-    this.#logs.delete(uid);
-    await removeFolder(disk, folder);
+    await asStoreErrors(folder, async () => {
+      // Without its manifest the group is gone, whatever else is left of it.
+      await disk.remove(`${folder}/manifest`);
+      await disk.syncFolder(folder);
+      this.#logs.delete(uid);
+      await removeFolder(disk, folder);
+    });
   }
 
   async close(): Promise<void> {
