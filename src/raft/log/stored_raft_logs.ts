@@ -292,6 +292,8 @@ class StoredRaftLogs implements RaftLogs {
       await removeFolder(disk, folder);
       return;
     }
+    // A life that died may not have: what this one relies on has to stay. Costs nothing where nothing has changed.
+    await disk.syncFolder(folder);
     const { snapshot } = manifest;
     let { damaged } = manifest;
     let live = IndexRanges.none;
