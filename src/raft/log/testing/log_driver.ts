@@ -197,10 +197,16 @@ export class LogDriver implements GroupLogEvents {
     log.saveVote(term, votedFor, () => this.#acknowledge(place));
   }
 
-  #long(promise: Promise<void>, then: () => void = () => {}): void {
+  /** @param refused Called if it fails, and the log goes on as it was. */
+  #long(
+    promise: Promise<void>,
+    then: () => void = () => {},
+    refused: () => void = () => {},
+  ): void {
     this.#busy = true;
     promise.then(then, (error) => {
-      if (this.failed === undefined && !isWhorlError(error)) throw error;
+      if (!isWhorlError(error)) throw error;
+      if (this.failed === undefined) refused();
     }).finally(() => this.#busy = this.#receiving = false);
   }
 
@@ -237,6 +243,7 @@ export class LogDriver implements GroupLogEvents {
     this.#long(
       log.takeSnapshot(taken.meta, pieces(taken.state), taken.live),
       () => this.#took(taken),
+      () => void this.#snapshots.pop(),
     );
   }
 
@@ -285,22 +292,32 @@ export class LogDriver implements GroupLogEvents {
       this.#snapshots.pop();
       if (!agrees) this.#history.pop();
     }
-    this.#long((async () => {
-      const receiver = await log.receiveSnapshot(taken.meta);
-      const sent = entries.filter((entry) => isLive.has(entry.index));
-      for (let at = 0; at < sent.length; at += 3) {
-        await receiver.writeLive(sent.slice(at, at + 3));
-      }
-      for (const piece of pieces(taken.state)) await receiver.writeState(piece);
-      if (isAborted) {
-        await receiver.abort();
-        return;
-      }
-      await receiver.finish(taken.live);
-      this.#took(taken);
-      this.#acknowledge(place);
-      this.#commitIndex = Math.max(this.#commitIndex, index);
-    })());
+    this.#long(
+      (async () => {
+        const receiver = await log.receiveSnapshot(taken.meta);
+        const sent = entries.filter((entry) => isLive.has(entry.index));
+        for (let at = 0; at < sent.length; at += 3) {
+          await receiver.writeLive(sent.slice(at, at + 3));
+        }
+        for (const piece of pieces(taken.state)) {
+          await receiver.writeState(piece);
+        }
+        if (isAborted) {
+          await receiver.abort();
+          return;
+        }
+        await receiver.finish(taken.live);
+        this.#took(taken);
+        this.#acknowledge(place);
+        this.#commitIndex = Math.max(this.#commitIndex, index);
+      })(),
+      () => {},
+      () => {
+        if (isAborted) return;
+        this.#snapshots.pop();
+        if (!agrees) this.#history.pop();
+      },
+    );
   }
 
   /** Whether nothing is under way that takes several turns. */
