@@ -214,7 +214,6 @@ class StoredRaftLogs implements RaftLogs {
         folder,
         storeId: found.storeId,
         mark,
-        oldestFile: found.oldestFile,
         fileNumber: found.nextFile,
         nextBatch: found.nextBatch,
         closed,
