@@ -17,7 +17,10 @@
 import { crc32 } from "node:zlib";
 import { WhorlError } from "../../base/errors.ts";
 import type { StorageEnvironment } from "../../environment/environment.ts";
-import { readWatermark } from "../../storage/commit_watermark.ts";
+import {
+  type FoundWatermark,
+  readWatermark,
+} from "../../storage/commit_watermark.ts";
 import {
   BATCH_HEADER_BYTES,
   decodeFileHeader,
@@ -52,6 +55,7 @@ export interface WalReplay {
 /** What there is beside the records. */
 export interface WalContent {
   readonly storeId: string;
+  readonly mark: FoundWatermark | undefined;
   /** Number of the oldest file that there is, or of the first one that is to be made. */
   readonly oldestFile: number;
   /** Files that are there, with the numbers of the batches that count in them: `firstBatch` is 0 if none do. */
@@ -175,6 +179,7 @@ export async function readWal(
   if (wasLost) replay.lost();
   return {
     storeId,
+    mark,
     oldestFile,
     files: found,
     nextFile,
