@@ -108,8 +108,8 @@ export class SimulatedClient {
       session: this.#session,
       now: () => this.#process.now(),
       sleep: (ms) => this.#sleep(ms),
-      record: (key, input, act, timeoutMs = TIMEOUT_MS_DEFAULT) =>
-        this.#record(key, input, act, timeoutMs),
+      record: (key, input, act, timeoutMs = TIMEOUT_MS_DEFAULT, host) =>
+        this.#record(key, input, act, timeoutMs, host),
     };
   }
 
@@ -123,6 +123,7 @@ export class SimulatedClient {
     input: unknown,
     act: (access: ClusterAccess) => Promise<Output>,
     timeoutMs: number,
+    host: string | undefined,
   ): Promise<Output | undefined> {
     const { cluster, history } = this.#options;
     const { trace } = cluster;
@@ -138,7 +139,7 @@ export class SimulatedClient {
     try {
       const output = await (cluster.schedule.clients === "inside" ||
           !cluster.machines.some((machine) => cluster.stays(machine))
-        ? this.#inside(act, record.id, timeoutMs)
+        ? this.#inside(act, record.id, timeoutMs, host)
         : this.#connected(act, record.id, timeoutMs));
       history.succeed(record, output);
       result = output;
@@ -160,17 +161,20 @@ export class SimulatedClient {
     return result;
   }
 
-  /** Through a node that runs now: the client's own if possible. */
+  /** Through a node that runs now: the one on `host`, or the client's own, if possible. */
   async #inside<Output>(
     act: (access: ClusterAccess) => Promise<Output>,
     id: number,
     timeoutMs: number,
+    host: string | undefined,
   ): Promise<Output> {
     let machine: SimulatedMachine | undefined;
     while (machine === undefined) {
-      machine = this.#machines.find((candidate) =>
+      const serving = this.#machines.filter((candidate) =>
         this.#options.cluster.serves(candidate)
       );
+      machine = serving.find((candidate) => candidate.host === host) ??
+        serving[0];
       if (machine === undefined) await this.#sleep(LOOK_AGAIN_MS);
     }
     const process = machine.process as SimulatedProcess;
@@ -180,7 +184,12 @@ export class SimulatedClient {
       machine,
       id,
       timeoutMs,
-      () => act({ kv: node.kv, module: (module) => node.module(module) }),
+      () =>
+        act({
+          kv: node.kv,
+          module: (module) => node.module(module),
+          raft: node.parts.raft,
+        }),
     );
   }
 
