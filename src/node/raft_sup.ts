@@ -24,6 +24,7 @@ import type { RaftWorld, SnapshotConnection } from "../raft/raft_world.ts";
 import { LINK_BACKLOG_BYTES_MAX } from "./link_budget.ts";
 import { masterPausesAfter } from "./master_backoff.ts";
 import { type NodeParts, present } from "./node_parts.ts";
+import { notReachable } from "./node_routes.ts";
 import { ResourceChild } from "./resource_child.ts";
 
 /** A call of a snapshot may wait for so long: its last one for the disk. In milliseconds. */
@@ -115,10 +116,23 @@ function worldOf(
     },
     end: () => link?.end(),
     isUp: (node) => parts.links?.link(node) !== undefined,
+    secretNumber: () => secretNumber(environment.secretBytes(6)),
+    call: async (node, method, args) => {
+      const link = parts.links?.link(node);
+      if (link === undefined) throw notReachable(node);
+      return await present(parts.calls, "links").call(link, method, args);
+    },
     connect: (node) => connect(parts, node),
     onReport: (report) => parts.onReport(report),
     failed,
   };
+}
+
+/** Six bytes of chance as a number from 1 to 2^48 - 1. */
+function secretNumber(bytes: Uint8Array): number {
+  let number = 0;
+  for (const byte of bytes) number = number * 256 + byte;
+  return Math.max(1, number);
 }
 
 async function connect(

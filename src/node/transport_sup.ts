@@ -272,8 +272,8 @@ export function frameHandler(
           link,
           correlation,
           () =>
-            isPeer && REPAIR_CALLS.has(method)
-              ? repairCall(parts, name, method, args)
+            isPeer && PEER_CALLS.has(method)
+              ? peerCall(parts, name, method, args)
               : handleCall(method, args),
         ).catch((error) =>
           parts.environment.log.error("Cannot answer a call", {
@@ -313,21 +313,25 @@ export function frameHandler(
   };
 }
 
-/** What nodes that rebuild a partition, and their neighbours, say to each other. */
-const REPAIR_CALLS: ReadonlySet<string> = new Set([
+/** What nodes call at each other and nobody else does. */
+const PEER_CALLS: ReadonlySet<string> = new Set([
   "handoff_repair",
   "handoff_repair_refused",
+  "raft_rejoin",
 ]);
 
-function repairCall(
+function peerCall(
   parts: NodeParts,
   name: string,
   method: string,
   args: unknown,
-): null {
-  const handoff = present(parts.transfers, "handoff");
-  if (method === "handoff_repair") handoff.repairing.shareRequested(name, args);
-  else handoff.repairing.shareRefused(args);
+): unknown {
+  if (method === "raft_rejoin") {
+    return present(parts.raft, "Raft system").rejoin(name, args);
+  }
+  const { repairing } = present(parts.transfers, "handoff");
+  if (method === "handoff_repair") repairing.shareRequested(name, args);
+  else repairing.shareRefused(args);
   return null;
 }
 

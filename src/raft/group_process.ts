@@ -23,6 +23,7 @@ import type { ApplyMeta, MachineEffect, RaftMachine } from "./machine.ts";
 import { readMembership } from "./membership_codec.ts";
 import {
   EntryKind,
+  type Member,
   type MemberKind,
   type Membership,
   type RaftEntry,
@@ -191,6 +192,13 @@ export class GroupProcess<State = unknown> implements RaftMember<State> {
       },
     });
     try {
+      if (log.recovered.damaged) {
+        throw new WhorlError(
+          "tail_lost",
+          `Cannot go on with group ${log.config.name} as part of what this member acknowledged is not in its log any more`,
+          { details: { group: log.config.name, members: membersOf(log) } },
+        );
+      }
       const machine = options.machineOf(log.config.machine);
       const state = await storedState(log, machine);
       member = new GroupProcess(options, log, machine, state);
@@ -983,6 +991,12 @@ function failAll(
 }
 
 type SendEntries = Extract<RaftEffect, { readonly type: "send_entries" }>;
+
+/** The members as far as a log knows. */
+function membersOf({ recovered, config }: GroupLog): readonly Member[] {
+  return (recovered.memberships.at(-1) ?? recovered.snapshot?.membership ??
+    config.initial).members;
+}
 
 async function storedState<State>(
   log: GroupLog,

@@ -15,7 +15,7 @@ import type { Child } from "../../supervisors/child.ts";
 import { DynamicSupervisor } from "../../supervisors/dynamic_supervisor.ts";
 import type { TimerHandle } from "../../supervisors/runtime.ts";
 import { ByteReader } from "../base/byte_reader.ts";
-import { WhorlError } from "../base/errors.ts";
+import { isWhorlError, reasonOf, WhorlError } from "../base/errors.ts";
 import { FrameType } from "../wire/frame_type.ts";
 import { GroupChild } from "./group_child.ts";
 import { GroupProcess } from "./group_process.ts";
@@ -28,11 +28,15 @@ import {
   writeHeartbeats,
   writeHeartbeatsReply,
 } from "./heartbeat_codec.ts";
+import type { GroupConfig } from "./log/raft_log.ts";
 import type { RaftMachine } from "./machine.ts";
 import { ELECTION_TIMEOUT_MS_MIN } from "./raft_fsm.ts";
 import type { NewMember, RaftMember, RaftSystem } from "./raft_member.ts";
+import type { Member } from "./raft_entry.ts";
+import { raftFailure } from "./raft_failure.ts";
 import { readRaftMessage } from "./raft_message_codec.ts";
 import type { RaftWorld } from "./raft_world.ts";
+import { RejoinProcess, type RejoinRequest } from "./rejoin_process.ts";
 import { SnapshotReceivers } from "./snapshot_receivers.ts";
 import { sendSnapshot } from "./snapshot_sender.ts";
 
@@ -91,15 +95,56 @@ export class RaftSystemProcess implements RaftSystem {
     });
   }
 
-  /** Starts the members that are on the disk. */
+  /** Starts the members that are on the disk. One that does not start keeps no other from it. */
   async start(): Promise<void> {
     await Promise.all(
-      this.#world.logs.groups.map(({ uid }) => this.groups.startChild(uid)),
+      this.#world.logs.groups.map(({ uid, name }) =>
+        this.groups.startChild(uid).catch((error) =>
+          this.#world.log.error("A member of a group does not start", {
+            group: name,
+            reason: reasonOf(error),
+          })
+        )
+      ),
     );
     this.#tick();
   }
 
   async #startChild(uid: number): Promise<Child> {
+    try {
+      return await this.#startMember(uid);
+    } catch (error) {
+      if (!isWhorlError(error, "tail_lost")) throw error;
+      return await this.#startAnew(uid, error);
+    }
+  }
+
+  /** What is left of a member that has lost some of its log is no use, and could do harm: it begins again under another uid. */
+  async #startAnew(lost: number, reason: WhorlError): Promise<Child> {
+    const { logs, log } = this.#world;
+    const config = logs.groups.find(({ uid }) => uid === lost) as GroupConfig;
+    const members = reason.details["members"] as readonly Member[];
+    if (members.every(({ node }) => node === this.node)) throw reason;
+    log.error("A member of a group has lost part of its log and begins anew", {
+      group: config.name,
+    });
+    // One that was made before a crash, when this one could not be removed yet.
+    let next = logs.groups.find(({ uid, groupId }) =>
+      groupId === config.groupId && uid !== lost
+    )?.uid;
+    if (next === undefined) {
+      next = this.#world.secretNumber();
+      await logs.create({
+        ...config,
+        uid: next,
+        initial: { index: 0, members },
+      });
+    }
+    await logs.remove(lost);
+    return await this.#startMember(next);
+  }
+
+  async #startMember(uid: number): Promise<Child> {
     let child: GroupChild | undefined;
     let failure: WhorlError | undefined;
     const member = await GroupProcess.start({
@@ -111,7 +156,13 @@ export class RaftSystemProcess implements RaftSystem {
         child?.fail(error);
       }),
     });
+    const { members } = member.membership;
+    const rejoin = members.some((other) => other.uid === uid) ||
+        !members.some(({ node }) => node === this.node)
+      ? undefined
+      : new RejoinProcess(this.#world, member);
     child = new GroupChild(member, () => {
+      rejoin?.close();
       if (this.#byName.get(member.group) !== member) return;
       this.#byName.delete(member.group);
       this.#byId.delete(member.groupId);
@@ -256,6 +307,35 @@ export class RaftSystemProcess implements RaftSystem {
     const { uid } = this.#configOf(group);
     if (!this.#children.has(uid)) await this.groups.startChild(uid);
     return this.#present(group);
+  }
+
+  /**
+   * A member that has lost its log asks this node, which must lead, to take it
+   * back (`rejoin_process.ts`).
+   *
+   * @throws {WhorlError} `not_found`, or `not_leader` and the like.
+   */
+  async rejoin(from: string, args: unknown): Promise<null> {
+    const { group, node, uid } = args as Partial<RejoinRequest>;
+    if (
+      typeof group !== "string" || node !== from ||
+      !Number.isSafeInteger(uid) || (uid as number) < 1
+    ) {
+      throw new WhorlError(
+        "protocol_error",
+        "Cannot take a member of a Raft group back as its request is not understood",
+      );
+    }
+    const member = this.#present(group);
+    const { promise, resolve, reject } = Promise.withResolvers<null>();
+    member.changeMembership(
+      { type: "add", node, uid: uid as number, kind: "promotable" },
+      {
+        done: () => resolve(null),
+        failed: (reason, leader) => reject(raftFailure(member, reason, leader)),
+      },
+    );
+    return await promise;
   }
 
   /** A frame of one of the types of Raft from the node `from`; `bytes[start, end)` is valid during the call only. */
