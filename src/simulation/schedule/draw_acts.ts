@@ -60,7 +60,9 @@ export function drawActs(
     switch (type) {
       case "add_member": {
         const out = Array.from({ length: nodes }, (_, index) => index)
-          .filter((index) => !voters.includes(index) && !others.includes(index));
+          .filter((index) =>
+            !voters.includes(index) && !others.includes(index)
+          );
         if (out.length === 0) return [];
         const added = chance.pick(out);
         const kind = chance.pick(
