@@ -415,5 +415,6 @@ export function outcomeUnknown(error: unknown): boolean {
       "cancelled",
       "closed",
       "vnode_crashed",
+      "leader_lost",
     ].includes(error.code);
 }
