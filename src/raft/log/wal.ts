@@ -82,6 +82,22 @@ export class WalBatch {
   readonly lastIndexes: number[] = [];
   readonly lastTerms: number[] = [];
   readonly whenDurable: (() => void)[] = [];
+  #written: PromiseWithResolvers<void> | undefined;
+
+  /** Resolves when it is durable. */
+  get written(): Promise<void> {
+    if (this.#written === undefined) {
+      this.#written = Promise.withResolvers();
+      // Whoever waits hears of it; nobody has to wait to the end.
+      this.#written.promise.catch(() => {});
+    }
+    return this.#written.promise;
+  }
+
+  /** It will never be durable. */
+  fail(error: WhorlError): void {
+    this.#written?.reject(error);
+  }
 
   /** Makes room for one more record. */
   reserve(): void {
@@ -123,8 +139,11 @@ export class WalBatch {
     return this.count >= BATCH_RECORDS_MAX || this.bodyBytes >= BATCH_BYTES_MAX;
   }
 
-  /** Empties it, to be filled again. */
-  clear(): void {
+  /** It is durable: tells who waits for that, and is empty, to be filled again. */
+  finish(): void {
+    for (const then of this.whenDurable) then();
+    this.#written?.resolve();
+    this.#written = undefined;
     for (const group of this.groups) {
       if (group.batch === this) group.batch = undefined;
     }
@@ -207,12 +226,11 @@ export class Wal {
   readonly #together = new Uint8Array(ONE_WRITE_BYTES_MAX);
   #writing: WalBatch | undefined;
   #turning = false;
+  #wantsTurn = false;
   #deferred = false;
   #removing: Promise<void> | undefined;
   #failure: WhorlError | undefined;
   #isClosed = false;
-  /** Who waits until nothing is left to be written. */
-  #idle: PromiseWithResolvers<void> | undefined;
   readonly #flush = (): void => {
     this.#deferred = false;
     this.#writeNext();
@@ -389,11 +407,7 @@ export class Wal {
       this.#failure !== undefined || this.#isClosed || this.#isHeld
     ) return;
     const full = this.#full.shift();
-    if (full === undefined && this.#gathering.count === 0) {
-      this.#idle?.resolve();
-      this.#idle = undefined;
-      return;
-    }
+    if (full === undefined && this.#gathering.count === 0) return;
     const batch = full ?? this.#gathering;
     if (full === undefined) {
       this.#gathering = this.#spare ?? new WalBatch();
@@ -480,8 +494,7 @@ export class Wal {
     this.#nextBatch++;
     this.#writing = undefined;
     // The disk has to do again before anybody is told: they take their time.
-    if (this.#offset >= this.#options.fileBytesMax) this.#turn();
-    else this.#writeNext();
+    if (!this.#turnIfWanted()) this.#writeNext();
     for (let i = 0; i < batch.groups.length; i++) {
       const index = batch.lastIndexes[i] as number;
       if (index === 0) continue;
@@ -490,8 +503,7 @@ export class Wal {
         batch.lastTerms[i] as number,
       );
     }
-    for (const then of batch.whenDurable) then();
-    batch.clear();
+    batch.finish();
     this.#spare ??= batch;
     if (this.#released.size > 0) void this.#tidy();
   }
@@ -499,6 +511,7 @@ export class Wal {
   /** Goes on in another file. */
   #turn(): void {
     this.#turning = true;
+    this.#wantsTurn = false;
     const full = this.#current;
     this.#closed.push(full);
     (this.#file as DiskFile).close();
@@ -520,12 +533,19 @@ export class Wal {
       this.#offset > fileBytesMax / 4;
   }
 
-  /** Begins another file now, if there is something in this one. */
-  async turn(): Promise<void> {
-    await this.written();
-    if (this.#current.groups.size === 0 || this.#turning) return;
+  /** Lets the next batch be the first one of another file, if there is something in this one. */
+  turn(): void {
+    this.#wantsTurn = true;
+    if (this.#writing === undefined && !this.#turning) this.#turnIfWanted();
+  }
+
+  #turnIfWanted(): boolean {
+    const isFull = this.#offset >= this.#options.fileBytesMax;
+    if (!isFull && !this.#wantsTurn || this.#current.firstBatch === 0) {
+      return false;
+    }
     this.#turn();
-    await this.written();
+    return true;
   }
 
   /** `file` is not needed any more; it is removed when those before it have been, and something stands in the one behind it. */
@@ -574,16 +594,15 @@ export class Wal {
     }
   }
 
-  /** Resolves when everything that was put in is durable. */
+  /** Resolves when everything that was put in before is durable. */
   written(): Promise<void> {
     if (this.#failure !== undefined) return Promise.reject(this.#failure);
-    if (
-      this.#writing === undefined && !this.#turning &&
-      this.#full.length === 0 && this.#gathering.count === 0
-    ) return Promise.resolve();
-    this.#idle ??= Promise.withResolvers();
+    const last = this.#gathering.count > 0
+      ? this.#gathering
+      : this.#full.at(-1) ?? this.#writing;
+    if (last === undefined) return Promise.resolve();
     this.#schedule();
-    return this.#idle.promise;
+    return last.written;
   }
 
   #fail(cause: unknown): void {
@@ -595,9 +614,9 @@ export class Wal {
       { details: { path: this.#current.path }, cause },
     );
     this.#failure = error;
-    this.#idle?.promise.catch(() => {});
-    this.#idle?.reject(error);
-    this.#idle = undefined;
+    for (const batch of [this.#writing, ...this.#full, this.#gathering]) {
+      batch?.fail(error);
+    }
     this.#options.onFailed(error);
   }
 

@@ -58,6 +58,7 @@ export interface WalContent {
   readonly files: readonly {
     readonly number: number;
     readonly path: string;
+    readonly firstBatch: number;
     readonly lastBatch: number;
   }[];
   readonly nextFile: number;
@@ -142,7 +143,7 @@ export async function readWal(
   let next = 0;
   let nextFile = oldestFile;
   let unsure: WalContent["unsure"];
-  const found: { number: number; path: string; lastBatch: number }[] = [];
+  const found: WalContent["files"][number][] = [];
   for (let i = 0; i < files.length; i++) {
     const file = files[i] as ReadFile;
     if (file.number !== nextFile) wasLost = true;
@@ -158,7 +159,8 @@ export async function readWal(
     );
     next = end.next;
     unsure = end.unsure;
-    found.push({ number: file.number, path: file.path, lastBatch: next - 1 });
+    const { number, path, firstBatch } = file;
+    found.push({ number, path, firstBatch, lastBatch: next - 1 });
   }
   if (next === 0 && files.length === 0) next = 1;
   if (durable >= next) {
