@@ -309,7 +309,9 @@ class Run {
   #clients(cluster: SimulatedCluster) {
     const { clientCount, operations, loadMs } = this.#schedule;
     const workload = this.#options.workload ??
-      (this.#schedule.group === undefined ? kvWorkload() : raKvWorkload());
+      (this.#schedule.group === undefined
+        ? kvWorkload()
+        : raKvWorkload({ nodes: this.#schedule.nodes }));
     const beginMs = this.#time.now();
     const all = this.#schedule.operations.at(-1) ?? 0;
     return Array.from({ length: clientCount }, (_, number) => ({

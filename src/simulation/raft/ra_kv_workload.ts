@@ -19,6 +19,7 @@ import {
   type RaKvOutput,
 } from "../checkers/ra_kv_model.ts";
 import type { Violation } from "../checkers/violation.ts";
+import { hostOf } from "../schedule/fault_words.ts";
 import type { FinishedRun } from "../finished_run.ts";
 import type { OperationRecord } from "../history.ts";
 import type { Workload, WorkloadOperation } from "../workload.ts";
@@ -27,23 +28,30 @@ import { SIMULATED_GROUP } from "./simulated_group.ts";
 
 /** What the load is like. */
 export interface RaKvWorkloadOptions {
+  /** Nodes of the cluster: a client that knows no leader asks any of them. */
+  readonly nodes: number;
   /** Keys that all clients share. @default {4} */
   readonly keys?: number;
 }
 
-/** How often a client asks another node when the one it asked does not lead. */
-const TRIES_MAX = 3;
+/** How long a client waits before it asks another node, when the one it asked does not lead, in virtual milliseconds. */
+const AGAIN_MS = 10;
+/** The same when nobody knows who leads. */
+const LEADERLESS_MS = 100;
 /** What a client remembers of who leads. */
 const LEADER = "leader";
+/** What it knows of how many nodes there are. */
+const NODES = "nodes";
 /** A deadline that a client gives to the last operations, in virtual milliseconds. */
 const FINAL_MS_MAX = 5_000;
 
 /** Puts, gets, deletes and compare-and-sets on a few keys. */
 export function raKvWorkload(
-  { keys = 4 }: RaKvWorkloadOptions = {},
+  { nodes, keys = 4 }: RaKvWorkloadOptions,
 ): Workload {
   return async (operation) => {
     const { chance, number, session } = operation;
+    session.set(NODES, nodes);
     const key = `k${chance.below(keys)}`;
     const value = `v${number}`;
     const draw = chance.next();
@@ -119,7 +127,7 @@ async function compareAndSet(
   );
 }
 
-/** Tries at one node after the other until one does not refuse. Each try is an operation by itself: a refused one has certainly not happened. */
+/** Tries at one node after the other until one does not refuse, or it has taken too long. Each try is an operation by itself: a refused one has certainly not happened. */
 async function perform(
   operation: WorkloadOperation,
   key: string,
@@ -128,7 +136,8 @@ async function perform(
 ): Promise<void> {
   const { session, chance } = operation;
   const timeoutMs = chance.pick([500, 2_000, 5_000]);
-  for (let tries = 0; tries < TRIES_MAX; tries++) {
+  const untilMs = operation.now() + timeoutMs;
+  for (;;) {
     let next: string | undefined;
     let isRefused = false;
     await operation.record(
@@ -144,7 +153,7 @@ async function perform(
         } catch (error) {
           if (isWhorlError(error) && isRefusal(error)) {
             isRefused = true;
-            next = error.details["leader"] as string | undefined;
+            next = (error.details["leader"] ?? undefined) as string | undefined;
           }
           throw error;
         }
@@ -152,10 +161,14 @@ async function perform(
       timeoutMs,
       session.get(LEADER) as string | undefined,
     );
-    if (!isRefused) return;
-    if (next === undefined || next === null) session.delete(LEADER);
-    else session.set(LEADER, next.slice(next.indexOf("@") + 1));
-    await operation.sleep(10);
+    if (!isRefused || operation.now() >= untilMs) return;
+    session.set(
+      LEADER,
+      next === undefined
+        ? hostOf(chance.below(session.get(NODES) as number))
+        : next.slice(next.indexOf("@") + 1),
+    );
+    await operation.sleep(next === undefined ? LEADERLESS_MS : AGAIN_MS);
   }
 }
 
