@@ -72,6 +72,11 @@ export class KnownLog {
     return this.#memberships.at(-1) as Membership;
   }
 
+  /** Those before them, or the same if nothing is known of any. */
+  get membershipBefore(): Membership {
+    return this.#memberships.at(-2) ?? this.membership;
+  }
+
   /** The highest version that an entry has brought, as far as is known. */
   get machineVersion(): number {
     return (this.#versions.at(-1) as VersionFrom).version;

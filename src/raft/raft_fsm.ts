@@ -59,7 +59,6 @@ import {
 } from "./election.ts";
 import { silenceTimeoutMs } from "./election_timeouts.ts";
 import {
-  acknowledge,
   appendReceived,
   commitUpTo,
   followerWritten,
@@ -75,6 +74,7 @@ import {
   handOver,
   promoteOne,
   propose,
+  tellCommitTo,
   transferLeadership,
 } from "./leadership.ts";
 import { isVoter } from "./membership.ts";
@@ -101,6 +101,7 @@ import {
   connectionLost,
   ensureSent,
   entriesMissing,
+  sendTo,
   snapshotSent,
 } from "./replication.ts";
 import { becomeFollower, heardLeader, loseLeader } from "./roles.ts";
@@ -340,7 +341,7 @@ function fromFollower(
   peer.heard = true;
   switch (message.type) {
     case "append_reply":
-      appendAnswered(state, peer, message, effects);
+      if (!appendAnswered(state, peer, message)) return;
       if (peer.match > state.commitIndex) {
         commitMore(state, leadership, effects);
       }
@@ -356,7 +357,7 @@ function fromFollower(
   }
 }
 
-/** What may have waited for `peer` to come so far. */
+/** What waited for `peer` to come so far. */
 function followUp(
   state: RaftState,
   leadership: Leadership,
@@ -365,6 +366,9 @@ function followUp(
 ): void {
   // That it has come so far may have ended it.
   if (state.leadership !== leadership) return;
+  if (leadership.peers.get(peer.node) !== peer) return;
+  sendTo(state, peer, effects);
+  tellCommitTo(state, peer, effects);
   if (state.transfer !== undefined) handOver(state, peer, effects);
   else if (peer.member.kind === "promotable") {
     promoteOne(state, leadership, effects);

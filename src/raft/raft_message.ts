@@ -82,7 +82,7 @@ export type RaftMessage =
   | {
     readonly type: "read_index";
     readonly term: number;
-    /** The follower's number for it. */
+    /** The follower's number for it, below 2^48: no other life of its process has used it. */
     readonly round: number;
   }
   | {

@@ -66,8 +66,13 @@ export interface RaftState {
   verifiedIndex: number;
   /** Follower: the index it has acknowledged last to this leader. */
   repliedIndex: number;
-  /** Follower: reads it has passed on to its leader. */
-  readonly forwardedReads: number[];
+  /** Follower: reads it has passed on to its leader, the oldest first. */
+  readonly forwardedReads: ForwardedRead[];
+  /**
+   * The number of the last of them. Numbers begin anywhere, as the leader may
+   * still answer what another life of this process has asked.
+   */
+  lastForwarded: number;
   /** A snapshot that was begun and whose end was not reported yet. */
   receipt: { readonly snapshot: SnapshotMeta } | undefined;
 
@@ -75,6 +80,14 @@ export interface RaftState {
   leadership: Leadership | undefined;
   /** A transfer of leadership that this member has begun, as the leader. */
   transfer: Transfer | undefined;
+}
+
+/** Reads that a follower has passed on. */
+export interface ForwardedRead {
+  /** As it is called between the two members. */
+  readonly number: number;
+  /** As the shell calls it. */
+  readonly round: number;
 }
 
 /** What a member knows as a leader. */
@@ -140,16 +153,24 @@ export function startingState(start: RaftStart): RaftState {
     verifiedIndex: commitIndex,
     repliedIndex: 0,
     forwardedReads: [],
+    lastForwarded: start.chance.below(0x1_0000_0000) * 0x1_0000,
     receipt: undefined,
     leadership: undefined,
     transfer: undefined,
   };
 }
 
-/** Whether this member may become leader. */
+/**
+ * Whether this member may become leader: a voter may, and so may one whose
+ * removal is in its log and may be in no other one's, since then only it can
+ * bring that to an end (thesis 4.2.2).
+ */
 export function mayStand(state: RaftState): boolean {
-  return !state.diskFailing && state.receipt === undefined &&
-    isVoter(state.membership, state.node, state.uid);
+  const { membership, log, node, uid } = state;
+  if (state.diskFailing || state.receipt !== undefined) return false;
+  return isVoter(membership, node, uid) ||
+    membership.index > state.commitIndex &&
+      isVoter(log.membershipBefore, node, uid);
 }
 
 /** The voters other than this member. */

@@ -9,7 +9,12 @@ import type { Progress } from "./progress.ts";
 import { quorumIndex } from "./quorum_index.ts";
 import type { RaftEffect } from "./raft_events.ts";
 import type { MessageOf } from "./raft_message.ts";
-import { type Leadership, type RaftState, say } from "./raft_state.ts";
+import {
+  type ForwardedRead,
+  type Leadership,
+  type RaftState,
+  say,
+} from "./raft_state.ts";
 import type { ReadRequest } from "./read_rounds.ts";
 
 /** Reads that a follower has passed on and not been answered; more are refused. */
@@ -29,13 +34,13 @@ export function read(
   } else if (state.forwardedReads.length >= FORWARDED_READS_MAX) {
     effects.push({ type: "read_refused", round, reason: "overload" });
   } else {
-    state.forwardedReads.push(round);
-    say(
-      state,
-      leader,
-      { type: "read_index", term: state.term, round },
-      effects,
-    );
+    const number = ++state.lastForwarded;
+    state.forwardedReads.push({ number, round });
+    say(state, leader, {
+      type: "read_index",
+      term: state.term,
+      round: number,
+    }, effects);
   }
 }
 
@@ -58,14 +63,17 @@ export function readIndexAnswered(
   effects: RaftEffect[],
 ): void {
   const { forwardedReads } = state;
-  const place = forwardedReads.indexOf(reply.round);
+  const place = forwardedReads.findIndex(({ number }) =>
+    number === reply.round
+  );
   if (place < 0) return;
+  const answered = forwardedReads.splice(0, place + 1);
+  const { round } = answered.pop() as ForwardedRead;
   // Rounds are answered in order: what was passed on before was lost on its way.
-  for (const round of forwardedReads.splice(0, place)) {
+  for (const { round } of answered) {
     effects.push({ type: "read_refused", round, reason: "not_leader" });
   }
-  forwardedReads.shift();
-  answer(state, { from: undefined, round: reply.round }, reply.index, effects);
+  answer(state, { from: undefined, round }, reply.index, effects);
 }
 
 function askMajority(

@@ -131,7 +131,7 @@ export function endTransfer(
  * they are followers of somebody else now, or give up themselves.
  */
 function refuseReads(state: RaftState, effects: RaftEffect[]): void {
-  for (const round of state.forwardedReads) refuseRead(round, effects);
+  for (const { round } of state.forwardedReads) refuseRead(round, effects);
   state.forwardedReads.length = 0;
   if (state.leadership === undefined) return;
   for (const { from, round } of state.leadership.reads.drop()) {
