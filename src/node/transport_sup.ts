@@ -135,20 +135,22 @@ async function startLinks(
             `The connection to ${name} ended: ${closed.message}`,
             { details: { node: name } },
           );
-        for (const coordinators of parts.coordinators) {
-          coordinators.nodeLost(name, lost);
-        }
+        for (const sender of parts.senders) sender.nodeLost(name, lost);
         parts.cluster?.peerDown(name, closed.message);
         parts.raft?.peerDown(name);
       },
       onSuspect: (name) => {
         // Requests made from here on see a ring without it.
         parts.cluster?.suspect(name);
-        for (const coordinators of parts.coordinators) {
-          coordinators.nodeLost(name, () => nodeSuspected(name));
+        for (const sender of parts.senders) {
+          sender.nodeLost(name, () => nodeSuspected(name));
         }
+        parts.raft?.peerDown(name);
       },
-      onAlive: (name) => parts.cluster?.alive(name),
+      onAlive: (name) => {
+        parts.cluster?.alive(name);
+        parts.raft?.peerUp(name);
+      },
       onFrame,
       onClientUp: () => {},
       onClientDown: (link, closed) => {
@@ -239,12 +241,12 @@ export function frameHandler(
           correlation,
           u32At(bytes, start + OPERATION_TIME_LEFT_OFFSET, end),
         );
-        const coordinators = parts.coordinatorsFor(bytes[start]);
-        if (coordinators === undefined) {
+        const carrier = parts.carrierOf(bytes[start]);
+        if (carrier === undefined) {
           target.operationFailed(stopping());
           return;
         }
-        coordinators.submit(
+        carrier.submit(
           bytes,
           start,
           end,
@@ -257,7 +259,8 @@ export function frameHandler(
       case FrameType.operationReply:
       case FrameType.operationError:
         if (!isPeer) break;
-        parts.requests?.operationAnswer(type, correlation, bytes, start, end);
+        parts.sentOnBy(correlation)
+          ?.operationAnswer(type, correlation, bytes, start, end);
         return;
       case FrameType.raftMessage:
       case FrameType.raftHeartbeats:
