@@ -8,6 +8,7 @@
  *
  * @module
  */
+import { type Backoff, backoffDelayMs } from "../../supervisors/backoff.ts";
 import type { Runtime } from "../../supervisors/runtime.ts";
 import {
   type ErrorCode,
@@ -68,8 +69,8 @@ const MEMBER_TIMEOUT_MS = 10_000;
 const SNAPSHOT_TIMEOUT_MS = 60_000;
 /** Time a node has to say whether it has a member, in milliseconds. */
 const LOCATE_TIMEOUT_MS = 1_000;
-/** Time between two attempts at something that is not so yet, in milliseconds. */
-const POLL_MS = 20;
+/** Times between attempts at something that is not so yet. */
+const POLL: Backoff = { minMs: 10, maxMs: 320, jitter: 0 };
 /** Indexes of one answer. */
 export const LIVE_INDEXES_PAGE = 50_000;
 
@@ -424,7 +425,7 @@ export class RaKvMethods {
     isHarmless = true,
   ): Promise<Result> {
     let last: unknown;
-    for (;;) {
+    for (let attempt = 0;; attempt++) {
       const timeLeftMs = deadlineAt - this.#runtime.now();
       if (timeLeftMs <= 0) {
         throw new WhorlError(
@@ -445,7 +446,7 @@ export class RaKvMethods {
           last = error;
         }
       }
-      await this.#pause(POLL_MS);
+      await this.#pause(attempt);
     }
   }
 
@@ -621,7 +622,7 @@ export class RaKvMethods {
       if (!mayHaveHappened(error)) return { type: "failed", error };
       doubt = error;
     }
-    while (this.#runtime.now() < deadlineAt) {
+    for (let attempt = 0; this.#runtime.now() < deadlineAt; attempt++) {
       let members: ClusterMembers;
       try {
         members = await this.#members(cluster, deadlineAt);
@@ -641,7 +642,7 @@ export class RaKvMethods {
         );
         return { type: "failed", error };
       }
-      await this.#pause(POLL_MS);
+      await this.#pause(attempt);
     }
     return {
       type: "unknown",
@@ -671,7 +672,7 @@ export class RaKvMethods {
     const node = nodeArgument(args);
     await this.#ask(node, "ra_kv_force_shrink_here", { cluster });
     const deadlineAt = this.#runtime.now() + MEMBERS_TIMEOUT_MS;
-    for (;;) {
+    for (let attempt = 0;; attempt++) {
       try {
         return await this.#ask(node, "ra_kv_members_here", { cluster });
       } catch (error) {
@@ -680,7 +681,7 @@ export class RaKvMethods {
           throw error;
         }
       }
-      await this.#pause(POLL_MS);
+      await this.#pause(attempt);
     }
   }
 
@@ -761,9 +762,9 @@ export class RaKvMethods {
     return { results, failures };
   }
 
-  async #pause(ms: number): Promise<void> {
+  async #pause(attempt: number): Promise<void> {
     const { promise, resolve } = Promise.withResolvers<void>();
-    this.#runtime.setTimer(ms, resolve);
+    this.#runtime.setTimer(backoffDelayMs(POLL, attempt, 0), resolve);
     await promise;
   }
 
