@@ -415,6 +415,5 @@ export function outcomeUnknown(error: unknown): boolean {
       "cancelled",
       "closed",
       "vnode_crashed",
-      "leader_lost",
     ].includes(error.code);
 }

@@ -309,9 +309,7 @@ class Run {
   #clients(cluster: SimulatedCluster) {
     const { clientCount, operations, loadMs } = this.#schedule;
     const workload = this.#options.workload ??
-      (this.#schedule.group === undefined
-        ? kvWorkload()
-        : raKvWorkload({ nodes: this.#schedule.nodes }));
+      (this.#schedule.group === undefined ? kvWorkload() : raKvWorkload());
     const beginMs = this.#time.now();
     const all = this.#schedule.operations.at(-1) ?? 0;
     return Array.from({ length: clientCount }, (_, number) => ({

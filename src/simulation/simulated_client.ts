@@ -10,6 +10,7 @@ import { type Chance, seededChance } from "../base/chance.ts";
 import { isWhorlError, reasonOf, WhorlError } from "../base/errors.ts";
 import type { Environment } from "../environment/environment.ts";
 import { outcomeUnknown } from "../kv/kv_client.ts";
+import { raKvOutcomeUnknown } from "../ra_kv/ra_kv_client.ts";
 import type { WhorlNode } from "../node/node.ts";
 import { connect, type WhorlClient } from "../node/connect.ts";
 import { TIMEOUT_MS_DEFAULT } from "../request/quorum_options.ts";
@@ -108,8 +109,8 @@ export class SimulatedClient {
       session: this.#session,
       now: () => this.#process.now(),
       sleep: (ms) => this.#sleep(ms),
-      record: (key, input, act, timeoutMs = TIMEOUT_MS_DEFAULT, host) =>
-        this.#record(key, input, act, timeoutMs, host),
+      record: (key, input, act, timeoutMs = TIMEOUT_MS_DEFAULT) =>
+        this.#record(key, input, act, timeoutMs),
     };
   }
 
@@ -123,7 +124,6 @@ export class SimulatedClient {
     input: unknown,
     act: (access: ClusterAccess) => Promise<Output>,
     timeoutMs: number,
-    host: string | undefined,
   ): Promise<Output | undefined> {
     const { cluster, history } = this.#options;
     const { trace } = cluster;
@@ -139,13 +139,13 @@ export class SimulatedClient {
     try {
       const output = await (cluster.schedule.clients === "inside" ||
           !cluster.machines.some((machine) => cluster.stays(machine))
-        ? this.#inside(act, record.id, timeoutMs, host)
+        ? this.#inside(act, record.id, timeoutMs)
         : this.#connected(act, record.id, timeoutMs));
       history.succeed(record, output);
       result = output;
     } catch (error) {
       const reason = isWhorlError(error) ? error.code : reasonOf(error);
-      if (isWhorlError(error) && !outcomeUnknown(error)) {
+      if (isWhorlError(error) && !mayHaveHappened(error)) {
         history.fail(record, reason);
       } else history.lose(record, reason);
     }
@@ -161,20 +161,17 @@ export class SimulatedClient {
     return result;
   }
 
-  /** Through a node that runs now: the one on `host`, or the client's own, if possible. */
+  /** Through a node that runs now: the client's own if possible. */
   async #inside<Output>(
     act: (access: ClusterAccess) => Promise<Output>,
     id: number,
     timeoutMs: number,
-    host: string | undefined,
   ): Promise<Output> {
     let machine: SimulatedMachine | undefined;
     while (machine === undefined) {
-      const serving = this.#machines.filter((candidate) =>
+      machine = this.#machines.find((candidate) =>
         this.#options.cluster.serves(candidate)
       );
-      machine = serving.find((candidate) => candidate.host === host) ??
-        serving[0];
       if (machine === undefined) await this.#sleep(LOOK_AGAIN_MS);
     }
     const process = machine.process as SimulatedProcess;
@@ -188,7 +185,7 @@ export class SimulatedClient {
         act({
           kv: node.kv,
           module: (module) => node.module(module),
-          raft: node.parts.raft,
+          raKv: node.raKv,
         }),
     );
   }
@@ -281,4 +278,10 @@ export class SimulatedClient {
       },
     };
   }
+}
+
+/** Whether what failed with `error` may yet happen, or have happened. */
+function mayHaveHappened(error: WhorlError): boolean {
+  return error.details["outcomeUnknown"] !== false &&
+    (outcomeUnknown(error) || raKvOutcomeUnknown(error));
 }

@@ -8,7 +8,7 @@
 import type { Chance } from "../base/chance.ts";
 import type { KvClient } from "../kv/kv_client.ts";
 import type { ModuleClient, ModuleInterface } from "../node/module_client.ts";
-import type { RaftSystem } from "../raft/raft_member.ts";
+import type { RaKvClient } from "../ra_kv/ra_kv_client.ts";
 import type { Commands } from "../vnode/vnode.ts";
 
 /** A way into the cluster: a node's own, or a client connection's. */
@@ -20,8 +20,8 @@ export interface ClusterAccess {
   module<C extends Commands, V extends Commands = {}>(
     module: ModuleInterface<C, V>,
   ): ModuleClient<C, V>;
-  /** The Raft groups of the node; of a connection there are none. */
-  readonly raft?: RaftSystem | undefined;
+  /** Clusters of `ra_kv`. */
+  readonly raKv: RaKvClient;
 }
 
 /** One operation of a client. */
@@ -47,7 +47,6 @@ export interface WorkloadOperation {
    * @param key What it is about; checkers look at each key by itself.
    * @param input What was asked, as plain data.
    * @param timeoutMs The deadline it was given, in milliseconds. @default {5000}
-   * @param host The node to ask, if it runs. @default {the client's own}
    * @returns What `act` gave, or undefined if it failed.
    */
   record<Output>(
@@ -55,7 +54,6 @@ export interface WorkloadOperation {
     input: unknown,
     act: (access: ClusterAccess) => Promise<Output>,
     timeoutMs?: number,
-    host?: string,
   ): Promise<Output | undefined>;
 }
 

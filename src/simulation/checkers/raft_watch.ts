@@ -93,6 +93,11 @@ export class RaftWatch {
     return this.#committed.length === 0 ? 0 : this.#committed.length - 1;
   }
 
+  /** Something does not hold that is seen elsewhere. */
+  fail(check: string, message: string): void {
+    this.#fail(check, message);
+  }
+
   #fail(check: string, message: string): void {
     const text = `${message} (at ${this.#now().toFixed(3)} ms)`;
     // The same again and again says nothing new.
@@ -138,11 +143,6 @@ export class RaftWatch {
     this.#sightings.delete(host);
   }
 
-  /** The log of the member `uid` was damaged from outside: nothing of it need be there any more. */
-  damaged(uid: number): void {
-    this.#holdings.delete(uid);
-  }
-
   #begins(host: string, member: RaftMember): void {
     const { node, uid, log, term } = member;
     const { recovered } = log;
@@ -182,12 +182,6 @@ export class RaftWatch {
   #checkReturn(member: RaftMember, before: Holding): void {
     const { node, log } = member;
     const { recovered } = log;
-    if (recovered.damaged) {
-      this.#fail(
-        "raft_log_damaged",
-        `The log of ${node} is found damaged though nobody has damaged it`,
-      );
-    }
     const { spokenTerm, vote, durableIndex, terms } = before;
     if (recovered.term < spokenTerm) {
       this.#fail(

@@ -8,14 +8,9 @@
  */
 import { ByteReader } from "../../base/byte_reader.ts";
 import { isWhorlError, reasonOf } from "../../base/errors.ts";
-import {
-  RA_KV_MACHINE,
-  type RaKvState,
-  stateDigest,
-} from "../../ra_kv/ra_kv_machine.ts";
-import type { Member } from "../../raft/raft_entry.ts";
-import { raftFailure } from "../../raft/raft_failure.ts";
-import type { RaftMember, RaftTarget } from "../../raft/raft_member.ts";
+import type { WhorlNode } from "../../node/node.ts";
+import { type RaKvState, stateDigest } from "../../ra_kv/ra_kv_machine.ts";
+import type { RaftMember } from "../../raft/raft_member.ts";
 import { readRaftMessage } from "../../raft/raft_message_codec.ts";
 import type { RaftSystemProcess } from "../../raft/raft_system.ts";
 import { FrameType } from "../../wire/frame_type.ts";
@@ -35,14 +30,15 @@ import type { SimulatedOperator } from "../simulated_operator.ts";
 
 /** Name of the group. */
 export const SIMULATED_GROUP = "sim";
-const GROUP_ID = 77;
 /** Virtual time in which a new group must have a leader, in milliseconds. */
-const BEGIN_MS_MAX = 20_000;
+const BEGIN_MS_MAX = 60_000;
 /** Virtual time in which a healed group must have one leader and equal members, in milliseconds. */
 export const GROUP_SETTLE_MS_MAX = 30_000;
 /** How long whoever changes the members waits before trying again, in virtual milliseconds. */
 const RETRY_MS = 100;
-/** How often it is looked whether the group has settled, in virtual milliseconds. */
+/** How long they wait for the answer to such a command: longer than the node takes to find out what came of it. */
+const ANSWER_MS_MAX = 80_000;
+/** How often it is looked whether something has come, in virtual milliseconds. */
 const LOOK_MS = 20;
 
 /** What the group is made of. */
@@ -52,35 +48,41 @@ export interface SimulatedGroupOptions {
   readonly plan: GroupPlan;
 }
 
-/** A member that should be there. */
-interface Wanted {
-  uid: number;
-}
+type MemberAct = Extract<
+  PlannedAct,
+  { type: "add_member" | "remove_member" }
+>;
 
 /** The group. */
 export class SimulatedGroup {
   readonly watch: RaftWatch;
   readonly #options: SimulatedGroupOptions;
-  readonly #wanted = new Map<SimulatedMachine, Wanted>();
+  /** Those that should have a member. */
+  readonly #wanted: Set<SimulatedMachine>;
+  /** Those on which a member may begin anew: it was added, removed, or its log was damaged. */
+  readonly #mayBegin: Set<SimulatedMachine>;
+  readonly #uids = new Map<SimulatedMachine, number>();
   readonly #systems = new WeakSet<RaftSystemProcess>();
-  readonly #seen = new Map<SimulatedMachine, RaftMember | undefined>();
+  readonly #seen = new Set<SimulatedMachine>();
   /** Power that is to be lost when some member takes a new term. */
   readonly #voterFaults: Extract<PlannedAct, { type: "voter_fault" }>[] = [];
-  readonly #deaths = new Map<SimulatedMachine, () => void>();
-  #nextUid = 1;
+  readonly #forgetDeaths = new Map<SimulatedMachine, () => void>();
 
   constructor(options: SimulatedGroupOptions) {
     this.#options = options;
     const { cluster, plan } = options;
     this.watch = new RaftWatch(digestOf, () => cluster.time.now());
-    for (const index of plan.members) {
-      const machine = cluster.machines[index] as SimulatedMachine;
-      this.#wanted.set(machine, { uid: this.#nextUid++ });
-    }
+    const members = plan.members.map((index) => this.#machine(index));
+    this.#wanted = new Set(members);
+    this.#mayBegin = new Set(members);
   }
 
   get #cluster(): SimulatedCluster {
     return this.#options.cluster;
+  }
+
+  #machine(index: number): SimulatedMachine {
+    return this.#cluster.machines[index] as SimulatedMachine;
   }
 
   #say(text: string): void {
@@ -90,47 +92,30 @@ export class SimulatedGroup {
   /** Makes the group, and lets time pass until it has a leader; the violation if it does not come to one. */
   async begin(): Promise<Violation[]> {
     const cluster = this.#cluster;
-    const initial = this.#initial();
-    const made = Promise.all(
-      [...this.#wanted].map(([machine, { uid }]) =>
-        this.#options.operator.ask(
-          async ({ parts }) => {
-            await parts.raft?.createMember({
-              group: SIMULATED_GROUP,
-              groupId: GROUP_ID,
-              uid,
-              machine: RA_KV_MACHINE,
-              initial,
-            });
-          },
-          machine,
-        )
-      ),
-    );
     cluster.time.observe(() => this.#look());
+    const names = [...this.#wanted].map(nameOf);
+    const making = this.#again(async () => {
+      await this.#ask((node) => node.raKv.startCluster(SIMULATED_GROUP, names));
+      return true;
+    });
     try {
-      await during(cluster, made, BEGIN_MS_MAX);
+      await during(cluster, making, BEGIN_MS_MAX);
     } catch (error) {
       return [{
         check: "raft_progress",
         message: `The group could not be made: ${reasonOf(error)}`,
       }];
     }
-    const untilMs = cluster.time.now() + BEGIN_MS_MAX;
-    await cluster.time.run(untilMs, () => this.#leader() !== undefined);
-    return this.#leader() !== undefined ? [] : [{
-      check: "raft_progress",
-      message: `The new group has no leader after ${BEGIN_MS_MAX} ms`,
-    }];
+    return [];
   }
 
-  #initial(): Member[] {
-    return [...this.#wanted].map(([machine, { uid }]) => ({
-      node: nameOf(machine),
-      uid,
-      kind: "voter",
-      target: 0,
-    }));
+  /** Has a node answer, some that runs unless one is named. */
+  #ask<T>(
+    act: (node: WhorlNode) => Promise<T>,
+    machine: SimulatedMachine | undefined = this.#cluster.machines
+      .find(({ running }) => running),
+  ): Promise<T> {
+    return this.#options.operator.ask(act, machine, ANSWER_MS_MAX);
   }
 
   /** The member that runs on `machine`. */
@@ -153,38 +138,57 @@ export class SimulatedGroup {
   }
 
   #look(): void {
-    const { trace } = this.#cluster;
     for (const machine of this.#cluster.machines) {
       const system = machine.node?.parts.raft;
       if (system !== undefined && !this.#systems.has(system)) {
         this.#begins(machine, system);
       }
       const member = system?.member(SIMULATED_GROUP);
-      const { host } = machine;
       if (member === undefined && !this.#seen.has(machine)) continue;
-      const changed = this.watch.look(host, member);
-      if (member === undefined) this.#seen.delete(machine);
-      else this.#seen.set(machine, member);
-      if (changed === "nothing" || member === undefined) continue;
-      if (trace.on) {
-        const { role, term, leader, commitIndex, log } = member;
-        trace.add(
-          host,
-          "raft",
-          `${role} in term ${term}, ${
-            leader === undefined ? "no leader" : `leader ${leader}`
-          }, last ${log.lastIndex} of term ${log.lastTerm}, committed ${commitIndex}`,
-        );
+      const changed = this.watch.look(machine.host, member);
+      if (member === undefined) {
+        this.#seen.delete(machine);
+        continue;
       }
+      if (!this.#seen.has(machine)) this.#checkUid(machine, member);
+      this.#seen.add(machine);
+      if (changed === "nothing") continue;
+      this.#tell(machine, member);
       if (member.role !== "leader") this.#strikeVoter(machine);
     }
+  }
+
+  #tell({ host }: SimulatedMachine, member: RaftMember): void {
+    const { trace } = this.#cluster;
+    if (!trace.on) return;
+    const { role, term, leader, commitIndex, log } = member;
+    const whose = leader === undefined || role === "leader"
+      ? ""
+      : ` of ${leader}`;
+    trace.add(
+      host,
+      "raft",
+      `${role}${whose} in term ${term}, last ${log.lastIndex} of term ${log.lastTerm}, committed ${commitIndex}`,
+    );
+  }
+
+  /** A member begins anew under another uid only where something was done to it. */
+  #checkUid(machine: SimulatedMachine, { uid, node }: RaftMember): void {
+    const before = this.#uids.get(machine);
+    this.#uids.set(machine, uid);
+    if (before === undefined || before === uid) return;
+    if (this.#mayBegin.has(machine)) return;
+    this.watch.fail(
+      "raft_log_damaged",
+      `The member on ${node} begins anew as if its log were damaged, which nobody has done`,
+    );
   }
 
   /** The system of a node in a new life, or after a failure of its disk. */
   #begins(machine: SimulatedMachine, system: RaftSystemProcess): void {
     this.#systems.add(system);
-    this.#deaths.get(machine)?.();
-    this.#deaths.set(
+    this.#forgetDeaths.get(machine)?.();
+    this.#forgetDeaths.set(
       machine,
       machine.onDeath(() => {
         this.watch.ends(machine.host);
@@ -196,11 +200,10 @@ export class SimulatedGroup {
     system.handleFrame = (from, type, bytes, start, end) => {
       if (type === FrameType.raftMessage) {
         const reader = new ByteReader(bytes, start, end);
-        const group = reader.u48();
+        // One group is simulated.
+        reader.u48();
         const uid = reader.u48();
-        if (group === GROUP_ID) {
-          this.watch.heard(uid, to, readRaftMessage(reader));
-        }
+        this.watch.heard(uid, to, readRaftMessage(reader));
       }
       handle(from, type, bytes, start, end);
     };
@@ -209,20 +212,12 @@ export class SimulatedGroup {
   #strikeVoter(machine: SimulatedMachine): void {
     const fault = this.#voterFaults.shift();
     if (fault === undefined) return;
-    const { time } = this.#cluster;
-    time.schedule(
-      fault.afterMs,
-      () => this.#strike(machine, { type: "power_loss" }, fault.forMs),
-    );
-  }
-
-  #strike(
-    machine: SimulatedMachine,
-    { type }: { readonly type: "power_loss" | "kill" | "pause" | "disk_full" },
-    forMs: number,
-  ): void {
     const node = this.#cluster.machines.indexOf(machine);
-    this.#cluster.strike({ type, node, atMs: 0, forMs });
+    const { forMs } = fault;
+    this.#cluster.time.schedule(
+      fault.afterMs,
+      () => this.#cluster.strike({ type: "power_loss", node, atMs: 0, forMs }),
+    );
   }
 
   /** Does `acts`, each at its time, counted from now; resolves once the cluster is healed and all changes that were begun are done. */
@@ -238,6 +233,7 @@ export class SimulatedGroup {
       if (cluster.healed) break;
       if (act.type === "add_member" || act.type === "remove_member") {
         changes = changes.then(() => this.#change(act));
+        changes.catch(() => {});
       } else this.#do(act);
     }
     await this.#until(() => cluster.healed);
@@ -253,63 +249,55 @@ export class SimulatedGroup {
     }
   }
 
-  #do(
-    act: Exclude<PlannedAct, { type: "add_member" | "remove_member" }>,
-  ): void {
+  #do(act: Exclude<PlannedAct, MemberAct>): void {
     this.#say(describeAct(act));
     switch (act.type) {
-      case "transfer": {
-        const to = this.#machine(act.node);
-        const leader = this.#leader();
-        if (leader === undefined) return;
-        this.#attempt(leader, async (member) => {
-          await promised<void>(
-            member,
-            (target) => member.transferLeadership(nameOf(to), target),
-          );
-        });
-        return;
-      }
-      case "snapshot":
-        this.#attempt(
-          this.#machine(act.node),
-          (member) => member.takeSnapshot(),
+      case "transfer":
+        return this.#attempt(({ raKv }) =>
+          raKv.transferLeadership(
+            SIMULATED_GROUP,
+            nameOf(this.#machine(act.node)),
+          )
         );
-        return;
+      case "snapshot":
+        return this.#attempt(
+          ({ raKv, name }) =>
+            raKv.takeSnapshot(SIMULATED_GROUP, { node: name }),
+          act.node,
+        );
       case "compact":
-        this.#attempt(this.#machine(act.node), (member) => member.compact());
-        return;
+        return this.#attempt(
+          ({ raKv, name }) => raKv.compact(SIMULATED_GROUP, { node: name }),
+          act.node,
+        );
       case "leader_fault":
-        this.#strikeLeader(act.how, act.forMs);
-        return;
+        return this.#strikeLeader(act.how, act.forMs);
       case "voter_fault":
         this.#voterFaults.push(act);
         return;
+      case "log_rot":
+        return this.#rot(this.#machine(act.node), act.forMs);
     }
   }
 
-  #machine(index: number): SimulatedMachine {
-    return this.#cluster.machines[index] as SimulatedMachine;
-  }
-
-  /** Asks the member on `machine` for something that may be refused, or come to nothing with its process. */
-  #attempt(
-    machine: SimulatedMachine,
-    act: (member: RaftMember) => Promise<void>,
-  ): void {
-    if (this.member(machine) === undefined) return;
-    this.#options.operator.ask(async ({ parts }) => {
-      const member = parts.raft?.member(SIMULATED_GROUP);
-      if (member !== undefined) await act(member);
-    }, machine).catch((error) => this.#say(`hears: ${reasonOf(error)}`));
+  /** Asks for something that may be refused, or come to nothing with its node. */
+  #attempt(act: (node: WhorlNode) => Promise<unknown>, index?: number): void {
+    const machine = index === undefined ? undefined : this.#machine(index);
+    this.#ask(act, machine).then(
+      () => this.#say("is answered"),
+      (error) => {
+        if (!isWhorlError(error)) this.watch.fail("raft_act", `${error.stack}`);
+        this.#say(`hears: ${reasonOf(error)}`);
+      },
+    );
   }
 
   #strikeLeader(how: LeaderFault, forMs: number): void {
     const machine = this.#leader();
     if (machine === undefined) return;
-    const cluster = this.#cluster;
-    const node = cluster.machines.indexOf(machine);
-    const others = cluster.machines.map((_, index) => index)
+    const { machines } = this.#cluster;
+    const node = machines.indexOf(machine);
+    const others = machines.map((_, index) => index)
       .filter((index) => index !== node);
     const at = { atMs: 0, forMs };
     const partition = { ...at, type: "partition", break: false } as const;
@@ -327,43 +315,47 @@ export class SimulatedGroup {
           return { ...at, type: how, node };
       }
     })();
-    cluster.strike(fault);
+    this.#cluster.strike(fault);
   }
 
-  async #change(
-    act: Extract<PlannedAct, { type: "add_member" | "remove_member" }>,
-  ): Promise<void> {
+  /** Ends the process of a node, and damages what stands in its log meanwhile. */
+  #rot(machine: SimulatedMachine, forMs: number): void {
+    const cluster = this.#cluster;
+    if (cluster.healed) return;
+    const node = cluster.machines.indexOf(machine);
+    this.#mayBegin.add(machine);
+    cluster.strike({ type: "kill", node, atMs: 0, forMs });
+    const hit = machine.disk.rot(({ path }) =>
+      /\/raft\/wal-\d+\.log$/.test(path)
+    );
+    this.#say(`${hit?.path ?? "nothing"} is hit`);
+  }
+
+  async #change(act: MemberAct): Promise<void> {
     if (this.#cluster.healed) return;
     const machine = this.#machine(act.node);
-    const wanted = this.#wanted.get(machine);
-    if ((act.type === "add_member") === (wanted !== undefined)) return;
+    const adds = act.type === "add_member";
+    if (this.#wanted.has(machine) === adds) return;
     this.#say(describeAct(act));
-    if (act.type === "add_member") {
-      const uid = this.#nextUid++;
-      await this.#again(() => this.#create(machine, uid));
-      await this.#again(() =>
-        this.#changeMembers(
-          {
-            type: "add",
-            node: nameOf(machine),
-            uid,
-            kind: act.kind,
-          },
-          (members) => members.some((member) => member.uid === uid),
-        )
+    this.#mayBegin.add(machine);
+    if (adds) this.#wanted.add(machine);
+    else this.#wanted.delete(machine);
+    const name = nameOf(machine);
+    await this.#again(async () => {
+      // What an attempt came to that was not answered may be seen now.
+      const { members, committed } = await this.#ask(({ raKv }) =>
+        raKv.members(SIMULATED_GROUP)
       );
-      this.#wanted.set(machine, { uid });
-    } else {
-      const node = nameOf(machine);
-      await this.#again(() =>
-        this.#changeMembers(
-          { type: "remove", node },
-          (members) => members.every((member) => member.node !== node),
-        )
-      );
-      this.#wanted.delete(machine);
-      await this.#again(() => this.#remove(machine));
-    }
+      const isMember = members.some(({ node }) => node === name);
+      if (isMember === adds) return committed;
+      await this.#ask(async ({ raKv }) => {
+        if (adds) {
+          const { kind } = act;
+          await raKv.addMember(SIMULATED_GROUP, name, { kind });
+        } else await raKv.removeMember(SIMULATED_GROUP, name);
+      });
+      return true;
+    });
     this.#say(`done: ${describeAct(act)}`);
   }
 
@@ -381,54 +373,6 @@ export class SimulatedGroup {
         void time.schedule(RETRY_MS, resolve)
       );
     }
-  }
-
-  #create(machine: SimulatedMachine, uid: number): Promise<boolean> {
-    return this.#options.operator.ask(async ({ parts: { raft } }) => {
-      if (raft === undefined) return false;
-      if (raft.member(SIMULATED_GROUP)?.uid === uid) return true;
-      await raft.createMember({
-        group: SIMULATED_GROUP,
-        groupId: GROUP_ID,
-        uid,
-        machine: RA_KV_MACHINE,
-        initial: [],
-      });
-      return true;
-    }, machine);
-  }
-
-  #remove(machine: SimulatedMachine): Promise<boolean> {
-    return this.#options.operator.ask(async ({ parts: { raft } }) => {
-      if (raft === undefined) return false;
-      try {
-        await raft.removeMember(SIMULATED_GROUP);
-      } catch (error) {
-        if (!isWhorlError(error, "not_found")) throw error;
-      }
-      return true;
-    }, machine);
-  }
-
-  /** Asks the leader for a change, and says whether it is agreed upon. */
-  async #changeMembers(
-    change: Parameters<RaftMember["changeMembership"]>[0],
-    isDone: (members: readonly Member[]) => boolean,
-  ): Promise<boolean> {
-    const leader = this.#leader();
-    if (leader === undefined) return false;
-    return await this.#options.operator.ask(async ({ parts: { raft } }) => {
-      const member = raft?.member(SIMULATED_GROUP);
-      if (member === undefined || member.role !== "leader") return false;
-      const { membership, commitIndex } = member;
-      if (isDone(membership.members)) return membership.index <= commitIndex;
-      await promised(
-        member,
-        (target: RaftTarget<{ index: number; term: number }>) =>
-          member.changeMembership(change, target),
-      );
-      return false;
-    }, leader);
   }
 
   /**
@@ -501,19 +445,6 @@ export class SimulatedGroup {
       }`;
     }).join("; ");
   }
-}
-
-/** What a target of `begin` is told, as a promise. */
-function promised<Result>(
-  member: RaftMember,
-  begin: (target: RaftTarget<Result>) => void,
-): Promise<Result> {
-  return new Promise((resolve, reject) =>
-    begin({
-      done: resolve,
-      failed: (reason, leader) => reject(raftFailure(member, reason, leader)),
-    })
-  );
 }
 
 function nameOf({ host }: SimulatedMachine): string {

@@ -17,6 +17,7 @@ export const ACT_TYPES: readonly ActType[] = [
   "compact",
   "leader_fault",
   "voter_fault",
+  "log_rot",
 ];
 
 /** Everything that may befall a leader. */
@@ -35,6 +36,8 @@ export const LEADER_FAULTS: readonly LeaderFault[] = [
 const ACTS_MAX = 8;
 /** Voters that a group is not made smaller than. */
 const VOTERS_MIN = 2;
+/** The same where one of them may lose its log: the others must be a majority. */
+const VOTERS_MIN_WITH_ROT = 3;
 
 /** Draws acts that make sense one after the other on a group that begins with `members`, of `nodes` nodes. */
 export function drawActs(
@@ -52,6 +55,11 @@ export function drawActs(
     { length: chance.below(ACTS_MAX + 1) },
     () => chance.below(Math.max(1, Math.floor(loadMs * 0.9))),
   ).sort((a, b) => a - b);
+  const votersMin = enabled.includes("log_rot")
+    ? VOTERS_MIN_WITH_ROT
+    : VOTERS_MIN;
+  /** One machine's log at most: what two lose may be all that there was. */
+  const rotten = chance.below(nodes);
   const voters = [...members];
   const others: number[] = [];
   return times.flatMap((atMs): PlannedAct[] => {
@@ -66,14 +74,14 @@ export function drawActs(
         if (out.length === 0) return [];
         const added = chance.pick(out);
         const kind = chance.pick(
-          ["voter", "promotable", "promotable", "non_voter"] as const,
+          ["voter", "voter", "voter", "non_voter"] as const,
         );
         (kind === "non_voter" ? others : voters).push(added);
         return [{ atMs, type, node: added, kind }];
       }
       case "remove_member": {
         const from = others.length > 0 && chance.chance(0.5) ? others : voters;
-        if (from === voters && voters.length <= VOTERS_MIN) return [];
+        if (from === voters && voters.length <= votersMin) return [];
         const [gone] = from.splice(chance.below(from.length), 1);
         return [{ atMs, type, node: gone as number }];
       }
@@ -88,6 +96,13 @@ export function drawActs(
           how: chance.pick(LEADER_FAULTS),
           forMs: chance.pick([20, 300, 1_200, 2_500, 4_000]) *
             (0.5 + chance.next()),
+        }];
+      case "log_rot":
+        return members.length < VOTERS_MIN_WITH_ROT ? [] : [{
+          atMs,
+          type,
+          node: rotten,
+          forMs: chance.pick([20, 300, 1_500]) * (0.5 + chance.next()),
         }];
       case "voter_fault":
         return [{

@@ -209,7 +209,7 @@ function drawRaft(seed: string | number, options: ScheduleOptions): Schedule {
     spares: 0,
     ringSize,
     start: options.start ?? "formed",
-    clients: "inside",
+    clients: chance.chance(1 / 4) ? "connected" : "inside",
     clientCount,
     operations: Array.from({ length: operations }, (_, number) => number),
     loadMs,

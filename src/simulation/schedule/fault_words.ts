@@ -114,6 +114,10 @@ export function describeAct(act: PlannedAct): string {
       return `whoever leads: ${act.how.replace("_", " ")} for ${
         Math.round(act.forMs)
       } ms`;
+    case "log_rot":
+      return `${hostOf(act.node)} is down for ${
+        Math.round(act.forMs)
+      } ms while its Raft log rots`;
     case "voter_fault":
       return `who next takes a new term loses power ${
         Number(act.afterMs.toFixed(2))

@@ -155,7 +155,7 @@ export type PlannedAct =
     | {
       readonly type: "add_member";
       readonly node: number;
-      readonly kind: "voter" | "promotable" | "non_voter";
+      readonly kind: "voter" | "non_voter";
     }
     /** A member leaves the group, and what it stored goes. */
     | { readonly type: "remove_member"; readonly node: number }
@@ -169,6 +169,12 @@ export type PlannedAct =
     | {
       readonly type: "leader_fault";
       readonly how: LeaderFault;
+      readonly forMs: number;
+    }
+    /** The process of a node ends, and a bit of its log is another when it starts again: a member that lost something must not count as if it had it. */
+    | {
+      readonly type: "log_rot";
+      readonly node: number;
       readonly forMs: number;
     }
     /** The next member that takes a new term, as it does when it votes, loses power a little later. */

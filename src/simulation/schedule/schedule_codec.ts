@@ -257,7 +257,7 @@ const ACT_FIELDS: {
 } = {
   add_member: (act, nodes) => ({
     ...nodeOf(act, nodes),
-    kind: act.field("kind").oneOf(["voter", "promotable", "non_voter"]),
+    kind: act.field("kind").oneOf(["voter", "non_voter"]),
   }),
   remove_member: nodeOf,
   transfer: nodeOf,
@@ -265,6 +265,10 @@ const ACT_FIELDS: {
   compact: nodeOf,
   leader_fault: (act) => ({
     how: act.field("how").oneOf(LEADER_FAULTS),
+    forMs: act.field("forMs").amount(),
+  }),
+  log_rot: (act, nodes) => ({
+    ...nodeOf(act, nodes),
     forMs: act.field("forMs").amount(),
   }),
   voter_fault: (act) => ({
