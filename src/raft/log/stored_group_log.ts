@@ -12,7 +12,7 @@
  *
  * @module
  */
-import { isWhorlError, reasonOf, WhorlError } from "../../base/errors.ts";
+import { isWhorlError, WhorlError } from "../../base/errors.ts";
 import type { Disk } from "../../environment/disk.ts";
 import { replaceFile } from "../../storage/atomic_file.ts";
 import type { RaftEntry, SnapshotMeta } from "../raft_entry.ts";
@@ -29,6 +29,7 @@ import {
   neededSegments,
 } from "./group_segments.ts";
 import { IndexRanges } from "./index_ranges.ts";
+import { asStoreErrors } from "./log_failure.ts";
 import { type EntryPlace, Memtable } from "./memtable.ts";
 import type {
   GroupConfig,
@@ -109,6 +110,8 @@ export class StoredGroupLog implements GroupLog, WalGroup {
   #memberships: number[];
   #lastIndex: number;
   #durableIndex = 0;
+  /** Whether the entry that was read last from the write-ahead log does not follow the one before it. */
+  #hasGap = false;
   #events: GroupLogEvents | undefined;
   #recovered: RecoveredGroup | undefined;
   /** The lowest index that was cut off since the task under way began. */
@@ -179,10 +182,9 @@ export class StoredGroupLog implements GroupLog, WalGroup {
     crc: number,
   ): void {
     if (number < this.#walFloor) return;
-    if (index > this.#lastIndex + 1) {
-      this.#damaged = true;
-      return;
-    }
+    // What was before it may have been overwritten before it came into a segment; then this was as well.
+    this.#hasGap = index > this.#lastIndex + 1;
+    if (this.#hasGap) return;
     this.#cutFrom(index);
     if (index > this.#snapshotIndex) {
       this.#push(index, term, bytes, offset, length, crc, undefined);
@@ -203,6 +205,11 @@ export class StoredGroupLog implements GroupLog, WalGroup {
   replayApplied(index: number): void {
     this.#appliedIndex = Math.max(this.#appliedIndex, index);
     this.#appliedNoted = this.#appliedIndex;
+  }
+
+  /** Nothing more comes from there. */
+  endReplay(): void {
+    if (this.#hasGap) this.#damaged = true;
   }
 
   /** Something that was acknowledged is not there. */
@@ -551,7 +558,8 @@ export class StoredGroupLog implements GroupLog, WalGroup {
   async #beginSnapshot(stored: StoredSnapshot): Promise<SnapshotWriter> {
     const { disk, pace } = this.#shared();
     const folder = `${this.#folder}/snapshots`;
-    if (await disk.makeFolder(folder)) await disk.syncFolder(this.#folder);
+    await disk.makeFolder(folder);
+    await disk.syncFolder(this.#folder);
     return await SnapshotWriter.begin(
       disk,
       pace,
@@ -653,7 +661,8 @@ export class StoredGroupLog implements GroupLog, WalGroup {
     const stored = { meta, number: this.#nextNumber++ };
     return new ReceivedSnapshot(
       meta,
-      await this.#beginSnapshot(stored),
+      this.#folder,
+      await asStoreErrors(this.#folder, () => this.#beginSnapshot(stored)),
       new SegmentBuilder(this.#segmentTarget(this.#shared().pace)),
       {
         install: (live, first, received) =>
@@ -721,24 +730,10 @@ export class StoredGroupLog implements GroupLog, WalGroup {
       if (failure !== undefined) throw failure;
       if (this.#isRemoved) throw this.#closedError();
       this.#cutIndex = Infinity;
-      try {
-        return await action();
-      } catch (error) {
-        throw this.#storeError(error);
-      }
+      return await asStoreErrors(this.#folder, action);
     });
     this.#tasks = done.catch(() => {});
     return done;
-  }
-
-  #storeError(cause: unknown): unknown {
-    const { code } = cause as { code?: unknown };
-    if (cause instanceof WhorlError || typeof code !== "string") return cause;
-    return new WhorlError(
-      code === "ENOSPC" ? "store_full" : "store_unavailable",
-      `Cannot write in ${this.#folder}: ${reasonOf(cause)}`,
-      { details: { path: this.#folder }, cause },
-    );
   }
 
   /**

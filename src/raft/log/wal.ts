@@ -23,6 +23,7 @@ import type { DiskFile } from "../../environment/disk.ts";
 import type { StorageEnvironment } from "../../environment/environment.ts";
 import type { WatermarkFile } from "../../storage/commit_watermark.ts";
 import { BodySlabs } from "./body_slabs.ts";
+import { storeErrorOf } from "./log_failure.ts";
 import {
   BATCH_HEADER_BYTES,
   encodeFileHeader,
@@ -607,11 +608,11 @@ export class Wal {
 
   #fail(cause: unknown): void {
     if (this.#failure !== undefined || this.#isClosed) return;
-    const isFull = (cause as { code?: unknown } | null)?.code === "ENOSPC";
-    const error = cause instanceof WhorlError ? cause : new WhorlError(
-      isFull ? "store_full" : "store_unavailable",
-      `Cannot write Raft log ${this.#current.path}: ${reasonOf(cause)}`,
-      { details: { path: this.#current.path }, cause },
+    const told = storeErrorOf(cause, this.#options.folder);
+    const error = told instanceof WhorlError ? told : new WhorlError(
+      "internal",
+      `Cannot go on with the Raft logs: ${reasonOf(cause)}`,
+      { cause },
     );
     this.#failure = error;
     for (const batch of [this.#writing, ...this.#full, this.#gathering]) {

@@ -140,7 +140,8 @@ export async function readWal(
   if (mark === undefined && files.length > 0) {
     oldestFile = (files[0] as ReadFile).number;
   }
-  let next = 0;
+  // The first batch of the first file is known; that of a later one is durable since before it was the oldest.
+  let next = oldestFile === 1 ? 1 : 0;
   let nextFile = oldestFile;
   let unsure: WalContent["unsure"];
   const found: WalContent["files"][number][] = [];
@@ -162,7 +163,7 @@ export async function readWal(
     const { number, path, firstBatch } = file;
     found.push({ number, path, firstBatch, lastBatch: next - 1 });
   }
-  if (next === 0 && files.length === 0) next = 1;
+  next = Math.max(1, next);
   if (durable >= next) {
     wasLost = wasLost || durable > 0;
     next = durable + 1;
@@ -195,7 +196,8 @@ function scanFile(
 ): { readonly next: number; readonly unsure: WalContent["unsure"] } {
   let next = expected === 0 ? firstBatch : expected;
   if (header === undefined || firstBatch === 0) {
-    lost();
+    // Nothing is missing if the next file goes on where the one before this ended: all that was in here never became durable, and was written again.
+    if (expected === 0 || stop !== next) lost();
     return { next: stop ?? next, unsure: undefined };
   }
   let unsure: WalContent["unsure"];

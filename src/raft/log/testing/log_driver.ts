@@ -104,7 +104,11 @@ export class LogDriver implements GroupLogEvents {
   onWritten(index: number, term: number): void {
     for (let at = this.#history.length - 1; at > this.#acknowledged; at--) {
       const { log } = this.#history[at] as LogState;
-      if (log.length === index && termOf(log.at(-1)) === term) {
+      // Votes after it have the same log, and may not be durable yet.
+      if (
+        log.length === index && termOf(log.at(-1)) === term &&
+        log !== this.#history[at - 1]?.log
+      ) {
         this.#acknowledged = at;
         break;
       }
@@ -193,10 +197,16 @@ export class LogDriver implements GroupLogEvents {
     log.saveVote(term, votedFor, () => this.#acknowledge(place));
   }
 
-  #long(promise: Promise<void>, then: () => void = () => {}): void {
+  /** @param refused Called if it fails, and the log goes on as it was. */
+  #long(
+    promise: Promise<void>,
+    then: () => void = () => {},
+    refused: () => void = () => {},
+  ): void {
     this.#busy = true;
     promise.then(then, (error) => {
-      if (this.failed === undefined && !isWhorlError(error)) throw error;
+      if (!isWhorlError(error)) throw error;
+      if (this.failed === undefined) refused();
     }).finally(() => this.#busy = this.#receiving = false);
   }
 
@@ -233,6 +243,7 @@ export class LogDriver implements GroupLogEvents {
     this.#long(
       log.takeSnapshot(taken.meta, pieces(taken.state), taken.live),
       () => this.#took(taken),
+      () => void this.#snapshots.pop(),
     );
   }
 
@@ -253,6 +264,8 @@ export class LogDriver implements GroupLogEvents {
     const agrees = this.#chance.chance(0.3) && this.#commitIndex > from;
     const after = before.slice(0, this.#commitIndex);
     const entries: RaftEntry[] = [];
+    // No two leaders have the same term.
+    if (!agrees && term <= termOf(before.at(-1))) return;
     if (!agrees) {
       const count = 1 + this.#chance.below(12);
       for (let i = 0; i < count; i++) {
@@ -279,22 +292,32 @@ export class LogDriver implements GroupLogEvents {
       this.#snapshots.pop();
       if (!agrees) this.#history.pop();
     }
-    this.#long((async () => {
-      const receiver = await log.receiveSnapshot(taken.meta);
-      const sent = entries.filter((entry) => isLive.has(entry.index));
-      for (let at = 0; at < sent.length; at += 3) {
-        await receiver.writeLive(sent.slice(at, at + 3));
-      }
-      for (const piece of pieces(taken.state)) await receiver.writeState(piece);
-      if (isAborted) {
-        await receiver.abort();
-        return;
-      }
-      await receiver.finish(taken.live);
-      this.#took(taken);
-      this.#acknowledge(place);
-      this.#commitIndex = Math.max(this.#commitIndex, index);
-    })());
+    this.#long(
+      (async () => {
+        const receiver = await log.receiveSnapshot(taken.meta);
+        const sent = entries.filter((entry) => isLive.has(entry.index));
+        for (let at = 0; at < sent.length; at += 3) {
+          await receiver.writeLive(sent.slice(at, at + 3));
+        }
+        for (const piece of pieces(taken.state)) {
+          await receiver.writeState(piece);
+        }
+        if (isAborted) {
+          await receiver.abort();
+          return;
+        }
+        await receiver.finish(taken.live);
+        this.#took(taken);
+        this.#acknowledge(place);
+        this.#commitIndex = Math.max(this.#commitIndex, index);
+      })(),
+      () => {},
+      () => {
+        if (isAborted) return;
+        this.#snapshots.pop();
+        if (!agrees) this.#history.pop();
+      },
+    );
   }
 
   /** Whether nothing is under way that takes several turns. */
@@ -331,11 +354,10 @@ export class LogDriver implements GroupLogEvents {
     assert(
       place >= 0,
       `what is there was never put in, or an acknowledged part is missing:\n${
-        JSON.stringify({ index, ...recovered, found })
+        brief({ ...recovered, log: [...Array(index), ...found] })
       }\nacknowledged ${this.#acknowledged} of\n${
-        this.#history.map((state, i) => `${i} ${JSON.stringify(state)}`).slice(
-          Math.max(0, this.#acknowledged - 1),
-        ).join("\n")
+        this.#history.map((state, i) => `${i} ${brief(state)}`)
+          .slice(Math.max(0, this.#acknowledged - 1)).join("\n")
       }`,
     );
     const state = this.#history[place] as LogState;
@@ -394,6 +416,12 @@ export class LogDriver implements GroupLogEvents {
     for await (const piece of stored.state) state += decoder.decode(piece);
     assertEquals(state, taken.state);
   }
+}
+
+/** A state in a line: its end, without what fills the entries up. */
+function brief({ log, term, votedFor }: LogState): string {
+  const end = log.slice(-12).map((text) => text?.replace(/x+$/, ""));
+  return `${log.length} entries, term ${term} ${votedFor}: … ${end.join(" ")}`;
 }
 
 /** What the entries behind `index` say. */
