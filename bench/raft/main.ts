@@ -81,22 +81,11 @@ try {
       throw new Error("The cluster did not settle");
     }
   }
-  const initial = nodes.map((_, i) => ({
-    node: `bench${i + 1}@127.0.0.1`,
-    uid: i + 1,
-    kind: "voter",
-    target: 0,
-  }));
-  for (const [i, node] of nodes.entries()) {
-    await node.order({ do: "create", uid: i + 1, initial });
-  }
-  const standsAt = performance.now();
-  await first.order({ do: "stand" });
-  while (!await first.order<boolean>({ do: "leads" })) {
-    if (performance.now() - standsAt > 10_000) {
-      throw new Error("The first node does not become leader");
-    }
-  }
+  const { leader } = await first.order<{ leader: string }>({
+    do: "start",
+    members: nodes.map((_, i) => `bench${i + 1}@127.0.0.1`),
+  });
+  const leading = nodes[Number(leader[5]) - 1] as MeasuredProcess;
   if (!args.json) {
     say(
       "op   bytes conc     ops/s    p50 us    p99 us    max us  failed  cores of nodes   MB\n",
@@ -105,7 +94,7 @@ try {
   for (const operation of list("operations")) {
     for (const valueBytes of list("value-bytes")) {
       for (const concurrency of list("concurrency")) {
-        await figure(nodes, first, {
+        await figure(nodes, leading, {
           operation: operation as "put",
           concurrency: Number(concurrency),
           durationMs: Number(args.seconds) * 1000,

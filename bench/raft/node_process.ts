@@ -6,52 +6,24 @@
  * @module
  */
 import { Session } from "node:inspector/promises";
-import { ByteWriter } from "../../src/base/byte_writer.ts";
-import type { Member } from "../../src/raft/raft_entry.ts";
 import { startMeasuredNode } from "../measured_node.ts";
 import { type LoadedStore, type RaftLoad, runRaftLoad } from "./load.ts";
-import { writePutChange } from "../../src/ra_kv/ra_kv_command_codec.ts";
 
 type Order =
   | { readonly do: "join"; readonly address: string }
   | { readonly do: "commit" }
   | { readonly do: "settled" }
-  | {
-    readonly do: "create";
-    readonly uid: number;
-    readonly initial: readonly Member[];
-  }
-  | { readonly do: "stand" }
-  | { readonly do: "leads" }
+  | { readonly do: "start"; readonly members: readonly string[] }
   | { readonly do: "load"; readonly load: RaftLoad; readonly profile?: string };
 
 const GROUP = "bench";
 const { node, serve } = await startMeasuredNode();
 
-/** The member itself, without a client: what the store on top adds shows in comparison. */
-function memberStore(): LoadedStore {
-  const member = node.parts.raft!.member(GROUP)!;
-  const scratch = new ByteWriter(2048);
-  return {
-    put: (key, value) =>
-      new Promise<void>((resolve, reject) => {
-        scratch.clear();
-        scratch.u8(1);
-        writePutChange(scratch, key, value);
-        member.propose(scratch.view(), {
-          done: () => resolve(),
-          failed: (reason) => reject(new Error(reason)),
-        });
-      }),
-    get: () =>
-      new Promise<void>((resolve, reject) =>
-        member.consistentRead({
-          done: () => resolve(),
-          failed: (reason) => reject(new Error(reason)),
-        })
-      ),
-  };
-}
+/** As an application on the leader's node has it. */
+const store: LoadedStore = {
+  put: (key, value) => node.raKv.put(GROUP, key, value),
+  get: (key) => node.raKv.get(GROUP, key),
+};
 
 async function profiled<T>(
   path: string | undefined,
@@ -78,24 +50,12 @@ await serve(async (order: Order): Promise<unknown> => {
       return await node.commit((await node.plan()).planId);
     case "settled":
       return await node.settled(10_000);
-    case "create":
-      await node.parts.raft!.createMember({
-        group: GROUP,
-        groupId: 1,
-        uid: order.uid,
-        machine: "ra_kv",
-        initial: order.initial,
-      });
-      return null;
-    case "stand":
-      node.parts.raft!.member(GROUP)!.standNow();
-      return null;
-    case "leads":
-      return node.parts.raft!.member(GROUP)!.leads;
+    case "start":
+      return await node.raKv.startCluster(GROUP, order.members);
     case "load":
       return await profiled(
         order.profile,
-        () => runRaftLoad(memberStore(), order.load),
+        () => runRaftLoad(store, order.load),
       );
     default:
       return order satisfies never;

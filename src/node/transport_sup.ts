@@ -14,6 +14,7 @@ import { TurnClock } from "../environment/turn_clock.ts";
 import {
   isCoverageKind,
   OPERATION_TIME_LEFT_OFFSET,
+  OperationKind,
 } from "../request/operation_codec.ts";
 import { MemberMeta, memberMeta, memberStatus } from "../ring/ring.ts";
 import { Cookie } from "../transport/cookie.ts";
@@ -243,7 +244,9 @@ export function frameHandler(
         );
         const carrier = parts.carrierOf(bytes[start]);
         if (carrier === undefined) {
-          target.operationFailed(stopping());
+          target.operationFailed(
+            bytes[start] === OperationKind.raft ? notServing() : stopping(),
+          );
           return;
         }
         carrier.submit(
@@ -477,6 +480,14 @@ function notHere(): WhorlError {
   return new WhorlError(
     "handoff_refused",
     "Cannot take a part of a handoff over a link that is not for handoffs",
+  );
+}
+
+/** It was not taken, so whoever sent it may send it elsewhere. */
+function notServing(): WhorlError {
+  return new WhorlError(
+    "not_leader",
+    "The node is starting or stopping and leads no Raft group",
   );
 }
 

@@ -13,7 +13,7 @@ export class NotFoundError extends WhorlError {
   readonly leader: string;
 
   /** @param error The failure as it travelled here. */
-  /** @param error The `not_found` that a leader answered. */
+  /** @internal Made from the `not_found` that a leader answered. */
   constructor(error: WhorlError) {
     super("not_found", error.message, {
       details: { ...error.details },

@@ -45,8 +45,9 @@ export const HEARTBEAT_MS = 250;
 /** Ends of members borne within ten seconds; more, and the logs themselves are taken to be what is wrong. */
 export const GROUP_RESTARTS_MAX = 20;
 
-/** Time for leaders to give way when the disk fails, in milliseconds. */
+/** Time for leaders to give way when the disk fails or the node is stopped, in milliseconds. */
 const GIVE_WAY_MS = 500;
+const GIVE_WAY_POLL_MS = 5;
 /** Frames of heartbeats whose answers are still counted. */
 const SEQUENCES_KEPT = 8;
 
@@ -519,13 +520,32 @@ export class RaftSystemProcess implements RaftSystem {
     this.#receivers.connectionEnded(connection);
   }
 
-  /** Nothing more is said or received. The members are their supervisor's to end. */
-  close(): void {
-    this.#closed = true;
-    if (this.#timer !== undefined) this.#world.runtime.clearTimer(this.#timer);
-    if (this.#givingWay !== undefined) {
-      this.#world.runtime.clearTimer(this.#givingWay);
+  /**
+   * Nothing more is said or received, once others lead what this node led: so a
+   * node that is stopped in order is missed by nobody. The members are their
+   * supervisor's to end.
+   */
+  async close(): Promise<void> {
+    const { runtime } = this.#world;
+    const untilMs = runtime.now() + GIVE_WAY_MS;
+    for (const member of this.#byName.values()) member.giveWay();
+    while (this.#leadsOthers && runtime.now() < untilMs) {
+      await new Promise<void>((resolve) =>
+        runtime.setTimer(GIVE_WAY_POLL_MS, resolve)
+      );
     }
+    this.#closed = true;
+    if (this.#timer !== undefined) runtime.clearTimer(this.#timer);
+    if (this.#givingWay !== undefined) runtime.clearTimer(this.#givingWay);
     this.#receivers.close();
+  }
+
+  get #leadsOthers(): boolean {
+    return [...this.#byName.values()].some(({ leads, membership }) =>
+      leads &&
+      membership.members.some(({ node, kind }) =>
+        kind === "voter" && node !== this.node && this.#world.isUp(node)
+      )
+    );
   }
 }
