@@ -40,6 +40,11 @@ export function electionTimeout(
 ): void {
   // A timer that was cleared may have fired before.
   if (state.role === "leader") return;
+  if (state.role === "candidate" && !isSaved(state)) {
+    // Its own disk is slower than that. Another term would not be faster.
+    setRoundTimer(state, effects);
+    return;
+  }
   if (state.role === "pre_candidate" || state.role === "candidate") {
     state.attempts++;
   }
@@ -116,19 +121,41 @@ export function votePersisted(
   countVotes(state, effects);
 }
 
-/** Would this member vote for `from`? Nothing changes by the answer. */
+/** Would this member vote for `from`? No term and no vote changes by the answer. */
 export function preVoteAsked(
   state: RaftState,
   from: string,
+  uid: number,
   asked: MessageOf<"pre_vote">,
   effects: RaftEffect[],
 ): void {
   const granted = asked.term > state.term && !hasLeaderBut(state, from) &&
+    // It could not keep what it promises.
+    !state.diskFailing &&
     state.log.isNoNewerThan(asked.lastIndex, asked.lastTerm) &&
     // It could not apply what is in the log already.
     asked.machineVersion >= state.log.machineVersion;
   const term = granted ? asked.term : state.term;
   say(state, from, { type: "pre_vote_reply", term, granted }, effects);
+  if (
+    granted && state.role === "pre_candidate" &&
+    isVoter(state.membership, from, uid) && standsBefore(state, from, asked)
+  ) {
+    // Of two that ask each other one gives way, so that they do not both go on
+    // to vote for themselves. If the other one gets nowhere, it asks again.
+    loseLeader(state, effects);
+    setRoundTimer(state, effects);
+  }
+}
+
+/** Of two that would vote for each other: the one with more in its log, or else with the lesser name. */
+function standsBefore(
+  { log, node }: RaftState,
+  from: string,
+  { lastIndex, lastTerm }: MessageOf<"pre_vote">,
+): boolean {
+  const isSame = lastIndex === log.lastIndex && lastTerm === log.lastTerm;
+  return !isSame || from < node;
 }
 
 /** Votes for `from`, or does not. */
@@ -192,13 +219,18 @@ export function voteAnswered(
 function countVotes(state: RaftState, effects: RaftEffect[]): void {
   const voters = votersOf(state.membership);
   const needed = majorityOf(voters.length);
-  const count = (granted: boolean): number =>
-    voters.filter(({ node }: Member) => state.votes.get(node) === granted)
-      .length;
-  if (count(true) >= needed) {
+  let granted = 0;
+  let refused = 0;
+  for (const { node } of voters) {
+    const vote = state.votes.get(node);
+    if (vote === true) granted++;
+    // Nobody waits for the answer of a node that is lost.
+    else if (vote === false || state.lostNodes.has(node)) refused++;
+  }
+  if (granted >= needed) {
     if (state.role === "candidate") becomeLeader(state, effects);
     else startElection(state, effects);
-  } else if (count(false) > voters.length - needed) {
+  } else if (refused > voters.length - needed) {
     state.attempts++;
     loseLeader(state, effects);
   }

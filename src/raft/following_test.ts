@@ -129,6 +129,14 @@ Deno.test("stepRaft() commits no further than its log is known to be the leader'
   assertEquals(a.append("b", 2, 3, 1, [], 3), ["commit 3"]);
 });
 
+Deno.test("stepRaft() forgets how far its log is the leader's when the leader changes (paper, figure 2)", () => {
+  const a = new OneMember({ term: 1 });
+  a.append("b", 1, 0, 0, entriesOf(1, 1, 1, 1));
+  a.append("c", 2, 0, 0);
+  const heartbeat = { type: "heartbeat", term: 2, commitIndex: 3 } as const;
+  assertEquals(a.from("c", heartbeat), [], "c may have others at 1 to 3");
+});
+
 Deno.test("stepRaft() commits before its own disk has the entry, as a majority of others may", () => {
   const a = new OneMember({ term: 1 });
   assertEquals(a.append("b", 1, 0, 0, entriesOf(1, 1), 1), [
@@ -184,11 +192,13 @@ Deno.test("stepRaft() refuses entries that say nothing readable, and is as it wa
   }
 });
 
-Deno.test("stepRaft() takes no entries that do not stand behind each other", () => {
+Deno.test("stepRaft() takes no entries that do not stand behind each other, or whose terms fall", () => {
   const a = new OneMember({ term: 1 });
-  assertEquals(a.append("b", 1, 0, 0, entriesOf(2, 1)), [
-    "follower of b in 1",
-  ]);
+  const apart = [...entriesOf(1, 1), ...entriesOf(3, 1)];
+  assertThrows(() => a.append("b", 1, 0, 0, apart), WhorlError);
+  assertThrows(() => a.append("b", 1, 0, 0, entriesOf(1, 1, 0)), WhorlError);
+  assertEquals(a.append("b", 1, 0, 0, entriesOf(2, 1)), []);
+  assertEquals(a.append("b", 1, 0, 0, entriesOf(1, 2)), []);
   assertEquals(a.state.lastIndex, 0);
 });
 

@@ -328,7 +328,7 @@ Deno.test("stepRaft() whose disk fails hands over to the voter that has most, an
 
   const alone = new OneMember({ voters: "a" });
   alone.leadFirmly("");
-  assertEquals(alone.step({ type: "disk_failing" }), ["follower in 2"]);
+  assertEquals(alone.step({ type: "disk_failing" }), ["follower in 1"]);
 });
 
 Deno.test("changes of members survive a change of the leader or are undone by it (thesis 4.1)", () => {

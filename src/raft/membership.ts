@@ -24,7 +24,10 @@ export function memberOn(
   membership: Membership,
   node: string,
 ): Member | undefined {
-  return membership.members.find((member) => member.node === node);
+  for (const member of membership.members) {
+    if (member.node === node) return member;
+  }
+  return undefined;
 }
 
 /** Whether this life of the member on `node` votes. */

@@ -152,6 +152,8 @@ export function stepRaft(
       return;
     case "applied":
       state.appliedIndex = Math.max(state.appliedIndex, event.index);
+      // After a restart the machine may be ahead of what this core was told.
+      state.commitIndex = Math.max(state.commitIndex, event.index);
       if (event.machineVersion !== undefined) {
         state.log.noteVersion(event.index, event.machineVersion);
       }
@@ -178,6 +180,7 @@ export function stepRaft(
       return;
     case "node_back":
     case "heard_from": {
+      state.lostNodes.delete(event.node);
       const peer = leadership?.peers.get(event.node);
       if (leadership === undefined || peer === undefined) return;
       if (event.type === "heard_from") peer.heard = true;
@@ -193,6 +196,7 @@ export function stepRaft(
       return;
     case "snapshot_taken":
       state.log.startBehind(event.snapshot);
+      state.commitIndex = Math.max(state.commitIndex, event.snapshot.index);
       return;
     case "entries_missing": {
       const peer = leadership?.peers.get(event.to);
@@ -224,6 +228,7 @@ function nodeLost(
   node: string,
   effects: RaftEffect[],
 ): void {
+  state.lostNodes.add(node);
   if (state.leadership === undefined) {
     if (state.leader === node) loseLeader(state, effects);
     return;
@@ -243,7 +248,7 @@ function receive(
   switch (message.type) {
     // These two may come from whoever stands; a term is taken from them, or not, by their own rules.
     case "pre_vote":
-      preVoteAsked(state, from, message, effects);
+      preVoteAsked(state, from, uid, message, effects);
       return;
     case "vote":
       voteAsked(state, from, message, effects);

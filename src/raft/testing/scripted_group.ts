@@ -227,6 +227,10 @@ class ScriptedGroup implements MemberWorld {
     });
   }
 
+  readEntries(done: () => void): void {
+    done();
+  }
+
   messageEntries(): number {
     return 1;
   }

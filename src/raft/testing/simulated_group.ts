@@ -51,6 +51,21 @@ export function runGroup(run: GroupRun): GroupResult {
   return group.result();
 }
 
+/** How long three members on a quiet network do without a leader when the leader's process ends, in milliseconds. */
+export function measureFailover(seed: number): number {
+  const group = new SimulatedGroup({ seed }, {
+    size: 3,
+    latencyMs: 2,
+  });
+  return group.failover();
+}
+
+/** What is drawn otherwise. */
+interface GroupShape {
+  readonly size: number;
+  readonly latencyMs: number;
+}
+
 class SimulatedGroup implements MemberWorld {
   readonly events = new EventQueue();
   readonly chance: Chance;
@@ -75,15 +90,15 @@ class SimulatedGroup implements MemberWorld {
   #reads = 0;
   #installed = 0;
 
-  constructor(run: GroupRun) {
+  constructor(run: GroupRun, shape?: GroupShape) {
     this.chance = seededChance(run.seed);
     this.#trace = run.trace;
     const { chance } = this;
-    const size = chance.pick([1, 2, 3, 3, 3, 4, 5]);
+    const size = shape?.size ?? chance.pick([1, 2, 3, 3, 3, 4, 5]);
     this.#nodes = ["a", "b", "c", "d", "e"].slice(0, Math.max(3, size));
     this.#lossy = chance.pick([0, 0, 0.01, 0.1, 0.3]);
     this.#doubled = chance.pick([0, 0, 0.05]);
-    this.#latencyMs = chance.pick([2, 2, 10, 60]);
+    this.#latencyMs = shape?.latencyMs ?? chance.pick([2, 2, 10, 60]);
     this.#lateness = chance.pick([0, 0, 0.02, 0.2]);
     const initial: Membership = {
       index: 0,
@@ -144,6 +159,11 @@ class SimulatedGroup implements MemberWorld {
 
   transferTimer(done: () => void): void {
     this.events.after(TRANSFER_MS_MAX, done);
+  }
+
+  readEntries(done: () => void): void {
+    if (this.chance.chance(0.95)) done();
+    else this.events.after(this.chance.below(50), done);
   }
 
   messageEntries(): number {
@@ -482,6 +502,31 @@ class SimulatedGroup implements MemberWorld {
     } else if (member.kind === "voter" && membership.index <= commitIndex) {
       this.#wiped = undefined;
     }
+  }
+
+  /** Kills the leader, which the other nodes notice by their connections; returns how long it takes until another one has committed. */
+  failover(): number {
+    this.#calm = true;
+    const until = (holds: () => boolean): number => {
+      while (!holds()) this.events.step(this.events.nowMs + RECOVERY_MS_MAX);
+      return this.events.nowMs;
+    };
+    const leads = (): boolean => {
+      const raft = this.#leader()?.raft;
+      return raft !== undefined &&
+        raft.commitIndex >= (raft.leadership?.noopIndex ?? Infinity);
+    };
+    until(leads);
+    const killedMs = until(() => this.events.nowMs > 10_000);
+    const { node } = this.#leader() as SimulatedMember;
+    this.#members.get(node)?.crash();
+    this.#members.delete(node);
+    // A connection ends behind the last message that went over it.
+    this.events.after(
+      2 * this.#latencyMs,
+      () => this.#tellOthers(node, "node_lost"),
+    );
+    return until(leads) - killedMs;
   }
 
   // The end.

@@ -41,12 +41,16 @@ export interface MemberWorld {
   send(from: string, uid: number, to: string, message: RaftMessage): void;
   /** Brings what `from` offered as `transfer` to the member on `to`. */
   fetchSnapshot(from: string, to: string, transfer: number): void;
+  /** Calls `done` when entries are read: at once if they are in memory. */
+  readEntries(done: () => void): void;
   /** How many entries fit into one message. */
   messageEntries(): number;
   /** A number that no other command has. */
   nextCommand(): number;
   trace(line: () => string): void;
 }
+
+type SendEntries = Extract<RaftEffect, { readonly type: "send_entries" }>;
 
 interface Outgoing {
   readonly to: string;
@@ -418,16 +422,26 @@ export class SimulatedMember {
     }
   }
 
-  #sendEntries(
-    effect: Extract<RaftEffect, { readonly type: "send_entries" }>,
-  ): void {
-    const { term, first, last, prevTerm, commitIndex, to } = effect;
+  #sendEntries(effect: SendEntries): void {
+    const { first, last, prevTerm } = effect;
     const { rules } = this.#world;
     rules.promise(
       this.log.termAt(first - 1) === prevTerm && last <= this.log.last,
       "A leader knows what it sends",
       `${this.node} sends ${first} behind ${prevTerm}`,
     );
+    this.#world.readEntries(() => this.#sendRead(effect));
+  }
+
+  /** Sends what was asked for, if the term is still that one and the entries are still there. */
+  #sendRead(
+    { term, first, last, prevTerm, commitIndex, to }: SendEntries,
+  ): void {
+    if (this.raft.term !== term) return;
+    if (first <= this.log.start) {
+      this.deliver({ type: "entries_missing", to });
+      return;
+    }
     const entries: RaftEntry[] = [];
     for (let index = first; index <= last; index++) {
       entries.push(this.log.at(index) as RaftEntry);
