@@ -135,6 +135,7 @@ function startRaKv(parts: NodeParts): Child {
     if (parts.raKv === raKv) parts.raKv = undefined;
     unsubscribe?.();
     router.close();
+    methods.close();
   });
 }
 
