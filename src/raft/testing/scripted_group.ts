@@ -34,9 +34,10 @@ import { type Chance, seededChance } from "../../base/chance.ts";
 import type { Membership, RaftEntry } from "../raft_entry.ts";
 import type { RaftMessage } from "../raft_message.ts";
 import { entriesOf, uidOf, votersOn } from "./one_member.ts";
+import type { MemberWorld } from "./member_world.ts";
 import { RaftRules } from "./raft_rules.ts";
 import { SimulatedDisk } from "./simulated_disk.ts";
-import { type MemberWorld, SimulatedMember } from "./simulated_member.ts";
+import { SimulatedMember } from "./simulated_member.ts";
 
 /** Deliveries after one command: more would be a conversation without end. */
 const STEPS_MAX = 2000;
