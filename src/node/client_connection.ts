@@ -13,8 +13,8 @@ import type { Address } from "../environment/transport.ts";
 import { ByteReader } from "../base/byte_reader.ts";
 import { isWhorlError, reasonOf, WhorlError } from "../base/errors.ts";
 import {
+  isReadOperation,
   OPERATION_TIME_LEFT_OFFSET,
-  OperationKind,
   readOperationResult,
 } from "../request/operation_codec.ts";
 import type { OperationTarget } from "../request/operation_target.ts";
@@ -83,7 +83,7 @@ class PendingOperation implements Deadline {
     this.#connection = connection;
     this.id = id;
     this.bytes = bytes;
-    this.isRead = bytes[0] === OperationKind.get;
+    this.isRead = isReadOperation(bytes, 0);
     this.deadlineAt = deadlineAt;
     this.#target = target;
   }

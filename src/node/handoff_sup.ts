@@ -28,6 +28,7 @@ import {
 import { readFailure } from "../wire/failure.ts";
 import { FrameType } from "../wire/frame_type.ts";
 import { BulkPeer, relayHandoff } from "./bulk_peer.ts";
+import { notReachable } from "./node_routes.ts";
 import { type NodeParts, present } from "./node_parts.ts";
 import { ResourceChild } from "./resource_child.ts";
 
@@ -110,13 +111,7 @@ function worldOf(parts: NodeParts): HandoffWorld {
       present(parts.vnodes, "vnodes").takeBack(module, partition),
     call: async (node, method, args) => {
       const link = parts.links?.link(node);
-      if (link === undefined) {
-        throw new WhorlError(
-          "not_reachable",
-          `Cannot reach ${node} as there is no connection to it`,
-          { details: { node } },
-        );
-      }
+      if (link === undefined) throw notReachable(node);
       return await present(parts.calls, "links").call(link, method, args);
     },
   };

@@ -32,6 +32,9 @@ import {
   writeValueField,
 } from "./ra_kv_value.ts";
 
+/** Name of the kind of machine, and of the module in operations. */
+export const RA_KV_MACHINE = "ra_kv";
+
 /** What a command does. */
 export const RaKvOp = { put: 1, delete: 2, batch: 3, sweep: 4 } as const;
 

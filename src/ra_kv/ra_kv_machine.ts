@@ -29,6 +29,7 @@ import {
   emptyChange,
   expectCommandEnd,
   RA_KV_KEY_BYTES_MAX,
+  RA_KV_MACHINE,
   RaKvOp,
   type RaKvReply,
   readBatchCount,
@@ -36,8 +37,6 @@ import {
   writeReply,
 } from "./ra_kv_command_codec.ts";
 
-/** Name of the kind of machine. */
-export const RA_KV_MACHINE = "ra_kv";
 /** Keys that one sweep takes out, but for those that expire together; the next one follows at once. */
 export const SWEEP_KEYS_MAX = 10_000;
 /** Least time between two sweeps, in milliseconds, unless the first left some. */
@@ -159,13 +158,18 @@ export function raKvMachine(
         ? [{ type: "timer", name: SWEEP_TIMER, afterMs: 0, command: SWEEP }]
         : [];
     },
-    overview: (state) => ({
-      keys: state.keys.size,
-      keyBytes: state.keys.keyBytes,
-      liveIndexes: liveEntries(state),
-      expiring: state.expiries.size,
-      timeMs: state.timeMs,
-    }),
+    overview: stateOverview,
+  };
+}
+
+/** Small facts of a state. */
+export function stateOverview(state: RaKvState): Record<string, number> {
+  return {
+    keys: state.keys.size,
+    keyBytes: state.keys.keyBytes,
+    liveIndexes: liveEntries(state),
+    expiring: state.expiries.size,
+    timeMs: state.timeMs,
   };
 }
 
@@ -334,8 +338,8 @@ function sweepTimer({ expiries, timeMs }: RaKvState): MachineEffect {
   };
 }
 
-/** All at once, as the state may change before they are taken. */
-function liveIndexes(state: RaKvState): Float64Array {
+/** Indexes of the entries that hold values, in no order; all at once, as the state may change before they are taken. */
+export function liveIndexes(state: RaKvState): Float64Array<ArrayBuffer> {
   const { keys, batches } = state;
   const indexes = new Float64Array(liveEntries(state));
   let count = 0;

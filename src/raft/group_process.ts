@@ -23,6 +23,7 @@ import type { ApplyMeta, MachineEffect, RaftMachine } from "./machine.ts";
 import { readMembership } from "./membership_codec.ts";
 import {
   EntryKind,
+  type Member,
   type MemberKind,
   type Membership,
   type RaftEntry,
@@ -186,11 +187,18 @@ export class GroupProcess<State = unknown> implements RaftMember<State> {
       onWritten: (index, term) =>
         member?.deliver({ type: "written", index, term }),
       onFailed: (error) => {
-        member?.deliver({ type: "disk_failing" });
+        member?.giveWay();
         world.diskFailed(error);
       },
     });
     try {
+      if (log.recovered.damaged) {
+        throw new WhorlError(
+          "tail_lost",
+          `Cannot go on with group ${log.config.name} as part of what this member acknowledged is not in its log any more`,
+          { details: { group: log.config.name, members: membersOf(log) } },
+        );
+      }
       const machine = options.machineOf(log.config.machine);
       const state = await storedState(log, machine);
       member = new GroupProcess(options, log, machine, state);
@@ -246,7 +254,8 @@ export class GroupProcess<State = unknown> implements RaftMember<State> {
     target?: RaftTarget<AppliedCommand>,
     priority: "normal" | "low" = "normal",
   ): void {
-    if (this.#closed) return void target?.failed("closed", undefined);
+    // One that is closed refuses likewise: "closed" would leave open whether it was carried out.
+    if (this.#closed) return void target?.failed("not_leader", undefined);
     if (this.#raft.role !== "leader") {
       return void target?.failed("not_leader", this.#raft.leader);
     }
@@ -346,6 +355,11 @@ export class GroupProcess<State = unknown> implements RaftMember<State> {
     if (this.#raft.leader === undefined) {
       this.deliver({ type: "election_timeout" });
     }
+  }
+
+  /** Lets another member lead, and does not stand again: the disk fails, or the node is about to stop. */
+  giveWay(): void {
+    this.deliver({ type: "disk_failing" });
   }
 
   takeSnapshot(): Promise<void> {
@@ -983,6 +997,12 @@ function failAll(
 }
 
 type SendEntries = Extract<RaftEffect, { readonly type: "send_entries" }>;
+
+/** The members as far as a log knows. */
+function membersOf({ recovered, config }: GroupLog): readonly Member[] {
+  return (recovered.memberships.at(-1) ?? recovered.snapshot?.membership ??
+    config.initial).members;
+}
 
 async function storedState<State>(
   log: GroupLog,

@@ -15,7 +15,7 @@ import type { Child } from "../../supervisors/child.ts";
 import { DynamicSupervisor } from "../../supervisors/dynamic_supervisor.ts";
 import type { TimerHandle } from "../../supervisors/runtime.ts";
 import { ByteReader } from "../base/byte_reader.ts";
-import { WhorlError } from "../base/errors.ts";
+import { isWhorlError, reasonOf, WhorlError } from "../base/errors.ts";
 import { FrameType } from "../wire/frame_type.ts";
 import { GroupChild } from "./group_child.ts";
 import { GroupProcess } from "./group_process.ts";
@@ -28,11 +28,15 @@ import {
   writeHeartbeats,
   writeHeartbeatsReply,
 } from "./heartbeat_codec.ts";
+import type { GroupConfig } from "./log/raft_log.ts";
 import type { RaftMachine } from "./machine.ts";
 import { ELECTION_TIMEOUT_MS_MIN } from "./raft_fsm.ts";
 import type { NewMember, RaftMember, RaftSystem } from "./raft_member.ts";
+import type { Member } from "./raft_entry.ts";
+import { raftFailure } from "./raft_failure.ts";
 import { readRaftMessage } from "./raft_message_codec.ts";
 import type { RaftWorld } from "./raft_world.ts";
+import { RejoinProcess, type RejoinRequest } from "./rejoin_process.ts";
 import { SnapshotReceivers } from "./snapshot_receivers.ts";
 import { sendSnapshot } from "./snapshot_sender.ts";
 
@@ -41,8 +45,9 @@ export const HEARTBEAT_MS = 250;
 /** Ends of members borne within ten seconds; more, and the logs themselves are taken to be what is wrong. */
 export const GROUP_RESTARTS_MAX = 20;
 
-/** Time for leaders to give way when the disk fails, in milliseconds. */
+/** Time for leaders to give way when the disk fails or the node is stopped, in milliseconds. */
 const GIVE_WAY_MS = 500;
+const GIVE_WAY_POLL_MS = 5;
 /** Frames of heartbeats whose answers are still counted. */
 const SEQUENCES_KEPT = 8;
 
@@ -91,27 +96,71 @@ export class RaftSystemProcess implements RaftSystem {
     });
   }
 
-  /** Starts the members that are on the disk. */
+  /** Starts the members that are on the disk. One that does not start keeps no other from it. */
   async start(): Promise<void> {
     await Promise.all(
-      this.#world.logs.groups.map(({ uid }) => this.groups.startChild(uid)),
+      this.#world.logs.groups.map(({ uid, name }) =>
+        this.groups.startChild(uid).catch((error) =>
+          this.#world.log.error("A member of a group does not start", {
+            group: name,
+            reason: reasonOf(error),
+          })
+        )
+      ),
     );
     this.#tick();
   }
 
   async #startChild(uid: number): Promise<Child> {
-    let child: GroupChild | undefined;
+    try {
+      return await this.#startMember(uid);
+    } catch (error) {
+      if (!isWhorlError(error, "tail_lost")) throw error;
+      return await this.#startAnew(uid, error);
+    }
+  }
+
+  /** What is left of a member that has lost some of its log is no use, and could do harm: it begins again under another uid. */
+  async #startAnew(lost: number, reason: WhorlError): Promise<Child> {
+    const { logs, log } = this.#world;
+    const config = logs.groups.find(({ uid }) => uid === lost) as GroupConfig;
+    const members = reason.details["members"] as readonly Member[];
+    if (members.every(({ node }) => node === this.node)) throw reason;
+    log.error("A member of a group has lost part of its log and begins anew", {
+      group: config.name,
+    });
+    // One that was made before a crash, when this one could not be removed yet.
+    let next = logs.groups.find(({ uid, groupId }) =>
+      groupId === config.groupId && uid !== lost
+    )?.uid;
+    if (next === undefined) {
+      next = this.#world.secretNumber();
+      await logs.create({
+        ...config,
+        uid: next,
+        initial: { index: 0, members },
+      });
+    }
+    await logs.remove(lost);
+    return await this.#startMember(next);
+  }
+
+  async #startMember(uid: number): Promise<Child> {
     let failure: WhorlError | undefined;
+    let failed = (error: WhorlError): void => void (failure = error);
     const member = await GroupProcess.start({
       uid,
       logs: this.#world.logs,
       machineOf: (name) => this.#machineOf(name),
-      world: this.#groupWorld((error) => {
-        failure = error;
-        child?.fail(error);
-      }),
+      world: this.#groupWorld((error) => failed(error)),
     });
-    child = new GroupChild(member, () => {
+    const { members } = member.membership;
+    const rejoin = members.some((other) => other.uid === uid) ||
+        !members.some(({ node }) => node === this.node)
+      ? undefined
+      : new RejoinProcess(this.#world, member);
+    const child = new GroupChild(member, () => {
+      rejoin?.close();
       if (this.#byName.get(member.group) !== member) return;
       this.#byName.delete(member.group);
       this.#byId.delete(member.groupId);
@@ -120,7 +169,8 @@ export class RaftSystemProcess implements RaftSystem {
     this.#byName.set(member.group, member);
     this.#byId.set(member.groupId, member);
     this.#children.set(uid, child);
-    if (failure !== undefined) child.fail(failure);
+    failed = (error) => child.fail(error);
+    if (failure !== undefined) failed(failure);
     this.#changed(member.group);
     return child;
   }
@@ -256,6 +306,35 @@ export class RaftSystemProcess implements RaftSystem {
     const { uid } = this.#configOf(group);
     if (!this.#children.has(uid)) await this.groups.startChild(uid);
     return this.#present(group);
+  }
+
+  /**
+   * A member that has lost its log asks this node, which must lead, to take it
+   * back (`rejoin_process.ts`).
+   *
+   * @throws {WhorlError} `not_found`, or `not_leader` and the like.
+   */
+  async rejoin(from: string, args: unknown): Promise<null> {
+    const { group, node, uid } = args as Partial<RejoinRequest>;
+    if (
+      typeof group !== "string" || node !== from ||
+      !Number.isSafeInteger(uid) || (uid as number) < 1
+    ) {
+      throw new WhorlError(
+        "protocol_error",
+        "Cannot take a member of a Raft group back as its request is not understood",
+      );
+    }
+    const member = this.#present(group);
+    const { promise, resolve, reject } = Promise.withResolvers<null>();
+    member.changeMembership(
+      { type: "add", node, uid: uid as number, kind: "promotable" },
+      {
+        done: () => resolve(null),
+        failed: (reason, leader) => reject(raftFailure(member, reason, leader)),
+      },
+    );
+    return await promise;
   }
 
   /** A frame of one of the types of Raft from the node `from`; `bytes[start, end)` is valid during the call only. */
@@ -439,13 +518,32 @@ export class RaftSystemProcess implements RaftSystem {
     this.#receivers.connectionEnded(connection);
   }
 
-  /** Nothing more is said or received. The members are their supervisor's to end. */
-  close(): void {
-    this.#closed = true;
-    if (this.#timer !== undefined) this.#world.runtime.clearTimer(this.#timer);
-    if (this.#givingWay !== undefined) {
-      this.#world.runtime.clearTimer(this.#givingWay);
+  /**
+   * Nothing more is said or received, once others lead what this node led: so a
+   * node that is stopped in order is missed by nobody. The members are their
+   * supervisor's to end.
+   */
+  async close(): Promise<void> {
+    const { runtime } = this.#world;
+    const untilMs = runtime.now() + GIVE_WAY_MS;
+    for (const member of this.#byName.values()) member.giveWay();
+    while (this.#leadsOthers && runtime.now() < untilMs) {
+      await new Promise<void>((resolve) =>
+        runtime.setTimer(GIVE_WAY_POLL_MS, resolve)
+      );
     }
+    this.#closed = true;
+    if (this.#timer !== undefined) runtime.clearTimer(this.#timer);
+    if (this.#givingWay !== undefined) runtime.clearTimer(this.#givingWay);
     this.#receivers.close();
+  }
+
+  get #leadsOthers(): boolean {
+    return [...this.#byName.values()].some(({ leads, membership }) =>
+      leads &&
+      membership.members.some(({ node, kind }) =>
+        kind === "voter" && node !== this.node && this.#world.isUp(node)
+      )
+    );
   }
 }

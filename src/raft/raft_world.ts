@@ -37,6 +37,10 @@ export interface RaftWorld {
   end(): void;
   /** Whether there is a connection to `node`. */
   isUp(node: string): boolean;
+  /** A number that nobody can guess, from 1 to 2^48 - 1. */
+  secretNumber(): number;
+  /** Asks the node `to` something. @throws {WhorlError} What it answers, or why it does not. */
+  call(to: string, method: string, args: unknown): Promise<unknown>;
   /** Opens a connection for a snapshot. @throws {WhorlError} `not_reachable`. */
   connect(node: string): Promise<SnapshotConnection>;
   /** Told of starts and ends of members. */

@@ -79,6 +79,11 @@ export function coordinatorFor(operation: ModuleOperation): RequestProcess {
     }
     case OperationKind.coverage:
       return new CoverageProcess(operation);
+    case OperationKind.raft:
+      throw new WhorlError(
+        "protocol_error",
+        "Cannot coordinate an operation of a Raft group: that is for its leader",
+      );
     default: {
       const rule = ruleOf(operation, header.durable > 0 ? "write" : "read");
       return new OpProcess(operation, replicasOf(operation, rule), rule);

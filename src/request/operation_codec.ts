@@ -17,7 +17,8 @@
  * on the ring itself: that of keys that are neither text nor bytes. No bucket is
  * that long, so a node that does not know of it refuses the operation.
  * Operations of coverage queries have no key; `coverage_page_codec.ts` says what
- * their bodies and results are.
+ * their bodies and results are. Those of Raft groups have the name of the group
+ * for a key; `ra_kv_codec.ts` says what else is in them.
  *
  * @module
  */
@@ -40,11 +41,21 @@ export const OperationKind = {
   coverageMore: 5,
   /** No more pages are wanted. */
   coverageCancel: 6,
+  /** For the leader or a member of a Raft group: `ra_kv_router.ts`. */
+  raft: 7,
 } as const;
 
 /** Whether an operation of `kind` is part of a coverage query: they have coordinators of their own. */
 export function isCoverageKind(kind: number | undefined): boolean {
-  return kind !== undefined && kind >= OperationKind.coverage;
+  return kind !== undefined && kind >= OperationKind.coverage &&
+    kind <= OperationKind.coverageCancel;
+}
+
+/** Whether doing the operation that begins at `start` twice does no harm. */
+export function isReadOperation(bytes: Uint8Array, start: number): boolean {
+  return bytes[start] === OperationKind.get ||
+    ((bytes[start + OPERATION_FLAGS_OFFSET] ?? 0) & OperationFlag.readOnly) !==
+      0;
 }
 
 /** Whether an operation of `kind` goes to a coordinator that runs already. */
@@ -65,6 +76,8 @@ export const OperationFlag = {
   withoutReplicas: 8,
   /** Coverage: go on without the key spaces that nobody can answer for. */
   allUp: 16,
+  /** Changes nothing, whatever its kind: it may be asked again elsewhere. */
+  readOnly: 32,
 } as const;
 
 /** The fixed part of an operation; the offsets are into the bytes it was read from. */
@@ -154,7 +167,7 @@ export function readOperationHeader(
   header: OperationHeader,
 ): void {
   header.kind = from.u8();
-  if (header.kind < 1 || header.kind > OperationKind.coverageCancel) {
+  if (header.kind < 1 || header.kind > OperationKind.raft) {
     throw new WhorlError(
       "protocol_error",
       `Cannot run an operation of unknown kind ${header.kind}`,

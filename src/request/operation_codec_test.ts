@@ -117,7 +117,7 @@ Deno.test("OPERATION_FLAGS_OFFSET and OPERATION_TIME_LEFT_OFFSET point at what t
 });
 
 Deno.test("readOperationHeader() refuses an operation of unknown kind", () => {
-  for (const kind of [0, 7, 255]) {
+  for (const kind of [0, 8, 255]) {
     const { bytes, start, end } = operation(
       { ...HEADER, kind },
       "k",

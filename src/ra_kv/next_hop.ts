@@ -1,0 +1,101 @@
+/**
+ * Where an operation on a cluster goes next, as far as one node can tell.
+ *
+ *     for the leader   here if it leads · to the leader it knows of · to any
+ *                      member, which will say who leads
+ *     for any member   here if there is one · to any member
+ *
+ * An operation that was sent here by another node goes no further: what it finds
+ * goes back, and the node that has the client decides anew. So nothing can go
+ * round in a circle, however wrong the nodes are about each other.
+ *
+ * @module
+ */
+
+/** What is known of a cluster elsewhere. */
+export interface ClusterHint {
+  readonly leader: string | undefined;
+  /** Nodes that have a member. */
+  readonly members: readonly string[];
+}
+
+/** What a node knows when it decides. */
+export interface HopView {
+  readonly wants: "leader" | "member";
+  /** Whether another node has sent it here. */
+  readonly forwarded: boolean;
+  /** This node. */
+  readonly self: string;
+  /** The cluster's member on this node, if there is one. */
+  readonly here: {
+    readonly leads: boolean;
+    readonly leader: string | undefined;
+  } | undefined;
+  readonly hint: ClusterHint | undefined;
+  /** The node that has just refused it, or could not be reached. */
+  readonly avoid: string | undefined;
+}
+
+/** What to do. */
+export type Hop =
+  | { readonly type: "here" }
+  | { readonly type: "to"; readonly node: string }
+  /** Ask the other nodes who has a member. */
+  | { readonly type: "find" }
+  /** There will be a leader soon. */
+  | { readonly type: "wait" }
+  | {
+    readonly type: "refuse";
+    readonly code: "not_leader" | "unknown_cluster";
+  };
+
+/** Decides; see the module's text. */
+export function nextHop(view: HopView): Hop {
+  const { wants, forwarded, self, here, hint, avoid } = view;
+  if (here !== undefined && (wants === "member" || here.leads)) {
+    return { type: "here" };
+  }
+  if (forwarded) {
+    return {
+      type: "refuse",
+      code: here === undefined ? "unknown_cluster" : "not_leader",
+    };
+  }
+  const isElsewhere = (node: string | undefined): node is string =>
+    node !== undefined && node !== self && node !== avoid;
+  if (here !== undefined) {
+    return isElsewhere(here.leader)
+      ? { type: "to", node: here.leader }
+      : { type: "wait" };
+  }
+  if (wants === "leader" && isElsewhere(hint?.leader)) {
+    return { type: "to", node: hint.leader };
+  }
+  const other = hint?.members.find(isElsewhere);
+  return other === undefined ? { type: "find" } : { type: "to", node: other };
+}
+
+/** What is known of an operation that was refused, or has failed. */
+export interface Refusal {
+  /** Code of the error. */
+  readonly code: string;
+  readonly isRead: boolean;
+  /** Whether another node has refused it. */
+  readonly elsewhere: boolean;
+  /** Whether another node had sent it here. */
+  readonly forwarded: boolean;
+}
+
+/** Whether it was certainly not carried out. */
+export function wasNotDone({ code, elsewhere }: Refusal): boolean {
+  return code === "not_leader" || code === "transferring" ||
+    code === "unknown_cluster" && elsewhere;
+}
+
+/** Whether this node tries it again: it was not done, or doing it twice does no harm. */
+export function mayTryAgain(refusal: Refusal): boolean {
+  const { code, isRead, forwarded } = refusal;
+  if (forwarded) return false;
+  return wasNotDone(refusal) ||
+    isRead && (code === "leader_lost" || code === "closed");
+}

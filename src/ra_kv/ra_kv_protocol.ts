@@ -1,0 +1,264 @@
+/**
+ * What a node can be asked about the clusters of `ra_kv` besides operations:
+ * the calls behind `startCluster`, `addMember` and the like. Names and shapes
+ * are part of what travels.
+ *
+ * @module
+ */
+import type { ErrorCode } from "../base/errors.ts";
+import type { GroupLogOverview } from "../raft/log/raft_log.ts";
+import type { Member } from "../raft/raft_entry.ts";
+import type { RaftRole } from "../raft/raft_fsm.ts";
+
+/** A node that did not do its part, and why. */
+export interface NodeFailure {
+  /** Name of the node. */
+  readonly node: string;
+  /** Why, as a code. */
+  readonly code: ErrorCode;
+  /** Why, in words. */
+  readonly message: string;
+}
+
+/** A cluster that was started. */
+export interface StartedCluster {
+  /** Name of the cluster. */
+  readonly cluster: string;
+  /** Names of the nodes whose member runs: a majority at least. */
+  readonly started: readonly string[];
+  /** Those whose member does not. They are members nevertheless: remove them, or add them anew. */
+  readonly notStarted: readonly NodeFailure[];
+  /** Node of its leader. */
+  readonly leader: string;
+}
+
+/** The members of a cluster, as its leader knows them. */
+export interface ClusterMembers {
+  /** Name of the cluster. */
+  readonly cluster: string;
+  /** Node of its leader. */
+  readonly leader: string;
+  /** The leader's term. */
+  readonly term: number;
+  /** Ordered by node. */
+  readonly members: readonly Member[];
+  /** Index of the entry that made them so; 0 for those it was started with. */
+  readonly index: number;
+  /** Whether a majority has agreed to that. */
+  readonly committed: boolean;
+}
+
+/** Whether a removed member's data are gone. */
+export interface RemovedMember {
+  /** Name of the cluster. */
+  readonly cluster: string;
+  /** Name of the node. */
+  readonly node: string;
+  /** False if its node could not be reached: what it stores stays there until `deleteCluster` or a removal reaches it. */
+  readonly dropped: boolean;
+}
+
+/** A cluster that was deleted. */
+export interface DeletedCluster {
+  /** Name of the cluster. */
+  readonly cluster: string;
+  /** Names of the nodes whose member is gone. */
+  readonly deleted: readonly string[];
+  /** Nodes on which a member may be left. */
+  readonly notDeleted: readonly NodeFailure[];
+}
+
+/** One member as it sees itself. */
+export interface MemberOverview {
+  /** Name of the cluster. */
+  readonly cluster: string;
+  /** Name of the node. */
+  readonly node: string;
+  /** Number of this life of the member. */
+  readonly uid: number;
+  /** What it is now. */
+  readonly role: RaftRole;
+  /** The leader's term. */
+  readonly term: number;
+  /** Node of its leader. */
+  readonly leader: string | null;
+  /** Up to here entries are agreed upon. */
+  readonly commitIndex: number;
+  /** Up to here they are in its state. */
+  readonly appliedIndex: number;
+  /** What its log consists of. */
+  readonly log: GroupLogOverview;
+  /** `keys`, `keyBytes`, `liveIndexes`, `expiring`, `timeMs`. */
+  readonly machine: Readonly<Record<string, number>>;
+}
+
+/** A cluster with all its members. */
+export interface ClusterOverview extends ClusterMembers {
+  /** Those that answered, ordered by node. */
+  readonly overviews: readonly MemberOverview[];
+  /** Nodes that did not answer, or not as asked. */
+  readonly failures: readonly NodeFailure[];
+}
+
+/** How far a member's snapshot reaches. */
+export interface MemberSnapshot {
+  /** Name of the node. */
+  readonly node: string;
+  /** 0 if it has none. */
+  readonly snapshotIndex: number;
+}
+
+/** What members did, and which of them did not. */
+export interface MemberSnapshots {
+  /** Where the snapshots of members stand. */
+  readonly snapshots: readonly MemberSnapshot[];
+  /** Nodes that did not answer, or not as asked. */
+  readonly failures: readonly NodeFailure[];
+}
+
+/** A page of the indexes of entries that hold values. */
+export interface LiveIndexes {
+  readonly node: string;
+  /** Ascending. */
+  readonly indexes: readonly number[];
+  /** Whether there are none beyond. */
+  readonly complete: boolean;
+}
+
+/** A cluster, and where it is. */
+export interface ClusterPlace {
+  /** Name of the cluster. */
+  readonly cluster: string;
+  /** Names of the nodes that have a member. */
+  readonly nodes: readonly string[];
+  /** Node of its leader. */
+  readonly leader: string | null;
+}
+
+/** Where a node's member of a cluster stands; the numbers are 0 if it has none. */
+export interface MemberPlace {
+  readonly uid: number;
+  readonly groupId: number;
+  readonly leader: string | null;
+  /** Names of the members' nodes. */
+  readonly members: readonly string[];
+}
+
+/** What a new member votes. */
+export type AddedKind = "voter" | "non_voter";
+
+/** A cluster. */
+interface OfCluster {
+  readonly cluster: string;
+}
+
+/** A cluster, and which of its members; all if none is named. */
+interface OfMember extends OfCluster {
+  readonly node?: string | undefined;
+}
+
+/** What clients ask; each may be asked of any node. */
+export interface RaKvMethodTypes {
+  ra_kv_start_cluster: {
+    args: OfCluster & {
+      readonly members: readonly string[];
+      /** Time a leader may take to answer. @default {5000 for each member} */
+      readonly timeoutMs?: number | undefined;
+    };
+    result: StartedCluster;
+  };
+  ra_kv_delete_cluster: { args: OfCluster; result: DeletedCluster };
+  ra_kv_add_member: {
+    args: OfCluster & {
+      readonly node: string;
+      /** @default {"voter"} */
+      readonly kind?: AddedKind | undefined;
+    };
+    result: ClusterMembers;
+  };
+  ra_kv_remove_member: {
+    args: OfCluster & { readonly node: string };
+    result: RemovedMember;
+  };
+  ra_kv_members: { args: OfCluster; result: ClusterMembers };
+  ra_kv_member_overview: {
+    args: OfCluster & { readonly node: string };
+    result: MemberOverview;
+  };
+  ra_kv_overview: { args: OfCluster; result: ClusterOverview };
+  ra_kv_take_snapshot: { args: OfMember; result: MemberSnapshots };
+  ra_kv_compact: { args: OfMember; result: MemberSnapshots };
+  ra_kv_live_indexes: {
+    args: OfMember & {
+      /** Only those beyond. @default {0} */
+      readonly after?: number | undefined;
+    };
+    result: LiveIndexes;
+  };
+  ra_kv_transfer_leadership: {
+    args: OfCluster & { readonly to: string };
+    result: ClusterMembers;
+  };
+  ra_kv_force_shrink: {
+    args: OfCluster & { readonly node: string };
+    result: ClusterMembers;
+  };
+  ra_kv_clusters: {
+    args: Readonly<Record<string, never>>;
+    result: {
+      readonly clusters: readonly ClusterPlace[];
+      readonly failures: readonly NodeFailure[];
+    };
+  };
+}
+
+/** A change of one member. */
+export type MemberChange =
+  | {
+    readonly type: "add";
+    readonly node: string;
+    readonly uid: number;
+    readonly kind: Member["kind"];
+  }
+  | { readonly type: "remove"; readonly node: string };
+
+/** What nodes ask each other for the sake of the former. */
+export interface RaKvPeerMethodTypes {
+  ra_kv_locate: { args: OfCluster; result: MemberPlace };
+  ra_kv_create_member: {
+    args: OfCluster & {
+      readonly groupId: number;
+      readonly uid: number;
+      readonly initial: readonly Member[];
+    };
+    result: { readonly uid: number };
+  };
+  ra_kv_drop_member: {
+    args: OfCluster & { readonly uid: number };
+    result: { readonly dropped: boolean };
+  };
+  ra_kv_change_members: {
+    args: OfCluster & MemberChange;
+    result: { readonly index: number; readonly term: number };
+  };
+  ra_kv_members_here: { args: OfCluster; result: ClusterMembers };
+  ra_kv_member_overview_here: { args: OfCluster; result: MemberOverview };
+  ra_kv_take_snapshot_here: { args: OfCluster; result: MemberSnapshot };
+  ra_kv_compact_here: { args: OfCluster; result: MemberSnapshot };
+  ra_kv_live_indexes_here: {
+    args: OfCluster & { readonly after: number };
+    result: LiveIndexes;
+  };
+  ra_kv_transfer_here: {
+    args: OfCluster & { readonly to: string };
+    result: Readonly<Record<string, never>>;
+  };
+  ra_kv_force_shrink_here: {
+    args: OfCluster;
+    result: Readonly<Record<string, never>>;
+  };
+  ra_kv_clusters_here: {
+    args: Readonly<Record<string, never>>;
+    result: { readonly clusters: readonly ClusterPlace[] };
+  };
+}

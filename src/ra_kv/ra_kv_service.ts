@@ -1,0 +1,298 @@
+/**
+ * Carries out operations at a member of a cluster on this node. Where to, and
+ * what if the member does not lead, is up to `ra_kv_router.ts`.
+ *
+ *     write   propose ──► applied ──► answer
+ *     get     a read index that a majority confirms ──► look the key up in the
+ *             state ──► read the entry from the log ──► compare hashes ──► answer
+ *
+ * Between look-up and reading the entry may go: the key was overwritten, and a
+ * snapshot and a compaction followed. Then the state says where the value is now,
+ * so the read begins anew, three times at most.
+ *
+ * @module
+ */
+import { ByteReader } from "../base/byte_reader.ts";
+import { ByteWriter } from "../base/byte_writer.ts";
+import { isWhorlError, reasonOf, WhorlError } from "../base/errors.ts";
+import type { Membership, RaftEntry } from "../raft/raft_entry.ts";
+import type {
+  AppliedCommand,
+  RaftFailure,
+  RaftMember,
+  RaftTarget,
+} from "../raft/raft_member.ts";
+import { checkCommand, valueInEntry } from "./entry_values.ts";
+import {
+  type GetBody,
+  GetFlag,
+  writeGetAnswer,
+  writeGroupNames,
+  writeWriteAnswer,
+} from "./ra_kv_codec.ts";
+import { readReply } from "./ra_kv_command_codec.ts";
+import { lookUp, type RaKvState } from "./ra_kv_machine.ts";
+
+/** How often a read begins anew as its entry is gone. */
+export const READ_ATTEMPTS_MAX = 3;
+
+const EMPTY = new Uint8Array(0);
+
+/** A member of a cluster of `ra_kv`. */
+export type RaKvMember = RaftMember<RaKvState>;
+
+/** Is told once what an operation came to. */
+export interface RaKvTarget {
+  /** The answer as it travels; undefined if it is that there is nothing. The bytes are the target's. */
+  answered(object: Uint8Array<ArrayBuffer> | undefined): void;
+  failed(error: WhorlError): void;
+}
+
+/** Why a member has not done something, for callers. */
+export function failureOf(
+  member: { readonly group: string; readonly node: string },
+  reason: RaftFailure,
+  leader: string | undefined,
+): WhorlError {
+  const { group, node } = member;
+  return new WhorlError(reason, SENTENCES[reason](group, node), {
+    details: { cluster: group, node, leader: leader ?? null },
+  });
+}
+
+const SENTENCES: Readonly<
+  Record<RaftFailure, (cluster: string, node: string) => string>
+> = {
+  not_leader: (cluster, node) => `${node} does not lead ${cluster}`,
+  leader_lost: (cluster, node) =>
+    `Cannot tell whether it happened as ${node} has lost the lead of ${cluster}`,
+  closed: (cluster, node) => `The member of ${cluster} on ${node} is stopping`,
+  cluster_change_not_permitted: (cluster) =>
+    `Cannot change the members of ${cluster} now: another change is under way, or its leader is new`,
+  already_member: (cluster) =>
+    `Cannot add a node to ${cluster} that is a member of it`,
+  not_member: (cluster) =>
+    `Cannot remove a node from ${cluster} that is no member of it`,
+  already_leader: (cluster, node) => `${node} leads ${cluster} already`,
+  unknown_member: (cluster) =>
+    `Cannot hand the lead of ${cluster} to a node that is no member of it`,
+  non_voter: (cluster) =>
+    `Cannot hand the lead of ${cluster} to a member that does not vote`,
+  not_up_to_date: (cluster) =>
+    `Cannot hand the lead of ${cluster} to a member whose log is behind`,
+  transferring: (cluster) => `The lead of ${cluster} is being handed over`,
+  overload: (cluster, node) =>
+    `${node} takes no more for ${cluster} now as too much is under way`,
+};
+
+/** Proposes `command`, which is copied. @throws {WhorlError} `value_corrupt`, `protocol_error`, `invalid_key`: nothing has been proposed. */
+export function write(
+  member: RaKvMember,
+  command: Uint8Array,
+  target: RaKvTarget,
+): void {
+  checkCommand(command);
+  member.propose(command, new WriteTarget(member, target));
+}
+
+class WriteTarget implements RaftTarget<AppliedCommand> {
+  constructor(
+    readonly member: RaKvMember,
+    readonly target: RaKvTarget,
+  ) {}
+
+  done({ meta, reply }: AppliedCommand): void {
+    const leader = this.member.node;
+    const outcome = readReply(new ByteReader(reply ?? EMPTY));
+    const cluster = this.member.group;
+    switch (outcome.type) {
+      case "done": {
+        const into = new ByteWriter(22 + leader.length * 3);
+        writeWriteAnswer(into, { ...meta, leader });
+        return this.target.answered(into.copy());
+      }
+      case "not_found":
+        return this.target.failed(
+          new WhorlError(
+            "not_found",
+            `Cannot delete a key of ${cluster} that is not there`,
+            { details: { cluster, leader, index: meta.index } },
+          ),
+        );
+      case "index_mismatch": {
+        const { index, place } = outcome;
+        return this.target.failed(
+          new WhorlError(
+            "index_mismatch",
+            index === 0
+              ? `Cannot change a key of ${cluster} as it is not there`
+              : `Cannot change a key of ${cluster} as it was changed since: its index is ${index}`,
+            { details: { cluster, leader, index, place } },
+          ),
+        );
+      }
+      case "refused":
+        return this.target.failed(
+          new WhorlError("invalid_argument", outcome.reason, {
+            details: { cluster, leader },
+          }),
+        );
+      default:
+        return outcome satisfies never;
+    }
+  }
+
+  failed(reason: RaftFailure, leader: string | undefined): void {
+    this.target.failed(failureOf(this.member, reason, leader));
+  }
+}
+
+/** Reads a key; `body` must stay as it is until then. */
+export function get(
+  member: RaKvMember,
+  body: GetBody,
+  target: RaKvTarget,
+): void {
+  const stale = (body.flags & GetFlag.stale) !== 0;
+  new Reading(member, body.key, stale, target).begin();
+}
+
+class Reading implements RaftTarget<void> {
+  #attempts = 0;
+
+  constructor(
+    readonly member: RaKvMember,
+    readonly key: Uint8Array,
+    readonly stale: boolean,
+    readonly target: RaKvTarget,
+  ) {}
+
+  begin(): void {
+    if (this.stale) this.done();
+    else this.member.consistentRead(this);
+  }
+
+  done(): void {
+    const { member, key } = this;
+    const { state } = member;
+    const record = lookUp(state, key, 0, key.length);
+    if (record < 0) return this.#answer(undefined, EMPTY, 0);
+    this.#attempts++;
+    const index = state.keys.indexOf(record);
+    const hash = state.keys.valueHashOf(record);
+    const expiresAtMs = state.keys.expiryOf(record);
+    const entry = member.log.entryInMemory(index);
+    if (entry !== undefined) return this.#found(entry, hash, expiresAtMs);
+    this.#fetch(index, hash, expiresAtMs);
+  }
+
+  failed(reason: RaftFailure, leader: string | undefined): void {
+    this.target.failed(failureOf(this.member, reason, leader));
+  }
+
+  async #fetch(
+    index: number,
+    hash: number,
+    expiresAtMs: number,
+  ): Promise<void> {
+    const { member, target } = this;
+    let entry: RaftEntry | undefined;
+    try {
+      entry = (await member.log.read([index])).get(index);
+    } catch (error) {
+      return target.failed(asWhorlError(error));
+    }
+    if (entry !== undefined) return this.#found(entry, hash, expiresAtMs);
+    if (this.#attempts < READ_ATTEMPTS_MAX) return this.begin();
+    target.failed(
+      new WhorlError(
+        "compacted",
+        `Cannot read a key of ${member.group} as its value was replaced ${READ_ATTEMPTS_MAX} times meanwhile, or is lost`,
+        { details: { cluster: member.group, node: member.node, index } },
+      ),
+    );
+  }
+
+  #found(entry: RaftEntry, hash: number, expiresAtMs: number): void {
+    let value: Uint8Array;
+    try {
+      value = valueInEntry(entry, this.key, hash);
+    } catch (error) {
+      if (!isWhorlError(error)) throw error;
+      return this.target.failed(error);
+    }
+    this.#answer(entry, value, expiresAtMs);
+  }
+
+  #answer(
+    entry: RaftEntry | undefined,
+    value: Uint8Array,
+    expiresAtMs: number,
+  ): void {
+    const group = groupNames(this.member);
+    const into = new ByteWriter(21 + group.length + value.length);
+    writeGetAnswer(into, {
+      found: entry !== undefined,
+      index: entry?.index ?? 0,
+      term: entry?.term ?? 0,
+      expiresAtMs,
+      group,
+      value,
+    });
+    // Written to the last byte it was made for, or to all but an expiry.
+    this.target.answered(into.view());
+  }
+}
+
+/** Names of a group as they travel, which hardly ever change. */
+interface NamesMade {
+  readonly membership: Membership;
+  readonly leader: string | undefined;
+  readonly bytes: Uint8Array<ArrayBuffer>;
+}
+
+const namesMade = new WeakMap<RaKvMember, NamesMade>();
+
+function groupNames(member: RaKvMember): Uint8Array<ArrayBuffer> {
+  const { membership, leader } = member;
+  const made = namesMade.get(member);
+  if (made?.membership === membership && made.leader === leader) {
+    return made.bytes;
+  }
+  const into = new ByteWriter(128);
+  const members = membership.members.map(({ node }) => node);
+  writeGroupNames(into, { leader, members });
+  const bytes = into.copy();
+  namesMade.set(member, { membership, leader, bytes });
+  return bytes;
+}
+
+/** Reads the entry at `index` from the log of the member, whatever it is. */
+export async function readEntry(
+  member: RaKvMember,
+  index: number,
+  target: RaKvTarget,
+): Promise<void> {
+  let entry: RaftEntry | undefined;
+  try {
+    // What is not agreed upon may yet be replaced.
+    if (index <= member.commitIndex) {
+      entry = (await member.log.read([index])).get(index);
+    }
+  } catch (error) {
+    return target.failed(asWhorlError(error));
+  }
+  if (entry === undefined) return target.answered(undefined);
+  const into = new ByteWriter(12 + entry.body.length);
+  into.u48(entry.index);
+  into.u48(entry.term);
+  into.raw(entry.body);
+  target.answered(into.copy());
+}
+
+/** @internal What a log failed with. */
+export function asWhorlError(error: unknown): WhorlError {
+  return isWhorlError(error)
+    ? error
+    : new WhorlError("internal", reasonOf(error), { cause: error });
+}
