@@ -21,6 +21,8 @@ interface Receiving {
   readonly receiver: SnapshotReceiver;
   readonly pieces: Uint8Array<ArrayBuffer>[];
   timer: TimerHandle | undefined;
+  /** It is all here and takes the place of the log: too late to be given up. */
+  isEnding: boolean;
 }
 
 /** Receives; see the module's text. */
@@ -44,10 +46,14 @@ export class SnapshotReceivers {
     this.#expected.set(group, transfer);
   }
 
-  /** It does not want it any more. */
+  /**
+   * It does not want it any more. The core is told that it has ended, as always:
+   * until then it neither stands nor takes entries, as its log may change.
+   */
   forget(group: string): void {
     this.#expected.delete(group);
-    this.#drop(group);
+    const receiving = this.#receiving.get(group);
+    if (receiving?.isEnding === false) this.#abort(group, receiving);
   }
 
   /**
@@ -129,6 +135,7 @@ export class SnapshotReceivers {
       receiver,
       pieces: [],
       timer: undefined,
+      isEnding: false,
     };
     this.#receiving.set(group, receiving);
     this.#watch(group, receiving);
@@ -139,6 +146,7 @@ export class SnapshotReceivers {
     const member = this.#member(group);
     if (member === undefined) throw notWanted(group);
     const { snapshot, receiver, pieces } = receiving;
+    receiving.isEnding = true;
     this.#forgetTimer(receiving);
     await member.installSnapshot(snapshot, receiver, pieces);
     if (this.#receiving.get(group) === receiving) this.#receiving.delete(group);
@@ -177,7 +185,9 @@ export class SnapshotReceivers {
   /** What came over `connection` is given up, as it has ended. */
   connectionEnded(connection: object): void {
     for (const [group, receiving] of [...this.#receiving]) {
-      if (receiving.connection === connection) this.#abort(group, receiving);
+      if (receiving.connection === connection && !receiving.isEnding) {
+        this.#abort(group, receiving);
+      }
     }
   }
 
