@@ -324,6 +324,11 @@ export class Wal {
       (this.#writing === undefined ? 0 : 1);
   }
 
+  /** Number of the last batch that is durable. */
+  get durableBatch(): number {
+    return this.#nextBatch - 1;
+  }
+
   /** Files that are full and not removed yet. */
   get closedFiles(): number {
     return this.#closed.length;
