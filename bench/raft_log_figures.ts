@@ -3,7 +3,7 @@
  * file that is appended to and synced. Then restarts, and what compaction does
  * to those who append.
  *
- *     deno task bench:raft_log [--entries=500000] [--compaction] [--json]
+ *     deno task bench:raft_log [--only=appends|restart|compaction] [--entries=500000] [--json]
  *
  * @module
  */
@@ -23,10 +23,9 @@ const RUN_MS = 2_000;
 const HEADER_BYTES = 7;
 
 const args = parseArgs(Deno.args, {
-  string: ["entries", "folder"],
-  boolean: ["json", "compaction"],
+  string: ["entries", "folder", "only"],
+  boolean: ["json"],
 });
-const restartEntries = Number(args.entries ?? 500_000);
 const folder = await Deno.makeTempDir({
   prefix: "raft-log-",
   ...(args.folder === undefined ? {} : { dir: args.folder }),
@@ -341,7 +340,7 @@ async function measureCompaction(keys: number, bytes: number): Promise<void> {
   await Deno.remove(`${folder}/raft`, { recursive: true });
 }
 
-try {
+async function measureAppends(): Promise<void> {
   for (const bytes of [100, 1_024]) {
     for (const count of [1, 16, 64, 256]) {
       await measureFloor(
@@ -353,13 +352,22 @@ try {
       await measureBatches(count, bytes);
     }
   }
-  await measureFloor("floor, 1 times 100 B, zeros before", 135, 1, true);
-  await measureFloor("floor, 256 times 100 B, zeros before", 34_560, 256, true);
+  await measureFloor("floor, 1 times 100 B, written over", 135, 1, true);
+  await measureFloor("floor, 256 times 100 B, written over", 34_560, 256, true);
   await measureWriters(16, 1, 100);
   await measureWriters(256, 1, 100);
   await measureWriters(256, 256, 100);
-  await measureRestart(restartEntries);
-  if (args.compaction) await measureCompaction(300_000, 1_024);
+}
+
+try {
+  const { only } = args;
+  if (only === undefined || only === "appends") await measureAppends();
+  if (only === undefined || only === "restart") {
+    await measureRestart(Number(args.entries ?? 500_000));
+  }
+  if (only === "compaction") {
+    await measureCompaction(Number(args.entries ?? 300_000), 1_024);
+  }
 } finally {
   await Deno.remove(folder, { recursive: true });
 }
