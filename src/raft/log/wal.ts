@@ -200,6 +200,9 @@ export interface WalOptions {
   onFailed(error: WhorlError): void;
 }
 
+/** An old file that will be the next new one. */
+const SPARE_NAME = "wal.spare";
+
 /** Name of a file of the log. */
 export function walFileName(number: number): string {
   return `wal-${number}.log`;
@@ -274,17 +277,31 @@ export class Wal {
     };
   }
 
-  /** Makes `file`, durably; from now on it is written to. */
+  get #sparePath(): string {
+    return `${this.#options.folder}/${SPARE_NAME}`;
+  }
+
+  /**
+   * Makes `file`, durably; from now on it is written to. If there is an old file
+   * it becomes this one: to write over what is there makes a sync cheaper by a
+   * quarter or a half, as the system has no new length to write down. The new
+   * salt keeps the old batches in it from being taken for new ones.
+   */
   async #begin(file: WalFile): Promise<void> {
     const { disk } = this.#environment;
     const { folder, storeId } = this.#options;
     const salt = new DataView(this.#environment.secretBytes(4).buffer)
       .getUint32(0);
     const { number } = file;
-    const open = await disk.open(file.path, { mode: "create_new" });
+    const spare = this.#sparePath;
+    const reused = await disk.entry(spare) !== undefined;
+    const open = await disk.open(reused ? spare : file.path, {
+      mode: reused ? "create" : "create_new",
+    });
     try {
       open.writeAt(encodeFileHeader({ storeId, salt, number }), 0);
       await open.sync();
+      if (reused) await disk.rename(spare, file.path);
       await disk.syncFolder(folder);
     } catch (error) {
       open.close();
@@ -322,6 +339,11 @@ export class Wal {
   get nextBatch(): number {
     return this.#nextBatch + this.#full.length +
       (this.#writing === undefined ? 0 : 1);
+  }
+
+  /** Number of the last batch that is durable. */
+  get durableBatch(): number {
+    return this.#nextBatch - 1;
   }
 
   /** Files that are full and not removed yet. */
@@ -572,7 +594,11 @@ export class Wal {
           epoch: this.#fileAt(count).number,
           commit: this.#nextBatch - 1,
         });
-        for (const { path } of files) await disk.remove(path);
+        for (const { path } of files) {
+          if (await disk.entry(this.#sparePath) === undefined) {
+            await disk.rename(path, this.#sparePath);
+          } else await disk.remove(path);
+        }
       } catch (error) {
         this.#fail(error);
         return;
