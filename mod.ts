@@ -106,6 +106,7 @@ export type {
   Disk,
   DiskEntry,
   DiskFile,
+  DiskReader,
   KvAtomicOperation,
   KvCommitResult,
   KvDatabase,
@@ -114,6 +115,41 @@ export type {
   KvRange,
   OpenFileOptions,
 } from "./src/environment/disk.ts";
+export {
+  type RaKvChange,
+  type RaKvClient,
+  type RaKvDeleteOptions,
+  type RaKvEntry,
+  type RaKvEvent,
+  type RaKvFound,
+  type RaKvGetOptions,
+  type RaKvOptions,
+  raKvOutcomeUnknown,
+  type RaKvPutOptions,
+  type RaKvWatchOptions,
+  type RaKvWritten,
+} from "./src/ra_kv/ra_kv_client.ts";
+export type {
+  AddedKind as RaKvAddedKind,
+  ClusterMembers as RaKvClusterMembers,
+  ClusterOverview as RaKvClusterOverview,
+  ClusterPlace as RaKvClusterPlace,
+  DeletedCluster as RaKvDeletedCluster,
+  MemberOverview as RaKvMemberOverview,
+  MemberSnapshot as RaKvMemberSnapshot,
+  MemberSnapshots as RaKvMemberSnapshots,
+  NodeFailure as RaKvNodeFailure,
+  RemovedMember as RaKvRemovedMember,
+  StartedCluster as RaKvStartedCluster,
+} from "./src/ra_kv/ra_kv_protocol.ts";
+export type {
+  Member as RaftGroupMember,
+  MemberKind as RaftMemberKind,
+} from "./src/raft/raft_entry.ts";
+export type { RaftRole } from "./src/raft/raft_events.ts";
+export type { GroupLogOverview as RaftLogOverview } from "./src/raft/log/raft_log.ts";
+export { NotFoundError } from "./src/ra_kv/not_found_error.ts";
+export type { RaKvValue } from "./src/ra_kv/ra_kv_value.ts";
 export type { Log, LogData } from "./src/environment/log.ts";
 export type { Chance } from "./src/base/chance.ts";
 export { ByteReader } from "./src/base/byte_reader.ts";

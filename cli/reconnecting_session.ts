@@ -13,6 +13,7 @@ import type {
   AdminSession,
   CallOptions,
 } from "../src/node/admin_protocol.ts";
+import type { RaKvClient, RaKvEvent } from "../src/ra_kv/ra_kv_client.ts";
 import { coverageLater } from "../src/request/coverage_client.ts";
 
 /** Opens one connection's worth of session. */
@@ -34,6 +35,8 @@ export class ReconnectingSession implements AdminSession {
       ),
   };
 
+  readonly raKv: RaKvClient = this.#raKv();
+
   /** @param first A session that is open already, if there is one. */
   constructor(reopen: Reopen, first?: AdminSession) {
     this.#reopen = reopen;
@@ -52,6 +55,46 @@ export class ReconnectingSession implements AdminSession {
     options?: CallOptions,
   ): Promise<AdminMethods[Method]["result"]> {
     return this.#use((session) => session.call(method, args, options));
+  }
+
+  #raKv(): RaKvClient {
+    return {
+      put: (...args) => this.#use(({ raKv }) => raKv.put(...args)),
+      get: (...args) => this.#use(({ raKv }) => raKv.get(...args)),
+      delete: (...args) => this.#use(({ raKv }) => raKv.delete(...args)),
+      compareAndSet: (...args) =>
+        this.#use(({ raKv }) => raKv.compareAndSet(...args)),
+      batch: (...args) => this.#use(({ raKv }) => raKv.batch(...args)),
+      readEntry: (...args) => this.#use(({ raKv }) => raKv.readEntry(...args)),
+      startCluster: (...args) =>
+        this.#use(({ raKv }) => raKv.startCluster(...args)),
+      deleteCluster: (...args) =>
+        this.#use(({ raKv }) => raKv.deleteCluster(...args)),
+      clusters: (...args) => this.#use(({ raKv }) => raKv.clusters(...args)),
+      addMember: (...args) => this.#use(({ raKv }) => raKv.addMember(...args)),
+      removeMember: (...args) =>
+        this.#use(({ raKv }) => raKv.removeMember(...args)),
+      members: (...args) => this.#use(({ raKv }) => raKv.members(...args)),
+      memberOverview: (...args) =>
+        this.#use(({ raKv }) => raKv.memberOverview(...args)),
+      overview: (...args) => this.#use(({ raKv }) => raKv.overview(...args)),
+      liveIndexes: (...args) =>
+        this.#use(({ raKv }) => raKv.liveIndexes(...args)),
+      takeSnapshot: (...args) =>
+        this.#use(({ raKv }) => raKv.takeSnapshot(...args)),
+      compact: (...args) => this.#use(({ raKv }) => raKv.compact(...args)),
+      transferLeadership: (...args) =>
+        this.#use(({ raKv }) => raKv.transferLeadership(...args)),
+      forceShrink: (...args) =>
+        this.#use(({ raKv }) => raKv.forceShrink(...args)),
+      watch: (...args) => this.#watch(...args),
+    };
+  }
+
+  async *#watch(
+    ...args: Parameters<RaKvClient["watch"]>
+  ): AsyncGenerator<RaKvEvent> {
+    yield* await this.#use(({ raKv }) => Promise.resolve(raKv.watch(...args)));
   }
 
   async #use<T>(use: (session: AdminSession) => Promise<T>): Promise<T> {

@@ -4,6 +4,7 @@
  *
  * @module
  */
+import { raKvClient } from "../../src/ra_kv/ra_kv_client.ts";
 import { isWhorlError, WhorlError } from "../../src/base/errors.ts";
 import { HANDOFF } from "../../src/cluster/capability.ts";
 import type {
@@ -131,6 +132,12 @@ export function fakeSession(node = "dev1@127.0.0.1"): FakeSession {
     members: new Map([[node, fakeHandoff(node)]]),
     before: () => {},
     kv: fakeKv(),
+    raKv: raKvClient(
+      () => {
+        throw new WhorlError("closed", "A fake session carries no operations");
+      },
+      (method, args) => session.call(method as never, args as never),
+    ),
     closed: 0,
     call<M extends keyof AdminMethods>(
       method: M,

@@ -52,6 +52,7 @@ export type ErrorCode =
   | "compacted"
   | "already_exists"
   // Raft groups
+  | "snapshot_refused"
   | "unknown_cluster"
   | "cluster_not_formed"
   | "not_leader"

@@ -48,6 +48,19 @@ export interface DiskFile {
   close(): void;
 }
 
+/** A file that is open to be read. It stays what it is when its name is taken away. */
+export interface DiskReader {
+  /**
+   * Fills `into` with what stands from `offset` on, as far as the file goes.
+   * Several reads may be under way at a time.
+   *
+   * @returns How many bytes there were; fewer than asked for only at the end of the file.
+   */
+  readAt(into: Uint8Array<ArrayBuffer>, offset: number): Promise<number>;
+  /** Closes it; reads under way are done before. */
+  close(): void;
+}
+
 /** What stands under a name. */
 export interface DiskEntry {
   /** `other` is a device, a socket and the like. */
@@ -64,6 +77,8 @@ export interface Disk {
   readonly hasKv: boolean;
   /** Opens a file to be written. */
   open(path: string, options: OpenFileOptions): Promise<DiskFile>;
+  /** Opens a file to be read, `undefined` if there is none. */
+  openRead(path: string): Promise<DiskReader | undefined>;
   /** The whole content of a file, or `undefined` if there is none. */
   readFile(path: string): Promise<Uint8Array<ArrayBuffer> | undefined>;
   /** What stands under `path` itself, not what a link there leads to; `undefined` if nothing does. */

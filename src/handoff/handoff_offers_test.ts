@@ -3,7 +3,8 @@ import { ManualRuntime } from "../../supervisors/manual_runtime.ts";
 import { WhorlError } from "../base/errors.ts";
 import { silentLog } from "../environment/log.ts";
 import { freshRing } from "../ring/ring_change.ts";
-import { HandoffProcess, OFFER_WAIT_MS } from "./handoff_process.ts";
+import { HandoffProcess } from "./handoff_process.ts";
+import { OFFER_WAIT_MS } from "./inbound_process.ts";
 import type { HandoffWorld } from "./handoff_world.ts";
 import { offerData } from "./inbound_offer.ts";
 
@@ -72,7 +73,7 @@ class Setting implements Disposable {
       term: 0,
       version: 0,
     });
-    return this.process.inboundBegins(this.connection, SOURCE, data).then(
+    return this.process.inbound.begins(this.connection, SOURCE, data).then(
       () => true,
       (error) => {
         assert(error instanceof WhorlError);
@@ -83,7 +84,7 @@ class Setting implements Disposable {
   }
 
   end(transfer: number): void {
-    this.process.inboundEnded(this.connection, transfer);
+    this.process.inbound.ended(this.connection, transfer);
   }
 
   get arriving(): number {

@@ -16,24 +16,12 @@ import type { SupervisorReport } from "../../supervisors/supervisor.ts";
 import type { TimerHandle } from "../../supervisors/runtime.ts";
 import { reasonOf, WhorlError } from "../base/errors.ts";
 import { type Ring, ringReady } from "../ring/ring.ts";
-import {
-  ageOfVnode,
-  firstVnode,
-  ownerOfVnode,
-  partitionOfVnode,
-} from "../ring/ring_generations.ts";
-import { expectInteger, expectList, expectText } from "../wire/plain_data.ts";
+import { firstVnode, partitionOfVnode } from "../ring/ring_generations.ts";
 import { BulkConnections } from "./bulk_connections.ts";
 import type { HandoffWorld } from "./handoff_world.ts";
-import {
-  expectOffer,
-  type InboundOffer,
-  refuseOffer,
-} from "./inbound_offer.ts";
-import { InboundTransfers } from "./inbound_transfers.ts";
+import { InboundProcess } from "./inbound_process.ts";
 import { HandoffOutcome, writeHandoffFinish } from "../vnode/handoff_codec.ts";
 import {
-  admitsInbound,
   CONCURRENCY_DEFAULT,
   CONCURRENCY_MAX,
   createManager,
@@ -44,7 +32,7 @@ import {
   stepManager,
 } from "./manager_fsm.ts";
 import { RateMeter } from "./rate_meter.ts";
-import { Repairs, repairShares } from "./repairs.ts";
+import { type RepairEvents, RepairProcess } from "./repair_process.ts";
 import type { SenderOutcome } from "./sender_fsm.ts";
 import { SenderProcess } from "./sender_process.ts";
 import { SwitchGate } from "./switch_gate.ts";
@@ -63,7 +51,6 @@ import {
   heldName,
   planTransfers,
   type SettledPartition,
-  transferName,
   type WantedTransfer,
 } from "./transfer_plan.ts";
 
@@ -71,40 +58,14 @@ import {
 export const SENDERS_MAX = 65_536;
 /** Time between looks at everything, in milliseconds; only what was told to nobody needs it. Source: riak_core's `vnode_management_timer`. */
 export const RECHECK_MS = 10_000;
-/** Time after which a neighbour is asked for its share of a repair once more, in milliseconds. */
-export const REPAIR_ASK_MS = 5_000;
-/** The same for one that could not be asked. */
-const REPAIR_ASK_AGAIN_MS = 500;
-/** Time after which a share that nobody asks for any more is not sent, in milliseconds. */
-const REPAIR_FORGET_MS = 60_000;
 /** Time a vnode has to give up a transfer, in milliseconds. */
 const FORGET_MS = 30_000;
-/** Shares that other nodes may have asked for; a further one is refused. */
-export const REQUESTED_SHARES_MAX = 4_096;
-/** Replicas of a key, as far as repairs go. Source: riak_core's `n_val`. */
-export const REPAIR_N = 3;
-
 /**
  * How long what is left of a ring of another size stays where it is, in
  * milliseconds: so long a request may take that began by that ring. Source:
  * `TIMEOUT_MS_DEFAULT`.
  */
 export const FORMER_LINGER_MS = 5_000;
-
-/** How long a transfer that may not begin waits before it is refused, in milliseconds. */
-export const OFFER_WAIT_MS = 250;
-/** Transfers that may wait so; a further one is refused at once. */
-export const OFFERS_WAITING_MAX = 256;
-
-/** A transfer that waits to be let begin here. */
-interface WaitingOffer {
-  readonly connection: object;
-  readonly transfer: number;
-  /** Whether its source has given it up meanwhile. */
-  withdrawn: boolean;
-  /** Has it looked at again. */
-  wake(): void;
-}
 
 /** What is known of a transfer besides what the manager knows. */
 interface Outbound {
@@ -120,26 +81,20 @@ interface Outbound {
   readonly byteRate: RateMeter;
 }
 
-/** A repair somebody else has asked this node to send for. */
-interface RequestedShare {
-  readonly transfer: WantedTransfer;
-  askedMs: number;
-}
-
 /** What a handoff process tells. */
-export interface HandoffEvents {
+export interface HandoffEvents extends RepairEvents {
   /** A transfer from here has ended. */
   onTransfer(transfer: WantedTransfer, outcome: SenderOutcome): void;
-  /** A partition has been rebuilt. */
-  onRepaired(module: string, partition: number): void;
-  /** A partition cannot be rebuilt: its module does not say how. */
-  onUnrepairable(module: string, partition: number, reason: string): void;
   /** Something that may let a leaving node exit has changed. */
   onHeldChanged(): void;
 }
 
 /** The handoffs of one node; see the module's text. */
 export class HandoffProcess implements HandoffControl {
+  /** What comes to this node. */
+  readonly inbound: InboundProcess;
+  /** What is rebuilt here, and what others rebuild. */
+  readonly repairing: RepairProcess;
   /** Its senders, temporary children. */
   readonly senders: DynamicSupervisor<[SenderProcess], SenderProcess>;
   readonly #world: HandoffWorld;
@@ -147,18 +102,10 @@ export class HandoffProcess implements HandoffControl {
   readonly #connections: BulkConnections;
   readonly #gate = new SwitchGate();
   readonly #manager: ManagerState;
-  readonly #inbound = new InboundTransfers();
   readonly #outbound = new Map<string, Outbound>();
-  readonly #repairs = new Repairs();
   /** The first vnode of the ring as it is, and since when. */
   #ringFirst: number | undefined;
   #ringSinceMs = 0;
-  /** The first vnode of the ring they were begun in. */
-  #repairsFirst = 0;
-  /** Shares of other nodes' repairs, by the names of their transfers. */
-  readonly #requested = new Map<string, RequestedShare>();
-  /** When each share of this node's repairs was asked for. */
-  readonly #asked = new Map<string, number>();
   /** What is on this node, by name; `undefined` until it has been looked at. */
   #held: Map<string, HeldPartition> | undefined;
   /** Of that, what was asked for more while its transfer came to its end. */
@@ -167,8 +114,6 @@ export class HandoffProcess implements HandoffControl {
   readonly #settling = new Set<string>();
   /** Partitions whose rest is being removed: one at a time. */
   #drops = 0;
-  /** Transfers that wait to be let begin. */
-  readonly #waitingOffers = new Set<WaitingOffer>();
   #completed = 0;
   #failed = 0;
   #refreshing = false;
@@ -194,6 +139,15 @@ export class HandoffProcess implements HandoffControl {
       outbound: true,
       inbound: true,
     });
+    this.inbound = new InboundProcess(world, this.#manager, {
+      count: (count) => this.#step({ type: "inbound", count }),
+      shareArrived: (...share) => this.repairing.shareArrived(...share),
+      changed: () => this.#refresh(),
+    });
+    this.repairing = new RepairProcess(world, events, {
+      refresh: () => this.#refresh(),
+      refreshLater: (afterMs) => this.#refreshLater(afterMs),
+    });
     this.senders = new DynamicSupervisor({
       name: "senders",
       start: (sender: SenderProcess) => sender,
@@ -214,7 +168,7 @@ export class HandoffProcess implements HandoffControl {
       if (timer !== undefined) this.#world.runtime.clearTimer(timer);
     }
     this.#connections.close();
-    this.#wakeOffers();
+    this.inbound.close();
   }
 
   // What it is told.
@@ -311,17 +265,17 @@ export class HandoffProcess implements HandoffControl {
       modules: world.modules,
       held: [...this.#held.values()],
       handedOver: this.#handedOver,
-      arriving: this.#inbound.arriving,
+      arriving: this.inbound.transfers.arriving,
       upNodes: (module) => world.upNodes(module),
       canHandOff: (node) => world.canHandOff?.(node) ?? true,
       formerStays: this.#formerStays(ring),
     });
     for (const settled of plan.settled) this.#settle(settled);
-    this.#giveUpRepairs(ring);
-    this.#askForShares();
+    this.repairing.giveUpLost(ring);
+    this.repairing.askForShares();
     this.#step({
       type: "wanted",
-      transfers: [...plan.wanted, ...this.#requestedShares()],
+      transfers: [...plan.wanted, ...this.repairing.requestedShares()],
     });
   }
 
@@ -344,20 +298,6 @@ export class HandoffProcess implements HandoffControl {
     return ringReady(ring)
       ? null
       : "not all members are known to go by the ring of the new size";
-  }
-
-  /** Gives up the repairs of partitions that are not this node's any more. */
-  #giveUpRepairs(ring: Ring): void {
-    const first = firstVnode(ring);
-    const resized = first !== this.#repairsFirst;
-    this.#repairsFirst = first;
-    this.#repairs.giveUp(
-      (partition) =>
-        resized || ring.ownership.owners[partition] !== this.#world.self,
-      resized
-        ? "the ring has another size now"
-        : "another node owns the partition now",
-    );
   }
 
   /** Brings a partition that has been handed over in line with the ring. */
@@ -414,11 +354,7 @@ export class HandoffProcess implements HandoffControl {
       this.#world.runtime.now(),
     );
     for (const effect of effects) this.#perform(effect);
-    this.#wakeOffers();
-  }
-
-  #wakeOffers(): void {
-    for (const offer of [...this.#waitingOffers]) offer.wake();
+    this.inbound.wake();
   }
 
   #perform(effect: ManagerEffect): void {
@@ -440,11 +376,7 @@ export class HandoffProcess implements HandoffControl {
         this.#outbound.get(effect.name)?.sender?.ringChanged();
         return;
       case "stop_inbound":
-        this.#inbound.breakOff(effect.count);
-        this.#step({
-          type: "inbound",
-          count: this.#inbound.countFromOthers(this.#world.self),
-        });
+        this.inbound.breakOff(effect.count);
         return;
       case "set_timer":
         if (this.#timer !== undefined) runtime.clearTimer(this.#timer);
@@ -563,7 +495,7 @@ export class HandoffProcess implements HandoffControl {
       this.#completed++;
       if (outcome.items > 0) this.#logCompleted(transfer, outcome, outbound);
       this.#outbound.delete(name);
-      this.#requested.delete(name);
+      this.repairing.shareSent(name);
       this.#handed(transfer);
       this.#step({ type: "completed", name });
       this.#refresh();
@@ -580,33 +512,15 @@ export class HandoffProcess implements HandoffControl {
         type: "failed",
         name,
         refused,
-        yields: refused && this.#waitingOffers.size > 0,
+        yields: refused && this.inbound.someWait,
         reason: outcome.reason,
         jitter: world.runtime.random(),
       });
       if (transfer.kind === "repair" && outcome.code === "not_capable") {
-        this.#refuseShare(name, transfer, outcome.reason);
+        this.repairing.refuse(name, transfer, outcome.reason);
       }
     }
     this.#events.onTransfer(transfer, outcome);
-  }
-
-  /** Tells who rebuilds a partition that its neighbours cannot help. */
-  #refuseShare(name: string, transfer: WantedTransfer, reason: string): void {
-    const world = this.#world;
-    const { module, target, sourcePartition, targetPartition } = transfer;
-    this.#requested.delete(name);
-    const args = [module, sourcePartition, targetPartition, reason];
-    const told = target === world.self
-      ? Promise.try(() => this.shareRefused(args))
-      : world.call(target, "handoff_repair_refused", args);
-    // It asks again if it has not heard.
-    told.catch((error) =>
-      world.log.debug("A refused repair was not told", {
-        reason: reasonOf(error),
-      })
-    );
-    this.#refresh();
   }
 
   #logCompleted(
@@ -640,295 +554,6 @@ export class HandoffProcess implements HandoffControl {
     this.#world.transferComplete(partitionOfVnode(sourcePartition), module);
   }
 
-  // What comes to this node.
-
-  /**
-   * A transfer wants to begin over `connection`. One that may not waits a little
-   * first: for one that is about to end, or for the ring that its source knows.
-   *
-   * @throws {WhorlError} `handoff_refused` if it may not, `protocol_error` if it makes no sense.
-   */
-  async inboundBegins(
-    connection: { readonly closed?: unknown },
-    source: string,
-    offered: unknown,
-  ): Promise<void> {
-    const offer = expectOffer(offered);
-    const { runtime } = this.#world;
-    const untilMs = runtime.now() + OFFER_WAIT_MS;
-    const waiting: WaitingOffer = {
-      connection,
-      transfer: offer.transfer,
-      withdrawn: false,
-      wake: () => {},
-    };
-    for (;;) {
-      const refusal = this.#refusalOf(connection, source, offer);
-      if (refusal === null) break;
-      const leftMs = untilMs - runtime.now();
-      if (leftMs <= 0 || this.#waitingOffers.size >= OFFERS_WAITING_MAX) {
-        throw refusal;
-      }
-      await this.#nextChange(waiting, leftMs);
-      if (
-        this.#closed || connection.closed !== undefined || waiting.withdrawn
-      ) throw refusal;
-    }
-    this.#inbound.begin(connection, source, offer, {
-      monotonicMs: runtime.now(),
-      wallMs: this.#world.wallClock(),
-    });
-    this.#step({
-      type: "inbound",
-      count: this.#inbound.countFromOthers(this.#world.self),
-    });
-  }
-
-  /** Why a transfer may not begin now; `null` if it may. */
-  #refusalOf(
-    connection: object,
-    source: string,
-    offer: InboundOffer,
-  ): WhorlError | null {
-    const world = this.#world;
-    const ring = world.ring();
-    const refusal = ring === undefined
-      ? new WhorlError("handoff_refused", "Cannot take a handoff yet")
-      : refuseOffer(ring, world.self, world.modules, source, offer);
-    if (refusal !== null) return refusal;
-    // What goes from one partition of this node to another counts once.
-    if (
-      source === world.self || this.#inbound.has(connection, offer.transfer) ||
-      admitsInbound(this.#manager)
-    ) return null;
-    const { inbound, concurrency } = this.#manager.config;
-    return new WhorlError(
-      "handoff_refused",
-      inbound
-        ? `Cannot take a handoff as ${concurrency} may run at once`
-        : "Cannot take a handoff as inbound ones are disabled",
-    );
-  }
-
-  /** Resolves when transfers or the ring have changed, when `offer` is withdrawn, or after `waitMs`. */
-  #nextChange(offer: WaitingOffer, waitMs: number): Promise<void> {
-    const { runtime } = this.#world;
-    return new Promise((resolve) => {
-      offer.wake = (): void => {
-        this.#waitingOffers.delete(offer);
-        runtime.clearTimer(timer);
-        resolve();
-      };
-      const timer = runtime.setTimer(waitMs, () => offer.wake());
-      this.#waitingOffers.add(offer);
-    });
-  }
-
-  /** A transfer over `connection` is over, for now or for good. */
-  inboundEnded(connection: object, transfer: number): void {
-    // One that is let begin after its source has given it up would never end.
-    for (const offer of [...this.#waitingOffers]) {
-      if (offer.connection !== connection || offer.transfer !== transfer) {
-        continue;
-      }
-      offer.withdrawn = true;
-      offer.wake();
-    }
-    if (this.#inbound.end(connection, transfer) === undefined) return;
-    this.#step({
-      type: "inbound",
-      count: this.#inbound.countFromOthers(this.#world.self),
-    });
-    // What it brought and nobody wants here goes on to whom it belongs to.
-    this.#refresh();
-  }
-
-  /**
-   * A part of a spread has come from `source` for one of this node's vnodes.
-   *
-   * @throws {WhorlError} `handoff_refused` unless this node owns its partition, or
-   * will once the resize under way is done.
-   */
-  requireSpread(source: string, vnode: number): void {
-    const ring = this.#world.ring();
-    const isInbound = this.#manager.config.inbound;
-    const owner = ring === undefined ? undefined : ownerOfVnode(ring, vnode);
-    if (isInbound && owner === this.#world.self) return;
-    const partition = partitionOfVnode(vnode);
-    throw new WhorlError(
-      "handoff_refused",
-      isInbound
-        ? `Cannot take data of partition ${partition} from ${source} as the ring here does not say so`
-        : "Cannot take a handoff as inbound ones are disabled",
-      { details: { partition } },
-    );
-  }
-
-  /** @throws {WhorlError} `handoff_refused` unless `transfer` was let begin over `connection`, to that vnode. */
-  requireInbound(
-    connection: object,
-    transfer: number,
-    moduleId: number,
-    partition: number,
-  ): void {
-    this.#inbound.require(connection, transfer, moduleId, partition);
-  }
-
-  /** A vnode has taken so much of a transfer. */
-  inboundTook(
-    connection: object,
-    transfer: number,
-    items: number,
-    bytes: number,
-  ): void {
-    this.#inbound.took(
-      connection,
-      transfer,
-      items,
-      bytes,
-      this.#world.runtime.now(),
-    );
-  }
-
-  /** A vnode has everything of a transfer from `source`. */
-  inboundCompleted(
-    connection: object,
-    transfer: number,
-    source: string,
-    items: number,
-  ): void {
-    const offer = this.#inbound.end(connection, transfer);
-    if (offer === undefined) return;
-    this.#step({
-      type: "inbound",
-      count: this.#inbound.countFromOthers(this.#world.self),
-    });
-    if (offer.kind === "repair") {
-      const { module, targetPartition, sourcePartition } = offer;
-      const repaired = this.#repairs.shareArrived(
-        module,
-        partitionOfVnode(targetPartition),
-        partitionOfVnode(sourcePartition),
-        source,
-        items,
-      );
-      if (repaired !== undefined) {
-        this.#events.onRepaired(module, repaired.partition);
-      }
-    }
-    this.#refresh();
-  }
-
-  /** A connection has ended, and what came over it. */
-  connectionEnded(connection: object): void {
-    if (!this.#inbound.connectionEnded(connection)) return;
-    this.#step({
-      type: "inbound",
-      count: this.#inbound.countFromOthers(this.#world.self),
-    });
-    this.#refresh();
-  }
-
-  // Repairs.
-
-  async repair(
-    partition: number,
-    module: string | null,
-  ): Promise<RepairStatus[]> {
-    const world = this.#world;
-    const ring = world.ring();
-    const modules = module === null ? world.modules : [module];
-    const known = modules.every((name) => world.modules.includes(name));
-    if (
-      ring === undefined || !known || !Number.isInteger(partition) ||
-      partition < 0 || partition >= ring.size
-    ) {
-      throw new WhorlError(
-        "invalid_argument",
-        known
-          ? `Cannot repair partition ${partition} as partitions are numbered from 0 to ${
-            (ring?.size ?? 1) - 1
-          }`
-          : `Cannot repair a partition of '${module}' as this node runs no such module`,
-      );
-    }
-    const owner = ring.ownership.owners[partition] as string;
-    if (owner !== world.self) {
-      throw new WhorlError(
-        "wrong_owner",
-        `Cannot repair partition ${partition} here as ${owner} owns it`,
-        { details: { partition, owner } },
-      );
-    }
-    if (ring.ownership.next.some((next) => next.partition === partition)) {
-      throw new WhorlError(
-        "ownership_change_in_progress",
-        `Cannot repair partition ${partition} as it is moving to another node`,
-        { details: { partition } },
-      );
-    }
-    const shares = repairShares(partition, ring.size, REPAIR_N);
-    const begun = modules.map((name) =>
-      this.#repairs.begin(name, partition, shares)
-    );
-    this.#refresh();
-    const all = this.repairs();
-    return await Promise.resolve(
-      begun.map((repair) =>
-        all.find((status) =>
-          status.module === repair.module && status.partition === partition
-        ) as RepairStatus
-      ),
-    );
-  }
-
-  repairs(): readonly RepairStatus[] {
-    const owners = this.#world.ring()?.ownership.owners;
-    return this.#repairs.statuses((partition) => owners?.[partition] ?? "?");
-  }
-
-  /** Asks the neighbours of what is being repaired for what they have yet to send. */
-  #askForShares(): void {
-    const world = this.#world;
-    const ring = world.ring();
-    if (ring === undefined) return;
-    const { owners } = ring.ownership;
-    const first = firstVnode(ring);
-    const nowMs = world.runtime.now();
-    for (const { module, partition, pending } of this.#repairs.running) {
-      for (const { sourcePartition, keySpaces } of pending.values()) {
-        const owner = owners[sourcePartition] as string;
-        const name = `${module}/${partition}/${sourcePartition}`;
-        const askedMs = this.#asked.get(name) ?? -Infinity;
-        if (nowMs - askedMs < REPAIR_ASK_MS) continue;
-        if (!world.upNodes(module).includes(owner)) continue;
-        if (world.canHandOff?.(owner) === false) continue;
-        this.#asked.set(name, nowMs);
-        const args = [
-          module,
-          first + sourcePartition,
-          first + partition,
-          keySpaces,
-        ];
-        const asked = owner === world.self
-          ? Promise.try(() => this.shareRequested(world.self, args))
-          : world.call(owner, "handoff_repair", args);
-        asked.catch((error) => {
-          this.#asked.set(name, nowMs - REPAIR_ASK_MS + REPAIR_ASK_AGAIN_MS);
-          this.#refreshLater(REPAIR_ASK_AGAIN_MS);
-          world.log.debug("A neighbour cannot send its share of a repair yet", {
-            module,
-            partition,
-            owner,
-            reason: reasonOf(error),
-          });
-        });
-      }
-    }
-    // Whoever was asked and forgot it, having been started anew, is asked again.
-    if (this.#repairs.running.length > 0) this.#refreshLater(REPAIR_ASK_MS);
-  }
-
   #refreshLater(afterMs: number): void {
     const { runtime } = this.#world;
     const atMs = runtime.now() + afterMs;
@@ -943,80 +568,15 @@ export class HandoffProcess implements HandoffControl {
     });
   }
 
-  /**
-   * `node` rebuilds a partition and asks for what one of this node's has in common
-   * with it.
-   *
-   * @throws {WhorlError} `protocol_error` if that makes no sense, `overload` beyond {@linkcode REQUESTED_SHARES_MAX}.
-   */
-  shareRequested(node: string, args: unknown): void {
-    const fields = expectList(args, "a request for a repair", 4, 4);
-    const keySpaces = expectList(fields[3], "key spaces", 1, 64);
-    const transfer: WantedTransfer = {
-      kind: "repair",
-      module: expectText(fields[0], "a module", 32),
-      sourcePartition: expectInteger(fields[1], "a partition"),
-      target: node,
-      targetPartition: expectInteger(fields[2], "a partition"),
-      keySpaces: keySpaces.map((each) => expectInteger(each, "a key space")),
-      decided: null,
-      blocked: null,
-    };
-    const name = transferName(transfer);
-    const askedMs = this.#world.runtime.now();
-    const known = this.#requested.get(name);
-    if (known === undefined && this.#requested.size >= REQUESTED_SHARES_MAX) {
-      throw new WhorlError(
-        "overload",
-        `Cannot send for another repair as ${REQUESTED_SHARES_MAX} wait`,
-      );
-    }
-    if (known !== undefined) known.askedMs = askedMs;
-    else this.#requested.set(name, { transfer, askedMs });
-    this.#refresh();
-  }
-
-  /**
-   * A neighbour can send no part of what it has, as the module does not say what
-   * belongs to it: nothing can be rebuilt.
-   *
-   * @throws {WhorlError} `protocol_error` if that makes no sense.
-   */
-  shareRefused(args: unknown): void {
-    const fields = expectList(args, "a refused repair", 4, 4);
-    const module = expectText(fields[0], "a module", 32);
-    const partition = partitionOfVnode(expectInteger(fields[2], "a partition"));
-    const reason = expectText(fields[3], "a reason", 1_000);
-    if (!this.#repairs.fail(module, partition, reason)) return;
-    this.#events.onUnrepairable(module, partition, reason);
-    this.#refresh();
-  }
-
-  #requestedShares(): WantedTransfer[] {
-    const world = this.#world;
-    const ring = world.ring();
-    const isOwn = (vnode: number): boolean =>
-      ring !== undefined && ageOfVnode(ring, vnode) === "present" &&
-      ring.ownership.owners[partitionOfVnode(vnode)] === world.self;
-    const forgetMs = world.runtime.now() - REPAIR_FORGET_MS;
-    const transfers: WantedTransfer[] = [];
-    for (const [name, { transfer, askedMs }] of this.#requested) {
-      if (askedMs < forgetMs || !isOwn(transfer.sourcePartition)) {
-        this.#requested.delete(name);
-        continue;
-      }
-      const { target, module } = transfer;
-      transfers.push({
-        ...transfer,
-        blocked: world.upNodes(module).includes(target)
-          ? null
-          : `${target} does not serve ${module} now`,
-      });
-    }
-    return transfers;
-  }
-
   // For operators.
+
+  repair(partition: number, module: string | null): Promise<RepairStatus[]> {
+    return this.repairing.repair(partition, module);
+  }
+
+  repairs(): readonly RepairStatus[] {
+    return this.repairing.statuses();
+  }
 
   status(): HandoffStatus {
     const { self } = this.#world;
@@ -1052,7 +612,7 @@ export class HandoffProcess implements HandoffControl {
     return {
       node: self,
       config: this.#manager.config,
-      transfers: [...outbound, ...this.#inbound.statuses(self, nowMs)],
+      transfers: [...outbound, ...this.inbound.transfers.statuses(self, nowMs)],
       completed: this.#completed,
       failed: this.#failed,
     };

@@ -17,13 +17,9 @@ import {
 } from "../vnode/handoff_codec.ts";
 import { OpenAnswer } from "../vnode/vnode_handoff.ts";
 import { moduleIdOf } from "../vnode/vnode_wire.ts";
-import {
-  HandoffProcess,
-  OFFER_WAIT_MS,
-  RECHECK_MS,
-  REPAIR_ASK_MS,
-  REQUESTED_SHARES_MAX,
-} from "./handoff_process.ts";
+import { HandoffProcess, RECHECK_MS } from "./handoff_process.ts";
+import { OFFER_WAIT_MS } from "./inbound_process.ts";
+import { REPAIR_ASK_MS, REQUESTED_SHARES_MAX } from "./repair_process.ts";
 import type { HandoffWorld } from "./handoff_world.ts";
 import { type InboundOffer, offerData } from "./inbound_offer.ts";
 import type { HeldPartition } from "./transfer.ts";
@@ -178,7 +174,7 @@ class Bench {
     extra: Partial<InboundOffer> = {},
     connection: { readonly closed?: unknown } = this,
   ): Promise<void> {
-    const begun = this.process.inboundBegins(
+    const begun = this.process.inbound.begins(
       connection,
       "b",
       offerData({
@@ -350,18 +346,18 @@ Deno.test("HandoffProcess lets transfers begin that it may take, as many as may 
     "handoff_refused",
   );
   await assertRefused(
-    () => bench.process.inboundBegins(bench, "b", ["nonsense"]),
+    () => bench.process.inbound.begins(bench, "b", ["nonsense"]),
     "protocol_error",
   );
   await bench.offer();
   await bench.offer();
-  bench.process.requireInbound(bench, 1, KV, 3);
+  bench.process.inbound.require(bench, 1, KV, 3);
   assertCode(
-    () => bench.process.requireInbound(bench, 1, KV, 4),
+    () => bench.process.inbound.require(bench, 1, KV, 4),
     "handoff_refused",
   );
   assertCode(
-    () => bench.process.requireInbound({}, 1, KV, 3),
+    () => bench.process.inbound.require({}, 1, KV, 3),
     "handoff_refused",
   );
   const other = {};
@@ -370,11 +366,11 @@ Deno.test("HandoffProcess lets transfers begin that it may take, as many as may 
     () => bench.offer({ transfer: 3, targetPartition: 5 }),
     "handoff_refused",
   );
-  bench.process.connectionEnded(other);
+  bench.process.inbound.connectionEnded(other);
   await bench.offer({ transfer: 3, targetPartition: 5 });
-  bench.process.inboundEnded(bench, 3);
-  bench.process.inboundEnded(bench, 3);
-  bench.process.inboundTook(bench, 1, 10, 100);
+  bench.process.inbound.ended(bench, 3);
+  bench.process.inbound.ended(bench, 3);
+  bench.process.inbound.took(bench, 1, 10, 100);
   const statuses = bench.process.status().transfers;
   assertEquals(statuses.map(({ id, items }) => [id, items]), [["1", 10]]);
   bench.close();
@@ -388,7 +384,7 @@ Deno.test("HandoffProcess lets a transfer that waits begin in the room of one th
   bench.own({ 3: "b", 4: "b" });
   bench.hold(3, 4);
   assertEquals(await bench.look(), ["open 3"]);
-  const offered = bench.process.inboundBegins(
+  const offered = bench.process.inbound.begins(
     bench,
     "b",
     offerData({
@@ -406,7 +402,7 @@ Deno.test("HandoffProcess lets a transfer that waits begin in the room of one th
   await bench.runtime.settle();
   await offered;
   assertEquals(bench.done, []);
-  bench.process.inboundEnded(bench, 1);
+  bench.process.inbound.ended(bench, 1);
   await bench.runtime.settle();
   assertEquals(bench.done, ["open 4"]);
   bench.close();
@@ -418,17 +414,17 @@ Deno.test("HandoffProcess breaks inbound transfers off when they are disabled or
   await bench.offer({ transfer: 2, targetPartition: 4 });
   assertEquals(bench.process.setConcurrency(1).concurrency, 1);
   assertCode(
-    () => bench.process.requireInbound(bench, 2, KV, 4),
+    () => bench.process.inbound.require(bench, 2, KV, 4),
     "handoff_refused",
   );
-  bench.process.requireInbound(bench, 1, KV, 3);
+  bench.process.inbound.require(bench, 1, KV, 3);
   assertEquals(bench.process.setEnabled("inbound", false), {
     concurrency: 1,
     inbound: false,
     outbound: true,
   });
   assertCode(
-    () => bench.process.requireInbound(bench, 1, KV, 3),
+    () => bench.process.inbound.require(bench, 1, KV, 3),
     "handoff_refused",
   );
   await assertRefused(() => bench.offer(), "handoff_refused");
@@ -465,9 +461,9 @@ Deno.test("HandoffProcess repairs a partition by asking its neighbours, again an
       kind: "repair",
       sourcePartition: source,
     });
-    bench.process.inboundCompleted(bench, i + 1, "b", 7);
+    bench.process.inbound.completed(bench, i + 1, "b", 7);
     // What is not known any more counts for nothing.
-    bench.process.inboundCompleted(bench, i + 1, "b", 7);
+    bench.process.inbound.completed(bench, i + 1, "b", 7);
   }
   assertEquals(bench.told, ["repaired kv/3"]);
   assertEquals(bench.process.repairs()[0]?.items, 28);
@@ -479,14 +475,17 @@ Deno.test("HandoffProcess gives a repair up when a neighbour says that its modul
   bench.own({ 1: "b", 2: "b", 4: "b", 5: "b" });
   await bench.process.repair(3, "kv");
   await bench.look();
-  bench.process.shareRefused(["kv", 1, 3, "no keySpaceOf()"]);
+  bench.process.repairing.shareRefused(["kv", 1, 3, "no keySpaceOf()"]);
   // The others say so as well.
-  bench.process.shareRefused(["kv", 2, 3, "no keySpaceOf()"]);
+  bench.process.repairing.shareRefused(["kv", 2, 3, "no keySpaceOf()"]);
   assertEquals(bench.told, ["unrepairable kv/3: no keySpaceOf()"]);
   assertEquals(bench.process.repairs()[0]?.state, "failed");
   await bench.runtime.advance(REPAIR_ASK_MS);
   assertEquals(bench.done, []);
-  assertCode(() => bench.process.shareRefused(["kv", 1]), "protocol_error");
+  assertCode(
+    () => bench.process.repairing.shareRefused(["kv", 1]),
+    "protocol_error",
+  );
   bench.close();
 });
 
@@ -521,7 +520,7 @@ Deno.test("HandoffProcess sends shares that others ask for, until nobody asks an
   bench.up = ["a"];
   bench.own({ 3: "b" });
   await bench.look();
-  bench.process.shareRequested("b", ["kv", 4, 3, [2, 3]]);
+  bench.process.repairing.shareRequested("b", ["kv", 4, 3, [2, 3]]);
   await bench.runtime.settle();
   assertEquals(bench.sent, [["repair/kv/4/3/b", "waiting"]]);
   await bench.runtime.advance(60_000 + RECHECK_MS);
@@ -530,18 +529,18 @@ Deno.test("HandoffProcess sends shares that others ask for, until nobody asks an
     const wrong of [null, ["kv", 4, 3], ["kv", 4, 3, []], ["kv", -1, 3, [1]]]
   ) {
     assertCode(
-      () => bench.process.shareRequested("b", wrong),
+      () => bench.process.repairing.shareRequested("b", wrong),
       "protocol_error",
     );
   }
   for (let i = 0; i < REQUESTED_SHARES_MAX; i++) {
-    bench.process.shareRequested("b", ["kv", 4, i, [2]]);
+    bench.process.repairing.shareRequested("b", ["kv", 4, i, [2]]);
   }
   assertCode(
-    () => bench.process.shareRequested("c", ["kv", 4, 0, [2]]),
+    () => bench.process.repairing.shareRequested("c", ["kv", 4, 0, [2]]),
     "overload",
   );
-  bench.process.shareRequested("b", ["kv", 4, 0, [2]]);
+  bench.process.repairing.shareRequested("b", ["kv", 4, 0, [2]]);
   bench.close();
 });
 

@@ -198,6 +198,8 @@ export function performCall(
   if (method === "supported_capabilities") {
     return encodeClaim(node.parts.config.capabilities);
   }
+  const { raKv } = node.parts;
+  if (raKv?.methods.has(method)) return raKv.methods.perform(method, args);
   if (!Object.hasOwn(METHODS, method)) {
     throw new WhorlError(
       "unknown_command",

@@ -19,6 +19,7 @@ import type {
 } from "../handoff/transfer.ts";
 import type { CapabilityStatus } from "../cluster/capability.ts";
 import type { KvClient } from "../kv/kv_client.ts";
+import type { RaKvClient } from "../ra_kv/ra_kv_client.ts";
 import type { RingReadiness } from "../ring/admin_messages.ts";
 import type { MemberRow, StagedPlan } from "../ring/staged_plan.ts";
 
@@ -352,6 +353,8 @@ export interface AdminSession extends AsyncDisposable {
   ): Promise<AdminMethods[Method]["result"]>;
   /** Key-value operations through that node. */
   readonly kv: KvClient;
+  /** The consistent store through this node. */
+  readonly raKv: RaKvClient;
 }
 
 /** Which node to talk to. */

@@ -196,11 +196,11 @@ export function relayHandoff(
   }
   const transfer = from.u53();
   if (action === HandoffAction.spread) {
-    handoff.requireSpread(source, header.vnode);
+    handoff.inbound.requireSpread(source, header.vnode);
     relay(target, correlation, bytes, start, end);
     return;
   }
-  handoff.requireInbound(
+  handoff.inbound.require(
     connection,
     transfer,
     header.moduleId,
@@ -219,9 +219,9 @@ export function relayHandoff(
       vnodeAnswer(type, ...answer) {
         if (type === FrameType.vnodeReply) {
           if (action === HandoffAction.batch) {
-            handoff.inboundTook(connection, transfer, items, byteCount);
+            handoff.inbound.took(connection, transfer, items, byteCount);
           } else if (action === HandoffAction.final) {
-            handoff.inboundCompleted(connection, transfer, source, items);
+            handoff.inbound.completed(connection, transfer, source, items);
           }
         }
         target.vnodeAnswer(type, ...answer);

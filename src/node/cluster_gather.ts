@@ -138,3 +138,26 @@ function failureOf(node: string, error: unknown): MemberFailure {
     }
     : { node, code: "internal", message: reasonOf(error), details: {} };
 }
+
+/** Does `work`, and fails with `cancelled` once `signal` fires. */
+export async function unlessCancelled<T>(
+  signal: AbortSignal | undefined,
+  work: () => Promise<T>,
+): Promise<T> {
+  if (signal === undefined) return await work();
+  const cancelled = Promise.withResolvers<never>();
+  const onAbort = () =>
+    cancelled.reject(
+      new WhorlError("cancelled", "The call was cancelled"),
+    );
+  if (signal.aborted) onAbort();
+  signal.addEventListener("abort", onAbort, { once: true });
+  try {
+    return await Promise.race([
+      cancelled.promise,
+      signal.aborted ? cancelled.promise : work(),
+    ]);
+  } finally {
+    signal.removeEventListener("abort", onAbort);
+  }
+}

@@ -8,6 +8,7 @@ import { isWhorlError, WhorlError } from "../base/errors.ts";
 import type { Environment } from "../environment/environment.ts";
 import type { Address } from "../environment/transport.ts";
 import { type KvClient, kvClient } from "../kv/kv_client.ts";
+import { type RaKvClient, raKvClient } from "../ra_kv/ra_kv_client.ts";
 import { Cookie } from "../transport/cookie.ts";
 import type { Commands } from "../vnode/vnode.ts";
 import type {
@@ -43,6 +44,8 @@ export interface ConnectOptions {
 export interface WhorlClient extends AsyncDisposable {
   /** `put`, `get` and `delete`. When the node at the other end is lost, reads go on at another one; writes that were on their way fail with `connection_closed`. */
   readonly kv: KvClient;
+  /** The consistent store: clusters of it, their keys and their members. */
+  readonly raKv: RaKvClient;
   /** The commands and coverage queries of an application's module, typed as the module declares them. The nodes must run it. */
   // deno-lint-ignore ban-types -- see ModuleClient.
   module<C extends Commands, V extends Commands = {}>(
@@ -92,6 +95,10 @@ export async function connect(options: ConnectOptions): Promise<WhorlClient> {
   }
   return {
     kv: kvClient(() => connection),
+    raKv: raKvClient(
+      () => connection,
+      (method, args, callOptions) => connection.call(method, args, callOptions),
+    ),
     module: (module) => moduleClient(module, () => connection),
     get node() {
       return connection.node;
@@ -130,6 +137,10 @@ export const openSession: OpenSession = async (target, options = {}) => {
   const session: AdminSession = {
     node,
     kv: kvClient(() => connection),
+    raKv: raKvClient(
+      () => connection,
+      (method, args, callOptions) => connection.call(method, args, callOptions),
+    ),
     call: <Method extends keyof AdminMethods>(
       method: Method,
       args: AdminMethods[Method]["args"],

@@ -28,6 +28,7 @@ import {
 import { readFailure } from "../wire/failure.ts";
 import { FrameType } from "../wire/frame_type.ts";
 import { BulkPeer, relayHandoff } from "./bulk_peer.ts";
+import { notReachable } from "./node_routes.ts";
 import { type NodeParts, present } from "./node_parts.ts";
 import { ResourceChild } from "./resource_child.ts";
 
@@ -110,13 +111,7 @@ function worldOf(parts: NodeParts): HandoffWorld {
       present(parts.vnodes, "vnodes").takeBack(module, partition),
     call: async (node, method, args) => {
       const link = parts.links?.link(node);
-      if (link === undefined) {
-        throw new WhorlError(
-          "not_reachable",
-          `Cannot reach ${node} as there is no connection to it`,
-          { details: { node } },
-        );
-      }
+      if (link === undefined) throw notReachable(node);
       return await present(parts.calls, "links").call(link, method, args);
     },
   };
@@ -239,7 +234,7 @@ class OwnConnection implements BulkConnection {
   }
 
   close(): void {
-    this.#parts.transfers?.connectionEnded(this);
+    this.#parts.transfers?.inbound.connectionEnded(this);
   }
 }
 
@@ -258,9 +253,9 @@ export function handoffCall(
   const handoff = present(parts.transfers, "handoff");
   switch (method) {
     case "handoff_begin":
-      return handoff.inboundBegins(connection, source, args).then(() => null);
+      return handoff.inbound.begins(connection, source, args).then(() => null);
     case "handoff_end":
-      handoff.inboundEnded(connection, Number(args));
+      handoff.inbound.ended(connection, Number(args));
       return null;
     default:
       throw new WhorlError(

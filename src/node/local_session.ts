@@ -4,14 +4,13 @@
  *
  * @module
  */
-import { WhorlError } from "../base/errors.ts";
 import { performCall } from "./admin_methods.ts";
 import type {
   AdminMethods,
   AdminSession,
   CallOptions,
 } from "./admin_protocol.ts";
-import { inTime } from "./cluster_gather.ts";
+import { inTime, unlessCancelled } from "./cluster_gather.ts";
 import type { WhorlNode } from "./node.ts";
 
 /** A session with `node`. Disposing leaves the node alone. */
@@ -19,6 +18,7 @@ export function localSession(node: WhorlNode): AdminSession {
   return {
     node: node.name,
     kv: node.kv,
+    raKv: node.raKv,
     async call<Method extends keyof AdminMethods>(
       method: Method,
       args: AdminMethods[Method]["args"],
@@ -36,27 +36,4 @@ export function localSession(node: WhorlNode): AdminSession {
     },
     [Symbol.asyncDispose]: () => Promise.resolve(),
   };
-}
-
-/** Does `work`, and fails with `cancelled` once `signal` fires. */
-async function unlessCancelled<T>(
-  signal: AbortSignal | undefined,
-  work: () => Promise<T>,
-): Promise<T> {
-  if (signal === undefined) return await work();
-  const cancelled = Promise.withResolvers<never>();
-  const onAbort = () =>
-    cancelled.reject(
-      new WhorlError("cancelled", "The call was cancelled"),
-    );
-  if (signal.aborted) onAbort();
-  signal.addEventListener("abort", onAbort, { once: true });
-  try {
-    return await Promise.race([
-      cancelled.promise,
-      signal.aborted ? cancelled.promise : work(),
-    ]);
-  } finally {
-    signal.removeEventListener("abort", onAbort);
-  }
 }

@@ -9,6 +9,7 @@
  *     ├─ cluster_sup     ring, gossip, claimant, node watcher
  *     ├─ vnode_sup       vnode masters
  *     ├─ handoff_sup     transfers of partitions between nodes
+ *     ├─ raft_sup        members of Raft groups
  *     ├─ op_fsm_sup      coordinators of requests
  *     └─ coverage_fsm_sup  coordinators of coverage queries
  *
@@ -56,9 +57,15 @@ import {
 import { ABORT_RESIZE } from "../ring/ring_resize.ts";
 import { ringViewOf } from "../ring/ring_view.ts";
 import type { StagedPlan } from "../ring/staged_plan.ts";
+import {
+  type RaKvCall,
+  type RaKvClient,
+  raKvClient,
+} from "../ra_kv/ra_kv_client.ts";
 import type { Commands } from "../vnode/vnode.ts";
 import { moduleIdOf } from "../vnode/vnode_wire.ts";
 import type { NodeInfo, NodeStats } from "./admin_protocol.ts";
+import { inTime, unlessCancelled } from "./cluster_gather.ts";
 import { clusterSup } from "./cluster_sup.ts";
 import { EventStream } from "./event_stream.ts";
 import { coverageFsmSup } from "./coverage_fsm_sup.ts";
@@ -70,6 +77,7 @@ import {
 } from "./module_client.ts";
 import { type NodeParts, present } from "./node_parts.ts";
 import { opFsmSup } from "./op_fsm_sup.ts";
+import { raftSup } from "./raft_sup.ts";
 import { handoffSup } from "./handoff_sup.ts";
 import type { SenderOutcome } from "../handoff/sender_fsm.ts";
 import type { WantedTransfer } from "../handoff/transfer_plan.ts";
@@ -128,6 +136,8 @@ export type NodeEventOf<T extends NodeEvent["type"]> =
 export class WhorlNode implements AsyncDisposable {
   /** `put`, `get` and `delete` through this node. */
   readonly kv: KvClient;
+  /** The consistent store through this node: clusters of it, their keys and their members. */
+  readonly raKv: RaKvClient;
   /**
    * Resolves when the node has stopped, and rejects when it gave up because its
    * parts fell too often or a worker hangs: then its process should be replaced.
@@ -150,6 +160,10 @@ export class WhorlNode implements AsyncDisposable {
     this.#parts = parts;
     this.#startedAt = parts.environment.now();
     this.kv = kvClient(() => parts.operations);
+    this.raKv = raKvClient(
+      () => parts.operations,
+      (method, args, options) => this.#call(method, args, options),
+    );
     this.#tailRepairs = new TailRepairs({
       log: parts.environment.log.child("handoff"),
       owned: (master) => parts.vnodes?.ownedBy(master)?.map(partitionOfVnode),
@@ -217,6 +231,7 @@ export class WhorlNode implements AsyncDisposable {
               this.#parts.cluster?.exitIfReady();
             },
           }),
+          raftSup(parts),
           opFsmSup(parts, (host) => this.#workerHangs(host)),
           coverageFsmSup(parts, (host) => this.#workerHangs(host)),
         ].map((spec) => ({
@@ -236,6 +251,25 @@ export class WhorlNode implements AsyncDisposable {
     // The ring was published before there were requests to use it.
     this.#updateViews();
     this.#stopIfLeft();
+  }
+
+  /** A call about clusters of `ra_kv`, answered as one over a link would be. */
+  async #call(
+    ...[method, args, options]: Parameters<RaKvCall>
+  ): Promise<unknown> {
+    const { methods } = present(this.#parts.raKv, "ra_kv");
+    const perform = async (): Promise<unknown> =>
+      structuredClone(await methods.perform(method, args));
+    return await unlessCancelled(
+      options.signal,
+      () =>
+        options.timeoutMs === undefined ? perform() : inTime(
+          this.#parts.environment,
+          options.timeoutMs,
+          method,
+          perform,
+        ),
+    );
   }
 
   /** Its name, as in `dev1@127.0.0.1`. */

@@ -17,7 +17,10 @@ import {
 import type { HandoffProcess } from "../handoff/handoff_process.ts";
 import type { HandoffControl } from "../handoff/transfer.ts";
 import type { OperationCarrier } from "../request/operation_carrier.ts";
-import { isCoverageKind } from "../request/operation_codec.ts";
+import type { RaftSystemProcess } from "../raft/raft_system.ts";
+import { isCoverageKind, OperationKind } from "../request/operation_codec.ts";
+import type { RaKvMethods } from "../ra_kv/ra_kv_methods.ts";
+import { isRaftCorrelation, type RaKvRouter } from "../ra_kv/ra_kv_router.ts";
 import type { RingView } from "../ring/ring_view.ts";
 import type { Link } from "../transport/link.ts";
 import type { LinkCalls } from "../transport/link_calls.ts";
@@ -47,12 +50,18 @@ export class NodeParts {
   transfers: HandoffProcess | undefined;
   /** The near ends of bulk links that this node has opened. */
   readonly bulkPeers: WeakMap<Link, BulkPeer> = new WeakMap();
+  /** The Raft groups with a member here. */
+  raft: RaftSystemProcess | undefined;
+  /** Takes in operations and calls of `ra_kv`. */
+  raKv:
+    | { readonly router: RaKvRouter; readonly methods: RaKvMethods }
+    | undefined;
   requests: Coordinators | undefined;
   coverage: Coordinators | undefined;
   /** Takes an operation to the coordinators of its kind. @throws {WhorlError} `closed` while there are none. */
   readonly operations: OperationCarrier = {
     submit: (bytes, start, end, target) =>
-      present(this.coordinatorsFor(bytes[start]), "coordinators")
+      present(this.carrierOf(bytes[start]), "coordinators")
         .submit(bytes, start, end, target),
   };
   /** The ring as requests see it, by module number. */
@@ -77,9 +86,22 @@ export class NodeParts {
     return [this.requests, this.coverage].filter((part) => part !== undefined);
   }
 
-  /** The coordinators of operations of `kind`. */
-  coordinatorsFor(kind: number | undefined): Coordinators | undefined {
+  /** All that wait for answers of other nodes. */
+  get senders(): Pick<Coordinators, "nodeLost">[] {
+    return [...this.coordinators, this.raKv?.router].filter((sender) =>
+      sender !== undefined
+    );
+  }
+
+  /** Who takes operations of `kind` in. */
+  carrierOf(kind: number | undefined): OperationCarrier | undefined {
+    if (kind === OperationKind.raft) return this.raKv?.router;
     return isCoverageKind(kind) ? this.coverage : this.requests;
+  }
+
+  /** Who has sent an operation on under `correlation`. */
+  sentOnBy(correlation: number): RaKvRouter | Coordinators | undefined {
+    return isRaftCorrelation(correlation) ? this.raKv?.router : this.requests;
   }
 
   /** The coordinators that have asked something under `correlation`. */

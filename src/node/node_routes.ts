@@ -85,13 +85,7 @@ export class NodeRoutes implements RequestRoutes {
     correlation: number,
   ): ByteWriter | WhorlError {
     const link = this.#linkTo(node);
-    if (link === undefined) {
-      return new WhorlError(
-        "not_reachable",
-        `Cannot reach ${node} as there is no connection to it`,
-        { details: { node } },
-      );
-    }
+    if (link === undefined) return notReachable(node);
     // Its suspicion has been told, so nobody would give this request up. A repair
     // waits for no answer and may well arrive.
     if (correlation !== 0 && this.#isSuspect(node)) return nodeSuspected(node);
@@ -105,6 +99,15 @@ export class NodeRoutes implements RequestRoutes {
     this.#sink = link;
     return link.begin(type, correlation);
   }
+}
+
+/** Why nothing can be sent to `node`. */
+export function notReachable(node: string): WhorlError {
+  return new WhorlError(
+    "not_reachable",
+    `Cannot reach ${node} as there is no connection to it`,
+    { details: { node } },
+  );
 }
 
 /** Why a request to `node` is not made, or given up, while it does not answer. */

@@ -14,6 +14,7 @@ import { TurnClock } from "../environment/turn_clock.ts";
 import {
   isCoverageKind,
   OPERATION_TIME_LEFT_OFFSET,
+  OperationKind,
 } from "../request/operation_codec.ts";
 import { MemberMeta, memberMeta, memberStatus } from "../ring/ring.ts";
 import { Cookie } from "../transport/cookie.ts";
@@ -124,6 +125,7 @@ async function startLinks(
         if (parts.cluster === undefined) return;
         parts.cluster.peerUp(link.peer.name);
         askSupport(parts, link);
+        parts.raft?.peerUp(link.peer.name);
       },
       onDown: (name, closed, link) => {
         calls.linkClosed(link, closed.message);
@@ -134,19 +136,22 @@ async function startLinks(
             `The connection to ${name} ended: ${closed.message}`,
             { details: { node: name } },
           );
-        for (const coordinators of parts.coordinators) {
-          coordinators.nodeLost(name, lost);
-        }
+        for (const sender of parts.senders) sender.nodeLost(name, lost);
         parts.cluster?.peerDown(name, closed.message);
+        parts.raft?.peerDown(name);
       },
       onSuspect: (name) => {
         // Requests made from here on see a ring without it.
         parts.cluster?.suspect(name);
-        for (const coordinators of parts.coordinators) {
-          coordinators.nodeLost(name, () => nodeSuspected(name));
+        for (const sender of parts.senders) {
+          sender.nodeLost(name, () => nodeSuspected(name));
         }
+        parts.raft?.peerDown(name);
       },
-      onAlive: (name) => parts.cluster?.alive(name),
+      onAlive: (name) => {
+        parts.cluster?.alive(name);
+        parts.raft?.peerUp(name);
+      },
       onFrame,
       onClientUp: () => {},
       onClientDown: (link, closed) => {
@@ -157,7 +162,8 @@ async function startLinks(
       onBulkDown: (link, closed) => {
         calls.linkClosed(link, closed.message);
         parts.bulkPeers.get(link)?.ended(closed.message);
-        parts.transfers?.connectionEnded(link);
+        parts.transfers?.inbound.connectionEnded(link);
+        parts.raft?.connectionEnded(link);
       },
     },
   });
@@ -236,12 +242,14 @@ export function frameHandler(
           correlation,
           u32At(bytes, start + OPERATION_TIME_LEFT_OFFSET, end),
         );
-        const coordinators = parts.coordinatorsFor(bytes[start]);
-        if (coordinators === undefined) {
-          target.operationFailed(stopping());
+        const carrier = parts.carrierOf(bytes[start]);
+        if (carrier === undefined) {
+          target.operationFailed(
+            bytes[start] === OperationKind.raft ? notServing() : stopping(),
+          );
           return;
         }
-        coordinators.submit(
+        carrier.submit(
           bytes,
           start,
           end,
@@ -254,7 +262,14 @@ export function frameHandler(
       case FrameType.operationReply:
       case FrameType.operationError:
         if (!isPeer) break;
-        parts.requests?.operationAnswer(type, correlation, bytes, start, end);
+        parts.sentOnBy(correlation)
+          ?.operationAnswer(type, correlation, bytes, start, end);
+        return;
+      case FrameType.raftMessage:
+      case FrameType.raftHeartbeats:
+      case FrameType.raftHeartbeatsReply:
+        if (!isPeer) break;
+        parts.raft?.handleFrame(link.peer.name, type, bytes, start, end);
         return;
       case FrameType.call: {
         const { method, args } = readCall(bytes.subarray(start, end));
@@ -263,8 +278,8 @@ export function frameHandler(
           link,
           correlation,
           () =>
-            isPeer && REPAIR_CALLS.has(method)
-              ? repairCall(parts, name, method, args)
+            isPeer && PEER_CALLS.has(method)
+              ? peerCall(parts, name, method, args)
               : handleCall(method, args),
         ).catch((error) =>
           parts.environment.log.error("Cannot answer a call", {
@@ -304,21 +319,25 @@ export function frameHandler(
   };
 }
 
-/** What nodes that rebuild a partition, and their neighbours, say to each other. */
-const REPAIR_CALLS: ReadonlySet<string> = new Set([
+/** What nodes call at each other and nobody else does. */
+const PEER_CALLS: ReadonlySet<string> = new Set([
   "handoff_repair",
   "handoff_repair_refused",
+  "raft_rejoin",
 ]);
 
-function repairCall(
+function peerCall(
   parts: NodeParts,
   name: string,
   method: string,
   args: unknown,
-): null {
-  const handoff = present(parts.transfers, "handoff");
-  if (method === "handoff_repair") handoff.shareRequested(name, args);
-  else handoff.shareRefused(args);
+): unknown {
+  if (method === "raft_rejoin") {
+    return present(parts.raft, "Raft system").rejoin(name, args);
+  }
+  const { repairing } = present(parts.transfers, "handoff");
+  if (method === "handoff_repair") repairing.shareRequested(name, args);
+  else repairing.shareRefused(args);
   return null;
 }
 
@@ -378,7 +397,7 @@ function bulkFrameHandler(
         answerCall(
           link,
           correlation,
-          () => handoffCall(parts, link, link.peer.name, method, args),
+          () => bulkCall(parts, link, method, args),
         ).catch((error) =>
           parts.environment.log.error("Cannot answer a call", {
             peer: link.peer.name,
@@ -396,6 +415,19 @@ function bulkFrameHandler(
         sendUnknownType(link, type, correlation);
     }
   };
+}
+
+/** A call that came over a bulk link: of a handoff, or of a snapshot. */
+function bulkCall(
+  parts: NodeParts,
+  link: Link,
+  method: string,
+  args: unknown,
+): unknown {
+  const { name } = link.peer;
+  return method.startsWith("raft_snapshot_")
+    ? present(parts.raft, "Raft system").snapshotCall(link, name, method, args)
+    : handoffCall(parts, link, name, method, args);
 }
 
 /** What the node at `address` offers to one that wants to join. */
@@ -448,6 +480,14 @@ function notHere(): WhorlError {
   return new WhorlError(
     "handoff_refused",
     "Cannot take a part of a handoff over a link that is not for handoffs",
+  );
+}
+
+/** It was not taken, so whoever sent it may send it elsewhere. */
+function notServing(): WhorlError {
+  return new WhorlError(
+    "not_leader",
+    "The node is starting or stopping and leads no Raft group",
   );
 }
 

@@ -69,10 +69,12 @@ class Bench {
       {
         vnodes: { relay: () => void this.relayed++ },
         transfers: {
-          requireInbound: (_connection: object, ...of: number[]) => {
-            this.required.push(of);
-            if (this.letIn) return;
-            throw new WhorlError("handoff_refused", "not let begin");
+          inbound: {
+            require: (_connection: object, ...of: number[]) => {
+              this.required.push(of);
+              if (this.letIn) return;
+              throw new WhorlError("handoff_refused", "not let begin");
+            },
           },
         },
       } as unknown as NodeParts,

@@ -98,9 +98,11 @@ export interface RaKvGetOptions extends RaKvOptions {
 export interface RaKvWritten {
   /** Index of the key from now on, for `ifIndex`. */
   readonly index: number;
+  /** Of the leader that took it. */
   readonly term: number;
   /** The leader's wall clock when it took the write, in milliseconds since 1970. */
   readonly timeMs: number;
+  /** Version of the machine that applied it. */
   readonly machineVersion: number;
   /** Name of the leader's node. */
   readonly leader: string;
@@ -142,7 +144,9 @@ export type RaKvChange =
 
 /** An entry of the log. */
 export interface RaKvEntry {
+  /** Of the entry in the log. */
   readonly index: number;
+  /** Of the leader that took it. */
   readonly term: number;
   /** The leader's wall clock when it took it, in milliseconds since 1970. */
   readonly timeMs: number;

@@ -9,7 +9,7 @@
  * @module
  */
 import { type Backoff, backoffDelayMs } from "../../supervisors/backoff.ts";
-import type { Runtime } from "../../supervisors/runtime.ts";
+import type { Runtime, TimerHandle } from "../../supervisors/runtime.ts";
 import {
   type ErrorCode,
   isWhorlError,
@@ -111,6 +111,9 @@ export class RaKvMethods {
   readonly #runtime: Runtime;
   readonly #newNumber: () => number;
   readonly #handlers: Handlers;
+  /** What waits for some time to pass, and what ends that. */
+  readonly #waiting = new Map<TimerHandle, (error: WhorlError) => void>();
+  #closed: WhorlError | undefined;
 
   constructor(options: RaKvMethodsOptions) {
     this.#system = options.system;
@@ -128,6 +131,32 @@ export class RaKvMethods {
   /** Answers a call. @throws {WhorlError} What the method fails with. */
   async perform(method: string, args: unknown): Promise<unknown> {
     return await this.#handlers[method as keyof Types](args);
+  }
+
+  /** Fails what waits for a leader or an answer; what it was to change may yet change. */
+  close(): void {
+    const error = new WhorlError("closed", "The node is stopping");
+    this.#closed = error;
+    for (const [timer, fail] of this.#waiting) {
+      this.#runtime.clearTimer(timer);
+      fail(error);
+    }
+    this.#waiting.clear();
+  }
+
+  /** Calls `passed` when `ms` have passed, or `failed` when the node stops before. */
+  #wait(
+    ms: number,
+    passed: () => void,
+    failed: (error: WhorlError) => void,
+  ): TimerHandle | undefined {
+    if (this.#closed !== undefined) return void failed(this.#closed);
+    const timer = this.#runtime.setTimer(ms, () => {
+      this.#waiting.delete(timer);
+      passed();
+    });
+    this.#waiting.set(timer, failed);
+    return timer;
   }
 
   /** Asks all other nodes who has a member of `cluster`; see `RaKvRoutes.find`. */
@@ -277,6 +306,8 @@ export class RaKvMethods {
     const there = failures.find(({ code }) => code === "already_exists");
     let leader: string | undefined;
     if (there === undefined && started.length * 2 > nodes.length) {
+      // Where there is none, a leader need not wait until the silence is certain.
+      raKvMember(this.#system(), cluster)?.standNow();
       leader = await this.#members(cluster, deadlineAt).then(
         (members) => members.leader,
         () => undefined,
@@ -761,21 +792,30 @@ export class RaKvMethods {
   }
 
   async #pause(attempt: number): Promise<void> {
-    const { promise, resolve } = Promise.withResolvers<void>();
-    this.#runtime.setTimer(backoffDelayMs(POLL, attempt, 0), resolve);
+    const { promise, resolve, reject } = Promise.withResolvers<void>();
+    this.#wait(backoffDelayMs(POLL, attempt, 0), resolve, reject);
     await promise;
   }
 
   async #inTime<Result>(work: Promise<Result>, ms: number): Promise<Result> {
     const late = Promise.withResolvers<never>();
-    const timer = this.#runtime.setTimer(ms, () =>
-      late.reject(
-        new WhorlError("timeout", `There was no answer in ${Math.ceil(ms)} ms`),
-      ));
+    const timer = this.#wait(
+      ms,
+      () =>
+        late.reject(
+          new WhorlError(
+            "timeout",
+            `There was no answer in ${Math.ceil(ms)} ms`,
+          ),
+        ),
+      late.reject,
+    );
     try {
       return await Promise.race([work, late.promise]);
     } finally {
-      this.#runtime.clearTimer(timer);
+      if (timer !== undefined && this.#waiting.delete(timer)) {
+        this.#runtime.clearTimer(timer);
+      }
     }
   }
 }

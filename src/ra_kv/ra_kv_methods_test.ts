@@ -431,6 +431,27 @@ onNodes("members() waits for a leader", async (cluster) => {
 });
 
 onNodes(
+  "close() fails what waits for a leader, and leaves no timer",
+  async (cluster) => {
+    const group = await cluster.form("store", ["a", "b", "c"]);
+    group.lead(undefined);
+    const { raKv, methods } = cluster.node("d");
+    const failures = Promise.all([
+      failureOf(cluster, raKv.members("store")),
+      failureOf(cluster, raKv.addMember("store", "d")),
+    ]);
+    await cluster.runtime.advance(200);
+    assert(cluster.runtime.pendingTimers > 0);
+    methods.close();
+    assertEquals(cluster.runtime.pendingTimers, 0);
+    assertEquals((await failures).map(({ code }) => code), [
+      "closed",
+      "closed",
+    ]);
+  },
+);
+
+onNodes(
   "takeSnapshot() and compact() are for one member or for all",
   async (cluster) => {
     await cluster.form("store", ["a", "b", "c"]);

@@ -12,25 +12,33 @@ import type { RaftRole } from "../raft/raft_fsm.ts";
 
 /** A node that did not do its part, and why. */
 export interface NodeFailure {
+  /** Name of the node. */
   readonly node: string;
+  /** Why, as a code. */
   readonly code: ErrorCode;
+  /** Why, in words. */
   readonly message: string;
 }
 
 /** A cluster that was started. */
 export interface StartedCluster {
+  /** Name of the cluster. */
   readonly cluster: string;
   /** Names of the nodes whose member runs: a majority at least. */
   readonly started: readonly string[];
   /** Those whose member does not. They are members nevertheless: remove them, or add them anew. */
   readonly notStarted: readonly NodeFailure[];
+  /** Node of its leader. */
   readonly leader: string;
 }
 
 /** The members of a cluster, as its leader knows them. */
 export interface ClusterMembers {
+  /** Name of the cluster. */
   readonly cluster: string;
+  /** Node of its leader. */
   readonly leader: string;
+  /** The leader's term. */
   readonly term: number;
   /** Ordered by node. */
   readonly members: readonly Member[];
@@ -42,7 +50,9 @@ export interface ClusterMembers {
 
 /** Whether a removed member's data are gone. */
 export interface RemovedMember {
+  /** Name of the cluster. */
   readonly cluster: string;
+  /** Name of the node. */
   readonly node: string;
   /** False if its node could not be reached: what it stores stays there until `deleteCluster` or a removal reaches it. */
   readonly dropped: boolean;
@@ -50,22 +60,33 @@ export interface RemovedMember {
 
 /** A cluster that was deleted. */
 export interface DeletedCluster {
+  /** Name of the cluster. */
   readonly cluster: string;
   /** Names of the nodes whose member is gone. */
   readonly deleted: readonly string[];
+  /** Nodes on which a member may be left. */
   readonly notDeleted: readonly NodeFailure[];
 }
 
 /** One member as it sees itself. */
 export interface MemberOverview {
+  /** Name of the cluster. */
   readonly cluster: string;
+  /** Name of the node. */
   readonly node: string;
+  /** Number of this life of the member. */
   readonly uid: number;
+  /** What it is now. */
   readonly role: RaftRole;
+  /** The leader's term. */
   readonly term: number;
+  /** Node of its leader. */
   readonly leader: string | null;
+  /** Up to here entries are agreed upon. */
   readonly commitIndex: number;
+  /** Up to here they are in its state. */
   readonly appliedIndex: number;
+  /** What its log consists of. */
   readonly log: GroupLogOverview;
   /** `keys`, `keyBytes`, `liveIndexes`, `expiring`, `timeMs`. */
   readonly machine: Readonly<Record<string, number>>;
@@ -75,11 +96,13 @@ export interface MemberOverview {
 export interface ClusterOverview extends ClusterMembers {
   /** Those that answered, ordered by node. */
   readonly overviews: readonly MemberOverview[];
+  /** Nodes that did not answer, or not as asked. */
   readonly failures: readonly NodeFailure[];
 }
 
 /** How far a member's snapshot reaches. */
 export interface MemberSnapshot {
+  /** Name of the node. */
   readonly node: string;
   /** 0 if it has none. */
   readonly snapshotIndex: number;
@@ -87,7 +110,9 @@ export interface MemberSnapshot {
 
 /** What members did, and which of them did not. */
 export interface MemberSnapshots {
+  /** Where the snapshots of members stand. */
   readonly snapshots: readonly MemberSnapshot[];
+  /** Nodes that did not answer, or not as asked. */
   readonly failures: readonly NodeFailure[];
 }
 
@@ -102,9 +127,11 @@ export interface LiveIndexes {
 
 /** A cluster, and where it is. */
 export interface ClusterPlace {
+  /** Name of the cluster. */
   readonly cluster: string;
   /** Names of the nodes that have a member. */
   readonly nodes: readonly string[];
+  /** Node of its leader. */
   readonly leader: string | null;
 }
 

@@ -21,9 +21,7 @@ export interface ApplyMeta {
 export type MachineEffect =
   /** On every member: entries up to `index` that are not live are no longer needed. */
   | { readonly type: "release_cursor"; readonly index: number }
-  /** On every member: like `release_cursor`, for a quick restart only. */
-  | { readonly type: "checkpoint"; readonly index: number }
-  /** Leader: `message` to whoever subscribed as `to`. */
+  /** On every member: `message` to whoever on this node listens as `to`. */
   | {
     readonly type: "notify";
     readonly to: number;
@@ -35,9 +33,7 @@ export type MachineEffect =
     readonly name: string;
     readonly afterMs: number | undefined;
     readonly command: Uint8Array<ArrayBuffer>;
-  }
-  /** Every member, here and now: handed to `handleAux`. */
-  | { readonly type: "aux"; readonly command: unknown };
+  };
 
 /** What a command came to. */
 export interface Applied {

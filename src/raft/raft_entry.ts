@@ -53,6 +53,7 @@ export interface Member {
    * comes back under another number, and what it says does not count for the old one.
    */
   readonly uid: number;
+  /** What it counts for. */
   readonly kind: MemberKind;
   /** Of a `promotable` one: the index from which on it votes. Otherwise 0. */
   readonly target: number;

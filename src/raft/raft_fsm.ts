@@ -1,231 +1,401 @@
 /**
- * One member of a Raft group, as decisions only.
+ * One member of a Raft group, as decisions only (Ongaro and Ousterhout, "In
+ * Search of an Understandable Consensus Algorithm", 2014: "paper"; Ongaro,
+ * "Consensus: Bridging Theory and Practice", 2014: "thesis"). It knows no clock,
+ * no network and no disk; `group_process.ts` does what it says.
  *
- * (contract; the implementation replaces this text by one that teaches)
+ *                     silence, or the leader's node is lost
+ *         ┌──────────┐ ─────────────────────► ┌───────────────┐
+ *     ──► │ follower │                        │ pre_candidate │ would I win?
+ *         │          │ ◄───────────────────── └───────┬───────┘
+ *         └─┬──────▲─┘  refused; another leads        │ yes; or the leader asks to
+ *           │      │                          ┌───────▼───────┐
+ *   entries │      │ a higher term;           │   candidate   │ vote for me
+ *  are gone │      │ no majority answers;     └───────┬───────┘
+ *           │      │ removed; disk fails              │ majority
+ *           │      │                          ┌───────▼───────┐
+ *           │      └───────────────────────── │    leader     │
+ *         ┌─▼──────────────────┐              └───────────────┘
+ *         │ receiving_snapshot │ ──► follower, whether it came or not
+ *         └────────────────────┘
+ *
+ * What is durable when:
+ *
+ * - A term and a vote are, before anything is said in that term. What is said
+ *   meanwhile is held back here until `vote_persisted`.
+ * - An entry is, before this member counts for it: a follower acknowledges, and
+ *   a leader counts itself, by `written`. A leader sends entries before that, and
+ *   commits without its own disk when a majority of others has them.
+ * - A commit index is not: it is learnt again, or found again by committing.
+ *
+ * What the shell must do:
+ *
+ * - Perform effects in order, and report what they ask to be reported, once each.
+ *   Every `receive_snapshot` ends with `snapshot_received`, also after
+ *   `abort_snapshot`; every `send_snapshot` with `snapshot_sent`.
+ * - Report `written` only for entries that stand in the log: once some are
+ *   overwritten, their being durable says nothing of what took their place.
+ * - Drop what it was to send as the leader of a term when it is that no longer,
+ *   and send to one member in order. It may lose messages.
+ * - Deliver the heartbeats of the leader's node as `heartbeat`, and answers to
+ *   this node's as `heard_from`: this machine sends none by the clock.
+ *
+ * Where to read on, in this order: `election.ts`, `following.ts`,
+ * `replication.ts`, `leadership.ts`, `reads.ts`; the values they work on are
+ * `known_log.ts`, `membership.ts`, `progress.ts`, `read_rounds.ts`.
  *
  * @module
  */
-import type { Chance } from "../base/chance.ts";
-import type {
-  EntryKind,
-  MemberKind,
-  Membership,
-  RaftEntry,
-  SnapshotMeta,
-} from "./raft_entry.ts";
-import type { RaftMessage } from "./raft_message.ts";
+import {
+  electionTimeout,
+  forceMembership,
+  preVoteAnswered,
+  preVoteAsked,
+  stand,
+  timeoutNow,
+  voteAnswered,
+  voteAsked,
+  votePersisted,
+} from "./election.ts";
+import { silenceTimeoutMs } from "./election_timeouts.ts";
+import {
+  appendReceived,
+  commitUpTo,
+  followerWritten,
+  snapshotOffered,
+  snapshotReceived,
+} from "./following.ts";
+import {
+  abandonTransfer,
+  changeMembership,
+  checkQuorum,
+  commitMore,
+  diskFailing,
+  handOver,
+  promoteOne,
+  propose,
+  tellCommitTo,
+  transferLeadership,
+} from "./leadership.ts";
+import { isVoter } from "./membership.ts";
+import type { Progress } from "./progress.ts";
+import type { RaftEffect, RaftEvent, RaftStart } from "./raft_events.ts";
+import type { MessageOf, RaftMessage } from "./raft_message.ts";
+import {
+  type Leadership,
+  mayStand,
+  otherVoters,
+  type RaftState,
+  say,
+  startingState,
+} from "./raft_state.ts";
+import {
+  confirmed,
+  ensureAsked,
+  read,
+  readIndexAnswered,
+  readIndexAsked,
+} from "./reads.ts";
+import {
+  appendAnswered,
+  connectionLost,
+  ensureSent,
+  entriesMissing,
+  sendTo,
+  snapshotSent,
+} from "./replication.ts";
+import { becomeFollower, heardLeader, loseLeader } from "./roles.ts";
 
-/** What a member is at the moment. */
-export type RaftRole =
-  | "follower"
-  | "pre_candidate"
-  | "candidate"
-  | "leader"
-  /** Takes a snapshot from its leader. */
-  | "receiving_snapshot";
+export { ELECTION_TIMEOUT_MS_MIN } from "./election_timeouts.ts";
+export { UNCOMMITTED_ENTRIES_MAX } from "./leadership.ts";
+export type {
+  MembershipChange,
+  Proposal,
+  RaftEffect,
+  RaftEvent,
+  RaftRefusal,
+  RaftRole,
+  RaftStart,
+} from "./raft_events.ts";
+export type { RaftState } from "./raft_state.ts";
 
-/** Something to be put into the log. */
-export interface Proposal {
-  readonly kind: EntryKind;
-  /** The whole body of the entry. */
-  readonly body: Uint8Array<ArrayBuffer>;
+/** A member as it starts: a follower that waits for a leader. Alone it stands at once. */
+export function createRaft(start: RaftStart, effects: RaftEffect[]): RaftState {
+  const state = startingState(start);
+  if (!mayStand(state)) return state;
+  if (otherVoters(state).length === 0) stand(state, effects);
+  else {
+    const afterMs = silenceTimeoutMs(state.chance);
+    effects.push({ type: "set_election_timer", afterMs });
+  }
+  return state;
 }
 
-/** One change of the members at a time (thesis 4.1). */
-export type MembershipChange =
-  /** A node that is no member becomes one. Also gives a member that lost its log another `uid`, as which it is promotable or a non-voter. */
-  | {
-    readonly type: "add";
-    readonly node: string;
-    readonly uid: number;
-    readonly kind: Exclude<MemberKind, "voter"> | "voter";
+/** Advances the member by one event and appends what is to be done, in order, to `effects`. */
+export function stepRaft(
+  state: RaftState,
+  event: RaftEvent,
+  effects: RaftEffect[],
+): void {
+  const { leadership } = state;
+  switch (event.type) {
+    case "message":
+      receive(state, event.from, event.uid, event.message, effects);
+      return;
+    case "propose":
+      propose(state, event.proposals, effects);
+      return;
+    case "written":
+      if (!state.log.written(event.index, event.term)) return;
+      if (leadership === undefined) followerWritten(state, effects);
+      else commitMore(state, leadership, effects);
+      return;
+    case "applied":
+      state.appliedIndex = Math.max(state.appliedIndex, event.index);
+      // After a restart the machine may be ahead of what this core was told.
+      state.commitIndex = Math.max(state.commitIndex, event.index);
+      if (event.machineVersion !== undefined) {
+        state.log.noteVersion(event.index, event.machineVersion);
+      }
+      return;
+    case "read":
+      read(state, event.round, effects);
+      return;
+    case "election_timeout":
+      electionTimeout(state, effects);
+      return;
+    case "vote_persisted":
+      votePersisted(state, event.term, event.votedFor, effects);
+      return;
+    case "quorum_check":
+      if (leadership !== undefined) checkQuorum(state, leadership, effects);
+      return;
+    case "leader_silent":
+      if (leadership === undefined && state.leader !== undefined) {
+        loseLeader(state, effects);
+      }
+      return;
+    case "node_lost":
+      nodeLost(state, event.node, effects);
+      return;
+    case "node_back":
+    case "heard_from": {
+      state.lostNodes.delete(event.node);
+      const peer = leadership?.peers.get(event.node);
+      if (leadership === undefined || peer === undefined) return;
+      if (event.type === "heard_from") peer.heard = true;
+      ensureSent(state, peer, effects);
+      ensureAsked(state, leadership, peer, effects);
+      return;
+    }
+    case "change_membership":
+      changeMembership(state, event.request, event.change, effects);
+      return;
+    case "transfer_leadership":
+      transferLeadership(state, event.request, event.to, effects);
+      return;
+    case "snapshot_taken":
+      state.log.startBehind(event.snapshot);
+      state.commitIndex = Math.max(state.commitIndex, event.snapshot.index);
+      return;
+    case "entries_missing": {
+      const peer = leadership?.peers.get(event.to);
+      if (peer !== undefined) entriesMissing(state, peer, effects);
+      return;
+    }
+    case "snapshot_sent": {
+      const peer = leadership?.peers.get(event.to);
+      if (peer === undefined) return;
+      snapshotSent(state, peer, event.index, event.ok, effects);
+      return;
+    }
+    case "snapshot_received":
+      snapshotReceived(state, event.snapshot, event.ok, effects);
+      return;
+    case "disk_failing":
+      diskFailing(state, effects);
+      return;
+    case "force_membership":
+      forceMembership(state, event.members, effects);
+      return;
+    default:
+      return event satisfies never;
   }
-  | { readonly type: "remove"; readonly node: string };
+}
 
-/** Why something was not taken. */
-export type RaftRefusal =
-  | "not_leader"
-  /** A change is under way, or the leader has not committed an entry of its term yet. */
-  | "cluster_change_not_permitted"
-  | "already_member"
-  | "not_member"
-  | "already_leader"
-  | "unknown_member"
-  | "non_voter"
-  | "not_up_to_date"
-  /** Leadership is being transferred. */
-  | "transferring"
-  /** So many entries are on their way to a majority that no more are taken. */
-  | "overload";
+function nodeLost(
+  state: RaftState,
+  node: string,
+  effects: RaftEffect[],
+): void {
+  state.lostNodes.add(node);
+  if (state.leadership === undefined) {
+    if (state.leader === node) loseLeader(state, effects);
+    return;
+  }
+  const peer = state.leadership.peers.get(node);
+  if (peer !== undefined) connectionLost(peer);
+  if (state.transfer?.to === node) abandonTransfer(state, effects);
+}
 
-/** What happens to a member. */
-export type RaftEvent =
-  /** The time asked for by `set_election_timer` is over. */
-  | { readonly type: "election_timeout" }
-  /** Leader: as long as the shortest election timeout has passed since the last one; step down unless a majority was heard from (thesis 6.2). */
-  | { readonly type: "quorum_check" }
-  /** The node of `node` is known to be lost (its connection ended), or answers again. */
-  | { readonly type: "node_lost"; readonly node: string }
-  | { readonly type: "node_back"; readonly node: string }
-  /** Leader: `node` has answered the heartbeats of its node, and knows of no higher term in this group. */
-  | { readonly type: "heard_from"; readonly node: string }
-  /** The heartbeats of the leader's node no longer speak of this group. */
-  | { readonly type: "leader_silent" }
-  /** `uid` is that of the sender's life, for `append_reply`, votes and confirmations. */
-  | {
-    readonly type: "message";
-    readonly from: string;
-    readonly uid: number;
-    readonly message: RaftMessage;
+function receive(
+  state: RaftState,
+  from: string,
+  uid: number,
+  message: RaftMessage,
+  effects: RaftEffect[],
+): void {
+  switch (message.type) {
+    // These two may come from whoever stands; a term is taken from them, or not, by their own rules.
+    case "pre_vote":
+      preVoteAsked(state, from, uid, message, effects);
+      return;
+    case "vote":
+      voteAsked(state, from, message, effects);
+      return;
+    case "append":
+    case "heartbeat":
+    case "confirm":
+    case "install_snapshot":
+    case "timeout_now":
+      fromLeader(state, from, message, effects);
+      return;
+    case "read_index":
+      readIndexAsked(state, from, message.round, effects);
+      return;
+    case "pre_vote_reply":
+      if (!isVoter(state.membership, from, uid)) return;
+      // A granted one bears the term that was asked for, which is nobody's yet.
+      if (!message.granted && isNewTerm(state, message.term, effects)) return;
+      preVoteAnswered(state, from, message, effects);
+      return;
+    case "vote_reply":
+      if (!isVoter(state.membership, from, uid)) return;
+      if (isOtherTerm(state, message.term, effects)) return;
+      voteAnswered(state, from, message, effects);
+      return;
+    case "read_index_reply":
+      if (isOtherTerm(state, message.term, effects)) return;
+      if (from === state.leader) readIndexAnswered(state, message, effects);
+      return;
+    case "append_reply":
+    case "confirm_reply":
+    case "heartbeat_reply":
+      fromFollower(state, from, uid, message, effects);
+      return;
+    default:
+      return message satisfies never;
   }
-  | { readonly type: "propose"; readonly proposals: readonly Proposal[] }
-  | {
-    readonly type: "change_membership";
-    readonly request: number;
-    readonly change: MembershipChange;
-  }
-  | {
-    readonly type: "transfer_leadership";
-    readonly request: number;
-    readonly to: string;
-  }
-  /** Reads that came together; `round` is the shell's number and grows. */
-  | { readonly type: "read"; readonly round: number }
-  /** `persist_vote` is done. */
-  | {
-    readonly type: "vote_persisted";
-    readonly term: number;
-    readonly votedFor: string | undefined;
-  }
-  /** The log is durable up to the entry at `index` of `term`. Late ones, of entries that are gone, are recognised by the term. */
-  | { readonly type: "written"; readonly index: number; readonly term: number }
-  /** The machine has seen the entry at `index`. */
-  | { readonly type: "applied"; readonly index: number }
-  /** The log now begins behind this snapshot of this member's own machine. */
-  | { readonly type: "snapshot_taken"; readonly snapshot: SnapshotMeta }
-  /** Leader: entries that were to be sent are in the log no longer. */
-  | { readonly type: "entries_missing"; readonly to: string }
-  /** Leader: how a transfer begun by `send_snapshot` ended. */
-  | {
-    readonly type: "snapshot_sent";
-    readonly to: string;
-    readonly index: number;
-    readonly ok: boolean;
-  }
-  /** Follower: how a transfer begun by `receive_snapshot` ended. When `ok`, it is durable and the machine and log stand on it. */
-  | {
-    readonly type: "snapshot_received";
-    readonly snapshot: SnapshotMeta;
-    readonly ok: boolean;
-  }
-  /** This member cannot write its disk: let others lead. */
-  | { readonly type: "disk_failing" };
+}
 
-/** What the shell is to do, in this order. */
-export type RaftEffect =
-  /** Replaces an earlier one. */
-  | { readonly type: "set_election_timer"; readonly afterMs: number }
-  | { readonly type: "clear_election_timer" }
-  /** Make durable, then report `vote_persisted`. Nothing that depends on it is sent before. */
-  | {
-    readonly type: "persist_vote";
-    readonly term: number;
-    readonly votedFor: string | undefined;
+/** What only a leader says. */
+function fromLeader(
+  state: RaftState,
+  from: string,
+  message: MessageOf<
+    "append" | "heartbeat" | "confirm" | "install_snapshot" | "timeout_now"
+  >,
+  effects: RaftEffect[],
+): void {
+  const { term } = message;
+  if (term < state.term) {
+    // It leads no more, and may not know.
+    say(state, from, { type: "heartbeat_reply", term: state.term }, effects);
+    return;
   }
-  /** Put into the log, over what stands there from the first one's index on, and report `written` when durable. Of proposals: in their order. */
-  | { readonly type: "append"; readonly entries: readonly RaftEntry[] }
-  | {
-    readonly type: "send";
-    readonly to: string;
-    readonly message: RaftMessage;
+  // There is one leader in a term, so this would be no message of a Raft member.
+  if (term === state.term && state.leadership !== undefined) return;
+  heardLeader(state, from, term, effects);
+  switch (message.type) {
+    case "append":
+      appendReceived(state, from, message, effects);
+      return;
+    case "heartbeat":
+      commitUpTo(state, message.commitIndex, effects);
+      return;
+    case "confirm": {
+      const { round } = message;
+      commitUpTo(state, message.commitIndex, effects);
+      say(state, from, { type: "confirm_reply", term, round }, effects);
+      return;
+    }
+    case "install_snapshot":
+      snapshotOffered(state, from, message, effects);
+      return;
+    case "timeout_now":
+      timeoutNow(state, effects);
+      return;
+    default:
+      return message satisfies never;
   }
-  /** Send an `append` with the entries from `first` to `last`, in as many messages as their size demands; `last < first` for none. */
-  | {
-    readonly type: "send_entries";
-    readonly to: string;
-    readonly term: number;
-    readonly prevTerm: number;
-    readonly first: number;
-    readonly last: number;
-    readonly commitIndex: number;
-  }
-  /** Send the latest snapshot, and report `snapshot_sent`. */
-  | {
-    readonly type: "send_snapshot";
-    readonly to: string;
-    readonly term: number;
-  }
-  /** A leader offers a snapshot that is wanted: take it, and report `snapshot_received`. */
-  | {
-    readonly type: "receive_snapshot";
-    readonly from: string;
-    readonly transfer: number;
-    readonly snapshot: SnapshotMeta;
-  }
-  | { readonly type: "abort_snapshot" }
-  /** Entries up to `index` may be applied. */
-  | { readonly type: "commit"; readonly index: number }
-  /** The role, the term or the leader is another one now. Who waits for proposals of a leader that is none any more learns that their fate is unknown. */
-  | {
-    readonly type: "role_changed";
-    readonly role: RaftRole;
-    readonly term: number;
-    readonly leader: string | undefined;
-  }
-  /** The members in effect, which are those of the last entry of that kind, committed or not. */
-  | { readonly type: "membership_changed"; readonly membership: Membership }
-  | {
-    readonly type: "proposals_refused";
-    readonly proposals: readonly Proposal[];
-    readonly reason: RaftRefusal;
-  }
-  /** The change is in the log at `index`, and will hold once that is committed. */
-  | {
-    readonly type: "change_begun";
-    readonly request: number;
-    readonly index: number;
-    readonly term: number;
-  }
-  | {
-    readonly type: "request_refused";
-    readonly request: number;
-    readonly reason: RaftRefusal;
-  }
-  /** The target leads now, or never will. */
-  | {
-    readonly type: "transfer_ended";
-    readonly request: number;
-    readonly ok: boolean;
-  }
-  /** The reads of this round may be answered from a machine that has applied `index`. */
-  | {
-    readonly type: "read_ready";
-    readonly round: number;
-    readonly index: number;
-  }
-  | {
-    readonly type: "read_refused";
-    readonly round: number;
-    readonly reason: RaftRefusal;
-  };
+}
 
-/** What a member remembers when it starts. */
-export interface RaftStart {
-  readonly node: string;
-  /** Of this life of the member. */
-  readonly uid: number;
-  readonly term: number;
-  readonly votedFor: string | undefined;
-  readonly snapshot: SnapshotMeta | undefined;
-  /** The members the group started with, used where there is no snapshot. */
-  readonly initial: Membership;
-  /** What the log holds behind the snapshot: all of it is durable. */
-  readonly lastIndex: number;
-  /** Term of each entry behind the snapshot, as runs in order. */
-  readonly terms: readonly { readonly first: number; readonly term: number }[];
-  /** Entries of the kind `membership` behind the snapshot, in order. */
-  readonly memberships: readonly Membership[];
-  /** The version of the machine that this node can run. */
-  readonly machineVersion: number;
-  readonly chance: Chance;
+/** What only a follower says, to its leader. */
+function fromFollower(
+  state: RaftState,
+  from: string,
+  uid: number,
+  message: MessageOf<"append_reply" | "confirm_reply" | "heartbeat_reply">,
+  effects: RaftEffect[],
+): void {
+  const { leadership } = state;
+  const peer = leadership?.peers.get(from);
+  // Another life of the member has another log: what it says is not about this one's.
+  if (leadership === undefined || peer?.uid !== uid) return;
+  if (isOtherTerm(state, message.term, effects)) return;
+  peer.heard = true;
+  switch (message.type) {
+    case "append_reply":
+      if (!appendAnswered(state, peer, message)) return;
+      if (peer.match > state.commitIndex) {
+        commitMore(state, leadership, effects);
+      }
+      followUp(state, leadership, peer, effects);
+      return;
+    case "confirm_reply":
+      confirmed(state, leadership, peer, message.round, effects);
+      return;
+    case "heartbeat_reply":
+      return;
+    default:
+      return message satisfies never;
+  }
+}
+
+/** What waited for `peer` to come so far. */
+function followUp(
+  state: RaftState,
+  leadership: Leadership,
+  peer: Progress,
+  effects: RaftEffect[],
+): void {
+  // That it has come so far may have ended it.
+  if (state.leadership !== leadership) return;
+  if (leadership.peers.get(peer.node) !== peer) return;
+  sendTo(state, peer, effects);
+  tellCommitTo(state, peer, effects);
+  if (state.transfer !== undefined) handOver(state, peer, effects);
+  else if (peer.member.kind === "promotable") {
+    promoteOne(state, leadership, effects);
+  }
+}
+
+/** Whether `term` is above this member's, which then follows whoever leads there. */
+function isNewTerm(
+  state: RaftState,
+  term: number,
+  effects: RaftEffect[],
+): boolean {
+  if (term <= state.term) return false;
+  becomeFollower(state, term, undefined, effects);
+  return true;
+}
+
+/** Whether an answer is from another term, and so answers nothing that is asked now. */
+function isOtherTerm(
+  state: RaftState,
+  term: number,
+  effects: RaftEffect[],
+): boolean {
+  return isNewTerm(state, term, effects) || term !== state.term;
 }

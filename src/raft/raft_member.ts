@@ -73,6 +73,8 @@ export interface RaftMember<State = unknown> {
       | { readonly type: "remove"; readonly node: string },
     target: RaftTarget<{ readonly index: number; readonly term: number }>,
   ): void;
+  /** Stands for election without waiting for silence, unless it knows a leader: a new group has its leader sooner. */
+  standNow(): void;
   transferLeadership(to: string, target: RaftTarget<void>): void;
   /** Stores the machine's state as it is now and lets the log go up to there. */
   takeSnapshot(): Promise<void>;

@@ -6,6 +6,12 @@
  */
 import type { RaftEntry, SnapshotMeta } from "./raft_entry.ts";
 
+/** The messages of some types. */
+export type MessageOf<Type extends RaftMessage["type"]> = Extract<
+  RaftMessage,
+  { readonly type: Type }
+>;
+
 /** One message; `from` and the group travel beside it. `term` is the sender's. */
 export type RaftMessage =
   /** Would you vote for me? Nobody's term or vote changes (thesis 9.6). */
@@ -76,7 +82,7 @@ export type RaftMessage =
   | {
     readonly type: "read_index";
     readonly term: number;
-    /** The follower's number for it. */
+    /** The follower's number for it, below 2^48: no other life of its process has used it. */
     readonly round: number;
   }
   | {

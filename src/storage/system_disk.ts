@@ -4,11 +4,13 @@
  *
  * @module
  */
+import { close, open, read } from "node:fs";
 import { WhorlError } from "../base/errors.ts";
 import type {
   Disk,
   DiskEntry,
   DiskFile,
+  DiskReader,
   KvDatabase,
   OpenFileOptions,
 } from "../environment/disk.ts";
@@ -59,6 +61,65 @@ class SystemFile implements DiskFile {
   }
 }
 
+/** By Node's calls, which read at a place without moving a position that all reads share. */
+class SystemReader implements DiskReader {
+  readonly #descriptor: number;
+  #underWay = 0;
+  #isClosed = false;
+
+  constructor(descriptor: number) {
+    this.#descriptor = descriptor;
+  }
+
+  async readAt(
+    into: Uint8Array<ArrayBuffer>,
+    offset: number,
+  ): Promise<number> {
+    if (this.#isClosed) throw new Deno.errors.BadResource("Bad resource ID");
+    this.#underWay++;
+    try {
+      let count = 0;
+      while (count < into.length) {
+        const more = await this.#read(into, count, offset + count);
+        if (more === 0) break;
+        count += more;
+      }
+      return count;
+    } finally {
+      this.#underWay--;
+      this.#closeUnlessRead();
+    }
+  }
+
+  #read(
+    into: Uint8Array<ArrayBuffer>,
+    from: number,
+    position: number,
+  ): Promise<number> {
+    return new Promise((resolve, reject) =>
+      read(
+        this.#descriptor,
+        into,
+        from,
+        into.length - from,
+        position,
+        (error, count) => error ? reject(error) : resolve(count),
+      )
+    );
+  }
+
+  close(): void {
+    if (this.#isClosed) throw new Deno.errors.BadResource("Bad resource ID");
+    this.#isClosed = true;
+    this.#closeUnlessRead();
+  }
+
+  /** The number of a file that is closed is soon that of another one: nobody may be reading by it. */
+  #closeUnlessRead(): void {
+    if (this.#isClosed && this.#underWay === 0) close(this.#descriptor);
+  }
+}
+
 /** What `action` resolves to, or `otherwise` if it fails with an error of that kind. */
 async function unless<T, U>(
   kind: new (...args: never) => Error,
@@ -89,6 +150,15 @@ export const systemDisk: Disk = {
       }),
     );
   },
+
+  openRead: (path) =>
+    new Promise((resolve, reject) =>
+      open(path, "r", (error, descriptor) => {
+        if (descriptor !== undefined) resolve(new SystemReader(descriptor));
+        else if (error?.code === "ENOENT") resolve(undefined);
+        else reject(error);
+      })
+    ),
 
   readFile: (path) => unless(NotFound, Deno.readFile(path), undefined),
 

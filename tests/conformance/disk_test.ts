@@ -8,6 +8,7 @@
 import { assert, assertEquals } from "@std/assert";
 import type {
   Disk,
+  DiskReader,
   KvDatabase,
   KvKey,
   KvRange,
@@ -99,6 +100,37 @@ agrees(
     await note("sync folder", () => disk.syncFolder(folder));
     await note("remove", () => disk.remove(`${folder}/b`));
     await note("names", () => disk.names(folder));
+  },
+);
+
+agrees(
+  "SimulatedDisk reads parts of files as the real one",
+  async (disk, folder, note) => {
+    const path = `${folder}/a`;
+    await note("nothing there", () => disk.openRead(path));
+    const file = await disk.open(path, { mode: "create" });
+    await file.write(bytes(1, 2, 3, 4, 5));
+    const reader = await disk.openRead(path) as DiskReader;
+    const read = async (count: number, offset: number) => {
+      const into = new Uint8Array(count);
+      return [await reader.readAt(into, offset), into];
+    };
+    await note("a part", () => read(2, 1));
+    await note("nothing of it", () => read(0, 1));
+    await note("up to the end and on", () => read(4, 3));
+    await note("behind the end", () => read(4, 9));
+    await note("several", () => Promise.all([read(2, 0), read(2, 3)]));
+    file.writeAt(bytes(9), 1);
+    await note("as it is now", () => read(3, 0));
+    await disk.rename(path, `${folder}/b`);
+    await disk.remove(`${folder}/b`);
+    await note("without a name", () => read(3, 0));
+    const last = read(1, 0);
+    reader.close();
+    await note("asked for before it was closed", () => last);
+    await note("closed", () => read(1, 0));
+    await note("close twice", () => reader.close());
+    file.close();
   },
 );
 

@@ -150,6 +150,8 @@ export class FakeMember implements RaftMember<RaKvState> {
     return this.#shared.entries.length;
   }
 
+  standNow(): void {}
+
   enterRole(): void {
     machine.enterRole?.(true, this.state);
   }

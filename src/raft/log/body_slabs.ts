@@ -7,15 +7,17 @@
  * @module
  */
 
-/** Bytes of a piece. */
-const SLAB_BYTES = 1024 * 1024;
+/** Bytes of the first piece; each has twice as many as the one before, */
+const SLAB_BYTES_MIN = 16 * 1024;
+/** up to so many. */
+const SLAB_BYTES_MAX = 1024 * 1024;
 /** Larger bodies keep the memory they came in. */
 const COPIED_BYTES_MAX = 64 * 1024;
 
 /** Places bodies; the place of the last one is told by its fields. */
 export class BodySlabs {
-  #used = SLAB_BYTES;
-  #current = new Uint8Array(0);
+  #current = new Uint8Array(SLAB_BYTES_MIN);
+  #used = 0;
   /** Where the last body is: in here, */
   slab: Uint8Array<ArrayBuffer> = this.#current;
   /** from here on. */
@@ -29,8 +31,10 @@ export class BodySlabs {
       this.offset = 0;
       return;
     }
-    if (this.#used + length > SLAB_BYTES) {
-      this.#current = new Uint8Array(SLAB_BYTES);
+    while (this.#used + length > this.#current.length) {
+      this.#current = new Uint8Array(
+        Math.min(SLAB_BYTES_MAX, 2 * this.#current.length),
+      );
       this.#used = 0;
     }
     this.#current.set(body, this.#used);

@@ -44,6 +44,13 @@ export interface SegmentInfo {
   readonly memberships: readonly number[];
 }
 
+/** A snapshot, and where it is. */
+export interface StoredSnapshot {
+  readonly meta: SnapshotMeta;
+  /** Names its folder. */
+  readonly number: number;
+}
+
 /** What a manifest says. */
 export interface GroupManifest {
   readonly config: GroupConfig;
@@ -54,9 +61,9 @@ export interface GroupManifest {
   readonly appliedIndex: number;
   /** Something that was acknowledged is gone. */
   readonly damaged: boolean;
-  readonly snapshot: SnapshotMeta | undefined;
-  /** Number of the next segment. */
-  readonly nextSegment: number;
+  readonly snapshot: StoredSnapshot | undefined;
+  /** Number of the next segment or snapshot. */
+  readonly nextNumber: number;
   /** In the order of their indexes. */
   readonly segments: readonly SegmentInfo[];
 }
@@ -102,8 +109,11 @@ export function encodeManifest(
   into.u53(manifest.term);
   if (votedFor !== undefined) into.text(votedFor);
   into.u53(manifest.appliedIndex);
-  if (snapshot !== undefined) writeSnapshotMeta(into, snapshot);
-  into.u53(manifest.nextSegment);
+  if (snapshot !== undefined) {
+    into.u53(snapshot.number);
+    writeSnapshotMeta(into, snapshot.meta);
+  }
+  into.u53(manifest.nextNumber);
   into.u32(manifest.segments.length);
   for (const segment of manifest.segments) writeSegment(into, segment);
   into.u32(crc32(into.view()));
@@ -168,8 +178,10 @@ export function decodeManifest(
   const term = from.u53();
   const votedFor = flags & HAS_VOTE ? from.text() : undefined;
   const appliedIndex = from.u53();
-  const snapshot = flags & HAS_SNAPSHOT ? readSnapshotMeta(from) : undefined;
-  const nextSegment = from.u53();
+  const snapshot = flags & HAS_SNAPSHOT
+    ? { number: from.u53(), meta: readSnapshotMeta(from) }
+    : undefined;
+  const nextNumber = from.u53();
   const segments = Array.from({ length: from.u32() }, () => readSegment(from));
   return {
     config,
@@ -179,7 +191,7 @@ export function decodeManifest(
     appliedIndex,
     damaged: (flags & IS_DAMAGED) !== 0,
     snapshot,
-    nextSegment,
+    nextNumber,
     segments,
   };
 }

@@ -206,13 +206,19 @@ export class Memtable {
     }
   }
 
-  /** Takes the entries up to `index` out. */
-  dropTo(index: number): void {
-    if (index >= this.last) {
-      this.#forgetAll();
-      return;
+  /** Takes the entries up to `index` out, `placesMax` of them at most; false if there are more. */
+  dropTo(index: number, placesMax: number = Infinity): boolean {
+    if (index - this.#first >= placesMax) {
+      this.#drop(this.#first + placesMax - 1);
+      return false;
     }
-    while (this.#first <= index) this.#dropFirst();
+    this.#drop(index);
+    return true;
+  }
+
+  #drop(index: number): void {
+    if (index >= this.last) this.#forgetAll();
+    else while (this.#first <= index) this.#dropFirst();
   }
 
   #dropFirst(): void {
@@ -226,12 +232,16 @@ export class Memtable {
     }
   }
 
-  /** Leaves of the entries up to `index` only those that `isLive`. */
-  keepLive(index: number, isLive: (index: number) => boolean): void {
-    const end = Math.min(index, this.last);
-    for (let i = this.#first; i <= end; i++) {
-      const at = this.#at(i);
-      if (at < 0 || isLive(i)) continue;
+  /** Leaves of the entries from `from` to `to` only those that `isLive`. */
+  keepLive(
+    from: number,
+    to: number,
+    isLive: (index: number) => boolean,
+  ): void {
+    const end = Math.min(to, this.last);
+    for (let index = Math.max(from, this.#first); index <= end; index++) {
+      const at = this.#at(index);
+      if (at < 0 || isLive(index)) continue;
       this.#uncount(at);
       this.#slabs[at] = undefined;
       this.#objects[at] = undefined;
@@ -240,9 +250,9 @@ export class Memtable {
       this.#forgetAll();
       return;
     }
-    while (
-      this.#first <= end && this.#slabs[this.#head] === undefined
-    ) this.#dropFirst();
+    while (this.#first <= end && this.#slabs[this.#head] === undefined) {
+      this.#dropFirst();
+    }
   }
 
   #uncount(at: number): void {

@@ -135,13 +135,21 @@ export interface SnapshotReceiver {
 
 /** What a log consists of. */
 export interface GroupLogOverview {
+  /** Of the first entry behind the snapshot. */
   readonly firstIndex: number;
+  /** Of the last entry. */
   readonly lastIndex: number;
+  /** Up to here entries are on its disk. */
   readonly durableIndex: number;
+  /** Index up to which its latest snapshot stands for the log; 0 without one. */
   readonly snapshotIndex: number;
+  /** Entries that are in memory. */
   readonly entriesInMemory: number;
+  /** Files of entries. */
   readonly segments: number;
+  /** What they have in bytes. */
   readonly segmentBytes: number;
+  /** Entries at or below the snapshot that are still needed. */
   readonly liveEntries: number;
 }
 

@@ -1,22 +1,36 @@
 /**
  * The log of one group as it is kept: what of it is in memory and not in
- * segments yet, which segments there are, and its snapshot. The write-ahead log
- * makes durable what is put in here; the segments take it over later.
+ * segments yet, which segments there are, and its snapshot.
+ *
+ *     append ──► write-ahead log and memory ── a file of the former is full ──► segments
+ *     snapshot ──► of what it stands for, only the live entries stay ── compaction ──► fewer segments
+ *
+ * What takes time (taking entries over into segments, snapshots, compaction) is
+ * done by one task after the other. Each ends with a new manifest, and only then
+ * changes what is in memory. Meanwhile entries are appended, and perhaps others
+ * cut off: what a task has read since is then cut as well.
  *
  * @module
  */
-import { ByteReader } from "../../base/byte_reader.ts";
-import { WhorlError } from "../../base/errors.ts";
-import { readMembership } from "../membership_codec.ts";
+import { isWhorlError, WhorlError } from "../../base/errors.ts";
+import type { Disk } from "../../environment/disk.ts";
+import { replaceFile } from "../../storage/atomic_file.ts";
+import type { RaftEntry, SnapshotMeta } from "../raft_entry.ts";
+import { planCompaction, type SegmentLife } from "./compaction_plan.ts";
+import { isMembership, membershipOf } from "./entry_body.ts";
 import {
-  ENTRY_HEADER_BYTES,
-  EntryKind,
-  type Membership,
-  type RaftEntry,
-  type SnapshotMeta,
-} from "../raft_entry.ts";
-import type { GroupManifest } from "./group_manifest_codec.ts";
-import { Memtable } from "./memtable.ts";
+  encodeManifest,
+  type GroupManifest,
+  type StoredSnapshot,
+} from "./group_manifest_codec.ts";
+import {
+  cutSegments,
+  GroupSegments,
+  neededSegments,
+} from "./group_segments.ts";
+import { IndexRanges } from "./index_ranges.ts";
+import { asStoreErrors } from "./log_failure.ts";
+import { type EntryPlace, Memtable } from "./memtable.ts";
 import type {
   GroupConfig,
   GroupLog,
@@ -25,23 +39,43 @@ import type {
   RecoveredGroup,
   SnapshotReceiver,
 } from "./raft_log.ts";
+import { removeFolder } from "./removed_folder.ts";
+import {
+  SegmentBuilder,
+  type SegmentLimits,
+  type SegmentTarget,
+} from "./segment_builder.ts";
+import {
+  Segment,
+  type SegmentFiles,
+  SegmentGoneError,
+} from "./segment_files.ts";
+import { abandon, ReceivedSnapshot } from "./received_snapshot.ts";
+import { readState, snapshotName, SnapshotWriter } from "./snapshot_files.ts";
 import { TermRuns } from "./term_runs.ts";
 import type { Wal, WalBatch, WalGroup } from "./wal.ts";
+import { SLICE_BYTES, type WorkPace } from "./work_pace.ts";
 
 /** So many entries have to be applied before it is noted again. */
 const APPLIED_NOTED_EVERY = 256;
+/** So many places in memory are looked at in one go. */
+const PLACES_MAX = 32_768;
+/** A read is tried anew so often when compaction has taken its segment away. */
+const TRIES_MAX = 5;
+const NO_BYTES = new Uint8Array(0);
 
-/** Whether an entry is one of the kind `membership`. */
-export function isMembership(body: Uint8Array, offset: number): boolean {
-  return body[offset] === EntryKind.membership;
-}
-
-/** The members that an entry of the kind `membership` says. */
-export function membershipOf({ index, body }: RaftEntry): Membership {
-  const { members } = readMembership(
-    new ByteReader(body, ENTRY_HEADER_BYTES),
-  );
-  return { index, members };
+/** What the logs of a node share. */
+export interface SharedLogParts {
+  readonly disk: Disk;
+  readonly wal: Wal;
+  readonly files: SegmentFiles;
+  /** Of taking entries over into segments, and of snapshots. */
+  readonly pace: WorkPace;
+  /** Of compaction. */
+  readonly compactionPace: WorkPace;
+  readonly limits: SegmentLimits;
+  /** After so many snapshots of a group it is compacted thoroughly. */
+  readonly compactEvery: number;
 }
 
 /** One group's log. */
@@ -50,34 +84,89 @@ export class StoredGroupLog implements GroupLog, WalGroup {
   readonly uid: number;
   batch: WalBatch | undefined;
   place = 0;
-  readonly #wal: () => Wal;
-  readonly #walFloor: number;
+  readonly #folder: string;
+  readonly #shared: () => SharedLogParts;
+  #walFloor: number;
   #term: number;
   #votedFor: string | undefined;
   #appliedIndex: number;
   #appliedNoted: number;
   #damaged: boolean;
-  #snapshot: SnapshotMeta | undefined;
-  #runs = new TermRuns();
-  #memtable = new Memtable();
-  #memberships: number[] = [];
+  /** Whether the manifest says so. */
+  #isDamageSaved: boolean;
+  #stored: StoredSnapshot | undefined;
+  /** Indexes up to the snapshot's whose entries stay readable. */
+  #live = IndexRanges.none;
+  /** Of the entries behind the snapshot. */
+  readonly #runs = new TermRuns();
+  readonly #memtable = new Memtable();
+  readonly #segments: GroupSegments;
+  #nextNumber: number;
+  /** Names of the segments that the manifest on the disk names. */
+  #named: ReadonlySet<number>;
+  /** Everything up to here is in segments, as far as it is needed. */
+  #flushedIndex: number;
+  /** Indexes of the entries behind the snapshot that say members. */
+  #memberships: number[];
   #lastIndex: number;
   #durableIndex = 0;
+  /** Whether the entry that was read last from the write-ahead log does not follow the one before it. */
+  #hasGap = false;
   #events: GroupLogEvents | undefined;
   #recovered: RecoveredGroup | undefined;
+  /** The lowest index that was cut off since the task under way began. */
+  #cutIndex = Infinity;
+  #tasks: Promise<unknown> = Promise.resolve();
+  #snapshotsTaken = 0;
+  #compacting = false;
+  #isRemoved = false;
 
-  /** @param wal Where its records go, once that is open. */
-  constructor(manifest: GroupManifest, wal: () => Wal) {
+  /**
+   * @param folder Of the group.
+   * @param shared What its node has, once that is open.
+   */
+  constructor(
+    folder: string,
+    manifest: GroupManifest,
+    live: IndexRanges,
+    shared: () => SharedLogParts,
+  ) {
     this.config = manifest.config;
     this.uid = manifest.config.uid;
-    this.#wal = wal;
+    this.#folder = folder;
+    this.#shared = shared;
     this.#walFloor = manifest.walFloor;
     this.#term = manifest.term;
     this.#votedFor = manifest.votedFor;
     this.#appliedIndex = this.#appliedNoted = manifest.appliedIndex;
-    this.#damaged = manifest.damaged;
-    this.#snapshot = manifest.snapshot;
-    this.#lastIndex = this.#snapshotIndex;
+    this.#damaged = this.#isDamageSaved = manifest.damaged;
+    this.#stored = manifest.snapshot;
+    this.#live = live;
+    this.#nextNumber = manifest.nextNumber;
+    const snapshotIndex = this.#snapshotIndex;
+    this.#segments = new GroupSegments(
+      manifest.segments.map((info) =>
+        new Segment(this.#segmentPath(info.number), info)
+      ),
+    );
+    this.#named = new Set(manifest.segments.map(({ number }) => number));
+    this.#memberships = [];
+    for (const { first, runs, memberships } of manifest.segments) {
+      for (const run of runs) {
+        this.#runs.push(Math.max(first, run.first), run.term);
+      }
+      this.#memberships.push(
+        ...memberships.filter((index) => index > snapshotIndex),
+      );
+    }
+    this.#runs.dropBelow(snapshotIndex + 1);
+    this.#flushedIndex = this.#segments.last;
+    this.#lastIndex = Math.max(snapshotIndex, this.#segments.last);
+    if (this.#lastIndex === snapshotIndex) this.#runs.cutFrom(0);
+  }
+
+  #segmentPath(number: number): string {
+    return `${this.#folder}/seg-${number}`;
   }
 
   // What was found on the disk.
@@ -93,20 +182,22 @@ export class StoredGroupLog implements GroupLog, WalGroup {
     crc: number,
   ): void {
     if (number < this.#walFloor) return;
-    if (index > this.#lastIndex + 1) {
-      this.#damaged = true;
-      return;
-    }
+    // What was before it may have been overwritten before it came into a segment; then this was as well.
+    this.#hasGap = index > this.#lastIndex + 1;
+    if (this.#hasGap) return;
     this.#cutFrom(index);
-    this.#push(index, term, bytes, offset, length, crc, undefined);
+    if (index > this.#snapshotIndex) {
+      this.#push(index, term, bytes, offset, length, crc, undefined);
+    } else if (this.#live.has(index)) {
+      this.#memtable.push(index, term, bytes, offset, length, crc);
+    }
   }
 
   /** Takes a vote from there. */
   replayVote(number: number, term: number, votedFor: string | undefined): void {
-    if (number < this.#walFloor) return;
+    if (number < this.#walFloor || term < this.#term) return;
     if (term > this.#term) this.#votedFor = votedFor;
-    else if (term === this.#term) this.#votedFor ??= votedFor;
-    else return;
+    else this.#votedFor ??= votedFor;
     this.#term = term;
   }
 
@@ -116,14 +207,14 @@ export class StoredGroupLog implements GroupLog, WalGroup {
     this.#appliedNoted = this.#appliedIndex;
   }
 
+  /** Nothing more comes from there. */
+  endReplay(): void {
+    if (this.#hasGap) this.#damaged = true;
+  }
+
   /** Something that was acknowledged is not there. */
   noteDamage(): void {
     this.#damaged = true;
-  }
-
-  /** Whether something that was acknowledged is not there. */
-  get damaged(): boolean {
-    return this.#damaged;
   }
 
   /** Whether somebody has it open. */
@@ -131,19 +222,25 @@ export class StoredGroupLog implements GroupLog, WalGroup {
     return this.#events !== undefined;
   }
 
-  /** Begins to tell `events`. Everything in it is durable. */
-  open(events: GroupLogEvents): void {
+  /** Begins to tell `events`. */
+  async open(events: GroupLogEvents): Promise<void> {
+    await this.#shared().wal.written();
+    let found: ReadonlyMap<number, RaftEntry> = new Map();
+    try {
+      found = await this.read(this.#memberships);
+    } catch (error) {
+      if (!this.#damaged) throw error;
+    }
     this.#events = events;
     this.#durableIndex = this.#lastIndex;
     this.#recovered = {
       term: this.#term,
       votedFor: this.#votedFor,
-      snapshot: this.#snapshot,
+      snapshot: this.snapshot,
       lastIndex: this.#lastIndex,
       terms: [...this.#runs.runs],
-      memberships: this.#memberships.map((index) =>
-        membershipOf(this.#memtable.entry(index) as RaftEntry)
-      ),
+      memberships: [...found.values()].sort((a, b) => a.index - b.index)
+        .map(membershipOf),
       appliedIndex: Math.min(
         Math.max(this.#appliedIndex, this.#snapshotIndex),
         this.#lastIndex,
@@ -160,11 +257,11 @@ export class StoredGroupLog implements GroupLog, WalGroup {
   }
 
   get snapshot(): SnapshotMeta | undefined {
-    return this.#snapshot;
+    return this.#stored?.meta;
   }
 
   get #snapshotIndex(): number {
-    return this.#snapshot?.index ?? 0;
+    return this.#stored?.meta.index ?? 0;
   }
 
   get lastIndex(): number {
@@ -185,7 +282,7 @@ export class StoredGroupLog implements GroupLog, WalGroup {
       );
     }
     if (first <= this.#lastIndex) this.#cutFrom(first);
-    const wal = this.#wal();
+    const { wal } = this.#shared();
     for (const entry of entries) {
       const { index, term, body } = entry;
       if (index !== this.#lastIndex + 1) {
@@ -223,12 +320,17 @@ export class StoredGroupLog implements GroupLog, WalGroup {
 
   /** The entries from `index` on are gone. */
   #cutFrom(index: number): void {
-    if (index > this.#lastIndex) return;
+    this.#cutIndex = Math.min(this.#cutIndex, index);
     this.#memtable.cutFrom(index);
+    this.#segments.cutFrom(index);
     this.#runs.cutFrom(index);
     while ((this.#memberships.at(-1) ?? 0) >= index) this.#memberships.pop();
-    this.#lastIndex = index - 1;
-    this.#durableIndex = Math.min(this.#durableIndex, index - 1);
+    this.#flushedIndex = Math.min(this.#flushedIndex, index - 1);
+    this.#lastIndex = Math.max(
+      Math.min(this.#lastIndex, index - 1),
+      this.#snapshotIndex,
+    );
+    this.#durableIndex = Math.min(this.#durableIndex, this.#lastIndex);
   }
 
   onDurable(index: number, term: number): void {
@@ -248,9 +350,15 @@ export class StoredGroupLog implements GroupLog, WalGroup {
     this.#term = term;
     this.#votedFor = votedFor;
     const events = this.#events;
-    this.#wal().putVote(this, term, votedFor, () => {
+    this.#shared().wal.putVote(this, term, votedFor, () => {
       if (this.#events === events) then();
     });
+  }
+
+  /** Puts its term and vote into the write-ahead log again, so that the older files of that can go. */
+  repeatVote(): void {
+    if (this.#term === 0 || this.#isRemoved) return;
+    this.#shared().wal.putVote(this, this.#term, this.#votedFor);
   }
 
   noteApplied(index: number): void {
@@ -258,17 +366,24 @@ export class StoredGroupLog implements GroupLog, WalGroup {
     this.#appliedIndex = index;
     if (index < this.#appliedNoted + APPLIED_NOTED_EVERY) return;
     this.#appliedNoted = index;
-    this.#wal().putApplied(this, index);
+    this.#shared().wal.putApplied(this, index);
   }
 
   termAt(index: number): number | undefined {
     if (index > this.#lastIndex) return undefined;
     if (index > this.#snapshotIndex) return this.#runs.at(index);
-    return index === this.#snapshotIndex ? this.#snapshot?.term : undefined;
+    return index === this.#snapshotIndex ? this.snapshot?.term : undefined;
+  }
+
+  /** Whether the entry at `index` may be read. */
+  #isThere(index: number): boolean {
+    return index > this.#snapshotIndex
+      ? index <= this.#lastIndex
+      : this.#live.has(index);
   }
 
   entryInMemory(index: number): RaftEntry | undefined {
-    return this.#memtable.entry(index);
+    return this.#isThere(index) ? this.#memtable.entry(index) : undefined;
   }
 
   entries(
@@ -280,40 +395,582 @@ export class StoredGroupLog implements GroupLog, WalGroup {
     const found: RaftEntry[] = [];
     let bytes = 0;
     for (let index = first; index <= end; index++) {
-      const entry = this.#memtable.entry(index);
-      if (entry === undefined) throw this.#compactedError(index);
-      bytes += entry.body.length;
+      const length = this.#memtable.lengthAt(index);
+      if (length < 0) {
+        return this.#entriesFrom(index, end, bytesMax - bytes, found);
+      }
+      if (!this.#isThere(index)) throw this.#compactedError(index);
+      bytes += length;
       if (bytes > bytesMax && found.length > 0) break;
-      found.push(entry);
+      found.push(this.#memtable.entry(index) as RaftEntry);
     }
     return found;
+  }
+
+  /** Adds entries to `found` from `first` on, at which there is none in memory. */
+  async #entriesFrom(
+    first: number,
+    last: number,
+    bytesMax: number,
+    found: RaftEntry[],
+  ): Promise<readonly RaftEntry[]> {
+    let bytes = 0;
+    let index = first;
+    let tries = 0;
+    while (index <= last && (bytes < bytesMax || found.length === 0)) {
+      let row: RaftEntry[] = [];
+      const inMemory = this.entryInMemory(index);
+      if (inMemory !== undefined) row = [inMemory];
+      else {
+        const segment = this.#isThere(index)
+          ? this.#segments.find(index)
+          : undefined;
+        if (segment === undefined) throw this.#compactedError(index);
+        const end = Math.min(last, segment.info.last);
+        try {
+          row = await this.#shared().files.readRow(
+            segment,
+            index,
+            this.#endOfRow(index, end),
+            bytesMax - bytes,
+          );
+        } catch (error) {
+          this.#demandAnother(error, segment, ++tries);
+          continue;
+        }
+        if (row.length === 0) throw this.#compactedError(index);
+      }
+      for (const entry of row) {
+        bytes += entry.body.length;
+        if (bytes > bytesMax && found.length > 0) return found;
+        found.push(entry);
+        index++;
+      }
+    }
+    return found;
+  }
+
+  /** The last index of those from `index` to `end` that are all there. */
+  #endOfRow(index: number, end: number): number {
+    if (index > this.#snapshotIndex) return end;
+    let last = index;
+    while (last < end && this.#isThere(last + 1)) last++;
+    return last;
+  }
+
+  /** Throws `error`, unless `segment` was replaced while it was to be read. */
+  #demandAnother(error: unknown, segment: Segment, tries: number): void {
+    const isGone = error instanceof SegmentGoneError;
+    if (
+      isGone && tries < TRIES_MAX && !this.#segments.list.includes(segment)
+    ) return;
+    const told = isGone
+      ? new WhorlError("store_corrupt", error.message, {
+        details: { path: segment.path },
+        cause: error,
+      })
+      : error;
+    this.#noteRot(told);
+    throw told;
+  }
+
+  /** Remembers, if `error` says so, that something is lost: also for later lives. */
+  #noteRot(error: unknown): void {
+    if (this.#damaged || !isWhorlError(error, "store_corrupt")) return;
+    this.#damaged = true;
+    this.#task(() => this.#writeManifest({})).catch(() => {
+      // Then the write-ahead log has failed, and the next life finds out anew.
+    });
   }
 
   read(
     indexes: readonly number[],
   ): ReadonlyMap<number, RaftEntry> | Promise<ReadonlyMap<number, RaftEntry>> {
     const found = new Map<number, RaftEntry>();
+    const others: number[] = [];
     for (const index of indexes) {
-      const entry = this.#memtable.entry(index);
+      const entry = this.entryInMemory(index);
       if (entry !== undefined) found.set(index, entry);
+      else if (this.#isThere(index)) others.push(index);
+    }
+    return others.length === 0 ? found : this.#readFrom(others, found);
+  }
+
+  async #readFrom(
+    indexes: readonly number[],
+    found: Map<number, RaftEntry>,
+  ): Promise<ReadonlyMap<number, RaftEntry>> {
+    let left = [...indexes].sort((a, b) => a - b);
+    for (let tries = 0; left.length > 0;) {
+      const first = left[0] as number;
+      const segment = this.#segments.find(first);
+      if (segment === undefined) {
+        const entry = this.entryInMemory(first);
+        if (entry !== undefined) found.set(first, entry);
+        left = left.slice(1);
+        continue;
+      }
+      const { last } = segment.info;
+      const inside = left.filter((index) => index <= last);
+      try {
+        const entries = await this.#shared().files.readSome(segment, inside);
+        for (const entry of entries) found.set(entry.index, entry);
+      } catch (error) {
+        this.#demandAnother(error, segment, ++tries);
+        continue;
+      }
+      left = left.slice(inside.length);
     }
     return found;
   }
 
-  takeSnapshot(): Promise<void> {
-    return Promise.reject(new Error("Snapshots are not here yet"));
+  takeSnapshot(
+    meta: SnapshotMeta,
+    state: Iterable<Uint8Array<ArrayBuffer>>,
+    live: Iterable<number>,
+  ): Promise<void> {
+    this.#demandOpen();
+    if (meta.index > this.#lastIndex) {
+      throw new RangeError(
+        `Cannot take a snapshot at ${meta.index} as it must be in the log: the last entry is at ${this.#lastIndex}`,
+      );
+    }
+    // At once: the machine goes on while this is written.
+    const pieces = [...state];
+    const ranges = IndexRanges.of(live);
+    return this.#task(async () => {
+      if (meta.index <= this.#snapshotIndex) return;
+      const stored = { meta, number: this.#nextNumber++ };
+      const writer = await this.#beginSnapshot(stored);
+      try {
+        for (const piece of pieces) await writer.write(piece);
+        await writer.finish(meta, ranges);
+      } catch (error) {
+        await abandon(writer);
+        throw error;
+      }
+      // What stays readable must outlast what the snapshot stands for.
+      await this.#shared().wal.written();
+      await this.#stepUp(stored, ranges, (segments) => segments);
+    });
   }
 
-  readSnapshot(): Promise<undefined> {
-    return Promise.resolve(undefined);
+  async #beginSnapshot(stored: StoredSnapshot): Promise<SnapshotWriter> {
+    const { disk, pace } = this.#shared();
+    const folder = `${this.#folder}/snapshots`;
+    await disk.makeFolder(folder);
+    await disk.syncFolder(this.#folder);
+    return await SnapshotWriter.begin(
+      disk,
+      pace,
+      this.#snapshotFolder(stored),
+    );
   }
 
-  receiveSnapshot(): Promise<SnapshotReceiver> {
-    return Promise.reject(new Error("Snapshots are not here yet"));
+  #snapshotFolder(stored: StoredSnapshot): string {
+    return `${this.#folder}/snapshots/${snapshotName(stored)}`;
+  }
+
+  /**
+   * Lets the log begin behind the snapshot `stored`, which is on the disk.
+   *
+   * @param change What becomes of the segments besides.
+   * @param atOnce What else changes with it.
+   */
+  async #stepUp(
+    stored: StoredSnapshot,
+    live: IndexRanges,
+    change: (segments: readonly Segment[]) => readonly Segment[],
+    atOnce: () => void = () => {},
+  ): Promise<void> {
+    const { disk, pace } = this.#shared();
+    const { index } = stored.meta;
+    const before = this.#stored;
+    const next = (): readonly Segment[] =>
+      neededSegments(change(this.#segments.list), index, live);
+    await this.#writeManifest({ stored, segments: next() }, () => {
+      const segments = next();
+      atOnce();
+      this.#segments.replace(segments);
+      this.#stored = stored;
+      this.#live = live;
+      this.#runs.dropBelow(index + 1);
+      if (this.#lastIndex <= index) this.#runs.cutFrom(0);
+      this.#memberships = this.#memberships.filter((place) => place > index);
+      this.#appliedIndex = Math.max(this.#appliedIndex, index);
+    });
+    for (
+      let from = this.#memtable.first;
+      from <= index;
+      from += PLACES_MAX
+    ) {
+      const to = Math.min(index, from + PLACES_MAX - 1);
+      this.#memtable.keepLive(from, to, (place) => live.has(place));
+      if (to < index) await pace.pause(0);
+    }
+    if (before !== undefined) {
+      try {
+        await removeFolder(disk, this.#snapshotFolder(before));
+      } catch {
+        // It does not count any more, and goes when the logs are opened next.
+      }
+    }
+    this.#snapshotsTaken++;
+    this.#compactSoon();
+  }
+
+  readSnapshot(): Promise<
+    | {
+      readonly meta: SnapshotMeta;
+      readonly live: readonly number[];
+      readonly state: AsyncIterable<Uint8Array<ArrayBuffer>>;
+    }
+    | undefined
+  > {
+    const stored = this.#stored;
+    if (stored === undefined) return Promise.resolve(undefined);
+    return Promise.resolve({
+      meta: stored.meta,
+      live: [...this.#live],
+      state: this.#stateOf(stored),
+    });
+  }
+
+  async *#stateOf(
+    stored: StoredSnapshot,
+  ): AsyncGenerator<Uint8Array<ArrayBuffer>> {
+    try {
+      yield* readState(this.#shared().disk, this.#snapshotFolder(stored));
+    } catch (error) {
+      if (this.#stored === stored) {
+        this.#noteRot(error);
+        throw error;
+      }
+      const { index } = stored.meta;
+      throw new WhorlError(
+        "compacted",
+        `Cannot read the snapshot at ${index} of ${this.config.name} as a later one has taken its place`,
+        { details: { group: this.config.name, index }, cause: error },
+      );
+    }
+  }
+
+  async receiveSnapshot(meta: SnapshotMeta): Promise<SnapshotReceiver> {
+    this.#demandOpen();
+    const { wal } = this.#shared();
+    const stored = { meta, number: this.#nextNumber++ };
+    return new ReceivedSnapshot(
+      meta,
+      this.#folder,
+      await asStoreErrors(this.#folder, () => this.#beginSnapshot(stored)),
+      new SegmentBuilder(this.#segmentTarget(this.#shared().pace)),
+      {
+        install: (live, first, received) =>
+          this.#task(() => this.#install(stored, live, first, received)),
+        get isUnsure() {
+          return wal.failure !== undefined;
+        },
+      },
+    );
+  }
+
+  /**
+   * Makes a received snapshot, which is on the disk, the log's.
+   *
+   * @param first Index of the first of the live entries that came with it, Infinity if there are none.
+   * @param received Those entries.
+   * @returns Whether it is the log's now; it is not if a later one is.
+   */
+  async #install(
+    stored: StoredSnapshot,
+    live: IndexRanges,
+    first: number,
+    received: SegmentBuilder,
+  ): Promise<boolean> {
+    const { disk, wal } = this.#shared();
+    const { index, term } = stored.meta;
+    if (index <= this.#snapshotIndex) return false;
+    if (this.termAt(index) === term) {
+      // Then everything before it is what the leader has, and what is live is here.
+      await abandon(received);
+      await wal.written();
+      await this.#stepUp(stored, live, (segments) => segments);
+      return true;
+    }
+    // What is here counts up to where what came with it begins.
+    const end = Math.min(first, index + 1);
+    await this.#flush(end - 1);
+    const added = (await received.finish()).map((info) =>
+      new Segment(this.#segmentPath(info.number), info)
+    );
+    if (added.length > 0) await disk.syncFolder(this.#folder);
+    // Records that are under way would else count behind the snapshot.
+    while (this.batch !== undefined) await wal.written();
+    this.#walFloor = wal.nextBatch;
+    await this.#stepUp(
+      stored,
+      live,
+      (segments) => [...cutSegments(segments, end), ...added],
+      () => {
+        this.#memtable.cutFrom(0);
+        this.#runs.cutFrom(0);
+        this.#memberships = [];
+        this.#lastIndex = this.#durableIndex = this.#flushedIndex = index;
+      },
+    );
+    return true;
+  }
+
+  // What is done behind the scenes.
+
+  /** Does `action` when the tasks before it are done. */
+  #task<T>(action: () => Promise<T>): Promise<T> {
+    const done = this.#tasks.then(async () => {
+      const failure = this.#shared().wal.failure;
+      if (failure !== undefined) throw failure;
+      if (this.#isRemoved) throw this.#closedError();
+      this.#cutIndex = Infinity;
+      return await asStoreErrors(this.#folder, action);
+    });
+    this.#tasks = done.catch(() => {});
+    return done;
+  }
+
+  /**
+   * Takes its entries up to `index` over into segments, so that the batches
+   * before `walFloor` are needed no more.
+   */
+  takeOver(index: number, walFloor: number): Promise<void> {
+    return this.#task(async () => {
+      await this.#flush(index);
+      this.#walFloor = Math.max(this.#walFloor, walFloor);
+      await this.#writeManifest({});
+    });
+  }
+
+  /** Writes what is in memory up to `index` into segments. The manifest is yet to be written. */
+  async #flush(index: number): Promise<void> {
+    const { disk, pace } = this.#shared();
+    const builder = new SegmentBuilder(this.#segmentTarget(pace));
+    const place: EntryPlace = {
+      term: 0,
+      slab: NO_BYTES,
+      offset: 0,
+      length: 0,
+      crc: 0,
+    };
+    const end = (): number =>
+      Math.min(index, this.#lastIndex, this.#cutIndex - 1);
+    try {
+      for (
+        let at = Math.max(this.#memtable.first, this.#flushedIndex + 1);
+        at <= end();
+        at++
+      ) {
+        if (!this.#isThere(at) || !this.#memtable.placeOf(at, place)) continue;
+        const { term, slab, offset, length, crc } = place;
+        if (builder.hasRoomFor(length)) {
+          builder.addNow(at, term, slab, offset, length, crc);
+        } else await builder.add(at, term, slab, offset, length, crc);
+      }
+      const infos = await builder.finish();
+      if (infos.length > 0) await disk.syncFolder(this.#folder);
+      const added = infos.map((info) =>
+        new Segment(this.#segmentPath(info.number), info)
+      );
+      this.#segments.replace([
+        ...this.#segments.list,
+        ...cutSegments(added, this.#cutIndex),
+      ]);
+      this.#flushedIndex = Math.max(this.#flushedIndex, end());
+    } catch (error) {
+      await abandon(builder);
+      throw error;
+    }
+  }
+
+  #segmentTarget(pace: WorkPace): SegmentTarget {
+    const { disk, limits } = this.#shared();
+    return {
+      disk,
+      pace,
+      uid: this.uid,
+      limits,
+      takeNumber: () => this.#nextNumber++,
+      pathOf: (number) => this.#segmentPath(number),
+    };
+  }
+
+  /** Lets go of entries in memory up to `index` that are in segments. */
+  async forgetTakenOver(index: number): Promise<void> {
+    const { pace } = this.#shared();
+    while (
+      !this.#memtable.dropTo(Math.min(index, this.#flushedIndex), PLACES_MAX)
+    ) await pace.pause(0);
+  }
+
+  /**
+   * Replaces the manifest, durably, and then removes segments that it does not name.
+   *
+   * @param then What changes in memory with it, before the segments go.
+   */
+  async #writeManifest(
+    { stored = this.#stored, segments = this.#segments.list }: {
+      readonly stored?: StoredSnapshot | undefined;
+      readonly segments?: readonly Segment[];
+    },
+    then: () => void = () => {},
+  ): Promise<void> {
+    const { disk, wal, files } = this.#shared();
+    const damaged = this.#damaged;
+    const bytes = encodeManifest({
+      config: this.config,
+      walFloor: this.#walFloor,
+      term: this.#term,
+      votedFor: this.#votedFor,
+      appliedIndex: Math.min(this.#appliedIndex, this.#lastIndex),
+      damaged,
+      snapshot: stored,
+      nextNumber: this.#nextNumber,
+      segments: segments.map(({ info }) => info),
+    });
+    try {
+      await replaceFile(disk, `${this.#folder}/manifest`, bytes);
+    } catch (error) {
+      // Nobody knows which one is there now.
+      wal.fail(error);
+      throw error;
+    }
+    this.#isDamageSaved = damaged;
+    then();
+    const named = new Set(segments.map(({ info }) => info.number));
+    const gone = [...this.#named].filter((number) => !named.has(number));
+    this.#named = named;
+    for (const number of gone) {
+      const path = this.#segmentPath(number);
+      files.forget(path);
+      try {
+        await disk.remove(path);
+      } catch {
+        // It does not count any more, and goes when the logs are opened next.
+      }
+    }
+  }
+
+  /** Writes down that something is lost, if it is, so that no later life forgets it. */
+  async saveDamage(): Promise<void> {
+    if (this.#damaged && !this.#isDamageSaved) await this.#writeManifest({});
   }
 
   compact(): Promise<void> {
-    return Promise.resolve();
+    return this.#task(() => this.#compact(true)).catch((error) => {
+      this.#noteRot(error);
+      throw error;
+    });
+  }
+
+  /** Compacts, unless that is about to be done, if it is worth it. */
+  #compactSoon(): void {
+    if (this.#compacting) return;
+    this.#compacting = true;
+    const { compactEvery } = this.#shared();
+    const isThorough = this.#snapshotsTaken % compactEvery === 0;
+    this.#task(() => {
+      this.#compacting = false;
+      return this.#compact(isThorough);
+    }).catch((error) => {
+      // What else can be wrong is told when something has to be written; this is tried again after the next snapshot.
+      this.#noteRot(error);
+      this.#compacting = false;
+    });
+  }
+
+  /** @param isThorough Whether live bytes are counted, and not concluded from the number of live entries. */
+  async #compact(isThorough: boolean): Promise<void> {
+    const { limits } = this.#shared();
+    const lives: SegmentLife[] = [];
+    const segments = this.#segments.list;
+    for (const segment of segments) {
+      lives.push(await this.#lifeOf(segment, isThorough));
+    }
+    for (const [first, last] of planCompaction(lives, limits)) {
+      await this.#rewrite(segments.slice(first, last + 1));
+    }
+  }
+
+  async #lifeOf(segment: Segment, isThorough: boolean): Promise<SegmentLife> {
+    const { info } = segment;
+    const { first, last, count, bodyBytes } = info;
+    const isBelow = last <= this.#snapshotIndex;
+    const liveCount = isBelow ? this.#live.countBetween(first, last) : count;
+    let liveBytes = bodyBytes * Math.min(1, liveCount / count);
+    if (isThorough && liveCount > 0 && liveCount < count) {
+      const { files, compactionPace } = this.#shared();
+      const index = await files.indexOf(segment);
+      liveBytes = 0;
+      for (let line = 0; line < index.count; line++) {
+        if (this.#live.has(index.indexAt(line))) {
+          liveBytes += index.lengthAt(line);
+        }
+      }
+      await compactionPace.pause(index.bytes);
+    }
+    return { count, bodyBytes, liveCount, liveBytes, isBelow };
+  }
+
+  /** Writes what is live in `row` into new segments, and puts them in its place. */
+  async #rewrite(row: readonly Segment[]): Promise<void> {
+    const { disk, files, wal, compactionPace } = this.#shared();
+    const builder = new SegmentBuilder(this.#segmentTarget(compactionPace));
+    try {
+      for (const segment of row) {
+        const index = await files.indexOf(segment);
+        let wanted: number[] = [];
+        let bytes = 0;
+        for (let line = 0; line <= index.count; line++) {
+          const place = line < index.count ? index.indexAt(line) : Infinity;
+          if (bytes > 0 && (line === index.count || bytes >= SLICE_BYTES)) {
+            for (const entry of await files.readSome(segment, wanted)) {
+              const { body } = entry;
+              await builder.add(
+                entry.index,
+                entry.term,
+                body,
+                0,
+                body.length,
+                index.crcAt(index.lineFrom(entry.index)),
+              );
+            }
+            await compactionPace.pause(bytes);
+            wanted = [];
+            bytes = 0;
+          }
+          if (place > segment.info.last || !this.#live.has(place)) continue;
+          wanted.push(place);
+          bytes += index.lengthAt(line);
+        }
+      }
+      const infos = await builder.finish();
+      if (infos.length > 0) await disk.syncFolder(this.#folder);
+      const added = infos.map((info) =>
+        new Segment(this.#segmentPath(info.number), info)
+      );
+      const replaced = (list: readonly Segment[]): Segment[] => {
+        const at = list.indexOf(row[0] as Segment);
+        return [
+          ...list.slice(0, at),
+          ...added,
+          ...list.slice(at + row.length),
+        ];
+      };
+      await this.#writeManifest(
+        { segments: replaced(this.#segments.list) },
+        () => this.#segments.replace(replaced(this.#segments.list)),
+      );
+    } catch (error) {
+      if (wal.failure === undefined) await abandon(builder);
+      throw error;
+    }
   }
 
   overview(): GroupLogOverview {
@@ -323,15 +980,15 @@ export class StoredGroupLog implements GroupLog, WalGroup {
       durableIndex: this.#durableIndex,
       snapshotIndex: this.#snapshotIndex,
       entriesInMemory: this.#memtable.count,
-      segments: 0,
-      segmentBytes: 0,
-      liveEntries: 0,
+      segments: this.#segments.list.length,
+      segmentBytes: this.#segments.fileBytes,
+      liveEntries: this.#live.count,
     };
   }
 
   async close(): Promise<void> {
     if (this.#events === undefined) return;
-    const wal = this.#wal();
+    const { wal } = this.#shared();
     if (this.#appliedNoted < this.#appliedIndex && wal.failure === undefined) {
       this.#appliedNoted = this.#appliedIndex;
       wal.putApplied(this, this.#appliedIndex);
@@ -343,6 +1000,21 @@ export class StoredGroupLog implements GroupLog, WalGroup {
       if (wal.failure === undefined) throw error;
     }
     this.#events = undefined;
+  }
+
+  /** Resolves when no task is under way. */
+  async idle(): Promise<void> {
+    await this.#tasks;
+  }
+
+  /** Whether it is being removed. */
+  get isRemoved(): boolean {
+    return this.#isRemoved;
+  }
+
+  /** Whatever is still to be done for it is not. */
+  noteRemoved(): void {
+    this.#isRemoved = true;
   }
 
   #demandOpen(): void {

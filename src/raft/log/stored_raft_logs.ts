@@ -15,28 +15,52 @@ import {
   decodeManifest,
   encodeManifest,
   type GroupManifest,
+  type SegmentInfo,
 } from "./group_manifest_codec.ts";
+import { IndexRanges } from "./index_ranges.ts";
 import type {
   GroupConfig,
   GroupLog,
   GroupLogEvents,
   RaftLogs,
 } from "./raft_log.ts";
-import { StoredGroupLog } from "./stored_group_log.ts";
+import { asStoreErrors, storeErrorOf } from "./log_failure.ts";
+import { removeFolder } from "./removed_folder.ts";
+import { SegmentFiles } from "./segment_files.ts";
+import { readLive, snapshotName } from "./snapshot_files.ts";
+import { type SharedLogParts, StoredGroupLog } from "./stored_group_log.ts";
 import { Wal, type WalFile, type WalGroup } from "./wal.ts";
 import { type FoundLine, RecordKind } from "./wal_codec.ts";
 import { MARK_NAME, readWal, type WalReplay } from "./wal_recovery.ts";
+import { WorkPace } from "./work_pace.ts";
+import { segmentFileBytes } from "./group_segments.ts";
 
 /** How the logs are kept. */
 export interface RaftLogsOptions {
   /** Folder for all of it; made if it is not there, as long as the one above it is. */
   readonly folder: string;
   readonly environment: StorageEnvironment;
-  /** From so many bytes on another file of the write-ahead log is begun. @default {64 MiB} */
+  /** From so many bytes on another file of the write-ahead log is begun, in bytes. @default {64 MiB} */
   readonly walBytesMax?: number;
+  /** Most entries of a segment. @default {4096} */
+  readonly segmentEntriesMax?: number;
+  /** Most bytes of a segment's entries; a larger entry has a segment of its own. @default {64 MiB} */
+  readonly segmentBytesMax?: number;
+  /** After so many snapshots of a group its segments are looked at one by one. @default {8} */
+  readonly compactEvery?: number;
+  /** So much is written into segments and snapshots, in bytes a second, unless writers wait for it. @default {128 MiB} */
+  readonly takeOverBytesPerSecond?: number;
+  /** So much is read and written by compaction, in bytes a second. @default {48 MiB} */
+  readonly compactionBytesPerSecond?: number;
 }
 
-const WAL_BYTES_MAX = 64 * 1024 * 1024;
+const MIB = 1024 * 1024;
+/** So many full files of the write-ahead log may wait for their segments; then writers wait. */
+const CLOSED_FILES_MAX = 4;
+/** With so many, segments are written without pauses. */
+const CLOSED_FILES_URGENT = 2;
+/** So many files are looked at at a time. */
+const LOOKS_MAX = 64;
 
 const decoder = new TextDecoder();
 
@@ -44,7 +68,10 @@ const decoder = new TextDecoder();
 export async function openRaftLogs(
   options: RaftLogsOptions,
 ): Promise<RaftLogs> {
-  return await StoredRaftLogs.open(options);
+  return await asStoreErrors(
+    options.folder,
+    () => StoredRaftLogs.open(options),
+  );
 }
 
 /** What was found of a group, and of a batch. */
@@ -129,7 +156,11 @@ class StoredRaftLogs implements RaftLogs {
   readonly #folder: string;
   readonly #environment: StorageEnvironment;
   readonly #logs = new Map<number, StoredGroupLog>();
-  #wal: Wal | undefined;
+  #shared: SharedLogParts | undefined;
+  #isClosing = false;
+  #takingOver: Promise<void> = Promise.resolve();
+  /** Whose entries of the file that was taken over last are still in memory. */
+  #takenOver: ReadonlyMap<WalGroup, number> = new Map();
 
   private constructor({ folder, environment }: RaftLogsOptions) {
     this.#folder = folder;
@@ -139,64 +170,116 @@ class StoredRaftLogs implements RaftLogs {
   static async open(options: RaftLogsOptions): Promise<StoredRaftLogs> {
     const { folder, environment } = options;
     const { disk } = environment;
-    if (await disk.makeFolder(folder)) await syncFolderOf(disk, folder);
-    if (await disk.makeFolder(`${folder}/groups`)) {
-      await disk.syncFolder(folder);
-    }
+    // Those that are there may be so since a life that died before it synced them.
+    await disk.makeFolder(folder);
+    await syncFolderOf(disk, folder);
+    await disk.makeFolder(`${folder}/groups`);
+    await disk.syncFolder(folder);
     const logs = new StoredRaftLogs(options);
-    const wal = (): Wal => logs.#openWal;
     for (const name of await disk.names(`${folder}/groups`)) {
-      const manifest = await logs.#readGroup(name);
-      if (manifest === undefined) continue;
-      logs.#logs.set(manifest.config.uid, new StoredGroupLog(manifest, wal));
+      await logs.#readGroup(name);
     }
     await logs.#recover(options);
     return logs;
   }
 
-  get #openWal(): Wal {
-    if (this.#wal === undefined) {
+  get #openParts(): SharedLogParts {
+    if (this.#shared === undefined) {
       throw new WhorlError("closed", "Cannot use Raft logs that are closed");
     }
-    return this.#wal;
+    return this.#shared;
   }
 
-  async #recover({ walBytesMax }: RaftLogsOptions): Promise<void> {
+  async #recover(options: RaftLogsOptions): Promise<void> {
     const folder = this.#folder;
     const environment = this.#environment;
     const replay = new Replay(this.#logs);
     const found = await readWal(environment, folder, replay);
-    if (replay.wasLost) {
-      for (const log of this.#logs.values()) log.noteDamage();
+    for (const log of this.#logs.values()) {
+      log.endReplay();
+      if (replay.wasLost) log.noteDamage();
     }
-    const unsure = found.unsure;
-    const mark = await WatermarkFile.open(`${folder}/${MARK_NAME}`, {
-      storeId: found.storeId,
-      epoch: found.oldestFile,
-      commit: found.nextBatch - 1,
-    }, environment);
-    const closed = found.files.map(({ number, path, lastBatch }): WalFile => ({
-      number,
-      path,
-      firstBatch: 1,
-      lastBatch,
-      groups: replay.files.get(number) ?? new Map(),
-    }));
-    this.#wal = await Wal.open(environment, {
-      folder,
-      storeId: found.storeId,
-      mark,
-      oldestFile: found.oldestFile,
-      fileNumber: found.nextFile,
-      nextBatch: found.nextBatch,
-      closed,
-      unsure: unsure && { ...unsure, groups: replay.inBatch },
-      fileBytesMax: walBytesMax ?? WAL_BYTES_MAX,
-      closedFilesMax: Infinity,
-      onClosed: () => {},
-      onFailed: (error) => {
-        for (const log of this.#logs.values()) log.onFailed(error);
+    const mark = await WatermarkFile.open(
+      `${folder}/${MARK_NAME}`,
+      {
+        storeId: found.storeId,
+        epoch: found.oldestFile,
+        commit: found.nextBatch - 1,
       },
+      environment,
+      found.mark,
+    );
+    const closed = found.files.map((file): WalFile => ({
+      ...file,
+      groups: replay.files.get(file.number) ?? new Map(),
+    }));
+    let wal: Wal;
+    try {
+      wal = await Wal.open(environment, {
+        folder,
+        storeId: found.storeId,
+        mark,
+        fileNumber: found.nextFile,
+        nextBatch: found.nextBatch,
+        closed,
+        unsure: found.unsure && { ...found.unsure, groups: replay.inBatch },
+        fileBytesMax: options.walBytesMax ?? 64 * MIB,
+        closedFilesMax: CLOSED_FILES_MAX,
+        onClosed: (file) => this.#takeOver(file),
+        onFailed: (error) => {
+          for (const log of this.#logs.values()) log.onFailed(error);
+        },
+      });
+    } catch (error) {
+      await mark.close();
+      throw error;
+    }
+    this.#shared = {
+      disk: environment.disk,
+      wal,
+      files: new SegmentFiles(environment.disk),
+      pace: new WorkPace(
+        environment,
+        options.takeOverBytesPerSecond ?? 128 * MIB,
+      ),
+      compactionPace: new WorkPace(
+        environment,
+        options.compactionBytesPerSecond ?? 48 * MIB,
+      ),
+      limits: {
+        entriesMax: options.segmentEntriesMax ?? 4_096,
+        bytesMax: options.segmentBytesMax ?? 64 * MIB,
+      },
+      compactEvery: options.compactEvery ?? 8,
+    };
+    // What is lost must be known for ever, also when the log that shows it is gone.
+    for (const log of this.#logs.values()) await log.saveDamage();
+    for (const file of closed) this.#takeOver(file);
+  }
+
+  /** Lets the groups that have records in `file` take them over into their segments, and then the file go. */
+  #takeOver(file: WalFile): void {
+    this.#takingOver = this.#takingOver.then(async () => {
+      if (this.#isClosing) return;
+      const { wal, pace } = this.#openParts;
+      if (wal.failure !== undefined) return;
+      pace.isUrgent = wal.closedFiles > CLOSED_FILES_URGENT;
+      try {
+        for (const [group, index] of file.groups) {
+          const log = group as StoredGroupLog;
+          if (log.isRemoved) continue;
+          if (index === 0) log.repeatVote();
+          else await log.takeOver(index, file.lastBatch + 1);
+        }
+        await wal.written();
+        await wal.release(file);
+        for (const [group, index] of this.#takenOver) {
+          await (group as StoredGroupLog).forgetTakenOver(index);
+        }
+        this.#takenOver = file.groups;
+      } catch (error) {
+        if (!isWhorlError(error, "closed")) wal.fail(error);
+      }
     });
   }
 
@@ -204,38 +287,100 @@ class StoredRaftLogs implements RaftLogs {
     return `${this.#folder}/groups/${uid}`;
   }
 
-  /** The manifest of a group; one that is half made or half removed is removed. */
-  async #readGroup(name: string): Promise<GroupManifest | undefined> {
+  /** Reads what is kept of a group; one that is half made or half removed is removed. */
+  async #readGroup(name: string): Promise<void> {
     const { disk } = this.#environment;
     const folder = this.#folderOf(name);
+    const manifest = await this.#readManifest(folder);
+    if (manifest === undefined) {
+      await removeFolder(disk, folder);
+      return;
+    }
+    // A life that died may not have: what this one relies on has to stay. Costs nothing where nothing has changed.
+    await disk.syncFolder(folder);
+    const { snapshot } = manifest;
+    let { damaged } = manifest;
+    let live = IndexRanges.none;
+    if (snapshot !== undefined) {
+      try {
+        live = await readLive(
+          disk,
+          `${folder}/snapshots/${snapshotName(snapshot)}`,
+          snapshot.meta,
+        );
+      } catch (error) {
+        if (!isWhorlError(error, "store_corrupt")) throw error;
+        damaged = true;
+      }
+    }
+    if (!await this.#tidy(folder, manifest)) damaged = true;
+    const log = new StoredGroupLog(
+      folder,
+      manifest,
+      live,
+      () => this.#openParts,
+    );
+    if (damaged) log.noteDamage();
+    this.#logs.set(log.uid, log);
+  }
+
+  async #readManifest(folder: string): Promise<GroupManifest | undefined> {
+    const { disk } = this.#environment;
     const path = `${folder}/manifest`;
     const bytes = await disk.readFile(path);
-    if (bytes === undefined) {
-      await this.#removeFolder(folder);
-      return undefined;
-    }
+    if (bytes === undefined) return undefined;
     try {
       return decodeManifest(bytes, path);
     } catch (error) {
       if (!isWhorlError(error, "store_corrupt")) throw error;
       const config = await disk.readFile(`${folder}/config`);
       if (config === undefined) throw error;
-      return {
-        ...decodeManifest(config, `${folder}/config`),
-        damaged: true,
-      };
+      // Who it was is known still, and that it lost its log.
+      return { ...decodeManifest(config, `${folder}/config`), damaged: true };
     }
   }
 
-  async #removeFolder(folder: string): Promise<void> {
+  /** Removes what a manifest does not name; false if something that it names is not there as a whole. */
+  async #tidy(
+    folder: string,
+    { segments, snapshot, damaged }: GroupManifest,
+  ): Promise<boolean> {
+    // Of what was lost nothing more is thrown away.
+    if (damaged) return true;
     const { disk } = this.#environment;
+    const named = new Map(
+      segments.map((info): [string, SegmentInfo] => [
+        `seg-${info.number}`,
+        info,
+      ]),
+    );
     for (const name of await disk.names(folder)) {
-      const path = `${folder}/${name}`;
-      const entry = await disk.entry(path);
-      if (entry?.type === "folder") await this.#removeFolder(path);
-      else await disk.remove(path);
+      const isLeftOver = name.endsWith(".tmp") ||
+        name.startsWith("seg-") && !named.has(name);
+      if (isLeftOver) await disk.remove(`${folder}/${name}`);
     }
-    await disk.remove(folder);
+    let isWhole = true;
+    const infos = [...named];
+    for (let from = 0; from < infos.length; from += LOOKS_MAX) {
+      await Promise.all(
+        infos.slice(from, from + LOOKS_MAX).map(async ([name, info]) => {
+          const entry = await disk.entry(`${folder}/${name}`);
+          if (entry?.sizeBytes !== segmentFileBytes(info)) isWhole = false;
+        }),
+      );
+    }
+    const snapshots = `${folder}/snapshots`;
+    const kept = snapshot && snapshotName(snapshot);
+    if (await disk.entry(snapshots) !== undefined) {
+      for (const name of await disk.names(snapshots)) {
+        if (name !== kept) await removeFolder(disk, `${snapshots}/${name}`);
+      }
+    }
+    if (kept !== undefined) {
+      const state = await disk.entry(`${snapshots}/${kept}/state`);
+      if (state === undefined) isWhole = false;
+    }
+    return isWhole;
   }
 
   get groups(): readonly GroupConfig[] {
@@ -244,7 +389,7 @@ class StoredRaftLogs implements RaftLogs {
 
   async create(config: GroupConfig): Promise<void> {
     const { uid } = config;
-    const wal = this.#openWal;
+    const { wal } = this.#openParts;
     if (this.#logs.has(uid)) {
       throw new WhorlError(
         "already_exists",
@@ -262,10 +407,15 @@ class StoredRaftLogs implements RaftLogs {
       appliedIndex: 0,
       damaged: false,
       snapshot: undefined,
-      nextSegment: 1,
+      nextNumber: 1,
       segments: [],
     };
-    const log = new StoredGroupLog(manifest, () => this.#openWal);
+    const log = new StoredGroupLog(
+      folder,
+      manifest,
+      IndexRanges.none,
+      () => this.#openParts,
+    );
     this.#logs.set(uid, log);
     try {
       await disk.makeFolder(folder);
@@ -276,14 +426,15 @@ class StoredRaftLogs implements RaftLogs {
       await replaceFile(disk, `${folder}/manifest`, bytes);
     } catch (error) {
       this.#logs.delete(uid);
-      throw error;
+      throw storeErrorOf(error, folder);
     }
   }
 
-  // deno-lint-ignore require-await
   async open(uid: number, events: GroupLogEvents): Promise<GroupLog> {
     const log = this.#logOf(uid);
-    log.open(events);
+    // Who had it died, and could not close it.
+    await log.close();
+    await log.open(events);
     return log;
   }
 
@@ -308,19 +459,29 @@ class StoredRaftLogs implements RaftLogs {
         { details: { group: log.config.name, uid } },
       );
     }
+    log.noteRemoved();
+    await log.idle();
     const { disk } = this.#environment;
     const folder = this.#folderOf(uid);
-    // Without its manifest the group is gone, whatever else is left of it.
-    await disk.remove(`${folder}/manifest`);
-    await disk.syncFolder(folder);
-    this.#logs.delete(uid);
-    await this.#removeFolder(folder);
+    await asStoreErrors(folder, async () => {
+      // Without its manifest the group is gone, whatever else is left of it.
+      await disk.remove(`${folder}/manifest`);
+      await disk.syncFolder(folder);
+      this.#logs.delete(uid);
+      await removeFolder(disk, folder);
+    });
   }
 
   async close(): Promise<void> {
-    const wal = this.#openWal;
+    const { wal, files, pace, compactionPace } = this.#openParts;
     for (const log of this.#logs.values()) await log.close();
-    this.#wal = undefined;
+    this.#isClosing = true;
+    pace.end();
+    compactionPace.end();
+    await this.#takingOver;
+    for (const log of this.#logs.values()) await log.idle();
+    this.#shared = undefined;
+    files.close();
     await wal.close();
   }
 }

@@ -23,6 +23,7 @@ import type { DiskFile } from "../../environment/disk.ts";
 import type { StorageEnvironment } from "../../environment/environment.ts";
 import type { WatermarkFile } from "../../storage/commit_watermark.ts";
 import { BodySlabs } from "./body_slabs.ts";
+import { storeErrorOf } from "./log_failure.ts";
 import {
   BATCH_HEADER_BYTES,
   encodeFileHeader,
@@ -82,6 +83,22 @@ export class WalBatch {
   readonly lastIndexes: number[] = [];
   readonly lastTerms: number[] = [];
   readonly whenDurable: (() => void)[] = [];
+  #written: PromiseWithResolvers<void> | undefined;
+
+  /** Resolves when it is durable. */
+  get written(): Promise<void> {
+    if (this.#written === undefined) {
+      this.#written = Promise.withResolvers();
+      // Whoever waits hears of it; nobody has to wait to the end.
+      this.#written.promise.catch(() => {});
+    }
+    return this.#written.promise;
+  }
+
+  /** It will never be durable. */
+  fail(error: WhorlError): void {
+    this.#written?.reject(error);
+  }
 
   /** Makes room for one more record. */
   reserve(): void {
@@ -123,8 +140,11 @@ export class WalBatch {
     return this.count >= BATCH_RECORDS_MAX || this.bodyBytes >= BATCH_BYTES_MAX;
   }
 
-  /** Empties it, to be filled again. */
-  clear(): void {
+  /** It is durable: tells who waits for that, and is empty, to be filled again. */
+  finish(): void {
+    for (const then of this.whenDurable) then();
+    this.#written?.resolve();
+    this.#written = undefined;
     for (const group of this.groups) {
       if (group.batch === this) group.batch = undefined;
     }
@@ -162,8 +182,6 @@ export interface WalOptions {
   readonly folder: string;
   readonly storeId: string;
   readonly mark: WatermarkFile;
-  /** Number of the first file that may not be gone. */
-  readonly oldestFile: number;
   /** Number of the file that is made now. */
   readonly fileNumber: number;
   /** Number of the next batch. */
@@ -194,7 +212,6 @@ export class Wal {
   readonly #slabs = new BodySlabs();
   readonly #closed: WalFile[];
   readonly #released = new Set<WalFile>();
-  #oldestFile: number;
   #current: WalFile;
   #file: DiskFile | undefined;
   #salt = 0;
@@ -207,12 +224,11 @@ export class Wal {
   readonly #together = new Uint8Array(ONE_WRITE_BYTES_MAX);
   #writing: WalBatch | undefined;
   #turning = false;
+  #wantsTurn = false;
   #deferred = false;
   #removing: Promise<void> | undefined;
   #failure: WhorlError | undefined;
   #isClosed = false;
-  /** Who waits until nothing is left to be written. */
-  #idle: PromiseWithResolvers<void> | undefined;
   readonly #flush = (): void => {
     this.#deferred = false;
     this.#writeNext();
@@ -225,7 +241,6 @@ export class Wal {
   private constructor(environment: StorageEnvironment, options: WalOptions) {
     this.#environment = environment;
     this.#options = options;
-    this.#oldestFile = options.oldestFile;
     this.#closed = [...options.closed];
     this.#nextBatch = options.nextBatch;
     this.#current = this.#fileOf(options.fileNumber);
@@ -389,11 +404,7 @@ export class Wal {
       this.#failure !== undefined || this.#isClosed || this.#isHeld
     ) return;
     const full = this.#full.shift();
-    if (full === undefined && this.#gathering.count === 0) {
-      this.#idle?.resolve();
-      this.#idle = undefined;
-      return;
-    }
+    if (full === undefined && this.#gathering.count === 0) return;
     const batch = full ?? this.#gathering;
     if (full === undefined) {
       this.#gathering = this.#spare ?? new WalBatch();
@@ -480,8 +491,7 @@ export class Wal {
     this.#nextBatch++;
     this.#writing = undefined;
     // The disk has to do again before anybody is told: they take their time.
-    if (this.#offset >= this.#options.fileBytesMax) this.#turn();
-    else this.#writeNext();
+    if (!this.#turnIfWanted()) this.#writeNext();
     for (let i = 0; i < batch.groups.length; i++) {
       const index = batch.lastIndexes[i] as number;
       if (index === 0) continue;
@@ -490,8 +500,7 @@ export class Wal {
         batch.lastTerms[i] as number,
       );
     }
-    for (const then of batch.whenDurable) then();
-    batch.clear();
+    batch.finish();
     this.#spare ??= batch;
     if (this.#released.size > 0) void this.#tidy();
   }
@@ -499,6 +508,7 @@ export class Wal {
   /** Goes on in another file. */
   #turn(): void {
     this.#turning = true;
+    this.#wantsTurn = false;
     const full = this.#current;
     this.#closed.push(full);
     (this.#file as DiskFile).close();
@@ -520,12 +530,19 @@ export class Wal {
       this.#offset > fileBytesMax / 4;
   }
 
-  /** Begins another file now, if there is something in this one. */
-  async turn(): Promise<void> {
-    await this.written();
-    if (this.#current.groups.size === 0 || this.#turning) return;
+  /** Lets the next batch be the first one of another file, if there is something in this one. */
+  turn(): void {
+    this.#wantsTurn = true;
+    if (this.#writing === undefined && !this.#turning) this.#turnIfWanted();
+  }
+
+  #turnIfWanted(): boolean {
+    const isFull = this.#offset >= this.#options.fileBytesMax;
+    if (!isFull && !this.#wantsTurn || this.#current.firstBatch === 0) {
+      return false;
+    }
     this.#turn();
-    await this.written();
+    return true;
   }
 
   /** `file` is not needed any more; it is removed when those before it have been, and something stands in the one behind it. */
@@ -544,60 +561,71 @@ export class Wal {
     const { disk } = this.#environment;
     const { mark, storeId } = this.#options;
     for (
-      let file = this.#closed[0];
-      file !== undefined && this.#released.has(file);
-      file = this.#closed[0]
+      let count = this.#removable();
+      count > 0 && this.#failure === undefined;
+      count = this.#removable()
     ) {
-      const next = this.#closed[1] ?? this.#current;
-      // The oldest file that is told to be there holds a durable batch: an
-      // empty one would look like one that was lost.
-      const isEmpty = next.firstBatch === 0 ||
-        next.firstBatch >= this.#nextBatch;
-      if (this.#failure !== undefined || isEmpty) return;
+      const files = this.#closed.slice(0, count);
       try {
-        if (next.number > this.#oldestFile) {
-          this.#oldestFile = next.number;
-          await mark.reset({
-            storeId,
-            epoch: next.number,
-            commit: this.#nextBatch - 1,
-          });
-        }
-        await disk.remove(file.path);
+        await mark.reset({
+          storeId,
+          epoch: this.#fileAt(count).number,
+          commit: this.#nextBatch - 1,
+        });
+        for (const { path } of files) await disk.remove(path);
       } catch (error) {
         this.#fail(error);
         return;
       }
-      this.#closed.shift();
-      this.#released.delete(file);
+      this.#closed.splice(0, count);
+      for (const file of files) this.#released.delete(file);
       this.#writeNext();
     }
   }
 
-  /** Resolves when everything that was put in is durable. */
+  /** The files that are there, by age. */
+  #fileAt(place: number): WalFile {
+    return this.#closed[place] ?? this.#current;
+  }
+
+  /**
+   * How many of the oldest files can go. The one that is the oldest then holds
+   * a durable batch: an empty one would look like one that has lost it.
+   */
+  #removable(): number {
+    let count = 0;
+    while (
+      count < this.#closed.length && this.#released.has(this.#fileAt(count))
+    ) count++;
+    const isEmpty = ({ firstBatch }: WalFile): boolean =>
+      firstBatch === 0 || firstBatch >= this.#nextBatch;
+    while (count > 0 && isEmpty(this.#fileAt(count))) count--;
+    return count;
+  }
+
+  /** Resolves when everything that was put in before is durable. */
   written(): Promise<void> {
     if (this.#failure !== undefined) return Promise.reject(this.#failure);
-    if (
-      this.#writing === undefined && !this.#turning &&
-      this.#full.length === 0 && this.#gathering.count === 0
-    ) return Promise.resolve();
-    this.#idle ??= Promise.withResolvers();
+    const last = this.#gathering.count > 0
+      ? this.#gathering
+      : this.#full.at(-1) ?? this.#writing;
+    if (last === undefined) return Promise.resolve();
     this.#schedule();
-    return this.#idle.promise;
+    return last.written;
   }
 
   #fail(cause: unknown): void {
     if (this.#failure !== undefined || this.#isClosed) return;
-    const isFull = (cause as { code?: unknown } | null)?.code === "ENOSPC";
-    const error = cause instanceof WhorlError ? cause : new WhorlError(
-      isFull ? "store_full" : "store_unavailable",
-      `Cannot write Raft log ${this.#current.path}: ${reasonOf(cause)}`,
-      { details: { path: this.#current.path }, cause },
+    const told = storeErrorOf(cause, this.#options.folder);
+    const error = told instanceof WhorlError ? told : new WhorlError(
+      "internal",
+      `Cannot go on with the Raft logs: ${reasonOf(cause)}`,
+      { cause },
     );
     this.#failure = error;
-    this.#idle?.promise.catch(() => {});
-    this.#idle?.reject(error);
-    this.#idle = undefined;
+    for (const batch of [this.#writing, ...this.#full, this.#gathering]) {
+      batch?.fail(error);
+    }
     this.#options.onFailed(error);
   }
 

@@ -17,7 +17,10 @@
 import { crc32 } from "node:zlib";
 import { WhorlError } from "../../base/errors.ts";
 import type { StorageEnvironment } from "../../environment/environment.ts";
-import { readWatermark } from "../../storage/commit_watermark.ts";
+import {
+  type FoundWatermark,
+  readWatermark,
+} from "../../storage/commit_watermark.ts";
 import {
   BATCH_HEADER_BYTES,
   decodeFileHeader,
@@ -52,12 +55,14 @@ export interface WalReplay {
 /** What there is beside the records. */
 export interface WalContent {
   readonly storeId: string;
+  readonly mark: FoundWatermark | undefined;
   /** Number of the oldest file that there is, or of the first one that is to be made. */
   readonly oldestFile: number;
-  /** Files in which something counts, with the numbers of their last batches. */
+  /** Files that are there, with the numbers of the batches that count in them: `firstBatch` is 0 if none do. */
   readonly files: readonly {
     readonly number: number;
     readonly path: string;
+    readonly firstBatch: number;
     readonly lastBatch: number;
   }[];
   readonly nextFile: number;
@@ -139,10 +144,11 @@ export async function readWal(
   if (mark === undefined && files.length > 0) {
     oldestFile = (files[0] as ReadFile).number;
   }
-  let next = 0;
+  // The first batch of the first file is known; that of a later one is durable since before it was the oldest.
+  let next = oldestFile === 1 ? 1 : 0;
   let nextFile = oldestFile;
   let unsure: WalContent["unsure"];
-  const found: { number: number; path: string; lastBatch: number }[] = [];
+  const found: WalContent["files"][number][] = [];
   for (let i = 0; i < files.length; i++) {
     const file = files[i] as ReadFile;
     if (file.number !== nextFile) wasLost = true;
@@ -158,9 +164,13 @@ export async function readWal(
     );
     next = end.next;
     unsure = end.unsure;
-    found.push({ number: file.number, path: file.path, lastBatch: next - 1 });
+    const { number, path } = file;
+    // What is to be written again does not count here any more.
+    const lastBatch = unsure === undefined ? next - 1 : next - 2;
+    const firstBatch = file.firstBatch > lastBatch ? 0 : file.firstBatch;
+    found.push({ number, path, firstBatch, lastBatch });
   }
-  if (next === 0 && files.length === 0) next = 1;
+  next = Math.max(1, next);
   if (durable >= next) {
     wasLost = wasLost || durable > 0;
     next = durable + 1;
@@ -169,6 +179,7 @@ export async function readWal(
   if (wasLost) replay.lost();
   return {
     storeId,
+    mark,
     oldestFile,
     files: found,
     nextFile,
@@ -193,7 +204,8 @@ function scanFile(
 ): { readonly next: number; readonly unsure: WalContent["unsure"] } {
   let next = expected === 0 ? firstBatch : expected;
   if (header === undefined || firstBatch === 0) {
-    lost();
+    // Nothing is missing if the next file goes on where the one before this ended: all that was in here never became durable, and was written again.
+    if (expected === 0 || stop !== next) lost();
     return { next: stop ?? next, unsure: undefined };
   }
   let unsure: WalContent["unsure"];

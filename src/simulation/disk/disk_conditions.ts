@@ -20,6 +20,8 @@ export interface DiskCounts {
   writeErrors: number;
   /** Commits that failed and were there after all when their database was opened again. */
   revivedCommits: number;
+  /** Reads of parts of files that failed with an I/O error. */
+  readErrors: number;
   /** Calls refused because the disk was full. */
   refusedFull: number;
   /** Crashes of a process that had the disk. */
@@ -59,6 +61,8 @@ export class DiskConditions {
   full = false;
   /** How likely a write, a sync or a commit fails with an I/O error and may be done all the same. */
   writeErrorProbability = 0;
+  /** How likely a read of a part of a file fails with an I/O error. */
+  readErrorProbability = 0;
   /** By how much each sync and each commit takes longer, in milliseconds. */
   syncDelayMs = 0;
   /** Whether it acknowledges commits that power loss can take away again. */
@@ -71,6 +75,7 @@ export class DiskConditions {
     commits: 0,
     syncs: 0,
     writeErrors: 0,
+    readErrors: 0,
     revivedCommits: 0,
     refusedFull: 0,
     processCrashes: 0,
@@ -117,6 +122,14 @@ export class DiskConditions {
     const fails = this.writeErrorProbability > 0 &&
       this.faultChance.chance(this.writeErrorProbability);
     if (fails) this.counts.writeErrors++;
+    return fails;
+  }
+
+  /** Whether a read of a part of a file fails. */
+  drawReadError(): boolean {
+    const fails = this.readErrorProbability > 0 &&
+      this.faultChance.chance(this.readErrorProbability);
+    if (fails) this.counts.readErrors++;
     return fails;
   }
 

@@ -10,6 +10,7 @@ import type {
   Disk,
   DiskEntry,
   DiskFile,
+  DiskReader,
   KvDatabase,
   OpenFileOptions,
 } from "../../environment/disk.ts";
@@ -18,7 +19,7 @@ import { databaseWords, fileError } from "./disk_failure.ts";
 import { DiskOperations } from "./disk_operation.ts";
 import { Folder, follow, type Inode } from "./folder.ts";
 import { SimulatedDatabase } from "./simulated_database.ts";
-import { OpenFile, SimulatedFile } from "./simulated_file.ts";
+import { OpenFile, OpenReader, SimulatedFile } from "./simulated_file.ts";
 import { SimulatedKv } from "./simulated_kv.ts";
 
 const sqliteMagic = new TextEncoder().encode("SQLite format 3\0");
@@ -30,8 +31,8 @@ export class DiskLife implements Disk {
   readonly #root: Folder;
   readonly #conditions: DiskConditions;
   readonly #operations: DiskOperations;
-  readonly #open = new Set<OpenFile | SimulatedKv>();
-  readonly #onClose = (closed: OpenFile | SimulatedKv): void =>
+  readonly #open = new Set<OpenFile | OpenReader | SimulatedKv>();
+  readonly #onClose = (closed: OpenFile | OpenReader | SimulatedKv): void =>
     void this.#open.delete(closed);
 
   /** @param runtime Calls back in the process. */
@@ -105,6 +106,19 @@ export class DiskLife implements Disk {
     if (!this.#conditions.full) return;
     this.#conditions.counts.refusedFull++;
     throw fileError("ENOSPC", call);
+  }
+
+  openRead(path: string): Promise<DiskReader | undefined> {
+    return this.#read(() => {
+      const node = this.#find(path, "open");
+      if (node === undefined) return undefined;
+      if (!(node instanceof SimulatedFile)) {
+        throw new Error(`Only a file is opened to be read: ${path}`);
+      }
+      const open = new OpenReader(node, this.#operations, this.#onClose);
+      this.#open.add(open);
+      return open;
+    });
   }
 
   readFile(path: string): Promise<Uint8Array<ArrayBuffer> | undefined> {

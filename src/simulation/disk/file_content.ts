@@ -77,6 +77,15 @@ class Bytes {
   read(): Uint8Array<ArrayBuffer> {
     return this.#space.slice(0, this.length);
   }
+
+  readAt(into: Uint8Array, offset: number): number {
+    const found = this.#space.subarray(
+      Math.min(offset, this.length),
+      Math.min(offset + into.length, this.length),
+    );
+    into.set(found);
+    return found.length;
+  }
 }
 
 /** What power loss did to a file. */
@@ -107,6 +116,11 @@ export class FileContent {
   /** A copy of it, as processes see it. */
   read(): Uint8Array<ArrayBuffer> {
     return this.#seen.read();
+  }
+
+  /** Fills `into` from `offset` on; answers how many bytes there were. */
+  readAt(into: Uint8Array, offset: number): number {
+    return this.#seen.readAt(into, offset);
   }
 
   /** Another one with what processes see of this, all of it on the platter. */

@@ -1,5 +1,10 @@
 import { assert, assertEquals, assertRejects, assertThrows } from "@std/assert";
-import type { Disk, DiskFile, KvDatabase } from "../../environment/disk.ts";
+import type {
+  Disk,
+  DiskFile,
+  DiskReader,
+  KvDatabase,
+} from "../../environment/disk.ts";
 import { space } from "../../storage/deno_kv_codec.ts";
 import { DiskBench } from "../testing/disk_bench.ts";
 
@@ -334,6 +339,29 @@ Deno.test("SimulatedDisk.rot() damages one bit of a stored value, or of what it 
   bench.disk.rotProbability = 1;
   await bench.run(kv.set(key(5), bytes(0, 0)));
   assertEquals(bits((await bench.run(kv.get(key(5)))).value), 1);
+});
+
+Deno.test("SimulatedDisk lets reads of parts of files fail, and shows rot in them", async () => {
+  const bench = new DiskBench("reads");
+  const { disk } = bench.live();
+  await create(bench, disk, "/a", bytes(0, 0, 0));
+  const reader = await bench.run(disk.openRead("/a")) as DiskReader;
+  const into = new Uint8Array(3);
+  bench.disk.readErrorProbability = 1;
+  await assertRejects(
+    () => bench.run(reader.readAt(into, 0)),
+    Error,
+    "Input/output error (os error 5)",
+  );
+  assertEquals(bench.disk.counts.readErrors, 1);
+  bench.disk.readErrorProbability = 0;
+  bench.disk.rot(({ path }) => path === "/a");
+  assertEquals(await bench.run(reader.readAt(into, 0)), 3);
+  assert(into.some((byte) => byte !== 0));
+  bench.crash("process");
+  // Nobody is answered any more.
+  reader.readAt(into, 0).then(() => assert(false));
+  assertEquals(await bench.time.run(Infinity), "nothing_left");
 });
 
 Deno.test("SimulatedDisk does the same again from the same seed", async () => {

@@ -3,7 +3,7 @@
  *
  * @module
  */
-import type { DiskFile } from "../../environment/disk.ts";
+import type { DiskFile, DiskReader } from "../../environment/disk.ts";
 import { closedResourceError, fileError } from "./disk_failure.ts";
 import type { DiskOperations } from "./disk_operation.ts";
 import { FileContent } from "./file_content.ts";
@@ -145,4 +145,45 @@ export class OpenFile implements DiskFile {
     this.#open = false;
     if (this.#file.holder === this) this.#file.holder = undefined;
   }
+}
+
+/** A file that one process has open to be read. */
+export class OpenReader implements DiskReader {
+  readonly #file: SimulatedFile;
+  readonly #operations: DiskOperations;
+  readonly #onClose: (reader: OpenReader) => void;
+  #open = true;
+
+  /** @param onClose Told once, when it is closed by its opener. */
+  constructor(
+    file: SimulatedFile,
+    operations: DiskOperations,
+    onClose: (reader: OpenReader) => void,
+  ) {
+    this.#file = file;
+    this.#operations = operations;
+    this.#onClose = onClose;
+  }
+
+  readAt(into: Uint8Array<ArrayBuffer>, offset: number): Promise<number> {
+    if (!this.#open) return Promise.reject(closedResourceError());
+    const { conditions } = this.#operations;
+    return this.#operations.perform({
+      kind: "read",
+      act: () => {
+        if (conditions.drawReadError()) throw fileError("EIO");
+        return this.#file.content.readAt(into, offset);
+      },
+      fail: () => fileError("EIO"),
+    });
+  }
+
+  close(): void {
+    if (!this.#open) throw closedResourceError();
+    this.#onClose(this);
+    this.#open = false;
+  }
+
+  /** What the system does for an opener that is dead: nobody is answered any more. */
+  abandon(): void {}
 }

@@ -1,0 +1,63 @@
+/**
+ * One node of a measured Raft group. Lines of JSON on standard input say what to
+ * do; each is answered with one on standard output. The end of the input ends
+ * the node.
+ *
+ * @module
+ */
+import { Session } from "node:inspector/promises";
+import { startMeasuredNode } from "../measured_node.ts";
+import { type LoadedStore, type RaftLoad, runRaftLoad } from "./load.ts";
+
+type Order =
+  | { readonly do: "join"; readonly address: string }
+  | { readonly do: "commit" }
+  | { readonly do: "settled" }
+  | { readonly do: "start"; readonly members: readonly string[] }
+  | { readonly do: "load"; readonly load: RaftLoad; readonly profile?: string };
+
+const GROUP = "bench";
+const { node, serve } = await startMeasuredNode();
+
+/** As an application on the leader's node has it. */
+const store: LoadedStore = {
+  put: (key, value) => node.raKv.put(GROUP, key, value),
+  get: (key) => node.raKv.get(GROUP, key),
+};
+
+async function profiled<T>(
+  path: string | undefined,
+  work: () => Promise<T>,
+): Promise<T> {
+  if (path === undefined) return await work();
+  const session = new Session();
+  session.connect();
+  await session.post("Profiler.enable");
+  await session.post("Profiler.setSamplingInterval", { interval: 200 });
+  await session.post("Profiler.start");
+  const result = await work();
+  const { profile } = await session.post("Profiler.stop");
+  await Deno.writeTextFile(path, JSON.stringify(profile));
+  session.disconnect();
+  return result;
+}
+
+await serve(async (order: Order): Promise<unknown> => {
+  switch (order.do) {
+    case "join":
+      return await node.join(order.address);
+    case "commit":
+      return await node.commit((await node.plan()).planId);
+    case "settled":
+      return await node.settled(10_000);
+    case "start":
+      return await node.raKv.startCluster(GROUP, order.members);
+    case "load":
+      return await profiled(
+        order.profile,
+        () => runRaftLoad(store, order.load),
+      );
+    default:
+      return order satisfies never;
+  }
+});

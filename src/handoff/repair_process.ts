@@ -1,0 +1,302 @@
+/**
+ * The repairs of a node as acts: its partitions' neighbours are asked for their
+ * shares until all have sent them, and what other nodes ask this one for is
+ * remembered until it has been sent.
+ *
+ * @module
+ */
+import { reasonOf, WhorlError } from "../base/errors.ts";
+import type { Ring } from "../ring/ring.ts";
+import {
+  ageOfVnode,
+  firstVnode,
+  partitionOfVnode,
+} from "../ring/ring_generations.ts";
+import { expectInteger, expectList, expectText } from "../wire/plain_data.ts";
+import type { HandoffWorld } from "./handoff_world.ts";
+import type { InboundOffer } from "./inbound_offer.ts";
+import { Repairs, repairShares } from "./repairs.ts";
+import type { RepairStatus } from "./transfer.ts";
+import { transferName, type WantedTransfer } from "./transfer_plan.ts";
+
+/** Time after which a neighbour is asked for its share of a repair once more, in milliseconds. */
+export const REPAIR_ASK_MS = 5_000;
+/** The same for one that could not be asked. */
+const REPAIR_ASK_AGAIN_MS = 500;
+/** Time after which a share that nobody asks for any more is not sent, in milliseconds. */
+const REPAIR_FORGET_MS = 60_000;
+/** Shares that other nodes may have asked for; a further one is refused. */
+export const REQUESTED_SHARES_MAX = 4_096;
+/** Replicas of a key, as far as repairs go. Source: riak_core's `n_val`. */
+export const REPAIR_N = 3;
+
+/** A repair somebody else has asked this node to send for. */
+interface RequestedShare {
+  readonly transfer: WantedTransfer;
+  askedMs: number;
+}
+
+/** Who is told of repairs. */
+export interface RepairEvents {
+  /** A partition has been rebuilt. */
+  onRepaired(module: string, partition: number): void;
+  /** A partition cannot be rebuilt: its module does not say how. */
+  onUnrepairable(module: string, partition: number, reason: string): void;
+}
+
+/** Has what is to be moved looked at. */
+export interface Refresh {
+  /** Now. */
+  refresh(): void;
+  /** In so many milliseconds at the latest. */
+  refreshLater(afterMs: number): void;
+}
+
+/** The repairs of one node; see the module's text. */
+export class RepairProcess {
+  readonly #world: HandoffWorld;
+  readonly #events: RepairEvents;
+  readonly #refresh: Refresh;
+  readonly #repairs = new Repairs();
+  /** The first vnode of the ring they were begun in. */
+  #repairsFirst = 0;
+  /** Shares of other nodes' repairs, by the names of their transfers. */
+  readonly #requested = new Map<string, RequestedShare>();
+  /** When each share of this node's repairs was asked for. */
+  readonly #asked = new Map<string, number>();
+
+  constructor(world: HandoffWorld, events: RepairEvents, refresh: Refresh) {
+    this.#world = world;
+    this.#events = events;
+    this.#refresh = refresh;
+  }
+
+  /** Gives up the repairs of partitions that are not this node's any more. */
+  giveUpLost(ring: Ring): void {
+    const first = firstVnode(ring);
+    const resized = first !== this.#repairsFirst;
+    this.#repairsFirst = first;
+    this.#repairs.giveUp(
+      (partition) =>
+        resized || ring.ownership.owners[partition] !== this.#world.self,
+      resized
+        ? "the ring has another size now"
+        : "another node owns the partition now",
+    );
+  }
+
+  async repair(
+    partition: number,
+    module: string | null,
+  ): Promise<RepairStatus[]> {
+    const world = this.#world;
+    const ring = world.ring();
+    const modules = module === null ? world.modules : [module];
+    const known = modules.every((name) => world.modules.includes(name));
+    if (
+      ring === undefined || !known || !Number.isInteger(partition) ||
+      partition < 0 || partition >= ring.size
+    ) {
+      throw new WhorlError(
+        "invalid_argument",
+        known
+          ? `Cannot repair partition ${partition} as partitions are numbered from 0 to ${
+            (ring?.size ?? 1) - 1
+          }`
+          : `Cannot repair a partition of '${module}' as this node runs no such module`,
+      );
+    }
+    const owner = ring.ownership.owners[partition] as string;
+    if (owner !== world.self) {
+      throw new WhorlError(
+        "wrong_owner",
+        `Cannot repair partition ${partition} here as ${owner} owns it`,
+        { details: { partition, owner } },
+      );
+    }
+    if (ring.ownership.next.some((next) => next.partition === partition)) {
+      throw new WhorlError(
+        "ownership_change_in_progress",
+        `Cannot repair partition ${partition} as it is moving to another node`,
+        { details: { partition } },
+      );
+    }
+    const shares = repairShares(partition, ring.size, REPAIR_N);
+    const begun = modules.map((name) =>
+      this.#repairs.begin(name, partition, shares)
+    );
+    this.#refresh.refresh();
+    const all = this.statuses();
+    return await Promise.resolve(
+      begun.map((repair) =>
+        all.find((status) =>
+          status.module === repair.module && status.partition === partition
+        ) as RepairStatus
+      ),
+    );
+  }
+
+  /** How they stand. */
+  statuses(): readonly RepairStatus[] {
+    const owners = this.#world.ring()?.ownership.owners;
+    return this.#repairs.statuses((partition) => owners?.[partition] ?? "?");
+  }
+
+  /** Asks the neighbours of what is being repaired for what they have yet to send. */
+  askForShares(): void {
+    const world = this.#world;
+    const ring = world.ring();
+    if (ring === undefined) return;
+    const { owners } = ring.ownership;
+    const first = firstVnode(ring);
+    const nowMs = world.runtime.now();
+    for (const { module, partition, pending } of this.#repairs.running) {
+      for (const { sourcePartition, keySpaces } of pending.values()) {
+        const owner = owners[sourcePartition] as string;
+        const name = `${module}/${partition}/${sourcePartition}`;
+        const askedMs = this.#asked.get(name) ?? -Infinity;
+        if (nowMs - askedMs < REPAIR_ASK_MS) continue;
+        if (!world.upNodes(module).includes(owner)) continue;
+        if (world.canHandOff?.(owner) === false) continue;
+        this.#asked.set(name, nowMs);
+        const args = [
+          module,
+          first + sourcePartition,
+          first + partition,
+          keySpaces,
+        ];
+        const asked = owner === world.self
+          ? Promise.try(() => this.shareRequested(world.self, args))
+          : world.call(owner, "handoff_repair", args);
+        asked.catch((error) => {
+          this.#asked.set(name, nowMs - REPAIR_ASK_MS + REPAIR_ASK_AGAIN_MS);
+          this.#refresh.refreshLater(REPAIR_ASK_AGAIN_MS);
+          world.log.debug("A neighbour cannot send its share of a repair yet", {
+            module,
+            partition,
+            owner,
+            reason: reasonOf(error),
+          });
+        });
+      }
+    }
+    // Whoever was asked and forgot it, having been started anew, is asked again.
+    if (this.#repairs.running.length > 0) {
+      this.#refresh.refreshLater(REPAIR_ASK_MS);
+    }
+  }
+
+  /**
+   * `node` rebuilds a partition and asks for what one of this node's has in common
+   * with it.
+   *
+   * @throws {WhorlError} `protocol_error` if that makes no sense, `overload` beyond {@linkcode REQUESTED_SHARES_MAX}.
+   */
+  shareRequested(node: string, args: unknown): void {
+    const fields = expectList(args, "a request for a repair", 4, 4);
+    const keySpaces = expectList(fields[3], "key spaces", 1, 64);
+    const transfer: WantedTransfer = {
+      kind: "repair",
+      module: expectText(fields[0], "a module", 32),
+      sourcePartition: expectInteger(fields[1], "a partition"),
+      target: node,
+      targetPartition: expectInteger(fields[2], "a partition"),
+      keySpaces: keySpaces.map((each) => expectInteger(each, "a key space")),
+      decided: null,
+      blocked: null,
+    };
+    const name = transferName(transfer);
+    const askedMs = this.#world.runtime.now();
+    const known = this.#requested.get(name);
+    if (known === undefined && this.#requested.size >= REQUESTED_SHARES_MAX) {
+      throw new WhorlError(
+        "overload",
+        `Cannot send for another repair as ${REQUESTED_SHARES_MAX} wait`,
+      );
+    }
+    if (known !== undefined) known.askedMs = askedMs;
+    else this.#requested.set(name, { transfer, askedMs });
+    this.#refresh.refresh();
+  }
+
+  /**
+   * A neighbour can send no part of what it has, as the module does not say what
+   * belongs to it: nothing can be rebuilt.
+   *
+   * @throws {WhorlError} `protocol_error` if that makes no sense.
+   */
+  shareRefused(args: unknown): void {
+    const fields = expectList(args, "a refused repair", 4, 4);
+    const module = expectText(fields[0], "a module", 32);
+    const partition = partitionOfVnode(expectInteger(fields[2], "a partition"));
+    const reason = expectText(fields[3], "a reason", 1_000);
+    if (!this.#repairs.fail(module, partition, reason)) return;
+    this.#events.onUnrepairable(module, partition, reason);
+    this.#refresh.refresh();
+  }
+
+  requestedShares(): WantedTransfer[] {
+    const world = this.#world;
+    const ring = world.ring();
+    const isOwn = (vnode: number): boolean =>
+      ring !== undefined && ageOfVnode(ring, vnode) === "present" &&
+      ring.ownership.owners[partitionOfVnode(vnode)] === world.self;
+    const forgetMs = world.runtime.now() - REPAIR_FORGET_MS;
+    const transfers: WantedTransfer[] = [];
+    for (const [name, { transfer, askedMs }] of this.#requested) {
+      if (askedMs < forgetMs || !isOwn(transfer.sourcePartition)) {
+        this.#requested.delete(name);
+        continue;
+      }
+      const { target, module } = transfer;
+      transfers.push({
+        ...transfer,
+        blocked: world.upNodes(module).includes(target)
+          ? null
+          : `${target} does not serve ${module} now`,
+      });
+    }
+    return transfers;
+  }
+
+  /** Tells who rebuilds a partition that its neighbours cannot help. */
+  refuse(name: string, transfer: WantedTransfer, reason: string): void {
+    const world = this.#world;
+    const { module, target, sourcePartition, targetPartition } = transfer;
+    this.#requested.delete(name);
+    const args = [module, sourcePartition, targetPartition, reason];
+    const told = target === world.self
+      ? Promise.try(() => this.shareRefused(args))
+      : world.call(target, "handoff_repair_refused", args);
+    // It asks again if it has not heard.
+    told.catch((error) =>
+      world.log.debug("A refused repair was not told", {
+        reason: reasonOf(error),
+      })
+    );
+    this.#refresh.refresh();
+  }
+
+  /** A share of a repair has come from `source`. */
+  shareArrived(
+    { module, targetPartition, sourcePartition }: InboundOffer,
+    source: string,
+    items: number,
+  ): void {
+    const repaired = this.#repairs.shareArrived(
+      module,
+      partitionOfVnode(targetPartition),
+      partitionOfVnode(sourcePartition),
+      source,
+      items,
+    );
+    if (repaired !== undefined) {
+      this.#events.onRepaired(module, repaired.partition);
+    }
+  }
+
+  /** What another node has asked for has been sent. */
+  shareSent(name: string): void {
+    this.#requested.delete(name);
+  }
+}

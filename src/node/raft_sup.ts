@@ -1,0 +1,207 @@
+/**
+ * `raft_sup`: the Raft groups of a node.
+ *
+ *     raft_sup (rest_for_one)
+ *     ├─ raft_logs      their write-ahead log and segments
+ *     ├─ raft_groups    (simple_one_for_one, transient) a member of each group
+ *     ├─ raft_system    brings them what arrives, and says heartbeats
+ *     └─ ra_kv          takes in operations of the store whose values are in the logs
+ *
+ * Where the disk refuses to take the log, all of it is opened anew, and the
+ * members with it: nothing that was not synced has been acknowledged.
+ *
+ * @module
+ */
+import type { Child } from "../../supervisors/child.ts";
+import type { ChildSpec } from "../../supervisors/child_spec.ts";
+import { startSupervisor } from "../../supervisors/supervisor.ts";
+import type { WhorlError } from "../base/errors.ts";
+import { RA_KV_MACHINE } from "../ra_kv/ra_kv_command_codec.ts";
+import { raKvMachine } from "../ra_kv/ra_kv_machine.ts";
+import { RaKvMethods } from "../ra_kv/ra_kv_methods.ts";
+import { RaKvRouter } from "../ra_kv/ra_kv_router.ts";
+import { openRaftLogs } from "../raft/log/stored_raft_logs.ts";
+import type { RaftLogs } from "../raft/log/raft_log.ts";
+import type { RaftMachine } from "../raft/machine.ts";
+import { RaftSystemProcess } from "../raft/raft_system.ts";
+import type { RaftWorld, SnapshotConnection } from "../raft/raft_world.ts";
+import { LINK_BACKLOG_BYTES_MAX } from "./link_budget.ts";
+import { masterPausesAfter } from "./master_backoff.ts";
+import { type NodeParts, present } from "./node_parts.ts";
+import { NodeRoutes, notReachable } from "./node_routes.ts";
+import { ResourceChild } from "./resource_child.ts";
+
+/** A call of a snapshot may wait for so long: its last one for the disk. In milliseconds. */
+const SNAPSHOT_CALL_TIMEOUT_MS = 120_000;
+/** Restarts of the logs borne within ten seconds. */
+const RAFT_RESTARTS_MAX = 10;
+
+/** The supervisor of the groups. Without a data directory there are none. */
+export function raftSup(parts: NodeParts): ChildSpec {
+  let logs: RaftLogs | undefined;
+  let logsFailed = (_error: WhorlError): void => {};
+  let system: RaftSystemProcess | undefined;
+  const raKv: ChildSpec = { id: "ra_kv", start: () => startRaKv(parts) };
+  return {
+    id: "raft_sup",
+    type: "supervisor",
+    start: (signal) =>
+      startSupervisor({
+        name: "raft_sup",
+        strategy: "rest_for_one",
+        intensity: RAFT_RESTARTS_MAX,
+        periodMs: 10_000,
+        runtime: parts.environment,
+        signal,
+        onReport: (report) => parts.onReport(report),
+        children: parts.config.dataDirectory === undefined ? [raKv] : [{
+          id: "raft_logs",
+          backoff: { minMs: 100, maxMs: 5_000 },
+          backoffAfter: masterPausesAfter,
+          start: async () => {
+            const { environment, config } = parts;
+            const opened = await openRaftLogs({
+              folder: `${config.dataDirectory}/raft`,
+              environment,
+            });
+            logs = opened;
+            const child = new ResourceChild("raft_logs", () => opened.close());
+            logsFailed = (error) => child.fail(error);
+            return child;
+          },
+        }, {
+          id: "raft_groups",
+          type: "supervisor",
+          start: (): Child => {
+            system = new RaftSystemProcess(
+              worldOf(parts, present(logs, "Raft logs"), (error) =>
+                logsFailed(error)),
+            );
+            return system.groups;
+          },
+        }, {
+          id: "raft_system",
+          start: async (): Promise<Child> => {
+            const started = present(system, "Raft system");
+            parts.raft = started;
+            await started.start();
+            return new ResourceChild("raft_system", () => {
+              if (parts.raft === started) {
+                parts.raft = undefined;
+              }
+              started.close();
+            });
+          },
+        }, raKv],
+      }),
+  };
+}
+
+function startRaKv(parts: NodeParts): Child {
+  const { config, environment } = parts;
+  const methods = new RaKvMethods({
+    system: () => parts.raft,
+    runtime: environment,
+    newNumber: () => secretNumber(environment.secretBytes(6)),
+    peers: {
+      self: config.name,
+      nodes: () => [config.name, ...parts.peers.keys()],
+      call: (node, method, args, timeoutMs) =>
+        callPeer(parts, node, method, args, timeoutMs),
+    },
+  });
+  const routes = new NodeRoutes(
+    config.name,
+    () => undefined,
+    (node) => parts.links?.link(node),
+    (node) => parts.links?.isSuspect(node) === true,
+  );
+  const router = new RaKvRouter({
+    self: config.name,
+    runtime: environment,
+    system: () => parts.raft,
+    starting: () =>
+      config.dataDirectory !== undefined && parts.raft === undefined,
+    routes: {
+      beginOperation: (node, number) => routes.beginOperation(node, number),
+      endOperation: () => routes.endOperation(),
+      find: (cluster) => methods.find(cluster),
+    },
+  });
+  const unsubscribe = parts.raft?.subscribe(() => router.tryAgain());
+  const raKv = { router, methods };
+  parts.raKv = raKv;
+  return new ResourceChild("ra_kv", () => {
+    if (parts.raKv === raKv) parts.raKv = undefined;
+    unsubscribe?.();
+    router.close();
+    methods.close();
+  });
+}
+
+async function callPeer(
+  parts: NodeParts,
+  node: string,
+  method: string,
+  args: unknown,
+  timeoutMs?: number,
+): Promise<unknown> {
+  const link = parts.links?.link(node);
+  if (link === undefined) throw notReachable(node);
+  return await present(parts.calls, "links").call(link, method, args, {
+    timeoutMs,
+  });
+}
+
+function worldOf(
+  parts: NodeParts,
+  logs: RaftLogs,
+  failed: (error: WhorlError) => void,
+): RaftWorld {
+  const { config, environment } = parts;
+  let link: ReturnType<NonNullable<NodeParts["links"]>["link"]>;
+  return {
+    node: config.name,
+    runtime: environment,
+    wallClock: () => environment.wallClock(),
+    chance: environment.chance.fork("raft"),
+    log: environment.log.child("raft"),
+    logs,
+    machines: new Map<string, RaftMachine>([[RA_KV_MACHINE, raKvMachine()]]),
+    begin: (node, frameType) => {
+      link = parts.links?.link(node);
+      if (link === undefined || link.bufferedBytes > LINK_BACKLOG_BYTES_MAX) {
+        return undefined;
+      }
+      return link.begin(frameType, 0);
+    },
+    end: () => link?.end(),
+    isUp: (node) => parts.links?.link(node) !== undefined,
+    secretNumber: () => secretNumber(environment.secretBytes(6)),
+    call: (node, method, args) => callPeer(parts, node, method, args),
+    connect: (node) => connect(parts, node),
+    onReport: (report) => parts.onReport(report),
+    failed,
+  };
+}
+
+/** Six bytes of chance as a number from 1 to 2^48 - 1. */
+function secretNumber(bytes: Uint8Array): number {
+  let number = 0;
+  for (const byte of bytes) number = number * 256 + byte;
+  return Math.max(1, number);
+}
+
+async function connect(
+  parts: NodeParts,
+  node: string,
+): Promise<SnapshotConnection> {
+  const link = await present(parts.links, "links").openBulk(node);
+  return {
+    call: (method, args) =>
+      present(parts.calls, "links").call(link, method, args, {
+        timeoutMs: SNAPSHOT_CALL_TIMEOUT_MS,
+      }),
+    close: () => link.close("done"),
+  };
+}

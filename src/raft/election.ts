@@ -1,0 +1,262 @@
+/**
+ * Elections (paper, 5.2 and 5.4.1), with a round before them that asks whether
+ * they would be won (thesis 9.6).
+ *
+ *     follower ── no leader ──► pre_candidate ── majority would ──► candidate
+ *        ▲                            │                                │
+ *        ├──── refused, or another leads ◄──────── refused ────────────┤
+ *        │                                                     majority voted
+ *        └──── a higher term, or no majority answers ◄── leader ◄──────┘
+ *
+ * @module
+ */
+import { roundTimeoutMs } from "./election_timeouts.ts";
+import { becomeLeader } from "./leadership.ts";
+import { isVoter, orderMembers, votersOf } from "./membership.ts";
+import { majorityOf } from "./quorum_index.ts";
+import type { Member } from "./raft_entry.ts";
+import type { RaftEffect } from "./raft_events.ts";
+import type { MessageOf, RaftMessage } from "./raft_message.ts";
+import {
+  isSaved,
+  mayStand,
+  otherVoters,
+  type RaftState,
+  saveVote,
+  say,
+} from "./raft_state.ts";
+import {
+  becomeFollower,
+  changeRole,
+  endTransfer,
+  loseLeader,
+  tellMembership,
+} from "./roles.ts";
+
+/** The time is over that a follower waits for its leader, or a round of votes has. */
+export function electionTimeout(
+  state: RaftState,
+  effects: RaftEffect[],
+): void {
+  // A timer that was cleared may have fired before.
+  if (state.role === "leader") return;
+  if (state.role === "candidate" && !isSaved(state)) {
+    // Its own disk is slower than that. Another term would not be faster.
+    setRoundTimer(state, effects);
+    return;
+  }
+  if (state.role === "pre_candidate" || state.role === "candidate") {
+    state.attempts++;
+  }
+  // Whoever was to lead has not made itself known.
+  endTransfer(state, undefined, effects);
+  if (state.receipt !== undefined) {
+    effects.push({ type: "abort_snapshot" });
+    // It stands when the end of that is reported: until then its log may still change.
+    loseLeader(state, effects);
+  } else if (mayStand(state)) stand(state, effects);
+  else loseLeader(state, effects);
+}
+
+/** Asks whether it would be elected; alone it knows. */
+export function stand(state: RaftState, effects: RaftEffect[]): void {
+  const others = otherVoters(state);
+  if (others.length === 0) {
+    startElection(state, effects);
+    return;
+  }
+  changeRole(state, "pre_candidate", undefined, effects);
+  setRoundTimer(state, effects);
+  state.votes.set(state.node, true);
+  const message: RaftMessage = {
+    type: "pre_vote",
+    term: state.term + 1,
+    lastIndex: state.log.lastIndex,
+    lastTerm: state.log.lastTerm,
+    machineVersion: state.ownMachineVersion,
+  };
+  for (const { node } of others) {
+    effects.push({ type: "send", to: node, message });
+  }
+}
+
+/** Votes for itself in a new term. It asks others when that is durable: see `votePersisted`. */
+function startElection(state: RaftState, effects: RaftEffect[]): void {
+  saveVote(state, state.term + 1, state.node, effects);
+  changeRole(state, "candidate", undefined, effects);
+  setRoundTimer(state, effects);
+}
+
+function setRoundTimer(state: RaftState, effects: RaftEffect[]): void {
+  effects.push({
+    type: "set_election_timer",
+    afterMs: roundTimeoutMs(state.chance, state.attempts),
+  });
+}
+
+/** A term and vote are durable. What was held back is said, and a candidate counts its own vote. */
+export function votePersisted(
+  state: RaftState,
+  term: number,
+  votedFor: string | undefined,
+  effects: RaftEffect[],
+): void {
+  state.savedTerm = term;
+  state.savedVote = votedFor;
+  if (!isSaved(state)) return;
+  effects.push(...state.held);
+  state.held.length = 0;
+  if (state.role !== "candidate" || state.votes.size > 0) return;
+  state.votes.set(state.node, true);
+  const message: RaftMessage = {
+    type: "vote",
+    term: state.term,
+    lastIndex: state.log.lastIndex,
+    lastTerm: state.log.lastTerm,
+    transfer: state.standsByRequest,
+  };
+  for (const { node } of otherVoters(state)) {
+    effects.push({ type: "send", to: node, message });
+  }
+  countVotes(state, effects);
+}
+
+/** Would this member vote for `from`? No term and no vote changes by the answer. */
+export function preVoteAsked(
+  state: RaftState,
+  from: string,
+  uid: number,
+  asked: MessageOf<"pre_vote">,
+  effects: RaftEffect[],
+): void {
+  const granted = asked.term > state.term && !hasLeaderBut(state, from) &&
+    // It could not keep what it promises.
+    !state.diskFailing &&
+    state.log.isNoNewerThan(asked.lastIndex, asked.lastTerm) &&
+    // It could not apply what is in the log already.
+    asked.machineVersion >= state.log.machineVersion;
+  const term = granted ? asked.term : state.term;
+  say(state, from, { type: "pre_vote_reply", term, granted }, effects);
+  if (
+    granted && state.role === "pre_candidate" &&
+    isVoter(state.membership, from, uid) && standsBefore(state, from, asked)
+  ) {
+    // Of two that ask each other one gives way, so that they do not both go on
+    // to vote for themselves. If the other one gets nowhere, it asks again.
+    loseLeader(state, effects);
+    setRoundTimer(state, effects);
+  }
+}
+
+/** Of two that would vote for each other: the one with more in its log, or else with the lesser name. */
+function standsBefore(
+  { log, node }: RaftState,
+  from: string,
+  { lastIndex, lastTerm }: MessageOf<"pre_vote">,
+): boolean {
+  const isSame = lastIndex === log.lastIndex && lastTerm === log.lastTerm;
+  return !isSame || from < node;
+}
+
+/** Votes for `from`, or does not. */
+export function voteAsked(
+  state: RaftState,
+  from: string,
+  asked: MessageOf<"vote">,
+  effects: RaftEffect[],
+): void {
+  // It believes its leader alive, and would lose it to whoever cannot hear it
+  // (thesis 4.2.3); unless that leader itself has given way.
+  if (
+    asked.term < state.term || !asked.transfer && hasLeaderBut(state, from)
+  ) {
+    const { term } = state;
+    say(state, from, { type: "vote_reply", term, granted: false }, effects);
+    return;
+  }
+  const isNewTerm = asked.term > state.term;
+  const votedFor = isNewTerm ? undefined : state.votedFor;
+  const granted = (votedFor ?? from) === from && !state.diskFailing &&
+    state.log.isNoNewerThan(asked.lastIndex, asked.lastTerm);
+  if (isNewTerm || granted && votedFor === undefined) {
+    saveVote(state, asked.term, granted ? from : undefined, effects);
+  }
+  if (isNewTerm) becomeFollower(state, asked.term, undefined, effects);
+  // It has the time of its round to win.
+  if (granted && mayStand(state)) setRoundTimer(state, effects);
+  say(state, from, { type: "vote_reply", term: asked.term, granted }, effects);
+}
+
+function hasLeaderBut(state: RaftState, asker: string): boolean {
+  return state.leader !== undefined && state.leader !== asker;
+}
+
+/** A voter has answered a pre-vote. */
+export function preVoteAnswered(
+  state: RaftState,
+  from: string,
+  reply: MessageOf<"pre_vote_reply">,
+  effects: RaftEffect[],
+): void {
+  if (state.role !== "pre_candidate") return;
+  if (reply.granted && reply.term !== state.term + 1) return;
+  state.votes.set(from, reply.granted);
+  countVotes(state, effects);
+}
+
+/** A voter has answered a vote of this term. */
+export function voteAnswered(
+  state: RaftState,
+  from: string,
+  reply: MessageOf<"vote_reply">,
+  effects: RaftEffect[],
+): void {
+  if (state.role !== "candidate" || state.votes.size === 0) return;
+  state.votes.set(from, reply.granted);
+  countVotes(state, effects);
+}
+
+function countVotes(state: RaftState, effects: RaftEffect[]): void {
+  const voters = votersOf(state.membership);
+  const needed = majorityOf(voters.length);
+  let granted = 0;
+  let refused = 0;
+  for (const { node } of voters) {
+    const vote = state.votes.get(node);
+    if (vote === true) granted++;
+    // Nobody waits for the answer of a node that is lost.
+    else if (vote === false || state.lostNodes.has(node)) refused++;
+  }
+  if (granted >= needed) {
+    if (state.role === "candidate") becomeLeader(state, effects);
+    else startElection(state, effects);
+  } else if (refused > voters.length - needed) {
+    state.attempts++;
+    loseLeader(state, effects);
+  }
+}
+
+/** The leader has given way to this member, which stands at once (thesis 3.10). */
+export function timeoutNow(state: RaftState, effects: RaftEffect[]): void {
+  if (state.role !== "follower" || !mayStand(state)) return;
+  startElection(state, effects);
+  state.standsByRequest = true;
+}
+
+/** These are the members, whatever the others would say; see `force_membership`. */
+export function forceMembership(
+  state: RaftState,
+  members: readonly Member[],
+  effects: RaftEffect[],
+): void {
+  const forced = {
+    index: state.log.lastIndex,
+    members: orderMembers(members),
+  };
+  if (!isVoter(forced, state.node, state.uid)) return;
+  state.forced = forced;
+  tellMembership(state, effects);
+  if (state.receipt !== undefined) effects.push({ type: "abort_snapshot" });
+  if (mayStand(state)) stand(state, effects);
+  else loseLeader(state, effects);
+}

@@ -1,0 +1,47 @@
+/**
+ * The body of an entry: see `raft_entry.ts`.
+ *
+ * @module
+ */
+import { briefBytes } from "../base/byte_slab.ts";
+import { ENTRY_HEADER_BYTES, type EntryKind } from "./raft_entry.ts";
+
+/** Makes a body; `data` is copied. */
+export function entryBody(
+  kind: EntryKind,
+  timeMs: number,
+  data: Uint8Array,
+): Uint8Array<ArrayBuffer> {
+  const body = briefBytes(ENTRY_HEADER_BYTES + data.length);
+  body[0] = kind;
+  const high = Math.floor(timeMs / 0x1_0000_0000);
+  const low = timeMs >>> 0;
+  body[1] = high >>> 8;
+  body[2] = high;
+  body[3] = low >>> 24;
+  body[4] = low >>> 16;
+  body[5] = low >>> 8;
+  body[6] = low;
+  body.set(data, ENTRY_HEADER_BYTES);
+  return body;
+}
+
+/** What an entry is. */
+export function kindOfEntry(body: Uint8Array): number {
+  return body[0] as number;
+}
+
+/** The leader's wall clock when it took the entry, in milliseconds since 1970. */
+export function timeOfEntry(body: Uint8Array): number {
+  const high = (body[1] as number) * 256 + (body[2] as number);
+  const low = ((body[3] as number) << 24 | (body[4] as number) << 16 |
+    (body[5] as number) << 8 | (body[6] as number)) >>> 0;
+  return high * 0x1_0000_0000 + low;
+}
+
+/** The command, or whatever its kind says. */
+export function dataOfEntry(
+  body: Uint8Array<ArrayBuffer>,
+): Uint8Array<ArrayBuffer> {
+  return body.subarray(ENTRY_HEADER_BYTES);
+}

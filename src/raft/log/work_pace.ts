@@ -1,0 +1,57 @@
+/**
+ * Holds work behind the scenes back, so that those who wait for a sync or for
+ * the event loop do not notice it: so many bytes a second, in small slices.
+ *
+ * @module
+ */
+import type { Runtime, TimerHandle } from "../../../supervisors/runtime.ts";
+import { WhorlError } from "../../base/errors.ts";
+
+/** So many bytes are read or written in one go. */
+export const SLICE_BYTES: number = 256 * 1024;
+
+/** The pace of all such work of one node. */
+export class WorkPace {
+  readonly #runtime: Runtime;
+  readonly #bytesPerMs: number;
+  readonly #waiting = new Map<TimerHandle, (error: WhorlError) => void>();
+  #hasEnded = false;
+  /** Whether others wait for the work already, so that it is not to be held back. */
+  isUrgent = false;
+
+  constructor(runtime: Runtime, bytesPerSecond: number) {
+    this.#runtime = runtime;
+    this.#bytesPerMs = bytesPerSecond / 1_000;
+  }
+
+  /**
+   * Comes back when it is time to go on after `bytes`.
+   *
+   * @throws {WhorlError} `closed` when there is to be no more work.
+   */
+  pause(bytes: number): Promise<void> {
+    if (this.#hasEnded) return Promise.reject(endedError());
+    const { promise, resolve, reject } = Promise.withResolvers<void>();
+    const afterMs = this.isUrgent ? 0 : bytes / this.#bytesPerMs;
+    const timer = this.#runtime.setTimer(afterMs, () => {
+      this.#waiting.delete(timer);
+      resolve();
+    });
+    this.#waiting.set(timer, reject);
+    return promise;
+  }
+
+  /** Ends all work at its next pause. */
+  end(): void {
+    this.#hasEnded = true;
+    for (const [timer, reject] of this.#waiting) {
+      this.#runtime.clearTimer(timer);
+      reject(endedError());
+    }
+    this.#waiting.clear();
+  }
+}
+
+function endedError(): WhorlError {
+  return new WhorlError("closed", "Cannot go on as the Raft logs are closed");
+}

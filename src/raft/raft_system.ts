@@ -1,0 +1,551 @@
+/**
+ * The Raft groups of a node: starts their members under one supervisor, brings
+ * them what arrives, and says to the nodes around which groups it leads.
+ *
+ *     raft_groups (simple_one_for_one)   one child a group, started again when it falls
+ *
+ * Groups that are idle say nothing themselves. Each node sends each other one a
+ * frame every {@linkcode HEARTBEAT_MS} that lists the groups it leads there; a
+ * group that is missing in it has lost its leader. The answer, which names
+ * exceptions only, is what tells a leader that it still has its majority.
+ *
+ * @module
+ */
+import type { Child } from "../../supervisors/child.ts";
+import { DynamicSupervisor } from "../../supervisors/dynamic_supervisor.ts";
+import type { TimerHandle } from "../../supervisors/runtime.ts";
+import { ByteReader } from "../base/byte_reader.ts";
+import { isWhorlError, reasonOf, WhorlError } from "../base/errors.ts";
+import { FrameType } from "../wire/frame_type.ts";
+import { GroupChild } from "./group_child.ts";
+import { GroupProcess } from "./group_process.ts";
+import type { GroupWorld } from "./group_world.ts";
+import {
+  type GroupHeartbeat,
+  HEARTBEAT_GROUPS_MAX,
+  readHeartbeats,
+  readHeartbeatsReply,
+  writeHeartbeats,
+  writeHeartbeatsReply,
+} from "./heartbeat_codec.ts";
+import type { GroupConfig } from "./log/raft_log.ts";
+import type { RaftMachine } from "./machine.ts";
+import { ELECTION_TIMEOUT_MS_MIN } from "./raft_fsm.ts";
+import type { NewMember, RaftMember, RaftSystem } from "./raft_member.ts";
+import type { Member } from "./raft_entry.ts";
+import { raftFailure } from "./raft_failure.ts";
+import { readRaftMessage } from "./raft_message_codec.ts";
+import type { RaftWorld } from "./raft_world.ts";
+import { RejoinProcess, type RejoinRequest } from "./rejoin_process.ts";
+import { SnapshotReceivers } from "./snapshot_receivers.ts";
+import { sendSnapshot } from "./snapshot_sender.ts";
+
+/** Time between one frame of heartbeats to a node and the next, in milliseconds. */
+export const HEARTBEAT_MS = 250;
+/** Ends of members borne within ten seconds; more, and the logs themselves are taken to be what is wrong. */
+export const GROUP_RESTARTS_MAX = 20;
+
+/** Time for leaders to give way when the disk fails or the node is stopped, in milliseconds. */
+const GIVE_WAY_MS = 500;
+const GIVE_WAY_POLL_MS = 5;
+/** Frames of heartbeats whose answers are still counted. */
+const SEQUENCES_KEPT = 8;
+
+/** What is known of another node that has members of our groups. */
+interface Neighbour {
+  sequence: number;
+  /** Who was named in the latest frames, by sequence. */
+  readonly named: Map<number, readonly GroupProcess[]>;
+}
+
+/** All groups of a node; see the module's text. */
+export class RaftSystemProcess implements RaftSystem {
+  readonly node: string;
+  /** The supervisor of the members. */
+  readonly groups: DynamicSupervisor<[number], Promise<Child>>;
+  readonly #world: RaftWorld;
+  readonly #byName = new Map<string, GroupProcess>();
+  readonly #byId = new Map<number, GroupProcess>();
+  readonly #children = new Map<number, GroupChild>();
+  readonly #neighbours = new Map<string, Neighbour>();
+  readonly #receivers: SnapshotReceivers;
+  readonly #subscribers = new Set<(group: string) => void>();
+  #transfer = 0;
+  #timer: TimerHandle | undefined;
+  #ticks = 0;
+  #givingWay: TimerHandle | undefined;
+  #closed = false;
+
+  constructor(world: RaftWorld) {
+    this.node = world.node;
+    this.#world = world;
+    this.#receivers = new SnapshotReceivers(
+      world.runtime,
+      (group) => this.#byName.get(group),
+    );
+    this.groups = new DynamicSupervisor({
+      name: "raft_groups",
+      start: (uid: number): Promise<Child> => this.#startChild(uid),
+      restart: "transient",
+      intensity: GROUP_RESTARTS_MAX,
+      periodMs: 10_000,
+      shutdown: 10_000,
+      backoff: { minMs: 50, maxMs: 5_000 },
+      runtime: world.runtime,
+      onReport: (report) => world.onReport(report),
+    });
+  }
+
+  /** Starts the members that are on the disk. One that does not start keeps no other from it. */
+  async start(): Promise<void> {
+    await Promise.all(
+      this.#world.logs.groups.map(({ uid, name }) =>
+        this.groups.startChild(uid).catch((error) =>
+          this.#world.log.error("A member of a group does not start", {
+            group: name,
+            reason: reasonOf(error),
+          })
+        )
+      ),
+    );
+    this.#tick();
+  }
+
+  async #startChild(uid: number): Promise<Child> {
+    try {
+      return await this.#startMember(uid);
+    } catch (error) {
+      if (!isWhorlError(error, "tail_lost")) throw error;
+      return await this.#startAnew(uid, error);
+    }
+  }
+
+  /** What is left of a member that has lost some of its log is no use, and could do harm: it begins again under another uid. */
+  async #startAnew(lost: number, reason: WhorlError): Promise<Child> {
+    const { logs, log } = this.#world;
+    const config = logs.groups.find(({ uid }) => uid === lost) as GroupConfig;
+    const members = reason.details["members"] as readonly Member[];
+    if (members.every(({ node }) => node === this.node)) throw reason;
+    log.error("A member of a group has lost part of its log and begins anew", {
+      group: config.name,
+    });
+    // One that was made before a crash, when this one could not be removed yet.
+    let next = logs.groups.find(({ uid, groupId }) =>
+      groupId === config.groupId && uid !== lost
+    )?.uid;
+    if (next === undefined) {
+      next = this.#world.secretNumber();
+      await logs.create({
+        ...config,
+        uid: next,
+        initial: { index: 0, members },
+      });
+    }
+    await logs.remove(lost);
+    return await this.#startMember(next);
+  }
+
+  async #startMember(uid: number): Promise<Child> {
+    let child: GroupChild | undefined;
+    let failure: WhorlError | undefined;
+    const member = await GroupProcess.start({
+      uid,
+      logs: this.#world.logs,
+      machineOf: (name) => this.#machineOf(name),
+      world: this.#groupWorld((error) => {
+        failure = error;
+        child?.fail(error);
+      }),
+    });
+    const { members } = member.membership;
+    const rejoin = members.some((other) => other.uid === uid) ||
+        !members.some(({ node }) => node === this.node)
+      ? undefined
+      : new RejoinProcess(this.#world, member);
+    child = new GroupChild(member, () => {
+      rejoin?.close();
+      if (this.#byName.get(member.group) !== member) return;
+      this.#byName.delete(member.group);
+      this.#byId.delete(member.groupId);
+      this.#children.delete(uid);
+    });
+    this.#byName.set(member.group, member);
+    this.#byId.set(member.groupId, member);
+    this.#children.set(uid, child);
+    if (failure !== undefined) child.fail(failure);
+    this.#changed(member.group);
+    return child;
+  }
+
+  #machineOf(name: string): RaftMachine {
+    const machine = this.#world.machines.get(name);
+    if (machine === undefined) {
+      throw new WhorlError(
+        "invalid_config",
+        `Cannot start a member as this node has no machine '${name}'`,
+      );
+    }
+    return machine;
+  }
+
+  #groupWorld(failed: (error: WhorlError) => void): GroupWorld {
+    const world = this.#world;
+    return {
+      node: this.node,
+      runtime: world.runtime,
+      wallClock: () => world.wallClock(),
+      chance: world.chance,
+      log: world.log,
+      beginMessage: (node, groupId, uid) => {
+        const into = world.begin(node, FrameType.raftMessage);
+        into?.u48(groupId);
+        into?.u48(uid);
+        return into;
+      },
+      endMessage: () => world.end(),
+      isUp: (node) => world.isUp(node),
+      sendSnapshot: (group, node, term) =>
+        this.#sendSnapshot(group, node, term),
+      expectSnapshot: (group, _from, transfer) =>
+        this.#receivers.expect(group, transfer),
+      forgetSnapshot: (group) => this.#receivers.forget(group),
+      diskFailed: (error) => this.#diskFailed(error),
+      failed,
+      changed: (group) => this.#changed(group),
+    };
+  }
+
+  /** Leaders have a moment to give way to others before everything here is opened anew. */
+  #diskFailed(error: WhorlError): void {
+    if (this.#givingWay !== undefined || this.#closed) return;
+    this.#givingWay = this.#world.runtime.setTimer(
+      GIVE_WAY_MS,
+      () => this.#world.failed(error),
+    );
+  }
+
+  #changed(group: string): void {
+    for (const subscriber of this.#subscribers) subscriber(group);
+  }
+
+  /** Calls `subscriber` after each change of a member's role, leader or membership, until the function it returns is called. */
+  subscribe(subscriber: (group: string) => void): () => void {
+    this.#subscribers.add(subscriber);
+    return () => this.#subscribers.delete(subscriber);
+  }
+
+  member(group: string): GroupProcess | undefined {
+    return this.#byName.get(group);
+  }
+
+  members(): readonly GroupProcess[] {
+    return [...this.#byName.values()];
+  }
+
+  async createMember(member: NewMember): Promise<RaftMember> {
+    this.#machineOf(member.machine);
+    const there = this.#world.logs.groups.find(({ name, groupId }) =>
+      name === member.group || groupId === member.groupId
+    );
+    if (there !== undefined) {
+      throw new WhorlError(
+        "already_exists",
+        `Cannot make a member of ${member.group} as ${this.node} has one`,
+        { details: { group: member.group, node: this.node } },
+      );
+    }
+    await this.#world.logs.create({
+      uid: member.uid,
+      groupId: member.groupId,
+      name: member.group,
+      machine: member.machine,
+      initial: { index: 0, members: member.initial },
+    });
+    await this.groups.startChild(member.uid);
+    return this.#present(member.group);
+  }
+
+  #present(group: string): GroupProcess {
+    const member = this.#byName.get(group);
+    if (member === undefined) {
+      throw new WhorlError(
+        "not_found",
+        `There is no member of ${group} on ${this.node}`,
+        { details: { group, node: this.node } },
+      );
+    }
+    return member;
+  }
+
+  #configOf(group: string): { readonly uid: number } {
+    const config = this.#world.logs.groups.find(({ name }) => name === group);
+    if (config === undefined) {
+      throw new WhorlError(
+        "not_found",
+        `There is no member of ${group} on ${this.node}`,
+        { details: { group, node: this.node } },
+      );
+    }
+    return config;
+  }
+
+  async removeMember(group: string): Promise<void> {
+    const { uid } = this.#configOf(group);
+    await this.#stop(uid);
+    await this.#world.logs.remove(uid);
+  }
+
+  async stopMember(group: string): Promise<void> {
+    await this.#stop(this.#configOf(group).uid);
+  }
+
+  async #stop(uid: number): Promise<void> {
+    const child = this.#children.get(uid);
+    if (child !== undefined) await this.groups.terminateChild(child);
+  }
+
+  async startMember(group: string): Promise<RaftMember> {
+    const { uid } = this.#configOf(group);
+    if (!this.#children.has(uid)) await this.groups.startChild(uid);
+    return this.#present(group);
+  }
+
+  /**
+   * A member that has lost its log asks this node, which must lead, to take it
+   * back (`rejoin_process.ts`).
+   *
+   * @throws {WhorlError} `not_found`, or `not_leader` and the like.
+   */
+  async rejoin(from: string, args: unknown): Promise<null> {
+    const { group, node, uid } = args as Partial<RejoinRequest>;
+    if (
+      typeof group !== "string" || node !== from ||
+      !Number.isSafeInteger(uid) || (uid as number) < 1
+    ) {
+      throw new WhorlError(
+        "protocol_error",
+        "Cannot take a member of a Raft group back as its request is not understood",
+      );
+    }
+    const member = this.#present(group);
+    const { promise, resolve, reject } = Promise.withResolvers<null>();
+    member.changeMembership(
+      { type: "add", node, uid: uid as number, kind: "promotable" },
+      {
+        done: () => resolve(null),
+        failed: (reason, leader) => reject(raftFailure(member, reason, leader)),
+      },
+    );
+    return await promise;
+  }
+
+  /** A frame of one of the types of Raft from the node `from`; `bytes[start, end)` is valid during the call only. */
+  handleFrame(
+    from: string,
+    type: number,
+    bytes: Uint8Array<ArrayBuffer>,
+    start: number,
+    end: number,
+  ): void {
+    const reader = new ByteReader(bytes, start, end);
+    switch (type) {
+      case FrameType.raftMessage: {
+        const member = this.#byId.get(reader.u48());
+        const uid = reader.u48();
+        member?.message(from, uid, readRaftMessage(reader));
+        return;
+      }
+      case FrameType.raftHeartbeats:
+        this.#heartbeats(from, reader);
+        return;
+      case FrameType.raftHeartbeatsReply:
+        this.#heartbeatsAnswered(from, reader);
+        return;
+    }
+  }
+
+  #heartbeats(from: string, reader: ByteReader): void {
+    const { sequence, groups } = readHeartbeats(reader);
+    const exceptions = [];
+    const named = new Set<GroupProcess>();
+    for (const { group, term, commitIndex } of groups) {
+      const member = this.#byId.get(group);
+      if (member === undefined) {
+        exceptions.push({ group, uid: 0, term: 0 });
+        continue;
+      }
+      named.add(member);
+      const { uid } = member.membership.members.find(({ node }) =>
+        node === from
+      ) ?? { uid: 0 };
+      member.message(from, uid, { type: "heartbeat", term, commitIndex });
+      if (member.term !== term) {
+        exceptions.push({ group, uid: member.uid, term: member.term });
+      }
+    }
+    for (const member of this.#byName.values()) {
+      if (member.leader === from && !named.has(member)) {
+        member.deliver({ type: "leader_silent" });
+      }
+    }
+    const into = this.#world.begin(from, FrameType.raftHeartbeatsReply);
+    if (into === undefined) return;
+    writeHeartbeatsReply(into, { sequence, exceptions });
+    this.#world.end();
+  }
+
+  #heartbeatsAnswered(from: string, reader: ByteReader): void {
+    const { sequence, exceptions } = readHeartbeatsReply(reader);
+    const neighbour = this.#neighbours.get(from);
+    const named = neighbour?.named.get(sequence);
+    if (neighbour === undefined || named === undefined) return;
+    neighbour.named.delete(sequence);
+    const except = new Map(exceptions.map((said) => [said.group, said]));
+    for (const member of named) {
+      const exception = except.get(member.groupId);
+      if (exception === undefined) {
+        member.deliver({ type: "heard_from", node: from });
+      } else if (exception.uid !== 0) {
+        member.message(from, exception.uid, {
+          type: "heartbeat_reply",
+          term: exception.term,
+        });
+      }
+    }
+  }
+
+  readonly #tick = (): void => {
+    if (this.#closed) return;
+    this.#timer = this.#world.runtime.setTimer(HEARTBEAT_MS, this.#tick);
+    this.#ticks++;
+    this.#sayHeartbeats();
+    if (this.#ticks % Math.ceil(ELECTION_TIMEOUT_MS_MIN / HEARTBEAT_MS) === 0) {
+      for (const member of this.#byName.values()) {
+        if (member.leads) member.deliver({ type: "quorum_check" });
+      }
+    }
+  };
+
+  /** A frame for each node that has a member of a group of ours, also if it names none: those that follow us learn that we do not lead. */
+  #sayHeartbeats(): void {
+    const frames = new Map<
+      string,
+      { groups: GroupHeartbeat[]; members: GroupProcess[] }
+    >();
+    for (const member of this.#byName.values()) {
+      const { leads, groupId: group, term, commitIndex } = member;
+      for (const { node } of member.membership.members) {
+        if (node === this.node) continue;
+        let frame = frames.get(node);
+        if (frame === undefined) {
+          frames.set(node, frame = { groups: [], members: [] });
+        }
+        if (!leads || frame.groups.length === HEARTBEAT_GROUPS_MAX) continue;
+        frame.groups.push({ group, term, commitIndex });
+        frame.members.push(member);
+      }
+    }
+    for (const [node, { groups, members }] of frames) {
+      let neighbour = this.#neighbours.get(node);
+      if (neighbour === undefined) {
+        this.#neighbours.set(
+          node,
+          neighbour = { sequence: 0, named: new Map() },
+        );
+      }
+      const into = this.#world.begin(node, FrameType.raftHeartbeats);
+      if (into === undefined) continue;
+      const sequence = neighbour.sequence = (neighbour.sequence + 1) >>> 0;
+      writeHeartbeats(into, { sequence, groups });
+      this.#world.end();
+      neighbour.named.set(sequence, members);
+      neighbour.named.delete(sequence - SEQUENCES_KEPT);
+    }
+    for (const node of this.#neighbours.keys()) {
+      if (!frames.has(node)) this.#neighbours.delete(node);
+    }
+  }
+
+  /** There is a connection to `node` now. */
+  peerUp(node: string): void {
+    this.#tellOf(node, "node_back");
+  }
+
+  /** The connection to `node` has ended. */
+  peerDown(node: string): void {
+    this.#neighbours.get(node)?.named.clear();
+    this.#tellOf(node, "node_lost");
+  }
+
+  #tellOf(node: string, type: "node_back" | "node_lost"): void {
+    for (const member of this.#byName.values()) {
+      if (member.membership.members.some((other) => other.node === node)) {
+        member.deliver({ type, node });
+      }
+    }
+  }
+
+  async #sendSnapshot(
+    group: string,
+    node: string,
+    term: number,
+  ): Promise<number> {
+    const member = this.#present(group);
+    const connection = await this.#world.connect(node);
+    try {
+      return await sendSnapshot({
+        group,
+        uid: member.uid,
+        term,
+        transfer: ++this.#transfer,
+        log: member.log,
+      }, connection);
+    } finally {
+      connection.close();
+    }
+  }
+
+  /** Performs a call of `snapshot_calls.ts` from the node `from`. @throws {WhorlError} What becomes its answer. */
+  snapshotCall(
+    connection: object,
+    from: string,
+    method: string,
+    args: unknown,
+  ): Promise<unknown> {
+    return this.#receivers.call(connection, from, method, args);
+  }
+
+  /** A connection that snapshots may have come over has ended. */
+  connectionEnded(connection: object): void {
+    this.#receivers.connectionEnded(connection);
+  }
+
+  /**
+   * Nothing more is said or received, once others lead what this node led: so a
+   * node that is stopped in order is missed by nobody. The members are their
+   * supervisor's to end.
+   */
+  async close(): Promise<void> {
+    const { runtime } = this.#world;
+    const untilMs = runtime.now() + GIVE_WAY_MS;
+    for (const member of this.#byName.values()) member.giveWay();
+    while (this.#leadsOthers && runtime.now() < untilMs) {
+      await new Promise<void>((resolve) =>
+        runtime.setTimer(GIVE_WAY_POLL_MS, resolve)
+      );
+    }
+    this.#closed = true;
+    if (this.#timer !== undefined) runtime.clearTimer(this.#timer);
+    if (this.#givingWay !== undefined) runtime.clearTimer(this.#givingWay);
+    this.#receivers.close();
+  }
+
+  get #leadsOthers(): boolean {
+    return [...this.#byName.values()].some(({ leads, membership }) =>
+      leads &&
+      membership.members.some(({ node, kind }) =>
+        kind === "voter" && node !== this.node && this.#world.isUp(node)
+      )
+    );
+  }
+}

@@ -1,0 +1,81 @@
+/**
+ * A member that has lost part of what it acknowledged, on its way back: under a
+ * new uid, so that nothing it said before counts, it asks the leader to give it
+ * the log anew. Until it has all of it, it neither votes nor counts.
+ *
+ * @module
+ */
+import type { Runtime, TimerHandle } from "../../supervisors/runtime.ts";
+import { isWhorlError, reasonOf } from "../base/errors.ts";
+import type { Log } from "../environment/log.ts";
+import type { RaftMember } from "./raft_member.ts";
+
+/** Time between one round of asking and the next, in milliseconds. */
+export const REJOIN_ASK_MS = 1_000;
+
+/** What it stands on. */
+export interface RejoinWorld {
+  readonly runtime: Runtime;
+  readonly log: Log;
+  /** Asks the node `to` something. @throws {WhorlError} What it answers, or why it does not. */
+  call(to: string, method: string, args: unknown): Promise<unknown>;
+}
+
+/** What `raft_rejoin` asks for. */
+export interface RejoinRequest {
+  readonly group: string;
+  readonly node: string;
+  readonly uid: number;
+}
+
+/** Asks until it is a member again. */
+export class RejoinProcess {
+  readonly #world: RejoinWorld;
+  readonly #member: RaftMember;
+  #timer: TimerHandle | undefined;
+  #closed = false;
+
+  constructor(world: RejoinWorld, member: RaftMember) {
+    this.#world = world;
+    this.#member = member;
+    this.#ask();
+  }
+
+  get #isMember(): boolean {
+    return this.#member.membership.members.some(({ uid }) =>
+      uid === this.#member.uid
+    );
+  }
+
+  async #ask(): Promise<void> {
+    const { group, node, uid, membership } = this.#member;
+    const request: RejoinRequest = { group, node, uid };
+    for (const { node: other } of membership.members) {
+      if (this.#closed || this.#isMember) return;
+      if (other === node) continue;
+      try {
+        await this.#world.call(other, "raft_rejoin", request);
+        break;
+      } catch (error) {
+        if (!isWhorlError(error)) throw error;
+        this.#world.log.debug("A group does not take a member back yet", {
+          group,
+          asked: other,
+          reason: reasonOf(error),
+        });
+      }
+    }
+    // That it was promised is not that it came about.
+    if (this.#closed || this.#isMember) return;
+    this.#timer = this.#world.runtime.setTimer(
+      REJOIN_ASK_MS,
+      () => this.#ask(),
+    );
+  }
+
+  /** Asks no more. */
+  close(): void {
+    this.#closed = true;
+    if (this.#timer !== undefined) this.#world.runtime.clearTimer(this.#timer);
+  }
+}

@@ -1,0 +1,196 @@
+/**
+ * Snapshots that are on their way to members of this node: at most one a group.
+ *
+ * @module
+ */
+import type { Runtime, TimerHandle } from "../../supervisors/runtime.ts";
+import { WhorlError } from "../base/errors.ts";
+import type { GroupProcess } from "./group_process.ts";
+import type { SnapshotReceiver } from "./log/raft_log.ts";
+import type { SnapshotMeta } from "./raft_entry.ts";
+import { readEntries, readOffer, readPiece } from "./snapshot_calls.ts";
+
+/** A transfer that is silent for so long is given up, in milliseconds. */
+export const SNAPSHOT_IDLE_MS = 30_000;
+
+interface Receiving {
+  readonly transfer: number;
+  /** What it comes over. */
+  readonly connection: object;
+  readonly snapshot: SnapshotMeta;
+  readonly receiver: SnapshotReceiver;
+  readonly pieces: Uint8Array<ArrayBuffer>[];
+  timer: TimerHandle | undefined;
+}
+
+/** Receives; see the module's text. */
+export class SnapshotReceivers {
+  readonly #runtime: Runtime;
+  readonly #member: (group: string) => GroupProcess | undefined;
+  /** What the core of a group has said it wants. */
+  readonly #expected = new Map<string, number>();
+  readonly #receiving = new Map<string, Receiving>();
+
+  constructor(
+    runtime: Runtime,
+    member: (group: string) => GroupProcess | undefined,
+  ) {
+    this.#runtime = runtime;
+    this.#member = member;
+  }
+
+  /** The member of `group` wants the snapshot it is offered. */
+  expect(group: string, transfer: number): void {
+    this.#expected.set(group, transfer);
+  }
+
+  /** It does not want it any more. */
+  forget(group: string): void {
+    this.#expected.delete(group);
+    this.#drop(group);
+  }
+
+  /**
+   * Performs a call of `snapshot_calls.ts` that came over `connection` from the
+   * node `from`.
+   *
+   * @throws {WhorlError} `not_found` if there is no such member, `snapshot_refused` if the
+   * snapshot is not wanted, `protocol_error`, or what the disk says.
+   */
+  async call(
+    connection: object,
+    from: string,
+    method: string,
+    args: unknown,
+  ): Promise<unknown> {
+    if (method === "raft_snapshot_begin") {
+      return await this.#begin(connection, from, args);
+    }
+    const { group, transfer, bytes } = readPiece(args);
+    const receiving = this.#receiving.get(group);
+    if (
+      receiving === undefined || receiving.transfer !== transfer ||
+      receiving.connection !== connection
+    ) throw notWanted(group);
+    this.#watch(group, receiving);
+    try {
+      switch (method) {
+        case "raft_snapshot_live":
+          await receiving.receiver.writeLive(readEntries(bytes));
+          return null;
+        case "raft_snapshot_state":
+          receiving.pieces.push(bytes);
+          await receiving.receiver.writeState(bytes);
+          return null;
+        case "raft_snapshot_end":
+          await this.#end(group, receiving);
+          return null;
+      }
+    } catch (error) {
+      this.#abort(group, receiving);
+      throw error;
+    }
+    throw new WhorlError("unknown_command", `Cannot call '${method}'`);
+  }
+
+  async #begin(
+    connection: object,
+    from: string,
+    args: unknown,
+  ): Promise<number> {
+    const { group, uid, term, transfer, snapshot } = readOffer(args);
+    const member = this.#member(group);
+    if (member === undefined) {
+      throw new WhorlError(
+        "not_found",
+        `Cannot take a snapshot as this node has no member of ${group}`,
+      );
+    }
+    this.forget(group);
+    member.message(from, uid, {
+      type: "install_snapshot",
+      term,
+      snapshot,
+      transfer,
+    });
+    if (this.#expected.get(group) !== transfer) throw notWanted(group);
+    this.#expected.delete(group);
+    let receiver: SnapshotReceiver;
+    try {
+      receiver = await member.log.receiveSnapshot(snapshot);
+    } catch (error) {
+      member.snapshotAborted(snapshot);
+      throw error;
+    }
+    const receiving: Receiving = {
+      transfer,
+      connection,
+      snapshot,
+      receiver,
+      pieces: [],
+      timer: undefined,
+    };
+    this.#receiving.set(group, receiving);
+    this.#watch(group, receiving);
+    return member.appliedIndex;
+  }
+
+  async #end(group: string, receiving: Receiving): Promise<void> {
+    const member = this.#member(group);
+    if (member === undefined) throw notWanted(group);
+    const { snapshot, receiver, pieces } = receiving;
+    this.#forgetTimer(receiving);
+    await member.installSnapshot(snapshot, receiver, pieces);
+    if (this.#receiving.get(group) === receiving) this.#receiving.delete(group);
+  }
+
+  #watch(group: string, receiving: Receiving): void {
+    this.#forgetTimer(receiving);
+    receiving.timer = this.#runtime.setTimer(
+      SNAPSHOT_IDLE_MS,
+      () => this.#abort(group, receiving),
+    );
+  }
+
+  #forgetTimer(receiving: Receiving): void {
+    if (receiving.timer !== undefined) {
+      this.#runtime.clearTimer(receiving.timer);
+    }
+    receiving.timer = undefined;
+  }
+
+  #abort(group: string, receiving: Receiving): void {
+    if (this.#receiving.get(group) !== receiving) return;
+    this.#drop(group);
+    this.#member(group)?.snapshotAborted(receiving.snapshot);
+  }
+
+  #drop(group: string): void {
+    const receiving = this.#receiving.get(group);
+    if (receiving === undefined) return;
+    this.#receiving.delete(group);
+    this.#forgetTimer(receiving);
+    // What could not be cleared away is cleared away when the log is opened next.
+    receiving.receiver.abort().catch(() => {});
+  }
+
+  /** What came over `connection` is given up, as it has ended. */
+  connectionEnded(connection: object): void {
+    for (const [group, receiving] of [...this.#receiving]) {
+      if (receiving.connection === connection) this.#abort(group, receiving);
+    }
+  }
+
+  /** Gives up all. */
+  close(): void {
+    for (const group of [...this.#receiving.keys()]) this.#drop(group);
+    this.#expected.clear();
+  }
+}
+
+function notWanted(group: string): WhorlError {
+  return new WhorlError(
+    "snapshot_refused",
+    `Cannot take a snapshot of ${group} as it is not wanted, or not any more`,
+  );
+}

@@ -1,0 +1,92 @@
+/**
+ * Brings a snapshot of this node's member to a member that needs it.
+ *
+ * @module
+ */
+import { WhorlError } from "../base/errors.ts";
+import type { GroupLog } from "./log/raft_log.ts";
+import type { RaftEntry } from "./raft_entry.ts";
+import type { SnapshotConnection } from "./raft_world.ts";
+import {
+  SNAPSHOT_PIECE_BYTES,
+  writeEntries,
+  writeOffer,
+} from "./snapshot_calls.ts";
+
+/** Live entries that are read at a time. */
+const LIVE_ENTRIES_AT_ONCE = 256;
+
+/** What is sent, and of whom. */
+export interface SnapshotToSend {
+  readonly group: string;
+  readonly uid: number;
+  readonly term: number;
+  /** The sender's number for it. */
+  readonly transfer: number;
+  readonly log: GroupLog;
+}
+
+/**
+ * Sends the latest snapshot of a group over `connection`, and resolves to its
+ * index when the other member stands on it.
+ *
+ * @throws {WhorlError} `not_found` if there is none; what the other end answers;
+ * what reading it here fails with, as when a newer one has taken its place.
+ */
+export async function sendSnapshot(
+  { group, uid, term, transfer, log }: SnapshotToSend,
+  connection: SnapshotConnection,
+): Promise<number> {
+  const stored = await log.readSnapshot();
+  if (stored === undefined) {
+    throw new WhorlError("not_found", `There is no snapshot of ${group}`);
+  }
+  const { meta, live, state } = stored;
+  const applied = await connection.call(
+    "raft_snapshot_begin",
+    writeOffer({ group, uid, term, transfer, snapshot: meta }),
+  );
+  const has = typeof applied === "number" ? applied : 0;
+  const send = async (
+    method: string,
+    bytes: Uint8Array<ArrayBuffer>,
+  ): Promise<void> => {
+    await connection.call(method, { group, transfer, bytes });
+  };
+  let entries: RaftEntry[] = [];
+  let byteCount = 0;
+  const flush = async (): Promise<void> => {
+    if (entries.length === 0) return;
+    await send("raft_snapshot_live", writeEntries(entries));
+    entries = [];
+    byteCount = 0;
+  };
+  const missing = live.filter((index) => index > has);
+  for (let at = 0; at < missing.length; at += LIVE_ENTRIES_AT_ONCE) {
+    const wanted = missing.slice(at, at + LIVE_ENTRIES_AT_ONCE);
+    const found = await log.read(wanted);
+    for (const index of wanted) {
+      const entry = found.get(index);
+      if (entry === undefined) {
+        throw new WhorlError(
+          "store_corrupt",
+          `Cannot send a snapshot of ${group} as entry ${index}, which is live in it, is not in the log any more`,
+        );
+      }
+      entries.push(entry);
+      byteCount += entry.body.length;
+      if (byteCount >= SNAPSHOT_PIECE_BYTES) await flush();
+    }
+  }
+  await flush();
+  for await (const piece of state) {
+    for (let at = 0; at < piece.length; at += SNAPSHOT_PIECE_BYTES) {
+      await send(
+        "raft_snapshot_state",
+        piece.subarray(at, at + SNAPSHOT_PIECE_BYTES),
+      );
+    }
+  }
+  await send("raft_snapshot_end", new Uint8Array(0));
+  return meta.index;
+}
