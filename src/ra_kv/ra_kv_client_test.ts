@@ -129,6 +129,7 @@ withClients(
         Symbol("s"),
         circle,
         "\ud800",
+        JSON.parse('{"a":{"__proto__":1}}'),
       ]
     ) {
       const error = await failureOf(
