@@ -93,11 +93,6 @@ export class RaftWatch {
     return this.#committed.length === 0 ? 0 : this.#committed.length - 1;
   }
 
-  /** Something does not hold that is seen elsewhere. */
-  fail(check: string, message: string): void {
-    this.#fail(check, message);
-  }
-
   #fail(check: string, message: string): void {
     const text = `${message} (at ${this.#now().toFixed(3)} ms)`;
     // The same again and again says nothing new.
