@@ -114,6 +114,8 @@ export class StoredGroupLog implements GroupLog, WalGroup {
   #hasGap = false;
   #events: GroupLogEvents | undefined;
   #recovered: RecoveredGroup | undefined;
+  /** Number of the batch of the write-ahead log with the last vote, or entry that cut others off. */
+  #unsettledBatch = 0;
   /** The lowest index that was cut off since the task under way began. */
   #cutIndex = Infinity;
   #tasks: Promise<unknown> = Promise.resolve();
@@ -281,8 +283,9 @@ export class StoredGroupLog implements GroupLog, WalGroup {
         `Cannot append the entry at ${first} as it must follow the snapshot at ${this.#snapshotIndex} and leave no gap: the last one is at ${this.#lastIndex}`,
       );
     }
-    if (first <= this.#lastIndex) this.#cutFrom(first);
     const { wal } = this.#shared();
+    const cuts = first <= this.#lastIndex;
+    if (cuts) this.#cutFrom(first);
     for (const entry of entries) {
       const { index, term, body } = entry;
       if (index !== this.#lastIndex + 1) {
@@ -301,6 +304,7 @@ export class StoredGroupLog implements GroupLog, WalGroup {
         entry,
       );
     }
+    if (cuts) this.#unsettledBatch = wal.nextBatch;
   }
 
   #push(
@@ -350,9 +354,11 @@ export class StoredGroupLog implements GroupLog, WalGroup {
     this.#term = term;
     this.#votedFor = votedFor;
     const events = this.#events;
-    this.#shared().wal.putVote(this, term, votedFor, () => {
+    const { wal } = this.#shared();
+    wal.putVote(this, term, votedFor, () => {
       if (this.#events === events) then();
     });
+    this.#unsettledBatch = wal.nextBatch;
   }
 
   /** Puts its term and vote into the write-ahead log again, so that the older files of that can go. */
@@ -478,7 +484,7 @@ export class StoredGroupLog implements GroupLog, WalGroup {
   #noteRot(error: unknown): void {
     if (this.#damaged || !isWhorlError(error, "store_corrupt")) return;
     this.#damaged = true;
-    this.#task(() => this.#writeManifest({})).catch(() => {
+    this.#task(() => this.#writeManifest()).catch(() => {
       // Then the write-ahead log has failed, and the next life finds out anew.
     });
   }
@@ -586,10 +592,10 @@ export class StoredGroupLog implements GroupLog, WalGroup {
     const { disk, pace } = this.#shared();
     const { index } = stored.meta;
     const before = this.#stored;
-    const next = (): readonly Segment[] =>
-      neededSegments(change(this.#segments.list), index, live);
-    await this.#writeManifest({ stored, segments: next() }, () => {
-      const segments = next();
+    const next = (segments: readonly Segment[]): readonly Segment[] =>
+      neededSegments(change(segments), index, live);
+    await this.#writeManifest({ stored, change: next }, () => {
+      const segments = next(this.#segments.list);
       atOnce();
       this.#segments.replace(segments);
       this.#stored = stored;
@@ -744,7 +750,7 @@ export class StoredGroupLog implements GroupLog, WalGroup {
     return this.#task(async () => {
       await this.#flush(index);
       this.#walFloor = Math.max(this.#walFloor, walFloor);
-      await this.#writeManifest({});
+      await this.#writeManifest();
     });
   }
 
@@ -812,16 +818,20 @@ export class StoredGroupLog implements GroupLog, WalGroup {
   /**
    * Replaces the manifest, durably, and then removes segments that it does not name.
    *
+   * @param change What becomes of the segments.
    * @param then What changes in memory with it, before the segments go.
    */
   async #writeManifest(
-    { stored = this.#stored, segments = this.#segments.list }: {
+    { stored = this.#stored, change = (segments) => segments }: {
       readonly stored?: StoredSnapshot | undefined;
-      readonly segments?: readonly Segment[];
-    },
+      readonly change?: (segments: readonly Segment[]) => readonly Segment[];
+    } = {},
     then: () => void = () => {},
   ): Promise<void> {
     const { disk, wal, files } = this.#shared();
+    // It must not know of what the write-ahead log may still lose.
+    while (this.#unsettledBatch > wal.durableBatch) await wal.written();
+    const segments = change(this.#segments.list);
     const damaged = this.#damaged;
     const bytes = encodeManifest({
       config: this.config,
@@ -859,7 +869,7 @@ export class StoredGroupLog implements GroupLog, WalGroup {
 
   /** Writes down that something is lost, if it is, so that no later life forgets it. */
   async saveDamage(): Promise<void> {
-    if (this.#damaged && !this.#isDamageSaved) await this.#writeManifest({});
+    if (this.#damaged && !this.#isDamageSaved) await this.#writeManifest();
   }
 
   compact(): Promise<void> {
@@ -964,7 +974,7 @@ export class StoredGroupLog implements GroupLog, WalGroup {
         ];
       };
       await this.#writeManifest(
-        { segments: replaced(this.#segments.list) },
+        { change: replaced },
         () => this.#segments.replace(replaced(this.#segments.list)),
       );
     } catch (error) {

@@ -199,11 +199,16 @@ class StoredRaftLogs implements RaftLogs {
       log.endReplay();
       if (replay.wasLost) log.noteDamage();
     }
-    const mark = await WatermarkFile.open(`${folder}/${MARK_NAME}`, {
-      storeId: found.storeId,
-      epoch: found.oldestFile,
-      commit: found.nextBatch - 1,
-    }, environment);
+    const mark = await WatermarkFile.open(
+      `${folder}/${MARK_NAME}`,
+      {
+        storeId: found.storeId,
+        epoch: found.oldestFile,
+        commit: found.nextBatch - 1,
+      },
+      environment,
+      found.mark,
+    );
     const closed = found.files.map((file): WalFile => ({
       ...file,
       groups: replay.files.get(file.number) ?? new Map(),
@@ -214,7 +219,6 @@ class StoredRaftLogs implements RaftLogs {
         folder,
         storeId: found.storeId,
         mark,
-        oldestFile: found.oldestFile,
         fileNumber: found.nextFile,
         nextBatch: found.nextBatch,
         closed,

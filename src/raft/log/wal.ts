@@ -182,8 +182,6 @@ export interface WalOptions {
   readonly folder: string;
   readonly storeId: string;
   readonly mark: WatermarkFile;
-  /** Number of the first file that may not be gone. */
-  readonly oldestFile: number;
   /** Number of the file that is made now. */
   readonly fileNumber: number;
   /** Number of the next batch. */
@@ -214,7 +212,6 @@ export class Wal {
   readonly #slabs = new BodySlabs();
   readonly #closed: WalFile[];
   readonly #released = new Set<WalFile>();
-  #oldestFile: number;
   #current: WalFile;
   #file: DiskFile | undefined;
   #salt = 0;
@@ -244,7 +241,6 @@ export class Wal {
   private constructor(environment: StorageEnvironment, options: WalOptions) {
     this.#environment = environment;
     this.#options = options;
-    this.#oldestFile = options.oldestFile;
     this.#closed = [...options.closed];
     this.#nextBatch = options.nextBatch;
     this.#current = this.#fileOf(options.fileNumber);
@@ -326,6 +322,11 @@ export class Wal {
   get nextBatch(): number {
     return this.#nextBatch + this.#full.length +
       (this.#writing === undefined ? 0 : 1);
+  }
+
+  /** Number of the last batch that is durable. */
+  get durableBatch(): number {
+    return this.#nextBatch - 1;
   }
 
   /** Files that are full and not removed yet. */
@@ -565,34 +566,46 @@ export class Wal {
     const { disk } = this.#environment;
     const { mark, storeId } = this.#options;
     for (
-      let file = this.#closed[0];
-      file !== undefined && this.#released.has(file);
-      file = this.#closed[0]
+      let count = this.#removable();
+      count > 0 && this.#failure === undefined;
+      count = this.#removable()
     ) {
-      const next = this.#closed[1] ?? this.#current;
-      // The oldest file that is told to be there holds a durable batch: an
-      // empty one would look like one that was lost.
-      const isEmpty = next.firstBatch === 0 ||
-        next.firstBatch >= this.#nextBatch;
-      if (this.#failure !== undefined || isEmpty) return;
+      const files = this.#closed.slice(0, count);
       try {
-        if (next.number > this.#oldestFile) {
-          this.#oldestFile = next.number;
-          await mark.reset({
-            storeId,
-            epoch: next.number,
-            commit: this.#nextBatch - 1,
-          });
-        }
-        await disk.remove(file.path);
+        await mark.reset({
+          storeId,
+          epoch: this.#fileAt(count).number,
+          commit: this.#nextBatch - 1,
+        });
+        for (const { path } of files) await disk.remove(path);
       } catch (error) {
         this.#fail(error);
         return;
       }
-      this.#closed.shift();
-      this.#released.delete(file);
+      this.#closed.splice(0, count);
+      for (const file of files) this.#released.delete(file);
       this.#writeNext();
     }
+  }
+
+  /** The files that are there, by age. */
+  #fileAt(place: number): WalFile {
+    return this.#closed[place] ?? this.#current;
+  }
+
+  /**
+   * How many of the oldest files can go. The one that is the oldest then holds
+   * a durable batch: an empty one would look like one that has lost it.
+   */
+  #removable(): number {
+    let count = 0;
+    while (
+      count < this.#closed.length && this.#released.has(this.#fileAt(count))
+    ) count++;
+    const isEmpty = ({ firstBatch }: WalFile): boolean =>
+      firstBatch === 0 || firstBatch >= this.#nextBatch;
+    while (count > 0 && isEmpty(this.#fileAt(count))) count--;
+    return count;
   }
 
   /** Resolves when everything that was put in before is durable. */

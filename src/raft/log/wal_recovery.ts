@@ -17,7 +17,10 @@
 import { crc32 } from "node:zlib";
 import { WhorlError } from "../../base/errors.ts";
 import type { StorageEnvironment } from "../../environment/environment.ts";
-import { readWatermark } from "../../storage/commit_watermark.ts";
+import {
+  type FoundWatermark,
+  readWatermark,
+} from "../../storage/commit_watermark.ts";
 import {
   BATCH_HEADER_BYTES,
   decodeFileHeader,
@@ -52,9 +55,10 @@ export interface WalReplay {
 /** What there is beside the records. */
 export interface WalContent {
   readonly storeId: string;
+  readonly mark: FoundWatermark | undefined;
   /** Number of the oldest file that there is, or of the first one that is to be made. */
   readonly oldestFile: number;
-  /** Files in which something counts, with the numbers of their last batches. */
+  /** Files that are there, with the numbers of the batches that count in them: `firstBatch` is 0 if none do. */
   readonly files: readonly {
     readonly number: number;
     readonly path: string;
@@ -160,8 +164,11 @@ export async function readWal(
     );
     next = end.next;
     unsure = end.unsure;
-    const { number, path, firstBatch } = file;
-    found.push({ number, path, firstBatch, lastBatch: next - 1 });
+    const { number, path } = file;
+    // What is to be written again does not count here any more.
+    const lastBatch = unsure === undefined ? next - 1 : next - 2;
+    const firstBatch = file.firstBatch > lastBatch ? 0 : file.firstBatch;
+    found.push({ number, path, firstBatch, lastBatch });
   }
   next = Math.max(1, next);
   if (durable >= next) {
@@ -172,6 +179,7 @@ export async function readWal(
   if (wasLost) replay.lost();
   return {
     storeId,
+    mark,
     oldestFile,
     files: found,
     nextFile,

@@ -6,15 +6,19 @@
  * @module
  */
 import { assert, assertEquals } from "@std/assert";
-import type { Chance } from "../../../base/chance.ts";
-import { isWhorlError, type WhorlError } from "../../../base/errors.ts";
-import type { Membership, RaftEntry, SnapshotMeta } from "../../raft_entry.ts";
+import type { Chance } from "../../src/base/chance.ts";
+import { isWhorlError, type WhorlError } from "../../src/base/errors.ts";
+import type {
+  Membership,
+  RaftEntry,
+  SnapshotMeta,
+} from "../../src/raft/raft_entry.ts";
 import type {
   GroupConfig,
   GroupLog,
   GroupLogEvents,
   RaftLogs,
-} from "../raft_log.ts";
+} from "../../src/raft/log/raft_log.ts";
 
 const encoder = new TextEncoder();
 const decoder = new TextDecoder();

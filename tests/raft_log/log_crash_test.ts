@@ -4,14 +4,14 @@
  * nothing that was never put in. The quick form takes every so-manieth moment;
  * this one takes all of the moments of 100 scripts:
  *
- *     WHORL_RAFT_LOG_SEEDS=100 deno test -A src/raft/log/log_crash_test.ts
+ *     WHORL_RAFT_LOG_SEEDS=100 deno test -A tests/raft_log/log_crash_test.ts
  *
  * @module
  */
 import { assert } from "@std/assert";
-import { seededChance } from "../../base/chance.ts";
-import { isWhorlError } from "../../base/errors.ts";
-import { CrashMachine } from "./testing/crash_machine.ts";
+import { seededChance } from "../../src/base/chance.ts";
+import { isWhorlError } from "../../src/base/errors.ts";
+import { CrashMachine } from "./crash_machine.ts";
 
 const seedsAsked = Deno.env.get("WHORL_RAFT_LOG_SEEDS");
 const seeds = Number(seedsAsked ?? 3);

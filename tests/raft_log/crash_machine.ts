@@ -3,10 +3,10 @@
  *
  * @module
  */
-import { type Chance, seededChance } from "../../../base/chance.ts";
-import { DiskBench } from "../../../simulation/testing/disk_bench.ts";
-import type { RaftLogs } from "../raft_log.ts";
-import { openRaftLogs } from "../stored_raft_logs.ts";
+import { type Chance, seededChance } from "../../src/base/chance.ts";
+import { DiskBench } from "../../src/simulation/testing/disk_bench.ts";
+import type { RaftLogs } from "../../src/raft/log/raft_log.ts";
+import { openRaftLogs } from "../../src/raft/log/stored_raft_logs.ts";
 import { LogDriver, testConfig } from "./log_driver.ts";
 
 const UIDS = [7, 8];

@@ -5,13 +5,13 @@
  * @module
  */
 import { assert, assertEquals } from "@std/assert";
-import { isWhorlError } from "../../base/errors.ts";
-import type { Disk } from "../../environment/disk.ts";
-import type { DiskImage } from "../../simulation/disk/simulated_disk.ts";
-import { DiskBench } from "../../simulation/testing/disk_bench.ts";
-import type { GroupLog } from "./raft_log.ts";
-import { openRaftLogs } from "./stored_raft_logs.ts";
-import { testConfig, testEntry, testMembership } from "./testing/log_driver.ts";
+import { isWhorlError } from "../../src/base/errors.ts";
+import type { Disk } from "../../src/environment/disk.ts";
+import type { DiskImage } from "../../src/simulation/disk/simulated_disk.ts";
+import { DiskBench } from "../../src/simulation/testing/disk_bench.ts";
+import type { GroupLog } from "../../src/raft/log/raft_log.ts";
+import { openRaftLogs } from "../../src/raft/log/stored_raft_logs.ts";
+import { testConfig, testEntry, testMembership } from "./log_driver.ts";
 
 /** The quick form leaves some of them out. */
 const stride = Deno.env.get("WHORL_RAFT_LOG_SEEDS") === undefined ? 3 : 1;
