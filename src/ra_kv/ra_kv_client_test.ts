@@ -1,5 +1,5 @@
 import { assert, assertEquals } from "@std/assert";
-import { isWhorlError, WhorlError } from "../base/errors.ts";
+import { isWhorlError, type WhorlError } from "../base/errors.ts";
 import { NotFoundError } from "./not_found_error.ts";
 import {
   type RaKvEvent,
@@ -129,6 +129,7 @@ withClients(
         Symbol("s"),
         circle,
         "\ud800",
+        JSON.parse('{"a":{"__proto__":1}}'),
       ]
     ) {
       const error = await failureOf(
