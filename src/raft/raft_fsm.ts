@@ -245,6 +245,7 @@ function receive(
   message: RaftMessage,
   effects: RaftEffect[],
 ): void {
+  if (state.lostNodes.size > 0) state.lostNodes.delete(from);
   switch (message.type) {
     // These two may come from whoever stands; a term is taken from them, or not, by their own rules.
     case "pre_vote":

@@ -77,6 +77,8 @@ class SimulatedGroup implements MemberWorld {
   readonly #versions = new Map<string, number>();
   /** Links that carry nothing, `from>to`. */
   readonly #cut = new Set<string>();
+  /** What happens more often than anything else. */
+  readonly #plague: "none" | "changes of members" | "lost leaders";
   readonly #lossy: number;
   readonly #doubled: number;
   readonly #latencyMs: number;
@@ -96,6 +98,7 @@ class SimulatedGroup implements MemberWorld {
     const { chance } = this;
     const size = shape?.size ?? chance.pick([1, 2, 3, 3, 3, 4, 5]);
     this.#nodes = ["a", "b", "c", "d", "e"].slice(0, Math.max(3, size));
+    this.#plague = chance.pick(["none", "changes of members", "lost leaders"]);
     this.#lossy = chance.pick([0, 0, 0.01, 0.1, 0.3]);
     this.#doubled = chance.pick([0, 0, 0.05]);
     this.#latencyMs = shape?.latencyMs ?? chance.pick([2, 2, 10, 60]);
@@ -335,6 +338,11 @@ class SimulatedGroup implements MemberWorld {
     const { chance } = this;
     const node = chance.pick(this.#nodes);
     const member = this.#members.get(node);
+    if (this.#plague !== "none" && chance.chance(0.5)) {
+      if (this.#plague === "lost leaders") this.#loseLeader();
+      else this.#changeMembers(node);
+      return;
+    }
     switch (chance.below(16)) {
       case 0:
       case 1:
@@ -381,6 +389,23 @@ class SimulatedGroup implements MemberWorld {
         // Never downwards: code of an older version does not run what a newer one wrote.
         this.#versions.set(node, (this.#versions.get(node) ?? 0) + 1);
         return;
+    }
+  }
+
+  /** The leader cannot be reached any more, or only by some. */
+  #loseLeader(): void {
+    const { chance } = this;
+    if (chance.chance(0.5)) return this.#heal();
+    const node = this.#leader()?.node;
+    if (node === undefined) return;
+    const friend = chance.pick(this.#nodes);
+    this.trace(() => `cut off ${node} with ${friend}`);
+    for (const other of this.#nodes) {
+      if (other === node || other === friend) continue;
+      this.#cut.add(`${node}>${other}`);
+      this.#cut.add(`${other}>${node}`);
+      const lost = { type: "node_lost", node } as const;
+      this.#members.get(other)?.deliver(lost);
     }
   }
 
@@ -437,7 +462,9 @@ class SimulatedGroup implements MemberWorld {
   }
 
   #changeMembers(node: string): void {
-    const leader = this.#leader();
+    // Also one that does not know that it leads no more.
+    const leader = this.chance.shuffle([...this.#members.values()])
+      .find((member) => member.leads);
     if (leader === undefined || this.#wiped !== undefined) return;
     const { membership, commitIndex } = leader.raft;
     if (membership.index > commitIndex) {
@@ -450,8 +477,10 @@ class SimulatedGroup implements MemberWorld {
       else leader.change({ ...present, type: "add" });
       return;
     }
-    // It was removed for good, so its old life may go on as well as end.
-    if (!this.#disks.has(node) || this.chance.chance(0.7)) {
+    // Its old life may go on as well as end, if it was removed for good.
+    if (!this.#disks.has(node)) this.#renew(node, membership);
+    else if (this.chance.chance(0.7)) {
+      if (this.#isMemberAnywhere(node)) return;
       this.#renew(node, membership);
     }
     const { uid } = this.#disks.get(node) as SimulatedDisk;
@@ -459,6 +488,17 @@ class SimulatedGroup implements MemberWorld {
       ["voter", "promotable", "non_voter"] as const,
     );
     leader.change({ type: "add", node, uid, kind });
+  }
+
+  /** Whether any other member's log has the one on `node` as a member, committed or not. */
+  #isMemberAnywhere(node: string): boolean {
+    for (const [other, disk] of this.#disks) {
+      if (other === node) continue;
+      const { members } = this.#members.get(other)?.raft.membership ??
+        disk.membership;
+      if (members.some((member) => member.node === node)) return true;
+    }
+    return false;
   }
 
   /** The member on `node` begins another life, with nothing. */
