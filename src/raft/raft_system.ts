@@ -146,23 +146,20 @@ export class RaftSystemProcess implements RaftSystem {
   }
 
   async #startMember(uid: number): Promise<Child> {
-    let child: GroupChild | undefined;
     let failure: WhorlError | undefined;
+    let failed = (error: WhorlError): void => void (failure = error);
     const member = await GroupProcess.start({
       uid,
       logs: this.#world.logs,
       machineOf: (name) => this.#machineOf(name),
-      world: this.#groupWorld((error) => {
-        failure = error;
-        child?.fail(error);
-      }),
+      world: this.#groupWorld((error) => failed(error)),
     });
     const { members } = member.membership;
     const rejoin = members.some((other) => other.uid === uid) ||
         !members.some(({ node }) => node === this.node)
       ? undefined
       : new RejoinProcess(this.#world, member);
-    child = new GroupChild(member, () => {
+    const child = new GroupChild(member, () => {
       rejoin?.close();
       if (this.#byName.get(member.group) !== member) return;
       this.#byName.delete(member.group);
@@ -172,7 +169,8 @@ export class RaftSystemProcess implements RaftSystem {
     this.#byName.set(member.group, member);
     this.#byId.set(member.groupId, member);
     this.#children.set(uid, child);
-    if (failure !== undefined) child.fail(failure);
+    failed = (error) => child.fail(error);
+    if (failure !== undefined) failed(failure);
     this.#changed(member.group);
     return child;
   }
