@@ -226,6 +226,8 @@ export class Wal {
   readonly #full: WalBatch[] = [];
   readonly #together = new Uint8Array(ONE_WRITE_BYTES_MAX);
   #writing: WalBatch | undefined;
+  /** The last batch that somebody waits for by {@linkcode written}. */
+  #awaited: WalBatch | undefined;
   #turning = false;
   #wantsTurn = false;
   #deferred = false;
@@ -512,6 +514,7 @@ export class Wal {
     }
     this.#nextBatch++;
     this.#writing = undefined;
+    if (this.#awaited === batch) this.#awaited = undefined;
     // The disk has to do again before anybody is told: they take their time.
     if (!this.#turnIfWanted()) this.#writeNext();
     for (let i = 0; i < batch.groups.length; i++) {
@@ -542,14 +545,10 @@ export class Wal {
     }, (error) => this.#fail(error));
   }
 
-  /**
-   * Whether there are so many files to be taken over that writers wait. Not at
-   * the beginning of a file: there stands what lets those before it be released.
-   */
+  /** Whether there are so many files to be taken over that writers wait; but never who takes them over. */
   get #isHeld(): boolean {
-    const { closedFilesMax, fileBytesMax } = this.#options;
-    return this.#closed.length > closedFilesMax &&
-      this.#offset > fileBytesMax / 4;
+    return this.#closed.length > this.#options.closedFilesMax &&
+      this.#awaited === undefined;
   }
 
   /** Lets the next batch be the first one of another file, if there is something in this one. */
@@ -629,13 +628,17 @@ export class Wal {
     return count;
   }
 
-  /** Resolves when everything that was put in before is durable. */
+  /**
+   * Resolves when everything that was put in before is durable. For work on
+   * which others depend: it is written even while writers are held back.
+   */
   written(): Promise<void> {
     if (this.#failure !== undefined) return Promise.reject(this.#failure);
     const last = this.#gathering.count > 0
       ? this.#gathering
       : this.#full.at(-1) ?? this.#writing;
     if (last === undefined) return Promise.resolve();
+    this.#awaited = last;
     this.#schedule();
     return last.written;
   }
@@ -669,7 +672,16 @@ export class Wal {
       this.#isClosed = true;
       this.#file?.close();
       this.#file = undefined;
+      await this.#closeMark();
+    }
+  }
+
+  async #closeMark(): Promise<void> {
+    try {
       await this.#options.mark.close();
+    } catch (error) {
+      // That the disk refuses was told.
+      if (this.#failure === undefined) throw error;
     }
   }
 }
