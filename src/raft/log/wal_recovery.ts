@@ -56,6 +56,8 @@ export interface WalReplay {
 export interface WalContent {
   readonly storeId: string;
   readonly mark: FoundWatermark | undefined;
+  /** Files to be removed once the watermark is durable that says so. */
+  readonly obsolete: readonly string[];
   /** Number of the oldest file that there is, or of the first one that is to be made. */
   readonly oldestFile: number;
   /** Files that are there, with the numbers of the batches that count in them: `firstBatch` is 0 if none do. */
@@ -105,10 +107,11 @@ export async function readWal(
   let wasLost = mark === undefined && numbers.length > 0;
   let oldestFile = mark?.epoch ?? 1;
   const files: ReadFile[] = [];
+  const obsolete: string[] = [];
   for (const number of numbers) {
     const path = `${folder}/${walFileName(number)}`;
     if (mark !== undefined && number < oldestFile) {
-      await disk.remove(path);
+      obsolete.push(path);
       continue;
     }
     const bytes = await disk.readFile(path) ?? new Uint8Array(0);
@@ -180,6 +183,7 @@ export async function readWal(
   return {
     storeId,
     mark,
+    obsolete,
     oldestFile,
     files: found,
     nextFile,
