@@ -181,7 +181,10 @@ export function voteAsked(
   if (isNewTerm || granted && votedFor === undefined) {
     saveVote(state, asked.term, granted ? from : undefined, effects);
   }
-  if (isNewTerm) becomeFollower(state, asked.term, undefined, effects);
+  // Whoever has given its vote away does not go on to stand against it.
+  if (isNewTerm || granted && state.role === "pre_candidate") {
+    becomeFollower(state, asked.term, undefined, effects);
+  }
   // It has the time of its round to win.
   if (granted && mayStand(state)) setRoundTimer(state, effects);
   say(state, from, { type: "vote_reply", term: asked.term, granted }, effects);

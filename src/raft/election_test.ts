@@ -144,6 +144,19 @@ Deno.test("stepRaft() gives a vote only when it is durable, and no other one in 
   ], "the same one may ask again");
 });
 
+Deno.test("stepRaft() stands no more against whom it has voted for", () => {
+  const a = new OneMember({ term: 3 });
+  a.step({ type: "election_timeout" });
+  assertEquals(a.from("b", vote(3, 0, 0)), [
+    "persist_vote term=3 votedFor=b",
+    "follower in 3",
+  ]);
+  assertEquals(
+    a.from("c", { type: "pre_vote_reply", term: 4, granted: true }),
+    [],
+  );
+});
+
 Deno.test("stepRaft() remembers its vote over a restart (paper, figure 2)", () => {
   const a = new OneMember({ term: 3, votedFor: "b" });
   assertEquals(a.from("c", vote(3, 9, 3)), [

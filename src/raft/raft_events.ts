@@ -130,7 +130,8 @@ export type RaftEvent =
   | { readonly type: "disk_failing" }
   /**
    * A majority will never come back: these are the members from now on, for
-   * which this one stands. What only the others had is lost.
+   * which this one stands. What only the others had is lost, and they must not
+   * come back as they were: they might be a majority of their own.
    */
   | { readonly type: "force_membership"; readonly members: readonly Member[] };
 
