@@ -156,16 +156,18 @@ export class RaftSystemProcess implements RaftSystem {
       world: this.#groupWorld((error) => failed(error)),
     });
     const { members } = member.membership;
+    const world = {
+      runtime: this.#world.runtime,
+      log: this.#world.log,
+      call: (to: string, method: string, args: unknown) =>
+        this.#world.call(to, method, args),
+      removed: () => void this.#wasRemoved(member),
+    };
     const rejoin = members.some((other) => other.uid === uid) ||
         !members.some(({ node }) => node === this.node)
       ? undefined
-      : new RejoinProcess(this.#world, member);
-    const { runtime } = this.#world;
-    const standing = new StandingProcess({
-      runtime,
-      call: (to, method, args) => this.#world.call(to, method, args),
-      removed: () => this.#wasRemoved(member),
-    }, member);
+      : new RejoinProcess(world, member);
+    const standing = new StandingProcess(world, member);
     const child = new GroupChild(member, () => {
       rejoin?.close();
       standing.close();
