@@ -12,6 +12,10 @@ import type {
   TestClusterOptions,
 } from "../../harness/test_cluster.ts";
 import type { TestNode } from "../../harness/test_node.ts";
+import { until } from "../../harness/until.ts";
+
+/** How long it may take to notice that a node is gone, in milliseconds. */
+const MISSED_MS_MAX = 10_000;
 
 /** See the module's text. */
 export interface Scenario {
@@ -42,6 +46,21 @@ export function fourNodes(
   cluster: TestCluster,
 ): [TestNode, TestNode, TestNode, TestNode] {
   return [...threeNodes(cluster), cluster.node(3)];
+}
+
+/** Waits until each of `nodes` knows that `gone`, which was stopped or killed, cannot be reached. */
+export async function missed(
+  nodes: readonly TestNode[],
+  gone: TestNode,
+): Promise<void> {
+  for (const { name, control } of nodes) {
+    await until(
+      `${name} misses ${gone.name}`,
+      async () =>
+        (await control.clusterStatus()).unreachable.includes(gone.name),
+      MISSED_MS_MAX,
+    );
+  }
 }
 
 /** Expects `work` to fail with `code`, and returns the failure. */
