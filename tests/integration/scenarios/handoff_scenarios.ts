@@ -157,7 +157,12 @@ export const HANDOFF_SCENARIOS: readonly Scenario[] = [
     // verify_handoff: an artificial delay in the fold, every way of encoding.
     name:
       "nodes join one by one while a module is slow to show its items, and no write is missed",
-    cluster: { nodes: 4, modules: [SLOW, COUNTER] },
+    cluster: {
+      nodes: 4,
+      modules: [SLOW, COUNTER],
+      // What is slow is waited for side by side.
+      each: () => ({ handoffConcurrency: 64 }),
+    },
     joined: false,
     async play(cluster) {
       const [first, ...others] = cluster.nodes as [TestNode, ...TestNode[]];
