@@ -26,6 +26,7 @@ export const LEAVE_SCENARIOS: readonly Scenario[] = [
     // verify_leave
     name:
       "a member leaves, its process ends, and it joins again as a fresh one",
+    long: true,
     cluster: DURABLE,
     async play(cluster) {
       const [first, , third] = cluster.nodes as [TestNode, TestNode, TestNode];
@@ -263,6 +264,7 @@ export const LEAVE_SCENARIOS: readonly Scenario[] = [
   {
     // verify_cluster_converge
     name: "members that came and went agree on one ring",
+    long: true,
     cluster: { nodes: 5 },
     joined: false,
     async play(cluster) {

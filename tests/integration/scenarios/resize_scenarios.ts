@@ -28,6 +28,7 @@ export const RESIZE_SCENARIOS: readonly Scenario[] = [
     // verify_dynamic_ring
     name:
       "a ring grows and shrinks from 16 to 64, 8, 16 and 64 partitions while it is written to, and loses nothing",
+    long: true,
     async play(cluster) {
       const nodes = threeNodes(cluster);
       const keys = keysOf(500);
@@ -57,6 +58,7 @@ export const RESIZE_SCENARIOS: readonly Scenario[] = [
     // verify_dynamic_ring's abort
     name:
       "a resize that is given up leaves the ring as it was, and another one follows",
+    long: true,
     async play(cluster) {
       const nodes = threeNodes(cluster);
       const keys = keysOf(200);
@@ -94,6 +96,7 @@ export const RESIZE_SCENARIOS: readonly Scenario[] = [
   {
     name:
       "a resize waits for a node that was killed, and goes on when it is back",
+    long: true,
     cluster: DURABLE,
     async play(cluster) {
       const nodes = threeNodes(cluster);

@@ -23,6 +23,13 @@ export interface Scenario {
   readonly name: string;
   /** Where it can be played. @default {both} */
   readonly kinds?: readonly ClusterKind[];
+  /**
+   * Whether it takes so long that one form of it must do each time: the one in
+   * processes. `deno task test:long` plays the other one.
+   *
+   * @default {false}
+   */
+  readonly long?: boolean;
   /** The cluster it needs. @default {three nodes that store in memory} */
   readonly cluster?: Omit<TestClusterOptions, "kind">;
   /** Whether the nodes have joined when it begins. @default {true} */
