@@ -208,10 +208,11 @@ export const LEAVE_SCENARIOS: readonly Scenario[] = [
         status.members.find(({ node }) => node === third.name)?.status,
         "down",
       );
+      const { mark } = third.events;
       await third.start();
       await third.events.until(
         "its return",
-        0,
+        mark,
         (event) =>
           event.type === "member_changed" && event.node === third.name &&
           event.after === "valid" && event.before === "joining",
