@@ -324,6 +324,7 @@ const PEER_CALLS: ReadonlySet<string> = new Set([
   "handoff_repair",
   "handoff_repair_refused",
   "raft_rejoin",
+  "raft_standing",
 ]);
 
 function peerCall(
@@ -334,6 +335,9 @@ function peerCall(
 ): unknown {
   if (method === "raft_rejoin") {
     return present(parts.raft, "Raft system").rejoin(name, args);
+  }
+  if (method === "raft_standing") {
+    return present(parts.raft, "Raft system").standing(args);
   }
   const { repairing } = present(parts.transfers, "handoff");
   if (method === "handoff_repair") repairing.shareRequested(name, args);

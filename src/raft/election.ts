@@ -181,7 +181,10 @@ export function voteAsked(
   if (isNewTerm || granted && votedFor === undefined) {
     saveVote(state, asked.term, granted ? from : undefined, effects);
   }
-  if (isNewTerm) becomeFollower(state, asked.term, undefined, effects);
+  // Whoever has given its vote away does not go on to stand against it.
+  if (isNewTerm || granted && state.role === "pre_candidate") {
+    becomeFollower(state, asked.term, undefined, effects);
+  }
   // It has the time of its round to win.
   if (granted && mayStand(state)) setRoundTimer(state, effects);
   say(state, from, { type: "vote_reply", term: asked.term, granted }, effects);
@@ -201,7 +204,8 @@ export function preVoteAnswered(
   if (state.role !== "pre_candidate") return;
   if (reply.granted && reply.term !== state.term + 1) return;
   state.votes.set(from, reply.granted);
-  countVotes(state, effects);
+  if (reply.granted) countVotes(state, effects);
+  else countRefusals(state, effects);
 }
 
 /** A voter has answered a vote of this term. */
@@ -213,27 +217,28 @@ export function voteAnswered(
 ): void {
   if (state.role !== "candidate" || state.votes.size === 0) return;
   state.votes.set(from, reply.granted);
-  countVotes(state, effects);
+  if (reply.granted) countVotes(state, effects);
+  else countRefusals(state, effects);
 }
 
+/** Goes on if a majority is for this member. */
 function countVotes(state: RaftState, effects: RaftEffect[]): void {
   const voters = votersOf(state.membership);
-  const needed = majorityOf(voters.length);
-  let granted = 0;
-  let refused = 0;
-  for (const { node } of voters) {
-    const vote = state.votes.get(node);
-    if (vote === true) granted++;
-    // Nobody waits for the answer of a node that is lost.
-    else if (vote === false || state.lostNodes.has(node)) refused++;
-  }
-  if (granted >= needed) {
-    if (state.role === "candidate") becomeLeader(state, effects);
-    else startElection(state, effects);
-  } else if (refused > voters.length - needed) {
-    state.attempts++;
-    loseLeader(state, effects);
-  }
+  const granted = voters.filter(({ node }) => state.votes.get(node) === true);
+  if (granted.length < majorityOf(voters.length)) return;
+  if (state.role === "candidate") becomeLeader(state, effects);
+  else startElection(state, effects);
+}
+
+/** Ends the round if too few are left that may yet be for this member. Nobody waits for a node that is lost. */
+function countRefusals(state: RaftState, effects: RaftEffect[]): void {
+  const voters = votersOf(state.membership);
+  const open = voters.filter(({ node }) =>
+    state.votes.get(node) ?? !state.lostNodes.has(node)
+  );
+  if (open.length >= majorityOf(voters.length)) return;
+  state.attempts++;
+  loseLeader(state, effects);
 }
 
 /** The leader has given way to this member, which stands at once (thesis 3.10). */

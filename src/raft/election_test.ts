@@ -144,6 +144,19 @@ Deno.test("stepRaft() gives a vote only when it is durable, and no other one in 
   ], "the same one may ask again");
 });
 
+Deno.test("stepRaft() stands no more against whom it has voted for", () => {
+  const a = new OneMember({ term: 3 });
+  a.step({ type: "election_timeout" });
+  assertEquals(a.from("b", vote(3, 0, 0)), [
+    "persist_vote term=3 votedFor=b",
+    "follower in 3",
+  ]);
+  assertEquals(
+    a.from("c", { type: "pre_vote_reply", term: 4, granted: true }),
+    [],
+  );
+});
+
 Deno.test("stepRaft() remembers its vote over a restart (paper, figure 2)", () => {
   const a = new OneMember({ term: 3, votedFor: "b" });
   assertEquals(a.from("c", vote(3, 9, 3)), [
@@ -295,6 +308,17 @@ Deno.test("stepRaft() loses a round when those that refuse and those that are lo
   a.step({ type: "node_back", node: "b" });
   a.step({ type: "election_timeout" });
   assertEquals(a.from("c", refused), [], "b may still answer");
+});
+
+Deno.test("stepRaft() loses no round before anybody has refused, whoever is said to be lost", () => {
+  const a = new OneMember({ voters: "ab" });
+  a.step({ type: "election_timeout" });
+  a.from("b", { type: "pre_vote_reply", term: 1, granted: true });
+  a.step({ type: "node_lost", node: "b" });
+  assertEquals(a.saved(), [
+    "to b: vote term=1 lastIndex=0 lastTerm=0 transfer=false",
+  ]);
+  assertEquals(a.state.role, "candidate");
 });
 
 Deno.test("stepRaft() gives way to one of two that ask each other: more in the log, or the lesser name", () => {

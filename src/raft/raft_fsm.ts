@@ -37,6 +37,8 @@
  *   overwritten, their being durable says nothing of what took their place.
  * - Drop what it was to send as the leader of a term when it is that no longer,
  *   and send to one member in order. It may lose messages.
+ * - Begin an election by `election_timeout` where none should be waited for, as
+ *   on one member of a new group.
  * - Deliver the heartbeats of the leader's node as `heartbeat`, and answers to
  *   this node's as `heard_from`: this machine sends none by the clock.
  *
@@ -245,6 +247,7 @@ function receive(
   message: RaftMessage,
   effects: RaftEffect[],
 ): void {
+  if (state.lostNodes.size > 0) state.lostNodes.delete(from);
   switch (message.type) {
     // These two may come from whoever stands; a term is taken from them, or not, by their own rules.
     case "pre_vote":

@@ -39,6 +39,7 @@ import type { RaftWorld } from "./raft_world.ts";
 import { RejoinProcess, type RejoinRequest } from "./rejoin_process.ts";
 import { SnapshotReceivers } from "./snapshot_receivers.ts";
 import { sendSnapshot } from "./snapshot_sender.ts";
+import { StandingProcess, type StandingRequest } from "./standing_process.ts";
 
 /** Time between one frame of heartbeats to a node and the next, in milliseconds. */
 export const HEARTBEAT_MS = 250;
@@ -155,12 +156,21 @@ export class RaftSystemProcess implements RaftSystem {
       world: this.#groupWorld((error) => failed(error)),
     });
     const { members } = member.membership;
+    const world = {
+      runtime: this.#world.runtime,
+      log: this.#world.log,
+      call: (to: string, method: string, args: unknown) =>
+        this.#world.call(to, method, args),
+      removed: () => void this.#wasRemoved(member),
+    };
     const rejoin = members.some((other) => other.uid === uid) ||
         !members.some(({ node }) => node === this.node)
       ? undefined
-      : new RejoinProcess(this.#world, member);
+      : new RejoinProcess(world, member);
+    const standing = new StandingProcess(world, member);
     const child = new GroupChild(member, () => {
       rejoin?.close();
+      standing.close();
       if (this.#byName.get(member.group) !== member) return;
       this.#byName.delete(member.group);
       this.#byId.delete(member.groupId);
@@ -173,6 +183,20 @@ export class RaftSystemProcess implements RaftSystem {
     if (failure !== undefined) failed(failure);
     this.#changed(member.group);
     return child;
+  }
+
+  /** What is left of a member that its group has removed meanwhile goes as well. */
+  async #wasRemoved({ group, uid }: GroupProcess): Promise<void> {
+    const { log } = this.#world;
+    log.info("A member that its group has removed is gone", { group });
+    try {
+      if (this.#byName.get(group)?.uid === uid) await this.removeMember(group);
+    } catch (error) {
+      log.warn("Cannot remove a member that its group has removed", {
+        group,
+        reason: reasonOf(error),
+      });
+    }
   }
 
   #machineOf(name: string): RaftMachine {
@@ -326,15 +350,58 @@ export class RaftSystemProcess implements RaftSystem {
       );
     }
     const member = this.#present(group);
+    const before = member.membership.members.find((other) =>
+      other.node === node
+    );
+    if (member.leads && before === undefined) {
+      // It was removed while it was away.
+      throw new WhorlError(
+        "not_member",
+        `Cannot take ${node} back into ${group} as it is no member of it any more`,
+        { details: { cluster: group, node } },
+      );
+    }
+    const kind = before?.kind === "non_voter" ? "non_voter" : "promotable";
     const { promise, resolve, reject } = Promise.withResolvers<null>();
     member.changeMembership(
-      { type: "add", node, uid: uid as number, kind: "promotable" },
+      { type: "add", node, uid: uid as number, kind },
       {
         done: () => resolve(null),
         failed: (reason, leader) => reject(raftFailure(member, reason, leader)),
       },
     );
     return await promise;
+  }
+
+  /**
+   * Whether the member `uid` of a group is one, as a majority confirms to this
+   * node, which must lead (`standing_process.ts`).
+   *
+   * @throws {WhorlError} `not_found`, or `not_leader` and the like.
+   */
+  async standing(args: unknown): Promise<boolean> {
+    const { group, groupId, uid } = args as Partial<StandingRequest>;
+    if (typeof group !== "string" || !Number.isSafeInteger(uid)) {
+      throw new WhorlError(
+        "protocol_error",
+        "Cannot say who is a member of a Raft group as the request is not understood",
+      );
+    }
+    const member = this.#present(group);
+    // Of another group of that name it is none, and of its own nobody here knows.
+    if (member.groupId !== groupId) {
+      throw raftFailure(member, "not_member", undefined);
+    }
+    if (!member.leads) throw raftFailure(member, "not_leader", member.leader);
+    const { promise, resolve, reject } = Promise.withResolvers<void>();
+    member.consistentRead({
+      done: resolve,
+      failed: (reason, leader) => reject(raftFailure(member, reason, leader)),
+    });
+    await promise;
+    const { membership, commitIndex } = member;
+    return membership.index > commitIndex ||
+      membership.members.some((other) => other.uid === uid);
   }
 
   /** A frame of one of the types of Raft from the node `from`; `bytes[start, end)` is valid during the call only. */
@@ -475,12 +542,9 @@ export class RaftSystemProcess implements RaftSystem {
     this.#tellOf(node, "node_lost");
   }
 
+  /** Also those that have no member there: a machine may watch over any node. */
   #tellOf(node: string, type: "node_back" | "node_lost"): void {
-    for (const member of this.#byName.values()) {
-      if (member.membership.members.some((other) => other.node === node)) {
-        member.deliver({ type, node });
-      }
-    }
+    for (const member of this.#byName.values()) member.deliver({ type, node });
   }
 
   async #sendSnapshot(

@@ -19,6 +19,8 @@ export interface RejoinWorld {
   readonly log: Log;
   /** Asks the node `to` something. @throws {WhorlError} What it answers, or why it does not. */
   call(to: string, method: string, args: unknown): Promise<unknown>;
+  /** The group has removed its node meanwhile. */
+  removed(): void;
 }
 
 /** What `raft_rejoin` asks for. */
@@ -48,16 +50,25 @@ export class RejoinProcess {
   }
 
   async #ask(): Promise<void> {
-    const { group, node, uid, membership } = this.#member;
+    const { group, node, uid, membership, leader } = this.#member;
     const request: RejoinRequest = { group, node, uid };
-    for (const { node: other } of membership.members) {
+    // The leader may be one that came after what it knows of the members.
+    const others = new Set(membership.members.map((member) => member.node));
+    if (leader !== undefined) others.add(leader);
+    others.delete(node);
+    for (const other of others) {
       if (this.#closed || this.#isMember) return;
-      if (other === node) continue;
       try {
         await this.#world.call(other, "raft_rejoin", request);
         break;
       } catch (error) {
         if (!isWhorlError(error)) throw error;
+        if (error.code === "not_member") {
+          if (!this.#closed) this.#world.removed();
+          return;
+        }
+        const known = error.details["leader"];
+        if (typeof known === "string" && known !== node) others.add(known);
         this.#world.log.debug("A group does not take a member back yet", {
           group,
           asked: other,

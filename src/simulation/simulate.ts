@@ -282,7 +282,7 @@ class Run {
       CLIENTS_END_MS_MAX,
     );
     this.#fail(...await stopCluster(cluster));
-    this.#fail(...group?.watch.violations ?? []);
+    this.#fail(...group?.violations ?? []);
     this.#fail(...this.#invariants.violations());
     this.#fail(...checkProgress(this.#history.records, {
       acknowledgedMin: this.#options.acknowledgedMin ??

@@ -15,7 +15,7 @@ import {
   type GroupResult,
   measureFailover,
   runGroup,
-} from "../../src/raft/testing/simulated_group.ts";
+} from "../../src/raft/testing/group_run.ts";
 
 const SEEDS = 80;
 

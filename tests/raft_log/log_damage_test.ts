@@ -146,9 +146,10 @@ Deno.test("no damaged byte of a log goes unnoticed where it matters", async () =
     "config: as before",
     "live: damaged",
     "manifest: damaged",
-    "seg-N: as before, store_corrupt",
+    "seg-N: store_corrupt",
     "state: store_corrupt, store_format",
-    "wal-N.log: damaged",
+    "wal-N.log: as before, damaged",
     "wal.mark: as before",
+    "wal.spare: as before",
   ]);
 });

@@ -75,7 +75,7 @@ function termOf(text: string | undefined): number {
 /** One group. */
 export class LogDriver implements GroupLogEvents {
   readonly uid: number;
-  readonly #chance: Chance;
+  #chance: Chance;
   #log: GroupLog | undefined;
   /** After each operation that was begun. */
   #history: LogState[] = [{ log: [], term: 0, votedFor: undefined }];
@@ -142,8 +142,9 @@ export class LogDriver implements GroupLogEvents {
     return `g${this.uid}n${++this.#texts}${"x".repeat(size)}`;
   }
 
-  /** Does something. Long ones go on behind; `end` is told when they are done. */
-  act(): void {
+  /** Does something, as `chance` will have it. What takes long goes on behind. */
+  act(chance: Chance = this.#chance): void {
+    this.#chance = chance;
     const log = this.#log;
     if (log === undefined || this.failed !== undefined) return;
     if (this.#receiving) return;

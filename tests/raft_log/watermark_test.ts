@@ -39,7 +39,7 @@ Deno.test("WatermarkFile.open() leaves the slot that is whole alone until the ot
       })());
       // It dies while it writes the first of its slots.
       openAt(bench.live(), 3);
-      await bench.happen(3);
+      await bench.happen(2);
       bench.crash("power");
       const mark = await bench.run(readWatermark(bench.live().disk, "/mark"));
       assertEquals(mark?.storeId, storeId);

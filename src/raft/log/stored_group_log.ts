@@ -114,6 +114,8 @@ export class StoredGroupLog implements GroupLog, WalGroup {
   #hasGap = false;
   #events: GroupLogEvents | undefined;
   #recovered: RecoveredGroup | undefined;
+  /** Number of the batch of the write-ahead log with the last vote, or entry that cut others off. */
+  #unsettledBatch = 0;
   /** The lowest index that was cut off since the task under way began. */
   #cutIndex = Infinity;
   #tasks: Promise<unknown> = Promise.resolve();
@@ -281,8 +283,9 @@ export class StoredGroupLog implements GroupLog, WalGroup {
         `Cannot append the entry at ${first} as it must follow the snapshot at ${this.#snapshotIndex} and leave no gap: the last one is at ${this.#lastIndex}`,
       );
     }
-    if (first <= this.#lastIndex) this.#cutFrom(first);
     const { wal } = this.#shared();
+    const cuts = first <= this.#lastIndex;
+    if (cuts) this.#cutFrom(first);
     for (const entry of entries) {
       const { index, term, body } = entry;
       if (index !== this.#lastIndex + 1) {
@@ -301,6 +304,7 @@ export class StoredGroupLog implements GroupLog, WalGroup {
         entry,
       );
     }
+    if (cuts) this.#unsettledBatch = wal.nextBatch;
   }
 
   #push(
@@ -350,9 +354,11 @@ export class StoredGroupLog implements GroupLog, WalGroup {
     this.#term = term;
     this.#votedFor = votedFor;
     const events = this.#events;
-    this.#shared().wal.putVote(this, term, votedFor, () => {
+    const { wal } = this.#shared();
+    wal.putVote(this, term, votedFor, () => {
       if (this.#events === events) then();
     });
+    this.#unsettledBatch = wal.nextBatch;
   }
 
   /** Puts its term and vote into the write-ahead log again, so that the older files of that can go. */
@@ -478,7 +484,7 @@ export class StoredGroupLog implements GroupLog, WalGroup {
   #noteRot(error: unknown): void {
     if (this.#damaged || !isWhorlError(error, "store_corrupt")) return;
     this.#damaged = true;
-    this.#task(() => this.#writeManifest({})).catch(() => {
+    this.#task(() => this.#writeManifest()).catch(() => {
       // Then the write-ahead log has failed, and the next life finds out anew.
     });
   }
@@ -586,10 +592,10 @@ export class StoredGroupLog implements GroupLog, WalGroup {
     const { disk, pace } = this.#shared();
     const { index } = stored.meta;
     const before = this.#stored;
-    const next = (): readonly Segment[] =>
-      neededSegments(change(this.#segments.list), index, live);
-    await this.#writeManifest({ stored, segments: next() }, () => {
-      const segments = next();
+    const next = (segments: readonly Segment[]): readonly Segment[] =>
+      neededSegments(change(segments), index, live);
+    await this.#writeManifest({ stored, change: next }, () => {
+      const segments = next(this.#segments.list);
       atOnce();
       this.#segments.replace(segments);
       this.#stored = stored;
@@ -744,7 +750,7 @@ export class StoredGroupLog implements GroupLog, WalGroup {
     return this.#task(async () => {
       await this.#flush(index);
       this.#walFloor = Math.max(this.#walFloor, walFloor);
-      await this.#writeManifest({});
+      await this.#writeManifest();
     });
   }
 
@@ -812,16 +818,20 @@ export class StoredGroupLog implements GroupLog, WalGroup {
   /**
    * Replaces the manifest, durably, and then removes segments that it does not name.
    *
+   * @param change What becomes of the segments.
    * @param then What changes in memory with it, before the segments go.
    */
   async #writeManifest(
-    { stored = this.#stored, segments = this.#segments.list }: {
+    { stored = this.#stored, change = (segments) => segments }: {
       readonly stored?: StoredSnapshot | undefined;
-      readonly segments?: readonly Segment[];
-    },
+      readonly change?: (segments: readonly Segment[]) => readonly Segment[];
+    } = {},
     then: () => void = () => {},
   ): Promise<void> {
     const { disk, wal, files } = this.#shared();
+    // It must not know of what the write-ahead log may still lose.
+    while (this.#unsettledBatch > wal.durableBatch) await wal.written();
+    const segments = change(this.#segments.list);
     const damaged = this.#damaged;
     const bytes = encodeManifest({
       config: this.config,
@@ -859,14 +869,12 @@ export class StoredGroupLog implements GroupLog, WalGroup {
 
   /** Writes down that something is lost, if it is, so that no later life forgets it. */
   async saveDamage(): Promise<void> {
-    if (this.#damaged && !this.#isDamageSaved) await this.#writeManifest({});
+    if (this.#damaged && !this.#isDamageSaved) await this.#writeManifest();
   }
 
   compact(): Promise<void> {
-    return this.#task(() => this.#compact(true)).catch((error) => {
-      this.#noteRot(error);
-      throw error;
-    });
+    this.#demandOpen();
+    return this.#compact(true);
   }
 
   /** Compacts, unless that is about to be done, if it is worth it. */
@@ -874,27 +882,34 @@ export class StoredGroupLog implements GroupLog, WalGroup {
     if (this.#compacting) return;
     this.#compacting = true;
     const { compactEvery } = this.#shared();
-    const isThorough = this.#snapshotsTaken % compactEvery === 0;
-    this.#task(() => {
-      this.#compacting = false;
-      return this.#compact(isThorough);
-    }).catch((error) => {
-      // What else can be wrong is told when something has to be written; this is tried again after the next snapshot.
-      this.#noteRot(error);
-      this.#compacting = false;
-    });
+    this.#compact(this.#snapshotsTaken % compactEvery === 0).catch(() => {
+      // Rot is noted, and what else can be wrong is told when something has to be written; this is tried again after the next snapshot.
+    }).finally(() => this.#compacting = false);
   }
 
-  /** @param isThorough Whether live bytes are counted, and not concluded from the number of live entries. */
+  /**
+   * Writes each row of segments that is worth it anew, in a task of its own: in
+   * between, the write-ahead log's entries are taken over, or writers would wait.
+   *
+   * @param isThorough Whether live bytes are counted, and not concluded from the number of live entries.
+   */
   async #compact(isThorough: boolean): Promise<void> {
     const { limits } = this.#shared();
-    const lives: SegmentLife[] = [];
     const segments = this.#segments.list;
-    for (const segment of segments) {
-      lives.push(await this.#lifeOf(segment, isThorough));
-    }
-    for (const [first, last] of planCompaction(lives, limits)) {
-      await this.#rewrite(segments.slice(first, last + 1));
+    try {
+      const lives: SegmentLife[] = [];
+      for (const segment of segments) {
+        lives.push(await this.#lifeOf(segment, isThorough));
+      }
+      for (const [first, last] of planCompaction(lives, limits)) {
+        const row = segments.slice(first, last + 1);
+        await this.#task(() => this.#rewrite(row));
+      }
+    } catch (error) {
+      // Somebody else has compacted meanwhile.
+      if (error instanceof SegmentGoneError) return;
+      this.#noteRot(error);
+      throw error;
     }
   }
 
@@ -920,36 +935,16 @@ export class StoredGroupLog implements GroupLog, WalGroup {
 
   /** Writes what is live in `row` into new segments, and puts them in its place. */
   async #rewrite(row: readonly Segment[]): Promise<void> {
-    const { disk, files, wal, compactionPace } = this.#shared();
+    const { disk, wal, compactionPace } = this.#shared();
+    const { list } = this.#segments;
+    const start = list.indexOf(row[0] as Segment);
+    // A snapshot may have taken some of them away.
+    if (start < 0 || row.some((segment, i) => list[start + i] !== segment)) {
+      return;
+    }
     const builder = new SegmentBuilder(this.#segmentTarget(compactionPace));
     try {
-      for (const segment of row) {
-        const index = await files.indexOf(segment);
-        let wanted: number[] = [];
-        let bytes = 0;
-        for (let line = 0; line <= index.count; line++) {
-          const place = line < index.count ? index.indexAt(line) : Infinity;
-          if (bytes > 0 && (line === index.count || bytes >= SLICE_BYTES)) {
-            for (const entry of await files.readSome(segment, wanted)) {
-              const { body } = entry;
-              await builder.add(
-                entry.index,
-                entry.term,
-                body,
-                0,
-                body.length,
-                index.crcAt(index.lineFrom(entry.index)),
-              );
-            }
-            await compactionPace.pause(bytes);
-            wanted = [];
-            bytes = 0;
-          }
-          if (place > segment.info.last || !this.#live.has(place)) continue;
-          wanted.push(place);
-          bytes += index.lengthAt(line);
-        }
-      }
+      for (const segment of row) await this.#copyLive(segment, builder);
       const infos = await builder.finish();
       if (infos.length > 0) await disk.syncFolder(this.#folder);
       const added = infos.map((info) =>
@@ -964,12 +959,34 @@ export class StoredGroupLog implements GroupLog, WalGroup {
         ];
       };
       await this.#writeManifest(
-        { segments: replaced(this.#segments.list) },
+        { change: replaced },
         () => this.#segments.replace(replaced(this.#segments.list)),
       );
     } catch (error) {
       if (wal.failure === undefined) await abandon(builder);
       throw error;
+    }
+  }
+
+  /** Adds what is live in `segment` to `builder`, a slice at a time. */
+  async #copyLive(segment: Segment, builder: SegmentBuilder): Promise<void> {
+    const { files, compactionPace } = this.#shared();
+    const index = await files.indexOf(segment);
+    for (let line = 0; line < index.count;) {
+      const wanted: number[] = [];
+      let bytes = 0;
+      for (; line < index.count && bytes < SLICE_BYTES; line++) {
+        const place = index.indexAt(line);
+        if (place > segment.info.last || !this.#live.has(place)) continue;
+        wanted.push(place);
+        bytes += index.lengthAt(line);
+      }
+      for (const entry of await files.readSome(segment, wanted)) {
+        const { index: place, term, body } = entry;
+        const crc = index.crcAt(index.lineFrom(place));
+        await builder.add(place, term, body, 0, body.length, crc);
+      }
+      await compactionPace.pause(bytes);
     }
   }
 

@@ -215,6 +215,7 @@ class StoredRaftLogs implements RaftLogs {
     }));
     let wal: Wal;
     try {
+      for (const path of found.obsolete) await environment.disk.remove(path);
       wal = await Wal.open(environment, {
         folder,
         storeId: found.storeId,

@@ -200,6 +200,9 @@ export interface WalOptions {
   onFailed(error: WhorlError): void;
 }
 
+/** An old file that will be the next new one. */
+const SPARE_NAME = "wal.spare";
+
 /** Name of a file of the log. */
 export function walFileName(number: number): string {
   return `wal-${number}.log`;
@@ -223,6 +226,8 @@ export class Wal {
   readonly #full: WalBatch[] = [];
   readonly #together = new Uint8Array(ONE_WRITE_BYTES_MAX);
   #writing: WalBatch | undefined;
+  /** The last batch that somebody waits for by {@linkcode written}. */
+  #awaited: WalBatch | undefined;
   #turning = false;
   #wantsTurn = false;
   #deferred = false;
@@ -274,17 +279,31 @@ export class Wal {
     };
   }
 
-  /** Makes `file`, durably; from now on it is written to. */
+  get #sparePath(): string {
+    return `${this.#options.folder}/${SPARE_NAME}`;
+  }
+
+  /**
+   * Makes `file`, durably; from now on it is written to. If there is an old file
+   * it becomes this one: to write over what is there makes a sync cheaper by a
+   * quarter or a half, as the system has no new length to write down. The new
+   * salt keeps the old batches in it from being taken for new ones.
+   */
   async #begin(file: WalFile): Promise<void> {
     const { disk } = this.#environment;
     const { folder, storeId } = this.#options;
     const salt = new DataView(this.#environment.secretBytes(4).buffer)
       .getUint32(0);
     const { number } = file;
-    const open = await disk.open(file.path, { mode: "create_new" });
+    const spare = this.#sparePath;
+    const reused = await disk.entry(spare) !== undefined;
+    const open = await disk.open(reused ? spare : file.path, {
+      mode: reused ? "create" : "create_new",
+    });
     try {
       open.writeAt(encodeFileHeader({ storeId, salt, number }), 0);
       await open.sync();
+      if (reused) await disk.rename(spare, file.path);
       await disk.syncFolder(folder);
     } catch (error) {
       open.close();
@@ -322,6 +341,11 @@ export class Wal {
   get nextBatch(): number {
     return this.#nextBatch + this.#full.length +
       (this.#writing === undefined ? 0 : 1);
+  }
+
+  /** Number of the last batch that is durable. */
+  get durableBatch(): number {
+    return this.#nextBatch - 1;
   }
 
   /** Files that are full and not removed yet. */
@@ -490,6 +514,7 @@ export class Wal {
     }
     this.#nextBatch++;
     this.#writing = undefined;
+    if (this.#awaited === batch) this.#awaited = undefined;
     // The disk has to do again before anybody is told: they take their time.
     if (!this.#turnIfWanted()) this.#writeNext();
     for (let i = 0; i < batch.groups.length; i++) {
@@ -520,14 +545,10 @@ export class Wal {
     }, (error) => this.#fail(error));
   }
 
-  /**
-   * Whether there are so many files to be taken over that writers wait. Not at
-   * the beginning of a file: there stands what lets those before it be released.
-   */
+  /** Whether there are so many files to be taken over that writers wait; but never who takes them over. */
   get #isHeld(): boolean {
-    const { closedFilesMax, fileBytesMax } = this.#options;
-    return this.#closed.length > closedFilesMax &&
-      this.#offset > fileBytesMax / 4;
+    return this.#closed.length > this.#options.closedFilesMax &&
+      this.#awaited === undefined;
   }
 
   /** Lets the next batch be the first one of another file, if there is something in this one. */
@@ -572,7 +593,11 @@ export class Wal {
           epoch: this.#fileAt(count).number,
           commit: this.#nextBatch - 1,
         });
-        for (const { path } of files) await disk.remove(path);
+        for (const { path } of files) {
+          if (await disk.entry(this.#sparePath) === undefined) {
+            await disk.rename(path, this.#sparePath);
+          } else await disk.remove(path);
+        }
       } catch (error) {
         this.#fail(error);
         return;
@@ -603,13 +628,17 @@ export class Wal {
     return count;
   }
 
-  /** Resolves when everything that was put in before is durable. */
+  /**
+   * Resolves when everything that was put in before is durable. For work on
+   * which others depend: it is written even while writers are held back.
+   */
   written(): Promise<void> {
     if (this.#failure !== undefined) return Promise.reject(this.#failure);
     const last = this.#gathering.count > 0
       ? this.#gathering
       : this.#full.at(-1) ?? this.#writing;
     if (last === undefined) return Promise.resolve();
+    this.#awaited = last;
     this.#schedule();
     return last.written;
   }
@@ -643,7 +672,16 @@ export class Wal {
       this.#isClosed = true;
       this.#file?.close();
       this.#file = undefined;
+      await this.#closeMark();
+    }
+  }
+
+  async #closeMark(): Promise<void> {
+    try {
       await this.#options.mark.close();
+    } catch (error) {
+      // That the disk refuses was told.
+      if (this.#failure === undefined) throw error;
     }
   }
 }

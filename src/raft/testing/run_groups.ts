@@ -7,7 +7,7 @@
  * @module
  */
 import { reasonOf } from "../../base/errors.ts";
-import { type GroupResult, runGroup } from "./simulated_group.ts";
+import { type GroupResult, runGroup } from "./group_run.ts";
 
 /** Seeds that fail until there is enough to look at. */
 const FAILURES_MAX = 10;

@@ -10,6 +10,7 @@
  *     > read a
  *     > change a add d         also `promotable` or `non_voter` behind it; or `remove d`
  *     > rejoin a c             add the new life of c
+ *     > force a                it is the only member from now on
  *     > transfer a b
  *     > cut a b                no messages from a to b
  *     > isolate a              nor any other to or from it
@@ -34,9 +35,10 @@ import { type Chance, seededChance } from "../../base/chance.ts";
 import type { Membership, RaftEntry } from "../raft_entry.ts";
 import type { RaftMessage } from "../raft_message.ts";
 import { entriesOf, uidOf, votersOn } from "./one_member.ts";
+import type { MemberWorld } from "./member_world.ts";
 import { RaftRules } from "./raft_rules.ts";
 import { SimulatedDisk } from "./simulated_disk.ts";
-import { type MemberWorld, SimulatedMember } from "./simulated_member.ts";
+import { SimulatedMember } from "./simulated_member.ts";
 
 /** Deliveries after one command: more would be a conversation without end. */
 const STEPS_MAX = 2000;
@@ -127,6 +129,12 @@ class ScriptedGroup implements MemberWorld {
       case "rejoin": {
         const { uid } = this.#diskOf(other);
         member?.change({ type: "add", node: other, uid, kind: "voter" });
+        return;
+      }
+      case "force": {
+        const { uid } = this.#diskOf(node);
+        const alone = { node, uid, kind: "voter", target: 0 } as const;
+        member?.deliver({ type: "force_membership", members: [alone] });
         return;
       }
       case "transfer":

@@ -5,7 +5,6 @@
  *
  * @module
  */
-import type { Chance } from "../../base/chance.ts";
 import { entryBody, kindOfEntry } from "../entry_body.ts";
 import {
   EntryKind,
@@ -24,31 +23,9 @@ import {
 import type { RaftMessage } from "../raft_message.ts";
 import { membershipOf } from "../membership.ts";
 import { dataOfEntry } from "../entry_body.ts";
-import type { RaftRules } from "./raft_rules.ts";
+import type { MemberWorld } from "./member_world.ts";
 import { effectText, eventText } from "./raft_text.ts";
 import type { EntryList, SimulatedDisk } from "./simulated_disk.ts";
-
-/** What a member has around it. */
-export interface MemberWorld {
-  readonly chance: Chance;
-  readonly rules: RaftRules;
-  /** Calls `fire` when an election timer is over. */
-  electionTimer(afterMs: number, fire: () => void): void;
-  /** Calls `done` when a disk has synced. */
-  sync(done: () => void): void;
-  /** Calls `done` when a snapshot was on its way for too long. */
-  transferTimer(done: () => void): void;
-  send(from: string, uid: number, to: string, message: RaftMessage): void;
-  /** Brings what `from` offered as `transfer` to the member on `to`. */
-  fetchSnapshot(from: string, to: string, transfer: number): void;
-  /** Calls `done` when entries are read: at once if they are in memory. */
-  readEntries(done: () => void): void;
-  /** How many entries fit into one message. */
-  messageEntries(): number;
-  /** A number that no other command has. */
-  nextCommand(): number;
-  trace(line: () => string): void;
-}
 
 type SendEntries = Extract<RaftEffect, { readonly type: "send_entries" }>;
 
@@ -266,7 +243,7 @@ export class SimulatedMember {
         this.#append(effect.entries);
         return;
       case "send":
-        this.#checkPromises(effect.to, effect.message);
+        rules.says(this.node, this.disk, effect.to, effect.message);
         this.#send(effect.to, effect.message);
         return;
       case "send_entries":
@@ -331,35 +308,6 @@ export class SimulatedMember {
 
   #send(to: string, message: RaftMessage): void {
     this.#world.send(this.node, this.disk.uid, to, message);
-  }
-
-  /** What others are told must survive a crash of the one who tells it. */
-  #checkPromises(to: string, message: RaftMessage): void {
-    const { disk } = this;
-    const { rules } = this.#world;
-    if (message.type === "pre_vote") return;
-    if (message.type !== "pre_vote_reply" || !message.granted) {
-      rules.promise(
-        disk.term === message.term,
-        "A term is durable before anything is said in it",
-        `${this.node} says ${message.type} of ${message.term} in ${disk.term}`,
-      );
-    }
-    if (message.type === "vote_reply" && message.granted) {
-      rules.promise(
-        disk.votedFor === to,
-        "A vote is durable before it is given",
-        `${this.node} votes for ${to} in ${message.term}`,
-      );
-    }
-    if (message.type === "append_reply" && message.success) {
-      rules.promise(
-        message.index <= disk.settled &&
-          disk.log.termAt(message.index) === message.indexTerm,
-        "An entry is durable before it is acknowledged",
-        `${this.node} acknowledges ${message.index} of ${message.indexTerm}`,
-      );
-    }
   }
 
   #append(entries: readonly RaftEntry[]): void {

@@ -18,6 +18,7 @@
  *
  * @module
  */
+import type { Membership } from "../../raft/raft_entry.ts";
 import type { RaftMember } from "../../raft/raft_member.ts";
 import type { RaftMessage } from "../../raft/raft_message.ts";
 import type { RaftRole } from "../../raft/raft_fsm.ts";
@@ -33,6 +34,7 @@ interface Sighting {
   appliedIndex: number;
   lastIndex: number;
   lastTerm: number;
+  membership: Membership;
 }
 
 /** What a member has, in all its lives. */
@@ -91,11 +93,6 @@ export class RaftWatch {
   /** The highest index that any member has committed. */
   get commitIndex(): number {
     return this.#committed.length === 0 ? 0 : this.#committed.length - 1;
-  }
-
-  /** Something does not hold that is seen elsewhere. */
-  fail(check: string, message: string): void {
-    this.#fail(check, message);
   }
 
   #fail(check: string, message: string): void {
@@ -167,6 +164,7 @@ export class RaftWatch {
       appliedIndex: 0,
       lastIndex: 0,
       lastTerm: 0,
+      membership: member.membership,
     };
     this.#sightings.set(host, seen);
     if (term < recovered.term) {
@@ -229,6 +227,7 @@ export class RaftWatch {
       appliedIndex,
       lastIndex,
       lastTerm,
+      membership: member.membership,
     });
     if (term < before.term) {
       this.#fail(
@@ -248,7 +247,7 @@ export class RaftWatch {
         `The commit index of ${node} falls from ${before.commitIndex} to ${commitIndex}`,
       );
     } else if (commitIndex > before.commitIndex) {
-      this.#checkCommit(member, before.commitIndex);
+      this.#checkCommit(member, before);
     }
     if (appliedIndex > commitIndex) {
       this.#fail(
@@ -351,12 +350,12 @@ export class RaftWatch {
     }
   }
 
-  #checkCommit(member: RaftMember, from: number): void {
+  #checkCommit(member: RaftMember, before: Sighting): void {
     const { node, term, commitIndex, log } = member;
     const snapshotIndex = log.snapshot?.index ?? 0;
     let isNew = false;
     for (
-      let index = Math.max(from, snapshotIndex) + 1;
+      let index = Math.max(before.commitIndex, snapshotIndex) + 1;
       index <= commitIndex;
       index++
     ) {
@@ -380,29 +379,39 @@ export class RaftWatch {
         return;
       }
     }
-    if (isNew) this.#checkMajority(member);
+    if (isNew) this.#checkMajority(member, before.membership);
   }
 
-  /** What `member` has committed is durable on a majority of those that vote. */
-  #checkMajority({ node, commitIndex, log, membership }: RaftMember): void {
+  /**
+   * What `member` has committed is durable on a majority of those that vote: of
+   * the members it had `before`, if they have changed in the very same moment.
+   */
+  #checkMajority(
+    { node, commitIndex, log, membership }: RaftMember,
+    before: Membership,
+  ): void {
     const term = log.termAt(commitIndex) as number;
     for (const { member } of this.#sightings.values()) {
       this.#noteDurable(member);
     }
-    const voters = votersOf(membership);
-    const holders = voters.filter(({ uid }) => {
+    const holds = (uid: number): boolean => {
       const holding = this.#holdings.get(uid);
       if (holding === undefined) return false;
       const { durableIndex, snapshotIndex, terms } = holding;
       return snapshotIndex >= commitIndex ||
         durableIndex >= commitIndex && terms[commitIndex] === term;
-    });
-    if (holders.length * 2 > voters.length) return;
+    };
+    const isSafe = (members: Membership): boolean => {
+      const voters = votersOf(members);
+      return voters.filter(({ uid }) => holds(uid)).length * 2 > voters.length;
+    };
+    if (isSafe(membership) || isSafe(before)) return;
     this.#fail(
       "raft_commit_not_durable",
       `${node} has committed entry ${commitIndex} of term ${term}, which is durable on ${
-        holders.map(({ node }) => node).join(", ") || "nobody"
-      } of ${voters.map(({ node }) => node).join(", ")}`,
+        membership.members.filter(({ uid }) => holds(uid))
+          .map(({ node }) => node).join(", ") || "nobody"
+      } of ${votersOf(membership).map(({ node }) => node).join(", ")}`,
     );
   }
 

@@ -55,7 +55,9 @@ type MemberAct = Extract<
 
 /** The group. */
 export class SimulatedGroup {
-  readonly watch: RaftWatch;
+  /** By number of the group: one that could not be formed is followed by another one of its name. */
+  readonly #watches = new Map<number, RaftWatch>();
+  readonly #violations: Violation[] = [];
   readonly #options: SimulatedGroupOptions;
   /** Those that should have a member. */
   readonly #wanted: Set<SimulatedMachine>;
@@ -63,7 +65,7 @@ export class SimulatedGroup {
   readonly #mayBegin: Set<SimulatedMachine>;
   readonly #uids = new Map<SimulatedMachine, number>();
   readonly #systems = new WeakSet<RaftSystemProcess>();
-  readonly #seen = new Set<SimulatedMachine>();
+  readonly #seen = new Map<SimulatedMachine, RaftMember>();
   /** Power that is to be lost when some member takes a new term. */
   readonly #voterFaults: Extract<PlannedAct, { type: "voter_fault" }>[] = [];
   readonly #forgetDeaths = new Map<SimulatedMachine, () => void>();
@@ -71,10 +73,24 @@ export class SimulatedGroup {
   constructor(options: SimulatedGroupOptions) {
     this.#options = options;
     const { cluster, plan } = options;
-    this.watch = new RaftWatch(digestOf, () => cluster.time.now());
     const members = plan.members.map((index) => this.#machine(index));
     this.#wanted = new Set(members);
     this.#mayBegin = new Set(members);
+  }
+
+  /** What did not hold. */
+  get violations(): readonly Violation[] {
+    return [
+      ...this.#violations,
+      ...[...this.#watches.values()].flatMap(({ violations }) => violations),
+    ];
+  }
+
+  #watchOf(groupId: number): RaftWatch {
+    return this.#watches.getOrInsertComputed(
+      groupId,
+      () => new RaftWatch(digestOf, () => this.#cluster.time.now()),
+    );
   }
 
   get #cluster(): SimulatedCluster {
@@ -98,8 +114,18 @@ export class SimulatedGroup {
       await this.#ask((node) => node.raKv.startCluster(SIMULATED_GROUP, names));
       return true;
     });
+    const { network } = cluster;
+    const { weather } = network;
+    // What is to be seen is how it lives, not how it comes about.
+    network.weather = {
+      ...weather,
+      lossProbability: 0,
+      repeatProbability: 0,
+      reorderProbability: 0,
+    };
     try {
       await during(cluster, making, BEGIN_MS_MAX);
+      network.weather = weather;
     } catch (error) {
       return [{
         check: "raft_progress",
@@ -144,14 +170,17 @@ export class SimulatedGroup {
         this.#begins(machine, system);
       }
       const member = system?.member(SIMULATED_GROUP);
-      if (member === undefined && !this.#seen.has(machine)) continue;
-      const changed = this.watch.look(machine.host, member);
+      const before = this.#seen.get(machine);
+      if (before !== undefined && before.groupId !== member?.groupId) {
+        this.#watchOf(before.groupId).look(machine.host, undefined);
+      }
       if (member === undefined) {
         this.#seen.delete(machine);
         continue;
       }
-      if (!this.#seen.has(machine)) this.#checkUid(machine, member);
-      this.#seen.add(machine);
+      const changed = this.#watchOf(member.groupId).look(machine.host, member);
+      if (before !== member) this.#checkUid(machine, member);
+      this.#seen.set(machine, member);
       if (changed === "nothing") continue;
       this.#tell(machine, member);
       if (member.role !== "leader") this.#strikeVoter(machine);
@@ -178,10 +207,11 @@ export class SimulatedGroup {
     this.#uids.set(machine, uid);
     if (before === undefined || before === uid) return;
     if (this.#mayBegin.has(machine)) return;
-    this.watch.fail(
-      "raft_log_damaged",
-      `The member on ${node} begins anew as if its log were damaged, which nobody has done`,
-    );
+    this.#violations.push({
+      check: "raft_log_damaged",
+      message:
+        `The member on ${node} begins anew as if its log were damaged, which nobody has done`,
+    });
   }
 
   /** The system of a node in a new life, or after a failure of its disk. */
@@ -191,7 +221,10 @@ export class SimulatedGroup {
     this.#forgetDeaths.set(
       machine,
       machine.onDeath(() => {
-        this.watch.ends(machine.host);
+        const member = this.#seen.get(machine);
+        if (member !== undefined) {
+          this.#watchOf(member.groupId).ends(machine.host);
+        }
         this.#seen.delete(machine);
       }),
     );
@@ -200,10 +233,9 @@ export class SimulatedGroup {
     system.handleFrame = (from, type, bytes, start, end) => {
       if (type === FrameType.raftMessage) {
         const reader = new ByteReader(bytes, start, end);
-        // One group is simulated.
-        reader.u48();
+        const groupId = reader.u48();
         const uid = reader.u48();
-        this.watch.heard(uid, to, readRaftMessage(reader));
+        this.#watchOf(groupId).heard(uid, to, readRaftMessage(reader));
       }
       handle(from, type, bytes, start, end);
     };
@@ -286,7 +318,12 @@ export class SimulatedGroup {
     this.#ask(act, machine).then(
       () => this.#say("is answered"),
       (error) => {
-        if (!isWhorlError(error)) this.watch.fail("raft_act", `${error.stack}`);
+        if (!isWhorlError(error)) {
+          this.#violations.push({
+            check: "raft_act",
+            message: `${error instanceof Error ? error.stack : error}`,
+          });
+        }
         this.#say(`hears: ${reasonOf(error)}`);
       },
     );
