@@ -144,6 +144,9 @@ Deno.test("a log tells once that the disk refuses, and acknowledges nothing more
     await bench.happen(5);
     assertEquals(told.written, ["1/1"]);
     assertEquals(told.failed.length, 1);
+    if (way === "errors") bench.disk.writeErrorProbability = 1;
+    await bench.run(logs.close());
+    bench.disk.writeErrorProbability = 0;
     bench.crash("power");
     const next = await bench.run(logsOn(bench.live()));
     const found = await bench.run(next.open(7, silent));

@@ -873,10 +873,8 @@ export class StoredGroupLog implements GroupLog, WalGroup {
   }
 
   compact(): Promise<void> {
-    return this.#task(() => this.#compact(true)).catch((error) => {
-      this.#noteRot(error);
-      throw error;
-    });
+    this.#demandOpen();
+    return this.#compact(true);
   }
 
   /** Compacts, unless that is about to be done, if it is worth it. */
@@ -884,27 +882,34 @@ export class StoredGroupLog implements GroupLog, WalGroup {
     if (this.#compacting) return;
     this.#compacting = true;
     const { compactEvery } = this.#shared();
-    const isThorough = this.#snapshotsTaken % compactEvery === 0;
-    this.#task(() => {
-      this.#compacting = false;
-      return this.#compact(isThorough);
-    }).catch((error) => {
-      // What else can be wrong is told when something has to be written; this is tried again after the next snapshot.
-      this.#noteRot(error);
-      this.#compacting = false;
-    });
+    this.#compact(this.#snapshotsTaken % compactEvery === 0).catch(() => {
+      // Rot is noted, and what else can be wrong is told when something has to be written; this is tried again after the next snapshot.
+    }).finally(() => this.#compacting = false);
   }
 
-  /** @param isThorough Whether live bytes are counted, and not concluded from the number of live entries. */
+  /**
+   * Writes each row of segments that is worth it anew, in a task of its own: in
+   * between, the write-ahead log's entries are taken over, or writers would wait.
+   *
+   * @param isThorough Whether live bytes are counted, and not concluded from the number of live entries.
+   */
   async #compact(isThorough: boolean): Promise<void> {
     const { limits } = this.#shared();
-    const lives: SegmentLife[] = [];
     const segments = this.#segments.list;
-    for (const segment of segments) {
-      lives.push(await this.#lifeOf(segment, isThorough));
-    }
-    for (const [first, last] of planCompaction(lives, limits)) {
-      await this.#rewrite(segments.slice(first, last + 1));
+    try {
+      const lives: SegmentLife[] = [];
+      for (const segment of segments) {
+        lives.push(await this.#lifeOf(segment, isThorough));
+      }
+      for (const [first, last] of planCompaction(lives, limits)) {
+        const row = segments.slice(first, last + 1);
+        await this.#task(() => this.#rewrite(row));
+      }
+    } catch (error) {
+      // Somebody else has compacted meanwhile.
+      if (error instanceof SegmentGoneError) return;
+      this.#noteRot(error);
+      throw error;
     }
   }
 
@@ -930,36 +935,16 @@ export class StoredGroupLog implements GroupLog, WalGroup {
 
   /** Writes what is live in `row` into new segments, and puts them in its place. */
   async #rewrite(row: readonly Segment[]): Promise<void> {
-    const { disk, files, wal, compactionPace } = this.#shared();
+    const { disk, wal, compactionPace } = this.#shared();
+    const { list } = this.#segments;
+    const start = list.indexOf(row[0] as Segment);
+    // A snapshot may have taken some of them away.
+    if (start < 0 || row.some((segment, i) => list[start + i] !== segment)) {
+      return;
+    }
     const builder = new SegmentBuilder(this.#segmentTarget(compactionPace));
     try {
-      for (const segment of row) {
-        const index = await files.indexOf(segment);
-        let wanted: number[] = [];
-        let bytes = 0;
-        for (let line = 0; line <= index.count; line++) {
-          const place = line < index.count ? index.indexAt(line) : Infinity;
-          if (bytes > 0 && (line === index.count || bytes >= SLICE_BYTES)) {
-            for (const entry of await files.readSome(segment, wanted)) {
-              const { body } = entry;
-              await builder.add(
-                entry.index,
-                entry.term,
-                body,
-                0,
-                body.length,
-                index.crcAt(index.lineFrom(entry.index)),
-              );
-            }
-            await compactionPace.pause(bytes);
-            wanted = [];
-            bytes = 0;
-          }
-          if (place > segment.info.last || !this.#live.has(place)) continue;
-          wanted.push(place);
-          bytes += index.lengthAt(line);
-        }
-      }
+      for (const segment of row) await this.#copyLive(segment, builder);
       const infos = await builder.finish();
       if (infos.length > 0) await disk.syncFolder(this.#folder);
       const added = infos.map((info) =>
@@ -980,6 +965,28 @@ export class StoredGroupLog implements GroupLog, WalGroup {
     } catch (error) {
       if (wal.failure === undefined) await abandon(builder);
       throw error;
+    }
+  }
+
+  /** Adds what is live in `segment` to `builder`, a slice at a time. */
+  async #copyLive(segment: Segment, builder: SegmentBuilder): Promise<void> {
+    const { files, compactionPace } = this.#shared();
+    const index = await files.indexOf(segment);
+    for (let line = 0; line < index.count;) {
+      const wanted: number[] = [];
+      let bytes = 0;
+      for (; line < index.count && bytes < SLICE_BYTES; line++) {
+        const place = index.indexAt(line);
+        if (place > segment.info.last || !this.#live.has(place)) continue;
+        wanted.push(place);
+        bytes += index.lengthAt(line);
+      }
+      for (const entry of await files.readSome(segment, wanted)) {
+        const { index: place, term, body } = entry;
+        const crc = index.crcAt(index.lineFrom(place));
+        await builder.add(place, term, body, 0, body.length, crc);
+      }
+      await compactionPace.pause(bytes);
     }
   }
 

@@ -672,7 +672,16 @@ export class Wal {
       this.#isClosed = true;
       this.#file?.close();
       this.#file = undefined;
+      await this.#closeMark();
+    }
+  }
+
+  async #closeMark(): Promise<void> {
+    try {
       await this.#options.mark.close();
+    } catch (error) {
+      // That the disk refuses was told.
+      if (this.#failure === undefined) throw error;
     }
   }
 }
