@@ -13,6 +13,7 @@
  * @module
  */
 import { ByteReader } from "../base/byte_reader.ts";
+import { briefCopyOf } from "../base/byte_slab.ts";
 import { ByteWriter } from "../base/byte_writer.ts";
 import { isWhorlError, reasonOf, WhorlError } from "../base/errors.ts";
 import type { Membership, RaftEntry } from "../raft/raft_entry.ts";
@@ -37,6 +38,10 @@ import { lookUp, type RaKvState } from "./ra_kv_machine.ts";
 export const READ_ATTEMPTS_MAX = 3;
 
 const EMPTY = new Uint8Array(0);
+const replies = new ByteReader(EMPTY);
+/** Answers are made here, and what is handed out is cut from a slab: memory of its own for each would cost more than all the rest. */
+const scratch = new ByteWriter(4_096);
+const SCRATCH_VALUE_BYTES_MAX = 2_048;
 
 /** A member of a cluster of `ra_kv`. */
 export type RaKvMember = RaftMember<RaKvState>;
@@ -103,13 +108,16 @@ class WriteTarget implements RaftTarget<AppliedCommand> {
 
   done({ meta, reply }: AppliedCommand): void {
     const leader = this.member.node;
-    const outcome = readReply(new ByteReader(reply ?? EMPTY));
+    replies.reset(reply ?? EMPTY, 0, reply?.length ?? 0);
+    const outcome = readReply(replies);
     const cluster = this.member.group;
     switch (outcome.type) {
       case "done": {
-        const into = new ByteWriter(22 + leader.length * 3);
-        writeWriteAnswer(into, { ...meta, leader });
-        return this.target.answered(into.copy());
+        scratch.clear();
+        writeWriteAnswer(scratch, meta, leader);
+        return this.target.answered(
+          briefCopyOf(scratch.bytes, 0, scratch.length),
+        );
       }
       case "not_found":
         return this.target.failed(
@@ -230,7 +238,11 @@ class Reading implements RaftTarget<void> {
     expiresAtMs: number,
   ): void {
     const group = groupNames(this.member);
-    const into = new ByteWriter(21 + group.length + value.length);
+    // Large values are not copied twice.
+    const into = value.length > SCRATCH_VALUE_BYTES_MAX
+      ? new ByteWriter(21 + group.length + value.length)
+      : scratch;
+    if (into === scratch) into.clear();
     writeGetAnswer(into, {
       found: entry !== undefined,
       index: entry?.index ?? 0,
@@ -239,8 +251,9 @@ class Reading implements RaftTarget<void> {
       group,
       value,
     });
-    // Written to the last byte it was made for, or to all but an expiry.
-    this.target.answered(into.view());
+    this.target.answered(
+      into === scratch ? briefCopyOf(into.bytes, 0, into.length) : into.view(),
+    );
   }
 }
 

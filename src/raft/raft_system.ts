@@ -542,12 +542,9 @@ export class RaftSystemProcess implements RaftSystem {
     this.#tellOf(node, "node_lost");
   }
 
+  /** Also those that have no member there: a machine may watch over any node. */
   #tellOf(node: string, type: "node_back" | "node_lost"): void {
-    for (const member of this.#byName.values()) {
-      if (member.membership.members.some((other) => other.node === node)) {
-        member.deliver({ type, node });
-      }
-    }
+    for (const member of this.#byName.values()) member.deliver({ type, node });
   }
 
   async #sendSnapshot(

@@ -152,6 +152,8 @@ export class FakeMember implements RaftMember<RaKvState> {
 
   standNow(): void {}
 
+  aux(): void {}
+
   enterRole(): void {
     machine.enterRole?.(true, this.state);
   }
