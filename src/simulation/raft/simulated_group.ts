@@ -73,7 +73,7 @@ export class SimulatedGroup {
 
   constructor(options: SimulatedGroupOptions) {
     this.#options = options;
-    const { cluster, plan } = options;
+    const { plan } = options;
     const members = plan.members.map((index) => this.#machine(index));
     this.#wanted = new Set(members);
     this.#mayBegin = new Set(members);
