@@ -17,7 +17,7 @@ import type { Disk } from "../../environment/disk.ts";
 import { replaceFile } from "../../storage/atomic_file.ts";
 import type { RaftEntry, SnapshotMeta } from "../raft_entry.ts";
 import { planCompaction, type SegmentLife } from "./compaction_plan.ts";
-import { isMembership, membershipOf } from "./entry_body.ts";
+import { isMembership, membershipOf } from "../entry_body.ts";
 import {
   encodeManifest,
   type GroupManifest,
