@@ -667,7 +667,7 @@ async function* watch(
     if (seen === undefined) yield { type: "watching", index: next };
     else if (missed) yield { type: "missed", index: next };
     for (const event of events) yield eventOf(event);
-    seen = Math.max(seen ?? 0, next);
+    seen = next;
   }
 }
 

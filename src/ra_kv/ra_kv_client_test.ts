@@ -474,3 +474,20 @@ withClients(
     assertEquals((await failureOf(unknown.next())).code, "unknown_cluster");
   },
 );
+
+withClients(
+  "raKv.watch() goes on when nobody has answered in time",
+  async ({ a, d }, cluster) => {
+    await a.raKv.put("store", "k", 1);
+    const watch = d.raKv.watch("store", { key: "k", after: 1 });
+    // d has no member, and a takes its watch and is silent.
+    cluster.silent.add("a");
+    const next = take(watch, 1);
+    await cluster.runtime.advance(25_200);
+    cluster.silent.clear();
+    await cluster.runtime.advance(1_000);
+    await a.raKv.put("store", "k", 2);
+    await cluster.runtime.advance(30_000);
+    assertEquals(await next, [{ type: "put", key: "k", index: 2, value: 2 }]);
+  },
+);

@@ -766,7 +766,7 @@ export class RaKvMethods {
   /** Where all nodes stand: those that have a member, and those that did not answer. */
   async #places(cluster: string): Promise<NodeOutcomes<MemberPlace>> {
     const { results, failures } = await this.#onEach(
-      this.#peers.nodes().map((node) => ({ node })),
+      this.#peers.nodes().toSorted(compareTexts).map((node) => ({ node })),
       ({ node }) =>
         this.#ask(node, "ra_kv_locate", { cluster }, LOCATE_TIMEOUT_MS),
     );
