@@ -368,6 +368,7 @@ function report(
     servedP50Ms: over.latency.percentileMs(50),
     servedP99Ms: over.latency.percentileMs(99),
     failed: over.failed,
+    reasons: over.reasons,
     refusedP50Ms: over.refusal.percentileMs(50),
     refusedP99Ms: over.refusal.percentileMs(99),
     nodeCores: begin.nodeSeconds.map((_, i) =>
@@ -408,6 +409,11 @@ served meanwhile      ${figures.servedPerSecond}/s, ${
     ms(figures.servedP99Ms)
   }
 failed                ${counts(figures.failed)}
+${
+    Object.entries(figures.reasons).map(([code, reason]) =>
+      `  ${code}: ${reason}`
+    ).join("\n")
+  }
 'overload' answered   in p50 ${ms(figures.refusedP50Ms)}, p99 ${
     ms(figures.refusedP99Ms)
   }

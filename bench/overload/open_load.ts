@@ -31,6 +31,8 @@ export interface LoadWindow {
   served: number;
   /** Those that failed, by code. */
   readonly failed: Record<string, number>;
+  /** What the first of each code said. */
+  readonly reasons: Record<string, string>;
   /** Operations served within this window, whenever they were due. */
   completed: number;
   /** Latencies of what was served. */
@@ -53,6 +55,7 @@ export function emptyWindow(): LoadWindow {
     offered: 0,
     served: 0,
     failed: {},
+    reasons: {},
     completed: 0,
     latency: new LatencyHistogram(),
     refusal: new LatencyHistogram(),
@@ -67,6 +70,9 @@ export function addWindow(sum: LoadWindow, other: LoadWindow): void {
   sum.completed += other.completed;
   for (const [code, count] of Object.entries(other.failed)) {
     sum.failed[code] = (sum.failed[code] ?? 0) + count;
+  }
+  for (const [code, reason] of Object.entries(other.reasons)) {
+    sum.reasons[code] ??= reason;
   }
   sum.latency.merge(new LatencyHistogram(other.latency.counts));
   sum.refusal.merge(new LatencyHistogram(other.refusal.counts));
@@ -108,6 +114,7 @@ export async function offer(
       const nowMs = ended();
       const { code } = error;
       window.failed[code] = (window.failed[code] ?? 0) + 1;
+      window.reasons[code] ??= error.message;
       if (code === "overload") window.refusal.add((nowMs - begunMs) * 1000);
     });
   };

@@ -56,6 +56,7 @@ import {
 } from "./vnode_process.ts";
 import { PoolWorkers, type VnodeWorkers } from "./pool_workers.ts";
 import { type VnodePool, WorkPool } from "./work_pool.ts";
+import { VnodeTurns } from "./vnode_turns.ts";
 import {
   moduleIdOf,
   readVnodeRequestHeader,
@@ -145,6 +146,7 @@ export class VnodeMaster implements VnodeHost {
     COVERAGE_REST,
     COVERAGE_WAIT_MS_MAX,
   );
+  readonly turns: VnodeTurns;
   #options: VnodeMasterOptions;
   #ringSizes: ReadonlyMap<number, number>;
   /** The first vnodes of generations of the ring that are no more. */
@@ -194,6 +196,7 @@ export class VnodeMaster implements VnodeHost {
 
   constructor(options: VnodeMasterOptions) {
     this.#options = options;
+    this.turns = new VnodeTurns(options.runtime);
     this.#ringSizes = options.ringSizes;
     this.#table = commandTableOf(options.module);
     this.#moduleId = moduleIdOf(options.module.name);
@@ -317,6 +320,7 @@ export class VnodeMaster implements VnodeHost {
   /** Takes in a message from the node; the bytes belong to the master from now on. */
   receive(message: Uint8Array<ArrayBuffer>): void {
     this.#receivedMs = this.#options.runtime.now();
+    this.turns.begin(this.#receivedMs);
     readFrames(message, 0, message.length, FRAME_BYTES_MAX, this.#onFrame);
   }
 
@@ -326,6 +330,7 @@ export class VnodeMaster implements VnodeHost {
     for (const timer of [this.#sweep, this.#nextTurn, ...this.#timers]) {
       if (timer !== undefined) this.#options.runtime.clearTimer(timer);
     }
+    this.turns.close();
     for (const { type, correlation } of this.#postponedFrames()) {
       if (type !== FrameType.vnodeRequest) continue;
       this.#refuse(correlation, stoppingError());

@@ -41,6 +41,7 @@ import {
 } from "./mailbox_bounds.ts";
 import { PendingCall, type PendingCallHost } from "./pending_call.ts";
 import { VnodeHandoff, type VnodeHandoffHost } from "./vnode_handoff.ts";
+import type { TurnTaker, VnodeTurns } from "./vnode_turns.ts";
 import { RequestFlag } from "./vnode_wire.ts";
 import { WatchedPartition } from "./watched_partition.ts";
 
@@ -98,6 +99,8 @@ export interface VnodeHost {
   /** How fast transfers may go. */
   readonly pace: BackgroundPace;
   readonly coveragePace: BackgroundPace;
+  /** Whose turn it is. */
+  readonly turns: VnodeTurns;
   /** Requests wait or have been promised an answer: call `giveUpOverdue` from time to time. */
   requestsInHand(): void;
   /** `process` has begun to refuse commands as its mailbox is full, or it has room again. */
@@ -132,7 +135,7 @@ type CoverageHandler = NonNullable<Vnode["handleCoverage"]>[string];
 
 /** A running vnode. */
 export class VnodeProcess extends ChildBase
-  implements VnodeHandoffHost, PendingCallHost {
+  implements VnodeHandoffHost, PendingCallHost, TurnTaker {
   readonly kind = "task";
   /** The number of this vnode. */
   readonly number: number;
@@ -371,7 +374,8 @@ export class VnodeProcess extends ChildBase
       this.#host.requestsInHand();
       return;
     }
-    if (this.#busy || this.#held) {
+    const stands = this.#busy || this.#held;
+    if (stands || this.#mailbox.length > 0 || !this.#host.turns.hasTime()) {
       this.#host.requestsInHand();
       this.#mailbox.add({
         correlation,
@@ -383,6 +387,7 @@ export class VnodeProcess extends ChildBase
         start,
         end,
       });
+      if (!stands) this.#host.turns.wait(this);
       return;
     }
     this.#handle(correlation, command, flags, deadline, bytes, start, end);
@@ -473,8 +478,20 @@ export class VnodeProcess extends ChildBase
     }
   }
 
-  #drain(): void {
+  /** @internal Its turn has come. */
+  takeTurn(commandsMax: number): void {
+    if (!this.#ended) this.#drain(commandsMax);
+  }
+
+  #drain(commandsMax = Infinity): void {
+    let left = commandsMax;
     while (!this.#busy && !this.#held) {
+      if (
+        this.#mailbox.length > 0 && !(left > 0 && this.#host.turns.hasTime())
+      ) {
+        this.#host.turns.wait(this);
+        break;
+      }
       const next = this.#mailbox.take();
       if (next === undefined) break;
       const fate = this.#mailbox.fateOf(next, this.#host.now());
@@ -486,6 +503,7 @@ export class VnodeProcess extends ChildBase
         );
         continue;
       }
+      left--;
       this.#handle(
         next.correlation,
         next.command,
