@@ -1,6 +1,7 @@
 /**
- * Vnodes whose work is to compute: each command takes its vnode about a
- * millisecond, so that it is the vnodes that cannot keep up, and not who asks.
+ * Vnodes whose work is to compute: a command takes its vnode about a millisecond
+ * for each megabyte, so that it is the vnodes that cannot keep up, and not who
+ * asks.
  *
  * @module
  */
@@ -14,8 +15,8 @@ import {
 
 /** The commands of the module. */
 export type DigestCommands = {
-  /** The SHA-256 of a megabyte. */
-  readonly digest: CommandDeclaration<undefined, Uint8Array, never>;
+  /** The SHA-256 of so many megabytes. */
+  readonly digest: CommandDeclaration<number, Uint8Array, never>;
 };
 
 const commands: DigestCommands = { digest: command() };
@@ -26,8 +27,11 @@ const digestModule: VnodeModule<DigestCommands> = defineVnode({
   commands,
   init: () => ({
     handleCommand: {
-      digest: () =>
-        new Uint8Array(createHash("sha256").update(MEGABYTE).digest()),
+      digest(megabytes) {
+        const hash = createHash("sha256");
+        for (let i = 0; i < megabytes; i++) hash.update(MEGABYTE);
+        return new Uint8Array(hash.digest());
+      },
     },
     fold: () => [],
     encodeHandoffItem: () => null,

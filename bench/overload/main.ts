@@ -32,7 +32,8 @@ const HELP =
   `Offers a cluster of three node processes more than it can serve, on this machine.
 
   --operation KIND      put, get, or digest: a command that takes
-                        its vnode about a millisecond              [digest]
+                        its vnode about a millisecond a megabyte   [digest]
+  --megabytes N         of a digest                                [8]
   --driver KIND         who offers: node (each of the three), or
                         client (a process of its own)              [client]
   --connections N       of a client, to each node                  [4]
@@ -77,6 +78,7 @@ function say(text: string): void {
 const args = parseArgs(Deno.args, {
   string: [
     "operation",
+    "megabytes",
     "driver",
     "connections",
     "storage",
@@ -93,6 +95,7 @@ const args = parseArgs(Deno.args, {
   boolean: ["json", "help"],
   default: {
     operation: "digest",
+    megabytes: "8",
     driver: "client",
     connections: "4",
     storage: "memory",
@@ -135,6 +138,7 @@ async function measure(): Promise<void> {
         operation: args.operation as "put",
         driver: `driver${i}`,
         valueBytes: Number(args["value-bytes"]),
+        megabytes: Number(args.megabytes),
         keys: Number(args.keys),
         n: Number(args.n ?? alone ?? 3),
         quorum: Number(args.w ?? alone ?? 2),

@@ -15,6 +15,8 @@ export interface Work {
   /** Keys of this driver alone begin with it. */
   readonly driver: string;
   readonly valueBytes: number;
+  /** Of a digest. */
+  readonly megabytes: number;
   /** Different keys, taken in turn by a stride that visits all of them. */
   readonly keys: number;
   readonly n: number;
@@ -67,16 +69,19 @@ export async function operationOf(
     contexts[key] = context;
   };
   if (work.operation === "digest") {
-    return () => {
+    const digestNext = () => {
       const number = next++;
       const key = number * STRIDE % keys;
       return (modules[number % modules.length] as ModuleClient<DigestCommands>)
-        .request(BUCKET, `${driver}-${key}`, "digest", undefined, {
+        .request(BUCKET, `${driver}-${key}`, "digest", work.megabytes, {
           n,
           w: quorum,
           timeoutMs,
         });
     };
+    // That its nodes run the module is gossip, which may be on its way.
+    await soon(() => Promise.all(asked.map(digestNext)));
+    return digestNext;
   }
   const writer = async (): Promise<void> => {
     while (next < keys) await put();
@@ -89,6 +94,19 @@ export async function operationOf(
     return (clients[number % clients.length] as KvClient)
       .get(BUCKET, `${driver}-${key}`, { ...options, r: quorum });
   };
+}
+
+/** Tries again until `operation` succeeds or seconds have passed. */
+async function soon(operation: () => Promise<unknown>): Promise<void> {
+  for (let tried = 0;; tried++) {
+    try {
+      await operation();
+      return;
+    } catch (error) {
+      if (tried === 50) throw error;
+      await new Promise((resolve) => setTimeout(resolve, 100));
+    }
+  }
 }
 
 /** A closed loop: so many operations under way, each replaced when it is answered. */
