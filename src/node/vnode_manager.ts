@@ -26,6 +26,7 @@ import {
   firstVnodeBeside,
   partitionOfVnode,
 } from "../ring/ring_generations.ts";
+import type { MailboxBounds } from "../vnode/mailbox_bounds.ts";
 import type { ClusterEvent } from "../vnode/vnode.ts";
 import {
   answerFailure,
@@ -59,6 +60,8 @@ export interface HostedModule {
   readonly url: string;
   /** Saves loading it where masters are tasks. */
   readonly module: VnodeModule | undefined;
+  /** How much may wait for each of its vnodes. @default {what it says} */
+  readonly mailbox?: MailboxBounds;
   /** Flags of `deno run` without which a subprocess cannot load it. */
   readonly subprocessFlags: readonly string[];
 }
@@ -298,6 +301,7 @@ export class VnodeManager {
       ringSizes: [...this.#ringSizes],
       store: this.#options.home.storeOf(hosted.name, master),
       seed: `${environment.chance.next()}`,
+      ...(hosted.mailbox === undefined ? {} : { mailbox: hosted.mailbox }),
     };
     // The next one says so itself.
     this.#tailsLost.delete(id);
