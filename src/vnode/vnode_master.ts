@@ -168,6 +168,8 @@ export class VnodeMaster implements VnodeHost {
   readonly #pools = new Map<string, WorkPool>();
   /** Its workers. */
   readonly #workers = new Map<string, PoolWorkers>();
+  /** Whether the node is about to be told of them. */
+  #tellsWorkers = false;
   #listeners = new Set<{
     readonly process: VnodeProcess;
     readonly listener: (event: ClusterEvent) => void;
@@ -208,7 +210,11 @@ export class VnodeMaster implements VnodeHost {
     for (const [name, config] of Object.entries(options.module.workers ?? {})) {
       this.#workers.set(
         name,
-        new PoolWorkers(name, config, { runtime, zombie }),
+        new PoolWorkers(name, config, {
+          runtime,
+          zombie,
+          changed: () => this.#workersChanged(),
+        }),
       );
     }
     this.answers = new BatchingSink(
@@ -361,6 +367,20 @@ export class VnodeMaster implements VnodeHost {
     if (running > 0) {
       log.warn("Work in pools has not ended when it was asked to", { running });
     }
+  }
+
+  /** Tells the node which workers there are, once for all that changes now. */
+  #workersChanged(): void {
+    if (this.#tellsWorkers || this.#stopping) return;
+    this.#tellsWorkers = true;
+    this.#options.runtime.defer(() => {
+      this.#tellsWorkers = false;
+      if (this.#stopping) return;
+      const workers = [...this.#workers.values()]
+        .map((each) => each.tree())
+        .filter((tree) => tree !== undefined);
+      this.#tell({ type: "workers", workers });
+    });
   }
 
   /** The pools, and those in which jobs wait for workers, with their names. */
