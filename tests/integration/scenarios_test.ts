@@ -11,6 +11,7 @@ import { FAILURE_SCENARIOS } from "./scenarios/failure_scenarios.ts";
 import { HANDOFF_SCENARIOS } from "./scenarios/handoff_scenarios.ts";
 import { KV_SCENARIOS } from "./scenarios/kv_scenarios.ts";
 import { LEAVE_SCENARIOS } from "./scenarios/leave_scenarios.ts";
+import { LISTING_SCENARIOS } from "./scenarios/listing_scenarios.ts";
 import { MEMBERSHIP_SCENARIOS } from "./scenarios/membership_scenarios.ts";
 import { OVERLOAD_SCENARIOS } from "./scenarios/overload_scenarios.ts";
 import { RESIZE_SCENARIOS } from "./scenarios/resize_scenarios.ts";
@@ -24,6 +25,7 @@ const SCENARIOS = [
   ...RESIZE_SCENARIOS,
   ...KV_SCENARIOS,
   ...COVERAGE_SCENARIOS,
+  ...LISTING_SCENARIOS,
   ...FAILURE_SCENARIOS,
   ...OVERLOAD_SCENARIOS,
   ...START_SCENARIOS,
