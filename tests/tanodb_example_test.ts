@@ -34,6 +34,7 @@ import {
   type WhorlNode,
 } from "../mod.ts";
 import { openMemoryStore } from "../src/storage/memory_store.ts";
+import { WatchedPartition } from "../src/vnode/watched_partition.ts";
 
 function startTanodbNode(): Promise<WhorlNode> {
   return startNode({
@@ -52,7 +53,10 @@ type TanodbVnode = Awaited<ReturnType<typeof tanodbModule.init>>;
 /** A vnode of partition 10 on a store of its own. */
 async function startVnode(): Promise<TanodbVnode> {
   const store = openMemoryStore("0".repeat(16));
-  const context = { storage: store.partition(10), ringSize: 64 };
+  const context = {
+    storage: new WatchedPartition(store.partition(10)),
+    ringSize: 64,
+  };
   // It needs nothing else of its context.
   return await tanodbModule.init(10, context as unknown as VnodeContext);
 }

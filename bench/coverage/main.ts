@@ -5,7 +5,7 @@
  *
  *     deno task bench:coverage --keys 1000000 --storage deno_kv
  *     deno task bench:coverage --keys 10000000 --storage memory --replicas 1 \
- *       --caller client --placement subprocess --runs 2 --no-load
+ *       --caller client --placement subprocess --masters 4 --runs 2 --no-load
  *
  * @module
  */
@@ -25,6 +25,7 @@ const HELP =
                       1, where every row is said                [1,3]
   --placement KIND    where vnode masters run; as subprocess they and their
                       stores are not in the memory of the node  [worker]
+  --masters N         vnode masters; each has a heap of some GB  [1]
   --caller KIND       who lists: node, or client: this process over a
                       connection; then the memory of both is said [node]
   --runs N            listings of each kind, the first not counted [6]
@@ -45,7 +46,15 @@ function say(text: string): void {
 }
 
 const args = parseArgs(Deno.args, {
-  string: ["storage", "keys", "replicas", "placement", "caller", "runs"],
+  string: [
+    "storage",
+    "keys",
+    "replicas",
+    "placement",
+    "masters",
+    "caller",
+    "runs",
+  ],
   boolean: ["help", "load"],
   negatable: ["load"],
   default: {
@@ -53,6 +62,7 @@ const args = parseArgs(Deno.args, {
     keys: "100000",
     replicas: "1,3",
     placement: "worker",
+    masters: "1",
     caller: "node",
     runs: "6",
     load: true,
@@ -111,6 +121,7 @@ async function measure(storage: string, replicas: number): Promise<void> {
       name: "bench@127.0.0.1",
       cookie: "bench",
       masterPlacement: args.placement as "worker" | "task" | "subprocess",
+      masters: Number(args.masters),
       ...(storage === "deno_kv" ? { dataDirectory: directory } : {}),
     });
     await node.up();

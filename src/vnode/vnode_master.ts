@@ -24,12 +24,7 @@ import {
 import type { Runtime, TimerHandle } from "../../supervisors/runtime.ts";
 import type { Chance } from "../base/chance.ts";
 import { ByteReader } from "../base/byte_reader.ts";
-import {
-  type ErrorCode,
-  isStoreFailure,
-  reasonOf,
-  WhorlError,
-} from "../base/errors.ts";
+import { isStoreFailure, reasonOf, WhorlError } from "../base/errors.ts";
 import type { Log } from "../environment/log.ts";
 import type { Store } from "../environment/storage.ts";
 import {
@@ -46,12 +41,13 @@ import {
 } from "../ring/ring_generations.ts";
 import { beginsHandoff } from "./handoff_codec.ts";
 import { BackgroundPace } from "./background_pace.ts";
-import type { ClusterEvent, VnodeContext, VnodeModule } from "./vnode.ts";
+import type { ClusterEvent, VnodeModule } from "./vnode.ts";
 import {
   type CommandTable,
   commandTableOf,
   type VnodeHost,
   VnodeProcess,
+  type VnodeStart,
   wentElsewhere,
 } from "./vnode_process.ts";
 import { PoolWorkers, type VnodeWorkers } from "./pool_workers.ts";
@@ -690,7 +686,7 @@ export class VnodeMaster implements VnodeHost {
     process: VnodeProcess,
     signal: AbortSignal,
     unsubscribe: (() => void)[],
-  ): VnodeContext {
+  ): VnodeStart {
     const { node, store, runtime, chance, log } = this.#options;
     const { number, partition } = process;
     const ringSize = this.#ringSizeOf(number);
@@ -936,7 +932,7 @@ export class VnodeMaster implements VnodeHost {
 }
 
 /** What a vnode is shown of the store; as it is when it looks, since a lost tail can be repaired. */
-function storeView(store: Store): VnodeContext["store"] {
+function storeView(store: Store): VnodeStart["store"] {
   return {
     get storeId() {
       return store.state.storeId;

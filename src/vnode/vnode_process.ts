@@ -27,6 +27,7 @@ import {
   type VnodeContext,
   type VnodeModule,
 } from "./vnode.ts";
+import type { PartitionStore } from "../environment/storage.ts";
 import { partitionOfVnode } from "../ring/ring_generations.ts";
 import { writeFailure } from "../wire/failure.ts";
 import { CoverageAction, readCoverageRequest } from "./coverage_codec.ts";
@@ -129,6 +130,11 @@ export function commandTableOf(module: VnodeModule): CommandTable {
     coverageDeclarations: Object.values(module.coverage),
   };
 }
+
+/** What a vnode is started with: its context, on the store itself. */
+export type VnodeStart = Omit<VnodeContext, "storage"> & {
+  readonly storage: PartitionStore;
+};
 
 type Handler = (request: unknown, call: Call) => unknown;
 type CoverageHandler = NonNullable<Vnode["handleCoverage"]>[string];
@@ -285,7 +291,7 @@ export class VnodeProcess extends ChildBase
    *
    * @throws What `init` throws.
    */
-  async start(context: VnodeContext): Promise<void> {
+  async start(context: VnodeStart): Promise<void> {
     this.#started = true;
     this.#store = context.store;
     this.ringSize = context.ringSize;
