@@ -712,7 +712,11 @@ Deno.test("flavio's HTTP interface posts and reads messages, and says what is wr
     );
     const { rows } = await flavioOf(node).listStreams("a/b é");
     assertEquals(rows[0]?.names, ["€"]);
-    for (const path of ["/%ff/x", "/a/", "//x", `/${"x".repeat(257)}/y`]) {
+    assertEquals(
+      typeOf(await fetched(`${root}/msgs/%ff/x`)),
+      [400, "invalid-path"],
+    );
+    for (const path of ["/a/", "//x", `/${"x".repeat(257)}/y`]) {
       assertEquals(
         typeOf(await fetched(`${root}/msgs${path}`)),
         [400, "invalid-name"],
