@@ -147,7 +147,8 @@ async function measure(): Promise<void> {
     ),
   );
 
-  const best = await bestRate(drivers);
+  const pids = [...nodes.map(({ pid }) => pid), Deno.pid];
+  const best = await bestRate(drivers, pids);
   const overloadMs = Number(args.seconds) * 1000;
   const share = best.perSecond / drivers.length;
   const load: OpenLoad = {
@@ -238,20 +239,29 @@ async function clientDriver(
 
 interface Best {
   readonly perSecond: number;
+  /** What nodes and driver used of the processors, which others may have wanted as well. */
+  readonly cores: number;
   readonly concurrency: number;
   readonly latency: LatencyHistogram;
 }
 
 /** The best rate of a closed loop, each concurrency tried twice, as the first time compiles. */
-async function bestRate(drivers: readonly Driver[]): Promise<Best> {
+async function bestRate(
+  drivers: readonly Driver[],
+  pids: readonly number[],
+): Promise<Best> {
   let best: Best | undefined;
   for (const concurrency of args.concurrency!.split(",").map(Number)) {
     for (let round = 0; round < 2; round++) {
+      const startedAt = performance.now();
+      const before = secondsOf(pids);
       const all = await Promise.all(
         drivers.map((driver) =>
           driver.closed(concurrency / drivers.length, CLOSED_MS)
         ),
       );
+      const cores = (secondsOf(pids) - before) /
+        (performance.now() - startedAt) * 1000;
       const latency = new LatencyHistogram();
       for (const one of all) {
         latency.merge(new LatencyHistogram(one.latency.counts));
@@ -262,19 +272,23 @@ async function bestRate(drivers: readonly Driver[]): Promise<Best> {
       );
       if (!args.json) {
         say(
-          `closed loop of ${concurrency}: ${perSecond.toFixed(0)}/s, p50 ${
-            latency.percentileMs(50).toFixed(1)
-          } ms, p99 ${latency.percentileMs(99).toFixed(1)} ms, failed ${
-            all.reduce((sum, { failed }) => sum + failed, 0)
-          }`,
+          `closed loop of ${concurrency}: ${perSecond.toFixed(0)}/s with ${
+            cores.toFixed(2)
+          } cores, p50 ${latency.percentileMs(50).toFixed(1)} ms, p99 ${
+            latency.percentileMs(99).toFixed(1)
+          } ms, failed ${all.reduce((sum, { failed }) => sum + failed, 0)}`,
         );
       }
       if (best === undefined || perSecond > best.perSecond) {
-        best = { perSecond, concurrency, latency };
+        best = { perSecond, cores, concurrency, latency };
       }
     }
   }
   return best as Best;
+}
+
+function secondsOf(pids: readonly number[]): number {
+  return pids.reduce((sum, pid) => sum + cpuSeconds(pid), 0);
 }
 
 interface UsageSample {
@@ -356,12 +370,16 @@ function report(
   const end = usageAt(NORMAL_MS + overloadMs);
   const cores = (of: (sample: UsageSample) => number) =>
     (of(end) - of(begin)) / (end.ms - begin.ms) * 1000;
+  const allCores = cores((sample) =>
+    sample.driverSeconds + sample.nodeSeconds.reduce((sum, one) => sum + one, 0)
+  );
   const figures = {
     operation: args.operation,
     driver: args.driver,
     storage: args.storage,
     placement: args.placement,
     bestPerSecond: Math.round(best.perSecond),
+    bestCores: best.cores,
     bestP99Ms: best.latency.percentileMs(99),
     normalP50Ms: normal.latency.percentileMs(50),
     normalP99Ms: normal.latency.percentileMs(99),
@@ -369,6 +387,9 @@ function report(
     offeredPerSecond: Math.round(over.offered / seconds),
     servedPerSecond: Math.round(servedPerSecond),
     servedShare: servedPerSecond / best.perSecond,
+    // Others on the machine may have left less to it than to the best run.
+    servedSharePerCore: servedPerSecond / allCores /
+      (best.perSecond / best.cores),
     servedP50Ms: over.latency.percentileMs(50),
     servedP99Ms: over.latency.percentileMs(99),
     failed: over.failed,
@@ -400,16 +421,18 @@ function report(
       .join(", ") || "none";
   say(`
 ${figures.operation} from ${figures.driver}, ${figures.storage}, masters as ${figures.placement}
-best rate             ${figures.bestPerSecond}/s at ${best.concurrency} at once, p99 ${
-    ms(figures.bestP99Ms)
-  }
+best rate             ${figures.bestPerSecond}/s at ${best.concurrency} at once with ${
+    best.cores.toFixed(2)
+  } cores, p99 ${ms(figures.bestP99Ms)}
 half of it before     p50 ${ms(figures.normalP50Ms)}, p99 ${
     ms(figures.normalP99Ms)
   }
 offered               ${figures.offeredPerSecond}/s of ${figures.duePerSecond}/s that were due, for ${seconds} s
 served meanwhile      ${figures.servedPerSecond}/s, ${
     (100 * figures.servedShare).toFixed(0)
-  } % of the best, p50 ${ms(figures.servedP50Ms)}, p99 ${
+  } % of the best, ${
+    (100 * figures.servedSharePerCore).toFixed(0)
+  } % for each core, p50 ${ms(figures.servedP50Ms)}, p99 ${
     ms(figures.servedP99Ms)
   }
 failed                ${counts(figures.failed)}
