@@ -20,8 +20,9 @@ export function writeFailure(into: ByteWriter, error: WhorlError): void {
   try {
     writeMsgpack([error.code, message, wellFormed(error.details)], into);
     if (into.length - start <= DETAILS_BYTES_MAX) {
-      // Details can be anything, and the receiver refuses what is not plain.
-      decodeMsgpack(into.view().subarray(start));
+      // Details can be anything, and the receiver refuses what is not plain. A
+      // node that refuses thousands a second does not look at each of them twice.
+      if (!isFlat(error.details)) decodeMsgpack(into.view().subarray(start));
       return;
     }
   } catch (unsendable) {
@@ -29,6 +30,16 @@ export function writeFailure(into: ByteWriter, error: WhorlError): void {
   }
   into.length = start;
   writeMsgpack([error.code, message, {}], into);
+}
+
+/** Whether there is nothing in `details` but what certainly travels. */
+function isFlat(details: Readonly<Record<string, unknown>>): boolean {
+  for (const [name, value] of Object.entries(details)) {
+    const travels = typeof value === "string" || typeof value === "boolean" ||
+      value === null || Number.isSafeInteger(value);
+    if (!travels || name === "__proto__") return false;
+  }
+  return true;
 }
 
 /** Reads a failure that travelled here; bytes that are none read as a `protocol_error`. */
