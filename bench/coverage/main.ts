@@ -133,6 +133,15 @@ async function measure(storage: string, replicas: number): Promise<void> {
         const listed = args.caller === "client"
           ? await listFromHere(node, n)
           : await order<Listed>({ do: "list", n });
+        // With several replicas listed as one, every row is said.
+        const expected = Number(args.keys) * (n === replicas ? 1 : replicas);
+        if (listed.keys !== expected) {
+          throw new Error(
+            `${listed.keys} keys were listed of ${expected}:\n${await order<
+              string
+            >({ do: "tree" })}`,
+          );
+        }
         if (run > 0) runs.push(listed);
       }
       const of = (figure: keyof Listed) => median(runs.map((r) => r[figure]));

@@ -5,6 +5,7 @@
  * @module
  */
 import type { WhorlNode } from "../../mod.ts";
+import { renderTree } from "../../supervisors/tree_view.ts";
 import { runLoad } from "../cluster/load.ts";
 import { startMeasuredNode } from "../measured_node.ts";
 import { BUCKET, list } from "./listing.ts";
@@ -15,6 +16,8 @@ export type Order =
   | { readonly do: "fill"; readonly keys: number; readonly n: number }
   /** Lists them as if each had `n` replicas. */
   | { readonly do: "list"; readonly n: number }
+  /** Says what runs in it. */
+  | { readonly do: "tree" }
   /** Gets and puts, with listings one after the other beside them or without. */
   | { readonly do: "load"; readonly n: number; readonly lists: boolean };
 
@@ -74,6 +77,8 @@ await serve(async (order: Order): Promise<unknown> => {
       return await fill(node, order.keys, order.n);
     case "list":
       return await list(node.kv, order.n);
+    case "tree":
+      return renderTree(node.tree());
     case "load":
       return await load(node, order.n, order.lists);
     default:
