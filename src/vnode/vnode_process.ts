@@ -29,7 +29,7 @@ import {
 } from "./vnode.ts";
 import type { PartitionStore } from "../environment/storage.ts";
 import { partitionOfVnode } from "../ring/ring_generations.ts";
-import { writeFailure } from "../wire/failure.ts";
+import { type Failure, writeFailure } from "../wire/failure.ts";
 import { CoverageAction, readCoverageRequest } from "./coverage_codec.ts";
 import { CoverageStreams } from "./coverage_streams.ts";
 import { HandoffEntry } from "./handoff_codec.ts";
@@ -1021,17 +1021,20 @@ export class VnodeProcess extends ChildBase
   }
 
   #fail(correlation: number, code: ErrorCode, message: string): void {
-    this.#failWith(
-      correlation,
-      new WhorlError(code, message, { details: { partition: this.partition } }),
-      code,
-    );
+    const { partition } = this;
+    this.#sendFailure(correlation, { code, message, details: { partition } });
   }
 
   #failWith(correlation: number, error: unknown, otherwise: ErrorCode): void {
-    const failure = error instanceof WhorlError
-      ? error
-      : new WhorlError(otherwise, reasonOf(error));
+    this.#sendFailure(
+      correlation,
+      error instanceof WhorlError
+        ? error
+        : { code: otherwise, message: reasonOf(error), details: {} },
+    );
+  }
+
+  #sendFailure(correlation: number, failure: Failure): void {
     const sink = this.#host.answers;
     writeFailure(sink.begin(FrameType.vnodeError, correlation), failure);
     sink.end();

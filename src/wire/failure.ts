@@ -12,8 +12,11 @@ const MESSAGE_LENGTH_MAX = 4_000;
 /** Largest details of a failure that travel, in bytes. */
 const DETAILS_BYTES_MAX = 256 * 1024;
 
+/** A failure that is to travel: an error, or what one would say, as an error is dear. */
+export type Failure = Pick<WhorlError, "code" | "message" | "details">;
+
 /** Appends a failure; a long message is cut, and details that cannot travel are left behind. */
-export function writeFailure(into: ByteWriter, error: WhorlError): void {
+export function writeFailure(into: ByteWriter, error: Failure): void {
   // A cut may fall inside a character, and a message may quote what is no text.
   const message = error.message.slice(0, MESSAGE_LENGTH_MAX).toWellFormed();
   const start = into.length;
