@@ -107,9 +107,11 @@ async function listFromHere(
   const most = (which: 0 | 1) =>
     Math.max(...samples.map((sample) => sample[which])).toFixed(0);
   say(
-    `memory in the course of ${listed.keys} keys, MB: coordinator ${
-      figures(0)
-    }, most ${most(0)}; caller ${figures(1)}, most ${most(1)}`,
+    `${listed.keys} keys in ${
+      (listed.allMs / 1000).toFixed(1)
+    } s; memory meanwhile, MB: coordinator ${figures(0)}, most ${
+      most(0)
+    }; caller ${figures(1)}, most ${most(1)}`,
   );
   return listed;
 }
