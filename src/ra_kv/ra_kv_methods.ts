@@ -55,7 +55,8 @@ import type {
   StartedCluster,
 } from "./ra_kv_protocol.ts";
 import { isRaKv, raKvMember } from "./ra_kv_router.ts";
-import { failureOf, type RaKvMember } from "./ra_kv_service.ts";
+import type { RaKvMember } from "./ra_kv_service.ts";
+import { raftFailure } from "../raft/raft_failure.ts";
 
 /** Time each member of a new cluster adds to that in which a leader must answer, in milliseconds. */
 export const FORM_TIMEOUT_MS = 5_000;
@@ -848,14 +849,14 @@ function settled<Result>(
   begin({
     done: resolve,
     failed: (reason: RaftFailure, leader: string | undefined) =>
-      reject(failureOf(member, reason, leader)),
+      reject(raftFailure(member, reason, leader)),
   });
   return promise;
 }
 
 function requireLead(member: RaKvMember): void {
   if (member.role === "leader") return;
-  throw failureOf(member, "not_leader", member.leader);
+  throw raftFailure(member, "not_leader", member.leader);
 }
 
 /** Whether what failed so is worth another attempt, as it was not done or may be done twice. */

@@ -16,6 +16,7 @@ import { ByteReader } from "../base/byte_reader.ts";
 import { briefCopyOf } from "../base/byte_slab.ts";
 import { ByteWriter } from "../base/byte_writer.ts";
 import { isWhorlError, reasonOf, WhorlError } from "../base/errors.ts";
+import { raftFailure } from "../raft/raft_failure.ts";
 import type { Membership, RaftEntry } from "../raft/raft_entry.ts";
 import type {
   AppliedCommand,
@@ -52,43 +53,6 @@ export interface RaKvTarget {
   answered(object: Uint8Array<ArrayBuffer> | undefined): void;
   failed(error: WhorlError): void;
 }
-
-/** Why a member has not done something, for callers. */
-export function failureOf(
-  member: { readonly group: string; readonly node: string },
-  reason: RaftFailure,
-  leader: string | undefined,
-): WhorlError {
-  const { group, node } = member;
-  return new WhorlError(reason, SENTENCES[reason](group, node), {
-    details: { cluster: group, node, leader: leader ?? null },
-  });
-}
-
-const SENTENCES: Readonly<
-  Record<RaftFailure, (cluster: string, node: string) => string>
-> = {
-  not_leader: (cluster, node) => `${node} does not lead ${cluster}`,
-  leader_lost: (cluster, node) =>
-    `Cannot tell whether it happened as ${node} has lost the lead of ${cluster}`,
-  closed: (cluster, node) => `The member of ${cluster} on ${node} is stopping`,
-  cluster_change_not_permitted: (cluster) =>
-    `Cannot change the members of ${cluster} now: another change is under way, or its leader is new`,
-  already_member: (cluster) =>
-    `Cannot add a node to ${cluster} that is a member of it`,
-  not_member: (cluster) =>
-    `Cannot remove a node from ${cluster} that is no member of it`,
-  already_leader: (cluster, node) => `${node} leads ${cluster} already`,
-  unknown_member: (cluster) =>
-    `Cannot hand the lead of ${cluster} to a node that is no member of it`,
-  non_voter: (cluster) =>
-    `Cannot hand the lead of ${cluster} to a member that does not vote`,
-  not_up_to_date: (cluster) =>
-    `Cannot hand the lead of ${cluster} to a member whose log is behind`,
-  transferring: (cluster) => `The lead of ${cluster} is being handed over`,
-  overload: (cluster, node) =>
-    `${node} takes no more for ${cluster} now as too much is under way`,
-};
 
 /** Proposes `command`, which is copied. @throws {WhorlError} `value_corrupt`, `protocol_error`, `invalid_key`: nothing has been proposed. */
 export function write(
@@ -151,7 +115,7 @@ class WriteTarget implements RaftTarget<AppliedCommand> {
   }
 
   failed(reason: RaftFailure, leader: string | undefined): void {
-    this.target.failed(failureOf(this.member, reason, leader));
+    this.target.failed(raftFailure(this.member, reason, leader));
   }
 }
 
@@ -195,7 +159,7 @@ class Reading implements RaftTarget<void> {
   }
 
   failed(reason: RaftFailure, leader: string | undefined): void {
-    this.target.failed(failureOf(this.member, reason, leader));
+    this.target.failed(raftFailure(this.member, reason, leader));
   }
 
   async #fetch(

@@ -8,9 +8,13 @@
  */
 import type { Runtime, TimerHandle } from "../../supervisors/runtime.ts";
 import { ByteReader } from "../base/byte_reader.ts";
-import { dataOfEntry, kindOfEntry, timeOfEntry } from "./entry_body.ts";
+import {
+  dataOfEntry,
+  kindOfEntry,
+  membershipOf,
+  timeOfEntry,
+} from "./entry_body.ts";
 import type { ApplyMeta, MachineEffect, RaftMachine } from "./machine.ts";
-import { readMembership } from "./membership_codec.ts";
 import {
   ENTRY_HEADER_BYTES,
   EntryKind,
@@ -155,10 +159,7 @@ export class MachineHost<State> {
         return;
       }
       case EntryKind.membership:
-        this.#membership = {
-          ...readMembership(new ByteReader(body, ENTRY_HEADER_BYTES)),
-          index,
-        };
+        this.#membership = membershipOf(entry);
         return;
     }
   }
