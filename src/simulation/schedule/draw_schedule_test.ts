@@ -150,7 +150,7 @@ Deno.test("drawSchedule() draws every kind of act on a Raft group, each on nodes
         type !== "bit_rot" && type !== "declared_down"
       ),
     );
-    for (const act of group.acts) {
+    for (const act of group!.acts) {
       drawn.set(act.type, (drawn.get(act.type) ?? 0) + 1);
       if ("node" in act) assert(act.node >= 0 && act.node < nodes);
     }
