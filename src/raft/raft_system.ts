@@ -31,6 +31,7 @@ import {
 import type { GroupConfig } from "./log/raft_log.ts";
 import type { RaftMachine } from "./machine.ts";
 import { ELECTION_TIMEOUT_MS_MIN } from "./raft_fsm.ts";
+import { orderMembers } from "./membership.ts";
 import type { NewMember, RaftMember, RaftSystem } from "./raft_member.ts";
 import type { Member } from "./raft_entry.ts";
 import { raftFailure } from "./raft_failure.ts";
@@ -130,18 +131,28 @@ export class RaftSystemProcess implements RaftSystem {
     log.error("A member of a group has lost part of its log and begins anew", {
       group: config.name,
     });
-    // One that was made before a crash, when this one could not be removed yet.
-    let next = logs.groups.find(({ uid, groupId }) =>
+    const isMade = logs.groups.some(({ uid, groupId }) =>
       groupId === config.groupId && uid !== lost
-    )?.uid;
-    if (next === undefined) {
-      next = this.#world.secretNumber();
-      await logs.create({
-        ...config,
-        uid: next,
-        initial: { index: 0, members },
-      });
+    );
+    if (isMade) {
+      // By this very function, before a crash. It is started as all others are.
+      await logs.remove(lost);
+      throw reason;
     }
+    const next = this.#world.secretNumber();
+    // It asks to be taken back as it knows itself for a member; one that was
+    // added later may have lost the entry that said so.
+    const known = members.some(({ node }) => node === this.node)
+      ? members
+      : orderMembers([
+        ...members,
+        { node: this.node, uid: lost, kind: "promotable", target: 0 },
+      ]);
+    await logs.create({
+      ...config,
+      uid: next,
+      initial: { index: 0, members: known },
+    });
     await logs.remove(lost);
     return await this.#startMember(next);
   }

@@ -15,7 +15,7 @@ const members = ["a", "b", "c"].map((node, at): Member => ({
 class Watched {
   readonly group = "g";
   readonly groupId = 1;
-  readonly membership = { index: 0, members };
+  membership = { index: 0, members };
   leader: string | undefined;
   role: RaftRole = "follower";
   term: number;
@@ -184,6 +184,38 @@ Deno.test("RaftWatch finds two entries committed at one index, and states that d
   other.c.applies(3, "another state");
   other.look(other.c);
   assertEquals(other.checks(), ["raft_states_differ"]);
+});
+
+Deno.test("RaftWatch finds a leader that commits an older term by counting", () => {
+  const { b, look, checks } = group();
+  b.term = 2;
+  look(b);
+  b.has(1, 1, 1, 1);
+  b.role = "leader";
+  look(b);
+  b.commitIndex = 4;
+  look(b);
+  assertEquals(checks().includes("raft_commit_of_old_term"), true);
+});
+
+Deno.test("RaftWatch finds members that are changed before the last change is committed, or an entry of the term", () => {
+  const { a, look, checks } = group();
+  a.has(1, 1, 1, 1);
+  a.membership = { index: 4, members };
+  look(a);
+  assertEquals(checks(), []);
+  a.has(1, 1, 1, 1, 1);
+  a.membership = { index: 5, members };
+  look(a);
+  assertEquals(checks(), ["raft_change_too_early"]);
+  const { b, ...next } = group();
+  b.term = 2;
+  b.role = "leader";
+  next.look(b);
+  b.has(1, 1, 1, 2);
+  b.membership = { index: 4, members };
+  next.look(b);
+  assertEquals(next.checks(), ["raft_change_too_early"]);
 });
 
 Deno.test("RaftWatch finds indexes and terms that fall", () => {
