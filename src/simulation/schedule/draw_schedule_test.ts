@@ -143,7 +143,7 @@ Deno.test("drawSchedule() draws every kind of act on a Raft group, each on nodes
   for (let seed = 0; seed < 1_000; seed++) {
     const { nodes, group, faults, changes, disk } = drawSchedule(seed, RAFT);
     assert(group !== undefined);
-    assert(group.members.length >= 3, `seed ${seed}`);
+    assert(group!.members.length >= 3, `seed ${seed}`);
     assertEquals([changes, disk.liesAboutSync], [[], false]);
     assert(
       faults.every(({ type }) =>
