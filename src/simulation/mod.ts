@@ -40,6 +40,7 @@ export type {
   DiskWeather,
   FaultType,
   GroupPlan,
+  LeaderFault,
   NetworkWeather,
   PlannedAct,
   PlannedChange,
