@@ -23,6 +23,7 @@ import {
   COVERAGE_CHUNK_BYTES_MAX,
   endCoverageBatch,
 } from "./coverage_codec.ts";
+import type { Awaitable } from "../environment/storage.ts";
 import type { BackgroundPace } from "./background_pace.ts";
 import type { CommandDeclaration } from "./vnode.ts";
 
@@ -230,7 +231,7 @@ export class CoverageStreams {
         if (stream.abort.signal.aborted) return;
         beganMs = now();
       }
-      const next = stream.iterator.next();
+      const next = stepOf(stream.iterator);
       let step: IteratorResult<unknown>;
       if (next instanceof Promise) {
         // It may take long, and somebody waits for what there is.
@@ -239,7 +240,7 @@ export class CoverageStreams {
         }
         step = await next;
         if (stream.abort.signal.aborted) return;
-      } else step = next as IteratorResult<unknown>;
+      } else step = next;
       if (step.done) stream.ended = true;
       else if (!this.#take(stream, step.value)) return;
       const nowMs = now();
@@ -340,4 +341,16 @@ export class CoverageStreams {
     writeFailure(answers.begin(FrameType.vnodeError, correlation), error);
     answers.end();
   }
+}
+
+/** The next chunk, at once if it is there. */
+function stepOf(
+  iterator: ChunkIterator,
+): Awaitable<IteratorResult<unknown>> {
+  const next = iterator.next();
+  if (next instanceof Promise || next.done) return next;
+  const { value } = next;
+  return value instanceof Promise
+    ? value.then((chunk) => ({ done: false, value: chunk }))
+    : next;
 }

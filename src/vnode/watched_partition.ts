@@ -12,6 +12,8 @@ import type {
   Entry,
   IntegrityReport,
   PartitionStore,
+  Row,
+  RowSteps,
   ScanRange,
   Write,
   WriteOptions,
@@ -85,8 +87,8 @@ export class WatchedPartition implements PartitionStore {
     return this.#store.scan(range);
   }
 
-  pages(range?: ScanRange): AsyncIterable<readonly Entry[]> {
-    return this.#store.pages(range);
+  rows(range: ScanRange, visit: (row: Row) => void): RowSteps {
+    return this.#store.rows(range, visit);
   }
 
   deleteRange(start?: Uint8Array, end?: Uint8Array): Promise<void> {

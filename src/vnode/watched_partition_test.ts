@@ -23,7 +23,7 @@ function spy(): {
       store.write(writes, committed);
     },
     scan: (range) => store.scan(range),
-    pages: (range) => store.pages(range),
+    rows: (range, visit) => store.rows(range, visit),
     deleteRange(start, end, keys = []) {
       known.push([...keys].map(text));
       return store.deleteRange(start, end);
