@@ -8,7 +8,6 @@
  *
  * @module
  */
-import type { ByteReader } from "../base/byte_reader.ts";
 import { ByteWriter } from "../base/byte_writer.ts";
 import { WhorlError } from "../base/errors.ts";
 import type { Awaitable, PartitionStore, Row } from "../environment/storage.ts";

@@ -33,6 +33,7 @@ import {
   writePiece,
 } from "./coverage_page_codec.ts";
 import type { CoverageReport } from "./coverage_report.ts";
+import { COVERAGE_PAUSE_MS } from "./coverage_pace.ts";
 import { OperationFlag } from "./operation_codec.ts";
 import type { OperationTarget } from "./operation_target.ts";
 import type { ProcessHost } from "./process_host.ts";
@@ -75,6 +76,8 @@ export class CoverageProcess
   /** What vnodes know the query by, by part. */
   readonly #streams = new Map<number, number>();
   readonly #timers = new Map<CoverageTimer, WheelTimer>();
+  /** Puts the caller's demand off while other requests come. */
+  readonly #pause = new WheelTimer(() => this.#goOn());
 
   /**
    * @throws {WhorlError} `invalid_argument` if it wants what no ring can give,
@@ -157,7 +160,7 @@ export class CoverageProcess
 
   /** The caller has taken what it was given and asks for more; `target` gets it. */
   more(target: OperationTarget): void {
-    if (this.waitFor(target)) this.#deliver({ type: "demand" });
+    if (this.waitFor(target)) this.#goOn();
     else {
       target.operationFailed(
         new WhorlError(
@@ -166,6 +169,14 @@ export class CoverageProcess
         ),
       );
     }
+  }
+
+  /** Hands on what there is, or lets other requests have their turn before that. */
+  #goOn(): void {
+    const { coveragePace, wheel, runtime } = this.host;
+    if (coveragePace?.mayGoOn(runtime.now()) ?? true) {
+      this.#deliver({ type: "demand" });
+    } else wheel.set(this.#pause, COVERAGE_PAUSE_MS);
   }
 
   /** The caller wants no more. */
@@ -335,11 +346,13 @@ export class CoverageProcess
       }, bytes);
     }
     if (report !== undefined) writePageReport(into, report);
+    this.host.coveragePace?.notePage(byteCount, this.host.nowMs);
     this.succeed({ object: into.view(), replies: [], replicas: [] });
   }
 
   /** However it ended: nothing is left on the host or, as far as they can be told, at vnodes. */
   #release(): void {
+    this.host.wheel.clear(this.#pause);
     for (const timer of this.#timers.values()) this.host.wheel.clear(timer);
     for (const part of [...this.#askOf.keys()]) this.#closeAsk(part);
     // Killed or crashed in the middle of it.

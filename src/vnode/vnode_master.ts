@@ -24,12 +24,7 @@ import {
 import type { Runtime, TimerHandle } from "../../supervisors/runtime.ts";
 import type { Chance } from "../base/chance.ts";
 import { ByteReader } from "../base/byte_reader.ts";
-import {
-  type ErrorCode,
-  isStoreFailure,
-  reasonOf,
-  WhorlError,
-} from "../base/errors.ts";
+import { isStoreFailure, reasonOf, WhorlError } from "../base/errors.ts";
 import type { Log } from "../environment/log.ts";
 import type { Store } from "../environment/storage.ts";
 import {
