@@ -76,8 +76,8 @@ export class CoverageProcess
   /** What vnodes know the query by, by part. */
   readonly #streams = new Map<number, number>();
   readonly #timers = new Map<CoverageTimer, WheelTimer>();
-  /** Puts the caller's demand off while other requests come. */
-  readonly #pause = new WheelTimer(() => this.#goOn());
+  /** Holds what the caller gets back while other requests come. */
+  readonly #pause = new WheelTimer(() => this.#pauseOver());
 
   /**
    * @throws {WhorlError} `invalid_argument` if it wants what no ring can give,
@@ -160,8 +160,11 @@ export class CoverageProcess
 
   /** The caller has taken what it was given and asks for more; `target` gets it. */
   more(target: OperationTarget): void {
-    if (this.waitFor(target)) this.#goOn();
-    else {
+    if (this.waitFor(target)) {
+      const held = !this.#mayGoOn();
+      if (held) this.host.wheel.set(this.#pause, COVERAGE_PAUSE_MS);
+      this.#deliver({ type: "demand", held });
+    } else {
       target.operationFailed(
         new WhorlError(
           "protocol_error",
@@ -171,12 +174,14 @@ export class CoverageProcess
     }
   }
 
-  /** Hands on what there is, or lets other requests have their turn before that. */
-  #goOn(): void {
-    const { coveragePace, wheel, runtime } = this.host;
-    if (coveragePace?.mayGoOn(runtime.now()) ?? true) {
-      this.#deliver({ type: "demand" });
-    } else wheel.set(this.#pause, COVERAGE_PAUSE_MS);
+  #mayGoOn(): boolean {
+    const { coveragePace, runtime } = this.host;
+    return coveragePace === undefined || coveragePace.mayGoOn(runtime.now());
+  }
+
+  #pauseOver(): void {
+    if (this.#mayGoOn()) this.#deliver({ type: "released" });
+    else this.host.wheel.set(this.#pause, COVERAGE_PAUSE_MS);
   }
 
   /** The caller wants no more. */
