@@ -13,8 +13,6 @@
  * @module
  */
 
-import type { Coordinators } from "./coordinators.ts";
-
 /** Requests that have their turn for each KiB of pages. One takes about as long as a KiB with keys of ten bytes. */
 const REQUESTS_PER_KIB = 16;
 /** Longest wait for each KiB of pages, in milliseconds: several times what so many requests take on an idle machine. */
@@ -24,17 +22,22 @@ const WAIT_MS_MAX = 500;
 /** How often a query that waits looks whether it may go on, in milliseconds. */
 export const COVERAGE_PAUSE_MS = 10;
 
+/** The coordinators of other requests, as far as they matter here. */
+export interface OtherRequests {
+  /** Requests under way. */
+  readonly size: number;
+  readonly counts: { readonly started: number };
+}
+
 /** The pace of all coverage queries of a node. */
 export class CoveragePace {
-  readonly #others: () => Pick<Coordinators, "counts" | "size"> | undefined;
+  readonly #others: () => OtherRequests | undefined;
   /** How many other requests must have begun, or what time it must be, for the next page. */
   #startedNext = 0;
   #nextMs = -Infinity;
 
   /** @param others The coordinators of the other requests. */
-  constructor(
-    others: () => Pick<Coordinators, "counts" | "size"> | undefined,
-  ) {
+  constructor(others: () => OtherRequests | undefined) {
     this.#others = others;
   }
 

@@ -6,7 +6,7 @@ const KIB = 1024;
 /** A pace, and the other requests it looks at. */
 function pacing() {
   const others = {
-    counts: { started: 0, refused: 0, forwarded: 0, repairs: 0 },
+    counts: { started: 0 },
     size: 1,
   };
   return { others, pace: new CoveragePace(() => others) };

@@ -402,7 +402,7 @@ Deno.test("a coverage query that may leave key spaces out says which it left out
 
 Deno.test("a coverage query waits for other requests before it hands on more, and no longer than it lasts", async () => {
   const others = {
-    counts: { started: 0, refused: 0, forwarded: 0, repairs: 0 },
+    counts: { started: 0 },
     size: 1,
   };
   await using bench = new Bench(2, new CoveragePace(() => others));
@@ -429,7 +429,7 @@ Deno.test("a coverage query waits for other requests before it hands on more, an
 
 Deno.test("a coverage query that is cancelled while it waits for others is answered at once", async () => {
   const others = {
-    counts: { started: 0, refused: 0, forwarded: 0, repairs: 0 },
+    counts: { started: 0 },
     size: 1,
   };
   await using bench = new Bench(2, new CoveragePace(() => others));
