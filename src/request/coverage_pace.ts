@@ -1,8 +1,8 @@
 /**
  * How fast the pages of coverage queries leave a node's coordinators while other
- * requests are under way. A page costs its thread time to pass it on and, as a rule, to
- * read it, and callers of queries take pages as fast as they get them. So after
- * each page the next one, of whichever query, waits until
+ * requests are under way. A page costs its thread time to pass it on and, as a
+ * rule, to read it, and callers of queries take pages as fast as they get them.
+ * So after each page the next one, of whichever query, waits until
  *
  * - as many other requests have begun as take several times as long as the page:
  *   requests are the clock, as what they take changes with the machine's load;
@@ -15,9 +15,11 @@
 
 /** Requests that have their turn for each KiB of pages. One takes about as long as a KiB with keys of ten bytes. */
 const REQUESTS_PER_KIB = 16;
+/** Most requests that are waited for, whatever has been said: that was said while there were none. */
+const REQUESTS_MAX = 4_096;
 /** Longest wait for each KiB of pages, in milliseconds: several times what so many requests take on an idle machine. */
 const WAIT_MS_PER_KIB = 2;
-/** Longest wait whatever has been said, in milliseconds: several queries may have said much. */
+/** Longest wait whatever has been said, in milliseconds. */
 const WAIT_MS_MAX = 500;
 /** How often a query that waits looks whether it may go on, in milliseconds. */
 export const COVERAGE_PAUSE_MS = 10;
@@ -45,8 +47,10 @@ export class CoveragePace {
   notePage(byteCount: number, nowMs: number): void {
     const kib = byteCount / 1024;
     const started = this.#others()?.counts.started ?? 0;
-    this.#startedNext = Math.max(this.#startedNext, started) +
-      kib * REQUESTS_PER_KIB;
+    this.#startedNext = Math.min(
+      Math.max(this.#startedNext, started) + kib * REQUESTS_PER_KIB,
+      started + REQUESTS_MAX,
+    );
     this.#nextMs = Math.min(
       Math.max(this.#nextMs, nowMs) + kib * WAIT_MS_PER_KIB,
       nowMs + WAIT_MS_MAX,

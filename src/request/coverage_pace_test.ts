@@ -51,3 +51,14 @@ Deno.test("CoveragePace does not wait long for requests that wait for something 
   assertEquals(pace.mayGoOn(699), false);
   assertEquals(pace.mayGoOn(700), true);
 });
+
+Deno.test("CoveragePace does not hold against a query what it said while there was nothing else", () => {
+  const { others, pace } = pacing();
+  others.size = 0;
+  for (let page = 0; page < 1_000; page++) pace.notePage(256 * KIB, 0);
+  others.size = 64;
+  others.counts.started = 4_095;
+  assertEquals(pace.mayGoOn(0), false);
+  others.counts.started = 4_096;
+  assertEquals(pace.mayGoOn(0), true);
+});
