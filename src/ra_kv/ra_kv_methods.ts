@@ -181,7 +181,11 @@ export class RaKvMethods {
     });
     return {
       hint: members.length === 0 ? undefined : { leader, members },
-      certain: outcomes.every(({ status }) => status === "fulfilled"),
+      certain: outcomes.every((outcome) =>
+        outcome.status === "fulfilled" ||
+        // A version of Whorl without clusters.
+        isWhorlError(outcome.reason, "unknown_command")
+      ),
     };
   }
 

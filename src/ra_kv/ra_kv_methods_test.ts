@@ -614,3 +614,27 @@ onNodes(
     assertEquals(group.entries.length, 1);
   },
 );
+
+onNodes(
+  "find() is certain when all nodes have answered, if only that they know no clusters",
+  async (cluster) => {
+    await cluster.form("store", ["b", "c"]);
+    const { methods } = cluster.node("a");
+    assertEquals(await methods.find("store"), {
+      hint: { leader: "b", members: ["b", "c"] },
+      certain: true,
+    });
+    cluster.onCall = (node) => {
+      if (node === "d") throw new WhorlError("unknown_command", "too old");
+    };
+    assertEquals(await methods.find("other"), {
+      hint: undefined,
+      certain: true,
+    });
+    cluster.cut.add("c");
+    assertEquals(await methods.find("store"), {
+      hint: { leader: "b", members: ["b"] },
+      certain: false,
+    });
+  },
+);

@@ -10,6 +10,7 @@ import { FAILURE_SCENARIOS } from "./failure_scenarios.ts";
 import { HANDOFF_SCENARIOS } from "./handoff_scenarios.ts";
 import { KV_SCENARIOS } from "./kv_scenarios.ts";
 import { LEAVE_SCENARIOS } from "./leave_scenarios.ts";
+import { LISTING_SCENARIOS } from "./listing_scenarios.ts";
 import { MEMBERSHIP_SCENARIOS } from "./membership_scenarios.ts";
 import { OVERLOAD_SCENARIOS } from "./overload_scenarios.ts";
 import { RA_KV_SCENARIOS } from "./ra_kv_scenarios.ts";
@@ -25,6 +26,7 @@ const SCENARIOS: readonly Scenario[] = [
   ...RESIZE_SCENARIOS,
   ...KV_SCENARIOS,
   ...COVERAGE_SCENARIOS,
+  ...LISTING_SCENARIOS,
   ...FAILURE_SCENARIOS,
   ...OVERLOAD_SCENARIOS,
   ...START_SCENARIOS,
