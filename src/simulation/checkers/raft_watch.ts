@@ -189,7 +189,11 @@ export class RaftWatch {
         `${node} has spoken in term ${spokenTerm} and comes back with term ${recovered.term}`,
       );
     }
-    if (vote?.term === recovered.term && recovered.votedFor !== vote.to) {
+    // A vote for itself may not have come to the disk; it has told nobody of it then.
+    if (
+      vote?.term === recovered.term && vote.to !== node &&
+      recovered.votedFor !== vote.to
+    ) {
       this.#fail(
         "raft_vote_lost",
         `${node} has voted for ${vote.to} in term ${vote.term} and comes back with a vote for ${recovered.votedFor}`,
@@ -243,6 +247,10 @@ export class RaftWatch {
     if (
       role === "leader" && (before.role !== "leader" || before.term !== term)
     ) this.#checkLeader(member);
+    if (role === "candidate" && before.term !== term) {
+      // It votes for itself.
+      this.#voted(this.#holdings.get(member.uid) as Holding, term, node);
+    }
     if (commitIndex < before.commitIndex) {
       this.#fail(
         "raft_commit_falls",

@@ -264,6 +264,16 @@ Deno.test("RaftWatch finds two votes of a member in a term, and words that come 
   assertEquals(checks(), []);
   watch.heard(2, "c", { type: "vote_reply", term: 5, granted: true });
   assertEquals(checks(), ["raft_voted_twice"]);
+  const standing = group();
+  standing.c.term = 6;
+  standing.c.role = "candidate";
+  standing.look(standing.c);
+  standing.watch.heard(3, "a", {
+    type: "vote_reply",
+    term: 6,
+    granted: true,
+  });
+  assertEquals(standing.checks(), ["raft_voted_twice"]);
   b.durableIndex = 2;
   watch.heard(2, "a", {
     type: "append_reply",
