@@ -148,16 +148,17 @@ export class RaftWatch {
     const { recovered } = log;
     const before = this.#holdings.get(uid);
     const snapshotIndex = log.snapshot?.index ?? 0;
-    if (before !== undefined) {
-      this.#checkReturn(member, before);
-    }
+    if (before !== undefined) this.#checkReturn(member, before);
+    // A vote for itself that did not come to the disk was told nobody.
+    const isVoteKept = before?.vote?.to !== node ||
+      recovered.term === before.vote.term && recovered.votedFor === node;
     this.#holdings.set(uid, {
       node,
       terms: [],
       snapshotIndex,
       durableIndex: 0,
       spokenTerm: before?.spokenTerm ?? 0,
-      vote: before?.vote,
+      vote: isVoteKept ? before?.vote : undefined,
     });
     const seen: Sighting = {
       member,
@@ -190,7 +191,6 @@ export class RaftWatch {
         `${node} has spoken in term ${spokenTerm} and comes back with term ${recovered.term}`,
       );
     }
-    // A vote for itself may not have come to the disk; it has told nobody of it then.
     if (
       vote?.term === recovered.term && vote.to !== node &&
       recovered.votedFor !== vote.to
