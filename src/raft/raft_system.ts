@@ -23,6 +23,7 @@ import type { GroupWorld } from "./group_world.ts";
 import {
   type GroupHeartbeat,
   HEARTBEAT_GROUPS_MAX,
+  type HeartbeatException,
   readHeartbeats,
   readHeartbeatsReply,
   writeHeartbeats,
@@ -75,6 +76,8 @@ export class RaftSystemProcess implements RaftSystem {
   #transfer = 0;
   #timer: TimerHandle | undefined;
   #ticks = 0;
+  /** Frames of heartbeats that came. */
+  #frames = 0;
   #givingWay: TimerHandle | undefined;
   #closed = false;
 
@@ -442,15 +445,16 @@ export class RaftSystemProcess implements RaftSystem {
 
   #heartbeats(from: string, reader: ByteReader): void {
     const { sequence, groups } = readHeartbeats(reader);
-    const exceptions = [];
-    const named = new Set<GroupProcess>();
+    const exceptions: HeartbeatException[] = [];
+    const frame = ++this.#frames;
     for (const { group, term, commitIndex } of groups) {
       const member = this.#byId.get(group);
       if (member === undefined) {
         exceptions.push({ group, uid: 0, term: 0 });
         continue;
       }
-      named.add(member);
+      member.namedIn = frame;
+      if (member.heardSame(from, term, commitIndex)) continue;
       const { uid } = member.membership.members.find(({ node }) =>
         node === from
       ) ?? { uid: 0 };
@@ -460,7 +464,7 @@ export class RaftSystemProcess implements RaftSystem {
       }
     }
     for (const member of this.#byName.values()) {
-      if (member.leader === from && !named.has(member)) {
+      if (member.namedIn !== frame && member.leader === from) {
         member.deliver({ type: "leader_silent" });
       }
     }
