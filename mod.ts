@@ -94,6 +94,8 @@ export type {
   Entry,
   IntegrityReport,
   PartitionStore,
+  Row,
+  RowSteps,
   ScanRange,
   Store,
   StoreConfig,

@@ -14,6 +14,7 @@ import {
   type Coordinators,
   isCoverageCorrelation,
 } from "../request/coordinators.ts";
+import { CoveragePace } from "../request/coverage_pace.ts";
 import type { HandoffProcess } from "../handoff/handoff_process.ts";
 import type { HandoffControl } from "../handoff/transfer.ts";
 import type { OperationCarrier } from "../request/operation_carrier.ts";
@@ -58,6 +59,8 @@ export class NodeParts {
     | undefined;
   requests: Coordinators | undefined;
   coverage: Coordinators | undefined;
+  /** How fast coverage queries may go while requests are under way. */
+  readonly coveragePace: CoveragePace = new CoveragePace(() => this.requests);
   /** Takes an operation to the coordinators of its kind. @throws {WhorlError} `closed` while there are none. */
   readonly operations: OperationCarrier = {
     submit: (bytes, start, end, target) =>
