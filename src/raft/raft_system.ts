@@ -105,12 +105,14 @@ export class RaftSystemProcess implements RaftSystem {
   async start(): Promise<void> {
     await Promise.all(
       this.#world.logs.groups.map(({ uid, name }) =>
-        this.groups.startChild(uid).catch((error) =>
+        this.groups.startChild(uid).catch((error) => {
           this.#world.log.error("A member of a group does not start", {
             group: name,
             reason: reasonOf(error),
-          })
-        )
+          });
+          // The logs are opened anew, and the members with them, until the disk takes something again.
+          if (isDiskFailure(error)) this.#diskFailed(error);
+        })
       ),
     );
     this.#tick();
@@ -625,4 +627,11 @@ export class RaftSystemProcess implements RaftSystem {
       )
     );
   }
+}
+
+/** Whether `error`, or what a supervisor has made of it, is that the disk refuses to be written. */
+function isDiskFailure(error: unknown): error is WhorlError {
+  const { code, cause } = (error ?? {}) as { code?: unknown; cause?: unknown };
+  return code === "store_full" || code === "store_unavailable" ||
+    cause !== undefined && isDiskFailure(cause);
 }

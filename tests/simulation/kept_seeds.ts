@@ -143,6 +143,11 @@ export const KEPT_RAFT_SEEDS: readonly KeptSeed[] = [
       "a node that stood still past a deadline was to answer before its own timers had come (simulated_client.ts)",
   })),
   {
+    seed: 456,
+    found:
+      "the disk refused while the logs were opened, before there was anybody to be told, and the members of the node stood still for good (stored_raft_logs.ts)",
+  },
+  {
     seed: 815,
     found:
       "a node that refuses at once used up all operations while no majority was there (ra_kv_workload.ts)",
