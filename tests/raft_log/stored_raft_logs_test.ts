@@ -107,6 +107,25 @@ Deno.test("append() puts entries over what stands there, and leaves no gap", asy
   }]);
 });
 
+Deno.test("an entry that was overwritten and is put in again counts when the second one is durable", async () => {
+  const bench = new DiskBench("again");
+  const logs = await bench.run(logsOn(bench.live()));
+  await bench.run(logs.create(config(7)));
+  const syncsWhenTold: number[] = [];
+  const log = await bench.run(logs.open(7, {
+    onWritten: () => syncsWhenTold.push(bench.disk.counts.syncs - before),
+    onFailed() {},
+  }));
+  const before = bench.disk.counts.syncs;
+  log.append([entry(1, 1), entry(2, 1)]);
+  await bench.happen(0);
+  // While that is being synced: on the disk, another entry comes between.
+  log.append([entry(2, 2)]);
+  log.append([entry(2, 1)]);
+  await bench.happen(5);
+  assertEquals(syncsWhenTold, [2]);
+});
+
 Deno.test("entries of one turn, of all groups, share one sync", async () => {
   const bench = new DiskBench("share");
   const logs = await bench.run(logsOn(bench.live()));

@@ -258,6 +258,7 @@ export class Wal {
     const place = group.place;
     batch.lastIndexes[place] = index;
     batch.lastTerms[place] = term;
+    batch.lastCuts[place] = group.cuts;
     this.#schedule();
   }
 
@@ -415,6 +416,7 @@ export class Wal {
       (batch.groups[i] as WalGroup).onDurable(
         index,
         batch.lastTerms[i] as number,
+        batch.lastCuts[i] as number,
       );
     }
     batch.finish();
