@@ -152,6 +152,16 @@ export const KEPT_RAFT_SEEDS: readonly KeptSeed[] = [
     found:
       "the disk refused while the logs were opened, before there was anybody to be told, and the members of the node stood still for good (stored_raft_logs.ts)",
   },
+  ...[241, 695, 733].map((seed) => ({
+    seed,
+    found:
+      "the last batch of a log rotted before the watermark knew of it, which nobody can tell from one that was never whole (simulated_group.ts)",
+  })),
+  {
+    seed: 701,
+    found:
+      "a candidate was held to a vote for itself that it had lost with its power and told nobody of (raft_watch.ts)",
+  },
   {
     seed: 815,
     found:
