@@ -142,7 +142,7 @@ export const KEPT_RAFT_SEEDS: readonly KeptSeed[] = [
     found:
       "a member that was added later and lost its log did not know that it was one, and never asked to be taken back (raft_system.ts)",
   },
-  ...[879, 1_151].map((seed) => ({
+  ...[879, 1_151, 3_074].map((seed) => ({
     seed,
     found:
       "a node that stood still past a deadline was to answer before its own timers had come (simulated_client.ts)",
