@@ -99,6 +99,7 @@ function worldOf(
   environment: Environment,
   storeFailed: (error: unknown) => void,
 ): ClusterWorld {
+  const { config } = parts;
   return {
     runtime: environment,
     wallClock: () => environment.wallClock(),
@@ -118,7 +119,10 @@ function worldOf(
     },
     storeRing: (bytes) => present(parts.home, "home").storeRing(bytes),
     storeFailed,
-    readyToExit: () => parts.transfers?.holdsNothing ?? false,
+    readyToExit: () =>
+      (parts.transfers?.holdsNothing ?? false) &&
+      (config.dataDirectory === undefined ||
+        (parts.ensembles?.process.holdsNothing ?? false)),
     fetchJoinOffer: (address) => fetchJoinOffer(parts, address),
   };
 }
