@@ -276,6 +276,12 @@ function failureOf(error: WhorlError): WhorlError {
         "Cannot write a key of a consistent bucket as it was changed since its context was read: read it again",
         { details, cause: error },
       );
+    case "leader_lost":
+      return new WhorlError(
+        "coordinator_lost",
+        `Cannot tell whether the write happened: ${error.message}`,
+        { details, cause: error },
+      );
     case "unknown_cluster":
       return new WhorlError(
         "insufficient_vnodes",

@@ -184,14 +184,20 @@ export function rootOwners(ring: Ring, present: readonly string[]): string[] {
   return [...staying, ...others].slice(0, ENSEMBLE_SIZE).sort(compareTexts);
 }
 
-/** The nodes that should have a member of the ensemble of a partition: the owners of its preference list, each once, its first owner first. */
+/**
+ * The nodes that should have a member of the ensemble of a partition: the owners
+ * of its preference list, its first owner first. Where a node stands in the list
+ * twice, the walk goes on round the ring until there are as many nodes as the
+ * list should have: with two of three a majority would be all of them.
+ */
 export function ensembleOwners(
   owners: readonly string[],
   partition: number,
 ): string[] {
   const nodes = new Set<string>();
-  for (let step = 0; step < Math.min(ENSEMBLE_SIZE, owners.length); step++) {
+  for (let step = 0; step < owners.length; step++) {
     nodes.add(owners[(partition + step) % owners.length] as string);
+    if (nodes.size === ENSEMBLE_SIZE) break;
   }
   return [...nodes];
 }

@@ -7,6 +7,7 @@
 import { CLUSTER_KINDS, withCluster } from "../harness/test_cluster.ts";
 import { CAPABILITY_SCENARIOS } from "./scenarios/capability_scenarios.ts";
 import { COVERAGE_SCENARIOS } from "./scenarios/coverage_scenarios.ts";
+import { ENSEMBLE_SCENARIOS } from "./scenarios/ensemble_scenarios.ts";
 import { FAILURE_SCENARIOS } from "./scenarios/failure_scenarios.ts";
 import { HANDOFF_SCENARIOS } from "./scenarios/handoff_scenarios.ts";
 import { KV_SCENARIOS } from "./scenarios/kv_scenarios.ts";
@@ -27,6 +28,7 @@ const SCENARIOS = [
   ...FAILURE_SCENARIOS,
   ...OVERLOAD_SCENARIOS,
   ...START_SCENARIOS,
+  ...ENSEMBLE_SCENARIOS,
 ];
 
 for (const kind of CLUSTER_KINDS) {
