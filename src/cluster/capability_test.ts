@@ -86,9 +86,10 @@ Deno.test("resolveCapabilities() puts Whorl's own before the application's and f
     "handoff",
     "membership",
     "resize",
+    "consistent_buckets",
     "shop.cart",
   ]);
-  assertEquals([all[3]?.default, all[3]?.legacy], ["v1", "v1"]);
+  assertEquals([all[4]?.default, all[4]?.legacy], ["v1", "v1"]);
 });
 
 Deno.test("resolveCapabilities() refuses what could not be said in the ring", () => {
