@@ -40,6 +40,30 @@ import { memberStatusCommand } from "./commands/member_status.ts";
 import { newCommand } from "./commands/new.ts";
 import { pingCommand } from "./commands/ping.ts";
 import { putCommand } from "./commands/put.ts";
+import {
+  raKvAddMemberCommand,
+  raKvClustersCommand,
+  raKvDeleteClusterCommand,
+  raKvMembersCommand,
+  raKvOverviewCommand,
+  raKvRemoveMemberCommand,
+  raKvStartClusterCommand,
+} from "./commands/ra_kv_clusters.ts";
+import {
+  raKvCasCommand,
+  raKvDeleteCommand,
+  raKvEntryCommand,
+  raKvGetCommand,
+  raKvPutCommand,
+} from "./commands/ra_kv_keys.ts";
+import {
+  raKvCompactCommand,
+  raKvForceShrinkCommand,
+  raKvLiveIndexesCommand,
+  raKvSnapshotCommand,
+  raKvTransferLeadershipCommand,
+} from "./commands/ra_kv_logs.ts";
+import { raKvWatchCommand } from "./commands/ra_kv_watch.ts";
 import { repairCommand } from "./commands/repair.ts";
 import { repairsCommand } from "./commands/repairs.ts";
 import { ringStatusCommand } from "./commands/ring_status.ts";
@@ -100,6 +124,24 @@ export const COMMANDS: readonly Command[] = [
   getCommand,
   deleteCommand,
   importCommand,
+  raKvStartClusterCommand,
+  raKvClustersCommand,
+  raKvMembersCommand,
+  raKvAddMemberCommand,
+  raKvRemoveMemberCommand,
+  raKvOverviewCommand,
+  raKvPutCommand,
+  raKvGetCommand,
+  raKvDeleteCommand,
+  raKvCasCommand,
+  raKvWatchCommand,
+  raKvEntryCommand,
+  raKvLiveIndexesCommand,
+  raKvSnapshotCommand,
+  raKvCompactCommand,
+  raKvTransferLeadershipCommand,
+  raKvForceShrinkCommand,
+  raKvDeleteClusterCommand,
   simulateWhorlCommand,
   completionsCommand(() => COMMANDS),
   runNodeCommand,

@@ -142,6 +142,23 @@ Deno.test("every command that talks to a node says when it is not running and en
     get: "b k",
     delete: "b k",
     import: "- --bucket b --key k",
+    "ra_kv start-cluster": "c",
+    "ra_kv members": "c",
+    "ra_kv add-member": "c dev3@127.0.0.1",
+    "ra_kv remove-member": "c dev3@127.0.0.1",
+    "ra_kv overview": "c",
+    "ra_kv put": "c k 1",
+    "ra_kv get": "c k",
+    "ra_kv delete": "c k",
+    "ra_kv cas": "c k 0 1",
+    "ra_kv watch": "c k",
+    "ra_kv entry": "c 1",
+    "ra_kv live-indexes": "c",
+    "ra_kv snapshot": "c",
+    "ra_kv compact": "c",
+    "ra_kv transfer-leadership": "c dev3@127.0.0.1",
+    "ra_kv force-shrink": "c dev3@127.0.0.1 --yes",
+    "ra_kv delete-cluster": "c --yes",
   };
   for (const command of shownCommands.filter((one) => one.talksToNode)) {
     const line = `${command.name} ${words[command.name] ?? ""} --data nowhere`;

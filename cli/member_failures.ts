@@ -7,8 +7,11 @@ import type { MemberFailure } from "../src/node/admin_protocol.ts";
 import { quotedName } from "../src/ring/text_table.ts";
 import type { Output } from "./output.ts";
 
+/** What is said of a failure. */
+type Unanswered = Pick<MemberFailure, "node" | "code" | "message">;
+
 /** Who did not answer, and why, on one line each. */
-export function failureLines(failures: readonly MemberFailure[]): string[] {
+export function failureLines(failures: readonly Unanswered[]): string[] {
   return failures.map(({ node, code, message }) =>
     `${quotedName(node)} did not answer: ${message} (${code})`
   );
@@ -17,7 +20,7 @@ export function failureLines(failures: readonly MemberFailure[]): string[] {
 /** Remarks who did not answer. */
 export function remarkFailures(
   output: Output,
-  failures: readonly MemberFailure[],
+  failures: readonly Unanswered[],
 ): void {
   for (const line of failureLines(failures)) output.remark(`${line}\n`);
 }

@@ -13,12 +13,16 @@ import { connect } from "../../mod.ts";
 import { openSession } from "../../src/node/connect.ts";
 import type { JsonValue, KvClient } from "../../src/kv/kv_client.ts";
 import { ringStatusText } from "../../src/ring/ring_display.ts";
-import { joinCluster } from "../dev_cluster.ts";
 import { type ImportReport, storeRecords } from "../import/import_records.ts";
 import { sameJson } from "../import/same_json.ts";
-import { type NodeChild, startNodeChild } from "../node_child.ts";
 import { processOutput } from "../output.ts";
-import { denoArgs } from "../system_world.ts";
+import {
+  type DemoNode,
+  type DemoSetting,
+  endDemoNode,
+  joinDemoNodes,
+  startDemoNode,
+} from "./demo_node.ts";
 
 const BUCKET = "cities";
 const KEY_FIELD = "cityId";
@@ -37,14 +41,6 @@ const seconds = (ms: number): string => `${(ms / 1000).toFixed(1)} s`;
 
 interface City {
   readonly [name: string]: JsonValue;
-}
-
-interface DemoNode {
-  readonly name: string;
-  readonly directory: string;
-  readonly listen: string;
-  child: NodeChild;
-  address: string;
 }
 
 /** What a read through one node found. */
@@ -68,7 +64,7 @@ try {
   if (!stopping.signal.aborted) throw error;
   say("\nInterrupted.");
 } finally {
-  await Promise.all(nodes.map(({ child }) => ended(child)));
+  await Promise.all(nodes.map(endDemoNode));
   await Deno.remove(root, { recursive: true });
 }
 Deno.exit(stopping.signal.aborted ? 130 : 0);
@@ -85,18 +81,18 @@ async function demo(): Promise<void> {
   for (let number = 1; number <= NODES; number++) {
     const directory = `${root}/demo${number}`;
     nodes.push(
-      await startDemoNode(
-        `demo${number}@127.0.0.1`,
+      await startDemoNode({
+        ...setting(cookie),
+        name: `demo${number}@127.0.0.1`,
         directory,
-        "127.0.0.1:0",
-        cookie,
-      ),
+        listen: "127.0.0.1:0",
+      }),
     );
   }
   for (const { name, address, child } of nodes) {
     say(`  ${name} is up at ${address}, process ${child.pid}`);
   }
-  await joinAll(cookie);
+  await joinDemoNodes(nodes, cookie, stopping.signal);
   say(`One ring of ${NODES} nodes after ${since(startedAt)}`);
   say();
 
@@ -168,48 +164,13 @@ async function demo(): Promise<void> {
   say("Every acknowledged record was found, unchanged, through every node.");
 }
 
+function setting(cookie: string): DemoSetting {
+  return { root, cookie, output, signal: stopping.signal };
+}
+
 /** Members of a class from the package, as plain JSON. */
 function plain(city: City): City {
   return JSON.parse(JSON.stringify(city));
-}
-
-async function startDemoNode(
-  name: string,
-  directory: string,
-  listen: string,
-  cookie: string,
-): Promise<DemoNode> {
-  const child = await startNodeChild({
-    program: Deno.execPath(),
-    args: [
-      ...denoArgs(new URL("../whorl.ts", import.meta.url).href, {
-        run: false,
-        writes: [root],
-      }),
-      "run-node",
-      `--name=${name}`,
-      `--listen=${listen}`,
-      `--data=${directory}`,
-      "--log-level=error",
-    ],
-    env: { WHORL_COOKIE: cookie },
-    onLog: (line) => output.remark(`  ${name} | ${line}\n`),
-    signal: stopping.signal,
-  });
-  const { address } = await child.up;
-  return { name, directory, listen: address, child, address };
-}
-
-async function joinAll(cookie: string): Promise<void> {
-  await using sessions = new AsyncDisposableStack();
-  const members = [];
-  for (const { name, address } of nodes) {
-    const session = sessions.use(
-      await openSession({ node: name, address }, { cookie }),
-    );
-    members.push({ session, up: { up: name, address } });
-  }
-  await joinCluster(members, stopping.signal);
 }
 
 /** Stores all records, and takes a node away in the middle. */
@@ -251,12 +212,12 @@ async function importWithFailure(
 
 async function restart(victim: DemoNode, cookie: string): Promise<void> {
   const at = performance.now();
-  const again = await startDemoNode(
-    victim.name,
-    victim.directory,
-    victim.address,
-    cookie,
-  );
+  const again = await startDemoNode({
+    ...setting(cookie),
+    name: victim.name,
+    directory: victim.directory,
+    listen: victim.address,
+  });
   victim.child = again.child;
   victim.address = again.address;
   say(
@@ -330,14 +291,4 @@ function since(at: number): string {
 
 function perSecond(count: number, ms: number): string {
   return String(Math.round(count / Math.max(ms, 1) * 1000));
-}
-
-/** Stops a node in order, or by force if it takes long. */
-async function ended(child: NodeChild): Promise<void> {
-  const { promise: gone, resolve } = Promise.withResolvers<void>();
-  child.onExit(() => resolve());
-  const timer = setTimeout(() => child.kill(), 10_000);
-  child.stop("shutdown");
-  await gone;
-  clearTimeout(timer);
 }

@@ -88,6 +88,8 @@ export function renderTally(
   ];
   const changes = countsText(tally.changes);
   if (changes !== "") lines.push(`changes: ${changes}`);
+  const acts = countsText(tally.acts);
+  if (acts !== "") lines.push(`acts on the group: ${acts}`);
   if (tally.undecidedCount > 0) {
     const shown = tally.undecided.slice(0, UNDECIDED_SHOWN_MAX);
     const more = tally.undecidedCount - shown.length;

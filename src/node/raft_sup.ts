@@ -148,6 +148,7 @@ function startRaKv(parts: NodeParts): Child {
     if (parts.raKv === raKv) parts.raKv = undefined;
     unsubscribe?.();
     router.close();
+    methods.close();
   });
 }
 

@@ -14,6 +14,7 @@ import { TurnClock } from "../environment/turn_clock.ts";
 import {
   isCoverageKind,
   OPERATION_TIME_LEFT_OFFSET,
+  OperationKind,
 } from "../request/operation_codec.ts";
 import { MemberMeta, memberMeta, memberStatus } from "../ring/ring.ts";
 import { Cookie } from "../transport/cookie.ts";
@@ -255,7 +256,9 @@ export function frameHandler(
         );
         const carrier = parts.carrierOf(bytes, start, end);
         if (carrier === undefined) {
-          target.operationFailed(stopping());
+          target.operationFailed(
+            bytes[start] === OperationKind.raft ? notServing() : stopping(),
+          );
           return;
         }
         carrier.submit(
@@ -333,6 +336,7 @@ const PEER_CALLS: ReadonlySet<string> = new Set([
   "handoff_repair",
   "handoff_repair_refused",
   "raft_rejoin",
+  "raft_standing",
 ]);
 
 function peerCall(
@@ -343,6 +347,9 @@ function peerCall(
 ): unknown {
   if (method === "raft_rejoin") {
     return present(parts.raft, "Raft system").rejoin(name, args);
+  }
+  if (method === "raft_standing") {
+    return present(parts.raft, "Raft system").standing(args);
   }
   const { repairing } = present(parts.transfers, "handoff");
   if (method === "handoff_repair") repairing.shareRequested(name, args);
@@ -489,6 +496,14 @@ function notHere(): WhorlError {
   return new WhorlError(
     "handoff_refused",
     "Cannot take a part of a handoff over a link that is not for handoffs",
+  );
+}
+
+/** It was not taken, so whoever sent it may send it elsewhere. */
+function notServing(): WhorlError {
+  return new WhorlError(
+    "not_leader",
+    "The node is starting or stopping and leads no Raft group",
   );
 }
 

@@ -28,7 +28,7 @@ export interface NodePromptOptions {
 
 /**
  * Opens a prompt on a running node of this process, where people type JavaScript
- * with `kv`, `cluster`, `node` and the application's names. On a terminal it has
+ * with `kv`, `raKv`, `cluster`, `node` and the application's names. On a terminal it has
  * history, completion and Ctrl-C; from a pipe it prints results only. A process
  * has one standard input, so one prompt can be open at a time.
  *

@@ -20,7 +20,7 @@ export interface SessionPromptOptions
 }
 
 /**
- * A prompt with `kv`, `cluster`, `node` and the names of `options`.
+ * A prompt with `kv`, `raKv`, `cluster`, `node` and the names of `options`.
  *
  * @throws {WhorlError} `invalid_argument` if a name is there twice.
  */

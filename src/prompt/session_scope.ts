@@ -1,5 +1,5 @@
 /**
- * The names a person has at the prompt of a node: `kv`, `cluster`, `node`. What
+ * The names a person has at the prompt of a node: `kv`, `raKv`, `cluster`, `node`. What
  * they answer is plain data that prints as the tables the command line prints.
  *
  * @module
@@ -38,6 +38,7 @@ import {
 } from "../admin/node_target.ts";
 import { transfersText } from "../admin/transfers_text.ts";
 import { WhorlError } from "../base/errors.ts";
+import { raKvScope } from "./ra_kv_scope.ts";
 import { shown } from "./shown.ts";
 
 /** Time the members of a cluster have to tell of their transfers, in milliseconds. */
@@ -67,6 +68,7 @@ export function sessionScope(
       session.kv.delete(bucket, key, { signal, ...options }),
     keys: (bucket, options) => session.kv.keys(bucket, { signal, ...options }),
   };
+  const raKv = raKvScope(session.raKv, () => signal);
   const cluster = {
     join: async (
       node: string,
@@ -146,7 +148,7 @@ export function sessionScope(
     stop: () => call("stop", {}),
   };
   return {
-    names: { kv, cluster, node },
+    names: { kv, raKv, cluster, node },
     onCommand: (given) => void (signal = given),
   };
 }
@@ -160,6 +162,16 @@ export const SESSION_HELP = `\
   await kv.delete("users", "ann", { context: ann.context })
   for await (const key of kv.keys("users")) console.log(key)
                                                 all keys of a bucket
+
+  await raKv.startCluster("orders", ["dev1@127.0.0.1", "dev2@127.0.0.1", "dev3@127.0.0.1"])
+                                                a store whose members agree
+  const { index } = await raKv.put("orders", "17", { paid: false })
+  await raKv.get("orders", "17")                read: { value, index, term, ... }
+  await raKv.compareAndSet("orders", "17", index, { paid: true })
+  await raKv.delete("orders", "17")
+  await raKv.overview("orders")                 how its members are doing
+  raKv.batch() raKv.watch() raKv.readEntry() raKv.addMember() raKv.removeMember()
+  raKv.members() raKv.takeSnapshot() raKv.transferLeadership() raKv.clusters()
 
   await cluster.members()                       who owns how much
   await cluster.ring()                          the ring, and what is pending

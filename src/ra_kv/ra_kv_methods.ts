@@ -8,7 +8,8 @@
  *
  * @module
  */
-import type { Runtime } from "../../supervisors/runtime.ts";
+import { type Backoff, backoffDelayMs } from "../../supervisors/backoff.ts";
+import type { Runtime, TimerHandle } from "../../supervisors/runtime.ts";
 import {
   type ErrorCode,
   isWhorlError,
@@ -68,8 +69,8 @@ const MEMBER_TIMEOUT_MS = 10_000;
 const SNAPSHOT_TIMEOUT_MS = 60_000;
 /** Time a node has to say whether it has a member, in milliseconds. */
 const LOCATE_TIMEOUT_MS = 1_000;
-/** Time between two attempts at something that is not so yet, in milliseconds. */
-const POLL_MS = 20;
+/** Times between attempts at something that is not so yet. */
+const POLL: Backoff = { minMs: 10, maxMs: 320, jitter: 0 };
 /** Indexes of one answer. */
 export const LIVE_INDEXES_PAGE = 50_000;
 
@@ -113,6 +114,9 @@ export class RaKvMethods {
   readonly #newNumber: () => number;
   readonly #isReserved: (cluster: string) => boolean;
   readonly #handlers: Handlers;
+  /** What waits for some time to pass, and what ends that. */
+  readonly #waiting = new Map<TimerHandle, (error: WhorlError) => void>();
+  #closed: WhorlError | undefined;
 
   constructor(options: RaKvMethodsOptions) {
     this.#system = options.system;
@@ -131,6 +135,32 @@ export class RaKvMethods {
   /** Answers a call. @throws {WhorlError} What the method fails with. */
   async perform(method: string, args: unknown): Promise<unknown> {
     return await this.#handlers[method as keyof Types](args);
+  }
+
+  /** Fails what waits for a leader or an answer; what it was to change may yet change. */
+  close(): void {
+    const error = new WhorlError("closed", "The node is stopping");
+    this.#closed = error;
+    for (const [timer, fail] of this.#waiting) {
+      this.#runtime.clearTimer(timer);
+      fail(error);
+    }
+    this.#waiting.clear();
+  }
+
+  /** Calls `passed` when `ms` have passed, or `failed` when the node stops before. */
+  #wait(
+    ms: number,
+    passed: () => void,
+    failed: (error: WhorlError) => void,
+  ): TimerHandle | undefined {
+    if (this.#closed !== undefined) return void failed(this.#closed);
+    const timer = this.#runtime.setTimer(ms, () => {
+      this.#waiting.delete(timer);
+      passed();
+    });
+    this.#waiting.set(timer, failed);
+    return timer;
   }
 
   /** Asks all other nodes who has a member of `cluster`; see `RaKvRoutes.find`. */
@@ -440,7 +470,7 @@ export class RaKvMethods {
     isHarmless = true,
   ): Promise<Result> {
     let last: unknown;
-    for (;;) {
+    for (let attempt = 0;; attempt++) {
       const timeLeftMs = deadlineAt - this.#runtime.now();
       if (timeLeftMs <= 0) {
         throw new WhorlError(
@@ -461,7 +491,7 @@ export class RaKvMethods {
           last = error;
         }
       }
-      await this.#pause(POLL_MS);
+      await this.#pause(attempt);
     }
   }
 
@@ -637,7 +667,7 @@ export class RaKvMethods {
       if (!mayHaveHappened(error)) return { type: "failed", error };
       doubt = error;
     }
-    while (this.#runtime.now() < deadlineAt) {
+    for (let attempt = 0; this.#runtime.now() < deadlineAt; attempt++) {
       let members: ClusterMembers;
       try {
         members = await this.#members(cluster, deadlineAt);
@@ -657,7 +687,7 @@ export class RaKvMethods {
         );
         return { type: "failed", error };
       }
-      await this.#pause(POLL_MS);
+      await this.#pause(attempt);
     }
     return {
       type: "unknown",
@@ -687,7 +717,7 @@ export class RaKvMethods {
     const node = nodeArgument(args);
     await this.#ask(node, "ra_kv_force_shrink_here", { cluster });
     const deadlineAt = this.#runtime.now() + MEMBERS_TIMEOUT_MS;
-    for (;;) {
+    for (let attempt = 0;; attempt++) {
       try {
         return await this.#ask(node, "ra_kv_members_here", { cluster });
       } catch (error) {
@@ -696,7 +726,7 @@ export class RaKvMethods {
           throw error;
         }
       }
-      await this.#pause(POLL_MS);
+      await this.#pause(attempt);
     }
   }
 
@@ -777,22 +807,31 @@ export class RaKvMethods {
     return { results, failures };
   }
 
-  async #pause(ms: number): Promise<void> {
-    const { promise, resolve } = Promise.withResolvers<void>();
-    this.#runtime.setTimer(ms, resolve);
+  async #pause(attempt: number): Promise<void> {
+    const { promise, resolve, reject } = Promise.withResolvers<void>();
+    this.#wait(backoffDelayMs(POLL, attempt, 0), resolve, reject);
     await promise;
   }
 
   async #inTime<Result>(work: Promise<Result>, ms: number): Promise<Result> {
     const late = Promise.withResolvers<never>();
-    const timer = this.#runtime.setTimer(ms, () =>
-      late.reject(
-        new WhorlError("timeout", `There was no answer in ${Math.ceil(ms)} ms`),
-      ));
+    const timer = this.#wait(
+      ms,
+      () =>
+        late.reject(
+          new WhorlError(
+            "timeout",
+            `There was no answer in ${Math.ceil(ms)} ms`,
+          ),
+        ),
+      late.reject,
+    );
     try {
       return await Promise.race([work, late.promise]);
     } finally {
-      this.#runtime.clearTimer(timer);
+      if (timer !== undefined && this.#waiting.delete(timer)) {
+        this.#runtime.clearTimer(timer);
+      }
     }
   }
 }

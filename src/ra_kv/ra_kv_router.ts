@@ -75,6 +75,8 @@ export const HINTS_MAX = 10_000;
 const HASTY_TRIES_MAX = 3;
 /** Numbers of operations sent on, so that an answer tells whom it is for: beyond those of requests, below those of coverage queries. */
 export const RAFT_CORRELATION_FIRST: number = 2 ** 51;
+/** How many numbers the first one may be; the others are enough for ever. */
+const FIRST_NUMBERS = 2 ** 40;
 /** How much longer than its deadline an operation that was sent on is waited for. */
 const ANSWER_GRACE_MS = 100;
 
@@ -148,7 +150,8 @@ export class RaKvRouter implements OperationCarrier {
   readonly #reader = new ByteReader(new Uint8Array(0));
   #size = 0;
   #bytes = 0;
-  #next = RAFT_CORRELATION_FIRST;
+  /** Begins anywhere, so that a late answer to another router of this node is not taken for one to this. */
+  #next: number;
   readonly #sent = new Map<number, RaKvRequest>();
   readonly #waiting = new Set<RaKvRequest>();
   #timer: TimerHandle | undefined;
@@ -161,6 +164,8 @@ export class RaKvRouter implements OperationCarrier {
     this.self = options.self;
     this.routes = options.routes;
     this.runtime = options.runtime;
+    this.#next = RAFT_CORRELATION_FIRST +
+      Math.floor(options.runtime.random() * FIRST_NUMBERS);
     this.#system = options.system;
     this.#starting = options.starting ?? (() => false);
     this.watches = new RaKvWatches(options.runtime);

@@ -61,8 +61,10 @@ function writePlain(into: ByteWriter, value: unknown): void {
   const start = into.length;
   writeMsgpack(value, into);
   try {
-    // Dates and lone surrogates can be written, but nobody would read them.
-    scanMsgpack(into.bytes.subarray(start, into.length));
+    // Dates, lone surrogates and keys called __proto__ can be written, but nobody would read them.
+    const bytes = into.bytes.subarray(start, into.length);
+    if (typeof value === "object") decodeMsgpack(bytes);
+    else scanMsgpack(bytes);
   } catch (cause) {
     if (!isWhorlError(cause)) throw cause;
     throw unsayable(cause.message, cause);

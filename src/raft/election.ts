@@ -40,6 +40,11 @@ export function electionTimeout(
 ): void {
   // A timer that was cleared may have fired before.
   if (state.role === "leader") return;
+  if (state.role === "candidate" && !isSaved(state)) {
+    // Its own disk is slower than that. Another term would not be faster.
+    setRoundTimer(state, effects);
+    return;
+  }
   if (state.role === "pre_candidate" || state.role === "candidate") {
     state.attempts++;
   }
@@ -116,19 +121,41 @@ export function votePersisted(
   countVotes(state, effects);
 }
 
-/** Would this member vote for `from`? Nothing changes by the answer. */
+/** Would this member vote for `from`? No term and no vote changes by the answer. */
 export function preVoteAsked(
   state: RaftState,
   from: string,
+  uid: number,
   asked: MessageOf<"pre_vote">,
   effects: RaftEffect[],
 ): void {
   const granted = asked.term > state.term && !hasLeaderBut(state, from) &&
+    // It could not keep what it promises.
+    !state.diskFailing &&
     state.log.isNoNewerThan(asked.lastIndex, asked.lastTerm) &&
     // It could not apply what is in the log already.
     asked.machineVersion >= state.log.machineVersion;
   const term = granted ? asked.term : state.term;
   say(state, from, { type: "pre_vote_reply", term, granted }, effects);
+  if (
+    granted && state.role === "pre_candidate" &&
+    isVoter(state.membership, from, uid) && standsBefore(state, from, asked)
+  ) {
+    // Of two that ask each other one gives way, so that they do not both go on
+    // to vote for themselves. If the other one gets nowhere, it asks again.
+    loseLeader(state, effects);
+    setRoundTimer(state, effects);
+  }
+}
+
+/** Of two that would vote for each other: the one with more in its log, or else with the lesser name. */
+function standsBefore(
+  { log, node }: RaftState,
+  from: string,
+  { lastIndex, lastTerm }: MessageOf<"pre_vote">,
+): boolean {
+  const isSame = lastIndex === log.lastIndex && lastTerm === log.lastTerm;
+  return !isSame || from < node;
 }
 
 /** Votes for `from`, or does not. */
@@ -154,7 +181,10 @@ export function voteAsked(
   if (isNewTerm || granted && votedFor === undefined) {
     saveVote(state, asked.term, granted ? from : undefined, effects);
   }
-  if (isNewTerm) becomeFollower(state, asked.term, undefined, effects);
+  // Whoever has given its vote away does not go on to stand against it.
+  if (isNewTerm || granted && state.role === "pre_candidate") {
+    becomeFollower(state, asked.term, undefined, effects);
+  }
   // It has the time of its round to win.
   if (granted && mayStand(state)) setRoundTimer(state, effects);
   say(state, from, { type: "vote_reply", term: asked.term, granted }, effects);
@@ -174,7 +204,8 @@ export function preVoteAnswered(
   if (state.role !== "pre_candidate") return;
   if (reply.granted && reply.term !== state.term + 1) return;
   state.votes.set(from, reply.granted);
-  countVotes(state, effects);
+  if (reply.granted) countVotes(state, effects);
+  else countRefusals(state, effects);
 }
 
 /** A voter has answered a vote of this term. */
@@ -186,22 +217,28 @@ export function voteAnswered(
 ): void {
   if (state.role !== "candidate" || state.votes.size === 0) return;
   state.votes.set(from, reply.granted);
-  countVotes(state, effects);
+  if (reply.granted) countVotes(state, effects);
+  else countRefusals(state, effects);
 }
 
+/** Goes on if a majority is for this member. */
 function countVotes(state: RaftState, effects: RaftEffect[]): void {
   const voters = votersOf(state.membership);
-  const needed = majorityOf(voters.length);
-  const count = (granted: boolean): number =>
-    voters.filter(({ node }: Member) => state.votes.get(node) === granted)
-      .length;
-  if (count(true) >= needed) {
-    if (state.role === "candidate") becomeLeader(state, effects);
-    else startElection(state, effects);
-  } else if (count(false) > voters.length - needed) {
-    state.attempts++;
-    loseLeader(state, effects);
-  }
+  const granted = voters.filter(({ node }) => state.votes.get(node) === true);
+  if (granted.length < majorityOf(voters.length)) return;
+  if (state.role === "candidate") becomeLeader(state, effects);
+  else startElection(state, effects);
+}
+
+/** Ends the round if too few are left that may yet be for this member. Nobody waits for a node that is lost. */
+function countRefusals(state: RaftState, effects: RaftEffect[]): void {
+  const voters = votersOf(state.membership);
+  const open = voters.filter(({ node }) =>
+    state.votes.get(node) ?? !state.lostNodes.has(node)
+  );
+  if (open.length >= majorityOf(voters.length)) return;
+  state.attempts++;
+  loseLeader(state, effects);
 }
 
 /** The leader has given way to this member, which stands at once (thesis 3.10). */

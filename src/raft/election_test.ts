@@ -4,6 +4,7 @@ import {
   ELECTION_TIMEOUT_MS_MIN,
   LEADERLESS_TIMEOUT_MS_MAX,
   LEADERLESS_TIMEOUT_MS_MIN,
+  ROUND_TIMEOUT_MS_MIN,
 } from "./election_timeouts.ts";
 import {
   memberOf,
@@ -141,6 +142,19 @@ Deno.test("stepRaft() gives a vote only when it is durable, and no other one in 
   assertEquals(a.from("b", vote(1, 0, 0)), [
     "to b: vote_reply term=1 granted=true",
   ], "the same one may ask again");
+});
+
+Deno.test("stepRaft() stands no more against whom it has voted for", () => {
+  const a = new OneMember({ term: 3 });
+  a.step({ type: "election_timeout" });
+  assertEquals(a.from("b", vote(3, 0, 0)), [
+    "persist_vote term=3 votedFor=b",
+    "follower in 3",
+  ]);
+  assertEquals(
+    a.from("c", { type: "pre_vote_reply", term: 4, granted: true }),
+    [],
+  );
 });
 
 Deno.test("stepRaft() remembers its vote over a restart (paper, figure 2)", () => {
@@ -283,6 +297,46 @@ Deno.test("stepRaft() waits longer after each attempt that came to nothing, so t
     const ms = longest[attempt] ?? 0;
     assert(ms <= limitMs && ms > 0.9 * limitMs, `${ms} of ${limitMs}`);
   });
+});
+
+Deno.test("stepRaft() loses a round when those that refuse and those that are lost leave no majority", () => {
+  const a = followerOfB();
+  a.step({ type: "node_lost", node: "b" });
+  a.step({ type: "election_timeout" });
+  const refused = { type: "pre_vote_reply", term: 1, granted: false } as const;
+  assertEquals(a.from("c", refused), ["follower in 1"]);
+  a.step({ type: "node_back", node: "b" });
+  a.step({ type: "election_timeout" });
+  assertEquals(a.from("c", refused), [], "b may still answer");
+});
+
+Deno.test("stepRaft() gives way to one of two that ask each other: more in the log, or the lesser name", () => {
+  const rounds = [
+    { node: "b", from: "a", lastIndex: 2, givesWay: true },
+    { node: "a", from: "b", lastIndex: 2, givesWay: false },
+    { node: "a", from: "b", lastIndex: 3, givesWay: true },
+    { node: "b", from: "a", lastIndex: 1, givesWay: false },
+    { node: "d", from: "c", lastIndex: 2, uid: 99, givesWay: false },
+  ];
+  for (const { node, from, lastIndex, uid, givesWay } of rounds) {
+    const member = new OneMember({ node, voters: "abcde", log: [1, 1] });
+    member.step({ type: "election_timeout" });
+    member.from(from, preVote(2, lastIndex, 1), uid);
+    const role = givesWay ? "follower" : "pre_candidate";
+    assertEquals(member.state.role, role);
+    assert((member.timerMs ?? 0) >= ROUND_TIMEOUT_MS_MIN);
+  }
+});
+
+Deno.test("stepRaft() begins no other term while its own disk has not got this one", () => {
+  const a = new OneMember();
+  a.step({ type: "election_timeout" });
+  a.from("b", { type: "pre_vote_reply", term: 1, granted: true });
+  assertEquals(a.step({ type: "election_timeout" }), []);
+  assertEquals(a.state.role, "candidate");
+  assert((a.timerMs ?? 0) >= ROUND_TIMEOUT_MS_MIN);
+  a.saved();
+  assertEquals(a.step({ type: "election_timeout" })[0], "pre_candidate in 1");
 });
 
 Deno.test("stepRaft() takes the term of who refuses it, and asks again for a higher one (paper, 5.1)", () => {
@@ -469,6 +523,9 @@ Deno.test("stepRaft() never stands again once its disk fails, and gives no vote"
   a.step({ type: "leader_silent" });
   assertEquals(a.timerMs, undefined);
   assertEquals(a.step({ type: "election_timeout" }), []);
+  assertEquals(a.from("c", preVote(2, 9, 9)), [
+    "to c: pre_vote_reply term=1 granted=false",
+  ]);
   assertEquals(a.from("c", vote(2, 9, 9)), [
     "persist_vote term=2",
     "follower in 2",

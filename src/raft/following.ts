@@ -23,10 +23,17 @@ export function appendReceived(
 ): void {
   // A snapshot is about to take the place of this log.
   if (state.receipt !== undefined) return;
-  const { entries, prevIndex, prevTerm } = message;
+  const { entries, prevIndex, prevTerm, term } = message;
   const { terms } = state.log;
   const end = prevIndex + entries.length;
-  if (entries.length > 0 && entries[0]?.index !== prevIndex + 1) return;
+  if (entries.length > 0) {
+    // No leader sends what is not behind `prevIndex`, or is of a later term than its own.
+    const [first, last] = [entries[0], entries.at(-1)] as [
+      RaftEntry,
+      RaftEntry,
+    ];
+    if (first.index !== prevIndex + 1 || last.term > term) return;
+  }
   if (
     prevIndex >= terms.startIndex && terms.termAt(prevIndex) !== prevTerm
   ) {

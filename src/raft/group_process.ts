@@ -187,7 +187,7 @@ export class GroupProcess<State = unknown> implements RaftMember<State> {
       onWritten: (index, term) =>
         member?.deliver({ type: "written", index, term }),
       onFailed: (error) => {
-        member?.deliver({ type: "disk_failing" });
+        member?.giveWay();
         world.diskFailed(error);
       },
     });
@@ -254,7 +254,8 @@ export class GroupProcess<State = unknown> implements RaftMember<State> {
     target?: RaftTarget<AppliedCommand>,
     priority: "normal" | "low" = "normal",
   ): void {
-    if (this.#closed) return void target?.failed("closed", undefined);
+    // One that is closed refuses likewise: "closed" would leave open whether it was carried out.
+    if (this.#closed) return void target?.failed("not_leader", undefined);
     if (this.#raft.role !== "leader") {
       return void target?.failed("not_leader", this.#raft.leader);
     }
@@ -354,6 +355,11 @@ export class GroupProcess<State = unknown> implements RaftMember<State> {
     if (this.#raft.leader === undefined) {
       this.deliver({ type: "election_timeout" });
     }
+  }
+
+  /** Lets another member lead, and does not stand again: the disk fails, or the node is about to stop. */
+  giveWay(): void {
+    this.deliver({ type: "disk_failing" });
   }
 
   takeSnapshot(): Promise<void> {

@@ -95,13 +95,18 @@ export class KnownLog {
    * Puts `entries` from the one at `from` on into the log, over what stands
    * there. Says whether the members may be others now.
    *
-   * @throws {WhorlError} `protocol_error` if one says nothing readable; then nothing has changed.
+   * @throws {WhorlError} `protocol_error` if they are no log, or one says nothing readable; then nothing has changed.
    */
   append(entries: readonly RaftEntry[], from: number): boolean {
     let memberships: Membership[] | undefined;
     let versions: VersionFrom[] | undefined;
+    const first = entries[from] as RaftEntry;
+    let index = first.index;
+    let term = this.terms.termAt(index - 1) ?? Infinity;
     for (let i = from; i < entries.length; i++) {
       const entry = entries[i] as RaftEntry;
+      if (entry.index !== index++ || entry.term < term) throw outOfOrder(entry);
+      term = entry.term;
       const kind = kindOfEntry(entry.body);
       if (kind === EntryKind.command) continue;
       if (kind === EntryKind.membership) {
@@ -115,7 +120,6 @@ export class KnownLog {
         );
       }
     }
-    const first = entries[from] as RaftEntry;
     let changed = first.index <= this.terms.lastIndex &&
       this.#truncate(first.index);
     for (let i = from; i < entries.length; i++) {
@@ -175,6 +179,13 @@ export class KnownLog {
   #raiseVersion(from: VersionFrom): void {
     if (from.version > this.machineVersion) this.#versions.push(from);
   }
+}
+
+function outOfOrder({ index, term }: RaftEntry): WhorlError {
+  return new WhorlError(
+    "protocol_error",
+    `Cannot take entry ${index}: it is of term ${term} and does not follow those before it`,
+  );
 }
 
 function versionFrom(entry: RaftEntry): VersionFrom {

@@ -202,18 +202,27 @@ function tellCommit(
   leadership: Leadership,
   effects: RaftEffect[],
 ): void {
+  for (const peer of leadership.peers.values()) {
+    tellCommitTo(state, peer, effects);
+  }
+}
+
+/** The same of one of them, which may just have come so far that it can follow. */
+export function tellCommitTo(
+  state: RaftState,
+  peer: Progress,
+  effects: RaftEffect[],
+): void {
   const { term, commitIndex } = state;
+  if (peer.commitSent >= commitIndex || peer.mode !== "replicate") return;
   // More answers are to come: with them goes a later commit.
   if (commitIndex < state.lastIndex) return;
-  for (const peer of leadership.peers.values()) {
-    if (peer.commitSent >= commitIndex || peer.mode !== "replicate") continue;
-    peer.commitSent = commitIndex;
-    effects.push({
-      type: "send",
-      to: peer.node,
-      message: { type: "heartbeat", term, commitIndex },
-    });
-  }
+  peer.commitSent = commitIndex;
+  effects.push({
+    type: "send",
+    to: peer.node,
+    message: { type: "heartbeat", term, commitIndex },
+  });
 }
 
 /** A leader that is no member any more has brought its own removal about, and goes (thesis 4.2.2). */

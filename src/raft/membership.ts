@@ -24,7 +24,10 @@ export function memberOn(
   membership: Membership,
   node: string,
 ): Member | undefined {
-  return membership.members.find((member) => member.node === node);
+  for (const member of membership.members) {
+    if (member.node === node) return member;
+  }
+  return undefined;
 }
 
 /** Whether this life of the member on `node` votes. */
@@ -57,24 +60,22 @@ export function changeMembers(
   change: MembershipChange,
   index: number,
 ): Membership | RaftRefusal {
-  const present = memberOn(before, change.node);
-  if (change.type === "remove") {
-    if (present === undefined) return "not_member";
-    const after = replaced(before, change.node, undefined, index);
-    // Nobody would be left who could ever agree to anything.
-    return votersOf(after).length === 0
-      ? "cluster_change_not_permitted"
-      : after;
-  }
-  if (present?.uid === change.uid) return "already_member";
-  const { node, uid } = change;
-  // Who lost its log has also lost what it has acknowledged: it votes again
-  // only when it has the log again.
-  const kind = present !== undefined && change.kind === "voter"
-    ? "promotable"
-    : change.kind;
-  const target = kind === "promotable" ? index : 0;
-  return replaced(before, node, { node, uid, kind, target }, index);
+  const { node } = change;
+  const present = memberOn(before, node);
+  let member: Member | undefined;
+  if (change.type === "add") {
+    const { uid } = change;
+    if (present?.uid === uid) return "already_member";
+    // Who lost its log has also lost what it has acknowledged: it votes again
+    // only when it has the log again.
+    const kind = present !== undefined && change.kind === "voter"
+      ? "promotable"
+      : change.kind;
+    member = { node, uid, kind, target: kind === "promotable" ? index : 0 };
+  } else if (present === undefined) return "not_member";
+  const after = replaced(before, node, member, index);
+  // Nobody would be left who could ever agree to anything.
+  return votersOf(after).length > 0 ? after : "cluster_change_not_permitted";
 }
 
 /** The members after the one on `node` has become a voter. */

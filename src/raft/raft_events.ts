@@ -97,7 +97,11 @@ export type RaftEvent =
     readonly term: number;
     readonly votedFor: string | undefined;
   }
-  /** The log is durable up to the entry at `index` of `term`. Late ones, of entries that are gone, are recognised by the term. */
+  /**
+   * The log is durable up to the entry at `index` of `term`. Late ones, of
+   * entries that are gone, are recognised by the term; but the log must not report
+   * the write of an entry that was overwritten and then put in once more.
+   */
   | { readonly type: "written"; readonly index: number; readonly term: number }
   /** The machine has seen the entry at `index`, and runs by `machineVersion`, if that is told. */
   | {
@@ -126,7 +130,8 @@ export type RaftEvent =
   | { readonly type: "disk_failing" }
   /**
    * A majority will never come back: these are the members from now on, for
-   * which this one stands. What only the others had is lost.
+   * which this one stands. What only the others had is lost, and they must not
+   * come back as they were: they might be a majority of their own.
    */
   | { readonly type: "force_membership"; readonly members: readonly Member[] };
 

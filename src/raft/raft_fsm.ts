@@ -37,6 +37,8 @@
  *   overwritten, their being durable says nothing of what took their place.
  * - Drop what it was to send as the leader of a term when it is that no longer,
  *   and send to one member in order. It may lose messages.
+ * - Begin an election by `election_timeout` where none should be waited for, as
+ *   on one member of a new group.
  * - Deliver the heartbeats of the leader's node as `heartbeat`, and answers to
  *   this node's as `heard_from`: this machine sends none by the clock.
  *
@@ -74,6 +76,7 @@ import {
   handOver,
   promoteOne,
   propose,
+  tellCommitTo,
   transferLeadership,
 } from "./leadership.ts";
 import { isVoter } from "./membership.ts";
@@ -100,6 +103,7 @@ import {
   connectionLost,
   ensureSent,
   entriesMissing,
+  sendTo,
   snapshotSent,
 } from "./replication.ts";
 import { becomeFollower, heardLeader, loseLeader } from "./roles.ts";
@@ -150,6 +154,8 @@ export function stepRaft(
       return;
     case "applied":
       state.appliedIndex = Math.max(state.appliedIndex, event.index);
+      // After a restart the machine may be ahead of what this core was told.
+      state.commitIndex = Math.max(state.commitIndex, event.index);
       if (event.machineVersion !== undefined) {
         state.log.noteVersion(event.index, event.machineVersion);
       }
@@ -176,6 +182,7 @@ export function stepRaft(
       return;
     case "node_back":
     case "heard_from": {
+      state.lostNodes.delete(event.node);
       const peer = leadership?.peers.get(event.node);
       if (leadership === undefined || peer === undefined) return;
       if (event.type === "heard_from") peer.heard = true;
@@ -191,6 +198,7 @@ export function stepRaft(
       return;
     case "snapshot_taken":
       state.log.startBehind(event.snapshot);
+      state.commitIndex = Math.max(state.commitIndex, event.snapshot.index);
       return;
     case "entries_missing": {
       const peer = leadership?.peers.get(event.to);
@@ -222,6 +230,7 @@ function nodeLost(
   node: string,
   effects: RaftEffect[],
 ): void {
+  state.lostNodes.add(node);
   if (state.leadership === undefined) {
     if (state.leader === node) loseLeader(state, effects);
     return;
@@ -238,10 +247,11 @@ function receive(
   message: RaftMessage,
   effects: RaftEffect[],
 ): void {
+  if (state.lostNodes.size > 0) state.lostNodes.delete(from);
   switch (message.type) {
     // These two may come from whoever stands; a term is taken from them, or not, by their own rules.
     case "pre_vote":
-      preVoteAsked(state, from, message, effects);
+      preVoteAsked(state, from, uid, message, effects);
       return;
     case "vote":
       voteAsked(state, from, message, effects);
@@ -339,7 +349,7 @@ function fromFollower(
   peer.heard = true;
   switch (message.type) {
     case "append_reply":
-      appendAnswered(state, peer, message, effects);
+      if (!appendAnswered(state, peer, message)) return;
       if (peer.match > state.commitIndex) {
         commitMore(state, leadership, effects);
       }
@@ -355,7 +365,7 @@ function fromFollower(
   }
 }
 
-/** What may have waited for `peer` to come so far. */
+/** What waited for `peer` to come so far. */
 function followUp(
   state: RaftState,
   leadership: Leadership,
@@ -364,6 +374,9 @@ function followUp(
 ): void {
   // That it has come so far may have ended it.
   if (state.leadership !== leadership) return;
+  if (leadership.peers.get(peer.node) !== peer) return;
+  sendTo(state, peer, effects);
+  tellCommitTo(state, peer, effects);
   if (state.transfer !== undefined) handOver(state, peer, effects);
   else if (peer.member.kind === "promotable") {
     promoteOne(state, leadership, effects);

@@ -53,6 +53,8 @@ export interface RaftState {
 
   /** Attempts to get elected since there was a leader. */
   attempts: number;
+  /** Nodes whose connection has ended. */
+  readonly lostNodes: Set<string>;
   /** The voters that have answered this round of votes or pre-votes, and how. */
   readonly votes: Map<string, boolean>;
   /** It stands because its leader has asked it to. */
@@ -146,6 +148,7 @@ export function startingState(start: RaftStart): RaftState {
     held: [],
     diskFailing: false,
     attempts: 0,
+    lostNodes: new Set(),
     votes: new Map(),
     standsByRequest: false,
     forced: undefined,

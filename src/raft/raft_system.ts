@@ -39,14 +39,16 @@ import type { RaftWorld } from "./raft_world.ts";
 import { RejoinProcess, type RejoinRequest } from "./rejoin_process.ts";
 import { SnapshotReceivers } from "./snapshot_receivers.ts";
 import { sendSnapshot } from "./snapshot_sender.ts";
+import { StandingProcess, type StandingRequest } from "./standing_process.ts";
 
 /** Time between one frame of heartbeats to a node and the next, in milliseconds. */
 export const HEARTBEAT_MS = 250;
 /** Ends of members borne within ten seconds; more, and the logs themselves are taken to be what is wrong. */
 export const GROUP_RESTARTS_MAX = 20;
 
-/** Time for leaders to give way when the disk fails, in milliseconds. */
+/** Time for leaders to give way when the disk fails or the node is stopped, in milliseconds. */
 const GIVE_WAY_MS = 500;
+const GIVE_WAY_POLL_MS = 5;
 /** Frames of heartbeats whose answers are still counted. */
 const SEQUENCES_KEPT = 8;
 
@@ -145,24 +147,28 @@ export class RaftSystemProcess implements RaftSystem {
   }
 
   async #startMember(uid: number): Promise<Child> {
-    let child: GroupChild | undefined;
     let failure: WhorlError | undefined;
+    let failed = (error: WhorlError): void => void (failure = error);
     const member = await GroupProcess.start({
       uid,
       logs: this.#world.logs,
       machineOf: (name) => this.#machineOf(name),
-      world: this.#groupWorld((error) => {
-        failure = error;
-        child?.fail(error);
-      }),
+      world: this.#groupWorld((error) => failed(error)),
     });
     const { members } = member.membership;
     const rejoin = members.some((other) => other.uid === uid) ||
         !members.some(({ node }) => node === this.node)
       ? undefined
       : new RejoinProcess(this.#world, member);
-    child = new GroupChild(member, () => {
+    const { runtime } = this.#world;
+    const standing = new StandingProcess({
+      runtime,
+      call: (to, method, args) => this.#world.call(to, method, args),
+      removed: () => this.#wasRemoved(member),
+    }, member);
+    const child = new GroupChild(member, () => {
       rejoin?.close();
+      standing.close();
       if (this.#byName.get(member.group) !== member) return;
       this.#byName.delete(member.group);
       this.#byId.delete(member.groupId);
@@ -171,9 +177,24 @@ export class RaftSystemProcess implements RaftSystem {
     this.#byName.set(member.group, member);
     this.#byId.set(member.groupId, member);
     this.#children.set(uid, child);
-    if (failure !== undefined) child.fail(failure);
+    failed = (error) => child.fail(error);
+    if (failure !== undefined) failed(failure);
     this.#changed(member.group);
     return child;
+  }
+
+  /** What is left of a member that its group has removed meanwhile goes as well. */
+  async #wasRemoved({ group, uid }: GroupProcess): Promise<void> {
+    const { log } = this.#world;
+    log.info("A member that its group has removed is gone", { group });
+    try {
+      if (this.#byName.get(group)?.uid === uid) await this.removeMember(group);
+    } catch (error) {
+      log.warn("Cannot remove a member that its group has removed", {
+        group,
+        reason: reasonOf(error),
+      });
+    }
   }
 
   #machineOf(name: string): RaftMachine {
@@ -327,15 +348,58 @@ export class RaftSystemProcess implements RaftSystem {
       );
     }
     const member = this.#present(group);
+    const before = member.membership.members.find((other) =>
+      other.node === node
+    );
+    if (member.leads && before === undefined) {
+      // It was removed while it was away.
+      throw new WhorlError(
+        "not_member",
+        `Cannot take ${node} back into ${group} as it is no member of it any more`,
+        { details: { cluster: group, node } },
+      );
+    }
+    const kind = before?.kind === "non_voter" ? "non_voter" : "promotable";
     const { promise, resolve, reject } = Promise.withResolvers<null>();
     member.changeMembership(
-      { type: "add", node, uid: uid as number, kind: "promotable" },
+      { type: "add", node, uid: uid as number, kind },
       {
         done: () => resolve(null),
         failed: (reason, leader) => reject(raftFailure(member, reason, leader)),
       },
     );
     return await promise;
+  }
+
+  /**
+   * Whether the member `uid` of a group is one, as a majority confirms to this
+   * node, which must lead (`standing_process.ts`).
+   *
+   * @throws {WhorlError} `not_found`, or `not_leader` and the like.
+   */
+  async standing(args: unknown): Promise<boolean> {
+    const { group, groupId, uid } = args as Partial<StandingRequest>;
+    if (typeof group !== "string" || !Number.isSafeInteger(uid)) {
+      throw new WhorlError(
+        "protocol_error",
+        "Cannot say who is a member of a Raft group as the request is not understood",
+      );
+    }
+    const member = this.#present(group);
+    // Of another group of that name it is none, and of its own nobody here knows.
+    if (member.groupId !== groupId) {
+      throw raftFailure(member, "not_member", undefined);
+    }
+    if (!member.leads) throw raftFailure(member, "not_leader", member.leader);
+    const { promise, resolve, reject } = Promise.withResolvers<void>();
+    member.consistentRead({
+      done: resolve,
+      failed: (reason, leader) => reject(raftFailure(member, reason, leader)),
+    });
+    await promise;
+    const { membership, commitIndex } = member;
+    return membership.index > commitIndex ||
+      membership.members.some((other) => other.uid === uid);
   }
 
   /** A frame of one of the types of Raft from the node `from`; `bytes[start, end)` is valid during the call only. */
@@ -519,13 +583,32 @@ export class RaftSystemProcess implements RaftSystem {
     this.#receivers.connectionEnded(connection);
   }
 
-  /** Nothing more is said or received. The members are their supervisor's to end. */
-  close(): void {
-    this.#closed = true;
-    if (this.#timer !== undefined) this.#world.runtime.clearTimer(this.#timer);
-    if (this.#givingWay !== undefined) {
-      this.#world.runtime.clearTimer(this.#givingWay);
+  /**
+   * Nothing more is said or received, once others lead what this node led: so a
+   * node that is stopped in order is missed by nobody. The members are their
+   * supervisor's to end.
+   */
+  async close(): Promise<void> {
+    const { runtime } = this.#world;
+    const untilMs = runtime.now() + GIVE_WAY_MS;
+    for (const member of this.#byName.values()) member.giveWay();
+    while (this.#leadsOthers && runtime.now() < untilMs) {
+      await new Promise<void>((resolve) =>
+        runtime.setTimer(GIVE_WAY_POLL_MS, resolve)
+      );
     }
+    this.#closed = true;
+    if (this.#timer !== undefined) runtime.clearTimer(this.#timer);
+    if (this.#givingWay !== undefined) runtime.clearTimer(this.#givingWay);
     this.#receivers.close();
+  }
+
+  get #leadsOthers(): boolean {
+    return [...this.#byName.values()].some(({ leads, membership }) =>
+      leads &&
+      membership.members.some(({ node, kind }) =>
+        kind === "voter" && node !== this.node && this.#world.isUp(node)
+      )
+    );
   }
 }

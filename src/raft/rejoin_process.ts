@@ -48,16 +48,21 @@ export class RejoinProcess {
   }
 
   async #ask(): Promise<void> {
-    const { group, node, uid, membership } = this.#member;
+    const { group, node, uid, membership, leader } = this.#member;
     const request: RejoinRequest = { group, node, uid };
-    for (const { node: other } of membership.members) {
+    // The leader may be one that came after what it knows of the members.
+    const others = new Set(membership.members.map((member) => member.node));
+    if (leader !== undefined) others.add(leader);
+    others.delete(node);
+    for (const other of others) {
       if (this.#closed || this.#isMember) return;
-      if (other === node) continue;
       try {
         await this.#world.call(other, "raft_rejoin", request);
         break;
       } catch (error) {
         if (!isWhorlError(error)) throw error;
+        const known = error.details["leader"];
+        if (typeof known === "string" && known !== node) others.add(known);
         this.#world.log.debug("A group does not take a member back yet", {
           group,
           asked: other,

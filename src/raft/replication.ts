@@ -101,28 +101,23 @@ function sendSnapshot(
   effects.push({ type: "send_snapshot", to: peer.node, term: state.term });
 }
 
-/** `peer` has answered an append. */
+/** `peer` has answered an append. False if that is no news; otherwise it may be due something. */
 export function appendAnswered(
   state: RaftState,
   peer: Progress,
   reply: MessageOf<"append_reply">,
-  effects: RaftEffect[],
-): void {
+): boolean {
   const { terms } = state.log;
-  if (reply.index > terms.lastIndex) return;
+  if (reply.index > terms.lastIndex) return false;
   if (reply.success) {
     // It may have got there without the snapshot that is on its way.
     if (peer.mode === "snapshot" && reply.index >= terms.startIndex) {
       restartProbe(peer, false);
     }
     acknowledged(peer, reply.index);
-  } else {
-    const next = terms.lastIndexOf(reply.index, reply.indexTerm) + 1;
-    if (!refused(peer, next)) return;
+    return true;
   }
-  if (peer.mode === "probe" || peer.next <= terms.lastIndex) {
-    sendTo(state, peer, effects);
-  }
+  return refused(peer, terms.lastIndexOf(reply.index, reply.indexTerm) + 1);
 }
 
 /**
@@ -173,6 +168,7 @@ export function snapshotSent(
   // After a failure it is tried again when it next answers: that is often enough.
   restartProbe(peer, !ok);
   if (!ok) return;
+  peer.mode = "replicate";
   peer.next = Math.max(peer.next, Math.min(index, state.lastIndex) + 1);
   sendTo(state, peer, effects);
 }

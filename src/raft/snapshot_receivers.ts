@@ -30,6 +30,8 @@ export class SnapshotReceivers {
   /** What the core of a group has said it wants. */
   readonly #expected = new Map<string, number>();
   readonly #receiving = new Map<string, Receiving>();
+  /** Transfers that are waiting for the disk to begin. */
+  readonly #beginning = new Map<string, number>();
 
   constructor(
     runtime: Runtime,
@@ -44,10 +46,12 @@ export class SnapshotReceivers {
     this.#expected.set(group, transfer);
   }
 
-  /** It does not want it any more. */
+  /** It does not want it any more. Its core is told when that has an end, as it waits for that. */
   forget(group: string): void {
     this.#expected.delete(group);
-    this.#drop(group);
+    this.#beginning.delete(group);
+    const receiving = this.#receiving.get(group);
+    if (receiving !== undefined) this.#abort(group, receiving);
   }
 
   /**
@@ -115,13 +119,23 @@ export class SnapshotReceivers {
     });
     if (this.#expected.get(group) !== transfer) throw notWanted(group);
     this.#expected.delete(group);
+    this.#beginning.set(group, transfer);
     let receiver: SnapshotReceiver;
     try {
       receiver = await member.log.receiveSnapshot(snapshot);
     } catch (error) {
+      if (this.#beginning.get(group) === transfer) {
+        this.#beginning.delete(group);
+      }
       member.snapshotAborted(snapshot);
       throw error;
     }
+    if (this.#beginning.get(group) !== transfer) {
+      receiver.abort().catch(() => {});
+      member.snapshotAborted(snapshot);
+      throw notWanted(group);
+    }
+    this.#beginning.delete(group);
     const receiving: Receiving = {
       transfer,
       connection,
@@ -140,8 +154,15 @@ export class SnapshotReceivers {
     if (member === undefined) throw notWanted(group);
     const { snapshot, receiver, pieces } = receiving;
     this.#forgetTimer(receiving);
-    await member.installSnapshot(snapshot, receiver, pieces);
-    if (this.#receiving.get(group) === receiving) this.#receiving.delete(group);
+    // From here on it is the log's: nobody gives it up any more.
+    this.#receiving.delete(group);
+    try {
+      await member.installSnapshot(snapshot, receiver, pieces);
+    } catch (error) {
+      receiver.abort().catch(() => {});
+      member.snapshotAborted(snapshot);
+      throw error;
+    }
   }
 
   #watch(group: string, receiving: Receiving): void {
@@ -185,6 +206,7 @@ export class SnapshotReceivers {
   close(): void {
     for (const group of [...this.#receiving.keys()]) this.#drop(group);
     this.#expected.clear();
+    this.#beginning.clear();
   }
 }
 

@@ -26,6 +26,8 @@ export interface FinishedRun {
    * What it gives up on is a violation, `progress`.
    */
   eventually<T>(what: string, ask: () => Promise<T>): Promise<T>;
+  /** Virtual milliseconds, by the clock of the history. */
+  now(): number;
   /** Waits so many virtual milliseconds. */
   sleep(ms: number): Promise<void>;
   /**

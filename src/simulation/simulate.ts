@@ -36,6 +36,8 @@ import { formedDisks } from "./formed_disks.ts";
 import { countOutcomes, HistoryRecorder } from "./history.ts";
 import { Invariants } from "./invariants.ts";
 import { kvChecks, kvWorkload } from "./kv_workload.ts";
+import { raKvChecks, raKvWorkload } from "./raft/ra_kv_workload.ts";
+import { SimulatedGroup } from "./raft/simulated_group.ts";
 import { RealWorldGuard } from "./real_world_guard.ts";
 import type {
   PlannedChange,
@@ -218,18 +220,23 @@ class Run {
       );
     }
     if (this.#violations.length > 0) return;
+    const operator = new SimulatedOperator(
+      cluster,
+      cluster.chance.fork("operator"),
+    );
+    this.#operator = operator;
+    const group = await this.#groupOn(cluster, operator);
+    if (this.#violations.length > 0) return;
     this.#trace.add("world", "load", `for ${loadMs} ms`);
     this.#loadBeganAtMs = this.#time.now();
     cluster.callIt(
       cluster.machines[0]?.node?.parts.cluster?.ring.clusterId.seed ?? "",
     );
     cluster.planFaults();
-    const operator = new SimulatedOperator(
-      cluster,
-      cluster.chance.fork("operator"),
-    );
-    this.#operator = operator;
-    const operating = operator.run(changes);
+    const operating = Promise.all([
+      operator.run(changes),
+      group?.run(this.#schedule.group?.acts ?? []),
+    ]);
     operating.catch(() => {});
     const { script } = this.#options;
     const scripted = script?.(this.#scriptContext(cluster, operator));
@@ -262,6 +269,9 @@ class Run {
     if (this.#violations.length === 0) {
       this.#fail(...await untilAtHome(cluster));
     }
+    if (group !== undefined && this.#violations.length === 0) {
+      this.#fail(...await group.untilSettled());
+    }
     if (this.#violations.length === 0) {
       this.#fail(...await this.#judge(cluster));
     }
@@ -272,6 +282,7 @@ class Run {
       CLIENTS_END_MS_MAX,
     );
     this.#fail(...await stopCluster(cluster));
+    this.#fail(...group?.violations ?? []);
     this.#fail(...this.#invariants.violations());
     this.#fail(...checkProgress(this.#history.records, {
       acknowledgedMin: this.#options.acknowledgedMin ??
@@ -282,10 +293,23 @@ class Run {
     }));
   }
 
+  /** The Raft group of the schedule, made and led, if it has one. */
+  async #groupOn(
+    cluster: SimulatedCluster,
+    operator: SimulatedOperator,
+  ): Promise<SimulatedGroup | undefined> {
+    const { group: plan } = this.#schedule;
+    if (plan === undefined) return undefined;
+    const group = new SimulatedGroup({ cluster, operator, plan });
+    this.#fail(...await group.begin());
+    return group;
+  }
+
   /** The clients, each with its share of the operations and when each is due. */
   #clients(cluster: SimulatedCluster) {
     const { clientCount, operations, loadMs } = this.#schedule;
-    const workload = this.#options.workload ?? kvWorkload();
+    const workload = this.#options.workload ??
+      (this.#schedule.group === undefined ? kvWorkload() : raKvWorkload());
     const beginMs = this.#time.now();
     const all = this.#schedule.operations.at(-1) ?? 0;
     return Array.from({ length: clientCount }, (_, number) => ({
@@ -374,7 +398,7 @@ class Run {
   /** Waits for an operator to finish what they began. */
   async #operated(
     cluster: SimulatedCluster,
-    operating: Promise<void>,
+    operating: Promise<unknown>,
   ): Promise<Violation[]> {
     try {
       await during(cluster, operating, CHANGE_MS_MAX);
@@ -402,7 +426,11 @@ class Run {
 
   async #judge(cluster: SimulatedCluster): Promise<readonly Violation[]> {
     const check = this.#options.check ??
-      (this.#options.workload === undefined ? kvChecks : () => []);
+      (this.#options.workload !== undefined
+        ? () => []
+        : this.#schedule.group === undefined
+        ? kvChecks
+        : raKvChecks);
     const violations: Violation[] = [];
     const { process } = cluster.members[0] ?? {};
     const sleep = (ms: number): Promise<void> =>
@@ -418,6 +446,7 @@ class Run {
       },
       history: this.#history.records,
       nodes: cluster.members.map(({ node }) => node as WhorlNode),
+      now: () => this.#time.now(),
       sleep,
       eventually: async (what, ask) => {
         const untilMs = this.#time.now() + EVENTUALLY_MS_MAX;

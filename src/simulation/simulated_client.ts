@@ -10,6 +10,7 @@ import { type Chance, seededChance } from "../base/chance.ts";
 import { isWhorlError, reasonOf, WhorlError } from "../base/errors.ts";
 import type { Environment } from "../environment/environment.ts";
 import { outcomeUnknown } from "../kv/kv_client.ts";
+import { raKvOutcomeUnknown } from "../ra_kv/ra_kv_client.ts";
 import type { WhorlNode } from "../node/node.ts";
 import { connect, type WhorlClient } from "../node/connect.ts";
 import { TIMEOUT_MS_DEFAULT } from "../request/quorum_options.ts";
@@ -144,7 +145,7 @@ export class SimulatedClient {
       result = output;
     } catch (error) {
       const reason = isWhorlError(error) ? error.code : reasonOf(error);
-      if (isWhorlError(error) && !outcomeUnknown(error)) {
+      if (isWhorlError(error) && !mayHaveHappened(error)) {
         history.fail(record, reason);
       } else history.lose(record, reason);
     }
@@ -180,7 +181,12 @@ export class SimulatedClient {
       machine,
       id,
       timeoutMs,
-      () => act({ kv: node.kv, module: (module) => node.module(module) }),
+      () =>
+        act({
+          kv: node.kv,
+          module: (module) => node.module(module),
+          raKv: node.raKv,
+        }),
     );
   }
 
@@ -272,4 +278,10 @@ export class SimulatedClient {
       },
     };
   }
+}
+
+/** Whether what failed with `error` may yet happen, or have happened. */
+function mayHaveHappened(error: WhorlError): boolean {
+  return error.details["outcomeUnknown"] !== false &&
+    (outcomeUnknown(error) || raKvOutcomeUnknown(error));
 }

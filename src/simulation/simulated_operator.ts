@@ -524,6 +524,7 @@ export class SimulatedOperator {
   ask<T>(
     act: (node: WhorlNode) => Promise<T>,
     machine: SimulatedMachine | undefined = this.#anyMember(),
+    limitMs: number = ANSWER_MS_MAX,
   ): Promise<T> {
     const { process, node } = machine ?? {};
     const { promise, resolve, reject } = Promise.withResolvers<T>();
@@ -537,7 +538,7 @@ export class SimulatedOperator {
       reject(new WhorlError("not_reachable", `${machine.host} died over it`))
     );
     this.#cluster.time.schedule(
-      ANSWER_MS_MAX,
+      limitMs,
       () => reject(new WhorlError("timeout", "The operator gave up waiting")),
     );
     process.setTimer(0, () => {

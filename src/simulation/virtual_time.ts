@@ -63,6 +63,7 @@ export class VirtualTime {
   /** A binary heap: the next event is at 0. */
   readonly #heap: ScheduledEvent[] = [];
   #running = false;
+  readonly #observers = new Set<() => void>();
 
   /** A clock at 0. @param watch Told when simulated code runs. @default {nobody} */
   constructor(watch: TurnWatch = { inside: false }) {
@@ -86,6 +87,12 @@ export class VirtualTime {
       if (callback !== undefined) pending++;
     }
     return pending;
+  }
+
+  /** Calls `observer` after each event and all that followed from it without time, until the function it returns is called. */
+  observe(observer: () => void): () => void {
+    this.#observers.add(observer);
+    return () => void this.#observers.delete(observer);
   }
 
   /**
@@ -132,6 +139,7 @@ export class VirtualTime {
       // What was begun outside goes on inside.
       this.#watch.inside = true;
       return await whenever(() => {
+        for (const observer of this.#observers) observer();
         if (done()) return "done";
         const event = this.#next(untilMs);
         if (event === undefined) {

@@ -8,6 +8,7 @@
 import type { Chance } from "../base/chance.ts";
 import type { KvClient } from "../kv/kv_client.ts";
 import type { ModuleClient, ModuleInterface } from "../node/module_client.ts";
+import type { RaKvClient } from "../ra_kv/ra_kv_client.ts";
 import type { Commands } from "../vnode/vnode.ts";
 
 /** A way into the cluster: a node's own, or a client connection's. */
@@ -19,6 +20,8 @@ export interface ClusterAccess {
   module<C extends Commands, V extends Commands = {}>(
     module: ModuleInterface<C, V>,
   ): ModuleClient<C, V>;
+  /** Clusters of `ra_kv`. */
+  readonly raKv: RaKvClient;
 }
 
 /** One operation of a client. */

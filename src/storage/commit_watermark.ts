@@ -43,23 +43,30 @@ export interface Watermark {
   readonly commit: number;
 }
 
+/** A watermark as it was read. */
+export interface FoundWatermark extends Watermark {
+  /** Which of the two slots it stood in. */
+  readonly slot: 0 | 1;
+}
+
 /** Reads the watermark in `path`; `undefined` if there is no file or both slots are damaged. */
 export async function readWatermark(
   disk: Disk,
   path: string,
-): Promise<Watermark | undefined> {
+): Promise<FoundWatermark | undefined> {
   const bytes = await disk.readFile(path);
   if (bytes === undefined) return undefined;
-  const slots = [readSlot(bytes, 0, path), readSlot(bytes, slotDistance, path)];
+  const slots = [readSlot(bytes, 0, path), readSlot(bytes, 1, path)];
   return slots.filter((slot) => slot !== undefined)
     .sort((a, b) => b.epoch - a.epoch || b.commit - a.commit)[0];
 }
 
 function readSlot(
   bytes: Uint8Array,
-  offset: number,
+  place: 0 | 1,
   path: string,
-): Watermark | undefined {
+): FoundWatermark | undefined {
+  const offset = place * slotDistance;
   if (bytes.length < offset + slotBytes) return undefined;
   const slot = bytes.slice(offset, offset + slotBytes);
   const view = new DataView(slot.buffer);
@@ -79,6 +86,7 @@ function readSlot(
     storeId: slot.subarray(10, 18).toHex(),
     epoch: readNumber(view, 18),
     commit: readNumber(view, 26),
+    slot: place,
   };
 }
 
@@ -107,15 +115,22 @@ export class WatermarkFile {
     this.#environment = environment;
   }
 
-  /** Creates or rewrites the file, durably, and keeps it open. */
+  /**
+   * Creates or rewrites the file, durably, and keeps it open.
+   *
+   * @param found What was read from it. Its slot is written last: the other one
+   * may be cut off already, and a crash now would else leave none.
+   */
   static async open(
     path: string,
     mark: Watermark,
     environment: StorageEnvironment,
+    found: FoundWatermark | undefined,
   ): Promise<WatermarkFile> {
     const { disk } = environment;
     const file = await disk.open(path, { mode: "create" });
     const opened = new WatermarkFile(file, environment);
+    opened.#next = found?.slot === 0 ? 1 : 0;
     try {
       opened.#slot.set(new TextEncoder().encode(magic));
       opened.#view.setUint16(8, markFormat);

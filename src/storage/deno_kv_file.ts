@@ -16,8 +16,8 @@ import type { StorageEnvironment } from "../environment/environment.ts";
 import { syncFolderOf } from "./atomic_file.ts";
 import { bytesToText, textToBytes } from "../base/byte_text.ts";
 import {
+  type FoundWatermark,
   readWatermark,
-  type Watermark,
   WatermarkFile,
 } from "./commit_watermark.ts";
 import {
@@ -179,7 +179,7 @@ export class DenoKvFile {
       kv: KvDatabase,
       { expectedStoreId, existed, onCommit }: DenoKvFileOptions,
       sizeBefore: number,
-      mark: Watermark | undefined,
+      mark: FoundWatermark | undefined,
     ): Promise<DenoKvFile> {
       const found = await kv.get([headKey]);
       const known = found.value === null
@@ -232,11 +232,16 @@ export class DenoKvFile {
       const epoch = Math.max(latest?.epoch ?? 0, mark?.epoch ?? 0) + 1;
       const commit = Math.max(latest?.commit ?? 0, mark?.commit ?? 0);
       // Before the head exists, the mark says epoch 0: "being created".
-      const file = await WatermarkFile.open(watermarkPath(path), {
-        storeId,
-        epoch: latest === undefined ? 0 : epoch,
-        commit: mark?.commit ?? latest?.commit ?? 0,
-      }, environment);
+      const file = await WatermarkFile.open(
+        watermarkPath(path),
+        {
+          storeId,
+          epoch: latest === undefined ? 0 : epoch,
+          commit: mark?.commit ?? latest?.commit ?? 0,
+        },
+        environment,
+        mark,
+      );
       try {
         const head: Head = {
           format: storeFormat,

@@ -14,6 +14,7 @@ import { KV_SCENARIOS } from "./scenarios/kv_scenarios.ts";
 import { LEAVE_SCENARIOS } from "./scenarios/leave_scenarios.ts";
 import { MEMBERSHIP_SCENARIOS } from "./scenarios/membership_scenarios.ts";
 import { OVERLOAD_SCENARIOS } from "./scenarios/overload_scenarios.ts";
+import { RA_KV_SCENARIOS } from "./scenarios/ra_kv_scenarios.ts";
 import { RESIZE_SCENARIOS } from "./scenarios/resize_scenarios.ts";
 import { START_SCENARIOS } from "./scenarios/start_scenarios.ts";
 
@@ -29,6 +30,7 @@ const SCENARIOS = [
   ...OVERLOAD_SCENARIOS,
   ...START_SCENARIOS,
   ...ENSEMBLE_SCENARIOS,
+  ...RA_KV_SCENARIOS,
 ];
 
 for (const kind of CLUSTER_KINDS) {

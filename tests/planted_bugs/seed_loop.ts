@@ -8,7 +8,7 @@
  *
  * @module
  */
-import { simulate } from "../../src/simulation/simulate.ts";
+import { SCHEDULE_PROFILES, simulate } from "../../src/simulation/mod.ts";
 
 /** What a line says: the seed has begun, or is over. */
 export type SeedLine =
@@ -28,7 +28,7 @@ function say(line: SeedLine): void {
 
 if (import.meta.main) {
   const [from, to, named, mode] = Deno.args;
-  const profile = named === "membership" ? named : "small";
+  const profile = SCHEDULE_PROFILES.find((known) => known === named) ?? "small";
   for (let seed = Number(from); seed <= Number(to); seed++) {
     say({ begun: seed });
     const { violations: [violation] } = await simulate({

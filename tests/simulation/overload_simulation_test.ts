@@ -124,9 +124,9 @@ async function play(seed: number): Promise<Record<string, number>> {
       }
       for (const node of nodes) {
         const { values } = await node.stats();
-        for (const  of of["mailbox.requests", "mailbox.overloaded"]) {
-          const value = values[`slow-0.${of}`];
-          if (value !== 0) problems.push(`${node.name} has ${of} ${value}`);
+        for (const figure of ["mailbox.requests", "mailbox.overloaded"]) {
+          const value = values[`slow-0.${figure}`];
+          if (value !== 0) problems.push(`${node.name} has ${figure} ${value}`);
         }
       }
       return problems.map((message) => ({ check: "overload", message }));

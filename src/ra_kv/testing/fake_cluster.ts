@@ -27,7 +27,10 @@ import { writeOperationResult } from "../../request/operation_codec.ts";
 import type { OperationTarget } from "../../request/operation_target.ts";
 import { writeFailure } from "../../wire/failure.ts";
 import { FrameType } from "../../wire/frame_type.ts";
+import { decodeMsgpack, encodeMsgpack } from "../../wire/msgpack.ts";
 import type { ClusterHint } from "../next_hop.ts";
+import { type RaKvClient, raKvClient } from "../ra_kv_client.ts";
+import { RaKvMethods } from "../ra_kv_methods.ts";
 import { RA_KV_MACHINE } from "../ra_kv_command_codec.ts";
 import { raKvMachine, type RaKvState } from "../ra_kv_machine.ts";
 import { RaKvRouter, type RaKvRoutes } from "../ra_kv_router.ts";
@@ -331,6 +334,9 @@ export class FakeMember implements RaftMember<RaKvState> {
 export class FakeNode implements RaftSystem {
   readonly node: string;
   readonly router: RaKvRouter;
+  readonly methods: RaKvMethods;
+  /** A client of this node. */
+  readonly raKv: RaKvClient;
   readonly #cluster: FakeCluster;
   readonly groups = new Map<string, FakeMember>();
   /** Refuses to make members. */
@@ -347,6 +353,33 @@ export class FakeNode implements RaftSystem {
       runtime: cluster.runtime,
       routes: this.#routes(),
     });
+    this.methods = new RaKvMethods({
+      system: () => this,
+      runtime: cluster.runtime,
+      newNumber: () => cluster.nextNumber++,
+      peers: {
+        self: node,
+        nodes: () => cluster.nodes.map(({ node }) => node),
+        call: (to, method, args) => {
+          if (cluster.cut.has(to) || cluster.cut.has(node)) {
+            throw new WhorlError("not_reachable", `Cannot reach ${to}`);
+          }
+          return cluster.node(to).call(method, args);
+        },
+      },
+    });
+    this.raKv = raKvClient(
+      () => this.router,
+      (method, args) => this.call(method, args),
+    );
+  }
+
+  /** Has this node answer, as if the call had come over a link. */
+  async call(method: string, args: unknown): Promise<unknown> {
+    this.#cluster.calls.push(`${this.node}: ${method}`);
+    await this.#cluster.onCall(this.node, method);
+    const answer = await this.methods.perform(method, travelled(args));
+    return travelled(answer);
   }
 
   member(group: string): FakeMember | undefined {
@@ -471,6 +504,11 @@ export class FakeNode implements RaftSystem {
   }
 }
 
+/** `value` as it comes out at the other end of a link. */
+function travelled(value: unknown): unknown {
+  return decodeMsgpack(encodeMsgpack(value));
+}
+
 /** Nodes with their groups. */
 export class FakeCluster {
   readonly runtime = new ManualRuntime();
@@ -483,6 +521,11 @@ export class FakeCluster {
   /** Operations that were sent on, as `a > b`. */
   readonly sent: string[] = [];
   finds = 0;
+  /** Calls, as `node: method`. */
+  readonly calls: string[] = [];
+  /** Called before each of them. */
+  onCall: (node: string, method: string) => void | Promise<void> = () => {};
+  nextNumber = 100;
   /** Whether new groups find a leader. */
   elects = true;
 

@@ -1,8 +1,7 @@
 /**
  * Where the logs of a node's Raft groups are kept, as seen by those who use
- * them. `wal.ts` and its neighbours implement it.
- *
- * (contract; the implementation may refine it)
+ * them. `stored_raft_logs.ts` opens them. What stands on the disk is written
+ * down in docs/raft_log_format.md.
  *
  * @module
  */
@@ -95,16 +94,22 @@ export interface GroupLog {
   ): ReadonlyMap<number, RaftEntry> | Promise<ReadonlyMap<number, RaftEntry>>;
   /**
    * Stores a snapshot of this member's machine, and lets go of what it stands
-   * for but the live entries. One at a time.
+   * for but the live entries. Does nothing if there is a later one. If it fails
+   * without `onFailed` being told, the log is as it was before.
    *
-   * @param live Indexes up to the snapshot's whose entries stay readable.
+   * @param state Taken before this returns, as the machine goes on meanwhile. Its pieces must not change.
+   * @param live Indexes up to the snapshot's whose entries stay readable; taken before this returns as well. What is not live in one snapshot never is in a later one.
    */
   takeSnapshot(
     meta: SnapshotMeta,
     state: Iterable<Uint8Array<ArrayBuffer>>,
     live: Iterable<number>,
   ): Promise<void>;
-  /** The stored state of the latest snapshot, in pieces; for restarts and for sending it. */
+  /**
+   * The stored state of the latest snapshot, in pieces; for restarts and for
+   * sending it. The pieces come with `store_corrupt` if they are damaged, and
+   * with `compacted` if a later snapshot takes its place while they are read.
+   */
   readSnapshot(): Promise<
     | {
       readonly meta: SnapshotMeta;
@@ -125,7 +130,11 @@ export interface GroupLog {
 
 /** A snapshot on its way here. Nothing of the log changes before `finish`. */
 export interface SnapshotReceiver {
-  /** Entries that are live in the snapshot, at or below its index. Those that are here already need not be sent: see `GroupLog.read`. */
+  /**
+   * Entries that are live in the snapshot, at or below its index, in the order
+   * of their indexes. The first ones need not be sent if they are here already,
+   * as those up to what was applied here are; once one is sent, so are all behind it.
+   */
   writeLive(entries: readonly RaftEntry[]): Promise<void>;
   writeState(piece: Uint8Array<ArrayBuffer>): Promise<void>;
   /** Makes it the log's snapshot, durably: what stood before it, and what follows it unless it agrees with it, is gone. */
@@ -159,9 +168,9 @@ export interface RaftLogs {
   readonly groups: readonly GroupConfig[];
   /** Makes a group, durably. @throws {WhorlError} `already_exists`. */
   create(config: GroupConfig): Promise<void>;
-  /** Opens one. */
+  /** Opens one. Who had it open before hears nothing more. */
   open(uid: number, events: GroupLogEvents): Promise<GroupLog>;
-  /** Removes all of it; it must be closed. */
+  /** Removes all of it; it must be closed. Its number is never to be used again. */
   remove(uid: number): Promise<void>;
   close(): Promise<void>;
 }

@@ -7,6 +7,7 @@
 import { crc32 } from "node:zlib";
 import { WhorlError } from "../../base/errors.ts";
 import type { RaftEntry, SnapshotMeta } from "../raft_entry.ts";
+import { asStoreErrors } from "./log_failure.ts";
 import { IndexRanges } from "./index_ranges.ts";
 import type { SnapshotReceiver } from "./raft_log.ts";
 import type { SegmentBuilder } from "./segment_builder.ts";
@@ -38,6 +39,7 @@ export interface SnapshotTaker {
 /** One of them. */
 export class ReceivedSnapshot implements SnapshotReceiver {
   readonly #meta: SnapshotMeta;
+  readonly #folder: string;
   readonly #state: SnapshotWriter;
   readonly #entries: SegmentBuilder;
   readonly #taker: SnapshotTaker;
@@ -46,13 +48,16 @@ export class ReceivedSnapshot implements SnapshotReceiver {
   #count = 0;
   #hasEnded = false;
 
+  /** @param folder Of the group. */
   constructor(
     meta: SnapshotMeta,
+    folder: string,
     state: SnapshotWriter,
     entries: SegmentBuilder,
     taker: SnapshotTaker,
   ) {
     this.#meta = meta;
+    this.#folder = folder;
     this.#state = state;
     this.#entries = entries;
     this.#taker = taker;
@@ -69,13 +74,16 @@ export class ReceivedSnapshot implements SnapshotReceiver {
       this.#first = Math.min(this.#first, index);
       this.#last = index;
       this.#count++;
-      await this.#entries.add(index, term, body, 0, body.length, crc32(body));
+      await asStoreErrors(
+        this.#folder,
+        () => this.#entries.add(index, term, body, 0, body.length, crc32(body)),
+      );
     }
   }
 
   async writeState(piece: Uint8Array<ArrayBuffer>): Promise<void> {
     this.#demandOpen();
-    await this.#state.write(piece);
+    await asStoreErrors(this.#folder, () => this.#state.write(piece));
   }
 
   async finish(live: Iterable<number>): Promise<void> {
@@ -92,7 +100,10 @@ export class ReceivedSnapshot implements SnapshotReceiver {
         );
       }
       this.#hasEnded = true;
-      await this.#state.finish(this.#meta, ranges);
+      await asStoreErrors(
+        this.#folder,
+        () => this.#state.finish(this.#meta, ranges),
+      );
       isInstalled = await this.#taker.install(
         ranges,
         this.#first,

@@ -10,7 +10,9 @@ import type { Disk, DiskReader } from "../../environment/disk.ts";
 import type { RaftEntry } from "../raft_entry.ts";
 import type { SegmentInfo } from "./group_manifest_codec.ts";
 import {
+  decodeSegmentHeader,
   INDEX_LINE_BYTES,
+  SEGMENT_FORMAT,
   SEGMENT_HEADER_BYTES,
   SegmentIndex,
 } from "./segment_codec.ts";
@@ -282,6 +284,19 @@ export class SegmentFiles {
       throw new SegmentGoneError(`There is no segment ${path}`);
     }
     try {
+      const header = new Uint8Array(SEGMENT_HEADER_BYTES);
+      await reader.readAt(header, 0);
+      const told = decodeSegmentHeader(header);
+      if (told?.number !== info.number) {
+        throw brokenError(path, "it does not begin as that segment does");
+      }
+      if (told.format > SEGMENT_FORMAT) {
+        throw new WhorlError(
+          "store_format",
+          `Cannot read segment ${path} as its format must be ${SEGMENT_FORMAT} or older: current value is ${told.format}`,
+          { details: { path, format: told.format } },
+        );
+      }
       const bytes = new Uint8Array(info.count * INDEX_LINE_BYTES);
       const count = await reader.readAt(
         bytes,

@@ -12,7 +12,7 @@
  *
  * @module
  */
-import { isWhorlError, reasonOf, WhorlError } from "../../base/errors.ts";
+import { isWhorlError, WhorlError } from "../../base/errors.ts";
 import type { Disk } from "../../environment/disk.ts";
 import { replaceFile } from "../../storage/atomic_file.ts";
 import type { RaftEntry, SnapshotMeta } from "../raft_entry.ts";
@@ -29,6 +29,7 @@ import {
   neededSegments,
 } from "./group_segments.ts";
 import { IndexRanges } from "./index_ranges.ts";
+import { asStoreErrors } from "./log_failure.ts";
 import { type EntryPlace, Memtable } from "./memtable.ts";
 import type {
   GroupConfig,
@@ -109,8 +110,12 @@ export class StoredGroupLog implements GroupLog, WalGroup {
   #memberships: number[];
   #lastIndex: number;
   #durableIndex = 0;
+  /** Whether the entry that was read last from the write-ahead log does not follow the one before it. */
+  #hasGap = false;
   #events: GroupLogEvents | undefined;
   #recovered: RecoveredGroup | undefined;
+  /** Number of the batch of the write-ahead log with the last vote, or entry that cut others off. */
+  #unsettledBatch = 0;
   /** The lowest index that was cut off since the task under way began. */
   #cutIndex = Infinity;
   #tasks: Promise<unknown> = Promise.resolve();
@@ -179,10 +184,9 @@ export class StoredGroupLog implements GroupLog, WalGroup {
     crc: number,
   ): void {
     if (number < this.#walFloor) return;
-    if (index > this.#lastIndex + 1) {
-      this.#damaged = true;
-      return;
-    }
+    // What was before it may have been overwritten before it came into a segment; then this was as well.
+    this.#hasGap = index > this.#lastIndex + 1;
+    if (this.#hasGap) return;
     this.#cutFrom(index);
     if (index > this.#snapshotIndex) {
       this.#push(index, term, bytes, offset, length, crc, undefined);
@@ -203,6 +207,11 @@ export class StoredGroupLog implements GroupLog, WalGroup {
   replayApplied(index: number): void {
     this.#appliedIndex = Math.max(this.#appliedIndex, index);
     this.#appliedNoted = this.#appliedIndex;
+  }
+
+  /** Nothing more comes from there. */
+  endReplay(): void {
+    if (this.#hasGap) this.#damaged = true;
   }
 
   /** Something that was acknowledged is not there. */
@@ -274,8 +283,9 @@ export class StoredGroupLog implements GroupLog, WalGroup {
         `Cannot append the entry at ${first} as it must follow the snapshot at ${this.#snapshotIndex} and leave no gap: the last one is at ${this.#lastIndex}`,
       );
     }
-    if (first <= this.#lastIndex) this.#cutFrom(first);
     const { wal } = this.#shared();
+    const cuts = first <= this.#lastIndex;
+    if (cuts) this.#cutFrom(first);
     for (const entry of entries) {
       const { index, term, body } = entry;
       if (index !== this.#lastIndex + 1) {
@@ -294,6 +304,7 @@ export class StoredGroupLog implements GroupLog, WalGroup {
         entry,
       );
     }
+    if (cuts) this.#unsettledBatch = wal.nextBatch;
   }
 
   #push(
@@ -343,9 +354,11 @@ export class StoredGroupLog implements GroupLog, WalGroup {
     this.#term = term;
     this.#votedFor = votedFor;
     const events = this.#events;
-    this.#shared().wal.putVote(this, term, votedFor, () => {
+    const { wal } = this.#shared();
+    wal.putVote(this, term, votedFor, () => {
       if (this.#events === events) then();
     });
+    this.#unsettledBatch = wal.nextBatch;
   }
 
   /** Puts its term and vote into the write-ahead log again, so that the older files of that can go. */
@@ -471,7 +484,7 @@ export class StoredGroupLog implements GroupLog, WalGroup {
   #noteRot(error: unknown): void {
     if (this.#damaged || !isWhorlError(error, "store_corrupt")) return;
     this.#damaged = true;
-    this.#task(() => this.#writeManifest({})).catch(() => {
+    this.#task(() => this.#writeManifest()).catch(() => {
       // Then the write-ahead log has failed, and the next life finds out anew.
     });
   }
@@ -551,7 +564,8 @@ export class StoredGroupLog implements GroupLog, WalGroup {
   async #beginSnapshot(stored: StoredSnapshot): Promise<SnapshotWriter> {
     const { disk, pace } = this.#shared();
     const folder = `${this.#folder}/snapshots`;
-    if (await disk.makeFolder(folder)) await disk.syncFolder(this.#folder);
+    await disk.makeFolder(folder);
+    await disk.syncFolder(this.#folder);
     return await SnapshotWriter.begin(
       disk,
       pace,
@@ -578,10 +592,10 @@ export class StoredGroupLog implements GroupLog, WalGroup {
     const { disk, pace } = this.#shared();
     const { index } = stored.meta;
     const before = this.#stored;
-    const next = (): readonly Segment[] =>
-      neededSegments(change(this.#segments.list), index, live);
-    await this.#writeManifest({ stored, segments: next() }, () => {
-      const segments = next();
+    const next = (segments: readonly Segment[]): readonly Segment[] =>
+      neededSegments(change(segments), index, live);
+    await this.#writeManifest({ stored, change: next }, () => {
+      const segments = next(this.#segments.list);
       atOnce();
       this.#segments.replace(segments);
       this.#stored = stored;
@@ -653,7 +667,8 @@ export class StoredGroupLog implements GroupLog, WalGroup {
     const stored = { meta, number: this.#nextNumber++ };
     return new ReceivedSnapshot(
       meta,
-      await this.#beginSnapshot(stored),
+      this.#folder,
+      await asStoreErrors(this.#folder, () => this.#beginSnapshot(stored)),
       new SegmentBuilder(this.#segmentTarget(this.#shared().pace)),
       {
         install: (live, first, received) =>
@@ -721,24 +736,10 @@ export class StoredGroupLog implements GroupLog, WalGroup {
       if (failure !== undefined) throw failure;
       if (this.#isRemoved) throw this.#closedError();
       this.#cutIndex = Infinity;
-      try {
-        return await action();
-      } catch (error) {
-        throw this.#storeError(error);
-      }
+      return await asStoreErrors(this.#folder, action);
     });
     this.#tasks = done.catch(() => {});
     return done;
-  }
-
-  #storeError(cause: unknown): unknown {
-    const { code } = cause as { code?: unknown };
-    if (cause instanceof WhorlError || typeof code !== "string") return cause;
-    return new WhorlError(
-      code === "ENOSPC" ? "store_full" : "store_unavailable",
-      `Cannot write in ${this.#folder}: ${reasonOf(cause)}`,
-      { details: { path: this.#folder }, cause },
-    );
   }
 
   /**
@@ -749,7 +750,7 @@ export class StoredGroupLog implements GroupLog, WalGroup {
     return this.#task(async () => {
       await this.#flush(index);
       this.#walFloor = Math.max(this.#walFloor, walFloor);
-      await this.#writeManifest({});
+      await this.#writeManifest();
     });
   }
 
@@ -817,16 +818,20 @@ export class StoredGroupLog implements GroupLog, WalGroup {
   /**
    * Replaces the manifest, durably, and then removes segments that it does not name.
    *
+   * @param change What becomes of the segments.
    * @param then What changes in memory with it, before the segments go.
    */
   async #writeManifest(
-    { stored = this.#stored, segments = this.#segments.list }: {
+    { stored = this.#stored, change = (segments) => segments }: {
       readonly stored?: StoredSnapshot | undefined;
-      readonly segments?: readonly Segment[];
-    },
+      readonly change?: (segments: readonly Segment[]) => readonly Segment[];
+    } = {},
     then: () => void = () => {},
   ): Promise<void> {
     const { disk, wal, files } = this.#shared();
+    // It must not know of what the write-ahead log may still lose.
+    while (this.#unsettledBatch > wal.durableBatch) await wal.written();
+    const segments = change(this.#segments.list);
     const damaged = this.#damaged;
     const bytes = encodeManifest({
       config: this.config,
@@ -864,7 +869,7 @@ export class StoredGroupLog implements GroupLog, WalGroup {
 
   /** Writes down that something is lost, if it is, so that no later life forgets it. */
   async saveDamage(): Promise<void> {
-    if (this.#damaged && !this.#isDamageSaved) await this.#writeManifest({});
+    if (this.#damaged && !this.#isDamageSaved) await this.#writeManifest();
   }
 
   compact(): Promise<void> {
@@ -969,7 +974,7 @@ export class StoredGroupLog implements GroupLog, WalGroup {
         ];
       };
       await this.#writeManifest(
-        { segments: replaced(this.#segments.list) },
+        { change: replaced },
         () => this.#segments.replace(replaced(this.#segments.list)),
       );
     } catch (error) {

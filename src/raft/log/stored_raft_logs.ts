@@ -24,6 +24,7 @@ import type {
   GroupLogEvents,
   RaftLogs,
 } from "./raft_log.ts";
+import { asStoreErrors, storeErrorOf } from "./log_failure.ts";
 import { removeFolder } from "./removed_folder.ts";
 import { SegmentFiles } from "./segment_files.ts";
 import { readLive, snapshotName } from "./snapshot_files.ts";
@@ -67,7 +68,10 @@ const decoder = new TextDecoder();
 export async function openRaftLogs(
   options: RaftLogsOptions,
 ): Promise<RaftLogs> {
-  return await StoredRaftLogs.open(options);
+  return await asStoreErrors(
+    options.folder,
+    () => StoredRaftLogs.open(options),
+  );
 }
 
 /** What was found of a group, and of a batch. */
@@ -153,6 +157,7 @@ class StoredRaftLogs implements RaftLogs {
   readonly #environment: StorageEnvironment;
   readonly #logs = new Map<number, StoredGroupLog>();
   #shared: SharedLogParts | undefined;
+  #isClosing = false;
   #takingOver: Promise<void> = Promise.resolve();
   /** Whose entries of the file that was taken over last are still in memory. */
   #takenOver: ReadonlyMap<WalGroup, number> = new Map();
@@ -165,10 +170,11 @@ class StoredRaftLogs implements RaftLogs {
   static async open(options: RaftLogsOptions): Promise<StoredRaftLogs> {
     const { folder, environment } = options;
     const { disk } = environment;
-    if (await disk.makeFolder(folder)) await syncFolderOf(disk, folder);
-    if (await disk.makeFolder(`${folder}/groups`)) {
-      await disk.syncFolder(folder);
-    }
+    // Those that are there may be so since a life that died before it synced them.
+    await disk.makeFolder(folder);
+    await syncFolderOf(disk, folder);
+    await disk.makeFolder(`${folder}/groups`);
+    await disk.syncFolder(folder);
     const logs = new StoredRaftLogs(options);
     for (const name of await disk.names(`${folder}/groups`)) {
       await logs.#readGroup(name);
@@ -189,25 +195,31 @@ class StoredRaftLogs implements RaftLogs {
     const environment = this.#environment;
     const replay = new Replay(this.#logs);
     const found = await readWal(environment, folder, replay);
-    if (replay.wasLost) {
-      for (const log of this.#logs.values()) log.noteDamage();
+    for (const log of this.#logs.values()) {
+      log.endReplay();
+      if (replay.wasLost) log.noteDamage();
     }
-    const mark = await WatermarkFile.open(`${folder}/${MARK_NAME}`, {
-      storeId: found.storeId,
-      epoch: found.oldestFile,
-      commit: found.nextBatch - 1,
-    }, environment);
+    const mark = await WatermarkFile.open(
+      `${folder}/${MARK_NAME}`,
+      {
+        storeId: found.storeId,
+        epoch: found.oldestFile,
+        commit: found.nextBatch - 1,
+      },
+      environment,
+      found.mark,
+    );
     const closed = found.files.map((file): WalFile => ({
       ...file,
       groups: replay.files.get(file.number) ?? new Map(),
     }));
     let wal: Wal;
     try {
+      for (const path of found.obsolete) await environment.disk.remove(path);
       wal = await Wal.open(environment, {
         folder,
         storeId: found.storeId,
         mark,
-        oldestFile: found.oldestFile,
         fileNumber: found.nextFile,
         nextBatch: found.nextBatch,
         closed,
@@ -249,6 +261,7 @@ class StoredRaftLogs implements RaftLogs {
   /** Lets the groups that have records in `file` take them over into their segments, and then the file go. */
   #takeOver(file: WalFile): void {
     this.#takingOver = this.#takingOver.then(async () => {
+      if (this.#isClosing) return;
       const { wal, pace } = this.#openParts;
       if (wal.failure !== undefined) return;
       pace.isUrgent = wal.closedFiles > CLOSED_FILES_URGENT;
@@ -284,6 +297,8 @@ class StoredRaftLogs implements RaftLogs {
       await removeFolder(disk, folder);
       return;
     }
+    // A life that died may not have: what this one relies on has to stay. Costs nothing where nothing has changed.
+    await disk.syncFolder(folder);
     const { snapshot } = manifest;
     let { damaged } = manifest;
     let live = IndexRanges.none;
@@ -412,7 +427,7 @@ class StoredRaftLogs implements RaftLogs {
       await replaceFile(disk, `${folder}/manifest`, bytes);
     } catch (error) {
       this.#logs.delete(uid);
-      throw error;
+      throw storeErrorOf(error, folder);
     }
   }
 
@@ -449,16 +464,19 @@ class StoredRaftLogs implements RaftLogs {
     await log.idle();
     const { disk } = this.#environment;
     const folder = this.#folderOf(uid);
-    // Without its manifest the group is gone, whatever else is left of it.
-    await disk.remove(`${folder}/manifest`);
-    await disk.syncFolder(folder);
-    this.#logs.delete(uid);
-    await removeFolder(disk, folder);
+    await asStoreErrors(folder, async () => {
+      // Without its manifest the group is gone, whatever else is left of it.
+      await disk.remove(`${folder}/manifest`);
+      await disk.syncFolder(folder);
+      this.#logs.delete(uid);
+      await removeFolder(disk, folder);
+    });
   }
 
   async close(): Promise<void> {
     const { wal, files, pace, compactionPace } = this.#openParts;
     for (const log of this.#logs.values()) await log.close();
+    this.#isClosing = true;
     pace.end();
     compactionPace.end();
     await this.#takingOver;

@@ -23,6 +23,7 @@ import type { DiskFile } from "../../environment/disk.ts";
 import type { StorageEnvironment } from "../../environment/environment.ts";
 import type { WatermarkFile } from "../../storage/commit_watermark.ts";
 import { BodySlabs } from "./body_slabs.ts";
+import { storeErrorOf } from "./log_failure.ts";
 import {
   BATCH_HEADER_BYTES,
   encodeFileHeader,
@@ -181,8 +182,6 @@ export interface WalOptions {
   readonly folder: string;
   readonly storeId: string;
   readonly mark: WatermarkFile;
-  /** Number of the first file that may not be gone. */
-  readonly oldestFile: number;
   /** Number of the file that is made now. */
   readonly fileNumber: number;
   /** Number of the next batch. */
@@ -201,6 +200,9 @@ export interface WalOptions {
   onFailed(error: WhorlError): void;
 }
 
+/** An old file that will be the next new one. */
+const SPARE_NAME = "wal.spare";
+
 /** Name of a file of the log. */
 export function walFileName(number: number): string {
   return `wal-${number}.log`;
@@ -213,7 +215,6 @@ export class Wal {
   readonly #slabs = new BodySlabs();
   readonly #closed: WalFile[];
   readonly #released = new Set<WalFile>();
-  #oldestFile: number;
   #current: WalFile;
   #file: DiskFile | undefined;
   #salt = 0;
@@ -243,7 +244,6 @@ export class Wal {
   private constructor(environment: StorageEnvironment, options: WalOptions) {
     this.#environment = environment;
     this.#options = options;
-    this.#oldestFile = options.oldestFile;
     this.#closed = [...options.closed];
     this.#nextBatch = options.nextBatch;
     this.#current = this.#fileOf(options.fileNumber);
@@ -277,17 +277,31 @@ export class Wal {
     };
   }
 
-  /** Makes `file`, durably; from now on it is written to. */
+  get #sparePath(): string {
+    return `${this.#options.folder}/${SPARE_NAME}`;
+  }
+
+  /**
+   * Makes `file`, durably; from now on it is written to. If there is an old file
+   * it becomes this one: to write over what is there makes a sync cheaper by a
+   * quarter or a half, as the system has no new length to write down. The new
+   * salt keeps the old batches in it from being taken for new ones.
+   */
   async #begin(file: WalFile): Promise<void> {
     const { disk } = this.#environment;
     const { folder, storeId } = this.#options;
     const salt = new DataView(this.#environment.secretBytes(4).buffer)
       .getUint32(0);
     const { number } = file;
-    const open = await disk.open(file.path, { mode: "create_new" });
+    const spare = this.#sparePath;
+    const reused = await disk.entry(spare) !== undefined;
+    const open = await disk.open(reused ? spare : file.path, {
+      mode: reused ? "create" : "create_new",
+    });
     try {
       open.writeAt(encodeFileHeader({ storeId, salt, number }), 0);
       await open.sync();
+      if (reused) await disk.rename(spare, file.path);
       await disk.syncFolder(folder);
     } catch (error) {
       open.close();
@@ -325,6 +339,11 @@ export class Wal {
   get nextBatch(): number {
     return this.#nextBatch + this.#full.length +
       (this.#writing === undefined ? 0 : 1);
+  }
+
+  /** Number of the last batch that is durable. */
+  get durableBatch(): number {
+    return this.#nextBatch - 1;
   }
 
   /** Files that are full and not removed yet. */
@@ -564,34 +583,50 @@ export class Wal {
     const { disk } = this.#environment;
     const { mark, storeId } = this.#options;
     for (
-      let file = this.#closed[0];
-      file !== undefined && this.#released.has(file);
-      file = this.#closed[0]
+      let count = this.#removable();
+      count > 0 && this.#failure === undefined;
+      count = this.#removable()
     ) {
-      const next = this.#closed[1] ?? this.#current;
-      // The oldest file that is told to be there holds a durable batch: an
-      // empty one would look like one that was lost.
-      const isEmpty = next.firstBatch === 0 ||
-        next.firstBatch >= this.#nextBatch;
-      if (this.#failure !== undefined || isEmpty) return;
+      const files = this.#closed.slice(0, count);
       try {
-        if (next.number > this.#oldestFile) {
-          this.#oldestFile = next.number;
-          await mark.reset({
-            storeId,
-            epoch: next.number,
-            commit: this.#nextBatch - 1,
-          });
+        await mark.reset({
+          storeId,
+          epoch: this.#fileAt(count).number,
+          commit: this.#nextBatch - 1,
+        });
+        for (const { path } of files) {
+          if (await disk.entry(this.#sparePath) === undefined) {
+            await disk.rename(path, this.#sparePath);
+          } else await disk.remove(path);
         }
-        await disk.remove(file.path);
       } catch (error) {
         this.#fail(error);
         return;
       }
-      this.#closed.shift();
-      this.#released.delete(file);
+      this.#closed.splice(0, count);
+      for (const file of files) this.#released.delete(file);
       this.#writeNext();
     }
+  }
+
+  /** The files that are there, by age. */
+  #fileAt(place: number): WalFile {
+    return this.#closed[place] ?? this.#current;
+  }
+
+  /**
+   * How many of the oldest files can go. The one that is the oldest then holds
+   * a durable batch: an empty one would look like one that has lost it.
+   */
+  #removable(): number {
+    let count = 0;
+    while (
+      count < this.#closed.length && this.#released.has(this.#fileAt(count))
+    ) count++;
+    const isEmpty = ({ firstBatch }: WalFile): boolean =>
+      firstBatch === 0 || firstBatch >= this.#nextBatch;
+    while (count > 0 && isEmpty(this.#fileAt(count))) count--;
+    return count;
   }
 
   /** Resolves when everything that was put in before is durable. */
@@ -607,11 +642,11 @@ export class Wal {
 
   #fail(cause: unknown): void {
     if (this.#failure !== undefined || this.#isClosed) return;
-    const isFull = (cause as { code?: unknown } | null)?.code === "ENOSPC";
-    const error = cause instanceof WhorlError ? cause : new WhorlError(
-      isFull ? "store_full" : "store_unavailable",
-      `Cannot write Raft log ${this.#current.path}: ${reasonOf(cause)}`,
-      { details: { path: this.#current.path }, cause },
+    const told = storeErrorOf(cause, this.#options.folder);
+    const error = told instanceof WhorlError ? told : new WhorlError(
+      "internal",
+      `Cannot go on with the Raft logs: ${reasonOf(cause)}`,
+      { cause },
     );
     this.#failure = error;
     for (const batch of [this.#writing, ...this.#full, this.#gathering]) {

@@ -17,7 +17,10 @@
 import { crc32 } from "node:zlib";
 import { WhorlError } from "../../base/errors.ts";
 import type { StorageEnvironment } from "../../environment/environment.ts";
-import { readWatermark } from "../../storage/commit_watermark.ts";
+import {
+  type FoundWatermark,
+  readWatermark,
+} from "../../storage/commit_watermark.ts";
 import {
   BATCH_HEADER_BYTES,
   decodeFileHeader,
@@ -52,9 +55,12 @@ export interface WalReplay {
 /** What there is beside the records. */
 export interface WalContent {
   readonly storeId: string;
+  readonly mark: FoundWatermark | undefined;
+  /** Files to be removed once the watermark is durable that says so. */
+  readonly obsolete: readonly string[];
   /** Number of the oldest file that there is, or of the first one that is to be made. */
   readonly oldestFile: number;
-  /** Files in which something counts, with the numbers of their last batches. */
+  /** Files that are there, with the numbers of the batches that count in them: `firstBatch` is 0 if none do. */
   readonly files: readonly {
     readonly number: number;
     readonly path: string;
@@ -101,10 +107,11 @@ export async function readWal(
   let wasLost = mark === undefined && numbers.length > 0;
   let oldestFile = mark?.epoch ?? 1;
   const files: ReadFile[] = [];
+  const obsolete: string[] = [];
   for (const number of numbers) {
     const path = `${folder}/${walFileName(number)}`;
     if (mark !== undefined && number < oldestFile) {
-      await disk.remove(path);
+      obsolete.push(path);
       continue;
     }
     const bytes = await disk.readFile(path) ?? new Uint8Array(0);
@@ -140,7 +147,8 @@ export async function readWal(
   if (mark === undefined && files.length > 0) {
     oldestFile = (files[0] as ReadFile).number;
   }
-  let next = 0;
+  // The first batch of the first file is known; that of a later one is durable since before it was the oldest.
+  let next = oldestFile === 1 ? 1 : 0;
   let nextFile = oldestFile;
   let unsure: WalContent["unsure"];
   const found: WalContent["files"][number][] = [];
@@ -159,10 +167,13 @@ export async function readWal(
     );
     next = end.next;
     unsure = end.unsure;
-    const { number, path, firstBatch } = file;
-    found.push({ number, path, firstBatch, lastBatch: next - 1 });
+    const { number, path } = file;
+    // What is to be written again does not count here any more.
+    const lastBatch = unsure === undefined ? next - 1 : next - 2;
+    const firstBatch = file.firstBatch > lastBatch ? 0 : file.firstBatch;
+    found.push({ number, path, firstBatch, lastBatch });
   }
-  if (next === 0 && files.length === 0) next = 1;
+  next = Math.max(1, next);
   if (durable >= next) {
     wasLost = wasLost || durable > 0;
     next = durable + 1;
@@ -171,6 +182,8 @@ export async function readWal(
   if (wasLost) replay.lost();
   return {
     storeId,
+    mark,
+    obsolete,
     oldestFile,
     files: found,
     nextFile,
@@ -195,7 +208,8 @@ function scanFile(
 ): { readonly next: number; readonly unsure: WalContent["unsure"] } {
   let next = expected === 0 ? firstBatch : expected;
   if (header === undefined || firstBatch === 0) {
-    lost();
+    // Nothing is missing if the next file goes on where the one before this ended: all that was in here never became durable, and was written again.
+    if (expected === 0 || stop !== next) lost();
     return { next: stop ?? next, unsure: undefined };
   }
   let unsure: WalContent["unsure"];

@@ -6,7 +6,8 @@
  */
 import { kindOfEntry } from "../entry_body.ts";
 import { EntryKind, type RaftEntry } from "../raft_entry.ts";
-import type { EntryList } from "./simulated_disk.ts";
+import type { RaftMessage } from "../raft_message.ts";
+import type { EntryList, SimulatedDisk } from "./simulated_disk.ts";
 
 interface Committed {
   readonly entry: RaftEntry;
@@ -140,6 +141,38 @@ export class RaftRules {
     return this.committed.filter(({ entry }) =>
       kindOfEntry(entry.body) === EntryKind.membership
     ).length;
+  }
+
+  /** What others are told must survive a crash of the one who tells it. */
+  says(
+    who: string,
+    disk: SimulatedDisk,
+    to: string,
+    message: RaftMessage,
+  ): void {
+    if (message.type === "pre_vote") return;
+    if (message.type !== "pre_vote_reply" || !message.granted) {
+      this.promise(
+        disk.term === message.term,
+        "A term is durable before anything is said in it",
+        `${who} says ${message.type} of ${message.term} in ${disk.term}`,
+      );
+    }
+    if (message.type === "vote_reply" && message.granted) {
+      this.promise(
+        disk.votedFor === to,
+        "A vote is durable before it is given",
+        `${who} votes for ${to} in ${message.term}`,
+      );
+    }
+    if (message.type === "append_reply" && message.success) {
+      this.promise(
+        message.index <= disk.settled &&
+          disk.log.termAt(message.index) === message.indexTerm,
+        "An entry is durable before it is acknowledged",
+        `${who} acknowledges ${message.index} of ${message.indexTerm}`,
+      );
+    }
   }
 
   /** Something that is to hold between the core and its shell. */

@@ -122,6 +122,12 @@ export class SimulatedDisk {
     return runs;
   }
 
+  /** The members as of the last entry. */
+  get membership(): Membership {
+    return this.memberships.at(-1) ?? this.snapshot?.meta.membership ??
+      this.initial;
+  }
+
   get memberships(): readonly Membership[] {
     return this.log.entries
       .filter(({ body }) => kindOfEntry(body) === EntryKind.membership)

@@ -5,7 +5,6 @@
  *
  * @module
  */
-import type { Chance } from "../../base/chance.ts";
 import { entryBody, kindOfEntry } from "../entry_body.ts";
 import {
   EntryKind,
@@ -24,27 +23,11 @@ import {
 import type { RaftMessage } from "../raft_message.ts";
 import { membershipOf } from "../membership.ts";
 import { dataOfEntry } from "../entry_body.ts";
-import type { RaftRules } from "./raft_rules.ts";
+import type { MemberWorld } from "./member_world.ts";
 import { effectText, eventText } from "./raft_text.ts";
 import type { EntryList, SimulatedDisk } from "./simulated_disk.ts";
 
-/** What a member has around it. */
-export interface MemberWorld {
-  readonly chance: Chance;
-  readonly rules: RaftRules;
-  /** Calls `fire` when an election timer is over. */
-  electionTimer(afterMs: number, fire: () => void): void;
-  /** Calls `done` when a disk has synced. */
-  sync(done: () => void): void;
-  /** Calls `done` when a snapshot was on its way for too long. */
-  transferTimer(done: () => void): void;
-  send(from: string, uid: number, to: string, message: RaftMessage): void;
-  /** Brings what `from` offered as `transfer` to the member on `to`. */
-  fetchSnapshot(from: string, to: string, transfer: number): void;
-  /** A number that no other command has. */
-  nextCommand(): number;
-  trace(line: () => string): void;
-}
+type SendEntries = Extract<RaftEffect, { readonly type: "send_entries" }>;
 
 interface Outgoing {
   readonly to: string;
@@ -260,7 +243,7 @@ export class SimulatedMember {
         this.#append(effect.entries);
         return;
       case "send":
-        this.#checkPromises(effect.to, effect.message);
+        rules.says(this.node, this.disk, effect.to, effect.message);
         this.#send(effect.to, effect.message);
         return;
       case "send_entries":
@@ -327,35 +310,6 @@ export class SimulatedMember {
     this.#world.send(this.node, this.disk.uid, to, message);
   }
 
-  /** What others are told must survive a crash of the one who tells it. */
-  #checkPromises(to: string, message: RaftMessage): void {
-    const { disk } = this;
-    const { rules } = this.#world;
-    if (message.type === "pre_vote") return;
-    if (message.type !== "pre_vote_reply" || !message.granted) {
-      rules.promise(
-        disk.term === message.term,
-        "A term is durable before anything is said in it",
-        `${this.node} says ${message.type} of ${message.term} in ${disk.term}`,
-      );
-    }
-    if (message.type === "vote_reply" && message.granted) {
-      rules.promise(
-        disk.votedFor === to,
-        "A vote is durable before it is given",
-        `${this.node} votes for ${to} in ${message.term}`,
-      );
-    }
-    if (message.type === "append_reply" && message.success) {
-      rules.promise(
-        message.index <= disk.settled &&
-          disk.log.termAt(message.index) === message.indexTerm,
-        "An entry is durable before it is acknowledged",
-        `${this.node} acknowledges ${message.index} of ${message.indexTerm}`,
-      );
-    }
-  }
-
   #append(entries: readonly RaftEntry[]): void {
     const { rules } = this.#world;
     const first = (entries[0] as RaftEntry).index;
@@ -416,28 +370,44 @@ export class SimulatedMember {
     }
   }
 
-  #sendEntries(
-    effect: Extract<RaftEffect, { readonly type: "send_entries" }>,
-  ): void {
-    const { term, first, last, prevTerm, commitIndex, to } = effect;
+  #sendEntries(effect: SendEntries): void {
+    const { first, last, prevTerm } = effect;
     const { rules } = this.#world;
     rules.promise(
       this.log.termAt(first - 1) === prevTerm && last <= this.log.last,
       "A leader knows what it sends",
       `${this.node} sends ${first} behind ${prevTerm}`,
     );
+    this.#world.readEntries(() => this.#sendRead(effect));
+  }
+
+  /** Sends what was asked for, if the term is still that one and the entries are still there. */
+  #sendRead(
+    { term, first, last, prevTerm, commitIndex, to }: SendEntries,
+  ): void {
+    if (this.raft.term !== term) return;
+    if (first <= this.log.start) {
+      this.deliver({ type: "entries_missing", to });
+      return;
+    }
     const entries: RaftEntry[] = [];
     for (let index = first; index <= last; index++) {
       entries.push(this.log.at(index) as RaftEntry);
     }
-    this.#send(to, {
-      type: "append",
-      term,
-      prevIndex: first - 1,
-      prevTerm,
-      commitIndex,
-      entries,
-    });
+    // Entries go in as many messages as their size demands.
+    let sent = 0;
+    do {
+      const part = entries.slice(sent, sent + this.#world.messageEntries());
+      this.#send(to, {
+        type: "append",
+        term,
+        prevIndex: first - 1 + sent,
+        prevTerm: entries[sent - 1]?.term ?? prevTerm,
+        commitIndex,
+        entries: part,
+      });
+      sent += part.length;
+    } while (sent < entries.length);
   }
 
   #offerSnapshot(to: string, term: number): void {
@@ -483,7 +453,7 @@ export class SimulatedMember {
       return false;
     }
     // What was appended before is durable or gone when the snapshot is.
-    this.disk.sync(this.disk.pending.length);
+    this.#synced(this.disk.pending.length);
     this.#storeSnapshot(meta, hash);
     this.#appliedIndex = meta.index;
     this.#hash = hash;

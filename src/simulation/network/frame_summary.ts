@@ -13,11 +13,14 @@ import {
   FRAME_BYTES_MAX,
   FRAME_HEADER_BYTES,
 } from "../../wire/frame.ts";
+import { describeRaftFrame } from "./raft_frame_words.ts";
 import { FrameType } from "../../wire/frame_type.ts";
 import { RECORD_HEADER_BYTES, recordLength } from "../../wire/record.ts";
 
 /** The length, then the type. */
 const TYPE_AT = 4;
+/** Bytes of a Raft message that are enough to say what it is about. */
+const RAFT_BYTES_MAX = 64;
 
 const NAMES: ReadonlyMap<number, string> = new Map(
   Object.entries(FrameType).map(([name, type]) => [type, name]),
@@ -31,6 +34,9 @@ export class FrameSummary {
   /** Bytes that the current frame still lacks. */
   #lacking = 0;
   #name = "";
+  /** The beginning of a Raft message, while all of it is expected in this piece. */
+  readonly #raft = new Uint8Array(RAFT_BYTES_MAX);
+  #raftBytes = -1;
   /** Header of the record that begins, as far as it has come. */
   readonly #recordHead = new Uint8Array(RECORD_HEADER_BYTES);
   #recordHeadBytes = 0;
@@ -58,6 +64,7 @@ export class FrameSummary {
           this.#recordLacking,
           bytes.length - at,
         );
+        this.#keep(bytes.subarray(at, at + count));
         this.#recordLacking -= count;
         this.#lacking -= count;
         at += count;
@@ -65,7 +72,10 @@ export class FrameSummary {
           parts.push(`rest of ${this.#name}`);
           continues = false;
         }
-        if (this.#lacking === 0) this.#frameEnds();
+        if (this.#lacking === 0) {
+          this.#count(counts);
+          this.#frameEnds();
+        }
         continue;
       }
       this.#head[this.#headBytes++] = bytes[at++] as number;
@@ -73,10 +83,11 @@ export class FrameSummary {
       if (this.#headBytes <= TYPE_AT) continue;
       this.#headBytes = 0;
       this.#begin();
-      if (!this.#foreign) {
+      if (!this.#foreign && this.#raftBytes < 0) {
         counts.set(this.#name, (counts.get(this.#name) ?? 0) + 1);
       }
     }
+    this.#count(counts);
     if (continues && !this.#foreign) parts.push(`more of ${this.#name}`);
     for (const [name, count] of counts) {
       parts.push(count === 1 ? name : `${count} ${name}`);
@@ -85,11 +96,30 @@ export class FrameSummary {
     return parts.join(", ");
   }
 
+  /** Keeps the beginning of a Raft message. */
+  #keep(bytes: Uint8Array): void {
+    if (this.#raftBytes < 0) return;
+    const left = bytes.subarray(0, RAFT_BYTES_MAX - this.#raftBytes);
+    this.#raft.set(left, this.#raftBytes);
+    this.#raftBytes += left.length;
+  }
+
+  /** Counts a Raft message by what it says, as far as it has come with this piece. */
+  #count(counts: Map<string, number>): void {
+    if (this.#raftBytes < 0) return;
+    const name = describeRaftFrame(
+      this.#raft.subarray(FRAME_HEADER_BYTES - TYPE_AT - 1, this.#raftBytes),
+    ) ?? this.#name;
+    this.#raftBytes = -1;
+    counts.set(name, (counts.get(name) ?? 0) + 1);
+  }
+
   #begin(): void {
     const whole = announcedFrameBytes(this.#head, 0, this.#head.length) ?? 0;
     const type = this.#head[TYPE_AT] as number;
     this.#name = NAMES.get(type) ?? `frame of type ${type}`;
     this.#lacking = whole - this.#head.length;
+    this.#raftBytes = type === FrameType.raftMessage ? 0 : -1;
     this.#foreign = whole < FRAME_HEADER_BYTES ||
       whole - TYPE_AT > FRAME_BYTES_MAX;
   }

@@ -3,6 +3,8 @@ import { ByteWriter } from "../../base/byte_writer.ts";
 import { writeFrame } from "../../wire/frame.ts";
 import { FrameType } from "../../wire/frame_type.ts";
 import { recordsOf } from "../../wire/testing/records.ts";
+import type { RaftMessage } from "../../raft/raft_message.ts";
+import { writeRaftMessage } from "../../raft/raft_message_codec.ts";
 import { FrameSummary } from "./frame_summary.ts";
 
 function frames(...types: number[]): Uint8Array<ArrayBuffer> {
@@ -84,4 +86,47 @@ Deno.test("FrameSummary.describe() counts only bytes once something cannot be a 
   summary.describe(frames(FrameType.proof));
   assertEquals(summary.describe(frames(FrameType.ping)), "20 bytes");
   assertEquals(summary.describe(recordsOf(frames(FrameType.ping))), "28 bytes");
+});
+
+function raftFrame(message: RaftMessage): Uint8Array<ArrayBuffer> {
+  const body = new ByteWriter(256);
+  body.u48(77);
+  body.u48(3);
+  writeRaftMessage(body, message);
+  const into = new ByteWriter(256);
+  writeFrame(into, FrameType.raftMessage, 0, body.view());
+  return into.copy();
+}
+
+Deno.test("FrameSummary.describe() says what a message of a Raft group is about", () => {
+  const entries = Array.from({ length: 3 }, (_, at) => ({
+    index: 10 + at,
+    term: 4,
+    body: new Uint8Array(40).fill(2),
+  }));
+  const append = raftFrame({
+    type: "append",
+    term: 4,
+    prevIndex: 9,
+    prevTerm: 3,
+    commitIndex: 8,
+    entries,
+  });
+  const vote = raftFrame({ type: "vote_reply", term: 4, granted: true });
+  const summary = new FrameSummary();
+  assertEquals(
+    summary.describe(vote),
+    `raft vote reply of term 4: yes, ${vote.length} bytes`,
+  );
+  assertEquals(
+    summary.describe(append),
+    `raft append of term 4: entries … behind 9 of 3, committed 8, ${append.length} bytes`,
+  );
+  // Of one that comes in pieces only what the first has is looked at.
+  assertEquals(
+    [[0, 20], [20, vote.length]].map(([from, to]) =>
+      summary.describe(vote.subarray(from, to))
+    ),
+    ["raftMessage, 20 bytes", `rest of raftMessage, ${vote.length - 20} bytes`],
+  );
 });

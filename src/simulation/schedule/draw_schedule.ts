@@ -13,6 +13,7 @@ import {
   drawFaultsBesideChanges,
   losesMachine,
 } from "./draw_membership.ts";
+import { ACT_TYPES, drawActs } from "./draw_acts.ts";
 import type {
   DiskWeather,
   FaultType,
@@ -38,15 +39,17 @@ export const FAULT_TYPES: readonly FaultType[] = [
   "declared_down",
 ];
 
-export { CHANGE_TYPES };
+export { ACT_TYPES, CHANGE_TYPES };
 
 /**
  * What kind of schedule is drawn:
  *
  * - `small`: a cluster whose members stay the same, and faults;
- * - `membership`: nodes join, leave and are replaced meanwhile.
+ * - `membership`: nodes join, leave and are replaced meanwhile;
+ * - `raft`: clients work on a Raft group of `ra_kv`, whose members come and go,
+ *   on nodes that stay.
  */
-export type ScheduleProfile = "small" | "membership";
+export type ScheduleProfile = "small" | "membership" | "raft";
 
 /** Longest fault of a disk while members come and go, in virtual milliseconds. */
 const DISK_FAULT_MS_MAX = 1_500;
@@ -55,19 +58,20 @@ const DISK_FAULT_MS_MAX = 1_500;
 export const SCHEDULE_PROFILES: readonly ScheduleProfile[] = [
   "small",
   "membership",
+  "raft",
 ];
 
 /** What is fixed of a schedule; the seed draws the rest. */
 export interface ScheduleOptions {
   /** What kind of schedule. @default {"small"} */
   readonly profile?: ScheduleProfile;
-  /** Nodes, from 1 to 16. @default {3; in the profile `membership` drawn from 1 to 4} */
+  /** Nodes, from 1 to 16. @default {3; in the profile `membership` drawn from 1 to 4, in `raft` 3 or 5} */
   readonly nodes?: number;
   /** Machines besides, whose nodes may join, from 0 to 16. @default {0; in the profile `membership` drawn from 1 to 3} */
   readonly spares?: number;
   /** Partitions of the ring: a power of two from 8 to 1024. @default {8} */
   readonly ringSize?: number;
-  /** Operations all clients carry out together. @default {50} */
+  /** Operations all clients carry out together. @default {50; in the profile `membership` 60, in `raft` 100} */
   readonly operations?: number;
   /** Clients, each with one operation at a time. @default {drawn from 2 to 5} */
   readonly clients?: number;
@@ -85,6 +89,7 @@ export function drawSchedule(
   options: ScheduleOptions = {},
 ): Schedule {
   if (options.profile === "membership") return drawMembership(seed, options);
+  if (options.profile === "raft") return drawRaft(seed, options);
   const { nodes = 3, spares = 0, ringSize = 8, operations = 50 } = options;
   checkRange("nodes", nodes, 1, 16);
   checkRange("spares", spares, 0, 16);
@@ -172,6 +177,47 @@ function drawMembership(
     disk,
     faults,
     changes,
+  };
+}
+
+/** Kinds of fault that say nothing of a Raft group: rot hits what the ring stores, and members of the ring stay. */
+const BESIDE_GROUPS: readonly FaultType[] = ["bit_rot", "declared_down"];
+
+/** A Raft group under load, on a cluster whose nodes stay. */
+function drawRaft(seed: string | number, options: ScheduleOptions): Schedule {
+  const chance = seededChance(`raft ${seed}`);
+  const nodes = options.nodes ?? chance.pick([3, 3, 5]);
+  const { ringSize = 8, operations = 100 } = options;
+  checkRange("nodes", nodes, 1, 16);
+  checkRange("operations", operations, 0, 1_000_000);
+  const clientCount = options.clients ?? 2 + chance.below(5);
+  checkRange("clients", clientCount, 1, 1_000);
+  const loadMs = options.loadMs ?? 3_000 + chance.below(7_000);
+  const members = Array.from({ length: nodes }, (_, index) => index);
+  // Five members, or three and nodes that may become members.
+  if (nodes >= 5 && chance.chance(0.5)) members.length = 3;
+  const allowed = (options.faults ?? FAULT_TYPES)
+    .filter((type) => !BESIDE_GROUPS.includes(type));
+  const acts = drawActs(chance.fork("acts"), nodes, members, loadMs);
+  const faults = chance.chance(1 / 8) ? [] : [
+    ...drawFaults(chance.fork("faults"), nodes, loadMs, allowed),
+    ...drawCorruption(chance.fork("corruption"), nodes, loadMs, allowed),
+  ].sort((a, b) => a.atMs - b.atMs);
+  return {
+    seed: `${seed}`,
+    nodes,
+    spares: 0,
+    ringSize,
+    start: options.start ?? "formed",
+    clients: chance.chance(1 / 4) ? "connected" : "inside",
+    clientCount,
+    operations: Array.from({ length: operations }, (_, number) => number),
+    loadMs,
+    network: drawNetwork(chance.fork("network")),
+    disk: drawDisk(chance.fork("disk")),
+    faults,
+    changes: [],
+    group: { members, acts },
   };
 }
 

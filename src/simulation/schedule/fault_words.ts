@@ -3,7 +3,12 @@
  *
  * @module
  */
-import type { PlannedChange, PlannedFault, Schedule } from "./schedule.ts";
+import type {
+  PlannedAct,
+  PlannedChange,
+  PlannedFault,
+  Schedule,
+} from "./schedule.ts";
 
 /** The name of the machine of node `index` everywhere in a simulation. */
 export function hostOf(index: number): string {
@@ -90,17 +95,50 @@ export function describeChange(change: PlannedChange): string {
   }
 }
 
+/** What `act` does to a group, in one line. */
+export function describeAct(act: PlannedAct): string {
+  switch (act.type) {
+    case "add_member":
+      return `${hostOf(act.node)} becomes a member, ${
+        act.kind.replace("_", "-")
+      }`;
+    case "remove_member":
+      return `${hostOf(act.node)} is a member no more`;
+    case "transfer":
+      return `${hostOf(act.node)} is to lead`;
+    case "snapshot":
+      return `${hostOf(act.node)} takes a snapshot`;
+    case "compact":
+      return `${hostOf(act.node)} tidies its segments`;
+    case "leader_fault":
+      return `whoever leads: ${act.how.replace("_", " ")} for ${
+        Math.round(act.forMs)
+      } ms`;
+    case "log_rot":
+      return `${hostOf(act.node)} is down for ${
+        Math.round(act.forMs)
+      } ms while its Raft log rots`;
+    case "voter_fault":
+      return `who next takes a new term loses power ${
+        Number(act.afterMs.toFixed(2))
+      } ms later, for ${Math.round(act.forMs)} ms`;
+  }
+}
+
 function stagedOnly({ commit }: { readonly commit: boolean }): string {
   return commit ? "" : ", which is only staged";
 }
 
 /** What `schedule` comes to, a line each for its size, its weather and every fault. */
 export function describeSchedule(schedule: Schedule): string[] {
-  const { network, disk, faults, changes } = schedule;
+  const { network, disk, faults, changes, group } = schedule;
   const timed = [
     ...faults.map((fault) => [fault.atMs, describeFault(fault)] as const),
     ...changes.map((change) =>
       [change.atMs, `operator: ${describeChange(change)}`] as const
+    ),
+    ...(group?.acts ?? []).map((act) =>
+      [act.atMs, `group: ${describeAct(act)}`] as const
     ),
   ].sort(([a], [b]) => a - b);
   const bad = [
@@ -133,6 +171,9 @@ export function describeSchedule(schedule: Schedule): string[] {
     }; disks: ${range(disk.syncMsMin, disk.syncMsMax)} a sync${
       disk.liesAboutSync ? ", which is a lie" : ""
     }`,
+    ...(group === undefined
+      ? []
+      : [`Raft group on ${group.members.map(hostOf).join(", ")}`]),
     ...(faults.length === 0 ? ["no faults"] : []),
     ...timed.map(([atMs, what]) =>
       `${String(Math.round(atMs)).padStart(6)} ms  ${what}`

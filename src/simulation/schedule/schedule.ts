@@ -129,6 +129,73 @@ export type PlannedChange =
 /** The name of a kind of change. */
 export type ChangeType = PlannedChange["type"];
 
+/** What befalls the leader of a group: its process or machine, its links, its disk. */
+export type LeaderFault =
+  | "kill"
+  | "power_loss"
+  | "pause"
+  /** Nothing gets to it or from it. */
+  | "cut"
+  /** Nothing gets to it. */
+  | "deaf"
+  /** Nothing gets from it. */
+  | "mute"
+  | "disk_full"
+  | "disk_errors";
+
+/**
+ * Something that is done to the members of a Raft group, begun at a certain
+ * time. Who leads then, and what makes no sense then, is found out when its turn
+ * comes. Changes of the members wait for each other and are tried until done.
+ */
+export type PlannedAct =
+  & { readonly atMs: number }
+  & (
+    /** A node gets a member of the group. */
+    | {
+      readonly type: "add_member";
+      readonly node: number;
+      readonly kind: "voter" | "non_voter";
+    }
+    /** A member leaves the group, and what it stored goes. */
+    | { readonly type: "remove_member"; readonly node: number }
+    /** The leader is asked to let another member lead. */
+    | { readonly type: "transfer"; readonly node: number }
+    /** A member stores its state, and lets the log go up to there. */
+    | { readonly type: "snapshot"; readonly node: number }
+    /** A member tidies its segments. */
+    | { readonly type: "compact"; readonly node: number }
+    /** Whoever leads is struck. */
+    | {
+      readonly type: "leader_fault";
+      readonly how: LeaderFault;
+      readonly forMs: number;
+    }
+    /** The process of a node ends, and a bit of its log is another when it starts again: a member that lost something must not count as if it had it. */
+    | {
+      readonly type: "log_rot";
+      readonly node: number;
+      readonly forMs: number;
+    }
+    /** The next member that takes a new term, as it does when it votes, loses power a little later. */
+    | {
+      readonly type: "voter_fault";
+      readonly afterMs: number;
+      readonly forMs: number;
+    }
+  );
+
+/** The name of a kind of act. */
+export type ActType = PlannedAct["type"];
+
+/** A Raft group of `ra_kv` on the nodes. */
+export interface GroupPlan {
+  /** The nodes that have a member from the start, all of them voters. */
+  readonly members: readonly number[];
+  /** What is done to it, in the order of time. */
+  readonly acts: readonly PlannedAct[];
+}
+
 /** The weather on every link, all the time. */
 export interface NetworkWeather {
   /** Shortest way of a segment, in milliseconds. */
@@ -181,4 +248,6 @@ export interface Schedule {
   readonly faults: readonly PlannedFault[];
   /** What an operator does to the cluster, in the order in which it is done. */
   readonly changes: readonly PlannedChange[];
+  /** The Raft group that clients work on instead of the ring, if there is one. */
+  readonly group?: GroupPlan | undefined;
 }

@@ -8,9 +8,13 @@
 import { WhorlError } from "../../base/errors.ts";
 import { FAULT_TYPES } from "./draw_schedule.ts";
 import { CHANGE_TYPES } from "./draw_membership.ts";
+import { ACT_TYPES, LEADER_FAULTS } from "./draw_acts.ts";
 import type {
+  ActType,
   ChangeType,
   FaultType,
+  GroupPlan,
+  PlannedAct,
   PlannedChange,
   PlannedFault,
   Schedule,
@@ -24,7 +28,7 @@ export const SCHEDULE_LENGTH_MAX = 1_000_000;
 
 /** `schedule` as text, ended by a line feed; the same schedule gives the same text. */
 export function encodeSchedule(schedule: Schedule): string {
-  const { faults, changes, operations, ...rest } = schedule;
+  const { faults, changes, operations, group, ...rest } = schedule;
   // Long lists are kept to a line an entry or a line in all, so that a
   // difference between two files shows what differs.
   const fields = Object.entries({ format: SCHEDULE_FORMAT, ...rest }).map((
@@ -36,6 +40,10 @@ export function encodeSchedule(schedule: Schedule): string {
       `  "operations": ${JSON.stringify(operations)}`,
       `  "faults": ${listText(faults)}`,
       `  "changes": ${listText(changes)}`,
+      ...(group === undefined ? [] : [
+        `  "members": ${JSON.stringify(group.members)}`,
+        `  "acts": ${listText(group.acts)}`,
+      ]),
     ].join(",\n")
   }\n}\n`;
 }
@@ -109,6 +117,7 @@ function readSchedule(schedule: Reader): Schedule {
       : schedule.field("changes").list((change) =>
         readChange(change, machines)
       ),
+    ...(schedule.has("members") ? { group: readGroup(schedule, nodes) } : {}),
   };
   network.end();
   disk.end();
@@ -228,6 +237,58 @@ function readChange(change: Reader, nodes: number): PlannedChange {
   return read as PlannedChange;
 }
 
+function readGroup(schedule: Reader, nodes: number): GroupPlan {
+  return {
+    members: schedule.field("members").list((node) =>
+      node.integer(0, nodes - 1)
+    ),
+    acts: schedule.field("acts").list((act) => readAct(act, nodes)),
+  };
+}
+
+type ActFields<Type extends ActType> = Omit<
+  Extract<PlannedAct, { type: Type }>,
+  "type" | "atMs"
+>;
+
+/** What each kind of act has besides its time. */
+const ACT_FIELDS: {
+  readonly [Type in ActType]: (act: Reader, nodes: number) => ActFields<Type>;
+} = {
+  add_member: (act, nodes) => ({
+    ...nodeOf(act, nodes),
+    kind: act.field("kind").oneOf(["voter", "non_voter"]),
+  }),
+  remove_member: nodeOf,
+  transfer: nodeOf,
+  snapshot: nodeOf,
+  compact: nodeOf,
+  leader_fault: (act) => ({
+    how: act.field("how").oneOf(LEADER_FAULTS),
+    forMs: act.field("forMs").amount(),
+  }),
+  log_rot: (act, nodes) => ({
+    ...nodeOf(act, nodes),
+    forMs: act.field("forMs").amount(),
+  }),
+  voter_fault: (act) => ({
+    afterMs: act.field("afterMs").amount(),
+    forMs: act.field("forMs").amount(),
+  }),
+};
+
+function readAct(act: Reader, nodes: number): PlannedAct {
+  const type = act.field("type").oneOf(ACT_TYPES);
+  const read = {
+    type,
+    atMs: act.field("atMs").amount(),
+    ...ACT_FIELDS[type](act, nodes),
+  };
+  act.end();
+  // As for faults.
+  return read as PlannedAct;
+}
+
 function byOf(change: Reader, nodes: number): { readonly by: number } {
   return { by: change.field("by").integer(0, nodes - 1) };
 }
@@ -268,6 +329,10 @@ class Reader {
       value,
       this.#place === "" ? name : `${this.#place}.${name}`,
     );
+  }
+
+  has(name: string): boolean {
+    return name in this.#record();
   }
 
   /** Refuses fields that nobody asked for: a fault with a misspelt one would be another fault. */

@@ -4,7 +4,7 @@
  *
  * @module
  */
-import type { ChangeType, FaultType } from "./schedule.ts";
+import type { ActType, ChangeType, FaultType } from "./schedule.ts";
 import type { SimulationResult } from "../simulation_result.ts";
 
 /** What one seed came to. */
@@ -27,6 +27,8 @@ export interface SeedSummary {
   readonly faults: Partial<Readonly<Record<FaultType, number>>>;
   /** Likewise what an operator was to do. */
   readonly changes: Partial<Readonly<Record<ChangeType, number>>>;
+  /** Likewise what was done to a Raft group. */
+  readonly acts?: Partial<Readonly<Record<ActType, number>>>;
 }
 
 /** What many seeds came to. */
@@ -41,6 +43,8 @@ export interface SeedTally {
   readonly faults: Partial<Record<FaultType, number>>;
   /** What operators were to do, by kind. */
   readonly changes: Partial<Record<ChangeType, number>>;
+  /** What was done to Raft groups, by kind. */
+  readonly acts: Partial<Record<ActType, number>>;
   /** Seeds with a violation, in the order in which they were found. */
   readonly failures: SeedSummary[];
   /** Seeds that passed but for checks that could not be decided; at most {@linkcode UNDECIDED_KEPT_MAX} of them. */
@@ -64,6 +68,9 @@ export function summarize(result: SimulationResult): SeedSummary {
     virtualMs,
     faults: countTypes(schedule.faults),
     changes: countTypes(schedule.changes),
+    ...(schedule.group === undefined
+      ? {}
+      : { acts: countTypes(schedule.group.acts) }),
   };
 }
 
@@ -86,6 +93,7 @@ export function emptyTally(): SeedTally {
     virtualMs: 0,
     faults: {},
     changes: {},
+    acts: {},
     failures: [],
     undecided: [],
     undecidedCount: 0,
@@ -102,6 +110,7 @@ export function addSummary(tally: SeedTally, summary: SeedSummary): void {
   tally.virtualMs += summary.virtualMs;
   addCounts(tally.faults, summary.faults);
   addCounts(tally.changes, summary.changes);
+  addCounts(tally.acts, summary.acts ?? {});
   if (summary.violations.length > 0) tally.failures.push(summary);
   else if (summary.undecided.length > 0) {
     tally.undecidedCount++;

@@ -14,7 +14,9 @@
  */
 import type {
   DiskWeather,
+  GroupPlan,
   NetworkWeather,
+  PlannedAct,
   PlannedChange,
   PlannedFault,
   Schedule,
@@ -45,6 +47,7 @@ export function* shrinkCandidates(failing: Schedule): Candidates {
     // make the runs that follow faster.
     smallest = yield* fewerFaults(smallest);
     smallest = yield* fewerChanges(smallest);
+    smallest = yield* fewerActs(smallest);
     smallest = yield* fewerOperations(smallest);
     smallest = yield* fewerNodes(smallest);
     smallest = yield* simpler(smallest);
@@ -66,6 +69,16 @@ function fewerChanges(schedule: Schedule): Candidates {
     schedule,
     schedule.changes,
     (changes) => ({ ...schedule, changes }),
+  );
+}
+
+function* fewerActs(schedule: Schedule): Candidates {
+  const { group } = schedule;
+  if (group === undefined) return schedule;
+  return yield* fewer(
+    schedule,
+    group.acts,
+    (acts) => ({ ...schedule, group: { ...group, acts } }),
   );
 }
 
@@ -115,7 +128,27 @@ export function withOperations(
 export function withLoad(schedule: Schedule, loadMs: number): Schedule {
   const faults = schedule.faults.filter(({ atMs }) => atMs < loadMs);
   const changes = schedule.changes.filter(({ atMs }) => atMs < loadMs);
-  return { ...schedule, loadMs, faults, changes };
+  return {
+    ...schedule,
+    loadMs,
+    faults,
+    changes,
+    ...withActs(
+      schedule,
+      (group) => ({
+        ...group,
+        acts: group.acts.filter(({ atMs }) => atMs < loadMs),
+      }),
+    ),
+  };
+}
+
+/** The group of `schedule` as `change` makes it, if it has one. */
+function withActs(
+  { group }: Schedule,
+  change: (group: GroupPlan) => GroupPlan,
+): Pick<Schedule, "group"> {
+  return group === undefined ? {} : { group: change(group) };
 }
 
 /**
@@ -185,6 +218,7 @@ function* fewerNodes(schedule: Schedule): Candidates {
   for (let node = smallest.nodes + smallest.spares - 1; node >= 0; node--) {
     if (node < smallest.nodes && smallest.nodes === 1) break;
     const candidate = withoutNode(smallest, node);
+    if (candidate.group?.members.length === 0) continue;
     if (yield candidate) smallest = candidate;
   }
   return smallest;
@@ -226,7 +260,19 @@ export function withoutNode(schedule: Schedule, node: number): Schedule {
   const gone = node < schedule.nodes
     ? { nodes: schedule.nodes - 1 }
     : { spares: schedule.spares - 1 };
-  return { ...schedule, ...gone, faults, changes };
+  return {
+    ...schedule,
+    ...gone,
+    faults,
+    changes,
+    ...withActs(schedule, ({ members, acts }) => ({
+      members: side(members),
+      acts: acts.flatMap((act): PlannedAct[] => {
+        if (!("node" in act)) return [act];
+        return act.node === node ? [] : [{ ...act, node: moved(act.node) }];
+      }),
+    })),
+  };
 }
 
 /** One change at a time, each repeated for as long as it helps. */

@@ -8,7 +8,7 @@ import { type Chance, seededChance } from "../../base/chance.ts";
 import type { StorageEnvironment } from "../../environment/environment.ts";
 import type { DiskOptions } from "../disk/disk_conditions.ts";
 import { seededBytes } from "../seeded_bytes.ts";
-import { SimulatedDisk } from "../disk/simulated_disk.ts";
+import { type DiskImage, SimulatedDisk } from "../disk/simulated_disk.ts";
 import { runtimeOf, SimulatedProcess } from "../simulated_process.ts";
 import { VirtualTime } from "../virtual_time.ts";
 
@@ -20,15 +20,17 @@ export class DiskBench {
   #process: SimulatedProcess | undefined;
   #lives = 0;
 
+  /** @param image What is on the disk at first. @default {nothing} */
   constructor(
     seed: number | string,
     options: Omit<DiskOptions, "chance"> = {},
+    image?: DiskImage,
   ) {
     this.chance = seededChance(seed);
     this.disk = new SimulatedDisk({
       ...options,
       chance: this.chance.fork("disk"),
-    });
+    }, image);
   }
 
   /** Begins the life of a process; the one before goes on beside it unless it was killed. */

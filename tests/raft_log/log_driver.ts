@@ -6,15 +6,19 @@
  * @module
  */
 import { assert, assertEquals } from "@std/assert";
-import type { Chance } from "../../../base/chance.ts";
-import { isWhorlError, type WhorlError } from "../../../base/errors.ts";
-import type { Membership, RaftEntry, SnapshotMeta } from "../../raft_entry.ts";
+import type { Chance } from "../../src/base/chance.ts";
+import { isWhorlError, type WhorlError } from "../../src/base/errors.ts";
+import type {
+  Membership,
+  RaftEntry,
+  SnapshotMeta,
+} from "../../src/raft/raft_entry.ts";
 import type {
   GroupConfig,
   GroupLog,
   GroupLogEvents,
   RaftLogs,
-} from "../raft_log.ts";
+} from "../../src/raft/log/raft_log.ts";
 
 const encoder = new TextEncoder();
 const decoder = new TextDecoder();
@@ -71,7 +75,7 @@ function termOf(text: string | undefined): number {
 /** One group. */
 export class LogDriver implements GroupLogEvents {
   readonly uid: number;
-  readonly #chance: Chance;
+  #chance: Chance;
   #log: GroupLog | undefined;
   /** After each operation that was begun. */
   #history: LogState[] = [{ log: [], term: 0, votedFor: undefined }];
@@ -104,7 +108,11 @@ export class LogDriver implements GroupLogEvents {
   onWritten(index: number, term: number): void {
     for (let at = this.#history.length - 1; at > this.#acknowledged; at--) {
       const { log } = this.#history[at] as LogState;
-      if (log.length === index && termOf(log.at(-1)) === term) {
+      // Votes after it have the same log, and may not be durable yet.
+      if (
+        log.length === index && termOf(log.at(-1)) === term &&
+        log !== this.#history[at - 1]?.log
+      ) {
         this.#acknowledged = at;
         break;
       }
@@ -134,8 +142,9 @@ export class LogDriver implements GroupLogEvents {
     return `g${this.uid}n${++this.#texts}${"x".repeat(size)}`;
   }
 
-  /** Does something. Long ones go on behind; `end` is told when they are done. */
-  act(): void {
+  /** Does something, as `chance` will have it. What takes long goes on behind. */
+  act(chance: Chance = this.#chance): void {
+    this.#chance = chance;
     const log = this.#log;
     if (log === undefined || this.failed !== undefined) return;
     if (this.#receiving) return;
@@ -193,10 +202,16 @@ export class LogDriver implements GroupLogEvents {
     log.saveVote(term, votedFor, () => this.#acknowledge(place));
   }
 
-  #long(promise: Promise<void>, then: () => void = () => {}): void {
+  /** @param refused Called if it fails, and the log goes on as it was. */
+  #long(
+    promise: Promise<void>,
+    then: () => void = () => {},
+    refused: () => void = () => {},
+  ): void {
     this.#busy = true;
     promise.then(then, (error) => {
-      if (this.failed === undefined && !isWhorlError(error)) throw error;
+      if (!isWhorlError(error)) throw error;
+      if (this.failed === undefined) refused();
     }).finally(() => this.#busy = this.#receiving = false);
   }
 
@@ -233,6 +248,7 @@ export class LogDriver implements GroupLogEvents {
     this.#long(
       log.takeSnapshot(taken.meta, pieces(taken.state), taken.live),
       () => this.#took(taken),
+      () => void this.#snapshots.pop(),
     );
   }
 
@@ -253,6 +269,8 @@ export class LogDriver implements GroupLogEvents {
     const agrees = this.#chance.chance(0.3) && this.#commitIndex > from;
     const after = before.slice(0, this.#commitIndex);
     const entries: RaftEntry[] = [];
+    // No two leaders have the same term.
+    if (!agrees && term <= termOf(before.at(-1))) return;
     if (!agrees) {
       const count = 1 + this.#chance.below(12);
       for (let i = 0; i < count; i++) {
@@ -279,22 +297,32 @@ export class LogDriver implements GroupLogEvents {
       this.#snapshots.pop();
       if (!agrees) this.#history.pop();
     }
-    this.#long((async () => {
-      const receiver = await log.receiveSnapshot(taken.meta);
-      const sent = entries.filter((entry) => isLive.has(entry.index));
-      for (let at = 0; at < sent.length; at += 3) {
-        await receiver.writeLive(sent.slice(at, at + 3));
-      }
-      for (const piece of pieces(taken.state)) await receiver.writeState(piece);
-      if (isAborted) {
-        await receiver.abort();
-        return;
-      }
-      await receiver.finish(taken.live);
-      this.#took(taken);
-      this.#acknowledge(place);
-      this.#commitIndex = Math.max(this.#commitIndex, index);
-    })());
+    this.#long(
+      (async () => {
+        const receiver = await log.receiveSnapshot(taken.meta);
+        const sent = entries.filter((entry) => isLive.has(entry.index));
+        for (let at = 0; at < sent.length; at += 3) {
+          await receiver.writeLive(sent.slice(at, at + 3));
+        }
+        for (const piece of pieces(taken.state)) {
+          await receiver.writeState(piece);
+        }
+        if (isAborted) {
+          await receiver.abort();
+          return;
+        }
+        await receiver.finish(taken.live);
+        this.#took(taken);
+        this.#acknowledge(place);
+        this.#commitIndex = Math.max(this.#commitIndex, index);
+      })(),
+      () => {},
+      () => {
+        if (isAborted) return;
+        this.#snapshots.pop();
+        if (!agrees) this.#history.pop();
+      },
+    );
   }
 
   /** Whether nothing is under way that takes several turns. */
@@ -331,11 +359,10 @@ export class LogDriver implements GroupLogEvents {
     assert(
       place >= 0,
       `what is there was never put in, or an acknowledged part is missing:\n${
-        JSON.stringify({ index, ...recovered, found })
+        brief({ ...recovered, log: [...Array(index), ...found] })
       }\nacknowledged ${this.#acknowledged} of\n${
-        this.#history.map((state, i) => `${i} ${JSON.stringify(state)}`).slice(
-          Math.max(0, this.#acknowledged - 1),
-        ).join("\n")
+        this.#history.map((state, i) => `${i} ${brief(state)}`)
+          .slice(Math.max(0, this.#acknowledged - 1)).join("\n")
       }`,
     );
     const state = this.#history[place] as LogState;
@@ -394,6 +421,12 @@ export class LogDriver implements GroupLogEvents {
     for await (const piece of stored.state) state += decoder.decode(piece);
     assertEquals(state, taken.state);
   }
+}
+
+/** A state in a line: its end, without what fills the entries up. */
+function brief({ log, term, votedFor }: LogState): string {
+  const end = log.slice(-12).map((text) => text?.replace(/x+$/, ""));
+  return `${log.length} entries, term ${term} ${votedFor}: … ${end.join(" ")}`;
 }
 
 /** What the entries behind `index` say. */

@@ -1,9 +1,13 @@
 import { assert, assertEquals, assertThrows } from "@std/assert";
-import type { StorageEnvironment } from "../../environment/environment.ts";
-import { DiskBench } from "../../simulation/testing/disk_bench.ts";
-import type { Membership, RaftEntry } from "../raft_entry.ts";
-import type { GroupConfig, GroupLog, GroupLogEvents } from "./raft_log.ts";
-import { openRaftLogs } from "./stored_raft_logs.ts";
+import type { StorageEnvironment } from "../../src/environment/environment.ts";
+import { DiskBench } from "../../src/simulation/testing/disk_bench.ts";
+import type { Membership, RaftEntry } from "../../src/raft/raft_entry.ts";
+import type {
+  GroupConfig,
+  GroupLog,
+  GroupLogEvents,
+} from "../../src/raft/log/raft_log.ts";
+import { openRaftLogs } from "../../src/raft/log/stored_raft_logs.ts";
 
 const initial: Membership = {
   index: 0,

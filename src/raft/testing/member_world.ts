@@ -1,0 +1,30 @@
+/**
+ * What a simulated member stands on.
+ *
+ * @module
+ */
+import type { Chance } from "../../base/chance.ts";
+import type { RaftMessage } from "../raft_message.ts";
+import type { RaftRules } from "./raft_rules.ts";
+
+/** What a member has around it. */
+export interface MemberWorld {
+  readonly chance: Chance;
+  readonly rules: RaftRules;
+  /** Calls `fire` when an election timer is over. */
+  electionTimer(afterMs: number, fire: () => void): void;
+  /** Calls `done` when a disk has synced. */
+  sync(done: () => void): void;
+  /** Calls `done` when a snapshot was on its way for too long. */
+  transferTimer(done: () => void): void;
+  send(from: string, uid: number, to: string, message: RaftMessage): void;
+  /** Brings what `from` offered as `transfer` to the member on `to`. */
+  fetchSnapshot(from: string, to: string, transfer: number): void;
+  /** Calls `done` when entries are read: at once if they are in memory. */
+  readEntries(done: () => void): void;
+  /** How many entries fit into one message. */
+  messageEntries(): number;
+  /** A number that no other command has. */
+  nextCommand(): number;
+  trace(line: () => string): void;
+}

@@ -1,0 +1,495 @@
+/**
+ * A Raft group of `ra_kv` on the nodes of a simulated cluster, as whoever looks
+ * after it knows it: who is to be a member, and what is done to it meanwhile.
+ * Everything goes through the production system of each node; here is also
+ * looked, after every event, whether what must hold of such a group does.
+ *
+ * @module
+ */
+import { ByteReader } from "../../base/byte_reader.ts";
+import { isWhorlError, reasonOf } from "../../base/errors.ts";
+import type { WhorlNode } from "../../node/node.ts";
+import { type RaKvState, stateDigest } from "../../ra_kv/ra_kv_machine.ts";
+import type { RaftMember } from "../../raft/raft_member.ts";
+import { readRaftMessage } from "../../raft/raft_message_codec.ts";
+import type { RaftSystemProcess } from "../../raft/raft_system.ts";
+import { FrameType } from "../../wire/frame_type.ts";
+import { RaftWatch } from "../checkers/raft_watch.ts";
+import type { Violation } from "../checkers/violation.ts";
+import { during } from "../cluster_life.ts";
+import { describeAct } from "../schedule/fault_words.ts";
+import type {
+  GroupPlan,
+  LeaderFault,
+  PlannedAct,
+  PlannedFault,
+} from "../schedule/schedule.ts";
+import type { SimulatedCluster } from "../simulated_cluster.ts";
+import type { SimulatedMachine } from "../simulated_machine.ts";
+import type { SimulatedOperator } from "../simulated_operator.ts";
+
+/** Name of the group. */
+export const SIMULATED_GROUP = "sim";
+/** Virtual time in which a new group must have a leader, in milliseconds. */
+const BEGIN_MS_MAX = 60_000;
+/** Virtual time in which a healed group must have one leader and equal members, in milliseconds. */
+export const GROUP_SETTLE_MS_MAX = 30_000;
+/** How long whoever changes the members waits before trying again, in virtual milliseconds. */
+const RETRY_MS = 100;
+/** How long they wait for the answer to such a command: longer than the node takes to find out what came of it. */
+const ANSWER_MS_MAX = 80_000;
+/** How often it is looked whether something has come, in virtual milliseconds. */
+const LOOK_MS = 20;
+
+/** What the group is made of. */
+export interface SimulatedGroupOptions {
+  readonly cluster: SimulatedCluster;
+  readonly operator: SimulatedOperator;
+  readonly plan: GroupPlan;
+}
+
+type MemberAct = Extract<
+  PlannedAct,
+  { type: "add_member" | "remove_member" }
+>;
+
+/** The group. */
+export class SimulatedGroup {
+  /** By number of the group: one that could not be formed is followed by another one of its name. */
+  readonly #watches = new Map<number, RaftWatch>();
+  readonly #violations: Violation[] = [];
+  readonly #options: SimulatedGroupOptions;
+  /** Those that should have a member. */
+  readonly #wanted: Set<SimulatedMachine>;
+  /** Those on which a member may begin anew: it was added, removed, or its log was damaged. */
+  readonly #mayBegin: Set<SimulatedMachine>;
+  readonly #uids = new Map<SimulatedMachine, number>();
+  readonly #systems = new WeakSet<RaftSystemProcess>();
+  readonly #seen = new Map<SimulatedMachine, RaftMember>();
+  /** Power that is to be lost when some member takes a new term. */
+  readonly #voterFaults: Extract<PlannedAct, { type: "voter_fault" }>[] = [];
+  readonly #forgetDeaths = new Map<SimulatedMachine, () => void>();
+
+  constructor(options: SimulatedGroupOptions) {
+    this.#options = options;
+    const { cluster, plan } = options;
+    const members = plan.members.map((index) => this.#machine(index));
+    this.#wanted = new Set(members);
+    this.#mayBegin = new Set(members);
+  }
+
+  /** What did not hold. */
+  get violations(): readonly Violation[] {
+    return [
+      ...this.#violations,
+      ...[...this.#watches.values()].flatMap(({ violations }) => violations),
+    ];
+  }
+
+  #watchOf(groupId: number): RaftWatch {
+    return this.#watches.getOrInsertComputed(
+      groupId,
+      () => new RaftWatch(digestOf, () => this.#cluster.time.now()),
+    );
+  }
+
+  get #cluster(): SimulatedCluster {
+    return this.#options.cluster;
+  }
+
+  #machine(index: number): SimulatedMachine {
+    return this.#cluster.machines[index] as SimulatedMachine;
+  }
+
+  #say(text: string): void {
+    this.#cluster.trace.add("world", "group", text);
+  }
+
+  /** Makes the group, and lets time pass until it has a leader; the violation if it does not come to one. */
+  async begin(): Promise<Violation[]> {
+    const cluster = this.#cluster;
+    cluster.time.observe(() => this.#look());
+    const names = [...this.#wanted].map(nameOf);
+    const making = this.#again(async () => {
+      await this.#ask((node) => node.raKv.startCluster(SIMULATED_GROUP, names));
+      return true;
+    });
+    const { network } = cluster;
+    const { weather } = network;
+    // What is to be seen is how it lives, not how it comes about.
+    network.weather = {
+      ...weather,
+      lossProbability: 0,
+      repeatProbability: 0,
+      reorderProbability: 0,
+    };
+    try {
+      await during(cluster, making, BEGIN_MS_MAX);
+      network.weather = weather;
+    } catch (error) {
+      return [{
+        check: "raft_progress",
+        message: `The group could not be made: ${reasonOf(error)}`,
+      }];
+    }
+    return [];
+  }
+
+  /** Has a node answer, some that runs unless one is named. */
+  #ask<T>(
+    act: (node: WhorlNode) => Promise<T>,
+    machine: SimulatedMachine | undefined = this.#cluster.machines
+      .find(({ running }) => running),
+  ): Promise<T> {
+    return this.#options.operator.ask(act, machine, ANSWER_MS_MAX);
+  }
+
+  /** The member that runs on `machine`. */
+  member(machine: SimulatedMachine): RaftMember | undefined {
+    return machine.node?.parts.raft?.member(SIMULATED_GROUP);
+  }
+
+  /** The machine whose member leads now, as far as that is known: the one of the highest term. */
+  #leader(): SimulatedMachine | undefined {
+    let leader: SimulatedMachine | undefined;
+    let term = 0;
+    for (const machine of this.#cluster.machines) {
+      if (!machine.running) continue;
+      const member = this.member(machine);
+      if (member?.role !== "leader" || member.term <= term) continue;
+      leader = machine;
+      term = member.term;
+    }
+    return leader;
+  }
+
+  #look(): void {
+    for (const machine of this.#cluster.machines) {
+      const system = machine.node?.parts.raft;
+      if (system !== undefined && !this.#systems.has(system)) {
+        this.#begins(machine, system);
+      }
+      const member = system?.member(SIMULATED_GROUP);
+      const before = this.#seen.get(machine);
+      if (before !== undefined && before.groupId !== member?.groupId) {
+        this.#watchOf(before.groupId).look(machine.host, undefined);
+      }
+      if (member === undefined) {
+        this.#seen.delete(machine);
+        continue;
+      }
+      const changed = this.#watchOf(member.groupId).look(machine.host, member);
+      if (before !== member) this.#checkUid(machine, member);
+      this.#seen.set(machine, member);
+      if (changed === "nothing") continue;
+      this.#tell(machine, member);
+      if (member.role !== "leader") this.#strikeVoter(machine);
+    }
+  }
+
+  #tell({ host }: SimulatedMachine, member: RaftMember): void {
+    const { trace } = this.#cluster;
+    if (!trace.on) return;
+    const { role, term, leader, commitIndex, log } = member;
+    const whose = leader === undefined || role === "leader"
+      ? ""
+      : ` of ${leader}`;
+    trace.add(
+      host,
+      "raft",
+      `${role}${whose} in term ${term}, last ${log.lastIndex} of term ${log.lastTerm}, committed ${commitIndex}`,
+    );
+  }
+
+  /** A member begins anew under another uid only where something was done to it. */
+  #checkUid(machine: SimulatedMachine, { uid, node }: RaftMember): void {
+    const before = this.#uids.get(machine);
+    this.#uids.set(machine, uid);
+    if (before === undefined || before === uid) return;
+    if (this.#mayBegin.has(machine)) return;
+    this.#violations.push({
+      check: "raft_log_damaged",
+      message:
+        `The member on ${node} begins anew as if its log were damaged, which nobody has done`,
+    });
+  }
+
+  /** The system of a node in a new life, or after a failure of its disk. */
+  #begins(machine: SimulatedMachine, system: RaftSystemProcess): void {
+    this.#systems.add(system);
+    this.#forgetDeaths.get(machine)?.();
+    this.#forgetDeaths.set(
+      machine,
+      machine.onDeath(() => {
+        const member = this.#seen.get(machine);
+        if (member !== undefined) {
+          this.#watchOf(member.groupId).ends(machine.host);
+        }
+        this.#seen.delete(machine);
+      }),
+    );
+    const handle = system.handleFrame.bind(system);
+    const to = nameOf(machine);
+    system.handleFrame = (from, type, bytes, start, end) => {
+      if (type === FrameType.raftMessage) {
+        const reader = new ByteReader(bytes, start, end);
+        const groupId = reader.u48();
+        const uid = reader.u48();
+        this.#watchOf(groupId).heard(uid, to, readRaftMessage(reader));
+      }
+      handle(from, type, bytes, start, end);
+    };
+  }
+
+  #strikeVoter(machine: SimulatedMachine): void {
+    const fault = this.#voterFaults.shift();
+    if (fault === undefined) return;
+    const node = this.#cluster.machines.indexOf(machine);
+    const { forMs } = fault;
+    this.#cluster.time.schedule(
+      fault.afterMs,
+      () => this.#cluster.strike({ type: "power_loss", node, atMs: 0, forMs }),
+    );
+  }
+
+  /** Does `acts`, each at its time, counted from now; resolves once the cluster is healed and all changes that were begun are done. */
+  async run(acts: readonly PlannedAct[]): Promise<void> {
+    const cluster = this.#cluster;
+    const begunAtMs = cluster.time.now();
+    /** Changes of the members, one after the other. */
+    let changes: Promise<void> = Promise.resolve();
+    for (const act of acts) {
+      await this.#until(() =>
+        cluster.healed || cluster.time.now() >= begunAtMs + act.atMs
+      );
+      if (cluster.healed) break;
+      if (act.type === "add_member" || act.type === "remove_member") {
+        changes = changes.then(() => this.#change(act));
+        changes.catch(() => {});
+      } else this.#do(act);
+    }
+    await this.#until(() => cluster.healed);
+    await changes;
+  }
+
+  async #until(holds: () => boolean): Promise<void> {
+    const { time } = this.#cluster;
+    while (!holds()) {
+      await new Promise<void>((resolve) =>
+        void time.schedule(LOOK_MS, resolve)
+      );
+    }
+  }
+
+  #do(act: Exclude<PlannedAct, MemberAct>): void {
+    this.#say(describeAct(act));
+    switch (act.type) {
+      case "transfer":
+        return this.#attempt(({ raKv }) =>
+          raKv.transferLeadership(
+            SIMULATED_GROUP,
+            nameOf(this.#machine(act.node)),
+          )
+        );
+      case "snapshot":
+        return this.#attempt(
+          ({ raKv, name }) =>
+            raKv.takeSnapshot(SIMULATED_GROUP, { node: name }),
+          act.node,
+        );
+      case "compact":
+        return this.#attempt(
+          ({ raKv, name }) => raKv.compact(SIMULATED_GROUP, { node: name }),
+          act.node,
+        );
+      case "leader_fault":
+        return this.#strikeLeader(act.how, act.forMs);
+      case "voter_fault":
+        this.#voterFaults.push(act);
+        return;
+      case "log_rot":
+        return this.#rot(this.#machine(act.node), act.forMs);
+    }
+  }
+
+  /** Asks for something that may be refused, or come to nothing with its node. */
+  #attempt(act: (node: WhorlNode) => Promise<unknown>, index?: number): void {
+    const machine = index === undefined ? undefined : this.#machine(index);
+    this.#ask(act, machine).then(
+      () => this.#say("is answered"),
+      (error) => {
+        if (!isWhorlError(error)) {
+          this.#violations.push({
+            check: "raft_act",
+            message: `${error instanceof Error ? error.stack : error}`,
+          });
+        }
+        this.#say(`hears: ${reasonOf(error)}`);
+      },
+    );
+  }
+
+  #strikeLeader(how: LeaderFault, forMs: number): void {
+    const machine = this.#leader();
+    if (machine === undefined) return;
+    const { machines } = this.#cluster;
+    const node = machines.indexOf(machine);
+    const others = machines.map((_, index) => index)
+      .filter((index) => index !== node);
+    const at = { atMs: 0, forMs };
+    const partition = { ...at, type: "partition", break: false } as const;
+    const fault = ((): PlannedFault => {
+      switch (how) {
+        case "cut":
+          return { ...partition, from: [node], to: others, oneWay: false };
+        case "deaf":
+          return { ...partition, from: others, to: [node], oneWay: true };
+        case "mute":
+          return { ...partition, from: [node], to: others, oneWay: true };
+        case "disk_errors":
+          return { ...at, type: how, node, probability: 1 };
+        default:
+          return { ...at, type: how, node };
+      }
+    })();
+    this.#cluster.strike(fault);
+  }
+
+  /** Ends the process of a node, and damages what stands in its log meanwhile. */
+  #rot(machine: SimulatedMachine, forMs: number): void {
+    const cluster = this.#cluster;
+    if (cluster.healed) return;
+    const node = cluster.machines.indexOf(machine);
+    this.#mayBegin.add(machine);
+    cluster.strike({ type: "kill", node, atMs: 0, forMs });
+    const hit = machine.disk.rot(({ path }) =>
+      /\/raft\/wal-\d+\.log$/.test(path)
+    );
+    this.#say(`${hit?.path ?? "nothing"} is hit`);
+  }
+
+  async #change(act: MemberAct): Promise<void> {
+    if (this.#cluster.healed) return;
+    const machine = this.#machine(act.node);
+    const adds = act.type === "add_member";
+    if (this.#wanted.has(machine) === adds) return;
+    this.#say(describeAct(act));
+    this.#mayBegin.add(machine);
+    if (adds) this.#wanted.add(machine);
+    else this.#wanted.delete(machine);
+    const name = nameOf(machine);
+    await this.#again(async () => {
+      // What an attempt came to that was not answered may be seen now.
+      const { members, committed } = await this.#ask(({ raKv }) =>
+        raKv.members(SIMULATED_GROUP)
+      );
+      const isMember = members.some(({ node }) => node === name);
+      if (isMember === adds) return committed;
+      await this.#ask(async ({ raKv }) => {
+        if (adds) {
+          const { kind } = act;
+          await raKv.addMember(SIMULATED_GROUP, name, { kind });
+        } else await raKv.removeMember(SIMULATED_GROUP, name);
+      });
+      return true;
+    });
+    this.#say(`done: ${describeAct(act)}`);
+  }
+
+  /** Tries until it is said to be done. */
+  async #again(attempt: () => Promise<boolean>): Promise<void> {
+    const { time } = this.#cluster;
+    for (;;) {
+      try {
+        if (await attempt()) return;
+      } catch (error) {
+        if (!isWhorlError(error)) throw error;
+        this.#say(`hears: ${error.message}`);
+      }
+      await new Promise<void>((resolve) =>
+        void time.schedule(RETRY_MS, resolve)
+      );
+    }
+  }
+
+  /**
+   * Lets time pass until the group is whole: it has one leader, the members that
+   * it should have run, and all have applied all that there is. The violation if
+   * that does not come.
+   */
+  async untilSettled(): Promise<Violation[]> {
+    const { time } = this.#cluster;
+    const untilMs = time.now() + GROUP_SETTLE_MS_MAX;
+    for (;;) {
+      const lacking = this.#lacking();
+      if (lacking === undefined) return [];
+      if (time.now() >= untilMs) {
+        return [{
+          check: "raft_progress",
+          message:
+            `The group has not settled ${GROUP_SETTLE_MS_MAX} ms after all faults ended: ${lacking}; ${this.#describe()}`,
+        }];
+      }
+      await time.run(time.now() + LOOK_MS);
+    }
+  }
+
+  /** What keeps the group from being whole. */
+  #lacking(): string | undefined {
+    const machine = this.#leader();
+    const leader = machine && this.member(machine);
+    if (leader === undefined) return "it has no leader";
+    const { membership, commitIndex, log, appliedIndex } = leader;
+    if (commitIndex < log.lastIndex) return "not all is committed";
+    if (membership.index > commitIndex) return "a change is under way";
+    if (membership.members.length !== this.#wanted.size) {
+      return "it has other members";
+    }
+    const digest = digestOf(leader);
+    for (const { node, uid, kind } of membership.members) {
+      const machine = this.#cluster.machines.find((machine) =>
+        nameOf(machine) === node
+      );
+      if (machine === undefined || !this.#wanted.has(machine)) {
+        return `${node} is a member`;
+      }
+      const member = this.member(machine);
+      if (member === undefined || member.uid !== uid) {
+        return `the member of ${node} does not run`;
+      }
+      if (kind === "promotable") return `${node} is not promoted`;
+      if (member.leader !== leader.node || member.term !== leader.term) {
+        return `${node} does not follow`;
+      }
+      if (member.appliedIndex !== appliedIndex || appliedIndex < commitIndex) {
+        return `${node} has applied less`;
+      }
+      if (digestOf(member) !== digest) return `${node} has another state`;
+    }
+    return undefined;
+  }
+
+  #describe(): string {
+    return this.#cluster.machines.map((machine) => {
+      const member = this.member(machine);
+      if (member === undefined) return `${machine.host} has no member`;
+      const { role, term, leader, log, commitIndex, appliedIndex, uid } =
+        member;
+      return `${machine.host} (${uid}) is ${role} of ${leader} in term ${term}, last ${log.lastIndex}, committed ${commitIndex}, applied ${appliedIndex}, members ${
+        member.membership.members.map(({ node, uid, kind }) =>
+          `${node} ${uid} ${kind}`
+        ).join(" ")
+      }`;
+    }).join("; ");
+  }
+}
+
+function nameOf({ host }: SimulatedMachine): string {
+  return `${host}@${host}`;
+}
+
+/** The whole state of a member's machine as a text, equal for equal states. */
+function digestOf(member: RaftMember): string {
+  const state = member.state as RaKvState;
+  return `${stateDigest(state)} of ${state.keys.size} keys at ${state.timeMs}`;
+}
