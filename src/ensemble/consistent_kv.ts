@@ -176,7 +176,7 @@ export class ConsistentKv implements OperationCarrier {
       const modifiedMs = Math.max(0, Math.floor(this.#options.wallClock()));
       writeValueField(into, storedValue(flags, modifiedMs, value));
     }
-    this.#hand(into, new WriteTarget(target, isDelete));
+    this.#hand(into, new WriteTarget(target, isDelete, ifIndex ?? 0));
   }
 
   /** Begins an operation for the group of `key`. */
@@ -237,6 +237,8 @@ class WriteTarget implements OperationTarget {
   constructor(
     readonly target: OperationTarget,
     readonly isDelete: boolean,
+    /** What the writer has seen; 0 for nothing, or if it does not care. */
+    readonly seenIndex: number,
   ) {}
 
   operationDone({ object }: OperationResult): void {
@@ -253,10 +255,14 @@ class WriteTarget implements OperationTarget {
   }
 
   operationFailed(error: WhorlError): void {
-    // As with other buckets: what is not there is deleted.
     if (this.isDelete && error.code === "not_found") {
-      this.target.operationDone(resultOf(absentObject()));
-    } else this.target.operationFailed(failureOf(error));
+      // As with other buckets, what is not there is deleted; but who has seen
+      // it there has seen what is not so any more.
+      return this.seenIndex === 0
+        ? this.target.operationDone(resultOf(absentObject()))
+        : this.target.operationFailed(changedSince(error));
+    }
+    this.target.operationFailed(failureOf(error));
   }
 }
 
@@ -271,11 +277,7 @@ function failureOf(error: WhorlError): WhorlError {
   const details = { ...error.details };
   switch (error.code) {
     case "index_mismatch":
-      return new WhorlError(
-        "index_mismatch",
-        "Cannot write a key of a consistent bucket as it was changed since its context was read: read it again",
-        { details, cause: error },
-      );
+      return changedSince(error);
     case "leader_lost":
       return new WhorlError(
         "coordinator_lost",
@@ -291,4 +293,12 @@ function failureOf(error: WhorlError): WhorlError {
     default:
       return error;
   }
+}
+
+function changedSince(error: WhorlError): WhorlError {
+  return new WhorlError(
+    "index_mismatch",
+    "Cannot write a key of a consistent bucket as it was changed since its context was read: read it again",
+    { details: { ...error.details }, cause: error },
+  );
 }

@@ -71,6 +71,12 @@ export const ENSEMBLE_SCENARIOS: readonly Scenario[] = [
         () => client.kv.delete(BUCKET, "none", once),
       );
       await client.kv.delete(BUCKET, "none", { context: written });
+      // It is gone, but not as who has seen it knows it.
+      await refused(
+        "index_mismatch",
+        () => first.kv.delete(BUCKET, "none", { context: written }),
+      );
+      await first.kv.delete(BUCKET, "none");
       assertEquals((await first.kv.get(BUCKET, "none")).values, []);
       await forEach(KEYS, async (key) => {
         await first.kv.put(BUCKET, key, new Uint8Array([1]));
