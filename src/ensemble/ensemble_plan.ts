@@ -73,6 +73,8 @@ export interface EnsembleView {
   /** Members this node has made in this life, or had when it began: their uids. */
   readonly made: ReadonlySet<number>;
   readonly isUp: (node: string) => boolean;
+  /** Members that their nodes have said not to have: their uids. */
+  readonly gone: ReadonlySet<number>;
 }
 
 /** One thing to do. */
@@ -221,6 +223,7 @@ function memberActs(
     leader: self,
     wanted,
     isUp: view.isUp,
+    isGone: (other) => view.gone.has(other.uid),
   });
   return step.type === "wait" || step.type === "none"
     ? []

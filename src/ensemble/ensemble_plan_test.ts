@@ -34,6 +34,7 @@ function view(changes: Partial<EnsembleView> = {}): EnsembleView {
     members: [],
     made: new Set(),
     isUp: () => true,
+    gone: new Set(),
     ...changes,
   };
 }

@@ -11,6 +11,7 @@ import { isWhorlError, reasonOf, WhorlError } from "../base/errors.ts";
 import type { Log } from "../environment/log.ts";
 import type { RaftMember, RaftSystem } from "../raft/raft_member.ts";
 import type { RaKvClient } from "../ra_kv/ra_kv_client.ts";
+import { fieldOf } from "../ra_kv/method_arguments.ts";
 import { RA_KV_MACHINE } from "../ra_kv/ra_kv_command_codec.ts";
 import type { ClusterMembers } from "../ra_kv/ra_kv_protocol.ts";
 import {
@@ -44,6 +45,8 @@ export const LOOK_INTERVAL_MS = 1_000;
 const LOOK_DELAY_MS = 10;
 /** Time before an act is done again that has failed, or has found nothing new, in milliseconds. */
 const PAUSE_MS = 250;
+/** Time between two questions to a node whether it has the members that are led here, in milliseconds. */
+export const AUDIT_INTERVAL_MS = 5_000;
 /** Time a node has to say which members it has, in milliseconds. */
 const MEMBERS_TIMEOUT_MS = 2_000;
 /** Time reading or writing the table may take, in milliseconds. */
@@ -82,6 +85,22 @@ export interface EnsembleWorld {
   readonly failed: (error: unknown) => void;
 }
 
+/** The members of ensembles on a node. */
+export interface MembersHere {
+  /** Numbers of their groups. */
+  readonly groups: readonly number[];
+  readonly uids: readonly number[];
+}
+
+function numbersIn(answer: unknown, name: string): readonly number[] {
+  const numbers = fieldOf(answer, name);
+  if (Array.isArray(numbers)) return numbers;
+  throw new WhorlError(
+    "protocol_error",
+    "Cannot read which members of ensembles a node has",
+  );
+}
+
 /** The ensembles of a node; see the module's text. */
 export class EnsembleProcess {
   readonly #world: EnsembleWorld;
@@ -90,6 +109,11 @@ export class EnsembleProcess {
   readonly #made = new Set<number>();
   /** Since when nobody wants a member of a group here. */
   readonly #unwanted = new Map<string, number>();
+  /** Members that their nodes have said not to have. */
+  #gone: ReadonlySet<number> = new Set();
+  /** Those that the last question missed. */
+  #missed: ReadonlySet<number> = new Set();
+  #auditAtMs = 0;
   readonly #waiters = new Set<() => void>();
   #table: GroupTable | undefined;
   #formed = false;
@@ -172,6 +196,10 @@ export class EnsembleProcess {
       if (state === "busy") busy++;
       else if (state <= now) this.#acts.delete(key);
     }
+    if (view.formed && now >= this.#auditAtMs) {
+      this.#auditAtMs = now + AUDIT_INTERVAL_MS;
+      void this.#audit(view);
+    }
     for (const act of planEnsembles(view)) {
       const key = `${act.type} ${act.group}`;
       if (busy >= ENSEMBLE_ACTS_MAX) return;
@@ -225,6 +253,7 @@ export class EnsembleProcess {
       }),
       made: this.#made,
       isUp: (node) => node === self || isUp(node),
+      gone: this.#gone,
     };
   }
 
@@ -247,6 +276,40 @@ export class EnsembleProcess {
     if (again) this.#acts.delete(key);
     else this.#acts.set(key, runtime.now() + PAUSE_MS);
     this.#lookIn(again ? LOOK_DELAY_MS : PAUSE_MS);
+  }
+
+  /**
+   * Asks the nodes around whether they have the members that this one leads. One
+   * may have been lost: where a change was in doubt, a later attempt at it
+   * removes what it takes for a remnant of the first. As each life of a member
+   * has its own uid, one that is not there never will be.
+   */
+  async #audit(view: EnsembleView): Promise<void> {
+    const expected = new Map<string, number[]>();
+    for (const { leads, settled, membership } of view.members) {
+      if (!leads || !settled) continue;
+      for (const { node, uid } of membership.members) {
+        if (node === view.self || !view.isUp(node)) continue;
+        expected.getOrInsert(node, []).push(uid);
+      }
+    }
+    const missed = new Set<number>();
+    await Promise.all(
+      [...expected].map(async ([node, uids]) => {
+        try {
+          const { uids: there } = await this.#membersOf(node);
+          const known = new Set(there);
+          for (const uid of uids) if (!known.has(uid)) missed.add(uid);
+        } catch (error) {
+          if (!isWhorlError(error)) return this.#world.failed(error);
+          // It says so another time.
+        }
+      }),
+    );
+    // One that has fallen is there again by the next time.
+    this.#gone = missed.intersection(this.#missed);
+    this.#missed = missed;
+    if (this.#gone.size > 0) this.changed();
   }
 
   /** Performs an act; true if whatever follows may follow at once. */
@@ -367,7 +430,7 @@ export class EnsembleProcess {
     const held = new Map(
       await Promise.all(
         nodes.map(async (node) =>
-          [node, new Set(await this.#groupsOf(node))] as const
+          [node, new Set((await this.#membersOf(node)).groups)] as const
         ),
       ),
     );
@@ -376,22 +439,29 @@ export class EnsembleProcess {
     );
   }
 
-  async #groupsOf(node: string): Promise<readonly number[]> {
+  async #membersOf(node: string): Promise<MembersHere> {
     const { self, call } = this.#world;
-    if (node === self) return this.groupsHere();
-    const groups = await call(
+    if (node === self) return this.membersHere();
+    const answer = await call(
       node,
-      "ensemble_groups",
+      "ensemble_members",
       {},
       MEMBERS_TIMEOUT_MS,
     );
-    return Array.isArray(groups) ? groups : [];
+    return {
+      groups: numbersIn(answer, "groups"),
+      uids: numbersIn(answer, "uids"),
+    };
   }
 
-  /** Numbers of the ensembles that have a member here. */
-  groupsHere(): number[] {
-    return this.#system().members().filter(({ group }) => isEnsemble(group))
-      .map(({ groupId }) => groupId);
+  /** The members of ensembles here. */
+  membersHere(): MembersHere {
+    const members = this.#system().members()
+      .filter(({ group }) => isEnsemble(group));
+    return {
+      groups: members.map(({ groupId }) => groupId),
+      uids: members.map(({ uid }) => uid),
+    };
   }
 
   async #readTable(): Promise<boolean> {

@@ -2,6 +2,7 @@
  * Which member of an ensemble comes or goes next, so that in the end it has one
  * on each node it should, and never fewer that can agree than before.
  *
+ *     a member is gone from its node ──► add it anew
  *     a wanted node is missing ──► add it ──► wait until it votes
  *     all wanted nodes that are up vote ──► the leader is not wanted: hand the lead over
  *                                     └───► remove one that is not wanted
@@ -22,6 +23,8 @@ export interface EnsembleMembers {
   readonly wanted: readonly string[];
   /** Whether a node can be reached. */
   readonly isUp: (node: string) => boolean;
+  /** Whether a member's node has said that it has no such member, and so will never have. */
+  readonly isGone: (member: Member) => boolean;
 }
 
 /** What to do next. */
@@ -38,8 +41,16 @@ const WAIT: MemberStep = { type: "wait" };
 
 /** Decides; see the module's text. */
 export function planMembers(ensemble: EnsembleMembers): MemberStep {
-  const { members, leader, wanted, isUp } = ensemble;
+  const { members, wanted, isUp, isGone } = ensemble;
   if (wanted.length === 0) return WAIT;
+  const gone = members.find((member) =>
+    isGone(member) && isUp(member.node) && wanted.includes(member.node)
+  );
+  if (gone !== undefined) {
+    return canAgreeWithout(ensemble, gone)
+      ? { type: "add", node: gone.node }
+      : WAIT;
+  }
   const present = members.map(({ node }) => node);
   const missing = wanted.filter((node) => !present.includes(node));
   const extra = members.filter(({ node }) => !wanted.includes(node));
@@ -60,21 +71,35 @@ export function planMembers(ensemble: EnsembleMembers): MemberStep {
   return planRemoval(ensemble, extra);
 }
 
+function votersOf({ members }: EnsembleMembers): Member[] {
+  return members.filter(({ kind }) => kind === "voter");
+}
+
+/** Whether those that vote besides `going` can agree on what comes, as far as they can be reached. */
+function canAgreeWithout(ensemble: EnsembleMembers, going: Member): boolean {
+  const { leader, isUp, isGone } = ensemble;
+  const left = votersOf(ensemble).filter((voter) => voter !== going);
+  const there = left.filter((voter) =>
+    voter.node === leader || isUp(voter.node) && !isGone(voter)
+  );
+  return there.length * 2 > left.length;
+}
+
 /** All that can come has come: who goes? */
 function planRemoval(
-  { members, leader, wanted, isUp }: EnsembleMembers,
+  ensemble: EnsembleMembers,
   extra: readonly Member[],
 ): MemberStep {
-  const voters = members.filter(({ kind }) => kind === "voter");
+  const { leader, wanted, isUp, isGone } = ensemble;
+  const voters = votersOf(ensemble);
   // Rather one too many than one too few, while a wanted node is away.
   if (voters.length <= wanted.length) return WAIT;
-  const dead = extra.find(({ node }) => node !== leader && !isUp(node));
+  const dead = extra.find((member) =>
+    member.node !== leader && (!isUp(member.node) || isGone(member))
+  );
   const going = dead ?? extra.find(({ node }) => node !== leader);
   if (going !== undefined) {
-    const left = voters.filter(({ node }) => node !== going.node);
-    const up = left.filter(({ node }) => node === leader || isUp(node));
-    // Those that are left must be able to agree, to this as well.
-    return up.length * 2 > left.length
+    return canAgreeWithout(ensemble, going)
       ? { type: "remove", node: going.node }
       : WAIT;
   }

@@ -10,6 +10,9 @@ function coming(node: string): Member {
   return { node, uid: 2, kind: "promotable", target: 9 };
 }
 
+/** Number of lives of which their nodes know nothing. */
+const GONE = 7;
+
 /** An ensemble led by "a", all nodes up. */
 function ensemble(
   members: readonly Member[],
@@ -21,6 +24,7 @@ function ensemble(
     leader: "a",
     wanted: [...wanted],
     isUp: (node) => !down.includes(node),
+    isGone: ({ uid }) => uid === GONE,
   };
 }
 
@@ -108,4 +112,19 @@ Deno.test("planMembers() lets a cluster shrink to those who are left", () => {
     { type: "remove", node: "c" },
   );
   assertEquals(planMembers(ensemble(ABC, "")), { type: "wait" });
+});
+
+Deno.test("planMembers() adds a member anew that is gone from its node, if the others can agree on it", () => {
+  const gone = { ...voter("c"), uid: GONE };
+  const members = [voter("a"), voter("b"), gone];
+  assertEquals(
+    planMembers(ensemble(members, "abc")),
+    { type: "add", node: "c" },
+  );
+  assertEquals(planMembers(ensemble(members, "abc", "b")), { type: "wait" });
+  assertEquals(planMembers(ensemble(members, "abc", "c")), { type: "none" });
+  assertEquals(
+    planMembers(ensemble([...members, voter("d")], "abd")),
+    { type: "remove", node: "c" },
+  );
 });

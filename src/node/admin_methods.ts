@@ -204,8 +204,8 @@ export function performCall(
     return encodeClaim(node.parts.config.capabilities);
   }
   const { raKv, ensembles } = node.parts;
-  if (method === "ensemble_groups") {
-    return present(ensembles, "ensembles").process.groupsHere();
+  if (method === "ensemble_members") {
+    return present(ensembles, "ensembles").process.membersHere();
   }
   if (method === "ensemble_keys") {
     return present(ensembles, "ensembles").questions.keysHere(args);

@@ -44,7 +44,12 @@ function step(
   const isUp = (node: string) => !down.includes(node);
   // Somebody leads who can, if there is anybody.
   if (!canAgree(ensemble, down)) return false;
-  const plan = planMembers({ ...ensemble, wanted, isUp });
+  const plan = planMembers({
+    ...ensemble,
+    wanted,
+    isUp,
+    isGone: () => false,
+  });
   const before = voters(ensemble).length;
   switch (plan.type) {
     case "add":
