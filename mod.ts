@@ -232,6 +232,7 @@ export {
   type Vnode,
   type VnodeContext,
   type VnodeModule,
+  type VnodeStorage,
 } from "./src/vnode/vnode.ts";
 export type { MailboxBounds } from "./src/vnode/mailbox_bounds.ts";
 export type { PoolBounds } from "./src/vnode/pool_queue.ts";

@@ -25,7 +25,9 @@ export class MeasuredProcess implements AsyncDisposable {
    */
   constructor(
     script: URL,
-    options: Omit<NodeOptions, "environment" | "modules">,
+    options: Omit<NodeOptions, "environment" | "modules"> & {
+      readonly modules?: readonly { readonly url: string }[];
+    },
     flags: readonly string[] = [],
   ) {
     this.#process = new Deno.Command(Deno.execPath(), {

@@ -15,6 +15,7 @@ import {
   type NodeIdentity,
 } from "../src/storage/data_directory.ts";
 import { systemDisk } from "../src/storage/system_disk.ts";
+import { MAILBOX_BOUNDS_DEFAULT } from "../src/vnode/mailbox_bounds.ts";
 import { type Flag, type Invocation, UsageError } from "./command.ts";
 import { readOrCreateCookie } from "./cookie_file.ts";
 import {
@@ -131,6 +132,13 @@ export const NODE_FLAGS: readonly Flag[] = [
     default: "20000",
   },
   {
+    name: "kv-mailbox",
+    value: "BOUND=N",
+    says:
+      "a bound on what may wait for each vnode of kv, such as requestsMax=500",
+    repeats: true,
+  },
+  {
     name: "log-level",
     value: "LEVEL",
     says: "how much to log",
@@ -167,6 +175,7 @@ export async function nodeSetup(
 ): Promise<NodeSetup> {
   const directory = directoryOf(invocation, world);
   const peers = Object.fromEntries(invocation.texts("peer").map(peerOf));
+  const bounds = invocation.texts("kv-mailbox").map(boundOf);
   const stored = await identityIn(directory);
   const settings = given({
     advertise: invocation.text("advertise"),
@@ -179,6 +188,7 @@ export async function nodeSetup(
       | Placement
       | undefined,
     requestsMax: invocation.count("requests-max", { min: 1 }),
+    kvMailbox: bounds.length === 0 ? undefined : Object.fromEntries(bounds),
   });
   await makeNodeDirectory(directory);
   const { cookie, cookieFile } = await cookieFor(
@@ -270,6 +280,20 @@ function peerOf(text: string): [string, string] {
     );
   }
   return [name, address];
+}
+
+function boundOf(text: string): [string, number] {
+  const [bound, value, ...rest] = text.split("=");
+  const named = bound !== undefined &&
+    Object.hasOwn(MAILBOX_BOUNDS_DEFAULT, bound);
+  if (!named || !/^[1-9][0-9]*$/.test(value ?? "") || rest.length > 0) {
+    throw new UsageError(
+      `--kv-mailbox must be BOUND=N with N at least 1 and BOUND one of ${
+        Object.keys(MAILBOX_BOUNDS_DEFAULT).join(", ")
+      }: it is ${JSON.stringify(text)}`,
+    );
+  }
+  return [bound, Number(value)];
 }
 
 function moduleUrl(text: string): string {

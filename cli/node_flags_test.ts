@@ -57,6 +57,8 @@ Deno.test("nodeSetup() turns flags into node options and leaves defaults to the 
         "--module=/m.ts",
         "--peer=p@h=h:3",
         "--requests-max=9",
+        "--kv-mailbox=requestsMax=500",
+        "--kv-mailbox=waitMsMax=50",
         "--log-level=debug",
       ]),
       world(),
@@ -80,13 +82,23 @@ Deno.test("nodeSetup() turns flags into node options and leaves defaults to the 
         masterPlacement: "task",
         coordinatorPlacement: "worker",
         requestsMax: 9,
+        kvMailbox: { requestsMax: 500, waitMsMax: 50 },
       },
       directory: `${directory}/a`,
       cookieFile: null,
       logLevel: "debug",
       moduleFlags: ["--allow-import"],
     });
-    for (const wrong of ["--peer=p", "--masters=0", "--ring-size=x"]) {
+    const wrongs = [
+      "--peer=p",
+      "--masters=0",
+      "--ring-size=x",
+      "--kv-mailbox=requestsMax",
+      "--kv-mailbox=requestsMax=0",
+      "--kv-mailbox=requests=5",
+      "--kv-mailbox=toString=5",
+    ];
+    for (const wrong of wrongs) {
       await assertRejects(
         async () =>
           await nodeSetup(parse([`--data=${directory}`, wrong]), world()),

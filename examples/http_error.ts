@@ -1,5 +1,6 @@
 /**
- * What an HTTP interface answers when something is not as it should be.
+ * What an HTTP interface answers when something is not as it should be:
+ * `{ type, reason }`, the type a stable name in words with hyphens.
  *
  * @module
  */
@@ -7,10 +8,10 @@ import { type ErrorCode, isWhorlError } from "../mod.ts";
 
 /** A response that is not what was asked for. */
 export class HttpError extends Error {
-  /** @param code What went wrong, as a stable name. */
+  /** @param type What went wrong, as a stable name. */
   constructor(
     readonly status: number,
-    readonly code: string,
+    readonly type: string,
     message: string,
     readonly headers: Record<string, string> = {},
   ) {
@@ -44,6 +45,16 @@ export function httpErrorOf(
   const { message } = error instanceof Error ? error : new Error(`${error}`);
   if (!isWhorlError(error)) return new HttpError(500, "internal", message);
   const { code } = error;
-  if (refusals.includes(code)) return new HttpError(400, code, message);
-  return new HttpError(TRY_AGAIN.includes(code) ? 503 : 500, code, message);
+  const type = code.replaceAll("_", "-");
+  if (refusals.includes(code)) return new HttpError(400, type, message);
+  return new HttpError(TRY_AGAIN.includes(code) ? 503 : 500, type, message);
+}
+
+/** {@linkcode httpErrorOf} as a response. */
+export function errorResponse(
+  error: unknown,
+  refusals?: readonly ErrorCode[],
+): Response {
+  const { status, type, message, headers } = httpErrorOf(error, refusals);
+  return Response.json({ type, reason: message }, { status, headers });
 }

@@ -488,7 +488,7 @@ Deno.test("ProgramChild as worker in an endless loop becomes a zombie and is rep
 Deno.test("startProgram() as worker reports a zombie when the module hangs while it starts", async () => {
   assertEquals((await runAlone("hung_start.ts")).split("\n"), [
     "zombie: loop on start",
-    "start_failed: it did not start within 300 ms",
+    "start_failed: it did not start within 50 ms",
   ]);
 });
 

@@ -88,3 +88,24 @@ Deno.test(".ci/run takes a test's own words for no summary", async () => {
     echo 'ok | 2 passed | 0 failed (1s)'`);
   assertEquals(lastLine, "2 passed, 0 failed");
 });
+
+Deno.test("deno task test leaves no test out: what its first run does not run, its second one does", async () => {
+  const { tasks } = JSON.parse(
+    await Deno.readTextFile(new URL("../deno.json", import.meta.url)),
+  );
+  const { test, "test:parallel": first, "test:real_time": second } = tasks;
+  assertEquals(
+    test.split(" && ").slice(1),
+    ["deno task test:parallel", "deno task test:real_time"],
+  );
+  const words = first.split(" ");
+  assertEquals(
+    words.filter((word: string) => !word.startsWith("--")),
+    ["deno", "test"],
+  );
+  const left = words.find((word: string) => word.startsWith("--ignore="));
+  assertEquals(
+    left.slice("--ignore=".length).split(","),
+    second.split(" ").filter((word: string) => !word.startsWith("--")).slice(2),
+  );
+});

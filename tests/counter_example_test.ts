@@ -8,6 +8,7 @@ import {
   WhorlError,
 } from "../mod.ts";
 import { openMemoryStore } from "../src/storage/memory_store.ts";
+import { WatchedPartition } from "../src/vnode/watched_partition.ts";
 
 const cookie = "a secret all nodes share";
 const modules = [{
@@ -89,8 +90,9 @@ Deno.test("counter hands its items over in order, and taking one in twice change
 type CounterVnode = Awaited<ReturnType<typeof counter.init>>;
 
 function vnodeOn(store: ReturnType<typeof openMemoryStore>) {
+  const storage = new WatchedPartition(store.partition(0));
   // It needs nothing else of its context.
-  return counter.init(0, { storage: store.partition(0) } as VnodeContext);
+  return counter.init(0, { storage } as unknown as VnodeContext);
 }
 
 function itemOf(name: string, value: number): Uint8Array {

@@ -168,11 +168,12 @@ Deno.test("documents name tasks and commands that exist", async () => {
     }
     for (const words of quoted(text)) {
       const [, first, second] =
-        /^whorl ([a-z][a-z-]*)(?: ([a-z-]+))?/.exec(words) ??
+        /^whorl ([a-z][a-z_-]*)(?: ([a-z][a-z-]*))?/.exec(words) ??
           [];
       if (first === undefined) continue;
-      const known = first === "cluster"
-        ? commands.has(`cluster ${second}`)
+      const isGroup = COMMANDS.some(({ name }) => name.startsWith(`${first} `));
+      const known = isGroup && second !== undefined
+        ? commands.has(`${first} ${second}`)
         : commands.has(first);
       if (!known) unknown.push(`${path}: ${words}`);
     }

@@ -45,6 +45,7 @@ import {
 } from "../mod.ts";
 import { simulate } from "../src/simulation/mod.ts";
 import { openMemoryStore } from "../src/storage/memory_store.ts";
+import { WatchedPartition } from "../src/vnode/watched_partition.ts";
 import { until } from "./harness/until.ts";
 
 const cookie = "a secret all nodes share";
@@ -359,7 +360,7 @@ Deno.test("messageKey() keeps streams together and in the order of their numbers
 async function startVnode(id = "0") {
   const store = openMemoryStore(id.repeat(16));
   const context = {
-    storage: store.partition(42),
+    storage: new WatchedPartition(store.partition(42)),
     store: { tailLost: false },
     ringSize: 64,
   };
@@ -711,7 +712,11 @@ Deno.test("flavio's HTTP interface posts and reads messages, and says what is wr
     );
     const { rows } = await flavioOf(node).listStreams("a/b é");
     assertEquals(rows[0]?.names, ["€"]);
-    for (const path of ["/%ff/x", "/a/", "//x", `/${"x".repeat(257)}/y`]) {
+    assertEquals(
+      typeOf(await fetched(`${root}/msgs/%ff/x`)),
+      [400, "invalid-path"],
+    );
+    for (const path of ["/a/", "//x", `/${"x".repeat(257)}/y`]) {
       assertEquals(
         typeOf(await fetched(`${root}/msgs${path}`)),
         [400, "invalid-name"],

@@ -4,13 +4,14 @@ import type { JsonValue, VnodeContext } from "../mod.ts";
 import { partitionOf } from "../mod.ts";
 import { silentLog } from "../src/environment/log.ts";
 import { openMemoryStore } from "../src/storage/memory_store.ts";
+import { WatchedPartition } from "../src/vnode/watched_partition.ts";
 
 type RcExampleVnode = Awaited<ReturnType<typeof rcExample.init>>;
 type Call = Parameters<RcExampleVnode["handleCommand"]["put"]>[1];
 
 function vnodeOn(store: ReturnType<typeof openMemoryStore>) {
   return rcExample.init(50, {
-    storage: store.partition(50),
+    storage: new WatchedPartition(store.partition(50)),
     ringSize: 64,
     log: silentLog,
     // It needs nothing else of its context.

@@ -34,6 +34,7 @@ import {
   type WhorlNode,
 } from "../mod.ts";
 import { openMemoryStore } from "../src/storage/memory_store.ts";
+import { WatchedPartition } from "../src/vnode/watched_partition.ts";
 
 function startTanodbNode(): Promise<WhorlNode> {
   return startNode({
@@ -52,7 +53,10 @@ type TanodbVnode = Awaited<ReturnType<typeof tanodbModule.init>>;
 /** A vnode of partition 10 on a store of its own. */
 async function startVnode(): Promise<TanodbVnode> {
   const store = openMemoryStore("0".repeat(16));
-  const context = { storage: store.partition(10), ringSize: 64 };
+  const context = {
+    storage: new WatchedPartition(store.partition(10)),
+    ringSize: 64,
+  };
   // It needs nothing else of its context.
   return await tanodbModule.init(10, context as unknown as VnodeContext);
 }
@@ -303,7 +307,7 @@ Deno.test("tanodb's HTTP interface stores, lists and deletes", async () => {
       ? [response.status]
       : [response.status, JSON.parse(text)];
   };
-  const absent = [404, { error: "not_found", reason: "There is no such key" }];
+  const absent = [404, { type: "not-found", reason: "There is no such key" }];
   assertEquals(await ask("GET", "/store/mybucket"), [200, []]);
   assertEquals(await ask("GET", "/store/mybucket/k1"), absent);
   assertEquals(await ask("DELETE", "/store/mybucket/k1"), absent);
@@ -317,7 +321,7 @@ Deno.test("tanodb's HTTP interface stores, lists and deletes", async () => {
   assertEquals(await ask("GET", "/store/mybucket"), [200, ["a/b c"]]);
   assertEquals(await ask("DELETE", "/store/mybucket"), [
     404,
-    { error: "not_found", reason: "There is no key in the path" },
+    { type: "not-found", reason: "There is no key in the path" },
   ]);
 });
 
@@ -330,36 +334,36 @@ Deno.test("tanodb's HTTP interface says what is wrong with a request", async () 
   });
   const long = `"${"x".repeat(BODY_BYTES_MAX)}"`;
   const cases: [string, RequestInit, number, string][] = [
-    ["/store/b/k", { method: "PUT" }, 405, "method_not_allowed"],
-    ["/store/b", { method: "PATCH" }, 405, "method_not_allowed"],
-    ["/ping", { method: "POST" }, 405, "method_not_allowed"],
+    ["/store/b/k", { method: "PUT" }, 405, "method-not-allowed"],
+    ["/store/b", { method: "PATCH" }, 405, "method-not-allowed"],
+    ["/ping", { method: "POST" }, 405, "method-not-allowed"],
     [
       "/store/b/k",
       { method: "POST", body: "1" },
       415,
-      "unsupported_media_type",
+      "unsupported-media-type",
     ],
-    ["/store/b/k", json("{"), 400, "invalid_json"],
+    ["/store/b/k", json("{"), 400, "invalid-body"],
     [
       "/store/b/k",
       json(new Uint8Array([0x22, 0xff, 0x22])),
       400,
-      "invalid_json",
+      "invalid-body",
     ],
-    ["/store/b/k", json(""), 400, "invalid_json"],
-    ["/store/b/k", json(long), 413, "value_too_large"],
-    ["/store/b/k", json(new Blob([long]).stream()), 413, "value_too_large"],
-    ["/store/b/%ff", {}, 400, "invalid_path"],
-    [`/store/b/${"k".repeat(2_000)}`, {}, 400, "invalid_key"],
-    ["/store/b/k/more", {}, 404, "not_found"],
-    ["/store//k", {}, 404, "not_found"],
-    ["/store", {}, 404, "not_found"],
-    ["/", {}, 404, "not_found"],
+    ["/store/b/k", json(""), 400, "invalid-body"],
+    ["/store/b/k", json(long), 413, "too-large"],
+    ["/store/b/k", json(new Blob([long]).stream()), 413, "too-large"],
+    ["/store/b/%ff", {}, 400, "invalid-path"],
+    [`/store/b/${"k".repeat(2_000)}`, {}, 400, "invalid-key"],
+    ["/store/b/k/more", {}, 404, "not-found"],
+    ["/store//k", {}, 404, "not-found"],
+    ["/store", {}, 404, "not-found"],
+    ["/", {}, 404, "not-found"],
   ];
-  for (const [path, init, status, error] of cases) {
+  for (const [path, init, status, type] of cases) {
     const response = await http.fetch(path, init);
     const body = await response.json();
-    assertEquals([response.status, body.error], [status, error], path);
+    assertEquals([response.status, body.type], [status, type], path);
     assertEquals(typeof body.reason, "string");
   }
   const refused = await http.fetch("/ping", { method: "DELETE" });
@@ -401,7 +405,7 @@ Deno.test("tanodb's HTTP interface answers 503 while its node does not run", asy
   await http.node.stop();
   for (const path of ["/ping", "/store/b", "/store/b/k"]) {
     const response = await http.fetch(path);
-    assertEquals([response.status, (await response.json()).error], [
+    assertEquals([response.status, (await response.json()).type], [
       503,
       "closed",
     ]);
@@ -416,6 +420,8 @@ Deno.test("httpErrorOf() tells what may go well in a moment from what the caller
   assertEquals(statusOf("invalid_key"), 400);
   assertEquals(statusOf("vnode_error"), 500);
   assertEquals(httpErrorOf(new Error("broken")).status, 500);
+  const { type } = httpErrorOf(new WhorlError("quorum_unavailable", "Cannot"));
+  assertEquals(type, "quorum-unavailable");
 });
 
 Deno.test("RecentCount forgets in its window what is older than a minute", () => {

@@ -5,8 +5,10 @@
  * @module
  */
 import type { WhorlNode } from "../../mod.ts";
+import { renderTree } from "../../supervisors/tree_view.ts";
 import { runLoad } from "../cluster/load.ts";
 import { startMeasuredNode } from "../measured_node.ts";
+import { BUCKET, list } from "./listing.ts";
 
 /** What a node is told to do. */
 export type Order =
@@ -14,19 +16,11 @@ export type Order =
   | { readonly do: "fill"; readonly keys: number; readonly n: number }
   /** Lists them as if each had `n` replicas. */
   | { readonly do: "list"; readonly n: number }
+  /** Says what runs in it. */
+  | { readonly do: "tree" }
   /** Gets and puts, with listings one after the other beside them or without. */
   | { readonly do: "load"; readonly n: number; readonly lists: boolean };
 
-/** What listing took. */
-export interface Listed {
-  readonly keys: number;
-  readonly firstMs: number;
-  readonly allMs: number;
-  /** Memory of the whole process: the most that was seen, less what it had before, in MB. */
-  readonly grownMb: number;
-}
-
-const BUCKET = "listed";
 const FILL_CONCURRENCY = 256;
 const LOAD_MS = 3_000;
 
@@ -46,24 +40,6 @@ async function fill(
   return { keys };
 }
 
-async function list({ kv }: WhorlNode, n: number): Promise<Listed> {
-  const before = Deno.memoryUsage().rss;
-  let most = before;
-  const watch = setInterval(
-    () => most = Math.max(most, Deno.memoryUsage().rss),
-    50,
-  );
-  const startMs = performance.now();
-  let firstMs = Infinity;
-  let keys = 0;
-  for await (const _ of kv.keys(BUCKET, { n })) {
-    if (keys++ === 0) firstMs = performance.now() - startMs;
-  }
-  const allMs = performance.now() - startMs;
-  clearInterval(watch);
-  return { keys, firstMs, allMs, grownMb: (most - before) / 1e6 };
-}
-
 async function load(
   node: WhorlNode,
   n: number,
@@ -73,7 +49,7 @@ async function load(
   let listings = 0;
   const listing = (async () => {
     while (lists && !done) {
-      await list(node, n);
+      await list(node.kv, n);
       listings++;
     }
   })();
@@ -100,7 +76,9 @@ await serve(async (order: Order): Promise<unknown> => {
     case "fill":
       return await fill(node, order.keys, order.n);
     case "list":
-      return await list(node, order.n);
+      return await list(node.kv, order.n);
+    case "tree":
+      return renderTree(node.tree());
     case "load":
       return await load(node, order.n, order.lists);
     default:

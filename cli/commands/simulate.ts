@@ -98,20 +98,20 @@ export function simulateCommand(simulation: string): Command {
         name: "profile",
         value: "NAME",
         says:
-          "what is drawn: small, or membership where nodes join, leave and are replaced",
+          "what is drawn: small, membership where nodes join, leave and are replaced, or raft for a group of ra_kv",
         default: "small",
       },
       {
         name: "nodes",
         value: "N",
         says: "nodes of each cluster",
-        default: "3, or drawn from 1 to 4 for membership",
+        default: "3, or drawn: from 1 to 4 for membership, 3 or 5 for raft",
       },
       {
         name: "operations",
         value: "N",
         says: "operations of each run",
-        default: "50, or 60 for membership",
+        default: "50, or 60 for membership, 100 for raft",
       },
       {
         name: "setup",
@@ -141,6 +141,10 @@ export function simulateCommand(simulation: string): Command {
       {
         line: "simulate --seeds 500 --profile membership",
         says: "members come and go meanwhile",
+      },
+      {
+        line: "simulate --seeds 500 --profile raft",
+        says: "a Raft group instead of the ring",
       },
     ],
     async run(invocation, world): Promise<number> {

@@ -78,12 +78,7 @@ class CounterVnode implements Vnode<CounterCommands> {
 
   /** Resolves when the value is durable; if it cannot be, this vnode ends. */
   #write(key: Uint8Array, value: number): Promise<void> {
-    return new Promise((resolve, reject) =>
-      this.#context.storage.write(
-        [{ key, value: bytesOf(value) }],
-        (error) => error === undefined ? resolve() : reject(error),
-      )
-    );
+    return this.#context.storage.commit([{ key, value: bytesOf(value) }]);
   }
 
   async *fold() {

@@ -11,7 +11,15 @@
  *
  * @module
  */
-import { HttpError, httpErrorOf } from "../http_error.ts";
+import { errorResponse, HttpError } from "../http_error.ts";
+import {
+  allowMethods,
+  decodedSegment,
+  invalidBody,
+  notFound,
+  parsedBody,
+  requireJson,
+} from "../http_request.ts";
 import { type Flavio, mergedMessages } from "./flavio.ts";
 import {
   byteCount,
@@ -46,8 +54,7 @@ async function answer(
   try {
     return Response.json(await respond(flavio, request, bodyTimeoutMs));
   } catch (cause) {
-    const { status, code, message, headers } = httpErrorOf(cause);
-    return Response.json({ type: code, reason: message }, { status, headers });
+    return errorResponse(cause);
   }
 }
 
@@ -58,18 +65,18 @@ async function respond(
 ): Promise<unknown> {
   const { pathname, searchParams } = new URL(request.url);
   const [first, user, topic, ...rest] = pathname.split("/").slice(1)
-    .map(decoded);
+    .map(decodedSegment);
   if (first === "ping" && user === undefined) {
-    allow(request, ["GET"]);
+    allowMethods(request, ["GET"]);
     return await flavio.ping();
   }
   if (first !== "msgs" || topic === undefined || rest.length > 0) {
-    throw new HttpError(404, "not-found", "There is nothing here");
+    throw notFound("There is nothing here");
   }
   if (!isName(user) || !isName(topic)) {
     throw new HttpError(400, "invalid-name", "Cannot use a name like that");
   }
-  allow(request, ["GET", "POST"]);
+  allowMethods(request, ["GET", "POST"]);
   if (request.method === "POST") {
     const msg = await messageOf(request, bodyTimeoutMs);
     const { replies } = await flavio.postMsg(user, topic, msg);
@@ -93,43 +100,13 @@ function wholeIn(text: string | null): number | undefined {
   return Number(text) >= 1 ? Number(text) : undefined;
 }
 
-function decoded(segment: string): string {
-  try {
-    return decodeURIComponent(segment);
-  } catch (cause) {
-    if (!(cause instanceof URIError)) throw cause;
-    throw new HttpError(
-      400,
-      "invalid-name",
-      `Cannot read '${segment}' as it must be UTF-8, percent-encoded`,
-    );
-  }
-}
-
-function allow({ method }: Request, methods: readonly string[]): void {
-  if (methods.includes(method)) return;
-  throw new HttpError(
-    405,
-    "method-not-allowed",
-    `Cannot ${method} this: it takes ${methods.join(", ")}`,
-    { allow: methods.join(", ") },
-  );
-}
-
 /** What is to be posted. */
 async function messageOf(
   request: Request,
   timeoutMs: number,
 ): Promise<string> {
-  const contentType = request.headers.get("content-type") ?? "";
-  if (contentType.split(";")[0]!.trim().toLowerCase() !== "application/json") {
-    throw new HttpError(
-      415,
-      "unsupported-media-type",
-      `Cannot take a body as it must be application/json: current value is '${contentType}'`,
-    );
-  }
-  const body = parsed(await bytesOf(request.body, timeoutMs));
+  requireJson(request);
+  const body = parsedBody(await bytesOf(request.body, timeoutMs));
   if (typeof body !== "object" || body === null || Array.isArray(body)) {
     throw invalidBody("it must be an object");
   }
@@ -139,14 +116,6 @@ async function messageOf(
   }
   if (byteCount(msg) > MSG_BYTES_MAX) throw tooLarge();
   return msg;
-}
-
-function parsed(bytes: Uint8Array): unknown {
-  try {
-    return JSON.parse(new TextDecoder("utf-8", { fatal: true }).decode(bytes));
-  } catch (cause) {
-    throw invalidBody((cause as Error).message);
-  }
 }
 
 async function bytesOf(
@@ -174,14 +143,6 @@ async function bytesOf(
   } finally {
     clearTimeout(timer);
   }
-}
-
-function invalidBody(reason: string): HttpError {
-  return new HttpError(
-    400,
-    "invalid-body",
-    `Cannot read the body as JSON: ${reason}`,
-  );
 }
 
 function tooLarge(): HttpError {

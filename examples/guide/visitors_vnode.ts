@@ -133,12 +133,9 @@ class VisitorsVnode implements Vnode<VisitorsCommands, VisitorsQueries> {
   }
 
   handleHandoffData(bytes: Uint8Array): Promise<void> {
-    return new Promise((resolve, reject) =>
-      this.#context.storage.write(
-        [{ key: bytes, value: new Uint8Array() }],
-        (error) => error === undefined ? resolve() : reject(error),
-      )
-    );
+    return this.#context.storage.commit([
+      { key: bytes, value: new Uint8Array() },
+    ]);
   }
 
   keySpaceOf({ sortKey }: { sortKey: Uint8Array }, ringSize: number): number {

@@ -57,12 +57,9 @@ class NotesVnode implements Vnode<NotesCommands> {
 
   /** Resolves when the note is durable. */
   #write(note: string, text: string): Promise<void> {
-    return new Promise((resolve, reject) =>
-      this.#context.storage.write(
-        [{ key: encoder.encode(note), value: encoder.encode(text) }],
-        (error) => error === undefined ? resolve() : reject(error),
-      )
-    );
+    return this.#context.storage.commit([
+      { key: encoder.encode(note), value: encoder.encode(text) },
+    ]);
   }
 
   async *fold() {

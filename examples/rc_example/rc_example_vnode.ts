@@ -208,12 +208,7 @@ class RcExampleVnode implements Vnode<RcExampleCommands, RcExampleCoverage> {
 
   /** Resolves when the row is durable; if it cannot be, this vnode ends. */
   #write(key: Uint8Array, value: Uint8Array): Promise<void> {
-    return new Promise((resolve, reject) =>
-      this.#context.storage.write(
-        [{ key, value }],
-        (error) => error === undefined ? resolve() : reject(error),
-      )
-    );
+    return this.#context.storage.commit([{ key, value }]);
   }
 
   /** What `take` makes of each row, some kilobytes at a time; the store is not held open in between. */

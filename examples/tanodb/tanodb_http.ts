@@ -8,7 +8,7 @@
  *     POST   /store/:bucket/:key   writes it: 204
  *     DELETE /store/:bucket/:key   deletes it: 204, or 404 if there was none
  *
- * What fails answers `{ error, reason }`: 400, 404, 405, 413 and 415 for what
+ * What fails answers `{ type, reason }`: 400, 404, 405, 413 and 415 for what
  * the caller can do better, 503 for what may go well in a moment.
  *
  * @module
@@ -19,7 +19,14 @@ import {
   partitionIndex,
   type WhorlNode,
 } from "../../mod.ts";
-import { HttpError, httpErrorOf } from "../http_error.ts";
+import { errorResponse, HttpError } from "../http_error.ts";
+import {
+  allowMethods,
+  decodedSegment,
+  notFound,
+  parsedBody,
+  requireJson,
+} from "../http_request.ts";
 import type { Tanodb } from "./tanodb.ts";
 import type { TanodbMetrics } from "./tanodb_metrics.ts";
 
@@ -58,11 +65,7 @@ async function answer(http: TanodbHttp, request: Request): Promise<Response> {
   try {
     response = await respond(http, request, resourceAt(segments));
   } catch (cause) {
-    const { status, code, message, headers } = httpErrorOf(cause, REFUSALS);
-    response = Response.json(
-      { error: code, reason: message },
-      { status, headers },
-    );
+    response = errorResponse(cause, REFUSALS);
   }
   end(response.status);
   return response;
@@ -83,21 +86,8 @@ function endpointOf(
 
 function resourceAt(segments: readonly string[]): Resource {
   const endpoint = endpointOf(segments);
-  const [, bucket = "", key = ""] = segments.map(decoded);
+  const [, bucket = "", key = ""] = segments.map(decodedSegment);
   return { endpoint, bucket, key };
-}
-
-function decoded(segment: string): string {
-  try {
-    return decodeURIComponent(segment);
-  } catch (cause) {
-    if (!(cause instanceof URIError)) throw cause;
-    throw new HttpError(
-      400,
-      "invalid_path",
-      `Cannot read '${segment}' as it must be UTF-8, percent-encoded`,
-    );
-  }
 }
 
 async function respond(
@@ -111,22 +101,22 @@ async function respond(
     case "unknown":
       throw notFound("There is nothing here");
     case "ping": {
-      allow(method, ["GET"]);
+      allowMethods(request, ["GET"]);
       const { pong } = await tanodb.ping();
       const index = partitionIndex(pong, node.info().ringSize);
       return Response.json({ pong: String(index) });
     }
     case "metrics":
-      allow(method, ["GET"]);
+      allowMethods(request, ["GET"]);
       return Response.json(await metricsOf(http));
     case "bucket": {
-      allow(method, ["GET", "POST", "DELETE"]);
+      allowMethods(request, ["GET", "POST", "DELETE"]);
       // A bucket is where keys are: it can be neither written nor deleted.
       if (method !== "GET") throw notFound("There is no key in the path");
       return Response.json(await keysOf(tanodb, resource.bucket));
     }
     case "key": {
-      allow(method, ["GET", "POST", "DELETE"]);
+      allowMethods(request, ["GET", "POST", "DELETE"]);
       const { bucket, key } = resource;
       if (method === "POST") {
         const value = await bodyOf(request);
@@ -174,24 +164,8 @@ async function metricsOf({ node, metrics }: TanodbHttp): Promise<unknown> {
 }
 
 async function bodyOf(request: Request): Promise<JsonValue> {
-  const type = request.headers.get("content-type") ?? "";
-  if (type.split(";")[0]!.trim().toLowerCase() !== "application/json") {
-    throw new HttpError(
-      415,
-      "unsupported_media_type",
-      `Cannot take a body as it must be application/json: current value is '${type}'`,
-    );
-  }
-  const bytes = await bytesOf(request.body);
-  try {
-    return JSON.parse(new TextDecoder("utf-8", { fatal: true }).decode(bytes));
-  } catch (cause) {
-    throw new HttpError(
-      400,
-      "invalid_json",
-      `Cannot read the body as JSON: ${(cause as Error).message}`,
-    );
-  }
+  requireJson(request);
+  return parsedBody(await bytesOf(request.body)) as JsonValue;
 }
 
 async function bytesOf(
@@ -205,26 +179,12 @@ async function bytesOf(
     if (length > BODY_BYTES_MAX) {
       throw new HttpError(
         413,
-        "value_too_large",
+        "too-large",
         `Cannot take a body of more than ${BODY_BYTES_MAX} bytes`,
       );
     }
   }
   return new Uint8Array(await new Blob(chunks as BlobPart[]).arrayBuffer());
-}
-
-function allow(method: string, methods: readonly string[]): void {
-  if (methods.includes(method)) return;
-  throw new HttpError(
-    405,
-    "method_not_allowed",
-    `Cannot ${method} this: it takes ${methods.join(", ")}`,
-    { allow: methods.join(", ") },
-  );
-}
-
-function notFound(message: string): HttpError {
-  return new HttpError(404, "not_found", message);
 }
 
 /** Failures that say that the request itself is wrong. */

@@ -136,10 +136,8 @@ class TanodbVnode implements Vnode<TanodbCommands, TanodbCoverage> {
     const { promise, resolve, reject } = Promise.withResolvers<Row | null>();
     const change = async () => {
       const row = await this.#read(key);
-      this.#context.storage.write(
-        [{ key, value: rowBytes(next(row)) }],
-        (error) => error === undefined ? resolve(row) : reject(error),
-      );
+      this.#context.storage.commit([{ key, value: rowBytes(next(row)) }])
+        .then(() => resolve(row), reject);
     };
     this.#lastRead = this.#lastRead.then(change).catch(reject);
     return promise;

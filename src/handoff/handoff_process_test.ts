@@ -467,6 +467,9 @@ Deno.test("HandoffProcess repairs a partition by asking its neighbours, again an
   }
   assertEquals(bench.told, ["repaired kv/3"]);
   assertEquals(bench.process.repairs()[0]?.items, 28);
+  // Another repair of the same asks all of them at once.
+  await bench.process.repair(3, "kv");
+  assertEquals((await bench.look()).length, 4);
   bench.close();
 });
 

@@ -153,7 +153,7 @@ export class RepairProcess {
     for (const { module, partition, pending } of this.#repairs.running) {
       for (const { sourcePartition, keySpaces } of pending.values()) {
         const owner = owners[sourcePartition] as string;
-        const name = `${module}/${partition}/${sourcePartition}`;
+        const name = shareName(module, partition, sourcePartition);
         const askedMs = this.#asked.get(name) ?? -Infinity;
         if (nowMs - askedMs < REPAIR_ASK_MS) continue;
         if (!world.upNodes(module).includes(owner)) continue;
@@ -279,14 +279,19 @@ export class RepairProcess {
 
   /** A share of a repair has come from `source`. */
   shareArrived(
-    { module, targetPartition, sourcePartition }: InboundOffer,
+    offer: InboundOffer,
     source: string,
     items: number,
   ): void {
+    const { module } = offer;
+    const partition = partitionOfVnode(offer.targetPartition);
+    const sourcePartition = partitionOfVnode(offer.sourcePartition);
+    // The next repair asks at once, however soon it begins.
+    this.#asked.delete(shareName(module, partition, sourcePartition));
     const repaired = this.#repairs.shareArrived(
       module,
-      partitionOfVnode(targetPartition),
-      partitionOfVnode(sourcePartition),
+      partition,
+      sourcePartition,
       source,
       items,
     );
@@ -299,4 +304,13 @@ export class RepairProcess {
   shareSent(name: string): void {
     this.#requested.delete(name);
   }
+}
+
+/** What a share of a repair of `partition` is remembered by. */
+function shareName(
+  module: string,
+  partition: number,
+  sourcePartition: number,
+): string {
+  return `${module}/${partition}/${sourcePartition}`;
 }

@@ -113,7 +113,12 @@ export function contextFromText(text: string): Uint8Array<ArrayBuffer> {
   }
   let bytes: Uint8Array<ArrayBuffer>;
   try {
-    bytes = Uint8Array.fromBase64(text, { alphabet: "base64url" });
+    // Strict, or else the last letter could be another one: some of its bits
+    // belong to no byte. Only whole groups of four letters are strict.
+    bytes = Uint8Array.fromBase64(
+      text.padEnd(Math.ceil(text.length / 4) * 4, "="),
+      { alphabet: "base64url", lastChunkHandling: "strict" },
+    );
   } catch (cause) {
     throw invalidContext("not base64url", cause);
   }

@@ -203,6 +203,8 @@ Deno.test("contextFromText() refuses what no read gave", () => {
       text.slice(0, -1),
       text.slice(0, -4),
       text + "AAAA",
+      // The last letter has two bits that belong to no byte.
+      text.slice(0, -1) + letterAfter(text.at(-1) as string),
       "A".repeat(1_000_000),
     ]
   ) {
@@ -217,6 +219,13 @@ Deno.test("contextFromText() refuses what no read gave", () => {
     assertEquals(error.code, "invalid_context");
   }
 });
+
+/** The next letter of base64url. */
+function letterAfter(letter: string): string {
+  const letters =
+    "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
+  return letters[letters.indexOf(letter) + 1] as string;
+}
 
 Deno.test("checkContext() refuses counters that would push a vnode to its limit", () => {
   const object = writeToObject(undefined, undefined, A, version("a"));

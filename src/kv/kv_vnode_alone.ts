@@ -16,6 +16,7 @@ import type {
   Write,
 } from "../environment/storage.ts";
 import { answersLater, type Vnode, type VnodeContext } from "../vnode/vnode.ts";
+import { WatchedPartition } from "../vnode/watched_partition.ts";
 import { contextOf } from "./causal_context.ts";
 import { writeStorageKey } from "./key_limits.ts";
 import type { KvGet, KvMerge, KvPut } from "./kv_command_codec.ts";
@@ -155,7 +156,7 @@ export async function start(
   const vnode = await kvModule.init(0, {
     node: "a@host",
     ringSize: 64,
-    storage,
+    storage: new WatchedPartition(storage),
     store: { storeId: "0".repeat(16), epoch, tailLost: false, durable },
     clock: { now: () => 0, wallClock: () => clock.wall },
     chance: seededChance(1),

@@ -20,6 +20,11 @@ import {
   CONCURRENCY_DEFAULT,
   CONCURRENCY_MAX,
 } from "../handoff/manager_fsm.ts";
+import {
+  MAILBOX_BOUNDS_DEFAULT,
+  type MailboxBounds,
+  wrongMailboxBound,
+} from "../vnode/mailbox_bounds.ts";
 import type { VnodeModule } from "../vnode/vnode.ts";
 
 /** Where a part of a node runs. */
@@ -67,6 +72,14 @@ export interface NodeOptions {
    * @default {"task": in the node's main thread}
    */
   readonly coordinatorPlacement?: Placement;
+  /**
+   * How much may wait for each vnode of `kv`, where that differs from the
+   * defaults; what is beyond is answered `overload`. Other modules say it
+   * themselves.
+   *
+   * @default {{}}
+   */
+  readonly kvMailbox?: Partial<MailboxBounds>;
   /** Vnode modules besides `kv`. @default {[]} */
   readonly modules?: readonly ModuleOptions[];
   /** Addresses that stand in for those peers advertise, such as a proxy's. @default {{}} */
@@ -98,6 +111,7 @@ export interface NodeConfig {
   readonly masters: number;
   readonly masterPlacement: Placement;
   readonly coordinatorPlacement: Placement;
+  readonly kvMailbox: MailboxBounds;
   readonly modules: readonly ModuleOptions[];
   readonly peers: ReadonlyMap<string, Address>;
   readonly requestsMax: number;
@@ -201,6 +215,11 @@ export function resolveNodeOptions(options: NodeOptions): NodeConfig {
       value,
     );
   }
+  const kvMailbox = options.kvMailbox ?? {};
+  const wrong = wrongMailboxBound(kvMailbox);
+  if (wrong !== undefined) {
+    check(false, `kvMailbox.${wrong.bound}`, wrong.rule, wrong.value);
+  }
   for (const peer of Object.keys(options.peers ?? {})) checkNodeName(peer);
   const handoffConcurrency = options.handoffConcurrency ?? CONCURRENCY_DEFAULT;
   check(
@@ -235,6 +254,7 @@ export function resolveNodeOptions(options: NodeOptions): NodeConfig {
     masters,
     masterPlacement,
     coordinatorPlacement,
+    kvMailbox: { ...MAILBOX_BOUNDS_DEFAULT, ...kvMailbox },
     modules: options.modules ?? [],
     peers: new Map(Object.entries(options.peers ?? {})),
     requestsMax,

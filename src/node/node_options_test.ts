@@ -1,9 +1,14 @@
 import { assertEquals, assertThrows } from "@std/assert";
 import { WhorlError } from "../base/errors.ts";
+<<<<<<< HEAD
 import {
   CONSISTENT_BUCKETS,
   WHORL_CAPABILITIES,
 } from "../cluster/capability.ts";
+=======
+import { WHORL_CAPABILITIES } from "../cluster/capability.ts";
+import { MAILBOX_BOUNDS_DEFAULT } from "../vnode/mailbox_bounds.ts";
+>>>>>>> h-raftsys
 import { type NodeOptions, resolveNodeOptions } from "./node_options.ts";
 
 const LEAST: NodeOptions = { name: "dev1@127.0.0.1", cookie: "secret" };
@@ -21,6 +26,7 @@ Deno.test("resolveNodeOptions() answers every question that was left open", () =
     masters: 1,
     masterPlacement: "worker",
     coordinatorPlacement: "task",
+    kvMailbox: MAILBOX_BOUNDS_DEFAULT,
     modules: [],
     peers: new Map(),
     requestsMax: 20_000,
@@ -47,6 +53,13 @@ Deno.test("resolveNodeOptions() keeps what was said", () => {
     masters: 8,
     masterPlacement: "subprocess",
     coordinatorPlacement: "worker",
+    kvMailbox: {
+      requestsMax: 100,
+      bytesMax: 1_000_000,
+      requestsSoft: 50,
+      behindAfterMs: 1_000,
+      waitMsMax: 100,
+    },
     modules: [{ url: "file:///counter.ts" }],
     requestsMax: 1,
     coverageQueriesMax: 2,
@@ -144,6 +157,21 @@ const REFUSED: readonly (readonly [object, string, string])[] = [
   ],
   [{ requestsMax: 1.5 }, "invalid_config", "'requestsMax'"],
   [{ coverageQueriesMax: 0 }, "invalid_config", "'coverageQueriesMax'"],
+  [
+    { kvMailbox: { bytesMax: 0 } },
+    "invalid_config",
+    "'kvMailbox.bytesMax' must be a whole number of at least 1: current value is 0",
+  ],
+  [
+    { kvMailbox: { waitMsMax: 0.5 } },
+    "invalid_config",
+    "'kvMailbox.waitMsMax'",
+  ],
+  [
+    { kvMailbox: { requests: 5 } },
+    "invalid_config",
+    "'kvMailbox.requests' must be one of requestsMax, bytesMax,",
+  ],
   [{ handoffConcurrency: -1 }, "invalid_config", "'handoffConcurrency'"],
 ];
 
@@ -156,6 +184,13 @@ Deno.test("resolveNodeOptions() refuses what cannot be, naming the option and it
     );
     assertEquals([wrong, error.code], [wrong, code]);
   }
+});
+
+Deno.test("resolveNodeOptions() fills in the bounds of kv's mailboxes that were not said", () => {
+  assertEquals(
+    resolveNodeOptions({ ...LEAST, kvMailbox: { requestsMax: 7 } }).kvMailbox,
+    { ...MAILBOX_BOUNDS_DEFAULT, requestsMax: 7 },
+  );
 });
 
 Deno.test("resolveNodeOptions() never shows the cookie", () => {

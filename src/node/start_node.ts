@@ -20,12 +20,7 @@ import {
 import { systemEnvironment } from "./system_environment.ts";
 import type { HostedModule } from "./vnode_manager.ts";
 
-const KV_MODULE: HostedModule = {
-  name: kvModule.name,
-  url: new URL("../kv/kv_vnode.ts", import.meta.url).href,
-  module: kvModule,
-  subprocessFlags: [],
-};
+const KV_URL = new URL("../kv/kv_vnode.ts", import.meta.url).href;
 
 /**
  * Starts a node. It is up when this resolves: it listens, its stored ring is
@@ -51,7 +46,13 @@ export async function startNode(options: NodeOptions): Promise<WhorlNode> {
       'Cannot start a node that stores in Deno KV as this program was started without it: pass --unstable-kv to deno, or put "unstable": ["kv"] into its deno.json',
     );
   }
-  const modules = [KV_MODULE];
+  const modules: HostedModule[] = [{
+    name: kvModule.name,
+    url: KV_URL,
+    module: kvModule,
+    mailbox: config.kvMailbox,
+    subprocessFlags: [],
+  }];
   for (const module of config.modules) {
     modules.push(await hosted(module, config, environment));
   }

@@ -16,6 +16,7 @@ import {
 } from "../../supervisors/exit_reason.ts";
 import type { ProgramChild } from "../../supervisors/program.ts";
 import { startProgram } from "../../supervisors/start_program.ts";
+import type { TreeNode } from "../../supervisors/tree_view.ts";
 import { u32At } from "../base/byte_reader.ts";
 import type { ByteWriter } from "../base/byte_writer.ts";
 import { reasonOf, WhorlError } from "../base/errors.ts";
@@ -26,6 +27,7 @@ import {
   firstVnodeBeside,
   partitionOfVnode,
 } from "../ring/ring_generations.ts";
+import type { MailboxBounds } from "../vnode/mailbox_bounds.ts";
 import type { ClusterEvent } from "../vnode/vnode.ts";
 import {
   answerFailure,
@@ -59,6 +61,8 @@ export interface HostedModule {
   readonly url: string;
   /** Saves loading it where masters are tasks. */
   readonly module: VnodeModule | undefined;
+  /** How much may wait for each of its vnodes. @default {what it says} */
+  readonly mailbox?: MailboxBounds;
   /** Flags of `deno run` without which a subprocess cannot load it. */
   readonly subprocessFlags: readonly string[];
 }
@@ -165,6 +169,8 @@ export class VnodeManager {
   readonly #setAside = new Map<string, number>();
   /** Masters whose store has lost its tail. */
   readonly #tailsLost = new Set<string>();
+  /** The supervisors of the workers in each master, as it has told them. */
+  readonly #workers = new Map<string, readonly TreeNode[]>();
 
   /**
    * @throws {WhorlError} `invalid_config` if two modules have the same name or number.
@@ -298,9 +304,11 @@ export class VnodeManager {
       ringSizes: [...this.#ringSizes],
       store: this.#options.home.storeOf(hosted.name, master),
       seed: `${environment.chance.next()}`,
+      ...(hosted.mailbox === undefined ? {} : { mailbox: hosted.mailbox }),
     };
     // The next one says so itself.
     this.#tailsLost.delete(id);
+    this.#workers.delete(id);
     return startProgram({
       placement,
       module: new URL("./vnode_master_main.ts", import.meta.url),
@@ -314,10 +322,12 @@ export class VnodeManager {
         ...hosted.subprocessFlags,
       ],
       onZombie: () => onEvent({ type: "zombie", master: id }),
-      describe: () =>
-        this.#tailsLost.has(id)
+      describe: () => ({
+        ...(this.#tailsLost.has(id)
           ? { remark: "its store has lost its newest commits" }
-          : {},
+          : {}),
+        children: this.#workers.get(id) ?? [],
+      }),
       signal,
       runtime: environment,
     });
@@ -620,6 +630,11 @@ export class VnodeManager {
     if (type === "zombie") {
       // A worker of the master's own.
       this.#options.onEvent({ type, master });
+      return;
+    }
+    if (type === "workers") {
+      const { workers } = event as { workers: readonly TreeNode[] };
+      this.#workers.set(master, workers);
       return;
     }
     if (type === "tail_lost") {

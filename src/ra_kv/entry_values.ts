@@ -97,13 +97,15 @@ export function valuePutBy(
 export function checkCommand(command: Uint8Array): void {
   reader.reset(command, 0, command.length);
   visitChanges(reader, change, ({ op, hash, valueStart, valueEnd }) => {
-    if (op !== RaKvOp.put) return;
-    if (valueHash(command.subarray(valueStart, valueEnd)) !== hash) {
-      throw new WhorlError(
-        "value_corrupt",
-        "Cannot store a value as its hash is another: it was damaged on its way",
-      );
+    if (
+      op !== RaKvOp.put || valueHash(command, valueStart, valueEnd) === hash
+    ) {
+      return;
     }
+    throw new WhorlError(
+      "value_corrupt",
+      "Cannot store a value as its hash is another: it was damaged on its way",
+    );
   });
 }
 

@@ -31,6 +31,11 @@ export class ExpiryQueue {
     return this.#live;
   }
 
+  /** Places that are taken, stale ones included: at most twice as many as keys, and a few. */
+  get places(): number {
+    return this.#length;
+  }
+
   /** The table now has an expiry and an index at `record`. */
   add(record: number): void {
     this.#live++;

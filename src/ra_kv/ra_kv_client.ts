@@ -55,7 +55,7 @@ import type {
   RemovedMember,
   StartedCluster,
 } from "./ra_kv_protocol.ts";
-import { type RaKvValue, readValue } from "./ra_kv_value.ts";
+import { mayHoldBytes, type RaKvValue, readValue } from "./ra_kv_value.ts";
 
 /** Options every call takes. */
 export interface RaKvOptions {
@@ -553,10 +553,9 @@ function namesOf(group: Uint8Array): GroupNames {
   return lastNames;
 }
 
-/** A value that holds on to no more memory than its own. */
+/** A value that holds on to no more memory than its own: answers are cut from slabs, and bytes in it are views. */
 function valueOf(bytes: Uint8Array): RaKvValue {
-  const value = readValue(bytes);
-  return value instanceof Uint8Array ? value.slice() : value;
+  return readValue(mayHoldBytes(bytes) ? bytes.slice() : bytes);
 }
 
 function writeBatch(changes: readonly RaKvChange[]): void {
@@ -668,7 +667,7 @@ async function* watch(
     if (seen === undefined) yield { type: "watching", index: next };
     else if (missed) yield { type: "missed", index: next };
     for (const event of events) yield eventOf(event);
-    seen = Math.max(seen ?? 0, next);
+    seen = next;
   }
 }
 

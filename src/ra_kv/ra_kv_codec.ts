@@ -32,6 +32,7 @@ import {
   writeOperationHeader,
 } from "../request/operation_codec.ts";
 import { ChangeKind } from "./change_log.ts";
+import { LastText } from "./last_text.ts";
 import {
   RA_KV_KEY_BYTES_MAX,
   RA_KV_MACHINE,
@@ -178,13 +179,19 @@ export interface WriteAnswer {
 }
 
 /** Appends the answer to a write. */
-export function writeWriteAnswer(into: ByteWriter, answer: WriteAnswer): void {
-  into.u48(answer.index);
-  into.u48(answer.term);
-  into.u48(answer.timeMs);
-  into.u16(answer.machineVersion);
-  into.text(answer.leader);
+export function writeWriteAnswer(
+  into: ByteWriter,
+  { index, term, timeMs, machineVersion }: Omit<WriteAnswer, "leader">,
+  leader: string,
+): void {
+  into.u48(index);
+  into.u48(term);
+  into.u48(timeMs);
+  into.u16(machineVersion);
+  into.text(leader);
 }
+
+const leaders = new LastText();
 
 /** Reads the answer to a write. @throws {WhorlError} `protocol_error`. */
 export function readWriteAnswer(from: ByteReader): WriteAnswer {
@@ -193,7 +200,7 @@ export function readWriteAnswer(from: ByteReader): WriteAnswer {
     term: from.u48(),
     timeMs: from.u48(),
     machineVersion: from.u16(),
-    leader: from.text(),
+    leader: leaders.of(from.raw(from.u16())),
   };
   expectEnd(from);
   return answer;

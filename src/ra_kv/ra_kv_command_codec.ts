@@ -88,20 +88,37 @@ function writeName(
   if (name.length === 0 || name.length > bytesMax) {
     throw invalidName(what, bytesMax, name.length);
   }
-  if (!name.isWellFormed()) {
-    throw new WhorlError(
-      "invalid_key",
-      `Cannot use a ${what} as it must be well-formed Unicode: it has a lone surrogate`,
-    );
-  }
   const start = into.length;
   into.u16(0);
-  const written = into.rawText(name);
+  const written = writeAscii(into, name) || writeUnicode(into, what, name);
   if (written > bytesMax) {
     into.length = start;
     throw invalidName(what, bytesMax, written);
   }
   into.setU16(start, written);
+}
+
+/** Appends `name` if it is ASCII, as most are, and says how many bytes that took; 0 if it is not. */
+function writeAscii(into: ByteWriter, name: string): number {
+  const { length } = name;
+  into.reserve(length);
+  const { bytes, length: start } = into;
+  for (let at = 0; at < length; at++) {
+    const code = name.charCodeAt(at);
+    if (code > 0x7f) return 0;
+    bytes[start + at] = code;
+  }
+  into.length += length;
+  return length;
+}
+
+function writeUnicode(into: ByteWriter, what: string, name: string): number {
+  if (name.isWellFormed()) return into.rawText(name);
+  into.length -= 2;
+  throw new WhorlError(
+    "invalid_key",
+    `Cannot use a ${what} as it must be well-formed Unicode: it has a lone surrogate`,
+  );
 }
 
 /** What a put may say besides key and value. */

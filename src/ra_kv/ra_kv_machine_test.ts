@@ -13,6 +13,7 @@ import {
   writeDeleteChange,
   writePutChange,
 } from "./ra_kv_command_codec.ts";
+import { valueHash } from "./ra_kv_value.ts";
 import {
   liveEntries,
   lookUp,
@@ -469,6 +470,22 @@ Deno.test("a snapshot comes in pieces and is of the moment it was asked for", ()
   assert(taken.every(({ length }) => length <= SNAPSHOT_PIECE_BYTES));
   assertEquals(stateDigest(machine.decode(taken)), digest);
   assertEquals([...live].length, 30_000);
+});
+
+Deno.test("a state is stored as its format says", () => {
+  const store = new Store();
+  store.apply({ put: "a", value: "v", ttlMs: 5 });
+  store.apply({ batch: [{ put: "b", value: "w" }] });
+  store.apply({ delete: "x" });
+  const [bytes] = cut(machine.encode(store.state), 1_000_000);
+  const hash = (hex: string): string =>
+    valueHash(Uint8Array.fromHex(hex)).toString(16).padStart(8, "0");
+  assertEquals(
+    bytes!.toHex(),
+    "01" + "000000000003" + "00000000000003e8" + "00000002" +
+      "02" + "000000000001" + hash("01a176") + "0000000003ed" + "0001" + "61" +
+      "01" + "000000000002" + hash("01a177") + "0001" + "62",
+  );
 });
 
 Deno.test("decode() refuses what is no snapshot", () => {

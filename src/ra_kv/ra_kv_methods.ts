@@ -55,7 +55,8 @@ import type {
   StartedCluster,
 } from "./ra_kv_protocol.ts";
 import { isRaKv, raKvMember } from "./ra_kv_router.ts";
-import { failureOf, type RaKvMember } from "./ra_kv_service.ts";
+import type { RaKvMember } from "./ra_kv_service.ts";
+import { raftFailure } from "../raft/raft_failure.ts";
 
 /** Time each member of a new cluster adds to that in which a leader must answer, in milliseconds. */
 export const FORM_TIMEOUT_MS = 5_000;
@@ -184,7 +185,11 @@ export class RaKvMethods {
     });
     return {
       hint: members.length === 0 ? undefined : { leader, members },
-      certain: outcomes.every(({ status }) => status === "fulfilled"),
+      certain: outcomes.every((outcome) =>
+        outcome.status === "fulfilled" ||
+        // A version of Whorl without clusters.
+        isWhorlError(outcome.reason, "unknown_command")
+      ),
     };
   }
 
@@ -781,7 +786,7 @@ export class RaKvMethods {
   /** Where all nodes stand: those that have a member, and those that did not answer. */
   async #places(cluster: string): Promise<NodeOutcomes<MemberPlace>> {
     const { results, failures } = await this.#onEach(
-      this.#peers.nodes().map((node) => ({ node })),
+      this.#peers.nodes().toSorted(compareTexts).map((node) => ({ node })),
       ({ node }) =>
         this.#ask(node, "ra_kv_locate", { cluster }, LOCATE_TIMEOUT_MS),
     );
@@ -860,14 +865,14 @@ function settled<Result>(
   begin({
     done: resolve,
     failed: (reason: RaftFailure, leader: string | undefined) =>
-      reject(failureOf(member, reason, leader)),
+      reject(raftFailure(member, reason, leader)),
   });
   return promise;
 }
 
 function requireLead(member: RaKvMember): void {
   if (member.role === "leader") return;
-  throw failureOf(member, "not_leader", member.leader);
+  throw raftFailure(member, "not_leader", member.leader);
 }
 
 /** Whether what failed so is worth another attempt, as it was not done or may be done twice. */

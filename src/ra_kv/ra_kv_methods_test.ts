@@ -567,3 +567,74 @@ onNodes("a group of another kind is no cluster of ra_kv", async (cluster) => {
   }
   assertEquals((await raKv.clusters()).clusters, []);
 });
+
+onNodes(
+  "addMember() and removeMember() wait until a majority has agreed",
+  async (cluster) => {
+    const group = await cluster.form("store", ["a", "b", "c"]);
+    const { raKv } = cluster.node("a");
+    const changes = [
+      () => raKv.addMember("store", "d"),
+      () => raKv.removeMember("store", "d"),
+    ];
+    for (const change of changes) {
+      group.agreed = 0;
+      let done = false;
+      const changing = change().then(() => done = true);
+      await cluster.runtime.advance(2_000);
+      assertEquals([done, cluster.node("d").groups.size], [false, 1]);
+      group.agreed = undefined;
+      await inTime(cluster, changing);
+    }
+    assertEquals(membersOn(cluster, "store"), ["a", "b", "c"]);
+  },
+);
+
+onNodes(
+  "addMember() succeeds though the answer to the change was lost",
+  async (cluster) => {
+    const group = await cluster.form("store", ["a", "b", "c"]);
+    cluster.onCall = (node, method) => {
+      if (node !== "a" || method !== "ra_kv_change_members") return;
+      cluster.onCall = () => {};
+      cluster.runtime.setTimer(500, () => {
+        const { uid } = cluster.node("d").member("store")!;
+        cluster.node("a").member("store")!.changeMembership(
+          { type: "add", node: "d", uid, kind: "promotable" },
+          { done: () => {}, failed: () => {} },
+        );
+      });
+      throw new WhorlError("connection_closed", "lost");
+    };
+    const { members } = await inTime(
+      cluster,
+      cluster.node("b").raKv.addMember("store", "d"),
+    );
+    assertEquals(members.length, 4);
+    assertEquals(group.entries.length, 1);
+  },
+);
+
+onNodes(
+  "find() is certain when all nodes have answered, if only that they know no clusters",
+  async (cluster) => {
+    await cluster.form("store", ["b", "c"]);
+    const { methods } = cluster.node("a");
+    assertEquals(await methods.find("store"), {
+      hint: { leader: "b", members: ["b", "c"] },
+      certain: true,
+    });
+    cluster.onCall = (node) => {
+      if (node === "d") throw new WhorlError("unknown_command", "too old");
+    };
+    assertEquals(await methods.find("other"), {
+      hint: undefined,
+      certain: true,
+    });
+    cluster.cut.add("c");
+    assertEquals(await methods.find("store"), {
+      hint: { leader: "b", members: ["b"] },
+      certain: false,
+    });
+  },
+);

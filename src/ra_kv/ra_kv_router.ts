@@ -35,6 +35,7 @@ import {
 import type { OperationTarget } from "../request/operation_target.ts";
 import { readFailure } from "../wire/failure.ts";
 import { FrameType } from "../wire/frame_type.ts";
+import { LastText } from "./last_text.ts";
 import {
   type ClusterHint,
   type Hop,
@@ -148,6 +149,7 @@ export class RaKvRouter implements OperationCarrier {
   readonly #starting: () => boolean;
   readonly #header = emptyOperationHeader();
   readonly #reader = new ByteReader(new Uint8Array(0));
+  readonly #names = new LastText();
   #size = 0;
   #bytes = 0;
   /** Begins anywhere, so that a late answer to another router of this node is not taken for one to this. */
@@ -224,8 +226,7 @@ export class RaKvRouter implements OperationCarrier {
         `Cannot take an operation as ${this.#size} of ${this.#bytes} bytes are under way`,
       );
     }
-    this.#reader.reset(bytes, keyStart, keyEnd);
-    const cluster = this.#reader.rawText(keyEnd - keyStart);
+    const cluster = this.#names.of(bytes.subarray(keyStart, keyEnd));
     return new RaKvRequest(this, {
       cluster,
       operation: command,

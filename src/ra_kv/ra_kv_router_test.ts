@@ -16,6 +16,7 @@ import {
   readGroupNames,
   readWatchAnswer,
   readWriteAnswer,
+  WATCH_BYTES_MAX,
   type WatchAnswer,
   WatchFlag,
   type WriteAnswer,
@@ -26,7 +27,11 @@ import {
   writeKey,
   writePutChange,
 } from "./ra_kv_command_codec.ts";
-import { isRaftCorrelation, RAFT_CORRELATION_FIRST } from "./ra_kv_router.ts";
+import {
+  HINTS_MAX,
+  isRaftCorrelation,
+  RAFT_CORRELATION_FIRST,
+} from "./ra_kv_router.ts";
 import { readValue } from "./ra_kv_value.ts";
 import { FakeCluster, type FakeGroup } from "./testing/fake_cluster.ts";
 
@@ -132,7 +137,7 @@ function onCluster(
     try {
       await test(cluster, group);
       for (const { node, router } of cluster.nodes) {
-        assertEquals([node, router.size], [node, 0]);
+        assertEquals([node, router.size, router.wheel.size], [node, 0, 0]);
       }
     } finally {
       cluster.close();
@@ -473,6 +478,13 @@ onCluster(
       ),
       "protocol_error",
     );
+    assertEquals(
+      await refused(operation(RaKvOperation.put, (into) => {
+        into.u8(RaKvOperation.delete);
+        writeDeleteChange(into, "k", undefined);
+      })),
+      "protocol_error",
+    );
     // A sweep is for leaders to propose.
     assertEquals(
       await refused(operation(4, (into) => into.u8(4))),
@@ -627,4 +639,113 @@ Deno.test("isRaftCorrelation() tells answers for a router from those for coordin
   assertEquals(isRaftCorrelation(RAFT_CORRELATION_FIRST * 2 - 1), true);
   assertEquals(isRaftCorrelation(8), false);
   assertEquals(isRaftCorrelation(2 ** 49 * 8), false);
+});
+
+onCluster(
+  "a write that was refused everywhere has certainly not happened",
+  async (cluster, group) => {
+    group.members.get("b")!.mistaken = "c";
+    const failure = failureOf(submit(cluster, "b", put("k", "v")));
+    await cluster.runtime.advance(5_200);
+    const error = await failure;
+    assertEquals([error.code, error.details["outcomeUnknown"]], [
+      "timeout",
+      false,
+    ]);
+    assert(cluster.sent.length > 10);
+  },
+);
+
+onCluster(
+  "a write that a silent node was given may have happened",
+  async (cluster) => {
+    cluster.silent.add("a");
+    const failure = failureOf(submit(cluster, "b", put("k", "v")));
+    await cluster.runtime.advance(5_200);
+    const error = await failure;
+    assertEquals([error.code, error.details["outcomeUnknown"]], [
+      "timeout",
+      true,
+    ]);
+    assertEquals(error.details["node"], "a");
+  },
+);
+
+onCluster(
+  "a member that is behind tells nothing that was seen elsewhere",
+  async (cluster, group) => {
+    const follower = group.members.get("b")!;
+    await written(cluster, "a", put("k", "1"));
+    follower.paused = true;
+    await written(cluster, "a", put("k", "2"));
+    await written(cluster, "a", put("k", "3"));
+    const waiting = watched(cluster, "b", watch("k", 3, 0));
+    await written(cluster, "a", put("k", "4"));
+    follower.paused = false;
+    follower.catchUp();
+    assertEquals((await waiting).events.map(({ index }) => index), [4]);
+  },
+);
+
+onCluster(
+  "a watch is answered with whole entries, however many changes they bring",
+  async (cluster, group) => {
+    const batch = (n: number) =>
+      operation(RaKvOperation.batch, (into) => {
+        into.u8(RaKvOperation.batch);
+        into.u16(400);
+        for (let at = 0; at < 400; at++) {
+          into.u8(RaKvOperation.put);
+          writePutChange(into, `${n} ${at}`, "v");
+        }
+      });
+    for (let n = 0; n < 4; n++) await written(cluster, "a", batch(n));
+    for (const onDisk of [false, true]) {
+      group.onDisk = onDisk;
+      const counts: number[] = [];
+      for (let next = 0; next < 4;) {
+        const answer = await watched(
+          cluster,
+          "b",
+          watch("", next, WatchFlag.prefix),
+        );
+        counts.push(answer.events.length);
+        assertEquals(answer.events[0]!.index, next + 1);
+        next = answer.next;
+      }
+      assertEquals(counts, [800, 800]);
+    }
+  },
+);
+
+onCluster(
+  "a watch is answered with a bounded size, and goes on from there",
+  async (cluster) => {
+    const value = "x".repeat(WATCH_BYTES_MAX / 4);
+    for (let n = 0; n < 10; n++) await written(cluster, "a", put("k", value));
+    const indexes: number[] = [];
+    for (let next = 0; next < 10;) {
+      const object = await submit(cluster, "b", watch("k", next, 0));
+      assert(object!.length < WATCH_BYTES_MAX + 1_000);
+      const answer = readWatchAnswer(new ByteReader(object!));
+      indexes.push(...answer.events.map(({ index }) => index));
+      assertEquals(answer.next, indexes.at(-1));
+      next = answer.next;
+    }
+    assertEquals(indexes, [1, 2, 3, 4, 5, 6, 7, 8, 9, 10]);
+  },
+);
+
+Deno.test("a router remembers a bounded number of clusters, the latest", () => {
+  const cluster = new FakeCluster(["a"]);
+  const { router } = cluster.node("a");
+  for (let n = 0; n <= HINTS_MAX; n++) {
+    router.remember(`c${n}`, { leader: "a", members: ["a"] });
+    // One that is in use stays.
+    router.remember("c0", { leader: "a", members: ["a"] });
+  }
+  assertEquals(router.hintOf("c1"), undefined);
+  assert(router.hintOf("c0") !== undefined);
+  assert(router.hintOf(`c${HINTS_MAX}`) !== undefined);
+  cluster.close();
 });

@@ -13,8 +13,10 @@
  * @module
  */
 import { ByteReader } from "../base/byte_reader.ts";
+import { briefCopyOf } from "../base/byte_slab.ts";
 import { ByteWriter } from "../base/byte_writer.ts";
 import { isWhorlError, reasonOf, WhorlError } from "../base/errors.ts";
+import { raftFailure } from "../raft/raft_failure.ts";
 import type { Membership, RaftEntry } from "../raft/raft_entry.ts";
 import type {
   AppliedCommand,
@@ -37,6 +39,10 @@ import { lookUp, type RaKvState } from "./ra_kv_machine.ts";
 export const READ_ATTEMPTS_MAX = 3;
 
 const EMPTY = new Uint8Array(0);
+const replies = new ByteReader(EMPTY);
+/** Answers are made here, and what is handed out is cut from a slab: memory of its own for each would cost more than all the rest. */
+const scratch = new ByteWriter(4_096);
+const SCRATCH_VALUE_BYTES_MAX = 2_048;
 
 /** A member of a cluster of `ra_kv`. */
 export type RaKvMember = RaftMember<RaKvState>;
@@ -47,43 +53,6 @@ export interface RaKvTarget {
   answered(object: Uint8Array<ArrayBuffer> | undefined): void;
   failed(error: WhorlError): void;
 }
-
-/** Why a member has not done something, for callers. */
-export function failureOf(
-  member: { readonly group: string; readonly node: string },
-  reason: RaftFailure,
-  leader: string | undefined,
-): WhorlError {
-  const { group, node } = member;
-  return new WhorlError(reason, SENTENCES[reason](group, node), {
-    details: { cluster: group, node, leader: leader ?? null },
-  });
-}
-
-const SENTENCES: Readonly<
-  Record<RaftFailure, (cluster: string, node: string) => string>
-> = {
-  not_leader: (cluster, node) => `${node} does not lead ${cluster}`,
-  leader_lost: (cluster, node) =>
-    `Cannot tell whether it happened as ${node} has lost the lead of ${cluster}`,
-  closed: (cluster, node) => `The member of ${cluster} on ${node} is stopping`,
-  cluster_change_not_permitted: (cluster) =>
-    `Cannot change the members of ${cluster} now: another change is under way, or its leader is new`,
-  already_member: (cluster) =>
-    `Cannot add a node to ${cluster} that is a member of it`,
-  not_member: (cluster) =>
-    `Cannot remove a node from ${cluster} that is no member of it`,
-  already_leader: (cluster, node) => `${node} leads ${cluster} already`,
-  unknown_member: (cluster) =>
-    `Cannot hand the lead of ${cluster} to a node that is no member of it`,
-  non_voter: (cluster) =>
-    `Cannot hand the lead of ${cluster} to a member that does not vote`,
-  not_up_to_date: (cluster) =>
-    `Cannot hand the lead of ${cluster} to a member whose log is behind`,
-  transferring: (cluster) => `The lead of ${cluster} is being handed over`,
-  overload: (cluster, node) =>
-    `${node} takes no more for ${cluster} now as too much is under way`,
-};
 
 /** Proposes `command`, which is copied. @throws {WhorlError} `value_corrupt`, `protocol_error`, `invalid_key`: nothing has been proposed. */
 export function write(
@@ -103,13 +72,16 @@ class WriteTarget implements RaftTarget<AppliedCommand> {
 
   done({ meta, reply }: AppliedCommand): void {
     const leader = this.member.node;
-    const outcome = readReply(new ByteReader(reply ?? EMPTY));
+    replies.reset(reply ?? EMPTY, 0, reply?.length ?? 0);
+    const outcome = readReply(replies);
     const cluster = this.member.group;
     switch (outcome.type) {
       case "done": {
-        const into = new ByteWriter(22 + leader.length * 3);
-        writeWriteAnswer(into, { ...meta, leader });
-        return this.target.answered(into.copy());
+        scratch.clear();
+        writeWriteAnswer(scratch, meta, leader);
+        return this.target.answered(
+          briefCopyOf(scratch.bytes, 0, scratch.length),
+        );
       }
       case "not_found":
         return this.target.failed(
@@ -143,7 +115,7 @@ class WriteTarget implements RaftTarget<AppliedCommand> {
   }
 
   failed(reason: RaftFailure, leader: string | undefined): void {
-    this.target.failed(failureOf(this.member, reason, leader));
+    this.target.failed(raftFailure(this.member, reason, leader));
   }
 }
 
@@ -187,7 +159,7 @@ class Reading implements RaftTarget<void> {
   }
 
   failed(reason: RaftFailure, leader: string | undefined): void {
-    this.target.failed(failureOf(this.member, reason, leader));
+    this.target.failed(raftFailure(this.member, reason, leader));
   }
 
   async #fetch(
@@ -230,7 +202,11 @@ class Reading implements RaftTarget<void> {
     expiresAtMs: number,
   ): void {
     const group = groupNames(this.member);
-    const into = new ByteWriter(21 + group.length + value.length);
+    // Large values are not copied twice.
+    const into = value.length > SCRATCH_VALUE_BYTES_MAX
+      ? new ByteWriter(21 + group.length + value.length)
+      : scratch;
+    if (into === scratch) into.clear();
     writeGetAnswer(into, {
       found: entry !== undefined,
       index: entry?.index ?? 0,
@@ -239,8 +215,9 @@ class Reading implements RaftTarget<void> {
       group,
       value,
     });
-    // Written to the last byte it was made for, or to all but an expiry.
-    this.target.answered(into.view());
+    this.target.answered(
+      into === scratch ? briefCopyOf(into.bytes, 0, into.length) : into.view(),
+    );
   }
 }
 

@@ -45,10 +45,10 @@ export function writeValueField(into: ByteWriter, value: RaKvValue): void {
       into.u8(Form.msgpack);
       writePlain(into, value);
     }
-    const bytes = into.bytes.subarray(start + 8, into.length);
-    checkBytes(bytes.length);
-    into.setU32(start, crc32(bytes));
-    into.setU32(start + 4, bytes.length);
+    const length = into.length - start - 8;
+    checkBytes(length);
+    into.setU32(start, valueHash(into.bytes, start + 8, into.length));
+    into.setU32(start + 4, length);
   } catch (error) {
     into.length = start;
     throw error;
@@ -85,9 +85,40 @@ export function readValue(bytes: Uint8Array): RaKvValue {
   throw corrupt(`its form is ${form}`);
 }
 
-/** Hash of a value as it is kept. */
-export function valueHash(bytes: Uint8Array): number {
-  return crc32(bytes);
+/** Whether what is read from `bytes` may have views into them: it is bytes, a list or a record. */
+export function mayHoldBytes(bytes: Uint8Array): boolean {
+  const tag = bytes[1] ?? 0;
+  // The tags of MessagePack that begin no container and no binary.
+  const isPlain = tag <= 0x7f || tag >= 0xe0 || tag >= 0xa0 && tag <= 0xc3 ||
+    tag >= 0xca && tag <= 0xdb;
+  return bytes[0] !== Form.msgpack || !isPlain;
+}
+
+/** Up to here a loop beats making a view and calling out of JavaScript. */
+const LOOP_BYTES_MAX = 512;
+
+/** The CRC-32 of each byte, to go on from. */
+const CRC_TABLE: Uint32Array = new Uint32Array(256).map((_, byte) => {
+  let crc = byte;
+  for (let bit = 0; bit < 8; bit++) {
+    crc = crc & 1 ? 0xedb8_8320 ^ crc >>> 1 : crc >>> 1;
+  }
+  return crc;
+});
+
+/** Hash of the value in `bytes[start, end)`, as it is kept: its CRC-32. */
+export function valueHash(
+  bytes: Uint8Array,
+  start = 0,
+  end: number = bytes.length,
+): number {
+  if (end - start > LOOP_BYTES_MAX) return crc32(bytes.subarray(start, end));
+  let crc = -1;
+  for (let at = start; at < end; at++) {
+    crc = (CRC_TABLE[(crc ^ (bytes[at] as number)) & 255] as number) ^
+      crc >>> 8;
+  }
+  return (crc ^ -1) >>> 0;
 }
 
 function checkBytes(bytes: number): void {

@@ -34,10 +34,10 @@ import {
 } from "./ra_kv_codec.ts";
 import {
   asWhorlError,
-  failureOf,
   type RaKvMember,
   type RaKvTarget,
 } from "./ra_kv_service.ts";
+import { raftFailure } from "../raft/raft_failure.ts";
 
 /** Watches that may wait on one node; one more is answered `overload`. */
 export const WATCHES_MAX = 10_000;
@@ -123,7 +123,7 @@ class MemberWatches {
 
   failed(reason: RaftFailure, leader: string | undefined): void {
     this.#listening = false;
-    const error = failureOf(this.member, reason, leader);
+    const error = raftFailure(this.member, reason, leader);
     for (const watch of [...this.waiting]) this.#failed(watch, error);
     this.waiting.clear();
   }

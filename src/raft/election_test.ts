@@ -310,6 +310,17 @@ Deno.test("stepRaft() loses a round when those that refuse and those that are lo
   assertEquals(a.from("c", refused), [], "b may still answer");
 });
 
+Deno.test("stepRaft() loses no round before anybody has refused, whoever is said to be lost", () => {
+  const a = new OneMember({ voters: "ab" });
+  a.step({ type: "election_timeout" });
+  a.from("b", { type: "pre_vote_reply", term: 1, granted: true });
+  a.step({ type: "node_lost", node: "b" });
+  assertEquals(a.saved(), [
+    "to b: vote term=1 lastIndex=0 lastTerm=0 transfer=false",
+  ]);
+  assertEquals(a.state.role, "candidate");
+});
+
 Deno.test("stepRaft() gives way to one of two that ask each other: more in the log, or the lesser name", () => {
   const rounds = [
     { node: "b", from: "a", lastIndex: 2, givesWay: true },

@@ -3,8 +3,15 @@
  *
  * @module
  */
+import { ByteReader } from "../base/byte_reader.ts";
 import { briefBytes } from "../base/byte_slab.ts";
-import { ENTRY_HEADER_BYTES, type EntryKind } from "./raft_entry.ts";
+import { readMembership } from "./membership_codec.ts";
+import {
+  ENTRY_HEADER_BYTES,
+  EntryKind,
+  type Membership,
+  type RaftEntry,
+} from "./raft_entry.ts";
 
 /** Makes a body; `data` is copied. */
 export function entryBody(
@@ -44,4 +51,15 @@ export function dataOfEntry(
   body: Uint8Array<ArrayBuffer>,
 ): Uint8Array<ArrayBuffer> {
   return body.subarray(ENTRY_HEADER_BYTES);
+}
+
+/** Whether the entry whose body begins at `offset` is one of the kind `membership`. */
+export function isMembership(body: Uint8Array, offset = 0): boolean {
+  return body[offset] === EntryKind.membership;
+}
+
+/** The members that an entry of the kind `membership` says. */
+export function membershipOf({ index, body }: RaftEntry): Membership {
+  const { members } = readMembership(new ByteReader(body, ENTRY_HEADER_BYTES));
+  return { index, members };
 }

@@ -1,37 +1,27 @@
 /**
- * A member of a Raft group: performs what `raft_fsm.ts` decides, keeps the
- * machine, and knows who waits for what.
- *
- * What comes in one turn of the event loop is one batch: commands are proposed
- * together, reads share one round, and entries that become durable together are
- * reported once.
+ * A member of a Raft group: performs what `raft_fsm.ts` decides. The parts it
+ * acts through are its log (`log/`), its machine (`machine_host.ts`), the
+ * commands and reads that wait (`proposal_queue.ts`, `read_queue.ts`) and the
+ * way to the other members (`entry_sender.ts`).
  *
  * @module
  */
-import type { TimerHandle } from "../../supervisors/runtime.ts";
-import { ByteReader } from "../base/byte_reader.ts";
 import { isWhorlError, reasonOf, WhorlError } from "../base/errors.ts";
-import {
-  dataOfEntry,
-  entryBody,
-  kindOfEntry,
-  timeOfEntry,
-} from "./entry_body.ts";
+import { EntrySender } from "./entry_sender.ts";
 import type { GroupWorld } from "./group_world.ts";
 import type { GroupLog, RaftLogs, SnapshotReceiver } from "./log/raft_log.ts";
-import type { ApplyMeta, MachineEffect, RaftMachine } from "./machine.ts";
-import { readMembership } from "./membership_codec.ts";
-import {
-  EntryKind,
-  type Member,
-  type MemberKind,
-  type Membership,
-  type RaftEntry,
-  type SnapshotMeta,
+import { LazyTimer } from "./lazy_timer.ts";
+import type { RaftMachine } from "./machine.ts";
+import { MachineHost, type MachineListener } from "./machine_host.ts";
+import { ProposalQueue } from "./proposal_queue.ts";
+import type {
+  Member,
+  MemberKind,
+  Membership,
+  SnapshotMeta,
 } from "./raft_entry.ts";
 import {
   createRaft,
-  type Proposal,
   type RaftEffect,
   type RaftEvent,
   type RaftRole,
@@ -40,34 +30,20 @@ import {
 } from "./raft_fsm.ts";
 import type {
   AppliedCommand,
+  ProposeOptions,
   RaftFailure,
   RaftMember,
   RaftTarget,
 } from "./raft_member.ts";
 import type { RaftMessage } from "./raft_message.ts";
-import { writeAppend, writeRaftMessage } from "./raft_message_codec.ts";
+import { writeRaftMessage } from "./raft_message_codec.ts";
+import { ReadQueue } from "./read_queue.ts";
 
-/** Bytes of entries in one message. */
-export const APPEND_BYTES_MAX = 1024 * 1024;
 /** Entries applied from the disk before the event loop gets its turn. */
 const APPLY_ENTRIES_MAX = 4096;
 const APPLY_BYTES_MAX = 4 * 1024 * 1024;
 /** Entries that are applied between one snapshot that is taken by itself and the next, at least. */
 export const SNAPSHOT_ENTRIES_MIN = 65_536;
-/** Commands of low priority that are proposed in one turn. */
-const LOW_PRIORITY_BATCH = 16;
-/** Commands that may wait or be under way; one more is refused. */
-const PENDING_MAX = 65_536;
-
-interface Pending {
-  readonly term: number;
-  readonly target: RaftTarget<AppliedCommand>;
-}
-
-interface Waiter {
-  readonly index: number;
-  readonly target: RaftTarget<void>;
-}
 
 /** How a member is started. */
 export interface GroupProcessOptions<State> {
@@ -85,60 +61,30 @@ export class GroupProcess<State = unknown> implements RaftMember<State> {
   readonly uid: number;
   readonly log: GroupLog;
   readonly #world: GroupWorld;
-  readonly #machine: RaftMachine<State>;
+  readonly #machine: MachineHost<State>;
+  readonly #proposals: ProposalQueue;
+  readonly #reads: ReadQueue;
+  readonly #sender: EntrySender;
+  readonly #electionTimer: LazyTimer;
   #raft: RaftState;
-  #state: State;
-  #appliedIndex = 0;
-  #appliedTerm = 0;
-  /** In force as of `#appliedIndex`. */
-  #machineVersion = 0;
-  #appliedMembership: Membership;
-  /** Members as of the entries behind `#appliedIndex`, so that a snapshot knows those it stands for. */
-  #commitIndex = 0;
+  #commitIndex: number;
   #closed = false;
 
   readonly #events: RaftEvent[] = [];
   readonly #effects: RaftEffect[] = [];
   #stepping = false;
 
-  #proposals: Proposal[] = [];
-  #proposalTargets: (RaftTarget<AppliedCommand> | undefined)[] = [];
-  #lowPriority: {
-    proposal: Proposal;
-    target: RaftTarget<AppliedCommand> | undefined;
-  }[] = [];
-  #proposing = false;
-  /** Targets of the proposals being stepped, in order. */
-  #offered: (RaftTarget<AppliedCommand> | undefined)[] = [];
-  readonly #pending = new Map<number, Pending>();
-
-  #readers: RaftTarget<void>[] = [];
-  #reading = false;
-  #round = 0;
-  readonly #rounds = new Map<number, readonly RaftTarget<void>[]>();
-  #waiters: Waiter[] = [];
-
   #request = 0;
-  readonly #requests = new Map<
+  readonly #changes = new Map<
     number,
     RaftTarget<{ index: number; term: number }>
   >();
   readonly #transfers = new Map<number, RaftTarget<void>>();
-
-  #electionDueAt = Infinity;
-  #electionTimer: TimerHandle | undefined;
-  #electionTimerAt = Infinity;
-
-  #applyingFromDisk = false;
-  /** Peers whose entries are being read from the disk, and what they are to be sent afterwards. */
-  readonly #laggards = new Map<string, SendEntries[]>();
-  #snapshotting: Promise<void> | undefined;
-  readonly #machineTimers = new Map<string, TimerHandle>();
   /** Who waits for this member to lead. */
   #hopefuls: { resolve(): void; reject(error: WhorlError): void }[] = [];
-  readonly #listeners = new Set<
-    (to: number, message: Uint8Array<ArrayBuffer>) => void
-  >();
+
+  #applyingFromDisk = false;
+  #snapshotting: Promise<void> | undefined;
 
   private constructor(
     options: GroupProcessOptions<State>,
@@ -152,13 +98,46 @@ export class GroupProcess<State = unknown> implements RaftMember<State> {
     this.uid = config.uid;
     this.node = options.world.node;
     this.log = log;
-    this.#world = options.world;
-    this.#machine = machine;
-    this.#state = state;
-    this.#appliedIndex = recovered.snapshot?.index ?? 0;
-    this.#appliedTerm = recovered.snapshot?.term ?? 0;
-    this.#machineVersion = recovered.snapshot?.machineVersion ?? 0;
-    this.#appliedMembership = recovered.snapshot?.membership ?? config.initial;
+    const { world } = options;
+    this.#world = world;
+    this.#machine = new MachineHost(
+      machine,
+      state,
+      recovered.snapshot,
+      config.initial,
+      {
+        runtime: world.runtime,
+        leads: () => this.leads,
+        isUp: (node) => world.isUp(node),
+        propose: (command) =>
+          this.propose(command, undefined, { priority: "low" }),
+        applied: (meta, reply) =>
+          this.#proposals.applied(meta, reply, this.#raft.leader),
+        release: () => this.#snapshotSoon(),
+      },
+    );
+    this.#commitIndex = this.#machine.index;
+    this.#proposals = new ProposalQueue({
+      runtime: world.runtime,
+      wallClock: () => world.wallClock(),
+      propose: (proposals) => this.deliver({ type: "propose", proposals }),
+    });
+    this.#reads = new ReadQueue({
+      defer: (callback) => world.runtime.defer(callback),
+      read: (round) => this.deliver({ type: "read", round }),
+    });
+    this.#electionTimer = new LazyTimer(
+      world.runtime,
+      () => this.deliver({ type: "election_timeout" }),
+    );
+    this.#sender = new EntrySender({
+      log,
+      begin: (to) => world.beginMessage(to, this.groupId, this.uid),
+      end: () => world.endMessage(),
+      leadsIn: (term) =>
+        !this.#closed && this.leads && this.#raft.term === term,
+      missing: (to) => this.deliver({ type: "entries_missing", to }),
+    });
     this.#raft = createRaft(
       {
         node: this.node,
@@ -171,7 +150,7 @@ export class GroupProcess<State = unknown> implements RaftMember<State> {
         terms: recovered.terms,
         memberships: recovered.memberships,
         machineVersion: machine.version,
-        chance: options.world.chance.fork(`raft ${config.name}`),
+        chance: world.chance.fork(`raft ${config.name}`),
       },
       this.#effects,
     );
@@ -237,11 +216,11 @@ export class GroupProcess<State = unknown> implements RaftMember<State> {
   }
 
   get appliedIndex(): number {
-    return this.#appliedIndex;
+    return this.#machine.index;
   }
 
   get state(): State {
-    return this.#state;
+    return this.#machine.state;
   }
 
   /** Whether this member leads. */
@@ -251,79 +230,28 @@ export class GroupProcess<State = unknown> implements RaftMember<State> {
 
   propose(
     command: Uint8Array,
-    target?: RaftTarget<AppliedCommand>,
-    priority: "normal" | "low" = "normal",
+    target: RaftTarget<AppliedCommand> | undefined,
+    options?: ProposeOptions,
   ): void {
     // One that is closed refuses likewise: "closed" would leave open whether it was carried out.
-    if (this.#closed) return void target?.failed("not_leader", undefined);
-    if (this.#raft.role !== "leader") {
-      return void target?.failed("not_leader", this.#raft.leader);
-    }
-    if (
-      this.#pending.size + this.#proposals.length + this.#lowPriority.length >=
-        PENDING_MAX
-    ) return void target?.failed("overload", this.node);
-    const proposal: Proposal = {
-      kind: EntryKind.command,
-      body: entryBody(
-        EntryKind.command,
-        Math.max(0, Math.floor(this.#world.wallClock())),
-        command,
-      ),
-    };
-    if (priority === "low") this.#lowPriority.push({ proposal, target });
-    else {
-      this.#proposals.push(proposal);
-      this.#proposalTargets.push(target);
-    }
-    this.#proposeSoon();
+    if (this.#closed) target?.failed("not_leader", undefined);
+    else if (!this.leads) target?.failed("not_leader", this.#raft.leader);
+    else if (this.#proposals.full) target?.failed("overload", this.node);
+    else this.#proposals.add(command, target, options);
   }
 
-  #proposeSoon(): void {
-    if (this.#proposing) return;
-    this.#proposing = true;
-    this.#world.runtime.defer(this.#proposeAll);
+  aux(command: unknown): unknown {
+    return this.#machine.aux(command);
   }
-
-  readonly #proposeAll = (): void => {
-    this.#proposing = false;
-    for (
-      const { proposal, target } of this.#lowPriority.splice(
-        0,
-        LOW_PRIORITY_BATCH,
-      )
-    ) {
-      this.#proposals.push(proposal);
-      this.#proposalTargets.push(target);
-    }
-    if (this.#proposals.length === 0) return;
-    const proposals = this.#proposals;
-    this.#proposals = [];
-    this.deliver({ type: "propose", proposals });
-  };
 
   consistentRead(target: RaftTarget<void>): void {
-    if (this.#closed) return target.failed("closed", undefined);
-    this.#readers.push(target);
-    if (this.#reading) return;
-    this.#reading = true;
-    this.#world.runtime.defer(this.#readAll);
+    if (this.#closed) target.failed("closed", undefined);
+    else this.#reads.add(target);
   }
-
-  readonly #readAll = (): void => {
-    this.#reading = false;
-    const readers = this.#readers;
-    this.#readers = [];
-    if (this.#closed) return failAll(readers, "closed", undefined);
-    const round = ++this.#round;
-    this.#rounds.set(round, readers);
-    this.deliver({ type: "read", round });
-  };
 
   whenApplied(index: number, target: RaftTarget<void>): void {
     if (this.#closed) target.failed("closed", undefined);
-    else if (index <= this.#appliedIndex) target.done();
-    else this.#waiters.push({ index, target });
+    else this.#reads.wait(index, target, this.appliedIndex);
   }
 
   changeMembership(
@@ -339,7 +267,7 @@ export class GroupProcess<State = unknown> implements RaftMember<State> {
   ): void {
     if (this.#closed) return target.failed("closed", undefined);
     const request = ++this.#request;
-    this.#requests.set(request, target);
+    this.#changes.set(request, target);
     this.deliver({ type: "change_membership", request, change });
   }
 
@@ -364,17 +292,10 @@ export class GroupProcess<State = unknown> implements RaftMember<State> {
 
   takeSnapshot(): Promise<void> {
     if (this.#snapshotting !== undefined) return this.#snapshotting;
-    const { snapshot } = this.log;
-    if (this.#appliedIndex <= (snapshot?.index ?? 0)) return Promise.resolve();
+    const { meta } = this.#machine;
+    if (meta.index <= (this.log.snapshot?.index ?? 0)) return Promise.resolve();
     // The state of this very moment: it changes with the next entry.
-    const meta: SnapshotMeta = {
-      index: this.#appliedIndex,
-      term: this.#appliedTerm,
-      membership: this.#appliedMembership,
-      machineVersion: this.#machineVersion,
-    };
-    const pieces = [...this.#machine.encode(this.#state)];
-    const live = [...this.#machine.liveIndexes?.(this.#state) ?? []];
+    const { pieces, live } = this.#machine.encode();
     const taking = (async () => {
       try {
         await this.log.takeSnapshot(meta, pieces, live);
@@ -430,10 +351,8 @@ export class GroupProcess<State = unknown> implements RaftMember<State> {
       this.#performAll();
       for (let i = 0; i < this.#events.length; i++) {
         const event = this.#events[i] as RaftEvent;
-        if (event.type === "propose") {
-          this.#offered = this.#proposalTargets;
-          this.#proposalTargets = [];
-        }
+        if (event.type === "propose") this.#proposals.offer();
+        else if (event.type === "node_lost") this.#machine.nodeLost(event.node);
         stepRaft(this.#raft, event, this.#effects);
         this.#performAll();
       }
@@ -463,11 +382,10 @@ export class GroupProcess<State = unknown> implements RaftMember<State> {
   #perform(effect: RaftEffect): void {
     switch (effect.type) {
       case "set_election_timer":
-        this.#electionDueAt = this.#world.runtime.now() + effect.afterMs;
-        this.#armElectionTimer();
+        this.#electionTimer.set(effect.afterMs);
         return;
       case "clear_election_timer":
-        this.#electionDueAt = Infinity;
+        this.#electionTimer.clear();
         return;
       case "persist_vote": {
         const { term, votedFor } = effect;
@@ -479,13 +397,14 @@ export class GroupProcess<State = unknown> implements RaftMember<State> {
         return;
       }
       case "append":
-        this.#append(effect.entries);
+        this.log.append(effect.entries);
+        this.#proposals.appended(effect.entries, this.#machine.version);
         return;
       case "send":
         this.#send(effect.to, effect.message);
         return;
       case "send_entries":
-        this.#sendEntries(effect);
+        this.#sender.send(effect);
         return;
       case "send_snapshot":
         this.#sendSnapshot(effect.to, effect.term);
@@ -511,24 +430,19 @@ export class GroupProcess<State = unknown> implements RaftMember<State> {
       case "membership_changed":
         this.#world.changed(this.group);
         return;
-      case "proposals_refused": {
-        const offered = this.#offered;
-        this.#offered = [];
-        for (const target of offered) {
-          target?.failed(effect.reason, this.#raft.leader);
-        }
+      case "proposals_refused":
+        this.#proposals.refused(effect.reason, this.#raft.leader);
         return;
-      }
       case "change_begun": {
-        const target = this.#requests.get(effect.request);
-        this.#requests.delete(effect.request);
+        const target = this.#changes.get(effect.request);
+        this.#changes.delete(effect.request);
         target?.done({ index: effect.index, term: effect.term });
         return;
       }
       case "request_refused": {
-        const target = this.#requests.get(effect.request) ??
+        const target = this.#changes.get(effect.request) ??
           this.#transfers.get(effect.request);
-        this.#requests.delete(effect.request);
+        this.#changes.delete(effect.request);
         this.#transfers.delete(effect.request);
         target?.failed(effect.reason, this.#raft.leader);
         return;
@@ -540,36 +454,14 @@ export class GroupProcess<State = unknown> implements RaftMember<State> {
         else target?.failed("not_up_to_date", this.#raft.leader);
         return;
       }
-      case "read_ready": {
-        const readers = this.#rounds.get(effect.round);
-        this.#rounds.delete(effect.round);
-        for (const target of readers ?? []) {
-          this.whenApplied(effect.index, target);
-        }
+      case "read_ready":
+        this.#reads.ready(effect.round, effect.index, this.appliedIndex);
         return;
-      }
-      case "read_refused": {
-        const readers = this.#rounds.get(effect.round);
-        this.#rounds.delete(effect.round);
-        failAll(readers ?? [], effect.reason, this.#raft.leader);
+      case "read_refused":
+        this.#reads.refused(effect.round, effect.reason, this.#raft.leader);
         return;
-      }
       default:
         return effect satisfies never;
-    }
-  }
-
-  #append(entries: readonly RaftEntry[]): void {
-    this.log.append(entries);
-    if (this.#offered.length > 0) {
-      // They are this event's proposals, in order; a leader's own entries come alone.
-      const offered = this.#offered;
-      this.#offered = [];
-      for (let i = 0; i < entries.length; i++) {
-        const target = offered[i];
-        const { index, term } = entries[i] as RaftEntry;
-        if (target !== undefined) this.#pending.set(index, { term, target });
-      }
     }
   }
 
@@ -578,78 +470,6 @@ export class GroupProcess<State = unknown> implements RaftMember<State> {
     if (into === undefined) return;
     writeRaftMessage(into, message);
     this.#world.endMessage();
-  }
-
-  #sendEntries(effect: SendEntries): void {
-    const waiting = this.#laggards.get(effect.to);
-    if (waiting !== undefined) {
-      waiting.push(effect);
-      return;
-    }
-    for (let first = effect.first;;) {
-      const entries = first > effect.last
-        ? []
-        : this.log.entries(first, effect.last, APPEND_BYTES_MAX);
-      if (entries instanceof Promise) {
-        this.#readThenSend({ ...effect, first }, entries);
-        return;
-      }
-      this.#sendAppend(effect, first, entries);
-      first += entries.length;
-      if (first > effect.last) return;
-    }
-  }
-
-  #sendAppend(
-    effect: SendEntries,
-    first: number,
-    entries: readonly RaftEntry[],
-  ): void {
-    const prevTerm = first === effect.first
-      ? effect.prevTerm
-      : this.log.termAt(first - 1);
-    if (prevTerm === undefined) return;
-    const into = this.#world.beginMessage(effect.to, this.groupId, this.uid);
-    if (into === undefined) return;
-    writeAppend(
-      into,
-      effect.term,
-      first - 1,
-      prevTerm,
-      effect.commitIndex,
-      entries,
-    );
-    this.#world.endMessage();
-  }
-
-  async #readThenSend(
-    effect: SendEntries,
-    reading: Promise<readonly RaftEntry[]>,
-  ): Promise<void> {
-    const waiting: SendEntries[] = [];
-    this.#laggards.set(effect.to, waiting);
-    let { first } = effect;
-    try {
-      let entries = await reading;
-      // The core may be a leader no more, or that of another term.
-      while (!this.#closed && this.#raft.term === effect.term && this.leads) {
-        this.#sendAppend(effect, first, entries);
-        first += entries.length;
-        if (first > effect.last) break;
-        entries = await this.log.entries(first, effect.last, APPEND_BYTES_MAX);
-      }
-    } catch (error) {
-      if (!isWhorlError(error)) throw error;
-      waiting.length = 0;
-      this.deliver({ type: "entries_missing", to: effect.to });
-    } finally {
-      this.#laggards.delete(effect.to);
-    }
-    for (const later of waiting) {
-      if (later.term === this.#raft.term && this.leads) {
-        this.#sendEntries(later);
-      }
-    }
   }
 
   async #sendSnapshot(to: string, term: number): Promise<void> {
@@ -672,17 +492,13 @@ export class GroupProcess<State = unknown> implements RaftMember<State> {
     receiver: SnapshotReceiver,
     pieces: readonly Uint8Array<ArrayBuffer>[],
   ): Promise<void> {
-    const state = this.#machine.decode(pieces);
-    await receiver.finish(this.#machine.liveIndexes?.(state) ?? []);
+    const { state, live } = this.#machine.decode(pieces);
+    await receiver.finish(live);
     if (this.#closed) return;
-    this.#state = state;
-    this.#appliedIndex = snapshot.index;
-    this.#appliedTerm = snapshot.term;
-    this.#appliedMembership = snapshot.membership;
-    this.#machineVersion = snapshot.machineVersion;
+    this.#machine.install(snapshot, state);
     this.#commitIndex = Math.max(this.#commitIndex, snapshot.index);
     this.deliver({ type: "snapshot_received", snapshot, ok: true });
-    this.#tellWaiters();
+    this.#apply();
   }
 
   /** It did not come, or not whole. */
@@ -690,48 +506,10 @@ export class GroupProcess<State = unknown> implements RaftMember<State> {
     this.deliver({ type: "snapshot_received", snapshot, ok: false });
   }
 
-  #armElectionTimer(): void {
-    // A timer that is due earlier looks again when it fires: setting one for
-    // each message of the leader would cost more than the message.
-    if (this.#electionTimerAt <= this.#electionDueAt) return;
-    const { runtime } = this.#world;
-    if (this.#electionTimer !== undefined) {
-      runtime.clearTimer(this.#electionTimer);
-    }
-    this.#electionTimerAt = this.#electionDueAt;
-    this.#electionTimer = runtime.setTimer(
-      Math.max(0, this.#electionDueAt - runtime.now()),
-      this.#electionTimerFired,
-    );
-  }
-
-  readonly #electionTimerFired = (): void => {
-    this.#electionTimer = undefined;
-    this.#electionTimerAt = Infinity;
-    if (this.#closed || this.#electionDueAt === Infinity) return;
-    if (this.#world.runtime.now() < this.#electionDueAt) {
-      this.#armElectionTimer();
-      return;
-    }
-    this.#electionDueAt = Infinity;
-    this.deliver({ type: "election_timeout" });
-  };
-
   #roleChanged(role: RaftRole): void {
-    if (role !== "leader") {
-      const { leader } = this.#raft;
-      const pending = [...this.#pending.values()];
-      this.#pending.clear();
-      for (const { target } of pending) target.failed("leader_lost", leader);
-      for (const timer of this.#machineTimers.values()) {
-        this.#world.runtime.clearTimer(timer);
-      }
-      this.#machineTimers.clear();
-    } else {
-      for (const { resolve } of this.#hopefuls.splice(0)) resolve();
-    }
-    const effects = this.#machine.enterRole?.(role === "leader", this.#state);
-    if (effects !== undefined) this.#performMachine(effects);
+    if (role !== "leader") this.#proposals.lost(this.#raft.leader);
+    else for (const { resolve } of this.#hopefuls.splice(0)) resolve();
+    this.#machine.roleChanged(role === "leader");
     this.#world.changed(this.group);
   }
 
@@ -739,26 +517,26 @@ export class GroupProcess<State = unknown> implements RaftMember<State> {
   async #applyKnown(): Promise<void> {
     const { recovered } = this.log;
     const until = Math.min(recovered.appliedIndex, recovered.lastIndex);
-    while (this.#appliedIndex < until) {
+    while (this.#machine.index < until) {
       const entries = await this.log.entries(
-        this.#appliedIndex + 1,
+        this.#machine.index + 1,
         until,
         APPLY_BYTES_MAX,
       );
-      for (const entry of entries) this.#applyEntry(entry);
+      for (const entry of entries) this.#machine.apply(entry);
     }
-    this.#commitIndex = Math.max(this.#commitIndex, this.#appliedIndex);
+    this.#commitIndex = Math.max(this.#commitIndex, this.#machine.index);
   }
 
   #apply(): void {
     if (this.#applyingFromDisk) return;
-    while (this.#appliedIndex < this.#commitIndex) {
-      const entry = this.log.entryInMemory(this.#appliedIndex + 1);
+    while (this.#machine.index < this.#commitIndex) {
+      const entry = this.log.entryInMemory(this.#machine.index + 1);
       if (entry === undefined) {
         this.#applyFromDisk();
         break;
       }
-      this.#applyEntry(entry);
+      this.#machine.apply(entry);
     }
     this.#applied();
   }
@@ -766,7 +544,7 @@ export class GroupProcess<State = unknown> implements RaftMember<State> {
   async #applyFromDisk(): Promise<void> {
     this.#applyingFromDisk = true;
     try {
-      const first = this.#appliedIndex + 1;
+      const first = this.#machine.index + 1;
       const entries = await this.log.entries(
         first,
         Math.min(this.#commitIndex, first + APPLY_ENTRIES_MAX - 1),
@@ -775,12 +553,12 @@ export class GroupProcess<State = unknown> implements RaftMember<State> {
       // A snapshot may have been installed meanwhile.
       if (this.#closed) return;
       for (const entry of entries) {
-        if (entry.index === this.#appliedIndex + 1) this.#applyEntry(entry);
+        if (entry.index === this.#machine.index + 1) this.#machine.apply(entry);
       }
     } catch (error) {
       if (
         !this.#closed && this.log.snapshot !== undefined &&
-        this.log.snapshot.index > this.#appliedIndex
+        this.log.snapshot.index > this.#machine.index
       ) return;
       this.#fail(
         isWhorlError(error) ? error : new WhorlError(
@@ -797,11 +575,11 @@ export class GroupProcess<State = unknown> implements RaftMember<State> {
   }
 
   #applied(): void {
-    const index = this.#appliedIndex;
+    const index = this.#machine.index;
     this.log.noteApplied(index);
-    const machineVersion = this.#machineVersion;
+    const machineVersion = this.#machine.version;
     this.deliver({ type: "applied", index, machineVersion });
-    this.#tellWaiters();
+    this.#reads.applied(index);
     if (
       index - (this.log.snapshot?.index ?? 0) >= SNAPSHOT_ENTRIES_MIN &&
       this.#snapshotting === undefined
@@ -817,113 +595,9 @@ export class GroupProcess<State = unknown> implements RaftMember<State> {
     );
   }
 
-  #tellWaiters(): void {
-    if (this.#waiters.length === 0) return;
-    const waiters = this.#waiters;
-    this.#waiters = [];
-    for (const waiter of waiters) {
-      if (waiter.index <= this.#appliedIndex) waiter.target.done();
-      else this.#waiters.push(waiter);
-    }
-  }
-
-  #applyEntry(entry: RaftEntry): void {
-    const { index, term, body } = entry;
-    this.#appliedIndex = index;
-    this.#appliedTerm = term;
-    switch (kindOfEntry(body)) {
-      case EntryKind.command: {
-        const meta: ApplyMeta = {
-          index,
-          term,
-          timeMs: timeOfEntry(body),
-          machineVersion: this.#machineVersion,
-        };
-        const applied = this.#machine.apply(
-          meta,
-          dataOfEntry(body),
-          this.#state,
-        );
-        if (applied.effects !== undefined) {
-          this.#performMachine(applied.effects);
-        }
-        this.#answer(meta, applied.reply);
-        return;
-      }
-      case EntryKind.noop: {
-        const version = (body[7] as number) * 256 + (body[8] as number);
-        if (version > this.#machineVersion) {
-          this.#machine.upgrade?.(this.#machineVersion, version, this.#state);
-          this.#machineVersion = version;
-        }
-        return;
-      }
-      case EntryKind.membership:
-        this.#appliedMembership = {
-          ...readMembership(new ByteReader(dataOfEntry(body))),
-          index,
-        };
-        return;
-    }
-  }
-
-  #answer(meta: ApplyMeta, reply: Uint8Array<ArrayBuffer> | undefined): void {
-    if (this.#pending.size === 0) return;
-    const pending = this.#pending.get(meta.index);
-    if (pending === undefined) return;
-    this.#pending.delete(meta.index);
-    if (pending.term === meta.term) pending.target.done({ meta, reply });
-    else pending.target.failed("leader_lost", this.#raft.leader);
-  }
-
-  #performMachine(effects: readonly MachineEffect[]): void {
-    for (const effect of effects) {
-      switch (effect.type) {
-        case "release_cursor":
-          this.#snapshotSoon();
-          break;
-        case "timer":
-          this.#setMachineTimer(effect.name, effect.afterMs, effect.command);
-          break;
-        case "notify":
-          this.#notify(effect.to, effect.message);
-          break;
-        default:
-          return effect satisfies never;
-      }
-    }
-  }
-
-  #setMachineTimer(
-    name: string,
-    afterMs: number | undefined,
-    command: Uint8Array<ArrayBuffer>,
-  ): void {
-    if (!this.leads) return;
-    const { runtime } = this.#world;
-    const before = this.#machineTimers.get(name);
-    if (before !== undefined) runtime.clearTimer(before);
-    this.#machineTimers.delete(name);
-    if (afterMs === undefined) return;
-    this.#machineTimers.set(
-      name,
-      runtime.setTimer(afterMs, () => {
-        this.#machineTimers.delete(name);
-        this.propose(command, undefined, "low");
-      }),
-    );
-  }
-
-  #notify(to: number, message: Uint8Array<ArrayBuffer>): void {
-    for (const listener of this.#listeners) listener(to, message);
-  }
-
   /** Calls `listener` for each `notify` of the machine on this member, until the function it returns is called. */
-  listen(
-    listener: (to: number, message: Uint8Array<ArrayBuffer>) => void,
-  ): () => void {
-    this.#listeners.add(listener);
-    return () => this.#listeners.delete(listener);
+  listen(listener: MachineListener): () => void {
+    return this.#machine.listen(listener);
   }
 
   #fail(error: WhorlError): void {
@@ -939,33 +613,16 @@ export class GroupProcess<State = unknown> implements RaftMember<State> {
   /** Everybody who waits is told; nothing is done any more. */
   #end(): void {
     this.#closed = true;
-    const { runtime } = this.#world;
-    if (this.#electionTimer !== undefined) {
-      runtime.clearTimer(this.#electionTimer);
-    }
-    for (const timer of this.#machineTimers.values()) runtime.clearTimer(timer);
-    this.#machineTimers.clear();
+    this.#electionTimer.close();
+    this.#machine.close();
     this.#world.forgetSnapshot(this.group);
-    const waiting: RaftTarget<never>[] = [];
-    for (const target of this.#proposalTargets) {
-      if (target !== undefined) waiting.push(target);
-    }
-    for (const { target } of this.#lowPriority) {
-      if (target !== undefined) waiting.push(target);
-    }
-    for (const { target } of this.#pending.values()) waiting.push(target);
-    waiting.push(...this.#readers);
-    for (const readers of this.#rounds.values()) waiting.push(...readers);
-    for (const { target } of this.#waiters) waiting.push(target);
-    waiting.push(...this.#requests.values(), ...this.#transfers.values());
-    this.#proposals = [];
-    this.#proposalTargets = [];
-    this.#lowPriority = [];
-    this.#pending.clear();
-    this.#readers = [];
-    this.#rounds.clear();
-    this.#waiters = [];
-    this.#requests.clear();
+    const waiting: RaftTarget<never>[] = [
+      ...this.#proposals.clear(),
+      ...this.#reads.clear(),
+      ...this.#changes.values(),
+      ...this.#transfers.values(),
+    ];
+    this.#changes.clear();
     this.#transfers.clear();
     failAll(waiting, "closed", undefined);
     for (const { reject } of this.#hopefuls.splice(0)) {
@@ -995,8 +652,6 @@ function failAll(
 ): void {
   for (const target of targets) target.failed(reason, leader);
 }
-
-type SendEntries = Extract<RaftEffect, { readonly type: "send_entries" }>;
 
 /** The members as far as a log knows. */
 function membersOf({ recovered, config }: GroupLog): readonly Member[] {

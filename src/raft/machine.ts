@@ -33,6 +33,12 @@ export type MachineEffect =
     readonly name: string;
     readonly afterMs: number | undefined;
     readonly command: Uint8Array<ArrayBuffer>;
+  }
+  /** Leader: a further command when the connection to `node` is lost, or at once if it is; `undefined` stops that. Once, and gone when the leader changes. */
+  | {
+    readonly type: "monitor";
+    readonly node: string;
+    readonly command: Uint8Array<ArrayBuffer> | undefined;
   };
 
 /** What a command came to. */
@@ -63,6 +69,14 @@ export interface RaftMachine<State = unknown> {
   decode(pieces: Iterable<Uint8Array<ArrayBuffer>>): State;
   /** The member has become leader, or is none any more: what timers and notifications must be begun anew. */
   enterRole?(leader: boolean, state: State): readonly MachineEffect[];
+  /** Something asked of this member alone, beside the log (`RaftMember.aux`). It may look at `state` and not change it. */
+  handleAux?(
+    command: unknown,
+    state: State,
+  ): {
+    readonly reply: unknown;
+    readonly effects?: readonly MachineEffect[];
+  };
   /** From here on commands are applied as by `to`. */
   upgrade?(from: number, to: number, state: State): void;
   /** Small facts for people. */

@@ -31,6 +31,14 @@ export interface AppliedCommand {
   readonly reply: Uint8Array<ArrayBuffer> | undefined;
 }
 
+/** How a command is proposed. */
+export interface ProposeOptions {
+  /** Those of low priority go in small batches, behind what comes meanwhile. @default {"normal"} */
+  readonly priority?: "normal" | "low";
+  /** Whether its target is told when it is in the leader's log, without a reply, or when it is applied. Without a target nobody is told. @default {"applied"} */
+  readonly reply?: "appended" | "applied";
+}
+
 /** One member. */
 export interface RaftMember<State = unknown> {
   readonly group: string;
@@ -51,8 +59,11 @@ export interface RaftMember<State = unknown> {
   /** Leader: takes a command, whose bytes it copies; `target` hears when it is applied here. Others refuse. */
   propose(
     command: Uint8Array,
-    target: RaftTarget<AppliedCommand>,
+    target: RaftTarget<AppliedCommand> | undefined,
+    options?: ProposeOptions,
   ): void;
+  /** Asks this member's machine something, beside the log: its `handleAux`. */
+  aux(command: unknown): unknown;
   /**
    * Calls `target` when `state` is at least as new as whatever was acknowledged
    * before this call: then a read of it is linearizable. On a follower its leader

@@ -31,6 +31,7 @@ import {
 import type { GroupConfig } from "./log/raft_log.ts";
 import type { RaftMachine } from "./machine.ts";
 import { ELECTION_TIMEOUT_MS_MIN } from "./raft_fsm.ts";
+import { orderMembers } from "./membership.ts";
 import type { NewMember, RaftMember, RaftSystem } from "./raft_member.ts";
 import type { Member } from "./raft_entry.ts";
 import { raftFailure } from "./raft_failure.ts";
@@ -130,18 +131,28 @@ export class RaftSystemProcess implements RaftSystem {
     log.error("A member of a group has lost part of its log and begins anew", {
       group: config.name,
     });
-    // One that was made before a crash, when this one could not be removed yet.
-    let next = logs.groups.find(({ uid, groupId }) =>
+    const isMade = logs.groups.some(({ uid, groupId }) =>
       groupId === config.groupId && uid !== lost
-    )?.uid;
-    if (next === undefined) {
-      next = this.#world.secretNumber();
-      await logs.create({
-        ...config,
-        uid: next,
-        initial: { index: 0, members },
-      });
+    );
+    if (isMade) {
+      // By this very function, before a crash. It is started as all others are.
+      await logs.remove(lost);
+      throw reason;
     }
+    const next = this.#world.secretNumber();
+    // It asks to be taken back as it knows itself for a member; one that was
+    // added later may have lost the entry that said so.
+    const known = members.some(({ node }) => node === this.node)
+      ? members
+      : orderMembers([
+        ...members,
+        { node: this.node, uid: lost, kind: "promotable", target: 0 },
+      ]);
+    await logs.create({
+      ...config,
+      uid: next,
+      initial: { index: 0, members: known },
+    });
     await logs.remove(lost);
     return await this.#startMember(next);
   }
@@ -156,16 +167,18 @@ export class RaftSystemProcess implements RaftSystem {
       world: this.#groupWorld((error) => failed(error)),
     });
     const { members } = member.membership;
+    const world = {
+      runtime: this.#world.runtime,
+      log: this.#world.log,
+      call: (to: string, method: string, args: unknown) =>
+        this.#world.call(to, method, args),
+      removed: () => void this.#wasRemoved(member),
+    };
     const rejoin = members.some((other) => other.uid === uid) ||
         !members.some(({ node }) => node === this.node)
       ? undefined
-      : new RejoinProcess(this.#world, member);
-    const { runtime } = this.#world;
-    const standing = new StandingProcess({
-      runtime,
-      call: (to, method, args) => this.#world.call(to, method, args),
-      removed: () => this.#wasRemoved(member),
-    }, member);
+      : new RejoinProcess(world, member);
+    const standing = new StandingProcess(world, member);
     const child = new GroupChild(member, () => {
       rejoin?.close();
       standing.close();
@@ -540,12 +553,9 @@ export class RaftSystemProcess implements RaftSystem {
     this.#tellOf(node, "node_lost");
   }
 
+  /** Also those that have no member there: a machine may watch over any node. */
   #tellOf(node: string, type: "node_back" | "node_lost"): void {
-    for (const member of this.#byName.values()) {
-      if (member.membership.members.some((other) => other.node === node)) {
-        member.deliver({ type, node });
-      }
-    }
+    for (const member of this.#byName.values()) member.deliver({ type, node });
   }
 
   async #sendSnapshot(

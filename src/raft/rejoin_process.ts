@@ -19,6 +19,8 @@ export interface RejoinWorld {
   readonly log: Log;
   /** Asks the node `to` something. @throws {WhorlError} What it answers, or why it does not. */
   call(to: string, method: string, args: unknown): Promise<unknown>;
+  /** The group has removed its node meanwhile. */
+  removed(): void;
 }
 
 /** What `raft_rejoin` asks for. */
@@ -61,6 +63,10 @@ export class RejoinProcess {
         break;
       } catch (error) {
         if (!isWhorlError(error)) throw error;
+        if (error.code === "not_member") {
+          if (!this.#closed) this.#world.removed();
+          return;
+        }
         const known = error.details["leader"];
         if (typeof known === "string" && known !== node) others.add(known);
         this.#world.log.debug("A group does not take a member back yet", {

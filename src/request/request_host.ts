@@ -153,6 +153,8 @@ export class RequestHost implements Coordinators, ProcessHost {
     }
     let process: RequestProcess;
     try {
+      // Before anything is copied: what is refused must cost little.
+      this.#checkRoom();
       this.#checkSize(end - start);
       process = this.#coordinatorFor(
         briefCopyOf(bytes, start, end),
@@ -224,18 +226,20 @@ export class RequestHost implements Coordinators, ProcessHost {
     }
   }
 
+  #checkRoom(): void {
+    if (!this.supervisor.full) return;
+    throw this.supervisor.alive
+      ? new WhorlError(
+        "overload",
+        `Cannot take a request as ${this.supervisor.size} are under way: the limit is ${this.supervisor.maxChildren}`,
+      )
+      : new WhorlError("closed", "The node is stopping");
+  }
+
   #coordinatorFor(
     bytes: Uint8Array<ArrayBuffer>,
     target: OperationTarget,
   ): RequestProcess {
-    if (this.supervisor.full) {
-      throw this.supervisor.alive
-        ? new WhorlError(
-          "overload",
-          `Cannot take a request as ${this.supervisor.size} are under way: the limit is ${this.supervisor.maxChildren}`,
-        )
-        : new WhorlError("closed", "The node is stopping");
-    }
     this.#reader.reset(bytes, 0, bytes.length);
     readOperationHeader(this.#reader, this.#header);
     const header = { ...this.#header };

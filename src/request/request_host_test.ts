@@ -290,8 +290,9 @@ Deno.test("RequestHost refuses an operation that fits in no frame on its way, an
 });
 
 for (const [name, kind] of Object.entries(OperationKind)) {
-  // Those are coordinated in a way of their own: coverage_process_test.ts.
-  if (isCoverageKind(kind)) continue;
+  // Those are coordinated in a way of their own: coverage_process_test.ts, and
+  // ra_kv_router_test.ts.
+  if (isCoverageKind(kind) || kind === OperationKind.raft) continue;
   Deno.test(`RequestHost waits its full grace for the rest after a slow quorum: ${name}`, async () => {
     const runtime = new ManualRuntime();
     const routes = new KeptRoutes();

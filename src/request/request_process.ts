@@ -268,7 +268,8 @@ export abstract class RequestProcess extends ChildBase
   protected fail(error: WhorlError): void {
     if (this.#answered) return;
     this.#answered = true;
-    this.#target.operationFailed(withNodeNames(error, this.view.nodes));
+    nameNodes(error, this.view.nodes);
+    this.#target.operationFailed(error);
   }
 
   protected readFailureEvent(replica: number, body: Uint8Array): ReplicaEvent {
@@ -357,25 +358,13 @@ export abstract class RequestProcess extends ChildBase
   }
 }
 
-/** `error` with the nodes in its answers by name: the state machines know their numbers in this request's view. */
-function withNodeNames(
-  error: WhorlError,
-  nodes: readonly string[],
-): WhorlError {
-  const { answers } = error.details;
-  if (!Array.isArray(answers)) return error;
-  return new WhorlError(error.code, error.message, {
-    details: {
-      ...error.details,
-      answers: answers.map((answer: { readonly node: unknown }) => ({
-        ...answer,
-        node: typeof answer.node === "number"
-          ? nodes[answer.node]
-          : answer.node,
-      })),
-    },
-    ...(error.cause === undefined ? {} : { cause: error.cause }),
-  });
+/** Names the nodes in the answers of `error`: the state machines know their numbers in this request's view. */
+function nameNodes({ details }: WhorlError, nodes: readonly string[]): void {
+  if (!Array.isArray(details.answers)) return;
+  // In place: nobody else has seen it, and another error would be dear.
+  for (const answer of details.answers as { node: unknown }[]) {
+    if (typeof answer.node === "number") answer.node = nodes[answer.node];
+  }
 }
 
 /** The quorum an operation asks for, in the form the state machines take. */

@@ -128,6 +128,7 @@ class Run {
   readonly #violations: Violation[] = [];
   #loadBeganAtMs = 0;
   #operator: SimulatedOperator | undefined;
+  #group: SimulatedGroup | undefined;
 
   constructor(
     options: SimulateOptions,
@@ -206,7 +207,10 @@ class Run {
       node,
       images,
       storeWatch: this.#invariants,
-      onReport: (host, report) => this.#invariants.reported(host, report),
+      onReport: (host, report) => {
+        this.#invariants.reported(host, report);
+        this.#group?.reported(host, report);
+      },
       onRing: (host, ring, begins) =>
         this.#invariants.ringSeen(host, ring, begins),
       onLeft: (host, timers) => this.#fail(...checkLeftovers(host, { timers })),
@@ -301,6 +305,7 @@ class Run {
     const { group: plan } = this.#schedule;
     if (plan === undefined) return undefined;
     const group = new SimulatedGroup({ cluster, operator, plan });
+    this.#group = group;
     this.#fail(...await group.begin());
     return group;
   }

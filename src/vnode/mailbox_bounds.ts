@@ -63,6 +63,28 @@ export const MAILBOX_BOUNDS_DEFAULT: MailboxBounds = Object.freeze({
   waitMsMax: 1_000,
 });
 
+/** A bound that cannot be: its name, what it must be, and what it is. */
+export interface WrongBound {
+  readonly bound: string;
+  readonly rule: string;
+  readonly value: unknown;
+}
+
+/** The first of `given` that cannot be a bound, if there is one. */
+export function wrongMailboxBound(
+  given: Partial<MailboxBounds>,
+): WrongBound | undefined {
+  const names = Object.keys(MAILBOX_BOUNDS_DEFAULT);
+  for (const [bound, value] of Object.entries(given)) {
+    if (!names.includes(bound)) {
+      return { bound, rule: `one of ${names.join(", ")}`, value: bound };
+    }
+    if (Number.isInteger(value) && value >= 1) continue;
+    return { bound, rule: "a whole number of at least 1", value };
+  }
+  return undefined;
+}
+
 /**
  * Fills in defaults and checks what a module gave.
  *
@@ -72,15 +94,14 @@ export function resolveMailboxBounds(
   name: string,
   given: Partial<MailboxBounds> = {},
 ): MailboxBounds {
-  const bounds = { ...MAILBOX_BOUNDS_DEFAULT, ...given };
-  for (const [bound, value] of Object.entries(bounds)) {
-    if (Number.isInteger(value) && value >= 1) continue;
+  const wrong = wrongMailboxBound(given);
+  if (wrong !== undefined) {
     throw new WhorlError(
       "vnode_module_failed",
-      `Cannot define vnode module '${name}' as '${bound}' of its mailbox must be a whole number of at least 1: current value is ${value}`,
+      `Cannot define vnode module '${name}' as '${wrong.bound}' of its mailbox must be ${wrong.rule}: current value is ${wrong.value}`,
     );
   }
-  return Object.freeze(bounds);
+  return Object.freeze({ ...MAILBOX_BOUNDS_DEFAULT, ...given });
 }
 
 /** How full a mailbox is. */

@@ -92,4 +92,9 @@ Deno.test("resolveMailboxBounds() fills in riak_core's bound and refuses nonsens
     );
     assertEquals(error.code, "vnode_module_failed");
   }
+  assertThrows(
+    () => resolveMailboxBounds("kv", { requests: 5 } as never),
+    WhorlError,
+    "'requests' of its mailbox must be one of requestsMax, bytesMax, requestsSoft, behindAfterMs, waitMsMax",
+  );
 });

@@ -10,6 +10,7 @@
  *
  * @module
  */
+import { treeOf } from "../../supervisors/child.ts";
 import type { ProgramChild } from "../../supervisors/program.ts";
 import { formatReason } from "../../supervisors/exit_reason.ts";
 import type { Runtime } from "../../supervisors/runtime.ts";
@@ -18,6 +19,7 @@ import {
   startSupervisor,
   type Supervisor,
 } from "../../supervisors/supervisor.ts";
+import type { TreeNode } from "../../supervisors/tree_view.ts";
 import { WhorlError } from "../base/errors.ts";
 import { decodeMsgpack, encodeMsgpack } from "../wire/msgpack.ts";
 import type { PoolBounds } from "./pool_queue.ts";
@@ -70,6 +72,8 @@ export interface PoolWorkersHost {
   readonly runtime: Runtime;
   /** A thread spins and cannot be ended. */
   zombie(): void;
+  /** `tree` may say something else than before. */
+  changed(): void;
 }
 
 /** Runs the workers of one pool. */
@@ -79,6 +83,8 @@ export class PoolWorkers {
   readonly #config: WorkersConfig;
   readonly #host: PoolWorkersHost;
   #supervisor: Promise<Supervisor> | undefined;
+  /** The same, once it has started. */
+  #running: Supervisor | undefined;
   /** Those that do nothing. */
   readonly #idle = new Set<ProgramChild>();
   /** What the others are at. */
@@ -101,6 +107,11 @@ export class PoolWorkers {
       (signal) => this.#perform(input, signal),
       limits,
     );
+  }
+
+  /** The supervisor of the workers, as it is now; none before the first job. */
+  tree(): TreeNode | undefined {
+    return this.#running && treeOf(this.#running);
   }
 
   /** Takes no more jobs and answers for those there are. Resolves when no worker is at one any more. */
@@ -189,15 +200,23 @@ export class PoolWorkers {
         start: (signal) => this.#startWorker(`${this.#name}-${i}`, signal),
       })),
       runtime: this.#host.runtime,
+      onReport: () => this.#host.changed(),
     });
     this.#supervisor = starting;
     const gaveUp = (why: string): void => {
-      if (this.#supervisor === starting) this.#supervisor = undefined;
+      if (this.#supervisor === starting) {
+        this.#supervisor = undefined;
+        this.#running = undefined;
+        this.#host.changed();
+      }
       for (const job of this.#wanting.splice(0)) job.reject(this.#died(why));
     };
     starting.then(
-      (supervisor) =>
-        supervisor.onExit((reason) => gaveUp(formatReason(reason))),
+      (supervisor) => {
+        this.#running = supervisor;
+        this.#host.changed();
+        supervisor.onExit((reason) => gaveUp(formatReason(reason)));
+      },
       (error) => gaveUp(error instanceof Error ? error.message : String(error)),
     );
   }

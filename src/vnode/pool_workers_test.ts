@@ -15,6 +15,8 @@ const OWNER = {};
 class Bench implements AsyncDisposable {
   readonly workers: PoolWorkers;
   zombies = 0;
+  /** Told when the tree may have changed. */
+  #changed = (): void => {};
 
   constructor(config: Partial<WorkersConfig> = {}) {
     this.workers = new PoolWorkers("sums", {
@@ -23,7 +25,11 @@ class Bench implements AsyncDisposable {
       url: URL_OF_WORK,
       jobMsMax: 60_000,
       ...config,
-    }, { runtime: systemRuntime, zombie: () => this.zombies++ });
+    }, {
+      runtime: systemRuntime,
+      zombie: () => this.zombies++,
+      changed: () => this.#changed(),
+    });
   }
 
   run(job: SumJob): Promise<unknown> {
@@ -36,6 +42,21 @@ class Bench implements AsyncDisposable {
     assertEquals(error.code, "vnode_error");
     assertEquals(error.details, { pool: "sums" });
     return error.message;
+  }
+
+  /** The workers as the tree shows them, once `holds` of them. */
+  async shown(holds: (shown: readonly string[]) => boolean): Promise<string[]> {
+    for (;;) {
+      const shown = this.workers.tree()?.children.map((
+        { id, kind, status, restarts, lastExit },
+      ) => `${id} ${kind} ${status} ${restarts} ${lastExit ?? ""}`.trim());
+      if (shown !== undefined && holds(shown)) return shown;
+      const { promise, resolve } = Promise.withResolvers<void>();
+      // What it changes to is there in the next turn.
+      this.#changed = resolve;
+      await promise;
+      await turn();
+    }
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
@@ -89,6 +110,25 @@ Deno.test("PoolWorkers fail the job of a worker that dies, and start it anew for
     message,
   );
   assertEquals(await waits, 10);
+});
+
+Deno.test("PoolWorkers.tree() shows the workers, and how often each was started again and why", async () => {
+  await using bench = new Bench({ size: 2 });
+  assertEquals(bench.workers.tree(), undefined);
+  await bench.run({ type: "sum", upTo: 4 });
+  const bothRun = (shown: readonly string[]) =>
+    shown.every((one) => one.includes("running"));
+  assertEquals(await bench.shown(bothRun), [
+    "sums-0 worker running 0",
+    "sums-1 worker running 0",
+  ]);
+  await bench.failure({ type: "die" });
+  const again = await bench.shown((shown) =>
+    bothRun(shown) && shown.some((one) => one.includes("running 1"))
+  );
+  const [died, ...others] = again.filter((one) => one.includes("running 1"));
+  assert(died?.includes("It is too much"), died);
+  assertEquals(others, []);
 });
 
 Deno.test("PoolWorkers end a worker that is at a job for too long, and start it anew", async () => {

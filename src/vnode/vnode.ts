@@ -19,6 +19,7 @@ import type {
   Awaitable,
   PartitionStore,
   StoreState,
+  Write,
 } from "../environment/storage.ts";
 import type { ByteReader } from "../base/byte_reader.ts";
 import type { ByteWriter } from "../base/byte_writer.ts";
@@ -218,6 +219,19 @@ export type ClusterEvent =
   | { readonly type: "ring_changed"; readonly ringVersion: number }
   | { readonly type: "services_changed"; readonly up: readonly string[] };
 
+/** The storage of a vnode: the keys and values of its partition. */
+export interface VnodeStorage extends PartitionStore {
+  /**
+   * Writes as {@linkcode PartitionStore.write} does, and resolves when that is
+   * durable. `get` sees it at once, also before.
+   *
+   * @throws {WhorlError} `invalid_key` or `value_too_large`, with nothing applied. After anything
+   * else nobody knows what is stored, so let it end the vnode: a handler that
+   * awaits this does, and others call {@linkcode VnodeContext.crash}.
+   */
+  commit(writes: readonly Write[]): Promise<void>;
+}
+
 /** What a vnode gets from Whorl; it needs nothing else from the world. */
 export interface VnodeContext {
   /** The node this vnode runs on. */
@@ -225,7 +239,7 @@ export interface VnodeContext {
   /** Partitions in the ring; it stays as it is while this vnode lives, for the vnodes of a resized ring are others. */
   readonly ringSize: number;
   /** The keys and values of this partition. */
-  readonly storage: PartitionStore;
+  readonly storage: VnodeStorage;
   /**
    * What is known of the store behind it: identity, epoch, whether its tail was
    * lost. While `tailLost` is true, commits that had been acknowledged are

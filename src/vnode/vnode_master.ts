@@ -41,16 +41,18 @@ import {
 } from "../ring/ring_generations.ts";
 import { beginsHandoff } from "./handoff_codec.ts";
 import { BackgroundPace } from "./background_pace.ts";
-import type { ClusterEvent, VnodeContext, VnodeModule } from "./vnode.ts";
+import type { ClusterEvent, VnodeModule } from "./vnode.ts";
 import {
   type CommandTable,
   commandTableOf,
   type VnodeHost,
   VnodeProcess,
+  type VnodeStart,
   wentElsewhere,
 } from "./vnode_process.ts";
 import { PoolWorkers, type VnodeWorkers } from "./pool_workers.ts";
 import { type VnodePool, WorkPool } from "./work_pool.ts";
+import { VnodeTurns } from "./vnode_turns.ts";
 import {
   moduleIdOf,
   readVnodeRequestHeader,
@@ -140,6 +142,7 @@ export class VnodeMaster implements VnodeHost {
     COVERAGE_REST,
     COVERAGE_WAIT_MS_MAX,
   );
+  readonly turns: VnodeTurns;
   #options: VnodeMasterOptions;
   #ringSizes: ReadonlyMap<number, number>;
   /** The first vnodes of generations of the ring that are no more. */
@@ -161,6 +164,8 @@ export class VnodeMaster implements VnodeHost {
   readonly #pools = new Map<string, WorkPool>();
   /** Its workers. */
   readonly #workers = new Map<string, PoolWorkers>();
+  /** Whether the node is about to be told of them. */
+  #tellsWorkers = false;
   #listeners = new Set<{
     readonly process: VnodeProcess;
     readonly listener: (event: ClusterEvent) => void;
@@ -189,6 +194,7 @@ export class VnodeMaster implements VnodeHost {
 
   constructor(options: VnodeMasterOptions) {
     this.#options = options;
+    this.turns = new VnodeTurns(options.runtime);
     this.#ringSizes = options.ringSizes;
     this.#table = commandTableOf(options.module);
     this.#moduleId = moduleIdOf(options.module.name);
@@ -200,7 +206,11 @@ export class VnodeMaster implements VnodeHost {
     for (const [name, config] of Object.entries(options.module.workers ?? {})) {
       this.#workers.set(
         name,
-        new PoolWorkers(name, config, { runtime, zombie }),
+        new PoolWorkers(name, config, {
+          runtime,
+          zombie,
+          changed: () => this.#workersChanged(),
+        }),
       );
     }
     this.answers = new BatchingSink(
@@ -312,6 +322,7 @@ export class VnodeMaster implements VnodeHost {
   /** Takes in a message from the node; the bytes belong to the master from now on. */
   receive(message: Uint8Array<ArrayBuffer>): void {
     this.#receivedMs = this.#options.runtime.now();
+    this.turns.begin(this.#receivedMs);
     readFrames(message, 0, message.length, FRAME_BYTES_MAX, this.#onFrame);
   }
 
@@ -321,6 +332,7 @@ export class VnodeMaster implements VnodeHost {
     for (const timer of [this.#sweep, this.#nextTurn, ...this.#timers]) {
       if (timer !== undefined) this.#options.runtime.clearTimer(timer);
     }
+    this.turns.close();
     for (const { type, correlation } of this.#postponedFrames()) {
       if (type !== FrameType.vnodeRequest) continue;
       this.#refuse(correlation, stoppingError());
@@ -351,6 +363,20 @@ export class VnodeMaster implements VnodeHost {
     if (running > 0) {
       log.warn("Work in pools has not ended when it was asked to", { running });
     }
+  }
+
+  /** Tells the node which workers there are, once for all that changes now. */
+  #workersChanged(): void {
+    if (this.#tellsWorkers || this.#stopping) return;
+    this.#tellsWorkers = true;
+    this.#options.runtime.defer(() => {
+      this.#tellsWorkers = false;
+      if (this.#stopping) return;
+      const workers = [...this.#workers.values()]
+        .map((each) => each.tree())
+        .filter((tree) => tree !== undefined);
+      this.#tell({ type: "workers", workers });
+    });
   }
 
   /** The pools, and those in which jobs wait for workers, with their names. */
@@ -660,7 +686,7 @@ export class VnodeMaster implements VnodeHost {
     process: VnodeProcess,
     signal: AbortSignal,
     unsubscribe: (() => void)[],
-  ): VnodeContext {
+  ): VnodeStart {
     const { node, store, runtime, chance, log } = this.#options;
     const { number, partition } = process;
     const ringSize = this.#ringSizeOf(number);
@@ -906,7 +932,7 @@ export class VnodeMaster implements VnodeHost {
 }
 
 /** What a vnode is shown of the store; as it is when it looks, since a lost tail can be repaired. */
-function storeView(store: Store): VnodeContext["store"] {
+function storeView(store: Store): VnodeStart["store"] {
   return {
     get storeId() {
       return store.state.storeId;

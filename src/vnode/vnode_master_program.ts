@@ -15,6 +15,7 @@ import { reasonOf, WhorlError } from "../base/errors.ts";
 import { seededChance } from "../base/chance.ts";
 import type { Environment } from "../environment/environment.ts";
 import type { StoreConfig } from "../environment/storage.ts";
+import type { MailboxBounds } from "./mailbox_bounds.ts";
 import type { VnodeModule } from "./vnode.ts";
 import { VnodeMaster } from "./vnode_master.ts";
 
@@ -30,6 +31,8 @@ export interface VnodeMasterArgs {
   readonly store: StoreConfig;
   /** Where its chance begins. */
   readonly seed: string;
+  /** How much may wait for each vnode. @default {what the module says} */
+  readonly mailbox?: MailboxBounds;
 }
 
 /** The program of a vnode master in `environment`; `module` saves loading it. */
@@ -48,7 +51,9 @@ export function vnodeMasterProgram(
     }
     const store = await environment.openStore(args.store);
     const master = new VnodeMaster({
-      module: loaded,
+      module: args.mailbox === undefined
+        ? loaded
+        : { ...loaded, mailbox: args.mailbox },
       node: args.node,
       ringSizes: new Map(args.ringSizes),
       store,

@@ -19,6 +19,7 @@ import {
 import { MAILBOX_BOUNDS_DEFAULT } from "./mailbox_bounds.ts";
 import { TURN_ANSWER_BYTES, VnodeMaster } from "./vnode_master.ts";
 import { VnodeMasterLink } from "./vnode_master_link.ts";
+import { TURN_MS } from "./vnode_turns.ts";
 import { moduleIdOf, writeVnodeRequestHeader } from "./vnode_wire.ts";
 import { FrameType } from "../wire/frame_type.ts";
 import { decodeMsgpack, encodeMsgpack } from "../wire/msgpack.ts";
@@ -27,9 +28,18 @@ import { readFailure } from "../wire/failure.ts";
 const commands = { run: command<string, unknown>() };
 const RING_SIZE = 8;
 
+/** A clock that moves on while commands are handled. */
+class BusyRuntime extends ManualRuntime {
+  spentMs = 0;
+
+  override now(): number {
+    return super.now() + this.spentMs;
+  }
+}
+
 /** A master with its node's end, as they stand on both sides of a port. */
 class Bench implements AsyncDisposable {
-  readonly runtime = new ManualRuntime();
+  readonly runtime = new BusyRuntime();
   readonly store: Store;
   /** Warnings of the log. */
   readonly warnings: string[] = [];
@@ -291,6 +301,42 @@ Deno.test("VnodeMaster.stop() answers what waits for a turn", async () => {
     "reply",
     "closed",
   ]);
+});
+
+Deno.test("VnodeMaster lets others have their turn when commands have taken long, each vnode in order, and drops what nobody waits for", async () => {
+  await using bench = await new Bench().start();
+  await bench.ask(0, "started");
+  await bench.ask(1, "started");
+  bench.handled.length = 0;
+  bench.handler = (request) => {
+    if (request !== "short") bench.runtime.spentMs += TURN_MS / 4;
+    return request;
+  };
+  // That commands are long is known after eight of them.
+  for (let i = 0; i < 12; i++) bench.send(0, `${i}`);
+  bench.send(0, "late", { timeLeftMs: TURN_MS / 2 });
+  bench.send(0, "short");
+  await bench.runtime.settle();
+  assertEquals(bench.handled.length, 8);
+  // They wait where they are counted.
+  const stats = bench.link.call("stats", null);
+  await bench.runtime.settle();
+  const { mailbox } = await stats as { mailbox: { requests: number } };
+  assertEquals(mailbox.requests, 6);
+  // This one would have time, but must not go before others that wait.
+  bench.send(1, "short");
+  await bench.runtime.settle();
+  assertEquals(bench.handled.length, 8);
+  await bench.runtime.advance(0);
+  assertEquals(
+    bench.handled.map(([partition, request]) => `${partition} ${request}`),
+    [
+      ...Array.from({ length: 12 }, (_, i) => `0 ${i}`),
+      "1 short",
+      "0 short",
+    ],
+  );
+  assertEquals(bench.answers.find(([, code]) => code === "timeout")?.[0], 15);
 });
 
 Deno.test("VnodeMaster refuses what is for another module or outside the ring", async () => {

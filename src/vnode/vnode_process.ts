@@ -27,8 +27,9 @@ import {
   type VnodeContext,
   type VnodeModule,
 } from "./vnode.ts";
+import type { PartitionStore } from "../environment/storage.ts";
 import { partitionOfVnode } from "../ring/ring_generations.ts";
-import { writeFailure } from "../wire/failure.ts";
+import { type Failure, writeFailure } from "../wire/failure.ts";
 import { CoverageAction, readCoverageRequest } from "./coverage_codec.ts";
 import { CoverageStreams } from "./coverage_streams.ts";
 import { HandoffEntry } from "./handoff_codec.ts";
@@ -41,6 +42,7 @@ import {
 } from "./mailbox_bounds.ts";
 import { PendingCall, type PendingCallHost } from "./pending_call.ts";
 import { VnodeHandoff, type VnodeHandoffHost } from "./vnode_handoff.ts";
+import type { TurnTaker, VnodeTurns } from "./vnode_turns.ts";
 import { RequestFlag } from "./vnode_wire.ts";
 import { WatchedPartition } from "./watched_partition.ts";
 
@@ -98,6 +100,8 @@ export interface VnodeHost {
   /** How fast transfers may go. */
   readonly pace: BackgroundPace;
   readonly coveragePace: BackgroundPace;
+  /** Whose turn it is. */
+  readonly turns: VnodeTurns;
   /** Requests wait or have been promised an answer: call `giveUpOverdue` from time to time. */
   requestsInHand(): void;
   /** `process` has begun to refuse commands as its mailbox is full, or it has room again. */
@@ -127,12 +131,17 @@ export function commandTableOf(module: VnodeModule): CommandTable {
   };
 }
 
+/** What a vnode is started with: its context, on the store itself. */
+export type VnodeStart = Omit<VnodeContext, "storage"> & {
+  readonly storage: PartitionStore;
+};
+
 type Handler = (request: unknown, call: Call) => unknown;
 type CoverageHandler = NonNullable<Vnode["handleCoverage"]>[string];
 
 /** A running vnode. */
 export class VnodeProcess extends ChildBase
-  implements VnodeHandoffHost, PendingCallHost {
+  implements VnodeHandoffHost, PendingCallHost, TurnTaker {
   readonly kind = "task";
   /** The number of this vnode. */
   readonly number: number;
@@ -282,7 +291,7 @@ export class VnodeProcess extends ChildBase
    *
    * @throws What `init` throws.
    */
-  async start(context: VnodeContext): Promise<void> {
+  async start(context: VnodeStart): Promise<void> {
     this.#started = true;
     this.#store = context.store;
     this.ringSize = context.ringSize;
@@ -371,7 +380,8 @@ export class VnodeProcess extends ChildBase
       this.#host.requestsInHand();
       return;
     }
-    if (this.#busy || this.#held) {
+    const stands = this.#busy || this.#held;
+    if (stands || this.#mailbox.length > 0 || !this.#host.turns.hasTime()) {
       this.#host.requestsInHand();
       this.#mailbox.add({
         correlation,
@@ -383,6 +393,7 @@ export class VnodeProcess extends ChildBase
         start,
         end,
       });
+      if (!stands) this.#host.turns.wait(this);
       return;
     }
     this.#handle(correlation, command, flags, deadline, bytes, start, end);
@@ -473,8 +484,20 @@ export class VnodeProcess extends ChildBase
     }
   }
 
-  #drain(): void {
+  /** @internal Its turn has come. */
+  takeTurn(commandsMax: number): void {
+    if (!this.#ended) this.#drain(commandsMax);
+  }
+
+  #drain(commandsMax = Infinity): void {
+    let left = commandsMax;
     while (!this.#busy && !this.#held) {
+      if (
+        this.#mailbox.length > 0 && !(left > 0 && this.#host.turns.hasTime())
+      ) {
+        this.#host.turns.wait(this);
+        break;
+      }
       const next = this.#mailbox.take();
       if (next === undefined) break;
       const fate = this.#mailbox.fateOf(next, this.#host.now());
@@ -486,6 +509,7 @@ export class VnodeProcess extends ChildBase
         );
         continue;
       }
+      left--;
       this.#handle(
         next.correlation,
         next.command,
@@ -997,17 +1021,20 @@ export class VnodeProcess extends ChildBase
   }
 
   #fail(correlation: number, code: ErrorCode, message: string): void {
-    this.#failWith(
-      correlation,
-      new WhorlError(code, message, { details: { partition: this.partition } }),
-      code,
-    );
+    const { partition } = this;
+    this.#sendFailure(correlation, { code, message, details: { partition } });
   }
 
   #failWith(correlation: number, error: unknown, otherwise: ErrorCode): void {
-    const failure = error instanceof WhorlError
-      ? error
-      : new WhorlError(otherwise, reasonOf(error));
+    this.#sendFailure(
+      correlation,
+      error instanceof WhorlError
+        ? error
+        : { code: otherwise, message: reasonOf(error), details: {} },
+    );
+  }
+
+  #sendFailure(correlation: number, failure: Failure): void {
     const sink = this.#host.answers;
     writeFailure(sink.begin(FrameType.vnodeError, correlation), failure);
     sink.end();

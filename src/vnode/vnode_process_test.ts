@@ -28,6 +28,7 @@ import {
   type VnodeModule,
 } from "./vnode.ts";
 import { commandTableOf, VnodeProcess } from "./vnode_process.ts";
+import { VnodeTurns } from "./vnode_turns.ts";
 import { RequestFlag } from "./vnode_wire.ts";
 
 /** Fails when it has already written something. */
@@ -102,6 +103,7 @@ class Bench {
         now: () => this.runtime.now(),
         pace: new BackgroundPace(2, 20),
         coveragePace: new BackgroundPace(4, 20),
+        turns: new VnodeTurns(this.runtime),
         later: (afterMs, callback) =>
           void this.runtime.setTimer(afterMs, callback),
         requestsInHand: () => this.inHand++,

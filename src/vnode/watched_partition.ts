@@ -16,6 +16,7 @@ import type {
   Write,
   WriteOptions,
 } from "../environment/storage.ts";
+import type { VnodeStorage } from "./vnode.ts";
 
 /** Keys that are remembered, of about 50 bytes each; further ones are looked for when they are removed. */
 const SENT_KEYS_MAX = 250_000;
@@ -27,7 +28,7 @@ const ONE_BY_ONE: WriteOptions = { inBulk: false };
 export type TellDurable = (committed: () => void, failed: boolean) => void;
 
 /** The store of a vnode's partition; see the module's text. */
-export class WatchedPartition implements PartitionStore {
+export class WatchedPartition implements VnodeStorage {
   /** Called with what is about to be written. May return who is to tell when that is durable, instead of this. */
   watch: ((writes: readonly Write[]) => TellDurable | undefined) | undefined;
   readonly #store: PartitionStore;
@@ -58,6 +59,17 @@ export class WatchedPartition implements PartitionStore {
         ? committed
         : (error) => tell(() => committed(error), error !== undefined),
       this.#inBulk ? IN_BULK : ONE_BY_ONE,
+    );
+  }
+
+  /** See {@linkcode VnodeStorage.commit}. */
+  commit(writes: readonly Write[]): Promise<void> {
+    // Not async: it is written before this returns, in bulk if that is wanted.
+    return new Promise((resolve, reject) =>
+      this.write(
+        writes,
+        (error) => error === undefined ? resolve() : reject(error),
+      )
     );
   }
 

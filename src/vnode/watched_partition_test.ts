@@ -1,4 +1,5 @@
-import { assertEquals } from "@std/assert";
+import { assertEquals, assertRejects } from "@std/assert";
+import { WhorlError } from "../base/errors.ts";
 import type { PartitionStore, WriteOptions } from "../environment/storage.ts";
 import { openMemoryStore } from "../storage/memory_store.ts";
 import { WatchedPartition } from "./watched_partition.ts";
@@ -6,21 +7,43 @@ import { WatchedPartition } from "./watched_partition.ts";
 const bytes = (text: string) => new TextEncoder().encode(text);
 const text = (bytes: Uint8Array) => new TextDecoder().decode(bytes);
 
+/** What becomes of writes: they are told of at once, or once they may be. */
+class Commits {
+  hold = false;
+  error: Error | undefined;
+  #held: (() => void)[] = [];
+
+  told(tell: () => void): void {
+    if (this.hold) this.#held.push(tell);
+    else tell();
+  }
+
+  end(): void {
+    this.hold = false;
+    for (const tell of this.#held.splice(0)) tell();
+  }
+}
+
 /** A store that remembers how it was asked. */
 function spy(): {
   partition: WatchedPartition;
   written: (WriteOptions | undefined)[];
   known: string[][];
+  commits: Commits;
 } {
   const store = openMemoryStore("0123456789abcdef").partition(3);
   const written: (WriteOptions | undefined)[] = [];
   const known: string[][] = [];
+  const commits = new Commits();
   const watched: PartitionStore = {
     partition: 3,
     get: (key) => store.get(key),
     write(writes, committed, options) {
       written.push(options);
-      store.write(writes, committed);
+      store.write(
+        writes,
+        (error) => commits.told(() => committed(commits.error ?? error)),
+      );
     },
     scan: (range) => store.scan(range),
     pages: (range) => store.pages(range),
@@ -31,7 +54,7 @@ function spy(): {
     count: () => store.count(),
     integrity: () => store.integrity(),
   };
-  return { partition: new WatchedPartition(watched), written, known };
+  return { partition: new WatchedPartition(watched), written, known, commits };
 }
 
 Deno.test("WatchedPartition.inBulk() writes in bulk what is written in it, also if that fails", () => {
@@ -49,6 +72,45 @@ Deno.test("WatchedPartition.inBulk() writes in bulk what is written in it, also 
   }
   write("c");
   assertEquals(written.map((options) => options?.inBulk), [false, true, false]);
+});
+
+Deno.test("WatchedPartition.commit() has written when it returns, in bulk if that is wanted, and resolves when that is durable", async () => {
+  const { partition, written, commits } = spy();
+  const write = (key: string) => [{ key: bytes(key), value: bytes("0") }];
+  let durable = false;
+  commits.hold = true;
+  const committed = partition.inBulk(() => partition.commit(write("a")))
+    .then(() => durable = true);
+  assertEquals(await partition.get(bytes("a")), bytes("0"));
+  assertEquals([written.map((options) => options?.inBulk), durable], [
+    [true],
+    false,
+  ]);
+  commits.end();
+  await committed;
+  commits.error = new Error("the disk is gone");
+  await assertRejects(
+    () => partition.commit(write("b")),
+    Error,
+    "the disk is gone",
+  );
+});
+
+Deno.test("WatchedPartition.commit() rejects what cannot be written, and tells who watches", async () => {
+  const { partition } = spy();
+  const key = bytes("k".repeat(2_000));
+  const error = await assertRejects(
+    () => partition.commit([{ key, value: bytes("") }]),
+    WhorlError,
+  );
+  assertEquals(error.code, "invalid_key");
+  const seen: string[] = [];
+  partition.watch = (writes) => {
+    seen.push(...writes.map(({ key }) => text(key)));
+    return undefined;
+  };
+  await partition.commit([{ key: bytes("a"), value: bytes("") }]);
+  assertEquals(seen, ["a"]);
 });
 
 Deno.test("WatchedPartition.deleteRange() says once which keys were sent, and not where a part is removed", async () => {

@@ -12,16 +12,20 @@ const MESSAGE_LENGTH_MAX = 4_000;
 /** Largest details of a failure that travel, in bytes. */
 const DETAILS_BYTES_MAX = 256 * 1024;
 
+/** A failure that is to travel: an error, or what one would say, as an error is dear. */
+export type Failure = Pick<WhorlError, "code" | "message" | "details">;
+
 /** Appends a failure; a long message is cut, and details that cannot travel are left behind. */
-export function writeFailure(into: ByteWriter, error: WhorlError): void {
+export function writeFailure(into: ByteWriter, error: Failure): void {
   // A cut may fall inside a character, and a message may quote what is no text.
   const message = error.message.slice(0, MESSAGE_LENGTH_MAX).toWellFormed();
   const start = into.length;
   try {
     writeMsgpack([error.code, message, wellFormed(error.details)], into);
     if (into.length - start <= DETAILS_BYTES_MAX) {
-      // Details can be anything, and the receiver refuses what is not plain.
-      decodeMsgpack(into.view().subarray(start));
+      // Details can be anything, and the receiver refuses what is not plain. A
+      // node that refuses thousands a second does not look at each of them twice.
+      if (!isFlat(error.details)) decodeMsgpack(into.view().subarray(start));
       return;
     }
   } catch (unsendable) {
@@ -29,6 +33,16 @@ export function writeFailure(into: ByteWriter, error: WhorlError): void {
   }
   into.length = start;
   writeMsgpack([error.code, message, {}], into);
+}
+
+/** Whether there is nothing in `details` but what certainly travels. */
+function isFlat(details: Readonly<Record<string, unknown>>): boolean {
+  for (const [name, value] of Object.entries(details)) {
+    const travels = typeof value === "string" || typeof value === "boolean" ||
+      value === null || Number.isSafeInteger(value);
+    if (!travels || name === "__proto__") return false;
+  }
+  return true;
 }
 
 /** Reads a failure that travelled here; bytes that are none read as a `protocol_error`. */

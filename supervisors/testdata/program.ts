@@ -38,7 +38,10 @@ const program: Program = async (context) => {
   await Promise.resolve();
   if (behaviour === "throw on start") throw new RangeError("cannot even start");
   if (behaviour === "never start") await new Promise(() => {});
-  if (behaviour === "loop on start") loop();
+  if (behaviour === "loop on start") {
+    context.send(text("it loops"));
+    loop();
+  }
   context.signal.addEventListener("abort", () => {
     if (behaviour === "report stop") context.send(text("signal"));
   });

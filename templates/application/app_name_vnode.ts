@@ -216,13 +216,9 @@ class AppNameVnode implements Vnode<AppNameCommands, AppNameQueries> {
   handleHandoffData(bytes: Uint8Array): Promise<void> {
     const end = 2 + new DataView(bytes.buffer, bytes.byteOffset).getUint16(0);
     // The same entry may be here: it has the same text.
-    const write = { key: bytes.subarray(2, end), value: bytes.subarray(end) };
-    return new Promise((resolve, reject) =>
-      this.#context.storage.write(
-        [write],
-        (error) => error === undefined ? resolve() : reject(error),
-      )
-    );
+    return this.#context.storage.commit([
+      { key: bytes.subarray(2, end), value: bytes.subarray(end) },
+    ]);
   }
 
   async isEmpty(): Promise<boolean> {

@@ -40,10 +40,10 @@ export class PlacedCluster implements AsyncDisposable {
   ): Promise<PlacedCluster> {
     const cluster = new PlacedCluster();
     try {
-      for (let i = 1; i <= size; i++) {
-        cluster.nodes.push(
-          await startNode({
-            name: `node${i}@host${i}`,
+      const starts = await Promise.allSettled(
+        Array.from({ length: size }, (_, i) =>
+          startNode({
+            name: `node${i + 1}@host${i + 1}`,
             cookie: PLACED_COOKIE,
             ringSize: 16,
             masterPlacement: "task",
@@ -52,10 +52,15 @@ export class PlacedCluster implements AsyncDisposable {
               url: new URL("../fixtures/mute_vnode.ts", import.meta.url),
               module: muteModule,
             }],
-            environment: cluster.environment(`host${i}`),
+            environment: cluster.environment(`host${i + 1}`),
             ...options,
-          }),
-        );
+          })),
+      );
+      for (const start of starts) {
+        if (start.status === "fulfilled") cluster.nodes.push(start.value);
+      }
+      for (const start of starts) {
+        if (start.status === "rejected") throw start.reason;
       }
       const { first } = cluster;
       for (const node of cluster.nodes.slice(1)) await node.join(first.address);
@@ -89,10 +94,8 @@ export class PlacedCluster implements AsyncDisposable {
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
-    for (const node of this.nodes) {
-      await node.stop();
-      assertEquals(node.parts.coordinators, []);
-    }
+    await Promise.all(this.nodes.map((node) => node.stop()));
+    for (const { parts } of this.nodes) assertEquals(parts.coordinators, []);
   }
 }
 

@@ -21,8 +21,11 @@ import {
   type TestCluster,
   withCluster,
 } from "../harness/test_cluster.ts";
+import { until } from "../harness/until.ts";
 
 const KIB = 1024;
+/** How long a node may take to notice that a client has hung up, in milliseconds. */
+const LET_GO_MS_MAX = 10_000;
 
 /** Expects `work` to be refused with `code`. */
 async function refused(
@@ -298,8 +301,16 @@ for (const kind of CLUSTER_KINDS) {
       );
       assertEquals(error.code, "closed");
       await assertServes(cluster);
-      const { values } = await cluster.node(0).control.stats();
-      assertEquals(values["connections.clients"] ?? 0, clientsOf(cluster));
+      let clients = NaN;
+      await until(
+        () => `the client is let go, of ${clients}`,
+        async () => {
+          const { values } = await cluster.node(0).control.stats();
+          clients = values["connections.clients"] ?? 0;
+          return clients === clientsOf(cluster);
+        },
+        LET_GO_MS_MAX,
+      );
     }));
 
   Deno.test(`${kind}: a caller that gives up is told so at once`, () =>

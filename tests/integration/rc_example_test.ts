@@ -129,6 +129,7 @@ dev1@127.0.0.1> [await rc_example.keys(), await rc_example.values()]
 \`\`\`console
 dev1@127.0.0.1> await rc_example.replicatedCommand("k1", "put", "v1")
 "ok"
+# soon
 dev3@127.0.0.1> await rc_example.replicatedCommand("k1", "get")
 "v1"
 # soon

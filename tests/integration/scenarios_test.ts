@@ -1,6 +1,6 @@
 /**
- * Every scenario on nodes inside this process, over a network of memory, and on
- * nodes in processes of their own, over TCP.
+ * Every scenario on nodes in processes of their own, over TCP, and those that
+ * are not long also on nodes inside this process, over a network of memory.
  *
  * @module
  */
@@ -32,7 +32,6 @@ const SCENARIOS = [
   ...ENSEMBLE_SCENARIOS,
   ...RA_KV_SCENARIOS,
 ];
-
 for (const kind of CLUSTER_KINDS) {
   for (const scenario of SCENARIOS) {
     if (scenario.kinds?.includes(kind) === false) continue;
@@ -46,3 +45,6 @@ for (const kind of CLUSTER_KINDS) {
     );
   }
 }
+import { testScenarios } from "./scenarios/play.ts";
+testScenarios("in_process", ({ long = false }) => !long);
+testScenarios("processes", () => true);

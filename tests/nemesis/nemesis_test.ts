@@ -14,8 +14,8 @@ import { summaryText } from "./nemesis_summary.ts";
 import { removeLeftovers } from "./run_directory.ts";
 
 const MAIN = new URL("main.ts", import.meta.url).pathname;
-/** Chosen because its two rounds have every kind that three nodes can meet, with a compiler or without. */
-const SEED = "short 513";
+/** Chosen because its two short rounds have every kind that three nodes can meet, with a compiler or without. */
+const SEED = "short 225678";
 /** Kinds that need nothing of the machine. */
 const MET = [
   "kill",
@@ -49,9 +49,9 @@ Deno.test("three processes lose nothing while processes, links, disks and stores
     const summary = await runNemesis({
       seed: SEED,
       nodes: 3,
-      // A second round, no third.
-      durationMs: 25_000,
-      roundMs: 17_000,
+      // A second round, no third: the faults of two take 21 s at least.
+      durationMs: 20_000,
+      roundMs: 9_000,
       only: undefined,
       reports,
       tell: (line) => lines.push(line),

@@ -18,7 +18,7 @@ import { runSeeds } from "./seed_run.ts";
 const SAMPLE = [
   "failed_commit_told_as_done",
   "merge_drops_concurrent_siblings",
-  "read_takes_one_of_two_siblings",
+  "read_repair_writes_the_older_object",
   "source_lets_go_before_all_is_acknowledged",
   "suspicion_never_lifted",
 ];

@@ -6,6 +6,7 @@
  */
 import { assert, assertEquals } from "@std/assert";
 import fc from "fast-check";
+import { ManualRuntime } from "../../supervisors/manual_runtime.ts";
 import { ByteWriter } from "../../src/base/byte_writer.ts";
 import {
   bytesCodec,
@@ -16,6 +17,7 @@ import { BackgroundPace } from "../../src/vnode/background_pace.ts";
 import type { MailboxBounds } from "../../src/vnode/mailbox_bounds.ts";
 import type { VnodeContext, VnodeModule } from "../../src/vnode/vnode.ts";
 import { commandTableOf, VnodeProcess } from "../../src/vnode/vnode_process.ts";
+import { VnodeTurns } from "../../src/vnode/vnode_turns.ts";
 import { RequestFlag } from "../../src/vnode/vnode_wire.ts";
 import { BatchingSink } from "../../src/wire/batching_sink.ts";
 import { readFailure } from "../../src/wire/failure.ts";
@@ -120,6 +122,7 @@ class Load {
         later: () => {},
         pace: new BackgroundPace(2, 20),
         coveragePace: new BackgroundPace(5, 250),
+        turns: new VnodeTurns(new ManualRuntime()),
         requestsInHand: () => {},
         overloaded: (_process, is) => this.told.push(is),
         released: () => {},

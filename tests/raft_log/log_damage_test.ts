@@ -9,6 +9,10 @@ import { isWhorlError } from "../../src/base/errors.ts";
 import type { Disk } from "../../src/environment/disk.ts";
 import type { DiskImage } from "../../src/simulation/disk/simulated_disk.ts";
 import { DiskBench } from "../../src/simulation/testing/disk_bench.ts";
+import {
+  readWatermark,
+  WatermarkFile,
+} from "../../src/storage/commit_watermark.ts";
 import type { GroupLog } from "../../src/raft/log/raft_log.ts";
 import { openRaftLogs } from "../../src/raft/log/stored_raft_logs.ts";
 import { testConfig, testEntry, testMembership } from "./log_driver.ts";
@@ -152,4 +156,49 @@ Deno.test("no damaged byte of a log goes unnoticed where it matters", async () =
     "wal.mark: as before",
     "wal.spare: as before",
   ]);
+});
+
+Deno.test("a broken last batch is damage if it was acknowledged, and as if never written if not", async () => {
+  for (const wasAcknowledged of [true, false]) {
+    const bench = new DiskBench("tail");
+    const environment = bench.live();
+    const { disk } = environment;
+    await bench.run((async () => {
+      const logs = await openRaftLogs({ folder: "/raft", environment });
+      for (const uid of [7, 8]) await logs.create(testConfig(uid));
+      const other = await logs.open(8, silent);
+      other.append([testEntry(1, 1, "another's")]);
+      await other.close();
+      const log = await logs.open(7, silent);
+      for (let index = 1; index <= 3; index++) {
+        log.append([testEntry(index, 1, `entry ${index}`)]);
+        await new Promise<void>((resolve) => environment.setTimer(2, resolve));
+      }
+      await logs.close();
+      const path = "/raft/wal-1.log";
+      const bytes = await disk.readFile(path) as Uint8Array;
+      const file = await disk.open(path, { mode: "create" });
+      file.writeAt(new Uint8Array([0]), bytes.length - 1);
+      file.close();
+      const mark = await readWatermark(disk, "/raft/wal.mark");
+      if (mark !== undefined && !wasAcknowledged) {
+        const older = { ...mark, commit: mark.commit - 1 };
+        await disk.remove("/raft/wal.mark");
+        await (await WatermarkFile.open(
+          "/raft/wal.mark",
+          older,
+          environment,
+          undefined,
+        )).close();
+      }
+      const next = await openRaftLogs({ folder: "/raft", environment });
+      const found = await next.open(7, silent);
+      assertEquals(found.recovered.damaged, wasAcknowledged);
+      assertEquals(found.lastIndex, 2);
+      // The body is known to be that of one group.
+      const { recovered } = await next.open(8, silent);
+      assertEquals([recovered.damaged, recovered.lastIndex], [false, 1]);
+      await next.close();
+    })());
+  }
 });

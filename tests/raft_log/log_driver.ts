@@ -237,6 +237,8 @@ export class LogDriver implements GroupLogEvents {
 
   #snapshot(log: GroupLog): void {
     const from = this.#snapshotIndex;
+    // The others may have agreed on what is not durable here yet.
+    if (this.#chance.chance(0.3)) this.#commitIndex = this.#state.log.length;
     if (this.#commitIndex <= from) return;
     const index = from + 1 + this.#chance.below(this.#commitIndex - from);
     const taken: TakenSnapshot = {

@@ -1,7 +1,10 @@
-import { assert, assertEquals, assertThrows } from "@std/assert";
+import { assert, assertEquals, assertRejects, assertThrows } from "@std/assert";
+import { ByteWriter } from "../../src/base/byte_writer.ts";
+import { WhorlError } from "../../src/base/errors.ts";
 import type { StorageEnvironment } from "../../src/environment/environment.ts";
 import { DiskBench } from "../../src/simulation/testing/disk_bench.ts";
 import type { Membership, RaftEntry } from "../../src/raft/raft_entry.ts";
+import { writeMembership } from "../../src/raft/membership_codec.ts";
 import type {
   GroupConfig,
   GroupLog,
@@ -41,8 +44,8 @@ function logsOn(environment: StorageEnvironment) {
   return openRaftLogs({ folder: "/raft", environment });
 }
 
-function contentOf(log: GroupLog): string[] {
-  const entries = log.entries(1, log.lastIndex, Infinity) as RaftEntry[];
+async function contentOf(log: GroupLog): Promise<string[]> {
+  const entries = await log.entries(1, log.lastIndex, Infinity);
   return entries.map(({ index, term, body }) =>
     `${index}/${term} ${new TextDecoder().decode(body.subarray(7))}`
   );
@@ -76,7 +79,7 @@ Deno.test("a log has, opened again, what was acknowledged: entries, term and vot
     appliedIndex: 0,
     damaged: false,
   });
-  assertEquals(contentOf(found), ["1/3 a", "2/3 b", "3/3 c"]);
+  assertEquals(await contentOf(found), ["1/3 a", "2/3 b", "3/3 c"]);
 });
 
 Deno.test("append() puts entries over what stands there, and leaves no gap", async () => {
@@ -96,7 +99,7 @@ Deno.test("append() puts entries over what stands there, and leaves no gap", asy
   await bench.run(logs.close());
   const next = await bench.run(logsOn(bench.live()));
   const found = await bench.run(next.open(7, silent));
-  assertEquals(contentOf(found), ["1/1 ", "2/1 ", "3/2 x"]);
+  assertEquals(await contentOf(found), ["1/1 ", "2/1 ", "3/2 x"]);
   assertEquals(found.recovered.terms, [{ first: 1, term: 1 }, {
     first: 3,
     term: 2,
@@ -141,10 +144,146 @@ Deno.test("a log tells once that the disk refuses, and acknowledges nothing more
     await bench.happen(5);
     assertEquals(told.written, ["1/1"]);
     assertEquals(told.failed.length, 1);
+    if (way === "errors") bench.disk.writeErrorProbability = 1;
+    await bench.run(logs.close());
+    bench.disk.writeErrorProbability = 0;
     bench.crash("power");
     const next = await bench.run(logsOn(bench.live()));
     const found = await bench.run(next.open(7, silent));
     assert(!found.recovered.damaged);
     assert(found.lastIndex >= 1 && found.lastIndex <= 2);
   }
+});
+
+Deno.test("who appends waits when too many files are to be taken over, and goes on after that", async () => {
+  const bench = new DiskBench("held");
+  const environment = bench.live();
+  const options = {
+    folder: "/raft",
+    environment,
+    walBytesMax: 1_000,
+    takeOverBytesPerSecond: 500,
+  };
+  await bench.run((async () => {
+    const logs = await openRaftLogs(options);
+    for (const uid of [7, 8]) await logs.create(config(uid));
+    // One that has nothing but a vote in the files.
+    const other = await logs.open(8, silent);
+    let written: () => void = () => {};
+    const log = await logs.open(7, {
+      onWritten: () => written(),
+      onFailed(error) {
+        throw error;
+      },
+    });
+    let most = 0;
+    for (let index = 1; index <= 100; index++) {
+      const durable = new Promise<void>((resolve) => written = resolve);
+      log.append([entry(index, 1, "x".repeat(400))]);
+      if (index % 10 === 0) other.saveVote(index, "b@h", () => {});
+      await durable;
+      const names = await environment.disk.names("/raft");
+      most = Math.max(
+        most,
+        names.filter((name) => name.endsWith(".log")).length,
+      );
+    }
+    assert(most >= 5 && most <= 7, `${most} files`);
+    await log.close();
+    await logs.close();
+    const next = await openRaftLogs(options);
+    assertEquals((await contentOf(await next.open(7, silent))).length, 100);
+    const { recovered } = await next.open(8, silent);
+    assertEquals([recovered.term, recovered.votedFor], [100, "b@h"]);
+    await next.close();
+  })());
+});
+
+Deno.test("a group that is removed is gone, and its records are passed over", async () => {
+  const bench = new DiskBench("removed");
+  const environment = bench.live();
+  await bench.run((async () => {
+    const logs = await logsOn(environment);
+    for (const uid of [7, 8]) {
+      await logs.create(config(uid));
+      const log = await logs.open(uid, silent);
+      log.append([entry(1, 1, "a"), entry(2, 1, "b")]);
+      await log.close();
+    }
+    await assertRejects(
+      () => logs.create(config(7)),
+      WhorlError,
+      "Cannot create",
+    );
+    await logs.remove(7);
+    await assertRejects(() => logs.open(7, silent), WhorlError, "Cannot find");
+    await logs.close();
+    const next = await logsOn(environment);
+    assertEquals(next.groups, [config(8)]);
+    assertEquals(await environment.disk.names("/raft/groups"), ["8"]);
+    assertEquals(await contentOf(await next.open(8, silent)), [
+      "1/1 a",
+      "2/1 b",
+    ]);
+    // Under another number it comes back empty.
+    await next.create(config(9));
+    assertEquals((await next.open(9, silent)).lastIndex, 0);
+    await next.close();
+  })());
+});
+
+Deno.test("a log tells the members that its entries and its snapshot say", async () => {
+  const bench = new DiskBench("members");
+  const environment = bench.live();
+  const membership = (index: number): Membership => ({
+    index,
+    members: [...initial.members, {
+      node: "b@h",
+      uid: 100 + index,
+      kind: "promotable",
+      target: index,
+    }],
+  });
+  const memberEntry = (index: number): RaftEntry => {
+    const into = new ByteWriter();
+    into.raw(new Uint8Array([3, 0, 0, 0, 0, 0, 0]));
+    writeMembership(into, membership(0));
+    return { index, term: 1, body: into.copy() };
+  };
+  const members = (uid: number) => membership(uid).members;
+  await bench.run((async () => {
+    const logs = await openRaftLogs({
+      folder: "/raft",
+      environment,
+      walBytesMax: 500,
+      segmentEntriesMax: 2,
+    });
+    await logs.create(config(7));
+    let log = await logs.open(7, silent);
+    for (let index = 1; index <= 12; index++) {
+      log.append([
+        index % 4 === 0 ? memberEntry(index) : entry(index, 1, "x".repeat(90)),
+      ]);
+      await new Promise<void>((resolve) => environment.setTimer(5, resolve));
+    }
+    log.append([entry(12, 2, "over")]);
+    await log.takeSnapshot(
+      { index: 5, term: 1, membership: membership(4), machineVersion: 1 },
+      [],
+      [],
+    );
+    assert(log.overview().segments > 0);
+    // By those who died with it open as well.
+    for (let again = 0; again < 2; again++) {
+      log = await logs.open(7, silent);
+      assertEquals(log.recovered.memberships.map(({ index }) => index), [8]);
+      assertEquals(log.recovered.memberships[0]?.members, members(0));
+      assertEquals(log.recovered.snapshot?.membership, membership(4));
+    }
+    await logs.close();
+    const next = await logsOn(environment);
+    log = await next.open(7, silent);
+    assertEquals(log.recovered.memberships.map(({ index }) => index), [8]);
+    await next.close();
+  })());
 });

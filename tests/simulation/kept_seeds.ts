@@ -94,3 +94,47 @@ export const KEPT_MEMBERSHIP_SEEDS: readonly KeptSeed[] = [
       "a node that was to join again heard only then that it had left, and stopped (simulated_operator.ts)",
   },
 ];
+
+/** The same for schedules with a Raft group. */
+export const KEPT_RAFT_SEEDS: readonly KeptSeed[] = [
+  {
+    seed: 29,
+    found:
+      "a vote for nobody could not be put into an empty write-ahead log, was taken for durable after a restart, and a member forgot its term (stored_raft_logs_test.ts)",
+  },
+  {
+    seed: 55,
+    found:
+      "a member that was offered a snapshot again before the end of the first was noticed waited for that one for ever (snapshot_receivers_test.ts)",
+  },
+  ...[100, 139, 142, 163].map((seed) => ({
+    seed,
+    found:
+      "a member that could not be reached when it was removed stood for election for ever, and kept all operations of its node (standing_process_test.ts)",
+  })),
+  {
+    seed: 123,
+    found:
+      "a member that lost its log asked only those it knew of to be taken back, and the leader was none of them (rejoin_process_test.ts)",
+  },
+  {
+    seed: 151,
+    found:
+      "calls about a cluster waited on when their node had stopped (ra_kv_methods_test.ts)",
+  },
+  {
+    seed: 204,
+    found:
+      "a leader that commits and changes the members in one moment was held to the members it had only afterwards (raft_watch.ts)",
+  },
+  {
+    seed: 672,
+    found:
+      "a member that lost its log and was removed meanwhile asked for ever to be taken back (rejoin_process_test.ts)",
+  },
+  {
+    seed: 815,
+    found:
+      "a node that refuses at once used up all operations while no majority was there (ra_kv_workload.ts)",
+  },
+];

@@ -10,7 +10,11 @@ import { notesSimulation } from "../../examples/notes/notes_simulation.ts";
 import { notesModule } from "../../examples/notes/notes_vnode.ts";
 import { drawSchedule, simulate } from "../../src/simulation/mod.ts";
 import { decodeSchedule } from "../../src/simulation/schedule/schedule_codec.ts";
-import { KEPT_MEMBERSHIP_SEEDS, KEPT_SEEDS } from "./kept_seeds.ts";
+import {
+  KEPT_MEMBERSHIP_SEEDS,
+  KEPT_RAFT_SEEDS,
+  KEPT_SEEDS,
+} from "./kept_seeds.ts";
 import { LONG_RUN } from "./trace_digest.ts";
 
 Deno.test("simulate() gives the same trace of a seed, byte for byte, here again and in another process", async () => {
@@ -67,6 +71,31 @@ Deno.test("simulate() finds nothing wrong with 60 seeds in which members come an
   }
 });
 
+Deno.test("simulate() finds nothing wrong with 40 seeds of a Raft group", async () => {
+  for (let seed = 1; seed <= 40; seed++) {
+    const { violations, counts } = await simulate({ seed, profile: "raft" });
+    assertEquals(violations, [], `seed ${seed}`);
+    assert(counts.ok > 20);
+  }
+});
+
+Deno.test("simulate() gives the same run of a Raft group with and without a trace, which tells of roles and terms", async () => {
+  const silent = await simulate({ seed: 3, profile: "raft" });
+  const { trace, ...traced } = await simulate({
+    seed: 3,
+    profile: "raft",
+    trace: true,
+  });
+  assertEquals(
+    [silent.events, silent.virtualMs, silent.history],
+    [traced.events, traced.virtualMs, traced.history],
+  );
+  const lines = trace.toString();
+  for (const text of [" raft  ", "leader in term 1", "raft append of term 1"]) {
+    assertStringIncludes(lines, text);
+  }
+});
+
 Deno.test("simulate() finds nothing wrong any more with seeds that once failed", async () => {
   for (const { seed, found } of KEPT_SEEDS) {
     const { violations } = await simulate({ seed });
@@ -75,6 +104,10 @@ Deno.test("simulate() finds nothing wrong any more with seeds that once failed",
   for (const { seed, found } of KEPT_MEMBERSHIP_SEEDS) {
     const { violations } = await simulate({ seed, profile: "membership" });
     assertEquals(violations, [], `membership seed ${seed}: ${found}`);
+  }
+  for (const { seed, found } of KEPT_RAFT_SEEDS) {
+    const { violations } = await simulate({ seed, profile: "raft" });
+    assertEquals(violations, [], `Raft seed ${seed}: ${found}`);
   }
 });
 

@@ -51,6 +51,8 @@ export class FakeGroup {
   timeMs = 1_000;
   /** While there is no majority nothing is agreed. */
   frozen = false;
+  /** Up to which index a majority has agreed, if that is not all. */
+  agreed: number | undefined;
   /** Reads of entries come from the disk, as a promise. */
   onDisk = false;
   /** Called before each of those, to change something between look-up and read. */
@@ -147,10 +149,12 @@ export class FakeMember implements RaftMember<RaKvState> {
   }
 
   get commitIndex(): number {
-    return this.#shared.entries.length;
+    return this.#shared.agreed ?? this.#shared.entries.length;
   }
 
   standNow(): void {}
+
+  aux(): void {}
 
   enterRole(): void {
     machine.enterRole?.(true, this.state);

@@ -26,15 +26,16 @@ export class IndexRanges {
 
   /** Of `indexes`, in any order, each once or more. */
   static of(indexes: Iterable<number>): IndexRanges {
-    const sorted: number[] = [];
+    const given: number[] = [];
     let isSorted = true;
     let before = -Infinity;
     for (const index of indexes) {
       isSorted &&= index >= before;
       before = index;
-      sorted.push(index);
+      given.push(index);
     }
-    if (!isSorted) sorted.sort((a, b) => a - b);
+    // Without a function that compares, a million take a third of the time.
+    const sorted = isSorted ? given : Float64Array.from(given).sort();
     const firsts: number[] = [];
     const lasts: number[] = [];
     let last = NaN;

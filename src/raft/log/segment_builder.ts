@@ -6,7 +6,7 @@
  */
 import { crc32 } from "node:zlib";
 import type { Disk, DiskFile } from "../../environment/disk.ts";
-import { isMembership } from "./entry_body.ts";
+import { isMembership } from "../entry_body.ts";
 import type { SegmentInfo } from "./group_manifest_codec.ts";
 import {
   encodeSegmentHeader,

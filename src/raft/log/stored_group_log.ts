@@ -17,12 +17,14 @@ import type { Disk } from "../../environment/disk.ts";
 import { replaceFile } from "../../storage/atomic_file.ts";
 import type { RaftEntry, SnapshotMeta } from "../raft_entry.ts";
 import { planCompaction, type SegmentLife } from "./compaction_plan.ts";
-import { isMembership, membershipOf } from "./entry_body.ts";
+import { isMembership, membershipOf } from "../entry_body.ts";
+import { copyLive, lifeOf } from "./live_entries.ts";
 import {
   encodeManifest,
   type GroupManifest,
   type StoredSnapshot,
 } from "./group_manifest_codec.ts";
+import { GroupReader } from "./group_reader.ts";
 import {
   cutSegments,
   GroupSegments,
@@ -53,15 +55,14 @@ import {
 import { abandon, ReceivedSnapshot } from "./received_snapshot.ts";
 import { readState, snapshotName, SnapshotWriter } from "./snapshot_files.ts";
 import { TermRuns } from "./term_runs.ts";
-import type { Wal, WalBatch, WalGroup } from "./wal.ts";
-import { SLICE_BYTES, type WorkPace } from "./work_pace.ts";
+import type { Wal } from "./wal.ts";
+import type { WalBatch, WalGroup } from "./wal_batch.ts";
+import type { WorkPace } from "./work_pace.ts";
 
 /** So many entries have to be applied before it is noted again. */
 const APPLIED_NOTED_EVERY = 256;
 /** So many places in memory are looked at in one go. */
 const PLACES_MAX = 32_768;
-/** A read is tried anew so often when compaction has taken its segment away. */
-const TRIES_MAX = 5;
 const NO_BYTES = new Uint8Array(0);
 
 /** What the logs of a node share. */
@@ -101,6 +102,7 @@ export class StoredGroupLog implements GroupLog, WalGroup {
   readonly #runs = new TermRuns();
   readonly #memtable = new Memtable();
   readonly #segments: GroupSegments;
+  readonly #reader: GroupReader;
   #nextNumber: number;
   /** Names of the segments that the manifest on the disk names. */
   #named: ReadonlySet<number>;
@@ -151,6 +153,15 @@ export class StoredGroupLog implements GroupLog, WalGroup {
         new Segment(this.#segmentPath(info.number), info)
       ),
     );
+    this.#reader = new GroupReader({
+      segments: this.#segments,
+      files: () => this.#shared().files,
+      snapshotIndex: () => this.#snapshotIndex,
+      isThere: (index) => this.#isThere(index),
+      entryInMemory: (index) => this.entryInMemory(index),
+      compactedError: (index) => this.#compactedError(index),
+      noteRot: (error) => this.#noteRot(error),
+    });
     this.#named = new Set(manifest.segments.map(({ number }) => number));
     this.#memberships = [];
     for (const { first, runs, memberships } of manifest.segments) {
@@ -403,7 +414,7 @@ export class StoredGroupLog implements GroupLog, WalGroup {
     for (let index = first; index <= end; index++) {
       const length = this.#memtable.lengthAt(index);
       if (length < 0) {
-        return this.#entriesFrom(index, end, bytesMax - bytes, found);
+        return this.#reader.addRow(index, end, bytesMax - bytes, found);
       }
       if (!this.#isThere(index)) throw this.#compactedError(index);
       bytes += length;
@@ -411,73 +422,6 @@ export class StoredGroupLog implements GroupLog, WalGroup {
       found.push(this.#memtable.entry(index) as RaftEntry);
     }
     return found;
-  }
-
-  /** Adds entries to `found` from `first` on, at which there is none in memory. */
-  async #entriesFrom(
-    first: number,
-    last: number,
-    bytesMax: number,
-    found: RaftEntry[],
-  ): Promise<readonly RaftEntry[]> {
-    let bytes = 0;
-    let index = first;
-    let tries = 0;
-    while (index <= last && (bytes < bytesMax || found.length === 0)) {
-      let row: RaftEntry[] = [];
-      const inMemory = this.entryInMemory(index);
-      if (inMemory !== undefined) row = [inMemory];
-      else {
-        const segment = this.#isThere(index)
-          ? this.#segments.find(index)
-          : undefined;
-        if (segment === undefined) throw this.#compactedError(index);
-        const end = Math.min(last, segment.info.last);
-        try {
-          row = await this.#shared().files.readRow(
-            segment,
-            index,
-            this.#endOfRow(index, end),
-            bytesMax - bytes,
-          );
-        } catch (error) {
-          this.#demandAnother(error, segment, ++tries);
-          continue;
-        }
-        if (row.length === 0) throw this.#compactedError(index);
-      }
-      for (const entry of row) {
-        bytes += entry.body.length;
-        if (bytes > bytesMax && found.length > 0) return found;
-        found.push(entry);
-        index++;
-      }
-    }
-    return found;
-  }
-
-  /** The last index of those from `index` to `end` that are all there. */
-  #endOfRow(index: number, end: number): number {
-    if (index > this.#snapshotIndex) return end;
-    let last = index;
-    while (last < end && this.#isThere(last + 1)) last++;
-    return last;
-  }
-
-  /** Throws `error`, unless `segment` was replaced while it was to be read. */
-  #demandAnother(error: unknown, segment: Segment, tries: number): void {
-    const isGone = error instanceof SegmentGoneError;
-    if (
-      isGone && tries < TRIES_MAX && !this.#segments.list.includes(segment)
-    ) return;
-    const told = isGone
-      ? new WhorlError("store_corrupt", error.message, {
-        details: { path: segment.path },
-        cause: error,
-      })
-      : error;
-    this.#noteRot(told);
-    throw told;
   }
 
   /** Remembers, if `error` says so, that something is lost: also for later lives. */
@@ -499,35 +443,7 @@ export class StoredGroupLog implements GroupLog, WalGroup {
       if (entry !== undefined) found.set(index, entry);
       else if (this.#isThere(index)) others.push(index);
     }
-    return others.length === 0 ? found : this.#readFrom(others, found);
-  }
-
-  async #readFrom(
-    indexes: readonly number[],
-    found: Map<number, RaftEntry>,
-  ): Promise<ReadonlyMap<number, RaftEntry>> {
-    let left = [...indexes].sort((a, b) => a - b);
-    for (let tries = 0; left.length > 0;) {
-      const first = left[0] as number;
-      const segment = this.#segments.find(first);
-      if (segment === undefined) {
-        const entry = this.entryInMemory(first);
-        if (entry !== undefined) found.set(first, entry);
-        left = left.slice(1);
-        continue;
-      }
-      const { last } = segment.info;
-      const inside = left.filter((index) => index <= last);
-      try {
-        const entries = await this.#shared().files.readSome(segment, inside);
-        for (const entry of entries) found.set(entry.index, entry);
-      } catch (error) {
-        this.#demandAnother(error, segment, ++tries);
-        continue;
-      }
-      left = left.slice(inside.length);
-    }
-    return found;
+    return others.length === 0 ? found : this.#reader.addSome(others, found);
   }
 
   takeSnapshot(
@@ -873,10 +789,8 @@ export class StoredGroupLog implements GroupLog, WalGroup {
   }
 
   compact(): Promise<void> {
-    return this.#task(() => this.#compact(true)).catch((error) => {
-      this.#noteRot(error);
-      throw error;
-    });
+    this.#demandOpen();
+    return this.#compact(true);
   }
 
   /** Compacts, unless that is about to be done, if it is worth it. */
@@ -884,81 +798,60 @@ export class StoredGroupLog implements GroupLog, WalGroup {
     if (this.#compacting) return;
     this.#compacting = true;
     const { compactEvery } = this.#shared();
-    const isThorough = this.#snapshotsTaken % compactEvery === 0;
-    this.#task(() => {
-      this.#compacting = false;
-      return this.#compact(isThorough);
-    }).catch((error) => {
-      // What else can be wrong is told when something has to be written; this is tried again after the next snapshot.
-      this.#noteRot(error);
-      this.#compacting = false;
-    });
+    this.#compact(this.#snapshotsTaken % compactEvery === 0).catch(() => {
+      // Rot is noted, and what else can be wrong is told when something has to be written; this is tried again after the next snapshot.
+    }).finally(() => this.#compacting = false);
   }
 
-  /** @param isThorough Whether live bytes are counted, and not concluded from the number of live entries. */
+  /**
+   * Writes each row of segments that is worth it anew, in a task of its own: in
+   * between, the write-ahead log's entries are taken over, or writers would wait.
+   *
+   * @param isThorough Whether live bytes are counted, and not concluded from the number of live entries.
+   */
   async #compact(isThorough: boolean): Promise<void> {
-    const { limits } = this.#shared();
-    const lives: SegmentLife[] = [];
+    const { limits, files, compactionPace } = this.#shared();
     const segments = this.#segments.list;
-    for (const segment of segments) {
-      lives.push(await this.#lifeOf(segment, isThorough));
-    }
-    for (const [first, last] of planCompaction(lives, limits)) {
-      await this.#rewrite(segments.slice(first, last + 1));
-    }
-  }
-
-  async #lifeOf(segment: Segment, isThorough: boolean): Promise<SegmentLife> {
-    const { info } = segment;
-    const { first, last, count, bodyBytes } = info;
-    const isBelow = last <= this.#snapshotIndex;
-    const liveCount = isBelow ? this.#live.countBetween(first, last) : count;
-    let liveBytes = bodyBytes * Math.min(1, liveCount / count);
-    if (isThorough && liveCount > 0 && liveCount < count) {
-      const { files, compactionPace } = this.#shared();
-      const index = await files.indexOf(segment);
-      liveBytes = 0;
-      for (let line = 0; line < index.count; line++) {
-        if (this.#live.has(index.indexAt(line))) {
-          liveBytes += index.lengthAt(line);
-        }
+    try {
+      const lives: SegmentLife[] = [];
+      for (const segment of segments) {
+        const isBelow = segment.info.last <= this.#snapshotIndex;
+        lives.push(
+          await lifeOf(segment, isBelow ? this.#live : undefined, {
+            files,
+            pace: compactionPace,
+            isThorough,
+          }),
+        );
       }
-      await compactionPace.pause(index.bytes);
+      for (const [first, last] of planCompaction(lives, limits)) {
+        const row = segments.slice(first, last + 1);
+        await this.#task(() => this.#rewrite(row));
+      }
+    } catch (error) {
+      // Somebody else has compacted meanwhile.
+      if (error instanceof SegmentGoneError) return;
+      this.#noteRot(error);
+      throw error;
     }
-    return { count, bodyBytes, liveCount, liveBytes, isBelow };
   }
 
   /** Writes what is live in `row` into new segments, and puts them in its place. */
   async #rewrite(row: readonly Segment[]): Promise<void> {
     const { disk, files, wal, compactionPace } = this.#shared();
+    const { list } = this.#segments;
+    const start = list.indexOf(row[0] as Segment);
+    // A snapshot may have taken some of them away.
+    if (start < 0 || row.some((segment, i) => list[start + i] !== segment)) {
+      return;
+    }
     const builder = new SegmentBuilder(this.#segmentTarget(compactionPace));
     try {
       for (const segment of row) {
-        const index = await files.indexOf(segment);
-        let wanted: number[] = [];
-        let bytes = 0;
-        for (let line = 0; line <= index.count; line++) {
-          const place = line < index.count ? index.indexAt(line) : Infinity;
-          if (bytes > 0 && (line === index.count || bytes >= SLICE_BYTES)) {
-            for (const entry of await files.readSome(segment, wanted)) {
-              const { body } = entry;
-              await builder.add(
-                entry.index,
-                entry.term,
-                body,
-                0,
-                body.length,
-                index.crcAt(index.lineFrom(entry.index)),
-              );
-            }
-            await compactionPace.pause(bytes);
-            wanted = [];
-            bytes = 0;
-          }
-          if (place > segment.info.last || !this.#live.has(place)) continue;
-          wanted.push(place);
-          bytes += index.lengthAt(line);
-        }
+        await copyLive(segment, this.#live, builder, {
+          files,
+          pace: compactionPace,
+        });
       }
       const infos = await builder.finish();
       if (infos.length > 0) await disk.syncFolder(this.#folder);

@@ -23,6 +23,7 @@ import type { DiskFile } from "../../environment/disk.ts";
 import type { StorageEnvironment } from "../../environment/environment.ts";
 import type { WatermarkFile } from "../../storage/commit_watermark.ts";
 import { BodySlabs } from "./body_slabs.ts";
+import { WalBatch, type WalGroup } from "./wal_batch.ts";
 import { storeErrorOf } from "./log_failure.ts";
 import {
   BATCH_HEADER_BYTES,
@@ -34,27 +35,11 @@ import {
   setLine,
 } from "./wal_codec.ts";
 
-/** A batch takes no more than so many records, */
-const BATCH_RECORDS_MAX = 8_192;
-/** nor any more once its bodies have so many bytes. What is more waits for the next one. */
-const BATCH_BYTES_MAX = 4 * 1024 * 1024;
 /** Up to here, copying the bodies behind the table costs less than another call of the system. */
 const ONE_WRITE_BYTES_MAX = 16 * 1024;
-/** A table for more records than these is not kept for the next batch. */
-const TABLE_RECORDS_KEPT = 2_048;
 
 const NO_BODY = new Uint8Array(0);
 const encoder = new TextEncoder();
-
-/** Who puts records into the log. */
-export interface WalGroup {
-  readonly uid: number;
-  /** The log's own: the batch that this has records in last, and its place there. */
-  batch: WalBatch | undefined;
-  place: number;
-  /** Its entries are durable up to `index`, which is of `term`. */
-  onDurable(index: number, term: number): void;
-}
 
 /** A file of the log. */
 export interface WalFile {
@@ -66,106 +51,6 @@ export interface WalFile {
   lastBatch: number;
   /** Who has records in it, with the index of the last entry; 0 for those that have none but votes. */
   readonly groups: Map<WalGroup, number>;
-}
-
-/** What one sync makes durable. */
-export class WalBatch {
-  table = new Uint8Array(BATCH_HEADER_BYTES + 64 * LINE_BYTES);
-  view = new DataView(this.table.buffer);
-  count = 0;
-  bodyBytes = 0;
-  /** Where the bodies are, as they lie side by side: slabs with start and end. */
-  readonly slabs: Uint8Array<ArrayBuffer>[] = [];
-  readonly starts: number[] = [];
-  readonly ends: number[] = [];
-  /** Who has records in it, with index and term of the last entry. */
-  readonly groups: WalGroup[] = [];
-  readonly lastIndexes: number[] = [];
-  readonly lastTerms: number[] = [];
-  readonly whenDurable: (() => void)[] = [];
-  #written: PromiseWithResolvers<void> | undefined;
-
-  /** Resolves when it is durable. */
-  get written(): Promise<void> {
-    if (this.#written === undefined) {
-      this.#written = Promise.withResolvers();
-      // Whoever waits hears of it; nobody has to wait to the end.
-      this.#written.promise.catch(() => {});
-    }
-    return this.#written.promise;
-  }
-
-  /** It will never be durable. */
-  fail(error: WhorlError): void {
-    this.#written?.reject(error);
-  }
-
-  /** Makes room for one more record. */
-  reserve(): void {
-    if (
-      BATCH_HEADER_BYTES + (this.count + 1) * LINE_BYTES <= this.table.length
-    ) return;
-    const larger = new Uint8Array(2 * this.table.length);
-    larger.set(this.table);
-    this.table = larger;
-    this.view = new DataView(larger.buffer);
-  }
-
-  /** Notes that the next body is `slab[start, end)`. */
-  addBody(slab: Uint8Array<ArrayBuffer>, start: number, end: number): void {
-    this.bodyBytes += end - start;
-    const last = this.slabs.length - 1;
-    if (this.slabs[last] === slab && this.ends[last] === start) {
-      this.ends[last] = end;
-      return;
-    }
-    this.slabs.push(slab);
-    this.starts.push(start);
-    this.ends.push(end);
-  }
-
-  /** The place of `group` in it. */
-  placeOf(group: WalGroup): number {
-    if (group.batch !== this) {
-      group.batch = this;
-      group.place = this.groups.length;
-      this.groups.push(group);
-      this.lastIndexes.push(0);
-      this.lastTerms.push(0);
-    }
-    return group.place;
-  }
-
-  get isFull(): boolean {
-    return this.count >= BATCH_RECORDS_MAX || this.bodyBytes >= BATCH_BYTES_MAX;
-  }
-
-  /** It is durable: tells who waits for that, and is empty, to be filled again. */
-  finish(): void {
-    for (const then of this.whenDurable) then();
-    this.#written?.resolve();
-    this.#written = undefined;
-    for (const group of this.groups) {
-      if (group.batch === this) group.batch = undefined;
-    }
-    if (this.table.length > TABLE_RECORDS_KEPT * LINE_BYTES) {
-      this.table = new Uint8Array(BATCH_HEADER_BYTES + 64 * LINE_BYTES);
-      this.view = new DataView(this.table.buffer);
-    }
-    this.count = 0;
-    this.bodyBytes = 0;
-    for (
-      const list of [
-        this.slabs,
-        this.starts,
-        this.ends,
-        this.groups,
-        this.lastIndexes,
-        this.lastTerms,
-        this.whenDurable,
-      ]
-    ) list.length = 0;
-  }
 }
 
 /** A batch that was found, and may not be durable. */
@@ -226,6 +111,8 @@ export class Wal {
   readonly #full: WalBatch[] = [];
   readonly #together = new Uint8Array(ONE_WRITE_BYTES_MAX);
   #writing: WalBatch | undefined;
+  /** The last batch that somebody waits for by {@linkcode written}. */
+  #awaited: WalBatch | undefined;
   #turning = false;
   #wantsTurn = false;
   #deferred = false;
@@ -512,6 +399,7 @@ export class Wal {
     }
     this.#nextBatch++;
     this.#writing = undefined;
+    if (this.#awaited === batch) this.#awaited = undefined;
     // The disk has to do again before anybody is told: they take their time.
     if (!this.#turnIfWanted()) this.#writeNext();
     for (let i = 0; i < batch.groups.length; i++) {
@@ -542,14 +430,10 @@ export class Wal {
     }, (error) => this.#fail(error));
   }
 
-  /**
-   * Whether there are so many files to be taken over that writers wait. Not at
-   * the beginning of a file: there stands what lets those before it be released.
-   */
+  /** Whether there are so many files to be taken over that writers wait; but never who takes them over. */
   get #isHeld(): boolean {
-    const { closedFilesMax, fileBytesMax } = this.#options;
-    return this.#closed.length > closedFilesMax &&
-      this.#offset > fileBytesMax / 4;
+    return this.#closed.length > this.#options.closedFilesMax &&
+      this.#awaited === undefined;
   }
 
   /** Lets the next batch be the first one of another file, if there is something in this one. */
@@ -629,13 +513,17 @@ export class Wal {
     return count;
   }
 
-  /** Resolves when everything that was put in before is durable. */
+  /**
+   * Resolves when everything that was put in before is durable. For work on
+   * which others depend: it is written even while writers are held back.
+   */
   written(): Promise<void> {
     if (this.#failure !== undefined) return Promise.reject(this.#failure);
     const last = this.#gathering.count > 0
       ? this.#gathering
       : this.#full.at(-1) ?? this.#writing;
     if (last === undefined) return Promise.resolve();
+    this.#awaited = last;
     this.#schedule();
     return last.written;
   }
@@ -669,7 +557,16 @@ export class Wal {
       this.#isClosed = true;
       this.#file?.close();
       this.#file = undefined;
+      await this.#closeMark();
+    }
+  }
+
+  async #closeMark(): Promise<void> {
+    try {
       await this.#options.mark.close();
+    } catch (error) {
+      // That the disk refuses was told.
+      if (this.#failure === undefined) throw error;
     }
   }
 }

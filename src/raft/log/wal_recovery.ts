@@ -106,6 +106,7 @@ export async function readWal(
   const storeId = mark?.storeId ?? secretBytes(8).toHex();
   let wasLost = mark === undefined && numbers.length > 0;
   let oldestFile = mark?.epoch ?? 1;
+  const durable = mark?.commit ?? 0;
   const files: ReadFile[] = [];
   const obsolete: string[] = [];
   for (const number of numbers) {
@@ -126,20 +127,18 @@ export async function readWal(
     const isOurs = header !== undefined && header.number === number &&
       (mark === undefined || header.storeId === storeId);
     // Without its header nothing in it can be believed, but that something was.
-    const first = findBatch(
-      bytes,
-      FILE_HEADER_BYTES,
-      isOurs ? header.salt : undefined,
-    );
+    const salt = isOurs ? header.salt : undefined;
+    const first = findBatch(bytes, FILE_HEADER_BYTES, salt);
     files.push({
       number,
       path,
       bytes,
       header: isOurs ? header : undefined,
-      firstBatch: first?.number ?? 0,
+      firstBatch: first === undefined || isTorn(bytes, first, salt, durable)
+        ? 0
+        : first.number,
     });
   }
-  const durable = mark?.commit ?? 0;
   // A file in which nothing was ever made durable is as good as none.
   while (files.length > 0 && (files.at(-1) as ReadFile).firstBatch === 0) {
     await disk.remove((files.pop() as ReadFile).path);
@@ -267,6 +266,17 @@ function visitRecords(
     visit(offset, isSound);
     offset += length;
   }
+}
+
+/** Whether the first batch of a file never became durable as a whole, so that what it may repeat from the file before counts there still. */
+function isTorn(
+  bytes: Uint8Array<ArrayBuffer>,
+  first: FoundBatch,
+  salt: number | undefined,
+  durable: number,
+): boolean {
+  return first.number > durable && !isSound(bytes, first) &&
+    findBatch(bytes, first.end, salt) === undefined;
 }
 
 function isSound(bytes: Uint8Array<ArrayBuffer>, batch: FoundBatch): boolean {

@@ -11,6 +11,8 @@
  * - Leader completeness: what was committed is in the log of each later leader.
  * - State machine safety: at one index all commit the same, and the states of
  *   all machines are equal when they have applied the same.
+ * - A leader commits by counting only what is of its own term, and changes the
+ *   members only when the change before is committed, and an entry of its term.
  * - A commit index never falls in a life of a member.
  * - What is committed is durable on a majority of voters; what a member says it
  *   has, it has durably; what was durable, also a term and a vote it has spoken
@@ -249,6 +251,9 @@ export class RaftWatch {
     } else if (commitIndex > before.commitIndex) {
       this.#checkCommit(member, before);
     }
+    if (
+      role === "leader" && before.role === "leader" && before.term === term
+    ) this.#checkReign(member, before);
     if (appliedIndex > commitIndex) {
       this.#fail(
         "raft_applied_uncommitted",
@@ -348,6 +353,28 @@ export class RaftWatch {
       );
       break;
     }
+  }
+
+  /** What a leader does that led before, in the same term. */
+  #checkReign(
+    { node, term, log, commitIndex, membership }: RaftMember,
+    before: Sighting,
+  ): void {
+    const committedTerm = log.termAt(commitIndex);
+    if (commitIndex > before.commitIndex && committedTerm !== term) {
+      this.#fail(
+        "raft_commit_of_old_term",
+        `${node} leads in term ${term} and commits up to entry ${commitIndex}, which is of term ${committedTerm}`,
+      );
+    }
+    if (membership.index <= before.membership.index) return;
+    if (before.membership.index <= commitIndex && committedTerm === term) {
+      return;
+    }
+    this.#fail(
+      "raft_change_too_early",
+      `${node} leads in term ${term} and changes the members by entry ${membership.index}, while only ${commitIndex} of term ${committedTerm} is committed, and the change before is entry ${before.membership.index}`,
+    );
   }
 
   #checkCommit(member: RaftMember, before: Sighting): void {

@@ -34,6 +34,9 @@ export interface RaKvWorkloadOptions {
   readonly keys?: number;
 }
 
+/** How long a client waits after a failure, in virtual milliseconds: what refuses at once would use up all operations while nothing can be done. */
+const AFTER_FAILURE_MS = 300;
+
 /** What a client has read of a key. */
 interface Seen {
   readonly value: string | null;
@@ -93,7 +96,8 @@ async function get(
     seen = seenOf(await raKv.get(SIMULATED_GROUP, key, options));
     return seen.value;
   }, options.timeoutMs);
-  if (seen !== undefined) operation.session.set(key, seen);
+  if (seen === undefined) await operation.sleep(AFTER_FAILURE_MS);
+  else operation.session.set(key, seen);
   return seen;
 }
 
@@ -131,12 +135,13 @@ async function change(
   ) => Promise<RaKvWritten>,
 ): Promise<void> {
   const timeoutMs = drawTimeout(operation);
-  await operation.record(
+  const done = await operation.record(
     key,
     input,
     ({ raKv }) => found(act(raKv, { timeoutMs })),
     timeoutMs,
   );
+  if (done === undefined) await operation.sleep(AFTER_FAILURE_MS);
 }
 
 /** Whether `writing` was done; not if a majority has agreed that its condition does not hold. */

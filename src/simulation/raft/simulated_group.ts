@@ -6,8 +6,9 @@
  *
  * @module
  */
+import type { SupervisorReport } from "../../../supervisors/supervisor.ts";
 import { ByteReader } from "../../base/byte_reader.ts";
-import { isWhorlError, reasonOf } from "../../base/errors.ts";
+import { isStoreFailure, isWhorlError, reasonOf } from "../../base/errors.ts";
 import type { WhorlNode } from "../../node/node.ts";
 import { type RaKvState, stateDigest } from "../../ra_kv/ra_kv_machine.ts";
 import type { RaftMember } from "../../raft/raft_member.ts";
@@ -72,7 +73,7 @@ export class SimulatedGroup {
 
   constructor(options: SimulatedGroupOptions) {
     this.#options = options;
-    const { cluster, plan } = options;
+    const { plan } = options;
     const members = plan.members.map((index) => this.#machine(index));
     this.#wanted = new Set(members);
     this.#mayBegin = new Set(members);
@@ -84,6 +85,25 @@ export class SimulatedGroup {
       ...this.#violations,
       ...[...this.#watches.values()].flatMap(({ violations }) => violations),
     ];
+  }
+
+  /** Looks whether something below a supervisor has ended for another reason than its disk: a member that breaks its own rules is started again, and nobody would see it. */
+  reported(life: string, report: SupervisorReport): void {
+    if (report.type !== "child_exited" && report.type !== "start_failed") {
+      return;
+    }
+    const { supervisor, reason } = report;
+    if (supervisor !== "raft_groups" && supervisor !== "raft_sup") return;
+    if (typeof reason !== "object" || reason.type !== "crash") return;
+    const { code, message, stack, cause } = reason.error;
+    // Its log is closed under it when the disk has failed.
+    if (isStoreFailure(code) || code === "closed") return;
+    this.#violations.push({
+      check: "raft_member_crashed",
+      message: `A part of ${supervisor} in ${life} has ended: ${message}\n${
+        cause?.stack ?? stack ?? ""
+      }`,
+    });
   }
 
   #watchOf(groupId: number): RaftWatch {

@@ -1,11 +1,14 @@
 import { assert, assertEquals, assertThrows } from "@std/assert";
 import {
+  ACT_TYPES,
   CHANGE_TYPES,
   drawSchedule,
   FAULT_TYPES,
   type ScheduleOptions,
 } from "./draw_schedule.ts";
-import type { PlannedChange } from "./schedule.ts";
+import type { GroupPlan, PlannedChange } from "./schedule.ts";
+
+const RAFT: ScheduleOptions = { profile: "raft" };
 
 Deno.test("drawSchedule() gives the same for the same seed, as plain data, and another for another", () => {
   assertEquals(drawSchedule(7), drawSchedule("7"));
@@ -133,4 +136,48 @@ Deno.test("drawSchedule() loses one machine at most, and then lets nothing rot",
     assert(faults.every(({ type }) => type !== "bit_rot"), `seed ${seed}`);
   }
   assert(losses > 50);
+});
+
+Deno.test("drawSchedule() draws every kind of act on a Raft group, each on nodes that are there", () => {
+  const drawn = new Map<string, number>();
+  for (let seed = 0; seed < 1_000; seed++) {
+    const { nodes, group, faults, changes, disk } = drawSchedule(seed, RAFT);
+    assert(group !== undefined);
+    assert(group!.members.length >= 3, `seed ${seed}`);
+    assertEquals([changes, disk.liesAboutSync], [[], false]);
+    assert(
+      faults.every(({ type }) =>
+        type !== "bit_rot" && type !== "declared_down"
+      ),
+    );
+    for (const act of group!.acts) {
+      drawn.set(act.type, (drawn.get(act.type) ?? 0) + 1);
+      if ("node" in act) assert(act.node >= 0 && act.node < nodes);
+    }
+  }
+  for (const type of ACT_TYPES) {
+    assert((drawn.get(type) ?? 0) > 50, `${type}: ${drawn.get(type)}`);
+  }
+});
+
+Deno.test("drawSchedule() leaves a Raft group the voters it needs, and damages one log at most", () => {
+  for (let seed = 0; seed < 1_000; seed++) {
+    const { group } = drawSchedule(seed, RAFT);
+    const { members, acts } = group as GroupPlan;
+    const voters = new Set(members);
+    const others = new Set<number>();
+    const rotten = new Set<number>();
+    let fewest = voters.size;
+    for (const act of acts) {
+      if (act.type === "add_member") {
+        assert(!voters.has(act.node) && !others.has(act.node));
+        (act.kind === "voter" ? voters : others).add(act.node);
+      } else if (act.type === "remove_member") {
+        assert(voters.delete(act.node) || others.delete(act.node));
+      } else if (act.type === "log_rot") rotten.add(act.node);
+      fewest = Math.min(fewest, voters.size);
+    }
+    assert(rotten.size <= 1, `seed ${seed}`);
+    assert(fewest >= (rotten.size === 0 ? 2 : 3), `seed ${seed}: ${fewest}`);
+  }
 });

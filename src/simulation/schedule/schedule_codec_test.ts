@@ -1,8 +1,13 @@
 import { assert, assertEquals, assertThrows } from "@std/assert";
 import { WhorlError } from "../../base/errors.ts";
-import { CHANGE_TYPES, FAULT_TYPES } from "./draw_schedule.ts";
+import { ACT_TYPES, CHANGE_TYPES, FAULT_TYPES } from "./draw_schedule.ts";
 import { decodeSchedule, encodeSchedule } from "./schedule_codec.ts";
-import type { PlannedChange, PlannedFault, Schedule } from "./schedule.ts";
+import type {
+  PlannedAct,
+  PlannedChange,
+  PlannedFault,
+  Schedule,
+} from "./schedule.ts";
 
 const at = { atMs: 10.5, forMs: 200 };
 const faults: readonly PlannedFault[] = [
@@ -134,4 +139,32 @@ Deno.test("decodeSchedule() names the place, the rule and the value of a mistake
       error.message,
     );
   }
+});
+
+Deno.test("decodeSchedule() gives a Raft group back, with every kind of act", () => {
+  const acts: readonly PlannedAct[] = [
+    { atMs: 1, type: "add_member", node: 2, kind: "non_voter" },
+    { atMs: 2, type: "remove_member", node: 0 },
+    { atMs: 3, type: "transfer", node: 1 },
+    { atMs: 4, type: "snapshot", node: 1 },
+    { atMs: 5, type: "compact", node: 2 },
+    { atMs: 6, type: "leader_fault", how: "deaf", forMs: 10 },
+    { atMs: 7, type: "voter_fault", afterMs: 0.25, forMs: 10 },
+    { atMs: 8, type: "log_rot", node: 0, forMs: 10 },
+  ];
+  assertEquals(new Set(acts.map(({ type }) => type)), new Set(ACT_TYPES));
+  const grouped = { ...schedule, group: { members: [0, 1], acts } };
+  const text = encodeSchedule(grouped);
+  assertEquals(decodeSchedule(text), grouped);
+  assertEquals(decodeSchedule(encodeSchedule(schedule)).group, undefined);
+  assertThrows(
+    () => decodeSchedule(text.replace('"deaf"', '"dumb"')),
+    WhorlError,
+    "acts[5].how must be one of",
+  );
+  assertThrows(
+    () => decodeSchedule(text.replace('"members": [0,1]', '"members": [0,3]')),
+    WhorlError,
+    "members[1] must be",
+  );
 });

@@ -218,10 +218,17 @@ function* fewerNodes(schedule: Schedule): Candidates {
   for (let node = smallest.nodes + smallest.spares - 1; node >= 0; node--) {
     if (node < smallest.nodes && smallest.nodes === 1) break;
     const candidate = withoutNode(smallest, node);
-    if (candidate.group?.members.length === 0) continue;
+    if (!isWhole(candidate)) continue;
     if (yield candidate) smallest = candidate;
   }
   return smallest;
+}
+
+/** Whether a group has a member, and enough of them if the log of one is to be damaged: else that would be the failure. */
+function isWhole({ group }: Schedule): boolean {
+  if (group === undefined) return true;
+  const rots = group.acts.some(({ type }) => type === "log_rot");
+  return group.members.length >= (rots ? 3 : 1);
 }
 
 /** `schedule` without the machine `node`: later ones move up, and faults and changes that name it are dropped. */

@@ -207,3 +207,27 @@ Deno.test("shrinkSchedule() moves a fault a little where an operation that goes 
   assertEquals(shrunk.schedule.operations, [3, 9]);
   assertEquals(shrunk.schedule.faults[0]?.atMs, 110);
 });
+
+Deno.test("withoutNode() and withLoad() drop acts on a Raft group that name the node, or come too late", () => {
+  const grouped: Schedule = {
+    ...failing,
+    nodes: 3,
+    faults: [],
+    group: {
+      members: [0, 1, 2],
+      acts: [
+        { atMs: 10, type: "snapshot", node: 1 },
+        { atMs: 20, type: "leader_fault", how: "kill", forMs: 1 },
+        { atMs: 30, type: "transfer", node: 2 },
+      ],
+    },
+  };
+  assertEquals(withoutNode(grouped, 1).group, {
+    members: [0, 1],
+    acts: [
+      { atMs: 20, type: "leader_fault", how: "kill", forMs: 1 },
+      { atMs: 30, type: "transfer", node: 1 },
+    ],
+  });
+  assertEquals(withLoad(grouped, 25).group?.acts.length, 2);
+});

@@ -12,6 +12,7 @@ import type {
   Vnode,
   VnodeContext,
   VnodeModule,
+  VnodeStorage,
 } from "../vnode.ts";
 
 /** The commands of the module. */
@@ -80,7 +81,7 @@ export function mergeTexts(a: string | undefined, b: string): string {
 
 class MapVnode {
   readonly #mode: MapMode;
-  readonly #storage: PartitionStore;
+  readonly #storage: VnodeStorage;
   readonly #hooks: MapHooks;
   readonly #signal: AbortSignal;
   readonly #texts = new Map<string, string>();
@@ -101,12 +102,9 @@ class MapVnode {
 
   #keep(key: string, value: string): Promise<void> {
     this.#texts.set(key, value);
-    return new Promise((resolve, reject) =>
-      this.#storage.write(
-        [{ key: encoder.encode(key), value: encoder.encode(value) }],
-        (error) => error === undefined ? resolve() : reject(error),
-      )
-    );
+    return this.#storage.commit([
+      { key: encoder.encode(key), value: encoder.encode(value) },
+    ]);
   }
 
   #put({ key, text, version }: MapPut): Promise<void> {

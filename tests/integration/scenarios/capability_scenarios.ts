@@ -5,13 +5,13 @@
  *
  * @module
  */
-import { assert, assertEquals } from "@std/assert";
+import { assertEquals } from "@std/assert";
 import { isWhorlError } from "../../../src/base/errors.ts";
 import type { CapabilityOptions } from "../../../src/cluster/capability.ts";
 import type { TestCluster } from "../../harness/test_cluster.ts";
 import type { TestNode } from "../../harness/test_node.ts";
 import { until } from "../../harness/until.ts";
-import { refused, type Scenario, threeNodes } from "./scenario.ts";
+import { missed, refused, type Scenario, threeNodes } from "./scenario.ts";
 
 const CART = "test.cart";
 /** What each version of an application supports. */
@@ -173,6 +173,7 @@ export const CAPABILITY_SCENARIOS: readonly Scenario[] = [
       assertEquals(changes(first), ["v2", "v1"]);
       // One that is stopped counts: it will be back as it was.
       await second.stop();
+      await missed([first], second);
       await first.control.down(second.name);
       await modeIs([first, third], "v1");
       await second.start({ capabilities: [VERSIONS.v3] });
@@ -192,7 +193,11 @@ export const CAPABILITY_SCENARIOS: readonly Scenario[] = [
       await modeIs([first], "v1");
       await refused("invalid_argument", () => second.control.capability(CART));
       await modeIs([second], "a", "test.newer");
-      assert((await first.control.ringReady()).ready);
+      await until(
+        "all have the ring that says so",
+        async () => (await first.control.ringReady()).ready,
+        WAIT_MS_MAX,
+      );
       await restart(second, VERSIONS.v2);
       await modeIs(cluster.nodes, "v2");
     },

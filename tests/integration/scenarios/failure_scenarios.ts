@@ -5,7 +5,13 @@
  */
 import { assert, assertEquals } from "@std/assert";
 import type { TestNode } from "../../harness/test_node.ts";
-import { DURABLE, refused, type Scenario, threeNodes } from "./scenario.ts";
+import {
+  DURABLE,
+  missed,
+  refused,
+  type Scenario,
+  threeNodes,
+} from "./scenario.ts";
 
 /** Milliseconds in which the fall of a node is noticed; asked for is one second. */
 const KILLED_NOTICED_MS_MAX = 1_000;
@@ -310,13 +316,8 @@ export const FAILURE_SCENARIOS: readonly Scenario[] = [
     async play(cluster) {
       const [first, second, third] = threeNodes(cluster);
       assertEquals((await second.control.ringStatus()).claimant, first.name);
-      const mark = second.events.mark;
       await first.stop();
-      await second.events.until(
-        "the stop",
-        mark,
-        ({ type, node }) => type === "node_down" && node === first.name,
-      );
+      await missed([second, third], first);
       await putAll(second, "without");
       await assertAll(third, "without");
       const error = await refused(

@@ -91,6 +91,7 @@ export const HANDOFF_SCENARIOS: readonly Scenario[] = [
     // verify_leave, with data; the tutorial's story of ownership.
     name:
       "a member that leaves hands over what it alone has, and joins again empty",
+    long: true,
     cluster: DURABLE,
     async play(cluster) {
       const [first, second, third] = threeNodes(cluster);
@@ -122,6 +123,7 @@ export const HANDOFF_SCENARIOS: readonly Scenario[] = [
   {
     // verify_staged_clustering's replacements, with data.
     name: "a replacement gets what the replaced one alone had",
+    long: true,
     cluster: { nodes: 4, ...DURABLE },
     joined: false,
     async play(cluster) {
@@ -157,7 +159,13 @@ export const HANDOFF_SCENARIOS: readonly Scenario[] = [
     // verify_handoff: an artificial delay in the fold, every way of encoding.
     name:
       "nodes join one by one while a module is slow to show its items, and no write is missed",
-    cluster: { nodes: 4, modules: [SLOW, COUNTER] },
+    long: true,
+    cluster: {
+      nodes: 4,
+      modules: [SLOW, COUNTER],
+      // What is slow is waited for side by side.
+      each: () => ({ handoffConcurrency: 64 }),
+    },
     joined: false,
     async play(cluster) {
       const [first, ...others] = cluster.nodes as [TestNode, ...TestNode[]];
@@ -338,6 +346,7 @@ export const HANDOFF_SCENARIOS: readonly Scenario[] = [
     // partition_repair
     name:
       "a wiped store is rebuilt from its neighbours, partition by partition",
+    long: true,
     cluster: DURABLE,
     async play(cluster) {
       const [first, , third] = threeNodes(cluster);

@@ -8,7 +8,17 @@
 import { assert, assertEquals } from "@std/assert";
 import type { TestCluster } from "../../harness/test_cluster.ts";
 import type { NodeControl, TestNode } from "../../harness/test_node.ts";
-import { DURABLE, refused, type Scenario, threeNodes } from "./scenario.ts";
+import { until } from "../../harness/until.ts";
+import {
+  DURABLE,
+  missed,
+  refused,
+  type Scenario,
+  threeNodes,
+} from "./scenario.ts";
+
+/** How long a node may take to hear of a ring, in milliseconds. */
+const HEARS_MS_MAX = 10_000;
 
 /** See the module's text. */
 export const LEAVE_SCENARIOS: readonly Scenario[] = [
@@ -16,6 +26,7 @@ export const LEAVE_SCENARIOS: readonly Scenario[] = [
     // verify_leave
     name:
       "a member leaves, its process ends, and it joins again as a fresh one",
+    long: true,
     cluster: DURABLE,
     async play(cluster) {
       const [first, , third] = cluster.nodes as [TestNode, TestNode, TestNode];
@@ -185,6 +196,7 @@ export const LEAVE_SCENARIOS: readonly Scenario[] = [
       await refused("is_up", () => first.control.down(third.name));
       await refused("not_member", () => first.control.down("nobody@127.0.0.1"));
       await third.kill();
+      await missed([first], third);
       const fourth = cluster.addNode(3);
       await fourth.start();
       await fourth.control.join(first.address);
@@ -196,10 +208,11 @@ export const LEAVE_SCENARIOS: readonly Scenario[] = [
         status.members.find(({ node }) => node === third.name)?.status,
         "down",
       );
+      const { mark } = third.events;
       await third.start();
       await third.events.until(
         "its return",
-        0,
+        mark,
         (event) =>
           event.type === "member_changed" && event.node === third.name &&
           event.after === "valid" && event.before === "joining",
@@ -236,7 +249,11 @@ export const LEAVE_SCENARIOS: readonly Scenario[] = [
       );
       const { changes } = await second.control.plan();
       assertEquals(changes, [{ action: "leave", node: third.name }]);
-      assertEquals((await third.control.ringStatus()).claimant, second.name);
+      await until(
+        "the third knows who the claimant is",
+        async () => (await third.control.ringStatus()).claimant === second.name,
+        HEARS_MS_MAX,
+      );
       await first.start();
       await cluster.settled();
       assertEquals((await first.control.ringStatus()).claimant, second.name);
@@ -248,6 +265,7 @@ export const LEAVE_SCENARIOS: readonly Scenario[] = [
   {
     // verify_cluster_converge
     name: "members that came and went agree on one ring",
+    long: true,
     cluster: { nodes: 5 },
     joined: false,
     async play(cluster) {

@@ -189,14 +189,14 @@ export const RA_KV_SCENARIOS: readonly Scenario[] = [
       );
       await raKv.addMember(C, fourth.name);
       await assertAll(back.raKv, 1, "local");
-      await raKv.removeMember(C, first.name);
-      await writeAll(back.raKv, 2);
-      // One that has no member any more still leads clients to those that have.
-      await assertAll(raKv, 2);
       await until("the fourth votes", async () => {
         const { members } = await back.raKv.members(C);
         return members.every(({ kind }) => kind === "voter");
       }, PATIENCE_MS);
+      await raKv.removeMember(C, first.name);
+      await writeAll(back.raKv, 2);
+      // One that has no member any more still leads clients to those that have.
+      await assertAll(raKv, 2);
       assertEquals(
         (await back.raKv.members(C)).members.map(({ node }) => node),
         [second, third, fourth].map(({ name }) => name),

@@ -12,6 +12,10 @@ import type {
   TestClusterOptions,
 } from "../../harness/test_cluster.ts";
 import type { TestNode } from "../../harness/test_node.ts";
+import { until } from "../../harness/until.ts";
+
+/** How long it may take to notice that a node is gone, in milliseconds. */
+const MISSED_MS_MAX = 10_000;
 
 /** See the module's text. */
 export interface Scenario {
@@ -19,6 +23,13 @@ export interface Scenario {
   readonly name: string;
   /** Where it can be played. @default {both} */
   readonly kinds?: readonly ClusterKind[];
+  /**
+   * Whether it takes so long that one form of it must do each time: the one in
+   * processes. `deno task test:long` plays the other one.
+   *
+   * @default {false}
+   */
+  readonly long?: boolean;
   /** The cluster it needs. @default {three nodes that store in memory} */
   readonly cluster?: Omit<TestClusterOptions, "kind">;
   /** Whether the nodes have joined when it begins. @default {true} */
@@ -42,6 +53,21 @@ export function fourNodes(
   cluster: TestCluster,
 ): [TestNode, TestNode, TestNode, TestNode] {
   return [...threeNodes(cluster), cluster.node(3)];
+}
+
+/** Waits until each of `nodes` knows that `gone`, which was stopped or killed, cannot be reached. */
+export async function missed(
+  nodes: readonly TestNode[],
+  gone: TestNode,
+): Promise<void> {
+  for (const { name, control } of nodes) {
+    await until(
+      `${name} misses ${gone.name}`,
+      async () =>
+        (await control.clusterStatus()).unreachable.includes(gone.name),
+      MISSED_MS_MAX,
+    );
+  }
 }
 
 /** Expects `work` to fail with `code`, and returns the failure. */

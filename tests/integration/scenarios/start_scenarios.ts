@@ -10,6 +10,8 @@ import type { PlainNodeOptions } from "../../harness/test_node.ts";
 import { DURABLE, refused, type Scenario } from "./scenario.ts";
 
 const ONE: Scenario["cluster"] = { ...DURABLE, nodes: 1 };
+/** Where it is what the files and the options are that counts, a process would add nothing. */
+const INSIDE: Scenario["kinds"] = ["in_process"];
 
 /** See the module's text. */
 export const START_SCENARIOS: readonly Scenario[] = [
@@ -43,6 +45,7 @@ export const START_SCENARIOS: readonly Scenario[] = [
   },
   {
     name: "a node does not start on the data directory of another node",
+    kinds: INSIDE,
     cluster: ONE,
     async play(cluster) {
       await cluster.node(0).stop();
@@ -57,6 +60,7 @@ export const START_SCENARIOS: readonly Scenario[] = [
   {
     name:
       "a node does not start with another ring size than its data directory's",
+    kinds: INSIDE,
     cluster: ONE,
     async play(cluster) {
       await cluster.node(0).stop();
@@ -70,6 +74,7 @@ export const START_SCENARIOS: readonly Scenario[] = [
   {
     name:
       "a node does not start on a data directory of a newer format, and leaves it alone",
+    kinds: INSIDE,
     cluster: ONE,
     async play(cluster) {
       const node = cluster.node(0);
@@ -87,6 +92,7 @@ export const START_SCENARIOS: readonly Scenario[] = [
   },
   {
     name: "a node does not start on a folder that holds other things",
+    kinds: INSIDE,
     cluster: ONE,
     async play(cluster) {
       const dataDirectory = `${cluster.folder}/photos`;
@@ -101,6 +107,7 @@ export const START_SCENARIOS: readonly Scenario[] = [
   },
   {
     name: "a node does not start on a data directory it cannot read",
+    kinds: INSIDE,
     cluster: ONE,
     async play(cluster) {
       // A file where a folder must be: unreadable for every user, root as well.
@@ -117,6 +124,7 @@ export const START_SCENARIOS: readonly Scenario[] = [
   {
     name:
       "a node does not start through symbolic links out of its data directory",
+    kinds: INSIDE,
     cluster: ONE,
     async play(cluster) {
       const node = cluster.node(0);
@@ -142,6 +150,7 @@ export const START_SCENARIOS: readonly Scenario[] = [
   {
     name:
       "a node does not start from a damaged ring or identity, and names the file",
+    kinds: INSIDE,
     cluster: ONE,
     async play(cluster) {
       const node = cluster.node(0);
@@ -161,6 +170,7 @@ export const START_SCENARIOS: readonly Scenario[] = [
   },
   {
     name: "a node does not start with options that cannot be",
+    kinds: INSIDE,
     cluster: { nodes: 1 },
     async play(cluster) {
       const refusals: [ErrorCode, Partial<PlainNodeOptions>][] = [

@@ -6,9 +6,9 @@
  * @module
  */
 import { assertEquals, assertMatch } from "@std/assert";
-import { ServedTree } from "../harness/served_tree.ts";
+import { ServedTree } from "./harness/served_tree.ts";
 
-const ROOT = new URL("../../", import.meta.url);
+const ROOT = new URL("../", import.meta.url);
 const FLAGS = ["--allow-net=127.0.0.1", "--allow-read", "--allow-import"];
 const FLAGS_WITH_STORE = [...FLAGS, "--unstable-kv", "--allow-write"];
 const COUNTER = "examples/counter/counter_vnode.ts";

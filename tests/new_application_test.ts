@@ -5,12 +5,12 @@
  * @module
  */
 import { assertEquals, assertMatch } from "@std/assert";
-import { ServedTree } from "../harness/served_tree.ts";
-import { textLines } from "../harness/text_lines.ts";
+import { ServedTree } from "./harness/served_tree.ts";
+import { textLines } from "./harness/text_lines.ts";
 
 const CLI = "cli/whorl.ts";
 const CLI_FLAGS = ["run", "--quiet", "--no-prompt", "--allow-read"];
-const ROOT = new URL("../../", import.meta.url);
+const ROOT = new URL("../", import.meta.url);
 
 interface Ran {
   readonly code: number;

@@ -1,0 +1,68 @@
+/**
+ * What two HTTP interfaces read from a request, and how they refuse it.
+ *
+ * @module
+ */
+import { HttpError } from "./http_error.ts";
+
+/** A segment of a path as the text it stands for. @throws {HttpError} 400 `invalid-path` */
+export function decodedSegment(segment: string): string {
+  try {
+    return decodeURIComponent(segment);
+  } catch (cause) {
+    if (!(cause instanceof URIError)) throw cause;
+    throw new HttpError(
+      400,
+      "invalid-path",
+      `Cannot read '${segment}' as it must be UTF-8, percent-encoded`,
+    );
+  }
+}
+
+/** @throws {HttpError} 405 `method-not-allowed` unless the method is one of `methods`. */
+export function allowMethods(
+  { method }: Request,
+  methods: readonly string[],
+): void {
+  if (methods.includes(method)) return;
+  throw new HttpError(
+    405,
+    "method-not-allowed",
+    `Cannot ${method} this: it takes ${methods.join(", ")}`,
+    { allow: methods.join(", ") },
+  );
+}
+
+/** @throws {HttpError} 415 `unsupported-media-type` unless the body is said to be JSON. */
+export function requireJson({ headers }: Request): void {
+  const type = headers.get("content-type") ?? "";
+  if (type.split(";")[0]!.trim().toLowerCase() === "application/json") return;
+  throw new HttpError(
+    415,
+    "unsupported-media-type",
+    `Cannot take a body as it must be application/json: current value is '${type}'`,
+  );
+}
+
+/** A body that has been read. @throws {HttpError} 400 `invalid-body` */
+export function parsedBody(bytes: Uint8Array): unknown {
+  try {
+    return JSON.parse(new TextDecoder("utf-8", { fatal: true }).decode(bytes));
+  } catch (cause) {
+    throw invalidBody((cause as Error).message);
+  }
+}
+
+/** Why a body cannot be used. */
+export function invalidBody(reason: string): HttpError {
+  return new HttpError(
+    400,
+    "invalid-body",
+    `Cannot read the body as JSON: ${reason}`,
+  );
+}
+
+/** Why there is no answer to a path. */
+export function notFound(message: string): HttpError {
+  return new HttpError(404, "not-found", message);
+}

@@ -1,0 +1,33 @@
+/**
+ * Names that come again and again: of a cluster in each operation, of a leader in
+ * each answer. Comparing a few bytes with those of the last one costs a
+ * twentieth of decoding them, and the text is the same object.
+ *
+ * @module
+ */
+import { equalBytes } from "../base/byte_order.ts";
+import { WhorlError } from "../base/errors.ts";
+
+const decoder = new TextDecoder("utf-8", { fatal: true, ignoreBOM: true });
+
+/** Decodes texts and remembers the last one. */
+export class LastText {
+  #bytes: Uint8Array = new Uint8Array(0);
+  #text = "";
+
+  /** The text in `bytes`. @throws {WhorlError} `protocol_error` if it is not UTF-8. */
+  of(bytes: Uint8Array): string {
+    if (equalBytes(bytes, this.#bytes)) return this.#text;
+    try {
+      this.#text = decoder.decode(bytes);
+    } catch (cause) {
+      throw new WhorlError(
+        "protocol_error",
+        "Cannot read a name that is not UTF-8",
+        { cause },
+      );
+    }
+    this.#bytes = bytes.slice();
+    return this.#text;
+  }
+}

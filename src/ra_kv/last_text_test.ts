@@ -1,0 +1,29 @@
+import { assertEquals, assertThrows } from "@std/assert";
+import { WhorlError } from "../base/errors.ts";
+import { LastText } from "./last_text.ts";
+
+const bytesOf = (text: string) => new TextEncoder().encode(text);
+
+Deno.test("LastText decodes what it is given, the same again or something else", () => {
+  const names = new LastText();
+  for (const text of ["", "a", "a", "ab", "b", "ü", "", "ü"]) {
+    assertEquals(names.of(bytesOf(text)), text);
+  }
+});
+
+Deno.test("LastText keeps no view of what it is given", () => {
+  const names = new LastText();
+  const bytes = bytesOf("one");
+  names.of(bytes);
+  bytes.set(bytesOf("two"));
+  assertEquals(names.of(bytes), "two");
+  assertEquals(names.of(bytesOf("one")), "one");
+});
+
+Deno.test("LastText refuses what is not UTF-8, and goes on with the last one", () => {
+  const names = new LastText();
+  names.of(bytesOf("one"));
+  assertThrows(() => names.of(Uint8Array.of(0xff)), WhorlError);
+  assertThrows(() => names.of(Uint8Array.of(0xff)), WhorlError);
+  assertEquals(names.of(bytesOf("one")), "one");
+});

@@ -1,0 +1,260 @@
+/**
+ * The machine of a member: gives it what is committed, one entry after the
+ * other, and does what it wants done. Timers and watches over nodes are the
+ * leader's; they are gone when it is that no more, and a machine begins them anew
+ * in `enterRole`.
+ *
+ * @module
+ */
+import type { Runtime, TimerHandle } from "../../supervisors/runtime.ts";
+import { ByteReader } from "../base/byte_reader.ts";
+import {
+  dataOfEntry,
+  kindOfEntry,
+  membershipOf,
+  timeOfEntry,
+} from "./entry_body.ts";
+import type { ApplyMeta, MachineEffect, RaftMachine } from "./machine.ts";
+import {
+  ENTRY_HEADER_BYTES,
+  EntryKind,
+  type Membership,
+  type RaftEntry,
+  type SnapshotMeta,
+} from "./raft_entry.ts";
+
+/** What it stands on. */
+export interface MachineWorld {
+  readonly runtime: Runtime;
+  /** Whether this member leads. */
+  leads(): boolean;
+  /** Whether there is a connection to `node`. */
+  isUp(node: string): boolean;
+  /** Proposes a command of the machine's own. */
+  propose(command: Uint8Array<ArrayBuffer>): void;
+  /** What a command came to, for whoever proposed it. */
+  applied(meta: ApplyMeta, reply: Uint8Array<ArrayBuffer> | undefined): void;
+  /** The machine needs entries up to the present one no longer, but for those that are live. */
+  release(): void;
+}
+
+/** Hears what a machine tells on this member. */
+export type MachineListener = (
+  to: number,
+  message: Uint8Array<ArrayBuffer>,
+) => void;
+
+/** One member's machine; see the module's text. */
+export class MachineHost<State> {
+  readonly #machine: RaftMachine<State>;
+  readonly #world: MachineWorld;
+  #state: State;
+  #index: number;
+  #term: number;
+  #version: number;
+  #membership: Membership;
+  readonly #timers = new Map<string, TimerHandle>();
+  /** Commands to propose when a node is lost, by node. */
+  readonly #monitors = new Map<string, Uint8Array<ArrayBuffer>>();
+  readonly #listeners = new Set<MachineListener>();
+
+  /** @param initial The members where there is no snapshot. */
+  constructor(
+    machine: RaftMachine<State>,
+    state: State,
+    snapshot: SnapshotMeta | undefined,
+    initial: Membership,
+    world: MachineWorld,
+  ) {
+    this.#machine = machine;
+    this.#world = world;
+    this.#state = state;
+    this.#index = snapshot?.index ?? 0;
+    this.#term = snapshot?.term ?? 0;
+    this.#version = snapshot?.machineVersion ?? 0;
+    this.#membership = snapshot?.membership ?? initial;
+  }
+
+  /** The state as of {@linkcode MachineHost.index}. */
+  get state(): State {
+    return this.#state;
+  }
+
+  /** Index of the last entry it has seen. */
+  get index(): number {
+    return this.#index;
+  }
+
+  /** Version in force. */
+  get version(): number {
+    return this.#version;
+  }
+
+  /** What a snapshot of now stands for. */
+  get meta(): SnapshotMeta {
+    return {
+      index: this.#index,
+      term: this.#term,
+      membership: this.#membership,
+      machineVersion: this.#version,
+    };
+  }
+
+  /** The state as bytes, and the entries that are live in it. */
+  encode(): {
+    readonly pieces: readonly Uint8Array<ArrayBuffer>[];
+    readonly live: readonly number[];
+  } {
+    return {
+      pieces: [...this.#machine.encode(this.#state)],
+      live: [...this.#machine.liveIndexes?.(this.#state) ?? []],
+    };
+  }
+
+  /** Reads a state, and says which entries are live in it. */
+  decode(pieces: readonly Uint8Array<ArrayBuffer>[]): {
+    readonly state: State;
+    readonly live: Iterable<number>;
+  } {
+    const state = this.#machine.decode(pieces);
+    return { state, live: this.#machine.liveIndexes?.(state) ?? [] };
+  }
+
+  /** Another member's state takes the place of this one's. */
+  install(snapshot: SnapshotMeta, state: State): void {
+    this.#state = state;
+    this.#index = snapshot.index;
+    this.#term = snapshot.term;
+    this.#version = snapshot.machineVersion;
+    this.#membership = snapshot.membership;
+  }
+
+  /** Gives it the entry that follows the last one. */
+  apply(entry: RaftEntry): void {
+    const { index, term, body } = entry;
+    this.#index = index;
+    this.#term = term;
+    switch (kindOfEntry(body)) {
+      case EntryKind.command: {
+        const meta: ApplyMeta = {
+          index,
+          term,
+          timeMs: timeOfEntry(body),
+          machineVersion: this.#version,
+        };
+        const { reply, effects } = this.#machine.apply(
+          meta,
+          dataOfEntry(body),
+          this.#state,
+        );
+        if (effects !== undefined) this.#perform(effects);
+        this.#world.applied(meta, reply);
+        return;
+      }
+      case EntryKind.noop: {
+        const version = new ByteReader(body, ENTRY_HEADER_BYTES).u16();
+        if (version <= this.#version) return;
+        this.#machine.upgrade?.(this.#version, version, this.#state);
+        this.#version = version;
+        return;
+      }
+      case EntryKind.membership:
+        this.#membership = membershipOf(entry);
+        return;
+    }
+  }
+
+  /** Asks the machine something of this member alone, beside the log. */
+  aux(command: unknown): unknown {
+    const answer = this.#machine.handleAux?.(command, this.#state);
+    if (answer?.effects !== undefined) this.#perform(answer.effects);
+    return answer?.reply;
+  }
+
+  /** The member has become leader, or is none any more. */
+  roleChanged(leads: boolean): void {
+    if (!leads) this.#forget();
+    const effects = this.#machine.enterRole?.(leads, this.#state);
+    if (effects !== undefined) this.#perform(effects);
+  }
+
+  /** `node` is lost. */
+  nodeLost(node: string): void {
+    const command = this.#monitors.get(node);
+    if (command === undefined) return;
+    this.#monitors.delete(node);
+    this.#world.propose(command);
+  }
+
+  /** Calls `listener` for each `notify`, until the function it returns is called. */
+  listen(listener: MachineListener): () => void {
+    this.#listeners.add(listener);
+    return () => this.#listeners.delete(listener);
+  }
+
+  #perform(effects: readonly MachineEffect[]): void {
+    for (const effect of effects) {
+      switch (effect.type) {
+        case "release_cursor":
+          this.#world.release();
+          break;
+        case "timer":
+          this.#setTimer(effect.name, effect.afterMs, effect.command);
+          break;
+        case "monitor":
+          this.#monitor(effect.node, effect.command);
+          break;
+        case "notify":
+          for (const listener of this.#listeners) {
+            listener(effect.to, effect.message);
+          }
+          break;
+        default:
+          return effect satisfies never;
+      }
+    }
+  }
+
+  #setTimer(
+    name: string,
+    afterMs: number | undefined,
+    command: Uint8Array<ArrayBuffer>,
+  ): void {
+    if (!this.#world.leads()) return;
+    const { runtime } = this.#world;
+    const before = this.#timers.get(name);
+    if (before !== undefined) runtime.clearTimer(before);
+    this.#timers.delete(name);
+    if (afterMs === undefined) return;
+    this.#timers.set(
+      name,
+      runtime.setTimer(afterMs, () => {
+        this.#timers.delete(name);
+        this.#world.propose(command);
+      }),
+    );
+  }
+
+  #monitor(node: string, command: Uint8Array<ArrayBuffer> | undefined): void {
+    if (!this.#world.leads()) return;
+    this.#monitors.delete(node);
+    if (command === undefined) return;
+    this.#monitors.set(node, command);
+    // Nobody tells of a loss that was before.
+    if (!this.#world.isUp(node)) this.nodeLost(node);
+  }
+
+  #forget(): void {
+    for (const timer of this.#timers.values()) {
+      this.#world.runtime.clearTimer(timer);
+    }
+    this.#timers.clear();
+    this.#monitors.clear();
+  }
+
+  /** Nothing of it is done any more. */
+  close(): void {
+    this.#forget();
+    this.#listeners.clear();
+  }
+}

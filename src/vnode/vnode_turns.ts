@@ -1,0 +1,111 @@
+/**
+ * Shares the time of a vnode master's thread out among its vnodes. Commands are
+ * handled as they come until that has taken long. Those that come then wait in the
+ * mailboxes of their vnodes, which are served in turns, a few commands of each,
+ * with a pause between one turn and the next.
+ *
+ * In the pause the thread takes in what has come meanwhile. Without it all of
+ * that would wait in the port before the master, where it is not bounded by
+ * mailboxes, grows old unseen and hides that the master is alive.
+ *
+ *     message ──► handled at once ── turn is over ──► mailbox ── pause ──► next turn
+ *
+ * @module
+ */
+import type { Runtime, TimerHandle } from "../../supervisors/runtime.ts";
+
+/** How long commands are handled until others have their turn, in milliseconds; a pause takes one or two. */
+export const TURN_MS = 40;
+/** Commands that a vnode handles before the next vnode has its turn. */
+const COMMANDS_PER_VNODE = 16;
+/** Commands for each look at the clock, which costs as much as a tenth of a short one. */
+const COMMANDS_PER_LOOK = 8;
+/** The clock is looked at after each command if the last ones took longer than this, in milliseconds. */
+const LONG_MS = 1;
+
+/** A vnode with commands that wait for its turn. */
+export interface TurnTaker {
+  /** Handles up to `commandsMax` of them while there is time, and says `VnodeTurns.wait` if others are left. */
+  takeTurn(commandsMax: number): void;
+}
+
+/** The turns of one master; see the module's text. */
+export class VnodeTurns {
+  readonly #runtime: Runtime;
+  /** In the order of their turns. */
+  readonly #waiting = new Set<TurnTaker>();
+  #timer: TimerHandle | undefined;
+  #running = false;
+  #closed = false;
+  /** When the turn under way is over; that of a master to which nothing has come never is. */
+  #endsMs = Infinity;
+  #over = false;
+  #lookedMs = 0;
+  /** Commands since the last look at the clock, and until the next one. */
+  #unlooked = 0;
+  #unlookedMax = COMMANDS_PER_LOOK;
+
+  constructor(runtime: Runtime) {
+    this.#runtime = runtime;
+  }
+
+  /** A message has come, at `nowMs`: the commands in it begin a turn, unless others wait for theirs. */
+  begin(nowMs: number): void {
+    this.#endsMs = nowMs + TURN_MS;
+    this.#over = false;
+    this.#lookedMs = nowMs;
+    this.#unlooked = 0;
+  }
+
+  /** Whether a command may be handled now. */
+  hasTime(): boolean {
+    // Those that wait go first.
+    if (this.#over || (!this.#running && this.#waiting.size > 0)) return false;
+    if (this.#unlooked++ < this.#unlookedMax) return true;
+    const nowMs = this.#runtime.now();
+    const long = nowMs - this.#lookedMs > LONG_MS;
+    this.#unlookedMax = long ? 1 : COMMANDS_PER_LOOK;
+    this.#lookedMs = nowMs;
+    this.#unlooked = 1;
+    this.#over = nowMs >= this.#endsMs;
+    return !this.#over;
+  }
+
+  /** `vnode` has commands that wait for its turn. */
+  wait(vnode: TurnTaker): void {
+    if (this.#closed) return;
+    this.#waiting.add(vnode);
+    if (!this.#running) this.#runSoon();
+  }
+
+  #runSoon(): void {
+    this.#timer ??= this.#runtime.setTimer(0, () => {
+      this.#timer = undefined;
+      this.#run();
+    });
+  }
+
+  #run(): void {
+    this.begin(this.#runtime.now());
+    this.#running = true;
+    try {
+      for (const vnode of this.#waiting) {
+        // It comes to the end of the row if it waits again.
+        this.#waiting.delete(vnode);
+        vnode.takeTurn(COMMANDS_PER_VNODE);
+        if (this.#over) break;
+      }
+    } finally {
+      this.#running = false;
+      if (this.#waiting.size > 0) this.#runSoon();
+    }
+  }
+
+  /** No vnode has a turn any more. */
+  close(): void {
+    this.#closed = true;
+    this.#waiting.clear();
+    if (this.#timer !== undefined) this.#runtime.clearTimer(this.#timer);
+    this.#timer = undefined;
+  }
+}

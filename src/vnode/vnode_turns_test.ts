@@ -1,0 +1,121 @@
+import { assert, assertEquals } from "@std/assert";
+import { ManualRuntime } from "../../supervisors/manual_runtime.ts";
+import { TURN_MS, type TurnTaker, VnodeTurns } from "./vnode_turns.ts";
+
+/** A clock that moves on while commands are handled. */
+class BusyRuntime extends ManualRuntime {
+  spentMs = 0;
+  timers = 0;
+
+  override setTimer(afterMs: number, callback: () => void): unknown {
+    this.timers++;
+    return super.setTimer(afterMs, callback);
+  }
+
+  override now(): number {
+    return super.now() + this.spentMs;
+  }
+}
+
+/** A vnode for which commands wait that take so long each. */
+class Waiting implements TurnTaker {
+  constructor(
+    private readonly runtime: BusyRuntime,
+    private readonly turns: VnodeTurns,
+    private readonly name: string,
+    private left: number,
+    private readonly commandMs: number,
+    private readonly log: string[],
+  ) {}
+
+  takeTurn(commandsMax: number): void {
+    let handled = 0;
+    while (handled < commandsMax && this.left > 0 && this.turns.hasTime()) {
+      this.runtime.spentMs += this.commandMs;
+      this.left--;
+      handled++;
+    }
+    this.log.push(`${this.name}${handled}`);
+    if (this.left > 0) this.turns.wait(this);
+  }
+}
+
+Deno.test("VnodeTurns has time until a turn has taken long, and again with the next message", () => {
+  const runtime = new BusyRuntime();
+  const turns = new VnodeTurns(runtime);
+  turns.begin(runtime.now());
+  let handled = 0;
+  while (turns.hasTime()) {
+    runtime.spentMs += 5;
+    handled++;
+  }
+  // It takes eight commands until it notices that they are long.
+  assertEquals(handled, TURN_MS / 5);
+  assertEquals(turns.hasTime(), false);
+  turns.begin(runtime.now());
+  assertEquals(turns.hasTime(), true);
+});
+
+Deno.test("VnodeTurns looks at the clock after each command when they are long", () => {
+  const runtime = new BusyRuntime();
+  const turns = new VnodeTurns(runtime);
+  const handle = (ms: number): number => {
+    turns.begin(runtime.now());
+    let handled = 0;
+    while (turns.hasTime()) {
+      runtime.spentMs += ms;
+      handled++;
+    }
+    return handled;
+  };
+  // That they are long is known after the first eight.
+  assertEquals(handle(1_000), 8);
+  assertEquals(handle(1_000), 1);
+  assertEquals(handle(10), TURN_MS / 10);
+  // Those that are not are counted off by eights.
+  const short = handle(0.5);
+  assert(short >= TURN_MS / 0.5 && short < TURN_MS / 0.5 + 8, `${short}`);
+});
+
+Deno.test("VnodeTurns serves those that wait by turns, with a pause in which nobody is served", async () => {
+  const runtime = new BusyRuntime();
+  const turns = new VnodeTurns(runtime);
+  const log: string[] = [];
+  const waiting = (name: string, count: number, ms: number) =>
+    turns.wait(new Waiting(runtime, turns, name, count, ms, log));
+  waiting("a", 20, 0);
+  waiting("b", 17, 0);
+  waiting("c", 1, 0);
+  // Others wait, so what comes now waits behind them.
+  turns.begin(runtime.now());
+  assertEquals(turns.hasTime(), false);
+  await runtime.advance(0);
+  assertEquals(log, ["a16", "b16", "c1", "a4", "b1"]);
+  assertEquals(runtime.pendingTimers, 0);
+  assertEquals(turns.hasTime(), true);
+
+  log.length = 0;
+  runtime.timers = 0;
+  waiting("a", 12, 10);
+  waiting("b", 1, 10);
+  await runtime.settle();
+  assertEquals(log, []);
+  await runtime.advance(0);
+  // It was not known that they are long.
+  assertEquals(log, ["a8", "b1", "a3", "a1"]);
+  // The pauses, before "a8", "b1" and "a1".
+  assertEquals(runtime.timers, 3);
+});
+
+Deno.test("VnodeTurns serves nobody once it is closed", async () => {
+  const runtime = new BusyRuntime();
+  const turns = new VnodeTurns(runtime);
+  const log: string[] = [];
+  const a = new Waiting(runtime, turns, "a", 1, 0, log);
+  turns.wait(a);
+  turns.close();
+  turns.wait(a);
+  assertEquals(runtime.pendingTimers, 0);
+  await runtime.advance(10);
+  assertEquals(log, []);
+});
