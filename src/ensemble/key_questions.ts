@@ -11,7 +11,8 @@ import { BUCKET_BYTES_MAX, KEY_BYTES_MAX } from "../kv/key_limits.ts";
 import { fieldOf, numberArgument } from "../ra_kv/method_arguments.ts";
 import { hasExpired } from "../ra_kv/ra_kv_machine.ts";
 import { raKvMember } from "../ra_kv/ra_kv_router.ts";
-import { failureOf, type RaKvMember } from "../ra_kv/ra_kv_service.ts";
+import type { RaKvMember } from "../ra_kv/ra_kv_service.ts";
+import { raftFailure } from "../raft/raft_failure.ts";
 import type { RaftSystem } from "../raft/raft_member.ts";
 import { ensembleOwners } from "../ring/consistent_buckets.ts";
 import { type KeyChunk, keysInTable } from "./consistent_keys.ts";
@@ -184,7 +185,7 @@ function confirmed(member: RaKvMember): Promise<void> {
   const { promise, resolve, reject } = Promise.withResolvers<void>();
   member.consistentRead({
     done: resolve,
-    failed: (reason, leader) => reject(failureOf(member, reason, leader)),
+    failed: (reason, leader) => reject(raftFailure(member, reason, leader)),
   });
   return promise;
 }

@@ -1,14 +1,10 @@
 import { assertEquals, assertThrows } from "@std/assert";
 import { WhorlError } from "../base/errors.ts";
-<<<<<<< HEAD
 import {
   CONSISTENT_BUCKETS,
   WHORL_CAPABILITIES,
 } from "../cluster/capability.ts";
-=======
-import { WHORL_CAPABILITIES } from "../cluster/capability.ts";
 import { MAILBOX_BOUNDS_DEFAULT } from "../vnode/mailbox_bounds.ts";
->>>>>>> h-raftsys
 import { type NodeOptions, resolveNodeOptions } from "./node_options.ts";
 
 const LEAST: NodeOptions = { name: "dev1@127.0.0.1", cookie: "secret" };
