@@ -29,6 +29,7 @@ import {
 import type { OperationTarget } from "../request/operation_target.ts";
 import type { KeyTable } from "../ra_kv/key_table.ts";
 import { bucketPrefix } from "../kv/key_limits.ts";
+import { kvCoverage } from "../kv/kv_keys.ts";
 
 /** Listings at once on one node; one more is answered `overload`. */
 export const LISTINGS_MAX = 100;
@@ -41,7 +42,7 @@ export const LISTING_CHUNK_BYTES: number = 64 * 1024;
 export interface KeyChunk {
   /** Name of the node whose member has said them. */
   readonly node: string;
-  /** Per key `u16 bytes · key`, ascending. */
+  /** Ascending, as `kvCoverage.keys` has them. */
   readonly keys: Uint8Array;
   /** The last of them; undefined if there are no more. */
   readonly last: Uint8Array | undefined;
@@ -269,10 +270,8 @@ export function keysInTable(
   }
   cut();
   const into = new ByteWriter(bytes + 64);
-  for (const key of found) {
-    into.u16(key.length);
-    into.raw(key);
-  }
+  // As a vnode says them, for clients that need not know who did.
+  kvCoverage.keys.reply.encode(found, into);
   return { keys: into.copy(), last: isCut ? found.at(-1) : undefined };
 }
 

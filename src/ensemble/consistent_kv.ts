@@ -17,6 +17,7 @@ import { equalBytes } from "../base/byte_order.ts";
 import { ByteWriter } from "../base/byte_writer.ts";
 import { isWhorlError, WhorlError } from "../base/errors.ts";
 import { storageKeyParts } from "../kv/key_limits.ts";
+import { KvQuery } from "../kv/kv_keys.ts";
 import { kvGetCodec, kvPutCodec } from "../kv/kv_command_codec.ts";
 import { SiblingFlag } from "../kv/kv_object_codec.ts";
 import {
@@ -103,6 +104,7 @@ export class ConsistentKv implements OperationCarrier {
     if (kind !== OperationKind.coverage) {
       return this.#options.keys.has(this.#reader.u53());
     }
+    if (this.#header.command !== KvQuery.keys) return false;
     this.#reader.u32();
     return this.#hasBucket(this.#reader.rest());
   }

@@ -132,6 +132,7 @@ Deno.test("a node whose masters fall too often restarts their supervisor, and wh
       cluster_sup: 0,
       vnode_sup: 1,
       handoff_sup: 0,
+      raft_sup: 0,
       op_fsm_sup: 0,
       coverage_fsm_sup: 0,
     });
