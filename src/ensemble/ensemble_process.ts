@@ -183,6 +183,8 @@ export class EnsembleProcess {
     const ring = this.#world.ring();
     const system = this.#world.system();
     if (ring === undefined || system === undefined) {
+      // Whoever has a part in it says when that has changed.
+      if (ring !== undefined && !hasConsistentBuckets(ring)) return;
       return this.#lookIn(LOOK_INTERVAL_MS);
     }
     const view = this.#view(ring, system);

@@ -36,6 +36,7 @@ const KEYS = Array.from({ length: 24 }, (_, i) => `k${i}`);
 export const ENSEMBLE_SCENARIOS: readonly Scenario[] = [
   {
     // ensemble_basic
+    long: true,
     name:
       "a consistent bucket is the same from every node, and a context is a condition",
     cluster: WITH_LOGS,
