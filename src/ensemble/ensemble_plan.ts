@@ -36,6 +36,9 @@ import { type MemberStep, planMembers } from "./member_plan.ts";
 /** Time for which a member must have been in nobody's way before its node asks whether it is one, in milliseconds: longer than an addition takes. */
 export const STRAY_MS = 60_000;
 
+/** Time a leader leads before it hands the lead to the first owner, in milliseconds: whoever has just taken over had a reason. */
+export const LEAD_MS_MIN = 10_000;
+
 /** A member of an ensemble on this node. */
 export interface MemberHere {
   readonly group: string;
@@ -43,6 +46,8 @@ export interface MemberHere {
   readonly uid: number;
   /** Whether it leads. */
   readonly leads: boolean;
+  /** For how long it has led, in milliseconds. */
+  readonly leadsMs: number;
   /** Whether it knows a leader. */
   readonly isLed: boolean;
   readonly membership: Membership;
@@ -101,6 +106,8 @@ export type EnsembleAct =
     readonly group: string;
     readonly step: Exclude<MemberStep, { type: "wait" | "none" }>;
   }
+  /** All is as it should be, so the lead may go to the first owner: then the load spreads as the ring does. */
+  | { readonly type: "hand_over"; readonly group: string; readonly to: string }
   /** A member of a group that is not the ensemble's: of a former cluster. */
   | { readonly type: "drop"; readonly group: string; readonly uid: number }
   /** Nobody wants it here: it goes if its leader does not know it. */
@@ -225,9 +232,18 @@ function memberActs(
     isUp: view.isUp,
     isGone: (other) => view.gone.has(other.uid),
   });
-  return step.type === "wait" || step.type === "none"
-    ? []
-    : [{ type: "change", group, step }];
+  switch (step.type) {
+    case "wait":
+      return [];
+    case "none": {
+      const [to] = isRoot || member.leadsMs < LEAD_MS_MIN ? [] : wanted;
+      return to === undefined || to === self || !view.isUp(to)
+        ? []
+        : [{ type: "hand_over", group, to }];
+    }
+    default:
+      return [{ type: "change", group, step }];
+  }
 }
 
 /** The nodes that should have a member of `group`. */

@@ -4,6 +4,7 @@ import { partitionGroup, ROOT_GROUP } from "./ensemble_names.ts";
 import {
   type EnsembleAct,
   type EnsembleView,
+  LEAD_MS_MIN,
   type MemberHere,
   planEnsembles,
   STRAY_MS,
@@ -54,6 +55,7 @@ function here(group: string, changes: Partial<MemberHere> = {}): MemberHere {
     groupId: group === ROOT_GROUP ? 1 : 10,
     uid: 11,
     leads: false,
+    leadsMs: 0,
     isLed: true,
     membership: { index: 0, members: voters("ab") },
     settled: true,
@@ -165,6 +167,24 @@ Deno.test("planEnsembles() changes the root only when all members know that it i
   });
   assertEquals(named(planEnsembles(grown)), [`change ${ROOT_GROUP}`]);
   assertEquals(planEnsembles({ ...grown, ringReady: false }), []);
+});
+
+Deno.test("planEnsembles() hands the lead to the first owner, when all is well and has been for a while", () => {
+  const leading = here(P0, { leads: true, leadsMs: LEAD_MS_MIN });
+  const second = view({ owners: ["b", "a"], members: [leading] });
+  assertEquals(planEnsembles(second), [
+    { type: "hand_over", group: P0, to: "b" },
+  ]);
+  const still = [
+    view({ members: [leading] }),
+    { ...second, isUp: () => false },
+    { ...second, members: [{ ...leading, leadsMs: LEAD_MS_MIN - 1 }] },
+    view({
+      rootOwners: ["b", "a"],
+      members: [{ ...leading, group: ROOT_GROUP, groupId: 1 }],
+    }),
+  ];
+  for (const one of still) assertEquals(planEnsembles(one), []);
 });
 
 Deno.test("planEnsembles() drops what is of a former cluster, and asks before it drops what nobody wants", () => {

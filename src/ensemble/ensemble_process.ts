@@ -45,6 +45,8 @@ export const LOOK_INTERVAL_MS = 1_000;
 const LOOK_DELAY_MS = 10;
 /** Time before an act is done again that has failed, or has found nothing new, in milliseconds. */
 const PAUSE_MS = 250;
+/** Time between two attempts to hand a lead over that need not be, in milliseconds. */
+const HAND_OVER_PAUSE_MS = 10_000;
 /** Time between two questions to a node whether it has the members that are led here, in milliseconds. */
 export const AUDIT_INTERVAL_MS = 5_000;
 /** Time a node has to say which members it has, in milliseconds. */
@@ -109,6 +111,8 @@ export class EnsembleProcess {
   readonly #made = new Set<number>();
   /** Since when nobody wants a member of a group here. */
   readonly #unwanted = new Map<string, number>();
+  /** Since when groups are led here. */
+  readonly #leading = new Map<string, number>();
   /** Members that their nodes have said not to have. */
   #gone: ReadonlySet<number> = new Set();
   /** Those that the last question missed. */
@@ -225,8 +229,10 @@ export class EnsembleProcess {
     const now = runtime.now();
     for (const { uid } of members) this.#made.add(uid);
     const groups = new Set(members.map(({ group }) => group));
-    for (const group of this.#unwanted.keys()) {
-      if (!groups.has(group)) this.#unwanted.delete(group);
+    for (const since of [this.#unwanted, this.#leading]) {
+      for (const group of since.keys()) {
+        if (!groups.has(group)) since.delete(group);
+      }
     }
     return {
       self,
@@ -242,11 +248,15 @@ export class EnsembleProcess {
           wantedOf(plan, group).includes(self);
         if (isWanted) this.#unwanted.delete(group);
         else if (!this.#unwanted.has(group)) this.#unwanted.set(group, now);
+        const leads = role === "leader";
+        if (!leads) this.#leading.delete(group);
+        else if (!this.#leading.has(group)) this.#leading.set(group, now);
         return {
           group,
           groupId,
           uid,
-          leads: role === "leader",
+          leads,
+          leadsMs: now - (this.#leading.get(group) ?? now),
           isLed: leader !== undefined,
           membership,
           settled: membership.index <= member.commitIndex,
@@ -275,8 +285,9 @@ export class EnsembleProcess {
         reason: reasonOf(error),
       });
     }
+    const pauseMs = act.type === "hand_over" ? HAND_OVER_PAUSE_MS : PAUSE_MS;
     if (again) this.#acts.delete(key);
-    else this.#acts.set(key, runtime.now() + PAUSE_MS);
+    else this.#acts.set(key, runtime.now() + pauseMs);
     this.#lookIn(again ? LOOK_DELAY_MS : PAUSE_MS);
   }
 
@@ -350,6 +361,9 @@ export class EnsembleProcess {
         }
         return true;
       }
+      case "hand_over":
+        await perform("ra_kv_transfer_leadership", { cluster, to: act.to });
+        return false;
       case "drop":
         log.warn(`A member of a former ${cluster} is removed`);
         await perform("ra_kv_drop_member", { cluster, uid: act.uid });
