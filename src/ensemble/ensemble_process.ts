@@ -45,8 +45,8 @@ export const LOOK_INTERVAL_MS = 1_000;
 const LOOK_DELAY_MS = 10;
 /** Time before an act is done again that has failed, or has found nothing new, in milliseconds. */
 const PAUSE_MS = 250;
-/** Time between two attempts to hand a lead over that need not be, in milliseconds. */
-const HAND_OVER_PAUSE_MS = 10_000;
+/** Time before acts are done again that disturb elections under way, or need not be, in milliseconds. */
+const LONG_PAUSE_MS = 10_000;
 /** Time between two questions to a node whether it has the members that are led here, in milliseconds. */
 export const AUDIT_INTERVAL_MS = 5_000;
 /** Time a node has to say which members it has, in milliseconds. */
@@ -285,7 +285,9 @@ export class EnsembleProcess {
         reason: reasonOf(error),
       });
     }
-    const pauseMs = act.type === "hand_over" ? HAND_OVER_PAUSE_MS : PAUSE_MS;
+    const pauseMs = act.type === "hand_over" || act.type === "stand"
+      ? LONG_PAUSE_MS
+      : PAUSE_MS;
     if (again) this.#acts.delete(key);
     else this.#acts.set(key, runtime.now() + pauseMs);
     this.#lookIn(again ? LOOK_DELAY_MS : PAUSE_MS);

@@ -32,4 +32,10 @@ export const KEPT_SCENARIO_SEEDS: readonly KeptScenarioSeed[] = [
     found:
       "a member that its node had removed as a remnant stayed one for ever (member_plan.ts)",
   },
+  {
+    name: "ensemble_ring_changes",
+    seed: 226,
+    found:
+      "a first owner stood for election so often that no answer came in time (ensemble_process.ts)",
+  },
 ];
