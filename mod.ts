@@ -98,6 +98,8 @@ export type {
   Entry,
   IntegrityReport,
   PartitionStore,
+  Row,
+  RowSteps,
   ScanRange,
   Store,
   StoreConfig,

@@ -1,6 +1,6 @@
 import { assert, assertEquals } from "@std/assert";
 import rcExample, { keyTerm } from "../examples/rc_example/rc_example_vnode.ts";
-import type { JsonValue, VnodeContext } from "../mod.ts";
+import type { Awaitable, JsonValue, VnodeContext } from "../mod.ts";
 import { partitionOf } from "../mod.ts";
 import { silentLog } from "../src/environment/log.ts";
 import { openMemoryStore } from "../src/storage/memory_store.ts";
@@ -22,7 +22,7 @@ function vnodeOn(store: ReturnType<typeof openMemoryStore>) {
 const call = {} as Call;
 
 async function listed<T>(
-  chunks: Iterable<readonly T[]> | AsyncIterable<readonly T[]>,
+  chunks: Iterable<Awaitable<readonly T[]>> | AsyncIterable<readonly T[]>,
 ): Promise<T[][]> {
   const found: T[][] = [];
   for await (const chunk of chunks) found.push([...chunk]);

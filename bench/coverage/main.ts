@@ -1,25 +1,27 @@
 /**
- * Measures listing all keys of a bucket on one node: the first key and the last
- * one, with what memory grows by, and what puts and gets keep of their rate
- * beside it.
+ * Measures listing all keys of a bucket in a cluster: the first key and the last
+ * one, the processor time of a key, what memory grows by, and what puts and gets
+ * keep of their rate beside it.
  *
- *     deno task bench:coverage --keys 1000000 --storage deno_kv
- *     deno task bench:coverage --keys 10000000 --storage memory --replicas 1 \
- *       --caller client --placement subprocess --masters 4 --runs 2 --no-load
+ *     deno task bench:coverage --keys 1000000 --storage deno_kv --nodes 3
+ *     deno task bench:coverage --keys 10000000 --storage memory --nodes 1 \
+ *       --replicas 1 --caller client --placement subprocess --masters 4 --runs 2 \
+ *       --no-load
  *
  * @module
  */
 import { parseArgs } from "npm:deno-std@1.4.0/cli/parse_args.js";
 import { connect } from "../../mod.ts";
-import { memoryMb } from "../cluster/process_usage.ts";
+import { cpuSeconds, memoryMb } from "../cluster/process_usage.ts";
 import { MeasuredProcess } from "../measured_process.ts";
 import { list, type Listed } from "./listing.ts";
-import type { Order } from "./node_process.ts";
+import type { LoadResult, Order } from "./node_process.ts";
 
 const HELP =
-  `Measures how the keys of a bucket are listed, on one node of this machine.
+  `Measures how the keys of a bucket are listed, by a node of a cluster on this machine.
 
   --storage KINDS     memory, deno_kv                           [memory,deno_kv]
+  --nodes LIST        nodes, each a process; the first one lists [1,3]
   --keys N            keys in the bucket                        [100000]
   --replicas LIST     replicas of each; with 3 they are listed both as 3 and as
                       1, where every row is said                [1,3]
@@ -28,10 +30,13 @@ const HELP =
   --masters N         vnode masters; each has a heap of some GB  [1]
   --caller KIND       who lists: node, or client: this process over a
                       connection; then the memory of both is said [node]
-  --runs N            listings of each kind, the first not counted [6]
+  --runs N            listings of each kind, the first not counted [11]
+  --rounds N          turns of puts and of gets, each by itself and beside
+                      listings for a second                     [7]
   --no-load           leave the load beside listings out
+  --profile DIR       processor profiles of the nodes
 
-Medians are printed. Lists are separated by commas.
+Medians are printed, with the least and the most. Lists are separated by commas.
 `;
 
 /** How often the memory of the node is looked at while a client lists, in milliseconds. */
@@ -48,39 +53,48 @@ function say(text: string): void {
 const args = parseArgs(Deno.args, {
   string: [
     "storage",
+    "nodes",
     "keys",
     "replicas",
     "placement",
     "masters",
     "caller",
     "runs",
+    "rounds",
+    "profile",
   ],
   boolean: ["help", "load"],
   negatable: ["load"],
   default: {
     storage: "memory,deno_kv",
+    nodes: "1,3",
     keys: "100000",
     replicas: "1,3",
     placement: "worker",
     masters: "1",
     caller: "node",
-    runs: "6",
+    runs: "11",
+    rounds: "7",
     load: true,
   },
   unknown: (word: string) => {
     say(`There is no ${word}: see --help`);
     Deno.exit(2);
   },
-}) as unknown as Record<string, string> & { help: boolean; load: boolean };
+}) as unknown as
+  & Record<string, string>
+  & { help: boolean; load: boolean; profile?: string };
 
 if (args.help) {
   say(HELP);
   Deno.exit(0);
 }
 
-function median(values: readonly number[]): number {
+/** The median, with the least and the most. */
+function spread(values: readonly number[], digits: number): string {
   const sorted = [...values].sort((a, b) => a - b);
-  return sorted[Math.floor(sorted.length / 2)] as number;
+  const at = (index: number) => (sorted[index] ?? NaN).toFixed(digits);
+  return `${at(sorted.length >> 1)} (${at(0)}-${at(sorted.length - 1)})`;
 }
 
 /** Lists over a connection, and prints the memory of the node and of this process in the course of it. */
@@ -116,68 +130,106 @@ async function listFromHere(
   return listed;
 }
 
-async function measure(storage: string, replicas: number): Promise<void> {
+async function measure(
+  storage: string,
+  count: number,
+  replicas: number,
+): Promise<void> {
   const directory = await Deno.makeTempDir({ prefix: "whorl-coverage-" });
   try {
-    await using node = new MeasuredProcess(NODE, {
-      name: "bench@127.0.0.1",
-      cookie: "bench",
-      masterPlacement: args.placement as "worker" | "task" | "subprocess",
-      masters: Number(args.masters),
-      ...(storage === "deno_kv" ? { dataDirectory: directory } : {}),
+    await using stack = new AsyncDisposableStack();
+    const nodes = Array.from({ length: count }, (_, index) => {
+      const name = `bench${index + 1}`;
+      return stack.use(
+        new MeasuredProcess(
+          NODE,
+          {
+            name: `${name}@127.0.0.1`,
+            cookie: "bench",
+            storage: storage as "memory",
+            masterPlacement: args.placement as "worker" | "task" | "subprocess",
+            masters: Number(args.masters),
+            ...(storage === "deno_kv"
+              ? { dataDirectory: `${directory}/${name}` }
+              : {}),
+          },
+          args.profile === undefined ? [] : [
+            "--cpu-prof",
+            `--cpu-prof-dir=${args.profile}`,
+            `--cpu-prof-name=${name}-${storage}-${count}-${replicas}.cpuprofile`,
+          ],
+        ),
+      );
     });
-    await node.up();
-    const order = <T>(what: Order): Promise<T> => node.order<T>(what);
-    await order({ do: "fill", keys: Number(args.keys), n: replicas });
-    for (const n of new Set([replicas, 1])) {
-      const runs: Listed[] = [];
-      for (let run = 0; run < Number(args.runs); run++) {
-        const listed = args.caller === "client"
-          ? await listFromHere(node, n)
-          : await order<Listed>({ do: "list", n });
-        // With several replicas listed as one, every row is said.
-        const expected = Number(args.keys) * (n === replicas ? 1 : replicas);
-        if (listed.keys !== expected) {
-          throw new Error(
-            `${listed.keys} keys were listed of ${expected}:\n${await order<
-              string
-            >({ do: "tree" })}`,
-          );
-        }
-        if (run > 0) runs.push(listed);
+    for (const node of nodes) await node.up();
+    const [first, ...others] = nodes as [MeasuredProcess, ...MeasuredProcess[]];
+    const order = <T>(what: Order, node = first): Promise<T> =>
+      node.order<T>(what);
+    for (const node of others) {
+      await order({ do: "join", address: first.address }, node);
+    }
+    if (others.length > 0) await order({ do: "commit" });
+    for (const node of nodes) {
+      if (!await order<boolean>({ do: "settled" }, node)) {
+        throw new Error("The cluster did not settle");
       }
-      const of = (figure: keyof Listed) => median(runs.map((r) => r[figure]));
+    }
+    await order({ do: "fill", keys: Number(args.keys), n: replicas });
+    const what = `${storage}, ${count} nodes, ${replicas} replicas`;
+    for (const n of new Set([replicas, 1])) {
+      const listOnce = (): Promise<Listed> =>
+        args.caller === "client"
+          ? listFromHere(first, n)
+          : order<Listed>({ do: "list", n });
+      await listOnce();
+      const runs: Listed[] = [];
+      const cpu = (): number[] => nodes.map(({ pid }) => cpuSeconds(pid));
+      const before = cpu();
+      for (let run = 1; run < Number(args.runs); run++) {
+        runs.push(await listOnce());
+      }
+      const listed = runs.reduce((sum, { keys }) => sum + keys, 0);
+      const cpuUs = cpu().map((seconds, index) =>
+        (1e6 * (seconds - (before[index] as number)) / listed).toFixed(2)
+      );
+      const of = (figure: keyof Listed, digits = 0) =>
+        spread(runs.map((run) => run[figure]), digits);
       say(
-        `${storage}, ${replicas} replicas listed as ${n}: ${
-          of("keys")
-        } keys, ` +
-          `first ${of("firstMs").toFixed(1)} ms, all ${
-            of("allMs").toFixed(0)
-          } ms, memory +${of("grownMb").toFixed(0)} MB`,
+        `${what}, listed as ${n}: ${of("keys")} keys, first ${
+          of("firstMs", 1)
+        } ms, all ${of("allMs")} ms, processor time of a key ${
+          cpuUs.join(" + ")
+        } us, memory +${of("grownMb")} MB`,
       );
     }
     if (!args.load) return;
-    type Rates = { putPerSecond: number; getPerSecond: number; lists: number };
-    const loaded = (lists: boolean) =>
-      order<Rates>({ do: "load", n: replicas, lists });
-    await loaded(false);
-    const alone = await loaded(false);
-    const beside = await loaded(true);
-    const share = (rate: "putPerSecond" | "getPerSecond") =>
-      `${beside[rate].toFixed(0)}/s of ${alone[rate].toFixed(0)}/s, ${
-        (100 * beside[rate] / alone[rate]).toFixed(0)
-      } %`;
-    say(
-      `${storage}, ${replicas} replicas, beside ${beside.lists} listings: ` +
-        `puts ${share("putPerSecond")}; gets ${share("getPerSecond")}`,
-    );
+    for (const operation of ["put", "get"] as const) {
+      const { turns, listMs } = await order<LoadResult>({
+        do: "load",
+        operation,
+        n: replicas,
+        rounds: Number(args.rounds),
+      });
+      const of = (what: "alone" | "beside") =>
+        spread(turns.map((turn) => turn[what] / 1000), 1);
+      const kept = turns.map(({ alone, beside }) => 100 * beside / alone);
+      say(
+        `${what}, ${operation}s beside ${listMs.length} listings of ${
+          spread(listMs, 0)
+        } ms: ${of("beside")} thousand/s of ${of("alone")}, ${
+          spread(kept, 0)
+        } % of the same turn`,
+      );
+    }
   } finally {
     await Deno.remove(directory, { recursive: true });
   }
 }
 
 for (const storage of (args.storage as string).split(",")) {
-  for (const replicas of (args.replicas as string).split(",")) {
-    await measure(storage, Number(replicas));
+  for (const nodes of (args.nodes as string).split(",")) {
+    for (const replicas of (args.replicas as string).split(",")) {
+      await measure(storage, Number(nodes), Number(replicas));
+    }
   }
 }

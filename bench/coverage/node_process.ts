@@ -5,24 +5,42 @@
  * @module
  */
 import type { WhorlNode } from "../../mod.ts";
-import { renderTree } from "../../supervisors/tree_view.ts";
 import { runLoad } from "../cluster/load.ts";
 import { startMeasuredNode } from "../measured_node.ts";
 import { BUCKET, list } from "./listing.ts";
 
 /** What a node is told to do. */
 export type Order =
+  | { readonly do: "join"; readonly address: string }
+  | { readonly do: "commit" }
+  | { readonly do: "settled" }
   /** Writes so many keys, `n` times each. */
   | { readonly do: "fill"; readonly keys: number; readonly n: number }
   /** Lists them as if each had `n` replicas. */
   | { readonly do: "list"; readonly n: number }
-  /** Says what runs in it. */
-  | { readonly do: "tree" }
-  /** Gets and puts, with listings one after the other beside them or without. */
-  | { readonly do: "load"; readonly n: number; readonly lists: boolean };
+  /** Gets or puts, so many times by themselves and as often beside listings that follow one another. */
+  | {
+    readonly do: "load";
+    readonly operation: "put" | "get";
+    readonly n: number;
+    readonly rounds: number;
+  };
+
+/** What a load came to. */
+export interface LoadResult {
+  /** Operations a second by themselves and beside listings, one after the other. */
+  readonly turns: readonly {
+    readonly alone: number;
+    readonly beside: number;
+  }[];
+  /** What each of the listings took, in milliseconds. */
+  readonly listMs: readonly number[];
+}
 
 const FILL_CONCURRENCY = 256;
-const LOAD_MS = 3_000;
+const LOAD_MS = 1_000;
+/** Larger than any cluster of three on one machine needs. */
+const SETTLE_MS_MAX = 30_000;
 
 async function fill(
   { kv }: WhorlNode,
@@ -40,21 +58,20 @@ async function fill(
   return { keys };
 }
 
+/** In turns by itself and beside listings, as a machine is not the same for long. */
 async function load(
   node: WhorlNode,
+  operation: "put" | "get",
   n: number,
-  lists: boolean,
-): Promise<{ putPerSecond: number; getPerSecond: number; lists: number }> {
-  let done = false;
-  let listings = 0;
-  const listing = (async () => {
-    while (lists && !done) {
-      await list(node.kv, n);
-      listings++;
-    }
-  })();
-  const rate = async (operation: "put" | "get"): Promise<number> =>
-    (await runLoad(node.kv, {
+  rounds: number,
+): Promise<LoadResult> {
+  const listMs: number[] = [];
+  const rate = async (lists: boolean): Promise<number> => {
+    let done = false;
+    const listing = (async () => {
+      while (lists && !done) listMs.push((await list(node.kv, n)).allMs);
+    })();
+    const { perSecond } = await runLoad(node.kv, {
       operation,
       concurrency: 64,
       durationMs: LOAD_MS,
@@ -62,25 +79,34 @@ async function load(
       keys: 10_000,
       n,
       quorum: n,
-    })).perSecond;
-  const putPerSecond = await rate("put");
-  const getPerSecond = await rate("get");
-  done = true;
-  await listing;
-  return { putPerSecond, getPerSecond, lists: listings };
+    });
+    done = true;
+    await listing;
+    return perSecond;
+  };
+  await rate(false);
+  const turns: { alone: number; beside: number }[] = [];
+  for (let round = 0; round < rounds; round++) {
+    turns.push({ alone: await rate(false), beside: await rate(true) });
+  }
+  return { turns, listMs };
 }
 
 const { node, serve } = await startMeasuredNode();
 await serve(async (order: Order): Promise<unknown> => {
   switch (order.do) {
+    case "join":
+      return await node.join(order.address);
+    case "commit":
+      return await node.commit((await node.plan()).planId);
+    case "settled":
+      return await node.settled(SETTLE_MS_MAX);
     case "fill":
       return await fill(node, order.keys, order.n);
     case "list":
       return await list(node.kv, order.n);
-    case "tree":
-      return renderTree(node.tree());
     case "load":
-      return await load(node, order.n, order.lists);
+      return await load(node, order.operation, order.n, order.rounds);
     default:
       return order satisfies never;
   }

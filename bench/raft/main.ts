@@ -1,30 +1,36 @@
 /**
- * Measures a Raft group on three node processes, with the driver on the
- * leader's node: rates, latencies, processor time and memory.
+ * Measures Raft groups on three node processes: rates, latencies, processor time
+ * and memory with the driver on the leader's node; how long nobody is served
+ * when the leader is lost; how long a restart takes; what idle groups cost.
  *
  *     deno task bench:raft --concurrency 1,64
+ *     deno task bench:raft --figures failover --rounds 50
  *
  * @module
  */
 import { parseArgs } from "npm:deno-std@1.4.0/cli/parse_args.js";
 import { cpuSeconds, memoryMb } from "../cluster/process_usage.ts";
-import { MeasuredProcess } from "../measured_process.ts";
+import type { MeasuredProcess } from "../measured_process.ts";
 import type { RaftLoad, RaftLoadResult } from "./load.ts";
+import { MeasuredRaft } from "./measured_raft.ts";
+import { idleGroups, lossOfLeader, restart } from "./outages.ts";
 
-const HELP = `Measures a Raft group on three node processes on this machine.
+const HELP = `Measures Raft groups on three node processes on this machine.
 
+  --figures KINDS       load, failover, silent, restart, idle   [load]
   --operations KINDS    put, get                         [put,get]
   --concurrency LIST    operations at once               [1,16,64,256]
   --value-bytes LIST    size of a value                  [100]
   --keys N              different keys                   [10000]
   --seconds S           for each figure                  [3]
+  --rounds N            losses of a leader               [20]
+  --entries N           in the log that is restarted     [500000]
+  --groups N            that are idle                    [1000]
   --profile FOLDER      a CPU profile of the leader for each figure
   --json                one line of JSON for each figure
 
 Lists are separated by commas.
 `;
-
-const NODE = new URL("./node_process.ts", import.meta.url);
 
 const args = parseArgs(Deno.args, {
   string: [
@@ -34,6 +40,10 @@ const args = parseArgs(Deno.args, {
     "keys",
     "seconds",
     "profile",
+    "figures",
+    "rounds",
+    "entries",
+    "groups",
   ],
   boolean: ["json", "help"],
   default: {
@@ -42,6 +52,10 @@ const args = parseArgs(Deno.args, {
     "value-bytes": "100",
     keys: "10000",
     seconds: "3",
+    figures: "load",
+    rounds: "20",
+    entries: "500000",
+    groups: "1000",
   },
 }) as unknown as Record<string, string> & { json: boolean; help: boolean };
 
@@ -55,37 +69,30 @@ if (args.help) {
 }
 
 const list = (name: string): string[] => (args[name] as string).split(",");
-const scratch = await Deno.makeTempDir({ prefix: "whorl-bench-" });
-try {
-  await using stack = new AsyncDisposableStack();
-  const nodes = [1, 2, 3].map((number) =>
-    stack.use(
-      new MeasuredProcess(NODE, {
-        name: `bench${number}@127.0.0.1`,
-        cookie: "bench",
-        storage: "memory",
-        ringSize: 16,
-        masterPlacement: "task",
-        dataDirectory: `${scratch}/${number}`,
-      }),
-    )
-  );
-  for (const node of nodes) await node.up();
-  const [first, ...others] = nodes as [MeasuredProcess, ...MeasuredProcess[]];
-  for (const node of others) {
-    await node.order({ do: "join", address: first.address });
+for (const kind of list("figures")) {
+  await using cluster = await MeasuredRaft.start();
+  switch (kind) {
+    case "load":
+      await measureLoad(cluster);
+      break;
+    case "failover":
+    case "silent":
+      say(await lossOfLeader(cluster, kind, Number(args.rounds)));
+      break;
+    case "restart":
+      say(await restart(cluster, Number(args.entries)));
+      break;
+    case "idle":
+      say(await idleGroups(cluster, Number(args.groups)));
+      break;
+    default:
+      say(HELP);
+      Deno.exit(2);
   }
-  await first.order({ do: "commit" });
-  for (const node of nodes) {
-    if (!await node.order<boolean>({ do: "settled" })) {
-      throw new Error("The cluster did not settle");
-    }
-  }
-  const { leader } = await first.order<{ leader: string }>({
-    do: "start",
-    members: nodes.map((_, i) => `bench${i + 1}@127.0.0.1`),
-  });
-  const leading = nodes[Number(leader[5]) - 1] as MeasuredProcess;
+}
+
+async function measureLoad(cluster: MeasuredRaft): Promise<void> {
+  const leader = await cluster.startGroup();
   if (!args.json) {
     say(
       "op   bytes conc     ops/s    p50 us    p99 us    max us  failed  cores of nodes   MB\n",
@@ -94,7 +101,7 @@ try {
   for (const operation of list("operations")) {
     for (const valueBytes of list("value-bytes")) {
       for (const concurrency of list("concurrency")) {
-        await figure(nodes, leading, {
+        await figure(cluster.nodes, leader, {
           operation: operation as "put",
           concurrency: Number(concurrency),
           durationMs: Number(args.seconds) * 1000,
@@ -104,8 +111,6 @@ try {
       }
     }
   }
-} finally {
-  await Deno.remove(scratch, { recursive: true });
 }
 
 async function figure(

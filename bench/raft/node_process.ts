@@ -13,7 +13,14 @@ type Order =
   | { readonly do: "join"; readonly address: string }
   | { readonly do: "commit" }
   | { readonly do: "settled" }
-  | { readonly do: "start"; readonly members: readonly string[] }
+  | {
+    readonly do: "start";
+    readonly cluster: string;
+    readonly members: readonly string[];
+  }
+  | { readonly do: "leader"; readonly cluster: string }
+  /** Waits until this node's member has applied all that its leader has. */
+  | { readonly do: "caught_up"; readonly cluster: string }
   | { readonly do: "load"; readonly load: RaftLoad; readonly profile?: string };
 
 const GROUP = "bench";
@@ -51,7 +58,12 @@ await serve(async (order: Order): Promise<unknown> => {
     case "settled":
       return await node.settled(10_000);
     case "start":
-      return await node.raKv.startCluster(GROUP, order.members);
+      return await node.raKv.startCluster(order.cluster, order.members);
+    case "leader":
+      return node.parts.raft!.member(order.cluster)!.leader ?? null;
+    case "caught_up":
+      await node.raKv.get(order.cluster, "k", { from: "local" });
+      return node.parts.raft!.member(order.cluster)!.appliedIndex;
     case "load":
       return await profiled(
         order.profile,

@@ -111,7 +111,7 @@ export function simulateCommand(simulation: string): Command {
         name: "operations",
         value: "N",
         says: "operations of each run",
-        default: "50, or 60 for membership, 100 for raft",
+        default: "50, or 60 for membership, 120 for raft",
       },
       {
         name: "setup",

@@ -14,10 +14,22 @@ export function equalBytes(a: Uint8Array, b: Uint8Array): boolean {
 
 /** Negative, zero or positive as `a` stands before, at or after `b`; a prefix stands first. */
 export function compareBytes(a: Uint8Array, b: Uint8Array): number {
-  const length = Math.min(a.length, b.length);
+  return compareRanges(a, 0, a.length, b, 0, b.length);
+}
+
+/** The same of `a[aStart, aEnd)` and `b[bStart, bEnd)`. */
+export function compareRanges(
+  a: Uint8Array,
+  aStart: number,
+  aEnd: number,
+  b: Uint8Array,
+  bStart: number,
+  bEnd: number,
+): number {
+  const length = Math.min(aEnd - aStart, bEnd - bStart);
   for (let i = 0; i < length; i++) {
-    const difference = (a[i] as number) - (b[i] as number);
+    const difference = (a[aStart + i] as number) - (b[bStart + i] as number);
     if (difference !== 0) return difference;
   }
-  return a.length - b.length;
+  return (aEnd - aStart) - (bEnd - bStart);
 }

@@ -29,7 +29,7 @@ import {
 import type { OperationTarget } from "../request/operation_target.ts";
 import type { KeyTable } from "../ra_kv/key_table.ts";
 import { bucketPrefix } from "../kv/key_limits.ts";
-import { kvCoverage } from "../kv/kv_keys.ts";
+import { packKey } from "../kv/packed_keys.ts";
 
 /** Listings at once on one node; one more is answered `overload`. */
 export const LISTINGS_MAX = 100;
@@ -42,7 +42,7 @@ export const LISTING_CHUNK_BYTES: number = 64 * 1024;
 export interface KeyChunk {
   /** Name of the node whose member has said them. */
   readonly node: string;
-  /** Ascending, as `kvCoverage.keys` has them. */
+  /** Ascending, packed as vnodes pack them. */
   readonly keys: Uint8Array;
   /** The last of them; undefined if there are no more. */
   readonly last: Uint8Array | undefined;
@@ -271,7 +271,7 @@ export function keysInTable(
   cut();
   const into = new ByteWriter(bytes + 64);
   // As a vnode says them, for clients that need not know who did.
-  kvCoverage.keys.reply.encode(found, into);
+  for (const key of found) packKey(into, key, 0, key.length);
   return { keys: into.copy(), last: isCut ? found.at(-1) : undefined };
 }
 

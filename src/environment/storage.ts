@@ -61,6 +61,32 @@ export interface Entry {
   readonly value: Uint8Array;
 }
 
+/** A key and its value where they lie in memory; the same object for every row, and valid until the visitor returns. */
+export interface Row {
+  /** Memory that the key is in. */
+  readonly keyBytes: Uint8Array;
+  /** Where it begins there. */
+  readonly keyStart: number;
+  /** The first byte after it. */
+  readonly keyEnd: number;
+  /** Memory that the value is in; matched against its checksum. */
+  readonly valueBytes: Uint8Array;
+  /** Where it begins there. */
+  readonly valueStart: number;
+  /** The first byte after it. */
+  readonly valueEnd: number;
+}
+
+/** A way through rows that goes on when it is told to. It holds nothing open in between. */
+export interface RowSteps {
+  /**
+   * Visits the next rows, some hundreds at most, and answers whether there may
+   * be more: at once when they are in memory. Not to be called before it has
+   * answered, nor after it has failed.
+   */
+  next(): Awaitable<boolean>;
+}
+
 /** What looking through the stored values found. */
 export interface IntegrityReport {
   /** Values looked at. */
@@ -121,13 +147,14 @@ export interface PartitionStore {
    */
   scan(range?: ScanRange): AsyncIterable<Entry>;
   /**
-   * Visits keys as {@linkcode PartitionStore.scan} does, several at a time, which
-   * costs less where there are many. No page is empty. What cannot be read is
-   * told to `onCorrupt` before the page in whose place it would stand.
+   * Goes through keys as {@linkcode PartitionStore.scan} does, where they lie and
+   * many at a time: a key costs a tenth of what it costs there. Begins when
+   * `next` is first called.
    *
-   * @throws {WhorlError} As {@linkcode PartitionStore.get}.
+   * @param visit Called with each row in its turn.
+   * @throws {WhorlError} As {@linkcode PartitionStore.get}, from `next`.
    */
-  pages(range?: ScanRange): AsyncIterable<readonly Entry[]>;
+  rows(range: ScanRange, visit: (row: Row) => void): RowSteps;
   /**
    * Removes all keys from `start` up to, not including, `end`; both default to
    * everything. Durable when it resolves. Not atomic: a crash may leave a part,

@@ -116,12 +116,16 @@ export function storageKeyParts(
   return { bucket: storageKey.subarray(2, end), key: storageKey.subarray(end) };
 }
 
-/** A key as text. @throws {WhorlError} `invalid_key` if it is none. */
-export function keyText(key: Uint8Array): string {
+/** The key in `bytes[start, end)` as text. @throws {WhorlError} `invalid_key` if it is none. */
+export function keyText(
+  bytes: Uint8Array,
+  start = 0,
+  end: number = bytes.length,
+): string {
   // A call of the decoder costs ten times what most keys take this way.
-  if (isAscii(key)) return bytesToText(key);
+  if (isAscii(bytes, start, end)) return bytesToText(bytes, start, end);
   try {
-    return decoder.decode(key);
+    return decoder.decode(bytes.subarray(start, end));
   } catch (cause) {
     throw new WhorlError(
       "invalid_key",
@@ -131,8 +135,8 @@ export function keyText(key: Uint8Array): string {
   }
 }
 
-function isAscii(bytes: Uint8Array): boolean {
-  for (let i = 0; i < bytes.length; i++) {
+function isAscii(bytes: Uint8Array, start: number, end: number): boolean {
+  for (let i = start; i < end; i++) {
     if ((bytes[i] as number) > 0x7f) return false;
   }
   return true;

@@ -5,7 +5,6 @@
  *
  * @module
  */
-import { ByteReader } from "../base/byte_reader.ts";
 import { ByteWriter } from "../base/byte_writer.ts";
 import { isWhorlError, reasonOf, WhorlError } from "../base/errors.ts";
 import {
@@ -33,9 +32,9 @@ import {
 } from "../request/quorum_options.ts";
 import { moduleIdOf } from "../vnode/vnode_wire.ts";
 import { contextFromText, contextOf, contextToText } from "./causal_context.ts";
-import { keyText, writeBucket } from "./key_limits.ts";
+import { writeBucket } from "./key_limits.ts";
 import { writeGetBody, writePutBody } from "./kv_command_codec.ts";
-import { KeyList, kvCoverage, KvQuery } from "./kv_keys.ts";
+import { KeyList, KvQuery } from "./kv_keys.ts";
 import { checkObject, readSiblings, SiblingFlag } from "./kv_object_codec.ts";
 import { KvCommand } from "./kv_vnode.ts";
 
@@ -221,12 +220,7 @@ function keys(
   });
   return coverageQuery(carrier, request, () => {
     const list = new KeyList();
-    return function* ({ part, repeats, chunks }) {
-      const lists = chunks.map((chunk) =>
-        kvCoverage.keys.reply.decode(new ByteReader(chunk))
-      );
-      for (const key of list.take(part, repeats, lists)) yield keyText(key);
-    };
+    return ({ part, repeats, chunks }) => list.take(part, repeats, chunks);
   });
 }
 

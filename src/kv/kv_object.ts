@@ -69,10 +69,10 @@ export const kvObjectMerge: ObjectMerge = {
   },
 };
 
-/** Whether an object has a value that is not a tombstone. */
-export function hasLiveValue(object: Uint8Array): boolean {
-  const count = siblingCount(object);
-  let at = siblingsStart(object);
+/** Whether an object, which lies from `start` on, has a value that is not a tombstone. */
+export function hasLiveValue(object: Uint8Array, start = 0): boolean {
+  const count = siblingCount(object, start);
+  let at = siblingsStart(object, start);
   for (let i = 0; i < count; i++) {
     if (!((object[at] as number) & SiblingFlag.tombstone)) return true;
     at = nextSibling(object, at);

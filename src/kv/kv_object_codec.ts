@@ -49,19 +49,19 @@ export interface Sibling {
   readonly value: Uint8Array;
 }
 
-/** How many entries an object has. */
-export function entryCount(object: Uint8Array): number {
-  return readU16(object, 2);
+/** How many entries the history of an object has that lies from `start` on. */
+export function entryCount(object: Uint8Array, start = 0): number {
+  return readU16(object, start + 2);
 }
 
 /** How many siblings an object has, tombstones included. */
-export function siblingCount(object: Uint8Array): number {
-  return readU16(object, 4);
+export function siblingCount(object: Uint8Array, start = 0): number {
+  return readU16(object, start + 4);
 }
 
 /** Where the siblings of an object begin. */
-export function siblingsStart(object: Uint8Array): number {
-  return OBJECT_HEADER_BYTES + entryCount(object) * ENTRY_BYTES;
+export function siblingsStart(object: Uint8Array, start = 0): number {
+  return start + OBJECT_HEADER_BYTES + entryCount(object, start) * ENTRY_BYTES;
 }
 
 /** Where the sibling after the one at `at` begins. */

@@ -12,6 +12,8 @@ import type {
   Awaitable,
   Entry,
   PartitionStore,
+  Row,
+  RowSteps,
   ScanRange,
   Write,
 } from "../environment/storage.ts";
@@ -49,7 +51,7 @@ export class CachedDisk {
       get: (key) => this.#get(key.toHex()),
       write: (writes, committed) => this.#write(writes, committed),
       scan: (range) => this.#scan(range ?? {}),
-      pages: (range) => this.#pages(range ?? {}),
+      rows: (range, visit) => this.#rows(range, visit),
       deleteRange: () => {
         this.#cached.clear();
         this.#durable.clear();
@@ -89,9 +91,13 @@ export class CachedDisk {
     }
   }
 
-  async *#scan(
+  async *#scan(range: ScanRange): AsyncGenerator<Entry> {
+    yield* this.#entries(range);
+  }
+
+  *#entries(
     { start, end, limit = Infinity, onCorrupt }: ScanRange,
-  ): AsyncGenerator<Entry> {
+  ): Generator<Entry> {
     let left = limit;
     for (const name of [...this.#cached.keys()].sort()) {
       if (left === 0) return;
@@ -107,11 +113,24 @@ export class CachedDisk {
     }
   }
 
-  async *#pages(range: ScanRange): AsyncGenerator<readonly Entry[]> {
-    const entries = await Array.fromAsync(this.#scan(range));
-    for (let at = 0; at < entries.length; at += 256) {
-      yield entries.slice(at, at + 256);
-    }
+  #rows(range: ScanRange, visit: (row: Row) => void): RowSteps {
+    const entries = this.#entries(range);
+    const next = (): boolean => {
+      for (let i = 0; i < 256; i++) {
+        const { done, value: entry } = entries.next();
+        if (done) return false;
+        visit({
+          keyBytes: entry.key,
+          keyStart: 0,
+          keyEnd: entry.key.length,
+          valueBytes: entry.value,
+          valueStart: 0,
+          valueEnd: entry.value.length,
+        });
+      }
+      return true;
+    };
+    return { next: () => this.slow ? Promise.resolve().then(next) : next() };
   }
 
   commit(): void {

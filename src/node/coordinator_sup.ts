@@ -109,6 +109,7 @@ function startHere(
     objectModules: OBJECT_MODULES,
     requestsMax: role.requestsMax(config),
     firstSequence,
+    coveragePace: parts.coveragePace,
     name: role.id,
   });
   for (const [moduleId, view] of parts.views) {

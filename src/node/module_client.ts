@@ -238,16 +238,16 @@ export function moduleClient<
       return coverageQuery(
         carrier,
         request,
-        () =>
-          function* ({ chunks, part, repeats, partition, node }) {
-            const { reply } = declarationOf(query, module.coverage ?? {});
-            for (const chunk of chunks) {
-              const value = reply.decode(new ByteReader(chunk)) as ReplyOf<
-                V[K]
-              >;
-              yield { value, partition, node, part, repeats };
-            }
-          },
+        () => ({ chunks, part, repeats, partition, node }) => {
+          const { reply } = declarationOf(query, module.coverage ?? {});
+          return chunks.map((chunk) => ({
+            value: reply.decode(new ByteReader(chunk)) as ReplyOf<V[K]>,
+            partition,
+            node,
+            part,
+            repeats,
+          }));
+        },
       );
     },
     failures<K extends keyof C & string>(command: K, error: unknown) {

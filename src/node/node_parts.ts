@@ -17,6 +17,7 @@ import {
 import type { ConsistentKv } from "../ensemble/consistent_kv.ts";
 import type { EnsembleProcess } from "../ensemble/ensemble_process.ts";
 import type { KeyQuestions } from "../ensemble/key_questions.ts";
+import { CoveragePace } from "../request/coverage_pace.ts";
 import type { HandoffProcess } from "../handoff/handoff_process.ts";
 import type { HandoffControl } from "../handoff/transfer.ts";
 import type { OperationCarrier } from "../request/operation_carrier.ts";
@@ -67,6 +68,8 @@ export class NodeParts {
   consistentKv: ConsistentKv | undefined;
   requests: Coordinators | undefined;
   coverage: Coordinators | undefined;
+  /** How fast coverage queries may go while requests are under way. */
+  readonly coveragePace: CoveragePace = new CoveragePace(() => this.requests);
   /** Takes an operation to the coordinators of its kind. @throws {WhorlError} `closed` while there are none. */
   readonly operations: OperationCarrier = {
     submit: (bytes, start, end, target) =>

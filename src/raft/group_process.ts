@@ -60,6 +60,8 @@ export class GroupProcess<State = unknown> implements RaftMember<State> {
   readonly node: string;
   readonly uid: number;
   readonly log: GroupLog;
+  /** @internal The frame of heartbeats that named it last. */
+  namedIn = 0;
   readonly #world: GroupWorld;
   readonly #machine: MachineHost<State>;
   readonly #proposals: ProposalQueue;
@@ -330,6 +332,21 @@ export class GroupProcess<State = unknown> implements RaftMember<State> {
     else if (this.leads) resolve();
     else this.#hopefuls.push({ resolve, reject });
     return promise;
+  }
+
+  /**
+   * Whether a heartbeat from `from` tells a follower nothing new. Then silence is
+   * put off, as the core would, without asking it: of a thousand idle groups
+   * that is all there is to do.
+   */
+  heardSame(from: string, term: number, commitIndex: number): boolean {
+    const { role, leader, term: ownTerm } = this.#raft;
+    if (
+      role !== "follower" || leader !== from || ownTerm !== term ||
+      commitIndex > this.#commitIndex || this.#closed
+    ) return false;
+    this.#electionTimer.again();
+    return true;
   }
 
   /** A message of this group from the member at `from`. */

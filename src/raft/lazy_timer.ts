@@ -11,6 +11,7 @@ import type { Runtime, TimerHandle } from "../../supervisors/runtime.ts";
 export class LazyTimer {
   readonly #runtime: Runtime;
   readonly #callback: () => void;
+  #afterMs = Infinity;
   #dueAt = Infinity;
   #timer: TimerHandle | undefined;
   #timerAt = Infinity;
@@ -23,8 +24,14 @@ export class LazyTimer {
 
   /** Due in `afterMs` from now, instead of when it was due before. */
   set(afterMs: number): void {
+    this.#afterMs = afterMs;
     this.#dueAt = this.#runtime.now() + afterMs;
     this.#arm();
+  }
+
+  /** As it was set last, from now. */
+  again(): void {
+    this.set(this.#afterMs);
   }
 
   /** Not due any more. */

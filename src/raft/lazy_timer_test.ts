@@ -17,6 +17,13 @@ Deno.test("LazyTimer fires once, when it was set for last", async () => {
   assertEquals(firedAt, []);
   await runtime.advance(40);
   assertEquals(firedAt, [180]);
+  timer.set(100);
+  await runtime.advance(80);
+  timer.again();
+  await runtime.advance(99);
+  assertEquals(firedAt, [180]);
+  await runtime.advance(1);
+  assertEquals(firedAt.splice(1), [380]);
   // Sooner than before is possible too.
   timer.set(1000);
   timer.set(10);

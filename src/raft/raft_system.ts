@@ -23,6 +23,7 @@ import type { GroupWorld } from "./group_world.ts";
 import {
   type GroupHeartbeat,
   HEARTBEAT_GROUPS_MAX,
+  type HeartbeatException,
   readHeartbeats,
   readHeartbeatsReply,
   writeHeartbeats,
@@ -75,6 +76,8 @@ export class RaftSystemProcess implements RaftSystem {
   #transfer = 0;
   #timer: TimerHandle | undefined;
   #ticks = 0;
+  /** Frames of heartbeats that came. */
+  #frames = 0;
   #givingWay: TimerHandle | undefined;
   #closed = false;
 
@@ -102,12 +105,14 @@ export class RaftSystemProcess implements RaftSystem {
   async start(): Promise<void> {
     await Promise.all(
       this.#world.logs.groups.map(({ uid, name }) =>
-        this.groups.startChild(uid).catch((error) =>
+        this.groups.startChild(uid).catch((error) => {
           this.#world.log.error("A member of a group does not start", {
             group: name,
             reason: reasonOf(error),
-          })
-        )
+          });
+          // The logs are opened anew, and the members with them, until the disk takes something again.
+          if (isDiskFailure(error)) this.#diskFailed(error);
+        })
       ),
     );
     this.#tick();
@@ -442,15 +447,16 @@ export class RaftSystemProcess implements RaftSystem {
 
   #heartbeats(from: string, reader: ByteReader): void {
     const { sequence, groups } = readHeartbeats(reader);
-    const exceptions = [];
-    const named = new Set<GroupProcess>();
+    const exceptions: HeartbeatException[] = [];
+    const frame = ++this.#frames;
     for (const { group, term, commitIndex } of groups) {
       const member = this.#byId.get(group);
       if (member === undefined) {
         exceptions.push({ group, uid: 0, term: 0 });
         continue;
       }
-      named.add(member);
+      member.namedIn = frame;
+      if (member.heardSame(from, term, commitIndex)) continue;
       const { uid } = member.membership.members.find(({ node }) =>
         node === from
       ) ?? { uid: 0 };
@@ -460,7 +466,7 @@ export class RaftSystemProcess implements RaftSystem {
       }
     }
     for (const member of this.#byName.values()) {
-      if (member.leader === from && !named.has(member)) {
+      if (member.namedIn !== frame && member.leader === from) {
         member.deliver({ type: "leader_silent" });
       }
     }
@@ -621,4 +627,11 @@ export class RaftSystemProcess implements RaftSystem {
       )
     );
   }
+}
+
+/** Whether `error`, or what a supervisor has made of it, is that the disk refuses to be written. */
+function isDiskFailure(error: unknown): error is WhorlError {
+  const { code, cause } = (error ?? {}) as { code?: unknown; cause?: unknown };
+  return code === "store_full" || code === "store_unavailable" ||
+    cause !== undefined && isDiskFailure(cause);
 }

@@ -80,7 +80,7 @@ const IDLE_MS_DEFAULT = 10_000;
 export function coverageQuery<Item>(
   carrier: () => OperationCarrier,
   request: () => CoverageRequest,
-  begin: () => (piece: CoveragePagePiece) => Iterable<Item>,
+  begin: () => (piece: CoveragePagePiece) => readonly Item[],
 ): CoverageQuery<Item> {
   let report: CoverageReport | undefined;
   return {
@@ -92,15 +92,21 @@ export function coverageQuery<Item>(
       let covered: CoverageReport | undefined;
       const itemsOf = begin();
       const pagesLeft = pages(carrier, request());
+      let pieces: readonly CoveragePagePiece[] = [];
+      let at = 0;
       return new ItemIterator(async () => {
         try {
-          const { done, value: page } = await pagesLeft.next();
-          if (done) {
-            report = covered;
-            return undefined;
+          while (at === pieces.length) {
+            const { done, value: page } = await pagesLeft.next();
+            if (done) {
+              report = covered;
+              return undefined;
+            }
+            covered = page.report;
+            pieces = page.pieces;
+            at = 0;
           }
-          covered = page.report;
-          return page.pieces.flatMap((piece) => [...itemsOf(piece)]);
+          return itemsOf(pieces[at++] as CoveragePagePiece);
         } catch (error) {
           if (isWhorlError(error)) {
             report = error.details.coverage as CoverageReport | undefined;
@@ -113,25 +119,25 @@ export function coverageQuery<Item>(
 }
 
 /**
- * Items one by one, of pages that are asked for when the last item of the one
+ * Items one by one, of lists that are asked for when the last item of the one
  * before was taken. An async generator would do the same and take three turns of
  * the microtask queue an item instead of one.
  */
 class ItemIterator<Item> implements AsyncIterator<Item, undefined, undefined> {
-  readonly #nextPage: () => Promise<readonly Item[] | undefined>;
+  readonly #nextItems: () => Promise<readonly Item[] | undefined>;
   readonly #close: () => Promise<unknown>;
   #items: readonly Item[] = [];
   #at = 0;
   #ended = false;
-  /** Those who wait for a page; whoever asks meanwhile comes after them. */
+  /** Those who wait for items; whoever asks meanwhile comes after them. */
   #waiting = 0;
   #last: Promise<unknown> = Promise.resolve();
 
   constructor(
-    nextPage: () => Promise<readonly Item[] | undefined>,
+    nextItems: () => Promise<readonly Item[] | undefined>,
     close: () => Promise<unknown>,
   ) {
-    this.#nextPage = nextPage;
+    this.#nextItems = nextItems;
     this.#close = close;
   }
 
@@ -152,7 +158,7 @@ class ItemIterator<Item> implements AsyncIterator<Item, undefined, undefined> {
   async #take(): Promise<IteratorResult<Item, undefined>> {
     while (!this.#ended && this.#at === this.#items.length) {
       try {
-        const items = await this.#nextPage();
+        const items = await this.#nextItems();
         this.#ended ||= items === undefined;
         this.#items = items ?? [];
         this.#at = 0;

@@ -91,8 +91,9 @@ export type CoverageEvent =
     readonly node: number;
     readonly error: WhorlError;
   }
-  /** The caller has taken what it was given, and asks for more. */
-  | { readonly type: "demand" }
+  /** The caller has taken what it was given, and asks for more; if that is `held`, it gets nothing before `released`, except the end. */
+  | { readonly type: "demand"; readonly held?: boolean }
+  | { readonly type: "released" }
   | { readonly type: "timer"; readonly timer: CoverageTimer };
 
 /** What the shell is to do. */
@@ -172,6 +173,8 @@ export interface CoverageState {
   readonly missing: Set<number>;
   /** Whether the caller waits. */
   demand: boolean;
+  /** Whether it waits for others than the vnodes. */
+  held: boolean;
   /** Why it ended without an answer. */
   error: WhorlError | undefined;
 }
@@ -200,6 +203,7 @@ export function createCoverage(
     silentNodes: new Set(),
     missing: new Set(),
     demand: true,
+    held: false,
     error: undefined,
   };
 }
@@ -279,7 +283,12 @@ export function stepCoverage(
       return;
     case "demand":
       query.demand = true;
+      query.held = event.held ?? false;
       effects.push({ type: "clear_timer", timer: "caller" });
+      advance(query, effects);
+      return;
+    case "released":
+      query.held = false;
       advance(query, effects);
       return;
     case "timer": {
@@ -487,7 +496,7 @@ function ask(
 
 /** Gives the caller what there is, if it waits, and the report with the last of it. */
 function handOn(query: CoverageState, effects: CoverageEffect[]): void {
-  if (!query.demand) return;
+  if (!query.demand || query.held) return;
   const pieces: CoveragePiece[] = [];
   const taken: number[] = [];
   let bytes = 0;

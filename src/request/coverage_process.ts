@@ -33,6 +33,7 @@ import {
   writePiece,
 } from "./coverage_page_codec.ts";
 import type { CoverageReport } from "./coverage_report.ts";
+import { COVERAGE_PAUSE_MS } from "./coverage_pace.ts";
 import { OperationFlag } from "./operation_codec.ts";
 import type { OperationTarget } from "./operation_target.ts";
 import type { ProcessHost } from "./process_host.ts";
@@ -75,6 +76,8 @@ export class CoverageProcess
   /** What vnodes know the query by, by part. */
   readonly #streams = new Map<number, number>();
   readonly #timers = new Map<CoverageTimer, WheelTimer>();
+  /** Holds what the caller gets back while other requests come. */
+  readonly #pause = new WheelTimer(() => this.#pauseOver());
 
   /**
    * @throws {WhorlError} `invalid_argument` if it wants what no ring can give,
@@ -157,8 +160,11 @@ export class CoverageProcess
 
   /** The caller has taken what it was given and asks for more; `target` gets it. */
   more(target: OperationTarget): void {
-    if (this.waitFor(target)) this.#deliver({ type: "demand" });
-    else {
+    if (this.waitFor(target)) {
+      const held = !this.#mayGoOn();
+      if (held) this.host.wheel.set(this.#pause, COVERAGE_PAUSE_MS);
+      this.#deliver({ type: "demand", held });
+    } else {
       target.operationFailed(
         new WhorlError(
           "protocol_error",
@@ -166,6 +172,16 @@ export class CoverageProcess
         ),
       );
     }
+  }
+
+  #mayGoOn(): boolean {
+    const { coveragePace, runtime } = this.host;
+    return coveragePace === undefined || coveragePace.mayGoOn(runtime.now());
+  }
+
+  #pauseOver(): void {
+    if (this.#mayGoOn()) this.#deliver({ type: "released" });
+    else this.host.wheel.set(this.#pause, COVERAGE_PAUSE_MS);
   }
 
   /** The caller wants no more. */
@@ -335,11 +351,13 @@ export class CoverageProcess
       }, bytes);
     }
     if (report !== undefined) writePageReport(into, report);
+    this.host.coveragePace?.notePage(byteCount, this.host.nowMs);
     this.succeed({ object: into.view(), replies: [], replicas: [] });
   }
 
   /** However it ended: nothing is left on the host or, as far as they can be told, at vnodes. */
   #release(): void {
+    this.host.wheel.clear(this.#pause);
     for (const timer of this.#timers.values()) this.host.wheel.clear(timer);
     for (const part of [...this.#askOf.keys()]) this.#closeAsk(part);
     // Killed or crashed in the middle of it.

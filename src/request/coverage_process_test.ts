@@ -21,6 +21,7 @@ import { readVnodeRequestHeader, RequestFlag } from "../vnode/vnode_wire.ts";
 import { writeFailure } from "../wire/failure.ts";
 import { FrameType } from "../wire/frame_type.ts";
 import { COVERAGE_CALLER_IDLE_MS } from "./coverage_fsm.ts";
+import { COVERAGE_PAUSE_MS, CoveragePace } from "./coverage_pace.ts";
 import {
   type CoveragePage,
   readCoveragePage,
@@ -82,7 +83,7 @@ class Bench {
   readonly routes = new KeptRoutes();
   readonly host: RequestHost;
 
-  constructor(requestsMax = 2) {
+  constructor(requestsMax = 2, coveragePace?: CoveragePace) {
     this.runtime.chance = 0.5;
     this.host = new RequestHost({
       runtime: this.runtime,
@@ -90,6 +91,7 @@ class Bench {
       log: silentLog,
       objectModules: new Map(),
       requestsMax,
+      ...(coveragePace === undefined ? {} : { coveragePace }),
     });
     this.host.setView(
       MODULE_ID,
@@ -396,4 +398,47 @@ Deno.test("a coverage query that may leave key spaces out says which it left out
   const { report } = pageOf(caller);
   assertEquals(report?.complete, false);
   assertEquals(report?.missing, [4, 5, 6]);
+});
+
+Deno.test("a coverage query waits for other requests before it hands on more, and no longer than it lasts", async () => {
+  const others = {
+    counts: { started: 0 },
+    size: 1,
+  };
+  await using bench = new Bench(2, new CoveragePace(() => others));
+  const first = bench.begin({ timeLeftMs: 100 });
+  const [one, two] = bench.asked() as [Asked, Asked];
+  bench.batch(one, ["k".repeat(100_000)], true);
+  const { query } = pageOf(first);
+  bench.batch(two, ["k2"], false);
+  const second = bench.follow(OperationKind.coverageMore, query);
+  await bench.runtime.advance(4 * COVERAGE_PAUSE_MS);
+  assertEquals(second.outcome, []);
+  others.counts.started = 10_000;
+  await bench.runtime.advance(2 * COVERAGE_PAUSE_MS);
+  assertEquals(textOf(pageOf(second)), [`${two.partition} on b: k2`]);
+  const [more] = bench.asked() as [Asked];
+  bench.batch(more, ["k".repeat(100_000)], false);
+  others.counts.started++;
+  const third = bench.follow(OperationKind.coverageMore, query);
+  assertEquals(third.outcome, ["done"]);
+  const fourth = bench.follow(OperationKind.coverageMore, query);
+  await bench.runtime.advance(100);
+  assertEquals(fourth.outcome, ["timeout"]);
+});
+
+Deno.test("a coverage query that is cancelled while it waits for others is answered at once", async () => {
+  const others = {
+    counts: { started: 0 },
+    size: 1,
+  };
+  await using bench = new Bench(2, new CoveragePace(() => others));
+  const first = bench.begin();
+  const [one] = bench.asked() as [Asked];
+  bench.batch(one, ["k".repeat(100_000)], false);
+  const { query } = pageOf(first);
+  const second = bench.follow(OperationKind.coverageMore, query);
+  assertEquals(second.outcome, []);
+  bench.follow(OperationKind.coverageCancel, query);
+  assertEquals(second.outcome, ["cancelled"]);
 });

@@ -7,6 +7,7 @@
 import type { Runtime } from "../../supervisors/runtime.ts";
 import type { DeadlineWheel } from "../environment/deadline_wheel.ts";
 import type { AnswerTarget } from "../vnode/vnode_master_link.ts";
+import type { CoveragePace } from "./coverage_pace.ts";
 import type { OperationCarrier } from "./operation_carrier.ts";
 import type { RequestRoutes } from "./request_routes.ts";
 
@@ -28,6 +29,8 @@ export interface ProcessHost extends AnswerTarget, OperationCarrier {
   readonly runtime: Runtime;
   readonly routes: RequestRoutes;
   readonly wheel: DeadlineWheel;
+  /** How fast coverage queries may go, if anything else must be thought of. */
+  readonly coveragePace: CoveragePace | undefined;
   /** The time of the last submission or deadline: reading the clock for each step would cost more than the step. */
   nowMs: number;
   /** Effects of the step under way. */

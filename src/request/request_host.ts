@@ -28,6 +28,7 @@ import {
   REQUEST_BYTES_MAX,
   type RequestCounts,
 } from "./coordinators.ts";
+import type { CoveragePace } from "./coverage_pace.ts";
 import { CoverageProcess } from "./coverage_process.ts";
 import { ForwardProcess } from "./forward_process.ts";
 import type { ObjectCommands } from "./object_merge.ts";
@@ -65,6 +66,8 @@ export interface RequestHostOptions {
    * other can never be taken for one to its own. @default {1}
    */
   readonly firstSequence?: number;
+  /** How fast coverage queries may go. @default {as fast as they can} */
+  readonly coveragePace?: CoveragePace;
   /** Told of coordinators that crashed or were killed, once a second at most. */
   readonly log: Log;
 }
@@ -74,6 +77,7 @@ export class RequestHost implements Coordinators, ProcessHost {
   readonly runtime: Runtime;
   readonly routes: RequestRoutes;
   readonly wheel: DeadlineWheel;
+  readonly coveragePace: CoveragePace | undefined;
   readonly supervisor: DynamicSupervisor<[RequestProcess], RequestProcess>;
   readonly counts: RequestCounts = {
     started: 0,
@@ -110,6 +114,7 @@ export class RequestHost implements Coordinators, ProcessHost {
     this.#objectModules = options.objectModules;
     this.#next = options.firstSequence ?? 1;
     this.#log = options.log;
+    this.coveragePace = options.coveragePace;
     this.wheel = new DeadlineWheel(options.runtime);
     this.supervisor = new DynamicSupervisor({
       name: options.name ?? "op_fsm_sup",

@@ -129,6 +129,7 @@ class Run {
   #loadBeganAtMs = 0;
   #operator: SimulatedOperator | undefined;
   #group: SimulatedGroup | undefined;
+  readonly #ofGroup = new Set<Violation>();
 
   constructor(
     options: SimulateOptions,
@@ -264,6 +265,8 @@ class Run {
     cluster.heal();
     await during(cluster, working, CLIENTS_END_MS_MAX);
     this.#fail(...await this.#operated(cluster, operating));
+    // What follows from these says less.
+    this.#failAsGroup();
     // A node that a fault has ended comes back a while after it.
     if (this.#violations.length === 0) {
       this.#fail(
@@ -286,7 +289,7 @@ class Run {
       CLIENTS_END_MS_MAX,
     );
     this.#fail(...await stopCluster(cluster));
-    this.#fail(...group?.violations ?? []);
+    this.#failAsGroup();
     this.#fail(...this.#invariants.violations());
     this.#fail(...checkProgress(this.#history.records, {
       acknowledgedMin: this.#options.acknowledgedMin ??
@@ -295,6 +298,15 @@ class Run {
       timeoutMs: Infinity,
       endedAtMs: this.#time.now(),
     }));
+  }
+
+  /** Tells what did not hold of the Raft group and was not told yet. */
+  #failAsGroup(): void {
+    const violations = this.#group?.violations ?? [];
+    this.#fail(
+      ...violations.filter((violation) => !this.#ofGroup.has(violation)),
+    );
+    for (const violation of violations) this.#ofGroup.add(violation);
   }
 
   /** The Raft group of the schedule, made and led, if it has one. */

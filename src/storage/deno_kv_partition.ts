@@ -10,6 +10,8 @@ import {
   type Entry,
   type IntegrityReport,
   type PartitionStore,
+  type Row,
+  type RowSteps,
   type ScanRange,
   storeLimits,
   type Write,
@@ -66,18 +68,38 @@ export class DenoKvPartition implements PartitionStore {
   }
 
   async *scan(range: ScanRange = {}): AsyncGenerator<Entry> {
-    for await (const page of this.pages(range)) yield* page;
+    const page: Entry[] = [];
+    const steps = this.#steps(range, (row) => {
+      const { keyBytes, keyStart, keyEnd } = row;
+      page.push({
+        key: keyBytes.subarray(keyStart, keyEnd),
+        value: row.valueBytes.subarray(row.valueStart, row.valueEnd),
+      });
+    });
+    for await (const _ of steps) {
+      yield* page;
+      page.length = 0;
+    }
   }
 
-  async *pages(range: ScanRange = {}): AsyncGenerator<readonly Entry[]> {
+  rows(range: ScanRange, visit: (row: Row) => void): RowSteps {
+    const steps = this.#steps(range, visit);
+    return { next: async () => !(await steps.next()).done };
+  }
+
+  /** Visits the rows of a range, and yields after those that one turn is enough for. */
+  async *#steps(
+    range: ScanRange,
+    visit: (row: Row) => void,
+  ): AsyncGenerator<void> {
     const { limit = Infinity, onCorrupt } = range;
     let left = limit;
     if (left <= 0) return;
-    let page: Entry[] = [];
-    let bytes = 0;
+    const row = new StoredRow();
     for await (const visited of this.#visitPages(range)) {
+      let bytes = 0;
       for (const one of visited) {
-        const key = keyOf(one).subarray(keyPrefixBytes);
+        const key = keyOf(one);
         let value: Awaitable<Uint8Array | undefined>;
         try {
           value = "pending" in one
@@ -88,22 +110,21 @@ export class DenoKvPartition implements PartitionStore {
           if (
             onCorrupt === undefined || !isWhorlError(error, "value_corrupt")
           ) throw error;
-          onCorrupt(key);
+          onCorrupt(key.subarray(keyPrefixBytes));
           continue;
         }
         // A large value may have been removed since its manifest was read.
         if (value === undefined) continue;
-        page.push({ key, value });
+        row.show(key, value);
+        visit(row);
         bytes += value.length;
-        if (--left > 0 && bytes < pageLimits.bytesTarget) continue;
-        yield page;
+        left--;
+        if (left > 0 && bytes < pageLimits.bytesTarget) continue;
+        yield;
         if (left <= 0) return;
-        page = [];
         bytes = 0;
       }
-      if (page.length > 0) yield page;
-      page = [];
-      bytes = 0;
+      yield;
     }
   }
 
@@ -236,6 +257,23 @@ export class DenoKvPartition implements PartitionStore {
     };
     for await (const _ of this.scan({ onCorrupt })) checked++;
     return { checked, corrupt, tailLost: this.#store.state.tailLost };
+  }
+}
+
+/** A row under its key in the file. */
+class StoredRow implements Row {
+  keyBytes: Uint8Array = new Uint8Array(0);
+  keyStart: number = keyPrefixBytes;
+  keyEnd = 0;
+  valueBytes: Uint8Array = this.keyBytes;
+  valueStart = 0;
+  valueEnd = 0;
+
+  show(key: Uint8Array, value: Uint8Array): void {
+    this.keyBytes = key;
+    this.keyEnd = key.length;
+    this.valueBytes = value;
+    this.valueEnd = value.length;
   }
 }
 

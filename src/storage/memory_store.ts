@@ -8,19 +8,15 @@ import type {
   Entry,
   IntegrityReport,
   PartitionStore,
+  Row,
+  RowSteps,
   ScanRange,
   Store,
   StoreState,
   StoreStats,
   Write,
 } from "../environment/storage.ts";
-import {
-  bytesToText,
-  lowerBound,
-  mergeSorted,
-  textToBytes,
-} from "../base/byte_text.ts";
-import { SlabHeap } from "./slab_heap.ts";
+import { RowPass, RowTable } from "./row_table.ts";
 import {
   checkPartition,
   checkWrites,
@@ -89,20 +85,13 @@ class MemoryStore implements Store {
   }
 }
 
-/** Entries of a page: as many as are looked at before anybody else has a turn. */
-const PAGE_ENTRIES = 512;
+/** Rows that are visited before anybody else has a turn. */
+const STEP_ROWS = 512;
 
 class MemoryPartition implements PartitionStore {
   readonly partition: number;
   readonly #store: MemoryStore;
-  #places = new Map<string, number>();
-  #heap = new SlabHeap();
-  /** All keys ascending as of the last scan; may hold keys that were removed since. */
-  #sorted: string[] = [];
-  /** Keys that came since, in any order; complete only while `#isSorted`. */
-  #fresh: string[] = [];
-  /** Without a scan there is no order to maintain, and writes needn't pay for one. */
-  #isSorted = false;
+  readonly #rows = new RowTable();
 
   constructor(partition: number, store: MemoryStore) {
     this.partition = partition;
@@ -110,18 +99,17 @@ class MemoryPartition implements PartitionStore {
   }
 
   get size(): number {
-    return this.#places.size;
+    return this.#rows.size;
   }
 
   get bytes(): number {
-    return this.#heap.bytes;
+    return this.#rows.bytes;
   }
 
   get(key: Uint8Array): Uint8Array | undefined {
     if (this.#store.closed) throw closedError("read");
     this.#store.figures.reads++;
-    const place = this.#places.get(bytesToText(key));
-    return place === undefined ? undefined : this.#heap.view(place);
+    return this.#rows.get(key);
   }
 
   write(
@@ -132,114 +120,62 @@ class MemoryPartition implements PartitionStore {
     checkWrites(writes);
     for (let i = 0; i < writes.length; i++) {
       const { key, value } = writes[i] as Write;
-      this.#apply(bytesToText(key), value);
+      if (value === null) this.#rows.delete(key);
+      else this.#rows.set(key, value);
     }
     this.#store.figures.writes += writes.length;
-    this.#moveFromSparseSlabs();
+    this.#rows.moveFromSparseSlabs();
     committed(undefined);
   }
 
-  #apply(key: string, value: Uint8Array | null): void {
-    const before = this.#places.get(key);
-    if (value === null) {
-      if (before === undefined) return;
-      this.#places.delete(key);
-    } else {
-      this.#places.set(key, this.#heap.put(value, key));
-      if (before === undefined && this.#isSorted) this.#fresh.push(key);
-    }
-    if (before !== undefined) this.#heap.release(before);
-  }
-
-  #moveFromSparseSlabs(): void {
-    for (;;) {
-      const sparse = this.#heap.takeSparse();
-      if (sparse === undefined) return;
-      for (const key of sparse.owners) {
-        const place = this.#places.get(key);
-        if (place === undefined || !this.#heap.isIn(place, sparse.index)) {
-          continue;
-        }
-        this.#places.set(key, this.#heap.put(this.#heap.view(place), key));
-      }
-      this.#heap.drop(sparse.index);
-    }
-  }
-
-  /** All keys ascending; some may have been removed. Never changed in place, so a scan can hold on to it. */
-  #keysInOrder(): readonly string[] {
-    if (!this.#isSorted || this.#sorted.length > 2 * this.#places.size + 64) {
-      this.#sorted = [...this.#places.keys()].sort();
-      this.#fresh = [];
-      this.#isSorted = true;
-    } else if (this.#fresh.length > 0) {
-      this.#sorted = mergeSorted(this.#sorted, this.#fresh.sort());
-      this.#fresh = [];
-    }
-    return this.#sorted;
-  }
-
   async *scan(range: ScanRange = {}): AsyncGenerator<Entry> {
-    yield* this.#entries(range);
-  }
-
-  async *pages(range: ScanRange = {}): AsyncGenerator<readonly Entry[]> {
-    let page: Entry[] = [];
-    for (const entry of this.#entries(range)) {
-      page.push(entry);
-      if (page.length < PAGE_ENTRIES) continue;
-      yield page;
-      page = [];
-    }
-    if (page.length > 0) yield page;
-  }
-
-  *#entries(range: ScanRange): Generator<Entry> {
-    if (this.#store.closed) throw closedError("read");
-    const keys = this.#keysInOrder();
-    const start = range.start === undefined
-      ? 0
-      : lowerBound(keys, bytesToText(range.start));
-    const end = range.end === undefined
-      ? keys.length
-      : lowerBound(keys, bytesToText(range.end));
-    let left = range.limit ?? Infinity;
-    for (let i = 0; i < end - start && left > 0; i++) {
-      const key = keys[range.reverse ? end - 1 - i : start + i] as string;
-      const place = this.#places.get(key);
-      if (place === undefined) continue;
-      left--;
-      yield { key: textToBytes(key), value: this.#heap.view(place) };
+    const pass = this.#pass(range);
+    while (pass.step()) {
+      yield {
+        key: pass.keyBytes.slice(pass.keyStart, pass.keyEnd),
+        value: pass.valueBytes.subarray(pass.valueStart, pass.valueEnd),
+      };
       if (this.#store.closed) throw closedError("read");
     }
   }
 
+  rows(range: ScanRange, visit: (row: Row) => void): RowSteps {
+    let pass: RowPass | undefined;
+    return {
+      next: () => {
+        pass ??= this.#pass(range);
+        if (this.#store.closed) throw closedError("read");
+        for (let i = 0; i < STEP_ROWS; i++) {
+          if (!pass.step()) return false;
+          visit(pass);
+        }
+        return true;
+      },
+    };
+  }
+
+  #pass(range: ScanRange): RowPass {
+    if (this.#store.closed) throw closedError("read");
+    return new RowPass(this.#rows, range);
+  }
+
   deleteRange(start?: Uint8Array, end?: Uint8Array): Promise<void> {
     if (this.#store.closed) return Promise.reject(closedError("write"));
-    if (start === undefined && end === undefined) {
-      this.#places = new Map();
-      this.#heap = new SlabHeap();
-      this.#sorted = [];
-      this.#fresh = [];
-      return Promise.resolve();
-    }
-    const keys = this.#keysInOrder();
-    const last = end === undefined
-      ? keys.length
-      : lowerBound(keys, bytesToText(end));
-    let i = start === undefined ? 0 : lowerBound(keys, bytesToText(start));
-    for (; i < last; i++) this.#apply(keys[i] as string, null);
-    this.#moveFromSparseSlabs();
+    this.#rows.deleteRange({
+      ...(start === undefined ? {} : { start }),
+      ...(end === undefined ? {} : { end }),
+    });
+    this.#rows.moveFromSparseSlabs();
     return Promise.resolve();
   }
 
   count(): Promise<number> {
-    return Promise.resolve(this.#places.size);
+    return Promise.resolve(this.#rows.size);
   }
 
   integrity(): Promise<IntegrityReport> {
     return Promise.resolve({
-      checked: this.#places.size,
+      checked: this.#rows.size,
       corrupt: [],
       tailLost: false,
     });

@@ -22,12 +22,12 @@ const sharedBytesMax = slabBytes / 4;
 const headerBytes = 4;
 
 /** A slab and what is known of it. */
-interface Slab {
+interface Slab<Owner> {
   readonly bytes: Uint8Array<ArrayBuffer>;
   /** Bytes of contents that were not released. */
   live: number;
   /** Who put contents here; kept only by heaps that move them. */
-  readonly owners: string[];
+  readonly owners: Owner[];
   reported: boolean;
 }
 
@@ -36,8 +36,8 @@ function spaceOf(length: number): number {
 }
 
 /** Byte strings by place. */
-export class SlabHeap {
-  readonly #slabs: (Slab | undefined)[] = [];
+export class SlabHeap<Owner = never> {
+  readonly #slabs: (Slab<Owner> | undefined)[] = [];
   readonly #freeIndexes: number[] = [];
   readonly #sparse: number[] = [];
   #current = -1;
@@ -50,8 +50,15 @@ export class SlabHeap {
   }
 
   /** Copies `content` in and returns its place. `owner` is told when its slab becomes sparse. */
-  put(content: Uint8Array, owner?: string): number {
-    const space = spaceOf(content.length);
+  put(content: Uint8Array, owner?: Owner): number {
+    const place = this.allot(content.length, owner);
+    this.memory(place).set(content, this.start(place));
+    return place;
+  }
+
+  /** Makes room for a content of `length` bytes, which the caller writes at once, and returns its place. */
+  allot(length: number, owner?: Owner): number {
+    const space = spaceOf(length);
     let index = this.#current;
     let slab = index < 0 ? undefined : this.#slabs[index];
     let offset = 0;
@@ -78,32 +85,54 @@ export class SlabHeap {
       offset = this.#filled;
       this.#filled += space;
     }
-    const { bytes, owners } = slab as Slab;
-    const length = content.length;
+    const { bytes, owners } = slab as Slab<Owner>;
     bytes[offset] = length;
     bytes[offset + 1] = length >>> 8;
     bytes[offset + 2] = length >>> 16;
     bytes[offset + 3] = length >>> 24;
-    bytes.set(content, offset + headerBytes);
-    (slab as Slab).live += space;
+    (slab as Slab<Owner>).live += space;
     if (owner !== undefined) owners.push(owner);
     return index * slabUnits + offset / unitBytes;
   }
 
   /** The content at `place`, without copying. */
   view(place: number): Uint8Array {
-    const { bytes } = this.#slabs[Math.floor(place / slabUnits)] as Slab;
-    const offset = (place % slabUnits) * unitBytes;
-    return bytes.subarray(
-      offset + headerBytes,
-      offset + headerBytes + lengthAt(bytes, offset),
+    const start = this.start(place);
+    return this.memory(place).subarray(start, start + this.length(place));
+  }
+
+  /** The memory that the content at `place` is in. */
+  memory(place: number): Uint8Array<ArrayBuffer> {
+    return (this.#slabs[Math.floor(place / slabUnits)] as Slab<Owner>).bytes;
+  }
+
+  /** Where in its memory the content at `place` begins. */
+  start(place: number): number {
+    return (place % slabUnits) * unitBytes + headerBytes;
+  }
+
+  /** How many bytes the content at `place` has. */
+  length(place: number): number {
+    return lengthAt(this.memory(place), this.start(place) - headerBytes);
+  }
+
+  /** Copies the content at `place` to a place of its own for the same `owner`, and gives up the former. */
+  move(place: number, owner: Owner): number {
+    const length = this.length(place);
+    const to = this.allot(length, owner);
+    const start = this.start(place);
+    this.memory(to).set(
+      this.memory(place).subarray(start, start + length),
+      this.start(to),
     );
+    this.release(place);
+    return to;
   }
 
   /** Gives the content at `place` up. */
   release(place: number): void {
     const index = Math.floor(place / slabUnits);
-    const slab = this.#slabs[index] as Slab;
+    const slab = this.#slabs[index] as Slab<Owner>;
     slab.live -= spaceOf(
       lengthAt(slab.bytes, (place % slabUnits) * unitBytes),
     );
@@ -116,15 +145,15 @@ export class SlabHeap {
   }
 
   /** A slab that is mostly garbage, with who put something there, or `undefined`. */
-  takeSparse(): { index: number; owners: readonly string[] } | undefined {
+  takeSparse(): { index: number; owners: readonly Owner[] } | undefined {
     const index = this.#sparse.pop();
     if (index === undefined) return undefined;
-    return { index, owners: (this.#slabs[index] as Slab).owners };
+    return { index, owners: (this.#slabs[index] as Slab<Owner>).owners };
   }
 
   /** Lets the slab numbered `index` go; its contents must have been moved. */
   drop(index: number): void {
-    this.#bytes -= (this.#slabs[index] as Slab).bytes.length;
+    this.#bytes -= (this.#slabs[index] as Slab<Owner>).bytes.length;
     this.#slabs[index] = undefined;
     this.#freeIndexes.push(index);
   }
@@ -143,7 +172,7 @@ export class SlabHeap {
   }
 
   #noticeSparse(index: number): void {
-    const slab = this.#slabs[index] as Slab;
+    const slab = this.#slabs[index] as Slab<Owner>;
     if (slab.reported || slab.live * 2 > slab.bytes.length) return;
     slab.reported = true;
     this.#sparse.push(index);

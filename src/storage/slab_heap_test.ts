@@ -16,7 +16,7 @@ Deno.test("SlabHeap.view() shows what was put, whatever else came and went", () 
       { maxLength: 100 },
     ),
     (puts) => {
-      const heap = new SlabHeap();
+      const heap = new SlabHeap<string>();
       const places = new Map<string, number>();
       const expected = new Map<string, Uint8Array>();
       puts.forEach(([owner, length], i) => {
@@ -46,7 +46,7 @@ Deno.test("SlabHeap.view() shows what was put, whatever else came and went", () 
 });
 
 Deno.test("SlabHeap gives the space of replaced contents back", () => {
-  const heap = new SlabHeap();
+  const heap = new SlabHeap<string>();
   let place = heap.put(filled(100, 0), "a");
   for (let i = 1; i < 50_000; i++) {
     const next = heap.put(filled(100, i), "a");
@@ -64,7 +64,7 @@ Deno.test("SlabHeap gives the space of replaced contents back", () => {
 });
 
 Deno.test("SlabHeap starts small", () => {
-  const heap = new SlabHeap();
+  const heap = new SlabHeap<string>();
   heap.put(filled(10, 1));
   assert(heap.bytes <= 2048);
 });

@@ -23,6 +23,7 @@ import {
   COVERAGE_CHUNK_BYTES_MAX,
   endCoverageBatch,
 } from "./coverage_codec.ts";
+import type { Awaitable } from "../environment/storage.ts";
 import type { BackgroundPace } from "./background_pace.ts";
 import type { CommandDeclaration } from "./vnode.ts";
 
@@ -30,6 +31,10 @@ import type { CommandDeclaration } from "./vnode.ts";
 export const COVERAGE_STREAMS_MAX = 256;
 /** Bytes of chunks that a stream gathers before it waits to be asked for more. */
 export const COVERAGE_WINDOW_BYTES = 64 * 1024;
+/** How long a stream works, in milliseconds, before it makes way for commands, while these come. */
+export const COVERAGE_SLICE_MS = 2;
+/** How long it works before it makes way for whatever else there is. */
+export const COVERAGE_TURN_MS = 10;
 /** Memory a stream keeps for its next chunks. */
 const BATCH_BYTES_KEPT = 4 * COVERAGE_WINDOW_BYTES;
 
@@ -222,15 +227,20 @@ export class CoverageStreams {
   async #gather(stream: Stream): Promise<void> {
     const { pace, now } = this.#host;
     let beganMs = now();
+    let turnMs = beganMs;
     while (!stream.ended && stream.batch.length < COVERAGE_WINDOW_BYTES) {
-      const waitMs = pace.waitMs(now());
-      if (waitMs > 0) {
+      const workedMs = beganMs - turnMs;
+      // To wait after each of many small chunks would cost more than they do.
+      const waitMs = stream.chunks === 0 || workedMs >= COVERAGE_SLICE_MS
+        ? pace.waitMs(beganMs)
+        : 0;
+      if (waitMs > 0 || workedMs >= COVERAGE_TURN_MS) {
         if (stream.chunks > 0 && stream.asker !== 0) this.#answer(stream);
         await this.#turn(waitMs);
         if (stream.abort.signal.aborted) return;
-        beganMs = now();
+        beganMs = turnMs = now();
       }
-      const next = stream.iterator.next();
+      const next = stepOf(stream.iterator);
       let step: IteratorResult<unknown>;
       if (next instanceof Promise) {
         // It may take long, and somebody waits for what there is.
@@ -239,7 +249,7 @@ export class CoverageStreams {
         }
         step = await next;
         if (stream.abort.signal.aborted) return;
-      } else step = next as IteratorResult<unknown>;
+      } else step = next;
       if (step.done) stream.ended = true;
       else if (!this.#take(stream, step.value)) return;
       const nowMs = now();
@@ -340,4 +350,16 @@ export class CoverageStreams {
     writeFailure(answers.begin(FrameType.vnodeError, correlation), error);
     answers.end();
   }
+}
+
+/** The next chunk, at once if it is there. */
+function stepOf(
+  iterator: ChunkIterator,
+): Awaitable<IteratorResult<unknown>> {
+  const next = iterator.next();
+  if (next instanceof Promise || next.done) return next;
+  const { value } = next;
+  return value instanceof Promise
+    ? value.then((chunk) => ({ done: false, value: chunk }))
+    : next;
 }

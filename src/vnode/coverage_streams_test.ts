@@ -1,5 +1,6 @@
 import { assert, assertEquals } from "@std/assert";
 import { ByteReader } from "../base/byte_reader.ts";
+import type { Awaitable } from "../environment/storage.ts";
 import { BatchingSink } from "../wire/batching_sink.ts";
 import { readFailure } from "../wire/failure.ts";
 import { FRAME_BYTES_MAX, readFrames } from "../wire/frame.ts";
@@ -9,7 +10,9 @@ import {
   readCoverageBatch,
 } from "./coverage_codec.ts";
 import {
+  COVERAGE_SLICE_MS,
   COVERAGE_STREAMS_MAX,
+  COVERAGE_TURN_MS,
   COVERAGE_WINDOW_BYTES,
   CoverageStreams,
 } from "./coverage_streams.ts";
@@ -91,7 +94,7 @@ class Bench {
     correlation: number,
     begin: (
       signal: AbortSignal,
-    ) => Iterable<Uint8Array> | AsyncIterable<Uint8Array>,
+    ) => Iterable<Awaitable<Uint8Array>> | AsyncIterable<Uint8Array>,
     { askerMs = LONG_MS, queryMs = LONG_MS } = {},
   ): void {
     this.streams.open(
@@ -326,4 +329,65 @@ Deno.test("CoverageStreams says what there is and lets commands have their turn,
   await bench.changed();
   assertEquals(bench.answers[1], [11, [2, 3, 4], true]);
   assertEquals(bench.waits.length, 1);
+});
+
+Deno.test("CoverageStreams takes promises of chunks, and says what there is before it waits for one", async () => {
+  const bench = new Bench();
+  const gate = Promise.withResolvers<Uint8Array>();
+  bench.open(1, 10, function* () {
+    yield chunk(1);
+    yield gate.promise;
+    yield chunk(3);
+  });
+  assertEquals(bench.answers, [[10, [1], false]]);
+  bench.streams.more(1, 11, LONG_MS);
+  gate.resolve(chunk(2));
+  await bench.changed();
+  assertEquals(bench.answers[1], [11, [2, 3], true]);
+});
+
+Deno.test("CoverageStreams answers vnode_error when a promised chunk fails, and ends the vnode", async () => {
+  const bench = new Bench();
+  const failure = new Error("It broke");
+  bench.open(1, 10, () => [Promise.reject(failure)]);
+  await bench.changed();
+  assertEquals(bench.failures, [[10, "vnode_error"]]);
+  assertEquals(bench.crashes, [failure]);
+});
+
+Deno.test("CoverageStreams gives whatever else there is a turn when it works for long, and tells who waits that it does", async () => {
+  const bench = new Bench();
+  function* long() {
+    for (let number = 1; number <= 5; number++) {
+      bench.nowMs += COVERAGE_TURN_MS / 2;
+      yield chunk(number);
+    }
+  }
+  bench.open(1, 10, long);
+  assertEquals(bench.answers, [[10, [1, 2], false]]);
+  assertEquals(bench.waits, [0]);
+  bench.streams.more(1, 11, LONG_MS);
+  bench.goOn();
+  while (bench.answers.length < 2) await bench.changed();
+  assertEquals(bench.answers[1], [11, [3, 4], false]);
+  bench.streams.more(1, 12, LONG_MS);
+  bench.goOn();
+  while (bench.answers.length < 3) await bench.changed();
+  assertEquals(bench.answers[2], [12, [5], true]);
+});
+
+Deno.test("CoverageStreams waits after a slice of work and not after each small chunk, while commands come", async () => {
+  const bench = new Bench();
+  function* quick() {
+    for (let number = 1; number <= 8; number++) {
+      bench.nowMs += COVERAGE_SLICE_MS / 4;
+      yield chunk(number);
+    }
+  }
+  bench.pace.noteCommand();
+  bench.open(1, 10, quick);
+  assertEquals(bench.answers, [[10, [1, 2, 3, 4], false]]);
+  assertEquals(bench.waits.length, 1);
+  bench.streams.close("done");
+  await Promise.resolve();
 });

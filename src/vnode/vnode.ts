@@ -135,9 +135,10 @@ export interface Vnode<
   /** One handler a command. */
   readonly handleCommand: { readonly [K in keyof C]: CommandHandler<C[K]> };
   /**
-   * One handler a coverage query; yields the chunks of its part of the answer.
-   * It is called between commands and then runs beside them, about 64 KiB ahead
-   * of who reads. Its signal fires when nobody wants more. What it throws before
+   * One handler a coverage query; yields the chunks of its part of the answer,
+   * or promises of them, each of which need only be valid until the next is asked
+   * for. It is called between commands and then runs beside them, about 64 KiB
+   * ahead of who reads. Its signal fires when nobody wants more. What it throws before
    * that answers the caller with `vnode_error` and restarts this vnode.
    */
   readonly handleCoverage?: {
@@ -145,7 +146,7 @@ export interface Vnode<
       request: RequestOf<V[K]>,
       keySpaces: KeySpaces,
       signal: AbortSignal,
-    ) => Iterable<ReplyOf<V[K]>> | AsyncIterable<ReplyOf<V[K]>>;
+    ) => Iterable<Awaitable<ReplyOf<V[K]>>> | AsyncIterable<ReplyOf<V[K]>>;
   };
   /** Decides about a command during a handoff; not asked if there is `itemAt`. @default {apply_and_forward} */
   handleHandoffCommand?(

@@ -12,6 +12,8 @@ import type {
   Entry,
   IntegrityReport,
   PartitionStore,
+  Row,
+  RowSteps,
   ScanRange,
   Write,
   WriteOptions,
@@ -97,8 +99,8 @@ export class WatchedPartition implements VnodeStorage {
     return this.#store.scan(range);
   }
 
-  pages(range?: ScanRange): AsyncIterable<readonly Entry[]> {
-    return this.#store.pages(range);
+  rows(range: ScanRange, visit: (row: Row) => void): RowSteps {
+    return this.#store.rows(range, visit);
   }
 
   deleteRange(start?: Uint8Array, end?: Uint8Array): Promise<void> {

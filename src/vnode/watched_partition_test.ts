@@ -46,7 +46,7 @@ function spy(): {
       );
     },
     scan: (range) => store.scan(range),
-    pages: (range) => store.pages(range),
+    rows: (range, visit) => store.rows(range, visit),
     deleteRange(start, end, keys = []) {
       known.push([...keys].map(text));
       return store.deleteRange(start, end);

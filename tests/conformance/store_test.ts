@@ -11,6 +11,7 @@ import fc from "fast-check";
 import { WhorlError } from "../../src/base/errors.ts";
 import {
   type PartitionStore,
+  type ScanRange,
   type Store,
   storeLimits,
   type Write,
@@ -32,6 +33,22 @@ async function keysOf(
   const found: number[][] = [];
   for await (const entry of partition.scan(range)) found.push([...entry.key]);
   return found;
+}
+
+/** Key and value of each row, by the way that makes no views; more than one step if there are many. */
+async function rowsOf(
+  partition: PartitionStore,
+  range: ScanRange = {},
+): Promise<{ rows: [string, Uint8Array][]; steps: number }> {
+  const rows: [string, Uint8Array][] = [];
+  const way = partition.rows(range, (row) => {
+    const key = row.keyBytes.subarray(row.keyStart, row.keyEnd);
+    const value = row.valueBytes.slice(row.valueStart, row.valueEnd);
+    rows.push([String.fromCharCode(...key), value]);
+  });
+  let steps = 1;
+  while (await way.next()) steps++;
+  return { rows, steps };
 }
 
 function patterned(length: number, seed: number): Uint8Array {
@@ -311,6 +328,59 @@ for (const kind of kinds) {
     }
     for (const name of stay) assertEquals(seen.get(name), 1, name);
     for (const [name, times] of seen) assertEquals(times, 1, name);
+  });
+
+  test("goes through rows a step at a time and sees a key that stays exactly once while others come and go", async (store) => {
+    const partition = store.partition(0);
+    const stay: string[] = [];
+    for (let i = 0; i < 1500; i += 100) {
+      const writes: Write[] = [];
+      for (let j = i; j < i + 100; j++) {
+        stay.push(`k${10_000 + j * 2}`);
+        writes.push({ key: key(stay[j] as string), value: bytes(1, j) });
+      }
+      await put(partition, ...writes);
+    }
+    const { rows, steps } = await rowsOf(partition);
+    assertEquals(rows.map(([name]) => name), stay);
+    assertEquals(rows[7]?.[1], bytes(1, 7));
+    assert(steps > 1);
+    const seen: string[] = [];
+    const way = partition.rows({}, (row) => {
+      const name = row.keyBytes.subarray(row.keyStart, row.keyEnd);
+      seen.push(new TextDecoder().decode(name));
+    });
+    for (let around = 0; await way.next(); around += 211) {
+      partition.write([
+        { key: key(`k${around * 2 + 10_001}`), value: bytes(1) },
+        { key: key(`k${(around + 3) * 2 + 10_001}`), value: null },
+        { key: key(stay[around] as string), value: bytes(9) },
+      ], () => {});
+      // Another one that begins meanwhile does not disturb it.
+      for await (const _ of partition.scan({ limit: 1 })) break;
+    }
+    assertEquals(seen, [...new Set(seen)].sort());
+    assertEquals(seen.filter((name) => stay.includes(name)), stay);
+  });
+
+  test("refuses to go on through rows after it was closed", async (store) => {
+    const partition = store.partition(0);
+    for (let i = 0; i < 12; i++) {
+      await put(
+        partition,
+        ...Array.from({ length: 100 }, (_, j) => ({
+          key: bytes(i, j),
+          value: bytes(1),
+        })),
+      );
+    }
+    const way = partition.rows({}, () => {});
+    assertEquals(await way.next(), true);
+    await store.close();
+    const error = await assertRejects(async () => {
+      while (await way.next());
+    }, WhorlError);
+    assertEquals(error.code, "closed");
   });
 
   test("removes a range and nothing else", async (store, reopen) => {
@@ -623,6 +693,15 @@ for (const kind of kinds) {
                   );
                 }
                 assertEquals(found, expected.slice(0, call.limit ?? Infinity));
+                const { rows } = await rowsOf(partition, {
+                  ...rangeOf(call.start, call.end),
+                  reverse: call.reverse,
+                  ...(call.limit === null ? {} : { limit: call.limit }),
+                });
+                assertEquals(
+                  rows,
+                  found.map((one) => [one, model.get(one) as Uint8Array]),
+                );
               } else if (call.call === "deleteRange") {
                 for (const one of inRange(call.start, call.end)) {
                   model.delete(one);

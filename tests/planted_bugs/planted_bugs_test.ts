@@ -40,6 +40,8 @@ Deno.test("every planted bug says what is wrong and still applies", async () => 
       "src/cluster",
       "src/handoff",
       "src/kv",
+      "src/ra_kv",
+      "src/raft",
       "src/request",
       "src/ring",
       "src/storage",

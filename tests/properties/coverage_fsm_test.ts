@@ -51,6 +51,8 @@ class World {
   report: CoverageReport | undefined;
   error: WhorlError | undefined;
   finished = false;
+  /** Whether the caller waits for others than the vnodes. */
+  held = false;
   #demand = true;
 
   constructor(options: Case) {
@@ -120,6 +122,7 @@ class World {
       this.error = result.error;
       return;
     }
+    assert(!this.held, "it is told before it is released");
     for (const { part, bytes } of result.pieces) {
       for (const row of decoder.decode(bytes).split(" ")) {
         this.got.push({ part, row });
@@ -128,11 +131,17 @@ class World {
     this.report = result.report;
   }
 
-  demand(): boolean {
+  demand(held: boolean): boolean {
     if (this.#demand || this.finished) return false;
     this.#demand = true;
-    this.step({ type: "demand" });
+    this.held = held;
+    this.step({ type: "demand", held });
     return true;
+  }
+
+  release(): void {
+    this.held = false;
+    this.step({ type: "released" });
   }
 
   /** The vnode of `part` says `count` rows more. */
@@ -196,7 +205,11 @@ function play(options: Case): World {
     assert(steps < 5_000, "it does not end");
     const { owing } = world;
     if (owing.length === 0 || chance() % 4 === 0) {
-      if (world.demand()) continue;
+      if (world.demand(chance() % 2 === 0)) continue;
+    }
+    if (world.held && (owing.length === 0 || chance() % 4 === 0)) {
+      world.release();
+      continue;
     }
     if (owing.length === 0) continue;
     const part = owing[chance() % owing.length] as number;

@@ -19,7 +19,15 @@ export class CrashMachine {
   #logs: RaftLogs | undefined;
 
   constructor(seed: number) {
-    this.bench = new DiskBench(seed);
+    // Where syncs take their time, more is under way at once.
+    this.bench = new DiskBench(seed, {
+      weather: {
+        syncMsMin: 0,
+        syncMsMax: seed % 2 === 0 ? 0 : 6,
+        liesAboutSync: false,
+      },
+      operationMsMax: seed % 3,
+    });
     this.#chance = seededChance(seed).fork("acts");
     this.drivers = UIDS.map((uid) =>
       new LogDriver(uid, this.#chance.fork(`group ${uid}`))

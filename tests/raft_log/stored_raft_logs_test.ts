@@ -1,6 +1,7 @@
 import { assert, assertEquals, assertRejects, assertThrows } from "@std/assert";
 import { ByteWriter } from "../../src/base/byte_writer.ts";
 import { WhorlError } from "../../src/base/errors.ts";
+import type { Disk } from "../../src/environment/disk.ts";
 import type { StorageEnvironment } from "../../src/environment/environment.ts";
 import { DiskBench } from "../../src/simulation/testing/disk_bench.ts";
 import type { Membership, RaftEntry } from "../../src/raft/raft_entry.ts";
@@ -104,6 +105,25 @@ Deno.test("append() puts entries over what stands there, and leaves no gap", asy
     first: 3,
     term: 2,
   }]);
+});
+
+Deno.test("an entry that was overwritten and is put in again counts when the second one is durable", async () => {
+  const bench = new DiskBench("again");
+  const logs = await bench.run(logsOn(bench.live()));
+  await bench.run(logs.create(config(7)));
+  const syncsWhenTold: number[] = [];
+  const log = await bench.run(logs.open(7, {
+    onWritten: () => syncsWhenTold.push(bench.disk.counts.syncs - before),
+    onFailed() {},
+  }));
+  const before = bench.disk.counts.syncs;
+  log.append([entry(1, 1), entry(2, 1)]);
+  await bench.happen(0);
+  // While that is being synced: on the disk, another entry comes between.
+  log.append([entry(2, 2)]);
+  log.append([entry(2, 1)]);
+  await bench.happen(5);
+  assertEquals(syncsWhenTold, [2]);
 });
 
 Deno.test("entries of one turn, of all groups, share one sync", async () => {
@@ -286,4 +306,130 @@ Deno.test("a log tells the members that its entries and its snapshot say", async
     assertEquals(log.recovered.memberships.map(({ index }) => index), [8]);
     await next.close();
   })());
+});
+
+/** A disk on which syncs of the write-ahead log wait while `isHeld`. */
+function holdLog(environment: StorageEnvironment) {
+  const held = { isHeld: false };
+  const { disk } = environment;
+  const open: Disk["open"] = async (path, options) => {
+    const file = await disk.open(path, options);
+    if (!path.endsWith(".log")) return file;
+    const syncData = file.syncData.bind(file);
+    file.syncData = async () => {
+      while (held.isHeld) {
+        await new Promise<void>((resolve) => environment.setTimer(1, resolve));
+      }
+      await syncData();
+    };
+    return file;
+  };
+  const holding = new Proxy(disk, {
+    get(target, name) {
+      if (name === "open") return open;
+      const value = Reflect.get(target, name);
+      return typeof value === "function" ? value.bind(target) : value;
+    },
+  });
+  return { held, environment: { ...environment, disk: holding } };
+}
+
+Deno.test("takeSnapshot() waits until what stays readable is durable", async () => {
+  const bench = new DiskBench("snapshot");
+  const { held, environment } = holdLog(bench.live());
+  const logs = await bench.run(logsOn(environment));
+  await bench.run(logs.create(config(7)));
+  const log = await bench.run(logs.open(7, silent));
+  held.isHeld = true;
+  log.append([entry(1, 1, "a"), entry(2, 1, "b")]);
+  const meta = { index: 2, term: 1, membership: initial, machineVersion: 0 };
+  const taken = log.takeSnapshot(meta, [], [1]);
+  await bench.happen(500);
+  assertEquals(log.snapshot, undefined);
+  held.isHeld = false;
+  await bench.run(taken);
+  bench.crash("power");
+  const next = await bench.run(logsOn(bench.live()));
+  const found = await bench.run(next.open(7, silent));
+  assertEquals(found.snapshot, meta);
+  assertEquals(await found.read([1, 2]), new Map([[1, entry(1, 1, "a")]]));
+});
+
+Deno.test("a cut that is not durable does not reach the manifest", async () => {
+  const bench = new DiskBench("cut");
+  const { held, environment } = holdLog(bench.live());
+  const options = { folder: "/raft", walBytesMax: 300 };
+  const logs = await bench.run(openRaftLogs({ ...options, environment }));
+  await bench.run(logs.create(config(7)));
+  let isWritten = false;
+  const log = await bench.run(logs.open(7, {
+    onWritten() {
+      // The file is full, and about to be taken over.
+      isWritten = true;
+    },
+    onFailed() {},
+  }));
+  log.append([1, 2, 3, 4].map((index) => entry(index, 1, "x".repeat(90))));
+  while (!isWritten) await bench.happen(1);
+  held.isHeld = true;
+  log.saveVote(2, undefined, () => {});
+  log.append([entry(3, 2, "y")]);
+  await bench.happen(500);
+  bench.crash("power");
+  const next = await bench.run(
+    openRaftLogs({ ...options, environment: bench.live() }),
+  );
+  const { recovered } = await bench.run(next.open(7, silent));
+  // Nobody was told of a later term, so what was acknowledged in this one is there.
+  assertEquals([recovered.term, recovered.lastIndex], [0, 4]);
+});
+
+Deno.test("entries are read while compaction puts other segments in their place", async () => {
+  for (let seed = 0; seed < 20; seed++) {
+    const bench = new DiskBench(seed, { operationMsMax: 2 });
+    const environment = bench.live();
+    await bench.run((async () => {
+      const logs = await openRaftLogs({
+        folder: "/raft",
+        environment,
+        walBytesMax: 400,
+        segmentEntriesMax: 6,
+        compactEvery: 1_000,
+      });
+      await logs.create(config(7));
+      const log = await logs.open(7, silent);
+      const pause = (ms: number): Promise<void> =>
+        new Promise((resolve) => environment.setTimer(ms, resolve));
+      for (let index = 1; index <= 60; index++) {
+        log.append([entry(index, 1, `entry ${index}`.padEnd(80))]);
+        await pause(20);
+      }
+      const live = Array.from({ length: 13 }, (_, i) => 3 * i + 1);
+      const meta = {
+        index: 40,
+        term: 1,
+        membership: initial,
+        machineVersion: 0,
+      };
+      const before = log.overview().segments;
+      let isDone = false;
+      const work = log.takeSnapshot(meta, [], live).then(() => log.compact())
+        .finally(() => isDone = true);
+      const reads: Promise<void>[] = [];
+      while (!isDone) {
+        const index = live[reads.length % live.length] as number;
+        reads.push((async () => {
+          const found = await log.read([index]);
+          assertEquals(found.get(index)?.index, index);
+          const [first] = await log.entries(index, index, 1);
+          assertEquals(first?.index, index);
+        })());
+        await pause(1 + seed % 3);
+      }
+      await Promise.all(reads);
+      await work;
+      assert(log.overview().segments < before - 3);
+      await logs.close();
+    })());
+  }
 });

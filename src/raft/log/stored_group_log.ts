@@ -112,6 +112,7 @@ export class StoredGroupLog implements GroupLog, WalGroup {
   #memberships: number[];
   #lastIndex: number;
   #durableIndex = 0;
+  #cuts = 0;
   /** Whether the entry that was read last from the write-ahead log does not follow the one before it. */
   #hasGap = false;
   #events: GroupLogEvents | undefined;
@@ -335,6 +336,7 @@ export class StoredGroupLog implements GroupLog, WalGroup {
 
   /** The entries from `index` on are gone. */
   #cutFrom(index: number): void {
+    this.#cuts++;
     this.#cutIndex = Math.min(this.#cutIndex, index);
     this.#memtable.cutFrom(index);
     this.#segments.cutFrom(index);
@@ -348,9 +350,14 @@ export class StoredGroupLog implements GroupLog, WalGroup {
     this.#durableIndex = Math.min(this.#durableIndex, this.#lastIndex);
   }
 
-  onDurable(index: number, term: number): void {
-    // What was put in its place since then is durable with a later batch.
-    if (this.termAt(index) !== term || index <= this.#durableIndex) return;
+  get cuts(): number {
+    return this.#cuts;
+  }
+
+  onDurable(index: number, term: number, cuts: number): void {
+    // What was put in its place since then is durable with a later batch, also if
+    // it is the same again: on the disk something else stands between.
+    if (cuts !== this.#cuts || index <= this.#durableIndex) return;
     this.#durableIndex = index;
     this.#events?.onWritten(index, term);
   }
@@ -634,6 +641,7 @@ export class StoredGroupLog implements GroupLog, WalGroup {
       live,
       (segments) => [...cutSegments(segments, end), ...added],
       () => {
+        this.#cuts++;
         this.#memtable.cutFrom(0);
         this.#runs.cutFrom(0);
         this.#memberships = [];

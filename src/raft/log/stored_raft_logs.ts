@@ -437,6 +437,11 @@ class StoredRaftLogs implements RaftLogs {
     // Who had it died, and could not close it.
     await log.close();
     await log.open(events);
+    const { failure } = this.#openParts.wal;
+    if (failure !== undefined) {
+      // It came before there was anybody to be told.
+      this.#environment.defer(() => log.onFailed(failure));
+    }
     return log;
   }
 

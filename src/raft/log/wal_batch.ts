@@ -22,8 +22,10 @@ export interface WalGroup {
   /** The log's own: the batch that this has records in last, and its place there. */
   batch: WalBatch | undefined;
   place: number;
-  /** Its entries are durable up to `index`, which is of `term`. */
-  onDurable(index: number, term: number): void;
+  /** Grows when entries of it are cut off. */
+  readonly cuts: number;
+  /** Its entries are durable up to `index`, which is of `term`, as it was when it had been cut so often. */
+  onDurable(index: number, term: number, cuts: number): void;
 }
 
 /** What one sync makes durable. */
@@ -36,10 +38,11 @@ export class WalBatch {
   readonly slabs: Uint8Array<ArrayBuffer>[] = [];
   readonly starts: number[] = [];
   readonly ends: number[] = [];
-  /** Who has records in it, with index and term of the last entry. */
+  /** Who has records in it, with index and term of the last entry, and how often the log had been cut by then. */
   readonly groups: WalGroup[] = [];
   readonly lastIndexes: number[] = [];
   readonly lastTerms: number[] = [];
+  readonly lastCuts: number[] = [];
   readonly whenDurable: (() => void)[] = [];
   #written: PromiseWithResolvers<void> | undefined;
 
@@ -90,6 +93,7 @@ export class WalBatch {
       this.groups.push(group);
       this.lastIndexes.push(0);
       this.lastTerms.push(0);
+      this.lastCuts.push(0);
     }
     return group.place;
   }
@@ -122,6 +126,7 @@ export class WalBatch {
         this.groups,
         this.lastIndexes,
         this.lastTerms,
+        this.lastCuts,
         this.whenDurable,
       ]
     ) list.length = 0;

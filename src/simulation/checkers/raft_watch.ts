@@ -13,6 +13,7 @@
  *   all machines are equal when they have applied the same.
  * - A leader commits by counting only what is of its own term, and changes the
  *   members only when the change before is committed, and an entry of its term.
+ *   One that has lost its log does not vote before it has it again.
  * - A commit index never falls in a life of a member.
  * - What is committed is durable on a majority of voters; what a member says it
  *   has, it has durably; what was durable, also a term and a vote it has spoken
@@ -24,7 +25,7 @@ import type { Membership } from "../../raft/raft_entry.ts";
 import type { RaftMember } from "../../raft/raft_member.ts";
 import type { RaftMessage } from "../../raft/raft_message.ts";
 import type { RaftRole } from "../../raft/raft_fsm.ts";
-import { votersOf } from "../../raft/membership.ts";
+import { memberOn, votersOf } from "../../raft/membership.ts";
 import type { Violation } from "./violation.ts";
 
 /** One life of a member, as it was seen last. */
@@ -147,16 +148,17 @@ export class RaftWatch {
     const { recovered } = log;
     const before = this.#holdings.get(uid);
     const snapshotIndex = log.snapshot?.index ?? 0;
-    if (before !== undefined) {
-      this.#checkReturn(member, before);
-    }
+    if (before !== undefined) this.#checkReturn(member, before);
+    // A vote for itself that did not come to the disk was told nobody.
+    const isVoteKept = before?.vote?.to !== node ||
+      recovered.term === before.vote.term && recovered.votedFor === node;
     this.#holdings.set(uid, {
       node,
       terms: [],
       snapshotIndex,
       durableIndex: 0,
       spokenTerm: before?.spokenTerm ?? 0,
-      vote: before?.vote,
+      vote: isVoteKept ? before?.vote : undefined,
     });
     const seen: Sighting = {
       member,
@@ -189,7 +191,10 @@ export class RaftWatch {
         `${node} has spoken in term ${spokenTerm} and comes back with term ${recovered.term}`,
       );
     }
-    if (vote?.term === recovered.term && recovered.votedFor !== vote.to) {
+    if (
+      vote?.term === recovered.term && vote.to !== node &&
+      recovered.votedFor !== vote.to
+    ) {
       this.#fail(
         "raft_vote_lost",
         `${node} has voted for ${vote.to} in term ${vote.term} and comes back with a vote for ${recovered.votedFor}`,
@@ -243,6 +248,10 @@ export class RaftWatch {
     if (
       role === "leader" && (before.role !== "leader" || before.term !== term)
     ) this.#checkLeader(member);
+    if (role === "candidate" && before.term !== term) {
+      // It votes for itself.
+      this.#voted(this.#holdings.get(member.uid) as Holding, term, node);
+    }
     if (commitIndex < before.commitIndex) {
       this.#fail(
         "raft_commit_falls",
@@ -368,6 +377,14 @@ export class RaftWatch {
       );
     }
     if (membership.index <= before.membership.index) return;
+    for (const { node: other, uid, kind } of membership.members) {
+      const was = memberOn(before.membership, other);
+      if (was === undefined || was.uid === uid || kind !== "voter") continue;
+      this.#fail(
+        "raft_lost_log_votes",
+        `${node} lets ${other} vote by entry ${membership.index}, which has begun anew and has yet to get the log`,
+      );
+    }
     if (before.membership.index <= commitIndex && committedTerm === term) {
       return;
     }

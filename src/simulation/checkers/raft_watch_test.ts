@@ -218,6 +218,26 @@ Deno.test("RaftWatch finds members that are changed before the last change is co
   assertEquals(next.checks(), ["raft_change_too_early"]);
 });
 
+Deno.test("RaftWatch finds a member that votes as soon as it has begun anew", () => {
+  const { a, look, checks } = group();
+  const again = (kind: "voter" | "promotable", index: number) => {
+    a.has(1, 1, 1, ...Array<number>(index - 3).fill(1));
+    a.commitIndex = index - 1;
+    const back: Member = { node: "b", uid: 9, kind, target: 0 };
+    a.membership = { index, members: members.with(1, back) };
+    look(a);
+  };
+  again("promotable", 4);
+  again("voter", 5);
+  assertEquals(checks().includes("raft_lost_log_votes"), false);
+  const hasty = group();
+  hasty.a.has(1, 1, 1, 1);
+  const back: Member = { node: "b", uid: 9, kind: "voter", target: 0 };
+  hasty.a.membership = { index: 4, members: members.with(1, back) };
+  hasty.look(hasty.a);
+  assertEquals(hasty.checks(), ["raft_lost_log_votes"]);
+});
+
 Deno.test("RaftWatch finds indexes and terms that fall", () => {
   const { a, b, look, checks } = group();
   b.commitIndex = 2;
@@ -264,6 +284,16 @@ Deno.test("RaftWatch finds two votes of a member in a term, and words that come 
   assertEquals(checks(), []);
   watch.heard(2, "c", { type: "vote_reply", term: 5, granted: true });
   assertEquals(checks(), ["raft_voted_twice"]);
+  const standing = group();
+  standing.c.term = 6;
+  standing.c.role = "candidate";
+  standing.look(standing.c);
+  standing.watch.heard(3, "a", {
+    type: "vote_reply",
+    term: 6,
+    granted: true,
+  });
+  assertEquals(standing.checks(), ["raft_voted_twice"]);
   b.durableIndex = 2;
   watch.heard(2, "a", {
     type: "append_reply",

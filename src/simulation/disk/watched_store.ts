@@ -9,6 +9,8 @@ import type {
   Entry,
   IntegrityReport,
   PartitionStore,
+  Row,
+  RowSteps,
   ScanRange,
   Store,
   StoreState,
@@ -154,8 +156,8 @@ class WatchedPartition implements PartitionStore {
     return this.#store.scan(range);
   }
 
-  pages(range?: ScanRange): AsyncIterable<readonly Entry[]> {
-    return this.#store.pages(range);
+  rows(range: ScanRange, visit: (row: Row) => void): RowSteps {
+    return this.#store.rows(range, visit);
   }
 
   deleteRange(

@@ -378,7 +378,8 @@ export class SimulatedGroup {
   /** Ends the process of a node, and damages what stands in its log meanwhile. */
   #rot(machine: SimulatedMachine, forMs: number): void {
     const cluster = this.#cluster;
-    if (cluster.healed) return;
+    // What rots after power loss cannot be told from what never came to the disk.
+    if (cluster.healed || this.member(machine) === undefined) return;
     const node = cluster.machines.indexOf(machine);
     this.#mayBegin.add(machine);
     cluster.strike({ type: "kill", node, atMs: 0, forMs });

@@ -32,6 +32,15 @@ export const LEADER_FAULTS: readonly LeaderFault[] = [
   "disk_errors",
 ];
 
+/** The same, those more often that leave a leader which does not know of the next one. */
+const LEADER_FAULTS_DRAWN: readonly LeaderFault[] = [
+  ...LEADER_FAULTS,
+  "cut",
+  "cut",
+  "cut",
+  "mute",
+  "pause",
+];
 /** Acts drawn. */
 const ACTS_MAX = 8;
 /** Voters that a group is not made smaller than. */
@@ -63,7 +72,8 @@ export function drawActs(
   const voters = [...members];
   const others: number[] = [];
   return times.flatMap((atMs): PlannedAct[] => {
-    const type = chance.pick(enabled);
+    // What happens to leaders matters most.
+    const type = chance.chance(0.2) ? "leader_fault" : chance.pick(enabled);
     const node = chance.below(nodes);
     switch (type) {
       case "add_member": {
@@ -93,8 +103,8 @@ export function drawActs(
         return [{
           atMs,
           type,
-          how: chance.pick(LEADER_FAULTS),
-          forMs: chance.pick([20, 300, 1_200, 2_500, 4_000]) *
+          how: chance.pick(LEADER_FAULTS_DRAWN),
+          forMs: chance.pick([20, 300, 1_200, 1_800, 2_500, 4_000]) *
             (0.5 + chance.next()),
         }];
       case "log_rot":

@@ -71,9 +71,9 @@ export interface ScheduleOptions {
   readonly spares?: number;
   /** Partitions of the ring: a power of two from 8 to 1024. @default {8} */
   readonly ringSize?: number;
-  /** Operations all clients carry out together. @default {50; in the profile `membership` 60, in `raft` 100} */
+  /** Operations all clients carry out together. @default {50; in the profile `membership` 60, in `raft` 120} */
   readonly operations?: number;
-  /** Clients, each with one operation at a time. @default {drawn from 2 to 5} */
+  /** Clients, each with one operation at a time. @default {drawn from 2 to 5; in the profile `raft` from 3 to 8} */
   readonly clients?: number;
   /** Kinds of fault that may be drawn. @default {all} */
   readonly faults?: readonly FaultType[];
@@ -187,10 +187,10 @@ const BESIDE_GROUPS: readonly FaultType[] = ["bit_rot", "declared_down"];
 function drawRaft(seed: string | number, options: ScheduleOptions): Schedule {
   const chance = seededChance(`raft ${seed}`);
   const nodes = options.nodes ?? chance.pick([3, 3, 5]);
-  const { ringSize = 8, operations = 100 } = options;
+  const { ringSize = 8, operations = 120 } = options;
   checkRange("nodes", nodes, 1, 16);
   checkRange("operations", operations, 0, 1_000_000);
-  const clientCount = options.clients ?? 2 + chance.below(5);
+  const clientCount = options.clients ?? 3 + chance.below(6);
   checkRange("clients", clientCount, 1, 1_000);
   const loadMs = options.loadMs ?? 3_000 + chance.below(7_000);
   const members = Array.from({ length: nodes }, (_, index) => index);

@@ -142,15 +142,15 @@ Deno.test("drawSchedule() draws every kind of act on a Raft group, each on nodes
   const drawn = new Map<string, number>();
   for (let seed = 0; seed < 1_000; seed++) {
     const { nodes, group, faults, changes, disk } = drawSchedule(seed, RAFT);
-    assert(group !== undefined);
-    assert(group!.members.length >= 3, `seed ${seed}`);
+    const { members, acts } = group as GroupPlan;
+    assert(members.length >= 3, `seed ${seed}`);
     assertEquals([changes, disk.liesAboutSync], [[], false]);
     assert(
       faults.every(({ type }) =>
         type !== "bit_rot" && type !== "declared_down"
       ),
     );
-    for (const act of group!.acts) {
+    for (const act of acts) {
       drawn.set(act.type, (drawn.get(act.type) ?? 0) + 1);
       if ("node" in act) assert(act.node >= 0 && act.node < nodes);
     }

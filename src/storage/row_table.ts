@@ -1,0 +1,389 @@
+/**
+ * Rows of one partition in memory, found by their keys and visited in the order
+ * of these. A row has a number; its key and its value lie next to each other in
+ * a slab:
+ *
+ *     key as text ──► number ──► place: u16 key bytes · key · value
+ *     order: numbers by key  ──►   the same
+ *
+ * So a way through all rows reads memory that is there: it makes no text, no view
+ * and no look-up for each.
+ *
+ * The order is made when somebody first goes through the rows, and brought up to
+ * date when somebody begins to, by sorting what has come since into it. An order
+ * is not changed once it is made, so that whoever goes through one can go on. A
+ * number whose row was removed is used anew only after an order without it has
+ * been made, which is another _edition_: who meets one looks up where it was.
+ *
+ * @module
+ */
+import { compareRanges } from "../base/byte_order.ts";
+import { bytesToText } from "../base/byte_text.ts";
+import type { Row, ScanRange } from "../environment/storage.ts";
+import { SlabHeap } from "./slab_heap.ts";
+
+/** The place of a row that was removed. */
+const NOWHERE = -1;
+const KEY_LENGTH_BYTES = 2;
+/** So many rows may be removed, beyond as many as are left, before their numbers are used anew. */
+const REMOVED_ROWS_MIN = 64;
+const NOTHING = new Uint8Array(0);
+
+/** See the module's text. */
+export class RowTable {
+  #numbers = new Map<string, number>();
+  /** Places by number. */
+  #places: number[] = [];
+  #heap = new SlabHeap<number>();
+  /** Numbers by key, as of when it was made; nobody has gone through the rows as long as there is none. */
+  #order: Uint32Array | undefined;
+  #edition = 0;
+  /** Numbers given since the order was made. */
+  #fresh: number[] = [];
+  /** Numbers of rows removed since the order was made. */
+  #removed: number[] = [];
+  /** Numbers to be used anew. */
+  #free: number[] = [];
+
+  /** How many rows there are. */
+  get size(): number {
+    return this.#numbers.size;
+  }
+
+  /** Memory of keys and values, in bytes, used or not. */
+  get bytes(): number {
+    return this.#heap.bytes;
+  }
+
+  /** Counts up when numbers come to mean other rows. */
+  get edition(): number {
+    return this.#edition;
+  }
+
+  /** The value of `key`, as a view. */
+  get(key: Uint8Array): Uint8Array | undefined {
+    const number = this.#numbers.get(bytesToText(key));
+    if (number === undefined) return undefined;
+    const place = this.#places[number] as number;
+    const memory = this.#heap.memory(place);
+    const start = this.#heap.start(place);
+    return memory.subarray(
+      keyEndAt(memory, start),
+      start + this.#heap.length(place),
+    );
+  }
+
+  /** Writes a row, copying both. */
+  set(key: Uint8Array, value: Uint8Array): void {
+    const text = bytesToText(key);
+    let number = this.#numbers.get(text);
+    if (number === undefined) {
+      number = this.#free.pop() ?? this.#places.push(NOWHERE) - 1;
+      this.#numbers.set(text, number);
+      if (this.#order !== undefined) this.#fresh.push(number);
+    } else this.#heap.release(this.#places[number] as number);
+    const heap = this.#heap;
+    const place = heap.allot(
+      KEY_LENGTH_BYTES + key.length + value.length,
+      number,
+    );
+    this.#places[number] = place;
+    const memory = heap.memory(place);
+    const start = heap.start(place);
+    memory[start] = key.length >> 8;
+    memory[start + 1] = key.length;
+    memory.set(key, start + KEY_LENGTH_BYTES);
+    memory.set(value, start + KEY_LENGTH_BYTES + key.length);
+  }
+
+  /** Removes a row, if it is there. */
+  delete(key: Uint8Array): void {
+    const text = bytesToText(key);
+    const number = this.#numbers.get(text);
+    if (number === undefined) return;
+    this.#numbers.delete(text);
+    this.#remove(number);
+  }
+
+  #remove(number: number): void {
+    this.#heap.release(this.#places[number] as number);
+    this.#places[number] = NOWHERE;
+    if (this.#order === undefined) {
+      this.#free.push(number);
+      return;
+    }
+    this.#removed.push(number);
+    if (this.#removed.length > this.size + REMOVED_ROWS_MIN) {
+      this.#renewOrder(this.#order);
+    }
+  }
+
+  /** Removes the rows of a range. */
+  deleteRange(range: Pick<ScanRange, "start" | "end">): void {
+    if (range.start === undefined && range.end === undefined) {
+      this.#numbers = new Map();
+      this.#places = [];
+      this.#heap = new SlabHeap();
+      this.#order = undefined;
+      this.#edition++;
+      this.#fresh = [];
+      this.#removed = [];
+      this.#free = [];
+      return;
+    }
+    const pass = new RowPass(this, range);
+    while (pass.step()) {
+      this.delete(pass.keyBytes.subarray(pass.keyStart, pass.keyEnd));
+    }
+  }
+
+  /** Moves what is left in slabs that are mostly garbage, and lets those go. */
+  moveFromSparseSlabs(): void {
+    for (;;) {
+      const sparse = this.#heap.takeSparse();
+      if (sparse === undefined) return;
+      for (const number of sparse.owners) {
+        const place = this.#places[number] as number;
+        if (place === NOWHERE || !this.#heap.isIn(place, sparse.index)) {
+          continue;
+        }
+        this.#places[number] = this.#heap.move(place, number);
+      }
+      this.#heap.drop(sparse.index);
+    }
+  }
+
+  /** The numbers of all rows there are by key. Those of removed rows may be among them, or come to be. */
+  inOrder(): Uint32Array {
+    if (this.#order === undefined) {
+      const texts = [...this.#numbers.keys()].sort();
+      this.#order = Uint32Array.from(
+        texts,
+        (text) => this.#numbers.get(text) as number,
+      );
+    } else if (this.#fresh.length > 0) this.#renewOrder(this.#order);
+    return this.#order;
+  }
+
+  /** The order as it was made last, which whoever goes through an older one can go on with. */
+  get order(): Uint32Array {
+    return this.#order ?? this.inOrder();
+  }
+
+  #renewOrder(order: Uint32Array): void {
+    this.#order = this.#renewed(order);
+    if (this.#removed.length > 0) this.#edition++;
+    for (const number of this.#removed) this.#free.push(number);
+    this.#fresh = [];
+    this.#removed = [];
+  }
+
+  /** A copy of `order` with the fresh rows and without the removed ones. */
+  #renewed(order: Uint32Array): Uint32Array {
+    const isThere = (number: number) => this.#places[number] !== NOWHERE;
+    const kept = this.#removed.length === 0 ? order : order.filter(isThere);
+    const fresh = this.#fresh.filter(isThere)
+      .sort((a, b) => this.#compare(a, b));
+    const renewed = new Uint32Array(kept.length + fresh.length);
+    let from = 0;
+    let filled = 0;
+    for (const number of fresh) {
+      const place = this.#places[number] as number;
+      const memory = this.#heap.memory(place);
+      const start = this.#heap.start(place);
+      const to = this.lowerBound(
+        kept,
+        memory,
+        keyStartAt(start),
+        keyEndAt(memory, start),
+        from,
+      );
+      renewed.set(kept.subarray(from, to), filled);
+      filled += to - from;
+      renewed[filled++] = number;
+      from = to;
+    }
+    renewed.set(kept.subarray(from), filled);
+    return renewed;
+  }
+
+  #compare(a: number, b: number): number {
+    const place = this.#places[b] as number;
+    const memory = this.#heap.memory(place);
+    const start = this.#heap.start(place);
+    return this.#compareWith(
+      a,
+      memory,
+      keyStartAt(start),
+      keyEndAt(memory, start),
+    );
+  }
+
+  /** How the key of the row numbered `number` compares with `key[from, to)`. */
+  #compareWith(
+    number: number,
+    key: Uint8Array,
+    from: number,
+    to: number,
+  ): number {
+    const place = this.#places[number] as number;
+    const memory = this.#heap.memory(place);
+    const start = this.#heap.start(place);
+    return compareRanges(
+      memory,
+      keyStartAt(start),
+      keyEndAt(memory, start),
+      key,
+      from,
+      to,
+    );
+  }
+
+  /** The index in `order` of the first row whose key is `key[from, to)` or comes after that, at `low` or later. */
+  lowerBound(
+    order: Uint32Array,
+    key: Uint8Array,
+    from: number,
+    to: number,
+    low = 0,
+  ): number {
+    return this.#boundOf(order, key, from, to, low, 0);
+  }
+
+  /** The index in `order` of the first row whose key comes after `key[from, to)`. */
+  upperBound(
+    order: Uint32Array,
+    key: Uint8Array,
+    from: number,
+    to: number,
+  ): number {
+    return this.#boundOf(order, key, from, to, 0, 1);
+  }
+
+  /** The index of the first row whose comparison with the key yields `least` or more. */
+  #boundOf(
+    order: Uint32Array,
+    key: Uint8Array,
+    from: number,
+    to: number,
+    low: number,
+    least: 0 | 1,
+  ): number {
+    let high = order.length;
+    while (low < high) {
+      const middle = (low + high) >>> 1;
+      let there = middle;
+      // The keys of removed rows are gone.
+      while (there < high && this.#places[order[there] as number] === NOWHERE) {
+        there++;
+      }
+      if (
+        there < high &&
+        this.#compareWith(order[there] as number, key, from, to) < least
+      ) low = there + 1;
+      else high = middle;
+    }
+    return low;
+  }
+
+  /** Shows `pass` the row numbered `number`, if it is there. */
+  show(number: number, pass: RowPass): boolean {
+    const place = this.#places[number] as number;
+    if (place === NOWHERE) return false;
+    const memory = this.#heap.memory(place);
+    const start = this.#heap.start(place);
+    pass.keyBytes = memory;
+    pass.valueBytes = memory;
+    pass.keyStart = keyStartAt(start);
+    pass.keyEnd = keyEndAt(memory, start);
+    pass.valueStart = pass.keyEnd;
+    pass.valueEnd = start + this.#heap.length(place);
+    return true;
+  }
+}
+
+function keyStartAt(start: number): number {
+  return start + KEY_LENGTH_BYTES;
+}
+
+function keyEndAt(memory: Uint8Array, start: number): number {
+  return start + KEY_LENGTH_BYTES +
+    ((memory[start] as number) << 8 | (memory[start + 1] as number));
+}
+
+/** One way through the rows of a range, in order, forwards or backwards; it is the row it stands at. */
+export class RowPass implements Row {
+  keyBytes: Uint8Array = NOTHING;
+  keyStart = 0;
+  keyEnd = 0;
+  valueBytes: Uint8Array = NOTHING;
+  valueStart = 0;
+  valueEnd = 0;
+  readonly #table: RowTable;
+  readonly #range: ScanRange;
+  #order: Uint32Array;
+  #edition: number;
+  /** What is left to visit of the order is `[#from, #to)`. */
+  #from: number;
+  #to: number;
+  #left: number;
+
+  /** Begins with the rows there are now. */
+  constructor(table: RowTable, range: ScanRange) {
+    this.#table = table;
+    this.#range = range;
+    this.#left = range.limit ?? Infinity;
+    this.#order = table.inOrder();
+    this.#edition = table.edition;
+    this.#from = this.#boundOf(range.start, 0);
+    this.#to = this.#boundOf(range.end, this.#order.length);
+  }
+
+  /** Goes to the next row; false if there is none. */
+  step(): boolean {
+    if (this.#left <= 0) return false;
+    if (this.#edition !== this.#table.edition) this.#findBack();
+    while (this.#from < this.#to) {
+      const number = this.#range.reverse
+        ? this.#order[--this.#to]
+        : this.#order[this.#from++];
+      if (!this.#table.show(number as number, this)) continue;
+      this.#left--;
+      return true;
+    }
+    return false;
+  }
+
+  #boundOf(key: Uint8Array | undefined, without: number): number {
+    return key === undefined
+      ? without
+      : this.#table.lowerBound(this.#order, key, 0, key.length);
+  }
+
+  /** Stands in the order of another edition where it stood in its own. */
+  #findBack(): void {
+    const { start, end, reverse = false } = this.#range;
+    this.#order = this.#table.order;
+    this.#edition = this.#table.edition;
+    this.#from = this.#boundOf(start, 0);
+    this.#to = this.#boundOf(end, this.#order.length);
+    if (this.keyBytes === NOTHING) return;
+    // What it was shown last is as it was: no memory of a slab is used twice.
+    const { keyBytes, keyStart, keyEnd } = this;
+    if (reverse) {
+      this.#to = this.#table.lowerBound(
+        this.#order,
+        keyBytes,
+        keyStart,
+        keyEnd,
+      );
+    } else {
+      this.#from = this.#table.upperBound(
+        this.#order,
+        keyBytes,
+        keyStart,
+        keyEnd,
+      );
+    }
+  }
+}
