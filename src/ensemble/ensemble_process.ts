@@ -160,7 +160,15 @@ export class EnsembleProcess {
 
   /** Something has changed that this may have to do with. */
   changed(): void {
-    this.#lookIn(LOOK_DELAY_MS);
+    if (this.#isConcerned) this.#lookIn(LOOK_DELAY_MS);
+  }
+
+  /** Whether there is anything to look at. A cluster without consistent buckets pays nothing for them. */
+  get #isConcerned(): boolean {
+    const ring = this.#world.ring();
+    return ring !== undefined && hasConsistentBuckets(ring) ||
+      this.#world.system()?.members().some(({ group }) => isEnsemble(group)) ===
+        true;
   }
 
   /** Nothing more is done; what is under way ends by itself. */
