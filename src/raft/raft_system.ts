@@ -1,13 +1,10 @@
 /**
- * The Raft groups of a node: starts their members under one supervisor, brings
- * them what arrives, and says to the nodes around which groups it leads.
+ * The Raft groups of a node: starts their members under one supervisor and
+ * brings them what arrives.
  *
  *     raft_groups (simple_one_for_one)   one child a group, started again when it falls
  *
- * Groups that are idle say nothing themselves. Each node sends each other one a
- * frame every {@linkcode HEARTBEAT_MS} that lists the groups it leads there; a
- * group that is missing in it has lost its leader. The answer, which names
- * exceptions only, is what tells a leader that it still has its majority.
+ * Groups that are idle say nothing themselves: see `heartbeats.ts`.
  *
  * @module
  */
@@ -20,18 +17,9 @@ import { FrameType } from "../wire/frame_type.ts";
 import { GroupChild } from "./group_child.ts";
 import { GroupProcess } from "./group_process.ts";
 import type { GroupWorld } from "./group_world.ts";
-import {
-  type GroupHeartbeat,
-  HEARTBEAT_GROUPS_MAX,
-  type HeartbeatException,
-  readHeartbeats,
-  readHeartbeatsReply,
-  writeHeartbeats,
-  writeHeartbeatsReply,
-} from "./heartbeat_codec.ts";
+import { Heartbeats } from "./heartbeats.ts";
 import type { GroupConfig } from "./log/raft_log.ts";
 import type { RaftMachine } from "./machine.ts";
-import { ELECTION_TIMEOUT_MS_MIN } from "./raft_fsm.ts";
 import { orderMembers } from "./membership.ts";
 import type { NewMember, RaftMember, RaftSystem } from "./raft_member.ts";
 import type { Member } from "./raft_entry.ts";
@@ -43,24 +31,12 @@ import { SnapshotReceivers } from "./snapshot_receivers.ts";
 import { sendSnapshot } from "./snapshot_sender.ts";
 import { StandingProcess, type StandingRequest } from "./standing_process.ts";
 
-/** Time between one frame of heartbeats to a node and the next, in milliseconds. */
-export const HEARTBEAT_MS = 250;
 /** Ends of members borne within ten seconds; more, and the logs themselves are taken to be what is wrong. */
 export const GROUP_RESTARTS_MAX = 20;
 
 /** Time for leaders to give way when the disk fails or the node is stopped, in milliseconds. */
 const GIVE_WAY_MS = 500;
 const GIVE_WAY_POLL_MS = 5;
-/** Frames of heartbeats whose answers are still counted. */
-const SEQUENCES_KEPT = 8;
-
-/** What is known of another node that has members of our groups. */
-interface Neighbour {
-  sequence: number;
-  /** Who was named in the latest frames, by sequence. */
-  readonly named: Map<number, readonly GroupProcess[]>;
-}
-
 /** All groups of a node; see the module's text. */
 export class RaftSystemProcess implements RaftSystem {
   readonly node: string;
@@ -70,14 +46,10 @@ export class RaftSystemProcess implements RaftSystem {
   readonly #byName = new Map<string, GroupProcess>();
   readonly #byId = new Map<number, GroupProcess>();
   readonly #children = new Map<number, GroupChild>();
-  readonly #neighbours = new Map<string, Neighbour>();
+  readonly #heartbeats: Heartbeats;
   readonly #receivers: SnapshotReceivers;
   readonly #subscribers = new Set<(group: string) => void>();
   #transfer = 0;
-  #timer: TimerHandle | undefined;
-  #ticks = 0;
-  /** Frames of heartbeats that came. */
-  #frames = 0;
   #givingWay: TimerHandle | undefined;
   #closed = false;
 
@@ -88,6 +60,14 @@ export class RaftSystemProcess implements RaftSystem {
       world.runtime,
       (group) => this.#byName.get(group),
     );
+    this.#heartbeats = new Heartbeats({
+      node: world.node,
+      runtime: world.runtime,
+      begin: (node, frameType) => world.begin(node, frameType),
+      end: () => world.end(),
+      members: () => this.#byName.values(),
+      memberOf: (groupId) => this.#byId.get(groupId),
+    });
     this.groups = new DynamicSupervisor({
       name: "raft_groups",
       start: (uid: number): Promise<Child> => this.#startChild(uid),
@@ -115,7 +95,7 @@ export class RaftSystemProcess implements RaftSystem {
         })
       ),
     );
-    this.#tick();
+    this.#heartbeats.start();
   }
 
   async #startChild(uid: number): Promise<Child> {
@@ -437,114 +417,11 @@ export class RaftSystemProcess implements RaftSystem {
         return;
       }
       case FrameType.raftHeartbeats:
-        this.#heartbeats(from, reader);
+        this.#heartbeats.received(from, reader);
         return;
       case FrameType.raftHeartbeatsReply:
-        this.#heartbeatsAnswered(from, reader);
+        this.#heartbeats.answered(from, reader);
         return;
-    }
-  }
-
-  #heartbeats(from: string, reader: ByteReader): void {
-    const { sequence, groups } = readHeartbeats(reader);
-    const exceptions: HeartbeatException[] = [];
-    const frame = ++this.#frames;
-    for (const { group, term, commitIndex } of groups) {
-      const member = this.#byId.get(group);
-      if (member === undefined) {
-        exceptions.push({ group, uid: 0, term: 0 });
-        continue;
-      }
-      member.namedIn = frame;
-      if (member.heardSame(from, term, commitIndex)) continue;
-      const { uid } = member.membership.members.find(({ node }) =>
-        node === from
-      ) ?? { uid: 0 };
-      member.message(from, uid, { type: "heartbeat", term, commitIndex });
-      if (member.term !== term) {
-        exceptions.push({ group, uid: member.uid, term: member.term });
-      }
-    }
-    for (const member of this.#byName.values()) {
-      if (member.namedIn !== frame && member.leader === from) {
-        member.deliver({ type: "leader_silent" });
-      }
-    }
-    const into = this.#world.begin(from, FrameType.raftHeartbeatsReply);
-    if (into === undefined) return;
-    writeHeartbeatsReply(into, { sequence, exceptions });
-    this.#world.end();
-  }
-
-  #heartbeatsAnswered(from: string, reader: ByteReader): void {
-    const { sequence, exceptions } = readHeartbeatsReply(reader);
-    const neighbour = this.#neighbours.get(from);
-    const named = neighbour?.named.get(sequence);
-    if (neighbour === undefined || named === undefined) return;
-    neighbour.named.delete(sequence);
-    const except = new Map(exceptions.map((said) => [said.group, said]));
-    for (const member of named) {
-      const exception = except.get(member.groupId);
-      if (exception === undefined) {
-        member.deliver({ type: "heard_from", node: from });
-      } else if (exception.uid !== 0) {
-        member.message(from, exception.uid, {
-          type: "heartbeat_reply",
-          term: exception.term,
-        });
-      }
-    }
-  }
-
-  readonly #tick = (): void => {
-    if (this.#closed) return;
-    this.#timer = this.#world.runtime.setTimer(HEARTBEAT_MS, this.#tick);
-    this.#ticks++;
-    this.#sayHeartbeats();
-    if (this.#ticks % Math.ceil(ELECTION_TIMEOUT_MS_MIN / HEARTBEAT_MS) === 0) {
-      for (const member of this.#byName.values()) {
-        if (member.leads) member.deliver({ type: "quorum_check" });
-      }
-    }
-  };
-
-  /** A frame for each node that has a member of a group of ours, also if it names none: those that follow us learn that we do not lead. */
-  #sayHeartbeats(): void {
-    const frames = new Map<
-      string,
-      { groups: GroupHeartbeat[]; members: GroupProcess[] }
-    >();
-    for (const member of this.#byName.values()) {
-      const { leads, groupId: group, term, commitIndex } = member;
-      for (const { node } of member.membership.members) {
-        if (node === this.node) continue;
-        let frame = frames.get(node);
-        if (frame === undefined) {
-          frames.set(node, frame = { groups: [], members: [] });
-        }
-        if (!leads || frame.groups.length === HEARTBEAT_GROUPS_MAX) continue;
-        frame.groups.push({ group, term, commitIndex });
-        frame.members.push(member);
-      }
-    }
-    for (const [node, { groups, members }] of frames) {
-      let neighbour = this.#neighbours.get(node);
-      if (neighbour === undefined) {
-        this.#neighbours.set(
-          node,
-          neighbour = { sequence: 0, named: new Map() },
-        );
-      }
-      const into = this.#world.begin(node, FrameType.raftHeartbeats);
-      if (into === undefined) continue;
-      const sequence = neighbour.sequence = (neighbour.sequence + 1) >>> 0;
-      writeHeartbeats(into, { sequence, groups });
-      this.#world.end();
-      neighbour.named.set(sequence, members);
-      neighbour.named.delete(sequence - SEQUENCES_KEPT);
-    }
-    for (const node of this.#neighbours.keys()) {
-      if (!frames.has(node)) this.#neighbours.delete(node);
     }
   }
 
@@ -555,7 +432,7 @@ export class RaftSystemProcess implements RaftSystem {
 
   /** The connection to `node` has ended. */
   peerDown(node: string): void {
-    this.#neighbours.get(node)?.named.clear();
+    this.#heartbeats.forget(node);
     this.#tellOf(node, "node_lost");
   }
 
@@ -614,7 +491,7 @@ export class RaftSystemProcess implements RaftSystem {
       );
     }
     this.#closed = true;
-    if (this.#timer !== undefined) runtime.clearTimer(this.#timer);
+    this.#heartbeats.close();
     if (this.#givingWay !== undefined) runtime.clearTimer(this.#givingWay);
     this.#receivers.close();
   }

@@ -28,6 +28,7 @@ export type { OperationOutcome, OperationRecord } from "./history.ts";
 export type { FinishedRun, RunCheck, StoredValue } from "./finished_run.ts";
 export type { ClusterAccess, Workload, WorkloadOperation } from "./workload.ts";
 export {
+  ACT_TYPES,
   CHANGE_TYPES,
   drawSchedule,
   FAULT_TYPES,
@@ -36,6 +37,7 @@ export {
   type ScheduleProfile,
 } from "./schedule/draw_schedule.ts";
 export type {
+  ActType,
   ChangeType,
   DiskWeather,
   FaultType,
@@ -47,6 +49,11 @@ export type {
   PlannedFault,
   Schedule,
 } from "./schedule/schedule.ts";
+export {
+  raKvChecks,
+  raKvWorkload,
+  type RaKvWorkloadOptions,
+} from "./raft/ra_kv_workload.ts";
 export { kvChecks, kvWorkload, type KvWorkloadOptions } from "./kv_workload.ts";
 export {
   Trace,

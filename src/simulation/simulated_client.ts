@@ -221,14 +221,11 @@ export class SimulatedClient {
     act: () => Promise<Output>,
   ): Promise<Output> {
     return new Promise((resolve, reject) => {
-      const limitMs = timeoutMs + ANSWER_GRACE_MS;
-      let dueAtMs = process.now() + limitMs;
       const giveUp = (): void => {
-        // While it stands still it owes nothing: it has just gone on, and what
-        // it sets its own timers for now comes after this.
-        if (process.now() > dueAtMs + 1) {
-          dueAtMs = process.now() + ANSWER_GRACE_MS;
-          overdue = process.setTimer(ANSWER_GRACE_MS, giveUp);
+        // While it stood still it owed nothing, and has a moment afterwards.
+        const graceMs = process.resumedAtMs + ANSWER_GRACE_MS - process.now();
+        if (graceMs > 0) {
+          overdue = process.setTimer(graceMs, giveUp);
           return;
         }
         this.#options.onViolation({
@@ -240,7 +237,7 @@ export class SimulatedClient {
         forget?.();
         reject(new WhorlError("timeout", "The simulation gave up waiting"));
       };
-      let overdue = process.setTimer(limitMs, giveUp);
+      let overdue = process.setTimer(timeoutMs + ANSWER_GRACE_MS, giveUp);
       const forget = machine?.onDeath(() =>
         reject(
           new WhorlError("coordinator_lost", `${machine.host} died over it`),

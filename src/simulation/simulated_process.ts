@@ -47,6 +47,7 @@ export class SimulatedProcess implements Runtime, EventOwner {
   #held: ScheduledEvent[] = [];
   /** Timers that may still fire. */
   #timers = 0;
+  #resumedAtMs = -Infinity;
 
   constructor(name: string, time: VirtualTime, chance: Chance) {
     this.name = name;
@@ -57,6 +58,11 @@ export class SimulatedProcess implements Runtime, EventOwner {
   /** Whether it runs, stands still, or is no more. */
   get state(): ProcessState {
     return this.#state;
+  }
+
+  /** When it last went on after standing still, in milliseconds since the simulation began; `-Infinity` if it never did. */
+  get resumedAtMs(): number {
+    return this.#resumedAtMs;
   }
 
   /** Timers it has set that have neither fired nor been forgotten. */
@@ -126,6 +132,7 @@ export class SimulatedProcess implements Runtime, EventOwner {
   resume(): void {
     if (this.#state !== "paused") return;
     this.#state = "running";
+    this.#resumedAtMs = this.#time.now();
     const held = this.#held;
     this.#held = [];
     // Events of their own, so that one that is forgotten meanwhile stays so.

@@ -156,6 +156,12 @@ export class VnodeMaster implements VnodeHost {
   #supervised = new Set<number>();
   /** Partitions that were handed to another node, whose data is here until the ring says so too. */
   #released = new Map<number, Released>();
+  /**
+   * Who owns those whose data has been removed since. Whoever does not know of it
+   * yet and takes this node for the owner must hear so: a vnode that is started to
+   * stand in would say that there is nothing.
+   */
+  readonly #gone = new Map<number, string>();
   /** Partitions whose vnode is ending for good. */
   readonly #ending = new Set<number>();
   /** Those of them that this node has come to own meanwhile. */
@@ -522,12 +528,11 @@ export class VnodeMaster implements VnodeHost {
       return;
     }
     // A former owner is as good a fallback as any other node.
-    const released = this.#released.size > 0 &&
-        !(header.flags & (RequestFlag.asFallback | RequestFlag.handoff))
-      ? this.#released.get(number)
-      : undefined;
-    if (released !== undefined) {
-      this.#refuse(correlation, wentElsewhere(partition, released.owner));
+    const owner = header.flags & (RequestFlag.asFallback | RequestFlag.handoff)
+      ? undefined
+      : this.#released.get(number)?.owner ?? this.#gone.get(number);
+    if (owner !== undefined) {
+      this.#refuse(correlation, wentElsewhere(partition, owner));
       return;
     }
     let process = this.#processes.get(number);
@@ -784,6 +789,7 @@ export class VnodeMaster implements VnodeHost {
       case "start_vnodes":
         for (const number of args as number[]) {
           this.#released.delete(number);
+          this.#gone.delete(number);
           if (this.#ending.has(number)) this.#wantedAgain.add(number);
           this.#startVnode(number);
         }
@@ -818,7 +824,7 @@ export class VnodeMaster implements VnodeHost {
   async #drop(number: number): Promise<boolean> {
     const released = this.#released.get(number);
     if (released === undefined) return false;
-    const { process, handled, begun } = released;
+    const { process, handled, begun, owner } = released;
     this.#released.delete(number);
     if (
       this.#processes.get(number) !== process || !process.active ||
@@ -828,6 +834,7 @@ export class VnodeMaster implements VnodeHost {
     try {
       await process.remove();
       if (!process.active || process.hasWaiting) return false;
+      this.#gone.set(number, owner);
       await this.#endVnode(process);
       return true;
     } finally {

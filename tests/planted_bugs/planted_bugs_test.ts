@@ -18,6 +18,7 @@ import { runSeeds } from "./seed_run.ts";
 const SAMPLE = [
   "failed_commit_told_as_done",
   "merge_drops_concurrent_siblings",
+  "raft_vote_forgotten_by_a_restart",
   "read_repair_writes_the_older_object",
   "source_lets_go_before_all_is_acknowledged",
   "suspicion_never_lifted",

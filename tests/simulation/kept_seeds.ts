@@ -54,6 +54,11 @@ export const KEPT_SEEDS: readonly KeptSeed[] = [
 /** The same for schedules in which members come and go. */
 export const KEPT_MEMBERSHIP_SEEDS: readonly KeptSeed[] = [
   {
+    seed: 17,
+    found:
+      "a coordinator that had not heard yet of a new owner asked the former one, which had removed what it had and started a vnode that knew of nothing (vnode_handoff_test.ts)",
+  },
+  {
     seed: 26,
     found:
       "a machine was to run a node again before its last one had come to its end (simulated_operator.ts)",
@@ -137,7 +142,7 @@ export const KEPT_RAFT_SEEDS: readonly KeptSeed[] = [
     found:
       "a member that was added later and lost its log did not know that it was one, and never asked to be taken back (raft_system.ts)",
   },
-  ...[879, 1_151].map((seed) => ({
+  ...[879, 1_151, 3_074].map((seed) => ({
     seed,
     found:
       "a node that stood still past a deadline was to answer before its own timers had come (simulated_client.ts)",
@@ -146,6 +151,16 @@ export const KEPT_RAFT_SEEDS: readonly KeptSeed[] = [
     seed: 456,
     found:
       "the disk refused while the logs were opened, before there was anybody to be told, and the members of the node stood still for good (stored_raft_logs.ts)",
+  },
+  ...[241, 695, 733].map((seed) => ({
+    seed,
+    found:
+      "the last batch of a log rotted before the watermark knew of it, which nobody can tell from one that was never whole (simulated_group.ts)",
+  })),
+  {
+    seed: 701,
+    found:
+      "a candidate was held to a vote for itself that it had lost with its power and told nobody of (raft_watch.ts)",
   },
   {
     seed: 815,

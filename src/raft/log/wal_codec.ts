@@ -45,7 +45,8 @@ export const LINE_BYTES = 28;
 
 const FILE_MAGIC = "WHORLWAL";
 const FILE_CONTENT_BYTES = 60;
-const BATCH_MAGIC = 0x57_42_41_54;
+/** What a batch begins with. */
+export const BATCH_MAGIC = 0x57_42_41_54;
 /** In a batch, where what its checksum covers begins. */
 const COVERED_FROM = 8;
 const U32 = 0x1_0000_0000;

@@ -125,12 +125,14 @@ export class SimulatedDisk extends DiskConditions {
    * `undefined` if there is nothing.
    *
    * @param mayHit @default {isStoredValue}
+   * @param bytesOf How many bytes of a file may be hit, from its first one. @default {all}
    */
   rot(
     mayHit: (target: RotTarget) => boolean = isStoredValue,
+    bytesOf: (content: Uint8Array) => number = ({ length }) => length,
   ): RotTarget | undefined {
     const found: [RotTarget, () => boolean][] = [];
-    this.#collect(this.#root, "", mayHit, found);
+    this.#collect(this.#root, "", mayHit, bytesOf, found);
     while (found.length > 0) {
       const at = this.faultChance.below(found.length);
       const [[target, flip]] = found.splice(at, 1) as [
@@ -148,6 +150,7 @@ export class SimulatedDisk extends DiskConditions {
     node: Inode,
     path: string,
     mayHit: (target: RotTarget) => boolean,
+    bytesOf: (content: Uint8Array) => number,
     found: [RotTarget, () => boolean][],
   ): void {
     const chance = this.faultChance;
@@ -157,6 +160,7 @@ export class SimulatedDisk extends DiskConditions {
           node.get(name) as Inode,
           `${path}/${name}`,
           mayHit,
+          bytesOf,
           found,
         );
       }
@@ -170,8 +174,9 @@ export class SimulatedDisk extends DiskConditions {
     } else if (node instanceof SimulatedFile && mayHit({ path })) {
       const { content } = node;
       found.push([{ path }, () => {
-        if (content.length === 0) return false;
-        content.flip(chance.below(content.length * 8));
+        const bytes = content.length === 0 ? 0 : bytesOf(content.read());
+        if (bytes <= 0) return false;
+        content.flip(chance.below(bytes * 8));
         return true;
       }]);
     }

@@ -6,12 +6,14 @@
  *
  * @module
  */
+import type { SerializedError } from "../../../supervisors/exit_reason.ts";
 import type { SupervisorReport } from "../../../supervisors/supervisor.ts";
-import { ByteReader } from "../../base/byte_reader.ts";
+import { ByteReader, u32At } from "../../base/byte_reader.ts";
 import { isStoreFailure, isWhorlError, reasonOf } from "../../base/errors.ts";
 import type { WhorlNode } from "../../node/node.ts";
 import { type RaKvState, stateDigest } from "../../ra_kv/ra_kv_machine.ts";
 import type { RaftMember } from "../../raft/raft_member.ts";
+import { BATCH_MAGIC } from "../../raft/log/wal_codec.ts";
 import { readRaftMessage } from "../../raft/raft_message_codec.ts";
 import type { RaftSystemProcess } from "../../raft/raft_system.ts";
 import { FrameType } from "../../wire/frame_type.ts";
@@ -95,9 +97,16 @@ export class SimulatedGroup {
     const { supervisor, reason } = report;
     if (supervisor !== "raft_groups" && supervisor !== "raft_sup") return;
     if (typeof reason !== "object" || reason.type !== "crash") return;
-    const { code, message, stack, cause } = reason.error;
-    // Its log is closed under it when the disk has failed.
-    if (isStoreFailure(code) || code === "closed") return;
+    for (
+      let error: SerializedError | undefined = reason.error;
+      error !== undefined;
+      error = error.cause
+    ) {
+      const { code } = error;
+      // Its log is closed under it when the disk has failed.
+      if (isStoreFailure(code) || code === "closed") return;
+    }
+    const { message, stack, cause } = reason.error;
     this.#violations.push({
       check: "raft_member_crashed",
       message: `A part of ${supervisor} in ${life} has ended: ${message}\n${
@@ -383,8 +392,9 @@ export class SimulatedGroup {
     const node = cluster.machines.indexOf(machine);
     this.#mayBegin.add(machine);
     cluster.strike({ type: "kill", node, atMs: 0, forMs });
-    const hit = machine.disk.rot(({ path }) =>
-      /\/raft\/wal-\d+\.log$/.test(path)
+    const hit = machine.disk.rot(
+      ({ path }) => /\/raft\/wal-\d+\.log$/.test(path),
+      lastBatchAt,
     );
     this.#say(`${hit?.path ?? "nothing"} is hit`);
   }
@@ -503,6 +513,14 @@ export class SimulatedGroup {
       }`;
     }).join("; ");
   }
+}
+
+/** Where the last batch of a file of the write-ahead log begins: whether that one was acknowledged is known a moment later only. */
+function lastBatchAt(content: Uint8Array): number {
+  for (let at = content.length - 4; at >= 0; at--) {
+    if (u32At(content, at) === BATCH_MAGIC) return at;
+  }
+  return 0;
 }
 
 function nameOf({ host }: SimulatedMachine): string {

@@ -1,0 +1,185 @@
+/**
+ * Heartbeats of all groups of a node at once: each node sends each other one a
+ * frame every {@linkcode HEARTBEAT_MS} that lists the groups it leads there, and
+ * a group that is missing in it has lost its leader. The answer names exceptions
+ * only; that it came is what tells a leader that it still has its majority.
+ *
+ * @module
+ */
+import type { Runtime, TimerHandle } from "../../supervisors/runtime.ts";
+import type { ByteReader } from "../base/byte_reader.ts";
+import type { ByteWriter } from "../base/byte_writer.ts";
+import { FrameType } from "../wire/frame_type.ts";
+import type { GroupProcess } from "./group_process.ts";
+import {
+  type GroupHeartbeat,
+  HEARTBEAT_GROUPS_MAX,
+  type HeartbeatException,
+  readHeartbeats,
+  readHeartbeatsReply,
+  writeHeartbeats,
+  writeHeartbeatsReply,
+} from "./heartbeat_codec.ts";
+import { ELECTION_TIMEOUT_MS_MIN } from "./raft_fsm.ts";
+
+/** Time between one frame of heartbeats to a node and the next, in milliseconds. */
+export const HEARTBEAT_MS = 250;
+
+/** Frames whose answers are still counted. */
+const SEQUENCES_KEPT = 8;
+
+/** What is known of another node that has members of our groups. */
+interface Neighbour {
+  sequence: number;
+  /** Who was named in the latest frames, by sequence. */
+  readonly named: Map<number, readonly GroupProcess[]>;
+}
+
+/** What they stand on. */
+export interface HeartbeatWorld {
+  /** Name of this node. */
+  readonly node: string;
+  readonly runtime: Runtime;
+  /** Begins a frame to `node`; `undefined` if it cannot leave now. */
+  begin(node: string, frameType: number): ByteWriter | undefined;
+  /** Ends it. */
+  end(): void;
+  /** The members of this node. */
+  members(): Iterable<GroupProcess>;
+  /** The member of the group of that number. */
+  memberOf(groupId: number): GroupProcess | undefined;
+}
+
+/** The heartbeats of one node; see the module's text. */
+export class Heartbeats {
+  readonly #world: HeartbeatWorld;
+  readonly #neighbours = new Map<string, Neighbour>();
+  #timer: TimerHandle | undefined;
+  #ticks = 0;
+  /** Frames that came. */
+  #frames = 0;
+
+  constructor(world: HeartbeatWorld) {
+    this.#world = world;
+  }
+
+  /** Begins to say them. */
+  start(): void {
+    this.#tick();
+  }
+
+  /** Says no more. */
+  close(): void {
+    if (this.#timer !== undefined) this.#world.runtime.clearTimer(this.#timer);
+    this.#timer = undefined;
+  }
+
+  /** Answers to what was sent to `node` will not come: the connection has ended. */
+  forget(node: string): void {
+    this.#neighbours.get(node)?.named.clear();
+  }
+
+  /** Takes in what `from` says, and answers it. */
+  received(from: string, reader: ByteReader): void {
+    const { sequence, groups } = readHeartbeats(reader);
+    const exceptions: HeartbeatException[] = [];
+    const frame = ++this.#frames;
+    for (const { group, term, commitIndex } of groups) {
+      const member = this.#world.memberOf(group);
+      if (member === undefined) {
+        exceptions.push({ group, uid: 0, term: 0 });
+        continue;
+      }
+      member.namedIn = frame;
+      if (member.heardSame(from, term, commitIndex)) continue;
+      const { uid } = member.membership.members.find(({ node }) =>
+        node === from
+      ) ?? { uid: 0 };
+      member.message(from, uid, { type: "heartbeat", term, commitIndex });
+      if (member.term !== term) {
+        exceptions.push({ group, uid: member.uid, term: member.term });
+      }
+    }
+    for (const member of this.#world.members()) {
+      if (member.namedIn !== frame && member.leader === from) {
+        member.deliver({ type: "leader_silent" });
+      }
+    }
+    const into = this.#world.begin(from, FrameType.raftHeartbeatsReply);
+    if (into === undefined) return;
+    writeHeartbeatsReply(into, { sequence, exceptions });
+    this.#world.end();
+  }
+
+  /** Takes in what `from` has answered. */
+  answered(from: string, reader: ByteReader): void {
+    const { sequence, exceptions } = readHeartbeatsReply(reader);
+    const neighbour = this.#neighbours.get(from);
+    const named = neighbour?.named.get(sequence);
+    if (neighbour === undefined || named === undefined) return;
+    neighbour.named.delete(sequence);
+    const except = new Map(exceptions.map((said) => [said.group, said]));
+    for (const member of named) {
+      const exception = except.get(member.groupId);
+      if (exception === undefined) {
+        member.deliver({ type: "heard_from", node: from });
+      } else if (exception.uid !== 0) {
+        member.message(from, exception.uid, {
+          type: "heartbeat_reply",
+          term: exception.term,
+        });
+      }
+    }
+  }
+
+  readonly #tick = (): void => {
+    this.#timer = this.#world.runtime.setTimer(HEARTBEAT_MS, this.#tick);
+    this.#ticks++;
+    this.#say();
+    if (this.#ticks % Math.ceil(ELECTION_TIMEOUT_MS_MIN / HEARTBEAT_MS) === 0) {
+      for (const member of this.#world.members()) {
+        if (member.leads) member.deliver({ type: "quorum_check" });
+      }
+    }
+  };
+
+  /** A frame for each node that has a member of a group of ours, also if it names none: those that follow us learn that we do not lead. */
+  #say(): void {
+    const frames = new Map<
+      string,
+      { groups: GroupHeartbeat[]; members: GroupProcess[] }
+    >();
+    for (const member of this.#world.members()) {
+      const { leads, groupId: group, term, commitIndex } = member;
+      for (const { node } of member.membership.members) {
+        if (node === this.#world.node) continue;
+        let frame = frames.get(node);
+        if (frame === undefined) {
+          frames.set(node, frame = { groups: [], members: [] });
+        }
+        if (!leads || frame.groups.length === HEARTBEAT_GROUPS_MAX) continue;
+        frame.groups.push({ group, term, commitIndex });
+        frame.members.push(member);
+      }
+    }
+    for (const [node, { groups, members }] of frames) {
+      let neighbour = this.#neighbours.get(node);
+      if (neighbour === undefined) {
+        this.#neighbours.set(
+          node,
+          neighbour = { sequence: 0, named: new Map() },
+        );
+      }
+      const into = this.#world.begin(node, FrameType.raftHeartbeats);
+      if (into === undefined) continue;
+      const sequence = neighbour.sequence = (neighbour.sequence + 1) >>> 0;
+      writeHeartbeats(into, { sequence, groups });
+      this.#world.end();
+      neighbour.named.set(sequence, members);
+      neighbour.named.delete(sequence - SEQUENCES_KEPT);
+    }
+    for (const node of this.#neighbours.keys()) {
+      if (!frames.has(node)) this.#neighbours.delete(node);
+    }
+  }
+}
