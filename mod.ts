@@ -29,7 +29,11 @@ export type { HandoffSpread } from "./src/vnode/handoff_codec.ts";
 export type { SenderOutcome } from "./src/handoff/sender_fsm.ts";
 export type { TransferKind } from "./src/handoff/transfer.ts";
 export type { VnodeManagerEvent } from "./src/node/vnode_manager.ts";
-export type { NodeInfo, NodeStats } from "./src/node/admin_protocol.ts";
+export type {
+  ConsistentBuckets,
+  NodeInfo,
+  NodeStats,
+} from "./src/node/admin_protocol.ts";
 export type {
   ClusterChange,
   JoinOptions,

@@ -5,6 +5,8 @@
  */
 import type { Command } from "./command.ts";
 import { attachCommand } from "./commands/attach.ts";
+import { bucketConsistentCommand } from "./commands/bucket_consistent.ts";
+import { bucketListCommand } from "./commands/bucket_list.ts";
 import { capabilitiesCommand } from "./commands/capabilities.ts";
 import { clusterClearCommand } from "./commands/cluster_clear.ts";
 import { clusterCommitCommand } from "./commands/cluster_commit.ts";
@@ -113,6 +115,8 @@ export const COMMANDS: readonly Command[] = [
   repairsCommand,
   servicesCommand,
   capabilitiesCommand,
+  bucketConsistentCommand,
+  bucketListCommand,
   waitForServiceCommand,
   treeCommand,
   statsCommand,

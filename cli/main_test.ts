@@ -136,6 +136,7 @@ Deno.test("every command that talks to a node says when it is not running and en
     "cluster replace": "dev3@127.0.0.1 dev4@127.0.0.1",
     "cluster force-replace": "dev3@127.0.0.1 dev4@127.0.0.1",
     "cluster resize-ring": "128",
+    "bucket consistent": "accounts",
     down: "dev3@127.0.0.1",
     put: "b k 1",
     get: "b k",

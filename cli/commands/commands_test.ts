@@ -410,6 +410,28 @@ Deno.test("down says that a member was marked, or why it was not", async () => {
   assertEquals(JSON.parse(json.out).error.code, "is_up");
 });
 
+Deno.test("bucket consistent and bucket list say which buckets are, and whether they can be used", async () => {
+  const session = fakeSession();
+  const marked = await run("bucket consistent accounts", { session });
+  assertEquals(marked.out, "Success: bucket 'accounts' is consistent\n");
+  assertEquals((await run("bucket list", { session })).out, "accounts\n");
+  session.answers.bucket_list = { buckets: ["accounts"], formed: false };
+  const forming = await run("bucket list", { session });
+  assertEquals(
+    [forming.out, forming.remarks],
+    ["accounts\n", "Their Raft groups are not all there yet\n"],
+  );
+  session.answers.bucket_list = { buckets: [], formed: false };
+  const none = await run("bucket list", { session });
+  assertEquals([none.code, none.out, none.remarks], [
+    0,
+    "",
+    "No bucket is consistent\n",
+  ]);
+  const json = await run("bucket list --json", { session });
+  assertEquals(JSON.parse(json.out).buckets, []);
+});
+
 Deno.test("ringready answers TRUE with code 0 and FALSE with code 1", async () => {
   const session = fakeSession();
   assertEquals(

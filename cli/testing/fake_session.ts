@@ -75,6 +75,8 @@ export function fakeSession(node = "dev1@127.0.0.1"): FakeSession {
     cluster_force_replace: { node, staged: true },
     cluster_resize_ring: { ringSize: 64, stagedSize: 128 },
     cluster_abort_resize: { ringSize: 64, stagedSize: null },
+    bucket_consistent: { buckets: ["accounts"], formed: true },
+    bucket_list: { buckets: ["accounts"], formed: true },
     down: { node: "dev9@127.0.0.1" },
     cluster_plan: { planId: "0", changes: [], transitions: [] },
     cluster_commit: { planId: "0" },

@@ -115,11 +115,19 @@ export const RESIZE: Capability = {
   default: "none",
   legacy: "none",
 };
+/** Keeps members of ensembles, and serves consistent buckets by them; a node without a data directory does not. */
+export const CONSISTENT_BUCKETS: Capability = {
+  name: "consistent_buckets",
+  supported: ["v1", "none"],
+  default: "none",
+  legacy: "none",
+};
 /** What every node of this version supports. */
 export const WHORL_CAPABILITIES: readonly Capability[] = [
   HANDOFF,
   MEMBERSHIP,
   RESIZE,
+  CONSISTENT_BUCKETS,
 ];
 
 /** What a member supports, by capability. */

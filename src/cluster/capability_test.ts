@@ -86,9 +86,10 @@ Deno.test("resolveCapabilities() puts Whorl's own before the application's and f
     "handoff",
     "membership",
     "resize",
+    "consistent_buckets",
     "shop.cart",
   ]);
-  assertEquals([all[3]?.default, all[3]?.legacy], ["v1", "v1"]);
+  assertEquals([all[4]?.default, all[4]?.legacy], ["v1", "v1"]);
 });
 
 Deno.test("resolveCapabilities() refuses what could not be said in the ring", () => {
@@ -122,7 +123,7 @@ Deno.test("decodeClaim() undoes encodeClaim(), and leaves out what it cannot rea
   const claim = encodeClaim(resolveCapabilities([CRAZY]));
   assertEquals(
     claim,
-    `handoff=v1,none membership=v1,none resize=v1,none ${
+    `consistent_buckets=v1,none handoff=v1,none membership=v1,none resize=v1,none ${
       crazy("3", "2", "1", "0")
     }`,
   );

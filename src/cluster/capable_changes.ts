@@ -6,8 +6,10 @@
  */
 import { WhorlError } from "../base/errors.ts";
 import type { Ring, StagedChange } from "../ring/ring.ts";
+import { hasConsistentBuckets } from "../ring/consistent_buckets.ts";
 import {
   type Capability,
+  CONSISTENT_BUCKETS,
   HANDOFF,
   MEMBERSHIP,
   negotiators,
@@ -37,6 +39,26 @@ export function refuseStage(
 /** Whether all members can read a ring that is being resized, and do their part. */
 export function refuseResizing(ring: Ring): WhorlError | null {
   return refuse(ring, RESIZE, negotiators(ring), "resize the ring");
+}
+
+/** Whether all members can serve a bucket that is consistent. */
+export function refuseConsistent(ring: Ring): WhorlError | null {
+  return refuse(
+    ring,
+    CONSISTENT_BUCKETS,
+    negotiators(ring),
+    "mark a bucket as consistent",
+  );
+}
+
+/** Whether `guests` can become members: where buckets are consistent, each member has to serve them so. */
+export function refuseGuests(
+  ring: Ring,
+  guests: readonly string[],
+): WhorlError | null {
+  return hasConsistentBuckets(ring)
+    ? refuse(ring, CONSISTENT_BUCKETS, guests, "let a node in")
+    : null;
 }
 
 /** Whether the transfers that `committed` has and `ring` has not can be made by those between whom they go. */

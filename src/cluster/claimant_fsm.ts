@@ -19,7 +19,7 @@
  *
  * @module
  */
-import type { ErrorCode, WhorlError } from "../base/errors.ts";
+import { type ErrorCode, WhorlError } from "../base/errors.ts";
 import {
   membersBehind,
   memberStatus,
@@ -34,8 +34,21 @@ import {
   stageSize,
   takeOverClaim,
 } from "../ring/ring_change.ts";
-import { refuseBeside, refuseResize } from "../ring/ring_resize.ts";
 import {
+  ABORT_RESIZE,
+  refuseBeside,
+  refuseResize,
+} from "../ring/ring_resize.ts";
+import {
+  type BucketMark,
+  consistentBuckets,
+  hasConsistentBuckets,
+  markConsistent,
+  refuseMark,
+} from "../ring/consistent_buckets.ts";
+import {
+  refuseConsistent,
+  refuseGuests,
   refuseResizing,
   refuseStage,
   refuseTransfers,
@@ -72,7 +85,12 @@ export type ClaimantRequest =
     /** The plan that is meant, or `null` for the one shown last. */
     readonly planId: string | null;
   }
-  | { readonly method: "clear" };
+  | { readonly method: "clear" }
+  | {
+    readonly method: "mark";
+    /** The bucket that is to be consistent. */
+    readonly mark: BucketMark;
+  };
 
 /** What it answers. */
 export type ClaimantResult =
@@ -88,7 +106,8 @@ export type ClaimantResult =
   }
   | { readonly method: "plan"; readonly plan: StagedPlan }
   | { readonly method: "commit"; readonly planId: string }
-  | { readonly method: "clear"; readonly nodes: readonly string[] };
+  | { readonly method: "clear"; readonly nodes: readonly string[] }
+  | { readonly method: "mark"; readonly bucket: string };
 
 /** What the claimant can be told. `id`s are chosen by who asks and never used twice. */
 export type ClaimantEvent =
@@ -179,7 +198,12 @@ function tend(claimant: ClaimantState): ClaimantEffect[] {
     ring = takeOverClaim(ring, self);
   }
   if (ring.ownership.claimant !== self) return [];
-  const tended = tendRing(ring, self, claimant.targetN);
+  const tended = tendRing(
+    ring,
+    self,
+    claimant.targetN,
+    (node) => refuseGuests(ring, [node]) === null,
+  );
   return tended.ring === claimant.ring
     ? []
     : update(claimant, tended.ring, [...reasons, ...tended.reasons].join(", "));
@@ -272,6 +296,8 @@ function serve(
       return behind(ring).length > 0
         ? []
         : commit(claimant, id, request.planId);
+    case "mark":
+      return mark(claimant, id, request.mark);
     default:
       return request satisfies never;
   }
@@ -351,7 +377,7 @@ function resize(
   size: number,
 ): ClaimantEffect[] {
   const { ring, self } = claimant;
-  const refusal = refuseResize(ring, size) ?? refuseResizing(ring);
+  const refusal = refuseResizeOf(ring, size);
   if (refusal !== null) return refused(claimant, id, refusal);
   const after = stageSize(ring, self, size);
   return [
@@ -363,12 +389,52 @@ function resize(
   ];
 }
 
+/** A bucket that is consistent stays so; it becomes so when all members know that it was not before, so that none is missing who would serve it otherwise. */
+function mark(
+  claimant: ClaimantState,
+  id: number,
+  mark: BucketMark,
+): ClaimantEffect[] {
+  const { ring, self } = claimant;
+  const { bucket } = mark;
+  const answer = (): ClaimantEffect[] =>
+    reply(claimant, id, { method: "mark", bucket });
+  if (consistentBuckets(ring).includes(bucket)) return answer();
+  const refusal = refuseMark(ring, bucket) ??
+    refuseBeside(ring, "mark a bucket as consistent", false) ??
+    refuseConsistent(ring);
+  if (refusal !== null) return refused(claimant, id, refusal);
+  if (behind(ring).length > 0) return [];
+  return [
+    ...update(
+      claimant,
+      markConsistent(ring, self, mark),
+      `bucket ${JSON.stringify(bucket)} is consistent`,
+    ),
+    ...answer(),
+  ];
+}
+
+/** Why the ring keeps its size; `null` if it may have another. */
+function refuseResizeOf(ring: Ring, size: number): WhorlError | null {
+  if (size !== ABORT_RESIZE && hasConsistentBuckets(ring)) {
+    return new WhorlError(
+      "not_capable",
+      `Cannot resize the ring to ${size} partitions as there are consistent buckets, whose ensembles belong to partitions`,
+      { details: { buckets: consistentBuckets(ring) } },
+    );
+  }
+  return refuseResize(ring, size) ?? refuseResizing(ring);
+}
+
 /** Why there can be no plan now, or no commit of one. */
 function refusePlan(ring: Ring): WhorlError | null {
   const { staged, resize } = ring.ownership.generations;
   if (staged !== null) {
-    return refuseResize(ring, staged) ?? refuseResizing(ring);
+    return refuseResizeOf(ring, staged);
   }
+  const strange = refuseGuests(ring, stagedJoins(ring));
+  if (strange !== null) return strange;
   const changes = stagedChanges(ring);
   return resize !== null &&
       (stagedJoins(ring).length > 0 || changes.length > 0)

@@ -1,5 +1,10 @@
 import { assert, assertEquals } from "@std/assert";
 import {
+  consistentBuckets,
+  markConsistent,
+  rootEnsemble,
+} from "../ring/consistent_buckets.ts";
+import {
   memberStatus,
   partitionCounts,
   pendingTransfers,
@@ -13,10 +18,12 @@ import {
   freshRing,
   invite,
   markSeen,
+  putFacts,
   putRingMeta,
   rejoin,
   setOwnership,
   setStatus,
+  stageSize,
 } from "../ring/ring_change.ts";
 import { assumeDone } from "../ring/ring_upkeep.ts";
 import {
@@ -565,4 +572,74 @@ Deno.test("stepClaimant() gives a resize up when a member is removed by force", 
   assertEquals([size, ownership.generations.resize], [8, null]);
   assertEquals(memberStatus(claimant.ring, "c"), "invalid");
   assertEquals(ownership.owners.includes("c"), false);
+});
+
+const MARK = { bucket: "accounts", numbers: [1, 2, 3, 4], wallMs: 5 };
+
+Deno.test("stepClaimant() marks a bucket as consistent once all members know the ring", () => {
+  const ring = cluster("a", "b", "c");
+  const changed = putRingMeta(ring, "b", "x", 1, 0);
+  const claimant = createClaimant("a", changed, 4);
+  assertEquals(
+    ask(claimant, 1, { method: "mark", mark: MARK }).map(({ type }) => type),
+    ["set_deadline"],
+  );
+  const effects = stepClaimant(claimant, {
+    type: "ring_changed",
+    ring: agreed(changed),
+  });
+  assertEquals(effects.map((effect) => effect.type), [
+    "update_ring",
+    "clear_deadline",
+    "reply",
+  ]);
+  const { ring: marked } = find(effects, "update_ring");
+  assertEquals(consistentBuckets(marked), ["accounts"]);
+  assertEquals(rootEnsemble(marked)?.members.length, 3);
+  // Again is no change, whatever the others have seen.
+  const again = ask(claimant, 2, { method: "mark", mark: MARK });
+  assertEquals(find(again, "reply").result, {
+    method: "mark",
+    bucket: "accounts",
+  });
+});
+
+Deno.test("stepClaimant() marks no bucket while a member is down, or cannot serve it, or the ring is resized", () => {
+  const ring = cluster("a", "b", "c");
+  const strange = agreed(
+    putFacts(ring, { ...facts("c"), capabilities: "handoff=v1,none" }, 1),
+  );
+  const resized = agreed(stageSize(ring, "a", 16));
+  const down = agreed(setStatus(ring, "a", "b", "down"));
+  const codes = [strange, resized, down].map((ring) =>
+    find(
+      ask(createClaimant("a", ring, 4), 1, { method: "mark", mark: MARK }),
+      "fail",
+    ).code
+  );
+  assertEquals(codes, ["not_capable", "pending_changes", "pending_changes"]);
+});
+
+Deno.test("stepClaimant() keeps the size of a ring with consistent buckets, and who cannot serve them out", () => {
+  const ring = agreed(markConsistent(cluster("a", "b"), "a", MARK));
+  const claimant = createClaimant("a", ring, 4);
+  const failed = (request: ClaimantRequest, on = claimant) =>
+    find(ask(on, 1, request), "fail").code;
+  assertEquals(failed({ method: "resize", size: 16 }), "not_capable");
+  const old = { ...facts("old"), capabilities: "handoff=v1,none" };
+  const guest = agreed(addJoining(ring, old, 1));
+  assertEquals(
+    failed({ method: "plan" }, createClaimant("a", guest, 4)),
+    "not_capable",
+  );
+  // Nor does it come by itself.
+  for (const [node, comes] of [[old, false], [facts("new"), true]] as const) {
+    const at = createClaimant("a", ring, 4);
+    const asking = agreed(addJoining(ring, node, 1, { autoJoin: true }));
+    const effects = stepClaimant(at, { type: "ring_changed", ring: asking });
+    assertEquals(
+      effects.some(({ type }) => type === "update_ring"),
+      comes,
+    );
+  }
 });

@@ -33,6 +33,8 @@ export function resultOf(result: ClaimantResult): unknown {
       return result.planId;
     case "clear":
       return result.nodes;
+    case "mark":
+      return result.bucket;
     case "plan": {
       const { planId, changes, transitions } = result.plan;
       return [

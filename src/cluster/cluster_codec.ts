@@ -18,6 +18,7 @@ import {
   expectText,
 } from "../wire/plain_data.ts";
 import { STAGED_ACTIONS, type StagedChange } from "../ring/ring.ts";
+import { type BucketMark, ROOT_NUMBERS } from "../ring/consistent_buckets.ts";
 import type { NodeFacts } from "../ring/ring_change.ts";
 import type { JoinOffer } from "./membership.ts";
 
@@ -137,6 +138,12 @@ export type ClusterRequest =
     readonly size: number;
     readonly waitMs: number;
   }
+  | {
+    /** Mark a bucket as consistent; the answer is its name. */
+    readonly method: "mark";
+    readonly mark: BucketMark;
+    readonly waitMs: number;
+  }
   /** Asked before a commit by claimants that cannot move data: which of these must stay where they are. All of them. */
   | { readonly method: "holds_data"; readonly partitions: readonly number[] }
   | {
@@ -170,6 +177,10 @@ export function encodeRequest(
     }
     case "resize":
       return encodeMsgpack([id, "resize", request.waitMs, request.size]);
+    case "mark": {
+      const { mark: { bucket, numbers, wallMs }, waitMs } = request;
+      return encodeMsgpack([id, "mark", waitMs, [bucket, numbers, wallMs]]);
+    }
     case "holds_data":
       return encodeMsgpack([id, "holds_data", 0, request.partitions]);
     case "admit": {
@@ -212,6 +223,7 @@ export function decodeRequest(
       "clear",
       "stage",
       "resize",
+      "mark",
       "holds_data",
       "admit",
       "belongs",
@@ -257,6 +269,17 @@ export function decodeRequest(
           waitMs,
         },
       };
+    case "mark": {
+      const [bucket, numbers, wallMs] = expectList(argument, "a mark", 3, 3);
+      const mark = {
+        // A wrong one is refused by its name.
+        bucket: expectText(bucket, "a bucket", 1_000),
+        numbers: expectList(numbers, "numbers", ROOT_NUMBERS, ROOT_NUMBERS)
+          .map((number) => expectInteger(number, "a number", 1, 2 ** 48 - 1)),
+        wallMs: expectInteger(wallMs, "a time", 0, 8.64e15),
+      };
+      return { id, request: { method, mark, waitMs } };
+    }
     case "holds_data": {
       const partitions = expectList(argument, "the partitions", 0, 0x1_0000)
         .map((partition) => expectInteger(partition, "a partition", 0, 0xffff));

@@ -43,6 +43,12 @@ Deno.test("cluster payloads come back as they were sent", () => {
       change: { action: "force_replace", node: "a", replacement: "b" },
       waitMs: 5,
     },
+    { method: "resize", size: 16, waitMs: 5 },
+    {
+      method: "mark",
+      mark: { bucket: "accounts", numbers: [1, 2, 3, 2 ** 48 - 1], wallMs: 9 },
+      waitMs: 5,
+    },
     { method: "holds_data", partitions: [0, 7] },
     {
       method: "admit",

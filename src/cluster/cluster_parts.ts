@@ -297,6 +297,7 @@ export class ClusterParts {
       case "plan":
       case "commit":
       case "clear":
+      case "mark":
         return this.#claimant.request(request, request.waitMs, answer);
       default:
         return request satisfies never;

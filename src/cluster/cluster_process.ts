@@ -316,6 +316,23 @@ export class ClusterProcess {
     return this.#parts.membership.clear();
   }
 
+  /**
+   * Marks a bucket as consistent, for good; resolves when all members know of it.
+   *
+   * @param numbers `ROOT_NUMBERS` numbers that nobody has had.
+   * @throws {WhorlError} `invalid_argument`, `not_capable`, `pending_changes`,
+   * `ring_not_ready`, `not_reachable`, `timeout`.
+   */
+  markConsistent(bucket: string, numbers: readonly number[]): Promise<void> {
+    const wallMs = this.#world.wallClock();
+    return this.#parts.membership.mark({ bucket, numbers, wallMs });
+  }
+
+  /** This node is the claimant and has seen all first members of the root ensemble. */
+  rootFormed(): void {
+    this.#parts.membership.rootFormed(this.#world.wallClock());
+  }
+
   /** `ClusterWorld.readyToExit` may have come to say yes: asks it now. */
   exitIfReady(): void {
     this.#parts.exitIfDone();

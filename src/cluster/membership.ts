@@ -15,6 +15,7 @@ import {
   ringReady,
   sameCluster,
 } from "../ring/ring.ts";
+import { hasConsistentBuckets } from "../ring/consistent_buckets.ts";
 import { isInvited, type NodeFacts } from "../ring/ring_change.ts";
 import { ownsNothing } from "../ring/ring_upkeep.ts";
 
@@ -38,6 +39,12 @@ export function refuseJoin(
   }
   const bound = refuseDeparture(local, self.name, offer.node);
   if (bound !== null) return bound;
+  if (hasConsistentBuckets(local)) {
+    return new WhorlError(
+      "not_capable",
+      `${to} as this node has consistent buckets of its own, which would be lost`,
+    );
+  }
   if (offer.ring === null) {
     return new WhorlError(
       "node_still_starting",

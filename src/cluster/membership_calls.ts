@@ -4,18 +4,33 @@
  *
  * @module
  */
-import { isWhorlError } from "../base/errors.ts";
+import { isWhorlError, WhorlError } from "../base/errors.ts";
+import {
+  type BucketMark,
+  consistentBuckets,
+  markRootFormed,
+} from "../ring/consistent_buckets.ts";
 import {
   completeTransfers,
   putRingMeta,
   setStatus,
 } from "../ring/ring_change.ts";
-import { ringVersion, sameCluster, type StagedChange } from "../ring/ring.ts";
+import {
+  membersBehind,
+  ringReady,
+  ringVersion,
+  sameCluster,
+  type StagedChange,
+} from "../ring/ring.ts";
 import { ABORT_RESIZE } from "../ring/ring_resize.ts";
 import type { StagedPlan } from "../ring/staged_plan.ts";
 import type { MetaValue } from "../ring/stamped.ts";
 import { expectInteger, expectText } from "../wire/plain_data.ts";
-import { refuseClaimant, refuseResizing } from "./capable_changes.ts";
+import {
+  refuseClaimant,
+  refuseConsistent,
+  refuseResizing,
+} from "./capable_changes.ts";
 import type { ClaimantRequest } from "./claimant_fsm.ts";
 import { expectNames, expectPlan } from "./claimant_result.ts";
 import type { ResizeResult, StageResult } from "./cluster_world.ts";
@@ -115,6 +130,35 @@ export class MembershipCalls {
   /** Has the claimant forget staged changes. */
   async clear(): Promise<{ nodes: readonly string[] }> {
     return { nodes: expectNames(await this.#askClaimant({ method: "clear" })) };
+  }
+
+  /**
+   * Has the claimant mark a bucket as consistent, and waits until all members
+   * know of it: then nobody serves it in another way any more.
+   */
+  async mark(mark: BucketMark): Promise<void> {
+    const refusal = refuseConsistent(this.#gossip.ring);
+    if (refusal !== null) throw refusal;
+    await this.#askClaimant({ method: "mark", mark });
+    const { bucket } = mark;
+    const known = await this.#gossip.waitFor(
+      (ring) => consistentBuckets(ring).includes(bucket) && ringReady(ring),
+      this.#waitMs,
+    );
+    if (known) return;
+    throw new WhorlError(
+      "timeout",
+      `Cannot tell whether all members know that the bucket ${
+        JSON.stringify(bucket)
+      } is consistent: it is marked, but they have not agreed in ${this.#waitMs} ms`,
+      { details: { behind: membersBehind(this.#gossip.ring) } },
+    );
+  }
+
+  /** Says, on the claimant, that all first members of the root ensemble have been made. */
+  rootFormed(wallMs: number): void {
+    const { ring } = this.#gossip;
+    this.#gossip.update(markRootFormed(ring, this.#self, wallMs));
   }
 
   /** Declares `node` down, which is up as far as this node can tell if `isUp`. */

@@ -50,7 +50,7 @@ export type JsonValue =
 /** What `kv` stores: JSON, or bytes as they are. */
 export type KvValue = JsonValue | Uint8Array;
 
-/** Options every operation takes. */
+/** Options every operation takes. In a consistent bucket only `timeoutMs` and `signal` count. */
 export interface KvOptions {
   /** Replicas of the key, from 1 to 8; must be the same for all who use the bucket. @default {3} */
   readonly n?: number | undefined;
@@ -140,7 +140,8 @@ export interface KvClient {
    * Writes a key.
    *
    * @throws {WhorlError} As `get`, and `value_too_large`, `invalid_argument` for
-   * a value that is no JSON, `invalid_context`. After `timeout`,
+   * a value that is no JSON, `invalid_context`; in a consistent bucket
+   * `index_mismatch` if the key was changed since its context was read. After `timeout`,
    * `quorum_unavailable`, `coordinator_lost`, `node_suspected`,
    * `connection_closed` or `cancelled` the write may yet have happened.
    */

@@ -94,6 +94,11 @@ const METHODS: Methods = {
   cluster_resize_ring: (node, args) =>
     node.resizeRing(countArgument(args, "ringSize")),
   cluster_abort_resize: (node) => node.abortResize(),
+  async bucket_consistent(node, args) {
+    await node.markConsistent(textArgument(args, "bucket"));
+    return node.consistentBuckets();
+  },
+  bucket_list: (node) => node.consistentBuckets(),
   cluster_plan: (node) => node.plan(),
   cluster_commit: (node, args) => node.commit(optionalText(args, "planId")),
   async cluster_clear(node) {
@@ -198,7 +203,13 @@ export function performCall(
   if (method === "supported_capabilities") {
     return encodeClaim(node.parts.config.capabilities);
   }
-  const { raKv } = node.parts;
+  const { raKv, ensembles } = node.parts;
+  if (method === "ensemble_members") {
+    return present(ensembles, "ensembles").process.membersHere();
+  }
+  if (method === "ensemble_keys") {
+    return present(ensembles, "ensembles").questions.keysHere(args);
+  }
   if (raKv?.methods.has(method)) return raKv.methods.perform(method, args);
   if (!Object.hasOwn(METHODS, method)) {
     throw new WhorlError(

@@ -304,6 +304,17 @@ export interface AdminMethods extends MemberMethods {
   };
   /** Stages that the resize under way is given up. Fails with `not_resizing` or `not_reachable`. */
   cluster_abort_resize: { args: Nothing; result: ResizeResult };
+  /**
+   * Marks a bucket as consistent, for good. Fails with `invalid_argument`,
+   * `not_capable`, `pending_changes`, `ring_not_ready`, `not_reachable` or
+   * `timeout`.
+   */
+  bucket_consistent: {
+    args: { readonly bucket: string };
+    result: ConsistentBuckets;
+  };
+  /** The consistent buckets of the cluster. */
+  bucket_list: { args: Nothing; result: ConsistentBuckets };
   /** Declares an unreachable member down. Fails with `is_up`, `not_member` or `only_member`. */
   down: { args: { readonly node: string }; result: { readonly node: string } };
   /** What the staged changes come to. Fails with `ring_not_ready`. */
@@ -334,6 +345,14 @@ export interface AdminMethods extends MemberMethods {
   /** A snapshot of the supervision tree. */
   tree: { args: Nothing; result: TreeNode };
   stats: { args: Nothing; result: NodeStats };
+}
+
+/** The consistent buckets of a cluster, as a node knows them. */
+export interface ConsistentBuckets {
+  /** Their names, sorted. */
+  readonly buckets: readonly string[];
+  /** Whether their ensembles are there. */
+  readonly formed: boolean;
 }
 
 /** A connection to one node for admin calls and operations. Disposing closes it. */

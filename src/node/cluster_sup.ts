@@ -10,6 +10,7 @@ import { reasonOf } from "../base/errors.ts";
 import { ClusterProcess } from "../cluster/cluster_process.ts";
 import type { ClusterChange, ClusterWorld } from "../cluster/cluster_world.ts";
 import type { Environment } from "../environment/environment.ts";
+import { hasConsistentBuckets } from "../ring/consistent_buckets.ts";
 import { masterPausesAfter } from "./master_backoff.ts";
 import { type NodeParts, present } from "./node_parts.ts";
 import { askSupport } from "./peer_support.ts";
@@ -118,7 +119,12 @@ function worldOf(
     },
     storeRing: (bytes) => present(parts.home, "home").storeRing(bytes),
     storeFailed,
-    readyToExit: () => parts.transfers?.holdsNothing ?? false,
+    readyToExit: () => {
+      const ring = parts.cluster?.ring;
+      return (parts.transfers?.holdsNothing ?? false) &&
+        (ring === undefined || !hasConsistentBuckets(ring) ||
+          (parts.ensembles?.process.holdsNothing ?? false));
+    },
     fetchJoinOffer: (address) => fetchJoinOffer(parts, address),
   };
 }

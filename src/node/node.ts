@@ -48,6 +48,7 @@ import type {
 } from "../cluster/cluster_world.ts";
 import type { Address } from "../environment/transport.ts";
 import { type KvClient, kvClient } from "../kv/kv_client.ts";
+import { consistentBuckets, ROOT_NUMBERS } from "../ring/consistent_buckets.ts";
 import {
   firstVnode,
   formerVnodes,
@@ -64,7 +65,11 @@ import {
 } from "../ra_kv/ra_kv_client.ts";
 import type { Commands } from "../vnode/vnode.ts";
 import { moduleIdOf } from "../vnode/vnode_wire.ts";
-import type { NodeInfo, NodeStats } from "./admin_protocol.ts";
+import type {
+  ConsistentBuckets,
+  NodeInfo,
+  NodeStats,
+} from "./admin_protocol.ts";
 import { inTime, unlessCancelled } from "./cluster_gather.ts";
 import { clusterSup } from "./cluster_sup.ts";
 import { EventStream } from "./event_stream.ts";
@@ -78,6 +83,7 @@ import {
 import { type NodeParts, present } from "./node_parts.ts";
 import { opFsmSup } from "./op_fsm_sup.ts";
 import { raftSup } from "./raft_sup.ts";
+import { secretNumber } from "./secret_number.ts";
 import { handoffSup } from "./handoff_sup.ts";
 import type { SenderOutcome } from "../handoff/sender_fsm.ts";
 import type { WantedTransfer } from "../handoff/transfer_plan.ts";
@@ -98,6 +104,8 @@ export const NODE_RESTARTS_PERIOD_MS = 10_000;
  * {@linkcode NODE_RESTARTS_MAX} are not used up until then.
  */
 export const PART_BACKOFF: Backoff = { minMs: 1_000, maxMs: 5_000 };
+/** Time the ensembles of the first consistent bucket have to be there, in milliseconds. */
+export const ENSEMBLES_FORM_MS = 30_000;
 /** Hung workers after which the node gives itself up, so that its parent starts a clean process. */
 export const ZOMBIES_MAX = 1;
 
@@ -398,6 +406,45 @@ export class WhorlNode implements AsyncDisposable {
     return this.#cluster.resize(ABORT_RESIZE);
   }
 
+  /**
+   * Marks a bucket as consistent, for good: its keys are served by a Raft group
+   * for each preference list from now on, through the same `kv`. What was stored in
+   * the bucket before is not seen any more, so mark it before it is used.
+   * Resolves when all members know of it and the groups are there.
+   *
+   * @throws {WhorlError} `invalid_argument` for a name that is no text of 1 to 128
+   * characters, or if there are 64 already; `not_capable` if a member's version
+   * cannot serve it or a member has no data directory; `pending_changes` while a
+   * member is down or joining or the ring is resized; `ring_not_ready`,
+   * `not_reachable`; `timeout`: it may be marked, and ask again.
+   */
+  async markConsistent(bucket: string): Promise<void> {
+    const { environment, ensembles } = this.#parts;
+    await this.#cluster.markConsistent(
+      bucket,
+      Array.from(
+        { length: ROOT_NUMBERS },
+        () => secretNumber(environment.secretBytes(6)),
+      ),
+    );
+    const { process } = present(ensembles, "ensembles");
+    if (await process.whenFormed(ENSEMBLES_FORM_MS)) return;
+    throw new WhorlError(
+      "timeout",
+      `Cannot say that the bucket can be used: it is consistent, but its ensembles are not there in ${ENSEMBLES_FORM_MS} ms`,
+      { details: { bucket } },
+    );
+  }
+
+  /** The consistent buckets of the cluster. */
+  consistentBuckets(): ConsistentBuckets {
+    const { ring } = this.#cluster;
+    return {
+      buckets: consistentBuckets(ring),
+      formed: this.#parts.ensembles?.process.formed ?? false,
+    };
+  }
+
   /** What the staged changes come to. @throws {WhorlError} `ring_not_ready`, `not_reachable`, `timeout`. */
   plan(): Promise<StagedPlan> {
     return this.#cluster.plan();
@@ -632,6 +679,8 @@ export class WhorlNode implements AsyncDisposable {
         break;
       case "ring_changed":
         this.#updateViews();
+        this.#parts.consistentKv?.setBuckets(consistentBuckets(change.ring));
+        this.#parts.ensembles?.process.changed();
         this.#ownPartitions();
         this.#parts.vnodes?.clusterChanged({
           type: "ring_changed",
@@ -642,6 +691,11 @@ export class WhorlNode implements AsyncDisposable {
         break;
       case "ring_ready":
         this.#parts.transfers?.changed();
+        this.#parts.ensembles?.process.changed();
+        break;
+      case "node_up":
+      case "node_down":
+        this.#parts.ensembles?.process.changed();
         break;
       case "services_changed":
         this.#updateViews();

@@ -11,6 +11,7 @@ import {
   type CapabilityOptions,
   type CapabilityOverrides,
   checkOverride,
+  CONSISTENT_BUCKETS,
   resolveCapabilities,
 } from "../cluster/capability.ts";
 import type { Environment } from "../environment/environment.ts";
@@ -228,7 +229,13 @@ export function resolveNodeOptions(options: NodeOptions): NodeConfig {
     `a whole number from 0 to ${CONCURRENCY_MAX}`,
     handoffConcurrency,
   );
-  const capabilities = resolveCapabilities(options.capabilities ?? []);
+  const capabilities = resolveCapabilities(options.capabilities ?? []).map(
+    // Without a place for its logs it can keep no members.
+    (capability) =>
+      capability === CONSISTENT_BUCKETS && options.dataDirectory === undefined
+        ? { ...capability, supported: [capability.default] }
+        : capability,
+  );
   const capabilityOverrides = options.capabilityOverrides ?? {};
   for (const [name, override] of Object.entries(capabilityOverrides)) {
     const known = capabilities.find((capability) => capability.name === name);

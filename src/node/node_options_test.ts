@@ -1,6 +1,9 @@
 import { assertEquals, assertThrows } from "@std/assert";
 import { WhorlError } from "../base/errors.ts";
-import { WHORL_CAPABILITIES } from "../cluster/capability.ts";
+import {
+  CONSISTENT_BUCKETS,
+  WHORL_CAPABILITIES,
+} from "../cluster/capability.ts";
 import { MAILBOX_BOUNDS_DEFAULT } from "../vnode/mailbox_bounds.ts";
 import { type NodeOptions, resolveNodeOptions } from "./node_options.ts";
 
@@ -25,7 +28,12 @@ Deno.test("resolveNodeOptions() answers every question that was left open", () =
     requestsMax: 20_000,
     coverageQueriesMax: 100,
     handoffConcurrency: 4,
-    capabilities: WHORL_CAPABILITIES,
+    // Without a directory it can keep no members of ensembles.
+    capabilities: WHORL_CAPABILITIES.map((capability) =>
+      capability === CONSISTENT_BUCKETS
+        ? { ...capability, supported: ["none"] }
+        : capability
+    ),
     capabilityOverrides: {},
   });
 });

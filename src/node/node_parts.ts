@@ -14,6 +14,9 @@ import {
   type Coordinators,
   isCoverageCorrelation,
 } from "../request/coordinators.ts";
+import type { ConsistentKv } from "../ensemble/consistent_kv.ts";
+import type { EnsembleProcess } from "../ensemble/ensemble_process.ts";
+import type { KeyQuestions } from "../ensemble/key_questions.ts";
 import { CoveragePace } from "../request/coverage_pace.ts";
 import type { HandoffProcess } from "../handoff/handoff_process.ts";
 import type { HandoffControl } from "../handoff/transfer.ts";
@@ -57,6 +60,12 @@ export class NodeParts {
   raKv:
     | { readonly router: RaKvRouter; readonly methods: RaKvMethods }
     | undefined;
+  /** Keeps the ensembles of consistent buckets. */
+  ensembles:
+    | { readonly process: EnsembleProcess; readonly questions: KeyQuestions }
+    | undefined;
+  /** Serves consistent buckets. It stays while what it stands on is restarted: nobody else may serve them. */
+  consistentKv: ConsistentKv | undefined;
   requests: Coordinators | undefined;
   coverage: Coordinators | undefined;
   /** How fast coverage queries may go while requests are under way. */
@@ -64,7 +73,7 @@ export class NodeParts {
   /** Takes an operation to the coordinators of its kind. @throws {WhorlError} `closed` while there are none. */
   readonly operations: OperationCarrier = {
     submit: (bytes, start, end, target) =>
-      present(this.carrierOf(bytes[start]), "coordinators")
+      present(this.carrierOf(bytes, start, end), "coordinators")
         .submit(bytes, start, end, target),
   };
   /** The ring as requests see it, by module number. */
@@ -96,8 +105,14 @@ export class NodeParts {
     );
   }
 
-  /** Who takes operations of `kind` in. */
-  carrierOf(kind: number | undefined): OperationCarrier | undefined {
+  /** Who takes the operation in `bytes[start, end)` in. */
+  carrierOf(
+    bytes: Uint8Array,
+    start: number,
+    end: number,
+  ): OperationCarrier | undefined {
+    if (this.consistentKv?.serves(bytes, start, end)) return this.consistentKv;
+    const kind = bytes[start];
     if (kind === OperationKind.raft) return this.raKv?.router;
     return isCoverageKind(kind) ? this.coverage : this.requests;
   }

@@ -5,7 +5,8 @@
  *     ├─ raft_logs      their write-ahead log and segments
  *     ├─ raft_groups    (simple_one_for_one, transient) a member of each group
  *     ├─ raft_system    brings them what arrives, and says heartbeats
- *     └─ ra_kv          takes in operations of the store whose values are in the logs
+ *     ├─ ra_kv          takes in operations of the store whose values are in the logs
+ *     └─ ensembles      the groups that serve consistent buckets
  *
  * Where the disk refuses to take the log, all of it is opened anew, and the
  * members with it: nothing that was not synced has been acknowledged.
@@ -16,6 +17,13 @@ import type { Child } from "../../supervisors/child.ts";
 import type { ChildSpec } from "../../supervisors/child_spec.ts";
 import { startSupervisor } from "../../supervisors/supervisor.ts";
 import type { WhorlError } from "../base/errors.ts";
+import { ConsistentKeys } from "../ensemble/consistent_keys.ts";
+import { ConsistentKv } from "../ensemble/consistent_kv.ts";
+import { isEnsemble } from "../ensemble/ensemble_names.ts";
+import { EnsembleProcess } from "../ensemble/ensemble_process.ts";
+import { KeyQuestions } from "../ensemble/key_questions.ts";
+import { consistentBuckets } from "../ring/consistent_buckets.ts";
+import { raKvClient } from "../ra_kv/ra_kv_client.ts";
 import { RA_KV_MACHINE } from "../ra_kv/ra_kv_command_codec.ts";
 import { raKvMachine } from "../ra_kv/ra_kv_machine.ts";
 import { RaKvMethods } from "../ra_kv/ra_kv_methods.ts";
@@ -29,6 +37,7 @@ import { LINK_BACKLOG_BYTES_MAX } from "./link_budget.ts";
 import { masterPausesAfter } from "./master_backoff.ts";
 import { type NodeParts, present } from "./node_parts.ts";
 import { NodeRoutes, notReachable } from "./node_routes.ts";
+import { secretNumber } from "./secret_number.ts";
 import { ResourceChild } from "./resource_child.ts";
 
 /** A call of a snapshot may wait for so long: its last one for the disk. In milliseconds. */
@@ -41,7 +50,10 @@ export function raftSup(parts: NodeParts): ChildSpec {
   let logs: RaftLogs | undefined;
   let logsFailed = (_error: WhorlError): void => {};
   let system: RaftSystemProcess | undefined;
-  const raKv: ChildSpec = { id: "ra_kv", start: () => startRaKv(parts) };
+  const users: ChildSpec[] = [
+    { id: "ra_kv", start: () => startRaKv(parts) },
+    { id: "ensembles", start: () => startEnsembles(parts) },
+  ];
   return {
     id: "raft_sup",
     type: "supervisor",
@@ -54,7 +66,7 @@ export function raftSup(parts: NodeParts): ChildSpec {
         runtime: parts.environment,
         signal,
         onReport: (report) => parts.onReport(report),
-        children: parts.config.dataDirectory === undefined ? [raKv] : [{
+        children: parts.config.dataDirectory === undefined ? users : [{
           id: "raft_logs",
           backoff: { minMs: 100, maxMs: 5_000 },
           backoffAfter: masterPausesAfter,
@@ -92,7 +104,7 @@ export function raftSup(parts: NodeParts): ChildSpec {
               started.close();
             });
           },
-        }, raKv],
+        }, ...users],
       }),
   };
 }
@@ -103,6 +115,7 @@ function startRaKv(parts: NodeParts): Child {
     system: () => parts.raft,
     runtime: environment,
     newNumber: () => secretNumber(environment.secretBytes(6)),
+    isReserved: isEnsemble,
     peers: {
       self: config.name,
       nodes: () => [config.name, ...parts.peers.keys()],
@@ -137,6 +150,77 @@ function startRaKv(parts: NodeParts): Child {
     router.close();
     methods.close();
   });
+}
+
+/** The node's ensembles, and the service of consistent buckets, which nodes without groups of their own offer as well. */
+function startEnsembles(parts: NodeParts): Child {
+  const { config, environment } = parts;
+  const { name: self } = config;
+  const { methods } = present(parts.raKv, "ra_kv");
+  const perform = (method: string, args: unknown) =>
+    methods.perform(method, args);
+  const call = (
+    node: string,
+    method: string,
+    args: unknown,
+    timeoutMs: number,
+  ) => callPeer(parts, node, method, args, timeoutMs);
+  const isUp = (node: string) =>
+    parts.links?.link(node) !== undefined && !parts.links.isSuspect(node);
+  const newNumber = () => secretNumber(environment.secretBytes(6));
+  const owners = () => present(parts.cluster, "cluster").ring.ownership.owners;
+  const process = new EnsembleProcess({
+    self,
+    runtime: environment,
+    log: environment.log.child("ensembles"),
+    system: () => parts.raft,
+    ring: () => parts.cluster?.ring,
+    isUp,
+    newNumber,
+    raKv: raKvClient(
+      () => present(parts.raKv, "ra_kv").router,
+      (method, args) => perform(method, args),
+    ),
+    perform,
+    call,
+    rootFormed: () => parts.cluster?.rootFormed(),
+    emptied: () => parts.cluster?.exitIfReady(),
+    failed: (error) => child.fail(error),
+  });
+  const questions = new KeyQuestions({
+    self,
+    runtime: environment,
+    system: () => parts.raft,
+    owners,
+    isUp,
+    find: async (group) => (await methods.find(group)).hint?.members ?? [],
+    call,
+  });
+  const ringSize = () => owners().length;
+  const consistentKv = new ConsistentKv({
+    groups: () => present(parts.raKv, "ra_kv").router,
+    ringSize,
+    wallClock: () => environment.wallClock(),
+    keys: new ConsistentKeys({
+      runtime: environment,
+      ringSize,
+      newNumber,
+      keysOf: (...question) => questions.keysOf(...question),
+    }),
+  });
+  if (parts.cluster !== undefined) {
+    consistentKv.setBuckets(consistentBuckets(parts.cluster.ring));
+  }
+  const ensembles = { process, questions };
+  parts.ensembles = ensembles;
+  parts.consistentKv = consistentKv;
+  const unsubscribe = parts.raft?.subscribe(() => process.changed());
+  const child: ResourceChild = new ResourceChild("ensembles", () => {
+    if (parts.ensembles === ensembles) parts.ensembles = undefined;
+    unsubscribe?.();
+    process.close();
+  });
+  return child;
 }
 
 async function callPeer(
@@ -183,13 +267,6 @@ function worldOf(
     onReport: (report) => parts.onReport(report),
     failed,
   };
-}
-
-/** Six bytes of chance as a number from 1 to 2^48 - 1. */
-function secretNumber(bytes: Uint8Array): number {
-  let number = 0;
-  for (const byte of bytes) number = number * 256 + byte;
-  return Math.max(1, number);
 }
 
 async function connect(

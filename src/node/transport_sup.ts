@@ -79,8 +79,20 @@ async function startLinks(
   const home = present(parts.home, "home");
   const calls = new LinkCalls(environment);
   const answersOf = answersByLink(environment);
+  // A listing of a consistent bucket is no coordinator's.
   const queriesOf = byLink(() =>
-    new LinkQueries(() => parts.coverage, () => environment.now())
+    new LinkQueries(
+      () => ({
+        submit: (bytes, start, end, target) =>
+          parts.carrierOf(bytes, start, end)?.submit(
+            bytes,
+            start,
+            end,
+            target,
+          ),
+      }),
+      () => environment.now(),
+    )
   );
   const streamsOf = byLink(() =>
     new LinkStreams((...request) => parts.vnodes?.relay(...request))
@@ -242,7 +254,7 @@ export function frameHandler(
           correlation,
           u32At(bytes, start + OPERATION_TIME_LEFT_OFFSET, end),
         );
-        const carrier = parts.carrierOf(bytes[start]);
+        const carrier = parts.carrierOf(bytes, start, end);
         if (carrier === undefined) {
           target.operationFailed(
             bytes[start] === OperationKind.raft ? notServing() : stopping(),

@@ -103,6 +103,8 @@ export function sessionScope(
       const done = await call("cluster_abort_resize", {});
       return shown(done, resizeStagedText(done.stagedSize));
     },
+    markConsistent: (bucket: string) => call("bucket_consistent", { bucket }),
+    consistentBuckets: () => call("bucket_list", {}),
     commit: async (planId?: string) => {
       const args = planId === undefined ? {} : { planId };
       return shown(await call("cluster_commit", args), COMMITTED_TEXT);
@@ -182,7 +184,8 @@ export const SESSION_HELP = `\
   await cluster.resizeRing(128)                 stage another number of partitions
   await cluster.plan()                          what that would do
   await cluster.commit()                        do it
-  cluster.clear() cluster.status() cluster.ready()
+  await cluster.markConsistent("accounts")      have a bucket served by consensus, for good
+  cluster.clear() cluster.status() cluster.ready() cluster.consistentBuckets()
 
   await node.tree()                             what runs in this node
   node.name node.ping() node.info() node.services() node.stats() node.stop()

@@ -81,7 +81,11 @@ export function lookUp(
   return record < 0 || hasExpired(state, record) ? -1 : record;
 }
 
-function hasExpired({ keys, timeMs }: RaKvState, record: number): boolean {
+/** Whether the key of `record` has expired, though it has not been taken out yet. */
+export function hasExpired(
+  { keys, timeMs }: RaKvState,
+  record: number,
+): boolean {
   const expiresAtMs = keys.expiryOf(record);
   return expiresAtMs !== 0 && expiresAtMs <= timeMs;
 }

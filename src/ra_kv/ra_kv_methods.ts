@@ -98,6 +98,8 @@ export interface RaKvMethodsOptions {
   readonly runtime: Runtime;
   /** A number from 1 to 2^48 - 1 that nobody has had. */
   readonly newNumber: () => number;
+  /** Whether a cluster is somebody else's, so that nobody starts or deletes it by a call. @default {none} */
+  readonly isReserved?: (cluster: string) => boolean;
 }
 
 type Types = RaKvMethodTypes & RaKvPeerMethodTypes;
@@ -111,6 +113,7 @@ export class RaKvMethods {
   readonly #peers: RaKvPeers;
   readonly #runtime: Runtime;
   readonly #newNumber: () => number;
+  readonly #isReserved: (cluster: string) => boolean;
   readonly #handlers: Handlers;
   /** What waits for some time to pass, and what ends that. */
   readonly #waiting = new Map<TimerHandle, (error: WhorlError) => void>();
@@ -121,6 +124,7 @@ export class RaKvMethods {
     this.#peers = options.peers;
     this.#runtime = options.runtime;
     this.#newNumber = options.newNumber;
+    this.#isReserved = options.isReserved ?? (() => false);
     this.#handlers = this.#table();
   }
 
@@ -279,8 +283,19 @@ export class RaKvMethods {
 
   // Clusters
 
+  /** @throws {WhorlError} `invalid_argument` for a cluster that is somebody else's. */
+  #requireOwn(cluster: string): void {
+    if (!this.#isReserved(cluster)) return;
+    throw new WhorlError(
+      "invalid_argument",
+      `Cannot start or delete ${cluster} as it belongs to the consistent buckets`,
+      { details: { cluster } },
+    );
+  }
+
   async #startCluster(args: unknown): Promise<StartedCluster> {
     const cluster = clusterArgument(args);
+    this.#requireOwn(cluster);
     const nodes = nodesArgument(args);
     const timeoutMs = optionalNumber(
       args,
@@ -341,6 +356,7 @@ export class RaKvMethods {
 
   async #deleteCluster(args: unknown): Promise<DeletedCluster> {
     const cluster = clusterArgument(args);
+    this.#requireOwn(cluster);
     const places = await this.#places(cluster);
     if (places.results.length === 0) throw unknown(cluster);
     const nodes = new Set(

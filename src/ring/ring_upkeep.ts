@@ -57,11 +57,13 @@ export interface TendedRing {
  * 6. staged changes that make no sense any more are forgotten.
  *
  * @param targetN Consecutive partitions that should belong to different nodes.
+ * @param mayCome Whether a node that needs no commit may become a member.
  */
 export function tendRing(
   ring: Ring,
   self: string,
   targetN: number,
+  mayCome: (node: string) => boolean = () => true,
 ): TendedRing {
   const reasons: string[] = [];
   let current = ring;
@@ -70,7 +72,7 @@ export function tendRing(
     current = next;
     reasons.push(reason);
   };
-  for (const node of comingMembers(current)) {
+  for (const node of comingMembers(current).filter(mayCome)) {
     go(setStatus(current, self, node, "valid"), `${node} is a member`);
   }
   for (const node of stayingMembers(current)) {

@@ -19,6 +19,7 @@ const PURE = [
   /^src\/cluster\/(claimant_result|cluster_status|membership|node_watcher)\.ts$/,
   /^src\/request\/(coverage_report|object_merge|quorum|quorum_options|read_repair|request_machine|request_outcome)\.ts$/,
   /^src\/admin\/(figure_text|node_target)\.ts$/,
+  /^src\/ensemble\/(consistent_object|ensemble_names|ensemble_plan|group_table|member_plan)\.ts$/,
   /^src\/kv\/(causal_context|key_limits|kv_object)\.ts$/,
   /^src\/simulation\/(draw_schedule|failure_report|fault_words|run_seeds|seed_summary|shrink_candidates|trace_timeline)\.ts$/,
   /^supervisors\/(backoff|child_spec|exit_reason|restart_\w+)\.ts$/,

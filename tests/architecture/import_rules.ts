@@ -29,7 +29,12 @@ const LAYER_ROWS: readonly Readonly<Record<string, readonly string[]>>[] = [
   { "mod.ts": [], simulation: ["mod.ts"] },
   { admin: [], prompt: ["admin"] },
   { node: [] },
-  { kv: [], ra_kv: ["kv"], http: ["kv", "ra_kv"] },
+  {
+    kv: [],
+    ra_kv: ["kv"],
+    ensemble: ["kv", "ra_kv"],
+    http: ["kv", "ra_kv"],
+  },
   {
     vnode: [],
     request: ["vnode"],

@@ -31,12 +31,14 @@ import type {
 } from "../../src/handoff/transfer.ts";
 import { performCall } from "../../src/node/admin_methods.ts";
 import type {
+  ConsistentBuckets,
   HeldPartitions,
   NodeInfo,
   NodeStats,
 } from "../../src/node/admin_protocol.ts";
 import type { WhorlNode } from "../../src/node/node.ts";
 import type { NodeOptions } from "../../src/node/node_options.ts";
+import type { ClusterPlace } from "../../src/ra_kv/ra_kv_protocol.ts";
 import type { StagedPlan } from "../../src/ring/staged_plan.ts";
 import type { TreeNode } from "../../supervisors/tree_view.ts";
 import type { EventLog } from "./event_log.ts";
@@ -64,6 +66,10 @@ export interface NodeControl {
     name: string,
     override: CapabilityOverride | null,
   ): Promise<void>;
+  markConsistent(bucket: string): Promise<void>;
+  consistentBuckets(): Promise<ConsistentBuckets>;
+  /** The Raft groups that the nodes know, by name. */
+  groups(): Promise<readonly ClusterPlace[]>;
   /** Its transfers; none while its handoff does not run. */
   transfers(): Promise<readonly TransferStatus[]>;
   settled(waitMs: number): Promise<boolean>;
@@ -109,6 +115,9 @@ export const NODE_METHODS: {
   capabilities: (node) => node.capabilities(),
   overrideCapability: (node, name, override) =>
     node.overrideCapability(name, override),
+  markConsistent: (node, bucket) => node.markConsistent(bucket),
+  consistentBuckets: (node) => node.consistentBuckets(),
+  groups: async (node) => (await node.raKv.clusters()).clusters,
   transfers: (node) => node.parts.handoff?.status().transfers ?? [],
   settled: (node, waitMs) => node.settled(waitMs),
   info: (node) => node.info(),

@@ -356,6 +356,12 @@ const CASES: Readonly<Record<string, Case>> = {
   },
   "cluster clear": { says: /Cleared staged cluster changes/ },
   "cluster commit": { code: 1, says: /nothing_planned|plan/ },
+  "bucket consistent": {
+    words: ["accounts"],
+    says: /Success: bucket 'accounts' is consistent/,
+    wrong: [],
+  },
+  "bucket list": { says: /accounts/ },
   "down": { words: [nameOf(2)], code: 1, says: /is_up|is up/, wrong: [] },
 };
 

@@ -21,6 +21,7 @@ const PARTS = [
   "cluster_sup",
   "vnode_sup",
   "handoff_sup",
+  "raft_sup",
   "op_fsm_sup",
   "coverage_fsm_sup",
 ];
@@ -40,6 +41,8 @@ Deno.test("WhorlNode.tree() shows every part in the order in which they start", 
     assertEquals(idsBelow("transport_sup"), ["peer_links"]);
     assertEquals(idsBelow("cluster_sup"), ["cluster"]);
     assertEquals(idsBelow("vnode_sup"), ["kv-0"]);
+    // Without a directory there are no logs.
+    assertEquals(idsBelow("raft_sup"), ["ra_kv", "ensembles"]);
     const statuses = (node: TreeNode): string[] => [
       node.status,
       ...node.children.flatMap(statuses),
@@ -129,6 +132,7 @@ Deno.test("a node whose masters fall too often restarts their supervisor, and wh
       cluster_sup: 0,
       vnode_sup: 1,
       handoff_sup: 0,
+      raft_sup: 0,
       op_fsm_sup: 0,
       coverage_fsm_sup: 0,
     });

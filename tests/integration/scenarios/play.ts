@@ -6,6 +6,7 @@
 import { type ClusterKind, withCluster } from "../../harness/test_cluster.ts";
 import { CAPABILITY_SCENARIOS } from "./capability_scenarios.ts";
 import { COVERAGE_SCENARIOS } from "./coverage_scenarios.ts";
+import { ENSEMBLE_SCENARIOS } from "./ensemble_scenarios.ts";
 import { FAILURE_SCENARIOS } from "./failure_scenarios.ts";
 import { HANDOFF_SCENARIOS } from "./handoff_scenarios.ts";
 import { KV_SCENARIOS } from "./kv_scenarios.ts";
@@ -31,6 +32,7 @@ const SCENARIOS: readonly Scenario[] = [
   ...OVERLOAD_SCENARIOS,
   ...START_SCENARIOS,
   ...RA_KV_SCENARIOS,
+  ...ENSEMBLE_SCENARIOS,
 ];
 
 /** Makes a test of each of those scenarios that can be played on nodes of that kind. */

@@ -20,4 +20,22 @@ export const KEPT_SCENARIO_SEEDS: readonly KeptScenarioSeed[] = [
     found:
       "a neighbour that was asked for its share of a repair knew no such call (transport_sup.ts)",
   },
+  {
+    name: "ensemble_faults",
+    seed: 4,
+    found:
+      "a delete by the context of a value that was gone was answered as done (consistent_kv.ts)",
+  },
+  {
+    name: "ensemble_ring_changes",
+    seed: 42,
+    found:
+      "a member that its node had removed as a remnant stayed one for ever (member_plan.ts)",
+  },
+  {
+    name: "ensemble_ring_changes",
+    seed: 226,
+    found:
+      "a first owner stood for election so often that no answer came in time (ensemble_process.ts)",
+  },
 ];

@@ -5,6 +5,7 @@
  */
 import { parseArgs } from "npm:deno-std@1.4.0/cli/parse_args.js";
 import { renderFailure } from "../../../src/simulation/trace/failure_report.ts";
+import { ENSEMBLE_SCENARIOS } from "./ensemble_scenarios.ts";
 import { HANDOFF_SCENARIOS } from "./handoff_scenarios.ts";
 import { MEMBERSHIP_SCENARIOS } from "./membership_scenarios.ts";
 import { RESIZE_SCENARIOS } from "./resize_scenarios.ts";
@@ -26,6 +27,7 @@ const SCENARIOS: readonly Scenario[] = [
   ...MEMBERSHIP_SCENARIOS,
   ...HANDOFF_SCENARIOS,
   ...RESIZE_SCENARIOS,
+  ...ENSEMBLE_SCENARIOS,
 ];
 
 function print(text: string): void {

@@ -12,6 +12,7 @@ import {
   type RunCheck,
   type ScriptContext,
   simulate,
+  type SimulateOptions,
   type SimulationResult,
   type SimulationScript,
 } from "../../../src/simulation/mod.ts";
@@ -32,7 +33,12 @@ export interface Scenario {
   readonly keys?: number;
   /** How long the load lasts, in virtual milliseconds. @default {8000} */
   readonly loadMs?: number;
-  readonly script: SimulationScript;
+  readonly script?: SimulationScript;
+  /** Makes what one play consists of, where its parts have something in common. */
+  readonly begin?: () => Pick<
+    SimulateOptions,
+    "script" | "workload" | "check"
+  >;
 }
 
 /** Plays `scenario` with the chance of `seed`. */
@@ -57,7 +63,8 @@ export function play(
     schedule: { ...drawn, clients: "inside" },
     workload: kvWorkload({ keys }),
     check,
-    script: scenario.script,
+    ...scenario.script === undefined ? {} : { script: scenario.script },
+    ...scenario.begin?.(),
     trace,
   });
 }

@@ -5,6 +5,7 @@
  * @module
  */
 import { assert, assertEquals } from "@std/assert";
+import { ENSEMBLE_SCENARIOS } from "./ensemble_scenarios.ts";
 import { HANDOFF_SCENARIOS } from "./handoff_scenarios.ts";
 import { KEPT_SCENARIO_SEEDS } from "./kept_scenario_seeds.ts";
 import { MEMBERSHIP_SCENARIOS } from "./membership_scenarios.ts";
@@ -18,6 +19,7 @@ const SCENARIOS = [
   ...MEMBERSHIP_SCENARIOS,
   ...HANDOFF_SCENARIOS,
   ...RESIZE_SCENARIOS,
+  ...ENSEMBLE_SCENARIOS,
 ];
 
 for (const scenario of SCENARIOS) {

@@ -1,0 +1,281 @@
+/**
+ * Lists the keys of a consistent bucket, to whoever asks as one asks for those
+ * of any other bucket (`coverage_page_codec.ts`): some ensembles at a time, each
+ * by a member that has first made sure that it knows all that was written. The
+ * list is complete, or there is a failure: a partition that nobody can answer
+ * for is not left out.
+ *
+ *     coverage ──► page of up to eight partitions ──► more ──► page … last page
+ *
+ * @module
+ */
+import { compareBytes } from "../base/byte_order.ts";
+import { ByteReader } from "../base/byte_reader.ts";
+import { ByteWriter } from "../base/byte_writer.ts";
+import { isWhorlError, WhorlError } from "../base/errors.ts";
+import type { Runtime } from "../../supervisors/runtime.ts";
+import { COVERAGE_CALLER_IDLE_MS } from "../request/coverage_fsm.ts";
+import {
+  writePageReport,
+  writePageStart,
+  writePiece,
+} from "../request/coverage_page_codec.ts";
+import type { CoverageVnodeReport } from "../request/coverage_report.ts";
+import {
+  emptyOperationHeader,
+  OperationKind,
+  readOperationHeader,
+} from "../request/operation_codec.ts";
+import type { OperationTarget } from "../request/operation_target.ts";
+import type { KeyTable } from "../ra_kv/key_table.ts";
+import { bucketPrefix } from "../kv/key_limits.ts";
+import { packKey } from "../kv/packed_keys.ts";
+
+/** Listings at once on one node; one more is answered `overload`. */
+export const LISTINGS_MAX = 100;
+/** Partitions asked at once for one listing. */
+export const LISTING_FAN_OUT = 8;
+/** Bytes of keys of one partition in one page: 64 KiB. */
+export const LISTING_CHUNK_BYTES: number = 64 * 1024;
+
+/** Some keys of a partition. */
+export interface KeyChunk {
+  /** Name of the node whose member has said them. */
+  readonly node: string;
+  /** Ascending, packed as vnodes pack them. */
+  readonly keys: Uint8Array;
+  /** The last of them; undefined if there are no more. */
+  readonly last: Uint8Array | undefined;
+}
+
+/** What listings stand on. */
+export interface ConsistentKeysOptions {
+  readonly runtime: Runtime;
+  /** Partitions of the ring. */
+  readonly ringSize: () => number;
+  /** A number that cannot be guessed. */
+  readonly newNumber: () => number;
+  /**
+   * Keys of `bucket` in `partition` beyond `after`, from a member that knows all
+   * that was written before this call.
+   *
+   * @throws {WhorlError} If there is none by `deadlineMs`, on the clock of `runtime`.
+   */
+  readonly keysOf: (
+    partition: number,
+    bucket: Uint8Array,
+    after: Uint8Array,
+    deadlineMs: number,
+  ) => Promise<KeyChunk>;
+}
+
+interface Listing {
+  readonly query: number;
+  readonly bucket: Uint8Array;
+  readonly ringSize: number;
+  readonly deadlineMs: number;
+  /** Partitions that have not said everything, and their last keys said. */
+  left: { readonly partition: number; readonly after: Uint8Array }[];
+  readonly asked: Map<number, string>;
+  usedMs: number;
+  busy: boolean;
+}
+
+const NOTHING = new Uint8Array(0);
+
+/** The listings that this node serves; see the module's text. */
+export class ConsistentKeys {
+  readonly #options: ConsistentKeysOptions;
+  readonly #listings = new Map<number, Listing>();
+
+  constructor(options: ConsistentKeysOptions) {
+    this.#options = options;
+  }
+
+  /** Whether the listing called `query` is under way here. */
+  has(query: number): boolean {
+    return this.#listings.has(query);
+  }
+
+  /** Takes in an operation: a listing begins, goes on or is given up. */
+  submit(
+    bytes: Uint8Array,
+    start: number,
+    end: number,
+    target: OperationTarget,
+  ): void {
+    const reader = new ByteReader(bytes, start, end);
+    const header = emptyOperationHeader();
+    readOperationHeader(reader, header);
+    switch (header.kind) {
+      case OperationKind.coverage: {
+        reader.u32();
+        const listing = this.#open(reader.rest().slice(), header.timeLeftMs);
+        return void this.#page(listing, target);
+      }
+      case OperationKind.coverageMore: {
+        const listing = this.#listings.get(reader.u53());
+        if (listing === undefined || listing.busy) {
+          throw new WhorlError(
+            "protocol_error",
+            "Cannot go on with a listing as there is none, or it is going on",
+          );
+        }
+        return void this.#page(listing, target);
+      }
+      default:
+        this.#listings.delete(reader.u53());
+        target.operationDone({ object: undefined, replies: [], replicas: [] });
+    }
+  }
+
+  #open(bucket: Uint8Array, timeLeftMs: number): Listing {
+    const { runtime, ringSize, newNumber } = this.#options;
+    const now = runtime.now();
+    for (const [query, { usedMs, busy }] of this.#listings) {
+      // Its caller is gone.
+      if (!busy && usedMs + COVERAGE_CALLER_IDLE_MS < now) {
+        this.#listings.delete(query);
+      }
+    }
+    if (this.#listings.size >= LISTINGS_MAX) {
+      throw new WhorlError(
+        "overload",
+        `Cannot list keys as ${LISTINGS_MAX} listings are under way`,
+      );
+    }
+    const size = ringSize();
+    const listing: Listing = {
+      query: newNumber(),
+      bucket,
+      ringSize: size,
+      deadlineMs: now + timeLeftMs,
+      left: Array.from({ length: size }, (_, partition) => ({
+        partition,
+        after: NOTHING,
+      })),
+      asked: new Map(),
+      usedMs: now,
+      busy: false,
+    };
+    this.#listings.set(listing.query, listing);
+    return listing;
+  }
+
+  async #page(listing: Listing, target: OperationTarget): Promise<void> {
+    const { query, bucket, deadlineMs } = listing;
+    const { runtime, keysOf } = this.#options;
+    listing.busy = true;
+    const asked = listing.left.slice(0, LISTING_FAN_OUT);
+    let chunks: KeyChunk[];
+    try {
+      chunks = await Promise.all(
+        asked.map(({ partition, after }) =>
+          keysOf(partition, bucket, after, deadlineMs)
+        ),
+      );
+    } catch (error) {
+      this.#listings.delete(query);
+      return target.operationFailed(
+        isWhorlError(error) ? error : new WhorlError(
+          "internal",
+          "Cannot list keys as a part of the node fell",
+          { cause: error },
+        ),
+      );
+    }
+    listing.busy = false;
+    listing.usedMs = runtime.now();
+    const into = new ByteWriter(1024);
+    writePageStart(
+      into,
+      query,
+      Math.max(1, deadlineMs - runtime.now()),
+      chunks.length,
+    );
+    const unfinished: Listing["left"] = [];
+    chunks.forEach(({ node, keys, last }, place) => {
+      const { partition } = asked[place] as { partition: number };
+      listing.asked.set(partition, node);
+      const pieces = new ByteWriter(keys.length + 4);
+      pieces.blob(keys);
+      writePiece(
+        into,
+        { part: partition, repeats: undefined, partition, node },
+        pieces.view(),
+      );
+      if (last !== undefined) unfinished.push({ partition, after: last });
+    });
+    listing.left = [...unfinished, ...listing.left.slice(asked.length)];
+    if (listing.left.length === 0) {
+      this.#listings.delete(query);
+      writePageReport(into, {
+        complete: true,
+        ringVersion: 0,
+        ringSize: listing.ringSize,
+        asked: [...listing.asked].map(([partition, node]) =>
+          vnodeReport(partition, node)
+        ),
+        answered: Array.from({ length: listing.ringSize }, (_, at) => at),
+        missing: [],
+      });
+    }
+    target.operationDone({ object: into.copy(), replies: [], replicas: [] });
+  }
+}
+
+function vnodeReport(partition: number, node: string): CoverageVnodeReport {
+  return { partition, node, keySpaces: [partition], state: "answered" };
+}
+
+/**
+ * The first keys of `bucket` in `table` beyond `after`, ascending: as many as one
+ * page takes of a partition.
+ *
+ * @param isThere Whether a record counts: one may have expired.
+ */
+export function keysInTable(
+  table: KeyTable,
+  bucket: Uint8Array,
+  after: Uint8Array,
+  isThere: (record: number) => boolean = () => true,
+): { readonly keys: Uint8Array; readonly last: Uint8Array | undefined } {
+  const prefix = bucketPrefix(bucket);
+  let found: Uint8Array[] = [];
+  let bytes = 0;
+  let isCut = false;
+  /** Keeps the first ones of what was found. */
+  const cut = (): void => {
+    found.sort(compareBytes);
+    bytes = 0;
+    const end = found.findIndex((key, place) => {
+      bytes += 2 + key.length;
+      return place > 0 && bytes > LISTING_CHUNK_BYTES;
+    });
+    if (end < 0) return;
+    isCut = true;
+    bytes -= 2 + (found[end] as Uint8Array).length;
+    found = found.slice(0, end);
+  };
+  for (let record = 0; record < table.recordEnd; record++) {
+    if (!table.has(record) || !isThere(record)) continue;
+    const storageKey = table.keyOf(record);
+    if (!startsWith(storageKey, prefix)) continue;
+    const key = storageKey.subarray(prefix.length);
+    if (after.length > 0 && compareBytes(key, after) <= 0) continue;
+    found.push(key);
+    bytes += 2 + key.length;
+    // Now and then only, so that sorting costs little.
+    if (bytes > 4 * LISTING_CHUNK_BYTES) cut();
+  }
+  cut();
+  const into = new ByteWriter(bytes + 64);
+  // As a vnode says them, for clients that need not know who did.
+  for (const key of found) packKey(into, key, 0, key.length);
+  return { keys: into.copy(), last: isCut ? found.at(-1) : undefined };
+}
+
+function startsWith(bytes: Uint8Array, prefix: Uint8Array): boolean {
+  return bytes.length > prefix.length &&
+    prefix.every((byte, at) => bytes[at] === byte);
+}

@@ -1,0 +1,306 @@
+/**
+ * Serves operations of `kv` on consistent buckets: each becomes an operation of
+ * the group of the key's partition, which `ra_kv_router.ts` carries out at its
+ * leader, and the answer becomes an object of `kv` again.
+ *
+ *     kv get                       get, which a majority confirms
+ *     kv put, without context      put                    riak_ensemble's kover
+ *     kv put, with a context       put if the index is    kupdate, kput_once
+ *     kv delete, without context   delete                 kdelete
+ *     kv delete, with a context    delete if it is        ksafe_delete
+ *     kv keys                      `consistent_keys.ts`
+ *
+ * @module
+ */
+import { ByteReader } from "../base/byte_reader.ts";
+import { equalBytes } from "../base/byte_order.ts";
+import { ByteWriter } from "../base/byte_writer.ts";
+import { isWhorlError, WhorlError } from "../base/errors.ts";
+import { storageKeyParts } from "../kv/key_limits.ts";
+import { KvQuery } from "../kv/kv_keys.ts";
+import { kvGetCodec, kvPutCodec } from "../kv/kv_command_codec.ts";
+import { SiblingFlag } from "../kv/kv_object_codec.ts";
+import {
+  beginOperation,
+  RaKvOperation,
+  readGetAnswer,
+  readWriteAnswer,
+} from "../ra_kv/ra_kv_codec.ts";
+import { ChangeFlag } from "../ra_kv/ra_kv_command_codec.ts";
+import { writeValueField } from "../ra_kv/ra_kv_value.ts";
+import type { OperationCarrier } from "../request/operation_carrier.ts";
+import {
+  emptyOperationHeader,
+  isCoverageKind,
+  type OperationHeader,
+  OperationKind,
+  type OperationResult,
+  readOperationHeader,
+} from "../request/operation_codec.ts";
+import type { OperationTarget } from "../request/operation_target.ts";
+import { partitionOf } from "../ring/chash.ts";
+import { moduleIdOf } from "../vnode/vnode_wire.ts";
+import type { ConsistentKeys } from "./consistent_keys.ts";
+import {
+  absentObject,
+  indexInContext,
+  objectOf,
+  storedValue,
+  writtenObject,
+} from "./consistent_object.ts";
+import { partitionGroup } from "./ensemble_names.ts";
+
+const KV_MODULE_ID = moduleIdOf("kv");
+/** Memory the scratch may keep. */
+const SCRATCH_BYTES_KEPT = 1024 * 1024;
+
+/** What serving consistent buckets stands on. */
+export interface ConsistentKvOptions {
+  /** Carries operations of groups out. @throws {WhorlError} `closed` while it does not run. */
+  readonly groups: () => OperationCarrier;
+  /** Partitions of the ring. */
+  readonly ringSize: () => number;
+  /** In milliseconds since 1970. */
+  readonly wallClock: () => number;
+  /** Lists keys. */
+  readonly keys: ConsistentKeys;
+}
+
+/** Serves consistent buckets; see the module's text. */
+export class ConsistentKv implements OperationCarrier {
+  readonly #options: ConsistentKvOptions;
+  #buckets: readonly Uint8Array[] = [];
+  readonly #header = emptyOperationHeader();
+  readonly #reader = new ByteReader(new Uint8Array(0));
+  #scratch = new ByteWriter(1024);
+
+  constructor(options: ConsistentKvOptions) {
+    this.#options = options;
+  }
+
+  /** These buckets are consistent from now on. */
+  setBuckets(buckets: readonly string[]): void {
+    const encoder = new TextEncoder();
+    this.#buckets = buckets.map((bucket) => encoder.encode(bucket));
+  }
+
+  /** Whether the operation in `bytes[start, end)` is on a consistent bucket. What cannot be read is not: others refuse it. */
+  serves(bytes: Uint8Array, start: number, end: number): boolean {
+    if (this.#buckets.length === 0) return false;
+    const header = this.#header;
+    this.#reader.reset(bytes, start, end);
+    try {
+      readOperationHeader(this.#reader, header);
+      if (header.moduleId !== KV_MODULE_ID) return false;
+      if (isCoverageKind(header.kind)) return this.#lists(header.kind);
+      return this.#isConsistent(bytes, header);
+    } catch (error) {
+      if (isWhorlError(error)) return false;
+      throw error;
+    }
+  }
+
+  #lists(kind: number): boolean {
+    if (kind !== OperationKind.coverage) {
+      return this.#options.keys.has(this.#reader.u53());
+    }
+    if (this.#header.command !== KvQuery.keys) return false;
+    this.#reader.u32();
+    return this.#hasBucket(this.#reader.rest());
+  }
+
+  #isConsistent(
+    bytes: Uint8Array,
+    { keyStart, keyEnd }: OperationHeader,
+  ): boolean {
+    if (keyEnd - keyStart < 2) return false;
+    const bucketStart = keyStart + 2;
+    const bucketEnd = bucketStart + ((bytes[keyStart] as number) << 8) +
+      (bytes[keyStart + 1] as number);
+    return bucketEnd <= keyEnd &&
+      this.#hasBucket(bytes.subarray(bucketStart, bucketEnd));
+  }
+
+  #hasBucket(bucket: Uint8Array): boolean {
+    return this.#buckets.some((known) => equalBytes(known, bucket));
+  }
+
+  /** Takes in an operation that {@linkcode serves} is true of. */
+  submit(
+    bytes: Uint8Array,
+    start: number,
+    end: number,
+    target: OperationTarget,
+  ): void {
+    this.#reader.reset(bytes, start, end);
+    try {
+      readOperationHeader(this.#reader, this.#header);
+      const { kind, keyFieldStart } = this.#header;
+      if (isCoverageKind(kind)) {
+        return this.#options.keys.submit(bytes, start, end, target);
+      }
+      this.#reader.reset(bytes, keyFieldStart, end);
+      if (kind === OperationKind.get) this.#get(target);
+      else if (kind === OperationKind.put) this.#put(target);
+      else {
+        throw new WhorlError(
+          "unknown_command",
+          "Cannot carry out this operation on a consistent bucket",
+        );
+      }
+    } catch (error) {
+      if (!isWhorlError(error)) throw error;
+      target.operationFailed(error);
+    }
+  }
+
+  #get(target: OperationTarget): void {
+    const { key } = kvGetCodec.decode(this.#reader);
+    const into = this.#begin(RaKvOperation.get, key);
+    into.u8(0);
+    into.u16(key.length);
+    into.raw(key);
+    this.#hand(into, new GetTarget(target));
+  }
+
+  #put(target: OperationTarget): void {
+    const { key, flags, context, value } = kvPutCodec.decode(this.#reader);
+    const ifIndex = context === undefined ? undefined : indexInContext(context);
+    const isDelete = (flags & SiblingFlag.tombstone) !== 0;
+    const operation = isDelete ? RaKvOperation.delete : RaKvOperation.put;
+    const into = this.#begin(operation, key);
+    into.u8(operation);
+    into.u8(ifIndex === undefined ? 0 : ChangeFlag.ifIndex);
+    into.u16(key.length);
+    into.raw(key);
+    if (ifIndex !== undefined) into.u48(ifIndex);
+    if (!isDelete) {
+      const modifiedMs = Math.max(0, Math.floor(this.#options.wallClock()));
+      writeValueField(into, storedValue(flags, modifiedMs, value));
+    }
+    this.#hand(into, new WriteTarget(target, isDelete, ifIndex ?? 0));
+  }
+
+  /** Begins an operation for the group of `key`. */
+  #begin(operation: number, key: Uint8Array): ByteWriter {
+    const parts = storageKeyParts(key);
+    const partition = partitionOf(
+      parts.bucket,
+      parts.key,
+      this.#options.ringSize(),
+    );
+    const into = this.#scratch;
+    into.clear();
+    beginOperation(
+      into,
+      operation,
+      partitionGroup(partition),
+      this.#header.timeLeftMs,
+    );
+    return into;
+  }
+
+  #hand(operation: ByteWriter, target: OperationTarget): void {
+    // The group copies it.
+    const groups = this.#options.groups();
+    if (operation.bytes.length > SCRATCH_BYTES_KEPT) {
+      this.#scratch = new ByteWriter(1024);
+    }
+    groups.submit(operation.bytes, 0, operation.length, target);
+  }
+}
+
+/** Makes an object of what a get of a group found. */
+class GetTarget implements OperationTarget {
+  constructor(readonly target: OperationTarget) {}
+
+  operationDone({ object }: OperationResult): void {
+    let found: Uint8Array;
+    try {
+      const answer = readGetAnswer(new ByteReader(object ?? NOTHING));
+      // Before the value stands its form, which says that it is bytes.
+      found = answer.found
+        ? objectOf(answer.index, answer.value.subarray(1))
+        : absentObject();
+    } catch (error) {
+      if (!isWhorlError(error)) throw error;
+      return this.target.operationFailed(error);
+    }
+    this.target.operationDone(resultOf(found));
+  }
+
+  operationFailed(error: WhorlError): void {
+    this.target.operationFailed(failureOf(error));
+  }
+}
+
+/** Makes an object of what a write of a group came to. */
+class WriteTarget implements OperationTarget {
+  constructor(
+    readonly target: OperationTarget,
+    readonly isDelete: boolean,
+    /** What the writer has seen; 0 for nothing, or if it does not care. */
+    readonly seenIndex: number,
+  ) {}
+
+  operationDone({ object }: OperationResult): void {
+    let index: number;
+    try {
+      ({ index } = readWriteAnswer(new ByteReader(object ?? NOTHING)));
+    } catch (error) {
+      if (!isWhorlError(error)) throw error;
+      return this.target.operationFailed(error);
+    }
+    this.target.operationDone(
+      resultOf(this.isDelete ? absentObject() : writtenObject(index)),
+    );
+  }
+
+  operationFailed(error: WhorlError): void {
+    if (this.isDelete && error.code === "not_found") {
+      // As with other buckets, what is not there is deleted; but who has seen
+      // it there has seen what is not so any more.
+      return this.seenIndex === 0
+        ? this.target.operationDone(resultOf(absentObject()))
+        : this.target.operationFailed(changedSince(error));
+    }
+    this.target.operationFailed(failureOf(error));
+  }
+}
+
+const NOTHING = new Uint8Array(0);
+
+function resultOf(object: Uint8Array): OperationResult {
+  return { object, replies: [], replicas: [] };
+}
+
+/** A group's failure in words of `kv`. */
+function failureOf(error: WhorlError): WhorlError {
+  const details = { ...error.details };
+  switch (error.code) {
+    case "index_mismatch":
+      return changedSince(error);
+    case "leader_lost":
+      return new WhorlError(
+        "coordinator_lost",
+        `Cannot tell whether the write happened: ${error.message}`,
+        { details, cause: error },
+      );
+    case "unknown_cluster":
+      return new WhorlError(
+        "insufficient_vnodes",
+        `Cannot reach an ensemble of a consistent bucket: ${error.message}`,
+        { details, cause: error },
+      );
+    default:
+      return error;
+  }
+}
+
+function changedSince(error: WhorlError): WhorlError {
+  return new WhorlError(
+    "index_mismatch",
+    "Cannot write a key of a consistent bucket as it was changed since its context was read: read it again",
+    { details: { ...error.details }, cause: error },
+  );
+}

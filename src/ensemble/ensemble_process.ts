@@ -1,0 +1,537 @@
+/**
+ * Keeps the ensembles of a node as they should be: it looks at ring, root and
+ * members whenever one of them has changed, and performs what `planEnsembles`
+ * says. What fails is tried again after a pause, as long as it is still to be
+ * done.
+ *
+ * @module
+ */
+import type { Runtime, TimerHandle } from "../../supervisors/runtime.ts";
+import { isWhorlError, reasonOf, WhorlError } from "../base/errors.ts";
+import type { Log } from "../environment/log.ts";
+import type { RaftMember, RaftSystem } from "../raft/raft_member.ts";
+import type { RaKvClient } from "../ra_kv/ra_kv_client.ts";
+import { fieldOf } from "../ra_kv/method_arguments.ts";
+import { RA_KV_MACHINE } from "../ra_kv/ra_kv_command_codec.ts";
+import type { ClusterMembers } from "../ra_kv/ra_kv_protocol.ts";
+import {
+  hasConsistentBuckets,
+  rootEnsemble,
+  rootOwners,
+} from "../ring/consistent_buckets.ts";
+import { currentMembers, type Ring, ringReady } from "../ring/ring.ts";
+import { isEnsemble, partitionGroup, ROOT_GROUP } from "./ensemble_names.ts";
+import {
+  type EnsembleAct,
+  type EnsembleView,
+  type MemberHere,
+  planEnsembles,
+  wantedOf,
+} from "./ensemble_plan.ts";
+import {
+  decodeGroupTable,
+  encodeGroupTable,
+  FORMED_KEY,
+  type GroupTable,
+  makeGroupTable,
+  TABLE_KEY,
+} from "./group_table.ts";
+
+/** Acts at once. */
+export const ENSEMBLE_ACTS_MAX = 8;
+/** Time between two looks while nothing has been heard of, in milliseconds. */
+export const LOOK_INTERVAL_MS = 1_000;
+/** Time between something that happened and the look at it, in milliseconds: where much happens, one look does. */
+const LOOK_DELAY_MS = 10;
+/** Time before an act is done again that has failed, or has found nothing new, in milliseconds. */
+const PAUSE_MS = 250;
+/** Time before acts are done again that disturb elections under way, or need not be, in milliseconds. */
+const LONG_PAUSE_MS = 10_000;
+/** Time between two questions to a node whether it has the members that are led here, in milliseconds. */
+export const AUDIT_INTERVAL_MS = 5_000;
+/** Time a node has to say which members it has, in milliseconds. */
+const MEMBERS_TIMEOUT_MS = 2_000;
+/** Time reading or writing the table may take, in milliseconds. */
+const TABLE_TIMEOUT_MS = 5_000;
+
+/** What ensembles need from their node. */
+export interface EnsembleWorld {
+  /** Name of this node. */
+  readonly self: string;
+  readonly runtime: Runtime;
+  readonly log: Log;
+  /** The groups of this node; undefined while there are none. */
+  readonly system: () => RaftSystem | undefined;
+  /** The ring this node goes by; undefined before there is one. */
+  readonly ring: () => Ring | undefined;
+  /** Whether a node can be reached. */
+  readonly isUp: (node: string) => boolean;
+  /** A number from 1 to 2^48 - 1 that nobody has had. */
+  readonly newNumber: () => number;
+  /** The store in which the root keeps its table. */
+  readonly raKv: RaKvClient;
+  /** Calls about groups, of `RaKvMethods`. */
+  readonly perform: (method: string, args: unknown) => Promise<unknown>;
+  /** Has another node answer. @throws {WhorlError} What it fails with, `timeout`, or `not_reachable`. */
+  readonly call: (
+    node: string,
+    method: string,
+    args: unknown,
+    timeoutMs: number,
+  ) => Promise<unknown>;
+  /** This node is the claimant and has seen all first members of the root. */
+  readonly rootFormed: () => void;
+  /** This node holds no member of an ensemble any more. */
+  readonly emptied: () => void;
+  /** An act has broken a promise of ours. */
+  readonly failed: (error: unknown) => void;
+}
+
+/** The members of ensembles on a node. */
+export interface MembersHere {
+  /** Numbers of their groups. */
+  readonly groups: readonly number[];
+  readonly uids: readonly number[];
+}
+
+function numbersIn(answer: unknown, name: string): readonly number[] {
+  const numbers = fieldOf(answer, name);
+  if (Array.isArray(numbers)) return numbers;
+  throw new WhorlError(
+    "protocol_error",
+    "Cannot read which members of ensembles a node has",
+  );
+}
+
+/** The ensembles of a node; see the module's text. */
+export class EnsembleProcess {
+  readonly #world: EnsembleWorld;
+  /** Acts under way, and until when others pause. */
+  readonly #acts = new Map<string, "busy" | number>();
+  readonly #made = new Set<number>();
+  /** Since when nobody wants a member of a group here. */
+  readonly #unwanted = new Map<string, number>();
+  /** Since when groups are led here. */
+  readonly #leading = new Map<string, number>();
+  /** Members that their nodes have said not to have. */
+  #gone: ReadonlySet<number> = new Set();
+  /** Those that the last question missed. */
+  #missed: ReadonlySet<number> = new Set();
+  #auditAtMs = 0;
+  readonly #waiters = new Set<() => void>();
+  #table: GroupTable | undefined;
+  #formed = false;
+  #held = false;
+  #timer: TimerHandle | undefined;
+  #timerAt = Infinity;
+  #closed = false;
+
+  constructor(world: EnsembleWorld) {
+    this.#world = world;
+    this.changed();
+  }
+
+  /** Whether this node has no member of an ensemble. */
+  get holdsNothing(): boolean {
+    const system = this.#world.system();
+    return system !== undefined &&
+      !system.members().some(({ group }) => isEnsemble(group));
+  }
+
+  /** Whether the members of all ensembles are known to have been made. */
+  get formed(): boolean {
+    return this.#formed;
+  }
+
+  /** Resolves with `true` once {@linkcode formed}, with `false` after `waitMs`. */
+  whenFormed(waitMs: number): Promise<boolean> {
+    if (this.#formed) return Promise.resolve(true);
+    const { runtime } = this.#world;
+    const { promise, resolve } = Promise.withResolvers<boolean>();
+    const formed = (): void => {
+      runtime.clearTimer(timer);
+      this.#waiters.delete(formed);
+      resolve(this.#formed);
+    };
+    const timer = runtime.setTimer(waitMs, formed);
+    this.#waiters.add(formed);
+    return promise;
+  }
+
+  /** Something has changed that this may have to do with. */
+  changed(): void {
+    if (this.#isConcerned) this.#lookIn(LOOK_DELAY_MS);
+  }
+
+  /** Whether there is anything to look at. A cluster without consistent buckets pays nothing for them. */
+  get #isConcerned(): boolean {
+    const ring = this.#world.ring();
+    return ring !== undefined && hasConsistentBuckets(ring) ||
+      this.#world.system()?.members().some(({ group }) => isEnsemble(group)) ===
+        true;
+  }
+
+  /** Nothing more is done; what is under way ends by itself. */
+  close(): void {
+    this.#closed = true;
+    this.#world.runtime.clearTimer(this.#timer);
+    for (const tell of [...this.#waiters]) tell();
+  }
+
+  #lookIn(ms: number): void {
+    const { runtime } = this.#world;
+    const at = runtime.now() + ms;
+    if (this.#closed || at >= this.#timerAt) return;
+    runtime.clearTimer(this.#timer);
+    this.#timerAt = at;
+    this.#timer = runtime.setTimer(ms, () => {
+      this.#timerAt = Infinity;
+      this.#look();
+    });
+  }
+
+  #look(): void {
+    if (this.#closed) return;
+    const ring = this.#world.ring();
+    const system = this.#world.system();
+    if (ring === undefined || system === undefined) {
+      // Whoever has a part in it says when that has changed.
+      if (ring !== undefined && !hasConsistentBuckets(ring)) return;
+      return this.#lookIn(LOOK_INTERVAL_MS);
+    }
+    const view = this.#view(ring, system);
+    const held = view.members.length > 0;
+    if (this.#held && !held) this.#world.emptied();
+    this.#held = held;
+    if (held || hasConsistentBuckets(ring)) this.#lookIn(LOOK_INTERVAL_MS);
+    const now = this.#world.runtime.now();
+    let busy = 0;
+    for (const [key, state] of this.#acts) {
+      if (state === "busy") busy++;
+      else if (state <= now) this.#acts.delete(key);
+    }
+    if (view.formed && now >= this.#auditAtMs) {
+      this.#auditAtMs = now + AUDIT_INTERVAL_MS;
+      void this.#audit(view);
+    }
+    for (const act of planEnsembles(view)) {
+      const key = `${act.type} ${act.group}`;
+      if (busy >= ENSEMBLE_ACTS_MAX) return;
+      if (this.#acts.has(key)) continue;
+      busy++;
+      this.#acts.set(key, "busy");
+      this.#begin(key, act, ring, view);
+    }
+  }
+
+  #view(ring: Ring, system: RaftSystem): EnsembleView {
+    const { self, isUp, runtime } = this.#world;
+    const members = system.members().filter(({ group }) => isEnsemble(group));
+    const root = members.find(({ group }) => group === ROOT_GROUP);
+    const there = root?.membership.members.map(({ node }) => node) ??
+      rootEnsemble(ring)?.members.map(({ node }) => node) ?? [];
+    const plan = {
+      rootOwners: rootOwners(ring, there),
+      owners: ring.ownership.owners,
+    };
+    const now = runtime.now();
+    for (const { uid } of members) this.#made.add(uid);
+    const groups = new Set(members.map(({ group }) => group));
+    for (const since of [this.#unwanted, this.#leading]) {
+      for (const group of since.keys()) {
+        if (!groups.has(group)) since.delete(group);
+      }
+    }
+    return {
+      self,
+      isClaimant: ring.ownership.claimant === self,
+      ringReady: ringReady(ring),
+      root: rootEnsemble(ring),
+      ...plan,
+      table: this.#table,
+      formed: this.#formed,
+      members: members.map((member): MemberHere => {
+        const { group, groupId, uid, role, leader, membership } = member;
+        const isWanted = hasConsistentBuckets(ring) &&
+          wantedOf(plan, group).includes(self);
+        if (isWanted) this.#unwanted.delete(group);
+        else if (!this.#unwanted.has(group)) this.#unwanted.set(group, now);
+        const leads = role === "leader";
+        if (!leads) this.#leading.delete(group);
+        else if (!this.#leading.has(group)) this.#leading.set(group, now);
+        return {
+          group,
+          groupId,
+          uid,
+          leads,
+          leadsMs: now - (this.#leading.get(group) ?? now),
+          isLed: leader !== undefined,
+          membership,
+          settled: membership.index <= member.commitIndex,
+          unwantedMs: now - (this.#unwanted.get(group) ?? now),
+        };
+      }),
+      made: this.#made,
+      isUp: (node) => node === self || isUp(node),
+      gone: this.#gone,
+    };
+  }
+
+  async #begin(
+    key: string,
+    act: EnsembleAct,
+    ring: Ring,
+    view: EnsembleView,
+  ): Promise<void> {
+    const { log, runtime } = this.#world;
+    let again = false;
+    try {
+      again = await this.#perform(act, ring, view);
+    } catch (error) {
+      if (!isWhorlError(error)) return this.#world.failed(error);
+      log.debug(`Cannot ${act.type.replace("_", " ")} of ${act.group} yet`, {
+        reason: reasonOf(error),
+      });
+    }
+    const pauseMs = act.type === "hand_over" || act.type === "stand"
+      ? LONG_PAUSE_MS
+      : PAUSE_MS;
+    if (again) this.#acts.delete(key);
+    else this.#acts.set(key, runtime.now() + pauseMs);
+    this.#lookIn(again ? LOOK_DELAY_MS : PAUSE_MS);
+  }
+
+  /**
+   * Asks the nodes around whether they have the members that this one leads. One
+   * may have been lost: where a change was in doubt, a later attempt at it
+   * removes what it takes for a remnant of the first. As each life of a member
+   * has its own uid, one that is not there never will be.
+   */
+  async #audit(view: EnsembleView): Promise<void> {
+    const expected = new Map<string, number[]>();
+    for (const { leads, settled, membership } of view.members) {
+      if (!leads || !settled) continue;
+      for (const { node, uid } of membership.members) {
+        if (node === view.self || !view.isUp(node)) continue;
+        expected.getOrInsert(node, []).push(uid);
+      }
+    }
+    const missed = new Set<number>();
+    await Promise.all(
+      [...expected].map(async ([node, uids]) => {
+        try {
+          const { uids: there } = await this.#membersOf(node);
+          const known = new Set(there);
+          for (const uid of uids) if (!known.has(uid)) missed.add(uid);
+        } catch (error) {
+          if (!isWhorlError(error)) return this.#world.failed(error);
+          // It says so another time.
+        }
+      }),
+    );
+    // One that has fallen is there again by the next time.
+    this.#gone = missed.intersection(this.#missed);
+    this.#missed = missed;
+    if (this.#gone.size > 0) this.changed();
+  }
+
+  /** Performs an act; true if whatever follows may follow at once. */
+  async #perform(
+    act: EnsembleAct,
+    ring: Ring,
+    view: EnsembleView,
+  ): Promise<boolean> {
+    const { perform, log } = this.#world;
+    const { group: cluster } = act;
+    switch (act.type) {
+      case "make_member":
+        return await this.#make(act);
+      case "check_root":
+        return await this.#checkRoot(ring, view);
+      case "read_table":
+        return await this.#readTable();
+      case "write_table":
+        return await this.#writeTable(view);
+      case "check_table":
+        return await this.#checkTable(ring, view);
+      case "stand":
+        this.#system().member(cluster)?.standNow();
+        return false;
+      case "change": {
+        const { step } = act;
+        log.info(`Members of ${cluster} follow the ring`, { ...step });
+        if (step.type === "transfer") {
+          await perform("ra_kv_transfer_leadership", { cluster, to: step.to });
+        } else {
+          const { node } = step;
+          await perform(
+            step.type === "add" ? "ra_kv_add_member" : "ra_kv_remove_member",
+            { cluster, node },
+          );
+        }
+        return true;
+      }
+      case "hand_over":
+        await perform("ra_kv_transfer_leadership", { cluster, to: act.to });
+        return false;
+      case "drop":
+        log.warn(`A member of a former ${cluster} is removed`);
+        await perform("ra_kv_drop_member", { cluster, uid: act.uid });
+        return true;
+      case "ask_stray": {
+        const { members, committed } = await perform("ra_kv_members", {
+          cluster,
+        }) as ClusterMembers;
+        if (!committed || members.some(({ uid }) => uid === act.uid)) {
+          return false;
+        }
+        log.info(`What was a member of ${cluster} is removed`);
+        await perform("ra_kv_drop_member", { cluster, uid: act.uid });
+        return true;
+      }
+      default:
+        return act satisfies never;
+    }
+  }
+
+  #system(): RaftSystem {
+    const system = this.#world.system();
+    if (system !== undefined) return system;
+    throw new WhorlError("closed", "The node runs no Raft groups now");
+  }
+
+  async #make(
+    act: Extract<EnsembleAct, { type: "make_member" }>,
+  ): Promise<boolean> {
+    const { group, groupId, uid, initial } = act;
+    this.#made.add(uid);
+    try {
+      await this.#system().createMember({
+        group,
+        groupId,
+        uid,
+        machine: RA_KV_MACHINE,
+        initial,
+      });
+    } catch (error) {
+      // Nobody has seen it yet, so nobody can have removed it.
+      if (!isWhorlError(error, "already_exists")) this.#made.delete(uid);
+      throw error;
+    }
+    return true;
+  }
+
+  async #checkRoot(ring: Ring, { root }: EnsembleView): Promise<boolean> {
+    if (root === undefined) return false;
+    const wanted = root.members.map(({ node }) => ({
+      node,
+      groupId: root.groupId,
+    }));
+    if (!await this.#areMade(ring, wanted)) return false;
+    this.#world.rootFormed();
+    return true;
+  }
+
+  async #checkTable(
+    ring: Ring,
+    { table = [] }: EnsembleView,
+  ): Promise<boolean> {
+    const wanted = table.flatMap(({ groupId, members }) =>
+      members.map(({ node }) => ({ node, groupId }))
+    );
+    if (!await this.#areMade(ring, wanted)) return false;
+    await this.#putOnce(FORMED_KEY, true);
+    this.#nowFormed();
+    return true;
+  }
+
+  /** Whether each node has a member of each of its groups; those that are no members of the cluster any more need none. */
+  async #areMade(
+    ring: Ring,
+    wanted: readonly { readonly node: string; readonly groupId: number }[],
+  ): Promise<boolean> {
+    const members = currentMembers(ring);
+    const nodes = [...new Set(wanted.map(({ node }) => node))]
+      .filter((node) => members.includes(node));
+    const held = new Map(
+      await Promise.all(
+        nodes.map(async (node) =>
+          [node, new Set((await this.#membersOf(node)).groups)] as const
+        ),
+      ),
+    );
+    return wanted.every(({ node, groupId }) =>
+      held.get(node)?.has(groupId) ?? true
+    );
+  }
+
+  async #membersOf(node: string): Promise<MembersHere> {
+    const { self, call } = this.#world;
+    if (node === self) return this.membersHere();
+    const answer = await call(
+      node,
+      "ensemble_members",
+      {},
+      MEMBERS_TIMEOUT_MS,
+    );
+    return {
+      groups: numbersIn(answer, "groups"),
+      uids: numbersIn(answer, "uids"),
+    };
+  }
+
+  /** The members of ensembles here. */
+  membersHere(): MembersHere {
+    const members = this.#system().members()
+      .filter(({ group }) => isEnsemble(group));
+    return {
+      groups: members.map(({ groupId }) => groupId),
+      uids: members.map(({ uid }) => uid),
+    };
+  }
+
+  async #readTable(): Promise<boolean> {
+    const { raKv } = this.#world;
+    const options = { timeoutMs: TABLE_TIMEOUT_MS };
+    const { value } = await raKv.get(ROOT_GROUP, TABLE_KEY, options);
+    if (value === undefined) return false;
+    const isNews = this.#table === undefined;
+    this.#table ??= decodeGroupTable(value);
+    const formed = await raKv.get(ROOT_GROUP, FORMED_KEY, options);
+    if (formed.value === true) this.#nowFormed();
+    return isNews;
+  }
+
+  async #writeTable({ owners }: EnsembleView): Promise<boolean> {
+    const table = makeGroupTable(owners, this.#world.newNumber);
+    await this.#putOnce(TABLE_KEY, encodeGroupTable(table));
+    return await this.#readTable();
+  }
+
+  /** Writes a key of the root unless it is there. */
+  async #putOnce(
+    key: string,
+    value: Parameters<RaKvClient["put"]>[2],
+  ): Promise<void> {
+    try {
+      await this.#world.raKv.put(ROOT_GROUP, key, value, {
+        ifIndex: 0,
+        timeoutMs: TABLE_TIMEOUT_MS,
+      });
+    } catch (error) {
+      if (!isWhorlError(error, "index_mismatch")) throw error;
+    }
+  }
+
+  #nowFormed(): void {
+    if (this.#formed) return;
+    this.#formed = true;
+    this.#world.log.info("All ensembles of consistent buckets are there");
+    for (const tell of [...this.#waiters]) tell();
+  }
+
+  /** The member of a partition's ensemble on this node. */
+  memberOf(partition: number): RaftMember | undefined {
+    return this.#world.system()?.member(partitionGroup(partition));
+  }
+}

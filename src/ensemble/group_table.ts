@@ -1,0 +1,104 @@
+/**
+ * The groups of all partitions with the members they begin with, as the root
+ * ensemble keeps it under one key, once and for all: whoever reads it may make the
+ * member of it that is named for its own node. A second key says that all have
+ * been made; from then on nobody makes one of them, as it may have been removed.
+ *
+ * It is one record, since all groups begin at one moment, and one read tells a
+ * node everything that it has to do.
+ *
+ * @module
+ */
+import { WhorlError } from "../base/errors.ts";
+import type { RaKvValue } from "../ra_kv/ra_kv_value.ts";
+import { RING_SIZE_MAX } from "../ring/chash.ts";
+import {
+  ensembleOwners,
+  type FirstMember,
+} from "../ring/consistent_buckets.ts";
+
+/** The root's key of the table. */
+export const TABLE_KEY = "groups";
+/** The root's key that is there once all members of the table have been made. */
+export const FORMED_KEY = "formed";
+
+/** A group of the table. */
+export interface TableGroup {
+  /** Number of the Raft group. */
+  readonly groupId: number;
+  /** The members it begins with, on its first owner first. */
+  readonly members: readonly FirstMember[];
+}
+
+/** The group of each partition. */
+export type GroupTable = readonly TableGroup[];
+
+const FORMAT = 1;
+
+/** The table for a ring whose partitions are owned so; `newNumber` draws numbers nobody has had. */
+export function makeGroupTable(
+  owners: readonly string[],
+  newNumber: () => number,
+): GroupTable {
+  return owners.map((_, partition) => ({
+    groupId: newNumber(),
+    members: ensembleOwners(owners, partition).map((node) => ({
+      node,
+      uid: newNumber(),
+    })),
+  }));
+}
+
+/** A table as the root keeps it. */
+export function encodeGroupTable(table: GroupTable): RaKvValue {
+  return [
+    FORMAT,
+    table.map(({ groupId, members }): RaKvValue => [
+      groupId,
+      members.map(({ node, uid }): RaKvValue => [node, uid]),
+    ]),
+  ];
+}
+
+/** What {@linkcode encodeGroupTable} made. @throws {WhorlError} `store_format` if it is of another version, `value_corrupt` if it is no table. */
+export function decodeGroupTable(value: RaKvValue): GroupTable {
+  const [format, groups] = list(value);
+  if (format !== FORMAT) {
+    throw new WhorlError(
+      "store_format",
+      `Cannot read the groups of ensembles as this version knows format ${FORMAT}: it is ${format}`,
+    );
+  }
+  const table = list(groups).map((group): TableGroup => {
+    const [groupId, members] = list(group);
+    return {
+      groupId: number(groupId),
+      members: list(members).map((member) => {
+        const [node, uid] = list(member);
+        if (typeof node !== "string") throw corrupt();
+        return { node, uid: number(uid) };
+      }),
+    };
+  });
+  if (table.length === 0 || table.length > RING_SIZE_MAX) throw corrupt();
+  return table;
+}
+
+function list(value: RaKvValue | undefined): readonly RaKvValue[] {
+  if (Array.isArray(value)) return value;
+  throw corrupt();
+}
+
+function number(value: RaKvValue | undefined): number {
+  if (Number.isSafeInteger(value) && (value as number) > 0) {
+    return value as number;
+  }
+  throw corrupt();
+}
+
+function corrupt(): WhorlError {
+  return new WhorlError(
+    "value_corrupt",
+    "Cannot read the groups of ensembles as they are not what was written",
+  );
+}

@@ -1,0 +1,130 @@
+import { assertEquals } from "@std/assert";
+import type { Member } from "../raft/raft_entry.ts";
+import { type EnsembleMembers, planMembers } from "./member_plan.ts";
+
+function voter(node: string): Member {
+  return { node, uid: 1, kind: "voter", target: 0 };
+}
+
+function coming(node: string): Member {
+  return { node, uid: 2, kind: "promotable", target: 9 };
+}
+
+/** Number of lives of which their nodes know nothing. */
+const GONE = 7;
+
+/** An ensemble led by "a", all nodes up. */
+function ensemble(
+  members: readonly Member[],
+  wanted: string,
+  down = "",
+): EnsembleMembers {
+  return {
+    members,
+    leader: "a",
+    wanted: [...wanted],
+    isUp: (node) => !down.includes(node),
+    isGone: ({ uid }) => uid === GONE,
+  };
+}
+
+const ABC = [voter("a"), voter("b"), voter("c")];
+
+Deno.test("planMembers() leaves members alone that are those wanted", () => {
+  assertEquals(planMembers(ensemble(ABC, "cab")), { type: "none" });
+  assertEquals(planMembers(ensemble(ABC, "cab", "bc")), { type: "none" });
+});
+
+Deno.test("planMembers() adds before it removes, and waits until the new one votes", () => {
+  assertEquals(
+    planMembers(ensemble(ABC, "abd")),
+    { type: "add", node: "d" },
+  );
+  assertEquals(
+    planMembers(ensemble([...ABC, coming("d")], "abd")),
+    { type: "wait" },
+  );
+  assertEquals(
+    planMembers(ensemble([...ABC, voter("d")], "abd")),
+    { type: "remove", node: "c" },
+  );
+});
+
+Deno.test("planMembers() hands the lead over before the leader goes", () => {
+  const members = [...ABC, voter("d")];
+  assertEquals(
+    planMembers(ensemble(members, "dbc")),
+    { type: "transfer", to: "d" },
+  );
+  assertEquals(
+    planMembers(ensemble(members, "dbc", "d")),
+    { type: "transfer", to: "b" },
+  );
+  // Others that are to go go first.
+  assertEquals(
+    planMembers(ensemble([...members, voter("e")], "bcd")),
+    { type: "remove", node: "e" },
+  );
+});
+
+Deno.test("planMembers() adds nobody who cannot be reached, and removes nobody in their place", () => {
+  assertEquals(planMembers(ensemble(ABC, "abd", "d")), { type: "wait" });
+  assertEquals(
+    planMembers(ensemble(ABC, "abde", "d")),
+    { type: "add", node: "e" },
+  );
+});
+
+Deno.test("planMembers() removes the dead first, and nobody whom the rest needs to agree", () => {
+  const members = [...ABC, voter("d"), voter("e")];
+  assertEquals(
+    planMembers(ensemble(members, "abc", "e")),
+    { type: "remove", node: "e" },
+  );
+  // Of a, b and c only a would be there.
+  assertEquals(
+    planMembers(ensemble([...ABC, voter("d")], "abc", "bc")),
+    { type: "wait" },
+  );
+});
+
+Deno.test("planMembers() removes what does not vote and is not wanted at once", () => {
+  assertEquals(
+    planMembers(ensemble([voter("a"), coming("d")], "ab", "d")),
+    { type: "remove", node: "d" },
+  );
+});
+
+Deno.test("planMembers() takes a cluster from one node to three", () => {
+  assertEquals(
+    planMembers(ensemble([voter("a")], "abc")),
+    { type: "add", node: "b" },
+  );
+  assertEquals(
+    planMembers(ensemble([voter("a"), voter("b")], "abc")),
+    { type: "add", node: "c" },
+  );
+});
+
+Deno.test("planMembers() lets a cluster shrink to those who are left", () => {
+  assertEquals(
+    planMembers(ensemble(ABC, "ab", "c")),
+    { type: "remove", node: "c" },
+  );
+  assertEquals(planMembers(ensemble(ABC, "")), { type: "wait" });
+});
+
+Deno.test("planMembers() adds a member anew that is gone from its node, if the others can agree on it", () => {
+  const gone = { ...voter("c"), uid: GONE };
+  const members = [voter("a"), voter("b"), gone];
+  assertEquals(
+    planMembers(ensemble(members, "abc")),
+    { type: "add", node: "c" },
+  );
+  assertEquals(planMembers(ensemble(members, "abc", "b")), { type: "wait" });
+  assertEquals(planMembers(ensemble(members, "abc", "c")), { type: "none" });
+  assertEquals(
+    planMembers(ensemble([...members, voter("d")], "abd")),
+    { type: "remove", node: "c" },
+  );
+});
