@@ -12,13 +12,20 @@ const REQUESTS_MAX = 3;
 
 for (const masterPlacement of ["task", "worker"] satisfies Placement[]) {
   Deno.test(`kv refuses what is beyond the bounds of NodeOptions.kvMailbox, masters as ${masterPlacement}`, async () => {
-    await using node = await startNode({
-      name: "one@127.0.0.1",
-      cookie: "secret",
-      ringSize: 8,
-      masterPlacement,
-      kvMailbox: { requestsMax: REQUESTS_MAX },
-    });
+    const dataDirectory = await Deno.makeTempDir({ prefix: "whorl-" });
+    await using stack = new AsyncDisposableStack();
+    stack.defer(() => Deno.remove(dataDirectory, { recursive: true }));
+    const node = stack.use(
+      await startNode({
+        name: "one@127.0.0.1",
+        cookie: "secret",
+        // In memory a write is done before the next one is looked at.
+        dataDirectory,
+        ringSize: 8,
+        masterPlacement,
+        kvMailbox: { requestsMax: REQUESTS_MAX },
+      }),
+    );
     // They come in one message, and each is in hand until its commit.
     const outcomes = await Promise.all(
       Array.from(
