@@ -5,9 +5,8 @@
  *
  * @module
  */
-import { build as buildHistogram } from "npm:hdr-histogram-js@3.0.1";
 import type { KvClient } from "../../mod.ts";
-import { reasonOf } from "../../src/base/errors.ts";
+import { keyNumber, type LoopResult, runClosedLoop } from "../closed_loop.ts";
 
 /** What to run. */
 export interface Load {
@@ -24,22 +23,10 @@ export interface Load {
   readonly quorum: number;
 }
 
-/** What came of it. Latencies in microseconds. */
-export interface LoadResult {
-  readonly operations: number;
-  readonly failures: number;
-  readonly firstFailure: string | null;
-  readonly perSecond: number;
-  readonly p50Us: number;
-  readonly p99Us: number;
-  readonly p999Us: number;
-  readonly maxUs: number;
-}
-
 const BUCKET = "bench";
 
 /** Runs `load` and measures it. */
-export async function runLoad(kv: KvClient, load: Load): Promise<LoadResult> {
+export async function runLoad(kv: KvClient, load: Load): Promise<LoopResult> {
   const contexts: (string | undefined)[] = new Array(load.keys);
   if (load.operation === "put") await readContexts(kv, load, contexts);
   await runFor(kv, load, load.durationMs / 5, contexts);
@@ -66,66 +53,30 @@ async function readContexts(
   await Promise.all(Array.from({ length: 64 }, reader));
 }
 
-async function runFor(
+function runFor(
   kv: KvClient,
   load: Load,
   durationMs: number,
   contexts: (string | undefined)[],
-): Promise<LoadResult> {
+): Promise<LoopResult> {
   const { operation, concurrency, keys, n, quorum } = load;
-  const histogram = buildHistogram({
-    lowestDiscernibleValue: 1,
-    highestTrackableValue: 60_000_000,
-    numberOfSignificantValueDigits: 3,
-    useWebAssembly: false,
-  });
   const value = new Uint8Array(load.valueBytes).map((_, i) => i);
   const readOptions = { n, r: quorum, replicas: false };
-  let operations = 0;
-  let failures = 0;
-  let firstFailure: string | null = null;
-  let next = 0;
-  const startedAt = performance.now();
-  const endAt = startedAt + durationMs;
-  const worker = async (): Promise<void> => {
-    for (;;) {
-      const begunAt = performance.now();
-      if (begunAt >= endAt) return;
-      // 7919 is prime, so every key is visited.
-      const number = (next++ * 7919) % keys;
-      const key = `key-${number}`;
-      try {
-        if (operation === "put") {
-          // A writer that knows what it replaces, else every put would add a
-          // sibling and objects would grow without end.
-          const { context } = await kv.put(BUCKET, key, value, {
-            n,
-            w: quorum,
-            replicas: false,
-            context: contexts[number],
-          });
-          contexts[number] = context;
-        } else await kv.get(BUCKET, key, readOptions);
-        operations++;
-      } catch (error) {
-        failures++;
-        firstFailure ??= reasonOf(error);
-      }
-      histogram.recordValue(
-        Math.max(1, Math.round((performance.now() - begunAt) * 1000)),
-      );
+  return runClosedLoop({ concurrency, durationMs }, async (at) => {
+    const number = keyNumber(at, keys);
+    const key = `key-${number}`;
+    if (operation === "get") {
+      await kv.get(BUCKET, key, readOptions);
+      return;
     }
-  };
-  await Promise.all(Array.from({ length: concurrency }, worker));
-  const tookMs = performance.now() - startedAt;
-  return {
-    operations,
-    failures,
-    firstFailure,
-    perSecond: Math.round(operations / tookMs * 1000),
-    p50Us: histogram.getValueAtPercentile(50),
-    p99Us: histogram.getValueAtPercentile(99),
-    p999Us: histogram.getValueAtPercentile(99.9),
-    maxUs: histogram.maxValue,
-  };
+    // A writer that knows what it replaces, else every put would add a sibling
+    // and objects would grow without end.
+    const { context } = await kv.put(BUCKET, key, value, {
+      n,
+      w: quorum,
+      replicas: false,
+      context: contexts[number],
+    });
+    contexts[number] = context;
+  });
 }

@@ -12,7 +12,8 @@ import { connect } from "../../mod.ts";
 import { MeasuredProcess } from "../measured_process.ts";
 import { denoKvCeiling } from "./deno_kv_ceiling.ts";
 import { hopFloorUs } from "./hop_floor.ts";
-import { type Load, type LoadResult, runLoad } from "./load.ts";
+import type { LoopResult } from "../closed_loop.ts";
+import { type Load, runLoad } from "./load.ts";
 import { cpuSeconds, memoryMb } from "./process_usage.ts";
 
 const HELP = `Measures a cluster of three node processes on this machine.
@@ -33,7 +34,7 @@ const HELP = `Measures a cluster of three node processes on this machine.
 Lists are separated by commas.
 `;
 
-interface Figure extends LoadResult {
+interface Figure extends LoopResult {
   readonly storage: string;
   readonly placement: string;
   readonly driver: string;
@@ -203,14 +204,14 @@ async function figure(
   const before = pids.map(cpuSeconds);
   const ownBefore = cpuSeconds(Deno.pid);
   const beganAt = performance.now();
-  let result: LoadResult;
+  let result: LoopResult;
   if (where.driver === "client") {
     await using client = await connect({
       nodes: [first.address],
       cookie: "bench",
     });
     result = await runLoad(client.kv, load);
-  } else result = await first.order<LoadResult>({ do: "load", load });
+  } else result = await first.order<LoopResult>({ do: "load", load });
   const seconds = (performance.now() - beganAt) / 1000;
   return {
     ...where,

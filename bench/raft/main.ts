@@ -11,7 +11,8 @@
 import { parseArgs } from "npm:deno-std@1.4.0/cli/parse_args.js";
 import { cpuSeconds, memoryMb } from "../cluster/process_usage.ts";
 import type { MeasuredProcess } from "../measured_process.ts";
-import type { RaftLoad, RaftLoadResult } from "./load.ts";
+import type { LoopResult } from "../closed_loop.ts";
+import type { RaftLoad } from "./load.ts";
 import { MeasuredRaft } from "./measured_raft.ts";
 import { idleGroups, lossOfLeader, restart } from "./outages.ts";
 
@@ -122,7 +123,7 @@ async function figure(
   const before = pids.map(cpuSeconds);
   const beganAt = performance.now();
   const { operation, valueBytes, concurrency } = load;
-  const result = await leader.order<RaftLoadResult>({
+  const result = await leader.order<LoopResult>({
     do: "load",
     load,
     ...(args.profile === undefined ? {} : {

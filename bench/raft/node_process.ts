@@ -7,7 +7,7 @@
  */
 import { Session } from "node:inspector/promises";
 import { startMeasuredNode } from "../measured_node.ts";
-import { type LoadedStore, type RaftLoad, runRaftLoad } from "./load.ts";
+import { type RaftLoad, runRaftLoad } from "./load.ts";
 
 type Order =
   | { readonly do: "join"; readonly address: string }
@@ -25,12 +25,6 @@ type Order =
 
 const GROUP = "bench";
 const { node, serve } = await startMeasuredNode();
-
-/** As an application on the leader's node has it. */
-const store: LoadedStore = {
-  put: (key, value) => node.raKv.put(GROUP, key, value),
-  get: (key) => node.raKv.get(GROUP, key),
-};
 
 async function profiled<T>(
   path: string | undefined,
@@ -67,7 +61,7 @@ await serve(async (order: Order): Promise<unknown> => {
     case "load":
       return await profiled(
         order.profile,
-        () => runRaftLoad(store, order.load),
+        () => runRaftLoad(node.raKv, GROUP, order.load),
       );
     default:
       return order satisfies never;
