@@ -9,9 +9,9 @@
  *     ├─ cluster_sup     ring, gossip, claimant, node watcher
  *     ├─ vnode_sup       vnode masters
  *     ├─ handoff_sup     transfers of partitions between nodes
- *     ├─ raft_sup        members of Raft groups
  *     ├─ op_fsm_sup      coordinators of requests
- *     └─ coverage_fsm_sup  coordinators of coverage queries
+ *     ├─ coverage_fsm_sup  coordinators of coverage queries
+ *     └─ raft_sup        members of Raft groups
  *
  * @module
  */
@@ -239,9 +239,10 @@ export class WhorlNode implements AsyncDisposable {
               this.#parts.cluster?.exitIfReady();
             },
           }),
-          raftSup(parts),
           opFsmSup(parts, (host) => this.#workerHangs(host)),
           coverageFsmSup(parts, (host) => this.#workerHangs(host)),
+          // Last, as a disk that is full keeps it down and must keep nothing else.
+          raftSup(parts),
         ].map((spec) => ({
           ...spec,
           backoff: PART_BACKOFF,

@@ -11,6 +11,7 @@ import {
   HandoffProgress,
   sealBatch,
   writeHandoffBatch,
+  writeHandoffFinal,
   writeHandoffOffer,
 } from "./handoff_codec.ts";
 import { HandoffBench } from "./testing/handoff_bench.ts";
@@ -564,6 +565,22 @@ Deno.test("VnodeMaster.drop() removes a released partition and ends its vnode", 
   assertEquals(await bench.putText("d"), "wrong_owner");
   await bench.link.call("start_vnodes", [P]);
   assertEquals(await bench.putText("e"), "e");
+});
+
+Deno.test("VnodeMaster serves what has come back before its node has heard that it owns it again", async () => {
+  await using bench = await new Bench().start();
+  await bench.putText("a");
+  await bench.open(P, 1);
+  await bench.exhaust(1);
+  await bench.finish(P, 1, released);
+  assertEquals(await bench.drop(), true);
+  await bench.offer(9);
+  await bench.batch(9, 1, "b");
+  assertEquals(await bench.putText("c"), "wrong_owner");
+  // The one that sent it sends whoever asks for it here from now on.
+  await bench.handoff(P, (into) => writeHandoffFinal(into, 9, 1, 0))
+    .catch(() => {});
+  assertEquals(await bench.putText("d"), "d");
 });
 
 Deno.test("VnodeMaster.drop() removes nothing if the vnode has handled anything since, or is at it", async () => {

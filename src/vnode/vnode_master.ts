@@ -39,7 +39,7 @@ import {
   firstVnodeBeside,
   partitionOfVnode,
 } from "../ring/ring_generations.ts";
-import { beginsHandoff } from "./handoff_codec.ts";
+import { beginsHandoff, HandoffAction } from "./handoff_codec.ts";
 import { BackgroundPace } from "./background_pace.ts";
 import type { ClusterEvent, VnodeModule } from "./vnode.ts";
 import {
@@ -157,7 +157,7 @@ export class VnodeMaster implements VnodeHost {
   /** Partitions that were handed to another node, whose data is here until the ring says so too. */
   #released = new Map<number, Released>();
   /**
-   * Who owns those whose data has been removed since. Whoever does not know of it
+   * Who owns those whose data has been removed since, and has not come back. Whoever does not know of it
    * yet and takes this node for the owner must hear so: a vnode that is started to
    * stand in would say that there is nothing.
    */
@@ -527,6 +527,11 @@ export class VnodeMaster implements VnodeHost {
       );
       return;
     }
+    const action = header.flags & RequestFlag.handoff
+      ? bytes[this.#reader.offset]
+      : undefined;
+    // It has come back: whoever sends it all names this node from now on.
+    if (action === HandoffAction.final) this.#gone.delete(number);
     // A former owner is as good a fallback as any other node.
     const owner = header.flags & (RequestFlag.asFallback | RequestFlag.handoff)
       ? undefined
@@ -537,8 +542,7 @@ export class VnodeMaster implements VnodeHost {
     }
     let process = this.#processes.get(number);
     // What goes on with a handoff goes on with the vnode that began it.
-    const begins = !(header.flags & RequestFlag.handoff) ||
-      beginsHandoff(bytes[this.#reader.offset]);
+    const begins = action === undefined || beginsHandoff(action);
     if (
       process === undefined && !(header.flags & RequestFlag.handoff) &&
       this.#formerVnodes.has(firstVnodeBeside(number))
