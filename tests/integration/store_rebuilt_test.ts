@@ -6,6 +6,7 @@
  */
 import { assert, assertEquals, assertRejects } from "@std/assert";
 import { WhorlError } from "../../src/base/errors.ts";
+import { until } from "../harness/until.ts";
 import { withCluster } from "../harness/test_cluster.ts";
 
 const KEYS = 60;
@@ -125,12 +126,12 @@ Deno.test("a store whose module does not say what belongs to a key space is serv
       if (!name.startsWith("counter-0.kv")) continue;
       Deno.removeSync(`${cluster.folder}/dev2/${name}`);
     }
-    const { mark } = node.events;
     await node.start();
-    await node.events.until(
+    // It may be so before anybody could subscribe to what the node tells.
+    await until(
       "its store vouches for what it has",
-      mark,
-      ({ type }) => type === "tail_repaired",
+      () => Promise.resolve(node.log().includes("is whole again")),
+      15_000,
     );
     // That it was hurt is over too soon to be looked at.
     assert(node.log().includes("lost commits that were acknowledged"));
