@@ -22,8 +22,8 @@ import {
 } from "./heartbeat_codec.ts";
 import { ELECTION_TIMEOUT_MS_MIN } from "./raft_fsm.ts";
 
-/** Time between one frame of heartbeats to a node and the next, in milliseconds. */
-export const HEARTBEAT_MS = 250;
+/** Time between one frame of heartbeats to a node and the next, in milliseconds: one may be late or lost before a follower takes its leader for silent. */
+export const HEARTBEAT_MS = 400;
 
 /** Frames whose answers are still counted. */
 const SEQUENCES_KEPT = 8;
