@@ -453,8 +453,13 @@ export async function fetchJoinOffer(
 ): Promise<Uint8Array> {
   const links = present(parts.links, "links");
   const calls = present(parts.calls, "links");
-  const link = await links.connectTo(address);
-  const offer = await calls.call(link, "join_offer", null);
+  const ask = async (): Promise<unknown> =>
+    await calls.call(await links.connectTo(address), "join_offer", null);
+  const offer = await ask().catch((error) => {
+    // Over a link of its last membership, which the other end was about to close.
+    if (isWhorlError(error, "connection_closed")) return ask();
+    throw error;
+  });
   if (!(offer instanceof Uint8Array)) {
     throw new WhorlError(
       "protocol_error",

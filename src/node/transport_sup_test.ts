@@ -1,4 +1,4 @@
-import { assertEquals } from "@std/assert";
+import { assertEquals, assertRejects } from "@std/assert";
 import { ManualRuntime } from "../../supervisors/manual_runtime.ts";
 import { ByteWriter } from "../base/byte_writer.ts";
 import { WhorlError } from "../base/errors.ts";
@@ -21,7 +21,7 @@ import { readFailure } from "../wire/failure.ts";
 import { FrameType } from "../wire/frame_type.ts";
 import { HeldByNode, LinkAnswers } from "./link_answers.ts";
 import type { NodeParts } from "./node_parts.ts";
-import { frameHandler } from "./transport_sup.ts";
+import { fetchJoinOffer, frameHandler } from "./transport_sup.ts";
 
 /** A node's end of links: what reaches its vnodes, and what is answered. */
 class Bench {
@@ -187,4 +187,42 @@ Deno.test("frameHandler() ends a bulk link over which something else is asked", 
     code = (error as WhorlError).code;
   }
   assertEquals([code, bench.relayed], ["protocol_error", 0]);
+});
+
+Deno.test("fetchJoinOffer() asks over a new link when the one there was is being closed, once", async () => {
+  let connections = 0;
+  const offered = new Uint8Array([1]);
+  const parts = (answers: readonly unknown[]): NodeParts =>
+    ({
+      links: { connectTo: () => Promise.resolve({ number: connections++ }) },
+      calls: {
+        call: ({ number }: { number: number }) => {
+          const answer = answers[number];
+          return answer instanceof Error
+            ? Promise.reject(answer)
+            : Promise.resolve(answer);
+        },
+      },
+    }) as unknown as NodeParts;
+  const removed = new WhorlError(
+    "connection_closed",
+    "The connection ended: removed",
+  );
+  assertEquals(
+    await fetchJoinOffer(parts([removed, offered]), "a:1"),
+    offered,
+  );
+  assertEquals(connections, 2);
+  for (
+    const answers of [[removed, removed], [
+      new WhorlError("wrong_cluster", "no"),
+    ]]
+  ) {
+    connections = 0;
+    const error = await assertRejects(
+      () => fetchJoinOffer(parts(answers), "a:1"),
+      WhorlError,
+    );
+    assertEquals([error, connections], [answers.at(-1), answers.length]);
+  }
 });
