@@ -15,6 +15,9 @@ import type { RaftMember } from "./raft_member.ts";
 /** Time without a leader after which it asks, and between two times of asking, in milliseconds. */
 export const STANDING_ASK_MS = 3_000;
 
+/** Moments to look at are multiples of this, in milliseconds. */
+const GRID_MS = 1_000;
+
 /** What it stands on. */
 export interface StandingWorld {
   readonly runtime: Runtime;
@@ -47,10 +50,11 @@ export class StandingProcess {
 
   #again(): void {
     if (this.#closed) return;
-    this.#timer = this.#world.runtime.setTimer(
-      STANDING_ASK_MS,
-      () => this.#look(),
-    );
+    const { runtime } = this.#world;
+    // All groups of a node look at the same moments, as each wakes its process.
+    const nowMs = runtime.now();
+    const atMs = Math.ceil((nowMs + STANDING_ASK_MS) / GRID_MS) * GRID_MS;
+    this.#timer = runtime.setTimer(atMs - nowMs, () => this.#look());
   }
 
   /** Whether it has no leader though it has been a member: one that is to be added has no log yet. */
