@@ -1,11 +1,9 @@
 import { assert, assertEquals } from "@std/assert";
 import { isWhorlError, WhorlError } from "../base/errors.ts";
+import { FORM_TIMEOUT_MS } from "./cluster_lives.ts";
+import { CHANGE_TIMEOUT_MS } from "./member_changes.ts";
+import { LIVE_INDEXES_PAGE } from "./members_here.ts";
 import { raKvOutcomeUnknown } from "./ra_kv_client.ts";
-import {
-  CHANGE_TIMEOUT_MS,
-  FORM_TIMEOUT_MS,
-  LIVE_INDEXES_PAGE,
-} from "./ra_kv_methods.ts";
 import { FakeCluster } from "./testing/fake_cluster.ts";
 
 /** Runs `test` on nodes a to d. */
