@@ -1,0 +1,86 @@
+/**
+ * When a member stores the state of its machine, so that its log can let go of
+ * what that stands for: when it is told to, when the machine says so, and by
+ * itself after many entries. One at a time.
+ *
+ * @module
+ */
+import { reasonOf } from "../base/errors.ts";
+import type { Log } from "../environment/log.ts";
+import type { GroupLog } from "./log/raft_log.ts";
+import type { MachineHost } from "./machine_host.ts";
+import type { SnapshotMeta } from "./raft_entry.ts";
+
+/** Entries that are applied between one snapshot that is taken by itself and the next, at least. */
+export const SNAPSHOT_ENTRIES_MIN = 65_536;
+
+/** What it stands on. */
+export interface SnapshotWorld {
+  readonly log: Log;
+  /** The log begins behind this snapshot now. */
+  taken(snapshot: SnapshotMeta): void;
+}
+
+/** The snapshots of one member's machine; see the module's text. */
+export class OwnSnapshots {
+  readonly #log: GroupLog;
+  readonly #machine: MachineHost<unknown>;
+  readonly #world: SnapshotWorld;
+  #taking: Promise<void> | undefined;
+
+  constructor(
+    log: GroupLog,
+    machine: MachineHost<unknown>,
+    world: SnapshotWorld,
+  ) {
+    this.#log = log;
+    this.#machine = machine;
+    this.#world = world;
+  }
+
+  /** Stores the state as it is now. */
+  take(): Promise<void> {
+    if (this.#taking !== undefined) return this.#taking;
+    const { meta } = this.#machine;
+    if (meta.index <= this.#index) return Promise.resolve();
+    // The state of this very moment: it changes with the next entry.
+    const { pieces, live } = this.#machine.encode();
+    const taking = (async () => {
+      try {
+        await this.#log.takeSnapshot(meta, pieces, live);
+        this.#world.taken(meta);
+      } finally {
+        this.#taking = undefined;
+      }
+    })();
+    this.#taking = taking;
+    return taking;
+  }
+
+  /** The same for nobody who waits. */
+  takeSoon(): void {
+    this.take().catch((error) =>
+      this.#world.log.error("Cannot take a snapshot", {
+        group: this.#log.config.name,
+        reason: reasonOf(error),
+      })
+    );
+  }
+
+  /** The machine has come further: takes one if it is time to. */
+  applied(): void {
+    if (
+      this.#machine.index - this.#index >= SNAPSHOT_ENTRIES_MIN &&
+      this.#taking === undefined
+    ) this.takeSoon();
+  }
+
+  /** Resolves when none is under way. */
+  async settled(): Promise<void> {
+    await this.#taking?.catch(() => {});
+  }
+
+  get #index(): number {
+    return this.#log.snapshot?.index ?? 0;
+  }
+}
