@@ -124,6 +124,7 @@ export type {
 export {
   type RaKvChange,
   type RaKvClient,
+  type RaKvDeleteClusterOptions,
   type RaKvDeleteOptions,
   type RaKvEntry,
   type RaKvEvent,

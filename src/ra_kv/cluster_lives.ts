@@ -3,25 +3,31 @@
  *
  * @module
  */
-import { WhorlError } from "../base/errors.ts";
+import { isWhorlError, WhorlError } from "../base/errors.ts";
 import { compareTexts } from "../base/text_order.ts";
 import type { Member } from "../raft/raft_entry.ts";
 import type { RaftSystem } from "../raft/raft_member.ts";
 import {
   type ClusterQuestions,
   LOCATE_TIMEOUT_MS,
+  MEMBERS_TIMEOUT_MS,
+  type NodeOutcomes,
   unknownCluster,
 } from "./cluster_questions.ts";
 import {
   clusterArgument,
+  flagArgument,
   nodesArgument,
+  optionalNode,
   optionalNumber,
 } from "./method_arguments.ts";
 import { raKvMember } from "./ra_kv_member.ts";
 import type {
+  ClusterMembers,
   DeletedCluster,
-  NodeFailure,
+  MemberPlace,
   RaKvMethodTypes,
+  RaKvPeerMethodTypes,
   StartedCluster,
 } from "./ra_kv_protocol.ts";
 
@@ -88,13 +94,7 @@ export class ClusterLives {
     const deadlineAt = this.#questions.now() + timeoutMs;
     const outcomes = await this.#questions.onEach(
       initial,
-      ({ node, uid }) =>
-        this.#questions.ask(node, "ra_kv_create_member", {
-          cluster,
-          groupId,
-          uid,
-          initial,
-        }),
+      ({ node, uid }) => this.#create(node, { cluster, groupId, uid, initial }),
     );
     const { results, failures } = outcomes;
     const started = results.map(({ node }) => node);
@@ -130,33 +130,58 @@ export class ClusterLives {
     );
   }
 
-  /** Removes all members that can be reached. */
+  /** Makes a member on `node`, in the place of one whose cluster was deleted while it was away. */
+  async #create(
+    node: string,
+    member: RaKvPeerMethodTypes["ra_kv_create_member"]["args"],
+  ): Promise<void> {
+    const make = () => this.#questions.ask(node, "ra_kv_create_member", member);
+    try {
+      await make();
+    } catch (error) {
+      if (!isWhorlError(error, "already_exists")) throw error;
+      const { cluster } = member;
+      const { uid, groupId } = await this.#questions.ask(
+        node,
+        "ra_kv_locate",
+        { cluster },
+      );
+      if (
+        uid !== 0 &&
+        !await this.#questions.clearDeleted(cluster, node, groupId)
+      ) throw error;
+      await make();
+    }
+  }
+
+  /**
+   * Deletes a cluster: its members agree on it, and then each goes. One that
+   * cannot be reached learns of it when it asks the others
+   * (`standing_process.ts`), as they remember.
+   */
   async delete(args: unknown): Promise<DeletedCluster> {
     const cluster = clusterArgument(args);
     this.#requireOwn(cluster);
+    const force = flagArgument(args, "force");
+    const only = optionalNode(args);
     const places = await this.#questions.places(cluster);
-    if (places.results.length === 0) throw unknownCluster(cluster);
-    const nodes = new Set(
-      places.results.flatMap(({ result }) => result.members),
+    const meant = places.results.filter(({ node }) =>
+      only === undefined || node === only
     );
-    for (const { node } of places.results) nodes.add(node);
-    const uids = new Map(
-      places.results.map(({ node, result }) => [node, result.uid]),
-    );
+    if (meant.length === 0) throw unknownCluster(cluster);
+    const groupIds = force
+      ? new Set(meant.map(({ result }) => result.groupId))
+      : new Set([await this.#agreeOnEnd(cluster, places)]);
+    const nodes = new Set<string>();
+    for (const { node, result } of places.results) {
+      if (!groupIds.has(result.groupId)) continue;
+      for (const other of [node, ...result.members]) nodes.add(other);
+    }
     const { results, failures } = await this.#questions.onEach(
       [...nodes].sort(compareTexts).map((node) => ({ node })),
       async ({ node }) => {
-        const uid = uids.get(node);
-        if (uid !== undefined) {
-          await this.#questions.ask(node, "ra_kv_drop_member", {
-            cluster,
-            uid,
-          });
-        } else if (places.failures.some((failure) => failure.node === node)) {
-          const { code, message } = places.failures.find((failure) =>
-            failure.node === node
-          ) as NodeFailure;
-          throw new WhorlError(code, message);
+        for (const groupId of groupIds) {
+          await this.#deleteOn(node, cluster, groupId, places);
         }
       },
     );
@@ -165,6 +190,90 @@ export class ClusterLives {
       deleted: results.map(({ node }) => node),
       notDeleted: failures,
     };
+  }
+
+  /** Has the members agree that `cluster` is deleted; its number. */
+  async #agreeOnEnd(
+    cluster: string,
+    places: NodeOutcomes<MemberPlace>,
+  ): Promise<number> {
+    const { leader, members } = await this.#led(cluster);
+    const { groupId } = await this.#questions.ask(leader, "ra_kv_locate", {
+      cluster,
+    });
+    const older = places.results.find(({ node, result }) =>
+      result.ends !== true && members.some((member) => member.node === node)
+    );
+    if (older !== undefined) {
+      throw new WhorlError(
+        "not_capable",
+        `Cannot delete ${cluster} as ${older.node} runs a version that cannot agree on it: upgrade it, or delete by force`,
+        { details: { cluster, node: older.node } },
+      );
+    }
+    let isUnderWay = false;
+    try {
+      await this.#questions.atLeader(
+        cluster,
+        this.#questions.now() + MEMBERS_TIMEOUT_MS,
+        (node, timeoutMs) => {
+          isUnderWay = true;
+          return this.#questions.ask(
+            node,
+            "ra_kv_end_here",
+            { cluster, groupId },
+            timeoutMs,
+          );
+        },
+      );
+    } catch (error) {
+      // Whoever knew the leader's answer may be gone already.
+      if (!await this.#questions.wasDeleted(groupId)) {
+        if (!isWhorlError(error, "timeout")) throw error;
+        throw isUnderWay
+          ? notKnown(cluster, error)
+          : noMajority(cluster, error);
+      }
+    }
+    return groupId;
+  }
+
+  async #led(cluster: string): Promise<ClusterMembers> {
+    try {
+      return await this.#questions.members(cluster);
+    } catch (error) {
+      // That there are members is known: then none of them runs.
+      if (
+        !isWhorlError(error, "timeout") &&
+        !isWhorlError(error, "unknown_cluster")
+      ) throw error;
+      throw noMajority(cluster, error);
+    }
+  }
+
+  async #deleteOn(
+    node: string,
+    cluster: string,
+    groupId: number,
+    places: NodeOutcomes<MemberPlace>,
+  ): Promise<void> {
+    const isHere = (failure: { readonly node: string }): boolean =>
+      failure.node === node;
+    const away = places.failures.find(isHere);
+    if (away !== undefined) throw new WhorlError(away.code, away.message);
+    try {
+      await this.#questions.ask(node, "ra_kv_delete_here", {
+        cluster,
+        groupId,
+      });
+    } catch (error) {
+      if (!isWhorlError(error, "unknown_command")) throw error;
+      // An older version: it can be told that its member is to go, and does not remember why.
+      const place = places.results.find(isHere)?.result;
+      if (place?.groupId !== groupId) return;
+      const { uid } = place;
+      await this.#questions.ask(node, "ra_kv_drop_member", { cluster, uid });
+    }
   }
 
   /** All that any node has a member of. */
@@ -191,4 +300,22 @@ export class ClusterLives {
       failures,
     };
   }
+}
+
+/** No leader has answered who is followed by a majority. */
+function noMajority(cluster: string, cause: WhorlError): WhorlError {
+  return new WhorlError(
+    "quorum_unavailable",
+    `Cannot delete ${cluster} as no majority of its members has answered in ${MEMBERS_TIMEOUT_MS} ms: if it is lost for good, delete by force`,
+    { details: { cluster, outcomeUnknown: false }, cause },
+  );
+}
+
+/** A leader was asked, and no majority has told it that it agrees. */
+function notKnown(cluster: string, cause: WhorlError): WhorlError {
+  return new WhorlError(
+    "timeout",
+    `Cannot tell whether ${cluster} is deleted as no majority of its members has agreed in ${MEMBERS_TIMEOUT_MS} ms: ask again`,
+    { details: { cluster, outcomeUnknown: true }, cause },
+  );
 }

@@ -134,6 +134,8 @@ export class ClusterQuestions {
     const members: string[] = [];
     outcomes.forEach((outcome, at) => {
       if (outcome.status === "rejected" || outcome.value.uid === 0) return;
+      // It leads nobody to the others either.
+      if (outcome.value.runs === false) return;
       members.push(others[at] as string);
       leader ??= outcome.value.leader ?? undefined;
     });
@@ -228,6 +230,32 @@ export class ClusterQuestions {
       results: results.filter(({ result }) => result.uid !== 0),
       failures,
     };
+  }
+
+  /** Whether any node that answers remembers that the cluster of that number was deleted. */
+  async wasDeleted(groupId: number): Promise<boolean> {
+    const { results } = await this.onEach(
+      this.#peers.nodes().map((node) => ({ node })),
+      ({ node }) =>
+        this.ask(node, "ra_kv_was_deleted", { groupId }, LOCATE_TIMEOUT_MS),
+    );
+    return results.some(({ result }) => result.deleted);
+  }
+
+  /**
+   * Has the member on `node` go if it is of a cluster that was deleted while it
+   * was away: another one may have its name since.
+   *
+   * @returns Whether it was.
+   */
+  async clearDeleted(
+    cluster: string,
+    node: string,
+    groupId: number,
+  ): Promise<boolean> {
+    if (!await this.wasDeleted(groupId)) return false;
+    await this.ask(node, "ra_kv_delete_here", { cluster, groupId });
+    return true;
   }
 
   /** Does `work` for each of `items`, all at a time. */

@@ -22,6 +22,7 @@ import type {
   AddedKind,
   ClusterMembers,
   MemberChange,
+  MemberPlace,
   RemovedMember,
 } from "./ra_kv_protocol.ts";
 
@@ -56,28 +57,22 @@ export class MemberChanges {
     const before = await this.#questions.members(cluster);
     const existing = before.members.find((member) => member.node === node);
     const place = await this.#questions.ask(node, "ra_kv_locate", { cluster });
-    if (existing !== undefined && place.uid === existing.uid) {
+    // One that does not start is as good as lost.
+    const fails = typeof place.failure === "string";
+    if (existing !== undefined && place.uid === existing.uid && !fails) {
       throw new WhorlError(
         "already_member",
         `Cannot add ${node} to ${cluster} as it is a member of it`,
         { details: { cluster, node } },
       );
     }
-    // What an earlier attempt, or an earlier membership, has left behind.
-    if (place.uid !== 0) {
-      await this.#questions.ask(node, "ra_kv_drop_member", {
-        cluster,
-        uid: place.uid,
-      });
-    }
-    const uid = this.#newNumber();
     const { groupId } = await this.#questions.ask(
       before.leader,
       "ra_kv_locate",
-      {
-        cluster,
-      },
+      { cluster },
     );
+    if (place.uid !== 0) await this.#clear(cluster, node, place, groupId);
+    const uid = this.#newNumber();
     const takeBack = () =>
       this.#questions.ask(node, "ra_kv_drop_member", { cluster, uid }).catch(
         () => {
@@ -112,6 +107,29 @@ export class MemberChanges {
     // While it is unknown the member stays: it is needed if the change comes through.
     if (outcome.type === "unknown") throw outcome.error;
     return outcome.members;
+  }
+
+  /** Has what an earlier attempt, an earlier membership or a deleted cluster has left on `node` go. */
+  async #clear(
+    cluster: string,
+    node: string,
+    place: MemberPlace,
+    groupId: number,
+  ): Promise<void> {
+    if (place.groupId === groupId) {
+      await this.#questions.ask(node, "ra_kv_drop_member", {
+        cluster,
+        uid: place.uid,
+      });
+    } else if (
+      !await this.#questions.clearDeleted(cluster, node, place.groupId)
+    ) {
+      throw new WhorlError(
+        "already_exists",
+        `Cannot add ${node} to ${cluster} as it has a member of another cluster of that name: delete that one by force, naming the node`,
+        { details: { cluster, node } },
+      );
+    }
   }
 
   async remove(args: unknown): Promise<RemovedMember> {

@@ -7,6 +7,8 @@
 import { WhorlError } from "../base/errors.ts";
 import { raftFailure } from "../raft/raft_failure.ts";
 import type {
+  AppliedCommand,
+  MemberAtRest,
   RaftFailure,
   RaftSystem,
   RaftTarget,
@@ -19,9 +21,9 @@ import {
   nodeArgument,
   numberArgument,
 } from "./method_arguments.ts";
-import { RA_KV_MACHINE } from "./ra_kv_command_codec.ts";
+import { END_COMMAND, RA_KV_MACHINE } from "./ra_kv_command_codec.ts";
 import { liveIndexes, stateOverview } from "./ra_kv_machine.ts";
-import { isRaKv, raKvMember } from "./ra_kv_member.ts";
+import { anotherKind, isRaKv, raKvMember } from "./ra_kv_member.ts";
 import type {
   ClusterMembers,
   ClusterPlace,
@@ -51,7 +53,13 @@ export class MembersHere {
     const cluster = clusterArgument(args);
     const member = raKvMember(this.#system(), cluster);
     if (member !== undefined) return member;
-    throw unknownCluster(cluster, `${this.#self} has no member of it`);
+    const reason = this.#atRest(cluster)?.reason;
+    throw unknownCluster(
+      cluster,
+      reason === undefined
+        ? `${this.#self} has no member of it`
+        : `its member on ${this.#self} does not start: ${reason}`,
+    );
   }
 
   #present(): RaftSystem {
@@ -63,6 +71,14 @@ export class MembersHere {
     );
   }
 
+  /** The cluster's member on this node that does not run. @throws {WhorlError} `invalid_argument` for a group of another kind. */
+  #atRest(cluster: string): MemberAtRest | undefined {
+    const resting = this.#system()?.memberAtRest(cluster);
+    if (resting === undefined) return undefined;
+    if (resting.machine !== RA_KV_MACHINE) throw anotherKind(cluster);
+    return resting;
+  }
+
   clusters(): ClusterPlace[] {
     return (this.#system()?.members() ?? []).filter(isRaKv).map((member) => ({
       cluster: member.group,
@@ -72,12 +88,18 @@ export class MembersHere {
   }
 
   locate(args: unknown): MemberPlace {
-    const member = raKvMember(this.#system(), clusterArgument(args));
+    const cluster = clusterArgument(args);
+    const member = raKvMember(this.#system(), cluster);
+    const resting = member === undefined ? this.#atRest(cluster) : undefined;
+    const { uid, groupId } = member ?? resting ?? { uid: 0, groupId: 0 };
     return {
-      uid: member?.uid ?? 0,
-      groupId: member?.groupId ?? 0,
+      uid,
+      groupId,
       leader: member?.leader ?? null,
       members: member?.membership.members.map(({ node }) => node) ?? [],
+      runs: resting === undefined,
+      failure: resting?.reason ?? null,
+      ends: true,
     };
   }
 
@@ -94,14 +116,33 @@ export class MembersHere {
   }
 
   async drop(args: unknown): Promise<{ readonly dropped: boolean }> {
-    const cluster = clusterArgument(args);
-    const member = raKvMember(this.#present(), cluster);
-    // Another life of the member is none of the caller's business.
-    if (member?.uid !== numberArgument(args, "uid", 1)) {
-      return { dropped: false };
+    clusterArgument(args);
+    const uid = numberArgument(args, "uid", 1);
+    return { dropped: await this.#present().dropMember(uid) };
+  }
+
+  async end(args: unknown): Promise<Record<string, never>> {
+    const member = this.#here(args);
+    const { group: cluster, groupId } = member;
+    if (groupId !== numberArgument(args, "groupId", 1)) {
+      throw unknownCluster(cluster, `${this.#self} leads another of that name`);
     }
-    await this.#present().removeMember(cluster);
-    return { dropped: true };
+    await settled<AppliedCommand>(
+      member,
+      (target) => member.propose(END_COMMAND, target),
+    );
+    return {};
+  }
+
+  async delete(args: unknown): Promise<{ readonly dropped: boolean }> {
+    clusterArgument(args);
+    const groupId = numberArgument(args, "groupId", 1);
+    return { dropped: await this.#present().deleteGroup(groupId) };
+  }
+
+  wasDeleted(args: unknown): { readonly deleted: boolean } {
+    const groupId = numberArgument(args, "groupId", 1);
+    return { deleted: this.#present().isDeleted(groupId) };
   }
 
   async members(args: unknown): Promise<ClusterMembers> {

@@ -68,9 +68,9 @@ export function entryOf(object: Uint8Array | undefined): RaKvEntry | undefined {
   const entry = { index, term, timeMs, changes };
   if (kind === EntryKind.noop) return { ...entry, kind: "noop" };
   if (kind === EntryKind.membership) return { ...entry, kind: "membership" };
-  if (object[12 + ENTRY_HEADER_BYTES] === RaKvOp.sweep) {
-    return { ...entry, kind: "sweep" };
-  }
+  const op = object[12 + ENTRY_HEADER_BYTES];
+  if (op === RaKvOp.sweep) return { ...entry, kind: "sweep" };
+  if (op === RaKvOp.end) return { ...entry, kind: "end" };
   visitChanges(from, emptyChange(), (change) => {
     const key = keyText(object.subarray(change.keyStart, change.keyEnd));
     const ifIndex = change.ifIndex < 0 ? {} : { ifIndex: change.ifIndex };

@@ -111,8 +111,8 @@ export interface RaKvEntry {
   readonly term: number;
   /** The leader's wall clock when it took it, in milliseconds since 1970. */
   readonly timeMs: number;
-  /** `"sweep"` takes expired keys out; `"noop"` and `"membership"` are Raft's own. */
-  readonly kind: "change" | "sweep" | "noop" | "membership";
+  /** `"sweep"` takes expired keys out; `"end"` deletes the cluster; `"noop"` and `"membership"` are Raft's own. */
+  readonly kind: "change" | "sweep" | "end" | "noop" | "membership";
   /** What was to be changed, whether the conditions held or not. */
   readonly changes: readonly RaKvChange[];
 }
@@ -151,6 +151,14 @@ export type RaKvWatchOptions =
     /** Ends the watch, with `cancelled`. */
     readonly signal?: AbortSignal | undefined;
   };
+
+/** How a cluster is deleted. */
+export interface RaKvDeleteClusterOptions extends RaKvOptions {
+  /** Without asking its members: for a majority that is lost for good. @default {false} */
+  readonly force?: boolean | undefined;
+  /** By force: only the cluster that this node has a member of. @default {all of that name} */
+  readonly node?: string | undefined;
+}
 
 /** The operations of `ra_kv`. All fail with `timeout`, `cancelled`, `connection_closed`, `unknown_cluster`, `invalid_argument` or `overload` besides what is said with them. */
 export interface RaKvClient {
@@ -248,10 +256,19 @@ export interface RaKvClient {
     members: readonly string[],
     options?: RaKvOptions,
   ): Promise<StartedCluster>;
-  /** Removes a cluster and all that it stores, as far as its nodes can be reached. */
+  /**
+   * Deletes a cluster and all that it stores. Its members agree on it first; one
+   * that cannot be reached goes when it is back and asks the others.
+   *
+   * With `force` nobody is asked: all that can be reached goes, and with `node`
+   * only the cluster that has a member there, where several have one name.
+   *
+   * @throws {WhorlError} `quorum_unavailable` if no majority answers: nothing was
+   * deleted. After `timeout` with `outcomeUnknown` in the details it may yet be.
+   */
   deleteCluster(
     cluster: string,
-    options?: RaKvOptions,
+    options?: RaKvDeleteClusterOptions,
   ): Promise<DeletedCluster>;
   /** All clusters that the nodes know, with failures for those that did not answer. */
   clusters(options?: RaKvOptions): Promise<

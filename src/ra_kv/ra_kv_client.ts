@@ -33,6 +33,7 @@ import { watch } from "./ra_kv_watching.ts";
 export type {
   RaKvChange,
   RaKvClient,
+  RaKvDeleteClusterOptions,
   RaKvDeleteOptions,
   RaKvEntry,
   RaKvEvent,
@@ -110,7 +111,11 @@ export function raKvClient(
         (options?.timeoutMs ?? TIMEOUT_MS * members.length) + 30_000,
       ),
     deleteCluster: (cluster, options) =>
-      ask("ra_kv_delete_cluster", { cluster }, options),
+      ask(
+        "ra_kv_delete_cluster",
+        { cluster, force: options?.force, node: options?.node },
+        options,
+      ),
     clusters: (options) => ask("ra_kv_clusters", {}, options),
     addMember: (cluster, node, options) =>
       ask("ra_kv_add_member", { cluster, node, kind: options?.kind }, options),

@@ -118,6 +118,7 @@ export function liveEntries({ keys, batches }: RaKvState): number {
 }
 
 const DONE: Applied = { reply: replyBytes({ type: "done" }) };
+const ENDED: Applied = { reply: DONE.reply, effects: [{ type: "end" }] };
 const NOT_FOUND: Applied = { reply: replyBytes({ type: "not_found" }) };
 /** The command that the sweep timer proposes. */
 const SWEEP = Uint8Array.of(RaKvOp.sweep);
@@ -215,6 +216,9 @@ function applyCommand(
     case RaKvOp.sweep:
       expectCommandEnd(from);
       return sweep(index, state);
+    case RaKvOp.end:
+      expectCommandEnd(from);
+      return ENDED;
     default:
       throw new WhorlError(
         "unknown_command",

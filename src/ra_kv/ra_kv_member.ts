@@ -15,13 +15,16 @@ export function raKvMember(
 ): RaKvMember | undefined {
   const member = system?.member(cluster);
   if (member === undefined) return undefined;
-  if (!isRaKv(member)) {
-    throw new WhorlError(
-      "invalid_argument",
-      `Cannot use ${cluster} as a cluster of ra_kv: it is a group of another kind`,
-    );
-  }
+  if (!isRaKv(member)) throw anotherKind(cluster);
   return member;
+}
+
+/** That a group is not of `ra_kv`. */
+export function anotherKind(cluster: string): WhorlError {
+  return new WhorlError(
+    "invalid_argument",
+    `Cannot use ${cluster} as a cluster of ra_kv: it is a group of another kind`,
+  );
 }
 
 /** Whether `member` is of a cluster of `ra_kv`. */

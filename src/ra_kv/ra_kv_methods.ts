@@ -127,6 +127,9 @@ export class RaKvMethods {
       ra_kv_locate: (args) => Promise.resolve(here.locate(args)),
       ra_kv_create_member: (args) => here.create(args),
       ra_kv_drop_member: (args) => here.drop(args),
+      ra_kv_end_here: (args) => here.end(args),
+      ra_kv_delete_here: (args) => here.delete(args),
+      ra_kv_was_deleted: (args) => Promise.resolve(here.wasDeleted(args)),
       ra_kv_change_members: (args) => here.change(args),
       ra_kv_members_here: (args) => here.members(args),
       ra_kv_member_overview_here: (args) =>

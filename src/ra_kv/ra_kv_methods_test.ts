@@ -4,6 +4,7 @@ import { FORM_TIMEOUT_MS } from "./cluster_lives.ts";
 import { CHANGE_TIMEOUT_MS } from "./member_changes.ts";
 import { LIVE_INDEXES_PAGE } from "./members_here.ts";
 import { raKvOutcomeUnknown } from "./ra_kv_client.ts";
+import type { MemberPlace } from "./ra_kv_protocol.ts";
 import { FakeCluster } from "./testing/fake_cluster.ts";
 
 /** Runs `test` on nodes a to d. */
@@ -517,21 +518,244 @@ onNodes("forceShrink() makes one member the only one", async (cluster) => {
 });
 
 onNodes(
-  "deleteCluster() removes it from all nodes that can be reached",
+  "deleteCluster() has the members agree, and removes it from all nodes that can be reached",
   async (cluster) => {
-    await cluster.form("store", ["a", "b", "c"]);
+    const group = await cluster.form("store", ["a", "b", "c"]);
+    await cluster.node("a").raKv.put("store", "k", 1);
     cluster.cut.add("c");
+    cluster.node("c").member("store")!.paused = true;
     const { raKv } = cluster.node("d");
     const deleted = await inTime(cluster, raKv.deleteCluster("store"));
     assertEquals(deleted.deleted, ["a", "b"]);
     assertEquals(deleted.notDeleted.map(({ node, code }) => [node, code]), [
       ["c", "not_reachable"],
     ]);
+    assertEquals(membersOn(cluster, "store"), ["c"]);
+    assertEquals(group.entries.length, 2);
+    for (const name of ["a", "b"]) {
+      assert(cluster.node(name).isDeleted(group.groupId));
+    }
+    const error = await failureOf(cluster, raKv.get("store", "k"));
+    assertEquals(error.code, "timeout", "c may have it yet");
+  },
+);
+
+onNodes(
+  "startCluster() and addMember() replace what is left of a deleted cluster of the name",
+  async (cluster) => {
+    const before = await cluster.form("store", ["a", "b", "c"]);
+    await cluster.node("a").raKv.put("store", "k", "old");
+    cluster.cut.add("c");
+    cluster.node("c").member("store")!.paused = true;
+    const { raKv } = cluster.node("d");
+    await inTime(cluster, raKv.deleteCluster("store"));
     cluster.cut.clear();
-    assertEquals((await raKv.deleteCluster("store")).deleted, ["a", "b", "c"]);
+    const started = await inTime(
+      cluster,
+      raKv.startCluster("store", ["b", "c", "d"]),
+    );
+    assertEquals(started.started, ["b", "c", "d"]);
+    const after = cluster.node("c").member("store")!;
+    assert(after.groupId !== before.groupId);
+    assertEquals((await raKv.get("store", "k")).value, undefined);
+    // The same where the member that was left is to be one of the new cluster.
+    await inTime(cluster, raKv.deleteCluster("store"));
+    const again = await inTime(cluster, raKv.startCluster("store", ["a", "d"]));
+    assertEquals(again.started, ["a", "d"]);
+    cluster.groups.delete("store");
+    await cluster.node("c").createMember({
+      group: "store",
+      groupId: before.groupId,
+      uid: 33,
+      machine: "ra_kv",
+      initial: before.membership.members,
+    });
+    cluster.groups.set("store", cluster.node("a").member("store")!.shared);
+    const { members } = await inTime(cluster, raKv.addMember("store", "c"));
+    assertEquals(members.map(({ node }) => node), ["a", "d", "c"]);
+  },
+);
+
+onNodes(
+  "addMember() touches no other cluster of the name that was not deleted",
+  async (cluster) => {
+    await cluster.form("store", ["a", "b"]);
+    const other = cluster.groups.get("store")!;
+    cluster.groups.delete("store");
+    await cluster.node("c").createMember({
+      group: "store",
+      groupId: 77,
+      uid: 78,
+      machine: "ra_kv",
+      initial: [{ node: "c", uid: 78, kind: "voter", target: 0 }],
+    });
+    cluster.groups.set("store", other);
+    const { raKv } = cluster.node("a");
+    const refused = await failureOf(cluster, raKv.addMember("store", "c"));
+    assertEquals(refused.code, "already_exists");
+    assertEquals(cluster.node("c").member("store")!.groupId, 77);
+    const deleted = await inTime(
+      cluster,
+      raKv.deleteCluster("store", { force: true, node: "c" }),
+    );
+    assertEquals(deleted.deleted, ["c"]);
+    assertEquals(membersOn(cluster, "store"), ["a", "b"]);
+    await inTime(cluster, raKv.addMember("store", "c"));
+    assertEquals(membersOn(cluster, "store"), ["a", "b", "c"]);
+  },
+);
+
+onNodes(
+  "deleteCluster() deletes nothing without a majority, unless by force",
+  async (cluster) => {
+    const group = await cluster.form("store", ["a", "b", "c"]);
+    group.lead(undefined);
+    cluster.cut.add("b").add("c");
+    const { raKv } = cluster.node("a");
+    const error = await failureOf(cluster, raKv.deleteCluster("store"));
+    assertEquals([error.code, error.details["outcomeUnknown"]], [
+      "quorum_unavailable",
+      false,
+    ]);
+    assertEquals(raKvOutcomeUnknown(error), false);
+    assertEquals(membersOn(cluster, "store"), ["a", "b", "c"]);
+    const forced = await inTime(
+      cluster,
+      raKv.deleteCluster("store", { force: true }),
+    );
+    assertEquals(forced.deleted, ["a"]);
+    assertEquals(forced.notDeleted.map(({ node }) => node), ["b", "c"]);
+    assertEquals(membersOn(cluster, "store"), ["b", "c"]);
+  },
+);
+
+onNodes(
+  "deleteCluster() says when it is unknown whether the members have agreed",
+  async (cluster) => {
+    const group = await cluster.form("store", ["a", "b", "c"]);
+    cluster.onCall = (_, method) => {
+      if (method === "ra_kv_end_here") group.frozen = true;
+    };
+    const { raKv } = cluster.node("d");
+    const error = await failureOf(cluster, raKv.deleteCluster("store"));
+    assertEquals([error.code, raKvOutcomeUnknown(error)], ["timeout", true]);
+    assertEquals(membersOn(cluster, "store"), ["a", "b", "c"]);
+    cluster.onCall = () => {};
+    group.lead("b");
+    const deleted = await inTime(cluster, raKv.deleteCluster("store"));
+    assertEquals(deleted.deleted, ["a", "b", "c"]);
+  },
+);
+
+onNodes(
+  "deleteCluster() succeeds though the leader's answer was lost with it",
+  async (cluster) => {
+    await cluster.form("store", ["a", "b", "c"]);
+    const end = cluster.node("a").methods;
+    cluster.onCall = async (node, method) => {
+      if (node !== "a" || method !== "ra_kv_end_here") return;
+      cluster.onCall = () => {};
+      const groupId = cluster.node("a").member("store")!.groupId;
+      await end.perform(method, { cluster: "store", groupId });
+      throw new WhorlError("connection_closed", "lost");
+    };
+    const { raKv } = cluster.node("d");
+    const deleted = await inTime(cluster, raKv.deleteCluster("store"));
+    assertEquals(deleted.notDeleted, []);
     assertEquals(membersOn(cluster, "store"), []);
     const error = await failureOf(cluster, raKv.deleteCluster("store"));
     assertEquals(error.code, "unknown_cluster");
+  },
+);
+
+onNodes(
+  "deleteCluster() needs members that can agree on it: one of an older version is asked by force only",
+  async (cluster) => {
+    await cluster.form("store", ["a", "b", "c"]);
+    const { methods } = cluster.node("b");
+    const perform = methods.perform.bind(methods);
+    methods.perform = async (method, args) => {
+      if (method === "ra_kv_delete_here") {
+        throw new WhorlError("unknown_command", "too old");
+      }
+      const answer = await perform(method, args);
+      if (method !== "ra_kv_locate") return answer;
+      const { uid, groupId, leader, members } = answer as MemberPlace;
+      return { uid, groupId, leader, members };
+    };
+    const { raKv } = cluster.node("d");
+    const error = await failureOf(cluster, raKv.deleteCluster("store"));
+    assertEquals([error.code, error.details["node"]], ["not_capable", "b"]);
+    assertEquals(membersOn(cluster, "store"), ["a", "b", "c"]);
+    const deleted = await inTime(
+      cluster,
+      raKv.deleteCluster("store", { force: true }),
+    );
+    assertEquals(deleted.deleted, ["a", "b", "c"]);
+    assertEquals(membersOn(cluster, "store"), []);
+  },
+);
+
+onNodes(
+  "addMember() replaces a member that does not start, and removeMember() removes it",
+  async (cluster) => {
+    const group = await cluster.form("store", ["a", "b", "c"]);
+    const rest = async (): Promise<void> => {
+      const { uid, groupId } = cluster.node("c").member("store")!;
+      await cluster.node("c").stopMember("store");
+      group.members.delete("c");
+      cluster.node("c").resting.set("store", {
+        uid,
+        groupId,
+        machine: "ra_kv",
+        reason: "its log is damaged",
+      });
+    };
+    const { raKv } = cluster.node("a");
+    await rest();
+    const failing = await failureOf(
+      cluster,
+      raKv.memberOverview("store", "c"),
+    );
+    assert(failing.message.includes("its log is damaged"));
+    // Nobody is sent to it.
+    await cluster.node("d").raKv.put("store", "k", 1);
+    const { members } = await inTime(cluster, raKv.addMember("store", "c"));
+    assertEquals(
+      members.find(({ node }) => node === "c")!.uid,
+      cluster.node("c").member("store")!.uid,
+    );
+    await rest();
+    const removed = await inTime(cluster, raKv.removeMember("store", "c"));
+    assertEquals([removed.dropped, cluster.node("c").resting.size], [true, 0]);
+  },
+);
+
+onNodes(
+  "addMember() is taken back though the member is made only afterwards",
+  async (cluster) => {
+    const group = await cluster.form("store", ["a", "b", "c"]);
+    const { raKv } = cluster.node("a");
+    const made = Promise.withResolvers<void>();
+    let late: Promise<unknown> | undefined;
+    const { methods } = cluster.node("d");
+    const perform = methods.perform.bind(methods);
+    methods.perform = (method, args) => {
+      if (method !== "ra_kv_create_member") return perform(method, args);
+      methods.perform = perform;
+      late = made.promise.then(() => perform(method, args));
+      late.catch(() => {});
+      return Promise.reject(new WhorlError("timeout", "no answer"));
+    };
+    const error = await failureOf(cluster, raKv.addMember("store", "d"));
+    assertEquals(error.code, "timeout");
+    made.resolve();
+    const outcome = await late!.then(() => "made", ({ code }) => code);
+    assertEquals([outcome, cluster.node("d").groups.size], ["cancelled", 0]);
+    assertEquals(group.membership.members.length, 3);
+    // A late removal of that attempt does not hit the next one.
+    const { members } = await inTime(cluster, raKv.addMember("store", "d"));
+    assertEquals(members.length, 4);
   },
 );
 

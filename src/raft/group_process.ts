@@ -69,6 +69,8 @@ export class GroupProcess<State = unknown> implements RaftMember<State> {
   readonly #applier: EntryApplier;
   readonly #snapshots: OwnSnapshots;
   #closed = false;
+  /** Whether those who wait were told that the group is over. */
+  #isOverTold = false;
 
   readonly #events: RaftEvent[] = [];
   readonly #effects: RaftEffect[] = [];
@@ -193,6 +195,8 @@ export class GroupProcess<State = unknown> implements RaftMember<State> {
       }
     }
     member.#stepAll();
+    // A life that died before it was removed has seen it.
+    if (member.isOver) member.#over();
     return member;
   }
 
@@ -224,6 +228,11 @@ export class GroupProcess<State = unknown> implements RaftMember<State> {
     return this.#machine.state;
   }
 
+  /** Whether the machine has ended the group: the member is about to be removed. */
+  get isOver(): boolean {
+    return this.#machine.isOver;
+  }
+
   /** Whether this member leads. */
   get leads(): boolean {
     return this.#raft.role === "leader";
@@ -235,7 +244,8 @@ export class GroupProcess<State = unknown> implements RaftMember<State> {
     options?: ProposeOptions,
   ): void {
     // One that is closed refuses likewise: "closed" would leave open whether it was carried out.
-    if (this.#closed) target?.failed("not_leader", undefined);
+    if (this.isOver) target?.failed("deleted", undefined);
+    else if (this.#closed) target?.failed("not_leader", undefined);
     else if (!this.leads) target?.failed("not_leader", this.#raft.leader);
     else if (this.#proposals.full) target?.failed("overload", this.node);
     else this.#proposals.add(command, target, options);
@@ -246,12 +256,14 @@ export class GroupProcess<State = unknown> implements RaftMember<State> {
   }
 
   consistentRead(target: RaftTarget<void>): void {
-    if (this.#closed) target.failed("closed", undefined);
+    if (this.isOver) target.failed("deleted", undefined);
+    else if (this.#closed) target.failed("closed", undefined);
     else this.#reads.add(target);
   }
 
   whenApplied(index: number, target: RaftTarget<void>): void {
-    if (this.#closed) target.failed("closed", undefined);
+    if (this.isOver) target.failed("deleted", undefined);
+    else if (this.#closed) target.failed("closed", undefined);
     else this.#reads.wait(index, target, this.appliedIndex);
   }
 
@@ -514,7 +526,21 @@ export class GroupProcess<State = unknown> implements RaftMember<State> {
     const machineVersion = this.#machine.version;
     this.deliver({ type: "applied", index, machineVersion });
     this.#reads.applied(index);
-    this.#snapshots.applied();
+    if (this.isOver) this.#over();
+    else this.#snapshots.applied();
+  }
+
+  /** What was proposed behind the end is void, on every member: whoever waits for it is told so. */
+  #over(): void {
+    if (this.#isOverTold || this.#closed) return;
+    this.#isOverTold = true;
+    const waiting: RaftTarget<never>[] = [
+      ...this.#proposals.clear(),
+      ...this.#reads.clear(),
+      ...this.#requests.clear(),
+    ];
+    failAll(waiting, "deleted", undefined);
+    this.#world.over(this.groupId, this.group);
   }
 
   /** Calls `listener` for each `notify` of the machine on this member, until the function it returns is called. */

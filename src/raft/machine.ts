@@ -39,7 +39,9 @@ export type MachineEffect =
     readonly type: "monitor";
     readonly node: string;
     readonly command: Uint8Array<ArrayBuffer> | undefined;
-  };
+  }
+  /** On every member: the group is over. Nothing that follows in the log is applied, and each member goes with all it has stored. */
+  | { readonly type: "end" };
 
 /** What a command came to. */
 export interface Applied {

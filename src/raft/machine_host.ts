@@ -53,6 +53,7 @@ export class MachineHost<State> {
   #term: number;
   #version: number;
   #membership: Membership;
+  #isOver = false;
   readonly #timers = new Map<string, TimerHandle>();
   /** Commands to propose when a node is lost, by node. */
   readonly #monitors = new Map<string, Uint8Array<ArrayBuffer>>();
@@ -88,6 +89,11 @@ export class MachineHost<State> {
   /** Version in force. */
   get version(): number {
     return this.#version;
+  }
+
+  /** Whether the machine has ended its group: what follows in the log is void. */
+  get isOver(): boolean {
+    return this.#isOver;
   }
 
   /** What a snapshot of now stands for. */
@@ -134,6 +140,7 @@ export class MachineHost<State> {
     const { index, term, body } = entry;
     this.#index = index;
     this.#term = term;
+    if (this.#isOver) return;
     switch (kindOfEntry(body)) {
       case EntryKind.command: {
         const meta: ApplyMeta = {
@@ -174,6 +181,7 @@ export class MachineHost<State> {
   /** The member has become leader, or is none any more. */
   roleChanged(leads: boolean): void {
     if (!leads) this.#forget();
+    if (this.#isOver) return;
     const effects = this.#machine.enterRole?.(leads, this.#state);
     if (effects !== undefined) this.#perform(effects);
   }
@@ -208,6 +216,10 @@ export class MachineHost<State> {
           for (const listener of this.#listeners) {
             listener(effect.to, effect.message);
           }
+          break;
+        case "end":
+          this.#isOver = true;
+          this.#forget();
           break;
         default:
           return effect satisfies never;

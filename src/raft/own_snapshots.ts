@@ -42,7 +42,10 @@ export class OwnSnapshots {
   take(): Promise<void> {
     if (this.#taking !== undefined) return this.#taking;
     const { meta } = this.#machine;
-    if (meta.index <= this.#index) return Promise.resolve();
+    // A state that is the end of its group is not to be recovered: the entry that says so is.
+    if (meta.index <= this.#index || this.#machine.isOver) {
+      return Promise.resolve();
+    }
     // The state of this very moment: it changes with the next entry.
     const { pieces, live } = this.#machine.encode();
     const taking = (async () => {

@@ -19,6 +19,7 @@ const LIVE_ENTRIES_AT_ONCE = 256;
 /** What is sent, and of whom. */
 export interface SnapshotToSend {
   readonly group: string;
+  readonly groupId: number;
   readonly uid: number;
   readonly term: number;
   /** The sender's number for it. */
@@ -34,7 +35,7 @@ export interface SnapshotToSend {
  * what reading it here fails with, as when a newer one has taken its place.
  */
 export async function sendSnapshot(
-  { group, uid, term, transfer, log }: SnapshotToSend,
+  { group, groupId, uid, term, transfer, log }: SnapshotToSend,
   connection: SnapshotConnection,
 ): Promise<number> {
   const stored = await log.readSnapshot();
@@ -44,7 +45,7 @@ export async function sendSnapshot(
   const { meta, live, state } = stored;
   const applied = await connection.call(
     "raft_snapshot_begin",
-    writeOffer({ group, uid, term, transfer, snapshot: meta }),
+    writeOffer({ group, groupId, uid, term, transfer, snapshot: meta }),
   );
   const has = typeof applied === "number" ? applied : 0;
   const send = async (

@@ -172,5 +172,13 @@ export interface RaftLogs {
   open(uid: number, events: GroupLogEvents): Promise<GroupLog>;
   /** Removes all of it; it must be closed. Its number is never to be used again. */
   remove(uid: number): Promise<void>;
+  /** As `remove`, but what is damaged stays on the disk for people to look at, as far as it is in the group's own folder. */
+  putAside(uid: number): Promise<void>;
+  /** Folders of groups that could not be read when the logs were opened, and were put aside. Nobody knows whose they were. */
+  readonly unreadable: readonly string[];
+  /** Whether a group was deleted, as far as this node remembers. */
+  isDeleted(groupId: number): boolean;
+  /** Remembers, durably, that a group was deleted. */
+  noteDeleted(groupId: number): Promise<void>;
   close(): Promise<void>;
 }
