@@ -273,13 +273,12 @@ export class MemberLives {
     }
   }
 
-  /** The member of `group` that is on the disk and does not run. */
+  /** The member of `group`, of which none runs, as it is on the disk. */
   atRest(group: string): MemberAtRest | undefined {
-    const config = this.#world.logs.groups.find(({ name }) => name === group);
-    if (
-      config === undefined || this.#children.has(config.uid) ||
-      this.#removals.has(config.uid)
-    ) return undefined;
+    const config = this.#world.logs.groups.find(({ name, uid }) =>
+      name === group && !this.#removals.has(uid)
+    );
+    if (config === undefined) return undefined;
     const { uid, groupId, machine } = config;
     return { uid, groupId, machine, reason: this.#failures.get(uid) };
   }

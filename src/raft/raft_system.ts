@@ -11,7 +11,7 @@ import type { Child } from "../../supervisors/child.ts";
 import type { DynamicSupervisor } from "../../supervisors/dynamic_supervisor.ts";
 import type { TimerHandle } from "../../supervisors/runtime.ts";
 import { ByteReader } from "../base/byte_reader.ts";
-import { isWhorlError, reasonOf, WhorlError } from "../base/errors.ts";
+import { reasonOf, WhorlError } from "../base/errors.ts";
 import { FrameType } from "../wire/frame_type.ts";
 import { GroupChild } from "./group_child.ts";
 import { GroupProcess } from "./group_process.ts";
@@ -230,7 +230,7 @@ export class RaftSystemProcess implements RaftSystem {
   }
 
   memberAtRest(group: string): MemberAtRest | undefined {
-    return this.#lives.atRest(group);
+    return this.#byName.has(group) ? undefined : this.#lives.atRest(group);
   }
 
   async removeMember(group: string): Promise<void> {
