@@ -5,7 +5,9 @@ import { ByteWriter } from "../base/byte_writer.ts";
 import { isWhorlError, WhorlError } from "../base/errors.ts";
 import type { Applied, MachineEffect } from "../raft/machine.ts";
 import { ChangeKind } from "./change_log.ts";
+import { checkCommand } from "./entry_values.ts";
 import {
+  END_COMMAND,
   type PutConditions,
   RaKvOp,
   type RaKvReply,
@@ -264,6 +266,16 @@ Deno.test("a sweep takes out a bounded number of keys, and all of one entry", ()
   assertEquals(store.state.batches.size, 14 - swept / 900);
   assertEquals(timers(store.apply("sweep")), [undefined]);
   assertEquals(store.state.keys.size, 0);
+});
+
+Deno.test("the end of a cluster is a command of its own, which no operation on keys may bring", () => {
+  const store = new Store();
+  store.apply({ put: "k" });
+  const ended = store.apply(END_COMMAND);
+  assertEquals(replyOf(ended), { type: "done" });
+  assertEquals(ended.effects, [{ type: "end" }]);
+  assertThrows(() => checkCommand(END_COMMAND), WhorlError, "by an operation");
+  checkCommand(bytesOf({ put: "k" }));
 });
 
 Deno.test("commands that are none are refused and change nothing", () => {

@@ -52,6 +52,7 @@ const EFFECTS: Record<string, readonly MachineEffect[]> = {
   unwatch: [{ type: "monitor", node: "b", command: undefined }],
   notify: [{ type: "notify", to: 5, message: utf8.encode("hello") }],
   release: [{ type: "release_cursor", index: 1 }],
+  end: [{ type: "end" }],
 };
 
 const INITIAL: Membership = { index: 0, members: [] };
@@ -159,6 +160,19 @@ Deno.test("MachineHost proposes once when a watched node is lost, also if it was
     "propose b is lost",
     "propose gone",
   ]);
+});
+
+Deno.test("MachineHost applies nothing behind the end of its group, and keeps no timer", async () => {
+  const { host, runtime, did, apply } = makeHost();
+  apply("timer");
+  apply("end");
+  assertEquals(host.isOver, true);
+  apply("late");
+  host.roleChanged(true);
+  await runtime.advance(1_000);
+  assertEquals(host.state, ["1.2v0 timer", "2.2v0 end"]);
+  assertEquals(did, ["reply 1 timer", "reply 2 end"]);
+  assertEquals(host.index, 3);
 });
 
 Deno.test("MachineHost tells listeners on every member, and answers what is asked beside the log", () => {
