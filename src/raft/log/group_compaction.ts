@@ -14,6 +14,7 @@ import { type Segment, SegmentGoneError } from "./segment_files.ts";
 export class GroupCompaction {
   readonly #parts: GroupParts;
   #isUnderWay = false;
+  #last: Promise<unknown> = Promise.resolve();
 
   constructor(parts: GroupParts) {
     this.#parts = parts;
@@ -34,12 +35,21 @@ export class GroupCompaction {
   }
 
   /**
-   * Writes each row of segments that is worth it anew, in a task of its own: in
-   * between, the write-ahead log's entries are taken over, or writers would wait.
+   * Compacts once more when what is under way is done.
    *
    * @param isThorough Whether live bytes are counted, and not concluded from the number of live entries.
    */
-  async compact(isThorough: boolean): Promise<void> {
+  compact(isThorough: boolean): Promise<void> {
+    const done = this.#last.then(() => this.#compact(isThorough));
+    this.#last = done.catch(() => {});
+    return done;
+  }
+
+  /**
+   * Writes each row of segments that is worth it anew, in a task of its own: in
+   * between, the write-ahead log's entries are taken over, or writers would wait.
+   */
+  async #compact(isThorough: boolean): Promise<void> {
     const { shared, entries, tasks } = this.#parts;
     const { limits, files, compactionPace } = shared();
     const segments = entries.segments.list;
@@ -60,7 +70,7 @@ export class GroupCompaction {
         await tasks.run(() => this.#rewrite(row));
       }
     } catch (error) {
-      // Somebody else has compacted meanwhile.
+      // A snapshot has taken it away meanwhile.
       if (error instanceof SegmentGoneError) return;
       this.#parts.noteRot(error);
       throw error;
