@@ -43,15 +43,14 @@ export class GroupSnapshots {
     live: Iterable<number>,
   ): Promise<void> {
     const { shared, entries, manifest, tasks } = this.#parts;
-    // At once: the machine goes on while this is written.
-    const pieces = [...state];
-    const ranges = IndexRanges.of(live);
     return tasks.run(async () => {
       if (meta.index <= entries.snapshotIndex) return;
       const stored = { meta, number: manifest.takeNumber() };
       const writer = await this.#begin(stored);
+      let ranges: IndexRanges;
       try {
-        for (const piece of pieces) await writer.write(piece);
+        for (const piece of state) await writer.write(piece);
+        ranges = await shared().pace.run(IndexRanges.inSlices(live));
         await writer.finish(meta, ranges);
       } catch (error) {
         await abandon(writer);

@@ -11,7 +11,7 @@ import { abandon } from "./received_snapshot.ts";
 import { SegmentBuilder } from "./segment_builder.ts";
 
 /** So many places in memory are looked at in one go. */
-export const PLACES_MAX = 32_768;
+export const PLACES_MAX = 8_192;
 const NO_BYTES = new Uint8Array(0);
 
 /** Writes what is in memory up to `index` into segments. The manifest is yet to be written. */
