@@ -47,12 +47,13 @@ export class OwnSnapshots {
       return Promise.resolve();
     }
     // The state of this very moment: it changes with the next entry.
-    const { pieces, live } = this.#machine.encode();
+    const view = this.#machine.view();
     const taking = (async () => {
       try {
-        await this.#log.takeSnapshot(meta, pieces, live);
+        await this.#log.takeSnapshot(meta, view.pieces, view.live);
         this.#world.taken(meta);
       } finally {
+        view.release();
         this.#taking = undefined;
       }
     })();

@@ -108,7 +108,10 @@ export class SnapshotWriter {
       mode: "create_new",
     });
     try {
-      await file.write(encodeLive(meta, live));
+      for (const piece of encodeLive(meta, live)) {
+        await file.write(piece);
+        await this.#pace.pause(piece.length);
+      }
       await file.sync();
     } finally {
       file.close();

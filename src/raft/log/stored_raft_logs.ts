@@ -28,8 +28,9 @@ import type {
 import { asStoreErrors, storeErrorOf } from "./log_failure.ts";
 import { removeFolder } from "./removed_folder.ts";
 import { SegmentFiles } from "./segment_files.ts";
+import type { SharedLogParts } from "./shared_log_parts.ts";
 import { readLive, snapshotName } from "./snapshot_files.ts";
-import { type SharedLogParts, StoredGroupLog } from "./stored_group_log.ts";
+import { StoredGroupLog } from "./stored_group_log.ts";
 import { Wal, type WalFile } from "./wal.ts";
 import type { WalGroup } from "./wal_batch.ts";
 import { type FoundLine, RecordKind } from "./wal_codec.ts";

@@ -41,6 +41,15 @@ export class WorkPace {
     return promise;
   }
 
+  /** Does work slice by slice, with time for others in between. @throws {WhorlError} As {@linkcode WorkPace.pause}. */
+  async run<T>(work: Generator<void, T>): Promise<T> {
+    for (;;) {
+      const { done, value } = work.next();
+      if (done) return value;
+      await this.pause(0);
+    }
+  }
+
   /** Ends all work at its next pause. */
   end(): void {
     this.#hasEnded = true;
