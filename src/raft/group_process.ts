@@ -41,6 +41,7 @@ import type {
 import type { RaftMessage } from "./raft_message.ts";
 import { writeRaftMessage } from "./raft_message_codec.ts";
 import { ReadQueue } from "./read_queue.ts";
+import { type StoredState, storedState } from "./stored_state.ts";
 
 /** How a member is started. */
 export interface GroupProcessOptions<State> {
@@ -84,7 +85,7 @@ export class GroupProcess<State = unknown> implements RaftMember<State> {
     options: GroupProcessOptions<State>,
     log: GroupLog,
     machine: RaftMachine<State>,
-    state: State,
+    stored: StoredState<State>,
   ) {
     const { config, recovered } = log;
     this.group = config.name;
@@ -96,8 +97,8 @@ export class GroupProcess<State = unknown> implements RaftMember<State> {
     this.#world = world;
     this.#machine = new MachineHost(
       machine,
-      state,
-      recovered.snapshot,
+      stored.state,
+      stored.point,
       config.initial,
       {
         runtime: world.runtime,
@@ -107,7 +108,8 @@ export class GroupProcess<State = unknown> implements RaftMember<State> {
           this.propose(command, undefined, { priority: "low" }),
         applied: (meta, reply) =>
           this.#proposals.applied(meta, reply, this.#raft.leader),
-        release: () => this.#snapshots.takeSoon(),
+        release: (index) => this.#snapshots.release(index),
+        checkpoint: () => this.#snapshots.checkpointSoon(),
       },
     );
     this.#applier = new EntryApplier(log, this.#machine, {
@@ -182,8 +184,8 @@ export class GroupProcess<State = unknown> implements RaftMember<State> {
         );
       }
       const machine = options.machineOf(log.config.machine);
-      const state = await storedState(log, machine);
-      member = new GroupProcess(options, log, machine, state);
+      const stored = await storedState(log, machine);
+      member = new GroupProcess(options, log, machine, stored);
       await member.#applier.applyKnown();
     } catch (error) {
       await log.close();
@@ -602,15 +604,4 @@ function failAll(
 function membersOf({ recovered, config }: GroupLog): readonly Member[] {
   return (recovered.memberships.at(-1) ?? recovered.snapshot?.membership ??
     config.initial).members;
-}
-
-async function storedState<State>(
-  log: GroupLog,
-  machine: RaftMachine<State>,
-): Promise<State> {
-  const stored = await log.readSnapshot();
-  if (stored === undefined) return machine.init();
-  const pieces: Uint8Array<ArrayBuffer>[] = [];
-  for await (const piece of stored.state) pieces.push(piece);
-  return machine.decode(pieces);
 }

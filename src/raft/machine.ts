@@ -19,8 +19,10 @@ export interface ApplyMeta {
 
 /** What a machine wants done; a leader does all, the others only what is marked so. Effects may happen twice. */
 export type MachineEffect =
-  /** On every member: entries up to `index` that are not live are no longer needed. */
+  /** On every member: entries up to `index` that are not live are no longer needed. The newest checkpoint up to there becomes a snapshot; without one, one is taken of the present state. */
   | { readonly type: "release_cursor"; readonly index: number }
+  /** On every member: the state as it is after this command is stored, so that a restart begins from it. All entries stay. At most every 16,384 entries (`CHECKPOINT_ENTRIES_MIN`). */
+  | { readonly type: "checkpoint" }
   /** On every member: `message` to whoever on this node listens as `to`. */
   | {
     readonly type: "notify";

@@ -39,8 +39,10 @@ export interface MachineWorld {
   propose(command: Uint8Array<ArrayBuffer>): void;
   /** What a command came to, for whoever proposed it. */
   applied(meta: ApplyMeta, reply: Uint8Array<ArrayBuffer> | undefined): void;
-  /** The machine needs entries up to the present one no longer, but for those that are live. */
-  release(): void;
+  /** The machine needs entries up to `index` no longer, but for those that are live. */
+  release(index: number): void;
+  /** The machine wants its state as it is now to be there after a restart. */
+  checkpoint(): void;
 }
 
 /** Hears what a machine tells on this member. */
@@ -64,21 +66,24 @@ export class MachineHost<State> {
   readonly #monitors = new Map<string, Uint8Array<ArrayBuffer>>();
   readonly #listeners = new Set<MachineListener>();
 
-  /** @param initial The members where there is no snapshot. */
+  /**
+   * @param point What `state` is of: a snapshot or a checkpoint.
+   * @param initial The members where there is neither.
+   */
   constructor(
     machine: RaftMachine<State>,
     state: State,
-    snapshot: SnapshotMeta | undefined,
+    point: SnapshotMeta | undefined,
     initial: Membership,
     world: MachineWorld,
   ) {
     this.#machine = machine;
     this.#world = world;
     this.#state = state;
-    this.#index = snapshot?.index ?? 0;
-    this.#term = snapshot?.term ?? 0;
-    this.#version = snapshot?.machineVersion ?? 0;
-    this.#membership = snapshot?.membership ?? initial;
+    this.#index = point?.index ?? 0;
+    this.#term = point?.term ?? 0;
+    this.#version = point?.machineVersion ?? 0;
+    this.#membership = point?.membership ?? initial;
   }
 
   /** The state as of {@linkcode MachineHost.index}. */
@@ -207,7 +212,10 @@ export class MachineHost<State> {
     for (const effect of effects) {
       switch (effect.type) {
         case "release_cursor":
-          this.#world.release();
+          this.#world.release(effect.index);
+          break;
+        case "checkpoint":
+          this.#world.checkpoint();
           break;
         case "timer":
           this.#setTimer(effect.name, effect.afterMs, effect.command);

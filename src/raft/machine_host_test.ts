@@ -53,6 +53,7 @@ const EFFECTS: Record<string, readonly MachineEffect[]> = {
   notify: [{ type: "notify", to: 5, message: utf8.encode("hello") }],
   release: [{ type: "release_cursor", index: 1 }],
   end: [{ type: "end" }],
+  point: [{ type: "checkpoint" }],
 };
 
 const INITIAL: Membership = { index: 0, members: [] };
@@ -69,6 +70,7 @@ function makeHost(leads = true) {
     applied: ({ index }, reply) =>
       void did.push(`reply ${index} ${text(reply!)}`),
     release: () => void did.push("release"),
+    checkpoint: () => void did.push("checkpoint"),
   });
   let index = 0;
   const apply = (words: string): void =>
@@ -84,9 +86,16 @@ Deno.test("MachineHost applies commands in order and says what they came to", ()
   const { host, did, apply } = makeHost();
   apply("one");
   apply("release");
-  assertEquals(host.state, ["1.2v0 one", "2.2v0 release"]);
-  assertEquals(did, ["reply 1 one", "release", "reply 2 release"]);
-  assertEquals([host.index, host.version], [2, 0]);
+  apply("point");
+  assertEquals(host.state, ["1.2v0 one", "2.2v0 release", "3.2v0 point"]);
+  assertEquals(did, [
+    "reply 1 one",
+    "release",
+    "reply 2 release",
+    "checkpoint",
+    "reply 3 point",
+  ]);
+  assertEquals([host.index, host.version], [3, 0]);
 });
 
 Deno.test("MachineHost changes the version at a leader's first entry, upwards only, and the members at theirs", () => {

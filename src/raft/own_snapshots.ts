@@ -1,7 +1,8 @@
 /**
- * When a member stores the state of its machine, so that its log can let go of
- * what that stands for: when it is told to, when the machine says so, and by
- * itself after many entries. One at a time.
+ * When a member stores the state of its machine. As a snapshot, so that its log
+ * can let go of what that stands for: when it is told to, when the machine says
+ * so, and by itself after many entries. As a checkpoint, so that a restart need
+ * not apply so many entries: when the machine says so. One of each at a time.
  *
  * @module
  */
@@ -13,6 +14,8 @@ import type { SnapshotMeta } from "./raft_entry.ts";
 
 /** Entries that are applied between one snapshot that is taken by itself and the next, at least. */
 export const SNAPSHOT_ENTRIES_MIN = 65_536;
+/** Entries that are applied between a snapshot or checkpoint and the next checkpoint, at least. */
+export const CHECKPOINT_ENTRIES_MIN = 16_384;
 
 /** What it stands on. */
 export interface SnapshotWorld {
@@ -27,6 +30,7 @@ export class OwnSnapshots {
   readonly #machine: MachineHost<unknown>;
   readonly #world: SnapshotWorld;
   #taking: Promise<void> | undefined;
+  #checkpointing: Promise<void> | undefined;
 
   constructor(
     log: GroupLog,
@@ -63,12 +67,47 @@ export class OwnSnapshots {
 
   /** The same for nobody who waits. */
   takeSoon(): void {
-    this.take().catch((error) =>
-      this.#world.log.error("Cannot take a snapshot", {
-        group: this.#log.config.name,
-        reason: reasonOf(error),
-      })
-    );
+    this.take().catch((error) => this.#refused("snapshot", error));
+  }
+
+  #refused(what: string, error: unknown): void {
+    this.#world.log.error(`Cannot take a ${what}`, {
+      group: this.#log.config.name,
+      reason: reasonOf(error),
+    });
+  }
+
+  /** Stores the state as it is now as a checkpoint, unless there is one of not long ago. */
+  checkpointSoon(): void {
+    if (this.#checkpointing !== undefined || this.#machine.isOver) return;
+    const { meta } = this.#machine;
+    const last = this.#log.checkpoints.at(-1)?.index ?? this.#index;
+    if (meta.index - last < CHECKPOINT_ENTRIES_MIN) return;
+    const view = this.#machine.view();
+    this.#checkpointing = this.#log.takeCheckpoint(meta, view.pieces, view.live)
+      .catch((error) => this.#refused("checkpoint", error))
+      .finally(() => {
+        view.release();
+        this.#checkpointing = undefined;
+      });
+  }
+
+  /** Entries up to `index` are needed no longer: lets the log go, up to a checkpoint if there is one. */
+  release(index: number): void {
+    if (this.#log.checkpoints.every((point) => point.index > index)) {
+      return this.takeSoon();
+    }
+    if (this.#taking !== undefined) return;
+    this.#taking = (async () => {
+      try {
+        const snapshot = await this.#log.promoteCheckpoint(index);
+        if (snapshot !== undefined) this.#world.taken(snapshot);
+      } catch (error) {
+        this.#refused("snapshot", error);
+      } finally {
+        this.#taking = undefined;
+      }
+    })();
   }
 
   /** The machine has come further: takes one if it is time to. */
@@ -82,6 +121,7 @@ export class OwnSnapshots {
   /** Resolves when none is under way. */
   async settled(): Promise<void> {
     await this.#taking?.catch(() => {});
+    await this.#checkpointing;
   }
 
   get #index(): number {

@@ -27,13 +27,23 @@ export class GroupSnapshots {
   readonly #group: string;
   readonly #parts: GroupParts;
   readonly #compaction: GroupCompaction;
+  readonly #steppedUp: () => Promise<void>;
   #taken = 0;
 
-  /** @param group Its name. */
-  constructor(group: string, parts: GroupParts, compaction: GroupCompaction) {
+  /**
+   * @param group Its name.
+   * @param steppedUp Called when the log begins behind another snapshot.
+   */
+  constructor(
+    group: string,
+    parts: GroupParts,
+    compaction: GroupCompaction,
+    steppedUp: () => Promise<void>,
+  ) {
     this.#group = group;
     this.#parts = parts;
     this.#compaction = compaction;
+    this.#steppedUp = steppedUp;
   }
 
   /** As {@linkcode GroupLog.takeSnapshot} says. */
@@ -42,24 +52,39 @@ export class GroupSnapshots {
     state: Iterable<Uint8Array<ArrayBuffer>>,
     live: Iterable<number>,
   ): Promise<void> {
-    const { shared, entries, manifest, tasks } = this.#parts;
+    const { entries, tasks } = this.#parts;
     return tasks.run(async () => {
       if (meta.index <= entries.snapshotIndex) return;
-      const stored = { meta, number: manifest.takeNumber() };
-      const writer = await this.#begin(stored);
-      let ranges: IndexRanges;
-      try {
-        for (const piece of state) await writer.write(piece);
-        ranges = await shared().pace.run(IndexRanges.inSlices(live));
-        await writer.finish(meta, ranges);
-      } catch (error) {
-        await abandon(writer);
-        throw error;
-      }
-      // What stays readable must outlast what the snapshot stands for.
-      await shared().wal.written();
-      await this.#stepUp(stored, ranges, (segments) => segments);
+      const written = await this.write(meta, state, live);
+      await this.use(written.stored, written.live);
     });
+  }
+
+  /** Writes a state into a folder of its own, of which the manifest knows nothing yet. Within a task. */
+  async write(
+    meta: SnapshotMeta,
+    state: Iterable<Uint8Array<ArrayBuffer>>,
+    live: Iterable<number>,
+  ): Promise<{ readonly stored: StoredSnapshot; readonly live: IndexRanges }> {
+    const { shared, manifest } = this.#parts;
+    const stored = { meta, number: manifest.takeNumber() };
+    const writer = await this.#begin(stored);
+    try {
+      for (const piece of state) await writer.write(piece);
+      const ranges = await shared().pace.run(IndexRanges.inSlices(live));
+      await writer.finish(meta, ranges);
+      return { stored, live: ranges };
+    } catch (error) {
+      await abandon(writer);
+      throw error;
+    }
+  }
+
+  /** Lets the log begin behind what was written. Within a task. */
+  async use(stored: StoredSnapshot, live: IndexRanges): Promise<void> {
+    // What stays readable must outlast what the snapshot stands for.
+    await this.#parts.shared().wal.written();
+    await this.#stepUp(stored, live, (segments) => segments);
   }
 
   async #begin(stored: StoredSnapshot): Promise<SnapshotWriter> {
@@ -111,6 +136,7 @@ export class GroupSnapshots {
         // It does not count any more, and goes when the logs are opened next.
       }
     }
+    await this.#steppedUp();
     this.#compaction.soon(++this.#taken);
   }
 

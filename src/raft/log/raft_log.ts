@@ -118,6 +118,30 @@ export interface GroupLog {
     }
     | undefined
   >;
+  /** The checkpoints, by index: each is behind the snapshot, and in the log. */
+  readonly checkpoints: readonly SnapshotMeta[];
+  /**
+   * Stores a state of this member's machine as a point from which a restart
+   * begins. The log stays as it is. Does nothing if there is a later one. Of more
+   * than `CHECKPOINTS_MAX` one between others goes.
+   *
+   * @param state As of {@linkcode GroupLog.takeSnapshot}, and so is `live`.
+   */
+  takeCheckpoint(
+    meta: SnapshotMeta,
+    state: Iterable<Uint8Array<ArrayBuffer>>,
+    live: Iterable<number>,
+  ): Promise<void>;
+  /** Makes the newest checkpoint up to `index` that is whole the snapshot, as if it were taken now; what it says, undefined if there is none. */
+  promoteCheckpoint(index: number): Promise<SnapshotMeta | undefined>;
+  /** The newest checkpoint that is whole. Those that are not are removed, as the entries are there. For restarts. */
+  readCheckpoint(): Promise<
+    | {
+      readonly meta: SnapshotMeta;
+      readonly state: readonly Uint8Array<ArrayBuffer>[];
+    }
+    | undefined
+  >;
   /** Begins to take a snapshot from a leader. */
   receiveSnapshot(meta: SnapshotMeta): Promise<SnapshotReceiver>;
   /** Merges segments that are mostly dead now. Also done by itself after some snapshots. */

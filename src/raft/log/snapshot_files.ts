@@ -139,15 +139,30 @@ export async function readLive(
   folder: string,
   { index, term }: SnapshotMeta,
 ): Promise<IndexRanges> {
+  const found = await readDescription(disk, folder);
+  if (found.meta.index !== index || found.meta.term !== term) {
+    throw brokenError(`${folder}/live`, "it is of another snapshot");
+  }
+  return found.live;
+}
+
+/**
+ * What the snapshot in `folder` says of itself, and what is live in it.
+ *
+ * @throws {WhorlError} As {@linkcode readLive}.
+ */
+export async function readDescription(
+  disk: Disk,
+  folder: string,
+): Promise<{ readonly meta: SnapshotMeta; readonly live: IndexRanges }> {
   const path = `${folder}/live`;
   const bytes = await disk.readFile(path);
   const found = bytes && decodeLive(bytes);
-  if (
-    found === undefined || found.meta.index !== index ||
-    found.meta.term !== term
-  ) throw brokenError(path, "its content does not match its checksum");
+  if (found === undefined) {
+    throw brokenError(path, "its content does not match its checksum");
+  }
   demandFormat(path, found.format);
-  return found.live;
+  return found;
 }
 
 /** The pieces of the state in `folder`. @throws {WhorlError} As {@linkcode readLive}, on the way. */

@@ -14,6 +14,7 @@
  *     stored_manifest.ts   what is on the disk
  *     take_over.ts         from memory into segments
  *     group_snapshots.ts   snapshots, taken and received
+ *     group_checkpoints.ts states that a restart begins from
  *     group_compaction.ts  segments written anew
  *
  * @module
@@ -21,6 +22,7 @@
 import { isWhorlError, WhorlError } from "../../base/errors.ts";
 import { membershipOf } from "../entry_body.ts";
 import type { RaftEntry, SnapshotMeta } from "../raft_entry.ts";
+import { GroupCheckpoints } from "./group_checkpoints.ts";
 import { GroupCompaction } from "./group_compaction.ts";
 import { GroupEntries } from "./group_entries.ts";
 import type { GroupManifest } from "./group_manifest_codec.ts";
@@ -28,6 +30,7 @@ import { GroupReader } from "./group_reader.ts";
 import { GroupSnapshots } from "./group_snapshots.ts";
 import { GroupTasks } from "./group_tasks.ts";
 import type { IndexRanges } from "./index_ranges.ts";
+import { asStoreErrors } from "./log_failure.ts";
 import type { GroupParts } from "./group_parts.ts";
 import type {
   GroupConfig,
@@ -60,6 +63,7 @@ export class StoredGroupLog implements GroupLog, WalGroup {
   readonly #reader: GroupReader;
   readonly #compaction: GroupCompaction;
   readonly #snapshots: GroupSnapshots;
+  readonly #checkpoints: GroupCheckpoints;
   #appliedNoted: number;
   /** Whether the entry that was read last from the write-ahead log does not follow the one before it. */
   #hasGap = false;
@@ -120,7 +124,9 @@ export class StoredGroupLog implements GroupLog, WalGroup {
       this.config.name,
       this.#parts,
       this.#compaction,
+      () => this.#checkpoints.passed(),
     );
+    this.#checkpoints = new GroupCheckpoints(this.#parts, this.#snapshots);
   }
 
   // What was found on the disk.
@@ -189,6 +195,10 @@ export class StoredGroupLog implements GroupLog, WalGroup {
     } catch (error) {
       if (!this.#manifest.damaged) throw error;
     }
+    await asStoreErrors(
+      this.#manifest.folder,
+      () => this.#checkpoints.find(),
+    );
     this.#events = events;
     const { lastIndex, snapshot, snapshotIndex } = entries;
     entries.noteDurable(lastIndex);
@@ -363,14 +373,40 @@ export class StoredGroupLog implements GroupLog, WalGroup {
     state: Iterable<Uint8Array<ArrayBuffer>>,
     live: Iterable<number>,
   ): Promise<void> {
+    this.#demandInLog(meta);
+    return this.#snapshots.take(meta, state, live);
+  }
+
+  #demandInLog({ index }: SnapshotMeta): void {
     this.#demandOpen();
     const { lastIndex } = this.#entries;
-    if (meta.index > lastIndex) {
-      throw new RangeError(
-        `Cannot take a snapshot at ${meta.index} as it must be in the log: the last entry is at ${lastIndex}`,
-      );
-    }
-    return this.#snapshots.take(meta, state, live);
+    if (index <= lastIndex) return;
+    throw new RangeError(
+      `Cannot take a snapshot at ${index} as it must be in the log: the last entry is at ${lastIndex}`,
+    );
+  }
+
+  get checkpoints(): readonly SnapshotMeta[] {
+    return this.#checkpoints.list;
+  }
+
+  takeCheckpoint(
+    meta: SnapshotMeta,
+    state: Iterable<Uint8Array<ArrayBuffer>>,
+    live: Iterable<number>,
+  ): Promise<void> {
+    this.#demandInLog(meta);
+    return this.#checkpoints.take(meta, state, live);
+  }
+
+  promoteCheckpoint(index: number): Promise<SnapshotMeta | undefined> {
+    this.#demandOpen();
+    return this.#checkpoints.promote(index);
+  }
+
+  readCheckpoint(): ReturnType<GroupLog["readCheckpoint"]> {
+    this.#demandOpen();
+    return this.#checkpoints.read();
   }
 
   readSnapshot(): ReturnType<GroupLog["readSnapshot"]> {

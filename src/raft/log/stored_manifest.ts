@@ -84,6 +84,11 @@ export class StoredManifest {
     return this.#nextNumber++;
   }
 
+  /** A file has that number already: later ones have higher ones. */
+  passNumber(number: number): void {
+    this.#nextNumber = Math.max(this.#nextNumber, number + 1);
+  }
+
   /** Where the segment of that number is. */
   segmentPath(number: number): string {
     return `${this.folder}/seg-${number}`;

@@ -393,15 +393,12 @@ class StoredRaftLogs implements RaftLogs {
         }),
       );
     }
-    const snapshots = `${folder}/snapshots`;
+    // What else there is may be a checkpoint, which is seen when it is known how far the log goes.
     const kept = snapshot && snapshotName(snapshot);
-    if (await disk.entry(snapshots) !== undefined) {
-      for (const name of await disk.names(snapshots)) {
-        if (name !== kept) await removeFolder(disk, `${snapshots}/${name}`);
-      }
-    }
     if (kept !== undefined) {
-      const state = await disk.entry(`${snapshots}/${kept}/state`);
+      const state = await disk.entry(
+        `${folder}/snapshots/${kept}/state`,
+      );
       if (state === undefined) isWhole = false;
     }
     return isWhole;
