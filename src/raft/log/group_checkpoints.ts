@@ -14,8 +14,7 @@ import { isWhorlError } from "../../base/errors.ts";
 import type { SnapshotMeta } from "../raft_entry.ts";
 import type { StoredSnapshot } from "./group_manifest_codec.ts";
 import type { GroupParts } from "./group_parts.ts";
-import type { GroupSnapshots } from "./group_snapshots.ts";
-import type { IndexRanges } from "./index_ranges.ts";
+import type { GroupSnapshots, WrittenSnapshot } from "./group_snapshots.ts";
 import { removeFolder } from "./removed_folder.ts";
 import { readDescription, readState, snapshotName } from "./snapshot_files.ts";
 
@@ -28,6 +27,8 @@ export class GroupCheckpoints {
   readonly #snapshots: GroupSnapshots;
   /** By index; undefined until it was looked what is there. */
   #list: StoredSnapshot[] | undefined;
+  /** Those that an earlier life has left: they may be in the memory of the system only. */
+  readonly #earlier = new Set<StoredSnapshot>();
 
   constructor(parts: GroupParts, snapshots: GroupSnapshots) {
     this.#parts = parts;
@@ -59,11 +60,19 @@ export class GroupCheckpoints {
         meta !== undefined && name === snapshotName({ meta, number }) &&
         this.#isInLog(meta)
       ) {
-        found.push({ meta, number });
+        const checkpoint = { meta, number };
+        found.push(checkpoint);
+        this.#earlier.add(checkpoint);
         manifest.passNumber(number);
       } else await removeFolder(disk, `${folder}/${name}`);
     }
     found.sort((a, b) => a.meta.index - b.meta.index);
+    // One that was about to become a snapshot may have been written again.
+    const isTwice = ({ meta }: StoredSnapshot, at: number): boolean =>
+      meta.index === found[at + 1]?.meta.index;
+    const twice = found.filter(isTwice);
+    this.#list = found.filter((stored) => !twice.includes(stored));
+    await this.#remove(...twice);
     await this.#thinOut();
   }
 
@@ -95,6 +104,8 @@ export class GroupCheckpoints {
       const { snapshotIndex } = this.#parts.entries;
       if (meta.index <= Math.max(last, snapshotIndex)) return;
       const { stored } = await this.#snapshots.write(meta, state, live);
+      // Beyond the end of the log it would be none, and what is there is not durable by itself.
+      await this.#parts.shared().wal.written();
       this.#list?.push(stored);
       await this.#thinOut();
     });
@@ -143,25 +154,52 @@ export class GroupCheckpoints {
       for (;;) {
         const stored = this.#list?.findLast(({ meta }) => meta.index <= index);
         if (stored === undefined) return undefined;
-        // What it stands for goes: it must be whole.
-        const live = await this.#check(stored);
-        if (live === undefined) continue;
-        await this.#snapshots.use(stored, live);
+        // What it stands for goes: it must be whole, and durable.
+        const whole = this.#earlier.has(stored)
+          ? await this.#writeAgain(stored)
+          : await this.#check(stored);
+        if (whole === undefined) continue;
+        await this.#snapshots.use(whole.stored, whole.live);
         return stored.meta;
       }
     });
   }
 
-  /** What is live in `stored` if all of it can be read; else it goes. */
-  async #check(stored: StoredSnapshot): Promise<IndexRanges | undefined> {
+  /** `stored` with what is live in it, if all of it can be read; else it goes. */
+  async #check(stored: StoredSnapshot): Promise<WrittenSnapshot | undefined> {
     const { shared, manifest } = this.#parts;
     const { disk, pace } = shared();
     const folder = manifest.snapshotFolder(stored);
-    try {
+    return await this.#unlessBroken(stored, async () => {
       for await (const piece of readState(disk, folder)) {
         await pace.pause(piece.length);
       }
-      return (await readDescription(disk, folder)).live;
+      return { stored, live: (await readDescription(disk, folder)).live };
+    });
+  }
+
+  /** The same for one of an earlier life. Its sync may have failed then, and would not fail now. */
+  async #writeAgain(
+    stored: StoredSnapshot,
+  ): Promise<WrittenSnapshot | undefined> {
+    const { shared, manifest } = this.#parts;
+    const { disk } = shared();
+    const folder = manifest.snapshotFolder(stored);
+    const found = await this.#unlessBroken(stored, async () => ({
+      state: await Array.fromAsync(readState(disk, folder)),
+      live: (await readDescription(disk, folder)).live,
+    }));
+    if (found === undefined) return undefined;
+    return await this.#snapshots.write(stored.meta, found.state, found.live);
+  }
+
+  /** What `read` comes to; if `stored` is damaged it goes. */
+  async #unlessBroken<T>(
+    stored: StoredSnapshot,
+    read: () => Promise<T>,
+  ): Promise<T | undefined> {
+    try {
+      return await read();
     } catch (error) {
       if (!isUnusable(error)) throw error;
       await this.#drop(stored);
@@ -187,14 +225,12 @@ export class GroupCheckpoints {
       const stored = this.#list?.at(-1);
       if (stored === undefined) return undefined;
       const folder = manifest.snapshotFolder(stored);
-      try {
-        const state = await Array.fromAsync(readState(shared().disk, folder));
-        return { meta: stored.meta, state };
-      } catch (error) {
-        // The entries are all there: an older one does as well, it takes longer.
-        if (!isUnusable(error)) throw error;
-        await this.#drop(stored);
-      }
+      // Where one is broken an older one does as well, as the entries are all there.
+      const state = await this.#unlessBroken(
+        stored,
+        () => Array.fromAsync(readState(shared().disk, folder)),
+      );
+      if (state !== undefined) return { meta: stored.meta, state };
     }
   }
 }

@@ -22,6 +22,13 @@ import { readState, SnapshotWriter } from "./snapshot_files.ts";
 import type { SegmentChange } from "./stored_manifest.ts";
 import { flushEntries, PLACES_MAX } from "./take_over.ts";
 
+/** A snapshot that is on the disk. */
+export interface WrittenSnapshot {
+  readonly stored: StoredSnapshot;
+  /** Indexes that are live in it. */
+  readonly live: IndexRanges;
+}
+
 /** Snapshots of one group. */
 export class GroupSnapshots {
   readonly #group: string;
@@ -65,7 +72,7 @@ export class GroupSnapshots {
     meta: SnapshotMeta,
     state: Iterable<Uint8Array<ArrayBuffer>>,
     live: Iterable<number>,
-  ): Promise<{ readonly stored: StoredSnapshot; readonly live: IndexRanges }> {
+  ): Promise<WrittenSnapshot> {
     const { shared, manifest } = this.#parts;
     const stored = { meta, number: manifest.takeNumber() };
     const writer = await this.#begin(stored);
