@@ -1,116 +1,13 @@
 import { assert, assertEquals } from "@std/assert";
-import { seededChance } from "../../src/base/chance.ts";
 import { ByteWriter } from "../../src/base/byte_writer.ts";
-import { WhorlError } from "../../src/base/errors.ts";
-import { silentLog } from "../../src/environment/log.ts";
-import type { StorageEnvironment } from "../../src/environment/environment.ts";
-import { raKvMachine } from "../../src/ra_kv/ra_kv_machine.ts";
 import {
   END_COMMAND,
   RA_KV_MACHINE,
   RaKvOp,
   writePutChange,
 } from "../../src/ra_kv/ra_kv_command_codec.ts";
-import { DiskBench } from "../../src/simulation/testing/disk_bench.ts";
-import { replaceFile } from "../../src/storage/atomic_file.ts";
-import type { RaftLogs } from "../../src/raft/log/raft_log.ts";
-import { openRaftLogs } from "../../src/raft/log/stored_raft_logs.ts";
-import type { RaftMachine } from "../../src/raft/machine.ts";
-import type { AppliedCommand, NewMember } from "../../src/raft/raft_member.ts";
-import { RaftSystemProcess } from "../../src/raft/raft_system.ts";
-
-const GROUP = "g";
-
-function member(uid: number, groupId = 1, nodes = ["a@h"]): NewMember {
-  return {
-    group: GROUP,
-    groupId,
-    uid,
-    machine: RA_KV_MACHINE,
-    initial: nodes.map((node) => ({ node, uid, kind: "voter", target: 0 })),
-  };
-}
-
-/** A node's groups on a disk, and what it says about them. */
-class NodeBench {
-  readonly bench: DiskBench;
-  readonly said: string[] = [];
-  readonly ended: string[] = [];
-  environment!: StorageEnvironment;
-  logs!: RaftLogs;
-  system!: RaftSystemProcess;
-
-  constructor(seed: string) {
-    this.bench = new DiskBench(seed);
-  }
-
-  /** Begins a life. */
-  async begin(): Promise<void> {
-    this.environment = this.bench.live();
-    this.logs = await openRaftLogs({
-      folder: "/raft",
-      environment: this.environment,
-    });
-    const say = (text: string): void => void this.said.push(text);
-    const machine = raKvMachine() as RaftMachine;
-    this.system = new RaftSystemProcess({
-      node: "a@h",
-      runtime: this.environment,
-      wallClock: () => 0,
-      chance: seededChance(1),
-      log: { ...silentLog, error: say, warn: say },
-      logs: this.logs,
-      machines: new Map([[RA_KV_MACHINE, machine]]),
-      begin: () => undefined,
-      end: () => {},
-      isUp: () => false,
-      secretNumber: () => 999,
-      call: () => Promise.reject(new WhorlError("not_reachable", "alone")),
-      connect: () => Promise.reject(new WhorlError("not_reachable", "alone")),
-      onReport: (report) => void this.ended.push(report.type),
-      failed: (error) => say(error.message),
-    });
-    await this.system.start();
-  }
-
-  run<T>(promise: Promise<T>): Promise<T> {
-    return this.bench.run(promise);
-  }
-
-  async again(): Promise<void> {
-    this.bench.crash("process");
-    await this.run(this.begin());
-  }
-
-  /** Lets the only member lead and carry out `command`. */
-  async propose(command: Uint8Array): Promise<string> {
-    const there = this.system.member(GROUP)!;
-    there.standNow();
-    await this.bench.time.run(Infinity, () => there.leads);
-    const { promise, resolve } = Promise.withResolvers<string>();
-    there.propose(command, {
-      done: ({ meta }: AppliedCommand) => resolve(`at ${meta.index}`),
-      failed: resolve,
-    });
-    return await this.run(promise);
-  }
-
-  get uids(): number[] {
-    return this.logs.groups.map(({ uid }) => uid);
-  }
-
-  get folders(): Promise<string[]> {
-    return this.run(this.environment.disk.names("/raft/groups"));
-  }
-
-  /** Makes a file of a member unreadable, while nobody runs. */
-  async spoil(path: string): Promise<void> {
-    const { disk } = this.bench.live();
-    const bytes = (await this.run(disk.readFile(path)))!;
-    bytes[bytes.length - 3]! ^= 1;
-    await this.run(replaceFile(disk, path, bytes));
-  }
-}
+import type { AppliedCommand } from "../../src/raft/raft_member.ts";
+import { GROUP, member, NodeBench } from "./node_bench.ts";
 
 /** Has its member break, as if by an error of its own. */
 function fail(node: NodeBench): void {

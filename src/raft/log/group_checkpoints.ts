@@ -35,9 +35,11 @@ export class GroupCheckpoints {
     this.#snapshots = snapshots;
   }
 
-  /** Those there are, by index. */
+  /** Those behind the snapshot, by index. */
   get list(): readonly SnapshotMeta[] {
-    return (this.#list ?? []).map(({ meta }) => meta);
+    const { snapshotIndex } = this.#parts.entries;
+    return (this.#list ?? []).map(({ meta }) => meta)
+      .filter(({ index }) => index > snapshotIndex);
   }
 
   /** Looks what earlier lives have left, when it is known how far the log goes. What is no checkpoint is removed. */
