@@ -26,6 +26,7 @@ import type {
   ClusterMembers,
   DeletedCluster,
   MemberPlace,
+  NodeFailure,
   RaKvMethodTypes,
   RaKvPeerMethodTypes,
   StartedCluster,
@@ -111,11 +112,10 @@ export class ClusterLives {
     if (leader !== undefined) {
       return { cluster, started, notStarted: failures, leader };
     }
-    // One that did not answer may have made its member nevertheless.
+    // One that did not answer may have made its member nevertheless, and learns from the others that it was in vain.
     await this.#questions.onEach(
       initial,
-      ({ node, uid }) =>
-        this.#questions.ask(node, "ra_kv_drop_member", { cluster, uid }),
+      ({ node, uid }) => this.#deleteOn(node, { cluster, groupId, uid }),
     );
     const details = { cluster, started, notStarted: failures };
     if (there !== undefined) {
@@ -168,7 +168,7 @@ export class ClusterLives {
     const meant = places.results.filter(({ node }) =>
       only === undefined || node === only
     );
-    if (meant.length === 0) throw unknownCluster(cluster);
+    if (meant.length === 0) throw notFound(cluster, places.failures);
     const groupIds = force
       ? new Set(meant.map(({ result }) => result.groupId))
       : new Set([await this.#agreeOnEnd(cluster, places)]);
@@ -180,8 +180,13 @@ export class ClusterLives {
     const { results, failures } = await this.#questions.onEach(
       [...nodes].sort(compareTexts).map((node) => ({ node })),
       async ({ node }) => {
+        const away = places.failures.find((failure) => failure.node === node);
+        if (away !== undefined) throw new WhorlError(away.code, away.message);
+        const place = places.results.find((place) => place.node === node)
+          ?.result;
         for (const groupId of groupIds) {
-          await this.#deleteOn(node, cluster, groupId, places);
+          const uid = place?.groupId === groupId ? place.uid : undefined;
+          await this.#deleteOn(node, { cluster, groupId, uid });
         }
       },
     );
@@ -251,16 +256,15 @@ export class ClusterLives {
     }
   }
 
+  /** Has the cluster of that number go on `node`, where it may have the member `uid`. */
   async #deleteOn(
     node: string,
-    cluster: string,
-    groupId: number,
-    places: NodeOutcomes<MemberPlace>,
+    { cluster, groupId, uid }: {
+      readonly cluster: string;
+      readonly groupId: number;
+      readonly uid: number | undefined;
+    },
   ): Promise<void> {
-    const isHere = (failure: { readonly node: string }): boolean =>
-      failure.node === node;
-    const away = places.failures.find(isHere);
-    if (away !== undefined) throw new WhorlError(away.code, away.message);
     try {
       await this.#questions.ask(node, "ra_kv_delete_here", {
         cluster,
@@ -269,9 +273,7 @@ export class ClusterLives {
     } catch (error) {
       if (!isWhorlError(error, "unknown_command")) throw error;
       // An older version: it can be told that its member is to go, and does not remember why.
-      const place = places.results.find(isHere)?.result;
-      if (place?.groupId !== groupId) return;
-      const { uid } = place;
+      if (uid === undefined) return;
       await this.#questions.ask(node, "ra_kv_drop_member", { cluster, uid });
     }
   }
@@ -300,6 +302,22 @@ export class ClusterLives {
       failures,
     };
   }
+}
+
+/** No node that answers has a member of `cluster`. */
+function notFound(
+  cluster: string,
+  failures: readonly NodeFailure[],
+): WhorlError {
+  if (failures.length === 0) return unknownCluster(cluster);
+  const nodes = failures.map(({ node }) => node);
+  return new WhorlError(
+    "quorum_unavailable",
+    `Cannot find ${cluster} on the nodes that answer: ${
+      nodes.join(", ")
+    } may have members of it`,
+    { details: { cluster, nodes, outcomeUnknown: false } },
+  );
 }
 
 /** No leader has answered who is followed by a majority. */

@@ -106,7 +106,24 @@ export class MemberChanges {
     }
     // While it is unknown the member stays: it is needed if the change comes through.
     if (outcome.type === "unknown") throw outcome.error;
+    await this.#requireThere(cluster, node, uid);
     return outcome.members;
+  }
+
+  /** @throws {WhorlError} `cluster_change_not_permitted` if another attempt has taken the new member for what an earlier one had left. */
+  async #requireThere(
+    cluster: string,
+    node: string,
+    uid: number,
+  ): Promise<void> {
+    const place = await this.#questions.ask(node, "ra_kv_locate", { cluster })
+      .catch(() => undefined);
+    if (place === undefined || place.uid === uid) return;
+    throw new WhorlError(
+      "cluster_change_not_permitted",
+      `Cannot tell whether ${node} is a member of ${cluster} as it was added by somebody else at the same time: ask again`,
+      { details: { cluster, node } },
+    );
   }
 
   /** Has what an earlier attempt, an earlier membership or a deleted cluster has left on `node` go. */
