@@ -34,18 +34,19 @@ export function* sortedInSlices(
 }
 
 function* taken(
-  given: Iterable<number>,
+  given: Iterable<number> & { readonly length?: number },
 ): Generator<
   void,
   { readonly numbers: Float64Array<ArrayBuffer>; readonly isSorted: boolean }
 > {
-  let numbers = new Float64Array(1_024);
+  // To grow is to copy all at once.
+  let numbers = new Float64Array(given.length ?? 1_024);
   let count = 0;
   let isSorted = true;
   let before = -Infinity;
   for (const number of given) {
     if (count === numbers.length) {
-      const larger = new Float64Array(2 * count);
+      const larger = new Float64Array(Math.max(16, 2 * count));
       larger.set(numbers);
       numbers = larger;
     }
