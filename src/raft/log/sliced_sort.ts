@@ -34,28 +34,34 @@ export function* sortedInSlices(
 }
 
 function* taken(
-  given: Iterable<number> & { readonly length?: number },
+  given: Iterable<number>,
 ): Generator<
   void,
   { readonly numbers: Float64Array<ArrayBuffer>; readonly isSorted: boolean }
 > {
-  // To grow is to copy all at once.
-  let numbers = new Float64Array(given.length ?? 1_024);
-  let count = 0;
+  const chunks: Float64Array<ArrayBuffer>[] = [];
+  let chunk = new Float64Array(RUN);
+  let used = 0;
   let isSorted = true;
   let before = -Infinity;
   for (const number of given) {
-    if (count === numbers.length) {
-      const larger = new Float64Array(Math.max(16, 2 * count));
-      larger.set(numbers);
-      numbers = larger;
-    }
     isSorted &&= number >= before;
     before = number;
-    numbers[count++] = number;
-    if (count % MERGED_AT_ONCE === 0) yield;
+    if (used === RUN) {
+      chunks.push(chunk);
+      chunk = new Float64Array(RUN);
+      used = 0;
+      yield;
+    }
+    chunk[used++] = number;
   }
-  return { numbers: numbers.subarray(0, count), isSorted };
+  chunks.push(chunk.subarray(0, used));
+  const numbers = new Float64Array((chunks.length - 1) * RUN + used);
+  for (const [place, chunk] of chunks.entries()) {
+    numbers.set(chunk, place * RUN);
+    yield;
+  }
+  return { numbers, isSorted };
 }
 
 /** Merges the run of `width` numbers at `start` with the one behind it. */
