@@ -14,7 +14,7 @@ import {
   SegmentIndexWriter,
 } from "./segment_codec.ts";
 import { TermRuns } from "./term_runs.ts";
-import { SLICE_BYTES, type WorkPace } from "./work_pace.ts";
+import { SLICE_BYTES, SYNC_BYTES, type WorkPace } from "./work_pace.ts";
 
 /** How large a segment may be. */
 export interface SegmentLimits {
@@ -33,9 +33,6 @@ export interface SegmentTarget {
   takeNumber(): number;
   pathOf(number: number): string;
 }
-
-/** So many bytes are written before they are synced, so that no sync is a long one for others. */
-const SYNC_BYTES = 4 * 1024 * 1024;
 
 /** A segment that is being written. */
 interface OpenSegment {
