@@ -15,8 +15,8 @@ import type { MachineView } from "../raft/machine.ts";
 import { type KeyTable, RecordFlag } from "./key_table.ts";
 import type { KeyTableView } from "./key_table_view.ts";
 
-/** Most bytes of one piece of a snapshot: 256 KiB, which take a millisecond or two. */
-export const SNAPSHOT_PIECE_BYTES = 256 * 1024;
+/** Most bytes of one piece of a snapshot: 128 KiB, which take a millisecond or two. */
+export const SNAPSHOT_PIECE_BYTES = 128 * 1024;
 /** What a snapshot begins with. */
 export const SNAPSHOT_FORMAT = 1;
 /** Bytes before the first key. */
@@ -30,6 +30,10 @@ const KEY_ROOM_BYTES = 2_048;
 /** See the module's text. */
 export class RaKvStateView implements MachineView {
   readonly pieces: Iterable<Uint8Array<ArrayBuffer>> = this.#pieces();
+  /** Indexes of the entries that hold the values: that of a batch comes once for each of its keys. Known when the pieces have been taken. */
+  readonly live: Iterable<number> = {
+    [Symbol.iterator]: () => this.#live.subarray(0, this.#visited).values(),
+  };
   readonly #keys: KeyTable;
   readonly #view: KeyTableView;
   readonly #full: Uint8Array<ArrayBuffer>[] = [];
@@ -49,11 +53,6 @@ export class RaKvStateView implements MachineView {
     into.u48(lastIndex);
     into.u53(timeMs);
     into.u32(keys.size);
-  }
-
-  /** Indexes of the entries that hold the values: that of a batch comes once for each of its keys. */
-  get live(): Iterable<number> {
-    return this.#live.subarray(0, this.#visited);
   }
 
   *#pieces(): Generator<Uint8Array<ArrayBuffer>> {

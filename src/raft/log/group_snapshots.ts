@@ -153,7 +153,7 @@ export class GroupSnapshots {
     if (stored === undefined) return Promise.resolve(undefined);
     return Promise.resolve({
       meta: stored.meta,
-      live: [...live],
+      live,
       state: this.#stateOf(stored),
     });
   }

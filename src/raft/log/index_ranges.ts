@@ -37,24 +37,27 @@ export class IndexRanges {
 
   /** Like {@linkcode IndexRanges.of}, with a chance to do something else every few milliseconds. */
   static *inSlices(indexes: Iterable<number>): Generator<void, IndexRanges> {
-    const ranges = new RangesBuilder();
+    const sorted = yield* sortedInSlices(indexes);
+    const ranges = new RangesBuilder(sorted.length);
     let last = -Infinity;
-    for (const index of yield* sortedInSlices(indexes)) {
+    for (let at = 0; at < sorted.length; at++) {
+      if (at % SLICE_INDEXES === 0) yield;
+      const index = sorted[at] as number;
       if (index === last) continue;
       ranges.add(index, index);
       last = index;
-      if (ranges.count % SLICE_INDEXES === 0) yield;
     }
-    return ranges.build((firsts, before) => new IndexRanges(firsts, before));
+    return new IndexRanges(...ranges.build());
   }
 
-  /** Of ranges in order, none of which begins before the end of the one before it. */
+  /** Of `count` ranges in order, none of which begins before the end of the one before it. */
   static ofRanges(
+    count: number,
     ranges: Iterable<readonly [first: number, last: number]>,
   ): IndexRanges {
-    const builder = new RangesBuilder();
+    const builder = new RangesBuilder(count);
     for (const [first, last] of ranges) builder.add(first, last);
-    return builder.build((firsts, before) => new IndexRanges(firsts, before));
+    return new IndexRanges(...builder.build());
   }
 
   /** How many indexes there are. */
@@ -124,37 +127,45 @@ export class IndexRanges {
 
 /** Puts ranges together. */
 class RangesBuilder {
-  #firsts = new Float64Array(64);
-  #before = new Float64Array(64);
+  readonly #firsts: Float64Array<ArrayBuffer>;
+  readonly #before: Float64Array<ArrayBuffer>;
   #ranges = 0;
   #last = -Infinity;
-  /** Indexes that were added. */
-  count = 0;
+  #count = 0;
+
+  /** @param rangesMax There are no more ranges than that. */
+  constructor(rangesMax: number) {
+    this.#firsts = new Float64Array(rangesMax);
+    this.#before = new Float64Array(rangesMax + 1);
+  }
 
   add(first: number, last: number): void {
     if (first !== this.#last + 1) {
-      if (this.#ranges === this.#firsts.length) {
-        this.#firsts = twice(this.#firsts);
-        this.#before = twice(this.#before);
-      }
       this.#firsts[this.#ranges] = first;
-      this.#before[this.#ranges] = this.count;
+      this.#before[this.#ranges] = this.#count;
       this.#ranges++;
     }
     this.#last = last;
-    this.count += last - first + 1;
+    this.#count += last - first + 1;
   }
 
-  build<T>(made: (firsts: Float64Array, before: Float64Array) => T): T {
-    const before = new Float64Array(this.#ranges + 1);
-    before.set(this.#before.subarray(0, this.#ranges));
-    before[this.#ranges] = this.count;
-    return made(this.#firsts.slice(0, this.#ranges), before);
+  /** First of each range, and how many indexes there are before each and in all. */
+  build(): [firsts: Float64Array, before: Float64Array] {
+    const ranges = this.#ranges;
+    this.#before[ranges] = this.#count;
+    return [
+      fitted(this.#firsts, ranges),
+      fitted(this.#before, ranges + 1),
+    ];
   }
 }
 
-function twice(array: Float64Array): Float64Array<ArrayBuffer> {
-  const larger = new Float64Array(2 * array.length);
-  larger.set(array);
-  return larger;
+/** The first `length` numbers; where most of the room is theirs, it is not worth a copy. */
+function fitted(
+  array: Float64Array<ArrayBuffer>,
+  length: number,
+): Float64Array<ArrayBuffer> {
+  return length * 2 < array.length
+    ? array.slice(0, length)
+    : array.subarray(0, length);
 }

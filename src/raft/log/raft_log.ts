@@ -113,7 +113,8 @@ export interface GroupLog {
   readSnapshot(): Promise<
     | {
       readonly meta: SnapshotMeta;
-      readonly live: readonly number[];
+      /** In order. */
+      readonly live: Iterable<number>;
       readonly state: AsyncIterable<Uint8Array<ArrayBuffer>>;
     }
     | undefined

@@ -39,22 +39,29 @@ function* taken(
   void,
   { readonly numbers: Float64Array<ArrayBuffer>; readonly isSorted: boolean }
 > {
-  let numbers = new Float64Array(1_024);
-  let count = 0;
+  const chunks: Float64Array<ArrayBuffer>[] = [];
+  let chunk = new Float64Array(RUN);
+  let used = 0;
   let isSorted = true;
   let before = -Infinity;
   for (const number of given) {
-    if (count === numbers.length) {
-      const larger = new Float64Array(2 * count);
-      larger.set(numbers);
-      numbers = larger;
-    }
     isSorted &&= number >= before;
     before = number;
-    numbers[count++] = number;
-    if (count % MERGED_AT_ONCE === 0) yield;
+    if (used === RUN) {
+      chunks.push(chunk);
+      chunk = new Float64Array(RUN);
+      used = 0;
+      yield;
+    }
+    chunk[used++] = number;
   }
-  return { numbers: numbers.subarray(0, count), isSorted };
+  chunks.push(chunk.subarray(0, used));
+  const numbers = new Float64Array((chunks.length - 1) * RUN + used);
+  for (const [place, chunk] of chunks.entries()) {
+    numbers.set(chunk, place * RUN);
+    yield;
+  }
+  return { numbers, isSorted };
 }
 
 /** Merges the run of `width` numbers at `start` with the one behind it. */

@@ -22,6 +22,6 @@ Deno.test("sortedInSlices() sorts any count of numbers, those that come twice as
 
 Deno.test("sortedInSlices() takes many slices for many numbers, and few if they are sorted", () => {
   const numbers = Array.from({ length: 200_000 }, (_, at) => at);
-  assert(run(numbers).slices < 10);
-  assert(run(numbers.toReversed()).slices > 20);
+  assert(run(numbers).slices < 30);
+  assert(run(numbers.toReversed()).slices > 50);
 });

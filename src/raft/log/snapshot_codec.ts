@@ -148,7 +148,7 @@ export function decodeLive(
   const format = from.u16();
   const meta = readSnapshotMeta(from);
   const count = from.u32();
-  const live = IndexRanges.ofRanges(readRanges(from, count));
+  const live = IndexRanges.ofRanges(count, readRanges(from, count));
   return { format, meta, live };
 }
 

@@ -14,15 +14,13 @@
  */
 import type { DiskFile } from "../../environment/disk.ts";
 import type { StorageEnvironment } from "../../environment/environment.ts";
-import { SLICE_BYTES, WorkPace } from "./work_pace.ts";
+import { SLICE_BYTES, SYNC_BYTES, WorkPace } from "./work_pace.ts";
 
 const SPARE_NAME = "wal.spare";
 /** Nothing in it counts. */
 const UNFINISHED_NAME = "wal.spare.tmp";
-/** Zeros are written at this pace, in bytes a second; */
+/** Zeros are written at this pace, in bytes a second. */
 const FILL_BYTES_PER_SECOND = 64 * 1024 * 1024;
-/** and synced after so many, so that no sync is a long one for others. */
-const SYNC_BYTES = 4 * 1024 * 1024;
 /** The first file with room ahead has this part of what a file may have. */
 const FIRST_ROOM_PART = 1 / 16;
 /** It is made when there is this part of what a file may have in one without room. */

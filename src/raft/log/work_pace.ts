@@ -7,8 +7,10 @@
 import type { Runtime, TimerHandle } from "../../../supervisors/runtime.ts";
 import { WhorlError } from "../../base/errors.ts";
 
-/** So many bytes are read or written in one go. */
+/** So many bytes are read or written in one go, */
 export const SLICE_BYTES: number = 256 * 1024;
+/** and so many are written before they are synced: who waits for another sync meanwhile waits for this one, which takes about a millisecond. */
+export const SYNC_BYTES: number = 1024 * 1024;
 
 /** The pace of all such work of one node. */
 export class WorkPace {
