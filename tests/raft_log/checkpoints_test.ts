@@ -146,7 +146,7 @@ Deno.test("promoteCheckpoint() lets the log begin behind the newest one that is 
       pieces.map((piece) => decoder.decode(piece)).join(""),
       "state at 40",
     );
-    assertEquals(stored.live, [40]);
+    assertEquals([...stored.live], [40]);
     assertEquals(await group.begin(), "state at 60");
     assertEquals((await group.folders).length, 2);
   }

@@ -443,6 +443,8 @@ export class LogDriver implements GroupLogEvents {
     log: GroupLog,
     snapshot: TakenSnapshot | undefined,
   ): Promise<void> {
+    // Those that are not whole, as they were not acknowledged, are gone after that.
+    const latest = await this.#checkPoints(log);
     const acknowledged = this.#pointAcknowledged?.meta;
     if ((acknowledged?.index ?? 0) > (snapshot?.meta.index ?? 0)) {
       assert(
@@ -451,7 +453,6 @@ export class LogDriver implements GroupLogEvents {
         `the checkpoint at ${acknowledged?.index} is there`,
       );
     }
-    const latest = await this.#checkPoints(log);
     const metas = log.checkpoints;
     this.#states = this.#states.filter(({ meta }) =>
       metas.some(({ index }) => index === meta.index)
@@ -462,6 +463,7 @@ export class LogDriver implements GroupLogEvents {
 
   /** Checks the checkpoints; the latest of them as it was taken. */
   async #checkPoints(log: GroupLog): Promise<TakenSnapshot | undefined> {
+    const found = await log.readCheckpoint();
     const { checkpoints } = log;
     assert(checkpoints.length <= CHECKPOINTS_MAX);
     let before = log.snapshot?.index ?? 0;
@@ -470,7 +472,6 @@ export class LogDriver implements GroupLogEvents {
       assertEquals(log.termAt(index), term);
       before = index;
     }
-    const found = await log.readCheckpoint();
     assertEquals(found?.meta, checkpoints.at(-1));
     if (found === undefined) return undefined;
     const state = found.state.map((piece) => decoder.decode(piece)).join("");
