@@ -31,18 +31,17 @@ export async function flushEntries(
   };
   const end = (): number =>
     Math.min(index, entries.lastIndex, entries.cutIndex - 1);
+  let at = Math.max(memtable.first, entries.flushedIndex + 1);
   try {
-    for (
-      let at = Math.max(memtable.first, entries.flushedIndex + 1);
-      at <= end();
-      at++
-    ) {
+    for (; at <= end(); at++) {
       if (!entries.isThere(at) || !memtable.placeOf(at, place)) continue;
       const { term, slab, offset, length, crc } = place;
       if (builder.hasRoomFor(length)) {
         builder.addNow(at, term, slab, offset, length, crc);
       } else await builder.add(at, term, slab, offset, length, crc);
     }
+    // What is appended from here on is not among them, though it may be within `index`.
+    const reached = at - 1;
     const infos = await builder.finish();
     if (infos.length > 0) await disk.syncFolder(manifest.folder);
     const added = infos.map((info) => manifest.segmentOf(info));
@@ -50,7 +49,7 @@ export async function flushEntries(
       ...entries.segments.list,
       ...cutSegments(added, entries.cutIndex),
     ]);
-    entries.noteFlushed(end());
+    entries.noteFlushed(Math.min(reached, end()));
   } catch (error) {
     await abandon(builder);
     throw error;
