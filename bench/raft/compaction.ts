@@ -191,6 +191,11 @@ class Run {
   }
 }
 
+/** Says how far it is, as it takes minutes. */
+function tell(text: string): void {
+  Deno.stderr.writeSync(new TextEncoder().encode(`${text}\n`));
+}
+
 /** Runs it against the group called `group`, whose leader is on `node`, with its log in `folder`. */
 export async function runCompaction(
   { raKv, parts }: WhorlNode,
@@ -220,9 +225,11 @@ export async function runCompaction(
   })();
   try {
     const fillSeconds = await run.putAll(keys, (at) => at);
+    tell("filled");
     phase = "churn";
     const churnSeconds = await run.putAll(keys, () => run.randomKey());
     await member.compact();
+    tell("overwritten");
     phase = "rounds";
     const [quiet, snapshot, compaction] = [
       new Meter(),

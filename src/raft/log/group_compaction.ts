@@ -10,10 +10,15 @@ import { abandon } from "./received_snapshot.ts";
 import { SegmentBuilder } from "./segment_builder.ts";
 import { type Segment, SegmentGoneError } from "./segment_files.ts";
 
+/** When there is more than so many times the live bytes below the snapshot, and compaction cannot keep up, it hurries. */
+const BYTES_MAX = 1.75;
+
 /** Compacts one group. */
 export class GroupCompaction {
   readonly #parts: GroupParts;
   #isUnderWay = false;
+  /** Ends the hurry of the compaction that is under way. */
+  #calm: (() => void) | undefined;
   #last: Promise<unknown> = Promise.resolve();
 
   constructor(parts: GroupParts) {
@@ -26,12 +31,33 @@ export class GroupCompaction {
    * @param snapshotsTaken How many snapshots there have been.
    */
   soon(snapshotsTaken: number): void {
-    if (this.#isUnderWay) return;
+    const { compactEvery, compactionPace } = this.#parts.shared();
+    if (this.#isUnderWay) {
+      // Snapshots come faster than it is done.
+      if (this.#isMuchDead()) this.#calm ??= compactionPace.hurry();
+      return;
+    }
     this.#isUnderWay = true;
-    const { compactEvery } = this.#parts.shared();
     this.compact(snapshotsTaken % compactEvery === 0).catch(() => {
       // Rot is noted, and what else can be wrong is told when something has to be written; this is tried again after the next snapshot.
-    }).finally(() => this.#isUnderWay = false);
+    }).finally(() => {
+      this.#isUnderWay = false;
+      this.#calm?.();
+      this.#calm = undefined;
+    });
+  }
+
+  /** By the number of live entries. */
+  #isMuchDead(): boolean {
+    const { segments, live, snapshotIndex } = this.#parts.entries;
+    let bytes = 0;
+    let liveBytes = 0;
+    for (const { info: { first, last, count, bodyBytes } } of segments.list) {
+      if (last > snapshotIndex) break;
+      bytes += bodyBytes;
+      liveBytes += bodyBytes * live.countBetween(first, last) / count;
+    }
+    return bytes > BYTES_MAX * liveBytes;
   }
 
   /**

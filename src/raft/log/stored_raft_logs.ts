@@ -277,7 +277,9 @@ class StoredRaftLogs implements RaftLogs {
       if (this.#isClosing) return;
       const { wal, pace } = this.#openParts;
       if (wal.failure !== undefined) return;
-      pace.isUrgent = wal.closedFiles > CLOSED_FILES_URGENT;
+      const calm = wal.closedFiles > CLOSED_FILES_URGENT
+        ? pace.hurry()
+        : undefined;
       try {
         for (const [group, index] of file.groups) {
           const log = group as StoredGroupLog;
@@ -293,6 +295,8 @@ class StoredRaftLogs implements RaftLogs {
         this.#takenOver = file.groups;
       } catch (error) {
         if (!isWhorlError(error, "closed")) wal.fail(error);
+      } finally {
+        calm?.();
       }
     });
   }
