@@ -283,7 +283,8 @@ export interface RaKvClient {
    *
    * @throws {WhorlError} `already_member`, `cluster_change_not_permitted`,
    * `not_reachable`, `leader_lost`: the new member is gone again. After `timeout`
-   * with `outcomeUnknown` in the details it may yet be added.
+   * with `outcomeUnknown` in the details it may yet be added. `already_exists` if
+   * the node has a member of another cluster of that name.
    */
   addMember(
     cluster: string,
