@@ -102,9 +102,9 @@ class Life {
     ]);
     // Nobody reads at the other end; there is nothing to lose.
     await this.#writer.abort().catch(() => {});
-    const error = new Error(
-      `${this.#name} has ended: ${status.signal ?? status.code}`,
-    );
+    const end = `${this.#name} has ended: ${status.signal ?? status.code}`;
+    onLine(end);
+    const error = new Error(end);
     this.up.reject(error);
     for (const { reject } of this.#pending.values()) reject(error);
     return status;
