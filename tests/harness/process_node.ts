@@ -255,7 +255,15 @@ export class ProcessNode implements TestNode {
     const life = this.#life;
     this.#life = undefined;
     if (life === undefined) return;
-    life.child.kill("SIGKILL");
+    try {
+      life.child.kill("SIGKILL");
+    } catch (error) {
+      const { code, signal } = await life.ended;
+      throw new Error(
+        `${this.name} had ended by itself: ${signal ?? code}\n${this.log()}`,
+        { cause: error },
+      );
+    }
     await life.ended;
     await this.#disconnect();
   }
