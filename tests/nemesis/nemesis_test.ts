@@ -8,6 +8,7 @@ import { assert, assertEquals } from "@std/assert";
 import { decodeHistory } from "../../src/simulation/history.ts";
 import { textLines } from "../harness/text_lines.ts";
 import { FAULTS } from "./fault_table.ts";
+import { KV_STORE } from "./kv_store.ts";
 import { run } from "./machine.ts";
 import { runNemesis } from "./nemesis.ts";
 import { summaryText } from "./nemesis_summary.ts";
@@ -47,6 +48,7 @@ Deno.test("three processes lose nothing while processes, links, disks and stores
   withReports(async (reports) => {
     const lines: string[] = [];
     const summary = await runNemesis({
+      store: KV_STORE,
       seed: SEED,
       nodes: 3,
       // A second round, no third: the faults of two take 21 s at least.
@@ -100,6 +102,7 @@ Deno.test("a node that ends without reason fails the run, whose report has all t
   withReports(async (reports) => {
     let killed = false;
     const summary = await runNemesis({
+      store: KV_STORE,
       seed: "a fall",
       nodes: 3,
       durationMs: 0,
