@@ -17,8 +17,8 @@ const LOOK_AGAIN_MS = 100;
 
 /** What to wait for. */
 export interface Agreement {
-  /** The nodes that are to have a member each. */
-  readonly members: readonly NemesisNode[];
+  /** The nodes that are to have a member each; asked anew each time it is looked. */
+  readonly members: () => Promise<readonly NemesisNode[]>;
   readonly keys: readonly string[];
   /** What each key held when members agreed the last time, which is brought up to date. */
   readonly settled: Map<string, Seen>;
@@ -47,13 +47,15 @@ export async function awaitAgreement(agreement: Agreement): Promise<Agreed> {
 }
 
 async function lookOnce(agreement: Agreement): Promise<Agreed> {
-  const { members } = agreement;
-  const down = members.filter(({ running }) => !running);
-  if (down.length > 0) {
-    return `${down.map(({ name }) => name).join(", ")} does not run`;
-  }
+  let members: readonly NemesisNode[] = [];
   try {
-    return await differenceOfLogs(members) ?? await readAll(agreement);
+    members = await agreement.members();
+    const down = members.filter(({ running }) => !running);
+    if (down.length > 0) {
+      return `${down.map(({ name }) => name).join(", ")} does not run`;
+    }
+    return await differenceOfLogs(members) ??
+      await readAll(members, agreement);
   } catch (error) {
     if (isWhorlError(error)) return `${error.code}: ${reasonOf(error)}`;
     // A node that ends while it is asked makes the question fail.
@@ -106,8 +108,11 @@ async function differenceOfLiveIndexes(
 }
 
 /** Every key as each member reads it. */
-async function readAll(agreement: Agreement): Promise<Agreed> {
-  const { members, keys, settled } = agreement;
+async function readAll(
+  members: readonly NemesisNode[],
+  agreement: Agreement,
+): Promise<Agreed> {
+  const { keys, settled } = agreement;
   const views = await Promise.all(
     members.map(async (node) => ({
       name: node.name,

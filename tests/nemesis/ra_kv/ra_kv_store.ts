@@ -102,7 +102,7 @@ class RaKvStore implements AttackedStore {
   ): Promise<number | string> {
     await this.#addLost(cluster, deadline);
     const agreed = await awaitAgreement({
-      members: cluster.nodes,
+      members: () => Promise.resolve(cluster.nodes),
       keys: this.#keys,
       settled: this.#settled,
       history: this.#history,
