@@ -26,6 +26,7 @@ import { PARTITION_FAULTS } from "../faults/partition_faults.ts";
 import { PROCESS_FAULTS } from "../faults/process_faults.ts";
 import type { Load } from "../load_clients.ts";
 import type { NemesisCluster } from "../nemesis_cluster.ts";
+import { pause } from "../pause.ts";
 import { shortName } from "../short_name.ts";
 import { LOG_FAULTS } from "./log_faults.ts";
 import { awaitAgreement } from "./member_agreement.ts";
@@ -41,6 +42,8 @@ import {
 const CLIENTS = 6;
 /** Time all members get to be equal again once the nodes were restarted, in milliseconds. */
 const RESTARTED_MS_MAX = 30_000;
+/** Time until a member that could not be added again is tried once more, in milliseconds. */
+const ADD_AGAIN_MS = 250;
 
 /** See the module's text. */
 export const RA_KV_STORE: AttackedStoreKind = {
@@ -139,6 +142,7 @@ class RaKvStore implements AttackedStore {
               reasonOf(error)
             }`,
           );
+          await pause(ADD_AGAIN_MS, this.#setting.signal);
         }
       }
     }
