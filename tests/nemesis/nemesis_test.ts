@@ -13,6 +13,7 @@ import { run } from "./machine.ts";
 import { runNemesis } from "./nemesis.ts";
 import { summaryText } from "./nemesis_summary.ts";
 import { removeLeftovers } from "./run_directory.ts";
+import { logsIn, withReports } from "./short_run.ts";
 
 const MAIN = new URL("main.ts", import.meta.url).pathname;
 /** Chosen because its two short rounds have every kind that three nodes can meet, with a compiler or without. */
@@ -32,18 +33,6 @@ const MET = [
   "store_damage",
 ];
 
-async function withReports(
-  test: (reports: string) => Promise<void>,
-): Promise<void> {
-  const reports = await Deno.makeTempDir({ prefix: "whorl-nemesis-" });
-  try {
-    await test(reports);
-  } finally {
-    await removeLeftovers(reports);
-    await Deno.remove(reports, { recursive: true });
-  }
-}
-
 Deno.test("three processes lose nothing while processes, links, disks and stores fail", () =>
   withReports(async (reports) => {
     const lines: string[] = [];
@@ -60,7 +49,7 @@ Deno.test("three processes lose nothing while processes, links, disks and stores
       signal: new AbortController().signal,
     });
     const told = [...lines, summaryText(summary)].join("\n");
-    if (!summary.passed) throw new Error(`${told}\n${await logsIn(summary)}`);
+    if (!summary.passed) throw new Error(`${told}\n${logsIn(summary)}`);
     const injected = new Set(
       summary.faults.filter(({ injected }) => injected > 0)
         .map(({ name }) => name),
@@ -75,15 +64,6 @@ Deno.test("three processes lose nothing while processes, links, disks and stores
     assertEquals(await contents(summary.directory), ["summary.json"]);
     assertEquals(await processesOf(reports), []);
   }));
-
-async function logsIn({ directory }: { directory: string }): Promise<string> {
-  const logs = await contents(`${directory}/logs`);
-  const texts = await Promise.all(logs.map(async (log) => {
-    const text = await Deno.readTextFile(`${directory}/logs/${log}`);
-    return `--- ${log}\n${text.split("\n").slice(-60).join("\n")}`;
-  }));
-  return texts.join("\n");
-}
 
 async function contents(folder: string): Promise<string[]> {
   const entries = await Array.fromAsync(Deno.readDir(folder));
