@@ -172,6 +172,8 @@ function makeNode(
       listen: `${name.slice(name.indexOf("@") + 1)}:0`,
       cookie: NEMESIS_COOKIE,
       storage,
+      // Without stores there is nothing to keep off the node's own thread.
+      masterPlacement: storage === "memory" ? "task" : "worker",
       ringSize: RING_SIZE,
       dataDirectory,
       peers: network.peersOf(name),

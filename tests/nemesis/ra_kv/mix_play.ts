@@ -5,7 +5,12 @@
  *
  * @module
  */
-import { isWhorlError, reasonOf } from "../../../src/base/errors.ts";
+import {
+  isWhorlError,
+  reasonOf,
+  WhorlError,
+} from "../../../src/base/errors.ts";
+import type { WhorlClient } from "../../../src/node/connect.ts";
 import {
   type RaKvClient,
   raKvOutcomeUnknown,
@@ -148,12 +153,13 @@ export class MixPlay {
         return await this.#change(member, async ({ name }) => {
           await raKv.removeMember(GROUP, name, { timeoutMs: CHANGE_MS_MAX });
         });
-      case "kill_wal":
-        if (member === undefined || !member.running) return undefined;
-        return await killWal(member) ? shortName(member.name) : undefined;
+      case "kill_wal": {
+        const node = itemAt(this.#runningMembers(), place);
+        if (node === undefined) return undefined;
+        return await killWal(node) ? shortName(node.name) : undefined;
+      }
       case "kill_member":
-        if (member === undefined || !member.running) return undefined;
-        return this.#kill(member, length);
+        return this.#kill(itemAt(this.#runningMembers(), place), length);
       case "partition":
         return this.#partition(place, length);
     }
@@ -248,8 +254,16 @@ export class MixPlay {
     }
   }
 
+  #runningMembers(): NemesisNode[] {
+    return this.#members.filter(({ running }) => running);
+  }
+
   /** SIGKILL; it comes back by itself. */
-  async #kill(node: NemesisNode, length: number): Promise<string> {
+  async #kill(
+    node: NemesisNode | undefined,
+    length: number,
+  ): Promise<string | undefined> {
+    if (node === undefined) return undefined;
     const downMs = DOWN_MS_MIN + length * (DOWN_MS_MAX - DOWN_MS_MIN);
     await node.kill();
     this.#until(downMs, () => node.start());
@@ -300,10 +314,20 @@ export class MixPlay {
     await this.#setting.cluster.mend();
   }
 
+  /** A client of a node that runs. @throws {WhorlError} If none does. */
+  async clientOfAny(): Promise<WhorlClient> {
+    const { nodes } = this.#setting.cluster;
+    const node = nodes.find(({ running }) => running);
+    if (node === undefined) {
+      throw new WhorlError("not_reachable", "No node runs");
+    }
+    return await node.client();
+  }
+
   /** The nodes that have a member, as its leader says. @throws {WhorlError} If nobody answers. */
   async membersNow(): Promise<readonly NemesisNode[]> {
     const { cluster } = this.#setting;
-    const { raKv } = await cluster.nodes[0]!.client();
+    const { raKv } = await this.clientOfAny();
     const { members } = await raKv.members(GROUP, {
       timeoutMs: OPERATION_MS_MAX,
     });

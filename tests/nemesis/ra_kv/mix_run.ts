@@ -166,7 +166,7 @@ class Run {
     const reader = this.#readOn(cluster, mix, reading.signal);
     try {
       // A reader that fails otherwise than `ra_kv` does ends the run.
-      await Promise.race([this.#playAll(cluster, mix), reader]);
+      await Promise.race([this.#playAll(mix), reader]);
     } finally {
       reading.abort();
       await reader;
@@ -176,7 +176,7 @@ class Run {
   }
 
   /** Performs all operations, and has members become equal after each hundred. */
-  async #playAll(cluster: NemesisCluster, mix: MixPlay): Promise<void> {
+  async #playAll(mix: MixPlay): Promise<void> {
     const { seed, operations, signal } = this.#options;
     const chance = seededChance(`${seed} operations`);
     for (let number = 1; number <= operations; number++) {
@@ -190,7 +190,7 @@ class Run {
       if (number % CONVERGE_EVERY > 0 && number < operations) continue;
       this.#directory.write("operations.json", this.#played);
       await mix.allOver();
-      await this.#agree(cluster, mix);
+      await this.#agree(mix);
       if (this.#violations.length > 0) return;
     }
   }
@@ -221,7 +221,7 @@ class Run {
   }
 
   /** Waits until the members are equal and nothing of others is left, and judges what clients saw. */
-  async #agree(cluster: NemesisCluster, mix: MixPlay): Promise<void> {
+  async #agree(mix: MixPlay): Promise<void> {
     const begunAt = performance.now();
     const deadline = begunAt + CONVERGENCE_MS_MAX;
     const agreed = await awaitAgreement({
@@ -235,7 +235,7 @@ class Run {
     if (typeof agreed === "string") {
       return this.#disagree("members are not equal", agreed);
     }
-    const left = await this.#awaitNothingLeft(cluster, mix, deadline);
+    const left = await this.#awaitNothingLeft(mix, deadline);
     if (left !== undefined) {
       return this.#disagree("what was removed is still there", left);
     }
@@ -262,15 +262,14 @@ class Run {
 
   /** Waits until no node has a member but those that should; returns who still has one. */
   async #awaitNothingLeft(
-    { nodes }: NemesisCluster,
     mix: MixPlay,
     deadline: number,
   ): Promise<string | undefined> {
     for (;;) {
       let found = "nobody answered";
       try {
-        const { raKv } = await nodes[0]!.client();
         const members = await mix.membersNow();
+        const { raKv } = await mix.clientOfAny();
         const { clusters, failures } = await raKv.clusters();
         const have = clusters.find(({ cluster }) => cluster === GROUP)?.nodes;
         const should = members.map(({ name }) => name).sort().join();
@@ -291,7 +290,7 @@ class Run {
     this.#tell("stopping all nodes and starting them again");
     await Promise.all(cluster.nodes.map((node) => node.stop()));
     await Promise.all(cluster.nodes.map((node) => node.start()));
-    await this.#agree(cluster, mix);
+    await this.#agree(mix);
     await Promise.all(cluster.nodes.map((node) => node.stop()));
   }
 
