@@ -109,12 +109,11 @@ export function raftSup(parts: NodeParts): ChildSpec {
             await started.start();
             serving = true;
             tryAgain();
-            return new ResourceChild("raft_system", () => {
+            return new ResourceChild("raft_system", async () => {
+              // It hands leadership over, and hears of it by frames.
+              await started.close();
               serving = false;
-              if (parts.raft === started) {
-                parts.raft = undefined;
-              }
-              started.close();
+              if (parts.raft === started) parts.raft = undefined;
             });
           },
         }, ensembles],

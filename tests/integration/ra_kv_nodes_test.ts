@@ -1,16 +1,56 @@
 /**
- * A node whose disk refuses its Raft logs: it has no member for that time, and is
- * the way to the members elsewhere all the same.
+ * What clusters of `ra_kv` notice of a node that is stopped in order, or whose
+ * disk refuses its Raft logs for a while.
  *
  * @module
  */
-import { assertEquals } from "@std/assert";
+import { assert, assertEquals, assertNotEquals } from "@std/assert";
 import { withCluster } from "../harness/test_cluster.ts";
 import type { TestNode } from "../harness/test_node.ts";
 import { until } from "../harness/until.ts";
 
 const CLUSTER = "orders";
 const WAIT_MS_MAX = 20_000;
+
+Deno.test("a node that is stopped in order hands its leads over first, so that no write to them fails", () =>
+  withCluster(
+    { kind: "in_process", nodes: 3, directories: true, ringSize: 8 },
+    async (cluster) => {
+      await cluster.joinAll();
+      const [a, b] = cluster.nodes as [TestNode, TestNode];
+      const raKv = b.inside!.raKv;
+      await raKv.startCluster(CLUSTER, cluster.nodes.map(({ name }) => name));
+      if ((await raKv.members(CLUSTER)).leader !== a.name) {
+        await raKv.transferLeadership(CLUSTER, a.name);
+      }
+      const written: number[] = [];
+      let stopped = false;
+      const writing = (async () => {
+        while (!stopped) {
+          const { index } = await raKv.put(CLUSTER, "k", written.length);
+          written.push(index);
+        }
+      })();
+      // Ends the test at once if a write fails.
+      const untilWritten = (count: number): Promise<void> =>
+        Promise.race([
+          writing,
+          until(
+            "writes go on",
+            () => Promise.resolve(written.length >= count),
+            WAIT_MS_MAX,
+          ),
+        ]);
+      await untilWritten(20);
+      await Promise.race([writing, a.stop()]);
+      await untilWritten(written.length + 20);
+      stopped = true;
+      await writing;
+      assertEquals((await raKv.get(CLUSTER, "k")).value, written.length - 1);
+      assertNotEquals((await raKv.members(CLUSTER)).leader, a.name);
+      assert(written.every((index, at) => index > (written[at - 1] ?? 0)));
+    },
+  ));
 
 Deno.test("a node whose disk refuses its Raft logs passes operations on, and has its member again once the disk is back", () =>
   withCluster(
