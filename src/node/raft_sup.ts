@@ -113,7 +113,9 @@ export function raftSup(parts: NodeParts): ChildSpec {
               // It hands leadership over, and hears of it by frames.
               await started.close();
               serving = false;
-              if (parts.raft === started) parts.raft = undefined;
+              if (parts.raft === started) {
+                parts.raft = undefined;
+              }
             });
           },
         }, ensembles],

@@ -1,13 +1,15 @@
 /**
- * The short form of `deno task nemesis:ra_kv`.
+ * The short form of `deno task nemesis:ra_kv`, and how it judges.
  *
  * @module
  */
-import { assert } from "@std/assert";
+import { assert, assertEquals } from "@std/assert";
+import { HistoryRecorder } from "../../../src/simulation/history.ts";
 import { runNemesis } from "../nemesis.ts";
 import { summaryText } from "../nemesis_summary.ts";
 import { logsIn, withReports } from "../short_run.ts";
-import { RA_KV_STORE } from "./ra_kv_store.ts";
+import type { RaKvHistory } from "./ra_kv_load.ts";
+import { judgeKeys, RA_KV_STORE } from "./ra_kv_store.ts";
 
 /** Chosen because its short round has all of these kinds. */
 const SEED = "short 978";
@@ -33,3 +35,19 @@ Deno.test("ra_kv on three processes is linearizable, and its members become equa
       assert(injected > 0, `${name} never struck\n${told}`);
     }
   }));
+
+Deno.test("judgeKeys() judges the keys it is given, by all that was done to them", () => {
+  let now = 0;
+  const history: RaKvHistory = new HistoryRecorder(() => ++now);
+  for (const key of ["sound", "stale"]) {
+    for (const value of ["old", "new"]) {
+      history.succeed(history.invoke("a", key, { type: "put", value }), true);
+    }
+    const read = history.invoke("b", key, { type: "get" });
+    history.succeed(read, key === "stale" ? "old" : "new");
+  }
+  const checksOf = (...keys: string[]): string[] =>
+    judgeKeys(history.records, keys).map(({ check }) => check);
+  assertEquals(checksOf("sound"), []);
+  assertEquals(checksOf("sound", "stale"), ["linearizability"]);
+});
