@@ -7,6 +7,7 @@
  */
 import { Session } from "node:inspector/promises";
 import { startMeasuredNode } from "../measured_node.ts";
+import { type CompactionRun, runCompaction } from "./compaction.ts";
 import { type RaftLoad, runRaftLoad } from "./load.ts";
 
 type Order =
@@ -21,10 +22,15 @@ type Order =
   | { readonly do: "leader"; readonly cluster: string }
   /** Waits until this node's member has applied all that its leader has. */
   | { readonly do: "caught_up"; readonly cluster: string }
-  | { readonly do: "load"; readonly load: RaftLoad; readonly profile?: string };
+  | { readonly do: "load"; readonly load: RaftLoad; readonly profile?: string }
+  | {
+    readonly do: "compaction";
+    readonly run: CompactionRun;
+    readonly profile?: string;
+  };
 
 const GROUP = "bench";
-const { node, serve } = await startMeasuredNode();
+const { node, options, serve } = await startMeasuredNode();
 
 async function profiled<T>(
   path: string | undefined,
@@ -62,6 +68,17 @@ await serve(async (order: Order): Promise<unknown> => {
       return await profiled(
         order.profile,
         () => runRaftLoad(node.raKv, GROUP, order.load),
+      );
+    case "compaction":
+      return await profiled(
+        order.profile,
+        () =>
+          runCompaction(
+            node,
+            GROUP,
+            `${options.dataDirectory}/raft`,
+            order.run,
+          ),
       );
     default:
       return order satisfies never;
