@@ -17,6 +17,11 @@
  * Staged changes and the last committed plan stand in the ring, so they outlive
  * the claimant; riak_core loses them with it.
  *
+ * While the ring is resized there is a time in which writes wait for partitions
+ * that may be out of reach (`ring_resize.ts`). The claimant begins it when all
+ * members are up, and ends it when one is not any more, or after
+ * {@linkcode BINDING_MS_MAX}; then it tries again later.
+ *
  * @module
  */
 import { type ErrorCode, WhorlError } from "../base/errors.ts";
@@ -24,6 +29,7 @@ import {
   membersBehind,
   memberStatus,
   membersWith,
+  readyMembers,
   type Ring,
   ringVersion,
   type StagedChange,
@@ -39,6 +45,7 @@ import {
   refuseBeside,
   refuseResize,
 } from "../ring/ring_resize.ts";
+import type { ResizePhase } from "../ring/ring_generations.ts";
 import {
   type BucketMark,
   consistentBuckets,
@@ -70,6 +77,13 @@ import {
 
 /** Requests that may wait at once; more are refused with `overload`. */
 export const CLAIMANT_REQUESTS_MAX = 64;
+
+/** How long writes are held until the resized ring is known to have all that was acknowledged, in milliseconds; less than callers wait. */
+export const BINDING_MS_MAX = 3_000;
+/** First and longest time until they are held again after that was not so, in milliseconds; doubled in between. */
+export const BINDING_REST_MS_MIN = 1_000;
+/** See {@linkcode BINDING_REST_MS_MIN}. */
+export const BINDING_REST_MS_MAX = 30_000;
 
 /** What can be asked of the claimant. */
 export type ClaimantRequest =
@@ -118,7 +132,11 @@ export type ClaimantEvent =
     request: ClaimantRequest;
     waitMs: number;
   }
-  | { type: "deadline"; id: number };
+  | { type: "deadline"; id: number }
+  /** These nodes can be reached. */
+  | { type: "nodes_up"; nodes: readonly string[] }
+  /** The time of `set_resize_timer` has come. */
+  | { type: "resize_timer" };
 
 /** What the claimant wants done, in this order. */
 export type ClaimantEffect =
@@ -133,7 +151,9 @@ export type ClaimantEffect =
     details: Record<string, unknown>;
   }
   | { type: "set_deadline"; id: number; afterMs: number }
-  | { type: "clear_deadline"; id: number };
+  | { type: "clear_deadline"; id: number }
+  /** Say `resize_timer` then, and at no earlier time that was asked for. */
+  | { type: "set_resize_timer"; afterMs: number };
 
 /** The claimant of one node. */
 export interface ClaimantState {
@@ -145,6 +165,12 @@ export interface ClaimantState {
   readonly waiting: Map<number, ClaimantRequest>;
   /** The plan that was shown last, or `null`. */
   shownPlanId: string | null;
+  /** Nodes that can be reached, as far as it has been told. */
+  nodesUp: readonly string[];
+  /** What the time of the resize runs for: writes are held, or have been for too long and are let be. */
+  resizeTimer: "none" | "binding" | "resting";
+  /** How often in a row they were held for too long. */
+  bindingFailures: number;
   /** The plan that was computed last and what it was computed from: a commit follows its plan, and a plan of a large ring takes its time. */
   computed: { readonly from: string; readonly plan: ComputedPlan } | null;
 }
@@ -161,6 +187,9 @@ export function createClaimant(
     ring,
     waiting: new Map(),
     shownPlanId: null,
+    nodesUp: [self],
+    resizeTimer: "none",
+    bindingFailures: 0,
     computed: null,
   };
 }
@@ -178,6 +207,14 @@ export function stepClaimant(
       return request(claimant, event.id, event.request, event.waitMs);
     case "deadline":
       return expired(claimant, event.id);
+    case "nodes_up":
+      claimant.nodesUp = event.nodes;
+      return tend(claimant);
+    case "resize_timer": {
+      const isOverdue = claimant.resizeTimer === "binding";
+      claimant.resizeTimer = "none";
+      return tend(claimant, isOverdue);
+    }
     default:
       return event satisfies never;
   }
@@ -187,8 +224,12 @@ function isClaimant({ self, ring }: ClaimantState): boolean {
   return ring.ownership.claimant === self && !isVacant(ring);
 }
 
-/** What the ring needs of the claimant, all in one new ring. */
-function tend(claimant: ClaimantState): ClaimantEffect[] {
+/**
+ * What the ring needs of the claimant, all in one new ring.
+ *
+ * @param isOverdue Whether writes have been held for a resize for too long.
+ */
+function tend(claimant: ClaimantState, isOverdue = false): ClaimantEffect[] {
   const { self } = claimant;
   const reasons: string[] = [];
   let { ring } = claimant;
@@ -198,15 +239,57 @@ function tend(claimant: ClaimantState): ClaimantEffect[] {
     ring = takeOverClaim(ring, self);
   }
   if (ring.ownership.claimant !== self) return [];
+  const allUp = readyMembers(ring)
+    .every((node) => claimant.nodesUp.includes(node));
+  const before = phaseOf(ring);
   const tended = tendRing(
     ring,
     self,
     claimant.targetN,
     (node) => refuseGuests(ring, [node]) === null,
+    {
+      mayBind: allUp && claimant.resizeTimer !== "resting" &&
+        refuseResizing(ring) === null,
+      givesUpBinding: isOverdue || !allUp,
+    },
   );
-  return tended.ring === claimant.ring
-    ? []
-    : update(claimant, tended.ring, [...reasons, ...tended.reasons].join(", "));
+  return [
+    ...tended.ring === claimant.ring ? [] : update(
+      claimant,
+      tended.ring,
+      [...reasons, ...tended.reasons].join(", "),
+    ),
+    ...timeResize(claimant, before),
+  ];
+}
+
+function phaseOf(ring: Ring): ResizePhase | undefined {
+  return ring.ownership.generations.resize?.phase;
+}
+
+/** Sees to it that writes are not held for long, nor again too soon. */
+function timeResize(
+  claimant: ClaimantState,
+  before: ResizePhase | undefined,
+): ClaimantEffect[] {
+  const phase = phaseOf(claimant.ring);
+  if (phase === "binding") {
+    if (claimant.resizeTimer === "binding") return [];
+    claimant.resizeTimer = "binding";
+    return [{ type: "set_resize_timer", afterMs: BINDING_MS_MAX }];
+  }
+  if (phase !== "copying") {
+    claimant.bindingFailures = 0;
+    claimant.resizeTimer = "none";
+    return [];
+  }
+  if (before !== "binding") return [];
+  claimant.resizeTimer = "resting";
+  const afterMs = Math.min(
+    BINDING_REST_MS_MAX,
+    BINDING_REST_MS_MIN * 2 ** Math.min(20, claimant.bindingFailures++),
+  );
+  return [{ type: "set_resize_timer", afterMs }];
 }
 
 /** Whether somebody must follow the claimant. A stopped claimant stays it until it is marked down. */

@@ -50,13 +50,15 @@ import type { Address } from "../environment/transport.ts";
 import { type KvClient, kvClient } from "../kv/kv_client.ts";
 import { consistentBuckets, ROOT_NUMBERS } from "../ring/consistent_buckets.ts";
 import {
+  boundVnodes,
   firstVnode,
+  firstVnodeOf,
   formerVnodes,
   partitionOfVnode,
   vnodeSizes,
 } from "../ring/ring_generations.ts";
 import { ABORT_RESIZE } from "../ring/ring_resize.ts";
-import { ringViewOf } from "../ring/ring_view.ts";
+import { type RingView, ringViewOf } from "../ring/ring_view.ts";
 import type { StagedPlan } from "../ring/staged_plan.ts";
 import {
   type RaKvCall,
@@ -730,16 +732,24 @@ export class WhorlNode implements AsyncDisposable {
   #updateViews(): void {
     const { cluster, modules, views, coordinators, config } = this.#parts;
     if (cluster === undefined) return;
-    const { owners } = cluster.ring.ownership;
+    const { owners, generations: { resize } } = cluster.ring.ownership;
     for (const { name } of modules) {
       const id = moduleIdOf(name);
-      const view = ringViewOf(
-        ++this.#viewVersion,
-        owners,
-        cluster.upNodes(name),
-        config.name,
-        firstVnode(cluster.ring),
-      );
+      const viewOf = (owners: readonly string[], first: number): RingView =>
+        ringViewOf(
+          this.#viewVersion,
+          owners,
+          cluster.upNodes(name),
+          config.name,
+          first,
+        );
+      this.#viewVersion++;
+      const view: RingView = {
+        ...viewOf(owners, firstVnode(cluster.ring)),
+        ...resize?.phase === "reading"
+          ? { reads: viewOf(resize.owners, firstVnodeOf(resize.generation)) }
+          : {},
+      };
       views.set(id, view);
       for (const part of coordinators) part.setView(id, view);
     }
@@ -754,7 +764,11 @@ export class WhorlNode implements AsyncDisposable {
     ring.ownership.owners.forEach((owner, partition) => {
       if (owner === config.name) mine.push(first + partition);
     });
-    vnodes?.ringResized(vnodeSizes(ring), formerVnodes(ring));
+    vnodes?.ringResized(
+      vnodeSizes(ring),
+      formerVnodes(ring),
+      boundVnodes(ring, config.name),
+    );
     vnodes?.own(mine);
   }
 

@@ -16,7 +16,8 @@
  *
  * Where the ring gets another size, a vnode spreads its data over many others. That
  * begins long before the ring changes: once nearly all is said, what is written
- * follows at once, until the vnode is made to stand still.
+ * follows at once, until the vnode is made to stand still. Before the ring changes
+ * the source vouches for it that all that was acknowledged is there.
  *
  * Nothing here takes longer than {@linkcode HANDOFF_SLICE_MS} at a time.
  *
@@ -41,9 +42,9 @@ import {
 } from "./handoff_codec.ts";
 import { SpreadGroups, spreadTo } from "./handoff_spread.ts";
 import type { BackgroundPace } from "./background_pace.ts";
-import { FollowedWrites } from "./followed_writes.ts";
+import type { FollowedWrites } from "./followed_writes.ts";
 import type { HandoffItem, Vnode } from "./vnode.ts";
-import type { TellDurable, WatchedPartition } from "./watched_partition.ts";
+import type { WatchedPartition } from "./watched_partition.ts";
 
 /** Entries after which a batch is full. Source: riak_core's `handoff_batch_threshold_count`. */
 export const BATCH_ENTRIES_MAX = 500;
@@ -84,6 +85,8 @@ export interface HandoffSourceHost {
   readonly ringSize: number;
   readonly vnode: Vnode;
   readonly storage: WatchedPartition;
+  /** What of its writes is held until it has arrived. */
+  readonly followed: FollowedWrites;
   now(): number;
   /** How fast it may go. */
   readonly pace: BackgroundPace;
@@ -161,10 +164,9 @@ export class HandoffSource {
   /** Until when items are let be, and how often that has been so in a row. */
   #restUntilMs = 0;
   #rests = 0;
-  /** Writes that are told when the target has them. */
   readonly #followed: FollowedWrites;
-  /** Of a spread: whether writes are held, and those from before have been said: with the round that is owed, or under way. */
-  #catchUp: "none" | "owed" | "round" | "done" = "none";
+  /** Who waits until all that was written by then is with the targets. */
+  readonly #vouches = new Set<PromiseWithResolvers<void>>();
   /** Whether what was written is said however little it is: the vnode is to stand still as soon as all that is held was told. */
   #hurries = false;
   readonly #batch = new ByteWriter(64 * 1024);
@@ -205,10 +207,7 @@ export class HandoffSource {
       ? undefined
       : new SpreadGroups();
     this.#host = host;
-    this.#followed = new FollowedWrites(
-      () => host.now(),
-      (afterMs, callback) => host.later(afterMs, callback),
-    );
+    this.#followed = host.followed;
     this.#opening = opening;
     this.transfer = opening.transfer;
     this.target = opening.target;
@@ -223,6 +222,10 @@ export class HandoffSource {
     storage.forgetSent();
     if (this.#removesItems) {
       storage.watch = (writes) => this.#noted(writes);
+    }
+    if (this.#groups !== undefined) {
+      this.#followed.transferBegins();
+      for (const key of this.#followed.keys) this.#written.add(key);
     }
   }
 
@@ -242,14 +245,12 @@ export class HandoffSource {
       this.#gathered.length + Number(this.#carried !== undefined);
   }
 
-  #noted(writes: readonly Write[]): TellDurable | undefined {
-    const tell = this.#followed.noted();
+  #noted(writes: readonly Write[]): void {
     for (const { key } of writes) this.#written.add(bytesToText(key));
     if (this.#follows) this.#followSoon();
     if (this.#written.size + this.#round.length > WRITTEN_KEYS_MAX) {
       this.#host.overrun();
     }
-    return tell;
   }
 
   /** Writes that come together follow together. */
@@ -260,6 +261,46 @@ export class HandoffSource {
       this.#followsSoon = false;
       void this.#gather();
     });
+  }
+
+  /**
+   * Resolves when all that was written by now is with the targets of the spread.
+   *
+   * @throws {WhorlError} `handoff_mismatch` if the transfer ends before.
+   */
+  vouch(): Promise<void> {
+    const vouch = Promise.withResolvers<void>();
+    if (this.#ended) vouch.reject(endedBefore());
+    else {
+      this.#vouches.add(vouch);
+      if (this.#folded) this.#mark(vouch);
+    }
+    return vouch.promise;
+  }
+
+  #mark(vouch: PromiseWithResolvers<void>): void {
+    this.#followed.mark(() => {
+      this.#vouches.delete(vouch);
+      vouch.resolve();
+    });
+    if (this.#gathering) return;
+    this.#roundSaid();
+    void this.#gather();
+  }
+
+  /** All of the visit has been said, so that a round says the rest. */
+  #endVisit(): void {
+    this.#folded = true;
+    for (const vouch of this.#vouches) this.#mark(vouch);
+  }
+
+  /** What has been gathered has been said: tells whether that was all of a round. */
+  #roundSaid(): void {
+    if (this.#groups === undefined) return;
+    if (this.#written.size === 0) this.#followed.roundBegins();
+    if (this.#round.length === 0 && this.#carried === undefined) {
+      this.#followed.roundSaid(this.#number);
+    }
   }
 
   /** The vnode is being made to stand still, once its writes have been told. */
@@ -310,7 +351,7 @@ export class HandoffSource {
   /** The target has all batches up to `number`. */
   acknowledged(number: number): void {
     while ((this.#said[0]?.number ?? Infinity) <= number) this.#said.shift();
-    this.#followed.acknowledged(number, number === this.#number);
+    if (this.#groups !== undefined) this.#followed.acknowledged(number);
     while ((this.#unanswered[0]?.batch ?? Infinity) <= number) {
       this.#unanswered.shift()?.done();
     }
@@ -399,8 +440,9 @@ export class HandoffSource {
       ? await this.#fillBetweenCommands()
       : await this.#fill(true);
     if (this.#ended) return;
+    if (entries === undefined) return;
     // Whoever follows is told when something is written.
-    if (entries === undefined || (entries === 0 && this.#follows)) return;
+    if (entries === 0 && this.#follows) return this.#roundSaid();
     this.#sayBatch(entries);
   }
 
@@ -517,9 +559,7 @@ export class HandoffSource {
         });
       }
     } else sealBatch(batch, this.#number, 0);
-    if (this.#round.length === 0 && this.#carried === undefined) {
-      this.#followed.roundSaid(this.#number);
-    }
+    this.#roundSaid();
     const answer = this.#answer(batch, entries, this.#progress());
     if (entries > 0) this.#said.push({ number: this.#number, answer });
     // It may have been told meanwhile that nothing was ready; then it asks again
@@ -541,24 +581,7 @@ export class HandoffSource {
     }
     const little = this.#folded &&
       (this.#left <= SWITCH_KEYS_MAX || this.#rounds > ROUNDS_MAX);
-    return little && (this.#groups === undefined || this.#catchesUp())
-      ? HandoffProgress.nearlyAll
-      : HandoffProgress.more;
-  }
-
-  /**
-   * Holds writes from now on, and tells whether all that were told before have
-   * been said: the ring may change as soon as nearly all was.
-   */
-  #catchesUp(): boolean {
-    const left = this.#round.length + Number(this.#carried !== undefined);
-    if (this.#catchUp === "none") {
-      this.#followed.hold();
-      this.#catchUp = left + this.#written.size === 0 ? "done" : "owed";
-    } else if (
-      left === 0 && (this.#catchUp === "round" || this.#written.size === 0)
-    ) this.#catchUp = "done";
-    return this.#catchUp === "done";
+    return little ? HandoffProgress.nearlyAll : HandoffProgress.more;
   }
 
   /** What is said with a batch. `batch` is empty if there is none. */
@@ -636,7 +659,7 @@ export class HandoffSource {
         if (this.#removesItems) this.#host.storage.noteSent(value.sortKey);
         return value;
       }
-      this.#folded = true;
+      this.#endVisit();
     }
     const key = this.#round.pop() ?? this.#nextRound();
     if (key === undefined) return undefined;
@@ -647,9 +670,9 @@ export class HandoffSource {
     if (this.#written.size === 0) return undefined;
     // Before the vnode stands still a few are left for then: each may be
     // written again.
-    const owed = this.#catchUp === "owed";
-    if (owed) this.#catchUp = "round";
-    if (this.#folded && !this.#still && !this.#hurries && !owed) {
+    const waits = this.#folded && !this.#still && !this.#hurries &&
+      !this.#followed.holds;
+    if (waits) {
       if (this.#written.size <= SWITCH_KEYS_MAX && !this.#follows) {
         return undefined;
       }
@@ -657,7 +680,7 @@ export class HandoffSource {
     }
     this.#round = [...this.#written];
     this.#written.clear();
-    this.#followed.roundBegins();
+    if (this.#groups !== undefined) this.#followed.roundBegins();
     return this.#round.pop();
   }
 
@@ -690,7 +713,8 @@ export class HandoffSource {
     if (this.#ended) return;
     this.#ended = true;
     this.#host.storage.watch = undefined;
-    this.#followed.end();
+    for (const { reject } of this.#vouches) reject(endedBefore());
+    this.#vouches.clear();
     this.#sayNothing();
     for (const { done } of this.#unanswered.splice(0)) done();
     for (const { done } of this.#gathered.splice(0)) done?.();
@@ -701,4 +725,11 @@ export class HandoffSource {
     // wants what it may fail with.
     Promise.try(() => this.#iterator.return?.()).catch(() => {});
   }
+}
+
+function endedBefore(): WhorlError {
+  return new WhorlError(
+    "handoff_mismatch",
+    "Cannot vouch for what was written as the transfer has ended",
+  );
 }

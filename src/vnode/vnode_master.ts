@@ -85,6 +85,10 @@ export interface VnodeMasterOptions {
   readonly node: string;
   /** Partitions of each generation of the ring, by the number of its first vnode. */
   readonly ringSizes: ReadonlyMap<number, number>;
+  /** The first vnodes of generations that are no more. @default {[]} */
+  readonly formerVnodes?: readonly number[];
+  /** Vnodes whose writes are held until the ring to come has them. @default {[]} */
+  readonly boundVnodes?: readonly number[];
   /** Where its vnodes keep their data; closed by the master when it stops. */
   readonly store: Store;
   readonly runtime: Runtime;
@@ -146,7 +150,9 @@ export class VnodeMaster implements VnodeHost {
   #options: VnodeMasterOptions;
   #ringSizes: ReadonlyMap<number, number>;
   /** The first vnodes of generations of the ring that are no more. */
-  #formerVnodes: ReadonlySet<number> = new Set();
+  #formerVnodes: ReadonlySet<number>;
+  /** Vnodes of the ring as it is whose writes are held until the ring to come has them. */
+  #boundVnodes: ReadonlySet<number>;
   #table: CommandTable;
   #moduleId: number;
   #supervisor: Supervisor | undefined;
@@ -202,6 +208,8 @@ export class VnodeMaster implements VnodeHost {
     this.#options = options;
     this.turns = new VnodeTurns(options.runtime);
     this.#ringSizes = options.ringSizes;
+    this.#formerVnodes = new Set(options.formerVnodes);
+    this.#boundVnodes = new Set(options.boundVnodes);
     this.#table = commandTableOf(options.module);
     this.#moduleId = moduleIdOf(options.module.name);
     for (const [name, bounds] of Object.entries(options.module.pools ?? {})) {
@@ -632,6 +640,7 @@ export class VnodeMaster implements VnodeHost {
       this.#table,
       number,
     );
+    process.bind(this.#isBound(number));
     this.#processes.set(number, process);
     return process;
   }
@@ -745,7 +754,7 @@ export class VnodeMaster implements VnodeHost {
         }
         return;
       case "ring_sizes":
-        this.#ringsResized(args as [[number, number][], number[]]);
+        this.#ringsResized(args as [[number, number][], number[], number[]]);
         return;
       default:
         throw new WhorlError(
@@ -756,13 +765,24 @@ export class VnodeMaster implements VnodeHost {
   }
 
   #ringsResized(
-    [ringSizes, formerVnodes]: readonly [
+    [ringSizes, formerVnodes, boundVnodes]: readonly [
       readonly (readonly [number, number])[],
+      readonly number[],
       readonly number[],
     ],
   ): void {
     this.#ringSizes = new Map(ringSizes);
     this.#formerVnodes = new Set(formerVnodes);
+    this.#boundVnodes = new Set(boundVnodes);
+    for (const process of this.#processes.values()) {
+      process.bind(this.#isBound(process.number));
+    }
+  }
+
+  /** Whether writes of this vnode count only when the ring it is replaced by has them. */
+  #isBound(number: number): boolean {
+    return this.#boundVnodes.has(number) ||
+      this.#formerVnodes.has(firstVnodeBeside(number));
   }
 
   #onCall(correlation: number, body: Uint8Array): void {

@@ -165,6 +165,7 @@ export class VnodeProcess extends ChildBase
   #coverageHandlers: CoverageHandler[] = [];
   readonly #coverage: CoverageStreams;
   #handoff: VnodeHandoff | undefined;
+  #bound = false;
   #store: VnodeContext["store"] | undefined;
   /** Takes no commands, as what it holds is being counted out. */
   #held = false;
@@ -316,6 +317,7 @@ export class VnodeProcess extends ChildBase
     );
     this.#vnode = vnode;
     this.#handoff = new VnodeHandoff(this, vnode, storage);
+    if (this.#bound) this.#handoff.bind(true);
     this.#busy = false;
     this.#mailbox.open(this.#host.now());
     this.#drain();
@@ -673,6 +675,13 @@ export class VnodeProcess extends ChildBase
           )
           : true;
     }
+  }
+
+  /** From now on writes count when they are where the ring to come has them, too, or no longer. */
+  bind(isBound: boolean): void {
+    if (this.#bound === isBound) return;
+    this.#bound = isBound;
+    if (!this.#ended) this.#handoff?.bind(isBound);
   }
 
   // What its handoffs ask of it.
