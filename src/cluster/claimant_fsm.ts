@@ -19,8 +19,9 @@
  *
  * While the ring is resized there is a time in which writes wait for partitions
  * that may be out of reach (`ring_resize.ts`). The claimant begins it when all
- * members are up, and ends it when one is not any more, or after
- * {@linkcode BINDING_MS_MAX}; then it tries again later.
+ * members are up, and ends it when it has lasted for {@linkcode BINDING_MS_MIN},
+ * rests for half as long, and tries again, each time for twice as long: a bad
+ * network may just need more. What lasts longer ends when a member is not up.
  *
  * @module
  */
@@ -78,12 +79,10 @@ import {
 /** Requests that may wait at once; more are refused with `overload`. */
 export const CLAIMANT_REQUESTS_MAX = 64;
 
-/** How long writes are held until the resized ring is known to have all that was acknowledged, in milliseconds; less than callers wait. */
-export const BINDING_MS_MAX = 3_000;
-/** First and longest time until they are held again after that was not so, in milliseconds; doubled in between. */
-export const BINDING_REST_MS_MIN = 1_000;
-/** See {@linkcode BINDING_REST_MS_MIN}. */
-export const BINDING_REST_MS_MAX = 30_000;
+/** How long writes are held at first until the resized ring is known to have all that was acknowledged, in milliseconds; less than callers wait. Doubled each time that was not enough. */
+export const BINDING_MS_MIN = 4_000;
+/** See {@linkcode BINDING_MS_MIN}. */
+export const BINDING_MS_MAX = 32_000;
 
 /** What can be asked of the claimant. */
 export type ClaimantRequest =
@@ -167,8 +166,8 @@ export interface ClaimantState {
   shownPlanId: string | null;
   /** Nodes that can be reached, as far as it has been told. */
   nodesUp: readonly string[];
-  /** What the time of the resize runs for: writes are held, or have been for too long and are let be. */
-  resizeTimer: "none" | "binding" | "resting";
+  /** What the time of the resize runs for: writes are held, still are while all members are up, or have been for too long and are let be. */
+  resizeTimer: "none" | "binding" | "binding_on" | "resting";
   /** How often in a row they were held for too long. */
   bindingFailures: number;
   /** The plan that was computed last and what it was computed from: a commit follows its plan, and a plan of a large ring takes its time. */
@@ -210,11 +209,8 @@ export function stepClaimant(
     case "nodes_up":
       claimant.nodesUp = event.nodes;
       return tend(claimant);
-    case "resize_timer": {
-      const isOverdue = claimant.resizeTimer === "binding";
-      claimant.resizeTimer = "none";
-      return tend(claimant, isOverdue);
-    }
+    case "resize_timer":
+      return resizeTimer(claimant);
     default:
       return event satisfies never;
   }
@@ -239,8 +235,7 @@ function tend(claimant: ClaimantState, isOverdue = false): ClaimantEffect[] {
     ring = takeOverClaim(ring, self);
   }
   if (ring.ownership.claimant !== self) return [];
-  const allUp = readyMembers(ring)
-    .every((node) => claimant.nodesUp.includes(node));
+  const allUp = areAllUp(claimant);
   const before = phaseOf(ring);
   const tended = tendRing(
     ring,
@@ -250,7 +245,8 @@ function tend(claimant: ClaimantState, isOverdue = false): ClaimantEffect[] {
     {
       mayBind: allUp && claimant.resizeTimer !== "resting" &&
         refuseResizing(ring) === null,
-      givesUpBinding: isOverdue || !allUp,
+      givesUpBinding: isOverdue ||
+        claimant.resizeTimer === "binding_on" && !allUp,
     },
   );
   return [
@@ -267,6 +263,24 @@ function phaseOf(ring: Ring): ResizePhase | undefined {
   return ring.ownership.generations.resize?.phase;
 }
 
+function areAllUp({ ring, nodesUp }: ClaimantState): boolean {
+  return readyMembers(ring).every((node) => nodesUp.includes(node));
+}
+
+/** The time of the resize has come. */
+function resizeTimer(claimant: ClaimantState): ClaimantEffect[] {
+  const leftMs = bindingMs(claimant) - BINDING_MS_MIN;
+  if (
+    claimant.resizeTimer === "binding" && leftMs > 0 && areAllUp(claimant)
+  ) {
+    claimant.resizeTimer = "binding_on";
+    return [{ type: "set_resize_timer", afterMs: leftMs }];
+  }
+  const isOverdue = claimant.resizeTimer !== "resting";
+  claimant.resizeTimer = "none";
+  return tend(claimant, isOverdue);
+}
+
 /** Sees to it that writes are not held for long, nor again too soon. */
 function timeResize(
   claimant: ClaimantState,
@@ -274,9 +288,9 @@ function timeResize(
 ): ClaimantEffect[] {
   const phase = phaseOf(claimant.ring);
   if (phase === "binding") {
-    if (claimant.resizeTimer === "binding") return [];
+    if (isBinding(claimant)) return [];
     claimant.resizeTimer = "binding";
-    return [{ type: "set_resize_timer", afterMs: BINDING_MS_MAX }];
+    return [{ type: "set_resize_timer", afterMs: BINDING_MS_MIN }];
   }
   if (phase !== "copying") {
     claimant.bindingFailures = 0;
@@ -285,11 +299,21 @@ function timeResize(
   }
   if (before !== "binding") return [];
   claimant.resizeTimer = "resting";
-  const afterMs = Math.min(
-    BINDING_REST_MS_MAX,
-    BINDING_REST_MS_MIN * 2 ** Math.min(20, claimant.bindingFailures++),
-  );
+  const afterMs = bindingMs(claimant) / 2;
+  claimant.bindingFailures++;
   return [{ type: "set_resize_timer", afterMs }];
+}
+
+function isBinding({ resizeTimer }: ClaimantState): boolean {
+  return resizeTimer === "binding" || resizeTimer === "binding_on";
+}
+
+/** How long writes may be held this time. */
+function bindingMs({ bindingFailures }: ClaimantState): number {
+  return Math.min(
+    BINDING_MS_MAX,
+    BINDING_MS_MIN * 2 ** Math.min(20, bindingFailures),
+  );
 }
 
 /** Whether somebody must follow the claimant. A stopped claimant stays it until it is marked down. */

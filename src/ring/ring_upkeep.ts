@@ -18,6 +18,7 @@ import {
   membersWith,
   partitionCounts,
   pendingTransfers,
+  readyMembers,
   type Ring,
   ringReady,
   type Transfer,
@@ -135,12 +136,14 @@ function tendResize(
         ]
         : [ring, ""];
     case "binding":
-      return allReported(ring)
+      return allReported(ring) && (allOwn(ring) || ringReady(ring))
         ? [
           enterResizePhase(ring, self, "reading"),
           "reads go by the resized ring",
         ]
-        : givesUpBinding
+        // A claimant before this one may have sent members into `reading`.
+        : givesUpBinding &&
+            (resize.since.term === ring.ownership.term || ringReady(ring))
         ? [
           enterResizePhase(ring, self, "copying"),
           "writes are not held any more, as some partitions are behind",
@@ -156,6 +159,13 @@ function tendResize(
     case undefined:
       return [ring, ""];
   }
+}
+
+/** Whether each member that counts has reported for itself: any of them may be the next claimant. */
+function allOwn(ring: Ring): boolean {
+  return readyMembers(ring).every((node) =>
+    ring.ownership.owners.includes(node)
+  );
 }
 
 /** `ring` once all that is pending is done: owners are switched, and leaving members that own nothing have exited. */

@@ -266,11 +266,11 @@ export class HandoffSource {
   /**
    * Resolves when all that was written by now is with the targets of the spread.
    *
-   * @throws {WhorlError} `handoff_mismatch` if the transfer ends before.
+   * @throws {WhorlError} `handoff_mismatch` if the transfer ends before, or writes are not held any more.
    */
   vouch(): Promise<void> {
     const vouch = Promise.withResolvers<void>();
-    if (this.#ended) vouch.reject(endedBefore());
+    if (this.#ended) vouch.reject(cannotVouch());
     else {
       this.#vouches.add(vouch);
       if (this.#folded) this.#mark(vouch);
@@ -286,6 +286,12 @@ export class HandoffSource {
     if (this.#gathering) return;
     this.#roundSaid();
     void this.#gather();
+  }
+
+  /** Vouches for nothing that it has not vouched for yet. */
+  refuseVouches(): void {
+    for (const { reject } of this.#vouches) reject(cannotVouch());
+    this.#vouches.clear();
   }
 
   /** All of the visit has been said, so that a round says the rest. */
@@ -713,8 +719,7 @@ export class HandoffSource {
     if (this.#ended) return;
     this.#ended = true;
     this.#host.storage.watch = undefined;
-    for (const { reject } of this.#vouches) reject(endedBefore());
-    this.#vouches.clear();
+    this.refuseVouches();
     this.#sayNothing();
     for (const { done } of this.#unanswered.splice(0)) done();
     for (const { done } of this.#gathered.splice(0)) done?.();
@@ -727,9 +732,9 @@ export class HandoffSource {
   }
 }
 
-function endedBefore(): WhorlError {
+function cannotVouch(): WhorlError {
   return new WhorlError(
     "handoff_mismatch",
-    "Cannot vouch for what was written as the transfer has ended",
+    "Cannot vouch for what was written as the transfer has ended, or writes are not held any more",
   );
 }

@@ -171,6 +171,7 @@ export class VnodeHandoff {
 
   #unbind(): void {
     this.#storage.hold = undefined;
+    this.#source?.refuseVouches();
     this.#followed.release();
   }
 
