@@ -19,9 +19,10 @@
  *
  * While the ring is resized there is a time in which writes wait for partitions
  * that may be out of reach (`ring_resize.ts`). The claimant begins it when all
- * members are up, and ends it when it has lasted for {@linkcode BINDING_MS_MIN},
- * rests for half as long, and tries again, each time for twice as long: a bad
- * network may just need more. What lasts longer ends when a member is not up.
+ * members are up, and looks at it every {@linkcode BINDING_LOOK_MS}. The first ends
+ * with the first look, as callers do not wait for much longer; each one after that
+ * may last twice as long, as a bad network may just need more, but not if a member
+ * is not up. In between it rests.
  *
  * @module
  */
@@ -79,10 +80,12 @@ import {
 /** Requests that may wait at once; more are refused with `overload`. */
 export const CLAIMANT_REQUESTS_MAX = 64;
 
-/** How long writes are held at first until the resized ring is known to have all that was acknowledged, in milliseconds; less than callers wait. Doubled each time that was not enough. */
-export const BINDING_MS_MIN = 4_000;
-/** See {@linkcode BINDING_MS_MIN}. */
-export const BINDING_MS_MAX = 32_000;
+/** How often the claimant looks at a resize for which writes are held, in milliseconds; less than callers wait. */
+export const BINDING_LOOK_MS = 4_000;
+/** After how many looks the longest of these times ends; the first ends with one, and each that fails doubles it. */
+export const BINDING_LOOKS_MAX = 8;
+/** How long writes are let be in between, in milliseconds. */
+export const BINDING_REST_MS = 2_000;
 
 /** What can be asked of the claimant. */
 export type ClaimantRequest =
@@ -166,8 +169,10 @@ export interface ClaimantState {
   shownPlanId: string | null;
   /** Nodes that can be reached, as far as it has been told. */
   nodesUp: readonly string[];
-  /** What the time of the resize runs for: writes are held, still are while all members are up, or have been for too long and are let be. */
-  resizeTimer: "none" | "binding" | "binding_on" | "resting";
+  /** What the time of the resize runs for: writes are held, or have been for too long and are let be. */
+  resizeTimer: "none" | "binding" | "resting";
+  /** How often it has been looked at while they are held. */
+  bindingLooks: number;
   /** How often in a row they were held for too long. */
   bindingFailures: number;
   /** The plan that was computed last and what it was computed from: a commit follows its plan, and a plan of a large ring takes its time. */
@@ -188,6 +193,7 @@ export function createClaimant(
     shownPlanId: null,
     nodesUp: [self],
     resizeTimer: "none",
+    bindingLooks: 0,
     bindingFailures: 0,
     computed: null,
   };
@@ -235,7 +241,6 @@ function tend(claimant: ClaimantState, isOverdue = false): ClaimantEffect[] {
     ring = takeOverClaim(ring, self);
   }
   if (ring.ownership.claimant !== self) return [];
-  const allUp = areAllUp(claimant);
   const before = phaseOf(ring);
   const tended = tendRing(
     ring,
@@ -243,10 +248,9 @@ function tend(claimant: ClaimantState, isOverdue = false): ClaimantEffect[] {
     claimant.targetN,
     (node) => refuseGuests(ring, [node]) === null,
     {
-      mayBind: allUp && claimant.resizeTimer !== "resting" &&
+      mayBind: areAllUp(claimant) && claimant.resizeTimer !== "resting" &&
         refuseResizing(ring) === null,
-      givesUpBinding: isOverdue ||
-        claimant.resizeTimer === "binding_on" && !allUp,
+      givesUpBinding: isOverdue,
     },
   );
   return [
@@ -269,16 +273,15 @@ function areAllUp({ ring, nodesUp }: ClaimantState): boolean {
 
 /** The time of the resize has come. */
 function resizeTimer(claimant: ClaimantState): ClaimantEffect[] {
-  const leftMs = bindingMs(claimant) - BINDING_MS_MIN;
-  if (
-    claimant.resizeTimer === "binding" && leftMs > 0 && areAllUp(claimant)
-  ) {
-    claimant.resizeTimer = "binding_on";
-    return [{ type: "set_resize_timer", afterMs: leftMs }];
-  }
-  const isOverdue = claimant.resizeTimer !== "resting";
+  const wasBinding = claimant.resizeTimer === "binding";
   claimant.resizeTimer = "none";
-  return tend(claimant, isOverdue);
+  if (!wasBinding) return tend(claimant);
+  claimant.bindingLooks++;
+  const looksMax = Math.min(BINDING_LOOKS_MAX, 2 ** claimant.bindingFailures);
+  return tend(
+    claimant,
+    claimant.bindingLooks >= looksMax || !areAllUp(claimant),
+  );
 }
 
 /** Sees to it that writes are not held for long, nor again too soon. */
@@ -288,9 +291,10 @@ function timeResize(
 ): ClaimantEffect[] {
   const phase = phaseOf(claimant.ring);
   if (phase === "binding") {
-    if (isBinding(claimant)) return [];
+    if (before !== "binding") claimant.bindingLooks = 0;
+    if (claimant.resizeTimer === "binding") return [];
     claimant.resizeTimer = "binding";
-    return [{ type: "set_resize_timer", afterMs: BINDING_MS_MIN }];
+    return [{ type: "set_resize_timer", afterMs: BINDING_LOOK_MS }];
   }
   if (phase !== "copying") {
     claimant.bindingFailures = 0;
@@ -299,21 +303,8 @@ function timeResize(
   }
   if (before !== "binding") return [];
   claimant.resizeTimer = "resting";
-  const afterMs = bindingMs(claimant) / 2;
   claimant.bindingFailures++;
-  return [{ type: "set_resize_timer", afterMs }];
-}
-
-function isBinding({ resizeTimer }: ClaimantState): boolean {
-  return resizeTimer === "binding" || resizeTimer === "binding_on";
-}
-
-/** How long writes may be held this time. */
-function bindingMs({ bindingFailures }: ClaimantState): number {
-  return Math.min(
-    BINDING_MS_MAX,
-    BINDING_MS_MIN * 2 ** Math.min(20, bindingFailures),
-  );
+  return [{ type: "set_resize_timer", afterMs: BINDING_REST_MS }];
 }
 
 /** Whether somebody must follow the claimant. A stopped claimant stays it until it is marked down. */

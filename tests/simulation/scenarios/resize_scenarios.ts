@@ -21,6 +21,7 @@ export const RESIZE_SCENARIOS: readonly Scenario[] = [
         const asked = story.chance.below(3);
         await resize(story, asked, size);
         if (story.chance.below(3) === 0) await abort(story, asked);
+        await resized(story);
         await story.settled();
       }
     },
@@ -38,6 +39,7 @@ export const RESIZE_SCENARIOS: readonly Scenario[] = [
           await story.sleep(story.chance.below(3_000));
           killOne(story, [0, 1, 2]);
         }
+        await resized(story);
         await story.settled();
       }
     },
@@ -67,6 +69,17 @@ async function resize(
     );
     return status.ringSize === size || status.resize !== null;
   });
+}
+
+/** Waits until no resize is under way, as far as all know who run. All agree on it four times until then, which takes its time where every fifth segment is lost. */
+async function resized(story: ScriptContext): Promise<void> {
+  await story.until("The resize is over", () =>
+    Promise.resolve(
+      [0, 1, 2].every((index) => {
+        const ring = story.machine(index).node?.parts.cluster?.ring;
+        return ring?.ownership.generations.resize === null;
+      }),
+    ));
 }
 
 async function abort(story: ScriptContext, asked: number): Promise<void> {
