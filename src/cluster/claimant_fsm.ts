@@ -17,12 +17,7 @@
  * Staged changes and the last committed plan stand in the ring, so they outlive
  * the claimant; riak_core loses them with it.
  *
- * While the ring is resized there is a time in which writes wait for partitions
- * that may be out of reach (`ring_resize.ts`). The claimant begins it when all
- * members are up, and looks at it every {@linkcode BINDING_LOOK_MS}. The first ends
- * with the first look, as callers do not wait for much longer; each one after that
- * may last twice as long, as a bad network may just need more, but not if a member
- * is not up. In between it rests.
+ * While the ring is resized it also says when writes are held (`resize_binding.ts`).
  *
  * @module
  */
@@ -56,6 +51,12 @@ import {
   refuseMark,
 } from "../ring/consistent_buckets.ts";
 import {
+  createBinding,
+  followPhase,
+  lookAtBinding,
+  type ResizeBinding,
+} from "./resize_binding.ts";
+import {
   refuseConsistent,
   refuseGuests,
   refuseResizing,
@@ -79,13 +80,6 @@ import {
 
 /** Requests that may wait at once; more are refused with `overload`. */
 export const CLAIMANT_REQUESTS_MAX = 64;
-
-/** How often the claimant looks at a resize for which writes are held, in milliseconds; less than callers wait. */
-export const BINDING_LOOK_MS = 4_000;
-/** After how many looks the longest of these times ends; the first ends with one, and each that fails doubles it. */
-export const BINDING_LOOKS_MAX = 8;
-/** How long writes are let be in between, in milliseconds. */
-export const BINDING_REST_MS = 2_000;
 
 /** What can be asked of the claimant. */
 export type ClaimantRequest =
@@ -169,12 +163,8 @@ export interface ClaimantState {
   shownPlanId: string | null;
   /** Nodes that can be reached, as far as it has been told. */
   nodesUp: readonly string[];
-  /** What the time of the resize runs for: writes are held, or have been for too long and are let be. */
-  resizeTimer: "none" | "binding" | "resting";
-  /** How often it has been looked at while they are held. */
-  bindingLooks: number;
-  /** How often in a row they were held for too long. */
-  bindingFailures: number;
+  /** What it knows of the times in which writes were held for a resize. */
+  readonly binding: ResizeBinding;
   /** The plan that was computed last and what it was computed from: a commit follows its plan, and a plan of a large ring takes its time. */
   computed: { readonly from: string; readonly plan: ComputedPlan } | null;
 }
@@ -192,9 +182,7 @@ export function createClaimant(
     waiting: new Map(),
     shownPlanId: null,
     nodesUp: [self],
-    resizeTimer: "none",
-    bindingLooks: 0,
-    bindingFailures: 0,
+    binding: createBinding(),
     computed: null,
   };
 }
@@ -216,7 +204,10 @@ export function stepClaimant(
       claimant.nodesUp = event.nodes;
       return tend(claimant);
     case "resize_timer":
-      return resizeTimer(claimant);
+      return tend(
+        claimant,
+        lookAtBinding(claimant.binding, areAllUp(claimant)),
+      );
     default:
       return event satisfies never;
   }
@@ -248,18 +239,21 @@ function tend(claimant: ClaimantState, isOverdue = false): ClaimantEffect[] {
     claimant.targetN,
     (node) => refuseGuests(ring, [node]) === null,
     {
-      mayBind: areAllUp(claimant) && claimant.resizeTimer !== "resting" &&
+      mayBind: areAllUp(claimant) && claimant.binding.state !== "resting" &&
         refuseResizing(ring) === null,
       givesUpBinding: isOverdue,
     },
   );
+  const afterMs = followPhase(claimant.binding, before, phaseOf(tended.ring));
   return [
     ...tended.ring === claimant.ring ? [] : update(
       claimant,
       tended.ring,
       [...reasons, ...tended.reasons].join(", "),
     ),
-    ...timeResize(claimant, before),
+    ...afterMs === undefined
+      ? []
+      : [{ type: "set_resize_timer", afterMs } as const],
   ];
 }
 
@@ -269,42 +263,6 @@ function phaseOf(ring: Ring): ResizePhase | undefined {
 
 function areAllUp({ ring, nodesUp }: ClaimantState): boolean {
   return readyMembers(ring).every((node) => nodesUp.includes(node));
-}
-
-/** The time of the resize has come. */
-function resizeTimer(claimant: ClaimantState): ClaimantEffect[] {
-  const wasBinding = claimant.resizeTimer === "binding";
-  claimant.resizeTimer = "none";
-  if (!wasBinding) return tend(claimant);
-  claimant.bindingLooks++;
-  const looksMax = Math.min(BINDING_LOOKS_MAX, 2 ** claimant.bindingFailures);
-  return tend(
-    claimant,
-    claimant.bindingLooks >= looksMax || !areAllUp(claimant),
-  );
-}
-
-/** Sees to it that writes are not held for long, nor again too soon. */
-function timeResize(
-  claimant: ClaimantState,
-  before: ResizePhase | undefined,
-): ClaimantEffect[] {
-  const phase = phaseOf(claimant.ring);
-  if (phase === "binding") {
-    if (before !== "binding") claimant.bindingLooks = 0;
-    if (claimant.resizeTimer === "binding") return [];
-    claimant.resizeTimer = "binding";
-    return [{ type: "set_resize_timer", afterMs: BINDING_LOOK_MS }];
-  }
-  if (phase !== "copying") {
-    claimant.bindingFailures = 0;
-    claimant.resizeTimer = "none";
-    return [];
-  }
-  if (before !== "binding") return [];
-  claimant.resizeTimer = "resting";
-  claimant.bindingFailures++;
-  return [{ type: "set_resize_timer", afterMs: BINDING_REST_MS }];
 }
 
 /** Whether somebody must follow the claimant. A stopped claimant stays it until it is marked down. */

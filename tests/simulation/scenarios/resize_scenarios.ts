@@ -71,15 +71,20 @@ async function resize(
   });
 }
 
-/** Waits until no resize is under way, as far as all know who run. All agree on it four times until then, which takes its time where every fifth segment is lost. */
+/** How long a resize may take: all agree on it four times, each of which takes seconds where every fifth segment is lost. */
+const RESIZE_MS_MAX = 120_000;
+
+/** Waits until nobody knows of a resize under way. */
 async function resized(story: ScriptContext): Promise<void> {
-  await story.until("The resize is over", () =>
-    Promise.resolve(
-      [0, 1, 2].every((index) => {
+  await story.until(
+    "The resize is over",
+    () =>
+      Promise.resolve([0, 1, 2].every((index) => {
         const ring = story.machine(index).node?.parts.cluster?.ring;
         return ring?.ownership.generations.resize === null;
-      }),
-    ));
+      })),
+    RESIZE_MS_MAX,
+  );
 }
 
 async function abort(story: ScriptContext, asked: number): Promise<void> {
