@@ -44,6 +44,26 @@ export const RESIZE_SCENARIOS: readonly Scenario[] = [
       }
     },
   },
+  {
+    name: "resize_and_strict_reads",
+    what:
+      "strict reads see what strict writes were acknowledged for, at every moment of a resize",
+    operations: 600,
+    keys: 6,
+    strict: 1,
+    loadMs: 12_000,
+    async script(story) {
+      for (const size of [16, 8]) {
+        await resize(story, 0, size);
+        if (story.chance.below(2) === 0) {
+          await story.sleep(story.chance.below(2_000));
+          killOne(story, [0, 1, 2]);
+        }
+        await resized(story);
+      }
+      await story.settled();
+    },
+  },
 ];
 
 /** Stages, plans and commits until that is done: a node may be away. */
