@@ -42,14 +42,10 @@ import {
 import { beginsHandoff, HandoffAction } from "./handoff_codec.ts";
 import { BackgroundPace } from "./background_pace.ts";
 import type { ClusterEvent, VnodeModule } from "./vnode.ts";
-import {
-  type CommandTable,
-  commandTableOf,
-  type VnodeHost,
-  VnodeProcess,
-  type VnodeStart,
-  wentElsewhere,
-} from "./vnode_process.ts";
+import { type CommandTable, commandTableOf } from "./command_table.ts";
+import { wentElsewhere } from "./vnode_answers.ts";
+import type { VnodeHost } from "./vnode_host.ts";
+import { VnodeProcess, type VnodeStart } from "./vnode_process.ts";
 import { PoolWorkers, type VnodeWorkers } from "./pool_workers.ts";
 import { type VnodePool, WorkPool } from "./work_pool.ts";
 import { VnodeTurns } from "./vnode_turns.ts";
