@@ -5,7 +5,6 @@
  */
 import type { FrameSink } from "../wire/frame_sink.ts";
 import type { BackgroundPace } from "./background_pace.ts";
-import type { VnodeProcess } from "./vnode_process.ts";
 import type { VnodeTurns } from "./vnode_turns.ts";
 
 /** Counts of one vnode since it started. */
@@ -21,8 +20,8 @@ export interface VnodeCounts {
   expired: number;
 }
 
-/** What a vnode needs from the master around it. */
-export interface VnodeHost {
+/** What a vnode, of the class `Process`, needs from the master around it. */
+export interface VnodeHost<Process> {
   /** Where answers go. */
   readonly answers: FrameSink;
   /** Monotonic milliseconds. */
@@ -37,9 +36,9 @@ export interface VnodeHost {
   /** Requests wait or have been promised an answer: call `giveUpOverdue` from time to time. */
   requestsInHand(): void;
   /** `process` has begun to refuse commands as its mailbox is full, or it has room again. */
-  overloaded(process: VnodeProcess, is: boolean): void;
+  overloaded(process: Process, is: boolean): void;
   /** What `process` held went to `owner`: its commands are refused with that name from now on. */
-  released(process: VnodeProcess, owner: string): void;
+  released(process: Process, owner: string): void;
   /** What `process` held went elsewhere and is removed: it need not run, unless commands came meanwhile. */
-  removed(process: VnodeProcess, stays: boolean): void;
+  removed(process: Process, stays: boolean): void;
 }

@@ -130,7 +130,7 @@ interface Released {
 }
 
 /** Runs the vnodes of one master. Made by {@linkcode startVnodeMaster}. */
-export class VnodeMaster implements VnodeHost {
+export class VnodeMaster implements VnodeHost<VnodeProcess> {
   readonly answers: BatchingSink;
   /** How fast transfers of its vnodes may go. */
   readonly pace: BackgroundPace = new BackgroundPace(

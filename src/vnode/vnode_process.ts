@@ -84,7 +84,7 @@ export class VnodeProcess extends ChildBase
     shed: 0,
     expired: 0,
   };
-  #host: VnodeHost;
+  #host: VnodeHost<VnodeProcess>;
   #module: VnodeModule;
   #table: CommandTable;
   readonly #answers: VnodeAnswers;
@@ -117,7 +117,7 @@ export class VnodeProcess extends ChildBase
    * @param number Which vnode it is.
    */
   constructor(
-    host: VnodeHost,
+    host: VnodeHost<VnodeProcess>,
     module: VnodeModule,
     table: CommandTable,
     number: number,
