@@ -50,7 +50,7 @@ export const RESIZE_SCENARIOS: readonly Scenario[] = [
       "strict reads see what strict writes were acknowledged for, at every moment of a resize",
     operations: 600,
     keys: 6,
-    strict: 1,
+    strict: 0.8,
     loadMs: 12_000,
     async script(story) {
       for (const size of [16, 8]) {
