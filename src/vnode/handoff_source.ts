@@ -35,11 +35,8 @@ import {
   HandoffMode,
   type HandoffOpening,
   HandoffProgress,
-  nextHash,
-  sealBatch,
-  TOTAL_UNKNOWN,
-  writeBatchHead,
 } from "./handoff_codec.ts";
+import { SaidBatches } from "./said_batches.ts";
 import { SpreadGroups, spreadTo } from "./handoff_spread.ts";
 import type { BackgroundPace } from "./background_pace.ts";
 import type { FollowedWrites } from "./followed_writes.ts";
@@ -100,12 +97,6 @@ export interface HandoffSourceHost {
   overrun(): void;
 }
 
-/** A batch that was said and not acknowledged. */
-interface SaidBatch {
-  readonly number: number;
-  readonly answer: Uint8Array<ArrayBuffer>;
-}
-
 /** What goes into a batch: an item, or a command that was applied here. */
 interface SourceEntry {
   readonly kind: number;
@@ -148,15 +139,7 @@ export class HandoffSource {
   #carried: SourceEntry | undefined;
   /** Called when there is room for commands. */
   #untilRoom: (() => void)[] = [];
-  /** Said and not acknowledged, by the number of their batch. */
-  #unanswered: { readonly batch: number; readonly done: () => void }[] = [];
-  #said: SaidBatch[] = [];
-  #repeat: SaidBatch[] = [];
-  #number = 0;
-  #items = 0;
-  #bytes = 0;
-  #hash = 0;
-  #total = TOTAL_UNKNOWN;
+  readonly #batches = new SaidBatches();
   #counting = false;
   #still = false;
   /** Whether commands had the last batch for themselves. */
@@ -236,7 +219,7 @@ export class HandoffSource {
 
   /** Whether nothing is left to be said. */
   get exhausted(): boolean {
-    return this.#folded && this.#left === 0 && this.#repeat.length === 0;
+    return this.#folded && this.#left === 0 && !this.#batches.someRepeat;
   }
 
   /** What is known to be left besides the visit. */
@@ -305,7 +288,7 @@ export class HandoffSource {
     if (this.#groups === undefined) return;
     if (this.#written.size === 0) this.#followed.roundBegins();
     if (this.#round.length === 0 && this.#carried === undefined) {
-      this.#followed.roundSaid(this.#number);
+      this.#followed.roundSaid(this.#batches.number);
     }
   }
 
@@ -356,11 +339,8 @@ export class HandoffSource {
 
   /** The target has all batches up to `number`. */
   acknowledged(number: number): void {
-    while ((this.#said[0]?.number ?? Infinity) <= number) this.#said.shift();
     if (this.#groups !== undefined) this.#followed.acknowledged(number);
-    while ((this.#unanswered[0]?.batch ?? Infinity) <= number) {
-      this.#unanswered.shift()?.done();
-    }
+    this.#batches.acknowledged(number);
   }
 
   /**
@@ -376,17 +356,17 @@ export class HandoffSource {
   ): void {
     this.acknowledged(acked);
     if (repeat) {
-      this.#repeat = [...this.#said];
+      this.#batches.repeatAll();
       this.#follows = false;
     }
     // Who asks anew does not wait for an earlier answer.
     this.#sayNothing();
     // What was said before goes before what is being gathered.
-    const again = this.#repeat.shift();
+    const again = this.#batches.again();
     if (again !== undefined) {
       // How much is left is another matter by now.
-      again.answer[0] = this.#progress();
-      answer(again.answer);
+      again[0] = this.#progress();
+      answer(again);
       return;
     }
     this.#asker = { answer, fail };
@@ -405,7 +385,7 @@ export class HandoffSource {
     const asker = this.#asker;
     if (asker === undefined) return;
     this.#asker = undefined;
-    asker.answer(this.#answer(new ByteWriter(64), 0, HandoffProgress.waiting));
+    asker.answer(this.#batches.answer(HandoffProgress.waiting, undefined));
   }
 
   /** Gathers a batch for whoever waits, in slices. */
@@ -544,35 +524,31 @@ export class HandoffSource {
       this.#host.later(0, () => void this.#gather());
       return;
     }
-    this.#items += entries;
     const asker = this.#asker;
     if (entries > 0) {
-      this.#number++;
-      this.#bytes += batch.length;
+      const byteCount = batch.length;
       if (this.#groups !== undefined) {
         // The entries themselves stand in the groups.
         beginBatch(batch);
         this.#groups.writeTo(batch);
       }
-      this.#hash = nextHash(
-        this.#hash,
-        sealBatch(batch, this.#number, entries),
+      const gathered = this.#gathered.splice(0);
+      this.#batches.seal(
+        batch,
+        entries,
+        byteCount,
+        gathered.map(({ done }) => done as () => void),
       );
-      for (const { done } of this.#gathered.splice(0)) {
-        this.#unanswered.push({
-          batch: this.#number,
-          done: done as () => void,
-        });
-      }
-    } else sealBatch(batch, this.#number, 0);
+    }
     this.#roundSaid();
-    const answer = this.#answer(batch, entries, this.#progress());
-    if (entries > 0) this.#said.push({ number: this.#number, answer });
+    const answer = this.#batches.answer(
+      this.#progress(),
+      entries > 0 ? batch : undefined,
+    );
     // It may have been told meanwhile that nothing was ready; then it asks again
     // and gets this batch, which nobody has acknowledged.
-    if (asker === undefined) {
-      if (entries > 0) this.#repeat.push(this.#said.at(-1) as SaidBatch);
-    } else {
+    if (entries > 0) this.#batches.keep(answer, asker !== undefined);
+    if (asker !== undefined) {
       this.#asker = undefined;
       this.#follows = this.#groups !== undefined && !this.#still &&
         answer[0] === HandoffProgress.nearlyAll;
@@ -588,28 +564,6 @@ export class HandoffSource {
     const little = this.#folded &&
       (this.#left <= SWITCH_KEYS_MAX || this.#rounds > ROUNDS_MAX);
     return little ? HandoffProgress.nearlyAll : HandoffProgress.more;
-  }
-
-  /** What is said with a batch. `batch` is empty if there is none. */
-  #answer(
-    batch: ByteWriter,
-    entries: number,
-    progress: number,
-  ): Uint8Array<ArrayBuffer> {
-    if (entries === 0) {
-      beginBatch(batch);
-      sealBatch(batch, this.#number, 0);
-    }
-    const answer = new ByteWriter(64 + batch.length);
-    writeBatchHead(answer, {
-      progress,
-      items: this.#items,
-      bytes: this.#bytes,
-      hash: this.#hash,
-      total: this.#total,
-    });
-    answer.raw(batch.view());
-    return answer.view();
   }
 
   /** What was applied after the items before it goes before those after it. */
@@ -710,7 +664,7 @@ export class HandoffSource {
     this.#counting = true;
     // A total that cannot be had is not shown, that is all.
     this.#host.storage.count().then((count) => {
-      if (count > 0) this.#total = count;
+      if (count > 0) this.#batches.total = count;
     }, () => {});
   }
 
@@ -721,7 +675,7 @@ export class HandoffSource {
     this.#host.storage.watch = undefined;
     this.refuseVouches();
     this.#sayNothing();
-    for (const { done } of this.#unanswered.splice(0)) done();
+    this.#batches.end();
     for (const { done } of this.#gathered.splice(0)) done?.();
     this.#carried?.done?.();
     for (const { done } of this.#commands.splice(0)) done?.();
