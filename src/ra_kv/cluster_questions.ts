@@ -55,6 +55,8 @@ export type RaKvMethodTable = RaKvMethodTypes & RaKvPeerMethodTypes;
 export interface ClusterQuestionsOptions {
   /** The groups of this node; undefined while there are none. */
   readonly system: () => RaftSystem | undefined;
+  /** Whether groups of this node have yet to start, or to start again. */
+  readonly isStarting: () => boolean;
   readonly peers: RaKvPeers;
   readonly runtime: Runtime;
   /** Has this node itself answer. */
@@ -73,6 +75,7 @@ export interface NodeOutcomes<Result> {
 /** Asks; see the module's text. */
 export class ClusterQuestions {
   readonly #system: () => RaftSystem | undefined;
+  readonly #isStarting: () => boolean;
   readonly #peers: RaKvPeers;
   readonly #runtime: Runtime;
   readonly #perform: (method: string, args: unknown) => Promise<unknown>;
@@ -82,6 +85,7 @@ export class ClusterQuestions {
 
   constructor(options: ClusterQuestionsOptions) {
     this.#system = options.system;
+    this.#isStarting = options.isStarting;
     this.#peers = options.peers;
     this.#runtime = options.runtime;
     this.#perform = options.perform;
@@ -142,9 +146,10 @@ export class ClusterQuestions {
     return {
       hint: members.length === 0 ? undefined : { leader, members },
       certain: outcomes.every((outcome) =>
-        outcome.status === "fulfilled" ||
-        // A version of Whorl without clusters.
-        isWhorlError(outcome.reason, "unknown_command")
+        outcome.status === "fulfilled" && outcome.value.runs !== false ||
+        outcome.status === "rejected" &&
+          // A version of Whorl without clusters.
+          isWhorlError(outcome.reason, "unknown_command")
       ),
     };
   }
@@ -213,7 +218,9 @@ export class ClusterQuestions {
     const here = raKvMember(this.#system(), cluster);
     if (here?.leader !== undefined) return here.leader;
     const { hint, certain } = await this.find(cluster);
-    if (here === undefined && hint === undefined && certain) {
+    const isDown = this.#isStarting() ||
+      this.#system()?.isDown(cluster) === true;
+    if (here === undefined && hint === undefined && certain && !isDown) {
       throw unknownCluster(cluster);
     }
     return hint?.leader;

@@ -41,17 +41,26 @@ export const LIVE_INDEXES_PAGE = 50_000;
 export class MembersHere {
   readonly #self: string;
   readonly #system: () => RaftSystem | undefined;
+  readonly #isStarting: () => boolean;
 
-  /** @param system The groups of this node; undefined while there are none. */
-  constructor(self: string, system: () => RaftSystem | undefined) {
+  /**
+   * @param system The groups of this node; undefined while there are none.
+   * @param isStarting Whether groups of this node have yet to start, or to start again.
+   */
+  constructor(
+    self: string,
+    system: () => RaftSystem | undefined,
+    isStarting: () => boolean,
+  ) {
     this.#self = self;
     this.#system = system;
+    this.#isStarting = isStarting;
   }
 
   /** The cluster's member on this node. @throws {WhorlError} `unknown_cluster`. */
   #here(args: unknown): RaKvMember {
     const cluster = clusterArgument(args);
-    const member = raKvMember(this.#system(), cluster);
+    const member = this.#memberHere(cluster);
     if (member !== undefined) return member;
     const reason = this.#atRest(cluster)?.reason;
     throw unknownCluster(
@@ -62,12 +71,33 @@ export class MembersHere {
     );
   }
 
+  /** @throws {WhorlError} `not_reachable` while a member that this node has, or may have, is about to start. */
+  #memberHere(cluster: string): RaKvMember | undefined {
+    const system = this.#system();
+    const member = raKvMember(system, cluster);
+    if (member !== undefined) return member;
+    if (this.#isStarting()) throw this.#down();
+    if (system?.isDown(cluster) !== true) return undefined;
+    // One that does not start is not waited for.
+    if (this.#atRest(cluster)?.reason === undefined) throw this.#down();
+    return undefined;
+  }
+
+  #down(): WhorlError {
+    return new WhorlError(
+      "not_reachable",
+      `Cannot reach Raft groups of ${this.#self} as they are being started`,
+      { details: { node: this.#self } },
+    );
+  }
+
   #present(): RaftSystem {
+    if (this.#isStarting()) throw this.#down();
     const system = this.#system();
     if (system !== undefined) return system;
     throw new WhorlError(
       "closed",
-      `${this.#self} runs no Raft groups now: it is starting or stopping, or has no data directory`,
+      `${this.#self} runs no Raft groups: it is stopping, or has no data directory`,
     );
   }
 
@@ -80,6 +110,7 @@ export class MembersHere {
   }
 
   clusters(): ClusterPlace[] {
+    if (this.#isStarting()) throw this.#down();
     return (this.#system()?.members() ?? []).filter(isRaKv).map((member) => ({
       cluster: member.group,
       nodes: member.membership.members.map(({ node }) => node),
@@ -89,7 +120,7 @@ export class MembersHere {
 
   locate(args: unknown): MemberPlace {
     const cluster = clusterArgument(args);
-    const member = raKvMember(this.#system(), cluster);
+    const member = this.#memberHere(cluster);
     const resting = member === undefined ? this.#atRest(cluster) : undefined;
     const { uid, groupId } = member ?? resting ?? { uid: 0, groupId: 0 };
     return {

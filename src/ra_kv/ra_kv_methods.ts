@@ -41,6 +41,8 @@ const SNAPSHOT_TIMEOUT_MS = 60_000;
 export interface RaKvMethodsOptions {
   /** The groups of this node; undefined while there are none. */
   readonly system: () => RaftSystem | undefined;
+  /** Whether groups of this node have yet to start, or to start again. @default {none} */
+  readonly isStarting?: () => boolean;
   readonly peers: RaKvPeers;
   readonly runtime: Runtime;
   /** A number from 1 to 2^48 - 1 that nobody has had. */
@@ -64,8 +66,10 @@ export class RaKvMethods {
 
   constructor(options: RaKvMethodsOptions) {
     const { system, peers, runtime, newNumber, isReserved } = options;
+    const isStarting = options.isStarting ?? (() => false);
     const questions = new ClusterQuestions({
       system,
+      isStarting,
       peers,
       runtime,
       perform: (method, args) => this.perform(method, args),
@@ -79,7 +83,9 @@ export class RaKvMethods {
       isReserved,
     });
     this.#changes = new MemberChanges(questions, newNumber);
-    this.#handlers = this.#table(new MembersHere(peers.self, system));
+    this.#handlers = this.#table(
+      new MembersHere(peers.self, system, isStarting),
+    );
   }
 
   /** Whether `method` is one of these. */

@@ -74,8 +74,6 @@ export interface RequestHost {
   readonly routes: RaKvRoutes;
   readonly watches: RaKvWatches;
   readonly wheel: DeadlineWheel;
-  /** Whether a member may yet come up here. */
-  readonly starting: boolean;
   /** The member of `cluster` here. @throws {WhorlError} `invalid_argument` for a group of another kind. */
   memberOf(cluster: string): RaKvMember | undefined;
   /** Where `cluster` is, as far as is known. */
@@ -156,9 +154,6 @@ export class RaKvRequest implements Deadline, RaKvTarget {
     } catch (error) {
       if (!isWhorlError(error)) throw error;
       return this.failed(error);
-    }
-    if (member === undefined && this.#router.starting) {
-      return this.#router.wait(this);
     }
     const hop = nextHop({
       wants: operation < RaKvOperation.get ||

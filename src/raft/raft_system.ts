@@ -217,6 +217,10 @@ export class RaftSystemProcess implements RaftSystem {
     return [...this.#byName.values()];
   }
 
+  isDown(group: string): boolean {
+    return this.memberAtRest(group) !== undefined;
+  }
+
   async createMember(member: NewMember): Promise<RaftMember> {
     this.#machineOf(member.machine);
     await this.#lives.create(member);
