@@ -164,7 +164,11 @@ Deno.test("every command that talks to a node says when it is not running and en
     const line = `${command.name} ${words[command.name] ?? ""} --data nowhere`;
     const ran = await run(line);
     assertEquals([ran.code, ran.out], [1, ""], line);
-    assertEquals(ran.remarks, "Node is not running!\n");
+    assertEquals(
+      ran.remarks,
+      "Node is not running!\nCannot connect: nobody answers\n",
+      line,
+    );
     const json = await run(`${line} --json`);
     assertEquals(json.code, 1);
     assertEquals(JSON.parse(json.out).error.code, "node_not_running");

@@ -38,6 +38,7 @@ export const attachCommand: Command = {
     const first = await open();
     await using session = new ReconnectingSession(open, first);
     const prompt = nodePrompt(session, first.node, world, {
+      ending: "leaves it running",
       ...("dataDirectory" in target
         ? { historyPath: `${target.dataDirectory}/${HISTORY_FILE_NAME}` }
         : {}),

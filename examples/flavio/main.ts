@@ -34,6 +34,7 @@ const PORTS = {
 const HOST = "127.0.0.1";
 
 const HELP = `\
+  await cluster.join("dev1@127.0.0.1:10019")    typed at another node: stage it to join dev1
   await flavio.ping()                           the partition of some vnode
   await flavio.add(2, 5)                        add on one vnode
   await flavio.quorumAdd(2, 4)                  add on three

@@ -72,7 +72,7 @@ async function main(): Promise<number> {
     names: { rc_example: new RcExample(node) },
     help: HELP,
     banner:
-      `${node.name} listens at ${node.address}. .help says what there is, Ctrl-D leaves`,
+      `${node.name} listens at ${node.address}. .help says what there is, Ctrl-D stops it`,
     historyPath: `${dataDirectory}/prompt_history`,
     signal: ended.signal,
     onTerminal: log.onTerminal,

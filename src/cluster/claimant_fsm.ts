@@ -123,7 +123,7 @@ export type ClaimantEvent =
 /** What the claimant wants done, in this order. */
 export type ClaimantEffect =
   /** Go by this ring from now on. What follows in the list waits until it is stored. */
-  | { type: "update_ring"; ring: Ring; reason: string }
+  | { type: "update_ring"; ring: Ring; reason: string; isNews: boolean }
   | { type: "reply"; id: number; result: ClaimantResult }
   | {
     type: "fail";
@@ -204,9 +204,12 @@ function tend(claimant: ClaimantState): ClaimantEffect[] {
     claimant.targetN,
     (node) => refuseGuests(ring, [node]) === null,
   );
-  return tended.ring === claimant.ring
-    ? []
-    : update(claimant, tended.ring, [...reasons, ...tended.reasons].join(", "));
+  return tended.ring === claimant.ring ? [] : update(
+    claimant,
+    tended.ring,
+    [...reasons, ...tended.reasons].join(", "),
+    tended.isNews || reasons.length > 0,
+  );
 }
 
 /** Whether somebody must follow the claimant. A stopped claimant stays it until it is marked down. */
@@ -226,9 +229,10 @@ function update(
   claimant: ClaimantState,
   ring: Ring,
   reason: string,
+  isNews = true,
 ): ClaimantEffect[] {
   claimant.ring = ring;
-  return [{ type: "update_ring", ring, reason }];
+  return [{ type: "update_ring", ring, reason, isNews }];
 }
 
 function request(

@@ -3,7 +3,7 @@
  * the names it was given, and prints what comes of it.
  *
  * On a terminal it has history, completion and lines that go on; Ctrl-C clears
- * the line or gives up on what is running, Ctrl-D leaves. From a pipe it prints
+ * the line or gives up on what is running, Ctrl-D ends it. From a pipe it prints
  * results only, and tells at the end whether everything went well.
  *
  * @module
@@ -30,6 +30,8 @@ export interface PromptOptions {
   readonly help: string;
   /** Printed first on a terminal. */
   readonly banner?: string;
+  /** What ending the prompt comes to, after "Ctrl-D or .exit". */
+  readonly ending: string;
   /** Where lines are remembered; nowhere if absent. */
   readonly historyPath?: string;
   readonly isTerminal: boolean;
@@ -201,7 +203,9 @@ export class Prompt {
     this.#begun = "";
     this.#readline.write(null, { ctrl: true, name: "e" });
     this.#readline.write(null, { ctrl: true, name: "u" });
-    this.#print(had ? "" : "\n(Ctrl-D or .exit leaves)");
+    this.#print(
+      had ? "" : `\n(Ctrl-D or .exit ${this.#options.ending})`,
+    );
     this.#ask();
   }
 

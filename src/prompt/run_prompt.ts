@@ -6,6 +6,9 @@
 import { localSession } from "../node/local_session.ts";
 import type { WhorlNode } from "../node/node.ts";
 
+/** What becomes of the node is for the program to say. */
+const ENDING = "ends the prompt";
+
 /** How {@linkcode runPrompt} sets a prompt up. */
 export interface NodePromptOptions {
   /** Names a person can use beside `kv`, `cluster` and `node`. */
@@ -65,7 +68,8 @@ export async function runPrompt(
     isTerminal,
     color: Deno.stdout.isTerminal() && !Deno.noColor,
     banner:
-      `This is ${node.name}. .help says what there is, Ctrl-D or .exit leaves`,
+      `This is ${node.name}. .help says what there is, Ctrl-D or .exit ${ENDING}`,
+    ending: ENDING,
     ...others,
     signal: signal === undefined
       ? stopped.signal

@@ -107,7 +107,10 @@ Deno.test("start --detach returns when the node answers; stop returns when it is
     const stop = await whorl("stop", "--data", data);
     assertEquals([stop.code, stop.out], [0, "ok\n"]);
     const gone = await whorl("ping", "--data", data);
-    assertEquals([gone.code, gone.err], [1, "Node is not running!\n"]);
+    assertEquals([gone.code, gone.err], [
+      1,
+      `Node is not running!\nCannot talk to a node on ${data} as none runs there\n`,
+    ]);
   }));
 
 Deno.test("a node that has left ends with its parent, says so, and is alone when it is started again", () =>
