@@ -198,7 +198,7 @@ Deno.test("a node that is killed is started again by its parent, with its data",
     assertEquals(out, '{"age":41}\n');
     assertMatch(
       await Deno.readTextFile(`${data}/node.log`),
-      /has fallen and is started again.*SIGKILL/,
+      /The process of t1@127\.0\.0\.1 has ended \(SIGKILL\)/,
     );
   }));
 
