@@ -19,6 +19,7 @@ import { isWhorlError } from "../base/errors.ts";
 import { PromptHistory } from "./prompt_history.ts";
 import { terminalColumns } from "./terminal_columns.ts";
 import { Evaluator } from "./evaluator.ts";
+import { TypedInput } from "./typed_input.ts";
 
 /** How a prompt is set up. */
 export interface PromptOptions {
@@ -46,6 +47,8 @@ export interface PromptOptions {
 export class Prompt {
   #options: PromptOptions;
   #readline: Interface;
+  /** What is typed at a terminal. */
+  #typed: TypedInput | undefined;
   #evaluator: Evaluator;
   #history: PromptHistory;
   /** Lines that wait for the one being evaluated. */
@@ -64,8 +67,11 @@ export class Prompt {
     this.#history = new PromptHistory(
       options.isTerminal ? options.historyPath : undefined,
     );
+    this.#typed = options.isTerminal
+      ? new TypedInput(() => this.#interrupt())
+      : undefined;
     this.#readline = createInterface({
-      input: process.stdin,
+      input: this.#typed ?? process.stdin,
       // A pipe gets results only: no label, no echo of what it sent.
       ...(options.isTerminal ? { output: process.stdout } : {}),
       terminal: options.isTerminal,
@@ -115,6 +121,7 @@ export class Prompt {
       removeEventListener("unhandledrejection", onRejection);
       signal?.removeEventListener("abort", leave);
       readline.close();
+      this.#typed?.close();
       this.#evaluator[Symbol.dispose]();
     }
     if (isTerminal) this.#print("");
@@ -191,6 +198,7 @@ export class Prompt {
       this.#begun === "" ? `${label}> ` : `${"...".padStart(label.length)}> `,
     );
     this.#readline.prompt();
+    this.#typed?.next();
   }
 
   #interrupt(): void {
