@@ -70,7 +70,11 @@ Deno.test("mistakes end with code 2, a suggestion where one is near, and nothing
     ["ping --nod=x", /no flag --nod. Did you mean --node\?/],
     ["ping -x", /no flag -x/],
     ["ping --json=yes", /--json takes no value/],
-    ["ping extra", /"extra" is one word too many/],
+    ["ping extra", /"extra" is one word too many for whorl ping\n/],
+    [
+      "ra_kv start-cluster c a@h b@h",
+      /"b@h" is one word too many .* NODES: names of the nodes, with commas between/,
+    ],
     [
       "get users",
       /KEY is missing: the key, as text\nUsage: whorl get BUCKET KEY/,

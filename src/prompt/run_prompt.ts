@@ -11,7 +11,7 @@ const ENDING = "ends the prompt";
 
 /** How {@linkcode runPrompt} sets a prompt up. */
 export interface NodePromptOptions {
-  /** Names a person can use beside `kv`, `cluster` and `node`. */
+  /** Names a person can use beside `kv`, `raKv`, `cluster` and `node`. */
   readonly names?: Readonly<Record<string, unknown>>;
   /** What `.help` says of them, before what it says of the others. */
   readonly help?: string;
