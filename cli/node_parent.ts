@@ -205,6 +205,8 @@ function reportText(report: SupervisorReport): string | undefined {
     case "child_started":
       return undefined;
     case "start_failed":
+      // Who stops them all has been told that they stop.
+      if (isCancelled(report.reason)) return undefined;
       return `${report.id} did not start${why(report.reason)}`;
     case "child_exited":
       return isAbnormal(report.reason)
@@ -217,6 +219,11 @@ function reportText(report: SupervisorReport): string | undefined {
     default:
       return report satisfies never;
   }
+}
+
+function isCancelled(reason: ExitReason): boolean {
+  return typeof reason === "object" && reason.type === "crash" &&
+    reason.error.code === "cancelled";
 }
 
 /** How a process has ended; what it said before that has been told. */
