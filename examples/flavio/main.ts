@@ -76,6 +76,7 @@ async function main(): Promise<number> {
   const wentWell = await runPrompt(node, {
     names: { flavio },
     help: HELP,
+    ending: "stops the node",
     historyPath: `${dataDirectory}/prompt_history`,
     signal: ended.signal,
     onTerminal: log.onTerminal,

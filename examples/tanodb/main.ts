@@ -75,6 +75,7 @@ async function main(): Promise<number> {
   const wentWell = await runPrompt(node, {
     names: { tanodb },
     help: HELP,
+    ending: "stops the node",
     historyPath: `${dataDirectory}/prompt_history`,
     signal: ended.signal,
     onTerminal: log.onTerminal,

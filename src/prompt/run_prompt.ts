@@ -6,9 +6,6 @@
 import { localSession } from "../node/local_session.ts";
 import type { WhorlNode } from "../node/node.ts";
 
-/** What becomes of the node is for the program to say. */
-const ENDING = "ends the prompt";
-
 /** How {@linkcode runPrompt} sets a prompt up. */
 export interface NodePromptOptions {
   /** Names a person can use beside `kv`, `raKv`, `cluster` and `node`. */
@@ -17,6 +14,8 @@ export interface NodePromptOptions {
   readonly help?: string;
   /** Printed first on a terminal. @default {who the node is, and how to get help} */
   readonly banner?: string;
+  /** What ending the prompt comes to, as a person reads it after "Ctrl-D or .exit". @default {"ends the prompt"} */
+  readonly ending?: string;
   /** File that remembers lines typed at a terminal; nothing is remembered without one. */
   readonly historyPath?: string;
   /**
@@ -56,7 +55,7 @@ export async function runPrompt(
   node: WhorlNode,
   options: NodePromptOptions = {},
 ): Promise<boolean> {
-  const { signal, onTerminal, ...others } = options;
+  const { signal, onTerminal, ending = "ends the prompt", ...others } = options;
   // Who opens none loads neither V8's inspector nor an editor of lines.
   const { sessionPrompt } = await import("./session_prompt.ts");
   const stopped = new AbortController();
@@ -68,8 +67,8 @@ export async function runPrompt(
     isTerminal,
     color: Deno.stdout.isTerminal() && !Deno.noColor,
     banner:
-      `This is ${node.name}. .help says what there is, Ctrl-D or .exit ${ENDING}`,
-    ending: ENDING,
+      `This is ${node.name}. .help says what there is, Ctrl-D or .exit ${ending}`,
+    ending,
     ...others,
     signal: signal === undefined
       ? stopped.signal
