@@ -10,7 +10,7 @@
  * @module
  */
 import { parseArgs } from "npm:deno-std@1.4.0/cli/parse_args.js";
-import { cpuSeconds, memoryMb } from "../cluster/process_usage.ts";
+import { cpuSeconds, memoryMb } from "../process_usage.ts";
 import type { MeasuredProcess } from "../measured_process.ts";
 import type { LoopResult } from "../closed_loop.ts";
 import {

@@ -5,6 +5,7 @@
  * @module
  */
 import { MeasuredProcess } from "../measured_process.ts";
+import { joinAll } from "../measured_ring.ts";
 
 const NODE = new URL("./node_process.ts", import.meta.url);
 /** Name of the group that most figures are of. */
@@ -28,20 +29,7 @@ export class MeasuredRaft implements AsyncDisposable {
       for (let at = 0; at < count; at++) {
         cluster.nodes.push(cluster.#process(at));
       }
-      await Promise.all(cluster.nodes.map((node) => node.up()));
-      const [first, ...others] = cluster.nodes as [
-        MeasuredProcess,
-        ...MeasuredProcess[],
-      ];
-      for (const node of others) {
-        await node.order({ do: "join", address: first.address });
-      }
-      if (others.length > 0) await first.order({ do: "commit" });
-      for (const node of cluster.nodes) {
-        if (!await node.order<boolean>({ do: "settled" })) {
-          throw new Error("The cluster did not settle");
-        }
-      }
+      await joinAll(cluster.nodes);
     } catch (error) {
       await cluster[Symbol.asyncDispose]();
       throw error;

@@ -11,9 +11,6 @@ import { type CompactionRun, runCompaction } from "./compaction.ts";
 import { type RaftLoad, runRaftLoad } from "./load.ts";
 
 type Order =
-  | { readonly do: "join"; readonly address: string }
-  | { readonly do: "commit" }
-  | { readonly do: "settled" }
   | {
     readonly do: "start";
     readonly cluster: string;
@@ -51,12 +48,6 @@ async function profiled<T>(
 
 await serve(async (order: Order): Promise<unknown> => {
   switch (order.do) {
-    case "join":
-      return await node.join(order.address);
-    case "commit":
-      return await node.commit((await node.plan()).planId);
-    case "settled":
-      return await node.settled(10_000);
     case "start":
       return await node.raKv.startCluster(order.cluster, order.members);
     case "leader":

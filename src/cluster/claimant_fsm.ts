@@ -137,7 +137,7 @@ export type ClaimantEvent =
 /** What the claimant wants done, in this order. */
 export type ClaimantEffect =
   /** Go by this ring from now on. What follows in the list waits until it is stored. */
-  | { type: "update_ring"; ring: Ring; reason: string }
+  | { type: "update_ring"; ring: Ring; reason: string; isNews: boolean }
   | { type: "reply"; id: number; result: ClaimantResult }
   | {
     type: "fail";
@@ -250,6 +250,7 @@ function tend(claimant: ClaimantState, isOverdue = false): ClaimantEffect[] {
       claimant,
       tended.ring,
       [...reasons, ...tended.reasons].join(", "),
+      tended.isNews || reasons.length > 0,
     ),
     ...afterMs === undefined
       ? []
@@ -282,9 +283,10 @@ function update(
   claimant: ClaimantState,
   ring: Ring,
   reason: string,
+  isNews = true,
 ): ClaimantEffect[] {
   claimant.ring = ring;
-  return [{ type: "update_ring", ring, reason }];
+  return [{ type: "update_ring", ring, reason, isNews }];
 }
 
 function request(

@@ -93,7 +93,9 @@ export class ClaimantProcess {
     let changed: Ring | null = null;
     for (const effect of stepClaimant(this.#claimant, event)) {
       if (effect.type === "update_ring") {
-        this.#world.log.info(`Ring changed: ${effect.reason}`);
+        this.#world.log[effect.isNews ? "info" : "debug"](
+          `Ring changed: ${effect.reason}`,
+        );
         changed = effect.ring;
         this.#world.updateRing(effect.ring);
       } else if (changed === null) this.#perform(effect);

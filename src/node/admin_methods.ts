@@ -232,7 +232,9 @@ function addressOf(node: WhorlNode, target: string): string {
   if (address !== undefined) return address;
   throw new WhorlError(
     "not_reachable",
-    `Cannot join ${target} as its address is not known here: name it as ${target}:PORT`,
+    `Cannot join ${target} as its address is not known here: name it as ${
+      target.includes("@") ? target : "NAME@HOST"
+    }:PORT`,
     { details: { node: target } },
   );
 }

@@ -596,7 +596,13 @@ export class WhorlNode implements AsyncDisposable {
         this.#parts.ensembles?.process.changed();
         break;
       case "node_up":
+        this.#parts.environment.log.info(`${change.node} is up`);
+        this.#parts.ensembles?.process.changed();
+        break;
       case "node_down":
+        this.#parts.environment.log.info(`${change.node} is down`, {
+          reason: change.reason,
+        });
         this.#parts.ensembles?.process.changed();
         break;
       case "services_changed":
@@ -661,7 +667,10 @@ export class WhorlNode implements AsyncDisposable {
       }
       return;
     }
-    this.#parts.environment.log.warn(`A part of the node: ${report.type}`, {
+    // Why a node does not start is said by who starts it, once.
+    const known = this.#root === undefined && report.type === "start_failed";
+    const { log } = this.#parts.environment;
+    log[known ? "debug" : "warn"](`A part of the node: ${report.type}`, {
       supervisor: report.supervisor,
       id: report.id,
       ...("afterMs" in report ? { afterMs: Math.ceil(report.afterMs) } : {}),

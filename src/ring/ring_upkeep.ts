@@ -42,6 +42,8 @@ export interface TendedRing {
   readonly ring: Ring;
   /** For the log, in the order things were done. */
   readonly reasons: readonly string[];
+  /** Whether an operator should hear of it: of many moves, the last one is enough. */
+  readonly isNews: boolean;
 }
 
 /** What a claimant knows of the resize under way besides the ring. */
@@ -80,11 +82,13 @@ export function tendRing(
   resize: ResizeCare = {},
 ): TendedRing {
   const reasons: string[] = [];
+  let isNews = false;
   let current = ring;
   const go = (next: Ring, reason: string): void => {
     if (next === current) return;
     current = next;
     reasons.push(reason);
+    isNews = true;
   };
   for (const node of comingMembers(current).filter(mayCome)) {
     go(setStatus(current, self, node, "valid"), `${node} is a member`);
@@ -94,12 +98,13 @@ export function tendRing(
     go(setStatus(current, self, node, "valid"), why);
   }
   const done = completeTransfersOf(current);
-  go(
-    install(current, self, done),
-    done.length === 1
-      ? `partition ${done[0]?.partition} has moved to ${done[0]?.nextOwner}`
-      : `${done.length} partitions have moved`,
-  );
+  const installed = install(current, self, done);
+  if (installed !== current) {
+    const isLast = installed.ownership.next.length === 0;
+    isNews ||= isLast;
+    current = installed;
+    reasons.push(moved(done, isLast));
+  }
   if (isResizeVoid(current)) {
     go(
       abortResize(current, self),
@@ -117,7 +122,15 @@ export function tendRing(
   if (staged !== current.ownership.staged) {
     go(setOwnership(current, self, { staged }), "staged changes were void");
   }
-  return { ring: current, reasons };
+  return { ring: current, reasons, isNews };
+}
+
+function moved(transfers: readonly Transfer[], isLast: boolean): string {
+  const [first] = transfers;
+  const what = transfers.length === 1
+    ? `partition ${first?.partition} has moved to ${first?.nextOwner}`
+    : `${transfers.length} partitions have moved`;
+  return isLast ? `${what}, and none is left to move` : what;
 }
 
 /** The phase that the resize under way comes to next, and why. */
