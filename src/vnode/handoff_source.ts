@@ -167,7 +167,7 @@ export class HandoffSource {
   #catchUp: "none" | "owed" | "round" | "done" = "none";
   /** Whether what was written is said however little it is: the vnode is to stand still as soon as all that is held was told. */
   #hurries = false;
-  readonly #batch = new ByteWriter(64 * 1024);
+  readonly #batch = new ByteWriter();
   readonly #groups: SpreadGroups | undefined;
   /** Whether it was told that nearly all was said: what is written follows at once then. */
   #follows = false;
@@ -222,7 +222,8 @@ export class HandoffSource {
     this.#removesItems = moves && !this.sendsCommands;
     storage.forgetSent();
     if (this.#removesItems) {
-      storage.watch = (writes) => this.#noted(writes);
+      const noted: typeof storage.watch = (writes) => this.#noted(writes);
+      storage.watch = noted;
     }
   }
 

@@ -707,7 +707,7 @@ export class VnodeMaster implements VnodeHost {
       node,
       ringSize,
       storage: store.partition(number),
-      store: storeView(store),
+      store: new StoreView(store),
       clock: {
         now: () => runtime.now(),
         wallClock: this.#options.wallClock,
@@ -943,19 +943,26 @@ export class VnodeMaster implements VnodeHost {
 }
 
 /** What a vnode is shown of the store; as it is when it looks, since a lost tail can be repaired. */
-function storeView(store: Store): VnodeStart["store"] {
-  return {
-    get storeId() {
-      return store.state.storeId;
-    },
-    get epoch() {
-      return store.state.epoch;
-    },
-    get tailLost() {
-      return store.state.tailLost;
-    },
-    durable: store.durable,
-  };
+class StoreView {
+  readonly durable: boolean;
+  readonly #store: Store;
+
+  constructor(store: Store) {
+    this.#store = store;
+    this.durable = store.durable;
+  }
+
+  get storeId(): string {
+    return this.#store.state.storeId;
+  }
+
+  get epoch(): number {
+    return this.#store.state.epoch;
+  }
+
+  get tailLost(): boolean {
+    return this.#store.state.tailLost;
+  }
 }
 
 function resizedError(partition: number): WhorlError {
