@@ -707,7 +707,7 @@ export class VnodeMaster implements VnodeHost {
       node,
       ringSize,
       storage: store.partition(number),
-      store: new StoreView(store),
+      store: storeView(store),
       clock: {
         now: () => runtime.now(),
         wallClock: this.#options.wallClock,
@@ -942,27 +942,41 @@ export class VnodeMaster implements VnodeHost {
   }
 }
 
-/** What a vnode is shown of the store; as it is when it looks, since a lost tail can be repaired. */
-class StoreView {
-  readonly durable: boolean;
-  readonly #store: Store;
+/** Under what a view of a store has the store. */
+const STORE = Symbol("store");
 
-  constructor(store: Store) {
-    this.#store = store;
-    this.durable = store.durable;
-  }
+/**
+ * What of a view is as it is when a vnode looks, since a lost tail can be
+ * repaired. The same functions for all, as V8 keeps the getters of an object
+ * literal, and what they lead to, until all memory is collected.
+ */
+const VIEW: PropertyDescriptorMap & ThisType<{ readonly [STORE]: Store }> = {
+  storeId: {
+    enumerable: true,
+    get() {
+      return this[STORE].state.storeId;
+    },
+  },
+  epoch: {
+    enumerable: true,
+    get() {
+      return this[STORE].state.epoch;
+    },
+  },
+  tailLost: {
+    enumerable: true,
+    get() {
+      return this[STORE].state.tailLost;
+    },
+  },
+};
 
-  get storeId(): string {
-    return this.#store.state.storeId;
-  }
-
-  get epoch(): number {
-    return this.#store.state.epoch;
-  }
-
-  get tailLost(): boolean {
-    return this.#store.state.tailLost;
-  }
+/** What a vnode is shown of the store. */
+function storeView(store: Store): VnodeStart["store"] {
+  return Object.defineProperties({ durable: store.durable }, {
+    [STORE]: { value: store },
+    ...VIEW,
+  }) as VnodeStart["store"];
 }
 
 function resizedError(partition: number): WhorlError {
