@@ -58,8 +58,21 @@ export function crash(error: unknown): ExitReason {
   return { type: "crash", error: serializeError(error) };
 }
 
-/** What was made here, and so is plain data though the text of its stack has not been made yet. */
-const serializedHere = new WeakSet<object>();
+/** Under what a {@linkcode SerializedError} that was made here has its error, for the text of its stack. */
+const ERROR = Symbol("error");
+
+/**
+ * Only the text of a stack is dear (a tenth of a millisecond), and most errors
+ * are never looked at so closely. What clones a {@linkcode SerializedError} reads
+ * it. One function for all, as V8 keeps the functions of a getter, and what they
+ * lead to, until all memory is collected.
+ */
+const STACK: PropertyDescriptor & ThisType<{ readonly [ERROR]: Error }> = {
+  enumerable: true,
+  get(): string {
+    return clip(this[ERROR].stack ?? "");
+  },
+};
 
 /** Turns anything thrown into plain data. */
 export function serializeError(error: unknown, depth = 0): SerializedError {
@@ -70,19 +83,16 @@ export function serializeError(error: unknown, depth = 0): SerializedError {
   const serialized = {
     name: error.name,
     message: clip(error.message),
-    // Only the text of a stack is dear (a tenth of a millisecond), and most
-    // errors are never looked at so closely. What clones this reads it.
-    get stack(): string {
-      return clip(error.stack ?? "");
-    },
     ...(typeof code === "string" ? { code } : {}),
     ...(isPlainData(details) ? { details } : {}),
     ...(error.cause === undefined || depth >= CAUSE_DEPTH_MAX
       ? {}
       : { cause: serializeError(error.cause, depth + 1) }),
   };
-  serializedHere.add(serialized);
-  return serialized;
+  return Object.defineProperties(serialized, {
+    [ERROR]: { value: error },
+    stack: STACK,
+  });
 }
 
 /** An error that happened in another process; what it carried is kept. */
@@ -158,7 +168,7 @@ const PLAIN_DEPTH_MAX = 4;
 function isPlain(value: unknown, depth: number): boolean {
   if (typeof value === "string" || typeof value === "number") return true;
   if (typeof value !== "object" || value === null) return false;
-  if (serializedHere.has(value)) return true;
+  if (ERROR in value) return true;
   return depth > 0 && Object.getPrototypeOf(value) === Object.prototype &&
     Object.values(value).every((part) => isPlain(part, depth - 1));
 }

@@ -196,7 +196,8 @@ export abstract class Process<Message = unknown> extends ChildBase {
 
   /** One listener for all linked children of other kinds. Made when first needed. */
   get #onLinkedExit(): ExitListener {
-    return this.#linkedExit ??= (reason, from) => this.#signal(from, reason);
+    const signal: ExitListener = (reason, from) => this.#signal(from, reason);
+    return this.#linkedExit ??= signal;
   }
 
   /** Takes in the exit of `from`, if it is still linked. */

@@ -133,23 +133,20 @@ export class ProgramHost {
 
   #start(message: ToProgram & { readonly type: "start" }): void {
     this.#phase = "starting";
-    const signal = (): AbortSignal => this.#signal();
-    const context: ProgramContext = {
+    const { placement, runtime, port } = this.#options;
+    const context = new HostedContext({
       args: message.args,
       name: message.name,
-      placement: this.#options.placement,
-      get signal(): AbortSignal {
-        return signal();
-      },
-      runtime: this.#options.runtime,
+      placement,
+      runtime,
       send: (bytes) => {
-        if (this.#phase !== "ended") this.#options.port.send(bytes);
+        if (this.#phase !== "ended") port.send(bytes);
       },
       onMessage: (handler) => {
         this.#handler = handler;
       },
       exit: (reason) => this.exit(reason),
-    };
+    }, () => this.#signal());
     const fail = (error: unknown): void => this.fail(error);
     const started = (running: RunningProgram): void => this.#started(running);
     try {
@@ -192,5 +189,39 @@ export class ProgramHost {
     this.#phase = "ended";
     this.#controller?.abort();
     this.#options.port.ended(reason);
+  }
+}
+
+/**
+ * What a program is given. A class for the sake of its getter: those of object
+ * literals are part of a shape that only they have, which V8 keeps, with all they
+ * lead to, until all memory is collected.
+ */
+class HostedContext implements ProgramContext {
+  readonly args: unknown;
+  readonly name: string;
+  readonly placement: ChildKind;
+  readonly runtime: Runtime;
+  readonly send: ProgramContext["send"];
+  readonly onMessage: ProgramContext["onMessage"];
+  readonly exit: ProgramContext["exit"];
+  readonly #signal: () => AbortSignal;
+
+  constructor(
+    given: Omit<ProgramContext, "signal">,
+    signal: () => AbortSignal,
+  ) {
+    this.args = given.args;
+    this.name = given.name;
+    this.placement = given.placement;
+    this.runtime = given.runtime;
+    this.send = given.send;
+    this.onMessage = given.onMessage;
+    this.exit = given.exit;
+    this.#signal = signal;
+  }
+
+  get signal(): AbortSignal {
+    return this.#signal();
   }
 }

@@ -5,6 +5,7 @@
  * @module
  */
 import type { TimerHandle } from "../../supervisors/runtime.ts";
+import type { WhorlError } from "../base/errors.ts";
 import type { BulkConnection, HandoffWorld } from "./handoff_world.ts";
 
 /** How long a connection without a use is kept, in milliseconds. */
@@ -52,20 +53,7 @@ export class BulkConnections {
       used.idleMs = runtime.now();
     };
     try {
-      const connection = await used.opening;
-      let inUse = true;
-      return {
-        node,
-        ask: (...args) => connection.ask(...args),
-        call: (method, args) => connection.call(method, args),
-        get closed() {
-          return connection.closed;
-        },
-        close() {
-          if (inUse) unused();
-          inUse = false;
-        },
-      };
+      return new UsedConnection(await used.opening, unused);
     } catch (error) {
       unused();
       throw error;
@@ -102,5 +90,39 @@ export class BulkConnections {
     if (this.#timer !== undefined) this.#world.runtime.clearTimer(this.#timer);
     for (const { connection } of this.#kept.values()) connection?.close();
     this.#kept.clear();
+  }
+}
+
+/** A connection as one transfer has it, which others may use as well. */
+class UsedConnection implements BulkConnection {
+  readonly #connection: BulkConnection;
+  readonly #unused: () => void;
+  #inUse = true;
+
+  /** @param unused Called once, when this transfer is done with it. */
+  constructor(connection: BulkConnection, unused: () => void) {
+    this.#connection = connection;
+    this.#unused = unused;
+  }
+
+  get node(): string {
+    return this.#connection.node;
+  }
+
+  get closed(): WhorlError | undefined {
+    return this.#connection.closed;
+  }
+
+  ask(...args: Parameters<BulkConnection["ask"]>): Promise<Uint8Array> {
+    return this.#connection.ask(...args);
+  }
+
+  call(method: string, args: unknown): Promise<unknown> {
+    return this.#connection.call(method, args);
+  }
+
+  close(): void {
+    if (this.#inUse) this.#unused();
+    this.#inUse = false;
   }
 }

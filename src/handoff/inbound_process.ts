@@ -161,11 +161,12 @@ export class InboundProcess {
   #nextChange(offer: WaitingOffer, waitMs: number): Promise<void> {
     const { runtime } = this.#world;
     return new Promise((resolve) => {
-      offer.wake = (): void => {
+      const wake = (): void => {
         this.#waitingOffers.delete(offer);
         runtime.clearTimer(timer);
         resolve();
       };
+      offer.wake = wake;
       const timer = runtime.setTimer(waitMs, () => offer.wake());
       this.#waitingOffers.add(offer);
     });

@@ -93,19 +93,35 @@ export async function connect(options: ConnectOptions): Promise<WhorlClient> {
     await connection.close();
     throw error;
   }
-  return {
-    kv: kvClient(() => connection),
-    raKv: raKvClient(
+  return new ConnectedClient(connection);
+}
+
+/** A client over one connection. */
+class ConnectedClient implements WhorlClient {
+  readonly kv: KvClient;
+  readonly raKv: RaKvClient;
+  // Functions of their own, as a client may be taken apart.
+  readonly module: WhorlClient["module"] = (module) =>
+    moduleClient(module, () => this.#connection);
+  readonly close = (): Promise<void> => this.#connection.close();
+  readonly #connection: ClientConnection;
+
+  constructor(connection: ClientConnection) {
+    this.#connection = connection;
+    this.kv = kvClient(() => connection);
+    this.raKv = raKvClient(
       () => connection,
-      (method, args, callOptions) => connection.call(method, args, callOptions),
-    ),
-    module: (module) => moduleClient(module, () => connection),
-    get node() {
-      return connection.node;
-    },
-    close: () => connection.close(),
-    [Symbol.asyncDispose]: () => connection.close(),
-  };
+      (method, args, options) => connection.call(method, args, options),
+    );
+  }
+
+  get node(): string {
+    return this.#connection.node;
+  }
+
+  [Symbol.asyncDispose](): Promise<void> {
+    return this.#connection.close();
+  }
 }
 
 /** Opens sessions over TCP; see {@linkcode OpenSession}. */

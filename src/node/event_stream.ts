@@ -18,7 +18,7 @@ export const EVENTS_WAITING_MAX = 10_000;
  */
 export class EventStream<Event>
   implements AsyncIterableIterator<Event, undefined>, AsyncDisposable {
-  readonly #unsubscribe: () => void;
+  readonly #unsubscribe: (stream: EventStream<Event>) => void;
   #waiting: Event[] = [];
   /** Readers that wait for an event; there are none while events wait. */
   readonly #readers: PromiseWithResolvers<IteratorResult<Event, undefined>>[] =
@@ -28,7 +28,7 @@ export class EventStream<Event>
 
   /** @internal @param unsubscribe Called once, when it ends. */
   constructor(unsubscribe: (stream: EventStream<Event>) => void) {
-    this.#unsubscribe = () => unsubscribe(this);
+    this.#unsubscribe = unsubscribe;
   }
 
   /** @internal An event has happened. */
@@ -51,7 +51,7 @@ export class EventStream<Event>
   end(): void {
     if (this.#ended) return;
     this.#ended = true;
-    this.#unsubscribe();
+    this.#unsubscribe(this);
     for (const reader of this.#readers.splice(0)) {
       reader.resolve({ value: undefined, done: true });
     }

@@ -158,7 +158,11 @@ export class WhorlNode implements AsyncDisposable {
   ): Promise<void> {
     const parts = this.#parts;
     const { environment } = parts;
-    parts.onReport = (report) => this.#reported(report);
+    // Named before it is assigned, as all that lives as long as a node, a visit
+    // or a connection: V8 puts a function that is written where a property is set
+    // among what is old, and with it all it leads to, until all memory is collected.
+    const onReport = (report: SupervisorReport): void => this.#reported(report);
+    parts.onReport = onReport;
     let startFailure: unknown;
     try {
       this.#root = await startSupervisor({
@@ -167,7 +171,7 @@ export class WhorlNode implements AsyncDisposable {
         intensity: NODE_RESTARTS_MAX,
         periodMs: NODE_RESTARTS_PERIOD_MS,
         runtime: environment,
-        onReport: (report) => this.#reported(report),
+        onReport,
         children: [
           storageSup(parts),
           transportSup(

@@ -54,30 +54,42 @@ export function openNodeHome(
   environment: Environment,
 ): Promise<NodeHome> {
   return config.dataDirectory === undefined
-    ? Promise.resolve(memoryHome(environment))
-    : directoryHome(config, config.dataDirectory, environment);
+    ? Promise.resolve(new MemoryHome(environment))
+    : openDirectory(config, config.dataDirectory, environment);
 }
 
-function memoryHome(environment: Environment): NodeHome {
-  let storedRing: Uint8Array | null = null;
-  return {
-    nodeId: environment.secretBytes(16).toHex(),
-    incarnation: 1,
-    get storedRing() {
-      return storedRing;
-    },
-    storeRing(bytes) {
-      storedRing = bytes.slice();
-      return Promise.resolve();
-    },
-    storeOf: () => ({ type: "memory" }),
-    storeOpened: () => Promise.resolve(),
-    setStoreAside: () => Promise.resolve(""),
-    [Symbol.asyncDispose]: () => Promise.resolve(),
-  };
+class MemoryHome implements NodeHome {
+  readonly nodeId: string;
+  readonly incarnation = 1;
+  storedRing: Uint8Array | null = null;
+
+  constructor(environment: Environment) {
+    this.nodeId = environment.secretBytes(16).toHex();
+  }
+
+  storeRing(bytes: Uint8Array<ArrayBuffer>): Promise<void> {
+    this.storedRing = bytes.slice();
+    return Promise.resolve();
+  }
+
+  storeOf(): StoreConfig {
+    return { type: "memory" };
+  }
+
+  storeOpened(): Promise<void> {
+    return Promise.resolve();
+  }
+
+  setStoreAside(): Promise<string> {
+    return Promise.resolve("");
+  }
+
+  [Symbol.asyncDispose](): Promise<void> {
+    return Promise.resolve();
+  }
 }
 
-async function directoryHome(
+async function openDirectory(
   config: NodeConfig,
   path: string,
   environment: Environment,
@@ -95,43 +107,77 @@ async function directoryHome(
   });
   try {
     const record = await directory.readRecord(RING_RECORD);
-    let storedRing = record === undefined ? null : ringBytes(record, path);
-    const stores = new Set(
-      storeNames(await directory.readRecord(STORES_RECORD), path),
+    const ring = record === undefined ? null : ringBytes(record, path);
+    const stores = await directory.readRecord(STORES_RECORD);
+    return new DirectoryHome(
+      directory,
+      config.storage,
+      ring,
+      storeNames(stores, path),
     );
-    return {
-      nodeId: directory.identity.nodeId,
-      incarnation: directory.incarnation,
-      get storedRing() {
-        return storedRing;
-      },
-      async storeRing(bytes) {
-        const stored = bytes.slice();
-        await directory.writeRecord(RING_RECORD, { ring: stored.toBase64() });
-        storedRing = stored;
-      },
-      storeOf: (module, master) =>
-        config.storage === "memory" ? { type: "memory" } : {
-          type: "deno_kv",
-          path: directory.storePath(module, master),
-          cacheBytesMax: STORE_CACHE_BYTES_MAX,
-          existed: stores.has(`${module}-${master}`),
-        },
-      async storeOpened(module, master) {
-        const name = `${module}-${master}`;
-        if (config.storage === "memory" || stores.has(name)) return;
-        stores.add(name);
-        await directory.writeRecord(STORES_RECORD, {
-          stores: [...stores].sort(),
-        });
-      },
-      setStoreAside: (module, master) =>
-        directory.setStoreAside(module, master),
-      [Symbol.asyncDispose]: () => directory.close(),
-    };
   } catch (error) {
     await directory.close();
     throw error;
+  }
+}
+
+class DirectoryHome implements NodeHome {
+  readonly nodeId: string;
+  readonly incarnation: number;
+  readonly #directory: DataDirectory;
+  readonly #storage: NodeConfig["storage"];
+  readonly #stores: Set<string>;
+  #storedRing: Uint8Array | null;
+
+  constructor(
+    directory: DataDirectory,
+    storage: NodeConfig["storage"],
+    storedRing: Uint8Array | null,
+    stores: readonly string[],
+  ) {
+    this.nodeId = directory.identity.nodeId;
+    this.incarnation = directory.incarnation;
+    this.#directory = directory;
+    this.#storage = storage;
+    this.#storedRing = storedRing;
+    this.#stores = new Set(stores);
+  }
+
+  get storedRing(): Uint8Array | null {
+    return this.#storedRing;
+  }
+
+  async storeRing(bytes: Uint8Array<ArrayBuffer>): Promise<void> {
+    const stored = bytes.slice();
+    await this.#directory.writeRecord(RING_RECORD, { ring: stored.toBase64() });
+    this.#storedRing = stored;
+  }
+
+  storeOf(module: string, master: number): StoreConfig {
+    return this.#storage === "memory" ? { type: "memory" } : {
+      type: "deno_kv",
+      path: this.#directory.storePath(module, master),
+      cacheBytesMax: STORE_CACHE_BYTES_MAX,
+      existed: this.#stores.has(`${module}-${master}`),
+    };
+  }
+
+  async storeOpened(module: string, master: number): Promise<void> {
+    const name = `${module}-${master}`;
+    const stores = this.#stores;
+    if (this.#storage === "memory" || stores.has(name)) return;
+    stores.add(name);
+    await this.#directory.writeRecord(STORES_RECORD, {
+      stores: [...stores].sort(),
+    });
+  }
+
+  setStoreAside(module: string, master: number): Promise<string> {
+    return this.#directory.setStoreAside(module, master);
+  }
+
+  [Symbol.asyncDispose](): Promise<void> {
+    return this.#directory.close();
   }
 }
 

@@ -53,7 +53,7 @@ class Watch implements Deadline {
   readonly target: RaKvTarget;
   /** Everything up to here has been seen. */
   seen: number;
-  #over: () => void;
+  readonly #over: (watch: Watch) => void;
 
   constructor(
     body: WatchBody,
@@ -64,11 +64,11 @@ class Watch implements Deadline {
     this.body = body;
     this.seen = seen;
     this.target = target;
-    this.#over = () => over(this);
+    this.#over = over;
   }
 
   deadlinePassed(): void {
-    this.#over();
+    this.#over(this);
   }
 
   wants(bytes: Uint8Array, start: number, end: number): boolean {

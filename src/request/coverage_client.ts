@@ -82,41 +82,60 @@ export function coverageQuery<Item>(
   request: () => CoverageRequest,
   begin: () => (piece: CoveragePagePiece) => readonly Item[],
 ): CoverageQuery<Item> {
-  let report: CoverageReport | undefined;
-  return {
-    get report() {
-      return report;
-    },
-    [Symbol.asyncIterator]() {
-      report = undefined;
-      let covered: CoverageReport | undefined;
-      const itemsOf = begin();
-      const pagesLeft = pages(carrier, request());
-      let pieces: readonly CoveragePagePiece[] = [];
-      let at = 0;
-      return new ItemIterator(async () => {
-        try {
-          while (at === pieces.length) {
-            const { done, value: page } = await pagesLeft.next();
-            if (done) {
-              report = covered;
-              return undefined;
-            }
-            covered = page.report;
-            pieces = page.pieces;
-            at = 0;
+  return new ReportingQuery<Item>((reported) => {
+    let covered: CoverageReport | undefined;
+    const itemsOf = begin();
+    const pagesLeft = pages(carrier, request());
+    let pieces: readonly CoveragePagePiece[] = [];
+    let at = 0;
+    return new ItemIterator(async () => {
+      try {
+        while (at === pieces.length) {
+          const { done, value: page } = await pagesLeft.next();
+          if (done) {
+            reported(() => covered);
+            return undefined;
           }
-          return itemsOf(pieces[at++] as CoveragePagePiece);
-        } catch (error) {
-          if (isWhorlError(error)) {
-            report = error.details.coverage as CoverageReport | undefined;
-          }
-          throw error;
+          covered = page.report;
+          pieces = page.pieces;
+          at = 0;
         }
-      }, () => pagesLeft.return(undefined));
-    },
-  };
+        return itemsOf(pieces[at++] as CoveragePagePiece);
+      } catch (error) {
+        if (isWhorlError(error)) {
+          reported(() => error.details.coverage as CoverageReport | undefined);
+        }
+        throw error;
+      }
+    }, () => pagesLeft.return(undefined));
+  });
 }
+
+type ReportedIteration<Item> = (
+  reported: (report: () => CoverageReport | undefined) => void,
+) => AsyncIterator<Item>;
+
+/** A query that knows what its last iteration has covered. */
+class ReportingQuery<Item> implements CoverageQuery<Item> {
+  readonly #iterate: ReportedIteration<Item>;
+  #report: () => CoverageReport | undefined = noReport;
+
+  /** @param iterate Begins an iteration, which gives what it knows of the report when it does. */
+  constructor(iterate: ReportedIteration<Item>) {
+    this.#iterate = iterate;
+  }
+
+  get report(): CoverageReport | undefined {
+    return this.#report();
+  }
+
+  [Symbol.asyncIterator](): AsyncIterator<Item> {
+    this.#report = noReport;
+    return this.#iterate((report) => void (this.#report = report));
+  }
+}
+
+function noReport(): undefined {}
 
 /**
  * Items one by one, of lists that are asked for when the last item of the one
@@ -184,28 +203,21 @@ class ItemIterator<Item> implements AsyncIterator<Item, undefined, undefined> {
 export function coverageLater<Item>(
   open: () => Promise<CoverageQuery<Item>>,
 ): CoverageQuery<Item> {
-  let opened: CoverageQuery<Item> | undefined;
-  return {
-    get report() {
-      return opened?.report;
-    },
-    [Symbol.asyncIterator]() {
-      opened = undefined;
-      let items: Promise<AsyncIterator<Item>> | undefined;
-      const openOnce = (): Promise<AsyncIterator<Item>> =>
-        open().then((query) => {
-          opened = query;
-          return query[Symbol.asyncIterator]();
-        });
-      return {
-        next: async () => (await (items ??= openOnce())).next(),
-        async return() {
-          await (await items)?.return?.();
-          return { done: true, value: undefined };
-        },
-      };
-    },
-  };
+  return new ReportingQuery<Item>((reported) => {
+    let items: Promise<AsyncIterator<Item>> | undefined;
+    const openOnce = (): Promise<AsyncIterator<Item>> =>
+      open().then((query) => {
+        reported(() => query.report);
+        return query[Symbol.asyncIterator]();
+      });
+    return {
+      next: async () => (await (items ??= openOnce())).next(),
+      async return() {
+        await (await items)?.return?.();
+        return { done: true, value: undefined };
+      },
+    };
+  });
 }
 
 /** The pages of one query, the last one with the report. */

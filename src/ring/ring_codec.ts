@@ -66,20 +66,36 @@ export interface EncodedRing {
   readonly digest: string;
 }
 
-/** What rings came to that are still in use: a ring is a value and never changes. */
-const known = new WeakMap<Ring, EncodedRing>();
+/**
+ * What rings came to that are still in use: a ring is a value and never changes.
+ * What is kept must not lead back to the ring: V8 lets go of such a pair only
+ * when it collects all memory, and until then of nothing the ring leads to.
+ */
+const known = new WeakMap<Ring, Omit<EncodedRing, "ring">>();
 
 /** Encodes `ring`. Equal rings give equal bytes. */
 export function encodeRing(ring: Ring): EncodedRing {
   let encoded = known.get(ring);
   if (encoded === undefined) known.set(ring, encoded = encode(ring));
-  return encoded;
+  return { ring, bytes: encoded.bytes, digest: encoded.digest };
 }
+
+/** What of a ring goes into its content besides its members. */
+type ContentParts = Pick<
+  Ring,
+  | "clock"
+  | "ownership"
+  | "progress"
+  | "meta"
+  | "clusterId"
+  | "clusterName"
+  | "size"
+>;
 
 /** The part of an encoded ring that the digest is of: all but what members have seen. */
 interface EncodedContent {
-  /** The ring it was made of first. */
-  readonly ring: Ring;
+  /** What it was made of, besides the members. */
+  readonly parts: ContentParts;
   readonly bytes: Uint8Array;
   readonly digest: string;
   /** The number of each name in it. */
@@ -92,20 +108,20 @@ const knownContents = new WeakMap<Ring["members"], EncodedContent>();
 function contentOf(ring: Ring): EncodedContent {
   const { members } = ring;
   const content = knownContents.get(members);
-  if (content !== undefined && hasContentOf(ring, content.ring)) return content;
+  if (content !== undefined && hasParts(ring, content.parts)) return content;
   const made = encodeContent(ring);
   knownContents.set(members, made);
   return made;
 }
 
-function hasContentOf(ring: Ring, other: Ring): boolean {
+function hasParts(ring: Ring, other: ContentParts): boolean {
   return ring.clock === other.clock && ring.ownership === other.ownership &&
     ring.progress === other.progress && ring.meta === other.meta &&
     ring.clusterId === other.clusterId &&
     ring.clusterName === other.clusterName && ring.size === other.size;
 }
 
-function encode(ring: Ring): EncodedRing {
+function encode(ring: Ring): Omit<EncodedRing, "ring"> {
   const { bytes, digest, numbers } = contentOf(ring);
   const seen: unknown[] = [];
   for (const [node, version] of sortedEntries(ring.seen)) {
@@ -117,7 +133,7 @@ function encode(ring: Ring): EncodedRing {
         : [number, encodeClock(version, numbers)],
     );
   }
-  return { ring, bytes: encodeMsgpack([RING_FORMAT, bytes, seen]), digest };
+  return { bytes: encodeMsgpack([RING_FORMAT, bytes, seen]), digest };
 }
 
 function encodeClock(
@@ -192,7 +208,15 @@ function encodeContent(ring: Ring): EncodedContent {
     meta(ring.meta),
   ]);
   return {
-    ring,
+    parts: {
+      clock: ring.clock,
+      ownership,
+      progress: ring.progress,
+      meta: ring.meta,
+      clusterId: ring.clusterId,
+      clusterName: ring.clusterName,
+      size: ring.size,
+    },
     bytes,
     digest: createHash("sha1").update(bytes).digest("hex").slice(0, 16),
     numbers,

@@ -33,7 +33,7 @@ export function mergeRings(a: Ring, b: Ring): Ring {
   const ownership = compareOwnership(a.ownership, b.ownership) >= 0
     ? a.ownership
     : b.ownership;
-  return {
+  const merged: Ring = {
     clusterName: a.clusterName,
     clusterId: a.clusterId,
     size: ownership.owners.length,
@@ -44,20 +44,37 @@ export function mergeRings(a: Ring, b: Ring): Ring {
     seen: mergeMaps<string, VersionVector>(a.seen, b.seen, mergeVersions),
     meta: mergeMeta(a.meta, b.meta),
   };
+  return sameParts(merged, a) ? a : sameParts(merged, b) ? b : merged;
 }
 
+function sameParts(a: Ring, b: Ring): boolean {
+  return a.clusterName === b.clusterName && a.clusterId === b.clusterId &&
+    a.size === b.size && a.clock === b.clock && a.members === b.members &&
+    a.ownership === b.ownership && a.progress === b.progress &&
+    a.seen === b.seen && a.meta === b.meta;
+}
+
+/**
+ * The join of each value. What adds nothing leaves the other as it is, the same
+ * object, here as in all joins below: most rings that arrive bring nothing new,
+ * and what a part came to when it was encoded is known by the object it is.
+ */
 function mergeMaps<K, V>(
   a: ReadonlyMap<K, V>,
   b: ReadonlyMap<K, V>,
   merge: (a: V, b: V) => V,
 ): ReadonlyMap<K, V> {
   if (a === b) return a;
-  const merged = new Map(a);
+  let merged: Map<K, V> | undefined;
+  let isTheirs = true;
   for (const [key, theirs] of b) {
-    const ours = merged.get(key);
-    merged.set(key, ours === undefined ? theirs : merge(ours, theirs));
+    const ours = a.get(key);
+    const joined = ours === undefined ? theirs : merge(ours, theirs);
+    if (joined !== ours) (merged ??= new Map(a)).set(key, joined);
+    if (joined !== theirs) isTheirs = false;
   }
-  return merged;
+  if (merged === undefined) return a;
+  return isTheirs && merged.size === b.size ? b : merged;
 }
 
 /**
@@ -66,17 +83,15 @@ function mergeMaps<K, V>(
  */
 function mergeMembers(a: Member, b: Member): Member {
   if (a === b) return a;
+  const clock = mergeVersions(a.clock, b.clock);
+  const meta = mergeMeta(a.meta, b.meta);
   const dots = [
     ...a.dots.filter((dot) => hasDot(b, dot) || !contains(b.clock, dot)),
     ...b.dots.filter((dot) => !hasDot(a, dot) && !contains(a.clock, dot)),
-  ];
-  return {
-    clock: mergeVersions(a.clock, b.clock),
-    dots: dots.sort((x, y) =>
-      compareTexts(x.actor, y.actor) || x.counter - y.counter
-    ),
-    meta: mergeMeta(a.meta, b.meta),
-  };
+  ].sort((x, y) => compareTexts(x.actor, y.actor) || x.counter - y.counter);
+  return clock === a.clock && meta === a.meta && sameItems(dots, a.dots)
+    ? a
+    : { clock, dots, meta };
 }
 
 function hasDot(member: Member, dot: StatusDot): boolean {
@@ -111,12 +126,16 @@ function mergeProgress(
 ): TransferProgress {
   const order = a.term - b.term || a.version - b.version;
   if (order !== 0) return order > 0 ? a : b;
-  return {
-    term: a.term,
-    version: a.version,
-    completedModules: [
-      ...new Set([...a.completedModules, ...b.completedModules]),
-    ].sort(),
-    complete: a.complete || b.complete,
-  };
+  const completedModules = [
+    ...new Set([...a.completedModules, ...b.completedModules]),
+  ].sort();
+  const complete = a.complete || b.complete;
+  return complete === a.complete &&
+      sameItems(completedModules, a.completedModules)
+    ? a
+    : { term: a.term, version: a.version, completedModules, complete };
+}
+
+function sameItems<Item>(a: readonly Item[], b: readonly Item[]): boolean {
+  return a.length === b.length && a.every((item, i) => item === b[i]);
 }

@@ -176,7 +176,8 @@ export class Invariants implements StoreWatch {
       cluster.time.schedule(SAMPLE_EVERY_MS, look);
     };
     look();
-    this.#stop = () => void (over = true);
+    const stop = (): void => void (over = true);
+    this.#stop = stop;
   }
 
   /** Ends looking. */

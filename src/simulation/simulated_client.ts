@@ -8,6 +8,7 @@
  */
 import { type Chance, seededChance } from "../base/chance.ts";
 import { isWhorlError, reasonOf, WhorlError } from "../base/errors.ts";
+import type { Disk } from "../environment/disk.ts";
 import type { Environment } from "../environment/environment.ts";
 import { outcomeUnknown } from "../kv/kv_client.ts";
 import { raKvOutcomeUnknown } from "../ra_kv/ra_kv_client.ts";
@@ -30,6 +31,13 @@ import type { ClusterAccess, Workload, WorkloadOperation } from "./workload.ts";
 export const ANSWER_GRACE_MS = 1_000;
 /** How long a client waits before it looks again for a node that runs, in milliseconds. */
 const LOOK_AGAIN_MS = 50;
+
+/** What a client finds in the place of a disk. */
+const NO_DISK = new Proxy({} as Disk, {
+  get: () => {
+    throw new Error("A client of a simulation has no disk");
+  },
+});
 
 /** What a client is made of. */
 export interface ClientOptions {
@@ -269,9 +277,7 @@ export class SimulatedClient {
       chance: this.#chance.fork("environment"),
       secretBytes: (count) => seededBytes(secrets, count),
       transport: cluster.network.transport(this.name, process),
-      get disk(): never {
-        throw new Error("A client of a simulation has no disk");
-      },
+      disk: NO_DISK,
       openStore: () => {
         throw new Error("A client of a simulation has no store");
       },

@@ -188,10 +188,11 @@ export class SimulatedMachine {
       const { parts } = node;
       const told = parts.onReport;
       const life = `${this.host} life ${this.#lives}`;
-      parts.onReport = (report) => {
+      const tellBoth: typeof told = (report) => {
         onReport(life, report);
         told(report);
       };
+      parts.onReport = tellBoth;
     }
     const { onRing } = this.#around;
     const { cluster } = node.parts;

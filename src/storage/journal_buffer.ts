@@ -17,9 +17,12 @@ export interface JournalPart {
   entries: number;
 }
 
+/** Size of the first piece of memory; each has twice as much as the one before, up to what a record may have. */
+const firstSlabBytes = 8 * 1024;
+
 /** Hands out space for entries, in order. */
 export class JournalBuffer {
-  #slab = new Uint8Array(journalSlabBytes);
+  #slab = new Uint8Array(firstSlabBytes);
   #filled = 0;
 
   /**
@@ -30,8 +33,10 @@ export class JournalBuffer {
   reserve(parts: JournalPart[], bytes: number): JournalPart {
     let part = parts[parts.length - 1];
     if (part === undefined || this.#filled + bytes > this.#slab.length) {
-      if (this.#filled + journalHeaderBytes + bytes > this.#slab.length) {
-        this.#slab = new Uint8Array(journalSlabBytes);
+      const needed = journalHeaderBytes + bytes;
+      if (this.#filled + needed > this.#slab.length) {
+        const larger = Math.min(2 * this.#slab.length, journalSlabBytes);
+        this.#slab = new Uint8Array(Math.max(needed, larger));
         this.#filled = 0;
       }
       part = {

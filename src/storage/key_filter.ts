@@ -16,7 +16,7 @@
 
 const wordsPerBlock = 8;
 const keysPerBlock = 21;
-const firstBlocks = 512;
+const firstBlocks = 128;
 
 const salts = new Int32Array([
   0x47b6137b,
@@ -42,7 +42,7 @@ export class KeyFilter {
   readonly #bytesMax: number;
   #bytes = 0;
 
-  /** @param bytesMax Memory it may use, in bytes; at least one layer of 16 KiB is used. */
+  /** @param bytesMax Memory it may use, in bytes; at least one layer of 4 KiB is used. */
   constructor(bytesMax: number) {
     this.#bytesMax = bytesMax;
     this.#grow(firstBlocks);

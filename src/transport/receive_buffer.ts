@@ -18,13 +18,13 @@ import {
   recordLength,
 } from "../wire/record.ts";
 
-/** Size to begin with; most links are idle, and a node may hold thousands. */
-export const RECEIVE_BUFFER_BYTES_MIN: number = 16 * 1024;
+/** Size to begin with: a handshake fits, most links are idle, and a node may hold thousands. */
+export const RECEIVE_BUFFER_BYTES_MIN: number = 2 * 1024;
 /** Size of a busy link's buffer: it doubles up to here each time a read fills it. */
 export const RECEIVE_BUFFER_BYTES: number = 128 * 1024;
 /** Reads in a row that would have fitted the usual size before a larger buffer is given back. */
 const SMALL_READS_BEFORE_SHRINKING = 64;
-/** Below this much free space the rest is moved to the front before reading on. */
+/** Below this much free space, or half of the buffer, the rest is moved to the front before reading on. */
 const READ_BYTES_MIN = 8 * 1024;
 
 /**
@@ -84,7 +84,7 @@ export class ReceiveBuffer {
         this.#raw =
         this.#end =
           0;
-    } else if (this.#free < READ_BYTES_MIN) {
+    } else if (this.#free < Math.min(READ_BYTES_MIN, this.#bytes.length / 2)) {
       this.#moveInto(this.#bytes);
     }
     if (this.#free === 0) {

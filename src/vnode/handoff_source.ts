@@ -152,7 +152,7 @@ export class HandoffSource {
   readonly #vouches = new Set<PromiseWithResolvers<void>>();
   /** Whether what was written is said however little it is: the vnode is to stand still as soon as all that is held was told. */
   #hurries = false;
-  readonly #batch = new ByteWriter(64 * 1024);
+  readonly #batch = new ByteWriter();
   readonly #groups: SpreadGroups | undefined;
   /** Whether it was told that nearly all was said: what is written follows at once then. */
   #follows = false;
@@ -204,7 +204,8 @@ export class HandoffSource {
     this.#removesItems = moves && !this.sendsCommands;
     storage.forgetSent();
     if (this.#removesItems) {
-      storage.watch = (writes) => this.#noted(writes);
+      const noted: typeof storage.watch = (writes) => this.#noted(writes);
+      storage.watch = noted;
     }
     if (this.#groups !== undefined) {
       this.#followed.transferBegins();

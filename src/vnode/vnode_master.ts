@@ -848,20 +848,41 @@ export class VnodeMaster implements VnodeHost<VnodeProcess> {
   }
 }
 
-/** What a vnode is shown of the store; as it is when it looks, since a lost tail can be repaired. */
+/** Under what a view of a store has the store. */
+const STORE = Symbol("store");
+
+/**
+ * What of a view is as it is when a vnode looks, since a lost tail can be
+ * repaired. The same functions for all, as V8 keeps the getters of an object
+ * literal, and what they lead to, until all memory is collected.
+ */
+const VIEW: PropertyDescriptorMap & ThisType<{ readonly [STORE]: Store }> = {
+  storeId: {
+    enumerable: true,
+    get() {
+      return this[STORE].state.storeId;
+    },
+  },
+  epoch: {
+    enumerable: true,
+    get() {
+      return this[STORE].state.epoch;
+    },
+  },
+  tailLost: {
+    enumerable: true,
+    get() {
+      return this[STORE].state.tailLost;
+    },
+  },
+};
+
+/** What a vnode is shown of the store. */
 function storeView(store: Store): VnodeStart["store"] {
-  return {
-    get storeId() {
-      return store.state.storeId;
-    },
-    get epoch() {
-      return store.state.epoch;
-    },
-    get tailLost() {
-      return store.state.tailLost;
-    },
-    durable: store.durable,
-  };
+  return Object.defineProperties({ durable: store.durable }, {
+    [STORE]: { value: store },
+    ...VIEW,
+  }) as VnodeStart["store"];
 }
 
 function resizedError(partition: number): WhorlError {

@@ -11,12 +11,14 @@
 const SLAB_BYTES_MIN = 16 * 1024;
 /** up to so many. */
 const SLAB_BYTES_MAX = 1024 * 1024;
+/** What there is before the first body: most logs of a node without groups never have one. */
+const NO_SLAB = new Uint8Array(0);
 /** Larger bodies keep the memory they came in. */
 const COPIED_BYTES_MAX = 64 * 1024;
 
 /** Places bodies; the place of the last one is told by its fields. */
 export class BodySlabs {
-  #current = new Uint8Array(SLAB_BYTES_MIN);
+  #current = NO_SLAB;
   #used = 0;
   /** Where the last body is: in here, */
   slab: Uint8Array<ArrayBuffer> = this.#current;
@@ -33,7 +35,10 @@ export class BodySlabs {
     }
     while (this.#used + length > this.#current.length) {
       this.#current = new Uint8Array(
-        Math.min(SLAB_BYTES_MAX, 2 * this.#current.length),
+        Math.min(
+          SLAB_BYTES_MAX,
+          Math.max(SLAB_BYTES_MIN, 2 * this.#current.length),
+        ),
       );
       this.#used = 0;
     }

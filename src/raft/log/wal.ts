@@ -123,7 +123,8 @@ export class Wal {
   #spare: WalBatch | undefined;
   /** Batches that are full. */
   readonly #full: WalBatch[] = [];
-  readonly #together = new Uint8Array(ONE_WRITE_BYTES_MAX);
+  /** Where a small batch is put together; made for the first one. */
+  #together: Uint8Array<ArrayBuffer> | undefined;
   #writing: WalBatch | undefined;
   #markTimer: TimerHandle | undefined;
   /** The last batch that somebody waits for by {@linkcode written}. */
@@ -367,7 +368,7 @@ export class Wal {
     let at = this.#offset;
     this.#offset += tableBytes + bodyBytes;
     if (tableBytes + bodyBytes <= ONE_WRITE_BYTES_MAX) {
-      const together = this.#together;
+      const together = this.#together ??= new Uint8Array(ONE_WRITE_BYTES_MAX);
       together.set(table.subarray(0, tableBytes));
       let to = tableBytes;
       for (let i = 0; i < batch.slabs.length; i++) {
