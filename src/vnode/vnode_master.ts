@@ -885,7 +885,7 @@ export class VnodeMaster implements VnodeHost {
   #stats(): Record<string, unknown> {
     let handled = 0, failed = 0, refused = 0, declined = 0, shed = 0;
     let expired = 0, waiting = 0, abandoned = 0;
-    let requests = 0, bytes = 0, longest = 0, overloaded = 0;
+    let requests = 0, bytes = 0, longest = 0, overloaded = 0, behind = 0;
     for (const process of this.#processes.values()) {
       handled += process.counts.handled;
       failed += process.counts.failed;
@@ -899,6 +899,7 @@ export class VnodeMaster implements VnodeHost {
       bytes += process.waitingBytes;
       longest = Math.max(longest, process.waiting);
       overloaded += Number(process.overloaded);
+      behind += Number(process.behind);
     }
     const figures = (pools: readonly [string, WorkPool][]) =>
       Object.fromEntries(pools.map(([name, { counts, waiting, running }]) => [
@@ -915,7 +916,7 @@ export class VnodeMaster implements VnodeHost {
       expired,
       waiting,
       abandoned,
-      mailbox: { requests, bytes, longest, overloaded },
+      mailbox: { requests, bytes, longest, overloaded, behind },
       pools: figures([...this.#pools]),
       workers: figures(this.#poolsOfWorkers()),
       store: {

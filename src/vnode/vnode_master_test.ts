@@ -669,7 +669,7 @@ Deno.test("VnodeMaster counts what its vnodes have done", async () => {
     expired: 0,
     waiting: 1,
     abandoned: 0,
-    mailbox: { requests: 0, bytes: 0, longest: 0, overloaded: 0 },
+    mailbox: { requests: 0, bytes: 0, longest: 0, overloaded: 0, behind: 0 },
     pools: {
       slow: {
         done: 0,
@@ -711,6 +711,7 @@ Deno.test("VnodeMaster serves the vnodes beside one that is overloaded, says so 
     bytes: 2 * (requestsMax - 1),
     longest: requestsMax - 1,
     overloaded: 1,
+    behind: 0,
   }]);
   gate.resolve("done");
 });

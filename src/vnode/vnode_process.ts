@@ -173,6 +173,8 @@ export class VnodeProcess extends ChildBase
   /** Commands that came with handoffs and wait for a handler to end. */
   #forwarded: ForwardedCommand[] = [];
   readonly #mailbox: Mailbox;
+  /** How long handlers have taken lately that answer at once, in milliseconds; 0 as long as none has waited. */
+  #handlingMs = 0;
   #busy = true;
   #started = false;
   #ended = false;
@@ -245,6 +247,14 @@ export class VnodeProcess extends ChildBase
   /** Whether it has refused commands as its mailbox is full, and has not had room since. */
   get overloaded(): boolean {
     return this.#mailbox.overloaded;
+  }
+
+  get expectedMs() {
+    return this.#mailbox.expectedMs;
+  }
+  /** Whether it is behind with what waits. */
+  get behind(): boolean {
+    return this.#mailbox.behind;
   }
 
   /** Where its answers go. */
@@ -370,6 +380,8 @@ export class VnodeProcess extends ChildBase
     const refusal = this.#mailbox.refusal(
       this.#promised.size,
       end - start,
+      // Before that it has none to go by, and the clock costs something.
+      this.#mailbox.behind ? deadline - this.#host.now() : Infinity,
       (flags & RequestFlag.mayDecline) !== 0,
     );
     if (refusal !== undefined) {
@@ -389,6 +401,7 @@ export class VnodeProcess extends ChildBase
         flags,
         deadline,
         arrivedMs: this.#host.now(),
+        servedBefore: this.#mailbox.served,
         bytes,
         start,
         end,
@@ -411,10 +424,15 @@ export class VnodeProcess extends ChildBase
       return;
     }
     this.counts.refused++;
+    const why = refusal === "wait"
+      ? `it would wait for ${
+        Math.round(this.#mailbox.expectedMs)
+      } ms behind ${waiting}`
+      : `${waiting} of together ${waitingBytes} bytes are waiting, ${this.#promised.size} are being handled`;
     this.#fail(
       correlation,
       "overload",
-      `Cannot take a command for partition ${partition}: ${waiting} of together ${waitingBytes} bytes are waiting, ${this.#promised.size} are being handled`,
+      `Cannot take a command for partition ${partition}: ${why}`,
     );
   }
 
@@ -491,6 +509,7 @@ export class VnodeProcess extends ChildBase
 
   #drain(commandsMax = Infinity): void {
     let left = commandsMax;
+    let handledAtMs: number | undefined;
     while (!this.#busy && !this.#held) {
       if (
         this.#mailbox.length > 0 && !(left > 0 && this.#host.turns.hasTime())
@@ -500,16 +519,20 @@ export class VnodeProcess extends ChildBase
       }
       const next = this.#mailbox.take();
       if (next === undefined) break;
-      const fate = this.#mailbox.fateOf(next, this.#host.now());
+      const nowMs = this.#host.now();
+      if (handledAtMs !== undefined) this.#tookMs(nowMs - handledAtMs);
+      handledAtMs = undefined;
+      const fate = this.#mailbox.fateOfTaken(next, nowMs, this.#handlingMs);
       if (fate !== "due") {
         this.#turnAway(
           next,
           fate,
-          `The command waited for partition ${this.partition} until its deadline had passed`,
+          `The command waited for partition ${this.partition} until it could not be done in time any more`,
         );
         continue;
       }
       left--;
+      handledAtMs = nowMs;
       this.#handle(
         next.correlation,
         next.command,
@@ -521,6 +544,11 @@ export class VnodeProcess extends ChildBase
       );
     }
     this.#lookForRoom();
+  }
+
+  /** A handler has taken so long of the thread's time. */
+  #tookMs(ms: number): void {
+    this.#handlingMs += (ms - this.#handlingMs) / 8;
   }
 
   /** Answers for a command that has waited too long to be handled. */
@@ -543,6 +571,11 @@ export class VnodeProcess extends ChildBase
   }
 
   #lookForRoom(): void {
+    const standsStill = this.#busy || this.#held;
+    if (
+      this.#mailbox.behind && this.#mailbox.length === 0 && !standsStill &&
+      this.#host.turns.idle
+    ) this.#mailbox.keptUp();
     if (this.#mailbox.relieved(this.#promised.size)) {
       this.#host.overloaded(this, false);
     }
@@ -911,13 +944,7 @@ export class VnodeProcess extends ChildBase
 
   /** Answers for what has waited too long, and lets go of messages of which little waits. */
   #lookThroughMailbox(now: number): void {
-    const fates = new Map<WaitingRequest, "expired" | "stale">();
-    this.#mailbox.remove((request) => {
-      const fate = this.#mailbox.fateOf(request, now);
-      if (fate !== "due") fates.set(request, fate);
-      return fate !== "due";
-    });
-    for (const [request, fate] of fates) {
+    for (const [request, fate] of this.#mailbox.removeOverdue(now)) {
       this.#turnAway(request, fate, this.#overdue("was busy"));
     }
     this.#mailbox.keepBytes();

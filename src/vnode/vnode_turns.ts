@@ -49,6 +49,11 @@ export class VnodeTurns {
     this.#runtime = runtime;
   }
 
+  /** Whether nobody waits for a turn. */
+  get idle(): boolean {
+    return this.#waiting.size === 0;
+  }
+
   /** A message has come, at `nowMs`: the commands in it begin a turn, unless others wait for theirs. */
   begin(nowMs: number): void {
     this.#endsMs = nowMs + TURN_MS;
