@@ -156,11 +156,13 @@ class Thread {
     const beganMs = this.runtime.now();
     this.#dueMs = beganMs;
     const everyMs = this.commandMs / times;
-    while (this.runtime.now() < beganMs + forMs) {
+    const untilMs = beganMs + forMs;
+    while (this.#dueMs < untilMs || this.runtime.now() < untilMs) {
       const nowMs = this.runtime.now();
       // What has come while the thread was at work is in one message.
       this.turns.begin(nowMs);
-      for (; this.#dueMs <= nowMs; this.#dueMs += everyMs) {
+      const dueUntilMs = Math.min(nowMs, untilMs);
+      for (; this.#dueMs <= dueUntilMs; this.#dueMs += everyMs) {
         this.#send(vnodeOf(this.sent.length), this.#dueMs);
       }
       this.#pause();
@@ -217,12 +219,13 @@ for (const commandMs of [2, 8, 60]) {
 
     // At half of what they can do they serve all of it, and soon as before.
     const normalAtMs = thread.runtime.now();
-    thread.offer(0.5, 1_000);
+    // What waits, up to two of each vnode, is worked off with half of the time.
+    thread.offer(0.5, 1_000 + 4 * roundMs);
     const normal = thread.offer(0.5, 3_000);
     assertEquals(normal.refusedMs, []);
     assert(at(normal.servedMs, 0.99) <= 50 + 5 * commandMs);
     thread.drain();
-    assert(thread.runtime.now() - normalAtMs < 5_000);
+    assert(thread.runtime.now() - normalAtMs < 10_000);
     for (const vnode of thread.vnodes) {
       assertEquals([vnode.behind, vnode.overloaded], [false, false]);
     }
@@ -234,8 +237,8 @@ Deno.test("a burst of more than a second's work is served whole", async () => {
   await thread.start();
   // In a tenth of the time.
   thread.offer(12, 100);
+  assert(thread.sent.length >= 1_200, `${thread.sent.length}`);
   thread.drain();
-  assert(thread.sent.length >= 1_000, `${thread.sent.length}`);
   assert(thread.sent.every(({ served }) => served));
 });
 
