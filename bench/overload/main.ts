@@ -41,6 +41,7 @@ const HELP =
                         client (a process of its own)              [client]
   --connections N       of a client, to each node                  [4]
   --storage KIND        memory, deno_kv                            [memory]
+  --ring-size N         partitions                                 [64]
   --placement KIND      where vnode masters run                    [worker]
   --times N             how many times the best rate is offered    [10]
   --seconds S           for how long                               [15]
@@ -86,6 +87,7 @@ const args = parseArgs(Deno.args, {
     "driver",
     "connections",
     "storage",
+    "ring-size",
     "placement",
     "times",
     "seconds",
@@ -104,6 +106,7 @@ const args = parseArgs(Deno.args, {
     driver: "client",
     connections: "4",
     storage: "memory",
+    "ring-size": "64",
     placement: "worker",
     times: "10",
     seconds: "15",
@@ -187,6 +190,7 @@ async function cluster(
         name: `bench${number}@127.0.0.1`,
         cookie: "bench",
         storage: args.storage as "memory",
+        ringSize: Number(args["ring-size"]),
         masterPlacement: args.placement as "worker",
         modules: [{ url: BUSY }],
         ...(args.storage === "deno_kv"

@@ -330,6 +330,7 @@ export class VnodeMaster implements VnodeHost {
     this.#receivedMs = this.#options.runtime.now();
     this.turns.begin(this.#receivedMs);
     readFrames(message, 0, message.length, FRAME_BYTES_MAX, this.#onFrame);
+    this.turns.end(this.#options.runtime.now());
   }
 
   /** Stops the vnodes, waits for work in pools and closes the store; what was acknowledged is durable then. */

@@ -312,6 +312,7 @@ Deno.test("VnodeMaster lets others have their turn when commands have taken long
     if (request !== "short") bench.runtime.spentMs += TURN_MS / 4;
     return request;
   };
+  await bench.runtime.advance(TURN_MS);
   // That commands are long is known after eight of them.
   for (let i = 0; i < 12; i++) bench.send(0, `${i}`);
   bench.send(0, "late", { timeLeftMs: TURN_MS / 2 });
@@ -337,6 +338,27 @@ Deno.test("VnodeMaster lets others have their turn when commands have taken long
     ],
   );
   assertEquals(bench.answers.find(([, code]) => code === "timeout")?.[0], 15);
+});
+
+Deno.test("VnodeMaster pauses also when each command comes with a message of its own", async () => {
+  await using bench = await new Bench().start();
+  await bench.ask(0, "started");
+  bench.handled.length = 0;
+  bench.handler = (request) => {
+    bench.runtime.spentMs += TURN_MS * 3 / 4;
+    return request;
+  };
+  await bench.runtime.advance(TURN_MS);
+  for (let i = 0; i < 10; i++) {
+    bench.send(0, `${i}`);
+    await bench.runtime.settle();
+  }
+  // The others wait where they are counted, and not in the port before it.
+  assertEquals(bench.handled.length, 2);
+  for (const handled of [4, 6, 8, 10]) {
+    await bench.runtime.advance(0);
+    assert(bench.handled.length >= handled);
+  }
 });
 
 Deno.test("VnodeMaster refuses what is for another module or outside the ring", async () => {

@@ -165,6 +165,7 @@ class Thread {
       for (; this.#dueMs <= dueUntilMs; this.#dueMs += everyMs) {
         this.#send(vnodeOf(this.sent.length), this.#dueMs);
       }
+      this.turns.end(this.runtime.now());
       this.#pause();
     }
     const endedMs = this.runtime.now();

@@ -10,12 +10,22 @@
  *
  *     message ──► handled at once ── turn is over ──► mailbox ── pause ──► next turn
  *
+ * Messages that wait in the port are taken out of it one after the other without
+ * a pause. So a turn goes on with the next message, or a command in each of them
+ * would keep the thread for as long as there are any.
+ *
  * @module
  */
 import type { Runtime, TimerHandle } from "../../supervisors/runtime.ts";
 
 /** How long commands are handled until others have their turn, in milliseconds; a pause takes one or two. */
 export const TURN_MS = 40;
+/**
+ * A turn of so many milliseconds is ended by a pause alone, and asks for one. A
+ * shorter one is over when as much time has passed, as a timer after each
+ * message would cost more than most of them.
+ */
+const PAUSE_AFTER_MS = 10;
 /** Commands that a vnode handles before the next vnode has its turn. */
 const COMMANDS_PER_VNODE = 16;
 /** Commands for each look at the clock, which costs as much as a tenth of a short one. */
@@ -34,9 +44,11 @@ export class VnodeTurns {
   readonly #runtime: Runtime;
   /** In the order of their turns. */
   readonly #waiting = new Set<TurnTaker>();
-  #timer: TimerHandle | undefined;
+  /** The next pause, if one has been asked for; after it those that wait have their turn. */
+  #pause: TimerHandle | undefined;
   #running = false;
   #closed = false;
+  #beganMs = -Infinity;
   /** When the turn under way is over; that of a master to which nothing has come never is. */
   #endsMs = Infinity;
   #over = false;
@@ -54,8 +66,21 @@ export class VnodeTurns {
     return this.#waiting.size === 0;
   }
 
-  /** A message has come, at `nowMs`: the commands in it begin a turn, unless others wait for theirs. */
+  /** A message has come, at `nowMs`: the commands in it begin a turn, unless one goes on or others wait for theirs. */
   begin(nowMs: number): void {
+    const paused = this.#pause === undefined &&
+      nowMs - this.#beganMs >= PAUSE_AFTER_MS;
+    if (paused) this.#beginTurn(nowMs);
+    else if (nowMs >= this.#endsMs) this.#over = true;
+  }
+
+  /** What came with the message has been handled or waits. */
+  end(nowMs: number): void {
+    if (nowMs - this.#beganMs >= PAUSE_AFTER_MS) this.#pauseSoon();
+  }
+
+  #beginTurn(nowMs: number): void {
+    this.#beganMs = nowMs;
     this.#endsMs = nowMs + TURN_MS;
     this.#over = false;
     this.#lookedMs = nowMs;
@@ -80,18 +105,19 @@ export class VnodeTurns {
   wait(vnode: TurnTaker): void {
     if (this.#closed) return;
     this.#waiting.add(vnode);
-    if (!this.#running) this.#runSoon();
+    if (!this.#running) this.#pauseSoon();
   }
 
-  #runSoon(): void {
-    this.#timer ??= this.#runtime.setTimer(0, () => {
-      this.#timer = undefined;
-      this.#run();
+  #pauseSoon(): void {
+    if (this.#closed) return;
+    this.#pause ??= this.#runtime.setTimer(0, () => {
+      this.#pause = undefined;
+      if (this.#waiting.size > 0) this.#run();
     });
   }
 
   #run(): void {
-    this.begin(this.#runtime.now());
+    this.#beginTurn(this.#runtime.now());
     this.#running = true;
     try {
       for (const vnode of this.#waiting) {
@@ -102,7 +128,8 @@ export class VnodeTurns {
       }
     } finally {
       this.#running = false;
-      if (this.#waiting.size > 0) this.#runSoon();
+      if (this.#waiting.size > 0) this.#pauseSoon();
+      else this.end(this.#runtime.now());
     }
   }
 
@@ -110,7 +137,7 @@ export class VnodeTurns {
   close(): void {
     this.#closed = true;
     this.#waiting.clear();
-    if (this.#timer !== undefined) this.#runtime.clearTimer(this.#timer);
-    this.#timer = undefined;
+    if (this.#pause !== undefined) this.#runtime.clearTimer(this.#pause);
+    this.#pause = undefined;
   }
 }

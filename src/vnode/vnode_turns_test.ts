@@ -40,7 +40,7 @@ class Waiting implements TurnTaker {
   }
 }
 
-Deno.test("VnodeTurns has time until a turn has taken long, and again with the next message", () => {
+Deno.test("VnodeTurns has time until a turn has taken long, and again after a pause", async () => {
   const runtime = new BusyRuntime();
   const turns = new VnodeTurns(runtime);
   turns.begin(runtime.now());
@@ -52,28 +52,61 @@ Deno.test("VnodeTurns has time until a turn has taken long, and again with the n
   // It takes eight commands until it notices that they are long.
   assertEquals(handled, TURN_MS / 5);
   assertEquals(turns.hasTime(), false);
+  turns.end(runtime.now());
+  turns.begin(runtime.now());
+  assertEquals(turns.hasTime(), false);
+  turns.end(runtime.now());
+  await runtime.advance(0);
   turns.begin(runtime.now());
   assertEquals(turns.hasTime(), true);
 });
 
-Deno.test("VnodeTurns looks at the clock after each command when they are long", () => {
+Deno.test("VnodeTurns goes on with a turn when messages come without a pause between them", async () => {
   const runtime = new BusyRuntime();
   const turns = new VnodeTurns(runtime);
-  const handle = (ms: number): number => {
+  /** A message of one command that takes so long. */
+  const message = (ms: number): boolean => {
+    turns.begin(runtime.now());
+    const hasTime = turns.hasTime();
+    if (hasTime) runtime.spentMs += ms;
+    turns.end(runtime.now());
+    return hasTime;
+  };
+  for (const ms of [3, 30]) {
+    let handled = 0;
+    while (message(ms)) handled++;
+    assertEquals(handled, Math.ceil(TURN_MS / ms));
+    assertEquals(runtime.pendingTimers, 1);
+    await runtime.advance(0);
+  }
+  // Long ago is as good as a pause, and costs no timer.
+  for (let i = 0; i < 100; i++) {
+    runtime.spentMs += 10;
+    assertEquals(message(1), true);
+  }
+  assertEquals(runtime.pendingTimers, 0);
+});
+
+Deno.test("VnodeTurns looks at the clock after each command when they are long", async () => {
+  const runtime = new BusyRuntime();
+  const turns = new VnodeTurns(runtime);
+  const handle = async (ms: number): Promise<number> => {
+    await runtime.advance(0);
     turns.begin(runtime.now());
     let handled = 0;
     while (turns.hasTime()) {
       runtime.spentMs += ms;
       handled++;
     }
+    turns.end(runtime.now());
     return handled;
   };
   // That they are long is known after the first eight.
-  assertEquals(handle(1_000), 8);
-  assertEquals(handle(1_000), 1);
-  assertEquals(handle(10), TURN_MS / 10);
+  assertEquals(await handle(1_000), 8);
+  assertEquals(await handle(1_000), 1);
+  assertEquals(await handle(10), TURN_MS / 10);
   // Those that are not are counted off by eights.
-  const short = handle(0.5);
+  const short = await handle(0.5);
   assert(short >= TURN_MS / 0.5 && short < TURN_MS / 0.5 + 8, `${short}`);
 });
 
@@ -103,8 +136,8 @@ Deno.test("VnodeTurns serves those that wait by turns, with a pause in which nob
   await runtime.advance(0);
   // It was not known that they are long.
   assertEquals(log, ["a8", "b1", "a3", "a1"]);
-  // The pauses, before "a8", "b1" and "a1".
-  assertEquals(runtime.timers, 3);
+  // The pauses, before "a8", "b1" and "a1", and after it.
+  assertEquals(runtime.timers, 4);
 });
 
 Deno.test("VnodeTurns serves nobody once it is closed", async () => {
