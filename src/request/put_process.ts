@@ -42,7 +42,8 @@ export class PutProcess extends MachineProcess<PutEvent, PutEffect> {
 
   replicaAnswered(type: number, replica: number, body: Uint8Array): void {
     if (type === FrameType.vnodeError) {
-      this.host.deliver(this, this.readFailureEvent(replica, body));
+      const placed = this.#put.replicas[replica];
+      this.host.deliver(this, this.readFailureEvent(replica, body, placed));
       return;
     }
     // The coordinator's answer sends the others off, with what time is left.

@@ -5,6 +5,7 @@
  * @module
  */
 import {
+  againAfterMs,
   fateOf,
   isRelieved,
   type MailboxBounds,
@@ -78,6 +79,11 @@ export class Mailbox {
   /** How long one more would wait, in milliseconds; 0 if that is not known. */
   get expectedMs(): number {
     return this.#meter.expectedMs(this.length);
+  }
+
+  /** For how long it is of no use to send further commands after one was refused as it would wait for long, if that is known. */
+  get againAfterMs(): number | undefined {
+    return againAfterMs(this.#bounds, this.expectedMs);
   }
 
   /** The vnode takes commands from now on. */

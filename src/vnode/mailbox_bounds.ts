@@ -156,6 +156,19 @@ export function refusalOf(
   return mayDecline && requests >= bounds.requestsSoft ? "soft" : undefined;
 }
 
+/**
+ * For how long it is of no use to send further commands after one was refused
+ * that would have waited for `expectedMs`: until half of what waits has been
+ * handled, so that the vnode has enough to do meanwhile. `undefined` if others,
+ * whose callers have more time, would be taken in.
+ */
+export function againAfterMs(
+  { waitMsMax }: MailboxBounds,
+  expectedMs: number,
+): number | undefined {
+  return expectedMs > waitMsMax / 2 ? Math.ceil(expectedMs / 2) : undefined;
+}
+
 /** Whether a mailbox that has refused commands has room again; well below its bounds, so that this does not come and go with each command. */
 export function isRelieved(
   bounds: MailboxBounds,

@@ -1,6 +1,7 @@
 import { assertEquals, assertThrows } from "@std/assert";
 import { WhorlError } from "../base/errors.ts";
 import {
+  againAfterMs,
   type ComingCommand,
   fateOf,
   isRelieved,
@@ -151,4 +152,10 @@ Deno.test("resolveMailboxBounds() fills in riak_core's bound and refuses nonsens
     WhorlError,
     "'requests' of its mailbox must be one of requestsMax, bytesMax, requestsSoft, behindAfterMs, waitMsMax",
   );
+});
+
+Deno.test("againAfterMs() is half of what waits, if others would be refused as well", () => {
+  assertEquals(againAfterMs(BOUNDS, 31), 16);
+  // Refused as its caller had less time.
+  assertEquals(againAfterMs(BOUNDS, BOUNDS.waitMsMax / 2), undefined);
 });

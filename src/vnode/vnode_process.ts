@@ -249,9 +249,6 @@ export class VnodeProcess extends ChildBase
     return this.#mailbox.overloaded;
   }
 
-  get expectedMs() {
-    return this.#mailbox.expectedMs;
-  }
   /** Whether it is behind with what waits. */
   get behind(): boolean {
     return this.#mailbox.behind;
@@ -424,15 +421,25 @@ export class VnodeProcess extends ChildBase
       return;
     }
     this.counts.refused++;
-    const why = refusal === "wait"
-      ? `it would wait for ${
-        Math.round(this.#mailbox.expectedMs)
-      } ms behind ${waiting}`
-      : `${waiting} of together ${waitingBytes} bytes are waiting, ${this.#promised.size} are being handled`;
+    const cannot = `Cannot take a command for partition ${partition}`;
+    if (refusal === "wait") {
+      const { expectedMs, againAfterMs } = this.#mailbox;
+      this.#sendFailure(correlation, {
+        code: "overload",
+        message: `${cannot}: it would wait for ${
+          Math.round(expectedMs)
+        } ms behind ${waiting}`,
+        details: {
+          partition,
+          ...(againAfterMs === undefined ? {} : { againAfterMs }),
+        },
+      });
+      return;
+    }
     this.#fail(
       correlation,
       "overload",
-      `Cannot take a command for partition ${partition}: ${why}`,
+      `${cannot}: ${waiting} of together ${waitingBytes} bytes are waiting, ${this.#promised.size} are being handled`,
     );
   }
 
