@@ -10,6 +10,7 @@ import type { Runtime, TimerHandle } from "../../supervisors/runtime.ts";
 import { ByteWriter } from "../base/byte_writer.ts";
 import { BatchingSink } from "../wire/batching_sink.ts";
 import { FRAME_BYTES_MAX, readFrames } from "../wire/frame.ts";
+import { readFailure } from "../wire/failure.ts";
 import { FrameType } from "../wire/frame_type.ts";
 import { BackgroundPace } from "./background_pace.ts";
 import { command, defineVnode } from "./define_vnode.ts";
@@ -80,10 +81,19 @@ class Thread {
   readonly turns = new VnodeTurns(this.runtime);
   readonly sent: Sent[] = [];
   readonly vnodes: VnodeProcess[];
+  /** Refused by those who send, as the vnode had told them for how long it would. */
+  spared = 0;
   #dueMs = 0;
   #sweptMs = 0;
+  /** When each vnode is to be asked again. */
+  #againMs: number[] = [];
 
-  constructor(readonly commandMs: number, readonly timeLeftMs: number) {
+  /** @param heeded Whether those who send heed for how long they are not to. */
+  constructor(
+    readonly commandMs: number,
+    readonly timeLeftMs: number,
+    readonly heeded = false,
+  ) {
     const module = defineVnode({
       name: "loaded",
       commands: { run: command<null, null>() },
@@ -102,12 +112,22 @@ class Thread {
       }),
     }) as unknown as VnodeModule;
     const answers = new BatchingSink((flush) => flush(), (batch) => {
-      readFrames(batch, 0, batch.length, FRAME_BYTES_MAX, (type, _, number) => {
-        const sent = this.sent[number] as Sent;
-        assertEquals(sent.answeredMs, undefined, "answered once");
-        sent.answeredMs = this.runtime.now();
-        sent.served = type === FrameType.vnodeReply;
-      });
+      readFrames(
+        batch,
+        0,
+        batch.length,
+        FRAME_BYTES_MAX,
+        (type, _, number, bytes, start, end) => {
+          const sent = this.sent[number] as Sent;
+          assertEquals(sent.answeredMs, undefined, "answered once");
+          sent.answeredMs = this.runtime.now();
+          sent.served = type === FrameType.vnodeReply;
+          if (sent.served) return;
+          const { details } = readFailure(bytes.subarray(start, end));
+          const afterMs = Number(details.againAfterMs ?? 0);
+          this.#againMs[sent.vnode] = sent.answeredMs + afterMs;
+        },
+      );
     });
     const host = {
       answers,
@@ -133,6 +153,10 @@ class Thread {
   }
 
   #send(vnode: number, sentMs: number): void {
+    if (this.heeded && this.runtime.now() < (this.#againMs[vnode] ?? 0)) {
+      this.spared++;
+      return;
+    }
     const body = new ByteWriter();
     body.u8(0xc0);
     this.sent.push({ vnode, sentMs });
@@ -163,7 +187,7 @@ class Thread {
       this.turns.begin(nowMs);
       const dueUntilMs = Math.min(nowMs, untilMs);
       for (; this.#dueMs <= dueUntilMs; this.#dueMs += everyMs) {
-        this.#send(vnodeOf(this.sent.length), this.#dueMs);
+        this.#send(vnodeOf(this.sent.length + this.spared), this.#dueMs);
       }
       this.turns.end(this.runtime.now());
       this.#pause();
@@ -232,6 +256,18 @@ for (const commandMs of [2, 8, 60]) {
     }
   });
 }
+
+Deno.test("vnodes whose senders heed for how long they are not to be asked serve as much, and are hardly asked in vain", async () => {
+  const thread = new Thread(1, 5_000, true);
+  await thread.start();
+  thread.offer(10, 3_000);
+  const asked = thread.sent.length;
+  const { servedShare } = thread.offer(10, 8_000);
+  assert(servedShare > 0.95, `${servedShare}`);
+  // A tenth of what comes can be served.
+  const askedShare = (thread.sent.length - asked) / 80_000;
+  assert(askedShare < 0.2, `${askedShare}`);
+});
 
 Deno.test("a burst of more than a second's work is served whole", async () => {
   const thread = new Thread(1, 5_000);
