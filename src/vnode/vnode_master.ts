@@ -265,7 +265,7 @@ export class VnodeMaster implements VnodeHost {
     if (this.#stopping) return;
     const timer = this.#options.runtime.setTimer(afterMs, () => {
       this.#timers.delete(timer);
-      callback();
+      this.turns.background(callback);
     });
     this.#timers.add(timer);
   }

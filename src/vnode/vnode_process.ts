@@ -912,6 +912,7 @@ export class VnodeProcess extends ChildBase
         declaration,
         (signal) => handler(body, request.keySpaces, signal),
       );
+      this.#host.turns.tookLong();
       this.#host.requestsInHand();
     } catch (error) {
       // It could not be read: handlers are called where their failures are seen to.

@@ -14,6 +14,9 @@
  * a pause. So a turn goes on with the next message, or a command in each of them
  * would keep the thread for as long as there are any.
  *
+ * What goes on in the background, listings and transfers, has a part of each turn
+ * when commands wait, one piece of it, and else all of it.
+ *
  * @module
  */
 import type { Runtime, TimerHandle } from "../../supervisors/runtime.ts";
@@ -44,6 +47,8 @@ export class VnodeTurns {
   readonly #runtime: Runtime;
   /** In the order of their turns. */
   readonly #waiting = new Set<TurnTaker>();
+  /** Pieces of work in the background that wait for a turn. */
+  #background: (() => void)[] = [];
   /** The next pause, if one has been asked for; after it those that wait have their turn. */
   #pause: TimerHandle | undefined;
   #running = false;
@@ -101,6 +106,34 @@ export class VnodeTurns {
     return !this.#over;
   }
 
+  /** What was done just now may have taken long: the clock is looked at before the next command. */
+  tookLong(): void {
+    this.#unlooked = this.#unlookedMax;
+  }
+
+  /** Has a piece of work done in the background, or begun: at once, or in a later turn if this one is over. */
+  background(work: () => void): void {
+    if (this.#closed) return;
+    this.begin(this.#runtime.now());
+    if (this.#over || this.#background.length > 0) {
+      this.#background.push(work);
+      this.#pauseSoon();
+    } else this.#do(work);
+  }
+
+  /** Work goes on in what it resolves, and that is done before what is deferred now. */
+  #do(work: () => void): void {
+    work();
+    this.#runtime.defer(() => this.#goOnInBackground());
+  }
+
+  #goOnInBackground(): void {
+    const nowMs = this.#runtime.now();
+    if (this.#background.length === 0) this.end(nowMs);
+    else if (nowMs >= this.#endsMs || this.#waiting.size > 0) this.#pauseSoon();
+    else this.#do(this.#background.shift() as () => void);
+  }
+
   /** `vnode` has commands that wait for its turn. */
   wait(vnode: TurnTaker): void {
     if (this.#closed) return;
@@ -112,12 +145,15 @@ export class VnodeTurns {
     if (this.#closed) return;
     this.#pause ??= this.#runtime.setTimer(0, () => {
       this.#pause = undefined;
+      this.#beginTurn(this.#runtime.now());
+      const work = this.#background.shift();
       if (this.#waiting.size > 0) this.#run();
+      // Or commands without end would leave it no time.
+      if (work !== undefined) this.#do(work);
     });
   }
 
   #run(): void {
-    this.#beginTurn(this.#runtime.now());
     this.#running = true;
     try {
       for (const vnode of this.#waiting) {
@@ -137,6 +173,7 @@ export class VnodeTurns {
   close(): void {
     this.#closed = true;
     this.#waiting.clear();
+    this.#background = [];
     if (this.#pause !== undefined) this.#runtime.clearTimer(this.#pause);
     this.#pause = undefined;
   }

@@ -140,6 +140,43 @@ Deno.test("VnodeTurns serves those that wait by turns, with a pause in which nob
   assertEquals(runtime.timers, 4);
 });
 
+Deno.test("VnodeTurns does work in the background until a turn is over, and one piece of it in each turn of commands", async () => {
+  const runtime = new BusyRuntime();
+  const turns = new VnodeTurns(runtime);
+  const log: string[] = [];
+  /** Goes on in what it resolves, as listings do. */
+  const work = (name: string) =>
+    turns.background(() => {
+      queueMicrotask(() => {
+        runtime.spentMs += TURN_MS / 4;
+        log.push(name);
+      });
+    });
+  for (let i = 1; i <= 6; i++) {
+    work(`${i}`);
+    await runtime.settle();
+  }
+  assertEquals(log, ["1", "2", "3", "4"]);
+  turns.wait(new Waiting(runtime, turns, "a", 30, TURN_MS / 16, log));
+  await runtime.advance(0);
+  assertEquals(log.slice(4), ["a16", "a0", "5", "a14", "6"]);
+  await runtime.advance(TURN_MS);
+  assertEquals(runtime.pendingTimers, 0);
+  work("7");
+  await runtime.settle();
+  assertEquals(log.at(-1), "7");
+});
+
+Deno.test("VnodeTurns looks at the clock after what may have taken long", () => {
+  const runtime = new BusyRuntime();
+  const turns = new VnodeTurns(runtime);
+  turns.begin(runtime.now());
+  assertEquals(turns.hasTime(), true);
+  runtime.spentMs += TURN_MS;
+  turns.tookLong();
+  assertEquals(turns.hasTime(), false);
+});
+
 Deno.test("VnodeTurns serves nobody once it is closed", async () => {
   const runtime = new BusyRuntime();
   const turns = new VnodeTurns(runtime);
