@@ -143,8 +143,11 @@ class MemoryPartition implements PartitionStore {
     let pass: RowPass | undefined;
     return {
       next: () => {
-        pass ??= this.#pass(range);
         if (this.#store.closed) throw closedError("read");
+        if (pass === undefined) {
+          if (!this.#rows.putInOrder()) return true;
+          pass = this.#pass(range);
+        }
         for (let i = 0; i < STEP_ROWS; i++) {
           if (!pass.step()) return false;
           visit(pass);
