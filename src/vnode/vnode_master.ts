@@ -917,6 +917,7 @@ export class VnodeMaster implements VnodeHost {
       expired,
       waiting,
       abandoned,
+      longestTurnMs: Math.round(this.turns.longestMs),
       mailbox: { requests, bytes, longest, overloaded, behind },
       pools: figures([...this.#pools]),
       workers: figures(this.#poolsOfWorkers()),

@@ -691,6 +691,7 @@ Deno.test("VnodeMaster counts what its vnodes have done", async () => {
     expired: 0,
     waiting: 1,
     abandoned: 0,
+    longestTurnMs: 0,
     mailbox: { requests: 0, bytes: 0, longest: 0, overloaded: 0, behind: 0 },
     pools: {
       slow: {

@@ -54,6 +54,7 @@ export class VnodeTurns {
   #running = false;
   #closed = false;
   #beganMs = -Infinity;
+  #longestMs = 0;
   /** When the turn under way is over; that of a master to which nothing has come never is. */
   #endsMs = Infinity;
   #over = false;
@@ -79,8 +80,14 @@ export class VnodeTurns {
     else if (nowMs >= this.#endsMs) this.#over = true;
   }
 
+  /** The longest turn so far, in milliseconds. */
+  get longestMs(): number {
+    return this.#longestMs;
+  }
+
   /** What came with the message has been handled or waits. */
   end(nowMs: number): void {
+    this.#longestMs = Math.max(this.#longestMs, nowMs - this.#beganMs);
     if (nowMs - this.#beganMs >= PAUSE_AFTER_MS) this.#pauseSoon();
   }
 
@@ -129,8 +136,9 @@ export class VnodeTurns {
 
   #goOnInBackground(): void {
     const nowMs = this.#runtime.now();
-    if (this.#background.length === 0) this.end(nowMs);
-    else if (nowMs >= this.#endsMs || this.#waiting.size > 0) this.#pauseSoon();
+    this.end(nowMs);
+    if (this.#background.length === 0) return;
+    if (nowMs >= this.#endsMs || this.#waiting.size > 0) this.#pauseSoon();
     else this.#do(this.#background.shift() as () => void);
   }
 
@@ -165,7 +173,7 @@ export class VnodeTurns {
     } finally {
       this.#running = false;
       if (this.#waiting.size > 0) this.#pauseSoon();
-      else this.end(this.#runtime.now());
+      this.end(this.#runtime.now());
     }
   }
 

@@ -160,6 +160,7 @@ Deno.test("VnodeTurns does work in the background until a turn is over, and one 
   turns.wait(new Waiting(runtime, turns, "a", 30, TURN_MS / 16, log));
   await runtime.advance(0);
   assertEquals(log.slice(4), ["a16", "a0", "5", "a14", "6"]);
+  assertEquals(turns.longestMs, TURN_MS + TURN_MS / 4);
   await runtime.advance(TURN_MS);
   assertEquals(runtime.pendingTimers, 0);
   work("7");
