@@ -90,7 +90,9 @@ export class PutProcess extends MachineProcess<PutEvent, PutEffect> {
           put.replicas,
           effect.replica,
           this.#commands.merge,
-          put.wantsEarly ? RequestFlag.wantsAccepted : 0,
+          put.wantsEarly
+            ? RequestFlag.wantsAccepted | RequestFlag.continues
+            : RequestFlag.continues,
           keyFieldStart,
           keyEnd,
           put.object,

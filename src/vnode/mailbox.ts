@@ -14,6 +14,7 @@ import {
   refusalOf,
   type WaitFate,
 } from "./mailbox_bounds.ts";
+import { isContinuing, RequestFlag } from "./vnode_wire.ts";
 import { WaitMeter } from "./wait_meter.ts";
 
 /** A request that waits: a view into a message that its vnode owns. */
@@ -43,6 +44,10 @@ export class Mailbox {
   #from = 0;
   #byteCount = 0;
   readonly #meter: WaitMeter;
+  /** When the last one came that begins something, taken in or not. */
+  #lastCameMs = -Infinity;
+  /** When something was last turned away as it had waited for too long. */
+  #turnedAwayMs = -Infinity;
   /** Whether it has refused a command, and has not had room since. */
   #overloaded = false;
 
@@ -97,22 +102,27 @@ export class Mailbox {
   }
 
   /**
-   * Why a request of `byteCount` bytes may not come in, if so.
+   * Why a request may not come in, if so.
    *
    * @param handling How many the vnode has taken up and not answered.
-   * @param mayDecline Whether another replica can do it as well.
+   * @param nowMs Needed only while the vnode is behind.
    */
   refusal(
     handling: number,
     byteCount: number,
-    timeLeftMs: number,
-    mayDecline: boolean,
+    flags: number,
+    deadline: number,
+    nowMs: number,
   ): MailboxRefusal | undefined {
+    const { behind } = this.#meter;
+    const continues = isContinuing(flags);
+    if (behind && !continues) this.#lastCameMs = nowMs;
     const refusal = refusalOf(this.#bounds, this.#fill(handling), {
       byteCount,
-      expectedMs: this.#meter.behind ? this.expectedMs : 0,
-      timeLeftMs,
-      mayDecline,
+      expectedMs: behind ? this.expectedMs : 0,
+      timeLeftMs: deadline - nowMs,
+      mayDecline: (flags & RequestFlag.mayDecline) !== 0,
+      continues,
     });
     if (refusal !== undefined && refusal !== "soft") this.#overloaded = true;
     return refusal;
@@ -122,6 +132,7 @@ export class Mailbox {
   add(request: WaitingRequest): void {
     this.#requests.push(request);
     this.#byteCount += request.end - request.start;
+    if (!isContinuing(request.flags)) this.#lastCameMs = request.arrivedMs;
     this.#look(request.arrivedMs);
   }
 
@@ -154,7 +165,7 @@ export class Mailbox {
   ): WaitFate {
     const { arrivedMs, servedBefore } = request;
     this.#meter.look(arrivedMs, nowMs);
-    const fate = this.#fateOf(request, this.length > 0, nowMs, handlingMs);
+    const fate = this.#fateOf(request, nowMs, handlingMs);
     if (fate === "due") this.#meter.serve(arrivedMs, servedBefore, nowMs);
     return fate;
   }
@@ -162,10 +173,9 @@ export class Mailbox {
   /** Takes out those that are not due any more, in order, with what becomes of them. */
   removeOverdue(nowMs: number): [WaitingRequest, "expired" | "stale"][] {
     this.#look(nowMs);
-    const last = this.#requests.at(-1);
     const overdue: [WaitingRequest, "expired" | "stale"][] = [];
     this.remove((request) => {
-      const fate = this.#fateOf(request, request !== last, nowMs, 0);
+      const fate = this.#fateOf(request, nowMs, 0);
       if (fate !== "due") overdue.push([request, fate]);
       return fate !== "due";
     });
@@ -173,17 +183,23 @@ export class Mailbox {
   }
 
   #fateOf(
-    { arrivedMs, deadline }: WaitingRequest,
-    followed: boolean,
+    { arrivedMs, deadline, flags }: WaitingRequest,
     nowMs: number,
     handlingMs: number,
   ): WaitFate {
-    return fateOf(
+    const fate = fateOf(
       this.#bounds,
-      { waitedMs: nowMs - arrivedMs, timeLeftMs: deadline - nowMs, followed },
+      {
+        waitedMs: nowMs - arrivedMs,
+        timeLeftMs: deadline - nowMs,
+        followedMs: this.#lastCameMs - arrivedMs,
+        continues: isContinuing(flags),
+      },
       this.#meter.behind,
       handlingMs,
     );
+    if (fate === "stale") this.#turnedAwayMs = nowMs;
+    return fate;
   }
 
   #look(nowMs: number): void {
@@ -222,9 +238,11 @@ export class Mailbox {
     }
   }
 
-  /** Nothing waits for any vnode of the thread. */
-  keptUp(): void {
-    this.#meter.keptUp();
+  /** Nothing waits for any vnode of the thread: it has kept up, unless it is that as what waited was turned away. */
+  emptied(nowMs: number): void {
+    if (nowMs - this.#turnedAwayMs > this.#bounds.waitMsMax) {
+      this.#meter.keptUp();
+    }
   }
 
   /** Looks whether an overloaded mailbox has room again; true once when it has. */

@@ -9,7 +9,13 @@
  * (`wait_meter.ts`), waiting helps nobody. Each command would be handled just
  * before its caller gives up, or just after. So then a command is taken in only
  * if it would be handled soon, and others are refused when they come, which tells
- * their callers at once and costs least.
+ * their callers at once and costs least. What waits then has to make way for what
+ * comes, if anything does: when nothing comes after it, it is a burst after all.
+ *
+ * All that holds for commands that begin something. The second replica of a write
+ * that the first has made, and the next part of a listing, wait until their
+ * deadlines: to refuse them would be to waste what has been done, and they cannot
+ * become too many, as those before them are refused.
  *
  * Newest first, which servers do as well, would serve as many and as soon. But
  * those that came before would hear of it when their time is over, and commands
@@ -48,7 +54,7 @@ export interface MailboxBounds {
    * How long all commands that a vnode takes must have waited longer than
    * `waitMsMax` until it counts as behind, in milliseconds.
    *
-   * @default {1000}
+   * @default {2000}
    */
   readonly behindAfterMs: number;
   /**
@@ -66,7 +72,7 @@ export const MAILBOX_BOUNDS_DEFAULT: MailboxBounds = Object.freeze({
   requestsMax: 10_000,
   bytesMax: 16 * 1024 * 1024,
   requestsSoft: 2_000,
-  behindAfterMs: 1_000,
+  behindAfterMs: 2_000,
   waitMsMax: 500,
 });
 
@@ -132,6 +138,8 @@ export interface ComingCommand {
   readonly timeLeftMs: number;
   /** Whether another replica can do it as well. */
   readonly mayDecline: boolean;
+  /** Whether it goes on with what was begun before. */
+  readonly continues: boolean;
 }
 
 /** Why a command is not taken in: the hard bounds, the time it would wait, or the soft bound. */
@@ -141,7 +149,7 @@ export type MailboxRefusal = "requests" | "bytes" | "wait" | "soft";
 export function refusalOf(
   bounds: MailboxBounds,
   { waiting, waitingBytes, handling, behind }: MailboxFill,
-  { byteCount, expectedMs, timeLeftMs, mayDecline }: ComingCommand,
+  { byteCount, expectedMs, timeLeftMs, mayDecline, continues }: ComingCommand,
 ): MailboxRefusal | undefined {
   const requests = waiting + handling;
   if (requests >= bounds.requestsMax) return "requests";
@@ -149,10 +157,11 @@ export function refusalOf(
   if (waiting > 0 && waitingBytes + byteCount > bounds.bytesMax) return "bytes";
   // Alone it may wait for any time, or the vnode had nothing to do. Half of the
   // time, as some will take longer than those before them.
-  if (
-    behind && waiting > 0 &&
-    expectedMs > Math.min(bounds.waitMsMax / 2, timeLeftMs)
-  ) return "wait";
+  const waitMsMax = continues ? timeLeftMs : Math.min(
+    bounds.waitMsMax / 2,
+    timeLeftMs,
+  );
+  if (behind && waiting > 0 && expectedMs > waitMsMax) return "wait";
   return mayDecline && requests >= bounds.requestsSoft ? "soft" : undefined;
 }
 
@@ -187,8 +196,10 @@ export interface WaitingCommand {
   readonly waitedMs: number;
   /** How long its caller still waits, in milliseconds. */
   readonly timeLeftMs: number;
-  /** Whether others came after it and wait as well. */
-  readonly followed: boolean;
+  /** How long after it the last one came that begins something, in milliseconds. */
+  readonly followedMs: number;
+  /** Whether it goes on with what was begun before. */
+  readonly continues: boolean;
 }
 
 /**
@@ -199,13 +210,13 @@ export interface WaitingCommand {
  */
 export function fateOf(
   bounds: MailboxBounds,
-  { waitedMs, timeLeftMs, followed }: WaitingCommand,
+  { waitedMs, timeLeftMs, followedMs, continues }: WaitingCommand,
   behind: boolean,
   handlingMs: number,
 ): WaitFate {
   // Nobody waits for it any more, or will when it is done, and a put done then
   // could surprise them later.
   if (timeLeftMs <= 0 || timeLeftMs < handlingMs) return "expired";
-  // The last one makes way for nobody.
-  return behind && followed && waitedMs > bounds.waitMsMax ? "stale" : "due";
+  if (!behind || continues) return "due";
+  return Math.min(waitedMs, followedMs) > bounds.waitMsMax ? "stale" : "due";
 }

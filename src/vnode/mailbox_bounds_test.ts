@@ -31,6 +31,7 @@ const SMALL: ComingCommand = {
   expectedMs: 0,
   timeLeftMs: 1_000,
   mayDecline: false,
+  continues: false,
 };
 
 Deno.test("refusalOf() counts what waits and what is being handled", () => {
@@ -80,6 +81,15 @@ Deno.test("refusalOf() bounds the time to wait for a vnode that is behind, but l
   assertEquals(refusal(0, 10_000), undefined);
   // A burst may wait.
   assertEquals(refusal(9, 10_000, 1_000, false), undefined);
+  // So may what was begun elsewhere, unless it would come too late.
+  const continued = (expectedMs: number) =>
+    refusalOf(BOUNDS, { ...EMPTY, waiting: 9, behind: true }, {
+      ...SMALL,
+      expectedMs,
+      continues: true,
+    });
+  assertEquals(continued(1_000), undefined);
+  assertEquals(continued(1_001), "wait");
 });
 
 Deno.test("refusalOf() leaves to others what they can do once the soft bound is reached", () => {
@@ -112,7 +122,7 @@ Deno.test("fateOf() lets a burst wait until its deadlines, or until they cannot 
   const fate = (timeLeftMs: number, handlingMs = 0) =>
     fateOf(
       BOUNDS,
-      { waitedMs: 499, timeLeftMs, followed: true },
+      { waitedMs: 499, timeLeftMs, followedMs: 499, continues: false },
       false,
       handlingMs,
     );
@@ -122,14 +132,24 @@ Deno.test("fateOf() lets a burst wait until its deadlines, or until they cannot 
   assertEquals(fate(7, 8), "expired");
 });
 
-Deno.test("fateOf() of a vnode that is behind is due for what came lately, and for the last", () => {
-  const fate = (waitedMs: number, timeLeftMs = 1_000, followed = true) =>
-    fateOf(BOUNDS, { waitedMs, timeLeftMs, followed }, true, 0);
+Deno.test("fateOf() of a vnode that is behind is due for what came lately, and for what nothing came after", () => {
+  const fate = (
+    waitedMs: number,
+    { timeLeftMs = 1_000, followedMs = waitedMs, continues = false } = {},
+  ) =>
+    fateOf(
+      BOUNDS,
+      { waitedMs, timeLeftMs, followedMs, continues },
+      true,
+      0,
+    );
   assertEquals(fate(50), "due");
   assertEquals(fate(51), "stale");
-  assertEquals(fate(51, 1_000, false), "due");
+  assertEquals(fate(999, { followedMs: 50 }), "due");
+  assertEquals(fate(999, { followedMs: -1 }), "due");
+  assertEquals(fate(999, { continues: true }), "due");
   // Its caller is told what matters most: that it is too late.
-  assertEquals(fate(51, -1), "expired");
+  assertEquals(fate(51, { timeLeftMs: -1 }), "expired");
 });
 
 Deno.test("resolveMailboxBounds() fills in riak_core's bound and refuses nonsense", () => {

@@ -230,7 +230,7 @@ for (const commandMs of [2, 8, 60]) {
     const thread = new Thread(commandMs, 5_000);
     await thread.start();
     thread.offer(0.5, 2_000);
-    const onset = thread.offer(10, 3_000);
+    const onset = thread.offer(10, 4_000);
     const later = thread.offer(10, 8_000);
     // From the first moment on.
     assert(onset.servedShare > 0.95, `${onset.servedShare}`);
@@ -240,7 +240,7 @@ for (const commandMs of [2, 8, 60]) {
     assert(at(later.servedMs, 0.5) <= Math.max(300, 1.5 * roundMs));
     assert(at(later.servedMs, 0.99) <= Math.max(550, 2.5 * roundMs));
     assert(at(later.refusedMs, 0.5) <= 50);
-    assert(at(later.refusedMs, 0.99) <= 1_000);
+    assert(at(later.refusedMs, 0.99) <= Math.max(1_000, 1.5 * roundMs));
 
     // At half of what they can do they serve all of it, and soon as before.
     const normalAtMs = thread.runtime.now();
@@ -269,12 +269,12 @@ Deno.test("vnodes whose senders heed for how long they are not to be asked serve
   assert(askedShare < 0.2, `${askedShare}`);
 });
 
-Deno.test("a burst of more than a second's work is served whole", async () => {
+Deno.test("a burst is served whole, if that can be done in time", async () => {
   const thread = new Thread(1, 5_000);
   await thread.start();
-  // In a tenth of the time.
-  thread.offer(12, 100);
-  assert(thread.sent.length >= 1_200, `${thread.sent.length}`);
+  // Four seconds of work, of which most waits for long.
+  thread.offer(40, 100);
+  assert(thread.sent.length >= 4_000, `${thread.sent.length}`);
   thread.drain();
   assert(thread.sent.every(({ served }) => served));
 });

@@ -377,9 +377,10 @@ export class VnodeProcess extends ChildBase
     const refusal = this.#mailbox.refusal(
       this.#promised.size,
       end - start,
-      // Before that it has none to go by, and the clock costs something.
-      this.#mailbox.behind ? deadline - this.#host.now() : Infinity,
-      (flags & RequestFlag.mayDecline) !== 0,
+      flags,
+      deadline,
+      // Else it is not needed, and the clock costs something.
+      this.#mailbox.behind ? this.#host.now() : -Infinity,
     );
     if (refusal !== undefined) {
       this.#refuse(correlation, refusal);
@@ -582,7 +583,7 @@ export class VnodeProcess extends ChildBase
     if (
       this.#mailbox.behind && this.#mailbox.length === 0 && !standsStill &&
       this.#host.turns.idle
-    ) this.#mailbox.keptUp();
+    ) this.#mailbox.emptied(this.#host.now());
     if (this.#mailbox.relieved(this.#promised.size)) {
       this.#host.overloaded(this, false);
     }

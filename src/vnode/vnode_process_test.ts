@@ -550,19 +550,28 @@ Deno.test("VnodeProcess that is behind answers at once what came long ago, and h
   bench.process.giveUpOverdue();
   assertEquals([bench.answers, bench.process.behind], [[], false]);
   await bench.runtime.advance(1);
-  // Nobody is made to wait until the handler ends, but the last makes way for nobody.
   bench.process.giveUpOverdue();
-  assertEquals(bench.outcome, [[2, "overload"], [3, "overload"]]);
+  // It is a burst as long as nothing comes after it.
+  assertEquals([bench.answers, bench.process.behind], [[], true]);
   bench.send("e", { timeLeftMs });
+  bench.send("f", { timeLeftMs, flags: RequestFlag.continues });
+  // Nobody is made to wait until the handler ends.
+  bench.process.giveUpOverdue();
+  assertEquals(bench.outcome, [
+    [2, "overload"],
+    [3, "overload"],
+    [4, "overload"],
+  ]);
+  await bench.runtime.advance(51);
   bench.handler = (request) => request;
   gate.resolve("a");
   await bench.runtime.settle();
-  assertEquals(bench.outcome.slice(2), [
+  assertEquals(bench.outcome.slice(3), [
     [1, "reply"],
-    [4, "overload"],
     [5, "reply"],
+    [6, "reply"],
   ]);
-  assertEquals(bench.handled, ["a", "e"]);
+  assertEquals(bench.handled, ["a", "e", "f"]);
   assertEquals([bench.process.counts.shed, bench.process.behind], [3, false]);
 });
 
