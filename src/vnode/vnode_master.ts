@@ -260,6 +260,11 @@ export class VnodeMaster implements VnodeHost {
     return this.#options.runtime.now();
   }
 
+  /** When the message came of which a request is being taken in. */
+  receivedMs(): number {
+    return this.#receivedMs;
+  }
+
   /** Calls `callback` later, when others have had their turn. */
   later(afterMs: number, callback: () => void): void {
     if (this.#stopping) return;

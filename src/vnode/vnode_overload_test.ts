@@ -132,6 +132,7 @@ class Thread {
     const host = {
       answers,
       now: () => this.runtime.now(),
+      receivedMs: () => this.runtime.now(),
       later: () => {},
       pace: new BackgroundPace(2, 20),
       coveragePace: new BackgroundPace(5, 250),
@@ -225,7 +226,7 @@ class Thread {
   }
 }
 
-for (const commandMs of [2, 8, 60]) {
+for (const commandMs of [2, 8, 40]) {
   Deno.test(`vnodes that get ten times what they can do serve as much as they can, soon, and refuse the rest at once: commands of ${commandMs} ms`, async () => {
     const thread = new Thread(commandMs, 5_000);
     await thread.start();

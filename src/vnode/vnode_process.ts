@@ -95,6 +95,8 @@ export interface VnodeHost {
   readonly answers: FrameSink;
   /** Monotonic milliseconds. */
   now(): number;
+  /** When the message came in which the request stands that is being taken in. */
+  receivedMs(): number;
   /** Calls `callback` later, when others have had their turn. */
   later(afterMs: number, callback: () => void): void;
   /** How fast transfers may go. */
@@ -173,8 +175,6 @@ export class VnodeProcess extends ChildBase
   /** Commands that came with handoffs and wait for a handler to end. */
   #forwarded: ForwardedCommand[] = [];
   readonly #mailbox: Mailbox;
-  /** How long handlers have taken lately that answer at once, in milliseconds; 0 as long as none has waited. */
-  #handlingMs = 0;
   #busy = true;
   #started = false;
   #ended = false;
@@ -398,7 +398,7 @@ export class VnodeProcess extends ChildBase
         command,
         flags,
         deadline,
-        arrivedMs: this.#host.now(),
+        arrivedMs: this.#host.receivedMs(),
         servedBefore: this.#mailbox.served,
         bytes,
         start,
@@ -516,21 +516,22 @@ export class VnodeProcess extends ChildBase
   }
 
   #drain(commandsMax = Infinity): void {
+    const { turns } = this.#host;
     let left = commandsMax;
-    let handledAtMs: number | undefined;
     while (!this.#busy && !this.#held) {
       if (
-        this.#mailbox.length > 0 && !(left > 0 && this.#host.turns.hasTime())
+        this.#mailbox.length > 0 && !(left > 0 && turns.hasTime())
       ) {
-        this.#host.turns.wait(this);
+        turns.wait(this);
         break;
       }
       const next = this.#mailbox.take();
       if (next === undefined) break;
-      const nowMs = this.#host.now();
-      if (handledAtMs !== undefined) this.#tookMs(nowMs - handledAtMs);
-      handledAtMs = undefined;
-      const fate = this.#mailbox.fateOfTaken(next, nowMs, this.#handlingMs);
+      const fate = this.#mailbox.fateOfTaken(
+        next,
+        this.#host.now(),
+        turns.commandMs,
+      );
       if (fate !== "due") {
         this.#turnAway(
           next,
@@ -540,7 +541,6 @@ export class VnodeProcess extends ChildBase
         continue;
       }
       left--;
-      handledAtMs = nowMs;
       this.#handle(
         next.correlation,
         next.command,
@@ -552,11 +552,6 @@ export class VnodeProcess extends ChildBase
       );
     }
     this.#lookForRoom();
-  }
-
-  /** A handler has taken so long of the thread's time. */
-  #tookMs(ms: number): void {
-    this.#handlingMs += (ms - this.#handlingMs) / 8;
   }
 
   /** Answers for a command that has waited too long to be handled. */

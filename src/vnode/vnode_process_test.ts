@@ -101,6 +101,7 @@ class Bench {
       {
         answers: sink,
         now: () => this.runtime.now(),
+        receivedMs: () => this.runtime.now(),
         pace: new BackgroundPace(2, 20),
         coveragePace: new BackgroundPace(4, 20),
         turns: new VnodeTurns(this.runtime),

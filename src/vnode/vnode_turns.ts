@@ -23,11 +23,7 @@ import type { Runtime, TimerHandle } from "../../supervisors/runtime.ts";
 
 /** How long commands are handled until others have their turn, in milliseconds; a pause takes one or two. */
 export const TURN_MS = 40;
-/**
- * A turn of so many milliseconds is ended by a pause alone, and asks for one. A
- * shorter one is over when as much time has passed, as a timer after each
- * message would cost more than most of them.
- */
+/** A pause is asked for once there was so much work since the last one, in milliseconds: a timer after each message would cost more than most of them. */
 const PAUSE_AFTER_MS = 10;
 /** Commands that a vnode handles before the next vnode has its turn. */
 const COMMANDS_PER_VNODE = 16;
@@ -53,12 +49,16 @@ export class VnodeTurns {
   #pause: TimerHandle | undefined;
   #running = false;
   #closed = false;
-  #beganMs = -Infinity;
+  /** Work since the last pause, in milliseconds, without what goes on. */
+  #workedMs = 0;
   #longestMs = 0;
+  /** When what goes on was begun. */
+  #begunMs = 0;
   /** When the turn under way is over; that of a master to which nothing has come never is. */
   #endsMs = Infinity;
   #over = false;
   #lookedMs = 0;
+  #commandMs = 0;
   /** Commands since the last look at the clock, and until the next one. */
   #unlooked = 0;
   #unlookedMax = COMMANDS_PER_LOOK;
@@ -72,12 +72,20 @@ export class VnodeTurns {
     return this.#waiting.size === 0;
   }
 
-  /** A message has come, at `nowMs`: the commands in it begin a turn, unless one goes on or others wait for theirs. */
+  /** A message has come, at `nowMs`: the turn goes on with the commands in it, unless others wait for theirs. */
   begin(nowMs: number): void {
-    const paused = this.#pause === undefined &&
-      nowMs - this.#beganMs >= PAUSE_AFTER_MS;
-    if (paused) this.#beginTurn(nowMs);
-    else if (nowMs >= this.#endsMs) this.#over = true;
+    this.#begunMs = nowMs;
+    this.#endsMs = nowMs + TURN_MS - this.#workedMs;
+    this.#over = this.#workedMs >= TURN_MS;
+    this.#lookedMs = nowMs;
+  }
+
+  /** What came with the message has been handled or waits. */
+  end(nowMs: number): void {
+    this.#workedMs += nowMs - this.#begunMs;
+    this.#begunMs = nowMs;
+    this.#longestMs = Math.max(this.#longestMs, this.#workedMs);
+    if (this.#workedMs >= PAUSE_AFTER_MS) this.#pauseSoon();
   }
 
   /** The longest turn so far, in milliseconds. */
@@ -85,18 +93,9 @@ export class VnodeTurns {
     return this.#longestMs;
   }
 
-  /** What came with the message has been handled or waits. */
-  end(nowMs: number): void {
-    this.#longestMs = Math.max(this.#longestMs, nowMs - this.#beganMs);
-    if (nowMs - this.#beganMs >= PAUSE_AFTER_MS) this.#pauseSoon();
-  }
-
-  #beginTurn(nowMs: number): void {
-    this.#beganMs = nowMs;
-    this.#endsMs = nowMs + TURN_MS;
-    this.#over = false;
-    this.#lookedMs = nowMs;
-    this.#unlooked = 0;
+  /** How long commands have taken lately, in milliseconds, as far as they waited. */
+  get commandMs(): number {
+    return this.#commandMs;
   }
 
   /** Whether a command may be handled now. */
@@ -105,7 +104,12 @@ export class VnodeTurns {
     if (this.#over || (!this.#running && this.#waiting.size > 0)) return false;
     if (this.#unlooked++ < this.#unlookedMax) return true;
     const nowMs = this.#runtime.now();
-    const long = nowMs - this.#lookedMs > LONG_MS;
+    const tookMs = nowMs - this.#lookedMs;
+    if (this.#running) {
+      const commands = Math.max(1, this.#unlooked - 1);
+      this.#commandMs += (tookMs / commands - this.#commandMs) / 8;
+    }
+    const long = tookMs > LONG_MS;
     this.#unlookedMax = long ? 1 : COMMANDS_PER_LOOK;
     this.#lookedMs = nowMs;
     this.#unlooked = 1;
@@ -153,7 +157,9 @@ export class VnodeTurns {
     if (this.#closed) return;
     this.#pause ??= this.#runtime.setTimer(0, () => {
       this.#pause = undefined;
-      this.#beginTurn(this.#runtime.now());
+      this.#workedMs = 0;
+      this.#unlooked = 0;
+      this.begin(this.#runtime.now());
       const work = this.#background.shift();
       if (this.#waiting.size > 0) this.#run();
       // Or commands without end would leave it no time.

@@ -119,6 +119,7 @@ class Load {
       {
         answers,
         now: () => this.nowMs,
+        receivedMs: () => this.nowMs,
         later: () => {},
         pace: new BackgroundPace(2, 20),
         coveragePace: new BackgroundPace(5, 250),
