@@ -77,25 +77,45 @@ export const raKvDeleteClusterCommand: Command = {
   name: "ra_kv delete-cluster",
   summary: "delete a cluster and all that it stores",
   about:
-    "Removes each member and its data. Nodes that cannot be reached keep theirs, and are named: ask again " +
-    "when they are back. There is no way to undo it, so --yes has to be given.",
+    "Its members agree on it first; then each goes, with its data. One that cannot be reached is named, and " +
+    "goes when it is back. Where no majority is left to agree, --force deletes what can be reached. There is " +
+    "no way to undo it, so --yes has to be given.",
   positionals: [CLUSTER_WORD],
-  flags: [{ name: "yes", says: "yes, all of it" }],
+  flags: [
+    { name: "yes", says: "yes, all of it" },
+    { name: "force", says: "without asking the members" },
+    {
+      name: "node",
+      value: "NODE",
+      says: "by force, of several of that name the one with a member there",
+      default: "all",
+    },
+  ],
   talksToNode: true,
   examples: [
     {
       line: "ra_kv delete-cluster orders --yes --data data/dev1",
       says: "everything in it is gone",
     },
+    {
+      line: "ra_kv delete-cluster orders --force --yes --data data/dev1",
+      says: "though most of its members are lost",
+    },
   ],
   async run(invocation, world): Promise<number> {
     const [cluster] = invocation.words as [string];
     requireYes(invocation.on("yes"), `All that ${cluster} stores will be lost`);
+    const force = invocation.on("force");
+    const node = invocation.text("node");
+    if (node !== undefined && !force) {
+      throw new UsageError("--node is for deleting by --force");
+    }
     return await withSession(invocation, world, async (session, call) => {
-      const deleted = await session.raKv.deleteCluster(
-        cluster,
-        waitOf(invocation, call),
-      );
+      const deleted = await session.raKv.deleteCluster(cluster, {
+        force,
+        node,
+        ...waitOf(invocation, call),
+      });
       const { output } = world;
       if (invocation.on("json")) writeJson(output, deleted);
       else {

@@ -199,7 +199,11 @@ withCluster(
       (await raKv("delete-cluster other --yes")).out,
       "Deleted other on b, c, d\n",
     );
-    await raKv("delete-cluster third --yes");
+    assertEquals((await raKv("delete-cluster third --yes --node b")).code, 2);
+    assertEquals(
+      (await raKv("delete-cluster third --yes --force")).out,
+      "Deleted third on a, d\n",
+    );
     await raKv("delete-cluster store --yes");
     assertEquals(brief(await raKv("clusters")), {
       code: 0,

@@ -10,7 +10,7 @@ import { isWhorlError, WhorlError } from "../base/errors.ts";
 import { BUCKET_BYTES_MAX, KEY_BYTES_MAX } from "../kv/key_limits.ts";
 import { fieldOf, numberArgument } from "../ra_kv/method_arguments.ts";
 import { hasExpired } from "../ra_kv/ra_kv_machine.ts";
-import { raKvMember } from "../ra_kv/ra_kv_router.ts";
+import { raKvMember } from "../ra_kv/ra_kv_member.ts";
 import type { RaKvMember } from "../ra_kv/ra_kv_service.ts";
 import { raftFailure } from "../raft/raft_failure.ts";
 import type { RaftSystem } from "../raft/raft_member.ts";

@@ -93,8 +93,14 @@ export function valuePutBy(
   return found === undefined ? undefined : valueInEntry(entry, key, found.hash);
 }
 
-/** @throws {WhorlError} `value_corrupt` if a value of `command` is not what its hash says, `protocol_error` or `invalid_key` if it is none. */
+/** @throws {WhorlError} `value_corrupt` if a value of `command` is not what its hash says, `protocol_error` or `invalid_key` if it is no change. */
 export function checkCommand(command: Uint8Array): void {
+  if (command[0] === RaKvOp.end) {
+    throw new WhorlError(
+      "protocol_error",
+      "Cannot delete a cluster by an operation on its keys",
+    );
+  }
   reader.reset(command, 0, command.length);
   visitChanges(reader, change, ({ op, hash, valueStart, valueEnd }) => {
     if (

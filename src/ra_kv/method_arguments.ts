@@ -74,6 +74,13 @@ export function optionalNumber(
     : numberArgument(args, name, min);
 }
 
+/** A flag that may be left out, which is false. */
+export function flagArgument(args: unknown, name: string): boolean {
+  const flag = fieldOf(args, name) ?? false;
+  if (typeof flag === "boolean") return flag;
+  throw wrong(name, "true or false");
+}
+
 /** One of `choices`, or the first of them. */
 export function choiceArgument<Choice extends string>(
   args: unknown,

@@ -315,12 +315,13 @@ withClients(
     group.append(1, Uint8Array.of(0, 0));
     group.append(2, Uint8Array.of(4));
     group.append(3, Uint8Array.of(0));
+    group.append(2, Uint8Array.of(5));
     const kinds = [];
-    for (const index of [3, 4, 5]) {
+    for (const index of [3, 4, 5, 6]) {
       kinds.push((await a.raKv.readEntry("store", index))!.kind);
     }
-    assertEquals(kinds, ["noop", "sweep", "membership"]);
-    assertEquals(await raKv.readEntry("store", 6), undefined);
+    assertEquals(kinds, ["noop", "sweep", "membership", "end"]);
+    assertEquals(await raKv.readEntry("store", 7), undefined);
     group.gone.add(1);
     assertEquals(await raKv.readEntry("store", 1), undefined);
   },

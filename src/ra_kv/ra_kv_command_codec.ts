@@ -6,6 +6,7 @@
  *               2 delete  change
  *               3 batch   u16 changes · u8 1 or 2 · change, each
  *               4 sweep   takes out what has expired
+ *               5 end     the cluster is deleted
  *
  *     change    u8 flags · u16 bytes · key · if flag 1: u48 index
  *               a put goes on: if flag 2: u48 milliseconds to live · value field
@@ -36,7 +37,16 @@ import {
 export const RA_KV_MACHINE = "ra_kv";
 
 /** What a command does. */
-export const RaKvOp = { put: 1, delete: 2, batch: 3, sweep: 4 } as const;
+export const RaKvOp = {
+  put: 1,
+  delete: 2,
+  batch: 3,
+  sweep: 4,
+  end: 5,
+} as const;
+
+/** The command that deletes the cluster. */
+export const END_COMMAND: Uint8Array<ArrayBuffer> = Uint8Array.of(RaKvOp.end);
 
 /** Flags of a change. */
 export const ChangeFlag = { ifIndex: 1, ttl: 2 } as const;
@@ -271,7 +281,7 @@ export function visitChanges(
   visit: (change: ChangeView, place: number) => boolean | void,
 ): void {
   const op = from.u8();
-  if (op === RaKvOp.sweep) return expectCommandEnd(from);
+  if (op === RaKvOp.sweep || op === RaKvOp.end) return expectCommandEnd(from);
   if (op === RaKvOp.batch) {
     const count = readBatchCount(from);
     for (let place = 0; place < count; place++) {

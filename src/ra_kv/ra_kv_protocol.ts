@@ -64,7 +64,7 @@ export interface DeletedCluster {
   readonly cluster: string;
   /** Names of the nodes whose member is gone. */
   readonly deleted: readonly string[];
-  /** Nodes on which a member may be left. */
+  /** Nodes on which a member may be left: it goes when it can reach one of the others. */
   readonly notDeleted: readonly NodeFailure[];
 }
 
@@ -142,6 +142,12 @@ export interface MemberPlace {
   readonly leader: string | null;
   /** Names of the members' nodes. */
   readonly members: readonly string[];
+  /** Whether it runs, or there is none. Older versions say nothing of one that does not. */
+  readonly runs?: boolean | undefined;
+  /** Why it does not start; null if it does, or was stopped. */
+  readonly failure?: string | null | undefined;
+  /** Whether the node can take part in deleting a cluster by agreement: older versions cannot. */
+  readonly ends?: boolean | undefined;
 }
 
 /** What a new member votes. */
@@ -167,7 +173,15 @@ export interface RaKvMethodTypes {
     };
     result: StartedCluster;
   };
-  ra_kv_delete_cluster: { args: OfCluster; result: DeletedCluster };
+  ra_kv_delete_cluster: {
+    args: OfCluster & {
+      /** Whether those that can be reached go though no majority agrees. @default {false} */
+      readonly force?: boolean | undefined;
+      /** By force: only the cluster that this node has a member of, where there are several of one name. */
+      readonly node?: string | undefined;
+    };
+    result: DeletedCluster;
+  };
   ra_kv_add_member: {
     args: OfCluster & {
       readonly node: string;
@@ -236,6 +250,21 @@ export interface RaKvPeerMethodTypes {
   ra_kv_drop_member: {
     args: OfCluster & { readonly uid: number };
     result: { readonly dropped: boolean };
+  };
+  /** Has the leader's log say that the cluster is deleted. */
+  ra_kv_end_here: {
+    args: OfCluster & { readonly groupId: number };
+    result: Readonly<Record<string, never>>;
+  };
+  /** Tells a node that a cluster was deleted; its member goes, and the node remembers it. */
+  ra_kv_delete_here: {
+    args: OfCluster & { readonly groupId: number };
+    result: { readonly dropped: boolean };
+  };
+  /** Whether the node remembers that a cluster was deleted. */
+  ra_kv_was_deleted: {
+    args: { readonly groupId: number };
+    result: { readonly deleted: boolean };
   };
   ra_kv_change_members: {
     args: OfCluster & MemberChange;

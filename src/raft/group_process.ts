@@ -7,12 +7,15 @@
  * @module
  */
 import { isWhorlError, reasonOf, WhorlError } from "../base/errors.ts";
+import { EntryApplier } from "./entry_applier.ts";
 import { EntrySender } from "./entry_sender.ts";
 import type { GroupWorld } from "./group_world.ts";
 import type { GroupLog, RaftLogs, SnapshotReceiver } from "./log/raft_log.ts";
 import { LazyTimer } from "./lazy_timer.ts";
 import type { RaftMachine } from "./machine.ts";
 import { MachineHost, type MachineListener } from "./machine_host.ts";
+import { MemberRequests } from "./member_requests.ts";
+import { OwnSnapshots } from "./own_snapshots.ts";
 import { ProposalQueue } from "./proposal_queue.ts";
 import type {
   Member,
@@ -38,12 +41,7 @@ import type {
 import type { RaftMessage } from "./raft_message.ts";
 import { writeRaftMessage } from "./raft_message_codec.ts";
 import { ReadQueue } from "./read_queue.ts";
-
-/** Entries applied from the disk before the event loop gets its turn. */
-const APPLY_ENTRIES_MAX = 4096;
-const APPLY_BYTES_MAX = 4 * 1024 * 1024;
-/** Entries that are applied between one snapshot that is taken by itself and the next, at least. */
-export const SNAPSHOT_ENTRIES_MIN = 65_536;
+import { type StoredState, storedState } from "./stored_state.ts";
 
 /** How a member is started. */
 export interface GroupProcessOptions<State> {
@@ -69,30 +67,25 @@ export class GroupProcess<State = unknown> implements RaftMember<State> {
   readonly #sender: EntrySender;
   readonly #electionTimer: LazyTimer;
   #raft: RaftState;
-  #commitIndex: number;
+  readonly #applier: EntryApplier;
+  readonly #snapshots: OwnSnapshots;
   #closed = false;
+  /** Whether those who wait were told that the group is over. */
+  #isOverTold = false;
 
   readonly #events: RaftEvent[] = [];
   readonly #effects: RaftEffect[] = [];
   #stepping = false;
 
-  #request = 0;
-  readonly #changes = new Map<
-    number,
-    RaftTarget<{ index: number; term: number }>
-  >();
-  readonly #transfers = new Map<number, RaftTarget<void>>();
+  readonly #requests = new MemberRequests();
   /** Who waits for this member to lead. */
   #hopefuls: { resolve(): void; reject(error: WhorlError): void }[] = [];
-
-  #applyingFromDisk = false;
-  #snapshotting: Promise<void> | undefined;
 
   private constructor(
     options: GroupProcessOptions<State>,
     log: GroupLog,
     machine: RaftMachine<State>,
-    state: State,
+    stored: StoredState<State>,
   ) {
     const { config, recovered } = log;
     this.group = config.name;
@@ -104,8 +97,8 @@ export class GroupProcess<State = unknown> implements RaftMember<State> {
     this.#world = world;
     this.#machine = new MachineHost(
       machine,
-      state,
-      recovered.snapshot,
+      stored.state,
+      stored.point,
       config.initial,
       {
         runtime: world.runtime,
@@ -115,10 +108,20 @@ export class GroupProcess<State = unknown> implements RaftMember<State> {
           this.propose(command, undefined, { priority: "low" }),
         applied: (meta, reply) =>
           this.#proposals.applied(meta, reply, this.#raft.leader),
-        release: () => this.#snapshotSoon(),
+        release: (index) => this.#snapshots.release(index),
+        checkpoint: () => this.#snapshots.checkpointSoon(),
       },
     );
-    this.#commitIndex = this.#machine.index;
+    this.#applier = new EntryApplier(log, this.#machine, {
+      closed: () => this.#closed,
+      applied: () => this.#applied(),
+      failed: (error) => this.#fail(error),
+    });
+    this.#snapshots = new OwnSnapshots(log, this.#machine, {
+      log: world.log,
+      // To a member that has ended nothing is delivered.
+      taken: (snapshot) => this.deliver({ type: "snapshot_taken", snapshot }),
+    });
     this.#proposals = new ProposalQueue({
       runtime: world.runtime,
       wallClock: () => world.wallClock(),
@@ -181,9 +184,9 @@ export class GroupProcess<State = unknown> implements RaftMember<State> {
         );
       }
       const machine = options.machineOf(log.config.machine);
-      const state = await storedState(log, machine);
-      member = new GroupProcess(options, log, machine, state);
-      await member.#applyKnown();
+      const stored = await storedState(log, machine);
+      member = new GroupProcess(options, log, machine, stored);
+      await member.#applier.applyKnown();
     } catch (error) {
       await log.close();
       throw error;
@@ -194,6 +197,8 @@ export class GroupProcess<State = unknown> implements RaftMember<State> {
       }
     }
     member.#stepAll();
+    // A life that died before it was removed has seen it.
+    if (member.isOver) member.#over();
     return member;
   }
 
@@ -214,7 +219,7 @@ export class GroupProcess<State = unknown> implements RaftMember<State> {
   }
 
   get commitIndex(): number {
-    return this.#commitIndex;
+    return this.#applier.commitIndex;
   }
 
   get appliedIndex(): number {
@@ -223,6 +228,11 @@ export class GroupProcess<State = unknown> implements RaftMember<State> {
 
   get state(): State {
     return this.#machine.state;
+  }
+
+  /** Whether the machine has ended the group: the member is about to be removed. */
+  get isOver(): boolean {
+    return this.#machine.isOver;
   }
 
   /** Whether this member leads. */
@@ -236,7 +246,8 @@ export class GroupProcess<State = unknown> implements RaftMember<State> {
     options?: ProposeOptions,
   ): void {
     // One that is closed refuses likewise: "closed" would leave open whether it was carried out.
-    if (this.#closed) target?.failed("not_leader", undefined);
+    if (this.isOver) target?.failed("deleted", undefined);
+    else if (this.#closed) target?.failed("not_leader", undefined);
     else if (!this.leads) target?.failed("not_leader", this.#raft.leader);
     else if (this.#proposals.full) target?.failed("overload", this.node);
     else this.#proposals.add(command, target, options);
@@ -247,12 +258,14 @@ export class GroupProcess<State = unknown> implements RaftMember<State> {
   }
 
   consistentRead(target: RaftTarget<void>): void {
-    if (this.#closed) target.failed("closed", undefined);
+    if (this.isOver) target.failed("deleted", undefined);
+    else if (this.#closed) target.failed("closed", undefined);
     else this.#reads.add(target);
   }
 
   whenApplied(index: number, target: RaftTarget<void>): void {
-    if (this.#closed) target.failed("closed", undefined);
+    if (this.isOver) target.failed("deleted", undefined);
+    else if (this.#closed) target.failed("closed", undefined);
     else this.#reads.wait(index, target, this.appliedIndex);
   }
 
@@ -268,15 +281,13 @@ export class GroupProcess<State = unknown> implements RaftMember<State> {
     target: RaftTarget<{ readonly index: number; readonly term: number }>,
   ): void {
     if (this.#closed) return target.failed("closed", undefined);
-    const request = ++this.#request;
-    this.#changes.set(request, target);
+    const request = this.#requests.change(target);
     this.deliver({ type: "change_membership", request, change });
   }
 
   transferLeadership(to: string, target: RaftTarget<void>): void {
     if (this.#closed) return target.failed("closed", undefined);
-    const request = ++this.#request;
-    this.#transfers.set(request, target);
+    const request = this.#requests.transfer(target);
     this.deliver({ type: "transfer_leadership", request, to });
   }
 
@@ -293,23 +304,7 @@ export class GroupProcess<State = unknown> implements RaftMember<State> {
   }
 
   takeSnapshot(): Promise<void> {
-    if (this.#snapshotting !== undefined) return this.#snapshotting;
-    const { meta } = this.#machine;
-    if (meta.index <= (this.log.snapshot?.index ?? 0)) return Promise.resolve();
-    // The state of this very moment: it changes with the next entry.
-    const { pieces, live } = this.#machine.encode();
-    const taking = (async () => {
-      try {
-        await this.log.takeSnapshot(meta, pieces, live);
-        if (!this.#closed) {
-          this.deliver({ type: "snapshot_taken", snapshot: meta });
-        }
-      } finally {
-        this.#snapshotting = undefined;
-      }
-    })();
-    this.#snapshotting = taking;
-    return taking;
+    return this.#snapshots.take();
   }
 
   compact(): Promise<void> {
@@ -343,7 +338,7 @@ export class GroupProcess<State = unknown> implements RaftMember<State> {
     const { role, leader, term: ownTerm } = this.#raft;
     if (
       role !== "follower" || leader !== from || ownTerm !== term ||
-      commitIndex > this.#commitIndex || this.#closed
+      commitIndex > this.commitIndex || this.#closed
     ) return false;
     this.#electionTimer.again();
     return true;
@@ -438,8 +433,7 @@ export class GroupProcess<State = unknown> implements RaftMember<State> {
         this.#world.forgetSnapshot(this.group);
         return;
       case "commit":
-        this.#commitIndex = effect.index;
-        this.#apply();
+        this.#applier.commit(effect.index);
         return;
       case "role_changed":
         this.#roleChanged(effect.role);
@@ -451,26 +445,24 @@ export class GroupProcess<State = unknown> implements RaftMember<State> {
         this.#proposals.refused(effect.reason, this.#raft.leader);
         return;
       case "change_begun": {
-        const target = this.#changes.get(effect.request);
-        this.#changes.delete(effect.request);
-        target?.done({ index: effect.index, term: effect.term });
+        const { request, index, term } = effect;
+        this.#requests.begun(request, { index, term });
         return;
       }
-      case "request_refused": {
-        const target = this.#changes.get(effect.request) ??
-          this.#transfers.get(effect.request);
-        this.#changes.delete(effect.request);
-        this.#transfers.delete(effect.request);
-        target?.failed(effect.reason, this.#raft.leader);
+      case "request_refused":
+        this.#requests.refused(
+          effect.request,
+          effect.reason,
+          this.#raft.leader,
+        );
         return;
-      }
-      case "transfer_ended": {
-        const target = this.#transfers.get(effect.request);
-        this.#transfers.delete(effect.request);
-        if (effect.ok) target?.done();
-        else target?.failed("not_up_to_date", this.#raft.leader);
+      case "transfer_ended":
+        this.#requests.transferEnded(
+          effect.request,
+          effect.ok,
+          this.#raft.leader,
+        );
         return;
-      }
       case "read_ready":
         this.#reads.ready(effect.round, effect.index, this.appliedIndex);
         return;
@@ -513,9 +505,9 @@ export class GroupProcess<State = unknown> implements RaftMember<State> {
     await receiver.finish(live);
     if (this.#closed) return;
     this.#machine.install(snapshot, state);
-    this.#commitIndex = Math.max(this.#commitIndex, snapshot.index);
+    this.#applier.commitIndex = Math.max(this.commitIndex, snapshot.index);
     this.deliver({ type: "snapshot_received", snapshot, ok: true });
-    this.#apply();
+    this.#applier.apply();
   }
 
   /** It did not come, or not whole. */
@@ -530,86 +522,27 @@ export class GroupProcess<State = unknown> implements RaftMember<State> {
     this.#world.changed(this.group);
   }
 
-  /** Applies what is known to have been applied here before a restart. */
-  async #applyKnown(): Promise<void> {
-    const { recovered } = this.log;
-    const until = Math.min(recovered.appliedIndex, recovered.lastIndex);
-    while (this.#machine.index < until) {
-      const entries = await this.log.entries(
-        this.#machine.index + 1,
-        until,
-        APPLY_BYTES_MAX,
-      );
-      for (const entry of entries) this.#machine.apply(entry);
-    }
-    this.#commitIndex = Math.max(this.#commitIndex, this.#machine.index);
-  }
-
-  #apply(): void {
-    if (this.#applyingFromDisk) return;
-    while (this.#machine.index < this.#commitIndex) {
-      const entry = this.log.entryInMemory(this.#machine.index + 1);
-      if (entry === undefined) {
-        this.#applyFromDisk();
-        break;
-      }
-      this.#machine.apply(entry);
-    }
-    this.#applied();
-  }
-
-  async #applyFromDisk(): Promise<void> {
-    this.#applyingFromDisk = true;
-    try {
-      const first = this.#machine.index + 1;
-      const entries = await this.log.entries(
-        first,
-        Math.min(this.#commitIndex, first + APPLY_ENTRIES_MAX - 1),
-        APPLY_BYTES_MAX,
-      );
-      // A snapshot may have been installed meanwhile.
-      if (this.#closed) return;
-      for (const entry of entries) {
-        if (entry.index === this.#machine.index + 1) this.#machine.apply(entry);
-      }
-    } catch (error) {
-      if (
-        !this.#closed && this.log.snapshot !== undefined &&
-        this.log.snapshot.index > this.#machine.index
-      ) return;
-      this.#fail(
-        isWhorlError(error) ? error : new WhorlError(
-          "store_corrupt",
-          `Cannot read the log of group ${this.group}: ${reasonOf(error)}`,
-          { cause: error },
-        ),
-      );
-      return;
-    } finally {
-      this.#applyingFromDisk = false;
-    }
-    this.#apply();
-  }
-
   #applied(): void {
     const index = this.#machine.index;
     this.log.noteApplied(index);
     const machineVersion = this.#machine.version;
     this.deliver({ type: "applied", index, machineVersion });
     this.#reads.applied(index);
-    if (
-      index - (this.log.snapshot?.index ?? 0) >= SNAPSHOT_ENTRIES_MIN &&
-      this.#snapshotting === undefined
-    ) this.#snapshotSoon();
+    if (this.isOver) this.#over();
+    else this.#snapshots.applied();
   }
 
-  #snapshotSoon(): void {
-    this.takeSnapshot().catch((error) =>
-      this.#world.log.error("Cannot take a snapshot", {
-        group: this.group,
-        reason: reasonOf(error),
-      })
-    );
+  /** What was proposed behind the end is void, on every member: whoever waits for it is told so. */
+  #over(): void {
+    if (this.#isOverTold || this.#closed) return;
+    this.#isOverTold = true;
+    const waiting: RaftTarget<never>[] = [
+      ...this.#proposals.clear(),
+      ...this.#reads.clear(),
+      ...this.#requests.clear(),
+    ];
+    failAll(waiting, "deleted", undefined);
+    this.#world.over(this.groupId, this.group);
   }
 
   /** Calls `listener` for each `notify` of the machine on this member, until the function it returns is called. */
@@ -636,11 +569,8 @@ export class GroupProcess<State = unknown> implements RaftMember<State> {
     const waiting: RaftTarget<never>[] = [
       ...this.#proposals.clear(),
       ...this.#reads.clear(),
-      ...this.#changes.values(),
-      ...this.#transfers.values(),
+      ...this.#requests.clear(),
     ];
-    this.#changes.clear();
-    this.#transfers.clear();
     failAll(waiting, "closed", undefined);
     for (const { reject } of this.#hopefuls.splice(0)) {
       reject(closedError(this.group));
@@ -650,7 +580,7 @@ export class GroupProcess<State = unknown> implements RaftMember<State> {
   /** Ends the member; what is in the log becomes durable first. */
   async close(): Promise<void> {
     if (!this.#closed) this.#end();
-    await this.#snapshotting?.catch(() => {});
+    await this.#snapshots.settled();
     await this.log.close();
   }
 }
@@ -674,15 +604,4 @@ function failAll(
 function membersOf({ recovered, config }: GroupLog): readonly Member[] {
   return (recovered.memberships.at(-1) ?? recovered.snapshot?.membership ??
     config.initial).members;
-}
-
-async function storedState<State>(
-  log: GroupLog,
-  machine: RaftMachine<State>,
-): Promise<State> {
-  const stored = await log.readSnapshot();
-  if (stored === undefined) return machine.init();
-  const pieces: Uint8Array<ArrayBuffer>[] = [];
-  for await (const piece of stored.state) pieces.push(piece);
-  return machine.decode(pieces);
 }

@@ -44,6 +44,8 @@ export interface GroupWorld {
   diskFailed(error: WhorlError): void;
   /** The member cannot go on: it is to be started anew. */
   failed(error: WhorlError): void;
+  /** The machine has ended the group: its member is to be removed. */
+  over(groupId: number, group: string): void;
   /** Told of each change of role, term, leader or members. */
   changed(group: string): void;
 }

@@ -19,8 +19,10 @@ export interface ApplyMeta {
 
 /** What a machine wants done; a leader does all, the others only what is marked so. Effects may happen twice. */
 export type MachineEffect =
-  /** On every member: entries up to `index` that are not live are no longer needed. */
+  /** On every member: entries up to `index` that are not live are no longer needed. The newest checkpoint up to there becomes a snapshot; without one, one is taken of the present state. */
   | { readonly type: "release_cursor"; readonly index: number }
+  /** On every member: the state as it is after this command is stored, so that a restart begins from it. All entries stay. At most every 16,384 entries (`CHECKPOINT_ENTRIES_MIN`). */
+  | { readonly type: "checkpoint" }
   /** On every member: `message` to whoever on this node listens as `to`. */
   | {
     readonly type: "notify";
@@ -39,13 +41,25 @@ export type MachineEffect =
     readonly type: "monitor";
     readonly node: string;
     readonly command: Uint8Array<ArrayBuffer> | undefined;
-  };
+  }
+  /** On every member: the group is over. Nothing that follows in the log is applied, and each member goes with all it has stored. */
+  | { readonly type: "end" };
 
 /** What a command came to. */
 export interface Applied {
   /** For who proposed it. */
   readonly reply: Uint8Array<ArrayBuffer> | undefined;
   readonly effects?: readonly MachineEffect[];
+}
+
+/** A state as it was at one moment, for a snapshot; the state changes meanwhile. */
+export interface MachineView {
+  /** What `encode` made at that moment, or other bytes that mean the same. Taken once, a piece at a time with other work in between: each should be made when it is taken, and some 100 KiB are a good size. */
+  readonly pieces: Iterable<Uint8Array<ArrayBuffer>>;
+  /** What `liveIndexes` told at that moment. Taken once, after all pieces. */
+  readonly live: Iterable<number>;
+  /** Nothing more of it is taken. */
+  release(): void;
 }
 
 /** A machine whose state lives in one member. Its methods are never called at the same time. */
@@ -63,8 +77,10 @@ export interface RaftMachine<State = unknown> {
   ): Applied;
   /** Indexes of the entries whose commands are still needed when a snapshot has taken the place of the log: kept on disk, sent along with snapshots. In any order. */
   liveIndexes?(state: State): Iterable<number>;
-  /** The state as bytes, whole; called for snapshots. The pieces are joined in order, and may be of any size. */
+  /** The state as bytes, whole; called for snapshots. The pieces are joined in order, and may be of any size. They are taken at once, before the next command; see `view`. */
   encode(state: State): Iterable<Uint8Array<ArrayBuffer>>;
+  /** The state as it is now, for a snapshot that is taken while commands go on: for machines with so much state that `encode` would keep others waiting. */
+  view?(state: State): MachineView;
   /** @throws {WhorlError} `protocol_error` if they are not what `encode` made. */
   decode(pieces: Iterable<Uint8Array<ArrayBuffer>>): State;
   /** The member has become leader, or is none any more: what timers and notifications must be begun anew. */

@@ -14,7 +14,12 @@ import {
   membershipOf,
   timeOfEntry,
 } from "./entry_body.ts";
-import type { ApplyMeta, MachineEffect, RaftMachine } from "./machine.ts";
+import type {
+  ApplyMeta,
+  MachineEffect,
+  MachineView,
+  RaftMachine,
+} from "./machine.ts";
 import {
   ENTRY_HEADER_BYTES,
   EntryKind,
@@ -34,8 +39,10 @@ export interface MachineWorld {
   propose(command: Uint8Array<ArrayBuffer>): void;
   /** What a command came to, for whoever proposed it. */
   applied(meta: ApplyMeta, reply: Uint8Array<ArrayBuffer> | undefined): void;
-  /** The machine needs entries up to the present one no longer, but for those that are live. */
-  release(): void;
+  /** The machine needs entries up to `index` no longer, but for those that are live. */
+  release(index: number): void;
+  /** The machine wants its state as it is now to be there after a restart. */
+  checkpoint(): void;
 }
 
 /** Hears what a machine tells on this member. */
@@ -53,26 +60,30 @@ export class MachineHost<State> {
   #term: number;
   #version: number;
   #membership: Membership;
+  #isOver = false;
   readonly #timers = new Map<string, TimerHandle>();
   /** Commands to propose when a node is lost, by node. */
   readonly #monitors = new Map<string, Uint8Array<ArrayBuffer>>();
   readonly #listeners = new Set<MachineListener>();
 
-  /** @param initial The members where there is no snapshot. */
+  /**
+   * @param point What `state` is of: a snapshot or a checkpoint.
+   * @param initial The members where there is neither.
+   */
   constructor(
     machine: RaftMachine<State>,
     state: State,
-    snapshot: SnapshotMeta | undefined,
+    point: SnapshotMeta | undefined,
     initial: Membership,
     world: MachineWorld,
   ) {
     this.#machine = machine;
     this.#world = world;
     this.#state = state;
-    this.#index = snapshot?.index ?? 0;
-    this.#term = snapshot?.term ?? 0;
-    this.#version = snapshot?.machineVersion ?? 0;
-    this.#membership = snapshot?.membership ?? initial;
+    this.#index = point?.index ?? 0;
+    this.#term = point?.term ?? 0;
+    this.#version = point?.machineVersion ?? 0;
+    this.#membership = point?.membership ?? initial;
   }
 
   /** The state as of {@linkcode MachineHost.index}. */
@@ -90,6 +101,11 @@ export class MachineHost<State> {
     return this.#version;
   }
 
+  /** Whether the machine has ended its group: what follows in the log is void. */
+  get isOver(): boolean {
+    return this.#isOver;
+  }
+
   /** What a snapshot of now stands for. */
   get meta(): SnapshotMeta {
     return {
@@ -100,15 +116,13 @@ export class MachineHost<State> {
     };
   }
 
-  /** The state as bytes, and the entries that are live in it. */
-  encode(): {
-    readonly pieces: readonly Uint8Array<ArrayBuffer>[];
-    readonly live: readonly number[];
-  } {
-    return {
-      pieces: [...this.#machine.encode(this.#state)],
-      live: [...this.#machine.liveIndexes?.(this.#state) ?? []],
-    };
+  /** The state as it is now, whatever is applied while it is taken. To be released. */
+  view(): MachineView {
+    const view = this.#machine.view?.(this.#state);
+    if (view !== undefined) return view;
+    const pieces = [...this.#machine.encode(this.#state)];
+    const live = [...this.#machine.liveIndexes?.(this.#state) ?? []];
+    return { pieces, live, release() {} };
   }
 
   /** Reads a state, and says which entries are live in it. */
@@ -134,6 +148,7 @@ export class MachineHost<State> {
     const { index, term, body } = entry;
     this.#index = index;
     this.#term = term;
+    if (this.#isOver) return;
     switch (kindOfEntry(body)) {
       case EntryKind.command: {
         const meta: ApplyMeta = {
@@ -174,6 +189,7 @@ export class MachineHost<State> {
   /** The member has become leader, or is none any more. */
   roleChanged(leads: boolean): void {
     if (!leads) this.#forget();
+    if (this.#isOver) return;
     const effects = this.#machine.enterRole?.(leads, this.#state);
     if (effects !== undefined) this.#perform(effects);
   }
@@ -196,7 +212,10 @@ export class MachineHost<State> {
     for (const effect of effects) {
       switch (effect.type) {
         case "release_cursor":
-          this.#world.release();
+          this.#world.release(effect.index);
+          break;
+        case "checkpoint":
+          this.#world.checkpoint();
           break;
         case "timer":
           this.#setTimer(effect.name, effect.afterMs, effect.command);
@@ -208,6 +227,10 @@ export class MachineHost<State> {
           for (const listener of this.#listeners) {
             listener(effect.to, effect.message);
           }
+          break;
+        case "end":
+          this.#isOver = true;
+          this.#forget();
           break;
         default:
           return effect satisfies never;

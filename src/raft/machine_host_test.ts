@@ -52,6 +52,8 @@ const EFFECTS: Record<string, readonly MachineEffect[]> = {
   unwatch: [{ type: "monitor", node: "b", command: undefined }],
   notify: [{ type: "notify", to: 5, message: utf8.encode("hello") }],
   release: [{ type: "release_cursor", index: 1 }],
+  end: [{ type: "end" }],
+  point: [{ type: "checkpoint" }],
 };
 
 const INITIAL: Membership = { index: 0, members: [] };
@@ -68,6 +70,7 @@ function makeHost(leads = true) {
     applied: ({ index }, reply) =>
       void did.push(`reply ${index} ${text(reply!)}`),
     release: () => void did.push("release"),
+    checkpoint: () => void did.push("checkpoint"),
   });
   let index = 0;
   const apply = (words: string): void =>
@@ -83,9 +86,16 @@ Deno.test("MachineHost applies commands in order and says what they came to", ()
   const { host, did, apply } = makeHost();
   apply("one");
   apply("release");
-  assertEquals(host.state, ["1.2v0 one", "2.2v0 release"]);
-  assertEquals(did, ["reply 1 one", "release", "reply 2 release"]);
-  assertEquals([host.index, host.version], [2, 0]);
+  apply("point");
+  assertEquals(host.state, ["1.2v0 one", "2.2v0 release", "3.2v0 point"]);
+  assertEquals(did, [
+    "reply 1 one",
+    "release",
+    "reply 2 release",
+    "checkpoint",
+    "reply 3 point",
+  ]);
+  assertEquals([host.index, host.version], [3, 0]);
 });
 
 Deno.test("MachineHost changes the version at a leader's first entry, upwards only, and the members at theirs", () => {
@@ -161,6 +171,19 @@ Deno.test("MachineHost proposes once when a watched node is lost, also if it was
   ]);
 });
 
+Deno.test("MachineHost applies nothing behind the end of its group, and keeps no timer", async () => {
+  const { host, runtime, did, apply } = makeHost();
+  apply("timer");
+  apply("end");
+  assertEquals(host.isOver, true);
+  apply("late");
+  host.roleChanged(true);
+  await runtime.advance(1_000);
+  assertEquals(host.state, ["1.2v0 timer", "2.2v0 end"]);
+  assertEquals(did, ["reply 1 timer", "reply 2 end"]);
+  assertEquals(host.index, 3);
+});
+
 Deno.test("MachineHost tells listeners on every member, and answers what is asked beside the log", () => {
   const { host, did, apply } = makeHost(false);
   const heard: string[] = [];
@@ -181,13 +204,23 @@ Deno.test("MachineHost goes on from a snapshot of another member", () => {
   const { pieces } = (() => {
     const other = makeHost();
     for (const words of ["x", "y", "z"]) other.apply(words);
-    return other.host.encode();
+    return other.host.view();
   })();
-  const { state, live } = host.decode(pieces);
+  const { state, live } = host.decode([...pieces]);
   assertEquals([...live], [0, 1, 2]);
   host.install(
     { index: 3, term: 2, membership: INITIAL, machineVersion: 2 },
     state,
   );
   assertEquals([host.index, host.version, host.state.length], [3, 2, 3]);
+});
+
+Deno.test("MachineHost.view() is of its moment, also of a machine that has no views", () => {
+  const { host, apply } = makeHost();
+  apply("before");
+  const view = host.view();
+  apply("later");
+  assertEquals([...view.pieces].map(text), ["1.2v0 before"]);
+  assertEquals([...view.live], [0]);
+  view.release();
 });

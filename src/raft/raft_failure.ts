@@ -12,6 +12,7 @@ const SENTENCES: Readonly<
   not_leader: (group, node) => `${node} does not lead ${group}`,
   leader_lost: (group, node) =>
     `Cannot tell whether it happened as ${node} has lost the lead of ${group}`,
+  deleted: (group) => `${group} was deleted`,
   closed: (group, node) => `The member of ${group} on ${node} is stopping`,
   cluster_change_not_permitted: (group) =>
     `Cannot change the members of ${group} now: another change is under way, or its leader is new`,
@@ -37,7 +38,8 @@ export function raftFailure(
   reason: RaftFailure,
   leader: string | undefined,
 ): WhorlError {
-  return new WhorlError(reason, SENTENCES[reason](group, node), {
+  const code = reason === "deleted" ? "unknown_cluster" : reason;
+  return new WhorlError(code, SENTENCES[reason](group, node), {
     details: { cluster: group, node, leader: leader ?? null },
   });
 }

@@ -15,6 +15,8 @@ export type RaftFailure =
   | RaftRefusal
   /** It was the leader's when that stopped being the leader. */
   | "leader_lost"
+  /** The group is over: nothing more is carried out. */
+  | "deleted"
   /** The member is being stopped, or its disk fails. */
   | "closed";
 
@@ -104,15 +106,41 @@ export interface NewMember {
   readonly initial: readonly Member[];
 }
 
+/** A member that is on the disk and does not run. */
+export interface MemberAtRest {
+  readonly uid: number;
+  readonly groupId: number;
+  /** Name of its kind of machine. */
+  readonly machine: string;
+  /** Why it does not start; undefined if it was stopped, or is about to start. */
+  readonly reason: string | undefined;
+}
+
 /** All Raft groups with a member on this node. */
 export interface RaftSystem {
   readonly node: string;
   member(group: string): RaftMember | undefined;
   members(): readonly RaftMember[];
+  /** Whether it has a member of `group` that does not run just now. */
+  isDown(group: string): boolean;
   /** Makes a member and starts it. @throws {WhorlError} `already_exists`. */
   createMember(member: NewMember): Promise<RaftMember>;
+  /** The member of a group that is on the disk and does not run; undefined if there is none, or it runs. */
+  memberAtRest(group: string): MemberAtRest | undefined;
   /** Stops a member and removes what it stored. */
   removeMember(group: string): Promise<void>;
+  /**
+   * Removes the member of that number, whether it runs or not, and none else;
+   * one that is still to be made under that number is not. What does not start
+   * is put aside.
+   *
+   * @returns Whether there was such a member.
+   */
+  dropMember(uid: number): Promise<boolean>;
+  /** Whether a group was deleted, as far as this node remembers. */
+  isDeleted(groupId: number): boolean;
+  /** A group was deleted: remembers that, durably, and removes its member here. @returns Whether there was one. */
+  deleteGroup(groupId: number): Promise<boolean>;
   /** Stops a member; it is there again after `startMember` or a restart of the node. */
   stopMember(group: string): Promise<void>;
   startMember(group: string): Promise<RaftMember>;

@@ -1,28 +1,30 @@
 /**
- * The Raft groups of a node: starts their members under one supervisor and
- * brings them what arrives.
- *
- *     raft_groups (simple_one_for_one)   one child a group, started again when it falls
+ * The Raft groups of a node: brings their members what arrives, and says for
+ * them what all have to say together. Which members there are is up to
+ * `member_lives.ts`.
  *
  * Groups that are idle say nothing themselves: see `heartbeats.ts`.
  *
  * @module
  */
 import type { Child } from "../../supervisors/child.ts";
-import { DynamicSupervisor } from "../../supervisors/dynamic_supervisor.ts";
+import type { DynamicSupervisor } from "../../supervisors/dynamic_supervisor.ts";
 import type { TimerHandle } from "../../supervisors/runtime.ts";
 import { ByteReader } from "../base/byte_reader.ts";
-import { isWhorlError, reasonOf, WhorlError } from "../base/errors.ts";
+import { reasonOf, WhorlError } from "../base/errors.ts";
 import { FrameType } from "../wire/frame_type.ts";
 import { GroupChild } from "./group_child.ts";
 import { GroupProcess } from "./group_process.ts";
 import type { GroupWorld } from "./group_world.ts";
 import { Heartbeats } from "./heartbeats.ts";
-import type { GroupConfig } from "./log/raft_log.ts";
 import type { RaftMachine } from "./machine.ts";
-import { orderMembers } from "./membership.ts";
-import type { NewMember, RaftMember, RaftSystem } from "./raft_member.ts";
-import type { Member } from "./raft_entry.ts";
+import { MemberLives, notFound } from "./member_lives.ts";
+import type {
+  MemberAtRest,
+  NewMember,
+  RaftMember,
+  RaftSystem,
+} from "./raft_member.ts";
 import { raftFailure } from "./raft_failure.ts";
 import { readRaftMessage } from "./raft_message_codec.ts";
 import type { RaftWorld } from "./raft_world.ts";
@@ -31,21 +33,16 @@ import { SnapshotReceivers } from "./snapshot_receivers.ts";
 import { sendSnapshot } from "./snapshot_sender.ts";
 import { StandingProcess, type StandingRequest } from "./standing_process.ts";
 
-/** Ends of members borne within ten seconds; more, and the logs themselves are taken to be what is wrong. */
-export const GROUP_RESTARTS_MAX = 20;
-
 /** Time for leaders to give way when the disk fails or the node is stopped, in milliseconds. */
 const GIVE_WAY_MS = 500;
 const GIVE_WAY_POLL_MS = 5;
 /** All groups of a node; see the module's text. */
 export class RaftSystemProcess implements RaftSystem {
   readonly node: string;
-  /** The supervisor of the members. */
-  readonly groups: DynamicSupervisor<[number], Promise<Child>>;
   readonly #world: RaftWorld;
+  readonly #lives: MemberLives;
   readonly #byName = new Map<string, GroupProcess>();
   readonly #byId = new Map<number, GroupProcess>();
-  readonly #children = new Map<number, GroupChild>();
   readonly #heartbeats: Heartbeats;
   readonly #receivers: SnapshotReceivers;
   readonly #subscribers = new Set<(group: string) => void>();
@@ -68,88 +65,35 @@ export class RaftSystemProcess implements RaftSystem {
       members: () => this.#byName.values(),
       memberOf: (groupId) => this.#byId.get(groupId),
     });
-    this.groups = new DynamicSupervisor({
-      name: "raft_groups",
-      start: (uid: number): Promise<Child> => this.#startChild(uid),
-      restart: "transient",
-      intensity: GROUP_RESTARTS_MAX,
-      periodMs: 10_000,
-      shutdown: 10_000,
-      backoff: { minMs: 50, maxMs: 5_000 },
-      runtime: world.runtime,
-      onReport: (report) => world.onReport(report),
+    this.#lives = new MemberLives({
+      world,
+      start: (uid) => this.#startMember(uid),
+      diskFailed: (error) => this.#diskFailed(error),
     });
+  }
+
+  /** The supervisor of the members. */
+  get groups(): DynamicSupervisor<[number], Promise<Child>> {
+    return this.#lives.groups;
   }
 
   /** Starts the members that are on the disk. One that does not start keeps no other from it. */
   async start(): Promise<void> {
-    await Promise.all(
-      this.#world.logs.groups.map(({ uid, name }) =>
-        this.groups.startChild(uid).catch((error) => {
-          this.#world.log.error("A member of a group does not start", {
-            group: name,
-            reason: reasonOf(error),
-          });
-          // The logs are opened anew, and the members with them, until the disk takes something again.
-          if (isDiskFailure(error)) this.#diskFailed(error);
-        })
-      ),
-    );
+    await this.#lives.startAll();
     this.#heartbeats.start();
   }
 
-  async #startChild(uid: number): Promise<Child> {
-    try {
-      return await this.#startMember(uid);
-    } catch (error) {
-      if (!isWhorlError(error, "tail_lost")) throw error;
-      return await this.#startAnew(uid, error);
-    }
-  }
-
-  /** What is left of a member that has lost some of its log is no use, and could do harm: it begins again under another uid. */
-  async #startAnew(lost: number, reason: WhorlError): Promise<Child> {
-    const { logs, log } = this.#world;
-    const config = logs.groups.find(({ uid }) => uid === lost) as GroupConfig;
-    const members = reason.details["members"] as readonly Member[];
-    if (members.every(({ node }) => node === this.node)) throw reason;
-    log.error("A member of a group has lost part of its log and begins anew", {
-      group: config.name,
-    });
-    const isMade = logs.groups.some(({ uid, groupId }) =>
-      groupId === config.groupId && uid !== lost
-    );
-    if (isMade) {
-      // By this very function, before a crash. It is started as all others are.
-      await logs.remove(lost);
-      throw reason;
-    }
-    const next = this.#world.secretNumber();
-    // It asks to be taken back as it knows itself for a member; one that was
-    // added later may have lost the entry that said so.
-    const known = members.some(({ node }) => node === this.node)
-      ? members
-      : orderMembers([
-        ...members,
-        { node: this.node, uid: lost, kind: "promotable", target: 0 },
-      ]);
-    await logs.create({
-      ...config,
-      uid: next,
-      initial: { index: 0, members: known },
-    });
-    await logs.remove(lost);
-    return await this.#startMember(next);
-  }
-
-  async #startMember(uid: number): Promise<Child> {
+  async #startMember(uid: number): Promise<GroupChild> {
     let failure: WhorlError | undefined;
     let failed = (error: WhorlError): void => void (failure = error);
     const member = await GroupProcess.start({
       uid,
       logs: this.#world.logs,
       machineOf: (name) => this.#machineOf(name),
-      world: this.#groupWorld((error) => failed(error)),
+      world: this.#groupWorld({
+        failed: (error) => failed(error),
+        over: (groupId, name) => void this.#groupIsOver(groupId, name),
+      }),
     });
     const { members } = member.membership;
     const world = {
@@ -170,11 +114,9 @@ export class RaftSystemProcess implements RaftSystem {
       if (this.#byName.get(member.group) !== member) return;
       this.#byName.delete(member.group);
       this.#byId.delete(member.groupId);
-      this.#children.delete(uid);
     });
     this.#byName.set(member.group, member);
     this.#byId.set(member.groupId, member);
-    this.#children.set(uid, child);
     failed = (error) => child.fail(error);
     if (failure !== undefined) failed(failure);
     this.#changed(member.group);
@@ -186,9 +128,24 @@ export class RaftSystemProcess implements RaftSystem {
     const { log } = this.#world;
     log.info("A member that its group has removed is gone", { group });
     try {
-      if (this.#byName.get(group)?.uid === uid) await this.removeMember(group);
+      await this.#lives.drop(uid);
     } catch (error) {
       log.warn("Cannot remove a member that its group has removed", {
+        group,
+        reason: reasonOf(error),
+      });
+    }
+  }
+
+  /** The members of a group have agreed that it is over. */
+  async #groupIsOver(groupId: number, group: string): Promise<void> {
+    const { log } = this.#world;
+    log.info("A group was deleted, and its member here is gone", { group });
+    try {
+      await this.#lives.deleteGroup(groupId);
+    } catch (error) {
+      // It is tried again when the member is started next, or is told once more.
+      log.warn("Cannot remove a member whose group was deleted", {
         group,
         reason: reasonOf(error),
       });
@@ -206,7 +163,7 @@ export class RaftSystemProcess implements RaftSystem {
     return machine;
   }
 
-  #groupWorld(failed: (error: WhorlError) => void): GroupWorld {
+  #groupWorld(told: Pick<GroupWorld, "failed" | "over">): GroupWorld {
     const world = this.#world;
     return {
       node: this.node,
@@ -228,7 +185,7 @@ export class RaftSystemProcess implements RaftSystem {
         this.#receivers.expect(group, transfer),
       forgetSnapshot: (group) => this.#receivers.forget(group),
       diskFailed: (error) => this.#diskFailed(error),
-      failed,
+      ...told,
       changed: (group) => this.#changed(group),
     };
   }
@@ -260,71 +217,48 @@ export class RaftSystemProcess implements RaftSystem {
     return [...this.#byName.values()];
   }
 
+  isDown(group: string): boolean {
+    return this.memberAtRest(group) !== undefined;
+  }
+
   async createMember(member: NewMember): Promise<RaftMember> {
     this.#machineOf(member.machine);
-    const there = this.#world.logs.groups.find(({ name, groupId }) =>
-      name === member.group || groupId === member.groupId
-    );
-    if (there !== undefined) {
-      throw new WhorlError(
-        "already_exists",
-        `Cannot make a member of ${member.group} as ${this.node} has one`,
-        { details: { group: member.group, node: this.node } },
-      );
-    }
-    await this.#world.logs.create({
-      uid: member.uid,
-      groupId: member.groupId,
-      name: member.group,
-      machine: member.machine,
-      initial: { index: 0, members: member.initial },
-    });
-    await this.groups.startChild(member.uid);
+    await this.#lives.create(member);
     return this.#present(member.group);
   }
 
   #present(group: string): GroupProcess {
     const member = this.#byName.get(group);
-    if (member === undefined) {
-      throw new WhorlError(
-        "not_found",
-        `There is no member of ${group} on ${this.node}`,
-        { details: { group, node: this.node } },
-      );
-    }
+    if (member === undefined) throw notFound(group, this.node);
     return member;
   }
 
-  #configOf(group: string): { readonly uid: number } {
-    const config = this.#world.logs.groups.find(({ name }) => name === group);
-    if (config === undefined) {
-      throw new WhorlError(
-        "not_found",
-        `There is no member of ${group} on ${this.node}`,
-        { details: { group, node: this.node } },
-      );
-    }
-    return config;
+  memberAtRest(group: string): MemberAtRest | undefined {
+    return this.#byName.has(group) ? undefined : this.#lives.atRest(group);
   }
 
   async removeMember(group: string): Promise<void> {
-    const { uid } = this.#configOf(group);
-    await this.#stop(uid);
-    await this.#world.logs.remove(uid);
+    await this.#lives.remove(group);
+  }
+
+  async dropMember(uid: number): Promise<boolean> {
+    return await this.#lives.drop(uid);
+  }
+
+  isDeleted(groupId: number): boolean {
+    return this.#world.logs.isDeleted(groupId);
+  }
+
+  async deleteGroup(groupId: number): Promise<boolean> {
+    return await this.#lives.deleteGroup(groupId);
   }
 
   async stopMember(group: string): Promise<void> {
-    await this.#stop(this.#configOf(group).uid);
-  }
-
-  async #stop(uid: number): Promise<void> {
-    const child = this.#children.get(uid);
-    if (child !== undefined) await this.groups.terminateChild(child);
+    await this.#lives.stop(group);
   }
 
   async startMember(group: string): Promise<RaftMember> {
-    const { uid } = this.#configOf(group);
-    if (!this.#children.has(uid)) await this.groups.startChild(uid);
+    await this.#lives.resume(group);
     return this.#present(group);
   }
 
@@ -335,7 +269,7 @@ export class RaftSystemProcess implements RaftSystem {
    * @throws {WhorlError} `not_found`, or `not_leader` and the like.
    */
   async rejoin(from: string, args: unknown): Promise<null> {
-    const { group, node, uid } = args as Partial<RejoinRequest>;
+    const { group, groupId, node, uid } = args as Partial<RejoinRequest>;
     if (
       typeof group !== "string" || node !== from ||
       !Number.isSafeInteger(uid) || (uid as number) < 1
@@ -345,17 +279,20 @@ export class RaftSystemProcess implements RaftSystem {
         "Cannot take a member of a Raft group back as its request is not understood",
       );
     }
+    if (groupId !== undefined && this.isDeleted(groupId)) {
+      throw notAnyMore(group, node);
+    }
     const member = this.#present(group);
+    // An older version does not say which group of that name it means.
+    if (groupId !== undefined && groupId !== member.groupId) {
+      throw notFound(group, this.node);
+    }
     const before = member.membership.members.find((other) =>
       other.node === node
     );
     if (member.leads && before === undefined) {
       // It was removed while it was away.
-      throw new WhorlError(
-        "not_member",
-        `Cannot take ${node} back into ${group} as it is no member of it any more`,
-        { details: { cluster: group, node } },
-      );
+      throw notAnyMore(group, node);
     }
     const kind = before?.kind === "non_voter" ? "non_voter" : "promotable";
     const { promise, resolve, reject } = Promise.withResolvers<null>();
@@ -377,12 +314,16 @@ export class RaftSystemProcess implements RaftSystem {
    */
   async standing(args: unknown): Promise<boolean> {
     const { group, groupId, uid } = args as Partial<StandingRequest>;
-    if (typeof group !== "string" || !Number.isSafeInteger(uid)) {
+    if (
+      typeof group !== "string" || !Number.isSafeInteger(uid) ||
+      !Number.isSafeInteger(groupId)
+    ) {
       throw new WhorlError(
         "protocol_error",
         "Cannot say who is a member of a Raft group as the request is not understood",
       );
     }
+    if (this.isDeleted(groupId as number)) return false;
     const member = this.#present(group);
     // Of another group of that name it is none, and of its own nobody here knows.
     if (member.groupId !== groupId) {
@@ -451,6 +392,7 @@ export class RaftSystemProcess implements RaftSystem {
     try {
       return await sendSnapshot({
         group,
+        groupId: member.groupId,
         uid: member.uid,
         term,
         transfer: ++this.#transfer,
@@ -506,9 +448,10 @@ export class RaftSystemProcess implements RaftSystem {
   }
 }
 
-/** Whether `error`, or what a supervisor has made of it, is that the disk refuses to be written. */
-function isDiskFailure(error: unknown): error is WhorlError {
-  const { code, cause } = (error ?? {}) as { code?: unknown; cause?: unknown };
-  return code === "store_full" || code === "store_unavailable" ||
-    cause !== undefined && isDiskFailure(cause);
+function notAnyMore(group: string, node: string): WhorlError {
+  return new WhorlError(
+    "not_member",
+    `Cannot take ${node} back into ${group} as it is no member of it any more`,
+    { details: { cluster: group, node } },
+  );
 }

@@ -26,6 +26,8 @@ export interface RejoinWorld {
 /** What `raft_rejoin` asks for. */
 export interface RejoinRequest {
   readonly group: string;
+  /** Older versions leave it out. */
+  readonly groupId?: number;
   readonly node: string;
   readonly uid: number;
 }
@@ -50,8 +52,8 @@ export class RejoinProcess {
   }
 
   async #ask(): Promise<void> {
-    const { group, node, uid, membership, leader } = this.#member;
-    const request: RejoinRequest = { group, node, uid };
+    const { group, groupId, node, uid, membership, leader } = this.#member;
+    const request: RejoinRequest = { group, groupId, node, uid };
     // The leader may be one that came after what it knows of the members.
     const others = new Set(membership.members.map((member) => member.node));
     if (leader !== undefined) others.add(leader);

@@ -24,6 +24,8 @@ export const SNAPSHOT_PIECE_BYTES = 1024 * 1024;
 /** What `raft_snapshot_begin` says. */
 export interface SnapshotOffer {
   readonly group: string;
+  /** As a group that was deleted may be followed by another of its name. Older versions leave it out. */
+  readonly groupId?: number | undefined;
   /** Uid of the leader's member. */
   readonly uid: number;
   readonly term: number;
@@ -38,6 +40,7 @@ export function writeOffer(offer: SnapshotOffer): Record<string, unknown> {
   const { index, term, machineVersion } = offer.snapshot;
   return {
     group: offer.group,
+    groupId: offer.groupId,
     uid: offer.uid,
     term: offer.term,
     transfer: offer.transfer,
@@ -57,6 +60,9 @@ export function readOffer(args: unknown): SnapshotOffer {
   }
   return {
     group,
+    groupId: fields["groupId"] === undefined || fields["groupId"] === null
+      ? undefined
+      : number(fields["groupId"]),
     uid: number(fields["uid"]),
     term: number(fields["term"]),
     transfer: number(fields["transfer"]),

@@ -102,9 +102,12 @@ export class SnapshotReceivers {
     from: string,
     args: unknown,
   ): Promise<number> {
-    const { group, uid, term, transfer, snapshot } = readOffer(args);
+    const { group, groupId, uid, term, transfer, snapshot } = readOffer(args);
     const member = this.#member(group);
-    if (member === undefined) {
+    if (
+      member === undefined ||
+      groupId !== undefined && groupId !== member.groupId
+    ) {
       throw new WhorlError(
         "not_found",
         `Cannot take a snapshot as this node has no member of ${group}`,

@@ -19,6 +19,7 @@ const LIVE_ENTRIES_AT_ONCE = 256;
 /** What is sent, and of whom. */
 export interface SnapshotToSend {
   readonly group: string;
+  readonly groupId: number;
   readonly uid: number;
   readonly term: number;
   /** The sender's number for it. */
@@ -34,7 +35,7 @@ export interface SnapshotToSend {
  * what reading it here fails with, as when a newer one has taken its place.
  */
 export async function sendSnapshot(
-  { group, uid, term, transfer, log }: SnapshotToSend,
+  { group, groupId, uid, term, transfer, log }: SnapshotToSend,
   connection: SnapshotConnection,
 ): Promise<number> {
   const stored = await log.readSnapshot();
@@ -44,7 +45,7 @@ export async function sendSnapshot(
   const { meta, live, state } = stored;
   const applied = await connection.call(
     "raft_snapshot_begin",
-    writeOffer({ group, uid, term, transfer, snapshot: meta }),
+    writeOffer({ group, groupId, uid, term, transfer, snapshot: meta }),
   );
   const has = typeof applied === "number" ? applied : 0;
   const send = async (
@@ -61,9 +62,7 @@ export async function sendSnapshot(
     entries = [];
     byteCount = 0;
   };
-  const missing = live.filter((index) => index > has);
-  for (let at = 0; at < missing.length; at += LIVE_ENTRIES_AT_ONCE) {
-    const wanted = missing.slice(at, at + LIVE_ENTRIES_AT_ONCE);
+  for (const wanted of inRows(live, has)) {
     const found = await log.read(wanted);
     for (const index of wanted) {
       const entry = found.get(index);
@@ -89,4 +88,19 @@ export async function sendSnapshot(
   }
   await send("raft_snapshot_end", new Uint8Array(0));
   return meta.index;
+}
+
+/** Those of `indexes` behind `has`, some at a time. */
+function* inRows(
+  indexes: Iterable<number>,
+  has: number,
+): Generator<readonly number[]> {
+  let row: number[] = [];
+  for (const index of indexes) {
+    if (index > has) row.push(index);
+    if (row.length < LIVE_ENTRIES_AT_ONCE) continue;
+    yield row;
+    row = [];
+  }
+  if (row.length > 0) yield row;
 }

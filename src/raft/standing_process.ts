@@ -1,7 +1,9 @@
 /**
  * A member that has heard of no leader for long asks whether it still is a
- * member: its removal may have been agreed upon while it could not be reached,
- * and nobody sends it anything since. Then it goes, with what it stored.
+ * member: its removal, or the end of its group, may have been agreed upon while
+ * it could not be reached, and nobody sends it anything since. Then it goes, with
+ * what it stored. So does one that was to be added and never was, as when whoever
+ * added it could not take it back.
  *
  * Until then it would stand for election for ever (which disturbs nobody, thesis
  * 4.2.3) and its node would take it for the way to the group.
@@ -15,6 +17,9 @@ import type { RaftMember } from "./raft_member.ts";
 /** Time without a leader after which it asks, and between two times of asking, in milliseconds. */
 export const STANDING_ASK_MS = 3_000;
 
+/** Time after which one that was to be added asks, in milliseconds: longer than an attempt to add it lasts. */
+export const COMING_ASK_MS = 120_000;
+
 /** Moments to look at are multiples of this, in milliseconds. */
 const GRID_MS = 1_000;
 
@@ -23,7 +28,7 @@ export interface StandingWorld {
   readonly runtime: Runtime;
   /** Asks the node `to` something. @throws {WhorlError} What it answers, or why it does not. */
   call(to: string, method: string, args: unknown): Promise<unknown>;
-  /** The group has agreed that this is no member of it any more. */
+  /** The group has agreed that this is no member of it, or that it is over. */
   removed(): void;
 }
 
@@ -38,6 +43,7 @@ export interface StandingRequest {
 export class StandingProcess {
   readonly #world: StandingWorld;
   readonly #member: RaftMember;
+  readonly #beganAtMs: number;
   #timer: TimerHandle | undefined;
   #wasLonely = false;
   #closed = false;
@@ -45,6 +51,7 @@ export class StandingProcess {
   constructor(world: StandingWorld, member: RaftMember) {
     this.#world = world;
     this.#member = member;
+    this.#beganAtMs = world.runtime.now();
     this.#again();
   }
 
@@ -57,12 +64,13 @@ export class StandingProcess {
     this.#timer = runtime.setTimer(atMs - nowMs, () => this.#look());
   }
 
-  /** Whether it has no leader though it has been a member: one that is to be added has no log yet. */
+  /** Whether it has no leader though it has been a member, or should be one by now: one that is to be added has no log yet. */
   get #isLonely(): boolean {
     const { leader, membership, uid, log } = this.#member;
     return leader === undefined &&
       (log.lastIndex > 0 ||
-        membership.members.some((member) => member.uid === uid));
+        membership.members.some((member) => member.uid === uid) ||
+        this.#world.runtime.now() >= this.#beganAtMs + COMING_ASK_MS);
   }
 
   async #look(): Promise<void> {

@@ -3,7 +3,11 @@ import { ManualRuntime } from "../../supervisors/manual_runtime.ts";
 import { WhorlError } from "../base/errors.ts";
 import type { Member } from "./raft_entry.ts";
 import type { RaftMember } from "./raft_member.ts";
-import { STANDING_ASK_MS, StandingProcess } from "./standing_process.ts";
+import {
+  COMING_ASK_MS,
+  STANDING_ASK_MS,
+  StandingProcess,
+} from "./standing_process.ts";
 
 const members = ["a", "b", "c"].map((node, at): Member => ({
   node,
@@ -82,4 +86,16 @@ Deno.test("a member that has a leader, or that is still to be added, asks nobody
   const undone = asking({ b: false }, { uid: 9, lastIndex: 3 });
   await undone.pass(2);
   assertEquals(undone.removed(), 1);
+});
+
+Deno.test("a member that was to be added and never was asks in the end, and goes if nobody wants it", async () => {
+  const coming = asking({ b: false }, { uid: 9 });
+  await coming.runtime.advance(COMING_ASK_MS - 1);
+  assertEquals(coming.asked, []);
+  await coming.runtime.advance(3 * STANDING_ASK_MS);
+  assertEquals([coming.removed(), coming.runtime.pendingTimers], [1, 0]);
+  const wanted = asking({ b: true }, { uid: 9 });
+  await wanted.runtime.advance(COMING_ASK_MS + 3 * STANDING_ASK_MS);
+  assertEquals([wanted.asked.length > 0, wanted.removed()], [true, 0]);
+  wanted.standing.close();
 });

@@ -15,7 +15,8 @@ import { FrameType } from "../wire/frame_type.ts";
 import { BackgroundPace } from "./background_pace.ts";
 import { command, defineVnode } from "./define_vnode.ts";
 import type { VnodeContext, VnodeModule } from "./vnode.ts";
-import { commandTableOf, VnodeProcess } from "./vnode_process.ts";
+import { commandTableOf } from "./command_table.ts";
+import { VnodeProcess } from "./vnode_process.ts";
 import { VnodeTurns } from "./vnode_turns.ts";
 
 const VNODES = 16;

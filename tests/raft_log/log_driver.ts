@@ -20,6 +20,8 @@ import type {
   RaftLogs,
 } from "../../src/raft/log/raft_log.ts";
 
+import { CHECKPOINTS_MAX } from "../../src/raft/log/group_checkpoints.ts";
+
 const encoder = new TextEncoder();
 const decoder = new TextDecoder();
 
@@ -85,6 +87,12 @@ export class LogDriver implements GroupLogEvents {
   /** Those that were begun, by their index. */
   #snapshots: (TakenSnapshot | undefined)[] = [undefined];
   #snapshotAcknowledged = 0;
+  /** All states that were begun to be stored, as snapshots and as checkpoints. */
+  #states: TakenSnapshot[] = [];
+  /** The latest checkpoint that was acknowledged. */
+  #pointAcknowledged: TakenSnapshot | undefined;
+  /** The latest state that was drawn: a machine only goes on. */
+  #drawn: TakenSnapshot | undefined;
   #live = new Set<number>();
   #busy = false;
   /** Then there is no leader that would append anything. */
@@ -152,8 +160,10 @@ export class LogDriver implements GroupLogEvents {
     if (drawn < 0.6) this.#append(log);
     else if (drawn < 0.75) this.#vote(log);
     else if (this.#busy) return;
-    else if (drawn < 0.88) this.#snapshot(log);
-    else if (drawn < 0.94) this.#receive(log);
+    else if (drawn < 0.82) this.#snapshot(log);
+    else if (drawn < 0.88) this.#checkpoint(log);
+    else if (drawn < 0.91) this.#promote(log);
+    else if (drawn < 0.95) this.#receive(log);
     else this.#long(log.compact());
   }
 
@@ -216,14 +226,39 @@ export class LogDriver implements GroupLogEvents {
   }
 
   /** Some of what was live, and of what was added since. */
-  #drawLive(index: number, from: number): number[] {
-    const live = [...this.#live].filter((place) =>
-      place <= index && this.#chance.chance(0.7)
+  #drawLive(index: number): number[] {
+    const live = (this.#drawn?.live ?? []).filter(() =>
+      this.#chance.chance(0.7)
     );
-    for (let place = from + 1; place <= index; place++) {
+    for (let place = this.#drawnIndex + 1; place <= index; place++) {
       if (this.#chance.chance(0.4)) live.push(place);
     }
     return live;
+  }
+
+  get #drawnIndex(): number {
+    return this.#drawn?.meta.index ?? 0;
+  }
+
+  /** A state of the machine at `index` of a log, which is about to be stored. */
+  #drawState(index: number, log: readonly string[]): TakenSnapshot {
+    const state: TakenSnapshot = {
+      meta: this.#meta(index, log),
+      live: this.#drawLive(index),
+      state: this.#stateText(index),
+    };
+    this.#drawn = state;
+    this.#states.push(state);
+    return state;
+  }
+
+  /** How far the machine is, if it has gone on since its last state. */
+  #drawIndex(): number | undefined {
+    const from = this.#drawnIndex;
+    // The others may have agreed on what is not durable here yet.
+    if (this.#chance.chance(0.3)) this.#commitIndex = this.#state.log.length;
+    if (this.#commitIndex <= from) return undefined;
+    return from + 1 + this.#chance.below(this.#commitIndex - from);
   }
 
   #meta(index: number, log: readonly string[]): SnapshotMeta {
@@ -236,21 +271,45 @@ export class LogDriver implements GroupLogEvents {
   }
 
   #snapshot(log: GroupLog): void {
-    const from = this.#snapshotIndex;
-    // The others may have agreed on what is not durable here yet.
-    if (this.#chance.chance(0.3)) this.#commitIndex = this.#state.log.length;
-    if (this.#commitIndex <= from) return;
-    const index = from + 1 + this.#chance.below(this.#commitIndex - from);
-    const taken: TakenSnapshot = {
-      meta: this.#meta(index, this.#state.log),
-      live: this.#drawLive(index, from),
-      state: this.#stateText(index),
-    };
+    const index = this.#drawIndex();
+    if (index === undefined) return;
+    const taken = this.#drawState(index, this.#state.log);
     this.#snapshots.push(taken);
     this.#long(
       log.takeSnapshot(taken.meta, pieces(taken.state), taken.live),
       () => this.#took(taken),
       () => void this.#snapshots.pop(),
+    );
+  }
+
+  #checkpoint(log: GroupLog): void {
+    const index = this.#drawIndex();
+    if (index === undefined) return;
+    const taken = this.#drawState(index, this.#state.log);
+    this.#long(
+      log.takeCheckpoint(taken.meta, pieces(taken.state), taken.live),
+      () => this.#pointAcknowledged = taken,
+    );
+  }
+
+  #promote(log: GroupLog): void {
+    const index = this.#snapshotIndex + this.#chance.below(20);
+    const point = log.checkpoints.findLast((meta) => meta.index <= index);
+    // Which of those that were drawn at its index, before a crash and after, is seen when it is read.
+    const taken = point &&
+      this.#states.findLast(({ meta }) =>
+        meta.index === point.index && meta.term === point.term
+      );
+    if (taken !== undefined) this.#snapshots.push(taken);
+    this.#long(
+      log.promoteCheckpoint(index).then((promoted) => {
+        assertEquals(promoted, taken?.meta);
+        if (taken !== undefined) this.#took(taken);
+      }),
+      () => {},
+      () => {
+        if (taken !== undefined) this.#snapshots.pop();
+      },
     );
   }
 
@@ -265,7 +324,7 @@ export class LogDriver implements GroupLogEvents {
 
   /** A leader sends its snapshot: of what is here already, or of a log that went on from what is agreed upon. */
   #receive(log: GroupLog): void {
-    const from = this.#snapshotIndex;
+    const from = Math.max(this.#snapshotIndex, this.#drawnIndex);
     const { term, votedFor, log: before } = this.#state;
     if (this.#history.length - 1 > this.#acknowledged) return;
     const agrees = this.#chance.chance(0.3) && this.#commitIndex > from;
@@ -283,11 +342,7 @@ export class LogDriver implements GroupLogEvents {
     }
     const index = after.length;
     if (index <= from || term === 0) return;
-    const taken: TakenSnapshot = {
-      meta: this.#meta(index, after),
-      live: this.#drawLive(index, from),
-      state: this.#stateText(index),
-    };
+    const taken = this.#drawState(index, after);
     this.#snapshots.push(taken);
     const place = agrees
       ? this.#acknowledged
@@ -379,7 +434,52 @@ export class LogDriver implements GroupLogEvents {
     this.#snapshotAcknowledged = index;
     this.#live = new Set(taken?.live);
     this.#log = log;
+    await this.#openPoints(log, taken);
     await this.check();
+  }
+
+  /** What is there of checkpoints was begun, and the one that was acknowledged last is there. */
+  async #openPoints(
+    log: GroupLog,
+    snapshot: TakenSnapshot | undefined,
+  ): Promise<void> {
+    // Those that are not whole, as they were not acknowledged, are gone after that.
+    const latest = await this.#checkPoints(log);
+    const acknowledged = this.#pointAcknowledged?.meta;
+    if ((acknowledged?.index ?? 0) > (snapshot?.meta.index ?? 0)) {
+      assert(
+        log.checkpoints.some(({ index }) => index === acknowledged?.index) ||
+          log.checkpoints.length === CHECKPOINTS_MAX,
+        `the checkpoint at ${acknowledged?.index} is there`,
+      );
+    }
+    const metas = log.checkpoints;
+    this.#states = this.#states.filter(({ meta }) =>
+      metas.some(({ index }) => index === meta.index)
+    );
+    this.#drawn = latest ?? snapshot;
+    this.#commitIndex = Math.max(this.#commitIndex, this.#drawnIndex);
+  }
+
+  /** Checks the checkpoints; the latest of them as it was taken. */
+  async #checkPoints(log: GroupLog): Promise<TakenSnapshot | undefined> {
+    const found = await log.readCheckpoint();
+    const { checkpoints } = log;
+    assert(checkpoints.length <= CHECKPOINTS_MAX);
+    let before = log.snapshot?.index ?? 0;
+    for (const { index, term } of checkpoints) {
+      assert(index > before && index <= log.lastIndex);
+      assertEquals(log.termAt(index), term);
+      before = index;
+    }
+    assertEquals(found?.meta, checkpoints.at(-1));
+    if (found === undefined) return undefined;
+    const state = found.state.map((piece) => decoder.decode(piece)).join("");
+    const taken = this.#states.findLast((taken) =>
+      taken.state === state && taken.meta.index === found.meta.index
+    );
+    assertEquals(taken?.meta, found.meta);
+    return taken;
   }
 
   /** Checks all that can be read, while nothing is under way. */
@@ -415,10 +515,11 @@ export class LogDriver implements GroupLogEvents {
       }
       assertEquals(code, "compacted");
     }
+    await this.#checkPoints(log);
     const stored = await log.readSnapshot();
     assertEquals(stored?.meta, taken?.meta);
     if (stored === undefined || taken === undefined) return;
-    assertEquals(stored.live, [...this.#live].sort((a, b) => a - b));
+    assertEquals([...stored.live], [...this.#live].sort((a, b) => a - b));
     let state = "";
     for await (const piece of stored.state) state += decoder.decode(piece);
     assertEquals(state, taken.state);

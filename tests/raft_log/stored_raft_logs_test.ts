@@ -11,6 +11,7 @@ import type {
   GroupLog,
   GroupLogEvents,
 } from "../../src/raft/log/raft_log.ts";
+import type { StoredGroupLog } from "../../src/raft/log/stored_group_log.ts";
 import { openRaftLogs } from "../../src/raft/log/stored_raft_logs.ts";
 
 const initial: Membership = {
@@ -382,6 +383,34 @@ Deno.test("a cut that is not durable does not reach the manifest", async () => {
   const { recovered } = await bench.run(next.open(7, silent));
   // Nobody was told of a later term, so what was acknowledged in this one is there.
   assertEquals([recovered.term, recovered.lastIndex], [0, 4]);
+});
+
+Deno.test("an entry that is appended while those before it are taken over into a segment is not taken for one of them", async () => {
+  let between = 0;
+  for (let events = 0; events < 40; events++) {
+    const bench = new DiskBench("meanwhile", { operationMsMax: 2 });
+    const logs = await bench.run(logsOn(bench.live()));
+    await bench.run(logs.create(config(7)));
+    const log = await bench.run(logs.open(7, silent)) as StoredGroupLog;
+    log.append([entry(1, 1, "a"), entry(2, 1, "b")]);
+    // As if what stood at 3 in a full file of the write-ahead log had been cut off.
+    let isOver = false;
+    const taking = log.takeOver(3, 0).then(() => isOver = true);
+    await bench.happen(events);
+    if (!isOver) between++;
+    log.append([entry(3, 2, "c")]);
+    await bench.run(taking);
+    await bench.run(log.forgetTakenOver(3));
+    const entries = await bench.run(
+      Promise.resolve(log.entries(1, 3, Infinity)),
+    );
+    assertEquals(
+      entries.map(({ index, term }) => `${index}/${term}`),
+      ["1/1", "2/1", "3/2"],
+      `after ${events} events`,
+    );
+  }
+  assert(between > 5, `${between}`);
 });
 
 Deno.test("entries are read while compaction puts other segments in their place", async () => {

@@ -17,6 +17,7 @@ import {
 import type { RaftRole } from "../../raft/raft_fsm.ts";
 import type {
   AppliedCommand,
+  MemberAtRest,
   NewMember,
   RaftFailure,
   RaftMember,
@@ -118,13 +119,15 @@ export class FakeMember implements RaftMember<RaKvState> {
   paused = false;
   /** Takes another one for the leader. */
   mistaken: string | undefined;
+  /** Called when the cluster has ended. */
+  over: () => void = () => {};
   closed = false;
   snapshots = 0;
-  readonly #shared: FakeGroup;
+  readonly shared: FakeGroup;
   #waiters: { index: number; target: RaftTarget<void> }[] = [];
 
   constructor(shared: FakeGroup, node: string, uid: number) {
-    this.#shared = shared;
+    this.shared = shared;
     this.group = shared.name;
     this.groupId = shared.groupId;
     this.node = node;
@@ -133,23 +136,23 @@ export class FakeMember implements RaftMember<RaKvState> {
   }
 
   get role(): RaftRole {
-    return this.#shared.leader === this.node ? "leader" : "follower";
+    return this.shared.leader === this.node ? "leader" : "follower";
   }
 
   get term(): number {
-    return this.#shared.term;
+    return this.shared.term;
   }
 
   get leader(): string | undefined {
-    return this.mistaken ?? this.#shared.leader;
+    return this.mistaken ?? this.shared.leader;
   }
 
   get membership(): Membership {
-    return this.#shared.membership;
+    return this.shared.membership;
   }
 
   get commitIndex(): number {
-    return this.#shared.agreed ?? this.#shared.entries.length;
+    return this.shared.agreed ?? this.shared.entries.length;
   }
 
   standNow(): void {}
@@ -161,13 +164,13 @@ export class FakeMember implements RaftMember<RaKvState> {
   }
 
   propose(command: Uint8Array, target: RaftTarget<AppliedCommand>): void {
-    const shared = this.#shared;
+    const shared = this.shared;
     if (this.closed) return target.failed("closed", undefined);
     if (this.role !== "leader") return target.failed("not_leader", this.leader);
     if (shared.frozen) return void shared.held.push(target as never);
     const entry = shared.append(EntryKind.command, command);
     queueMicrotask(() => {
-      for (const member of shared.members.values()) {
+      for (const member of [...shared.members.values()]) {
         const reply = member.catchUp(entry.index);
         if (member === this) target.done(reply as AppliedCommand);
       }
@@ -175,17 +178,22 @@ export class FakeMember implements RaftMember<RaKvState> {
   }
 
   /** Applies what it has not seen; the reply is that of the last one. */
-  catchUp(upTo = this.#shared.entries.length): AppliedCommand | undefined {
+  catchUp(upTo = this.shared.entries.length): AppliedCommand | undefined {
     if (this.paused) return undefined;
     let last: AppliedCommand | undefined;
     while (this.appliedIndex < upTo) {
-      const { index, term, body } = this.#shared
+      const { index, term, body } = this.shared
         .entries[this.appliedIndex] as RaftEntry;
       const timeMs = new DataView(body.buffer).getUint32(3);
       const meta = { index, term, timeMs, machineVersion: 0 };
       if (body[0] === EntryKind.command) {
-        const { reply } = machine.apply(meta, body.slice(7), this.state);
+        const { reply, effects } = machine.apply(
+          meta,
+          body.slice(7),
+          this.state,
+        );
         last = { meta, reply };
+        if (effects?.some(({ type }) => type === "end")) this.over();
       }
       this.appliedIndex = index;
     }
@@ -209,10 +217,10 @@ export class FakeMember implements RaftMember<RaKvState> {
     if (this.leader === undefined) {
       return target.failed("not_leader", undefined);
     }
-    if (this.#shared.frozen) {
-      return void this.#shared.held.push(target as never);
+    if (this.shared.frozen) {
+      return void this.shared.held.push(target as never);
     }
-    queueMicrotask(() => this.whenApplied(this.#shared.entries.length, target));
+    queueMicrotask(() => this.whenApplied(this.shared.entries.length, target));
   }
 
   whenApplied(index: number, target: RaftTarget<void>): void {
@@ -232,7 +240,7 @@ export class FakeMember implements RaftMember<RaKvState> {
       | { readonly type: "remove"; readonly node: string },
     target: RaftTarget<{ readonly index: number; readonly term: number }>,
   ): void {
-    const shared = this.#shared;
+    const shared = this.shared;
     if (this.role !== "leader") return target.failed("not_leader", this.leader);
     if (shared.changeRefusal !== undefined) {
       return target.failed(shared.changeRefusal, this.node);
@@ -261,10 +269,10 @@ export class FakeMember implements RaftMember<RaKvState> {
   transferLeadership(to: string, target: RaftTarget<void>): void {
     if (this.role !== "leader") return target.failed("not_leader", this.leader);
     if (to === this.node) return target.failed("already_leader", to);
-    if (!this.#shared.members.has(to)) {
+    if (!this.shared.members.has(to)) {
       return target.failed("unknown_member", this.node);
     }
-    this.#shared.lead(to);
+    this.shared.lead(to);
     target.done();
   }
 
@@ -274,17 +282,17 @@ export class FakeMember implements RaftMember<RaKvState> {
   }
 
   compact(): Promise<void> {
-    this.#shared.compact();
+    this.shared.compact();
     return Promise.resolve();
   }
 
   forceShrink(): Promise<void> {
-    const { membership } = this.#shared;
-    this.#shared.membership = {
+    const { membership } = this.shared;
+    this.shared.membership = {
       index: membership.index,
       members: membership.members.filter(({ node }) => node === this.node),
     };
-    this.#shared.lead(this.node);
+    this.shared.lead(this.node);
     return Promise.resolve();
   }
 
@@ -297,7 +305,7 @@ export class FakeMember implements RaftMember<RaKvState> {
   }
 
   #fakeLog(): GroupLog {
-    const shared = this.#shared;
+    const shared = this.shared;
     const entryAt = (index: number): RaftEntry | undefined =>
       shared.gone.has(index) ? undefined : shared.entries[index - 1];
     const log: Partial<GroupLog> = {
@@ -343,8 +351,16 @@ export class FakeNode implements RaftSystem {
   readonly raKv: RaKvClient;
   readonly #cluster: FakeCluster;
   readonly groups = new Map<string, FakeMember>();
+  /** Names of those whose member does not run just now. */
+  readonly down = new Set<string>();
   /** Refuses to make members. */
   createRefusal: WhorlError | undefined;
+  /** Numbers of clusters that it knows to be deleted. */
+  readonly deleted = new Set<number>();
+  /** Uids of members that are not to be made. */
+  readonly #unwanted = new Set<number>();
+  /** Members that do not start, by group. */
+  readonly resting = new Map<string, MemberAtRest>();
   starting = false;
 
   constructor(cluster: FakeCluster, node: string) {
@@ -353,12 +369,13 @@ export class FakeNode implements RaftSystem {
     this.router = new RaKvRouter({
       self: node,
       system: () => this,
-      starting: () => this.starting,
+      isStarting: () => this.starting,
       runtime: cluster.runtime,
       routes: this.#routes(),
     });
     this.methods = new RaKvMethods({
       system: () => this,
+      isStarting: () => this.starting,
       runtime: cluster.runtime,
       newNumber: () => cluster.nextNumber++,
       peers: {
@@ -394,20 +411,28 @@ export class FakeNode implements RaftSystem {
     return [...this.groups.values()];
   }
 
+  isDown(group: string): boolean {
+    return this.down.has(group);
+  }
+
   createMember(member: NewMember): Promise<RaftMember> {
     const { group, groupId, uid, initial } = member;
     if (this.createRefusal !== undefined) {
       return Promise.reject(this.createRefusal);
     }
-    if (this.groups.has(group)) {
+    if (this.groups.has(group) || this.resting.has(group)) {
       return Promise.reject(
         new WhorlError("already_exists", `There is a ${group} already`),
       );
+    }
+    if (this.#unwanted.has(uid)) {
+      return Promise.reject(new WhorlError("cancelled", "It was taken back"));
     }
     const shared = this.#cluster.groupOf(group, groupId, initial);
     const made = new FakeMember(shared, this.node, uid);
     shared.members.set(this.node, made);
     this.groups.set(group, made);
+    made.over = () => void this.deleteGroup(groupId);
     made.catchUp();
     // A majority elects.
     if (
@@ -421,13 +446,42 @@ export class FakeNode implements RaftSystem {
     const member = this.groups.get(group);
     this.groups.delete(group);
     member?.close();
-    const shared = this.#cluster.groups.get(group);
+    const shared = member?.shared;
     shared?.members.delete(this.node);
-    if (shared?.members.size === 0) this.#cluster.groups.delete(group);
+    if (shared?.members.size === 0) this.#cluster.forget(shared);
     else if (shared?.leader === this.node) {
       shared.lead(shared.members.keys().next().value);
     }
     return Promise.resolve();
+  }
+
+  memberAtRest(group: string): MemberAtRest | undefined {
+    return this.resting.get(group);
+  }
+
+  async dropMember(uid: number): Promise<boolean> {
+    this.#unwanted.add(uid);
+    for (const [group, resting] of this.resting) {
+      if (resting.uid !== uid) continue;
+      this.resting.delete(group);
+      return true;
+    }
+    const member = this.members().find((other) => other.uid === uid);
+    if (member === undefined) return false;
+    await this.removeMember(member.group);
+    return true;
+  }
+
+  isDeleted(groupId: number): boolean {
+    return this.deleted.has(groupId);
+  }
+
+  async deleteGroup(groupId: number): Promise<boolean> {
+    this.deleted.add(groupId);
+    const member = [...this.members(), ...this.resting.values()].find((
+      other,
+    ) => other.groupId === groupId);
+    return member !== undefined && await this.dropMember(member.uid);
   }
 
   stopMember(group: string): Promise<void> {
@@ -546,10 +600,17 @@ export class FakeCluster {
     groupId: number,
     initial: readonly Member[],
   ): FakeGroup {
-    return this.groups.getOrInsertComputed(
-      name,
-      () => new FakeGroup(name, groupId, initial),
-    );
+    const there = this.groups.get(name);
+    // One that was deleted may be left on a node that was away.
+    if (there?.groupId === groupId) return there;
+    const made = new FakeGroup(name, groupId, initial);
+    this.groups.set(name, made);
+    return made;
+  }
+
+  /** Nobody has a member of it any more. */
+  forget(group: FakeGroup): void {
+    if (this.groups.get(group.name) === group) this.groups.delete(group.name);
   }
 
   /** A group with members on `nodes`, led by the first one. */

@@ -97,8 +97,8 @@ export interface GroupLog {
    * for but the live entries. Does nothing if there is a later one. If it fails
    * without `onFailed` being told, the log is as it was before.
    *
-   * @param state Taken before this returns, as the machine goes on meanwhile. Its pieces must not change.
-   * @param live Indexes up to the snapshot's whose entries stay readable; taken before this returns as well. What is not live in one snapshot never is in a later one.
+   * @param state As it was at `meta.index`. Taken piece by piece until this resolves; a piece must not change before the next one is taken.
+   * @param live Indexes up to the snapshot's whose entries stay readable, in any order; taken after all of `state`. What is not live in one snapshot never is in a later one.
    */
   takeSnapshot(
     meta: SnapshotMeta,
@@ -113,8 +113,33 @@ export interface GroupLog {
   readSnapshot(): Promise<
     | {
       readonly meta: SnapshotMeta;
-      readonly live: readonly number[];
+      /** In order. */
+      readonly live: Iterable<number>;
       readonly state: AsyncIterable<Uint8Array<ArrayBuffer>>;
+    }
+    | undefined
+  >;
+  /** The checkpoints, by index: each is behind the snapshot, and in the log. */
+  readonly checkpoints: readonly SnapshotMeta[];
+  /**
+   * Stores a state of this member's machine as a point from which a restart
+   * begins. The log stays as it is. Does nothing if there is a later one. Of more
+   * than `CHECKPOINTS_MAX` one between others goes.
+   *
+   * @param state As of {@linkcode GroupLog.takeSnapshot}, and so is `live`.
+   */
+  takeCheckpoint(
+    meta: SnapshotMeta,
+    state: Iterable<Uint8Array<ArrayBuffer>>,
+    live: Iterable<number>,
+  ): Promise<void>;
+  /** Makes the newest checkpoint up to `index` that is whole the snapshot, as if it were taken now; what it says, undefined if there is none. */
+  promoteCheckpoint(index: number): Promise<SnapshotMeta | undefined>;
+  /** The newest checkpoint that is whole. Those that are not are removed, as the entries are there. For restarts. */
+  readCheckpoint(): Promise<
+    | {
+      readonly meta: SnapshotMeta;
+      readonly state: readonly Uint8Array<ArrayBuffer>[];
     }
     | undefined
   >;
@@ -172,5 +197,13 @@ export interface RaftLogs {
   open(uid: number, events: GroupLogEvents): Promise<GroupLog>;
   /** Removes all of it; it must be closed. Its number is never to be used again. */
   remove(uid: number): Promise<void>;
+  /** As `remove`, but what is damaged stays on the disk for people to look at, as far as it is in the group's own folder. */
+  putAside(uid: number): Promise<void>;
+  /** Folders of groups that could not be read when the logs were opened, and were put aside. Nobody knows whose they were. */
+  readonly unreadable: readonly string[];
+  /** Whether a group was deleted, as far as this node remembers. */
+  isDeleted(groupId: number): boolean;
+  /** Remembers, durably, that a group was deleted. */
+  noteDeleted(groupId: number): Promise<void>;
   close(): Promise<void>;
 }

@@ -26,12 +26,10 @@ import {
   STATE_HEADER_BYTES,
 } from "./snapshot_codec.ts";
 import { removeFolder } from "./removed_folder.ts";
-import type { WorkPace } from "./work_pace.ts";
+import { SYNC_BYTES, type WorkPace } from "./work_pace.ts";
 
 /** Pieces are written in parts of at most so many bytes, each with a checksum of its own. */
 const PIECE_BYTES_MAX = 256 * 1024;
-/** So many bytes are written before they are synced, so that no sync is a long one for others. */
-const SYNC_BYTES = 4 * 1024 * 1024;
 
 /** Name of the folder of a snapshot. */
 export function snapshotName(
@@ -108,7 +106,10 @@ export class SnapshotWriter {
       mode: "create_new",
     });
     try {
-      await file.write(encodeLive(meta, live));
+      for (const piece of encodeLive(meta, live)) {
+        await file.write(piece);
+        await this.#pace.pause(piece.length);
+      }
       await file.sync();
     } finally {
       file.close();
@@ -136,15 +137,30 @@ export async function readLive(
   folder: string,
   { index, term }: SnapshotMeta,
 ): Promise<IndexRanges> {
+  const found = await readDescription(disk, folder);
+  if (found.meta.index !== index || found.meta.term !== term) {
+    throw brokenError(`${folder}/live`, "it is of another snapshot");
+  }
+  return found.live;
+}
+
+/**
+ * What the snapshot in `folder` says of itself, and what is live in it.
+ *
+ * @throws {WhorlError} As {@linkcode readLive}.
+ */
+export async function readDescription(
+  disk: Disk,
+  folder: string,
+): Promise<{ readonly meta: SnapshotMeta; readonly live: IndexRanges }> {
   const path = `${folder}/live`;
   const bytes = await disk.readFile(path);
   const found = bytes && decodeLive(bytes);
-  if (
-    found === undefined || found.meta.index !== index ||
-    found.meta.term !== term
-  ) throw brokenError(path, "its content does not match its checksum");
+  if (found === undefined) {
+    throw brokenError(path, "its content does not match its checksum");
+  }
   demandFormat(path, found.format);
-  return found.live;
+  return found;
 }
 
 /** The pieces of the state in `folder`. @throws {WhorlError} As {@linkcode readLive}, on the way. */

@@ -2,7 +2,7 @@
  * The logs of all Raft groups of a node, in one folder: a folder for each group
  * and the write-ahead log that they share.
  *
- *     wal.mark, wal-<n>.log
+ *     wal.mark, wal-<n>.log, groups.deleted
  *     groups/<uid>/config, manifest, seg-<n>, snapshots/<index>_<term>/
  *
  * @module
@@ -17,6 +17,7 @@ import {
   type GroupManifest,
   type SegmentInfo,
 } from "./group_manifest_codec.ts";
+import { DeletedGroups } from "./deleted_groups.ts";
 import { IndexRanges } from "./index_ranges.ts";
 import type {
   GroupConfig,
@@ -27,8 +28,9 @@ import type {
 import { asStoreErrors, storeErrorOf } from "./log_failure.ts";
 import { removeFolder } from "./removed_folder.ts";
 import { SegmentFiles } from "./segment_files.ts";
+import type { SharedLogParts } from "./shared_log_parts.ts";
 import { readLive, snapshotName } from "./snapshot_files.ts";
-import { type SharedLogParts, StoredGroupLog } from "./stored_group_log.ts";
+import { StoredGroupLog } from "./stored_group_log.ts";
 import { Wal, type WalFile } from "./wal.ts";
 import type { WalGroup } from "./wal_batch.ts";
 import { type FoundLine, RecordKind } from "./wal_codec.ts";
@@ -62,6 +64,9 @@ const CLOSED_FILES_MAX = 4;
 const CLOSED_FILES_URGENT = 2;
 /** So many files are looked at at a time. */
 const LOOKS_MAX = 64;
+
+/** What the manifest of a group is called that was put aside: without one of its own name, a group is none. */
+const ASIDE_NAME = "manifest.aside";
 
 const decoder = new TextDecoder();
 
@@ -157,15 +162,21 @@ class StoredRaftLogs implements RaftLogs {
   readonly #folder: string;
   readonly #environment: StorageEnvironment;
   readonly #logs = new Map<number, StoredGroupLog>();
+  readonly unreadable: string[] = [];
+  readonly #deleted: DeletedGroups;
   #shared: SharedLogParts | undefined;
   #isClosing = false;
   #takingOver: Promise<void> = Promise.resolve();
   /** Whose entries of the file that was taken over last are still in memory. */
   #takenOver: ReadonlyMap<WalGroup, number> = new Map();
 
-  private constructor({ folder, environment }: RaftLogsOptions) {
+  private constructor(
+    { folder, environment }: RaftLogsOptions,
+    deleted: DeletedGroups,
+  ) {
     this.#folder = folder;
     this.#environment = environment;
+    this.#deleted = deleted;
   }
 
   static async open(options: RaftLogsOptions): Promise<StoredRaftLogs> {
@@ -176,7 +187,8 @@ class StoredRaftLogs implements RaftLogs {
     await syncFolderOf(disk, folder);
     await disk.makeFolder(`${folder}/groups`);
     await disk.syncFolder(folder);
-    const logs = new StoredRaftLogs(options);
+    const deleted = await DeletedGroups.open(disk, folder);
+    const logs = new StoredRaftLogs(options, deleted);
     for (const name of await disk.names(`${folder}/groups`)) {
       await logs.#readGroup(name);
     }
@@ -265,7 +277,9 @@ class StoredRaftLogs implements RaftLogs {
       if (this.#isClosing) return;
       const { wal, pace } = this.#openParts;
       if (wal.failure !== undefined) return;
-      pace.isUrgent = wal.closedFiles > CLOSED_FILES_URGENT;
+      const calm = wal.closedFiles > CLOSED_FILES_URGENT
+        ? pace.hurry()
+        : undefined;
       try {
         for (const [group, index] of file.groups) {
           const log = group as StoredGroupLog;
@@ -281,6 +295,8 @@ class StoredRaftLogs implements RaftLogs {
         this.#takenOver = file.groups;
       } catch (error) {
         if (!isWhorlError(error, "closed")) wal.fail(error);
+      } finally {
+        calm?.();
       }
     });
   }
@@ -293,8 +309,18 @@ class StoredRaftLogs implements RaftLogs {
   async #readGroup(name: string): Promise<void> {
     const { disk } = this.#environment;
     const folder = this.#folderOf(name);
-    const manifest = await this.#readManifest(folder);
+    let manifest: GroupManifest | undefined;
+    try {
+      manifest = await this.#readManifest(folder);
+    } catch (error) {
+      if (!isWhorlError(error, "store_corrupt")) throw error;
+      // It must not keep the others from being read.
+      this.unreadable.push(folder);
+      await this.#moveAside(folder);
+      return;
+    }
     if (manifest === undefined) {
+      if (await disk.entry(`${folder}/${ASIDE_NAME}`) !== undefined) return;
       await removeFolder(disk, folder);
       return;
     }
@@ -371,15 +397,12 @@ class StoredRaftLogs implements RaftLogs {
         }),
       );
     }
-    const snapshots = `${folder}/snapshots`;
+    // What else there is may be a checkpoint, which is seen when it is known how far the log goes.
     const kept = snapshot && snapshotName(snapshot);
-    if (await disk.entry(snapshots) !== undefined) {
-      for (const name of await disk.names(snapshots)) {
-        if (name !== kept) await removeFolder(disk, `${snapshots}/${name}`);
-      }
-    }
     if (kept !== undefined) {
-      const state = await disk.entry(`${snapshots}/${kept}/state`);
+      const state = await disk.entry(
+        `${folder}/snapshots/${kept}/state`,
+      );
       if (state === undefined) isWhole = false;
     }
     return isWhole;
@@ -457,7 +480,43 @@ class StoredRaftLogs implements RaftLogs {
     return log;
   }
 
+  /** Without its manifest the group is gone, whatever else is left of it. */
+  async #moveAside(folder: string): Promise<void> {
+    const { disk } = this.#environment;
+    await disk.rename(`${folder}/manifest`, `${folder}/${ASIDE_NAME}`);
+    await disk.syncFolder(folder);
+  }
+
   async remove(uid: number): Promise<void> {
+    const folder = await this.#begone(uid);
+    const { disk } = this.#environment;
+    await asStoreErrors(folder, async () => {
+      // Without its manifest the group is gone, whatever else is left of it.
+      await disk.remove(`${folder}/manifest`);
+      await disk.syncFolder(folder);
+      this.#logs.delete(uid);
+      await removeFolder(disk, folder);
+    });
+  }
+
+  async putAside(uid: number): Promise<void> {
+    const folder = await this.#begone(uid);
+    await asStoreErrors(folder, async () => {
+      await this.#moveAside(folder);
+      this.#logs.delete(uid);
+    });
+  }
+
+  isDeleted(groupId: number): boolean {
+    return this.#deleted.has(groupId);
+  }
+
+  async noteDeleted(groupId: number): Promise<void> {
+    await asStoreErrors(this.#folder, () => this.#deleted.add(groupId));
+  }
+
+  /** Nothing more is done for a log that is closed; its folder. */
+  async #begone(uid: number): Promise<string> {
     const log = this.#logOf(uid);
     if (log.isOpen) {
       throw new WhorlError(
@@ -468,15 +527,7 @@ class StoredRaftLogs implements RaftLogs {
     }
     log.noteRemoved();
     await log.idle();
-    const { disk } = this.#environment;
-    const folder = this.#folderOf(uid);
-    await asStoreErrors(folder, async () => {
-      // Without its manifest the group is gone, whatever else is left of it.
-      await disk.remove(`${folder}/manifest`);
-      await disk.syncFolder(folder);
-      this.#logs.delete(uid);
-      await removeFolder(disk, folder);
-    });
+    return this.#folderOf(uid);
   }
 
   async close(): Promise<void> {

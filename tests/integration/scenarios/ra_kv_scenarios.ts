@@ -237,6 +237,114 @@ export const RA_KV_SCENARIOS: readonly Scenario[] = [
   },
   {
     name:
+      "a cluster of ra_kv that is deleted while a member is away is not there when that is back, whoever has its name then",
+    kinds: ["in_process"],
+    cluster: { ...FILES, nodes: 4 },
+    async play(cluster) {
+      await using stack = new AsyncDisposableStack();
+      const clients = await clientsOf(cluster, stack);
+      const [first, second, third, fourth] = fourNodes(cluster);
+      const [raKv] = clients as [RaKvClient];
+      const D = "of another name";
+      const names = [first, second, third].map(({ name }) => name);
+      for (const each of [C, D]) await raKv.startCluster(each, names);
+      await writeAll(raKv, 1);
+      await raKv.put(D, "k", "old");
+      await third.kill();
+      for (const each of [C, D]) {
+        const deleted = await raKv.deleteCluster(each);
+        assertEquals(deleted.deleted, [first.name, second.name]);
+        assertEquals(deleted.notDeleted.map(({ node }) => node), [third.name]);
+      }
+      await raKv.startCluster(
+        C,
+        [first, second, fourth].map(({ name }) => name),
+      );
+      await writeAll(raKv, 2);
+      // And all of them are started again before the last one of the old ones is back.
+      for (const node of [first, second]) {
+        await node.stop();
+        await node.start();
+      }
+      await third.start();
+      await using back = await cluster.client([third.address]);
+      await until("nothing is left of the deleted ones", async () => {
+        const { clusters, failures } = await back.raKv.clusters();
+        const nodes = new Map(
+          clusters.map(({ cluster, nodes }) => [cluster, nodes]),
+        );
+        return failures.length === 0 && !nodes.has(D) &&
+          nodes.get(C)?.includes(third.name) === false;
+      }, PATIENCE_MS);
+      await assertAll(back.raKv, 2);
+      await refused("unknown_cluster", () => back.raKv.get(D, "k"));
+      await back.raKv.addMember(C, third.name);
+      await assertAll(back.raKv, 2, "local");
+    },
+  },
+  {
+    name: "a cluster of ra_kv without a majority is deleted by force only",
+    kinds: ["in_process"],
+    cluster: FILES,
+    async play(cluster) {
+      const [first, second, third] = threeNodes(cluster);
+      await using client = await cluster.client([first.address]);
+      const { raKv } = client;
+      await raKv.startCluster(C, cluster.nodes.map(({ name }) => name));
+      await writeAll(raKv, 1);
+      for (const node of [second, third]) await node.kill();
+      const error = await refused(
+        "quorum_unavailable",
+        () => raKv.deleteCluster(C),
+      );
+      assertEquals(error.details["outcomeUnknown"], false);
+      const deleted = await raKv.deleteCluster(C, { force: true });
+      assertEquals(deleted.deleted, [first.name]);
+      assertEquals(deleted.notDeleted.map(({ node }) => node), [
+        second.name,
+        third.name,
+      ]);
+      assertEquals((await raKv.clusters()).clusters, []);
+    },
+  },
+  {
+    name:
+      "a member of ra_kv of which nothing can be read is replaced by another one, and what was there is put aside",
+    kinds: ["in_process"],
+    cluster: FILES,
+    async play(cluster) {
+      const [first, , third] = threeNodes(cluster);
+      await using client = await cluster.client([first.address]);
+      const { raKv } = client;
+      await raKv.startCluster(C, cluster.nodes.map(({ name }) => name));
+      await writeAll(raKv, 1);
+      const groups = `${cluster.folder}/dev3/raft/groups`;
+      for (const files of [["manifest", "config"], ["manifest"]]) {
+        await third.kill();
+        const uid = await uidOfMember(groups);
+        for (const file of files) await damageFile(`${groups}/${uid}/${file}`);
+        await third.start();
+        await until(
+          "the third is there",
+          async () => (await raKv.clusters()).failures.length === 0,
+          PATIENCE_MS,
+        );
+        // Of what its manifest alone has lost it comes back by itself.
+        if (files.length === 2) await raKv.addMember(C, third.name);
+        await until("the third votes again", async () => {
+          const { members } = await raKv.members(C);
+          const member = members.find(({ node }) => node === third.name);
+          return member?.uid !== uid && member?.kind === "voter";
+        }, PATIENCE_MS);
+        await membersAgree(raKv, 3);
+      }
+      const aside = [];
+      for await (const { name } of Deno.readDir(groups)) aside.push(name);
+      assertEquals(aside.length, 2);
+    },
+  },
+  {
+    name:
       "keys of ra_kv that are not there: a get finds nothing, a delete says so and who leads",
     kinds: ["in_process"],
     cluster: FILES,
@@ -266,6 +374,24 @@ export const RA_KV_SCENARIOS: readonly Scenario[] = [
     },
   },
 ];
+
+/** The number of the only member that has a folder and is not put aside. */
+async function uidOfMember(groups: string): Promise<number> {
+  const uids: number[] = [];
+  for await (const { name } of Deno.readDir(groups)) {
+    for await (const file of Deno.readDir(`${groups}/${name}`)) {
+      if (file.name === "manifest") uids.push(Number(name));
+    }
+  }
+  assertEquals(uids.length, 1);
+  return uids[0] as number;
+}
+
+async function damageFile(path: string): Promise<void> {
+  const bytes = await Deno.readFile(path);
+  bytes.fill(0x55, 10, 20);
+  await Deno.writeFile(path, bytes);
+}
 
 /** Overwrites what stands in the middle of a write-ahead log. */
 async function damageLog(folder: string): Promise<void> {

@@ -38,4 +38,10 @@ export const KEPT_SCENARIO_SEEDS: readonly KeptScenarioSeed[] = [
     found:
       "a first owner stood for election so often that no answer came in time (ensemble_process.ts)",
   },
+  ...[79, 164].map((seed) => ({
+    name: "resize_and_kills",
+    seed,
+    found:
+      "a source acknowledged, after a second, what its new partition did not have, and a strict read by the resized ring missed it (claimant_resize_test.ts)",
+  })),
 ];

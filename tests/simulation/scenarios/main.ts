@@ -8,6 +8,7 @@ import { renderFailure } from "../../../src/simulation/trace/failure_report.ts";
 import { ENSEMBLE_SCENARIOS } from "./ensemble_scenarios.ts";
 import { HANDOFF_SCENARIOS } from "./handoff_scenarios.ts";
 import { MEMBERSHIP_SCENARIOS } from "./membership_scenarios.ts";
+import { RA_KV_SCENARIOS } from "./ra_kv_scenarios.ts";
 import { RESIZE_SCENARIOS } from "./resize_scenarios.ts";
 import { play, type Scenario } from "./scenario.ts";
 
@@ -28,6 +29,7 @@ const SCENARIOS: readonly Scenario[] = [
   ...HANDOFF_SCENARIOS,
   ...RESIZE_SCENARIOS,
   ...ENSEMBLE_SCENARIOS,
+  ...RA_KV_SCENARIOS,
 ];
 
 function print(text: string): void {

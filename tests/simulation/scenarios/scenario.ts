@@ -31,6 +31,8 @@ export interface Scenario {
   readonly operations?: number;
   /** Keys of the load. @default {20} */
   readonly keys?: number;
+  /** Share of its operations that want strict quorums, from 0 to 1. @default {0.3} */
+  readonly strict?: number;
   /** How long the load lasts, in virtual milliseconds. @default {8000} */
   readonly loadMs?: number;
   readonly script?: SimulationScript;
@@ -61,7 +63,7 @@ export function play(
     seed: drawn.seed,
     // Clients inside the nodes are there from the first moment to the last.
     schedule: { ...drawn, clients: "inside" },
-    workload: kvWorkload({ keys }),
+    workload: kvWorkload({ keys, strict: scenario.strict ?? 0.3 }),
     check,
     ...scenario.script === undefined ? {} : { script: scenario.script },
     ...scenario.begin?.(),

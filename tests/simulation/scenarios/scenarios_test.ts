@@ -9,6 +9,7 @@ import { ENSEMBLE_SCENARIOS } from "./ensemble_scenarios.ts";
 import { HANDOFF_SCENARIOS } from "./handoff_scenarios.ts";
 import { KEPT_SCENARIO_SEEDS } from "./kept_scenario_seeds.ts";
 import { MEMBERSHIP_SCENARIOS } from "./membership_scenarios.ts";
+import { RA_KV_SCENARIOS } from "./ra_kv_scenarios.ts";
 import { RESIZE_SCENARIOS } from "./resize_scenarios.ts";
 import { play } from "./scenario.ts";
 
@@ -20,6 +21,7 @@ const SCENARIOS = [
   ...HANDOFF_SCENARIOS,
   ...RESIZE_SCENARIOS,
   ...ENSEMBLE_SCENARIOS,
+  ...RA_KV_SCENARIOS,
 ];
 
 for (const scenario of SCENARIOS) {

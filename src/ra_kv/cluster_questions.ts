@@ -1,0 +1,348 @@
+/**
+ * What a node asks others about the clusters of `ra_kv`: one of them, each of
+ * them, or whoever leads, until there is an answer or no time left.
+ *
+ * @module
+ */
+import { type Backoff, backoffDelayMs } from "../../supervisors/backoff.ts";
+import type { Runtime, TimerHandle } from "../../supervisors/runtime.ts";
+import {
+  type ErrorCode,
+  isWhorlError,
+  reasonOf,
+  WhorlError,
+} from "../base/errors.ts";
+import { compareTexts } from "../base/text_order.ts";
+import type { RaftSystem } from "../raft/raft_member.ts";
+import { raKvMember } from "./ra_kv_member.ts";
+import type { ClusterHint } from "./next_hop.ts";
+import type {
+  ClusterMembers,
+  MemberPlace,
+  NodeFailure,
+  RaKvMethodTypes,
+  RaKvPeerMethodTypes,
+} from "./ra_kv_protocol.ts";
+
+/** Time a leader has to answer who the members are, in milliseconds. */
+export const MEMBERS_TIMEOUT_MS = 5_000;
+/** Time a node has to make, stop or remove a member, in milliseconds. */
+const MEMBER_TIMEOUT_MS = 10_000;
+/** Time a node has to say whether it has a member, in milliseconds. */
+export const LOCATE_TIMEOUT_MS = 1_000;
+/** Times between attempts at something that is not so yet. */
+const POLL: Backoff = { minMs: 10, maxMs: 320, jitter: 0 };
+
+/** How a node reaches others. */
+export interface RaKvPeers {
+  /** This node. */
+  readonly self: string;
+  /** All nodes that may have members, this one among them. */
+  nodes(): readonly string[];
+  /** Has another node answer. @throws {WhorlError} What it fails with, `timeout`, or `not_reachable`. */
+  call(
+    node: string,
+    method: string,
+    args: unknown,
+    timeoutMs: number,
+  ): Promise<unknown>;
+}
+
+/** All that can be asked, by clients and by other nodes. */
+export type RaKvMethodTable = RaKvMethodTypes & RaKvPeerMethodTypes;
+
+/** What the questions stand on. */
+export interface ClusterQuestionsOptions {
+  /** The groups of this node; undefined while there are none. */
+  readonly system: () => RaftSystem | undefined;
+  /** Whether groups of this node have yet to start, or to start again. */
+  readonly isStarting: () => boolean;
+  readonly peers: RaKvPeers;
+  readonly runtime: Runtime;
+  /** Has this node itself answer. */
+  readonly perform: (method: string, args: unknown) => Promise<unknown>;
+}
+
+/** What each of several nodes has answered. */
+export interface NodeOutcomes<Result> {
+  readonly results: readonly {
+    readonly node: string;
+    readonly result: Result;
+  }[];
+  readonly failures: readonly NodeFailure[];
+}
+
+/** Asks; see the module's text. */
+export class ClusterQuestions {
+  readonly #system: () => RaftSystem | undefined;
+  readonly #isStarting: () => boolean;
+  readonly #peers: RaKvPeers;
+  readonly #runtime: Runtime;
+  readonly #perform: (method: string, args: unknown) => Promise<unknown>;
+  /** What waits for some time to pass, and what ends that. */
+  readonly #waiting = new Map<TimerHandle, (error: WhorlError) => void>();
+  #closed: WhorlError | undefined;
+
+  constructor(options: ClusterQuestionsOptions) {
+    this.#system = options.system;
+    this.#isStarting = options.isStarting;
+    this.#peers = options.peers;
+    this.#runtime = options.runtime;
+    this.#perform = options.perform;
+  }
+
+  /** Now, on the clock of timers. */
+  now(): number {
+    return this.#runtime.now();
+  }
+
+  /** Fails what waits for a leader or an answer; what it was to change may yet change. */
+  close(): void {
+    const error = new WhorlError("closed", "The node is stopping");
+    this.#closed = error;
+    for (const [timer, fail] of this.#waiting) {
+      this.#runtime.clearTimer(timer);
+      fail(error);
+    }
+    this.#waiting.clear();
+  }
+
+  /** Calls `passed` when `ms` have passed, or `failed` when the node stops before. */
+  #wait(
+    ms: number,
+    passed: () => void,
+    failed: (error: WhorlError) => void,
+  ): TimerHandle | undefined {
+    if (this.#closed !== undefined) return void failed(this.#closed);
+    const timer = this.#runtime.setTimer(ms, () => {
+      this.#waiting.delete(timer);
+      passed();
+    });
+    this.#waiting.set(timer, failed);
+    return timer;
+  }
+
+  /** Asks all other nodes who has a member of `cluster`; see `RaKvRoutes.find`. */
+  async find(cluster: string): Promise<
+    { readonly hint: ClusterHint | undefined; readonly certain: boolean }
+  > {
+    const others = this.#peers.nodes().filter((node) =>
+      node !== this.#peers.self
+    );
+    const outcomes = await Promise.allSettled(
+      others.map((node) =>
+        this.ask(node, "ra_kv_locate", { cluster }, LOCATE_TIMEOUT_MS)
+      ),
+    );
+    let leader: string | undefined;
+    const members: string[] = [];
+    outcomes.forEach((outcome, at) => {
+      if (outcome.status === "rejected" || outcome.value.uid === 0) return;
+      // It leads nobody to the others either.
+      if (outcome.value.runs === false) return;
+      members.push(others[at] as string);
+      leader ??= outcome.value.leader ?? undefined;
+    });
+    return {
+      hint: members.length === 0 ? undefined : { leader, members },
+      certain: outcomes.every((outcome) =>
+        outcome.status === "fulfilled" && outcome.value.runs !== false ||
+        outcome.status === "rejected" &&
+          // A version of Whorl without clusters.
+          isWhorlError(outcome.reason, "unknown_command")
+      ),
+    };
+  }
+
+  /** Has `node`, which may be this one, answer. */
+  async ask<Method extends keyof RaKvMethodTable>(
+    node: string,
+    method: Method,
+    args: RaKvMethodTable[Method]["args"],
+    timeoutMs: number = MEMBER_TIMEOUT_MS,
+  ): Promise<RaKvMethodTable[Method]["result"]> {
+    const answer = node === this.#peers.self
+      ? this.#perform(method, args)
+      : this.#peers.call(node, method, args, timeoutMs);
+    return await answer as RaKvMethodTable[Method]["result"];
+  }
+
+  /** The members as the leader knows them, whoever that is by then. */
+  async members(
+    cluster: string,
+    deadlineAt: number = this.#runtime.now() + MEMBERS_TIMEOUT_MS,
+  ): Promise<ClusterMembers> {
+    return await this.atLeader(
+      cluster,
+      deadlineAt,
+      (leader, timeoutMs) =>
+        this.ask(leader, "ra_kv_members_here", { cluster }, timeoutMs),
+    );
+  }
+
+  /** Has `work` done with the leader, and again with another one while it is certainly not done or does no harm. */
+  async atLeader<Result>(
+    cluster: string,
+    deadlineAt: number,
+    work: (leader: string, timeoutMs: number) => Promise<Result>,
+    isHarmless = true,
+  ): Promise<Result> {
+    let last: unknown;
+    for (let attempt = 0;; attempt++) {
+      const timeLeftMs = deadlineAt - this.#runtime.now();
+      if (timeLeftMs <= 0) {
+        throw new WhorlError(
+          "timeout",
+          `Cannot reach a leader of ${cluster} in time`,
+          { details: { cluster, outcomeUnknown: false }, cause: last },
+        );
+      }
+      const leader = await this.#leaderOf(cluster);
+      if (leader !== undefined) {
+        try {
+          return await this.#inTime(
+            work(leader, Math.ceil(timeLeftMs)),
+            timeLeftMs,
+          );
+        } catch (error) {
+          if (!isPassing(error, isHarmless)) throw error;
+          last = error;
+        }
+      }
+      await this.pause(attempt);
+    }
+  }
+
+  /** @throws {WhorlError} `unknown_cluster` if all nodes have answered and none has a member. */
+  async #leaderOf(cluster: string): Promise<string | undefined> {
+    const here = raKvMember(this.#system(), cluster);
+    if (here?.leader !== undefined) return here.leader;
+    const { hint, certain } = await this.find(cluster);
+    const isDown = this.#isStarting() ||
+      this.#system()?.isDown(cluster) === true;
+    if (here === undefined && hint === undefined && certain && !isDown) {
+      throw unknownCluster(cluster);
+    }
+    return hint?.leader;
+  }
+
+  /** Where all nodes stand: those that have a member, and those that did not answer. */
+  async places(cluster: string): Promise<NodeOutcomes<MemberPlace>> {
+    const { results, failures } = await this.onEach(
+      this.#peers.nodes().toSorted(compareTexts).map((node) => ({ node })),
+      ({ node }) =>
+        this.ask(node, "ra_kv_locate", { cluster }, LOCATE_TIMEOUT_MS),
+    );
+    return {
+      results: results.filter(({ result }) => result.uid !== 0),
+      failures,
+    };
+  }
+
+  /** Whether any node that answers remembers that the cluster of that number was deleted. */
+  async wasDeleted(groupId: number): Promise<boolean> {
+    const { results } = await this.onEach(
+      this.#peers.nodes().map((node) => ({ node })),
+      ({ node }) =>
+        this.ask(node, "ra_kv_was_deleted", { groupId }, LOCATE_TIMEOUT_MS),
+    );
+    return results.some(({ result }) => result.deleted);
+  }
+
+  /**
+   * Has the member on `node` go if it is of a cluster that was deleted while it
+   * was away: another one may have its name since.
+   *
+   * @returns Whether it was.
+   */
+  async clearDeleted(
+    cluster: string,
+    node: string,
+    groupId: number,
+  ): Promise<boolean> {
+    if (!await this.wasDeleted(groupId)) return false;
+    await this.ask(node, "ra_kv_delete_here", { cluster, groupId });
+    return true;
+  }
+
+  /** Does `work` for each of `items`, all at a time. */
+  async onEach<Item extends { readonly node: string }, Result>(
+    items: readonly Item[],
+    work: (item: Item) => Promise<Result>,
+  ): Promise<NodeOutcomes<Result>> {
+    const outcomes = await Promise.allSettled(items.map(work));
+    const results: { readonly node: string; readonly result: Result }[] = [];
+    const failures: NodeFailure[] = [];
+    outcomes.forEach((outcome, at) => {
+      const { node } = items[at] as Item;
+      if (outcome.status === "fulfilled") {
+        results.push({ node, result: outcome.value });
+      } else failures.push(failureAt(node, outcome.reason));
+    });
+    return { results, failures };
+  }
+
+  /** Waits before another attempt, after the first ones not for long. */
+  async pause(attempt: number): Promise<void> {
+    const { promise, resolve, reject } = Promise.withResolvers<void>();
+    this.#wait(backoffDelayMs(POLL, attempt, 0), resolve, reject);
+    await promise;
+  }
+
+  async #inTime<Result>(work: Promise<Result>, ms: number): Promise<Result> {
+    const late = Promise.withResolvers<never>();
+    const timer = this.#wait(
+      ms,
+      () =>
+        late.reject(
+          new WhorlError(
+            "timeout",
+            `There was no answer in ${Math.ceil(ms)} ms`,
+          ),
+        ),
+      late.reject,
+    );
+    try {
+      return await Promise.race([work, late.promise]);
+    } finally {
+      if (timer !== undefined && this.#waiting.delete(timer)) {
+        this.#runtime.clearTimer(timer);
+      }
+    }
+  }
+}
+
+/** Whether what failed so is worth another attempt, as it was not done or may be done twice. */
+export function isPassing(error: unknown, isHarmless: boolean): boolean {
+  return isWhorlError(error) &&
+    (["not_leader", "transferring", "not_reachable", "unknown_cluster"]
+      .includes(error.code) || isHarmless && mayHaveHappened(error));
+}
+
+/** Whether what failed so may have been done, or may yet be. */
+export function mayHaveHappened(error: unknown): boolean {
+  return isWhorlError(error) && error.details["outcomeUnknown"] !== false && [
+    "leader_lost",
+    "timeout",
+    "connection_closed",
+    "node_suspected",
+    "closed",
+    "cancelled",
+  ].includes(error.code);
+}
+
+function failureAt(node: string, error: unknown): NodeFailure {
+  const code: ErrorCode = isWhorlError(error) ? error.code : "internal";
+  return { node, code, message: reasonOf(error) };
+}
+
+/** That nobody knows of `cluster`. */
+export function unknownCluster(cluster: string, reason?: string): WhorlError {
+  return new WhorlError(
+    "unknown_cluster",
+    reason === undefined
+      ? `Cannot find a cluster called ${cluster}`
+      : `Cannot find ${cluster}: ${reason}`,
+    { details: { cluster } },
+  );
+}

@@ -1,0 +1,432 @@
+/**
+ * One operation of `ra_kv` under way at a node: where it goes next, and what of
+ * its answers and failures means that it is tried again. `ra_kv_router.ts` keeps
+ * all of them.
+ *
+ * @module
+ */
+import type { Runtime } from "../../supervisors/runtime.ts";
+import { ByteReader } from "../base/byte_reader.ts";
+import type { ByteWriter } from "../base/byte_writer.ts";
+import { isWhorlError, WhorlError } from "../base/errors.ts";
+import type { Deadline, DeadlineWheel } from "../environment/deadline_wheel.ts";
+import {
+  OPERATION_FLAGS_OFFSET,
+  OPERATION_TIME_LEFT_OFFSET,
+  OperationFlag,
+  readOperationResult,
+} from "../request/operation_codec.ts";
+import type { OperationTarget } from "../request/operation_target.ts";
+import { readFailure } from "../wire/failure.ts";
+import { FrameType } from "../wire/frame_type.ts";
+import {
+  type ClusterHint,
+  type Hop,
+  mayTryAgain,
+  nextHop,
+  wasNotDone,
+} from "./next_hop.ts";
+import {
+  GetFlag,
+  isRead,
+  RaKvOperation,
+  readEntryBody,
+  readGetBody,
+  readWatchBody,
+} from "./ra_kv_codec.ts";
+import {
+  get,
+  type RaKvMember,
+  type RaKvTarget,
+  readEntry,
+  write,
+} from "./ra_kv_service.ts";
+import type { RaKvWatches } from "./ra_kv_watches.ts";
+
+/** Refusals in a row after which an operation waits before it is tried again. */
+const HASTY_TRIES_MAX = 3;
+/** How much longer than its deadline an operation that was sent on is waited for. */
+const ANSWER_GRACE_MS = 100;
+
+/** The way to other nodes. */
+export interface RaKvRoutes {
+  /** Begins an operation for `node`, or says why it cannot leave. */
+  beginOperation(node: string, correlation: number): ByteWriter | WhorlError;
+  /** Ends the operation begun last. */
+  endOperation(): void;
+  /**
+   * Asks all other nodes who has a member of `cluster`.
+   *
+   * @returns What is known; `certain` if all have answered.
+   */
+  find(
+    cluster: string,
+  ): Promise<
+    { readonly hint: ClusterHint | undefined; readonly certain: boolean }
+  >;
+}
+
+/** The router of a request, as it sees that. */
+export interface RequestHost {
+  /** Name of this node. */
+  readonly self: string;
+  readonly runtime: Runtime;
+  readonly routes: RaKvRoutes;
+  readonly watches: RaKvWatches;
+  readonly wheel: DeadlineWheel;
+  /** The member of `cluster` here. @throws {WhorlError} `invalid_argument` for a group of another kind. */
+  memberOf(cluster: string): RaKvMember | undefined;
+  /** Where `cluster` is, as far as is known. */
+  hintOf(cluster: string): ClusterHint | undefined;
+  /** Remembers where `cluster` is, or forgets it. */
+  remember(cluster: string, hint: ClusterHint | undefined): void;
+  /** A number under which `request` waits for an answer. */
+  open(request: RaKvRequest): number;
+  /** Nobody waits under that number any more. */
+  closeNumber(correlation: number): void;
+  /** Tries `request` again in a moment. */
+  wait(request: RaKvRequest): void;
+  /** Asks where the cluster of `request` is, and tries it again then. */
+  find(request: RaKvRequest): void;
+  /** `request` has its answer. */
+  forget(request: RaKvRequest, byteCount: number): void;
+}
+
+/** What a request consists of. */
+export interface RequestParts {
+  readonly cluster: string;
+  readonly operation: number;
+  /** {@linkcode OperationFlag} bits. */
+  readonly flags: number;
+  readonly timeLeftMs: number;
+  /** All of the operation. */
+  readonly bytes: Uint8Array<ArrayBuffer>;
+  readonly bodyStart: number;
+  readonly target: OperationTarget;
+}
+
+/** One operation under way. */
+export class RaKvRequest implements Deadline, RaKvTarget {
+  wheelNext: Deadline | undefined = undefined;
+  wheelPrevious: Deadline | undefined = undefined;
+  wheelTick = 0;
+  readonly #router: RequestHost;
+  readonly #parts: RequestParts;
+  readonly #deadlineAt: number;
+  /** Where it was sent; undefined while it is here. */
+  sentTo: string | undefined;
+  #correlation = 0;
+  #avoid: string | undefined;
+  #hastyTries = 0;
+  /** Whether somebody has it who may carry it out. */
+  #given = false;
+  #graceGiven = false;
+  #finished = false;
+
+  constructor(router: RequestHost, parts: RequestParts) {
+    this.#router = router;
+    this.#parts = parts;
+    this.#deadlineAt = router.runtime.now() + parts.timeLeftMs;
+  }
+
+  get cluster(): string {
+    return this.#parts.cluster;
+  }
+
+  get timeLeftMs(): number {
+    return Math.max(
+      1,
+      Math.ceil(this.#deadlineAt - this.#router.runtime.now()),
+    );
+  }
+
+  get #isRead(): boolean {
+    return isRead(this.#parts.operation);
+  }
+
+  /** Takes it one step on. */
+  route(): void {
+    if (this.#finished) return;
+    const { operation, flags, cluster } = this.#parts;
+    let member: RaKvMember | undefined;
+    try {
+      member = this.#router.memberOf(cluster);
+    } catch (error) {
+      if (!isWhorlError(error)) throw error;
+      return this.failed(error);
+    }
+    const hop = nextHop({
+      wants: operation < RaKvOperation.get ||
+          operation === RaKvOperation.get && !this.#mayStay()
+        ? "leader"
+        : "member",
+      forwarded: (flags & OperationFlag.forwarded) !== 0,
+      self: this.#router.self,
+      here: member && {
+        leads: member.role === "leader",
+        leader: member.leader,
+      },
+      hint: this.#router.hintOf(cluster),
+      avoid: this.#avoid,
+    });
+    this.#avoid = undefined;
+    this.#go(hop, member);
+  }
+
+  #mayStay(): boolean {
+    const flags = this.#parts.bytes[this.#parts.bodyStart] ?? 0;
+    return (flags & (GetFlag.local | GetFlag.stale)) !== 0;
+  }
+
+  #go(hop: Hop, member: RaKvMember | undefined): void {
+    switch (hop.type) {
+      case "here":
+        return this.#perform(member as RaKvMember);
+      case "to":
+        return this.#send(hop.node);
+      case "find":
+        return this.#router.find(this);
+      case "wait":
+        return this.#router.wait(this);
+      case "refuse":
+        return this.#fail(
+          hop.code === "unknown_cluster"
+            ? unknownCluster(this.cluster, this.#router.self)
+            : notLeader(this.cluster, this.#router.self, member?.leader),
+        );
+      default:
+        return hop satisfies never;
+    }
+  }
+
+  #perform(member: RaKvMember): void {
+    const { operation, bytes, bodyStart } = this.#parts;
+    this.#given = true;
+    try {
+      const body = new ByteReader(bytes, bodyStart);
+      switch (operation) {
+        case RaKvOperation.get:
+          return get(member, readGetBody(body), this);
+        case RaKvOperation.readEntry:
+          return void readEntry(member, readEntryBody(body), this);
+        case RaKvOperation.watch:
+          return this.#router.watches.add(member, readWatchBody(body), this);
+        default:
+          return write(member, commandOf(operation, bytes, bodyStart), this);
+      }
+    } catch (error) {
+      if (!isWhorlError(error)) throw error;
+      this.#fail(error);
+    }
+  }
+
+  #send(node: string): void {
+    const { routes } = this.#router;
+    const { bytes, flags } = this.#parts;
+    const correlation = this.#router.open(this);
+    const into = routes.beginOperation(node, correlation);
+    if (into instanceof WhorlError) {
+      this.#router.closeNumber(correlation);
+      return this.#cannotSend(node, into);
+    }
+    const start = into.length;
+    into.raw(bytes);
+    into.setU8(start + OPERATION_FLAGS_OFFSET, flags | OperationFlag.forwarded);
+    into.setU32(start + OPERATION_TIME_LEFT_OFFSET, this.timeLeftMs);
+    try {
+      routes.endOperation();
+    } catch (error) {
+      if (!isWhorlError(error)) throw error;
+      this.#router.closeNumber(correlation);
+      return this.#fail(error);
+    }
+    this.#given = true;
+    this.sentTo = node;
+    this.#correlation = correlation;
+  }
+
+  #cannotSend(node: string, error: WhorlError): void {
+    if (error.code === "overload") return this.#fail(error);
+    // It may be back soon, or another one may lead.
+    this.#avoid = node;
+    this.#forgetWhere(node);
+    this.#router.wait(this);
+  }
+
+  answeredElsewhere(
+    type: number,
+    bytes: Uint8Array<ArrayBuffer>,
+    start: number,
+    end: number,
+  ): void {
+    const node = this.sentTo as string;
+    this.sentTo = undefined;
+    if (type === FrameType.operationError) {
+      return this.#refused(node, readFailure(bytes.subarray(start, end)));
+    }
+    const { target } = this.#parts;
+    if (!this.#finish()) return;
+    if (target.operationAnswered !== undefined) {
+      target.operationAnswered(type, bytes, start, end);
+      return;
+    }
+    try {
+      // What the caller gets must not be a view into the receive buffer.
+      const kept = new ByteReader(bytes.slice(start, end));
+      target.operationDone(readOperationResult(kept));
+    } catch (error) {
+      if (!isWhorlError(error)) throw error;
+      target.operationFailed(error);
+    }
+  }
+
+  nodeLost(node: string, cause: WhorlError): void {
+    this.sentTo = undefined;
+    this.#forgetWhere(node);
+    if (this.#isRead) {
+      this.#avoid = node;
+      return this.#router.wait(this);
+    }
+    this.#fail(
+      new WhorlError(
+        cause.code,
+        `Cannot tell whether the write to ${this.cluster} happened as ${node} is lost: ${cause.message}`,
+        { details: { ...cause.details, cluster: this.cluster }, cause },
+      ),
+    );
+  }
+
+  answered(object: Uint8Array<ArrayBuffer> | undefined): void {
+    const { target } = this.#parts;
+    if (!this.#finish()) return;
+    target.operationDone({ object, replies: [], replicas: [] });
+  }
+
+  failed(error: WhorlError): void {
+    this.#refused(this.#router.self, error);
+  }
+
+  /** What `node` has refused is tried again if it was certainly not done, or does no harm. */
+  #refused(node: string, error: WhorlError): void {
+    if (this.#finished) return;
+    const elsewhere = node !== this.#router.self;
+    const refusal = {
+      code: error.code,
+      isRead: this.#isRead,
+      elsewhere,
+      forwarded: (this.#parts.flags & OperationFlag.forwarded) !== 0,
+    };
+    if (!mayTryAgain(refusal)) return this.#fail(error);
+    if (wasNotDone(refusal)) this.#given = false;
+    const leader = typeof error.details["leader"] === "string"
+      ? error.details["leader"]
+      : undefined;
+    if (elsewhere) {
+      if (error.code === "unknown_cluster") this.#forgetWhere(node);
+      else this.#heard(node, leader);
+    }
+    this.#hastyTries++;
+    const isNews = leader !== undefined && leader !== node;
+    if (isNews && this.#hastyTries <= HASTY_TRIES_MAX) return this.route();
+    this.#hastyTries = 0;
+    if (elsewhere && !isNews) this.#avoid = node;
+    this.#router.wait(this);
+  }
+
+  /** `node` has a member, which takes `leader` for the leader. */
+  #heard(node: string, leader: string | undefined): void {
+    const known = this.#router.hintOf(this.cluster)?.members ?? [];
+    const members = known.includes(node) ? known : [...known, node];
+    this.#router.remember(this.cluster, { leader, members });
+  }
+
+  #forgetWhere(node: string): void {
+    const hint = this.#router.hintOf(this.cluster);
+    if (hint === undefined) return;
+    const members = hint.members.filter((name) => name !== node);
+    const leader = hint.leader === node ? undefined : hint.leader;
+    this.#router.remember(
+      this.cluster,
+      members.length === 0 ? undefined : { leader, members },
+    );
+  }
+
+  deadlinePassed(): void {
+    if (this.sentTo !== undefined && !this.#graceGiven) {
+      // The other node's own answer says more.
+      this.#graceGiven = true;
+      this.#router.wheel.set(this, ANSWER_GRACE_MS);
+      return;
+    }
+    const { cluster } = this;
+    const outcomeUnknown = this.#given && !this.#isRead;
+    this.#fail(
+      new WhorlError(
+        "timeout",
+        outcomeUnknown
+          ? `Cannot tell whether the write to ${cluster} happened: no majority of its members has confirmed it in time`
+          : this.#given
+          ? `Cannot read from ${cluster} in time as no majority of its members has answered`
+          : `Cannot reach a leader of ${cluster} in time`,
+        {
+          details: {
+            cluster,
+            node: this.sentTo ?? this.#router.self,
+            outcomeUnknown,
+          },
+        },
+      ),
+    );
+  }
+
+  /** Gives it up, whatever became of it. */
+  abandon(error: WhorlError): void {
+    this.#fail(error);
+  }
+
+  #fail(error: WhorlError): void {
+    const { target } = this.#parts;
+    if (this.#finish()) target.operationFailed(error);
+  }
+
+  #finish(): boolean {
+    if (this.#finished) return false;
+    this.#finished = true;
+    this.#router.closeNumber(this.#correlation);
+    this.#router.forget(this, this.#parts.bytes.length);
+    return true;
+  }
+}
+
+function commandOf(
+  operation: number,
+  bytes: Uint8Array<ArrayBuffer>,
+  bodyStart: number,
+): Uint8Array {
+  if (bytes[bodyStart] !== operation) {
+    throw new WhorlError(
+      "protocol_error",
+      `Cannot carry out operation ${operation} as its command is another`,
+    );
+  }
+  return bytes.subarray(bodyStart);
+}
+
+/** That nobody knows of `cluster`, says `node`. */
+export function unknownCluster(cluster: string, node: string): WhorlError {
+  return new WhorlError(
+    "unknown_cluster",
+    `Cannot find a cluster called ${cluster}`,
+    { details: { cluster, node } },
+  );
+}
+
+function notLeader(
+  cluster: string,
+  node: string,
+  leader: string | undefined,
+): WhorlError {
+  return new WhorlError("not_leader", `${node} does not lead ${cluster}`, {
+    details: { cluster, node, leader: leader ?? null },
+  });
+}

@@ -1,0 +1,114 @@
+/**
+ * Gives the machine of a member what is committed, in order: from memory at
+ * once, and from the disk in portions, between which the event loop gets its
+ * turn.
+ *
+ * @module
+ */
+import { isWhorlError, reasonOf, WhorlError } from "../base/errors.ts";
+import type { GroupLog } from "./log/raft_log.ts";
+import type { MachineHost } from "./machine_host.ts";
+
+/** Entries applied from the disk before the event loop gets its turn. */
+const APPLY_ENTRIES_MAX = 4096;
+const APPLY_BYTES_MAX = 4 * 1024 * 1024;
+
+/** What it stands on. */
+export interface ApplierWorld {
+  /** Whether the member has ended. */
+  closed(): boolean;
+  /** The machine has come as far as it can for now. */
+  applied(): void;
+  /** The log cannot be read. */
+  failed(error: WhorlError): void;
+}
+
+/** Applies the entries of one member; see the module's text. */
+export class EntryApplier {
+  /** Up to here entries may be applied. */
+  commitIndex: number;
+  readonly #log: GroupLog;
+  readonly #machine: MachineHost<unknown>;
+  readonly #world: ApplierWorld;
+  #isReading = false;
+
+  constructor(
+    log: GroupLog,
+    machine: MachineHost<unknown>,
+    world: ApplierWorld,
+  ) {
+    this.#log = log;
+    this.#machine = machine;
+    this.#world = world;
+    this.commitIndex = machine.index;
+  }
+
+  /** Entries up to `index` are committed. */
+  commit(index: number): void {
+    this.commitIndex = index;
+    this.apply();
+  }
+
+  /** Applies what is known to have been applied here before a restart. */
+  async applyKnown(): Promise<void> {
+    const { recovered } = this.#log;
+    const until = Math.min(recovered.appliedIndex, recovered.lastIndex);
+    while (this.#machine.index < until) {
+      const entries = await this.#log.entries(
+        this.#machine.index + 1,
+        until,
+        APPLY_BYTES_MAX,
+      );
+      for (const entry of entries) this.#machine.apply(entry);
+    }
+    this.commitIndex = Math.max(this.commitIndex, this.#machine.index);
+  }
+
+  /** Applies what is committed and was not applied yet. */
+  apply(): void {
+    if (this.#isReading) return;
+    while (this.#machine.index < this.commitIndex) {
+      const entry = this.#log.entryInMemory(this.#machine.index + 1);
+      if (entry === undefined) {
+        this.#applyFromDisk();
+        break;
+      }
+      this.#machine.apply(entry);
+    }
+    this.#world.applied();
+  }
+
+  async #applyFromDisk(): Promise<void> {
+    this.#isReading = true;
+    try {
+      const first = this.#machine.index + 1;
+      const entries = await this.#log.entries(
+        first,
+        Math.min(this.commitIndex, first + APPLY_ENTRIES_MAX - 1),
+        APPLY_BYTES_MAX,
+      );
+      // A snapshot may have been installed meanwhile.
+      if (this.#world.closed()) return;
+      for (const entry of entries) {
+        if (entry.index === this.#machine.index + 1) this.#machine.apply(entry);
+      }
+    } catch (error) {
+      const { snapshot, config } = this.#log;
+      if (
+        !this.#world.closed() && snapshot !== undefined &&
+        snapshot.index > this.#machine.index
+      ) return;
+      this.#world.failed(
+        isWhorlError(error) ? error : new WhorlError(
+          "store_corrupt",
+          `Cannot read the log of group ${config.name}: ${reasonOf(error)}`,
+          { cause: error },
+        ),
+      );
+      return;
+    } finally {
+      this.#isReading = false;
+    }
+    this.apply();
+  }
+}
