@@ -32,13 +32,17 @@ import {
 const HELP =
   `Offers a cluster of three node processes more than it can serve, on this machine.
 
-  --operation KIND      put, get, or digest: a command that takes
-                        its vnode about a millisecond a megabyte   [digest]
+  --operation KIND      put, get; digest: a command that takes its
+                        vnode about a millisecond a megabyte; or
+                        hold: one that takes it time and leaves
+                        the processors to others                   [digest]
   --megabytes N         of a digest                                [8]
+  --hold-ms MS          of a hold                                  [5]
   --driver KIND         who offers: node (each of the three), or
                         client (a process of its own)              [client]
   --connections N       of a client, to each node                  [4]
   --storage KIND        memory, deno_kv                            [memory]
+  --ring-size N         partitions                                 [64]
   --placement KIND      where vnode masters run                    [worker]
   --times N             how many times the best rate is offered    [10]
   --seconds S           for how long                               [15]
@@ -46,7 +50,7 @@ const HELP =
                         rate, of all drivers together              [48,192,768]
   --value-bytes N       size of a value                            [100]
   --keys N              different keys of each driver              [20000]
-  -n N, -w N            replicas, R or W                           [3, 2; digest: 1, 1]
+  -n N, -w N            replicas, R or W                           [3, 2; digest, hold: 1, 1]
   --timeout-ms MS       how long a caller waits                    [5000]
   --json                one line of JSON with all figures
 
@@ -54,7 +58,7 @@ Lists are separated by commas.
 `;
 
 const NODE = new URL("./node_process.ts", import.meta.url);
-const DIGEST = new URL("./digest_vnode.ts", import.meta.url).href;
+const BUSY = new URL("./busy_vnode.ts", import.meta.url).href;
 const WINDOW_MS = 500;
 const CLOSED_MS = 4_000;
 const NORMAL_MS = 8_000;
@@ -80,9 +84,11 @@ const args = parseArgs(Deno.args, {
   string: [
     "operation",
     "megabytes",
+    "hold-ms",
     "driver",
     "connections",
     "storage",
+    "ring-size",
     "placement",
     "times",
     "seconds",
@@ -97,9 +103,11 @@ const args = parseArgs(Deno.args, {
   default: {
     operation: "digest",
     megabytes: "8",
+    "hold-ms": "5",
     driver: "client",
     connections: "4",
     storage: "memory",
+    "ring-size": "64",
     placement: "worker",
     times: "10",
     seconds: "15",
@@ -132,7 +140,8 @@ async function measure(): Promise<void> {
   const drivers = args.driver === "node"
     ? nodes.map(nodeDriver)
     : [await clientDriver(nodes, stack)];
-  const alone = args.operation === "digest" ? "1" : undefined;
+  const ofStore = args.operation === "put" || args.operation === "get";
+  const alone = ofStore ? undefined : "1";
   await Promise.all(
     drivers.map((driver, i) =>
       driver.prepare({
@@ -140,6 +149,7 @@ async function measure(): Promise<void> {
         driver: `driver${i}`,
         valueBytes: Number(args["value-bytes"]),
         megabytes: Number(args.megabytes),
+        holdMs: Number(args["hold-ms"]),
         keys: Number(args.keys),
         n: Number(args.n ?? alone ?? 3),
         quorum: Number(args.w ?? alone ?? 2),
@@ -181,8 +191,9 @@ async function cluster(
         name: `bench${number}@127.0.0.1`,
         cookie: "bench",
         storage: args.storage as "memory",
+        ringSize: Number(args["ring-size"]),
         masterPlacement: args.placement as "worker",
-        modules: [{ url: DIGEST }],
+        modules: [{ url: BUSY }],
         ...(args.storage === "deno_kv"
           ? { dataDirectory: `${scratch}/${number}` }
           : {}),

@@ -112,10 +112,12 @@ export async function offer(
       if (now !== undefined) now.completed++;
     }, (error: WhorlError) => {
       const nowMs = ended();
-      const { code } = error;
+      const code = codeOf(error);
       window.failed[code] = (window.failed[code] ?? 0) + 1;
       window.reasons[code] ??= error.message;
-      if (code === "overload") window.refusal.add((nowMs - begunMs) * 1000);
+      if (error.code === "overload") {
+        window.refusal.add((nowMs - begunMs) * 1000);
+      }
     });
   };
 
@@ -146,6 +148,13 @@ export async function offer(
   }
   if (underWay > 0) await new Promise<void>((resolve) => drained = resolve);
   return windows;
+}
+
+/** The code of `error`, and that of a vnode's answer if it says something else. */
+function codeOf({ code, details }: WhorlError): string {
+  const answers = details.answers as { code?: string }[] | undefined;
+  const other = answers?.find((answer) => (answer.code ?? code) !== code);
+  return other === undefined ? code : `${code} (${other.code})`;
 }
 
 /** Everything else that is ready in this thread goes first. */

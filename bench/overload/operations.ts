@@ -5,18 +5,20 @@
  * @module
  */
 import type { KvClient, ModuleClient } from "../../mod.ts";
-import type { DigestCommands } from "./digest_vnode.ts";
-import digest from "./digest_vnode.ts";
+import type { BusyCommands } from "./busy_vnode.ts";
+import busy from "./busy_vnode.ts";
 import { LatencyHistogram } from "./latency_histogram.ts";
 
 /** What one driver does. */
 export interface Work {
-  readonly operation: "put" | "get" | "digest";
+  readonly operation: "put" | "get" | "digest" | "hold";
   /** Keys of this driver alone begin with it. */
   readonly driver: string;
   readonly valueBytes: number;
   /** Of a digest. */
   readonly megabytes: number;
+  /** How long its vnode is held. */
+  readonly holdMs: number;
   /** Different keys, taken in turn by a stride that visits all of them. */
   readonly keys: number;
   readonly n: number;
@@ -28,7 +30,7 @@ export interface Work {
 /** Whoever is asked: a node, or a client. */
 export interface Asked {
   readonly kv: KvClient;
-  module(module: typeof digest): ModuleClient<DigestCommands>;
+  module(module: typeof busy): ModuleClient<BusyCommands>;
 }
 
 /** What came of a closed loop. */
@@ -52,7 +54,7 @@ export async function operationOf(
   const { keys, driver, n, quorum, timeoutMs } = work;
   const options = { n, timeoutMs, replicas: false };
   const clients = asked.map((one) => one.kv);
-  const modules = asked.map((one) => one.module(digest));
+  const modules = asked.map((one) => one.module(busy));
   const contexts: (string | undefined)[] = new Array(keys);
   const value = new Uint8Array(work.valueBytes).map((_, i) => i);
   let next = 0;
@@ -68,26 +70,28 @@ export async function operationOf(
       });
     contexts[key] = context;
   };
-  if (work.operation === "digest") {
-    const digestNext = () => {
+  const { operation } = work;
+  if (operation === "digest" || operation === "hold") {
+    const much = operation === "digest" ? work.megabytes : work.holdMs;
+    const busyNext = () => {
       const number = next++;
       const key = number * STRIDE % keys;
-      return (modules[number % modules.length] as ModuleClient<DigestCommands>)
-        .request(BUCKET, `${driver}-${key}`, "digest", work.megabytes, {
+      return (modules[number % modules.length] as ModuleClient<BusyCommands>)
+        .request(BUCKET, `${driver}-${key}`, operation, much, {
           n,
           w: quorum,
           timeoutMs,
         });
     };
     // That its nodes run the module is gossip, which may be on its way.
-    await soon(() => Promise.all(asked.map(digestNext)));
-    return digestNext;
+    await soon(() => Promise.all(asked.map(busyNext)));
+    return busyNext;
   }
   const writer = async (): Promise<void> => {
     while (next < keys) await put();
   };
   await Promise.all(Array.from({ length: FILL_CONCURRENCY }, writer));
-  if (work.operation === "put") return put;
+  if (operation === "put") return put;
   return () => {
     const number = next++;
     const key = number * STRIDE % keys;

@@ -34,6 +34,7 @@ import {
   quorumRuleOf,
   type RequestProcess,
 } from "./request_process.ts";
+import { overloadRefusal } from "./told_overloads.ts";
 
 /** An operation, and what is known of the module it is for. */
 export interface ModuleOperation extends BegunOperation {
@@ -48,7 +49,7 @@ const preflist = new Preflist(REPLICAS_MAX);
  * The coordinator of an operation; it has not begun.
  *
  * @throws {WhorlError} Why the operation cannot be coordinated: its quorum makes
- * no sense, or its bytes.
+ * no sense, or its bytes, or its vnodes have said that they are overloaded.
  */
 export function coordinatorFor(operation: ModuleOperation): RequestProcess {
   const { header, view } = operation;
@@ -101,10 +102,8 @@ function ruleOf(
   return rule;
 }
 
-function replicasOf(
-  { bytes, header, view }: BegunOperation,
-  rule: QuorumRule,
-): Replica[] {
+function replicasOf(operation: BegunOperation, rule: QuorumRule): Replica[] {
+  const { bytes, header, view } = operation;
   const first = partitionOfKey(bytes, header, view.ringSize);
   if (rule.strict) fillPrimaryPreflist(preflist, view, first, rule.n);
   else fillActivePreflist(preflist, view, first, rule.n);
@@ -116,7 +115,27 @@ function replicasOf(
       primary: preflist.fallbacks[i] === 0,
     });
   }
+  refuseIfOverloaded(operation, replicas, rule);
   return replicas;
+}
+
+/** Before anything is done for it: most of what comes is refused when far too much comes. */
+function refuseIfOverloaded(
+  { host, header: { moduleId }, view }: BegunOperation,
+  replicas: readonly Replica[],
+  rule: QuorumRule,
+): void {
+  const { overloads, nowMs } = host;
+  if (overloads.empty) return;
+  const refusal = overloadRefusal(replicas, rule, ({ node, partition }) => {
+    const placed = {
+      node: view.nodes[node] as string,
+      moduleId,
+      vnode: view.firstVnode + partition,
+    };
+    return overloads.leftMs(placed, nowMs);
+  });
+  if (refusal !== undefined) throw refusal;
 }
 
 function objectCommands({ objects }: ModuleOperation): ObjectCommands {

@@ -37,7 +37,8 @@ export class GetProcess extends MachineProcess<GetEvent, GetEffect> {
 
   replicaAnswered(type: number, replica: number, body: Uint8Array): void {
     if (type === FrameType.vnodeError) {
-      this.host.deliver(this, this.readFailureEvent(replica, body));
+      const placed = this.#get.replicas[replica];
+      this.host.deliver(this, this.readFailureEvent(replica, body, placed));
       return;
     }
     this.host.deliver(

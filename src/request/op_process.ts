@@ -34,7 +34,8 @@ export class OpProcess extends MachineProcess<OpEvent, OpEffect> {
 
   replicaAnswered(type: number, replica: number, body: Uint8Array): void {
     if (type === FrameType.vnodeError) {
-      this.host.deliver(this, this.readFailureEvent(replica, body));
+      const placed = this.#op.replicas[replica];
+      this.host.deliver(this, this.readFailureEvent(replica, body, placed));
       return;
     }
     this.host.deliver(

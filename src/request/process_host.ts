@@ -10,6 +10,7 @@ import type { AnswerTarget } from "../vnode/vnode_master_link.ts";
 import type { CoveragePace } from "./coverage_pace.ts";
 import type { OperationCarrier } from "./operation_carrier.ts";
 import type { RequestRoutes } from "./request_routes.ts";
+import type { ToldOverloads } from "./told_overloads.ts";
 
 /** One coordinator as its host sees it. */
 export interface HostedProcess {
@@ -29,6 +30,8 @@ export interface ProcessHost extends AnswerTarget, OperationCarrier {
   readonly runtime: Runtime;
   readonly routes: RequestRoutes;
   readonly wheel: DeadlineWheel;
+  /** What vnodes have said of their load. */
+  readonly overloads: ToldOverloads;
   /** How fast coverage queries may go, if anything else must be thought of. */
   readonly coveragePace: CoveragePace | undefined;
   /** The time of the last submission or deadline: reading the clock for each step would cost more than the step. */

@@ -42,7 +42,8 @@ export class PutProcess extends MachineProcess<PutEvent, PutEffect> {
 
   replicaAnswered(type: number, replica: number, body: Uint8Array): void {
     if (type === FrameType.vnodeError) {
-      this.host.deliver(this, this.readFailureEvent(replica, body));
+      const placed = this.#put.replicas[replica];
+      this.host.deliver(this, this.readFailureEvent(replica, body, placed));
       return;
     }
     // The coordinator's answer sends the others off, with what time is left.
@@ -89,7 +90,9 @@ export class PutProcess extends MachineProcess<PutEvent, PutEffect> {
           put.replicas,
           effect.replica,
           this.#commands.merge,
-          put.wantsEarly ? RequestFlag.wantsAccepted : 0,
+          put.wantsEarly
+            ? RequestFlag.wantsAccepted | RequestFlag.continues
+            : RequestFlag.continues,
           keyFieldStart,
           keyEnd,
           put.object,

@@ -47,6 +47,7 @@ import {
   type RequestProcess,
 } from "./request_process.ts";
 import type { RequestRoutes } from "./request_routes.ts";
+import { ToldOverloads } from "./told_overloads.ts";
 
 /** Time between one line of the log on coordinators that fell and the next. */
 const FALLEN_TOLD_INTERVAL_MS = 1_000;
@@ -78,6 +79,7 @@ export class RequestHost implements Coordinators, ProcessHost {
   readonly runtime: Runtime;
   readonly routes: RequestRoutes;
   readonly wheel: DeadlineWheel;
+  readonly overloads: ToldOverloads = new ToldOverloads();
   readonly coveragePace: CoveragePace | undefined;
   readonly supervisor: DynamicSupervisor<[RequestProcess], RequestProcess>;
   readonly counts: RequestCounts = {

@@ -1,4 +1,4 @@
-import { assertEquals } from "@std/assert";
+import { assert, assertEquals } from "@std/assert";
 import { ManualRuntime } from "../../supervisors/manual_runtime.ts";
 import { ByteWriter } from "../base/byte_writer.ts";
 import { type ErrorCode, WhorlError } from "../base/errors.ts";
@@ -81,9 +81,14 @@ function reply(host: RequestHost, correlation: number): void {
 }
 
 /** The vnode at `correlation` answers with a failure. */
-function refuse(host: RequestHost, correlation: number, code: ErrorCode): void {
+function refuse(
+  host: RequestHost,
+  correlation: number,
+  code: ErrorCode,
+  details: Record<string, unknown> = {},
+): void {
   const into = new ByteWriter();
-  writeFailure(into, new WhorlError(code, "It is not done"));
+  writeFailure(into, new WhorlError(code, "It is not done", { details }));
   host.vnodeAnswer(
     FrameType.vnodeError,
     correlation,
@@ -355,6 +360,36 @@ for (const [name, kind] of Object.entries(OperationKind)) {
       refuse(host, routes.sent[i]!.correlation, code);
     }
     assertEquals(caller.outcome, ["quorum_unavailable"]);
+    await host.close();
+  });
+
+  Deno.test(`RequestHost refuses at once what cannot succeed as vnodes have said for how long they are overloaded: ${name}`, async () => {
+    const runtime = new ManualRuntime();
+    const routes = new KeptRoutes();
+    const host = createHost(runtime, routes, 1, silentLog, { requestsMax: 9 });
+    const first = submit(host, { kind });
+    const againAfterMs = 80;
+    for (let i = 0; i < routes.sent.length; i++) {
+      const { correlation } = routes.sent[i]!;
+      // Two of three are as many as such a request needs.
+      const details = i < 2 ? { againAfterMs } : {};
+      refuse(host, correlation, "overload", details);
+    }
+    assertEquals(first.outcome, ["overload"]);
+    await runtime.advance(againAfterMs - 1);
+    const sent = routes.sent.length;
+    const second = submit(host, { kind });
+    assertEquals(second.outcome, ["overload"]);
+    assertEquals(second.errors[0]?.details.againAfterMs, 1);
+    assertEquals([routes.sent.length, host.size], [sent, 0]);
+    assertEquals(host.counts.refused, 1);
+    // One replica will do, and one of them has room.
+    const modest = submit(host, { kind, quorum: 1 });
+    assertEquals(modest.outcome, []);
+    assert(routes.sent.length > sent);
+    await runtime.advance(1);
+    const third = submit(host, { kind });
+    assertEquals(third.outcome, []);
     await host.close();
   });
 }

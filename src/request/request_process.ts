@@ -272,8 +272,29 @@ export abstract class RequestProcess extends ChildBase
     this.#target.operationFailed(error);
   }
 
-  protected readFailureEvent(replica: number, body: Uint8Array): ReplicaEvent {
+  /**
+   * What a failure comes to; `body` is valid only during the call.
+   *
+   * @param placed Where the replica is, if others are to know of its load.
+   */
+  protected readFailureEvent(
+    replica: number,
+    body: Uint8Array,
+    placed?: Replica,
+  ): ReplicaEvent {
     const error = readFailure(body);
+    if (error.code === "overload" && placed !== undefined) {
+      const { host, view } = this;
+      host.overloads.hear(
+        {
+          node: view.nodes[placed.node] as string,
+          moduleId: this.header.moduleId,
+          vnode: view.firstVnode + placed.partition,
+        },
+        error,
+        host.runtime.now(),
+      );
+    }
     if (error.code !== "wrong_owner") {
       return { type: "failed", replica, error };
     }

@@ -4,6 +4,7 @@
  *
  * @module
  */
+import type { Runtime } from "../../supervisors/runtime.ts";
 import type {
   Entry,
   IntegrityReport,
@@ -23,9 +24,15 @@ import {
   closedError,
 } from "./store_limits_check.ts";
 
-/** Opens an empty store. `storeId` is 16 lowercase hex digits. */
-export function openMemoryStore(storeId: string): Store {
-  return new MemoryStore(storeId);
+/**
+ * Opens an empty store.
+ *
+ * @param storeId 16 lowercase hex digits.
+ * @param runtime How others get their turn while many keys are put in order for a
+ * scan. Without it that is done at once.
+ */
+export function openMemoryStore(storeId: string, runtime?: Runtime): Store {
+  return new MemoryStore(storeId, runtime);
 }
 
 class MemoryStore implements Store {
@@ -33,9 +40,11 @@ class MemoryStore implements Store {
   readonly state: StoreState;
   readonly figures = { writes: 0, reads: 0 };
   readonly #partitions = new Map<number, MemoryPartition>();
+  readonly #runtime: Runtime | undefined;
   closed = false;
 
-  constructor(storeId: string) {
+  constructor(storeId: string, runtime: Runtime | undefined) {
+    this.#runtime = runtime;
     this.state = { storeId, epoch: 1, tailLost: false };
   }
 
@@ -70,6 +79,14 @@ class MemoryStore implements Store {
     };
   }
 
+  /** Lets others have their turn. */
+  pause(): Promise<void> {
+    const { promise, resolve } = Promise.withResolvers<void>();
+    if (this.#runtime === undefined) resolve();
+    else this.#runtime.setTimer(0, resolve);
+    return promise;
+  }
+
   tailRepaired(): Promise<void> {
     return Promise.resolve();
   }
@@ -85,6 +102,8 @@ class MemoryStore implements Store {
   }
 }
 
+/** Steps towards an order that a scan takes before others have their turn: some ten milliseconds. */
+const ORDER_STEPS = 4;
 /** Rows that are visited before anybody else has a turn. */
 const STEP_ROWS = 512;
 
@@ -129,6 +148,9 @@ class MemoryPartition implements PartitionStore {
   }
 
   async *scan(range: ScanRange = {}): AsyncGenerator<Entry> {
+    for (let steps = 1; !this.#rows.putInOrder(); steps++) {
+      if (steps % ORDER_STEPS === 0) await this.#store.pause();
+    }
     const pass = this.#pass(range);
     while (pass.step()) {
       yield {
@@ -143,8 +165,11 @@ class MemoryPartition implements PartitionStore {
     let pass: RowPass | undefined;
     return {
       next: () => {
-        pass ??= this.#pass(range);
         if (this.#store.closed) throw closedError("read");
+        if (pass === undefined) {
+          if (!this.#rows.putInOrder()) return true;
+          pass = this.#pass(range);
+        }
         for (let i = 0; i < STEP_ROWS; i++) {
           if (!pass.step()) return false;
           visit(pass);

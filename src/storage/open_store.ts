@@ -21,7 +21,7 @@ export function openStore(
   switch (config.type) {
     case "memory":
       return Promise.resolve(
-        openMemoryStore(environment.secretBytes(8).toHex()),
+        openMemoryStore(environment.secretBytes(8).toHex(), environment),
       );
     case "deno_kv":
       return openDenoKvStore(config, environment);

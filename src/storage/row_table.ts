@@ -10,16 +10,18 @@
  * and no look-up for each.
  *
  * The order is made when somebody first goes through the rows, and brought up to
- * date when somebody begins to, by sorting what has come since into it. An order
- * is not changed once it is made, so that whoever goes through one can go on. A
- * number whose row was removed is used anew only after an order without it has
- * been made, which is another _edition_: who meets one looks up where it was.
+ * date when somebody begins to, by sorting what has come since into it
+ * (`row_order.ts`): a little at a time for those who have time, or at once. An
+ * order is not changed once it is made, so that whoever goes through one can go
+ * on. A number whose row was removed is used anew only after an order without it
+ * has been made, which is another _edition_: who meets one looks up where it was.
  *
  * @module
  */
 import { compareRanges } from "../base/byte_order.ts";
 import { bytesToText } from "../base/byte_text.ts";
 import type { Row, ScanRange } from "../environment/storage.ts";
+import { type KnownRows, OrderMaking } from "./row_order.ts";
 import { SlabHeap } from "./slab_heap.ts";
 
 /** The place of a row that was removed. */
@@ -27,23 +29,38 @@ const NOWHERE = -1;
 const KEY_LENGTH_BYTES = 2;
 /** So many rows may be removed, beyond as many as are left, before their numbers are used anew. */
 const REMOVED_ROWS_MIN = 64;
+/** Rows that are put in order at once: a millisecond, or less than it takes to see whether there is time. */
+const ROWS_AT_ONCE = 512;
 const NOTHING = new Uint8Array(0);
 
+/** An order that is being made, and the numbers that are not in it. */
+interface Making {
+  readonly order: OrderMaking;
+  readonly removed: readonly number[];
+}
+
 /** See the module's text. */
-export class RowTable {
+export class RowTable implements KnownRows {
+  readonly #rowsAtOnce: number;
   #numbers = new Map<string, number>();
   /** Places by number. */
   #places: number[] = [];
   #heap = new SlabHeap<number>();
   /** Numbers by key, as of when it was made; nobody has gone through the rows as long as there is none. */
   #order: Uint32Array | undefined;
+  #making: Making | undefined;
   #edition = 0;
-  /** Numbers given since the order was made. */
+  /** Numbers given since the order was made, or the one that is being made has taken what there was. */
   #fresh: number[] = [];
-  /** Numbers of rows removed since the order was made. */
+  /** Numbers of rows removed since the order was made, or the one that is being made was begun. */
   #removed: number[] = [];
   /** Numbers to be used anew. */
   #free: number[] = [];
+
+  /** @param rowsAtOnce How many rows may be put in order without a look at the time. */
+  constructor(rowsAtOnce: number = ROWS_AT_ONCE) {
+    this.#rowsAtOnce = rowsAtOnce;
+  }
 
   /** How many rows there are. */
   get size(): number {
@@ -80,7 +97,7 @@ export class RowTable {
     if (number === undefined) {
       number = this.#free.pop() ?? this.#places.push(NOWHERE) - 1;
       this.#numbers.set(text, number);
-      if (this.#order !== undefined) this.#fresh.push(number);
+      if (!this.#comesUp) this.#fresh.push(number);
     } else this.#heap.release(this.#places[number] as number);
     const heap = this.#heap;
     const place = heap.allot(
@@ -96,6 +113,12 @@ export class RowTable {
     memory.set(value, start + KEY_LENGTH_BYTES + key.length);
   }
 
+  /** Whether a row that comes now will be put in order with all others. */
+  get #comesUp(): boolean {
+    if (this.#order !== undefined) return false;
+    return this.#making === undefined || this.#making.order.taking;
+  }
+
   /** Removes a row, if it is there. */
   delete(key: Uint8Array): void {
     const text = bytesToText(key);
@@ -108,14 +131,12 @@ export class RowTable {
   #remove(number: number): void {
     this.#heap.release(this.#places[number] as number);
     this.#places[number] = NOWHERE;
-    if (this.#order === undefined) {
+    if (this.#order === undefined && this.#making === undefined) {
       this.#free.push(number);
       return;
     }
     this.#removed.push(number);
-    if (this.#removed.length > this.size + REMOVED_ROWS_MIN) {
-      this.#renewOrder(this.#order);
-    }
+    if (this.#removed.length > this.size + REMOVED_ROWS_MIN) this.#advance();
   }
 
   /** Removes the rows of a range. */
@@ -125,6 +146,7 @@ export class RowTable {
       this.#places = [];
       this.#heap = new SlabHeap();
       this.#order = undefined;
+      this.#making = undefined;
       this.#edition++;
       this.#fresh = [];
       this.#removed = [];
@@ -153,15 +175,26 @@ export class RowTable {
     }
   }
 
+  /**
+   * Does some of what is left until the rows can be gone through without first
+   * being sorted for long; true once they can.
+   */
+  putInOrder(): boolean {
+    if (this.#making === undefined) {
+      const { length } = this.#fresh;
+      const unordered = this.#order === undefined ? this.size : length;
+      if (unordered <= this.#rowsAtOnce) return true;
+    }
+    this.#advance();
+    return false;
+  }
+
   /** The numbers of all rows there are by key. Those of removed rows may be among them, or come to be. */
   inOrder(): Uint32Array {
-    if (this.#order === undefined) {
-      const texts = [...this.#numbers.keys()].sort();
-      this.#order = Uint32Array.from(
-        texts,
-        (text) => this.#numbers.get(text) as number,
-      );
-    } else if (this.#fresh.length > 0) this.#renewOrder(this.#order);
+    while (
+      this.#order === undefined || this.#making !== undefined ||
+      this.#fresh.length > 0
+    ) this.#advance();
     return this.#order;
   }
 
@@ -170,52 +203,68 @@ export class RowTable {
     return this.#order ?? this.inOrder();
   }
 
-  #renewOrder(order: Uint32Array): void {
-    this.#order = this.#renewed(order);
-    if (this.#removed.length > 0) this.#edition++;
-    for (const number of this.#removed) this.#free.push(number);
+  /** Goes on with the next order, or begins it. */
+  #advance(): void {
+    const making = this.#making ??= this.#beginOrder();
+    if (!making.order.step()) return;
+    this.#making = undefined;
+    this.#order = making.order.order;
+    if (making.removed.length > 0) this.#edition++;
+    for (const number of making.removed) this.#free.push(number);
+  }
+
+  #beginOrder(): Making {
+    const before = this.#order;
+    if (before === undefined) {
+      // What comes while they are taken comes up in them, as maps have it.
+      const keys = this.#numbers.keys();
+      return { order: this.#makingOf(keys), removed: [] };
+    }
+    const removed = this.#removed;
+    const kept = removed.length === 0
+      ? before
+      : before.filter((number) => this.isThere(number));
+    const keys = this.#keysOf(this.#fresh);
     this.#fresh = [];
     this.#removed = [];
+    return { order: this.#makingOf(keys, kept), removed };
   }
 
-  /** A copy of `order` with the fresh rows and without the removed ones. */
-  #renewed(order: Uint32Array): Uint32Array {
-    const isThere = (number: number) => this.#places[number] !== NOWHERE;
-    const kept = this.#removed.length === 0 ? order : order.filter(isThere);
-    const fresh = this.#fresh.filter(isThere)
-      .sort((a, b) => this.#compare(a, b));
-    const renewed = new Uint32Array(kept.length + fresh.length);
-    let from = 0;
-    let filled = 0;
-    for (const number of fresh) {
+  #makingOf(keys: Iterator<string>, before?: Uint32Array): OrderMaking {
+    return new OrderMaking(this, keys, before, 4 * this.#rowsAtOnce);
+  }
+
+  *#keysOf(numbers: readonly number[]): Generator<string> {
+    for (const number of numbers) {
       const place = this.#places[number] as number;
+      if (place === NOWHERE) continue;
       const memory = this.#heap.memory(place);
       const start = this.#heap.start(place);
-      const to = this.lowerBound(
-        kept,
-        memory,
-        keyStartAt(start),
-        keyEndAt(memory, start),
-        from,
-      );
-      renewed.set(kept.subarray(from, to), filled);
-      filled += to - from;
-      renewed[filled++] = number;
-      from = to;
+      yield bytesToText(memory, keyStartAt(start), keyEndAt(memory, start));
     }
-    renewed.set(kept.subarray(from), filled);
-    return renewed;
   }
 
-  #compare(a: number, b: number): number {
-    const place = this.#places[b] as number;
+  /** The number of the row with this key, which is there. */
+  numberOf(key: string): number {
+    return this.#numbers.get(key) as number;
+  }
+
+  /** Whether the row numbered `number` has not been removed. */
+  isThere(number: number): boolean {
+    return this.#places[number] !== NOWHERE;
+  }
+
+  /** The index in `order` of the first row that comes not before the one numbered `number`, at `low` or later. */
+  placeOf(order: Uint32Array, number: number, low: number): number {
+    const place = this.#places[number] as number;
     const memory = this.#heap.memory(place);
     const start = this.#heap.start(place);
-    return this.#compareWith(
-      a,
+    return this.lowerBound(
+      order,
       memory,
       keyStartAt(start),
       keyEndAt(memory, start),
+      low,
     );
   }
 

@@ -79,6 +79,7 @@ const anyCall = fc.oneof(
     }),
   },
   { weight: 6, arbitrary: fc.record({ call: fc.constant("step" as const) }) },
+  { weight: 4, arbitrary: fc.record({ call: fc.constant("order" as const) }) },
 );
 
 /** A pass under way, and what may and must come of it. */
@@ -94,9 +95,10 @@ interface Watched {
 Deno.test("RowTable is a sorted map, and whoever goes through it sees each key that stays once and in order, whatever else changes", () => {
   fc.assert(
     fc.property(
+      fc.constantFrom(0.25, 0.5, 1, 512),
       fc.array(anyCall, { minLength: 80, maxLength: 200, size: "max" }),
-      (calls) => {
-        const table = new RowTable();
+      (rowsAtOnce, calls) => {
+        const table = new RowTable(rowsAtOnce);
         const model = new Map<string, Uint8Array>();
         const passes: Watched[] = [];
         const remove = (key: string): void => {
@@ -140,7 +142,8 @@ Deno.test("RowTable is a sorted map, and whoever goes through it sees each key t
               seen: [],
               over: false,
             });
-          } else passes.forEach(step);
+          } else if (call.call === "order") table.putInOrder();
+          else passes.forEach(step);
           table.moveFromSparseSlabs();
           assertEquals(table.size, model.size);
         }
@@ -205,4 +208,34 @@ Deno.test("RowTable.get() shows a value as it was when it is overwritten later",
   assertEquals(before, bytes(7, 7));
   assertEquals(table.get(bytes(1)), bytes(8, 8));
   assert(table.bytes <= 3 * 64 * 1024);
+});
+
+Deno.test("RowTable.putInOrder() takes a share of the rows at a time, and finds those that come meanwhile", () => {
+  const rowsAtOnce = 8;
+  const table = new RowTable(rowsAtOnce);
+  const rows = 4_000;
+  const key = (number: number) => textToBytes(`${number}`.padStart(6, "0"));
+  for (let i = 0; i < rows; i++) table.set(key(i * 7_919 % rows * 2), bytes(1));
+  let steps = 0;
+  let come = 1;
+  while (!table.putInOrder()) {
+    steps++;
+    if (steps % 10 > 0) continue;
+    table.set(key(come), bytes(2));
+    table.delete(key(come + 1));
+    come += 2;
+  }
+  // Taken once and merged once, 32 rows at a time.
+  const share = 4 * rowsAtOnce;
+  assert(steps >= 2 * rows / share - come, `${steps}`);
+  assert(steps < 3 * rows / share, `${steps}`);
+  const found = rowsOf(table);
+  assertEquals(found.length, rows);
+  assertEquals(found, found.toSorted((a, b) => a[0] < b[0] ? -1 : 1));
+  // What has come since is woven into it.
+  for (let i = 0; i < 500; i++) table.set(key(2 * rows + i), bytes(3));
+  steps = 0;
+  while (!table.putInOrder()) steps++;
+  assert(steps >= 2 * 500 / share && steps < 200, `${steps}`);
+  assertEquals(rowsOf(table).length, rows + 500);
 });

@@ -5,6 +5,7 @@
  * @module
  */
 import {
+  againAfterMs,
   fateOf,
   isRelieved,
   type MailboxBounds,
@@ -13,6 +14,8 @@ import {
   refusalOf,
   type WaitFate,
 } from "./mailbox_bounds.ts";
+import { isContinuing, RequestFlag } from "./vnode_wire.ts";
+import { WaitMeter } from "./wait_meter.ts";
 
 /** A request that waits: a view into a message that its vnode owns. */
 export interface WaitingRequest {
@@ -23,6 +26,8 @@ export interface WaitingRequest {
   readonly deadline: number;
   /** When it came. */
   readonly arrivedMs: number;
+  /** How many its mailbox had given out to be handled when it came, see {@linkcode Mailbox.served}. */
+  readonly servedBefore: number;
   bytes: Uint8Array;
   start: number;
   end: number;
@@ -38,15 +43,17 @@ export class Mailbox {
   #requests: (WaitingRequest | undefined)[] = [];
   #from = 0;
   #byteCount = 0;
-  /** Since when something has been waiting each time the vnode could have taken more. */
-  #behindSinceMs: number | undefined;
-  /** Whether the vnode takes commands at all; if not, that they wait says nothing of its load. */
-  #open = false;
+  readonly #meter: WaitMeter;
+  /** When the last one came that begins something, taken in or not. */
+  #lastCameMs = -Infinity;
+  /** When something was last turned away as it had waited for too long. */
+  #turnedAwayMs = -Infinity;
   /** Whether it has refused a command, and has not had room since. */
   #overloaded = false;
 
   constructor(bounds: MailboxBounds) {
     this.#bounds = bounds;
+    this.#meter = new WaitMeter(bounds);
   }
 
   /** Requests that wait. */
@@ -59,54 +66,80 @@ export class Mailbox {
     return this.#byteCount;
   }
 
-  /** Whether it has refused a command as it was full, and has not had room again. */
+  /** Whether it has refused a command, and has not had room again. */
   get overloaded(): boolean {
     return this.#overloaded;
   }
 
+  /** Whether the vnode is behind with what waits. */
+  get behind(): boolean {
+    return this.#meter.behind;
+  }
+
+  /** How many have been given out to be handled. */
+  get served(): number {
+    return this.#meter.handled;
+  }
+
+  /** How long one more would wait, in milliseconds; 0 if that is not known. */
+  get expectedMs(): number {
+    return this.#meter.expectedMs(this.length);
+  }
+
+  /** For how long it is of no use to send further commands after one was refused as it would wait for long, if that is known. */
+  get againAfterMs(): number | undefined {
+    return againAfterMs(this.#bounds, this.expectedMs);
+  }
+
   /** The vnode takes commands from now on. */
   open(nowMs: number): void {
-    this.#open = true;
-    this.#behindSinceMs = this.length > 0 ? nowMs : undefined;
+    this.#meter.open(nowMs);
   }
 
   /** The vnode takes no commands for a while, for reasons of its own; they wait until their deadlines. */
   close(): void {
-    this.#open = false;
+    this.#meter.close();
   }
 
   /**
-   * Why a request of `byteCount` bytes may not come in, if so.
+   * Why a request may not come in, if so.
    *
    * @param handling How many the vnode has taken up and not answered.
-   * @param mayDecline Whether another replica can do it as well.
+   * @param nowMs Needed only while the vnode is behind.
    */
   refusal(
     handling: number,
     byteCount: number,
-    mayDecline: boolean,
+    flags: number,
+    deadline: number,
+    nowMs: number,
   ): MailboxRefusal | undefined {
-    const refusal = refusalOf(
-      this.#bounds,
-      this.#fill(handling),
+    const { behind } = this.#meter;
+    const continues = isContinuing(flags);
+    if (behind && !continues) this.#lastCameMs = nowMs;
+    const refusal = refusalOf(this.#bounds, this.#fill(handling), {
       byteCount,
-      mayDecline,
-    );
+      expectedMs: behind ? this.expectedMs : 0,
+      timeLeftMs: deadline - nowMs,
+      mayDecline: (flags & RequestFlag.mayDecline) !== 0,
+      continues,
+    });
     if (refusal !== undefined && refusal !== "soft") this.#overloaded = true;
     return refusal;
   }
 
   /** Takes in a request that was not refused. */
   add(request: WaitingRequest): void {
-    this.#behindSinceMs ??= request.arrivedMs;
     this.#requests.push(request);
     this.#byteCount += request.end - request.start;
+    if (!isContinuing(request.flags)) this.#lastCameMs = request.arrivedMs;
+    this.#look(request.arrivedMs);
   }
 
-  /** The next request, whatever becomes of it; if there is none, the vnode has kept up. */
+  /** The next request, whatever becomes of it. */
   take(): WaitingRequest | undefined {
     if (this.length === 0) {
-      this.#behindSinceMs = undefined;
+      this.#meter.emptied();
       return undefined;
     }
     const request = this.#requests[this.#from] as WaitingRequest;
@@ -120,17 +153,58 @@ export class Mailbox {
     return request;
   }
 
-  /** What becomes of `request` now. */
-  fateOf(request: WaitingRequest, nowMs: number): WaitFate {
-    const behindMs = this.#open && this.#behindSinceMs !== undefined
-      ? nowMs - this.#behindSinceMs
-      : 0;
-    return fateOf(
+  /**
+   * What becomes of `request`, which has been taken; if it is due, it is handled now.
+   *
+   * @param handlingMs How long that takes, in milliseconds.
+   */
+  fateOfTaken(
+    request: WaitingRequest,
+    nowMs: number,
+    handlingMs: number,
+  ): WaitFate {
+    const { arrivedMs, servedBefore } = request;
+    this.#meter.look(arrivedMs, nowMs);
+    const fate = this.#fateOf(request, nowMs, handlingMs);
+    if (fate === "due") this.#meter.serve(arrivedMs, servedBefore, nowMs);
+    return fate;
+  }
+
+  /** Takes out those that are not due any more, in order, with what becomes of them. */
+  removeOverdue(nowMs: number): [WaitingRequest, "expired" | "stale"][] {
+    this.#look(nowMs);
+    const overdue: [WaitingRequest, "expired" | "stale"][] = [];
+    this.remove((request) => {
+      const fate = this.#fateOf(request, nowMs, 0);
+      if (fate !== "due") overdue.push([request, fate]);
+      return fate !== "due";
+    });
+    return overdue;
+  }
+
+  #fateOf(
+    { arrivedMs, deadline, flags }: WaitingRequest,
+    nowMs: number,
+    handlingMs: number,
+  ): WaitFate {
+    const fate = fateOf(
       this.#bounds,
-      nowMs - request.arrivedMs,
-      request.deadline - nowMs,
-      behindMs,
+      {
+        waitedMs: nowMs - arrivedMs,
+        timeLeftMs: deadline - nowMs,
+        followedMs: this.#lastCameMs - arrivedMs,
+        continues: isContinuing(flags),
+      },
+      this.#meter.behind,
+      handlingMs,
     );
+    if (fate === "stale") this.#turnedAwayMs = nowMs;
+    return fate;
+  }
+
+  #look(nowMs: number): void {
+    const oldest = this.#requests[this.#from];
+    if (oldest !== undefined) this.#meter.look(oldest.arrivedMs, nowMs);
   }
 
   /** Takes out those for which `leaves`, in order. The vnode has not kept up by that. */
@@ -164,6 +238,13 @@ export class Mailbox {
     }
   }
 
+  /** Nothing waits for any vnode of the thread: it has kept up, unless it is that as what waited was turned away. */
+  emptied(nowMs: number): void {
+    if (nowMs - this.#turnedAwayMs > this.#bounds.waitMsMax) {
+      this.#meter.keptUp();
+    }
+  }
+
   /** Looks whether an overloaded mailbox has room again; true once when it has. */
   relieved(handling: number): boolean {
     if (!this.#overloaded) return false;
@@ -176,6 +257,7 @@ export class Mailbox {
       waiting: this.length,
       waitingBytes: this.#byteCount,
       handling,
+      behind: this.#meter.behind,
     };
   }
 

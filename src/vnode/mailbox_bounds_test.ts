@@ -1,10 +1,13 @@
 import { assertEquals, assertThrows } from "@std/assert";
 import { WhorlError } from "../base/errors.ts";
 import {
+  againAfterMs,
+  type ComingCommand,
   fateOf,
   isRelieved,
   MAILBOX_BOUNDS_DEFAULT,
   type MailboxBounds,
+  type MailboxFill,
   refusalOf,
   resolveMailboxBounds,
 } from "./mailbox_bounds.ts";
@@ -17,13 +20,26 @@ const BOUNDS: MailboxBounds = {
   waitMsMax: 50,
 };
 
+const EMPTY: MailboxFill = {
+  waiting: 0,
+  waitingBytes: 0,
+  handling: 0,
+  behind: false,
+};
+const SMALL: ComingCommand = {
+  byteCount: 1,
+  expectedMs: 0,
+  timeLeftMs: 1_000,
+  mayDecline: false,
+  continues: false,
+};
+
 Deno.test("refusalOf() counts what waits and what is being handled", () => {
   const refusal = (waiting: number, handling: number) =>
     refusalOf(
       BOUNDS,
-      { waiting, waitingBytes: waiting, handling },
-      1,
-      false,
+      { ...EMPTY, waiting, waitingBytes: waiting, handling },
+      SMALL,
     );
   assertEquals(refusal(0, 0), undefined);
   assertEquals(refusal(9, 0), undefined);
@@ -35,21 +51,53 @@ Deno.test("refusalOf() counts what waits and what is being handled", () => {
 
 Deno.test("refusalOf() bounds bytes, but lets in a command of any size that waits alone", () => {
   const refusal = (waiting: number, waitingBytes: number, byteCount: number) =>
-    refusalOf(BOUNDS, { waiting, waitingBytes, handling: 1 }, byteCount, false);
+    refusalOf(BOUNDS, { ...EMPTY, waiting, waitingBytes, handling: 1 }, {
+      ...SMALL,
+      byteCount,
+    });
   assertEquals(refusal(0, 0, 1_000), undefined);
   assertEquals(refusal(1, 60, 40), undefined);
   assertEquals(refusal(1, 60, 41), "bytes");
   assertEquals(refusal(1, 1_000, 0), "bytes");
 });
 
+Deno.test("refusalOf() bounds the time to wait for a vnode that is behind, but lets in a command that waits alone", () => {
+  const refusal = (
+    waiting: number,
+    expectedMs: number,
+    timeLeftMs = 1_000,
+    behind = true,
+  ) =>
+    refusalOf(BOUNDS, { ...EMPTY, waiting, behind }, {
+      ...SMALL,
+      expectedMs,
+      timeLeftMs,
+    });
+  // Half of the 50 ms that it may wait.
+  assertEquals(refusal(1, 25), undefined);
+  assertEquals(refusal(1, 26), "wait");
+  // It would come too late.
+  assertEquals(refusal(1, 11, 10), "wait");
+  assertEquals(refusal(0, 10_000), undefined);
+  // A burst may wait.
+  assertEquals(refusal(9, 10_000, 1_000, false), undefined);
+  // So may what was begun elsewhere, unless it would come too late.
+  const continued = (expectedMs: number) =>
+    refusalOf(BOUNDS, { ...EMPTY, waiting: 9, behind: true }, {
+      ...SMALL,
+      expectedMs,
+      continues: true,
+    });
+  assertEquals(continued(1_000), undefined);
+  assertEquals(continued(1_001), "wait");
+});
+
 Deno.test("refusalOf() leaves to others what they can do once the soft bound is reached", () => {
   const refusal = (waiting: number, handling: number, mayDecline: boolean) =>
-    refusalOf(
-      BOUNDS,
-      { waiting, waitingBytes: 0, handling },
-      0,
+    refusalOf(BOUNDS, { ...EMPTY, waiting, handling }, {
+      ...SMALL,
       mayDecline,
-    );
+    });
   assertEquals(refusal(2, 1, true), undefined);
   assertEquals(refusal(4, 0, true), "soft");
   assertEquals(refusal(0, 4, true), "soft");
@@ -57,24 +105,51 @@ Deno.test("refusalOf() leaves to others what they can do once the soft bound is 
   assertEquals(refusal(4, 6, true), "requests");
 });
 
-Deno.test("isRelieved() waits for half of every bound", () => {
-  const relieved = (waiting: number, waitingBytes: number, handling: number) =>
-    isRelieved(BOUNDS, { waiting, waitingBytes, handling });
+Deno.test("isRelieved() waits for half of every bound, and until the vnode is not behind", () => {
+  const relieved = (
+    waiting: number,
+    waitingBytes: number,
+    handling: number,
+    behind = false,
+  ) => isRelieved(BOUNDS, { waiting, waitingBytes, handling, behind });
   assertEquals(relieved(3, 50, 2), true);
   assertEquals(relieved(4, 50, 2), false);
   assertEquals(relieved(1, 51, 0), false);
+  assertEquals(relieved(0, 0, 0, true), false);
 });
 
-Deno.test("fateOf() lets a burst wait until its deadlines", () => {
-  assertEquals(fateOf(BOUNDS, 499, 1, 499), "due");
-  assertEquals(fateOf(BOUNDS, 499, 0, 499), "expired");
+Deno.test("fateOf() lets a burst wait until its deadlines, or until they cannot be met", () => {
+  const fate = (timeLeftMs: number, handlingMs = 0) =>
+    fateOf(
+      BOUNDS,
+      { waitedMs: 499, timeLeftMs, followedMs: 499, continues: false },
+      false,
+      handlingMs,
+    );
+  assertEquals(fate(1), "due");
+  assertEquals(fate(0), "expired");
+  assertEquals(fate(8, 8), "due");
+  assertEquals(fate(7, 8), "expired");
 });
 
-Deno.test("fateOf() of a vnode that is behind is due for what came lately", () => {
-  assertEquals(fateOf(BOUNDS, 50, 1_000, 500), "due");
-  assertEquals(fateOf(BOUNDS, 51, 1_000, 500), "stale");
+Deno.test("fateOf() of a vnode that is behind is due for what came lately, and for what nothing came after", () => {
+  const fate = (
+    waitedMs: number,
+    { timeLeftMs = 1_000, followedMs = waitedMs, continues = false } = {},
+  ) =>
+    fateOf(
+      BOUNDS,
+      { waitedMs, timeLeftMs, followedMs, continues },
+      true,
+      0,
+    );
+  assertEquals(fate(50), "due");
+  assertEquals(fate(51), "stale");
+  assertEquals(fate(999, { followedMs: 50 }), "due");
+  assertEquals(fate(999, { followedMs: -1 }), "due");
+  assertEquals(fate(999, { continues: true }), "due");
   // Its caller is told what matters most: that it is too late.
-  assertEquals(fateOf(BOUNDS, 51, -1, 500), "expired");
+  assertEquals(fate(51, { timeLeftMs: -1 }), "expired");
 });
 
 Deno.test("resolveMailboxBounds() fills in riak_core's bound and refuses nonsense", () => {
@@ -97,4 +172,10 @@ Deno.test("resolveMailboxBounds() fills in riak_core's bound and refuses nonsens
     WhorlError,
     "'requests' of its mailbox must be one of requestsMax, bytesMax, requestsSoft, behindAfterMs, waitMsMax",
   );
+});
+
+Deno.test("againAfterMs() is half of what waits, if others would be refused as well", () => {
+  assertEquals(againAfterMs(BOUNDS, 31), 16);
+  // Refused as its caller had less time.
+  assertEquals(againAfterMs(BOUNDS, BOUNDS.waitMsMax / 2), undefined);
 });

@@ -1,6 +1,10 @@
 import { assert, assertEquals } from "@std/assert";
 import { Mailbox, type WaitingRequest } from "./mailbox.ts";
-import { MAILBOX_BOUNDS_DEFAULT } from "./mailbox_bounds.ts";
+import {
+  MAILBOX_BOUNDS_DEFAULT,
+  type MailboxRefusal,
+} from "./mailbox_bounds.ts";
+import { RequestFlag } from "./vnode_wire.ts";
 
 const BOUNDS = {
   ...MAILBOX_BOUNDS_DEFAULT,
@@ -10,15 +14,29 @@ const BOUNDS = {
   waitMsMax: 50,
 };
 
+/** Why one of so many bytes may not come in, if so. */
+function refusalOf(
+  mailbox: Mailbox,
+  byteCount: number,
+  { flags = 0, nowMs = 0 } = {},
+): MailboxRefusal | undefined {
+  return mailbox.refusal(0, byteCount, flags, nowMs + 1_000, nowMs);
+}
+
 /** A request of ten bytes in the middle of a message of a hundred. */
-function request(correlation: number, arrivedMs = 0): WaitingRequest {
+function request(
+  correlation: number,
+  arrivedMs = 0,
+  flags = 0,
+): WaitingRequest {
   const bytes = new Uint8Array(100).fill(correlation);
   return {
     correlation,
     command: 0,
-    flags: 0,
+    flags,
     deadline: 10_000,
     arrivedMs,
+    servedBefore: 0,
     bytes,
     start: 20,
     end: 30,
@@ -58,58 +76,100 @@ Deno.test("Mailbox.remove() takes out what is asked for and leaves the others in
   assertEquals([mailbox.length, mailbox.byteCount], [0, 0]);
 });
 
-Deno.test("Mailbox.fateOf() is stale once commands have waited without a break, and no longer when the vnode has kept up", () => {
-  const mailbox = new Mailbox(BOUNDS);
+/** What became of those that were looked through. */
+function overdue(mailbox: Mailbox, nowMs: number): [number, string][] {
+  return mailbox.removeOverdue(nowMs)
+    .map(([{ correlation }, fate]) => [correlation, fate]);
+}
+
+Deno.test("Mailbox turns away what waits too long once the vnode is behind and others have come after it", () => {
+  const mailbox = new Mailbox({ ...BOUNDS, requestsMax: 6, bytesMax: 1_000 });
   mailbox.open(0);
-  const first = request(1, 100);
-  mailbox.add(first);
-  assertEquals(mailbox.fateOf(first, 599), "due");
-  assertEquals(mailbox.fateOf(first, 600), "stale");
-  // To be turned away is not to be kept up with.
-  mailbox.remove(() => true);
-  const second = request(2, 700);
-  mailbox.add(second);
-  assertEquals(mailbox.fateOf(second, 750), "due");
-  assertEquals(mailbox.fateOf(second, 751), "stale");
-  // Taken, and others wait: it is behind still.
-  const third = request(3, 760);
-  mailbox.add(third);
-  mailbox.take();
-  assertEquals(mailbox.fateOf(third, 811), "stale");
-  mailbox.take();
+  for (let i = 1; i <= 3; i++) mailbox.add(request(i, 100));
+  mailbox.add(request(4, 100, RequestFlag.continues));
+  // Nothing has come since: a burst.
+  assertEquals(overdue(mailbox, 700), []);
+  assertEquals([mailbox.behind, mailbox.overloaded], [true, false]);
+  mailbox.add(request(5, 700, RequestFlag.continues));
+  assertEquals(overdue(mailbox, 700), []);
+  const first = mailbox.take() as WaitingRequest;
+  assertEquals(mailbox.fateOfTaken(first, 700, 0), "due");
+  // What is refused has come as well.
+  assertEquals(refusalOf(mailbox, 10, { nowMs: 710 }), "wait");
+  assertEquals(
+    refusalOf(mailbox, 10, { nowMs: 710, flags: RequestFlag.continues }),
+    "wait",
+  );
+  assertEquals(overdue(mailbox, 710), [[2, "stale"], [3, "stale"]]);
+  // What was begun elsewhere waits until its deadline.
+  assertEquals([mailbox.behind, mailbox.length], [true, 2]);
+  // Empty, but others of the thread wait.
+  for (const correlation of [4, 5]) {
+    const next = mailbox.take() as WaitingRequest;
+    assertEquals(next.correlation, correlation);
+    assertEquals(mailbox.fateOfTaken(next, 800, 0), "due");
+  }
   assertEquals(mailbox.take(), undefined);
-  const fourth = request(4, 900);
-  mailbox.add(fourth);
-  assertEquals(mailbox.fateOf(fourth, 1_399), "due");
-  assertEquals(mailbox.fateOf(fourth, 1_400), "stale");
+  // To be turned away is not to be kept up with.
+  mailbox.emptied(710 + BOUNDS.waitMsMax);
+  assertEquals(mailbox.behind, true);
+  mailbox.emptied(711 + BOUNDS.waitMsMax);
+  assertEquals(mailbox.behind, false);
 });
 
-Deno.test("Mailbox.fateOf() is never stale while the vnode takes no commands, and afterwards it starts anew", () => {
+Deno.test("Mailbox refuses what would wait too long for a vnode that is behind, and is overloaded until it has kept up", () => {
+  const mailbox = new Mailbox({ ...BOUNDS, requestsMax: 100, bytesMax: 1_000 });
+  mailbox.open(0);
+  for (let i = 0; i < 70; i++) mailbox.add(request(i, 0));
+  // Ten milliseconds each.
+  for (let nowMs = 0; nowMs <= 550; nowMs += 10) {
+    const next = mailbox.take() as WaitingRequest;
+    assertEquals(mailbox.fateOfTaken(next, nowMs, 0), "due");
+    if (mailbox.behind) break;
+  }
+  const refusal = () => refusalOf(mailbox, 10, { nowMs: 550 });
+  assertEquals([mailbox.behind, mailbox.length], [true, 14]);
+  assertEquals([refusal(), mailbox.overloaded], ["wait", true]);
+  assertEquals(mailbox.relieved(0), false);
+  mailbox.remove(({ correlation }) => correlation > 57);
+  assertEquals(mailbox.length, 2);
+  assertEquals(Math.round(mailbox.expectedMs), 29);
+  assertEquals(refusal(), "wait");
+  mailbox.take();
+  assertEquals(refusal(), undefined);
+  mailbox.take();
+  assertEquals(mailbox.relieved(0), false);
+  mailbox.emptied(600);
+  assertEquals([mailbox.relieved(0), mailbox.overloaded], [true, false]);
+});
+
+Deno.test("Mailbox has nobody behind while the vnode takes no commands, and afterwards it starts anew", () => {
   const mailbox = new Mailbox(BOUNDS);
-  const waits = request(1);
-  mailbox.add(waits);
-  assertEquals(mailbox.fateOf(waits, 5_000), "due");
-  assertEquals(mailbox.fateOf(waits, 10_000), "expired");
+  mailbox.add(request(1));
+  mailbox.add(request(2));
+  assertEquals(overdue(mailbox, 5_000), []);
   mailbox.open(6_000);
-  assertEquals(mailbox.fateOf(waits, 6_499), "due");
-  assertEquals(mailbox.fateOf(waits, 6_500), "stale");
+  assertEquals(overdue(mailbox, 6_549), []);
   mailbox.close();
-  assertEquals(mailbox.fateOf(waits, 7_000), "due");
+  assertEquals(overdue(mailbox, 7_000), []);
   mailbox.open(7_000);
-  assertEquals(mailbox.fateOf(waits, 7_499), "due");
+  mailbox.add(request(3, 7_200));
+  assertEquals(overdue(mailbox, 7_549), []);
+  assertEquals(overdue(mailbox, 7_550), [[1, "stale"], [2, "stale"]]);
+  assertEquals(overdue(mailbox, 10_000), [[3, "expired"]]);
 });
 
 Deno.test("Mailbox is overloaded from its first refusal until half of it is free", () => {
   const mailbox = new Mailbox(BOUNDS);
   mailbox.open(0);
   for (let i = 0; i < 4; i++) {
-    assertEquals(mailbox.refusal(0, 10, false), undefined);
+    assertEquals(refusalOf(mailbox, 10), undefined);
     mailbox.add(request(i));
   }
   assertEquals([mailbox.overloaded, mailbox.relieved(0)], [false, false]);
-  assertEquals(mailbox.refusal(0, 10, false), "requests");
+  assertEquals(refusalOf(mailbox, 10), "requests");
   mailbox.take();
-  assertEquals(mailbox.refusal(0, 11, false), "bytes");
+  assertEquals(refusalOf(mailbox, 11), "bytes");
   assertEquals([mailbox.overloaded, mailbox.relieved(0)], [true, false]);
   mailbox.take();
   assertEquals(mailbox.relieved(1), false);
@@ -121,8 +181,11 @@ Deno.test("Mailbox is not overloaded by what it left to others", () => {
   const mailbox = new Mailbox({ ...BOUNDS, requestsSoft: 1 });
   mailbox.open(0);
   mailbox.add(request(1));
-  assertEquals(mailbox.refusal(0, 10, true), "soft");
-  assertEquals(mailbox.refusal(0, 10, false), undefined);
+  assertEquals(
+    refusalOf(mailbox, 10, { flags: RequestFlag.mayDecline }),
+    "soft",
+  );
+  assertEquals(refusalOf(mailbox, 10), undefined);
   assertEquals(mailbox.overloaded, false);
 });
 

@@ -76,10 +76,21 @@ export class VnodeAnswers {
     );
   }
 
-  /** Answers with a failure. */
-  fail(correlation: number, code: ErrorCode, message: string): void {
+  /** Answers with a failure; its details name the partition as well. */
+  fail(
+    correlation: number,
+    code: ErrorCode,
+    message: string,
+    details?: Readonly<Record<string, unknown>>,
+  ): void {
     const partition = this.#partition;
-    this.#send(correlation, { code, message, details: { partition } });
+    this.#send(correlation, {
+      code,
+      message,
+      details: details === undefined
+        ? { partition }
+        : { partition, ...details },
+    });
   }
 
   /** Answers with `error`: a `WhorlError` as it is, anything else as `otherwise`. */

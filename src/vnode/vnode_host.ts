@@ -26,6 +26,8 @@ export interface VnodeHost<Process> {
   readonly answers: FrameSink;
   /** Monotonic milliseconds. */
   now(): number;
+  /** When the message came in which the request stands that is being taken in. */
+  receivedMs(): number;
   /** Calls `callback` later, when others have had their turn. */
   later(afterMs: number, callback: () => void): void;
   /** How fast transfers may go. */

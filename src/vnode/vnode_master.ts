@@ -244,12 +244,17 @@ export class VnodeMaster implements VnodeHost<VnodeProcess> {
     return this.#options.runtime.now();
   }
 
+  /** When the message came of which a request is being taken in. */
+  receivedMs(): number {
+    return this.#receivedMs;
+  }
+
   /** Calls `callback` later, when others have had their turn. */
   later(afterMs: number, callback: () => void): void {
     if (this.#stopping) return;
     const timer = this.#options.runtime.setTimer(afterMs, () => {
       this.#timers.delete(timer);
-      callback();
+      this.turns.background(callback);
     });
     this.#timers.add(timer);
   }
@@ -314,6 +319,7 @@ export class VnodeMaster implements VnodeHost<VnodeProcess> {
     this.#receivedMs = this.#options.runtime.now();
     this.turns.begin(this.#receivedMs);
     readFrames(message, 0, message.length, FRAME_BYTES_MAX, this.#onFrame);
+    this.turns.end(this.#options.runtime.now());
   }
 
   /** Stops the vnodes, waits for work in pools and closes the store; what was acknowledged is durable then. */
@@ -797,7 +803,7 @@ export class VnodeMaster implements VnodeHost<VnodeProcess> {
   #stats(): Record<string, unknown> {
     let handled = 0, failed = 0, refused = 0, declined = 0, shed = 0;
     let expired = 0, waiting = 0, abandoned = 0;
-    let requests = 0, bytes = 0, longest = 0, overloaded = 0;
+    let requests = 0, bytes = 0, longest = 0, overloaded = 0, behind = 0;
     for (const process of this.#processes.values()) {
       handled += process.counts.handled;
       failed += process.counts.failed;
@@ -811,6 +817,7 @@ export class VnodeMaster implements VnodeHost<VnodeProcess> {
       bytes += process.waitingBytes;
       longest = Math.max(longest, process.waiting);
       overloaded += Number(process.overloaded);
+      behind += Number(process.behind);
     }
     return {
       vnodes: this.#processes.size,
@@ -822,7 +829,8 @@ export class VnodeMaster implements VnodeHost<VnodeProcess> {
       expired,
       waiting,
       abandoned,
-      mailbox: { requests, bytes, longest, overloaded },
+      longestTurnMs: Math.round(this.turns.longestMs),
+      mailbox: { requests, bytes, longest, overloaded, behind },
       ...this.#pools.figures(),
       store: {
         ...this.#options.store.stats(),

@@ -312,31 +312,54 @@ Deno.test("VnodeMaster lets others have their turn when commands have taken long
     if (request !== "short") bench.runtime.spentMs += TURN_MS / 4;
     return request;
   };
-  // That commands are long is known after eight of them.
+  // That commands are long is known after eight of them, two of which were.
   for (let i = 0; i < 12; i++) bench.send(0, `${i}`);
   bench.send(0, "late", { timeLeftMs: TURN_MS / 2 });
   bench.send(0, "short");
   await bench.runtime.settle();
-  assertEquals(bench.handled.length, 8);
+  assertEquals(bench.handled.length, 6);
   // They wait where they are counted.
   const stats = bench.link.call("stats", null);
   await bench.runtime.settle();
   const { mailbox } = await stats as { mailbox: { requests: number } };
-  assertEquals(mailbox.requests, 6);
+  assertEquals(mailbox.requests, 8);
   // This one would have time, but must not go before others that wait.
   bench.send(1, "short");
   await bench.runtime.settle();
-  assertEquals(bench.handled.length, 8);
+  assertEquals(bench.handled.length, 6);
   await bench.runtime.advance(0);
   assertEquals(
     bench.handled.map(([partition, request]) => `${partition} ${request}`),
     [
-      ...Array.from({ length: 12 }, (_, i) => `0 ${i}`),
+      ...Array.from({ length: 10 }, (_, i) => `0 ${i}`),
       "1 short",
+      "0 10",
+      "0 11",
       "0 short",
     ],
   );
   assertEquals(bench.answers.find(([, code]) => code === "timeout")?.[0], 15);
+});
+
+Deno.test("VnodeMaster pauses also when each command comes with a message of its own", async () => {
+  await using bench = await new Bench().start();
+  await bench.ask(0, "started");
+  bench.handled.length = 0;
+  bench.handler = (request) => {
+    bench.runtime.spentMs += TURN_MS * 3 / 4;
+    return request;
+  };
+  await bench.runtime.advance(TURN_MS);
+  for (let i = 0; i < 10; i++) {
+    bench.send(0, `${i}`);
+    await bench.runtime.settle();
+  }
+  // The others wait where they are counted, and not in the port before it.
+  assertEquals(bench.handled.length, 2);
+  for (const handled of [4, 6, 8, 10]) {
+    await bench.runtime.advance(0);
+    assert(bench.handled.length >= handled);
+  }
 });
 
 Deno.test("VnodeMaster refuses what is for another module or outside the ring", async () => {
@@ -669,7 +692,8 @@ Deno.test("VnodeMaster counts what its vnodes have done", async () => {
     expired: 0,
     waiting: 1,
     abandoned: 0,
-    mailbox: { requests: 0, bytes: 0, longest: 0, overloaded: 0 },
+    longestTurnMs: 0,
+    mailbox: { requests: 0, bytes: 0, longest: 0, overloaded: 0, behind: 0 },
     pools: {
       slow: {
         done: 0,
@@ -711,6 +735,7 @@ Deno.test("VnodeMaster serves the vnodes beside one that is overloaded, says so 
     bytes: 2 * (requestsMax - 1),
     longest: requestsMax - 1,
     overloaded: 1,
+    behind: 0,
   }]);
   gate.resolve("done");
 });

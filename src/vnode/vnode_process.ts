@@ -180,6 +180,11 @@ export class VnodeProcess extends ChildBase
     return this.#mailbox.overloaded;
   }
 
+  /** Whether it is behind with what waits. */
+  get behind(): boolean {
+    return this.#mailbox.behind;
+  }
+
   /** Where its answers go. */
   get answers(): FrameSink {
     return this.#host.answers;
@@ -289,7 +294,10 @@ export class VnodeProcess extends ChildBase
     const refusal = this.#mailbox.refusal(
       this.#promised.size,
       end - start,
-      (flags & RequestFlag.mayDecline) !== 0,
+      flags,
+      deadline,
+      // Else it is not needed, and the clock costs something.
+      this.#mailbox.behind ? this.#host.now() : -Infinity,
     );
     if (refusal !== undefined) {
       this.#refuse(correlation, refusal);
@@ -307,7 +315,8 @@ export class VnodeProcess extends ChildBase
         command,
         flags,
         deadline,
-        arrivedMs: this.#host.now(),
+        arrivedMs: this.#host.receivedMs(),
+        servedBefore: this.#mailbox.served,
         bytes,
         start,
         end,
@@ -330,10 +339,23 @@ export class VnodeProcess extends ChildBase
       return;
     }
     this.counts.refused++;
+    const cannot = `Cannot take a command for partition ${partition}`;
+    if (refusal === "wait") {
+      const { expectedMs, againAfterMs } = this.#mailbox;
+      this.#answers.fail(
+        correlation,
+        "overload",
+        `${cannot}: it would wait for ${
+          Math.round(expectedMs)
+        } ms behind ${waiting}`,
+        againAfterMs === undefined ? undefined : { againAfterMs },
+      );
+      return;
+    }
     this.#answers.fail(
       correlation,
       "overload",
-      `Cannot take a command for partition ${partition}: ${waiting} of together ${waitingBytes} bytes are waiting, ${this.#promised.size} are being handled`,
+      `${cannot}: ${waiting} of together ${waitingBytes} bytes are waiting, ${this.#promised.size} are being handled`,
     );
   }
 
@@ -409,22 +431,27 @@ export class VnodeProcess extends ChildBase
   }
 
   #drain(commandsMax = Infinity): void {
+    const { turns } = this.#host;
     let left = commandsMax;
     while (!this.#busy && !this.#held) {
       if (
-        this.#mailbox.length > 0 && !(left > 0 && this.#host.turns.hasTime())
+        this.#mailbox.length > 0 && !(left > 0 && turns.hasTime())
       ) {
-        this.#host.turns.wait(this);
+        turns.wait(this);
         break;
       }
       const next = this.#mailbox.take();
       if (next === undefined) break;
-      const fate = this.#mailbox.fateOf(next, this.#host.now());
+      const fate = this.#mailbox.fateOfTaken(
+        next,
+        this.#host.now(),
+        turns.commandMs,
+      );
       if (fate !== "due") {
         this.#turnAway(
           next,
           fate,
-          `The command waited for partition ${this.partition} until its deadline had passed`,
+          `The command waited for partition ${this.partition} until it could not be done in time any more`,
         );
         continue;
       }
@@ -462,6 +489,11 @@ export class VnodeProcess extends ChildBase
   }
 
   #lookForRoom(): void {
+    const standsStill = this.#busy || this.#held;
+    if (
+      this.#mailbox.behind && this.#mailbox.length === 0 && !standsStill &&
+      this.#host.turns.idle
+    ) this.#mailbox.emptied(this.#host.now());
     if (this.#mailbox.relieved(this.#promised.size)) {
       this.#host.overloaded(this, false);
     }
@@ -741,7 +773,10 @@ export class VnodeProcess extends ChildBase
         deadline,
         this.#reader,
       );
-      if (begun) this.#host.requestsInHand();
+      if (begun) {
+        this.#host.turns.tookLong();
+        this.#host.requestsInHand();
+      }
     } catch (error) {
       // It could not be read: handlers are called where their failures are seen to.
       this.counts.failed++;
@@ -784,13 +819,7 @@ export class VnodeProcess extends ChildBase
 
   /** Answers for what has waited too long, and lets go of messages of which little waits. */
   #lookThroughMailbox(now: number): void {
-    const fates = new Map<WaitingRequest, "expired" | "stale">();
-    this.#mailbox.remove((request) => {
-      const fate = this.#mailbox.fateOf(request, now);
-      if (fate !== "due") fates.set(request, fate);
-      return fate !== "due";
-    });
-    for (const [request, fate] of fates) {
+    for (const [request, fate] of this.#mailbox.removeOverdue(now)) {
       this.#turnAway(request, fate, this.#overdue("was busy"));
     }
     this.#mailbox.keepBytes();

@@ -102,6 +102,7 @@ class Bench {
       {
         answers: sink,
         now: () => this.runtime.now(),
+        receivedMs: () => this.runtime.now(),
         pace: new BackgroundPace(2, 20),
         coveragePace: new BackgroundPace(4, 20),
         turns: new VnodeTurns(this.runtime),
@@ -546,27 +547,80 @@ Deno.test("VnodeProcess that is behind answers at once what came long ago, and h
   const gate = Promise.withResolvers<string>();
   bench.handler = () => gate.promise;
   const timeLeftMs = 60_000;
-  for (const request of "abc") bench.send(request, { timeLeftMs });
-  await bench.runtime.advance(499);
+  for (const request of "abcd") bench.send(request, { timeLeftMs });
+  await bench.runtime.advance(549);
   bench.process.giveUpOverdue();
-  assertEquals(bench.answers, []);
+  assertEquals([bench.answers, bench.process.behind], [[], false]);
   await bench.runtime.advance(1);
+  bench.process.giveUpOverdue();
+  // It is a burst as long as nothing comes after it.
+  assertEquals([bench.answers, bench.process.behind], [[], true]);
+  bench.send("e", { timeLeftMs });
+  bench.send("f", { timeLeftMs, flags: RequestFlag.continues });
   // Nobody is made to wait until the handler ends.
   bench.process.giveUpOverdue();
-  assertEquals(bench.outcome, [[2, "overload"], [3, "overload"]]);
-  bench.send("d", { timeLeftMs });
+  assertEquals(bench.outcome, [
+    [2, "overload"],
+    [3, "overload"],
+    [4, "overload"],
+  ]);
   await bench.runtime.advance(51);
-  bench.send("e", { timeLeftMs });
   bench.handler = (request) => request;
   gate.resolve("a");
   await bench.runtime.settle();
-  assertEquals(bench.outcome.slice(2), [
+  assertEquals(bench.outcome.slice(3), [
     [1, "reply"],
-    [4, "overload"],
     [5, "reply"],
+    [6, "reply"],
   ]);
-  assertEquals(bench.handled, ["a", "e"]);
-  assertEquals(bench.process.counts.shed, 3);
+  assertEquals(bench.handled, ["a", "e", "f"]);
+  assertEquals([bench.process.counts.shed, bench.process.behind], [3, false]);
+});
+
+Deno.test("VnodeProcess that is behind refuses at once what would wait for long", async () => {
+  const bench = new Bench({ behindAfterMs: 500, waitMsMax: 50 });
+  await bench.start();
+  let gate = Promise.withResolvers<string>();
+  bench.handler = () => {
+    gate = Promise.withResolvers();
+    return gate.promise;
+  };
+  const timeLeftMs = 60_000;
+  /** Twenty milliseconds for each, and another comes meanwhile. */
+  const next = async () => {
+    bench.send("more", { timeLeftMs });
+    await bench.runtime.advance(20);
+    gate.resolve("");
+    await bench.runtime.settle();
+  };
+  for (let i = 0; i < 10; i++) bench.send("first", { timeLeftMs });
+  while (!bench.process.behind) {
+    assert(bench.outcome.every(([, outcome]) => outcome === "reply"));
+    assertEquals(bench.overloads, []);
+    await next();
+  }
+  // What has waited goes, and then only as many wait as it gets on with.
+  for (let i = 0; i < 20; i++) await next();
+  assertEquals([bench.process.waiting, bench.overloads], [0, [true]]);
+  const { shed, refused } = bench.process.counts;
+  assertEquals(bench.process.behind, true);
+  bench.send("fits", { timeLeftMs });
+  bench.send("too much", { timeLeftMs });
+  assertEquals(bench.answers.at(-1)?.slice(1), [
+    "overload",
+    "Cannot take a command for partition 5: it would wait for 40 ms behind 1",
+  ]);
+  await next();
+  assertEquals(bench.process.counts.shed, shed);
+  assertEquals(bench.process.counts.refused, refused + 2);
+
+  bench.handler = (request) => request;
+  gate.resolve("");
+  await bench.runtime.settle();
+  assertEquals([bench.process.waiting, bench.process.behind], [0, false]);
+  assertEquals(bench.overloads, [true, false]);
+  bench.send("again", { timeLeftMs });
+  assertEquals(bench.answers.at(-1)?.[1], "reply");
 });
 
 Deno.test("VnodeProcess takes no time in which it stands still for time it is behind", async () => {
@@ -623,7 +677,7 @@ Deno.test("VnodeProcess does not do what nobody waits for any more", async () =>
     [
       2,
       "timeout",
-      "The command waited for partition 5 until its deadline had passed",
+      "The command waited for partition 5 until it could not be done in time any more",
     ],
     [3, "reply", "lasts"],
   ]);

@@ -40,7 +40,7 @@ class Waiting implements TurnTaker {
   }
 }
 
-Deno.test("VnodeTurns has time until a turn has taken long, and again with the next message", () => {
+Deno.test("VnodeTurns has time until a turn has taken long, and again after a pause", async () => {
   const runtime = new BusyRuntime();
   const turns = new VnodeTurns(runtime);
   turns.begin(runtime.now());
@@ -52,28 +52,63 @@ Deno.test("VnodeTurns has time until a turn has taken long, and again with the n
   // It takes eight commands until it notices that they are long.
   assertEquals(handled, TURN_MS / 5);
   assertEquals(turns.hasTime(), false);
+  turns.end(runtime.now());
+  turns.begin(runtime.now());
+  assertEquals(turns.hasTime(), false);
+  turns.end(runtime.now());
+  await runtime.advance(0);
   turns.begin(runtime.now());
   assertEquals(turns.hasTime(), true);
 });
 
-Deno.test("VnodeTurns looks at the clock after each command when they are long", () => {
+Deno.test("VnodeTurns goes on with a turn when messages come without a pause between them", async () => {
   const runtime = new BusyRuntime();
   const turns = new VnodeTurns(runtime);
-  const handle = (ms: number): number => {
+  /** A message of one command that takes so long. */
+  const message = (ms: number): boolean => {
+    turns.begin(runtime.now());
+    const hasTime = turns.hasTime();
+    if (hasTime) runtime.spentMs += ms;
+    turns.end(runtime.now());
+    return hasTime;
+  };
+  for (const ms of [3, 30]) {
+    let handled = 0;
+    while (message(ms)) handled++;
+    assertEquals(handled, Math.ceil(TURN_MS / ms));
+    assertEquals(runtime.pendingTimers, 1);
+    await runtime.advance(0);
+  }
+  // What is short asks for no pause until it has added up, however long that takes.
+  for (let i = 0; i < 9; i++) {
+    runtime.spentMs += 1_000;
+    assertEquals(message(1), true);
+  }
+  assertEquals([runtime.pendingTimers, turns.longestMs], [0, 60]);
+  assertEquals(message(1), true);
+  assertEquals(runtime.pendingTimers, 1);
+});
+
+Deno.test("VnodeTurns looks at the clock after each command when they are long", async () => {
+  const runtime = new BusyRuntime();
+  const turns = new VnodeTurns(runtime);
+  const handle = async (ms: number): Promise<number> => {
+    await runtime.advance(0);
     turns.begin(runtime.now());
     let handled = 0;
     while (turns.hasTime()) {
       runtime.spentMs += ms;
       handled++;
     }
+    turns.end(runtime.now());
     return handled;
   };
   // That they are long is known after the first eight.
-  assertEquals(handle(1_000), 8);
-  assertEquals(handle(1_000), 1);
-  assertEquals(handle(10), TURN_MS / 10);
+  assertEquals(await handle(1_000), 8);
+  assertEquals(await handle(1_000), 1);
+  assertEquals(await handle(10), TURN_MS / 10);
   // Those that are not are counted off by eights.
-  const short = handle(0.5);
+  const short = await handle(0.5);
   assert(short >= TURN_MS / 0.5 && short < TURN_MS / 0.5 + 8, `${short}`);
 });
 
@@ -103,8 +138,46 @@ Deno.test("VnodeTurns serves those that wait by turns, with a pause in which nob
   await runtime.advance(0);
   // It was not known that they are long.
   assertEquals(log, ["a8", "b1", "a3", "a1"]);
-  // The pauses, before "a8", "b1" and "a1".
-  assertEquals(runtime.timers, 3);
+  // The pauses, before "a8", "b1" and "a1", and after it.
+  assertEquals(runtime.timers, 4);
+});
+
+Deno.test("VnodeTurns does work in the background until a turn is over, and one piece of it in each turn of commands", async () => {
+  const runtime = new BusyRuntime();
+  const turns = new VnodeTurns(runtime);
+  const log: string[] = [];
+  /** Goes on in what it resolves, as listings do. */
+  const work = (name: string) =>
+    turns.background(() => {
+      queueMicrotask(() => {
+        runtime.spentMs += TURN_MS / 4;
+        log.push(name);
+      });
+    });
+  for (let i = 1; i <= 6; i++) {
+    work(`${i}`);
+    await runtime.settle();
+  }
+  assertEquals(log, ["1", "2", "3", "4"]);
+  turns.wait(new Waiting(runtime, turns, "a", 30, TURN_MS / 16, log));
+  await runtime.advance(0);
+  assertEquals(log.slice(4), ["a16", "a0", "5", "a14", "6"]);
+  assertEquals(turns.longestMs, TURN_MS + TURN_MS / 4);
+  await runtime.advance(TURN_MS);
+  assertEquals(runtime.pendingTimers, 0);
+  work("7");
+  await runtime.settle();
+  assertEquals(log.at(-1), "7");
+});
+
+Deno.test("VnodeTurns looks at the clock after what may have taken long", () => {
+  const runtime = new BusyRuntime();
+  const turns = new VnodeTurns(runtime);
+  turns.begin(runtime.now());
+  assertEquals(turns.hasTime(), true);
+  runtime.spentMs += TURN_MS;
+  turns.tookLong();
+  assertEquals(turns.hasTime(), false);
 });
 
 Deno.test("VnodeTurns serves nobody once it is closed", async () => {

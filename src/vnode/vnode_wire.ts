@@ -41,7 +41,21 @@ export const RequestFlag = {
    * with `declined` in the details. A hint; who does not know it takes the command.
    */
   mayDecline: 16,
+  /**
+   * What has been begun at another replica is to be finished: a vnode that is
+   * behind rather refuses what would begin something. A hint as well.
+   */
+  continues: 32,
 } as const;
+
+/** Those whose work was begun before: an operation, a query, or a transfer. */
+const CONTINUING_FLAGS = RequestFlag.continues | RequestFlag.coverage |
+  RequestFlag.handoff;
+
+/** Whether a request goes on with what was begun before. */
+export function isContinuing(flags: number): boolean {
+  return (flags & CONTINUING_FLAGS) !== 0;
+}
 
 /** The number a module has on the wire; modules of one node must differ in it. */
 export function moduleIdOf(name: string): number {

@@ -120,6 +120,7 @@ class Load {
       {
         answers,
         now: () => this.nowMs,
+        receivedMs: () => this.nowMs,
         later: () => {},
         pace: new BackgroundPace(2, 20),
         coveragePace: new BackgroundPace(5, 250),
@@ -174,7 +175,7 @@ class Load {
   send(byteCount: number, timeLeftMs: number, mayDecline: boolean): void {
     const number = this.sent.length;
     const openBefore = this.open;
-    const { waiting, waitingBytes } = this.process;
+    const { waiting, waitingBytes, behind } = this.process;
     const sent: Sent = {
       sentMs: this.nowMs,
       deadlineMs: this.nowMs + timeLeftMs,
@@ -201,8 +202,12 @@ class Load {
     const large = waiting > 0 && waitingBytes + byteCount > BOUNDS.bytesMax;
     const busy = openBefore >= BOUNDS.requestsSoft;
     if (full || large) assertEquals(sent.answer, "overload");
-    else if (busy && mayDecline) assertEquals(sent.answer, "declined");
-    else assert(sent.answer === undefined || sent.answer === "reply");
+    else if (busy && mayDecline && !behind) {
+      assertEquals(sent.answer, "declined");
+    } else if (sent.answer === "overload") assert(behind && waiting > 0);
+    else if (sent.answer !== undefined) {
+      assert(sent.answer === "reply" || (mayDecline && busy));
+    }
   }
 
   async goOn(): Promise<void> {

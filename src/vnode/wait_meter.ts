@@ -1,0 +1,112 @@
+/**
+ * Whether a vnode keeps up with what waits for it, and how long what comes now
+ * would wait.
+ *
+ *     keeps up ── all it takes has waited too long, for long ──► behind
+ *        ▲                                                          │
+ *        └──── nothing waits for it, nor for others of its thread ◄─┘
+ *
+ * That the oldest command has waited for long is looked at, and not how many
+ * wait: it is the same for commands of any length, and says nothing of a burst
+ * that is being worked off (Nichols and Jacobson, "Controlling Queue Delay",
+ * 2012). It is not over when the mailbox is empty: a thread serves many vnodes,
+ * and empties one mailbox while it falls behind with others.
+ *
+ * The wait to come is what Little's law says, the commands that wait times the
+ * time for each, measured by those that were handled. Time in which the vnode
+ * takes no commands, for reasons of its own, is none in which it falls behind.
+ *
+ * @module
+ */
+
+/** Commands by which the time for each is measured; older ones count for half, and again for half. */
+const MEASURED_COMMANDS = 64;
+
+/** When a vnode counts as behind. */
+export interface WaitRule {
+  /** How long all it takes must have waited too long, in milliseconds. */
+  readonly behindAfterMs: number;
+  /** Waiting longer than this is too long, in milliseconds. */
+  readonly waitMsMax: number;
+}
+
+/** The meter of one mailbox. It knows no clock; whoever calls says what time it is. */
+export class WaitMeter {
+  readonly #rule: WaitRule;
+  /** Since when the vnode takes commands, if it does. */
+  #openedMs: number | undefined;
+  /** Since when all that it takes has waited too long. */
+  #overSinceMs: number | undefined;
+  #behind = false;
+  #handled = 0;
+  /** What the measured commands waited, and commands that were handled in that time. */
+  #waitedMs = 0;
+  #places = 0;
+
+  constructor(rule: WaitRule) {
+    this.#rule = rule;
+  }
+
+  /** Whether it has been behind since it last kept up. */
+  get behind(): boolean {
+    return this.#behind;
+  }
+
+  /** How many commands have been handled. */
+  get handled(): number {
+    return this.#handled;
+  }
+
+  /** The vnode takes commands from now on. */
+  open(nowMs: number): void {
+    this.#openedMs = nowMs;
+    this.keptUp();
+  }
+
+  /** The vnode takes no commands for a while. */
+  close(): void {
+    this.#openedMs = undefined;
+    this.keptUp();
+  }
+
+  /** The oldest command that waits, or the one taken just now, came at `arrivedMs`. */
+  look(arrivedMs: number, nowMs: number): void {
+    if (this.#openedMs === undefined) return;
+    const { waitMsMax, behindAfterMs } = this.#rule;
+    const overMs = Math.max(arrivedMs, this.#openedMs) + waitMsMax;
+    if (nowMs > overMs) {
+      this.#overSinceMs ??= overMs;
+      if (nowMs - this.#overSinceMs >= behindAfterMs) this.#behind = true;
+    } else if (!this.#behind) this.#overSinceMs = undefined;
+  }
+
+  /** A command is handled that came at `arrivedMs`, when so many had been. */
+  serve(arrivedMs: number, handledBefore: number, nowMs: number): void {
+    this.#waitedMs += nowMs - Math.max(arrivedMs, this.#openedMs ?? nowMs);
+    this.#places += this.#handled - handledBefore + 1;
+    this.#handled++;
+    if (this.#places < MEASURED_COMMANDS) return;
+    this.#waitedMs /= 2;
+    this.#places /= 2;
+  }
+
+  /** How long a command would wait behind so many others, in milliseconds; 0 if that is not known. */
+  expectedMs(waiting: number): number {
+    return this.#places === 0
+      ? 0
+      : (waiting + 1) * this.#waitedMs / this.#places;
+  }
+
+  /** The mailbox is empty, but others of the thread may wait. */
+  emptied(): void {
+    if (!this.#behind) this.#overSinceMs = undefined;
+  }
+
+  /** Nothing waits, for this vnode or for others. */
+  keptUp(): void {
+    this.#behind = false;
+    this.#overSinceMs = undefined;
+    this.#waitedMs = 0;
+    this.#places = 0;
+  }
+}

@@ -1,0 +1,77 @@
+import { assertEquals } from "@std/assert";
+import { WaitMeter } from "./wait_meter.ts";
+
+const RULE = { behindAfterMs: 500, waitMsMax: 50 };
+
+function openMeter(): WaitMeter {
+  const meter = new WaitMeter(RULE);
+  meter.open(0);
+  return meter;
+}
+
+Deno.test("WaitMeter is behind once all that is taken has waited too long, for long", () => {
+  const meter = openMeter();
+  for (let nowMs = 100; nowMs < 600; nowMs += 10) {
+    // The first of them is over its time at 99.
+    meter.look(nowMs - 51, nowMs);
+    assertEquals(meter.behind, false);
+  }
+  meter.look(549, 600);
+  assertEquals(meter.behind, true);
+});
+
+Deno.test("WaitMeter is not behind if one command in between has not waited too long, nor if the mailbox was empty", () => {
+  for (const between of ["short wait", "empty"]) {
+    const meter = openMeter();
+    meter.look(0, 100);
+    if (between === "empty") meter.emptied();
+    else meter.look(250, 300);
+    meter.look(500, 600);
+    assertEquals(meter.behind, false, between);
+    meter.look(500, 1_050);
+    assertEquals(meter.behind, true, between);
+  }
+});
+
+Deno.test("WaitMeter stays behind when its mailbox is empty, until nothing waits in its thread", () => {
+  const meter = openMeter();
+  meter.look(0, 550);
+  meter.emptied();
+  meter.look(600, 610);
+  assertEquals(meter.behind, true);
+  meter.keptUp();
+  assertEquals(meter.behind, false);
+  meter.look(600, 700);
+  assertEquals(meter.behind, false);
+});
+
+Deno.test("WaitMeter does not count time in which the vnode takes no commands", () => {
+  const meter = new WaitMeter(RULE);
+  meter.look(0, 10_000);
+  assertEquals(meter.behind, false);
+  meter.open(10_000);
+  meter.look(0, 10_549);
+  assertEquals(meter.behind, false);
+  meter.look(0, 10_550);
+  assertEquals(meter.behind, true);
+  meter.close();
+  assertEquals(meter.behind, false);
+});
+
+Deno.test("WaitMeter.expectedMs() is the time of those before it, as measured", () => {
+  const meter = openMeter();
+  assertEquals(meter.expectedMs(10), 0);
+  // Five that came at once and take ten milliseconds each.
+  for (let i = 0; i < 5; i++) meter.serve(0, 0, 10 * (i + 1));
+  assertEquals(meter.expectedMs(0), 10);
+  assertEquals(meter.expectedMs(9), 100);
+  // What is slower or faster now soon counts for most of it.
+  let nowMs = 1_000;
+  for (let i = 0; i < 200; i++) {
+    meter.serve(nowMs, meter.handled, nowMs + 20);
+    nowMs += 20;
+  }
+  assertEquals(Math.round(meter.expectedMs(0)), 20);
+  meter.keptUp();
+  assertEquals(meter.expectedMs(10), 0);
+});
