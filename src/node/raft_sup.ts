@@ -2,10 +2,10 @@
  * `raft_sup`: the Raft groups of a node.
  *
  *     raft_sup (rest_for_one)
+ *     ├─ ra_kv          takes in operations of the store whose values are in the logs
  *     ├─ raft_logs      their write-ahead log and segments
  *     ├─ raft_groups    (simple_one_for_one, transient) a member of each group
  *     ├─ raft_system    brings them what arrives, and says heartbeats
- *     ├─ ra_kv          takes in operations of the store whose values are in the logs
  *     └─ ensembles      the groups that serve consistent buckets
  *
  * Where the disk refuses to take the log, all of it is opened anew, and the
