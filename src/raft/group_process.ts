@@ -42,8 +42,6 @@ import { ReadQueue } from "./read_queue.ts";
 /** Entries applied from the disk before the event loop gets its turn. */
 const APPLY_ENTRIES_MAX = 4096;
 const APPLY_BYTES_MAX = 4 * 1024 * 1024;
-/** Entries that are applied between one snapshot that is taken by itself and the next, at least. */
-export const SNAPSHOT_ENTRIES_MIN = 65_536;
 
 /** How a member is started. */
 export interface GroupProcessOptions<State> {
@@ -598,7 +596,8 @@ export class GroupProcess<State = unknown> implements RaftMember<State> {
     this.deliver({ type: "applied", index, machineVersion });
     this.#reads.applied(index);
     if (
-      index - (this.log.snapshot?.index ?? 0) >= SNAPSHOT_ENTRIES_MIN &&
+      index - (this.log.snapshot?.index ?? 0) >=
+        this.#world.snapshotEntriesMin &&
       this.#snapshotting === undefined
     ) this.#snapshotSoon();
   }

@@ -19,6 +19,8 @@ export interface GroupWorld {
   wallClock(): number;
   readonly chance: Chance;
   readonly log: Log;
+  /** A member stores its state by itself after so many entries. */
+  readonly snapshotEntriesMin: number;
   /** Begins a message to the member of this group at `node`; `undefined` if it cannot leave now, as it might be lost on its way. */
   beginMessage(
     node: string,

@@ -214,6 +214,7 @@ export class RaftSystemProcess implements RaftSystem {
       wallClock: () => world.wallClock(),
       chance: world.chance,
       log: world.log,
+      snapshotEntriesMin: world.snapshotEntriesMin,
       beginMessage: (node, groupId, uid) => {
         const into = world.begin(node, FrameType.raftMessage);
         into?.u48(groupId);
