@@ -169,22 +169,20 @@ export class GroupProcess<State = unknown> implements RaftMember<State> {
         member?.giveWay();
         world.diskFailed(error);
       },
+      onRotten: (error) => world.rotten(error),
     });
     try {
-      if (log.recovered.damaged) {
-        throw new WhorlError(
-          "tail_lost",
-          `Cannot go on with group ${log.config.name} as part of what this member acknowledged is not in its log any more`,
-          { details: { group: log.config.name, members: membersOf(log) } },
-        );
-      }
+      if (log.recovered.damaged) throw lostLogError(log, undefined);
       const machine = options.machineOf(log.config.machine);
       const state = await storedState(log, machine);
       member = new GroupProcess(options, log, machine, state);
       await member.#applyKnown();
     } catch (error) {
       await log.close();
-      throw error;
+      // Some rot is found only by who reads there.
+      throw isWhorlError(error, "store_corrupt")
+        ? lostLogError(log, error)
+        : error;
     }
     for (const { node } of member.membership.members) {
       if (node !== world.node && !world.isUp(node)) {
@@ -667,6 +665,17 @@ function failAll(
   leader: string | undefined,
 ): void {
   for (const target of targets) target.failed(reason, leader);
+}
+
+function lostLogError(log: GroupLog, cause: unknown): WhorlError {
+  return new WhorlError(
+    "tail_lost",
+    `Cannot go on with group ${log.config.name} as part of what this member acknowledged is not in its log any more`,
+    {
+      details: { group: log.config.name, members: membersOf(log) },
+      ...(cause === undefined ? {} : { cause }),
+    },
+  );
 }
 
 /** The members as far as a log knows. */

@@ -46,6 +46,8 @@ export interface GroupWorld {
   diskFailed(error: WhorlError): void;
   /** The member cannot go on: it is to be started anew. */
   failed(error: WhorlError): void;
+  /** Part of this member's log is damaged: it goes on with the rest, until it begins anew. */
+  rotten(error: WhorlError): void;
   /** Told of each change of role, term, leader or members. */
   changed(group: string): void;
 }

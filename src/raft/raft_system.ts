@@ -26,6 +26,7 @@ import type { Member } from "./raft_entry.ts";
 import { raftFailure } from "./raft_failure.ts";
 import { readRaftMessage } from "./raft_message_codec.ts";
 import type { RaftWorld } from "./raft_world.ts";
+import { RenewalProcess } from "./renewal_process.ts";
 import { RejoinProcess, type RejoinRequest } from "./rejoin_process.ts";
 import { SnapshotReceivers } from "./snapshot_receivers.ts";
 import { sendSnapshot } from "./snapshot_sender.ts";
@@ -145,11 +146,16 @@ export class RaftSystemProcess implements RaftSystem {
   async #startMember(uid: number): Promise<Child> {
     let failure: WhorlError | undefined;
     let failed = (error: WhorlError): void => void (failure = error);
+    let rot: WhorlError | undefined;
+    let rotten = (error: WhorlError): void => void (rot = error);
     const member = await GroupProcess.start({
       uid,
       logs: this.#world.logs,
       machineOf: (name) => this.#machineOf(name),
-      world: this.#groupWorld((error) => failed(error)),
+      world: this.#groupWorld(
+        (error) => failed(error),
+        (error) => rotten(error),
+      ),
     });
     const { members } = member.membership;
     const world = {
@@ -164,9 +170,16 @@ export class RaftSystemProcess implements RaftSystem {
       ? undefined
       : new RejoinProcess(world, member);
     const standing = new StandingProcess(world, member);
+    const renewal = new RenewalProcess({
+      runtime: world.runtime,
+      log: world.log,
+      isUp: (node) => this.#world.isUp(node),
+      renew: (error) => child.fail(error),
+    }, member);
     const child = new GroupChild(member, () => {
       rejoin?.close();
       standing.close();
+      renewal.close();
       if (this.#byName.get(member.group) !== member) return;
       this.#byName.delete(member.group);
       this.#byId.delete(member.groupId);
@@ -177,6 +190,8 @@ export class RaftSystemProcess implements RaftSystem {
     this.#children.set(uid, child);
     failed = (error) => child.fail(error);
     if (failure !== undefined) failed(failure);
+    rotten = (error) => renewal.begin(error);
+    if (rot !== undefined) rotten(rot);
     this.#changed(member.group);
     return child;
   }
@@ -206,7 +221,10 @@ export class RaftSystemProcess implements RaftSystem {
     return machine;
   }
 
-  #groupWorld(failed: (error: WhorlError) => void): GroupWorld {
+  #groupWorld(
+    failed: (error: WhorlError) => void,
+    rotten: (error: WhorlError) => void,
+  ): GroupWorld {
     const world = this.#world;
     return {
       node: this.node,
@@ -230,6 +248,7 @@ export class RaftSystemProcess implements RaftSystem {
       forgetSnapshot: (group) => this.#receivers.forget(group),
       diskFailed: (error) => this.#diskFailed(error),
       failed,
+      rotten,
       changed: (group) => this.#changed(group),
     };
   }

@@ -22,7 +22,7 @@ const stride = Deno.env.get("WHORL_RAFT_LOG_SEEDS") === undefined ? 3 : 1;
 const SNAPSHOT = 12;
 const LAST = 30;
 const LIVE = [2, 3, 9, 12];
-const silent = { onWritten() {}, onFailed() {} };
+const silent = { onWritten() {}, onFailed() {}, onRotten() {} };
 const options = {
   folder: "/raft",
   walBytesMax: 1_000,

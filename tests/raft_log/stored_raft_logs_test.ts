@@ -27,7 +27,7 @@ function entry(index: number, term: number, text = ""): RaftEntry {
   return { index, term, body };
 }
 
-const silent: GroupLogEvents = { onWritten() {}, onFailed() {} };
+const silent: GroupLogEvents = { onWritten() {}, onFailed() {}, onRotten() {} };
 
 /** What is told of a log. */
 class Told implements GroupLogEvents {
@@ -37,6 +37,9 @@ class Told implements GroupLogEvents {
     this.written.push(`${index}/${term}`);
   }
   onFailed(error: Error): void {
+    this.failed.push(error.message);
+  }
+  onRotten(error: Error): void {
     this.failed.push(error.message);
   }
 }
@@ -115,6 +118,7 @@ Deno.test("an entry that was overwritten and is put in again counts when the sec
   const log = await bench.run(logs.open(7, {
     onWritten: () => syncsWhenTold.push(bench.disk.counts.syncs - before),
     onFailed() {},
+    onRotten() {},
   }));
   const before = bench.disk.counts.syncs;
   log.append([entry(1, 1), entry(2, 1)]);
@@ -195,6 +199,7 @@ Deno.test("who appends waits when too many files are to be taken over, and goes 
       onFailed(error) {
         throw error;
       },
+      onRotten() {},
     });
     let most = 0;
     for (let index = 1; index <= 100; index++) {
@@ -368,6 +373,7 @@ Deno.test("a cut that is not durable does not reach the manifest", async () => {
       isWritten = true;
     },
     onFailed() {},
+    onRotten() {},
   }));
   log.append([1, 2, 3, 4].map((index) => entry(index, 1, "x".repeat(90))));
   while (!isWritten) await bench.happen(1);

@@ -438,6 +438,7 @@ export class StoredGroupLog implements GroupLog, WalGroup {
     this.#task(() => this.#writeManifest()).catch(() => {
       // Then the write-ahead log has failed, and the next life finds out anew.
     });
+    this.#events?.onRotten(error);
   }
 
   read(
