@@ -109,8 +109,13 @@ export class GroupProcess<State = unknown> implements RaftMember<State> {
         runtime: world.runtime,
         leads: () => this.leads,
         isUp: (node) => world.isUp(node),
-        propose: (command) =>
-          this.propose(command, undefined, { priority: "low" }),
+        propose: (command, refused) =>
+          this.propose(command, {
+            done() {},
+            failed(reason) {
+              if (reason === "transferring" || reason === "overload") refused();
+            },
+          }, { priority: "low" }),
         applied: (meta, reply) =>
           this.#proposals.applied(meta, reply, this.#raft.leader),
         release: () => this.#snapshotSoon(),

@@ -196,9 +196,11 @@ class StoredRaftLogs implements RaftLogs {
     const environment = this.#environment;
     const replay = new Replay(this.#logs);
     const found = await readWal(environment, folder, replay);
+    // The watermark is older than any group.
+    const wasLost = replay.wasLost || found.mark === undefined;
     for (const log of this.#logs.values()) {
       log.endReplay();
-      if (replay.wasLost) log.noteDamage();
+      if (wasLost) log.noteDamage();
     }
     const mark = await WatermarkFile.open(
       `${folder}/${MARK_NAME}`,
