@@ -495,9 +495,10 @@ export class EnsembleProcess {
     const options = { timeoutMs: TABLE_TIMEOUT_MS };
     const { value } = await raKv.get(ROOT_GROUP, TABLE_KEY, options);
     if (value === undefined) return false;
+    const formed = await raKv.get(ROOT_GROUP, FORMED_KEY, options);
+    // Both in one moment: a table without the word that it is formed has a node make members that it has lost.
     const isNews = this.#table === undefined;
     this.#table ??= decodeGroupTable(value);
-    const formed = await raKv.get(ROOT_GROUP, FORMED_KEY, options);
     if (formed.value === true) this.#nowFormed();
     return isNews;
   }

@@ -37,6 +37,7 @@ import { countOutcomes, HistoryRecorder } from "./history.ts";
 import { Invariants } from "./invariants.ts";
 import { kvChecks, kvWorkload } from "./kv_workload.ts";
 import { raKvChecks, raKvWorkload } from "./raft/ra_kv_workload.ts";
+import { rotLog } from "./raft/log_rot.ts";
 import { SimulatedGroups } from "./raft/simulated_groups.ts";
 import { RealWorldGuard } from "./real_world_guard.ts";
 import type {
@@ -402,6 +403,8 @@ class Run {
         }
         this.#invariants.wiped(host, "kv", partition);
       },
+      rot: (index, part) => rotLog(machine(index).disk, part),
+      lose: (index, isLost) => machine(index).disk.lose(isLost),
       stored: async (index, partition) => {
         const { host } = machine(index);
         const found = new Map<string, Uint8Array>();

@@ -147,6 +147,11 @@ export class SimulatedGroup {
     return machine.node?.parts.raft?.member(this.name);
   }
 
+  /** Whether `machine` is to have a member. */
+  isMember(machine: SimulatedMachine): boolean {
+    return this.#wanted.has(machine);
+  }
+
   /** The machine whose member leads now, as far as that is known: the one of the highest term. */
   leader(): SimulatedMachine | undefined {
     let leader: SimulatedMachine | undefined;

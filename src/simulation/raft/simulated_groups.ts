@@ -237,25 +237,26 @@ export class SimulatedGroups {
 
   /** Lets time pass until no member has a value whose time is over. Where a clock has jumped, times are not known. */
   async #untilExpired(
-    { name }: SimulatedGroup,
+    group: SimulatedGroup,
     history: readonly OperationRecord<RaKvInput, RaKvOutput>[],
   ): Promise<Violation[]> {
+    const { name } = group;
     const { time, machines, schedule } = this.#cluster;
     if (schedule.faults.some(({ type }) => type === "clock_jump")) return [];
     const ends = history.flatMap(({ key, returnedAtMs }) => {
-      const [group, of = ""] = key.split("/");
+      const [place, of = ""] = key.split("/");
       const ttlMs = FLEETING_KEYS.get(of);
-      return group === name && ttlMs !== undefined
+      return place === name && ttlMs !== undefined
         ? [(returnedAtMs ?? 0) + ttlMs]
         : [];
     });
     const untilMs = Math.max(time.now(), ...ends) + EXPIRY_MS_MAX;
     const holding = (): string[] =>
-      machines.flatMap(({ host, node }) => {
-        const state = node?.parts.raft?.member(name)?.state as
-          | RaKvState
-          | undefined;
-        return (state?.expiries.size ?? 0) > 0 ? [host] : [];
+      machines.flatMap((machine) => {
+        // What is left of a member that was removed hears of nothing more.
+        if (!group.isMember(machine)) return [];
+        const state = group.member(machine)?.state as RaKvState | undefined;
+        return (state?.expiries.size ?? 0) > 0 ? [machine.host] : [];
       });
     while (holding().length > 0) {
       if (time.now() >= untilMs) {

@@ -13,7 +13,7 @@ import {
   drawFaultsBesideChanges,
   losesMachine,
 } from "./draw_membership.ts";
-import { type RaftLogSizes } from "../../raft/raft_log_sizes.ts";
+import type { RaftLogSizes } from "../../raft/raft_log_sizes.ts";
 import { ACT_TYPES, drawActs, LOG_PARTS } from "./draw_acts.ts";
 import type {
   DiskWeather,

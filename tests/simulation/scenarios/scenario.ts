@@ -16,6 +16,7 @@ import {
   type SimulationResult,
   type SimulationScript,
 } from "../../../src/simulation/mod.ts";
+import type { RaftLogSizes } from "../../../src/raft/raft_log_sizes.ts";
 import { memberStatus } from "../../../src/ring/ring.ts";
 
 /** A story. */
@@ -33,6 +34,8 @@ export interface Scenario {
   readonly keys?: number;
   /** How long the load lasts, in virtual milliseconds. @default {8000} */
   readonly loadMs?: number;
+  /** How large the logs of Raft groups grow before they are tidied. @default {as nodes do} */
+  readonly raftLogs?: RaftLogSizes;
   readonly script?: SimulationScript;
   /** Makes what one play consists of, where its parts have something in common. */
   readonly begin?: () => Pick<
@@ -60,7 +63,11 @@ export function play(
   return simulate({
     seed: drawn.seed,
     // Clients inside the nodes are there from the first moment to the last.
-    schedule: { ...drawn, clients: "inside" },
+    schedule: {
+      ...drawn,
+      clients: "inside",
+      ...(scenario.raftLogs && { raftLogs: scenario.raftLogs }),
+    },
     workload: kvWorkload({ keys }),
     check,
     ...scenario.script === undefined ? {} : { script: scenario.script },
