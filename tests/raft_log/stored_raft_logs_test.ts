@@ -390,6 +390,51 @@ Deno.test("a cut that is not durable does not reach the manifest", async () => {
   assertEquals([recovered.term, recovered.lastIndex], [0, 4]);
 });
 
+Deno.test("a group whose manifest has rotted is damaged, and nothing is in the way of what its node goes on to write", async () => {
+  let segments = 0;
+  for (let moment = 0; moment < 60; moment++) {
+    const bench = new DiskBench(`rotten manifest ${moment}`);
+    const open = () =>
+      bench.run(openRaftLogs({
+        folder: "/raft",
+        environment: bench.live(),
+        walBytesMax: 300,
+        segmentEntriesMax: 4,
+      }));
+    const logs = await open();
+    await bench.run(logs.create(config(7)));
+    const log = await bench.run(logs.open(7, silent));
+    for (let index = 1; index <= 12; index++) {
+      log.append([entry(index, 1, "x".repeat(40))]);
+    }
+    // Segments are written, and the file of the write-ahead log they come from still there.
+    await bench.happen(moment / 4);
+    segments += log.overview().segments;
+    bench.crash("process");
+    assert(bench.disk.rot(({ path }) => path.endsWith("/manifest")));
+    const told = new Told();
+    const next = await open();
+    const found = await bench.run(next.open(7, told));
+    assert(found.recovered.damaged);
+    await bench.happen(500);
+    assertEquals(told.failed, [], `after ${moment / 4} ms`);
+  }
+  assert(segments > 0);
+});
+
+Deno.test("a group whose node has lost the write-ahead log and its watermark is damaged", async () => {
+  const bench = new DiskBench("no log");
+  const logs = await bench.run(logsOn(bench.live()));
+  await bench.run(logs.create(config(7)));
+  const log = await bench.run(logs.open(7, silent));
+  log.append([entry(1, 1)]);
+  await bench.happen(50);
+  bench.crash("process");
+  assertEquals(bench.disk.lose((path) => path.includes("/wal")), 2);
+  const next = await bench.run(logsOn(bench.live()));
+  assert((await bench.run(next.open(7, silent))).recovered.damaged);
+});
+
 Deno.test("entries are read while compaction puts other segments in their place", async () => {
   for (let seed = 0; seed < 20; seed++) {
     const bench = new DiskBench(seed, { operationMsMax: 2 });

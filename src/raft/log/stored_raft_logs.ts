@@ -63,6 +63,9 @@ const CLOSED_FILES_URGENT = 2;
 /** So many files are looked at at a time. */
 const LOOKS_MAX = 64;
 
+/** Of a segment or a snapshot, at the end of its name. */
+const FILE_NUMBER = /-(\d{1,15})$/;
+
 const decoder = new TextDecoder();
 
 /** Opens the logs in a folder, or begins them. */
@@ -340,8 +343,22 @@ class StoredRaftLogs implements RaftLogs {
       const config = await disk.readFile(`${folder}/config`);
       if (config === undefined) throw error;
       // Who it was is known still, and that it lost its log.
-      return { ...decodeManifest(config, `${folder}/config`), damaged: true };
+      return {
+        ...decodeManifest(config, `${folder}/config`),
+        damaged: true,
+        nextNumber: await this.#unusedNumber(folder),
+      };
     }
+  }
+
+  /** A number that no file in `folder` bears: what is in the way of one would be taken for a disk that fails. */
+  async #unusedNumber(folder: string): Promise<number> {
+    const { disk } = this.#environment;
+    const snapshots = `${folder}/snapshots`;
+    const names = await disk.names(folder);
+    if (names.includes("snapshots")) names.push(...await disk.names(snapshots));
+    const numbers = names.map((name) => Number(FILE_NUMBER.exec(name)?.[1]));
+    return 1 + Math.max(0, ...numbers.filter(Number.isSafeInteger));
   }
 
   /** Removes what a manifest does not name; false if something that it names is not there as a whole. */

@@ -15,6 +15,8 @@ import type { Scenario } from "./scenario.ts";
 /** Virtual time in which all ensembles must be whole once all is well, in milliseconds. */
 const WHOLE_MS_MAX = 180_000;
 const MACHINES = [0, 1, 2];
+/** Where more is lost connections stand still so often that nobody leads for long. */
+const LOSS_MAX = 0.05;
 /** Small, so that a short story has segments and snapshots. */
 const LOGS = {
   walBytesMax: 4_096,
@@ -31,6 +33,7 @@ export const ENSEMBLE_LOSS_SCENARIOS: readonly Scenario[] = [
     operations: 200,
     loadMs: 20_000,
     raftLogs: LOGS,
+    lossMax: LOSS_MAX,
     begin: () =>
       consistentStory(async (story) => {
         for (let times = 0; times < 4; times++) {
@@ -48,6 +51,7 @@ export const ENSEMBLE_LOSS_SCENARIOS: readonly Scenario[] = [
     operations: 200,
     loadMs: 20_000,
     raftLogs: LOGS,
+    lossMax: LOSS_MAX,
     begin: () =>
       consistentStory(async (story) => {
         for (let times = 0; times < 3; times++) {

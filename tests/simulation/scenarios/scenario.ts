@@ -34,6 +34,8 @@ export interface Scenario {
   readonly keys?: number;
   /** How long the load lasts, in virtual milliseconds. @default {8000} */
   readonly loadMs?: number;
+  /** Most of what the network loses, as a share. @default {as drawn} */
+  readonly lossMax?: number;
   /** How large the logs of Raft groups grow before they are tidied. @default {as nodes do} */
   readonly raftLogs?: RaftLogSizes;
   readonly script?: SimulationScript;
@@ -66,6 +68,13 @@ export function play(
     schedule: {
       ...drawn,
       clients: "inside",
+      network: {
+        ...drawn.network,
+        lossProbability: Math.min(
+          drawn.network.lossProbability,
+          scenario.lossMax ?? 1,
+        ),
+      },
       ...(scenario.raftLogs && { raftLogs: scenario.raftLogs }),
     },
     workload: kvWorkload({ keys }),
