@@ -200,14 +200,19 @@ export class SimulatedGroup {
     return this.#watches.has(groupId);
   }
 
-  /** A message of the group has come to `machine`. */
+  /** A message of the group, from the node `from`, has come to `machine`. */
   heard(
     groupId: number,
     uid: number,
+    from: string,
     machine: SimulatedMachine,
     message: RaftMessage,
   ): void {
-    this.#watchOf(groupId).heard(uid, nameOf(machine), message);
+    const sender = this.#cluster.machines.find((other) =>
+      nameOf(other) === from
+    );
+    const isStarting = sender?.process !== undefined && !this.#seen.has(sender);
+    this.#watchOf(groupId).heard(uid, nameOf(machine), message, isStarting);
   }
 
   /** The highest index that any member has committed. */

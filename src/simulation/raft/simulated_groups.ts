@@ -179,7 +179,7 @@ export class SimulatedGroups {
         const groupId = reader.u48();
         const uid = reader.u48();
         this.#groups.find((group) => group.has(groupId))
-          ?.heard(groupId, uid, machine, readRaftMessage(reader));
+          ?.heard(groupId, uid, from, machine, readRaftMessage(reader));
       }
       handle(from, type, bytes, start, end);
     };
