@@ -11,6 +11,7 @@ import type {
   GroupLog,
   GroupLogEvents,
 } from "../../src/raft/log/raft_log.ts";
+import { STATE_HEADER_BYTES } from "../../src/raft/log/snapshot_codec.ts";
 import { openRaftLogs } from "../../src/raft/log/stored_raft_logs.ts";
 
 const initial: Membership = {
@@ -420,6 +421,28 @@ Deno.test("a group whose manifest has rotted is damaged, and nothing is in the w
     assertEquals(told.failed, [], `after ${moment / 4} ms`);
   }
   assert(segments > 0);
+});
+
+Deno.test("readSnapshot() takes a header that has rotted for rot, and not for that of a newer version", async () => {
+  const meta = { index: 1, term: 1, membership: initial, machineVersion: 0 };
+  for (let seed = 0; seed < 100; seed++) {
+    const bench = new DiskBench(seed);
+    const logs = await bench.run(logsOn(bench.live()));
+    await bench.run(logs.create(config(7)));
+    const log = await bench.run(logs.open(7, silent));
+    log.append([entry(1, 1, "a")]);
+    await bench.run(log.takeSnapshot(meta, [Uint8Array.of(1)], []));
+    bench.disk.rot(
+      ({ path }) => path.endsWith("/state"),
+      () => STATE_HEADER_BYTES,
+    );
+    const stored = await log.readSnapshot();
+    const { code } = await assertRejects(
+      () => bench.run(Array.fromAsync(stored!.state)),
+      WhorlError,
+    );
+    assertEquals(code, "store_corrupt", `seed ${seed}`);
+  }
 });
 
 Deno.test("a group whose node has lost the write-ahead log and its watermark is damaged", async () => {

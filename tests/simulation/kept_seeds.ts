@@ -182,4 +182,9 @@ export const KEPT_RAFT_SEEDS: readonly KeptSeed[] = [
     found:
       "what was left of a removed member was held to the ends of its keys (simulated_groups.ts)",
   },
+  {
+    seed: 315,
+    found:
+      "what a member had said before its node could be looked at was held against its life before (raft_watch.ts)",
+  },
 ];
