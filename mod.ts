@@ -18,11 +18,8 @@
  * @module
  */
 export { startNode } from "./src/node/start_node.ts";
-export {
-  type NodeEvent,
-  type NodeEventOf,
-  WhorlNode,
-} from "./src/node/node.ts";
+export { WhorlNode } from "./src/node/node.ts";
+export type { NodeEvent, NodeEventOf } from "./src/node/node_events.ts";
 export type { EventStream } from "./src/node/event_stream.ts";
 export type { Spread, WantedTransfer } from "./src/handoff/transfer_plan.ts";
 export type { HandoffSpread } from "./src/vnode/handoff_codec.ts";
@@ -57,7 +54,11 @@ export type {
   RingStatus,
   TransferRow,
 } from "./src/cluster/cluster_status.ts";
-export type { Resize, RingGenerations } from "./src/ring/ring_generations.ts";
+export type {
+  Resize,
+  ResizePhase,
+  RingGenerations,
+} from "./src/ring/ring_generations.ts";
 export type {
   ClusterId,
   Member,

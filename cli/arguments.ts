@@ -100,8 +100,14 @@ function refuseWrongCount(command: Command, words: readonly string[]): void {
   }
   const extra = words[positionals.length];
   if (extra !== undefined) {
+    const last = positionals.at(-1);
+    const ends = last === undefined
+      ? ""
+      : `, which ends with ${last.name}: ${last.says}`;
     throw new UsageError(
-      `${JSON.stringify(extra)} is one word too many for whorl ${command.name}`,
+      `${
+        JSON.stringify(extra)
+      } is one word too many for whorl ${command.name}${ends}`,
     );
   }
 }

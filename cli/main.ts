@@ -178,7 +178,8 @@ function explain(
       },
     });
   } else if (isWhorlError(error, "node_not_running")) {
-    output.remark("Node is not running!\n");
+    // The first line is riak_core's; the second says where it was looked for.
+    output.remark(`Node is not running!\n${error.message}\n`);
   } else if (usage) {
     const more = command === undefined ? "" : ` ${command.name}`;
     output.remark(

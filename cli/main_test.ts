@@ -70,7 +70,11 @@ Deno.test("mistakes end with code 2, a suggestion where one is near, and nothing
     ["ping --nod=x", /no flag --nod. Did you mean --node\?/],
     ["ping -x", /no flag -x/],
     ["ping --json=yes", /--json takes no value/],
-    ["ping extra", /"extra" is one word too many/],
+    ["ping extra", /"extra" is one word too many for whorl ping\n/],
+    [
+      "ra_kv start-cluster c a@h b@h",
+      /"b@h" is one word too many .* NODES: names of the nodes, with commas between/,
+    ],
     [
       "get users",
       /KEY is missing: the key, as text\nUsage: whorl get BUCKET KEY/,
@@ -164,7 +168,11 @@ Deno.test("every command that talks to a node says when it is not running and en
     const line = `${command.name} ${words[command.name] ?? ""} --data nowhere`;
     const ran = await run(line);
     assertEquals([ran.code, ran.out], [1, ""], line);
-    assertEquals(ran.remarks, "Node is not running!\n");
+    assertEquals(
+      ran.remarks,
+      "Node is not running!\nCannot connect: nobody answers\n",
+      line,
+    );
     const json = await run(`${line} --json`);
     assertEquals(json.code, 1);
     assertEquals(JSON.parse(json.out).error.code, "node_not_running");

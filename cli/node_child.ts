@@ -129,14 +129,12 @@ export class NodeChild extends ChildBase {
     await heard;
     clearTimeout(timer);
     await this.#process.stdin.close();
-    const how = status.signal === null
-      ? `exit code ${status.code}`
-      : status.signal;
+    const how = status.signal ?? `exit code ${status.code}`;
     const error = new WhorlError(
       "internal",
       `Cannot go on as the node's process has ended (${how})` +
         (this.#isUp || this.#lastLog === "" ? "" : `: ${this.#lastLog}`),
-      { details: { code: status.code, signal: status.signal } },
+      { details: { how } },
     );
     this.#up.reject(error);
     if (this.#killed) this.end("killed");

@@ -205,23 +205,34 @@ function reportText(report: SupervisorReport): string | undefined {
     case "child_started":
       return undefined;
     case "start_failed":
-      return `${report.id} did not start: ${why(report.reason)}`;
+      // Who stops them all has been told that they stop.
+      if (isCancelled(report.reason)) return undefined;
+      return `${report.id} did not start${why(report.reason)}`;
     case "child_exited":
       return isAbnormal(report.reason)
-        ? `${report.id} has fallen and is started again: ${why(report.reason)}`
+        ? `The process of ${report.id} has ended${why(report.reason)}`
         : `${report.id} has stopped`;
     case "restart_delayed":
       return `${report.id} is started again in ${Math.ceil(report.afterMs)} ms`;
     case "gave_up":
-      return `Gave up on ${report.id}: it falls too often`;
+      return `Gave up on ${report.id}: it ends too often`;
     default:
       return report satisfies never;
   }
 }
 
-/** A process that has ended says so; that this counts as a crash is no news. */
+function isCancelled(reason: ExitReason): boolean {
+  return typeof reason === "object" && reason.type === "crash" &&
+    reason.error.code === "cancelled";
+}
+
+/** How a process has ended; what it said before that has been told. */
 function why(reason: ExitReason): string {
-  return typeof reason === "object" && reason.type === "crash"
-    ? reason.error.message
-    : formatReason(reason);
+  if (typeof reason !== "object" || reason.type !== "crash") {
+    return `: ${formatReason(reason)}`;
+  }
+  const { details, message } = reason.error;
+  return typeof details?.how === "string"
+    ? ` (${details.how})`
+    : `: ${message}`;
 }

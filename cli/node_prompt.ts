@@ -9,17 +9,17 @@ import type { Prompt } from "../src/prompt/prompt.ts";
 import { sessionPrompt } from "../src/prompt/session_prompt.ts";
 import type { World } from "./world.ts";
 
-/** A prompt with the names of `session`, whose node is called `name`. */
+/** A prompt with the names of `session`, whose node is called `name`. @param options.ending What ending it comes to. */
 export function nodePrompt(
   session: AdminSession,
   name: string,
   world: World,
-  options: { historyPath?: string; signal?: AbortSignal } = {},
+  options: { ending: string; historyPath?: string; signal?: AbortSignal },
 ): Prompt {
   return sessionPrompt(session, {
     name,
     banner:
-      `Talking to ${name}. .help says what there is, Ctrl-D or .exit leaves`,
+      `Talking to ${name}. .help says what there is, Ctrl-D or .exit ${options.ending}`,
     isTerminal: world.input.isTerminal && world.output.isTerminal,
     color: world.output.color,
     ...options,

@@ -39,24 +39,53 @@ const FLAGS = {
   data: { type: "string" },
   durable: { type: "boolean", default: false },
   cookie: { type: "string", default: "a secret all nodes share" },
+  help: { type: "boolean", default: false },
 } as const;
 
-/** @throws {TypeError} With the usage, or naming the flag that there is not. */
+/** With `--help` the process ends here. @throws {TypeError} With the usage, and what was not understood. */
 export function argumentsOf(
   args: string[],
   { usage, ports, flags = {} }: ProgramRules,
 ): ProgramArguments {
-  const { values, positionals } = parseArgs({
+  const options = { ...FLAGS, ...flags };
+  const { values, positionals, tokens } = parseArgs({
     args,
     allowPositionals: true,
-    options: { ...FLAGS, ...flags },
+    // What is not known is looked for below, to be told with the usage.
+    strict: false,
+    tokens: true,
+    options,
   });
   const given = values as unknown as ProgramArguments;
+  if (values.help === true) {
+    Deno.stdout.writeSync(new TextEncoder().encode(`${usage}\n`));
+    Deno.exit(0);
+  }
+  for (const token of tokens) {
+    if (token.kind !== "option") continue;
+    const flag = Object.hasOwn(options, token.name)
+      ? options[token.name as keyof typeof options]
+      : undefined;
+    if (flag === undefined) {
+      throw new TypeError(`${usage}\n\nThere is no ${token.rawName}`);
+    }
+    // `--data --durable` has lost its directory, and is not one of that name.
+    const hasValue = token.value !== undefined &&
+      (token.inlineValue || !token.value.startsWith("--"));
+    if (hasValue !== (flag.type === "string")) {
+      const rule = hasValue ? "takes no value" : "needs a value";
+      throw new TypeError(`${usage}\n\n${token.rawName} ${rule}`);
+    }
+  }
   const [name, ...rest] = positionals;
-  const known = ports[name ?? ""];
+  if (name === undefined) throw new TypeError(usage);
+  if (rest.length > 0) {
+    throw new TypeError(`${usage}\n\nOne NAME is enough: ${rest[0]}`);
+  }
+  const known = ports[name];
   const port = given.port ?? known?.port;
-  if (name === undefined || rest.length > 0 || port === undefined) {
-    throw new TypeError(usage);
+  if (port === undefined) {
+    throw new TypeError(`${usage}\n\n${name} needs a --port`);
   }
   return { ...given, name, port, http: given.http ?? known?.http };
 }

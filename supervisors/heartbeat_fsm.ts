@@ -1,11 +1,13 @@
 /**
  * Finds children that hang: each question has a number and is to be answered; a
- * child whose oldest unanswered question is too old has hung. Neither Deno nor
- * the operating system tells otherwise (a worker in an endless loop and a
- * subprocess under SIGSTOP raise no event).
+ * child whose oldest unanswered question is too old has hung, unless it says
+ * anything else: a busy one has its question still in the queue, behind its
+ * work. Neither Deno nor the operating system tells otherwise (a worker in an
+ * endless loop and a subprocess under SIGSTOP raise no event).
  *
  * @module
  */
+import type { ChildKind } from "./child.ts";
 
 /** How often to ask and how long to wait. */
 export interface HeartbeatLimits {
@@ -15,11 +17,15 @@ export interface HeartbeatLimits {
   readonly timeoutMs: number;
 }
 
-/** Questions every half second, three seconds of patience. */
-export const HEARTBEAT_DEFAULT: HeartbeatLimits = {
-  intervalMs: 500,
-  timeoutMs: 3_000,
-};
+/**
+ * Questions every half second, three seconds of patience with a subprocess, and
+ * ten with a worker: it cannot be ended, so that finding it hung costs the whole
+ * process, and on a machine with twenty threads for two cores a healthy one has
+ * been silent for four.
+ */
+export function defaultHeartbeat(kind: ChildKind): HeartbeatLimits {
+  return { intervalMs: 500, timeoutMs: kind === "worker" ? 10_000 : 3_000 };
+}
 
 /** Questions without answer. Has one owner and changes in place. */
 export interface HeartbeatState {
@@ -63,6 +69,11 @@ export function answerBeat(state: HeartbeatState, beat: number): void {
     answered++;
   }
   state.unanswered.splice(0, answered);
+}
+
+/** The child said something else, so it lives: only what it is asked from now on counts. */
+export function hearChild(state: HeartbeatState): void {
+  state.unanswered.length = 0;
 }
 
 /** Called once an interval: has the child hung? If not, it is time for the next question. */

@@ -3,6 +3,7 @@ import {
   answerBeat,
   askBeat,
   createHeartbeat,
+  hearChild,
   silentForMs,
   tickHeartbeat,
 } from "./heartbeat_fsm.ts";
@@ -39,6 +40,18 @@ Deno.test("tickHeartbeat() does not blame the child for a pause of its parent", 
   // The child is given its whole time all the same, not more.
   assertEquals(tickHeartbeat(heartbeat, 5_200), "ask");
   assertEquals(tickHeartbeat(heartbeat, 5_300), "hung");
+});
+
+Deno.test("hearChild() takes anything the child says for a sign of life, and no longer than until it is asked again", () => {
+  const heartbeat = createHeartbeat(limits, 0);
+  for (let nowMs = 100; nowMs <= 1_000; nowMs += 100) {
+    assertEquals(tickHeartbeat(heartbeat, nowMs), "ask");
+    askBeat(heartbeat, nowMs);
+    if (nowMs <= 500) hearChild(heartbeat);
+    else if (nowMs === 800) break;
+  }
+  assertEquals(silentForMs(heartbeat, 850), 250);
+  assertEquals(tickHeartbeat(heartbeat, 900), "hung");
 });
 
 Deno.test("createHeartbeat() refuses patience shorter than the interval", () => {

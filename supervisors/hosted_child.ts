@@ -19,7 +19,8 @@ import {
   answerBeat,
   askBeat,
   createHeartbeat,
-  HEARTBEAT_DEFAULT,
+  defaultHeartbeat,
+  hearChild,
   type HeartbeatState,
   silentForMs,
   tickHeartbeat,
@@ -98,7 +99,7 @@ export class HostedChild extends ChildBase implements ProgramChild {
     this.#handler = options.onMessage;
     this.started = this.#startOutcome.promise;
     this.#heartbeat = createHeartbeat(
-      { ...HEARTBEAT_DEFAULT, ...options.heartbeat },
+      { ...defaultHeartbeat(options.placement), ...options.heartbeat },
       this.#runtime.now(),
     );
     const startTimeoutMs = options.startTimeoutMs ?? START_TIMEOUT_MS_DEFAULT;
@@ -218,6 +219,7 @@ export class HostedChild extends ChildBase implements ProgramChild {
   /** For links: the child sent a message of the application. */
   message(message: Message): void {
     if (this.#phase === "ended" || this.#killed) return;
+    hearChild(this.#heartbeat);
     if (this.#handler !== undefined) this.#handler(message);
     else if (this.#untaken.length < UNTAKEN_MESSAGES_MAX) {
       this.#untaken.push(message);

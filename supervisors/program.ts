@@ -63,7 +63,8 @@ export interface HeartbeatOptions {
   readonly intervalMs?: number;
   /**
    * Silence after which a child counts as hung, in milliseconds. Below a second
-   * a garbage collection can look like it. @default {3000}
+   * a garbage collection can look like it. @default {10000 for a worker, which
+   * cannot be ended, 3000 for a subprocess}
    */
   readonly timeoutMs?: number;
 }

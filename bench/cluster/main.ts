@@ -10,11 +10,12 @@
 import { parseArgs } from "npm:deno-std@1.4.0/cli/parse_args.js";
 import { connect } from "../../mod.ts";
 import { MeasuredProcess } from "../measured_process.ts";
+import { commitStaged, settle, stageJoins } from "../measured_ring.ts";
 import { denoKvCeiling } from "./deno_kv_ceiling.ts";
 import { hopFloorUs } from "./hop_floor.ts";
 import type { LoopResult } from "../closed_loop.ts";
 import { type Load, runLoad } from "./load.ts";
-import { cpuSeconds, memoryMb } from "./process_usage.ts";
+import { cpuSeconds, memoryMb } from "../process_usage.ts";
 
 const HELP = `Measures a cluster of three node processes on this machine.
 
@@ -151,17 +152,11 @@ async function measure(storage: string, placement: string): Promise<void> {
     )
   );
   for (const node of nodes) await node.up();
-  const [first, ...others] = nodes as [MeasuredProcess, ...MeasuredProcess[]];
+  const [first] = nodes as [MeasuredProcess, ...MeasuredProcess[]];
   const joinedAt = performance.now();
-  for (const node of others) {
-    await node.order({ do: "join", address: first.address });
-  }
-  await first.order({ do: "commit" });
-  for (const node of nodes) {
-    if (!await node.order<boolean>({ do: "settled" })) {
-      throw new Error("The cluster did not settle");
-    }
-  }
+  await stageJoins(nodes);
+  await commitStaged(nodes);
+  await settle(nodes);
   if (!args.json) {
     say(
       `\n${storage}, masters as ${placement}, coordinators as ${args.coordinators}: nodes up in ${

@@ -12,8 +12,9 @@
  */
 import { parseArgs } from "npm:deno-std@1.4.0/cli/parse_args.js";
 import { connect } from "../../mod.ts";
-import { cpuSeconds, memoryMb } from "../cluster/process_usage.ts";
+import { cpuSeconds, memoryMb } from "../process_usage.ts";
 import { MeasuredProcess } from "../measured_process.ts";
+import { joinAll } from "../measured_ring.ts";
 import { list, type Listed } from "./listing.ts";
 import type { LoadResult, Order } from "./node_process.ts";
 
@@ -161,19 +162,9 @@ async function measure(
         ),
       );
     });
-    for (const node of nodes) await node.up();
-    const [first, ...others] = nodes as [MeasuredProcess, ...MeasuredProcess[]];
-    const order = <T>(what: Order, node = first): Promise<T> =>
-      node.order<T>(what);
-    for (const node of others) {
-      await order({ do: "join", address: first.address }, node);
-    }
-    if (others.length > 0) await order({ do: "commit" });
-    for (const node of nodes) {
-      if (!await order<boolean>({ do: "settled" }, node)) {
-        throw new Error("The cluster did not settle");
-      }
-    }
+    await joinAll(nodes);
+    const [first] = nodes as [MeasuredProcess, ...MeasuredProcess[]];
+    const order = <T>(what: Order): Promise<T> => first.order<T>(what);
     await order({ do: "fill", keys: Number(args.keys), n: replicas });
     const what = `${storage}, ${count} nodes, ${replicas} replicas`;
     for (const n of new Set([replicas, 1])) {

@@ -11,9 +11,6 @@ import { BUCKET, list } from "./listing.ts";
 
 /** What a node is told to do. */
 export type Order =
-  | { readonly do: "join"; readonly address: string }
-  | { readonly do: "commit" }
-  | { readonly do: "settled" }
   /** Writes so many keys, `n` times each. */
   | { readonly do: "fill"; readonly keys: number; readonly n: number }
   /** Lists them as if each had `n` replicas. */
@@ -39,8 +36,6 @@ export interface LoadResult {
 
 const FILL_CONCURRENCY = 256;
 const LOAD_MS = 1_000;
-/** Larger than any cluster of three on one machine needs. */
-const SETTLE_MS_MAX = 30_000;
 
 async function fill(
   { kv }: WhorlNode,
@@ -95,12 +90,6 @@ async function load(
 const { node, serve } = await startMeasuredNode();
 await serve(async (order: Order): Promise<unknown> => {
   switch (order.do) {
-    case "join":
-      return await node.join(order.address);
-    case "commit":
-      return await node.commit((await node.plan()).planId);
-    case "settled":
-      return await node.settled(SETTLE_MS_MAX);
     case "fill":
       return await fill(node, order.keys, order.n);
     case "list":

@@ -10,7 +10,8 @@
  */
 import { parseArgs } from "npm:deno-std@1.4.0/cli/parse_args.js";
 import { MeasuredProcess } from "../measured_process.ts";
-import { cpuSeconds } from "../cluster/process_usage.ts";
+import { commitStaged, joinAll, settle, stageJoins } from "../measured_ring.ts";
+import { cpuSeconds } from "../process_usage.ts";
 import type { Order } from "./node_process.ts";
 import type { ServedResult } from "./served_load.ts";
 
@@ -159,15 +160,6 @@ function order<T>(node: MeasuredProcess, what: Order): Promise<T> {
   return node.order<T>(what);
 }
 
-async function settle(all: readonly MeasuredProcess[]): Promise<void> {
-  const settled = await Promise.all(
-    all.map((node) =>
-      order<boolean>(node, { do: "settled", waitMs: SETTLE_MS_MAX })
-    ),
-  );
-  if (!settled.every(Boolean)) throw new Error("The cluster did not settle");
-}
-
 async function measureJoin(
   storage: string,
   directory: string,
@@ -189,7 +181,7 @@ async function measureJoin(
   }
   const all = nodes(stack, 1 + Number(args.joiners), storage, directory);
   for (const node of all) await node.up();
-  const [first, ...joiners] = all as [MeasuredProcess, ...MeasuredProcess[]];
+  const [first] = all as [MeasuredProcess, ...MeasuredProcess[]];
   if (!filledBefore) await order(first, fill);
   const served = async (ms: number): Promise<ServedResult> => {
     await order(first, { do: "begin_load", load });
@@ -201,14 +193,12 @@ async function measureJoin(
     await served(WARM_UP_MS);
     before = await served(QUIET_MS);
   }
-  for (const node of joiners) {
-    await order(node, { do: "join", address: first.address });
-  }
+  await stageJoins(all);
   if (loaded) await order(first, { do: "begin_load", load });
   const cpuBefore = all.map(({ pid }) => cpuSeconds(pid));
   const committedAt = performance.now();
-  await order(first, { do: "commit" });
-  await settle(all);
+  await commitStaged(all);
+  await settle(all, SETTLE_MS_MAX);
   const settledMs = performance.now() - committedAt;
   const during = loaded
     ? await order<ServedResult>(first, { do: "end_load" })
@@ -251,17 +241,12 @@ async function measureHints(
 ): Promise<Figures> {
   await using stack = new AsyncDisposableStack();
   const all = nodes(stack, 3, storage, directory);
-  for (const node of all) await node.up();
+  await joinAll(all);
   const [first, second, third] = all as [
     MeasuredProcess,
     MeasuredProcess,
     MeasuredProcess,
   ];
-  for (const node of [second, third]) {
-    await order(node, { do: "join", address: first.address });
-  }
-  await order(first, { do: "commit" });
-  await settle(all);
   const load = { concurrency: FILL_CONCURRENCY, valueBytes, n: 3 };
   await order(first, { do: "fill", from: 0, to: HINTED_OBJECTS, load });
   const killedAt = Date.now();

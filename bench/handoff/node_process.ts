@@ -18,11 +18,6 @@ import {
 
 /** What a node can be told. */
 export type Order =
-  | { readonly do: "join"; readonly address: string }
-  /** Commits what is staged. */
-  | { readonly do: "commit" }
-  /** Whether it sees a cluster at rest, at the latest after so many milliseconds. */
-  | { readonly do: "settled"; readonly waitMs: number }
   | {
     readonly do: "fill";
     readonly from: number;
@@ -52,12 +47,6 @@ let endLoad: (() => Promise<ServedResult>) | undefined;
 
 async function perform(order: Order): Promise<unknown> {
   switch (order.do) {
-    case "join":
-      return await node.join(order.address);
-    case "commit":
-      return await node.commit((await node.plan()).planId);
-    case "settled":
-      return await node.settled(order.waitMs);
     case "fill":
       return await fill(node.kv, order.from, order.to, order.load);
     case "begin_load":

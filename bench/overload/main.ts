@@ -10,8 +10,9 @@
  */
 import { parseArgs } from "npm:deno-std@1.4.0/cli/parse_args.js";
 import { connect } from "../../mod.ts";
-import { cpuSeconds, memoryMb } from "../cluster/process_usage.ts";
+import { cpuSeconds, memoryMb } from "../process_usage.ts";
 import { MeasuredProcess } from "../measured_process.ts";
+import { joinAll } from "../measured_ring.ts";
 import { LatencyHistogram } from "./latency_histogram.ts";
 import type { Order } from "./node_process.ts";
 import {
@@ -188,17 +189,7 @@ async function cluster(
       }),
     )
   );
-  for (const node of nodes) await node.up();
-  const [first, ...others] = nodes as [MeasuredProcess, ...MeasuredProcess[]];
-  for (const node of others) {
-    await node.order(ask({ do: "join", address: first.address }));
-  }
-  await first.order(ask({ do: "commit" }));
-  for (const node of nodes) {
-    if (!await node.order<boolean>(ask({ do: "settled" }))) {
-      throw new Error("The cluster did not settle");
-    }
-  }
+  await joinAll(nodes);
   return nodes;
 }
 

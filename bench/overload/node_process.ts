@@ -11,9 +11,6 @@ import { operationOf, serveClosed, type Work } from "./operations.ts";
 
 /** What a node is told to do. */
 export type Order =
-  | { readonly do: "join"; readonly address: string }
-  | { readonly do: "commit" }
-  | { readonly do: "settled" }
   /** Gets ready to offer it. */
   | { readonly do: "prepare"; readonly work: Work }
   | {
@@ -29,12 +26,6 @@ let operation = (): Promise<unknown> => Promise.resolve();
 const { node, serve } = await startMeasuredNode();
 await serve(async (order: Order): Promise<unknown> => {
   switch (order.do) {
-    case "join":
-      return await node.join(order.address);
-    case "commit":
-      return await node.commit((await node.plan()).planId);
-    case "settled":
-      return await node.settled(10_000);
     case "prepare":
       operation = await operationOf([node], order.work);
       return;

@@ -1,7 +1,8 @@
 /**
  * Measures Raft groups on three node processes: rates, latencies, processor time
  * and memory with the driver on the leader's node; how long nobody is served
- * when the leader is lost; how long a restart takes; what idle groups cost.
+ * when the leader is lost; how long a restart takes; what idle groups cost; what
+ * compaction costs, and what room a log takes.
  *
  *     deno task bench:raft --concurrency 1,64
  *     deno task bench:raft --figures failover --rounds 50
@@ -9,24 +10,33 @@
  * @module
  */
 import { parseArgs } from "npm:deno-std@1.4.0/cli/parse_args.js";
-import { cpuSeconds, memoryMb } from "../cluster/process_usage.ts";
+import { cpuSeconds, memoryMb } from "../process_usage.ts";
 import type { MeasuredProcess } from "../measured_process.ts";
 import type { LoopResult } from "../closed_loop.ts";
+import {
+  type CompactionFigures,
+  type CompactionRun,
+  compactionText,
+} from "./compaction.ts";
 import type { RaftLoad } from "./load.ts";
 import { MeasuredRaft } from "./measured_raft.ts";
 import { idleGroups, lossOfLeader, restart } from "./outages.ts";
 
 const HELP = `Measures Raft groups on three node processes on this machine.
 
-  --figures KINDS       load, failover, silent, restart, idle   [load]
+  --figures KINDS       load, failover, silent, restart, idle,
+                        compaction             [load]
   --operations KINDS    put, get                         [put,get]
   --concurrency LIST    operations at once               [1,16,64,256]
   --value-bytes LIST    size of a value                  [100]
   --keys N              different keys                   [10000]
   --seconds S           for each figure                  [3]
-  --rounds N            losses of a leader               [20]
+  --rounds N            losses of a leader, compactions  [20]
   --entries N           in the log that is restarted     [500000]
   --groups N            that are idle                    [1000]
+  --live-mib N          live values to compact           [1024]
+  --per-second N        puts, and gets, meanwhile        [1000]
+  --members N           of the group to compact          [1]
   --profile FOLDER      a CPU profile of the leader for each figure
   --json                one line of JSON for each figure
 
@@ -45,6 +55,9 @@ const args = parseArgs(Deno.args, {
     "rounds",
     "entries",
     "groups",
+    "live-mib",
+    "per-second",
+    "members",
   ],
   boolean: ["json", "help"],
   default: {
@@ -57,6 +70,9 @@ const args = parseArgs(Deno.args, {
     rounds: "20",
     entries: "500000",
     groups: "1000",
+    "live-mib": "1024",
+    "per-second": "1000",
+    members: "1",
   },
 }) as unknown as Record<string, string> & { json: boolean; help: boolean };
 
@@ -71,7 +87,9 @@ if (args.help) {
 
 const list = (name: string): string[] => (args[name] as string).split(",");
 for (const kind of list("figures")) {
-  await using cluster = await MeasuredRaft.start();
+  await using cluster = await MeasuredRaft.start(
+    kind === "compaction" ? Number(args.members) : 3,
+  );
   switch (kind) {
     case "load":
       await measureLoad(cluster);
@@ -86,9 +104,35 @@ for (const kind of list("figures")) {
     case "idle":
       say(await idleGroups(cluster, Number(args.groups)));
       break;
+    case "compaction":
+      await measureCompaction(cluster);
+      break;
     default:
       say(HELP);
       Deno.exit(2);
+  }
+}
+
+async function measureCompaction(cluster: MeasuredRaft): Promise<void> {
+  const leader = await cluster.startGroup();
+  for (const valueBytes of list("value-bytes")) {
+    const run: CompactionRun = {
+      liveMib: Number(args["live-mib"]),
+      valueBytes: Number(valueBytes),
+      perSecond: Number(args["per-second"]),
+      rounds: Number(args.rounds),
+      quietSeconds: Number(args.seconds),
+    };
+    const figures = await leader.order<CompactionFigures>({
+      do: "compaction",
+      run,
+      ...(args.profile === undefined
+        ? {}
+        : { profile: `${args.profile}/compaction.cpuprofile` }),
+    });
+    say(
+      args.json ? JSON.stringify(figures) + "\n" : compactionText(figures),
+    );
   }
 }
 

@@ -1,10 +1,11 @@
 /**
- * Three node processes of one ring, each with a data directory, for benchmarks
+ * Node processes of one ring, three of them unless told otherwise, each with a data directory, for benchmarks
  * of Raft. Disposing ends them and removes their files.
  *
  * @module
  */
 import { MeasuredProcess } from "../measured_process.ts";
+import { joinAll } from "../measured_ring.ts";
 
 const NODE = new URL("./node_process.ts", import.meta.url);
 /** Name of the group that most figures are of. */
@@ -20,26 +21,15 @@ export class MeasuredRaft implements AsyncDisposable {
   }
 
   /** Starts and joins them. */
-  static async start(): Promise<MeasuredRaft> {
+  static async start(count = 3): Promise<MeasuredRaft> {
     const cluster = new MeasuredRaft(
       await Deno.makeTempDir({ prefix: "whorl-bench-" }),
     );
     try {
-      for (let at = 0; at < 3; at++) cluster.nodes.push(cluster.#process(at));
-      await Promise.all(cluster.nodes.map((node) => node.up()));
-      const [first, ...others] = cluster.nodes as [
-        MeasuredProcess,
-        ...MeasuredProcess[],
-      ];
-      for (const node of others) {
-        await node.order({ do: "join", address: first.address });
+      for (let at = 0; at < count; at++) {
+        cluster.nodes.push(cluster.#process(at));
       }
-      await first.order({ do: "commit" });
-      for (const node of cluster.nodes) {
-        if (!await node.order<boolean>({ do: "settled" })) {
-          throw new Error("The cluster did not settle");
-        }
-      }
+      await joinAll(cluster.nodes);
     } catch (error) {
       await cluster[Symbol.asyncDispose]();
       throw error;
@@ -69,7 +59,7 @@ export class MeasuredRaft implements AsyncDisposable {
     return Number(name[5]) - 1;
   }
 
-  /** Starts a group on all three; resolves to the node that leads it. */
+  /** Starts a group on all of them; resolves to the node that leads it. */
   async startGroup(cluster = GROUP): Promise<MeasuredProcess> {
     const { leader } = await (this.nodes[0] as MeasuredProcess).order<
       { leader: string }

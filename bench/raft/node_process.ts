@@ -7,12 +7,10 @@
  */
 import { Session } from "node:inspector/promises";
 import { startMeasuredNode } from "../measured_node.ts";
+import { type CompactionRun, runCompaction } from "./compaction.ts";
 import { type RaftLoad, runRaftLoad } from "./load.ts";
 
 type Order =
-  | { readonly do: "join"; readonly address: string }
-  | { readonly do: "commit" }
-  | { readonly do: "settled" }
   | {
     readonly do: "start";
     readonly cluster: string;
@@ -21,10 +19,15 @@ type Order =
   | { readonly do: "leader"; readonly cluster: string }
   /** Waits until this node's member has applied all that its leader has. */
   | { readonly do: "caught_up"; readonly cluster: string }
-  | { readonly do: "load"; readonly load: RaftLoad; readonly profile?: string };
+  | { readonly do: "load"; readonly load: RaftLoad; readonly profile?: string }
+  | {
+    readonly do: "compaction";
+    readonly run: CompactionRun;
+    readonly profile?: string;
+  };
 
 const GROUP = "bench";
-const { node, serve } = await startMeasuredNode();
+const { node, options, serve } = await startMeasuredNode();
 
 async function profiled<T>(
   path: string | undefined,
@@ -45,12 +48,6 @@ async function profiled<T>(
 
 await serve(async (order: Order): Promise<unknown> => {
   switch (order.do) {
-    case "join":
-      return await node.join(order.address);
-    case "commit":
-      return await node.commit((await node.plan()).planId);
-    case "settled":
-      return await node.settled(10_000);
     case "start":
       return await node.raKv.startCluster(order.cluster, order.members);
     case "leader":
@@ -62,6 +59,17 @@ await serve(async (order: Order): Promise<unknown> => {
       return await profiled(
         order.profile,
         () => runRaftLoad(node.raKv, GROUP, order.load),
+      );
+    case "compaction":
+      return await profiled(
+        order.profile,
+        () =>
+          runCompaction(
+            node,
+            GROUP,
+            `${options.dataDirectory}/raft`,
+            order.run,
+          ),
       );
     default:
       return order satisfies never;

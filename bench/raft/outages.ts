@@ -5,8 +5,9 @@
  * @module
  */
 import { connect } from "../../mod.ts";
-import { cpuSeconds, memoryMb } from "../cluster/process_usage.ts";
+import { cpuSeconds, memoryMb } from "../process_usage.ts";
 import type { MeasuredProcess } from "../measured_process.ts";
+import { settle } from "../measured_ring.ts";
 import { GROUP, type MeasuredRaft } from "./measured_raft.ts";
 
 /** Puts until one is acknowledged, which is how a client notices that there is a leader again. */
@@ -51,7 +52,7 @@ export async function lossOfLeader(
     tookMs.push(performance.now() - lostAt);
     if (kind === "failover") leader = await cluster.startAgain(at);
     else Deno.kill(leader.pid, "SIGCONT");
-    await leader.order({ do: "settled" });
+    await settle([leader]);
     await leader.order({ do: "caught_up", cluster: GROUP });
     const { leader: name } = await raKv.members(GROUP);
     leader = cluster.nodes[cluster.indexOf(name)] as MeasuredProcess;

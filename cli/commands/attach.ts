@@ -15,7 +15,7 @@ export const attachCommand: Command = {
   name: "attach",
   summary: "open a prompt on a running node",
   about:
-    "A prompt where you type JavaScript with kv, cluster and node at hand; .help there lists what they do. It " +
+    "A prompt where you type JavaScript with kv, raKv, cluster and node at hand; .help there lists what they do. It " +
     "runs in a process of its own: leaving it, or crashing it, leaves the node alone, and when the node " +
     "restarts the prompt finds it again.\n\n" +
     "From a pipe it evaluates what it reads, prints results only, and ends with exit code 1 if anything failed.",
@@ -38,6 +38,7 @@ export const attachCommand: Command = {
     const first = await open();
     await using session = new ReconnectingSession(open, first);
     const prompt = nodePrompt(session, first.node, world, {
+      ending: "leaves it running",
       ...("dataDirectory" in target
         ? { historyPath: `${target.dataDirectory}/${HISTORY_FILE_NAME}` }
         : {}),

@@ -388,10 +388,16 @@ Deno.test("cluster plan and ring-status tell of a resize", async () => {
   const ring = session.answers.ring_status;
   session.answers.ring_status = {
     ...ring as Exclude<typeof ring, WhorlError>,
-    resize: { ringSize: 128, complete: 60, waitingOn: ["dev2@127.0.0.1"] },
+    resize: {
+      ringSize: 128,
+      phase: "binding",
+      complete: 60,
+      waitingOn: ["dev2@127.0.0.1"],
+    },
   };
   const status = await run("ring-status", { session });
   assertMatch(status.out, /Ring is resizing from 64 to 128 partitions\./);
+  assertMatch(status.out, /Phase: {6}writes wait for the new partitions/);
   assertMatch(status.out, /Complete: {3}60 of 64/);
   assertMatch(status.out, /Waiting on: .*dev2@127.0.0.1/);
 });

@@ -161,8 +161,9 @@ function summarize(
       `${added} added, ${updated} updated, ${unchanged} unchanged, ${rejected} rejected\n`,
   );
   if (report.endedEarly !== null) {
-    output.remark(
-      `Ended early: ${report.endedEarly}. Running it again goes on where it ended\n`,
-    );
+    const again = records === 0
+      ? ""
+      : ". Running it again goes on where it ended";
+    output.remark(`Ended early: ${report.endedEarly}${again}\n`);
   }
 }

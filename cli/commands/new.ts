@@ -91,11 +91,13 @@ export const newCommand: Command = {
 
 /** What the name could be instead, if there is a likely one. */
 function suggestion(name: string): string {
-  const other = name.toLowerCase().replaceAll(/[^a-z0-9]+/g, "_")
+  // Who gives a path means where to put it, and how it ends is the name.
+  const last = name.replace(/\/+$/, "").replace(/^.*\//, "");
+  const other = last.toLowerCase().replaceAll(/[^a-z0-9]+/g, "_")
     .replaceAll(/^[_0-9]+|_+$/g, "");
-  return other !== name && nameProblem(other) === undefined
-    ? `. ${JSON.stringify(other)} would do`
-    : "";
+  if (other === name || nameProblem(other) !== undefined) return "";
+  const where = name.includes("/") ? `, with --directory ${name}` : "";
+  return `. ${JSON.stringify(other)} would do${where}`;
 }
 
 function whorlUrl(text: string): URL {

@@ -85,7 +85,8 @@ Deno.test("new refuses names that cannot be code, and says which would do", asyn
     "class": /must not be a word of JavaScript/,
     "kv": /must not be a name of Whorl's own/,
     "fetch": /must not be a global name/,
-    "../up": /must be small letters/,
+    "ra_kv": /must not be a name of Whorl's own/,
+    "../up": /must be small letters.* "up" would do, with --directory \.\.\/up/,
   };
   for (const [name, message] of Object.entries(refused)) {
     const { code, remarks } = await run(["new", name]);

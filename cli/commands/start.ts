@@ -109,6 +109,7 @@ async function runParent(
       })
     );
     prompt = nodePrompt(opened, up!.up, world, {
+      ending: "stops the node",
       historyPath: `${setup.directory}/${HISTORY_FILE_NAME}`,
       signal: ended,
     });

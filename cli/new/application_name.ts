@@ -9,7 +9,7 @@
 export const NAME_LENGTH_MAX = 32;
 
 /** Names a person has at the prompt anyway, and the module every node runs. */
-const TAKEN = ["kv", "cluster", "node"];
+const TAKEN = ["kv", "ra_kv", "cluster", "node"];
 
 /** Words that cannot be names in a JavaScript module. */
 const RESERVED = new Set(

@@ -34,6 +34,7 @@ const PORTS = {
 const HOST = "127.0.0.1";
 
 const HELP = `\
+  await cluster.join("dev1@127.0.0.1:10019")    typed at another node: stage it to join dev1
   await flavio.ping()                           the partition of some vnode
   await flavio.add(2, 5)                        add on one vnode
   await flavio.quorumAdd(2, 4)                  add on three
@@ -75,6 +76,7 @@ async function main(): Promise<number> {
   const wentWell = await runPrompt(node, {
     names: { flavio },
     help: HELP,
+    ending: "stops the node",
     historyPath: `${dataDirectory}/prompt_history`,
     signal: ended.signal,
     onTerminal: log.onTerminal,

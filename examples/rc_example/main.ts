@@ -71,8 +71,9 @@ async function main(): Promise<number> {
   const wentWell = await runPrompt(node, {
     names: { rc_example: new RcExample(node) },
     help: HELP,
+    ending: "stops the node",
     banner:
-      `${node.name} listens at ${node.address}. .help says what there is, Ctrl-D leaves`,
+      `${node.name} listens at ${node.address}. .help says what there is, Ctrl-D or .exit stops the node`,
     historyPath: `${dataDirectory}/prompt_history`,
     signal: ended.signal,
     onTerminal: log.onTerminal,

@@ -88,6 +88,8 @@ class RcExampleVnode implements Vnode<RcExampleCommands, RcExampleCoverage> {
   readonly #context: VnodeContext;
   readonly #partition: number;
   readonly #name: string;
+  /** Whether there was anything to hand over when that began. */
+  #handsOver = false;
 
   constructor(partition: number, context: VnodeContext) {
     this.#context = context;
@@ -147,17 +149,18 @@ class RcExampleVnode implements Vnode<RcExampleCommands, RcExampleCoverage> {
     return command === "get" ? "apply" : "apply_and_forward";
   }
 
-  handoffStarting(target: { node: string }): boolean {
-    this.#log(`starting handoff to ${target.node}`);
+  async handoffStarting(target: { node: string }): Promise<boolean> {
+    this.#handsOver = !await this.isEmpty();
+    this.#logHandoff(`starting handoff to ${target.node}`);
     return true;
   }
 
   handoffCancelled(): void {
-    this.#log("handoff cancelled");
+    this.#logHandoff("handoff cancelled");
   }
 
   handoffFinished(): void {
-    this.#log("finished handoff");
+    this.#logHandoff("finished handoff");
   }
 
   async *fold(): AsyncGenerator<HandoffItem> {
@@ -195,7 +198,7 @@ class RcExampleVnode implements Vnode<RcExampleCommands, RcExampleCoverage> {
   }
 
   async delete(): Promise<void> {
-    this.#log("deleting the vnode");
+    this.#logHandoff("deleting the vnode");
     await this.#context.storage.deleteRange();
   }
 
@@ -248,6 +251,11 @@ class RcExampleVnode implements Vnode<RcExampleCommands, RcExampleCoverage> {
   async *#clear(): AsyncGenerator<readonly never[]> {
     await this.#context.storage.deleteRange();
     yield [];
+  }
+
+  /** Of vnodes that have nothing to hand over, dozens when a node joins, nobody wants to read. */
+  #logHandoff(text: string): void {
+    if (this.#handsOver) this.#log(text);
   }
 
   /** As the tutorial logs: the partition in base 36 stands before the line. */

@@ -34,6 +34,7 @@ const PORTS = {
 const HOST = "127.0.0.1";
 
 const HELP = `\
+  await cluster.join("dev1@127.0.0.1:8181")     typed at another node: stage it to join dev1
   await tanodb.ping()                           the partition of some vnode
   await tanodb.put("mybucket", "k1", 42)        write to three vnodes
   await tanodb.get("mybucket", "k1")            read what was written last
@@ -74,6 +75,7 @@ async function main(): Promise<number> {
   const wentWell = await runPrompt(node, {
     names: { tanodb },
     help: HELP,
+    ending: "stops the node",
     historyPath: `${dataDirectory}/prompt_history`,
     signal: ended.signal,
     onTerminal: log.onTerminal,

@@ -71,6 +71,7 @@ function resizeRow(
     resize: {
       from: ringSize,
       to: resize.ringSize,
+      ...resize.phase === undefined ? {} : { phase: resize.phase },
       complete: resize.complete,
       waiting: resize.waitingOn,
     },

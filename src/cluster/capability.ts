@@ -108,10 +108,13 @@ export const MEMBERSHIP: Capability = {
   default: "none",
   legacy: "none",
 };
-/** Reads rings that are resized, and spreads its data over the partitions of another ring size. */
+/**
+ * Reads rings that are resized, and spreads its data over the partitions of another
+ * ring size; with `v2` it knows the phases of a resize too, and may begin one.
+ */
 export const RESIZE: Capability = {
   name: "resize",
-  supported: ["v1", "none"],
+  supported: ["v2", "v1", "none"],
   default: "none",
   legacy: "none",
 };

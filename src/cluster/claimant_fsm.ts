@@ -17,6 +17,8 @@
  * Staged changes and the last committed plan stand in the ring, so they outlive
  * the claimant; riak_core loses them with it.
  *
+ * While the ring is resized it also says when writes are held (`resize_binding.ts`).
+ *
  * @module
  */
 import { type ErrorCode, WhorlError } from "../base/errors.ts";
@@ -24,6 +26,7 @@ import {
   membersBehind,
   memberStatus,
   membersWith,
+  readyMembers,
   type Ring,
   ringVersion,
   type StagedChange,
@@ -39,6 +42,7 @@ import {
   refuseBeside,
   refuseResize,
 } from "../ring/ring_resize.ts";
+import type { ResizePhase } from "../ring/ring_generations.ts";
 import {
   type BucketMark,
   consistentBuckets,
@@ -46,6 +50,12 @@ import {
   markConsistent,
   refuseMark,
 } from "../ring/consistent_buckets.ts";
+import {
+  createBinding,
+  followPhase,
+  lookAtBinding,
+  type ResizeBinding,
+} from "./resize_binding.ts";
 import {
   refuseConsistent,
   refuseGuests,
@@ -118,12 +128,16 @@ export type ClaimantEvent =
     request: ClaimantRequest;
     waitMs: number;
   }
-  | { type: "deadline"; id: number };
+  | { type: "deadline"; id: number }
+  /** These nodes can be reached. */
+  | { type: "nodes_up"; nodes: readonly string[] }
+  /** The time of `set_resize_timer` has come. */
+  | { type: "resize_timer" };
 
 /** What the claimant wants done, in this order. */
 export type ClaimantEffect =
   /** Go by this ring from now on. What follows in the list waits until it is stored. */
-  | { type: "update_ring"; ring: Ring; reason: string }
+  | { type: "update_ring"; ring: Ring; reason: string; isNews: boolean }
   | { type: "reply"; id: number; result: ClaimantResult }
   | {
     type: "fail";
@@ -133,7 +147,9 @@ export type ClaimantEffect =
     details: Record<string, unknown>;
   }
   | { type: "set_deadline"; id: number; afterMs: number }
-  | { type: "clear_deadline"; id: number };
+  | { type: "clear_deadline"; id: number }
+  /** Say `resize_timer` then, and at no earlier time that was asked for. */
+  | { type: "set_resize_timer"; afterMs: number };
 
 /** The claimant of one node. */
 export interface ClaimantState {
@@ -145,6 +161,10 @@ export interface ClaimantState {
   readonly waiting: Map<number, ClaimantRequest>;
   /** The plan that was shown last, or `null`. */
   shownPlanId: string | null;
+  /** Nodes that can be reached, as far as it has been told. */
+  nodesUp: readonly string[];
+  /** What it knows of the times in which writes were held for a resize. */
+  readonly binding: ResizeBinding;
   /** The plan that was computed last and what it was computed from: a commit follows its plan, and a plan of a large ring takes its time. */
   computed: { readonly from: string; readonly plan: ComputedPlan } | null;
 }
@@ -161,6 +181,8 @@ export function createClaimant(
     ring,
     waiting: new Map(),
     shownPlanId: null,
+    nodesUp: [self],
+    binding: createBinding(),
     computed: null,
   };
 }
@@ -178,6 +200,14 @@ export function stepClaimant(
       return request(claimant, event.id, event.request, event.waitMs);
     case "deadline":
       return expired(claimant, event.id);
+    case "nodes_up":
+      claimant.nodesUp = event.nodes;
+      return tend(claimant);
+    case "resize_timer":
+      return tend(
+        claimant,
+        lookAtBinding(claimant.binding, areAllUp(claimant)),
+      );
     default:
       return event satisfies never;
   }
@@ -187,8 +217,12 @@ function isClaimant({ self, ring }: ClaimantState): boolean {
   return ring.ownership.claimant === self && !isVacant(ring);
 }
 
-/** What the ring needs of the claimant, all in one new ring. */
-function tend(claimant: ClaimantState): ClaimantEffect[] {
+/**
+ * What the ring needs of the claimant, all in one new ring.
+ *
+ * @param isOverdue Whether writes have been held for a resize for too long.
+ */
+function tend(claimant: ClaimantState, isOverdue = false): ClaimantEffect[] {
   const { self } = claimant;
   const reasons: string[] = [];
   let { ring } = claimant;
@@ -198,15 +232,38 @@ function tend(claimant: ClaimantState): ClaimantEffect[] {
     ring = takeOverClaim(ring, self);
   }
   if (ring.ownership.claimant !== self) return [];
+  const before = phaseOf(ring);
   const tended = tendRing(
     ring,
     self,
     claimant.targetN,
     (node) => refuseGuests(ring, [node]) === null,
+    {
+      mayBind: areAllUp(claimant) && claimant.binding.state !== "resting" &&
+        refuseResizing(ring) === null,
+      givesUpBinding: isOverdue,
+    },
   );
-  return tended.ring === claimant.ring
-    ? []
-    : update(claimant, tended.ring, [...reasons, ...tended.reasons].join(", "));
+  const afterMs = followPhase(claimant.binding, before, phaseOf(tended.ring));
+  return [
+    ...tended.ring === claimant.ring ? [] : update(
+      claimant,
+      tended.ring,
+      [...reasons, ...tended.reasons].join(", "),
+      tended.isNews || reasons.length > 0,
+    ),
+    ...afterMs === undefined
+      ? []
+      : [{ type: "set_resize_timer", afterMs } as const],
+  ];
+}
+
+function phaseOf(ring: Ring): ResizePhase | undefined {
+  return ring.ownership.generations.resize?.phase;
+}
+
+function areAllUp({ ring, nodesUp }: ClaimantState): boolean {
+  return readyMembers(ring).every((node) => nodesUp.includes(node));
 }
 
 /** Whether somebody must follow the claimant. A stopped claimant stays it until it is marked down. */
@@ -226,9 +283,10 @@ function update(
   claimant: ClaimantState,
   ring: Ring,
   reason: string,
+  isNews = true,
 ): ClaimantEffect[] {
   claimant.ring = ring;
-  return [{ type: "update_ring", ring, reason }];
+  return [{ type: "update_ring", ring, reason, isNews }];
 }
 
 function request(

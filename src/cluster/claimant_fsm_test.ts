@@ -6,16 +6,13 @@ import {
 } from "../ring/consistent_buckets.ts";
 import {
   memberStatus,
-  partitionCounts,
   pendingTransfers,
-  type Ring,
   ringReady,
   ringVersion,
 } from "../ring/ring.ts";
 import {
   addJoining,
   completeTransfers,
-  freshRing,
   invite,
   markSeen,
   putFacts,
@@ -25,89 +22,21 @@ import {
   setStatus,
   stageSize,
 } from "../ring/ring_change.ts";
-import { assumeDone } from "../ring/ring_upkeep.ts";
-import {
-  commitStaged,
-  computePlan,
-  type StagedPlan,
-} from "../ring/staged_plan.ts";
-import { WHORL_CLAIM } from "./capability.ts";
 import {
   CLAIMANT_REQUESTS_MAX,
-  type ClaimantEffect,
   type ClaimantRequest,
-  type ClaimantState,
   createClaimant,
   stepClaimant,
 } from "./claimant_fsm.ts";
-
-function facts(name: string) {
-  return {
-    name,
-    address: `${name}:1`,
-    nodeId: `id-${name}`,
-    capabilities: WHORL_CLAIM,
-  };
-}
-
-function ringOf(claimant: string, ...joining: string[]): Ring {
-  let ring = freshRing({
-    clusterName: "default",
-    size: 8,
-    seed: "0000000000000001",
-    node: facts(claimant),
-    wallMs: 0,
-  });
-  for (const name of joining) ring = addJoining(ring, facts(name), 0);
-  return agreed(ring);
-}
-
-/** `ring` as it is once everybody has seen it. */
-function agreed(ring: Ring): Ring {
-  for (const node of ring.members.keys()) {
-    ring = markSeen(ring, node, ring.clock);
-  }
-  return ring;
-}
-
-/** A cluster at rest: all of `names` are members, and nothing moves. */
-function cluster(claimant: string, ...names: string[]): Ring {
-  const ring = ringOf(claimant, ...names);
-  const { target, planId } = computePlan(ring, 4);
-  return agreed(
-    assumeDone(commitStaged(ring, claimant, target, planId), claimant),
-  );
-}
-
-function ask(
-  claimant: ClaimantState,
-  id: number,
-  request: ClaimantRequest,
-): ClaimantEffect[] {
-  return stepClaimant(claimant, { type: "request", id, request, waitMs: 100 });
-}
-
-function planIdOf(claimant: ClaimantState): string {
-  for (const effect of ask(claimant, 1_000, { method: "plan" })) {
-    if (effect.type === "reply" && effect.result.method === "plan") {
-      return effect.result.plan.planId;
-    }
-  }
-  throw new Error("No plan");
-}
-
-function find<T extends ClaimantEffect["type"]>(
-  effects: readonly ClaimantEffect[],
-  type: T,
-): Extract<ClaimantEffect, { type: T }> {
-  const found = effects.find((effect) => effect.type === type);
-  if (found === undefined) {
-    throw new Error(
-      `No ${type} in ${JSON.stringify(effects.map((e) => e.type))}`,
-    );
-  }
-  return found as Extract<ClaimantEffect, { type: T }>;
-}
+import {
+  agreed,
+  ask,
+  cluster,
+  facts,
+  find,
+  planIdOf,
+  ringOf,
+} from "./testing/claimant_bench.ts";
 
 Deno.test("stepClaimant() makes joiners valid and the transfers pending when a plan is committed", () => {
   const claimant = createClaimant("a", ringOf("a", "b"), 4);
@@ -415,163 +344,6 @@ Deno.test("stepClaimant() follows a claimant that has exited, on the first valid
   assertEquals(after.ownership.term, ring.ownership.term + 1);
   assertEquals(memberStatus(after, "b"), "invalid");
   assert(after.ownership.next.every(({ owner }) => owner === "a"));
-});
-
-/** A ring that is on its way to `size` partitions, and the claimant that sent it there. */
-function resizing(ring: Ring, size: number): ClaimantState {
-  const claimant = createClaimant("a", ring, 4);
-  ask(claimant, 1, { method: "resize", size });
-  claimant.ring = agreed(claimant.ring);
-  const planId = planIdOf(claimant);
-  ask(claimant, 2, { method: "commit", planId });
-  claimant.ring = agreed(claimant.ring);
-  return claimant;
-}
-
-Deno.test("stepClaimant() resizes the ring at once when the data of every partition is there", () => {
-  const before = cluster("a", "b", "c");
-  const claimant = resizing(before, 16);
-  const { resize } = claimant.ring.ownership.generations;
-  assertEquals(claimant.ring.ownership.owners, before.ownership.owners);
-  assertEquals([...partitionCounts(resize?.owners ?? []).values()].sort(), [
-    5,
-    5,
-    6,
-  ]);
-  for (const [i, node] of ["a", "b", "c"].entries()) {
-    const effects = stepClaimant(claimant, {
-      type: "ring_changed",
-      ring: completeTransfers(
-        claimant.ring,
-        node,
-        before.ownership.owners.map((_, partition) => partition),
-        null,
-        ["kv"],
-      ),
-    });
-    assertEquals(effects.length, i === 2 ? 1 : 0);
-  }
-  assertEquals(claimant.ring.size, 16);
-  assertEquals(claimant.ring.ownership.owners, resize?.owners);
-  assertEquals(claimant.ring.ownership.generations.resize, null);
-});
-
-Deno.test("stepClaimant() gives a resize up when that is committed, and then begins another", () => {
-  const before = cluster("a", "b", "c");
-  const claimant = resizing(before, 16);
-  const aborted = resizing(claimant.ring, 0).ring;
-  assertEquals(aborted.ownership.owners, before.ownership.owners);
-  assertEquals(aborted.ownership.generations.resize, null);
-  assertEquals(aborted.ownership.generations.sizes, [8, 0]);
-  const { resize } = resizing(aborted, 32).ring.ownership.generations;
-  assertEquals([resize?.generation, resize?.owners.length], [2, 32]);
-});
-
-Deno.test("stepClaimant() plans a resize as riak_core does, in one transition", () => {
-  const claimant = createClaimant("a", cluster("a", "b", "c"), 3);
-  ask(claimant, 1, { method: "resize", size: 16 });
-  claimant.ring = agreed(claimant.ring);
-  const { result } = find(ask(claimant, 2, { method: "plan" }), "reply");
-  const { changes, transitions } = (result as { plan: StagedPlan }).plan;
-  assertEquals(changes, [{ action: "resize-ring", ringSizes: [8, 16] }]);
-  assertEquals(transitions.length, 1);
-  assertEquals(transitions[0]?.ringSize, 8);
-  assertEquals(transitions[0]?.nextRingSize, 16);
-  assertEquals(
-    transitions[0]?.members.map(({ partitions, nextPartitions }) =>
-      [partitions, nextPartitions].join(" ")
-    ).sort(),
-    ["2 5", "3 5", "3 6"],
-  );
-});
-
-Deno.test("stepClaimant() refuses resizes that cannot be, and changes beside one, by name", () => {
-  const ring = cluster("a", "b", "c");
-  const codeOf = (ring: Ring, request: ClaimantRequest): string =>
-    find(ask(createClaimant("a", ring, 4), 1, request), "fail").code;
-  const resize = (size: number): ClaimantRequest => ({
-    method: "resize",
-    size,
-  });
-  const leave: ClaimantRequest = {
-    method: "stage",
-    change: { action: "leave", node: "b", replacement: null },
-  };
-  // riak_core#666: not a power of two.
-  for (const size of [4, 12, 1_000, 2_048]) {
-    assertEquals(codeOf(ring, resize(size)), "invalid_ring_size");
-  }
-  assertEquals(codeOf(ring, resize(8)), "same_size");
-  assertEquals(codeOf(ring, resize(0)), "not_resizing");
-  const moving = setOwnership(ring, "a", {
-    next: [{
-      partition: 0,
-      owner: ring.ownership.owners[0] as string,
-      nextOwner: "b",
-      term: 1,
-      version: 9,
-    }],
-  });
-  assertEquals(codeOf(moving, resize(16)), "pending_changes");
-  const staged = setOwnership(ring, "a", {
-    staged: [{ action: "leave", node: "b", replacement: null }],
-  });
-  assertEquals(codeOf(staged, resize(16)), "pending_changes");
-  const old = addJoining(
-    ring,
-    { name: "d", address: "d:1", nodeId: "d" },
-    0,
-  );
-  assertEquals(codeOf(old, resize(16)), "not_capable");
-  const resized = resizing(ring, 16).ring;
-  assertEquals(codeOf(resized, resize(32)), "pending_changes");
-  assertEquals(codeOf(resized, leave), "pending_changes");
-  const joined = agreed(addJoining(resized, facts("d"), 0));
-  assertEquals(codeOf(joined, { method: "plan" }), "pending_changes");
-  const planned = createClaimant("a", ring, 4);
-  ask(planned, 1, resize(16));
-  assertEquals(codeOf(planned.ring, leave), "pending_changes");
-  ask(planned, 2, { method: "clear" });
-  assertEquals(planned.ring.ownership.generations.staged, null);
-});
-
-Deno.test("stepClaimant() lets nobody in or out while the ring is resized, and does so afterwards", () => {
-  const before = cluster("a", "b", "c");
-  const claimant = resizing(before, 16);
-  const joined = addJoining(claimant.ring, facts("d"), 0, { autoJoin: true });
-  stepClaimant(claimant, { type: "ring_changed", ring: joined });
-  assertEquals(memberStatus(claimant.ring, "d"), "valid");
-  assertEquals(claimant.ring.ownership.next, []);
-  for (const node of ["a", "b", "c"]) {
-    const partitions = before.ownership.owners.map((_, partition) => partition);
-    stepClaimant(claimant, {
-      type: "ring_changed",
-      ring: completeTransfers(claimant.ring, node, partitions, null, ["kv"]),
-    });
-  }
-  assertEquals(claimant.ring.size, 16);
-  const { next } = claimant.ring.ownership;
-  assertEquals(next.filter(({ nextOwner }) => nextOwner === "d").length, 4);
-});
-
-Deno.test("stepClaimant() gives a resize up when a member is removed by force", () => {
-  const claimant = resizing(cluster("a", "b", "c"), 16);
-  ask(claimant, 10, {
-    method: "stage",
-    change: { action: "remove", node: "c", replacement: null },
-  });
-  claimant.ring = agreed(claimant.ring);
-  const { result } = find(ask(claimant, 11, { method: "plan" }), "reply");
-  const { planId, changes } = (result as { plan: StagedPlan }).plan;
-  assertEquals(changes, [
-    { action: "abort-resize", ringSize: 8 },
-    { action: "force-remove", node: "c" },
-  ]);
-  ask(claimant, 12, { method: "commit", planId });
-  const { ownership, size } = claimant.ring;
-  assertEquals([size, ownership.generations.resize], [8, null]);
-  assertEquals(memberStatus(claimant.ring, "c"), "invalid");
-  assertEquals(ownership.owners.includes("c"), false);
 });
 
 const MARK = { bucket: "accounts", numbers: [1, 2, 3, 4], wallMs: 5 };

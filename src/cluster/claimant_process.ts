@@ -39,6 +39,7 @@ export class ClaimantProcess {
   /** Who waits for the answer to each request, and until when. */
   readonly #answers = new Map<number, (reply: ClusterReply) => void>();
   readonly #deadlines = new Map<number, TimerHandle>();
+  #resizeTimer: TimerHandle | undefined;
   #nextId = 1;
   #stopped = false;
 
@@ -56,6 +57,11 @@ export class ClaimantProcess {
   /** The node goes by `ring` now. */
   ringChanged(ring: Ring): void {
     this.#step({ type: "ring_changed", ring });
+  }
+
+  /** `nodes` can be reached now. */
+  nodesUp(nodes: readonly string[]): void {
+    this.#step({ type: "nodes_up", nodes });
   }
 
   /** Serves `request`; `answer` is called once, after at most `waitMs` milliseconds and the time the disk takes. */
@@ -77,6 +83,7 @@ export class ClaimantProcess {
       this.#world.runtime.clearTimer(timer);
     }
     this.#deadlines.clear();
+    this.#world.runtime.clearTimer(this.#resizeTimer);
     for (const id of [...this.#answers.keys()]) this.#answer(id, closed());
   }
 
@@ -86,7 +93,9 @@ export class ClaimantProcess {
     let changed: Ring | null = null;
     for (const effect of stepClaimant(this.#claimant, event)) {
       if (effect.type === "update_ring") {
-        this.#world.log.info(`Ring changed: ${effect.reason}`);
+        this.#world.log[effect.isNews ? "info" : "debug"](
+          `Ring changed: ${effect.reason}`,
+        );
         changed = effect.ring;
         this.#world.updateRing(effect.ring);
       } else if (changed === null) this.#perform(effect);
@@ -125,6 +134,13 @@ export class ClaimantProcess {
       case "clear_deadline":
         this.#world.runtime.clearTimer(this.#deadlines.get(effect.id));
         this.#deadlines.delete(effect.id);
+        return;
+      case "set_resize_timer":
+        this.#world.runtime.clearTimer(this.#resizeTimer);
+        this.#resizeTimer = this.#world.runtime.setTimer(
+          effect.afterMs,
+          () => this.#step({ type: "resize_timer" }),
+        );
         return;
       default:
         return effect satisfies never;

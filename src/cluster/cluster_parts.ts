@@ -142,7 +142,10 @@ export class ClusterParts {
       self,
       options.incarnation,
       (node, type, payload) => world.send(node, type, payload),
-      (change) => subscribers.tell(change),
+      (change) => {
+        subscribers.tell(change);
+        this.#claimant.nodesUp(this.watcher.nodesUp);
+      },
     );
   }
 

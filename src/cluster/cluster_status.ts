@@ -12,6 +12,7 @@ import {
   type Ring,
   ringReady,
 } from "../ring/ring.ts";
+import type { ResizePhase } from "../ring/ring_generations.ts";
 import {
   type MemberRow,
   memberRows,
@@ -52,9 +53,11 @@ export interface TransferRow {
 export interface ResizeStatus {
   /** Partitions the ring will have. */
   readonly ringSize: number;
-  /** Partitions it has whose data is there. */
+  /** How far it is. */
+  readonly phase: ResizePhase;
+  /** Partitions it has that have done their part of this phase. */
   readonly complete: number;
-  /** Owners that have yet to bring theirs there, sorted. */
+  /** Who has to do something yet, sorted: owners, or in the phase `reading` whoever is not known to read by the resized ring. */
   readonly waitingOn: readonly string[];
 }
 
@@ -135,10 +138,21 @@ export function ringStatus(
 function resizeStatus(ring: Ring): ResizeStatus | null {
   const { resize } = ring.ownership.generations;
   if (resize === null) return null;
+  const { phase } = resize;
+  const ringSize = resize.owners.length;
+  if (phase === "reading") {
+    return {
+      ringSize,
+      phase,
+      complete: ring.size,
+      waitingOn: membersBehind(ring),
+    };
+  }
   const awaited = resizeSteps(ring)
     .filter(({ status }) => status === "awaiting");
   return {
-    ringSize: resize.owners.length,
+    ringSize,
+    phase,
     complete: ring.size - awaited.length,
     waitingOn: [...new Set(awaited.map(({ owner }) => owner))]
       .sort(compareTexts),

@@ -15,12 +15,25 @@ import { DynamicSupervisor } from "../../supervisors/dynamic_supervisor.ts";
 import type { SupervisorReport } from "../../supervisors/supervisor.ts";
 import type { TimerHandle } from "../../supervisors/runtime.ts";
 import { reasonOf, WhorlError } from "../base/errors.ts";
-import { type Ring, ringReady } from "../ring/ring.ts";
-import { firstVnode, partitionOfVnode } from "../ring/ring_generations.ts";
+import {
+  type ResizeStep,
+  resizeSteps,
+  type Ring,
+  ringReady,
+} from "../ring/ring.ts";
+import {
+  firstVnode,
+  partitionOfVnode,
+  type ResizePhase,
+} from "../ring/ring_generations.ts";
 import { BulkConnections } from "./bulk_connections.ts";
 import type { HandoffWorld } from "./handoff_world.ts";
 import { InboundProcess } from "./inbound_process.ts";
-import { HandoffOutcome, writeHandoffFinish } from "../vnode/handoff_codec.ts";
+import {
+  HandoffOutcome,
+  writeHandoffFinish,
+  writeHandoffVouch,
+} from "../vnode/handoff_codec.ts";
 import {
   CONCURRENCY_DEFAULT,
   CONCURRENCY_MAX,
@@ -58,6 +71,10 @@ import {
 export const SENDERS_MAX = 65_536;
 /** Time between looks at everything, in milliseconds; only what was told to nobody needs it. Source: riak_core's `vnode_management_timer`. */
 export const RECHECK_MS = 10_000;
+/** Time a vnode has to vouch for its data, in milliseconds: longer than writes are held for it. */
+const VOUCH_MS = 30_000;
+/** How long until one that could not is asked again, in milliseconds. */
+const VOUCH_AGAIN_MS = 100;
 /** Time a vnode has to give up a transfer, in milliseconds. */
 const FORGET_MS = 30_000;
 /**
@@ -112,6 +129,8 @@ export class HandoffProcess implements HandoffControl {
   readonly #kept = new Set<string>();
   readonly #handedOver = new Map<string, HandedOver>();
   readonly #settling = new Set<string>();
+  /** Vnodes that are asked to vouch that all they acknowledged is in the resized ring. */
+  readonly #vouching = new Set<string>();
   /** Partitions whose rest is being removed: one at a time. */
   #drops = 0;
   #completed = 0;
@@ -271,6 +290,7 @@ export class HandoffProcess implements HandoffControl {
       formerStays: this.#formerStays(ring),
     });
     for (const settled of plan.settled) this.#settle(settled);
+    this.#reportResize();
     this.repairing.giveUpLost(ring);
     this.repairing.askForShares();
     this.#step({
@@ -298,6 +318,66 @@ export class HandoffProcess implements HandoffControl {
     return ringReady(ring)
       ? null
       : "not all members are known to go by the ring of the new size";
+  }
+
+  /** Tells the ring which partitions of this node have done what the phase of its resize is for. */
+  #reportResize(): void {
+    const world = this.#world;
+    const ring = world.ring();
+    if (ring === undefined) return;
+    const steps = resizeSteps(ring);
+    if (steps.length === 0) return;
+    for (const [name, { wanted }] of this.#manager.transfers) {
+      const { module, sourcePartition, spread } = wanted;
+      if (
+        spread?.follows !== true ||
+        this.#outbound.get(name)?.state !== "following"
+      ) continue;
+      const step = steps[partitionOfVnode(sourcePartition)];
+      if (
+        step?.owner !== world.self || step.completedModules.includes(module)
+      ) {
+        continue;
+      }
+      this.#reportStep(name, wanted, step, phaseOf(ring));
+    }
+  }
+
+  #reportStep(
+    name: string,
+    { module, sourcePartition }: WantedTransfer,
+    step: ResizeStep,
+    phase: ResizePhase | undefined,
+  ): void {
+    const world = this.#world;
+    if (phase === "copying") {
+      world.transferComplete(step.partition, module);
+      return;
+    }
+    const outbound = this.#outbound.get(name);
+    if (outbound === undefined || phase !== "binding") return;
+    const { number } = outbound;
+    const asked = `${name} ${number} ${step.term} ${step.version}`;
+    if (this.#vouching.has(asked)) return;
+    this.#vouching.add(asked);
+    world.askVnode(
+      module,
+      sourcePartition,
+      (into) => writeHandoffVouch(into, number),
+      VOUCH_MS,
+    ).then(() => {
+      // What it vouched for was another time.
+      const now = world.ring()?.ownership.generations.resize?.since;
+      if (now?.term === step.term && now.version === step.version) {
+        world.transferComplete(step.partition, module);
+      }
+    }, (error) => {
+      world.log.debug("A vnode could not vouch for its data yet", {
+        name,
+        reason: reasonOf(error),
+      });
+      this.#refreshLater(VOUCH_AGAIN_MS);
+    }).finally(() => this.#vouching.delete(asked));
   }
 
   /** Brings a partition that has been handed over in line with the ring. */
@@ -471,9 +551,8 @@ export class HandoffProcess implements HandoffControl {
         },
         copied: () => {
           known.state = "following";
-          const { sourcePartition, module } = transfer;
-          world.transferComplete(partitionOfVnode(sourcePartition), module);
           this.#step({ type: "follows", name });
+          this.#reportResize();
         },
         ended: (outcome) => this.#ended(name, transfer, outcome),
       },
@@ -640,4 +719,8 @@ export class HandoffProcess implements HandoffControl {
     this.#step({ type: "enabled", direction, enabled });
     return this.#manager.config;
   }
+}
+
+function phaseOf(ring: Ring): ResizePhase | undefined {
+  return ring.ownership.generations.resize?.phase;
 }

@@ -189,6 +189,9 @@ const METHODS: Methods = {
   },
 };
 
+/** What the names of calls about clusters of `ra_kv` begin with. */
+const RA_KV_METHODS = "ra_kv_";
+
 /**
  * Performs a call that arrived on a link.
  *
@@ -210,7 +213,11 @@ export function performCall(
   if (method === "ensemble_keys") {
     return present(ensembles, "ensembles").questions.keysHere(args);
   }
-  if (raKv?.methods.has(method)) return raKv.methods.perform(method, args);
+  if (method.startsWith(RA_KV_METHODS)) {
+    // What is not there yet says nothing about what this version knows.
+    const { methods } = present(raKv, "ra_kv");
+    if (methods.has(method)) return methods.perform(method, args);
+  }
   if (!Object.hasOwn(METHODS, method)) {
     throw new WhorlError(
       "unknown_command",
@@ -225,7 +232,9 @@ function addressOf(node: WhorlNode, target: string): string {
   if (address !== undefined) return address;
   throw new WhorlError(
     "not_reachable",
-    `Cannot join ${target} as its address is not known here: name it as ${target}:PORT`,
+    `Cannot join ${target} as its address is not known here: name it as ${
+      target.includes("@") ? target : "NAME@HOST"
+    }:PORT`,
     { details: { node: target } },
   );
 }

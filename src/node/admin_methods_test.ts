@@ -104,6 +104,12 @@ Deno.test("the handoff methods check what they are given, and fail while there i
     await codeOf(() => performCall(node, "handoff_status", {})),
     "closed",
   );
+  // Whoever takes that for an older version would take its clusters for unknown.
+  node.parts.raKv = undefined;
+  assertEquals(
+    await codeOf(() => performCall(node, "ra_kv_locate", { cluster: "c" })),
+    "closed",
+  );
 });
 
 Deno.test("ask_members reaches members over links, and tells which are gone", async () => {

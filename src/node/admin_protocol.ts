@@ -17,6 +17,7 @@ import type {
   RepairStatus,
   TransferDirection,
 } from "../handoff/transfer.ts";
+import type { ResizePhase } from "../ring/ring_generations.ts";
 import type { CapabilityStatus } from "../cluster/capability.ts";
 import type { KvClient } from "../kv/kv_client.ts";
 import type { RaKvClient } from "../ra_kv/ra_kv_client.ts";
@@ -101,9 +102,11 @@ export interface PendingTransfer {
 export interface ResizeStatus {
   /** Partitions the ring will have. */
   readonly ringSize: number;
-  /** Partitions it has whose data is where it will be. */
+  /** How far it is; nodes of earlier versions do not say. */
+  readonly phase?: ResizePhase;
+  /** Partitions it has that have done their part of this phase. */
   readonly complete: number;
-  /** Owners of the others, sorted. */
+  /** Who has to do something yet, sorted. */
   readonly waitingOn: readonly string[];
 }
 

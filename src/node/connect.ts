@@ -159,7 +159,7 @@ async function controlOf(dataDirectory: string) {
   if (control !== undefined) return control;
   throw new WhorlError(
     "node_not_running",
-    `Cannot talk to the node of ${dataDirectory} as it is not running`,
+    `Cannot talk to a node on ${dataDirectory} as none runs there`,
   );
 }
 

@@ -17,19 +17,14 @@
  */
 import type { Backoff } from "../../supervisors/backoff.ts";
 import { treeOf } from "../../supervisors/child.ts";
-import { formatReason, RemoteError } from "../../supervisors/exit_reason.ts";
+import { formatReason } from "../../supervisors/exit_reason.ts";
 import {
   startSupervisor,
   type Supervisor,
   type SupervisorReport,
 } from "../../supervisors/supervisor.ts";
 import type { TreeNode } from "../../supervisors/tree_view.ts";
-import {
-  type ErrorCode,
-  isWhorlError,
-  reasonOf,
-  WhorlError,
-} from "../base/errors.ts";
+import { WhorlError } from "../base/errors.ts";
 import type {
   CapabilityOverride,
   CapabilityStatus,
@@ -49,14 +44,8 @@ import type {
 import type { Address } from "../environment/transport.ts";
 import { type KvClient, kvClient } from "../kv/kv_client.ts";
 import { consistentBuckets, ROOT_NUMBERS } from "../ring/consistent_buckets.ts";
-import {
-  firstVnode,
-  formerVnodes,
-  partitionOfVnode,
-  vnodeSizes,
-} from "../ring/ring_generations.ts";
+import { partitionOfVnode } from "../ring/ring_generations.ts";
 import { ABORT_RESIZE } from "../ring/ring_resize.ts";
-import { ringViewOf } from "../ring/ring_view.ts";
 import type { StagedPlan } from "../ring/staged_plan.ts";
 import {
   type RaKvCall,
@@ -64,7 +53,6 @@ import {
   raKvClient,
 } from "../ra_kv/ra_kv_client.ts";
 import type { Commands } from "../vnode/vnode.ts";
-import { moduleIdOf } from "../vnode/vnode_wire.ts";
 import type {
   ConsistentBuckets,
   NodeInfo,
@@ -72,7 +60,7 @@ import type {
 } from "./admin_protocol.ts";
 import { inTime, unlessCancelled } from "./cluster_gather.ts";
 import { clusterSup } from "./cluster_sup.ts";
-import { EventStream } from "./event_stream.ts";
+import type { EventStream } from "./event_stream.ts";
 import { coverageFsmSup } from "./coverage_fsm_sup.ts";
 import { partPausesAfter } from "./master_backoff.ts";
 import {
@@ -83,16 +71,21 @@ import {
 import { type NodeParts, present } from "./node_parts.ts";
 import { opFsmSup } from "./op_fsm_sup.ts";
 import { raftSup } from "./raft_sup.ts";
+import {
+  type NodeEvent,
+  type NodeEventOf,
+  NodeSubscribers,
+} from "./node_events.ts";
+import { nodeInfo, nodeStats } from "./node_figures.ts";
+import { ownPartitions, updateViews } from "./ring_followers.ts";
+import { rootCause } from "./root_cause.ts";
 import { secretNumber } from "./secret_number.ts";
 import { handoffSup } from "./handoff_sup.ts";
-import type { SenderOutcome } from "../handoff/sender_fsm.ts";
-import type { WantedTransfer } from "../handoff/transfer_plan.ts";
 import { TailRepairs } from "./tail_repairs.ts";
 import { storageSup } from "./storage_sup.ts";
 import { transportSup } from "./transport_sup.ts";
 import type { VnodeManagerEvent } from "./vnode_manager.ts";
 import { vnodeSup } from "./vnode_sup.ts";
-import { WHORL_VERSION } from "./version.ts";
 
 /** Restarts of a node's parts borne within {@linkcode NODE_RESTARTS_PERIOD_MS}. */
 export const NODE_RESTARTS_MAX = 5;
@@ -109,37 +102,6 @@ export const ENSEMBLES_FORM_MS = 30_000;
 /** Hung workers after which the node gives itself up, so that its parent starts a clean process. */
 export const ZOMBIES_MAX = 1;
 
-/** What subscribers of a node are told. */
-export type NodeEvent =
-  | ClusterChange
-  | VnodeManagerEvent
-  /** A transfer of data from this node has ended. */
-  | {
-    readonly type: "transfer";
-    readonly transfer: WantedTransfer;
-    readonly outcome: SenderOutcome;
-  }
-  /** A partition of this node has been rebuilt from its neighbours. */
-  | {
-    readonly type: "repaired";
-    readonly module: string;
-    readonly partition: number;
-  }
-  /** A part of the node has fallen, or one it stands on has, and is there again. */
-  | { readonly type: "part_restarted"; readonly part: string }
-  /** The node cannot go on: its process should end and be started anew. */
-  | { readonly type: "failed"; readonly reason: string };
-
-/** A {@linkcode NodeEvent} of one of these types. */
-export type NodeEventOf<T extends NodeEvent["type"]> =
-  // Some members of the union stand for several types.
-  NodeEvent extends infer Event
-    ? Event extends { readonly type: infer Type }
-      ? [T & Type] extends [never] ? never
-      : Event & { readonly type: T & Type }
-    : never
-    : never;
-
 /** A running node. Made by `startNode`. */
 export class WhorlNode implements AsyncDisposable {
   /** `put`, `get` and `delete` through this node. */
@@ -155,9 +117,7 @@ export class WhorlNode implements AsyncDisposable {
   #root: Supervisor | undefined;
   #startedAt: number;
   #viewVersion = 0;
-  #subscribers = new Set<(event: NodeEvent) => void>();
-  /** Subscriptions that are iterated over, and end with the node. */
-  #streams = new Set<{ end(): void }>();
+  readonly #subscribers: NodeSubscribers;
   readonly #tailRepairs: TailRepairs;
   #stopping = false;
   #hasLeft = false;
@@ -167,6 +127,7 @@ export class WhorlNode implements AsyncDisposable {
   constructor(parts: NodeParts) {
     this.#parts = parts;
     this.#startedAt = parts.environment.now();
+    this.#subscribers = new NodeSubscribers(parts.environment.log);
     this.kv = kvClient(() => parts.operations);
     this.raKv = raKvClient(
       () => parts.operations,
@@ -561,8 +522,7 @@ export class WhorlNode implements AsyncDisposable {
 
   /** Calls `listener` on every event until the returned function is called. */
   subscribe(listener: (event: NodeEvent) => void): () => void {
-    this.#subscribers.add(listener);
-    return () => void this.#subscribers.delete(listener);
+    return this.#subscribers.subscribe(listener);
   }
 
   /**
@@ -578,18 +538,7 @@ export class WhorlNode implements AsyncDisposable {
   events<T extends NodeEvent["type"] = NodeEvent["type"]>(
     ...types: readonly T[]
   ): EventStream<NodeEventOf<T>> {
-    const wanted: ReadonlySet<string> = new Set(types);
-    const unsubscribe = this.subscribe((event) => {
-      if (wanted.size > 0 && !wanted.has(event.type)) return;
-      stream.push(event as NodeEventOf<T>);
-    });
-    const stream = new EventStream<NodeEventOf<T>>(() => {
-      unsubscribe();
-      this.#streams.delete(stream);
-    });
-    if (this.#stopping) stream.end();
-    else this.#streams.add(stream);
-    return stream;
+    return this.#subscribers.events(types);
   }
 
   /** The supervision tree as it is now. */
@@ -599,69 +548,21 @@ export class WhorlNode implements AsyncDisposable {
 
   /** Who this node is. */
   info(): NodeInfo {
-    const { config, environment, home, cluster } = this.#parts;
-    return {
-      node: config.name,
-      address: this.address,
-      cluster: config.clusterName,
-      version: WHORL_VERSION,
-      pid: environment.processFigures().processId,
-      uptimeMs: Math.round(environment.now() - this.#startedAt),
-      incarnation: home?.incarnation ?? 0,
-      ringSize: cluster?.ring.size ?? config.ringSize,
-      dataDirectory: config.dataDirectory ?? null,
-      storage: config.storage,
-      placement: config.masterPlacement,
-      masters: config.masters,
-    };
+    return nodeInfo(this.#parts, this.address, this.#startedAt);
   }
 
   /** Figures of this node since it started. */
-  async stats(): Promise<NodeStats> {
-    const { requests, coverage, vnodes, links, environment } = this.#parts;
-    const values: Record<string, number> = {};
-    const process = environment.processFigures();
-    values["memory.rssBytes"] = process.rssBytes;
-    values["memory.heapUsedBytes"] = process.heapUsedBytes;
-    values["memory.externalBytes"] = process.externalBytes;
-    if (requests !== undefined) {
-      values["requests.active"] = requests.size;
-      for (const [name, count] of Object.entries(requests.counts)) {
-        values[`requests.${name}`] = count;
-      }
-    }
-    if (coverage !== undefined) {
-      values["coverage.active"] = coverage.size;
-      values["coverage.started"] = coverage.counts.started;
-      values["coverage.refused"] = coverage.counts.refused;
-    }
-    if (links !== undefined) {
-      for (const [name, count] of Object.entries(links.counts())) {
-        values[`connections.${name}`] = count;
-      }
-    }
-    values["workers.zombies"] = this.#parts.zombies;
-    for (
-      const [master, figures] of Object.entries(await vnodes?.stats() ?? {})
-    ) {
-      for (const [name, figure] of flat(figures)) {
-        values[`${master}.${name}`] = figure;
-      }
-    }
-    return {
-      node: this.name,
-      takenAtMs: environment.wallClock(),
-      values,
-    };
+  stats(): Promise<NodeStats> {
+    return nodeStats(this.#parts);
   }
 
   /** Stops the parts in reverse order; what was acknowledged is durable then. */
   async stop(): Promise<void> {
     this.#stopping = true;
+    this.#subscribers.closing();
     await this.#root?.shutdown();
     this.#outcome.resolve();
-    this.#subscribers.clear();
-    for (const stream of [...this.#streams]) stream.end();
+    this.#subscribers.close();
   }
 
   /** {@linkcode WhorlNode.stop}, at the end of an `await using` block. */
@@ -695,7 +596,13 @@ export class WhorlNode implements AsyncDisposable {
         this.#parts.ensembles?.process.changed();
         break;
       case "node_up":
+        this.#parts.environment.log.info(`${change.node} is up`);
+        this.#parts.ensembles?.process.changed();
+        break;
       case "node_down":
+        this.#parts.environment.log.info(`${change.node} is down`, {
+          reason: change.reason,
+        });
         this.#parts.ensembles?.process.changed();
         break;
       case "services_changed":
@@ -728,34 +635,11 @@ export class WhorlNode implements AsyncDisposable {
 
   /** Shows requests the ring and the nodes that serve as they are now. */
   #updateViews(): void {
-    const { cluster, modules, views, coordinators, config } = this.#parts;
-    if (cluster === undefined) return;
-    const { owners } = cluster.ring.ownership;
-    for (const { name } of modules) {
-      const id = moduleIdOf(name);
-      const view = ringViewOf(
-        ++this.#viewVersion,
-        owners,
-        cluster.upNodes(name),
-        config.name,
-        firstVnode(cluster.ring),
-      );
-      views.set(id, view);
-      for (const part of coordinators) part.setView(id, view);
-    }
+    updateViews(this.#parts, ++this.#viewVersion);
   }
 
   #ownPartitions(): void {
-    const { cluster, vnodes, config } = this.#parts;
-    if (cluster === undefined) return;
-    const { ring } = cluster;
-    const first = firstVnode(ring);
-    const mine: number[] = [];
-    ring.ownership.owners.forEach((owner, partition) => {
-      if (owner === config.name) mine.push(first + partition);
-    });
-    vnodes?.ringResized(vnodeSizes(ring), formerVnodes(ring));
-    vnodes?.own(mine);
+    ownPartitions(this.#parts);
   }
 
   #vnodesReady(): void {
@@ -783,7 +667,10 @@ export class WhorlNode implements AsyncDisposable {
       }
       return;
     }
-    this.#parts.environment.log.warn(`A part of the node: ${report.type}`, {
+    // Why a node does not start is said by who starts it, once.
+    const known = this.#root === undefined && report.type === "start_failed";
+    const { log } = this.#parts.environment;
+    log[known ? "debug" : "warn"](`A part of the node: ${report.type}`, {
       supervisor: report.supervisor,
       id: report.id,
       ...("afterMs" in report ? { afterMs: Math.ceil(report.afterMs) } : {}),
@@ -844,50 +731,6 @@ export class WhorlNode implements AsyncDisposable {
   }
 
   #tell(event: NodeEvent): void {
-    for (const listener of [...this.#subscribers]) {
-      try {
-        listener(event);
-      } catch (error) {
-        // A subscriber's failure is its own; the others must still hear.
-        this.#parts.environment.log.error(
-          "A subscriber to node events failed",
-          {
-            event: event.type,
-            reason: reasonOf(error),
-          },
-        );
-      }
-    }
+    this.#subscribers.tell(event);
   }
-}
-
-/** Numbers in `figures`, nested ones under dotted names. */
-function* flat(
-  figures: Record<string, unknown>,
-  prefix = "",
-): Generator<[string, number]> {
-  for (const [name, figure] of Object.entries(figures)) {
-    if (typeof figure === "number") yield [prefix + name, figure];
-    else if (typeof figure === "object" && figure !== null) {
-      yield* flat(figure as Record<string, unknown>, `${prefix}${name}.`);
-    }
-  }
-}
-
-/**
- * The failure an operator has to know of, out of the layers of "a child did not
- * start" around it: the innermost of ours, also if it came from a worker.
- */
-function rootCause(error: unknown): unknown {
-  let found: unknown = error;
-  for (let at = error; at instanceof Error; at = at.cause) {
-    if (isWhorlError(at)) found = at;
-    else if (at instanceof RemoteError && at.name === "WhorlError") {
-      found = new WhorlError(at.code as ErrorCode, at.message, {
-        details: { ...at.details },
-        cause: at,
-      });
-    }
-  }
-  return found;
 }

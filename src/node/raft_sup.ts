@@ -45,15 +45,22 @@ const SNAPSHOT_CALL_TIMEOUT_MS = 120_000;
 /** Restarts of the logs borne within ten seconds. */
 const RAFT_RESTARTS_MAX = 10;
 
-/** The supervisor of the groups. Without a data directory there are none. */
+/**
+ * The supervisor of the groups. Without a data directory there are none. What
+ * hands operations on stands before the logs, so that a node whose disk refuses
+ * them for a while still is the way to the members elsewhere.
+ */
 export function raftSup(parts: NodeParts): ChildSpec {
+  const hasGroups = parts.config.dataDirectory !== undefined;
   let logs: RaftLogs | undefined;
   let logsFailed = (_error: WhorlError): void => {};
   let system: RaftSystemProcess | undefined;
-  const users: ChildSpec[] = [
-    { id: "ra_kv", start: () => startRaKv(parts) },
-    { id: "ensembles", start: () => startEnsembles(parts) },
-  ];
+  let serving = !hasGroups;
+  const raKv = {
+    id: "ra_kv",
+    start: () => startRaKv(parts, () => !serving),
+  };
+  const ensembles = { id: "ensembles", start: () => startEnsembles(parts) };
   return {
     id: "raft_sup",
     type: "supervisor",
@@ -66,7 +73,7 @@ export function raftSup(parts: NodeParts): ChildSpec {
         runtime: parts.environment,
         signal,
         onReport: (report) => parts.onReport(report),
-        children: parts.config.dataDirectory === undefined ? users : [{
+        children: !hasGroups ? [raKv, ensembles] : [raKv, {
           id: "raft_logs",
           backoff: { minMs: 100, maxMs: 5_000 },
           backoffAfter: masterPausesAfter,
@@ -98,23 +105,31 @@ export function raftSup(parts: NodeParts): ChildSpec {
           start: async (): Promise<Child> => {
             const started = present(system, "Raft system");
             parts.raft = started;
+            const tryAgain = (): void =>
+              parts.raKv?.router.tryAgain();
+            started.subscribe(tryAgain);
             await started.start();
-            return new ResourceChild("raft_system", () => {
+            serving = true;
+            tryAgain();
+            return new ResourceChild("raft_system", async () => {
+              // It hands leadership over, and hears of it by frames.
+              await started.close();
+              serving = false;
               if (parts.raft === started) {
                 parts.raft = undefined;
               }
-              started.close();
             });
           },
-        }, ...users],
+        }, ensembles],
       }),
   };
 }
 
-function startRaKv(parts: NodeParts): Child {
+function startRaKv(parts: NodeParts, isStarting: () => boolean): Child {
   const { config, environment } = parts;
   const methods = new RaKvMethods({
     system: () => parts.raft,
+    isStarting,
     runtime: environment,
     newNumber: () => secretNumber(environment.secretBytes(6)),
     isReserved: isEnsemble,
@@ -135,20 +150,17 @@ function startRaKv(parts: NodeParts): Child {
     self: config.name,
     runtime: environment,
     system: () => parts.raft,
-    starting: () =>
-      config.dataDirectory !== undefined && parts.raft === undefined,
+    isStarting,
     routes: {
       beginOperation: (node, number) => routes.beginOperation(node, number),
       endOperation: () => routes.endOperation(),
       find: (cluster) => methods.find(cluster),
     },
   });
-  const unsubscribe = parts.raft?.subscribe(() => router.tryAgain());
   const raKv = { router, methods };
   parts.raKv = raKv;
   return new ResourceChild("ra_kv", () => {
     if (parts.raKv === raKv) parts.raKv = undefined;
-    unsubscribe?.();
     router.close();
     methods.close();
   });

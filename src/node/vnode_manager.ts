@@ -72,6 +72,10 @@ export interface VnodeManagerOptions {
   readonly node: string;
   /** Partitions of each generation of the ring, by the number of its first vnode. */
   readonly ringSizes: ReadonlyMap<number, number>;
+  /** The first vnodes of generations that are no more. @default {[]} */
+  readonly formerVnodes?: readonly number[];
+  /** Its vnodes whose writes are held until the ring to come has them. @default {[]} */
+  readonly boundVnodes?: readonly number[];
   readonly masters: number;
   readonly placement: Placement;
   readonly modules: readonly HostedModule[];
@@ -155,7 +159,9 @@ export class VnodeManager {
   #modules = new Map<number, ModuleMasters>();
   #ringSizes: ReadonlyMap<number, number>;
   /** The first vnodes of generations of the ring that are no more. */
-  #formerVnodes: readonly number[] = [];
+  #formerVnodes: readonly number[];
+  /** Vnodes of this node whose writes are held until the ring to come has them. */
+  #boundVnodes: readonly number[];
   /** The vnodes of its own partitions. */
   #owned: readonly number[] = [];
   /** Masters that hold vnodes which should be another's, by module and number: of a ring this node was in before. */
@@ -178,6 +184,8 @@ export class VnodeManager {
   constructor(options: VnodeManagerOptions) {
     this.#options = options;
     this.#ringSizes = options.ringSizes;
+    this.#formerVnodes = options.formerVnodes ?? [];
+    this.#boundVnodes = options.boundVnodes ?? [];
     for (const hosted of options.modules) {
       const id = moduleIdOf(hosted.name);
       const other = this.#modules.get(id);
@@ -302,6 +310,8 @@ export class VnodeManager {
       moduleName: hosted.name,
       node: this.#options.node,
       ringSizes: [...this.#ringSizes],
+      formerVnodes: this.#formerVnodes,
+      boundVnodes: this.#boundVnodes,
       store: this.#options.home.storeOf(hosted.name, master),
       seed: `${environment.chance.next()}`,
       ...(hosted.mailbox === undefined ? {} : { mailbox: hosted.mailbox }),
@@ -380,25 +390,38 @@ export class VnodeManager {
       : Math.floor(partition * this.#options.masters / ringSize);
   }
 
-  /** The ring has had, has, or is to have these sizes. @param formerVnodes The first vnodes of those it has had. */
+  /**
+   * The ring has had, has, or is to have these sizes.
+   *
+   * @param formerVnodes The first vnodes of those it has had.
+   * @param boundVnodes Vnodes of this node whose writes are held until the ring to come has them.
+   */
   ringResized(
     ringSizes: ReadonlyMap<number, number>,
     formerVnodes: readonly number[],
+    boundVnodes: readonly number[],
   ): void {
     const known = this.#ringSizes;
     const isKnown = known.size === ringSizes.size &&
       [...ringSizes].every(([first, size]) => known.get(first) === size) &&
-      formerVnodes.length === this.#formerVnodes.length;
+      formerVnodes.length === this.#formerVnodes.length &&
+      boundVnodes.length === this.#boundVnodes.length &&
+      boundVnodes.every((vnode, i) => this.#boundVnodes[i] === vnode);
     if (isKnown) return;
     this.#ringSizes = ringSizes;
     this.#formerVnodes = formerVnodes;
+    this.#boundVnodes = boundVnodes;
     for (const { links } of this.#modules.values()) {
       for (const link of links) if (link.attached) this.#tellRingSizes(link);
     }
   }
 
   #tellRingSizes(link: VnodeMasterLink): void {
-    link.cast("ring_sizes", [[...this.#ringSizes], this.#formerVnodes]);
+    link.cast("ring_sizes", [
+      [...this.#ringSizes],
+      this.#formerVnodes,
+      this.#boundVnodes,
+    ]);
   }
 
   #startVnodes(link: VnodeMasterLink, vnodes: readonly number[]): void {

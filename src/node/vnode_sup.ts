@@ -5,7 +5,11 @@
  */
 import type { ChildSpec } from "../../supervisors/child_spec.ts";
 import { startSupervisor } from "../../supervisors/supervisor.ts";
-import { vnodeSizes } from "../ring/ring_generations.ts";
+import {
+  boundVnodes,
+  formerVnodes,
+  vnodeSizes,
+} from "../ring/ring_generations.ts";
 import { currentMembers } from "../ring/ring.ts";
 import type { NodeParts } from "./node_parts.ts";
 import { present } from "./node_parts.ts";
@@ -39,9 +43,12 @@ export function vnodeSup(
     start: async (signal) => {
       const { config, environment } = parts;
       const home = present(parts.home, "home");
+      const { ring } = present(parts.cluster, "cluster");
       const vnodes = new VnodeManager({
         node: config.name,
-        ringSizes: vnodeSizes(present(parts.cluster, "cluster").ring),
+        ringSizes: vnodeSizes(ring),
+        formerVnodes: formerVnodes(ring),
+        boundVnodes: boundVnodes(ring, config.name),
         masters: config.masters,
         placement: config.masterPlacement,
         modules: parts.modules,

@@ -3,7 +3,7 @@
  * the names it was given, and prints what comes of it.
  *
  * On a terminal it has history, completion and lines that go on; Ctrl-C clears
- * the line or gives up on what is running, Ctrl-D leaves. From a pipe it prints
+ * the line or gives up on what is running, Ctrl-D ends it. From a pipe it prints
  * results only, and tells at the end whether everything went well.
  *
  * @module
@@ -19,6 +19,7 @@ import { isWhorlError } from "../base/errors.ts";
 import { PromptHistory } from "./prompt_history.ts";
 import { terminalColumns } from "./terminal_columns.ts";
 import { Evaluator } from "./evaluator.ts";
+import { TypedInput } from "./typed_input.ts";
 
 /** How a prompt is set up. */
 export interface PromptOptions {
@@ -30,6 +31,8 @@ export interface PromptOptions {
   readonly help: string;
   /** Printed first on a terminal. */
   readonly banner?: string;
+  /** What ending the prompt comes to, after "Ctrl-D or .exit". */
+  readonly ending: string;
   /** Where lines are remembered; nowhere if absent. */
   readonly historyPath?: string;
   readonly isTerminal: boolean;
@@ -44,6 +47,8 @@ export interface PromptOptions {
 export class Prompt {
   #options: PromptOptions;
   #readline: Interface;
+  /** What is typed at a terminal. */
+  #typed: TypedInput | undefined;
   #evaluator: Evaluator;
   #history: PromptHistory;
   /** Lines that wait for the one being evaluated. */
@@ -62,8 +67,11 @@ export class Prompt {
     this.#history = new PromptHistory(
       options.isTerminal ? options.historyPath : undefined,
     );
+    this.#typed = options.isTerminal
+      ? new TypedInput(() => this.#interrupt())
+      : undefined;
     this.#readline = createInterface({
-      input: process.stdin,
+      input: this.#typed ?? process.stdin,
       // A pipe gets results only: no label, no echo of what it sent.
       ...(options.isTerminal ? { output: process.stdout } : {}),
       terminal: options.isTerminal,
@@ -113,6 +121,7 @@ export class Prompt {
       removeEventListener("unhandledrejection", onRejection);
       signal?.removeEventListener("abort", leave);
       readline.close();
+      this.#typed?.close();
       this.#evaluator[Symbol.dispose]();
     }
     if (isTerminal) this.#print("");
@@ -189,6 +198,7 @@ export class Prompt {
       this.#begun === "" ? `${label}> ` : `${"...".padStart(label.length)}> `,
     );
     this.#readline.prompt();
+    this.#typed?.next();
   }
 
   #interrupt(): void {
@@ -201,7 +211,9 @@ export class Prompt {
     this.#begun = "";
     this.#readline.write(null, { ctrl: true, name: "e" });
     this.#readline.write(null, { ctrl: true, name: "u" });
-    this.#print(had ? "" : "\n(Ctrl-D or .exit leaves)");
+    this.#print(
+      had ? "" : `\n(Ctrl-D or .exit ${this.#options.ending})`,
+    );
     this.#ask();
   }
 

@@ -194,6 +194,41 @@ Deno.test({
 });
 
 Deno.test({
+  name: "Prompt on a terminal answers each pasted line behind its prompt",
+  ignore: noTerminal,
+  async fn() {
+    await using terminal = new Terminal(program);
+    await terminal.until("dev1> ");
+    await terminal.type("6 * 7\rawait kv.get('users', 'ann')\n[1,\r\n2]\r8 *");
+    const shown = await terminal.until("dev1> 8 *");
+    const lines = shown.split("\n").map((line) => line.trim());
+    assertEquals(lines[0], "6 * 7");
+    assertEquals(lines[1], "42");
+    assertEquals(lines[2], "dev1> await kv.get('users', 'ann')");
+    assertEquals(lines.slice(-4), [
+      "dev1> [1,",
+      "...> 2]",
+      "[ 1, 2 ]",
+      "dev1> 8 *",
+    ]);
+
+    // Ctrl-C gives up on what runs, and forgets what was typed behind it.
+    await terminal.type(" 8\rawait hang()\r'forgotten'\r");
+    await terminal.until("64\r\n");
+    await terminal.until("hang()\r");
+    await terminal.until("\n");
+    await terminal.type("\x03");
+    const after = await terminal.until("dev1> ");
+    assertMatch(after, /given up/);
+    await terminal.type("'read'\r");
+    const answer = await terminal.until("dev1> ");
+    assert(!answer.includes("forgotten"), answer);
+    await terminal.type("\x04");
+    assertEquals(await terminal.code(), 0);
+  },
+});
+
+Deno.test({
   name: "Prompt on a terminal remembers lines from one time to the next",
   ignore: noTerminal,
   async fn() {

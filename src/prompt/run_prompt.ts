@@ -8,12 +8,14 @@ import type { WhorlNode } from "../node/node.ts";
 
 /** How {@linkcode runPrompt} sets a prompt up. */
 export interface NodePromptOptions {
-  /** Names a person can use beside `kv`, `cluster` and `node`. */
+  /** Names a person can use beside `kv`, `raKv`, `cluster` and `node`. */
   readonly names?: Readonly<Record<string, unknown>>;
   /** What `.help` says of them, before what it says of the others. */
   readonly help?: string;
   /** Printed first on a terminal. @default {who the node is, and how to get help} */
   readonly banner?: string;
+  /** What ending the prompt comes to, as a person reads it after "Ctrl-D or .exit". @default {"ends the prompt"} */
+  readonly ending?: string;
   /** File that remembers lines typed at a terminal; nothing is remembered without one. */
   readonly historyPath?: string;
   /**
@@ -53,7 +55,7 @@ export async function runPrompt(
   node: WhorlNode,
   options: NodePromptOptions = {},
 ): Promise<boolean> {
-  const { signal, onTerminal, ...others } = options;
+  const { signal, onTerminal, ending = "ends the prompt", ...others } = options;
   // Who opens none loads neither V8's inspector nor an editor of lines.
   const { sessionPrompt } = await import("./session_prompt.ts");
   const stopped = new AbortController();
@@ -65,7 +67,8 @@ export async function runPrompt(
     isTerminal,
     color: Deno.stdout.isTerminal() && !Deno.noColor,
     banner:
-      `This is ${node.name}. .help says what there is, Ctrl-D or .exit leaves`,
+      `This is ${node.name}. .help says what there is, Ctrl-D or .exit ${ending}`,
+    ending,
     ...others,
     signal: signal === undefined
       ? stopped.signal

@@ -44,6 +44,7 @@ export function sessionPrompt(
     label: name,
     scope: { ...names, ...scope.names },
     onCommand: (signal) => scope.onCommand(signal),
-    help: `JavaScript, with these names:\n\n${about}${SESSION_HELP}`,
+    help: `JavaScript, with these names:\n\n${about}${SESSION_HELP}\n` +
+      `_ is the last result. Tab completes, Ctrl-C gives up, Ctrl-D or .exit ${options.ending}.`,
   });
 }

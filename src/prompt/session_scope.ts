@@ -190,8 +190,7 @@ export const SESSION_HELP = `\
   await node.tree()                             what runs in this node
   node.name node.ping() node.info() node.services() node.stats() node.stop()
 
-A write without a context stands beside what is there, as a sibling.
-_ is the last result. Tab completes, Ctrl-C gives up, Ctrl-D or .exit leaves.`;
+A write without a context stands beside what is there, as a sibling.`;
 
 function targetOf(text: string): NodeTarget {
   const target = nodeTargetOf(text);

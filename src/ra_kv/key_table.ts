@@ -14,6 +14,8 @@
  * @module
  */
 
+import { KeyTableView } from "./key_table_view.ts";
+
 const RECORDS_MIN = 8;
 /** Keys' bytes that may be dead before they are cleared away, if they are also half of all. */
 const DEAD_BYTES_MIN = 64 * 1024;
@@ -44,6 +46,7 @@ export class KeyTable {
   #high = 0;
   #free: number[] = [];
   #size = 0;
+  readonly #views = new Set<KeyTableView>();
 
   /** @param seed Goes into the hashes of keys, so that nobody can choose keys that collide. */
   constructor(seed: number) {
@@ -99,6 +102,7 @@ export class KeyTable {
       slot = (slot + 1) & (this.#slots.length - 1);
     }
     const record = this.#free.pop() ?? this.#nextRecord();
+    this.#beforeChange(record);
     this.#keyHashes[record] = hash;
     this.#storeKey(record, bytes, start, end);
     this.#size++;
@@ -110,6 +114,7 @@ export class KeyTable {
 
   /** Takes the key of `record` out. */
   remove(record: number): void {
+    this.#beforeChange(record);
     const slots = this.#slots;
     const mask = slots.length - 1;
     let hole = (this.#keyHashes[record] as number) & mask;
@@ -165,6 +170,7 @@ export class KeyTable {
     flags: number,
     expiresAtMs: number,
   ): void {
+    this.#beforeChange(record);
     this.#indexes[record] = index;
     this.#valueHashes[record] = valueHash;
     this.#flags[record] = flags;
@@ -183,24 +189,21 @@ export class KeyTable {
     );
   }
 
-  /** A copy, for whoever reads on while this one changes: some 10 ms for a million keys. */
-  copy(): KeyTable {
-    const copy = new KeyTable(this.#seed);
-    copy.#slots = this.#slots.slice();
-    copy.#indexes = this.#indexes.slice();
-    copy.#valueHashes = this.#valueHashes.slice();
-    copy.#flags = this.#flags.slice();
-    copy.#expiries = this.#expiries?.slice();
-    copy.#keyHashes = this.#keyHashes.slice();
-    copy.#keyStarts = this.#keyStarts.slice();
-    copy.#keyLengths = this.#keyLengths.slice();
-    copy.#keys = this.#keys.slice(0, this.#keysUsed);
-    copy.#keysUsed = this.#keysUsed;
-    copy.#keysDead = this.#keysDead;
-    copy.#high = this.#high;
-    copy.#free = this.#free.slice();
-    copy.#size = this.#size;
-    return copy;
+  /** The keys as they are now, for whoever visits them while this changes. It costs each first change of a key a call of `visit`, until it is {@linkcode KeyTable.release}d. */
+  view(visit: (record: number) => void): KeyTableView {
+    const view = new KeyTableView(this, visit);
+    this.#views.add(view);
+    return view;
+  }
+
+  /** `view` is not visited any further. */
+  release(view: KeyTableView): void {
+    this.#views.delete(view);
+  }
+
+  #beforeChange(record: number): void {
+    if (this.#views.size === 0) return;
+    for (const view of this.#views) view.beforeChange(record);
   }
 
   /** Memory it takes, in bytes. */

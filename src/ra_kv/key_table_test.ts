@@ -1,6 +1,7 @@
 import { assert, assertEquals } from "@std/assert";
 import fc from "fast-check";
 import { KeyTable } from "./key_table.ts";
+import type { KeyTableView } from "./key_table_view.ts";
 
 const encoder = new TextEncoder();
 
@@ -16,19 +17,27 @@ function put(table: KeyTable, key: string, index: number): number {
   return record;
 }
 
+/** Adds what the table says of `record`. */
+function visit(
+  table: KeyTable,
+  record: number,
+  found: Record<string, unknown[]>,
+): void {
+  const key = new TextDecoder().decode(table.keyOf(record));
+  assert(!(key in found), `${key} is there twice`);
+  assertEquals(find(table, key), record);
+  found[key] = [
+    table.indexOf(record),
+    table.valueHashOf(record),
+    table.flagsOf(record),
+    table.expiryOf(record),
+  ];
+}
+
 function contents(table: KeyTable): Record<string, unknown[]> {
   const found: Record<string, unknown[]> = {};
   for (let record = 0; record < table.recordEnd; record++) {
-    if (!table.has(record)) continue;
-    const key = new TextDecoder().decode(table.keyOf(record));
-    assert(!(key in found), `${key} is there twice`);
-    assertEquals(find(table, key), record);
-    found[key] = [
-      table.indexOf(record),
-      table.valueHashOf(record),
-      table.flagsOf(record),
-      table.expiryOf(record),
-    ];
+    if (table.has(record)) visit(table, record, found);
   }
   return found;
 }
@@ -88,20 +97,46 @@ Deno.test("KeyTable lets go of the bytes of keys that are gone", () => {
   }
 });
 
-Deno.test("KeyTable.copy() stays as it is when the table changes", () => {
-  const table = new KeyTable(1);
-  for (let n = 1; n <= 100; n++) put(table, `k${n}`, n);
-  table.remove(find(table, "k50"));
-  const copy = table.copy();
-  const before = contents(table);
-  for (let n = 1; n <= 100; n++) {
-    if (n % 2) put(table, `k${n}`, n + 1_000);
-    else if (n !== 50) table.remove(find(table, `k${n}`));
-  }
-  put(table, "another", 5);
-  assertEquals(contents(copy), before);
-  put(copy, "k50", 7);
-  assertEquals(copy.size, 100);
+Deno.test("KeyTable.view() visits each key once, as it was, while the table changes", () => {
+  const key = fc.nat(40).map((n) => `k${n}`);
+  const step = fc.tuple(
+    fc.constantFrom("put", "remove", "advance", "view"),
+    key,
+    fc.nat(20),
+  );
+  fc.assert(
+    fc.property(fc.array(step, { maxLength: 200 }), (steps) => {
+      const table = new KeyTable(1);
+      const views: {
+        readonly was: Record<string, unknown[]>;
+        readonly visited: Record<string, unknown[]>;
+        readonly view: KeyTableView;
+      }[] = [];
+      steps.forEach(([what, key, count], at) => {
+        if (what === "put") put(table, key, at + 1);
+        else if (what === "remove") {
+          const record = find(table, key);
+          if (record >= 0) table.remove(record);
+        } else if (what === "view") {
+          const visited: Record<string, unknown[]> = {};
+          const view = table.view((record) => visit(table, record, visited));
+          assertEquals(view.size, table.size);
+          views.push({ was: contents(table), visited, view });
+        } else {
+          const view = views.at(count % 3 - 1)?.view;
+          for (let i = 0; i < count && view?.advance(); i++);
+        }
+      });
+      for (const { was, visited, view } of views) {
+        while (view.advance());
+        assertEquals(visited, was);
+        table.release(view);
+      }
+      for (let n = 0; n <= 40; n++) put(table, `k${n}`, 1_000);
+      for (const { was, visited } of views) assertEquals(visited, was);
+    }),
+    { numRuns: 300 },
+  );
 });
 
 Deno.test("KeyTable takes the memory that its text says", () => {

@@ -25,6 +25,12 @@ import { ChangeKind, ChangeLog } from "./change_log.ts";
 import { ExpiryQueue } from "./expiry_queue.ts";
 import { KeyTable, RecordFlag } from "./key_table.ts";
 import {
+  RaKvStateView,
+  SNAPSHOT_FORMAT,
+  SNAPSHOT_HEADER_BYTES,
+  SnapshotFlag,
+} from "./state_view.ts";
+import {
   type ChangeView,
   emptyChange,
   expectCommandEnd,
@@ -41,13 +47,8 @@ import {
 export const SWEEP_KEYS_MAX = 10_000;
 /** Least time between two sweeps, in milliseconds, unless the first left some. */
 export const SWEEP_INTERVAL_MIN_MS = 50;
-/** Most bytes of one piece of a snapshot: 1 MiB. */
-export const SNAPSHOT_PIECE_BYTES = 1024 * 1024;
 
 const SWEEP_TIMER = "sweep";
-const SNAPSHOT_FORMAT = 1;
-const SNAPSHOT_HEADER_BYTES = 19;
-const SnapshotFlag = { batch: 1, expires: 2 } as const;
 
 /** What the members agree about. */
 export interface RaKvState {
@@ -154,7 +155,8 @@ export function raKvMachine(
       }
     },
     liveIndexes,
-    encode: encodeState,
+    view: viewOf,
+    encode: (state) => [...viewOf(state).pieces],
     decode: (pieces) => decodeState(pieces, seed),
     enterRole(leader, { expiries }) {
       // The log's time stood still while nobody led.
@@ -356,51 +358,8 @@ export function liveIndexes(state: RaKvState): Float64Array<ArrayBuffer> {
   return indexes;
 }
 
-/** The pieces are of the state as it is now, whenever they are taken. */
-function encodeState(state: RaKvState): Iterable<Uint8Array<ArrayBuffer>> {
-  const { timeMs, lastIndex } = state;
-  return encodeKeys(state.keys.copy(), timeMs, lastIndex);
-}
-
-/**
- * Writes a state:
- *
- *     u8 format 1 · u48 index of the latest command · u53 time · u32 keys
- *     per key: u8 flags (1 batch, 2 expires) · u48 index · u32 hash
- *            · if it expires: u48 when · u16 bytes · key
- */
-function* encodeKeys(
-  keys: KeyTable,
-  timeMs: number,
-  lastIndex: number,
-): Iterable<Uint8Array<ArrayBuffer>> {
-  const room = 2_048;
-  let into = new ByteWriter(
-    Math.min(SNAPSHOT_PIECE_BYTES, 64 + keys.keyBytes + keys.size * 19),
-  );
-  into.u8(SNAPSHOT_FORMAT);
-  into.u48(lastIndex);
-  into.u53(timeMs);
-  into.u32(keys.size);
-  for (let record = 0; record < keys.recordEnd; record++) {
-    if (!keys.has(record)) continue;
-    const expiresAtMs = keys.expiryOf(record);
-    into.u8(
-      (keys.flagsOf(record) & RecordFlag.batch ? SnapshotFlag.batch : 0) |
-        (expiresAtMs === 0 ? 0 : SnapshotFlag.expires),
-    );
-    into.u48(keys.indexOf(record));
-    into.u32(keys.valueHashOf(record));
-    if (expiresAtMs !== 0) into.u48(expiresAtMs);
-    const key = keys.keyOf(record);
-    into.u16(key.length);
-    into.raw(key);
-    if (into.length > SNAPSHOT_PIECE_BYTES - room) {
-      yield into.view();
-      into = new ByteWriter(SNAPSHOT_PIECE_BYTES);
-    }
-  }
-  if (into.length > 0) yield into.view();
+function viewOf({ keys, timeMs, lastIndex }: RaKvState): RaKvStateView {
+  return new RaKvStateView(keys, timeMs, lastIndex);
 }
 
 function decodeState(

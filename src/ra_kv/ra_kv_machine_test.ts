@@ -19,11 +19,11 @@ import {
   lookUp,
   raKvMachine,
   type RaKvState,
-  SNAPSHOT_PIECE_BYTES,
   stateDigest,
   SWEEP_INTERVAL_MIN_MS,
   SWEEP_KEYS_MAX,
 } from "./ra_kv_machine.ts";
+import { SNAPSHOT_PIECE_BYTES } from "./state_view.ts";
 
 const encoder = new TextEncoder();
 const decoder = new TextDecoder();
@@ -455,21 +455,53 @@ Deno.test("the machine does what a Map with times does, and goes on from a snaps
   );
 });
 
-Deno.test("a snapshot comes in pieces and is of the moment it was asked for", () => {
+Deno.test("a view is of the moment it was asked for, however much changes while its pieces are taken", () => {
+  const long = "long ".repeat(20);
   const store = new Store();
-  for (let n = 0; n < 30_000; n++) {
-    store.apply({ put: `${"long ".repeat(10)}${n}`, value: "" });
+  for (let n = 0; n < 20_000; n++) {
+    store.apply({
+      put: `${long}${n}`,
+      ...(n % 3 === 0 ? { ttlMs: 1_000 } : {}),
+    });
   }
+  store.apply({ batch: [{ put: `${long}1` }, { put: `${long}19999` }] });
   const digest = stateDigest(store.state);
-  const pieces = machine.encode(store.state);
-  const live = machine.liveIndexes!(store.state);
-  store.apply({ put: "later" });
-  store.apply({ delete: `${"long ".repeat(10)}7` });
-  const taken = [...pieces];
-  assert(taken.length > 1);
-  assert(taken.every(({ length }) => length <= SNAPSHOT_PIECE_BYTES));
-  assertEquals(stateDigest(machine.decode(taken)), digest);
-  assertEquals([...live].length, 30_000);
+  const live = new Set(machine.liveIndexes!(store.state));
+  const { timeMs, lastIndex } = store.state;
+  const view = machine.view!(store.state);
+  const { live: liveThen } = view;
+  const pieces: Uint8Array<ArrayBuffer>[] = [];
+  let n = 0;
+  for (const piece of view.pieces) {
+    const before = piece.slice();
+    // Keys that are written already, keys that are yet to be, and new ones in their places.
+    store.timeMs += 500;
+    for (const end = n + 700; n < end; n++) {
+      store.apply({ delete: `${long}${n}` });
+      store.apply({ put: `${long}${19_999 - n}`, value: "later" });
+      store.apply({ put: `another ${n}` });
+    }
+    store.apply("sweep");
+    assert(piece.length <= SNAPSHOT_PIECE_BYTES);
+    assertEquals(piece, before);
+    pieces.push(piece);
+  }
+  assert(pieces.length > 5);
+  const found = machine.decode(pieces);
+  assertEquals(stateDigest(found), digest);
+  assertEquals([found.timeMs, found.lastIndex], [timeMs, lastIndex]);
+  assertEquals(new Set(liveThen), live);
+  assert(stateDigest(store.state) !== digest);
+});
+
+Deno.test("a view that is released hears nothing more", () => {
+  const store = new Store();
+  store.apply({ put: "a" });
+  store.apply({ put: "b" });
+  const view = machine.view!(store.state);
+  view.release();
+  store.apply({ delete: "b" });
+  assertEquals([...view.live], []);
 });
 
 Deno.test("a state is stored as its format says", () => {

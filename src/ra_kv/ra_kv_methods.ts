@@ -94,6 +94,8 @@ export interface RaKvPeers {
 export interface RaKvMethodsOptions {
   /** The groups of this node; undefined while there are none. */
   readonly system: () => RaftSystem | undefined;
+  /** Whether groups of this node have yet to start, or to start again. @default {none} */
+  readonly isStarting?: () => boolean;
   readonly peers: RaKvPeers;
   readonly runtime: Runtime;
   /** A number from 1 to 2^48 - 1 that nobody has had. */
@@ -110,6 +112,7 @@ type Handlers = {
 /** Methods of a node; see the module's text. */
 export class RaKvMethods {
   readonly #system: () => RaftSystem | undefined;
+  readonly #isStarting: () => boolean;
   readonly #peers: RaKvPeers;
   readonly #runtime: Runtime;
   readonly #newNumber: () => number;
@@ -121,6 +124,7 @@ export class RaKvMethods {
 
   constructor(options: RaKvMethodsOptions) {
     this.#system = options.system;
+    this.#isStarting = options.isStarting ?? (() => false);
     this.#peers = options.peers;
     this.#runtime = options.runtime;
     this.#newNumber = options.newNumber;
@@ -254,17 +258,38 @@ export class RaKvMethods {
   /** The cluster's member on this node. @throws {WhorlError} `unknown_cluster`. */
   #here(args: unknown): RaKvMember {
     const cluster = clusterArgument(args);
-    const member = raKvMember(this.#system(), cluster);
+    const member = this.#memberHere(cluster);
     if (member !== undefined) return member;
     throw unknown(cluster, `${this.#peers.self} has no member of it`);
   }
 
+  /** @throws {WhorlError} `not_reachable` while a member that this node has, or may have, does not run. */
+  #memberHere(cluster: string): RaKvMember | undefined {
+    const member = raKvMember(this.#system(), cluster);
+    if (member === undefined && this.#isDown(cluster)) throw this.#down();
+    return member;
+  }
+
+  #isDown(cluster: string): boolean {
+    return this.#isStarting() || this.#system()?.isDown(cluster) === true;
+  }
+
+  #down(): WhorlError {
+    const { self } = this.#peers;
+    return new WhorlError(
+      "not_reachable",
+      `Cannot reach Raft groups of ${self} as they are being started`,
+      { details: { node: self } },
+    );
+  }
+
   #present(): RaftSystem {
+    if (this.#isStarting()) throw this.#down();
     const system = this.#system();
     if (system !== undefined) return system;
     throw new WhorlError(
       "closed",
-      `${this.#peers.self} runs no Raft groups now: it is starting or stopping, or has no data directory`,
+      `${this.#peers.self} runs no Raft groups: it is stopping, or has no data directory`,
     );
   }
 
@@ -412,6 +437,7 @@ export class RaKvMethods {
   }
 
   #clustersHere(): ClusterPlace[] {
+    if (this.#isStarting()) throw this.#down();
     return (this.#system()?.members() ?? []).filter(isRaKv).map((member) => ({
       cluster: member.group,
       nodes: member.membership.members.map(({ node }) => node),
@@ -420,7 +446,7 @@ export class RaKvMethods {
   }
 
   #locate(args: unknown): MemberPlace {
-    const member = raKvMember(this.#system(), clusterArgument(args));
+    const member = this.#memberHere(clusterArgument(args));
     return {
       uid: member?.uid ?? 0,
       groupId: member?.groupId ?? 0,
@@ -505,7 +531,10 @@ export class RaKvMethods {
     const here = raKvMember(this.#system(), cluster);
     if (here?.leader !== undefined) return here.leader;
     const { hint, certain } = await this.find(cluster);
-    if (here === undefined && hint === undefined && certain) {
+    if (
+      here === undefined && hint === undefined && certain &&
+      !this.#isDown(cluster)
+    ) {
       throw unknown(cluster);
     }
     return hint?.leader;

@@ -638,3 +638,52 @@ onNodes(
     });
   },
 );
+
+onNodes(
+  "a cluster is not unknown while its only member has yet to start, or to start again",
+  async (cluster) => {
+    await cluster.form("store", ["b"]);
+    const node = cluster.node("b");
+    const member = node.groups.get("store")!;
+    for (const isUp of [false, true]) {
+      node.groups.clear();
+      node.starting = !isUp;
+      if (isUp) node.down.add("store");
+      assertEquals(await cluster.node("a").methods.find("store"), {
+        hint: undefined,
+        certain: false,
+      });
+      const asked = ["a", "b"].map((name) =>
+        cluster.node(name).raKv.members("store")
+      );
+      await cluster.runtime.advance(1_000);
+      node.groups.set("store", member);
+      node.starting = false;
+      node.down.clear();
+      for (const answer of asked) {
+        assertEquals((await inTime(cluster, answer)).leader, "b");
+      }
+    }
+  },
+);
+
+onNodes(
+  "a node whose groups have yet to start is no place without clusters, and takes no member",
+  async (cluster) => {
+    await cluster.form("store", ["b", "c"]);
+    cluster.node("b").starting = true;
+    cluster.node("b").groups.clear();
+    const { clusters, failures } = await cluster.node("a").raKv.clusters();
+    assertEquals(clusters.map(({ nodes }) => nodes), [["c"]]);
+    const down = [{ node: "b", code: "not_reachable" }];
+    assertEquals(failures.map(({ node, code }) => ({ node, code })), down);
+    const refused = await failureOf(
+      cluster,
+      cluster.node("a").raKv.startCluster("other", ["b"]),
+    );
+    const { notStarted } = refused.details as {
+      notStarted: typeof failures;
+    };
+    assertEquals(notStarted.map(({ node, code }) => ({ node, code })), down);
+  },
+);

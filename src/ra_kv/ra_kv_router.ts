@@ -111,8 +111,8 @@ export interface RaKvRouterOptions {
   readonly self: string;
   /** The groups of this node; undefined while they are starting. */
   readonly system: () => RaftSystem | undefined;
-  /** Whether groups of this node have yet to start; operations wait then. @default {none} */
-  readonly starting?: () => boolean;
+  /** Whether groups of this node have yet to start, or to start again. @default {none} */
+  readonly isStarting?: () => boolean;
   readonly runtime: Runtime;
   readonly routes: RaKvRoutes;
 }
@@ -146,7 +146,7 @@ export class RaKvRouter implements OperationCarrier {
   readonly watches: RaKvWatches;
   readonly wheel: DeadlineWheel;
   readonly #system: () => RaftSystem | undefined;
-  readonly #starting: () => boolean;
+  readonly #isStarting: () => boolean;
   readonly #header = emptyOperationHeader();
   readonly #reader = new ByteReader(new Uint8Array(0));
   readonly #names = new LastText();
@@ -169,7 +169,7 @@ export class RaKvRouter implements OperationCarrier {
     this.#next = RAFT_CORRELATION_FIRST +
       Math.floor(options.runtime.random() * FIRST_NUMBERS);
     this.#system = options.system;
-    this.#starting = options.starting ?? (() => false);
+    this.#isStarting = options.isStarting ?? (() => false);
     this.watches = new RaKvWatches(options.runtime);
     this.wheel = new DeadlineWheel(options.runtime);
   }
@@ -284,9 +284,9 @@ export class RaKvRouter implements OperationCarrier {
     this.wheel.close();
   }
 
-  /** @internal Whether a member may yet come up here. */
-  get starting(): boolean {
-    return this.#starting();
+  /** Whether this node has, or may have, a member that does not run just now. */
+  #isDown(cluster: string): boolean {
+    return this.#isStarting() || this.#system()?.isDown(cluster) === true;
   }
 
   /** @internal */
@@ -346,7 +346,7 @@ export class RaKvRouter implements OperationCarrier {
     this.#findings.set(cluster, Infinity);
     this.routes.find(cluster).then(({ hint, certain }) => {
       this.remember(cluster, hint);
-      if (hint === undefined && certain && !this.starting) {
+      if (hint === undefined && certain && !this.#isDown(cluster)) {
         this.#refuse(cluster);
       }
     }, () => {
@@ -440,9 +440,6 @@ class RaKvRequest implements Deadline, RaKvTarget {
     } catch (error) {
       if (!isWhorlError(error)) throw error;
       return this.failed(error);
-    }
-    if (member === undefined && this.#router.starting) {
-      return this.#router.wait(this);
     }
     const hop = nextHop({
       wants: operation < RaKvOperation.get ||

@@ -237,19 +237,38 @@ onCluster(
 );
 
 onCluster(
-  "operations wait for groups of the node that have yet to start",
+  "operations go elsewhere while the groups of the node have yet to start",
   async (cluster) => {
     const node = cluster.node("b");
-    const member = node.groups.get("store")!;
     node.groups.clear();
     node.starting = true;
+    const writing = written(cluster, "b", put("k", "v"));
     const reading = found(cluster, "b", get("k", GetFlag.local));
-    await cluster.runtime.advance(100);
-    assertEquals(cluster.finds, 0);
-    node.groups.set("store", member);
-    node.starting = false;
     await cluster.runtime.advance(20);
-    assertEquals((await reading).found, false);
+    assertEquals((await writing).leader, "a");
+    assertEquals((await reading).found, true);
+    assertEquals(cluster.sent, ["b > a", "b > a"]);
+  },
+);
+
+onCluster(
+  "operations wait for a member that has yet to start, or to start again, where no other node has one",
+  async (cluster) => {
+    await cluster.form("alone", ["d"]);
+    const node = cluster.node("d");
+    const member = node.groups.get("alone")!;
+    for (const isUp of [false, true]) {
+      node.groups.delete("alone");
+      node.starting = !isUp;
+      if (isUp) node.down.add("alone");
+      const writing = written(cluster, "d", put("k", "v", "alone"));
+      await cluster.runtime.advance(3_000);
+      node.groups.set("alone", member);
+      node.starting = false;
+      node.down.clear();
+      await cluster.runtime.advance(1_000);
+      assertEquals((await writing).leader, "d");
+    }
   },
 );
 

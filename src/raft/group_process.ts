@@ -298,14 +298,15 @@ export class GroupProcess<State = unknown> implements RaftMember<State> {
     const { meta } = this.#machine;
     if (meta.index <= (this.log.snapshot?.index ?? 0)) return Promise.resolve();
     // The state of this very moment: it changes with the next entry.
-    const { pieces, live } = this.#machine.encode();
+    const view = this.#machine.view();
     const taking = (async () => {
       try {
-        await this.log.takeSnapshot(meta, pieces, live);
+        await this.log.takeSnapshot(meta, view.pieces, view.live);
         if (!this.#closed) {
           this.deliver({ type: "snapshot_taken", snapshot: meta });
         }
       } finally {
+        view.release();
         this.#snapshotting = undefined;
       }
     })();

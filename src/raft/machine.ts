@@ -48,6 +48,16 @@ export interface Applied {
   readonly effects?: readonly MachineEffect[];
 }
 
+/** A state as it was at one moment, for a snapshot; the state changes meanwhile. */
+export interface MachineView {
+  /** What `encode` made at that moment, or other bytes that mean the same. Taken once, a piece at a time with other work in between: each should be made when it is taken, and some 100 KiB are a good size. */
+  readonly pieces: Iterable<Uint8Array<ArrayBuffer>>;
+  /** What `liveIndexes` told at that moment. Taken once, after all pieces. */
+  readonly live: Iterable<number>;
+  /** Nothing more of it is taken. */
+  release(): void;
+}
+
 /** A machine whose state lives in one member. Its methods are never called at the same time. */
 export interface RaftMachine<State = unknown> {
   /** Name of the kind of machine. */
@@ -63,8 +73,10 @@ export interface RaftMachine<State = unknown> {
   ): Applied;
   /** Indexes of the entries whose commands are still needed when a snapshot has taken the place of the log: kept on disk, sent along with snapshots. In any order. */
   liveIndexes?(state: State): Iterable<number>;
-  /** The state as bytes, whole; called for snapshots. The pieces are joined in order, and may be of any size. */
+  /** The state as bytes, whole; called for snapshots. The pieces are joined in order, and may be of any size. They are taken at once, before the next command; see `view`. */
   encode(state: State): Iterable<Uint8Array<ArrayBuffer>>;
+  /** The state as it is now, for a snapshot that is taken while commands go on: for machines with so much state that `encode` would keep others waiting. */
+  view?(state: State): MachineView;
   /** @throws {WhorlError} `protocol_error` if they are not what `encode` made. */
   decode(pieces: Iterable<Uint8Array<ArrayBuffer>>): State;
   /** The member has become leader, or is none any more: what timers and notifications must be begun anew. */

@@ -14,7 +14,12 @@ import {
   membershipOf,
   timeOfEntry,
 } from "./entry_body.ts";
-import type { ApplyMeta, MachineEffect, RaftMachine } from "./machine.ts";
+import type {
+  ApplyMeta,
+  MachineEffect,
+  MachineView,
+  RaftMachine,
+} from "./machine.ts";
 import {
   ENTRY_HEADER_BYTES,
   EntryKind,
@@ -109,15 +114,13 @@ export class MachineHost<State> {
     };
   }
 
-  /** The state as bytes, and the entries that are live in it. */
-  encode(): {
-    readonly pieces: readonly Uint8Array<ArrayBuffer>[];
-    readonly live: readonly number[];
-  } {
-    return {
-      pieces: [...this.#machine.encode(this.#state)],
-      live: [...this.#machine.liveIndexes?.(this.#state) ?? []],
-    };
+  /** The state as it is now, whatever is applied while it is taken. To be released. */
+  view(): MachineView {
+    const view = this.#machine.view?.(this.#state);
+    if (view !== undefined) return view;
+    const pieces = [...this.#machine.encode(this.#state)];
+    const live = [...this.#machine.liveIndexes?.(this.#state) ?? []];
+    return { pieces, live, release() {} };
   }
 
   /** Reads a state, and says which entries are live in it. */

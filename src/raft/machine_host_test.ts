@@ -205,13 +205,23 @@ Deno.test("MachineHost goes on from a snapshot of another member", () => {
   const { pieces } = (() => {
     const other = makeHost();
     for (const words of ["x", "y", "z"]) other.apply(words);
-    return other.host.encode();
+    return other.host.view();
   })();
-  const { state, live } = host.decode(pieces);
+  const { state, live } = host.decode([...pieces]);
   assertEquals([...live], [0, 1, 2]);
   host.install(
     { index: 3, term: 2, membership: INITIAL, machineVersion: 2 },
     state,
   );
   assertEquals([host.index, host.version, host.state.length], [3, 2, 3]);
+});
+
+Deno.test("MachineHost.view() is of its moment, also of a machine that has no views", () => {
+  const { host, apply } = makeHost();
+  apply("before");
+  const view = host.view();
+  apply("later");
+  assertEquals([...view.pieces].map(text), ["1.2v0 before"]);
+  assertEquals([...view.live], [0]);
+  view.release();
 });

@@ -109,6 +109,8 @@ export interface RaftSystem {
   readonly node: string;
   member(group: string): RaftMember | undefined;
   members(): readonly RaftMember[];
+  /** Whether it has a member of `group` that does not run just now. */
+  isDown(group: string): boolean;
   /** Makes a member and starts it. @throws {WhorlError} `already_exists`. */
   createMember(member: NewMember): Promise<RaftMember>;
   /** Stops a member and removes what it stored. */

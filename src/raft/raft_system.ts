@@ -280,6 +280,11 @@ export class RaftSystemProcess implements RaftSystem {
     return [...this.#byName.values()];
   }
 
+  isDown(group: string): boolean {
+    return !this.#byName.has(group) &&
+      this.#world.logs.groups.some(({ name }) => name === group);
+  }
+
   async createMember(member: NewMember): Promise<RaftMember> {
     this.#machineOf(member.machine);
     const there = this.#world.logs.groups.find(({ name, groupId }) =>

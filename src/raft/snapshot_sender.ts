@@ -61,9 +61,7 @@ export async function sendSnapshot(
     entries = [];
     byteCount = 0;
   };
-  const missing = live.filter((index) => index > has);
-  for (let at = 0; at < missing.length; at += LIVE_ENTRIES_AT_ONCE) {
-    const wanted = missing.slice(at, at + LIVE_ENTRIES_AT_ONCE);
+  for (const wanted of inRows(live, has)) {
     const found = await log.read(wanted);
     for (const index of wanted) {
       const entry = found.get(index);
@@ -89,4 +87,19 @@ export async function sendSnapshot(
   }
   await send("raft_snapshot_end", new Uint8Array(0));
   return meta.index;
+}
+
+/** Those of `indexes` behind `has`, some at a time. */
+function* inRows(
+  indexes: Iterable<number>,
+  has: number,
+): Generator<readonly number[]> {
+  let row: number[] = [];
+  for (const index of indexes) {
+    if (index > has) row.push(index);
+    if (row.length < LIVE_ENTRIES_AT_ONCE) continue;
+    yield row;
+    row = [];
+  }
+  if (row.length > 0) yield row;
 }

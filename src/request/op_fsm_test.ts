@@ -110,7 +110,10 @@ Deno.test("stepOp() says which demand failed and what each replica answered", ()
   const respond = effects.find((effect) => effect.type === "respond");
   if (respond?.type !== "respond" || respond.result.ok) throw new Error();
   const { error } = respond.result;
-  assertEquals(error.message, "Cannot read as r must be 2: current value is 1");
+  assertEquals(
+    error.message,
+    "Cannot read as r must be 2: current value is 1; partition 1 on 1 failed: The connection was lost",
+  );
   assertEquals(error.details, {
     option: "r",
     needed: 2,

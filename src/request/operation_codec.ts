@@ -58,6 +58,15 @@ export function isReadOperation(bytes: Uint8Array, start: number): boolean {
       0;
 }
 
+/** Whether an operation only reads, as its caller says: it asks for an R. */
+export function changesNothing(
+  { kind, flags, durable }: OperationHeader,
+): boolean {
+  return kind === OperationKind.get || kind === OperationKind.coverage ||
+    (flags & OperationFlag.readOnly) !== 0 ||
+    kind === OperationKind.request && durable === 0;
+}
+
 /** Whether an operation of `kind` goes to a coordinator that runs already. */
 export function isFollowUp(kind: number | undefined): boolean {
   return kind === OperationKind.coverageMore ||

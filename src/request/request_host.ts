@@ -33,6 +33,7 @@ import { CoverageProcess } from "./coverage_process.ts";
 import { ForwardProcess } from "./forward_process.ts";
 import type { ObjectCommands } from "./object_merge.ts";
 import {
+  changesNothing,
   emptyOperationHeader,
   isFollowUp,
   type OperationHeader,
@@ -248,7 +249,9 @@ export class RequestHost implements Coordinators, ProcessHost {
     this.#reader.reset(bytes, 0, bytes.length);
     readOperationHeader(this.#reader, this.#header);
     const header = { ...this.#header };
-    const view = this.#views.get(header.moduleId);
+    const current = this.#views.get(header.moduleId);
+    // While the ring is resized, they may go by another one.
+    const view = changesNothing(header) ? current?.reads ?? current : current;
     if (view === undefined) {
       throw this.#views.size === 0
         ? new WhorlError(

@@ -135,6 +135,27 @@ Deno.test("RequestHost sends an operation to the vnodes of its place, and refuse
   await host.close();
 });
 
+Deno.test("RequestHost sends what reads by the resized ring, and what writes by the present one, while the view says so", async () => {
+  const routes = new KeptRoutes();
+  const host = createHost(new ManualRuntime(), routes, 1, silentLog, {
+    requestsMax: 10,
+  });
+  const nodes = ["a", "b"];
+  host.setView(MODULE_ID, {
+    ...ringViewOf(2, Array(8).fill("a"), nodes, "a"),
+    reads: ringViewOf(2, Array(16).fill("b"), nodes, "a", 1_024),
+  });
+  const nodesOf = (kind: number): string[] => {
+    routes.sent.length = 0;
+    submit(host, { kind });
+    return [...new Set(routes.sent.map(({ to }) => to))];
+  };
+  assertEquals(nodesOf(OperationKind.get), ["b"]);
+  assertEquals(nodesOf(OperationKind.request), ["b"]);
+  assertEquals(nodesOf(OperationKind.put), ["a"]);
+  await host.close();
+});
+
 Deno.test("RequestHost answers for all coordinators when their supervisor is killed", async () => {
   const runtime = new ManualRuntime();
   const host = createHost(runtime, new KeptRoutes());

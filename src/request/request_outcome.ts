@@ -63,7 +63,9 @@ export function quorumError(
     : `: current value is ${demand.got}`;
   return new WhorlError(
     code,
-    `Cannot ${action}${suffix} as ${rule}${current}`,
+    `Cannot ${action}${suffix} as ${rule}${current}${
+      firstFailure(replicas, failures)
+    }`,
     {
       details: {
         ...demand,
@@ -82,6 +84,20 @@ export function quorumError(
       },
     },
   );
+}
+
+/** What an operator asks first of a quorum that was missed: the details hold the others. */
+function firstFailure(
+  replicas: readonly Replica[],
+  failures: FailureList,
+): string {
+  for (const [i, { partition, node }] of replicas.entries()) {
+    const error = failures?.[i];
+    if (error !== undefined) {
+      return `; partition ${partition} on ${node} failed: ${error.message}`;
+    }
+  }
+  return "";
 }
 
 /** The name of a failure: the one a module declared, or the code. */

@@ -6,6 +6,7 @@
  * @module
  */
 import { compareTexts } from "../base/text_order.ts";
+import type { ResizePhase } from "./ring_generations.ts";
 import {
   percentText,
   quotedName,
@@ -128,9 +129,11 @@ export interface RingStatus {
     readonly from: number;
     /** See `from`. */
     readonly to: number;
-    /** Partitions whose data is where it will be. */
+    /** How far it is. Default: not shown. */
+    readonly phase?: ResizePhase;
+    /** Partitions that have done their part of this phase. */
     readonly complete: number;
-    /** Owners of the others. */
+    /** Who has to do something yet. */
     readonly waiting: readonly string[];
   };
   /** Members that cannot be reached, whatever their status. */
@@ -161,10 +164,17 @@ export function ringStatusReport(status: RingStatus): string {
         UNREACHABLE_WARNING);
 }
 
+const RESIZE_PHASE_TEXTS: Record<ResizePhase, string> = {
+  copying: "data is copied",
+  binding: "writes wait for the new partitions",
+  reading: "reads go by the new partitions",
+};
+
 function resizeText(resize: RingStatus["resize"]): string {
   if (resize === undefined) return "";
-  const { from, to, complete, waiting } = resize;
+  const { from, to, phase, complete, waiting } = resize;
   return `Ring is resizing from ${from} to ${to} partitions.\n` +
+    (phase === undefined ? "" : `Phase:      ${RESIZE_PHASE_TEXTS[phase]}\n`) +
     `Complete:   ${complete} of ${from}\n` +
     (waiting.length === 0
       ? "All transfers complete. Waiting for claimant to change the ring.\n"

@@ -304,11 +304,11 @@ export interface ResizeStep {
   readonly partition: number;
   /** Who has it. */
   readonly owner: string;
-  /** The resize this is a part of. */
+  /** When the resize came to its phase, for which this counts. */
   readonly term: number;
   /** See `term`. */
   readonly version: number;
-  /** Vnode modules whose data is there; sorted. */
+  /** Vnode modules whose data is there, and in the phase `binding` whose writes are held until theirs is; sorted. */
   readonly completedModules: readonly string[];
   /** Whether that is all of them. */
   readonly status: "awaiting" | "complete";
@@ -318,7 +318,7 @@ export interface ResizeStep {
 export function resizeSteps(ring: Ring): ResizeStep[] {
   const { owners, generations: { resize } } = ring.ownership;
   if (resize === null) return [];
-  const { term, version } = resize;
+  const { term, version } = resize.since;
   return owners.map((owner, partition) => ({
     partition,
     owner,

@@ -30,7 +30,9 @@ import {
   FIRST_GENERATION,
   resizeAborted,
   resizeBegun,
+  resizeInPhase,
   resizeInstalled,
+  type ResizePhase,
   type RingGenerations,
 } from "./ring_generations.ts";
 import { type Meta, type MetaValue, setMeta } from "./stamped.ts";
@@ -326,8 +328,27 @@ export function redirectResize(
   return resize === null ? ring : setOwnership(ring, actor, {
     generations: {
       ...generations,
-      resize: { ...resize, owners, term, version: version + 1 },
+      resize: {
+        ...resize,
+        owners,
+        term,
+        version: version + 1,
+        phase: "copying",
+        since: { term, version: version + 1 },
+      },
     },
+  });
+}
+
+/** The claimant sends the resize under way into another phase, for which owners report anew. */
+export function enterResizePhase(
+  ring: Ring,
+  actor: string,
+  phase: ResizePhase,
+): Ring {
+  const { term, version, generations } = ring.ownership;
+  return generations.resize === null ? ring : setOwnership(ring, actor, {
+    generations: resizeInPhase(generations, phase, term, version + 1),
   });
 }
 

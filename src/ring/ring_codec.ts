@@ -39,6 +39,7 @@ import {
   FIRST_GENERATION,
   GENERATIONS_KEPT,
   type Resize,
+  type ResizePhase,
   type RingGenerations,
 } from "./ring_generations.ts";
 import type { Meta, MetaValue } from "./stamped.ts";
@@ -54,6 +55,8 @@ const MODULES_MAX = 64;
 /** Claimants there may have been, so that a ring version stays exact. */
 const TERM_MAX = 0xf_ffff;
 const VERSION_MAX = 0xffff_ffff;
+/** Phases of a resize by their numbers. */
+const RESIZE_PHASES: readonly ResizePhase[] = ["copying", "binding", "reading"];
 
 /** A ring with its bytes and digest, made together and kept together. */
 export interface EncodedRing {
@@ -419,11 +422,11 @@ class RingReader {
   }
 
   #resize(value: unknown): Resize {
-    const [generation, owners, term, version] = expectList(
+    const [generation, owners, term, version, ...later] = expectList(
       value,
       "a resize",
       4,
-      4,
+      7,
     );
     const size = owners instanceof Uint8Array ? owners.length / 2 : 0;
     return {
@@ -431,6 +434,23 @@ class RingReader {
       owners: this.#owners(owners, this.#checkedSize(size)),
       term: expectTerm(term),
       version: expectVersion(version),
+      ...later.length === 0
+        ? {
+          phase: "copying",
+          since: { term: expectTerm(term), version: expectVersion(version) },
+        }
+        : this.#resizePhase(later),
+    };
+  }
+
+  #resizePhase(value: unknown): Pick<Resize, "phase" | "since"> {
+    const [number, term, version] = expectList(value, "a phase", 3, 3);
+    const phase = RESIZE_PHASES[
+      expectInteger(number, "a phase", 0, RESIZE_PHASES.length - 1)
+    ];
+    return {
+      phase: phase as ResizePhase,
+      since: { term: expectTerm(term), version: expectVersion(version) },
     };
   }
 
@@ -645,8 +665,17 @@ function generationsToList(
       ownersToBytes(resize.owners, numberOf),
       resize.term,
       resize.version,
+      ...phaseToList(resize),
     ],
   ]];
+}
+
+/** Nothing for a resize that is as it began, which versions without phases can read. */
+function phaseToList({ term, version, phase, since }: Resize): unknown[] {
+  if (
+    phase === "copying" && since.term === term && since.version === version
+  ) return [];
+  return [RESIZE_PHASES.indexOf(phase), since.term, since.version];
 }
 
 function ownersToBytes(

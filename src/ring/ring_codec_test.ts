@@ -8,6 +8,7 @@ import {
   addJoining,
   beginResize,
   completeTransfers,
+  enterResizePhase,
   freshRing,
   installResize,
   markSeen,
@@ -78,6 +79,10 @@ Deno.test("decodeRing() gives back the generations of a ring", () => {
     new Array(16).fill("a@h"),
   );
   isSame();
+  for (const phase of ["binding", "copying", "reading"] as const) {
+    ring = enterResizePhase(ring, "a@h", phase);
+    isSame();
+  }
   ring = installResize(ring, "a@h");
   ring = setOwnership(ring, "a@h", {
     next: transfersTowards(ring, new Array(16).fill("b@h")),
@@ -101,6 +106,21 @@ Deno.test("encodeRing() says nothing of generations while there is one", () => {
   assertEquals(ownership.length, 7);
 });
 
+Deno.test("encodeRing() says nothing of the phase a resize begins with", () => {
+  const lengthOf = (ring: Ring): number => {
+    const [, content] = decodeMsgpack(encodeRing(ring).bytes) as [
+      number,
+      Uint8Array,
+    ];
+    const ownership = (decodeMsgpack(content) as unknown[][])[6] as unknown[];
+    return ((ownership[7] as unknown[])[4] as unknown[]).length;
+  };
+  const begun = beginResize(sample(), "a@h", new Array(16).fill("b@h"));
+  // What versions without phases read.
+  assertEquals(lengthOf(begun), 4);
+  assertEquals(lengthOf(enterResizePhase(begun, "a@h", "binding")), 7);
+});
+
 Deno.test("decodeRing() refuses generations that make no sense", () => {
   const generations = (value: unknown): Uint8Array =>
     edited((c) => c[6].push(value));
@@ -116,6 +136,14 @@ Deno.test("decodeRing() refuses generations that make no sense", () => {
   refuses(
     generations([0, 1, [8, 16], null, [1, owners.subarray(2), 1, 1]]),
     "a ring size of 15",
+  );
+  refuses(
+    generations([0, 1, [8, 16], null, [1, owners, 1, 1, 3, 1, 1]]),
+    "a phase",
+  );
+  refuses(
+    generations([0, 1, [8, 16], null, [1, owners, 1, 1, 1]]),
+    "a phase",
   );
 });
 

@@ -16,6 +16,16 @@ import { RING_SIZE_MAX } from "./chash.ts";
 /** Generations of which the sizes are known, and that vnode numbers can tell apart. */
 export const GENERATIONS_KEPT = 64;
 
+/**
+ * How far a resize is, in this order.
+ *
+ * - `copying`: requests go by the present owners, and data follows to the future ones;
+ * - `binding`: nothing that is written to the present ones is acknowledged before
+ *   the future ones have it. This may be taken back;
+ * - `reading`: reads go by the future owners, writes by the present ones as before.
+ */
+export type ResizePhase = "copying" | "binding" | "reading";
+
 /** A ring on its way to another size, as the claimant decided it. */
 export interface Resize {
   /** The generation it will be. */
@@ -26,6 +36,10 @@ export interface Resize {
   readonly term: number;
   /** See `term`. */
   readonly version: number;
+  /** How far it is. */
+  readonly phase: ResizePhase;
+  /** Term and version of the ownership in which it came to this phase: what owners have reported before says nothing of it. */
+  readonly since: { readonly term: number; readonly version: number };
 }
 
 /** The generations a ring has had, and the one it is to have. */
@@ -142,6 +156,20 @@ export function formerVnodes(ring: SizedRing): number[] {
     .filter((first) => ageOfVnode(ring, first) === "former");
 }
 
+/** Numbers of the vnodes of `node` whose writes are held until the resized ring has them. */
+export function boundVnodes(
+  ring: SizedRing & {
+    readonly ownership: { readonly owners: readonly string[] };
+  },
+  node: string,
+): number[] {
+  const { owners, generations: { resize } } = ring.ownership;
+  if (resize === null || resize.phase === "copying") return [];
+  return owners.flatMap((owner, partition) =>
+    owner === node ? [firstVnode(ring) + partition] : []
+  );
+}
+
 function knownSizes({ size, ownership }: SizedRing): Map<number, number> {
   const { newest, sizes } = ownership.generations;
   const known = sizes.length === 0 ? [size] : sizes;
@@ -168,7 +196,30 @@ export function resizeBegun(
     newest: generation,
     sizes: [...known, owners.length].slice(-GENERATIONS_KEPT),
     staged: null,
-    resize: { generation, owners, term, version },
+    resize: {
+      generation,
+      owners,
+      term,
+      version,
+      phase: "copying",
+      since: { term, version },
+    },
+  };
+}
+
+/** The generations once the resize under way has come to `phase`, in the ownership of `term` and `version`. */
+export function resizeInPhase(
+  before: RingGenerations,
+  phase: ResizePhase,
+  term: number,
+  version: number,
+): RingGenerations {
+  const { resize } = before;
+  return resize === null ? before : {
+    ...before,
+    // Once something was read by the future owners it is too late to give it up.
+    staged: phase === "reading" ? null : before.staged,
+    resize: { ...resize, phase, since: { term, version } },
   };
 }
 

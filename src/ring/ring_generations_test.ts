@@ -5,18 +5,22 @@ import {
   addJoining,
   beginResize,
   completeTransfers,
+  enterResizePhase,
   freshRing,
   installResize,
   redirectResize,
   stageSize,
 } from "./ring_change.ts";
+import { allReported } from "./ring_resize.ts";
 import { mergeRings } from "./ring_merge.ts";
 import {
   ageOfVnode,
+  boundVnodes,
   firstVnode,
   firstVnodeOf,
   GENERATIONS_KEPT,
   partitionOfVnode,
+  type ResizePhase,
   vnodeSizes,
 } from "./ring_generations.ts";
 
@@ -96,6 +100,31 @@ Deno.test("resizeSteps() counts what owners say of this resize and of no other",
     resizeSteps(ring).every(({ status }) => status === "awaiting"),
     true,
   );
+});
+
+Deno.test("enterResizePhase() begins a phase for which nobody has reported, and holds writes of the present owners", () => {
+  let ring = beginResize(twoMembers(), "a", sixteen);
+  const partitions = [0, 1, 2, 3, 4, 5, 6, 7];
+  const vnodes = (node: string): number[] => boundVnodes(ring, node);
+  assertEquals(vnodes("a"), []);
+  for (const phase of ["binding", "reading"] as const) {
+    ring = completeTransfers(ring, "a", partitions, "kv", ["kv"]);
+    assertEquals(allReported(ring), true);
+    ring = enterResizePhase(ring, "a", phase);
+    assertEquals(allReported(ring), false);
+    assertEquals([vnodes("a"), vnodes("b")], [partitions, []]);
+  }
+  ring = installResize(ring, "a");
+  assertEquals(vnodes("a"), []);
+});
+
+Deno.test("enterResizePhase() forgets that a resize was to be given up once some read by it", () => {
+  const begun = beginResize(twoMembers(), "a", sixteen);
+  const staged = stageSize(begun, "a", 0);
+  const stagedIn = (phase: ResizePhase): number | null =>
+    enterResizePhase(staged, "a", phase).ownership.generations.staged;
+  assertEquals(stagedIn("binding"), 0);
+  assertEquals(stagedIn("reading"), null);
 });
 
 Deno.test("mergeRings() takes the size from the later ownership", () => {

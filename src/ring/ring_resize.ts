@@ -2,8 +2,29 @@
  * A resize of the ring as its claimant sees it: whether there may be one, who
  * will own the partitions, and when they do.
  *
- *     staged ── commit ──► under way ── every partition's data is there ──► installed
- *                              └────── abort, staged and committed ──► as it was
+ *     staged ── commit ──► copying ◄─────────────────────────┐
+ *                             │ all owners: nearly all is there  │ it took too long
+ *                             ▼                                  │
+ *                          binding ──────────────────────────────┘
+ *                             │ all owners: what is acknowledged is there
+ *                             ▼
+ *                          reading ── all members know ──► installed
+ *     copying, binding ── abort, staged and committed ──► as it was
+ *
+ * Members learn of a phase one after the other, so those of two that follow each
+ * other must not miss what the others acknowledge. While copying they read and
+ * write by the present owners alone. In the end they read and write by the future
+ * ones alone, and neither would see what the other has written. So in between
+ * comes a phase in which reads go by the future owners and writes by the present
+ * ones, which acknowledge nothing before the future ones have it: whoever still
+ * reads by the present owners and whoever writes by the future ones already are
+ * never there together. That writes are held like that is agreed on before, in
+ * the phase `binding`. (Online schema changes go the same way: Rae et al.,
+ * "Online, Asynchronous Schema Change in F1", VLDB 2013.)
+ *
+ * In `binding` a write waits for partitions that may be out of reach, so that it
+ * is short: the claimant begins it when all members are up, and goes back to
+ * `copying` if it lasts. From `reading` there is no way back but by force.
  *
  * It changes the number of partitions and nothing else, so no other change of
  * membership is planned with it or while it is under way.
@@ -24,10 +45,14 @@ export function refuseResize(ring: Ring, size: number): WhorlError | null {
   const { next, staged, generations } = ring.ownership;
   const { current, newest, resize } = generations;
   if (size === ABORT_RESIZE) {
-    return resize !== null ? null : new WhorlError(
-      "not_resizing",
-      "Cannot give up a resize of the ring as there is none under way",
-    );
+    return resize !== null && resize.phase !== "reading"
+      ? null
+      : new WhorlError(
+        "not_resizing",
+        resize === null
+          ? "Cannot give up a resize of the ring as there is none under way"
+          : "Cannot give up a resize of the ring as it is read by its new partitions already",
+      );
   }
   const what = `Cannot resize the ring to ${size} partitions`;
   const pending = (why: string): WhorlError =>
@@ -107,8 +132,7 @@ export function keepersOf(owners: readonly string[], size: number): string[] {
   });
 }
 
-/** Whether the data of every partition is where the resize under way takes it. */
-export function isResizeDone(ring: Ring): boolean {
-  return ring.ownership.generations.resize !== null &&
-    resizeSteps(ring).every(({ status }) => status === "complete");
+/** Whether every owner has reported what the phase of the resize under way is for. */
+export function allReported(ring: Ring): boolean {
+  return resizeSteps(ring).every(({ status }) => status === "complete");
 }

@@ -5,8 +5,8 @@
  * it that all transfers are done, tend it again", until nothing is left to do
  * (`riak_core_claimant:compute_all_next_rings/3`).
  *
- * Nothing here asks whether the members agree, and a ring that was tended is not
- * changed by tending it again.
+ * Nothing here asks whether the members agree, but for a resize, and a ring that
+ * was tended is not changed by tending it again.
  *
  * @module
  */
@@ -18,11 +18,14 @@ import {
   membersWith,
   partitionCounts,
   pendingTransfers,
+  readyMembers,
   type Ring,
+  ringReady,
   type Transfer,
 } from "./ring.ts";
 import {
   abortResize,
+  enterResizePhase,
   installResize,
   isAutoJoining,
   isInvited,
@@ -30,7 +33,7 @@ import {
   setStatus,
   transfersTowards,
 } from "./ring_change.ts";
-import { isResizeDone } from "./ring_resize.ts";
+import { allReported } from "./ring_resize.ts";
 import { stagedChanges } from "./staged_changes.ts";
 
 /** A ring that was tended, and why it changed. */
@@ -39,6 +42,16 @@ export interface TendedRing {
   readonly ring: Ring;
   /** For the log, in the order things were done. */
   readonly reasons: readonly string[];
+  /** Whether an operator should hear of it: of many moves, the last one is enough. */
+  readonly isNews: boolean;
+}
+
+/** What a claimant knows of the resize under way besides the ring. */
+export interface ResizeCare {
+  /** Whether writes may be held for it now. @default {true} */
+  readonly mayBind?: boolean;
+  /** Whether they have been held for too long. @default {false} */
+  readonly givesUpBinding?: boolean;
 }
 
 /**
@@ -46,7 +59,8 @@ export interface TendedRing {
  *
  * 1. members that need no commit become valid, and so do those that leave if
  *    nobody could take over from them (after a split, everybody may be leaving);
- * 2. owners switch where transfers are complete, and all of them when a resize is;
+ * 2. owners switch where transfers are complete; a resize comes to its next phase,
+ *    and after the last one all owners switch;
  * 3. partitions of removed members go to others at once, those of leaving ones
  *    get a transfer if they have none, and transfers to members that can own
  *    nothing any more are planned anew; so is a ring in which a member owns
@@ -58,19 +72,23 @@ export interface TendedRing {
  *
  * @param targetN Consecutive partitions that should belong to different nodes.
  * @param mayCome Whether a node that needs no commit may become a member.
+ * @param resize What the ring does not say of the resize under way.
  */
 export function tendRing(
   ring: Ring,
   self: string,
   targetN: number,
   mayCome: (node: string) => boolean = () => true,
+  resize: ResizeCare = {},
 ): TendedRing {
   const reasons: string[] = [];
+  let isNews = false;
   let current = ring;
   const go = (next: Ring, reason: string): void => {
     if (next === current) return;
     current = next;
     reasons.push(reason);
+    isNews = true;
   };
   for (const node of comingMembers(current).filter(mayCome)) {
     go(setStatus(current, self, node, "valid"), `${node} is a member`);
@@ -80,22 +98,20 @@ export function tendRing(
     go(setStatus(current, self, node, "valid"), why);
   }
   const done = completeTransfersOf(current);
-  go(
-    install(current, self, done),
-    done.length === 1
-      ? `partition ${done[0]?.partition} has moved to ${done[0]?.nextOwner}`
-      : `${done.length} partitions have moved`,
-  );
+  const installed = install(current, self, done);
+  if (installed !== current) {
+    const isLast = installed.ownership.next.length === 0;
+    isNews ||= isLast;
+    current = installed;
+    reasons.push(moved(done, isLast));
+  }
   if (isResizeVoid(current)) {
     go(
       abortResize(current, self),
       "the resize was given up as owners are gone",
     );
   }
-  if (isResizeDone(current)) {
-    const size = current.ownership.generations.resize?.owners.length;
-    go(installResize(current, self), `the ring has ${size} partitions`);
-  }
+  go(...tendResize(current, self, resize));
   if (current.ownership.generations.resize === null) {
     go(settleOn(current, self, targetOf(current, targetN)), "partitions move");
   }
@@ -106,7 +122,63 @@ export function tendRing(
   if (staged !== current.ownership.staged) {
     go(setOwnership(current, self, { staged }), "staged changes were void");
   }
-  return { ring: current, reasons };
+  return { ring: current, reasons, isNews };
+}
+
+function moved(transfers: readonly Transfer[], isLast: boolean): string {
+  const [first] = transfers;
+  const what = transfers.length === 1
+    ? `partition ${first?.partition} has moved to ${first?.nextOwner}`
+    : `${transfers.length} partitions have moved`;
+  return isLast ? `${what}, and none is left to move` : what;
+}
+
+/** The phase that the resize under way comes to next, and why. */
+function tendResize(
+  ring: Ring,
+  self: string,
+  { mayBind = true, givesUpBinding = false }: ResizeCare,
+): [ring: Ring, reason: string] {
+  const { resize } = ring.ownership.generations;
+  switch (resize?.phase) {
+    case "copying":
+      return mayBind && allReported(ring) && ringReady(ring)
+        ? [
+          enterResizePhase(ring, self, "binding"),
+          "writes are to be held until the resized ring has them",
+        ]
+        : [ring, ""];
+    case "binding":
+      return allReported(ring) && (allOwn(ring) || ringReady(ring))
+        ? [
+          enterResizePhase(ring, self, "reading"),
+          "reads go by the resized ring",
+        ]
+        // A claimant before this one may have sent members into `reading`.
+        : givesUpBinding &&
+            (resize.since.term === ring.ownership.term || ringReady(ring))
+        ? [
+          enterResizePhase(ring, self, "copying"),
+          "writes are not held any more, as some partitions are behind",
+        ]
+        : [ring, ""];
+    case "reading":
+      return ringReady(ring)
+        ? [
+          installResize(ring, self),
+          `the ring has ${resize.owners.length} partitions`,
+        ]
+        : [ring, ""];
+    case undefined:
+      return [ring, ""];
+  }
+}
+
+/** Whether each member that counts has reported for itself: any of them may be the next claimant. */
+function allOwn(ring: Ring): boolean {
+  return readyMembers(ring).every((node) =>
+    ring.ownership.owners.includes(node)
+  );
 }
 
 /** `ring` once all that is pending is done: owners are switched, and leaving members that own nothing have exited. */

@@ -39,7 +39,11 @@ function cluster(size: number, claimant: string, ...names: string[]): Ring {
 /** What the claimant `a` makes of `ring`, which it leaves alone when asked again. */
 function tended(ring: Ring): Ring {
   const after = tendRing(ring, "a", TARGET_N).ring;
-  assertEquals(tendRing(after, "a", TARGET_N), { ring: after, reasons: [] });
+  assertEquals(tendRing(after, "a", TARGET_N), {
+    ring: after,
+    reasons: [],
+    isNews: false,
+  });
   return after;
 }
 
@@ -83,6 +87,26 @@ Deno.test("tendRing() switches owners of complete transfers, and keeps the other
   const after = tended(done);
   assertEquals(after.ownership.owners[partition], nextOwner);
   assertEquals(after.ownership.next, leaving.ownership.next.slice(1));
+});
+
+Deno.test("tendRing() has news of moves only when none is left", () => {
+  const ring = setStatus(cluster(16, "a", "b", "c", "d"), "d", "d", "leaving");
+  const leaving = tendRing(ring, "a", TARGET_N);
+  assertEquals(leaving.isNews, true);
+  const transfers = pendingTransfers(leaving.ring);
+  let tended = leaving;
+  for (const { partition, owner } of transfers) {
+    assertEquals(tended.isNews, tended === leaving, `before ${partition}`);
+    tended = tendRing(
+      completeTransfers(tended.ring, owner, [partition], null, []),
+      "a",
+      TARGET_N,
+    );
+  }
+  const { partition, nextOwner } = transfers.at(-1)!;
+  assertEquals([tended.reasons, tended.isNews], [[
+    `partition ${partition} has moved to ${nextOwner}, and none is left to move`,
+  ], true]);
 });
 
 Deno.test("tendRing() gives partitions of a removed member to others at once", () => {

@@ -22,6 +22,8 @@ export interface RingView {
   readonly up: Uint8Array;
   /** Index of this node, or -1 while it has no place here. */
   readonly self: number;
+  /** The resized ring, while reads go by it and writes by this one; see `ring_resize.ts`. */
+  readonly reads?: RingView;
 }
 
 /** Owners of a ring as numbers, the same in each view of it. */

@@ -1,7 +1,8 @@
 /**
  * A ring view as it travels from a node to the hosts of its coordinators:
- * MessagePack `[module number, version, nodes, owners, up, self, first vnode]`, with owners
- * as two bytes a partition, big-endian, and up as one byte a node.
+ * MessagePack `[module number, view, view that reads go by or nil]`, each view as
+ * `[version, nodes, owners, up, self, first vnode]`, with owners as two bytes a
+ * partition, big-endian, and up as one byte a node.
  *
  * @module
  */
@@ -16,23 +17,30 @@ export function writeRingView(
   moduleId: number,
   view: RingView,
 ): void {
+  writeMsgpack(
+    [
+      moduleId,
+      viewToList(view),
+      view.reads === undefined ? null : viewToList(view.reads),
+    ],
+    into,
+  );
+}
+
+function viewToList(view: RingView): unknown[] {
   const owners = new Uint8Array(view.ringSize * 2);
   view.owners.forEach((owner, partition) => {
     owners[partition * 2] = owner >>> 8;
     owners[partition * 2 + 1] = owner;
   });
-  writeMsgpack(
-    [
-      moduleId,
-      view.version,
-      view.nodes,
-      owners,
-      view.up,
-      view.self,
-      view.firstVnode,
-    ],
-    into,
-  );
+  return [
+    view.version,
+    view.nodes,
+    owners,
+    view.up,
+    view.self,
+    view.firstVnode,
+  ];
 }
 
 /**
@@ -44,11 +52,23 @@ export function readRingView(
   bytes: Uint8Array,
 ): { readonly moduleId: number; readonly view: RingView } {
   const message = decodeMsgpack(bytes);
-  if (!Array.isArray(message) || message.length !== 7) throw notAView();
-  const [moduleId, version, nodes, owners, up, self, firstVnode] =
-    message as unknown[];
+  if (!Array.isArray(message) || message.length !== 3) throw notAView();
+  const [moduleId, view, reads] = message as unknown[];
+  if (!Number.isInteger(moduleId)) throw notAView();
+  return {
+    moduleId: moduleId as number,
+    view: {
+      ...viewFrom(view),
+      ...reads === null ? {} : { reads: viewFrom(reads) },
+    },
+  };
+}
+
+function viewFrom(value: unknown): RingView {
+  if (!Array.isArray(value) || value.length !== 6) throw notAView();
+  const [version, nodes, owners, up, self, firstVnode] = value as unknown[];
   if (
-    !Number.isInteger(moduleId) || !Number.isInteger(version) ||
+    !Number.isInteger(version) ||
     !Number.isInteger(self) || !Number.isInteger(firstVnode) ||
     !Array.isArray(nodes) ||
     !nodes.every((name) => typeof name === "string") ||
@@ -74,7 +94,7 @@ export function readRingView(
     view.self < -1 || view.self >= nodes.length ||
     view.owners.some((owner) => owner >= nodes.length)
   ) throw notAView();
-  return { moduleId: moduleId as number, view };
+  return view;
 }
 
 function notAView(): WhorlError {

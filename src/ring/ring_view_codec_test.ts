@@ -30,60 +30,35 @@ Deno.test("readRingView() undoes writeRingView()", () => {
       const into = new ByteWriter();
       writeRingView(into, moduleId, view);
       assertEquals(readRingView(into.copy()), { moduleId, view });
+      const reads = ringViewOf(version, owners.slice(1), up, self, 2_048);
+      const both = { ...view, reads };
+      into.clear();
+      writeRingView(into, moduleId, both);
+      assertEquals(readRingView(into.copy()), { moduleId, view: both });
     },
   ));
 });
 
+const VIEW = [1, ["a"], new Uint8Array(2), new Uint8Array(1), 0, 0] as const;
+
 for (
   const [what, message] of Object.entries({
     "no list": {},
-    "a list that is too short": [1, 1, ["a"], new Uint8Array(2)],
-    "a node that is no text": [
-      1,
-      1,
-      [7],
-      new Uint8Array(2),
-      new Uint8Array(1),
-      0,
-      0,
-    ],
+    "a list that is too short": [1, VIEW],
+    "a module that is no number": ["1", VIEW, null],
+    "a view that is none": [1, null, null],
+    "a view that is too short": [1, VIEW.slice(1), null],
+    "a node that is no text": [1, VIEW.with(1, [7] as never), null],
     "an owner that is no node": [
       1,
-      1,
-      ["a"],
-      new Uint8Array([0, 1]),
-      new Uint8Array(1),
-      0,
-      0,
+      VIEW.with(2, new Uint8Array([0, 1])),
+      null,
     ],
-    "half an owner": [1, 1, ["a"], new Uint8Array(3), new Uint8Array(1), 0, 0],
-    "a self that is no node": [
-      1,
-      1,
-      ["a"],
-      new Uint8Array(2),
-      new Uint8Array(1),
-      1,
-      0,
-    ],
-    "a first vnode that is no number": [
-      1,
-      1,
-      ["a"],
-      new Uint8Array(2),
-      new Uint8Array(1),
-      0,
-      "0",
-    ],
-    "fewer states than nodes": [
-      1,
-      1,
-      ["a"],
-      new Uint8Array(2),
-      new Uint8Array(0),
-      0,
-      0,
-    ],
+    "half an owner": [1, VIEW.with(2, new Uint8Array(3)), null],
+    "a self that is no node": [1, VIEW.with(4, 1), null],
+    "a first vnode that is no number": [1, VIEW.with(5, "0" as never), null],
+    "fewer states than nodes": [1, VIEW.with(3, new Uint8Array(0)), null],
+    "a view to read by that is none": [1, VIEW, VIEW.with(4, 1)],
   })
 ) {
   Deno.test(`readRingView() refuses ${what}`, () => {
@@ -94,3 +69,8 @@ for (
     assertEquals(error.code, "protocol_error");
   });
 }
+
+Deno.test("readRingView() takes the view that the others are made of", () => {
+  const { view } = readRingView(encodeMsgpack([1, VIEW, null]));
+  assertEquals([view.ringSize, view.nodes], [1, ["a"]]);
+});

@@ -40,6 +40,8 @@ import type { Workload, WorkloadOperation } from "./workload.ts";
 export interface KvWorkloadOptions {
   /** Keys that all clients share. @default {5} */
   readonly keys?: number;
+  /** Share of operations that want strict quorums, from 0 to 1. @default {0.3} */
+  readonly strict?: number;
 }
 
 /** The bucket of the workload. */
@@ -52,11 +54,13 @@ const W = 2;
 const REPAIR_MS = 1_500;
 
 /** Puts, gets and deletes of `kv` on a few keys. */
-export function kvWorkload({ keys = 5 }: KvWorkloadOptions = {}): Workload {
+export function kvWorkload(
+  { keys = 5, strict = 0.3 }: KvWorkloadOptions = {},
+): Workload {
   return async (operation) => {
     const { chance, session } = operation;
     const key = `k${chance.below(keys)}`;
-    const options = drawOptions(operation);
+    const options = drawOptions(operation, strict);
     const draw = chance.next();
     if (draw < 0.3) await get(operation, key, options);
     else if (draw < 0.5) await put(operation, key, undefined, options);
@@ -74,9 +78,12 @@ export function kvWorkload({ keys = 5 }: KvWorkloadOptions = {}): Workload {
 }
 
 /** Quorums of one operation. Never a single replica: what one disk loses would be lost. */
-function drawOptions({ chance }: WorkloadOperation): KvOptions {
+function drawOptions(
+  { chance }: WorkloadOperation,
+  strict: number,
+): KvOptions {
   return {
-    quorum: chance.chance(0.3) ? "strict" : "sloppy",
+    quorum: chance.chance(strict) ? "strict" : "sloppy",
     timeoutMs: chance.pick([500, 2_000, 5_000]),
   };
 }

@@ -5,6 +5,9 @@
  * is a record with a checksum of its own (`src/wire/record.ts`). Frames that
  * arrive are handed on synchronously, without copying.
  *
+ * Pings and pongs do not stand in line behind megabytes: they leave between two
+ * frames, so that a link with much to send is not taken for a silent one.
+ *
  * A link defends this node: what waits to leave is bounded, a write must finish,
  * a frame that has begun must go on, and bytes that were changed on the way or
  * are no frames end the link, never the node.
@@ -18,7 +21,12 @@ import { invariant } from "../base/invariant.ts";
 import type { Log } from "../environment/log.ts";
 import type { ByteStream } from "../environment/transport.ts";
 import type { Runtime, TimerHandle } from "../../supervisors/runtime.ts";
-import { beginFrame, endFrame, FRAME_BYTES_MAX } from "../wire/frame.ts";
+import {
+  beginFrame,
+  endFrame,
+  FRAME_BYTES_MAX,
+  frameEndAt,
+} from "../wire/frame.ts";
 import type { FrameSink } from "../wire/frame_sink.ts";
 import { FrameType } from "../wire/frame_type.ts";
 import {
@@ -152,6 +160,8 @@ export class Link implements FrameSink {
 
   #pending = emptyWriter();
   #spare = emptyWriter();
+  /** Pings and pongs that overtake what waits. */
+  #urgent: ByteWriter | undefined;
   #frameStart = -1;
   #flushDue = false;
   #writing = false;
@@ -209,7 +219,11 @@ export class Link implements FrameSink {
   }
 
   get bufferedBytes(): number {
-    return this.#pending.length - RECORD_HEADER_BYTES + this.#inFlightBytes;
+    const urgent = this.#urgent === undefined
+      ? 0
+      : this.#urgent.length - RECORD_HEADER_BYTES;
+    return this.#pending.length - RECORD_HEADER_BYTES + this.#inFlightBytes +
+      urgent;
   }
 
   begin(type: number, correlation: number, flags = 0): ByteWriter {
@@ -228,12 +242,29 @@ export class Link implements FrameSink {
       return;
     }
     endFrame(this.#pending, start);
+    this.#flushWithin();
+  }
+
+  /** Sees to it that what waits leaves, unless it is too much. */
+  #flushWithin(): void {
     if (this.bufferedBytes > this.#limits.bufferedBytesMax) {
       this.#break(
         "overloaded",
         `${this.bufferedBytes} bytes wait to be sent: the limit is ${this.#limits.bufferedBytesMax}`,
       );
     } else this.#flushSoon();
+  }
+
+  /** Writes a ping or pong. */
+  #signal(type: number, correlation: number): void {
+    if (this.bufferedBytes <= RECORD_BYTES_MAX || this.#closed !== undefined) {
+      this.begin(type, correlation);
+      this.end();
+      return;
+    }
+    this.#urgent ??= emptyWriter();
+    endFrame(this.#urgent, beginFrame(this.#urgent, type, correlation));
+    this.#flushWithin();
   }
 
   /**
@@ -266,8 +297,7 @@ export class Link implements FrameSink {
 
   /** Asks the other end for a pong, which its link layer gives without anybody's help. */
   ping(): void {
-    this.begin(FrameType.ping, ++this.#pings);
-    this.end();
+    this.#signal(FrameType.ping, ++this.#pings);
   }
 
   /**
@@ -317,9 +347,20 @@ export class Link implements FrameSink {
 
   async #write(outgoing: ByteWriter): Promise<void> {
     const length = outgoing.length;
+    // The first end of a frame that is not before `at`, when it is looked for.
+    let frameEnd = RECORD_HEADER_BYTES;
     try {
-      for (let at = RECORD_HEADER_BYTES; at < length;) {
-        const next = Math.min(at + RECORD_BYTES_MAX, length);
+      for (let at = RECORD_HEADER_BYTES;;) {
+        let next = Math.min(at + RECORD_BYTES_MAX, length);
+        if (this.#urgent !== undefined) {
+          while (frameEnd < at) frameEnd = frameEndAt(outgoing.bytes, frameEnd);
+          if (frameEnd === at) {
+            await this.#writeUrgent();
+            continue;
+          }
+          next = Math.min(next, frameEnd);
+        }
+        if (at === length) break;
         this.#writeTicks = 0;
         // The header takes the place of the last bytes of the record before,
         // which have left, so that nothing is moved to make room for it.
@@ -337,6 +378,14 @@ export class Link implements FrameSink {
     this.#writing = false;
     this.#giveBack(outgoing, length);
     this.#flush();
+  }
+
+  async #writeUrgent(): Promise<void> {
+    const urgent = this.#urgent as ByteWriter;
+    this.#urgent = undefined;
+    this.#writeTicks = 0;
+    sealRecord(urgent, RECORD_HEADER_BYTES, urgent.length);
+    await this.#stream.write(urgent.bytes.subarray(0, urgent.length));
   }
 
   /** Keeps a writer for the next turn, unless it has become much too large for what is sent. */
@@ -432,8 +481,7 @@ export class Link implements FrameSink {
     if (this.#closed !== undefined) return;
     const handler = this.#handler;
     if (type === FrameType.ping) {
-      this.begin(FrameType.pong, correlation);
-      this.end();
+      this.#signal(FrameType.pong, correlation);
     } else if (type === FrameType.pong) {
       handler.onPong(this);
     } else {

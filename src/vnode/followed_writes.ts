@@ -1,51 +1,43 @@
 /**
- * Writes that are to be acknowledged when the target of a handoff has them, too:
- * once nearly all of a partition has been spread over a resized ring, which is
- * then put in its place at any moment, a write that had been acknowledged and was
- * still on its way would be missed by readers of the new ring.
+ * Writes of a vnode that are to be acknowledged when its data's next place has them,
+ * too. While the ring is resized there is a time in which reads go by the new
+ * partitions and writes by the present ones (`ring_resize.ts`); a write that had
+ * been acknowledged and was still on its way would be missed then.
  *
- * A target that is away must not stop all writes: if one has waited for
- * {@linkcode HOLD_MS_MAX}, all are let go, until the target has caught up.
+ * While they are held, a write is told when it is durable here and the batch with
+ * its keys has arrived. If the transfer that took them there ends, they wait for
+ * the next one.
  *
  * @module
  */
 import type { TellDurable } from "./watched_partition.ts";
 
-/** Longest time a durable write waits for the target, in milliseconds. */
-export const HOLD_MS_MAX = 1_000;
-
-/** A write and what is known of it. */
-interface HeldWrite {
-  readonly sinceMs: number;
+/** A write and what is known of it, or a mark among the writes. */
+interface FollowedWrite {
+  /** Of what was written; their bytes as text. */
+  readonly keys: readonly string[];
   /** Set when it is durable here, or has failed. */
   committed: (() => void) | undefined;
   arrived: boolean;
+  /** Who waits for a mark. */
+  readonly passed?: () => void;
 }
 
-/** The writes of one source; see the module's text. */
+/** The writes of one vnode; see the module's text. */
 export class FollowedWrites {
-  readonly #now: () => number;
-  readonly #later: (afterMs: number, callback: () => void) => void;
   #holds = false;
-  /** Whether one has waited too long since the target had caught up. */
-  #released = false;
-  #watching = false;
   /** In the order of their calls, in which they are told. */
-  readonly #queue: HeldWrite[] = [];
+  readonly #queue: FollowedWrite[] = [];
   /** Those whose keys are in no round yet, and those of the round under way. */
-  #noted: HeldWrite[] = [];
-  #round: HeldWrite[] = [];
+  #noted: FollowedWrite[] = [];
+  #round: FollowedWrite[] = [];
   /** Those that were said, by the batch with the last of their round. */
-  readonly #said: { readonly batch: number; readonly writes: HeldWrite[] }[] =
-    [];
+  #said: { readonly batch: number; readonly writes: FollowedWrite[] }[] = [];
   #acked = 0;
 
-  constructor(
-    now: () => number,
-    later: (afterMs: number, callback: () => void) => void,
-  ) {
-    this.#now = now;
-    this.#later = later;
+  /** Whether writes are held. */
+  get holds(): boolean {
+    return this.#holds;
   }
 
   /** From now on writes are held. */
@@ -53,23 +45,55 @@ export class FollowedWrites {
     this.#holds = true;
   }
 
-  /** A write is about to be made, of keys that the next round will have; returns who tells of it, if it is held. */
-  noted(): TellDurable | undefined {
+  /** Nothing is held any more. */
+  release(): void {
+    this.#holds = false;
+    this.#noted = [];
+    this.#round = [];
+    this.#said = [];
+    for (const write of this.#queue) write.arrived = true;
+    this.#tell();
+  }
+
+  /** Keys of writes that are held; their bytes as text. */
+  get keys(): string[] {
+    return this.#queue.flatMap(({ keys, arrived }) => arrived ? [] : keys);
+  }
+
+  /** `keys` are about to be written, and the next round will have them; returns who tells of it, if it is held. */
+  noted(keys: readonly string[]): TellDurable | undefined {
     // One that comes after those that are held is told after them.
     if (!this.#holds && this.#queue.length === 0) return undefined;
-    const write: HeldWrite = {
-      sinceMs: this.#now(),
+    const write: FollowedWrite = {
+      keys,
       committed: undefined,
       arrived: !this.#holds,
     };
     this.#queue.push(write);
     if (!write.arrived) this.#noted.push(write);
-    this.#watch();
     return (committed, failed) => {
       write.committed = committed;
       write.arrived ||= failed;
       this.#tell();
     };
+  }
+
+  /** Calls `passed` when all that is written by now has arrived, unless the transfer ends before. */
+  mark(passed: () => void): void {
+    this.#noted.push({
+      keys: [],
+      committed: undefined,
+      arrived: false,
+      passed,
+    });
+  }
+
+  /** A transfer begins, whose first round will have the keys of all that is held. */
+  transferBegins(): void {
+    this.#round = [];
+    this.#said = [];
+    this.#acked = 0;
+    this.#noted = this.#queue.filter(({ arrived }) => !arrived);
   }
 
   /** The keys that were written are the next round. */
@@ -83,33 +107,18 @@ export class FollowedWrites {
     if (this.#round.length === 0) return;
     this.#said.push({ batch: number, writes: this.#round });
     this.#round = [];
-    this.acknowledged(this.#acked, false);
+    this.acknowledged(this.#acked);
   }
 
-  /**
-   * The target has all batches up to `number`.
-   *
-   * @param isAll Whether no other has been said.
-   */
-  acknowledged(number: number, isAll: boolean): void {
+  /** The target has all batches up to `number`. */
+  acknowledged(number: number): void {
     this.#acked = Math.max(this.#acked, number);
     while ((this.#said[0]?.batch ?? Infinity) <= this.#acked) {
       for (const write of this.#said.shift()?.writes ?? []) {
         write.arrived = true;
+        write.passed?.();
       }
     }
-    this.#tell();
-    if (isAll && this.#released) {
-      this.#released = false;
-      this.#holds = true;
-    }
-  }
-
-  /** Nothing is held any more. */
-  end(): void {
-    this.#holds = false;
-    this.#released = false;
-    for (const write of this.#queue) write.arrived = true;
     this.#tell();
   }
 
@@ -117,20 +126,5 @@ export class FollowedWrites {
     while (this.#queue[0]?.arrived && this.#queue[0].committed !== undefined) {
       this.#queue.shift()?.committed?.();
     }
-  }
-
-  #watch(): void {
-    if (this.#watching || this.#queue.length === 0) return;
-    this.#watching = true;
-    const [first] = this.#queue;
-    this.#later((first?.sinceMs ?? 0) + HOLD_MS_MAX - this.#now(), () => {
-      this.#watching = false;
-      const oldest = this.#queue[0]?.sinceMs ?? Infinity;
-      if (oldest + HOLD_MS_MAX <= this.#now()) {
-        this.end();
-        this.#released = true;
-      }
-      this.#watch();
-    });
   }
 }

@@ -1,79 +1,98 @@
 import { assertEquals } from "@std/assert";
-import { ManualRuntime } from "../../supervisors/manual_runtime.ts";
-import { FollowedWrites, HOLD_MS_MAX } from "./followed_writes.ts";
+import { FollowedWrites } from "./followed_writes.ts";
 
-/** Writes by name, and those that were told, in order. */
 class Bench {
-  readonly runtime = new ManualRuntime();
   readonly told: string[] = [];
-  readonly writes = new FollowedWrites(
-    () => this.runtime.now(),
-    (afterMs, callback) => void this.runtime.setTimer(afterMs, callback),
-  );
+  readonly writes = new FollowedWrites();
 
-  /** Begins a write, and returns what makes it durable. */
+  /** Begins a write; call what is returned when it is durable, or has failed. */
   write(name: string): (failed?: boolean) => void {
-    const tell = this.writes.noted();
-    const committed = () => void this.told.push(name);
+    const tell = this.writes.noted([name]);
+    const committed = (): void => void this.told.push(name);
     return (failed = false) =>
       tell === undefined ? committed() : tell(committed, failed);
+  }
+
+  /** All that was written is said with batch `number`. */
+  say(number: number): void {
+    this.writes.roundBegins();
+    this.writes.roundSaid(number);
   }
 }
 
 Deno.test("FollowedWrites tells a write when it is durable and the target has the batch with its key, in any order", () => {
   const bench = new Bench();
   bench.write("before")();
-  bench.writes.hold();
-  const [a, b] = [bench.write("a"), bench.write("b")];
-  bench.writes.roundBegins();
-  const c = bench.write("c");
-  a();
-  bench.writes.roundSaid(7);
-  bench.writes.acknowledged(6, false);
   assertEquals(bench.told, ["before"]);
-  bench.writes.acknowledged(7, false);
-  assertEquals(bench.told, ["before", "a"]);
-  c();
-  b();
-  assertEquals(bench.told, ["before", "a", "b"]);
+  bench.writes.hold();
+  const first = bench.write("first");
+  const second = bench.write("second");
   bench.writes.roundBegins();
-  bench.writes.acknowledged(8, true);
-  // Nothing of the round was left to be said.
-  bench.writes.roundSaid(8);
-  assertEquals(bench.told, ["before", "a", "b", "c"]);
+  const third = bench.write("third");
+  first();
+  bench.writes.acknowledged(6);
+  bench.writes.roundSaid(7);
+  bench.writes.acknowledged(7);
+  assertEquals(bench.told, ["before", "first"]);
+  second();
+  assertEquals(bench.told, ["before", "first", "second"]);
+  third();
+  bench.say(8);
+  assertEquals(bench.told.length, 3);
+  bench.writes.acknowledged(8);
+  assertEquals(bench.told, ["before", "first", "second", "third"]);
 });
 
 Deno.test("FollowedWrites tells writes in the order of their calls, of failures at once", () => {
   const bench = new Bench();
   bench.writes.hold();
-  const [a, b] = [bench.write("a"), bench.write("b")];
-  b();
-  a(true);
-  assertEquals(bench.told, ["a"]);
-  bench.writes.end();
-  assertEquals(bench.told, ["a", "b"]);
-  const c = bench.write("c");
-  c();
-  assertEquals(bench.told, ["a", "b", "c"]);
+  const first = bench.write("first");
+  const second = bench.write("second");
+  second(true);
+  assertEquals(bench.told, []);
+  first(true);
+  assertEquals(bench.told, ["first", "second"]);
 });
 
-Deno.test("FollowedWrites lets all go after HOLD_MS_MAX, and holds again when the target has caught up", async () => {
+Deno.test("FollowedWrites has those that were not told follow with the next transfer, and lets all go when it is released", () => {
   const bench = new Bench();
   bench.writes.hold();
-  bench.write("a")();
-  bench.writes.roundBegins();
-  bench.writes.roundSaid(1);
-  await bench.runtime.advance(HOLD_MS_MAX - 1);
+  bench.write("said")();
+  bench.say(3);
+  bench.write("written")();
+  // What the target of the first transfer had is not known.
+  bench.writes.transferBegins();
+  assertEquals(bench.writes.keys, ["said", "written"]);
+  bench.say(1);
+  bench.writes.acknowledged(1);
+  assertEquals(bench.told, ["said", "written"]);
+  assertEquals(bench.writes.keys, []);
+  const committing = bench.write("committing");
+  bench.write("durable")();
+  bench.writes.release();
+  assertEquals(bench.told, ["said", "written"]);
+  committing();
+  assertEquals(bench.told.slice(2), ["committing", "durable"]);
+  bench.write("after")();
+  assertEquals(bench.told.at(-1), "after");
+});
+
+Deno.test("FollowedWrites passes a mark when all that was written before it has arrived", () => {
+  const bench = new Bench();
+  bench.writes.hold();
+  bench.write("before");
+  bench.writes.mark(() => bench.told.push("mark"));
+  bench.say(2);
+  bench.write("after");
+  bench.say(3);
+  bench.writes.acknowledged(1);
   assertEquals(bench.told, []);
-  await bench.runtime.advance(1);
-  assertEquals(bench.told, ["a"]);
-  bench.write("b")();
-  bench.writes.acknowledged(1, false);
-  bench.write("c")();
-  assertEquals(bench.told, ["a", "b", "c"]);
-  bench.writes.acknowledged(2, true);
-  bench.write("d")();
-  assertEquals(bench.told, ["a", "b", "c"]);
-  bench.writes.end();
-  assertEquals(bench.told, ["a", "b", "c", "d"]);
+  bench.writes.acknowledged(2);
+  assertEquals(bench.told, ["mark"]);
+  // With the transfer goes who waits for it.
+  bench.writes.mark(() => bench.told.push("lost mark"));
+  bench.writes.transferBegins();
+  bench.say(1);
+  bench.writes.acknowledged(1);
+  assertEquals(bench.told, ["mark"]);
 });

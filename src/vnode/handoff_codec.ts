@@ -14,6 +14,7 @@
  *     acked    u8 3 · u53 transfer · u53 last batch acknowledged
  *     switch   u8 4 · u53 transfer
  *     finish   u8 5 · u53 transfer · u8 outcome · text new owner
+ *     vouch    u8 6 · u53 transfer, of a spread
  *
  *     answer to next    u8 state · u53 items · u53 bytes · u32 hash · u53 total · batch
  *
@@ -52,6 +53,7 @@ export const HandoffAction = {
   acked: 3,
   switch: 4,
   finish: 5,
+  vouch: 6,
   offer: 16,
   batch: 17,
   final: 18,
@@ -179,6 +181,12 @@ export function writeHandoffSwitch(into: ByteWriter, transfer: number): void {
   into.u53(transfer);
 }
 
+/** Asks the source of a spread to answer once its targets have all that was acknowledged, and writes are held. */
+export function writeHandoffVouch(into: ByteWriter, transfer: number): void {
+  into.u8(HandoffAction.vouch);
+  into.u53(transfer);
+}
+
 /** Ends a transfer at its source. */
 export function writeHandoffFinish(
   into: ByteWriter,
@@ -240,6 +248,7 @@ export type HandoffRequest =
   | {
     readonly action:
       | typeof HandoffAction.switch
+      | typeof HandoffAction.vouch
       | typeof HandoffAction.offer
       /** The batch stands where the reader stands. */
       | typeof HandoffAction.batch
@@ -305,6 +314,7 @@ export function readHandoffRequest(from: ByteReader): HandoffRequest {
     case HandoffAction.final:
       return { action, transfer, items: from.u53(), hash: from.u32() };
     case HandoffAction.switch:
+    case HandoffAction.vouch:
     case HandoffAction.offer:
     case HandoffAction.batch:
     case HandoffAction.spread:

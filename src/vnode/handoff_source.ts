@@ -16,7 +16,8 @@
  *
  * Where the ring gets another size, a vnode spreads its data over many others. That
  * begins long before the ring changes: once nearly all is said, what is written
- * follows at once, until the vnode is made to stand still.
+ * follows at once, until the vnode is made to stand still. Before the ring changes
+ * the source vouches for it that all that was acknowledged is there.
  *
  * Nothing here takes longer than {@linkcode HANDOFF_SLICE_MS} at a time.
  *
@@ -34,16 +35,13 @@ import {
   HandoffMode,
   type HandoffOpening,
   HandoffProgress,
-  nextHash,
-  sealBatch,
-  TOTAL_UNKNOWN,
-  writeBatchHead,
 } from "./handoff_codec.ts";
+import { SaidBatches } from "./said_batches.ts";
 import { SpreadGroups, spreadTo } from "./handoff_spread.ts";
 import type { BackgroundPace } from "./background_pace.ts";
-import { FollowedWrites } from "./followed_writes.ts";
+import type { FollowedWrites } from "./followed_writes.ts";
 import type { HandoffItem, Vnode } from "./vnode.ts";
-import type { TellDurable, WatchedPartition } from "./watched_partition.ts";
+import type { WatchedPartition } from "./watched_partition.ts";
 
 /** Entries after which a batch is full. Source: riak_core's `handoff_batch_threshold_count`. */
 export const BATCH_ENTRIES_MAX = 500;
@@ -84,6 +82,8 @@ export interface HandoffSourceHost {
   readonly ringSize: number;
   readonly vnode: Vnode;
   readonly storage: WatchedPartition;
+  /** What of its writes is held until it has arrived. */
+  readonly followed: FollowedWrites;
   now(): number;
   /** How fast it may go. */
   readonly pace: BackgroundPace;
@@ -95,12 +95,6 @@ export interface HandoffSourceHost {
   whileQuiet(what: () => Promise<void>): Promise<boolean>;
   /** More was written than can be remembered: end the transfer, as it must begin anew. */
   overrun(): void;
-}
-
-/** A batch that was said and not acknowledged. */
-interface SaidBatch {
-  readonly number: number;
-  readonly answer: Uint8Array<ArrayBuffer>;
 }
 
 /** What goes into a batch: an item, or a command that was applied here. */
@@ -145,15 +139,7 @@ export class HandoffSource {
   #carried: SourceEntry | undefined;
   /** Called when there is room for commands. */
   #untilRoom: (() => void)[] = [];
-  /** Said and not acknowledged, by the number of their batch. */
-  #unanswered: { readonly batch: number; readonly done: () => void }[] = [];
-  #said: SaidBatch[] = [];
-  #repeat: SaidBatch[] = [];
-  #number = 0;
-  #items = 0;
-  #bytes = 0;
-  #hash = 0;
-  #total = TOTAL_UNKNOWN;
+  readonly #batches = new SaidBatches();
   #counting = false;
   #still = false;
   /** Whether commands had the last batch for themselves. */
@@ -161,10 +147,9 @@ export class HandoffSource {
   /** Until when items are let be, and how often that has been so in a row. */
   #restUntilMs = 0;
   #rests = 0;
-  /** Writes that are told when the target has them. */
   readonly #followed: FollowedWrites;
-  /** Of a spread: whether writes are held, and those from before have been said: with the round that is owed, or under way. */
-  #catchUp: "none" | "owed" | "round" | "done" = "none";
+  /** Who waits until all that was written by then is with the targets. */
+  readonly #vouches = new Set<PromiseWithResolvers<void>>();
   /** Whether what was written is said however little it is: the vnode is to stand still as soon as all that is held was told. */
   #hurries = false;
   readonly #batch = new ByteWriter(64 * 1024);
@@ -205,10 +190,7 @@ export class HandoffSource {
       ? undefined
       : new SpreadGroups();
     this.#host = host;
-    this.#followed = new FollowedWrites(
-      () => host.now(),
-      (afterMs, callback) => host.later(afterMs, callback),
-    );
+    this.#followed = host.followed;
     this.#opening = opening;
     this.transfer = opening.transfer;
     this.target = opening.target;
@@ -224,6 +206,10 @@ export class HandoffSource {
     if (this.#removesItems) {
       storage.watch = (writes) => this.#noted(writes);
     }
+    if (this.#groups !== undefined) {
+      this.#followed.transferBegins();
+      for (const key of this.#followed.keys) this.#written.add(key);
+    }
   }
 
   /** What this node is to be asked about next time, and what it has said. */
@@ -233,7 +219,7 @@ export class HandoffSource {
 
   /** Whether nothing is left to be said. */
   get exhausted(): boolean {
-    return this.#folded && this.#left === 0 && this.#repeat.length === 0;
+    return this.#folded && this.#left === 0 && !this.#batches.someRepeat;
   }
 
   /** What is known to be left besides the visit. */
@@ -242,14 +228,12 @@ export class HandoffSource {
       this.#gathered.length + Number(this.#carried !== undefined);
   }
 
-  #noted(writes: readonly Write[]): TellDurable | undefined {
-    const tell = this.#followed.noted();
+  #noted(writes: readonly Write[]): void {
     for (const { key } of writes) this.#written.add(bytesToText(key));
     if (this.#follows) this.#followSoon();
     if (this.#written.size + this.#round.length > WRITTEN_KEYS_MAX) {
       this.#host.overrun();
     }
-    return tell;
   }
 
   /** Writes that come together follow together. */
@@ -260,6 +244,52 @@ export class HandoffSource {
       this.#followsSoon = false;
       void this.#gather();
     });
+  }
+
+  /**
+   * Resolves when all that was written by now is with the targets of the spread.
+   *
+   * @throws {WhorlError} `handoff_mismatch` if the transfer ends before, or writes are not held any more.
+   */
+  vouch(): Promise<void> {
+    const vouch = Promise.withResolvers<void>();
+    if (this.#ended) vouch.reject(cannotVouch());
+    else {
+      this.#vouches.add(vouch);
+      if (this.#folded) this.#mark(vouch);
+    }
+    return vouch.promise;
+  }
+
+  #mark(vouch: PromiseWithResolvers<void>): void {
+    this.#followed.mark(() => {
+      this.#vouches.delete(vouch);
+      vouch.resolve();
+    });
+    if (this.#gathering) return;
+    this.#roundSaid();
+    void this.#gather();
+  }
+
+  /** Vouches for nothing that it has not vouched for yet. */
+  refuseVouches(): void {
+    for (const { reject } of this.#vouches) reject(cannotVouch());
+    this.#vouches.clear();
+  }
+
+  /** All of the visit has been said, so that a round says the rest. */
+  #endVisit(): void {
+    this.#folded = true;
+    for (const vouch of this.#vouches) this.#mark(vouch);
+  }
+
+  /** What has been gathered has been said: tells whether that was all of a round. */
+  #roundSaid(): void {
+    if (this.#groups === undefined) return;
+    if (this.#written.size === 0) this.#followed.roundBegins();
+    if (this.#round.length === 0 && this.#carried === undefined) {
+      this.#followed.roundSaid(this.#batches.number);
+    }
   }
 
   /** The vnode is being made to stand still, once its writes have been told. */
@@ -309,11 +339,8 @@ export class HandoffSource {
 
   /** The target has all batches up to `number`. */
   acknowledged(number: number): void {
-    while ((this.#said[0]?.number ?? Infinity) <= number) this.#said.shift();
-    this.#followed.acknowledged(number, number === this.#number);
-    while ((this.#unanswered[0]?.batch ?? Infinity) <= number) {
-      this.#unanswered.shift()?.done();
-    }
+    if (this.#groups !== undefined) this.#followed.acknowledged(number);
+    this.#batches.acknowledged(number);
   }
 
   /**
@@ -329,17 +356,17 @@ export class HandoffSource {
   ): void {
     this.acknowledged(acked);
     if (repeat) {
-      this.#repeat = [...this.#said];
+      this.#batches.repeatAll();
       this.#follows = false;
     }
     // Who asks anew does not wait for an earlier answer.
     this.#sayNothing();
     // What was said before goes before what is being gathered.
-    const again = this.#repeat.shift();
+    const again = this.#batches.again();
     if (again !== undefined) {
       // How much is left is another matter by now.
-      again.answer[0] = this.#progress();
-      answer(again.answer);
+      again[0] = this.#progress();
+      answer(again);
       return;
     }
     this.#asker = { answer, fail };
@@ -358,7 +385,7 @@ export class HandoffSource {
     const asker = this.#asker;
     if (asker === undefined) return;
     this.#asker = undefined;
-    asker.answer(this.#answer(new ByteWriter(64), 0, HandoffProgress.waiting));
+    asker.answer(this.#batches.answer(HandoffProgress.waiting, undefined));
   }
 
   /** Gathers a batch for whoever waits, in slices. */
@@ -399,8 +426,9 @@ export class HandoffSource {
       ? await this.#fillBetweenCommands()
       : await this.#fill(true);
     if (this.#ended) return;
+    if (entries === undefined) return;
     // Whoever follows is told when something is written.
-    if (entries === undefined || (entries === 0 && this.#follows)) return;
+    if (entries === 0 && this.#follows) return this.#roundSaid();
     this.#sayBatch(entries);
   }
 
@@ -496,37 +524,31 @@ export class HandoffSource {
       this.#host.later(0, () => void this.#gather());
       return;
     }
-    this.#items += entries;
     const asker = this.#asker;
     if (entries > 0) {
-      this.#number++;
-      this.#bytes += batch.length;
+      const byteCount = batch.length;
       if (this.#groups !== undefined) {
         // The entries themselves stand in the groups.
         beginBatch(batch);
         this.#groups.writeTo(batch);
       }
-      this.#hash = nextHash(
-        this.#hash,
-        sealBatch(batch, this.#number, entries),
+      const gathered = this.#gathered.splice(0);
+      this.#batches.seal(
+        batch,
+        entries,
+        byteCount,
+        gathered.map(({ done }) => done as () => void),
       );
-      for (const { done } of this.#gathered.splice(0)) {
-        this.#unanswered.push({
-          batch: this.#number,
-          done: done as () => void,
-        });
-      }
-    } else sealBatch(batch, this.#number, 0);
-    if (this.#round.length === 0 && this.#carried === undefined) {
-      this.#followed.roundSaid(this.#number);
     }
-    const answer = this.#answer(batch, entries, this.#progress());
-    if (entries > 0) this.#said.push({ number: this.#number, answer });
+    this.#roundSaid();
+    const answer = this.#batches.answer(
+      this.#progress(),
+      entries > 0 ? batch : undefined,
+    );
     // It may have been told meanwhile that nothing was ready; then it asks again
     // and gets this batch, which nobody has acknowledged.
-    if (asker === undefined) {
-      if (entries > 0) this.#repeat.push(this.#said.at(-1) as SaidBatch);
-    } else {
+    if (entries > 0) this.#batches.keep(answer, asker !== undefined);
+    if (asker !== undefined) {
       this.#asker = undefined;
       this.#follows = this.#groups !== undefined && !this.#still &&
         answer[0] === HandoffProgress.nearlyAll;
@@ -541,46 +563,7 @@ export class HandoffSource {
     }
     const little = this.#folded &&
       (this.#left <= SWITCH_KEYS_MAX || this.#rounds > ROUNDS_MAX);
-    return little && (this.#groups === undefined || this.#catchesUp())
-      ? HandoffProgress.nearlyAll
-      : HandoffProgress.more;
-  }
-
-  /**
-   * Holds writes from now on, and tells whether all that were told before have
-   * been said: the ring may change as soon as nearly all was.
-   */
-  #catchesUp(): boolean {
-    const left = this.#round.length + Number(this.#carried !== undefined);
-    if (this.#catchUp === "none") {
-      this.#followed.hold();
-      this.#catchUp = left + this.#written.size === 0 ? "done" : "owed";
-    } else if (
-      left === 0 && (this.#catchUp === "round" || this.#written.size === 0)
-    ) this.#catchUp = "done";
-    return this.#catchUp === "done";
-  }
-
-  /** What is said with a batch. `batch` is empty if there is none. */
-  #answer(
-    batch: ByteWriter,
-    entries: number,
-    progress: number,
-  ): Uint8Array<ArrayBuffer> {
-    if (entries === 0) {
-      beginBatch(batch);
-      sealBatch(batch, this.#number, 0);
-    }
-    const answer = new ByteWriter(64 + batch.length);
-    writeBatchHead(answer, {
-      progress,
-      items: this.#items,
-      bytes: this.#bytes,
-      hash: this.#hash,
-      total: this.#total,
-    });
-    answer.raw(batch.view());
-    return answer.view();
+    return little ? HandoffProgress.nearlyAll : HandoffProgress.more;
   }
 
   /** What was applied after the items before it goes before those after it. */
@@ -636,7 +619,7 @@ export class HandoffSource {
         if (this.#removesItems) this.#host.storage.noteSent(value.sortKey);
         return value;
       }
-      this.#folded = true;
+      this.#endVisit();
     }
     const key = this.#round.pop() ?? this.#nextRound();
     if (key === undefined) return undefined;
@@ -647,9 +630,9 @@ export class HandoffSource {
     if (this.#written.size === 0) return undefined;
     // Before the vnode stands still a few are left for then: each may be
     // written again.
-    const owed = this.#catchUp === "owed";
-    if (owed) this.#catchUp = "round";
-    if (this.#folded && !this.#still && !this.#hurries && !owed) {
+    const waits = this.#folded && !this.#still && !this.#hurries &&
+      !this.#followed.holds;
+    if (waits) {
       if (this.#written.size <= SWITCH_KEYS_MAX && !this.#follows) {
         return undefined;
       }
@@ -657,7 +640,7 @@ export class HandoffSource {
     }
     this.#round = [...this.#written];
     this.#written.clear();
-    this.#followed.roundBegins();
+    if (this.#groups !== undefined) this.#followed.roundBegins();
     return this.#round.pop();
   }
 
@@ -681,7 +664,7 @@ export class HandoffSource {
     this.#counting = true;
     // A total that cannot be had is not shown, that is all.
     this.#host.storage.count().then((count) => {
-      if (count > 0) this.#total = count;
+      if (count > 0) this.#batches.total = count;
     }, () => {});
   }
 
@@ -690,9 +673,9 @@ export class HandoffSource {
     if (this.#ended) return;
     this.#ended = true;
     this.#host.storage.watch = undefined;
-    this.#followed.end();
+    this.refuseVouches();
     this.#sayNothing();
-    for (const { done } of this.#unanswered.splice(0)) done();
+    this.#batches.end();
     for (const { done } of this.#gathered.splice(0)) done?.();
     this.#carried?.done?.();
     for (const { done } of this.#commands.splice(0)) done?.();
@@ -701,4 +684,11 @@ export class HandoffSource {
     // wants what it may fail with.
     Promise.try(() => this.#iterator.return?.()).catch(() => {});
   }
+}
+
+function cannotVouch(): WhorlError {
+  return new WhorlError(
+    "handoff_mismatch",
+    "Cannot vouch for what was written as the transfer has ended, or writes are not held any more",
+  );
 }

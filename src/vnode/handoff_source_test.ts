@@ -5,6 +5,7 @@ import { ByteReader } from "../base/byte_reader.ts";
 import { WhorlError } from "../base/errors.ts";
 import { invariant } from "../base/invariant.ts";
 import { openMemoryStore } from "../storage/memory_store.ts";
+import { FollowedWrites } from "./followed_writes.ts";
 import {
   HandoffEntry,
   HandoffMode,
@@ -73,6 +74,7 @@ class Bench {
   readonly store = openMemoryStore("0123456789abcdef");
   readonly storage = new WatchedPartition(this.store.partition(3));
   readonly said: (Said | WhorlError)[] = [];
+  readonly followed = new FollowedWrites();
   readonly crashes: unknown[] = [];
   /** Forwarded commands that were done, in order. */
   readonly done: string[] = [];
@@ -122,6 +124,7 @@ class Bench {
       ringSize: 8,
       vnode,
       storage: this.storage,
+      followed: this.followed,
       now: () => this.runtime.now(),
       later: (afterMs, callback) =>
         void this.runtime.setTimer(afterMs, callback),
@@ -793,28 +796,76 @@ Deno.test("HandoffSource spreads nothing of a module that cannot say what belong
   }
 });
 
-Deno.test("HandoffSource spreads what was written and told before it says that nearly all was said, and holds what is written from then on", async () => {
-  const bench = new Bench(["0a", "1a"]);
-  const told: string[] = [];
-  const write = (key: string, text: string): void => {
-    bench.texts.set(key, text);
-    bench.storage.write(
-      [{ key: encoder.encode(key), value: encoder.encode(text) }],
-      () => told.push(`${key}=${text}`),
-    );
-  };
-  bench.spread();
-  write("0a", "1");
-  assertEquals(told, ["0a=1"]);
+/** What was vouched for, as it comes: `true`, or the code of the refusal. */
+function vouched(bench: Bench): (string | true)[] {
+  const heard: (string | true)[] = [];
+  bench.source.vouch().then(
+    () => heard.push(true),
+    (error) => heard.push((error as WhorlError).code),
+  );
+  return heard;
+}
+
+Deno.test("HandoffSource vouches once the targets have all that was written by then, also before the visit is over", async () => {
+  const bench = new Bench(["0a", "1a"]).spread();
+  bench.followed.hold();
+  bench.write("0a", "1");
+  const early = vouched(bench);
   const first = await bench.next();
-  assertEquals(first.progress, more);
-  write("1a", "2");
-  assertEquals(told, ["0a=1"]);
+  assertEquals(first.texts.includes("1024: 0a=1"), true);
+  bench.write("1a", "2");
+  const late = vouched(bench);
+  // What was written before the visit showed it follows it all the same.
   const second = await bench.next(first.number);
-  assertEquals(second.texts.some((text) => text.endsWith("0a=1")), true);
-  assertEquals(second.progress, nearlyAll);
-  // The round had the later one as well.
-  assertEquals(told, ["0a=1"]);
+  assertEquals(second.texts.includes("1026: 1a=2"), true);
+  assertEquals([early, late], [[true], []]);
   bench.source.acknowledged(second.number);
-  assertEquals(told, ["0a=1", "1a=2"]);
+  await bench.runtime.settle();
+  assertEquals(late, [true]);
+});
+
+Deno.test("HandoffSource vouches at once if nothing is on its way, and not for what is", async () => {
+  const bench = new Bench(["0a"]).spread();
+  bench.followed.hold();
+  await bench.next();
+  bench.ask(1);
+  await bench.runtime.settle();
+  const idle = vouched(bench);
+  await bench.runtime.settle();
+  assertEquals(idle, [true]);
+  bench.write("0a", "1");
+  const busy = vouched(bench);
+  await bench.runtime.advance(FOLLOW_MS);
+  const said = bench.said.at(-1) as Said;
+  assertEquals(said.texts, ["1024: 0a=1"]);
+  assertEquals(busy, []);
+  bench.source.acknowledged(said.number);
+  await bench.runtime.settle();
+  assertEquals(busy, [true]);
+});
+
+Deno.test("HandoffSource vouches for nothing once it has ended, and says anew in the next transfer what is held", async () => {
+  const bench = new Bench(["0a"]).spread();
+  bench.followed.hold();
+  const told: string[] = [];
+  bench.storage.hold = (writes) =>
+    bench.followed.noted(
+      writes.map(({ key }) => decoder.decode(key)),
+    );
+  const heard = vouched(bench);
+  await bench.next();
+  bench.texts.set("1a", "1");
+  bench.storage.write(
+    [{ key: encoder.encode("1a"), value: encoder.encode("1") }],
+    () => told.push("1a"),
+  );
+  bench.source.end();
+  await bench.runtime.settle();
+  assertEquals(heard, ["handoff_mismatch"]);
+  bench.spread();
+  const { number, texts } = await bench.next();
+  assertEquals(texts.includes("1026: 1a=1"), true);
+  assertEquals(told, []);
+  bench.source.acknowledged(number);
+  assertEquals(told, ["1a"]);
 });

@@ -173,7 +173,8 @@ export interface Vnode<
    */
   fold(): Iterable<HandoffItem> | AsyncIterable<HandoffItem>;
   /**
-   * The item under `sortKey` as it is now, if there is one. A module that has this
+   * The item under `sortKey` as it is now, if there is one, also when the write that
+   * made it so is not durable yet. A module that has this
    * keeps each item in {@linkcode VnodeContext.storage} under its sort key, and
    * takes items in by merging ({@linkcode Vnode.handleHandoffData}). What is written
    * while the partition is handed off is then sent again as items. Where an item

@@ -3,6 +3,9 @@
  * (`handoff_source.ts`), and any number that bring data (`handoff_target.ts`).
  * What it is asked is in `handoff_codec.ts`.
  *
+ * While the ring is resized it may be _bound_: its writes count when they are with
+ * the targets of its transfer, also while there is none (`followed_writes.ts`).
+ *
  * A vnode that was made to stand still goes on by itself if nothing is heard of
  * the transfer for {@linkcode STAND_STILL_MS_MAX}; what was agreed on then counts
  * for nothing.
@@ -10,6 +13,7 @@
  * @module
  */
 import { ByteReader } from "../base/byte_reader.ts";
+import { bytesToText } from "../base/byte_text.ts";
 import type { ByteWriter } from "../base/byte_writer.ts";
 import {
   isStoreFailure,
@@ -29,6 +33,7 @@ import {
   readHandoffRequest,
 } from "./handoff_codec.ts";
 import type { BackgroundPace } from "./background_pace.ts";
+import { FollowedWrites } from "./followed_writes.ts";
 import { HandoffSource } from "./handoff_source.ts";
 import { HandoffTarget } from "./handoff_target.ts";
 import type { Vnode } from "./vnode.ts";
@@ -89,6 +94,9 @@ export class VnodeHandoff {
   readonly #vnode: Vnode;
   readonly #storage: WatchedPartition;
   readonly #target: HandoffTarget;
+  readonly #followed = new FollowedWrites();
+  /** Whether no write counts before it has followed. */
+  #bound = false;
   #source: HandoffSource | undefined;
   /** Until when it stands still without a further word; undefined while it serves. */
   #stillUntilMs: number | undefined;
@@ -149,6 +157,29 @@ export class VnodeHandoff {
       } else if (this.follows?.full) await this.follows.room();
       else return;
     }
+  }
+
+  /** From now on writes count when they are where the ring to come has them, too, or no longer. */
+  bind(isBound: boolean): void {
+    this.#bound = isBound;
+    if (isBound) {
+      this.#followed.hold();
+      this.#storage.hold = (writes) =>
+        this.#followed.noted(writes.map(({ key }) => bytesToText(key)));
+    } else this.#unbind();
+  }
+
+  #unbind(): void {
+    this.#storage.hold = undefined;
+    this.#source?.refuseVouches();
+    this.#followed.release();
+  }
+
+  /** Removes all data; it is elsewhere, so that nothing of it has to follow. */
+  async #delete(): Promise<void> {
+    this.#unbind();
+    await this.#vnode.delete();
+    this.bind(this.#bound);
   }
 
   /** Takes neither commands nor data until {@linkcode VnodeHandoff.#letGo}; they wait. */
@@ -286,6 +317,13 @@ export class VnodeHandoff {
           if (this.#switching === switching) this.#switching = undefined;
         }
       }
+      case HandoffAction.vouch: {
+        const source = this.#sourceOf(transfer);
+        this.#heardOf();
+        if (!this.#followed.holds) throw notBound();
+        await source.vouch();
+        return;
+      }
       case HandoffAction.finish:
         return await this.#finish(transfer, request.outcome, request.owner);
       case HandoffAction.offer: {
@@ -366,6 +404,7 @@ export class VnodeHandoff {
       ringSize: host.ringSize,
       vnode: this.#vnode,
       storage: this.#storage,
+      followed: this.#followed,
       now: () => host.now(),
       later: (afterMs, callback) => host.later(afterMs, callback),
       crash: (error) => host.crash(error),
@@ -479,7 +518,7 @@ export class VnodeHandoff {
     if (this.#stillUntilMs !== undefined) this.#stillUntilMs = Infinity;
     if (outcome === HandoffOutcome.released) this.#host.released(owner);
     try {
-      if (outcome === HandoffOutcome.removed) await this.#vnode.delete();
+      if (outcome === HandoffOutcome.removed) await this.#delete();
       await this.#vnode.handoffFinished?.(target);
     } catch (error) {
       // Nobody knows what is left.
@@ -501,7 +540,7 @@ export class VnodeHandoff {
     if (this.#stillUntilMs === undefined) this.#hold();
     this.#stillUntilMs = Infinity;
     try {
-      await this.#vnode.delete();
+      await this.#delete();
     } catch (error) {
       this.#host.crash(error);
       throw error;
@@ -534,6 +573,13 @@ export class VnodeHandoff {
 }
 
 const nothing = (): void => {};
+
+function notBound(): WhorlError {
+  return new WhorlError(
+    "handoff_refused",
+    "Cannot vouch for what was written as writes are not held",
+  );
+}
 
 function leaving(): WhorlError {
   return new WhorlError(

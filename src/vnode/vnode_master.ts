@@ -35,23 +35,16 @@ import { writeFailure } from "../wire/failure.ts";
 import { FRAME_BYTES_MAX, readFrames } from "../wire/frame.ts";
 import { FrameType } from "../wire/frame_type.ts";
 import { decodeMsgpack, wellFormed, writeMsgpack } from "../wire/msgpack.ts";
-import {
-  firstVnodeBeside,
-  partitionOfVnode,
-} from "../ring/ring_generations.ts";
+import { partitionOfVnode } from "../ring/ring_generations.ts";
 import { beginsHandoff, HandoffAction } from "./handoff_codec.ts";
 import { BackgroundPace } from "./background_pace.ts";
 import type { ClusterEvent, VnodeModule } from "./vnode.ts";
-import {
-  type CommandTable,
-  commandTableOf,
-  type VnodeHost,
-  VnodeProcess,
-  type VnodeStart,
-  wentElsewhere,
-} from "./vnode_process.ts";
-import { PoolWorkers, type VnodeWorkers } from "./pool_workers.ts";
-import { type VnodePool, WorkPool } from "./work_pool.ts";
+import { type CommandTable, commandTableOf } from "./command_table.ts";
+import { wentElsewhere } from "./vnode_answers.ts";
+import type { VnodeHost } from "./vnode_host.ts";
+import { VnodeProcess, type VnodeStart } from "./vnode_process.ts";
+import { KnownRings } from "./known_rings.ts";
+import { MasterPools } from "./master_pools.ts";
 import { VnodeTurns } from "./vnode_turns.ts";
 import {
   moduleIdOf,
@@ -72,8 +65,6 @@ const TRANSFERS_WAIT_MS_MAX = 20;
 const COVERAGE_REST = 8;
 /** Longest time by which a query is put off, in milliseconds; many may have done a little before. */
 const COVERAGE_WAIT_MS_MAX = 250;
-/** How long work in pools is waited for when a master stops, in milliseconds; less than a node waits for its masters. */
-const POOLS_CLOSE_MS_MAX = 3_000;
 /** The span in which those restarts are counted. */
 export const VNODE_RESTARTS_PERIOD_MS = 10_000;
 
@@ -85,6 +76,10 @@ export interface VnodeMasterOptions {
   readonly node: string;
   /** Partitions of each generation of the ring, by the number of its first vnode. */
   readonly ringSizes: ReadonlyMap<number, number>;
+  /** The first vnodes of generations that are no more. @default {[]} */
+  readonly formerVnodes?: readonly number[];
+  /** Vnodes whose writes are held until the ring to come has them. @default {[]} */
+  readonly boundVnodes?: readonly number[];
   /** Where its vnodes keep their data; closed by the master when it stops. */
   readonly store: Store;
   readonly runtime: Runtime;
@@ -130,7 +125,7 @@ interface Released {
 }
 
 /** Runs the vnodes of one master. Made by {@linkcode startVnodeMaster}. */
-export class VnodeMaster implements VnodeHost {
+export class VnodeMaster implements VnodeHost<VnodeProcess> {
   readonly answers: BatchingSink;
   /** How fast transfers of its vnodes may go. */
   readonly pace: BackgroundPace = new BackgroundPace(
@@ -144,9 +139,7 @@ export class VnodeMaster implements VnodeHost {
   );
   readonly turns: VnodeTurns;
   #options: VnodeMasterOptions;
-  #ringSizes: ReadonlyMap<number, number>;
-  /** The first vnodes of generations of the ring that are no more. */
-  #formerVnodes: ReadonlySet<number> = new Set();
+  #rings: KnownRings;
   #table: CommandTable;
   #moduleId: number;
   #supervisor: Supervisor | undefined;
@@ -166,12 +159,8 @@ export class VnodeMaster implements VnodeHost {
   readonly #ending = new Set<number>();
   /** Those of them that this node has come to own meanwhile. */
   readonly #wantedAgain = new Set<number>();
-  /** The pools of the module, by name. */
-  readonly #pools = new Map<string, WorkPool>();
-  /** Its workers. */
-  readonly #workers = new Map<string, PoolWorkers>();
-  /** Whether the node is about to be told of them. */
-  #tellsWorkers = false;
+  /** The pools and workers of the module. */
+  readonly #pools: MasterPools;
   #listeners = new Set<{
     readonly process: VnodeProcess;
     readonly listener: (event: ClusterEvent) => void;
@@ -201,24 +190,19 @@ export class VnodeMaster implements VnodeHost {
   constructor(options: VnodeMasterOptions) {
     this.#options = options;
     this.turns = new VnodeTurns(options.runtime);
-    this.#ringSizes = options.ringSizes;
+    const { ringSizes, formerVnodes = [], boundVnodes = [] } = options;
+    this.#rings = new KnownRings([...ringSizes], formerVnodes, boundVnodes);
     this.#table = commandTableOf(options.module);
     this.#moduleId = moduleIdOf(options.module.name);
-    for (const [name, bounds] of Object.entries(options.module.pools ?? {})) {
-      this.#pools.set(name, new WorkPool(name, bounds, options.runtime));
-    }
-    const { runtime } = options;
-    const zombie = (): void => this.#tell({ type: "zombie" });
-    for (const [name, config] of Object.entries(options.module.workers ?? {})) {
-      this.#workers.set(
-        name,
-        new PoolWorkers(name, config, {
-          runtime,
-          zombie,
-          changed: () => this.#workersChanged(),
-        }),
-      );
-    }
+    this.#pools = new MasterPools(
+      options.module,
+      options.runtime,
+      options.log,
+      {
+        zombie: () => this.#tell({ type: "zombie" }),
+        workers: (workers) => this.#tell({ type: "workers", workers }),
+      },
+    );
     this.answers = new BatchingSink(
       (callback) => options.runtime.defer(callback),
       (batch) => {
@@ -335,6 +319,7 @@ export class VnodeMaster implements VnodeHost {
   /** Stops the vnodes, waits for work in pools and closes the store; what was acknowledged is durable then. */
   async stop(): Promise<void> {
     this.#stopping = true;
+    this.#pools.fallSilent();
     for (const timer of [this.#sweep, this.#nextTurn, ...this.#timers]) {
       if (timer !== undefined) this.#options.runtime.clearTimer(timer);
     }
@@ -346,73 +331,9 @@ export class VnodeMaster implements VnodeHost {
     await this.#supervisor?.shutdown();
     // Those that were never started are nobody's children.
     for (const process of this.#processes.values()) process.kill();
-    await this.#closePools();
+    await this.#pools.close();
     await this.#options.store.close();
     this.answers.flush();
-  }
-
-  /** Waits for work that runs, which uses the store, but not for ever. */
-  async #closePools(): Promise<void> {
-    const pools = this.#allPools();
-    const closing = [...this.#pools.values(), ...this.#workers.values()];
-    if (closing.length === 0) return;
-    const { runtime, log } = this.#options;
-    const { promise: waited, resolve } = Promise.withResolvers<void>();
-    const timer = runtime.setTimer(POOLS_CLOSE_MS_MAX, resolve);
-    await Promise.race([
-      waited,
-      Promise.all(closing.map((pool) => pool.close())),
-    ]);
-    runtime.clearTimer(timer);
-    await Promise.all([...this.#workers.values()].map((each) => each.end()));
-    const running = pools.reduce((sum, [, pool]) => sum + pool.running, 0);
-    if (running > 0) {
-      log.warn("Work in pools has not ended when it was asked to", { running });
-    }
-  }
-
-  /** Tells the node which workers there are, once for all that changes now. */
-  #workersChanged(): void {
-    if (this.#tellsWorkers || this.#stopping) return;
-    this.#tellsWorkers = true;
-    this.#options.runtime.defer(() => {
-      this.#tellsWorkers = false;
-      if (this.#stopping) return;
-      const workers = [...this.#workers.values()]
-        .map((each) => each.tree())
-        .filter((tree) => tree !== undefined);
-      this.#tell({ type: "workers", workers });
-    });
-  }
-
-  /** The pools, and those in which jobs wait for workers, with their names. */
-  #allPools(): [string, WorkPool][] {
-    return [...this.#pools, ...this.#poolsOfWorkers()];
-  }
-
-  #poolsOfWorkers(): [string, WorkPool][] {
-    return [...this.#workers].map(([name, { pool }]) => [name, pool]);
-  }
-
-  #poolOf(process: VnodeProcess, name: string): VnodePool {
-    const pool = this.#declared("pool", this.#pools, name);
-    return { run: (work, limits) => pool.run(process, work, limits) };
-  }
-
-  #workersOf(process: VnodeProcess, name: string): VnodeWorkers {
-    const workers = this.#declared("workers", this.#workers, name);
-    return { run: (input, limits) => workers.run(process, input, limits) };
-  }
-
-  #declared<T>(what: string, all: ReadonlyMap<string, T>, name: string): T {
-    const found = all.get(name);
-    if (found !== undefined) return found;
-    throw new WhorlError(
-      "invalid_argument",
-      `Cannot find ${what} '${name}' of '${this.#options.module.name}': it has declared ${
-        [...all.keys()].join(", ") || "none"
-      }`,
-    );
   }
 
   readonly #onFrame = (
@@ -514,14 +435,14 @@ export class VnodeMaster implements VnodeHost {
     }
     if (
       header.moduleId !== this.#moduleId ||
-      partition >= this.#ringSizeOf(number)
+      partition >= this.#rings.sizeOf(number)
     ) {
       this.#refuse(
         correlation,
         new WhorlError(
           "invalid_argument",
           `Cannot run a command of partition ${partition}: this master serves '${this.#options.module.name}' in a ring of ${
-            this.#ringSizeOf(number)
+            this.#rings.sizeOf(number)
           }`,
         ),
       );
@@ -545,7 +466,7 @@ export class VnodeMaster implements VnodeHost {
     const begins = action === undefined || beginsHandoff(action);
     if (
       process === undefined && !(header.flags & RequestFlag.handoff) &&
-      this.#formerVnodes.has(firstVnodeBeside(number))
+      this.#rings.isFormer(number)
     ) {
       // What was here is elsewhere. Started anew, it would say that there was nothing.
       this.#refuse(correlation, resizedError(partition));
@@ -589,11 +510,6 @@ export class VnodeMaster implements VnodeHost {
     this.answers.end();
   }
 
-  /** Partitions of the generation that the vnode with this number is of; 0 if there is none. */
-  #ringSizeOf(number: number): number {
-    return this.#ringSizes.get(firstVnodeBeside(number)) ?? 0;
-  }
-
   /** Puts the vnode with this number under the supervisor, unless it is there. */
   #startVnode(number: number): void {
     const supervisor = this.#supervisor;
@@ -632,6 +548,7 @@ export class VnodeMaster implements VnodeHost {
       this.#table,
       number,
     );
+    process.bind(this.#rings.isBound(number));
     this.#processes.set(number, process);
     return process;
   }
@@ -654,7 +571,7 @@ export class VnodeMaster implements VnodeHost {
       }
       for (const remove of unsubscribe) remove();
       stopped.abort(reason);
-      for (const [, pool] of this.#allPools()) pool.leave(process);
+      this.#pools.leave(process);
       if (typeof reason === "object" && reason.type === "crash") {
         this.#options.log.warn("A vnode crashed", {
           partition,
@@ -698,7 +615,7 @@ export class VnodeMaster implements VnodeHost {
   ): VnodeStart {
     const { node, store, runtime, chance, log } = this.#options;
     const { number, partition } = process;
-    const ringSize = this.#ringSizeOf(number);
+    const ringSize = this.#rings.sizeOf(number);
     // Beside it there may be one of the same partition in a ring of another size.
     const name = number === partition
       ? `${partition}`
@@ -716,8 +633,8 @@ export class VnodeMaster implements VnodeHost {
       secretBytes: this.#options.secretBytes,
       log: log.child(`vnode-${name}`),
       signal,
-      pool: (name) => this.#poolOf(process, name),
-      workers: (name) => this.#workersOf(process, name),
+      pool: (name) => this.#pools.pool(process, name),
+      workers: (name) => this.#pools.workers(process, name),
       crash: (error) => process.crash(error),
       link: (source, child) => process.link(source, child),
       onClusterEvent: (listener) => {
@@ -745,7 +662,12 @@ export class VnodeMaster implements VnodeHost {
         }
         return;
       case "ring_sizes":
-        this.#ringsResized(args as [[number, number][], number[]]);
+        this.#rings = new KnownRings(
+          ...args as ConstructorParameters<typeof KnownRings>,
+        );
+        for (const process of this.#processes.values()) {
+          process.bind(this.#rings.isBound(process.number));
+        }
         return;
       default:
         throw new WhorlError(
@@ -753,16 +675,6 @@ export class VnodeMaster implements VnodeHost {
           `Cannot do '${method}' in a vnode master`,
         );
     }
-  }
-
-  #ringsResized(
-    [ringSizes, formerVnodes]: readonly [
-      readonly (readonly [number, number])[],
-      readonly number[],
-    ],
-  ): void {
-    this.#ringSizes = new Map(ringSizes);
-    this.#formerVnodes = new Set(formerVnodes);
   }
 
   #onCall(correlation: number, body: Uint8Array): void {
@@ -900,11 +812,6 @@ export class VnodeMaster implements VnodeHost {
       longest = Math.max(longest, process.waiting);
       overloaded += Number(process.overloaded);
     }
-    const figures = (pools: readonly [string, WorkPool][]) =>
-      Object.fromEntries(pools.map(([name, { counts, waiting, running }]) => [
-        name,
-        { ...counts, waiting, running },
-      ]));
     return {
       vnodes: this.#processes.size,
       handled,
@@ -916,8 +823,7 @@ export class VnodeMaster implements VnodeHost {
       waiting,
       abandoned,
       mailbox: { requests, bytes, longest, overloaded },
-      pools: figures([...this.#pools]),
-      workers: figures(this.#poolsOfWorkers()),
+      ...this.#pools.figures(),
       store: {
         ...this.#options.store.stats(),
         epoch: this.#options.store.state.epoch,

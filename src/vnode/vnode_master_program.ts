@@ -28,6 +28,10 @@ export interface VnodeMasterArgs {
   readonly node: string;
   /** Partitions of each generation of the ring, by the number of its first vnode. */
   readonly ringSizes: readonly (readonly [number, number])[];
+  /** See {@linkcode VnodeMasterOptions.formerVnodes}. */
+  readonly formerVnodes: readonly number[];
+  /** See {@linkcode VnodeMasterOptions.boundVnodes}. */
+  readonly boundVnodes: readonly number[];
   readonly store: StoreConfig;
   /** Where its chance begins. */
   readonly seed: string;
@@ -56,6 +60,8 @@ export function vnodeMasterProgram(
         : { ...loaded, mailbox: args.mailbox },
       node: args.node,
       ringSizes: new Map(args.ringSizes),
+      formerVnodes: args.formerVnodes,
+      boundVnodes: args.boundVnodes,
       store,
       runtime: context.runtime,
       wallClock: () => environment.wallClock(),

@@ -9,7 +9,7 @@
  * @module
  */
 import { ByteReader } from "../base/byte_reader.ts";
-import { type ErrorCode, reasonOf, WhorlError } from "../base/errors.ts";
+import { reasonOf, WhorlError } from "../base/errors.ts";
 import type { FrameSink } from "../wire/frame_sink.ts";
 import { FrameType } from "../wire/frame_type.ts";
 import { type Child, ChildBase } from "../../supervisors/child.ts";
@@ -22,19 +22,20 @@ import {
 import {
   answersLater,
   type Call,
-  type CommandDeclaration,
   type Vnode,
   type VnodeContext,
   type VnodeModule,
 } from "./vnode.ts";
 import type { PartitionStore } from "../environment/storage.ts";
 import { partitionOfVnode } from "../ring/ring_generations.ts";
-import { type Failure, writeFailure } from "../wire/failure.ts";
-import { CoverageAction, readCoverageRequest } from "./coverage_codec.ts";
+import { type CommandTable, handlersOf } from "./command_table.ts";
+import { CoverageQueries } from "./coverage_queries.ts";
 import { CoverageStreams } from "./coverage_streams.ts";
+import { forwardingOf } from "./forwarding.ts";
+import { declinedError, VnodeAnswers, wentElsewhere } from "./vnode_answers.ts";
+import type { VnodeCounts, VnodeHost } from "./vnode_host.ts";
 import { HandoffEntry } from "./handoff_codec.ts";
 import type { BackgroundPace } from "./background_pace.ts";
-import type { HandoffSource } from "./handoff_source.ts";
 import { Mailbox, type WaitingRequest } from "./mailbox.ts";
 import {
   MAILBOX_BOUNDS_DEFAULT,
@@ -42,7 +43,7 @@ import {
 } from "./mailbox_bounds.ts";
 import { PendingCall, type PendingCallHost } from "./pending_call.ts";
 import { VnodeHandoff, type VnodeHandoffHost } from "./vnode_handoff.ts";
-import type { TurnTaker, VnodeTurns } from "./vnode_turns.ts";
+import type { TurnTaker } from "./vnode_turns.ts";
 import { RequestFlag } from "./vnode_wire.ts";
 import { WatchedPartition } from "./watched_partition.ts";
 
@@ -58,86 +59,12 @@ interface ForwardedCommand {
 /** Time a command that came with a handoff is given, in milliseconds. */
 const FORWARDED_COMMAND_MS = 60_000;
 
-/** Why a command that another replica can do is not done here; nothing has been done. */
-function declinedError(partition: number, requests: number): WhorlError {
-  return new WhorlError(
-    "overload",
-    `The vnode of partition ${partition} leaves the command to another replica as it has ${requests} in hand`,
-    { details: { partition, declined: true } },
-  );
-}
-
-/** Why a command for a partition that went to `owner` is not run here. */
-export function wentElsewhere(partition: number, owner: string): WhorlError {
-  return new WhorlError(
-    "wrong_owner",
-    `Cannot run a command here as partition ${partition} went to ${owner}`,
-    { details: { partition, owner } },
-  );
-}
-
-/** Counts of one vnode since it started. */
-export interface VnodeCounts {
-  handled: number;
-  failed: number;
-  /** Not taken in: the mailbox was full, or the partition goes elsewhere. */
-  refused: number;
-  /** Not taken in as another replica could do it and this vnode had enough to do. */
-  declined: number;
-  /** Answered `overload` as they had waited too long for a vnode that is behind. */
-  shed: number;
-  expired: number;
-}
-
-/** What a vnode needs from the master around it. */
-export interface VnodeHost {
-  /** Where answers go. */
-  readonly answers: FrameSink;
-  /** Monotonic milliseconds. */
-  now(): number;
-  /** Calls `callback` later, when others have had their turn. */
-  later(afterMs: number, callback: () => void): void;
-  /** How fast transfers may go. */
-  readonly pace: BackgroundPace;
-  readonly coveragePace: BackgroundPace;
-  /** Whose turn it is. */
-  readonly turns: VnodeTurns;
-  /** Requests wait or have been promised an answer: call `giveUpOverdue` from time to time. */
-  requestsInHand(): void;
-  /** `process` has begun to refuse commands as its mailbox is full, or it has room again. */
-  overloaded(process: VnodeProcess, is: boolean): void;
-  /** What `process` held went to `owner`: its commands are refused with that name from now on. */
-  released(process: VnodeProcess, owner: string): void;
-  /** What `process` held went elsewhere and is removed: it need not run, unless commands came meanwhile. */
-  removed(process: VnodeProcess, stays: boolean): void;
-}
-
-/** The declared commands of a module in wire order. */
-export interface CommandTable {
-  readonly names: readonly string[];
-  readonly declarations: readonly CommandDeclaration[];
-  /** Its coverage queries. */
-  readonly coverageNames: readonly string[];
-  readonly coverageDeclarations: readonly CommandDeclaration[];
-}
-
-/** The commands of `module` as a table by wire number. */
-export function commandTableOf(module: VnodeModule): CommandTable {
-  return {
-    names: Object.keys(module.commands),
-    declarations: Object.values(module.commands),
-    coverageNames: Object.keys(module.coverage),
-    coverageDeclarations: Object.values(module.coverage),
-  };
-}
-
 /** What a vnode is started with: its context, on the store itself. */
 export type VnodeStart = Omit<VnodeContext, "storage"> & {
   readonly storage: PartitionStore;
 };
 
 type Handler = (request: unknown, call: Call) => unknown;
-type CoverageHandler = NonNullable<Vnode["handleCoverage"]>[string];
 
 /** A running vnode. */
 export class VnodeProcess extends ChildBase
@@ -157,15 +84,16 @@ export class VnodeProcess extends ChildBase
     shed: 0,
     expired: 0,
   };
-  #host: VnodeHost;
+  #host: VnodeHost<VnodeProcess>;
   #module: VnodeModule;
   #table: CommandTable;
+  readonly #answers: VnodeAnswers;
   #vnode: Vnode | undefined;
   #handlers: Handler[] = [];
-  #coverageHandlers: CoverageHandler[] = [];
   readonly #coverage: CoverageStreams;
+  #coverageQueries: CoverageQueries | undefined;
   #handoff: VnodeHandoff | undefined;
-  #store: VnodeContext["store"] | undefined;
+  #bound = false;
   /** Takes no commands, as what it holds is being counted out. */
   #held = false;
   /** Called once no handler is at work. */
@@ -189,7 +117,7 @@ export class VnodeProcess extends ChildBase
    * @param number Which vnode it is.
    */
   constructor(
-    host: VnodeHost,
+    host: VnodeHost<VnodeProcess>,
     module: VnodeModule,
     table: CommandTable,
     number: number,
@@ -199,6 +127,11 @@ export class VnodeProcess extends ChildBase
     this.#host = host;
     this.#module = module;
     this.#table = table;
+    this.#answers = new VnodeAnswers(
+      host.answers,
+      module.name,
+      partition,
+    );
     this.#mailbox = new Mailbox(module.mailbox ?? MAILBOX_BOUNDS_DEFAULT);
     this.number = number;
     this.partition = partition;
@@ -293,7 +226,6 @@ export class VnodeProcess extends ChildBase
    */
   async start(context: VnodeStart): Promise<void> {
     this.#started = true;
-    this.#store = context.store;
     this.ringSize = context.ringSize;
     const storage = new WatchedPartition(context.storage);
     const vnode = await this.#module.init(this.partition, {
@@ -304,39 +236,26 @@ export class VnodeProcess extends ChildBase
       await vnode.terminate?.("stopped while starting");
       return;
     }
-    this.#handlers = this.#handlersOf<Handler>(
+    this.#handlers = handlersOf<Handler>(
+      this.#module.name,
       "command",
       this.#table.names,
       vnode.handleCommand,
     );
-    this.#coverageHandlers = this.#handlersOf<CoverageHandler>(
-      "coverage query",
-      this.#table.coverageNames,
-      vnode.handleCoverage,
-    );
+    this.#coverageQueries = new CoverageQueries({
+      moduleName: this.#module.name,
+      partition: this.partition,
+      table: this.#table,
+      streams: this.#coverage,
+      store: context.store,
+      now: () => this.#host.now(),
+    }, vnode);
     this.#vnode = vnode;
     this.#handoff = new VnodeHandoff(this, vnode, storage);
+    if (this.#bound) this.#handoff.bind(true);
     this.#busy = false;
     this.#mailbox.open(this.#host.now());
     this.#drain();
-  }
-
-  // deno-lint-ignore ban-types -- what a handler takes is its declaration's business.
-  #handlersOf<H extends Function>(
-    what: string,
-    names: readonly string[],
-    handlers: Readonly<Record<string, unknown>> | undefined,
-  ): H[] {
-    return names.map((name) => {
-      const handler = handlers?.[name];
-      if (typeof handler !== "function") {
-        throw new WhorlError(
-          "vnode_module_failed",
-          `Cannot start a vnode of '${this.#module.name}' as it has no handler for its ${what} '${name}'`,
-        );
-      }
-      return handler.bind(handlers) as H;
-    });
   }
 
   /**
@@ -359,7 +278,7 @@ export class VnodeProcess extends ChildBase
     }
     if (this.#ended) {
       // It is on its way out and its master does not know yet.
-      this.#fail(
+      this.#answers.fail(
         correlation,
         "vnode_crashed",
         `The vnode of partition ${this.partition} has stopped`,
@@ -403,7 +322,7 @@ export class VnodeProcess extends ChildBase
     const { partition, waiting, waitingBytes } = this;
     if (refusal === "soft") {
       this.counts.declined++;
-      this.#failWith(
+      this.#answers.failWith(
         correlation,
         declinedError(partition, waiting + this.#promised.size),
         "overload",
@@ -411,7 +330,7 @@ export class VnodeProcess extends ChildBase
       return;
     }
     this.counts.refused++;
-    this.#fail(
+    this.#answers.fail(
       correlation,
       "overload",
       `Cannot take a command for partition ${partition}: ${waiting} of together ${waitingBytes} bytes are waiting, ${this.#promised.size} are being handled`,
@@ -461,7 +380,7 @@ export class VnodeProcess extends ChildBase
     const message =
       `The vnode of partition ${this.partition} stopped: ${reason}`;
     for (const call of this.#promised) {
-      this.#fail(call.correlation, "vnode_crashed", message);
+      this.#answers.fail(call.correlation, "vnode_crashed", message);
     }
     this.#promised.clear();
     this.#coverage.close(message);
@@ -477,10 +396,10 @@ export class VnodeProcess extends ChildBase
     const handling = this.#handling;
     if (handling !== undefined && !handling.answered) {
       handling.answered = true;
-      this.#fail(handling.correlation, "vnode_crashed", message);
+      this.#answers.fail(handling.correlation, "vnode_crashed", message);
     }
     for (const { correlation } of this.#mailbox.remove(() => true)) {
-      this.#fail(correlation, "vnode_crashed", message);
+      this.#answers.fail(correlation, "vnode_crashed", message);
     }
   }
 
@@ -531,11 +450,11 @@ export class VnodeProcess extends ChildBase
   ): void {
     if (fate === "expired") {
       this.counts.expired++;
-      this.#fail(correlation, "timeout", expired);
+      this.#answers.fail(correlation, "timeout", expired);
       return;
     }
     this.counts.shed++;
-    this.#fail(
+    this.#answers.fail(
       correlation,
       "overload",
       `The command waited too long for partition ${this.partition}, which is behind with its commands`,
@@ -568,7 +487,7 @@ export class VnodeProcess extends ChildBase
     const declaration = this.#table.declarations[command];
     const handler = this.#handlers[command];
     if (declaration === undefined || handler === undefined) {
-      this.#fail(
+      this.#answers.fail(
         correlation,
         "unknown_command",
         `Cannot run command ${command} as '${this.#module.name}' has ${this.#table.names.length}`,
@@ -581,16 +500,22 @@ export class VnodeProcess extends ChildBase
       request = declaration.request.decode(this.#reader);
     } catch (error) {
       this.counts.failed++;
-      this.#failWith(correlation, error, "protocol_error");
+      this.#answers.failWith(correlation, error, "protocol_error");
       return;
     }
     const follows = this.#handoff?.follows;
     let forwards = false;
     if (follows !== undefined) {
-      const decision = this.#decide(follows, command, request);
+      const decision = forwardingOf(
+        this.#vnode as Vnode,
+        this.partition,
+        follows,
+        this.#table.names[command] as string,
+        request,
+      );
       if (decision instanceof WhorlError) {
         this.counts.refused++;
-        this.#failWith(correlation, decision, decision.code);
+        this.#answers.failWith(correlation, decision, decision.code);
         return;
       }
       forwards = decision;
@@ -639,40 +564,11 @@ export class VnodeProcess extends ChildBase
     }
   }
 
-  /** Whether a command must go to the target of a handoff as well, or why it cannot be run now. */
-  #decide(
-    follows: HandoffSource,
-    command: number,
-    request: unknown,
-  ): boolean | WhorlError {
-    const name = this.#table.names[command] as string;
-    const vnode = this.#vnode as Vnode;
-    const { node } = follows.target;
-    const { partition } = this;
-    switch (vnode.handleHandoffCommand?.(name, request)) {
-      case "apply":
-        return false;
-      case "forward":
-        return new WhorlError(
-          "wrong_owner",
-          `Cannot run '${name}' here as partition ${partition} is going to ${node}`,
-          { details: { partition, owner: node } },
-        );
-      case "drop":
-        return new WhorlError(
-          "handoff_refused",
-          `Cannot run '${name}' while partition ${partition} is going to ${node}`,
-          { details: { partition, owner: node } },
-        );
-      default:
-        return follows.full
-          ? new WhorlError(
-            "overload",
-            `Cannot run '${name}' as too many commands are on their way to ${node} with partition ${partition}`,
-            { details: { partition } },
-          )
-          : true;
-    }
+  /** From now on writes count when they are where the ring to come has them, too, or no longer. */
+  bind(isBound: boolean): void {
+    if (this.#bound === isBound) return;
+    this.#bound = isBound;
+    if (!this.#ended) this.#handoff?.bind(isBound);
   }
 
   // What its handoffs ask of it.
@@ -816,7 +712,7 @@ export class VnodeProcess extends ChildBase
       (flags & RequestFlag.asFallback) === 0
     );
     for (const { correlation } of forOwner) {
-      this.#failWith(
+      this.#answers.failWith(
         correlation,
         wentElsewhere(partition, owner),
         "wrong_owner",
@@ -839,44 +735,17 @@ export class VnodeProcess extends ChildBase
   ): void {
     try {
       this.#reader.reset(bytes, start, end);
-      const request = readCoverageRequest(this.#reader);
-      switch (request.action) {
-        case CoverageAction.cancel:
-          this.#coverage.cancel(request.stream, correlation);
-          return;
-        case CoverageAction.more:
-          this.#coverage.more(request.stream, correlation, deadline);
-          return;
-      }
-      const declaration = this.#table.coverageDeclarations[query];
-      const handler = this.#coverageHandlers[query];
-      if (declaration === undefined || handler === undefined) {
-        throw new WhorlError(
-          "unknown_command",
-          `Cannot run coverage query ${query} as '${this.#module.name}' has ${this.#table.coverageNames.length}`,
-        );
-      }
-      if (this.#store?.tailLost) {
-        throw new WhorlError(
-          "tail_lost",
-          `Cannot list what partition ${this.partition} holds as its store has lost its newest commits and has not fetched them yet`,
-          { details: { partition: this.partition } },
-        );
-      }
-      const body = declaration.request.decode(this.#reader);
-      this.#coverage.open(
-        request.stream,
+      const begun = this.#coverageQueries?.take(
         correlation,
+        query,
         deadline,
-        this.#host.now() + request.timeLeftMs,
-        declaration,
-        (signal) => handler(body, request.keySpaces, signal),
+        this.#reader,
       );
-      this.#host.requestsInHand();
+      if (begun) this.#host.requestsInHand();
     } catch (error) {
       // It could not be read: handlers are called where their failures are seen to.
       this.counts.failed++;
-      this.#failWith(correlation, error, "protocol_error");
+      this.#answers.failWith(correlation, error, "protocol_error");
     }
   }
 
@@ -902,7 +771,11 @@ export class VnodeProcess extends ChildBase
       call.abandon();
       this.#abandoned++;
       this.counts.expired++;
-      this.#fail(call.correlation, "timeout", this.#overdue("did not answer"));
+      this.#answers.fail(
+        call.correlation,
+        "timeout",
+        this.#overdue("did not answer"),
+      );
     }
     if (this.#mailbox.length > 0) this.#lookThroughMailbox(now);
     this.#lookForRoom();
@@ -951,37 +824,10 @@ export class VnodeProcess extends ChildBase
       this.#tellQuiet();
     }
     if (this.#ended) return;
-    const sink = this.#host.answers;
-    const into = sink.begin(type, call.correlation);
-    const bodyStart = into.length;
-    let failure: unknown;
-    try {
-      call.declaration.reply.encode(value, into);
-    } catch (error) {
-      // The frame has begun and must end: empty it and send the failure after it.
-      into.length = bodyStart;
-      failure = error;
-    }
-    if (failure !== undefined) {
-      into.setU8(bodyStart - 10, FrameType.vnodeError);
-      writeFailure(into, this.#unsendable(failure));
-    }
-    try {
-      sink.end();
-    } catch (tooLarge) {
-      // The frame has been taken back out, so the failure goes in its place.
-      this.#failWith(
-        call.correlation,
-        this.#unsendable(tooLarge),
-        "vnode_error",
-      );
-    }
-  }
-
-  #unsendable(cause: unknown): WhorlError {
-    return new WhorlError(
-      "vnode_error",
-      `Cannot encode the answer of '${this.#module.name}': ${reasonOf(cause)}`,
+    this.#answers.answer(
+      call.correlation,
+      type,
+      (into) => call.declaration.reply.encode(value, into),
     );
   }
 
@@ -990,7 +836,9 @@ export class VnodeProcess extends ChildBase
     this.#promised.delete(call);
     this.counts.failed++;
     this.#tellQuiet();
-    if (!this.#ended) this.#failWith(call.correlation, error, "vnode_error");
+    if (!this.#ended) {
+      this.#answers.failWith(call.correlation, error, "vnode_error");
+    }
   }
 
   /** Ends because a handler or a store failed; the supervisor starts it anew. */
@@ -1011,32 +859,12 @@ export class VnodeProcess extends ChildBase
     this.#promised.delete(call);
     if (!call.settled) {
       call.answered = true;
-      this.#fail(
+      this.#answers.fail(
         call.correlation,
         "vnode_error",
         `The vnode of partition ${this.partition} failed: ${reasonOf(error)}`,
       );
     }
     this.crash(error);
-  }
-
-  #fail(correlation: number, code: ErrorCode, message: string): void {
-    const { partition } = this;
-    this.#sendFailure(correlation, { code, message, details: { partition } });
-  }
-
-  #failWith(correlation: number, error: unknown, otherwise: ErrorCode): void {
-    this.#sendFailure(
-      correlation,
-      error instanceof WhorlError
-        ? error
-        : { code: otherwise, message: reasonOf(error), details: {} },
-    );
-  }
-
-  #sendFailure(correlation: number, failure: Failure): void {
-    const sink = this.#host.answers;
-    writeFailure(sink.begin(FrameType.vnodeError, correlation), failure);
-    sink.end();
   }
 }

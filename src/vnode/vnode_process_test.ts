@@ -27,7 +27,8 @@ import {
   type VnodeContext,
   type VnodeModule,
 } from "./vnode.ts";
-import { commandTableOf, VnodeProcess } from "./vnode_process.ts";
+import { commandTableOf } from "./command_table.ts";
+import { VnodeProcess } from "./vnode_process.ts";
 import { VnodeTurns } from "./vnode_turns.ts";
 import { RequestFlag } from "./vnode_wire.ts";
 

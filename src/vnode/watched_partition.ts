@@ -1,7 +1,8 @@
 /**
  * The storage of a vnode, as the handoffs to and from it need it: it tells which
- * keys are written while somebody wants to know, as those are sent again; writes
- * what comes by handoff in bulk; and remembers the keys that were sent, which
+ * keys are written while somebody wants to know, as those are sent again; lets
+ * somebody else tell when a write counts as durable; writes what comes by handoff
+ * in bulk; and remembers the keys that were sent, which
  * need not be looked for when they are removed.
  *
  * @module
@@ -31,8 +32,10 @@ export type TellDurable = (committed: () => void, failed: boolean) => void;
 
 /** The store of a vnode's partition; see the module's text. */
 export class WatchedPartition implements VnodeStorage {
-  /** Called with what is about to be written. May return who is to tell when that is durable, instead of this. */
-  watch: ((writes: readonly Write[]) => TellDurable | undefined) | undefined;
+  /** Called with what is about to be written. */
+  watch: ((writes: readonly Write[]) => void) | undefined;
+  /** Called with what is about to be written; may return who is to tell when that is durable, instead of this. */
+  hold: ((writes: readonly Write[]) => TellDurable | undefined) | undefined;
   readonly #store: PartitionStore;
   #inBulk = false;
   /** Keys that were sent, in their order, as texts. */
@@ -54,7 +57,8 @@ export class WatchedPartition implements VnodeStorage {
     writes: readonly Write[],
     committed: (error: Error | undefined) => void,
   ): void {
-    const tell = this.watch?.(writes);
+    this.watch?.(writes);
+    const tell = this.hold?.(writes);
     this.#store.write(
       writes,
       tell === undefined

@@ -61,6 +61,11 @@ export function endFrame(into: ByteWriter, start: number): void {
   into.setU32(start, length);
 }
 
+/** Where the whole frame at `start` ends. */
+export function frameEndAt(bytes: Uint8Array, start: number): number {
+  return start + LENGTH_FIELD_BYTES + u32At(bytes, start);
+}
+
 /** Appends a whole frame with a ready payload. */
 export function writeFrame(
   into: ByteWriter,

@@ -90,6 +90,7 @@ async function main(): Promise<boolean> {
       },
     },
     help: HELP,
+    ending: "stops the node",
     historyPath: `${flags.data}/prompt-history`,
     signal: told.signal,
   });

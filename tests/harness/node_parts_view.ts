@@ -9,15 +9,23 @@ import { type ChildInfo, Supervisor } from "../../supervisors/supervisor.ts";
 
 /** The child at `path`, as in `["vnode_sup", "kv-0"]`. @throws {Error} If it does not run. */
 export function childAt(node: WhorlNode, path: readonly string[]): Child {
-  let at: Child = node.root;
+  const found = runningChild(node, path);
+  if (found === undefined) {
+    throw new Error(`${path.join("/")} does not run`);
+  }
+  return found;
+}
+
+/** The child at `path`; `undefined` while it, or what is above it, does not run. */
+export function runningChild(
+  node: WhorlNode,
+  path: readonly string[],
+): Child | undefined {
+  let at: Child | undefined = node.root;
   for (const id of path) {
-    const found = at instanceof Supervisor
+    at = at instanceof Supervisor
       ? at.whichChildren().find((child) => child.id === id)?.child
       : undefined;
-    if (found === undefined) {
-      throw new Error(`No child ${path.join("/")}: ${id} does not run`);
-    }
-    at = found;
   }
   return at;
 }

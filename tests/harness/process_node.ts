@@ -102,9 +102,9 @@ class Life {
     ]);
     // Nobody reads at the other end; there is nothing to lose.
     await this.#writer.abort().catch(() => {});
-    const error = new Error(
-      `${this.#name} has ended: ${status.signal ?? status.code}`,
-    );
+    const end = `${this.#name} has ended: ${status.signal ?? status.code}`;
+    onLine(end);
+    const error = new Error(end);
     this.up.reject(error);
     for (const { reject } of this.#pending.values()) reject(error);
     return status;
@@ -175,11 +175,11 @@ export class ProcessNode implements TestNode {
       this.#running.call(method, args)
     );
     this.kv = {
-      get: async (...args) => (await this.#connected()).kv.get(...args),
-      put: async (...args) => (await this.#connected()).kv.put(...args),
-      delete: async (...args) => (await this.#connected()).kv.delete(...args),
+      get: async (...args) => (await this.client()).kv.get(...args),
+      put: async (...args) => (await this.client()).kv.put(...args),
+      delete: async (...args) => (await this.client()).kv.delete(...args),
       keys: (...args) =>
-        coverageLater(async () => (await this.#connected()).kv.keys(...args)),
+        coverageLater(async () => (await this.client()).kv.keys(...args)),
     };
   }
 
@@ -188,12 +188,20 @@ export class ProcessNode implements TestNode {
     return this.#life;
   }
 
-  #connected(): Promise<WhorlClient> {
+  /** A client of it alone, over TCP; of no use any more once it has ended. @throws {Error} If it does not run. */
+  client(): Promise<WhorlClient> {
     if (!this.running) throw new Error(`${this.name} does not run`);
-    this.#client ??= connect({
-      nodes: [this.address],
-      cookie: this.#options.cookie,
-    });
+    if (this.#client === undefined) {
+      const client = connect({
+        nodes: [this.address],
+        cookie: this.#options.cookie,
+      });
+      this.#client = client;
+      client.catch(() => {
+        // The next one who asks tries anew.
+        if (this.#client === client) this.#client = undefined;
+      });
+    }
     return this.#client;
   }
 
@@ -255,7 +263,15 @@ export class ProcessNode implements TestNode {
     const life = this.#life;
     this.#life = undefined;
     if (life === undefined) return;
-    life.child.kill("SIGKILL");
+    try {
+      life.child.kill("SIGKILL");
+    } catch (error) {
+      const { code, signal } = await life.ended;
+      throw new Error(
+        `${this.name} had ended by itself: ${signal ?? code}\n${this.log()}`,
+        { cause: error },
+      );
+    }
     await life.ended;
     await this.#disconnect();
   }

@@ -42,6 +42,7 @@ import type { ClusterPlace } from "../../src/ra_kv/ra_kv_protocol.ts";
 import type { StagedPlan } from "../../src/ring/staged_plan.ts";
 import type { TreeNode } from "../../supervisors/tree_view.ts";
 import type { EventLog } from "./event_log.ts";
+import { runningChild } from "./node_parts_view.ts";
 
 /** What a node can be asked; `NODE_METHODS` carries it out. */
 export interface NodeControl {
@@ -85,6 +86,8 @@ export interface NodeControl {
   held(): Promise<HeldPartitions>;
   repair(partition: number): Promise<readonly RepairStatus[]>;
   repairs(): Promise<readonly RepairStatus[]>;
+  /** Kills the part of its tree at `path`; false if it does not run just now. */
+  killPart(path: readonly string[]): Promise<boolean>;
 }
 
 /** How each method of {@linkcode NodeControl} is carried out on a node. */
@@ -138,6 +141,11 @@ export const NODE_METHODS: {
   repair: (node, partition) =>
     performCall(node, "repair", { partition }) as Promise<RepairStatus[]>,
   repairs: (node) => performCall(node, "repairs", {}) as RepairStatus[],
+  killPart: (node, path) => {
+    const part = runningChild(node, path);
+    part?.kill();
+    return part !== undefined;
+  },
 };
 
 /** Makes a {@linkcode NodeControl} of a way to call its methods. */

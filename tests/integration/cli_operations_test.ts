@@ -421,7 +421,7 @@ Deno.test("every command that talks to a node answers for one that runs and for 
     const down = await whorl([...line, `--data=${nobody}`]);
     assertEquals(
       down,
-      { code: 1, out: "", err: "Node is not running!\n" },
+      { code: 1, out: "", err: notRunning(nobody) },
       line.join(" "),
     );
     const downAsJson = await whorl([...line, `--data=${nobody}`, "--json"]);
@@ -437,6 +437,11 @@ Deno.test("every command that talks to a node answers for one that runs and for 
     assertMatch(help.out, new RegExp(`whorl ${name}`), name);
   }
 });
+
+/** What a command says when no node runs on `data`. */
+function notRunning(data: string): string {
+  return `Node is not running!\nCannot talk to a node on ${data} as none runs there\n`;
+}
 
 Deno.test("the program itself ends with the exit codes and writes where scripts look", async () => {
   await using nodes = await operated(1);
@@ -456,10 +461,10 @@ Deno.test("the program itself ends with the exit codes and writes where scripts 
   assertEquals(await program("ping", data), {
     code: 1,
     out: "",
-    err: "Node is not running!\n",
+    err: notRunning(nodes.data(1)),
   });
   const again = await program("stop", data);
-  assertEquals([again.code, again.err], [1, "Node is not running!\n"]);
+  assertEquals([again.code, again.err], [1, notRunning(nodes.data(1))]);
 });
 
 Deno.test("an operator joins, replaces, lets leave and removes nodes by the command line, and their processes end", async () => {

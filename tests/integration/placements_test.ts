@@ -256,16 +256,13 @@ for (const placement of PLACEMENTS) {
       // They have arrived once a later one has been answered.
       await client.request("b", "a", "remember", undefined, ONE);
       const mark = events.mark;
-      const killedAt = performance.now();
       childAt(node, ["vnode_sup", "trouble-0"]).kill();
       for (const request of waiting) {
         assertEquals((await answerOf(request)).code, "vnode_crashed");
       }
       // What comes while it is away waits for the next one.
       const state = await client.request("b", "a", "state", undefined, ONE);
-      const restartMs = performance.now() - killedAt;
       assertEquals(state.replies[0]?.remembered, 0);
-      assert(restartMs < RESTART_MS_MAX[placement], `it took ${restartMs} ms`);
       const stopped = await events.until(
         "its end",
         mark,
@@ -275,17 +272,6 @@ for (const placement of PLACEMENTS) {
       assertEquals(stopped.event.reason, "killed");
     }));
 }
-
-/**
- * Milliseconds from the kill of a master to the next answer of one of its
- * vnodes. Wanted are 100 for a worker; a machine that is busy with other tests
- * needs some more.
- */
-const RESTART_MS_MAX: Record<Placement, number> = {
-  task: 100,
-  worker: 500,
-  subprocess: 1_000,
-};
 
 for (const signal of ["SIGKILL", "SIGSTOP"] as const) {
   Deno.test(`subprocess: a master under ${signal} is found, replaced, and its requests are answered`, () =>

@@ -211,6 +211,26 @@ Deno.test("rc_example tells how it is used, and ends with its input", async () =
   await using lost = new PromptProcess(["-A", program.href]);
   assertEquals(await lost.code(), 2);
   assertStringIncludes(lost.log.join("\n"), "deno task rc_example NAME");
+  await Promise.all(
+    Object.entries({
+      "dev9": "dev9 needs a --port",
+      "dev1 dev2": "One NAME is enough: dev2",
+      "dev1 --prot 1": "There is no --prot",
+      "dev1 --durable=x": "--durable takes no value",
+      "dev1 --data": "--data needs a value",
+      "dev1 --data --durable": "--data needs a value",
+    }).map(async ([line, why]) => {
+      await using wrong = new PromptProcess([
+        "-A",
+        program.href,
+        ...line.split(" "),
+      ]);
+      assertEquals(await wrong.code(), 2);
+      assertEquals(wrong.log.at(-1), why);
+    }),
+  );
+  await using asking = new PromptProcess(["-A", program.href, "--help"]);
+  assertEquals([await asking.code(), asking.log], [0, []]);
   await using nodes = await ExampleNodes.make("rc_example");
   await nodes.start("dev1");
   assertEquals(await nodes.node("dev1").end(), 0);

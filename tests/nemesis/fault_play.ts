@@ -6,20 +6,22 @@
  */
 import type { Fault } from "./fault.ts";
 import type { PlannedFault } from "./fault_schedule.ts";
-import { FAULTS } from "./fault_table.ts";
 import type { NemesisCluster } from "./nemesis_cluster.ts";
 import { pause } from "./pause.ts";
 
 /** See the module's text. */
 export class FaultPlay {
   readonly #cluster: NemesisCluster;
+  readonly #faults: readonly Fault[];
   readonly #counts = new Map<string, number>();
   readonly #active = new Set<PlannedFault>();
   /** By claim, the end of the newest fault that has it. */
   readonly #claimed = new Map<string, Promise<void>>();
 
-  constructor(cluster: NemesisCluster) {
+  /** @param faults Those that rounds may have. */
+  constructor(cluster: NemesisCluster, faults: readonly Fault[]) {
     this.#cluster = cluster;
+    this.#faults = faults;
   }
 
   /** How often each kind has struck. */
@@ -68,7 +70,9 @@ export class FaultPlay {
 
   async #strikeNow(planned: PlannedFault, signal: AbortSignal): Promise<void> {
     const { plan, forMs, words } = planned;
-    const fault = FAULTS.find(({ name }) => name === planned.fault) as Fault;
+    const fault = this.#faults.find(({ name }) =>
+      name === planned.fault
+    ) as Fault;
     const { name } = fault;
     this.#cluster.tell(`+ ${name}: ${words}, ${(forMs / 1000).toFixed(1)} s`);
     this.#active.add(planned);

@@ -8,32 +8,17 @@
  * @module
  */
 import { seededChance } from "../../src/base/chance.ts";
-import { checkAcknowledgedWrites } from "../../src/simulation/checkers/acknowledged_writes.ts";
-import type {
-  KvInput,
-  KvOutput,
-  KvRead,
-  KvRecord,
-} from "../../src/simulation/checkers/kv_history.ts";
 import { checkProgress } from "../../src/simulation/checkers/progress.ts";
 import type { Violation } from "../../src/simulation/checkers/violation.ts";
 import {
   countOutcomes,
-  HistoryRecorder,
+  type OperationRecord,
 } from "../../src/simulation/history.ts";
-import { awaitConvergence } from "./convergence.ts";
+import type { AttackedStore, AttackedStoreKind } from "./attacked_store.ts";
 import type { Fault } from "./fault.ts";
-import { shortName } from "./short_name.ts";
-import { FaultSchedule, type PlannedFault } from "./fault_schedule.ts";
 import { FaultPlay } from "./fault_play.ts";
-import { FAULTS } from "./fault_table.ts";
-import {
-  ANSWER_GRACE_MS,
-  type LoadWritten,
-  OPERATION_MS_MAX,
-  type Quorum,
-  startKvLoad,
-} from "./kv_load.ts";
+import { FaultSchedule, type PlannedFault } from "./fault_schedule.ts";
+import { ANSWER_GRACE_MS, OPERATION_MS_MAX } from "./load_clients.ts";
 import { exploreMachine } from "./machine.ts";
 import { NemesisCluster } from "./nemesis_cluster.ts";
 import {
@@ -43,7 +28,7 @@ import {
 } from "./nemesis_summary.ts";
 import { pause } from "./pause.ts";
 import { recorded, type RunDirectory } from "./run_directory.ts";
-import { checkStoppedCluster } from "./stopped_cluster.ts";
+import { shortName } from "./short_name.ts";
 
 /** Time a healed cluster gets to be one again, in milliseconds. */
 export const CONVERGENCE_MS_MAX = 30_000;
@@ -51,16 +36,12 @@ export const CONVERGENCE_MS_MAX = 30_000;
 export const ACKNOWLEDGED_PER_SECOND_MIN = 20;
 /** Load without faults at the end of each round, in milliseconds. */
 const CALM_MS = 1_000;
-/**
- * Rounds whose keys are read and judged again after each later one. Older ones
- * have been judged so often, and the keys of all would take too long to read.
- */
-const ROUNDS_KEPT = 15;
-const CLIENTS_PER_NODE = 2;
 const TELL_EVERY_MS = 5_000;
 
 /** What to run. */
 export interface NemesisOptions {
+  /** What is attacked. */
+  readonly store: AttackedStoreKind;
   readonly seed: string;
   readonly nodes: number;
   /** No round begins later than this, in milliseconds after the cluster is up; one runs in any case. */
@@ -85,43 +66,38 @@ export function runNemesis(options: NemesisOptions): Promise<NemesisSummary> {
   );
 }
 
-/** What is known of a round that is over. */
-interface Round {
-  readonly keys: readonly string[];
-  readonly quorum: Quorum;
-  readonly records: readonly KvRecord[];
-}
-
 class Run {
   readonly #options: NemesisOptions;
   readonly #directory: RunDirectory;
   readonly #startedAt = performance.now();
   readonly #log: (line: string) => void;
-  readonly #history: HistoryRecorder<KvInput, KvOutput>;
+  readonly #store: AttackedStore;
   readonly #violations: Violation[] = [];
-  /** The newest ones. */
-  readonly #rounds: Round[] = [];
   readonly #schedules: PlannedFault[][] = [];
   #faultMs = 0;
-  readonly #underFaults: KvRecord[] = [];
+  readonly #underFaults: OperationRecord<unknown, unknown>[] = [];
   #longestRecoveryMs = 0;
 
   constructor(options: NemesisOptions, directory: RunDirectory) {
     this.#options = options;
     this.#directory = directory;
     this.#log = directory.log("nemesis");
-    this.#history = new HistoryRecorder<KvInput, KvOutput>(
+    this.#store = options.store.make({
+      seed: options.seed,
       // Microseconds are fine enough to read.
-      () => Math.round((performance.now() - this.#startedAt) * 1000) / 1000,
-      directory.history(),
-    );
+      now: () =>
+        Math.round((performance.now() - this.#startedAt) * 1000) / 1000,
+      onRecord: directory.history(),
+      tell: (line) => this.#tell(line),
+      signal: options.signal,
+    });
   }
 
   async play(): Promise<NemesisSummary> {
     const options = this.#options;
     this.#tell(`seed ${options.seed}, report in ${this.#directory.path}`);
     const machine = await exploreMachine(this.#directory.path);
-    const wanted = FAULTS.filter(({ name }) =>
+    const wanted = options.store.faults.filter(({ name }) =>
       options.only?.includes(name) ?? true
     );
     const skipped = new Map<Fault, string>();
@@ -139,6 +115,7 @@ class Run {
     const chance = seededChance(`${options.seed} network`);
     await using cluster = await NemesisCluster.start({
       nodes: options.nodes,
+      storage: options.store.storage,
       machine,
       directory: this.#directory,
       chance,
@@ -151,7 +128,8 @@ class Run {
       able,
       cluster.nodes.map(({ name }) => name),
     );
-    const faults = new FaultPlay(cluster);
+    const faults = new FaultPlay(cluster, able);
+    await this.#store.prepare(cluster);
     const begunAt = performance.now();
     do {
       const planned = schedule.nextRound(options.roundMs);
@@ -161,7 +139,10 @@ class Run {
       performance.now() - begunAt < options.durationMs
     );
     const falls = cluster.nodes.reduce((sum, { falls }) => sum + falls, 0);
-    await this.#checkDisks(cluster);
+    // Of no use unless the nodes have converged.
+    if (this.#violations.length === 0) {
+      this.#violations.push(...await this.#store.checkEnd(cluster));
+    }
     const counts = wanted.map((fault): FaultCount => ({
       name: fault.name,
       injected: faults.counts.get(fault.name) ?? 0,
@@ -191,21 +172,18 @@ class Run {
     faults: FaultPlay,
     planned: readonly PlannedFault[],
   ): Promise<void> {
-    const { seed, signal } = this.#options;
+    const { signal } = this.#options;
     const number = this.#schedules.length + 1;
-    const quorum = number % 2 === 1 ? "strict" : "sloppy";
     this.#schedules.push([...planned]);
     this.#directory.write("schedule.json", this.#schedules);
-    this.#tell(`round ${number}: ${planned.length} faults, ${quorum} quorums`);
-    const firstId = this.#history.records.length;
-    const load = startKvLoad({
-      seed: `${seed} load ${number}`,
-      clients: CLIENTS_PER_NODE * cluster.nodes.length,
-      addresses: cluster.nodes.map(({ address }) => address),
-      keyName: (key) => `round${number}/${key}`,
-      quorum,
-      history: this.#history,
-    });
+    const words = this.#store.roundWords?.(number);
+    this.#tell(
+      `round ${number}: ${planned.length} faults${
+        words === undefined ? "" : `, ${words}`
+      }`,
+    );
+    const firstId = this.#store.records.length;
+    const load = this.#store.startRound(number, cluster);
     let healedAt = 0;
     const ticker = setInterval(
       () => this.#tellLoad(firstId, faults.active),
@@ -223,15 +201,13 @@ class Run {
     }
     signal.throwIfAborted();
     this.#countLoad(firstId, planned);
-    const records = this.#history.records.slice(firstId);
-    this.#rounds.push({ keys: load.keys, quorum, records });
-    if (this.#rounds.length > ROUNDS_KEPT) this.#rounds.shift();
+    this.#store.endRound();
     await this.#check(cluster, healedAt);
   }
 
   #tellLoad(firstId: number, active: readonly string[]): void {
     const { ok, failed, unknown } = countOutcomes(
-      this.#history.records.slice(firstId),
+      this.#store.records.slice(firstId),
     );
     this.#tell(
       `  ${ok} ok, ${failed} failed, ${unknown} unknown; on now: ${
@@ -241,7 +217,7 @@ class Run {
   }
 
   #countLoad(firstId: number, planned: readonly PlannedFault[]): void {
-    const records = this.#history.records.slice(firstId);
+    const records = this.#store.records.slice(firstId);
     const beganAt = records[0]?.invokedAtMs ?? 0;
     const endMs = Math.max(...planned.map(({ atMs, forMs }) => atMs + forMs));
     this.#faultMs += endMs;
@@ -252,68 +228,28 @@ class Run {
   }
 
   async #check(cluster: NemesisCluster, healedAt: number): Promise<void> {
-    const { signal } = this.#options;
-    const all = this.#rounds.flatMap(({ keys }) => keys);
-    const convergence = await awaitConvergence(
+    const converged = await this.#store.converge(
       cluster,
-      all,
       healedAt + CONVERGENCE_MS_MAX,
-      signal,
     );
-    if (!convergence.converged) {
-      this.#tell(`NOT one again: ${convergence.difference}`);
+    if (typeof converged === "string") {
+      this.#tell(`NOT one again: ${converged}`);
       this.#violations.push({
         check: "convergence",
         message:
-          `Not converged after ${CONVERGENCE_MS_MAX} ms of health: ${convergence.difference}`,
+          `Not converged after ${CONVERGENCE_MS_MAX} ms of health: ${converged}`,
       });
       return;
     }
-    const { reads } = convergence;
     for (const node of cluster.nodes) node.mendBy(undefined);
     const tookMs = performance.now() - healedAt;
     this.#longestRecoveryMs = Math.max(this.#longestRecoveryMs, tookMs);
-    const before = this.#violations.length;
-    // What was written in earlier rounds must be there as well.
-    for (const round of this.#rounds) this.#checkRound(round, reads);
-    const found = this.#violations.length - before;
-    this.#tell(
-      `one again in ${Math.round(tookMs)} ms, ${all.length} keys: ${
-        found === 0 ? "nothing lost" : `${found} VIOLATIONS`
-      }`,
-    );
-  }
-
-  #checkRound(
-    { keys, quorum, records }: Round,
-    reads: ReadonlyMap<string, KvRead>,
-  ): void {
-    const ofRound = new Map(
-      keys.map((key) => [key, reads.get(key) as KvRead]),
-    );
-    this.#violations.push(
-      ...checkAcknowledgedWrites(
-        records,
-        ofRound,
-        quorum === "strict"
-          ? { readsSeeAcknowledged: true }
-          : { counts: onPrimaries },
-      ),
-    );
-  }
-
-  /** Stops the cluster and looks at what its nodes have on disk; of no use unless they have converged. */
-  async #checkDisks(cluster: NemesisCluster): Promise<void> {
-    if (this.#violations.length > 0) return;
-    this.#tell("stopping the nodes to read their disks");
-    await Promise.all(cluster.nodes.map((node) => node.stop()));
-    const keys = this.#rounds.flatMap(({ keys }) => keys);
-    const found = await checkStoppedCluster(cluster.nodes, keys);
+    const found = this.#store.judge();
     this.#violations.push(...found);
     this.#tell(
-      found.length === 0
-        ? `all replicas of ${keys.length} keys are equal, no dot was issued twice`
-        : `${found.length} VIOLATIONS on disk`,
+      `one again in ${Math.round(tookMs)} ms, ${converged} keys: ${
+        found.length === 0 ? "nothing lost" : `${found.length} VIOLATIONS`
+      }`,
     );
   }
 
@@ -324,7 +260,7 @@ class Run {
     const seconds = this.#faultMs / 1000;
     const endedAtMs = performance.now() - this.#startedAt;
     this.#violations.push(
-      ...checkProgress(this.#history.records, {
+      ...checkProgress(this.#store.records, {
         acknowledgedMin: 0,
         timeoutMs: OPERATION_MS_MAX,
         graceMs: ANSWER_GRACE_MS,
@@ -338,8 +274,9 @@ class Run {
       }),
     );
     const perSecond = countOutcomes(this.#underFaults).ok / seconds;
-    const { seed, nodes, only } = this.#options;
+    const { seed, nodes, only, store } = this.#options;
     return {
+      store: store.name,
       passed: this.#violations.length === 0,
       seed,
       commit: await commitOf(),
@@ -348,7 +285,7 @@ class Run {
       rounds: this.#schedules.length,
       tookMs: Math.round(endedAtMs),
       faults,
-      operations: countOutcomes(this.#history.records),
+      operations: countOutcomes(this.#store.records),
       acknowledgedPerSecond: Math.round(perSecond),
       longestRecoveryMs: Math.round(this.#longestRecoveryMs),
       falls,
@@ -356,9 +293,4 @@ class Run {
       directory: this.#directory.path,
     };
   }
-}
-
-/** Until handoff, what fallbacks alone have taken is not where the final read looks; nor may the one primary that has it be the damaged one. */
-function onPrimaries({ output }: KvRecord): boolean {
-  return (output as LoadWritten).primaryNodes >= 2;
 }

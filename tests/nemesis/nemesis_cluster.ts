@@ -21,6 +21,8 @@ const RING_SIZE = 16;
 /** What a cluster is made of. */
 export interface NemesisClusterOptions {
   readonly nodes: number;
+  /** Where vnodes store. */
+  readonly storage: "memory" | "deno_kv";
   readonly machine: Machine;
   /** Keeps its files, and knows what to remove if the run is killed. */
   readonly directory: RunDirectory;
@@ -100,8 +102,10 @@ export class NemesisCluster implements AsyncDisposable {
         this.network.addressFor(node.name, first.name),
       );
     }
-    const { planId } = await first.control.plan();
-    await first.control.commit(planId);
+    if (others.length > 0) {
+      const { planId } = await first.control.plan();
+      await first.control.commit(planId);
+    }
     await this.settled(SETTLE_MS_MAX);
   }
 
@@ -157,7 +161,7 @@ function makeNode(
   name: string,
   prefix: readonly string[],
   network: ProxiedNetwork,
-  { directory, machine, onFall }: NemesisClusterOptions,
+  { directory, machine, storage, onFall }: NemesisClusterOptions,
 ): NemesisNode {
   const short = shortName(name);
   const dataDirectory = `${directory.path}/data/${short}`;
@@ -167,7 +171,9 @@ function makeNode(
       name,
       listen: `${name.slice(name.indexOf("@") + 1)}:0`,
       cookie: NEMESIS_COOKIE,
-      storage: "deno_kv",
+      storage,
+      // Without stores there is nothing to keep off the node's own thread.
+      masterPlacement: storage === "memory" ? "task" : "worker",
       ringSize: RING_SIZE,
       dataDirectory,
       peers: network.peersOf(name),

@@ -7,6 +7,7 @@
 import { reasonOf } from "../../src/base/errors.ts";
 import type { Address } from "../../src/environment/transport.ts";
 import type { KvClient } from "../../src/kv/kv_client.ts";
+import type { WhorlClient } from "../../src/node/connect.ts";
 import { ProcessNode } from "../harness/process_node.ts";
 import type { NodeControl, PlainNodeOptions } from "../harness/test_node.ts";
 import type { DiskControl } from "./fault_library.ts";
@@ -85,6 +86,11 @@ export class NemesisNode {
   /** Operations through this node alone. */
   get kv(): KvClient {
     return this.#process.kv;
+  }
+
+  /** A client of this node alone, as long as this life of it. @throws {Error} If it does not run. */
+  client(): Promise<WhorlClient> {
+    return this.#process.client();
   }
 
   /** Starts it, unless it runs. @throws {WhorlError} What keeps it from starting. */

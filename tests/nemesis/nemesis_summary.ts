@@ -19,6 +19,8 @@ export interface FaultCount {
 /** What came of a run. */
 export interface NemesisSummary {
   readonly passed: boolean;
+  /** What was attacked. */
+  readonly store: string;
   readonly seed: string;
   readonly commit: string;
   readonly nodes: number;

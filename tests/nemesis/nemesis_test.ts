@@ -8,10 +8,12 @@ import { assert, assertEquals } from "@std/assert";
 import { decodeHistory } from "../../src/simulation/history.ts";
 import { textLines } from "../harness/text_lines.ts";
 import { FAULTS } from "./fault_table.ts";
+import { KV_STORE } from "./kv_store.ts";
 import { run } from "./machine.ts";
 import { runNemesis } from "./nemesis.ts";
 import { summaryText } from "./nemesis_summary.ts";
 import { removeLeftovers } from "./run_directory.ts";
+import { logsIn, withReports } from "./short_run.ts";
 
 const MAIN = new URL("main.ts", import.meta.url).pathname;
 /** Chosen because its two short rounds have every kind that three nodes can meet, with a compiler or without. */
@@ -31,22 +33,11 @@ const MET = [
   "store_damage",
 ];
 
-async function withReports(
-  test: (reports: string) => Promise<void>,
-): Promise<void> {
-  const reports = await Deno.makeTempDir({ prefix: "whorl-nemesis-" });
-  try {
-    await test(reports);
-  } finally {
-    await removeLeftovers(reports);
-    await Deno.remove(reports, { recursive: true });
-  }
-}
-
 Deno.test("three processes lose nothing while processes, links, disks and stores fail", () =>
   withReports(async (reports) => {
     const lines: string[] = [];
     const summary = await runNemesis({
+      store: KV_STORE,
       seed: SEED,
       nodes: 3,
       // A second round, no third: the faults of two take 21 s at least.
@@ -58,7 +49,7 @@ Deno.test("three processes lose nothing while processes, links, disks and stores
       signal: new AbortController().signal,
     });
     const told = [...lines, summaryText(summary)].join("\n");
-    if (!summary.passed) throw new Error(`${told}\n${await logsIn(summary)}`);
+    if (!summary.passed) throw new Error(`${told}\n${logsIn(summary)}`);
     const injected = new Set(
       summary.faults.filter(({ injected }) => injected > 0)
         .map(({ name }) => name),
@@ -73,15 +64,6 @@ Deno.test("three processes lose nothing while processes, links, disks and stores
     assertEquals(await contents(summary.directory), ["summary.json"]);
     assertEquals(await processesOf(reports), []);
   }));
-
-async function logsIn({ directory }: { directory: string }): Promise<string> {
-  const logs = await contents(`${directory}/logs`);
-  const texts = await Promise.all(logs.map(async (log) => {
-    const text = await Deno.readTextFile(`${directory}/logs/${log}`);
-    return `--- ${log}\n${text.split("\n").slice(-60).join("\n")}`;
-  }));
-  return texts.join("\n");
-}
 
 async function contents(folder: string): Promise<string[]> {
   const entries = await Array.fromAsync(Deno.readDir(folder));
@@ -100,6 +82,7 @@ Deno.test("a node that ends without reason fails the run, whose report has all t
   withReports(async (reports) => {
     let killed = false;
     const summary = await runNemesis({
+      store: KV_STORE,
       seed: "a fall",
       nodes: 3,
       durationMs: 0,

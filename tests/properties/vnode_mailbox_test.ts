@@ -16,7 +16,8 @@ import {
 import { BackgroundPace } from "../../src/vnode/background_pace.ts";
 import type { MailboxBounds } from "../../src/vnode/mailbox_bounds.ts";
 import type { VnodeContext, VnodeModule } from "../../src/vnode/vnode.ts";
-import { commandTableOf, VnodeProcess } from "../../src/vnode/vnode_process.ts";
+import { commandTableOf } from "../../src/vnode/command_table.ts";
+import { VnodeProcess } from "../../src/vnode/vnode_process.ts";
 import { VnodeTurns } from "../../src/vnode/vnode_turns.ts";
 import { RequestFlag } from "../../src/vnode/vnode_wire.ts";
 import { BatchingSink } from "../../src/wire/batching_sink.ts";

@@ -44,7 +44,11 @@ async function contentOf(log: GroupLog): Promise<unknown> {
     recovered,
     entries,
     live: [...live.values()].sort((a, b) => a.index - b.index),
-    snapshot: snapshot && { ...snapshot, state: pieces },
+    snapshot: snapshot && {
+      ...snapshot,
+      live: [...snapshot.live],
+      state: pieces,
+    },
   };
 }
 

@@ -422,7 +422,7 @@ export class LogDriver implements GroupLogEvents {
     const stored = await log.readSnapshot();
     assertEquals(stored?.meta, taken?.meta);
     if (stored === undefined || taken === undefined) return;
-    assertEquals(stored.live, [...this.#live].sort((a, b) => a - b));
+    assertEquals([...stored.live], [...this.#live].sort((a, b) => a - b));
     let state = "";
     for await (const piece of stored.state) state += decoder.decode(piece);
     assertEquals(state, taken.state);

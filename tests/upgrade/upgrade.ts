@@ -25,12 +25,8 @@ import {
   countOutcomes,
   HistoryRecorder,
 } from "../../src/simulation/history.ts";
-import {
-  ANSWER_GRACE_MS,
-  BUCKET,
-  OPERATION_MS_MAX,
-  startKvLoad,
-} from "../nemesis/kv_load.ts";
+import { BUCKET, startKvLoad } from "../nemesis/kv_load.ts";
+import { ANSWER_GRACE_MS, OPERATION_MS_MAX } from "../nemesis/load_clients.ts";
 import { NEMESIS_COOKIE } from "../nemesis/nemesis_cluster.ts";
 import type { EarlierTree } from "./earlier_tree.ts";
 import { type Version, VersionedNode } from "./versioned_node.ts";

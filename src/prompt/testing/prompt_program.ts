@@ -32,6 +32,7 @@ const prompt = new Prompt({
   },
   help: "no help here",
   banner: "Welcome",
+  ending: "ends it",
   isTerminal,
   color: false,
   signal: ended.signal,

@@ -343,6 +343,8 @@ export class FakeNode implements RaftSystem {
   readonly raKv: RaKvClient;
   readonly #cluster: FakeCluster;
   readonly groups = new Map<string, FakeMember>();
+  /** Names of those whose member does not run just now. */
+  readonly down = new Set<string>();
   /** Refuses to make members. */
   createRefusal: WhorlError | undefined;
   starting = false;
@@ -353,12 +355,13 @@ export class FakeNode implements RaftSystem {
     this.router = new RaKvRouter({
       self: node,
       system: () => this,
-      starting: () => this.starting,
+      isStarting: () => this.starting,
       runtime: cluster.runtime,
       routes: this.#routes(),
     });
     this.methods = new RaKvMethods({
       system: () => this,
+      isStarting: () => this.starting,
       runtime: cluster.runtime,
       newNumber: () => cluster.nextNumber++,
       peers: {
@@ -392,6 +395,10 @@ export class FakeNode implements RaftSystem {
 
   members(): readonly FakeMember[] {
     return [...this.groups.values()];
+  }
+
+  isDown(group: string): boolean {
+    return this.down.has(group);
   }
 
   createMember(member: NewMember): Promise<RaftMember> {

@@ -1,3 +1,4 @@
+import { ByteWriter } from "../../base/byte_writer.ts";
 import { assert, assertEquals, assertThrows } from "@std/assert";
 import { WhorlError } from "../../base/errors.ts";
 import {
@@ -182,11 +183,17 @@ Deno.test("SegmentIndex finds lines, whether or not entries were left out", () =
   assertEquals(new SegmentIndex(new Uint8Array(0)).lineFrom(3), 0);
 });
 
+function whole(pieces: Iterable<Uint8Array>): Uint8Array<ArrayBuffer> {
+  const into = new ByteWriter();
+  for (const piece of pieces) into.raw(piece);
+  return into.copy();
+}
+
 Deno.test("decodeLive() reads what encodeLive() wrote, and refuses any other bytes", () => {
   for (
     const indexes of [[], [1], [1, 2, 3, 500, 70_000, 2 ** 40, 2 ** 53 - 1]]
   ) {
-    const bytes = encodeLive(meta, IndexRanges.of(indexes));
+    const bytes = whole(encodeLive(meta, IndexRanges.of(indexes)));
     const found = decodeLive(bytes);
     assertEquals(found?.format, 1);
     assertEquals(found?.meta, meta);
@@ -196,6 +203,16 @@ Deno.test("decodeLive() reads what encodeLive() wrote, and refuses any other byt
       assertEquals(decodeLive(other), undefined);
     }
   }
+});
+
+Deno.test("encodeLive() makes pieces of what is much", () => {
+  const indexes = Array.from({ length: 100_000 }, (_, at) => 3 * at + 1);
+  const pieces: Uint8Array[] = [];
+  for (const piece of encodeLive(meta, IndexRanges.of(indexes))) {
+    pieces.push(piece.slice());
+  }
+  assert(pieces.length > 2);
+  assertEquals([...decodeLive(whole(pieces))?.live ?? []], indexes);
 });
 
 Deno.test("a state's end is that of its pieces only", () => {

@@ -99,8 +99,8 @@ export interface GroupLog {
    * for but the live entries. Does nothing if there is a later one. If it fails
    * without `onFailed` being told, the log is as it was before.
    *
-   * @param state Taken before this returns, as the machine goes on meanwhile. Its pieces must not change.
-   * @param live Indexes up to the snapshot's whose entries stay readable; taken before this returns as well. What is not live in one snapshot never is in a later one.
+   * @param state As it was at `meta.index`. Taken piece by piece until this resolves; a piece must not change before the next one is taken.
+   * @param live Indexes up to the snapshot's whose entries stay readable, in any order; taken after all of `state`. What is not live in one snapshot never is in a later one.
    */
   takeSnapshot(
     meta: SnapshotMeta,
@@ -115,7 +115,8 @@ export interface GroupLog {
   readSnapshot(): Promise<
     | {
       readonly meta: SnapshotMeta;
-      readonly live: readonly number[];
+      /** In order. */
+      readonly live: Iterable<number>;
       readonly state: AsyncIterable<Uint8Array<ArrayBuffer>>;
     }
     | undefined

@@ -14,7 +14,7 @@ import {
   SegmentIndexWriter,
 } from "./segment_codec.ts";
 import { TermRuns } from "./term_runs.ts";
-import { SLICE_BYTES, type WorkPace } from "./work_pace.ts";
+import { SLICE_BYTES, SYNC_BYTES, type WorkPace } from "./work_pace.ts";
 
 /** How large a segment may be. */
 export interface SegmentLimits {
@@ -34,9 +34,6 @@ export interface SegmentTarget {
   pathOf(number: number): string;
 }
 
-/** So many bytes are written before they are synced, so that no sync is a long one for others. */
-const SYNC_BYTES = 4 * 1024 * 1024;
-
 /** A segment that is being written. */
 interface OpenSegment {
   readonly number: number;
@@ -48,8 +45,6 @@ interface OpenSegment {
   last: number;
   count: number;
   bodyBytes: number;
-  /** Where the next slice goes. */
-  written: number;
   unsynced: number;
 }
 
@@ -75,7 +70,13 @@ export class SegmentBuilder {
     crc: number,
   ): Promise<void> {
     if (!this.hasRoomFor(length)) await this.#makeRoomFor(length);
-    this.addNow(index, term, slab, offset, length, crc);
+    if (length <= this.#slice.length) {
+      this.addNow(index, term, slab, offset, length, crc);
+      return;
+    }
+    const open = this.#open as OpenSegment;
+    this.#note(open, index, term, slab, offset, length, crc);
+    await this.#write(open, slab.subarray(offset, offset + length));
   }
 
   /** Whether {@linkcode addNow} may be called for so many bytes. */
@@ -97,6 +98,20 @@ export class SegmentBuilder {
     crc: number,
   ): void {
     const open = this.#open as OpenSegment;
+    this.#note(open, index, term, slab, offset, length, crc);
+    this.#slice.set(slab.subarray(offset, offset + length), this.#used);
+    this.#used += length;
+  }
+
+  #note(
+    open: OpenSegment,
+    index: number,
+    term: number,
+    slab: Uint8Array<ArrayBuffer>,
+    offset: number,
+    length: number,
+    crc: number,
+  ): void {
     if (open.count === 0) open.first = index;
     open.last = index;
     open.count++;
@@ -109,12 +124,6 @@ export class SegmentBuilder {
     open.bodyBytes += length;
     open.runs.push(index, term);
     if (isMembership(slab, offset)) open.memberships.push(index);
-    const body = slab.subarray(offset, offset + length);
-    if (length > this.#slice.length) this.#write(open, body);
-    else {
-      this.#slice.set(body, this.#used);
-      this.#used += length;
-    }
   }
 
   async #makeRoomFor(length: number): Promise<void> {
@@ -146,38 +155,34 @@ export class SegmentBuilder {
       last: 0,
       count: 0,
       bodyBytes: 0,
-      written: 0,
       unsynced: 0,
     };
   }
 
-  #write(open: OpenSegment, bytes: Uint8Array<ArrayBuffer>): void {
-    if (this.#used > 0 && bytes.buffer !== this.#slice.buffer) {
-      const slice = this.#slice.subarray(0, this.#used);
-      this.#used = 0;
-      this.#write(open, slice);
-    }
-    open.file.writeAt(bytes, open.written);
-    open.written += bytes.length;
-    open.unsynced += bytes.length;
+  async #writeSlice(open: OpenSegment): Promise<void> {
+    if (this.#used === 0) return;
+    await this.#write(open, this.#slice.subarray(0, this.#used));
+    this.#used = 0;
   }
 
-  async #writeSlice(open: OpenSegment): Promise<void> {
-    const bytes = this.#used;
-    if (bytes === 0) return;
-    this.#used = 0;
-    this.#write(open, this.#slice.subarray(0, bytes));
+  /** Not by `writeAt`: a system that is short of memory for what is to be written holds up who writes, and that must not be the thread. */
+  async #write(
+    open: OpenSegment,
+    bytes: Uint8Array<ArrayBuffer>,
+  ): Promise<void> {
+    await open.file.write(bytes);
+    open.unsynced += bytes.length;
     if (open.unsynced >= SYNC_BYTES) {
       open.unsynced = 0;
       await open.file.syncData();
     }
-    await this.#target.pace.pause(bytes);
+    await this.#target.pace.pause(bytes.length);
   }
 
   async #close(open: OpenSegment): Promise<void> {
     await this.#writeSlice(open);
     const index = open.index.view();
-    open.file.writeAt(index, open.written);
+    await open.file.write(index);
     await open.file.sync();
     this.#open = undefined;
     open.file.close();

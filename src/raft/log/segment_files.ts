@@ -18,8 +18,8 @@ import {
 } from "./segment_codec.ts";
 import { TermRuns } from "./term_runs.ts";
 
-/** So many segments are open at a time, unless more are being read. */
-const OPEN_MAX = 128;
+/** So many segments are open at a time, unless more are being read: up to 80 KiB each for the index. One that is not open costs a read ten times as much. */
+const OPEN_MAX = 256;
 /** Two bodies with less between them are read together, */
 const GAP_BYTES_MAX = 16 * 1024;
 /** up to so many bytes. */

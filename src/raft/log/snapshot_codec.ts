@@ -27,6 +27,9 @@ export const PIECE_HEADER_BYTES = 8;
 /** Bytes of the end, with its header. */
 export const STATE_END_BYTES: number = PIECE_HEADER_BYTES + 16;
 
+/** A piece of the file of what is live has so many bytes, and a few more. */
+const LIVE_PIECE_BYTES = 64 * 1024;
+
 const STATE_MAGIC = "WHORLSNP";
 const LIVE_MAGIC = "WHORLLIV";
 
@@ -100,24 +103,29 @@ function readVarint(from: ByteReader): number {
   }
 }
 
-/** The file of what is live in a snapshot. */
-export function encodeLive(
+/** The file of what is live in a snapshot, in pieces. Each is to be used before the next one is taken. */
+export function* encodeLive(
   meta: SnapshotMeta,
   live: IndexRanges,
-): Uint8Array<ArrayBuffer> {
-  const into = new ByteWriter(256 + 4 * live.rangeCount);
+): Generator<Uint8Array<ArrayBuffer>> {
+  const into = new ByteWriter(LIVE_PIECE_BYTES + 64);
   into.rawText(LIVE_MAGIC);
   into.u16(SNAPSHOT_FORMAT);
   writeSnapshotMeta(into, meta);
   into.u32(live.rangeCount);
   let before = 0;
+  let crc = 0;
   for (const [first, last] of live.ranges()) {
     writeVarint(into, first - before);
     writeVarint(into, last - first);
     before = last;
+    if (into.length < LIVE_PIECE_BYTES) continue;
+    crc = crc32(into.view(), crc);
+    yield into.view();
+    into.clear();
   }
-  into.u32(crc32(into.view()));
-  return into.copy();
+  into.u32(crc32(into.view(), crc));
+  yield into.view();
 }
 
 /** What such a file says, with its format; `undefined` if it is damaged. */
@@ -140,14 +148,18 @@ export function decodeLive(
   const format = from.u16();
   const meta = readSnapshotMeta(from);
   const count = from.u32();
-  const firsts: number[] = [];
-  const lasts: number[] = [];
+  const live = IndexRanges.ofRanges(count, readRanges(from, count));
+  return { format, meta, live };
+}
+
+function* readRanges(
+  from: ByteReader,
+  count: number,
+): Generator<readonly [first: number, last: number]> {
   let before = 0;
   for (let i = 0; i < count; i++) {
     const first = before + readVarint(from);
     before = first + readVarint(from);
-    firsts.push(first);
-    lasts.push(before);
+    yield [first, before];
   }
-  return { format, meta, live: IndexRanges.ofRanges(firsts, lasts) };
 }

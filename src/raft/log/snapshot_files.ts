@@ -26,12 +26,10 @@ import {
   STATE_HEADER_BYTES,
 } from "./snapshot_codec.ts";
 import { removeFolder } from "./removed_folder.ts";
-import type { WorkPace } from "./work_pace.ts";
+import { SYNC_BYTES, type WorkPace } from "./work_pace.ts";
 
 /** Pieces are written in parts of at most so many bytes, each with a checksum of its own. */
 const PIECE_BYTES_MAX = 256 * 1024;
-/** So many bytes are written before they are synced, so that no sync is a long one for others. */
-const SYNC_BYTES = 4 * 1024 * 1024;
 
 /** Name of the folder of a snapshot. */
 export function snapshotName(
@@ -108,7 +106,10 @@ export class SnapshotWriter {
       mode: "create_new",
     });
     try {
-      await file.write(encodeLive(meta, live));
+      for (const piece of encodeLive(meta, live)) {
+        await file.write(piece);
+        await this.#pace.pause(piece.length);
+      }
       await file.sync();
     } finally {
       file.close();

@@ -27,8 +27,9 @@ import type {
 import { asStoreErrors, storeErrorOf } from "./log_failure.ts";
 import { removeFolder } from "./removed_folder.ts";
 import { SegmentFiles } from "./segment_files.ts";
+import type { SharedLogParts } from "./shared_log_parts.ts";
 import { readLive, snapshotName } from "./snapshot_files.ts";
-import { type SharedLogParts, StoredGroupLog } from "./stored_group_log.ts";
+import { StoredGroupLog } from "./stored_group_log.ts";
 import { Wal, type WalFile } from "./wal.ts";
 import type { WalGroup } from "./wal_batch.ts";
 import { type FoundLine, RecordKind } from "./wal_codec.ts";
@@ -270,7 +271,9 @@ class StoredRaftLogs implements RaftLogs {
       if (this.#isClosing) return;
       const { wal, pace } = this.#openParts;
       if (wal.failure !== undefined) return;
-      pace.isUrgent = wal.closedFiles > CLOSED_FILES_URGENT;
+      const calm = wal.closedFiles > CLOSED_FILES_URGENT
+        ? pace.hurry()
+        : undefined;
       try {
         for (const [group, index] of file.groups) {
           const log = group as StoredGroupLog;
@@ -286,6 +289,8 @@ class StoredRaftLogs implements RaftLogs {
         this.#takenOver = file.groups;
       } catch (error) {
         if (!isWhorlError(error, "closed")) wal.fail(error);
+      } finally {
+        calm?.();
       }
     });
   }

@@ -26,6 +26,7 @@ import type { WatermarkFile } from "../../storage/commit_watermark.ts";
 import { BodySlabs } from "./body_slabs.ts";
 import { WalBatch, type WalGroup } from "./wal_batch.ts";
 import { storeErrorOf } from "./log_failure.ts";
+import { roomWanted, WalSpare } from "./wal_spare.ts";
 import {
   BATCH_HEADER_BYTES,
   encodeFileHeader,
@@ -45,6 +46,11 @@ import {
 const MARK_AFTER_MS = 10;
 /** Up to here, copying the bodies behind the table costs less than another call of the system. */
 const ONE_WRITE_BYTES_MAX = 16 * 1024;
+/**
+ * A file that was outgrown is left before it is full if no more groups have
+ * records in it: each of them has to write a segment and its manifest then.
+ */
+const OUTGROWN_GROUPS_MAX = 64;
 
 const NO_BODY = new Uint8Array(0);
 const encoder = new TextEncoder();
@@ -93,9 +99,6 @@ export interface WalOptions {
   onFailed(error: WhorlError): void;
 }
 
-/** An old file that will be the next new one. */
-const SPARE_NAME = "wal.spare";
-
 /** Name of a file of the log. */
 export function walFileName(number: number): string {
   return `wal-${number}.log`;
@@ -106,12 +109,15 @@ export class Wal {
   readonly #environment: StorageEnvironment;
   readonly #options: WalOptions;
   readonly #slabs = new BodySlabs();
+  readonly #spareFile: WalSpare;
   readonly #closed: WalFile[];
   readonly #released = new Set<WalFile>();
   #current: WalFile;
   #file: DiskFile | undefined;
   #salt = 0;
   #offset = FILE_HEADER_BYTES;
+  /** Up to here, the file was there before: what is written behind that lets it grow. */
+  #roomBytes = 0;
   #nextBatch: number;
   #gathering = new WalBatch();
   #spare: WalBatch | undefined;
@@ -123,7 +129,7 @@ export class Wal {
   /** The last batch that somebody waits for by {@linkcode written}. */
   #awaited: WalBatch | undefined;
   #turning = false;
-  #wantsTurn = false;
+  #turned: Promise<void> | undefined;
   #deferred = false;
   #removing: Promise<void> | undefined;
   #failure: WhorlError | undefined;
@@ -137,9 +143,14 @@ export class Wal {
   lastSlab: Uint8Array<ArrayBuffer> = NO_BODY;
   lastOffset = 0;
 
-  private constructor(environment: StorageEnvironment, options: WalOptions) {
+  private constructor(
+    environment: StorageEnvironment,
+    options: WalOptions,
+    spareFile: WalSpare,
+  ) {
     this.#environment = environment;
     this.#options = options;
+    this.#spareFile = spareFile;
     this.#closed = [...options.closed];
     this.#nextBatch = options.nextBatch;
     this.#current = this.#fileOf(options.fileNumber);
@@ -150,7 +161,8 @@ export class Wal {
     environment: StorageEnvironment,
     options: WalOptions,
   ): Promise<Wal> {
-    const wal = new Wal(environment, options);
+    const spare = await WalSpare.open(environment, options.folder);
+    const wal = new Wal(environment, options, spare);
     await wal.#begin(wal.#current);
     if (options.unsure !== undefined) {
       try {
@@ -173,31 +185,21 @@ export class Wal {
     };
   }
 
-  get #sparePath(): string {
-    return `${this.#options.folder}/${SPARE_NAME}`;
-  }
-
-  /**
-   * Makes `file`, durably; from now on it is written to. If there is an old file
-   * it becomes this one: to write over what is there makes a sync cheaper by a
-   * quarter or a half, as the system has no new length to write down. The new
-   * salt keeps the old batches in it from being taken for new ones.
-   */
+  /** Makes `file`, durably; from now on it is written to. The new salt keeps batches that may stand in it already from being taken for new ones. */
   async #begin(file: WalFile): Promise<void> {
     const { disk } = this.#environment;
     const { folder, storeId } = this.#options;
     const salt = new DataView(this.#environment.secretBytes(4).buffer)
       .getUint32(0);
-    const { number } = file;
-    const spare = this.#sparePath;
-    const reused = await disk.entry(spare) !== undefined;
-    const open = await disk.open(reused ? spare : file.path, {
-      mode: reused ? "create" : "create_new",
-    });
+    const { number, path } = file;
+    const header = encodeFileHeader({ storeId, salt, number });
+    const roomy = await this.#spareFile.take(path, header);
+    const open = roomy?.file ?? await disk.open(path, { mode: "create_new" });
     try {
-      open.writeAt(encodeFileHeader({ storeId, salt, number }), 0);
-      await open.sync();
-      if (reused) await disk.rename(spare, file.path);
+      if (roomy === undefined) {
+        open.writeAt(header, 0);
+        await open.sync();
+      }
       await disk.syncFolder(folder);
     } catch (error) {
       open.close();
@@ -206,6 +208,7 @@ export class Wal {
     this.#file = open;
     this.#salt = salt;
     this.#offset = FILE_HEADER_BYTES;
+    this.#roomBytes = roomy?.roomBytes ?? 0;
     this.#current = file;
   }
 
@@ -408,6 +411,7 @@ export class Wal {
     );
     this.#writing = undefined;
     if (this.#awaited === batch) this.#awaited = undefined;
+    this.#makeRoom();
     // The disk has to do again before anybody is told: they take their time.
     if (!this.#turnIfWanted()) this.#writeNext();
     for (let i = 0; i < batch.groups.length; i++) {
@@ -424,6 +428,22 @@ export class Wal {
     if (this.#released.size > 0) void this.#tidy();
   }
 
+  /** Lets a file with room be made for when this one is full, or outgrown. */
+  #makeRoom(): void {
+    const { fileBytesMax } = this.#options;
+    const room = this.#mayBeLeftEarly ? this.#roomBytes : fileBytesMax;
+    const wanted = roomWanted(room, this.#offset, fileBytesMax);
+    if (wanted <= this.#spareFile.roomBytes) return;
+    this.#spareFile.prepare(wanted, () => {
+      if (this.#isIdle) this.#turnIfWanted();
+    });
+  }
+
+  get #isIdle(): boolean {
+    return this.#writing === undefined && !this.#turning &&
+      this.#failure === undefined && !this.#isClosed;
+  }
+
   #noteMark(): void {
     this.#markTimer = undefined;
     if (this.#failure !== undefined) return;
@@ -437,12 +457,11 @@ export class Wal {
   /** Goes on in another file. */
   #turn(): void {
     this.#turning = true;
-    this.#wantsTurn = false;
     const full = this.#current;
     this.#closed.push(full);
     (this.#file as DiskFile).close();
     this.#file = undefined;
-    this.#begin(this.#fileOf(full.number + 1)).then(() => {
+    this.#turned = this.#begin(this.#fileOf(full.number + 1)).then(() => {
       this.#turning = false;
       this.#options.onClosed(full);
       this.#writeNext();
@@ -455,15 +474,19 @@ export class Wal {
       this.#awaited === undefined;
   }
 
-  /** Lets the next batch be the first one of another file, if there is something in this one. */
-  turn(): void {
-    this.#wantsTurn = true;
-    if (this.#writing === undefined && !this.#turning) this.#turnIfWanted();
+  /** Whether it grows with each batch, and there is a larger one that would not. */
+  get #isOutgrown(): boolean {
+    return this.#offset >= this.#roomBytes && this.#mayBeLeftEarly &&
+      this.#spareFile.roomBytes > this.#offset;
+  }
+
+  get #mayBeLeftEarly(): boolean {
+    return this.#current.groups.size <= OUTGROWN_GROUPS_MAX;
   }
 
   #turnIfWanted(): boolean {
     const isFull = this.#offset >= this.#options.fileBytesMax;
-    if (!isFull && !this.#wantsTurn || this.#current.firstBatch === 0) {
+    if (!isFull && !this.#isOutgrown || this.#current.firstBatch === 0) {
       return false;
     }
     this.#turn();
@@ -483,7 +506,6 @@ export class Wal {
   }
 
   async #removeReleased(): Promise<void> {
-    const { disk } = this.#environment;
     const { mark, storeId } = this.#options;
     for (
       let count = this.#removable();
@@ -498,9 +520,7 @@ export class Wal {
           commit: this.#nextBatch - 1,
         });
         for (const { path } of files) {
-          if (await disk.entry(this.#sparePath) === undefined) {
-            await disk.rename(path, this.#sparePath);
-          } else await disk.remove(path);
+          await this.#spareFile.give(path, this.#options.fileBytesMax);
         }
       } catch (error) {
         this.#fail(error);
@@ -572,8 +592,10 @@ export class Wal {
     try {
       if (this.#failure === undefined) await this.written();
       await this.#removing;
+      await this.#turned;
     } finally {
       this.#isClosed = true;
+      await this.#spareFile.close();
       this.#environment.clearTimer(this.#markTimer);
       this.#noteMark();
       this.#file?.close();

@@ -7,21 +7,34 @@
 import type { Runtime, TimerHandle } from "../../../supervisors/runtime.ts";
 import { WhorlError } from "../../base/errors.ts";
 
-/** So many bytes are read or written in one go. */
+/** So many bytes are read or written in one go, */
 export const SLICE_BYTES: number = 256 * 1024;
+/** and so many are written before they are synced: who waits for another sync meanwhile waits for this one, which takes about a millisecond. */
+export const SYNC_BYTES: number = 1024 * 1024;
 
-/** The pace of all such work of one node. */
+/** The pace of all such work of one node, however many do it at a time. */
 export class WorkPace {
   readonly #runtime: Runtime;
   readonly #bytesPerMs: number;
   readonly #waiting = new Map<TimerHandle, (error: WhorlError) => void>();
   #hasEnded = false;
-  /** Whether others wait for the work already, so that it is not to be held back. */
-  isUrgent = false;
+  /** When as much has been done as the pace allows. */
+  #doneAtMs = 0;
+  #hurries = 0;
 
   constructor(runtime: Runtime, bytesPerSecond: number) {
     this.#runtime = runtime;
     this.#bytesPerMs = bytesPerSecond / 1_000;
+  }
+
+  /** From now on there are no pauses, as others wait for the work, until the function it returns is called. */
+  hurry(): () => void {
+    this.#hurries++;
+    let isOver = false;
+    return () => {
+      if (!isOver) this.#hurries--;
+      isOver = true;
+    };
   }
 
   /**
@@ -32,13 +45,28 @@ export class WorkPace {
   pause(bytes: number): Promise<void> {
     if (this.#hasEnded) return Promise.reject(endedError());
     const { promise, resolve, reject } = Promise.withResolvers<void>();
-    const afterMs = this.isUrgent ? 0 : bytes / this.#bytesPerMs;
-    const timer = this.#runtime.setTimer(afterMs, () => {
+    const timer = this.#runtime.setTimer(this.#pauseMs(bytes), () => {
       this.#waiting.delete(timer);
       resolve();
     });
     this.#waiting.set(timer, reject);
     return promise;
+  }
+
+  #pauseMs(bytes: number): number {
+    if (bytes === 0 || this.#hurries > 0) return 0;
+    const now = this.#runtime.now();
+    this.#doneAtMs = Math.max(now, this.#doneAtMs) + bytes / this.#bytesPerMs;
+    return this.#doneAtMs - now;
+  }
+
+  /** Does work slice by slice, with time for others in between. @throws {WhorlError} As {@linkcode WorkPace.pause}. */
+  async run<T>(work: Generator<void, T>): Promise<T> {
+    for (;;) {
+      const { done, value } = work.next();
+      if (done) return value;
+      await this.pause(0);
+    }
   }
 
   /** Ends all work at its next pause. */

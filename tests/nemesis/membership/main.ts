@@ -5,7 +5,14 @@
  * @module
  */
 import { parseArgs } from "npm:deno-std@1.4.0/cli/parse_args.js";
-import { removeLeftovers, REPORTS } from "../run_directory.ts";
+import {
+  attend,
+  flagNumber,
+  mainCode,
+  tell,
+  UsageError,
+} from "../attended_run.ts";
+import { REPORTS } from "../run_directory.ts";
 import { membershipText, runMembership } from "./membership_run.ts";
 
 const HELP =
@@ -22,62 +29,34 @@ if it was interrupted.
 const PLANS_DEFAULT = 100;
 const PLANS_MAX = 100_000;
 
-const encoder = new TextEncoder();
-
-function tell(text: string): void {
-  Deno.stdout.writeSync(encoder.encode(`${text}\n`));
-}
-
 async function main(): Promise<number> {
-  const unknown: string[] = [];
   const flags = parseArgs(Deno.args, {
     string: ["seed", "plans", "reports"],
     boolean: ["help"],
-    unknown: (word: string) => void unknown.push(word),
+    unknown: (word: string) => {
+      throw new UsageError(`There is no flag ${word}`);
+    },
   });
-  const plans = Number(flags.plans ?? PLANS_DEFAULT);
   if (flags.help) {
     tell(HELP);
     return 0;
   }
-  if (
-    unknown.length > 0 || !Number.isInteger(plans) || plans < 0 ||
-    plans > PLANS_MAX
-  ) {
-    tell(
-      unknown.length > 0
-        ? `There is no flag ${unknown[0]}`
-        : `--plans must be a whole number from 0 to ${PLANS_MAX}: it is ${flags.plans}`,
-    );
-    return 2;
-  }
+  const plans = flagNumber("plans", flags.plans, PLANS_DEFAULT, {
+    min: 0,
+    max: PLANS_MAX,
+    whole: true,
+  });
   const reports = flags.reports ?? REPORTS;
-  for (const removed of await removeLeftovers(reports)) {
-    tell(`Removed what a killed run has left: ${removed}`);
-  }
-  const stop = new AbortController();
-  const interrupt = (): void => {
-    if (!stop.signal.aborted) tell("Interrupted: removing what was made");
-    stop.abort();
-  };
-  for (const signal of ["SIGINT", "SIGTERM", "SIGHUP"] as const) {
-    Deno.addSignalListener(signal, interrupt);
-  }
-  try {
+  return await attend(reports, async (signal) => {
     const summary = await runMembership({
       seed: flags.seed ?? crypto.randomUUID().slice(0, 8),
       plans,
       reports,
       tell,
-      signal: stop.signal,
+      signal,
     });
-    tell(membershipText(summary));
-    return summary.passed ? 0 : 1;
-  } catch (error) {
-    if (stop.signal.aborted) return 130;
-    tell(Deno.inspect(error));
-    return 1;
-  }
+    return { passed: summary.passed, text: membershipText(summary) };
+  });
 }
 
-if (import.meta.main) Deno.exit(await main());
+if (import.meta.main) Deno.exit(await mainCode(main));

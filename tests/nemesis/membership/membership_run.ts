@@ -19,12 +19,8 @@ import {
   HistoryRecorder,
 } from "../../../src/simulation/history.ts";
 import { awaitConvergence } from "../convergence.ts";
-import {
-  ANSWER_GRACE_MS,
-  BUCKET,
-  OPERATION_MS_MAX,
-  startKvLoad,
-} from "../kv_load.ts";
+import { BUCKET, startKvLoad } from "../kv_load.ts";
+import { ANSWER_GRACE_MS, OPERATION_MS_MAX } from "../load_clients.ts";
 import { ACKNOWLEDGED_PER_SECOND_MIN, CONVERGENCE_MS_MAX } from "../nemesis.ts";
 import { NEMESIS_COOKIE } from "../nemesis_cluster.ts";
 import { commitOf } from "../nemesis_summary.ts";

@@ -56,4 +56,10 @@ export const KEPT_SCENARIO_SEEDS: readonly KeptScenarioSeed[] = [
     found:
       "the format of a stored state had rotted, which was taken for that of a newer version (stored_raft_logs_test.ts)",
   },
+  ...[79, 164].map((seed) => ({
+    name: "resize_and_kills",
+    seed,
+    found:
+      "a source acknowledged, after a second, what its new partition did not have, and a strict read by the resized ring missed it (claimant_resize_test.ts)",
+  })),
 ];

@@ -21,6 +21,7 @@ export const RESIZE_SCENARIOS: readonly Scenario[] = [
         const asked = story.chance.below(3);
         await resize(story, asked, size);
         if (story.chance.below(3) === 0) await abort(story, asked);
+        await resized(story);
         await story.settled();
       }
     },
@@ -38,8 +39,29 @@ export const RESIZE_SCENARIOS: readonly Scenario[] = [
           await story.sleep(story.chance.below(3_000));
           killOne(story, [0, 1, 2]);
         }
+        await resized(story);
         await story.settled();
       }
+    },
+  },
+  {
+    name: "resize_and_strict_reads",
+    what:
+      "strict reads see what strict writes were acknowledged for, at every moment of a resize",
+    operations: 600,
+    keys: 6,
+    strict: 0.8,
+    loadMs: 12_000,
+    async script(story) {
+      for (const size of [16, 8]) {
+        await resize(story, 0, size);
+        if (story.chance.below(2) === 0) {
+          await story.sleep(story.chance.below(2_000));
+          killOne(story, [0, 1, 2]);
+        }
+        await resized(story);
+      }
+      await story.settled();
     },
   },
 ];
@@ -67,6 +89,22 @@ async function resize(
     );
     return status.ringSize === size || status.resize !== null;
   });
+}
+
+/** How long a resize may take: all agree on it four times, each of which takes seconds where every fifth segment is lost. */
+const RESIZE_MS_MAX = 120_000;
+
+/** Waits until nobody knows of a resize under way. */
+async function resized(story: ScriptContext): Promise<void> {
+  await story.until(
+    "The resize is over",
+    () =>
+      Promise.resolve([0, 1, 2].every((index) => {
+        const ring = story.machine(index).node?.parts.cluster?.ring;
+        return ring?.ownership.generations.resize === null;
+      })),
+    RESIZE_MS_MAX,
+  );
 }
 
 async function abort(story: ScriptContext, asked: number): Promise<void> {

@@ -32,6 +32,8 @@ export interface Scenario {
   readonly operations?: number;
   /** Keys of the load. @default {20} */
   readonly keys?: number;
+  /** Share of its operations that want strict quorums, from 0 to 1. @default {0.3} */
+  readonly strict?: number;
   /** How long the load lasts, in virtual milliseconds. @default {8000} */
   readonly loadMs?: number;
   /** Most of what the network loses, as a share. @default {as drawn} */
@@ -77,7 +79,7 @@ export function play(
       },
       ...(scenario.raftLogs && { raftLogs: scenario.raftLogs }),
     },
-    workload: kvWorkload({ keys }),
+    workload: kvWorkload({ keys, strict: scenario.strict ?? 0.3 }),
     check,
     ...scenario.script === undefined ? {} : { script: scenario.script },
     ...scenario.begin?.(),

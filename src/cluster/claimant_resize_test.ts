@@ -1,0 +1,268 @@
+import { assertEquals } from "@std/assert";
+import { memberStatus, partitionCounts, type Ring } from "../ring/ring.ts";
+import {
+  addJoining,
+  completeTransfers,
+  putRingMeta,
+  setOwnership,
+  setStatus,
+} from "../ring/ring_change.ts";
+import type { StagedPlan } from "../ring/staged_plan.ts";
+import {
+  type ClaimantEffect,
+  type ClaimantRequest,
+  type ClaimantState,
+  createClaimant,
+  stepClaimant,
+} from "./claimant_fsm.ts";
+import {
+  agreed,
+  ask,
+  cluster,
+  facts,
+  find,
+  planIdOf,
+} from "./testing/claimant_bench.ts";
+import { boundVnodes } from "../ring/ring_generations.ts";
+import { BINDING_LOOK_MS, BINDING_REST_MS } from "./resize_binding.ts";
+
+/** A ring that is on its way to `size` partitions, and the claimant that sent it there. */
+function resizing(ring: Ring, size: number): ClaimantState {
+  const claimant = createClaimant("a", ring, 4);
+  ask(claimant, 1, { method: "resize", size });
+  claimant.ring = agreed(claimant.ring);
+  const planId = planIdOf(claimant);
+  ask(claimant, 2, { method: "commit", planId });
+  claimant.ring = agreed(claimant.ring);
+  return claimant;
+}
+
+/** All of `nodes` have done what the phase of the resize is for, and each knows of the others. */
+function reported(ring: Ring, nodes: readonly string[]): Ring {
+  const partitions = ring.ownership.owners.map((_, partition) => partition);
+  return agreed(nodes.reduce(
+    (told, node) => completeTransfers(told, node, partitions, null, ["kv"]),
+    ring,
+  ));
+}
+
+function phaseOf({ ring }: ClaimantState): string | undefined {
+  return ring.ownership.generations.resize?.phase;
+}
+
+function isHeld({ ring }: ClaimantState, node: string): boolean {
+  return boundVnodes(ring, node).length > 0;
+}
+
+/** Tells `claimant` that its ring is this one by now. */
+function hears(claimant: ClaimantState, ring: Ring): ClaimantEffect[] {
+  return stepClaimant(claimant, { type: "ring_changed", ring });
+}
+
+Deno.test("stepClaimant() brings a resize from phase to phase, each when all have done their part", () => {
+  const before = cluster("a", "b", "c");
+  const claimant = resizing(before, 16);
+  const members = ["a", "b", "c"];
+  stepClaimant(claimant, { type: "nodes_up", nodes: members });
+  const { resize } = claimant.ring.ownership.generations;
+  assertEquals(claimant.ring.ownership.owners, before.ownership.owners);
+  assertEquals([...partitionCounts(resize?.owners ?? []).values()].sort(), [
+    5,
+    5,
+    6,
+  ]);
+  assertEquals(hears(claimant, reported(claimant.ring, ["a", "b"])), []);
+  const copied = hears(claimant, reported(claimant.ring, ["c"]));
+  assertEquals(copied.map(({ type }) => type), [
+    "update_ring",
+    "set_resize_timer",
+  ]);
+  assertEquals([phaseOf(claimant), isHeld(claimant, "b")], ["binding", true]);
+  // What was reported before says nothing of this phase.
+  assertEquals(hears(claimant, agreed(claimant.ring)), []);
+  assertEquals(hears(claimant, reported(claimant.ring, ["a", "c"])), []);
+  hears(claimant, reported(claimant.ring, ["b"]));
+  assertEquals([phaseOf(claimant), isHeld(claimant, "b")], ["reading", true]);
+  // Some may still read by the present owners.
+  assertEquals(hears(claimant, claimant.ring), []);
+  hears(claimant, agreed(claimant.ring));
+  assertEquals(claimant.ring.size, 16);
+  assertEquals(claimant.ring.ownership.owners, resize?.owners);
+  assertEquals(claimant.ring.ownership.generations.resize, null);
+});
+
+Deno.test("stepClaimant() begins to hold writes for a resize when all members are up and know the ring", () => {
+  const claimant = resizing(cluster("a", "b", "c"), 16);
+  const members = ["a", "b", "c"];
+  stepClaimant(claimant, { type: "nodes_up", nodes: ["a", "b"] });
+  const copied = reported(claimant.ring, members);
+  assertEquals(hears(claimant, copied), []);
+  const news = putRingMeta(copied, "c", "x", 1, 0);
+  assertEquals(hears(claimant, news), []);
+  stepClaimant(claimant, { type: "nodes_up", nodes: members });
+  assertEquals(phaseOf(claimant), "copying");
+  hears(claimant, agreed(news));
+  assertEquals(phaseOf(claimant), "binding");
+});
+
+Deno.test("stepClaimant() holds writes for a resize no longer than it may, and begins anew later", () => {
+  const claimant = resizing(cluster("a", "b", "c"), 16);
+  const members = ["a", "b", "c"];
+  stepClaimant(claimant, { type: "nodes_up", nodes: members });
+  hears(claimant, reported(claimant.ring, members));
+  hears(claimant, reported(claimant.ring, ["a", "b"]));
+  const overdue = stepClaimant(claimant, { type: "resize_timer" });
+  assertEquals(find(overdue, "set_resize_timer").afterMs, BINDING_REST_MS);
+  assertEquals([phaseOf(claimant), isHeld(claimant, "a")], ["copying", false]);
+  // They rest, however much is there.
+  hears(claimant, reported(claimant.ring, members));
+  assertEquals(phaseOf(claimant), "copying");
+  const again = stepClaimant(claimant, { type: "resize_timer" });
+  assertEquals(find(again, "set_resize_timer").afterMs, BINDING_LOOK_MS);
+  assertEquals(phaseOf(claimant), "binding");
+});
+
+Deno.test("stepClaimant() that takes a held resize over lets no writes be before all know of that", () => {
+  const claimant = resizing(cluster("a", "b", "c"), 16);
+  const members = ["a", "b", "c"];
+  stepClaimant(claimant, { type: "nodes_up", nodes: members });
+  hears(claimant, reported(claimant.ring, members));
+  assertEquals(phaseOf(claimant), "binding");
+  const ring = setStatus(claimant.ring, "c", "a", "down");
+  const next = createClaimant("b", ring, 4);
+  hears(next, ring);
+  assertEquals(next.ring.ownership.claimant, "b");
+  // The former claimant may have told some to read by the resized ring.
+  stepClaimant(next, { type: "resize_timer" });
+  assertEquals(phaseOf(next), "binding");
+  hears(next, agreed(next.ring));
+  stepClaimant(next, { type: "resize_timer" });
+  assertEquals(phaseOf(next), "copying");
+});
+
+Deno.test("stepClaimant() does not give a resize up by which some read already", () => {
+  const claimant = resizing(cluster("a", "b", "c"), 16);
+  const members = ["a", "b", "c"];
+  stepClaimant(claimant, { type: "nodes_up", nodes: members });
+  hears(claimant, reported(claimant.ring, members));
+  hears(claimant, reported(claimant.ring, members));
+  assertEquals(phaseOf(claimant), "reading");
+  const refusal = find(ask(claimant, 7, { method: "resize", size: 0 }), "fail");
+  assertEquals(refusal.code, "not_resizing");
+});
+
+Deno.test("stepClaimant() gives a resize up when that is committed, and then begins another", () => {
+  const before = cluster("a", "b", "c");
+  const claimant = resizing(before, 16);
+  const aborted = resizing(claimant.ring, 0).ring;
+  assertEquals(aborted.ownership.owners, before.ownership.owners);
+  assertEquals(aborted.ownership.generations.resize, null);
+  assertEquals(aborted.ownership.generations.sizes, [8, 0]);
+  const { resize } = resizing(aborted, 32).ring.ownership.generations;
+  assertEquals([resize?.generation, resize?.owners.length], [2, 32]);
+});
+
+Deno.test("stepClaimant() plans a resize as riak_core does, in one transition", () => {
+  const claimant = createClaimant("a", cluster("a", "b", "c"), 3);
+  ask(claimant, 1, { method: "resize", size: 16 });
+  claimant.ring = agreed(claimant.ring);
+  const { result } = find(ask(claimant, 2, { method: "plan" }), "reply");
+  const { changes, transitions } = (result as { plan: StagedPlan }).plan;
+  assertEquals(changes, [{ action: "resize-ring", ringSizes: [8, 16] }]);
+  assertEquals(transitions.length, 1);
+  assertEquals(transitions[0]?.ringSize, 8);
+  assertEquals(transitions[0]?.nextRingSize, 16);
+  assertEquals(
+    transitions[0]?.members.map(({ partitions, nextPartitions }) =>
+      [partitions, nextPartitions].join(" ")
+    ).sort(),
+    ["2 5", "3 5", "3 6"],
+  );
+});
+
+Deno.test("stepClaimant() refuses resizes that cannot be, and changes beside one, by name", () => {
+  const ring = cluster("a", "b", "c");
+  const codeOf = (ring: Ring, request: ClaimantRequest): string =>
+    find(ask(createClaimant("a", ring, 4), 1, request), "fail").code;
+  const resize = (size: number): ClaimantRequest => ({
+    method: "resize",
+    size,
+  });
+  const leave: ClaimantRequest = {
+    method: "stage",
+    change: { action: "leave", node: "b", replacement: null },
+  };
+  // riak_core#666: not a power of two.
+  for (const size of [4, 12, 1_000, 2_048]) {
+    assertEquals(codeOf(ring, resize(size)), "invalid_ring_size");
+  }
+  assertEquals(codeOf(ring, resize(8)), "same_size");
+  assertEquals(codeOf(ring, resize(0)), "not_resizing");
+  const moving = setOwnership(ring, "a", {
+    next: [{
+      partition: 0,
+      owner: ring.ownership.owners[0] as string,
+      nextOwner: "b",
+      term: 1,
+      version: 9,
+    }],
+  });
+  assertEquals(codeOf(moving, resize(16)), "pending_changes");
+  const staged = setOwnership(ring, "a", {
+    staged: [{ action: "leave", node: "b", replacement: null }],
+  });
+  assertEquals(codeOf(staged, resize(16)), "pending_changes");
+  const old = addJoining(
+    ring,
+    { name: "d", address: "d:1", nodeId: "d" },
+    0,
+  );
+  assertEquals(codeOf(old, resize(16)), "not_capable");
+  const resized = resizing(ring, 16).ring;
+  assertEquals(codeOf(resized, resize(32)), "pending_changes");
+  assertEquals(codeOf(resized, leave), "pending_changes");
+  const joined = agreed(addJoining(resized, facts("d"), 0));
+  assertEquals(codeOf(joined, { method: "plan" }), "pending_changes");
+  const planned = createClaimant("a", ring, 4);
+  ask(planned, 1, resize(16));
+  assertEquals(codeOf(planned.ring, leave), "pending_changes");
+  ask(planned, 2, { method: "clear" });
+  assertEquals(planned.ring.ownership.generations.staged, null);
+});
+
+Deno.test("stepClaimant() lets nobody in or out while the ring is resized, and does so afterwards", () => {
+  const before = cluster("a", "b", "c");
+  const claimant = resizing(before, 16);
+  const joined = addJoining(claimant.ring, facts("d"), 0, { autoJoin: true });
+  stepClaimant(claimant, { type: "ring_changed", ring: joined });
+  assertEquals(memberStatus(claimant.ring, "d"), "valid");
+  assertEquals(claimant.ring.ownership.next, []);
+  const members = ["a", "b", "c", "d"];
+  stepClaimant(claimant, { type: "nodes_up", nodes: members });
+  hears(claimant, reported(claimant.ring, members));
+  hears(claimant, reported(claimant.ring, members));
+  hears(claimant, agreed(claimant.ring));
+  assertEquals(claimant.ring.size, 16);
+  const { next } = claimant.ring.ownership;
+  assertEquals(next.filter(({ nextOwner }) => nextOwner === "d").length, 4);
+});
+
+Deno.test("stepClaimant() gives a resize up when a member is removed by force", () => {
+  const claimant = resizing(cluster("a", "b", "c"), 16);
+  ask(claimant, 10, {
+    method: "stage",
+    change: { action: "remove", node: "c", replacement: null },
+  });
+  claimant.ring = agreed(claimant.ring);
+  const { result } = find(ask(claimant, 11, { method: "plan" }), "reply");
+  const { planId, changes } = (result as { plan: StagedPlan }).plan;
+  assertEquals(changes, [
+    { action: "abort-resize", ringSize: 8 },
+    { action: "force-remove", node: "c" },
+  ]);
+  ask(claimant, 12, { method: "commit", planId });
+  const { ownership, size } = claimant.ring;
+  assertEquals([size, ownership.generations.resize], [8, null]);
+  assertEquals(memberStatus(claimant.ring, "c"), "invalid");
+  assertEquals(ownership.owners.includes("c"), false);
+});

@@ -1,0 +1,55 @@
+/**
+ * What a node tells its parts when the ring, or who serves it, has changed: its
+ * coordinators whom to ask, and its masters which vnodes are theirs.
+ *
+ * @module
+ */
+import {
+  boundVnodes,
+  firstVnode,
+  firstVnodeOf,
+  formerVnodes,
+  vnodeSizes,
+} from "../ring/ring_generations.ts";
+import { type RingView, ringViewOf } from "../ring/ring_view.ts";
+import { moduleIdOf } from "../vnode/vnode_wire.ts";
+import type { NodeParts } from "./node_parts.ts";
+
+/** Shows requests the ring and the nodes that serve as they are now, under a new number. */
+export function updateViews(
+  { cluster, modules, views, coordinators, config }: NodeParts,
+  version: number,
+): void {
+  if (cluster === undefined) return;
+  const { owners, generations: { resize } } = cluster.ring.ownership;
+  for (const { name } of modules) {
+    const id = moduleIdOf(name);
+    const viewOf = (owners: readonly string[], first: number): RingView =>
+      ringViewOf(version, owners, cluster.upNodes(name), config.name, first);
+    const view: RingView = {
+      ...viewOf(owners, firstVnode(cluster.ring)),
+      ...resize?.phase === "reading"
+        ? { reads: viewOf(resize.owners, firstVnodeOf(resize.generation)) }
+        : {},
+    };
+    views.set(id, view);
+    for (const part of coordinators) part.setView(id, view);
+  }
+}
+
+/** Has masters run the vnodes that this node owns, and know the generations of the ring. */
+export function ownPartitions({ cluster, vnodes, config }: NodeParts): void {
+  if (cluster === undefined) return;
+  const { ring } = cluster;
+  const first = firstVnode(ring);
+  const mine: number[] = [];
+  ring.ownership.owners.forEach((owner, partition) => {
+    if (owner === config.name) mine.push(first + partition);
+  });
+  vnodes?.ringResized(
+    vnodeSizes(ring),
+    formerVnodes(ring),
+    boundVnodes(ring, config.name),
+  );
+  vnodes?.own(mine);
+}

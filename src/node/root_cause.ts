@@ -1,0 +1,25 @@
+/**
+ * Why a node did not start, without the layers of supervisors around it.
+ *
+ * @module
+ */
+import { type ErrorCode, isWhorlError, WhorlError } from "../base/errors.ts";
+import { RemoteError } from "../../supervisors/exit_reason.ts";
+
+/**
+ * The failure an operator has to know of, out of the layers of "a child did not
+ * start" around it: the innermost of ours, also if it came from a worker.
+ */
+export function rootCause(error: unknown): unknown {
+  let found: unknown = error;
+  for (let at = error; at instanceof Error; at = at.cause) {
+    if (isWhorlError(at)) found = at;
+    else if (at instanceof RemoteError && at.name === "WhorlError") {
+      found = new WhorlError(at.code as ErrorCode, at.message, {
+        details: { ...at.details },
+        cause: at,
+      });
+    }
+  }
+  return found;
+}

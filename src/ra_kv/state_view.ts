@@ -1,0 +1,94 @@
+/**
+ * A state of `ra_kv` as it was at one moment, as bytes and with its live
+ * entries, made piece by piece while commands change it:
+ *
+ *     u8 format 1 · u48 index of the latest command · u53 time · u32 keys
+ *     per key: u8 flags (1 batch, 2 expires) · u48 index · u32 hash
+ *            · if it expires: u48 when · u16 bytes · key
+ *
+ * The keys are in no order: one that changes is written before it does.
+ *
+ * @module
+ */
+import { ByteWriter } from "../base/byte_writer.ts";
+import type { MachineView } from "../raft/machine.ts";
+import { type KeyTable, RecordFlag } from "./key_table.ts";
+import type { KeyTableView } from "./key_table_view.ts";
+
+/** Most bytes of one piece of a snapshot: 128 KiB, which take a millisecond or two. */
+export const SNAPSHOT_PIECE_BYTES = 128 * 1024;
+/** What a snapshot begins with. */
+export const SNAPSHOT_FORMAT = 1;
+/** Bytes before the first key. */
+export const SNAPSHOT_HEADER_BYTES = 19;
+/** What of a key is beside its numbers, in a snapshot. */
+export const SnapshotFlag = { batch: 1, expires: 2 } as const;
+
+/** A key has no more than that. */
+const KEY_ROOM_BYTES = 2_048;
+
+/** See the module's text. */
+export class RaKvStateView implements MachineView {
+  readonly pieces: Iterable<Uint8Array<ArrayBuffer>> = this.#pieces();
+  /** Indexes of the entries that hold the values: that of a batch comes once for each of its keys. Known when the pieces have been taken. */
+  readonly live: Iterable<number> = {
+    [Symbol.iterator]: () => this.#live.subarray(0, this.#visited).values(),
+  };
+  readonly #keys: KeyTable;
+  readonly #view: KeyTableView;
+  readonly #full: Uint8Array<ArrayBuffer>[] = [];
+  #into: ByteWriter;
+  readonly #live: Float64Array;
+  #visited = 0;
+
+  constructor(keys: KeyTable, timeMs: number, lastIndex: number) {
+    this.#keys = keys;
+    this.#view = keys.view((record) => this.#write(record));
+    this.#live = new Float64Array(keys.size);
+    this.#into = new ByteWriter(
+      Math.min(SNAPSHOT_PIECE_BYTES, 64 + keys.keyBytes + keys.size * 19),
+    );
+    const into = this.#into;
+    into.u8(SNAPSHOT_FORMAT);
+    into.u48(lastIndex);
+    into.u53(timeMs);
+    into.u32(keys.size);
+  }
+
+  *#pieces(): Generator<Uint8Array<ArrayBuffer>> {
+    while (this.#view.advance()) {
+      for (
+        let piece = this.#full.shift();
+        piece !== undefined;
+        piece = this.#full.shift()
+      ) yield piece;
+    }
+    this.release();
+    if (this.#into.length > 0) yield this.#into.view();
+  }
+
+  #write(record: number): void {
+    const keys = this.#keys;
+    const into = this.#into;
+    const index = keys.indexOf(record);
+    this.#live[this.#visited++] = index;
+    const expiresAtMs = keys.expiryOf(record);
+    into.u8(
+      (keys.flagsOf(record) & RecordFlag.batch ? SnapshotFlag.batch : 0) |
+        (expiresAtMs === 0 ? 0 : SnapshotFlag.expires),
+    );
+    into.u48(index);
+    into.u32(keys.valueHashOf(record));
+    if (expiresAtMs !== 0) into.u48(expiresAtMs);
+    const key = keys.keyOf(record);
+    into.u16(key.length);
+    into.raw(key);
+    if (into.length <= SNAPSHOT_PIECE_BYTES - KEY_ROOM_BYTES) return;
+    this.#full.push(into.view());
+    this.#into = new ByteWriter(SNAPSHOT_PIECE_BYTES);
+  }
+
+  release(): void {
+    this.#keys.release(this.#view);
+  }
+}

@@ -1,0 +1,211 @@
+/**
+ * The snapshots of one group: taken here or received from a leader, and read.
+ * With each the log begins behind it, and what it stands for goes but for the
+ * live entries.
+ *
+ * @module
+ */
+import { WhorlError } from "../../base/errors.ts";
+import type { SnapshotMeta } from "../raft_entry.ts";
+import type { GroupCompaction } from "./group_compaction.ts";
+import type { StoredSnapshot } from "./group_manifest_codec.ts";
+import { cutSegments, neededSegments } from "./group_segments.ts";
+import { IndexRanges } from "./index_ranges.ts";
+import { asStoreErrors } from "./log_failure.ts";
+import type { GroupParts } from "./group_parts.ts";
+import type { GroupLog, SnapshotReceiver } from "./raft_log.ts";
+import { abandon, ReceivedSnapshot } from "./received_snapshot.ts";
+import { removeFolder } from "./removed_folder.ts";
+import { SegmentBuilder } from "./segment_builder.ts";
+import type { Segment } from "./segment_files.ts";
+import { readState, SnapshotWriter } from "./snapshot_files.ts";
+import type { SegmentChange } from "./stored_manifest.ts";
+import { flushEntries, PLACES_MAX } from "./take_over.ts";
+
+/** Snapshots of one group. */
+export class GroupSnapshots {
+  readonly #group: string;
+  readonly #parts: GroupParts;
+  readonly #compaction: GroupCompaction;
+  #taken = 0;
+
+  /** @param group Its name. */
+  constructor(group: string, parts: GroupParts, compaction: GroupCompaction) {
+    this.#group = group;
+    this.#parts = parts;
+    this.#compaction = compaction;
+  }
+
+  /** As {@linkcode GroupLog.takeSnapshot} says. */
+  take(
+    meta: SnapshotMeta,
+    state: Iterable<Uint8Array<ArrayBuffer>>,
+    live: Iterable<number>,
+  ): Promise<void> {
+    const { shared, entries, manifest, tasks } = this.#parts;
+    return tasks.run(async () => {
+      if (meta.index <= entries.snapshotIndex) return;
+      const stored = { meta, number: manifest.takeNumber() };
+      const writer = await this.#begin(stored);
+      let ranges: IndexRanges;
+      try {
+        for (const piece of state) await writer.write(piece);
+        ranges = await shared().pace.run(IndexRanges.inSlices(live));
+        await writer.finish(meta, ranges);
+      } catch (error) {
+        await abandon(writer);
+        throw error;
+      }
+      // What stays readable must outlast what the snapshot stands for.
+      await shared().wal.written();
+      await this.#stepUp(stored, ranges, (segments) => segments);
+    });
+  }
+
+  async #begin(stored: StoredSnapshot): Promise<SnapshotWriter> {
+    const { shared, manifest } = this.#parts;
+    const { disk, pace } = shared();
+    await disk.makeFolder(`${manifest.folder}/snapshots`);
+    await disk.syncFolder(manifest.folder);
+    return await SnapshotWriter.begin(
+      disk,
+      pace,
+      manifest.snapshotFolder(stored),
+    );
+  }
+
+  /**
+   * Lets the log begin behind the snapshot `stored`, which is on the disk.
+   *
+   * @param change What becomes of the segments besides.
+   * @param atOnce What else changes with it.
+   */
+  async #stepUp(
+    stored: StoredSnapshot,
+    live: IndexRanges,
+    change: SegmentChange,
+    atOnce: () => void = () => {},
+  ): Promise<void> {
+    const { shared, entries, facts, manifest } = this.#parts;
+    const { disk, pace } = shared();
+    const { index } = stored.meta;
+    const before = entries.stored;
+    const next = (segments: readonly Segment[]): readonly Segment[] =>
+      neededSegments(change(segments), index, live);
+    await manifest.write(entries, { stored, change: next }, () => {
+      const segments = next(entries.segments.list);
+      atOnce();
+      entries.stepUp(stored, live, segments);
+      facts.appliedIndex = Math.max(facts.appliedIndex, index);
+    });
+    const { memtable } = entries;
+    for (let from = memtable.first; from <= index; from += PLACES_MAX) {
+      const to = Math.min(index, from + PLACES_MAX - 1);
+      memtable.keepLive(from, to, (place) => live.has(place));
+      if (to < index) await pace.pause(0);
+    }
+    if (before !== undefined) {
+      try {
+        await removeFolder(disk, manifest.snapshotFolder(before));
+      } catch {
+        // It does not count any more, and goes when the logs are opened next.
+      }
+    }
+    this.#compaction.soon(++this.#taken);
+  }
+
+  /** As {@linkcode GroupLog.readSnapshot} says. */
+  read(): ReturnType<GroupLog["readSnapshot"]> {
+    const { stored, live } = this.#parts.entries;
+    if (stored === undefined) return Promise.resolve(undefined);
+    return Promise.resolve({
+      meta: stored.meta,
+      live,
+      state: this.#stateOf(stored),
+    });
+  }
+
+  async *#stateOf(
+    stored: StoredSnapshot,
+  ): AsyncGenerator<Uint8Array<ArrayBuffer>> {
+    const { shared, entries, manifest } = this.#parts;
+    try {
+      yield* readState(shared().disk, manifest.snapshotFolder(stored));
+    } catch (error) {
+      if (entries.stored === stored) {
+        this.#parts.noteRot(error);
+        throw error;
+      }
+      const { index } = stored.meta;
+      throw new WhorlError(
+        "compacted",
+        `Cannot read the snapshot at ${index} of ${this.#group} as a later one has taken its place`,
+        { details: { group: this.#group, index }, cause: error },
+      );
+    }
+  }
+
+  /** As {@linkcode GroupLog.receiveSnapshot} says. */
+  async receive(meta: SnapshotMeta): Promise<SnapshotReceiver> {
+    const { shared, manifest, tasks } = this.#parts;
+    const { wal, pace } = shared();
+    const { folder } = manifest;
+    const stored = { meta, number: manifest.takeNumber() };
+    return new ReceivedSnapshot(
+      meta,
+      folder,
+      await asStoreErrors(folder, () => this.#begin(stored)),
+      new SegmentBuilder(manifest.segmentTarget(pace)),
+      {
+        install: (live, first, received) =>
+          tasks.run(() => this.#install(stored, live, first, received)),
+        get isUnsure() {
+          return wal.failure !== undefined;
+        },
+      },
+    );
+  }
+
+  /**
+   * Makes a received snapshot, which is on the disk, the log's.
+   *
+   * @param first Index of the first of the live entries that came with it, Infinity if there are none.
+   * @param received Those entries.
+   * @returns Whether it is the log's now; it is not if a later one is.
+   */
+  async #install(
+    stored: StoredSnapshot,
+    live: IndexRanges,
+    first: number,
+    received: SegmentBuilder,
+  ): Promise<boolean> {
+    const { shared, entries, manifest, batchUnderWay } = this.#parts;
+    const { disk, wal } = shared();
+    const { index, term } = stored.meta;
+    if (index <= entries.snapshotIndex) return false;
+    if (entries.termAt(index) === term) {
+      // Then everything before it is what the leader has, and what is live is here.
+      await abandon(received);
+      await wal.written();
+      await this.#stepUp(stored, live, (segments) => segments);
+      return true;
+    }
+    // What is here counts up to where what came with it begins.
+    const end = Math.min(first, index + 1);
+    await flushEntries(this.#parts, end - 1);
+    const added = (await received.finish()).map((info) =>
+      manifest.segmentOf(info)
+    );
+    if (added.length > 0) await disk.syncFolder(manifest.folder);
+    // Records that are under way would else count behind the snapshot.
+    while (batchUnderWay() !== undefined) await wal.written();
+    manifest.walFloor = wal.nextBatch;
+    await this.#stepUp(
+      stored,
+      live,
+      (segments) => [...cutSegments(segments, end), ...added],
+      () => entries.beginAnew(index),
+    );
+    return true;
+  }
+}

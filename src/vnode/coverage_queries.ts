@@ -1,0 +1,91 @@
+/**
+ * Takes in the requests of coverage queries to a vnode: begins the streams of
+ * their answers (`coverage_streams.ts`), has them go on, and ends them.
+ *
+ * @module
+ */
+import type { ByteReader } from "../base/byte_reader.ts";
+import { WhorlError } from "../base/errors.ts";
+import { type CommandTable, handlersOf } from "./command_table.ts";
+import { CoverageAction, readCoverageRequest } from "./coverage_codec.ts";
+import type { CoverageStreams } from "./coverage_streams.ts";
+import type { Vnode, VnodeContext } from "./vnode.ts";
+
+type CoverageHandler = NonNullable<Vnode["handleCoverage"]>[string];
+
+/** The vnode whose coverage queries they are. */
+export interface CoverageQueriesHost {
+  readonly moduleName: string;
+  readonly partition: number;
+  readonly table: CommandTable;
+  readonly streams: CoverageStreams;
+  readonly store: VnodeContext["store"];
+  /** Monotonic milliseconds. */
+  now(): number;
+}
+
+/** The coverage queries of one vnode. */
+export class CoverageQueries {
+  readonly #host: CoverageQueriesHost;
+  readonly #handlers: CoverageHandler[];
+
+  /** @throws {WhorlError} `vnode_module_failed` if `vnode` lacks the handler of a query. */
+  constructor(host: CoverageQueriesHost, vnode: Vnode) {
+    this.#host = host;
+    this.#handlers = handlersOf<CoverageHandler>(
+      host.moduleName,
+      "coverage query",
+      host.table.coverageNames,
+      vnode.handleCoverage,
+    );
+  }
+
+  /**
+   * Takes in what `from` has.
+   *
+   * @returns Whether a query has begun.
+   * @throws {WhorlError} If it cannot be read, or not be answered.
+   */
+  take(
+    correlation: number,
+    query: number,
+    deadline: number,
+    from: ByteReader,
+  ): boolean {
+    const { moduleName, partition, table, streams, store } = this.#host;
+    const request = readCoverageRequest(from);
+    switch (request.action) {
+      case CoverageAction.cancel:
+        streams.cancel(request.stream, correlation);
+        return false;
+      case CoverageAction.more:
+        streams.more(request.stream, correlation, deadline);
+        return false;
+    }
+    const declaration = table.coverageDeclarations[query];
+    const handler = this.#handlers[query];
+    if (declaration === undefined || handler === undefined) {
+      throw new WhorlError(
+        "unknown_command",
+        `Cannot run coverage query ${query} as '${moduleName}' has ${table.coverageNames.length}`,
+      );
+    }
+    if (store.tailLost) {
+      throw new WhorlError(
+        "tail_lost",
+        `Cannot list what partition ${partition} holds as its store has lost its newest commits and has not fetched them yet`,
+        { details: { partition } },
+      );
+    }
+    const body = declaration.request.decode(from);
+    streams.open(
+      request.stream,
+      correlation,
+      deadline,
+      this.#host.now() + request.timeLeftMs,
+      declaration,
+      (signal) => handler(body, request.keySpaces, signal),
+    );
+    return true;
+  }
+}
