@@ -440,7 +440,8 @@ export class GroupProcess<State = unknown> implements RaftMember<State> {
         this.#world.forgetSnapshot(this.group);
         return;
       case "commit":
-        this.#commitIndex = effect.index;
+        // What was applied before a restart is committed, though the core learns of it bit by bit.
+        this.#commitIndex = Math.max(this.#commitIndex, effect.index);
         this.#apply();
         return;
       case "role_changed":
