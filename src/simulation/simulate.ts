@@ -11,6 +11,7 @@
  *
  * @module
  */
+import { isWhorlError } from "../base/errors.ts";
 import type { WhorlNode } from "../node/node.ts";
 import type { NodeOptions } from "../node/node_options.ts";
 import type { VnodeModule } from "../vnode/vnode.ts";
@@ -493,7 +494,19 @@ class Run {
           }
         }
       },
-      stored: (module) => this.#stored(cluster, module),
+      stored: async (module) => {
+        const untilMs = this.#time.now() + EVENTUALLY_MS_MAX;
+        for (;;) {
+          try {
+            return await this.#stored(cluster, module);
+          } catch (error) {
+            // A disk that failed while its node stood still is noticed when that goes on, and its stores are opened again.
+            if (!isWhorlError(error, "closed")) throw error;
+            if (this.#time.now() >= untilMs) throw error;
+            await sleep(EVENTUALLY_EVERY_MS);
+          }
+        }
+      },
     };
     const judged = new Promise<readonly Violation[]>((resolve, reject) => {
       process?.setTimer(0, () => {
