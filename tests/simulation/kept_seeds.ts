@@ -192,9 +192,9 @@ export const KEPT_RAFT_SEEDS: readonly KeptSeed[] = [
     found:
       "what a member had said before its node could be looked at was held against its life before (raft_watch.ts)",
   },
-  {
-    seed: 746,
+  ...[4_697, 5_202].map((seed) => ({
+    seed,
     found:
       "a member that had started again and applied what it knew to be committed told a lower commit index, as its core learnt of it bit by bit (group_process.ts)",
-  },
+  })),
 ];
