@@ -447,8 +447,13 @@ export class RaftWatch {
     const holds = (uid: number): boolean => {
       const holding = this.#holdings.get(uid);
       if (holding === undefined) return false;
-      const { durableIndex, snapshotIndex, terms } = holding;
-      return snapshotIndex >= commitIndex ||
+      const { durableIndex, snapshotIndex, terms, unseen } = holding;
+      // One whose node is still starting has said so, and cannot be looked at yet.
+      const isSaid = unseen.some(({ message }) =>
+        message.type === "append_reply" && message.success &&
+        message.index >= commitIndex
+      );
+      return isSaid || snapshotIndex >= commitIndex ||
         durableIndex >= commitIndex && terms[commitIndex] === term;
     };
     const isSafe = (members: Membership): boolean => {
