@@ -239,6 +239,7 @@ export {
   type VnodeStorage,
 } from "./src/vnode/vnode.ts";
 export type { MailboxBounds } from "./src/vnode/mailbox_bounds.ts";
+export type { RaftLogSizes } from "./src/raft/raft_log_sizes.ts";
 export type { PoolBounds } from "./src/vnode/pool_queue.ts";
 export type {
   VnodeWorkers,

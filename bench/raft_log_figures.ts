@@ -139,6 +139,10 @@ class Durable {
     throw error;
   }
 
+  onRotten(error: Error): void {
+    throw error;
+  }
+
   upTo(index: number): Promise<void> {
     if (index <= this.#index) return Promise.resolve();
     return new Promise((resolve) => this.#waiting.push({ index, resolve }));

@@ -119,6 +119,8 @@ export class EnsembleProcess {
   #missed: ReadonlySet<number> = new Set();
   #auditAtMs = 0;
   readonly #waiters = new Set<() => void>();
+  /** The table, before it is known whether it is formed: by that alone a node would make members again that it has lost. */
+  #tableRead: GroupTable | undefined;
   #table: GroupTable | undefined;
   #formed = false;
   #held = false;
@@ -493,11 +495,14 @@ export class EnsembleProcess {
   async #readTable(): Promise<boolean> {
     const { raKv } = this.#world;
     const options = { timeoutMs: TABLE_TIMEOUT_MS };
-    const { value } = await raKv.get(ROOT_GROUP, TABLE_KEY, options);
-    if (value === undefined) return false;
-    const isNews = this.#table === undefined;
-    this.#table ??= decodeGroupTable(value);
+    if (this.#tableRead === undefined) {
+      const { value } = await raKv.get(ROOT_GROUP, TABLE_KEY, options);
+      if (value === undefined) return false;
+      this.#tableRead = decodeGroupTable(value);
+    }
     const formed = await raKv.get(ROOT_GROUP, FORMED_KEY, options);
+    const isNews = this.#table === undefined;
+    this.#table ??= this.#tableRead;
     if (formed.value === true) this.#nowFormed();
     return isNews;
   }

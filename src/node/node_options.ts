@@ -21,6 +21,11 @@ import {
   CONCURRENCY_MAX,
 } from "../handoff/manager_fsm.ts";
 import {
+  RAFT_LOG_SIZES_DEFAULT,
+  type RaftLogSizes,
+  wrongRaftLogSize,
+} from "../raft/raft_log_sizes.ts";
+import {
   MAILBOX_BOUNDS_DEFAULT,
   type MailboxBounds,
   wrongMailboxBound,
@@ -80,6 +85,13 @@ export interface NodeOptions {
    * @default {{}}
    */
   readonly kvMailbox?: Partial<MailboxBounds>;
+  /**
+   * How large the logs of Raft groups grow before they are tidied, where that
+   * differs from the defaults: `ra_kv` and consistent buckets have them.
+   *
+   * @default {{}}
+   */
+  readonly raftLogs?: Partial<RaftLogSizes>;
   /** Vnode modules besides `kv`. @default {[]} */
   readonly modules?: readonly ModuleOptions[];
   /** Addresses that stand in for those peers advertise, such as a proxy's. @default {{}} */
@@ -112,6 +124,7 @@ export interface NodeConfig {
   readonly masterPlacement: Placement;
   readonly coordinatorPlacement: Placement;
   readonly kvMailbox: MailboxBounds;
+  readonly raftLogs: RaftLogSizes;
   readonly modules: readonly ModuleOptions[];
   readonly peers: ReadonlyMap<string, Address>;
   readonly requestsMax: number;
@@ -220,6 +233,12 @@ export function resolveNodeOptions(options: NodeOptions): NodeConfig {
   if (wrong !== undefined) {
     check(false, `kvMailbox.${wrong.bound}`, wrong.rule, wrong.value);
   }
+  const raftLogs = options.raftLogs ?? {};
+  const wrongSize = wrongRaftLogSize(raftLogs);
+  if (wrongSize !== undefined) {
+    const { size, rule, value } = wrongSize;
+    check(false, `raftLogs.${size}`, rule, value);
+  }
   for (const peer of Object.keys(options.peers ?? {})) checkNodeName(peer);
   const handoffConcurrency = options.handoffConcurrency ?? CONCURRENCY_DEFAULT;
   check(
@@ -255,6 +274,7 @@ export function resolveNodeOptions(options: NodeOptions): NodeConfig {
     masterPlacement,
     coordinatorPlacement,
     kvMailbox: { ...MAILBOX_BOUNDS_DEFAULT, ...kvMailbox },
+    raftLogs: { ...RAFT_LOG_SIZES_DEFAULT, ...raftLogs },
     modules: options.modules ?? [],
     peers: new Map(Object.entries(options.peers ?? {})),
     requestsMax,

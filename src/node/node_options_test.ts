@@ -4,6 +4,7 @@ import {
   CONSISTENT_BUCKETS,
   WHORL_CAPABILITIES,
 } from "../cluster/capability.ts";
+import { RAFT_LOG_SIZES_DEFAULT } from "../raft/raft_log_sizes.ts";
 import { MAILBOX_BOUNDS_DEFAULT } from "../vnode/mailbox_bounds.ts";
 import { type NodeOptions, resolveNodeOptions } from "./node_options.ts";
 
@@ -23,6 +24,7 @@ Deno.test("resolveNodeOptions() answers every question that was left open", () =
     masterPlacement: "worker",
     coordinatorPlacement: "task",
     kvMailbox: MAILBOX_BOUNDS_DEFAULT,
+    raftLogs: RAFT_LOG_SIZES_DEFAULT,
     modules: [],
     peers: new Map(),
     requestsMax: 20_000,
@@ -55,6 +57,11 @@ Deno.test("resolveNodeOptions() keeps what was said", () => {
       requestsSoft: 50,
       behindAfterMs: 1_000,
       waitMsMax: 100,
+    },
+    raftLogs: {
+      walBytesMax: 8_192,
+      segmentEntriesMax: 16,
+      snapshotEntriesMin: 40,
     },
     modules: [{ url: "file:///counter.ts" }],
     requestsMax: 1,
@@ -168,6 +175,16 @@ const REFUSED: readonly (readonly [object, string, string])[] = [
     "invalid_config",
     "'kvMailbox.requests' must be one of requestsMax, bytesMax,",
   ],
+  [
+    { raftLogs: { walBytesMax: 100 } },
+    "invalid_config",
+    "'raftLogs.walBytesMax' must be a whole number from 4096 to 1073741824: current value is 100",
+  ],
+  [
+    { raftLogs: { walBytes: 5 } },
+    "invalid_config",
+    "'raftLogs.walBytes' must be not there, nothing has that name",
+  ],
   [{ handoffConcurrency: -1 }, "invalid_config", "'handoffConcurrency'"],
 ];
 
@@ -186,6 +203,14 @@ Deno.test("resolveNodeOptions() fills in the bounds of kv's mailboxes that were 
   assertEquals(
     resolveNodeOptions({ ...LEAST, kvMailbox: { requestsMax: 7 } }).kvMailbox,
     { ...MAILBOX_BOUNDS_DEFAULT, requestsMax: 7 },
+  );
+});
+
+Deno.test("resolveNodeOptions() fills in the sizes of Raft logs that were not said", () => {
+  assertEquals(
+    resolveNodeOptions({ ...LEAST, raftLogs: { snapshotEntriesMin: 50 } })
+      .raftLogs,
+    { ...RAFT_LOG_SIZES_DEFAULT, snapshotEntriesMin: 50 },
   );
 });
 

@@ -82,6 +82,8 @@ export function raftSup(parts: NodeParts): ChildSpec {
             const opened = await openRaftLogs({
               folder: `${config.dataDirectory}/raft`,
               environment,
+              walBytesMax: config.raftLogs.walBytesMax,
+              segmentEntriesMax: config.raftLogs.segmentEntriesMax,
             });
             logs = opened;
             const child = new ResourceChild("raft_logs", () => opened.close());
@@ -263,6 +265,7 @@ function worldOf(
     chance: environment.chance.fork("raft"),
     log: environment.log.child("raft"),
     logs,
+    snapshotEntriesMin: config.raftLogs.snapshotEntriesMin,
     machines: new Map<string, RaftMachine>([[RA_KV_MACHINE, raKvMachine()]]),
     begin: (node, frameType) => {
       link = parts.links?.link(node);

@@ -45,7 +45,8 @@ export class EntryApplier {
 
   /** Entries up to `index` are committed. */
   commit(index: number): void {
-    this.commitIndex = index;
+    // What was applied before a restart is committed, though the core learns of it bit by bit.
+    this.commitIndex = Math.max(this.commitIndex, index);
     this.apply();
   }
 

@@ -133,6 +133,25 @@ export function commitUpTo(
   if (known > state.commitIndex) advanceCommit(state, known, effects);
 }
 
+/**
+ * The leader lives, and has committed up to `index`. Who has entries up to there
+ * and does not know whether they are the leader's, as after a restart that the
+ * leader has not noticed, asks: where nobody writes nothing else would tell.
+ */
+export function heartbeatReceived(
+  state: RaftState,
+  leader: string,
+  index: number,
+  effects: RaftEffect[],
+): void {
+  commitUpTo(state, index, effects);
+  if (
+    index <= state.verifiedIndex || index > state.lastIndex ||
+    state.receipt !== undefined
+  ) return;
+  say(state, leader, { type: "heartbeat_reply", term: state.term }, effects);
+}
+
 /** More of the log is durable. */
 export function followerWritten(
   state: RaftState,

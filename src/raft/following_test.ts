@@ -137,6 +137,25 @@ Deno.test("stepRaft() forgets how far its log is the leader's when the leader ch
   assertEquals(a.from("c", heartbeat), [], "c may have others at 1 to 3");
 });
 
+Deno.test("stepRaft() asks the leader where it stands if its log may be the leader's as far as that has committed", () => {
+  const a = new OneMember({ log: [1, 1, 1] });
+  const heartbeat = { type: "heartbeat", term: 1, commitIndex: 3 } as const;
+  assertEquals(a.from("b", heartbeat).slice(1), [
+    "to b: heartbeat_reply term=1",
+  ]);
+  assertEquals(a.append("b", 1, 3, 1, [], 3)[0], "commit 3");
+  assertEquals(a.from("b", heartbeat), []);
+});
+
+Deno.test("stepRaft() asks no leader whose commit index it can follow, or that is ahead of its log", () => {
+  const a = new OneMember({ log: [1, 1, 1], term: 2 });
+  a.append("b", 2, 3, 1, [], 2);
+  const heartbeat = { type: "heartbeat", term: 2, commitIndex: 3 } as const;
+  assertEquals(a.from("b", heartbeat), ["commit 3"]);
+  assertEquals(a.from("b", heartbeat), []);
+  assertEquals(a.from("b", { ...heartbeat, commitIndex: 5 }), []);
+});
+
 Deno.test("stepRaft() commits before its own disk has the entry, as a majority of others may", () => {
   const a = new OneMember({ term: 1 });
   assertEquals(a.append("b", 1, 0, 0, entriesOf(1, 1), 1), [

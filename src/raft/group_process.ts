@@ -104,8 +104,13 @@ export class GroupProcess<State = unknown> implements RaftMember<State> {
         runtime: world.runtime,
         leads: () => this.leads,
         isUp: (node) => world.isUp(node),
-        propose: (command) =>
-          this.propose(command, undefined, { priority: "low" }),
+        propose: (command, refused) =>
+          this.propose(command, {
+            done() {},
+            failed(reason) {
+              if (reason === "transferring" || reason === "overload") refused();
+            },
+          }, { priority: "low" }),
         applied: (meta, reply) =>
           this.#proposals.applied(meta, reply, this.#raft.leader),
         release: (index) => this.#snapshots.release(index),
@@ -119,6 +124,7 @@ export class GroupProcess<State = unknown> implements RaftMember<State> {
     });
     this.#snapshots = new OwnSnapshots(log, this.#machine, {
       log: world.log,
+      snapshotEntriesMin: world.snapshotEntriesMin,
       // To a member that has ended nothing is delivered.
       taken: (snapshot) => this.deliver({ type: "snapshot_taken", snapshot }),
     });
@@ -174,22 +180,20 @@ export class GroupProcess<State = unknown> implements RaftMember<State> {
         member?.giveWay();
         world.diskFailed(error);
       },
+      onRotten: (error) => world.rotten(error),
     });
     try {
-      if (log.recovered.damaged) {
-        throw new WhorlError(
-          "tail_lost",
-          `Cannot go on with group ${log.config.name} as part of what this member acknowledged is not in its log any more`,
-          { details: { group: log.config.name, members: membersOf(log) } },
-        );
-      }
+      if (log.recovered.damaged) throw lostLogError(log, undefined);
       const machine = options.machineOf(log.config.machine);
       const stored = await storedState(log, machine);
       member = new GroupProcess(options, log, machine, stored);
       await member.#applier.applyKnown();
     } catch (error) {
       await log.close();
-      throw error;
+      // Some rot is found only by who reads there.
+      throw isWhorlError(error, "store_corrupt")
+        ? lostLogError(log, error)
+        : error;
     }
     for (const { node } of member.membership.members) {
       if (node !== world.node && !world.isUp(node)) {
@@ -598,6 +602,17 @@ function failAll(
   leader: string | undefined,
 ): void {
   for (const target of targets) target.failed(reason, leader);
+}
+
+function lostLogError(log: GroupLog, cause: unknown): WhorlError {
+  return new WhorlError(
+    "tail_lost",
+    `Cannot go on with group ${log.config.name} as part of what this member acknowledged is not in its log any more`,
+    {
+      details: { group: log.config.name, members: membersOf(log) },
+      ...(cause === undefined ? {} : { cause }),
+    },
+  );
 }
 
 /** The members as far as a log knows. */

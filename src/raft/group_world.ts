@@ -19,6 +19,8 @@ export interface GroupWorld {
   wallClock(): number;
   readonly chance: Chance;
   readonly log: Log;
+  /** A member stores its state by itself after so many entries. */
+  readonly snapshotEntriesMin: number;
   /** Begins a message to the member of this group at `node`; `undefined` if it cannot leave now, as it might be lost on its way. */
   beginMessage(
     node: string,
@@ -46,6 +48,8 @@ export interface GroupWorld {
   failed(error: WhorlError): void;
   /** The machine has ended the group: its member is to be removed. */
   over(groupId: number, group: string): void;
+  /** Part of this member's log is damaged: it goes on with the rest, until it begins anew. */
+  rotten(error: WhorlError): void;
   /** Told of each change of role, term, leader or members. */
   changed(group: string): void;
 }

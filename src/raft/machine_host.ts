@@ -35,8 +35,12 @@ export interface MachineWorld {
   leads(): boolean;
   /** Whether there is a connection to `node`. */
   isUp(node: string): boolean;
-  /** Proposes a command of the machine's own. */
-  propose(command: Uint8Array<ArrayBuffer>): void;
+  /**
+   * Proposes a command of the machine's own.
+   *
+   * @param refused Called if this member leads and takes nothing now, as while it hands over the lead.
+   */
+  propose(command: Uint8Array<ArrayBuffer>, refused: () => void): void;
   /** What a command came to, for whoever proposed it. */
   applied(meta: ApplyMeta, reply: Uint8Array<ArrayBuffer> | undefined): void;
   /** The machine needs entries up to `index` no longer, but for those that are live. */
@@ -44,6 +48,9 @@ export interface MachineWorld {
   /** The machine wants its state as it is now to be there after a restart. */
   checkpoint(): void;
 }
+
+/** Time after which a command that was refused is proposed again, in milliseconds. */
+export const PROPOSE_AGAIN_MS = 50;
 
 /** Hears what a machine tells on this member. */
 export type MachineListener = (
@@ -64,6 +71,8 @@ export class MachineHost<State> {
   readonly #timers = new Map<string, TimerHandle>();
   /** Commands to propose when a node is lost, by node. */
   readonly #monitors = new Map<string, Uint8Array<ArrayBuffer>>();
+  /** Of commands that are to be proposed again. */
+  readonly #refused = new Set<TimerHandle>();
   readonly #listeners = new Set<MachineListener>();
 
   /**
@@ -199,7 +208,19 @@ export class MachineHost<State> {
     const command = this.#monitors.get(node);
     if (command === undefined) return;
     this.#monitors.delete(node);
-    this.#world.propose(command);
+    this.#propose(command);
+  }
+
+  /** Nobody else knows of it, so it is proposed until it is taken or another member leads, which begins anew. */
+  #propose(command: Uint8Array<ArrayBuffer>): void {
+    this.#world.propose(command, () => {
+      if (!this.#world.leads()) return;
+      const again = this.#world.runtime.setTimer(PROPOSE_AGAIN_MS, () => {
+        this.#refused.delete(again);
+        this.#propose(command);
+      });
+      this.#refused.add(again);
+    });
   }
 
   /** Calls `listener` for each `notify`, until the function it returns is called. */
@@ -253,7 +274,7 @@ export class MachineHost<State> {
       name,
       runtime.setTimer(afterMs, () => {
         this.#timers.delete(name);
-        this.#world.propose(command);
+        this.#propose(command);
       }),
     );
   }
@@ -268,10 +289,11 @@ export class MachineHost<State> {
   }
 
   #forget(): void {
-    for (const timer of this.#timers.values()) {
+    for (const timer of [...this.#timers.values(), ...this.#refused]) {
       this.#world.runtime.clearTimer(timer);
     }
     this.#timers.clear();
+    this.#refused.clear();
     this.#monitors.clear();
   }
 

@@ -3,7 +3,7 @@ import { ByteWriter } from "../base/byte_writer.ts";
 import { ManualRuntime } from "../../supervisors/manual_runtime.ts";
 import { entryBody } from "./entry_body.ts";
 import type { MachineEffect, RaftMachine } from "./machine.ts";
-import { MachineHost } from "./machine_host.ts";
+import { MachineHost, PROPOSE_AGAIN_MS } from "./machine_host.ts";
 import { writeMembership } from "./membership_codec.ts";
 import { EntryKind, type Membership } from "./raft_entry.ts";
 
@@ -61,12 +61,15 @@ const INITIAL: Membership = { index: 0, members: [] };
 function makeHost(leads = true) {
   const runtime = new ManualRuntime();
   const did: string[] = [];
-  const role = { leads };
+  const role = { leads, refuses: false };
   const host = new MachineHost(machine, [] as string[], undefined, INITIAL, {
     runtime,
     leads: () => role.leads,
     isUp: (node) => node !== "down",
-    propose: (command) => void did.push(`propose ${text(command)}`),
+    propose: (command, refused) => {
+      did.push(`propose ${text(command)}`);
+      if (role.refuses) refused();
+    },
     applied: ({ index }, reply) =>
       void did.push(`reply ${index} ${text(reply!)}`),
     release: () => void did.push("release"),
@@ -153,6 +156,27 @@ Deno.test("MachineHost keeps timers while its member leads, the last one of each
   host.roleChanged(true);
   await runtime.advance(100);
   assertEquals(proposed().length, 2);
+});
+
+Deno.test("MachineHost proposes again what its leader refused, as while it hands over the lead", async () => {
+  const { host, runtime, did, role, apply } = makeHost();
+  const proposed = (): number =>
+    did.filter((line) => line.startsWith("propose")).length;
+  role.refuses = true;
+  apply("timer");
+  await runtime.advance(100);
+  assertEquals(proposed(), 1);
+  await runtime.advance(2 * PROPOSE_AGAIN_MS);
+  assertEquals(proposed(), 3);
+  role.refuses = false;
+  await runtime.advance(10 * PROPOSE_AGAIN_MS);
+  assertEquals([proposed(), runtime.pendingTimers], [4, 0]);
+  role.refuses = true;
+  apply("watchDown");
+  role.leads = false;
+  host.roleChanged(false);
+  await runtime.advance(10 * PROPOSE_AGAIN_MS);
+  assertEquals([proposed(), runtime.pendingTimers], [5, 0]);
 });
 
 Deno.test("MachineHost proposes once when a watched node is lost, also if it was before", () => {

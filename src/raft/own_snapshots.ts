@@ -12,14 +12,14 @@ import type { GroupLog } from "./log/raft_log.ts";
 import type { MachineHost } from "./machine_host.ts";
 import type { SnapshotMeta } from "./raft_entry.ts";
 
-/** Entries that are applied between one snapshot that is taken by itself and the next, at least. */
-export const SNAPSHOT_ENTRIES_MIN = 65_536;
 /** Entries that are applied between a snapshot or checkpoint and the next checkpoint, at least. */
 export const CHECKPOINT_ENTRIES_MIN = 16_384;
 
 /** What it stands on. */
 export interface SnapshotWorld {
   readonly log: Log;
+  /** Entries that are applied between one snapshot that is taken by itself and the next, at least. */
+  readonly snapshotEntriesMin: number;
   /** The log begins behind this snapshot now. */
   taken(snapshot: SnapshotMeta): void;
 }
@@ -113,7 +113,7 @@ export class OwnSnapshots {
   /** The machine has come further: takes one if it is time to. */
   applied(): void {
     if (
-      this.#machine.index - this.#index >= SNAPSHOT_ENTRIES_MIN &&
+      this.#machine.index - this.#index >= this.#world.snapshotEntriesMin &&
       this.#taking === undefined
     ) this.takeSoon();
   }

@@ -64,6 +64,7 @@ import {
   appendReceived,
   commitUpTo,
   followerWritten,
+  heartbeatReceived,
   snapshotOffered,
   snapshotReceived,
 } from "./following.ts";
@@ -103,6 +104,7 @@ import {
   connectionLost,
   ensureSent,
   entriesMissing,
+  sayWhereItStands,
   sendTo,
   snapshotSent,
 } from "./replication.ts";
@@ -314,7 +316,7 @@ function fromLeader(
       appendReceived(state, from, message, effects);
       return;
     case "heartbeat":
-      commitUpTo(state, message.commitIndex, effects);
+      heartbeatReceived(state, from, message.commitIndex, effects);
       return;
     case "confirm": {
       const { round } = message;
@@ -359,6 +361,7 @@ function fromFollower(
       confirmed(state, leadership, peer, message.round, effects);
       return;
     case "heartbeat_reply":
+      sayWhereItStands(state, peer, effects);
       return;
     default:
       return message satisfies never;

@@ -98,7 +98,7 @@ export type RaftMessage =
     readonly term: number;
     readonly commitIndex: number;
   }
-  /** Answers a heartbeat, or whatever else came from an older term. */
+  /** Answers whatever came from an older term; or a heartbeat, if its sender cannot tell whether it has what the leader has committed. */
   | { readonly type: "heartbeat_reply"; readonly term: number }
   /** A snapshot is offered: the entries that are live, then the state, follow on a bulk link. */
   | {

@@ -28,6 +28,7 @@ import type {
 import { raftFailure } from "./raft_failure.ts";
 import { readRaftMessage } from "./raft_message_codec.ts";
 import type { RaftWorld } from "./raft_world.ts";
+import { RenewalProcess } from "./renewal_process.ts";
 import { RejoinProcess, type RejoinRequest } from "./rejoin_process.ts";
 import { SnapshotReceivers } from "./snapshot_receivers.ts";
 import { sendSnapshot } from "./snapshot_sender.ts";
@@ -86,12 +87,15 @@ export class RaftSystemProcess implements RaftSystem {
   async #startMember(uid: number): Promise<GroupChild> {
     let failure: WhorlError | undefined;
     let failed = (error: WhorlError): void => void (failure = error);
+    let rot: WhorlError | undefined;
+    let rotten = (error: WhorlError): void => void (rot = error);
     const member = await GroupProcess.start({
       uid,
       logs: this.#world.logs,
       machineOf: (name) => this.#machineOf(name),
       world: this.#groupWorld({
         failed: (error) => failed(error),
+        rotten: (error) => rotten(error),
         over: (groupId, name) => void this.#groupIsOver(groupId, name),
       }),
     });
@@ -108,9 +112,16 @@ export class RaftSystemProcess implements RaftSystem {
       ? undefined
       : new RejoinProcess(world, member);
     const standing = new StandingProcess(world, member);
+    const renewal = new RenewalProcess({
+      runtime: world.runtime,
+      log: world.log,
+      isUp: (node) => this.#world.isUp(node),
+      renew: (error) => child.fail(error),
+    }, member);
     const child = new GroupChild(member, () => {
       rejoin?.close();
       standing.close();
+      renewal.close();
       if (this.#byName.get(member.group) !== member) return;
       this.#byName.delete(member.group);
       this.#byId.delete(member.groupId);
@@ -119,6 +130,8 @@ export class RaftSystemProcess implements RaftSystem {
     this.#byId.set(member.groupId, member);
     failed = (error) => child.fail(error);
     if (failure !== undefined) failed(failure);
+    rotten = (error) => renewal.begin(error);
+    if (rot !== undefined) rotten(rot);
     this.#changed(member.group);
     return child;
   }
@@ -163,7 +176,9 @@ export class RaftSystemProcess implements RaftSystem {
     return machine;
   }
 
-  #groupWorld(told: Pick<GroupWorld, "failed" | "over">): GroupWorld {
+  #groupWorld(
+    told: Pick<GroupWorld, "failed" | "rotten" | "over">,
+  ): GroupWorld {
     const world = this.#world;
     return {
       node: this.node,
@@ -171,6 +186,7 @@ export class RaftSystemProcess implements RaftSystem {
       wallClock: () => world.wallClock(),
       chance: world.chance,
       log: world.log,
+      snapshotEntriesMin: world.snapshotEntriesMin,
       beginMessage: (node, groupId, uid) => {
         const into = world.begin(node, FrameType.raftMessage);
         into?.u48(groupId);

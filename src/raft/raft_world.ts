@@ -29,6 +29,8 @@ export interface RaftWorld {
   readonly chance: Chance;
   readonly log: Log;
   readonly logs: RaftLogs;
+  /** A member stores its state by itself after so many entries. */
+  readonly snapshotEntriesMin: number;
   /** The kinds of machine that groups may have, by name. */
   readonly machines: ReadonlyMap<string, RaftMachine>;
   /** Begins a frame to `node`; `undefined` if it cannot leave now. */

@@ -147,6 +147,16 @@ export function ensureSent(
   }
 }
 
+/** `peer` does not know how much of its log is the leader's: what it is sent next, or an empty append, tells. */
+export function sayWhereItStands(
+  state: RaftState,
+  peer: Progress,
+  effects: RaftEffect[],
+): void {
+  if (peer.mode !== "replicate") ensureSent(state, peer, effects);
+  else sendRange(state, peer, peer.next - 1, effects);
+}
+
 /** The entries that `peer` was to be sent are not in the log any more. */
 export function entriesMissing(
   state: RaftState,

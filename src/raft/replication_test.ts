@@ -236,6 +236,16 @@ Deno.test("stepRaft() asks again, of a member that answers, for what may have be
   assertEquals(a.step({ type: "heard_from", node: "x" }), []);
 });
 
+Deno.test("stepRaft() tells a member that asks where it stands, though it has everything", () => {
+  const a = new OneMember();
+  a.lead();
+  a.written();
+  a.acknowledge("b", 1);
+  assertEquals(a.from("b", { type: "heartbeat_reply", term: 1 }), [
+    "to b: nothing behind 1/1 term=1 commit=1",
+  ]);
+});
+
 Deno.test("stepRaft() goes back to what is acknowledged when entries were lost", () => {
   const a = new OneMember();
   a.leadFirmly("bc");

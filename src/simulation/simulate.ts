@@ -11,6 +11,7 @@
  *
  * @module
  */
+import { isWhorlError } from "../base/errors.ts";
 import type { WhorlNode } from "../node/node.ts";
 import type { NodeOptions } from "../node/node_options.ts";
 import type { VnodeModule } from "../vnode/vnode.ts";
@@ -37,7 +38,8 @@ import { countOutcomes, HistoryRecorder } from "./history.ts";
 import { Invariants } from "./invariants.ts";
 import { kvChecks, kvWorkload } from "./kv_workload.ts";
 import { raKvChecks, raKvWorkload } from "./raft/ra_kv_workload.ts";
-import { SimulatedGroup } from "./raft/simulated_group.ts";
+import { rotLog } from "./raft/log_rot.ts";
+import { SimulatedGroups } from "./raft/simulated_groups.ts";
 import { RealWorldGuard } from "./real_world_guard.ts";
 import type {
   PlannedChange,
@@ -128,8 +130,8 @@ class Run {
   readonly #violations: Violation[] = [];
   #loadBeganAtMs = 0;
   #operator: SimulatedOperator | undefined;
-  #group: SimulatedGroup | undefined;
-  readonly #ofGroup = new Set<Violation>();
+  #groups: SimulatedGroups | undefined;
+  readonly #ofGroups = new Set<Violation>();
 
   constructor(
     options: SimulateOptions,
@@ -210,7 +212,7 @@ class Run {
       storeWatch: this.#invariants,
       onReport: (host, report) => {
         this.#invariants.reported(host, report);
-        this.#group?.reported(host, report);
+        this.#groups?.reported(host, report);
       },
       onRing: (host, ring, begins) =>
         this.#invariants.ringSeen(host, ring, begins),
@@ -230,7 +232,7 @@ class Run {
       cluster.chance.fork("operator"),
     );
     this.#operator = operator;
-    const group = await this.#groupOn(cluster, operator);
+    const groups = await this.#groupsOn(cluster, operator);
     if (this.#violations.length > 0) return;
     this.#trace.add("world", "load", `for ${loadMs} ms`);
     this.#loadBeganAtMs = this.#time.now();
@@ -240,7 +242,7 @@ class Run {
     cluster.planFaults();
     const operating = Promise.all([
       operator.run(changes),
-      group?.run(this.#schedule.group?.acts ?? []),
+      groups?.run(),
     ]);
     operating.catch(() => {});
     const { script } = this.#options;
@@ -266,7 +268,7 @@ class Run {
     await during(cluster, working, CLIENTS_END_MS_MAX);
     this.#fail(...await this.#operated(cluster, operating));
     // What follows from these says less.
-    this.#failAsGroup();
+    this.#failAsGroups();
     // A node that a fault has ended comes back a while after it.
     if (this.#violations.length === 0) {
       this.#fail(
@@ -276,9 +278,13 @@ class Run {
     if (this.#violations.length === 0) {
       this.#fail(...await untilAtHome(cluster));
     }
-    if (group !== undefined && this.#violations.length === 0) {
-      this.#fail(...await group.untilSettled());
+    if (groups !== undefined && this.#violations.length === 0) {
+      this.#fail(...await groups.untilSettled());
     }
+    if (groups !== undefined && this.#violations.length === 0) {
+      this.#fail(...await groups.judge(this.#history.records));
+    }
+    groups?.stop();
     if (this.#violations.length === 0) {
       this.#fail(...await this.#judge(cluster));
     }
@@ -289,7 +295,7 @@ class Run {
       CLIENTS_END_MS_MAX,
     );
     this.#fail(...await stopCluster(cluster));
-    this.#failAsGroup();
+    this.#failAsGroups();
     this.#fail(...this.#invariants.violations());
     this.#fail(...checkProgress(this.#history.records, {
       acknowledgedMin: this.#options.acknowledgedMin ??
@@ -300,33 +306,35 @@ class Run {
     }));
   }
 
-  /** Tells what did not hold of the Raft group and was not told yet. */
-  #failAsGroup(): void {
-    const violations = this.#group?.violations ?? [];
+  /** Tells what did not hold of the Raft groups and was not told yet. */
+  #failAsGroups(): void {
+    const violations = this.#groups?.violations ?? [];
     this.#fail(
-      ...violations.filter((violation) => !this.#ofGroup.has(violation)),
+      ...violations.filter((violation) => !this.#ofGroups.has(violation)),
     );
-    for (const violation of violations) this.#ofGroup.add(violation);
+    for (const violation of violations) this.#ofGroups.add(violation);
   }
 
-  /** The Raft group of the schedule, made and led, if it has one. */
-  async #groupOn(
+  /** The Raft groups of the schedule, made and led, if it has any. */
+  async #groupsOn(
     cluster: SimulatedCluster,
     operator: SimulatedOperator,
-  ): Promise<SimulatedGroup | undefined> {
-    const { group: plan } = this.#schedule;
-    if (plan === undefined) return undefined;
-    const group = new SimulatedGroup({ cluster, operator, plan });
-    this.#group = group;
-    this.#fail(...await group.begin());
-    return group;
+  ): Promise<SimulatedGroups | undefined> {
+    const { groups: plans } = this.#schedule;
+    if (plans === undefined) return undefined;
+    const groups = new SimulatedGroups({ cluster, operator, plans });
+    this.#groups = groups;
+    this.#fail(...await groups.begin());
+    return groups;
   }
 
   /** The clients, each with its share of the operations and when each is due. */
   #clients(cluster: SimulatedCluster) {
     const { clientCount, operations, loadMs } = this.#schedule;
     const workload = this.#options.workload ??
-      (this.#schedule.group === undefined ? kvWorkload() : raKvWorkload());
+      (this.#schedule.groups === undefined
+        ? kvWorkload()
+        : raKvWorkload({ groups: this.#schedule.groups.length }));
     const beginMs = this.#time.now();
     const all = this.#schedule.operations.at(-1) ?? 0;
     return Array.from({ length: clientCount }, (_, number) => ({
@@ -396,6 +404,8 @@ class Run {
         }
         this.#invariants.wiped(host, "kv", partition);
       },
+      rot: (index, part) => rotLog(machine(index).disk, part),
+      lose: (index, isLost) => machine(index).disk.lose(isLost),
       stored: async (index, partition) => {
         const { host } = machine(index);
         const found = new Map<string, Uint8Array>();
@@ -445,7 +455,7 @@ class Run {
     const check = this.#options.check ??
       (this.#options.workload !== undefined
         ? () => []
-        : this.#schedule.group === undefined
+        : this.#schedule.groups === undefined
         ? kvChecks
         : raKvChecks);
     const violations: Violation[] = [];
@@ -484,7 +494,19 @@ class Run {
           }
         }
       },
-      stored: (module) => this.#stored(cluster, module),
+      stored: async (module) => {
+        const untilMs = this.#time.now() + EVENTUALLY_MS_MAX;
+        for (;;) {
+          try {
+            return await this.#stored(cluster, module);
+          } catch (error) {
+            // A disk that failed while its node stood still is noticed when that goes on, and its stores are opened again.
+            if (!isWhorlError(error, "closed")) throw error;
+            if (this.#time.now() >= untilMs) throw error;
+            await sleep(EVENTUALLY_EVERY_MS);
+          }
+        }
+      },
     };
     const judged = new Promise<readonly Violation[]>((resolve, reject) => {
       process?.setTimer(0, () => {

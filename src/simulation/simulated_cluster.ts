@@ -91,6 +91,9 @@ export class SimulatedCluster {
         dataDirectory: "/data",
         masterPlacement: "task",
         coordinatorPlacement: "task",
+        ...(schedule.raftLogs === undefined
+          ? {}
+          : { raftLogs: schedule.raftLogs }),
         ...(vnode === undefined
           ? {}
           : { modules: [{ url: `simulated:${vnode.name}`, module: vnode }] }),

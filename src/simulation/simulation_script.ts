@@ -7,7 +7,11 @@
  */
 import type { Chance } from "../base/chance.ts";
 import type { WhorlNode } from "../node/node.ts";
-import type { PlannedChange, PlannedFault } from "./schedule/schedule.ts";
+import type {
+  LogPart,
+  PlannedChange,
+  PlannedFault,
+} from "./schedule/schedule.ts";
 
 /** Something planned, without its time: it is done when the story comes to it. */
 export type Untimed<Planned> = Planned extends unknown ? Omit<Planned, "atMs">
@@ -59,6 +63,10 @@ export interface ScriptContext {
   ask<T>(index: number, act: (node: WhorlNode) => Promise<T>): Promise<T>;
   /** Takes a partition of a node's disk away, behind its back. */
   wipe(index: number, partition: number): Promise<void>;
+  /** Damages a bit of what a node keeps of its Raft groups, and answers of which file; `undefined` if there is none. */
+  rot(index: number, part: LogPart): string | undefined;
+  /** Takes every file of a node's disk away for good whose path `isLost` names, and answers how many. */
+  lose(index: number, isLost: (path: string) => boolean): number;
   /** What a node stores of a partition of `kv`: objects by their keys in hex. */
   stored(
     index: number,

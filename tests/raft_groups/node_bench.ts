@@ -14,6 +14,7 @@ import type { RaftLogs } from "../../src/raft/log/raft_log.ts";
 import { openRaftLogs } from "../../src/raft/log/stored_raft_logs.ts";
 import type { RaftMachine } from "../../src/raft/machine.ts";
 import type { AppliedCommand, NewMember } from "../../src/raft/raft_member.ts";
+import { RAFT_LOG_SIZES_DEFAULT } from "../../src/raft/raft_log_sizes.ts";
 import { RaftSystemProcess } from "../../src/raft/raft_system.ts";
 import { DiskBench } from "../../src/simulation/testing/disk_bench.ts";
 import { replaceFile } from "../../src/storage/atomic_file.ts";
@@ -65,6 +66,7 @@ export class NodeBench {
       log: { ...silentLog, error: say, warn: say },
       logs: this.logs,
       machines: new Map([[RA_KV_MACHINE, this.#machine]]),
+      snapshotEntriesMin: RAFT_LOG_SIZES_DEFAULT.snapshotEntriesMin,
       begin: () => undefined,
       end: () => {},
       isUp: () => false,

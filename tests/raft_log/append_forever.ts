@@ -33,6 +33,9 @@ const log = await logs.open(7, {
   onFailed(error) {
     throw error;
   },
+  onRotten(error) {
+    throw error;
+  },
 });
 tell(`found ${log.lastIndex}`);
 while (true) {

@@ -13,7 +13,7 @@ import { testConfig, testEntry, testMembership } from "./log_driver.ts";
 
 const encoder = new TextEncoder();
 const decoder = new TextDecoder();
-const silent = { onWritten() {}, onFailed() {} };
+const silent = { onWritten() {}, onFailed() {}, onRotten() {} };
 const SNAPSHOTS = "/raft/groups/7/snapshots";
 
 function metaAt(index: number): SnapshotMeta {

@@ -13,7 +13,7 @@ import { testConfig, testEntry, textOf } from "./log_driver.ts";
 
 const FOLDER = "/raft";
 const PATH = `${FOLDER}/${DELETED_GROUPS_NAME}`;
-const silent = { onWritten() {}, onFailed() {} };
+const silent = { onWritten() {}, onFailed() {}, onRotten() {} };
 
 function open(bench: DiskBench): Promise<RaftLogs> {
   return openRaftLogs({ folder: FOLDER, environment: bench.live() });

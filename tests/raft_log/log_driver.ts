@@ -140,6 +140,10 @@ export class LogDriver implements GroupLogEvents {
     }
   }
 
+  onRotten(error: WhorlError): void {
+    throw error;
+  }
+
   onFailed(error: WhorlError): void {
     assert(this.failed === undefined, "it is told once");
     this.failed = error;

@@ -52,7 +52,11 @@ Deno.test("a log on the real disk outlives its process at any moment", async () 
       const told = await runAndKill(folder, 180 + 97 * kill);
       assert((told.get("found") ?? 0) >= before);
       const logs = await openRaftLogs({ folder, environment: systemStorage });
-      const log = await logs.open(7, { onWritten() {}, onFailed() {} });
+      const log = await logs.open(7, {
+        onWritten() {},
+        onFailed() {},
+        onRotten() {},
+      });
       assert(!log.recovered.damaged);
       assert(log.lastIndex >= (told.get("written") ?? 0));
       const snapshot = log.snapshot?.index ?? 0;

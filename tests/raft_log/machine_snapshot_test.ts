@@ -21,7 +21,7 @@ import { EntryKind, type Membership } from "../../src/raft/raft_entry.ts";
 import { DiskBench } from "../../src/simulation/testing/disk_bench.ts";
 
 const initial: Membership = { index: 0, members: [] };
-const silent = { onWritten() {}, onFailed() {} };
+const silent = { onWritten() {}, onFailed() {}, onRotten() {} };
 const machine = raKvMachine({ hashSeed: 1 });
 const KEYS = 6_000;
 

@@ -11,6 +11,7 @@ import type {
   GroupLog,
   GroupLogEvents,
 } from "../../src/raft/log/raft_log.ts";
+import { STATE_HEADER_BYTES } from "../../src/raft/log/snapshot_codec.ts";
 import type { StoredGroupLog } from "../../src/raft/log/stored_group_log.ts";
 import { openRaftLogs } from "../../src/raft/log/stored_raft_logs.ts";
 
@@ -28,7 +29,7 @@ function entry(index: number, term: number, text = ""): RaftEntry {
   return { index, term, body };
 }
 
-const silent: GroupLogEvents = { onWritten() {}, onFailed() {} };
+const silent: GroupLogEvents = { onWritten() {}, onFailed() {}, onRotten() {} };
 
 /** What is told of a log. */
 class Told implements GroupLogEvents {
@@ -38,6 +39,9 @@ class Told implements GroupLogEvents {
     this.written.push(`${index}/${term}`);
   }
   onFailed(error: Error): void {
+    this.failed.push(error.message);
+  }
+  onRotten(error: Error): void {
     this.failed.push(error.message);
   }
 }
@@ -116,6 +120,7 @@ Deno.test("an entry that was overwritten and is put in again counts when the sec
   const log = await bench.run(logs.open(7, {
     onWritten: () => syncsWhenTold.push(bench.disk.counts.syncs - before),
     onFailed() {},
+    onRotten() {},
   }));
   const before = bench.disk.counts.syncs;
   log.append([entry(1, 1), entry(2, 1)]);
@@ -196,6 +201,7 @@ Deno.test("who appends waits when too many files are to be taken over, and goes 
       onFailed(error) {
         throw error;
       },
+      onRotten() {},
     });
     let most = 0;
     for (let index = 1; index <= 100; index++) {
@@ -369,6 +375,7 @@ Deno.test("a cut that is not durable does not reach the manifest", async () => {
       isWritten = true;
     },
     onFailed() {},
+    onRotten() {},
   }));
   log.append([1, 2, 3, 4].map((index) => entry(index, 1, "x".repeat(90))));
   while (!isWritten) await bench.happen(1);
@@ -411,6 +418,73 @@ Deno.test("an entry that is appended while those before it are taken over into a
     );
   }
   assert(between > 5, `${between}`);
+});
+
+Deno.test("a group whose manifest has rotted is damaged, and nothing is in the way of what its node goes on to write", async () => {
+  let segments = 0;
+  for (let moment = 0; moment < 60; moment++) {
+    const bench = new DiskBench(`rotten manifest ${moment}`);
+    const open = () =>
+      bench.run(openRaftLogs({
+        folder: "/raft",
+        environment: bench.live(),
+        walBytesMax: 300,
+        segmentEntriesMax: 4,
+      }));
+    const logs = await open();
+    await bench.run(logs.create(config(7)));
+    const log = await bench.run(logs.open(7, silent));
+    for (let index = 1; index <= 12; index++) {
+      log.append([entry(index, 1, "x".repeat(40))]);
+    }
+    // Segments are written, and the file of the write-ahead log they come from still there.
+    await bench.happen(moment / 4);
+    segments += log.overview().segments;
+    bench.crash("process");
+    assert(bench.disk.rot(({ path }) => path.endsWith("/manifest")));
+    const told = new Told();
+    const next = await open();
+    const found = await bench.run(next.open(7, told));
+    assert(found.recovered.damaged);
+    await bench.happen(500);
+    assertEquals(told.failed, [], `after ${moment / 4} ms`);
+  }
+  assert(segments > 0);
+});
+
+Deno.test("readSnapshot() takes a header that has rotted for rot, and not for that of a newer version", async () => {
+  const meta = { index: 1, term: 1, membership: initial, machineVersion: 0 };
+  for (let seed = 0; seed < 100; seed++) {
+    const bench = new DiskBench(seed);
+    const logs = await bench.run(logsOn(bench.live()));
+    await bench.run(logs.create(config(7)));
+    const log = await bench.run(logs.open(7, silent));
+    log.append([entry(1, 1, "a")]);
+    await bench.run(log.takeSnapshot(meta, [Uint8Array.of(1)], []));
+    bench.disk.rot(
+      ({ path }) => path.endsWith("/state"),
+      () => STATE_HEADER_BYTES,
+    );
+    const stored = await log.readSnapshot();
+    const { code } = await assertRejects(
+      () => bench.run(Array.fromAsync(stored!.state)),
+      WhorlError,
+    );
+    assertEquals(code, "store_corrupt", `seed ${seed}`);
+  }
+});
+
+Deno.test("a group whose node has lost the write-ahead log and its watermark is damaged", async () => {
+  const bench = new DiskBench("no log");
+  const logs = await bench.run(logsOn(bench.live()));
+  await bench.run(logs.create(config(7)));
+  const log = await bench.run(logs.open(7, silent));
+  log.append([entry(1, 1)]);
+  await bench.happen(50);
+  bench.crash("process");
+  assertEquals(bench.disk.lose((path) => path.includes("/wal")), 2);
+  const next = await bench.run(logsOn(bench.live()));
+  assert((await bench.run(next.open(7, silent))).recovered.damaged);
 });
 
 Deno.test("entries are read while compaction puts other segments in their place", async () => {

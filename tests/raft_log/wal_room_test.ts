@@ -13,7 +13,7 @@ import { DiskBench } from "../../src/simulation/testing/disk_bench.ts";
 
 const MIB = 1024 * 1024;
 const FILE_BYTES = 16 * 1024;
-const silent = { onWritten() {}, onFailed() {} };
+const silent = { onWritten() {}, onFailed() {}, onRotten() {} };
 
 async function openGroup(environment: StorageEnvironment) {
   const logs = await openRaftLogs({

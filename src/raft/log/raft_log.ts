@@ -48,6 +48,8 @@ export interface GroupLogEvents {
   onWritten(index: number, term: number): void;
   /** The disk refuses: nothing more of this group, or of any, becomes durable until it is opened anew. */
   onFailed(error: WhorlError): void;
+  /** Something of this group was found damaged when it was read. Told once; what is opened later is `damaged`. */
+  onRotten(error: WhorlError): void;
 }
 
 /** The log of one group: [live entries up to the snapshot] and (snapshot, last]. */

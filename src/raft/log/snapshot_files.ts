@@ -163,7 +163,7 @@ export async function readDescription(
   return found;
 }
 
-/** The pieces of the state in `folder`. @throws {WhorlError} As {@linkcode readLive}, on the way. */
+/** The pieces of the state in `folder`, whose file of what is live has been read. @throws {WhorlError} `store_corrupt` if it is damaged, on the way. */
 export async function* readState(
   disk: Disk,
   folder: string,
@@ -174,8 +174,10 @@ export async function* readState(
   try {
     const header = await readExactly(reader, path, 0, STATE_HEADER_BYTES);
     const format = decodeStateHeader(header);
-    if (format === undefined) throw brokenError(path, "it is no snapshot");
-    demandFormat(path, format);
+    // A newer one would be told by what is live as well, which has a checksum.
+    if (format === undefined || format > SNAPSHOT_FORMAT) {
+      throw brokenError(path, "it is no snapshot");
+    }
     let offset = STATE_HEADER_BYTES;
     let pieces = 0;
     let stateBytes = 0;

@@ -353,6 +353,7 @@ export class StoredGroupLog implements GroupLog, WalGroup {
     this.#tasks.run(() => manifest.write(this.#entries)).catch(() => {
       // Then the write-ahead log has failed, and the next life finds out anew.
     });
+    this.#events?.onRotten(error);
   }
 
   read(

@@ -67,6 +67,8 @@ const LOOKS_MAX = 64;
 
 /** What the manifest of a group is called that was put aside: without one of its own name, a group is none. */
 const ASIDE_NAME = "manifest.aside";
+/** Of a segment or a snapshot, at the end of its name. */
+const FILE_NUMBER = /-(\d{1,15})$/;
 
 const decoder = new TextDecoder();
 
@@ -208,9 +210,11 @@ class StoredRaftLogs implements RaftLogs {
     const environment = this.#environment;
     const replay = new Replay(this.#logs);
     const found = await readWal(environment, folder, replay);
+    // The watermark is older than any group.
+    const wasLost = replay.wasLost || found.mark === undefined;
     for (const log of this.#logs.values()) {
       log.endReplay();
-      if (replay.wasLost) log.noteDamage();
+      if (wasLost) log.noteDamage();
     }
     const mark = await WatermarkFile.open(
       `${folder}/${MARK_NAME}`,
@@ -364,8 +368,22 @@ class StoredRaftLogs implements RaftLogs {
       const config = await disk.readFile(`${folder}/config`);
       if (config === undefined) throw error;
       // Who it was is known still, and that it lost its log.
-      return { ...decodeManifest(config, `${folder}/config`), damaged: true };
+      return {
+        ...decodeManifest(config, `${folder}/config`),
+        damaged: true,
+        nextNumber: await this.#unusedNumber(folder),
+      };
     }
+  }
+
+  /** A number that no file in `folder` bears: what is in the way of one would be taken for a disk that fails. */
+  async #unusedNumber(folder: string): Promise<number> {
+    const { disk } = this.#environment;
+    const snapshots = `${folder}/snapshots`;
+    const names = await disk.names(folder);
+    if (names.includes("snapshots")) names.push(...await disk.names(snapshots));
+    const numbers = names.map((name) => Number(FILE_NUMBER.exec(name)?.[1]));
+    return 1 + Math.max(0, ...numbers.filter(Number.isSafeInteger));
   }
 
   /** Removes what a manifest does not name; false if something that it names is not there as a whole. */

@@ -1,44 +1,255 @@
 /**
- * A key of `ra_kv` as a model: a register that also tells whether there was
- * anything to delete, and that changes on condition of what it holds.
+ * Keys of `ra_kv` as a model: registers that change on condition of what they
+ * hold, alone or several at once, and some of whose values have an end.
+ *
+ * A write that was done tells its index in the log, and the log is the order in
+ * which writes happened: an order in which clients could have seen them has to
+ * agree with it. What happened to a value with an end is not seen when it
+ * happens, but by whoever looks next; so the value stays until somebody has
+ * found it gone, and then it never comes back.
  *
  * @module
  */
-import type { Model } from "./model.ts";
-import {
-  casRegisterModel,
-  type RegisterInput,
-  type RegisterValue,
-} from "./register_model.ts";
+import { fnv1a32 } from "../../base/chance.ts";
+import type { Call, Model, ModelStep } from "./model.ts";
 
-/** An operation on a key. */
+/** What a key holds; null if it is not there. */
+export type RaKvModelValue = string | null;
+
+/** A change of one of several keys. */
+export interface RaKvModelChange {
+  /** Which of them. */
+  readonly place: number;
+  /** Null deletes, whether or not anything is there. */
+  readonly value: RaKvModelValue;
+  /** What it must hold. @default {anything} */
+  readonly expected?: RaKvModelValue;
+}
+
+/**
+ * An operation on a key, or on one of several keys that are written together:
+ * then `place` says on which. `fleeting` keys hold values with an end alone.
+ */
 export type RaKvInput =
-  | RegisterInput
-  /** Puts `value`, or deletes for `null`, if the key holds `expected`. */
-  | {
-    readonly type: "cas";
-    readonly expected: RegisterValue;
-    readonly value: RegisterValue;
-  };
-
-/** What a get found; whether a delete found anything; whether a compare-and-set found what it expected. Of a put anything. */
-export type RaKvOutput = RegisterValue | boolean;
-
-/** A key of `ra_kv`. */
-export const raKvModel: Model<RegisterValue, RaKvInput, RaKvOutput> = {
-  ...casRegisterModel,
-  step: (state, input, output) => {
-    if (input.type !== "delete" || output === undefined) {
-      return casRegisterModel.step(state, input, output);
+  & { readonly place?: number; readonly fleeting?: boolean }
+  & (
+    | { readonly type: "get" }
+    | { readonly type: "put"; readonly value: string }
+    /** Deletes what is there. */
+    | { readonly type: "delete" }
+    /** Puts `value`, or deletes for null, if the key holds `expected`. */
+    | {
+      readonly type: "cas";
+      readonly expected: RaKvModelValue;
+      readonly value: RaKvModelValue;
     }
-    return { ok: output === (state !== null), state: null };
-  },
-  readOnly: (input, output) =>
-    input.type === "get" || output === false &&
-      (input.type === "cas" || input.type === "delete"),
-  // A delete that found something, or nothing, may owe that to any other.
-  relevant: (known, unknown) =>
-    known.some(({ input }) => input.type === "delete")
-      ? unknown
-      : casRegisterModel.relevant?.(known, unknown) ?? unknown,
+    /** All of them, or none if one does not find what it expects. */
+    | { readonly type: "batch"; readonly changes: readonly RaKvModelChange[] }
+  );
+
+/** What a get found; the index of a write that was done; false of one that did not find what it needs. */
+export type RaKvOutput = RaKvModelValue | number | false;
+
+/** What the keys hold, and the index of the last write that told it. */
+export interface RaKvModelState {
+  readonly values: readonly RaKvModelValue[];
+  readonly index: number;
+}
+
+/** Keys that are written together, at most. */
+const PLACES_MAX = 2;
+const NO: ModelStep<RaKvModelState> = {
+  ok: false,
+  state: { values: [], index: 0 },
 };
+
+/** Keys of `ra_kv`. */
+export const raKvModel: Model<RaKvModelState, RaKvInput, RaKvOutput> = {
+  init: () => ({ values: Array(PLACES_MAX).fill(null), index: 0 }),
+  step: (state, input, output) => {
+    switch (input.type) {
+      case "get":
+        return stepGet(state, input, output);
+      case "put":
+        return written(state, input, input.value, output);
+      case "delete": {
+        const holds = valueAt(state, input) !== null;
+        if (output === undefined) return written(state, input, null, output);
+        if (holds !== (output !== false)) return NO;
+        return holds ? written(state, input, null, output) : unchanged(state);
+      }
+      case "cas":
+        return stepCas(state, input, output);
+      case "batch":
+        return stepBatch(state, input.changes, output);
+      default:
+        return input satisfies never;
+    }
+  },
+  equals: (a, b) =>
+    a.index === b.index && a.values.every((value, i) => value === b.values[i]),
+  hash: ({ values }) => {
+    let hash = 0;
+    for (const value of values) {
+      hash = Math.imul(hash, 31) + (value === null ? 0 : fnv1a32(value)) | 0;
+    }
+    return hash;
+  },
+  // That a value with an end is gone may be the first that is seen of it.
+  readOnly: ({ type, fleeting }, output) =>
+    type === "get"
+      ? fleeting !== true || output === undefined || output !== null
+      : output === false && fleeting !== true,
+  relevant: relevantFor,
+  describe: describeInput,
+};
+
+function unchanged(state: RaKvModelState): ModelStep<RaKvModelState> {
+  return { ok: true, state };
+}
+
+function valueAt(
+  { values }: RaKvModelState,
+  { place = 0 }: { readonly place?: number },
+): RaKvModelValue {
+  return values[place] ?? null;
+}
+
+/** `state` with another value, by a write that gave `output`. */
+function written(
+  state: RaKvModelState,
+  { place = 0 }: { readonly place?: number },
+  value: RaKvModelValue,
+  output: RaKvOutput | undefined,
+): ModelStep<RaKvModelState> {
+  if (typeof output === "number" && output <= state.index) return NO;
+  const index = typeof output === "number" ? output : state.index;
+  return {
+    ok: true,
+    state: { values: state.values.with(place, value), index },
+  };
+}
+
+function stepGet(
+  state: RaKvModelState,
+  input: RaKvInput,
+  output: RaKvOutput | undefined,
+): ModelStep<RaKvModelState> {
+  const value = valueAt(state, input);
+  if (output === undefined || output === value) return unchanged(state);
+  return output === null && input.fleeting === true
+    ? written(state, input, null, undefined)
+    : NO;
+}
+
+function stepCas(
+  state: RaKvModelState,
+  input: Extract<RaKvInput, { type: "cas" }>,
+  output: RaKvOutput | undefined,
+): ModelStep<RaKvModelState> {
+  const { expected, value, fleeting } = input;
+  const now = valueAt(state, input);
+  const mayBeGone = fleeting === true && now !== null;
+  if (output === false) {
+    if (now !== expected) return unchanged(state);
+    // It held what was expected, unless that had come to its end.
+    return mayBeGone ? written(state, input, null, undefined) : NO;
+  }
+  if (now === expected || expected === null && mayBeGone) {
+    return written(state, input, value, output);
+  }
+  // What is not known to have been done was not.
+  return output === undefined ? unchanged(state) : NO;
+}
+
+function stepBatch(
+  state: RaKvModelState,
+  changes: readonly RaKvModelChange[],
+  output: RaKvOutput | undefined,
+): ModelStep<RaKvModelState> {
+  const holds = changes.every(({ place, expected }) =>
+    expected === undefined || state.values[place] === expected
+  );
+  if (output !== undefined && holds !== (output !== false)) return NO;
+  if (!holds) return unchanged(state);
+  if (typeof output === "number" && output <= state.index) return NO;
+  const values = [...state.values];
+  for (const { place, value } of changes) values[place] = value;
+  const index = typeof output === "number" ? output : state.index;
+  return { ok: true, state: { values, index } };
+}
+
+/** A failed condition, or a delete that says what it found, may owe that to any other; else what led to what somebody saw. */
+function relevantFor(
+  known: readonly Call<RaKvInput, RaKvOutput>[],
+  unknown: readonly Call<RaKvInput, RaKvOutput>[],
+): readonly Call<RaKvInput, RaKvOutput>[] {
+  const wanted = new Set<RaKvModelValue>();
+  for (const { input, output } of known) {
+    if (input.type === "delete") return unknown;
+    if (input.type === "get") wanted.add(output as RaKvModelValue);
+    else if (output === false) return unknown;
+    else for (const value of valuesNeededBy(input)) wanted.add(value);
+  }
+  const relevant = new Set<Call<RaKvInput, RaKvOutput>>();
+  for (let before = -1; before !== relevant.size;) {
+    before = relevant.size;
+    for (const call of unknown) {
+      const { input } = call;
+      if (!valuesPutBy(input).some((value) => wanted.has(value))) continue;
+      relevant.add(call);
+      for (const value of valuesNeededBy(input)) wanted.add(value);
+    }
+  }
+  return unknown.filter((call) => relevant.has(call));
+}
+
+/** What `input` may leave behind. */
+export function valuesPutBy(input: RaKvInput): readonly RaKvModelValue[] {
+  switch (input.type) {
+    case "get":
+      return [];
+    case "delete":
+      return [null];
+    case "put":
+    case "cas":
+      return [input.value];
+    case "batch":
+      return input.changes.map(({ value }) => value);
+    default:
+      return input satisfies never;
+  }
+}
+
+function valuesNeededBy(input: RaKvInput): readonly RaKvModelValue[] {
+  if (input.type === "cas") return [input.expected];
+  if (input.type !== "batch") return [];
+  return input.changes.flatMap(({ expected }) =>
+    expected === undefined ? [] : [expected]
+  );
+}
+
+function describeInput(
+  input: RaKvInput,
+  output: RaKvOutput | undefined,
+): string {
+  const { place } = input;
+  const at = place === undefined ? "" : ` of ${place}`;
+  const gave = output === undefined ? "unknown" : JSON.stringify(output);
+  switch (input.type) {
+    case "get":
+      return `get${at} gave ${gave}`;
+    case "put":
+      return `put ${JSON.stringify(input.value)}${at} gave ${gave}`;
+    case "delete":
+      return `delete${at} gave ${gave}`;
+    case "cas":
+      return `cas${at} ${JSON.stringify(input.expected)} to ${
+        JSON.stringify(input.value)
+      } gave ${gave}`;
+    case "batch":
+      return `batch ${JSON.stringify(input.changes)} gave ${gave}`;
+    default:
+      return input satisfies never;
+  }
+}

@@ -53,6 +53,8 @@ interface Holding {
   spokenTerm: number;
   /** The latest vote it has given away. */
   vote: { readonly term: number; readonly to: string } | undefined;
+  /** What it has said in a life that is still to be seen. */
+  unseen: readonly { readonly to: string; readonly message: RaftMessage }[];
 }
 
 /** An entry that was seen in some log. */
@@ -159,6 +161,7 @@ export class RaftWatch {
       durableIndex: 0,
       spokenTerm: before?.spokenTerm ?? 0,
       vote: isVoteKept ? before?.vote : undefined,
+      unseen: [],
     });
     const seen: Sighting = {
       member,
@@ -178,6 +181,9 @@ export class RaftWatch {
       );
     }
     this.#changed(member, seen);
+    for (const { to, message } of before?.unseen ?? []) {
+      this.heard(uid, to, message);
+    }
   }
 
   /** What a member must have in its next life. */
@@ -441,8 +447,13 @@ export class RaftWatch {
     const holds = (uid: number): boolean => {
       const holding = this.#holdings.get(uid);
       if (holding === undefined) return false;
-      const { durableIndex, snapshotIndex, terms } = holding;
-      return snapshotIndex >= commitIndex ||
+      const { durableIndex, snapshotIndex, terms, unseen } = holding;
+      // One whose node is still starting has said so, and cannot be looked at yet.
+      const isSaid = unseen.some(({ message }) =>
+        message.type === "append_reply" && message.success &&
+        message.index >= commitIndex
+      );
+      return isSaid || snapshotIndex >= commitIndex ||
         durableIndex >= commitIndex && terms[commitIndex] === term;
     };
     const isSafe = (members: Membership): boolean => {
@@ -473,13 +484,26 @@ export class RaftWatch {
     }
   }
 
-  /** A message from the member `uid` has come to `to`. */
-  heard(uid: number, to: string, message: RaftMessage): void {
+  /**
+   * A message from the member `uid` has come to `to`.
+   *
+   * @param isStarting Whether that member's process runs and the member was not seen in it yet: a node begins before it is to be had.
+   */
+  heard(
+    uid: number,
+    to: string,
+    message: RaftMessage,
+    isStarting = false,
+  ): void {
     const { type, term } = message;
     // These name a term that nobody is in yet.
     if (type === "pre_vote" || type === "pre_vote_reply") return;
     const holding = this.#holdings.get(uid);
     if (holding === undefined) return;
+    if (isStarting) {
+      holding.unseen = [...holding.unseen, { to, message }];
+      return;
+    }
     holding.spokenTerm = Math.max(holding.spokenTerm, term);
     if (type === "vote_reply" && message.granted) {
       this.#voted(holding, term, to);

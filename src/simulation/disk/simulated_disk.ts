@@ -60,6 +60,25 @@ function copyOf(node: Inode, chance: Chance): Inode {
   return folder;
 }
 
+function loseBelow(
+  folder: Folder,
+  path: string,
+  isLost: (path: string) => boolean,
+): number {
+  let lost = 0;
+  for (const name of folder.names()) {
+    const node = folder.get(name);
+    const at = `${path}/${name}`;
+    if (node instanceof Folder) lost += loseBelow(node, at, isLost);
+    else if (isLost(at)) {
+      folder.remove(name);
+      lost++;
+    }
+  }
+  folder.sync(folder.changesMade);
+  return lost;
+}
+
 /** One machine's disk. */
 export class SimulatedDisk extends DiskConditions {
   readonly #root: Folder;
@@ -143,6 +162,11 @@ export class SimulatedDisk extends DiskConditions {
       return target;
     }
     return undefined;
+  }
+
+  /** Takes away, for good, every file whose path `isLost` names, and answers how many. Whoever has one open keeps it. */
+  lose(isLost: (path: string) => boolean): number {
+    return loseBelow(this.#root, "", isLost);
   }
 
   /** Adds everything below `node` that may be hit. */

@@ -1,82 +1,181 @@
 /**
- * The load on a cluster of `ra_kv`, and what it promises about it: that
+ * The load on clusters of `ra_kv`, and what these promise about it: that
  * everything clients saw can be explained by keys that did one thing after the
  * other.
  *
  * Few keys, so that clients meet on them, and every value is written once, so
- * that a value tells who wrote it.
+ * that a value tells who wrote it. Some keys are put, changed and deleted one by
+ * one; some hold values with an end; and two are written together, in batches.
  *
  * @module
  */
 import { isWhorlError } from "../../base/errors.ts";
 import type { WhorlNode } from "../../node/node.ts";
 import type {
+  RaKvChange,
   RaKvClient,
   RaKvFound,
   RaKvGetOptions,
   RaKvWritten,
 } from "../../ra_kv/ra_kv_client.ts";
+import { checkExpiry } from "../checkers/expiry.ts";
 import { checkLinearizability } from "../checkers/linearizability.ts";
 import {
   type RaKvInput,
   raKvModel,
+  type RaKvModelChange,
   type RaKvOutput,
 } from "../checkers/ra_kv_model.ts";
 import type { Violation } from "../checkers/violation.ts";
 import type { FinishedRun } from "../finished_run.ts";
 import type { OperationRecord } from "../history.ts";
+import { groupOf } from "../schedule/fault_words.ts";
 import type { Workload, WorkloadOperation } from "../workload.ts";
-import { SIMULATED_GROUP } from "./simulated_group.ts";
+import {
+  FLEETING_KEYS,
+  keyOf,
+  PAIR,
+  pairOf,
+  type Place,
+  placeOf,
+  placesOf,
+  PLAIN_KEYS,
+  plainKey,
+  ttlOf,
+} from "./ra_kv_places.ts";
 
 /** What the load is like. */
 export interface RaKvWorkloadOptions {
-  /** Keys that all clients share. @default {4} */
+  /** Keys of each cluster that all clients share, besides those with an end and those of batches. @default {4} */
   readonly keys?: number;
+  /** How many clusters. @default {1} */
+  readonly groups?: number;
 }
 
 /** How long a client waits after a failure, in virtual milliseconds: what refuses at once would use up all operations while nothing can be done. */
 const AFTER_FAILURE_MS = 300;
-
 /** What a client has read of a key. */
 interface Seen {
   readonly value: string | null;
   readonly index: number;
 }
 
-/** Puts, gets, deletes and compare-and-sets on a few keys. */
+/** Puts, gets, deletes, compare-and-sets and batches on a few keys. */
 export function raKvWorkload(
-  { keys = 4 }: RaKvWorkloadOptions = {},
+  { keys = PLAIN_KEYS, groups = 1 }: RaKvWorkloadOptions = {},
 ): Workload {
   return async (operation) => {
-    const { chance, number, session } = operation;
-    const key = `k${chance.below(keys)}`;
-    const value = `v${number}`;
+    const { chance } = operation;
+    const group = groupOf(chance.below(groups));
     const draw = chance.next();
-    if (draw < 0.35) return void await get(operation, key);
     if (draw < 0.6) {
-      return await change(
+      return await onOneKey(
         operation,
-        key,
-        { type: "put", value },
-        (client, options) => client.put(SIMULATED_GROUP, key, value, options),
+        placeOf(group, plainKey(chance.below(keys))),
       );
     }
-    if (draw < 0.7) {
-      return await change(
-        operation,
-        key,
-        { type: "delete" },
-        (client, options) => client.delete(SIMULATED_GROUP, key, options),
-      );
+    if (draw < 0.8) {
+      const key = chance.pick([...FLEETING_KEYS.keys()]);
+      return await onFleetingKey(operation, placeOf(group, key));
     }
-    const old = session.get(key) as Seen | undefined;
-    // What it remembers may have grown old.
-    const seen = old !== undefined && chance.chance(0.3)
-      ? old
-      : await get(operation, key);
-    if (seen === undefined) return;
-    await compareAndSet(operation, key, seen, draw < 0.95 ? value : null);
+    await onPair(operation, group);
   };
+}
+
+async function onOneKey(
+  operation: WorkloadOperation,
+  place: Place,
+): Promise<void> {
+  const { chance, number } = operation;
+  const { group, key } = place;
+  const value = `v${number}`;
+  const draw = chance.next();
+  if (draw < 0.35) return void await get(operation, place);
+  if (draw < 0.6) {
+    return await change(
+      operation,
+      place,
+      { type: "put", value },
+      (client, options) => client.put(group, key, value, options),
+    );
+  }
+  if (draw < 0.7) {
+    return await change(
+      operation,
+      place,
+      { type: "delete" },
+      (client, options) => client.delete(group, key, options),
+    );
+  }
+  await compareAndSet(operation, place, draw < 0.95 ? value : null);
+}
+
+async function onFleetingKey(
+  operation: WorkloadOperation,
+  place: Place,
+): Promise<void> {
+  const { chance, number } = operation;
+  const { group, key } = place;
+  const value = `v${number}`;
+  const draw = chance.next();
+  if (draw < 0.45) return void await get(operation, place);
+  if (draw < 0.75) {
+    return await change(
+      operation,
+      place,
+      { type: "put", value },
+      (client, options) =>
+        client.put(group, key, value, { ...options, ...ttlOf(key) }),
+    );
+  }
+  await compareAndSet(operation, place, value);
+}
+
+async function onPair(
+  operation: WorkloadOperation,
+  group: string,
+): Promise<void> {
+  const { chance, number } = operation;
+  const at = chance.below(PAIR.length);
+  const place = placeOf(group, PAIR[at] as string);
+  const draw = chance.next();
+  if (draw < 0.45) return void await get(operation, place);
+  const changes: RaKvModelChange[] = PAIR.map((_, place) => ({
+    place,
+    value: `v${number}`,
+  }));
+  if (draw < 0.7) return await batch(operation, group, changes, undefined);
+  const seen = await recall(operation, place);
+  if (seen === undefined) return;
+  const value = chance.chance(0.3) ? null : `v${number}`;
+  changes[at] = { place: at, value, expected: seen.value };
+  await batch(operation, group, changes, seen.index);
+}
+
+/** Writes both of a pair, if the key that was read still is as it was. */
+async function batch(
+  operation: WorkloadOperation,
+  group: string,
+  changes: readonly RaKvModelChange[],
+  index: number | undefined,
+): Promise<void> {
+  await change(
+    operation,
+    pairOf(group),
+    { type: "batch", changes },
+    (client, options) =>
+      client.batch(
+        group,
+        changes.map(({ place, value, expected }): RaKvChange => {
+          const key = PAIR[place] as string;
+          const ifIndex = expected === undefined ? {} : { ifIndex: index };
+          return value === null
+            ? { type: "delete", key, ...ifIndex }
+            : { type: "put", key, value, ...ifIndex };
+        }),
+        options,
+      ),
+  );
 }
 
 function drawTimeout({ chance }: WorkloadOperation): number {
@@ -85,19 +184,20 @@ function drawTimeout({ chance }: WorkloadOperation): number {
 
 async function get(
   operation: WorkloadOperation,
-  key: string,
+  { group, key, name, about }: Place,
 ): Promise<Seen | undefined> {
   const options: RaKvGetOptions = {
     timeoutMs: drawTimeout(operation),
     from: operation.chance.chance(0.3) ? "local" : "leader",
   };
   let seen: Seen | undefined;
-  await operation.record(key, { type: "get" }, async ({ raKv }) => {
-    seen = seenOf(await raKv.get(SIMULATED_GROUP, key, options));
+  const input: RaKvInput = { type: "get", ...about };
+  await operation.record(name, input, async ({ raKv }) => {
+    seen = seenOf(await raKv.get(group, key, options));
     return seen.value;
   }, options.timeoutMs);
   if (seen === undefined) await operation.sleep(AFTER_FAILURE_MS);
-  else operation.session.set(key, seen);
+  else operation.session.set(`${group}/${key}`, seen);
   return seen;
 }
 
@@ -105,29 +205,47 @@ function seenOf({ value, index }: RaKvFound): Seen {
   return { value: value === undefined ? null : value as string, index };
 }
 
+/** What the client knows of a key, which may have grown old; else it reads it. */
+async function recall(
+  operation: WorkloadOperation,
+  place: Place,
+): Promise<Seen | undefined> {
+  const { group, key } = place;
+  const old = operation.session.get(`${group}/${key}`) as Seen | undefined;
+  return old !== undefined && operation.chance.chance(0.3)
+    ? old
+    : await get(operation, place);
+}
+
 /** By index, which tells as much as the value: of two of one key no two have one index, and 0 is that of none. */
 async function compareAndSet(
   operation: WorkloadOperation,
-  key: string,
-  { value: expected, index }: Seen,
+  place: Place,
   value: string | null,
 ): Promise<void> {
+  const seen = await recall(operation, place);
+  if (seen === undefined) return;
+  const { value: expected, index } = seen;
   if (expected === null && value === null) return;
+  const { group, key } = place;
   await change(
     operation,
-    key,
+    place,
     { type: "cas", expected, value },
     (client, options) =>
       value === null
-        ? client.delete(SIMULATED_GROUP, key, { ...options, ifIndex: index })
-        : client.compareAndSet(SIMULATED_GROUP, key, index, value, options),
+        ? client.delete(group, key, { ...options, ifIndex: index })
+        : client.compareAndSet(group, key, index, value, {
+          ...options,
+          ...ttlOf(key),
+        }),
   );
 }
 
-/** A write, which gives whether it found what it needs. */
+/** A write, which gives its index, or false if it did not find what it needs. */
 async function change(
   operation: WorkloadOperation,
-  key: string,
+  { name, about }: Place,
   input: RaKvInput,
   act: (
     client: RaKvClient,
@@ -136,19 +254,20 @@ async function change(
 ): Promise<void> {
   const timeoutMs = drawTimeout(operation);
   const done = await operation.record(
-    key,
-    input,
-    ({ raKv }) => found(act(raKv, { timeoutMs })),
+    name,
+    { ...input, ...about },
+    ({ raKv }) => indexOf(act(raKv, { timeoutMs })),
     timeoutMs,
   );
   if (done === undefined) await operation.sleep(AFTER_FAILURE_MS);
 }
 
-/** Whether `writing` was done; not if a majority has agreed that its condition does not hold. */
-async function found(writing: Promise<unknown>): Promise<boolean> {
+/** Index of what `writing` did; false if a majority has agreed that its condition does not hold. */
+async function indexOf(
+  writing: Promise<RaKvWritten>,
+): Promise<number | false> {
   try {
-    await writing;
-    return true;
+    return (await writing).index;
   } catch (error) {
     if (
       isWhorlError(error, "index_mismatch") || isWhorlError(error, "not_found")
@@ -158,7 +277,7 @@ async function found(writing: Promise<unknown>): Promise<boolean> {
 }
 
 /**
- * What the cluster promises once faults have ended: every node can read every
+ * What the clusters promise once faults have ended: every node can read every
  * key and write, and all that clients saw, with these last operations, is
  * linearizable. What cannot be decided has failed.
  */
@@ -172,57 +291,62 @@ export async function raKvChecks(
   const last: OperationRecord<RaKvInput, RaKvOutput>[] = [];
   const perform = (
     node: WhorlNode,
-    key: string,
+    { name, key, about }: Place,
     input: RaKvInput,
     act: (client: RaKvClient) => Promise<RaKvOutput>,
   ): Promise<void> =>
-    run.eventually(`${input.type} of ${key} on ${node.name}`, async () => {
-      const begun: OperationRecord<RaKvInput, RaKvOutput> = {
-        id: history.length + last.length,
-        client: `at the end on ${node.name}`,
-        key,
-        input,
-        invokedAtMs: run.now(),
-        returnedAtMs: undefined,
-        outcome: "unknown",
-        output: undefined,
-        error: undefined,
-      };
-      last.push(begun);
-      begun.output = await act(node.raKv);
-      begun.outcome = "ok";
-      begun.returnedAtMs = run.now();
-    });
-  const keys = [...new Set(history.map(({ key }) => key))].sort();
+    run.eventually(
+      `${input.type} of ${name} ${key} on ${node.name}`,
+      async () => {
+        const begun: OperationRecord<RaKvInput, RaKvOutput> = {
+          id: history.length + last.length,
+          client: `at the end on ${node.name}`,
+          key: name,
+          input: { ...input, ...about },
+          invokedAtMs: run.now(),
+          returnedAtMs: undefined,
+          outcome: "unknown",
+          output: undefined,
+          error: undefined,
+        };
+        last.push(begun);
+        begun.output = await act(node.raKv);
+        begun.outcome = "ok";
+        begun.returnedAtMs = run.now();
+      },
+    );
+  const places = placesOf(history);
   const readAll = async (): Promise<void> => {
     for (const node of run.nodes) {
-      for (const key of keys) {
+      for (const place of places) {
+        const { group, key } = place;
         await perform(
           node,
-          key,
+          place,
           { type: "get" },
           async (client) =>
-            seenOf(await client.get(SIMULATED_GROUP, key, { from: "local" }))
-              .value,
+            seenOf(await client.get(group, key, { from: "local" })).value,
         );
       }
     }
   };
   await readAll();
-  for (const [at, key] of keys.entries()) {
+  for (const [at, place] of places.entries()) {
+    const { group, key } = place;
     const node = run.nodes[at % run.nodes.length] as WhorlNode;
     const value = `at the end ${key}`;
     await perform(
       node,
-      key,
+      place,
       { type: "put", value },
-      (client) => found(client.put(SIMULATED_GROUP, key, value)),
+      (client) => indexOf(client.put(group, key, value, ttlOf(key))),
     );
   }
   await readAll();
-  const { violations, undecided } = checkLinearizability(
-    [...history, ...last],
-    raKvModel,
+  const all = [...history, ...last];
+  const { violations, undecided } = checkLinearizability(all, raKvModel);
+  const clocksAgree = run.schedule.faults.every(({ type }) =>
+    type !== "clock_jump"
   );
   return [
     ...violations,
@@ -231,5 +355,11 @@ export async function raKvChecks(
       message: `Whether ${key} is linearizable was not decided`,
       key,
     })),
+    ...(clocksAgree
+      ? checkExpiry(
+        all,
+        (name) => FLEETING_KEYS.get(keyOf(name)),
+      )
+      : []),
   ];
 }

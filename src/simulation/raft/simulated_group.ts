@@ -2,21 +2,15 @@
  * A Raft group of `ra_kv` on the nodes of a simulated cluster, as whoever looks
  * after it knows it: who is to be a member, and what is done to it meanwhile.
  * Everything goes through the production system of each node; here is also
- * looked, after every event, whether what must hold of such a group does.
+ * looked whether what must hold of such a group does.
  *
  * @module
  */
-import type { SerializedError } from "../../../supervisors/exit_reason.ts";
-import type { SupervisorReport } from "../../../supervisors/supervisor.ts";
-import { ByteReader, u32At } from "../../base/byte_reader.ts";
-import { isStoreFailure, isWhorlError, reasonOf } from "../../base/errors.ts";
+import { isWhorlError, reasonOf } from "../../base/errors.ts";
 import type { WhorlNode } from "../../node/node.ts";
 import { type RaKvState, stateDigest } from "../../ra_kv/ra_kv_machine.ts";
 import type { RaftMember } from "../../raft/raft_member.ts";
-import { BATCH_MAGIC } from "../../raft/log/wal_codec.ts";
-import { readRaftMessage } from "../../raft/raft_message_codec.ts";
-import type { RaftSystemProcess } from "../../raft/raft_system.ts";
-import { FrameType } from "../../wire/frame_type.ts";
+import type { RaftMessage } from "../../raft/raft_message.ts";
 import { RaftWatch } from "../checkers/raft_watch.ts";
 import type { Violation } from "../checkers/violation.ts";
 import { during } from "../cluster_life.ts";
@@ -30,9 +24,8 @@ import type {
 import type { SimulatedCluster } from "../simulated_cluster.ts";
 import type { SimulatedMachine } from "../simulated_machine.ts";
 import type { SimulatedOperator } from "../simulated_operator.ts";
+import { rotLog } from "./log_rot.ts";
 
-/** Name of the group. */
-export const SIMULATED_GROUP = "sim";
 /** Virtual time in which a new group must have a leader, in milliseconds. */
 const BEGIN_MS_MAX = 60_000;
 /** Virtual time in which a healed group must have one leader and equal members, in milliseconds. */
@@ -46,9 +39,12 @@ const LOOK_MS = 20;
 
 /** What the group is made of. */
 export interface SimulatedGroupOptions {
+  readonly name: string;
   readonly cluster: SimulatedCluster;
   readonly operator: SimulatedOperator;
   readonly plan: GroupPlan;
+  /** Machines whose logs were damaged, those of all groups. */
+  readonly rotten: Set<SimulatedMachine>;
 }
 
 type MemberAct = Extract<
@@ -58,24 +54,24 @@ type MemberAct = Extract<
 
 /** The group. */
 export class SimulatedGroup {
+  readonly name: string;
   /** By number of the group: one that could not be formed is followed by another one of its name. */
   readonly #watches = new Map<number, RaftWatch>();
   readonly #violations: Violation[] = [];
   readonly #options: SimulatedGroupOptions;
   /** Those that should have a member. */
   readonly #wanted: Set<SimulatedMachine>;
-  /** Those on which a member may begin anew: it was added, removed, or its log was damaged. */
+  /** Those on which a member may begin anew, as it was added or removed. */
   readonly #mayBegin: Set<SimulatedMachine>;
   readonly #uids = new Map<SimulatedMachine, number>();
-  readonly #systems = new WeakSet<RaftSystemProcess>();
   readonly #seen = new Map<SimulatedMachine, RaftMember>();
   /** Power that is to be lost when some member takes a new term. */
   readonly #voterFaults: Extract<PlannedAct, { type: "voter_fault" }>[] = [];
-  readonly #forgetDeaths = new Map<SimulatedMachine, () => void>();
 
   constructor(options: SimulatedGroupOptions) {
     this.#options = options;
-    const { plan } = options;
+    const { name, plan } = options;
+    this.name = name;
     const members = plan.members.map((index) => this.#machine(index));
     this.#wanted = new Set(members);
     this.#mayBegin = new Set(members);
@@ -87,32 +83,6 @@ export class SimulatedGroup {
       ...this.#violations,
       ...[...this.#watches.values()].flatMap(({ violations }) => violations),
     ];
-  }
-
-  /** Looks whether something below a supervisor has ended for another reason than its disk: a member that breaks its own rules is started again, and nobody would see it. */
-  reported(life: string, report: SupervisorReport): void {
-    if (report.type !== "child_exited" && report.type !== "start_failed") {
-      return;
-    }
-    const { supervisor, reason } = report;
-    if (supervisor !== "raft_groups" && supervisor !== "raft_sup") return;
-    if (typeof reason !== "object" || reason.type !== "crash") return;
-    for (
-      let error: SerializedError | undefined = reason.error;
-      error !== undefined;
-      error = error.cause
-    ) {
-      const { code } = error;
-      // Its log is closed under it when the disk has failed.
-      if (isStoreFailure(code) || code === "closed") return;
-    }
-    const { message, stack, cause } = reason.error;
-    this.#violations.push({
-      check: "raft_member_crashed",
-      message: `A part of ${supervisor} in ${life} has ended: ${message}\n${
-        cause?.stack ?? stack ?? ""
-      }`,
-    });
   }
 
   #watchOf(groupId: number): RaftWatch {
@@ -131,16 +101,15 @@ export class SimulatedGroup {
   }
 
   #say(text: string): void {
-    this.#cluster.trace.add("world", "group", text);
+    this.#cluster.trace.add("world", "group", `${this.name}: ${text}`);
   }
 
   /** Makes the group, and lets time pass until it has a leader; the violation if it does not come to one. */
   async begin(): Promise<Violation[]> {
     const cluster = this.#cluster;
-    cluster.time.observe(() => this.#look());
     const names = [...this.#wanted].map(nameOf);
     const making = this.#again(async () => {
-      await this.#ask((node) => node.raKv.startCluster(SIMULATED_GROUP, names));
+      await this.#ask((node) => node.raKv.startCluster(this.name, names));
       return true;
     });
     const { network } = cluster;
@@ -158,7 +127,7 @@ export class SimulatedGroup {
     } catch (error) {
       return [{
         check: "raft_progress",
-        message: `The group could not be made: ${reasonOf(error)}`,
+        message: `The group ${this.name} could not be made: ${reasonOf(error)}`,
       }];
     }
     return [];
@@ -175,11 +144,16 @@ export class SimulatedGroup {
 
   /** The member that runs on `machine`. */
   member(machine: SimulatedMachine): RaftMember | undefined {
-    return machine.node?.parts.raft?.member(SIMULATED_GROUP);
+    return machine.node?.parts.raft?.member(this.name);
+  }
+
+  /** Whether `machine` is to have a member. */
+  isMember(machine: SimulatedMachine): boolean {
+    return this.#wanted.has(machine);
   }
 
   /** The machine whose member leads now, as far as that is known: the one of the highest term. */
-  #leader(): SimulatedMachine | undefined {
+  leader(): SimulatedMachine | undefined {
     let leader: SimulatedMachine | undefined;
     let term = 0;
     for (const machine of this.#cluster.machines) {
@@ -192,28 +166,59 @@ export class SimulatedGroup {
     return leader;
   }
 
-  #look(): void {
-    for (const machine of this.#cluster.machines) {
-      const system = machine.node?.parts.raft;
-      if (system !== undefined && !this.#systems.has(system)) {
-        this.#begins(machine, system);
-      }
-      const member = system?.member(SIMULATED_GROUP);
-      const before = this.#seen.get(machine);
-      if (before !== undefined && before.groupId !== member?.groupId) {
-        this.#watchOf(before.groupId).look(machine.host, undefined);
-      }
-      if (member === undefined) {
-        this.#seen.delete(machine);
-        continue;
-      }
-      const changed = this.#watchOf(member.groupId).look(machine.host, member);
-      if (before !== member) this.#checkUid(machine, member);
-      this.#seen.set(machine, member);
-      if (changed === "nothing") continue;
-      this.#tell(machine, member);
-      if (member.role !== "leader") this.#strikeVoter(machine);
+  /** Looks at the member on `machine`, after something has happened. */
+  look(machine: SimulatedMachine): void {
+    const member = this.member(machine);
+    const before = this.#seen.get(machine);
+    if (before !== undefined && before.groupId !== member?.groupId) {
+      this.#watchOf(before.groupId).look(machine.host, undefined);
     }
+    if (member === undefined) {
+      if (before !== undefined) this.#seen.delete(machine);
+      return;
+    }
+    const changed = this.#watchOf(member.groupId).look(machine.host, member);
+    if (before !== member) {
+      this.#checkUid(machine, member);
+      this.#seen.set(machine, member);
+    }
+    if (changed === "nothing") return;
+    this.#tell(machine, member);
+    if (member.role !== "leader") this.#strikeVoter(machine);
+  }
+
+  /** The process on `machine` is dead. */
+  ends(machine: SimulatedMachine): void {
+    const member = this.#seen.get(machine);
+    if (member === undefined) return;
+    this.#watchOf(member.groupId).ends(machine.host);
+    this.#seen.delete(machine);
+  }
+
+  /** Whether `groupId` is that of this group, or of one of its name before. */
+  has(groupId: number): boolean {
+    return this.#watches.has(groupId);
+  }
+
+  /** A message of the group, from the node `from`, has come to `machine`. */
+  heard(
+    groupId: number,
+    uid: number,
+    from: string,
+    machine: SimulatedMachine,
+    message: RaftMessage,
+  ): void {
+    const sender = this.#cluster.machines.find((other) =>
+      nameOf(other) === from
+    );
+    const isStarting = sender?.process !== undefined && !this.#seen.has(sender);
+    this.#watchOf(groupId).heard(uid, nameOf(machine), message, isStarting);
+  }
+
+  /** The highest index that any member has committed. */
+  get commitIndex(): number {
+    const member = [...this.#seen.values()][0];
+    return member === undefined ? 0 : this.#watchOf(member.groupId).commitIndex;
   }
 
   #tell({ host }: SimulatedMachine, member: RaftMember): void {
@@ -226,7 +231,7 @@ export class SimulatedGroup {
     trace.add(
       host,
       "raft",
-      `${role}${whose} in term ${term}, last ${log.lastIndex} of term ${log.lastTerm}, committed ${commitIndex}`,
+      `${this.name}: ${role}${whose} in term ${term}, last ${log.lastIndex} of term ${log.lastTerm}, committed ${commitIndex}`,
     );
   }
 
@@ -235,39 +240,14 @@ export class SimulatedGroup {
     const before = this.#uids.get(machine);
     this.#uids.set(machine, uid);
     if (before === undefined || before === uid) return;
-    if (this.#mayBegin.has(machine)) return;
+    if (this.#mayBegin.has(machine) || this.#options.rotten.has(machine)) {
+      return;
+    }
     this.#violations.push({
       check: "raft_log_damaged",
       message:
-        `The member on ${node} begins anew as if its log were damaged, which nobody has done`,
+        `The member of ${this.name} on ${node} begins anew as if its log were damaged, which nobody has done`,
     });
-  }
-
-  /** The system of a node in a new life, or after a failure of its disk. */
-  #begins(machine: SimulatedMachine, system: RaftSystemProcess): void {
-    this.#systems.add(system);
-    this.#forgetDeaths.get(machine)?.();
-    this.#forgetDeaths.set(
-      machine,
-      machine.onDeath(() => {
-        const member = this.#seen.get(machine);
-        if (member !== undefined) {
-          this.#watchOf(member.groupId).ends(machine.host);
-        }
-        this.#seen.delete(machine);
-      }),
-    );
-    const handle = system.handleFrame.bind(system);
-    const to = nameOf(machine);
-    system.handleFrame = (from, type, bytes, start, end) => {
-      if (type === FrameType.raftMessage) {
-        const reader = new ByteReader(bytes, start, end);
-        const groupId = reader.u48();
-        const uid = reader.u48();
-        this.#watchOf(groupId).heard(uid, to, readRaftMessage(reader));
-      }
-      handle(from, type, bytes, start, end);
-    };
   }
 
   #strikeVoter(machine: SimulatedMachine): void {
@@ -316,19 +296,18 @@ export class SimulatedGroup {
       case "transfer":
         return this.#attempt(({ raKv }) =>
           raKv.transferLeadership(
-            SIMULATED_GROUP,
+            this.name,
             nameOf(this.#machine(act.node)),
           )
         );
       case "snapshot":
         return this.#attempt(
-          ({ raKv, name }) =>
-            raKv.takeSnapshot(SIMULATED_GROUP, { node: name }),
+          ({ raKv, name }) => raKv.takeSnapshot(this.name, { node: name }),
           act.node,
         );
       case "compact":
         return this.#attempt(
-          ({ raKv, name }) => raKv.compact(SIMULATED_GROUP, { node: name }),
+          ({ raKv, name }) => raKv.compact(this.name, { node: name }),
           act.node,
         );
       case "leader_fault":
@@ -337,7 +316,7 @@ export class SimulatedGroup {
         this.#voterFaults.push(act);
         return;
       case "log_rot":
-        return this.#rot(this.#machine(act.node), act.forMs);
+        return this.#rot(act);
     }
   }
 
@@ -359,7 +338,7 @@ export class SimulatedGroup {
   }
 
   #strikeLeader(how: LeaderFault, forMs: number): void {
-    const machine = this.#leader();
+    const machine = this.leader();
     if (machine === undefined) return;
     const { machines } = this.#cluster;
     const node = machines.indexOf(machine);
@@ -384,19 +363,15 @@ export class SimulatedGroup {
     this.#cluster.strike(fault);
   }
 
-  /** Ends the process of a node, and damages what stands in its log meanwhile. */
-  #rot(machine: SimulatedMachine, forMs: number): void {
+  #rot(act: Extract<PlannedAct, { type: "log_rot" }>): void {
     const cluster = this.#cluster;
+    const machine = this.#machine(act.node);
     // What rots after power loss cannot be told from what never came to the disk.
     if (cluster.healed || this.member(machine) === undefined) return;
-    const node = cluster.machines.indexOf(machine);
-    this.#mayBegin.add(machine);
-    cluster.strike({ type: "kill", node, atMs: 0, forMs });
-    const hit = machine.disk.rot(
-      ({ path }) => /\/raft\/wal-\d+\.log$/.test(path),
-      lastBatchAt,
-    );
-    this.#say(`${hit?.path ?? "nothing"} is hit`);
+    this.#options.rotten.add(machine);
+    const { node, forMs } = act;
+    if (forMs > 0) cluster.strike({ type: "kill", node, atMs: 0, forMs });
+    this.#say(`${rotLog(machine.disk, act.part) ?? "nothing"} is hit`);
   }
 
   async #change(act: MemberAct): Promise<void> {
@@ -412,15 +387,15 @@ export class SimulatedGroup {
     await this.#again(async () => {
       // What an attempt came to that was not answered may be seen now.
       const { members, committed } = await this.#ask(({ raKv }) =>
-        raKv.members(SIMULATED_GROUP)
+        raKv.members(this.name)
       );
       const isMember = members.some(({ node }) => node === name);
       if (isMember === adds) return committed;
       await this.#ask(async ({ raKv }) => {
         if (adds) {
           const { kind } = act;
-          await raKv.addMember(SIMULATED_GROUP, name, { kind });
-        } else await raKv.removeMember(SIMULATED_GROUP, name);
+          await raKv.addMember(this.name, name, { kind });
+        } else await raKv.removeMember(this.name, name);
       });
       return true;
     });
@@ -458,7 +433,7 @@ export class SimulatedGroup {
         return [{
           check: "raft_progress",
           message:
-            `The group has not settled ${GROUP_SETTLE_MS_MAX} ms after all faults ended: ${lacking}; ${this.#describe()}`,
+            `The group ${this.name} has not settled ${GROUP_SETTLE_MS_MAX} ms after all faults ended: ${lacking}; ${this.#describe()}`,
         }];
       }
       await time.run(time.now() + LOOK_MS);
@@ -467,7 +442,7 @@ export class SimulatedGroup {
 
   /** What keeps the group from being whole. */
   #lacking(): string | undefined {
-    const machine = this.#leader();
+    const machine = this.leader();
     const leader = machine && this.member(machine);
     if (leader === undefined) return "it has no leader";
     const { membership, commitIndex, log, appliedIndex } = leader;
@@ -515,15 +490,8 @@ export class SimulatedGroup {
   }
 }
 
-/** Where the last batch of a file of the write-ahead log begins: whether that one was acknowledged is known a moment later only. */
-function lastBatchAt(content: Uint8Array): number {
-  for (let at = content.length - 4; at >= 0; at--) {
-    if (u32At(content, at) === BATCH_MAGIC) return at;
-  }
-  return 0;
-}
-
-function nameOf({ host }: SimulatedMachine): string {
+/** Name of the node of a machine. */
+export function nameOf({ host }: SimulatedMachine): string {
   return `${host}@${host}`;
 }
 

@@ -6,7 +6,7 @@
  * @module
  */
 import type { Chance } from "../../base/chance.ts";
-import type { ActType, LeaderFault, PlannedAct } from "./schedule.ts";
+import type { ActType, LeaderFault, LogPart, PlannedAct } from "./schedule.ts";
 
 /** Every kind of act. */
 export const ACT_TYPES: readonly ActType[] = [
@@ -18,6 +18,14 @@ export const ACT_TYPES: readonly ActType[] = [
   "leader_fault",
   "voter_fault",
   "log_rot",
+];
+
+/** Everything of a log that may rot. */
+export const LOG_PARTS: readonly LogPart[] = [
+  "wal",
+  "segment",
+  "manifest",
+  "snapshot",
 ];
 
 /** Everything that may befall a leader. */
@@ -48,27 +56,33 @@ const VOTERS_MIN = 2;
 /** The same where one of them may lose its log: the others must be a majority. */
 const VOTERS_MIN_WITH_ROT = 3;
 
-/** Draws acts that make sense one after the other on a group that begins with `members`, of `nodes` nodes. */
+/** What acts on a group are drawn within. */
+export interface ActBounds {
+  readonly nodes: number;
+  readonly loadMs: number;
+  /** The one node whose logs may rot, if any may: what two lose may be all that there was. The groups of all nodes share a log, so that it is the same for all. */
+  readonly rotten: number | undefined;
+}
+
+/** Draws acts that make sense one after the other on a group that begins with `members`. */
 export function drawActs(
   chance: Chance,
-  nodes: number,
   members: readonly number[],
-  loadMs: number,
+  { nodes, loadMs, rotten }: ActBounds,
 ): PlannedAct[] {
+  const possible = ACT_TYPES.filter((type) =>
+    type !== "log_rot" || rotten !== undefined
+  );
   // As for faults: each seed draws its own mix.
-  const kept = chance.pick(ACT_TYPES);
-  const enabled = ACT_TYPES.filter((type) =>
+  const kept = chance.pick(possible);
+  const enabled = possible.filter((type) =>
     type === kept || chance.chance(0.5)
   );
   const times = Array.from(
     { length: chance.below(ACTS_MAX + 1) },
     () => chance.below(Math.max(1, Math.floor(loadMs * 0.9))),
   ).sort((a, b) => a - b);
-  const votersMin = enabled.includes("log_rot")
-    ? VOTERS_MIN_WITH_ROT
-    : VOTERS_MIN;
-  /** One machine's log at most: what two lose may be all that there was. */
-  const rotten = chance.below(nodes);
+  const votersMin = rotten === undefined ? VOTERS_MIN : VOTERS_MIN_WITH_ROT;
   const voters = [...members];
   const others: number[] = [];
   return times.flatMap((atMs): PlannedAct[] => {
@@ -108,12 +122,9 @@ export function drawActs(
             (0.5 + chance.next()),
         }];
       case "log_rot":
-        return members.length < VOTERS_MIN_WITH_ROT ? [] : [{
-          atMs,
-          type,
-          node: rotten,
-          forMs: chance.pick([20, 300, 1_500]) * (0.5 + chance.next()),
-        }];
+        return rotten === undefined
+          ? []
+          : [{ atMs, type, node: rotten, ...drawRot(chance) }];
       case "voter_fault":
         return [{
           atMs,
@@ -123,4 +134,14 @@ export function drawActs(
         }];
     }
   });
+}
+
+/** What is in files of their own may rot under a process that runs; what it wrote last, only while there is none. */
+function drawRot(
+  chance: Chance,
+): { readonly part: LogPart; readonly forMs: number } {
+  const part = chance.pick<LogPart>([...LOG_PARTS, "segment"]);
+  const forMs = chance.pick([20, 300, 1_500]) * (0.5 + chance.next());
+  const runs = part !== "wal" && chance.chance(0.5);
+  return { part, forMs: runs ? 0 : forMs };
 }

@@ -13,10 +13,12 @@ import {
   drawFaultsBesideChanges,
   losesMachine,
 } from "./draw_membership.ts";
-import { ACT_TYPES, drawActs } from "./draw_acts.ts";
+import type { RaftLogSizes } from "../../raft/raft_log_sizes.ts";
+import { ACT_TYPES, drawActs, LOG_PARTS } from "./draw_acts.ts";
 import type {
   DiskWeather,
   FaultType,
+  GroupPlan,
   NetworkWeather,
   PlannedFault,
   Schedule,
@@ -39,14 +41,14 @@ export const FAULT_TYPES: readonly FaultType[] = [
   "declared_down",
 ];
 
-export { ACT_TYPES, CHANGE_TYPES };
+export { ACT_TYPES, CHANGE_TYPES, LOG_PARTS };
 
 /**
  * What kind of schedule is drawn:
  *
  * - `small`: a cluster whose members stay the same, and faults;
  * - `membership`: nodes join, leave and are replaced meanwhile;
- * - `raft`: clients work on a Raft group of `ra_kv`, whose members come and go,
+ * - `raft`: clients work on Raft groups of `ra_kv`, whose members come and go,
  *   on nodes that stay.
  */
 export type ScheduleProfile = "small" | "membership" | "raft";
@@ -193,12 +195,9 @@ function drawRaft(seed: string | number, options: ScheduleOptions): Schedule {
   const clientCount = options.clients ?? 3 + chance.below(6);
   checkRange("clients", clientCount, 1, 1_000);
   const loadMs = options.loadMs ?? 3_000 + chance.below(7_000);
-  const members = Array.from({ length: nodes }, (_, index) => index);
-  // Five members, or three and nodes that may become members.
-  if (nodes >= 5 && chance.chance(0.5)) members.length = 3;
+  const groups = drawGroups(chance, nodes, loadMs);
   const allowed = (options.faults ?? FAULT_TYPES)
     .filter((type) => !BESIDE_GROUPS.includes(type));
-  const acts = drawActs(chance.fork("acts"), nodes, members, loadMs);
   const faults = chance.chance(1 / 8) ? [] : [
     ...drawFaults(chance.fork("faults"), nodes, loadMs, allowed),
     ...drawCorruption(chance.fork("corruption"), nodes, loadMs, allowed),
@@ -217,7 +216,50 @@ function drawRaft(seed: string | number, options: ScheduleOptions): Schedule {
     disk: drawDisk(chance.fork("disk")),
     faults,
     changes: [],
-    group: { members, acts },
+    groups,
+    raftLogs: drawLogSizes(chance.fork("logs")),
+  };
+}
+
+/** Some of three nodes or more that are to share what they have: the first group has all or three of them. */
+function drawGroups(
+  chance: Chance,
+  nodes: number,
+  loadMs: number,
+): GroupPlan[] {
+  const all = Array.from({ length: nodes }, (_, index) => index);
+  // Five members, or three and nodes that may become members.
+  const first = nodes >= 5 && chance.chance(0.5) ? all.slice(0, 3) : all;
+  const more = chance.fork("groups");
+  const memberships = [
+    first,
+    ...Array.from(
+      { length: more.pick([0, 0, 1, 2]) },
+      () => more.shuffle([...all]).slice(0, 3),
+    ),
+  ];
+  const rotten = chance.fork("rot");
+  const bounds = {
+    nodes,
+    loadMs,
+    rotten: nodes >= 3 && rotten.chance(0.5) ? rotten.below(nodes) : undefined,
+  };
+  return memberships.map((members, number) => ({
+    members,
+    acts: drawActs(
+      chance.fork(number === 0 ? "acts" : `acts ${number}`),
+      members,
+      bounds,
+    ),
+  }));
+}
+
+/** Small enough for a short run to fill files, and take snapshots by itself; or as they are. */
+function drawLogSizes(chance: Chance): RaftLogSizes {
+  return {
+    walBytesMax: chance.pick([4_096, 4_096, 16_384, 64 * 1024 * 1024]),
+    segmentEntriesMax: chance.pick([16, 16, 64, 4_096]),
+    snapshotEntriesMin: chance.pick([24, 60, 65_536]),
   };
 }
 

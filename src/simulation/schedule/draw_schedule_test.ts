@@ -4,9 +4,10 @@ import {
   CHANGE_TYPES,
   drawSchedule,
   FAULT_TYPES,
+  LOG_PARTS,
   type ScheduleOptions,
 } from "./draw_schedule.ts";
-import type { GroupPlan, PlannedChange } from "./schedule.ts";
+import type { PlannedChange } from "./schedule.ts";
 
 const RAFT: ScheduleOptions = { profile: "raft" };
 
@@ -140,44 +141,61 @@ Deno.test("drawSchedule() loses one machine at most, and then lets nothing rot",
 
 Deno.test("drawSchedule() draws every kind of act on a Raft group, each on nodes that are there", () => {
   const drawn = new Map<string, number>();
+  const counts = new Set<number>();
   for (let seed = 0; seed < 1_000; seed++) {
-    const { nodes, group, faults, changes, disk } = drawSchedule(seed, RAFT);
-    const { members, acts } = group as GroupPlan;
-    assert(members.length >= 3, `seed ${seed}`);
+    const { nodes, groups = [], faults, changes, disk } = drawSchedule(
+      seed,
+      RAFT,
+    );
+    counts.add(groups.length);
+    for (const { members } of groups) {
+      assert(members.length >= 3, `seed ${seed}`);
+      assertEquals(new Set(members).size, members.length);
+    }
     assertEquals([changes, disk.liesAboutSync], [[], false]);
     assert(
       faults.every(({ type }) =>
         type !== "bit_rot" && type !== "declared_down"
       ),
     );
-    for (const act of acts) {
-      drawn.set(act.type, (drawn.get(act.type) ?? 0) + 1);
+    for (const act of groups.flatMap(({ acts }) => acts)) {
+      const type = act.type === "log_rot" ? `${act.part} rots` : act.type;
+      drawn.set(type, (drawn.get(type) ?? 0) + 1);
       if ("node" in act) assert(act.node >= 0 && act.node < nodes);
     }
   }
-  for (const type of ACT_TYPES) {
+  assertEquals([...counts].sort(), [1, 2, 3]);
+  const rots = LOG_PARTS.map((part) => `${part} rots`);
+  for (
+    const type of [...ACT_TYPES.filter((type) => type !== "log_rot"), ...rots]
+  ) {
     assert((drawn.get(type) ?? 0) > 50, `${type}: ${drawn.get(type)}`);
   }
 });
 
-Deno.test("drawSchedule() leaves a Raft group the voters it needs, and damages one log at most", () => {
+Deno.test("drawSchedule() leaves a Raft group the voters it needs, and damages the logs of one node at most", () => {
   for (let seed = 0; seed < 1_000; seed++) {
-    const { group } = drawSchedule(seed, RAFT);
-    const { members, acts } = group as GroupPlan;
-    const voters = new Set(members);
-    const others = new Set<number>();
-    const rotten = new Set<number>();
-    let fewest = voters.size;
-    for (const act of acts) {
-      if (act.type === "add_member") {
-        assert(!voters.has(act.node) && !others.has(act.node));
-        (act.kind === "voter" ? voters : others).add(act.node);
-      } else if (act.type === "remove_member") {
-        assert(voters.delete(act.node) || others.delete(act.node));
-      } else if (act.type === "log_rot") rotten.add(act.node);
-      fewest = Math.min(fewest, voters.size);
-    }
+    const { groups = [] } = drawSchedule(seed, RAFT);
+    const rotten = new Set(
+      groups.flatMap(({ acts }) =>
+        acts.flatMap((act) => act.type === "log_rot" ? [act.node] : [])
+      ),
+    );
     assert(rotten.size <= 1, `seed ${seed}`);
-    assert(fewest >= (rotten.size === 0 ? 2 : 3), `seed ${seed}: ${fewest}`);
+    for (const { members, acts } of groups) {
+      const voters = new Set(members);
+      const others = new Set<number>();
+      let fewest = voters.size;
+      for (const act of acts) {
+        if (act.type === "add_member") {
+          assert(!voters.has(act.node) && !others.has(act.node));
+          (act.kind === "voter" ? voters : others).add(act.node);
+        } else if (act.type === "remove_member") {
+          assert(voters.delete(act.node) || others.delete(act.node));
+        }
+        fewest = Math.min(fewest, voters.size);
+      }
+      assert(fewest >= (rotten.size === 0 ? 2 : 3), `seed ${seed}: ${fewest}`);
+    }
   }
 });

@@ -95,6 +95,11 @@ export function describeChange(change: PlannedChange): string {
   }
 }
 
+/** Name of a Raft group by its number. */
+export function groupOf(number: number): string {
+  return number === 0 ? "sim" : `sim${number + 1}`;
+}
+
 /** What `act` does to a group, in one line. */
 export function describeAct(act: PlannedAct): string {
   switch (act.type) {
@@ -115,9 +120,11 @@ export function describeAct(act: PlannedAct): string {
         Math.round(act.forMs)
       } ms`;
     case "log_rot":
-      return `${hostOf(act.node)} is down for ${
-        Math.round(act.forMs)
-      } ms while its Raft log rots`;
+      return act.forMs === 0
+        ? `a ${act.part} of ${hostOf(act.node)} rots`
+        : `${hostOf(act.node)} is down for ${
+          Math.round(act.forMs)
+        } ms while a ${act.part} of its Raft logs rots`;
     case "voter_fault":
       return `who next takes a new term loses power ${
         Number(act.afterMs.toFixed(2))
@@ -131,14 +138,16 @@ function stagedOnly({ commit }: { readonly commit: boolean }): string {
 
 /** What `schedule` comes to, a line each for its size, its weather and every fault. */
 export function describeSchedule(schedule: Schedule): string[] {
-  const { network, disk, faults, changes, group } = schedule;
+  const { network, disk, faults, changes, groups = [], raftLogs } = schedule;
   const timed = [
     ...faults.map((fault) => [fault.atMs, describeFault(fault)] as const),
     ...changes.map((change) =>
       [change.atMs, `operator: ${describeChange(change)}`] as const
     ),
-    ...(group?.acts ?? []).map((act) =>
-      [act.atMs, `group: ${describeAct(act)}`] as const
+    ...groups.flatMap(({ acts }, number) =>
+      acts.map((act) =>
+        [act.atMs, `${groupOf(number)}: ${describeAct(act)}`] as const
+      )
     ),
   ].sort(([a], [b]) => a - b);
   const bad = [
@@ -171,9 +180,12 @@ export function describeSchedule(schedule: Schedule): string[] {
     }; disks: ${range(disk.syncMsMin, disk.syncMsMax)} a sync${
       disk.liesAboutSync ? ", which is a lie" : ""
     }`,
-    ...(group === undefined
-      ? []
-      : [`Raft group on ${group.members.map(hostOf).join(", ")}`]),
+    ...groups.map(({ members }, number) =>
+      `Raft group ${groupOf(number)} on ${members.map(hostOf).join(", ")}`
+    ),
+    ...(raftLogs === undefined ? [] : [
+      `Raft logs: files of ${raftLogs.walBytesMax} bytes, segments of ${raftLogs.segmentEntriesMax} entries, a snapshot after ${raftLogs.snapshotEntriesMin}`,
+    ]),
     ...(faults.length === 0 ? ["no faults"] : []),
     ...timed.map(([atMs, what]) =>
       `${String(Math.round(atMs)).padStart(6)} ms  ${what}`

@@ -5,6 +5,7 @@
  *
  * @module
  */
+import type { RaftLogSizes } from "../../raft/raft_log_sizes.ts";
 
 /** Something that is done to the cluster at a certain time. Times are virtual milliseconds after the load begins. */
 export type PlannedFault =
@@ -143,6 +144,9 @@ export type LeaderFault =
   | "disk_full"
   | "disk_errors";
 
+/** A part of what a node keeps of its Raft groups: the write-ahead log that they share, or a file of one of them. */
+export type LogPart = "wal" | "segment" | "manifest" | "snapshot";
+
 /**
  * Something that is done to the members of a Raft group, begun at a certain
  * time. Who leads then, and what makes no sense then, is found out when its turn
@@ -171,10 +175,15 @@ export type PlannedAct =
       readonly how: LeaderFault;
       readonly forMs: number;
     }
-    /** The process of a node ends, and a bit of its log is another when it starts again: a member that lost something must not count as if it had it. */
+    /**
+     * A bit of what a node keeps of its groups is another from now on: a member
+     * that lost something must not count as if it had it. The process ends for
+     * so long meanwhile; with 0 it goes on, and finds out when it reads there.
+     */
     | {
       readonly type: "log_rot";
       readonly node: number;
+      readonly part: LogPart;
       readonly forMs: number;
     }
     /** The next member that takes a new term, as it does when it votes, loses power a little later. */
@@ -248,6 +257,8 @@ export interface Schedule {
   readonly faults: readonly PlannedFault[];
   /** What an operator does to the cluster, in the order in which it is done. */
   readonly changes: readonly PlannedChange[];
-  /** The Raft group that clients work on instead of the ring, if there is one. */
-  readonly group?: GroupPlan | undefined;
+  /** Raft groups that clients work on instead of the ring, if there are any; they share what the nodes have. */
+  readonly groups?: readonly GroupPlan[] | undefined;
+  /** How large the logs of these grow before they are tidied. @default {as nodes do} */
+  readonly raftLogs?: RaftLogSizes | undefined;
 }

@@ -6,9 +6,10 @@
  * @module
  */
 import { WhorlError } from "../../base/errors.ts";
+import type { RaftLogSizes } from "../../raft/raft_log_sizes.ts";
 import { FAULT_TYPES } from "./draw_schedule.ts";
 import { CHANGE_TYPES } from "./draw_membership.ts";
-import { ACT_TYPES, LEADER_FAULTS } from "./draw_acts.ts";
+import { ACT_TYPES, LEADER_FAULTS, LOG_PARTS } from "./draw_acts.ts";
 import type {
   ActType,
   ChangeType,
@@ -20,15 +21,21 @@ import type {
   Schedule,
 } from "./schedule.ts";
 
-/** Version of the text. Version 1 knew nothing of `spares` and `changes`, and is read as one without; others are refused. */
-export const SCHEDULE_FORMAT = 2;
+/**
+ * Version of the text. Version 1 knew nothing of `spares` and `changes`, and is
+ * read as one without; version 2 had one Raft group at most, whose write-ahead
+ * log alone could rot. Others are refused.
+ */
+export const SCHEDULE_FORMAT = 3;
 
 /** Most operations, faults, nodes or clients a text may name; more is a mistake of whoever wrote it. */
 export const SCHEDULE_LENGTH_MAX = 1_000_000;
+/** Largest size of a log that a text may name. */
+const SIZE_MAX = 1_000_000_000;
 
 /** `schedule` as text, ended by a line feed; the same schedule gives the same text. */
 export function encodeSchedule(schedule: Schedule): string {
-  const { faults, changes, operations, group, ...rest } = schedule;
+  const { faults, changes, operations, groups, ...rest } = schedule;
   // Long lists are kept to a line an entry or a line in all, so that a
   // difference between two files shows what differs.
   const fields = Object.entries({ format: SCHEDULE_FORMAT, ...rest }).map((
@@ -40,18 +47,23 @@ export function encodeSchedule(schedule: Schedule): string {
       `  "operations": ${JSON.stringify(operations)}`,
       `  "faults": ${listText(faults)}`,
       `  "changes": ${listText(changes)}`,
-      ...(group === undefined ? [] : [
-        `  "members": ${JSON.stringify(group.members)}`,
-        `  "acts": ${listText(group.acts)}`,
-      ]),
+      ...(groups === undefined
+        ? []
+        : [`  "groups": [\n${groups.map(groupText).join(",\n")}\n  ]`]),
     ].join(",\n")
   }\n}\n`;
 }
 
-function listText(entries: readonly unknown[]): string {
+function groupText({ members, acts }: GroupPlan): string {
+  return `    { "members": ${JSON.stringify(members)}, "acts": ${
+    listText(acts, "    ")
+  } }`;
+}
+
+function listText(entries: readonly unknown[], indent = "  "): string {
   if (entries.length === 0) return "[]";
-  const lines = entries.map((entry) => `    ${JSON.stringify(entry)}`);
-  return `[\n${lines.join(",\n")}\n  ]`;
+  const lines = entries.map((entry) => `${indent}  ${JSON.stringify(entry)}`);
+  return `[\n${lines.join(",\n")}\n${indent}]`;
 }
 
 /**
@@ -75,7 +87,7 @@ export function decodeSchedule(text: string): Schedule {
 }
 
 function readSchedule(schedule: Reader): Schedule {
-  const format = schedule.field("format").oneOf([1, SCHEDULE_FORMAT]);
+  const format = schedule.field("format").oneOf([1, 2, SCHEDULE_FORMAT]);
   const nodes = schedule.field("nodes").integer(1, SCHEDULE_LENGTH_MAX);
   const spares = format === 1
     ? 0
@@ -117,7 +129,21 @@ function readSchedule(schedule: Reader): Schedule {
       : schedule.field("changes").list((change) =>
         readChange(change, machines)
       ),
-    ...(schedule.has("members") ? { group: readGroup(schedule, nodes) } : {}),
+    ...(schedule.has("members")
+      ? { groups: [readGroup(schedule, nodes, format)] }
+      : {}),
+    ...(schedule.has("groups")
+      ? {
+        groups: schedule.field("groups").list((group) => {
+          const plan = readGroup(group, nodes, format);
+          group.end();
+          return plan;
+        }),
+      }
+      : {}),
+    ...(schedule.has("raftLogs")
+      ? { raftLogs: readSizes(schedule.field("raftLogs")) }
+      : {}),
   };
   network.end();
   disk.end();
@@ -237,13 +263,21 @@ function readChange(change: Reader, nodes: number): PlannedChange {
   return read as PlannedChange;
 }
 
-function readGroup(schedule: Reader, nodes: number): GroupPlan {
+function readGroup(group: Reader, nodes: number, format: number): GroupPlan {
   return {
-    members: schedule.field("members").list((node) =>
-      node.integer(0, nodes - 1)
-    ),
-    acts: schedule.field("acts").list((act) => readAct(act, nodes)),
+    members: group.field("members").list((node) => node.integer(0, nodes - 1)),
+    acts: group.field("acts").list((act) => readAct(act, nodes, format)),
   };
+}
+
+function readSizes(sizes: Reader): RaftLogSizes {
+  const read = {
+    walBytesMax: sizes.field("walBytesMax").integer(1, SIZE_MAX),
+    segmentEntriesMax: sizes.field("segmentEntriesMax").integer(1, SIZE_MAX),
+    snapshotEntriesMin: sizes.field("snapshotEntriesMin").integer(1, SIZE_MAX),
+  };
+  sizes.end();
+  return read;
 }
 
 type ActFields<Type extends ActType> = Omit<
@@ -253,7 +287,11 @@ type ActFields<Type extends ActType> = Omit<
 
 /** What each kind of act has besides its time. */
 const ACT_FIELDS: {
-  readonly [Type in ActType]: (act: Reader, nodes: number) => ActFields<Type>;
+  readonly [Type in ActType]: (
+    act: Reader,
+    nodes: number,
+    format: number,
+  ) => ActFields<Type>;
 } = {
   add_member: (act, nodes) => ({
     ...nodeOf(act, nodes),
@@ -267,8 +305,9 @@ const ACT_FIELDS: {
     how: act.field("how").oneOf(LEADER_FAULTS),
     forMs: act.field("forMs").amount(),
   }),
-  log_rot: (act, nodes) => ({
+  log_rot: (act, nodes, format) => ({
     ...nodeOf(act, nodes),
+    part: format < 3 ? "wal" : act.field("part").oneOf(LOG_PARTS),
     forMs: act.field("forMs").amount(),
   }),
   voter_fault: (act) => ({
@@ -277,12 +316,12 @@ const ACT_FIELDS: {
   }),
 };
 
-function readAct(act: Reader, nodes: number): PlannedAct {
+function readAct(act: Reader, nodes: number, format: number): PlannedAct {
   const type = act.field("type").oneOf(ACT_TYPES);
   const read = {
     type,
     atMs: act.field("atMs").amount(),
-    ...ACT_FIELDS[type](act, nodes),
+    ...ACT_FIELDS[type](act, nodes, format),
   };
   act.end();
   // As for faults.

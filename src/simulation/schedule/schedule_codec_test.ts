@@ -75,7 +75,7 @@ Deno.test("decodeSchedule() undoes encodeSchedule() for every kind of fault and 
 Deno.test("decodeSchedule() reads version 1, which has no changes", () => {
   const members = { ...schedule, spares: 0, changes: [] };
   const text = encodeSchedule(members)
-    .replace('"format": 2', '"format": 1')
+    .replace('"format": 3', '"format": 1')
     .replace('  "spares": 0,\n', "")
     .replace(',\n  "changes": []', "");
   assert(!text.includes("changes") && !text.includes("spares"));
@@ -95,7 +95,7 @@ Deno.test("decodeSchedule() names the place, the rule and the value of a mistake
   const cases: [string, string][] = [
     ["{", "it must be JSON"],
     ["[]", "it must be an object: current value is []"],
-    ["{}", "format must be one of 1, 2: current value is nothing"],
+    ["{}", "format must be one of 1, 2, 3: current value is nothing"],
     [
       text.replace('"nodes": 3', '"nodes": 2'),
       "changes[2].by must be a whole number from 0 to 3: current value is 4",
@@ -150,21 +150,44 @@ Deno.test("decodeSchedule() gives a Raft group back, with every kind of act", ()
     { atMs: 5, type: "compact", node: 2 },
     { atMs: 6, type: "leader_fault", how: "deaf", forMs: 10 },
     { atMs: 7, type: "voter_fault", afterMs: 0.25, forMs: 10 },
-    { atMs: 8, type: "log_rot", node: 0, forMs: 10 },
+    { atMs: 8, type: "log_rot", node: 0, part: "segment", forMs: 10 },
   ];
   assertEquals(new Set(acts.map(({ type }) => type)), new Set(ACT_TYPES));
-  const grouped = { ...schedule, group: { members: [0, 1], acts } };
+  const raftLogs = {
+    walBytesMax: 4_096,
+    segmentEntriesMax: 16,
+    snapshotEntriesMin: 24,
+  };
+  const groups = [{ members: [0, 1], acts }, { members: [2], acts: [] }];
+  const grouped = { ...schedule, groups, raftLogs };
   const text = encodeSchedule(grouped);
   assertEquals(decodeSchedule(text), grouped);
-  assertEquals(decodeSchedule(encodeSchedule(schedule)).group, undefined);
+  assertEquals(decodeSchedule(encodeSchedule(schedule)).groups, undefined);
   assertThrows(
     () => decodeSchedule(text.replace('"deaf"', '"dumb"')),
     WhorlError,
-    "acts[5].how must be one of",
+    "groups[0].acts[5].how must be one of",
   );
   assertThrows(
     () => decodeSchedule(text.replace('"members": [0,1]', '"members": [0,3]')),
     WhorlError,
-    "members[1] must be",
+    "groups[0].members[1] must be",
   );
+});
+
+Deno.test("decodeSchedule() reads version 2, which has one Raft group, whose write-ahead log alone rots", () => {
+  const text = encodeSchedule(schedule)
+    .replace('"format": 3', '"format": 2')
+    .replace(
+      /\n}\n$/,
+      `,
+  "members": [0,1,2],
+  "acts": [{"atMs":8,"type":"log_rot","node":0,"forMs":10}]
+}
+`,
+    );
+  assertEquals(decodeSchedule(text).groups, [{
+    members: [0, 1, 2],
+    acts: [{ atMs: 8, type: "log_rot", node: 0, part: "wal", forMs: 10 }],
+  }]);
 });

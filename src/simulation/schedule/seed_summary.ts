@@ -68,9 +68,9 @@ export function summarize(result: SimulationResult): SeedSummary {
     virtualMs,
     faults: countTypes(schedule.faults),
     changes: countTypes(schedule.changes),
-    ...(schedule.group === undefined
+    ...(schedule.groups === undefined
       ? {}
-      : { acts: countTypes(schedule.group.acts) }),
+      : { acts: countTypes(schedule.groups.flatMap(({ acts }) => acts)) }),
   };
 }
 

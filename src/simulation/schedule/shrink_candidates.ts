@@ -73,13 +73,25 @@ function fewerChanges(schedule: Schedule): Candidates {
 }
 
 function* fewerActs(schedule: Schedule): Candidates {
-  const { group } = schedule;
-  if (group === undefined) return schedule;
-  return yield* fewer(
-    schedule,
-    group.acts,
-    (acts) => ({ ...schedule, group: { ...group, acts } }),
-  );
+  let smallest = schedule;
+  for (let number = (schedule.groups?.length ?? 0) - 1; number >= 0; number--) {
+    const { groups } = smallest;
+    if (groups === undefined) break;
+    // From the last to the first, so that those before keep their names.
+    const without = { ...smallest, groups: groups.toSpliced(number, 1) };
+    if (groups.length > 1 && (yield without)) {
+      smallest = without;
+      continue;
+    }
+    const group = groups[number] as GroupPlan;
+    const from = smallest;
+    smallest = yield* fewer(
+      from,
+      group.acts,
+      (acts) => ({ ...from, groups: groups.with(number, { ...group, acts }) }),
+    );
+  }
+  return smallest;
 }
 
 function* fewerOperations(schedule: Schedule): Candidates {
@@ -143,12 +155,12 @@ export function withLoad(schedule: Schedule, loadMs: number): Schedule {
   };
 }
 
-/** The group of `schedule` as `change` makes it, if it has one. */
+/** The groups of `schedule` as `change` makes them, if it has any. */
 function withActs(
-  { group }: Schedule,
+  { groups }: Schedule,
   change: (group: GroupPlan) => GroupPlan,
-): Pick<Schedule, "group"> {
-  return group === undefined ? {} : { group: change(group) };
+): Pick<Schedule, "groups"> {
+  return groups === undefined ? {} : { groups: groups.map(change) };
 }
 
 /**
@@ -224,11 +236,12 @@ function* fewerNodes(schedule: Schedule): Candidates {
   return smallest;
 }
 
-/** Whether a group has a member, and enough of them if the log of one is to be damaged: else that would be the failure. */
-function isWhole({ group }: Schedule): boolean {
-  if (group === undefined) return true;
-  const rots = group.acts.some(({ type }) => type === "log_rot");
-  return group.members.length >= (rots ? 3 : 1);
+/** Whether each group has a member, and enough of them if the log of one is to be damaged: else that would be the failure. */
+function isWhole({ groups = [] }: Schedule): boolean {
+  const rots = groups.some(({ acts }) =>
+    acts.some(({ type }) => type === "log_rot")
+  );
+  return groups.every(({ members }) => members.length >= (rots ? 3 : 1));
 }
 
 /** `schedule` without the machine `node`: later ones move up, and faults and changes that name it are dropped. */

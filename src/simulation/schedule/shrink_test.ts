@@ -213,21 +213,21 @@ Deno.test("withoutNode() and withLoad() drop acts on a Raft group that name the 
     ...failing,
     nodes: 3,
     faults: [],
-    group: {
+    groups: [{
       members: [0, 1, 2],
       acts: [
         { atMs: 10, type: "snapshot", node: 1 },
         { atMs: 20, type: "leader_fault", how: "kill", forMs: 1 },
         { atMs: 30, type: "transfer", node: 2 },
       ],
-    },
+    }, { members: [1, 2], acts: [] }],
   };
-  assertEquals(withoutNode(grouped, 1).group, {
+  assertEquals(withoutNode(grouped, 1).groups, [{
     members: [0, 1],
     acts: [
       { atMs: 20, type: "leader_fault", how: "kill", forMs: 1 },
       { atMs: 30, type: "transfer", node: 1 },
     ],
-  });
-  assertEquals(withLoad(grouped, 25).group?.acts.length, 2);
+  }, { members: [1], acts: [] }]);
+  assertEquals(withLoad(grouped, 25).groups?.[0]?.acts.length, 2);
 });

@@ -14,7 +14,10 @@ import {
 } from "../../../src/kv/kv_client.ts";
 import { isWhorlError, WhorlError } from "../../../src/base/errors.ts";
 import { ensembleOwners } from "../../../src/ring/consistent_buckets.ts";
-import type { TestClusterOptions } from "../../harness/test_cluster.ts";
+import type {
+  TestCluster,
+  TestClusterOptions,
+} from "../../harness/test_cluster.ts";
 import type { TestNode } from "../../harness/test_node.ts";
 import { until } from "../../harness/until.ts";
 import { forEach } from "./cluster_data.ts";
@@ -201,6 +204,59 @@ export const ENSEMBLE_SCENARIOS: readonly Scenario[] = [
     },
   },
   {
+    // ensemble_sync
+    name:
+      "a node whose Raft logs are gone makes no majority before it has been given them again",
+    kinds: ["processes"],
+    cluster: WITH_LOGS,
+    async play(cluster) {
+      const [first, second, third] = threeNodes(cluster);
+      await first.control.markConsistent(BUCKET);
+      await putAll(first.kv, "v1");
+      await third.kill();
+      for (const path of walOf(cluster, "dev3")) await Deno.truncate(path, 0);
+      second.pause();
+      try {
+        await third.start();
+        // What it had acknowledged is on the first node and on one that stands still.
+        const timeoutMs = 1_500;
+        await forEach(KEYS, async (key) => {
+          await refused(
+            "timeout",
+            () => third.kv.get(BUCKET, key, { timeoutMs }),
+          );
+        });
+        await undecided(first.kv.put(BUCKET, "ann", "alone", { timeoutMs }));
+      } finally {
+        second.resume();
+      }
+      await wholeWithout(cluster, first);
+      await assertAll(third.kv, "v1");
+      await putAll(second.kv, "v2");
+      await assertAll(third.kv, "v2");
+    },
+  },
+  {
+    // ensemble_byzantine
+    name:
+      "a node whose Raft logs have rotted answers with nothing of that, and is given it again",
+    kinds: ["processes"],
+    cluster: WITH_LOGS,
+    async play(cluster) {
+      const [first, second, third] = threeNodes(cluster);
+      await first.control.markConsistent(BUCKET);
+      await putAll(first.kv, "v1");
+      await third.kill();
+      for (const path of walOf(cluster, "dev3")) flipBits(path);
+      await third.start();
+      await assertAll(third.kv, "v1");
+      assert(third.log().includes("has lost part of its log"));
+      await putAll(second.kv, "v2");
+      await wholeWithout(cluster, first);
+      await assertAll(third.kv, "v2");
+    },
+  },
+  {
     name: "what consistent buckets do not bear is refused by name",
     kinds: ["in_process"],
     cluster: { ...WITH_LOGS, nodes: 2 },
@@ -242,6 +298,56 @@ export const ENSEMBLE_SCENARIOS: readonly Scenario[] = [
 async function undecided(write: Promise<unknown>): Promise<void> {
   const error = await assertRejects(() => write, WhorlError);
   assert(outcomeUnknown(error), error.message);
+}
+
+/** The files of a node's write-ahead log of Raft groups. */
+function walOf(cluster: TestCluster, node: string): string[] {
+  const folder = `${cluster.folder}/${node}/raft`;
+  return [...Deno.readDirSync(folder)].map(({ name }) => name)
+    .filter((name) => /^wal-\d+\.log$/.test(name))
+    .map((name) => `${folder}/${name}`);
+}
+
+/** Damages a bit here and there, but for the end: what was written last is not known to have been acknowledged. */
+function flipBits(path: string): void {
+  const bytes = Deno.readFileSync(path);
+  const end = bytes.length - 1_024;
+  assert(end > 1_024, `${path} has ${bytes.length} bytes`);
+  for (let at = 1_024; at < end; at += 512) {
+    bytes[at] = (bytes[at] as number) ^ 1;
+  }
+  Deno.writeFileSync(path, bytes);
+}
+
+/** Waits until all members of all ensembles vote and run, then kills `node`: what the other two have is all that there is. */
+async function wholeWithout(
+  cluster: TestCluster,
+  node: TestNode,
+): Promise<void> {
+  await using client = await cluster.client();
+  const groups = (await node.control.groups()).map(({ cluster }) => cluster);
+  let seen = "nothing yet";
+  await until(() => `ensembles that are whole: ${seen}`, async () => {
+    const lacking = await Promise.all(groups.map(async (group) => {
+      try {
+        const { members, committed, overviews } = await client.raKv.overview(
+          group,
+        );
+        const running = overviews.map(({ uid }) => uid);
+        const isWhole = committed && members.length === 3 &&
+          members.every(({ kind, uid }) =>
+            kind === "voter" && running.includes(uid)
+          );
+        return isWhole ? [] : [`${group} ${JSON.stringify(members)}`];
+      } catch (error) {
+        if (isWhorlError(error)) return [`${group}: ${error.message}`];
+        throw error;
+      }
+    }));
+    seen = lacking.flat().join("; ");
+    return groups.length > 0 && seen === "";
+  }, BACK_MS_MAX);
+  await node.kill();
 }
 
 async function commit(node: TestNode): Promise<void> {

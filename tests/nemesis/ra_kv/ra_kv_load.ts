@@ -32,7 +32,7 @@ export const GROUP = "nemesis";
 
 /** An operation as it is recorded: what the model knows, and how it was asked. */
 export type RaKvAsked =
-  & RaKvInput
+  & Exclude<RaKvInput, { readonly type: "batch" }>
   & {
     /** Index that the key must have, which for each index stands for one value. */
     readonly ifIndex?: number;
@@ -134,7 +134,8 @@ export async function perform(
       const options = { timeoutMs, ifIndex };
       const written = await agreed(raKv.put(GROUP, key, value, options));
       if (written === undefined) return { output: false };
-      return { output: true, now: { value, index: written.index } };
+      const { index } = written;
+      return { output: index, now: { value, index } };
     }
     case "delete":
       return await remove(raKv, key, ifIndex, timeoutMs);
@@ -146,11 +147,11 @@ async function remove(
   key: string,
   ifIndex: number | undefined,
   timeoutMs: number,
-): Promise<{ readonly output: boolean; readonly now?: Seen }> {
+): Promise<{ readonly output: number | false; readonly now?: Seen }> {
   const options = { timeoutMs, ifIndex };
   const written = await agreed(raKv.delete(GROUP, key, options));
   if (written !== undefined) {
-    return { output: true, now: { value: null, index: 0 } };
+    return { output: written.index, now: { value: null, index: 0 } };
   }
   return { output: false };
 }

@@ -40,8 +40,8 @@ Deno.test("judgeKeys() judges the keys it is given, by all that was done to them
   let now = 0;
   const history: RaKvHistory = new HistoryRecorder(() => ++now);
   for (const key of ["sound", "stale"]) {
-    for (const value of ["old", "new"]) {
-      history.succeed(history.invoke("a", key, { type: "put", value }), true);
+    for (const [at, value] of ["old", "new"].entries()) {
+      history.succeed(history.invoke("a", key, { type: "put", value }), at + 1);
     }
     const read = history.invoke("b", key, { type: "get" });
     history.succeed(read, key === "stale" ? "old" : "new");

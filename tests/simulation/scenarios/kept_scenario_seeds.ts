@@ -38,6 +38,24 @@ export const KEPT_SCENARIO_SEEDS: readonly KeptScenarioSeed[] = [
     found:
       "a first owner stood for election so often that no answer came in time (ensemble_process.ts)",
   },
+  {
+    name: "ensemble_sync",
+    seed: 8,
+    found:
+      "a node that had lost its members made them again from the first table before it knew that they had been formed (ensemble_process.ts)",
+  },
+  {
+    name: "ensemble_byzantine",
+    seed: 11,
+    found:
+      "a member that was started again while its links stayed up did not learn what was committed (following_test.ts)",
+  },
+  {
+    name: "ensemble_byzantine",
+    seed: 110,
+    found:
+      "the format of a stored state had rotted, which was taken for that of a newer version (stored_raft_logs_test.ts)",
+  },
   ...[79, 164].map((seed) => ({
     name: "resize_and_kills",
     seed,

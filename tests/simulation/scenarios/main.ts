@@ -5,6 +5,7 @@
  */
 import { parseArgs } from "npm:deno-std@1.4.0/cli/parse_args.js";
 import { renderFailure } from "../../../src/simulation/trace/failure_report.ts";
+import { ENSEMBLE_LOSS_SCENARIOS } from "./ensemble_loss_scenarios.ts";
 import { ENSEMBLE_SCENARIOS } from "./ensemble_scenarios.ts";
 import { HANDOFF_SCENARIOS } from "./handoff_scenarios.ts";
 import { MEMBERSHIP_SCENARIOS } from "./membership_scenarios.ts";
@@ -30,6 +31,7 @@ const SCENARIOS: readonly Scenario[] = [
   ...RESIZE_SCENARIOS,
   ...ENSEMBLE_SCENARIOS,
   ...RA_KV_SCENARIOS,
+  ...ENSEMBLE_LOSS_SCENARIOS,
 ];
 
 function print(text: string): void {

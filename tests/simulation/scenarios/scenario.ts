@@ -16,6 +16,7 @@ import {
   type SimulationResult,
   type SimulationScript,
 } from "../../../src/simulation/mod.ts";
+import type { RaftLogSizes } from "../../../src/raft/raft_log_sizes.ts";
 import { memberStatus } from "../../../src/ring/ring.ts";
 
 /** A story. */
@@ -35,6 +36,10 @@ export interface Scenario {
   readonly strict?: number;
   /** How long the load lasts, in virtual milliseconds. @default {8000} */
   readonly loadMs?: number;
+  /** Most of what the network loses, as a share. @default {as drawn} */
+  readonly lossMax?: number;
+  /** How large the logs of Raft groups grow before they are tidied. @default {as nodes do} */
+  readonly raftLogs?: RaftLogSizes;
   readonly script?: SimulationScript;
   /** Makes what one play consists of, where its parts have something in common. */
   readonly begin?: () => Pick<
@@ -62,7 +67,18 @@ export function play(
   return simulate({
     seed: drawn.seed,
     // Clients inside the nodes are there from the first moment to the last.
-    schedule: { ...drawn, clients: "inside" },
+    schedule: {
+      ...drawn,
+      clients: "inside",
+      network: {
+        ...drawn.network,
+        lossProbability: Math.min(
+          drawn.network.lossProbability,
+          scenario.lossMax ?? 1,
+        ),
+      },
+      ...(scenario.raftLogs && { raftLogs: scenario.raftLogs }),
+    },
     workload: kvWorkload({ keys, strict: scenario.strict ?? 0.3 }),
     check,
     ...scenario.script === undefined ? {} : { script: scenario.script },

@@ -5,6 +5,7 @@
  * @module
  */
 import { assert, assertEquals } from "@std/assert";
+import { ENSEMBLE_LOSS_SCENARIOS } from "./ensemble_loss_scenarios.ts";
 import { ENSEMBLE_SCENARIOS } from "./ensemble_scenarios.ts";
 import { HANDOFF_SCENARIOS } from "./handoff_scenarios.ts";
 import { KEPT_SCENARIO_SEEDS } from "./kept_scenario_seeds.ts";
@@ -22,6 +23,7 @@ const SCENARIOS = [
   ...RESIZE_SCENARIOS,
   ...ENSEMBLE_SCENARIOS,
   ...RA_KV_SCENARIOS,
+  ...ENSEMBLE_LOSS_SCENARIOS,
 ];
 
 for (const scenario of SCENARIOS) {

@@ -1,0 +1,113 @@
+/**
+ * Somebody who reads at one member of a Raft group after another without asking
+ * its leader, and writes down how far the member was.
+ *
+ * @module
+ */
+import type { Chance } from "../../base/chance.ts";
+import { isWhorlError } from "../../base/errors.ts";
+import type { RaKvClient } from "../../ra_kv/ra_kv_client.ts";
+import type { RaftMember } from "../../raft/raft_member.ts";
+import type { StaleRead } from "../checkers/stale_reads.ts";
+import type { Violation } from "../checkers/violation.ts";
+import type { SimulatedCluster } from "../simulated_cluster.ts";
+import type { SimulatedGroup } from "./simulated_group.ts";
+
+/** Time between two reads, in virtual milliseconds. */
+const EVERY_MS = 150;
+/** More than the read of a value takes on a disk that stands still for a while. */
+const TIMEOUT_MS = 5_000;
+
+/** Who reads what. */
+export interface StaleReaderOptions {
+  readonly group: SimulatedGroup;
+  readonly cluster: SimulatedCluster;
+  readonly chance: Chance;
+  readonly keys: readonly string[];
+  readonly fleeting: (key: string) => boolean;
+  /** Told of what no application should ever see. */
+  readonly onViolation: (violation: Violation) => void;
+}
+
+/** Reads until it is told to stop. */
+export class StaleReader {
+  /** In the order in which they were answered, those of one member in that in which they were asked. */
+  readonly reads: StaleRead[] = [];
+  readonly #options: StaleReaderOptions;
+  /** Lives of members by number. */
+  readonly #lives = new Map<RaftMember, number>();
+  #over = false;
+
+  constructor(options: StaleReaderOptions) {
+    this.#options = options;
+  }
+
+  /** Begins to read. */
+  begin(): void {
+    if (this.#over) return;
+    this.#options.cluster.time.schedule(EVERY_MS, () => {
+      if (this.#over) return;
+      this.#readSome();
+      this.begin();
+    });
+  }
+
+  #readSome(): void {
+    const { group, cluster, chance, keys } = this.#options;
+    const having = cluster.machines.filter((machine) =>
+      cluster.serves(machine) && group.member(machine) !== undefined
+    );
+    if (having.length === 0) return;
+    const machine = chance.pick(having);
+    const key = chance.pick(keys);
+    machine.process?.setTimer(0, () => {
+      const { node } = machine;
+      const member = group.member(machine);
+      if (node === undefined || member === undefined) return;
+      this.#read(node.raKv, member, key);
+    });
+  }
+
+  async #read(
+    raKv: RaKvClient,
+    member: RaftMember,
+    key: string,
+  ): Promise<void> {
+    const { group, fleeting, onViolation } = this.#options;
+    const { appliedIndex } = member;
+    try {
+      const { value, index } = await raKv.get(group.name, key, {
+        consistency: "stale",
+        timeoutMs: TIMEOUT_MS,
+      });
+      this.reads.push({
+        life: this.#lifeOf(member),
+        key,
+        value: value === undefined ? null : value as string,
+        index,
+        appliedIndex,
+        commitIndex: group.commitIndex,
+        fleeting: fleeting(key),
+      });
+    } catch (error) {
+      if (isWhorlError(error)) return;
+      onViolation({
+        check: "stale_read_failed",
+        message: `${error instanceof Error ? error.stack : error}`,
+      });
+    }
+  }
+
+  #lifeOf(member: RaftMember): string {
+    const life = this.#lives.getOrInsertComputed(
+      member,
+      () => this.#lives.size + 1,
+    );
+    return `${member.node} (life ${life} of a member)`;
+  }
+
+  /** Reads no more. */
+  stop(): void {
+    this.#over = true;
+  }
+}
