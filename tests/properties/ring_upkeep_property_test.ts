@@ -31,6 +31,7 @@ Deno.test("tendRing() has nothing left to do in a ring that it tended", () => {
       assertEquals(tendRing(after, claimant, TARGET_N), {
         ring: after,
         reasons: [],
+        isNews: false,
       });
     }),
     { numRuns: 300 },
