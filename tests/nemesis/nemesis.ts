@@ -9,7 +9,6 @@
  */
 import { seededChance } from "../../src/base/chance.ts";
 import { checkProgress } from "../../src/simulation/checkers/progress.ts";
-import type { Violation } from "../../src/simulation/checkers/violation.ts";
 import {
   countOutcomes,
   type OperationRecord,
@@ -27,8 +26,8 @@ import {
   type NemesisSummary,
 } from "./nemesis_summary.ts";
 import { pause } from "./pause.ts";
+import { RunAccount } from "./run_account.ts";
 import { recorded, type RunDirectory } from "./run_directory.ts";
-import { shortName } from "./short_name.ts";
 
 /** Time a healed cluster gets to be one again, in milliseconds. */
 export const CONVERGENCE_MS_MAX = 30_000;
@@ -69,10 +68,8 @@ export function runNemesis(options: NemesisOptions): Promise<NemesisSummary> {
 class Run {
   readonly #options: NemesisOptions;
   readonly #directory: RunDirectory;
-  readonly #startedAt = performance.now();
-  readonly #log: (line: string) => void;
+  readonly #account: RunAccount;
   readonly #store: AttackedStore;
-  readonly #violations: Violation[] = [];
   readonly #schedules: PlannedFault[][] = [];
   #faultMs = 0;
   readonly #underFaults: OperationRecord<unknown, unknown>[] = [];
@@ -81,21 +78,21 @@ class Run {
   constructor(options: NemesisOptions, directory: RunDirectory) {
     this.#options = options;
     this.#directory = directory;
-    this.#log = directory.log("nemesis");
+    this.#account = new RunAccount(options, directory.log("nemesis"));
     this.#store = options.store.make({
       seed: options.seed,
-      // Microseconds are fine enough to read.
-      now: () =>
-        Math.round((performance.now() - this.#startedAt) * 1000) / 1000,
+      now: () => this.#account.elapsedMs,
       onRecord: directory.history(),
-      tell: (line) => this.#tell(line),
+      tell: this.#account.tell,
       signal: options.signal,
     });
   }
 
   async play(): Promise<NemesisSummary> {
     const options = this.#options;
-    this.#tell(`seed ${options.seed}, report in ${this.#directory.path}`);
+    this.#account.tell(
+      `seed ${options.seed}, report in ${this.#directory.path}`,
+    );
     const machine = await exploreMachine(this.#directory.path);
     const wanted = options.store.faults.filter(({ name }) =>
       options.only?.includes(name) ?? true
@@ -105,13 +102,13 @@ class Run {
       const why = fault.unable?.(machine, options.nodes);
       if (why === undefined) continue;
       skipped.set(fault, why);
-      this.#tell(`skipped: ${fault.name}: ${why}`);
+      this.#account.tell(`skipped: ${fault.name}: ${why}`);
     }
     const able = wanted.filter((fault) => !skipped.has(fault));
     if (able.length === 0) {
       throw new Error("No fault that is wanted can be done");
     }
-    this.#tell(`starting ${options.nodes} nodes`);
+    this.#account.tell(`starting ${options.nodes} nodes`);
     const chance = seededChance(`${options.seed} network`);
     await using cluster = await NemesisCluster.start({
       nodes: options.nodes,
@@ -120,8 +117,8 @@ class Run {
       directory: this.#directory,
       chance,
       namespaces: able.some(({ name }) => name === "loss"),
-      tell: (text) => this.#tell(text),
-      onFall: (node, how, excused) => this.#fell(node, how, excused),
+      tell: this.#account.tell,
+      onFall: this.#account.fell,
     });
     const schedule = new FaultSchedule(
       options.seed,
@@ -135,13 +132,13 @@ class Run {
       const planned = schedule.nextRound(options.roundMs);
       await this.#playRound(cluster, faults, planned);
     } while (
-      this.#violations.length === 0 &&
+      this.#account.violations.length === 0 &&
       performance.now() - begunAt < options.durationMs
     );
     const falls = cluster.nodes.reduce((sum, { falls }) => sum + falls, 0);
     // Of no use unless the nodes have converged.
-    if (this.#violations.length === 0) {
-      this.#violations.push(...await this.#store.checkEnd(cluster));
+    if (this.#account.violations.length === 0) {
+      this.#account.violations.push(...await this.#store.checkEnd(cluster));
     }
     const counts = wanted.map((fault): FaultCount => ({
       name: fault.name,
@@ -149,22 +146,6 @@ class Run {
       skipped: skipped.get(fault),
     }));
     return await this.#summary(counts, falls);
-  }
-
-  #tell(line: string): void {
-    const seconds = (performance.now() - this.#startedAt) / 1000;
-    this.#log(line);
-    this.#options.tell(`${seconds.toFixed(1).padStart(6)} s  ${line}`);
-  }
-
-  #fell(node: string, how: string, excused: boolean): void {
-    this.#tell(`${shortName(node)} ended by itself: ${how}`);
-    if (excused || this.#options.signal.aborted) return;
-    this.#violations.push({
-      check: "node_fell",
-      message: `${node} ended by itself (${how}) though its disk was sound`,
-      details: { node, log: `logs/${shortName(node)}.log` },
-    });
   }
 
   async #playRound(
@@ -177,7 +158,7 @@ class Run {
     this.#schedules.push([...planned]);
     this.#directory.write("schedule.json", this.#schedules);
     const words = this.#store.roundWords?.(number);
-    this.#tell(
+    this.#account.tell(
       `round ${number}: ${planned.length} faults${
         words === undefined ? "" : `, ${words}`
       }`,
@@ -193,7 +174,7 @@ class Run {
       await faults.play(planned, signal);
       await cluster.mend();
       healedAt = performance.now();
-      this.#tell("healed");
+      this.#account.tell("healed");
       await pause(CALM_MS, signal);
     } finally {
       clearInterval(ticker);
@@ -209,7 +190,7 @@ class Run {
     const { ok, failed, unknown } = countOutcomes(
       this.#store.records.slice(firstId),
     );
-    this.#tell(
+    this.#account.tell(
       `  ${ok} ok, ${failed} failed, ${unknown} unknown; on now: ${
         active.length === 0 ? "nothing" : active.join(", ")
       }`,
@@ -233,8 +214,8 @@ class Run {
       healedAt + CONVERGENCE_MS_MAX,
     );
     if (typeof converged === "string") {
-      this.#tell(`NOT one again: ${converged}`);
-      this.#violations.push({
+      this.#account.tell(`NOT one again: ${converged}`);
+      this.#account.violations.push({
         check: "convergence",
         message:
           `Not converged after ${CONVERGENCE_MS_MAX} ms of health: ${converged}`,
@@ -245,8 +226,8 @@ class Run {
     const tookMs = performance.now() - healedAt;
     this.#longestRecoveryMs = Math.max(this.#longestRecoveryMs, tookMs);
     const found = this.#store.judge();
-    this.#violations.push(...found);
-    this.#tell(
+    this.#account.violations.push(...found);
+    this.#account.tell(
       `one again in ${Math.round(tookMs)} ms, ${converged} keys: ${
         found.length === 0 ? "nothing lost" : `${found.length} VIOLATIONS`
       }`,
@@ -258,8 +239,8 @@ class Run {
     falls: number,
   ): Promise<NemesisSummary> {
     const seconds = this.#faultMs / 1000;
-    const endedAtMs = performance.now() - this.#startedAt;
-    this.#violations.push(
+    const endedAtMs = this.#account.elapsedMs;
+    this.#account.violations.push(
       ...checkProgress(this.#store.records, {
         acknowledgedMin: 0,
         timeoutMs: OPERATION_MS_MAX,
@@ -277,7 +258,7 @@ class Run {
     const { seed, nodes, only, store } = this.#options;
     return {
       store: store.name,
-      passed: this.#violations.length === 0,
+      passed: this.#account.violations.length === 0,
       seed,
       commit: await commitOf(),
       nodes,
@@ -289,7 +270,7 @@ class Run {
       acknowledgedPerSecond: Math.round(perSecond),
       longestRecoveryMs: Math.round(this.#longestRecoveryMs),
       falls,
-      violations: this.#violations,
+      violations: this.#account.violations,
       directory: this.#directory.path,
     };
   }

@@ -4,6 +4,7 @@
  * @module
  */
 import type { Chance } from "../../src/base/chance.ts";
+import { flipBits } from "./flip_bits.ts";
 
 /** What can happen to a store. */
 export const STORE_DAMAGES = [
@@ -13,8 +14,6 @@ export const STORE_DAMAGES = [
 ] as const;
 /** One of {@linkcode STORE_DAMAGES}. */
 export type StoreDamage = (typeof STORE_DAMAGES)[number];
-
-const FLIPS_MAX = 8;
 
 /**
  * Damages the stores in `folder` and says what was done. Where there is no WAL
@@ -29,7 +28,9 @@ export async function damageStore(
   const wals = files.filter(({ path }) => path.endsWith("-wal"));
   if (damage === "flip_bits" || wals.length === 0) {
     if (files.length === 0) return "there was no store to damage";
-    return await flipBits(files, chance);
+    const file = chance.pick(files);
+    const name = file.path.slice(folder.length + 1);
+    return `bits of ${name} ${await flipBits(file, chance)}`;
   }
   const { path, size } = chance.pick(wals);
   const name = path.slice(folder.length + 1);
@@ -57,25 +58,4 @@ async function storeFiles(folder: string): Promise<StoreFile[]> {
     if (size > 0) files.push({ path, size });
   }
   return files.sort((a, b) => a.path < b.path ? -1 : 1);
-}
-
-async function flipBits(
-  files: readonly StoreFile[],
-  chance: Chance,
-): Promise<string> {
-  const { path, size } = chance.pick(files);
-  using file = await Deno.open(path, { read: true, write: true });
-  const byte = new Uint8Array(1);
-  const places: number[] = [];
-  for (let flips = 1 + chance.below(FLIPS_MAX); flips > 0; flips--) {
-    const at = chance.below(size);
-    await file.seek(at, Deno.SeekMode.Start);
-    await file.read(byte);
-    byte[0] = (byte[0] as number) ^ 1 << chance.below(8);
-    await file.seek(at, Deno.SeekMode.Start);
-    await file.write(byte);
-    places.push(at);
-  }
-  const name = path.slice(path.lastIndexOf("/") + 1);
-  return `bits of ${name} flipped in bytes ${places.join(", ")} of ${size}`;
 }

@@ -25,6 +25,7 @@ import { ACKNOWLEDGED_PER_SECOND_MIN, CONVERGENCE_MS_MAX } from "../nemesis.ts";
 import { NEMESIS_COOKIE } from "../nemesis_cluster.ts";
 import { commitOf } from "../nemesis_summary.ts";
 import { pause } from "../pause.ts";
+import { RunAccount } from "../run_account.ts";
 import { recorded, type RunDirectory } from "../run_directory.ts";
 import { checkStoppedCluster } from "../stopped_cluster.ts";
 import { MembershipCluster } from "./membership_cluster.ts";
@@ -88,10 +89,8 @@ export function runMembership(
 class Run {
   readonly #options: MembershipOptions;
   readonly #directory: RunDirectory;
-  readonly #startedAt = performance.now();
-  readonly #log: (line: string) => void;
+  readonly #account: RunAccount;
   readonly #history: HistoryRecorder<KvInput, KvOutput>;
-  readonly #violations: Violation[] = [];
   readonly #plans: MembershipPlan[] = [];
   #longestPlanMs = 0;
   #loadMs = 0;
@@ -99,27 +98,16 @@ class Run {
   constructor(options: MembershipOptions, directory: RunDirectory) {
     this.#options = options;
     this.#directory = directory;
-    this.#log = directory.log("membership");
+    this.#account = new RunAccount(options, directory.log("membership"));
     this.#history = new HistoryRecorder<KvInput, KvOutput>(
-      () => this.#elapsedMs,
+      () => this.#account.elapsedMs,
       directory.history(),
     );
   }
 
-  /** Since the run began; microseconds are fine enough to read. */
-  get #elapsedMs(): number {
-    return Math.round((performance.now() - this.#startedAt) * 1000) / 1000;
-  }
-
-  #tell(line: string): void {
-    this.#log(line);
-    const seconds = this.#elapsedMs / 1000;
-    this.#options.tell(`${seconds.toFixed(1).padStart(6)} s  ${line}`);
-  }
-
   async play(): Promise<MembershipSummary> {
     const { seed, signal } = this.#options;
-    this.#tell(`seed ${seed}, report in ${this.#directory.path}`);
+    this.#account.tell(`seed ${seed}, report in ${this.#directory.path}`);
     const names = Array.from(
       { length: NODES },
       (_, i) => `dev${i + 1}@127.0.0.1`,
@@ -128,8 +116,8 @@ class Run {
       names,
       concurrency: 1 + seededChance(`${seed} concurrency`).below(4),
       directory: this.#directory,
-      tell: (text) => this.#tell(text),
-      onFall: (node, how) => this.#fell(node, how),
+      tell: this.#account.tell,
+      onFall: (node, how) => this.#account.fell(node, how),
       signal,
     });
     const keys = await this.#writeBefore(cluster);
@@ -150,17 +138,8 @@ class Run {
     }
     this.#loadMs = performance.now() - loadFrom;
     keys.push(...load.keys);
-    if (this.#violations.length === 0) await this.#check(cluster, keys);
+    if (this.#account.violations.length === 0) await this.#check(cluster, keys);
     return await this.#summary(cluster, keys, firstId);
-  }
-
-  #fell(node: string, how: string): void {
-    if (this.#options.signal.aborted) return;
-    this.#tell(`${node} ended by itself: ${how}`);
-    this.#violations.push({
-      check: "node_fell",
-      message: `${node} ended by itself (${how})`,
-    });
   }
 
   /** Writes keys that are never written again, and returns them. */
@@ -198,7 +177,7 @@ class Run {
     const play = async (plan: MembershipPlan): Promise<void> => {
       const number = this.#plans.push(plan);
       this.#directory.write("plans.json", this.#plans);
-      this.#tell(`plan ${number}: ${planText(plan)}`);
+      this.#account.tell(`plan ${number}: ${planText(plan)}`);
       const begunAt = performance.now();
       population = populationAfter(population, plan);
       await cluster.play(plan, population.members, chance.fork(`${number}`));
@@ -209,14 +188,14 @@ class Run {
       leavers = [];
       const tookMs = performance.now() - begunAt;
       this.#longestPlanMs = Math.max(this.#longestPlanMs, tookMs);
-      this.#tell(
+      this.#account.tell(
         `  ${population.members.length} members after ${Math.round(tookMs)} ms`,
       );
     };
     const all = growAndShrink(chance, names.slice(0, MEMBERS_MAX));
     for (const plan of all) await play(plan);
     for (let i = 0; i < this.#options.plans; i++) {
-      if (this.#violations.length > 0) return;
+      if (this.#account.violations.length > 0) return;
       await play(drawPlan(chance, population));
     }
     await cluster.carriedOut(leavers);
@@ -234,27 +213,29 @@ class Run {
       this.#options.signal,
     );
     if (!convergence.converged) {
-      this.#tell(`NOT one again: ${convergence.difference}`);
-      this.#violations.push({
+      this.#account.tell(`NOT one again: ${convergence.difference}`);
+      this.#account.violations.push({
         check: "convergence",
         message:
           `Not converged after ${CONVERGENCE_MS_MAX} ms: ${convergence.difference}`,
       });
       return;
     }
-    this.#violations.push(
+    this.#account.violations.push(
       ...checkAcknowledgedWrites(this.#history.records, convergence.reads),
     );
-    this.#tell(
+    this.#account.tell(
       `${keys.length} keys read through ${cluster.nodes.length} members: ${
-        this.#violations.length === 0
+        this.#account.violations.length === 0
           ? "nothing lost"
-          : `${this.#violations.length} VIOLATIONS`
+          : `${this.#account.violations.length} VIOLATIONS`
       }`,
     );
-    if (this.#violations.length > 0) return;
+    if (this.#account.violations.length > 0) return;
     await Promise.all(cluster.nodes.map((node) => node.stop()));
-    this.#violations.push(...await checkStoppedCluster(cluster.nodes, keys));
+    this.#account.violations.push(
+      ...await checkStoppedCluster(cluster.nodes, keys),
+    );
   }
 
   /** What fallbacks and former owners have goes to whom it belongs to, though nobody reads it. */
@@ -264,7 +245,7 @@ class Run {
       const strays = await cluster.strays();
       if (strays.length === 0) return;
       if (performance.now() > deadline) {
-        this.#violations.push({
+        this.#account.violations.push({
           check: "hints_home",
           message: `Still after ${HOME_MS_MAX} ms: ${strays.join(", ")}`,
         });
@@ -279,9 +260,9 @@ class Run {
     keys: readonly string[],
     firstId: number,
   ): Promise<MembershipSummary> {
-    const endedAtMs = this.#elapsedMs;
+    const endedAtMs = this.#account.elapsedMs;
     const loaded = this.#history.records.slice(firstId);
-    this.#violations.push(
+    this.#account.violations.push(
       ...checkProgress(loaded, {
         acknowledgedMin: Math.round(
           ACKNOWLEDGED_PER_SECOND_MIN * this.#loadMs / 1000,
@@ -292,7 +273,7 @@ class Run {
       }),
     );
     return {
-      passed: this.#violations.length === 0,
+      passed: this.#account.violations.length === 0,
       seed: this.#options.seed,
       commit: await commitOf(),
       plans: this.#plans.length,
@@ -302,7 +283,7 @@ class Run {
       longestPlanMs: Math.round(this.#longestPlanMs),
       operations: countOutcomes(loaded),
       keys: keys.length,
-      violations: this.#violations,
+      violations: this.#account.violations,
       directory: this.#directory.path,
     };
   }

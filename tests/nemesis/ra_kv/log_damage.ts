@@ -5,6 +5,7 @@
  * @module
  */
 import type { Chance } from "../../../src/base/chance.ts";
+import { flipBits } from "../flip_bits.ts";
 
 /** What can happen to the files. */
 export const LOG_DAMAGES = [
@@ -17,8 +18,6 @@ export const LOG_DAMAGES = [
 ] as const;
 /** One of {@linkcode LOG_DAMAGES}. */
 export type LogDamage = (typeof LOG_DAMAGES)[number];
-
-const FLIPS_MAX = 8;
 
 interface LogFile {
   readonly path: string;
@@ -68,10 +67,7 @@ export async function damageLog(
   }
   const file = some(/./);
   if (file === undefined) return "there was no file to damage";
-  const places = await flipBits(file, chance);
-  return `bits of ${name(file.path)} flipped in bytes ${
-    places.join(", ")
-  } of ${file.size}`;
+  return `bits of ${name(file.path)} ${await flipBits(file, chance)}`;
 }
 
 /** Files that hold something, by path. A file that lies ready to be used again holds nothing. */
@@ -93,23 +89,4 @@ async function filesBelow(folder: string): Promise<LogFile[]> {
 async function usedBytes(path: string): Promise<number> {
   const bytes = await Deno.readFile(path);
   return bytes.findLastIndex((byte) => byte !== 0) + 1;
-}
-
-async function flipBits(
-  { path, size }: LogFile,
-  chance: Chance,
-): Promise<number[]> {
-  using file = await Deno.open(path, { read: true, write: true });
-  const byte = new Uint8Array(1);
-  const places: number[] = [];
-  for (let flips = 1 + chance.below(FLIPS_MAX); flips > 0; flips--) {
-    const at = chance.below(size);
-    await file.seek(at, Deno.SeekMode.Start);
-    await file.read(byte);
-    byte[0] = (byte[0] as number) ^ 1 << chance.below(8);
-    await file.seek(at, Deno.SeekMode.Start);
-    await file.write(byte);
-    places.push(at);
-  }
-  return places;
 }

@@ -23,6 +23,7 @@ import { CONVERGENCE_MS_MAX } from "../nemesis.ts";
 import { NEMESIS_COOKIE, NemesisCluster } from "../nemesis_cluster.ts";
 import { commitOf } from "../nemesis_summary.ts";
 import { pause } from "../pause.ts";
+import { RunAccount } from "../run_account.ts";
 import { recorded, type RunDirectory } from "../run_directory.ts";
 import { shortName } from "../short_name.ts";
 import { awaitAgreement } from "./member_agreement.ts";
@@ -95,10 +96,8 @@ export function runMix(options: MixOptions): Promise<MixSummary> {
 class Run {
   readonly #options: MixOptions;
   readonly #directory: RunDirectory;
-  readonly #startedAt = performance.now();
-  readonly #log: (line: string) => void;
+  readonly #account: RunAccount;
   readonly #history: RaKvHistory;
-  readonly #violations: Violation[] = [];
   readonly #settled = new Map<string, Seen>();
   readonly #played: (MixOperation & { readonly atMs: number })[] = [];
   #agreements = 0;
@@ -107,36 +106,16 @@ class Run {
   constructor(options: MixOptions, directory: RunDirectory) {
     this.#options = options;
     this.#directory = directory;
-    this.#log = directory.log("mix");
+    this.#account = new RunAccount(options, directory.log("mix"));
     this.#history = new HistoryRecorder<RaKvAsked, RaKvOutput>(
-      () => this.#elapsedMs,
+      () => this.#account.elapsedMs,
       directory.history(),
     );
   }
 
-  /** Since the run began; microseconds are fine enough to read. */
-  get #elapsedMs(): number {
-    return Math.round((performance.now() - this.#startedAt) * 1000) / 1000;
-  }
-
-  #tell(line: string): void {
-    this.#log(line);
-    const seconds = this.#elapsedMs / 1000;
-    this.#options.tell(`${seconds.toFixed(1).padStart(6)} s  ${line}`);
-  }
-
-  #fell(node: string, how: string): void {
-    if (this.#options.signal.aborted) return;
-    this.#tell(`${shortName(node)} ended by itself: ${how}`);
-    this.#violations.push({
-      check: "node_fell",
-      message: `${node} ended by itself (${how})`,
-    });
-  }
-
   async play(): Promise<MixSummary> {
     const { seed, nodes, partitionMsMax, signal } = this.#options;
-    this.#tell(`seed ${seed}, report in ${this.#directory.path}`);
+    this.#account.tell(`seed ${seed}, report in ${this.#directory.path}`);
     const chance = seededChance(`${seed} mix`);
     await using cluster = await NemesisCluster.start({
       nodes,
@@ -146,12 +125,14 @@ class Run {
       namespaces: false,
       directory: this.#directory,
       chance: chance.fork("network"),
-      tell: (text) => this.#tell(text),
-      onFall: (node, how) => this.#fell(node, how),
+      tell: this.#account.tell,
+      onFall: (node, how) => this.#account.fell(node, how),
     });
     const members = cluster.nodes.slice(0, 1 + chance.below(nodes));
     const names = members.map(({ name }) => name);
-    this.#tell(`${nodes} nodes, members: ${names.map(shortName).join(", ")}`);
+    this.#account.tell(
+      `${nodes} nodes, members: ${names.map(shortName).join(", ")}`,
+    );
     const { raKv } = await cluster.nodes[0]!.client();
     await raKv.startCluster(GROUP, names);
     const mix = new MixPlay({
@@ -159,7 +140,7 @@ class Run {
       members,
       history: this.#history,
       partitionMsMax,
-      tell: (line) => this.#tell(line),
+      tell: this.#account.tell,
       signal,
     });
     const reading = new AbortController();
@@ -171,7 +152,9 @@ class Run {
       reading.abort();
       await reader;
     }
-    if (this.#violations.length === 0) await this.#restartAll(cluster, mix);
+    if (this.#account.violations.length === 0) {
+      await this.#restartAll(cluster, mix);
+    }
     return await this.#summary(mix);
   }
 
@@ -182,16 +165,16 @@ class Run {
     for (let number = 1; number <= operations; number++) {
       signal.throwIfAborted();
       const operation = drawMixOperation(chance);
-      this.#played.push({ ...operation, atMs: this.#elapsedMs });
+      this.#played.push({ ...operation, atMs: this.#account.elapsedMs });
       const words = `${number}: ${await mix.play(operation)}`;
       if (operation.kind === "put" || operation.kind === "get") {
-        this.#log(words);
-      } else this.#tell(words);
+        this.#account.note(words);
+      } else this.#account.tell(words);
       if (number % CONVERGE_EVERY > 0 && number < operations) continue;
       this.#directory.write("operations.json", this.#played);
       await mix.allOver();
       await this.#agree(mix);
-      if (this.#violations.length > 0) return;
+      if (this.#account.violations.length > 0) return;
     }
   }
 
@@ -243,8 +226,8 @@ class Run {
     this.#agreements++;
     this.#longestAgreementMs = Math.max(this.#longestAgreementMs, tookMs);
     const found = judgeKeys(this.#history.records, agreed.changed);
-    this.#violations.push(...found);
-    this.#tell(
+    this.#account.violations.push(...found);
+    this.#account.tell(
       `members equal in ${Math.round(tookMs)} ms, ${
         found.length === 0 ? "nothing lost" : `${found.length} VIOLATIONS`
       }`,
@@ -252,8 +235,8 @@ class Run {
   }
 
   #disagree(what: string, difference: string): void {
-    this.#tell(`NOT one again: ${what}: ${difference}`);
-    this.#violations.push({
+    this.#account.tell(`NOT one again: ${what}: ${difference}`);
+    this.#account.violations.push({
       check: "convergence",
       message:
         `After ${CONVERGENCE_MS_MAX} ms without faults ${what}: ${difference}`,
@@ -287,7 +270,7 @@ class Run {
   }
 
   async #restartAll(cluster: NemesisCluster, mix: MixPlay): Promise<void> {
-    this.#tell("stopping all nodes and starting them again");
+    this.#account.tell("stopping all nodes and starting them again");
     await Promise.all(cluster.nodes.map((node) => node.stop()));
     await Promise.all(cluster.nodes.map((node) => node.start()));
     await this.#agree(mix);
@@ -298,7 +281,7 @@ class Run {
     const { seed, nodes, operations, partitionMsMax } = this.#options;
     const { records } = this.#history;
     const { put, get } = mix.counts;
-    this.#violations.push(
+    this.#account.violations.push(
       ...checkProgress(records.filter(({ client }) => client === "mix"), {
         acknowledgedMin: Math.round(
           ACKNOWLEDGED_SHARE_MIN *
@@ -306,22 +289,22 @@ class Run {
         ),
         timeoutMs: OPERATION_MS_MAX,
         graceMs: ANSWER_GRACE_MS,
-        endedAtMs: this.#elapsedMs,
+        endedAtMs: this.#account.elapsedMs,
       }),
     );
     return {
-      passed: this.#violations.length === 0,
+      passed: this.#account.violations.length === 0,
       seed,
       commit: await commitOf(),
       nodes,
       operations,
       partitionMsMax,
-      tookMs: Math.round(this.#elapsedMs),
+      tookMs: Math.round(this.#account.elapsedMs),
       kinds: mix.counts,
       outcomes: countOutcomes(records),
       agreements: this.#agreements,
       longestAgreementMs: Math.round(this.#longestAgreementMs),
-      violations: this.#violations,
+      violations: this.#account.violations,
       directory: this.#directory.path,
     };
   }
