@@ -195,6 +195,11 @@ export const KEPT_RAFT_SEEDS: readonly KeptSeed[] = [
   ...[4_697, 5_202].map((seed) => ({
     seed,
     found:
-      "a member that had started again and applied what it knew to be committed told a lower commit index, as its core learnt of it bit by bit (group_process.ts)",
+      "a member that had started again and applied what it knew to be committed told a lower commit index, as its core learnt of it bit by bit (entry_applier.ts)",
   })),
+  {
+    seed: 562,
+    found:
+      "a member under another uid had acknowledged an entry before its node could be looked at, and was not believed (raft_watch_test.ts)",
+  },
 ];

@@ -53,8 +53,12 @@ interface Holding {
   spokenTerm: number;
   /** The latest vote it has given away. */
   vote: { readonly term: number; readonly to: string } | undefined;
-  /** What it has said in a life that is still to be seen. */
-  unseen: readonly { readonly to: string; readonly message: RaftMessage }[];
+}
+
+/** What a member has said in a life that is still to be seen. */
+interface Said {
+  readonly to: string;
+  readonly message: RaftMessage;
 }
 
 /** An entry that was seen in some log. */
@@ -80,6 +84,8 @@ export class RaftWatch {
   readonly #now: () => number;
   readonly #sightings = new Map<string, Sighting>();
   readonly #holdings = new Map<number, Holding>();
+  /** By who said it, which may be somebody who was never seen. */
+  readonly #unseen = new Map<number, Said[]>();
   readonly #leaders = new Map<number, { node: string; uid: number }>();
   readonly #entries = new Map<string, SeenEntry>();
   readonly #committed: (Committed | undefined)[] = [];
@@ -161,7 +167,6 @@ export class RaftWatch {
       durableIndex: 0,
       spokenTerm: before?.spokenTerm ?? 0,
       vote: isVoteKept ? before?.vote : undefined,
-      unseen: [],
     });
     const seen: Sighting = {
       member,
@@ -181,9 +186,9 @@ export class RaftWatch {
       );
     }
     this.#changed(member, seen);
-    for (const { to, message } of before?.unseen ?? []) {
-      this.heard(uid, to, message);
-    }
+    const unseen = this.#unseen.get(uid) ?? [];
+    this.#unseen.delete(uid);
+    for (const { to, message } of unseen) this.heard(uid, to, message);
   }
 
   /** What a member must have in its next life. */
@@ -445,15 +450,16 @@ export class RaftWatch {
       this.#noteDurable(member);
     }
     const holds = (uid: number): boolean => {
-      const holding = this.#holdings.get(uid);
-      if (holding === undefined) return false;
-      const { durableIndex, snapshotIndex, terms, unseen } = holding;
       // One whose node is still starting has said so, and cannot be looked at yet.
-      const isSaid = unseen.some(({ message }) =>
+      const isSaid = this.#unseen.get(uid)?.some(({ message }) =>
         message.type === "append_reply" && message.success &&
         message.index >= commitIndex
       );
-      return isSaid || snapshotIndex >= commitIndex ||
+      if (isSaid) return true;
+      const holding = this.#holdings.get(uid);
+      if (holding === undefined) return false;
+      const { durableIndex, snapshotIndex, terms } = holding;
+      return snapshotIndex >= commitIndex ||
         durableIndex >= commitIndex && terms[commitIndex] === term;
     };
     const isSafe = (members: Membership): boolean => {
@@ -498,12 +504,14 @@ export class RaftWatch {
     const { type, term } = message;
     // These name a term that nobody is in yet.
     if (type === "pre_vote" || type === "pre_vote_reply") return;
-    const holding = this.#holdings.get(uid);
-    if (holding === undefined) return;
     if (isStarting) {
-      holding.unseen = [...holding.unseen, { to, message }];
+      const unseen = this.#unseen.get(uid) ?? [];
+      unseen.push({ to, message });
+      this.#unseen.set(uid, unseen);
       return;
     }
+    const holding = this.#holdings.get(uid);
+    if (holding === undefined) return;
     holding.spokenTerm = Math.max(holding.spokenTerm, term);
     if (type === "vote_reply" && message.granted) {
       this.#voted(holding, term, to);

@@ -258,6 +258,28 @@ Deno.test("RaftWatch finds what is committed and durable on too few", () => {
   assertEquals(checks(), ["raft_commit_not_durable"]);
 });
 
+Deno.test("RaftWatch believes a member that was never seen, while its node starts, and looks at it later", () => {
+  for (const isStarting of [true, false]) {
+    const { watch, a, look, checks } = group();
+    a.has(1, 1, 1, 1);
+    const back: Member = { node: "b", uid: 9, kind: "voter", target: 0 };
+    a.membership = { index: 0, members: a.membership.members.with(1, back) };
+    watch.heard(
+      9,
+      "a",
+      { type: "append_reply", term: 1, success: true, index: 4, indexTerm: 1 },
+      isStarting,
+    );
+    a.commitIndex = 4;
+    look(a);
+    assertEquals(
+      checks().includes("raft_commit_not_durable"),
+      !isStarting,
+      `${isStarting}`,
+    );
+  }
+});
+
 Deno.test("RaftWatch finds that a member comes back without what it had, or has said", () => {
   const lost = group();
   lost.watch.ends("b");
