@@ -21,6 +21,7 @@
  *
  * @module
  */
+import type { RecoveredGroup } from "../../raft/log/raft_log.ts";
 import type { Membership } from "../../raft/raft_entry.ts";
 import type { RaftMember } from "../../raft/raft_member.ts";
 import type { RaftMessage } from "../../raft/raft_message.ts";
@@ -76,6 +77,15 @@ interface Committed {
 
 /** Violations that are kept; a broken invariant tends to stay so. */
 const VIOLATIONS_MAX = 20;
+
+/** Term of an entry behind the snapshot that was found when the log was opened. */
+function recoveredTermAt(
+  { terms, lastIndex }: RecoveredGroup,
+  index: number,
+): number | undefined {
+  if (index > lastIndex) return undefined;
+  return terms.findLast(({ first }) => first <= index)?.term;
+}
 
 /** Watches one group. */
 export class RaftWatch {
@@ -211,10 +221,11 @@ export class RaftWatch {
         `${node} has voted for ${vote.to} in term ${vote.term} and comes back with a vote for ${recovered.votedFor}`,
       );
     }
-    const snapshotIndex = log.snapshot?.index ?? 0;
+    // What was recovered, as a leader may have put others in its place before its node could be looked at.
+    const snapshotIndex = recovered.snapshot?.index ?? 0;
     for (let index = durableIndex; index > snapshotIndex; index--) {
       if (index <= before.snapshotIndex) break;
-      const term = log.termAt(index);
+      const term = recoveredTermAt(recovered, index);
       if (term === terms[index]) continue;
       this.#fail(
         "raft_entry_lost",

@@ -25,6 +25,8 @@ class Watched {
   durableIndex = 0;
   digest = "";
   votedFor: string | undefined;
+  /** Terms of the entries it came back with, if they were others. */
+  recovered: number[] | undefined;
   /** Text of the entry at an index, if it is not the usual one. */
   other: [number, string] | undefined;
 
@@ -51,7 +53,16 @@ class Watched {
     // deno-lint-ignore no-this-alias -- the log looks into the member.
     const member = this;
     const log = {
-      recovered: { term: member.term, votedFor: member.votedFor },
+      recovered: {
+        term: member.term,
+        votedFor: member.votedFor,
+        snapshot: undefined,
+        lastIndex: (member.recovered ?? member.terms).length,
+        terms: (member.recovered ?? member.terms).map((term, i) => ({
+          first: i + 1,
+          term,
+        })),
+      },
       snapshot: undefined,
       get lastIndex() {
         return member.terms.length;
@@ -285,6 +296,10 @@ Deno.test("RaftWatch finds that a member comes back without what it had, or has 
   lost.watch.ends("b");
   lost.look(new Watched("b", 2).has(1, 1));
   assertEquals(lost.checks(), ["raft_entry_lost"]);
+  const other = group();
+  other.watch.ends("b");
+  other.look(new Watched("b", 2, 2).has(1, 1, 2));
+  assertEquals(other.checks()[0], "raft_entry_lost");
   const term = group();
   term.watch.heard(2, "a", { type: "heartbeat_reply", term: 5 });
   term.watch.ends("b");
@@ -297,6 +312,24 @@ Deno.test("RaftWatch finds that a member comes back without what it had, or has 
   back.votedFor = "c";
   vote.look(back);
   assertEquals(vote.checks(), ["raft_vote_lost"]);
+});
+
+Deno.test("RaftWatch allows that entries were replaced before the node of a member that is back could be looked at", () => {
+  const { a, b, c, watch, look, checks } = group();
+  b.has(1, 1, 1, 1);
+  look(b);
+  watch.ends("b");
+  c.term = 2;
+  c.role = "leader";
+  c.has(1, 1, 1, 2);
+  a.role = "follower";
+  a.term = 2;
+  a.has(1, 1, 1, 2);
+  look(a, c);
+  const back = new Watched("b", 2, 2).has(1, 1, 1, 2);
+  back.recovered = [1, 1, 1, 1];
+  look(back);
+  assertEquals(checks(), []);
 });
 
 Deno.test("RaftWatch finds two votes of a member in a term, and words that come before the disk", () => {
