@@ -12,6 +12,7 @@
  */
 import { type Child, ChildBase } from "../../supervisors/child.ts";
 import { DynamicSupervisor } from "../../supervisors/dynamic_supervisor.ts";
+import { SupervisorError } from "../../supervisors/supervisor_error.ts";
 import { isWhorlError, reasonOf, WhorlError } from "../base/errors.ts";
 import type { GroupChild } from "./group_child.ts";
 import type { GroupConfig } from "./log/raft_log.ts";
@@ -264,7 +265,7 @@ export class MemberLives {
       initial: { index: 0, members: initial },
     });
     try {
-      await this.groups.startChild(uid);
+      await this.#begin(uid, group);
     } catch (error) {
       // Nothing of it was ever acknowledged.
       this.#failures.delete(uid);
@@ -360,7 +361,27 @@ export class MemberLives {
   /** Starts the member of `group` that was stopped. @throws {WhorlError} `not_found`. */
   async resume(group: string): Promise<void> {
     const { uid } = this.#configOfGroup(group);
-    if (!this.#children.has(uid)) await this.groups.startChild(uid);
+    if (!this.#children.has(uid)) await this.#begin(uid, group);
+  }
+
+  /**
+   * Starts a member for somebody who waits for it.
+   *
+   * @throws {WhorlError} Why it did not start; `closed` if no member of this node is started any more.
+   */
+  async #begin(uid: number, group: string): Promise<void> {
+    try {
+      await this.groups.startChild(uid);
+    } catch (error) {
+      if (!(error instanceof SupervisorError)) throw error;
+      if (isWhorlError(error.cause)) throw error.cause;
+      if (error.code !== "noproc") throw error;
+      throw new WhorlError(
+        "closed",
+        `Cannot start a member of ${group} as the Raft groups of ${this.#world.node} are being ended`,
+        { details: { cluster: group, node: this.#world.node }, cause: error },
+      );
+    }
   }
 }
 

@@ -1,5 +1,6 @@
 import { assert, assertEquals } from "@std/assert";
 import { ByteWriter } from "../../src/base/byte_writer.ts";
+import { WhorlError } from "../../src/base/errors.ts";
 import {
   END_COMMAND,
   RA_KV_MACHINE,
@@ -94,6 +95,36 @@ Deno.test("a member that is dropped while it is made is gone in the end, wheneve
     assertEquals(system.member(GROUP)?.uid, 6);
   }
 });
+
+Deno.test("createMember() fails with what the disk said, whenever that was", async () => {
+  let failed = 0;
+  for (let after = 0; after < 30; after++) {
+    const node = new NodeBench(`failing ${after}`);
+    await node.run(node.begin());
+    const making = node.system.createMember(member(5)).then(
+      () => undefined,
+      (error) => error,
+    );
+    await node.bench.happen(after);
+    node.bench.disk.writeErrorProbability = 1;
+    const error = await node.run(making);
+    if (error === undefined) continue;
+    failed++;
+    assert(error instanceof WhorlError, `after ${after} events: ${error}`);
+  }
+  assert(failed > 5, `${failed}`);
+});
+
+onNode(
+  "createMember() says so when the groups of its node are being ended",
+  async (node) => {
+    node.system.groups.stop("shutdown");
+    assertEquals(
+      await node.run(codeOf(node.system.createMember(member(5)))),
+      "closed",
+    );
+  },
+);
 
 onNode(
   "a member is removed once, though it is dropped twice, and the next one waits for that",

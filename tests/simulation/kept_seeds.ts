@@ -207,4 +207,14 @@ export const KEPT_RAFT_SEEDS: readonly KeptSeed[] = [
     found:
       "entries that a leader had put in the place of others before a node could be looked at were taken for lost ones (raft_watch_test.ts)",
   },
+  {
+    seed: 1_829,
+    found:
+      "nobody added the member that could not be started with the others (simulated_group.ts)",
+  },
+  {
+    seed: 2_421,
+    found:
+      "whoever adds a member was told a supervisor's error when the disk of its node failed (member_lives_test.ts)",
+  },
 ];

@@ -108,10 +108,7 @@ export class SimulatedGroup {
   async begin(): Promise<Violation[]> {
     const cluster = this.#cluster;
     const names = [...this.#wanted].map(nameOf);
-    const making = this.#again(async () => {
-      await this.#ask((node) => node.raKv.startCluster(this.name, names));
-      return true;
-    });
+    const making = this.#make(names);
     const { network } = cluster;
     const { weather } = network;
     // What is to be seen is how it lives, not how it comes about.
@@ -131,6 +128,24 @@ export class SimulatedGroup {
       }];
     }
     return [];
+  }
+
+  /** Starts the members, and adds those that could not be started then. */
+  async #make(names: readonly string[]): Promise<void> {
+    const late: string[] = [];
+    await this.#again(async () => {
+      const { notStarted } = await this.#ask((node) =>
+        node.raKv.startCluster(this.name, names)
+      );
+      late.push(...notStarted.map(({ node }) => node));
+      return true;
+    });
+    for (const name of late) {
+      await this.#again(async () => {
+        await this.#ask(({ raKv }) => raKv.addMember(this.name, name));
+        return true;
+      });
+    }
   }
 
   /** Has a node answer, some that runs unless one is named. */
