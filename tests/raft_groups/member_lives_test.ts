@@ -96,24 +96,24 @@ Deno.test("a member that is dropped while it is made is gone in the end, wheneve
   }
 });
 
-Deno.test("createMember() fails with what the disk said, whenever that was", async () => {
-  let failed = 0;
-  for (let after = 0; after < 30; after++) {
-    const node = new NodeBench(`failing ${after}`);
-    await node.run(node.begin());
-    const making = node.system.createMember(member(5)).then(
-      () => undefined,
-      (error) => error,
+onNode(
+  "createMember() fails with what the disk said when that has refused the log",
+  async (node) => {
+    const { system, bench } = node;
+    await node.run(system.createMember(member(5)));
+    const leader = await node.lead();
+    bench.disk.writeErrorProbability = 1;
+    leader.propose(PUT, { done() {}, failed() {} });
+    await bench.happen(100);
+    bench.disk.writeErrorProbability = 0;
+    const other = { ...member(6), group: "other", groupId: 60 };
+    const error = await node.run(
+      system.createMember(other).then(() => undefined, (error) => error),
     );
-    await node.bench.happen(after);
-    node.bench.disk.writeErrorProbability = 1;
-    const error = await node.run(making);
-    if (error === undefined) continue;
-    failed++;
-    assert(error instanceof WhorlError, `after ${after} events: ${error}`);
-  }
-  assert(failed > 5, `${failed}`);
-});
+    assert(error instanceof WhorlError, `${error}`);
+    assertEquals(node.uids, [5]);
+  },
+);
 
 onNode(
   "createMember() says so when the groups of its node are being ended",
