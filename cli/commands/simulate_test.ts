@@ -145,10 +145,12 @@ Deno.test("simulate --seeds runs all on several threads and adds them up", async
 });
 
 Deno.test("simulate --seeds stops at failures, explains the first and says how to see each", async () => {
-  const { code, out } = await run(
+  const { code, out, remarks } = await run(
     "--seeds 200 --from 300 --failures 1 --jobs 2",
   );
   assertEquals(code, 1);
+  // Told as soon as it is found.
+  assertMatch(remarks, /^FAIL seed=358 check=lost_write: .*$/m);
   assertMatch(out, /^FAIL seed=358( git=\w+)? check=lost_write/);
   assertStringIncludes(out, "n3 loses power and is down");
   assertMatch(out, /\d+ seeds in .* \d+ passed, 1 failed, 0 undecided/);

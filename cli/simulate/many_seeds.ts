@@ -50,10 +50,17 @@ export async function runManySeeds(
   using _ = world.onStopSignal(() => stopping.abort());
   const line = new ProgressLine(output);
   let linesAtMs = LINE_EVERY_MS;
+  let failuresTold = 0;
   const report = await runSeedWorkers({
     ...options,
     signal: stopping.signal,
     onProgress: (tally, elapsedMs) => {
+      // At once, as the rest may take long, and whoever waits can look at it meanwhile.
+      for (const failure of tally.failures.slice(failuresTold)) {
+        line.clear();
+        output.remark(`${renderFailedSeed(failure)}\n`);
+      }
+      failuresTold = tally.failures.length;
       line.show(renderSeedBar(tally, elapsedMs, { count, jobs }));
       if (output.remarksToTerminal || elapsedMs < linesAtMs) return;
       linesAtMs += LINE_EVERY_MS;

@@ -13,6 +13,11 @@ import {
   readWatermark,
   WatermarkFile,
 } from "../../src/storage/commit_watermark.ts";
+import {
+  FILE_HEADER_BYTES,
+  type FoundBatch,
+  readBatch,
+} from "../../src/raft/log/wal_codec.ts";
 import type { GroupLog } from "../../src/raft/log/raft_log.ts";
 import { openRaftLogs } from "../../src/raft/log/stored_raft_logs.ts";
 import { testConfig, testEntry, testMembership } from "./log_driver.ts";
@@ -205,4 +210,50 @@ Deno.test("a broken last batch is damage if it was acknowledged, and as if never
       await next.close();
     })());
   }
+});
+
+Deno.test("a broken batch at the head of the only file is damage when there are others behind it, though the watermark ends before it", async () => {
+  const bench = new DiskBench("head");
+  const environment = bench.live();
+  const { disk } = environment;
+  await bench.run((async () => {
+    const logs = await openRaftLogs({ ...options, environment });
+    await logs.create(testConfig(7));
+    const log = await logs.open(7, silent);
+    let index = 0;
+    let only: Uint8Array | undefined;
+    let second: FoundBatch | undefined;
+    while (second === undefined) {
+      log.append([testEntry(++index, 1, `entry ${index}`)]);
+      await new Promise<void>((resolve) => environment.setTimer(20, resolve));
+      const names = (await disk.names("/raft")).filter((name) =>
+        /^wal-\d+\.log$/.test(name)
+      );
+      if (names.length > 1 || names[0] === "wal-1.log") continue;
+      only = await disk.readFile(`/raft/${names[0]}`) as Uint8Array;
+      const first = readBatch(only, FILE_HEADER_BYTES, undefined);
+      second = first && readBatch(only, first.end, undefined);
+    }
+    await logs.close();
+    const mark = await readWatermark(disk, "/raft/wal.mark");
+    if (mark === undefined) throw new Error("There is no watermark");
+    // As if it had been written the last time just before that file was begun.
+    await disk.remove("/raft/wal.mark");
+    await (await WatermarkFile.open(
+      "/raft/wal.mark",
+      { ...mark, commit: second.number - 2 },
+      environment,
+      undefined,
+    )).close();
+    const file = await disk.open(`/raft/wal-${mark.epoch}.log`, {
+      mode: "create",
+    });
+    const at = FILE_HEADER_BYTES + 20;
+    file.writeAt(new Uint8Array([~(only?.[at] as number)]), at);
+    file.close();
+    const next = await openRaftLogs({ ...options, environment });
+    const found = await next.open(7, silent);
+    assert(found.recovered.damaged, `${found.lastIndex} of ${index}`);
+    await next.close();
+  })());
 });

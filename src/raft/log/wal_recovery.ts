@@ -220,7 +220,7 @@ function scanFile(
       // What the next file begins with was written there once more, and counts there.
       if (
         batch !== undefined &&
-        (batch.number <= next || stop !== undefined && batch.number >= stop)
+        (batch.number < next || stop !== undefined && batch.number >= stop)
       ) batch = undefined;
       if (stop !== undefined || durable >= next || batch !== undefined) lost();
     }
