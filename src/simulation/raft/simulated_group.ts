@@ -142,7 +142,12 @@ export class SimulatedGroup {
     });
     for (const name of late) {
       await this.#again(async () => {
-        await this.#ask(({ raKv }) => raKv.addMember(this.name, name));
+        try {
+          await this.#ask(({ raKv }) => raKv.addMember(this.name, name));
+        } catch (error) {
+          // It was made after all.
+          if (!isWhorlError(error, "already_member")) throw error;
+        }
         return true;
       });
     }
