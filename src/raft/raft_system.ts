@@ -29,7 +29,11 @@ import { raftFailure } from "./raft_failure.ts";
 import { readRaftMessage } from "./raft_message_codec.ts";
 import type { RaftWorld } from "./raft_world.ts";
 import { RenewalProcess } from "./renewal_process.ts";
-import { RejoinProcess, type RejoinRequest } from "./rejoin_process.ts";
+import {
+  isAgreedMember,
+  RejoinProcess,
+  type RejoinRequest,
+} from "./rejoin_process.ts";
 import { SnapshotReceivers } from "./snapshot_receivers.ts";
 import { sendSnapshot } from "./snapshot_sender.ts";
 import { StandingProcess, type StandingRequest } from "./standing_process.ts";
@@ -107,7 +111,7 @@ export class RaftSystemProcess implements RaftSystem {
         this.#world.call(to, method, args),
       removed: () => void this.#wasRemoved(member),
     };
-    const rejoin = members.some((other) => other.uid === uid) ||
+    const rejoin = isAgreedMember(member) ||
         !members.some(({ node }) => node === this.node)
       ? undefined
       : new RejoinProcess(world, member);
@@ -310,6 +314,7 @@ export class RaftSystemProcess implements RaftSystem {
       // It was removed while it was away.
       throw notAnyMore(group, node);
     }
+    if (member.leads && before?.uid === uid) return null;
     const kind = before?.kind === "non_voter" ? "non_voter" : "promotable";
     const { promise, resolve, reject } = Promise.withResolvers<null>();
     member.changeMembership(

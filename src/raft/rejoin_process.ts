@@ -32,7 +32,20 @@ export interface RejoinRequest {
   readonly uid: number;
 }
 
-/** Asks until it is a member again. */
+function isAmong({ uid, membership }: RaftMember): boolean {
+  return membership.members.some((member) => member.uid === uid);
+}
+
+/**
+ * Whether it is known to be agreed that `member` is one. An entry that says so
+ * can be in its log alone, from a leader that is one no more: the next leader
+ * does not know of it, and sends it nothing that would cut it off.
+ */
+export function isAgreedMember(member: RaftMember): boolean {
+  return isAmong(member) && member.membership.index <= member.commitIndex;
+}
+
+/** Asks until it is agreed that it is a member again. */
 export class RejoinProcess {
   readonly #world: RejoinWorld;
   readonly #member: RaftMember;
@@ -42,13 +55,13 @@ export class RejoinProcess {
   constructor(world: RejoinWorld, member: RaftMember) {
     this.#world = world;
     this.#member = member;
-    this.#ask();
+    // If its own log says so, the leader will say soon that it is agreed, or never.
+    if (isAmong(member)) this.#askLater();
+    else this.#ask();
   }
 
   get #isMember(): boolean {
-    return this.#member.membership.members.some(({ uid }) =>
-      uid === this.#member.uid
-    );
+    return isAgreedMember(this.#member);
   }
 
   async #ask(): Promise<void> {
@@ -58,6 +71,7 @@ export class RejoinProcess {
     const others = new Set(membership.members.map((member) => member.node));
     if (leader !== undefined) others.add(leader);
     others.delete(node);
+    if (this.#isMember) return;
     for (const other of others) {
       if (this.#closed || this.#isMember) return;
       try {
@@ -79,6 +93,10 @@ export class RejoinProcess {
       }
     }
     // That it was promised is not that it came about.
+    this.#askLater();
+  }
+
+  #askLater(): void {
     if (this.#closed || this.#isMember) return;
     this.#timer = this.#world.runtime.setTimer(
       REJOIN_ASK_MS,

@@ -19,6 +19,7 @@ function rejoining(answer: (to: string) => void) {
     node: "a",
     uid: 9,
     leader: undefined,
+    commitIndex: 0,
     membership: { index: 0, members },
   };
   const runtime = new ManualRuntime();
@@ -50,12 +51,21 @@ Deno.test("a member that lost its log asks the leader others know, also one that
   assertEquals(asked, ["b", "c", "d"]);
   await runtime.advance(REJOIN_ASK_MS);
   assertEquals(asked.length, 6);
+  // It is in its own log, perhaps by a leader that is one no more.
   member.membership = {
     index: 4,
-    members: [{ node: "a", uid: 9, kind: "promotable", target: 4 }],
+    members: members.with(0, {
+      node: "a",
+      uid: 9,
+      kind: "promotable",
+      target: 4,
+    }),
   };
   await runtime.advance(REJOIN_ASK_MS);
-  assertEquals([asked.length, runtime.pendingTimers], [6, 0]);
+  assertEquals(asked.length, 9);
+  member.commitIndex = 4;
+  await runtime.advance(REJOIN_ASK_MS);
+  assertEquals([asked.length, runtime.pendingTimers], [9, 0]);
   rejoin.close();
 });
 

@@ -222,4 +222,14 @@ export const KEPT_RAFT_SEEDS: readonly KeptSeed[] = [
     found:
       "when the first batch of the only file of a write-ahead log had rotted, and the watermark ended before it, all behind it was dropped, unnoticed (log_damage_test.ts)",
   })),
+  {
+    seed: 11_359,
+    found:
+      "a member that had lost its log asked no more once its own log said that it was taken back, which no later leader knew of (rejoin_process_test.ts)",
+  },
+  {
+    seed: 14_999,
+    found:
+      "a leader whose node could not be looked at yet was not believed to have what it had committed (raft_watch.ts)",
+  },
 ];

@@ -461,10 +461,12 @@ export class RaftWatch {
       this.#noteDurable(member);
     }
     const holds = (uid: number): boolean => {
-      // One whose node is still starting has said so, and cannot be looked at yet.
+      // One whose node is still starting has said so, or leads and has committed it, and cannot be looked at yet.
       const isSaid = this.#unseen.get(uid)?.some(({ message }) =>
         message.type === "append_reply" && message.success &&
-        message.index >= commitIndex
+          message.index >= commitIndex ||
+        (message.type === "append" || message.type === "heartbeat") &&
+          message.commitIndex >= commitIndex
       );
       if (isSaid) return true;
       const holding = this.#holdings.get(uid);
