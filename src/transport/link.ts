@@ -25,6 +25,7 @@ import {
   beginFrame,
   endFrame,
   FRAME_BYTES_MAX,
+  FRAME_HEADER_BYTES,
   frameEndAt,
 } from "../wire/frame.ts";
 import type { FrameSink } from "../wire/frame_sink.ts";
@@ -257,7 +258,12 @@ export class Link implements FrameSink {
 
   /** Writes a ping or pong. */
   #signal(type: number, correlation: number): void {
-    if (this.bufferedBytes <= RECORD_BYTES_MAX || this.#closed !== undefined) {
+    const urgentBytes = this.#urgent?.length ?? RECORD_HEADER_BYTES;
+    if (
+      this.bufferedBytes <= RECORD_BYTES_MAX || this.#closed !== undefined ||
+      // All that overtakes leaves in one record.
+      urgentBytes + FRAME_HEADER_BYTES > RECORD_HEADER_BYTES + RECORD_BYTES_MAX
+    ) {
       this.begin(type, correlation);
       this.end();
       return;

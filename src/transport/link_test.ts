@@ -518,6 +518,24 @@ Deno.test("Link lets a ping that comes with the last record of a batch leave bef
   ]);
 });
 
+Deno.test("Link answers more pings than one record holds in several", async () => {
+  await using bench = await Bench.create();
+  bench.network.stall("near", "far");
+  bench.send("x".repeat(300 * 1024));
+  await bench.runtime.settle();
+  const pings = recordWith(
+    ...Array.from({ length: 10_000 }, () => ({ type: FrameType.ping })),
+  );
+  for (let i = 0; i < 3; i++) {
+    await bench.far.write(pings.slice());
+    await bench.runtime.settle();
+  }
+  bench.network.heal("near", "far");
+  const frames = await framesUntil(bench, FrameType.pong, 30_000);
+  assertEquals(frames.length, 30_001);
+  assertEquals(bench.closes, []);
+});
+
 Deno.test("Link closes as overloaded when pings are sent and no answer is taken", async () => {
   await using bench = await Bench.create({ bufferedBytesMax: 512 * 1024 });
   bench.send("x".repeat(300 * 1024));
