@@ -71,7 +71,6 @@ export class RejoinProcess {
     const others = new Set(membership.members.map((member) => member.node));
     if (leader !== undefined) others.add(leader);
     others.delete(node);
-    if (this.#isMember) return;
     for (const other of others) {
       if (this.#closed || this.#isMember) return;
       try {
