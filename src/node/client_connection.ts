@@ -3,6 +3,7 @@
  * knows, and another one when that breaks. Operations that wait for an answer
  * when a link breaks: reads are asked again elsewhere, since reading twice does
  * no harm; writes fail with `connection_closed`, since they may have happened.
+ * What nodes say of overload is heeded here (`heeded_overloads.ts`).
  *
  * @module
  */
@@ -12,12 +13,14 @@ import type { Environment } from "../environment/environment.ts";
 import type { Address } from "../environment/transport.ts";
 import { ByteReader } from "../base/byte_reader.ts";
 import { isWhorlError, reasonOf, WhorlError } from "../base/errors.ts";
+import { HeededOverloads } from "../request/heeded_overloads.ts";
 import {
   isReadOperation,
   OPERATION_TIME_LEFT_OFFSET,
   readOperationResult,
 } from "../request/operation_codec.ts";
 import type { OperationTarget } from "../request/operation_target.ts";
+import { type Demand, demandOf } from "../request/shared_fate.ts";
 import { type Deadline, DeadlineWheel } from "../environment/deadline_wheel.ts";
 import { openClientLink } from "../transport/client_link.ts";
 import type { Cookie } from "../transport/cookie.ts";
@@ -57,6 +60,8 @@ export interface ClientConnectionOptions {
   readonly expectedNode?: string;
   /** Whether to look for another node when the link breaks. */
   readonly reconnect: boolean;
+  /** See `ConnectOptions.heedOverload`. @default {true} */
+  readonly heedOverload?: boolean;
 }
 
 class PendingOperation implements Deadline {
@@ -67,6 +72,7 @@ class PendingOperation implements Deadline {
   /** Empty once it has left and will not be sent again. */
   bytes: Uint8Array;
   readonly isRead: boolean;
+  readonly demand: Demand;
   readonly deadlineAt: number;
   #connection: ClientConnection;
   #target: OperationTarget;
@@ -84,6 +90,7 @@ class PendingOperation implements Deadline {
     this.id = id;
     this.bytes = bytes;
     this.isRead = isReadOperation(bytes, 0);
+    this.demand = demandOf(bytes, 0);
     this.deadlineAt = deadlineAt;
     this.#target = target;
   }
@@ -102,7 +109,9 @@ class PendingOperation implements Deadline {
 
   answer(type: number, body: Uint8Array): void {
     if (type === FrameType.operationError) {
-      this.#target.operationFailed(readFailure(body));
+      const error = readFailure(body);
+      this.#connection.hear(this, error);
+      this.#target.operationFailed(error);
       return;
     }
     try {
@@ -132,6 +141,7 @@ export class ClientConnection implements AsyncDisposable {
   #awaited: Link | undefined;
   #calls: LinkCalls;
   #wheel: DeadlineWheel;
+  readonly #overloads: HeededOverloads | undefined;
   #next = 1;
   #at = 0;
   #failures = 0;
@@ -144,6 +154,9 @@ export class ClientConnection implements AsyncDisposable {
     this.#options = options;
     this.#calls = new LinkCalls(options.environment);
     this.#wheel = new DeadlineWheel(options.environment);
+    if (options.heedOverload ?? true) {
+      this.#overloads = new HeededOverloads(() => options.environment.random());
+    }
   }
 
   /** Name of the node at the other end now, or of the last one. */
@@ -202,6 +215,8 @@ export class ClientConnection implements AsyncDisposable {
     this.#link = link;
     this.#failures = 0;
     this.node = link.peer.name;
+    // Another node may know other ones, or another ring.
+    this.#overloads?.clear();
     for (const waiter of [...this.#waiters]) waiter(undefined);
     // Reads are asked again before what has not been asked yet.
     this.#unsent = new Set(this.#pending.values());
@@ -245,15 +260,22 @@ export class ClientConnection implements AsyncDisposable {
       );
       return;
     }
+    const id = this.#next++;
+    const nowMs = this.#options.environment.now();
+    const refusal = this.#overloads?.refusal(id, bytes, start, end, nowMs);
+    if (refusal !== undefined) {
+      target.operationFailed(refusal);
+      return;
+    }
     const copy = bytes.slice(start, end);
     const timeLeftMs = new DataView(copy.buffer).getUint32(
       OPERATION_TIME_LEFT_OFFSET,
     );
     const operation = new PendingOperation(
       this,
-      this.#next++,
+      id,
       copy,
-      this.#options.environment.now() + timeLeftMs,
+      nowMs + timeLeftMs,
       target,
     );
     this.#pending.set(operation.id, operation);
@@ -433,6 +455,13 @@ export class ClientConnection implements AsyncDisposable {
     this.#letGo(operation);
     this.#wheel.clear(operation);
     return operation;
+  }
+
+  /** @internal `operation` was answered with `error`. */
+  hear({ id, demand }: PendingOperation, error: WhorlError): void {
+    if (error.code !== "overload") return;
+    const nowMs = this.#options.environment.now();
+    this.#overloads?.hear(id, demand, error, nowMs);
   }
 
   /** @internal Gives an operation up. */

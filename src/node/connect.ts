@@ -34,6 +34,15 @@ export interface ConnectOptions {
   readonly cookie: string;
   /** The cluster they must belong to. @default {any} */
   readonly clusterName?: string;
+  /**
+   * Whether an operation is refused here, with `overload`, while vnodes without
+   * which it cannot succeed have said that they take none: for as long as they
+   * say, which is less than half a second, and up to a second when they go on
+   * saying so. `heeded` in the details of an error tells that it is such a one.
+   *
+   * @default {true}
+   */
+  readonly heedOverload?: boolean;
   /** Gives up connecting. */
   readonly signal?: AbortSignal;
   /** The world. @default {the real one} */
@@ -86,6 +95,7 @@ export async function connect(options: ConnectOptions): Promise<WhorlClient> {
       ? {}
       : { clusterName: options.clusterName }),
     reconnect: true,
+    heedOverload: options.heedOverload ?? true,
   });
   try {
     await connection.open(options.signal);
