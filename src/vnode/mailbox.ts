@@ -14,6 +14,7 @@ import {
   refusalOf,
   type WaitFate,
 } from "./mailbox_bounds.ts";
+import type { ThreadLoad } from "./thread_load.ts";
 import { isContinuing, RequestFlag } from "./vnode_wire.ts";
 import { WaitMeter } from "./wait_meter.ts";
 
@@ -39,6 +40,7 @@ const MOVE_UP_AT = 1_024;
 /** The mailbox of one vnode. */
 export class Mailbox {
   readonly #bounds: MailboxBounds;
+  readonly #load: ThreadLoad;
   /** Those before `#from` have been taken. */
   #requests: (WaitingRequest | undefined)[] = [];
   #from = 0;
@@ -51,8 +53,10 @@ export class Mailbox {
   /** Whether it has refused a command, and has not had room since. */
   #overloaded = false;
 
-  constructor(bounds: MailboxBounds) {
+  /** @param load That of its thread. */
+  constructor(bounds: MailboxBounds, load: ThreadLoad) {
     this.#bounds = bounds;
+    this.#load = load;
     this.#meter = new WaitMeter(bounds);
   }
 
@@ -116,6 +120,7 @@ export class Mailbox {
   ): MailboxRefusal | undefined {
     const { behind } = this.#meter;
     const continues = isContinuing(flags);
+    if (!continues) this.#load.came();
     if (behind && !continues) this.#lastCameMs = nowMs;
     const refusal = refusalOf(this.#bounds, this.#fill(handling), {
       byteCount,
@@ -131,6 +136,7 @@ export class Mailbox {
   /** Takes in a request that was not refused. */
   add(request: WaitingRequest): void {
     this.#requests.push(request);
+    this.#load.waits(1);
     this.#byteCount += request.end - request.start;
     if (!isContinuing(request.flags)) this.#lastCameMs = request.arrivedMs;
     this.#look(request.arrivedMs);
@@ -145,6 +151,7 @@ export class Mailbox {
     const request = this.#requests[this.#from] as WaitingRequest;
     // Or its message would be kept until the others move up.
     this.#requests[this.#from++] = undefined;
+    this.#load.waits(-1);
     this.#byteCount -= request.end - request.start;
     if (this.#from === this.#requests.length) this.#replace([]);
     else if (this.#from >= MOVE_UP_AT) {
@@ -164,9 +171,12 @@ export class Mailbox {
     handlingMs: number,
   ): WaitFate {
     const { arrivedMs, servedBefore } = request;
-    this.#meter.look(arrivedMs, nowMs);
+    this.#meter.look(arrivedMs, nowMs, this.#swamped);
     const fate = this.#fateOf(request, nowMs, handlingMs);
-    if (fate === "due") this.#meter.serve(arrivedMs, servedBefore, nowMs);
+    if (fate === "due") {
+      this.#meter.serve(arrivedMs, servedBefore, nowMs);
+      this.#load.handled(nowMs);
+    }
     return fate;
   }
 
@@ -180,6 +190,21 @@ export class Mailbox {
       return fate !== "due";
     });
     return overdue;
+  }
+
+  /** The same, of those only that are before the first one that is due: the oldest, which costs nothing if there are none. */
+  removeOverdueFirst(
+    nowMs: number,
+  ): [WaitingRequest, "expired" | "stale"][] {
+    const overdue: [WaitingRequest, "expired" | "stale"][] = [];
+    for (;;) {
+      const oldest = this.#requests[this.#from];
+      if (oldest === undefined) return overdue;
+      const fate = this.#fateOf(oldest, nowMs, 0);
+      if (fate === "due") return overdue;
+      overdue.push([oldest, fate]);
+      this.take();
+    }
   }
 
   #fateOf(
@@ -204,7 +229,12 @@ export class Mailbox {
 
   #look(nowMs: number): void {
     const oldest = this.#requests[this.#from];
-    if (oldest !== undefined) this.#meter.look(oldest.arrivedMs, nowMs);
+    if (oldest === undefined) return;
+    this.#meter.look(oldest.arrivedMs, nowMs, this.#swamped);
+  }
+
+  get #swamped(): boolean {
+    return this.#load.isSwamped(this.#bounds.behindAfterMs);
   }
 
   /** Takes out those for which `leaves`, in order. The vnode has not kept up by that. */
@@ -218,6 +248,7 @@ export class Mailbox {
         this.#byteCount -= request.end - request.start;
       } else stay.push(request);
     }
+    this.#load.waits(-left.length);
     if (left.length > 0) this.#replace(stay);
     return left;
   }

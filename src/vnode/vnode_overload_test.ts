@@ -236,6 +236,10 @@ for (const commandMs of [2, 8, 40]) {
     const later = thread.offer(10, 8_000);
     // From the first moment on.
     assert(onset.servedShare > 0.95, `${onset.servedShare}`);
+    // Long before all have waited too long for two seconds.
+    assert(at(onset.servedMs, 0.99) < 1_000);
+    assert(at(onset.refusedMs, 0.5) <= 50);
+    assert(at(onset.refusedMs, 1) < 1_200);
     assert(later.servedShare > 0.95, `${later.servedShare}`);
     // Sixteen vnodes of 60 ms each take a second for one round.
     const roundMs = commandMs * VNODES;
@@ -277,6 +281,21 @@ Deno.test("a burst is served whole, if that can be done in time", async () => {
   // Four seconds of work, of which most waits for long.
   thread.offer(40, 100);
   assert(thread.sent.length >= 4_000, `${thread.sent.length}`);
+  thread.drain();
+  assert(thread.sent.every(({ served }) => served));
+});
+
+Deno.test("a second of far too much is served whole, if what comes then leaves time for it", async () => {
+  const thread = new Thread(1, 5_000);
+  await thread.start();
+  thread.offer(0.5, 2_000);
+  // A second of work too much, which takes two to be worked off.
+  thread.offer(2, 1_000);
+  thread.offer(0.5, 4_000);
+  thread.drain();
+  // And as much all at once.
+  thread.offer(10, 110);
+  thread.offer(0.5, 4_000);
   thread.drain();
   assert(thread.sent.every(({ served }) => served));
 });

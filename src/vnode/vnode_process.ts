@@ -132,7 +132,10 @@ export class VnodeProcess extends ChildBase
       module.name,
       partition,
     );
-    this.#mailbox = new Mailbox(module.mailbox ?? MAILBOX_BOUNDS_DEFAULT);
+    this.#mailbox = new Mailbox(
+      module.mailbox ?? MAILBOX_BOUNDS_DEFAULT,
+      host.turns.load,
+    );
     this.number = number;
     this.partition = partition;
     this.#coverage = new CoverageStreams({
@@ -290,15 +293,17 @@ export class VnodeProcess extends ChildBase
       );
       return;
     }
+    // Else it is not needed, and the clock costs something.
+    const nowMs = this.#mailbox.behind ? this.#host.now() : -Infinity;
     const wasOverloaded = this.#mailbox.overloaded;
     const refusal = this.#mailbox.refusal(
       this.#promised.size,
       end - start,
       flags,
       deadline,
-      // Else it is not needed, and the clock costs something.
-      this.#mailbox.behind ? this.#host.now() : -Infinity,
+      nowMs,
     );
+    if (this.#mailbox.behind) this.#turnAwayFirst(nowMs);
     if (refusal !== undefined) {
       this.#refuse(correlation, refusal);
       if (this.#mailbox.overloaded === wasOverloaded) return;
@@ -324,6 +329,7 @@ export class VnodeProcess extends ChildBase
       if (!stands) this.#host.turns.wait(this);
       return;
     }
+    this.#host.turns.load.handledAtOnce();
     this.#handle(correlation, command, flags, deadline, bytes, start, end);
   }
 
@@ -475,6 +481,7 @@ export class VnodeProcess extends ChildBase
     fate: "expired" | "stale",
     expired: string,
   ): void {
+    const { againAfterMs } = this.#mailbox;
     if (fate === "expired") {
       this.counts.expired++;
       this.#answers.fail(correlation, "timeout", expired);
@@ -485,7 +492,15 @@ export class VnodeProcess extends ChildBase
       correlation,
       "overload",
       `The command waited too long for partition ${this.partition}, which is behind with its commands`,
+      againAfterMs === undefined ? undefined : { againAfterMs },
     );
+  }
+
+  /** Those that have waited longest make way for what comes as soon as they are to, and not only when it would be their turn. */
+  #turnAwayFirst(nowMs: number): void {
+    for (const [request, fate] of this.#mailbox.removeOverdueFirst(nowMs)) {
+      this.#turnAway(request, fate, this.#overdue("was busy"));
+    }
   }
 
   #lookForRoom(): void {
