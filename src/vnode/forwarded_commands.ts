@@ -19,9 +19,9 @@ const FORWARDED_COMMAND_MS = 60_000;
 export interface ForwardedCommandsHost {
   readonly partition: number;
   /** Whether a handler is at work for which the next command has to wait. */
-  readonly busy: boolean;
+  isBusy(): boolean;
   /** The handoff from the vnode which commands follow further, if there is one. */
-  readonly follows: HandoffSource | undefined;
+  follows(): HandoffSource | undefined;
   /** A handler is at work from now on for which the next command has to wait. */
   begin(): void;
   /** It has ended. */
@@ -76,7 +76,7 @@ export class ForwardedCommands {
     const request = declaration.request.decode(this.#reader);
     const { promise, resolve, reject } = Promise.withResolvers<void>();
     const perform = (): void => {
-      this.#host.follows?.forward(
+      this.#host.follows()?.forward(
         HandoffEntry.command,
         command,
         body.slice(),
@@ -90,7 +90,7 @@ export class ForwardedCommands {
           details: { partition: this.#host.partition },
         }),
       );
-    } else if (this.#host.busy) this.#waiting.push({ perform, reject });
+    } else if (this.#host.isBusy()) this.#waiting.push({ perform, reject });
     else perform();
     return promise;
   }
@@ -131,7 +131,7 @@ export class ForwardedCommands {
 
   /** Runs those that wait, while no handler is at work. */
   runWaiting(): void {
-    while (!this.#host.busy && this.#waiting.length > 0) {
+    while (!this.#host.isBusy() && this.#waiting.length > 0) {
       this.#waiting.shift()?.perform();
     }
   }

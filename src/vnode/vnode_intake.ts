@@ -19,9 +19,9 @@ export interface VnodeIntakeHost {
   readonly counts: VnodeCounts;
   readonly turns: VnodeTurns;
   /** Whether a handler is at work for which the next command has to wait. */
-  readonly busy: boolean;
+  isBusy(): boolean;
   /** Commands that have been taken up and not answered. */
-  readonly handling: number;
+  handling(): number;
   /** Monotonic milliseconds. */
   now(): number;
   /** When the message came in which the request stands that is being taken in. */
@@ -76,7 +76,7 @@ export class VnodeIntake implements TurnTaker {
   }
 
   get #stands(): boolean {
-    return this.#host.busy || this.#held;
+    return this.#host.isBusy() || this.#held;
   }
 
   /** Takes in one request; the bytes belong to the vnode from now on. */
@@ -92,7 +92,7 @@ export class VnodeIntake implements TurnTaker {
     const host = this.#host;
     const wasOverloaded = this.#mailbox.overloaded;
     const refusal = this.#mailbox.refusal(
-      host.handling,
+      host.handling(),
       end - start,
       flags,
       deadline,
@@ -128,7 +128,8 @@ export class VnodeIntake implements TurnTaker {
   }
 
   #refuse(correlation: number, refusal: MailboxRefusal): void {
-    const { partition, answers, counts, handling } = this.#host;
+    const { partition, answers, counts } = this.#host;
+    const handling = this.#host.handling();
     const { waiting, waitingBytes } = this;
     if (refusal === "soft") {
       counts.declined++;
@@ -244,7 +245,7 @@ export class VnodeIntake implements TurnTaker {
       this.#mailbox.behind && this.#mailbox.length === 0 && !this.#stands &&
       host.turns.idle
     ) this.#mailbox.emptied(host.now());
-    if (this.#mailbox.relieved(host.handling)) host.overloaded(false);
+    if (this.#mailbox.relieved(host.handling())) host.overloaded(false);
   }
 
   /** Answers for what has waited too long, as `expired` says, and lets go of messages of which little waits. */

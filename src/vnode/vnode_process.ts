@@ -133,19 +133,13 @@ export class VnodeProcess extends ChildBase implements VnodeHandoffHost {
   }
 
   #makeIntake(host: VnodeHost<VnodeProcess>): VnodeIntake {
-    const isBusy = (): boolean => this.#busy;
-    const calls = this.#calls;
     return new VnodeIntake({
       partition: this.partition,
       answers: this.#answers,
       counts: this.counts,
       turns: host.turns,
-      get busy() {
-        return isBusy();
-      },
-      get handling() {
-        return calls.size;
-      },
+      isBusy: () => this.#busy,
+      handling: () => this.#calls.size,
       now: () => host.now(),
       receivedMs: () => host.receivedMs(),
       handle: (correlation, command, flags, deadline, bytes, start, end) =>
@@ -535,17 +529,11 @@ export class VnodeProcess extends ChildBase implements VnodeHandoffHost {
   }
 
   #makeForwarded(): ForwardedCommands {
-    const isBusy = (): boolean => this.#busy;
-    const handoff = this.#handoff;
     return new ForwardedCommands(
       {
         partition: this.partition,
-        get busy() {
-          return isBusy();
-        },
-        get follows() {
-          return handoff?.follows;
-        },
+        isBusy: () => this.#busy,
+        follows: () => this.#handoff?.follows,
         begin: () => {
           this.#busy = true;
         },
