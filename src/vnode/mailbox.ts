@@ -48,7 +48,7 @@ export class Mailbox {
   readonly #meter: WaitMeter;
   /** When the last one came that begins something, taken in or not. */
   #lastCameMs = -Infinity;
-  /** When something was last turned away as it had waited for too long. */
+  /** When something was last turned away as it had waited for too long, or refused as it would. */
   #turnedAwayMs = -Infinity;
   /** Whether it has refused a command, and has not had room since. */
   #overloaded = false;
@@ -129,6 +129,7 @@ export class Mailbox {
       mayDecline: (flags & RequestFlag.mayDecline) !== 0,
       continues,
     });
+    if (refusal === "wait") this.#turnedAwayMs = nowMs;
     if (refusal !== undefined && refusal !== "soft") this.#overloaded = true;
     return refusal;
   }
@@ -269,7 +270,10 @@ export class Mailbox {
     }
   }
 
-  /** Nothing waits for any vnode of the thread: it has kept up, unless it is that as what waited was turned away. */
+  /**
+   * Nothing waits for any vnode of the thread: it has kept up, unless it is that as
+   * what waited was turned away, or those who were refused do not ask for a while.
+   */
   emptied(nowMs: number): void {
     if (nowMs - this.#turnedAwayMs > this.#bounds.waitMsMax) {
       this.#meter.keptUp();
