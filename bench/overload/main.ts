@@ -9,7 +9,7 @@
  * @module
  */
 import { parseArgs } from "npm:deno-std@1.4.0/cli/parse_args.js";
-import { connect } from "../../mod.ts";
+import { connect, type WhorlClient } from "../../mod.ts";
 import { cpuSeconds, memoryMb } from "../process_usage.ts";
 import { MeasuredProcess } from "../measured_process.ts";
 import { joinAll } from "../measured_ring.ts";
@@ -225,17 +225,18 @@ async function clientDriver(
   nodes: readonly MeasuredProcess[],
   stack: AsyncDisposableStack,
 ): Promise<Driver> {
-  const clients = await Promise.all(
-    Array.from({ length: Number(args.connections) }, () => nodes)
-      .flat().map(({ address }) =>
-        connect({
-          nodes: [address],
-          cookie: "bench",
-          heedOverload: !args.unheeding,
-        })
-      ),
-  );
-  for (const client of clients) stack.use(client);
+  const clients: WhorlClient[] = [];
+  const all = Array.from({ length: Number(args.connections) }, () => nodes);
+  for (const { address } of all.flat()) {
+    const [first] = clients;
+    const client = await connect({
+      nodes: [address],
+      cookie: "bench",
+      heedOverload: !args.unheeding,
+      ...(first === undefined ? {} : { heedWith: first }),
+    });
+    clients.push(stack.use(client));
+  }
   let operation = (): Promise<unknown> => Promise.resolve();
   return {
     async prepare(work) {

@@ -13,7 +13,7 @@ import type { Environment } from "../environment/environment.ts";
 import type { Address } from "../environment/transport.ts";
 import { ByteReader } from "../base/byte_reader.ts";
 import { isWhorlError, reasonOf, WhorlError } from "../base/errors.ts";
-import { HeededOverloads } from "../request/heeded_overloads.ts";
+import type { HeededOverloads } from "../request/heeded_overloads.ts";
 import {
   isReadOperation,
   OPERATION_TIME_LEFT_OFFSET,
@@ -60,8 +60,8 @@ export interface ClientConnectionOptions {
   readonly expectedNode?: string;
   /** Whether to look for another node when the link breaks. */
   readonly reconnect: boolean;
-  /** See `ConnectOptions.heedOverload`. @default {true} */
-  readonly heedOverload?: boolean;
+  /** What nodes say of overload is heeded together with others who have the same. @default {it is not heeded} */
+  readonly overloads?: HeededOverloads;
 }
 
 class PendingOperation implements Deadline {
@@ -73,6 +73,8 @@ class PendingOperation implements Deadline {
   bytes: Uint8Array;
   readonly isRead: boolean;
   readonly demand: Demand;
+  /** By which it is known where overload is heeded. */
+  readonly heededAs: number;
   readonly deadlineAt: number;
   #connection: ClientConnection;
   #target: OperationTarget;
@@ -83,6 +85,7 @@ class PendingOperation implements Deadline {
     connection: ClientConnection,
     id: number,
     bytes: Uint8Array,
+    heededAs: number,
     deadlineAt: number,
     target: OperationTarget,
   ) {
@@ -91,6 +94,7 @@ class PendingOperation implements Deadline {
     this.bytes = bytes;
     this.isRead = isReadOperation(bytes, 0);
     this.demand = demandOf(bytes, 0);
+    this.heededAs = heededAs;
     this.deadlineAt = deadlineAt;
     this.#target = target;
   }
@@ -141,7 +145,6 @@ export class ClientConnection implements AsyncDisposable {
   #awaited: Link | undefined;
   #calls: LinkCalls;
   #wheel: DeadlineWheel;
-  readonly #overloads: HeededOverloads | undefined;
   #next = 1;
   #at = 0;
   #failures = 0;
@@ -154,9 +157,6 @@ export class ClientConnection implements AsyncDisposable {
     this.#options = options;
     this.#calls = new LinkCalls(options.environment);
     this.#wheel = new DeadlineWheel(options.environment);
-    if (options.heedOverload ?? true) {
-      this.#overloads = new HeededOverloads(() => options.environment.random());
-    }
   }
 
   /** Name of the node at the other end now, or of the last one. */
@@ -215,8 +215,6 @@ export class ClientConnection implements AsyncDisposable {
     this.#link = link;
     this.#failures = 0;
     this.node = link.peer.name;
-    // Another node may know other ones, or another ring.
-    this.#overloads?.clear();
     for (const waiter of [...this.#waiters]) waiter(undefined);
     // Reads are asked again before what has not been asked yet.
     this.#unsent = new Set(this.#pending.values());
@@ -260,9 +258,10 @@ export class ClientConnection implements AsyncDisposable {
       );
       return;
     }
-    const id = this.#next++;
-    const nowMs = this.#options.environment.now();
-    const refusal = this.#overloads?.refusal(id, bytes, start, end, nowMs);
+    const { environment, overloads } = this.#options;
+    const nowMs = environment.now();
+    const heededAs = overloads?.numberNext() ?? 0;
+    const refusal = overloads?.refusal(heededAs, bytes, start, end, nowMs);
     if (refusal !== undefined) {
       target.operationFailed(refusal);
       return;
@@ -273,8 +272,9 @@ export class ClientConnection implements AsyncDisposable {
     );
     const operation = new PendingOperation(
       this,
-      id,
+      this.#next++,
       copy,
+      heededAs,
       nowMs + timeLeftMs,
       target,
     );
@@ -458,10 +458,10 @@ export class ClientConnection implements AsyncDisposable {
   }
 
   /** @internal `operation` was answered with `error`. */
-  hear({ id, demand }: PendingOperation, error: WhorlError): void {
+  hear({ demand, heededAs }: PendingOperation, error: WhorlError): void {
     if (error.code !== "overload") return;
-    const nowMs = this.#options.environment.now();
-    this.#overloads?.hear(id, demand, error, nowMs);
+    const { environment, overloads } = this.#options;
+    overloads?.hear(heededAs, demand, error, environment.now());
   }
 
   /** @internal Gives an operation up. */

@@ -60,14 +60,20 @@ interface HeldPartitions extends Demand {
   untilMs: number;
 }
 
-/** What one client has been told; see the module's text. */
+/** What one client has been told, or several that share it; see the module's text. */
 export class HeededOverloads {
   readonly #random: () => number;
   #held: HeldPartitions[] = [];
+  #next = 1;
 
   /** @param random Chance, from 0 up to 1. */
   constructor(random: () => number) {
     this.#random = random;
+  }
+
+  /** A number by which an operation is known, of whichever client it is. */
+  numberNext(): number {
+    return this.#next++;
   }
 
   /** Whether nothing is held. */
@@ -79,7 +85,7 @@ export class HeededOverloads {
    * Why the operation in `bytes[start, end)` is not to be sent, if so; else it is
    * sent.
    *
-   * @param number By which it is known when it is answered; not 0.
+   * @param number By which it is known when it is answered.
    */
   refusal(
     number: number,
@@ -141,11 +147,6 @@ export class HeededOverloads {
 
   #about(ms: number): number {
     return ms * (1 - JITTER + 2 * JITTER * this.#random());
-  }
-
-  /** Forgets everything. */
-  clear(): void {
-    this.#held = [];
   }
 
   #indexOf({ moduleId, demand }: Demand): number {

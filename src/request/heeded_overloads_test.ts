@@ -53,7 +53,6 @@ const [first, second, other] = ((): [string, string, string] => {
 class Client {
   readonly heeded: HeededOverloads;
   nowMs = 1_000;
-  #number = 0;
 
   constructor(random = 0.5) {
     this.heeded = new HeededOverloads(() => random);
@@ -61,7 +60,7 @@ class Client {
 
   /** The number of the operation, or for how long it is refused. */
   ask(operation: Uint8Array): { sent: number } | { againAfterMs: unknown } {
-    const sent = ++this.#number;
+    const sent = this.heeded.numberNext();
     const refusal = this.heeded.refusal(
       sent,
       operation,

@@ -4,7 +4,7 @@
  *
  * @module
  */
-import { assert, assertEquals } from "@std/assert";
+import { assert, assertEquals, assertRejects } from "@std/assert";
 import {
   command,
   connect,
@@ -54,7 +54,12 @@ Deno.test("a client is told of overload by a vnode, refuses what shares that fat
   });
   const options = { nodes: [node.address], cookie: "secret" };
   await using client = await connect(options);
+  await using second = await connect({ ...options, heedWith: client });
   await using other = await connect({ ...options, heedOverload: false });
+  for (const heedWith of [other, node as unknown as WhorlClient]) {
+    const error = await assertRejects(() => connect({ ...options, heedWith }));
+    assert(isWhorlError(error, "invalid_config"));
+  }
   await until(
     "the module is served",
     () => ask(client, "k").then(() => true, () => false),
@@ -69,6 +74,11 @@ Deno.test("a client is told of overload by a vnode, refuses what shares that fat
   await until("the client refuses by itself", () => {
     for (let i = 0; i < 20; i++) asked.push(ask(client, "k").then(note));
     return Promise.resolve(outcomes.some(isHeeded));
+  }, 20_000);
+  // So does another one that shares what the first one was told.
+  await until("the second client refuses by itself", async () => {
+    asked.push(ask(client, "k").then(note));
+    return isHeeded(await ask(second, "k"));
   }, 20_000);
   const heeded = outcomes.filter((outcome) => outcome !== "served")
     .find((details) => details.heeded === true);
