@@ -1,7 +1,6 @@
 import { assertEquals } from "@std/assert";
 import { WhorlError } from "../base/errors.ts";
 import { ByteWriter } from "../base/byte_writer.ts";
-import { writeModuleKey } from "../kv/key_limits.ts";
 import { partitionOf } from "../ring/chash.ts";
 import { HeededOverloads, HELD_MS_MAX } from "./heeded_overloads.ts";
 import {
@@ -30,7 +29,9 @@ function operationOn(
     timeLeftMs: 1_000,
     ...header,
   });
-  writeModuleKey("b", key, into);
+  into.u16(3 + key.length);
+  into.text("b");
+  into.raw(new TextEncoder().encode(key));
   return into.copy();
 }
 
