@@ -21,6 +21,7 @@ import { versionDescends } from "../causality/version_vector.ts";
 import type { Address } from "../environment/transport.ts";
 import { memberStatus, type Ring, sameCluster } from "../ring/ring.ts";
 import { addJoining, type NodeFacts, outgrow } from "../ring/ring_change.ts";
+import { originText } from "../ring/ring_origin.ts";
 import type { JoinResult } from "./cluster_world.ts";
 import { type JoinOffer, refuseDeparture, refuseJoin } from "./membership.ts";
 
@@ -217,7 +218,7 @@ function invited(
   const said = ring.clock.get(self.name) ?? 0;
   const joined = addJoining(
     outgrow(invitation, self.name, said),
-    self,
+    { ...self, origin: originText(ring, invitation) },
     wallMs,
     { autoJoin },
   );
