@@ -119,6 +119,7 @@ export class GroupProcess<State = unknown> implements RaftMember<State> {
     );
     this.#applier = new EntryApplier(log, this.#machine, {
       closed: () => this.#closed,
+      defer: (callback) => world.runtime.defer(callback),
       applied: () => this.#applied(),
       failed: (error) => this.#fail(error),
     });
@@ -437,7 +438,8 @@ export class GroupProcess<State = unknown> implements RaftMember<State> {
         this.#world.forgetSnapshot(this.group);
         return;
       case "commit":
-        this.#applier.commit(effect.index);
+        if (this.leads) this.#applier.commit(effect.index);
+        else this.#applier.commitSoon(effect.index);
         return;
       case "role_changed":
         this.#roleChanged(effect.role);

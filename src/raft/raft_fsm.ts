@@ -31,6 +31,7 @@
  * What the shell must do:
  *
  * - Perform effects in order, and report what they ask to be reported, once each.
+ *   What a follower is told to `commit` may be applied later.
  *   Every `receive_snapshot` ends with `snapshot_received`, also after
  *   `abort_snapshot`; every `send_snapshot` with `snapshot_sent`.
  * - Report `written` only for entries that stand in the log: once some are
