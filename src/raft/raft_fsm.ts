@@ -78,7 +78,8 @@ import {
   handOver,
   promoteOne,
   propose,
-  tellCommitTo,
+  tellCommit,
+  tellCommitSoon,
   transferLeadership,
 } from "./leadership.ts";
 import { isVoter } from "./membership.ts";
@@ -174,6 +175,9 @@ export function stepRaft(
       return;
     case "quorum_check":
       if (leadership !== undefined) checkQuorum(state, leadership, effects);
+      return;
+    case "tell_commit":
+      if (leadership !== undefined) tellCommit(state, leadership, effects);
       return;
     case "leader_silent":
       if (leadership === undefined && state.leader !== undefined) {
@@ -380,11 +384,12 @@ function followUp(
   if (state.leadership !== leadership) return;
   if (leadership.peers.get(peer.node) !== peer) return;
   sendTo(state, peer, effects);
-  tellCommitTo(state, peer, effects);
   if (state.transfer !== undefined) handOver(state, peer, effects);
   else if (peer.member.kind === "promotable") {
     promoteOne(state, leadership, effects);
   }
+  // It may have come so far just now that it can follow.
+  tellCommitSoon(state, leadership, effects);
 }
 
 /** Whether `term` is above this member's, which then follows whoever leads there. */

@@ -105,16 +105,19 @@ Deno.test("stepRaft() takes no acknowledgement of another life of a member, nor 
   assertEquals(a.state.commitIndex, 0);
 });
 
-Deno.test("stepRaft() tells of a commit at once when nothing else is on its way", () => {
+Deno.test("stepRaft() tells of a commit in a moment, unless something goes there sooner", () => {
   const a = new OneMember();
   a.leadFirmly("bc");
   a.propose();
   a.written();
   assertEquals(a.acknowledge("b", 2), [
     "commit 2",
+  ], "that it has committed its first entry is yet to be told");
+  assertEquals(a.step({ type: "tell_commit" }), [
     "to b: heartbeat term=1 commitIndex=2",
     "to c: heartbeat term=1 commitIndex=2",
   ]);
+  assertEquals(a.step({ type: "tell_commit" }), [], "once");
   a.propose();
   a.propose();
   a.written();
@@ -124,6 +127,10 @@ Deno.test("stepRaft() tells of a commit at once when nothing else is on its way"
     "to b: 5..5 behind 4/1 term=1 commit=3",
     "to c: 5..5 behind 4/1 term=1 commit=3",
   ]);
+  a.written();
+  assertEquals(a.acknowledge("c", 5), ["commit 5", "tell_commit_soon"]);
+  assertEquals(a.propose().length, 3);
+  assertEquals(a.step({ type: "tell_commit" }), [], "that has gone with 6");
 });
 
 Deno.test("stepRaft() sends proposals while earlier ones are on their way", () => {
