@@ -36,6 +36,8 @@ import { changeRole, clearTimer, endTransfer, loseLeader } from "./roles.ts";
 
 /** Entries that may wait for a majority; proposals beyond are refused. */
 export const UNCOMMITTED_ENTRIES_MAX = 16_384;
+/** So many entries are work for a machine, which is told of their commit at once. */
+export const TELL_AT_ONCE_ENTRIES = 32;
 /** Times that a majority is looked for until a transfer of leadership is given up. */
 const TRANSFER_CHECKS_MAX = 2;
 
@@ -187,14 +189,17 @@ export function commitMore(
   const index = majorityIndex(state, leadership);
   // An entry of an older term is not safe by being on a majority (paper, figure
   // 8): it is committed with the first entry of this term.
-  if (index <= state.commitIndex || index < leadership.noopIndex) return;
+  const before = state.commitIndex;
+  if (index <= before || index < leadership.noopIndex) return;
   advanceCommit(state, index, effects);
   beginRounds(state, leadership, effects);
   promoteOne(state, leadership, effects);
   // That may have committed more, or ended it all.
   if (state.commitIndex !== index) return;
   if (hasLeft(state)) leave(state, leadership, effects);
-  else tellCommitSoon(state, leadership, effects);
+  else if (index - before >= TELL_AT_ONCE_ENTRIES) {
+    tellCommit(state, leadership, effects);
+  } else tellCommitSoon(state, leadership, effects);
 }
 
 /**

@@ -1,4 +1,5 @@
 import { assert, assertEquals } from "@std/assert";
+import { TELL_AT_ONCE_ENTRIES } from "./leadership.ts";
 import { PIPELINE_ENTRIES_MAX, PROBE_ENTRIES_MAX } from "./progress.ts";
 import { UNCOMMITTED_ENTRIES_MAX } from "./raft_fsm.ts";
 import type { SnapshotMeta } from "./raft_entry.ts";
@@ -131,6 +132,22 @@ Deno.test("stepRaft() tells of a commit in a moment, unless something goes there
   assertEquals(a.acknowledge("c", 5), ["commit 5", "tell_commit_soon"]);
   assertEquals(a.propose().length, 3);
   assertEquals(a.step({ type: "tell_commit" }), [], "that has gone with 6");
+});
+
+Deno.test("stepRaft() tells of a commit of many entries at once", () => {
+  const a = new OneMember();
+  a.leadFirmly("bc");
+  a.step({ type: "tell_commit" });
+  a.propose(TELL_AT_ONCE_ENTRIES - 1);
+  a.written();
+  assertEquals(a.acknowledge("b", 32), ["commit 32", "tell_commit_soon"]);
+  a.propose(TELL_AT_ONCE_ENTRIES);
+  a.written();
+  assertEquals(a.acknowledge("b", 64), [
+    "commit 64",
+    "to b: heartbeat term=1 commitIndex=64",
+    "to c: heartbeat term=1 commitIndex=64",
+  ]);
 });
 
 Deno.test("stepRaft() sends proposals while earlier ones are on their way", () => {
