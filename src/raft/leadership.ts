@@ -186,10 +186,10 @@ export function commitMore(
   leadership: Leadership,
   effects: RaftEffect[],
 ): void {
+  const before = state.commitIndex;
   const index = majorityIndex(state, leadership);
   // An entry of an older term is not safe by being on a majority (paper, figure
   // 8): it is committed with the first entry of this term.
-  const before = state.commitIndex;
   if (index <= before || index < leadership.noopIndex) return;
   advanceCommit(state, index, effects);
   beginRounds(state, leadership, effects);
