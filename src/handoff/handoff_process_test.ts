@@ -67,7 +67,8 @@ class Bench {
           : Promise.resolve(this.held),
       askVnode: (_module, partition, write) => this.#ask(partition, write),
       connect: () => this.connecting(),
-      transferComplete: (partition) => this.done.push(`report ${partition}`),
+      transferComplete: (partitions) =>
+        this.done.push(`report ${partitions.join(" ")}`),
       drop: (_module, partition) => {
         this.done.push(`drop ${partition}`);
         // Its master tells of the end before it answers.
