@@ -8,7 +8,7 @@
 import type { Runtime, TimerHandle } from "../../supervisors/runtime.ts";
 
 /** How long it may wait that a partition has gone, in milliseconds: until the ring says so, commands for it come by way of its former owner. */
-export const REPORT_MS = 50;
+export const REPORT_MS = 150;
 
 /** The reports of one node that have not been made. */
 export class CompletionReports {
