@@ -84,16 +84,8 @@ export type {
   StagedPlan,
   TransferCount,
 } from "./src/ring/staged_plan.ts";
-export type {
-  Environment,
-  ProcessFigures,
-} from "./src/environment/environment.ts";
-export type {
-  Address,
-  ByteStream,
-  Listener,
-  Transport,
-} from "./src/environment/transport.ts";
+export { systemEnvironment } from "./src/node/system_environment.ts";
+export type { Address } from "./src/environment/transport.ts";
 export type {
   Awaitable,
   Entry,
@@ -102,26 +94,10 @@ export type {
   Row,
   RowSteps,
   ScanRange,
-  Store,
-  StoreConfig,
   StoreState,
-  StoreStats,
   Write,
   WriteOptions,
 } from "./src/environment/storage.ts";
-export type {
-  Disk,
-  DiskEntry,
-  DiskFile,
-  DiskReader,
-  KvAtomicOperation,
-  KvCommitResult,
-  KvDatabase,
-  KvEntry,
-  KvKey,
-  KvRange,
-  OpenFileOptions,
-} from "./src/environment/disk.ts";
 export {
   type RaKvChange,
   type RaKvClient,
@@ -158,8 +134,6 @@ export type { RaftRole } from "./src/raft/raft_events.ts";
 export type { GroupLogOverview as RaftLogOverview } from "./src/raft/log/raft_log.ts";
 export { NotFoundError } from "./src/ra_kv/not_found_error.ts";
 export type { RaKvValue } from "./src/ra_kv/ra_kv_value.ts";
-export type { Log, LogData } from "./src/environment/log.ts";
-export type { Chance } from "./src/base/chance.ts";
 export { ByteReader } from "./src/base/byte_reader.ts";
 export { ByteWriter } from "./src/base/byte_writer.ts";
 export type {
