@@ -31,19 +31,19 @@ export type { Environment, ProcessFigures } from "./environment.ts";
 export type { Address, ByteStream, Listener, Transport } from "./transport.ts";
 export {
   type Awaitable,
-  type Entry,
   type IntegrityReport,
   type PartitionStore,
-  type Row,
   type RowSteps,
+  type RowView,
+  type ScanEntry,
   type ScanRange,
   type Store,
   type StoreConfig,
   storeLimits,
   type StoreState,
   type StoreStats,
-  type Write,
-  type WriteOptions,
+  type StoreWrite,
+  type StoreWriteOptions,
 } from "./storage.ts";
 export type {
   Disk,

@@ -52,7 +52,7 @@ import {
   type RaKvClient,
   raKvClient,
 } from "../ra_kv/ra_kv_client.ts";
-import type { Commands } from "../vnode/vnode.ts";
+import type { VnodeCommands } from "../vnode/vnode.ts";
 import type {
   ConsistentBuckets,
   NodeInfo,
@@ -261,7 +261,7 @@ export class WhorlNode implements AsyncDisposable {
    * The node must run it (`NodeOptions.modules`).
    */
   // deno-lint-ignore ban-types -- see ModuleClient.
-  module<C extends Commands, V extends Commands = {}>(
+  module<C extends VnodeCommands, V extends VnodeCommands = {}>(
     module: ModuleInterface<C, V>,
   ): ModuleClient<C, V> {
     return moduleClient(module, () => this.#parts.operations);

@@ -15,16 +15,16 @@ import {
 } from "../causality/version_vector.ts";
 import {
   type ClusterId,
-  type Member,
   memberDot,
   MemberMeta,
   memberMeta,
   type MemberStatus,
   memberStatus,
-  type Ownership,
+  type OwnershipTransfer,
   resizeSteps,
   type Ring,
-  type Transfer,
+  type RingMember,
+  type RingOwnership,
 } from "./ring.ts";
 import {
   FIRST_GENERATION,
@@ -32,10 +32,10 @@ import {
   resizeBegun,
   resizeInPhase,
   resizeInstalled,
-  type ResizePhase,
   type RingGenerations,
+  type RingResizePhase,
 } from "./ring_generations.ts";
-import { type Meta, type MetaValue, setMeta } from "./stamped.ts";
+import { type RingMeta, type RingMetaValue, setMeta } from "./stamped.ts";
 
 /** Fewest partitions of a ring. */
 export const RING_SIZE_MIN = 8;
@@ -180,7 +180,7 @@ export function setStatus(
 export function putFacts(ring: Ring, node: NodeFacts, wallMs: number): Ring {
   const member = ring.members.get(node.name);
   if (member === undefined) return ring;
-  let meta: Meta = member.meta;
+  let meta: RingMeta = member.meta;
   for (const [name, value] of factsOf(node)) {
     if (memberMeta(ring, node.name, name) !== value) {
       meta = setMeta(meta, name, value, node.name, wallMs);
@@ -238,7 +238,7 @@ export function invite(
   wallMs: number,
 ): Ring {
   const invited = setStatus(ring, actor, node.name, "joining");
-  const member = invited.members.get(node.name) as Member;
+  const member = invited.members.get(node.name) as RingMember;
   let { meta } = member;
   for (const [name, value] of factsOf(node)) {
     if (memberMeta(invited, node.name, name) !== value) {
@@ -280,7 +280,7 @@ export function isAutoJoining(ring: Ring, node: string): boolean {
 export function setOwnership(
   ring: Ring,
   actor: string,
-  changes: Partial<Omit<Ownership, "term" | "version" | "claimant">>,
+  changes: Partial<Omit<RingOwnership, "term" | "version" | "claimant">>,
 ): Ring {
   const before = ring.ownership;
   const ownership = { ...before, ...changes, version: before.version + 1 };
@@ -344,7 +344,7 @@ export function redirectResize(
 export function enterResizePhase(
   ring: Ring,
   actor: string,
-  phase: ResizePhase,
+  phase: RingResizePhase,
 ): Ring {
   const { term, version, generations } = ring.ownership;
   return generations.resize === null ? ring : setOwnership(ring, actor, {
@@ -390,12 +390,12 @@ export function takeOverClaim(ring: Ring, actor: string): Ring {
 export function transfersTowards(
   ring: Ring,
   target: readonly string[],
-): Transfer[] {
+): OwnershipTransfer[] {
   const { owners, next, term, version } = ring.ownership;
   const pending = new Map(
     next.map((transfer) => [transfer.partition, transfer]),
   );
-  const transfers: Transfer[] = [];
+  const transfers: OwnershipTransfer[] = [];
   for (let partition = 0; partition < ring.size; partition++) {
     const owner = owners[partition] as string;
     const nextOwner = target[partition] as string;
@@ -459,7 +459,7 @@ export function putRingMeta(
   ring: Ring,
   actor: string,
   name: string,
-  value: MetaValue,
+  value: RingMetaValue,
   wallMs: number,
 ): Ring {
   return change(ring, actor, {

@@ -25,12 +25,12 @@ import {
   expectText,
 } from "../wire/plain_data.ts";
 import type {
-  Member,
-  Ownership,
+  MemberStatusDot,
+  OwnershipTransfer,
   Ring,
+  RingMember,
+  RingOwnership,
   StagedChange,
-  StatusDot,
-  Transfer,
   TransferProgress,
 } from "./ring.ts";
 import { STAGED_ACTIONS, statusesByStrength } from "./ring.ts";
@@ -38,11 +38,11 @@ import { checkRingSize, RING_SIZE_MAX } from "./ring_change.ts";
 import {
   FIRST_GENERATION,
   GENERATIONS_KEPT,
-  type Resize,
-  type ResizePhase,
   type RingGenerations,
+  type RingResize,
+  type RingResizePhase,
 } from "./ring_generations.ts";
-import type { Meta, MetaValue } from "./stamped.ts";
+import type { RingMeta, RingMetaValue } from "./stamped.ts";
 
 /** Format of the bytes; a reader refuses others by name. */
 export const RING_FORMAT = 1;
@@ -56,7 +56,11 @@ const MODULES_MAX = 64;
 const TERM_MAX = 0xf_ffff;
 const VERSION_MAX = 0xffff_ffff;
 /** Phases of a resize by their numbers. */
-const RESIZE_PHASES: readonly ResizePhase[] = ["copying", "binding", "reading"];
+const RESIZE_PHASES: readonly RingResizePhase[] = [
+  "copying",
+  "binding",
+  "reading",
+];
 
 /** A ring with its bytes and digest, made together and kept together. */
 export interface EncodedRing {
@@ -150,7 +154,7 @@ function encodeContent(ring: Ring): EncodedContent {
   const numberOf = (name: string): number => numbers.get(name) as number;
   const clock = (version: VersionVector): number[] =>
     encodeClock(version, numbers);
-  const meta = (values: Meta): unknown[] =>
+  const meta = (values: RingMeta): unknown[] =>
     sortedEntries(values)
       .map(([name, { value, stamp }]) => [
         name,
@@ -342,8 +346,8 @@ class RingReader {
     return version;
   }
 
-  #members(value: unknown): ReadonlyMap<string, Member> {
-    const members = new Map<string, Member>();
+  #members(value: unknown): ReadonlyMap<string, RingMember> {
+    const members = new Map<string, RingMember>();
     for (const entry of expectList(value, "the members", 1, RING_NAMES_MAX)) {
       const [name, clockValue, dots, meta] = expectList(
         entry,
@@ -368,7 +372,7 @@ class RingReader {
     return members;
   }
 
-  #dot(value: unknown, clock: VersionVector): StatusDot {
+  #dot(value: unknown, clock: VersionVector): MemberStatusDot {
     const [actorNumber, counter, status, autoJoin] = expectList(
       value,
       "a status",
@@ -389,7 +393,7 @@ class RingReader {
     };
   }
 
-  #ownership(value: unknown): Ownership {
+  #ownership(value: unknown): RingOwnership {
     const [
       term,
       version,
@@ -445,7 +449,7 @@ class RingReader {
     };
   }
 
-  #resize(value: unknown): Resize {
+  #resize(value: unknown): RingResize {
     const [generation, owners, term, version, ...later] = expectList(
       value,
       "a resize",
@@ -467,13 +471,13 @@ class RingReader {
     };
   }
 
-  #resizePhase(value: unknown): Pick<Resize, "phase" | "since"> {
+  #resizePhase(value: unknown): Pick<RingResize, "phase" | "since"> {
     const [number, term, version] = expectList(value, "a phase", 3, 3);
     const phase = RESIZE_PHASES[
       expectInteger(number, "a phase", 0, RESIZE_PHASES.length - 1)
     ];
     return {
-      phase: phase as ResizePhase,
+      phase: phase as RingResizePhase,
       since: { term: expectTerm(term), version: expectVersion(version) },
     };
   }
@@ -501,7 +505,7 @@ class RingReader {
     return owners;
   }
 
-  #next(value: unknown, owners: readonly string[]): Transfer[] {
+  #next(value: unknown, owners: readonly string[]): OwnershipTransfer[] {
     let last = -1;
     return expectList(value, "the transfers", 0, this.#size).map((entry) => {
       const [at, nextOwner, term, version] = expectList(
@@ -585,7 +589,7 @@ class RingReader {
     return seen;
   }
 
-  #meta(value: unknown): Meta {
+  #meta(value: unknown): RingMeta {
     const meta = new Map();
     for (const entry of expectList(value, "metadata", 0, RING_META_MAX)) {
       const [name, content, wallMs, count, node] = expectList(
@@ -607,7 +611,7 @@ class RingReader {
   }
 }
 
-function byActor(a: StatusDot, b: StatusDot): number {
+function byActor(a: MemberStatusDot, b: MemberStatusDot): number {
   return compareTexts(a.actor, b.actor) || a.counter - b.counter;
 }
 
@@ -631,7 +635,7 @@ function expectWallMs(value: unknown): number {
   return value;
 }
 
-function expectMetaValue(value: unknown): MetaValue {
+function expectMetaValue(value: unknown): RingMetaValue {
   if (
     value === null || typeof value === "boolean" ||
     typeof value === "number" && Number.isFinite(value)
@@ -695,7 +699,7 @@ function generationsToList(
 }
 
 /** Nothing for a resize that is as it began, which versions without phases can read. */
-function phaseToList({ term, version, phase, since }: Resize): unknown[] {
+function phaseToList({ term, version, phase, since }: RingResize): unknown[] {
   if (
     phase === "copying" && since.term === term && since.version === version
   ) return [];

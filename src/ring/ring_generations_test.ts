@@ -20,7 +20,7 @@ import {
   firstVnodeOf,
   GENERATIONS_KEPT,
   partitionOfVnode,
-  type ResizePhase,
+  type RingResizePhase,
   vnodeSizes,
 } from "./ring_generations.ts";
 
@@ -121,7 +121,7 @@ Deno.test("enterResizePhase() begins a phase for which nobody has reported, and 
 Deno.test("enterResizePhase() forgets that a resize was to be given up once some read by it", () => {
   const begun = beginResize(twoMembers(), "a", sixteen);
   const staged = stageSize(begun, "a", 0);
-  const stagedIn = (phase: ResizePhase): number | null =>
+  const stagedIn = (phase: RingResizePhase): number | null =>
     enterResizePhase(staged, "a", phase).ownership.generations.staged;
   assertEquals(stagedIn("binding"), 0);
   assertEquals(stagedIn("reading"), null);
