@@ -190,7 +190,6 @@ const activeStatuses: readonly MemberStatus[] = [
   "exiting",
 ];
 const readyStatuses: readonly MemberStatus[] = ["valid", "leaving"];
-const claimingStatuses: readonly MemberStatus[] = ["joining", "valid", "down"];
 const agreeingStatuses: readonly MemberStatus[] = [
   "valid",
   "leaving",
@@ -256,11 +255,6 @@ export function activeMembers(ring: Ring): string[] {
 /** Members that serve requests, sorted. */
 export function readyMembers(ring: Ring): string[] {
   return membersWith(ring, readyStatuses);
-}
-
-/** Members that may own partitions, sorted. */
-export function claimingMembers(ring: Ring): string[] {
-  return membersWith(ring, claimingStatuses);
 }
 
 /** All members but those that were removed, sorted. */

@@ -317,29 +317,6 @@ export function beginResize(
   });
 }
 
-/** The claimant gives the resize under way to other owners: all of it begins anew. */
-export function redirectResize(
-  ring: Ring,
-  actor: string,
-  owners: readonly string[],
-): Ring {
-  const { term, version, generations } = ring.ownership;
-  const { resize } = generations;
-  return resize === null ? ring : setOwnership(ring, actor, {
-    generations: {
-      ...generations,
-      resize: {
-        ...resize,
-        owners,
-        term,
-        version: version + 1,
-        phase: "copying",
-        since: { term, version: version + 1 },
-      },
-    },
-  });
-}
-
 /** The claimant sends the resize under way into another phase, for which owners report anew. */
 export function enterResizePhase(
   ring: Ring,

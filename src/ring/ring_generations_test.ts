@@ -8,7 +8,6 @@ import {
   enterResizePhase,
   freshRing,
   installResize,
-  redirectResize,
   stageSize,
 } from "./ring_change.ts";
 import { allReported } from "./ring_resize.ts";
@@ -95,7 +94,7 @@ Deno.test("resizeSteps() counts what owners say of this resize and of no other",
     ...new Array(4).fill("awaiting"),
   ]);
   assertEquals(pendingTransfers(ring), []);
-  ring = redirectResize(ring, "a", sixteen);
+  ring = beginResize(abortResize(ring, "a"), "a", sixteen);
   assertEquals(
     resizeSteps(ring).every(({ status }) => status === "awaiting"),
     true,
