@@ -7,7 +7,7 @@ import {
   rejoin,
   setStatus,
 } from "../ring/ring_change.ts";
-import { RING_NAMES_MAX } from "../ring/ring_codec.ts";
+import { RING_NAMES_MAX } from "../ring/ring_reader.ts";
 import { admit, isInvitedBy } from "./admission.ts";
 
 const SEED = "0000000000000001";
