@@ -24,7 +24,7 @@ import {
 import {
   firstVnode,
   partitionOfVnode,
-  type ResizePhase,
+  type RingResizePhase,
 } from "../ring/ring_generations.ts";
 import { BulkConnections } from "./bulk_connections.ts";
 import { CompletionReports } from "./completion_reports.ts";
@@ -356,7 +356,7 @@ export class HandoffProcess implements HandoffControl {
     name: string,
     { module, sourcePartition }: WantedTransfer,
     step: ResizeStep,
-    phase: ResizePhase | undefined,
+    phase: RingResizePhase | undefined,
   ): void {
     const world = this.#world;
     if (phase === "copying") {
@@ -733,6 +733,6 @@ export class HandoffProcess implements HandoffControl {
   }
 }
 
-function phaseOf(ring: Ring): ResizePhase | undefined {
+function phaseOf(ring: Ring): RingResizePhase | undefined {
   return ring.ownership.generations.resize?.phase;
 }

@@ -6,7 +6,11 @@
  * @module
  */
 import { briefCopyOf } from "../base/byte_slab.ts";
-import type { PartitionStore, Row, RowSteps } from "../environment/storage.ts";
+import type {
+  PartitionStore,
+  RowSteps,
+  RowView,
+} from "../environment/storage.ts";
 import type { HandoffItem } from "../vnode/vnode.ts";
 
 /** A visit of all objects; see the module's text. */
@@ -19,7 +23,7 @@ export class KvItems implements AsyncIterableIterator<HandoffItem> {
   /** @param onCorrupt Called for each object that is damaged, which is left out. */
   constructor(storage: PartitionStore, onCorrupt: () => void) {
     // Copies, as others write before the last of a page is asked for.
-    const visit = (row: Row): void => {
+    const visit = (row: RowView): void => {
       this.#page.push({
         sortKey: briefCopyOf(row.keyBytes, row.keyStart, row.keyEnd),
         item: briefCopyOf(row.valueBytes, row.valueStart, row.valueEnd),

@@ -29,10 +29,10 @@ import { partitionOf } from "../ring/chash.ts";
 import { command, defineVnode, nothingCodec } from "../vnode/define_vnode.ts";
 import {
   answersLater,
-  type Call,
   type CommandDeclaration,
   type HandoffItem,
   type Vnode,
+  type VnodeCall,
   type VnodeContext,
   type VnodeModule,
 } from "../vnode/vnode.ts";
@@ -178,7 +178,7 @@ class KvVnode implements Vnode<KvCommands, KvCoverage> {
 
   #get(
     { key }: KvGet,
-    call: Call<KvCommands["get"]>,
+    call: VnodeCall<KvCommands["get"]>,
   ): Uint8Array | undefined | typeof answersLater {
     if (this.#context.store.tailLost) {
       call.fail(

@@ -11,7 +11,7 @@ import { type KvClient, kvClient } from "../kv/kv_client.ts";
 import { type RaKvClient, raKvClient } from "../ra_kv/ra_kv_client.ts";
 import { HeededOverloads } from "../request/heeded_overloads.ts";
 import { Cookie } from "../transport/cookie.ts";
-import type { Commands } from "../vnode/vnode.ts";
+import type { VnodeCommands } from "../vnode/vnode.ts";
 import type {
   AdminMethods,
   AdminSession,
@@ -65,7 +65,7 @@ export interface WhorlClient extends AsyncDisposable {
   readonly raKv: RaKvClient;
   /** The commands and coverage queries of an application's module, typed as the module declares them. The nodes must run it. */
   // deno-lint-ignore ban-types -- see ModuleClient.
-  module<C extends Commands, V extends Commands = {}>(
+  module<C extends VnodeCommands, V extends VnodeCommands = {}>(
     module: ModuleInterface<C, V>,
   ): ModuleClient<C, V>;
   /** Name of the node at the other end now. */

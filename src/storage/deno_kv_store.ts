@@ -34,8 +34,8 @@ import type {
   StoreConfig,
   StoreState,
   StoreStats,
-  Write,
-  WriteOptions,
+  StoreWrite,
+  StoreWriteOptions,
 } from "../environment/storage.ts";
 import { briefBytes } from "../base/byte_slab.ts";
 import { bytesToText } from "../base/byte_text.ts";
@@ -386,9 +386,9 @@ export class DenoKvStore implements Store, PartitionHost {
   /** Applies a group of writes, as {@linkcode PartitionStore.write}. */
   write(
     partition: number,
-    writes: readonly Write[],
+    writes: readonly StoreWrite[],
     committed: (error: Error | undefined) => void,
-    { inBulk = false }: WriteOptions = {},
+    { inBulk = false }: StoreWriteOptions = {},
   ): void {
     this.refuseIfClosed("write");
     if (this.#failure !== undefined) throw this.#failure;
@@ -412,7 +412,7 @@ export class DenoKvStore implements Store, PartitionHost {
     batch.reserve(cost);
     this.#heldBytes += cost.heldBytes;
     for (let i = 0; i < writes.length; i++) {
-      this.#addWrite(partition, writes[i] as Write, batch, cost);
+      this.#addWrite(partition, writes[i] as StoreWrite, batch, cost);
     }
     batch.committed.push(committed);
     this.#writes += writes.length;
@@ -421,7 +421,7 @@ export class DenoKvStore implements Store, PartitionHost {
 
   #addWrite(
     partition: number,
-    { key, value }: Write,
+    { key, value }: StoreWrite,
     batch: PendingBatch,
     { ahead, inBulk }: GroupCost,
   ): void {

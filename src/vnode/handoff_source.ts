@@ -26,7 +26,7 @@
 import { bytesToText, textToBytes } from "../base/byte_text.ts";
 import { ByteWriter } from "../base/byte_writer.ts";
 import { reasonOf, WhorlError } from "../base/errors.ts";
-import type { Awaitable, Write } from "../environment/storage.ts";
+import type { Awaitable, StoreWrite } from "../environment/storage.ts";
 import {
   appendEntry,
   beginBatch,
@@ -229,7 +229,7 @@ export class HandoffSource {
       this.#gathered.length + Number(this.#carried !== undefined);
   }
 
-  #noted(writes: readonly Write[]): void {
+  #noted(writes: readonly StoreWrite[]): void {
     for (const { key } of writes) this.#written.add(bytesToText(key));
     if (this.#follows) this.#followSoon();
     if (this.#written.size + this.#round.length > WRITTEN_KEYS_MAX) {
