@@ -69,6 +69,7 @@ export class GroupProcess<State = unknown> implements RaftMember<State> {
   #raft: RaftState;
   readonly #applier: EntryApplier;
   readonly #snapshots: OwnSnapshots;
+  #leaderlessSinceMs: number | undefined;
   #closed = false;
   /** Whether those who wait were told that the group is over. */
   #isOverTold = false;
@@ -95,6 +96,7 @@ export class GroupProcess<State = unknown> implements RaftMember<State> {
     this.log = log;
     const { world } = options;
     this.#world = world;
+    this.#leaderlessSinceMs = world.runtime.now();
     this.#machine = new MachineHost(
       machine,
       stored.state,
@@ -216,6 +218,10 @@ export class GroupProcess<State = unknown> implements RaftMember<State> {
 
   get leader(): string | undefined {
     return this.#raft.leader;
+  }
+
+  get leaderlessSinceMs(): number | undefined {
+    return this.#leaderlessSinceMs;
   }
 
   get membership(): Membership {
@@ -440,7 +446,7 @@ export class GroupProcess<State = unknown> implements RaftMember<State> {
         this.#applier.commit(effect.index);
         return;
       case "role_changed":
-        this.#roleChanged(effect.role);
+        this.#roleChanged(effect.role, effect.leader);
         return;
       case "membership_changed":
         this.#world.changed(this.group);
@@ -519,7 +525,9 @@ export class GroupProcess<State = unknown> implements RaftMember<State> {
     this.deliver({ type: "snapshot_received", snapshot, ok: false });
   }
 
-  #roleChanged(role: RaftRole): void {
+  #roleChanged(role: RaftRole, leader: string | undefined): void {
+    if (leader !== undefined) this.#leaderlessSinceMs = undefined;
+    else this.#leaderlessSinceMs ??= this.#world.runtime.now();
     if (role !== "leader") this.#proposals.lost(this.#raft.leader);
     else for (const { resolve } of this.#hopefuls.splice(0)) resolve();
     this.#machine.roleChanged(role === "leader");

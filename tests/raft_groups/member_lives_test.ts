@@ -56,6 +56,31 @@ onNode(
 );
 
 onNode(
+  "a member says since when it has had no leader",
+  async (node) => {
+    const { system, bench } = node;
+    // The other one is never heard of.
+    await node.run(system.createMember(member(5, 1, ["a@h", "b@h"])));
+    const lonely = system.member(GROUP)!;
+    const since = lonely.leaderlessSinceMs!;
+    await bench.time.run(bench.time.now() + 5_000);
+    assertEquals(lonely.leaderlessSinceMs, since);
+    await node.run(system.dropMember(5));
+    await node.run(system.createMember(member(6)));
+    const leader = await node.lead();
+    assertEquals(leader.leaderlessSinceMs, undefined);
+    leader.message("b@h", 7, {
+      type: "vote",
+      term: leader.term + 1,
+      lastIndex: 0,
+      lastTerm: 0,
+      transfer: true,
+    });
+    assert(leader.leaderlessSinceMs! > since);
+  },
+);
+
+onNode(
   "createMember() makes none that was dropped before it was made",
   async (node) => {
     const { system } = node;
