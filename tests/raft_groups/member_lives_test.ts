@@ -200,6 +200,8 @@ onNode(
     await node.spoil("/raft/groups/5/manifest");
     await node.run(node.begin());
     assertEquals([node.system.member(GROUP)?.uid, node.uids], [999, [999]]);
+    // What is left of its log may be looked at.
+    assertEquals((await node.folders).toSorted(), ["5", "999"]);
     for (let times = 0; times < 3; times++) {
       const before = node.system.member(GROUP);
       fail(node);

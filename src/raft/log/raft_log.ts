@@ -199,7 +199,7 @@ export interface RaftLogs {
   open(uid: number, events: GroupLogEvents): Promise<GroupLog>;
   /** Removes all of it; it must be closed. Its number is never to be used again. */
   remove(uid: number): Promise<void>;
-  /** As `remove`, but what is damaged stays on the disk for people to look at, as far as it is in the group's own folder. */
+  /** As `remove`, but what is damaged stays on the disk for people to look at, as far as it is in the group's own folder and until others have taken its place (`aside_logs.ts`). */
   putAside(uid: number): Promise<void>;
   /** Folders of groups that could not be read when the logs were opened, and were put aside. Nobody knows whose they were. */
   readonly unreadable: readonly string[];
