@@ -12,7 +12,7 @@ import { EntrySender } from "./entry_sender.ts";
 import type { GroupWorld } from "./group_world.ts";
 import type { GroupLog, RaftLogs, SnapshotReceiver } from "./log/raft_log.ts";
 import { LazyTimer } from "./lazy_timer.ts";
-import type { RaftMachine } from "./machine.ts";
+import type { RaftMachine, StateDecoder } from "./machine.ts";
 import { MachineHost, type MachineListener } from "./machine_host.ts";
 import { MemberRequests } from "./member_requests.ts";
 import { OwnSnapshots } from "./own_snapshots.ts";
@@ -187,7 +187,7 @@ export class GroupProcess<State = unknown> implements RaftMember<State> {
     try {
       if (log.recovered.damaged) throw lostLogError(log, undefined);
       const machine = options.machineOf(log.config.machine);
-      const stored = await storedState(log, machine);
+      const stored = await storedState(log, machine, world.runtime);
       member = new GroupProcess(options, log, machine, stored);
       await member.#applier.applyKnown();
     } catch (error) {
@@ -505,14 +505,18 @@ export class GroupProcess<State = unknown> implements RaftMember<State> {
     this.deliver({ type: "snapshot_sent", to, index, ok: index > 0 });
   }
 
+  /** Reads a state of the machine that comes with a snapshot. */
+  stateDecoder(): StateDecoder<State> {
+    return this.#machine.decoder();
+  }
+
   /** A snapshot from the leader is here, whole: it takes the place of log and state, durably. */
   async installSnapshot(
     snapshot: SnapshotMeta,
     receiver: SnapshotReceiver,
-    pieces: readonly Uint8Array<ArrayBuffer>[],
+    state: State,
   ): Promise<void> {
-    const { state, live } = this.#machine.decode(pieces);
-    await receiver.finish(live);
+    await receiver.finish(this.#machine.liveIn(state));
     if (this.#closed) return;
     this.#machine.install(snapshot, state);
     this.#applier.commitIndex = Math.max(this.commitIndex, snapshot.index);
