@@ -30,7 +30,6 @@ import {
   type ChangeView,
   emptyChange,
   expectCommandEnd,
-  RA_KV_KEY_BYTES_MAX,
   RA_KV_MACHINE,
   RaKvOp,
   type RaKvReply,
