@@ -21,9 +21,9 @@ import type {
   MachineEffect,
   RaftMachine,
 } from "../raft/machine.ts";
-import { ChangeKind, ChangeLog } from "./change_log.ts";
-import { ExpiryQueue } from "./expiry_queue.ts";
-import { KeyTable, RecordFlag } from "./key_table.ts";
+import { ChangeKind } from "./change_log.ts";
+import { RecordFlag } from "./key_table.ts";
+import { emptyState, type RaKvState } from "./ra_kv_state.ts";
 import { RaKvStateDecoder } from "./state_decoder.ts";
 import { RaKvStateView } from "./state_view.ts";
 import {
@@ -43,22 +43,9 @@ export const SWEEP_KEYS_MAX = 10_000;
 /** Least time between two sweeps, in milliseconds, unless the first left some. */
 export const SWEEP_INTERVAL_MIN_MS = 50;
 
-const SWEEP_TIMER = "sweep";
+export type { RaKvState } from "./ra_kv_state.ts";
 
-/** What the members agree about. */
-export interface RaKvState {
-  /** Keys with the entries that hold their values. Some may have expired already: see {@linkcode lookUp}. */
-  readonly keys: KeyTable;
-  /** How many keys live in each entry that is a batch. */
-  readonly batches: Map<number, number>;
-  readonly expiries: ExpiryQueue;
-  /** Of this member alone. */
-  readonly changes: ChangeLog;
-  /** The latest time in the log; what expires up to there has expired. */
-  timeMs: number;
-  /** Index of the latest command. */
-  lastIndex: number;
-}
+const SWEEP_TIMER = "sweep";
 
 /** How a machine is made. */
 export interface RaKvMachineOptions {
@@ -154,11 +141,11 @@ export function raKvMachine(
     view: viewOf,
     encode: (state) => [...viewOf(state).pieces],
     decode(pieces) {
-      const decoder = decoderOf(seed);
+      const decoder = new RaKvStateDecoder(seed);
       for (const piece of pieces) decoder.add(piece);
       return decoder.end();
     },
-    decoder: () => decoderOf(seed),
+    decoder: () => new RaKvStateDecoder(seed),
     enterRole(leader, { expiries }) {
       // The log's time stood still while nobody led.
       return leader && expiries.size > 0
@@ -178,22 +165,6 @@ export function stateOverview(state: RaKvState): Record<string, number> {
     expiring: state.expiries.size,
     timeMs: state.timeMs,
   };
-}
-
-function emptyState(seed: number, floor: number): RaKvState {
-  const keys = new KeyTable(seed);
-  return {
-    keys,
-    batches: new Map(),
-    expiries: new ExpiryQueue(keys),
-    changes: new ChangeLog(floor),
-    timeMs: 0,
-    lastIndex: floor,
-  };
-}
-
-function decoderOf(seed: number): RaKvStateDecoder {
-  return new RaKvStateDecoder((floor) => emptyState(seed, floor));
 }
 
 function applyCommand(

@@ -10,7 +10,7 @@ import { WhorlError } from "../base/errors.ts";
 import type { StateDecoder } from "../raft/machine.ts";
 import { RecordFlag } from "./key_table.ts";
 import { RA_KV_KEY_BYTES_MAX } from "./ra_kv_command_codec.ts";
-import type { RaKvState } from "./ra_kv_machine.ts";
+import { emptyState, type RaKvState } from "./ra_kv_state.ts";
 import {
   SNAPSHOT_FORMAT,
   SNAPSHOT_HEADER_BYTES,
@@ -26,15 +26,15 @@ const RESERVED_BYTES_FACTOR = 1.125;
 
 /** See the module's text. */
 export class RaKvStateDecoder implements StateDecoder<RaKvState> {
-  readonly #emptyState: (floor: number) => RaKvState;
+  readonly #seed: number;
   #state: RaKvState | undefined;
   #left = 0;
   /** What came of the next key. */
   #rest: Uint8Array<ArrayBuffer> = new Uint8Array(0);
 
-  /** @param emptyState A state whose latest command has the index `floor`. */
-  constructor(emptyState: (floor: number) => RaKvState) {
-    this.#emptyState = emptyState;
+  /** @param seed Goes into the hashes of keys. */
+  constructor(seed: number) {
+    this.#seed = seed;
   }
 
   add(piece: Uint8Array<ArrayBuffer>): void {
@@ -61,7 +61,7 @@ export class RaKvStateDecoder implements StateDecoder<RaKvState> {
   #begin(from: ByteReader): RaKvState {
     const format = from.u8();
     if (format !== SNAPSHOT_FORMAT) throw refusal(`its format is ${format}`);
-    const state = this.#emptyState(from.u48());
+    const state = emptyState(this.#seed, from.u48());
     state.timeMs = from.u53();
     this.#left = from.u32();
     return state;
