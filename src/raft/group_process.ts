@@ -510,13 +510,18 @@ export class GroupProcess<State = unknown> implements RaftMember<State> {
     return this.#machine.decoder();
   }
 
-  /** A snapshot from the leader is here, whole: it takes the place of log and state, durably. */
+  /**
+   * A snapshot from the leader is here, whole: it takes the place of log and state, durably.
+   *
+   * @param appliedIndex What the leader was told that this member has.
+   */
   async installSnapshot(
     snapshot: SnapshotMeta,
     receiver: SnapshotReceiver,
     state: State,
+    appliedIndex: number,
   ): Promise<void> {
-    await receiver.finish(this.#machine.liveIn(state));
+    await receiver.finish(this.#machine.liveIn(state), appliedIndex);
     if (this.#closed) return;
     this.#machine.install(snapshot, state);
     this.#applier.commitIndex = Math.max(this.commitIndex, snapshot.index);

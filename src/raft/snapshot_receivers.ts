@@ -21,6 +21,8 @@ interface Receiving {
   readonly snapshot: SnapshotMeta;
   readonly receiver: SnapshotReceiver;
   readonly decoder: StateDecoder<unknown>;
+  /** What the other end was told that the member has applied. */
+  readonly appliedIndex: number;
   timer: TimerHandle | undefined;
 }
 
@@ -147,22 +149,28 @@ export class SnapshotReceivers {
       snapshot,
       receiver,
       decoder: member.stateDecoder(),
+      appliedIndex: member.appliedIndex,
       timer: undefined,
     };
     this.#receiving.set(group, receiving);
     this.#watch(group, receiving);
-    return member.appliedIndex;
+    return receiving.appliedIndex;
   }
 
   async #end(group: string, receiving: Receiving): Promise<void> {
     const member = this.#member(group);
     if (member === undefined) throw notWanted(group);
-    const { snapshot, receiver, decoder } = receiving;
+    const { snapshot, receiver, decoder, appliedIndex } = receiving;
     this.#forgetTimer(receiving);
     // From here on it is the log's: nobody gives it up any more.
     this.#receiving.delete(group);
     try {
-      await member.installSnapshot(snapshot, receiver, decoder.end());
+      await member.installSnapshot(
+        snapshot,
+        receiver,
+        decoder.end(),
+        appliedIndex,
+      );
     } catch (error) {
       receiver.abort().catch(() => {});
       member.snapshotAborted(snapshot);

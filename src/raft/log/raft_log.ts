@@ -164,8 +164,14 @@ export interface SnapshotReceiver {
    */
   writeLive(entries: readonly RaftEntry[]): Promise<void>;
   writeState(piece: Uint8Array<ArrayBuffer>): Promise<void>;
-  /** Makes it the log's snapshot, durably: what stood before it, and what follows it unless it agrees with it, is gone. */
-  finish(live: Iterable<number>): Promise<void>;
+  /**
+   * Makes it the log's snapshot, durably: what stood before it, and what follows
+   * it unless it agrees with it, is gone.
+   *
+   * @param appliedIndex What was applied here when it was begun: what is live behind that must have been sent. Without it, only what is live behind the first entry that was.
+   * @throws {WhorlError} `invalid_argument` if something of it was not.
+   */
+  finish(live: Iterable<number>, appliedIndex?: number): Promise<void>;
   abort(): Promise<void>;
 }
 

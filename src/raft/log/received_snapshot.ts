@@ -89,17 +89,20 @@ export class ReceivedSnapshot implements SnapshotReceiver {
     await asStoreErrors(this.#folder, () => this.#state.write(piece));
   }
 
-  async finish(live: Iterable<number>): Promise<void> {
+  async finish(
+    live: Iterable<number>,
+    appliedIndex = this.#first - 1,
+  ): Promise<void> {
     this.#demandOpen();
     this.#hasEnded = true;
     let isInstalled = false;
     try {
       const ranges = await this.#taker.pace.run(IndexRanges.inSlices(live));
-      const wanted = ranges.countBetween(this.#first, this.#meta.index);
-      if (this.#count > 0 && wanted !== this.#count) {
+      const wanted = ranges.countBetween(appliedIndex + 1, this.#meta.index);
+      if (wanted !== this.#count) {
         throw new WhorlError(
           "invalid_argument",
-          `Cannot take the snapshot at ${this.#meta.index} as all live entries from the first one sent on must be sent: there are ${wanted}, and ${this.#count} were`,
+          `Cannot take the snapshot at ${this.#meta.index} as all live entries behind ${appliedIndex} must be sent: there are ${wanted}, and ${this.#count} were`,
           { details: { index: this.#meta.index } },
         );
       }
