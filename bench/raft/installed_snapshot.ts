@@ -5,7 +5,7 @@
  * of the event loop is what a put of another group would have waited; what the
  * thread worked in that time is told besides, as other programs work as well.
  *
- *     deno run -A bench/raft/installed_snapshot.ts [keys]
+ *     deno task bench:raft_snapshot [keys]
  *
  * @module
  */
