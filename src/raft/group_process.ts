@@ -6,6 +6,7 @@
  *
  * @module
  */
+import type { TimerHandle } from "../../supervisors/runtime.ts";
 import { isWhorlError, reasonOf, WhorlError } from "../base/errors.ts";
 import { EntryApplier } from "./entry_applier.ts";
 import { EntrySender } from "./entry_sender.ts";
@@ -43,6 +44,13 @@ import { writeRaftMessage } from "./raft_message_codec.ts";
 import { ReadQueue } from "./read_queue.ts";
 import { type StoredState, storedState } from "./stored_state.ts";
 
+/**
+ * So long after a commit the others are told of it, in milliseconds, unless
+ * something goes to them sooner: a moment for whoever looks there, and a few
+ * hundred timers a second where there is much to do.
+ */
+const TELL_COMMIT_AFTER_MS = 5;
+
 /** How a member is started. */
 export interface GroupProcessOptions<State> {
   readonly uid: number;
@@ -66,6 +74,11 @@ export class GroupProcess<State = unknown> implements RaftMember<State> {
   readonly #reads: ReadQueue;
   readonly #sender: EntrySender;
   readonly #electionTimer: LazyTimer;
+  #commitTimer: TimerHandle | undefined;
+  readonly #tellCommit = (): void => {
+    this.#commitTimer = undefined;
+    this.deliver({ type: "tell_commit" });
+  };
   #raft: RaftState;
   readonly #applier: EntryApplier;
   readonly #snapshots: OwnSnapshots;
@@ -121,6 +134,7 @@ export class GroupProcess<State = unknown> implements RaftMember<State> {
     );
     this.#applier = new EntryApplier(log, this.#machine, {
       closed: () => this.#closed,
+      defer: (callback) => world.runtime.defer(callback),
       applied: () => this.#applied(),
       failed: (error) => this.#fail(error),
     });
@@ -443,7 +457,14 @@ export class GroupProcess<State = unknown> implements RaftMember<State> {
         this.#world.forgetSnapshot(this.group);
         return;
       case "commit":
-        this.#applier.commit(effect.index);
+        if (this.leads) this.#applier.commit(effect.index);
+        else this.#applier.commitSoon(effect.index);
+        return;
+      case "tell_commit_soon":
+        this.#commitTimer ??= this.#world.runtime.setTimer(
+          TELL_COMMIT_AFTER_MS,
+          this.#tellCommit,
+        );
         return;
       case "role_changed":
         this.#roleChanged(effect.role, effect.leader);
@@ -563,6 +584,8 @@ export class GroupProcess<State = unknown> implements RaftMember<State> {
       ...this.#requests.clear(),
     ];
     failAll(waiting, "deleted", undefined);
+    // There will be no leader any more who does.
+    this.deliver({ type: "tell_commit" });
     this.#world.over(this.groupId, this.group);
   }
 
@@ -585,6 +608,7 @@ export class GroupProcess<State = unknown> implements RaftMember<State> {
   #end(): void {
     this.#closed = true;
     this.#electionTimer.close();
+    this.#world.runtime.clearTimer(this.#commitTimer);
     this.#machine.close();
     this.#world.forgetSnapshot(this.group);
     const waiting: RaftTarget<never>[] = [

@@ -37,6 +37,7 @@ import type {
   Write,
   WriteOptions,
 } from "../environment/storage.ts";
+import { briefBytes } from "../base/byte_slab.ts";
 import { bytesToText } from "../base/byte_text.ts";
 import { ChunkSets } from "./chunk_sets.ts";
 import {
@@ -488,7 +489,7 @@ export class DenoKvStore implements Store, PartitionHost {
       const set = this.#chunks.allocate(partition, value.length);
       return { record: null, large: { set, value: value.slice(), ahead } };
     }
-    const record = new Uint8Array(recordHeaderBytes + value.length);
+    const record = briefBytes(recordHeaderBytes + value.length);
     record[4] = recordKind.inline;
     record.set(value, recordHeaderBytes);
     sealRecord(record, keyHash);

@@ -163,11 +163,15 @@ class MemoryPartition implements PartitionStore {
 
   rows(range: ScanRange, visit: (row: Row) => void): RowSteps {
     let pass: RowPass | undefined;
+    let steps = 0;
     return {
       next: () => {
         if (this.#store.closed) throw closedError("read");
         if (pass === undefined) {
-          if (!this.#rows.putInOrder()) return true;
+          if (!this.#rows.putInOrder()) {
+            return ++steps % ORDER_STEPS > 0 ||
+              this.#store.pause().then(() => true);
+          }
           pass = this.#pass(range);
         }
         for (let i = 0; i < STEP_ROWS; i++) {
