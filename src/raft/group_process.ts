@@ -13,7 +13,7 @@ import { EntrySender } from "./entry_sender.ts";
 import type { GroupWorld } from "./group_world.ts";
 import type { GroupLog, RaftLogs, SnapshotReceiver } from "./log/raft_log.ts";
 import { LazyTimer } from "./lazy_timer.ts";
-import type { RaftMachine } from "./machine.ts";
+import type { RaftMachine, StateDecoder } from "./machine.ts";
 import { MachineHost, type MachineListener } from "./machine_host.ts";
 import { MemberRequests } from "./member_requests.ts";
 import { OwnSnapshots } from "./own_snapshots.ts";
@@ -82,6 +82,7 @@ export class GroupProcess<State = unknown> implements RaftMember<State> {
   #raft: RaftState;
   readonly #applier: EntryApplier;
   readonly #snapshots: OwnSnapshots;
+  #leaderlessSinceMs: number | undefined;
   #closed = false;
   /** Whether those who wait were told that the group is over. */
   #isOverTold = false;
@@ -108,6 +109,7 @@ export class GroupProcess<State = unknown> implements RaftMember<State> {
     this.log = log;
     const { world } = options;
     this.#world = world;
+    this.#leaderlessSinceMs = world.runtime.now();
     this.#machine = new MachineHost(
       machine,
       stored.state,
@@ -199,7 +201,7 @@ export class GroupProcess<State = unknown> implements RaftMember<State> {
     try {
       if (log.recovered.damaged) throw lostLogError(log, undefined);
       const machine = options.machineOf(log.config.machine);
-      const stored = await storedState(log, machine);
+      const stored = await storedState(log, machine, world.runtime);
       member = new GroupProcess(options, log, machine, stored);
       await member.#applier.applyKnown();
     } catch (error) {
@@ -230,6 +232,10 @@ export class GroupProcess<State = unknown> implements RaftMember<State> {
 
   get leader(): string | undefined {
     return this.#raft.leader;
+  }
+
+  get leaderlessSinceMs(): number | undefined {
+    return this.#leaderlessSinceMs;
   }
 
   get membership(): Membership {
@@ -461,7 +467,7 @@ export class GroupProcess<State = unknown> implements RaftMember<State> {
         );
         return;
       case "role_changed":
-        this.#roleChanged(effect.role);
+        this.#roleChanged(effect.role, effect.leader);
         return;
       case "membership_changed":
         this.#world.changed(this.group);
@@ -520,14 +526,23 @@ export class GroupProcess<State = unknown> implements RaftMember<State> {
     this.deliver({ type: "snapshot_sent", to, index, ok: index > 0 });
   }
 
-  /** A snapshot from the leader is here, whole: it takes the place of log and state, durably. */
+  /** Reads a state of the machine that comes with a snapshot. */
+  stateDecoder(): StateDecoder<State> {
+    return this.#machine.decoder();
+  }
+
+  /**
+   * A snapshot from the leader is here, whole: it takes the place of log and state, durably.
+   *
+   * @param appliedIndex What the leader was told that this member has.
+   */
   async installSnapshot(
     snapshot: SnapshotMeta,
     receiver: SnapshotReceiver,
-    pieces: readonly Uint8Array<ArrayBuffer>[],
+    state: State,
+    appliedIndex: number,
   ): Promise<void> {
-    const { state, live } = this.#machine.decode(pieces);
-    await receiver.finish(live);
+    await receiver.finish(this.#machine.liveIn(state), appliedIndex);
     if (this.#closed) return;
     this.#machine.install(snapshot, state);
     this.#applier.commitIndex = Math.max(this.commitIndex, snapshot.index);
@@ -540,7 +555,9 @@ export class GroupProcess<State = unknown> implements RaftMember<State> {
     this.deliver({ type: "snapshot_received", snapshot, ok: false });
   }
 
-  #roleChanged(role: RaftRole): void {
+  #roleChanged(role: RaftRole, leader: string | undefined): void {
+    if (leader !== undefined) this.#leaderlessSinceMs = undefined;
+    else this.#leaderlessSinceMs ??= this.#world.runtime.now();
     if (role !== "leader") this.#proposals.lost(this.#raft.leader);
     else for (const { resolve } of this.#hopefuls.splice(0)) resolve();
     this.#machine.roleChanged(role === "leader");
