@@ -65,7 +65,7 @@ class Bench implements AsyncDisposable {
   readonly frames: string[] = [];
   readonly closes: LinkClosed[] = [];
   readonly logged: string[] = [];
-  pongs = 0;
+  heard = 0;
   onFrame: LinkHandler["onFrame"] = (
     _link,
     type,
@@ -107,7 +107,7 @@ class Bench implements AsyncDisposable {
       { runtime: bench.runtime, log, limits },
       {
         onFrame: (...frame) => bench.onFrame(...frame),
-        onPong: () => bench.pongs++,
+        onHeard: () => bench.heard++,
         onClosed: (_link, closed) => bench.closes.push(closed),
       },
       leftover,
@@ -436,7 +436,7 @@ Deno.test("Link answers pings by itself and reports pongs", async () => {
     { type: FrameType.pong, correlation: 7 },
   ));
   assertEquals(await bench.received(), ["11 42 "]);
-  assertEquals([bench.pongs, bench.frames], [1, []]);
+  assertEquals([bench.heard, bench.frames], [1, []]);
   bench.link.ping();
   assertEquals(await bench.received(), ["10 1 "]);
 });
