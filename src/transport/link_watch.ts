@@ -132,7 +132,7 @@ export class LinkWatch {
   /** Whether this end is to ping, since it opened the link or the other end does not. */
   #mustAsk({ peer }: Link, terms: WatchTerms, silent: number): boolean {
     return peer.openedBy === "this_node" ||
-      silent >= PINGS_MISSED * terms.pingEveryTicks * this.#tickMs;
+      silent > PINGS_MISSED * terms.pingEveryTicks * this.#tickMs;
   }
 
   #tick(): void {
