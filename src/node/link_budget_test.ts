@@ -53,7 +53,7 @@ class Bench implements AsyncDisposable {
         log: silentLog,
         limits: bufferedBytesMax === undefined ? {} : { bufferedBytesMax },
       },
-      { onFrame() {}, onPong() {}, onClosed() {} },
+      { onFrame() {}, onHeard() {}, onClosed() {} },
     );
     bench.link.start();
     bench.answers = new LinkAnswers(

@@ -8,6 +8,7 @@
  *
  * @module
  */
+import { equalBytes } from "../base/byte_order.ts";
 import type { FinishedRun, StoredValue } from "./finished_run.ts";
 import {
   ageOfVnode,
@@ -32,7 +33,12 @@ import { describeKvObject } from "./checkers/kv_object_text.ts";
 import { checkRingAgreement } from "./checkers/ring_agreement.ts";
 import type { Violation } from "./checkers/violation.ts";
 import type { OperationRecord } from "./history.ts";
-import { historyKey, replicasByKey, valuesOf } from "./kv_replicas.ts";
+import {
+  historyKey,
+  type KeyReplicas,
+  replicasByKey,
+  valuesOf,
+} from "./kv_replicas.ts";
 import type { Schedule } from "./schedule/schedule.ts";
 import type { Workload, WorkloadOperation } from "./workload.ts";
 
@@ -51,7 +57,11 @@ const N = 3;
 /** Of which so many acknowledge a write. */
 const W = 2;
 /** Virtual time that read repairs have to arrive, in milliseconds. */
-const REPAIR_MS = 1_500;
+const REPAIR_MS_MAX = 1_500;
+/** How long they are left alone before it is looked whether they have: what is under way by then may also do harm. */
+const REPAIR_MS_MIN = 250;
+/** Wait between two looks, in virtual milliseconds. */
+const REPAIR_LOOK_MS = 250;
 
 /** Puts, gets and deletes of `kv` on a few keys. */
 export function kvWorkload(
@@ -164,15 +174,13 @@ export async function kvChecks(
         () => node.kv.get(BUCKET, key, { n, r: n, pr: n }),
       );
     }
-    await run.sleep(REPAIR_MS);
+    await untilRepaired(run, n);
   }
   const rings = run.nodes.map((node) => ({
     node: node.name,
     ring: ringOf(node),
   }));
-  const owners = ownersOf(ringOf(first));
-  const stored = presentOf(await run.stored("kv"), ringOf(first));
-  const replicas = replicasByKey(stored, owners, n);
+  const replicas = await storedReplicas(run, n);
   const finalReads = new Map(
     keys.map((name) => [name, readOf(replicas.get(name)?.merged)]),
   );
@@ -210,6 +218,34 @@ export async function kvChecks(
     ),
     ...checkRingAgreement(rings),
   ];
+}
+
+/** What is stored of each key now, by the ring of the first node. */
+async function storedReplicas(
+  run: FinishedRun,
+  n: number,
+): Promise<ReadonlyMap<string, KeyReplicas>> {
+  const ring = ringOf(run.nodes.at(0) as WhorlNode);
+  const stored = presentOf(await run.stored("kv"), ring);
+  return replicasByKey(stored, ownersOf(ring), n);
+}
+
+/** Lets time pass until repairs have nothing left to do; whoever judges says what they have not done. */
+async function untilRepaired(run: FinishedRun, n: number): Promise<void> {
+  const untilMs = run.now() + REPAIR_MS_MAX;
+  await run.sleep(REPAIR_MS_MIN);
+  while (!areRepaired(await storedReplicas(run, n)) && run.now() < untilMs) {
+    await run.sleep(REPAIR_LOOK_MS);
+  }
+}
+
+/** Whether all primaries of each key hold the same, and nothing of it is damaged. */
+function areRepaired(replicas: ReadonlyMap<string, KeyReplicas>): boolean {
+  return [...replicas.values()].every(({ primaries, damaged }) => {
+    const [first, ...others] = primaries.values();
+    return damaged.length === 0 && first !== undefined &&
+      others.every((other) => other !== undefined && equalBytes(first, other));
+  });
 }
 
 /** Acknowledged writes that too few owners have before anything was read. */

@@ -85,7 +85,7 @@ export async function openClientLink(
     {
       onFrame: (link, type, flags, correlation, bytes, start, end) =>
         handler.onFrame(link, type, flags, correlation, bytes, start, end),
-      onPong: (link) => watch.answered(link),
+      onHeard: (link) => watch.answered(link),
       onClosed: (link, closed) => {
         watch.remove(link);
         handler.onClosed(link, closed);

@@ -10,8 +10,9 @@
  * neither a very regular nor a very jittery past moves it out of what is
  * promised: a pause of one second is no failure, silence of three seconds is.
  *
- * Only answers count. A peer's own traffic shows that it can reach us, not that
- * we can reach it; and a stopped process goes on receiving.
+ * Only answers count, and what says that ours have come. A peer's own traffic
+ * shows that it can reach us, not that we can reach it; and a stopped process
+ * goes on receiving.
  *
  * @module
  */

@@ -68,6 +68,8 @@ const WRITER_BYTES_KEPT = 1024 * 1024;
 const SMALL_WRITES_BEFORE_SHRINKING = 64;
 /** How often a link that is writing, or in the middle of a frame, looks at its deadlines. */
 const WATCH_INTERVAL_MS = 250;
+/** Flag of a ping: a pong has come since the ping before, so whoever reads this has been heard. */
+const PING_HEARD = 1;
 /** Longest reason in a goodbye that is believed, in characters. */
 const REASON_LENGTH_MAX = 200;
 
@@ -114,8 +116,8 @@ export interface LinkHandler {
     start: number,
     end: number,
   ): void;
-  /** The other end answered a {@linkcode Link.ping}. */
-  onPong(link: Link): void;
+  /** The other end has heard this one: it answered a ping, or says that it had an answer to one. */
+  onHeard(link: Link): void;
   /** The link is closed; called once. */
   onClosed(link: Link, closed: LinkClosed): void;
 }
@@ -179,6 +181,8 @@ export class Link implements FrameSink {
   #watch: TimerHandle | undefined;
   #linger: TimerHandle | undefined;
   #pings = 0;
+  /** Whether a pong has come since the last ping. */
+  #ponged = false;
   #closed: LinkClosed | undefined;
   #streamClosed = false;
   #receiving: Promise<void> = Promise.resolve();
@@ -257,19 +261,19 @@ export class Link implements FrameSink {
   }
 
   /** Writes a ping or pong. */
-  #signal(type: number, correlation: number): void {
+  #signal(type: number, correlation: number, flags = 0): void {
     const urgentBytes = this.#urgent?.length ?? RECORD_HEADER_BYTES;
     if (
       this.bufferedBytes <= RECORD_BYTES_MAX || this.#closed !== undefined ||
       // All that overtakes leaves in one record.
       urgentBytes + FRAME_HEADER_BYTES > RECORD_HEADER_BYTES + RECORD_BYTES_MAX
     ) {
-      this.begin(type, correlation);
+      this.begin(type, correlation, flags);
       this.end();
       return;
     }
     this.#urgent ??= emptyWriter();
-    endFrame(this.#urgent, beginFrame(this.#urgent, type, correlation));
+    endFrame(this.#urgent, beginFrame(this.#urgent, type, correlation, flags));
     this.#flushWithin();
   }
 
@@ -301,9 +305,15 @@ export class Link implements FrameSink {
     }
   };
 
-  /** Asks the other end for a pong, which its link layer gives without anybody's help. */
+  /**
+   * Asks the other end for a pong, which its link layer gives without anybody's
+   * help. It is told whether one has come since the ping before: so it knows as
+   * much as by a ping of its own.
+   */
   ping(): void {
-    this.#signal(FrameType.ping, ++this.#pings);
+    const heard = this.#ponged ? PING_HEARD : 0;
+    this.#ponged = false;
+    this.#signal(FrameType.ping, ++this.#pings, heard);
   }
 
   /**
@@ -492,8 +502,10 @@ export class Link implements FrameSink {
     const handler = this.#handler;
     if (type === FrameType.ping) {
       this.#signal(FrameType.pong, correlation);
+      if ((flags & PING_HEARD) !== 0) handler.onHeard(this);
     } else if (type === FrameType.pong) {
-      handler.onPong(this);
+      this.#ponged = true;
+      handler.onHeard(this);
     } else {
       handler.onFrame(this, type, flags, correlation, bytes, start, end);
     }

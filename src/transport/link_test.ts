@@ -65,7 +65,7 @@ class Bench implements AsyncDisposable {
   readonly frames: string[] = [];
   readonly closes: LinkClosed[] = [];
   readonly logged: string[] = [];
-  pongs = 0;
+  heard = 0;
   onFrame: LinkHandler["onFrame"] = (
     _link,
     type,
@@ -107,7 +107,7 @@ class Bench implements AsyncDisposable {
       { runtime: bench.runtime, log, limits },
       {
         onFrame: (...frame) => bench.onFrame(...frame),
-        onPong: () => bench.pongs++,
+        onHeard: () => bench.heard++,
         onClosed: (_link, closed) => bench.closes.push(closed),
       },
       leftover,
@@ -436,9 +436,33 @@ Deno.test("Link answers pings by itself and reports pongs", async () => {
     { type: FrameType.pong, correlation: 7 },
   ));
   assertEquals(await bench.received(), ["11 42 "]);
-  assertEquals([bench.pongs, bench.frames], [1, []]);
+  assertEquals([bench.heard, bench.frames], [1, []]);
   bench.link.ping();
   assertEquals(await bench.received(), ["10 1 "]);
+});
+
+Deno.test("Link says in a ping whether a pong has come since the one before, and hears it said", async () => {
+  await using bench = await Bench.create();
+  const flags = async (): Promise<number | undefined> => {
+    bench.link.ping();
+    await bench.runtime.settle();
+    const into = new Uint8Array(1024);
+    const count = await bench.far.read(into) ?? 0;
+    const { frames } = openRecords(into.subarray(0, count));
+    assertEquals(frames[4], FrameType.ping);
+    return frames[5];
+  };
+  assertEquals(await flags(), 0);
+  await bench.far.write(recordWith({ type: FrameType.pong }));
+  await bench.runtime.settle();
+  assertEquals([await flags(), await flags()], [1, 0]);
+  assertEquals(bench.heard, 1);
+  const told = new ByteWriter();
+  writeFrame(told, FrameType.ping, 3, new Uint8Array(0), 1);
+  writeFrame(told, FrameType.ping, 4, new Uint8Array(0));
+  await bench.far.write(recordsOf(told.copy()));
+  assertEquals(await bench.received(), ["11 3 ", "11 4 "]);
+  assertEquals(bench.heard, 2);
 });
 
 /** The types and lengths of all frames that come out of the link until `type` has come so often. */

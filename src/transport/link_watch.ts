@@ -3,6 +3,9 @@
  * hint to route around a peer, and at last by closing the link, so that what
  * waits for it is answered and a new connection can be tried.
  *
+ * The end that opened the link pings. What it says of the pongs it had tells the
+ * other one as much, which pings only when it has not heard that for a while.
+ *
  * One timer serves all links. When it fires late this very process stood still,
  * and the silence that it sees then is its own.
  *
@@ -38,6 +41,9 @@ export interface LinkWatchOptions {
   readonly onSuspect?: (link: Link) => void;
   readonly onAlive?: (link: Link) => void;
 }
+
+/** Silence after which the end that did not open a link pings as well, in pings that should have come. */
+const PINGS_MISSED = 2;
 
 interface Watched {
   readonly terms: WatchTerms;
@@ -95,7 +101,7 @@ export class LinkWatch {
     return known;
   }
 
-  /** A pong came. */
+  /** The other end has heard this one. */
   answered(link: Link): void {
     const watched = this.#links.get(link);
     if (watched === undefined) return;
@@ -123,6 +129,12 @@ export class LinkWatch {
     });
   }
 
+  /** Whether this end is to ping, since it opened the link or the other end does not. */
+  #mustAsk({ peer }: Link, terms: WatchTerms, silent: number): boolean {
+    return peer.openedBy === "this_node" ||
+      silent > PINGS_MISSED * terms.pingEveryTicks * this.#tickMs;
+  }
+
   #tick(): void {
     const now = this.#runtime.now();
     const late = now - this.#lastTickMs - this.#tickMs;
@@ -136,7 +148,10 @@ export class LinkWatch {
         link.closeSilent(silent);
         continue;
       }
-      if (this.#ticks % terms.pingEveryTicks === 0) link.ping();
+      if (
+        this.#ticks % terms.pingEveryTicks === 0 &&
+        this.#mustAsk(link, terms, silent)
+      ) link.ping();
       // The ping may have been the byte too many, and anything the handler's doing.
       if (!this.#links.has(link)) continue;
       if (checkSilence(detector, now) === "suspect") {

@@ -358,7 +358,7 @@ export class PeerLinks implements AsyncDisposable {
   readonly #handler: LinkHandler = {
     onFrame: (link, type, flags, correlation, bytes, start, end) =>
       this.#events.onFrame(link, type, flags, correlation, bytes, start, end),
-    onPong: (link) => this.#watch.answered(link),
+    onHeard: (link) => this.#watch.answered(link),
     onClosed: (link, closed) => this.#onClosed(link, closed),
   };
 
