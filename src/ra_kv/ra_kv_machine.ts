@@ -10,6 +10,9 @@
  * sweep when the next key's time has come, so that time goes on where nobody
  * writes, and what has expired is let go.
  *
+ * The keys of a group may come from others, and go to others, when the ring that
+ * they are of is resized: see `succession.ts`.
+ *
  * @module
  */
 import { ByteReader } from "../base/byte_reader.ts";
@@ -29,7 +32,17 @@ import {
   SNAPSHOT_FORMAT,
   SNAPSHOT_HEADER_BYTES,
   SnapshotFlag,
+  SUCCESSION_FORMAT,
 } from "./state_view.ts";
+import {
+  FIRST_SUCCESSION,
+  imported,
+  isOpen,
+  sealed,
+  shut,
+  type Succession,
+} from "./succession.ts";
+import { readSuccession, successionBytes } from "./succession_codec.ts";
 import {
   type ChangeView,
   emptyChange,
@@ -40,6 +53,8 @@ import {
   type RaKvReply,
   readBatchCount,
   readChange,
+  readImportedChange,
+  readImportHeader,
   writeReply,
 } from "./ra_kv_command_codec.ts";
 
@@ -63,6 +78,8 @@ export interface RaKvState {
   timeMs: number;
   /** Index of the latest command. */
   lastIndex: number;
+  /** Where its keys come from, and where they have gone. */
+  succession: Succession;
 }
 
 /** How a machine is made. */
@@ -91,6 +108,15 @@ export function hasExpired(
   return expiresAtMs !== 0 && expiresAtMs <= timeMs;
 }
 
+/** The version of the value of `record`, which conditions name: it goes with the value from group to group. */
+export function versionOf(
+  { keys, succession }: RaKvState,
+  record: number,
+): number {
+  const version = keys.versionOf(record);
+  return version === 0 ? succession.base + keys.indexOf(record) : version;
+}
+
 /** A number that is the same for states that hold the same, in whatever order it came. */
 export function stateDigest({ keys }: RaKvState): number {
   const bytes = new ByteWriter(256);
@@ -99,6 +125,7 @@ export function stateDigest({ keys }: RaKvState): number {
     if (!keys.has(record)) continue;
     bytes.clear();
     bytes.u53(keys.indexOf(record));
+    bytes.u53(keys.versionOf(record));
     bytes.u32(keys.valueHashOf(record));
     bytes.u53(keys.expiryOf(record));
     bytes.raw(keys.keyOf(record));
@@ -121,6 +148,7 @@ export function liveEntries({ keys, batches }: RaKvState): number {
 const DONE: Applied = { reply: replyBytes({ type: "done" }) };
 const ENDED: Applied = { reply: DONE.reply, effects: [{ type: "end" }] };
 const NOT_FOUND: Applied = { reply: replyBytes({ type: "not_found" }) };
+const NOT_OPEN: Applied = { reply: replyBytes({ type: "not_open" }) };
 /** The command that the sweep timer proposes. */
 const SWEEP = Uint8Array.of(RaKvOp.sweep);
 
@@ -189,16 +217,18 @@ function emptyState(seed: number, floor: number): RaKvState {
     changes: new ChangeLog(floor),
     timeMs: 0,
     lastIndex: floor,
+    succession: FIRST_SUCCESSION,
   };
 }
 
 function applyCommand(
-  { index }: ApplyMeta,
+  { index, term }: ApplyMeta,
   from: ByteReader,
   change: ChangeView,
   state: RaKvState,
 ): Applied {
   const op = from.u8();
+  if (op <= RaKvOp.batch && !isOpen(state.succession)) return unserved(state);
   switch (op) {
     case RaKvOp.put:
     case RaKvOp.delete: {
@@ -221,12 +251,63 @@ function applyCommand(
     case RaKvOp.end:
       expectCommandEnd(from);
       return ENDED;
+    case RaKvOp.shut: {
+      const sources: number[] = [];
+      for (let left = from.u16(); left > 0; left--) sources.push(from.u16());
+      expectCommandEnd(from);
+      return succeed(state, shut(state.succession, sources, state.keys.size));
+    }
+    case RaKvOp.import:
+      return applyImport(index, term, from, change, state);
+    case RaKvOp.seal: {
+      const to = { generation: from.u32(), size: from.u16() };
+      expectCommandEnd(from);
+      return succeed(state, sealed(state.succession, index, to));
+    }
     default:
       throw new WhorlError(
         "unknown_command",
         `Cannot carry out a command of kind ${op} as this version knows none`,
       );
   }
+}
+
+/** Keys are not served here now. */
+function unserved({ succession: { seal } }: RaKvState): Applied {
+  if (seal === undefined) return NOT_OPEN;
+  const { generation, size } = seal;
+  return { reply: replyBytes({ type: "moved", generation, size }) };
+}
+
+function succeed(state: RaKvState, next: Succession | string): Applied {
+  if (typeof next === "string") {
+    return { reply: replyBytes({ type: "refused", reason: next }) };
+  }
+  state.succession = next;
+  return DONE;
+}
+
+function applyImport(
+  index: number,
+  term: number,
+  from: ByteReader,
+  change: ChangeView,
+  state: RaKvState,
+): Applied {
+  const header = readImportHeader(from);
+  const { bytes, offset } = from;
+  for (let left = header.count; left > 0; left--) {
+    readImportedChange(from, from.u8(), change);
+  }
+  expectCommandEnd(from);
+  const next = imported(state.succession, header, term);
+  if (typeof next === "string") return succeed(state, next);
+  from.offset = offset;
+  for (let left = header.count; left > 0; left--) {
+    readImportedChange(from, from.u8(), change);
+    carryOut(index, RecordFlag.batch, bytes, change, state);
+  }
+  return succeed(state, next);
 }
 
 function mismatchOf(
@@ -236,7 +317,7 @@ function mismatchOf(
   place: number,
 ): Applied | undefined {
   if (ifIndex < 0) return undefined;
-  const index = record < 0 ? 0 : state.keys.indexOf(record);
+  const index = record < 0 ? 0 : versionOf(state, record);
   if (index === ifIndex) return undefined;
   return { reply: replyBytes({ type: "index_mismatch", place, index }) };
 }
@@ -289,7 +370,7 @@ function carryOut(
   const record = keys.findOrAdd(bytes, keyStart, keyEnd);
   letGo(state, record);
   const expiresAtMs = change.ttlMs === 0 ? 0 : state.timeMs + change.ttlMs;
-  keys.set(record, index, change.hash, flags, expiresAtMs);
+  keys.set(record, index, change.hash, flags, expiresAtMs, change.version);
   if (flags & RecordFlag.batch) {
     state.batches.set(index, (state.batches.get(index) ?? 0) + 1);
   }
@@ -362,8 +443,13 @@ export function liveIndexes(state: RaKvState): Float64Array<ArrayBuffer> {
   return indexes;
 }
 
-function viewOf({ keys, timeMs, lastIndex }: RaKvState): RaKvStateView {
-  return new RaKvStateView(keys, timeMs, lastIndex);
+function viewOf(
+  { keys, timeMs, lastIndex, succession }: RaKvState,
+): RaKvStateView {
+  const history = succession === FIRST_SUCCESSION
+    ? undefined
+    : successionBytes(succession);
+  return new RaKvStateView(keys, timeMs, lastIndex, history);
 }
 
 function decodeState(
@@ -382,10 +468,21 @@ function decodeState(
         continue;
       }
       const format = from.u8();
-      if (format !== SNAPSHOT_FORMAT) throw refusal(`its format is ${format}`);
-      state = emptyState(seed, from.u48());
-      state.timeMs = from.u53();
+      if (format !== SNAPSHOT_FORMAT && format !== SUCCESSION_FORMAT) {
+        throw refusal(`its format is ${format}`);
+      }
+      const begun = emptyState(seed, from.u48());
+      begun.timeMs = from.u53();
       left = from.u32();
+      if (format === SUCCESSION_FORMAT) {
+        const history = from.remaining < 2 ? Infinity : from.u16();
+        if (from.remaining < history) {
+          rest = bytes;
+          continue;
+        }
+        begun.succession = readSuccession(new ByteReader(from.raw(history)));
+      }
+      state = begun;
     }
     while (left > 0 && isWhole(from)) {
       readRecord(from, state);
@@ -404,7 +501,9 @@ const RECORD_BYTES_MIN = 13;
 function isWhole(from: ByteReader): boolean {
   const { bytes, offset, remaining } = from;
   if (remaining < RECORD_BYTES_MIN) return false;
-  const lengthAt = (bytes[offset] as number) & SnapshotFlag.expires ? 17 : 11;
+  const flags = bytes[offset] as number;
+  const lengthAt = 11 + (flags & SnapshotFlag.expires ? 6 : 0) +
+    (flags & SnapshotFlag.version ? 6 : 0);
   if (remaining < lengthAt + 2) return false;
   const length = (bytes[offset + lengthAt] as number) << 8 |
     (bytes[offset + lengthAt + 1] as number);
@@ -414,10 +513,12 @@ function isWhole(from: ByteReader): boolean {
 function readRecord(from: ByteReader, state: RaKvState): void {
   const { keys, batches, expiries } = state;
   const flags = from.u8();
-  if (flags > 3) throw refusal(`flags of a key are ${flags}`);
+  const known = state.succession === FIRST_SUCCESSION ? 3 : 7;
+  if ((flags & ~known) !== 0) throw refusal(`flags of a key are ${flags}`);
   const index = from.u48();
   const hash = from.u32();
   const expiresAtMs = flags & SnapshotFlag.expires ? from.u48() : 0;
+  const version = flags & SnapshotFlag.version ? from.u48() : 0;
   const length = from.u16();
   if (length < 1 || length > RA_KV_KEY_BYTES_MAX) {
     throw refusal(`a key has ${length} bytes`);
@@ -428,7 +529,8 @@ function readRecord(from: ByteReader, state: RaKvState): void {
   const record = keys.findOrAdd(from.bytes, start, from.offset);
   if (keys.size === size) throw refusal("it has a key twice");
   const inBatch = (flags & SnapshotFlag.batch) !== 0;
-  keys.set(record, index, hash, inBatch ? RecordFlag.batch : 0, expiresAtMs);
+  const recordFlags = inBatch ? RecordFlag.batch : 0;
+  keys.set(record, index, hash, recordFlags, expiresAtMs, version);
   if (inBatch) batches.set(index, (batches.get(index) ?? 0) + 1);
   if (expiresAtMs !== 0) expiries.add(record);
 }
