@@ -98,9 +98,7 @@ export function checkCommand(command: Uint8Array): void {
   if (command[0] as number >= RaKvOp.end) {
     throw new WhorlError(
       "protocol_error",
-      `Cannot carry out command ${
-        command[0]
-      } as it is none of an operation on keys`,
+      `Cannot carry out command ${command[0]} by an operation on keys`,
     );
   }
   reader.reset(command, 0, command.length);
