@@ -85,6 +85,8 @@ export interface ConsistentKeysOptions {
 
 /** A group that has keys of a partition of the ring as it was when the listing began. */
 interface Unlisted {
+  /** Number of its part of the list, in which keys ascend. */
+  readonly part: number;
   /** The partition of that ring. */
   readonly partition: number;
   /** The group's ring, and its partition of that. */
@@ -108,6 +110,8 @@ interface Listing {
   readonly deadlineMs: number;
   /** Groups that have not said everything, and their last keys said. */
   left: Unlisted[];
+  /** Parts of the list so far. */
+  parts: number;
   readonly asked: Map<number, string>;
   usedMs: number;
   busy: boolean;
@@ -183,12 +187,14 @@ export class ConsistentKeys {
       ringSize: ring.size,
       deadlineMs: now + timeLeftMs,
       left: Array.from({ length: ring.size }, (_, partition) => ({
+        part: partition,
         partition,
         ring,
         place: partition,
         within: [],
         after: NOTHING,
       })),
+      parts: ring.size,
       asked: new Map(),
       usedMs: now,
       busy: false,
@@ -231,7 +237,7 @@ export class ConsistentKeys {
       pieces.blob(keys);
       writePiece(
         into,
-        { part: partition, repeats: undefined, partition, node },
+        { part: asked.part, repeats: undefined, partition, node },
         pieces.view(),
       );
       if (last !== undefined) unfinished.push({ ...asked, after: last });
@@ -263,7 +269,9 @@ export class ConsistentKeys {
       // What a former ring's groups would say may be gone with them.
       const now = ring();
       listing.left = listing.left.flatMap((one) =>
-        one.ring.generation < now.generation ? followed(one, now) : [one]
+        one.ring.generation < now.generation
+          ? followed(listing, one, now)
+          : [one]
       );
       const asked = listing.left.slice(0, LISTING_FAN_OUT);
       const answers = await Promise.all(
@@ -291,7 +299,7 @@ export class ConsistentKeys {
       listing.left = [
         ...answers.flatMap((answer, at) => {
           const one = asked[at] as Unlisted;
-          return "keys" in answer ? [one] : followed(one, answer);
+          return "keys" in answer ? [one] : followed(listing, one, answer);
         }),
         ...listing.left.slice(asked.length),
       ];
@@ -300,11 +308,21 @@ export class ConsistentKeys {
 }
 
 /** The groups of `ring` that have the keys of `unlisted`. */
-function followed(unlisted: Unlisted, ring: KeyRing): Unlisted[] {
+function followed(
+  listing: Listing,
+  unlisted: Unlisted,
+  ring: KeyRing,
+): Unlisted[] {
   const { place, ring: { size } } = unlisted;
   const within = [...unlisted.within, { size, partition: place }];
   return sourcePartitions(place, size, ring.size)
-    .map((next) => ({ ...unlisted, ring, place: next, within }));
+    .map((next) => ({
+      ...unlisted,
+      part: listing.parts++,
+      ring,
+      place: next,
+      within,
+    }));
 }
 
 /** The ring whose groups have the keys of one that says so; undefined for another failure. */

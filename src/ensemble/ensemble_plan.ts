@@ -338,12 +338,13 @@ function memberActs(
 }
 
 function takeoverActs(
-  { future }: EnsembleView,
+  { future, ringReady }: EnsembleView,
   { group, age, isShut }: MemberHere,
   partition: number,
 ): EnsembleAct[] {
   if (age !== "future" || !isShut || future === undefined) return [];
-  const mayEnd = future.phase === "reading";
+  // Whoever may be the next claimant knows by then that there is no way back.
+  const mayEnd = future.phase === "reading" && ringReady;
   return [{ type: "take_over", group, partition, mayEnd }];
 }
 

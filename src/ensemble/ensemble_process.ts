@@ -715,8 +715,8 @@ export class EnsembleProcess {
   }
 
   /**
-   * Seals a group that is led here, for those of a ring that is read already, so
-   * that there is no way back.
+   * Seals a group that is led here, for those of a ring that all members know to
+   * be read: whoever is the claimant, there is no way back.
    *
    * @throws {WhorlError} `ring_not_ready` if this node does not know of that yet, `not_leader`, and what proposals fail with.
    */
@@ -733,11 +733,12 @@ export class EnsembleProcess {
     const ring = this.#world.ring();
     const { current = 0, resize = null } = ring?.ownership.generations ?? {};
     const isRead = current === generation ||
-      resize?.generation === generation && resize.phase === "reading";
+      ring !== undefined && ringReady(ring) &&
+        resize?.generation === generation && resize.phase === "reading";
     if (!isRead) {
       throw new WhorlError(
         "ring_not_ready",
-        `Cannot seal ${group} as ${self} does not read by generation ${generation} of the ring yet`,
+        `Cannot seal ${group} as not all members are known on ${self} to read by generation ${generation} of the ring`,
       );
     }
     if (member.state.succession.seal !== undefined) return;
