@@ -11,14 +11,9 @@ import { isWhorlError, reasonOf, WhorlError } from "../base/errors.ts";
 import type { Log } from "../environment/log.ts";
 import type { RaftSystem } from "../raft/raft_member.ts";
 import type { RaKvClient } from "../ra_kv/ra_kv_client.ts";
-import { fieldOf, numberArgument } from "../ra_kv/method_arguments.ts";
+import { fieldOf } from "../ra_kv/method_arguments.ts";
 import { isRaKv } from "../ra_kv/ra_kv_member.ts";
-import {
-  FIRST_SUCCESSION,
-  hasTakenOver,
-  isCopied,
-} from "../ra_kv/succession.ts";
-import { sealCommand } from "../ra_kv/succession_codec.ts";
+import { FIRST_SUCCESSION, hasTakenOver } from "../ra_kv/succession.ts";
 import { RA_KV_MACHINE } from "../ra_kv/ra_kv_command_codec.ts";
 import type { ClusterMembers } from "../ra_kv/ra_kv_protocol.ts";
 import {
@@ -32,14 +27,8 @@ import {
   ringReady,
   ringVersion,
 } from "../ring/ring.ts";
-import { ageOfVnode, firstVnode } from "../ring/ring_generations.ts";
-import {
-  isEnsemble,
-  partitionOfGroup,
-  ROOT_GROUP,
-  vnodeGroup,
-  vnodeOfGroup,
-} from "./ensemble_names.ts";
+import { ageOfVnode } from "../ring/ring_generations.ts";
+import { isEnsemble, ROOT_GROUP, vnodeOfGroup } from "./ensemble_names.ts";
 import {
   type EnsembleAct,
   type EnsembleView,
@@ -49,18 +38,8 @@ import {
   type TakeoverStep,
   wantedOf,
 } from "./ensemble_plan.ts";
-import {
-  decodeGroupTable,
-  encodeGroupTable,
-  FIRST_TABLE,
-  type GroupTable,
-  makeGroupTable,
-  type TableKeys,
-  tableKeys,
-} from "./group_table.ts";
-import type { GroupExport } from "./group_export.ts";
-import { proposed, takeOver } from "./group_import.ts";
-import type { MemberQuestions } from "./member_questions.ts";
+import { type GroupTakeovers, TAKEOVERS_MAX } from "./group_takeovers.ts";
+import { RootTables } from "./root_tables.ts";
 
 /** Acts at once. */
 export const ENSEMBLE_ACTS_MAX = 8;
@@ -76,16 +55,10 @@ const LONG_PAUSE_MS = 10_000;
 export const AUDIT_INTERVAL_MS = 5_000;
 /** Time a node has to say which members it has, in milliseconds. */
 const MEMBERS_TIMEOUT_MS = 2_000;
-/** Time reading or writing the table may take, in milliseconds. */
-const TABLE_TIMEOUT_MS = 5_000;
-/** Groups that take over at once here: what they read at other nodes is bounded so. */
-export const TAKEOVERS_MAX = 4;
 /** Time before a group looks again what has changed where its keys are, while they may still change, in milliseconds. */
 const FOLLOW_PAUSE_MS = 2_000;
 /** Time after which nobody asks the groups of a former ring any more once all members go by the ring as it is, in milliseconds: as vnodes do. */
 const FORMER_LINGER_MS = 5_000;
-/** Time a leader has to seal its group, in milliseconds. */
-const SEAL_TIMEOUT_MS = 5_000;
 
 /** What ensembles need from their node. */
 export interface EnsembleWorld {
@@ -103,10 +76,6 @@ export interface EnsembleWorld {
   readonly newNumber: () => number;
   /** The store in which the root keeps its table. */
   readonly raKv: RaKvClient;
-  /** Asks members of groups. */
-  readonly members: MemberQuestions;
-  /** Answers for the members of this node. */
-  readonly exports: GroupExport;
   /** Calls about groups, of `RaKvMethods`. */
   readonly perform: (method: string, args: unknown) => Promise<unknown>;
   /** Has another node answer. @throws {WhorlError} What it fails with, `timeout`, or `not_reachable`. */
@@ -142,24 +111,6 @@ function numbersIn(answer: unknown, name: string): readonly number[] {
   );
 }
 
-/** How far the members of a node are in taking over. */
-export interface TakeoversHere {
-  /** Partitions whose groups have a first copy of all their keys. */
-  readonly copied: readonly number[];
-  /** Those whose groups serve. */
-  readonly open: readonly number[];
-}
-
-/** What is known of the table of a ring. */
-interface KnownTable {
-  readonly keys: TableKeys;
-  /** Before it is known whether it is formed: by that alone a node would make members again that it has lost. */
-  readonly read: GroupTable;
-  /** The same, once that has been asked. */
-  table: GroupTable | undefined;
-  formed: boolean;
-}
-
 /** The ensembles of a node; see the module's text. */
 export class EnsembleProcess {
   readonly #world: EnsembleWorld;
@@ -176,8 +127,8 @@ export class EnsembleProcess {
   #missed: ReadonlySet<number> = new Set();
   #auditAtMs = 0;
   readonly #waiters = new Set<() => void>();
-  /** By generation of the ring. */
-  readonly #tables = new Map<number, KnownTable>();
+  readonly #tables: RootTables;
+  readonly #takeovers: GroupTakeovers;
   /** The present generation, as it was seen last. */
   #generation = 0;
   /** What this claimant has seen of the groups of a ring to come. */
@@ -191,8 +142,16 @@ export class EnsembleProcess {
   #timerAt = Infinity;
   #closed = false;
 
-  constructor(world: EnsembleWorld) {
+  constructor(world: EnsembleWorld, takeovers: GroupTakeovers) {
     this.#world = world;
+    this.#tables = new RootTables({
+      raKv: world.raKv,
+      newNumber: world.newNumber,
+      present: () =>
+        world.ring()?.ownership.generations.current ?? this.#generation,
+      formed: (generation) => this.#tableFormed(generation),
+    });
+    this.#takeovers = takeovers;
     this.changed();
   }
 
@@ -205,7 +164,7 @@ export class EnsembleProcess {
 
   /** Whether the members of all ensembles are known to have been made. */
   get formed(): boolean {
-    return this.#tables.get(this.#generation)?.formed === true;
+    return this.#tables.isFormed(this.#generation);
   }
 
   /** Resolves with `true` once {@linkcode formed}, with `false` after `waitMs`. */
@@ -239,6 +198,7 @@ export class EnsembleProcess {
   /** Nothing more is done; what is under way ends by itself. */
   close(): void {
     this.#closed = true;
+    this.#takeovers.close();
     this.#world.runtime.clearTimer(this.#timer);
     for (const tell of [...this.#waiters]) tell();
   }
@@ -358,19 +318,15 @@ export class EnsembleProcess {
   #rings(ring: Ring): Pick<EnsembleView, "present" | "future"> {
     const { owners, generations: { current, resize } } = ring.ownership;
     this.#generation = current;
-    for (const generation of this.#tables.keys()) {
-      if (generation !== current && generation !== resize?.generation) {
-        this.#tables.delete(generation);
-      }
-    }
+    this.#tables.keep([current, resize?.generation ?? current]);
     const groups = (
       generation: number,
       owners: readonly string[],
     ): RingGroups => ({
       generation,
       owners,
-      table: this.#tables.get(generation)?.table,
-      formed: this.#tables.get(generation)?.formed === true,
+      table: this.#tables.of(generation),
+      formed: this.#tables.isFormed(generation),
     });
     return {
       present: groups(current, owners),
@@ -453,15 +409,19 @@ export class EnsembleProcess {
       case "check_root":
         return await this.#checkRoot(ring, view);
       case "read_table":
-        return await this.#readTable(act.generation);
+        return await this.#tables.read(act.generation);
       case "write_table":
         return await this.#writeTable(act.generation, view);
       case "check_table":
         return await this.#checkTable(ring, act.generation);
       case "take_over":
-        return await this.#takeOver(cluster, act);
+        await this.#takeovers.takeOver(act);
+        return act.mayEnd ? false : FOLLOW_PAUSE_MS;
       case "check_takeover":
-        return await this.#checkTakeover(ring, act);
+        if (!await this.#takeovers.haveCome(act)) return false;
+        this.#world.takenOver(act.generation, act.step);
+        // A claimant that is started anew has to hear it again.
+        return FOLLOW_PAUSE_MS;
       case "stand":
         this.#system().member(cluster)?.standNow();
         return false;
@@ -541,15 +501,29 @@ export class EnsembleProcess {
   }
 
   async #checkTable(ring: Ring, generation: number): Promise<boolean> {
-    const known = this.#tables.get(generation);
-    if (known === undefined) return false;
-    const wanted = known.read.flatMap(({ groupId, members }) =>
-      members.map(({ node }) => ({ node, groupId }))
-    );
+    const wanted = (this.#tables.of(generation) ?? [])
+      .flatMap(({ groupId, members }) =>
+        members.map(({ node }) => ({ node, groupId }))
+      );
     if (!await this.#areMade(ring, wanted)) return false;
-    await this.#putOnce(known.keys.formed, true);
-    this.#nowFormed(generation);
+    await this.#tables.markFormed(generation);
     return true;
+  }
+
+  async #writeTable(
+    generation: number,
+    { present, future }: EnsembleView,
+  ): Promise<boolean> {
+    const groups = generation === present.generation ? present : future;
+    return groups?.generation === generation &&
+      await this.#tables.write(generation, groups.owners);
+  }
+
+  #tableFormed(generation: number): void {
+    this.#world.log.info("All ensembles of consistent buckets are there", {
+      generation,
+    });
+    for (const tell of [...this.#waiters]) tell();
   }
 
   /** Whether each node has a member of each of its groups; those that are no members of the cluster any more need none. */
@@ -595,209 +569,6 @@ export class EnsembleProcess {
       groups: members.map(({ groupId }) => groupId),
       uids: members.map(({ uid }) => uid),
     };
-  }
-
-  async #readTable(generation: number): Promise<boolean> {
-    const { raKv } = this.#world;
-    const options = { timeoutMs: TABLE_TIMEOUT_MS };
-    let known = this.#tables.get(generation);
-    if (known === undefined) {
-      known = await this.#findTable(generation);
-      if (known === undefined) return false;
-      this.#tables.set(generation, known);
-    }
-    const formed = await raKv.get(ROOT_GROUP, known.keys.formed, options);
-    const isNews = known.table === undefined;
-    known.table ??= known.read;
-    if (formed.value === true) this.#nowFormed(generation);
-    return isNews;
-  }
-
-  /** The table of a ring that came out of a resize; else the first one, which has no generation. */
-  async #findTable(generation: number): Promise<KnownTable | undefined> {
-    const { raKv } = this.#world;
-    for (const keys of this.#tableKeys(generation)) {
-      const { value } = await raKv.get(ROOT_GROUP, keys.table, {
-        timeoutMs: TABLE_TIMEOUT_MS,
-      });
-      if (value === undefined) continue;
-      const read = decodeGroupTable(value);
-      return { keys, read, table: undefined, formed: false };
-    }
-    return undefined;
-  }
-
-  #tableKeys(generation: number): TableKeys[] {
-    const own = tableKeys(generation);
-    return this.#isPresent(generation) ? [own, FIRST_TABLE] : [own];
-  }
-
-  #isPresent(generation: number): boolean {
-    return this.#world.ring()?.ownership.generations.current === generation;
-  }
-
-  async #writeTable(
-    generation: number,
-    { present, future }: EnsembleView,
-  ): Promise<boolean> {
-    const isFirst = generation === present.generation;
-    const groups = isFirst ? present : future;
-    if (groups?.generation !== generation) return false;
-    const table = makeGroupTable(groups.owners, this.#world.newNumber);
-    const keys = isFirst ? FIRST_TABLE : tableKeys(generation);
-    await this.#putOnce(keys.table, encodeGroupTable(table));
-    return await this.#readTable(generation);
-  }
-
-  /** Writes a key of the root unless it is there. */
-  async #putOnce(
-    key: string,
-    value: Parameters<RaKvClient["put"]>[2],
-  ): Promise<void> {
-    try {
-      await this.#world.raKv.put(ROOT_GROUP, key, value, {
-        ifIndex: 0,
-        timeoutMs: TABLE_TIMEOUT_MS,
-      });
-    } catch (error) {
-      if (!isWhorlError(error, "index_mismatch")) throw error;
-    }
-  }
-
-  #nowFormed(generation: number): void {
-    const known = this.#tables.get(generation);
-    if (known === undefined || known.formed) return;
-    known.formed = true;
-    this.#world.log.info("All ensembles of consistent buckets are there", {
-      generation,
-    });
-    for (const tell of [...this.#waiters]) tell();
-  }
-
-  async #takeOver(
-    group: string,
-    { partition, mayEnd }: Extract<EnsembleAct, { type: "take_over" }>,
-  ): Promise<number | false> {
-    const { members, exports, runtime } = this.#world;
-    const member = members.memberHere(group);
-    const ring = this.#world.ring();
-    const resize = ring?.ownership.generations.resize;
-    if (member === undefined || ring === undefined || !resize) return false;
-    const seal = (vnode: number) =>
-      this.#seal(vnode, resize.generation, resize.owners.length);
-    await takeOver(
-      { runtime, members, exports, seal, closed: () => this.#closed },
-      member,
-      {
-        partition,
-        size: resize.owners.length,
-        from: {
-          firstVnode: firstVnode(ring),
-          owners: () => ring.ownership.owners,
-          size: ring.size,
-        },
-        mayEnd,
-      },
-    );
-    return mayEnd ? false : FOLLOW_PAUSE_MS;
-  }
-
-  /** Has the leader of a group seal it. */
-  async #seal(vnode: number, generation: number, size: number): Promise<void> {
-    const { self, call, perform } = this.#world;
-    const cluster = vnodeGroup(vnode);
-    const { leader } = await perform("ra_kv_members", {
-      cluster,
-    }) as ClusterMembers;
-    const args = { vnode, generation, size };
-    if (leader === self) await this.sealHere(args);
-    else await call(leader, "ensemble_seal", args, SEAL_TIMEOUT_MS);
-  }
-
-  /**
-   * Seals a group that is led here, for those of a ring that all members know to
-   * be read: whoever is the claimant, there is no way back.
-   *
-   * @throws {WhorlError} `ring_not_ready` if this node does not know of that yet, `not_leader`, and what proposals fail with.
-   */
-  async sealHere(args: unknown): Promise<void> {
-    const vnode = numberArgument(args, "vnode");
-    const generation = numberArgument(args, "generation", 1);
-    const size = numberArgument(args, "size", 1);
-    const { self } = this.#world;
-    const group = vnodeGroup(vnode);
-    const member = this.#world.members.memberHere(group);
-    if (member?.role !== "leader") {
-      throw new WhorlError("not_leader", `${self} does not lead ${group}`);
-    }
-    const ring = this.#world.ring();
-    const { current = 0, resize = null } = ring?.ownership.generations ?? {};
-    const isRead = current === generation ||
-      ring !== undefined && ringReady(ring) &&
-        resize?.generation === generation && resize.phase === "reading";
-    if (!isRead) {
-      throw new WhorlError(
-        "ring_not_ready",
-        `Cannot seal ${group} as not all members are known on ${self} to read by generation ${generation} of the ring`,
-      );
-    }
-    if (member.state.succession.seal !== undefined) return;
-    await proposed(member, sealCommand({ generation, size }));
-  }
-
-  async #checkTakeover(
-    ring: Ring,
-    { generation, step }: Extract<EnsembleAct, { type: "check_takeover" }>,
-  ): Promise<number | false> {
-    const { resize } = ring.ownership.generations;
-    if (resize?.generation !== generation) return false;
-    const there = new Set<number>();
-    await Promise.all(
-      currentMembers(ring).map(async (node) => {
-        try {
-          const partitions = (await this.#takeoversOf(node, generation))[step];
-          for (const partition of partitions) there.add(partition);
-        } catch (error) {
-          // Other members say the same.
-          if (!isWhorlError(error)) throw error;
-        }
-      }),
-    );
-    if (there.size < resize.owners.length) return false;
-    this.#world.takenOver(generation, step);
-    // A claimant that is started anew has to hear it again.
-    return FOLLOW_PAUSE_MS;
-  }
-
-  async #takeoversOf(node: string, generation: number): Promise<TakeoversHere> {
-    const { self, call } = this.#world;
-    if (node === self) return this.takeoversHere({ generation });
-    const answer = await call(
-      node,
-      "ensemble_takeovers",
-      { generation },
-      MEMBERS_TIMEOUT_MS,
-    );
-    return {
-      copied: numbersIn(answer, "copied"),
-      open: numbersIn(answer, "open"),
-    };
-  }
-
-  /** How far the members here are in taking over for the ring of a generation. */
-  takeoversHere(args: unknown): TakeoversHere {
-    const generation = numberArgument(args, "generation", 1);
-    const copied: number[] = [];
-    const open: number[] = [];
-    for (const member of this.#system().members()) {
-      const partition = partitionOfGroup(generation, member.group);
-      if (partition === undefined || !isRaKv(member)) continue;
-      const { succession } = member.state;
-      if (succession.sources.size === 0) continue;
-      if (isCopied(succession)) copied.push(partition);
-      if (hasTakenOver(succession)) open.push(partition);
-    }
-    return { copied, open };
   }
 }
 

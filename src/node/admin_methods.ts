@@ -202,11 +202,11 @@ const ENSEMBLE_CALLS: Readonly<
   ensemble_keys: ({ questions }, args) => questions.keysHere(args),
   ensemble_export: ({ exports }, args) => exports.keysHere(args),
   ensemble_values: ({ exports }, args) => exports.valuesHere(args),
-  ensemble_seal: async ({ process }, args) => {
-    await process.sealHere(args);
+  ensemble_seal: async ({ takeovers }, args) => {
+    await takeovers.sealHere(args);
     return {};
   },
-  ensemble_takeovers: ({ process }, args) => process.takeoversHere(args),
+  ensemble_takeovers: ({ takeovers }, args) => takeovers.here(args),
 };
 
 /**

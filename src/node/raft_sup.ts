@@ -22,6 +22,7 @@ import { ConsistentKv, successorOf } from "../ensemble/consistent_kv.ts";
 import { isEnsemble } from "../ensemble/ensemble_names.ts";
 import { EnsembleProcess } from "../ensemble/ensemble_process.ts";
 import { GroupExport } from "../ensemble/group_export.ts";
+import { GroupTakeovers } from "../ensemble/group_takeovers.ts";
 import { KeyQuestions } from "../ensemble/key_questions.ts";
 import { MemberQuestions } from "../ensemble/member_questions.ts";
 import { consistentBuckets } from "../ring/consistent_buckets.ts";
@@ -196,6 +197,16 @@ function startEnsembles(parts: NodeParts): Child {
     call,
   });
   const exports = new GroupExport(members);
+  const takeovers = new GroupTakeovers({
+    self,
+    runtime: environment,
+    system: () => parts.raft,
+    ring: () => parts.cluster?.ring,
+    members,
+    exports,
+    perform,
+    call,
+  });
   const process = new EnsembleProcess({
     self,
     runtime: environment,
@@ -208,15 +219,13 @@ function startEnsembles(parts: NodeParts): Child {
       () => present(parts.raKv, "ra_kv").router,
       (method, args) => perform(method, args),
     ),
-    members,
-    exports,
     perform,
     call,
     rootFormed: () => parts.cluster?.rootFormed(),
     takenOver: (generation, step) => parts.cluster?.takenOver(generation, step),
     emptied: () => parts.cluster?.exitIfReady(),
     failed: (error) => child.fail(error),
-  });
+  }, takeovers);
   const questions = new KeyQuestions({
     self,
     members,
@@ -245,7 +254,7 @@ function startEnsembles(parts: NodeParts): Child {
   if (parts.cluster !== undefined) {
     consistentKv.setBuckets(consistentBuckets(parts.cluster.ring));
   }
-  const ensembles = { process, questions, exports };
+  const ensembles = { process, questions, exports, takeovers };
   parts.ensembles = ensembles;
   parts.consistentKv = consistentKv;
   const unsubscribe = parts.raft?.subscribe(() => process.changed());
