@@ -13,7 +13,7 @@ import type { RaftSystem } from "../raft/raft_member.ts";
 import type { RaKvClient } from "../ra_kv/ra_kv_client.ts";
 import { fieldOf } from "../ra_kv/method_arguments.ts";
 import { isRaKv } from "../ra_kv/ra_kv_member.ts";
-import { FIRST_SUCCESSION, hasTakenOver } from "../ra_kv/succession.ts";
+import { FIRST_SUCCESSION } from "../ra_kv/succession.ts";
 import { RA_KV_MACHINE } from "../ra_kv/ra_kv_command_codec.ts";
 import type { ClusterMembers } from "../ra_kv/ra_kv_protocol.ts";
 import {
@@ -305,7 +305,7 @@ export class EnsembleProcess {
           age: group === ROOT_GROUP
             ? "present"
             : ageOfVnode(ring, vnodeOfGroup(group) ?? 0),
-          isShut: !hasTakenOver(succession) || succession.sources.size === 0,
+          isShut: !succession.isComplete || succession.sources.size === 0,
         };
       }),
       made: this.#made,

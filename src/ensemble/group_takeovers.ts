@@ -10,7 +10,7 @@ import { isWhorlError, WhorlError } from "../base/errors.ts";
 import { fieldOf, numberArgument } from "../ra_kv/method_arguments.ts";
 import { isRaKv } from "../ra_kv/ra_kv_member.ts";
 import type { ClusterMembers } from "../ra_kv/ra_kv_protocol.ts";
-import { hasTakenOver, isCopied } from "../ra_kv/succession.ts";
+import { isCopied } from "../ra_kv/succession.ts";
 import { sealCommand } from "../ra_kv/succession_codec.ts";
 import type { RaftSystem } from "../raft/raft_member.ts";
 import { currentMembers, type Ring, ringReady } from "../ring/ring.ts";
@@ -213,7 +213,7 @@ export class GroupTakeovers {
       const { succession } = member.state;
       if (succession.sources.size === 0) continue;
       if (isCopied(succession)) copied.push(partition);
-      if (hasTakenOver(succession)) open.push(partition);
+      if (succession.isComplete) open.push(partition);
     }
     return { copied, open };
   }

@@ -44,6 +44,8 @@ export interface Seal {
 export interface Succession {
   /** Those it takes over from, by partition; none for a group that began empty. */
   readonly sources: ReadonlyMap<number, SourceProgress>;
+  /** Whether all that they had is here; every operation asks. */
+  readonly isComplete: boolean;
   /** What versions are counted from. */
   readonly base: number;
   /** Undefined while the group has its keys. */
@@ -53,18 +55,19 @@ export interface Succession {
 /** That of a group which began empty. */
 export const FIRST_SUCCESSION: Succession = {
   sources: new Map(),
+  isComplete: true,
   base: 0,
   seal: undefined,
 };
 
 /** Whether the group serves its keys. */
-export function isOpen({ sources, seal }: Succession): boolean {
-  return seal === undefined && hasTakenOver({ sources });
+export function isOpen({ isComplete, seal }: Succession): boolean {
+  return seal === undefined && isComplete;
 }
 
-/** Whether all that its sources had is here. */
-export function hasTakenOver(
-  { sources }: Pick<Succession, "sources">,
+/** Whether all that `sources` had is here. */
+export function areComplete(
+  sources: ReadonlyMap<number, SourceProgress>,
 ): boolean {
   for (const { sealedAt } of sources.values()) if (sealedAt === 0) return false;
   return true;
@@ -91,6 +94,7 @@ export function shut(
   }
   return {
     ...succession,
+    isComplete: false,
     sources: new Map(
       sources.map((source) => [source, { upTo: 0, sealedAt: 0 }]),
     ),
@@ -123,6 +127,7 @@ export function imported(
   return {
     ...succession,
     sources,
+    isComplete: areComplete(sources),
     base: Math.max(succession.base, sealedAt),
   };
 }
@@ -139,7 +144,7 @@ export function sealed(
       ? succession
       : `Cannot seal a group for generation ${generation} as it is for ${seal.generation}`;
   }
-  return hasTakenOver(succession)
+  return succession.isComplete
     ? { ...succession, seal: { generation, size, index } }
     : "Cannot seal a group that is not open";
 }

@@ -16,6 +16,7 @@ import {
   RaKvOp,
 } from "./ra_kv_command_codec.ts";
 import {
+  areComplete,
   type Seal,
   type SourceProgress,
   SOURCES_MAX,
@@ -119,7 +120,7 @@ export function readSuccession(from: ByteReader): Succession {
   if (sources.size < count || from.remaining > 0) {
     throw refusal("its sources are not what was written");
   }
-  return { sources, base, seal };
+  return { sources, isComplete: areComplete(sources), base, seal };
 }
 
 function refusal(reason: string): WhorlError {

@@ -265,6 +265,7 @@ Deno.test("what is written of a succession is what is read", () => {
       const succession: Succession = {
         base,
         seal,
+        isComplete: partitions.every((each) => each !== 0),
         sources: new Map(
           partitions.map((each) => [each, { upTo, sealedAt: each }]),
         ),
