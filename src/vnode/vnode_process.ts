@@ -1,7 +1,8 @@
 /**
- * One vnode while it runs: its mailbox, the command it is handling, and the
- * calls it has promised to answer later. Commands are handled one at a time in
- * order of arrival; a handler that answers later makes room for the next one.
+ * One vnode while it runs, from its `init` to its end. Commands come in through
+ * its intake (`vnode_intake.ts`) and are handled one at a time in order of
+ * arrival; a handler that answers later (`pending_calls.ts`) makes room for the
+ * next one.
  *
  * It ends in three ways: asked to stop, by what a handler throws, or by its
  * own `init`. Whichever it is, every caller gets an answer.
@@ -10,8 +11,8 @@
  */
 import { ByteReader } from "../base/byte_reader.ts";
 import { reasonOf, WhorlError } from "../base/errors.ts";
+import { invariant } from "../base/invariant.ts";
 import type { FrameSink } from "../wire/frame_sink.ts";
-import { FrameType } from "../wire/frame_type.ts";
 import { type Child, ChildBase } from "../../supervisors/child.ts";
 import {
   crash,
@@ -21,54 +22,40 @@ import {
 } from "../../supervisors/exit_reason.ts";
 import {
   answersLater,
-  type Call,
   type Vnode,
   type VnodeContext,
   type VnodeModule,
 } from "./vnode.ts";
 import type { PartitionStore } from "../environment/storage.ts";
 import { partitionOfVnode } from "../ring/ring_generations.ts";
-import { type CommandTable, handlersOf } from "./command_table.ts";
+import {
+  type BoundHandler,
+  type CommandTable,
+  handlersOf,
+} from "./command_table.ts";
 import { CoverageQueries } from "./coverage_queries.ts";
 import { CoverageStreams } from "./coverage_streams.ts";
+import { ForwardedCommands } from "./forwarded_commands.ts";
 import { forwardingOf } from "./forwarding.ts";
-import { declinedError, VnodeAnswers, wentElsewhere } from "./vnode_answers.ts";
+import { VnodeAnswers, wentElsewhere } from "./vnode_answers.ts";
 import type { VnodeCounts, VnodeHost } from "./vnode_host.ts";
 import { HandoffEntry } from "./handoff_codec.ts";
 import type { BackgroundPace } from "./background_pace.ts";
-import { Mailbox, type WaitingRequest } from "./mailbox.ts";
-import {
-  MAILBOX_BOUNDS_DEFAULT,
-  type MailboxRefusal,
-} from "./mailbox_bounds.ts";
-import { PendingCall, type PendingCallHost } from "./pending_call.ts";
+import { MAILBOX_BOUNDS_DEFAULT } from "./mailbox_bounds.ts";
+import type { PendingCall } from "./pending_call.ts";
+import { PendingCalls } from "./pending_calls.ts";
 import { VnodeHandoff, type VnodeHandoffHost } from "./vnode_handoff.ts";
-import type { TurnTaker } from "./vnode_turns.ts";
+import { VnodeIntake } from "./vnode_intake.ts";
 import { RequestFlag } from "./vnode_wire.ts";
 import { WatchedPartition } from "./watched_partition.ts";
-
-/** How long past its deadline a promised answer is waited for, so that a late one is not taken for none. */
-const OVERDUE_GRACE_MS = 500;
-
-/** A command that came with a handoff, and waits; no transfer has more than one. */
-interface ForwardedCommand {
-  perform(): void;
-  reject(error: Error): void;
-}
-
-/** Time a command that came with a handoff is given, in milliseconds. */
-const FORWARDED_COMMAND_MS = 60_000;
 
 /** What a vnode is started with: its context, on the store itself. */
 export type VnodeStart = Omit<VnodeContext, "storage"> & {
   readonly storage: PartitionStore;
 };
 
-type Handler = (request: unknown, call: Call) => unknown;
-
 /** A running vnode. */
-export class VnodeProcess extends ChildBase
-  implements VnodeHandoffHost, PendingCallHost, TurnTaker {
+export class VnodeProcess extends ChildBase implements VnodeHandoffHost {
   readonly kind = "task";
   /** The number of this vnode. */
   readonly number: number;
@@ -89,27 +76,20 @@ export class VnodeProcess extends ChildBase
   #table: CommandTable;
   readonly #answers: VnodeAnswers;
   #vnode: Vnode | undefined;
-  #handlers: Handler[] = [];
+  #handlers: BoundHandler[] = [];
   readonly #coverage: CoverageStreams;
   #coverageQueries: CoverageQueries | undefined;
   #handoff: VnodeHandoff | undefined;
   #bound = false;
-  /** Takes no commands, as what it holds is being counted out. */
-  #held = false;
   /** Called once no handler is at work. */
   readonly #untilQuiet = new Set<() => void>();
-  /** Commands that came with handoffs and wait for a handler to end. */
-  #forwarded: ForwardedCommand[] = [];
-  readonly #mailbox: Mailbox;
+  #forwarded: ForwardedCommands | undefined;
+  readonly #calls: PendingCalls;
+  readonly #intake: VnodeIntake;
   #busy = true;
   #started = false;
   #ended = false;
   #reader = new ByteReader(new Uint8Array(0));
-  readonly #promised = new Set<PendingCall>();
-  /** Calls that were given up and whose handlers have not finished: counted, not kept. */
-  #abandoned = 0;
-  /** The command whose handler is running this very moment. */
-  #handling: PendingCall | undefined = undefined;
 
   /**
    * @param module What it runs.
@@ -132,9 +112,16 @@ export class VnodeProcess extends ChildBase
       module.name,
       partition,
     );
-    this.#mailbox = new Mailbox(module.mailbox ?? MAILBOX_BOUNDS_DEFAULT);
     this.number = number;
     this.partition = partition;
+    this.#calls = new PendingCalls({
+      answers: this.#answers,
+      counts: this.counts,
+      now: () => host.now(),
+      requestsInHand: () => host.requestsInHand(),
+      callsChanged: () => this.#tellQuiet(),
+    });
+    this.#intake = this.#makeIntake(host);
     this.#coverage = new CoverageStreams({
       partition,
       answers: host.answers,
@@ -143,6 +130,23 @@ export class VnodeProcess extends ChildBase
       later: (afterMs, callback) => host.later(afterMs, callback),
       crash: (error) => this.crash(error),
     });
+  }
+
+  #makeIntake(host: VnodeHost<VnodeProcess>): VnodeIntake {
+    return new VnodeIntake({
+      partition: this.partition,
+      answers: this.#answers,
+      counts: this.counts,
+      turns: host.turns,
+      isBusy: () => this.#busy,
+      handling: () => this.#calls.size,
+      now: () => host.now(),
+      receivedMs: () => host.receivedMs(),
+      handle: (correlation, command, flags, deadline, bytes, start, end) =>
+        this.#handle(correlation, command, flags, deadline, bytes, start, end),
+      requestsInHand: () => host.requestsInHand(),
+      overloaded: (is) => host.overloaded(this, is),
+    }, this.#module.mailbox ?? MAILBOX_BOUNDS_DEFAULT);
   }
 
   /** Whether it has neither been started nor ended. */
@@ -162,27 +166,27 @@ export class VnodeProcess extends ChildBase
 
   /** Requests that wait or have been promised an answer, and coverage queries being answered. */
   get load(): number {
-    return this.#mailbox.length + this.#promised.size + this.#coverage.size;
+    return this.#intake.waiting + this.#calls.size + this.#coverage.size;
   }
 
   /** Requests that wait. */
   get waiting(): number {
-    return this.#mailbox.length;
+    return this.#intake.waiting;
   }
 
   /** Bytes of the requests that wait. */
   get waitingBytes(): number {
-    return this.#mailbox.byteCount;
+    return this.#intake.waitingBytes;
   }
 
   /** Whether it has refused commands as its mailbox is full, and has not had room since. */
   get overloaded(): boolean {
-    return this.#mailbox.overloaded;
+    return this.#intake.overloaded;
   }
 
   /** Whether it is behind with what waits. */
   get behind(): boolean {
-    return this.#mailbox.behind;
+    return this.#intake.behind;
   }
 
   /** Where its answers go. */
@@ -212,7 +216,7 @@ export class VnodeProcess extends ChildBase
 
   /** Calls that were given up and whose handlers are at it still. */
   get abandoned(): number {
-    return this.#abandoned;
+    return this.#calls.abandoned;
   }
 
   /**
@@ -221,7 +225,7 @@ export class VnodeProcess extends ChildBase
    */
   get idle(): boolean {
     const handling = this.#busy && this.active;
-    return this.load === 0 && this.#abandoned === 0 && !handling;
+    return this.load === 0 && this.abandoned === 0 && !handling;
   }
 
   /**
@@ -241,7 +245,7 @@ export class VnodeProcess extends ChildBase
       await vnode.terminate?.("stopped while starting");
       return;
     }
-    this.#handlers = handlersOf<Handler>(
+    this.#handlers = handlersOf<BoundHandler>(
       this.#module.name,
       "command",
       this.#table.names,
@@ -257,10 +261,10 @@ export class VnodeProcess extends ChildBase
     }, vnode);
     this.#vnode = vnode;
     this.#handoff = new VnodeHandoff(this, vnode, storage);
+    this.#forwarded = this.#makeForwarded();
     if (this.#bound) this.#handoff.bind(true);
     this.#busy = false;
-    this.#mailbox.open(this.#host.now());
-    this.#drain();
+    this.#intake.open();
   }
 
   /**
@@ -290,72 +294,14 @@ export class VnodeProcess extends ChildBase
       );
       return;
     }
-    const wasOverloaded = this.#mailbox.overloaded;
-    const refusal = this.#mailbox.refusal(
-      this.#promised.size,
-      end - start,
+    this.#intake.take(
+      correlation,
+      command,
       flags,
       deadline,
-      // Else it is not needed, and the clock costs something.
-      this.#mailbox.behind ? this.#host.now() : -Infinity,
-    );
-    if (refusal !== undefined) {
-      this.#refuse(correlation, refusal);
-      if (this.#mailbox.overloaded === wasOverloaded) return;
-      this.#host.overloaded(this, true);
-      // Somebody has to look whether there is room again.
-      this.#host.requestsInHand();
-      return;
-    }
-    const stands = this.#busy || this.#held;
-    if (stands || this.#mailbox.length > 0 || !this.#host.turns.hasTime()) {
-      this.#host.requestsInHand();
-      this.#mailbox.add({
-        correlation,
-        command,
-        flags,
-        deadline,
-        arrivedMs: this.#host.receivedMs(),
-        servedBefore: this.#mailbox.served,
-        bytes,
-        start,
-        end,
-      });
-      if (!stands) this.#host.turns.wait(this);
-      return;
-    }
-    this.#handle(correlation, command, flags, deadline, bytes, start, end);
-  }
-
-  #refuse(correlation: number, refusal: MailboxRefusal): void {
-    const { partition, waiting, waitingBytes } = this;
-    if (refusal === "soft") {
-      this.counts.declined++;
-      this.#answers.failWith(
-        correlation,
-        declinedError(partition, waiting + this.#promised.size),
-        "overload",
-      );
-      return;
-    }
-    this.counts.refused++;
-    const cannot = `Cannot take a command for partition ${partition}`;
-    if (refusal === "wait") {
-      const { expectedMs, againAfterMs } = this.#mailbox;
-      this.#answers.fail(
-        correlation,
-        "overload",
-        `${cannot}: it would wait for ${
-          Math.round(expectedMs)
-        } ms behind ${waiting}`,
-        againAfterMs === undefined ? undefined : { againAfterMs },
-      );
-      return;
-    }
-    this.#answers.fail(
-      correlation,
-      "overload",
-      `${cannot}: ${waiting} of together ${waitingBytes} bytes are waiting, ${this.#promised.size} are being handled`,
+      bytes,
+      start,
+      end,
     );
   }
 
@@ -401,101 +347,13 @@ export class VnodeProcess extends ChildBase
     this.#busy = true;
     const message =
       `The vnode of partition ${this.partition} stopped: ${reason}`;
-    for (const call of this.#promised) {
-      this.#answers.fail(call.correlation, "vnode_crashed", message);
-    }
-    this.#promised.clear();
+    this.#calls.close(message);
     this.#coverage.close(message);
     this.#handoff?.close();
     this.#untilQuiet.clear();
-    for (const { reject } of this.#forwarded.splice(0)) {
-      reject(
-        new WhorlError("vnode_crashed", message, {
-          details: { partition: this.partition },
-        }),
-      );
-    }
-    const handling = this.#handling;
-    if (handling !== undefined && !handling.answered) {
-      handling.answered = true;
-      this.#answers.fail(handling.correlation, "vnode_crashed", message);
-    }
-    for (const { correlation } of this.#mailbox.remove(() => true)) {
+    this.#forwarded?.close(message);
+    for (const { correlation } of this.#intake.close()) {
       this.#answers.fail(correlation, "vnode_crashed", message);
-    }
-  }
-
-  /** @internal Its turn has come. */
-  takeTurn(commandsMax: number): void {
-    if (!this.#ended) this.#drain(commandsMax);
-  }
-
-  #drain(commandsMax = Infinity): void {
-    const { turns } = this.#host;
-    let left = commandsMax;
-    while (!this.#busy && !this.#held) {
-      if (
-        this.#mailbox.length > 0 && !(left > 0 && turns.hasTime())
-      ) {
-        turns.wait(this);
-        break;
-      }
-      const next = this.#mailbox.take();
-      if (next === undefined) break;
-      const fate = this.#mailbox.fateOfTaken(
-        next,
-        this.#host.now(),
-        turns.commandMs,
-      );
-      if (fate !== "due") {
-        this.#turnAway(
-          next,
-          fate,
-          `The command waited for partition ${this.partition} until it could not be done in time any more`,
-        );
-        continue;
-      }
-      left--;
-      this.#handle(
-        next.correlation,
-        next.command,
-        next.flags,
-        next.deadline,
-        next.bytes,
-        next.start,
-        next.end,
-      );
-    }
-    this.#lookForRoom();
-  }
-
-  /** Answers for a command that has waited too long to be handled. */
-  #turnAway(
-    { correlation }: WaitingRequest,
-    fate: "expired" | "stale",
-    expired: string,
-  ): void {
-    if (fate === "expired") {
-      this.counts.expired++;
-      this.#answers.fail(correlation, "timeout", expired);
-      return;
-    }
-    this.counts.shed++;
-    this.#answers.fail(
-      correlation,
-      "overload",
-      `The command waited too long for partition ${this.partition}, which is behind with its commands`,
-    );
-  }
-
-  #lookForRoom(): void {
-    const standsStill = this.#busy || this.#held;
-    if (
-      this.#mailbox.behind && this.#mailbox.length === 0 && !standsStill &&
-      this.#host.turns.idle
-    ) this.#mailbox.emptied(this.#host.now());
-    if (this.#mailbox.relieved(this.#promised.size)) {
-      this.#host.overloaded(this, false);
     }
   }
 
@@ -552,8 +410,7 @@ export class VnodeProcess extends ChildBase
       }
       forwards = decision;
     }
-    const call = new PendingCall(
-      this,
+    const call = this.#calls.begin(
       declaration,
       correlation,
       deadline,
@@ -561,22 +418,22 @@ export class VnodeProcess extends ChildBase
       forwards,
     );
     let result: unknown;
-    this.#handling = call;
+    this.#calls.handling = call;
     try {
       result = handler(request, call);
     } catch (error) {
       this.#crash(call, error);
       return;
     } finally {
-      this.#handling = undefined;
+      this.#calls.handling = undefined;
     }
     // The handler has ended its own vnode, and its caller has been told.
     if (this.#ended) return;
     if (result === answersLater) {
-      if (!call.settled) this.#promise(call);
+      if (!call.settled) this.#calls.promise(call);
     } else if (result instanceof Promise) {
       this.#busy = true;
-      if (!call.settled) this.#promise(call);
+      if (!call.settled) this.#calls.promise(call);
       result.then((value) => {
         if (this.#ended) return;
         if (value !== answersLater) call.reply(value);
@@ -584,7 +441,7 @@ export class VnodeProcess extends ChildBase
       }, (error) => this.#crash(call, error));
     } else {
       call.reply(result);
-      if (!call.settled) this.#promise(call);
+      if (!call.settled) this.#calls.promise(call);
     }
     if (forwards) {
       follows?.forward(
@@ -607,15 +464,12 @@ export class VnodeProcess extends ChildBase
 
   /** Takes no commands until `goOn`; they wait. */
   hold(): void {
-    this.#held = true;
-    this.#mailbox.close();
+    this.#intake.hold();
   }
 
   /** Takes commands again, those first that have been waiting. */
   goOn(): void {
-    this.#held = false;
-    this.#mailbox.open(this.#host.now());
-    this.#drain();
+    this.#intake.open();
   }
 
   /** Calls `callback` once no handler is at work, unless what is returned is called before. */
@@ -635,26 +489,19 @@ export class VnodeProcess extends ChildBase
   /** A handler has ended: others may run, those first whose transfers wait. */
   #free(): void {
     this.#busy = false;
-    while (!this.#busy && this.#forwarded.length > 0) {
-      this.#forwarded.shift()?.perform();
-    }
-    this.#drain();
+    this.#forwarded?.runWaiting();
+    this.#intake.drain();
     this.#tellQuiet();
   }
 
   /** Whether no handler is at work, not even for callers who have been answered. */
   #isQuiet(): boolean {
-    if (this.#busy || this.#ended || this.#abandoned > 0) return false;
-    for (const call of this.#promised) {
-      if (!call.answered) return false;
-    }
-    return true;
+    return !this.#busy && !this.#ended && this.#calls.quiet;
   }
 
   /** Whether commands wait, or data from other nodes. */
   get hasWaiting(): boolean {
-    return this.#mailbox.length > 0 ||
-      (this.#handoff?.waiting ?? 0) > 0;
+    return this.waiting > 0 || (this.#handoff?.waiting ?? 0) > 0;
   }
 
   /** Entries of all batches of handoffs to this vnode that were begun. */
@@ -675,72 +522,35 @@ export class VnodeProcess extends ChildBase
     if (!this.#ended) this.#handoff?.serve();
   }
 
-  /**
-   * Runs a command that came with a handoff, once no handler is at work; rejects
-   * if the handler fails, with which the vnode ends.
-   */
+  /** Runs a command that came with a handoff; see {@linkcode ForwardedCommands.run}. */
   run(command: number, body: Uint8Array): Promise<void> {
-    const declaration = this.#table.declarations[command];
-    const handler = this.#handlers[command];
-    if (declaration === undefined || handler === undefined) {
-      throw new WhorlError(
-        "unknown_command",
-        `Cannot run command ${command} of a handoff as '${this.#module.name}' has ${this.#table.names.length}`,
-      );
-    }
-    this.#reader.reset(body, 0, body.length);
-    const request = declaration.request.decode(this.#reader);
-    const { promise, resolve, reject } = Promise.withResolvers<void>();
-    const failed = (error: unknown): void => {
-      reject(error);
-      this.crash(error);
-    };
-    // Nobody gets its answer, which its first caller gets from the source.
-    const call: Call = {
-      timeLeftMs: FORWARDED_COMMAND_MS,
-      accepted: () => {},
-      reply: () => resolve(),
-      fail: () => resolve(),
-      reject: () => resolve(),
-    };
-    const perform = (): void => {
-      this.#handoff?.follows?.forward(
-        HandoffEntry.command,
-        command,
-        body.slice(),
-        () => {},
-      );
-      let result: unknown;
-      try {
-        result = handler(request, call);
-      } catch (error) {
-        failed(error);
-        return;
-      }
-      if (result instanceof Promise) {
-        this.#busy = true;
-        result.then((value) => {
-          if (value !== answersLater) resolve();
-          if (!this.#ended) this.#free();
-        }, failed);
-      } else if (result !== answersLater) resolve();
-    };
-    if (this.#ended) {
-      reject(
-        new WhorlError("vnode_crashed", "The vnode has stopped", {
-          details: { partition: this.partition },
-        }),
-      );
-    } else if (this.#busy) this.#forwarded.push({ perform, reject });
-    else perform();
-    return promise;
+    invariant(this.#forwarded !== undefined, "handoffs come after the start");
+    return this.#forwarded.run(command, body);
+  }
+
+  #makeForwarded(): ForwardedCommands {
+    return new ForwardedCommands(
+      {
+        partition: this.partition,
+        isBusy: () => this.#busy,
+        follows: () => this.#handoff?.follows,
+        begin: () => {
+          this.#busy = true;
+        },
+        free: () => this.#free(),
+        crash: (error) => this.crash(error),
+      },
+      this.#module.name,
+      this.#table,
+      this.#handlers,
+    );
   }
 
   /** What it held is `owner`'s: commands that wait are refused with its name. */
   released(owner: string): void {
     this.#host.released(this, owner);
     const { partition } = this;
-    const forOwner = this.#mailbox.remove(({ flags }) =>
+    const forOwner = this.#intake.remove(({ flags }) =>
       (flags & RequestFlag.asFallback) === 0
     );
     for (const { correlation } of forOwner) {
@@ -784,11 +594,6 @@ export class VnodeProcess extends ChildBase
     }
   }
 
-  #promise(call: PendingCall): void {
-    this.#promised.add(call);
-    this.#host.requestsInHand();
-  }
-
   /**
    * Answers `timeout` for requests whose callers have stopped waiting, so that
    * a handler that never answers holds none of them for ever. That it may be at
@@ -800,74 +605,14 @@ export class VnodeProcess extends ChildBase
     if (this.#ended) return 0;
     const now = this.#host.now();
     this.#coverage.giveUpOverdue();
-    for (const call of this.#promised) {
-      if (call.deadline > now - OVERDUE_GRACE_MS) continue;
-      this.#promised.delete(call);
-      call.abandon();
-      this.#abandoned++;
-      this.counts.expired++;
-      this.#answers.fail(
-        call.correlation,
-        "timeout",
-        this.#overdue("did not answer"),
-      );
-    }
-    if (this.#mailbox.length > 0) this.#lookThroughMailbox(now);
-    this.#lookForRoom();
+    this.#calls.giveUpOverdue(now, this.#overdue("did not answer"));
+    this.#intake.lookThrough(now, this.#overdue("was busy"));
+    this.#intake.lookForRoom();
     return this.load;
-  }
-
-  /** Answers for what has waited too long, and lets go of messages of which little waits. */
-  #lookThroughMailbox(now: number): void {
-    for (const [request, fate] of this.#mailbox.removeOverdue(now)) {
-      this.#turnAway(request, fate, this.#overdue("was busy"));
-    }
-    this.#mailbox.keepBytes();
   }
 
   #overdue(why: string): string {
     return `The vnode of partition ${this.partition} ${why} until the deadline had passed`;
-  }
-
-  /** @internal The handler of a call that was given up has finished it. */
-  finishedLate(): void {
-    this.#abandoned--;
-    this.#tellQuiet();
-  }
-
-  /** @internal The handler of a call has finished, and its answer waits for the target of a handoff. */
-  appliedHere(): void {
-    this.#tellQuiet();
-  }
-
-  /** @internal Milliseconds until `deadline`. */
-  timeLeftUntil(deadline: number): number {
-    return Math.max(0, deadline - this.#host.now());
-  }
-
-  /** @internal Answers a call with an early or a final result. */
-  answer(call: PendingCall, type: number, value: unknown): void {
-    if (type !== FrameType.vnodeAccepted) {
-      this.#promised.delete(call);
-      this.counts.handled++;
-      this.#tellQuiet();
-    }
-    if (this.#ended) return;
-    this.#answers.answer(
-      call.correlation,
-      type,
-      (into) => call.declaration.reply.encode(value, into),
-    );
-  }
-
-  /** @internal Answers a call with a failure. */
-  rejectCall(call: PendingCall, error: unknown): void {
-    this.#promised.delete(call);
-    this.counts.failed++;
-    this.#tellQuiet();
-    if (!this.#ended) {
-      this.#answers.failWith(call.correlation, error, "vnode_error");
-    }
   }
 
   /** Ends because a handler or a store failed; the supervisor starts it anew. */
@@ -885,15 +630,10 @@ export class VnodeProcess extends ChildBase
 
   #crash(call: PendingCall, error: unknown): void {
     if (this.#ended) return;
-    this.#promised.delete(call);
-    if (!call.settled) {
-      call.answered = true;
-      this.#answers.fail(
-        call.correlation,
-        "vnode_error",
-        `The vnode of partition ${this.partition} failed: ${reasonOf(error)}`,
-      );
-    }
+    this.#calls.failed(
+      call,
+      `The vnode of partition ${this.partition} failed: ${reasonOf(error)}`,
+    );
     this.crash(error);
   }
 }

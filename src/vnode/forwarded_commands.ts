@@ -1,0 +1,150 @@
+/**
+ * The commands that come to a vnode with a handoff: its source has handled them,
+ * and they follow the items. They are handled in their order, between the
+ * commands of callers, and nobody gets their answers.
+ *
+ * @module
+ */
+import { ByteReader } from "../base/byte_reader.ts";
+import { WhorlError } from "../base/errors.ts";
+import type { BoundHandler, CommandTable } from "./command_table.ts";
+import { HandoffEntry } from "./handoff_codec.ts";
+import type { HandoffSource } from "./handoff_source.ts";
+import { answersLater, type Call } from "./vnode.ts";
+
+/** Time such a command is given, in milliseconds. */
+const FORWARDED_COMMAND_MS = 60_000;
+
+/** What forwarded commands need from their vnode. */
+export interface ForwardedCommandsHost {
+  readonly partition: number;
+  /** Whether a handler is at work for which the next command has to wait. */
+  isBusy(): boolean;
+  /** The handoff from the vnode which commands follow further, if there is one. */
+  follows(): HandoffSource | undefined;
+  /** A handler is at work from now on for which the next command has to wait. */
+  begin(): void;
+  /** It has ended. */
+  free(): void;
+  crash(error: unknown): void;
+}
+
+/** One that waits for a handler to end; no transfer has more than one. */
+interface WaitingCommand {
+  perform(): void;
+  reject(error: Error): void;
+}
+
+/** The forwarded commands of one vnode. */
+export class ForwardedCommands {
+  readonly #host: ForwardedCommandsHost;
+  readonly #moduleName: string;
+  readonly #table: CommandTable;
+  readonly #handlers: readonly BoundHandler[];
+  readonly #reader = new ByteReader(new Uint8Array(0));
+  #waiting: WaitingCommand[] = [];
+  #closed = false;
+
+  constructor(
+    host: ForwardedCommandsHost,
+    moduleName: string,
+    table: CommandTable,
+    handlers: readonly BoundHandler[],
+  ) {
+    this.#host = host;
+    this.#moduleName = moduleName;
+    this.#table = table;
+    this.#handlers = handlers;
+  }
+
+  /**
+   * Runs one, once no handler is at work; rejects if the handler fails, with
+   * which the vnode ends.
+   *
+   * @throws If the vnode has no such command, or it cannot be read.
+   */
+  run(command: number, body: Uint8Array): Promise<void> {
+    const declaration = this.#table.declarations[command];
+    const handler = this.#handlers[command];
+    if (declaration === undefined || handler === undefined) {
+      throw new WhorlError(
+        "unknown_command",
+        `Cannot run command ${command} of a handoff as '${this.#moduleName}' has ${this.#table.names.length}`,
+      );
+    }
+    this.#reader.reset(body, 0, body.length);
+    const request = declaration.request.decode(this.#reader);
+    const { promise, resolve, reject } = Promise.withResolvers<void>();
+    const perform = (): void => {
+      this.#host.follows()?.forward(
+        HandoffEntry.command,
+        command,
+        body.slice(),
+        () => {},
+      );
+      this.#perform(handler, request, resolve, reject);
+    };
+    if (this.#closed) {
+      reject(
+        new WhorlError("vnode_crashed", "The vnode has stopped", {
+          details: { partition: this.#host.partition },
+        }),
+      );
+    } else if (this.#host.isBusy()) this.#waiting.push({ perform, reject });
+    else perform();
+    return promise;
+  }
+
+  #perform(
+    handler: BoundHandler,
+    request: unknown,
+    resolve: () => void,
+    reject: (error: unknown) => void,
+  ): void {
+    const failed = (error: unknown): void => {
+      reject(error);
+      this.#host.crash(error);
+    };
+    // Nobody gets its answer, which its first caller gets from the source.
+    const call: Call = {
+      timeLeftMs: FORWARDED_COMMAND_MS,
+      accepted: () => {},
+      reply: () => resolve(),
+      fail: () => resolve(),
+      reject: () => resolve(),
+    };
+    let result: unknown;
+    try {
+      result = handler(request, call);
+    } catch (error) {
+      failed(error);
+      return;
+    }
+    if (result instanceof Promise) {
+      this.#host.begin();
+      result.then((value) => {
+        if (value !== answersLater) resolve();
+        if (!this.#closed) this.#host.free();
+      }, failed);
+    } else if (result !== answersLater) resolve();
+  }
+
+  /** Runs those that wait, while no handler is at work. */
+  runWaiting(): void {
+    while (!this.#host.isBusy() && this.#waiting.length > 0) {
+      this.#waiting.shift()?.perform();
+    }
+  }
+
+  /** Runs nothing any more; what waits fails with `vnode_crashed`. */
+  close(message: string): void {
+    this.#closed = true;
+    for (const { reject } of this.#waiting.splice(0)) {
+      reject(
+        new WhorlError("vnode_crashed", message, {
+          details: { partition: this.#host.partition },
+        }),
+      );
+    }
+  }
+}

@@ -1,0 +1,122 @@
+/**
+ * What a node asks of a vnode master itself: to start vnodes, to remove what they
+ * hold, and what there is. Calls wait for nothing but what they look at: not for
+ * vnodes that are busy, nor for one another.
+ *
+ * @module
+ */
+import { WhorlError } from "../base/errors.ts";
+import type { Store } from "../environment/storage.ts";
+import type { DepartedVnodes } from "./departed_vnodes.ts";
+import type { MasterVnodes } from "./master_vnodes.ts";
+
+/** The calls of one master. */
+export class MasterCalls {
+  readonly #store: Store;
+  readonly #vnodes: MasterVnodes;
+  readonly #departed: DepartedVnodes;
+  readonly #figures: () => Record<string, unknown>;
+
+  constructor(
+    store: Store,
+    vnodes: MasterVnodes,
+    departed: DepartedVnodes,
+    figures: () => Record<string, unknown>,
+  ) {
+    this.#store = store;
+    this.#vnodes = vnodes;
+    this.#departed = departed;
+    this.#figures = figures;
+  }
+
+  /**
+   * Does what `method` says.
+   *
+   * @throws {WhorlError} `unknown_command` if there is no such call.
+   */
+  async perform(method: string, args: unknown): Promise<unknown> {
+    switch (method) {
+      case "start_vnodes":
+        for (const number of args as number[]) {
+          this.#departed.owned(number);
+          this.#vnodes.own(number);
+        }
+        return null;
+      case "drop":
+        return await this.#drop(args as number);
+      case "discard":
+        await this.#discard(args as number);
+        return null;
+      case "holds_data":
+        return await this.#holdsData(args as number[]);
+      case "tail_repaired":
+        await this.#store.tailRepaired();
+        return null;
+      case "held_vnodes":
+        return await this.#heldVnodes();
+      case "stats":
+        return this.#figures();
+      default:
+        throw new WhorlError(
+          "unknown_command",
+          `Cannot do '${method}' in a vnode master`,
+        );
+    }
+  }
+
+  /**
+   * Removes what is left of a vnode that went to another node, which the ring
+   * names as its owner now. False if it must be handed off after all: this master
+   * does not know of it, or it was asked to stand in for the owner meanwhile.
+   */
+  async #drop(number: number): Promise<boolean> {
+    const process = this.#vnodes.get(number);
+    const owner = this.#departed.takeUnchanged(number, process);
+    if (process === undefined || owner === undefined) return false;
+    try {
+      await process.remove();
+      if (!process.active || process.hasWaiting) return false;
+      this.#departed.removed(number, owner);
+      await this.#vnodes.end(process);
+      return true;
+    } finally {
+      process.serve();
+    }
+  }
+
+  /** Removes what a vnode holds, and ends it. */
+  async #discard(number: number): Promise<void> {
+    const process = this.#vnodes.get(number);
+    if (process?.active) {
+      try {
+        await process.remove();
+      } finally {
+        process.serve();
+      }
+      await this.#vnodes.end(process);
+    }
+    await this.#store.partition(number).deleteRange();
+  }
+
+  /**
+   * Vnodes that have data or run, ascending: also those this node does not own and
+   * that do not run, which is what a handoff has to find.
+   */
+  async #heldVnodes(): Promise<number[]> {
+    const held = new Set(await this.#store.partitions());
+    for (const number of this.#vnodes.numbers()) held.add(number);
+    return [...held].sort((a, b) => a - b);
+  }
+
+  async #holdsData(numbers: readonly number[]): Promise<number[]> {
+    const holding: number[] = [];
+    for (const number of numbers) {
+      const vnode = this.#vnodes.get(number)?.vnode;
+      const empty = vnode === undefined
+        ? await this.#store.partition(number).count() === 0
+        : await vnode.isEmpty();
+      if (!empty) holding.push(number);
+    }
+    return holding;
+  }
+}

@@ -1,0 +1,270 @@
+/**
+ * How a vnode takes in what it is sent: a request is refused, waits in the
+ * mailbox, or is handled at once. What waits is handled in order of arrival, in
+ * the vnode's turns (`vnode_turns.ts`), or turned away when it has waited for too
+ * long.
+ *
+ * @module
+ */
+import { Mailbox, type WaitingRequest } from "./mailbox.ts";
+import type { MailboxBounds, MailboxRefusal } from "./mailbox_bounds.ts";
+import { declinedError, type VnodeAnswers } from "./vnode_answers.ts";
+import type { VnodeCounts } from "./vnode_host.ts";
+import type { TurnTaker, VnodeTurns } from "./vnode_turns.ts";
+
+/** What the intake of a vnode needs from it and from the master around it. */
+export interface VnodeIntakeHost {
+  readonly partition: number;
+  readonly answers: VnodeAnswers;
+  readonly counts: VnodeCounts;
+  readonly turns: VnodeTurns;
+  /** Whether a handler is at work for which the next command has to wait. */
+  isBusy(): boolean;
+  /** Commands that have been taken up and not answered. */
+  handling(): number;
+  /** Monotonic milliseconds. */
+  now(): number;
+  /** When the message came in which the request stands that is being taken in. */
+  receivedMs(): number;
+  /** Handles one request, whose body is `bytes[start, end)`. */
+  handle(
+    correlation: number,
+    command: number,
+    flags: number,
+    deadline: number,
+    bytes: Uint8Array,
+    start: number,
+    end: number,
+  ): void;
+  /** Requests wait: call {@linkcode VnodeIntake.lookThrough} from time to time. */
+  requestsInHand(): void;
+  /** The vnode has begun to refuse commands as its mailbox is full, or it has room again. */
+  overloaded(is: boolean): void;
+}
+
+/** The intake of one vnode. */
+export class VnodeIntake implements TurnTaker {
+  readonly #host: VnodeIntakeHost;
+  readonly #mailbox: Mailbox;
+  /** Gives out no commands, as what the vnode holds is being counted out. */
+  #held = false;
+  #closed = false;
+
+  constructor(host: VnodeIntakeHost, bounds: MailboxBounds) {
+    this.#host = host;
+    this.#mailbox = new Mailbox(bounds);
+  }
+
+  /** Requests that wait. */
+  get waiting(): number {
+    return this.#mailbox.length;
+  }
+
+  /** Their bytes. */
+  get waitingBytes(): number {
+    return this.#mailbox.byteCount;
+  }
+
+  /** Whether it has refused commands as the mailbox is full, and has not had room since. */
+  get overloaded(): boolean {
+    return this.#mailbox.overloaded;
+  }
+
+  /** Whether the vnode is behind with what waits. */
+  get behind(): boolean {
+    return this.#mailbox.behind;
+  }
+
+  get #stands(): boolean {
+    return this.#host.isBusy() || this.#held;
+  }
+
+  /** Takes in one request; the bytes belong to the vnode from now on. */
+  take(
+    correlation: number,
+    command: number,
+    flags: number,
+    deadline: number,
+    bytes: Uint8Array,
+    start: number,
+    end: number,
+  ): void {
+    const host = this.#host;
+    const wasOverloaded = this.#mailbox.overloaded;
+    const refusal = this.#mailbox.refusal(
+      host.handling(),
+      end - start,
+      flags,
+      deadline,
+      // Else it is not needed, and the clock costs something.
+      this.#mailbox.behind ? host.now() : -Infinity,
+    );
+    if (refusal !== undefined) {
+      this.#refuse(correlation, refusal);
+      if (this.#mailbox.overloaded === wasOverloaded) return;
+      host.overloaded(true);
+      // Somebody has to look whether there is room again.
+      host.requestsInHand();
+      return;
+    }
+    const stands = this.#stands;
+    if (stands || this.#mailbox.length > 0 || !host.turns.hasTime()) {
+      host.requestsInHand();
+      this.#mailbox.add({
+        correlation,
+        command,
+        flags,
+        deadline,
+        arrivedMs: host.receivedMs(),
+        servedBefore: this.#mailbox.served,
+        bytes,
+        start,
+        end,
+      });
+      if (!stands) host.turns.wait(this);
+      return;
+    }
+    host.handle(correlation, command, flags, deadline, bytes, start, end);
+  }
+
+  #refuse(correlation: number, refusal: MailboxRefusal): void {
+    const { partition, answers, counts } = this.#host;
+    const handling = this.#host.handling();
+    const { waiting, waitingBytes } = this;
+    if (refusal === "soft") {
+      counts.declined++;
+      answers.failWith(
+        correlation,
+        declinedError(partition, waiting + handling),
+        "overload",
+      );
+      return;
+    }
+    counts.refused++;
+    const cannot = `Cannot take a command for partition ${partition}`;
+    if (refusal === "wait") {
+      const { expectedMs, againAfterMs } = this.#mailbox;
+      answers.fail(
+        correlation,
+        "overload",
+        `${cannot}: it would wait for ${
+          Math.round(expectedMs)
+        } ms behind ${waiting}`,
+        againAfterMs === undefined ? undefined : { againAfterMs },
+      );
+      return;
+    }
+    answers.fail(
+      correlation,
+      "overload",
+      `${cannot}: ${waiting} of together ${waitingBytes} bytes are waiting, ${handling} are being handled`,
+    );
+  }
+
+  /** Gives out no commands until {@linkcode VnodeIntake.open}; they wait. */
+  hold(): void {
+    this.#held = true;
+    this.#mailbox.close();
+  }
+
+  /** Gives out commands from now on, those first that have been waiting. */
+  open(): void {
+    this.#held = false;
+    this.#mailbox.open(this.#host.now());
+    this.drain();
+  }
+
+  /** @internal The vnode's turn has come. */
+  takeTurn(commandsMax: number): void {
+    if (!this.#closed) this.drain(commandsMax);
+  }
+
+  /** Has what waits handled, up to `commandsMax`, while the vnode can and the turn lasts. */
+  drain(commandsMax = Infinity): void {
+    const host = this.#host;
+    const { turns } = host;
+    let left = commandsMax;
+    while (!this.#stands) {
+      if (this.#mailbox.length > 0 && !(left > 0 && turns.hasTime())) {
+        turns.wait(this);
+        break;
+      }
+      const next = this.#mailbox.take();
+      if (next === undefined) break;
+      const fate = this.#mailbox.fateOfTaken(
+        next,
+        host.now(),
+        turns.commandMs,
+      );
+      if (fate !== "due") {
+        this.#turnAway(
+          next,
+          fate,
+          `The command waited for partition ${host.partition} until it could not be done in time any more`,
+        );
+        continue;
+      }
+      left--;
+      host.handle(
+        next.correlation,
+        next.command,
+        next.flags,
+        next.deadline,
+        next.bytes,
+        next.start,
+        next.end,
+      );
+    }
+    this.lookForRoom();
+  }
+
+  /** Answers for a command that has waited too long to be handled. */
+  #turnAway(
+    { correlation }: WaitingRequest,
+    fate: "expired" | "stale",
+    expired: string,
+  ): void {
+    const { partition, answers, counts } = this.#host;
+    if (fate === "expired") {
+      counts.expired++;
+      answers.fail(correlation, "timeout", expired);
+      return;
+    }
+    counts.shed++;
+    answers.fail(
+      correlation,
+      "overload",
+      `The command waited too long for partition ${partition}, which is behind with its commands`,
+    );
+  }
+
+  /** Looks whether the vnode has kept up, and whether its mailbox has room again. */
+  lookForRoom(): void {
+    const host = this.#host;
+    if (
+      this.#mailbox.behind && this.#mailbox.length === 0 && !this.#stands &&
+      host.turns.idle
+    ) this.#mailbox.emptied(host.now());
+    if (this.#mailbox.relieved(host.handling())) host.overloaded(false);
+  }
+
+  /** Answers for what has waited too long, as `expired` says, and lets go of messages of which little waits. */
+  lookThrough(nowMs: number, expired: string): void {
+    if (this.#mailbox.length === 0) return;
+    for (const [request, fate] of this.#mailbox.removeOverdue(nowMs)) {
+      this.#turnAway(request, fate, expired);
+    }
+    this.#mailbox.keepBytes();
+  }
+
+  /** Takes out those that wait for which `leaves`, in order. */
+  remove(leaves: (request: WaitingRequest) => boolean): WaitingRequest[] {
+    return this.#mailbox.remove(leaves);
+  }
+
+  /** Gives out nothing any more, and takes out what waits. */
+  close(): WaitingRequest[] {
+    this.#closed = true;
+    return this.#mailbox.remove(() => true);
+  }
+}
