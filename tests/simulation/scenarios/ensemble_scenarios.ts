@@ -67,6 +67,12 @@ export const ENSEMBLE_SCENARIOS: readonly Scenario[] = [
       "the ring grows and shrinks, and the keys of a consistent bucket follow, while nodes are killed and cut off; one resize is given up",
     operations: 240,
     loadMs: 40_000,
+    // So small that groups are given snapshots while they take over.
+    raftLogs: {
+      walBytesMax: 4_096,
+      segmentEntriesMax: 16,
+      snapshotEntriesMin: 16,
+    },
     begin: () =>
       consistentStory(async (story) => {
         const { chance } = story;
