@@ -34,8 +34,12 @@ import type { TreeNode } from "./tree_view.ts";
 /** Messages of a child that are kept until somebody takes them; more are dropped. */
 export const UNTAKEN_MESSAGES_MAX = 1_024;
 
-/** Milliseconds a program gets to load and start, unless told otherwise. */
-export const START_TIMEOUT_MS_DEFAULT = 10_000;
+/**
+ * Milliseconds a program gets to load and start, unless told otherwise. Its first
+ * start compiles all that it imports, which on a machine that is busy has taken
+ * more than 10 s; one that fails says so at once, so only a hang is told late.
+ */
+export const START_TIMEOUT_MS_DEFAULT = 60_000;
 
 /**
  * A worker that is killed while a question has gone without answer for so many

@@ -83,7 +83,7 @@ export interface StartProgramOptions {
   readonly name?: string;
   /** For workers and subprocesses; a task shares its parent's thread. */
   readonly heartbeat?: HeartbeatOptions;
-  /** Time the program gets to load and start, in milliseconds. @default {10000} */
+  /** Time the program gets to load and start, in milliseconds. @default {60000} */
   readonly startTimeoutMs?: number;
   /** Receives messages from the first one on; the same as {@linkcode ProgramChild.onMessage}. */
   readonly onMessage?: (message: Message) => void;

@@ -202,9 +202,7 @@ export class ClusterParts {
   #removed(joining: boolean): void {
     const { node } = this.#options;
     const said = this.gossip.ring.clock.get(node.name) ?? 0;
-    // As large as the one it was in, so that it may join that again. One that was
-    // only joining has what it had before.
-    const left = joining ? undefined : this.gossip.ring;
+    const left = { ring: this.gossip.ring, wasJoining: joining };
     const alone = outgrow(
       ringAlone(this.#options, this.#world, left),
       node.name,

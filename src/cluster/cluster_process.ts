@@ -230,7 +230,8 @@ export class ClusterProcess {
    *
    * @throws {WhorlError} `self_join`, `not_reachable`, `unable_to_get_join_ring`,
    * `node_still_starting`, `not_single_node`, `different_ring_sizes`,
-   * `wrong_cluster`, `name_taken`, or what the handshake refused with.
+   * `pending_changes`, `wrong_cluster`, `name_taken`, or what the handshake
+   * refused with.
    */
   join(address: Address, options?: JoinOptions): Promise<JoinResult> {
     return this.#parts.join.join(address, options);

@@ -126,6 +126,8 @@ export interface JoinOptions {
    * @default {true}
    */
   readonly staged?: boolean | undefined;
+  /** Who is meant; a node of another name that answers at the address is not joined. @default {whoever it is} */
+  readonly node?: string | undefined;
 }
 
 /** What came of a change that was to be staged. */

@@ -21,6 +21,7 @@ import { versionDescends } from "../causality/version_vector.ts";
 import type { Address } from "../environment/transport.ts";
 import { memberStatus, type Ring, sameCluster } from "../ring/ring.ts";
 import { addJoining, type NodeFacts, outgrow } from "../ring/ring_change.ts";
+import { originText } from "../ring/ring_origin.ts";
 import type { JoinResult } from "./cluster_world.ts";
 import { type JoinOffer, refuseDeparture, refuseJoin } from "./membership.ts";
 
@@ -32,6 +33,8 @@ export type JoinEvent =
     address: Address;
     /** Whether it becomes a member at once, without a commit. */
     autoJoin: boolean;
+    /** Who must answer there. @default {anybody} */
+    host?: string | undefined;
   }
   | { type: "offered"; offer: JoinOffer }
   /** The host gave no offer. */
@@ -70,6 +73,7 @@ type Phase =
     readonly name: "fetching";
     readonly address: Address;
     readonly autoJoin: boolean;
+    readonly host: string | undefined;
   }
   | {
     readonly name: "asking";
@@ -137,13 +141,13 @@ export function stepJoin(
   switch (event.type) {
     case "requested": {
       if (phase.name !== "idle") return [];
-      const { address, autoJoin } = event;
-      join.phase = { name: "fetching", address, autoJoin };
+      const { address, autoJoin, host } = event;
+      join.phase = { name: "fetching", address, autoJoin, host };
       return [{ type: "fetch_offer", address }];
     }
     case "offered":
       return phase.name === "fetching"
-        ? offered(join, event.offer, phase.autoJoin, ring)
+        ? offered(join, event.offer, phase, ring)
         : [];
     case "offer_failed": {
       if (phase.name !== "fetching") return [];
@@ -186,9 +190,18 @@ export function stepJoin(
 function offered(
   join: JoinState,
   offer: JoinOffer,
-  autoJoin: boolean,
+  { address, autoJoin, host }: Extract<Phase, { name: "fetching" }>,
   ring: Ring,
 ): JoinEffect[] {
+  if (host !== undefined && offer.node !== host) {
+    return fail(
+      join,
+      new WhorlError(
+        "not_reachable",
+        `Cannot join ${host} at ${address} as ${offer.node} answers there`,
+      ),
+    );
+  }
   const refusal = refuseJoin(ring, join.self, offer);
   if (refusal !== null) return fail(join, refusal);
   join.phase = { name: "asking", offer, autoJoin };
@@ -217,7 +230,7 @@ function invited(
   const said = ring.clock.get(self.name) ?? 0;
   const joined = addJoining(
     outgrow(invitation, self.name, said),
-    self,
+    { ...self, origin: originText(ring, invitation) },
     wallMs,
     { autoJoin },
   );

@@ -61,6 +61,13 @@ const offered: JoinEvent = {
 };
 const invited: JoinEvent = { type: "invited", ring: invitation };
 
+Deno.test("stepJoin() joins nobody but who was meant", () => {
+  const meant = after({ ...requested, host: "host" }, offered);
+  assertEquals(meant.effects[0]?.type, "ask_admission");
+  const { join, effects } = after({ ...requested, host: "other" }, offered);
+  assertEquals(failure(join, effects), "not_reachable");
+});
+
 /** A join that has taken the ring, and that ring. */
 function storing(): { join: JoinState; joined: Ring } {
   const { join, effects } = after(requested, offered, invited);

@@ -72,7 +72,8 @@ export class JoinProcess {
     const requested = Promise.withResolvers<JoinResult>();
     this.#requested = requested;
     const autoJoin = options.staged === false;
-    this.#step({ type: "requested", address, autoJoin });
+    const host = options.node;
+    this.#step({ type: "requested", address, autoJoin, host });
     return await requested.promise;
   }
 

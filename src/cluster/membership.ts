@@ -17,6 +17,7 @@ import {
 } from "../ring/ring.ts";
 import { hasConsistentBuckets } from "../ring/consistent_buckets.ts";
 import { isInvited, type NodeFacts } from "../ring/ring_change.ts";
+import { firstVnode, firstVnodeOf } from "../ring/ring_generations.ts";
 import { ownsNothing } from "../ring/ring_upkeep.ts";
 
 /** What a node gives to one that wants to join its cluster. */
@@ -70,6 +71,15 @@ export function refuseJoin(
       "different_ring_sizes",
       `${to} as ring sizes must match: local is ${local.size}, remote is ${offer.ring.size}`,
       { details: { local: local.size, remote: offer.ring.size } },
+    );
+  }
+  const { resize } = offer.ring.ownership.generations;
+  if (
+    resize !== null && firstVnodeOf(resize.generation) === firstVnode(local)
+  ) {
+    return new WhorlError(
+      "pending_changes",
+      `${to} as its ring is being resized, and what this node holds would be taken for parts of that: wait until it is done`,
     );
   }
   return refuseIdentity(offer.ring, self.name, self.nodeId);

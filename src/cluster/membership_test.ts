@@ -1,7 +1,9 @@
 import { assertEquals } from "@std/assert";
 import {
   addJoining,
+  beginResize,
   freshRing,
+  installResize,
   invite,
   markSeen,
   setOwnership,
@@ -46,6 +48,14 @@ Deno.test("refuseJoin() names what speaks against a join", () => {
   assertEquals(code("other", null), "node_still_starting");
   assertEquals(code("other", fresh("other", 16)), "different_ring_sizes");
   assertEquals(code("other", fresh("other", 8, "prod")), "wrong_cluster");
+  // Its vnodes would be taken for those of the ring to come, of which they are not.
+  const resizing = beginResize(remote, "other", new Array(16).fill("other"));
+  const grown = installResize(
+    beginResize(fresh("me", 16), "me", new Array(8).fill("me")),
+    "me",
+  );
+  assertEquals(code("other", resizing, grown), "pending_changes");
+  assertEquals(code("other", resizing), null);
   const joined = addJoining(local, facts("guest"), 0);
   assertEquals(code("other", remote, joined), "not_single_node");
   // A guest that was removed again does not count.

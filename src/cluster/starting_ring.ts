@@ -7,7 +7,12 @@
 import { reasonOf, WhorlError } from "../base/errors.ts";
 import { memberStatus, type Ring } from "../ring/ring.ts";
 import { decodeRing } from "../ring/ring_codec.ts";
-import { generationsFrom } from "../ring/ring_generations.ts";
+import {
+  FIRST_GENERATION,
+  generationsAlone,
+  generationsBefore,
+} from "../ring/ring_generations.ts";
+import { originOf, textOfOrigin } from "../ring/ring_origin.ts";
 import { freshRing } from "../ring/ring_change.ts";
 import type { ClusterOptions, ClusterWorld } from "./cluster_world.ts";
 import { refuseIdentity } from "./membership.ts";
@@ -40,28 +45,54 @@ export function restoreRing(options: ClusterOptions): Ring | null {
   return ring;
 }
 
+/** A ring that a node was in. */
+export interface LeftRing {
+  readonly ring: Ring;
+  /** Whether it was only joining, so that it has what it had before. */
+  readonly wasJoining: boolean;
+}
+
 /**
  * A new ring, with this node as the only member of a new cluster.
  *
- * @param left The ring it was in, the size of which it goes on with; its vnodes keep their numbers.
+ * @param left The ring it was in, if any. Its vnodes keep their numbers.
  * @throws {WhorlError} `invalid_ring_size`.
  */
 export function ringAlone(
   options: ClusterOptions,
   world: Pick<ClusterWorld, "newSeed" | "wallClock">,
-  left?: Ring,
+  left?: LeftRing,
 ): Ring {
-  const { clusterName, ringSize, node } = options;
-  const size = left?.size ?? ringSize;
-  const generation = left?.ownership.generations.current ?? 0;
   return freshRing({
-    clusterName,
-    size,
-    generations: generationsFrom(generation, size),
+    clusterName: options.clusterName,
+    ...partitionsAlone(options, left),
     seed: world.newSeed(),
-    node,
     wallMs: world.wallClock(),
   });
+}
+
+/** How many partitions a node has when it is alone, and of which generation. */
+function partitionsAlone(
+  { ringSize, node }: ClusterOptions,
+  left: LeftRing | undefined,
+): Pick<Parameters<typeof freshRing>[0], "size" | "generations" | "node"> {
+  if (left === undefined) {
+    return { size: ringSize, generations: FIRST_GENERATION, node };
+  }
+  const { ring, wasJoining } = left;
+  const origin = originOf(ring, node.name);
+  if (wasJoining) {
+    return origin === null
+      ? { size: ringSize, generations: FIRST_GENERATION, node }
+      : { size: origin.size, generations: generationsBefore(origin), node };
+  }
+  return {
+    // As large as the one it was in, so that it may join that again.
+    size: ring.size,
+    generations: generationsAlone(ring.ownership.generations),
+    // There may still be something of that.
+    node: origin === null ? node : { ...node, origin: textOfOrigin(origin) },
+  };
 }
 
 function readRing(bytes: Uint8Array): Ring {

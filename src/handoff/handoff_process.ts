@@ -42,6 +42,7 @@ import {
   type ManagerEffect,
   type ManagerEvent,
   type ManagerState,
+  reasonFor,
   stepManager,
 } from "./manager_fsm.ts";
 import { RateMeter } from "./rate_meter.ts";
@@ -661,7 +662,8 @@ export class HandoffProcess implements HandoffControl {
     const { self } = this.#world;
     const nowMs = this.#world.runtime.now();
     const outbound = [...this.#manager.transfers].map(
-      ([name, { wanted, failures, reason }]): TransferStatus => {
+      ([name, transfer]): TransferStatus => {
+        const { wanted, failures } = transfer;
         const known = this.#outbound.get(name);
         return {
           id: name,
@@ -684,7 +686,7 @@ export class HandoffProcess implements HandoffControl {
           itemsPerSecond: Math.round(known?.itemRate.perSecond(nowMs) ?? 0),
           bytesPerSecond: Math.round(known?.byteRate.perSecond(nowMs) ?? 0),
           failures,
-          reason: wanted.blocked ?? reason,
+          reason: reasonFor(this.#manager, transfer),
         };
       },
     );

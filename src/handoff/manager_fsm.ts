@@ -169,6 +169,20 @@ export function admitsInbound(
     inbound + runningIn(transfers).length < config.concurrency;
 }
 
+/** What a transfer waits for, or why it failed last; `null` if there is nothing to say. */
+export function reasonFor(
+  { config, inbound, transfers }: ManagerState,
+  { phase, wanted, reason }: ManagedTransfer,
+): string | null {
+  if (wanted.blocked !== null) return wanted.blocked;
+  if (phase !== "waiting") return reason;
+  if (!config.outbound) return "outbound transfers are disabled";
+  const isFull = inbound + runningIn(transfers).length >= config.concurrency;
+  return isFull && (reason === null || config.concurrency === 0)
+    ? `${config.concurrency} may run at once`
+    : reason;
+}
+
 /** Whether any transfer from here runs. */
 export function isSending({ transfers }: ManagerState): boolean {
   return runningIn(transfers).length > 0;

@@ -6,6 +6,7 @@ import {
   type ManagerEffect,
   type ManagerEvent,
   type ManagerState,
+  reasonFor,
   REFUSED_MS_MAX,
   REFUSED_MS_MIN,
   REFUSED_REST,
@@ -115,6 +116,35 @@ Deno.test("stepManager() begins repairs, then hints, then ownership, by partitio
     ["begin 7", "begin 4", "begin 9"],
   );
   assertEquals(bench.complete(transfer(4, "hinted")), ["begin 0"]);
+});
+
+Deno.test("reasonFor() says what a transfer waits for, or why it failed last", () => {
+  const bench = new Bench(1);
+  const reasons = (): (string | null)[] =>
+    [...bench.manager.transfers.values()].map((each) =>
+      reasonFor(bench.manager, each)
+    );
+  bench.want(
+    transfer(1),
+    transfer(2),
+    transfer(3, "ownership", { blocked: "b does not serve kv now" }),
+  );
+  assertEquals(reasons(), [
+    null,
+    "1 may run at once",
+    "b does not serve kv now",
+  ]);
+  bench.fail(transfer(1), { refused: true });
+  bench.complete(transfer(2));
+  bench.nowMs = RETRY_MS_MAX;
+  assertEquals(reasons(), ["it broke", "b does not serve kv now"]);
+  bench.step({ type: "concurrency", concurrency: 0 });
+  assertEquals(reasons()[0], "0 may run at once");
+  bench.enable("outbound", false);
+  assertEquals(reasons(), [
+    "outbound transfers are disabled",
+    "b does not serve kv now",
+  ]);
 });
 
 Deno.test("stepManager() counts transfers in and out together", () => {

@@ -13,6 +13,7 @@ import {
   firstVnodeOf,
   partitionOfVnode,
 } from "../ring/ring_generations.ts";
+import { originOf } from "../ring/ring_origin.ts";
 import type { HandoffSpread } from "../vnode/handoff_codec.ts";
 import type { HeldPartition, TransferKind } from "./transfer.ts";
 
@@ -198,9 +199,10 @@ export function planTransfers(situation: TransferSituation): TransferPlan {
       }
     });
   }
+  const origin = originOf(ring, self);
   for (const each of held) {
     const { module, partition } = each;
-    const age = ageOfVnode(ring, partition);
+    const age = ageOfVnode(ring, partition, origin);
     if (age === "former" && memberStatus(ring, self) !== "joining") {
       const transfer = spreadOf(situation, owners, module, partition);
       wanted.push({

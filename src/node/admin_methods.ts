@@ -70,7 +70,7 @@ const METHODS: Methods = {
       );
     }
     const staged = optionalFlag(args, "staged") ?? true;
-    const { joined } = await node.join(address, { staged });
+    const { joined } = await node.join(address, { staged, node: target });
     return { node: node.name, joined, staged };
   },
   cluster_leave: (node, args) => node.leave(optionalText(args, "node")),

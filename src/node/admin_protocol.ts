@@ -253,8 +253,8 @@ export interface AdminMethods extends MemberMethods {
    * Stages this node to join the cluster of `node`, or with `staged` false has
    * it join at once. `address` is needed unless the node's peer map or cluster
    * knows it. Fails with `self_join`, `not_reachable`,
-   * `unable_to_get_join_ring`, `node_still_starting`, `not_single_node` or
-   * `different_ring_sizes`.
+   * `unable_to_get_join_ring`, `node_still_starting`, `not_single_node`,
+   * `different_ring_sizes` or `pending_changes`.
    */
   cluster_join: {
     args: {

@@ -283,7 +283,8 @@ export class WhorlNode implements AsyncDisposable {
    *
    * @throws {WhorlError} `self_join`, `not_reachable`, `unable_to_get_join_ring`,
    * `node_still_starting`, `not_single_node`, `different_ring_sizes`,
-   * `wrong_cluster`, `wrong_cookie` or `name_taken`.
+   * `pending_changes` while that cluster's ring is resized, `wrong_cluster`,
+   * `wrong_cookie` or `name_taken`.
    */
   join(address: Address, options?: JoinOptions): Promise<JoinResult> {
     return this.#cluster.join(address, options);

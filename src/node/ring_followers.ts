@@ -11,6 +11,7 @@ import {
   formerVnodes,
   vnodeSizes,
 } from "../ring/ring_generations.ts";
+import { originOf } from "../ring/ring_origin.ts";
 import { type RingView, ringViewOf } from "../ring/ring_view.ts";
 import { moduleIdOf } from "../vnode/vnode_wire.ts";
 import type { NodeParts } from "./node_parts.ts";
@@ -46,9 +47,10 @@ export function ownPartitions({ cluster, vnodes, config }: NodeParts): void {
   ring.ownership.owners.forEach((owner, partition) => {
     if (owner === config.name) mine.push(first + partition);
   });
+  const origin = originOf(ring, config.name);
   vnodes?.ringResized(
-    vnodeSizes(ring),
-    formerVnodes(ring),
+    vnodeSizes(ring, origin),
+    formerVnodes(ring, origin),
     boundVnodes(ring, config.name),
   );
   vnodes?.own(mine);

@@ -11,6 +11,7 @@ import {
   vnodeSizes,
 } from "../ring/ring_generations.ts";
 import { currentMembers } from "../ring/ring.ts";
+import { originOf } from "../ring/ring_origin.ts";
 import type { NodeParts } from "./node_parts.ts";
 import { present } from "./node_parts.ts";
 import {
@@ -44,10 +45,11 @@ export function vnodeSup(
       const { config, environment } = parts;
       const home = present(parts.home, "home");
       const { ring } = present(parts.cluster, "cluster");
+      const origin = originOf(ring, config.name);
       const vnodes = new VnodeManager({
         node: config.name,
-        ringSizes: vnodeSizes(ring),
-        formerVnodes: formerVnodes(ring),
+        ringSizes: vnodeSizes(ring, origin),
+        formerVnodes: formerVnodes(ring, origin),
         boundVnodes: boundVnodes(ring, config.name),
         masters: config.masters,
         placement: config.masterPlacement,

@@ -79,6 +79,8 @@ export const MemberMeta = {
   nodeId: "node_id",
   /** What its version supports; see `src/cluster/capability.ts`. Nothing in versions before 0.1.0's capabilities. */
   capabilities: "capabilities",
+  /** The ring it stood alone in before it joined; see `ring_origin.ts`. Nothing if neither was ever resized. */
+  origin: "origin",
 } as const;
 
 /** The identity of a cluster, made when its first node was created. */

@@ -35,6 +35,7 @@ import {
   type ResizePhase,
   type RingGenerations,
 } from "./ring_generations.ts";
+import { originsIn } from "./ring_origin.ts";
 import { type Meta, type MetaValue, setMeta } from "./stamped.ts";
 
 /** Fewest partitions of a ring. */
@@ -51,18 +52,23 @@ export interface NodeFacts {
   readonly nodeId: string;
   /** What its version supports, as text. Only the node itself says so. @default {what was said before stays} */
   readonly capabilities?: string;
+  /** The ring it comes from; see `ring_origin.ts`. `null` takes back what was said before. @default {that stays} */
+  readonly origin?: string | null;
 }
 
 /** What of `node` stands in its member metadata. */
 function factsOf(
-  { address, nodeId, capabilities }: NodeFacts,
-): [name: string, value: string][] {
+  { address, nodeId, capabilities, origin }: NodeFacts,
+): [name: string, value: string | null][] {
   return [
     [MemberMeta.address, address],
     [MemberMeta.nodeId, nodeId],
     ...(capabilities === undefined
       ? []
       : [[MemberMeta.capabilities, capabilities] as [string, string]]),
+    ...(origin === undefined
+      ? []
+      : [[MemberMeta.origin, origin] as [string, string | null]]),
   ];
 }
 
@@ -313,6 +319,7 @@ export function beginResize(
       owners,
       term,
       version + 1,
+      originsIn(ring),
     ),
   });
 }

@@ -65,10 +65,9 @@ export const FIRST_GENERATION: RingGenerations = {
   resize: null,
 };
 
-/** The generations of a ring that begins with `generation`. */
-export function generationsFrom(
-  generation: number,
-  size: number,
+/** The generations of the ring that a node was in before it joined, alone. */
+export function generationsBefore(
+  { generation, size }: RingOrigin,
 ): RingGenerations {
   return generation === 0 ? FIRST_GENERATION : {
     ...FIRST_GENERATION,
@@ -76,6 +75,19 @@ export function generationsFrom(
     newest: generation,
     sizes: [size],
   };
+}
+
+/** The generations of a ring in which a node stands alone that was a member of one with those. */
+export function generationsAlone(left: RingGenerations): RingGenerations {
+  return left.resize === null ? { ...left, staged: null } : resizeAborted(left);
+}
+
+/** The ring that a node stood alone in before it joined. */
+export interface RingOrigin {
+  /** Its generation, which says how its vnodes are numbered. */
+  readonly generation: number;
+  /** Partitions. */
+  readonly size: number;
 }
 
 /** What of a ring says which vnodes there may be. */
@@ -109,15 +121,23 @@ export function firstVnode({ ownership }: SizedRing): number {
 /** What a vnode is in a ring: of the present owners, of the future ones, of former ones, of a resize that was aborted, or of none that is known. */
 export type VnodeAge = "present" | "future" | "former" | "aborted" | "unknown";
 
-/** What the vnode with this number is in `ring`. */
-export function ageOfVnode(ring: SizedRing, vnode: number): VnodeAge {
+/**
+ * What the vnode with this number is in `ring`.
+ *
+ * @param origin Of the node that has the vnode, if it came with vnodes of its own.
+ */
+export function ageOfVnode(
+  ring: SizedRing,
+  vnode: number,
+  origin: RingOrigin | null = null,
+): VnodeAge {
   const { current, resize } = ring.ownership.generations;
   const first = firstVnodeBeside(vnode);
   if (first === firstVnodeOf(current)) return "present";
   if (resize !== null && first === firstVnodeOf(resize.generation)) {
     return "future";
   }
-  const size = knownSizes(ring).get(first);
+  const size = knownSizes(ring, origin).get(first);
   return size === undefined ? "unknown" : size === 0 ? "aborted" : "former";
 }
 
@@ -143,17 +163,25 @@ export function ownerOfVnode(
 /**
  * Partitions of each generation that may have vnodes, by the number of its first
  * one. Aborted ones have none.
+ *
+ * @param origin Of the node whose vnodes this is about.
  */
-export function vnodeSizes(ring: SizedRing): Map<number, number> {
-  const sizes = knownSizes(ring);
+export function vnodeSizes(
+  ring: SizedRing,
+  origin: RingOrigin | null = null,
+): Map<number, number> {
+  const sizes = knownSizes(ring, origin);
   for (const [first, size] of sizes) if (size === 0) sizes.delete(first);
   return sizes;
 }
 
 /** The numbers of the first vnodes of generations that are no more. */
-export function formerVnodes(ring: SizedRing): number[] {
-  return [...vnodeSizes(ring).keys()]
-    .filter((first) => ageOfVnode(ring, first) === "former");
+export function formerVnodes(
+  ring: SizedRing,
+  origin: RingOrigin | null = null,
+): number[] {
+  return [...vnodeSizes(ring, origin).keys()]
+    .filter((first) => ageOfVnode(ring, first, origin) === "former");
 }
 
 /** Numbers of the vnodes of `node` whose writes are held until the resized ring has them. */
@@ -170,31 +198,58 @@ export function boundVnodes(
   );
 }
 
-function knownSizes({ size, ownership }: SizedRing): Map<number, number> {
-  const { newest, sizes } = ownership.generations;
+function knownSizes(
+  { size, ownership }: SizedRing,
+  origin: RingOrigin | null,
+): Map<number, number> {
+  const { current, newest, sizes, resize } = ownership.generations;
   const known = sizes.length === 0 ? [size] : sizes;
-  return new Map(
+  const byFirst = new Map(
     known.map((each, i) => [
       firstVnodeOf(newest - known.length + 1 + i),
       each,
     ]),
   );
+  if (origin !== null) {
+    const first = firstVnodeOf(origin.generation);
+    // Nobody has given this node vnodes of a generation that is no more.
+    const isUsed = first === firstVnodeOf(current) ||
+      resize !== null && first === firstVnodeOf(resize.generation);
+    if (!isUsed) byFirst.set(first, origin.size);
+  }
+  return byFirst;
 }
 
-/** The generations once a resize to `owners` has begun, in the ownership of `term` and `version`. */
+/**
+ * The generations once a resize to `owners` has begun, in the ownership of `term` and `version`.
+ *
+ * @param origins Of members that may still have vnodes numbered like that.
+ */
 export function resizeBegun(
   before: RingGenerations,
   size: number,
   owners: readonly string[],
   term: number,
   version: number,
+  origins: readonly RingOrigin[] = [],
 ): RingGenerations {
-  const generation = before.newest + 1;
-  const known = before.sizes.length === 0 ? [size] : before.sizes;
+  const taken = new Set(
+    origins.map(({ generation }) => firstVnodeOf(generation)),
+  );
+  let generation = before.newest + 1;
+  const sizes = [...before.sizes.length === 0 ? [size] : before.sizes];
+  while (
+    taken.has(firstVnodeOf(generation)) &&
+    generation - before.current < GENERATIONS_KEPT - 1
+  ) {
+    // As if it had been aborted.
+    sizes.push(0);
+    generation++;
+  }
   return {
     current: before.current,
     newest: generation,
-    sizes: [...known, owners.length].slice(-GENERATIONS_KEPT),
+    sizes: [...sizes, owners.length].slice(-GENERATIONS_KEPT),
     staged: null,
     resize: {
       generation,

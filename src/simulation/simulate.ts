@@ -23,7 +23,6 @@ import {
   formCluster,
   isSettled,
   notAtHome,
-  SETTLE_MS_MAX,
   stopCluster,
   untilAtHome,
   untilSettled,
@@ -64,6 +63,12 @@ import type { Workload } from "./workload.ts";
 const CLIENTS_END_MS_MAX = 60_000;
 /** Virtual time in which a healed cluster must answer, in milliseconds. */
 const EVENTUALLY_MS_MAX = 30_000;
+/**
+ * How long a script waits unless it says otherwise, in virtual milliseconds. Longer
+ * than a cluster has in the end, as its network is still what it is: one that loses
+ * a fifth of all segments and has members suspected of it settles after minutes.
+ */
+const SCRIPT_PATIENCE_MS = 180_000;
 /** How often a story looks whether what it waits for is so, in virtual milliseconds. */
 const SCRIPT_LOOK_MS = 50;
 /** Wait between two tries of that, in virtual milliseconds. */
@@ -368,7 +373,7 @@ class Run {
     const until: ScriptContext["until"] = async (
       what,
       holds,
-      limitMs = SETTLE_MS_MAX,
+      limitMs = SCRIPT_PATIENCE_MS,
     ) => {
       const untilMs = time.now() + limitMs;
       while (!await holds()) {

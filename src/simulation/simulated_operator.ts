@@ -14,6 +14,7 @@
 import { ownerOfVnode } from "../ring/ring_generations.ts";
 import type { Chance } from "../base/chance.ts";
 import { isWhorlError, WhorlError } from "../base/errors.ts";
+import { versionDescends } from "../causality/version_vector.ts";
 import type { WhorlNode } from "../node/node.ts";
 import { type MemberStatus, memberStatus, type Ring } from "../ring/ring.ts";
 import { describeChange } from "./schedule/fault_words.ts";
@@ -55,6 +56,8 @@ export class SimulatedOperator {
   readonly #standings = new Map<SimulatedMachine, Standing>();
   /** Since when the ring knows a node no more that has not heard so. */
   readonly #goneSinceMs = new Map<SimulatedMachine, number>();
+  /** The ring in which a node that leaves was told to. */
+  readonly #toldToLeave = new Map<SimulatedMachine, Ring>();
   /** What was staged without a commit, and not been committed or cleared since. */
   #staged: Staged[] = [];
   #over = false;
@@ -430,7 +433,7 @@ export class SimulatedOperator {
     if (!machine.inService) {
       this.#standings.set(machine, "out");
     } else if (
-      status === "valid" ||
+      status === "valid" && this.#hasHeardOfLeave(machine) ||
       this.#cluster.serves(machine) && isBack(machine, status)
     ) {
       // It was declared down, and is back to stay.
@@ -448,6 +451,14 @@ export class SimulatedOperator {
       machine.retire();
       this.#standings.set(machine, "lost");
     }
+  }
+
+  /** Whether the ring that members go by knows that this one was to leave. Who knows it may be away. */
+  #hasHeardOfLeave(machine: SimulatedMachine): boolean {
+    const told = this.#toldToLeave.get(machine);
+    const ring = this.#ring();
+    return told === undefined ||
+      ring !== undefined && versionDescends(ring.clock, told.clock);
   }
 
   // Settings of one node.
@@ -483,7 +494,12 @@ export class SimulatedOperator {
   }
 
   #settle(index: number, standing: Standing): void {
-    this.#standings.set(this.#machine(index), standing);
+    const machine = this.#machine(index);
+    const ring = this.#ring();
+    if (standing === "leaving" && ring !== undefined) {
+      this.#toldToLeave.set(machine, ring);
+    }
+    this.#standings.set(machine, standing);
   }
 
   #nameOf(index: number): string {

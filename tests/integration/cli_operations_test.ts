@@ -385,7 +385,13 @@ Deno.test("every command that talks to a node answers for one that runs and for 
     "a command has no case here",
   );
   await using nodes = await operated(2);
-  await nodes.tell(2, "cluster", "join", await nodes.place(1));
+  const place = await nodes.place(1);
+  const mistaken = `dev9@127.0.0.1${place.slice(place.lastIndexOf(":"))}`;
+  const { code, err } = await nodes.ask(2, "cluster", "join", mistaken);
+  assertEquals(code, 1);
+  assertMatch(err, /^Node dev9@127\.0\.0\.1 is not reachable!\n/);
+  assertMatch(err, /as dev1@127\.0\.0\.1 answers there/);
+  await nodes.tell(2, "cluster", "join", place);
   await nodes.commit(1);
   const file = nodes.file("two.ndjson");
   await Deno.writeTextFile(file, '{"id":1}\n{"id":2}\n');

@@ -49,7 +49,7 @@ export const RESIZE_SCENARIOS: readonly Scenario[] = [
         assertEquals(await listed(nodes[2]), keys.length);
       }
       // Vnodes of the rings before have stopped, and no others.
-      await untilVnodes(cluster, 64);
+      await untilVnodes(nodes, 64);
       await assertReplicas(cluster, nodes[0], keys);
       assertEquals(await listed(nodes[2]), keys.length);
     },
@@ -89,7 +89,7 @@ export const RESIZE_SCENARIOS: readonly Scenario[] = [
       await nodes[0].control.resizeRing(8);
       await commitStaged(nodes[0].control);
       await resized(cluster, 8);
-      await untilVnodes(cluster, 8);
+      await untilVnodes(nodes, 8);
       await assertReplicas(cluster, nodes[1], keys, 2);
     },
   },
@@ -120,7 +120,7 @@ export const RESIZE_SCENARIOS: readonly Scenario[] = [
       await resized(cluster, 16);
       await nodes[1].kill();
       await nodes[1].start();
-      await untilVnodes(cluster, 16);
+      await untilVnodes(nodes, 16);
       for (const node of nodes) await assertKeys(node, keys, 2);
     },
   },
@@ -157,9 +157,23 @@ export const RESIZE_SCENARIOS: readonly Scenario[] = [
         ringSize: 32,
       });
       await second.start();
+      // Its vnodes have the numbers of the first ring's, of 16 partitions.
+      const brought = Array.from({ length: 100 }, (_, i) => `brought ${i}`);
+      await writeKeys(second, brought);
+      await second.control.join(first.address);
+      const mark = second.events.mark;
+      await first.control.clear();
+      await second.events.until(
+        "its removal",
+        mark,
+        ({ type }) => type === "removed",
+      );
+      await assertKeys(second, brought);
       await second.control.join(first.address);
       await commitStaged(first.control);
       assert(await first.control.settled(RESIZE_MS_MAX));
+      await untilVnodes([first, second], 32);
+      keys.push(...brought);
       await assertKeys(second, keys);
       await assertReplicas(cluster, second, keys);
     },
@@ -213,10 +227,13 @@ async function resized(cluster: TestCluster, size: number): Promise<void> {
 }
 
 /** Waits until so many vnodes run in all: those of the ring, and no others. */
-async function untilVnodes(cluster: TestCluster, count: number): Promise<void> {
+async function untilVnodes(
+  nodes: readonly TestNode[],
+  count: number,
+): Promise<void> {
   await until(`${count} vnodes`, async () => {
     const stats = await Promise.all(
-      cluster.nodes.map(({ control }) => control.stats()),
+      nodes.map(({ control }) => control.stats()),
     );
     let vnodes = 0;
     for (const { values } of stats) {

@@ -62,4 +62,10 @@ export const KEPT_SCENARIO_SEEDS: readonly KeptScenarioSeed[] = [
     found:
       "a source acknowledged, after a second, what its new partition did not have, and a strict read by the resized ring missed it (claimant_resize_test.ts)",
   })),
+  {
+    name: "random_plans",
+    seed: 5015,
+    found:
+      "the operator took a node that leaves for one that had been declared down and was back, as only the claimant knew of the leave and was away (simulated_operator.ts)",
+  },
 ];

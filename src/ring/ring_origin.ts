@@ -1,0 +1,43 @@
+/**
+ * Which ring a member stood alone in before it joined. What it held then it still
+ * has, in vnodes that are numbered by the generation of that ring. The cluster may
+ * have had a ring of another size by this number, or none, if either was resized,
+ * so the member says which one it means until it joins again.
+ *
+ * @module
+ */
+import { MemberMeta, memberMeta, type Ring } from "./ring.ts";
+import { RING_SIZE_MAX } from "./chash.ts";
+import type { RingOrigin } from "./ring_generations.ts";
+
+/** Where `node` comes from; `null` if it says nothing, as neither that ring nor the cluster's had been resized. */
+export function originOf(ring: Ring, node: string): RingOrigin | null {
+  const said = memberMeta(ring, node, MemberMeta.origin);
+  const match = typeof said === "string" ? /^(\d+)\/(\d+)$/.exec(said) : null;
+  if (match === null) return null;
+  const [generation, size] = [Number(match[1]), Number(match[2])];
+  const isSize = size >= 1 && size <= RING_SIZE_MAX &&
+    (size & (size - 1)) === 0;
+  return isSize && Number.isSafeInteger(generation)
+    ? { generation, size }
+    : null;
+}
+
+/** As {@linkcode originOf} reads it. */
+export function textOfOrigin({ generation, size }: RingOrigin): string {
+  return `${generation}/${size}`;
+}
+
+/** Where all members come from, as far as they say so. */
+export function originsIn(ring: Ring): RingOrigin[] {
+  return [...ring.members.keys()].flatMap((node) => originOf(ring, node) ?? []);
+}
+
+/** What a node that stands alone in `left` has to say of itself in `joined`; `null` for nothing. */
+export function originText(left: Ring, joined: Ring): string | null {
+  const { current } = left.ownership.generations;
+  const { current: cluster } = joined.ownership.generations;
+  return current === 0 && cluster === 0
+    ? null
+    : textOfOrigin({ generation: current, size: left.size });
+}
