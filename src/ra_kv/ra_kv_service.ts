@@ -79,8 +79,12 @@ class WriteTarget implements RaftTarget<AppliedCommand> {
     switch (outcome.type) {
       case "done": {
         scratch.clear();
-        const index = this.member.state.succession.base + meta.index;
-        writeWriteAnswer(scratch, { ...meta, index }, leader);
+        const { base } = this.member.state.succession;
+        writeWriteAnswer(
+          scratch,
+          base === 0 ? meta : { ...meta, index: base + meta.index },
+          leader,
+        );
         return this.target.answered(
           briefCopyOf(scratch.bytes, 0, scratch.length),
         );
