@@ -348,6 +348,22 @@ function takeoverActs(
   return [{ type: "take_over", group, partition, mayEnd }];
 }
 
+/**
+ * `acts` in the order in which they are begun. Groups that take over come last, as
+ * that takes long, and first of them those that have waited longest: else some
+ * would go on and on while others never begin.
+ *
+ * @param takenOn When groups were taken one step on last.
+ */
+export function inTurn(
+  acts: readonly EnsembleAct[],
+  takenOn: ReadonlyMap<string, number>,
+): EnsembleAct[] {
+  const turn = (act: EnsembleAct): number =>
+    act.type === "take_over" ? takenOn.get(act.group) ?? 0 : -1;
+  return acts.toSorted((a, b) => turn(a) - turn(b));
+}
+
 /** The nodes that should have a member of `group`. */
 export function wantedOf(
   view: Pick<EnsembleView, "rootOwners" | "present" | "future">,

@@ -5,6 +5,7 @@ import {
   type EnsembleAct,
   type EnsembleView,
   type FutureGroups,
+  inTurn,
   LEAD_MS_MIN,
   type MemberHere,
   planEnsembles,
@@ -327,4 +328,23 @@ Deno.test("planEnsembles() drops the groups of a resize that was given up at onc
     `drop ${given.group}`,
     `drop ${former.group}`,
   ]);
+});
+
+Deno.test("inTurn() begins with what is short, and then with the group that has waited longest", () => {
+  // With the seed 618 of ensemble_resize the first groups took each turn.
+  const takeOver = (partition: number): EnsembleAct => ({
+    type: "take_over",
+    group: partitionGroup(1, partition),
+    partition,
+    mayEnd: false,
+  });
+  const drop: EnsembleAct = { type: "drop", group: P0, uid: 1 };
+  const takenOn = new Map([
+    [partitionGroup(1, 0), 30],
+    [partitionGroup(1, 1), 10],
+  ]);
+  assertEquals(
+    inTurn([takeOver(0), takeOver(1), drop, takeOver(2)], takenOn),
+    [drop, takeOver(2), takeOver(1), takeOver(0)],
+  );
 });

@@ -32,6 +32,7 @@ import { isEnsemble, ROOT_GROUP, vnodeOfGroup } from "./ensemble_names.ts";
 import {
   type EnsembleAct,
   type EnsembleView,
+  inTurn,
   type MemberHere,
   planEnsembles,
   type RingGroups,
@@ -119,6 +120,8 @@ export class EnsembleProcess {
   readonly #made = new Set<number>();
   /** Since when nobody wants a member of a group here. */
   readonly #unwanted = new Map<string, number>();
+  /** When groups that are led here were taken one step on last. */
+  readonly #takenOn = new Map<string, number>();
   /** Since when groups are led here. */
   readonly #leading = new Map<string, number>();
   /** Members that their nodes have said not to have. */
@@ -242,12 +245,13 @@ export class EnsembleProcess {
       this.#auditAtMs = now + AUDIT_INTERVAL_MS;
       void this.#audit(view);
     }
-    for (const act of planEnsembles(view)) {
+    for (const act of inTurn(planEnsembles(view), this.#takenOn)) {
       const key = keyOf(act);
       if (busy >= ENSEMBLE_ACTS_MAX) return;
       if (this.#acts.has(key) || this.#acts.has(pauseKeyOf(act))) continue;
       if (act.type === "take_over" && ++takeovers > TAKEOVERS_MAX) continue;
       busy++;
+      if (act.type === "take_over") this.#takenOn.set(act.group, now);
       this.#acts.set(key, "busy");
       this.#begin(key, act, ring, view);
     }
@@ -267,7 +271,7 @@ export class EnsembleProcess {
     }
     for (const { uid } of members) this.#made.add(uid);
     const groups = new Set(members.map(({ group }) => group));
-    for (const since of [this.#unwanted, this.#leading]) {
+    for (const since of [this.#unwanted, this.#leading, this.#takenOn]) {
       for (const group of since.keys()) {
         if (!groups.has(group)) since.delete(group);
       }
