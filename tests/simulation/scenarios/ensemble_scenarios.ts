@@ -67,6 +67,8 @@ export const ENSEMBLE_SCENARIOS: readonly Scenario[] = [
       "the ring grows and shrinks, and the keys of a consistent bucket follow, while nodes are killed and cut off; one resize is given up",
     operations: 240,
     loadMs: 40_000,
+    // Where every fifth segment is lost three resizes take longer than a story may.
+    lossMax: 0.1,
     // So small that groups are given snapshots while they take over.
     raftLogs: {
       walBytesMax: 4_096,
