@@ -21,7 +21,10 @@ export { startNode } from "./src/node/start_node.ts";
 export { WhorlNode } from "./src/node/node.ts";
 export type { NodeEvent, NodeEventOf } from "./src/node/node_events.ts";
 export type { EventStream } from "./src/node/event_stream.ts";
-export type { Spread, WantedTransfer } from "./src/handoff/transfer_plan.ts";
+export type {
+  TransferSpread,
+  WantedTransfer,
+} from "./src/handoff/transfer_plan.ts";
 export type { HandoffSpread } from "./src/vnode/handoff_codec.ts";
 export type { SenderOutcome } from "./src/handoff/sender_fsm.ts";
 export type { TransferKind } from "./src/handoff/transfer.ts";
@@ -55,23 +58,27 @@ export type {
   TransferRow,
 } from "./src/cluster/cluster_status.ts";
 export type {
-  Resize,
-  ResizePhase,
   RingGenerations,
+  RingResize,
+  RingResizePhase,
 } from "./src/ring/ring_generations.ts";
 export type {
   ClusterId,
-  Member,
   MemberStatus,
-  Ownership,
+  MemberStatusDot,
+  OwnershipTransfer,
   PendingTransfer,
   Ring,
+  RingMember,
+  RingOwnership,
   StagedChange,
-  StatusDot,
-  Transfer,
   TransferProgress,
 } from "./src/ring/ring.ts";
-export type { Meta, MetaValue, Stamped } from "./src/ring/stamped.ts";
+export type {
+  RingMeta,
+  RingMetaValue,
+  StampedMeta,
+} from "./src/ring/stamped.ts";
 export type {
   HybridStamp,
   HybridTime,
@@ -84,44 +91,20 @@ export type {
   StagedPlan,
   TransferCount,
 } from "./src/ring/staged_plan.ts";
-export type {
-  Environment,
-  ProcessFigures,
-} from "./src/environment/environment.ts";
-export type {
-  Address,
-  ByteStream,
-  Listener,
-  Transport,
-} from "./src/environment/transport.ts";
+export { systemEnvironment } from "./src/node/system_environment.ts";
+export type { Address } from "./src/environment/transport.ts";
 export type {
   Awaitable,
-  Entry,
   IntegrityReport,
   PartitionStore,
-  Row,
   RowSteps,
+  RowView,
+  ScanEntry,
   ScanRange,
-  Store,
-  StoreConfig,
   StoreState,
-  StoreStats,
-  Write,
-  WriteOptions,
+  StoreWrite,
+  StoreWriteOptions,
 } from "./src/environment/storage.ts";
-export type {
-  Disk,
-  DiskEntry,
-  DiskFile,
-  DiskReader,
-  KvAtomicOperation,
-  KvCommitResult,
-  KvDatabase,
-  KvEntry,
-  KvKey,
-  KvRange,
-  OpenFileOptions,
-} from "./src/environment/disk.ts";
 export {
   type RaKvChange,
   type RaKvClient,
@@ -158,8 +141,6 @@ export type { RaftRole } from "./src/raft/raft_events.ts";
 export type { GroupLogOverview as RaftLogOverview } from "./src/raft/log/raft_log.ts";
 export { NotFoundError } from "./src/ra_kv/not_found_error.ts";
 export type { RaKvValue } from "./src/ra_kv/ra_kv_value.ts";
-export type { Log, LogData } from "./src/environment/log.ts";
-export type { Chance } from "./src/base/chance.ts";
 export { ByteReader } from "./src/base/byte_reader.ts";
 export { ByteWriter } from "./src/base/byte_writer.ts";
 export type {
@@ -172,7 +153,7 @@ export type { AnswerState } from "./src/request/request_outcome.ts";
 export type {
   ModuleOptions,
   NodeOptions,
-  Placement,
+  ProcessPlacement,
 } from "./src/node/node_options.ts";
 export {
   connect,
@@ -180,7 +161,7 @@ export {
   type WhorlClient,
 } from "./src/node/connect.ts";
 export { type NodePromptOptions, runPrompt } from "./src/prompt/run_prompt.ts";
-export { shown } from "./src/prompt/shown.ts";
+export { withPromptText } from "./src/prompt/prompt_text.ts";
 export {
   type JsonValue,
   type KvClient,
@@ -189,10 +170,10 @@ export {
   type KvKeys,
   type KvKeysOptions,
   type KvOptions,
+  kvOutcomeUnknown,
   type KvPutOptions,
   type KvPutResult,
   type KvValue,
-  outcomeUnknown,
 } from "./src/kv/kv_client.ts";
 export type {
   CoverageOptions,
@@ -221,12 +202,10 @@ export {
 } from "./src/vnode/define_vnode.ts";
 export {
   answersLater,
-  type Call,
   type ClusterEvent,
-  type Codec,
+  type CommandCodec,
   type CommandDeclaration,
   type CommandHandler,
-  type Commands,
   type FailureOf,
   type HandoffDecision,
   type HandoffItem,
@@ -234,6 +213,8 @@ export {
   type ReplyOf,
   type RequestOf,
   type Vnode,
+  type VnodeCall,
+  type VnodeCommands,
   type VnodeContext,
   type VnodeModule,
   type VnodeStorage,
@@ -252,14 +233,14 @@ export type {
   VnodePool,
 } from "./src/vnode/work_pool.ts";
 export {
-  Atom,
-  atom,
-  encodeTerm,
-  Float,
-  float,
-  type Term,
-  Tuple,
-  tuple,
+  encodeErlangTerm,
+  ErlangAtom,
+  erlangAtom,
+  ErlangFloat,
+  erlangFloat,
+  type ErlangTerm,
+  ErlangTuple,
+  erlangTuple,
 } from "./src/wire/etf.ts";
 export {
   chashKey,

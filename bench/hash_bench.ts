@@ -8,7 +8,11 @@ import { createHash } from "node:crypto";
 import { ByteWriter } from "../src/base/byte_writer.ts";
 import { chashKey, partitionOf } from "../src/ring/chash.ts";
 import { createSha1State, sha1 } from "../src/ring/sha1.ts";
-import { encodeTerm, tuple, writeBucketKey } from "../src/wire/etf.ts";
+import {
+  encodeErlangTerm,
+  erlangTuple,
+  writeBucketKey,
+} from "../src/wire/etf.ts";
 
 const BUCKET = "users";
 const KEYS = Array.from(
@@ -52,6 +56,8 @@ Deno.bench("chashKey(), 20 bytes to keep", { group }, () => {
 });
 
 Deno.bench("for comparison: node:crypto over encodeTerm()", { group }, () => {
-  createHash("sha1").update(encodeTerm(tuple(BUCKET, KEYS[turn++ & 1023]!)))
+  createHash("sha1").update(
+    encodeErlangTerm(erlangTuple(BUCKET, KEYS[turn++ & 1023]!)),
+  )
     .digest();
 });

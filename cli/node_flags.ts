@@ -9,7 +9,10 @@ import { resolve } from "node:path";
 import { pathToFileURL } from "node:url";
 import { isWhorlError } from "../src/base/errors.ts";
 import { moduleConfigFlags } from "../src/node/module_config.ts";
-import type { NodeOptions, Placement } from "../src/node/node_options.ts";
+import type {
+  NodeOptions,
+  ProcessPlacement,
+} from "../src/node/node_options.ts";
 import {
   DataDirectory,
   type NodeIdentity,
@@ -31,7 +34,11 @@ export const NODE_NAME_DEFAULT = "whorl@127.0.0.1";
 /** Where a node listens unless told otherwise. */
 export const LISTEN_DEFAULT = "127.0.0.1:10100";
 
-const PLACEMENTS: readonly Placement[] = ["task", "worker", "subprocess"];
+const PLACEMENTS: readonly ProcessPlacement[] = [
+  "task",
+  "worker",
+  "subprocess",
+];
 const LOG_LEVELS = ["debug", "info", "warning", "error"] as const;
 /** How much a node logs. */
 export type LogLevel = (typeof LOG_LEVELS)[number];
@@ -183,9 +190,11 @@ export async function nodeSetup(
     storage: invocation.text("storage") as NodeOptions["storage"],
     ringSize: invocation.count("ring-size") ?? stored?.ringSize,
     masters: invocation.count("masters", { min: 1 }) ?? stored?.masters,
-    masterPlacement: invocation.text("placement") as Placement | undefined,
+    masterPlacement: invocation.text("placement") as
+      | ProcessPlacement
+      | undefined,
     coordinatorPlacement: invocation.text("coordinators") as
-      | Placement
+      | ProcessPlacement
       | undefined,
     requestsMax: invocation.count("requests-max", { min: 1 }),
     kvMailbox: bounds.length === 0 ? undefined : Object.fromEntries(bounds),

@@ -73,6 +73,27 @@ export function targetOf(invocation: Invocation, world: World): SessionTarget {
   };
 }
 
+/**
+ * The flags of this command line that say which node, for a command that is to go
+ * to the same one: each with a space before it. What the environment says need not
+ * be said again, and a cookie must not be.
+ */
+export function nodeFlagsOf(invocation: Invocation): string {
+  let flags = "";
+  for (const name of ["node", "data", "cookie-file"]) {
+    const value = invocation.text(name);
+    if (value !== undefined) flags += ` --${name} ${shellWord(value)}`;
+  }
+  return flags;
+}
+
+/** `text` as one word of a POSIX shell. */
+function shellWord(text: string): string {
+  return /^[\w@%+=:,./-]+$/.test(text)
+    ? text
+    : `'${text.replaceAll("'", "'\\''")}'`;
+}
+
 /** Splits `name@host:port`. @throws {UsageError} If it is something else. */
 export function parseNodeTarget(text: string): NodeTarget {
   const target = nodeTargetOf(text);

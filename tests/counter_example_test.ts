@@ -2,7 +2,7 @@ import { assertEquals, assertRejects } from "@std/assert";
 import counter from "../examples/counter/counter_vnode.ts";
 import {
   connect,
-  type Placement,
+  type ProcessPlacement,
   startNode,
   type VnodeContext,
   WhorlError,
@@ -16,7 +16,7 @@ const modules = [{
   module: counter,
 }];
 
-for (const masterPlacement of ["task", "worker"] satisfies Placement[]) {
+for (const masterPlacement of ["task", "worker"] satisfies ProcessPlacement[]) {
   Deno.test(`counter counts in vnodes of its own, masters as ${masterPlacement}`, async () => {
     await using node = await startNode({
       name: "one@127.0.0.1",

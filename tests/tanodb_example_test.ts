@@ -22,13 +22,13 @@ import {
 import { type Row, rowKey } from "../examples/tanodb/tanodb_row.ts";
 import tanodbModule from "../examples/tanodb/tanodb_vnode.ts";
 import {
-  type Call,
-  type Commands,
   type CoverageReport,
   type CoverageVnodeState,
   type ErrorCode,
   partitionOf,
   startNode,
+  type VnodeCall,
+  type VnodeCommands,
   type VnodeContext,
   WhorlError,
   type WhorlNode,
@@ -61,7 +61,7 @@ async function startVnode(): Promise<TanodbVnode> {
   return await tanodbModule.init(10, context as unknown as VnodeContext);
 }
 
-const CALL = {} as Call<Commands[string]>;
+const CALL = {} as VnodeCall<VnodeCommands[string]>;
 
 function put(vnode: TanodbVnode, key: string, at: number, value: unknown) {
   const json = JSON.stringify(value);

@@ -1,6 +1,6 @@
 import { assert, assertEquals } from "@std/assert";
 import words from "../examples/words/words_vnode.ts";
-import { connect, type Placement, startNode } from "../mod.ts";
+import { connect, type ProcessPlacement, startNode } from "../mod.ts";
 
 const cookie = "a secret all nodes share";
 const modules = [{
@@ -14,7 +14,7 @@ for (
     "task",
     "worker",
     "subprocess",
-  ] satisfies Placement[]
+  ] satisfies ProcessPlacement[]
 ) {
   Deno.test(`words has texts counted by workers and packed in a pool, masters as ${masterPlacement}`, async () => {
     await using node = await startNode({

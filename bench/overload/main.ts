@@ -9,7 +9,7 @@
  * @module
  */
 import { parseArgs } from "npm:deno-std@1.4.0/cli/parse_args.js";
-import { connect } from "../../mod.ts";
+import { connect, type WhorlClient } from "../../mod.ts";
 import { cpuSeconds, memoryMb } from "../process_usage.ts";
 import { MeasuredProcess } from "../measured_process.ts";
 import { joinAll } from "../measured_ring.ts";
@@ -41,6 +41,8 @@ const HELP =
   --driver KIND         who offers: node (each of the three), or
                         client (a process of its own)              [client]
   --connections N       of a client, to each node                  [4]
+  --unheeding           clients ask all the same when they have
+                        been told that vnodes are overloaded
   --storage KIND        memory, deno_kv                            [memory]
   --ring-size N         partitions                                 [64]
   --placement KIND      where vnode masters run                    [worker]
@@ -99,7 +101,7 @@ const args = parseArgs(Deno.args, {
     "w",
     "timeout-ms",
   ],
-  boolean: ["json", "help"],
+  boolean: ["json", "help", "unheeding"],
   default: {
     operation: "digest",
     megabytes: "8",
@@ -120,7 +122,9 @@ const args = parseArgs(Deno.args, {
     say(`There is no ${word}: see --help`);
     Deno.exit(2);
   },
-}) as unknown as Record<string, string> & { json: boolean; help: boolean };
+}) as unknown as
+  & Record<string, string>
+  & { json: boolean; help: boolean; unheeding: boolean };
 
 if (args.help) {
   say(HELP);
@@ -221,13 +225,18 @@ async function clientDriver(
   nodes: readonly MeasuredProcess[],
   stack: AsyncDisposableStack,
 ): Promise<Driver> {
-  const clients = await Promise.all(
-    Array.from({ length: Number(args.connections) }, () => nodes)
-      .flat().map(({ address }) =>
-        connect({ nodes: [address], cookie: "bench" })
-      ),
-  );
-  for (const client of clients) stack.use(client);
+  const clients: WhorlClient[] = [];
+  const all = Array.from({ length: Number(args.connections) }, () => nodes);
+  for (const { address } of all.flat()) {
+    const [first] = clients;
+    const client = await connect({
+      nodes: [address],
+      cookie: "bench",
+      heedOverload: !args.unheeding,
+      ...(first === undefined ? {} : { heedWith: first }),
+    });
+    clients.push(stack.use(client));
+  }
   let operation = (): Promise<unknown> => Promise.resolve();
   return {
     async prepare(work) {

@@ -150,8 +150,9 @@ export async function offer(
   return windows;
 }
 
-/** The code of `error`, and that of a vnode's answer if it says something else. */
+/** The code of `error`, and that of a vnode's answer if it says something else, or that the client has refused it by itself. */
 function codeOf({ code, details }: WhorlError): string {
+  if (details.heeded === true) return `${code} (heeded)`;
   const answers = details.answers as { code?: string }[] | undefined;
   const other = answers?.find((answer) => (answer.code ?? code) !== code);
   return other === undefined ? code : `${code} (${other.code})`;

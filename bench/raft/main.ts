@@ -22,6 +22,9 @@ import type { RaftLoad } from "./load.ts";
 import { MeasuredRaft } from "./measured_raft.ts";
 import { idleGroups, lossOfLeader, restart } from "./outages.ts";
 
+/** Operations at once while warming up: what a node runs much of is compiled well then, and the log has room ahead. */
+const WARM_UP_CONCURRENCY = 64;
+
 const HELP = `Measures Raft groups on three node processes on this machine.
 
   --figures KINDS       load, failover, silent, restart, idle,
@@ -31,6 +34,7 @@ const HELP = `Measures Raft groups on three node processes on this machine.
   --value-bytes LIST    size of a value                  [100]
   --keys N              different keys                   [10000]
   --seconds S           for each figure                  [3]
+  --warm-up S           of puts before the first load    [4]
   --rounds N            losses of a leader, compactions  [20]
   --entries N           in the log that is restarted     [500000]
   --groups N            that are idle                    [1000]
@@ -50,6 +54,7 @@ const args = parseArgs(Deno.args, {
     "value-bytes",
     "keys",
     "seconds",
+    "warm-up",
     "profile",
     "figures",
     "rounds",
@@ -66,6 +71,7 @@ const args = parseArgs(Deno.args, {
     "value-bytes": "100",
     keys: "10000",
     seconds: "3",
+    "warm-up": "4",
     figures: "load",
     rounds: "20",
     entries: "500000",
@@ -136,8 +142,20 @@ async function measureCompaction(cluster: MeasuredRaft): Promise<void> {
   }
 }
 
+async function warmUp(leader: MeasuredProcess): Promise<void> {
+  const load: RaftLoad = {
+    operation: "put",
+    concurrency: WARM_UP_CONCURRENCY,
+    durationMs: Number(args["warm-up"]) * 1000,
+    valueBytes: Number(list("value-bytes")[0]),
+    keys: Number(args.keys),
+  };
+  await leader.order<LoopResult>({ do: "load", load });
+}
+
 async function measureLoad(cluster: MeasuredRaft): Promise<void> {
   const leader = await cluster.startGroup();
+  if (Number(args["warm-up"]) > 0) await warmUp(leader);
   if (!args.json) {
     say(
       "op   bytes conc     ops/s    p50 us    p99 us    max us  failed  cores of nodes   MB\n",

@@ -10,7 +10,7 @@ import { planRows } from "../../src/admin/cluster_rows.ts";
 import type { Command } from "../command.ts";
 import { ExitCode } from "../exit_code.ts";
 import { writeJson } from "../json.ts";
-import { withSession } from "../session_flags.ts";
+import { nodeFlagsOf, withSession } from "../session_flags.ts";
 import { WHORL_COMMANDS } from "./command_names.ts";
 
 /** `whorl cluster plan` */
@@ -40,7 +40,9 @@ export const clusterPlanCommand: Command = {
           if (plan.changes.length > 0) {
             // Not on standard output, which is riak_core's to the last byte.
             world.output.remark(
-              `Carry it out with: whorl cluster commit --plan ${plan.planId}\n`,
+              `Carry it out with: whorl cluster commit --plan ${plan.planId}${
+                nodeFlagsOf(invocation)
+              }\n`,
             );
           }
         }

@@ -257,10 +257,26 @@ Deno.test("cluster commit --plan names the plan, and cluster plan says how", asy
     changes: [{ action: "leave", node: "dev2@127.0.0.1" }],
     transitions: [],
   };
+  const cookie = await Deno.makeTempFile();
+  await Deno.writeTextFile(cookie, "secret\n");
+  for (
+    const flags of [
+      "",
+      " --data data/dev1",
+      ` --node dev1@127.0.0.1:10101 --cookie-file ${cookie}`,
+    ]
+  ) {
+    assertEquals(
+      (await run(`cluster plan${flags}`, { session })).remarks,
+      `Carry it out with: whorl cluster commit --plan 89ab${flags}\n`,
+    );
+  }
   assertEquals(
-    (await run("cluster plan", { session })).remarks,
-    "Carry it out with: whorl cluster commit --plan 89ab\n",
+    (await run(["cluster", "plan", "--data", "Ann's data"], { session }))
+      .remarks,
+    "Carry it out with: whorl cluster commit --plan 89ab --data 'Ann'\\''s data'\n",
   );
+  await Deno.remove(cookie);
 });
 
 Deno.test("cluster join --now joins without a commit", async () => {

@@ -115,6 +115,9 @@ Deno.test("applicationFiles() leaves nothing of the template's name or of where 
     const { imports, tasks } = JSON.parse(files.get("deno.json") ?? "");
     assertEquals(imports, {
       "@whorl/whorl": `${whorl.href}mod.ts`,
+      "@whorl/whorl/causality": `${whorl.href}src/causality/mod.ts`,
+      "@whorl/whorl/environment": `${whorl.href}src/environment/mod.ts`,
+      "@whorl/whorl/supervisors": `${whorl.href}supervisors/mod.ts`,
       "@whorl/whorl/testing": `${whorl.href}src/simulation/mod.ts`,
     });
     const isRemote = whorl.protocol === "https:";

@@ -13,7 +13,7 @@ import { parsePartition } from "../partition_name.ts";
 import { pause } from "../pause.ts";
 import { ProgressLine } from "../progress_line.ts";
 import { type NodeRepair, repairProgress, repairText } from "../repair_rows.ts";
-import { withSession } from "../session_flags.ts";
+import { nodeFlagsOf, withSession } from "../session_flags.ts";
 import type { World } from "../world.ts";
 
 /** Time between two looks at a repair, in milliseconds. */
@@ -75,7 +75,11 @@ export const repairCommand: Command = {
       });
       report(world, node, ended, invocation.on("json"));
       if (stopping.signal.aborted) {
-        world.output.remark("The repair goes on: whorl repairs shows it\n");
+        world.output.remark(
+          `The repair goes on. See it with: whorl repairs${
+            nodeFlagsOf(invocation)
+          }\n`,
+        );
         return ExitCode.interrupted;
       }
       return ended.every(({ state }) => state === "done")

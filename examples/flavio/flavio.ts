@@ -9,16 +9,16 @@
  * @module
  */
 import {
-  atom,
   type CoverageChunk,
   type CoverageQuery,
-  encodeTerm,
+  encodeErlangTerm,
+  erlangAtom,
+  type ErlangTerm,
+  erlangTuple,
   isWhorlError,
   type ModuleClient,
   type ModuleRequestOptions,
   type ModuleResult,
-  type Term,
-  tuple,
 } from "../../mod.ts";
 import type {
   FlavioCommands,
@@ -123,7 +123,7 @@ export class Flavio {
     checkNumbers(a, b);
     const { replies } = await this.#add(
       "add",
-      encodeTerm(tuple(a, b)),
+      encodeErlangTerm(erlangTuple(a, b)),
       { a, b },
       { n: 1, w: 1, timeoutMs: TIMEOUT_MS },
     );
@@ -133,12 +133,17 @@ export class Flavio {
   /** Adds on three vnodes; the request itself is the key, as the original has it. */
   quorumAdd(a: number, b: number): Promise<Replies<Sum>> {
     checkNumbers(a, b);
-    return this.#add(atom("add"), tuple(a, b), { a, b }, ALL_OF_THREE);
+    return this.#add(
+      erlangAtom("add"),
+      erlangTuple(a, b),
+      { a, b },
+      ALL_OF_THREE,
+    );
   }
 
   async #add(
-    bucket: Term,
-    key: Term,
+    bucket: ErlangTerm,
+    key: ErlangTerm,
     numbers: { readonly a: number; readonly b: number },
     options: ModuleRequestOptions,
   ): Promise<Replies<Sum>> {

@@ -12,8 +12,8 @@ import {
   type ReplyOf,
   type RequestOf,
   ringStatusText,
-  shown,
   type WhorlNode,
+  withPromptText,
 } from "../../mod.ts";
 import rcExampleModule, {
   BUCKET,
@@ -34,7 +34,7 @@ export interface NotFound {
 }
 /** The one {@linkcode NotFound} there is, so that it can be compared with. */
 export const NOT_FOUND: NotFound = Object.freeze(
-  shown({ found: false as const }, "not_found"),
+  withPromptText({ found: false as const }, "not_found"),
 );
 
 /** What one vnode has: its partition on the 160-bit ring, its node, and the keys or values. */
@@ -82,7 +82,7 @@ export class RcExample {
   /** Whose the partitions are, as a legend and a picture. */
   ringStatus(): object {
     const status = this.#node.ringStatus();
-    return shown(status, ringStatusText(status));
+    return withPromptText(status, ringStatusText(status));
   }
 
   /** Stores `value` under `key`, in place of what is there. */

@@ -9,11 +9,11 @@
  * @module
  */
 import {
-  atom,
   command,
   type CommandDeclaration,
   defineVnode,
-  encodeTerm,
+  encodeErlangTerm,
+  erlangAtom,
   type HandoffDecision,
   type HandoffItem,
   type JsonValue,
@@ -81,7 +81,7 @@ const decoder = new TextDecoder();
  * lies in the same partition as in riak_core's tutorial.
  */
 export function keyTerm(key: string): Uint8Array {
-  return encodeTerm(atom(key));
+  return encodeErlangTerm(erlangAtom(key));
 }
 
 class RcExampleVnode implements Vnode<RcExampleCommands, RcExampleCoverage> {

@@ -53,7 +53,7 @@ import {
   sameCluster,
 } from "../ring/ring.ts";
 import { invite, isAutoJoining, type NodeFacts } from "../ring/ring_change.ts";
-import { RING_NAMES_MAX } from "../ring/ring_codec.ts";
+import { RING_NAMES_MAX } from "../ring/ring_reader.ts";
 import { refuseIdentity } from "./membership.ts";
 
 /** A node that wants to become a member. */

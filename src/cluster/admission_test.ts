@@ -1,5 +1,5 @@
 import { assertEquals } from "@std/assert";
-import type { Ring, StatusDot } from "../ring/ring.ts";
+import type { MemberStatusDot, Ring } from "../ring/ring.ts";
 import {
   addJoining,
   freshRing,
@@ -7,7 +7,7 @@ import {
   rejoin,
   setStatus,
 } from "../ring/ring_change.ts";
-import { RING_NAMES_MAX } from "../ring/ring_codec.ts";
+import { RING_NAMES_MAX } from "../ring/ring_reader.ts";
 import { admit, isInvitedBy } from "./admission.ts";
 
 const SEED = "0000000000000001";
@@ -63,7 +63,7 @@ Deno.test("admit() takes no new name into a ring that has had all it can hold, b
 });
 
 Deno.test("admit() makes a new invitation each time", () => {
-  const dots = (ring: Ring): readonly StatusDot[] =>
+  const dots = (ring: Ring): readonly MemberStatusDot[] =>
     ring.members.get("guest")?.dots ?? [];
   const first = ask(alone);
   if (first.type !== "invited") throw new Error(first.type);

@@ -26,7 +26,7 @@ import {
   type Ring,
 } from "../ring/ring.ts";
 import { isInvited } from "../ring/ring_change.ts";
-import type { MetaValue } from "../ring/stamped.ts";
+import type { RingMetaValue } from "../ring/stamped.ts";
 
 /** Most capabilities of a node, Whorl's own included. */
 export const CAPABILITIES_MAX = 64;
@@ -221,7 +221,7 @@ const LAST_CLAIMS_MAX = 64;
  * What a member says, or `null` if it says nothing. A newer one may say what
  * cannot be read here: that part is left out, and the rest counts.
  */
-export function decodeClaim(value: MetaValue): Claim | null {
+export function decodeClaim(value: RingMetaValue): Claim | null {
   if (typeof value !== "string") return null;
   const known = lastClaims.get(value);
   if (known !== undefined) return known;
@@ -327,7 +327,9 @@ export function overrideMetaName(capability: string): string {
 }
 
 /** An override as a value of the ring's metadata; `null` for none. */
-export function encodeOverride({ use, prefer }: CapabilityOverride): MetaValue {
+export function encodeOverride(
+  { use, prefer }: CapabilityOverride,
+): RingMetaValue {
   const parts = [
     ...(use === undefined ? [] : [`use=${use}`]),
     ...(prefer === undefined ? [] : [`prefer=${prefer}`]),
@@ -336,7 +338,7 @@ export function encodeOverride({ use, prefer }: CapabilityOverride): MetaValue {
 }
 
 /** What {@linkcode encodeOverride} made; what cannot be read says nothing. */
-export function decodeOverride(value: MetaValue): CapabilityOverride {
+export function decodeOverride(value: RingMetaValue): CapabilityOverride {
   if (typeof value !== "string") return {};
   const override: { use?: string; prefer?: string } = {};
   for (const part of value.split(" ")) {

@@ -44,7 +44,7 @@ import {
   refuseBeside,
   refuseResize,
 } from "../ring/ring_resize.ts";
-import type { ResizePhase } from "../ring/ring_generations.ts";
+import type { RingResizePhase } from "../ring/ring_generations.ts";
 import {
   type BucketMark,
   consistentBuckets,
@@ -285,7 +285,7 @@ function tend(claimant: ClaimantState, isOverdue = false): ClaimantEffect[] {
   ];
 }
 
-function phaseOf(ring: Ring): ResizePhase | undefined {
+function phaseOf(ring: Ring): RingResizePhase | undefined {
   return ring.ownership.generations.resize?.phase;
 }
 

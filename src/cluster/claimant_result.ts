@@ -12,7 +12,7 @@ import {
   type TransferCount,
   TRANSITIONS_MAX,
 } from "../ring/staged_plan.ts";
-import { RING_NAMES_MAX } from "../ring/ring_codec.ts";
+import { RING_NAMES_MAX } from "../ring/ring_reader.ts";
 import { RING_SIZE_MAX } from "../ring/ring_change.ts";
 import {
   expectBoolean,

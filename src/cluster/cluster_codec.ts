@@ -7,7 +7,8 @@
  */
 import { WhorlError } from "../base/errors.ts";
 import type { ErrorCode } from "../base/errors.ts";
-import { decodeRing, RING_NAMES_MAX } from "../ring/ring_codec.ts";
+import { decodeRing } from "../ring/ring_codec.ts";
+import { RING_NAMES_MAX } from "../ring/ring_reader.ts";
 import { decodeMsgpack, encodeMsgpack } from "../wire/msgpack.ts";
 import {
   expectBoolean,

@@ -13,7 +13,7 @@ import { WhorlError } from "../base/errors.ts";
 import type { Address } from "../environment/transport.ts";
 import type { Ring } from "../ring/ring.ts";
 import type { StagedPlan } from "../ring/staged_plan.ts";
-import type { MetaValue } from "../ring/stamped.ts";
+import type { RingMetaValue } from "../ring/stamped.ts";
 import { FrameType } from "../wire/frame_type.ts";
 import {
   type CapabilityOverride,
@@ -350,7 +350,7 @@ export class ClusterProcess {
   }
 
   /** Sets a value of the ring's metadata; `null` removes it. Durable here when it resolves. */
-  putMeta(name: string, value: MetaValue): Promise<void> {
+  putMeta(name: string, value: RingMetaValue): Promise<void> {
     return this.#parts.membership.putMeta(name, value, this.#world.wallClock());
   }
 

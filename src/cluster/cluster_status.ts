@@ -12,7 +12,7 @@ import {
   type Ring,
   ringReady,
 } from "../ring/ring.ts";
-import type { ResizePhase } from "../ring/ring_generations.ts";
+import type { RingResizePhase } from "../ring/ring_generations.ts";
 import {
   type MemberRow,
   memberRows,
@@ -54,7 +54,7 @@ export interface ResizeStatus {
   /** Partitions the ring will have. */
   readonly ringSize: number;
   /** How far it is. */
-  readonly phase: ResizePhase;
+  readonly phase: RingResizePhase;
   /** Partitions it has that have done their part of this phase. */
   readonly complete: number;
   /** Who has to do something yet, sorted: owners, or in the phase `reading` whoever is not known to read by the resized ring. */

@@ -24,7 +24,7 @@ import {
 } from "../ring/ring.ts";
 import { ABORT_RESIZE } from "../ring/ring_resize.ts";
 import type { StagedPlan } from "../ring/staged_plan.ts";
-import type { MetaValue } from "../ring/stamped.ts";
+import type { RingMetaValue } from "../ring/stamped.ts";
 import { expectInteger, expectText } from "../wire/plain_data.ts";
 import {
   refuseClaimant,
@@ -173,7 +173,11 @@ export class MembershipCalls {
   }
 
   /** Sets a value of the ring's metadata; `null` removes it. */
-  async putMeta(name: string, value: MetaValue, wallMs: number): Promise<void> {
+  async putMeta(
+    name: string,
+    value: RingMetaValue,
+    wallMs: number,
+  ): Promise<void> {
     await this.#gossip.updateDurably(
       putRingMeta(this.#gossip.ring, this.#self, name, value, wallMs),
       `metadata ${name} was set`,

@@ -13,7 +13,7 @@
  *
  * @module
  */
-import type { ResizePhase } from "../ring/ring_generations.ts";
+import type { RingResizePhase } from "../ring/ring_generations.ts";
 
 /** How often the claimant looks at a resize for which writes are held, in milliseconds; less than callers wait. */
 export const BINDING_LOOK_MS = 4_000;
@@ -53,8 +53,8 @@ export function lookAtBinding(
 /** The resize went from one phase to another, or stays in it: how long the timer is to run from now, if it is to be set. */
 export function followPhase(
   binding: ResizeBinding,
-  before: ResizePhase | undefined,
-  after: ResizePhase | undefined,
+  before: RingResizePhase | undefined,
+  after: RingResizePhase | undefined,
 ): number | undefined {
   if (after === "binding") {
     if (before !== "binding") binding.looks = 0;

@@ -3,7 +3,7 @@ import { ManualRuntime } from "../../supervisors/manual_runtime.ts";
 import { ByteReader } from "../base/byte_reader.ts";
 import { ByteWriter } from "../base/byte_writer.ts";
 import { type ErrorCode, WhorlError } from "../base/errors.ts";
-import { kvClient, outcomeUnknown } from "../kv/kv_client.ts";
+import { kvClient, kvOutcomeUnknown } from "../kv/kv_client.ts";
 import {
   RaKvOperation,
   readGetBody,
@@ -191,7 +191,7 @@ Deno.test("failures of groups are those that kv has", async () => {
       () => kv.put("accounts", "k", 1),
       WhorlError,
     );
-    assertEquals([error.code, outcomeUnknown(error)], [code, unknown]);
+    assertEquals([error.code, kvOutcomeUnknown(error)], [code, unknown]);
   }
 });
 

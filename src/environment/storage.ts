@@ -29,7 +29,7 @@ export const storeLimits = {
 export type Awaitable<T> = T | Promise<T>;
 
 /** One change. `value: null` removes the key. */
-export interface Write {
+export interface StoreWrite {
   /** The key to change, of 1 to {@linkcode storeLimits.keyBytesMax} bytes. */
   readonly key: Uint8Array;
   /** What it is to hold from now on, or `null` to remove it. */
@@ -54,7 +54,7 @@ export interface ScanRange {
 }
 
 /** A key and its value, both valid until the consumer asks for the next one. */
-export interface Entry {
+export interface ScanEntry {
   /** The key, as it was written. */
   readonly key: Uint8Array;
   /** What it holds; matched against its checksum. */
@@ -62,7 +62,7 @@ export interface Entry {
 }
 
 /** A key and its value where they lie in memory; the same object for every row, and valid until the visitor returns. */
-export interface Row {
+export interface RowView {
   /** Memory that the key is in. */
   readonly keyBytes: Uint8Array;
   /** Where it begins there. */
@@ -98,7 +98,7 @@ export interface IntegrityReport {
 }
 
 /** How a group is written. */
-export interface WriteOptions {
+export interface StoreWriteOptions {
   /**
    * One of many groups that go through the keys in their order, as when a
    * partition moves: a store may put each where it is to stay at once, instead
@@ -134,9 +134,9 @@ export interface PartitionStore {
    * @throws {WhorlError} `value_too_large` or `store_unavailable`, with nothing applied.
    */
   write(
-    writes: readonly Write[],
+    writes: readonly StoreWrite[],
     committed: (error: Error | undefined) => void,
-    options?: WriteOptions,
+    options?: StoreWriteOptions,
   ): void;
   /**
    * Visits keys in order. Sees every write made before the call. A key that is
@@ -145,7 +145,7 @@ export interface PartitionStore {
    *
    * @throws {WhorlError} As {@linkcode PartitionStore.get}.
    */
-  scan(range?: ScanRange): AsyncIterable<Entry>;
+  scan(range?: ScanRange): AsyncIterable<ScanEntry>;
   /**
    * Goes through keys as {@linkcode PartitionStore.scan} does, where they lie and
    * many at a time: a key costs a tenth of what it costs there. Begins when
@@ -154,7 +154,7 @@ export interface PartitionStore {
    * @param visit Called with each row in its turn.
    * @throws {WhorlError} As {@linkcode PartitionStore.get}, from `next`.
    */
-  rows(range: ScanRange, visit: (row: Row) => void): RowSteps;
+  rows(range: ScanRange, visit: (row: RowView) => void): RowSteps;
   /**
    * Removes all keys from `start` up to, not including, `end`; both default to
    * everything. Durable when it resolves. Not atomic: a crash may leave a part,

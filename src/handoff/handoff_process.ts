@@ -24,9 +24,10 @@ import {
 import {
   firstVnode,
   partitionOfVnode,
-  type ResizePhase,
+  type RingResizePhase,
 } from "../ring/ring_generations.ts";
 import { BulkConnections } from "./bulk_connections.ts";
+import { CompletionReports } from "./completion_reports.ts";
 import type { HandoffWorld } from "./handoff_world.ts";
 import { InboundProcess } from "./inbound_process.ts";
 import {
@@ -129,6 +130,8 @@ export class HandoffProcess implements HandoffControl {
   /** Of that, what was asked for more while its transfer came to its end. */
   readonly #kept = new Set<string>();
   readonly #handedOver = new Map<string, HandedOver>();
+  /** Partitions that have gone, of which the ring has not been told. */
+  readonly #reports: CompletionReports;
   readonly #settling = new Set<string>();
   /** Vnodes that are asked to vouch that all they acknowledged is in the resized ring. */
   readonly #vouching = new Set<string>();
@@ -154,6 +157,10 @@ export class HandoffProcess implements HandoffControl {
     this.#world = world;
     this.#events = events;
     this.#connections = new BulkConnections(world);
+    this.#reports = new CompletionReports(
+      world.runtime,
+      (partitions, module) => world.transferComplete(partitions, module),
+    );
     this.#manager = createManager({
       concurrency,
       outbound: true,
@@ -182,6 +189,7 @@ export class HandoffProcess implements HandoffControl {
   /** Ends everything; nothing is sent or taken any more. */
   close(): void {
     this.#closed = true;
+    this.#reports.flush();
     for (
       const timer of [this.#timer, this.#recheck, this.#refreshTimer]
     ) {
@@ -348,11 +356,11 @@ export class HandoffProcess implements HandoffControl {
     name: string,
     { module, sourcePartition }: WantedTransfer,
     step: ResizeStep,
-    phase: ResizePhase | undefined,
+    phase: RingResizePhase | undefined,
   ): void {
     const world = this.#world;
     if (phase === "copying") {
-      world.transferComplete(step.partition, module);
+      world.transferComplete([step.partition], module);
       return;
     }
     const outbound = this.#outbound.get(name);
@@ -370,7 +378,7 @@ export class HandoffProcess implements HandoffControl {
       // What it vouched for was another time.
       const now = world.ring()?.ownership.generations.resize?.since;
       if (now?.term === step.term && now.version === step.version) {
-        world.transferComplete(step.partition, module);
+        world.transferComplete([step.partition], module);
       }
     }, (error) => {
       world.log.debug("A vnode could not vouch for its data yet", {
@@ -385,7 +393,7 @@ export class HandoffProcess implements HandoffControl {
   #settle({ module, partition, action }: SettledPartition): void {
     const name = heldName({ module, partition });
     if (action === "report") {
-      this.#world.transferComplete(partitionOfVnode(partition), module);
+      this.#reports.add(partitionOfVnode(partition), module);
       return;
     }
     if (this.#settling.has(name)) return;
@@ -435,6 +443,8 @@ export class HandoffProcess implements HandoffControl {
       this.#world.runtime.now(),
     );
     for (const effect of effects) this.#perform(effect);
+    // Nothing else is on its way that would end soon.
+    if (!isSending(this.#manager)) this.#reports.flush();
     this.inbound.wake();
   }
 
@@ -631,7 +641,7 @@ export class HandoffProcess implements HandoffControl {
     if (isGone && this.#held?.delete(name)) this.#events.onHeldChanged();
     if (kind !== "ownership" || decided === null) return;
     this.#handedOver.set(name, { target, ...decided });
-    this.#world.transferComplete(partitionOfVnode(sourcePartition), module);
+    this.#reports.add(partitionOfVnode(sourcePartition), module);
   }
 
   #refreshLater(afterMs: number): void {
@@ -723,6 +733,6 @@ export class HandoffProcess implements HandoffControl {
   }
 }
 
-function phaseOf(ring: Ring): ResizePhase | undefined {
+function phaseOf(ring: Ring): RingResizePhase | undefined {
   return ring.ownership.generations.resize?.phase;
 }

@@ -17,6 +17,7 @@ import {
 } from "../vnode/handoff_codec.ts";
 import { OpenAnswer } from "../vnode/vnode_handoff.ts";
 import { moduleIdOf } from "../vnode/vnode_wire.ts";
+import { REPORT_MS } from "./completion_reports.ts";
 import { HandoffProcess, RECHECK_MS } from "./handoff_process.ts";
 import { OFFER_WAIT_MS } from "./inbound_process.ts";
 import { REPAIR_ASK_MS, REQUESTED_SHARES_MAX } from "./repair_process.ts";
@@ -45,6 +46,8 @@ class Bench {
   readonly done: string[] = [];
   /** Requests to vnodes that are not answered. */
   mute = false;
+  /** Partitions whose vnodes do not answer. */
+  readonly silent = new Set<number>();
   connecting = (): Promise<never> =>
     Promise.reject(new WhorlError("not_reachable", "no way"));
   readonly told: string[] = [];
@@ -67,7 +70,8 @@ class Bench {
           : Promise.resolve(this.held),
       askVnode: (_module, partition, write) => this.#ask(partition, write),
       connect: () => this.connecting(),
-      transferComplete: (partition) => this.done.push(`report ${partition}`),
+      transferComplete: (partitions) =>
+        this.done.push(`report ${partitions.join(" ")}`),
       drop: (_module, partition) => {
         this.done.push(`drop ${partition}`);
         // Its master tells of the end before it answers.
@@ -110,7 +114,9 @@ class Bench {
     switch (request.action) {
       case HandoffAction.open:
         this.done.push(`open ${partition}`);
-        if (this.mute) return new Promise(() => {});
+        if (this.mute || this.silent.has(partition)) {
+          return new Promise(() => {});
+        }
         answer.raw(Uint8Array.of(OpenAnswer.begun, 0, this.empty ? 1 : 0));
         break;
       case HandoffAction.switch:
@@ -233,6 +239,25 @@ Deno.test("HandoffProcess hands a partition over, reports it until the ring know
   assertEquals([await bench.look(), bench.sent], [[], []]);
   assertEquals(bench.process.status().completed, 1);
   bench.close();
+});
+
+Deno.test("HandoffProcess reports together what goes while something else is on its way, and does not forget it when it is closed", async () => {
+  const bench = new Bench();
+  bench.own({}, { 3: "b", 4: "b", 5: "b" });
+  bench.hold(3, 4, 5);
+  bench.silent.add(5);
+  assertEquals(
+    (await bench.look()).sort(),
+    ["finish 3", "finish 4", "open 3", "open 4", "open 5"],
+  );
+  await bench.runtime.advance(REPORT_MS - 1);
+  assertEquals(bench.done, []);
+  await bench.runtime.advance(1);
+  assertEquals(bench.done.splice(0), ["report 3 4"]);
+  // The ring does not know it yet, and it is said again.
+  assertEquals(await bench.look(), []);
+  bench.close();
+  assertEquals(bench.done, ["report 3 4"]);
 });
 
 Deno.test("HandoffProcess hands off after all what could not be dropped", async () => {

@@ -62,8 +62,8 @@ export interface HandoffWorld {
   ): Promise<Uint8Array>;
   /** Opens a connection to `node`. @throws {WhorlError} `not_reachable` and what the handshake refuses with. */
   connect(node: string): Promise<BulkConnection>;
-  /** The data of `module` in `partition` is with its next owner. */
-  transferComplete(partition: number, module: string): void;
+  /** The data of `module` in these partitions is with their next owners. */
+  transferComplete(partitions: readonly number[], module: string): void;
   /** Removes what is left of a partition that another node owns now; false if it must be handed off after all. */
   drop(module: string, partition: number): Promise<boolean>;
   /** Removes what has come to a vnode for a resize that was given up. */

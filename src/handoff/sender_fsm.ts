@@ -452,14 +452,19 @@ function acknowledged(sender: SenderState, number: number): SenderEffect[] {
   for (const each of sender.counts.keys()) {
     if (each <= number) sender.counts.delete(each);
   }
+  const further = goOn(sender);
+  // What is asked for next says it as well, and each word to the source is two
+  // hops. Together with a switch it comes after that, for which writes may have to
+  // be acknowledged.
+  const isSaid = further[0]?.type === "next";
   return [
     ...counted === undefined ? [] : [{
       type: "progress" as const,
       ...counted,
       total: sender.total,
     }],
-    { type: "tell_acknowledged", number },
-    ...goOn(sender),
+    ...isSaid ? [] : [{ type: "tell_acknowledged" as const, number }],
+    ...further,
   ];
 }
 

@@ -18,7 +18,7 @@ import type { HandoffSpread } from "../vnode/handoff_codec.ts";
 import type { HeldPartition, TransferKind } from "./transfer.ts";
 
 /** A ring over whose partitions a vnode spreads its data. */
-export interface Spread extends HandoffSpread {
+export interface TransferSpread extends HandoffSpread {
   /** Whether what is written follows until the ring has that size. Else the vnode is of a ring that is no more, and ends. */
   readonly follows: boolean;
 }
@@ -40,7 +40,7 @@ export interface WantedTransfer {
   /** The ownership in which it was decided, which the target must know; `null` if the target goes by who owns what. */
   readonly decided: { readonly term: number; readonly version: number } | null;
   /** The ring its data is spread over, in a resize. */
-  readonly spread?: Spread;
+  readonly spread?: TransferSpread;
   /** Why it cannot be made now; `null` if it can. */
   readonly blocked: string | null;
 }

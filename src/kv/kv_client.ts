@@ -399,7 +399,7 @@ function jsonOf(value: unknown): string {
 }
 
 /** Whether a write that failed with `error` may yet have happened, so that only a read can tell. */
-export function outcomeUnknown(error: unknown): boolean {
+export function kvOutcomeUnknown(error: unknown): boolean {
   return isWhorlError(error) &&
     [
       "timeout",

@@ -17,7 +17,7 @@
 import type { ByteReader } from "../base/byte_reader.ts";
 import type { ByteWriter } from "../base/byte_writer.ts";
 import { WhorlError } from "../base/errors.ts";
-import type { Codec } from "../vnode/vnode.ts";
+import type { CommandCodec } from "../vnode/vnode.ts";
 import { checkContext } from "./causal_context.ts";
 import {
   checkStorageKey,
@@ -99,7 +99,7 @@ function writeKeyField(key: Uint8Array, into: ByteWriter): void {
 }
 
 /** How a get travels. */
-export const kvGetCodec: Codec<KvGet> = {
+export const kvGetCodec: CommandCodec<KvGet> = {
   encode: ({ key }, into) => writeKeyField(key, into),
   decode(from) {
     const key = readStorageKey(from);
@@ -111,7 +111,7 @@ export const kvGetCodec: Codec<KvGet> = {
 };
 
 /** How a put travels. */
-export const kvPutCodec: Codec<KvPut> = {
+export const kvPutCodec: CommandCodec<KvPut> = {
   encode({ key, flags, context, value }, into) {
     writeKeyField(key, into);
     writePutRest(flags, context, value, into);
@@ -136,7 +136,7 @@ export const kvPutCodec: Codec<KvPut> = {
 };
 
 /** How a merge travels, and an item of a handoff. */
-export const kvMergeCodec: Codec<KvMerge> = {
+export const kvMergeCodec: CommandCodec<KvMerge> = {
   encode({ key, object }, into) {
     writeKeyField(key, into);
     into.raw(object);
@@ -150,7 +150,7 @@ export const kvMergeCodec: Codec<KvMerge> = {
 };
 
 /** How the object of a key travels: as it is, and as nothing if there is none. */
-export const kvFoundCodec: Codec<Uint8Array | undefined> = {
+export const kvFoundCodec: CommandCodec<Uint8Array | undefined> = {
   encode(object, into: ByteWriter) {
     if (object !== undefined) into.raw(object);
   },

@@ -10,9 +10,17 @@
  */
 import { ByteWriter } from "../base/byte_writer.ts";
 import { WhorlError } from "../base/errors.ts";
-import type { Awaitable, PartitionStore, Row } from "../environment/storage.ts";
+import type {
+  Awaitable,
+  PartitionStore,
+  RowView,
+} from "../environment/storage.ts";
 import { partitionOf } from "../ring/chash.ts";
-import type { Codec, CommandDeclaration, KeySpaces } from "../vnode/vnode.ts";
+import type {
+  CommandCodec,
+  CommandDeclaration,
+  KeySpaces,
+} from "../vnode/vnode.ts";
 import { bytesCodec, command } from "../vnode/define_vnode.ts";
 import { BUCKET_BYTES_MAX, bucketPrefix } from "./key_limits.ts";
 import { hasLiveValue } from "./kv_object.ts";
@@ -20,7 +28,7 @@ import { OBJECT_FORMAT } from "./kv_object_codec.ts";
 import { packKey, placeAfter, unpackKeys } from "./packed_keys.ts";
 
 /** A bucket, as bytes. */
-const bucketCodec: Codec<Uint8Array> = {
+const bucketCodec: CommandCodec<Uint8Array> = {
   encode: (bucket, into) => into.raw(bucket),
   decode(from) {
     const bucket = from.rest();
@@ -68,7 +76,7 @@ export function* keysIn(
     );
     if (wanted) packKey(packed, bytes, start, to);
   };
-  const visit = (row: Row): void => {
+  const visit = (row: RowView): void => {
     const { valueBytes, valueStart } = row;
     if (
       valueBytes[valueStart] !== OBJECT_FORMAT ||

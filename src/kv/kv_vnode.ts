@@ -29,10 +29,10 @@ import { partitionOf } from "../ring/chash.ts";
 import { command, defineVnode, nothingCodec } from "../vnode/define_vnode.ts";
 import {
   answersLater,
-  type Call,
   type CommandDeclaration,
   type HandoffItem,
   type Vnode,
+  type VnodeCall,
   type VnodeContext,
   type VnodeModule,
 } from "../vnode/vnode.ts";
@@ -46,6 +46,7 @@ import {
   kvPutCodec,
 } from "./kv_command_codec.ts";
 import { storageKeyParts } from "./key_limits.ts";
+import { KvItems } from "./kv_items.ts";
 import { keysIn, type KvCoverage, kvCoverage } from "./kv_keys.ts";
 import { mergeObjects, writeToObject } from "./kv_object.ts";
 import {
@@ -177,7 +178,7 @@ class KvVnode implements Vnode<KvCommands, KvCoverage> {
 
   #get(
     { key }: KvGet,
-    call: Call<KvCommands["get"]>,
+    call: VnodeCall<KvCommands["get"]>,
   ): Uint8Array | undefined | typeof answersLater {
     if (this.#context.store.tailLost) {
       call.fail(
@@ -337,14 +338,12 @@ class KvVnode implements Vnode<KvCommands, KvCoverage> {
     for (const { answer } of this.#waiting.splice(0, count)) answer();
   }
 
-  async *fold(): AsyncGenerator<HandoffItem> {
-    const onCorrupt = () =>
-      this.#context.log.warn("A damaged object is left behind in a handoff");
-    for await (
-      const { key, value } of this.#context.storage.scan({ onCorrupt })
-    ) {
-      yield { sortKey: key, item: value };
-    }
+  fold(): AsyncIterable<HandoffItem> {
+    return new KvItems(
+      this.#context.storage,
+      () =>
+        this.#context.log.warn("A damaged object is left behind in a handoff"),
+    );
   }
 
   itemAt(sortKey: Uint8Array): Awaitable<HandoffItem | undefined> {

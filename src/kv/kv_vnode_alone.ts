@@ -10,12 +10,12 @@ import { WhorlError } from "../base/errors.ts";
 import { invariant } from "../base/invariant.ts";
 import type {
   Awaitable,
-  Entry,
   PartitionStore,
-  Row,
   RowSteps,
+  RowView,
+  ScanEntry,
   ScanRange,
-  Write,
+  StoreWrite,
 } from "../environment/storage.ts";
 import { answersLater, type Vnode, type VnodeContext } from "../vnode/vnode.ts";
 import { WatchedPartition } from "../vnode/watched_partition.ts";
@@ -73,7 +73,7 @@ export class CachedDisk {
   }
 
   #write(
-    writes: readonly Write[],
+    writes: readonly StoreWrite[],
     committed: (error: Error | undefined) => void,
   ): void {
     if (this.refuse !== undefined) throw this.refuse;
@@ -91,13 +91,13 @@ export class CachedDisk {
     }
   }
 
-  async *#scan(range: ScanRange): AsyncGenerator<Entry> {
+  async *#scan(range: ScanRange): AsyncGenerator<ScanEntry> {
     yield* this.#entries(range);
   }
 
   *#entries(
     { start, end, limit = Infinity, onCorrupt }: ScanRange,
-  ): Generator<Entry> {
+  ): Generator<ScanEntry> {
     let left = limit;
     for (const name of [...this.#cached.keys()].sort()) {
       if (left === 0) return;
@@ -113,7 +113,7 @@ export class CachedDisk {
     }
   }
 
-  #rows(range: ScanRange, visit: (row: Row) => void): RowSteps {
+  #rows(range: ScanRange, visit: (row: RowView) => void): RowSteps {
     const entries = this.#entries(range);
     const next = (): boolean => {
       for (let i = 0; i < 256; i++) {

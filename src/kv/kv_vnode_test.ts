@@ -12,7 +12,7 @@ import { seededChance } from "../base/chance.ts";
 import { WhorlError } from "../base/errors.ts";
 import { invariant } from "../base/invariant.ts";
 import { openMemoryStore } from "../storage/memory_store.ts";
-import type { Codec, HandoffItem } from "../vnode/vnode.ts";
+import type { CommandCodec, HandoffItem } from "../vnode/vnode.ts";
 import { partitionOf } from "../ring/chash.ts";
 import { contextOf } from "./causal_context.ts";
 import { writeStorageKey } from "./key_limits.ts";
@@ -354,7 +354,7 @@ Deno.test("kv says which key space an item belongs to", async () => {
 
 Deno.test("kv codecs give back what they were given and refuse the rest", () => {
   const context = contextOf(foreign("x"));
-  const roundTrip = <T>(codec: Codec<T>, value: T): T => {
+  const roundTrip = <T>(codec: CommandCodec<T>, value: T): T => {
     const into = new ByteWriter();
     codec.encode(value, into);
     return codec.decode(new ByteReader(into.copy()));
@@ -376,7 +376,7 @@ Deno.test("kv codecs give back what they were given and refuse the rest", () => 
   );
 
   const refused = (
-    codec: Codec<never>,
+    codec: CommandCodec<never>,
     change: (bytes: ByteWriter) => void,
   ) => {
     const into = new ByteWriter();
@@ -388,7 +388,7 @@ Deno.test("kv codecs give back what they were given and refuse the rest", () => 
     return error.code;
   };
   const key = (into: ByteWriter) => writeStorageKey("b", "k", into);
-  const asNever = (codec: unknown) => codec as Codec<never>;
+  const asNever = (codec: unknown) => codec as CommandCodec<never>;
   assertEquals(
     [
       refused(asNever(kvGetCodec), (into) => into.u16(9)),

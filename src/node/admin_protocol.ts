@@ -17,7 +17,7 @@ import type {
   RepairStatus,
   TransferDirection,
 } from "../handoff/transfer.ts";
-import type { ResizePhase } from "../ring/ring_generations.ts";
+import type { RingResizePhase } from "../ring/ring_generations.ts";
 import type { CapabilityStatus } from "../cluster/capability.ts";
 import type { KvClient } from "../kv/kv_client.ts";
 import type { RaKvClient } from "../ra_kv/ra_kv_client.ts";
@@ -103,7 +103,7 @@ export interface ResizeStatus {
   /** Partitions the ring will have. */
   readonly ringSize: number;
   /** How far it is; nodes of earlier versions do not say. */
-  readonly phase?: ResizePhase;
+  readonly phase?: RingResizePhase;
   /** Partitions it has that have done their part of this phase. */
   readonly complete: number;
   /** Who has to do something yet, sorted. */

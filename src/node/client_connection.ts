@@ -3,6 +3,7 @@
  * knows, and another one when that breaks. Operations that wait for an answer
  * when a link breaks: reads are asked again elsewhere, since reading twice does
  * no harm; writes fail with `connection_closed`, since they may have happened.
+ * What nodes say of overload is heeded here (`heeded_overloads.ts`).
  *
  * @module
  */
@@ -12,12 +13,14 @@ import type { Environment } from "../environment/environment.ts";
 import type { Address } from "../environment/transport.ts";
 import { ByteReader } from "../base/byte_reader.ts";
 import { isWhorlError, reasonOf, WhorlError } from "../base/errors.ts";
+import type { HeededOverloads } from "../request/heeded_overloads.ts";
 import {
   isReadOperation,
   OPERATION_TIME_LEFT_OFFSET,
   readOperationResult,
 } from "../request/operation_codec.ts";
 import type { OperationTarget } from "../request/operation_target.ts";
+import { type Demand, demandOf } from "../request/shared_fate.ts";
 import { type Deadline, DeadlineWheel } from "../environment/deadline_wheel.ts";
 import { openClientLink } from "../transport/client_link.ts";
 import type { Cookie } from "../transport/cookie.ts";
@@ -57,6 +60,8 @@ export interface ClientConnectionOptions {
   readonly expectedNode?: string;
   /** Whether to look for another node when the link breaks. */
   readonly reconnect: boolean;
+  /** What nodes say of overload is heeded together with others who have the same. @default {it is not heeded} */
+  readonly overloads?: HeededOverloads;
 }
 
 class PendingOperation implements Deadline {
@@ -67,6 +72,9 @@ class PendingOperation implements Deadline {
   /** Empty once it has left and will not be sent again. */
   bytes: Uint8Array;
   readonly isRead: boolean;
+  readonly demand: Demand;
+  /** By which it is known where overload is heeded. */
+  readonly heededAs: number;
   readonly deadlineAt: number;
   #connection: ClientConnection;
   #target: OperationTarget;
@@ -77,6 +85,7 @@ class PendingOperation implements Deadline {
     connection: ClientConnection,
     id: number,
     bytes: Uint8Array,
+    heededAs: number,
     deadlineAt: number,
     target: OperationTarget,
   ) {
@@ -84,6 +93,8 @@ class PendingOperation implements Deadline {
     this.id = id;
     this.bytes = bytes;
     this.isRead = isReadOperation(bytes, 0);
+    this.demand = demandOf(bytes, 0);
+    this.heededAs = heededAs;
     this.deadlineAt = deadlineAt;
     this.#target = target;
   }
@@ -102,7 +113,9 @@ class PendingOperation implements Deadline {
 
   answer(type: number, body: Uint8Array): void {
     if (type === FrameType.operationError) {
-      this.#target.operationFailed(readFailure(body));
+      const error = readFailure(body);
+      this.#connection.hear(this, error);
+      this.#target.operationFailed(error);
       return;
     }
     try {
@@ -245,6 +258,14 @@ export class ClientConnection implements AsyncDisposable {
       );
       return;
     }
+    const { environment, overloads } = this.#options;
+    const nowMs = environment.now();
+    const heededAs = overloads?.numberNext() ?? 0;
+    const refusal = overloads?.refusal(heededAs, bytes, start, end, nowMs);
+    if (refusal !== undefined) {
+      target.operationFailed(refusal);
+      return;
+    }
     const copy = bytes.slice(start, end);
     const timeLeftMs = new DataView(copy.buffer).getUint32(
       OPERATION_TIME_LEFT_OFFSET,
@@ -253,7 +274,8 @@ export class ClientConnection implements AsyncDisposable {
       this,
       this.#next++,
       copy,
-      this.#options.environment.now() + timeLeftMs,
+      heededAs,
+      nowMs + timeLeftMs,
       target,
     );
     this.#pending.set(operation.id, operation);
@@ -433,6 +455,13 @@ export class ClientConnection implements AsyncDisposable {
     this.#letGo(operation);
     this.#wheel.clear(operation);
     return operation;
+  }
+
+  /** @internal `operation` was answered with `error`. */
+  hear({ demand, heededAs }: PendingOperation, error: WhorlError): void {
+    if (error.code !== "overload") return;
+    const { environment, overloads } = this.#options;
+    overloads?.hear(heededAs, demand, error, environment.now());
   }
 
   /** @internal Gives an operation up. */

@@ -1,8 +1,10 @@
 import { assertEquals } from "@std/assert";
 import { ManualRuntime } from "../../supervisors/manual_runtime.ts";
 import { ByteWriter } from "../base/byte_writer.ts";
+import { WhorlError } from "../base/errors.ts";
 import type { Environment } from "../environment/environment.ts";
 import { silentLog } from "../environment/log.ts";
+import { writeModuleKey } from "../kv/key_limits.ts";
 import {
   emptyOperationHeader,
   OperationKind,
@@ -11,8 +13,11 @@ import {
 } from "../request/operation_codec.ts";
 import { Cookie } from "../transport/cookie.ts";
 import type { Link } from "../transport/link.ts";
+import { HeededOverloads } from "../request/heeded_overloads.ts";
 import { MemoryNetwork } from "../transport/memory_transport.ts";
 import { PeerLinks } from "../transport/peer_links.ts";
+import { partitionOf } from "../ring/chash.ts";
+import { writeFailure } from "../wire/failure.ts";
 import { FrameType } from "../wire/frame_type.ts";
 import {
   CLIENT_KEPT_BYTES_MAX,
@@ -37,7 +42,7 @@ class Bench implements AsyncDisposable {
   #node: PeerLinks;
   #unanswered: { link: Link; correlation: number }[] = [];
 
-  constructor() {
+  constructor(overloads?: HeededOverloads) {
     this.#node = new PeerLinks({
       runtime: this.runtime,
       log: silentLog,
@@ -70,17 +75,18 @@ class Bench implements AsyncDisposable {
       addresses: ["node:1"],
       cookie: new Cookie("secret"),
       reconnect: true,
+      ...(overloads === undefined ? {} : { overloads }),
     });
   }
 
-  static async open(): Promise<Bench> {
-    const bench = new Bench();
+  static async open(overloads?: HeededOverloads): Promise<Bench> {
+    const bench = new Bench(overloads);
     await bench.#node.listen("node:1");
     await bench.client.open();
     return bench;
   }
 
-  /** Sends an operation of `bodyBytes` whose last byte is `number`. */
+  /** Sends an operation of `bodyBytes` on the key "k" whose last byte is `number`. */
   submit(
     number: number,
     kind: "get" | "put",
@@ -93,7 +99,7 @@ class Bench implements AsyncDisposable {
       kind: OperationKind[kind],
       timeLeftMs,
     });
-    into.u16(0);
+    writeModuleKey("b", "k", into);
     into.raw(new Uint8Array(bodyBytes));
     into.bytes[into.length - 1] = number;
     this.client.submit(into.bytes, 0, into.length, {
@@ -108,6 +114,22 @@ class Bench implements AsyncDisposable {
         link.begin(FrameType.operationReply, correlation),
         { object: undefined, replies: [], replicas: [] },
       );
+      link.end();
+    }
+    await this.runtime.settle();
+  }
+
+  /** Vnodes of the key are overloaded. */
+  async refuseAll(againAfterMs: number): Promise<void> {
+    const error = new WhorlError("overload", "It is not done", {
+      details: {
+        againAfterMs,
+        keyPartition: partitionOf("b", "k", 64),
+        ringSize: 64,
+      },
+    });
+    for (const { link, correlation } of this.#unanswered.splice(0)) {
+      writeFailure(link.begin(FrameType.operationError, correlation), error);
       link.end();
     }
     await this.runtime.settle();
@@ -208,4 +230,44 @@ Deno.test("ClientConnection asks again what was read and sends what had not left
   bench.network.heal("client", "node");
   await bench.runtime.advance(2_500);
   assertEquals(bench.arrived, [1, 2, 3, 4, 5, 5]);
+});
+
+Deno.test("ClientConnection refuses what shares the fate of what was refused, for as long as it was told", async () => {
+  await using bench = await Bench.open(new HeededOverloads(() => 0.5));
+  bench.submit(1, "put");
+  await bench.runtime.settle();
+  await bench.refuseAll(100);
+  bench.submit(2, "put");
+  bench.submit(3, "get");
+  await bench.runtime.settle();
+  // A read asks for other things than a write.
+  assertEquals(bench.arrived, [1, 3]);
+  assertEquals(bench.told, ["1 overload", "2 overload"]);
+  await bench.runtime.advance(100);
+  bench.submit(4, "put");
+  await bench.runtime.settle();
+  assertEquals(bench.arrived, [1, 3, 4]);
+});
+
+Deno.test("ClientConnection shares what it was told with others, and always asks if it is not to heed that", async () => {
+  const overloads = new HeededOverloads(() => 0.5);
+  await using told = await Bench.open(overloads);
+  await using shares = await Bench.open(overloads);
+  await using other = await Bench.open();
+  for (const bench of [told, shares, other]) {
+    // One clock would be that of all.
+    await bench.runtime.advance(1_000 - bench.runtime.now());
+    bench.submit(1, "put");
+    await bench.runtime.settle();
+  }
+  await told.refuseAll(100);
+  await other.refuseAll(100);
+  for (const bench of [told, shares, other]) {
+    bench.submit(2, "put");
+    await bench.runtime.settle();
+  }
+  assertEquals(
+    [told.arrived, shares.arrived, other.arrived],
+    [[1], [1], [1, 2]],
+  );
 });

@@ -9,8 +9,9 @@ import type { Environment } from "../environment/environment.ts";
 import type { Address } from "../environment/transport.ts";
 import { type KvClient, kvClient } from "../kv/kv_client.ts";
 import { type RaKvClient, raKvClient } from "../ra_kv/ra_kv_client.ts";
+import { HeededOverloads } from "../request/heeded_overloads.ts";
 import { Cookie } from "../transport/cookie.ts";
-import type { Commands } from "../vnode/vnode.ts";
+import type { VnodeCommands } from "../vnode/vnode.ts";
 import type {
   AdminMethods,
   AdminSession,
@@ -34,6 +35,22 @@ export interface ConnectOptions {
   readonly cookie: string;
   /** The cluster they must belong to. @default {any} */
   readonly clusterName?: string;
+  /**
+   * Whether an operation is refused here, with `overload`, while vnodes without
+   * which it cannot succeed have said that they take none: for as long as they
+   * say, which is less than half a second, and up to a second when they go on
+   * saying so. `heeded` in the details of an error tells that it is such a one.
+   *
+   * @default {true}
+   */
+  readonly heedOverload?: boolean;
+  /**
+   * Another client of the same cluster with which this one shares what it is told
+   * of overload: of several connections each would have to be told by itself.
+   *
+   * @default {none}
+   */
+  readonly heedWith?: WhorlClient;
   /** Gives up connecting. */
   readonly signal?: AbortSignal;
   /** The world. @default {the real one} */
@@ -48,7 +65,7 @@ export interface WhorlClient extends AsyncDisposable {
   readonly raKv: RaKvClient;
   /** The commands and coverage queries of an application's module, typed as the module declares them. The nodes must run it. */
   // deno-lint-ignore ban-types -- see ModuleClient.
-  module<C extends Commands, V extends Commands = {}>(
+  module<C extends VnodeCommands, V extends VnodeCommands = {}>(
     module: ModuleInterface<C, V>,
   ): ModuleClient<C, V>;
   /** Name of the node at the other end now. */
@@ -69,7 +86,8 @@ export interface WhorlClient extends AsyncDisposable {
  * ```
  *
  * @throws {WhorlError} `not_reachable`, `wrong_cookie`, `wrong_cluster`,
- * `wrong_version`, or `invalid_config` if no node is named.
+ * `wrong_version`, or `invalid_config` if no node is named, or there is nothing to
+ * share with `heedWith`.
  */
 export async function connect(options: ConnectOptions): Promise<WhorlClient> {
   if (options.nodes.length === 0) {
@@ -78,14 +96,17 @@ export async function connect(options: ConnectOptions): Promise<WhorlClient> {
       "Cannot connect as 'nodes' must name at least one address: it is empty",
     );
   }
+  const environment = options.environment ?? systemEnvironment();
+  const overloads = overloadsOf(options, environment);
   const connection = new ClientConnection({
-    environment: options.environment ?? systemEnvironment(),
+    environment,
     addresses: options.nodes,
     cookie: new Cookie(options.cookie),
     ...(options.clusterName === undefined
       ? {}
       : { clusterName: options.clusterName }),
     reconnect: true,
+    ...(overloads === undefined ? {} : { overloads }),
   });
   try {
     await connection.open(options.signal);
@@ -93,7 +114,25 @@ export async function connect(options: ConnectOptions): Promise<WhorlClient> {
     await connection.close();
     throw error;
   }
-  return new ConnectedClient(connection);
+  return new ConnectedClient(connection, overloads);
+}
+
+function overloadsOf(
+  { heedOverload = true, heedWith }: ConnectOptions,
+  environment: Environment,
+): HeededOverloads | undefined {
+  if (!heedOverload) return undefined;
+  if (heedWith === undefined) {
+    return new HeededOverloads(() => environment.random());
+  }
+  const shared = heedWith instanceof ConnectedClient
+    ? heedWith.overloads
+    : undefined;
+  if (shared !== undefined) return shared;
+  throw new WhorlError(
+    "invalid_config",
+    "Cannot connect as 'heedWith' must be a client that heeds overload",
+  );
 }
 
 /** A client over one connection. */
@@ -104,10 +143,16 @@ class ConnectedClient implements WhorlClient {
   readonly module: WhorlClient["module"] = (module) =>
     moduleClient(module, () => this.#connection);
   readonly close = (): Promise<void> => this.#connection.close();
+  /** What it has been told of overload, if it heeds that. */
+  readonly overloads: HeededOverloads | undefined;
   readonly #connection: ClientConnection;
 
-  constructor(connection: ClientConnection) {
+  constructor(
+    connection: ClientConnection,
+    overloads: HeededOverloads | undefined,
+  ) {
     this.#connection = connection;
+    this.overloads = overloads;
     this.kv = kvClient(() => connection);
     this.raKv = raKvClient(
       () => connection,

@@ -97,9 +97,9 @@ function worldOf(parts: NodeParts): HandoffWorld {
       present(parts.vnodes, "vnodes").held(),
     askVnode,
     connect: (node) => connect(parts, node, askVnode),
-    transferComplete: (partition, module) =>
+    transferComplete: (partitions, module) =>
       parts.cluster?.transferComplete(
-        [partition],
+        partitions,
         module,
         modules.map(({ name }) => name),
       ),

@@ -37,14 +37,14 @@ import {
   type WriteQuorumOptions,
 } from "../request/quorum_options.ts";
 import type {
-  Commands,
   FailureOf,
   ReplyOf,
   RequestOf,
+  VnodeCommands,
   VnodeModule,
 } from "../vnode/vnode.ts";
 import { moduleIdOf } from "../vnode/vnode_wire.ts";
-import type { Term } from "../wire/etf.ts";
+import type { ErlangTerm } from "../wire/etf.ts";
 
 /**
  * Options of a request: `w`, `pw` and `dw` count it as a write, `r` and `pr` as
@@ -98,22 +98,25 @@ export interface CoverageChunk<Reply> {
 }
 
 /** A module as its callers need it: what it declares. */
-// deno-lint-ignore ban-types -- see ModuleClient.
-export type ModuleInterface<C extends Commands, V extends Commands = {}> =
+export type ModuleInterface<
+  C extends VnodeCommands,
+  // deno-lint-ignore ban-types -- see ModuleClient.
+  V extends VnodeCommands = {},
+> =
   & Pick<VnodeModule<C, V>, "name" | "commands">
   & Partial<Pick<VnodeModule<C, V>, "coverage">>;
 
 /** The commands and the coverage queries of one module. */
 export interface ModuleClient<
-  C extends Commands,
+  C extends VnodeCommands,
   // deno-lint-ignore ban-types -- a module without coverage queries has a table with nothing in it.
-  V extends Commands = {},
+  V extends VnodeCommands = {},
 > {
   /**
    * Sends `command` with `body` to the vnodes of `{bucket, key}`: a bucket of up
    * to 256 bytes of text, and a key of up to 742 bytes or as many of text. Any
-   * other terms go where `chashKey` places them, as `atom("add")` with
-   * `tuple(2, 4)`.
+   * other terms go where `chashKey` places them, as `erlangAtom("add")` with
+   * `erlangTuple(2, 4)`.
    *
    * @throws {WhorlError} `quorum_unavailable`, `timeout`, `insufficient_vnodes`
    * (their `details.answers` say what each vnode answered; see
@@ -125,8 +128,8 @@ export interface ModuleClient<
    * have been carried out.
    */
   request<K extends keyof C & string>(
-    bucket: Term,
-    key: Term,
+    bucket: ErlangTerm,
+    key: ErlangTerm,
     command: K,
     body: RequestOf<C[K]>,
     options?: ModuleRequestOptions,
@@ -158,9 +161,9 @@ export interface ModuleClient<
 
 /** The client of `module` over `carrier`, which is asked for at each request, as a node may have restarted it. */
 export function moduleClient<
-  C extends Commands,
+  C extends VnodeCommands,
   // deno-lint-ignore ban-types -- see ModuleClient.
-  V extends Commands = {},
+  V extends VnodeCommands = {},
 >(
   module: ModuleInterface<C, V>,
   carrier: () => OperationCarrier,
@@ -170,8 +173,8 @@ export function moduleClient<
   const queries = Object.keys(module.coverage ?? {});
   const declarationOf = (
     command: string,
-    table: Commands = module.commands,
-  ): Commands[string] => {
+    table: VnodeCommands = module.commands,
+  ): VnodeCommands[string] => {
     const declaration = Object.hasOwn(table, command)
       ? table[command]
       : undefined;
@@ -264,7 +267,7 @@ export function moduleClient<
 }
 
 /** Whether it can travel as it is; of other terms the place does. */
-function isNameOrBytes(key: Term): key is string | Uint8Array {
+function isNameOrBytes(key: ErlangTerm): key is string | Uint8Array {
   return typeof key === "string" || key instanceof Uint8Array;
 }
 

@@ -18,7 +18,12 @@ import type { OperationTarget } from "../request/operation_target.ts";
 import { chashKey } from "../ring/chash.ts";
 import { command } from "../vnode/define_vnode.ts";
 import { moduleIdOf } from "../vnode/vnode_wire.ts";
-import { atom, encodeTerm, type Term, tuple } from "../wire/etf.ts";
+import {
+  encodeErlangTerm,
+  erlangAtom,
+  type ErlangTerm,
+  erlangTuple,
+} from "../wire/etf.ts";
 import { decodeMsgpack, writeMsgpack } from "../wire/msgpack.ts";
 import { moduleClient } from "./module_client.ts";
 
@@ -98,10 +103,10 @@ Deno.test("moduleClient() counts r as a read and keeps fallbacks out when asked 
 
 Deno.test("moduleClient() sends keys that are neither text nor bytes by their place on the ring", () => {
   const { adder, sent } = client();
-  const terms: [Term, Term][] = [
-    [atom("add"), tuple(2, 4)],
+  const terms: [ErlangTerm, ErlangTerm][] = [
+    [erlangAtom("add"), erlangTuple(2, 4)],
     ["add", 7],
-    [encodeTerm(1), "k"],
+    [encodeErlangTerm(1), "k"],
   ];
   for (const [bucket, key] of terms) {
     adder.request(bucket, key, "clear", undefined);

@@ -35,7 +35,6 @@ import type {
   RingStatus,
 } from "../cluster/cluster_status.ts";
 import type {
-  ClusterChange,
   JoinOptions,
   JoinResult,
   ResizeResult,
@@ -44,7 +43,6 @@ import type {
 import type { Address } from "../environment/transport.ts";
 import { type KvClient, kvClient } from "../kv/kv_client.ts";
 import { consistentBuckets, ROOT_NUMBERS } from "../ring/consistent_buckets.ts";
-import { partitionOfVnode } from "../ring/ring_generations.ts";
 import { ABORT_RESIZE } from "../ring/ring_resize.ts";
 import type { StagedPlan } from "../ring/staged_plan.ts";
 import {
@@ -52,7 +50,7 @@ import {
   type RaKvClient,
   raKvClient,
 } from "../ra_kv/ra_kv_client.ts";
-import type { Commands } from "../vnode/vnode.ts";
+import type { VnodeCommands } from "../vnode/vnode.ts";
 import type {
   ConsistentBuckets,
   NodeInfo,
@@ -71,20 +69,15 @@ import {
 import { type NodeParts, present } from "./node_parts.ts";
 import { opFsmSup } from "./op_fsm_sup.ts";
 import { raftSup } from "./raft_sup.ts";
-import {
-  type NodeEvent,
-  type NodeEventOf,
-  NodeSubscribers,
-} from "./node_events.ts";
+import type { NodeEvent, NodeEventOf } from "./node_events.ts";
 import { nodeInfo, nodeStats } from "./node_figures.ts";
-import { ownPartitions, updateViews } from "./ring_followers.ts";
+import { PartNews } from "./part_news.ts";
 import { rootCause } from "./root_cause.ts";
 import { secretNumber } from "./secret_number.ts";
 import { handoffSup } from "./handoff_sup.ts";
-import { TailRepairs } from "./tail_repairs.ts";
+import { whenSettled } from "./settled.ts";
 import { storageSup } from "./storage_sup.ts";
 import { transportSup } from "./transport_sup.ts";
-import type { VnodeManagerEvent } from "./vnode_manager.ts";
 import { vnodeSup } from "./vnode_sup.ts";
 
 /** Restarts of a node's parts borne within {@linkcode NODE_RESTARTS_PERIOD_MS}. */
@@ -99,8 +92,6 @@ export const NODE_RESTARTS_PERIOD_MS = 10_000;
 export const PART_BACKOFF: Backoff = { minMs: 1_000, maxMs: 5_000 };
 /** Time the ensembles of the first consistent bucket have to be there, in milliseconds. */
 export const ENSEMBLES_FORM_MS = 30_000;
-/** Hung workers after which the node gives itself up, so that its parent starts a clean process. */
-export const ZOMBIES_MAX = 1;
 
 /** A running node. Made by `startNode`. */
 export class WhorlNode implements AsyncDisposable {
@@ -116,9 +107,7 @@ export class WhorlNode implements AsyncDisposable {
   #parts: NodeParts;
   #root: Supervisor | undefined;
   #startedAt: number;
-  #viewVersion = 0;
-  readonly #subscribers: NodeSubscribers;
-  readonly #tailRepairs: TailRepairs;
+  readonly #news: PartNews;
   #stopping = false;
   #hasLeft = false;
   #outcome = Promise.withResolvers<void>();
@@ -127,20 +116,16 @@ export class WhorlNode implements AsyncDisposable {
   constructor(parts: NodeParts) {
     this.#parts = parts;
     this.#startedAt = parts.environment.now();
-    this.#subscribers = new NodeSubscribers(parts.environment.log);
+    this.#news = new PartNews(parts, {
+      hasStarted: () => this.#root !== undefined,
+      hasLeft: () => this.#left(),
+      fail: (reason) => this.#fail(reason),
+    });
     this.kv = kvClient(() => parts.operations);
     this.raKv = raKvClient(
       () => parts.operations,
       (method, args, options) => this.#call(method, args, options),
     );
-    this.#tailRepairs = new TailRepairs({
-      log: parts.environment.log.child("handoff"),
-      owned: (master) => parts.vnodes?.ownedBy(master)?.map(partitionOfVnode),
-      repair: async (partition, module) =>
-        await present(parts.transfers, "handoff").repair(partition, module),
-      repaired: async (master) =>
-        await present(parts.vnodes, "vnodes").tailRepaired(master),
-    });
     this.stopped = this.#outcome.promise;
     // Whoever does not look at it is told by the log.
     this.stopped.catch(() => {});
@@ -158,10 +143,11 @@ export class WhorlNode implements AsyncDisposable {
   ): Promise<void> {
     const parts = this.#parts;
     const { environment } = parts;
+    const news = this.#news;
     // Named before it is assigned, as all that lives as long as a node, a visit
     // or a connection: V8 puts a function that is written where a property is set
     // among what is old, and with it all it leads to, until all memory is collected.
-    const onReport = (report: SupervisorReport): void => this.#reported(report);
+    const onReport = (report: SupervisorReport): void => news.reported(report);
     parts.onReport = onReport;
     let startFailure: unknown;
     try {
@@ -178,34 +164,15 @@ export class WhorlNode implements AsyncDisposable {
             parts,
             (method, args) => performCall(this, method, args),
           ),
-          clusterSup(parts, (change) => this.#clusterChanged(change)),
+          clusterSup(parts, (change) => news.clusterChanged(change)),
           vnodeSup(
             parts,
-            (event) => this.#vnodesChanged(event),
-            () => this.#vnodesReady(),
+            (event) => news.vnodesChanged(event),
+            () => news.vnodesReady(),
           ),
-          handoffSup(parts, {
-            onTransfer: (transfer, outcome) =>
-              this.#tell({ type: "transfer", transfer, outcome }),
-            onRepaired: (module, partition) => {
-              this.#tailRepairs.rebuilt(module, partition);
-              this.#tell({ type: "repaired", module, partition });
-            },
-            onUnrepairable: (module, partition, reason) => {
-              parts.environment.log.error(
-                "A partition cannot be rebuilt, and what it had lost stays lost",
-                { module, partition, reason },
-              );
-              this.#tailRepairs.rebuilt(module, partition);
-            },
-            onHeldChanged: () => {
-              this.#tailRepairs.look();
-              // What it held is why it has not left yet, if it is leaving.
-              this.#parts.cluster?.exitIfReady();
-            },
-          }),
-          opFsmSup(parts, (host) => this.#workerHangs(host)),
-          coverageFsmSup(parts, (host) => this.#workerHangs(host)),
+          handoffSup(parts, news.handoff),
+          opFsmSup(parts, (host) => news.workerHangs(host)),
+          coverageFsmSup(parts, (host) => news.workerHangs(host)),
           // Last, as a disk that is full keeps it down and must keep nothing else.
           raftSup(parts),
         ].map((spec) => ({
@@ -223,7 +190,7 @@ export class WhorlNode implements AsyncDisposable {
       else this.#fail(`its parts fell too often: ${formatReason(reason)}`);
     });
     // The ring was published before there were requests to use it.
-    this.#updateViews();
+    news.updateViews();
     this.#stopIfLeft();
   }
 
@@ -261,7 +228,7 @@ export class WhorlNode implements AsyncDisposable {
    * The node must run it (`NodeOptions.modules`).
    */
   // deno-lint-ignore ban-types -- see ModuleClient.
-  module<C extends Commands, V extends Commands = {}>(
+  module<C extends VnodeCommands, V extends VnodeCommands = {}>(
     module: ModuleInterface<C, V>,
   ): ModuleClient<C, V> {
     return moduleClient(module, () => this.#parts.operations);
@@ -496,38 +463,17 @@ export class WhorlNode implements AsyncDisposable {
     waitMs: number,
     services: readonly string[] = ["kv"],
   ): Promise<boolean> {
-    const holds = (): boolean => {
-      const { cluster } = this.#parts;
-      if (cluster === undefined) return false;
-      const ring = cluster.ringStatus();
-      return ring.ringReady && ring.transfers.length === 0 &&
-        ring.resize === null &&
-        ring.unreachable.length === 0 &&
-        services.every((service) => {
-          const up = cluster.upNodes(service);
-          return ring.nodes.every((node) => up.includes(node));
-        });
-    };
-    if (holds()) return Promise.resolve(true);
-    return new Promise((resolve) => {
-      const done = (settled: boolean): void => {
-        unsubscribe();
-        this.#parts.environment.clearTimer(timer);
-        resolve(settled);
-      };
-      const timer = this.#parts.environment.setTimer(
-        waitMs,
-        () => done(holds()),
-      );
-      const unsubscribe = this.subscribe(() => {
-        if (holds()) done(true);
-      });
-    });
+    return whenSettled(
+      this.#parts,
+      this.#news.subscribers,
+      waitMs,
+      services,
+    );
   }
 
   /** Calls `listener` on every event until the returned function is called. */
   subscribe(listener: (event: NodeEvent) => void): () => void {
-    return this.#subscribers.subscribe(listener);
+    return this.#news.subscribers.subscribe(listener);
   }
 
   /**
@@ -543,7 +489,7 @@ export class WhorlNode implements AsyncDisposable {
   events<T extends NodeEvent["type"] = NodeEvent["type"]>(
     ...types: readonly T[]
   ): EventStream<NodeEventOf<T>> {
-    return this.#subscribers.events(types);
+    return this.#news.subscribers.events(types);
   }
 
   /** The supervision tree as it is now. */
@@ -564,10 +510,10 @@ export class WhorlNode implements AsyncDisposable {
   /** Stops the parts in reverse order; what was acknowledged is durable then. */
   async stop(): Promise<void> {
     this.#stopping = true;
-    this.#subscribers.closing();
+    this.#news.subscribers.closing();
     await this.#root?.shutdown();
     this.#outcome.resolve();
-    this.#subscribers.close();
+    this.#news.subscribers.close();
   }
 
   /** {@linkcode WhorlNode.stop}, at the end of an `await using` block. */
@@ -577,49 +523,6 @@ export class WhorlNode implements AsyncDisposable {
 
   get #cluster() {
     return present(this.#parts.cluster, "cluster");
-  }
-
-  #clusterChanged(change: ClusterChange): void {
-    switch (change.type) {
-      case "left":
-        this.#left();
-        break;
-      case "ring_changed":
-        this.#updateViews();
-        this.#parts.consistentKv?.setBuckets(consistentBuckets(change.ring));
-        this.#parts.ensembles?.process.changed();
-        this.#ownPartitions();
-        this.#parts.vnodes?.clusterChanged({
-          type: "ring_changed",
-          ringVersion: change.ringVersion,
-        });
-        this.#parts.transfers?.changed();
-        this.#tailRepairs.look();
-        break;
-      case "ring_ready":
-        this.#parts.transfers?.changed();
-        this.#parts.ensembles?.process.changed();
-        break;
-      case "node_up":
-        this.#parts.environment.log.info(`${change.node} is up`);
-        this.#parts.ensembles?.process.changed();
-        break;
-      case "node_down":
-        this.#parts.environment.log.info(`${change.node} is down`, {
-          reason: change.reason,
-        });
-        this.#parts.ensembles?.process.changed();
-        break;
-      case "services_changed":
-        this.#updateViews();
-        this.#parts.vnodes?.clusterChanged({
-          type: "services_changed",
-          up: change.up,
-        });
-        this.#parts.transfers?.changed();
-        break;
-    }
-    this.#tell(change);
   }
 
   /** The cluster goes on without this node, which has nothing left to do. */
@@ -638,92 +541,6 @@ export class WhorlNode implements AsyncDisposable {
     if (this.#hasLeft && this.#root !== undefined) void this.stop();
   }
 
-  /** Shows requests the ring and the nodes that serve as they are now. */
-  #updateViews(): void {
-    updateViews(this.#parts, ++this.#viewVersion);
-  }
-
-  #ownPartitions(): void {
-    ownPartitions(this.#parts);
-  }
-
-  #vnodesReady(): void {
-    this.#ownPartitions();
-    this.#tellServices();
-    this.#parts.transfers?.masterStarted();
-  }
-
-  /** Says which modules this node serves: without its masters a module is served by others. */
-  #tellServices(): void {
-    const { cluster, modules, vnodes } = this.#parts;
-    if (cluster === undefined) return;
-    const up = vnodes?.services ?? [];
-    for (const { name } of modules) {
-      if (up.includes(name)) cluster.serviceUp(name);
-      else cluster.serviceDown(name);
-    }
-  }
-
-  #reported(report: SupervisorReport): void {
-    if (report.type === "child_started") {
-      // Whatever starts once all have started starts again.
-      if (this.#root !== undefined) {
-        this.#tell({ type: "part_restarted", part: report.id });
-      }
-      return;
-    }
-    // Why a node does not start is said by who starts it, once.
-    const known = this.#root === undefined && report.type === "start_failed";
-    const { log } = this.#parts.environment;
-    log[known ? "debug" : "warn"](`A part of the node: ${report.type}`, {
-      supervisor: report.supervisor,
-      id: report.id,
-      ...("afterMs" in report ? { afterMs: Math.ceil(report.afterMs) } : {}),
-      ...("reason" in report ? { reason: formatReason(report.reason) } : {}),
-    });
-    // Whatever part it is: without it there may be no masters for a while.
-    if (report.type === "restart_delayed") this.#tellServices();
-  }
-
-  #vnodesChanged(event: VnodeManagerEvent): void {
-    const { transfers: handoff } = this.#parts;
-    if (event.type === "tail_lost") {
-      this.#tailRepairs.lost(event.module, event.master);
-    }
-    if (event.type === "master_stopped") {
-      this.#tailRepairs.stopped(event.master);
-    }
-    if (event.type === "vnode_started") {
-      handoff?.vnodeStarted(event.module, event.vnode);
-    }
-    if (event.type === "vnode_kept") {
-      handoff?.vnodeKept(event.module, event.vnode);
-    }
-    if (event.type === "vnode_ended") {
-      handoff?.vnodeEnded(event.module, event.vnode);
-    }
-    this.#tell(event);
-    if (event.type === "zombie") this.#workerHangs(event.master);
-    // Those that are started together are spoken of when all are there.
-    if (this.#parts.vnodes === undefined) return;
-    if (event.type === "master_waiting") this.#tellServices();
-    if (event.type === "master_started") {
-      this.#tellServices();
-      this.#parts.transfers?.masterStarted();
-    }
-  }
-
-  #workerHangs(name: string): void {
-    this.#parts.zombies++;
-    this.#parts.environment.log.error(
-      "A worker hangs and cannot be ended",
-      { worker: name },
-    );
-    if (this.#parts.zombies >= ZOMBIES_MAX) {
-      this.#fail(`the worker of ${name} hangs and cannot be ended`);
-    }
-  }
-
   #fail(reason: string): void {
     if (this.#stopping) return;
     const error = new WhorlError(
@@ -731,11 +548,7 @@ export class WhorlNode implements AsyncDisposable {
       `The node ${this.name} cannot go on as ${reason}`,
     );
     this.#parts.environment.log.error(error.message);
-    this.#tell({ type: "failed", reason });
+    this.#news.failed(reason);
     this.#outcome.reject(error);
-  }
-
-  #tell(event: NodeEvent): void {
-    this.#subscribers.tell(event);
   }
 }

@@ -33,7 +33,7 @@ import {
 import type { VnodeModule } from "../vnode/vnode.ts";
 
 /** Where a part of a node runs. */
-export type Placement = "task" | "worker" | "subprocess";
+export type ProcessPlacement = "task" | "worker" | "subprocess";
 
 /** A vnode module of an application. */
 export interface ModuleOptions {
@@ -67,7 +67,7 @@ export interface NodeOptions {
   /** Vnode masters for each module; fixed when the data directory is made. @default {1} */
   readonly masters?: number;
   /** Where vnode masters run. @default {"worker"} */
-  readonly masterPlacement?: Placement;
+  readonly masterPlacement?: ProcessPlacement;
   /**
    * Where the supervisors of the op FSMs and of the coverage FSMs run. Elsewhere than in the node's main
    * thread they cannot hold it up, and a subprocess of them that hangs is ended
@@ -76,7 +76,7 @@ export interface NodeOptions {
    *
    * @default {"task": in the node's main thread}
    */
-  readonly coordinatorPlacement?: Placement;
+  readonly coordinatorPlacement?: ProcessPlacement;
   /**
    * How much may wait for each vnode of `kv`, where that differs from the
    * defaults; what is beyond is answered `overload`. Other modules say it
@@ -121,8 +121,8 @@ export interface NodeConfig {
   readonly storage: "deno_kv" | "memory";
   readonly ringSize: number;
   readonly masters: number;
-  readonly masterPlacement: Placement;
-  readonly coordinatorPlacement: Placement;
+  readonly masterPlacement: ProcessPlacement;
+  readonly coordinatorPlacement: ProcessPlacement;
   readonly kvMailbox: MailboxBounds;
   readonly raftLogs: RaftLogSizes;
   readonly modules: readonly ModuleOptions[];

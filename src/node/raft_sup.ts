@@ -88,6 +88,13 @@ export function raftSup(parts: NodeParts): ChildSpec {
               environment,
               walBytesMax: config.raftLogs.walBytesMax,
               segmentEntriesMax: config.raftLogs.segmentEntriesMax,
+              onAsideRemoved: (folder, failure) =>
+                environment.log.child("raft").warn(
+                  failure === undefined
+                    ? "The oldest of the logs put aside is removed, as there are too many"
+                    : "Cannot remove a log that was put aside",
+                  { folder, ...failure && { reason: failure.message } },
+                ),
             });
             logs = opened;
             const child = new ResourceChild("raft_logs", () => opened.close());

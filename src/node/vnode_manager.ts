@@ -48,7 +48,7 @@ import {
   masterPausesAfter,
   masterWaiting,
 } from "./master_backoff.ts";
-import type { Placement } from "./node_options.ts";
+import type { ProcessPlacement } from "./node_options.ts";
 
 /** How often a store is made anew in the life of a node: a disk that damages one after another is no place for it. */
 export const STORES_SET_ASIDE_MAX = 3;
@@ -77,7 +77,7 @@ export interface VnodeManagerOptions {
   /** Its vnodes whose writes are held until the ring to come has them. @default {[]} */
   readonly boundVnodes?: readonly number[];
   readonly masters: number;
-  readonly placement: Placement;
+  readonly placement: ProcessPlacement;
   readonly modules: readonly HostedModule[];
   /** The stores of the masters. */
   readonly home: Pick<NodeHome, "storeOf" | "storeOpened" | "setStoreAside">;

@@ -6,7 +6,11 @@ import type { Environment } from "../environment/environment.ts";
 import { silentLog } from "../environment/log.ts";
 import { openMemoryStore } from "../storage/memory_store.ts";
 import { command, defineVnode } from "../vnode/define_vnode.ts";
-import { answersLater, type Codec, type VnodeModule } from "../vnode/vnode.ts";
+import {
+  answersLater,
+  type CommandCodec,
+  type VnodeModule,
+} from "../vnode/vnode.ts";
 import type { AnswerTarget } from "../vnode/vnode_master_link.ts";
 import { moduleIdOf, writeVnodeRequestHeader } from "../vnode/vnode_wire.ts";
 import { readFailure } from "../wire/failure.ts";
@@ -16,7 +20,7 @@ import { systemEnvironment } from "./system_environment.ts";
 import { VnodeManager, type VnodeManagerEvent } from "./vnode_manager.ts";
 
 /** Makes of a "wild" answer a frame of a type that no vnode master sends. */
-const wildCodec: Codec<string> = {
+const wildCodec: CommandCodec<string> = {
   encode(value, into): void {
     if (value === "wild") into.setU8(into.length - 10, 99);
     writeMsgpack(value, into);

@@ -39,7 +39,7 @@ import {
 import { transfersText } from "../admin/transfers_text.ts";
 import { WhorlError } from "../base/errors.ts";
 import { raKvScope } from "./ra_kv_scope.ts";
-import { shown } from "./shown.ts";
+import { withPromptText } from "./prompt_text.ts";
 
 /** Time the members of a cluster have to tell of their transfers, in milliseconds. */
 const TRANSFERS_TIMEOUT_MS = 10_000;
@@ -79,11 +79,11 @@ export function sessionScope(
       const text = done.staged
         ? stagedJoinText(done.node, done.joined)
         : joinText(done.joined);
-      return shown(done, text);
+      return withPromptText(done, text);
     },
     plan: async () => {
       const plan = await call("cluster_plan", {});
-      return shown(plan, planText(planRows(plan)));
+      return withPromptText(plan, planText(planRows(plan)));
     },
     leave: async (node?: string) => {
       const done = await call(
@@ -93,45 +93,46 @@ export function sessionScope(
       const text = done.staged ? stagedText("leave", done.node) : joinEndedText(
         done.node,
       );
-      return shown(done, text);
+      return withPromptText(done, text);
     },
     resizeRing: async (ringSize: number) => {
       const done = await call("cluster_resize_ring", { ringSize });
-      return shown(done, resizeStagedText(done.stagedSize));
+      return withPromptText(done, resizeStagedText(done.stagedSize));
     },
     abortResize: async () => {
       const done = await call("cluster_abort_resize", {});
-      return shown(done, resizeStagedText(done.stagedSize));
+      return withPromptText(done, resizeStagedText(done.stagedSize));
     },
     markConsistent: (bucket: string) => call("bucket_consistent", { bucket }),
     consistentBuckets: () => call("bucket_list", {}),
     commit: async (planId?: string) => {
       const args = planId === undefined ? {} : { planId };
-      return shown(await call("cluster_commit", args), COMMITTED_TEXT);
+      return withPromptText(await call("cluster_commit", args), COMMITTED_TEXT);
     },
-    clear: async () => shown(await call("cluster_clear", {}), CLEARED_TEXT),
+    clear: async () =>
+      withPromptText(await call("cluster_clear", {}), CLEARED_TEXT),
     status: async () => {
       const status = await call("cluster_status", {});
       const rows = clusterStatusRows(status);
-      return shown(status, clusterStatusText(rows, status.ringReady));
+      return withPromptText(status, clusterStatusText(rows, status.ringReady));
     },
     members: async () => {
       const table = await call("member_status", {});
-      return shown(table, membershipTable(memberRows(table)));
+      return withPromptText(table, membershipTable(memberRows(table)));
     },
     ring: async () => {
       const status = await call("ring_status", {});
       const report = ringStatusReport(ringStatusRows(status));
-      return shown(status, `${ringStatusText(status)}\n${report}`);
+      return withPromptText(status, `${ringStatusText(status)}\n${report}`);
     },
     transfers: async () => {
       const timeoutMs = TRANSFERS_TIMEOUT_MS;
       const transfers = await fetchTransfers(session, { timeoutMs, signal });
-      return shown(transfers, transfersText(transfers, Date.now()));
+      return withPromptText(transfers, transfersText(transfers, Date.now()));
     },
     ready: async () => {
       const result = await call("ringready", {});
-      return shown(result, ringReadyText(result));
+      return withPromptText(result, ringReadyText(result));
     },
   };
   const node = {
@@ -145,7 +146,7 @@ export function sessionScope(
     stats: () => call("stats", {}),
     tree: async () => {
       const tree = await call("tree", {});
-      return shown(tree, renderTree(tree));
+      return withPromptText(tree, renderTree(tree));
     },
     stop: () => call("stop", {}),
   };

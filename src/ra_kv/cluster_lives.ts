@@ -274,7 +274,7 @@ export class ClusterLives {
       if (!isWhorlError(error, "unknown_command")) throw error;
       // An older version: it can be told that its member is to go, and does not remember why.
       if (uid === undefined) return;
-      await this.#questions.ask(node, "ra_kv_drop_member", { cluster, uid });
+      await this.#questions.drop(cluster, node, uid);
     }
   }
 

@@ -28,6 +28,8 @@ import type {
 export const MEMBERS_TIMEOUT_MS = 5_000;
 /** Time a node has to make, stop or remove a member, in milliseconds. */
 const MEMBER_TIMEOUT_MS = 10_000;
+/** Time the groups of a node have to be started until it is asked no more to have a member go, in milliseconds. */
+export const START_TIMEOUT_MS = 5_000;
 /** Time a node has to say whether it has a member, in milliseconds. */
 export const LOCATE_TIMEOUT_MS = 1_000;
 /** Times between attempts at something that is not so yet. */
@@ -263,6 +265,30 @@ export class ClusterQuestions {
     if (!await this.wasDeleted(groupId)) return false;
     await this.ask(node, "ra_kv_delete_here", { cluster, groupId });
     return true;
+  }
+
+  /**
+   * Has the member `uid` of `cluster` on `node` go. While the groups of that node
+   * are being started it is asked again: nobody else would tell the member.
+   *
+   * @returns Whether there was one.
+   */
+  async drop(cluster: string, node: string, uid: number): Promise<boolean> {
+    const deadlineAt = this.#runtime.now() + START_TIMEOUT_MS;
+    for (let attempt = 0;; attempt++) {
+      try {
+        const { dropped } = await this.ask(node, "ra_kv_drop_member", {
+          cluster,
+          uid,
+        });
+        return dropped;
+      } catch (error) {
+        const isStarting = isWhorlError(error, "not_reachable") &&
+          error.details["starting"] === true;
+        if (!isStarting || this.#runtime.now() >= deadlineAt) throw error;
+      }
+      await this.pause(attempt);
+    }
   }
 
   /** Does `work` for each of `items`, all at a time. */

@@ -114,6 +114,17 @@ export class KeyTable {
     return record;
   }
 
+  /** Makes room for `count` keys of `keyBytes` in all, so that none of them has to be moved until there are more. */
+  reserve(count: number, keyBytes: number): void {
+    if (count > this.#indexes.length) this.#setCapacity(count);
+    if (keyBytes > this.#keys.length) {
+      this.#keys = grown(Uint8Array, this.#keys, keyBytes);
+    }
+    let slots = this.#slots.length;
+    while (count * 2 > slots) slots *= 2;
+    if (slots > this.#slots.length) this.#rehash(slots);
+  }
+
   /** Takes the key of `record` out. */
   remove(record: number): void {
     this.#beforeChange(record);
@@ -253,22 +264,23 @@ export class KeyTable {
   }
 
   #nextRecord(): number {
-    if (this.#high === this.#indexes.length) {
-      const capacity = this.#high * 2;
-      this.#indexes = grown(Float64Array, this.#indexes, capacity);
-      this.#valueHashes = grown(Uint32Array, this.#valueHashes, capacity);
-      this.#flags = grown(Uint8Array, this.#flags, capacity);
-      if (this.#expiries !== undefined) {
-        this.#expiries = grown(Float64Array, this.#expiries, capacity);
-      }
-      if (this.#versions !== undefined) {
-        this.#versions = grown(Float64Array, this.#versions, capacity);
-      }
-      this.#keyHashes = grown(Uint32Array, this.#keyHashes, capacity);
-      this.#keyStarts = grown(Uint32Array, this.#keyStarts, capacity);
-      this.#keyLengths = grown(Uint16Array, this.#keyLengths, capacity);
-    }
+    if (this.#high === this.#indexes.length) this.#setCapacity(this.#high * 2);
     return this.#high++;
+  }
+
+  #setCapacity(capacity: number): void {
+    this.#indexes = grown(Float64Array, this.#indexes, capacity);
+    this.#valueHashes = grown(Uint32Array, this.#valueHashes, capacity);
+    this.#flags = grown(Uint8Array, this.#flags, capacity);
+    if (this.#expiries !== undefined) {
+      this.#expiries = grown(Float64Array, this.#expiries, capacity);
+    }
+    if (this.#versions !== undefined) {
+      this.#versions = grown(Float64Array, this.#versions, capacity);
+    }
+    this.#keyHashes = grown(Uint32Array, this.#keyHashes, capacity);
+    this.#keyStarts = grown(Uint32Array, this.#keyStarts, capacity);
+    this.#keyLengths = grown(Uint16Array, this.#keyLengths, capacity);
   }
 
   #storeKey(

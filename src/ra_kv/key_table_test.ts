@@ -150,3 +150,26 @@ Deno.test("KeyTable takes the memory that its text says", () => {
   assertEquals(table.size, 131_072);
   assert(table.byteCount / table.size <= 40 + 8, `${table.byteCount}`);
 });
+
+Deno.test("KeyTable.reserve() leaves what is there as it is, and binds nobody to what was reserved", () => {
+  for (const [count, keyBytes] of [[0, 0], [10, 5], [500, 20], [20, 9_000]]) {
+    const table = new KeyTable(3);
+    const expected: Record<string, unknown[]> = {};
+    const putUpTo = (end: number): void => {
+      for (let index = table.size + 1; index <= end; index++) {
+        put(table, `key ${index}`, index);
+        expected[`key ${index}`] = [
+          index,
+          index % 7,
+          index % 2,
+          index % 3 ? 0 : index * 10,
+        ];
+      }
+    };
+    putUpTo(40);
+    table.reserve(count!, keyBytes!);
+    assertEquals(contents(table), expected);
+    putUpTo(1_200);
+    assertEquals(contents(table), expected);
+  }
+});

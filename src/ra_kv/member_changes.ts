@@ -74,11 +74,9 @@ export class MemberChanges {
     if (place.uid !== 0) await this.#clear(cluster, node, place, groupId);
     const uid = this.#newNumber();
     const takeBack = () =>
-      this.#questions.ask(node, "ra_kv_drop_member", { cluster, uid }).catch(
-        () => {
-          // It cannot be reached: a member that nobody knows of harms nobody.
-        },
-      );
+      this.#questions.drop(cluster, node, uid).catch(() => {
+        // It cannot be reached: a member that nobody knows of harms nobody.
+      });
     try {
       await this.#questions.ask(node, "ra_kv_create_member", {
         cluster,
@@ -134,10 +132,7 @@ export class MemberChanges {
     groupId: number,
   ): Promise<void> {
     if (place.groupId === groupId) {
-      await this.#questions.ask(node, "ra_kv_drop_member", {
-        cluster,
-        uid: place.uid,
-      });
+      await this.#questions.drop(cluster, node, place.uid);
     } else if (
       !await this.#questions.clearDeleted(cluster, node, place.groupId)
     ) {
@@ -175,10 +170,8 @@ export class MemberChanges {
     );
     // Nothing has been taken from the member so far.
     if (outcome.type !== "done") throw outcome.error;
-    const { dropped } = await this.#questions.ask(node, "ra_kv_drop_member", {
-      cluster,
-      uid: member.uid,
-    }).catch(() => ({ dropped: false }));
+    const dropped = await this.#questions.drop(cluster, node, member.uid)
+      .catch(() => false);
     return { cluster, node, dropped };
   }
 

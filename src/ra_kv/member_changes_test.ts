@@ -1,5 +1,6 @@
 import { assert, assertEquals } from "@std/assert";
 import { WhorlError } from "../base/errors.ts";
+import { START_TIMEOUT_MS } from "./cluster_questions.ts";
 import { CHANGE_TIMEOUT_MS } from "./member_changes.ts";
 import { raKvOutcomeUnknown } from "./ra_kv_client.ts";
 import { failureOf, inTime, membersOn, onNodes } from "./testing/on_nodes.ts";
@@ -179,6 +180,28 @@ onNodes(
     );
     assertEquals(removed.dropped, false);
     assertEquals(membersOn(cluster, "store"), ["a", "b", "c"]);
+  },
+);
+
+onNodes(
+  "removeMember() waits for the member to go while the groups of its node are being started",
+  async (cluster) => {
+    await cluster.form("store", ["a", "b", "c"]);
+    const c = cluster.node("c");
+    c.starting = true;
+    cluster.runtime.setTimer(2_000, () => c.starting = false);
+    const { raKv } = cluster.node("a");
+    const removed = await inTime(cluster, raKv.removeMember("store", "c"));
+    assertEquals(removed.dropped, true);
+    assertEquals(membersOn(cluster, "store"), ["a", "b"]);
+    // Not for ever.
+    await inTime(cluster, raKv.addMember("store", "c"));
+    c.starting = true;
+    const before = cluster.runtime.now();
+    const kept = await inTime(cluster, raKv.removeMember("store", "c"));
+    const took = cluster.runtime.now() - before;
+    assertEquals(kept.dropped, false);
+    assert(took >= START_TIMEOUT_MS && took < 2 * START_TIMEOUT_MS, `${took}`);
   },
 );
 

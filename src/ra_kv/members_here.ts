@@ -87,7 +87,7 @@ export class MembersHere {
     return new WhorlError(
       "not_reachable",
       `Cannot reach Raft groups of ${this.#self} as they are being started`,
-      { details: { node: this.#self } },
+      { details: { node: this.#self, starting: true } },
     );
   }
 

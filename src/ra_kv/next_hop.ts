@@ -2,7 +2,8 @@
  * Where an operation on a cluster goes next, as far as one node can tell.
  *
  *     for the leader   here if it leads · to the leader it knows of · to any
- *                      member, which will say who leads
+ *                      member, which will say who leads · to whom others take
+ *                      for the leader, if the member here has had none for long
  *     for any member   here if there is one · to any member
  *
  * An operation that was sent here by another node goes no further: what it finds
@@ -11,6 +12,12 @@
  *
  * @module
  */
+
+/**
+ * Time without a leader after which a member may be one no more, or not yet, in
+ * milliseconds: nobody tells such a member who leads. Longer than elections last.
+ */
+export const LONELY_MS = 1_000;
 
 /** What is known of a cluster elsewhere. */
 export interface ClusterHint {
@@ -30,7 +37,10 @@ export interface HopView {
   readonly here: {
     readonly leads: boolean;
     readonly leader: string | undefined;
+    /** Whether it has had no leader for {@linkcode LONELY_MS}. */
+    readonly isLonely: boolean;
   } | undefined;
+  /** Of the time since the member here lost its leader, if there is one. */
   readonly hint: ClusterHint | undefined;
   /** The node that has just refused it, or could not be reached. */
   readonly avoid: string | undefined;
@@ -64,9 +74,12 @@ export function nextHop(view: HopView): Hop {
   const isElsewhere = (node: string | undefined): node is string =>
     node !== undefined && node !== self && node !== avoid;
   if (here !== undefined) {
-    return isElsewhere(here.leader)
-      ? { type: "to", node: here.leader }
-      : { type: "wait" };
+    if (isElsewhere(here.leader)) return { type: "to", node: here.leader };
+    if (!here.isLonely) return { type: "wait" };
+    // Other members may be as lonely, so only a leader is worth a try.
+    return isElsewhere(hint?.leader)
+      ? { type: "to", node: hint.leader }
+      : { type: "find" };
   }
   if (wants === "leader" && isElsewhere(hint?.leader)) {
     return { type: "to", node: hint.leader };

@@ -21,11 +21,13 @@ function hop(view: Partial<HopView>): Hop {
 }
 
 const to = (node: string): Hop => ({ type: "to", node });
-const follower = { leads: false, leader: "b" };
+const follower = { leads: false, leader: "b", isLonely: false };
 const hint = { leader: "c", members: ["b", "c"] };
 
 Deno.test("nextHop() stays where the leader is, or a member if that is enough", () => {
-  assertEquals(hop({ here: { leads: true, leader: "a" } }), { type: "here" });
+  assertEquals(hop({ here: { ...follower, leads: true, leader: "a" } }), {
+    type: "here",
+  });
   assertEquals(hop({ here: follower, wants: "member" }), { type: "here" });
   assertEquals(hop({ here: follower, wants: "member", forwarded: true }), {
     type: "here",
@@ -37,10 +39,25 @@ Deno.test("nextHop() goes to the leader that the member here knows", () => {
 });
 
 Deno.test("nextHop() waits while the member here knows no leader, or a wrong one", () => {
-  const here = { leads: false, leader: undefined };
+  const here = { ...follower, leader: undefined };
   assertEquals(hop({ here, hint }), { type: "wait" });
   assertEquals(hop({ here: follower, avoid: "b" }), { type: "wait" });
-  assertEquals(hop({ here: { leads: false, leader: "a" } }), { type: "wait" });
+  assertEquals(hop({ here: { ...follower, leader: "a" } }), { type: "wait" });
+});
+
+Deno.test("nextHop() asks others for a leader once the member here has had none for long", () => {
+  const here = { leads: false, leader: undefined, isLonely: true };
+  assertEquals(hop({ here }), { type: "find" });
+  assertEquals(hop({ here, hint }), to("c"));
+  assertEquals(hop({ here, hint, avoid: "c" }), { type: "find" });
+  // Another member is asked, but has no operation sent to it: it may be as lonely.
+  assertEquals(hop({ here, hint: { leader: undefined, members: ["b"] } }), {
+    type: "find",
+  });
+  assertEquals(hop({ here, hint: { leader: "a", members: ["b"] } }), {
+    type: "find",
+  });
+  assertEquals(hop({ here, hint, wants: "member" }), { type: "here" });
 });
 
 Deno.test("nextHop() goes by what others said where there is no member", () => {
@@ -65,9 +82,14 @@ Deno.test("nextHop() sends nothing on that was sent here", () => {
   const maybe = fc.option(name, { nil: undefined });
   fc.assert(fc.property(
     fc.constantFrom<"leader" | "member">("leader", "member"),
-    fc.option(fc.record({ leads: fc.boolean(), leader: maybe }), {
-      nil: undefined,
-    }),
+    fc.option(
+      fc.record({
+        leads: fc.boolean(),
+        leader: maybe,
+        isLonely: fc.boolean(),
+      }),
+      { nil: undefined },
+    ),
     fc.option(fc.record({ leader: maybe, members: fc.array(name) }), {
       nil: undefined,
     }),
@@ -85,9 +107,14 @@ Deno.test("nextHop() never goes to itself nor to whom it avoids", () => {
   const maybe = fc.option(name, { nil: undefined });
   fc.assert(fc.property(
     fc.constantFrom<"leader" | "member">("leader", "member"),
-    fc.option(fc.record({ leads: fc.boolean(), leader: maybe }), {
-      nil: undefined,
-    }),
+    fc.option(
+      fc.record({
+        leads: fc.boolean(),
+        leader: maybe,
+        isLonely: fc.boolean(),
+      }),
+      { nil: undefined },
+    ),
     fc.option(fc.record({ leader: maybe, members: fc.array(name) }), {
       nil: undefined,
     }),

@@ -50,7 +50,8 @@ export interface RaKvGetOptions extends RaKvOptions {
   readonly consistency?: "linearizable" | "stale" | undefined;
   /**
    * Who reads the value: the leader, or the member on the node that is asked, as
-   * soon as it has caught up with what the leader confirms. @default {"leader"}
+   * soon as it has caught up with what the leader confirms. One that has had no
+   * leader for a second lets the leader read that others know of. @default {"leader"}
    */
   readonly from?: "leader" | "local" | undefined;
 }

@@ -24,16 +24,11 @@ import type {
   MachineEffect,
   RaftMachine,
 } from "../raft/machine.ts";
-import { ChangeKind, ChangeLog } from "./change_log.ts";
-import { ExpiryQueue } from "./expiry_queue.ts";
-import { KeyTable, RecordFlag } from "./key_table.ts";
-import {
-  RaKvStateView,
-  SNAPSHOT_FORMAT,
-  SNAPSHOT_HEADER_BYTES,
-  SnapshotFlag,
-  SUCCESSION_FORMAT,
-} from "./state_view.ts";
+import { ChangeKind } from "./change_log.ts";
+import { RecordFlag } from "./key_table.ts";
+import { emptyState, type RaKvState } from "./ra_kv_state.ts";
+import { RaKvStateDecoder } from "./state_decoder.ts";
+import { RaKvStateView } from "./state_view.ts";
 import {
   FIRST_SUCCESSION,
   imported,
@@ -42,12 +37,11 @@ import {
   shut,
   type Succession,
 } from "./succession.ts";
-import { readSuccession, successionBytes } from "./succession_codec.ts";
+import { successionBytes } from "./succession_codec.ts";
 import {
   type ChangeView,
   emptyChange,
   expectCommandEnd,
-  RA_KV_KEY_BYTES_MAX,
   RA_KV_MACHINE,
   RaKvOp,
   type RaKvReply,
@@ -63,24 +57,9 @@ export const SWEEP_KEYS_MAX = 10_000;
 /** Least time between two sweeps, in milliseconds, unless the first left some. */
 export const SWEEP_INTERVAL_MIN_MS = 50;
 
-const SWEEP_TIMER = "sweep";
+export type { RaKvState } from "./ra_kv_state.ts";
 
-/** What the members agree about. */
-export interface RaKvState {
-  /** Keys with the entries that hold their values. Some may have expired already: see {@linkcode lookUp}. */
-  readonly keys: KeyTable;
-  /** How many keys live in each entry that is a batch. */
-  readonly batches: Map<number, number>;
-  readonly expiries: ExpiryQueue;
-  /** Of this member alone. */
-  readonly changes: ChangeLog;
-  /** The latest time in the log; what expires up to there has expired. */
-  timeMs: number;
-  /** Index of the latest command. */
-  lastIndex: number;
-  /** Where its keys come from, and where they have gone. */
-  succession: Succession;
-}
+const SWEEP_TIMER = "sweep";
 
 /** How a machine is made. */
 export interface RaKvMachineOptions {
@@ -183,10 +162,15 @@ export function raKvMachine(
         };
       }
     },
-    liveIndexes,
+    liveIndexes: everyLiveIndex,
     view: viewOf,
     encode: (state) => [...viewOf(state).pieces],
-    decode: (pieces) => decodeState(pieces, seed),
+    decode(pieces) {
+      const decoder = new RaKvStateDecoder(seed);
+      for (const piece of pieces) decoder.add(piece);
+      return decoder.end();
+    },
+    decoder: () => new RaKvStateDecoder(seed),
     enterRole(leader, { expiries }) {
       // The log's time stood still while nobody led.
       return leader && expiries.size > 0
@@ -205,19 +189,6 @@ export function stateOverview(state: RaKvState): Record<string, number> {
     liveIndexes: liveEntries(state),
     expiring: state.expiries.size,
     timeMs: state.timeMs,
-  };
-}
-
-function emptyState(seed: number, floor: number): RaKvState {
-  const keys = new KeyTable(seed);
-  return {
-    keys,
-    batches: new Map(),
-    expiries: new ExpiryQueue(keys),
-    changes: new ChangeLog(floor),
-    timeMs: 0,
-    lastIndex: floor,
-    succession: FIRST_SUCCESSION,
   };
 }
 
@@ -429,18 +400,22 @@ function sweepTimer({ expiries, timeMs }: RaKvState): MachineEffect {
   };
 }
 
-/** Indexes of the entries that hold values, in no order; all at once, as the state may change before they are taken. */
+/** Indexes of the entries that hold values, in no order. */
 export function liveIndexes(state: RaKvState): Float64Array<ArrayBuffer> {
-  const { keys, batches } = state;
   const indexes = new Float64Array(liveEntries(state));
   let count = 0;
+  for (const index of everyLiveIndex(state)) indexes[count++] = index;
+  return indexes;
+}
+
+/** The same one by one, of a state that does not change meanwhile. */
+function* everyLiveIndex({ keys, batches }: RaKvState): Generator<number> {
   for (let record = 0; record < keys.recordEnd; record++) {
     if (keys.has(record) && (keys.flagsOf(record) & RecordFlag.batch) === 0) {
-      indexes[count++] = keys.indexOf(record);
+      yield keys.indexOf(record);
     }
   }
-  for (const index of batches.keys()) indexes[count++] = index;
-  return indexes;
+  yield* batches.keys();
 }
 
 function viewOf(
@@ -450,104 +425,4 @@ function viewOf(
     ? undefined
     : successionBytes(succession);
   return new RaKvStateView(keys, timeMs, lastIndex, history);
-}
-
-function decodeState(
-  pieces: Iterable<Uint8Array<ArrayBuffer>>,
-  seed: number,
-): RaKvState {
-  let state: RaKvState | undefined;
-  let left = 0;
-  let rest: Uint8Array<ArrayBuffer> = new Uint8Array(0);
-  for (const piece of pieces) {
-    const bytes = rest.length === 0 ? piece : joined(rest, piece);
-    const from = new ByteReader(bytes);
-    if (state === undefined) {
-      if (from.remaining < SNAPSHOT_HEADER_BYTES) {
-        rest = bytes;
-        continue;
-      }
-      const format = from.u8();
-      if (format !== SNAPSHOT_FORMAT && format !== SUCCESSION_FORMAT) {
-        throw refusal(`its format is ${format}`);
-      }
-      const begun = emptyState(seed, from.u48());
-      begun.timeMs = from.u53();
-      left = from.u32();
-      if (format === SUCCESSION_FORMAT) {
-        const history = from.remaining < 2 ? Infinity : from.u16();
-        if (from.remaining < history) {
-          rest = bytes;
-          continue;
-        }
-        begun.succession = readSuccession(new ByteReader(from.raw(history)));
-      }
-      state = begun;
-    }
-    while (left > 0 && isWhole(from)) {
-      readRecord(from, state);
-      left--;
-    }
-    rest = bytes.subarray(from.offset);
-    if (left === 0 && rest.length > 0) throw refusal("bytes follow its keys");
-  }
-  if (state === undefined || left > 0) throw refusal("it is cut short");
-  return state;
-}
-
-const RECORD_BYTES_MIN = 13;
-
-/** Whether all of the next key is there. */
-function isWhole(from: ByteReader): boolean {
-  const { bytes, offset, remaining } = from;
-  if (remaining < RECORD_BYTES_MIN) return false;
-  const flags = bytes[offset] as number;
-  const lengthAt = 11 + (flags & SnapshotFlag.expires ? 6 : 0) +
-    (flags & SnapshotFlag.version ? 6 : 0);
-  if (remaining < lengthAt + 2) return false;
-  const length = (bytes[offset + lengthAt] as number) << 8 |
-    (bytes[offset + lengthAt + 1] as number);
-  return remaining >= lengthAt + 2 + length;
-}
-
-function readRecord(from: ByteReader, state: RaKvState): void {
-  const { keys, batches, expiries } = state;
-  const flags = from.u8();
-  const known = state.succession === FIRST_SUCCESSION ? 3 : 7;
-  if ((flags & ~known) !== 0) throw refusal(`flags of a key are ${flags}`);
-  const index = from.u48();
-  const hash = from.u32();
-  const expiresAtMs = flags & SnapshotFlag.expires ? from.u48() : 0;
-  const version = flags & SnapshotFlag.version ? from.u48() : 0;
-  const length = from.u16();
-  if (length < 1 || length > RA_KV_KEY_BYTES_MAX) {
-    throw refusal(`a key has ${length} bytes`);
-  }
-  const start = from.offset;
-  from.raw(length);
-  const size = keys.size;
-  const record = keys.findOrAdd(from.bytes, start, from.offset);
-  if (keys.size === size) throw refusal("it has a key twice");
-  const inBatch = (flags & SnapshotFlag.batch) !== 0;
-  const recordFlags = inBatch ? RecordFlag.batch : 0;
-  keys.set(record, index, hash, recordFlags, expiresAtMs, version);
-  if (inBatch) batches.set(index, (batches.get(index) ?? 0) + 1);
-  if (expiresAtMs !== 0) expiries.add(record);
-}
-
-function joined(
-  a: Uint8Array,
-  b: Uint8Array,
-): Uint8Array<ArrayBuffer> {
-  const both = new Uint8Array(a.length + b.length);
-  both.set(a);
-  both.set(b, a.length);
-  return both;
-}
-
-function refusal(reason: string): WhorlError {
-  return new WhorlError(
-    "protocol_error",
-    `Cannot read the state of ra_kv: ${reason}`,
-  );
 }

@@ -555,6 +555,19 @@ Deno.test("decode() refuses what is no snapshot", () => {
   refused([twice]);
 });
 
+Deno.test("decoder() makes no room for keys that are said to follow without end", () => {
+  const store = new Store();
+  store.apply({ put: "a" });
+  store.apply({ put: "b" });
+  const [bytes] = cut(machine.encode(store.state), 1_000_000);
+  const many = bytes!.slice();
+  many.fill(0xff, 15, 19);
+  const decoder = machine.decoder!();
+  decoder.add(many);
+  const error = assertThrows(() => decoder.end(), WhorlError);
+  assert(isWhorlError(error, "protocol_error"), String(error));
+});
+
 Deno.test("an overview says how much there is", () => {
   const store = new Store();
   store.apply({ batch: [{ put: "a" }, { put: "bc", ttlMs: 5 }] });

@@ -24,6 +24,7 @@ import { FrameType } from "../wire/frame_type.ts";
 import {
   type ClusterHint,
   type Hop,
+  LONELY_MS,
   mayTryAgain,
   nextHop,
   wasNotDone,
@@ -90,8 +91,8 @@ export interface RequestHost {
   readonly successor: GroupSuccessor;
   /** The member of `cluster` here. @throws {WhorlError} `invalid_argument` for a group of another kind. */
   memberOf(cluster: string): RaKvMember | undefined;
-  /** Where `cluster` is, as far as is known. */
-  hintOf(cluster: string): ClusterHint | undefined;
+  /** Where `cluster` is, as far as was heard at `sinceMs` or later. */
+  hintOf(cluster: string, sinceMs?: number): ClusterHint | undefined;
   /** Remembers where `cluster` is, or forgets it. */
   remember(cluster: string, hint: ClusterHint | undefined): void;
   /** A number under which `request` waits for an answer. */
@@ -172,9 +173,12 @@ export class RaKvRequest implements Deadline, RaKvTarget {
       if (!isWhorlError(error)) throw error;
       return this.failed(error);
     }
+    const leaderlessSinceMs = member?.leaderlessSinceMs;
+    const isLonely = leaderlessSinceMs !== undefined &&
+      this.#router.runtime.now() >= leaderlessSinceMs + LONELY_MS;
     const hop = nextHop({
       wants: operation < RaKvOperation.get ||
-          operation === RaKvOperation.get && !this.#mayStay()
+          operation === RaKvOperation.get && !this.#mayStay(isLonely)
         ? "leader"
         : "member",
       forwarded: (flags & OperationFlag.forwarded) !== 0,
@@ -182,17 +186,20 @@ export class RaKvRequest implements Deadline, RaKvTarget {
       here: member && {
         leads: member.role === "leader",
         leader: member.leader,
+        isLonely,
       },
-      hint: this.#router.hintOf(cluster),
+      hint: this.#router.hintOf(cluster, leaderlessSinceMs),
       avoid: this.#avoid,
     });
     this.#avoid = undefined;
     this.#go(hop, member);
   }
 
-  #mayStay(): boolean {
+  #mayStay(isLonely: boolean): boolean {
     const flags = this.#parts.bytes[this.#parts.bodyStart] ?? 0;
-    return (flags & (GetFlag.local | GetFlag.stale)) !== 0;
+    // A member without a leader has nobody who tells it from where on its state is fresh.
+    return (flags & GetFlag.stale) !== 0 ||
+      (flags & GetFlag.local) !== 0 && !isLonely;
   }
 
   #go(hop: Hop, member: RaKvMember | undefined): void {

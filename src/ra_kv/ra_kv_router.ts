@@ -66,6 +66,12 @@ export function isRaftCorrelation(correlation: number): boolean {
     correlation < 2 * RAFT_CORRELATION_FIRST;
 }
 
+/** What was heard of a cluster, and when. */
+interface HeardHint {
+  readonly hint: ClusterHint;
+  readonly atMs: number;
+}
+
 /** What a router is made of. */
 export interface RaKvRouterOptions {
   /** Name of this node. */
@@ -100,7 +106,7 @@ export class RaKvRouter implements OperationCarrier, RequestHost {
   readonly #sent = new Map<number, RaKvRequest>();
   readonly #waiting = new Set<RaKvRequest>();
   #timer: TimerHandle | undefined;
-  readonly #hints = new Map<string, ClusterHint>();
+  readonly #hints = new Map<string, HeardHint>();
   /** When each of them was asked for last; those that are being asked for never come up again before they are answered. */
   readonly #findings = new Map<string, number>();
   #closed = false;
@@ -239,15 +245,16 @@ export class RaKvRouter implements OperationCarrier, RequestHost {
   }
 
   /** @internal */
-  hintOf(cluster: string): ClusterHint | undefined {
-    return this.#hints.get(cluster);
+  hintOf(cluster: string, sinceMs = -Infinity): ClusterHint | undefined {
+    const heard = this.#hints.get(cluster);
+    return heard === undefined || heard.atMs < sinceMs ? undefined : heard.hint;
   }
 
   /** @internal Remembers where `cluster` is, or forgets it. */
   remember(cluster: string, hint: ClusterHint | undefined): void {
     this.#hints.delete(cluster);
     if (hint === undefined) return;
-    this.#hints.set(cluster, hint);
+    this.#hints.set(cluster, { hint, atMs: this.runtime.now() });
     if (this.#hints.size <= HINTS_MAX) return;
     for (const oldest of this.#hints.keys()) {
       this.#hints.delete(oldest);

@@ -27,10 +27,12 @@ import {
   writeKey,
   writePutChange,
 } from "./ra_kv_command_codec.ts";
+import { LONELY_MS } from "./next_hop.ts";
 import {
   HINTS_MAX,
   isRaftCorrelation,
   RAFT_CORRELATION_FIRST,
+  RETRY_INTERVAL_MS,
 } from "./ra_kv_router.ts";
 import { readValue } from "./ra_kv_value.ts";
 import { importCommand, sealCommand, shutCommand } from "./succession_codec.ts";
@@ -190,6 +192,67 @@ onCluster(
     await found(cluster, "d", get("k"));
     assertEquals(cluster.sent, ["d > a", "d > a"]);
     assertEquals(cluster.finds, 1);
+  },
+);
+
+onCluster(
+  "a node whose member nobody tells of a leader any more finds the one that others have",
+  async (cluster) => {
+    await written(cluster, "a", put("k", "v"));
+    // What it was told before it was removed says nothing of the time since.
+    await found(cluster, "d", get("k"));
+    cluster.node("b").router.remember("store", {
+      leader: "c",
+      members: ["c"],
+    });
+    await cluster.runtime.advance(1);
+    const member = cluster.node("b").member("store")!;
+    member.lonelySinceMs = cluster.runtime.now();
+    cluster.sent.length = cluster.finds = 0;
+    const writing = written(cluster, "b", put("k", "w"));
+    await cluster.runtime.advance(LONELY_MS - 1);
+    // It may be an election.
+    assertEquals([cluster.sent, cluster.finds], [[], 0]);
+    await cluster.runtime.advance(RETRY_INTERVAL_MS);
+    assertEquals((await writing).leader, "a");
+    assertEquals([cluster.sent, cluster.finds], [["b > a"], 1]);
+    // Those that come now need not wait, nor ask again.
+    const answers = [
+      await found(cluster, "b", get("k")),
+      await found(cluster, "b", get("k", GetFlag.local)),
+    ];
+    assertEquals(answers.map(({ value }) => readValue(value)), ["w", "w"]);
+    assertEquals([cluster.sent.length, cluster.finds], [3, 1]);
+    const stale = await found(cluster, "b", get("k", GetFlag.stale));
+    assertEquals([stale.found, cluster.sent.length], [true, 3]);
+  },
+);
+
+onCluster(
+  "a node asks ten times a second at most while no member has a leader",
+  async (cluster, group) => {
+    group.lead(undefined);
+    const reading = [1, 2, 3].map(() =>
+      failureOf(submit(
+        cluster,
+        "b",
+        operation(
+          RaKvOperation.get,
+          (into) => {
+            into.u8(0);
+            writeKey(into, "k");
+          },
+          "store",
+          LONELY_MS + 500,
+        ),
+      ))
+    );
+    await cluster.runtime.advance(LONELY_MS + 600);
+    for (const { code } of await Promise.all(reading)) {
+      assertEquals(code, "timeout");
+    }
+    assertEquals(cluster.sent, []);
+    assert(cluster.finds > 1 && cluster.finds <= 6, `${cluster.finds}`);
   },
 );
 

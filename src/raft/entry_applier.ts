@@ -1,7 +1,8 @@
 /**
  * Gives the machine of a member what is committed, in order: from memory at
  * once, and from the disk in portions, between which the event loop gets its
- * turn.
+ * turn. A follower applies when what it has to write is on its way to the disk:
+ * its leader waits for that, and nobody for the other.
  *
  * @module
  */
@@ -17,6 +18,8 @@ const APPLY_BYTES_MAX = 4 * 1024 * 1024;
 export interface ApplierWorld {
   /** Whether the member has ended. */
   closed(): boolean;
+  /** Calls `callback` after the current synchronous work. */
+  defer(callback: () => void): void;
   /** The machine has come as far as it can for now. */
   applied(): void;
   /** The log cannot be read. */
@@ -31,6 +34,13 @@ export class EntryApplier {
   readonly #machine: MachineHost<unknown>;
   readonly #world: ApplierWorld;
   #isReading = false;
+  #isDue = false;
+  /** The write-ahead log, which was given entries before, writes them in between. */
+  readonly #applySoon = (): void => this.#world.defer(this.#applyDue);
+  readonly #applyDue = (): void => {
+    this.#isDue = false;
+    if (!this.#world.closed()) this.apply();
+  };
 
   constructor(
     log: GroupLog,
@@ -43,11 +53,23 @@ export class EntryApplier {
     this.commitIndex = machine.index;
   }
 
-  /** Entries up to `index` are committed. */
+  /** Entries up to `index` are committed, and are applied now. */
   commit(index: number): void {
+    this.#note(index);
+    this.apply();
+  }
+
+  /** The same, but they are applied when the write-ahead log has had its turn. */
+  commitSoon(index: number): void {
+    this.#note(index);
+    if (this.#isDue) return;
+    this.#isDue = true;
+    this.#world.defer(this.#applySoon);
+  }
+
+  #note(index: number): void {
     // What was applied before a restart is committed, though the core learns of it bit by bit.
     this.commitIndex = Math.max(this.commitIndex, index);
-    this.apply();
   }
 
   /** Applies what is known to have been applied here before a restart. */

@@ -6,13 +6,14 @@
  *
  * @module
  */
+import type { TimerHandle } from "../../supervisors/runtime.ts";
 import { isWhorlError, reasonOf, WhorlError } from "../base/errors.ts";
 import { EntryApplier } from "./entry_applier.ts";
 import { EntrySender } from "./entry_sender.ts";
 import type { GroupWorld } from "./group_world.ts";
 import type { GroupLog, RaftLogs, SnapshotReceiver } from "./log/raft_log.ts";
 import { LazyTimer } from "./lazy_timer.ts";
-import type { RaftMachine } from "./machine.ts";
+import type { RaftMachine, StateDecoder } from "./machine.ts";
 import { MachineHost, type MachineListener } from "./machine_host.ts";
 import { MemberRequests } from "./member_requests.ts";
 import { OwnSnapshots } from "./own_snapshots.ts";
@@ -43,6 +44,13 @@ import { writeRaftMessage } from "./raft_message_codec.ts";
 import { ReadQueue } from "./read_queue.ts";
 import { type StoredState, storedState } from "./stored_state.ts";
 
+/**
+ * So long after a commit the others are told of it, in milliseconds, unless
+ * something goes to them sooner: a moment for whoever looks there, and a few
+ * hundred timers a second where there is much to do.
+ */
+const TELL_COMMIT_AFTER_MS = 5;
+
 /** How a member is started. */
 export interface GroupProcessOptions<State> {
   readonly uid: number;
@@ -66,9 +74,15 @@ export class GroupProcess<State = unknown> implements RaftMember<State> {
   readonly #reads: ReadQueue;
   readonly #sender: EntrySender;
   readonly #electionTimer: LazyTimer;
+  #commitTimer: TimerHandle | undefined;
+  readonly #tellCommit = (): void => {
+    this.#commitTimer = undefined;
+    this.deliver({ type: "tell_commit" });
+  };
   #raft: RaftState;
   readonly #applier: EntryApplier;
   readonly #snapshots: OwnSnapshots;
+  #leaderlessSinceMs: number | undefined;
   #closed = false;
   /** Whether those who wait were told that the group is over. */
   #isOverTold = false;
@@ -95,6 +109,7 @@ export class GroupProcess<State = unknown> implements RaftMember<State> {
     this.log = log;
     const { world } = options;
     this.#world = world;
+    this.#leaderlessSinceMs = world.runtime.now();
     this.#machine = new MachineHost(
       machine,
       stored.state,
@@ -119,6 +134,7 @@ export class GroupProcess<State = unknown> implements RaftMember<State> {
     );
     this.#applier = new EntryApplier(log, this.#machine, {
       closed: () => this.#closed,
+      defer: (callback) => world.runtime.defer(callback),
       applied: () => this.#applied(),
       failed: (error) => this.#fail(error),
     });
@@ -185,7 +201,7 @@ export class GroupProcess<State = unknown> implements RaftMember<State> {
     try {
       if (log.recovered.damaged) throw lostLogError(log, undefined);
       const machine = options.machineOf(log.config.machine);
-      const stored = await storedState(log, machine);
+      const stored = await storedState(log, machine, world.runtime);
       member = new GroupProcess(options, log, machine, stored);
       await member.#applier.applyKnown();
     } catch (error) {
@@ -216,6 +232,10 @@ export class GroupProcess<State = unknown> implements RaftMember<State> {
 
   get leader(): string | undefined {
     return this.#raft.leader;
+  }
+
+  get leaderlessSinceMs(): number | undefined {
+    return this.#leaderlessSinceMs;
   }
 
   get membership(): Membership {
@@ -437,10 +457,17 @@ export class GroupProcess<State = unknown> implements RaftMember<State> {
         this.#world.forgetSnapshot(this.group);
         return;
       case "commit":
-        this.#applier.commit(effect.index);
+        if (this.leads) this.#applier.commit(effect.index);
+        else this.#applier.commitSoon(effect.index);
+        return;
+      case "tell_commit_soon":
+        this.#commitTimer ??= this.#world.runtime.setTimer(
+          TELL_COMMIT_AFTER_MS,
+          this.#tellCommit,
+        );
         return;
       case "role_changed":
-        this.#roleChanged(effect.role);
+        this.#roleChanged(effect.role, effect.leader);
         return;
       case "membership_changed":
         this.#world.changed(this.group);
@@ -499,14 +526,23 @@ export class GroupProcess<State = unknown> implements RaftMember<State> {
     this.deliver({ type: "snapshot_sent", to, index, ok: index > 0 });
   }
 
-  /** A snapshot from the leader is here, whole: it takes the place of log and state, durably. */
+  /** Reads a state of the machine that comes with a snapshot. */
+  stateDecoder(): StateDecoder<State> {
+    return this.#machine.decoder();
+  }
+
+  /**
+   * A snapshot from the leader is here, whole: it takes the place of log and state, durably.
+   *
+   * @param appliedIndex What the leader was told that this member has.
+   */
   async installSnapshot(
     snapshot: SnapshotMeta,
     receiver: SnapshotReceiver,
-    pieces: readonly Uint8Array<ArrayBuffer>[],
+    state: State,
+    appliedIndex: number,
   ): Promise<void> {
-    const { state, live } = this.#machine.decode(pieces);
-    await receiver.finish(live);
+    await receiver.finish(this.#machine.liveIn(state), appliedIndex);
     if (this.#closed) return;
     this.#machine.install(snapshot, state);
     this.#applier.commitIndex = Math.max(this.commitIndex, snapshot.index);
@@ -519,7 +555,9 @@ export class GroupProcess<State = unknown> implements RaftMember<State> {
     this.deliver({ type: "snapshot_received", snapshot, ok: false });
   }
 
-  #roleChanged(role: RaftRole): void {
+  #roleChanged(role: RaftRole, leader: string | undefined): void {
+    if (leader !== undefined) this.#leaderlessSinceMs = undefined;
+    else this.#leaderlessSinceMs ??= this.#world.runtime.now();
     if (role !== "leader") this.#proposals.lost(this.#raft.leader);
     else for (const { resolve } of this.#hopefuls.splice(0)) resolve();
     this.#machine.roleChanged(role === "leader");
@@ -546,6 +584,8 @@ export class GroupProcess<State = unknown> implements RaftMember<State> {
       ...this.#requests.clear(),
     ];
     failAll(waiting, "deleted", undefined);
+    // There will be no leader any more who does.
+    this.deliver({ type: "tell_commit" });
     this.#world.over(this.groupId, this.group);
   }
 
@@ -568,6 +608,7 @@ export class GroupProcess<State = unknown> implements RaftMember<State> {
   #end(): void {
     this.#closed = true;
     this.#electionTimer.close();
+    this.#world.runtime.clearTimer(this.#commitTimer);
     this.#machine.close();
     this.#world.forgetSnapshot(this.group);
     const waiting: RaftTarget<never>[] = [

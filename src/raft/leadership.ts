@@ -36,6 +36,8 @@ import { changeRole, clearTimer, endTransfer, loseLeader } from "./roles.ts";
 
 /** Entries that may wait for a majority; proposals beyond are refused. */
 export const UNCOMMITTED_ENTRIES_MAX = 16_384;
+/** So many entries are work for a machine, which is told of their commit at once. */
+export const TELL_AT_ONCE_ENTRIES = 32;
 /** Times that a majority is looked for until a transfer of leadership is given up. */
 const TRANSFER_CHECKS_MAX = 2;
 
@@ -62,6 +64,7 @@ export function becomeLeader(state: RaftState, effects: RaftEffect[]): void {
     noopIndex,
     peers: new Map(),
     reads: new ReadRounds(),
+    isTellingSoon: false,
     scratch: [],
   };
   state.leadership = leadership;
@@ -183,57 +186,84 @@ export function commitMore(
   leadership: Leadership,
   effects: RaftEffect[],
 ): void {
+  const before = state.commitIndex;
   const index = majorityIndex(state, leadership);
   // An entry of an older term is not safe by being on a majority (paper, figure
   // 8): it is committed with the first entry of this term.
-  if (index <= state.commitIndex || index < leadership.noopIndex) return;
+  if (index <= before || index < leadership.noopIndex) return;
   advanceCommit(state, index, effects);
   beginRounds(state, leadership, effects);
   promoteOne(state, leadership, effects);
   // That may have committed more, or ended it all.
   if (state.commitIndex !== index) return;
-  tellCommit(state, leadership, effects);
-  leaveIfRemoved(state, leadership, effects);
+  if (hasLeft(state)) leave(state, leadership, effects);
+  else if (index - before >= TELL_AT_ONCE_ENTRIES) {
+    tellCommit(state, leadership, effects);
+  } else tellCommitSoon(state, leadership, effects);
 }
 
-/** Who hears nothing else soon hears of the commit by itself, so that no machine lags behind. */
-function tellCommit(
+/**
+ * Who hears nothing else soon hears of the commit by itself, so that no machine
+ * lags behind. Where one command follows the other, the next one says it: a
+ * message of its own for each would be half of all there are.
+ */
+export function tellCommitSoon(
   state: RaftState,
   leadership: Leadership,
   effects: RaftEffect[],
 ): void {
+  if (leadership.isTellingSoon) return;
   for (const peer of leadership.peers.values()) {
-    tellCommitTo(state, peer, effects);
+    if (!isToBeTold(state, peer)) continue;
+    leadership.isTellingSoon = true;
+    effects.push({ type: "tell_commit_soon" });
+    return;
   }
 }
 
-/** The same of one of them, which may just have come so far that it can follow. */
-export function tellCommitTo(
-  state: RaftState,
-  peer: Progress,
-  effects: RaftEffect[],
-): void {
-  const { term, commitIndex } = state;
-  if (peer.commitSent >= commitIndex || peer.mode !== "replicate") return;
-  // More answers are to come: with them goes a later commit.
-  if (commitIndex < state.lastIndex) return;
-  peer.commitSent = commitIndex;
-  effects.push({
-    type: "send",
-    to: peer.node,
-    message: { type: "heartbeat", term, commitIndex },
-  });
+function isToBeTold(
+  { commitIndex, lastIndex }: RaftState,
+  { commitSent, mode }: Progress,
+): boolean {
+  return commitSent < commitIndex && mode === "replicate" &&
+    // More answers are to come: with them goes a later commit.
+    commitIndex === lastIndex;
 }
 
-/** A leader that is no member any more has brought its own removal about, and goes (thesis 4.2.2). */
-function leaveIfRemoved(
+/** Tells all who have not heard of it how far the log is committed. */
+export function tellCommit(
   state: RaftState,
   leadership: Leadership,
   effects: RaftEffect[],
 ): void {
-  const { membership, commitIndex, lastIndex, term } = state;
-  if (isMember(membership, state.node, state.uid)) return;
-  if (membership.index > commitIndex) return;
+  const { term, commitIndex } = state;
+  leadership.isTellingSoon = false;
+  for (const peer of leadership.peers.values()) {
+    if (!isToBeTold(state, peer)) continue;
+    peer.commitSent = commitIndex;
+    effects.push({
+      type: "send",
+      to: peer.node,
+      message: { type: "heartbeat", term, commitIndex },
+    });
+  }
+}
+
+/** Whether it is no member any more, and that is agreed. */
+function hasLeft(state: RaftState): boolean {
+  const { membership, commitIndex } = state;
+  return membership.index <= commitIndex &&
+    !isMember(membership, state.node, state.uid);
+}
+
+/** A leader that has brought its own removal about tells of it, and goes (thesis 4.2.2). */
+function leave(
+  state: RaftState,
+  leadership: Leadership,
+  effects: RaftEffect[],
+): void {
+  const { lastIndex, term } = state;
+  tellCommit(state, leadership, effects);
   // Without this the others would wait for its silence.
   const heir = bestVoter(leadership);
   if (heir !== undefined && heir.match === lastIndex) {

@@ -62,6 +62,14 @@ export interface MachineView {
   release(): void;
 }
 
+/** Reads what `encode` made, piece by piece, with other work in between. */
+export interface StateDecoder<State> {
+  /** Takes the next piece, which may be of any size and is not changed afterwards. @throws {WhorlError} `protocol_error` if it is wrong. */
+  add(piece: Uint8Array<ArrayBuffer>): void;
+  /** The state, when all pieces have been taken. @throws {WhorlError} `protocol_error` if some are missing. */
+  end(): State;
+}
+
 /** A machine whose state lives in one member. Its methods are never called at the same time. */
 export interface RaftMachine<State = unknown> {
   /** Name of the kind of machine. */
@@ -75,7 +83,7 @@ export interface RaftMachine<State = unknown> {
     command: Uint8Array<ArrayBuffer>,
     state: State,
   ): Applied;
-  /** Indexes of the entries whose commands are still needed when a snapshot has taken the place of the log: kept on disk, sent along with snapshots. In any order. */
+  /** Indexes of the entries whose commands are still needed when a snapshot has taken the place of the log: kept on disk, sent along with snapshots. In any order; they are taken before the state changes. */
   liveIndexes?(state: State): Iterable<number>;
   /** The state as bytes, whole; called for snapshots. The pieces are joined in order, and may be of any size. They are taken at once, before the next command; see `view`. */
   encode(state: State): Iterable<Uint8Array<ArrayBuffer>>;
@@ -83,6 +91,8 @@ export interface RaftMachine<State = unknown> {
   view?(state: State): MachineView;
   /** @throws {WhorlError} `protocol_error` if they are not what `encode` made. */
   decode(pieces: Iterable<Uint8Array<ArrayBuffer>>): State;
+  /** The same bit by bit: for machines with so much state that `decode` would keep others waiting. */
+  decoder?(): StateDecoder<State>;
   /** The member has become leader, or is none any more: what timers and notifications must be begun anew. */
   enterRole?(leader: boolean, state: State): readonly MachineEffect[];
   /** Something asked of this member alone, beside the log (`RaftMember.aux`). It may look at `state` and not change it. */

@@ -19,6 +19,7 @@ import type {
   MachineEffect,
   MachineView,
   RaftMachine,
+  StateDecoder,
 } from "./machine.ts";
 import {
   ENTRY_HEADER_BYTES,
@@ -134,13 +135,14 @@ export class MachineHost<State> {
     return { pieces, live, release() {} };
   }
 
-  /** Reads a state, and says which entries are live in it. */
-  decode(pieces: readonly Uint8Array<ArrayBuffer>[]): {
-    readonly state: State;
-    readonly live: Iterable<number>;
-  } {
-    const state = this.#machine.decode(pieces);
-    return { state, live: this.#machine.liveIndexes?.(state) ?? [] };
+  /** Reads a state of another member. */
+  decoder(): StateDecoder<State> {
+    return decoderOf(this.#machine);
+  }
+
+  /** Which entries are live in a state. */
+  liveIn(state: State): Iterable<number> {
+    return this.#machine.liveIndexes?.(state) ?? [];
   }
 
   /** Another member's state takes the place of this one's. */
@@ -302,4 +304,17 @@ export class MachineHost<State> {
     this.#forget();
     this.#listeners.clear();
   }
+}
+
+/** Reads a state of `machine` piece by piece: all at the end, if that can do no better. */
+export function decoderOf<State>(
+  machine: RaftMachine<State>,
+): StateDecoder<State> {
+  const decoder = machine.decoder?.();
+  if (decoder !== undefined) return decoder;
+  const pieces: Uint8Array<ArrayBuffer>[] = [];
+  return {
+    add: (piece) => void pieces.push(piece),
+    end: () => machine.decode(pieces),
+  };
 }

@@ -230,8 +230,10 @@ Deno.test("MachineHost goes on from a snapshot of another member", () => {
     for (const words of ["x", "y", "z"]) other.apply(words);
     return other.host.view();
   })();
-  const { state, live } = host.decode([...pieces]);
-  assertEquals([...live], [0, 1, 2]);
+  const decoder = host.decoder();
+  for (const piece of pieces) decoder.add(piece);
+  const state = decoder.end();
+  assertEquals([...host.liveIn(state)], [0, 1, 2]);
   host.install(
     { index: 3, term: 2, membership: INITIAL, machineVersion: 2 },
     state,

@@ -152,7 +152,7 @@ export class MemberLives {
     return child;
   }
 
-  /** What is left of a member that has lost some of its log is no use, and could do harm: it begins again under another uid. */
+  /** What is left of a member that has lost some of its log could do harm: it is put aside, and the member begins again under another uid. */
   async #startAnew(
     supervised: number,
     lost: number,
@@ -170,7 +170,7 @@ export class MemberLives {
     );
     if (isMade) {
       // By this very function, before a crash. It is started as all others are.
-      await this.#removeLost(lost);
+      await this.#putLostAside(lost);
       throw reason;
     }
     const next = this.#world.secretNumber();
@@ -187,13 +187,13 @@ export class MemberLives {
       uid: next,
       initial: { index: 0, members: known },
     });
-    await this.#removeLost(lost);
+    await this.#putLostAside(lost);
     this.#successors.set(supervised, next);
     return await this.#startNow(next);
   }
 
-  async #removeLost(uid: number): Promise<void> {
-    await this.#world.logs.remove(uid);
+  async #putLostAside(uid: number): Promise<void> {
+    await this.#world.logs.putAside(uid);
     this.#failures.delete(uid);
   }
 

@@ -64,6 +64,8 @@ export type RaftEvent =
   | { readonly type: "election_timeout" }
   /** Leader: as long as the shortest election timeout has passed since the last one; step down unless a majority was heard from (thesis 6.2). */
   | { readonly type: "quorum_check" }
+  /** Leader: what `tell_commit_soon` asked for is due. */
+  | { readonly type: "tell_commit" }
   /** The node of `node` is known to be lost (its connection ended), or answers again. */
   | { readonly type: "node_lost"; readonly node: string }
   | { readonly type: "node_back"; readonly node: string }
@@ -179,6 +181,8 @@ export type RaftEffect =
   | { readonly type: "abort_snapshot" }
   /** Entries up to `index` may be applied. */
   | { readonly type: "commit"; readonly index: number }
+  /** Deliver `tell_commit` in a moment. */
+  | { readonly type: "tell_commit_soon" }
   /** The role, the term or the leader is another one now. Who waits for proposals of a leader that is none any more learns that their fate is unknown. */
   | {
     readonly type: "role_changed";

@@ -31,6 +31,7 @@
  * What the shell must do:
  *
  * - Perform effects in order, and report what they ask to be reported, once each.
+ *   What a follower is told to `commit` may be applied later.
  *   Every `receive_snapshot` ends with `snapshot_received`, also after
  *   `abort_snapshot`; every `send_snapshot` with `snapshot_sent`.
  * - Report `written` only for entries that stand in the log: once some are
@@ -77,7 +78,8 @@ import {
   handOver,
   promoteOne,
   propose,
-  tellCommitTo,
+  tellCommit,
+  tellCommitSoon,
   transferLeadership,
 } from "./leadership.ts";
 import { isVoter } from "./membership.ts";
@@ -173,6 +175,9 @@ export function stepRaft(
       return;
     case "quorum_check":
       if (leadership !== undefined) checkQuorum(state, leadership, effects);
+      return;
+    case "tell_commit":
+      if (leadership !== undefined) tellCommit(state, leadership, effects);
       return;
     case "leader_silent":
       if (leadership === undefined && state.leader !== undefined) {
@@ -379,11 +384,12 @@ function followUp(
   if (state.leadership !== leadership) return;
   if (leadership.peers.get(peer.node) !== peer) return;
   sendTo(state, peer, effects);
-  tellCommitTo(state, peer, effects);
   if (state.transfer !== undefined) handOver(state, peer, effects);
   else if (peer.member.kind === "promotable") {
     promoteOne(state, leadership, effects);
   }
+  // It may have come so far just now that it can follow.
+  tellCommitSoon(state, leadership, effects);
 }
 
 /** Whether `term` is above this member's, which then follows whoever leads there. */

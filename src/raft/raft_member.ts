@@ -51,6 +51,8 @@ export interface RaftMember<State = unknown> {
   readonly term: number;
   /** Name of the leader's node. */
   readonly leader: string | undefined;
+  /** When it lost its leader, or began without one, on the clock of timers; undefined while it has one. */
+  readonly leaderlessSinceMs: number | undefined;
   readonly membership: Membership;
   readonly commitIndex: number;
   readonly appliedIndex: number;

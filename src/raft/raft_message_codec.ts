@@ -28,6 +28,7 @@
  * @module
  */
 import { ByteReader } from "../base/byte_reader.ts";
+import { briefCopy } from "../base/byte_slab.ts";
 import type { ByteWriter } from "../base/byte_writer.ts";
 import { WhorlError } from "../base/errors.ts";
 import { readMembership, writeMembership } from "./membership_codec.ts";
@@ -242,7 +243,7 @@ function readRuns(
   entries: RaftEntry[],
 ): void {
   // The frame's bytes are only there during the call, entries stay: one copy for all of them.
-  const bytes = new Uint8Array(from.rest());
+  const bytes = briefCopy(from.rest());
   const runs = new ByteReader(bytes);
   let index = prevIndex;
   let lastTerm = prevTerm;

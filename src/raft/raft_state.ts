@@ -98,6 +98,8 @@ export interface Leadership {
   readonly noopIndex: number;
   readonly peers: Map<string, Progress>;
   readonly reads: ReadRounds;
+  /** Whether `tell_commit` is about to come. */
+  isTellingSoon: boolean;
   /** A list to count in. */
   readonly scratch: number[];
 }

@@ -4,6 +4,7 @@
  *
  * @module
  */
+import { commitUpTo } from "./following.ts";
 import { isVoter } from "./membership.ts";
 import type { Progress } from "./progress.ts";
 import { quorumIndex } from "./quorum_index.ts";
@@ -73,6 +74,8 @@ export function readIndexAnswered(
   for (const { round } of answered) {
     effects.push({ type: "read_refused", round, reason: "not_leader" });
   }
+  // Up to there the leader had committed; nobody may have told so yet.
+  commitUpTo(state, reply.index, effects);
   answer(state, { from: undefined, round }, reply.index, effects);
 }
 

@@ -155,6 +155,7 @@ Deno.test("stepRaft() passes a follower's reads to its leader, and tells what th
   const reply = { type: "read_index_reply", term: 1, round: number } as const;
   assertEquals(a.from("c", { ...reply, index: 9 }), [], "not its leader");
   assertEquals(a.from("b", { ...reply, index: 7 }), [
+    "commit 1",
     `read_ready round=${round} index=7`,
   ]);
   assertEquals(a.from("b", { ...reply, index: 7 }), [], "once");

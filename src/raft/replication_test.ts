@@ -1,4 +1,5 @@
 import { assert, assertEquals } from "@std/assert";
+import { TELL_AT_ONCE_ENTRIES } from "./leadership.ts";
 import { PIPELINE_ENTRIES_MAX, PROBE_ENTRIES_MAX } from "./progress.ts";
 import { UNCOMMITTED_ENTRIES_MAX } from "./raft_fsm.ts";
 import type { SnapshotMeta } from "./raft_entry.ts";
@@ -105,16 +106,19 @@ Deno.test("stepRaft() takes no acknowledgement of another life of a member, nor 
   assertEquals(a.state.commitIndex, 0);
 });
 
-Deno.test("stepRaft() tells of a commit at once when nothing else is on its way", () => {
+Deno.test("stepRaft() tells of a commit in a moment, unless something goes there sooner", () => {
   const a = new OneMember();
   a.leadFirmly("bc");
   a.propose();
   a.written();
   assertEquals(a.acknowledge("b", 2), [
     "commit 2",
+  ], "that it has committed its first entry is yet to be told");
+  assertEquals(a.step({ type: "tell_commit" }), [
     "to b: heartbeat term=1 commitIndex=2",
     "to c: heartbeat term=1 commitIndex=2",
   ]);
+  assertEquals(a.step({ type: "tell_commit" }), [], "once");
   a.propose();
   a.propose();
   a.written();
@@ -123,6 +127,26 @@ Deno.test("stepRaft() tells of a commit at once when nothing else is on its way"
     "append 5/1",
     "to b: 5..5 behind 4/1 term=1 commit=3",
     "to c: 5..5 behind 4/1 term=1 commit=3",
+  ]);
+  a.written();
+  assertEquals(a.acknowledge("c", 5), ["commit 5", "tell_commit_soon"]);
+  assertEquals(a.propose().length, 3);
+  assertEquals(a.step({ type: "tell_commit" }), [], "that has gone with 6");
+});
+
+Deno.test("stepRaft() tells of a commit of many entries at once", () => {
+  const a = new OneMember();
+  a.leadFirmly("bc");
+  a.step({ type: "tell_commit" });
+  a.propose(TELL_AT_ONCE_ENTRIES - 1);
+  a.written();
+  assertEquals(a.acknowledge("b", 32), ["commit 32", "tell_commit_soon"]);
+  a.propose(TELL_AT_ONCE_ENTRIES);
+  a.written();
+  assertEquals(a.acknowledge("b", 64), [
+    "commit 64",
+    "to b: heartbeat term=1 commitIndex=64",
+    "to c: heartbeat term=1 commitIndex=64",
   ]);
 });
 

@@ -7,6 +7,7 @@ import type { Runtime, TimerHandle } from "../../supervisors/runtime.ts";
 import { WhorlError } from "../base/errors.ts";
 import type { GroupProcess } from "./group_process.ts";
 import type { SnapshotReceiver } from "./log/raft_log.ts";
+import type { StateDecoder } from "./machine.ts";
 import type { SnapshotMeta } from "./raft_entry.ts";
 import { readEntries, readOffer, readPiece } from "./snapshot_calls.ts";
 
@@ -19,7 +20,9 @@ interface Receiving {
   readonly connection: object;
   readonly snapshot: SnapshotMeta;
   readonly receiver: SnapshotReceiver;
-  readonly pieces: Uint8Array<ArrayBuffer>[];
+  readonly decoder: StateDecoder<unknown>;
+  /** What the other end was told that the member has applied. */
+  readonly appliedIndex: number;
   timer: TimerHandle | undefined;
 }
 
@@ -83,7 +86,8 @@ export class SnapshotReceivers {
           await receiving.receiver.writeLive(readEntries(bytes));
           return null;
         case "raft_snapshot_state":
-          receiving.pieces.push(bytes);
+          // As it comes: all at the end would keep others waiting.
+          receiving.decoder.add(bytes);
           await receiving.receiver.writeState(bytes);
           return null;
         case "raft_snapshot_end":
@@ -144,23 +148,29 @@ export class SnapshotReceivers {
       connection,
       snapshot,
       receiver,
-      pieces: [],
+      decoder: member.stateDecoder(),
+      appliedIndex: member.appliedIndex,
       timer: undefined,
     };
     this.#receiving.set(group, receiving);
     this.#watch(group, receiving);
-    return member.appliedIndex;
+    return receiving.appliedIndex;
   }
 
   async #end(group: string, receiving: Receiving): Promise<void> {
     const member = this.#member(group);
     if (member === undefined) throw notWanted(group);
-    const { snapshot, receiver, pieces } = receiving;
+    const { snapshot, receiver, decoder, appliedIndex } = receiving;
     this.#forgetTimer(receiving);
     // From here on it is the log's: nobody gives it up any more.
     this.#receiving.delete(group);
     try {
-      await member.installSnapshot(snapshot, receiver, pieces);
+      await member.installSnapshot(
+        snapshot,
+        receiver,
+        decoder.end(),
+        appliedIndex,
+      );
     } catch (error) {
       receiver.abort().catch(() => {});
       member.snapshotAborted(snapshot);

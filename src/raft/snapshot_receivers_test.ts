@@ -3,6 +3,7 @@ import { ManualRuntime } from "../../supervisors/manual_runtime.ts";
 import { WhorlError } from "../base/errors.ts";
 import type { GroupProcess } from "./group_process.ts";
 import type { SnapshotReceiver } from "./log/raft_log.ts";
+import type { StateDecoder } from "./machine.ts";
 import type { SnapshotMeta } from "./raft_entry.ts";
 import { writeOffer } from "./snapshot_calls.ts";
 import { SnapshotReceivers } from "./snapshot_receivers.ts";
@@ -49,10 +50,25 @@ class WantingMember {
     this.said.push("told of its end");
   }
 
-  async installSnapshot(): Promise<void> {
+  stateDecoder(): StateDecoder<string> {
+    let state = "";
+    return {
+      add: (piece) => {
+        if (piece.length === 0) throw new WhorlError("protocol_error", "empty");
+        state += `${piece.length} `;
+      },
+      end: () => state,
+    };
+  }
+
+  async installSnapshot(
+    _snapshot: SnapshotMeta,
+    _receiver: SnapshotReceiver,
+    state: string,
+  ): Promise<void> {
     await this.installing;
     this.receipt = false;
-    this.said.push("installed");
+    this.said.push(`installed ${state}`.trim());
   }
 }
 
@@ -64,6 +80,17 @@ function receiving() {
     () => member as unknown as GroupProcess,
   );
   member.receivers = receivers;
+  const send = (
+    connection: object,
+    transfer: number,
+    what: string,
+    byteCount: number,
+  ) =>
+    receivers.call(connection, "a@h", `raft_snapshot_${what}`, {
+      group: "g",
+      transfer,
+      bytes: new Uint8Array(byteCount),
+    });
   const begin = (transfer: number, connection: object = {}) =>
     receivers.call(
       connection,
@@ -71,7 +98,7 @@ function receiving() {
       "raft_snapshot_begin",
       writeOffer({ group: "g", uid: 1, term: 2, transfer, snapshot }),
     );
-  return { member, receivers, runtime, begin };
+  return { member, receivers, runtime, begin, send };
 }
 
 Deno.test("a snapshot that is offered again while the first is on its way takes its place", async () => {
@@ -86,6 +113,26 @@ Deno.test("a snapshot that is offered again while the first is on its way takes 
     bytes: new Uint8Array(0),
   });
   assertEquals(member.said.at(-1), "installed");
+  assertEquals(runtime.pendingTimers, 0);
+});
+
+Deno.test("a state is read while it comes, and given up as soon as it makes no sense", async () => {
+  const { member, begin, send, runtime } = receiving();
+  const connection = {};
+  await begin(1, connection);
+  await send(connection, 1, "state", 10);
+  await send(connection, 1, "state", 20);
+  await send(connection, 1, "end", 0);
+  assertEquals(member.said.splice(0), ["installed 10 20"]);
+  await begin(2, connection);
+  await send(connection, 2, "state", 10);
+  await assertRejects(() => send(connection, 2, "state", 0), WhorlError);
+  assertEquals(member.said, ["receiver aborted", "told of its end"]);
+  await assertRejects(
+    () => send(connection, 2, "end", 0),
+    WhorlError,
+    "not wanted",
+  );
   assertEquals(runtime.pendingTimers, 0);
 });
 

@@ -5,7 +5,6 @@
  * @module
  */
 import { WhorlError } from "../base/errors.ts";
-import { partitionAfter, partitionOf } from "../ring/chash.ts";
 import {
   fillActivePreflist,
   fillPrimaryPreflist,
@@ -16,12 +15,8 @@ import { ForwardProcess } from "./forward_process.ts";
 import { GetProcess } from "./get_process.ts";
 import type { ObjectCommands } from "./object_merge.ts";
 import { OpProcess } from "./op_process.ts";
-import {
-  OperationFlag,
-  type OperationHeader,
-  OperationKind,
-  PLACE_KEY_MARK,
-} from "./operation_codec.ts";
+import { OperationFlag, OperationKind } from "./operation_codec.ts";
+import { partitionOfKey } from "./operation_partition.ts";
 import { PutProcess } from "./put_process.ts";
 import type { Replica } from "./quorum.ts";
 import {
@@ -104,7 +99,8 @@ function ruleOf(
 
 function replicasOf(operation: BegunOperation, rule: QuorumRule): Replica[] {
   const { bytes, header, view } = operation;
-  const first = partitionOfKey(bytes, header, view.ringSize);
+  const { keyStart, keyEnd } = header;
+  const first = partitionOfKey(bytes, keyStart, keyEnd, view.ringSize);
   if (rule.strict) fillPrimaryPreflist(preflist, view, first, rule.n);
   else fillActivePreflist(preflist, view, first, rule.n);
   const replicas: Replica[] = [];
@@ -115,26 +111,29 @@ function replicasOf(operation: BegunOperation, rule: QuorumRule): Replica[] {
       primary: preflist.fallbacks[i] === 0,
     });
   }
-  refuseIfOverloaded(operation, replicas, rule);
+  refuseIfOverloaded(operation, first, replicas, rule);
   return replicas;
 }
 
 /** Before anything is done for it: most of what comes is refused when far too much comes. */
 function refuseIfOverloaded(
   { host, header: { moduleId }, view }: BegunOperation,
+  keyPartition: number,
   replicas: readonly Replica[],
   rule: QuorumRule,
 ): void {
   const { overloads, nowMs } = host;
   if (overloads.empty) return;
-  const refusal = overloadRefusal(replicas, rule, ({ node, partition }) => {
+  const shared = { keyPartition, ringSize: view.ringSize };
+  const leftMsOf = ({ node, partition }: Replica): number => {
     const placed = {
       node: view.nodes[node] as string,
       moduleId,
       vnode: view.firstVnode + partition,
     };
     return overloads.leftMs(placed, nowMs);
-  });
+  };
+  const refusal = overloadRefusal(replicas, rule, shared, leftMsOf);
   if (refusal !== undefined) throw refusal;
 }
 
@@ -143,33 +142,6 @@ function objectCommands({ objects }: ModuleOperation): ObjectCommands {
   throw new WhorlError(
     "invalid_argument",
     "Cannot coordinate an operation on a module whose objects are not versioned",
-  );
-}
-
-/** The first owner of the key in an operation. */
-function partitionOfKey(
-  bytes: Uint8Array,
-  header: OperationHeader,
-  ringSize: number,
-): number {
-  const { keyStart, keyEnd } = header;
-  const bucketStart = keyStart + 2;
-  const bucketBytes = (bytes[keyStart] as number) << 8 |
-    (bytes[keyStart + 1] as number);
-  if (bucketBytes === PLACE_KEY_MARK && bucketStart <= keyEnd) {
-    return partitionAfter(bytes.subarray(bucketStart, keyEnd), ringSize);
-  }
-  const bucketEnd = bucketStart + bucketBytes;
-  if (bucketStart > keyEnd || bucketEnd > keyEnd) {
-    throw new WhorlError(
-      "protocol_error",
-      "Cannot run an operation whose bucket is cut short",
-    );
-  }
-  return partitionOf(
-    bytes.subarray(bucketStart, bucketEnd),
-    bytes.subarray(bucketEnd, keyEnd),
-    ringSize,
   );
 }
 

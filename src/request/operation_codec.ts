@@ -116,6 +116,12 @@ export interface OperationHeader {
 export const OPERATION_TIME_LEFT_OFFSET = 12;
 /** Where the flags stand. */
 export const OPERATION_FLAGS_OFFSET = 1;
+/** Where the number of the module stands. */
+export const OPERATION_MODULE_OFFSET = 2;
+/** Where N stands, and after it how many replicas must do what. */
+export const OPERATION_COUNTS_OFFSET = 7;
+/** Where the length of the key stands. */
+export const OPERATION_KEY_OFFSET = 16;
 
 /** Stands where the length of a bucket would, before a place. */
 export const PLACE_KEY_MARK = 0xffff;

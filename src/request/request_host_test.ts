@@ -7,7 +7,7 @@ import { chashKey } from "../ring/chash.ts";
 import { ringViewOf } from "../ring/ring_view.ts";
 import { VNODE_REQUEST_TIME_LEFT_OFFSET } from "../vnode/vnode_wire.ts";
 import { writeFailure } from "../wire/failure.ts";
-import { atom, tuple } from "../wire/etf.ts";
+import { erlangAtom, erlangTuple } from "../wire/etf.ts";
 import { FrameType } from "../wire/frame_type.ts";
 import { OPERATION_BYTES_MAX, REQUEST_BYTES_MAX } from "./coordinators.ts";
 import type { ObjectCommands } from "./object_merge.ts";
@@ -127,7 +127,7 @@ Deno.test("RequestHost answers for a coordinator that is killed, and the others 
 Deno.test("RequestHost sends an operation to the vnodes of its place, and refuses one whose place is none", async () => {
   const routes = new KeptRoutes();
   const host = createHost(new ManualRuntime(), routes);
-  submit(host, { place: chashKey(atom("add"), tuple(2, 4)) });
+  submit(host, { place: chashKey(erlangAtom("add"), erlangTuple(2, 4)) });
   const partitions = routes.sent.map(({ bytes }) =>
     new DataView(bytes.buffer).getUint16(4)
   );

@@ -36,7 +36,8 @@ export function answerState(count: QuorumCount, index: number): AnswerState {
  * The error of a request that did not reach its quorum: `insufficient_vnodes`
  * if the preference list was too short from the start, `quorum_unavailable` if
  * failures made it so (`overload` if all of them were that and no replica has taken it), `timeout` if answers are missing. Details: `option`,
- * `needed`, `got` and the answers so far.
+ * `needed`, `got`, the answers so far, and `againAfterMs` if all that are
+ * overloaded have said so.
  */
 export function quorumError(
   code: "insufficient_vnodes" | "quorum_unavailable" | "timeout" | "overload",
@@ -61,6 +62,7 @@ export function quorumError(
   const current = demand === undefined
     ? ""
     : `: current value is ${demand.got}`;
+  const againAfterMs = code === "overload" ? soonestMs(failures) : undefined;
   return new WhorlError(
     code,
     `Cannot ${action}${suffix} as ${rule}${current}${
@@ -69,6 +71,7 @@ export function quorumError(
     {
       details: {
         ...demand,
+        ...(againAfterMs === undefined ? {} : { againAfterMs }),
         answers: replicas.map((replica, i) => {
           const error = failures?.[i];
           return {
@@ -84,6 +87,19 @@ export function quorumError(
       },
     },
   );
+}
+
+/** When the first of those that failed takes commands again, if all have said that, in milliseconds. */
+function soonestMs(failures: FailureList): number | undefined {
+  let soonest = Infinity;
+  for (const error of failures ?? []) {
+    if (error === undefined) continue;
+    const { againAfterMs } = error.details;
+    // It comes from another process, and may be anything.
+    if (typeof againAfterMs !== "number" || !(againAfterMs > 0)) return;
+    soonest = Math.min(soonest, againAfterMs);
+  }
+  return soonest;
 }
 
 /** What an operator asks first of a quorum that was missed: the details hold the others. */

@@ -13,6 +13,7 @@ import type { Deadline } from "../environment/deadline_wheel.ts";
 import type { RingView } from "../ring/ring_view.ts";
 import { RequestFlag, writeVnodeRequestHeader } from "../vnode/vnode_wire.ts";
 import { readFailure } from "../wire/failure.ts";
+import { partitionOfKey } from "./operation_partition.ts";
 import {
   OPERATION_FLAGS_OFFSET,
   OPERATION_TIME_LEFT_OFFSET,
@@ -269,7 +270,18 @@ export abstract class RequestProcess extends ChildBase
     if (this.#answered) return;
     this.#answered = true;
     nameNodes(error, this.view.nodes);
+    if (error.code === "overload") this.#nameShared(error.details);
     this.#target.operationFailed(error);
+  }
+
+  /** Says which others would be refused as well; see `shared_fate.ts`. */
+  #nameShared(details: Record<string, unknown>): void {
+    if (details.againAfterMs === undefined) return;
+    // Known already if the refusal is that of another coordinator.
+    if (details.keyPartition !== undefined) return;
+    const { bytes, header: { keyStart, keyEnd }, view: { ringSize } } = this;
+    details.keyPartition = partitionOfKey(bytes, keyStart, keyEnd, ringSize);
+    details.ringSize = ringSize;
   }
 
   /**

@@ -23,6 +23,7 @@ import {
   verdictOf,
 } from "./quorum.ts";
 import type { QuorumRule } from "./quorum_options.ts";
+import type { SharedFate } from "./shared_fate.ts";
 
 /** Longest time for which a vnode is believed, in milliseconds: it may be mistaken, or be of another version. */
 export const TOLD_MS_MAX = 1_000;
@@ -87,11 +88,13 @@ export class ToldOverloads {
  * Why a request is not begun: without the replicas that are overloaded it cannot
  * succeed.
  *
+ * @param shared Which others are refused as well.
  * @param leftMsOf For how long it is of no use to ask a replica.
  */
 export function overloadRefusal(
   replicas: readonly Replica[],
   rule: QuorumRule,
+  shared: SharedFate,
   leftMsOf: (replica: Replica) => number,
 ): WhorlError | undefined {
   const count = createQuorumCount(replicas, rule);
@@ -111,6 +114,8 @@ export function overloadRefusal(
   return new WhorlError(
     "overload",
     `Cannot ${rule.kind} as ${overloaded} of ${replicas.length} vnodes have said that they are overloaded`,
-    { details: { partition, againAfterMs: Math.ceil(soonestMs) } },
+    {
+      details: { partition, againAfterMs: Math.ceil(soonestMs), ...shared },
+    },
   );
 }

@@ -65,6 +65,7 @@ Deno.test("overloadRefusal() refuses what cannot succeed without the replicas th
     overloadRefusal(
       REPLICAS,
       { ...RULE, ...rule },
+      { keyPartition: 3, ringSize: 64 },
       ({ node }) => leftMs[node] as number,
     );
   assertEquals(refusal([0, 0, 0]), undefined);
@@ -72,7 +73,7 @@ Deno.test("overloadRefusal() refuses what cannot succeed without the replicas th
   const refused = refusal([0, 80.5, 30.5]);
   assertEquals([refused?.code, refused?.details], [
     "overload",
-    { partition: 4, againAfterMs: 31 },
+    { partition: 4, againAfterMs: 31, keyPartition: 3, ringSize: 64 },
   ]);
   assertEquals(refusal([0, 80, 30], { need: 1 }), undefined);
   assertEquals(refusal([0, 0, 1], { need: 3 })?.code, "overload");

@@ -16,7 +16,7 @@
  */
 import { ByteWriter } from "../base/byte_writer.ts";
 import { WhorlError } from "../base/errors.ts";
-import { type Term, writeBucketKey, writeTerm } from "../wire/etf.ts";
+import { type ErlangTerm, writeBucketKey, writeTerm } from "../wire/etf.ts";
 import {
   createSha1State,
   sha1,
@@ -45,7 +45,7 @@ export const RING_TOP: bigint = 1n << 160n;
 export type KeyFunction =
   | "whole_key"
   | "bucket_only"
-  | ((bucket: Term, key: Term) => Term);
+  | ((bucket: ErlangTerm, key: ErlangTerm) => ErlangTerm);
 
 /** A buffer larger than this is given back rather than kept for the next key. */
 const SCRATCH_BYTES_MAX = 64 * 1024;
@@ -69,8 +69,8 @@ const state: Sha1State = createSha1State();
  * ```
  */
 export function chashKey(
-  bucket: Term,
-  key: Term,
+  bucket: ErlangTerm,
+  key: ErlangTerm,
   keyFunction: KeyFunction = "whole_key",
 ): Uint8Array<ArrayBuffer> {
   hash(bucket, key, keyFunction);
@@ -86,8 +86,8 @@ export function chashKey(
  * key has no counterpart among Erlang's terms.
  */
 export function partitionOf(
-  bucket: Term,
-  key: Term,
+  bucket: ErlangTerm,
+  key: ErlangTerm,
   ringSize: number,
   keyFunction: KeyFunction = "whole_key",
 ): number {
@@ -197,7 +197,11 @@ function ringBits(ringSize: number): number {
   return 31 - Math.clz32(ringSize);
 }
 
-function hash(bucket: Term, key: Term, keyFunction: KeyFunction): void {
+function hash(
+  bucket: ErlangTerm,
+  key: ErlangTerm,
+  keyFunction: KeyFunction,
+): void {
   // Asked before the shared buffer is touched, as it may hash keys itself.
   const chosen = keyFunction === "whole_key"
     ? undefined

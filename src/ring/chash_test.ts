@@ -6,7 +6,12 @@
  */
 import { assertEquals, assertThrows } from "@std/assert";
 import { WhorlError } from "../base/errors.ts";
-import { atom, encodeTerm, type Term, tuple } from "../wire/etf.ts";
+import {
+  encodeErlangTerm,
+  erlangAtom,
+  type ErlangTerm,
+  erlangTuple,
+} from "../wire/etf.ts";
 import {
   chashKey,
   partitionAfter,
@@ -20,9 +25,11 @@ import {
 } from "./chash.ts";
 import golden from "../../tests/golden/chash.json" with { type: "json" };
 
-const bucketOf = (entry: typeof golden.entries[number]): Term => {
+const bucketOf = (entry: typeof golden.entries[number]): ErlangTerm => {
   const bucket = Uint8Array.fromHex(entry.bucketHex);
-  return entry.bucketType === null ? bucket : tuple(entry.bucketType, bucket);
+  return entry.bucketType === null
+    ? bucket
+    : erlangTuple(entry.bucketType, bucket);
 };
 
 Deno.test("chashKey() places every golden key where riak_core does", () => {
@@ -32,7 +39,10 @@ Deno.test("chashKey() places every golden key where riak_core does", () => {
     const key = Uint8Array.fromHex(entry.keyHex);
     // The longest terms are kept by their hash alone.
     if (entry.etfHex !== null) {
-      assertEquals(encodeTerm(tuple(bucket, key)).toHex(), entry.etfHex);
+      assertEquals(
+        encodeErlangTerm(erlangTuple(bucket, key)).toHex(),
+        entry.etfHex,
+      );
     }
     const place = chashKey(bucket, key);
     assertEquals(place.toHex(), entry.sha1);
@@ -84,25 +94,29 @@ Deno.test("partitionAfter() agrees with riak_core at the borders of partitions",
 });
 
 Deno.test("partitionOf() gives the partitions that the tutorials' transcripts show", () => {
-  const cases: [Term, Term, number][] = [
+  const cases: [ErlangTerm, ErlangTerm, number][] = [
     ["mybucket", "k1", 10],
     ["mariano", "english", 42],
     ["mariano", "spanish", 37],
-    ["add", encodeTerm(tuple(2, 5)), 42],
-    ["add", encodeTerm(tuple(3, 5)), 4],
-    ["add", encodeTerm(tuple(2, 9)), 55],
+    ["add", encodeErlangTerm(erlangTuple(2, 5)), 42],
+    ["add", encodeErlangTerm(erlangTuple(3, 5)), 4],
+    ["add", encodeErlangTerm(erlangTuple(2, 9)), 55],
     // The operation itself is the pair that is hashed.
-    [atom("add"), tuple(2, 4), 17],
-    [atom("add"), tuple(12, 4), 1],
-    ["rc_example", encodeTerm(atom("k1")), 50],
-    ["rc_example", encodeTerm(atom("k100")), 59],
-    ["rc_example", encodeTerm(atom("k101")), 31],
-    ["rc_example", encodeTerm(atom("k444")), 39],
-    ["rc_example", encodeTerm(atom("k4445")), 43],
+    [erlangAtom("add"), erlangTuple(2, 4), 17],
+    [erlangAtom("add"), erlangTuple(12, 4), 1],
+    ["rc_example", encodeErlangTerm(erlangAtom("k1")), 50],
+    ["rc_example", encodeErlangTerm(erlangAtom("k100")), 59],
+    ["rc_example", encodeErlangTerm(erlangAtom("k101")), 31],
+    ["rc_example", encodeErlangTerm(erlangAtom("k444")), 39],
+    ["rc_example", encodeErlangTerm(erlangAtom("k4445")), 43],
     ...[48, 2, 38, 14, 35, 45, 49, 6, 31, 12].map((
       partition,
       i,
-    ): [Term, Term, number] => ["bucket-1", `key-${i + 1}`, partition]),
+    ): [ErlangTerm, ErlangTerm, number] => [
+      "bucket-1",
+      `key-${i + 1}`,
+      partition,
+    ]),
   ];
   for (const [bucket, key, partition] of cases) {
     assertEquals(partitionOf(bucket, key, 64), partition);
@@ -120,9 +134,9 @@ Deno.test("partitionOf() gives the partitions that the tutorials' transcripts sh
 });
 
 Deno.test("chashKey() hashes the term a key function returns, even if it hashes keys itself", () => {
-  const byPrefix = (bucket: Term, key: Term): Term => {
+  const byPrefix = (bucket: ErlangTerm, key: ErlangTerm): ErlangTerm => {
     partitionOf("other", "entirely", 64);
-    return tuple(bucket, String(key).split(":")[0]!);
+    return erlangTuple(bucket, String(key).split(":")[0]!);
   };
   assertEquals(
     chashKey("b", "ann:1", byPrefix),

@@ -6,7 +6,7 @@
  * @module
  */
 import { compareTexts } from "../base/text_order.ts";
-import type { ResizePhase } from "./ring_generations.ts";
+import type { RingResizePhase } from "./ring_generations.ts";
 import {
   percentText,
   quotedName,
@@ -130,7 +130,7 @@ export interface RingStatus {
     /** See `from`. */
     readonly to: number;
     /** How far it is. Default: not shown. */
-    readonly phase?: ResizePhase;
+    readonly phase?: RingResizePhase;
     /** Partitions that have done their part of this phase. */
     readonly complete: number;
     /** Who has to do something yet. */
@@ -164,7 +164,7 @@ export function ringStatusReport(status: RingStatus): string {
         UNREACHABLE_WARNING);
 }
 
-const RESIZE_PHASE_TEXTS: Record<ResizePhase, string> = {
+const RESIZE_PHASE_TEXTS: Record<RingResizePhase, string> = {
   copying: "data is copied",
   binding: "writes wait for the new partitions",
   reading: "reads go by the new partitions",

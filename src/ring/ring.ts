@@ -25,7 +25,7 @@ import {
   type VersionVector,
 } from "../causality/version_vector.ts";
 import type { RingGenerations } from "./ring_generations.ts";
-import type { Meta, MetaValue } from "./stamped.ts";
+import type { RingMeta, RingMetaValue } from "./stamped.ts";
 
 /** What a member is in the cluster. */
 export type MemberStatus =
@@ -50,7 +50,7 @@ export const statusesByStrength: readonly MemberStatus[] = [
 ];
 
 /** One change of a status, named by who made it and the how manieth of theirs it was; no two changes have one name. */
-export interface StatusDot {
+export interface MemberStatusDot {
   /** The node that made the change. */
   readonly actor: string;
   /** Which of that node's changes of the ring it is, from 1. */
@@ -62,13 +62,13 @@ export interface StatusDot {
 }
 
 /** A member as the ring knows it. */
-export interface Member {
+export interface RingMember {
   /** The changes of the status that are contained here. */
   readonly clock: VersionVector;
   /** The latest change, or several that did not know of each other; sorted by actor. */
-  readonly dots: readonly StatusDot[];
+  readonly dots: readonly MemberStatusDot[];
   /** Address, identity and what else the member says of itself. */
-  readonly meta: Meta;
+  readonly meta: RingMeta;
 }
 
 /** Names of the member metadata that Whorl itself uses. */
@@ -92,7 +92,7 @@ export interface ClusterId {
 }
 
 /** A partition on its way to another owner, as the claimant decided it. */
-export interface Transfer {
+export interface OwnershipTransfer {
   /** The partition that moves. */
   readonly partition: number;
   /** Who has it. */
@@ -136,7 +136,7 @@ export interface StagedChange {
 }
 
 /** What only the claimant writes. Of two, the one with the higher (term, version, claimant) is the ring's. */
-export interface Ownership {
+export interface RingOwnership {
   /** How many claimants there have been. */
   readonly term: number;
   /** Changes of the ownership since the cluster began. */
@@ -146,7 +146,7 @@ export interface Ownership {
   /** Owner of each partition. */
   readonly owners: readonly string[];
   /** Pending transfers, by partition. */
-  readonly next: readonly Transfer[];
+  readonly next: readonly OwnershipTransfer[];
   /** Kept here so that they outlive the claimant; sorted by node. */
   readonly staged: readonly StagedChange[];
   /** The plan that was committed last, or "", so that committing it again is not an error. */
@@ -166,19 +166,19 @@ export interface Ring {
   /** The changes this ring contains. */
   readonly clock: VersionVector;
   /** All that ever were members, removed ones included, by name. */
-  readonly members: ReadonlyMap<string, Member>;
+  readonly members: ReadonlyMap<string, RingMember>;
   /** Who owns what, and what is to move. */
-  readonly ownership: Ownership;
+  readonly ownership: RingOwnership;
   /** By partition; what is about an installed transfer stays until the next one. */
   readonly progress: ReadonlyMap<number, TransferProgress>;
   /** The clock of the ring each member is known to hold. */
   readonly seen: ReadonlyMap<string, VersionVector>;
   /** Values anybody may set, of which the last write wins. */
-  readonly meta: Meta;
+  readonly meta: RingMeta;
 }
 
 /** A pending transfer with its progress. */
-export interface PendingTransfer extends Transfer {
+export interface PendingTransfer extends OwnershipTransfer {
   /** Vnode modules whose data has moved; sorted. */
   readonly completedModules: readonly string[];
   /** Whether the claimant may switch the owner. */
@@ -192,7 +192,6 @@ const activeStatuses: readonly MemberStatus[] = [
   "exiting",
 ];
 const readyStatuses: readonly MemberStatus[] = ["valid", "leaving"];
-const claimingStatuses: readonly MemberStatus[] = ["joining", "valid", "down"];
 const agreeingStatuses: readonly MemberStatus[] = [
   "valid",
   "leaving",
@@ -208,8 +207,11 @@ export function memberStatus(
 }
 
 /** The change behind {@linkcode memberStatus}. */
-export function memberDot(ring: Ring, node: string): StatusDot | undefined {
-  let strongest: StatusDot | undefined;
+export function memberDot(
+  ring: Ring,
+  node: string,
+): MemberStatusDot | undefined {
+  let strongest: MemberStatusDot | undefined;
   for (const dot of ring.members.get(node)?.dots ?? []) {
     if (strongest === undefined || compareDots(dot, strongest) < 0) {
       strongest = dot;
@@ -218,14 +220,18 @@ export function memberDot(ring: Ring, node: string): StatusDot | undefined {
   return strongest;
 }
 
-function compareDots(a: StatusDot, b: StatusDot): number {
+function compareDots(a: MemberStatusDot, b: MemberStatusDot): number {
   return statusesByStrength.indexOf(a.status) -
       statusesByStrength.indexOf(b.status) ||
     Number(a.autoJoin) - Number(b.autoJoin) || compareTexts(a.actor, b.actor);
 }
 
 /** What a member says of itself, or `null`. */
-export function memberMeta(ring: Ring, node: string, name: string): MetaValue {
+export function memberMeta(
+  ring: Ring,
+  node: string,
+  name: string,
+): RingMetaValue {
   return ring.members.get(node)?.meta.get(name)?.value ?? null;
 }
 
@@ -251,11 +257,6 @@ export function activeMembers(ring: Ring): string[] {
 /** Members that serve requests, sorted. */
 export function readyMembers(ring: Ring): string[] {
   return membersWith(ring, readyStatuses);
-}
-
-/** Members that may own partitions, sorted. */
-export function claimingMembers(ring: Ring): string[] {
-  return membersWith(ring, claimingStatuses);
 }
 
 /** All members but those that were removed, sorted. */
@@ -287,7 +288,7 @@ export function pendingTransfers(ring: Ring): PendingTransfer[] {
 function progressOf(
   ring: Ring,
   { partition, term, version }: Pick<
-    Transfer,
+    OwnershipTransfer,
     "partition" | "term" | "version"
   >,
 ): Pick<PendingTransfer, "completedModules" | "status"> {

@@ -15,16 +15,16 @@ import {
 } from "../causality/version_vector.ts";
 import {
   type ClusterId,
-  type Member,
   memberDot,
   MemberMeta,
   memberMeta,
   type MemberStatus,
   memberStatus,
-  type Ownership,
+  type OwnershipTransfer,
   resizeSteps,
   type Ring,
-  type Transfer,
+  type RingMember,
+  type RingOwnership,
 } from "./ring.ts";
 import {
   FIRST_GENERATION,
@@ -32,11 +32,11 @@ import {
   resizeBegun,
   resizeInPhase,
   resizeInstalled,
-  type ResizePhase,
   type RingGenerations,
+  type RingResizePhase,
 } from "./ring_generations.ts";
 import { originsIn } from "./ring_origin.ts";
-import { type Meta, type MetaValue, setMeta } from "./stamped.ts";
+import { type RingMeta, type RingMetaValue, setMeta } from "./stamped.ts";
 
 /** Fewest partitions of a ring. */
 export const RING_SIZE_MIN = 8;
@@ -186,7 +186,7 @@ export function setStatus(
 export function putFacts(ring: Ring, node: NodeFacts, wallMs: number): Ring {
   const member = ring.members.get(node.name);
   if (member === undefined) return ring;
-  let meta: Meta = member.meta;
+  let meta: RingMeta = member.meta;
   for (const [name, value] of factsOf(node)) {
     if (memberMeta(ring, node.name, name) !== value) {
       meta = setMeta(meta, name, value, node.name, wallMs);
@@ -244,7 +244,7 @@ export function invite(
   wallMs: number,
 ): Ring {
   const invited = setStatus(ring, actor, node.name, "joining");
-  const member = invited.members.get(node.name) as Member;
+  const member = invited.members.get(node.name) as RingMember;
   let { meta } = member;
   for (const [name, value] of factsOf(node)) {
     if (memberMeta(invited, node.name, name) !== value) {
@@ -286,7 +286,7 @@ export function isAutoJoining(ring: Ring, node: string): boolean {
 export function setOwnership(
   ring: Ring,
   actor: string,
-  changes: Partial<Omit<Ownership, "term" | "version" | "claimant">>,
+  changes: Partial<Omit<RingOwnership, "term" | "version" | "claimant">>,
 ): Ring {
   const before = ring.ownership;
   const ownership = { ...before, ...changes, version: before.version + 1 };
@@ -324,34 +324,11 @@ export function beginResize(
   });
 }
 
-/** The claimant gives the resize under way to other owners: all of it begins anew. */
-export function redirectResize(
-  ring: Ring,
-  actor: string,
-  owners: readonly string[],
-): Ring {
-  const { term, version, generations } = ring.ownership;
-  const { resize } = generations;
-  return resize === null ? ring : setOwnership(ring, actor, {
-    generations: {
-      ...generations,
-      resize: {
-        ...resize,
-        owners,
-        term,
-        version: version + 1,
-        phase: "copying",
-        since: { term, version: version + 1 },
-      },
-    },
-  });
-}
-
 /** The claimant sends the resize under way into another phase, for which owners report anew. */
 export function enterResizePhase(
   ring: Ring,
   actor: string,
-  phase: ResizePhase,
+  phase: RingResizePhase,
 ): Ring {
   const { term, version, generations } = ring.ownership;
   return generations.resize === null ? ring : setOwnership(ring, actor, {
@@ -397,12 +374,12 @@ export function takeOverClaim(ring: Ring, actor: string): Ring {
 export function transfersTowards(
   ring: Ring,
   target: readonly string[],
-): Transfer[] {
+): OwnershipTransfer[] {
   const { owners, next, term, version } = ring.ownership;
   const pending = new Map(
     next.map((transfer) => [transfer.partition, transfer]),
   );
-  const transfers: Transfer[] = [];
+  const transfers: OwnershipTransfer[] = [];
   for (let partition = 0; partition < ring.size; partition++) {
     const owner = owners[partition] as string;
     const nextOwner = target[partition] as string;
@@ -466,7 +443,7 @@ export function putRingMeta(
   ring: Ring,
   actor: string,
   name: string,
-  value: MetaValue,
+  value: RingMetaValue,
   wallMs: number,
 ): Ring {
   return change(ring, actor, {

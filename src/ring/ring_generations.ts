@@ -24,10 +24,10 @@ export const GENERATIONS_KEPT = 64;
  *   the future ones have it. This may be taken back;
  * - `reading`: reads go by the future owners, writes by the present ones as before.
  */
-export type ResizePhase = "copying" | "binding" | "reading";
+export type RingResizePhase = "copying" | "binding" | "reading";
 
 /** A ring on its way to another size, as the claimant decided it. */
-export interface Resize {
+export interface RingResize {
   /** The generation it will be. */
   readonly generation: number;
   /** Owner of each partition by then. */
@@ -37,7 +37,7 @@ export interface Resize {
   /** See `term`. */
   readonly version: number;
   /** How far it is. */
-  readonly phase: ResizePhase;
+  readonly phase: RingResizePhase;
   /** Term and version of the ownership in which it came to this phase: what owners have reported before says nothing of it. */
   readonly since: { readonly term: number; readonly version: number };
 }
@@ -53,7 +53,7 @@ export interface RingGenerations {
   /** The size that waits for a commit, or 0 if that gives up the resize under way; `null` for neither. */
   readonly staged: number | null;
   /** The resize under way. */
-  readonly resize: Resize | null;
+  readonly resize: RingResize | null;
 }
 
 /** What a ring begins with. */
@@ -265,7 +265,7 @@ export function resizeBegun(
 /** The generations once the resize under way has come to `phase`, in the ownership of `term` and `version`. */
 export function resizeInPhase(
   before: RingGenerations,
-  phase: ResizePhase,
+  phase: RingResizePhase,
   term: number,
   version: number,
 ): RingGenerations {

@@ -8,7 +8,6 @@ import {
   enterResizePhase,
   freshRing,
   installResize,
-  redirectResize,
   stageSize,
 } from "./ring_change.ts";
 import { allReported } from "./ring_resize.ts";
@@ -20,7 +19,7 @@ import {
   firstVnodeOf,
   GENERATIONS_KEPT,
   partitionOfVnode,
-  type ResizePhase,
+  type RingResizePhase,
   vnodeSizes,
 } from "./ring_generations.ts";
 
@@ -95,7 +94,7 @@ Deno.test("resizeSteps() counts what owners say of this resize and of no other",
     ...new Array(4).fill("awaiting"),
   ]);
   assertEquals(pendingTransfers(ring), []);
-  ring = redirectResize(ring, "a", sixteen);
+  ring = beginResize(abortResize(ring, "a"), "a", sixteen);
   assertEquals(
     resizeSteps(ring).every(({ status }) => status === "awaiting"),
     true,
@@ -121,7 +120,7 @@ Deno.test("enterResizePhase() begins a phase for which nobody has reported, and 
 Deno.test("enterResizePhase() forgets that a resize was to be given up once some read by it", () => {
   const begun = beginResize(twoMembers(), "a", sixteen);
   const staged = stageSize(begun, "a", 0);
-  const stagedIn = (phase: ResizePhase): number | null =>
+  const stagedIn = (phase: RingResizePhase): number | null =>
     enterResizePhase(staged, "a", phase).ownership.generations.staged;
   assertEquals(stagedIn("binding"), 0);
   assertEquals(stagedIn("reading"), null);

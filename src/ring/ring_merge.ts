@@ -17,11 +17,11 @@ import {
   type VersionVector,
 } from "../causality/version_vector.ts";
 import {
-  type Member,
-  type Ownership,
+  type MemberStatusDot,
   type Ring,
+  type RingMember,
+  type RingOwnership,
   sameCluster,
-  type StatusDot,
   type TransferProgress,
 } from "./ring.ts";
 import { mergeMeta } from "./stamped.ts";
@@ -81,7 +81,7 @@ function mergeMaps<K, V>(
  * A dot survives if both know it, or if the other has never heard of it: a dot
  * the other has heard of and no longer holds was superseded there.
  */
-function mergeMembers(a: Member, b: Member): Member {
+function mergeMembers(a: RingMember, b: RingMember): RingMember {
   if (a === b) return a;
   const clock = mergeVersions(a.clock, b.clock);
   const meta = mergeMeta(a.meta, b.meta);
@@ -94,13 +94,13 @@ function mergeMembers(a: Member, b: Member): Member {
     : { clock, dots, meta };
 }
 
-function hasDot(member: Member, dot: StatusDot): boolean {
+function hasDot(member: RingMember, dot: MemberStatusDot): boolean {
   return member.dots.some((other) =>
     other.actor === dot.actor && other.counter === dot.counter
   );
 }
 
-function contains(clock: VersionVector, dot: StatusDot): boolean {
+function contains(clock: VersionVector, dot: MemberStatusDot): boolean {
   return (clock.get(dot.actor) ?? 0) >= dot.counter;
 }
 
@@ -110,7 +110,7 @@ function contains(clock: VersionVector, dot: StatusDot): boolean {
  * version and then the name settle it, and the loser's ring becomes the
  * winner's.
  */
-export function compareOwnership(a: Ownership, b: Ownership): number {
+export function compareOwnership(a: RingOwnership, b: RingOwnership): number {
   if (a === b) return 0;
   return a.term - b.term || a.version - b.version ||
     compareTexts(a.claimant, b.claimant) ||

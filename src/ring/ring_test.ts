@@ -2,7 +2,6 @@ import { assertEquals, assertThrows } from "@std/assert";
 import { isWhorlError, WhorlError } from "../base/errors.ts";
 import {
   activeMembers,
-  claimingMembers,
   currentMembers,
   futureOwners,
   membersBehind,
@@ -78,7 +77,6 @@ Deno.test("the member sets follow riak_core's", () => {
     "m-valid",
   ]);
   assertEquals(readyMembers(ring), ["m-leaving", "m-valid"]);
-  assertEquals(claimingMembers(ring), ["m-down", "m-joining", "m-valid"]);
   assertEquals(currentMembers(ring).includes("m-invalid"), false);
 });
 

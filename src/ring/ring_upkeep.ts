@@ -16,12 +16,12 @@ import {
   futureOwners,
   memberStatus,
   membersWith,
+  type OwnershipTransfer,
   partitionCounts,
   pendingTransfers,
   readyMembers,
   type Ring,
   ringReady,
-  type Transfer,
 } from "./ring.ts";
 import {
   abortResize,
@@ -128,7 +128,10 @@ export function tendRing(
   return { ring: current, reasons, isNews };
 }
 
-function moved(transfers: readonly Transfer[], isLast: boolean): string {
+function moved(
+  transfers: readonly OwnershipTransfer[],
+  isLast: boolean,
+): string {
   const [first] = transfers;
   const what = transfers.length === 1
     ? `partition ${first?.partition} has moved to ${first?.nextOwner}`
@@ -308,13 +311,17 @@ function stayingMembers(ring: Ring): string[] {
     );
 }
 
-function completeTransfersOf(ring: Ring): Transfer[] {
+function completeTransfersOf(ring: Ring): OwnershipTransfer[] {
   return pendingTransfers(ring).filter(({ status, nextOwner }) =>
     status === "complete" && isCurrent(ring, nextOwner)
   );
 }
 
-function install(ring: Ring, self: string, done: readonly Transfer[]): Ring {
+function install(
+  ring: Ring,
+  self: string,
+  done: readonly OwnershipTransfer[],
+): Ring {
   if (done.length === 0) return ring;
   const owners = [...ring.ownership.owners];
   for (const { partition, nextOwner } of done) owners[partition] = nextOwner;
@@ -340,8 +347,11 @@ function gone(ring: Ring): string[] {
 }
 
 /** Sends what leaving members hand to members that are down to valid ones. Other owners can wait. */
-function redirect(ring: Ring, transfers: Transfer[]): Transfer[] {
-  const isStuck = ({ owner, nextOwner }: Transfer): boolean =>
+function redirect(
+  ring: Ring,
+  transfers: OwnershipTransfer[],
+): OwnershipTransfer[] {
+  const isStuck = ({ owner, nextOwner }: OwnershipTransfer): boolean =>
     memberStatus(ring, nextOwner) === "down" &&
     ["leaving", "exiting"].includes(memberStatus(ring, owner) as string);
   if (!transfers.some(isStuck)) return transfers;

@@ -16,27 +16,27 @@ import {
 } from "../causality/hybrid_logical_clock.ts";
 
 /** What can be kept as ring or member metadata; `null` marks a removed value. */
-export type MetaValue = string | number | boolean | null;
+export type RingMetaValue = string | number | boolean | null;
 
 /** A value with its stamp. */
-export interface Stamped {
+export interface StampedMeta {
   /** What was written. */
-  readonly value: MetaValue;
+  readonly value: RingMetaValue;
   /** When, and by whom. */
   readonly stamp: HybridStamp;
 }
 
 /** Metadata by name. Never changed once made. */
-export type Meta = ReadonlyMap<string, Stamped>;
+export type RingMeta = ReadonlyMap<string, StampedMeta>;
 
 /** `meta` with `name` set to `value` by `node` at `wallMs`; `null` removes it for good. */
 export function setMeta(
-  meta: Meta,
+  meta: RingMeta,
   name: string,
-  value: MetaValue,
+  value: RingMetaValue,
   node: string,
   wallMs: number,
-): Meta {
+): RingMeta {
   const last = meta.get(name)?.stamp ?? hybridStart;
   return new Map(meta).set(name, {
     value,
@@ -45,9 +45,9 @@ export function setMeta(
 }
 
 /** The newest value of each name in either. */
-export function mergeMeta(a: Meta, b: Meta): Meta {
+export function mergeMeta(a: RingMeta, b: RingMeta): RingMeta {
   if (a === b) return a;
-  let merged: Map<string, Stamped> | undefined;
+  let merged: Map<string, StampedMeta> | undefined;
   for (const [name, theirs] of b) {
     const ours = a.get(name);
     if (ours === undefined || compareStamped(theirs, ours) > 0) {
@@ -58,7 +58,7 @@ export function mergeMeta(a: Meta, b: Meta): Meta {
   return merged ?? a;
 }
 
-function compareStamped(a: Stamped, b: Stamped): number {
+function compareStamped(a: StampedMeta, b: StampedMeta): number {
   return compareHybridStamps(a.stamp, b.stamp) ||
     // One writer never gives two values one stamp; a broken one must not split the cluster.
     (a.value === b.value

@@ -14,7 +14,7 @@
 import { equalBytes } from "../base/byte_order.ts";
 import { briefCopy } from "../base/byte_slab.ts";
 import { isWhorlError } from "../base/errors.ts";
-import type { Store, Write } from "../environment/storage.ts";
+import type { Store, StoreWrite } from "../environment/storage.ts";
 import type { Violation } from "./checkers/violation.ts";
 import type { DiskCounts } from "./disk/disk_conditions.ts";
 
@@ -68,7 +68,7 @@ export class DurableWrites {
   written(
     store: string,
     partition: number,
-    writes: readonly Write[],
+    writes: readonly StoreWrite[],
   ): (error: Error | undefined) => void {
     const tracked = this.#store(store);
     const made = writes.map(({ key, value }) => {

@@ -8,7 +8,7 @@
 import { ageOfVnode } from "../ring/ring_generations.ts";
 import type { IntensityLimit } from "../../supervisors/restart_intensity.ts";
 import type { SupervisorReport } from "../../supervisors/supervisor.ts";
-import type { Store, Write } from "../environment/storage.ts";
+import type { Store, StoreWrite } from "../environment/storage.ts";
 import { NODE_RESTARTS_MAX, NODE_RESTARTS_PERIOD_MS } from "../node/node.ts";
 import {
   MASTER_RESTARTS_MAX,
@@ -92,7 +92,7 @@ export class Invariants implements StoreWatch {
     host: string,
     path: string,
     partition: number,
-    writes: readonly Write[],
+    writes: readonly StoreWrite[],
   ): (error: Error | undefined) => void {
     if (isStoreOf(path, "kv")) {
       for (const { key, value } of writes) {

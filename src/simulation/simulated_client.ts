@@ -10,7 +10,7 @@ import { type Chance, seededChance } from "../base/chance.ts";
 import { isWhorlError, reasonOf, WhorlError } from "../base/errors.ts";
 import type { Disk } from "../environment/disk.ts";
 import type { Environment } from "../environment/environment.ts";
-import { outcomeUnknown } from "../kv/kv_client.ts";
+import { kvOutcomeUnknown } from "../kv/kv_client.ts";
 import { raKvOutcomeUnknown } from "../ra_kv/ra_kv_client.ts";
 import type { WhorlNode } from "../node/node.ts";
 import { connect, type WhorlClient } from "../node/connect.ts";
@@ -292,5 +292,5 @@ export class SimulatedClient {
 /** Whether what failed with `error` may yet happen, or have happened. */
 function mayHaveHappened(error: WhorlError): boolean {
   return error.details["outcomeUnknown"] !== false &&
-    (outcomeUnknown(error) || raKvOutcomeUnknown(error));
+    (kvOutcomeUnknown(error) || raKvOutcomeUnknown(error));
 }

@@ -9,7 +9,7 @@ import type { Chance } from "../base/chance.ts";
 import type { KvClient } from "../kv/kv_client.ts";
 import type { ModuleClient, ModuleInterface } from "../node/module_client.ts";
 import type { RaKvClient } from "../ra_kv/ra_kv_client.ts";
-import type { Commands } from "../vnode/vnode.ts";
+import type { VnodeCommands } from "../vnode/vnode.ts";
 
 /** A way into the cluster: a node's own, or a client connection's. */
 export interface ClusterAccess {
@@ -17,7 +17,7 @@ export interface ClusterAccess {
   readonly kv: KvClient;
   /** The commands of an application's module. */
   // deno-lint-ignore ban-types -- a module without coverage queries has a table with nothing in it.
-  module<C extends Commands, V extends Commands = {}>(
+  module<C extends VnodeCommands, V extends VnodeCommands = {}>(
     module: ModuleInterface<C, V>,
   ): ModuleClient<C, V>;
   /** Clusters of `ra_kv`. */

@@ -7,15 +7,15 @@
 import { isWhorlError } from "../base/errors.ts";
 import {
   type Awaitable,
-  type Entry,
   type IntegrityReport,
   type PartitionStore,
-  type Row,
   type RowSteps,
+  type RowView,
+  type ScanEntry,
   type ScanRange,
   storeLimits,
-  type Write,
-  type WriteOptions,
+  type StoreWrite,
+  type StoreWriteOptions,
 } from "../environment/storage.ts";
 import { bytesToText } from "../base/byte_text.ts";
 import {
@@ -60,15 +60,15 @@ export class DenoKvPartition implements PartitionStore {
   }
 
   write(
-    writes: readonly Write[],
+    writes: readonly StoreWrite[],
     committed: (error: Error | undefined) => void,
-    options?: WriteOptions,
+    options?: StoreWriteOptions,
   ): void {
     this.#store.write(this.partition, writes, committed, options);
   }
 
-  async *scan(range: ScanRange = {}): AsyncGenerator<Entry> {
-    const page: Entry[] = [];
+  async *scan(range: ScanRange = {}): AsyncGenerator<ScanEntry> {
+    const page: ScanEntry[] = [];
     const steps = this.#steps(range, (row) => {
       const { keyBytes, keyStart, keyEnd } = row;
       page.push({
@@ -82,7 +82,7 @@ export class DenoKvPartition implements PartitionStore {
     }
   }
 
-  rows(range: ScanRange, visit: (row: Row) => void): RowSteps {
+  rows(range: ScanRange, visit: (row: RowView) => void): RowSteps {
     const steps = this.#steps(range, visit);
     return { next: async () => !(await steps.next()).done };
   }
@@ -90,7 +90,7 @@ export class DenoKvPartition implements PartitionStore {
   /** Visits the rows of a range, and yields after those that one turn is enough for. */
   async *#steps(
     range: ScanRange,
-    visit: (row: Row) => void,
+    visit: (row: RowView) => void,
   ): AsyncGenerator<void> {
     const { limit = Infinity, onCorrupt } = range;
     let left = limit;
@@ -212,7 +212,7 @@ export class DenoKvPartition implements PartitionStore {
   ): Promise<void> {
     const { groupWritesMax, groupKeyBytesMax } = storeLimits;
     let underWay: Promise<void> | undefined;
-    let group: Write[] = [];
+    let group: StoreWrite[] = [];
     let keyBytes = 0;
     for await (const key of keys) {
       if (
@@ -232,7 +232,7 @@ export class DenoKvPartition implements PartitionStore {
     if (group.length > 0) await this.#commit(group);
   }
 
-  #commit(writes: readonly Write[]): Promise<void> {
+  #commit(writes: readonly StoreWrite[]): Promise<void> {
     const { promise, resolve, reject } = Promise.withResolvers<void>();
     this.write(
       writes,
@@ -261,7 +261,7 @@ export class DenoKvPartition implements PartitionStore {
 }
 
 /** A row under its key in the file. */
-class StoredRow implements Row {
+class StoredRow implements RowView {
   keyBytes: Uint8Array = new Uint8Array(0);
   keyStart: number = keyPrefixBytes;
   keyEnd = 0;

@@ -34,9 +34,10 @@ import type {
   StoreConfig,
   StoreState,
   StoreStats,
-  Write,
-  WriteOptions,
+  StoreWrite,
+  StoreWriteOptions,
 } from "../environment/storage.ts";
+import { briefBytes } from "../base/byte_slab.ts";
 import { bytesToText } from "../base/byte_text.ts";
 import { ChunkSets } from "./chunk_sets.ts";
 import {
@@ -385,9 +386,9 @@ export class DenoKvStore implements Store, PartitionHost {
   /** Applies a group of writes, as {@linkcode PartitionStore.write}. */
   write(
     partition: number,
-    writes: readonly Write[],
+    writes: readonly StoreWrite[],
     committed: (error: Error | undefined) => void,
-    { inBulk = false }: WriteOptions = {},
+    { inBulk = false }: StoreWriteOptions = {},
   ): void {
     this.refuseIfClosed("write");
     if (this.#failure !== undefined) throw this.#failure;
@@ -411,7 +412,7 @@ export class DenoKvStore implements Store, PartitionHost {
     batch.reserve(cost);
     this.#heldBytes += cost.heldBytes;
     for (let i = 0; i < writes.length; i++) {
-      this.#addWrite(partition, writes[i] as Write, batch, cost);
+      this.#addWrite(partition, writes[i] as StoreWrite, batch, cost);
     }
     batch.committed.push(committed);
     this.#writes += writes.length;
@@ -420,7 +421,7 @@ export class DenoKvStore implements Store, PartitionHost {
 
   #addWrite(
     partition: number,
-    { key, value }: Write,
+    { key, value }: StoreWrite,
     batch: PendingBatch,
     { ahead, inBulk }: GroupCost,
   ): void {
@@ -488,7 +489,7 @@ export class DenoKvStore implements Store, PartitionHost {
       const set = this.#chunks.allocate(partition, value.length);
       return { record: null, large: { set, value: value.slice(), ahead } };
     }
-    const record = new Uint8Array(recordHeaderBytes + value.length);
+    const record = briefBytes(recordHeaderBytes + value.length);
     record[4] = recordKind.inline;
     record.set(value, recordHeaderBytes);
     sealRecord(record, keyHash);

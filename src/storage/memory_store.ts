@@ -6,16 +6,16 @@
  */
 import type { Runtime } from "../../supervisors/runtime.ts";
 import type {
-  Entry,
   IntegrityReport,
   PartitionStore,
-  Row,
   RowSteps,
+  RowView,
+  ScanEntry,
   ScanRange,
   Store,
   StoreState,
   StoreStats,
-  Write,
+  StoreWrite,
 } from "../environment/storage.ts";
 import { RowPass, RowTable } from "./row_table.ts";
 import {
@@ -132,13 +132,13 @@ class MemoryPartition implements PartitionStore {
   }
 
   write(
-    writes: readonly Write[],
+    writes: readonly StoreWrite[],
     committed: (error: Error | undefined) => void,
   ): void {
     if (this.#store.closed) throw closedError("write");
     checkWrites(writes);
     for (let i = 0; i < writes.length; i++) {
-      const { key, value } = writes[i] as Write;
+      const { key, value } = writes[i] as StoreWrite;
       if (value === null) this.#rows.delete(key);
       else this.#rows.set(key, value);
     }
@@ -147,7 +147,7 @@ class MemoryPartition implements PartitionStore {
     committed(undefined);
   }
 
-  async *scan(range: ScanRange = {}): AsyncGenerator<Entry> {
+  async *scan(range: ScanRange = {}): AsyncGenerator<ScanEntry> {
     for (let steps = 1; !this.#rows.putInOrder(); steps++) {
       if (steps % ORDER_STEPS === 0) await this.#store.pause();
     }
@@ -161,13 +161,17 @@ class MemoryPartition implements PartitionStore {
     }
   }
 
-  rows(range: ScanRange, visit: (row: Row) => void): RowSteps {
+  rows(range: ScanRange, visit: (row: RowView) => void): RowSteps {
     let pass: RowPass | undefined;
+    let steps = 0;
     return {
       next: () => {
         if (this.#store.closed) throw closedError("read");
         if (pass === undefined) {
-          if (!this.#rows.putInOrder()) return true;
+          if (!this.#rows.putInOrder()) {
+            return ++steps % ORDER_STEPS > 0 ||
+              this.#store.pause().then(() => true);
+          }
           pass = this.#pass(range);
         }
         for (let i = 0; i < STEP_ROWS; i++) {

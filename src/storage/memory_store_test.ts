@@ -41,12 +41,12 @@ Deno.test("a store in memory lets others have their turn while many keys are put
   assertEquals(runtime.pendingTimers, 0);
 });
 
-Deno.test("a store in memory does a little for each step of its rows, also before the first is visited", () => {
+Deno.test("a store in memory does a little for each step of its rows, also before the first is visited", async () => {
   const store = openMemoryStore("0123456789abcdef");
   let visited = 0;
   const steps = filled(store.partition(0)).rows({}, () => visited++);
   let before = 0;
-  while (steps.next() && visited === 0) before++;
+  while (await steps.next() && visited === 0) before++;
   assert(before >= 2 * KEYS / 2_048, `${before}`);
   let more = true;
   while (more) {
@@ -55,4 +55,22 @@ Deno.test("a store in memory does a little for each step of its rows, also befor
     assert(visited - seen <= 512);
   }
   assertEquals(visited, KEYS);
+});
+
+Deno.test("a store in memory lets others have their turn also before the first of its rows is visited", async () => {
+  const runtime = new CountingRuntime();
+  const store = openMemoryStore("0123456789abcdef", runtime);
+  let visited = 0;
+  const steps = filled(store.partition(0)).rows({}, () => visited++);
+  let waits = 0;
+  while (visited === 0) {
+    const next = steps.next();
+    if (!(next instanceof Promise)) continue;
+    waits++;
+    assertEquals(runtime.pauses, waits);
+    await runtime.advance(0);
+    assertEquals(await next, true);
+  }
+  // Each is taken once and merged once, 2,048 at a time, four times in a turn.
+  assertEquals(waits, 5);
 });

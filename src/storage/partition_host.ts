@@ -6,8 +6,8 @@
 import type {
   Awaitable,
   StoreState,
-  Write,
-  WriteOptions,
+  StoreWrite,
+  StoreWriteOptions,
 } from "../environment/storage.ts";
 import type { DenoKvFile } from "./deno_kv_file.ts";
 import type { UnfoldedWrites } from "./unfolded_writes.ts";
@@ -20,9 +20,9 @@ export interface PartitionHost {
   /** As `PartitionStore.write`. */
   write(
     partition: number,
-    writes: readonly Write[],
+    writes: readonly StoreWrite[],
     committed: (error: Error | undefined) => void,
-    options?: WriteOptions,
+    options?: StoreWriteOptions,
   ): void;
   /** The value in a record, or `undefined` if it is in chunks. @throws {WhorlError} `value_corrupt`. */
   decodeInline(key: Uint8Array, record: unknown): Uint8Array | undefined;

@@ -5,7 +5,7 @@
  *
  * @module
  */
-import type { Write } from "../environment/storage.ts";
+import type { StoreWrite } from "../environment/storage.ts";
 import {
   type ChunkSet,
   recordHeaderBytes,
@@ -122,7 +122,7 @@ const rowKeyBytes = 12;
  * @param inBulk Whether all of them go to their rows at once.
  */
 export function costOf(
-  writes: readonly Write[],
+  writes: readonly StoreWrite[],
   valueBytes: number,
   replacesLarge: boolean,
   inBulk: boolean,
@@ -132,7 +132,7 @@ export function costOf(
   let keyBytes = 0;
   let bytes = valueBytes;
   for (let i = 0; i < writes.length; i++) {
-    const { key, value } = writes[i] as Write;
+    const { key, value } = writes[i] as StoreWrite;
     bytes += entryHeaderBytes + 3 + recordHeaderBytes + key.length;
     if (replacesLarge) {
       // The chunks of the value it replaces may turn into garbage.

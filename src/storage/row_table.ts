@@ -20,7 +20,7 @@
  */
 import { compareRanges } from "../base/byte_order.ts";
 import { bytesToText } from "../base/byte_text.ts";
-import type { Row, ScanRange } from "../environment/storage.ts";
+import type { RowView, ScanRange } from "../environment/storage.ts";
 import { type KnownRows, OrderMaking } from "./row_order.ts";
 import { SlabHeap } from "./slab_heap.ts";
 
@@ -361,7 +361,7 @@ function keyEndAt(memory: Uint8Array, start: number): number {
 }
 
 /** One way through the rows of a range, in order, forwards or backwards; it is the row it stands at. */
-export class RowPass implements Row {
+export class RowPass implements RowView {
   keyBytes: Uint8Array = NOTHING;
   keyStart = 0;
   keyEnd = 0;

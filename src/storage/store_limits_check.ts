@@ -5,7 +5,7 @@
  * @module
  */
 import { WhorlError } from "../base/errors.ts";
-import { storeLimits, type Write } from "../environment/storage.ts";
+import { storeLimits, type StoreWrite } from "../environment/storage.ts";
 
 /** @throws {WhorlError} `invalid_argument` unless `partition` is one. */
 export function checkPartition(partition: number): void {
@@ -27,7 +27,7 @@ export function checkPartition(partition: number): void {
  * @returns Bytes of all values together.
  * @throws {WhorlError} `invalid_key` or `value_too_large`.
  */
-export function checkWrites(writes: readonly Write[]): number {
+export function checkWrites(writes: readonly StoreWrite[]): number {
   if (writes.length > storeLimits.groupWritesMax) {
     throw new WhorlError(
       "value_too_large",
@@ -38,7 +38,7 @@ export function checkWrites(writes: readonly Write[]): number {
   let keyBytes = 0;
   let valueBytes = 0;
   for (let i = 0; i < writes.length; i++) {
-    const { key, value } = writes[i] as Write;
+    const { key, value } = writes[i] as StoreWrite;
     if (key.length > storeLimits.keyBytesMax) {
       throw new WhorlError(
         "invalid_key",

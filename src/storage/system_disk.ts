@@ -21,23 +21,31 @@ const isWindows = Deno.build.os === "windows";
 
 class SystemFile implements DiskFile {
   readonly #file: Deno.FsFile;
+  /** Where the system would write next, if that is known. */
+  #position: number | undefined = 0;
 
   constructor(file: Deno.FsFile) {
     this.#file = file;
   }
 
   async write(bytes: Uint8Array<ArrayBuffer>): Promise<void> {
+    this.#position = undefined;
     for (let from = 0; from < bytes.length;) {
       from += await this.#file.write(bytes.subarray(from));
     }
   }
 
   writeAt(bytes: Uint8Array<ArrayBuffer>, offset: number): void {
-    this.#file.seekSync(offset, Deno.SeekMode.Start);
+    // A log goes on where it was: mostly there is nothing to seek.
+    if (this.#position !== offset) {
+      this.#file.seekSync(offset, Deno.SeekMode.Start);
+    }
+    this.#position = undefined;
     let from = this.#file.writeSync(bytes);
     while (from < bytes.length) {
       from += this.#file.writeSync(bytes.subarray(from));
     }
+    this.#position = offset + bytes.length;
   }
 
   truncate(length: number): Promise<void> {

@@ -162,8 +162,9 @@ export class Dialer {
     // The first of a kind is news; the hundredth is not.
     const news = failure !== record.lastFailure &&
       failure !== "connection_closed";
+    const loud = record.hasStopped ? "info" : "warn";
     record.lastFailure = failure;
-    this.#options.log[news ? "warn" : "debug"]("Cannot reach a peer", {
+    this.#options.log[news ? loud : "debug"]("Cannot reach a peer", {
       peer: record.name,
       address,
       reason: reasonOf(error),

@@ -39,6 +39,8 @@ export type {
   PeerLinksOptions,
 } from "./peer_links_options.ts";
 
+/** The goodbye of a node that stops. */
+const STOPPING = "stopping";
 /** Clients and bulk links are pinged on every so many ticks. */
 const OTHERS_PINGED_EVERY_TICKS = 4;
 
@@ -244,7 +246,7 @@ export class PeerLinks implements AsyncDisposable {
     this.#listener?.close();
     for (const record of this.#book.records()) record.dismissWaiters();
     this.#dialer.stopAll();
-    for (const link of this.#watch.links()) link.close("stopping");
+    for (const link of this.#watch.links()) link.close(STOPPING);
     await this.#door.close();
     while (this.#tasks.size > 0) await Promise.allSettled(this.#tasks);
     await this.#listener?.[Symbol.asyncDispose]();
@@ -302,7 +304,7 @@ export class PeerLinks implements AsyncDisposable {
     );
     this.#track(link.finished);
     if (this.#closing !== undefined) {
-      link.close("stopping");
+      link.close(STOPPING);
       link.start();
       throw nodeStopping();
     }
@@ -370,7 +372,11 @@ export class PeerLinks implements AsyncDisposable {
     }
     if (kind === "bulk") return this.#events.onBulkDown(link, closed);
     const record = this.#book.record(name);
-    if (record.link === link) record.link = undefined;
+    if (record.link === link) {
+      record.link = undefined;
+      record.hasStopped = closed.code === "goodbye" &&
+        closed.message === STOPPING;
+    }
     this.#events.onDown(name, closed, link);
     if (record.arriving === undefined) this.#dialer.retryLater(record);
   }

@@ -1,183 +1,12 @@
-import { assert, assertEquals, assertRejects } from "@std/assert";
-import { ManualRuntime } from "../../supervisors/manual_runtime.ts";
+import { assert, assertEquals } from "@std/assert";
 import { seededChance } from "../base/chance.ts";
-import { ByteWriter } from "../base/byte_writer.ts";
-import { type ErrorCode, WhorlError } from "../base/errors.ts";
 import { silentLog } from "../environment/log.ts";
-import type {
-  Address,
-  ByteStream,
-  Transport,
-} from "../environment/transport.ts";
-import { writeFrame } from "../wire/frame.ts";
+import type { ByteStream, Transport } from "../environment/transport.ts";
 import { FrameType } from "../wire/frame_type.ts";
-import type { KnownIdentity } from "./admission.ts";
-import { type ClientLinkOptions, openClientLink } from "./client_link.ts";
-import { Cookie } from "./cookie.ts";
-import { encodeHello, PROTOCOL_VERSIONS } from "./handshake_codec.ts";
-import type { Link } from "./link.ts";
-import type { LinkIdentity } from "./link_peer.ts";
-import { MemoryNetwork } from "./memory_transport.ts";
-import {
-  PeerLinks,
-  type PeerLinksEvents,
-  type PeerLinksOptions,
-} from "./peer_links.ts";
-
-const secretBytes = (count: number): Uint8Array =>
-  crypto.getRandomValues(new Uint8Array(count));
-
-/** Nodes on one network and one clock that stands still. */
-class World implements AsyncDisposable {
-  readonly runtime: ManualRuntime = new ManualRuntime();
-  readonly network: MemoryNetwork = new MemoryNetwork(this.runtime);
-  readonly nodes: WorldNode[] = [];
-
-  node(name: string, options: Partial<NodeOptions> = {}): WorldNode {
-    const node = new WorldNode(this, name, options);
-    this.nodes.push(node);
-    return node;
-  }
-
-  /** Nodes that listen and want each other. */
-  async cluster(...names: string[]): Promise<WorldNode[]> {
-    const nodes = names.map((name) => this.node(name));
-    for (const node of nodes) await node.listen();
-    const peers = new Map(names.map((name) => [name, `${name}:1`]));
-    for (const node of nodes) node.links.setPeers(peers);
-    await this.runtime.settle();
-    return nodes;
-  }
-
-  client(
-    address: Address,
-    options: Partial<ClientLinkOptions> = {},
-  ): Promise<Link> {
-    return openClientLink({
-      runtime: this.runtime,
-      log: silentLog,
-      transport: this.network.transport("client"),
-      secretBytes,
-      address,
-      cookie: new Cookie("secret"),
-      handler: { onFrame() {}, onClosed() {} },
-      ...options,
-    });
-  }
-
-  async [Symbol.asyncDispose](): Promise<void> {
-    const closing = this.nodes.map((node) => node.links.close());
-    await this.runtime.advance(1_000);
-    await Promise.all(closing);
-    assertEquals(this.network.openStreams, 0, "no stream is left");
-    assertEquals(this.runtime.pendingTimers, 0, "no timer is left");
-  }
-}
-
-interface NodeOptions extends PeerLinksOptions {
-  readonly host: string;
-  readonly nodeId: string;
-  readonly incarnation: number;
-}
-
-class WorldNode {
-  readonly history: string[] = [];
-  readonly frames: string[] = [];
-  readonly clients: Link[] = [];
-  readonly known: Map<string, KnownIdentity> = new Map();
-  readonly links: PeerLinks;
-  readonly host: string;
-
-  constructor(
-    world: World,
-    readonly name: string,
-    { host = name, nodeId = `id-${name}`, incarnation = 1, ...options }:
-      Partial<NodeOptions>,
-  ) {
-    this.host = host;
-    const identity: LinkIdentity = {
-      name,
-      nodeId,
-      incarnation,
-      cluster: "test",
-    };
-    const note = (line: string) => void this.history.push(line);
-    const events: PeerLinksEvents = {
-      onUp: ({ peer }) => note(`up ${peer.name} ${peer.incarnation}`),
-      onDown: (name, closed) => note(`down ${name} ${closed.code}`),
-      onSuspect: (name) => note(`suspect ${name}`),
-      onAlive: (name) => note(`alive ${name}`),
-      onFrame: ({ peer }, type, flags, correlation, bytes, start, end) => {
-        const text = new TextDecoder().decode(bytes.subarray(start, end));
-        this.frames.push(
-          `${peer.kind} ${peer.name} ${type} ${flags} ${correlation} ${text}`,
-        );
-      },
-      onClientUp: (link) => {
-        this.clients.push(link);
-        note("client up");
-      },
-      onClientDown: (_link, closed) => note(`client down ${closed.code}`),
-      onBulkUp: ({ peer }) => note(`bulk up ${peer.name}`),
-      onBulkDown: ({ peer }, closed) =>
-        note(`bulk down ${peer.name} ${closed.code}`),
-    };
-    this.links = new PeerLinks({
-      runtime: world.runtime,
-      log: silentLog,
-      transport: world.network.transport(host),
-      secretBytes,
-      cookie: new Cookie("secret"),
-      identity,
-      events,
-      knownIdentity: (name) => this.known.get(name),
-      ...options,
-    });
-  }
-
-  listen(): Promise<Address> {
-    return this.links.listen(`${this.host}:1`);
-  }
-
-  /** What has happened since this was asked last. */
-  news(): string[] {
-    return this.history.splice(0);
-  }
-}
-
-/** Passes bytes on until the source ends; then hangs up on both, if it is to tell. */
-async function pump(
-  from: ByteStream,
-  to: ByteStream,
-  tell: boolean,
-): Promise<void> {
-  const buffer = new Uint8Array(1024);
-  try {
-    for (;;) {
-      const count = await from.read(buffer);
-      if (count === null) break;
-      await to.write(buffer.slice(0, count));
-    }
-  } catch (error) {
-    assert(error instanceof WhorlError);
-  }
-  if (tell) {
-    from.close();
-    to.close();
-  }
-}
-
-async function failsWith(
-  code: ErrorCode,
-  attempt: () => Promise<unknown>,
-): Promise<WhorlError> {
-  const error = await assertRejects(attempt, WhorlError);
-  assertEquals(error.code, code, error.message);
-  return error;
-}
+import { failsWith, PeerWorld, pump } from "./testing/peer_world.ts";
 
 Deno.test("PeerLinks connects nodes that want each other by one link each", async () => {
-  await using world = new World();
+  await using world = new PeerWorld();
   const [a, b, c] = await world.cluster("a", "b", "c");
   assertEquals(a!.news().sort(), ["up b 1", "up c 1"]);
   assertEquals(b!.news().sort(), ["up a 1", "up c 1"]);
@@ -190,7 +19,7 @@ Deno.test("PeerLinks connects nodes that want each other by one link each", asyn
 });
 
 Deno.test("PeerLinks carries frames of peers both ways", async () => {
-  await using world = new World();
+  await using world = new PeerWorld();
   const [a, b] = await world.cluster("a", "b");
   for (const [from, to] of [[a!, "b"], [b!, "a"]] as const) {
     const link = from.links.link(to)!;
@@ -204,7 +33,7 @@ Deno.test("PeerLinks carries frames of peers both ways", async () => {
 
 Deno.test("PeerLinks ends and counts a link that changes bytes, believes none of them, and reconnects", async () => {
   for (const [at, mask] of [[2, 4], [5, 1], [20, 32]] as const) {
-    await using world = new World();
+    await using world = new PeerWorld();
     let spoils = false;
     const spoiling: Transport = {
       listen: (address, accept) =>
@@ -257,7 +86,7 @@ Deno.test("PeerLinks ends with one link however two connects cross", async () =>
   // Every order of steps that a seed brings, by delaying the two nodes' work.
   for (let seed = 0; seed < 40; seed++) {
     const chance = seededChance(seed);
-    await using world = new World();
+    await using world = new PeerWorld();
     const delayed = (host: string): Transport => {
       const inner = world.network.transport(host);
       const slow = (stream: ByteStream): ByteStream => ({
@@ -304,7 +133,7 @@ Deno.test("PeerLinks ends with one link however two connects cross", async () =>
 });
 
 Deno.test("PeerLinks tells at once that a connection is lost, and reconnects", async () => {
-  await using world = new World();
+  await using world = new PeerWorld();
   const [a, b] = await world.cluster("a", "b");
   a!.news();
   b!.news();
@@ -321,7 +150,7 @@ Deno.test("PeerLinks tells at once that a connection is lost, and reconnects", a
 });
 
 Deno.test("PeerLinks waits longer after each failure, up to its bound", async () => {
-  await using world = new World();
+  await using world = new PeerWorld();
   const attempts: number[] = [];
   const inner = world.network.transport("a");
   const a = world.node("a", {
@@ -341,7 +170,7 @@ Deno.test("PeerLinks waits longer after each failure, up to its bound", async ()
 });
 
 Deno.test("PeerLinks suspects a silent peer in under 3 s, closes at 5 s, and comes back", async () => {
-  await using world = new World();
+  await using world = new PeerWorld();
   const [a, b] = await world.cluster("a", "b");
   await world.runtime.advance(5_000);
   assertEquals([a!.news(), b!.news()], [["up b 1"], ["up a 1"]]);
@@ -360,7 +189,7 @@ Deno.test("PeerLinks suspects a silent peer in under 3 s, closes at 5 s, and com
 });
 
 Deno.test("PeerLinks counts answers, not what the peer sends by itself", async () => {
-  await using world = new World();
+  await using world = new PeerWorld();
   const [a, b] = await world.cluster("a", "b");
   // a's bytes no longer reach b, while b's pings still reach a.
   world.network.stall("a", "b");
@@ -370,7 +199,7 @@ Deno.test("PeerLinks counts answers, not what the peer sends by itself", async (
 });
 
 Deno.test("PeerLinks takes a suspicion back when the peer answers", async () => {
-  await using world = new World();
+  await using world = new PeerWorld();
   const [a] = await world.cluster("a", "b");
   world.network.stall("b", "a");
   await world.runtime.advance(3_000);
@@ -381,7 +210,7 @@ Deno.test("PeerLinks takes a suspicion back when the peer answers", async () => 
 });
 
 Deno.test("PeerLinks refuses a name that is up with another identity", async () => {
-  await using world = new World();
+  await using world = new PeerWorld();
   const [a, b] = await world.cluster("a", "b");
   const thief = world.node("b", { host: "elsewhere", nodeId: "thief" });
   const error = await failsWith(
@@ -393,7 +222,7 @@ Deno.test("PeerLinks refuses a name that is up with another identity", async () 
 });
 
 Deno.test("PeerLinks refuses a name on record, at whichever end the record is", async () => {
-  await using world = new World();
+  await using world = new PeerWorld();
   const a = world.node("a");
   const b = world.node("b");
   await a.listen();
@@ -405,7 +234,7 @@ Deno.test("PeerLinks refuses a name on record, at whichever end the record is", 
 });
 
 Deno.test("PeerLinks replaces a link when a newer incarnation connects, and refuses an older one", async () => {
-  await using world = new World();
+  await using world = new PeerWorld();
   const [a, b] = await world.cluster("a", "b");
   a!.news();
   const restarted = world.node("b", { host: "b2", incarnation: 2 });
@@ -421,7 +250,7 @@ Deno.test("PeerLinks replaces a link when a newer incarnation connects, and refu
 });
 
 Deno.test("PeerLinks lets a peer back in whose side of the link broke, without waiting for silence", async () => {
-  await using world = new World();
+  await using world = new PeerWorld();
   // a's connection to b runs through a proxy that loses b's half of it.
   const halves: ByteStream[] = [];
   const pumps: Promise<void>[] = [];
@@ -453,7 +282,7 @@ Deno.test("PeerLinks lets a peer back in whose side of the link broke, without w
 });
 
 Deno.test("PeerLinks does not hold its own standstill against its peers", async () => {
-  await using world = new World();
+  await using world = new PeerWorld();
   let standstillMs = 0;
   const a = world.node("a", {
     runtime: {
@@ -478,7 +307,7 @@ Deno.test("PeerLinks does not hold its own standstill against its peers", async 
 });
 
 Deno.test("PeerLinks refuses to connect a node to itself", async () => {
-  await using world = new World();
+  await using world = new PeerWorld();
   const a = world.node("a");
   await a.listen();
   await failsWith("self_connection", () => a.links.connectTo("a:1"));
@@ -487,40 +316,8 @@ Deno.test("PeerLinks refuses to connect a node to itself", async () => {
   assertEquals(a.history, []);
 });
 
-Deno.test("PeerLinks refuses wrong cookies, clusters and versions by name", async () => {
-  await using world = new World();
-  const a = world.node("a");
-  await a.listen();
-  await failsWith(
-    "wrong_cookie",
-    () =>
-      world.node("x", { cookie: new Cookie("guess") }).links.connectTo("a:1"),
-  );
-  await failsWith("wrong_cluster", () =>
-    world.node("y", {
-      identity: { name: "y", nodeId: "y", incarnation: 1, cluster: "other" },
-    }).links.connectTo("a:1"));
-  const error = await failsWith(
-    "wrong_version",
-    () =>
-      world.node("z", { versions: { min: 8, max: 9 } }).links.connectTo("a:1"),
-  );
-  assert(error.message.includes("8 to 9 here, 2 to 2 there"), error.message);
-  await failsWith(
-    "wrong_cookie",
-    () => world.client("a:1", { cookie: new Cookie("guess") }),
-  );
-  await failsWith(
-    "wrong_cluster",
-    () => world.client("a:1", { cluster: "other" }),
-  );
-  await world.runtime.settle();
-  assertEquals(a.history, []);
-  assertEquals(a.links.counts().unauthenticated, 0);
-});
-
 Deno.test("PeerLinks does not take another node for the one that lives at an address", async () => {
-  await using world = new World();
+  await using world = new PeerWorld();
   const a = world.node("a");
   const b = world.node("b");
   await b.listen();
@@ -530,7 +327,7 @@ Deno.test("PeerLinks does not take another node for the one that lives at an add
 });
 
 Deno.test("PeerLinks.connectTo() returns the link that is there already", async () => {
-  await using world = new World();
+  await using world = new PeerWorld();
   const [a, b] = await world.cluster("a", "b");
   assertEquals(await a!.links.connectTo("b:1"), a!.links.link("b"));
   assertEquals(await b!.links.connectTo("a:1"), b!.links.link("a"));
@@ -538,7 +335,7 @@ Deno.test("PeerLinks.connectTo() returns the link that is there already", async 
 });
 
 Deno.test("PeerLinks.connectTo() of both nodes at once gives both the same link", async () => {
-  await using world = new World();
+  await using world = new PeerWorld();
   const [a, b] = ["a", "b"].map((name) => world.node(name));
   await a!.listen();
   await b!.listen();
@@ -552,7 +349,7 @@ Deno.test("PeerLinks.connectTo() of both nodes at once gives both the same link"
 });
 
 Deno.test("PeerLinks.connectTo() gives up on an address that never answers, and at its signal", async () => {
-  await using world = new World();
+  await using world = new PeerWorld();
   const a = world.node("a");
   world.network.stall("a", "void");
   const late = failsWith("not_reachable", () => a.links.connectTo("void:1"));
@@ -569,7 +366,7 @@ Deno.test("PeerLinks.connectTo() gives up on an address that never answers, and 
 });
 
 Deno.test("PeerLinks keeps a link to a peer nobody asked for, until it is taken off the list", async () => {
-  await using world = new World();
+  await using world = new PeerWorld();
   const [a, b] = ["a", "b"].map((name) => world.node(name));
   await a!.listen();
   await b!.links.connectTo("a:1");
@@ -586,7 +383,7 @@ Deno.test("PeerLinks keeps a link to a peer nobody asked for, until it is taken 
 });
 
 Deno.test("PeerLinks connects to an override instead of the peer's own address", async () => {
-  await using world = new World();
+  await using world = new PeerWorld();
   const b = world.node("b", { host: "proxy" });
   await b.listen();
   const a = world.node("a", {
@@ -598,7 +395,7 @@ Deno.test("PeerLinks connects to an override instead of the peer's own address",
 });
 
 Deno.test("PeerLinks follows a peer to its new address", async () => {
-  await using world = new World();
+  await using world = new PeerWorld();
   const a = world.node("a");
   const b = world.node("b", { host: "new" });
   await b.listen();
@@ -610,7 +407,7 @@ Deno.test("PeerLinks follows a peer to its new address", async () => {
 });
 
 Deno.test("PeerLinks opens bulk links beside the peer link", async () => {
-  await using world = new World();
+  await using world = new PeerWorld();
   const [a, b] = await world.cluster("a", "b");
   const bulk = await a!.links.openBulk("b");
   bulk.begin(FrameType.vnodeRequest, 1).rawText("handoff");
@@ -624,223 +421,8 @@ Deno.test("PeerLinks opens bulk links beside the peer link", async () => {
   await failsWith("not_reachable", () => a!.links.openBulk("stranger"));
 });
 
-Deno.test("PeerLinks serves clients, who find out when a node goes silent", async () => {
-  await using world = new World();
-  const a = world.node("a");
-  await a.listen();
-  const closes: string[] = [];
-  const frames: string[] = [];
-  const client = await world.client("a:1", {
-    handler: {
-      onFrame: (_link, type) => void frames.push(`${type}`),
-      onClosed: (_link, closed) => void closes.push(closed.code),
-    },
-  });
-  client.begin(FrameType.operation, 4).rawText("get");
-  client.end();
-  await world.runtime.settle();
-  assertEquals(a.frames, [`client ${a.clients[0]!.peer.name} 70 0 4 get`]);
-  a.clients[0]!.begin(FrameType.operationReply, 4);
-  a.clients[0]!.end();
-  await world.runtime.advance(60_000);
-  assertEquals([frames, closes], [["71"], []]);
-  assertEquals(client.peer.name, "a");
-  world.network.stall("a", "client");
-  await world.runtime.advance(4_000);
-  assertEquals(closes, ["silent"]);
-  assertEquals(a.news(), ["client up", "client down lost"]);
-});
-
-Deno.test("PeerLinks closes clients that no longer answer", async () => {
-  await using world = new World();
-  const a = world.node("a");
-  await a.listen();
-  const client = await world.client("a:1");
-  world.network.stall("client", "a");
-  client.closeSilent(0);
-  await world.runtime.advance(20_000);
-  assertEquals(a.news(), ["client up", "client down silent"]);
-  assertEquals(a.links.counts().clients, 0);
-});
-
-Deno.test("PeerLinks refuses clients beyond its bound, and takes them again later", async () => {
-  await using world = new World();
-  const a = world.node("a", { limits: { clientsMax: 2 } });
-  await a.listen();
-  const first = await world.client("a:1");
-  const second = await world.client("a:1");
-  await failsWith("too_many_connections", () => world.client("a:1"));
-  first.close();
-  await world.runtime.settle();
-  (await world.client("a:1")).close();
-  second.close();
-});
-
-Deno.test("PeerLinks hangs up on connections that say nothing or drip", async () => {
-  await using world = new World();
-  const a = world.node("a");
-  await a.listen();
-  const transport = world.network.transport("stranger");
-  const silent = await transport.connect("a:1");
-  const dripping = await transport.connect("a:1");
-  const frame = new ByteWriter();
-  writeFrame(
-    frame,
-    FrameType.hello,
-    0,
-    encodeHello(
-      PROTOCOL_VERSIONS,
-      "client",
-      { name: "x", nodeId: "x", incarnation: 0, cluster: "" },
-      new Uint8Array(32),
-    ),
-  );
-  const hello = frame.view();
-  for (let i = 0; i < 14; i++) {
-    await dripping.write(hello.slice(i, i + 1));
-    await world.runtime.advance(200);
-  }
-  assertEquals(a.links.counts().unauthenticated, 2);
-  await world.runtime.advance(400);
-  assertEquals(a.links.counts().unauthenticated, 0);
-  for (const stream of [silent, dripping]) {
-    assertEquals(await stream.read(new Uint8Array(9)), null);
-    stream.close();
-  }
-});
-
-Deno.test("PeerLinks refuses large and garbled frames of strangers and says why", async () => {
-  await using world = new World();
-  const a = world.node("a");
-  await a.listen();
-  const frames = [
-    new TextEncoder().encode("GET / HTTP/1.1\r\nHost: a\r\n\r\n"),
-    // One byte more than a stranger may send.
-    Uint8Array.of(0, 0, 16, 1, 1),
-    // A hello without the magic word.
-    Uint8Array.of(0, 0, 0, 14, 1, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1, 2, 3, 4),
-  ];
-  for (const frame of frames) {
-    const stream = await world.network.transport("stranger").connect("a:1");
-    await stream.write(frame);
-    const answer = new Uint8Array(64);
-    const count = await stream.read(answer);
-    assertEquals([count, answer[4], answer[14]], [19, FrameType.refused, 7]);
-    stream.close();
-    await world.runtime.settle();
-  }
-  assertEquals(a.links.counts().unauthenticated, 0);
-});
-
-Deno.test("PeerLinks does not let strangers fill its log", async () => {
-  await using world = new World();
-  let warnings = 0;
-  const a = world.node("a", {
-    log: { ...silentLog, warn: () => void warnings++ },
-  });
-  await a.listen();
-  const knock = async (times: number) => {
-    for (let i = 0; i < times; i++) {
-      await failsWith(
-        "wrong_cookie",
-        () => world.client("a:1", { cookie: new Cookie("guess") }),
-      );
-    }
-    await world.runtime.settle();
-  };
-  await knock(50);
-  assertEquals(warnings, 20);
-  await world.runtime.advance(60_000);
-  await knock(1);
-  assertEquals(warnings, 21);
-});
-
-Deno.test("PeerLinks bounds how many strangers wait, in total and from one host", async () => {
-  await using world = new World();
-  const a = world.node("a", {
-    limits: { unauthenticatedMax: 5, unauthenticatedPerHostMax: 3 },
-  });
-  await a.listen();
-  const streams: ByteStream[] = [];
-  for (const host of ["x", "x", "x", "x", "y", "y", "z"]) {
-    streams.push(await world.network.transport(host).connect("a:1"));
-    await world.runtime.settle();
-  }
-  assertEquals(a.links.counts().unauthenticated, 5);
-  // The fourth of x and the one of z are told, the rest wait.
-  for (const index of [3, 6]) {
-    const answer = new Uint8Array(64);
-    assertEquals(await streams[index]!.read(answer), 19);
-    assertEquals([answer[4], answer[14]], [FrameType.refused, 6]);
-  }
-  await failsWith("too_many_connections", () => world.client("a:1"));
-  for (const stream of streams) stream.close();
-  await world.runtime.settle();
-  (await world.client("a:1")).close();
-});
-
-Deno.test("PeerLinks is not taken in by a recorded handshake", async () => {
-  await using world = new World();
-  const a = world.node("a");
-  await a.listen();
-  const inner = world.network.transport("client");
-  const recorded: Uint8Array<ArrayBuffer>[] = [];
-  const client = await world.client("a:1", {
-    transport: {
-      ...inner,
-      connect: async (address, options) => {
-        const stream = await inner.connect(address, options);
-        return {
-          remoteAddress: stream.remoteAddress,
-          read: (into) => stream.read(into),
-          write: (bytes) => {
-            recorded.push(bytes.slice());
-            return stream.write(bytes);
-          },
-          close: () => stream.close(),
-        };
-      },
-    },
-  });
-  assertEquals(recorded.length, 2, "a hello and a proof");
-  const replay = await world.network.transport("thief").connect("a:1");
-  const answer = new Uint8Array(1024);
-  await replay.write(recorded[0]!);
-  await replay.read(answer);
-  assertEquals(answer[4], FrameType.challenge);
-  await replay.write(recorded[1]!);
-  await replay.read(answer);
-  assertEquals([answer[4], answer[14]], [FrameType.refused, 3]);
-  replay.close();
-  client.close();
-  await world.runtime.settle();
-  assertEquals(a.history, ["client up", "client down goodbye"]);
-});
-
-Deno.test("PeerLinks is not taken in by its own bytes sent back to it", async () => {
-  await using world = new World();
-  const a = world.node("a");
-  await a.listen();
-  // A thief in the middle joins a's outgoing connection to a's own door.
-  const thief = world.network.transport("thief");
-  const pumps: Promise<void>[] = [];
-  await thief.listen("thief:1", async (stream) => {
-    const door = await thief.connect("a:1");
-    pumps.push(pump(stream, door, true), pump(door, stream, true));
-  });
-  await failsWith("self_connection", () => a.links.connectTo("thief:1"));
-  await Promise.all(pumps);
-  // And plainly: every byte straight back.
-  await thief.listen("thief:2", (stream) => {
-    pumps.push(pump(stream, stream, true));
-  });
-  await failsWith("protocol_error", () => a.links.connectTo("thief:2"));
-  await Promise.all(pumps);
-  assertEquals(a.history, []);
-});
-
 Deno.test("PeerLinks.close() says goodbye, and nothing can be opened after", async () => {
-  await using world = new World();
+  await using world = new PeerWorld();
   const [a, b] = await world.cluster("a", "b");
   const closing = a!.links.close();
   await world.runtime.advance(0);
@@ -854,7 +436,7 @@ Deno.test("PeerLinks.close() says goodbye, and nothing can be opened after", asy
 });
 
 Deno.test("PeerLinks.close() ends what is under way: dials, handshakes, waits", async () => {
-  await using world = new World();
+  await using world = new PeerWorld();
   const a = world.node("a");
   await a.listen();
   world.network.stall("a", "void");
@@ -868,4 +450,26 @@ Deno.test("PeerLinks.close() ends what is under way: dials, handshakes, waits", 
   await dialing;
   assertEquals(await stranger.read(new Uint8Array(1)), null);
   stranger.close();
+});
+
+Deno.test("PeerLinks warns that a peer cannot be reached, unless it has said that it stops", async () => {
+  await using world = new PeerWorld();
+  const lines: string[] = [];
+  const note = (level: string) => (message: string) =>
+    void lines.push(`${level}: ${message}`);
+  const a = world.node("a", {
+    log: { ...silentLog, info: note("info"), warn: note("warn") },
+  });
+  const [b, c] = [world.node("b"), world.node("c")];
+  for (const node of [a, b, c]) await node.listen();
+  a.links.setPeers(new Map([["b", "b:1"], ["c", "c:1"]]));
+  await world.runtime.settle();
+  // No stop of its own: the link breaks, and nobody answers any more.
+  world.network.cut("a", "c");
+  await world.runtime.advance(1_000);
+  assertEquals(lines.splice(0), ["warn: Cannot reach a peer"]);
+  const stopped = b.links.close();
+  await world.runtime.advance(1_000);
+  await stopped;
+  assertEquals(lines.splice(0), ["info: Cannot reach a peer"]);
 });

@@ -25,6 +25,8 @@ export class PeerRecord {
   /** Failed attempts in a row. */
   failures = 0;
   lastFailure: string | undefined;
+  /** Whether it said that it stops when its last link ended: it is not missed. */
+  hasStopped = false;
   /** Until the next attempt. */
   retry: TimerHandle | undefined;
   /** The last link there was, to show to the peer when connecting anew. */
@@ -46,6 +48,7 @@ export class PeerRecord {
     this.lastLinkId = link.peer.linkId;
     this.failures = 0;
     this.lastFailure = undefined;
+    this.hasStopped = false;
   }
 
   /** Tells those who wait for a link. */

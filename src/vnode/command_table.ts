@@ -5,10 +5,10 @@
  * @module
  */
 import { WhorlError } from "../base/errors.ts";
-import type { Call, CommandDeclaration, VnodeModule } from "./vnode.ts";
+import type { CommandDeclaration, VnodeCall, VnodeModule } from "./vnode.ts";
 
 /** The handler a vnode has for a command; what it takes is its declaration's business. */
-export type BoundHandler = (request: unknown, call: Call) => unknown;
+export type BoundHandler = (request: unknown, call: VnodeCall) => unknown;
 
 /** The declared commands of a module in wire order. */
 export interface CommandTable {

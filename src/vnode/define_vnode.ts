@@ -26,10 +26,10 @@ import { type MailboxBounds, resolveMailboxBounds } from "./mailbox_bounds.ts";
 import { resolveWorkers, type WorkersOptions } from "./pool_workers.ts";
 import { type PoolOptions, resolvePools } from "./work_pool.ts";
 import type {
-  Codec,
+  CommandCodec,
   CommandDeclaration,
-  Commands,
   Vnode,
+  VnodeCommands,
   VnodeContext,
   VnodeModule,
 } from "./vnode.ts";
@@ -40,9 +40,9 @@ export const COMMANDS_MAX = 255;
 /** How a command travels, and how it can fail. */
 export interface CommandOptions<Request, Reply, Failure extends string> {
   /** How what it takes travels. @default {MessagePack} */
-  readonly request?: Codec<Request>;
+  readonly request?: CommandCodec<Request>;
   /** How what it answers travels. @default {MessagePack} */
-  readonly reply?: Codec<Reply>;
+  readonly reply?: CommandCodec<Reply>;
   /** Names of failures its handler may answer with. @default {none} */
   readonly failures?: readonly Failure[];
 }
@@ -70,11 +70,11 @@ export function command<
 }
 
 /** Plain data as MessagePack; `undefined` is an empty body. */
-export function msgpackCodec<T>(): Codec<T> {
-  return MSGPACK as Codec<T>;
+export function msgpackCodec<T>(): CommandCodec<T> {
+  return MSGPACK as CommandCodec<T>;
 }
 
-const MSGPACK: Codec<unknown> = {
+const MSGPACK: CommandCodec<unknown> = {
   encode(value: unknown, into: ByteWriter): void {
     if (value !== undefined) writeMsgpack(value, into);
   },
@@ -84,13 +84,13 @@ const MSGPACK: Codec<unknown> = {
 };
 
 /** Bytes as they are; decoded, they are a view into the message. */
-export const bytesCodec: Codec<Uint8Array> = {
+export const bytesCodec: CommandCodec<Uint8Array> = {
   encode: (value, into) => into.raw(value),
   decode: (from) => from.rest(),
 };
 
 /** No body at all. */
-export const nothingCodec: Codec<undefined> = {
+export const nothingCodec: CommandCodec<undefined> = {
   encode: () => {},
   decode(from) {
     if (from.remaining === 0) return undefined;
@@ -102,7 +102,10 @@ export const nothingCodec: Codec<undefined> = {
 };
 
 /** A vnode module as it is written down. */
-export interface VnodeDefinition<C extends Commands, V extends Commands> {
+export interface VnodeDefinition<
+  C extends VnodeCommands,
+  V extends VnodeCommands,
+> {
   /** Name of the module and of the service it provides: `^[a-z][a-z0-9_]{0,31}$`. */
   readonly name: string;
   /** What it can be asked; in an order that never changes, later ones at the end. */
@@ -125,9 +128,9 @@ export interface VnodeDefinition<C extends Commands, V extends Commands> {
  * @throws {WhorlError} `vnode_module_failed` if its name or its commands are not as they must be.
  */
 export function defineVnode<
-  const C extends Commands,
+  const C extends VnodeCommands,
   // deno-lint-ignore ban-types -- a module without coverage queries has a table with nothing in it.
-  const V extends Commands = {},
+  const V extends VnodeCommands = {},
 >(definition: VnodeDefinition<C, V>): VnodeModule<C, V> {
   const { name, commands, init } = definition;
   const coverage = definition.coverage ?? ({} as V);

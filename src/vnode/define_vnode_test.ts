@@ -9,7 +9,13 @@ import {
   defineVnode,
   nothingCodec,
 } from "./define_vnode.ts";
-import type { Codec, FailureOf, ReplyOf, RequestOf, Vnode } from "./vnode.ts";
+import type {
+  CommandCodec,
+  FailureOf,
+  ReplyOf,
+  RequestOf,
+  Vnode,
+} from "./vnode.ts";
 
 /** Callbacks of a vnode without data. */
 const withoutData = {
@@ -20,7 +26,7 @@ const withoutData = {
   delete: () => {},
 };
 
-function roundTrip<T>(codec: Codec<T>, value: T): T {
+function roundTrip<T>(codec: CommandCodec<T>, value: T): T {
   const into = new ByteWriter();
   into.u8(7);
   codec.encode(value, into);

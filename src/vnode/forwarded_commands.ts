@@ -10,7 +10,7 @@ import { WhorlError } from "../base/errors.ts";
 import type { BoundHandler, CommandTable } from "./command_table.ts";
 import { HandoffEntry } from "./handoff_codec.ts";
 import type { HandoffSource } from "./handoff_source.ts";
-import { answersLater, type Call } from "./vnode.ts";
+import { answersLater, type VnodeCall } from "./vnode.ts";
 
 /** Time such a command is given, in milliseconds. */
 const FORWARDED_COMMAND_MS = 60_000;
@@ -106,7 +106,7 @@ export class ForwardedCommands {
       this.#host.crash(error);
     };
     // Nobody gets its answer, which its first caller gets from the source.
-    const call: Call = {
+    const call: VnodeCall = {
       timeLeftMs: FORWARDED_COMMAND_MS,
       accepted: () => {},
       reply: () => resolve(),

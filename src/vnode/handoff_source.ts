@@ -26,7 +26,7 @@
 import { bytesToText, textToBytes } from "../base/byte_text.ts";
 import { ByteWriter } from "../base/byte_writer.ts";
 import { reasonOf, WhorlError } from "../base/errors.ts";
-import type { Write } from "../environment/storage.ts";
+import type { Awaitable, StoreWrite } from "../environment/storage.ts";
 import {
   appendEntry,
   beginBatch,
@@ -229,7 +229,7 @@ export class HandoffSource {
       this.#gathered.length + Number(this.#carried !== undefined);
   }
 
-  #noted(writes: readonly Write[]): void {
+  #noted(writes: readonly StoreWrite[]): void {
     for (const { key } of writes) this.#written.add(bytesToText(key));
     if (this.#follows) this.#followSoon();
     if (this.#written.size + this.#round.length > WRITTEN_KEYS_MAX) {
@@ -477,9 +477,14 @@ export class HandoffSource {
         await this.#turn(nowMs);
         if (this.#ended) return entries;
       }
-      const next = this.#carried ?? this.#nextCommand() ??
-        (visits ? await this.#nextItemEntry() : undefined);
-      if (this.#ended) return entries;
+      let next: SourceEntry | typeof unwanted | undefined = this.#carried ??
+        this.#nextCommand();
+      if (next === undefined && visits) {
+        const entry = this.#nextItemEntry();
+        // One that is ready costs no turn.
+        next = entry instanceof Promise ? await entry : entry;
+        if (this.#ended) return entries;
+      }
       this.#carried = undefined;
       if (next === undefined) break;
       if (next === unwanted) continue;
@@ -576,10 +581,16 @@ export class HandoffSource {
     return command;
   }
 
-  async #nextItemEntry(): Promise<
-    SourceEntry | typeof unwanted | undefined
-  > {
-    const item = await this.#nextItem();
+  #nextItemEntry(): Awaitable<SourceEntry | typeof unwanted | undefined> {
+    const item = this.#nextItem();
+    return item instanceof Promise
+      ? item.then((item) => this.#entryOf(item))
+      : this.#entryOf(item);
+  }
+
+  #entryOf(
+    item: HandoffItem | typeof unwanted | undefined,
+  ): SourceEntry | typeof unwanted | undefined {
     if (item === undefined || item === unwanted) return item;
     const content = this.#encoded(item);
     return content === undefined ? unwanted : {
@@ -609,22 +620,35 @@ export class HandoffSource {
   }
 
   /** The next item there is: of the visit, then of what was written meanwhile. */
-  async #nextItem(): Promise<HandoffItem | typeof unwanted | undefined> {
+  #nextItem(): Awaitable<HandoffItem | typeof unwanted | undefined> {
     const mayVisit = this.#round.length === 0 &&
       this.#written.size < ROUND_KEYS_MAX;
-    if (!this.#folded && mayVisit) {
-      const next = this.#iterator.next();
-      // One that is ready costs no turn.
-      const { done, value } = next instanceof Promise ? await next : next;
-      if (!done) {
-        if (this.#removesItems) this.#host.storage.noteSent(value.sortKey);
-        return value;
-      }
-      this.#endVisit();
+    if (this.#folded || !mayVisit) return this.#nextWritten();
+    const next = this.#iterator.next();
+    return next instanceof Promise
+      ? next.then((visited) => this.#visited(visited))
+      : this.#visited(next);
+  }
+
+  #visited(
+    { done, value }: IteratorResult<HandoffItem>,
+  ): Awaitable<HandoffItem | typeof unwanted | undefined> {
+    if (!done) {
+      if (this.#removesItems) this.#host.storage.noteSent(value.sortKey);
+      return value;
     }
+    this.#endVisit();
+    return this.#nextWritten();
+  }
+
+  /** The next item of what was written meanwhile. */
+  #nextWritten(): Awaitable<HandoffItem | typeof unwanted | undefined> {
     const key = this.#round.pop() ?? this.#nextRound();
     if (key === undefined) return undefined;
-    return await this.#host.vnode.itemAt?.(textToBytes(key)) ?? unwanted;
+    const item = this.#host.vnode.itemAt?.(textToBytes(key));
+    return item instanceof Promise
+      ? item.then((item) => item ?? unwanted)
+      : item ?? unwanted;
   }
 
   #nextRound(): string | undefined {

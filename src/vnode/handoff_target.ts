@@ -54,6 +54,41 @@ interface Session {
   taking: Promise<void> | undefined;
 }
 
+/** Items that are being taken in. To count them costs a tenth of gathering their promises. */
+class Arrivals {
+  #open = 0;
+  #failure: { readonly error: unknown } | undefined;
+  #waiting: PromiseWithResolvers<void> | undefined;
+
+  /** Takes another one into account. */
+  add(item: Promise<void>): void {
+    this.#open++;
+    item.then(this.#arrived, this.#failed);
+  }
+
+  readonly #arrived = (): void => {
+    if (--this.#open === 0) this.#waiting?.resolve();
+  };
+
+  readonly #failed = (error: unknown): void => {
+    this.#failure ??= { error };
+    this.#arrived();
+  };
+
+  /** Resolves when none is under way any more. */
+  async ended(): Promise<void> {
+    if (this.#open === 0) return;
+    this.#waiting = Promise.withResolvers();
+    await this.#waiting.promise;
+  }
+
+  /** Resolves when all have arrived. @throws What the first that failed did with. */
+  async all(): Promise<void> {
+    await this.ended();
+    if (this.#failure !== undefined) throw this.#failure.error;
+  }
+}
+
 /** What a vnode has been handed; see the module's text. */
 export class HandoffTarget {
   readonly #host: HandoffTargetHost;
@@ -170,7 +205,7 @@ export class HandoffTarget {
 
   async #apply({ entries }: HandoffBatch): Promise<void> {
     const host = this.#host;
-    let taken: Promise<void>[] = [];
+    const taken = new Arrivals();
     let beganMs = host.now();
     // A few are what somebody stands still for.
     const waitMs = host.pace.waitMs(beganMs);
@@ -182,17 +217,12 @@ export class HandoffTarget {
       for (const { kind, command, content } of entries) {
         if (kind === HandoffEntry.command) {
           // It may be about an item before it.
-          await Promise.all(taken);
-          taken = [];
+          await taken.all();
           await host.run(command, content);
         } else {
           const done = host.takeItem(content);
           host.itemTaken(content);
-          if (done instanceof Promise) {
-            // Whoever waits for all of them hears of the first that fails.
-            done.catch(() => {});
-            taken.push(done);
-          }
+          if (done instanceof Promise) taken.add(done);
         }
         const nowMs = host.now();
         if (nowMs < beganMs + HANDOFF_SLICE_MS) continue;
@@ -201,11 +231,11 @@ export class HandoffTarget {
         beganMs = host.now();
       }
       host.pace.worked(beganMs, host.now());
-      await Promise.all(taken);
     } finally {
       // Also of a batch that failed: nothing of it comes after its end.
-      await Promise.allSettled(taken);
+      await taken.ended();
     }
+    await taken.all();
   }
 
   /**

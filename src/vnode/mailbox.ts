@@ -14,6 +14,7 @@ import {
   refusalOf,
   type WaitFate,
 } from "./mailbox_bounds.ts";
+import type { ThreadLoad } from "./thread_load.ts";
 import { isContinuing, RequestFlag } from "./vnode_wire.ts";
 import { WaitMeter } from "./wait_meter.ts";
 
@@ -39,6 +40,7 @@ const MOVE_UP_AT = 1_024;
 /** The mailbox of one vnode. */
 export class Mailbox {
   readonly #bounds: MailboxBounds;
+  readonly #load: ThreadLoad;
   /** Those before `#from` have been taken. */
   #requests: (WaitingRequest | undefined)[] = [];
   #from = 0;
@@ -46,13 +48,15 @@ export class Mailbox {
   readonly #meter: WaitMeter;
   /** When the last one came that begins something, taken in or not. */
   #lastCameMs = -Infinity;
-  /** When something was last turned away as it had waited for too long. */
+  /** When something was last turned away as it had waited for too long, or refused as it would. */
   #turnedAwayMs = -Infinity;
   /** Whether it has refused a command, and has not had room since. */
   #overloaded = false;
 
-  constructor(bounds: MailboxBounds) {
+  /** @param load That of its thread. */
+  constructor(bounds: MailboxBounds, load: ThreadLoad) {
     this.#bounds = bounds;
+    this.#load = load;
     this.#meter = new WaitMeter(bounds);
   }
 
@@ -116,6 +120,7 @@ export class Mailbox {
   ): MailboxRefusal | undefined {
     const { behind } = this.#meter;
     const continues = isContinuing(flags);
+    if (!continues) this.#load.came();
     if (behind && !continues) this.#lastCameMs = nowMs;
     const refusal = refusalOf(this.#bounds, this.#fill(handling), {
       byteCount,
@@ -124,6 +129,7 @@ export class Mailbox {
       mayDecline: (flags & RequestFlag.mayDecline) !== 0,
       continues,
     });
+    if (refusal === "wait") this.#turnedAwayMs = nowMs;
     if (refusal !== undefined && refusal !== "soft") this.#overloaded = true;
     return refusal;
   }
@@ -131,6 +137,7 @@ export class Mailbox {
   /** Takes in a request that was not refused. */
   add(request: WaitingRequest): void {
     this.#requests.push(request);
+    this.#load.waits(1);
     this.#byteCount += request.end - request.start;
     if (!isContinuing(request.flags)) this.#lastCameMs = request.arrivedMs;
     this.#look(request.arrivedMs);
@@ -145,6 +152,7 @@ export class Mailbox {
     const request = this.#requests[this.#from] as WaitingRequest;
     // Or its message would be kept until the others move up.
     this.#requests[this.#from++] = undefined;
+    this.#load.waits(-1);
     this.#byteCount -= request.end - request.start;
     if (this.#from === this.#requests.length) this.#replace([]);
     else if (this.#from >= MOVE_UP_AT) {
@@ -164,9 +172,12 @@ export class Mailbox {
     handlingMs: number,
   ): WaitFate {
     const { arrivedMs, servedBefore } = request;
-    this.#meter.look(arrivedMs, nowMs);
+    this.#meter.look(arrivedMs, nowMs, this.#swamped);
     const fate = this.#fateOf(request, nowMs, handlingMs);
-    if (fate === "due") this.#meter.serve(arrivedMs, servedBefore, nowMs);
+    if (fate === "due") {
+      this.#meter.serve(arrivedMs, servedBefore, nowMs);
+      this.#load.handled(nowMs);
+    }
     return fate;
   }
 
@@ -180,6 +191,21 @@ export class Mailbox {
       return fate !== "due";
     });
     return overdue;
+  }
+
+  /** The same, of those only that are before the first one that is due: the oldest, which costs nothing if there are none. */
+  removeOverdueFirst(
+    nowMs: number,
+  ): [WaitingRequest, "expired" | "stale"][] {
+    const overdue: [WaitingRequest, "expired" | "stale"][] = [];
+    for (;;) {
+      const oldest = this.#requests[this.#from];
+      if (oldest === undefined) return overdue;
+      const fate = this.#fateOf(oldest, nowMs, 0);
+      if (fate === "due") return overdue;
+      overdue.push([oldest, fate]);
+      this.take();
+    }
   }
 
   #fateOf(
@@ -204,7 +230,12 @@ export class Mailbox {
 
   #look(nowMs: number): void {
     const oldest = this.#requests[this.#from];
-    if (oldest !== undefined) this.#meter.look(oldest.arrivedMs, nowMs);
+    if (oldest === undefined) return;
+    this.#meter.look(oldest.arrivedMs, nowMs, this.#swamped);
+  }
+
+  get #swamped(): boolean {
+    return this.#load.isSwamped(this.#bounds.behindAfterMs);
   }
 
   /** Takes out those for which `leaves`, in order. The vnode has not kept up by that. */
@@ -218,6 +249,7 @@ export class Mailbox {
         this.#byteCount -= request.end - request.start;
       } else stay.push(request);
     }
+    this.#load.waits(-left.length);
     if (left.length > 0) this.#replace(stay);
     return left;
   }
@@ -238,7 +270,10 @@ export class Mailbox {
     }
   }
 
-  /** Nothing waits for any vnode of the thread: it has kept up, unless it is that as what waited was turned away. */
+  /**
+   * Nothing waits for any vnode of the thread: it has kept up, unless it is that as
+   * what waited was turned away, or those who were refused do not ask for a while.
+   */
   emptied(nowMs: number): void {
     if (nowMs - this.#turnedAwayMs > this.#bounds.waitMsMax) {
       this.#meter.keptUp();

@@ -52,7 +52,9 @@ export interface MailboxBounds {
   readonly requestsSoft: number;
   /**
    * How long all commands that a vnode takes must have waited longer than
-   * `waitMsMax` until it counts as behind, in milliseconds.
+   * `waitMsMax` until it counts as behind, in milliseconds. If twice as much comes
+   * for its thread as gets done, or more, it is behind as soon as commands have
+   * waited longer than `waitMsMax` and what waits takes so long.
    *
    * @default {2000}
    */

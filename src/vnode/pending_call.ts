@@ -7,7 +7,7 @@
  */
 import { WhorlError } from "../base/errors.ts";
 import { FrameType } from "../wire/frame_type.ts";
-import type { Call, CommandDeclaration } from "./vnode.ts";
+import type { CommandDeclaration, VnodeCall } from "./vnode.ts";
 
 /** What a call needs from the vnode that handles it. */
 export interface PendingCallHost {
@@ -24,7 +24,7 @@ export interface PendingCallHost {
 }
 
 /** One command being handled. */
-export class PendingCall implements Call {
+export class PendingCall implements VnodeCall {
   /** Whether its caller has been answered, or will be once the target of a handoff has the command. */
   answered = false;
   /** What it was declared as. */

@@ -19,7 +19,7 @@ import type {
   Awaitable,
   PartitionStore,
   StoreState,
-  Write,
+  StoreWrite,
 } from "../environment/storage.ts";
 import type { ByteReader } from "../base/byte_reader.ts";
 import type { ByteWriter } from "../base/byte_writer.ts";
@@ -29,7 +29,7 @@ import type { VnodeWorkers, WorkersConfig } from "./pool_workers.ts";
 import type { VnodePool } from "./work_pool.ts";
 
 /** How a value crosses threads and networks. */
-export interface Codec<T> {
+export interface CommandCodec<T> {
   /** Appends `value`. @throws {WhorlError} `invalid_argument` if it cannot be encoded. */
   encode(value: T, into: ByteWriter): void;
   /** Reads one value up to the end of `from`. @throws {WhorlError} `protocol_error` if the bytes are not one. */
@@ -43,23 +43,23 @@ export interface CommandDeclaration<
   Failure extends string = string,
 > {
   /** How what it takes travels. */
-  readonly request: Codec<Request>;
+  readonly request: CommandCodec<Request>;
   /** How what it answers travels. */
-  readonly reply: Codec<Reply>;
-  /** Names of the failures the handler answers with {@linkcode Call.fail}. */
+  readonly reply: CommandCodec<Reply>;
+  /** Names of the failures the handler answers with {@linkcode VnodeCall.fail}. */
   readonly failures: readonly Failure[];
 }
 
 /** The commands of a module, by name. Their order is part of the wire format. */
 // deno-lint-ignore no-explicit-any -- a table holds declarations of any types; they are recovered by inference.
-export type Commands = Record<string, CommandDeclaration<any, any, any>>;
+export type VnodeCommands = Record<string, CommandDeclaration<any, any, any>>;
 
 /** What a command of type `D` takes. */
-export type RequestOf<D> = D extends { readonly request: Codec<infer Request> }
-  ? Request
+export type RequestOf<D> = D extends
+  { readonly request: CommandCodec<infer Request> } ? Request
   : never;
 /** What a command of type `D` answers. */
-export type ReplyOf<D> = D extends { readonly reply: Codec<infer Reply> }
+export type ReplyOf<D> = D extends { readonly reply: CommandCodec<infer Reply> }
   ? Reply
   : never;
 /** How a command of type `D` can fail. */
@@ -67,11 +67,11 @@ export type FailureOf<D> = D extends
   { readonly failures: readonly (infer Failure extends string)[] } ? Failure
   : never;
 
-/** Returned by a handler that answers through {@linkcode Call} instead. */
+/** Returned by a handler that answers through {@linkcode VnodeCall} instead. */
 export const answersLater: unique symbol = Symbol("whorl.answersLater");
 
 /** One command being handled, and the way to answer it. */
-export interface Call<D = CommandDeclaration> {
+export interface VnodeCall<D = CommandDeclaration> {
   /** Milliseconds left until the caller stops waiting. */
   readonly timeLeftMs: number;
   /**
@@ -93,7 +93,7 @@ export interface Call<D = CommandDeclaration> {
 /** Handles one command: returns the answer, a promise of it, or {@linkcode answersLater}. */
 export type CommandHandler<D> = (
   request: RequestOf<D>,
-  call: Call<D>,
+  call: VnodeCall<D>,
 ) => Awaitable<ReplyOf<D> | typeof answersLater>;
 
 /**
@@ -129,8 +129,8 @@ export type KeySpaces = ReadonlySet<number> | null;
 
 /** The vnode of one partition. */
 export interface Vnode<
-  C extends Commands = Commands,
-  V extends Commands = Commands,
+  C extends VnodeCommands = VnodeCommands,
+  V extends VnodeCommands = VnodeCommands,
 > {
   /** One handler a command. */
   readonly handleCommand: { readonly [K in keyof C]: CommandHandler<C[K]> };
@@ -231,7 +231,7 @@ export interface VnodeStorage extends PartitionStore {
    * else nobody knows what is stored, so let it end the vnode: a handler that
    * awaits this does, and others call {@linkcode VnodeContext.crash}.
    */
-  commit(writes: readonly Write[]): Promise<void>;
+  commit(writes: readonly StoreWrite[]): Promise<void>;
 }
 
 /** What a vnode gets from Whorl; it needs nothing else from the world. */
@@ -289,8 +289,8 @@ export interface VnodeContext {
 
 /** A vnode module: what `defineVnode` makes and a vnode file exports as its default. */
 export interface VnodeModule<
-  C extends Commands = Commands,
-  V extends Commands = Commands,
+  C extends VnodeCommands = VnodeCommands,
+  V extends VnodeCommands = VnodeCommands,
 > {
   /** Name of the module and of the service it provides: `^[a-z][a-z0-9_]{0,31}$`. */
   readonly name: string;

@@ -52,7 +52,7 @@ export class VnodeIntake implements TurnTaker {
 
   constructor(host: VnodeIntakeHost, bounds: MailboxBounds) {
     this.#host = host;
-    this.#mailbox = new Mailbox(bounds);
+    this.#mailbox = new Mailbox(bounds, host.turns.load);
   }
 
   /** Requests that wait. */
@@ -90,15 +90,17 @@ export class VnodeIntake implements TurnTaker {
     end: number,
   ): void {
     const host = this.#host;
+    // Else it is not needed, and the clock costs something.
+    const nowMs = this.#mailbox.behind ? host.now() : -Infinity;
     const wasOverloaded = this.#mailbox.overloaded;
     const refusal = this.#mailbox.refusal(
       host.handling(),
       end - start,
       flags,
       deadline,
-      // Else it is not needed, and the clock costs something.
-      this.#mailbox.behind ? host.now() : -Infinity,
+      nowMs,
     );
+    if (this.#mailbox.behind) this.#turnAwayFirst(nowMs);
     if (refusal !== undefined) {
       this.#refuse(correlation, refusal);
       if (this.#mailbox.overloaded === wasOverloaded) return;
@@ -124,6 +126,7 @@ export class VnodeIntake implements TurnTaker {
       if (!stands) host.turns.wait(this);
       return;
     }
+    host.turns.load.handledAtOnce();
     host.handle(correlation, command, flags, deadline, bytes, start, end);
   }
 
@@ -197,11 +200,7 @@ export class VnodeIntake implements TurnTaker {
         turns.commandMs,
       );
       if (fate !== "due") {
-        this.#turnAway(
-          next,
-          fate,
-          `The command waited for partition ${host.partition} until it could not be done in time any more`,
-        );
+        this.#turnAway(next, fate, this.#late);
         continue;
       }
       left--;
@@ -218,6 +217,18 @@ export class VnodeIntake implements TurnTaker {
     this.lookForRoom();
   }
 
+  /** Those that have waited longest make way for what comes as soon as they are to, and not only when it would be their turn. */
+  #turnAwayFirst(nowMs: number): void {
+    for (const [request, fate] of this.#mailbox.removeOverdueFirst(nowMs)) {
+      this.#turnAway(request, fate, this.#late);
+    }
+  }
+
+  /** Why a command is not handled that could not be handled in time. */
+  get #late(): string {
+    return `The command waited for partition ${this.#host.partition} until it could not be done in time any more`;
+  }
+
   /** Answers for a command that has waited too long to be handled. */
   #turnAway(
     { correlation }: WaitingRequest,
@@ -225,6 +236,7 @@ export class VnodeIntake implements TurnTaker {
     expired: string,
   ): void {
     const { partition, answers, counts } = this.#host;
+    const { againAfterMs } = this.#mailbox;
     if (fate === "expired") {
       counts.expired++;
       answers.fail(correlation, "timeout", expired);
@@ -235,6 +247,7 @@ export class VnodeIntake implements TurnTaker {
       correlation,
       "overload",
       `The command waited too long for partition ${partition}, which is behind with its commands`,
+      againAfterMs === undefined ? undefined : { againAfterMs },
     );
   }
 

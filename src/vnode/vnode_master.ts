@@ -248,11 +248,13 @@ export class VnodeMaster implements VnodeHost<VnodeProcess> {
     if (this.#stopping) return;
     this.#sweep ??= this.#options.runtime.setTimer(SWEEP_INTERVAL_MS, () => {
       this.#sweep = undefined;
-      let left = 0;
+      let inHand = false;
       for (const process of this.#vnodes.all()) {
-        left += process.giveUpOverdue();
+        // One that refused has room only some time after nothing comes any more.
+        inHand = process.giveUpOverdue() > 0 || process.overloaded ||
+          process.behind || inHand;
       }
-      if (left > 0) this.requestsInHand();
+      if (inHand) this.requestsInHand();
     });
   }
 

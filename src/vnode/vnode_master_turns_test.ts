@@ -141,6 +141,35 @@ Deno.test("VnodeMaster pauses also when each command comes with a message of its
   }
 });
 
+Deno.test("VnodeMaster knows by itself that a vnode has kept up when nothing comes after what it refused", async () => {
+  await using bench = await new MasterBench().start();
+  await bench.ask(0, "started");
+  bench.handled.length = 0;
+  bench.handler = (request) => {
+    bench.runtime.spentMs += TURN_MS;
+    // It is refused, and the eight that wait have waited too long.
+    if (bench.handled.length === 92) bench.send(0, "late");
+    return request;
+  };
+  const mailbox = async () => {
+    const stats = bench.link.call("stats", null);
+    await bench.runtime.settle();
+    const { mailbox } = await stats as { mailbox: Record<string, number> };
+    return [mailbox.requests, mailbox.overloaded, mailbox.behind];
+  };
+  for (let i = 0; i < 100; i++) bench.send(0, `${i}`);
+  await bench.runtime.settle();
+  await bench.runtime.advance(0);
+  assertEquals(
+    bench.answers.filter(([, code]) => code === "overload").length,
+    9,
+  );
+  // Nothing waits, but those may come back.
+  assertEquals(await mailbox(), [0, 1, 1]);
+  await bench.runtime.advance(2_000);
+  assertEquals(await mailbox(), [0, 0, 0]);
+});
+
 Deno.test("VnodeMaster.stop() does not wait for an init that never returns", async () => {
   const bench = await new MasterBench().start();
   bench.init = () => new Promise(() => {});

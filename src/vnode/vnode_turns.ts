@@ -20,6 +20,7 @@
  * @module
  */
 import type { Runtime, TimerHandle } from "../../supervisors/runtime.ts";
+import { ThreadLoad } from "./thread_load.ts";
 
 /** How long commands are handled until others have their turn, in milliseconds; a pause takes one or two. */
 export const TURN_MS = 40;
@@ -40,6 +41,8 @@ export interface TurnTaker {
 
 /** The turns of one master; see the module's text. */
 export class VnodeTurns {
+  /** What comes for its vnodes, and what they get done. */
+  readonly load: ThreadLoad = new ThreadLoad();
   readonly #runtime: Runtime;
   /** In the order of their turns. */
   readonly #waiting = new Set<TurnTaker>();

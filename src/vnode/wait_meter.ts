@@ -6,6 +6,9 @@
  *        ▲                                                          │
  *        └──── nothing waits for it, nor for others of its thread ◄─┘
  *
+ * It is behind sooner, when the first command has waited too long, if far more
+ * comes for its thread than that gets done (`thread_load.ts`).
+ *
  * That the oldest command has waited for long is looked at, and not how many
  * wait: it is the same for commands of any length, and says nothing of a burst
  * that is being worked off (Nichols and Jacobson, "Controlling Queue Delay",
@@ -69,14 +72,19 @@ export class WaitMeter {
     this.keptUp();
   }
 
-  /** The oldest command that waits, or the one taken just now, came at `arrivedMs`. */
-  look(arrivedMs: number, nowMs: number): void {
+  /**
+   * The oldest command that waits, or the one taken just now, came at `arrivedMs`.
+   *
+   * @param swamped Whether far more comes for the thread than it gets done.
+   */
+  look(arrivedMs: number, nowMs: number, swamped: boolean): void {
     if (this.#openedMs === undefined) return;
     const { waitMsMax, behindAfterMs } = this.#rule;
     const overMs = Math.max(arrivedMs, this.#openedMs) + waitMsMax;
     if (nowMs > overMs) {
       this.#overSinceMs ??= overMs;
-      if (nowMs - this.#overSinceMs >= behindAfterMs) this.#behind = true;
+      const forMs = nowMs - this.#overSinceMs;
+      if (swamped || forMs >= behindAfterMs) this.#behind = true;
     } else if (!this.#behind) this.#overSinceMs = undefined;
   }
 

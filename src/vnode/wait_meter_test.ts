@@ -13,46 +13,56 @@ Deno.test("WaitMeter is behind once all that is taken has waited too long, for l
   const meter = openMeter();
   for (let nowMs = 100; nowMs < 600; nowMs += 10) {
     // The first of them is over its time at 99.
-    meter.look(nowMs - 51, nowMs);
+    meter.look(nowMs - 51, nowMs, false);
     assertEquals(meter.behind, false);
   }
-  meter.look(549, 600);
+  meter.look(549, 600, false);
   assertEquals(meter.behind, true);
 });
 
 Deno.test("WaitMeter is not behind if one command in between has not waited too long, nor if the mailbox was empty", () => {
   for (const between of ["short wait", "empty"]) {
     const meter = openMeter();
-    meter.look(0, 100);
+    meter.look(0, 100, false);
     if (between === "empty") meter.emptied();
-    else meter.look(250, 300);
-    meter.look(500, 600);
+    else meter.look(250, 300, false);
+    meter.look(500, 600, false);
     assertEquals(meter.behind, false, between);
-    meter.look(500, 1_050);
+    meter.look(500, 1_050, false);
     assertEquals(meter.behind, true, between);
   }
 });
 
+Deno.test("WaitMeter of a thread that is swamped is behind once the first command has waited too long", () => {
+  const meter = openMeter();
+  meter.look(100, 150, true);
+  assertEquals(meter.behind, false);
+  meter.look(100, 151, true);
+  assertEquals(meter.behind, true);
+  meter.look(200, 210, false);
+  assertEquals(meter.behind, true);
+});
+
 Deno.test("WaitMeter stays behind when its mailbox is empty, until nothing waits in its thread", () => {
   const meter = openMeter();
-  meter.look(0, 550);
+  meter.look(0, 550, false);
   meter.emptied();
-  meter.look(600, 610);
+  meter.look(600, 610, false);
   assertEquals(meter.behind, true);
   meter.keptUp();
   assertEquals(meter.behind, false);
-  meter.look(600, 700);
+  meter.look(600, 700, false);
   assertEquals(meter.behind, false);
 });
 
 Deno.test("WaitMeter does not count time in which the vnode takes no commands", () => {
   const meter = new WaitMeter(RULE);
-  meter.look(0, 10_000);
+  meter.look(0, 10_000, false);
   assertEquals(meter.behind, false);
   meter.open(10_000);
-  meter.look(0, 10_549);
+  meter.look(0, 10_549, false);
   assertEquals(meter.behind, false);
-  meter.look(0, 10_550);
+  meter.look(0, 10_550, false);
   assertEquals(meter.behind, true);
   meter.close();
   assertEquals(meter.behind, false);

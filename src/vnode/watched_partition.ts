@@ -10,22 +10,22 @@
 import { bytesToText, textToBytes } from "../base/byte_text.ts";
 import type {
   Awaitable,
-  Entry,
   IntegrityReport,
   PartitionStore,
-  Row,
   RowSteps,
+  RowView,
+  ScanEntry,
   ScanRange,
-  Write,
-  WriteOptions,
+  StoreWrite,
+  StoreWriteOptions,
 } from "../environment/storage.ts";
 import type { VnodeStorage } from "./vnode.ts";
 
 /** Keys that are remembered, of about 50 bytes each; further ones are looked for when they are removed. */
 const SENT_KEYS_MAX = 250_000;
 
-const IN_BULK: WriteOptions = { inBulk: true };
-const ONE_BY_ONE: WriteOptions = { inBulk: false };
+const IN_BULK: StoreWriteOptions = { inBulk: true };
+const ONE_BY_ONE: StoreWriteOptions = { inBulk: false };
 
 /** Calls `committed`, at once or later; after those of earlier writes. It has `failed`, or the write is durable. */
 export type TellDurable = (committed: () => void, failed: boolean) => void;
@@ -33,9 +33,11 @@ export type TellDurable = (committed: () => void, failed: boolean) => void;
 /** The store of a vnode's partition; see the module's text. */
 export class WatchedPartition implements VnodeStorage {
   /** Called with what is about to be written. */
-  watch: ((writes: readonly Write[]) => void) | undefined;
+  watch: ((writes: readonly StoreWrite[]) => void) | undefined;
   /** Called with what is about to be written; may return who is to tell when that is durable, instead of this. */
-  hold: ((writes: readonly Write[]) => TellDurable | undefined) | undefined;
+  hold:
+    | ((writes: readonly StoreWrite[]) => TellDurable | undefined)
+    | undefined;
   readonly #store: PartitionStore;
   #inBulk = false;
   /** Keys that were sent, in their order, as texts. */
@@ -54,7 +56,7 @@ export class WatchedPartition implements VnodeStorage {
   }
 
   write(
-    writes: readonly Write[],
+    writes: readonly StoreWrite[],
     committed: (error: Error | undefined) => void,
   ): void {
     this.watch?.(writes);
@@ -69,7 +71,7 @@ export class WatchedPartition implements VnodeStorage {
   }
 
   /** See {@linkcode VnodeStorage.commit}. */
-  commit(writes: readonly Write[]): Promise<void> {
+  commit(writes: readonly StoreWrite[]): Promise<void> {
     // Not async: it is written before this returns, in bulk if that is wanted.
     return new Promise((resolve, reject) =>
       this.write(
@@ -99,11 +101,11 @@ export class WatchedPartition implements VnodeStorage {
     this.#sent = [];
   }
 
-  scan(range?: ScanRange): AsyncIterable<Entry> {
+  scan(range?: ScanRange): AsyncIterable<ScanEntry> {
     return this.#store.scan(range);
   }
 
-  rows(range: ScanRange, visit: (row: Row) => void): RowSteps {
+  rows(range: ScanRange, visit: (row: RowView) => void): RowSteps {
     return this.#store.rows(range, visit);
   }
 

@@ -1,6 +1,9 @@
 import { assertEquals, assertRejects } from "@std/assert";
 import { WhorlError } from "../base/errors.ts";
-import type { PartitionStore, WriteOptions } from "../environment/storage.ts";
+import type {
+  PartitionStore,
+  StoreWriteOptions,
+} from "../environment/storage.ts";
 import { openMemoryStore } from "../storage/memory_store.ts";
 import { WatchedPartition } from "./watched_partition.ts";
 
@@ -27,12 +30,12 @@ class Commits {
 /** A store that remembers how it was asked. */
 function spy(): {
   partition: WatchedPartition;
-  written: (WriteOptions | undefined)[];
+  written: (StoreWriteOptions | undefined)[];
   known: string[][];
   commits: Commits;
 } {
   const store = openMemoryStore("0123456789abcdef").partition(3);
-  const written: (WriteOptions | undefined)[] = [];
+  const written: (StoreWriteOptions | undefined)[] = [];
   const known: string[][] = [];
   const commits = new Commits();
   const watched: PartitionStore = {

@@ -31,7 +31,7 @@ export interface PoolOptions {
   readonly queueMax?: number;
 }
 
-/** How long somebody waits for a job; a `Call` is one. */
+/** How long somebody waits for a job; a `VnodeCall` is one. */
 export interface JobLimits {
   /** Milliseconds after which nobody wants it any more. @default {Infinity} */
   readonly timeLeftMs?: number;

@@ -3,14 +3,14 @@
  * a key is SHA-1 over these bytes, so they must be the very bytes that
  * `term_to_binary/1` of OTP 25 makes (erts, "External Term Format").
  *
- * | value                          | term                                    |
- * | ------------------------------ | --------------------------------------- |
- * | string, `Uint8Array`           | binary (text as UTF-8)                  |
- * | whole number, bigint           | integer of the smallest form that fits  |
- * | other finite number, `float()` | float                                   |
- * | `atom()`, boolean              | atom, Latin-1 with tag 100 if it can be |
- * | `tuple()`                      | tuple                                   |
- * | array                          | list; one of bytes is Erlang's "string" |
+ * | value                                | term                                    |
+ * | ------------------------------------ | --------------------------------------- |
+ * | string, `Uint8Array`                 | binary (text as UTF-8)                  |
+ * | whole number, bigint                 | integer of the smallest form that fits  |
+ * | other finite number, `erlangFloat()` | float                                   |
+ * | `erlangAtom()`, boolean              | atom, Latin-1 with tag 100 if it can be |
+ * | `erlangTuple()`                      | tuple                                   |
+ * | array                                | list; one of bytes is Erlang's "string" |
  *
  * What has no certain counterpart (null, plain objects, maps, NaN, text with a
  * lone surrogate) is refused rather than guessed at: a guess would place a key
@@ -45,10 +45,10 @@ const Tag = {
 } as const;
 
 /** An Erlang atom. */
-export class Atom {
+export class ErlangAtom {
   /** The characters of the atom, without quotes. */
   readonly name: string;
-  /** The same as {@linkcode atom}. @throws {WhorlError} As that does. */
+  /** The same as {@linkcode erlangAtom}. @throws {WhorlError} As that does. */
   constructor(name: string) {
     // A surrogate pair is one character to Erlang.
     const length = name.length <= ATOM_LENGTH_MAX
@@ -63,36 +63,36 @@ export class Atom {
 }
 
 /** An Erlang tuple. */
-export class Tuple {
+export class ErlangTuple {
   /** The elements in order. */
-  readonly elements: readonly Term[];
-  /** The same as {@linkcode tuple}, from an array. */
-  constructor(elements: readonly Term[]) {
+  readonly elements: readonly ErlangTerm[];
+  /** The same as {@linkcode erlangTuple}, from an array. */
+  constructor(elements: readonly ErlangTerm[]) {
     this.elements = elements;
   }
 }
 
 /** A number that is a float even when it is whole. */
-export class Float {
+export class ErlangFloat {
   /** The number. */
   readonly value: number;
-  /** The same as {@linkcode float}. */
+  /** The same as {@linkcode erlangFloat}. */
   constructor(value: number) {
     this.value = value;
   }
 }
 
 /** A value with a counterpart in Erlang. */
-export type Term =
+export type ErlangTerm =
   | string
   | Uint8Array
   | number
   | bigint
   | boolean
-  | Atom
-  | Tuple
-  | Float
-  | readonly Term[];
+  | ErlangAtom
+  | ErlangTuple
+  | ErlangFloat
+  | readonly ErlangTerm[];
 
 /**
  * The atom of that name.
@@ -100,18 +100,18 @@ export type Term =
  * @throws {WhorlError} `invalid_argument` if it is longer than 255 characters
  * or not well-formed.
  */
-export function atom(name: string): Atom {
-  return new Atom(name);
+export function erlangAtom(name: string): ErlangAtom {
+  return new ErlangAtom(name);
 }
 
 /** The tuple of `elements`. */
-export function tuple(...elements: Term[]): Tuple {
-  return new Tuple(elements);
+export function erlangTuple(...elements: ErlangTerm[]): ErlangTuple {
+  return new ErlangTuple(elements);
 }
 
 /** `value` as a float: `1.0`, where the number 1 alone would be the integer. */
-export function float(value: number): Float {
-  return new Float(value);
+export function erlangFloat(value: number): ErlangFloat {
+  return new ErlangFloat(value);
 }
 
 /**
@@ -124,12 +124,12 @@ export function float(value: number): Float {
  * import { assertEquals } from "@std/assert";
  *
  * assertEquals(
- *   encodeTerm(tuple("b", "k")).toHex(),
+ *   encodeErlangTerm(erlangTuple("b", "k")).toHex(),
  *   "8368026d00000001626d000000016b",
  * );
  * ```
  */
-export function encodeTerm(term: Term): Uint8Array<ArrayBuffer> {
+export function encodeErlangTerm(term: ErlangTerm): Uint8Array<ArrayBuffer> {
   const into = new ByteWriter(64);
   writeTerm(into, term);
   return into.copy();
@@ -141,21 +141,21 @@ export function encodeTerm(term: Term): Uint8Array<ArrayBuffer> {
  * @throws {WhorlError} `invalid_argument` for a value without a counterpart;
  * what was written before it stays in `into`.
  */
-export function writeTerm(into: ByteWriter, term: Term): void {
+export function writeTerm(into: ByteWriter, term: ErlangTerm): void {
   into.u8(Tag.version);
   writeBare(into, term, 0);
 }
 
 /**
  * Appends the bytes of `{Bucket, Key}`: what {@linkcode writeTerm} writes for
- * `tuple(bucket, key)`, without making the tuple. The hot path of placement.
+ * `erlangTuple(bucket, key)`, without making the tuple. The hot path of placement.
  *
  * @throws {WhorlError} `invalid_argument` for a value without a counterpart.
  */
 export function writeBucketKey(
   into: ByteWriter,
-  bucket: Term,
-  key: Term,
+  bucket: ErlangTerm,
+  key: ErlangTerm,
 ): void {
   into.reserve(3);
   const { bytes } = into;
@@ -168,7 +168,7 @@ export function writeBucketKey(
   else writeBare(into, key, 1);
 }
 
-function writeBare(into: ByteWriter, term: Term, depth: number): void {
+function writeBare(into: ByteWriter, term: ErlangTerm, depth: number): void {
   switch (typeof term) {
     case "string":
       return writeText(into, term);
@@ -183,12 +183,14 @@ function writeBare(into: ByteWriter, term: Term, depth: number): void {
         into.u8(Tag.binary);
         return into.blob(term);
       }
-      if (term instanceof Atom) return writeAtom(into, term.name);
-      if (term instanceof Float) return writeFloat(into, term.value);
+      if (term instanceof ErlangAtom) return writeAtom(into, term.name);
+      if (term instanceof ErlangFloat) return writeFloat(into, term.value);
       if (depth > TERM_DEPTH_MAX) {
         refuse(`a term nested deeper than ${TERM_DEPTH_MAX}`, "less deep");
       }
-      if (term instanceof Tuple) return writeTuple(into, term.elements, depth);
+      if (term instanceof ErlangTuple) {
+        return writeTuple(into, term.elements, depth);
+      }
       if (Array.isArray(term)) return writeList(into, term, depth);
   }
   refuse(nameOf(term), "one of the values listed in etf.ts");
@@ -290,7 +292,7 @@ function writeInteger(into: ByteWriter, value: bigint): void {
 
 function writeTuple(
   into: ByteWriter,
-  elements: readonly Term[],
+  elements: readonly ErlangTerm[],
   depth: number,
 ): void {
   if (elements.length <= 0xff) {
@@ -305,7 +307,7 @@ function writeTuple(
 
 function writeList(
   into: ByteWriter,
-  elements: readonly Term[],
+  elements: readonly ErlangTerm[],
   depth: number,
 ): void {
   if (elements.length === 0) return into.u8(Tag.nil);
@@ -321,7 +323,7 @@ function writeList(
   into.u8(Tag.nil);
 }
 
-function areBytes(elements: readonly Term[]): boolean {
+function areBytes(elements: readonly ErlangTerm[]): boolean {
   // Not `every`, which skips the holes of a sparse array.
   for (const term of elements) {
     if (typeof term !== "number" && typeof term !== "bigint") return false;

@@ -8,12 +8,12 @@ import { assertEquals, assertThrows } from "@std/assert";
 import { ByteWriter } from "../base/byte_writer.ts";
 import { WhorlError } from "../base/errors.ts";
 import {
-  atom,
-  encodeTerm,
-  float,
-  type Term,
+  encodeErlangTerm,
+  erlangAtom,
+  erlangFloat,
+  type ErlangTerm,
+  erlangTuple,
   TERM_DEPTH_MAX,
-  tuple,
   writeBucketKey,
 } from "./etf.ts";
 import golden from "../../tests/golden/chash.json" with { type: "json" };
@@ -23,13 +23,13 @@ const upTo = (count: number): number[] =>
   Array.from({ length: count }, (_, i) => i + 1);
 
 /** The golden terms that are plain to write in TypeScript, by their Erlang text. */
-const TERMS: Record<string, Term> = {
-  "ok": atom("ok"),
-  "a": atom("a"),
-  "k1": atom("k1"),
-  "rc_example": atom("rc_example"),
-  "'Node@host'": atom("Node@host"),
-  "'with space'": atom("with space"),
+const TERMS: Record<string, ErlangTerm> = {
+  "ok": erlangAtom("ok"),
+  "a": erlangAtom("a"),
+  "k1": erlangAtom("k1"),
+  "rc_example": erlangAtom("rc_example"),
+  "'Node@host'": erlangAtom("Node@host"),
+  "'with space'": erlangAtom("with space"),
   "0": 0,
   "1": 1,
   "255": 255,
@@ -42,47 +42,47 @@ const TERMS: Record<string, Term> = {
   "18446744073709551616": 2n ** 64n,
   "-1180591620717411303424": -(2n ** 70n),
   "1.5": 1.5,
-  "0.0": float(0),
-  "-3.25e10": float(-3.25e10),
+  "0.0": erlangFloat(0),
+  "-3.25e10": erlangFloat(-3.25e10),
   "[]": [],
   "[1,2,3]": [1, 2, 3],
   "[97,98,99]": [97n, 98n, 99n],
-  "[a,b]": [atom("a"), atom("b")],
-  "{}": tuple(),
-  "{a}": tuple(atom("a")),
-  "{a,1}": tuple(atom("a"), 1),
-  "{<<114,99,95,101,120,97,109,112,108,101>>,k1}": tuple(
+  "[a,b]": [erlangAtom("a"), erlangAtom("b")],
+  "{}": erlangTuple(),
+  "{a}": erlangTuple(erlangAtom("a")),
+  "{a,1}": erlangTuple(erlangAtom("a"), 1),
+  "{<<114,99,95,101,120,97,109,112,108,101>>,k1}": erlangTuple(
     "rc_example",
-    atom("k1"),
+    erlangAtom("k1"),
   ),
-  "{<<98>>,1}": tuple(text("b"), 1),
-  "{<<98>>,[115,116,114]}": tuple("b", [115, 116, 114]),
-  "{<<98>>,{nested,[1,{2}]}}": tuple(
+  "{<<98>>,1}": erlangTuple(text("b"), 1),
+  "{<<98>>,[115,116,114]}": erlangTuple("b", [115, 116, 114]),
+  "{<<98>>,{nested,[1,{2}]}}": erlangTuple(
     "b",
-    tuple(atom("nested"), [1, tuple(2)]),
+    erlangTuple(erlangAtom("nested"), [1, erlangTuple(2)]),
   ),
   "<<>>": "",
   "<<120>>": "x",
   "true": true,
-  "undefined": atom("undefined"),
-  "naïve": atom("naïve"),
+  "undefined": erlangAtom("undefined"),
+  "naïve": erlangAtom("naïve"),
   "<<117,110,105,99,111,100,101,32,195,169>>": "unicode é",
   [`[${upTo(300)}]`]: upTo(300),
 };
 /** Golden terms of kinds that are refused: maps and bit strings. */
 const REFUSED = ["#{}", "#{a => 1}", "<<5:3>>"];
 
-Deno.test("encodeTerm() writes the bytes that term_to_binary/1 of OTP 25 writes", () => {
+Deno.test("encodeErlangTerm() writes the bytes that term_to_binary/1 of OTP 25 writes", () => {
   const seen: string[] = [];
   for (const { term, etfHex } of golden.terms) {
     if (REFUSED.includes(term)) continue;
     seen.push(term);
-    assertEquals(encodeTerm(TERMS[term]!).toHex(), etfHex, term);
+    assertEquals(encodeErlangTerm(TERMS[term]!).toHex(), etfHex, term);
   }
   assertEquals(seen.sort(), Object.keys(TERMS).sort());
 });
 
-Deno.test("encodeTerm() chooses the smallest form of an integer at each border", () => {
+Deno.test("encodeErlangTerm() chooses the smallest form of an integer at each border", () => {
   const cases: [number | bigint, string][] = [
     [-0, "8361" + "00"],
     [256n, "8362" + "00000100"],
@@ -93,43 +93,53 @@ Deno.test("encodeTerm() chooses the smallest form of an integer at each border",
     [-(2n ** 2040n), "836f0000010001" + "00".repeat(255) + "01"],
   ];
   for (const [value, hex] of cases) {
-    assertEquals(encodeTerm(value).toHex(), hex, String(value));
+    assertEquals(encodeErlangTerm(value).toHex(), hex, String(value));
   }
 });
 
-Deno.test("encodeTerm() writes tuples and byte lists above their small limits in the large forms", () => {
-  const small = encodeTerm(tuple(...Array(255).fill(1)));
+Deno.test("encodeErlangTerm() writes tuples and byte lists above their small limits in the large forms", () => {
+  const small = encodeErlangTerm(erlangTuple(...Array(255).fill(1)));
   assertEquals(small.subarray(0, 3).toHex(), "8368ff");
-  const large = encodeTerm(tuple(...Array(256).fill(1)));
+  const large = encodeErlangTerm(erlangTuple(...Array(256).fill(1)));
   assertEquals(large.subarray(0, 6).toHex(), "836900000100");
-  const string = encodeTerm(Array(65535).fill(7));
+  const string = encodeErlangTerm(Array(65535).fill(7));
   assertEquals(string.subarray(0, 4).toHex(), "836bffff");
-  const list = encodeTerm(Array(65536).fill(7));
+  const list = encodeErlangTerm(Array(65536).fill(7));
   assertEquals(list.subarray(0, 6).toHex(), "836c00010000");
   assertEquals(list.at(-1), 106);
 });
 
-Deno.test("encodeTerm() writes an atom beyond Latin-1 as UTF-8, short and long", () => {
-  assertEquals(encodeTerm(atom("Łódź")).toHex(), "837707c581c3b364c5ba");
-  const long = encodeTerm(atom("Ł".repeat(200)));
+Deno.test("encodeErlangTerm() writes an atom beyond Latin-1 as UTF-8, short and long", () => {
+  assertEquals(
+    encodeErlangTerm(erlangAtom("Łódź")).toHex(),
+    "837707c581c3b364c5ba",
+  );
+  const long = encodeErlangTerm(erlangAtom("Ł".repeat(200)));
   assertEquals(long.subarray(0, 6).toHex(), "83760190c581");
   assertEquals(long.length, 1 + 3 + 400);
 });
 
-Deno.test("writeBucketKey() writes what encodeTerm() writes for the tuple", () => {
+Deno.test("writeBucketKey() writes what encodeErlangTerm() writes for the tuple", () => {
   const into = new ByteWriter(1);
-  const parts: Term[] = ["", "b", "ключ", text("raw\0"), atom("k"), tuple(1)];
+  const parts: ErlangTerm[] = [
+    "",
+    "b",
+    "ключ",
+    text("raw\0"),
+    erlangAtom("k"),
+    erlangTuple(1),
+  ];
   for (const bucket of parts) {
     for (const key of parts) {
       into.clear();
       writeBucketKey(into, bucket, key);
-      assertEquals(into.copy(), encodeTerm(tuple(bucket, key)));
+      assertEquals(into.copy(), encodeErlangTerm(erlangTuple(bucket, key)));
     }
   }
 });
 
-Deno.test("encodeTerm() refuses by name what has no counterpart in Erlang", () => {
-  let deep: Term = [];
+Deno.test("encodeErlangTerm() refuses by name what has no counterpart in Erlang", () => {
+  let deep: ErlangTerm = [];
   for (let i = 0; i <= TERM_DEPTH_MAX + 1; i++) deep = [deep];
   const cases: [unknown, string][] = [
     [null, "null"],
@@ -142,23 +152,29 @@ Deno.test("encodeTerm() refuses by name what has no counterpart in Erlang", () =
     [Object.create(null), "an object"],
     [NaN, "the number NaN"],
     [-Infinity, "the number -Infinity"],
-    [float(NaN), "the number NaN"],
+    [erlangFloat(NaN), "the number NaN"],
     [2 ** 53, "the number 9007199254740992"],
     ["\ud800", "a text with a lone surrogate"],
     // deno-lint-ignore no-sparse-arrays -- the hole is the case.
     [[1, , 3], "undefined"],
-    [tuple("a", null as unknown as Term), "null"],
+    [erlangTuple("a", null as unknown as ErlangTerm), "null"],
     [deep, `a term nested deeper than ${TERM_DEPTH_MAX}`],
   ];
   for (const [value, name] of cases) {
-    const error = assertThrows(() => encodeTerm(value as Term), WhorlError);
+    const error = assertThrows(
+      () => encodeErlangTerm(value as ErlangTerm),
+      WhorlError,
+    );
     assertEquals(error.code, "invalid_argument");
     assertEquals(error.message.includes(`Cannot encode ${name} as`), true);
   }
 });
 
 Deno.test("atom() refuses more than 255 characters and counts a surrogate pair as one", () => {
-  assertThrows(() => atom("a".repeat(256)), WhorlError, "256 characters");
-  assertThrows(() => atom("\udc00"), WhorlError, "lone surrogate");
-  assertEquals(encodeTerm(atom("😀".repeat(255))).length, 1 + 3 + 4 * 255);
+  assertThrows(() => erlangAtom("a".repeat(256)), WhorlError, "256 characters");
+  assertThrows(() => erlangAtom("\udc00"), WhorlError, "lone surrogate");
+  assertEquals(
+    encodeErlangTerm(erlangAtom("😀".repeat(255))).length,
+    1 + 3 + 4 * 255,
+  );
 });

@@ -25,7 +25,9 @@ export function writeFailure(into: ByteWriter, error: Failure): void {
     if (into.length - start <= DETAILS_BYTES_MAX) {
       // Details can be anything, and the receiver refuses what is not plain. A
       // node that refuses thousands a second does not look at each of them twice.
-      if (!isFlat(error.details)) decodeMsgpack(into.view().subarray(start));
+      if (!isPlain(error.details, 0)) {
+        decodeMsgpack(into.view().subarray(start));
+      }
       return;
     }
   } catch (unsendable) {
@@ -35,12 +37,30 @@ export function writeFailure(into: ByteWriter, error: Failure): void {
   writeMsgpack([error.code, message, {}], into);
 }
 
-/** Whether there is nothing in `details` but what certainly travels. */
-function isFlat(details: Readonly<Record<string, unknown>>): boolean {
-  for (const [name, value] of Object.entries(details)) {
-    const travels = typeof value === "string" || typeof value === "boolean" ||
-      value === null || Number.isSafeInteger(value);
-    if (!travels || name === "__proto__") return false;
+/** How deep details are looked into: a failure names those of replicas, and these are flat. */
+const PLAIN_DEPTH_MAX = 3;
+
+/** Whether there is nothing in `value` but what certainly travels. */
+function isPlain(value: unknown, depth: number): boolean {
+  switch (typeof value) {
+    case "string":
+    case "boolean":
+      return true;
+    case "number":
+      return Number.isSafeInteger(value);
+    case "object":
+      break;
+    default:
+      return false;
+  }
+  if (value === null) return true;
+  if (depth === PLAIN_DEPTH_MAX) return false;
+  if (Array.isArray(value)) {
+    return value.every((one) => isPlain(one, depth + 1));
+  }
+  if (Object.getPrototypeOf(value) !== Object.prototype) return false;
+  for (const [name, one] of Object.entries(value)) {
+    if (name === "__proto__" || !isPlain(one, depth + 1)) return false;
   }
   return true;
 }

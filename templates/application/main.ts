@@ -6,7 +6,12 @@
  * @module
  */
 import { parseArgs } from "node:util";
-import { isWhorlError, runPrompt, shown, startNode } from "@whorl/whorl";
+import {
+  isWhorlError,
+  runPrompt,
+  startNode,
+  withPromptText,
+} from "@whorl/whorl";
 import { AppNameApi } from "./app_name_api.ts";
 import appNameModule from "./app_name_vnode.ts";
 
@@ -84,7 +89,7 @@ async function main(): Promise<boolean> {
         entries: async (list: string) => {
           const entries = await api.entries(list);
           const lines = entries.map(({ id, text }) => `${id}  ${text}`);
-          return shown(entries, lines.join("\n") || "nothing");
+          return withPromptText(entries, lines.join("\n") || "nothing");
         },
         lists: () => Array.fromAsync(api.lists()),
       },

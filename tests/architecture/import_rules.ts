@@ -54,6 +54,8 @@ const STANDS_ALONE = "supervisors";
 /** What an application sees of Whorl; `examples/` are applications. */
 const PUBLIC_ENTRIES = [
   "mod.ts",
+  "src/causality/mod.ts",
+  "src/environment/mod.ts",
   "supervisors/mod.ts",
   "src/simulation/mod.ts",
 ];

@@ -78,6 +78,11 @@ agrees(
     again.writeAt(bytes(9), 1);
     again.writeAt(bytes(8, 8), 6);
     await note("written in place", () => disk.readFile(path));
+    again.writeAt(bytes(7), 8);
+    again.writeAt(bytes(6, 6), 9);
+    again.writeAt(bytes(5), 0);
+    again.writeAt(bytes(4), 10);
+    await note("written on, and further ahead", () => disk.readFile(path));
     await again.truncate(2);
     await note("cut", () => disk.readFile(path));
     await again.truncate(4);

@@ -14,7 +14,7 @@ import {
   type ScanRange,
   type Store,
   storeLimits,
-  type Write,
+  type StoreWrite,
 } from "../../src/environment/storage.ts";
 import { openDenoKvStore } from "../../src/storage/deno_kv_store.ts";
 import { DiskBench } from "../../src/simulation/testing/disk_bench.ts";
@@ -334,7 +334,7 @@ for (const kind of kinds) {
     const partition = store.partition(0);
     const stay: string[] = [];
     for (let i = 0; i < 1500; i += 100) {
-      const writes: Write[] = [];
+      const writes: StoreWrite[] = [];
       for (let j = i; j < i + 100; j++) {
         stay.push(`k${10_000 + j * 2}`);
         writes.push({ key: key(stay[j] as string), value: bytes(1, j) });
@@ -386,7 +386,7 @@ for (const kind of kinds) {
   test("removes a range and nothing else", async (store, reopen) => {
     const partition = store.partition(0);
     for (let i = 0; i < 1200; i += 200) {
-      const writes: Write[] = [];
+      const writes: StoreWrite[] = [];
       for (let j = i; j < i + 200; j++) {
         writes.push({ key: bytes(j >> 8, j), value: bytes(1) });
       }
@@ -503,7 +503,7 @@ for (const kind of kinds) {
     );
     const count = await partition.count();
     assertEquals(count, groupWritesMax + 30);
-    const refused: [string, Write[]][] = [
+    const refused: [string, StoreWrite[]][] = [
       ["invalid_key", [{ key: new Uint8Array(keyBytesMax + 1), value: null }]],
       ["value_too_large", [{
         key: key("xx"),

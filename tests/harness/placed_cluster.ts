@@ -8,7 +8,10 @@ import { assert, assertEquals } from "@std/assert";
 import type { ErrorCode, WhorlError } from "../../src/base/errors.ts";
 import { silentLog } from "../../src/environment/log.ts";
 import type { WhorlNode } from "../../src/node/node.ts";
-import type { NodeOptions, Placement } from "../../src/node/node_options.ts";
+import type {
+  NodeOptions,
+  ProcessPlacement,
+} from "../../src/node/node_options.ts";
 import { startNode } from "../../src/node/start_node.ts";
 import { systemEnvironment } from "../../src/node/system_environment.ts";
 import { MemoryNetwork } from "../../src/transport/memory_transport.ts";
@@ -18,7 +21,7 @@ import { Supervisor } from "../../supervisors/supervisor.ts";
 import muteModule from "../fixtures/mute_vnode.ts";
 
 /** Every placement. */
-export const PLACEMENTS: readonly Placement[] = [
+export const PLACEMENTS: readonly ProcessPlacement[] = [
   "task",
   "worker",
   "subprocess",
@@ -34,7 +37,7 @@ export class PlacedCluster implements AsyncDisposable {
   readonly nodes: WhorlNode[] = [];
 
   static async start(
-    coordinatorPlacement: Placement,
+    coordinatorPlacement: ProcessPlacement,
     options: Partial<NodeOptions> = {},
     size = 3,
   ): Promise<PlacedCluster> {

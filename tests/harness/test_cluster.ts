@@ -14,7 +14,7 @@
 import { isWhorlError } from "../../src/base/errors.ts";
 import type { Address } from "../../src/environment/transport.ts";
 import { connect, type WhorlClient } from "../../src/node/connect.ts";
-import type { Placement } from "../../src/node/node_options.ts";
+import type { ProcessPlacement } from "../../src/node/node_options.ts";
 import { MemoryNetwork } from "../../src/transport/memory_transport.ts";
 import { systemRuntime } from "../../supervisors/runtime.ts";
 import { InProcessNode, memoryEnvironment } from "./in_process_node.ts";
@@ -46,7 +46,7 @@ export interface TestClusterOptions {
   /** Whether nodes have data directories. @default {only with "deno_kv"} */
   readonly directories?: boolean;
   /** Where vnode masters run. @default {"task", or "worker" with "deno_kv"} */
-  readonly placement?: Placement;
+  readonly placement?: ProcessPlacement;
   /** Partitions. @default {16} */
   readonly ringSize?: number;
   /** URLs of vnode modules besides `kv`. @default {none} */

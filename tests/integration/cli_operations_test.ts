@@ -346,7 +346,8 @@ const CASES: Readonly<Record<string, Case>> = {
   },
   "cluster plan": {
     says: /leave +'dev2@127\.0\.0\.1'/,
-    remarks: /^Carry it out with: whorl cluster commit --plan \w+\n$/,
+    remarks:
+      /^Carry it out with: whorl cluster commit --plan \w+ --data \S+\n$/,
   },
   "cluster resize-ring": {
     words: ["32"],

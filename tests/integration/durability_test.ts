@@ -7,7 +7,7 @@
 import { assert, assertEquals } from "@std/assert";
 import { seededChance } from "../../src/base/chance.ts";
 import { isWhorlError } from "../../src/base/errors.ts";
-import { type KvClient, outcomeUnknown } from "../../src/kv/kv_client.ts";
+import { type KvClient, kvOutcomeUnknown } from "../../src/kv/kv_client.ts";
 import { type TestCluster, withCluster } from "../harness/test_cluster.ts";
 
 /** Where chance begins: WHORL_SEED=… plays one run again. */
@@ -139,7 +139,7 @@ async function writeOnce(
     return undefined;
   } catch (error) {
     // The next write is a larger one whatever has become of this one.
-    if (isWhorlError(error, "overload") || outcomeUnknown(error)) {
+    if (isWhorlError(error, "overload") || kvOutcomeUnknown(error)) {
       return isWhorlError(error) ? error.code : "";
     }
     throw error;

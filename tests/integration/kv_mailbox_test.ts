@@ -5,12 +5,12 @@
  * @module
  */
 import { assert, assertEquals } from "@std/assert";
-import { isWhorlError, type Placement, startNode } from "../../mod.ts";
+import { isWhorlError, type ProcessPlacement, startNode } from "../../mod.ts";
 
 const WRITES = 200;
 const REQUESTS_MAX = 3;
 
-for (const masterPlacement of ["task", "worker"] satisfies Placement[]) {
+for (const masterPlacement of ["task", "worker"] satisfies ProcessPlacement[]) {
   Deno.test(`kv refuses what is beyond the bounds of NodeOptions.kvMailbox, masters as ${masterPlacement}`, async () => {
     const dataDirectory = await Deno.makeTempDir({ prefix: "whorl-" });
     await using stack = new AsyncDisposableStack();

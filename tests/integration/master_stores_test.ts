@@ -6,13 +6,17 @@
  */
 import { assert, assertEquals, assertRejects } from "@std/assert";
 import { WhorlError } from "../../src/base/errors.ts";
-import { outcomeUnknown } from "../../src/kv/kv_client.ts";
-import type { Placement } from "../../src/node/node_options.ts";
+import { kvOutcomeUnknown } from "../../src/kv/kv_client.ts";
+import type { ProcessPlacement } from "../../src/node/node_options.ts";
 import type { WhorlNode } from "../../src/node/node.ts";
 import { childAt } from "../harness/node_parts_view.ts";
 import { withCluster } from "../harness/test_cluster.ts";
 
-const PLACEMENTS: readonly Placement[] = ["task", "worker", "subprocess"];
+const PLACEMENTS: readonly ProcessPlacement[] = [
+  "task",
+  "worker",
+  "subprocess",
+];
 const ONE_REPLICA = { n: 1 } as const;
 
 for (const placement of PLACEMENTS) {
@@ -73,7 +77,7 @@ for (const placement of ["worker", "subprocess"] as const) {
             await write;
             acknowledged.add(value);
           } catch (error) {
-            assert(outcomeUnknown(error), `${error}`);
+            assert(kvOutcomeUnknown(error), `${error}`);
             met++;
           }
         }

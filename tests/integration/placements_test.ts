@@ -11,7 +11,7 @@ import {
   assertStringIncludes,
 } from "@std/assert";
 import { WhorlError } from "../../src/base/errors.ts";
-import type { Placement } from "../../src/node/node_options.ts";
+import type { ProcessPlacement } from "../../src/node/node_options.ts";
 import type { ModuleClient } from "../../src/node/module_client.ts";
 import type { WhorlNode } from "../../src/node/node.ts";
 import counter from "../fixtures/counter_vnode.ts";
@@ -24,7 +24,11 @@ import { NODE_GAVE_UP } from "../harness/process_wire.ts";
 import type { ProcessNode } from "../harness/process_node.ts";
 import { type TestCluster, withCluster } from "../harness/test_cluster.ts";
 
-const PLACEMENTS: readonly Placement[] = ["task", "worker", "subprocess"];
+const PLACEMENTS: readonly ProcessPlacement[] = [
+  "task",
+  "worker",
+  "subprocess",
+];
 /** One vnode answers for all. */
 const ONE = { n: 1 } as const;
 
@@ -32,7 +36,7 @@ type Trouble = ModuleClient<typeof trouble.commands>;
 
 /** One node that runs `module`. */
 function withNode(
-  placement: Placement,
+  placement: ProcessPlacement,
   module: string,
   test: (node: WhorlNode, cluster: TestCluster) => Promise<void>,
 ): Promise<void> {

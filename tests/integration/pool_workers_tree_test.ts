@@ -4,7 +4,7 @@
  * @module
  */
 import { assert, assertEquals } from "@std/assert";
-import { type Placement, startNode } from "../../mod.ts";
+import { type ProcessPlacement, startNode } from "../../mod.ts";
 import type { TreeNode } from "../../supervisors/tree_view.ts";
 import sums from "../fixtures/sums_vnode.ts";
 import { until } from "../harness/until.ts";
@@ -16,7 +16,7 @@ for (
     "task",
     "worker",
     "subprocess",
-  ] satisfies Placement[]
+  ] satisfies ProcessPlacement[]
 ) {
   Deno.test(`WhorlNode.tree() shows the workers of a module and their restarts, masters as ${masterPlacement}`, async () => {
     await using node = await startNode({

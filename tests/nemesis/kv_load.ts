@@ -8,7 +8,7 @@
  * @module
  */
 import type { Chance } from "../../src/base/chance.ts";
-import { type KvPutResult, outcomeUnknown } from "../../src/kv/kv_client.ts";
+import { kvOutcomeUnknown, type KvPutResult } from "../../src/kv/kv_client.ts";
 import type { WhorlClient } from "../../src/node/connect.ts";
 import type {
   KvInput,
@@ -46,7 +46,7 @@ export function startKvLoad({ quorum, ...options }: KvLoadOptions): Load {
   return startLoad({
     ...options,
     user: (name, chance) => new KvUser(name, chance, quorum),
-    outcomeUnknown,
+    outcomeUnknown: kvOutcomeUnknown,
   });
 }
 

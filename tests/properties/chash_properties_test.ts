@@ -17,10 +17,14 @@ import {
   RING_TOP,
   ringIncrement,
 } from "../../src/ring/chash.ts";
-import { encodeTerm, type Term, tuple } from "../../src/wire/etf.ts";
+import {
+  encodeErlangTerm,
+  type ErlangTerm,
+  erlangTuple,
+} from "../../src/wire/etf.ts";
 
 const ringSizes = fc.constantFrom(8, 16, 32, 64, 128, 256, 512, 1024);
-const names: fc.Arbitrary<Term> = fc.oneof(
+const names: fc.Arbitrary<ErlangTerm> = fc.oneof(
   fc.string({ unit: "binary", maxLength: 80 }).filter((s) => s.isWellFormed()),
   fc.uint8Array({ maxLength: 200 }),
 );
@@ -40,7 +44,7 @@ Deno.test("chashKey() is SHA-1 over the term of the pair, and partitionOf() its 
   fc.assert(fc.property(names, names, ringSizes, (bucket, key, ringSize) => {
     const hash = chashKey(bucket, key);
     const expected = createHash("sha1")
-      .update(encodeTerm(tuple(bucket, key))).digest("hex");
+      .update(encodeErlangTerm(erlangTuple(bucket, key))).digest("hex");
     assertEquals(hash.toHex(), expected);
     assertEquals(
       partitionIndex(partitionOf(bucket, key, ringSize), ringSize),

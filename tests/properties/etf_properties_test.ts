@@ -10,17 +10,17 @@ import fc from "fast-check";
 import { ByteReader } from "../../src/base/byte_reader.ts";
 import { WhorlError } from "../../src/base/errors.ts";
 import {
-  Atom,
-  encodeTerm,
-  Float,
-  type Term,
-  Tuple,
+  encodeErlangTerm,
+  ErlangAtom,
+  ErlangFloat,
+  type ErlangTerm,
+  ErlangTuple,
 } from "../../src/wire/etf.ts";
 
 const text = fc.string({ unit: "binary", maxLength: 300 })
   .filter((s) => s.isWellFormed());
 
-const { term } = fc.letrec<{ term: Term }>((tie) => ({
+const { term } = fc.letrec<{ term: ErlangTerm }>((tie) => ({
   term: fc.oneof(
     { depthSize: "small" },
     text,
@@ -31,13 +31,15 @@ const { term } = fc.letrec<{ term: Term }>((tie) => ({
     fc.boolean(),
     fc.double({ noNaN: true, noDefaultInfinity: true }),
     fc.double({ noNaN: true, noDefaultInfinity: true })
-      .map((value) => new Float(value)),
+      .map((value) => new ErlangFloat(value)),
     text.filter((name) => [...name].length <= 255).map((name) =>
-      new Atom(name)
+      new ErlangAtom(name)
     ),
     fc.array(fc.nat({ max: 255 }), { maxLength: 20 }),
     fc.array(tie("term"), { maxLength: 5 }),
-    fc.array(tie("term"), { maxLength: 300 }).map((list) => new Tuple(list)),
+    fc.array(tie("term"), { maxLength: 300 }).map((list) =>
+      new ErlangTuple(list)
+    ),
   ),
 }));
 
@@ -50,7 +52,7 @@ type Plain =
   | { tuple: Plain[] }
   | { list: Plain[] };
 
-function plain(value: Term): Plain {
+function plain(value: ErlangTerm): Plain {
   switch (typeof value) {
     case "string":
       return { binary: new TextEncoder().encode(value).toHex() };
@@ -65,9 +67,9 @@ function plain(value: Term): Plain {
         : { float: value };
   }
   if (value instanceof Uint8Array) return { binary: value.toHex() };
-  if (value instanceof Atom) return { atom: value.name };
-  if (value instanceof Float) return { float: value.value };
-  if (value instanceof Tuple) return { tuple: value.elements.map(plain) };
+  if (value instanceof ErlangAtom) return { atom: value.name };
+  if (value instanceof ErlangFloat) return { float: value.value };
+  if (value instanceof ErlangTuple) return { tuple: value.elements.map(plain) };
   return { list: value.map(plain) };
 }
 
@@ -117,21 +119,25 @@ function read(from: ByteReader): Plain {
 }
 
 /** Whether the term has a whole number that is not safe, outside of a bigint. */
-function hasUnsafe(value: Term): boolean {
+function hasUnsafe(value: ErlangTerm): boolean {
   if (typeof value === "number") {
     return Number.isInteger(value) && !Number.isSafeInteger(value);
   }
-  if (value instanceof Tuple) return value.elements.some(hasUnsafe);
+  if (value instanceof ErlangTuple) return value.elements.some(hasUnsafe);
   return Array.isArray(value) && value.some(hasUnsafe);
 }
 
-Deno.test("encodeTerm() writes what a reader of the format reads back", () => {
+Deno.test("encodeErlangTerm() writes what a reader of the format reads back", () => {
   fc.assert(fc.property(term, (value) => {
     if (hasUnsafe(value)) {
-      assertThrows(() => encodeTerm(value), WhorlError, "beyond 2^53 - 1");
+      assertThrows(
+        () => encodeErlangTerm(value),
+        WhorlError,
+        "beyond 2^53 - 1",
+      );
       return;
     }
-    const from = new ByteReader(encodeTerm(value));
+    const from = new ByteReader(encodeErlangTerm(value));
     assertEquals(from.u8(), 131);
     assertEquals(read(from), plain(value));
     assertEquals(from.remaining, 0);

@@ -13,7 +13,7 @@ import { assert, assertEquals } from "@std/assert";
 import { type Chance, seededChance } from "../../src/base/chance.ts";
 import { isWhorlError, WhorlError } from "../../src/base/errors.ts";
 import type { StorageEnvironment } from "../../src/environment/environment.ts";
-import type { Store, Write } from "../../src/environment/storage.ts";
+import type { Store, StoreWrite } from "../../src/environment/storage.ts";
 import { DiskBench } from "../../src/simulation/testing/disk_bench.ts";
 import {
   readManifest,
@@ -53,7 +53,7 @@ function open(environment: StorageEnvironment): Promise<Store> {
 /** One call of `write`. */
 interface Group {
   readonly partition: number;
-  readonly writes: readonly Write[];
+  readonly writes: readonly StoreWrite[];
   readonly inBulk: boolean;
 }
 
@@ -162,7 +162,7 @@ class Run {
 
   group(): Group {
     const { chance } = this;
-    const writes: Write[] = [];
+    const writes: StoreWrite[] = [];
     for (let count = chance.below(4); count >= 0; count--) {
       const key = new Uint8Array([chance.below(KEYS)]);
       if (chance.chance(0.2)) {

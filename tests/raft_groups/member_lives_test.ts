@@ -56,6 +56,31 @@ onNode(
 );
 
 onNode(
+  "a member says since when it has had no leader",
+  async (node) => {
+    const { system, bench } = node;
+    // The other one is never heard of.
+    await node.run(system.createMember(member(5, 1, ["a@h", "b@h"])));
+    const lonely = system.member(GROUP)!;
+    const since = lonely.leaderlessSinceMs!;
+    await bench.time.run(bench.time.now() + 5_000);
+    assertEquals(lonely.leaderlessSinceMs, since);
+    await node.run(system.dropMember(5));
+    await node.run(system.createMember(member(6)));
+    const leader = await node.lead();
+    assertEquals(leader.leaderlessSinceMs, undefined);
+    leader.message("b@h", 7, {
+      type: "vote",
+      term: leader.term + 1,
+      lastIndex: 0,
+      lastTerm: 0,
+      transfer: true,
+    });
+    assert(leader.leaderlessSinceMs! > since);
+  },
+);
+
+onNode(
   "createMember() makes none that was dropped before it was made",
   async (node) => {
     const { system } = node;
@@ -175,6 +200,8 @@ onNode(
     await node.spoil("/raft/groups/5/manifest");
     await node.run(node.begin());
     assertEquals([node.system.member(GROUP)?.uid, node.uids], [999, [999]]);
+    // What is left of its log may be looked at.
+    assertEquals((await node.folders).toSorted(), ["5", "999"]);
     for (let times = 0; times < 3; times++) {
       const before = node.system.member(GROUP);
       fail(node);

@@ -3,6 +3,8 @@
  *
  * @module
  */
+import { ByteReader } from "../../src/base/byte_reader.ts";
+import { ByteWriter } from "../../src/base/byte_writer.ts";
 import { seededChance } from "../../src/base/chance.ts";
 import { WhorlError } from "../../src/base/errors.ts";
 import type { StorageEnvironment } from "../../src/environment/environment.ts";
@@ -14,10 +16,16 @@ import type { RaftLogs } from "../../src/raft/log/raft_log.ts";
 import { openRaftLogs } from "../../src/raft/log/stored_raft_logs.ts";
 import type { RaftMachine } from "../../src/raft/machine.ts";
 import type { AppliedCommand, NewMember } from "../../src/raft/raft_member.ts";
+import type { RaftMessage } from "../../src/raft/raft_message.ts";
+import { readRaftMessage } from "../../src/raft/raft_message_codec.ts";
 import { RAFT_LOG_SIZES_DEFAULT } from "../../src/raft/raft_log_sizes.ts";
 import { RaftSystemProcess } from "../../src/raft/raft_system.ts";
 import { DiskBench } from "../../src/simulation/testing/disk_bench.ts";
+import { FrameType } from "../../src/wire/frame_type.ts";
 import { replaceFile } from "../../src/storage/atomic_file.ts";
+
+/** Before a message, the frame says the group and the life of the sender. */
+const GROUP_AND_UID_BYTES = 12;
 
 /** Name of the group. */
 export const GROUP = "g";
@@ -41,6 +49,8 @@ export class NodeBench {
   environment!: StorageEnvironment;
   logs!: RaftLogs;
   system!: RaftSystemProcess;
+  /** Hears what members here say to others, if anybody is to; nothing arrives anywhere. */
+  heard: ((to: string, message: RaftMessage) => void) | undefined;
 
   readonly #machine: RaftMachine;
 
@@ -57,6 +67,7 @@ export class NodeBench {
       folder: "/raft",
       environment: this.environment,
     });
+    let writing: { to: string; into: ByteWriter } | undefined;
     const say = (text: string): void => void this.said.push(text);
     this.system = new RaftSystemProcess({
       node: "a@h",
@@ -67,8 +78,20 @@ export class NodeBench {
       logs: this.logs,
       machines: new Map([[RA_KV_MACHINE, this.#machine]]),
       snapshotEntriesMin: RAFT_LOG_SIZES_DEFAULT.snapshotEntriesMin,
-      begin: () => undefined,
-      end: () => {},
+      begin: (to, frameType) => {
+        if (this.heard === undefined || frameType !== FrameType.raftMessage) {
+          return undefined;
+        }
+        writing = { to, into: new ByteWriter(256) };
+        return writing.into;
+      },
+      end: () => {
+        if (writing === undefined) return;
+        const { to, into } = writing;
+        writing = undefined;
+        const reader = new ByteReader(into.copy(), GROUP_AND_UID_BYTES);
+        this.heard?.(to, readRaftMessage(reader));
+      },
       isUp: () => false,
       secretNumber: () => 999,
       call: () => Promise.reject(new WhorlError("not_reachable", "alone")),

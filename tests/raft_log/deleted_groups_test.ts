@@ -119,7 +119,12 @@ Deno.test("putAside() makes room for another member of the group, and keeps what
   assertEquals(next.groups.map(({ uid }) => uid), [8]);
   assertEquals(next.unreadable, []);
   const names = await bench.run(environment.disk.names(`${FOLDER}/groups/7`));
-  assertEquals(names.toSorted(), ["config", "manifest.aside", "snapshots"]);
+  assertEquals(names.toSorted(), [
+    "aside-1",
+    "config",
+    "manifest.aside",
+    "snapshots",
+  ]);
 });
 
 Deno.test("a group of which neither manifest nor config can be read keeps no other from being opened", async () => {

@@ -231,6 +231,15 @@ async function crashImage(path: string): Promise<void> {
   }
 }
 
+/** Removes the store and the one it was a crash image of. */
+async function removeImage(path: string): Promise<void> {
+  for (const store of [path, `${path}-live`]) {
+    for (const suffix of ["", ".mark", ".keys"]) {
+      await Deno.remove(store + suffix);
+    }
+  }
+}
+
 Deno.test("Deno KV store reopens whole after a crash", () =>
   withStorePath(async (path) => {
     await crashImage(path);
@@ -268,18 +277,7 @@ Deno.test("Deno KV store notices that its WAL was cut off anywhere, until it is 
         assert(!store.state.tailLost);
         assertEquals(store.state.epoch, 5);
       }
-      for (
-        const suffix of [
-          "",
-          ".mark",
-          ".keys",
-          "-live",
-          "-live.mark",
-          "-live.keys",
-        ]
-      ) {
-        await Deno.remove(path + suffix);
-      }
+      await removeImage(path);
     }
   }));
 
@@ -294,18 +292,7 @@ Deno.test("Deno KV store notices a flipped bit in its WAL and a deleted WAL", ()
       await using store = await open(path);
       assert(store.state.tailLost);
     }
-    for (
-      const suffix of [
-        "",
-        ".mark",
-        ".keys",
-        "-live",
-        "-live.mark",
-        "-live.keys",
-      ]
-    ) {
-      await Deno.remove(path + suffix);
-    }
+    await removeImage(path);
     await crashImage(path);
     await Deno.remove(`${path}-wal`);
     await using store = await open(path);

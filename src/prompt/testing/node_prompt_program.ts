@@ -6,7 +6,7 @@
  */
 import { startNode } from "../../node/start_node.ts";
 import { runPrompt } from "../run_prompt.ts";
-import { shown } from "../shown.ts";
+import { withPromptText } from "../prompt_text.ts";
 
 await using node = await startNode({
   name: "dev1@127.0.0.1",
@@ -20,7 +20,7 @@ await using node = await startNode({
 const options = {
   names: {
     greet: (who: string) => `Hello ${who}`,
-    pair: () => shown({ left: 1, right: 2 }, "1 and 2\n"),
+    pair: () => withPromptText({ left: 1, right: 2 }, "1 and 2\n"),
     kvOfNode: node.kv,
     openAnother: () => runPrompt(node),
     nameTwice: () => runPrompt(node, { names: { kv: 1 } }),

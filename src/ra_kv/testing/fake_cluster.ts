@@ -52,6 +52,8 @@ export class FakeGroup {
   readonly members = new Map<string, FakeMember>();
   membership: Membership;
   leader: string | undefined;
+  /** When it lost its leader, while it has none. */
+  leaderlessSinceMs: number;
   term = 1;
   timeMs = 1_000;
   /** While there is no majority nothing is agreed. */
@@ -66,9 +68,18 @@ export class FakeGroup {
   changeRefusal: RaftFailure | undefined;
   readonly held: RaftTarget<never>[] = [];
 
-  constructor(name: string, groupId: number, initial: readonly Member[]) {
+  readonly #now: () => number;
+
+  constructor(
+    name: string,
+    groupId: number,
+    initial: readonly Member[],
+    now: () => number,
+  ) {
     this.name = name;
     this.groupId = groupId;
+    this.#now = now;
+    this.leaderlessSinceMs = now();
     this.membership = { index: 0, members: initial };
   }
 
@@ -76,6 +87,7 @@ export class FakeGroup {
   lead(node: string | undefined): void {
     const before = this.leader;
     this.leader = node;
+    this.leaderlessSinceMs = this.#now();
     this.term++;
     this.frozen = false;
     for (const target of this.held.splice(0)) {
@@ -123,6 +135,8 @@ export class FakeMember implements RaftMember<RaKvState> {
   paused = false;
   /** Takes another one for the leader. */
   mistaken: string | undefined;
+  /** When nobody told it any more who leads, if it is a member no more. */
+  lonelySinceMs: number | undefined;
   /** Called when the cluster has ended. */
   over: () => void = () => {};
   closed = false;
@@ -148,7 +162,13 @@ export class FakeMember implements RaftMember<RaKvState> {
   }
 
   get leader(): string | undefined {
+    if (this.lonelySinceMs !== undefined) return undefined;
     return this.mistaken ?? this.shared.leader;
+  }
+
+  get leaderlessSinceMs(): number | undefined {
+    if (this.leader !== undefined) return undefined;
+    return this.lonelySinceMs ?? this.shared.leaderlessSinceMs;
   }
 
   get membership(): Membership {
@@ -610,7 +630,12 @@ export class FakeCluster {
     const there = this.groups.get(name);
     // One that was deleted may be left on a node that was away.
     if (there?.groupId === groupId) return there;
-    const made = new FakeGroup(name, groupId, initial);
+    const made = new FakeGroup(
+      name,
+      groupId,
+      initial,
+      () => this.runtime.now(),
+    );
     this.groups.set(name, made);
     return made;
   }

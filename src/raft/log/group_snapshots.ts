@@ -190,6 +190,7 @@ export class GroupSnapshots {
       await asStoreErrors(folder, () => this.#begin(stored)),
       new SegmentBuilder(manifest.segmentTarget(pace)),
       {
+        pace,
         install: (live, first, received) =>
           tasks.run(() => this.#install(stored, live, first, received)),
         get isUnsure() {

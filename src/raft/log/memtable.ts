@@ -2,7 +2,8 @@
  * Entries of one group that are in memory: those that are in no segment yet.
  * They are columns and not objects, so that hundreds of thousands of them do not
  * make the collector's pauses longer; only the newest ones, which are about to
- * be sent and applied, are kept as the objects they came as.
+ * be sent and applied, are kept as the objects they came as. Those hold on to
+ * the slab of a request each (`src/base/byte_slab.ts`), so they do not stay.
  *
  * The indexes are in a row, but below a snapshot only the live ones of them are
  * there: the others are holes.
@@ -39,6 +40,8 @@ export class Memtable {
   #slabs: (Slab | undefined)[] = [];
   #terms: number[] = [];
   #objects: (RaftEntry | undefined)[] = [];
+  /** Objects up to this index were let go. */
+  #letGoIndex = 0;
   #places = new Uint32Array(CAPACITY_MIN * PLACE);
   #count = 0;
   #bytes = 0;
@@ -190,8 +193,18 @@ export class Memtable {
     return true;
   }
 
+  /** Keeps the entries up to `index` as objects no longer: they have been sent and applied. */
+  letGoOfObjects(index: number): void {
+    const end = Math.min(index, this.last);
+    const start = Math.max(this.#letGoIndex + 1, this.#first);
+    const offset = this.#head - this.#first;
+    for (let i = start; i <= end; i++) this.#objects[i + offset] = undefined;
+    this.#letGoIndex = Math.max(this.#letGoIndex, end);
+  }
+
   /** Takes the entries from `index` on out. */
   cutFrom(index: number): void {
+    this.#letGoIndex = Math.min(this.#letGoIndex, index - 1);
     if (index <= this.#first) {
       const first = Math.min(index, this.#first);
       this.#forgetAll();

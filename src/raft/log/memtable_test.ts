@@ -52,6 +52,34 @@ Deno.test("Memtable keeps the objects of the newest entries only", () => {
   assertEquals(table.entry(1), entries[0]);
 });
 
+Deno.test("Memtable.letGoOfObjects() keeps what entries are", () => {
+  const table = new Memtable();
+  const entries = Array.from(
+    { length: 10 },
+    (_, i) => ({ index: i + 1, term: 1, body: slab.subarray(i, i + 3) }),
+  );
+  const pushAll = (from: number) => {
+    for (const entry of entries.slice(from - 1)) {
+      table.push(entry.index, 1, slab, entry.index - 1, 3, 0, entry);
+    }
+  };
+  const objects = () =>
+    entries.filter((entry) => table.entry(entry.index) === entry)
+      .map(({ index }) => index);
+  pushAll(1);
+  table.letGoOfObjects(4);
+  assertEquals(objects(), [5, 6, 7, 8, 9, 10]);
+  table.dropTo(2);
+  table.letGoOfObjects(6);
+  assertEquals(objects(), [7, 8, 9, 10]);
+  assertEquals(table.entry(6), entries[5]);
+  table.cutFrom(6);
+  pushAll(6);
+  assertEquals(objects(), [6, 7, 8, 9, 10]);
+  table.letGoOfObjects(100);
+  assertEquals(objects(), []);
+});
+
 Deno.test("Memtable.keepLive() leaves holes, and none at the front", () => {
   const table = new Memtable();
   for (let index = 1; index <= 10; index++) push(table, index);

@@ -164,8 +164,14 @@ export interface SnapshotReceiver {
    */
   writeLive(entries: readonly RaftEntry[]): Promise<void>;
   writeState(piece: Uint8Array<ArrayBuffer>): Promise<void>;
-  /** Makes it the log's snapshot, durably: what stood before it, and what follows it unless it agrees with it, is gone. */
-  finish(live: Iterable<number>): Promise<void>;
+  /**
+   * Makes it the log's snapshot, durably: what stood before it, and what follows
+   * it unless it agrees with it, is gone.
+   *
+   * @param appliedIndex What was applied here when it was begun: what is live behind that must have been sent. Without it, only what is live behind the first entry that was.
+   * @throws {WhorlError} `invalid_argument` if something of it was not.
+   */
+  finish(live: Iterable<number>, appliedIndex?: number): Promise<void>;
   abort(): Promise<void>;
 }
 
@@ -199,7 +205,7 @@ export interface RaftLogs {
   open(uid: number, events: GroupLogEvents): Promise<GroupLog>;
   /** Removes all of it; it must be closed. Its number is never to be used again. */
   remove(uid: number): Promise<void>;
-  /** As `remove`, but what is damaged stays on the disk for people to look at, as far as it is in the group's own folder. */
+  /** As `remove`, but what is damaged stays on the disk for people to look at, as far as it is in the group's own folder and until others have taken its place (`aside_logs.ts`). */
   putAside(uid: number): Promise<void>;
   /** Folders of groups that could not be read when the logs were opened, and were put aside. Nobody knows whose they were. */
   readonly unreadable: readonly string[];

@@ -12,6 +12,7 @@ import { IndexRanges } from "./index_ranges.ts";
 import type { SnapshotReceiver } from "./raft_log.ts";
 import type { SegmentBuilder } from "./segment_builder.ts";
 import type { SnapshotWriter } from "./snapshot_files.ts";
+import type { WorkPace } from "./work_pace.ts";
 
 /** Removes what `writer` wrote, if that can be done. */
 export async function abandon(
@@ -26,6 +27,8 @@ export async function abandon(
 
 /** The log that takes it. */
 export interface SnapshotTaker {
+  /** Of what is done behind the scenes. */
+  readonly pace: WorkPace;
   /** Makes it the log's; answers whether it is. */
   install(
     live: IndexRanges,
@@ -86,20 +89,23 @@ export class ReceivedSnapshot implements SnapshotReceiver {
     await asStoreErrors(this.#folder, () => this.#state.write(piece));
   }
 
-  async finish(live: Iterable<number>): Promise<void> {
+  async finish(
+    live: Iterable<number>,
+    appliedIndex = this.#first - 1,
+  ): Promise<void> {
     this.#demandOpen();
-    const ranges = IndexRanges.of(live);
-    const wanted = ranges.countBetween(this.#first, this.#meta.index);
+    this.#hasEnded = true;
     let isInstalled = false;
     try {
-      if (this.#count > 0 && wanted !== this.#count) {
+      const ranges = await this.#taker.pace.run(IndexRanges.inSlices(live));
+      const wanted = ranges.countBetween(appliedIndex + 1, this.#meta.index);
+      if (wanted !== this.#count) {
         throw new WhorlError(
           "invalid_argument",
-          `Cannot take the snapshot at ${this.#meta.index} as all live entries from the first one sent on must be sent: there are ${wanted}, and ${this.#count} were`,
+          `Cannot take the snapshot at ${this.#meta.index} as all live entries behind ${appliedIndex} must be sent: there are ${wanted}, and ${this.#count} were`,
           { details: { index: this.#meta.index } },
         );
       }
-      this.#hasEnded = true;
       await asStoreErrors(
         this.#folder,
         () => this.#state.finish(this.#meta, ranges),

@@ -310,6 +310,7 @@ export class StoredGroupLog implements GroupLog, WalGroup {
   noteApplied(index: number): void {
     if (index <= this.#facts.appliedIndex) return;
     this.#facts.appliedIndex = index;
+    this.#entries.memtable.letGoOfObjects(index);
     if (index < this.#appliedNoted + APPLIED_NOTED_EVERY) return;
     this.#appliedNoted = index;
     this.#shared().wal.putApplied(this, index);

@@ -17,6 +17,7 @@ import {
   type GroupManifest,
   type SegmentInfo,
 } from "./group_manifest_codec.ts";
+import { ASIDE_BYTES_MAX, AsideLogs, type AsideRemoved } from "./aside_logs.ts";
 import { DeletedGroups } from "./deleted_groups.ts";
 import { IndexRanges } from "./index_ranges.ts";
 import type {
@@ -55,6 +56,10 @@ export interface RaftLogsOptions {
   readonly takeOverBytesPerSecond?: number;
   /** So much is read and written by compaction, in bytes a second. @default {48 MiB} */
   readonly compactionBytesPerSecond?: number;
+  /** Bytes that logs put aside may have, until the oldest goes. @default {1 GiB} */
+  readonly asideBytesMax?: number;
+  /** Is told of a log put aside that had to go. @default {nobody} */
+  readonly onAsideRemoved?: AsideRemoved;
 }
 
 const MIB = 1024 * 1024;
@@ -65,8 +70,6 @@ const CLOSED_FILES_URGENT = 2;
 /** So many files are looked at at a time. */
 const LOOKS_MAX = 64;
 
-/** What the manifest of a group is called that was put aside: without one of its own name, a group is none. */
-const ASIDE_NAME = "manifest.aside";
 /** Of a segment or a snapshot, at the end of its name. */
 const FILE_NUMBER = /-(\d{1,15})$/;
 
@@ -166,6 +169,7 @@ class StoredRaftLogs implements RaftLogs {
   readonly #logs = new Map<number, StoredGroupLog>();
   readonly unreadable: string[] = [];
   readonly #deleted: DeletedGroups;
+  readonly #aside: AsideLogs;
   #shared: SharedLogParts | undefined;
   #isClosing = false;
   #takingOver: Promise<void> = Promise.resolve();
@@ -173,12 +177,17 @@ class StoredRaftLogs implements RaftLogs {
   #takenOver: ReadonlyMap<WalGroup, number> = new Map();
 
   private constructor(
-    { folder, environment }: RaftLogsOptions,
+    { folder, environment, ...options }: RaftLogsOptions,
     deleted: DeletedGroups,
   ) {
     this.#folder = folder;
     this.#environment = environment;
     this.#deleted = deleted;
+    this.#aside = new AsideLogs(
+      environment.disk,
+      options.asideBytesMax ?? ASIDE_BYTES_MAX,
+      options.onAsideRemoved ?? (() => {}),
+    );
   }
 
   static async open(options: RaftLogsOptions): Promise<StoredRaftLogs> {
@@ -194,6 +203,7 @@ class StoredRaftLogs implements RaftLogs {
     for (const name of await disk.names(`${folder}/groups`)) {
       await logs.#readGroup(name);
     }
+    await logs.#aside.makeRoom();
     await logs.#recover(options);
     return logs;
   }
@@ -320,11 +330,11 @@ class StoredRaftLogs implements RaftLogs {
       if (!isWhorlError(error, "store_corrupt")) throw error;
       // It must not keep the others from being read.
       this.unreadable.push(folder);
-      await this.#moveAside(folder);
+      await this.#aside.add(folder);
       return;
     }
     if (manifest === undefined) {
-      if (await disk.entry(`${folder}/${ASIDE_NAME}`) !== undefined) return;
+      if (await this.#aside.find(folder)) return;
       await removeFolder(disk, folder);
       return;
     }
@@ -498,13 +508,6 @@ class StoredRaftLogs implements RaftLogs {
     return log;
   }
 
-  /** Without its manifest the group is gone, whatever else is left of it. */
-  async #moveAside(folder: string): Promise<void> {
-    const { disk } = this.#environment;
-    await disk.rename(`${folder}/manifest`, `${folder}/${ASIDE_NAME}`);
-    await disk.syncFolder(folder);
-  }
-
   async remove(uid: number): Promise<void> {
     const folder = await this.#begone(uid);
     const { disk } = this.#environment;
@@ -520,9 +523,10 @@ class StoredRaftLogs implements RaftLogs {
   async putAside(uid: number): Promise<void> {
     const folder = await this.#begone(uid);
     await asStoreErrors(folder, async () => {
-      await this.#moveAside(folder);
+      await this.#aside.add(folder);
       this.#logs.delete(uid);
     });
+    await this.#aside.makeRoom();
   }
 
   isDeleted(groupId: number): boolean {

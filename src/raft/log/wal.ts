@@ -6,6 +6,8 @@
  *
  *     gathering ── turn ends, no sync under way ──► written to the system's memory ── sync ──► durable
  *
+ * What the turn has to send leaves before: the others' disks are further away.
+ *
  * There is one sync at a time, and a batch is written only when the one before
  * it is durable. So a batch that is found in a file vouches for all before it;
  * only of the last one nobody knows, unless the watermark does. Recovery (see
@@ -139,6 +141,8 @@ export class Wal {
     this.#deferred = false;
     this.#writeNext();
   };
+  /** Behind the links, which send when what is deferred now is done. */
+  readonly #flushSoon = (): void => this.#environment.defer(this.#flush);
   /** CRC-32 and place of the body that was put last. */
   lastCrc = 0;
   lastSlab: Uint8Array<ArrayBuffer> = NO_BODY;
@@ -318,7 +322,7 @@ export class Wal {
       this.#deferred || this.#writing !== undefined || this.#turning
     ) return;
     this.#deferred = true;
-    this.#environment.defer(this.#flush);
+    this.#environment.defer(this.#flushSoon);
   }
 
   #writeNext(): void {

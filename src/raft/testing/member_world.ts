@@ -13,6 +13,8 @@ export interface MemberWorld {
   readonly rules: RaftRules;
   /** Calls `fire` when an election timer is over. */
   electionTimer(afterMs: number, fire: () => void): void;
+  /** Calls `fire` a moment after a commit. */
+  commitTimer(fire: () => void): void;
   /** Calls `done` when a disk has synced. */
   sync(done: () => void): void;
   /** Calls `done` when a snapshot was on its way for too long. */

@@ -42,6 +42,8 @@ import { SimulatedMember } from "./simulated_member.ts";
 
 /** Deliveries after one command: more would be a conversation without end. */
 const STEPS_MAX = 2000;
+const UNTOLD =
+  /^(set_election_timer|clear_election_timer|tell_commit_soon|persist_vote)\b/;
 
 /** Runs the commands of a transcript, and returns it with what they lead to. */
 export function replay(transcript: string): string {
@@ -207,6 +209,10 @@ class ScriptedGroup implements MemberWorld {
     this.#due.push(done);
   }
 
+  commitTimer(fire: () => void): void {
+    this.#due.push(fire);
+  }
+
   transferTimer(): void {}
 
   send(from: string, uid: number, to: string, message: RaftMessage): void {
@@ -251,9 +257,7 @@ class ScriptedGroup implements MemberWorld {
     const [, node, what = ""] = /^(\w+) > (.*)$/.exec(line()) ?? [];
     if (node === undefined) return;
     const isMessage = what.startsWith("to ");
-    const isTold = isMessage
-      ? this.#says
-      : !/^(set_election_timer|clear_election_timer|persist_vote)\b/.test(what);
+    const isTold = isMessage ? this.#says : !UNTOLD.test(what);
     if (isTold) {
       this.#lines.push(isMessage ? `${node} ${what}` : `${node}: ${what}`);
     }

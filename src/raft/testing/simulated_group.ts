@@ -18,6 +18,8 @@ import { SimulatedNetwork } from "./simulated_network.ts";
 const HEARTBEAT_MS = 100;
 /** A snapshot that is not there by then is given up. */
 const TRANSFER_MS_MAX = 3000;
+/** So long after a commit the others are told of it at most. */
+const TELL_COMMIT_MS_MAX = 20;
 
 /** What is drawn otherwise. */
 export interface GroupShape {
@@ -109,6 +111,10 @@ export class SimulatedGroup implements MemberWorld {
     const { chance } = this;
     const slow = chance.chance(0.02);
     this.events.after(chance.below(slow ? 300 : 6), done);
+  }
+
+  commitTimer(fire: () => void): void {
+    this.events.after(this.chance.below(TELL_COMMIT_MS_MAX), fire);
   }
 
   transferTimer(done: () => void): void {

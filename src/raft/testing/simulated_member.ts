@@ -262,6 +262,9 @@ export class SimulatedMember {
       case "commit":
         this.#apply(effect.index);
         return;
+      case "tell_commit_soon":
+        this.#world.commitTimer(() => this.deliver({ type: "tell_commit" }));
+        return;
       case "role_changed":
         this.#proposed.clear();
         if (effect.role === "leader") {

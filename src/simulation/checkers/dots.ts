@@ -86,12 +86,3 @@ export class DotWatch {
     }
   }
 }
-
-/** Names the dots that were issued twice. */
-export function checkDots(
-  sightings: Iterable<DotSighting>,
-): readonly Violation[] {
-  const watch = new DotWatch();
-  for (const sighting of sightings) watch.see(sighting);
-  return watch.violations;
-}

@@ -3,7 +3,8 @@ import { WhorlError } from "../../base/errors.ts";
 import { contextOf } from "../../kv/causal_context.ts";
 import { mergeObjects, writeToObject } from "../../kv/kv_object.ts";
 import { SiblingFlag } from "../../kv/kv_object_codec.ts";
-import { checkDots, DotWatch } from "./dots.ts";
+import { type DotSighting, DotWatch } from "./dots.ts";
+import type { Violation } from "./violation.ts";
 
 const sighting = {
   key: "k",
@@ -13,9 +14,16 @@ const sighting = {
   place: "n1",
 };
 
-Deno.test("checkDots() passes one version seen everywhere, and the same dot of other keys and actors", () => {
+/** What a watch says that has seen all of `sightings`. */
+function violationsOf(sightings: readonly DotSighting[]): readonly Violation[] {
+  const watch = new DotWatch();
+  for (const sighting of sightings) watch.see(sighting);
+  return watch.violations;
+}
+
+Deno.test("DotWatch passes one version seen everywhere, and the same dot of other keys and actors", () => {
   assertEquals(
-    checkDots([
+    violationsOf([
       sighting,
       { ...sighting, place: "n2" },
       { ...sighting, key: "l", value: "y" },
@@ -26,8 +34,8 @@ Deno.test("checkDots() passes one version seen everywhere, and the same dot of o
   );
 });
 
-Deno.test("checkDots() names a dot with two versions, once", () => {
-  const violations = checkDots([
+Deno.test("DotWatch names a dot with two versions, once", () => {
+  const violations = violationsOf([
     sighting,
     { ...sighting, value: "y", place: "n2" },
     { ...sighting, value: "z", place: "n3" },

@@ -463,10 +463,7 @@ export class RaftWatch {
     const holds = (uid: number): boolean => {
       // One whose node is still starting has said so, or leads and has committed it, and cannot be looked at yet.
       const isSaid = this.#unseen.get(uid)?.some(({ message }) =>
-        message.type === "append_reply" && message.success &&
-          message.index >= commitIndex ||
-        (message.type === "append" || message.type === "heartbeat") &&
-          message.commitIndex >= commitIndex
+        saidIndex(message) >= commitIndex
       );
       if (isSaid) return true;
       const holding = this.#holdings.get(uid);
@@ -566,4 +563,20 @@ function hashOf(bytes: Uint8Array): number {
     hash = Math.imul(hash ^ (bytes[i] as number), 0x0100_0193);
   }
   return hash >>> 0;
+}
+
+/** Up to where a member that says so has the log: durably, or committed as its leader. */
+function saidIndex(message: RaftMessage): number {
+  switch (message.type) {
+    case "append_reply":
+      return message.success ? message.index : 0;
+    case "read_index_reply":
+      return message.index;
+    case "append":
+    case "heartbeat":
+    case "confirm":
+      return message.commitIndex;
+    default:
+      return 0;
+  }
 }

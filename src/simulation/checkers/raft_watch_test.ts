@@ -1,5 +1,6 @@
 import { assertEquals } from "@std/assert";
 import type { RaftMember } from "../../raft/raft_member.ts";
+import type { RaftMessage } from "../../raft/raft_message.ts";
 import type { Member, RaftEntry } from "../../raft/raft_entry.ts";
 import type { RaftRole } from "../../raft/raft_fsm.ts";
 import { RaftWatch } from "./raft_watch.ts";
@@ -270,24 +271,32 @@ Deno.test("RaftWatch finds what is committed and durable on too few", () => {
 });
 
 Deno.test("RaftWatch believes a member that was never seen, while its node starts, and looks at it later", () => {
-  for (const isStarting of [true, false]) {
-    const { watch, a, look, checks } = group();
-    a.has(1, 1, 1, 1);
-    const back: Member = { node: "b", uid: 9, kind: "voter", target: 0 };
-    a.membership = { index: 0, members: a.membership.members.with(1, back) };
-    watch.heard(
-      9,
-      "a",
-      { type: "append_reply", term: 1, success: true, index: 4, indexTerm: 1 },
-      isStarting,
-    );
-    a.commitIndex = 4;
-    look(a);
-    assertEquals(
-      checks().includes("raft_commit_not_durable"),
-      !isStarting,
-      `${isStarting}`,
-    );
+  const believed: RaftMessage[] = [
+    { type: "append_reply", term: 1, success: true, index: 4, indexTerm: 1 },
+    { type: "heartbeat", term: 1, commitIndex: 4 },
+    { type: "confirm", term: 1, round: 1, commitIndex: 4 },
+    { type: "read_index_reply", term: 1, round: 1, index: 4 },
+  ];
+  const others: RaftMessage[] = [
+    { type: "append_reply", term: 1, success: false, index: 4, indexTerm: 1 },
+    { type: "confirm", term: 1, round: 4, commitIndex: 3 },
+    { type: "confirm_reply", term: 1, round: 4 },
+  ];
+  for (const message of [...believed, ...others]) {
+    for (const isStarting of [true, false]) {
+      const { watch, a, look, checks } = group();
+      a.has(1, 1, 1, 1);
+      const back: Member = { node: "b", uid: 9, kind: "voter", target: 0 };
+      a.membership = { index: 0, members: a.membership.members.with(1, back) };
+      watch.heard(9, "a", message, isStarting);
+      a.commitIndex = 4;
+      look(a);
+      assertEquals(
+        checks().includes("raft_commit_not_durable"),
+        !isStarting || others.includes(message),
+        `${message.type}, ${isStarting}`,
+      );
+    }
   }
 });
 

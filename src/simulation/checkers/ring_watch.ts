@@ -17,8 +17,8 @@
  */
 import {
   memberStatus,
-  type Ownership,
   type Ring,
+  type RingOwnership,
   ringReady,
   ringVersion,
 } from "../../ring/ring.ts";
@@ -105,7 +105,7 @@ export class RingWatch {
 
   #seeClaimant(
     seed: string,
-    { term, claimant }: Ownership,
+    { term, claimant }: RingOwnership,
     place: string,
   ): void {
     const name = `${seed} ${term}`;
@@ -119,7 +119,7 @@ export class RingWatch {
     }
   }
 
-  #seeContent(seed: string, ownership: Ownership, place: string): void {
+  #seeContent(seed: string, ownership: RingOwnership, place: string): void {
     const { term, version, claimant } = ownership;
     const name = `${seed} ${term} ${version} ${claimant}`;
     const known = this.#contents.get(name);

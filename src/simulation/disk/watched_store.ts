@@ -6,17 +6,17 @@
  * @module
  */
 import type {
-  Entry,
   IntegrityReport,
   PartitionStore,
-  Row,
   RowSteps,
+  RowView,
+  ScanEntry,
   ScanRange,
   Store,
   StoreState,
   StoreStats,
-  Write,
-  WriteOptions,
+  StoreWrite,
+  StoreWriteOptions,
 } from "../../environment/storage.ts";
 import type { DiskDamage } from "../durable_writes.ts";
 
@@ -40,7 +40,7 @@ export interface StoreWatch {
     host: string,
     path: string,
     partition: number,
-    writes: readonly Write[],
+    writes: readonly StoreWrite[],
   ): (error: Error | undefined) => void;
   /** A vnode has deleted a range of keys. */
   deleted(host: string, path: string, partition: number): void;
@@ -65,7 +65,7 @@ export async function watchedStore(
 interface Watcher {
   written(
     partition: number,
-    writes: readonly Write[],
+    writes: readonly StoreWrite[],
   ): (error: Error | undefined) => void;
   deleted(partition: number): void;
 }
@@ -137,9 +137,9 @@ class WatchedPartition implements PartitionStore {
   }
 
   write(
-    writes: readonly Write[],
+    writes: readonly StoreWrite[],
     committed: (error: Error | undefined) => void,
-    options?: WriteOptions,
+    options?: StoreWriteOptions,
   ): void {
     let outcome: { readonly error: Error | undefined } | undefined;
     let told = (error: Error | undefined): void => void (outcome = { error });
@@ -152,11 +152,11 @@ class WatchedPartition implements PartitionStore {
     if (outcome !== undefined) told(outcome.error);
   }
 
-  scan(range?: ScanRange): AsyncIterable<Entry> {
+  scan(range?: ScanRange): AsyncIterable<ScanEntry> {
     return this.#store.scan(range);
   }
 
-  rows(range: ScanRange, visit: (row: Row) => void): RowSteps {
+  rows(range: ScanRange, visit: (row: RowView) => void): RowSteps {
     return this.#store.rows(range, visit);
   }
 

@@ -5,12 +5,12 @@
  * @module
  */
 import { WhorlError } from "../../base/errors.ts";
-import type { PartitionStore, Write } from "../../environment/storage.ts";
+import type { PartitionStore, StoreWrite } from "../../environment/storage.ts";
 
 /** Writes, and waits until it is committed. */
 export function put(
   partition: PartitionStore,
-  ...writes: readonly Write[]
+  ...writes: readonly StoreWrite[]
 ): Promise<void> {
   return putAll(partition, writes);
 }
@@ -18,7 +18,7 @@ export function put(
 /** Writes, in bulk or not, and waits until it is committed. */
 export function putAll(
   partition: PartitionStore,
-  writes: readonly Write[],
+  writes: readonly StoreWrite[],
   inBulk = false,
 ): Promise<void> {
   const { promise, resolve, reject } = Promise.withResolvers<void>();

@@ -12,7 +12,7 @@ import { silentLog } from "../../environment/log.ts";
 import type { Store } from "../../environment/storage.ts";
 import { openMemoryStore } from "../../storage/memory_store.ts";
 import { command, defineVnode } from "../define_vnode.ts";
-import type { Call, Vnode, VnodeContext, VnodeModule } from "../vnode.ts";
+import type { Vnode, VnodeCall, VnodeContext, VnodeModule } from "../vnode.ts";
 import { VnodeMaster } from "../vnode_master.ts";
 import { VnodeMasterLink } from "../vnode_master_link.ts";
 import { moduleIdOf, writeVnodeRequestHeader } from "../vnode_wire.ts";
@@ -26,7 +26,7 @@ const masterCommands = { run: command<string, unknown>() };
 export const RING_SIZE = 8;
 
 /** A call of its command. */
-export type MasterCall = Call<typeof masterCommands["run"]>;
+export type MasterCall = VnodeCall<typeof masterCommands["run"]>;
 
 /** A clock that moves on while commands are handled. */
 class BusyRuntime extends ManualRuntime {

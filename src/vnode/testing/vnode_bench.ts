@@ -19,9 +19,9 @@ import {
   type MailboxBounds,
 } from "../mailbox_bounds.ts";
 import type {
-  Call,
-  Codec,
+  CommandCodec,
   Vnode,
+  VnodeCall,
   VnodeContext,
   VnodeModule,
 } from "../vnode.ts";
@@ -30,7 +30,7 @@ import { VnodeProcess } from "../vnode_process.ts";
 import { VnodeTurns } from "../vnode_turns.ts";
 
 /** Fails when it has already written something. */
-const halfCodec: Codec<string> = {
+const halfCodec: CommandCodec<string> = {
   encode(value, into): void {
     into.text(value);
     throw new RangeError("the rest does not fit");
@@ -52,7 +52,7 @@ export const RAW = 1;
 export const HALF = 2;
 type TestCommands = typeof vnodeCommands;
 /** A call of the command `run`. */
-export type RunCall = Call<TestCommands["run"]>;
+export type RunCall = VnodeCall<TestCommands["run"]>;
 
 /** A vnode of one handler, and every answer it gives. */
 export class VnodeBench {

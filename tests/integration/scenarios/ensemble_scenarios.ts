@@ -9,8 +9,8 @@
 import { assert, assertEquals, assertRejects } from "@std/assert";
 import {
   type KvClient,
+  kvOutcomeUnknown,
   type KvValue,
-  outcomeUnknown,
 } from "../../../src/kv/kv_client.ts";
 import { isWhorlError, WhorlError } from "../../../src/base/errors.ts";
 import { ensembleOwners } from "../../../src/ring/consistent_buckets.ts";
@@ -342,7 +342,7 @@ export const ENSEMBLE_SCENARIOS: readonly Scenario[] = [
 /** Expects a write not to be acknowledged, and to say that it may yet happen. */
 async function undecided(write: Promise<unknown>): Promise<void> {
   const error = await assertRejects(() => write, WhorlError);
-  assert(outcomeUnknown(error), error.message);
+  assert(kvOutcomeUnknown(error), error.message);
 }
 
 /** The files of a node's write-ahead log of Raft groups. */

@@ -338,9 +338,13 @@ export const RA_KV_SCENARIOS: readonly Scenario[] = [
         }, PATIENCE_MS);
         await membersAgree(raKv, 3);
       }
-      const aside = [];
-      for await (const { name } of Deno.readDir(groups)) aside.push(name);
-      assertEquals(aside.length, 2);
+      const aside: boolean[] = [];
+      for await (const { name } of Deno.readDir(groups)) {
+        const names = await Array.fromAsync(Deno.readDir(`${groups}/${name}`));
+        aside.push(names.some((file) => file.name === "manifest.aside"));
+      }
+      // Both that were damaged, and the member that there is.
+      assertEquals(aside.toSorted(), [false, true, true]);
     },
   },
   {

@@ -28,6 +28,7 @@ import type { Load } from "../load_clients.ts";
 import type { NemesisCluster } from "../nemesis_cluster.ts";
 import { pause } from "../pause.ts";
 import { shortName } from "../short_name.ts";
+import { LEADER_FAULTS } from "./leader_faults.ts";
 import { LOG_FAULTS } from "./log_faults.ts";
 import { awaitAgreement } from "./member_agreement.ts";
 import {
@@ -54,6 +55,7 @@ export const RA_KV_STORE: AttackedStoreKind = {
     ...LINK_FAULTS,
     ...HOST_FAULTS,
     ...LOG_FAULTS,
+    ...LEADER_FAULTS,
   ],
   storage: "memory",
   make: (setting) => new RaKvStore(setting),

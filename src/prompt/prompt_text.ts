@@ -9,12 +9,12 @@
  * it stays the data it is.
  *
  * ```ts
- * const shares = shown({ dev1: 21, dev2: 43 }, "dev1 21\ndev2 43");
+ * const shares = withPromptText({ dev1: 21, dev2: 43 }, "dev1 21\ndev2 43");
  * console.log(shares); // two lines
  * console.log(shares.dev1 + 1); // 22
  * ```
  */
-export function shown<T extends object>(data: T, text: string): T {
+export function withPromptText<T extends object>(data: T, text: string): T {
   return Object.defineProperty(data, Symbol.for("Deno.customInspect"), {
     value: () => text.trimEnd(),
     configurable: true,

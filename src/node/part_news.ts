@@ -1,0 +1,213 @@
+/**
+ * What a node does when one of its parts has news: it tells the parts that have to
+ * know, then whoever has subscribed. Parts know nothing of each other.
+ *
+ * @module
+ */
+import { formatReason } from "../../supervisors/exit_reason.ts";
+import type { SupervisorReport } from "../../supervisors/supervisor.ts";
+import type { ClusterChange } from "../cluster/cluster_world.ts";
+import type { HandoffEvents } from "../handoff/handoff_process.ts";
+import { consistentBuckets } from "../ring/consistent_buckets.ts";
+import { partitionOfVnode } from "../ring/ring_generations.ts";
+import { type NodeEvent, NodeSubscribers } from "./node_events.ts";
+import { type NodeParts, present } from "./node_parts.ts";
+import { ownPartitions, updateViews } from "./ring_followers.ts";
+import { TailRepairs } from "./tail_repairs.ts";
+import type { VnodeManagerEvent } from "./vnode_manager.ts";
+
+/** Hung workers after which the node gives itself up, so that its parent starts a clean process. */
+export const ZOMBIES_MAX = 1;
+
+/** The node whose parts they are. */
+export interface PartNewsHost {
+  /** Whether all its parts have been started once. */
+  hasStarted(): boolean;
+  /** Its cluster goes on without it. */
+  hasLeft(): void;
+  /** It cannot go on. */
+  fail(reason: string): void;
+}
+
+/** The news of the parts of one node; see the module's text. */
+export class PartNews {
+  readonly #parts: NodeParts;
+  readonly #host: PartNewsHost;
+  readonly #tailRepairs: TailRepairs;
+  /** Who has subscribed. */
+  readonly subscribers: NodeSubscribers;
+  #viewVersion = 0;
+
+  constructor(parts: NodeParts, host: PartNewsHost) {
+    this.#parts = parts;
+    this.#host = host;
+    this.subscribers = new NodeSubscribers(parts.environment.log);
+    this.#tailRepairs = new TailRepairs({
+      log: parts.environment.log.child("handoff"),
+      owned: (master) => parts.vnodes?.ownedBy(master)?.map(partitionOfVnode),
+      repair: async (partition, module) =>
+        await present(parts.transfers, "handoff").repair(partition, module),
+      repaired: async (master) =>
+        await present(parts.vnodes, "vnodes").tailRepaired(master),
+    });
+  }
+
+  /** The cluster says. */
+  clusterChanged(change: ClusterChange): void {
+    const { environment: { log }, consistentKv, ensembles, transfers, vnodes } =
+      this.#parts;
+    switch (change.type) {
+      case "left":
+        this.#host.hasLeft();
+        break;
+      case "ring_changed":
+        this.updateViews();
+        consistentKv?.setBuckets(consistentBuckets(change.ring));
+        ensembles?.process.changed();
+        ownPartitions(this.#parts);
+        vnodes?.clusterChanged({
+          type: "ring_changed",
+          ringVersion: change.ringVersion,
+        });
+        transfers?.changed();
+        this.#tailRepairs.look();
+        break;
+      case "ring_ready":
+        transfers?.changed();
+        ensembles?.process.changed();
+        break;
+      case "node_up":
+        log.info(`${change.node} is up`);
+        ensembles?.process.changed();
+        break;
+      case "node_down":
+        log.info(`${change.node} is down`, { reason: change.reason });
+        ensembles?.process.changed();
+        break;
+      case "services_changed":
+        this.updateViews();
+        vnodes?.clusterChanged({ type: "services_changed", up: change.up });
+        transfers?.changed();
+        break;
+    }
+    this.#tell(change);
+  }
+
+  /** Shows requests the ring and the nodes that serve as they are now. */
+  updateViews(): void {
+    updateViews(this.#parts, ++this.#viewVersion);
+  }
+
+  /** The vnode manager says. */
+  vnodesChanged(event: VnodeManagerEvent): void {
+    const { transfers, vnodes } = this.#parts;
+    switch (event.type) {
+      case "tail_lost":
+        this.#tailRepairs.lost(event.module, event.master);
+        break;
+      case "master_stopped":
+        this.#tailRepairs.stopped(event.master);
+        break;
+      case "vnode_started":
+        transfers?.vnodeStarted(event.module, event.vnode);
+        break;
+      case "vnode_kept":
+        transfers?.vnodeKept(event.module, event.vnode);
+        break;
+      case "vnode_ended":
+        transfers?.vnodeEnded(event.module, event.vnode);
+        break;
+    }
+    this.#tell(event);
+    if (event.type === "zombie") this.workerHangs(event.master);
+    // Those that are started together are spoken of when all are there.
+    if (vnodes === undefined) return;
+    if (event.type === "master_waiting") this.#tellServices();
+    if (event.type === "master_started") {
+      this.#tellServices();
+      transfers?.masterStarted();
+    }
+  }
+
+  /** The vnode masters have all been started. */
+  vnodesReady(): void {
+    ownPartitions(this.#parts);
+    this.#tellServices();
+    this.#parts.transfers?.masterStarted();
+  }
+
+  /** The transfers say. */
+  readonly handoff: HandoffEvents = {
+    onTransfer: (transfer, outcome) =>
+      this.#tell({ type: "transfer", transfer, outcome }),
+    onRepaired: (module, partition) => {
+      this.#tailRepairs.rebuilt(module, partition);
+      this.#tell({ type: "repaired", module, partition });
+    },
+    onUnrepairable: (module, partition, reason) => {
+      this.#parts.environment.log.error(
+        "A partition cannot be rebuilt, and what it had lost stays lost",
+        { module, partition, reason },
+      );
+      this.#tailRepairs.rebuilt(module, partition);
+    },
+    onHeldChanged: () => {
+      this.#tailRepairs.look();
+      // What it held is why it has not left yet, if it is leaving.
+      this.#parts.cluster?.exitIfReady();
+    },
+  };
+
+  /** A supervisor of a part says. */
+  reported(report: SupervisorReport): void {
+    const hasStarted = this.#host.hasStarted();
+    if (report.type === "child_started") {
+      // Whatever starts once all have started starts again.
+      if (hasStarted) this.#tell({ type: "part_restarted", part: report.id });
+      return;
+    }
+    // Why a node does not start is said by who starts it, once.
+    const known = !hasStarted && report.type === "start_failed";
+    const { log } = this.#parts.environment;
+    log[known ? "debug" : "warn"](`A part of the node: ${report.type}`, {
+      supervisor: report.supervisor,
+      id: report.id,
+      ...("afterMs" in report ? { afterMs: Math.ceil(report.afterMs) } : {}),
+      ...("reason" in report ? { reason: formatReason(report.reason) } : {}),
+    });
+    // Whatever part it is: without it there may be no masters for a while.
+    if (report.type === "restart_delayed") this.#tellServices();
+  }
+
+  /** The worker called `name` hangs and cannot be ended. */
+  workerHangs(name: string): void {
+    this.#parts.zombies++;
+    this.#parts.environment.log.error(
+      "A worker hangs and cannot be ended",
+      { worker: name },
+    );
+    if (this.#parts.zombies >= ZOMBIES_MAX) {
+      this.#host.fail(`the worker of ${name} hangs and cannot be ended`);
+    }
+  }
+
+  /** The node has failed. */
+  failed(reason: string): void {
+    this.#tell({ type: "failed", reason });
+  }
+
+  /** Says which modules this node serves: without its masters a module is served by others. */
+  #tellServices(): void {
+    const { cluster, modules, vnodes } = this.#parts;
+    if (cluster === undefined) return;
+    const up = vnodes?.services ?? [];
+    for (const { name } of modules) {
+      if (up.includes(name)) cluster.serviceUp(name);
+      else cluster.serviceDown(name);
+    }
+  }
+
+  #tell(event: NodeEvent): void {
+    this.subscribers.tell(event);
+  }
+}

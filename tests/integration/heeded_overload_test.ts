@@ -1,0 +1,100 @@
+/**
+ * What a vnode says of its load, on its way through coordinator and connection to
+ * a client that heeds it.
+ *
+ * @module
+ */
+import { assert, assertEquals, assertRejects } from "@std/assert";
+import {
+  command,
+  connect,
+  defineVnode,
+  isWhorlError,
+  startNode,
+  type WhorlClient,
+} from "../../mod.ts";
+import { until } from "../harness/until.ts";
+
+const slow = defineVnode({
+  name: "slow",
+  commands: { work: command<null, null>() },
+  mailbox: { behindAfterMs: 20, waitMsMax: 20 },
+  init: () => ({
+    handleCommand: {
+      work: () => new Promise<null>((done) => setTimeout(done, 5, null)),
+    },
+    fold: () => [],
+    encodeHandoffItem: () => null,
+    handleHandoffData() {},
+    isEmpty: () => true,
+    delete() {},
+  }),
+});
+
+/** What became of one command. */
+type Outcome = "served" | Readonly<Record<string, unknown>>;
+
+async function ask(client: WhorlClient, key: string): Promise<Outcome> {
+  try {
+    await client.module(slow).request("b", key, "work", null, { n: 1, w: 1 });
+    return "served";
+  } catch (error) {
+    if (!isWhorlError(error, "overload")) throw error;
+    return error.details;
+  }
+}
+
+Deno.test("a client is told of overload by a vnode, refuses what shares that fate, and asks again soon", async () => {
+  await using node = await startNode({
+    name: "one@127.0.0.1",
+    cookie: "secret",
+    ringSize: 8,
+    masterPlacement: "task",
+    modules: [{ url: import.meta.url, module: slow }],
+  });
+  const options = { nodes: [node.address], cookie: "secret" };
+  await using client = await connect(options);
+  await using second = await connect({ ...options, heedWith: client });
+  await using other = await connect({ ...options, heedOverload: false });
+  for (const heedWith of [other, node as unknown as WhorlClient]) {
+    const error = await assertRejects(() => connect({ ...options, heedWith }));
+    assert(isWhorlError(error, "invalid_config"));
+  }
+  await until(
+    "the module is served",
+    () => ask(client, "k").then(() => true, () => false),
+    10_000,
+  );
+
+  const outcomes: Outcome[] = [];
+  const asked: Promise<void>[] = [];
+  const note = (outcome: Outcome): void => void outcomes.push(outcome);
+  const isHeeded = (outcome: Outcome): boolean =>
+    outcome !== "served" && outcome.heeded === true;
+  await until("the client refuses by itself", () => {
+    for (let i = 0; i < 20; i++) asked.push(ask(client, "k").then(note));
+    return Promise.resolve(outcomes.some(isHeeded));
+  }, 20_000);
+  // So does another one that shares what the first one was told.
+  await until("the second client refuses by itself", async () => {
+    asked.push(ask(client, "k").then(note));
+    return isHeeded(await ask(second, "k"));
+  }, 20_000);
+  const heeded = outcomes.filter((outcome) => outcome !== "served")
+    .find((details) => details.heeded === true);
+  assertEquals(heeded?.ringSize, 8);
+  // It was told for which keys: another one is asked for.
+  const keys = Array.from({ length: 100 }, (_, i) => `other ${i}`);
+  const others = await Promise.all(keys.map((key) => ask(client, key)));
+  assert(others.includes("served"));
+  // Whoever does not heed asks all the same.
+  const same = await Promise.all(keys.map(() => ask(other, "k")));
+  assert(same.every((outcome) => outcome === "served" || !outcome.heeded));
+
+  await Promise.all(asked);
+  await until(
+    "the client asks again and is served",
+    async () => await ask(client, "k") === "served",
+    10_000,
+  );
+});
