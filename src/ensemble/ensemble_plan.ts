@@ -32,7 +32,8 @@ import {
   type FirstMember,
   type RootEnsemble,
 } from "../ring/consistent_buckets.ts";
-import type { ResizePhase, VnodeAge } from "../ring/ring_generations.ts";
+import type { VnodeAge } from "../ring/ring_generations.ts";
+import type { ResizePhase } from "../ring/";
 import {
   partitionGroup,
   partitionOfGroup,
