@@ -32,8 +32,7 @@ import {
   type FirstMember,
   type RootEnsemble,
 } from "../ring/consistent_buckets.ts";
-import type { VnodeAge } from "../ring/ring_generations.ts";
-import type { ResizePhase } from "../ring/";
+import type { RingResizePhase, VnodeAge } from "../ring/ring_generations.ts";
 import {
   partitionGroup,
   partitionOfGroup,
@@ -83,7 +82,7 @@ export interface RingGroups {
 
 /** The groups of a ring to come. */
 export interface FutureGroups extends RingGroups {
-  readonly phase: ResizePhase;
+  readonly phase: RingResizePhase;
 }
 
 /** What a node sees. */
