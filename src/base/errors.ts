@@ -65,6 +65,8 @@ export type ErrorCode =
   | "non_voter"
   | "not_up_to_date"
   | "transferring"
+  | "moved"
+  | "not_open"
   // Membership
   | "self_join"
   | "unable_to_get_join_ring"

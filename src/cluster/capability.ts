@@ -118,10 +118,13 @@ export const RESIZE: Capability = {
   default: "none",
   legacy: "none",
 };
-/** Keeps members of ensembles, and serves consistent buckets by them; a node without a data directory does not. */
+/**
+ * Keeps members of ensembles, and serves consistent buckets by them; a node without
+ * a data directory does not. With `v2` ensembles follow a resize of the ring.
+ */
 export const CONSISTENT_BUCKETS: Capability = {
   name: "consistent_buckets",
-  supported: ["v1", "none"],
+  supported: ["v2", "v1", "none"],
   default: "none",
   legacy: "none",
 };

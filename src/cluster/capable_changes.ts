@@ -41,6 +41,18 @@ export function refuseResizing(ring: Ring): WhorlError | null {
   return refuse(ring, RESIZE, negotiators(ring), "resize the ring");
 }
 
+/** Whether the ensembles of consistent buckets, if there are any, can follow a resize on all members. */
+export function refuseTakeover(ring: Ring): WhorlError | null {
+  return hasConsistentBuckets(ring)
+    ? refuse(ring, CONSISTENT_BUCKETS, negotiators(ring), "resize the ring")
+    : null;
+}
+
+/** What a node must be able to do to serve consistent buckets: where the ring has been resized, older versions call their groups otherwise. */
+function consistentMode({ ownership }: Ring): string {
+  return ownership.generations.newest > 0 ? "v2" : "v1";
+}
+
 /** Whether all members can serve a bucket that is consistent. */
 export function refuseConsistent(ring: Ring): WhorlError | null {
   return refuse(
@@ -48,6 +60,7 @@ export function refuseConsistent(ring: Ring): WhorlError | null {
     CONSISTENT_BUCKETS,
     negotiators(ring),
     "mark a bucket as consistent",
+    consistentMode(ring),
   );
 }
 
@@ -57,7 +70,13 @@ export function refuseGuests(
   guests: readonly string[],
 ): WhorlError | null {
   return hasConsistentBuckets(ring)
-    ? refuse(ring, CONSISTENT_BUCKETS, guests, "let a node in")
+    ? refuse(
+      ring,
+      CONSISTENT_BUCKETS,
+      guests,
+      "let a node in",
+      consistentMode(ring),
+    )
     : null;
 }
 
@@ -78,8 +97,8 @@ function refuse(
   capability: Capability,
   acting: readonly string[],
   what: string,
+  mode = capability.supported[0] as string,
 ): WhorlError | null {
-  const mode = capability.supported[0] as string;
   const nodes = [...new Set(acting)].sort()
     .filter((node) => !supports(ring, node, capability, mode));
   return nodes.length === 0 ? null : new WhorlError(

@@ -17,11 +17,13 @@
  * Staged changes and the last committed plan stand in the ring, so they outlive
  * the claimant; riak_core loses them with it.
  *
- * While the ring is resized it also says when writes are held (`resize_binding.ts`).
+ * While the ring is resized it also says when writes are held (`resize_binding.ts`),
+ * and waits for the groups of consistent buckets: until they have copied before
+ * that, and until they are open before the ring has its new size.
  *
  * @module
  */
-import { type ErrorCode, WhorlError } from "../base/errors.ts";
+import type { ErrorCode, WhorlError } from "../base/errors.ts";
 import {
   membersBehind,
   memberStatus,
@@ -61,6 +63,7 @@ import {
   refuseGuests,
   refuseResizing,
   refuseStage,
+  refuseTakeover,
   refuseTransfers,
 } from "./capable_changes.ts";
 import { ownsNothing, tendRing } from "../ring/ring_upkeep.ts";
@@ -132,7 +135,9 @@ export type ClaimantEvent =
   /** These nodes can be reached. */
   | { type: "nodes_up"; nodes: readonly string[] }
   /** The time of `set_resize_timer` has come. */
-  | { type: "resize_timer" };
+  | { type: "resize_timer" }
+  /** All groups of consistent buckets have come so far in taking over for the ring of that generation. */
+  | { type: "taken_over"; generation: number; step: "copied" | "open" };
 
 /** What the claimant wants done, in this order. */
 export type ClaimantEffect =
@@ -165,6 +170,8 @@ export interface ClaimantState {
   nodesUp: readonly string[];
   /** What it knows of the times in which writes were held for a resize. */
   readonly binding: ResizeBinding;
+  /** How far groups of consistent buckets are, as it has heard last. */
+  takeover: { readonly generation: number; readonly isOpen: boolean } | null;
   /** The plan that was computed last and what it was computed from: a commit follows its plan, and a plan of a large ring takes its time. */
   computed: { readonly from: string; readonly plan: ComputedPlan } | null;
 }
@@ -183,6 +190,7 @@ export function createClaimant(
     shownPlanId: null,
     nodesUp: [self],
     binding: createBinding(),
+    takeover: null,
     computed: null,
   };
 }
@@ -208,9 +216,26 @@ export function stepClaimant(
         claimant,
         lookAtBinding(claimant.binding, areAllUp(claimant)),
       );
+    case "taken_over": {
+      const { generation, step } = event;
+      claimant.takeover = { generation, isOpen: step === "open" };
+      return tend(claimant);
+    }
     default:
       return event satisfies never;
   }
+}
+
+/** Whether the groups of consistent buckets have come so far for the resize under way, if there are any. */
+function haveTakenOver(
+  { takeover }: ClaimantState,
+  ring: Ring,
+  mustBeOpen: boolean,
+): boolean {
+  const { resize } = ring.ownership.generations;
+  return !hasConsistentBuckets(ring) || takeover !== null &&
+      takeover.generation === resize?.generation &&
+      (takeover.isOpen || !mustBeOpen);
 }
 
 function isClaimant({ self, ring }: ClaimantState): boolean {
@@ -240,8 +265,10 @@ function tend(claimant: ClaimantState, isOverdue = false): ClaimantEffect[] {
     (node) => refuseGuests(ring, [node]) === null,
     {
       mayBind: areAllUp(claimant) && claimant.binding.state !== "resting" &&
-        refuseResizing(ring) === null,
+        refuseResizing(ring) === null && refuseTakeover(ring) === null &&
+        haveTakenOver(claimant, ring, false),
       givesUpBinding: isOverdue,
+      mayInstall: haveTakenOver(claimant, ring, true),
     },
   );
   const afterMs = followPhase(claimant.binding, before, phaseOf(tended.ring));
@@ -475,14 +502,8 @@ function mark(
 
 /** Why the ring keeps its size; `null` if it may have another. */
 function refuseResizeOf(ring: Ring, size: number): WhorlError | null {
-  if (size !== ABORT_RESIZE && hasConsistentBuckets(ring)) {
-    return new WhorlError(
-      "not_capable",
-      `Cannot resize the ring to ${size} partitions as there are consistent buckets, whose ensembles belong to partitions`,
-      { details: { buckets: consistentBuckets(ring) } },
-    );
-  }
-  return refuseResize(ring, size) ?? refuseResizing(ring);
+  return refuseResize(ring, size) ?? refuseResizing(ring) ??
+    (size === ABORT_RESIZE ? null : refuseTakeover(ring));
 }
 
 /** Why there can be no plan now, or no commit of one. */

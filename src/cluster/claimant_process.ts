@@ -64,6 +64,11 @@ export class ClaimantProcess {
     this.#step({ type: "nodes_up", nodes });
   }
 
+  /** All groups of consistent buckets have come so far in taking over for the ring of that generation. */
+  takenOver(generation: number, step: "copied" | "open"): void {
+    this.#step({ type: "taken_over", generation, step });
+  }
+
   /** Serves `request`; `answer` is called once, after at most `waitMs` milliseconds and the time the disk takes. */
   request(
     request: ClaimantRequest,

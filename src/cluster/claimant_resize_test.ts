@@ -3,6 +3,8 @@ import { memberStatus, partitionCounts, type Ring } from "../ring/ring.ts";
 import {
   addJoining,
   completeTransfers,
+  enterResizePhase,
+  putFacts,
   putRingMeta,
   setOwnership,
   setStatus,
@@ -23,6 +25,8 @@ import {
   find,
   planIdOf,
 } from "./testing/claimant_bench.ts";
+import { encodeClaim, WHORL_CAPABILITIES } from "./capability.ts";
+import { markConsistent } from "../ring/consistent_buckets.ts";
 import { boundVnodes } from "../ring/ring_generations.ts";
 import { BINDING_LOOK_MS, BINDING_REST_MS } from "./resize_binding.ts";
 
@@ -265,4 +269,64 @@ Deno.test("stepClaimant() gives a resize up when a member is removed by force", 
   assertEquals([size, ownership.generations.resize], [8, null]);
   assertEquals(memberStatus(claimant.ring, "c"), "invalid");
   assertEquals(ownership.owners.includes("c"), false);
+});
+
+const CONSISTENT = { bucket: "accounts", numbers: [1, 2, 3, 4], wallMs: 5 };
+
+Deno.test("stepClaimant() waits for the groups of consistent buckets, to have copied and then to be open", () => {
+  const before = agreed(markConsistent(cluster("a", "b"), "a", CONSISTENT));
+  const claimant = resizing(before, 16);
+  const members = ["a", "b"];
+  stepClaimant(claimant, { type: "nodes_up", nodes: members });
+  const takenOver = (generation: number, step: "copied" | "open") =>
+    stepClaimant(claimant, { type: "taken_over", generation, step });
+  hears(claimant, reported(claimant.ring, members));
+  assertEquals(phaseOf(claimant), "copying");
+  takenOver(7, "open");
+  assertEquals(phaseOf(claimant), "copying");
+  takenOver(1, "copied");
+  assertEquals(phaseOf(claimant), "binding");
+  hears(claimant, reported(agreed(claimant.ring), members));
+  hears(claimant, agreed(claimant.ring));
+  assertEquals(phaseOf(claimant), "reading");
+  takenOver(1, "copied");
+  assertEquals(phaseOf(claimant), "reading");
+  takenOver(1, "open");
+  assertEquals([phaseOf(claimant), claimant.ring.size], [undefined, 16]);
+});
+
+Deno.test("stepClaimant() ends a resize that consistent buckets are read by, whoever is gone", () => {
+  const before = agreed(
+    markConsistent(cluster("a", "b", "c"), "a", CONSISTENT),
+  );
+  const claimant = resizing(before, 16);
+  stepClaimant(claimant, { type: "nodes_up", nodes: ["a", "b", "c"] });
+  const removed = { action: "remove", node: "c", replacement: null } as const;
+  const stage = (id: number) =>
+    ask(claimant, id, { method: "stage", change: removed });
+  find(stage(3), "reply");
+  ask(claimant, 4, { method: "clear" });
+  claimant.ring = agreed(enterResizePhase(claimant.ring, "a", "reading"));
+  assertEquals(find(stage(5), "fail").code, "pending_changes");
+  // A claimant of another part of the cluster may have removed it.
+  const gone = agreed(setStatus(claimant.ring, "a", "c", "invalid"));
+  hears(claimant, gone);
+  assertEquals(phaseOf(claimant), "reading");
+  stepClaimant(claimant, { type: "taken_over", generation: 1, step: "open" });
+  assertEquals([phaseOf(claimant), claimant.ring.size], [undefined, 16]);
+  assertEquals(claimant.ring.ownership.owners.includes("c"), false);
+});
+
+Deno.test("stepClaimant() resizes no ring with consistent buckets while a member could not follow", () => {
+  const old = {
+    ...facts("b"),
+    capabilities: encodeClaim(WHORL_CAPABILITIES)
+      .replace("consistent_buckets=v2,", "consistent_buckets="),
+  };
+  const ring = agreed(
+    markConsistent(putFacts(cluster("a", "b"), old, 1), "a", CONSISTENT),
+  );
+  const claimant = createClaimant("a", ring, 4);
+  const failed = find(ask(claimant, 1, { method: "resize", size: 16 }), "fail");
+  assertEquals([failed.code, failed.details["nodes"]], ["not_capable", ["b"]]);
 });

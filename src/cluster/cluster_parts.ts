@@ -181,6 +181,10 @@ export class ClusterParts {
   }
 
   /** A leaving node that has nothing left to do says so. */
+  takenOver(generation: number, step: "copied" | "open"): void {
+    this.#claimant.takenOver(generation, step);
+  }
+
   exitIfDone(): void {
     if (this.#stopped) return;
     const { ring } = this.gossip;

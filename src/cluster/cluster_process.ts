@@ -334,6 +334,11 @@ export class ClusterProcess {
     this.#parts.membership.rootFormed(this.#world.wallClock());
   }
 
+  /** This node is the claimant and has seen all groups of consistent buckets come so far in taking over for the ring of that generation. */
+  takenOver(generation: number, step: "copied" | "open"): void {
+    this.#parts.takenOver(generation, step);
+  }
+
   /** `ClusterWorld.readyToExit` may have come to say yes: asks it now. */
   exitIfReady(): void {
     this.#parts.exitIfDone();

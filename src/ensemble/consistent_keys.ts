@@ -7,6 +7,9 @@
  *
  *     coverage ──► page of up to eight partitions ──► more ──► page … last page
  *
+ * When the ring is resized meanwhile, the list goes on with the groups that have
+ * the keys by then, after the last key that was listed of each partition.
+ *
  * @module
  */
 import { compareBytes } from "../base/byte_order.ts";
@@ -30,6 +33,9 @@ import type { OperationTarget } from "../request/operation_target.ts";
 import type { KeyTable } from "../ra_kv/key_table.ts";
 import { bucketPrefix } from "../kv/key_limits.ts";
 import { packKey } from "../kv/packed_keys.ts";
+import { partitionOf } from "../ring/chash.ts";
+import { firstVnodeOf } from "../ring/ring_generations.ts";
+import { sourcePartitions } from "./group_sources.ts";
 
 /** Listings at once on one node; one more is answered `overload`. */
 export const LISTINGS_MAX = 100;
@@ -48,25 +54,53 @@ export interface KeyChunk {
   readonly last: Uint8Array | undefined;
 }
 
+/** A ring whose groups have keys. */
+export interface KeyRing {
+  readonly generation: number;
+  /** Partitions it has. */
+  readonly size: number;
+}
+
 /** What listings stand on. */
 export interface ConsistentKeysOptions {
   readonly runtime: Runtime;
-  /** Partitions of the ring. */
-  readonly ringSize: () => number;
+  /** The ring by which keys are looked for. */
+  readonly ring: () => KeyRing;
   /** A number that cannot be guessed. */
   readonly newNumber: () => number;
   /**
-   * Keys of `bucket` in `partition` beyond `after`, from a member that knows all
-   * that was written before this call.
+   * Keys of `bucket` in the group of `vnode` beyond `after`, from a member that
+   * knows all that was written before this call.
    *
-   * @throws {WhorlError} If there is none by `deadlineMs`, on the clock of `runtime`.
+   * @throws {WhorlError} `moved` if another ring's groups have them; what else
+   * fails if there is none by `deadlineMs`, on the clock of `runtime`.
    */
   readonly keysOf: (
-    partition: number,
+    vnode: number,
     bucket: Uint8Array,
     after: Uint8Array,
     deadlineMs: number,
   ) => Promise<KeyChunk>;
+}
+
+/** A group that has keys of a partition of the ring as it was when the listing began. */
+interface Unlisted {
+  /** Number of its part of the list, in which keys ascend. */
+  readonly part: number;
+  /** The partition of that ring. */
+  readonly partition: number;
+  /** The group's ring, and its partition of that. */
+  readonly ring: KeyRing;
+  readonly place: number;
+  /** Only keys that were of these partitions are meant, as groups of former rings had them. */
+  readonly within: readonly RingPlace[];
+  readonly after: Uint8Array;
+}
+
+/** A partition of a ring of some size. */
+interface RingPlace {
+  readonly size: number;
+  readonly partition: number;
 }
 
 interface Listing {
@@ -74,8 +108,10 @@ interface Listing {
   readonly bucket: Uint8Array;
   readonly ringSize: number;
   readonly deadlineMs: number;
-  /** Partitions that have not said everything, and their last keys said. */
-  left: { readonly partition: number; readonly after: Uint8Array }[];
+  /** Groups that have not said everything, and their last keys said. */
+  left: Unlisted[];
+  /** Parts of the list so far. */
+  parts: number;
   readonly asked: Map<number, string>;
   usedMs: number;
   busy: boolean;
@@ -130,7 +166,7 @@ export class ConsistentKeys {
   }
 
   #open(bucket: Uint8Array, timeLeftMs: number): Listing {
-    const { runtime, ringSize, newNumber } = this.#options;
+    const { runtime, newNumber } = this.#options;
     const now = runtime.now();
     for (const [query, { usedMs, busy }] of this.#listings) {
       // Its caller is gone.
@@ -144,16 +180,21 @@ export class ConsistentKeys {
         `Cannot list keys as ${LISTINGS_MAX} listings are under way`,
       );
     }
-    const size = ringSize();
+    const ring = this.#options.ring();
     const listing: Listing = {
       query: newNumber(),
       bucket,
-      ringSize: size,
+      ringSize: ring.size,
       deadlineMs: now + timeLeftMs,
-      left: Array.from({ length: size }, (_, partition) => ({
+      left: Array.from({ length: ring.size }, (_, partition) => ({
+        part: partition,
         partition,
+        ring,
+        place: partition,
+        within: [],
         after: NOTHING,
       })),
+      parts: ring.size,
       asked: new Map(),
       usedMs: now,
       busy: false,
@@ -163,17 +204,12 @@ export class ConsistentKeys {
   }
 
   async #page(listing: Listing, target: OperationTarget): Promise<void> {
-    const { query, bucket, deadlineMs } = listing;
-    const { runtime, keysOf } = this.#options;
+    const { query, deadlineMs } = listing;
+    const { runtime } = this.#options;
     listing.busy = true;
-    const asked = listing.left.slice(0, LISTING_FAN_OUT);
-    let chunks: KeyChunk[];
+    let found: { readonly asked: Unlisted; readonly chunk: KeyChunk }[];
     try {
-      chunks = await Promise.all(
-        asked.map(({ partition, after }) =>
-          keysOf(partition, bucket, after, deadlineMs)
-        ),
-      );
+      found = await this.#ask(listing);
     } catch (error) {
       this.#listings.delete(query);
       return target.operationFailed(
@@ -191,22 +227,22 @@ export class ConsistentKeys {
       into,
       query,
       Math.max(1, deadlineMs - runtime.now()),
-      chunks.length,
+      found.length,
     );
-    const unfinished: Listing["left"] = [];
-    chunks.forEach(({ node, keys, last }, place) => {
-      const { partition } = asked[place] as { partition: number };
+    const unfinished: Unlisted[] = [];
+    for (const { asked, chunk: { node, keys, last } } of found) {
+      const { partition } = asked;
       listing.asked.set(partition, node);
       const pieces = new ByteWriter(keys.length + 4);
       pieces.blob(keys);
       writePiece(
         into,
-        { part: partition, repeats: undefined, partition, node },
+        { part: asked.part, repeats: undefined, partition, node },
         pieces.view(),
       );
-      if (last !== undefined) unfinished.push({ partition, after: last });
-    });
-    listing.left = [...unfinished, ...listing.left.slice(asked.length)];
+      if (last !== undefined) unfinished.push({ ...asked, after: last });
+    }
+    listing.left = [...unfinished, ...listing.left.slice(found.length)];
     if (listing.left.length === 0) {
       this.#listings.delete(query);
       writePageReport(into, {
@@ -222,6 +258,100 @@ export class ConsistentKeys {
     }
     target.operationDone({ object: into.copy(), replies: [], replicas: [] });
   }
+
+  /** Asks the first groups that are left, which are others once the ring is resized. */
+  async #ask(
+    listing: Listing,
+  ): Promise<{ readonly asked: Unlisted; readonly chunk: KeyChunk }[]> {
+    const { bucket, deadlineMs } = listing;
+    const { keysOf, ring } = this.#options;
+    for (;;) {
+      // What a former ring's groups would say may be gone with them.
+      const now = ring();
+      listing.left = listing.left.flatMap((one) =>
+        one.ring.generation < now.generation
+          ? followed(listing, one, now)
+          : [one]
+      );
+      const asked = listing.left.slice(0, LISTING_FAN_OUT);
+      const answers = await Promise.all(
+        asked.map(async (one) => {
+          const vnode = firstVnodeOf(one.ring.generation) + one.place;
+          try {
+            return keysWithin(
+              await keysOf(vnode, bucket, one.after, deadlineMs),
+              bucket,
+              one,
+            );
+          } catch (error) {
+            const moved = movedTo(error);
+            if (moved === undefined) throw error;
+            return moved;
+          }
+        }),
+      );
+      if (answers.every((answer) => "keys" in answer)) {
+        return answers.map((chunk, at) => ({
+          asked: asked[at] as Unlisted,
+          chunk,
+        }));
+      }
+      listing.left = [
+        ...answers.flatMap((answer, at) => {
+          const one = asked[at] as Unlisted;
+          return "keys" in answer ? [one] : followed(listing, one, answer);
+        }),
+        ...listing.left.slice(asked.length),
+      ];
+    }
+  }
+}
+
+/** The groups of `ring` that have the keys of `unlisted`. */
+function followed(
+  listing: Listing,
+  unlisted: Unlisted,
+  ring: KeyRing,
+): Unlisted[] {
+  const { place, ring: { size } } = unlisted;
+  const within = [...unlisted.within, { size, partition: place }];
+  return sourcePartitions(place, size, ring.size)
+    .map((next) => ({
+      ...unlisted,
+      part: listing.parts++,
+      ring,
+      place: next,
+      within,
+    }));
+}
+
+/** The ring whose groups have the keys of one that says so; undefined for another failure. */
+function movedTo(error: unknown): KeyRing | undefined {
+  if (!isWhorlError(error, "moved")) return undefined;
+  const { generation, size } = error.details;
+  return typeof generation === "number" && typeof size === "number"
+    ? { generation, size }
+    : undefined;
+}
+
+/** The keys of `chunk` that are meant: a group of a smaller ring than before has others as well. */
+function keysWithin(
+  chunk: KeyChunk,
+  bucket: Uint8Array,
+  { within, ring }: Unlisted,
+): KeyChunk {
+  const larger = within.filter(({ size }) => size > ring.size);
+  if (larger.length === 0) return chunk;
+  const into = new ByteWriter(chunk.keys.length);
+  const from = new ByteReader(chunk.keys);
+  while (from.remaining > 0) {
+    const key = from.raw(from.u16());
+    const isMeant = larger.every(({ size, partition }) =>
+      partitionOf(bucket, key, size) === partition
+    );
+    if (isMeant) packKey(into, key, 0, key.length);
+  }
+  return { ...chunk, keys: into.copy() };
 }
 
 function vnodeReport(partition: number, node: string): CoverageVnodeReport {

@@ -5,6 +5,7 @@ import { WhorlError } from "../base/errors.ts";
 import { kvClient } from "../kv/kv_client.ts";
 import { bucketPrefix, keyText } from "../kv/key_limits.ts";
 import { KeyTable } from "../ra_kv/key_table.ts";
+import { partitionOf } from "../ring/chash.ts";
 import {
   ConsistentKeys,
   keysInTable,
@@ -14,6 +15,7 @@ import {
 } from "./consistent_keys.ts";
 
 const encoder = new TextEncoder();
+const decoder = new TextDecoder();
 const NOTHING = new Uint8Array(0);
 const BUCKET = encoder.encode("b");
 
@@ -82,7 +84,7 @@ function listings(
   const asked = { most: 0, count: 0 };
   const keys = new ConsistentKeys({
     runtime: new ManualRuntime(),
-    ringSize: () => 16,
+    ring: () => ({ generation: 0, size: 16 }),
     newNumber: () => next++,
     keysOf: async (partition, _bucket, after) => {
       asked.count++;
@@ -143,4 +145,60 @@ Deno.test("listings are given up when nobody wants more, and bounded", async () 
     WhorlError,
   );
   assertEquals(error.code, "overload");
+});
+
+/** Keys of groups of a ring that is resized while they are listed; a page has two of a group. */
+function movingKeys(names: readonly string[]) {
+  const ring = { generation: 0, size: 16 };
+  let asked = 0;
+  const keys = new ConsistentKeys({
+    runtime: new ManualRuntime(),
+    ring: () => ({ generation: 0, size: 16 }),
+    newNumber: () => 1,
+    keysOf: (vnode, _bucket, after) => {
+      asked++;
+      const sizes = [16, 32, 8];
+      const generation = Math.floor(vnode / 1_024);
+      if (generation < ring.generation) {
+        const moved = { generation: ring.generation, size: ring.size };
+        return Promise.reject(
+          new WhorlError("moved", "elsewhere", { details: moved }),
+        );
+      }
+      const there = names
+        .filter((name) =>
+          partitionOf("b", name, sizes[generation]!) === vnode % 1_024 &&
+          name > decoder.decode(after)
+        ).sort();
+      const page = there.slice(0, 2);
+      return Promise.resolve({
+        node: "n",
+        keys: new Uint8Array(
+          page.flatMap((name) => [0, name.length, ...encoder.encode(name)]),
+        ),
+        last: page.length < there.length
+          ? encoder.encode(page.at(-1))
+          : undefined,
+      });
+    },
+  });
+  const resize = (generation: number, size: number): void => {
+    ring.generation = generation;
+    ring.size = size;
+  };
+  return { kv: kvClient(() => keys), resize, asked: () => asked };
+}
+
+Deno.test("a listing says each key once while the ring grows and shrinks", async () => {
+  const names = Array.from({ length: 400 }, (_, i) => `key${i}`);
+  for (const [first, second] of [[40, 170], [0, 1], [200, 399], [90, 400]]) {
+    const { kv, resize } = movingKeys(names);
+    const found: string[] = [];
+    for await (const key of kv.keys("b")) {
+      found.push(key);
+      if (found.length === first) resize(1, 32);
+      if (found.length === second) resize(2, 8);
+    }
+    assertEquals(found.sort(), names.toSorted());
+  }
 });

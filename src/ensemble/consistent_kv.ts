@@ -16,7 +16,6 @@ import { ByteReader } from "../base/byte_reader.ts";
 import { equalBytes } from "../base/byte_order.ts";
 import { ByteWriter } from "../base/byte_writer.ts";
 import { isWhorlError, WhorlError } from "../base/errors.ts";
-import { storageKeyParts } from "../kv/key_limits.ts";
 import { KvQuery } from "../kv/kv_keys.ts";
 import { kvGetCodec, kvPutCodec } from "../kv/kv_command_codec.ts";
 import { SiblingFlag } from "../kv/kv_object_codec.ts";
@@ -38,9 +37,8 @@ import {
   readOperationHeader,
 } from "../request/operation_codec.ts";
 import type { OperationTarget } from "../request/operation_target.ts";
-import { partitionOf } from "../ring/chash.ts";
 import { moduleIdOf } from "../vnode/vnode_wire.ts";
-import type { ConsistentKeys } from "./consistent_keys.ts";
+import type { ConsistentKeys, KeyRing } from "./consistent_keys.ts";
 import {
   absentObject,
   indexInContext,
@@ -48,18 +46,31 @@ import {
   storedValue,
   writtenObject,
 } from "./consistent_object.ts";
-import { partitionGroup } from "./ensemble_names.ts";
+import { partitionGroup, vnodeOfGroup } from "./ensemble_names.ts";
+import { partitionOfKey } from "./group_sources.ts";
 
 const KV_MODULE_ID = moduleIdOf("kv");
 /** Memory the scratch may keep. */
 const SCRATCH_BYTES_KEPT = 1024 * 1024;
 
+/** The group that has `key` once those of its group have moved, as their failure says in its `details`. */
+export function successorOf(
+  group: string,
+  key: Uint8Array,
+  { generation, size }: Readonly<Record<string, unknown>>,
+): string | undefined {
+  return vnodeOfGroup(group) === undefined ||
+      typeof generation !== "number" || typeof size !== "number"
+    ? undefined
+    : partitionGroup(generation, partitionOfKey(key, size));
+}
+
 /** What serving consistent buckets stands on. */
 export interface ConsistentKvOptions {
   /** Carries operations of groups out. @throws {WhorlError} `closed` while it does not run. */
   readonly groups: () => OperationCarrier;
-  /** Partitions of the ring. */
-  readonly ringSize: () => number;
+  /** The ring by which keys are looked for. */
+  readonly ring: () => KeyRing;
   /** In milliseconds since 1970. */
   readonly wallClock: () => number;
   /** Lists keys. */
@@ -183,18 +194,14 @@ export class ConsistentKv implements OperationCarrier {
 
   /** Begins an operation for the group of `key`. */
   #begin(operation: number, key: Uint8Array): ByteWriter {
-    const parts = storageKeyParts(key);
-    const partition = partitionOf(
-      parts.bucket,
-      parts.key,
-      this.#options.ringSize(),
-    );
+    const { generation, size } = this.#options.ring();
+    const group = partitionGroup(generation, partitionOfKey(key, size));
     const into = this.#scratch;
     into.clear();
     beginOperation(
       into,
       operation,
-      partitionGroup(partition),
+      group,
       this.#header.timeLeftMs,
     );
     return into;

@@ -86,11 +86,11 @@ function consistent() {
   const groups = new Groups();
   const service = new ConsistentKv({
     groups: () => groups,
-    ringSize: () => 16,
+    ring: () => ({ generation: 0, size: 16 }),
     wallClock: () => 1_000,
     keys: new ConsistentKeys({
       runtime: new ManualRuntime(),
-      ringSize: () => 16,
+      ring: () => ({ generation: 0, size: 16 }),
       newNumber: () => 1,
       keysOf: () => Promise.reject(new WhorlError("timeout", "nobody")),
     }),
@@ -118,7 +118,7 @@ Deno.test("a consistent bucket is served by the group of the key's partition, ot
   await kv.put("accounts", "ann", { cents: 5 });
   const found = await kv.get("accounts", "ann");
   assertEquals([found.values, found.replicas], [[{ cents: 5 }], []]);
-  const group = partitionGroup(partitionOf("accounts", "ann", 16));
+  const group = partitionGroup(0, partitionOf("accounts", "ann", 16));
   assertEquals(groups.asked, [group, group]);
   assertEquals(await codeOf(kv.get("account", "ann")), "closed");
   assertEquals(await codeOf(kv.put("accounts2", "ann", 1)), "closed");

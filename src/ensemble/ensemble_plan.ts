@@ -10,6 +10,13 @@
  *       has seen them all: they are formed
  *     each leader has its members follow the owners of its preference list
  *
+ *     the ring is to have another size, and its groups are there
+ *       the root's leader writes a table for the ring to come, and so on, as above
+ *     each leader of a new group has it take over from those that have its keys
+ *     the claimant has seen that all have copied ──► the ring is read by them
+ *     the claimant has seen that all are open ──► the ring has its new size
+ *       when all members know that, those of before go
+ *
  * Who loses a member that it once had must not make it again from the first
  * definition: it would have forgotten what it agreed to, and two of its kind
  * could outvote those that are the members now. So members are made only before
@@ -25,6 +32,7 @@ import {
   type FirstMember,
   type RootEnsemble,
 } from "../ring/consistent_buckets.ts";
+import type { RingResizePhase, VnodeAge } from "../ring/ring_generations.ts";
 import {
   partitionGroup,
   partitionOfGroup,
@@ -55,6 +63,26 @@ export interface MemberHere {
   readonly settled: boolean;
   /** For how long nobody has wanted it here, in milliseconds. */
   readonly unwantedMs: number;
+  /** What its group is in the ring; `present` for the root. */
+  readonly age: VnodeAge;
+  /** Whether its group has yet to take over from others, if it is of a ring to come. */
+  readonly isShut: boolean;
+}
+
+/** The groups of a ring. */
+export interface RingGroups {
+  readonly generation: number;
+  /** Owner by partition. */
+  readonly owners: readonly string[];
+  /** As the root keeps it; undefined while that is not known. */
+  readonly table: GroupTable | undefined;
+  /** Whether all members of the table are known to have been made. */
+  readonly formed: boolean;
+}
+
+/** The groups of a ring to come. */
+export interface FutureGroups extends RingGroups {
+  readonly phase: RingResizePhase;
 }
 
 /** What a node sees. */
@@ -68,12 +96,11 @@ export interface EnsembleView {
   readonly root: RootEnsemble | undefined;
   /** Who should have a member of the root ensemble. */
   readonly rootOwners: readonly string[];
-  /** Owner by partition. */
-  readonly owners: readonly string[];
-  /** As the root keeps it; undefined while that is not known. */
-  readonly table: GroupTable | undefined;
-  /** Whether all members of the table are known to have been made. */
-  readonly formed: boolean;
+  readonly present: RingGroups;
+  /** Those of the ring to come, while it is resized. */
+  readonly future: FutureGroups | undefined;
+  /** Whether all members have gone by the ring as it is for so long that nobody asks the groups of former ones any more. */
+  readonly isSettled: boolean;
   readonly members: readonly MemberHere[];
   /** Members this node has made in this life, or had when it began: their uids. */
   readonly made: ReadonlySet<number>;
@@ -93,12 +120,26 @@ export type EnsembleAct =
   }
   /** The claimant asks whether all first members of the root ensemble are there. */
   | { readonly type: "check_root"; readonly group: string }
-  /** The table and whether it is formed, from the root. */
-  | { readonly type: "read_table"; readonly group: string }
+  /** The table of a ring and whether it is formed, from the root. */
+  | TableAct<"read_table">
   /** The root's leader writes the table unless there is one. */
-  | { readonly type: "write_table"; readonly group: string }
+  | TableAct<"write_table">
   /** The root's leader asks whether all first members of the table are there. */
-  | { readonly type: "check_table"; readonly group: string }
+  | TableAct<"check_table">
+  /** The leader of a group of the ring to come brings what the groups have whose keys it gets. */
+  | {
+    readonly type: "take_over";
+    readonly group: string;
+    readonly partition: number;
+    readonly mayEnd: boolean;
+  }
+  /** The claimant asks whether all groups of the ring to come have come so far. */
+  | {
+    readonly type: "check_takeover";
+    readonly group: string;
+    readonly generation: number;
+    readonly step: TakeoverStep;
+  }
   /** A new group has its leader sooner if its first owner stands. */
   | { readonly type: "stand"; readonly group: string }
   | {
@@ -108,7 +149,7 @@ export type EnsembleAct =
   }
   /** All is as it should be, so the lead may go to the first owner: then the load spreads as the ring does. */
   | { readonly type: "hand_over"; readonly group: string; readonly to: string }
-  /** A member of a group that is not the ensemble's: of a former cluster. */
+  /** A member of a group that is not the ensemble's: of a former cluster, or of a former ring. */
   | { readonly type: "drop"; readonly group: string; readonly uid: number }
   /** Nobody wants it here: it goes if its leader does not know it. */
   | {
@@ -116,6 +157,16 @@ export type EnsembleAct =
     readonly group: string;
     readonly uid: number;
   };
+
+/** How far groups of a ring to come are: their first copies are there, or they serve. */
+export type TakeoverStep = "copied" | "open";
+
+/** An act on the table of a ring. */
+interface TableAct<Type> {
+  readonly type: Type;
+  readonly group: string;
+  readonly generation: number;
+}
 
 /** What to do now, in no certain order. */
 export function planEnsembles(view: EnsembleView): EnsembleAct[] {
@@ -128,23 +179,54 @@ export function planEnsembles(view: EnsembleView): EnsembleAct[] {
   }));
   if (root === undefined) return acts;
   const own = members.filter((member) => !strangers.includes(member));
+  const { present, future } = view;
   return [
     ...acts,
     ...rootActs(view, root, own),
-    ...tableActs(view, own),
+    ...tableActs(view, present, own),
+    // Groups that are not there have nothing to take over.
+    ...future !== undefined && present.formed
+      ? [...tableActs(view, future, own), ...claimantActs(view, future)]
+      : [],
     ...own.flatMap((member) => memberActs(view, root, member)),
   ];
 }
 
-/** Whether a member is of a group by that name that is not, and will not be, this cluster's. */
+function claimantActs(
+  { isClaimant }: EnsembleView,
+  { generation, phase }: FutureGroups,
+): EnsembleAct[] {
+  if (!isClaimant) return [];
+  const step: TakeoverStep = phase === "reading" ? "open" : "copied";
+  return [{ type: "check_takeover", group: ROOT_GROUP, generation, step }];
+}
+
+/** The ring of which a group is. */
+function groupsOf(
+  { present, future }: Pick<EnsembleView, "present" | "future">,
+  group: string,
+): { readonly groups: RingGroups; readonly partition: number } | undefined {
+  for (const groups of [present, future]) {
+    const partition = groups && partitionOfGroup(groups.generation, group);
+    if (groups !== undefined && partition !== undefined) {
+      return { groups, partition };
+    }
+  }
+  return undefined;
+}
+
+/** Whether a member is of a group by that name that is not, and will not be, this cluster's, or is not any more. */
 function isStranger(
-  { root, table }: EnsembleView,
-  { group, groupId, unwantedMs }: MemberHere,
+  view: EnsembleView,
+  { group, groupId, unwantedMs, age }: MemberHere,
 ): boolean {
+  const { root } = view;
   // A ring that has not heard of it yet will soon.
   if (root === undefined) return unwantedMs >= STRAY_MS;
   if (group === ROOT_GROUP) return groupId !== root.groupId;
-  const there = table?.[partitionOfGroup(group) ?? -1];
+  if (age === "aborted" || age === "former" && view.isSettled) return true;
+  const of = groupsOf(view, group);
+  const there = of?.groups.table?.[of.partition];
   return there !== undefined && there.groupId !== groupId;
 }
 
@@ -161,21 +243,24 @@ function rootActs(
 
 function tableActs(
   view: EnsembleView,
+  { generation, table, formed }: RingGroups,
   own: readonly MemberHere[],
 ): EnsembleAct[] {
-  const { table, formed } = view;
   if (formed) return [];
   const group = ROOT_GROUP;
   const leadsRoot = own.some((member) =>
     member.group === group && member.leads
   );
-  const acts: EnsembleAct[] = [{ type: "read_table", group }];
+  const acts: EnsembleAct[] = [{ type: "read_table", group, generation }];
   if (table === undefined) {
-    return leadsRoot ? [...acts, { type: "write_table", group }] : acts;
+    return leadsRoot
+      ? [...acts, { type: "write_table", group, generation }]
+      : acts;
   }
-  if (leadsRoot) acts.push({ type: "check_table", group });
+  if (leadsRoot) acts.push({ type: "check_table", group, generation });
   table.forEach((definition, partition) => {
-    acts.push(...makeAct(view, own, partitionGroup(partition), definition));
+    const name = partitionGroup(generation, partition);
+    acts.push(...makeAct(view, own, name, definition));
   });
   return acts;
 }
@@ -213,8 +298,13 @@ function memberActs(
   const { self } = view;
   const { group, uid, leads, isLed, membership, settled } = member;
   const isRoot = group === ROOT_GROUP;
+  const of = groupsOf(view, group);
+  // Those of a former ring stay as they are until they go.
+  if (!isRoot && of === undefined) return [];
   const wanted = wantedOf(view, group);
-  const isFormed = isRoot ? root.formed && view.ringReady : view.formed;
+  const isFormed = isRoot
+    ? root.formed && view.ringReady
+    : of?.groups.formed === true;
   if (!isLed && !isFormed && wanted[0] === self) {
     return [{ type: "stand", group }];
   }
@@ -224,7 +314,8 @@ function memberActs(
       ? [{ type: "ask_stray", group, uid }]
       : [];
   }
-  if (!settled) return [];
+  const acts = of === undefined ? [] : takeoverActs(view, member, of.partition);
+  if (!settled) return acts;
   const step = planMembers({
     members: membership.members,
     leader: self,
@@ -234,25 +325,51 @@ function memberActs(
   });
   switch (step.type) {
     case "wait":
-      return [];
+      return acts;
     case "none": {
       const [to] = isRoot || member.leadsMs < LEAD_MS_MIN ? [] : wanted;
       return to === undefined || to === self || !view.isUp(to)
-        ? []
-        : [{ type: "hand_over", group, to }];
+        ? acts
+        : [...acts, { type: "hand_over", group, to }];
     }
     default:
-      return [{ type: "change", group, step }];
+      return [...acts, { type: "change", group, step }];
   }
+}
+
+function takeoverActs(
+  { future, ringReady }: EnsembleView,
+  { group, age, isShut }: MemberHere,
+  partition: number,
+): EnsembleAct[] {
+  if (age !== "future" || !isShut || future === undefined) return [];
+  // Whoever may be the next claimant knows by then that there is no way back.
+  const mayEnd = future.phase === "reading" && ringReady;
+  return [{ type: "take_over", group, partition, mayEnd }];
+}
+
+/**
+ * `acts` in the order in which they are begun. Groups that take over come last, as
+ * that takes long, and first of them those that have waited longest: else some
+ * would go on and on while others never begin.
+ *
+ * @param takenOn When groups were taken one step on last.
+ */
+export function inTurn(
+  acts: readonly EnsembleAct[],
+  takenOn: ReadonlyMap<string, number>,
+): EnsembleAct[] {
+  const turn = (act: EnsembleAct): number =>
+    act.type === "take_over" ? takenOn.get(act.group) ?? 0 : -1;
+  return acts.toSorted((a, b) => turn(a) - turn(b));
 }
 
 /** The nodes that should have a member of `group`. */
 export function wantedOf(
-  { rootOwners, owners }: Pick<EnsembleView, "rootOwners" | "owners">,
+  view: Pick<EnsembleView, "rootOwners" | "present" | "future">,
   group: string,
 ): readonly string[] {
-  const partition = partitionOfGroup(group);
-  return partition === undefined
-    ? rootOwners
-    : ensembleOwners(owners, partition);
+  if (group === ROOT_GROUP) return view.rootOwners;
+  const of = groupsOf(view, group);
+  return of === undefined ? [] : ensembleOwners(of.groups.owners, of.partition);
 }

@@ -4,6 +4,8 @@ import { partitionGroup, ROOT_GROUP } from "./ensemble_names.ts";
 import {
   type EnsembleAct,
   type EnsembleView,
+  type FutureGroups,
+  inTurn,
   LEAD_MS_MIN,
   type MemberHere,
   planEnsembles,
@@ -21,6 +23,15 @@ const TABLE: GroupTable = [
   { groupId: 20, members: [{ node: "b", uid: 21 }, { node: "a", uid: 22 }] },
 ];
 
+const PRESENT = {
+  generation: 0,
+  owners: ["a", "b"],
+  table: TABLE,
+  formed: true,
+};
+/** What there is of a table before it is known. */
+const FORMING = { ...PRESENT, table: undefined, formed: false };
+
 /** What node "a" of "a" and "b" sees, with nothing to do. */
 function view(changes: Partial<EnsembleView> = {}): EnsembleView {
   return {
@@ -29,9 +40,9 @@ function view(changes: Partial<EnsembleView> = {}): EnsembleView {
     ringReady: true,
     root: { ...ROOT, formed: true },
     rootOwners: ["a", "b"],
-    owners: ["a", "b"],
-    table: TABLE,
-    formed: true,
+    present: PRESENT,
+    future: undefined,
+    isSettled: false,
     members: [],
     made: new Set(),
     isUp: () => true,
@@ -60,6 +71,8 @@ function here(group: string, changes: Partial<MemberHere> = {}): MemberHere {
     membership: { index: 0, members: voters("ab") },
     settled: true,
     unwantedMs: 0,
+    age: "present",
+    isShut: false,
     ...changes,
   };
 }
@@ -69,14 +82,14 @@ function named(acts: readonly EnsembleAct[]): string[] {
   return acts.map(({ type, group }) => `${type} ${group}`);
 }
 
-const P0 = partitionGroup(0);
+const P0 = partitionGroup(0, 0);
 
 Deno.test("planEnsembles() has nothing to do without consistent buckets", () => {
-  assertEquals(planEnsembles(view({ root: undefined, table: undefined })), []);
+  assertEquals(planEnsembles(view({ root: undefined, present: FORMING })), []);
 });
 
 Deno.test("planEnsembles() makes the member of the root that is named for the node, once and only before it is formed", () => {
-  const forming = view({ root: ROOT, table: undefined, formed: false });
+  const forming = view({ root: ROOT, present: FORMING });
   assertEquals(planEnsembles(forming), [{
     type: "make_member",
     group: ROOT_GROUP,
@@ -86,7 +99,7 @@ Deno.test("planEnsembles() makes the member of the root that is named for the no
       { node: "a", uid: 2, kind: "voter", target: 0 },
       { node: "b", uid: 3, kind: "voter", target: 0 },
     ],
-  }, { type: "read_table", group: ROOT_GROUP }]);
+  }, { type: "read_table", group: ROOT_GROUP, generation: 0 }]);
   const never = [
     { ...forming, made: new Set([2]) },
     { ...forming, self: "c" },
@@ -105,8 +118,7 @@ Deno.test("planEnsembles() has the claimant see that the root is formed, and the
   const forming = view({
     root: ROOT,
     isClaimant: true,
-    table: undefined,
-    formed: false,
+    present: FORMING,
     members: [here(ROOT_GROUP, { leads: true })],
   });
   assertEquals(named(planEnsembles(forming)), [
@@ -117,7 +129,10 @@ Deno.test("planEnsembles() has the claimant see that the root is formed, and the
 });
 
 Deno.test("planEnsembles() makes the members that the table names for the node until all have been made", () => {
-  const forming = view({ formed: false, made: new Set([22]) });
+  const forming = view({
+    present: { ...PRESENT, formed: false },
+    made: new Set([22]),
+  });
   assertEquals(named(planEnsembles(forming)), [
     `read_table ${ROOT_GROUP}`,
     `make_member ${P0}`,
@@ -140,7 +155,7 @@ Deno.test("planEnsembles() makes the members that the table names for the node u
 
 Deno.test("planEnsembles() has members follow the ring where the node leads, they have agreed and all is formed", () => {
   const grown = view({
-    owners: ["a", "c"],
+    present: { ...PRESENT, owners: ["a", "c"] },
     members: [here(P0, { leads: true })],
   });
   assertEquals(planEnsembles(grown), [
@@ -153,9 +168,8 @@ Deno.test("planEnsembles() has members follow the ring where the node leads, the
   ];
   for (const one of still) assertEquals(planEnsembles(one), []);
   assertEquals(
-    planEnsembles({ ...grown, formed: false }).some(({ type }) =>
-      type === "change"
-    ),
+    planEnsembles({ ...grown, present: { ...grown.present, formed: false } })
+      .some(({ type }) => type === "change"),
     false,
   );
 });
@@ -171,7 +185,10 @@ Deno.test("planEnsembles() changes the root only when all members know that it i
 
 Deno.test("planEnsembles() hands the lead to the first owner, when all is well and has been for a while", () => {
   const leading = here(P0, { leads: true, leadsMs: LEAD_MS_MIN });
-  const second = view({ owners: ["b", "a"], members: [leading] });
+  const second = view({
+    present: { ...PRESENT, owners: ["b", "a"] },
+    members: [leading],
+  });
   assertEquals(planEnsembles(second), [
     { type: "hand_over", group: P0, to: "b" },
   ]);
@@ -193,18 +210,141 @@ Deno.test("planEnsembles() drops what is of a former cluster, and asks before it
     { type: "drop", group: P0, uid: 11 },
   ]);
   assertEquals(
-    planEnsembles(view({ members: [former], table: undefined })),
+    planEnsembles(view({
+      members: [former],
+      present: { ...PRESENT, table: undefined },
+    })),
     [],
   );
   const stray = here(P0, { unwantedMs: STRAY_MS });
   assertEquals(
-    named(planEnsembles(view({ owners: ["c", "b"], members: [stray] }))),
+    named(planEnsembles(view({
+      present: { ...PRESENT, owners: ["c", "b"] },
+      members: [stray],
+    }))),
     [`ask_stray ${P0}`],
   );
-  const alone = { root: undefined, table: undefined };
+  const alone = { root: undefined, present: FORMING };
   assertEquals(
     named(planEnsembles(view({ ...alone, members: [stray] }))),
     [`drop ${P0}`],
   );
   assertEquals(planEnsembles(view({ ...alone, members: [here(P0)] })), []);
+});
+
+/** A ring of four on its way, of which nothing is known yet. */
+const FUTURE: FutureGroups = {
+  generation: 1,
+  owners: ["a", "b", "a", "b"],
+  table: undefined,
+  formed: false,
+  phase: "copying",
+};
+const F0 = partitionGroup(1, 0);
+
+Deno.test("planEnsembles() makes the groups of a ring to come once those of the ring are there", () => {
+  const leading = view({
+    future: FUTURE,
+    members: [here(ROOT_GROUP, { leads: true })],
+  });
+  const table = (type: "read_table" | "write_table"): EnsembleAct => ({
+    type,
+    group: ROOT_GROUP,
+    generation: 1,
+  });
+  assertEquals(planEnsembles(leading), [
+    table("read_table"),
+    table("write_table"),
+  ]);
+  assertEquals(
+    planEnsembles({ ...leading, members: [] }),
+    [table("read_table")],
+  );
+  const forming = { ...leading, present: { ...PRESENT, formed: false } };
+  assertEquals(
+    planEnsembles(forming).some((act) =>
+      "generation" in act && act.generation === 1
+    ),
+    false,
+  );
+  const named1 = [{ groupId: 30, members: [{ node: "a", uid: 31 }] }];
+  assertEquals(
+    named(planEnsembles(view({ future: { ...FUTURE, table: named1 } }))),
+    [`read_table ${ROOT_GROUP}`, `make_member ${F0}`],
+  );
+});
+
+Deno.test("planEnsembles() has a group that is led here take over, and end that when all members read by its ring", () => {
+  const shut = here(F0, {
+    groupId: 30,
+    leads: true,
+    age: "future",
+    isShut: true,
+  });
+  const future = { ...FUTURE, formed: true };
+  const acts = (phase: FutureGroups["phase"], changes = {}): EnsembleAct[] =>
+    planEnsembles(
+      view({ future: { ...future, phase }, members: [shut], ...changes }),
+    );
+  const takeOver = (mayEnd: boolean): EnsembleAct[] => [
+    { type: "take_over", group: F0, partition: 0, mayEnd },
+  ];
+  assertEquals(acts("copying"), takeOver(false));
+  assertEquals(acts("binding"), takeOver(false));
+  assertEquals(acts("reading"), takeOver(true));
+  assertEquals(acts("reading", { ringReady: false }), takeOver(false));
+  assertEquals(
+    acts("reading", { members: [{ ...shut, isShut: false }] }),
+    [],
+  );
+  assertEquals(acts("reading", { members: [{ ...shut, leads: false }] }), []);
+});
+
+Deno.test("planEnsembles() has the claimant ask how far the groups of a ring to come are", () => {
+  const asked = (phase: FutureGroups["phase"], isClaimant = true) =>
+    planEnsembles(
+      view({ isClaimant, future: { ...FUTURE, formed: true, phase } }),
+    );
+  const check = (step: "copied" | "open"): EnsembleAct[] => [
+    { type: "check_takeover", group: ROOT_GROUP, generation: 1, step },
+  ];
+  assertEquals(asked("copying"), check("copied"));
+  assertEquals(asked("reading"), check("open"));
+  assertEquals(asked("reading", false), []);
+});
+
+Deno.test("planEnsembles() drops the groups of a resize that was given up at once, and those of a former ring when all go by the new one", () => {
+  const given = here(partitionGroup(2, 0), { age: "aborted" });
+  const former = here(partitionGroup(3, 0), {
+    age: "former",
+    leads: true,
+    unwantedMs: STRAY_MS,
+  });
+  const members = [given, former];
+  assertEquals(named(planEnsembles(view({ members }))), [
+    `drop ${given.group}`,
+  ]);
+  assertEquals(named(planEnsembles(view({ members, isSettled: true }))), [
+    `drop ${given.group}`,
+    `drop ${former.group}`,
+  ]);
+});
+
+Deno.test("inTurn() begins with what is short, and then with the group that has waited longest", () => {
+  // With the seed 618 of ensemble_resize the first groups took each turn.
+  const takeOver = (partition: number): EnsembleAct => ({
+    type: "take_over",
+    group: partitionGroup(1, partition),
+    partition,
+    mayEnd: false,
+  });
+  const drop: EnsembleAct = { type: "drop", group: P0, uid: 1 };
+  const takenOn = new Map([
+    [partitionGroup(1, 0), 30],
+    [partitionGroup(1, 1), 10],
+  ]);
+  assertEquals(
+    inTurn([takeOver(0), takeOver(1), drop, takeOver(2)], takenOn),
+    [drop, takeOver(2), takeOver(1), takeOver(0)],
+  );
 });

@@ -9,9 +9,11 @@
 import type { Runtime, TimerHandle } from "../../supervisors/runtime.ts";
 import { isWhorlError, reasonOf, WhorlError } from "../base/errors.ts";
 import type { Log } from "../environment/log.ts";
-import type { RaftMember, RaftSystem } from "../raft/raft_member.ts";
+import type { RaftSystem } from "../raft/raft_member.ts";
 import type { RaKvClient } from "../ra_kv/ra_kv_client.ts";
 import { fieldOf } from "../ra_kv/method_arguments.ts";
+import { isRaKv } from "../ra_kv/ra_kv_member.ts";
+import { FIRST_SUCCESSION } from "../ra_kv/succession.ts";
 import { RA_KV_MACHINE } from "../ra_kv/ra_kv_command_codec.ts";
 import type { ClusterMembers } from "../ra_kv/ra_kv_protocol.ts";
 import {
@@ -19,23 +21,26 @@ import {
   rootEnsemble,
   rootOwners,
 } from "../ring/consistent_buckets.ts";
-import { currentMembers, type Ring, ringReady } from "../ring/ring.ts";
-import { isEnsemble, partitionGroup, ROOT_GROUP } from "./ensemble_names.ts";
+import {
+  currentMembers,
+  type Ring,
+  ringReady,
+  ringVersion,
+} from "../ring/ring.ts";
+import { ageOfVnode } from "../ring/ring_generations.ts";
+import { isEnsemble, ROOT_GROUP, vnodeOfGroup } from "./ensemble_names.ts";
 import {
   type EnsembleAct,
   type EnsembleView,
+  inTurn,
   type MemberHere,
   planEnsembles,
+  type RingGroups,
+  type TakeoverStep,
   wantedOf,
 } from "./ensemble_plan.ts";
-import {
-  decodeGroupTable,
-  encodeGroupTable,
-  FORMED_KEY,
-  type GroupTable,
-  makeGroupTable,
-  TABLE_KEY,
-} from "./group_table.ts";
+import { type GroupTakeovers, TAKEOVERS_MAX } from "./group_takeovers.ts";
+import { RootTables } from "./root_tables.ts";
 
 /** Acts at once. */
 export const ENSEMBLE_ACTS_MAX = 8;
@@ -51,8 +56,10 @@ const LONG_PAUSE_MS = 10_000;
 export const AUDIT_INTERVAL_MS = 5_000;
 /** Time a node has to say which members it has, in milliseconds. */
 const MEMBERS_TIMEOUT_MS = 2_000;
-/** Time reading or writing the table may take, in milliseconds. */
-const TABLE_TIMEOUT_MS = 5_000;
+/** Time before a group looks again what has changed where its keys are, while they may still change, in milliseconds. */
+const FOLLOW_PAUSE_MS = 2_000;
+/** Time after which nobody asks the groups of a former ring any more once all members go by the ring as it is, in milliseconds: as vnodes do. */
+const FORMER_LINGER_MS = 5_000;
 
 /** What ensembles need from their node. */
 export interface EnsembleWorld {
@@ -81,6 +88,8 @@ export interface EnsembleWorld {
   ) => Promise<unknown>;
   /** This node is the claimant and has seen all first members of the root. */
   readonly rootFormed: () => void;
+  /** This node is the claimant and has seen all groups of the ring of that generation come so far. */
+  readonly takenOver: (generation: number, step: TakeoverStep) => void;
   /** This node holds no member of an ensemble any more. */
   readonly emptied: () => void;
   /** An act has broken a promise of ours. */
@@ -111,6 +120,8 @@ export class EnsembleProcess {
   readonly #made = new Set<number>();
   /** Since when nobody wants a member of a group here. */
   readonly #unwanted = new Map<string, number>();
+  /** When groups that are led here were taken one step on last. */
+  readonly #takenOn = new Map<string, number>();
   /** Since when groups are led here. */
   readonly #leading = new Map<string, number>();
   /** Members that their nodes have said not to have. */
@@ -119,17 +130,31 @@ export class EnsembleProcess {
   #missed: ReadonlySet<number> = new Set();
   #auditAtMs = 0;
   readonly #waiters = new Set<() => void>();
-  /** The table, before it is known whether it is formed: by that alone a node would make members again that it has lost. */
-  #tableRead: GroupTable | undefined;
-  #table: GroupTable | undefined;
-  #formed = false;
+  readonly #tables: RootTables;
+  readonly #takeovers: GroupTakeovers;
+  /** The present generation, as it was seen last. */
+  #generation = 0;
+  /** What this claimant has seen of the groups of a ring to come. */
+  #seen:
+    | { readonly generation: number; readonly step: TakeoverStep }
+    | undefined;
+  /** The ring that all members go by, and since when. */
+  #settled: { readonly version: number; readonly sinceMs: number } | undefined;
   #held = false;
   #timer: TimerHandle | undefined;
   #timerAt = Infinity;
   #closed = false;
 
-  constructor(world: EnsembleWorld) {
+  constructor(world: EnsembleWorld, takeovers: GroupTakeovers) {
     this.#world = world;
+    this.#tables = new RootTables({
+      raKv: world.raKv,
+      newNumber: world.newNumber,
+      present: () =>
+        world.ring()?.ownership.generations.current ?? this.#generation,
+      formed: (generation) => this.#tableFormed(generation),
+    });
+    this.#takeovers = takeovers;
     this.changed();
   }
 
@@ -142,18 +167,18 @@ export class EnsembleProcess {
 
   /** Whether the members of all ensembles are known to have been made. */
   get formed(): boolean {
-    return this.#formed;
+    return this.#tables.isFormed(this.#generation);
   }
 
   /** Resolves with `true` once {@linkcode formed}, with `false` after `waitMs`. */
   whenFormed(waitMs: number): Promise<boolean> {
-    if (this.#formed) return Promise.resolve(true);
+    if (this.formed) return Promise.resolve(true);
     const { runtime } = this.#world;
     const { promise, resolve } = Promise.withResolvers<boolean>();
     const formed = (): void => {
       runtime.clearTimer(timer);
       this.#waiters.delete(formed);
-      resolve(this.#formed);
+      resolve(this.formed);
     };
     const timer = runtime.setTimer(waitMs, formed);
     this.#waiters.add(formed);
@@ -176,6 +201,7 @@ export class EnsembleProcess {
   /** Nothing more is done; what is under way ends by itself. */
   close(): void {
     this.#closed = true;
+    this.#takeovers.close();
     this.#world.runtime.clearTimer(this.#timer);
     for (const tell of [...this.#waiters]) tell();
   }
@@ -208,19 +234,24 @@ export class EnsembleProcess {
     if (held || hasConsistentBuckets(ring)) this.#lookIn(LOOK_INTERVAL_MS);
     const now = this.#world.runtime.now();
     let busy = 0;
+    let takeovers = 0;
     for (const [key, state] of this.#acts) {
-      if (state === "busy") busy++;
-      else if (state <= now) this.#acts.delete(key);
+      if (state === "busy") {
+        busy++;
+        if (key.startsWith("take_over ")) takeovers++;
+      } else if (state <= now) this.#acts.delete(key);
     }
-    if (view.formed && now >= this.#auditAtMs) {
+    if (view.present.formed && now >= this.#auditAtMs) {
       this.#auditAtMs = now + AUDIT_INTERVAL_MS;
       void this.#audit(view);
     }
-    for (const act of planEnsembles(view)) {
-      const key = `${act.type} ${act.group}`;
+    for (const act of inTurn(planEnsembles(view), this.#takenOn)) {
+      const key = keyOf(act);
       if (busy >= ENSEMBLE_ACTS_MAX) return;
-      if (this.#acts.has(key)) continue;
+      if (this.#acts.has(key) || this.#acts.has(pauseKeyOf(act))) continue;
+      if (act.type === "take_over" && ++takeovers > TAKEOVERS_MAX) continue;
       busy++;
+      if (act.type === "take_over") this.#takenOn.set(act.group, now);
       this.#acts.set(key, "busy");
       this.#begin(key, act, ring, view);
     }
@@ -232,14 +263,15 @@ export class EnsembleProcess {
     const root = members.find(({ group }) => group === ROOT_GROUP);
     const there = root?.membership.members.map(({ node }) => node) ??
       rootEnsemble(ring)?.members.map(({ node }) => node) ?? [];
-    const plan = {
-      rootOwners: rootOwners(ring, there),
-      owners: ring.ownership.owners,
-    };
     const now = runtime.now();
+    const plan = { rootOwners: rootOwners(ring, there), ...this.#rings(ring) };
+    if (!ringReady(ring)) this.#settled = undefined;
+    else if (this.#settled?.version !== ringVersion(ring)) {
+      this.#settled = { version: ringVersion(ring), sinceMs: now };
+    }
     for (const { uid } of members) this.#made.add(uid);
     const groups = new Set(members.map(({ group }) => group));
-    for (const since of [this.#unwanted, this.#leading]) {
+    for (const since of [this.#unwanted, this.#leading, this.#takenOn]) {
       for (const group of since.keys()) {
         if (!groups.has(group)) since.delete(group);
       }
@@ -250,14 +282,17 @@ export class EnsembleProcess {
       ringReady: ringReady(ring),
       root: rootEnsemble(ring),
       ...plan,
-      table: this.#table,
-      formed: this.#formed,
+      isSettled: this.#settled !== undefined &&
+        now - this.#settled.sinceMs >= FORMER_LINGER_MS,
       members: members.map((member): MemberHere => {
         const { group, groupId, uid, role, leader, membership } = member;
         const isWanted = hasConsistentBuckets(ring) &&
           wantedOf(plan, group).includes(self);
         if (isWanted) this.#unwanted.delete(group);
         else if (!this.#unwanted.has(group)) this.#unwanted.set(group, now);
+        const { succession } = isRaKv(member)
+          ? member.state
+          : { succession: FIRST_SUCCESSION };
         const leads = role === "leader";
         if (!leads) this.#leading.delete(group);
         else if (!this.#leading.has(group)) this.#leading.set(group, now);
@@ -271,11 +306,38 @@ export class EnsembleProcess {
           membership,
           settled: membership.index <= member.commitIndex,
           unwantedMs: now - (this.#unwanted.get(group) ?? now),
+          age: group === ROOT_GROUP
+            ? "present"
+            : ageOfVnode(ring, vnodeOfGroup(group) ?? 0),
+          isShut: !succession.isComplete || succession.sources.size === 0,
         };
       }),
       made: this.#made,
       isUp: (node) => node === self || isUp(node),
       gone: this.#gone,
+    };
+  }
+
+  /** The groups of the ring, and of the one to come. */
+  #rings(ring: Ring): Pick<EnsembleView, "present" | "future"> {
+    const { owners, generations: { current, resize } } = ring.ownership;
+    this.#generation = current;
+    this.#tables.keep([current, resize?.generation ?? current]);
+    const groups = (
+      generation: number,
+      owners: readonly string[],
+    ): RingGroups => ({
+      generation,
+      owners,
+      table: this.#tables.of(generation),
+      formed: this.#tables.isFormed(generation),
+    });
+    return {
+      present: groups(current, owners),
+      future: resize === null ? undefined : {
+        ...groups(resize.generation, resize.owners),
+        phase: resize.phase,
+      },
     };
   }
 
@@ -286,21 +348,21 @@ export class EnsembleProcess {
     view: EnsembleView,
   ): Promise<void> {
     const { log, runtime } = this.#world;
-    let again = false;
+    let pauseMs = act.type === "hand_over" || act.type === "stand"
+      ? LONG_PAUSE_MS
+      : PAUSE_MS;
     try {
-      again = await this.#perform(act, ring, view);
+      const next = await this.#perform(act, ring, view);
+      if (next !== false) pauseMs = next === true ? 0 : next;
     } catch (error) {
       if (!isWhorlError(error)) return this.#world.failed(error);
       log.debug(`Cannot ${act.type.replace("_", " ")} of ${act.group} yet`, {
         reason: reasonOf(error),
       });
     }
-    const pauseMs = act.type === "hand_over" || act.type === "stand"
-      ? LONG_PAUSE_MS
-      : PAUSE_MS;
-    if (again) this.#acts.delete(key);
-    else this.#acts.set(key, runtime.now() + pauseMs);
-    this.#lookIn(again ? LOOK_DELAY_MS : PAUSE_MS);
+    this.#acts.delete(key);
+    if (pauseMs > 0) this.#acts.set(pauseKeyOf(act), runtime.now() + pauseMs);
+    this.#lookIn(pauseMs === 0 ? LOOK_DELAY_MS : PAUSE_MS);
   }
 
   /**
@@ -337,12 +399,12 @@ export class EnsembleProcess {
     if (this.#gone.size > 0) this.changed();
   }
 
-  /** Performs an act; true if whatever follows may follow at once. */
+  /** Performs an act; true if whatever follows may follow at once, else perhaps after how many milliseconds. */
   async #perform(
     act: EnsembleAct,
     ring: Ring,
     view: EnsembleView,
-  ): Promise<boolean> {
+  ): Promise<boolean | number> {
     const { perform, log } = this.#world;
     const { group: cluster } = act;
     switch (act.type) {
@@ -351,11 +413,19 @@ export class EnsembleProcess {
       case "check_root":
         return await this.#checkRoot(ring, view);
       case "read_table":
-        return await this.#readTable();
+        return await this.#tables.read(act.generation);
       case "write_table":
-        return await this.#writeTable(view);
+        return await this.#writeTable(act.generation, view);
       case "check_table":
-        return await this.#checkTable(ring, view);
+        return await this.#checkTable(ring, act.generation);
+      case "take_over":
+        await this.#takeovers.takeOver(act);
+        return act.mayEnd ? false : FOLLOW_PAUSE_MS;
+      case "check_takeover":
+        if (!await this.#takeovers.haveCome(act)) return false;
+        this.#world.takenOver(act.generation, act.step);
+        // A claimant that is started anew has to hear it again.
+        return FOLLOW_PAUSE_MS;
       case "stand":
         this.#system().member(cluster)?.standNow();
         return false;
@@ -434,17 +504,30 @@ export class EnsembleProcess {
     return true;
   }
 
-  async #checkTable(
-    ring: Ring,
-    { table = [] }: EnsembleView,
-  ): Promise<boolean> {
-    const wanted = table.flatMap(({ groupId, members }) =>
-      members.map(({ node }) => ({ node, groupId }))
-    );
+  async #checkTable(ring: Ring, generation: number): Promise<boolean> {
+    const wanted = (this.#tables.of(generation) ?? [])
+      .flatMap(({ groupId, members }) =>
+        members.map(({ node }) => ({ node, groupId }))
+      );
     if (!await this.#areMade(ring, wanted)) return false;
-    await this.#putOnce(FORMED_KEY, true);
-    this.#nowFormed();
+    await this.#tables.markFormed(generation);
     return true;
+  }
+
+  async #writeTable(
+    generation: number,
+    { present, future }: EnsembleView,
+  ): Promise<boolean> {
+    const groups = generation === present.generation ? present : future;
+    return groups?.generation === generation &&
+      await this.#tables.write(generation, groups.owners);
+  }
+
+  #tableFormed(generation: number): void {
+    this.#world.log.info("All ensembles of consistent buckets are there", {
+      generation,
+    });
+    for (const tell of [...this.#waiters]) tell();
   }
 
   /** Whether each node has a member of each of its groups; those that are no members of the cluster any more need none. */
@@ -491,52 +574,20 @@ export class EnsembleProcess {
       uids: members.map(({ uid }) => uid),
     };
   }
+}
 
-  async #readTable(): Promise<boolean> {
-    const { raKv } = this.#world;
-    const options = { timeoutMs: TABLE_TIMEOUT_MS };
-    if (this.#tableRead === undefined) {
-      const { value } = await raKv.get(ROOT_GROUP, TABLE_KEY, options);
-      if (value === undefined) return false;
-      this.#tableRead = decodeGroupTable(value);
-    }
-    const formed = await raKv.get(ROOT_GROUP, FORMED_KEY, options);
-    const isNews = this.#table === undefined;
-    this.#table ??= this.#tableRead;
-    if (formed.value === true) this.#nowFormed();
-    return isNews;
-  }
+/** What is done once at a time. */
+function keyOf(act: EnsembleAct): string {
+  return "generation" in act
+    ? `${act.type} ${act.generation}`
+    : `${act.type} ${act.group}`;
+}
 
-  async #writeTable({ owners }: EnsembleView): Promise<boolean> {
-    const table = makeGroupTable(owners, this.#world.newNumber);
-    await this.#putOnce(TABLE_KEY, encodeGroupTable(table));
-    return await this.#readTable();
-  }
-
-  /** Writes a key of the root unless it is there. */
-  async #putOnce(
-    key: string,
-    value: Parameters<RaKvClient["put"]>[2],
-  ): Promise<void> {
-    try {
-      await this.#world.raKv.put(ROOT_GROUP, key, value, {
-        ifIndex: 0,
-        timeoutMs: TABLE_TIMEOUT_MS,
-      });
-    } catch (error) {
-      if (!isWhorlError(error, "index_mismatch")) throw error;
-    }
-  }
-
-  #nowFormed(): void {
-    if (this.#formed) return;
-    this.#formed = true;
-    this.#world.log.info("All ensembles of consistent buckets are there");
-    for (const tell of [...this.#waiters]) tell();
-  }
-
-  /** The member of a partition's ensemble on this node. */
-  memberOf(partition: number): RaftMember | undefined {
-    return this.#world.system()?.member(partitionGroup(partition));
-  }
+/** What pauses once an act is done. */
+function pauseKeyOf(act: EnsembleAct): string {
+  // What may end now has not to wait until it would have gone on.
+  return act.type === "take_over" && !act.mayEnd ||
+      act.type === "check_takeover" && act.step === "copied"
+    ? `${keyOf(act)} on`
+    : keyOf(act);
 }

@@ -4,6 +4,8 @@
  * member of it that is named for its own node. A second key says that all have
  * been made; from then on nobody makes one of them, as it may have been removed.
  *
+ * A ring that is to have another size has a table of its own beside the first one.
+ *
  * It is one record, since all groups begin at one moment, and one read tells a
  * node everything that it has to do.
  *
@@ -17,10 +19,21 @@ import {
   type FirstMember,
 } from "../ring/consistent_buckets.ts";
 
-/** The root's key of the table. */
-export const TABLE_KEY = "groups";
-/** The root's key that is there once all members of the table have been made. */
-export const FORMED_KEY = "formed";
+/** The keys of a table. */
+export interface TableKeys {
+  /** The root's key of the table. */
+  readonly table: string;
+  /** The root's key that is there once all members of the table have been made. */
+  readonly formed: string;
+}
+
+/** Those of the first table, whatever the generation of the ring was by then. */
+export const FIRST_TABLE: TableKeys = { table: "groups", formed: "formed" };
+
+/** Those of the table of a ring that has come, or is to come, out of a resize. */
+export function tableKeys(generation: number): TableKeys {
+  return { table: `groups/${generation}`, formed: `formed/${generation}` };
+}
 
 /** A group of the table. */
 export interface TableGroup {

@@ -192,6 +192,23 @@ const METHODS: Methods = {
 /** What the names of calls about clusters of `ra_kv` begin with. */
 const RA_KV_METHODS = "ra_kv_";
 
+type Ensembles = NonNullable<WhorlNode["parts"]["ensembles"]>;
+
+/** What nodes ask each other for the sake of consistent buckets. */
+const ENSEMBLE_CALLS: Readonly<
+  Record<string, (ensembles: Ensembles, args: unknown) => unknown>
+> = {
+  ensemble_members: ({ process }) => process.membersHere(),
+  ensemble_keys: ({ questions }, args) => questions.keysHere(args),
+  ensemble_export: ({ exports }, args) => exports.keysHere(args),
+  ensemble_values: ({ exports }, args) => exports.valuesHere(args),
+  ensemble_seal: async ({ takeovers }, args) => {
+    await takeovers.sealHere(args);
+    return {};
+  },
+  ensemble_takeovers: ({ takeovers }, args) => takeovers.here(args),
+};
+
 /**
  * Performs a call that arrived on a link.
  *
@@ -206,12 +223,10 @@ export function performCall(
   if (method === "supported_capabilities") {
     return encodeClaim(node.parts.config.capabilities);
   }
-  const { raKv, ensembles } = node.parts;
-  if (method === "ensemble_members") {
-    return present(ensembles, "ensembles").process.membersHere();
-  }
-  if (method === "ensemble_keys") {
-    return present(ensembles, "ensembles").questions.keysHere(args);
+  const { raKv } = node.parts;
+  if (Object.hasOwn(ENSEMBLE_CALLS, method)) {
+    const ensembles = present(node.parts.ensembles, "ensembles");
+    return ENSEMBLE_CALLS[method]?.(ensembles, args);
   }
   if (method.startsWith(RA_KV_METHODS)) {
     // What is not there yet says nothing about what this version knows.

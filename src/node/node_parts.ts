@@ -16,6 +16,8 @@ import {
 } from "../request/coordinators.ts";
 import type { ConsistentKv } from "../ensemble/consistent_kv.ts";
 import type { EnsembleProcess } from "../ensemble/ensemble_process.ts";
+import type { GroupExport } from "../ensemble/group_export.ts";
+import type { GroupTakeovers } from "../ensemble/group_takeovers.ts";
 import type { KeyQuestions } from "../ensemble/key_questions.ts";
 import { CoveragePace } from "../request/coverage_pace.ts";
 import type { HandoffProcess } from "../handoff/handoff_process.ts";
@@ -62,7 +64,12 @@ export class NodeParts {
     | undefined;
   /** Keeps the ensembles of consistent buckets. */
   ensembles:
-    | { readonly process: EnsembleProcess; readonly questions: KeyQuestions }
+    | {
+      readonly process: EnsembleProcess;
+      readonly questions: KeyQuestions;
+      readonly exports: GroupExport;
+      readonly takeovers: GroupTakeovers;
+    }
     | undefined;
   /** Serves consistent buckets. It stays while what it stands on is restarted: nobody else may serve them. */
   consistentKv: ConsistentKv | undefined;

@@ -17,12 +17,16 @@ import type { Child } from "../../supervisors/child.ts";
 import type { ChildSpec } from "../../supervisors/child_spec.ts";
 import { startSupervisor } from "../../supervisors/supervisor.ts";
 import type { WhorlError } from "../base/errors.ts";
-import { ConsistentKeys } from "../ensemble/consistent_keys.ts";
-import { ConsistentKv } from "../ensemble/consistent_kv.ts";
+import { ConsistentKeys, type KeyRing } from "../ensemble/consistent_keys.ts";
+import { ConsistentKv, successorOf } from "../ensemble/consistent_kv.ts";
 import { isEnsemble } from "../ensemble/ensemble_names.ts";
 import { EnsembleProcess } from "../ensemble/ensemble_process.ts";
+import { GroupExport } from "../ensemble/group_export.ts";
+import { GroupTakeovers } from "../ensemble/group_takeovers.ts";
 import { KeyQuestions } from "../ensemble/key_questions.ts";
+import { MemberQuestions } from "../ensemble/member_questions.ts";
 import { consistentBuckets } from "../ring/consistent_buckets.ts";
+import { ageOfVnode } from "../ring/ring_generations.ts";
 import { raKvClient } from "../ra_kv/ra_kv_client.ts";
 import { RA_KV_MACHINE } from "../ra_kv/ra_kv_command_codec.ts";
 import { raKvMachine } from "../ra_kv/ra_kv_machine.ts";
@@ -158,6 +162,7 @@ function startRaKv(parts: NodeParts, isStarting: () => boolean): Child {
     runtime: environment,
     system: () => parts.raft,
     isStarting,
+    successor: successorOf,
     routes: {
       beginOperation: (node, number) => routes.beginOperation(node, number),
       endOperation: () => routes.endOperation(),
@@ -189,7 +194,26 @@ function startEnsembles(parts: NodeParts): Child {
   const isUp = (node: string) =>
     parts.links?.link(node) !== undefined && !parts.links.isSuspect(node);
   const newNumber = () => secretNumber(environment.secretBytes(6));
-  const owners = () => present(parts.cluster, "cluster").ring.ownership.owners;
+  const ring = () => present(parts.cluster, "cluster").ring;
+  const members = new MemberQuestions({
+    self,
+    runtime: environment,
+    system: () => parts.raft,
+    isUp,
+    find: async (group) => (await methods.find(group)).hint?.members ?? [],
+    call,
+  });
+  const exports = new GroupExport(members);
+  const takeovers = new GroupTakeovers({
+    self,
+    runtime: environment,
+    system: () => parts.raft,
+    ring: () => parts.cluster?.ring,
+    members,
+    exports,
+    perform,
+    call,
+  });
   const process = new EnsembleProcess({
     self,
     runtime: environment,
@@ -205,26 +229,31 @@ function startEnsembles(parts: NodeParts): Child {
     perform,
     call,
     rootFormed: () => parts.cluster?.rootFormed(),
+    takenOver: (generation, step) => parts.cluster?.takenOver(generation, step),
     emptied: () => parts.cluster?.exitIfReady(),
     failed: (error) => child.fail(error),
-  });
+  }, takeovers);
   const questions = new KeyQuestions({
     self,
-    runtime: environment,
-    system: () => parts.raft,
-    owners,
-    isUp,
-    find: async (group) => (await methods.find(group)).hint?.members ?? [],
-    call,
+    members,
+    owners: (vnode) => {
+      const { owners, generations: { resize } } = ring().ownership;
+      return resize !== null && ageOfVnode(ring(), vnode) === "future"
+        ? resize.owners
+        : owners;
+    },
   });
-  const ringSize = () => owners().length;
+  const keyRing = (): KeyRing => {
+    const { size, ownership } = ring();
+    return { generation: ownership.generations.current, size };
+  };
   const consistentKv = new ConsistentKv({
     groups: () => present(parts.raKv, "ra_kv").router,
-    ringSize,
+    ring: keyRing,
     wallClock: () => environment.wallClock(),
     keys: new ConsistentKeys({
       runtime: environment,
-      ringSize,
+      ring: keyRing,
       newNumber,
       keysOf: (...question) => questions.keysOf(...question),
     }),
@@ -232,7 +261,7 @@ function startEnsembles(parts: NodeParts): Child {
   if (parts.cluster !== undefined) {
     consistentKv.setBuckets(consistentBuckets(parts.cluster.ring));
   }
-  const ensembles = { process, questions };
+  const ensembles = { process, questions, exports, takeovers };
   parts.ensembles = ensembles;
   parts.consistentKv = consistentKv;
   const unsubscribe = parts.raft?.subscribe(() => process.changed());

@@ -95,10 +95,10 @@ export function valuePutBy(
 
 /** @throws {WhorlError} `value_corrupt` if a value of `command` is not what its hash says, `protocol_error` or `invalid_key` if it is no change. */
 export function checkCommand(command: Uint8Array): void {
-  if (command[0] === RaKvOp.end) {
+  if (command[0] as number >= RaKvOp.end) {
     throw new WhorlError(
       "protocol_error",
-      "Cannot delete a cluster by an operation on its keys",
+      `Cannot carry out command ${command[0]} by an operation on keys`,
     );
   }
   reader.reset(command, 0, command.length);

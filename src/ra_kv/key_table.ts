@@ -6,7 +6,7 @@
  *
  *     slots    hash of a key ──► record + 1, or 0; linear probing, and what
  *              follows a removed one moves up (Knuth, vol. 3, 6.4, algorithm R)
- *     records  index of the entry · hash of the value · expiry · key
+ *     records  index of the entry · hash of the value · expiry · version · key
  *     keys     the bytes of all keys, one after another
  *
  * A record keeps its number until its key is removed.
@@ -35,6 +35,8 @@ export class KeyTable {
   #flags: Uint8Array<ArrayBuffer> = new Uint8Array(RECORDS_MIN);
   /** Made when the first key is to expire. */
   #expiries: Float64Array<ArrayBuffer> | undefined;
+  /** Made when the first key comes from another group. */
+  #versions: Float64Array<ArrayBuffer> | undefined;
   #keyHashes: Uint32Array<ArrayBuffer> = new Uint32Array(RECORDS_MIN);
   #keyStarts: Uint32Array<ArrayBuffer> = new Uint32Array(RECORDS_MIN);
   /** 0 for a record that is free: no key is empty. */
@@ -146,6 +148,7 @@ export class KeyTable {
     this.#indexes[record] = 0;
     this.#flags[record] = 0;
     if (this.#expiries !== undefined) this.#expiries[record] = 0;
+    if (this.#versions !== undefined) this.#versions[record] = 0;
     this.#free.push(record);
     this.#size--;
     if (
@@ -173,6 +176,11 @@ export class KeyTable {
     return this.#expiries === undefined ? 0 : this.#expiries[record] as number;
   }
 
+  /** Version of the value where it is not that of its entry, as it came from another group; 0 if it is. */
+  versionOf(record: number): number {
+    return this.#versions === undefined ? 0 : this.#versions[record] as number;
+  }
+
   /** Says what is known of the key of `record` from now on. */
   set(
     record: number,
@@ -180,6 +188,7 @@ export class KeyTable {
     valueHash: number,
     flags: number,
     expiresAtMs: number,
+    version = 0,
   ): void {
     this.#beforeChange(record);
     this.#indexes[record] = index;
@@ -189,6 +198,10 @@ export class KeyTable {
       this.#expiries ??= new Float64Array(this.#indexes.length);
     }
     if (this.#expiries !== undefined) this.#expiries[record] = expiresAtMs;
+    if (version !== 0) {
+      this.#versions ??= new Float64Array(this.#indexes.length);
+    }
+    if (this.#versions !== undefined) this.#versions[record] = version;
   }
 
   /** The key of `record`, as a view that is valid until the table changes. */
@@ -220,7 +233,8 @@ export class KeyTable {
   /** Memory it takes, in bytes. */
   get byteCount(): number {
     return this.#slots.byteLength + this.#keys.byteLength +
-      (this.#expiries?.byteLength ?? 0) + this.#indexes.length * 23;
+      (this.#expiries?.byteLength ?? 0) + (this.#versions?.byteLength ?? 0) +
+      this.#indexes.length * 23;
   }
 
   #hash(bytes: Uint8Array, start: number, end: number): number {
@@ -260,6 +274,9 @@ export class KeyTable {
     this.#flags = grown(Uint8Array, this.#flags, capacity);
     if (this.#expiries !== undefined) {
       this.#expiries = grown(Float64Array, this.#expiries, capacity);
+    }
+    if (this.#versions !== undefined) {
+      this.#versions = grown(Float64Array, this.#versions, capacity);
     }
     this.#keyHashes = grown(Uint32Array, this.#keyHashes, capacity);
     this.#keyStarts = grown(Uint32Array, this.#keyStarts, capacity);

@@ -102,6 +102,7 @@ export interface Refusal {
 /** Whether it was certainly not carried out. */
 export function wasNotDone({ code, elsewhere }: Refusal): boolean {
   return code === "not_leader" || code === "transferring" ||
+    code === "moved" || code === "not_open" ||
     code === "unknown_cluster" && elsewhere;
 }
 

@@ -71,6 +71,8 @@ export function entryOf(object: Uint8Array | undefined): RaKvEntry | undefined {
   const op = object[12 + ENTRY_HEADER_BYTES];
   if (op === RaKvOp.sweep) return { ...entry, kind: "sweep" };
   if (op === RaKvOp.end) return { ...entry, kind: "end" };
+  if (op === RaKvOp.shut) return { ...entry, kind: "shut" };
+  if (op === RaKvOp.seal) return { ...entry, kind: "seal" };
   visitChanges(from, emptyChange(), (change) => {
     const key = keyText(object.subarray(change.keyStart, change.keyEnd));
     const ifIndex = change.ifIndex < 0 ? {} : { ifIndex: change.ifIndex };

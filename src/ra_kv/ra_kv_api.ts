@@ -112,8 +112,15 @@ export interface RaKvEntry {
   readonly term: number;
   /** The leader's wall clock when it took it, in milliseconds since 1970. */
   readonly timeMs: number;
-  /** `"sweep"` takes expired keys out; `"end"` deletes the cluster; `"noop"` and `"membership"` are Raft's own. */
-  readonly kind: "change" | "sweep" | "end" | "noop" | "membership";
+  /** `"sweep"` takes expired keys out; `"end"` deletes the cluster; `"shut"` and `"seal"` are those of a group that takes over from others, or has others take over; `"noop"` and `"membership"` are Raft's own. */
+  readonly kind:
+    | "change"
+    | "sweep"
+    | "end"
+    | "shut"
+    | "seal"
+    | "noop"
+    | "membership";
   /** What was to be changed, whether the conditions held or not. */
   readonly changes: readonly RaKvChange[];
 }

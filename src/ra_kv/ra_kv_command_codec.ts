@@ -7,9 +7,14 @@
  *               3 batch   u16 changes · u8 1 or 2 · change, each
  *               4 sweep   takes out what has expired
  *               5 end     the cluster is deleted
+ *               6 shut    u16 sources · u16 partition each
+ *               7 import  u48 term · u16 source · u48 up to · u48 sealed at, or 0
+ *                         · u16 changes · u8 1 or 2 · change, each
+ *               8 seal    u32 generation · u16 partitions
  *
  *     change    u8 flags · u16 bytes · key · if flag 1: u48 index
- *               a put goes on: if flag 2: u48 milliseconds to live · value field
+ *               a put goes on: if flag 2: u48 milliseconds to live
+ *               · if flag 4: u48 version · value field
  *
  *     value     u32 hash · u32 bytes · value (`ra_kv_value.ts`)
  *
@@ -18,9 +23,13 @@
  *               u8 2 · u16 place of the change in its batch · u48 index that the
  *                                key has instead of the one it should, 0 for none
  *               u8 3 · text      not carried out, nor will it ever be
+ *               u8 4 · u32 generation · u16 partitions
+ *                                not carried out: the keys are with other groups
+ *               u8 5             not carried out: the keys are not here yet
  *
  * Each is `u8 op` first. Flag 1 makes a change conditional: the key must have
- * that index, or not be there for 0.
+ * that index, or not be there for 0. Flag 4 is that of an import, all of whose
+ * puts have it. What 6 to 8 are for is in `succession.ts`.
  *
  * @module
  */
@@ -43,13 +52,16 @@ export const RaKvOp = {
   batch: 3,
   sweep: 4,
   end: 5,
+  shut: 6,
+  import: 7,
+  seal: 8,
 } as const;
 
 /** The command that deletes the cluster. */
 export const END_COMMAND: Uint8Array<ArrayBuffer> = Uint8Array.of(RaKvOp.end);
 
 /** Flags of a change. */
-export const ChangeFlag = { ifIndex: 1, ttl: 2 } as const;
+export const ChangeFlag = { ifIndex: 1, ttl: 2, version: 4 } as const;
 
 /** Longest key in bytes of UTF-8. */
 export const RA_KV_KEY_BYTES_MAX = 1_024;
@@ -197,6 +209,8 @@ export interface ChangeView {
   ifIndex: number;
   /** 0 if it stays. */
   ttlMs: number;
+  /** The one that the value had where it comes from; 0 if it comes from nowhere. */
+  version: number;
   hash: number;
   valueStart: number;
   valueEnd: number;
@@ -210,11 +224,14 @@ export function emptyChange(): ChangeView {
     keyEnd: 0,
     ifIndex: -1,
     ttlMs: 0,
+    version: 0,
     hash: 0,
     valueStart: 0,
     valueEnd: 0,
   };
 }
+
+const PUT_FLAGS = ChangeFlag.ifIndex | ChangeFlag.ttl;
 
 /** Reads the change of kind `op` that `from` stands at. @throws {WhorlError} `protocol_error`, `invalid_key`. */
 export function readChange(
@@ -222,19 +239,40 @@ export function readChange(
   op: number,
   into: ChangeView,
 ): void {
+  const flags = from.u8();
+  const known = op === RaKvOp.put ? PUT_FLAGS : ChangeFlag.ifIndex;
+  if ((flags & ~known) !== 0) throw refusal(`its flags are ${flags}`);
+  readChangeWith(from, op, flags, into);
+}
+
+/** Reads the change of kind `op` of an import that `from` stands at. @throws {WhorlError} `protocol_error`, `invalid_key`. */
+export function readImportedChange(
+  from: ByteReader,
+  op: number,
+  into: ChangeView,
+): void {
+  const flags = from.u8();
+  if (flags !== (op === RaKvOp.put ? ChangeFlag.version : 0)) {
+    throw refusal(`the flags of what it imports are ${flags}`);
+  }
+  readChangeWith(from, op, flags, into);
+}
+
+function readChangeWith(
+  from: ByteReader,
+  op: number,
+  flags: number,
+  into: ChangeView,
+): void {
   if (op !== RaKvOp.put && op !== RaKvOp.delete) {
     throw refusal(`it has a change of kind ${op}`);
   }
-  const flags = from.u8();
-  const known = op === RaKvOp.put
-    ? ChangeFlag.ifIndex | ChangeFlag.ttl
-    : ChangeFlag.ifIndex;
-  if ((flags & ~known) !== 0) throw refusal(`its flags are ${flags}`);
   into.op = op;
   into.keyStart = skipKey(from);
   into.keyEnd = from.offset;
   into.ifIndex = flags & ChangeFlag.ifIndex ? from.u48() : -1;
   into.ttlMs = 0;
+  into.version = 0;
   into.hash = 0;
   into.valueStart = into.valueEnd = from.offset;
   if (op === RaKvOp.delete) return;
@@ -244,6 +282,10 @@ export function readChange(
       throw refusal(`its time to live is ${into.ttlMs} ms`);
     }
   }
+  if (flags & ChangeFlag.version) {
+    into.version = from.u48();
+    if (into.version < 1) throw refusal("a version of it is 0");
+  }
   into.hash = from.u32();
   const bytes = from.u32();
   into.valueStart = from.offset;
@@ -252,6 +294,34 @@ export function readChange(
   }
   from.raw(bytes);
   into.valueEnd = from.offset;
+}
+
+/** What an import says besides its changes. */
+export interface ImportHeader {
+  /** Term of the leader that has read what it brings; in another one it does nothing. */
+  readonly term: number;
+  /** Partition of the group it comes from. */
+  readonly source: number;
+  /** Index of that group up to which all is here once this is; 0 for a part of the first copy. */
+  readonly upTo: number;
+  /** The version at which the source was sealed, if this is the last import from it; else 0. */
+  readonly sealedAt: number;
+  readonly count: number;
+}
+
+/** Reads what stands before the changes of an import. @throws {WhorlError} `protocol_error`. */
+export function readImportHeader(from: ByteReader): ImportHeader {
+  const header = {
+    term: from.u48(),
+    source: from.u16(),
+    upTo: from.u48(),
+    sealedAt: from.u48(),
+    count: from.u16(),
+  };
+  if (header.count > BATCH_CHANGES_MAX) {
+    throw refusal(`it has ${header.count} changes`);
+  }
+  return header;
 }
 
 /** Reads the number of changes of a batch. @throws {WhorlError} `protocol_error`. */
@@ -282,7 +352,14 @@ export function visitChanges(
 ): void {
   const op = from.u8();
   if (op === RaKvOp.sweep || op === RaKvOp.end) return expectCommandEnd(from);
-  if (op === RaKvOp.batch) {
+  if (op === RaKvOp.shut || op === RaKvOp.seal) return;
+  if (op === RaKvOp.import) {
+    const { count } = readImportHeader(from);
+    for (let place = 0; place < count; place++) {
+      readImportedChange(from, from.u8(), view);
+      if (visit(view, place) === false) return;
+    }
+  } else if (op === RaKvOp.batch) {
     const count = readBatchCount(from);
     for (let place = 0; place < count; place++) {
       readChange(from, from.u8(), view);
@@ -306,9 +383,24 @@ export type RaKvReply =
     /** Index that the key has; 0 if it is not there. */
     readonly index: number;
   }
-  | { readonly type: "refused"; readonly reason: string };
+  | { readonly type: "refused"; readonly reason: string }
+  | {
+    readonly type: "moved";
+    /** Generation of the ring whose groups have the keys. */
+    readonly generation: number;
+    /** Partitions it has. */
+    readonly size: number;
+  }
+  | { readonly type: "not_open" };
 
-const ReplyStatus = { done: 0, notFound: 1, mismatch: 2, refused: 3 } as const;
+const ReplyStatus = {
+  done: 0,
+  notFound: 1,
+  mismatch: 2,
+  refused: 3,
+  moved: 4,
+  notOpen: 5,
+} as const;
 
 /** Appends a reply. */
 export function writeReply(into: ByteWriter, reply: RaKvReply): void {
@@ -324,6 +416,12 @@ export function writeReply(into: ByteWriter, reply: RaKvReply): void {
     case "refused":
       into.u8(ReplyStatus.refused);
       return into.text(reply.reason.slice(0, 1_000));
+    case "moved":
+      into.u8(ReplyStatus.moved);
+      into.u32(reply.generation);
+      return into.u16(reply.size);
+    case "not_open":
+      return into.u8(ReplyStatus.notOpen);
     default:
       return reply satisfies never;
   }
@@ -331,6 +429,7 @@ export function writeReply(into: ByteWriter, reply: RaKvReply): void {
 
 const DONE: RaKvReply = { type: "done" };
 const NOT_FOUND: RaKvReply = { type: "not_found" };
+const NOT_OPEN: RaKvReply = { type: "not_open" };
 
 /** Reads the reply that `from` stands at. @throws {WhorlError} `protocol_error`. */
 export function readReply(from: ByteReader): RaKvReply {
@@ -348,6 +447,10 @@ export function readReply(from: ByteReader): RaKvReply {
       };
     case ReplyStatus.refused:
       return { type: "refused", reason: from.text() };
+    case ReplyStatus.moved:
+      return { type: "moved", generation: from.u32(), size: from.u16() };
+    case ReplyStatus.notOpen:
+      return NOT_OPEN;
     default:
       throw refusal(`its reply begins with ${status}`);
   }

@@ -10,6 +10,9 @@
  * sweep when the next key's time has come, so that time goes on where nobody
  * writes, and what has expired is let go.
  *
+ * The keys of a group may come from others, and go to others, when the ring that
+ * they are of is resized: see `succession.ts`.
+ *
  * @module
  */
 import { ByteReader } from "../base/byte_reader.ts";
@@ -27,6 +30,15 @@ import { emptyState, type RaKvState } from "./ra_kv_state.ts";
 import { RaKvStateDecoder } from "./state_decoder.ts";
 import { RaKvStateView } from "./state_view.ts";
 import {
+  FIRST_SUCCESSION,
+  imported,
+  isOpen,
+  sealed,
+  shut,
+  type Succession,
+} from "./succession.ts";
+import { successionBytes } from "./succession_codec.ts";
+import {
   type ChangeView,
   emptyChange,
   expectCommandEnd,
@@ -35,6 +47,8 @@ import {
   type RaKvReply,
   readBatchCount,
   readChange,
+  readImportedChange,
+  readImportHeader,
   writeReply,
 } from "./ra_kv_command_codec.ts";
 
@@ -73,6 +87,15 @@ export function hasExpired(
   return expiresAtMs !== 0 && expiresAtMs <= timeMs;
 }
 
+/** The version of the value of `record`, which conditions name: it goes with the value from group to group. */
+export function versionOf(
+  { keys, succession }: RaKvState,
+  record: number,
+): number {
+  const version = keys.versionOf(record);
+  return version === 0 ? succession.base + keys.indexOf(record) : version;
+}
+
 /** A number that is the same for states that hold the same, in whatever order it came. */
 export function stateDigest({ keys }: RaKvState): number {
   const bytes = new ByteWriter(256);
@@ -81,6 +104,7 @@ export function stateDigest({ keys }: RaKvState): number {
     if (!keys.has(record)) continue;
     bytes.clear();
     bytes.u53(keys.indexOf(record));
+    bytes.u53(keys.versionOf(record));
     bytes.u32(keys.valueHashOf(record));
     bytes.u53(keys.expiryOf(record));
     bytes.raw(keys.keyOf(record));
@@ -103,6 +127,7 @@ export function liveEntries({ keys, batches }: RaKvState): number {
 const DONE: Applied = { reply: replyBytes({ type: "done" }) };
 const ENDED: Applied = { reply: DONE.reply, effects: [{ type: "end" }] };
 const NOT_FOUND: Applied = { reply: replyBytes({ type: "not_found" }) };
+const NOT_OPEN: Applied = { reply: replyBytes({ type: "not_open" }) };
 /** The command that the sweep timer proposes. */
 const SWEEP = Uint8Array.of(RaKvOp.sweep);
 
@@ -168,12 +193,13 @@ export function stateOverview(state: RaKvState): Record<string, number> {
 }
 
 function applyCommand(
-  { index }: ApplyMeta,
+  { index, term }: ApplyMeta,
   from: ByteReader,
   change: ChangeView,
   state: RaKvState,
 ): Applied {
   const op = from.u8();
+  if (op <= RaKvOp.batch && !isOpen(state.succession)) return unserved(state);
   switch (op) {
     case RaKvOp.put:
     case RaKvOp.delete: {
@@ -196,12 +222,63 @@ function applyCommand(
     case RaKvOp.end:
       expectCommandEnd(from);
       return ENDED;
+    case RaKvOp.shut: {
+      const sources: number[] = [];
+      for (let left = from.u16(); left > 0; left--) sources.push(from.u16());
+      expectCommandEnd(from);
+      return succeed(state, shut(state.succession, sources, state.keys.size));
+    }
+    case RaKvOp.import:
+      return applyImport(index, term, from, change, state);
+    case RaKvOp.seal: {
+      const to = { generation: from.u32(), size: from.u16() };
+      expectCommandEnd(from);
+      return succeed(state, sealed(state.succession, index, to));
+    }
     default:
       throw new WhorlError(
         "unknown_command",
         `Cannot carry out a command of kind ${op} as this version knows none`,
       );
   }
+}
+
+/** Keys are not served here now. */
+function unserved({ succession: { seal } }: RaKvState): Applied {
+  if (seal === undefined) return NOT_OPEN;
+  const { generation, size } = seal;
+  return { reply: replyBytes({ type: "moved", generation, size }) };
+}
+
+function succeed(state: RaKvState, next: Succession | string): Applied {
+  if (typeof next === "string") {
+    return { reply: replyBytes({ type: "refused", reason: next }) };
+  }
+  state.succession = next;
+  return DONE;
+}
+
+function applyImport(
+  index: number,
+  term: number,
+  from: ByteReader,
+  change: ChangeView,
+  state: RaKvState,
+): Applied {
+  const header = readImportHeader(from);
+  const { bytes, offset } = from;
+  for (let left = header.count; left > 0; left--) {
+    readImportedChange(from, from.u8(), change);
+  }
+  expectCommandEnd(from);
+  const next = imported(state.succession, header, term);
+  if (typeof next === "string") return succeed(state, next);
+  from.offset = offset;
+  for (let left = header.count; left > 0; left--) {
+    readImportedChange(from, from.u8(), change);
+    carryOut(index, RecordFlag.batch, bytes, change, state);
+  }
+  return succeed(state, next);
 }
 
 function mismatchOf(
@@ -211,7 +288,7 @@ function mismatchOf(
   place: number,
 ): Applied | undefined {
   if (ifIndex < 0) return undefined;
-  const index = record < 0 ? 0 : state.keys.indexOf(record);
+  const index = record < 0 ? 0 : versionOf(state, record);
   if (index === ifIndex) return undefined;
   return { reply: replyBytes({ type: "index_mismatch", place, index }) };
 }
@@ -264,7 +341,7 @@ function carryOut(
   const record = keys.findOrAdd(bytes, keyStart, keyEnd);
   letGo(state, record);
   const expiresAtMs = change.ttlMs === 0 ? 0 : state.timeMs + change.ttlMs;
-  keys.set(record, index, change.hash, flags, expiresAtMs);
+  keys.set(record, index, change.hash, flags, expiresAtMs, change.version);
   if (flags & RecordFlag.batch) {
     state.batches.set(index, (state.batches.get(index) ?? 0) + 1);
   }
@@ -341,6 +418,11 @@ function* everyLiveIndex({ keys, batches }: RaKvState): Generator<number> {
   yield* batches.keys();
 }
 
-function viewOf({ keys, timeMs, lastIndex }: RaKvState): RaKvStateView {
-  return new RaKvStateView(keys, timeMs, lastIndex);
+function viewOf(
+  { keys, timeMs, lastIndex, succession }: RaKvState,
+): RaKvStateView {
+  const history = succession === FIRST_SUCCESSION
+    ? undefined
+    : successionBytes(succession);
+  return new RaKvStateView(keys, timeMs, lastIndex, history);
 }

@@ -7,13 +7,15 @@
  */
 import type { Runtime } from "../../supervisors/runtime.ts";
 import { ByteReader } from "../base/byte_reader.ts";
-import type { ByteWriter } from "../base/byte_writer.ts";
+import { ByteWriter } from "../base/byte_writer.ts";
 import { isWhorlError, WhorlError } from "../base/errors.ts";
 import type { Deadline, DeadlineWheel } from "../environment/deadline_wheel.ts";
 import {
+  emptyOperationHeader,
   OPERATION_FLAGS_OFFSET,
   OPERATION_TIME_LEFT_OFFSET,
   OperationFlag,
+  readOperationHeader,
   readOperationResult,
 } from "../request/operation_codec.ts";
 import type { OperationTarget } from "../request/operation_target.ts";
@@ -42,6 +44,7 @@ import {
   readEntry,
   write,
 } from "./ra_kv_service.ts";
+import { writeClusterName } from "./ra_kv_command_codec.ts";
 import type { RaKvWatches } from "./ra_kv_watches.ts";
 
 /** Refusals in a row after which an operation waits before it is tried again. */
@@ -67,6 +70,16 @@ export interface RaKvRoutes {
   >;
 }
 
+/**
+ * The group that has a key of `cluster`, which has moved, as `moved` says in its
+ * details; undefined if nobody knows.
+ */
+export type GroupSuccessor = (
+  cluster: string,
+  key: Uint8Array,
+  moved: Readonly<Record<string, unknown>>,
+) => string | undefined;
+
 /** The router of a request, as it sees that. */
 export interface RequestHost {
   /** Name of this node. */
@@ -75,6 +88,7 @@ export interface RequestHost {
   readonly routes: RaKvRoutes;
   readonly watches: RaKvWatches;
   readonly wheel: DeadlineWheel;
+  readonly successor: GroupSuccessor;
   /** The member of `cluster` here. @throws {WhorlError} `invalid_argument` for a group of another kind. */
   memberOf(cluster: string): RaKvMember | undefined;
   /** Where `cluster` is, as far as was heard at `sinceMs` or later. */
@@ -112,10 +126,12 @@ export class RaKvRequest implements Deadline, RaKvTarget {
   wheelPrevious: Deadline | undefined = undefined;
   wheelTick = 0;
   readonly #router: RequestHost;
-  readonly #parts: RequestParts;
+  #parts: RequestParts;
   readonly #deadlineAt: number;
   /** Where it was sent; undefined while it is here. */
   sentTo: string | undefined;
+  /** What it is counted as, as it came. */
+  readonly #byteCount: number;
   #correlation = 0;
   #avoid: string | undefined;
   #hastyTries = 0;
@@ -127,6 +143,7 @@ export class RaKvRequest implements Deadline, RaKvTarget {
   constructor(router: RequestHost, parts: RequestParts) {
     this.#router = router;
     this.#parts = parts;
+    this.#byteCount = parts.bytes.length;
     this.#deadlineAt = router.runtime.now() + parts.timeLeftMs;
   }
 
@@ -325,6 +342,11 @@ export class RaKvRequest implements Deadline, RaKvTarget {
     };
     if (!mayTryAgain(refusal)) return this.#fail(error);
     if (wasNotDone(refusal)) this.#given = false;
+    if (error.code === "moved") {
+      return this.#follow(error) ? this.route() : this.#fail(error);
+    }
+    // It has a leader, who need not be looked for.
+    if (error.code === "not_open") return this.#router.wait(this);
     const leader = typeof error.details["leader"] === "string"
       ? error.details["leader"]
       : undefined;
@@ -338,6 +360,24 @@ export class RaKvRequest implements Deadline, RaKvTarget {
     this.#hastyTries = 0;
     if (elsewhere && !isNews) this.#avoid = node;
     this.#router.wait(this);
+  }
+
+  /** Goes on with the group that its key has moved to; false if there is none. */
+  #follow({ details }: WhorlError): boolean {
+    const parts = this.#parts;
+    const key = keyOf(parts.operation, parts.bytes, parts.bodyStart);
+    const cluster = key && this.#router.successor(parts.cluster, key, details);
+    if (cluster === undefined) return false;
+    const from = new ByteReader(parts.bytes);
+    const header = emptyOperationHeader();
+    readOperationHeader(from, header);
+    const into = new ByteWriter(parts.bytes.length + cluster.length);
+    into.rawRange(parts.bytes, 0, header.keyFieldStart);
+    writeClusterName(into, cluster);
+    const bodyStart = into.length;
+    into.rawRange(parts.bytes, parts.bodyStart, parts.bytes.length);
+    this.#parts = { ...parts, cluster, bytes: into.copy(), bodyStart };
+    return true;
   }
 
   /** `node` has a member, which takes `leader` for the leader. */
@@ -400,9 +440,25 @@ export class RaKvRequest implements Deadline, RaKvTarget {
     if (this.#finished) return false;
     this.#finished = true;
     this.#router.closeNumber(this.#correlation);
-    this.#router.forget(this, this.#parts.bytes.length);
+    this.#router.forget(this, this.#byteCount);
     return true;
   }
+}
+
+/** The key of an operation on one key; undefined for any other one. */
+function keyOf(
+  operation: number,
+  bytes: Uint8Array,
+  bodyStart: number,
+): Uint8Array | undefined {
+  const at = operation === RaKvOperation.get
+    ? bodyStart + 1
+    : operation === RaKvOperation.put || operation === RaKvOperation.delete
+    ? bodyStart + 2
+    : undefined;
+  if (at === undefined) return undefined;
+  const length = (bytes[at] as number) << 8 | (bytes[at + 1] as number);
+  return bytes.subarray(at + 2, at + 2 + length);
 }
 
 function commandOf(

@@ -12,7 +12,8 @@
  *        └──► wait ◄───────────────┘ until there is a leader, or no time left
  *
  * What was refused was not carried out, so it is tried again. Writes whose fate
- * is unknown are not; reads are.
+ * is unknown are not; reads are. An operation on a key of a group that has moved
+ * goes on with the group that has the key.
  *
  * @module
  */
@@ -33,6 +34,7 @@ import type { ClusterHint } from "./next_hop.ts";
 import { RA_KV_MODULE_ID, RaKvOperation } from "./ra_kv_codec.ts";
 import { raKvMember } from "./ra_kv_member.ts";
 import {
+  type GroupSuccessor,
   RaKvRequest,
   type RaKvRoutes,
   type RequestHost,
@@ -41,7 +43,7 @@ import {
 import type { RaKvMember } from "./ra_kv_service.ts";
 import { RaKvWatches } from "./ra_kv_watches.ts";
 
-export type { RaKvRoutes } from "./ra_kv_request.ts";
+export type { GroupSuccessor, RaKvRoutes } from "./ra_kv_request.ts";
 
 /** Operations under way on one node; one more is answered `overload`. */
 export const RA_KV_REQUESTS_MAX = 65_536;
@@ -80,6 +82,8 @@ export interface RaKvRouterOptions {
   readonly isStarting?: () => boolean;
   readonly runtime: Runtime;
   readonly routes: RaKvRoutes;
+  /** Where keys of a group are that has moved. @default {nobody knows} */
+  readonly successor?: GroupSuccessor;
 }
 
 /** Routes operations; see the module's text. */
@@ -89,6 +93,7 @@ export class RaKvRouter implements OperationCarrier, RequestHost {
   readonly runtime: Runtime;
   readonly watches: RaKvWatches;
   readonly wheel: DeadlineWheel;
+  readonly successor: GroupSuccessor;
   readonly #system: () => RaftSystem | undefined;
   readonly #isStarting: () => boolean;
   readonly #header = emptyOperationHeader();
@@ -109,6 +114,7 @@ export class RaKvRouter implements OperationCarrier, RequestHost {
   constructor(options: RaKvRouterOptions) {
     this.self = options.self;
     this.routes = options.routes;
+    this.successor = options.successor ?? (() => undefined);
     this.runtime = options.runtime;
     this.#next = RAFT_CORRELATION_FIRST +
       Math.floor(options.runtime.random() * FIRST_NUMBERS);

@@ -35,6 +35,7 @@ import {
   RETRY_INTERVAL_MS,
 } from "./ra_kv_router.ts";
 import { readValue } from "./ra_kv_value.ts";
+import { importCommand, sealCommand, shutCommand } from "./succession_codec.ts";
 import { FakeCluster, type FakeGroup } from "./testing/fake_cluster.ts";
 
 /** Where the body of an operation on `store` begins. */
@@ -692,6 +693,63 @@ onCluster("a watch goes elsewhere when its member stops", async (cluster) => {
   await written(cluster, "a", put("k", "v"));
   assertEquals((await waiting).events.length, 1);
 });
+
+/** Has the leader of a group apply `command`. */
+function applied(
+  group: FakeGroup,
+  command: Uint8Array<ArrayBuffer>,
+): Promise<void> {
+  const { promise, resolve, reject } = Promise.withResolvers<void>();
+  group.members.get(group.leader as string)?.propose(command, {
+    done: () => resolve(),
+    failed: reject,
+  });
+  return promise;
+}
+
+onCluster(
+  "an operation on a key that has moved goes on with the group that has it, and waits until that is open",
+  async (cluster, group) => {
+    const next = await cluster.form("next", ["b", "c", "d"]);
+    cluster.successor = (name, key, { size }) =>
+      name === "store" && size === 16 && new TextDecoder().decode(key) === "k"
+        ? "next"
+        : undefined;
+    await written(cluster, "a", put("k", "v"));
+    await applied(next, shutCommand([0]));
+    await applied(group, sealCommand({ generation: 1, size: 16 }));
+    const writes = ["a", "d"].map((node) =>
+      written(cluster, node, put("k", node))
+    );
+    const read = found(cluster, "c", get("k"));
+    // A key of another group is with nobody.
+    const error = await failureOf(submit(cluster, "b", put("j", "v")));
+    assertEquals(error.code, "moved");
+    await cluster.runtime.advance(100);
+    assertEquals(cluster.node("a").router.size, 1);
+    const last = { term: next.term, source: 0, upTo: 9, sealedAt: 50 };
+    await applied(next, importCommand(last, []));
+    await cluster.runtime.advance(100);
+    const indexes = (await Promise.all(writes)).map(({ index }) => index);
+    assert(indexes.every((index) => index > 50), `${indexes}`);
+    await read;
+    const answer = await found(cluster, "a", get("k"));
+    assertEquals(answer.index, Math.max(...indexes));
+    await written(cluster, "a", remove("k"));
+    assertEquals((await found(cluster, "d", get("k"))).found, false);
+  },
+);
+
+onCluster(
+  "an operation on a group that does not open fails at its deadline, and was not done",
+  async (cluster, group) => {
+    await applied(group, shutCommand([0]));
+    const failure = failureOf(submit(cluster, "b", put("k", "v")));
+    await cluster.runtime.advance(6_000);
+    const { code, details } = await failure;
+    assertEquals([code, details["outcomeUnknown"]], ["timeout", false]);
+  },
+);
 
 Deno.test("a router that is closed fails what is under way, once", async () => {
   const cluster = new FakeCluster(["a", "b", "c", "d"]);

@@ -33,7 +33,8 @@ import {
   writeWriteAnswer,
 } from "./ra_kv_codec.ts";
 import { readReply } from "./ra_kv_command_codec.ts";
-import { lookUp, type RaKvState } from "./ra_kv_machine.ts";
+import { lookUp, type RaKvState, versionOf } from "./ra_kv_machine.ts";
+import { isOpen, type Seal } from "./succession.ts";
 
 /** How often a read begins anew as its entry is gone. */
 export const READ_ATTEMPTS_MAX = 3;
@@ -78,7 +79,12 @@ class WriteTarget implements RaftTarget<AppliedCommand> {
     switch (outcome.type) {
       case "done": {
         scratch.clear();
-        writeWriteAnswer(scratch, meta, leader);
+        const { base } = this.member.state.succession;
+        writeWriteAnswer(
+          scratch,
+          base === 0 ? meta : { ...meta, index: base + meta.index },
+          leader,
+        );
         return this.target.answered(
           briefCopyOf(scratch.bytes, 0, scratch.length),
         );
@@ -109,6 +115,10 @@ class WriteTarget implements RaftTarget<AppliedCommand> {
             details: { cluster, leader },
           }),
         );
+      case "moved":
+        return this.target.failed(movedFailure(this.member, outcome));
+      case "not_open":
+        return this.target.failed(notOpenFailure(this.member));
       default:
         return outcome satisfies never;
     }
@@ -119,6 +129,36 @@ class WriteTarget implements RaftTarget<AppliedCommand> {
   }
 }
 
+/** That the keys of a group are with those of another ring. */
+function movedFailure(
+  { group, node }: RaKvMember,
+  { generation, size }: Pick<Seal, "generation" | "size">,
+): WhorlError {
+  return new WhorlError(
+    "moved",
+    `The keys of ${group} are with the groups of a ring of ${size} partitions`,
+    { details: { cluster: group, node, generation, size } },
+  );
+}
+
+/** That a group has yet to get its keys. */
+function notOpenFailure({ group, node }: RaKvMember): WhorlError {
+  return new WhorlError(
+    "not_open",
+    `${group} is taking over from the groups of a ring of another size`,
+    { details: { cluster: group, node } },
+  );
+}
+
+/** Why the keys of `member` are not served there; undefined if they are. What it has must be as new as what was acknowledged. */
+export function unservedFailure(member: RaKvMember): WhorlError | undefined {
+  const { succession } = member.state;
+  if (isOpen(succession)) return undefined;
+  return succession.seal === undefined
+    ? notOpenFailure(member)
+    : movedFailure(member, succession.seal);
+}
+
 /** Reads a key; `body` must stay as it is until then. */
 export function get(
   member: RaKvMember,
@@ -127,6 +167,13 @@ export function get(
 ): void {
   const stale = (body.flags & GetFlag.stale) !== 0;
   new Reading(member, body.key, stale, target).begin();
+}
+
+/** What the state says of a value that is read. */
+interface KnownValue {
+  readonly version: number;
+  readonly hash: number;
+  readonly expiresAtMs: number;
 }
 
 class Reading implements RaftTarget<void> {
@@ -147,26 +194,27 @@ class Reading implements RaftTarget<void> {
   done(): void {
     const { member, key } = this;
     const { state } = member;
+    const unserved = unservedFailure(member);
+    if (unserved !== undefined) return this.target.failed(unserved);
     const record = lookUp(state, key, 0, key.length);
-    if (record < 0) return this.#answer(undefined, EMPTY, 0);
+    if (record < 0) return this.#answer(undefined, EMPTY, undefined);
     this.#attempts++;
     const index = state.keys.indexOf(record);
-    const hash = state.keys.valueHashOf(record);
-    const expiresAtMs = state.keys.expiryOf(record);
+    const known = {
+      version: versionOf(state, record),
+      hash: state.keys.valueHashOf(record),
+      expiresAtMs: state.keys.expiryOf(record),
+    };
     const entry = member.log.entryInMemory(index);
-    if (entry !== undefined) return this.#found(entry, hash, expiresAtMs);
-    this.#fetch(index, hash, expiresAtMs);
+    if (entry !== undefined) return this.#found(entry, known);
+    this.#fetch(index, known);
   }
 
   failed(reason: RaftFailure, leader: string | undefined): void {
     this.target.failed(raftFailure(this.member, reason, leader));
   }
 
-  async #fetch(
-    index: number,
-    hash: number,
-    expiresAtMs: number,
-  ): Promise<void> {
+  async #fetch(index: number, known: KnownValue): Promise<void> {
     const { member, target } = this;
     let entry: RaftEntry | undefined;
     try {
@@ -174,7 +222,7 @@ class Reading implements RaftTarget<void> {
     } catch (error) {
       return target.failed(asWhorlError(error));
     }
-    if (entry !== undefined) return this.#found(entry, hash, expiresAtMs);
+    if (entry !== undefined) return this.#found(entry, known);
     if (this.#attempts < READ_ATTEMPTS_MAX) return this.begin();
     target.failed(
       new WhorlError(
@@ -185,21 +233,21 @@ class Reading implements RaftTarget<void> {
     );
   }
 
-  #found(entry: RaftEntry, hash: number, expiresAtMs: number): void {
+  #found(entry: RaftEntry, known: KnownValue): void {
     let value: Uint8Array;
     try {
-      value = valueInEntry(entry, this.key, hash);
+      value = valueInEntry(entry, this.key, known.hash);
     } catch (error) {
       if (!isWhorlError(error)) throw error;
       return this.target.failed(error);
     }
-    this.#answer(entry, value, expiresAtMs);
+    this.#answer(entry, value, known);
   }
 
   #answer(
     entry: RaftEntry | undefined,
     value: Uint8Array,
-    expiresAtMs: number,
+    known: KnownValue | undefined,
   ): void {
     const group = groupNames(this.member);
     // Large values are not copied twice.
@@ -209,9 +257,9 @@ class Reading implements RaftTarget<void> {
     if (into === scratch) into.clear();
     writeGetAnswer(into, {
       found: entry !== undefined,
-      index: entry?.index ?? 0,
+      index: known?.version ?? 0,
       term: entry?.term ?? 0,
-      expiresAtMs,
+      expiresAtMs: known?.expiresAtMs ?? 0,
       group,
       value,
     });

@@ -6,6 +6,7 @@
 import { ChangeLog } from "./change_log.ts";
 import { ExpiryQueue } from "./expiry_queue.ts";
 import { KeyTable } from "./key_table.ts";
+import { FIRST_SUCCESSION, type Succession } from "./succession.ts";
 
 /** What the members agree about. */
 export interface RaKvState {
@@ -20,6 +21,8 @@ export interface RaKvState {
   timeMs: number;
   /** Index of the latest command. */
   lastIndex: number;
+  /** Where its keys come from, and where they have gone. */
+  succession: Succession;
 }
 
 /** One without keys, whose latest command has the index `floor`. `seed` goes into the hashes of keys. */
@@ -32,5 +35,6 @@ export function emptyState(seed: number, floor: number): RaKvState {
     changes: new ChangeLog(floor),
     timeMs: 0,
     lastIndex: floor,
+    succession: FIRST_SUCCESSION,
   };
 }

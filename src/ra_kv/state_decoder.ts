@@ -15,7 +15,10 @@ import {
   SNAPSHOT_FORMAT,
   SNAPSHOT_HEADER_BYTES,
   SnapshotFlag,
+  SUCCESSION_FORMAT,
 } from "./state_view.ts";
+import { FIRST_SUCCESSION } from "./succession.ts";
+import { readSuccession } from "./succession_codec.ts";
 
 /** What a key takes at least, in bytes. */
 const RECORD_BYTES_MIN = 13;
@@ -42,7 +45,7 @@ export class RaKvStateDecoder implements StateDecoder<RaKvState> {
     const bytes = rest.length === 0 ? piece : joined(rest, piece);
     const from = new ByteReader(bytes);
     const isFirst = this.#state === undefined;
-    if (isFirst && from.remaining < SNAPSHOT_HEADER_BYTES) {
+    if (isFirst && !isHeaderWhole(from)) {
       this.#rest = bytes;
       return;
     }
@@ -60,10 +63,17 @@ export class RaKvStateDecoder implements StateDecoder<RaKvState> {
 
   #begin(from: ByteReader): RaKvState {
     const format = from.u8();
-    if (format !== SNAPSHOT_FORMAT) throw refusal(`its format is ${format}`);
+    const hasHistory = format === SUCCESSION_FORMAT;
+    if (format !== SNAPSHOT_FORMAT && !hasHistory) {
+      throw refusal(`its format is ${format}`);
+    }
     const state = emptyState(this.#seed, from.u48());
     state.timeMs = from.u53();
     this.#left = from.u32();
+    if (hasHistory) {
+      const history = from.raw(from.u16());
+      state.succession = readSuccession(new ByteReader(history));
+    }
     return state;
   }
 
@@ -82,11 +92,23 @@ function reserve({ keys }: RaKvState, left: number): void {
   keys.reserve(count, Math.ceil(count * bytesOfOne * RESERVED_BYTES_FACTOR));
 }
 
+/** Whether all is there that stands before the first key. */
+function isHeaderWhole({ bytes, offset, remaining }: ByteReader): boolean {
+  if (remaining < SNAPSHOT_HEADER_BYTES) return false;
+  if (bytes[offset] !== SUCCESSION_FORMAT) return true;
+  const at = offset + SNAPSHOT_HEADER_BYTES;
+  const keysAt = SNAPSHOT_HEADER_BYTES + 2 +
+    ((bytes[at] ?? 0) << 8 | (bytes[at + 1] ?? 0));
+  return remaining >= keysAt;
+}
+
 /** Whether all of the next key is there. */
 function isWhole(from: ByteReader): boolean {
   const { bytes, offset, remaining } = from;
   if (remaining < RECORD_BYTES_MIN) return false;
-  const lengthAt = (bytes[offset] as number) & SnapshotFlag.expires ? 17 : 11;
+  const flags = bytes[offset] as number;
+  const lengthAt = 11 + (flags & SnapshotFlag.expires ? 6 : 0) +
+    (flags & SnapshotFlag.version ? 6 : 0);
   if (remaining < lengthAt + 2) return false;
   const length = (bytes[offset + lengthAt] as number) << 8 |
     (bytes[offset + lengthAt + 1] as number);
@@ -96,10 +118,12 @@ function isWhole(from: ByteReader): boolean {
 function readRecord(from: ByteReader, state: RaKvState): void {
   const { keys, batches, expiries } = state;
   const flags = from.u8();
-  if (flags > 3) throw refusal(`flags of a key are ${flags}`);
+  const known = state.succession === FIRST_SUCCESSION ? 3 : 7;
+  if ((flags & ~known) !== 0) throw refusal(`flags of a key are ${flags}`);
   const index = from.u48();
   const hash = from.u32();
   const expiresAtMs = flags & SnapshotFlag.expires ? from.u48() : 0;
+  const version = flags & SnapshotFlag.version ? from.u48() : 0;
   const length = from.u16();
   if (length < 1 || length > RA_KV_KEY_BYTES_MAX) {
     throw refusal(`a key has ${length} bytes`);
@@ -110,7 +134,8 @@ function readRecord(from: ByteReader, state: RaKvState): void {
   const record = keys.findOrAdd(from.bytes, start, from.offset);
   if (keys.size === size) throw refusal("it has a key twice");
   const inBatch = (flags & SnapshotFlag.batch) !== 0;
-  keys.set(record, index, hash, inBatch ? RecordFlag.batch : 0, expiresAtMs);
+  const recordFlags = inBatch ? RecordFlag.batch : 0;
+  keys.set(record, index, hash, recordFlags, expiresAtMs, version);
   if (inBatch) batches.set(index, (batches.get(index) ?? 0) + 1);
   if (expiresAtMs !== 0) expiries.add(record);
 }

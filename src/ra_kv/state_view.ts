@@ -3,8 +3,12 @@
  * entries, made piece by piece while commands change it:
  *
  *     u8 format 1 · u48 index of the latest command · u53 time · u32 keys
- *     per key: u8 flags (1 batch, 2 expires) · u48 index · u32 hash
- *            · if it expires: u48 when · u16 bytes · key
+ *     per key: u8 flags (1 batch, 2 expires, 4 version) · u48 index · u32 hash
+ *            · if it expires: u48 when · if it has a version: u48 · u16 bytes · key
+ *
+ * A group whose keys come from others, or have gone to others, has format 2: after
+ * the number of keys stand u16 bytes · what `succession_codec.ts` says of that.
+ * So a group has it from the entry on that made it such a group, on every member.
  *
  * The keys are in no order: one that changes is written before it does.
  *
@@ -19,10 +23,12 @@ import type { KeyTableView } from "./key_table_view.ts";
 export const SNAPSHOT_PIECE_BYTES = 128 * 1024;
 /** What a snapshot begins with. */
 export const SNAPSHOT_FORMAT = 1;
+/** What that of a group with a history begins with. */
+export const SUCCESSION_FORMAT = 2;
 /** Bytes before the first key. */
 export const SNAPSHOT_HEADER_BYTES = 19;
 /** What of a key is beside its numbers, in a snapshot. */
-export const SnapshotFlag = { batch: 1, expires: 2 } as const;
+export const SnapshotFlag = { batch: 1, expires: 2, version: 4 } as const;
 
 /** A key has no more than that. */
 const KEY_ROOM_BYTES = 2_048;
@@ -41,7 +47,13 @@ export class RaKvStateView implements MachineView {
   readonly #live: Float64Array;
   #visited = 0;
 
-  constructor(keys: KeyTable, timeMs: number, lastIndex: number) {
+  /** @param history Where the keys come from, and where they have gone, if from or to anywhere. */
+  constructor(
+    keys: KeyTable,
+    timeMs: number,
+    lastIndex: number,
+    history?: Uint8Array,
+  ) {
     this.#keys = keys;
     this.#view = keys.view((record) => this.#write(record));
     this.#live = new Float64Array(keys.size);
@@ -49,10 +61,14 @@ export class RaKvStateView implements MachineView {
       Math.min(SNAPSHOT_PIECE_BYTES, 64 + keys.keyBytes + keys.size * 19),
     );
     const into = this.#into;
-    into.u8(SNAPSHOT_FORMAT);
+    into.u8(history === undefined ? SNAPSHOT_FORMAT : SUCCESSION_FORMAT);
     into.u48(lastIndex);
     into.u53(timeMs);
     into.u32(keys.size);
+    if (history !== undefined) {
+      into.u16(history.length);
+      into.raw(history);
+    }
   }
 
   *#pieces(): Generator<Uint8Array<ArrayBuffer>> {
@@ -73,13 +89,16 @@ export class RaKvStateView implements MachineView {
     const index = keys.indexOf(record);
     this.#live[this.#visited++] = index;
     const expiresAtMs = keys.expiryOf(record);
+    const version = keys.versionOf(record);
     into.u8(
       (keys.flagsOf(record) & RecordFlag.batch ? SnapshotFlag.batch : 0) |
-        (expiresAtMs === 0 ? 0 : SnapshotFlag.expires),
+        (expiresAtMs === 0 ? 0 : SnapshotFlag.expires) |
+        (version === 0 ? 0 : SnapshotFlag.version),
     );
     into.u48(index);
     into.u32(keys.valueHashOf(record));
     if (expiresAtMs !== 0) into.u48(expiresAtMs);
+    if (version !== 0) into.u48(version);
     const key = keys.keyOf(record);
     into.u16(key.length);
     into.raw(key);

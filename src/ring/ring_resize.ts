@@ -35,6 +35,7 @@ import { isWhorlError, WhorlError } from "../base/errors.ts";
 import { claim } from "./claim.ts";
 import { resizeSteps, type Ring } from "./ring.ts";
 import { checkRingSize } from "./ring_change.ts";
+import { hasConsistentBuckets } from "./consistent_buckets.ts";
 import { GENERATIONS_KEPT } from "./ring_generations.ts";
 
 /** The size of {@linkcode refuseResize} that stands for giving up the resize under way. */
@@ -86,7 +87,9 @@ export function refuseResize(ring: Ring, size: number): WhorlError | null {
 
 /**
  * Why no membership can be changed now; `null` if it can. What is done by force can
- * also while a resize is under way, which is given up then: it could not end.
+ * also while a resize is under way, which is given up then: it could not end. It
+ * must end where consistent buckets are read by it, as it does without members that
+ * are marked down.
  */
 export function refuseBeside(
   ring: Ring,
@@ -94,7 +97,15 @@ export function refuseBeside(
   isForced: boolean,
 ): WhorlError | null {
   const { staged, resize } = ring.ownership.generations;
-  if (staged === null && (resize === null || isForced)) return null;
+  if (staged === null && resize === null) return null;
+  if (staged === null && isForced) {
+    return resize?.phase !== "reading" || !hasConsistentBuckets(ring)
+      ? null
+      : new WhorlError(
+        "pending_changes",
+        `Cannot ${what} as consistent buckets are read by a ring that is being resized: mark members down that do not come back, and wait until it has its new size`,
+      );
+  }
   return new WhorlError(
     "pending_changes",
     `Cannot ${what} as a resize of the ring is ${

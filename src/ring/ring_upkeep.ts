@@ -33,6 +33,7 @@ import {
   setStatus,
   transfersTowards,
 } from "./ring_change.ts";
+import { hasConsistentBuckets } from "./consistent_buckets.ts";
 import { allReported } from "./ring_resize.ts";
 import { stagedChanges } from "./staged_changes.ts";
 
@@ -52,6 +53,8 @@ export interface ResizeCare {
   readonly mayBind?: boolean;
   /** Whether they have been held for too long. @default {false} */
   readonly givesUpBinding?: boolean;
+  /** Whether all is there that the ring cannot be without once it has its new size. @default {true} */
+  readonly mayInstall?: boolean;
 }
 
 /**
@@ -140,7 +143,7 @@ function moved(
 function tendResize(
   ring: Ring,
   self: string,
-  { mayBind = true, givesUpBinding = false }: ResizeCare,
+  { mayBind = true, givesUpBinding = false, mayInstall = true }: ResizeCare,
 ): [ring: Ring, reason: string] {
   const { resize } = ring.ownership.generations;
   switch (resize?.phase) {
@@ -166,7 +169,7 @@ function tendResize(
         ]
         : [ring, ""];
     case "reading":
-      return ringReady(ring)
+      return mayInstall && ringReady(ring)
         ? [
           installResize(ring, self),
           `the ring has ${resize.owners.length} partitions`,
@@ -198,10 +201,15 @@ export function assumeDone(ring: Ring, self: string): Ring {
 /**
  * Whether a resize is under way that cannot be: a claimant of another part of a
  * split cluster has removed owners meanwhile, has them leave, or has others come.
+ * Where buckets are consistent there is no way back from the phase `reading`, in
+ * which groups of the new partitions have taken over: then the ring gets its new
+ * size, and after that other owners.
  */
 function isResizeVoid(ring: Ring): boolean {
   const { owners, next, generations: { resize } } = ring.ownership;
-  if (resize === null) return false;
+  if (
+    resize === null || resize.phase === "reading" && hasConsistentBuckets(ring)
+  ) return false;
   const able = new Set(heirs(ring));
   return next.length > 0 || !owners.every((owner) => able.has(owner)) ||
     !resize.owners.every((owner) => able.has(owner));

@@ -34,7 +34,11 @@ import { type RaKvClient, raKvClient } from "../ra_kv_client.ts";
 import { RaKvMethods } from "../ra_kv_methods.ts";
 import { RA_KV_MACHINE } from "../ra_kv_command_codec.ts";
 import { raKvMachine, type RaKvState } from "../ra_kv_machine.ts";
-import { RaKvRouter, type RaKvRoutes } from "../ra_kv_router.ts";
+import {
+  type GroupSuccessor,
+  RaKvRouter,
+  type RaKvRoutes,
+} from "../ra_kv_router.ts";
 
 const machine = raKvMachine();
 
@@ -387,6 +391,7 @@ export class FakeNode implements RaftSystem {
     this.#cluster = cluster;
     this.node = node;
     this.router = new RaKvRouter({
+      successor: (...moved) => cluster.successor(...moved),
       self: node,
       system: () => this,
       isStarting: () => this.starting,
@@ -589,6 +594,8 @@ function travelled(value: unknown): unknown {
 
 /** Nodes with their groups. */
 export class FakeCluster {
+  /** Where keys of a group are that has moved. */
+  successor: GroupSuccessor = () => undefined;
   readonly runtime = new ManualRuntime();
   readonly nodes: FakeNode[];
   readonly groups = new Map<string, FakeGroup>();

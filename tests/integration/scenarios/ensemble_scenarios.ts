@@ -257,6 +257,52 @@ export const ENSEMBLE_SCENARIOS: readonly Scenario[] = [
     },
   },
   {
+    name:
+      "a consistent bucket follows a ring that grows and shrinks, while a node is killed",
+    kinds: ["processes"],
+    cluster: WITH_LOGS,
+    async play(cluster) {
+      const [first, second, third] = threeNodes(cluster);
+      await first.control.markConsistent(BUCKET);
+      await putAll(first.kv, "v1");
+      const { context } = await first.kv.put(BUCKET, "ann", 1);
+      await first.kv.put(BUCKET, "gone", 1);
+      await first.kv.delete(BUCKET, "gone");
+      const counting = increments([first.kv, third.kv], 60);
+      await first.control.resizeRing(16);
+      await commit(first);
+      await resized(cluster, 16);
+      await counting;
+      await assertAll(second.kv, "v1");
+      assertEquals((await second.kv.get(BUCKET, "gone")).values, []);
+      assertEquals(
+        await listed(third.kv),
+        [...KEYS, "ann", "count"].sort(),
+      );
+      // A context of before the resize says what it said.
+      const { context: next } = await third.kv.put(BUCKET, "ann", 2, {
+        context,
+      });
+      await refused(
+        "index_mismatch",
+        () => second.kv.put(BUCKET, "ann", 3, { context }),
+      );
+      await following(first, 1);
+      await putAll(second.kv, "v2");
+      await third.control.resizeRing(8);
+      await commit(third);
+      await second.kill();
+      await second.start();
+      await resized(cluster, 8);
+      await assertAll(first.kv, "v2");
+      await third.kv.put(BUCKET, "ann", 3, { context: next });
+      await following(first, 2);
+      const groups = await first.control.groups();
+      // Those of the rings before are gone.
+      assertEquals(groups.length, 1 + 8);
+    },
+  },
+  {
     name: "what consistent buckets do not bear is refused by name",
     kinds: ["in_process"],
     cluster: { ...WITH_LOGS, nodes: 2 },
@@ -267,7 +313,6 @@ export const ENSEMBLE_SCENARIOS: readonly Scenario[] = [
       await first.control.markConsistent(BUCKET);
       await first.control.markConsistent(BUCKET);
       await first.kv.put(BUCKET, "ann", 1);
-      await refused("not_capable", () => first.control.resizeRing(16));
       await refused(
         "not_capable",
         () => first.control.join(second.address),
@@ -356,7 +401,7 @@ async function commit(node: TestNode): Promise<void> {
 }
 
 /** Waits until each ensemble has its members on the owners of its preference list. */
-async function following(node: TestNode): Promise<void> {
+async function following(node: TestNode, generation = 0): Promise<void> {
   let seen = "nothing yet";
   await until(() => `ensembles that follow the ring: ${seen}`, async () => {
     const [ring, groups] = await Promise.all([
@@ -368,15 +413,29 @@ async function following(node: TestNode): Promise<void> {
       groups.map(({ cluster, nodes }) => [cluster, nodes]),
     );
     const behind = owners.flatMap((_, partition) => {
-      const group = `whorl/partition/${partition}`;
+      const group = `whorl/partition/${generation * 1_024 + partition}`;
       const wanted = ensembleOwners(owners, partition).sort();
       const found = members.get(group) ?? [];
       return `${found}` === `${wanted}`
         ? []
         : [`${group}: ${found} (${wanted})`];
     });
+    // Whatever was, there is no other group.
+    if (groups.length !== 1 + owners.length) {
+      behind.push(`${groups.length} groups`);
+    }
     seen = behind.join("; ");
     return ring.transfers.length === 0 && behind.length === 0;
+  }, FOLLOW_MS_MAX);
+}
+
+/** Waits until all nodes have a ring of so many partitions. */
+async function resized(cluster: TestCluster, size: number): Promise<void> {
+  await until(`a ring of ${size}`, async () => {
+    const rings = await Promise.all(
+      cluster.nodes.map(({ control }) => control.ringStatus()),
+    );
+    return rings.every(({ ringSize, resize }) => ringSize === size && !resize);
   }, FOLLOW_MS_MAX);
 }
 

@@ -5,9 +5,11 @@
  *
  * @module
  */
+import { firstVnode } from "../../../src/ring/ring_generations.ts";
 import { ensembleOwners } from "../../../src/ring/consistent_buckets.ts";
 import type { ScriptContext } from "../../../src/simulation/mod.ts";
 import { consistentStory, cutOff } from "./consistent_story.ts";
+import { abort, resize, resized } from "./resize_scenarios.ts";
 import { killOne, type Scenario } from "./scenario.ts";
 
 /** Virtual time in which ensembles must have followed the ring once all is well, in milliseconds. */
@@ -56,27 +58,72 @@ export const ENSEMBLE_SCENARIOS: readonly Scenario[] = [
           FOLLOW_MS_MAX,
         );
         await story.settled();
-        await following(story);
+        await following(story, MACHINES);
+      }),
+  },
+  {
+    name: "ensemble_resize",
+    what:
+      "the ring grows and shrinks, and the keys of a consistent bucket follow, while nodes are killed and cut off; one resize is given up",
+    operations: 240,
+    loadMs: 40_000,
+    // Where every fifth segment is lost three resizes take longer than a story may.
+    lossMax: 0.1,
+    // So small that groups are given snapshots while they take over.
+    raftLogs: {
+      walBytesMax: 4_096,
+      segmentEntriesMax: 16,
+      snapshotEntriesMin: 16,
+    },
+    begin: () =>
+      consistentStory(async (story) => {
+        const { chance } = story;
+        for (const size of chance.pick([[16, 8], [32, 8], [16, 32, 8]])) {
+          await resize(story, chance.below(3), size);
+          if (chance.chance(0.25)) await abort(story, chance.below(3));
+          for (let times = chance.below(4); times > 0; times--) {
+            await story.sleep(chance.below(3_000));
+            if (chance.chance(0.5)) killOne(story, [0, 1, 2]);
+            else cutOff(story, chance.below(3));
+          }
+          await resized(story, FOLLOW_MS_MAX);
+        }
+        await story.settled();
+        await following(story, [0, 1, 2]);
       }),
   },
 ];
 
-/** Waits until each ensemble has its members on the owners of its preference list. */
-async function following(story: ScriptContext): Promise<void> {
+/** Waits until each ensemble has its members on the owners of its preference list, and none is left of another ring. */
+async function following(
+  story: ScriptContext,
+  machines: readonly number[],
+): Promise<void> {
   let behind = "nothing seen yet";
   await story.until(
     () => `Ensembles that follow the ring: ${behind}`,
     () => {
-      const nodes = MACHINES.flatMap((at) => story.machine(at).node ?? []);
-      const owners = nodes[0]?.parts.cluster?.ring.ownership.owners ?? [];
-      behind = owners.flatMap((_, partition) => {
-        const group = `whorl/partition/${partition}`;
+      const nodes = machines.flatMap((at) => story.machine(at).node ?? []);
+      const ring = nodes[0]?.parts.cluster?.ring;
+      const owners = ring?.ownership.owners ?? [];
+      const groups = owners.map((_, partition) =>
+        `whorl/partition/${firstVnode(ring!) + partition}`
+      );
+      behind = groups.flatMap((group, partition) => {
         const members = nodes.filter(({ parts }) =>
           parts.raft?.member(group) !== undefined
         ).map(({ name }) => name).sort();
         const wanted = ensembleOwners(owners, partition).sort();
         return `${members}` === `${wanted}` ? [] : [`${group} ${members}`];
-      }).join("; ");
+      }).concat(
+        nodes.flatMap(({ name, parts }) =>
+          (parts.raft?.members() ?? []).flatMap(({ group }) =>
+            group === "whorl/root" || groups.includes(group)
+              ? []
+              : [`${group} left on ${name}`]
+          )
+        ),
+      ).join("; ");
       return owners.length > 0 && behind === "";
     },
     FOLLOW_MS_MAX,

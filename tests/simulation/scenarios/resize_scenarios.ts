@@ -66,8 +66,8 @@ export const RESIZE_SCENARIOS: readonly Scenario[] = [
   },
 ];
 
-/** Stages, plans and commits until that is done: a node may be away. */
-async function resize(
+/** @internal Stages, plans and commits until that is done: a node may be away. */
+export async function resize(
   story: ScriptContext,
   asked: number,
   size: number,
@@ -94,8 +94,11 @@ async function resize(
 /** How long a resize may take: all agree on it four times, each of which takes seconds where every fifth segment is lost. */
 const RESIZE_MS_MAX = 120_000;
 
-/** Waits until nobody knows of a resize under way. */
-async function resized(story: ScriptContext): Promise<void> {
+/** @internal Waits until nobody knows of a resize under way. */
+export async function resized(
+  story: ScriptContext,
+  waitMs: number = RESIZE_MS_MAX,
+): Promise<void> {
   await story.until(
     "The resize is over",
     () =>
@@ -103,11 +106,15 @@ async function resized(story: ScriptContext): Promise<void> {
         const ring = story.machine(index).node?.parts.cluster?.ring;
         return ring?.ownership.generations.resize === null;
       })),
-    RESIZE_MS_MAX,
+    waitMs,
   );
 }
 
-async function abort(story: ScriptContext, asked: number): Promise<void> {
+/** @internal Gives the resize up, if it is not too late. */
+export async function abort(
+  story: ScriptContext,
+  asked: number,
+): Promise<void> {
   await story.sleep(story.chance.below(300));
   const refusal = await refusalOf(
     story.ask(asked, async (node) => {

@@ -1,0 +1,348 @@
+/**
+ * Has a new group, which is led here, take over from the groups that have its
+ * keys now: one step at a time, of which none is remembered but in the group's
+ * log, so that another leader goes on where this one stopped.
+ *
+ *     first copy     all keys of a source, in their order, whose values are asked
+ *                    for unless they are here; what is here and not there goes
+ *     following      the keys that have changed since
+ *     the last part  the source is sealed, so that nothing more changes
+ *
+ * The source answers from a state as new as whatever was acknowledged, and the
+ * leader brings one part after the other in one term, so what it brings never
+ * goes back.
+ *
+ * @module
+ */
+import type { Runtime } from "../../supervisors/runtime.ts";
+import { ByteReader } from "../base/byte_reader.ts";
+import { bytesToText } from "../base/byte_text.ts";
+import { WhorlError } from "../base/errors.ts";
+import {
+  BATCH_CHANGES_MAX,
+  type ImportHeader,
+  readReply,
+} from "../ra_kv/ra_kv_command_codec.ts";
+import { lookUp, versionOf } from "../ra_kv/ra_kv_machine.ts";
+import type { RaKvMember } from "../ra_kv/ra_kv_service.ts";
+import {
+  importCommand,
+  type ImportedKey,
+  shutCommand,
+} from "../ra_kv/succession_codec.ts";
+import { raftFailure } from "../raft/raft_failure.ts";
+import { vnodeGroup } from "./ensemble_names.ts";
+import {
+  EXPORT_VALUES_BYTES,
+  type ExportedKeys,
+  type GroupExport,
+  type KeyVersion,
+  packKeys,
+  readExportedKeys,
+  readExportedValues,
+  readKeyVersions,
+} from "./group_export.ts";
+import { partitionOfKey, sourcePartitions } from "./group_sources.ts";
+import { confirmed, type MemberQuestions } from "./member_questions.ts";
+
+/** Time a source has for one answer, in milliseconds. */
+const ANSWER_TIMEOUT_MS = 5_000;
+/** Changes of a source that may be unknown here though none of them matters: their numbers are kept in the log. */
+const QUIET_INDEXES_MAX = 1_024;
+
+/** What groups take over with. */
+export interface GroupImportWorld {
+  readonly runtime: Runtime;
+  readonly members: MemberQuestions;
+  /** Answers for the members of this node. */
+  readonly exports: GroupExport;
+  /** Has the leader of a group seal it. @throws {WhorlError} If it cannot be told that it is. */
+  readonly seal: (vnode: number) => Promise<void>;
+  /** Whether nothing more is wanted. */
+  readonly closed: () => boolean;
+}
+
+/** What a group takes over, and from where. */
+export interface Takeover {
+  /** Its partition, in a ring of `size`. */
+  readonly partition: number;
+  readonly size: number;
+  /** The ring it takes over from. */
+  readonly from: {
+    /** Number of the vnode of its first partition. */
+    readonly firstVnode: number;
+    /** Owner by partition, now. */
+    readonly owners: () => readonly string[];
+    readonly size: number;
+  };
+  /** Whether the sources may be sealed, after which there is no way back. */
+  readonly mayEnd: boolean;
+}
+
+/**
+ * Takes the group of `member`, which leads it, one step on: whatever is known of
+ * its sources now is in its log then, and if they may be sealed, it is open.
+ *
+ * @throws {WhorlError} If a source does not answer, or `member` leads no longer.
+ */
+export async function takeOver(
+  world: GroupImportWorld,
+  member: RaKvMember,
+  takeover: Takeover,
+): Promise<void> {
+  const { partition, size, from, mayEnd } = takeover;
+  const { term } = member;
+  // What leaders before this one have brought is here then.
+  await confirmed(member);
+  const importer = new Importer(world, member, term, takeover);
+  if (member.state.succession.sources.size === 0) {
+    const sources = sourcePartitions(partition, size, from.size);
+    await importer.propose(shutCommand(sources));
+  }
+  const sources = [...member.state.succession.sources]
+    .flatMap(([source, { sealedAt }]) => sealedAt === 0 ? [source] : []);
+  // Sources are sealed when little is left, and all at once, as their keys are served by nobody then.
+  for (const source of sources) await importer.follow(source);
+  if (!mayEnd) return;
+  await Promise.all(
+    sources.map((source) => world.seal(from.firstVnode + source)),
+  );
+  for (const source of sources) await importer.follow(source);
+}
+
+class Importer {
+  constructor(
+    readonly world: GroupImportWorld,
+    readonly member: RaKvMember,
+    readonly term: number,
+    readonly takeover: Takeover,
+  ) {}
+
+  /** Brings what is new in a source; if it is sealed and may be, all of it is here then. */
+  async follow(source: number): Promise<void> {
+    const before = this.member.state.succession.sources.get(source);
+    if (before === undefined || before.sealedAt !== 0) return;
+    let { upTo } = before;
+    for (;;) {
+      if (upTo === 0) upTo = await this.#copy(source);
+      const news = await this.#ask(source, upTo, NOTHING);
+      if (news.isForgotten) {
+        upTo = 0;
+        continue;
+      }
+      const sealedAt = this.takeover.mayEnd ? news.sealedAt : 0;
+      const keys = readKeyVersions(news.keys);
+      const isQuiet = keys.length === 0 && sealedAt === 0 && !news.isCut &&
+        news.at - upTo < QUIET_INDEXES_MAX;
+      if (isQuiet) return;
+      await this.#bring(source, keys, { upTo: news.at, sealedAt });
+      upTo = news.at;
+      if (!news.isCut) return;
+    }
+  }
+
+  /** All of a source, and nothing else of it: what has gone there since a copy before goes here. @returns The index it is of. */
+  async #copy(source: number): Promise<number> {
+    const here = this.#keysHere(source);
+    let at = 0;
+    let after: Uint8Array | undefined = NOTHING;
+    while (after !== undefined) {
+      const page: ExportedKeys = await this.#ask(source, 0, after);
+      // What changes from here on is told by its index.
+      if (at === 0) at = page.at;
+      const keys = readKeyVersions(page.keys);
+      for (const { key } of keys) here.delete(bytesToText(key));
+      await this.#bring(source, keys, { upTo: 0, sealedAt: 0 });
+      after = page.last;
+    }
+    const gone = [...here.values()].map((key) => ({ key, version: 0 }));
+    await this.#bring(source, gone, { upTo: at, sealedAt: 0 });
+    return at;
+  }
+
+  /** The keys that are here and of `source`. */
+  #keysHere(source: number): Map<string, Uint8Array> {
+    const { keys } = this.member.state;
+    const { size } = this.takeover.from;
+    const here = new Map<string, Uint8Array>();
+    for (let record = 0; record < keys.recordEnd; record++) {
+      if (!keys.has(record)) continue;
+      const key = keys.keyOf(record);
+      if (partitionOfKey(key, size) !== source) continue;
+      here.set(bytesToText(key), key.slice());
+    }
+    return here;
+  }
+
+  /** What of `keys` is here otherwise. */
+  #missing(keys: readonly KeyVersion[]): KeyVersion[] {
+    const { state } = this.member;
+    return keys.filter(({ key, version }) => {
+      const record = lookUp(state, key, 0, key.length);
+      return version !== (record < 0 ? 0 : versionOf(state, record));
+    });
+  }
+
+  /** Has the group be as the source is in `keys`, and know `progress` once it is. */
+  async #bring(
+    source: number,
+    keys: readonly KeyVersion[],
+    progress: Pick<ImportHeader, "upTo" | "sealedAt">,
+  ): Promise<void> {
+    const missing = this.#missing(keys);
+    const gone = missing.filter(({ version }) => version === 0)
+      .map(({ key }): ImportedKey => ({ key, found: undefined }));
+    let wanted = missing.filter(({ version }) => version !== 0);
+    let ready = gone;
+    const sendFull = async (): Promise<void> => {
+      while (isFull(ready)) {
+        const part = firstPart(ready);
+        await this.#import(source, part, { upTo: 0, sealedAt: 0 });
+        ready = ready.slice(part.length);
+      }
+    };
+    await sendFull();
+    while (wanted.length > 0) {
+      const values = await this.#values(source, wanted);
+      if (values.length === 0) throw lostValues(source);
+      wanted = wanted.slice(values.length);
+      // What is gone by now is told with what has changed since.
+      ready = [...ready, ...values];
+      await sendFull();
+    }
+    const { upTo, sealedAt } = progress;
+    if (ready.length > 0 || upTo !== 0 || sealedAt !== 0) {
+      await this.#import(source, ready, progress);
+    }
+  }
+
+  async #import(
+    source: number,
+    keys: readonly ImportedKey[],
+    progress: Pick<ImportHeader, "upTo" | "sealedAt">,
+  ): Promise<void> {
+    const { term } = this;
+    await this.propose(importCommand({ term, source, ...progress }, keys));
+  }
+
+  #ask(
+    source: number,
+    since: number,
+    after: Uint8Array,
+  ): Promise<ExportedKeys> {
+    const { exports } = this.world;
+    const { partition, size } = this.takeover;
+    return this.#question(
+      source,
+      "ensemble_export",
+      { partition, size, since, after },
+      (args) => exports.keysHere(args),
+      readExportedKeys,
+    );
+  }
+
+  #values(
+    source: number,
+    keys: readonly KeyVersion[],
+  ): Promise<ImportedKey[]> {
+    const { exports } = this.world;
+    return this.#question(
+      source,
+      "ensemble_values",
+      { keys: packKeys(keys) },
+      async (args) => readExportedValues(await exports.valuesHere(args)),
+      readExportedValues,
+    );
+  }
+
+  #question<Answer>(
+    source: number,
+    method: string,
+    question: Readonly<Record<string, unknown>>,
+    here: (args: unknown) => Promise<Answer>,
+    read: (answer: unknown) => Answer,
+  ): Promise<Answer> {
+    const { members, runtime } = this.world;
+    const { firstVnode, owners } = this.takeover.from;
+    const vnode = firstVnode + source;
+    const args = { vnode, ...question };
+    return members.ask({
+      group: vnodeGroup(vnode),
+      owners,
+      partition: source,
+      deadlineMs: runtime.now() + ANSWER_TIMEOUT_MS,
+      purpose: `take over from partition ${source}`,
+      here: () => here(args),
+      method,
+      args,
+      read,
+    });
+  }
+
+  /** Proposes a command, and resolves when it is applied. */
+  async propose(command: Uint8Array): Promise<void> {
+    const { member, term, world } = this;
+    if (world.closed()) {
+      throw new WhorlError("closed", "The node runs no Raft groups now");
+    }
+    // What was read as its leader is of no use to another one.
+    if (member.role !== "leader" || member.term !== term) {
+      throw raftFailure(member, "not_leader", member.leader);
+    }
+    await proposed(member, command);
+  }
+}
+
+/** Resolves when `command` is applied. @throws {WhorlError} If that cannot be told, or the machine refuses it. */
+export function proposed(
+  member: RaKvMember,
+  command: Uint8Array,
+): Promise<void> {
+  const { promise, resolve, reject } = Promise.withResolvers<void>();
+  member.propose(command, {
+    done: ({ reply }) => {
+      const outcome = readReply(new ByteReader(reply ?? NOTHING));
+      if (outcome.type === "done") return resolve();
+      reject(
+        new WhorlError(
+          "cancelled",
+          `Cannot have ${member.group} take over: ${
+            outcome.type === "refused" ? outcome.reason : outcome.type
+          }`,
+        ),
+      );
+    },
+    failed: (reason, leader) => reject(raftFailure(member, reason, leader)),
+  });
+  return promise;
+}
+
+const NOTHING = new Uint8Array(0);
+
+function bytesOf({ key, found }: ImportedKey): number {
+  return 16 + key.length + (found?.value.length ?? 0);
+}
+
+/** Whether `keys` are enough for an import of their own. */
+function isFull(keys: readonly ImportedKey[]): boolean {
+  return keys.length >= BATCH_CHANGES_MAX ||
+    keys.reduce((bytes, key) => bytes + bytesOf(key), 0) >= EXPORT_VALUES_BYTES;
+}
+
+/** The first of `keys`, as many as one import takes. */
+function firstPart(keys: readonly ImportedKey[]): ImportedKey[] {
+  let bytes = 0;
+  const end = keys.findIndex((key, place) => {
+    bytes += bytesOf(key);
+    return place > 0 && bytes > EXPORT_VALUES_BYTES ||
+      place === BATCH_CHANGES_MAX;
+  });
+  return keys.slice(0, end < 0 ? keys.length : end);
+}
+
+function lostValues(source: number): WhorlError {
+  return new WhorlError(
+    "protocol_error",
+    `Cannot take over from partition ${source} as it says no values`,
+  );
+}

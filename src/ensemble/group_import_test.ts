@@ -1,0 +1,250 @@
+import { assert, assertEquals, assertRejects } from "@std/assert";
+import { ManualRuntime } from "../../supervisors/manual_runtime.ts";
+import { ByteWriter } from "../base/byte_writer.ts";
+import { WhorlError } from "../base/errors.ts";
+import { CHANGES_KEPT_MAX } from "../ra_kv/change_log.ts";
+import { valueInEntry } from "../ra_kv/entry_values.ts";
+import { RA_KV_MACHINE, RaKvOp } from "../ra_kv/ra_kv_command_codec.ts";
+import { raKvMachine, versionOf } from "../ra_kv/ra_kv_machine.ts";
+import type { RaKvMember } from "../ra_kv/ra_kv_service.ts";
+import { writeValueField } from "../ra_kv/ra_kv_value.ts";
+import { isCopied, isOpen } from "../ra_kv/succession.ts";
+import { sealCommand } from "../ra_kv/succession_codec.ts";
+import { entryBody } from "../raft/entry_body.ts";
+import { EntryKind, type RaftEntry } from "../raft/raft_entry.ts";
+import type { RaftSystem, RaftTarget } from "../raft/raft_member.ts";
+import { vnodeGroup } from "./ensemble_names.ts";
+import { GroupExport } from "./group_export.ts";
+import { type Takeover, takeOver } from "./group_import.ts";
+import { partitionOfKey } from "./group_sources.ts";
+import { MemberQuestions } from "./member_questions.ts";
+
+const machine = raKvMachine();
+const encoder = new TextEncoder();
+const decoder = new TextDecoder();
+
+/** A group of one member. */
+class Group {
+  readonly node = "a";
+  readonly state = machine.init();
+  readonly entries = new Map<number, RaftEntry>();
+  role = "leader";
+  term = 1;
+  appliedIndex = 0;
+  /** Called before a command is applied. */
+  before = (_op: number): void => {};
+  readonly log = {
+    config: { machine: RA_KV_MACHINE },
+    entryInMemory: (index: number) => this.entries.get(index),
+  };
+
+  constructor(readonly group: string) {
+    // The no-op of its leader.
+    this.appliedIndex++;
+  }
+
+  get leader(): string {
+    return this.node;
+  }
+
+  consistentRead(target: RaftTarget<void>): void {
+    target.done();
+  }
+
+  propose(
+    command: Uint8Array<ArrayBuffer>,
+    target?: Parameters<RaKvMember["propose"]>[1],
+  ): void {
+    this.before(command[0] as number);
+    const { term } = this;
+    const index = ++this.appliedIndex;
+    const body = entryBody(EntryKind.command, 1, command);
+    this.entries.set(index, { index, term, body });
+    const meta = { index, term, timeMs: 1, machineVersion: 0 };
+    const { reply } = machine.apply(meta, command, this.state);
+    target?.done({ meta, reply });
+  }
+
+  put(key: Uint8Array, value: string): void {
+    this.#change(RaKvOp.put, key, value);
+  }
+
+  delete(key: Uint8Array): void {
+    this.#change(RaKvOp.delete, key);
+  }
+
+  #change(op: number, key: Uint8Array, value?: string): void {
+    const into = new ByteWriter();
+    into.u8(op);
+    into.u8(0);
+    into.u16(key.length);
+    into.raw(key);
+    if (value !== undefined) writeValueField(into, value);
+    this.propose(into.copy());
+  }
+
+  /** Name, version and bytes of the value of each key. */
+  contents(): [string, number, number][] {
+    const { state } = this;
+    const found: [string, number, number][] = [];
+    for (let record = 0; record < state.keys.recordEnd; record++) {
+      if (!state.keys.has(record)) continue;
+      const key = state.keys.keyOf(record).slice();
+      const entry = this.entries.get(state.keys.indexOf(record)) as RaftEntry;
+      const hash = state.keys.valueHashOf(record);
+      found.push([
+        decoder.decode(key.subarray(3)),
+        versionOf(state, record),
+        valueInEntry(entry, key, hash).length,
+      ]);
+    }
+    return found.sort(([a], [b]) => a < b ? -1 : 1);
+  }
+}
+
+/** Some keys of `partition` in a ring of `size`. */
+function keysOf(partition: number, size: number, count: number): Uint8Array[] {
+  const found: Uint8Array[] = [];
+  for (let i = 0; found.length < count; i++) {
+    const key = encoder.encode(`\0\x01b${partition}.${i}`);
+    if (partitionOfKey(key, size) === partition) found.push(key);
+  }
+  return found;
+}
+
+/** A ring of 16 that is to have 8 partitions: its groups 1 and 2, and the one that takes over from both. */
+function shrinking() {
+  const sources = [new Group(vnodeGroup(1)), new Group(vnodeGroup(2))] as const;
+  const target = new Group(vnodeGroup(1_024 + 1));
+  const groups = new Map<string, unknown>(
+    [...sources, target].map((group) => [group.group, group]),
+  );
+  const runtime = new ManualRuntime();
+  const members = new MemberQuestions({
+    self: "a",
+    runtime,
+    system: () => ({
+      member: (group: string) => groups.get(group),
+    } as unknown as RaftSystem),
+    isUp: () => true,
+    find: () => Promise.resolve([]),
+    call: () => Promise.reject(new WhorlError("not_reachable", "nobody")),
+  });
+  const sealed: number[] = [];
+  const world = {
+    runtime,
+    members,
+    exports: new GroupExport(members),
+    seal: (vnode: number) => {
+      sealed.push(vnode);
+      sources[vnode - 1]?.propose(sealCommand({ generation: 1, size: 8 }));
+      return Promise.resolve();
+    },
+    closed: () => false,
+  };
+  const takeover: Takeover = {
+    partition: 1,
+    size: 8,
+    from: { firstVnode: 0, owners: () => ["a"], size: 16 },
+    mayEnd: false,
+  };
+  const step = (mayEnd = false): Promise<void> =>
+    takeOver(world, target as unknown as RaKvMember, { ...takeover, mayEnd });
+  const both = () => [...sources[0].contents(), ...sources[1].contents()];
+  return { sources, target, step, sealed, both };
+}
+
+Deno.test("takeOver() copies the sources, follows them, and opens the group when they are sealed", async () => {
+  const { sources: [one, two], target, step, sealed, both } = shrinking();
+  const [a, b, c] = keysOf(1, 16, 3) as [Uint8Array, Uint8Array, Uint8Array];
+  const [x, y] = keysOf(2, 16, 2) as [Uint8Array, Uint8Array];
+  for (const key of [a, b]) one.put(key, "first");
+  two.put(x, "first");
+  await step();
+  assert(isCopied(target.state.succession));
+  assertEquals(target.contents(), both());
+  one.put(a, "second");
+  one.delete(b);
+  one.put(c, "first");
+  two.put(y, "first");
+  await step();
+  assertEquals([isOpen(target.state.succession), sealed], [false, []]);
+  assertEquals(target.contents(), both());
+  two.delete(x);
+  await step(true);
+  assertEquals([isOpen(target.state.succession), sealed], [true, [1, 2]]);
+  assertEquals(target.contents(), both());
+  const before = target.contents().map(([, version]) => version);
+  target.put(a, "third");
+  const [[, version] = ["", 0]] = target.contents()
+    .filter(([, version]) => !before.includes(version));
+  assert(version > Math.max(one.appliedIndex, two.appliedIndex));
+});
+
+Deno.test("takeOver() brings what is written between its questions and the seal", async () => {
+  const { sources: [one], target, step, both } = shrinking();
+  const keys = keysOf(1, 16, 40);
+  for (const key of keys) one.put(key, "first");
+  await step();
+  let turns = 0;
+  one.before = (op) => {
+    if (op !== RaKvOp.seal) return;
+    for (const key of keys.slice(0, 20)) one.put(key, `turn ${turns++}`);
+    one.delete(keys[30] as Uint8Array);
+  };
+  await step(true);
+  assertEquals([turns, target.state.keys.size], [20, 39]);
+  assertEquals(target.contents(), both());
+});
+
+Deno.test("takeOver() goes through a source again that has forgotten what has changed", async () => {
+  const { sources: [one], target, step, both } = shrinking();
+  const keys = keysOf(1, 16, 60);
+  for (const key of keys) one.put(key, "first");
+  await step();
+  for (const key of keys.slice(0, 10)) one.delete(key);
+  const [last] = keys.slice(-1) as [Uint8Array];
+  for (let i = 0; i < CHANGES_KEPT_MAX + 2_000; i++) one.put(last, `${i}`);
+  const index = target.appliedIndex;
+  await step();
+  assertEquals(target.contents(), both());
+  // What is here already has not come again.
+  assert(target.appliedIndex - index < 4);
+  await step(true);
+  assertEquals(target.contents(), both());
+});
+
+Deno.test("takeOver() brings many keys and large values in parts", async () => {
+  const { sources: [one], target, step, both } = shrinking();
+  for (const key of keysOf(1, 16, 2_500)) one.put(key, "small");
+  for (const key of keysOf(1, 16, 2_505).slice(2_500)) {
+    one.put(key, "large".repeat(60_000));
+  }
+  const sizes: number[] = [];
+  const { propose } = target;
+  target.propose = function (command, told) {
+    sizes.push(command.length);
+    propose.call(target, command, told);
+  };
+  await step(true);
+  assertEquals(target.contents(), both());
+  assert(sizes.length > 5);
+  assert(Math.max(...sizes) < 700_000, `${sizes}`);
+});
+
+Deno.test("takeOver() ends when another one leads, who goes on where it stopped", async () => {
+  const { sources: [one], target, step, both } = shrinking();
+  for (const key of keysOf(1, 16, 2_500)) one.put(key, "small");
+  let imports = 0;
+  target.before = (op) => {
+    // It has lost the lead and has it again: what it reads now is as good as another leader's.
+    if (op === RaKvOp.import && ++imports === 2) target.term++;
+  };
+  const error = await assertRejects(() => step(true), WhorlError);
+  assertEquals(error.code, "cancelled");
+  assertEquals(isOpen(target.state.succession), false);
+  target.before = () => {};
+  await step(true);
+  assertEquals(target.contents(), both());
+  assert(isOpen(target.state.succession));
+});

@@ -1,0 +1,220 @@
+/**
+ * The part of a node in groups taking over from those of the ring before: it
+ * brings what groups get that are led here, seals groups that are led here, says
+ * how far its members are, and, on the claimant, asks all nodes for that.
+ *
+ * @module
+ */
+import type { Runtime } from "../../supervisors/runtime.ts";
+import { isWhorlError, WhorlError } from "../base/errors.ts";
+import { fieldOf, numberArgument } from "../ra_kv/method_arguments.ts";
+import { isRaKv } from "../ra_kv/ra_kv_member.ts";
+import type { ClusterMembers } from "../ra_kv/ra_kv_protocol.ts";
+import { isCopied } from "../ra_kv/succession.ts";
+import { sealCommand } from "../ra_kv/succession_codec.ts";
+import type { RaftSystem } from "../raft/raft_member.ts";
+import { currentMembers, type Ring, ringReady } from "../ring/ring.ts";
+import { firstVnode } from "../ring/ring_generations.ts";
+import { partitionOfGroup, vnodeGroup } from "./ensemble_names.ts";
+import type { EnsembleAct, TakeoverStep } from "./ensemble_plan.ts";
+import type { GroupExport } from "./group_export.ts";
+import { proposed, takeOver } from "./group_import.ts";
+import type { MemberQuestions } from "./member_questions.ts";
+
+/** Groups that take over at once here: what they read at other nodes is bounded so. */
+export const TAKEOVERS_MAX = 4;
+/** Time a leader has to seal its group, in milliseconds. */
+const SEAL_TIMEOUT_MS = 5_000;
+/** Time a node has to say how far its members are, in milliseconds. */
+const TAKEOVERS_TIMEOUT_MS = 2_000;
+
+/** What takeovers need from their node. */
+export interface GroupTakeoversWorld {
+  /** Name of this node. */
+  readonly self: string;
+  readonly runtime: Runtime;
+  /** The groups of this node; undefined while there are none. */
+  readonly system: () => RaftSystem | undefined;
+  /** The ring this node goes by; undefined before there is one. */
+  readonly ring: () => Ring | undefined;
+  /** Asks members of groups. */
+  readonly members: MemberQuestions;
+  /** Answers for the members of this node. */
+  readonly exports: GroupExport;
+  /** Calls about groups, of `RaKvMethods`. */
+  readonly perform: (method: string, args: unknown) => Promise<unknown>;
+  /** Has another node answer. @throws {WhorlError} What it fails with, `timeout`, or `not_reachable`. */
+  readonly call: (
+    node: string,
+    method: string,
+    args: unknown,
+    timeoutMs: number,
+  ) => Promise<unknown>;
+}
+
+/** How far the members of a node are in taking over. */
+export interface TakeoversHere {
+  /** Partitions whose groups have a first copy of all their keys. */
+  readonly copied: readonly number[];
+  /** Those whose groups serve. */
+  readonly open: readonly number[];
+}
+
+/** See the module's text. */
+export class GroupTakeovers {
+  readonly #world: GroupTakeoversWorld;
+  #closed = false;
+
+  constructor(world: GroupTakeoversWorld) {
+    this.#world = world;
+  }
+
+  /** Nothing more is brought. */
+  close(): void {
+    this.#closed = true;
+  }
+
+  /** Brings what a group that is led here gets. */
+  async takeOver({ group, partition, mayEnd }: {
+    readonly group: string;
+    readonly partition: number;
+    readonly mayEnd: boolean;
+  }): Promise<void> {
+    const { members, exports, runtime } = this.#world;
+    const member = members.memberHere(group);
+    const ring = this.#world.ring();
+    const resize = ring?.ownership.generations.resize;
+    if (member === undefined || ring === undefined || !resize) return;
+    const { generation, owners: { length: size } } = resize;
+    await takeOver(
+      {
+        runtime,
+        members,
+        exports,
+        seal: (vnode) => this.#seal({ vnode, generation, size }),
+        closed: () => this.#closed,
+      },
+      member,
+      {
+        partition,
+        size,
+        from: {
+          firstVnode: firstVnode(ring),
+          owners: () => ring.ownership.owners,
+          size: ring.size,
+        },
+        mayEnd,
+      },
+    );
+  }
+
+  /** Has the leader of a group seal it. */
+  async #seal(args: {
+    readonly vnode: number;
+    readonly generation: number;
+    readonly size: number;
+  }): Promise<void> {
+    const { self, call, perform } = this.#world;
+    const cluster = vnodeGroup(args.vnode);
+    const { leader } = await perform("ra_kv_members", {
+      cluster,
+    }) as ClusterMembers;
+    if (leader === self) await this.sealHere(args);
+    else await call(leader, "ensemble_seal", args, SEAL_TIMEOUT_MS);
+  }
+
+  /**
+   * Seals a group that is led here, for those of a ring that all members know to
+   * be read: whoever is the claimant, there is no way back.
+   *
+   * @throws {WhorlError} `ring_not_ready` if this node does not know of that yet, `not_leader`, and what proposals fail with.
+   */
+  async sealHere(args: unknown): Promise<void> {
+    const vnode = numberArgument(args, "vnode");
+    const generation = numberArgument(args, "generation", 1);
+    const size = numberArgument(args, "size", 1);
+    const { self, members } = this.#world;
+    const group = vnodeGroup(vnode);
+    const member = members.memberHere(group);
+    if (member?.role !== "leader") {
+      throw new WhorlError("not_leader", `${self} does not lead ${group}`);
+    }
+    if (!this.#isReadFor(generation)) {
+      throw new WhorlError(
+        "ring_not_ready",
+        `Cannot seal ${group} as not all members are known on ${self} to read by generation ${generation} of the ring`,
+      );
+    }
+    if (member.state.succession.seal !== undefined) return;
+    await proposed(member, sealCommand({ generation, size }));
+  }
+
+  #isReadFor(generation: number): boolean {
+    const ring = this.#world.ring();
+    if (ring === undefined) return false;
+    const { current, resize } = ring.ownership.generations;
+    return current === generation ||
+      resize?.generation === generation && resize.phase === "reading" &&
+        ringReady(ring);
+  }
+
+  /** Whether all groups of the ring to come are as far as `step`, as all nodes say that can be reached. */
+  async haveCome(
+    { generation, step }: Extract<EnsembleAct, { type: "check_takeover" }>,
+  ): Promise<boolean> {
+    const ring = this.#world.ring();
+    const resize = ring?.ownership.generations.resize;
+    if (ring === undefined || resize?.generation !== generation) return false;
+    const there = new Set<number>();
+    await Promise.all(
+      currentMembers(ring).map(async (node) => {
+        try {
+          const partitions = await this.#partitionsOf(node, generation, step);
+          for (const partition of partitions) there.add(partition);
+        } catch (error) {
+          // Other members of the groups say the same.
+          if (!isWhorlError(error)) throw error;
+        }
+      }),
+    );
+    return there.size === resize.owners.length;
+  }
+
+  async #partitionsOf(
+    node: string,
+    generation: number,
+    step: TakeoverStep,
+  ): Promise<readonly number[]> {
+    const { self, call } = this.#world;
+    const args = { generation };
+    if (node === self) return this.here(args)[step];
+    const answer = await call(
+      node,
+      "ensemble_takeovers",
+      args,
+      TAKEOVERS_TIMEOUT_MS,
+    );
+    const partitions = fieldOf(answer, step);
+    if (Array.isArray(partitions)) return partitions;
+    throw new WhorlError(
+      "protocol_error",
+      `Cannot read how far the groups of ${node} are in taking over`,
+    );
+  }
+
+  /** How far the members here are in taking over for the ring of a generation. */
+  here(args: unknown): TakeoversHere {
+    const generation = numberArgument(args, "generation", 1);
+    const copied: number[] = [];
+    const open: number[] = [];
+    for (const member of this.#world.system()?.members() ?? []) {
+      const partition = partitionOfGroup(generation, member.group);
+      if (partition === undefined || !isRaKv(member)) continue;
+      const { succession } = member.state;
+      if (succession.sources.size === 0) continue;
+      if (isCopied(succession)) copied.push(partition);
+      if (succession.isComplete) open.push(partition);
+    }
+    return { copied, open };
+  }
+}

@@ -1,0 +1,184 @@
+/**
+ * Asks some member of an ensemble: this node's own one, else those on the owners
+ * of the preference list, else whoever has one, until one has answered.
+ *
+ * @module
+ */
+import type { Runtime } from "../../supervisors/runtime.ts";
+import { isWhorlError, WhorlError } from "../base/errors.ts";
+import { fieldOf } from "../ra_kv/method_arguments.ts";
+import { raKvMember } from "../ra_kv/ra_kv_member.ts";
+import type { RaKvMember } from "../ra_kv/ra_kv_service.ts";
+import { raftFailure } from "../raft/raft_failure.ts";
+import type { RaftSystem } from "../raft/raft_member.ts";
+import { ensembleOwners } from "../ring/consistent_buckets.ts";
+
+/** Time one member has to answer before the next one is asked, in milliseconds. */
+const ANSWER_TIMEOUT_MS = 2_000;
+/** Time before all are asked again when none has answered, in milliseconds. */
+const PAUSE_MS = 50;
+
+/** How members of ensembles are reached. */
+export interface MemberQuestionsWorld {
+  /** Name of this node. */
+  readonly self: string;
+  readonly runtime: Runtime;
+  readonly system: () => RaftSystem | undefined;
+  readonly isUp: (node: string) => boolean;
+  /** Nodes that have a member of `group`, as all nodes say that can be reached. */
+  readonly find: (group: string) => Promise<readonly string[]>;
+  /** Has another node answer. @throws {WhorlError} What it fails with, `timeout`, or `not_reachable`. */
+  readonly call: (
+    node: string,
+    method: string,
+    args: unknown,
+    timeoutMs: number,
+  ) => Promise<unknown>;
+}
+
+/** Who is asked, and what. */
+export interface MemberQuestion<Answer> {
+  readonly group: string;
+  /** Owner by partition, now. */
+  readonly owners: () => readonly string[];
+  readonly partition: number;
+  readonly deadlineMs: number;
+  /** What it is for, for people: "list the keys of partition 5". */
+  readonly purpose: string;
+  /** Asks the member of this node. */
+  readonly here: () => Promise<Answer>;
+  /** What other nodes are asked. */
+  readonly method: string;
+  readonly args: unknown;
+  /** Reads what `node` has answered. @throws {WhorlError} `protocol_error`. */
+  readonly read: (answer: unknown, node: string) => Answer;
+  /** Whether a failure is an answer, which nobody else will give another of. @default {none is} */
+  readonly isFinal?: (error: WhorlError) => boolean;
+}
+
+/** Asks; see the module's text. */
+export class MemberQuestions {
+  readonly #world: MemberQuestionsWorld;
+
+  constructor(world: MemberQuestionsWorld) {
+    this.#world = world;
+  }
+
+  /** The member of `group` on this node. */
+  memberHere(group: string): RaKvMember | undefined {
+    return raKvMember(this.#world.system(), group);
+  }
+
+  /** The member of `group` on this node, once its state is as new as what was acknowledged before. @throws {WhorlError} `unknown_cluster` without one, `not_leader` and the like. */
+  async confirmedHere(group: string): Promise<RaKvMember> {
+    const member = this.memberHere(group);
+    if (member === undefined) {
+      throw new WhorlError(
+        "unknown_cluster",
+        `${this.#world.self} has no member of ${group}`,
+      );
+    }
+    await confirmed(member);
+    return member;
+  }
+
+  /** @throws {WhorlError} `timeout` if none has answered in time, or what is final. */
+  async ask<Answer>(question: MemberQuestion<Answer>): Promise<Answer> {
+    const { self, runtime, isUp, find } = this.#world;
+    const { group, owners, partition, deadlineMs, isFinal } = question;
+    let last: unknown;
+    while (runtime.now() < deadlineMs) {
+      const nodes = new Set([
+        ...(this.memberHere(group) === undefined ? [] : [self]),
+        ...ensembleOwners(owners(), partition).filter((node) =>
+          node !== self && isUp(node)
+        ),
+      ]);
+      for (
+        const asked of [() => Promise.resolve([...nodes]), () => find(group)]
+      ) {
+        for (const node of await asked()) {
+          const timeLeftMs = deadlineMs - runtime.now();
+          if (timeLeftMs <= 0) break;
+          try {
+            return await this.#askNode(node, question, timeLeftMs);
+          } catch (error) {
+            if (!isWhorlError(error) || isFinal?.(error)) throw error;
+            last = error;
+          }
+        }
+      }
+      await this.#pause();
+    }
+    throw new WhorlError(
+      "timeout",
+      `Cannot ${question.purpose} in time as no member of its ensemble has answered with a majority`,
+      { details: { partition }, cause: last },
+    );
+  }
+
+  async #askNode<Answer>(
+    node: string,
+    { here, method, args, read }: MemberQuestion<Answer>,
+    timeLeftMs: number,
+  ): Promise<Answer> {
+    if (node === this.#world.self) return await this.#inTime(here, timeLeftMs);
+    const answer = await this.#world.call(
+      node,
+      method,
+      args,
+      Math.min(ANSWER_TIMEOUT_MS, Math.ceil(timeLeftMs)),
+    );
+    return read(answer, node);
+  }
+
+  async #inTime<Answer>(
+    work: () => Promise<Answer>,
+    timeLeftMs: number,
+  ): Promise<Answer> {
+    const { runtime } = this.#world;
+    const late = Promise.withResolvers<never>();
+    const timer = runtime.setTimer(
+      Math.min(ANSWER_TIMEOUT_MS, timeLeftMs),
+      () =>
+        late.reject(
+          new WhorlError("timeout", "The member here did not answer in time"),
+        ),
+    );
+    try {
+      return await Promise.race([work(), late.promise]);
+    } finally {
+      runtime.clearTimer(timer);
+    }
+  }
+
+  async #pause(): Promise<void> {
+    const { promise, resolve } = Promise.withResolvers<void>();
+    this.#world.runtime.setTimer(PAUSE_MS, resolve);
+    await promise;
+  }
+}
+
+/** Resolves when what the member has is as new as what was acknowledged before. */
+export function confirmed(member: RaKvMember): Promise<void> {
+  const { promise, resolve, reject } = Promise.withResolvers<void>();
+  member.consistentRead({
+    done: resolve,
+    failed: (reason, leader) => reject(raftFailure(member, reason, leader)),
+  });
+  return promise;
+}
+
+/** The field `name`, which is bytes. @throws {WhorlError} `invalid_argument`. */
+export function bytesArgument(
+  args: unknown,
+  name: string,
+  bytesMax: number,
+): Uint8Array {
+  const bytes = fieldOf(args, name);
+  if (bytes instanceof Uint8Array && bytes.length <= bytesMax) return bytes;
+  throw new WhorlError(
+    "invalid_argument",
+    `Cannot take '${name}' as it must be up to ${bytesMax} bytes`,
+  );
+}
