@@ -45,8 +45,10 @@ import {
 import { partitionOfKey, sourcePartitions } from "./group_sources.ts";
 import { confirmed, type MemberQuestions } from "./member_questions.ts";
 
-/** Time a source has for one answer, in milliseconds. */
-const ANSWER_TIMEOUT_MS = 5_000;
+/** Time a source has to say its keys, and each of its members, in milliseconds. */
+const KEYS_LIMITS = { timeoutMs: 5_000, answerTimeoutMs: 2_000 };
+/** The same for values, of which one may have 8 MiB. */
+const VALUES_LIMITS = { timeoutMs: 20_000, answerTimeoutMs: 8_000 };
 /** Changes of a source that may be unknown here though none of them matters: their numbers are kept in the log. */
 const QUIET_INDEXES_MAX = 1_024;
 
@@ -238,6 +240,7 @@ class Importer {
       { partition, size, since, after },
       (args) => exports.keysHere(args),
       readExportedKeys,
+      KEYS_LIMITS,
     );
   }
 
@@ -252,6 +255,7 @@ class Importer {
       { keys: packKeys(keys) },
       async (args) => readExportedValues(await exports.valuesHere(args)),
       readExportedValues,
+      VALUES_LIMITS,
     );
   }
 
@@ -261,6 +265,7 @@ class Importer {
     question: Readonly<Record<string, unknown>>,
     here: (args: unknown) => Promise<Answer>,
     read: (answer: unknown) => Answer,
+    { timeoutMs, answerTimeoutMs }: typeof KEYS_LIMITS,
   ): Promise<Answer> {
     const { members, runtime } = this.world;
     const { firstVnode, owners } = this.takeover.from;
@@ -270,7 +275,8 @@ class Importer {
       group: vnodeGroup(vnode),
       owners,
       partition: source,
-      deadlineMs: runtime.now() + ANSWER_TIMEOUT_MS,
+      deadlineMs: runtime.now() + timeoutMs,
+      answerTimeoutMs,
       purpose: `take over from partition ${source}`,
       here: () => here(args),
       method,
