@@ -25,6 +25,7 @@ import {
 } from "../ra_kv/ra_kv_command_codec.ts";
 import { lookUp, versionOf } from "../ra_kv/ra_kv_machine.ts";
 import type { RaKvMember } from "../ra_kv/ra_kv_service.ts";
+import { sourcesLeft } from "../ra_kv/succession.ts";
 import {
   importCommand,
   type ImportedKey,
@@ -101,8 +102,7 @@ export async function takeOver(
     const sources = sourcePartitions(partition, size, from.size);
     await importer.propose(shutCommand(sources));
   }
-  const sources = [...member.state.succession.sources]
-    .flatMap(([source, { sealedAt }]) => sealedAt === 0 ? [source] : []);
+  const sources = sourcesLeft(member.state.succession);
   // Sources are sealed when little is left, and all at once, as their keys are served by nobody then.
   for (const source of sources) await importer.follow(source);
   if (!mayEnd) return;
