@@ -10,7 +10,7 @@ import type { Runtime, TimerHandle } from "../../supervisors/runtime.ts";
 /** How long it may wait that a partition has gone, in milliseconds: until the ring says so, commands for it come by way of its former owner. */
 export const REPORT_MS = 150;
 
-/** The reports of one node that have not been made. */
+/** The reports of one node that have not been made. Partitions have the numbers of their vnodes here. */
 export class CompletionReports {
   readonly #runtime: Runtime;
   readonly #tell: (partitions: readonly number[], module: string) => void;
@@ -18,7 +18,7 @@ export class CompletionReports {
   readonly #waiting = new Map<string, Set<number>>();
   #timer: TimerHandle | undefined;
 
-  /** @param tell Tells the ring. */
+  /** @param tell Tells the ring, which may have decided otherwise meanwhile. */
   constructor(
     runtime: Runtime,
     tell: (partitions: readonly number[], module: string) => void,

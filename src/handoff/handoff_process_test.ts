@@ -260,6 +260,19 @@ Deno.test("HandoffProcess reports together what goes while something else is on 
   assertEquals(bench.done, ["report 3 4"]);
 });
 
+Deno.test("HandoffProcess does not report what went where the ring does not want it any more", async () => {
+  const bench = new Bench();
+  bench.own({}, { 3: "b", 4: "b", 5: "b" });
+  bench.hold(3, 4, 5);
+  bench.silent.add(5);
+  await bench.look();
+  bench.own({}, { 3: "c", 4: "b", 5: "b" });
+  await bench.runtime.advance(REPORT_MS);
+  assertEquals(bench.done.splice(0), ["report 4"]);
+  assertEquals(await bench.look(), ["take back 3"]);
+  bench.close();
+});
+
 Deno.test("HandoffProcess hands off after all what could not be dropped", async () => {
   const bench = new Bench();
   bench.own({}, { 3: "b" });
