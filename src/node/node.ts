@@ -324,8 +324,8 @@ export class WhorlNode implements AsyncDisposable {
    * changes at once.
    *
    * @throws {WhorlError} `invalid_ring_size`, `same_size`, `pending_changes` while
-   * partitions move or other changes are staged, `not_capable` if a member's
-   * version cannot do it, `not_reachable`, `timeout`.
+   * partitions move, other changes are staged or a node is about to join,
+   * `not_capable` if a member's version cannot do it, `not_reachable`, `timeout`.
    */
   resizeRing(ringSize: number): Promise<ResizeResult> {
     return this.#cluster.resize(ringSize);
