@@ -17,6 +17,7 @@ export class CompletionReports {
   /** By module. */
   readonly #waiting = new Map<string, Set<number>>();
   #timer: TimerHandle | undefined;
+  #closed = false;
 
   /** @param tell Tells the ring, which may have decided otherwise meanwhile. */
   constructor(
@@ -32,6 +33,7 @@ export class CompletionReports {
     const partitions = this.#waiting.get(module);
     if (partitions !== undefined) partitions.add(partition);
     else this.#waiting.set(module, new Set([partition]));
+    if (this.#closed) return this.flush();
     this.#timer ??= this.#runtime.setTimer(REPORT_MS, () => {
       this.#timer = undefined;
       this.flush();
@@ -48,5 +50,11 @@ export class CompletionReports {
     for (const [module, partitions] of waiting) {
       this.#tell([...partitions], module);
     }
+  }
+
+  /** Makes all of them now, and what is added from here on at once: else data that has gone would be sent once more. */
+  close(): void {
+    this.#closed = true;
+    this.flush();
   }
 }

@@ -187,10 +187,10 @@ export class HandoffProcess implements HandoffControl {
     this.#recheckLater();
   }
 
-  /** Ends everything; nothing is sent or taken any more. */
+  /** Ends everything; nothing is sent or taken any more. A sender that is at its end already is reported. */
   close(): void {
     this.#closed = true;
-    this.#reports.flush();
+    this.#reports.close();
     for (
       const timer of [this.#timer, this.#recheck, this.#refreshTimer]
     ) {
@@ -657,6 +657,7 @@ export class HandoffProcess implements HandoffControl {
   }
 
   #refreshLater(afterMs: number): void {
+    if (this.#closed) return;
     const { runtime } = this.#world;
     const atMs = runtime.now() + afterMs;
     if (this.#refreshTimer !== undefined) {
