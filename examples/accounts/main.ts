@@ -18,7 +18,8 @@ NAME is dev1, dev2, dev3, or another one with a --port.
 
   --port PORT     where the node listens; 0 takes a free one
   --data DIR      where it keeps all that it knows [data/accounts/NAME]
-  --cookie TEXT   the secret all nodes share`;
+  --cookie TEXT   the secret all nodes share
+  --durable       as for the other examples; accounts are on disk in any case`;
 
 const PORTS = {
   dev1: { port: "8501" },

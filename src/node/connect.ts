@@ -38,8 +38,7 @@ export interface ConnectOptions {
   /**
    * Whether an operation is refused here, with `overload`, while vnodes without
    * which it cannot succeed have said that they take none: for as long as they
-   * say, which is less than half a second, and up to a second when they go on
-   * saying so. `heeded` in the details of an error tells that it is such a one.
+   * say, which is 1.25 seconds at most. `heeded` in the details of an error tells that it is such a one.
    *
    * @default {true}
    */

@@ -1,8 +1,8 @@
 /**
  * Gives the machine of a member what is committed, in order: from memory at
  * once, and from the disk in portions, between which the event loop gets its
- * turn. A follower applies when what it has to write is on its way to the disk:
- * its leader waits for that, and nobody for the other.
+ * turn. A follower applies when the write-ahead log has had its turn: its leader
+ * waits for what is written, and nobody for what is applied.
  *
  * @module
  */

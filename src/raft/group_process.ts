@@ -558,8 +558,11 @@ export class GroupProcess<State = unknown> implements RaftMember<State> {
   #roleChanged(role: RaftRole, leader: string | undefined): void {
     if (leader !== undefined) this.#leaderlessSinceMs = undefined;
     else this.#leaderlessSinceMs ??= this.#world.runtime.now();
-    if (role !== "leader") this.#proposals.lost(this.#raft.leader);
-    else for (const { resolve } of this.#hopefuls.splice(0)) resolve();
+    if (role !== "leader") {
+      // The step that ends a leader may commit as well, as that of its own removal does.
+      this.#applier.apply();
+      this.#proposals.lost(this.#raft.leader);
+    } else for (const { resolve } of this.#hopefuls.splice(0)) resolve();
     this.#machine.roleChanged(role === "leader");
     this.#world.changed(this.group);
   }

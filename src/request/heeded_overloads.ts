@@ -13,8 +13,8 @@
  * more by a quarter so that clients do not come back all at once. Others may have
  * used the room that there was: the first operation after that is the probe, and
  * if it is refused as well, the next time is twice as long, up to a second. So
- * many clients ask less often, one alone asks when there is room, and a second
- * after the load has gone all are served as before. (The node says when to come
+ * many clients ask less often, one alone asks when there is room, and soon after
+ * the nodes take all again so do those who heeded them: after 1.25 s at most. (The node says when to come
  * back, and doubling is for those who do not know of each other, as with
  * `Retry-After` and back-off in HTTP, RFC 9110, and as clients throttle
  * themselves in Beyer et al., "Site Reliability Engineering", 2016, chapter 21,
@@ -37,7 +37,7 @@ export const HELD_MS_MAX: number = TOLD_MS_MAX;
 const JITTER = 0.25;
 /** What is remembered of a partition is forgotten when it has not been refused for so long, in milliseconds. */
 const FORGOTTEN_AFTER_MS = 1_000;
-/** Kinds of demands of which something is remembered; those of an application are few. */
+/** Demands of which something is remembered, each of as many partitions as there are; those of an application are few. */
 const DEMANDS_MAX = 64;
 /** No operation has this number. */
 const NONE = 0;
@@ -149,22 +149,22 @@ export class HeededOverloads {
     return ms * (1 - JITTER + 2 * JITTER * this.#random());
   }
 
-  #indexOf({ moduleId, demand }: Demand): number {
+  #indexOf({ moduleId, demand, bucketSum }: Demand): number {
     return this.#held.findIndex((one) =>
-      one.moduleId === moduleId && one.demand === demand
+      one.moduleId === moduleId && one.demand === demand &&
+      one.bucketSum === bucketSum
     );
   }
 
-  #heldFor({ moduleId, demand }: Demand, ringSize: number): HeldPartitions {
-    const at = this.#indexOf({ moduleId, demand });
+  #heldFor(demand: Demand, ringSize: number): HeldPartitions {
+    const at = this.#indexOf(demand);
     const known = this.#held[at];
     if (known?.ringSize === ringSize) return known;
     // The ring has been resized, or somebody asks in ever other ways.
     if (known !== undefined) this.#held.splice(at, 1);
     else if (this.#held.length === DEMANDS_MAX) this.#held.shift();
     const held: HeldPartitions = {
-      moduleId,
-      demand,
+      ...demand,
       ringSize,
       partitions: new Map(),
       untilMs: -Infinity,

@@ -14,10 +14,11 @@ import { demandOf } from "./shared_fate.ts";
 
 const RING_SIZE = 64;
 
-/** An operation on a key of bucket "b". */
+/** An operation on a key of bucket "b", or of another one. */
 function operationOn(
   key: string,
   header: Partial<OperationHeader> = {},
+  bucket = "b",
 ): Uint8Array<ArrayBuffer> {
   const into = new ByteWriter();
   writeOperationHeader(into, {
@@ -29,8 +30,8 @@ function operationOn(
     timeLeftMs: 1_000,
     ...header,
   });
-  into.u16(3 + key.length);
-  into.text("b");
+  into.u16(2 + bucket.length + key.length);
+  into.text(bucket);
   into.raw(new TextEncoder().encode(key));
   return into.copy();
 }
@@ -116,6 +117,25 @@ Deno.test("HeededOverloads refuses what shares the fate of what was refused, unt
   assertEquals(client.ask(operation), { againAfterMs: 1 });
   client.nowMs += 0.5;
   assertEquals(client.sends(operation), true);
+});
+
+Deno.test("HeededOverloads heeds what kv says of one bucket for that one, as Raft groups may serve another", () => {
+  const client = new Client();
+  const keys = Array.from({ length: 1_000 }, (_, i) => `k${i}`);
+  const partition = partitionOfKey(first);
+  const elsewhere = keys.find((key) =>
+    partitionOf("c", key, RING_SIZE) === partition
+  ) as string;
+  for (const kind of [OperationKind.put, OperationKind.get]) {
+    const operation = operationOn(first, { kind });
+    client.told(client.send(operation), operation, 100);
+    assertEquals(client.sends(operationOn(second, { kind })), false);
+    assertEquals(client.sends(operationOn(elsewhere, { kind }, "c")), true);
+  }
+  // Commands of a module wait in one mailbox, whichever their bucket is.
+  const operation = operationOn(first);
+  client.told(client.send(operation), operation, 100);
+  assertEquals(client.sends(operationOn(elsewhere, {}, "c")), false);
 });
 
 Deno.test("HeededOverloads sends what asks for less, or otherwise, or another module", () => {

@@ -7,15 +7,19 @@
  *       └──► an operation of the same module, kind and quorum, on such a key
  *
  * The commands of a module wait in one mailbox, so it is not for the command that
- * one of them is refused.
+ * one of them is refused. Nor is it for the bucket, but where `kv` has a bucket
+ * served by Raft groups its operations ask no vnode: so those of one bucket say
+ * nothing of another.
  *
  * @module
  */
 import {
   OPERATION_COUNTS_OFFSET,
   OPERATION_FLAGS_OFFSET,
+  OPERATION_KEY_OFFSET,
   OPERATION_MODULE_OFFSET,
   OperationFlag,
+  OperationKind,
 } from "./operation_codec.ts";
 
 /** What a refusal says of the keys it holds for, in its details. */
@@ -37,6 +41,8 @@ export interface Demand {
    * what, as one number.
    */
   readonly demand: number;
+  /** Sum of the name of its bucket, where buckets are served in different ways; 0 elsewhere. */
+  readonly bucketSum: number;
 }
 
 /** The demand of the operation that begins at `start`. */
@@ -54,5 +60,20 @@ export function demandOf(operation: Uint8Array, start: number): Demand {
   for (let i = 0; i < 4; i++) {
     moduleId = moduleId * 256 + byteAt(OPERATION_MODULE_OFFSET + i);
   }
-  return { moduleId, demand };
+  return { moduleId, demand, bucketSum: bucketSumOf(operation, start) };
+}
+
+/** Two buckets with the same sum are heeded as one, which costs no more than a wait. */
+function bucketSumOf(operation: Uint8Array, start: number): number {
+  const kind = operation[start];
+  if (kind !== OperationKind.put && kind !== OperationKind.get) return 0;
+  const lengthAt = start + OPERATION_KEY_OFFSET + 2;
+  const bucketBytes = (operation[lengthAt] as number) << 8 |
+    (operation[lengthAt + 1] as number);
+  let sum = bucketBytes;
+  const end = Math.min(lengthAt + 2 + bucketBytes, operation.length);
+  for (let at = lengthAt + 2; at < end; at++) {
+    sum = (Math.imul(sum, 31) + (operation[at] as number)) | 0;
+  }
+  return sum;
 }

@@ -47,6 +47,8 @@ export class ThreadLoad {
   /** So many more wait, or fewer. */
   waits(more: number): void {
     this.#waiting += more;
+    // Whatever comes next is another load.
+    if (this.#waiting === 0) this.#swampedSpans = 0;
   }
 
   /** One is handled that did not have to wait. */

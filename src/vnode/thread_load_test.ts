@@ -20,6 +20,11 @@ class Thread {
     }
   }
 
+  /** Nothing waits any more. */
+  drop(): void {
+    this.#wait(-this.#waiting);
+  }
+
   #wait(more: number): void {
     this.#waiting += more;
     this.load.waits(more);
@@ -50,6 +55,17 @@ Deno.test("ThreadLoad is not swamped by a burst, nor by what comes after it", ()
   assertEquals(thread.isSwamped(), false);
   thread.run(10, 10, 400);
   thread.run(3_000, 10, 1);
+  assertEquals(thread.isSwamped(), false);
+});
+
+Deno.test("ThreadLoad is not swamped by a burst long after a load has ended", () => {
+  const thread = new Thread();
+  thread.run(3_000, 10, 2);
+  assertEquals(thread.isSwamped(), true);
+  // What waits is dropped at its deadline, before another span is over.
+  thread.drop();
+  thread.nowMs += 60_000;
+  thread.run(10, 10, 400);
   assertEquals(thread.isSwamped(), false);
 });
 

@@ -1,6 +1,6 @@
 /**
- * When a leader tells the others what is committed: see `tellCommitSoon()` in
- * `src/raft/leadership.ts`.
+ * When a leader tells what is committed: the others, see `tellCommitSoon()` in
+ * `src/raft/leadership.ts`, and whoever proposed it.
  */
 import { assert, assertEquals } from "@std/assert";
 import { ByteWriter } from "../../src/base/byte_writer.ts";
@@ -76,6 +76,27 @@ class LeaderBench {
     });
   }
 
+  /** Puts, and is removed from the group, before b acknowledges either. @returns What becomes of the put. */
+  async putAndRemove(): Promise<string[]> {
+    const ends: string[] = [];
+    this.#member.propose(PUT, {
+      done: () => ends.push("done"),
+      failed: (reason) => ends.push(reason),
+    });
+    await this.until(() => this.#lastSent === this.commitIndex + 1);
+    this.#member.changeMembership({ type: "remove", node: "a@h" }, {
+      done: () => {},
+      failed: (reason) => ends.push(`not removed: ${reason}`),
+    });
+    await this.until(() => this.#lastSent === this.commitIndex + 2);
+    this.acknowledge();
+    return ends;
+  }
+
+  get leads(): boolean {
+    return this.#member.leads;
+  }
+
   /** Puts, and lets the leader's own disk have it. */
   async put(): Promise<void> {
     this.#member.propose(PUT, undefined);
@@ -117,4 +138,13 @@ Deno.test("a leader tells of a commit with the entries that follow it in time", 
   await bench.until(() => bench.said.at(-1) === "heartbeat 51");
   const news = bench.said.length - appends.length;
   assert(news < 25, `${news} messages tell of 50 commits and nothing else`);
+});
+
+Deno.test("a command that is committed together with the removal of its leader is done, not lost", async () => {
+  const bench = new LeaderBench();
+  await bench.lead();
+  const ends = await bench.putAndRemove();
+  await bench.until(() => !bench.leads && ends.length > 0);
+  assertEquals(bench.commitIndex, 3);
+  assertEquals(ends, ["done"]);
 });

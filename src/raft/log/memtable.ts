@@ -193,7 +193,7 @@ export class Memtable {
     return true;
   }
 
-  /** Keeps the entries up to `index` as objects no longer: they have been sent and applied. */
+  /** Keeps the entries up to `index` as objects no longer: they have been applied, and whoever still needs one gets it from its bytes. */
   letGoOfObjects(index: number): void {
     const end = Math.min(index, this.last);
     const start = Math.max(this.#letGoIndex + 1, this.#first);
