@@ -4,6 +4,7 @@ import {
   addJoining,
   completeTransfers,
   enterResizePhase,
+  invite,
   putFacts,
   putRingMeta,
   setOwnership,
@@ -232,6 +233,35 @@ Deno.test("stepClaimant() refuses resizes that cannot be, and changes beside one
   assertEquals(codeOf(planned.ring, leave), "pending_changes");
   ask(planned, 2, { method: "clear" });
   assertEquals(planned.ring.ownership.generations.staged, null);
+});
+
+Deno.test("stepClaimant() begins no resize while a node is invited that has not said which ring it comes from", () => {
+  const ring = cluster("a", "b", "c");
+  const claimant = createClaimant("a", ring, 4);
+  const resize = { method: "resize", size: 16 } as const;
+  find(ask(claimant, 1, resize), "reply");
+  claimant.ring = agreed(claimant.ring);
+  const planId = planIdOf(claimant);
+  const commit = { method: "commit", planId } as const;
+  const invited = invite(claimant.ring, "a", facts("d"), 0);
+  hears(claimant, agreed(invited));
+  assertEquals(find(ask(claimant, 2, commit), "fail").code, "pending_changes");
+  const fresh = createClaimant("a", invite(ring, "a", facts("d"), 0), 4);
+  assertEquals(find(ask(fresh, 1, resize), "fail").code, "pending_changes");
+  // One that does not come is forgotten before long.
+  const gone = createClaimant(
+    "a",
+    agreed(setStatus(invited, "a", "d", "invalid")),
+    4,
+  );
+  find(ask(gone, 1, { method: "commit", planId: planIdOf(gone) }), "reply");
+  assertEquals(phaseOf(gone), "copying");
+  // It has resized its own ring to the size of the cluster: what it has then is of generation 1.
+  const from = { ...facts("d"), origin: "1/8" };
+  hears(claimant, agreed(addJoining(invited, from, 0)));
+  find(ask(claimant, 3, { ...commit, planId: planIdOf(claimant) }), "reply");
+  const { generations } = claimant.ring.ownership;
+  assertEquals(generations.resize?.generation, 2);
 });
 
 Deno.test("stepClaimant() lets nobody in or out while the ring is resized, and does so afterwards", () => {

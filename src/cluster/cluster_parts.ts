@@ -180,11 +180,12 @@ export class ClusterParts {
     this.subscribers.clear();
   }
 
-  /** A leaving node that has nothing left to do says so. */
+  /** All groups of consistent buckets have come so far in taking over for the ring of that generation. */
   takenOver(generation: number, step: "copied" | "open"): void {
     this.#claimant.takenOver(generation, step);
   }
 
+  /** A leaving node that has nothing left to do says so. */
   exitIfDone(): void {
     if (this.#stopped) return;
     const { ring } = this.gossip;

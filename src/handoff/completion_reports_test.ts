@@ -29,6 +29,16 @@ Deno.test("CompletionReports tells of those together that go within REPORT_MS, e
   assertEquals(told, ["kv 9"]);
 });
 
+Deno.test("CompletionReports.close() tells at once, then and from then on, and leaves no timer", () => {
+  const { runtime, told, reports } = bench();
+  reports.add(3, "kv");
+  reports.close();
+  assertEquals(told.splice(0), ["kv 3"]);
+  reports.add(7, "kv");
+  assertEquals(told, ["kv 7"]);
+  assertEquals(runtime.pendingTimers, 0);
+});
+
 Deno.test("CompletionReports.flush() tells at once and leaves no timer", async () => {
   const { runtime, told, reports } = bench();
   reports.add(3, "kv");

@@ -62,6 +62,7 @@ import type {
   TransferStatus,
 } from "./transfer.ts";
 import {
+  completedPartitions,
   type HandedOver,
   heldName,
   planTransfers,
@@ -159,7 +160,7 @@ export class HandoffProcess implements HandoffControl {
     this.#connections = new BulkConnections(world);
     this.#reports = new CompletionReports(
       world.runtime,
-      (partitions, module) => world.transferComplete(partitions, module),
+      (partitions, module) => this.#reportGone(partitions, module),
     );
     this.#manager = createManager({
       concurrency,
@@ -186,10 +187,10 @@ export class HandoffProcess implements HandoffControl {
     this.#recheckLater();
   }
 
-  /** Ends everything; nothing is sent or taken any more. */
+  /** Ends everything; nothing is sent or taken any more. A sender that is at its end already is reported. */
   close(): void {
     this.#closed = true;
-    this.#reports.flush();
+    this.#reports.close();
     for (
       const timer of [this.#timer, this.#recheck, this.#refreshTimer]
     ) {
@@ -393,7 +394,7 @@ export class HandoffProcess implements HandoffControl {
   #settle({ module, partition, action }: SettledPartition): void {
     const name = heldName({ module, partition });
     if (action === "report") {
-      this.#reports.add(partitionOfVnode(partition), module);
+      this.#reports.add(partition, module);
       return;
     }
     if (this.#settling.has(name)) return;
@@ -641,10 +642,22 @@ export class HandoffProcess implements HandoffControl {
     if (isGone && this.#held?.delete(name)) this.#events.onHeldChanged();
     if (kind !== "ownership" || decided === null) return;
     this.#handedOver.set(name, { target, ...decided });
-    this.#reports.add(partitionOfVnode(sourcePartition), module);
+    this.#reports.add(sourcePartition, module);
+  }
+
+  #reportGone(partitions: readonly number[], module: string): void {
+    const world = this.#world;
+    const ring = world.ring();
+    if (ring === undefined) return;
+    const completed = completedPartitions(
+      { ring, self: world.self, handedOver: this.#handedOver },
+      partitions.map((partition) => ({ module, partition })),
+    );
+    if (completed.length > 0) world.transferComplete(completed, module);
   }
 
   #refreshLater(afterMs: number): void {
+    if (this.#closed) return;
     const { runtime } = this.#world;
     const atMs = runtime.now() + afterMs;
     if (this.#refreshTimer !== undefined) {

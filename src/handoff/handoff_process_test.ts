@@ -138,11 +138,13 @@ class Bench {
             ? `abandon ${partition} (${request.transfer})`
             : `finish ${partition}`,
         );
+        this.onFinish();
     }
     return Promise.resolve(answer.copy());
   }
 
   empty = true;
+  onFinish = (): void => {};
 
   own(owners: Record<number, string>, next: Record<number, string> = {}): void {
     const all = this.ring.ownership.owners.map((owner, i) =>
@@ -258,6 +260,19 @@ Deno.test("HandoffProcess reports together what goes while something else is on 
   assertEquals(await bench.look(), []);
   bench.close();
   assertEquals(bench.done, ["report 3 4"]);
+});
+
+Deno.test("HandoffProcess does not report what went where the ring does not want it any more", async () => {
+  const bench = new Bench();
+  bench.own({}, { 3: "b", 4: "b", 5: "b" });
+  bench.hold(3, 4, 5);
+  bench.silent.add(5);
+  await bench.look();
+  bench.own({}, { 3: "c", 4: "b", 5: "b" });
+  await bench.runtime.advance(REPORT_MS);
+  assertEquals(bench.done.splice(0), ["report 4"]);
+  assertEquals(await bench.look(), ["take back 3"]);
+  bench.close();
 });
 
 Deno.test("HandoffProcess hands off after all what could not be dropped", async () => {
@@ -584,6 +599,15 @@ Deno.test("HandoffProcess begins nothing while its senders are being stopped", a
   assertEquals(bench.done, ["abandon 3 (1)"]);
   assertEquals(bench.sent.map(([, state]) => state), ["waiting", "waiting"]);
   bench.close();
+});
+
+Deno.test("HandoffProcess reports what a sender completes after it was closed, and leaves no timer behind", async () => {
+  const bench = new Bench();
+  bench.own({}, { 3: "b" });
+  bench.hold(3);
+  bench.onFinish = () => bench.process.close();
+  assertEquals(await bench.look(), ["open 3", "finish 3", "report 3"]);
+  assertEquals(bench.runtime.pendingTimers, 0);
 });
 
 Deno.test("HandoffProcess.close() leaves no timer behind and does nothing any more", async () => {

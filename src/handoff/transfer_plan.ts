@@ -6,7 +6,12 @@
  *
  * @module
  */
-import { memberStatus, pendingTransfers, type Ring } from "../ring/ring.ts";
+import {
+  memberStatus,
+  type OwnershipTransfer,
+  pendingTransfers,
+  type Ring,
+} from "../ring/ring.ts";
 import {
   ageOfVnode,
   firstVnode,
@@ -96,6 +101,41 @@ export function heldName({ module, partition }: HeldPartition): string {
   return `${module}/${partition}`;
 }
 
+/** Whether the data went where `transfer` has it go, and by that very decision. */
+function counts(went: HandedOver, transfer: OwnershipTransfer): boolean {
+  return went.target === transfer.nextOwner && went.term === transfer.term &&
+    went.version === transfer.version;
+}
+
+/**
+ * Of `held`, all of one module, the partitions in the ring whose data is with their
+ * next owner. The ring may have decided otherwise since it went, and then it must
+ * not be told: the node it names now would be the owner and have no data.
+ */
+export function completedPartitions(
+  { ring, self, handedOver }: Pick<
+    TransferSituation,
+    "ring" | "self" | "handedOver"
+  >,
+  held: readonly HeldPartition[],
+): number[] {
+  const first = firstVnode(ring);
+  const pending = new Map(
+    ring.ownership.next.map((transfer) => [
+      first + transfer.partition,
+      transfer,
+    ]),
+  );
+  return held.flatMap((each) => {
+    const transfer = pending.get(each.partition);
+    const went = handedOver.get(heldName(each));
+    return transfer?.owner === self && went !== undefined &&
+        counts(went, transfer)
+      ? transfer.partition
+      : [];
+  });
+}
+
 /** Names a transfer on its node. */
 export function transferName(transfer: WantedTransfer): string {
   const { kind, module, sourcePartition, target, targetPartition } = transfer;
@@ -170,12 +210,10 @@ export function planTransfers(situation: TransferSituation): TransferPlan {
         want("ownership", module, partition, nextOwner, { term, version });
         continue;
       }
-      const counts = went.target === nextOwner && went.term === term &&
-        went.version === version;
       settled.push({
         module,
         partition,
-        action: counts ? "report" : "take_back",
+        action: counts(went, transfer) ? "report" : "take_back",
       });
     }
   }

@@ -8,6 +8,7 @@ import {
 } from "../ring/ring_change.ts";
 import type { Ring } from "../ring/ring.ts";
 import {
+  completedPartitions,
   planTransfers,
   transferName,
   type TransferPlan,
@@ -265,4 +266,29 @@ Deno.test("planTransfers() spreads what is left of rings that are no more, if it
   );
   const stays = planOf(ring, held, { formerStays: "not yet" }).wanted;
   assertEquals(stays.map(({ blocked }) => blocked), ["not yet", null]);
+});
+
+Deno.test("completedPartitions() has those that went where the ring has them go, by that very decision", () => {
+  const went = { target: "b", term: 1, version: 5 };
+  const completed = (ring: Ring, by = went, self = "a"): number[] =>
+    completedPartitions(
+      { ring, self, handedOver: new Map([["kv/3", by], ["kv/4", by]]) },
+      [3, 4, 6].map((partition) => ({ module: "kv", partition })),
+    );
+  const ring = ringWith({}, { 3: "b", 4: "b", 6: "b" });
+  assertEquals(completed(ring), [3, 4]);
+  assertEquals(completed(ringWith({}, { 3: "c", 4: "b" })), [4]);
+  assertEquals(completed(ringWith({})), []);
+  assertEquals(completed(ringWith({ 3: "c" }, { 3: "b" })), []);
+  assertEquals(completed(ring, { ...went, version: 4 }), []);
+  assertEquals(completed(ring, { ...went, term: 0 }), []);
+  // A resize has steps of the same numbers, which are something else.
+  const resizing = beginResize(ringWith({}), "a", Array(16).fill("a"));
+  assertEquals(completed(resizing), []);
+  const resized = installResize(resizing, "a");
+  const { next } = ring.ownership;
+  assertEquals(
+    completed({ ...resized, ownership: { ...resized.ownership, next } }),
+    [],
+  );
 });

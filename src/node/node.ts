@@ -264,8 +264,8 @@ export class WhorlNode implements AsyncDisposable {
    * is let go at once, and lives on.
    *
    * @throws {WhorlError} `not_member`, `only_member` if nobody would remain,
-   * `already_leaving`, `not_reachable` if it is down or the claimant is,
-   * `timeout`.
+   * `already_leaving`, `pending_changes` while a resize of the ring is staged or
+   * under way, `not_reachable` if it is down or the claimant is, `timeout`.
    */
   leave(node?: string): Promise<StageResult> {
     return this.#cluster.leave(node);
@@ -275,9 +275,11 @@ export class WhorlNode implements AsyncDisposable {
    * Stages that `node` is a member no longer. Others own its partitions at once
    * and rebuild them from replicas; what only `node` had is lost. For a node
    * that will not come back: others should leave.
+   * The commit gives up a resize of the ring that is under way.
    *
    * @throws {WhorlError} `not_member`, `only_member`, `is_claimant`,
-   * `not_reachable`, `timeout`.
+   * `pending_changes` while a resize of the ring is staged, or consistent buckets
+   * are read by the ring to come, `not_reachable`, `timeout`.
    */
   forceRemove(node: string): Promise<StageResult> {
     return this.#cluster.forceRemove(node);
@@ -288,7 +290,8 @@ export class WhorlNode implements AsyncDisposable {
    * `node`, which then leaves. Nothing else moves.
    *
    * @throws {WhorlError} `not_member`, `already_leaving`, `already_replacement`,
-   * `invalid_replacement`, `not_reachable`, `timeout`.
+   * `invalid_replacement`, `pending_changes` while a resize of the ring is staged
+   * or under way, `not_reachable`, `timeout`.
    */
   replace(node: string, replacement: string): Promise<StageResult> {
     return this.#cluster.replace(node, replacement);
@@ -300,7 +303,8 @@ export class WhorlNode implements AsyncDisposable {
    * node that has a successor.
    *
    * @throws {WhorlError} `not_member`, `is_claimant`, `already_replacement`,
-   * `invalid_replacement`, `not_reachable`, `timeout`.
+   * `invalid_replacement`, `pending_changes` as for
+   * {@linkcode WhorlNode.forceRemove}, `not_reachable`, `timeout`.
    */
   forceReplace(node: string, replacement: string): Promise<StageResult> {
     return this.#cluster.forceReplace(node, replacement);
@@ -324,8 +328,8 @@ export class WhorlNode implements AsyncDisposable {
    * changes at once.
    *
    * @throws {WhorlError} `invalid_ring_size`, `same_size`, `pending_changes` while
-   * partitions move or other changes are staged, `not_capable` if a member's
-   * version cannot do it, `not_reachable`, `timeout`.
+   * partitions move, other changes are staged or a node is about to join,
+   * `not_capable` if a member's version cannot do it, `not_reachable`, `timeout`.
    */
   resizeRing(ringSize: number): Promise<ResizeResult> {
     return this.#cluster.resize(ringSize);
@@ -379,7 +383,12 @@ export class WhorlNode implements AsyncDisposable {
     };
   }
 
-  /** What the staged changes come to. @throws {WhorlError} `ring_not_ready`, `not_reachable`, `timeout`. */
+  /**
+   * What the staged changes come to.
+   *
+   * @throws {WhorlError} `pending_changes` or `not_capable` for what could not be
+   * staged now, `ring_not_ready`, `not_reachable`, `timeout`.
+   */
   plan(): Promise<StagedPlan> {
     return this.#cluster.plan();
   }
@@ -387,7 +396,8 @@ export class WhorlNode implements AsyncDisposable {
   /**
    * Carries out the plan called `planId`, or the one shown last.
    *
-   * @throws {WhorlError} `nothing_planned`, `plan_changed`, `ring_not_ready`,
+   * @throws {WhorlError} `nothing_planned`, `plan_changed`, `pending_changes` or
+   * `not_capable` for what could not be staged now, `ring_not_ready`,
    * `not_reachable`, `timeout`.
    */
   commit(planId?: string): Promise<{ planId: string }> {

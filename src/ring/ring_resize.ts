@@ -33,8 +33,8 @@
  */
 import { isWhorlError, WhorlError } from "../base/errors.ts";
 import { claim } from "./claim.ts";
-import { resizeSteps, type Ring } from "./ring.ts";
-import { checkRingSize } from "./ring_change.ts";
+import { currentMembers, resizeSteps, type Ring } from "./ring.ts";
+import { checkRingSize, isInvited } from "./ring_change.ts";
 import { hasConsistentBuckets } from "./consistent_buckets.ts";
 import { GENERATIONS_KEPT } from "./ring_generations.ts";
 
@@ -77,6 +77,13 @@ export function refuseResize(ring: Ring, size: number): WhorlError | null {
   }
   if (staged.length > 0) {
     return pending("other changes are staged: commit or clear them first");
+  }
+  // Its vnodes may be numbered like those of the next generation, and it says so only once it has come.
+  const invited = currentMembers(ring).filter((node) => isInvited(ring, node));
+  if (invited.length > 0) {
+    return pending(
+      `${invited.join(", ")} may be about to join: wait until that is known`,
+    );
   }
   // Its generation would be taken for the one in use.
   return newest - current < GENERATIONS_KEPT - 1 ? null : new WhorlError(
