@@ -150,7 +150,13 @@ export type EnsembleAct =
   /** All is as it should be, so the lead may go to the first owner: then the load spreads as the ring does. */
   | { readonly type: "hand_over"; readonly group: string; readonly to: string }
   /** A member of a group that is not the ensemble's: of a former cluster, or of a former ring. */
-  | { readonly type: "drop"; readonly group: string; readonly uid: number }
+  | {
+    readonly type: "drop";
+    readonly group: string;
+    readonly uid: number;
+    /** Of a ring before, or of one that was given up. */
+    readonly isOfOtherRing: boolean;
+  }
   /** Nobody wants it here: it goes if its leader does not know it. */
   | {
     readonly type: "ask_stray";
@@ -172,10 +178,11 @@ interface TableAct<Type> {
 export function planEnsembles(view: EnsembleView): EnsembleAct[] {
   const { root, members } = view;
   const strangers = members.filter((member) => isStranger(view, member));
-  const acts: EnsembleAct[] = strangers.map(({ group, uid }) => ({
+  const acts: EnsembleAct[] = strangers.map((member) => ({
     type: "drop",
-    group,
-    uid,
+    group: member.group,
+    uid: member.uid,
+    isOfOtherRing: root !== undefined && isOfOtherRing(view, member),
   }));
   if (root === undefined) return acts;
   const own = members.filter((member) => !strangers.includes(member));
@@ -215,16 +222,22 @@ function groupsOf(
   return undefined;
 }
 
-/** Whether a member is of a group by that name that is not, and will not be, this cluster's, or is not any more. */
-function isStranger(
-  view: EnsembleView,
-  { group, groupId, unwantedMs, age }: MemberHere,
+/** Whether its ring is no more, or was given up. */
+function isOfOtherRing(
+  { isSettled }: EnsembleView,
+  { age }: MemberHere,
 ): boolean {
+  return age === "aborted" || age === "former" && isSettled;
+}
+
+/** Whether a member is of a group by that name that is not, and will not be, this cluster's, or is not any more. */
+function isStranger(view: EnsembleView, member: MemberHere): boolean {
   const { root } = view;
+  const { group, groupId, unwantedMs } = member;
   // A ring that has not heard of it yet will soon.
   if (root === undefined) return unwantedMs >= STRAY_MS;
   if (group === ROOT_GROUP) return groupId !== root.groupId;
-  if (age === "aborted" || age === "former" && view.isSettled) return true;
+  if (isOfOtherRing(view, member)) return true;
   const of = groupsOf(view, group);
   const there = of?.groups.table?.[of.partition];
   return there !== undefined && there.groupId !== groupId;

@@ -207,7 +207,7 @@ Deno.test("planEnsembles() hands the lead to the first owner, when all is well a
 Deno.test("planEnsembles() drops what is of a former cluster, and asks before it drops what nobody wants", () => {
   const former = here(P0, { groupId: 99 });
   assertEquals(planEnsembles(view({ members: [former] })), [
-    { type: "drop", group: P0, uid: 11 },
+    { type: "drop", group: P0, uid: 11, isOfOtherRing: false },
   ]);
   assertEquals(
     planEnsembles(view({
@@ -328,6 +328,12 @@ Deno.test("planEnsembles() drops the groups of a resize that was given up at onc
     `drop ${given.group}`,
     `drop ${former.group}`,
   ]);
+  // Nobody need be warned of that.
+  assertEquals(
+    planEnsembles(view({ members, isSettled: true }))
+      .map((act) => act.type === "drop" && act.isOfOtherRing),
+    [true, true],
+  );
 });
 
 Deno.test("inTurn() begins with what is short, and then with the group that has waited longest", () => {
@@ -338,7 +344,12 @@ Deno.test("inTurn() begins with what is short, and then with the group that has 
     partition,
     mayEnd: false,
   });
-  const drop: EnsembleAct = { type: "drop", group: P0, uid: 1 };
+  const drop: EnsembleAct = {
+    type: "drop",
+    group: P0,
+    uid: 1,
+    isOfOtherRing: false,
+  };
   const takenOn = new Map([
     [partitionGroup(1, 0), 30],
     [partitionGroup(1, 1), 10],

@@ -447,7 +447,9 @@ export class EnsembleProcess {
         await perform("ra_kv_transfer_leadership", { cluster, to: act.to });
         return false;
       case "drop":
-        log.warn(`A member of a former ${cluster} is removed`);
+        // After a resize that is as it should be.
+        if (act.isOfOtherRing) log.info(`A member of ${cluster} is removed`);
+        else log.warn(`A member of a former ${cluster} is removed`);
         await perform("ra_kv_drop_member", { cluster, uid: act.uid });
         return true;
       case "ask_stray": {

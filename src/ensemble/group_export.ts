@@ -99,7 +99,9 @@ export function exportKeys(
     const isForgotten = false;
     return { keys: into.copy(), last, isCut: false, at, sealedAt, isForgotten };
   }
-  if (state.changes.floor > question.since) {
+  // After a seal nothing changes that is wanted, however little is remembered.
+  const isLast = seal !== undefined && question.since >= seal.index;
+  if (state.changes.floor > question.since && !isLast) {
     const keys = into.copy();
     const at = question.since;
     return {
@@ -111,7 +113,8 @@ export function exportKeys(
       isForgotten: true,
     };
   }
-  const { keys, until } = keysChanged(state, question.since);
+  const since = Math.max(question.since, state.changes.floor);
+  const { keys, until } = keysChanged(state, since);
   for (const key of keys) write(key);
   return {
     keys: into.copy(),

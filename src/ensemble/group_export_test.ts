@@ -36,7 +36,7 @@ function names(count: number, prefix = "k"): string[] {
 
 /** A group with keys of a bucket. */
 class Group {
-  readonly state = machine.init();
+  state = machine.init();
   index = 0;
 
   apply(command: Uint8Array<ArrayBuffer>): void {
@@ -142,6 +142,24 @@ Deno.test("exportKeys() says that it has forgotten what has changed, and when no
   const news = group.export(since);
   assertEquals([news.isForgotten, named(news).length], [false, 1]);
   assertEquals(news.sealedAt, group.index);
+});
+
+Deno.test("exportKeys() has forgotten nothing since a seal, though its member began with a later snapshot", () => {
+  const group = new Group();
+  const [a, b] = names(2) as [string, string];
+  group.put(a);
+  group.apply(sealCommand({ generation: 1, size: 16 }));
+  const seal = group.index;
+  // It is refused, and counts as applied.
+  group.put(b);
+  group.state = machine.decode(machine.encode(group.state));
+  assertEquals(group.state.changes.floor, seal + 1);
+  assertEquals(group.export(seal - 1).isForgotten, true);
+  const copy = group.export(0);
+  assertEquals([named(copy), copy.at], [[[a, 1]], seal]);
+  const news = group.export(copy.at);
+  assertEquals([news.isForgotten, news.sealedAt], [false, seal]);
+  assertEquals(named(news), []);
 });
 
 Deno.test("exportKeys() says those keys only that are of the partition", () => {

@@ -25,6 +25,7 @@ import {
 } from "../ra_kv/ra_kv_command_codec.ts";
 import { lookUp, versionOf } from "../ra_kv/ra_kv_machine.ts";
 import type { RaKvMember } from "../ra_kv/ra_kv_service.ts";
+import { sourcesLeft } from "../ra_kv/succession.ts";
 import {
   importCommand,
   type ImportedKey,
@@ -45,10 +46,17 @@ import {
 import { partitionOfKey, sourcePartitions } from "./group_sources.ts";
 import { confirmed, type MemberQuestions } from "./member_questions.ts";
 
-/** Time a source has for one answer, in milliseconds. */
-const ANSWER_TIMEOUT_MS = 5_000;
+/** Time a source has to say its keys, and each of its members, in milliseconds. */
+const KEYS_LIMITS = { timeoutMs: 5_000, answerTimeoutMs: 2_000 };
+/** The same for values, of which one may have 8 MiB. */
+const VALUES_LIMITS = { timeoutMs: 20_000, answerTimeoutMs: 8_000 };
 /** Changes of a source that may be unknown here though none of them matters: their numbers are kept in the log. */
 const QUIET_INDEXES_MAX = 1_024;
+
+/** Keys that are gone through in one turn: each is hashed. */
+const SLICE_RECORDS = 4_096;
+/** Of an import that does not complete anything. */
+const NO_PROGRESS = { upTo: 0, sealedAt: 0 };
 
 /** What groups take over with. */
 export interface GroupImportWorld {
@@ -99,8 +107,7 @@ export async function takeOver(
     const sources = sourcePartitions(partition, size, from.size);
     await importer.propose(shutCommand(sources));
   }
-  const sources = [...member.state.succession.sources]
-    .flatMap(([source, { sealedAt }]) => sealedAt === 0 ? [source] : []);
+  const sources = sourcesLeft(member.state.succession);
   // Sources are sealed when little is left, and all at once, as their keys are served by nobody then.
   for (const source of sources) await importer.follow(source);
   if (!mayEnd) return;
@@ -123,10 +130,16 @@ class Importer {
     const before = this.member.state.succession.sources.get(source);
     if (before === undefined || before.sealedAt !== 0) return;
     let { upTo } = before;
+    let hasCopied = false;
     for (;;) {
-      if (upTo === 0) upTo = await this.#copy(source);
+      if (upTo === 0) {
+        upTo = await this.#copy(source);
+        hasCopied = true;
+      }
       const news = await this.#ask(source, upTo, NOTHING);
       if (news.isForgotten) {
+        // Others have their turn before it begins anew.
+        if (hasCopied) throw forgottenChanges(source);
         upTo = 0;
         continue;
       }
@@ -141,9 +154,15 @@ class Importer {
     }
   }
 
-  /** All of a source, and nothing else of it: what has gone there since a copy before goes here. @returns The index it is of. */
+  /**
+   * All of a source, and nothing else of it: what has gone there since a copy
+   * before goes here. It follows what changes meanwhile, of which the source
+   * remembers but the last.
+   *
+   * @returns The index it is of.
+   */
   async #copy(source: number): Promise<number> {
-    const here = this.#keysHere(source);
+    const here = await this.#keysHere(source);
     let at = 0;
     let after: Uint8Array | undefined = NOTHING;
     while (after !== undefined) {
@@ -152,7 +171,11 @@ class Importer {
       if (at === 0) at = page.at;
       const keys = readKeyVersions(page.keys);
       for (const { key } of keys) here.delete(bytesToText(key));
-      await this.#bring(source, keys, { upTo: 0, sealedAt: 0 });
+      for (let start = 0; start < keys.length; start += BATCH_CHANGES_MAX) {
+        const part = keys.slice(start, start + BATCH_CHANGES_MAX);
+        await this.#bring(source, part, NO_PROGRESS);
+        at = await this.#catchUp(source, at, here);
+      }
       after = page.last;
     }
     const gone = [...here.values()].map((key) => ({ key, version: 0 }));
@@ -160,18 +183,50 @@ class Importer {
     return at;
   }
 
-  /** The keys that are here and of `source`. */
-  #keysHere(source: number): Map<string, Uint8Array> {
+  /**
+   * Brings what has changed in a source since `at`, during a copy. Values are
+   * asked for after they are told of, so that nothing here goes back, whether a
+   * page told of a key before or will after.
+   *
+   * @param here Keys of which the copy has not heard yet.
+   * @returns The index up to which all that was told is here.
+   */
+  async #catchUp(
+    source: number,
+    at: number,
+    here: Map<string, Uint8Array>,
+  ): Promise<number> {
+    for (let since = at;;) {
+      const news = await this.#ask(source, since, NOTHING);
+      if (news.isForgotten) throw forgottenChanges(source);
+      const keys = readKeyVersions(news.keys);
+      for (const { key } of keys) here.delete(bytesToText(key));
+      await this.#bring(source, keys, NO_PROGRESS);
+      if (!news.isCut) return news.at;
+      since = news.at;
+    }
+  }
+
+  /** The keys that are here and of `source`. Nobody but this one changes them meanwhile. */
+  async #keysHere(source: number): Promise<Map<string, Uint8Array>> {
     const { keys } = this.member.state;
     const { size } = this.takeover.from;
     const here = new Map<string, Uint8Array>();
     for (let record = 0; record < keys.recordEnd; record++) {
+      if (record % SLICE_RECORDS === SLICE_RECORDS - 1) await this.#pause();
       if (!keys.has(record)) continue;
       const key = keys.keyOf(record);
       if (partitionOfKey(key, size) !== source) continue;
       here.set(bytesToText(key), key.slice());
     }
     return here;
+  }
+
+  /** Lets others have a turn. */
+  async #pause(): Promise<void> {
+    const { promise, resolve } = Promise.withResolvers<void>();
+    this.world.runtime.setTimer(0, resolve);
+    await promise;
   }
 
   /** What of `keys` is here otherwise. */
@@ -197,7 +252,7 @@ class Importer {
     const sendFull = async (): Promise<void> => {
       while (isFull(ready)) {
         const part = firstPart(ready);
-        await this.#import(source, part, { upTo: 0, sealedAt: 0 });
+        await this.#import(source, part, NO_PROGRESS);
         ready = ready.slice(part.length);
       }
     };
@@ -238,6 +293,7 @@ class Importer {
       { partition, size, since, after },
       (args) => exports.keysHere(args),
       readExportedKeys,
+      KEYS_LIMITS,
     );
   }
 
@@ -252,6 +308,7 @@ class Importer {
       { keys: packKeys(keys) },
       async (args) => readExportedValues(await exports.valuesHere(args)),
       readExportedValues,
+      VALUES_LIMITS,
     );
   }
 
@@ -261,6 +318,7 @@ class Importer {
     question: Readonly<Record<string, unknown>>,
     here: (args: unknown) => Promise<Answer>,
     read: (answer: unknown) => Answer,
+    { timeoutMs, answerTimeoutMs }: typeof KEYS_LIMITS,
   ): Promise<Answer> {
     const { members, runtime } = this.world;
     const { firstVnode, owners } = this.takeover.from;
@@ -270,7 +328,8 @@ class Importer {
       group: vnodeGroup(vnode),
       owners,
       partition: source,
-      deadlineMs: runtime.now() + ANSWER_TIMEOUT_MS,
+      deadlineMs: runtime.now() + timeoutMs,
+      answerTimeoutMs,
       purpose: `take over from partition ${source}`,
       here: () => here(args),
       method,
@@ -344,5 +403,13 @@ function lostValues(source: number): WhorlError {
   return new WhorlError(
     "protocol_error",
     `Cannot take over from partition ${source} as it says no values`,
+  );
+}
+
+function forgottenChanges(source: number): WhorlError {
+  return new WhorlError(
+    "overload",
+    `Cannot take over from partition ${source} yet as it changes faster than that is brought`,
+    { details: { partition: source } },
   );
 }

@@ -103,13 +103,24 @@ class Group {
 }
 
 /** Some keys of `partition` in a ring of `size`. */
-function keysOf(partition: number, size: number, count: number): Uint8Array[] {
+function keysOf(
+  partition: number,
+  size: number,
+  count: number,
+  prefix = "",
+): Uint8Array[] {
   const found: Uint8Array[] = [];
   for (let i = 0; found.length < count; i++) {
-    const key = encoder.encode(`\0\x01b${partition}.${i}`);
+    const key = encoder.encode(`\0\x01b${prefix}${partition}.${i}`);
     if (partitionOfKey(key, size) === partition) found.push(key);
   }
   return found;
+}
+
+/** Numbers below 1, the same for each seed (Lehmer's, of Park and Miller). */
+function randomFrom(seed: number): () => number {
+  let state = seed;
+  return () => (state = state * 48_271 % 0x7fff_ffff) / 0x7fff_ffff;
 }
 
 /** A ring of 16 that is to have 8 partitions: its groups 1 and 2, and the one that takes over from both. */
@@ -151,7 +162,7 @@ function shrinking() {
   const step = (mayEnd = false): Promise<void> =>
     takeOver(world, target as unknown as RaKvMember, { ...takeover, mayEnd });
   const both = () => [...sources[0].contents(), ...sources[1].contents()];
-  return { sources, target, step, sealed, both };
+  return { sources, target, step, sealed, both, runtime };
 }
 
 Deno.test("takeOver() copies the sources, follows them, and opens the group when they are sealed", async () => {
@@ -211,6 +222,83 @@ Deno.test("takeOver() goes through a source again that has forgotten what has ch
   // What is here already has not come again.
   assert(target.appliedIndex - index < 4);
   await step(true);
+  assertEquals(target.contents(), both());
+});
+
+Deno.test("takeOver() ends a copy while more is written than a source remembers", async () => {
+  const { sources: [one], target, step, both } = shrinking();
+  const keys = keysOf(1, 16, 1_500, "long".repeat(120));
+  for (const key of keys) one.put(key, "first");
+  const [busy] = keysOf(1, 16, 1) as [Uint8Array];
+  let questions = 0;
+  let written = 0;
+  one.consistentRead = (told) => {
+    if (++questions > 300) throw new Error("The copy does not end");
+    for (let i = 0; i < 1_000; i++) one.put(busy, `${written++}`);
+    told.done();
+  };
+  await step();
+  assert(written > 2 * CHANGES_KEPT_MAX);
+  assert(isCopied(target.state.succession));
+  await step(true);
+  assertEquals(target.contents(), both());
+});
+
+Deno.test("takeOver() copies what changes meanwhile, before and behind the page it is at", async () => {
+  for (let seed = 1; seed <= 10; seed++) {
+    const { sources: [one], target, step, both } = shrinking();
+    const random = randomFrom(seed);
+    const keys = keysOf(1, 16, 400, "long".repeat(120));
+    const change = (): void => {
+      const key = keys[Math.floor(random() * keys.length)] as Uint8Array;
+      if (random() < 0.4) one.delete(key);
+      else one.put(key, `${random()}`);
+    };
+    for (const key of keys) one.put(key, "first");
+    // What is here from a copy before may be gone there, and come again.
+    await step();
+    for (let i = 0; i < 300; i++) change();
+    const [busy] = keysOf(1, 16, 1) as [Uint8Array];
+    for (let i = 0; i < CHANGES_KEPT_MAX + 2_000; i++) one.put(busy, `${i}`);
+    one.consistentRead = (told) => {
+      for (let i = 0; i < 20; i++) change();
+      told.done();
+    };
+    await step();
+    one.consistentRead = (told) => told.done();
+    await step();
+    assertEquals(target.contents(), both(), `seed ${seed}`);
+    await step(true);
+    assertEquals(target.contents(), both(), `seed ${seed}`);
+  }
+});
+
+Deno.test("takeOver() gives up for now where more is written between two questions than a source remembers", async () => {
+  const { sources: [one], step } = shrinking();
+  const [busy] = keysOf(1, 16, 1) as [Uint8Array];
+  one.consistentRead = (told) => {
+    for (let i = 0; i < CHANGES_KEPT_MAX + 2_000; i++) one.put(busy, `${i}`);
+    told.done();
+  };
+  const error = await assertRejects(() => step(), WhorlError);
+  assertEquals(error.code, "overload");
+});
+
+Deno.test("takeOver() goes through many keys of its own in several turns", async () => {
+  const { sources: [one], target, step, both, runtime } = shrinking();
+  for (const key of keysOf(1, 16, 9_000)) one.put(key, "v");
+  let turns = 0;
+  const { setTimer } = runtime;
+  runtime.setTimer = (ms, callback) => {
+    if (ms === 0) turns++;
+    return setTimer.call(runtime, ms, callback);
+  };
+  let isOver = false;
+  const taken = step().finally(() => isOver = true);
+  while (!isOver) await runtime.advance(1);
+  await taken;
+  // Those of the first source, among which some of the second one might be.
+  assertEquals(turns, 2);
   assertEquals(target.contents(), both());
 });
 

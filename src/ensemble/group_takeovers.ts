@@ -6,11 +6,12 @@
  * @module
  */
 import type { Runtime } from "../../supervisors/runtime.ts";
-import { isWhorlError, WhorlError } from "../base/errors.ts";
+import { isWhorlError, reasonOf, WhorlError } from "../base/errors.ts";
+import type { Log } from "../environment/log.ts";
 import { fieldOf, numberArgument } from "../ra_kv/method_arguments.ts";
 import { isRaKv } from "../ra_kv/ra_kv_member.ts";
 import type { ClusterMembers } from "../ra_kv/ra_kv_protocol.ts";
-import { isCopied } from "../ra_kv/succession.ts";
+import { isCopied, sourcesLeft } from "../ra_kv/succession.ts";
 import { sealCommand } from "../ra_kv/succession_codec.ts";
 import type { RaftSystem } from "../raft/raft_member.ts";
 import { currentMembers, type Ring, ringReady } from "../ring/ring.ts";
@@ -20,6 +21,7 @@ import type { EnsembleAct, TakeoverStep } from "./ensemble_plan.ts";
 import type { GroupExport } from "./group_export.ts";
 import { proposed, takeOver } from "./group_import.ts";
 import type { MemberQuestions } from "./member_questions.ts";
+import { StuckGroups } from "./stuck_groups.ts";
 
 /** Groups that take over at once here: what they read at other nodes is bounded so. */
 export const TAKEOVERS_MAX = 4;
@@ -33,6 +35,7 @@ export interface GroupTakeoversWorld {
   /** Name of this node. */
   readonly self: string;
   readonly runtime: Runtime;
+  readonly log: Log;
   /** The groups of this node; undefined while there are none. */
   readonly system: () => RaftSystem | undefined;
   /** The ring this node goes by; undefined before there is one. */
@@ -60,9 +63,18 @@ export interface TakeoversHere {
   readonly open: readonly number[];
 }
 
+/** What is to be brought. */
+export interface TakeoverOfGroup {
+  readonly group: string;
+  readonly partition: number;
+  /** Whether the groups it takes over from may be sealed. */
+  readonly mayEnd: boolean;
+}
+
 /** See the module's text. */
 export class GroupTakeovers {
   readonly #world: GroupTakeoversWorld;
+  readonly #stuck = new StuckGroups();
   #closed = false;
 
   constructor(world: GroupTakeoversWorld) {
@@ -74,12 +86,44 @@ export class GroupTakeovers {
     this.#closed = true;
   }
 
-  /** Brings what a group that is led here gets. */
-  async takeOver({ group, partition, mayEnd }: {
-    readonly group: string;
-    readonly partition: number;
-    readonly mayEnd: boolean;
-  }): Promise<void> {
+  /** Brings what a group that is led here gets, and tells if that keeps failing. */
+  async takeOver(step: TakeoverOfGroup): Promise<void> {
+    const { group } = step;
+    const { log, members, runtime } = this.#world;
+    const term = members.memberHere(group)?.term ?? 0;
+    const begunMs = runtime.now();
+    try {
+      await this.#takeOver(step);
+    } catch (error) {
+      this.#stuck.keep((name) => members.memberHere(name) !== undefined);
+      const member = members.memberHere(group);
+      const endedMs = runtime.now();
+      if (
+        member?.role === "leader" && !this.#closed &&
+        this.#stuck.failed({ group, term, begunMs, endedMs })
+      ) {
+        log.warn(`${group} does not get on in taking over from other groups`, {
+          sources: sourcesLeft(member.state.succession)
+            .map((source) => this.#sourceGroup(source)),
+          reason: reasonOf(error),
+        });
+      }
+      throw error;
+    }
+    if (this.#stuck.succeeded(group)) log.info(`${group} gets on again`);
+  }
+
+  /** Name of the group of a partition of the ring as it is. */
+  #sourceGroup(partition: number): string {
+    const ring = this.#world.ring();
+    return ring === undefined
+      ? `partition ${partition}`
+      : vnodeGroup(firstVnode(ring) + partition);
+  }
+
+  async #takeOver(
+    { group, partition, mayEnd }: TakeoverOfGroup,
+  ): Promise<void> {
     const { members, exports, runtime } = this.#world;
     const member = members.memberHere(group);
     const ring = this.#world.ring();

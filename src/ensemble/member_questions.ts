@@ -13,7 +13,7 @@ import { raftFailure } from "../raft/raft_failure.ts";
 import type { RaftSystem } from "../raft/raft_member.ts";
 import { ensembleOwners } from "../ring/consistent_buckets.ts";
 
-/** Time one member has to answer before the next one is asked, in milliseconds. */
+/** Time one member has to answer before the next one is asked, in milliseconds, unless the question says another. */
 const ANSWER_TIMEOUT_MS = 2_000;
 /** Time before all are asked again when none has answered, in milliseconds. */
 const PAUSE_MS = 50;
@@ -43,6 +43,8 @@ export interface MemberQuestion<Answer> {
   readonly owners: () => readonly string[];
   readonly partition: number;
   readonly deadlineMs: number;
+  /** Time one member has to answer before the next one is asked, in milliseconds. @default {2_000} */
+  readonly answerTimeoutMs?: number;
   /** What it is for, for people: "list the keys of partition 5". */
   readonly purpose: string;
   /** Asks the member of this node. */
@@ -119,27 +121,30 @@ export class MemberQuestions {
 
   async #askNode<Answer>(
     node: string,
-    { here, method, args, read }: MemberQuestion<Answer>,
+    question: MemberQuestion<Answer>,
     timeLeftMs: number,
   ): Promise<Answer> {
-    if (node === this.#world.self) return await this.#inTime(here, timeLeftMs);
+    const { here, method, args, read } = question;
+    const { answerTimeoutMs = ANSWER_TIMEOUT_MS } = question;
+    const timeoutMs = Math.min(answerTimeoutMs, Math.ceil(timeLeftMs));
+    if (node === this.#world.self) return await this.#inTime(here, timeoutMs);
     const answer = await this.#world.call(
       node,
       method,
       args,
-      Math.min(ANSWER_TIMEOUT_MS, Math.ceil(timeLeftMs)),
+      timeoutMs,
     );
     return read(answer, node);
   }
 
   async #inTime<Answer>(
     work: () => Promise<Answer>,
-    timeLeftMs: number,
+    timeoutMs: number,
   ): Promise<Answer> {
     const { runtime } = this.#world;
     const late = Promise.withResolvers<never>();
     const timer = runtime.setTimer(
-      Math.min(ANSWER_TIMEOUT_MS, timeLeftMs),
+      timeoutMs,
       () =>
         late.reject(
           new WhorlError("timeout", "The member here did not answer in time"),

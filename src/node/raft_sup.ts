@@ -204,9 +204,11 @@ function startEnsembles(parts: NodeParts): Child {
     call,
   });
   const exports = new GroupExport(members);
+  const log = environment.log.child("ensembles");
   const takeovers = new GroupTakeovers({
     self,
     runtime: environment,
+    log,
     system: () => parts.raft,
     ring: () => parts.cluster?.ring,
     members,
@@ -217,7 +219,7 @@ function startEnsembles(parts: NodeParts): Child {
   const process = new EnsembleProcess({
     self,
     runtime: environment,
-    log: environment.log.child("ensembles"),
+    log,
     system: () => parts.raft,
     ring: () => parts.cluster?.ring,
     isUp,

@@ -35,6 +35,7 @@ import {
   isOpen,
   sealed,
   shut,
+  sourcesLeft,
   type Succession,
 } from "./succession.ts";
 import { successionBytes } from "./succession_codec.ts";
@@ -181,9 +182,13 @@ export function raKvMachine(
   };
 }
 
-/** Small facts of a state. */
+/** Small facts of a state; `RaKvMemberOverview` says which. */
 export function stateOverview(state: RaKvState): Record<string, number> {
+  const { succession } = state;
   return {
+    open: isOpen(succession) ? 1 : 0,
+    sealed: succession.seal === undefined ? 0 : 1,
+    sourcesLeft: sourcesLeft(succession).length,
     keys: state.keys.size,
     keyBytes: state.keys.keyBytes,
     liveIndexes: liveEntries(state),

@@ -572,6 +572,9 @@ Deno.test("an overview says how much there is", () => {
   const store = new Store();
   store.apply({ batch: [{ put: "a" }, { put: "bc", ttlMs: 5 }] });
   assertEquals(machine.overview!(store.state), {
+    open: 1,
+    sealed: 0,
+    sourcesLeft: 0,
     keys: 2,
     keyBytes: 3,
     liveIndexes: 1,

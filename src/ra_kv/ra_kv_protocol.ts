@@ -88,7 +88,11 @@ export interface MemberOverview {
   readonly appliedIndex: number;
   /** What its log consists of. */
   readonly log: GroupLogOverview;
-  /** `keys`, `keyBytes`, `liveIndexes`, `expiring`, `timeMs`. */
+  /**
+   * Its state: `keys`, `keyBytes`, `liveIndexes`, `expiring`, `timeMs`; `open`, 1
+   * if it serves its keys; `sealed`, 1 if they are with another group; and
+   * `sourcesLeft`, how many groups it takes over from that have more.
+   */
   readonly machine: Readonly<Record<string, number>>;
 }
 

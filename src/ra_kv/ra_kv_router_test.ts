@@ -34,9 +34,14 @@ import {
   RAFT_CORRELATION_FIRST,
   RETRY_INTERVAL_MS,
 } from "./ra_kv_router.ts";
+import { write } from "./ra_kv_service.ts";
 import { readValue } from "./ra_kv_value.ts";
 import { importCommand, sealCommand, shutCommand } from "./succession_codec.ts";
-import { FakeCluster, type FakeGroup } from "./testing/fake_cluster.ts";
+import {
+  FakeCluster,
+  type FakeGroup,
+  type FakeMember,
+} from "./testing/fake_cluster.ts";
 
 /** Where the body of an operation on `store` begins. */
 const BODY_START = 23;
@@ -744,10 +749,58 @@ onCluster(
   "an operation on a group that does not open fails at its deadline, and was not done",
   async (cluster, group) => {
     await applied(group, shutCommand([0]));
-    const failure = failureOf(submit(cluster, "b", put("k", "v")));
+    const failures = ["a", "b", "d"].map((node) =>
+      failureOf(submit(cluster, node, put("k", "v")))
+    );
     await cluster.runtime.advance(6_000);
-    const { code, details } = await failure;
-    assertEquals([code, details["outcomeUnknown"]], ["timeout", false]);
+    for (const { code, details } of await Promise.all(failures)) {
+      assertEquals([code, details["outcomeUnknown"]], ["timeout", false]);
+    }
+  },
+);
+
+onCluster(
+  "a write to a group that is not open costs no entry of its log, through whatever node it comes",
+  async (cluster, group) => {
+    await written(cluster, "a", put("k", "v"));
+    await applied(group, sealCommand({ generation: 1, size: 16 }));
+    const { length } = group.entries;
+    for (const node of ["a", "b", "d"]) {
+      const error = await failureOf(submit(cluster, node, put("k", "w")));
+      assertEquals(error.code, "moved");
+      assertEquals(error.details["size"], 16);
+    }
+    assertEquals(group.entries.length, length);
+    const next = await cluster.form("next", ["b", "c", "d"]);
+    await applied(next, shutCommand([0]));
+    const before = next.entries.length;
+    const write = written(cluster, "a", put("k", "v", "next"));
+    await cluster.runtime.advance(1_000);
+    assertEquals(next.entries.length, before);
+    const last = { term: next.term, source: 0, upTo: 9, sealedAt: 50 };
+    await applied(next, importCommand(last, []));
+    await cluster.runtime.advance(100);
+    assert((await write).index > 50);
+  },
+);
+
+onCluster(
+  "a member that does not lead refuses no write as not open, as its state may be old",
+  async (cluster, group) => {
+    const failed: string[] = [];
+    await applied(group, shutCommand([0]));
+    for (const node of ["a", "b"]) {
+      const into = new ByteWriter();
+      into.u8(RaKvOperation.put);
+      writePutChange(into, "k", "v");
+      const member = group.members.get(node) as FakeMember;
+      write(member, into.copy(), {
+        answered: () => failed.push("none"),
+        failed: ({ code }) => failed.push(code),
+      });
+    }
+    assertEquals(failed, ["not_open", "not_leader"]);
+    await cluster.runtime.advance(10);
   },
 );
 

@@ -62,6 +62,11 @@ export function write(
   target: RaKvTarget,
 ): void {
   checkCommand(command);
+  // The log need not hold what is refused. A member that does not lead may have an old state, and says who leads.
+  const unserved = member.role === "leader"
+    ? unservedFailure(member)
+    : undefined;
+  if (unserved !== undefined) return target.failed(unserved);
   member.propose(command, new WriteTarget(member, target));
 }
 

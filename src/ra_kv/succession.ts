@@ -73,6 +73,13 @@ export function areComplete(
   return true;
 }
 
+/** The sources of which not all is here. */
+export function sourcesLeft({ sources }: Succession): number[] {
+  return [...sources].flatMap(([source, { sealedAt }]) =>
+    sealedAt === 0 ? [source] : []
+  );
+}
+
 /** Whether the first copy of each source is here. */
 export function isCopied({ sources }: Succession): boolean {
   for (const { upTo } of sources.values()) if (upTo === 0) return false;

@@ -57,7 +57,7 @@ export interface ImportedKey {
   } | undefined;
 }
 
-/** The command that imports `keys`. */
+/** The command that imports `keys`, for good: keys of consistent buckets do not expire, so that no time is told of theirs. */
 export function importCommand(
   header: Omit<ImportHeader, "count">,
   keys: readonly ImportedKey[],

@@ -14,6 +14,7 @@ import {
   raKvMachine,
   type RaKvState,
   stateDigest,
+  stateOverview,
   versionOf,
 } from "./ra_kv_machine.ts";
 import { valueHash } from "./ra_kv_value.ts";
@@ -274,4 +275,21 @@ Deno.test("what is written of a succession is what is read", () => {
       assertEquals(readSuccession(new ByteReader(bytes)), succession);
     },
   ));
+});
+
+Deno.test("an overview says whether a group serves its keys, and what it waits for", () => {
+  const group = new Group();
+  const seen = (): unknown[] => {
+    const { open, sealed, sourcesLeft } = stateOverview(group.state);
+    return [open, sealed, sourcesLeft];
+  };
+  assertEquals(seen(), [1, 0, 0]);
+  group.apply(shutCommand([3, 4]));
+  assertEquals(seen(), [0, 0, 2]);
+  group.take(3, [], { upTo: 7, sealedAt: 7 });
+  assertEquals(seen(), [0, 0, 1]);
+  group.take(4, [], { upTo: 9, sealedAt: 9 });
+  assertEquals(seen(), [1, 0, 0]);
+  group.apply(sealCommand({ generation: 2, size: 16 }));
+  assertEquals(seen(), [0, 1, 0]);
 });
