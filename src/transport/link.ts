@@ -423,10 +423,6 @@ export class Link implements FrameSink {
         this.#partialTicks = 0;
         this.#partial = this.#received.pendingBytes > 0;
         if (this.#partial) this.#watchSoon();
-        // What the frames lead to, and what that leads to, leaves or goes to
-        // the disk before the system is asked for more.
-        await undefined;
-        await undefined;
         const count = await this.#stream.read(this.#received.space());
         if (count === null) {
           return this.#break("lost", "The other end hung up");
