@@ -1,13 +1,22 @@
+/**
+ * What a member applies from the disk while its log changes.
+ *
+ * @module
+ */
 import { assertEquals } from "@std/assert";
-import type { Disk, DiskReader } from "../environment/disk.ts";
-import type { StorageEnvironment } from "../environment/environment.ts";
-import { DiskBench } from "../simulation/testing/disk_bench.ts";
-import { EntryApplier } from "./entry_applier.ts";
-import { entryBody } from "./entry_body.ts";
-import { openRaftLogs } from "./log/stored_raft_logs.ts";
-import type { RaftMachine } from "./machine.ts";
-import { MachineHost } from "./machine_host.ts";
-import { EntryKind, type Membership, type RaftEntry } from "./raft_entry.ts";
+import type { Disk, DiskReader } from "../../src/environment/disk.ts";
+import type { StorageEnvironment } from "../../src/environment/environment.ts";
+import { DiskBench } from "../../src/simulation/testing/disk_bench.ts";
+import { EntryApplier } from "../../src/raft/entry_applier.ts";
+import { entryBody } from "../../src/raft/entry_body.ts";
+import { openRaftLogs } from "../../src/raft/log/stored_raft_logs.ts";
+import type { RaftMachine } from "../../src/raft/machine.ts";
+import { MachineHost } from "../../src/raft/machine_host.ts";
+import {
+  EntryKind,
+  type Membership,
+  type RaftEntry,
+} from "../../src/raft/raft_entry.ts";
 
 const INITIAL: Membership = {
   index: 0,
