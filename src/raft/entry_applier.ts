@@ -103,8 +103,8 @@ export class EntryApplier {
 
   async #applyFromDisk(): Promise<void> {
     this.#isReading = true;
+    const first = this.#machine.index + 1;
     try {
-      const first = this.#machine.index + 1;
       const entries = await this.#log.entries(
         first,
         Math.min(this.commitIndex, first + APPLY_ENTRIES_MAX - 1),
@@ -117,18 +117,19 @@ export class EntryApplier {
       }
     } catch (error) {
       const { snapshot, config } = this.#log;
-      if (
-        !this.#world.closed() && snapshot !== undefined &&
-        snapshot.index > this.#machine.index
-      ) return;
-      this.#world.failed(
-        isWhorlError(error) ? error : new WhorlError(
-          "store_corrupt",
-          `Cannot read the log of group ${config.name}: ${reasonOf(error)}`,
-          { cause: error },
-        ),
-      );
-      return;
+      const snapshotIndex = snapshot?.index ?? 0;
+      if (first > snapshotIndex) {
+        this.#world.failed(
+          isWhorlError(error) ? error : new WhorlError(
+            "store_corrupt",
+            `Cannot read the log of group ${config.name}: ${reasonOf(error)}`,
+            { cause: error },
+          ),
+        );
+        return;
+      }
+      // A snapshot that was received meanwhile stands for them. The machine has it, or is about to.
+      if (this.#world.closed() || this.#machine.index < snapshotIndex) return;
     } finally {
       this.#isReading = false;
     }

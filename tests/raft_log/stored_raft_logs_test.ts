@@ -536,3 +536,41 @@ Deno.test("entries are read while compaction puts other segments in their place"
     })());
   }
 });
+
+Deno.test("entries() fails as a promise, and never throws, while a snapshot takes the place of what is asked for", async () => {
+  let gone = 0;
+  for (let events = 0; events < 60; events++) {
+    const bench = new DiskBench("gone", { operationMsMax: 2 });
+    const environment = bench.live();
+    const logs = await bench.run(openRaftLogs({
+      folder: "/raft",
+      environment,
+      walBytesMax: 400,
+      segmentEntriesMax: 2,
+      compactEvery: 1_000,
+    }));
+    await bench.run(logs.create(config(7)));
+    const log = await bench.run(logs.open(7, silent));
+    for (let index = 1; index <= 10; index++) {
+      log.append([entry(index, 1, "x".repeat(90))]);
+      await bench.happen(20);
+    }
+    // There are segments to be removed, and entries in memory as well.
+    assert(log.overview().segments > 0 && log.overview().entriesInMemory > 0);
+    const meta = { index: 10, term: 1, membership: initial, machineVersion: 0 };
+    const taken = log.takeSnapshot(meta, [], []);
+    await bench.happen(events);
+    if (log.snapshot !== undefined && log.overview().entriesInMemory > 0) {
+      gone++;
+      const read = log.entries(10, 10, Infinity);
+      const error = await assertRejects(
+        () => bench.run(Promise.resolve(read)),
+        WhorlError,
+      );
+      assertEquals(error.code, "compacted");
+    }
+    await bench.run(taken);
+    await bench.run(logs.close());
+  }
+  assert(gone > 0);
+});

@@ -222,6 +222,11 @@ export const KEPT_RAFT_SEEDS: readonly KeptSeed[] = [
     found:
       "when the first batch of the only file of a write-ahead log had rotted, and the watermark ended before it, all behind it was dropped, unnoticed (log_damage_test.ts)",
   })),
+  ...[6_734, 10_007].map((seed) => ({
+    seed,
+    found:
+      "a leader ended when a member asked for entries that its own snapshot had just taken the place of, as they were in memory still (stored_raft_logs_test.ts)",
+  })),
   {
     seed: 11_359,
     found:

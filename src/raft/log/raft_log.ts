@@ -78,9 +78,9 @@ export interface GroupLog {
   entryInMemory(index: number): RaftEntry | undefined;
   /**
    * The entries from `first` to `last`, as many as `bytesMax` allows, one at
-   * least. At once if they are in memory, otherwise from the segments.
-   *
-   * @throws {WhorlError} `compacted` if some are neither behind the snapshot nor live.
+   * least. At once if they are in memory, otherwise from the segments; the
+   * promise fails with `compacted` if some are neither behind the snapshot nor
+   * live. It does not throw.
    */
   entries(
     first: number,

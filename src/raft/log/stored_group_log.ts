@@ -334,11 +334,13 @@ export class StoredGroupLog implements GroupLog, WalGroup {
     const found: RaftEntry[] = [];
     let bytes = 0;
     for (let index = first; index <= end; index++) {
-      const length = memtable.lengthAt(index);
+      // What a snapshot stands for is in memory a while longer, until the files that go with it are removed.
+      const length = this.#entries.isThere(index)
+        ? memtable.lengthAt(index)
+        : -1;
       if (length < 0) {
         return this.#reader.addRow(index, end, bytesMax - bytes, found);
       }
-      if (!this.#entries.isThere(index)) throw this.#compactedError(index);
       bytes += length;
       if (bytes > bytesMax && found.length > 0) break;
       found.push(memtable.entry(index) as RaftEntry);
