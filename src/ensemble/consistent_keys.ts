@@ -35,6 +35,7 @@ import { bucketPrefix } from "../kv/key_limits.ts";
 import { packKey } from "../kv/packed_keys.ts";
 import { partitionOf } from "../ring/chash.ts";
 import { firstVnodeOf } from "../ring/ring_generations.ts";
+import { FirstKeys } from "./first_keys.ts";
 import { sourcePartitions } from "./group_sources.ts";
 
 /** Listings at once on one node; one more is answered `overload`. */
@@ -371,38 +372,20 @@ export function keysInTable(
   isThere: (record: number) => boolean = () => true,
 ): { readonly keys: Uint8Array; readonly last: Uint8Array | undefined } {
   const prefix = bucketPrefix(bucket);
-  let found: Uint8Array[] = [];
-  let bytes = 0;
-  let isCut = false;
-  /** Keeps the first ones of what was found. */
-  const cut = (): void => {
-    found.sort(compareBytes);
-    bytes = 0;
-    const end = found.findIndex((key, place) => {
-      bytes += 2 + key.length;
-      return place > 0 && bytes > LISTING_CHUNK_BYTES;
-    });
-    if (end < 0) return;
-    isCut = true;
-    bytes -= 2 + (found[end] as Uint8Array).length;
-    found = found.slice(0, end);
-  };
+  const first = new FirstKeys(LISTING_CHUNK_BYTES, 2);
   for (let record = 0; record < table.recordEnd; record++) {
     if (!table.has(record) || !isThere(record)) continue;
     const storageKey = table.keyOf(record);
     if (!startsWith(storageKey, prefix)) continue;
     const key = storageKey.subarray(prefix.length);
     if (after.length > 0 && compareBytes(key, after) <= 0) continue;
-    found.push(key);
-    bytes += 2 + key.length;
-    // Now and then only, so that sorting costs little.
-    if (bytes > 4 * LISTING_CHUNK_BYTES) cut();
+    first.add(key);
   }
-  cut();
+  const { keys, bytes, isCut } = first.page();
   const into = new ByteWriter(bytes + 64);
   // As a vnode says them, for clients that need not know who did.
-  for (const key of found) packKey(into, key, 0, key.length);
-  return { keys: into.copy(), last: isCut ? found.at(-1) : undefined };
+  for (const key of keys) packKey(into, key, 0, key.length);
+  return { keys: into.copy(), last: isCut ? keys.at(-1) : undefined };
 }
 
 function startsWith(bytes: Uint8Array, prefix: Uint8Array): boolean {

@@ -6,9 +6,8 @@
  *
  * @module
  */
-import type { Runtime, TimerHandle } from "../../supervisors/runtime.ts";
+import type { TimerHandle } from "../../supervisors/runtime.ts";
 import { isWhorlError, reasonOf, WhorlError } from "../base/errors.ts";
-import type { Log } from "../environment/log.ts";
 import type { RaftSystem } from "../raft/raft_member.ts";
 import type { RaKvClient } from "../ra_kv/ra_kv_client.ts";
 import { fieldOf } from "../ra_kv/method_arguments.ts";
@@ -39,7 +38,11 @@ import {
   type TakeoverStep,
   wantedOf,
 } from "./ensemble_plan.ts";
-import { type GroupTakeovers, TAKEOVERS_MAX } from "./group_takeovers.ts";
+import {
+  type GroupsNode,
+  type GroupTakeovers,
+  TAKEOVERS_MAX,
+} from "./group_takeovers.ts";
 import { RootTables } from "./root_tables.ts";
 
 /** Acts at once. */
@@ -62,30 +65,13 @@ const FOLLOW_PAUSE_MS = 2_000;
 const FORMER_LINGER_MS = 5_000;
 
 /** What ensembles need from their node. */
-export interface EnsembleWorld {
-  /** Name of this node. */
-  readonly self: string;
-  readonly runtime: Runtime;
-  readonly log: Log;
-  /** The groups of this node; undefined while there are none. */
-  readonly system: () => RaftSystem | undefined;
-  /** The ring this node goes by; undefined before there is one. */
-  readonly ring: () => Ring | undefined;
+export interface EnsembleWorld extends GroupsNode {
   /** Whether a node can be reached. */
   readonly isUp: (node: string) => boolean;
   /** A number from 1 to 2^48 - 1 that nobody has had. */
   readonly newNumber: () => number;
   /** The store in which the root keeps its table. */
   readonly raKv: RaKvClient;
-  /** Calls about groups, of `RaKvMethods`. */
-  readonly perform: (method: string, args: unknown) => Promise<unknown>;
-  /** Has another node answer. @throws {WhorlError} What it fails with, `timeout`, or `not_reachable`. */
-  readonly call: (
-    node: string,
-    method: string,
-    args: unknown,
-    timeoutMs: number,
-  ) => Promise<unknown>;
   /** This node is the claimant and has seen all first members of the root. */
   readonly rootFormed: () => void;
   /** This node is the claimant and has seen all groups of the ring of that generation come so far. */

@@ -32,6 +32,7 @@ import type { ImportedKey } from "../ra_kv/succession_codec.ts";
 import type { RaKvMember } from "../ra_kv/ra_kv_service.ts";
 import { sealedVersion } from "../ra_kv/succession.ts";
 import { vnodeGroup } from "./ensemble_names.ts";
+import { FirstKeys } from "./first_keys.ts";
 import { partitionOfKey } from "./group_sources.ts";
 import { bytesArgument, type MemberQuestions } from "./member_questions.ts";
 
@@ -135,32 +136,15 @@ function keysBeyond(
   readonly last: Uint8Array | undefined;
 } {
   const { keys: table } = state;
-  let found: Uint8Array[] = [];
-  let bytes = 0;
-  let isCut = false;
-  const cut = (): void => {
-    found.sort(compareBytes);
-    bytes = 0;
-    const end = found.findIndex((key, place) => {
-      bytes += 8 + key.length;
-      return place > 0 && bytes > EXPORT_KEYS_BYTES;
-    });
-    if (end < 0) return;
-    isCut = true;
-    bytes -= 8 + (found[end] as Uint8Array).length;
-    found = found.slice(0, end);
-  };
+  const first = new FirstKeys(EXPORT_KEYS_BYTES, 8);
   for (let record = 0; record < table.recordEnd; record++) {
     if (!table.has(record) || hasExpired(state, record)) continue;
     const key = table.keyOf(record);
     if (after.length > 0 && compareBytes(key, after) <= 0) continue;
-    found.push(key);
-    bytes += 8 + key.length;
-    // Now and then only, so that sorting costs little.
-    if (bytes > 4 * EXPORT_KEYS_BYTES) cut();
+    first.add(key);
   }
-  cut();
-  return { keys: found, last: isCut ? found.at(-1)?.slice() : undefined };
+  const { keys, isCut } = first.page();
+  return { keys, last: isCut ? keys.at(-1)?.slice() : undefined };
 }
 
 /** The keys that have changed since an index, each once; `until` which index if there are more. */

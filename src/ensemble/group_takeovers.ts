@@ -30,8 +30,8 @@ const SEAL_TIMEOUT_MS = 5_000;
 /** Time a node has to say how far its members are, in milliseconds. */
 const TAKEOVERS_TIMEOUT_MS = 2_000;
 
-/** What takeovers need from their node. */
-export interface GroupTakeoversWorld {
+/** A node as what is done with its groups needs it. */
+export interface GroupsNode {
   /** Name of this node. */
   readonly self: string;
   readonly runtime: Runtime;
@@ -40,10 +40,6 @@ export interface GroupTakeoversWorld {
   readonly system: () => RaftSystem | undefined;
   /** The ring this node goes by; undefined before there is one. */
   readonly ring: () => Ring | undefined;
-  /** Asks members of groups. */
-  readonly members: MemberQuestions;
-  /** Answers for the members of this node. */
-  readonly exports: GroupExport;
   /** Calls about groups, of `RaKvMethods`. */
   readonly perform: (method: string, args: unknown) => Promise<unknown>;
   /** Has another node answer. @throws {WhorlError} What it fails with, `timeout`, or `not_reachable`. */
@@ -53,6 +49,14 @@ export interface GroupTakeoversWorld {
     args: unknown,
     timeoutMs: number,
   ) => Promise<unknown>;
+}
+
+/** What takeovers need from their node. */
+export interface GroupTakeoversWorld extends GroupsNode {
+  /** Asks members of groups. */
+  readonly members: MemberQuestions;
+  /** Answers for the members of this node. */
+  readonly exports: GroupExport;
 }
 
 /** How far the members of a node are in taking over. */
