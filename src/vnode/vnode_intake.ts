@@ -42,8 +42,20 @@ export interface VnodeIntakeHost {
   overloaded(is: boolean): void;
 }
 
+/** What waits for a vnode. */
+export interface VnodeBacklog {
+  /** Requests that wait. */
+  readonly waiting: number;
+  /** Bytes of the requests that wait. */
+  readonly waitingBytes: number;
+  /** Whether the vnode has refused commands because its mailbox was full, and has not had room since. */
+  readonly overloaded: boolean;
+  /** Whether requests wait for longer than they should (`wait_meter.ts`). */
+  readonly behind: boolean;
+}
+
 /** The intake of one vnode. */
-export class VnodeIntake implements TurnTaker {
+export class VnodeIntake implements TurnTaker, VnodeBacklog {
   readonly #host: VnodeIntakeHost;
   readonly #mailbox: Mailbox;
   /** Gives out no commands, as what the vnode holds is being counted out. */
@@ -55,22 +67,18 @@ export class VnodeIntake implements TurnTaker {
     this.#mailbox = new Mailbox(bounds, host.turns.load);
   }
 
-  /** Requests that wait. */
   get waiting(): number {
     return this.#mailbox.length;
   }
 
-  /** Their bytes. */
   get waitingBytes(): number {
     return this.#mailbox.byteCount;
   }
 
-  /** Whether it has refused commands as the mailbox is full, and has not had room since. */
   get overloaded(): boolean {
     return this.#mailbox.overloaded;
   }
 
-  /** Whether the vnode is behind with what waits. */
   get behind(): boolean {
     return this.#mailbox.behind;
   }

@@ -250,9 +250,10 @@ export class VnodeMaster implements VnodeHost<VnodeProcess> {
       this.#sweep = undefined;
       let inHand = false;
       for (const process of this.#vnodes.all()) {
-        // One that refused has room only some time after nothing comes any more.
-        inHand = process.giveUpOverdue() > 0 || process.overloaded ||
-          process.behind || inHand;
+        const requests = process.giveUpOverdue();
+        // A vnode that refused commands notices here that it has room again.
+        const { overloaded, behind } = process.backlog;
+        inHand ||= requests > 0 || overloaded || behind;
       }
       if (inHand) this.requestsInHand();
     });
@@ -260,7 +261,7 @@ export class VnodeMaster implements VnodeHost<VnodeProcess> {
 
   /** Says in the log when a vnode begins to refuse commands, and when it has room again. */
   overloaded(process: VnodeProcess, is: boolean): void {
-    const { partition, waiting, waitingBytes } = process;
+    const { partition, backlog: { waiting, waitingBytes } } = process;
     const data = { partition, waiting, waitingBytes };
     const { log } = this.#options;
     if (is) log.warn("A vnode refuses commands as too many wait for it", data);

@@ -1,8 +1,8 @@
 /**
- * One vnode while it runs, from its `init` to its end. Commands come in through
- * its intake (`vnode_intake.ts`) and are handled one at a time in order of
- * arrival; a handler that answers later (`pending_calls.ts`) makes room for the
- * next one.
+ * One vnode while it runs, from its `init` to its end. Requests come in through
+ * its intake (`vnode_intake.ts`) in order of arrival and go to its command handlers
+ * (`vnode_handlers.ts`), its coverage queries (`coverage_queries.ts`) or its handoffs
+ * (`vnode_handoff.ts`).
  *
  * It ends in three ways: asked to stop, by what a handler throws, or by its
  * own `init`. Whichever it is, every caller gets an answer.
@@ -10,8 +10,7 @@
  * @module
  */
 import { ByteReader } from "../base/byte_reader.ts";
-import { reasonOf, WhorlError } from "../base/errors.ts";
-import { invariant } from "../base/invariant.ts";
+import { reasonOf } from "../base/errors.ts";
 import type { FrameSink } from "../wire/frame_sink.ts";
 import { type Child, ChildBase } from "../../supervisors/child.ts";
 import {
@@ -20,32 +19,19 @@ import {
   formatReason,
   isAbnormal,
 } from "../../supervisors/exit_reason.ts";
-import {
-  answersLater,
-  type Vnode,
-  type VnodeContext,
-  type VnodeModule,
-} from "./vnode.ts";
+import type { Vnode, VnodeContext, VnodeModule } from "./vnode.ts";
 import type { PartitionStore } from "../environment/storage.ts";
 import { partitionOfVnode } from "../ring/ring_generations.ts";
-import {
-  type BoundHandler,
-  type CommandTable,
-  handlersOf,
-} from "./command_table.ts";
+import type { CommandTable } from "./command_table.ts";
 import { CoverageQueries } from "./coverage_queries.ts";
 import { CoverageStreams } from "./coverage_streams.ts";
-import { ForwardedCommands } from "./forwarded_commands.ts";
-import { forwardingOf } from "./forwarding.ts";
 import { VnodeAnswers, wentElsewhere } from "./vnode_answers.ts";
 import type { VnodeCounts, VnodeHost } from "./vnode_host.ts";
-import { HandoffEntry } from "./handoff_codec.ts";
 import type { BackgroundPace } from "./background_pace.ts";
 import { MAILBOX_BOUNDS_DEFAULT } from "./mailbox_bounds.ts";
-import type { PendingCall } from "./pending_call.ts";
-import { PendingCalls } from "./pending_calls.ts";
+import { VnodeHandlers } from "./vnode_handlers.ts";
 import { VnodeHandoff, type VnodeHandoffHost } from "./vnode_handoff.ts";
-import { VnodeIntake } from "./vnode_intake.ts";
+import { type VnodeBacklog, VnodeIntake } from "./vnode_intake.ts";
 import { RequestFlag } from "./vnode_wire.ts";
 import { WatchedPartition } from "./watched_partition.ts";
 
@@ -76,17 +62,12 @@ export class VnodeProcess extends ChildBase implements VnodeHandoffHost {
   #table: CommandTable;
   readonly #answers: VnodeAnswers;
   #vnode: Vnode | undefined;
-  #handlers: BoundHandler[] = [];
   readonly #coverage: CoverageStreams;
   #coverageQueries: CoverageQueries | undefined;
   #handoff: VnodeHandoff | undefined;
   #bound = false;
-  /** Called once no handler is at work. */
-  readonly #untilQuiet = new Set<() => void>();
-  #forwarded: ForwardedCommands | undefined;
-  readonly #calls: PendingCalls;
+  readonly #handlers: VnodeHandlers;
   readonly #intake: VnodeIntake;
-  #busy = true;
   #started = false;
   #ended = false;
   #reader = new ByteReader(new Uint8Array(0));
@@ -114,13 +95,7 @@ export class VnodeProcess extends ChildBase implements VnodeHandoffHost {
     );
     this.number = number;
     this.partition = partition;
-    this.#calls = new PendingCalls({
-      answers: this.#answers,
-      counts: this.counts,
-      now: () => host.now(),
-      requestsInHand: () => host.requestsInHand(),
-      callsChanged: () => this.#tellQuiet(),
-    });
+    this.#handlers = this.#makeHandlers(host);
     this.#intake = this.#makeIntake(host);
     this.#coverage = new CoverageStreams({
       partition,
@@ -132,14 +107,29 @@ export class VnodeProcess extends ChildBase implements VnodeHandoffHost {
     });
   }
 
+  #makeHandlers(host: VnodeHost<VnodeProcess>): VnodeHandlers {
+    return new VnodeHandlers({
+      partition: this.partition,
+      moduleName: this.#module.name,
+      table: this.#table,
+      answers: this.#answers,
+      counts: this.counts,
+      now: () => host.now(),
+      requestsInHand: () => host.requestsInHand(),
+      follows: () => this.#handoff?.follows,
+      free: () => this.#intake.drain(),
+      crash: (error) => this.crash(error),
+    });
+  }
+
   #makeIntake(host: VnodeHost<VnodeProcess>): VnodeIntake {
     return new VnodeIntake({
       partition: this.partition,
       answers: this.#answers,
       counts: this.counts,
       turns: host.turns,
-      isBusy: () => this.#busy,
-      handling: () => this.#calls.size,
+      isBusy: () => this.#handlers.busy,
+      handling: () => this.#handlers.promised,
       now: () => host.now(),
       receivedMs: () => host.receivedMs(),
       handle: (correlation, command, flags, deadline, bytes, start, end) =>
@@ -166,27 +156,13 @@ export class VnodeProcess extends ChildBase implements VnodeHandoffHost {
 
   /** Requests that wait or have been promised an answer, and coverage queries being answered. */
   get load(): number {
-    return this.#intake.waiting + this.#calls.size + this.#coverage.size;
+    return this.#intake.waiting + this.#handlers.promised +
+      this.#coverage.size;
   }
 
-  /** Requests that wait. */
-  get waiting(): number {
-    return this.#intake.waiting;
-  }
-
-  /** Bytes of the requests that wait. */
-  get waitingBytes(): number {
-    return this.#intake.waitingBytes;
-  }
-
-  /** Whether it has refused commands as its mailbox is full, and has not had room since. */
-  get overloaded(): boolean {
-    return this.#intake.overloaded;
-  }
-
-  /** Whether it is behind with what waits. */
-  get behind(): boolean {
-    return this.#intake.behind;
+  /** What waits for it. */
+  get backlog(): VnodeBacklog {
+    return this.#intake;
   }
 
   /** Where its answers go. */
@@ -214,9 +190,9 @@ export class VnodeProcess extends ChildBase implements VnodeHandoffHost {
     return this.#handoff?.sends ?? false;
   }
 
-  /** Calls that were given up and whose handlers are at it still. */
+  /** Calls that were given up although their handlers have not finished. */
   get abandoned(): number {
-    return this.#calls.abandoned;
+    return this.#handlers.abandoned;
   }
 
   /**
@@ -224,7 +200,7 @@ export class VnodeProcess extends ChildBase implements VnodeHandoffHost {
    * have been answered. Only then is what the vnode holds all that it will hold.
    */
   get idle(): boolean {
-    const handling = this.#busy && this.active;
+    const handling = this.#handlers.busy && this.active;
     return this.load === 0 && this.abandoned === 0 && !handling;
   }
 
@@ -245,12 +221,7 @@ export class VnodeProcess extends ChildBase implements VnodeHandoffHost {
       await vnode.terminate?.("stopped while starting");
       return;
     }
-    this.#handlers = handlersOf<BoundHandler>(
-      this.#module.name,
-      "command",
-      this.#table.names,
-      vnode.handleCommand,
-    );
+    this.#handlers.use(vnode);
     this.#coverageQueries = new CoverageQueries({
       moduleName: this.#module.name,
       partition: this.partition,
@@ -261,9 +232,8 @@ export class VnodeProcess extends ChildBase implements VnodeHandoffHost {
     }, vnode);
     this.#vnode = vnode;
     this.#handoff = new VnodeHandoff(this, vnode, storage);
-    this.#forwarded = this.#makeForwarded();
     if (this.#bound) this.#handoff.bind(true);
-    this.#busy = false;
+    this.#handlers.open();
     this.#intake.open();
   }
 
@@ -344,14 +314,11 @@ export class VnodeProcess extends ChildBase implements VnodeHandoffHost {
 
   #answerAll(reason: string): void {
     this.#ended = true;
-    this.#busy = true;
     const message =
       `The vnode of partition ${this.partition} stopped: ${reason}`;
-    this.#calls.close(message);
+    this.#handlers.close(message);
     this.#coverage.close(message);
     this.#handoff?.close();
-    this.#untilQuiet.clear();
-    this.#forwarded?.close(message);
     for (const { correlation } of this.#intake.close()) {
       this.#answers.fail(correlation, "vnode_crashed", message);
     }
@@ -374,83 +341,15 @@ export class VnodeProcess extends ChildBase implements VnodeHandoffHost {
       this.#handleCoverage(correlation, command, deadline, bytes, start, end);
       return;
     }
-    const declaration = this.#table.declarations[command];
-    const handler = this.#handlers[command];
-    if (declaration === undefined || handler === undefined) {
-      this.#answers.fail(
-        correlation,
-        "unknown_command",
-        `Cannot run command ${command} as '${this.#module.name}' has ${this.#table.names.length}`,
-      );
-      return;
-    }
-    let request: unknown;
-    try {
-      this.#reader.reset(bytes, start, end);
-      request = declaration.request.decode(this.#reader);
-    } catch (error) {
-      this.counts.failed++;
-      this.#answers.failWith(correlation, error, "protocol_error");
-      return;
-    }
-    const follows = this.#handoff?.follows;
-    let forwards = false;
-    if (follows !== undefined) {
-      const decision = forwardingOf(
-        this.#vnode as Vnode,
-        this.partition,
-        follows,
-        this.#table.names[command] as string,
-        request,
-      );
-      if (decision instanceof WhorlError) {
-        this.counts.refused++;
-        this.#answers.failWith(correlation, decision, decision.code);
-        return;
-      }
-      forwards = decision;
-    }
-    const call = this.#calls.begin(
-      declaration,
+    this.#handlers.handle(
       correlation,
+      command,
+      flags,
       deadline,
-      (flags & RequestFlag.wantsAccepted) !== 0,
-      forwards,
+      bytes,
+      start,
+      end,
     );
-    let result: unknown;
-    this.#calls.handling = call;
-    try {
-      result = handler(request, call);
-    } catch (error) {
-      this.#crash(call, error);
-      return;
-    } finally {
-      this.#calls.handling = undefined;
-    }
-    // The handler has ended its own vnode, and its caller has been told.
-    if (this.#ended) return;
-    if (result === answersLater) {
-      if (!call.settled) this.#calls.promise(call);
-    } else if (result instanceof Promise) {
-      this.#busy = true;
-      if (!call.settled) this.#calls.promise(call);
-      result.then((value) => {
-        if (this.#ended) return;
-        if (value !== answersLater) call.reply(value);
-        this.#free();
-      }, (error) => this.#crash(call, error));
-    } else {
-      call.reply(result);
-      if (!call.settled) this.#calls.promise(call);
-    }
-    if (forwards) {
-      follows?.forward(
-        HandoffEntry.command,
-        command,
-        bytes.slice(start, end),
-        () => call.targetHas(),
-      );
-    }
   }
 
   /** From now on writes count when they are where the ring to come has them, too, or no longer. */
@@ -472,36 +371,14 @@ export class VnodeProcess extends ChildBase implements VnodeHandoffHost {
     this.#intake.open();
   }
 
-  /** Calls `callback` once no handler is at work, unless what is returned is called before. */
+  /** Calls `callback` once no handler is at work, unless the returned function is called before. */
   whenQuiet(callback: () => void): () => void {
-    this.#untilQuiet.add(callback);
-    this.#tellQuiet();
-    return () => void this.#untilQuiet.delete(callback);
-  }
-
-  #tellQuiet(): void {
-    if (this.#untilQuiet.size === 0 || !this.#isQuiet()) return;
-    const callbacks = [...this.#untilQuiet];
-    this.#untilQuiet.clear();
-    for (const callback of callbacks) callback();
-  }
-
-  /** A handler has ended: others may run, those first whose transfers wait. */
-  #free(): void {
-    this.#busy = false;
-    this.#forwarded?.runWaiting();
-    this.#intake.drain();
-    this.#tellQuiet();
-  }
-
-  /** Whether no handler is at work, not even for callers who have been answered. */
-  #isQuiet(): boolean {
-    return !this.#busy && !this.#ended && this.#calls.quiet;
+    return this.#handlers.whenQuiet(callback);
   }
 
   /** Whether commands wait, or data from other nodes. */
   get hasWaiting(): boolean {
-    return this.waiting > 0 || (this.#handoff?.waiting ?? 0) > 0;
+    return this.#intake.waiting > 0 || (this.#handoff?.waiting ?? 0) > 0;
   }
 
   /** Entries of all batches of handoffs to this vnode that were begun. */
@@ -524,26 +401,7 @@ export class VnodeProcess extends ChildBase implements VnodeHandoffHost {
 
   /** Runs a command that came with a handoff; see {@linkcode ForwardedCommands.run}. */
   run(command: number, body: Uint8Array): Promise<void> {
-    invariant(this.#forwarded !== undefined, "handoffs come after the start");
-    return this.#forwarded.run(command, body);
-  }
-
-  #makeForwarded(): ForwardedCommands {
-    return new ForwardedCommands(
-      {
-        partition: this.partition,
-        isBusy: () => this.#busy,
-        follows: () => this.#handoff?.follows,
-        begin: () => {
-          this.#busy = true;
-        },
-        free: () => this.#free(),
-        crash: (error) => this.crash(error),
-      },
-      this.#module.name,
-      this.#table,
-      this.#handlers,
-    );
+    return this.#handlers.runForwarded(command, body);
   }
 
   /** What it held is `owner`'s: commands that wait are refused with its name. */
@@ -605,7 +463,7 @@ export class VnodeProcess extends ChildBase implements VnodeHandoffHost {
     if (this.#ended) return 0;
     const now = this.#host.now();
     this.#coverage.giveUpOverdue();
-    this.#calls.giveUpOverdue(now, this.#overdue("did not answer"));
+    this.#handlers.giveUpOverdue(now, this.#overdue("did not answer"));
     this.#intake.lookThrough(now, this.#overdue("was busy"));
     this.#intake.lookForRoom();
     return this.load;
@@ -626,14 +484,5 @@ export class VnodeProcess extends ChildBase implements VnodeHandoffHost {
       this.end(crash(error));
     };
     Promise.try(() => vnode?.terminate?.(error)).then(ended, ended);
-  }
-
-  #crash(call: PendingCall, error: unknown): void {
-    if (this.#ended) return;
-    this.#calls.failed(
-      call,
-      `The vnode of partition ${this.partition} failed: ${reasonOf(error)}`,
-    );
-    this.crash(error);
   }
 }
