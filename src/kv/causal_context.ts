@@ -102,10 +102,10 @@ export function contextToText(context: Uint8Array): string {
 }
 
 /**
- * The context that an application hands back.
+ * The context in a text from an application.
  *
- * @throws {WhorlError} `invalid_context` if it is not a text that
- * {@linkcode contextToText} gave.
+ * @throws {WhorlError} `invalid_context` if {@linkcode contextToText} did not
+ * make it.
  */
 export function contextFromText(text: string): Uint8Array<ArrayBuffer> {
   if (typeof text !== "string" || text.length > CONTEXT_TEXT_MAX) {

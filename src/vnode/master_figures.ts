@@ -1,6 +1,6 @@
 /**
- * What a vnode master counts: the figures of its vnodes taken together, of its
- * pools and of its store.
+ * The figures of a vnode master: of its vnodes in total, of its pools and of
+ * its store.
  *
  * @module
  */

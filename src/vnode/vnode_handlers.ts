@@ -55,7 +55,7 @@ export class VnodeHandlers {
   #forwarded: ForwardedCommands | undefined;
   #busy = true;
   #closed = false;
-  /** Called once no handler is at work. */
+  /** Called once no handler is running. */
   readonly #untilQuiet = new Set<() => void>();
 
   constructor(host: VnodeHandlersHost) {
@@ -213,7 +213,7 @@ export class VnodeHandlers {
     return this.#forwarded.run(command, body);
   }
 
-  /** Calls `callback` once no handler is at work, unless the returned function is called before. */
+  /** Calls `callback` once no handler is running, unless the returned function is called before. */
   whenQuiet(callback: () => void): () => void {
     this.#untilQuiet.add(callback);
     this.#tellQuiet();
@@ -227,7 +227,7 @@ export class VnodeHandlers {
     for (const callback of callbacks) callback();
   }
 
-  /** Whether no handler is at work, not even for callers who have been answered. */
+  /** Whether no handler is running, not even for callers who have been answered. */
   #isQuiet(): boolean {
     return !this.#busy && !this.#closed && this.#calls.quiet;
   }

@@ -4,8 +4,8 @@
  * (`vnode_handlers.ts`), its coverage queries (`coverage_queries.ts`) or its handoffs
  * (`vnode_handoff.ts`).
  *
- * It ends in three ways: asked to stop, by what a handler throws, or by its
- * own `init`. Whichever it is, every caller gets an answer.
+ * It ends when it is stopped, when a handler throws, or when its `init` does.
+ * In each case every caller gets an answer.
  *
  * @module
  */
@@ -35,7 +35,7 @@ import { type VnodeBacklog, VnodeIntake } from "./vnode_intake.ts";
 import { RequestFlag } from "./vnode_wire.ts";
 import { WatchedPartition } from "./watched_partition.ts";
 
-/** What a vnode is started with: its context, on the store itself. */
+/** What a vnode is started with: its context, with the unwrapped storage of its partition. */
 export type VnodeStart = Omit<VnodeContext, "storage"> & {
   readonly storage: PartitionStore;
 };
@@ -154,13 +154,13 @@ export class VnodeProcess extends ChildBase implements VnodeHandoffHost {
     return this.#ended ? undefined : this.#vnode;
   }
 
-  /** Requests that wait or have been promised an answer, and coverage queries being answered. */
+  /** Requests that are queued or have been promised an answer, and coverage queries being answered. */
   get load(): number {
     return this.#intake.waiting + this.#handlers.promised +
       this.#coverage.size;
   }
 
-  /** What waits for it. */
+  /** The requests that wait for it. */
   get backlog(): VnodeBacklog {
     return this.#intake;
   }
@@ -196,8 +196,8 @@ export class VnodeProcess extends ChildBase implements VnodeHandoffHost {
   }
 
   /**
-   * Whether nothing waits and no handler is at work, not even for callers who
-   * have been answered. Only then is what the vnode holds all that it will hold.
+   * Whether nothing is queued and no handler is running, not even for callers
+   * who have been answered. Only then is the vnode's data complete.
    */
   get idle(): boolean {
     const handling = this.#handlers.busy && this.active;
@@ -205,7 +205,7 @@ export class VnodeProcess extends ChildBase implements VnodeHandoffHost {
   }
 
   /**
-   * Runs `init`, then what has been waiting meanwhile.
+   * Runs `init`, then handles what was queued meanwhile.
    *
    * @throws What `init` throws.
    */
@@ -251,12 +251,13 @@ export class VnodeProcess extends ChildBase implements VnodeHandoffHost {
     end: number,
   ): void {
     if (flags & RequestFlag.handoff && this.active) {
-      // What has the vnode stand still must not wait behind what waits for it.
+      // A handoff request that makes the vnode stand still must not wait behind
+      // queued commands.
       this.#handoff?.request(correlation, bytes, start, end);
       return;
     }
     if (this.#ended) {
-      // It is on its way out and its master does not know yet.
+      // The vnode is ending, and its master does not know yet.
       this.#answers.fail(
         correlation,
         "vnode_crashed",
@@ -275,7 +276,7 @@ export class VnodeProcess extends ChildBase implements VnodeHandoffHost {
     );
   }
 
-  /** Ties `child` to this vnode; see `VnodeContext.link`. */
+  /** Links `child` to this vnode; see `VnodeContext.link`. */
   link(source: string, child: Child): void {
     child.onExit((reason) => {
       if (this.#ended) return;
@@ -352,21 +353,21 @@ export class VnodeProcess extends ChildBase implements VnodeHandoffHost {
     );
   }
 
-  /** From now on writes count when they are where the ring to come has them, too, or no longer. */
+  /** Sets whether writes count only once the vnodes of the next ring have them as well. */
   bind(isBound: boolean): void {
     if (this.#bound === isBound) return;
     this.#bound = isBound;
     if (!this.#ended) this.#handoff?.bind(isBound);
   }
 
-  // What its handoffs ask of it.
+  // The interface for its handoffs.
 
-  /** Takes no commands until `goOn`; they wait. */
+  /** Holds commands back until `goOn`. */
   hold(): void {
     this.#intake.hold();
   }
 
-  /** Takes commands again, those first that have been waiting. */
+  /** Handles commands again, queued ones first. */
   goOn(): void {
     this.#intake.open();
   }
@@ -376,7 +377,7 @@ export class VnodeProcess extends ChildBase implements VnodeHandoffHost {
     return this.#handlers.whenQuiet(callback);
   }
 
-  /** Whether commands wait, or data from other nodes. */
+  /** Whether commands are queued, or data from other nodes. */
   get hasWaiting(): boolean {
     return this.#intake.waiting > 0 || (this.#handoff?.waiting ?? 0) > 0;
   }
@@ -387,8 +388,9 @@ export class VnodeProcess extends ChildBase implements VnodeHandoffHost {
   }
 
   /**
-   * Removes all data while nothing comes in; the vnode stands still until
-   * {@linkcode VnodeProcess.serve}. @throws What the module fails with; the vnode ends then.
+   * Removes all data while the vnode stands still; it does until {@linkcode
+   * VnodeProcess.serve}. @throws The error of the module; the vnode crashes
+   * then.
    */
   async remove(): Promise<void> {
     await this.#handoff?.remove();
@@ -404,7 +406,7 @@ export class VnodeProcess extends ChildBase implements VnodeHandoffHost {
     return this.#handlers.runForwarded(command, body);
   }
 
-  /** What it held is `owner`'s: commands that wait are refused with its name. */
+  /** Its data belongs to `owner` now: queued commands are refused with that name. */
   released(owner: string): void {
     this.#host.released(this, owner);
     const { partition } = this;
@@ -420,7 +422,7 @@ export class VnodeProcess extends ChildBase implements VnodeHandoffHost {
     }
   }
 
-  /** What it held is elsewhere and removed: it need not run, unless commands came meanwhile. */
+  /** Its data is elsewhere and was removed here: it need not run, unless commands arrived meanwhile. */
   removed(stays: boolean): void {
     this.#host.removed(this, stays);
   }
@@ -446,7 +448,8 @@ export class VnodeProcess extends ChildBase implements VnodeHandoffHost {
         this.#host.requestsInHand();
       }
     } catch (error) {
-      // It could not be read: handlers are called where their failures are seen to.
+      // The request could not be read; failures of handlers do not surface
+      // here.
       this.counts.failed++;
       this.#answers.failWith(correlation, error, "protocol_error");
     }
@@ -454,10 +457,11 @@ export class VnodeProcess extends ChildBase implements VnodeHandoffHost {
 
   /**
    * Answers `timeout` for requests whose callers have stopped waiting, so that
-   * a handler that never answers holds none of them for ever. That it may be at
-   * work still is remembered, see {@linkcode VnodeProcess.idle}.
+   * a handler that never answers does not hold them forever. It still counts as
+   * running, see {@linkcode VnodeProcess.idle}.
    *
-   * @returns How many are left that wait or were promised an answer.
+   * @returns How many requests are left that are queued or were promised an
+   * answer.
    */
   giveUpOverdue(): number {
     if (this.#ended) return 0;
@@ -473,13 +477,14 @@ export class VnodeProcess extends ChildBase implements VnodeHandoffHost {
     return `The vnode of partition ${this.partition} ${why} until the deadline had passed`;
   }
 
-  /** Ends because a handler or a store failed; the supervisor starts it anew. */
+  /** Ends because a handler or the store failed; the supervisor restarts it. */
   crash(error: unknown): void {
     if (this.#ended) return;
     this.counts.failed++;
     this.#answerAll(reasonOf(error));
     const vnode = this.#vnode;
-    // It may be in any state; a second failure on the way out changes nothing.
+    // The vnode may be in any state; a second failure on the way out changes
+    // nothing.
     const ended = (): void => {
       this.end(crash(error));
     };
