@@ -163,7 +163,7 @@ export class ClientConnection implements AsyncDisposable {
   node = "";
 
   /**
-   * Connects to the first node that takes us.
+   * Connects to the first node that accepts.
    *
    * @throws {WhorlError} Why the last one tried did not.
    */

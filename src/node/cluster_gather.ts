@@ -47,7 +47,7 @@ export interface GatherQuestion {
 }
 
 /**
- * Asks members, all at once.
+ * Asks members concurrently.
  *
  * @throws {WhorlError} `invalid_argument` if `timeoutMs` is out of bounds.
  */
