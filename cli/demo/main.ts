@@ -26,6 +26,8 @@ const VICTIM = 1;
 const KILL_AT = 0.4;
 const RESTART_AT = 0.7;
 const READERS = 64;
+/** Longest wait for a read, in milliseconds: the machine may be busy with other things. */
+const READ_MS_MAX = 30_000;
 const BATCH = 500;
 
 const cluster = await DemoCluster.create("whorl-demo-");
@@ -207,6 +209,7 @@ async function compareAll(
       const record = records[next++] as City;
       const { values } = await kv.get(BUCKET, String(record[KEY_FIELD]), {
         replicas: false,
+        timeoutMs: READ_MS_MAX,
       });
       checked++;
       if (values.length === 0) missing++;
