@@ -49,7 +49,7 @@ export const statusesByStrength: readonly MemberStatus[] = [
   "leaving",
 ];
 
-/** One change of a status, named by who made it and the how manieth of theirs it was; no two changes have one name. */
+/** One change of a status, identified by the node that made it and the number of its change; no two changes share one. */
 export interface MemberStatusDot {
   /** The node that made the change. */
   readonly actor: string;
