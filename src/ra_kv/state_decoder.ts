@@ -128,8 +128,7 @@ function readRecord(from: ByteReader, state: RaKvState): void {
   if (length < 1 || length > RA_KV_KEY_BYTES_MAX) {
     throw refusal(`a key has ${length} bytes`);
   }
-  const start = from.offset;
-  from.raw(length);
+  const start = from.skip(length);
   const size = keys.size;
   const record = keys.findOrAdd(from.bytes, start, from.offset);
   if (keys.size === size) throw refusal("it has a key twice");
