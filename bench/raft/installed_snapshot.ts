@@ -149,8 +149,11 @@ try {
   const connection = {};
   const call = (method: string, args: unknown): Promise<unknown> =>
     first.system.snapshotCall(connection, "b@h", method, args);
-  const send = (method: string, bytes: Uint8Array): Promise<unknown> =>
-    call(`raft_snapshot_${method}`, { group: GROUP, transfer: 1, bytes });
+  /** As over a connection, where each is answered before the next one comes, in a turn of its own. */
+  const send = async (method: string, bytes: Uint8Array): Promise<void> => {
+    await call(`raft_snapshot_${method}`, { group: GROUP, transfer: 1, bytes });
+    await new Promise((resolve) => setTimeout(resolve, 0));
+  };
   const offer = {
     group: GROUP,
     groupId: 1,
@@ -196,10 +199,22 @@ try {
   clearInterval(beats);
   await first.stop();
   const next = await startSystem(`${parent}/raft`);
-  console.log(
-    "keys read",
-    (next.system.member(GROUP)?.state as typeof state).keys.size,
-  );
+  const member = next.system.member(GROUP);
+  if (member === undefined) throw new Error("The member has not started");
+  console.log("keys read", (member.state as typeof state).keys.size);
+  // Something new, or there would be nothing to take one of.
+  member.message("b@h", 2, {
+    type: "append",
+    term: TERM,
+    prevIndex: KEYS,
+    prevTerm: TERM,
+    commitIndex: KEYS + 1,
+    entries: [entryOf(KEYS)],
+  });
+  while (member.appliedIndex <= KEYS) {
+    await new Promise((resolve) => setTimeout(resolve, 1));
+  }
+  await longestBlock("snapshot taken", () => member.takeSnapshot());
   await next.stop();
 } finally {
   await Deno.remove(parent, { recursive: true });

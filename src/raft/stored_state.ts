@@ -10,7 +10,7 @@ import { decoderOf } from "./machine_host.ts";
 import type { SnapshotMeta } from "./raft_entry.ts";
 
 /** So much of a state is read in one go, in bytes: others on the node are served while it starts. */
-const SLICE_BYTES = 128 * 1024;
+const SLICE_BYTES = 64 * 1024;
 
 /** A state of a machine that was stored, and what it is of. */
 export interface StoredState<State> {
@@ -29,7 +29,7 @@ export async function storedState<State>(
   const decoder = decoderOf(machine);
   let bytes = 0;
   for await (const piece of stored.state) {
-    if (bytes >= SLICE_BYTES) {
+    if (bytes > 0 && bytes + piece.length > SLICE_BYTES) {
       bytes = 0;
       await new Promise<void>((resolve) => runtime.setTimer(0, resolve));
     }
