@@ -10,8 +10,10 @@ import { isWhorlError, reasonOf, WhorlError } from "../base/errors.ts";
 import type { GroupLog } from "./log/raft_log.ts";
 import type { MachineHost } from "./machine_host.ts";
 
-/** Entries applied from the disk before the event loop gets its turn. */
+/** Entries applied from the disk before the event loop gets its turn, */
 const APPLY_ENTRIES_MAX = 4096;
+/** and at a start, when the code has yet to be compiled. */
+const KNOWN_ENTRIES_MAX = 2048;
 const APPLY_BYTES_MAX = 4 * 1024 * 1024;
 
 /** What it stands on. */
@@ -20,6 +22,8 @@ export interface ApplierWorld {
   closed(): boolean;
   /** Calls `callback` after the current synchronous work. */
   defer(callback: () => void): void;
+  /** Resolves when others have had their turn. */
+  turn(): Promise<void>;
   /** The machine has come as far as it can for now. */
   applied(): void;
   /** The log cannot be read. */
@@ -77,12 +81,15 @@ export class EntryApplier {
     const { recovered } = this.#log;
     const until = Math.min(recovered.appliedIndex, recovered.lastIndex);
     while (this.#machine.index < until) {
+      const first = this.#machine.index + 1;
       const entries = await this.#log.entries(
-        this.#machine.index + 1,
-        until,
+        first,
+        Math.min(until, first + KNOWN_ENTRIES_MAX - 1),
         APPLY_BYTES_MAX,
       );
       for (const entry of entries) this.#machine.apply(entry);
+      // There may be any number, and mostly they are in memory: nothing else makes way.
+      if (this.#machine.index < until) await this.#world.turn();
     }
     this.commitIndex = Math.max(this.commitIndex, this.#machine.index);
   }

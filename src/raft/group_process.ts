@@ -135,6 +135,7 @@ export class GroupProcess<State = unknown> implements RaftMember<State> {
     this.#applier = new EntryApplier(log, this.#machine, {
       closed: () => this.#closed,
       defer: (callback) => world.runtime.defer(callback),
+      turn: () => new Promise((resolve) => world.runtime.setTimer(0, resolve)),
       applied: () => this.#applied(),
       failed: (error) => this.#fail(error),
     });

@@ -111,12 +111,15 @@ Deno.test("readBatch() reads what was sealed, under the salt of its file only", 
     end: bytes.length,
   };
   assertEquals(readBatch(bytes, 5, 77), found);
-  assertEquals(findBatch(bytes, 0, 77), found);
-  assertEquals(findBatch(bytes, 0, undefined), found);
+  assertEquals(findBatch(bytes, 0, bytes.length, 77), found);
+  assertEquals(findBatch(bytes, 0, bytes.length, undefined), found);
   assertEquals(readBatch(bytes, 5, 78), undefined);
-  assertEquals(findBatch(bytes, 6, 77), undefined);
+  assertEquals(findBatch(bytes, 6, bytes.length, 77), undefined);
   for (let length = 0; length < bytes.length; length++) {
-    assertEquals(findBatch(bytes.subarray(0, length), 0, 77), undefined);
+    assertEquals(
+      findBatch(bytes.subarray(0, length), 0, length, 77),
+      undefined,
+    );
   }
   for (let at = 5; at < found.bodies; at++) {
     const other = bytes.with(at, bytes[at] as number ^ 4);

@@ -81,6 +81,8 @@ export interface WalContent {
 }
 
 const FILE_NAME = /^wal-(\d{1,15})\.log$/;
+/** So much is read in one go: of small entries, some milliseconds. */
+const TURN_BYTES = 512 * 1024;
 /** Of the watermark. */
 export const MARK_NAME = "wal.mark";
 
@@ -93,12 +95,50 @@ interface ReadFile {
   readonly firstBatch: number;
 }
 
+/**
+ * Gives others on the node their turn while much is read: a node that has other
+ * groups, or `kv`, serves them while the logs are opened anew.
+ */
+class ReadTurns {
+  readonly #environment: StorageEnvironment;
+  #spent = 0;
+
+  constructor(environment: StorageEnvironment) {
+    this.#environment = environment;
+  }
+
+  /** So many bytes have been read. */
+  spend(bytes: number): Promise<void> | undefined {
+    this.#spent += bytes;
+    if (this.#spent < TURN_BYTES) return undefined;
+    this.#spent = 0;
+    return new Promise((resolve) => this.#environment.setTimer(0, resolve));
+  }
+
+  /** The first sound batch that begins at or behind `from`: behind the last one may be much room. */
+  async find(
+    bytes: Uint8Array<ArrayBuffer>,
+    from: number,
+    salt: number | undefined,
+  ): Promise<FoundBatch | undefined> {
+    for (let at = from; at < bytes.length; at += TURN_BYTES) {
+      const until = Math.min(bytes.length, at + TURN_BYTES);
+      const found = findBatch(bytes, at, until, salt);
+      if (found !== undefined) return found;
+      await this.spend(until - at);
+    }
+    return undefined;
+  }
+}
+
 /** Reads the log in `folder`, which is there, and removes files that hold nothing. */
 export async function readWal(
-  { disk, secretBytes }: StorageEnvironment,
+  environment: StorageEnvironment,
   folder: string,
   replay: WalReplay,
 ): Promise<WalContent> {
+  const { disk, secretBytes } = environment;
+  const turns = new ReadTurns(environment);
   const mark = await readWatermark(disk, `${folder}/${MARK_NAME}`);
   const names = await disk.names(folder);
   const numbers = names.map((name) => Number(FILE_NAME.exec(name)?.[1] ?? NaN))
@@ -128,15 +168,15 @@ export async function readWal(
       (mark === undefined || header.storeId === storeId);
     // Without its header nothing in it can be believed, but that something was.
     const salt = isOurs ? header.salt : undefined;
-    const first = findBatch(bytes, FILE_HEADER_BYTES, salt);
+    const first = await turns.find(bytes, FILE_HEADER_BYTES, salt);
+    const isNone = first === undefined ||
+      await isTorn(bytes, first, salt, durable, turns);
     files.push({
       number,
       path,
       bytes,
       header: isOurs ? header : undefined,
-      firstBatch: first === undefined || isTorn(bytes, first, salt, durable)
-        ? 0
-        : first.number,
+      firstBatch: isNone ? 0 : first.number,
     });
   }
   // A file in which nothing was ever made durable is as good as none.
@@ -156,12 +196,13 @@ export async function readWal(
     if (file.number !== nextFile) wasLost = true;
     nextFile = file.number + 1;
     const follower = files.slice(i + 1).find((later) => later.firstBatch > 0);
-    const end = scanFile(
+    const end = await scanFile(
       file,
       next,
       follower?.firstBatch,
       durable,
       replay,
+      turns,
       () => wasLost = true,
     );
     next = end.next;
@@ -197,14 +238,15 @@ export async function readWal(
  *
  * @param expected Number of its first batch; 0 if it is the oldest file.
  */
-function scanFile(
+async function scanFile(
   { number, bytes, header, firstBatch }: ReadFile,
   expected: number,
   stop: number | undefined,
   durable: number,
   replay: WalReplay,
+  turns: ReadTurns,
   lost: () => void,
-): { readonly next: number; readonly unsure: WalContent["unsure"] } {
+): Promise<{ readonly next: number; readonly unsure: WalContent["unsure"] }> {
   let next = expected === 0 ? firstBatch : expected;
   if (header === undefined || firstBatch === 0) {
     // Nothing is missing if the next file goes on where the one before this ended: all that was in here never became durable, and was written again.
@@ -216,7 +258,7 @@ function scanFile(
   while (stop === undefined || next < stop) {
     let batch = readBatch(bytes, at, header.salt);
     if (batch?.number !== next) {
-      batch = findBatch(bytes, at, header.salt);
+      batch = await turns.find(bytes, at, header.salt);
       // What the next file begins with was written there once more, and counts there.
       if (
         batch !== undefined &&
@@ -227,7 +269,7 @@ function scanFile(
     if (batch === undefined) return { next: stop ?? next, unsure };
     next = batch.number;
     const wasAcknowledged = durable >= next || stop !== undefined ||
-      findBatch(bytes, batch.end, header.salt) !== undefined;
+      await turns.find(bytes, batch.end, header.salt) !== undefined;
     if (!wasAcknowledged && !isSound(bytes, batch)) return { next, unsure };
     replayBatch(number, bytes, batch, replay);
     unsure = wasAcknowledged ? undefined : {
@@ -235,6 +277,7 @@ function scanFile(
       count: batch.count,
       bodyBytes: batch.end - batch.bodies,
     };
+    await turns.spend(batch.end - at);
     at = batch.end;
     next++;
   }
@@ -269,14 +312,15 @@ function visitRecords(
 }
 
 /** Whether the first batch of a file never became durable as a whole, so that what it may repeat from the file before counts there still. */
-function isTorn(
+async function isTorn(
   bytes: Uint8Array<ArrayBuffer>,
   first: FoundBatch,
   salt: number | undefined,
   durable: number,
-): boolean {
+  turns: ReadTurns,
+): Promise<boolean> {
   return first.number > durable && !isSound(bytes, first) &&
-    findBatch(bytes, first.end, salt) === undefined;
+    await turns.find(bytes, first.end, salt) === undefined;
 }
 
 function isSound(bytes: Uint8Array<ArrayBuffer>, batch: FoundBatch): boolean {
