@@ -145,11 +145,12 @@ async function unless<T, U>(
   }
 }
 
-/** Piece by piece: to hand over 64 MiB, a file of the write-ahead log, at once keeps the thread for 40 ms. */
+/** What is large is read piece by piece: to hand over 64 MiB, a file of the write-ahead log, at once keeps the thread for 40 ms. */
 async function readWhole(path: string): Promise<Uint8Array<ArrayBuffer>> {
+  const { size } = await Deno.stat(path);
+  if (size <= READ_BYTES) return await Deno.readFile(path);
   const file = await Deno.open(path, { read: true });
   try {
-    const { size } = await file.stat();
     const bytes = new Uint8Array(size);
     let at = 0;
     while (at < size) {
