@@ -94,7 +94,10 @@ async function longestBlock<T>(
 
 async function startSystem(folder: string) {
   const alone = new WhorlError("not_reachable", "alone");
-  const logs = await openRaftLogs({ folder, environment: systemStorage });
+  const logs = await longestBlock(
+    "logs opened",
+    () => openRaftLogs({ folder, environment: systemStorage }),
+  );
   const system = new RaftSystemProcess({
     node: "a@h",
     runtime: systemStorage,
