@@ -7,13 +7,15 @@
  * @module
  */
 import { isWhorlError, reasonOf, WhorlError } from "../base/errors.ts";
+import type { Runtime } from "../../supervisors/runtime.ts";
 import type { GroupLog } from "./log/raft_log.ts";
+import { StartTurns } from "./log/start_turns.ts";
 import type { MachineHost } from "./machine_host.ts";
 
 /** Entries applied from the disk before the event loop gets its turn, */
 const APPLY_ENTRIES_MAX = 4096;
-/** and at a start, when the code has yet to be compiled. */
-const KNOWN_ENTRIES_MAX = 2048;
+/** and at a start before it is looked whether that should. */
+const KNOWN_ENTRIES_MAX = 512;
 const APPLY_BYTES_MAX = 4 * 1024 * 1024;
 
 /** What it stands on. */
@@ -22,8 +24,6 @@ export interface ApplierWorld {
   closed(): boolean;
   /** Calls `callback` after the current synchronous work. */
   defer(callback: () => void): void;
-  /** Resolves when others have had their turn. */
-  turn(): Promise<void>;
   /** The machine has come as far as it can for now. */
   applied(): void;
   /** The log cannot be read. */
@@ -77,8 +77,9 @@ export class EntryApplier {
   }
 
   /** Applies what is known to have been applied here before a restart. */
-  async applyKnown(): Promise<void> {
+  async applyKnown(runtime: Runtime): Promise<void> {
     const { recovered } = this.#log;
+    const turns = new StartTurns(runtime);
     const until = Math.min(recovered.appliedIndex, recovered.lastIndex);
     while (this.#machine.index < until) {
       const first = this.#machine.index + 1;
@@ -88,8 +89,7 @@ export class EntryApplier {
         APPLY_BYTES_MAX,
       );
       for (const entry of entries) this.#machine.apply(entry);
-      // There may be any number, and mostly they are in memory: nothing else makes way.
-      if (this.#machine.index < until) await this.#world.turn();
+      await turns.done(entries.length);
     }
     this.commitIndex = Math.max(this.commitIndex, this.#machine.index);
   }

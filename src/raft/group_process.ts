@@ -135,7 +135,6 @@ export class GroupProcess<State = unknown> implements RaftMember<State> {
     this.#applier = new EntryApplier(log, this.#machine, {
       closed: () => this.#closed,
       defer: (callback) => world.runtime.defer(callback),
-      turn: () => new Promise((resolve) => world.runtime.setTimer(0, resolve)),
       applied: () => this.#applied(),
       failed: (error) => this.#fail(error),
     });
@@ -204,7 +203,7 @@ export class GroupProcess<State = unknown> implements RaftMember<State> {
       const machine = options.machineOf(log.config.machine);
       const stored = await storedState(log, machine, world.runtime);
       member = new GroupProcess(options, log, machine, stored);
-      await member.#applier.applyKnown();
+      await member.#applier.applyKnown(world.runtime);
     } catch (error) {
       await log.close();
       // Some rot is found only by who reads there.

@@ -113,7 +113,6 @@ async function readThrough(endsBefore: boolean): Promise<void> {
     const applier = new EntryApplier(log, host, {
       closed: () => false,
       defer: (callback) => environment.defer(callback),
-      turn: pause,
       applied: () => void did.push(`applied ${host.index}`),
       failed: (error) => void did.push(error.message),
     });

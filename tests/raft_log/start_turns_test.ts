@@ -4,9 +4,12 @@
  *
  * @module
  */
-import { assert, assertEquals } from "@std/assert";
+import { assertEquals } from "@std/assert";
+import { ManualRuntime } from "../../supervisors/manual_runtime.ts";
+import type { StorageEnvironment } from "../../src/environment/environment.ts";
 import { EntryApplier } from "../../src/raft/entry_applier.ts";
 import type { RaftLogs } from "../../src/raft/log/raft_log.ts";
+import { StartTurns } from "../../src/raft/log/start_turns.ts";
 import { openRaftLogs } from "../../src/raft/log/stored_raft_logs.ts";
 import type { RaftMachine } from "../../src/raft/machine.ts";
 import { MachineHost } from "../../src/raft/machine_host.ts";
@@ -30,6 +33,28 @@ const machine: RaftMachine<number[]> = {
   decode: () => [0],
 };
 
+/** Counts the turns that others get. Between two looks at the clock it goes on by 5 ms, as if much had been done. */
+class CountedTurns {
+  readonly environment: StorageEnvironment;
+  count = 0;
+  onTurn: () => void = () => {};
+  #looks = 0;
+
+  constructor(environment: StorageEnvironment) {
+    this.environment = {
+      ...environment,
+      now: () => environment.now() + 5 * this.#looks++,
+      setTimer: (afterMs, callback) => {
+        if (afterMs === 0) {
+          this.count++;
+          this.onTurn();
+        }
+        return environment.setTimer(afterMs, callback);
+      },
+    };
+  }
+}
+
 Deno.test("a start gives others their turn, however much is in the log", async () => {
   const bench = new DiskBench("turns");
   const open = (environment = bench.live()): Promise<RaftLogs> =>
@@ -45,22 +70,14 @@ Deno.test("a start gives others their turn, however much is in the log", async (
   await bench.run(log.close());
   await bench.run(logs.close());
 
-  const environment = bench.live();
-  let turns = 0;
-  const next = await open({
-    ...environment,
-    setTimer(afterMs, callback) {
-      if (afterMs === 0) turns++;
-      return environment.setTimer(afterMs, callback);
-    },
-  });
-  const bytes = ENTRIES * ENTRY_TEXT.length;
-  assert(turns >= Math.floor(bytes / (1024 * 1024)), `${turns} turns`);
+  const turns = new CountedTurns(bench.live());
+  const next = await open(turns.environment);
+  assertEquals(turns.count, 13, "a batch of 1,000 each, and room behind them");
 
   const found = await bench.run(next.open(7, silent));
   assertEquals(found.recovered.appliedIndex, ENTRIES);
   const host = new MachineHost(machine, [0], undefined, testMembership, {
-    runtime: environment,
+    runtime: turns.environment,
     leads: () => false,
     isUp: () => true,
     propose() {},
@@ -68,21 +85,45 @@ Deno.test("a start gives others their turn, however much is in the log", async (
     release() {},
     checkpoint() {},
   });
-  const appliedAtTurns: number[] = [];
   const applier = new EntryApplier(found, host, {
     closed: () => false,
-    defer: (callback) => environment.defer(callback),
-    turn() {
-      appliedAtTurns.push(host.index);
-      return Promise.resolve();
-    },
+    defer: (callback) => turns.environment.defer(callback),
     applied() {},
     failed(error) {
       throw error;
     },
   });
-  await bench.run(applier.applyKnown());
-  assertEquals(appliedAtTurns, [2_048, 4_096, 6_144, 8_192, 10_240]);
+  const appliedAtTurns: number[] = [];
+  turns.onTurn = () => void appliedAtTurns.push(host.index);
+  await bench.run(applier.applyKnown(turns.environment));
   assertEquals(host.state, [ENTRIES]);
+  const slices = appliedAtTurns.map((index, i) =>
+    index - (appliedAtTurns[i - 1] ?? 0)
+  );
+  assertEquals(Math.max(...slices), 512);
   await bench.run(next.close());
+});
+
+Deno.test("StartTurns lets others have their turn after a while, or after many entries where the clock stands still", async () => {
+  const runtime = new ManualRuntime();
+  const turns = new StartTurns(runtime);
+  let done = 0;
+  const work = (entries: number): Promise<void> =>
+    turns.done(entries).then(() => void done++);
+  await work(16_000);
+  assertEquals(done, 1);
+  const waiting = work(400);
+  await Promise.resolve();
+  assertEquals(done, 1);
+  await runtime.advance(0);
+  await waiting;
+  await runtime.advance(3);
+  await work(1);
+  assertEquals(done, 3);
+  await runtime.advance(1);
+  const late = work(1);
+  await Promise.resolve();
+  assertEquals(done, 3);
+  await runtime.advance(0);
+  await late;
 });

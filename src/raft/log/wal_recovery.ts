@@ -17,6 +17,7 @@
 import { crc32 } from "node:zlib";
 import { WhorlError } from "../../base/errors.ts";
 import type { StorageEnvironment } from "../../environment/environment.ts";
+import { StartTurns } from "./start_turns.ts";
 import {
   type FoundWatermark,
   readWatermark,
@@ -81,8 +82,10 @@ export interface WalContent {
 }
 
 const FILE_NAME = /^wal-(\d{1,15})\.log$/;
-/** So much is read in one go: of small entries, some milliseconds. */
-const TURN_BYTES = 512 * 1024;
+/** So much of a file is searched in one go, */
+const SEARCHED_BYTES = 512 * 1024;
+/** which takes as long as so many entries. */
+const SEARCHED_ENTRIES = 512;
 /** Of the watermark. */
 export const MARK_NAME = "wal.mark";
 
@@ -95,42 +98,6 @@ interface ReadFile {
   readonly firstBatch: number;
 }
 
-/**
- * Gives others on the node their turn while much is read: a node that has other
- * groups, or `kv`, serves them while the logs are opened anew.
- */
-class ReadTurns {
-  readonly #environment: StorageEnvironment;
-  #spent = 0;
-
-  constructor(environment: StorageEnvironment) {
-    this.#environment = environment;
-  }
-
-  /** So many bytes have been read. */
-  spend(bytes: number): Promise<void> | undefined {
-    this.#spent += bytes;
-    if (this.#spent < TURN_BYTES) return undefined;
-    this.#spent = 0;
-    return new Promise((resolve) => this.#environment.setTimer(0, resolve));
-  }
-
-  /** The first sound batch that begins at or behind `from`: behind the last one may be much room. */
-  async find(
-    bytes: Uint8Array<ArrayBuffer>,
-    from: number,
-    salt: number | undefined,
-  ): Promise<FoundBatch | undefined> {
-    for (let at = from; at < bytes.length; at += TURN_BYTES) {
-      const until = Math.min(bytes.length, at + TURN_BYTES);
-      const found = findBatch(bytes, at, until, salt);
-      if (found !== undefined) return found;
-      await this.spend(until - at);
-    }
-    return undefined;
-  }
-}
-
 /** Reads the log in `folder`, which is there, and removes files that hold nothing. */
 export async function readWal(
   environment: StorageEnvironment,
@@ -138,7 +105,7 @@ export async function readWal(
   replay: WalReplay,
 ): Promise<WalContent> {
   const { disk, secretBytes } = environment;
-  const turns = new ReadTurns(environment);
+  const turns = new StartTurns(environment);
   const mark = await readWatermark(disk, `${folder}/${MARK_NAME}`);
   const names = await disk.names(folder);
   const numbers = names.map((name) => Number(FILE_NAME.exec(name)?.[1] ?? NaN))
@@ -168,7 +135,7 @@ export async function readWal(
       (mark === undefined || header.storeId === storeId);
     // Without its header nothing in it can be believed, but that something was.
     const salt = isOurs ? header.salt : undefined;
-    const first = await turns.find(bytes, FILE_HEADER_BYTES, salt);
+    const first = await search(bytes, FILE_HEADER_BYTES, salt, turns);
     const isNone = first === undefined ||
       await isTorn(bytes, first, salt, durable, turns);
     files.push({
@@ -244,7 +211,7 @@ async function scanFile(
   stop: number | undefined,
   durable: number,
   replay: WalReplay,
-  turns: ReadTurns,
+  turns: StartTurns,
   lost: () => void,
 ): Promise<{ readonly next: number; readonly unsure: WalContent["unsure"] }> {
   let next = expected === 0 ? firstBatch : expected;
@@ -258,7 +225,7 @@ async function scanFile(
   while (stop === undefined || next < stop) {
     let batch = readBatch(bytes, at, header.salt);
     if (batch?.number !== next) {
-      batch = await turns.find(bytes, at, header.salt);
+      batch = await search(bytes, at, header.salt, turns);
       // What the next file begins with was written there once more, and counts there.
       if (
         batch !== undefined &&
@@ -269,7 +236,7 @@ async function scanFile(
     if (batch === undefined) return { next: stop ?? next, unsure };
     next = batch.number;
     const wasAcknowledged = durable >= next || stop !== undefined ||
-      await turns.find(bytes, batch.end, header.salt) !== undefined;
+      await search(bytes, batch.end, header.salt, turns) !== undefined;
     if (!wasAcknowledged && !isSound(bytes, batch)) return { next, unsure };
     replayBatch(number, bytes, batch, replay);
     unsure = wasAcknowledged ? undefined : {
@@ -277,7 +244,7 @@ async function scanFile(
       count: batch.count,
       bodyBytes: batch.end - batch.bodies,
     };
-    await turns.spend(batch.end - at);
+    await turns.done(batch.count);
     at = batch.end;
     next++;
   }
@@ -292,6 +259,22 @@ const line: FoundLine = {
   length: 0,
   crc: 0,
 };
+
+/** The first sound batch that begins at or behind `from`: behind the last one may be much room. */
+async function search(
+  bytes: Uint8Array<ArrayBuffer>,
+  from: number,
+  salt: number | undefined,
+  turns: StartTurns,
+): Promise<FoundBatch | undefined> {
+  for (let at = from; at < bytes.length; at += SEARCHED_BYTES) {
+    const until = Math.min(bytes.length, at + SEARCHED_BYTES);
+    const found = findBatch(bytes, at, until, salt);
+    if (found !== undefined) return found;
+    await turns.done(SEARCHED_ENTRIES);
+  }
+  return undefined;
+}
 
 /** Calls `visit` with each line of `batch`, where its body is, and whether that is sound. */
 function visitRecords(
@@ -317,10 +300,10 @@ async function isTorn(
   first: FoundBatch,
   salt: number | undefined,
   durable: number,
-  turns: ReadTurns,
+  turns: StartTurns,
 ): Promise<boolean> {
   return first.number > durable && !isSound(bytes, first) &&
-    await turns.find(bytes, first.end, salt) === undefined;
+    await search(bytes, first.end, salt, turns) === undefined;
 }
 
 function isSound(bytes: Uint8Array<ArrayBuffer>, batch: FoundBatch): boolean {
