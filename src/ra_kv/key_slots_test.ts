@@ -77,3 +77,28 @@ Deno.test("KeySlots divides one part of the hashes though there is nothing in th
   assertEquals(slots.slotsOf(hashes[0] as number).length, 65_536);
   assertEquals(slots.slotsOf(0).length, 16_384);
 });
+
+Deno.test("KeySlots divides what shares many places of the directory", () => {
+  const chance = seededChance("shallow");
+  // The directory goes by 16 bits before the other segments are first divided.
+  const hashes = [
+    ...Array.from({ length: 20_000 }, (_, i) => (0xa5a5_0000 | i) >>> 0),
+    ...Array.from({ length: 40_000 }, () => chance.below(2 ** 32)),
+  ];
+  const slots = slotsWith(hashes);
+  hashes.forEach((hash, record) => assert(has(slots, hash, record)));
+  for (let place = 0; place < 2 ** 16; place++) {
+    const hash = place * 2 ** 16;
+    if (place !== 0xa5a5) assertEquals(slots.slotsOf(hash).length, 16_384);
+  }
+});
+
+Deno.test("KeySlots does not grow by what comes and goes", () => {
+  const slots = new KeySlots((record) => record);
+  const before = slots.byteCount;
+  for (let record = 0; record < 10_000; record++) {
+    slots.add(record, record);
+    slots.remove(record, record);
+  }
+  assertEquals(slots.byteCount, before);
+});
