@@ -264,6 +264,66 @@ Deno.test("stepClaimant() begins no resize while a node is invited that has not 
   assertEquals(generations.resize?.generation, 2);
 });
 
+/** `d` comes by the word of a claimant that nobody else has heard of: what it holds is of generation 1, of 8 partitions. */
+function comesLate(ring: Ring, options: { autoJoin?: boolean } = {}): Ring {
+  return addJoining(ring, { ...facts("d"), origin: "1/8" }, 0, options);
+}
+
+Deno.test("stepClaimant() lets nobody in whose vnodes have the numbers of the resized ring, of whom it hears late", () => {
+  for (const autoJoin of [false, true]) {
+    const claimant = resizing(cluster("a", "b", "c"), 16);
+    // The claimant before `a` has invited it, and `a` has not known.
+    const effects = hears(claimant, comesLate(claimant.ring, { autoJoin }));
+    assertEquals(find(effects, "update_ring").isNews, true);
+    assertEquals(memberStatus(claimant.ring, "d"), "invalid");
+    assertEquals(phaseOf(claimant), "copying");
+    // The same if it hears of it when the ring has its new size already.
+    const members = ["a", "b", "c"];
+    stepClaimant(claimant, { type: "nodes_up", nodes: members });
+    hears(claimant, reported(claimant.ring, members));
+    hears(claimant, reported(claimant.ring, members));
+    hears(claimant, agreed(claimant.ring));
+    assertEquals(claimant.ring.size, 16);
+    hears(claimant, comesLate(claimant.ring, { autoJoin }));
+    assertEquals(memberStatus(claimant.ring, "d"), "invalid");
+    assertEquals(claimant.ring.ownership.next, []);
+  }
+});
+
+Deno.test("stepClaimant() lets those in whose vnodes are numbered otherwise, or are of the ring as it is", () => {
+  const claimant = resizing(cluster("a", "b", "c"), 16);
+  for (const origin of ["0/8", "2/8", "1/16", null]) {
+    const node = { ...facts("d"), origin };
+    const { ring } = claimant;
+    const isTaken = origin === "1/16";
+    hears(claimant, addJoining(ring, node, 0, { autoJoin: true }));
+    // While it is resized, what comes of that may yet be given up.
+    assertEquals(
+      [origin, memberStatus(claimant.ring, "d")],
+      [origin, isTaken ? "invalid" : "valid"],
+    );
+    hears(claimant, ring);
+  }
+  const done = resizing(cluster("a"), 16);
+  stepClaimant(done, { type: "nodes_up", nodes: ["a"] });
+  hears(done, reported(done.ring, ["a"]));
+  hears(done, reported(done.ring, ["a"]));
+  hears(done, agreed(done.ring));
+  assertEquals(done.ring.size, 16);
+  const same = { ...facts("d"), origin: "1/16" };
+  hears(done, addJoining(done.ring, same, 0, { autoJoin: true }));
+  assertEquals(memberStatus(done.ring, "d"), "valid");
+});
+
+Deno.test("stepClaimant() gives a resize up whose partitions have the numbers of a member's own vnodes", () => {
+  const claimant = resizing(cluster("a", "b", "c"), 16);
+  // The claimant of another part of the cluster has let it in.
+  const valid = setStatus(comesLate(claimant.ring), "b", "d", "valid");
+  hears(claimant, valid);
+  assertEquals(claimant.ring.ownership.generations.resize, null);
+  assertEquals(memberStatus(claimant.ring, "d"), "valid");
+});
+
 Deno.test("stepClaimant() lets nobody in or out while the ring is resized, and does so afterwards", () => {
   const before = cluster("a", "b", "c");
   const claimant = resizing(before, 16);
