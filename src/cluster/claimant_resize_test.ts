@@ -264,6 +264,40 @@ Deno.test("stepClaimant() begins no resize while a node is invited that has not 
   assertEquals(generations.resize?.generation, 2);
 });
 
+Deno.test("stepClaimant() stages no resize beside a join, and a plan of one says whom it leaves out", () => {
+  const ring = cluster("a", "b", "c");
+  const resize = { method: "resize", size: 16 } as const;
+  const early = createClaimant("a", agreed(addJoining(ring, facts("d"), 0)), 4);
+  const refused = find(ask(early, 1, resize), "fail");
+  assertEquals([refused.code, refused.details["nodes"]], [
+    "pending_changes",
+    ["d"],
+  ]);
+  // The join is committed, and then there may be a resize.
+  find(ask(early, 2, { method: "commit", planId: planIdOf(early) }), "reply");
+  const planOf = (claimant: ClaimantState): StagedPlan => {
+    claimant.ring = agreed(claimant.ring);
+    const { result } = find(ask(claimant, 9, { method: "plan" }), "reply");
+    return (result as { plan: StagedPlan }).plan;
+  };
+  const late = createClaimant("a", ring, 4);
+  find(ask(late, 1, resize), "reply");
+  assertEquals(planOf(late).postponedJoins, undefined);
+  hears(late, addJoining(late.ring, facts("d"), 0));
+  const plan = planOf(late);
+  assertEquals(plan.changes, [{ action: "resize-ring", ringSizes: [8, 16] }]);
+  assertEquals(plan.postponedJoins, ["d"]);
+  find(ask(late, 2, { method: "commit", planId: plan.planId }), "reply");
+  // It is neither in the way of the resize nor of giving it up.
+  find(ask(late, 3, { method: "resize", size: 0 }), "reply");
+  const abort = planOf(late);
+  assertEquals(abort.postponedJoins, ["d"]);
+  find(ask(late, 4, { method: "commit", planId: abort.planId }), "reply");
+  const after = planOf(late);
+  assertEquals(after.changes, [{ action: "join", node: "d" }]);
+  assertEquals(after.postponedJoins, undefined);
+});
+
 /** `d` comes by the word of a claimant that nobody else has heard of: what it holds is of generation 1, of 8 partitions. */
 function comesLate(ring: Ring, options: { autoJoin?: boolean } = {}): Ring {
   return addJoining(ring, { ...facts("d"), origin: "1/8" }, 0, options);
