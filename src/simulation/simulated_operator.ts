@@ -207,7 +207,7 @@ export class SimulatedOperator {
       if (!machine.inService && machine.process === undefined) {
         machine.putIntoService();
       }
-      const host = this.#anyMember();
+      const host = this.#anyHost();
       if (!machine.running || host === undefined) return false;
       if (this.#cluster.serves(machine)) return false;
       await this.ask(
@@ -524,6 +524,17 @@ export class SimulatedOperator {
   #statusOf(index: number): MemberStatus | undefined {
     const ring = this.#ring();
     return ring && memberStatus(ring, this.#nameOf(index));
+  }
+
+  /** Some member that runs and that others may join by: one that is sent away may be alone by then, and end. */
+  #anyHost(): SimulatedMachine | undefined {
+    const ring = this.#ring();
+    const able = this.#cluster.machines.filter((machine) => {
+      const name = `${machine.host}@${machine.host}`;
+      return this.#cluster.serves(machine) && ring !== undefined &&
+        isFull(memberStatus(ring, name));
+    });
+    return able.length === 0 ? undefined : this.#chance.pick(able);
   }
 
   /** Some full member that runs. */
