@@ -74,4 +74,10 @@ export const KEPT_SCENARIO_SEEDS: readonly KeptScenarioSeed[] = [
     found:
       "a node joined one that had just been let go and then went for good, and could never leave that cluster of one (simulated_operator.ts, cluster_admission_test.ts)",
   },
+  {
+    name: "random_plans",
+    seed: 7182,
+    found:
+      "the operator waited for a node that had left to hear of that, while all that it knew had left as well (simulated_operator.ts)",
+  },
 ];
