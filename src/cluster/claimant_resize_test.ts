@@ -1,10 +1,12 @@
 import { assertEquals } from "@std/assert";
+import { noVersion, type VersionVector } from "../causality/version_vector.ts";
 import { memberStatus, partitionCounts, type Ring } from "../ring/ring.ts";
 import {
   addJoining,
   completeTransfers,
   enterResizePhase,
   invite,
+  markSeen,
   putFacts,
   putRingMeta,
   setOwnership,
@@ -374,6 +376,50 @@ Deno.test("stepClaimant() lets nobody in or out while the ring is resized, and d
   const { next } = claimant.ring.ownership;
   assertEquals(next.filter(({ nextOwner }) => nextOwner === "d").length, 4);
 });
+
+Deno.test("stepClaimant() ends a resize when those who are joining know that it is read, as they take requests", () => {
+  for (const isInvited of [true, false]) {
+    const claimant = resizing(cluster("a", "b", "c"), 16);
+    const members = ["a", "b", "c"];
+    stepClaimant(claimant, { type: "nodes_up", nodes: members });
+    hears(claimant, reported(claimant.ring, members));
+    hears(claimant, reported(claimant.ring, members));
+    assertEquals(phaseOf(claimant), "reading");
+    const { ring } = claimant;
+    const come = isInvited
+      ? invite(ring, "a", facts("d"), 0)
+      : addJoining(ring, facts("d"), 0);
+    const seen = members.reduce(
+      (ring, node) => markSeen(ring, node, ring.clock),
+      come,
+    );
+    // What it goes by may be the ring of before, by which it would read.
+    const lagging = {
+      ...seen,
+      seen: new Map(seen.seen).set("d", before(ring, "d")),
+    };
+    hears(claimant, lagging);
+    assertEquals(phaseOf(claimant), "reading");
+    hears(claimant, markSeen(lagging, "d", lagging.clock));
+    assertEquals([phaseOf(claimant), claimant.ring.size], [undefined, 16]);
+    // One that is gone is let go.
+    const again = createClaimant("a", lagging, 4);
+    find(
+      ask(again, 5, {
+        method: "stage",
+        change: { action: "leave", node: "d", replacement: null },
+      }),
+      "reply",
+    );
+    hears(again, agreed(again.ring));
+    assertEquals(again.ring.size, 16);
+  }
+});
+
+/** What `node` has seen of `ring` when it is new there. */
+function before({ seen }: Ring, node: string): VersionVector {
+  return seen.get(node) ?? noVersion;
+}
 
 Deno.test("stepClaimant() gives a resize up when a member is removed by force", () => {
   const claimant = resizing(cluster("a", "b", "c"), 16);

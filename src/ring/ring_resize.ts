@@ -8,7 +8,7 @@
  *                          binding ──────────────────────────────┘
  *                             │ all owners: what is acknowledged is there
  *                             ▼
- *                          reading ── all members know ──► installed
+ *                          reading ── all know, guests too ──► installed
  *     copying, binding ── abort, staged and committed ──► as it was
  *
  * Members learn of a phase one after the other, so those of two that follow each

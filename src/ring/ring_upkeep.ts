@@ -20,6 +20,7 @@ import {
   partitionCounts,
   pendingTransfers,
   readyMembers,
+  requestersBehind,
   type Ring,
   ringReady,
 } from "./ring.ts";
@@ -176,7 +177,8 @@ function tendResize(
         ]
         : [ring, ""];
     case "reading":
-      return mayInstall && ringReady(ring)
+      // Who is joining takes requests, too, and would read where nobody writes any more.
+      return mayInstall && requestersBehind(ring).length === 0
         ? [
           installResize(ring, self),
           `the ring has ${resize.owners.length} partitions`,
