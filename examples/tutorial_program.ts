@@ -113,7 +113,12 @@ export class ProgramLog {
 
   /** Says something itself. */
   say(text: string): void {
-    this.#say({ timestamp: Date.now(), level: "info", message: [text] });
+    this.#say({
+      timestamp: Date.now(),
+      level: "info",
+      message: [text],
+      properties: {},
+    });
   }
 
   /** For `runPrompt`: lines go through `print` from now on. */
@@ -122,16 +127,26 @@ export class ProgramLog {
   };
 
   #say(
-    { timestamp, level, message }: Pick<
+    { timestamp, level, message, properties }: Pick<
       LogRecord,
-      "timestamp" | "level" | "message"
+      "timestamp" | "level" | "message" | "properties"
     >,
   ): void {
     const time = new Date(timestamp).toISOString().slice(11, 23);
-    const text = message.map(String).join("");
+    // News reads as in the tutorials; what went wrong is told in full.
+    const data = level === "info" ? "" : inLine(properties);
+    const text = message.map(String).join("") + data;
     // Keys come from anybody: they cannot forge a line or steer a terminal.
     this.#print(`${time} [${level}] ${text.replaceAll(/\p{Cc}/gu, " ")}`);
   }
+}
+
+function inLine(properties: Readonly<Record<string, unknown>>): string {
+  return Object.entries(properties).map(([name, value]) =>
+    ` ${name}=${
+      Deno.inspect(value, { compact: true, breakLength: Infinity, depth: 4 })
+    }`
+  ).join("");
 }
 
 // Results go to standard output, so that a script finds nothing else there.

@@ -4,7 +4,7 @@
  * @module
  */
 import { fileURLToPath } from "node:url";
-import { assertEquals, assertStringIncludes } from "@std/assert";
+import { assertEquals, assertRejects, assertStringIncludes } from "@std/assert";
 
 const SCRIPT = fileURLToPath(new URL("../.ci/run", import.meta.url));
 
@@ -80,6 +80,23 @@ Deno.test(".ci/run takes a run without tests for a failure", async () => {
     "echo 'ok | 0 passed | 0 failed (0ms)'",
   );
   assertEquals([code, lastLine], [1, "0 passed, 1 failed"]);
+});
+
+Deno.test(".ci/run takes what tests leave in the temporary directory for a failure, and removes it", async () => {
+  const script = `
+    echo 'ok | 5 passed | 0 failed (1s)'
+    mkdir "$TMPDIR/whorl-left" "$TMPDIR/465e78cba6ad17ad" "$TMPDIR/node-cache"
+    echo "in $TMPDIR"`;
+  const { code, lastLine, output } = await ciRun(script);
+  assertEquals([code, lastLine], [1, "5 passed, 1 failed"]);
+  assertStringIncludes(
+    output,
+    "left behind in the temporary directory: 465e78cba6ad17ad whorl-left\n",
+  );
+  const [, folder] = /^in (.*)$/m.exec(output) ?? [];
+  await assertRejects(() => Deno.stat(folder!), Deno.errors.NotFound);
+  const tidy = await ciRun(`${script}; rmdir "$TMPDIR"/[4w]*`);
+  assertEquals([tidy.code, tidy.lastLine], [0, "5 passed, 0 failed"]);
 });
 
 Deno.test(".ci/run takes a test's own words for no summary", async () => {

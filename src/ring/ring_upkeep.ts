@@ -136,7 +136,7 @@ function moved(
   const what = transfers.length === 1
     ? `partition ${first?.partition} has moved to ${first?.nextOwner}`
     : `${transfers.length} partitions have moved`;
-  return isLast ? `${what}, and none is left to move` : what;
+  return isLast ? `${what}, the last to move` : what;
 }
 
 /** The phase that the resize under way comes to next, and why. */

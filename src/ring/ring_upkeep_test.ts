@@ -105,7 +105,7 @@ Deno.test("tendRing() has news of moves only when none is left", () => {
   }
   const { partition, nextOwner } = transfers.at(-1)!;
   assertEquals([tended.reasons, tended.isNews], [[
-    `partition ${partition} has moved to ${nextOwner}, and none is left to move`,
+    `partition ${partition} has moved to ${nextOwner}, the last to move`,
   ], true]);
 });
 

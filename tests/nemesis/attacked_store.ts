@@ -43,6 +43,8 @@ export interface AttackedStore {
   roundWords?(round: number): string;
   /** Begins the load of a round; they are numbered from 1. */
   startRound(round: number, cluster: NemesisCluster): Load;
+  /** Whether an operation of the load counts towards the least that must be done. @default {each does} */
+  counts?(record: OperationRecord<unknown, unknown>): boolean;
   /** The load of the newest round has ended. */
   endRound(): void;
   /** Waits until all nodes agree on what it holds, and returns on how many keys; or what is different at `deadline` by `performance.now()`. */

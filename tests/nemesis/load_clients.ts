@@ -62,8 +62,12 @@ export interface LoadOptions<Input, Output> {
   /** Makes the name of the key of that number. */
   readonly keyName: (number: number) => string;
   readonly history: HistoryRecorder<Input, Output>;
-  /** Makes the client of that name. */
-  readonly user: (name: string, chance: Chance) => LoadUser<Input, Output>;
+  /** Makes the client of that name; they are numbered from 0. */
+  readonly user: (
+    name: string,
+    chance: Chance,
+    number: number,
+  ) => LoadUser<Input, Output>;
   /** Whether what failed so may have been done. */
   readonly outcomeUnknown: (error: unknown) => boolean;
 }
@@ -139,7 +143,7 @@ class LoadClient<Input, Output> {
     this.#window = window;
     this.#signal = signal;
     this.#chance = seededChance(`${options.seed} ${this.#name}`);
-    this.#user = options.user(this.#name, this.#chance);
+    this.#user = options.user(this.#name, this.#chance, number);
   }
 
   async run(): Promise<void> {

@@ -203,7 +203,8 @@ class Run {
     const endMs = Math.max(...planned.map(({ atMs, forMs }) => atMs + forMs));
     this.#faultMs += endMs;
     for (const record of records) {
-      if (record.invokedAtMs < beganAt + endMs) this.#underFaults.push(record);
+      if (record.invokedAtMs >= beganAt + endMs) continue;
+      if (this.#store.counts?.(record) ?? true) this.#underFaults.push(record);
     }
     this.#tellLoad(firstId, []);
   }

@@ -54,7 +54,7 @@ export async function hunt(
     const [found] = await runSeeds(tree, {
       from,
       to: seeds,
-      profile: bug.profile,
+      of: bug.shownBy,
       first: true,
       signal,
     });
@@ -63,7 +63,7 @@ export async function hunt(
     const [same] = await runSeeds(clean, {
       from: seed,
       to: seed,
-      profile: bug.profile,
+      of: bug.shownBy,
       first: true,
       signal,
     });

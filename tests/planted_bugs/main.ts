@@ -4,10 +4,6 @@
  * @module
  */
 import { parseArgs } from "npm:deno-std@1.4.0/cli/parse_args.js";
-import {
-  SCHEDULE_PROFILES,
-  type ScheduleProfile,
-} from "../../src/simulation/mod.ts";
 import { type Hunt, hunt } from "./hunt.ts";
 import { type PlantedBug, readPlantedBugs } from "./planted_bug.ts";
 import { PlantedTree, PlantingError } from "./planted_tree.ts";
@@ -99,7 +95,7 @@ function outcomeText({ bug, caught, seeds, tookMs }: Hunt): string {
 /** Seeds from 1 to `seeds` that fail without any bug. */
 async function failuresWithoutBugs(
   clean: PlantedTree,
-  profile: ScheduleProfile,
+  of: string,
   seeds: number,
   jobs: number,
   signal: AbortSignal,
@@ -111,7 +107,7 @@ async function failuresWithoutBugs(
   }));
   const failed = await Promise.all(
     shares.map((range) =>
-      runSeeds(clean, { ...range, profile, first: false, signal })
+      runSeeds(clean, { ...range, of, first: false, signal })
     ),
   );
   return failed.flat();
@@ -143,14 +139,14 @@ async function huntAll(
     } of ${bugs.length} caught within ${seeds} seeds`,
   );
   let failed = 0;
-  for (const profile of SCHEDULE_PROFILES) {
-    const took = hunts.filter(({ bug }) => bug.profile === profile)
+  for (const of of new Set(hunts.map(({ bug }) => bug.shownBy))) {
+    const took = hunts.filter(({ bug }) => bug.shownBy === of)
       .map((ended) => ended.seeds);
     const most = Math.max(0, ...took);
     if (most === 0) continue;
     const failures = await failuresWithoutBugs(
       clean,
-      profile,
+      of,
       most,
       jobs,
       signal,
@@ -158,13 +154,13 @@ async function huntAll(
     failed += failures.length;
     for (const { seed, check, message } of failures) {
       print(
-        `Without any bug, ${profile} seed ${seed} fails: ${check}: ${message}`,
+        `Without any bug, ${of} seed ${seed} fails: ${check}: ${message}`,
       );
     }
     print(
       `Without any bug, ${
         most - failures.length
-      } of the ${most} ${profile} seeds it took pass`,
+      } of the ${most} ${of} seeds it took pass`,
     );
   }
   return escaped.length + unplanted + failed === 0;

@@ -10,14 +10,12 @@
  *     …
  *
  * A line `Profile: membership` before the checks says what kind of schedule shows
- * it; without one it is the smallest.
+ * it, or `Story: ensemble_faults` which story; without one it is the smallest.
  *
  * @module
  */
-import {
-  SCHEDULE_PROFILES,
-  type ScheduleProfile,
-} from "../../src/simulation/mod.ts";
+import { SCHEDULE_PROFILES } from "../../src/simulation/mod.ts";
+import { SCENARIOS } from "../simulation/scenarios/scenario_table.ts";
 import { fromFileUrl } from "./places.ts";
 
 /** Where the patches are. */
@@ -29,8 +27,8 @@ export interface PlantedBug {
   readonly name: string;
   /** What is wrong. */
   readonly what: string;
-  /** What kind of schedule shows it. */
-  readonly profile: ScheduleProfile;
+  /** Seeds of what show it: a profile of schedules, or a story. */
+  readonly shownBy: string;
   /** What should catch it. */
   readonly caughtBy: string;
   /** Where its patch is. */
@@ -40,7 +38,13 @@ export interface PlantedBug {
 }
 
 const CAUGHT_BY = "Caught by: ";
-const PROFILE = /^Profile: (.*)$/m;
+const SHOWN_BY = /^(Profile|Story): (.*)$/m;
+
+/** What there are seeds of. */
+const KNOWN: Readonly<Record<string, readonly string[]>> = {
+  Profile: SCHEDULE_PROFILES,
+  Story: SCENARIOS.map(({ name }) => name),
+};
 
 /**
  * All bugs, by name; or those of the given names, in their order.
@@ -71,16 +75,16 @@ export async function readPlantedBugs(
 export function readPlantedBug(path: string, text: string): PlantedBug {
   const name = path.slice(path.lastIndexOf("/") + 1, -".patch".length);
   const [whole = ""] = text.split(/^--- /m, 1);
-  const named = PROFILE.exec(whole)?.[1] ?? "small";
-  const profile = SCHEDULE_PROFILES.find((known) => known === named);
-  if (profile === undefined) {
+  const [, kind = "Profile", shownBy = "small"] = SHOWN_BY.exec(whole) ?? [];
+  const known = KNOWN[kind] ?? [];
+  if (!known.includes(shownBy)) {
     throw new TypeError(
-      `Cannot plant ${name} as there is no profile ${named}: there are ${
-        SCHEDULE_PROFILES.join(", ")
+      `Cannot plant ${name} as there is no ${kind.toLowerCase()} ${shownBy}: there are ${
+        known.join(", ")
       }`,
     );
   }
-  const head = whole.replace(PROFILE, "");
+  const head = whole.replace(SHOWN_BY, "");
   const at = head.indexOf(CAUGHT_BY);
   const what = head.slice(0, Math.max(0, at)).trim().replaceAll("\n", " ");
   const caughtBy = at < 0 ? "" : head.slice(at + CAUGHT_BY.length).trim()
@@ -92,5 +96,5 @@ export function readPlantedBug(path: string, text: string): PlantedBug {
   }
   const files = [...text.matchAll(/^\+\+\+ b\/(\S+)/gm)]
     .map(([, file]) => file as string);
-  return { name, what, profile, caughtBy, path, files };
+  return { name, what, shownBy, caughtBy, path, files };
 }

@@ -16,10 +16,11 @@ import { runSeeds } from "./seed_run.ts";
 
 /** Bugs of different parts that a few dozen seeds find. */
 const SAMPLE = [
+  "ensemble_delete_of_what_is_gone_is_done",
   "failed_commit_told_as_done",
   "merge_drops_concurrent_siblings",
   "raft_vote_forgotten_by_a_restart",
-  "read_repair_writes_the_older_object",
+  "removed_member_keeps_its_partitions",
   "source_lets_go_before_all_is_acknowledged",
   "suspicion_never_lifted",
 ];
@@ -39,6 +40,7 @@ Deno.test("every planted bug says what is wrong and still applies", async () => 
   for (
     const part of [
       "src/cluster",
+      "src/ensemble",
       "src/handoff",
       "src/kv",
       "src/ra_kv",
@@ -57,6 +59,22 @@ Deno.test("readPlantedBug() refuses a patch that does not say what is wrong", ()
     () => readPlantedBug("a/b.patch", "--- a/src/x.ts\n+++ b/src/x.ts\n"),
     TypeError,
     "Cannot plant b",
+  );
+});
+
+Deno.test("readPlantedBug() tells of what seeds show a bug: a profile, or a story", () => {
+  const shownBy = (line: string) =>
+    readPlantedBug(
+      "a/b.patch",
+      `It is wrong.\n${line}Caught by: progress\n\n--- a/src/x.ts\n`,
+    ).shownBy;
+  assertEquals(shownBy(""), "small");
+  assertEquals(shownBy("Profile: raft\n"), "raft");
+  assertEquals(shownBy("Story: ensemble_faults\n"), "ensemble_faults");
+  assertThrows(
+    () => shownBy("Story: raft\n"),
+    TypeError,
+    "Cannot plant b as there is no story raft: there are ",
   );
 });
 

@@ -15,6 +15,7 @@ const PARTS = [
   "deno.json",
   "deno.lock",
   "tests/planted_bugs/seed_loop.ts",
+  "tests/simulation/scenarios",
 ];
 
 /** A patch that cannot be planted, and why. */

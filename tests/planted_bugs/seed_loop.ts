@@ -3,12 +3,16 @@
  * its own: a planted bug may end it, or keep it for ever. What comes of each
  * seed is a line of JSON.
  *
- *     seed_loop.ts FROM TO PROFILE          every seed
- *     seed_loop.ts FROM TO PROFILE first    up to the first that fails
+ *     seed_loop.ts FROM TO OF          every seed of a profile or a story
+ *     seed_loop.ts FROM TO OF first    up to the first that fails
  *
  * @module
  */
-import { SCHEDULE_PROFILES, simulate } from "../../src/simulation/mod.ts";
+import {
+  SCHEDULE_PROFILES,
+  simulate,
+  type SimulationResult,
+} from "../../src/simulation/mod.ts";
 
 /** What a line says: the seed has begun, or is over. */
 export type SeedLine =
@@ -26,15 +30,27 @@ function say(line: SeedLine): void {
   Deno.stdout.writeSync(encoder.encode(`${JSON.stringify(line)}\n`));
 }
 
+/** What runs a seed of a profile or a story. */
+async function runnerOf(
+  name: string | undefined,
+): Promise<(seed: number) => Promise<SimulationResult>> {
+  const profile = SCHEDULE_PROFILES.find((known) => known === name);
+  if (profile !== undefined) return (seed) => simulate({ seed, profile });
+  const [{ SCENARIOS }, { play }] = await Promise.all([
+    import("../simulation/scenarios/scenario_table.ts"),
+    import("../simulation/scenarios/scenario.ts"),
+  ]);
+  const story = SCENARIOS.find((known) => known.name === name);
+  if (story === undefined) throw new Error(`There is no story ${name}`);
+  return (seed) => play(story, seed);
+}
+
 if (import.meta.main) {
-  const [from, to, named, mode] = Deno.args;
-  const profile = SCHEDULE_PROFILES.find((known) => known === named) ?? "small";
+  const [from, to, of, mode] = Deno.args;
+  const run = await runnerOf(of);
   for (let seed = Number(from); seed <= Number(to); seed++) {
     say({ begun: seed });
-    const { violations: [violation] } = await simulate({
-      seed,
-      profile,
-    });
+    const { violations: [violation] } = await run(seed);
     if (violation === undefined) {
       say({ ended: seed });
       continue;

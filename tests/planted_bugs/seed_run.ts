@@ -4,7 +4,6 @@
  *
  * @module
  */
-import type { ScheduleProfile } from "../../src/simulation/mod.ts";
 import type { PlantedTree } from "./planted_tree.ts";
 import type { SeedLine } from "./seed_loop.ts";
 
@@ -20,8 +19,8 @@ export interface FailedSeed {
 export interface SeedRunOptions {
   readonly from: number;
   readonly to: number;
-  /** What kind of schedule they draw. @default {"small"} */
-  readonly profile?: ScheduleProfile | undefined;
+  /** What they are seeds of: a profile of schedules, or a story. @default {"small"} */
+  readonly of?: string;
   /** Stop at the first that fails. */
   readonly first: boolean;
   /** Ends the process. */
@@ -41,12 +40,12 @@ const COMPLAINT_MAX = 2_000;
  */
 export async function runSeeds(
   tree: PlantedTree,
-  { from, to, profile = "small", first, signal }: SeedRunOptions,
+  { from, to, of = "small", first, signal }: SeedRunOptions,
 ): Promise<readonly FailedSeed[]> {
   const failed: FailedSeed[] = [];
   let next = from;
   while (next <= to) {
-    const part = await runProcess(tree, next, to, profile, first, signal);
+    const part = await runProcess(tree, next, to, of, first, signal);
     failed.push(...part.failed);
     next = part.last + 1;
     if (first && failed.length > 0) break;
@@ -64,7 +63,7 @@ async function runProcess(
   tree: PlantedTree,
   from: number,
   to: number,
-  profile: ScheduleProfile,
+  of: string,
   first: boolean,
   signal: AbortSignal | undefined,
 ): Promise<ProcessRun> {
@@ -81,7 +80,7 @@ async function runProcess(
       "tests/planted_bugs/seed_loop.ts",
       `${from}`,
       `${to}`,
-      profile,
+      of,
       ...(first ? ["first"] : []),
     ],
     cwd: tree.root,

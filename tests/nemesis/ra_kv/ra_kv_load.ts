@@ -3,6 +3,10 @@
  * they have seen. Every value is written once, so that a value tells who wrote
  * it.
  *
+ * Beside them, one client a node does nothing but get. Of those that write, each
+ * soon waits for a write that a leader without a majority cannot finish; such a
+ * leader is asked what it would answer only by who has nothing to write.
+ *
  * @module
  */
 import type { Chance } from "../../../src/base/chance.ts";
@@ -38,6 +42,8 @@ export type RaKvAsked =
     readonly ifIndex?: number;
     /** Who reads. */
     readonly from?: "leader" | "local";
+    /** Whether it was asked by a client that does nothing but get. */
+    readonly watching?: boolean;
   };
 
 /** What clients saw. */
@@ -54,16 +60,30 @@ export function seenOf({ value, index }: RaKvFound): Seen {
   return { value: value === undefined ? null : value as string, index };
 }
 
+/** What clients are told, and how many more of them do nothing but get. */
+export interface RaKvLoadOptions
+  extends Omit<LoadOptions<RaKvAsked, RaKvOutput>, "user" | "outcomeUnknown"> {
+  readonly watchers: number;
+}
+
 /** Begins a load. */
 export function startRaKvLoad(
-  options: Omit<LoadOptions<RaKvAsked, RaKvOutput>, "user" | "outcomeUnknown">,
+  { clients, watchers, ...options }: RaKvLoadOptions,
 ): Load {
   return startLoad({
     ...options,
-    user: (name, chance) => new RaKvUser(name, chance),
+    clients: clients + watchers,
+    user: (name, chance, number) =>
+      number < clients ? new RaKvUser(name, chance) : WATCHER,
     outcomeUnknown: raKvOutcomeUnknown,
   });
 }
+
+/** Gets what the leader has, or who takes itself for it. */
+const WATCHER: LoadUser<RaKvAsked, RaKvOutput> = {
+  draw: () => ({ type: "get", from: "leader", watching: true }),
+  ask: async ({ raKv }, key, input) => (await perform(raKv, key, input)).output,
+};
 
 /** Client of a name, which draws from `chance`. */
 export class RaKvUser implements LoadUser<RaKvAsked, RaKvOutput> {

@@ -90,11 +90,17 @@ class RaKvStore implements AttackedStore {
     this.#load = startRaKvLoad({
       seed: `${this.#setting.seed} load ${round}`,
       clients: CLIENTS,
+      watchers: nodes.length,
       addresses: nodes.map(({ address }) => address),
       keyName: (key) => `round${round}/${key}`,
       history: this.#history,
     });
     return this.#load;
+  }
+
+  /** Gets alone would be no sign of progress. */
+  counts({ input }: OperationRecord<unknown, unknown>): boolean {
+    return (input as RaKvAsked).watching !== true;
   }
 
   endRound(): void {

@@ -5,13 +5,8 @@
  */
 import { parseArgs } from "npm:deno-std@1.4.0/cli/parse_args.js";
 import { renderFailure } from "../../../src/simulation/trace/failure_report.ts";
-import { ENSEMBLE_LOSS_SCENARIOS } from "./ensemble_loss_scenarios.ts";
-import { ENSEMBLE_SCENARIOS } from "./ensemble_scenarios.ts";
-import { HANDOFF_SCENARIOS } from "./handoff_scenarios.ts";
-import { MEMBERSHIP_SCENARIOS } from "./membership_scenarios.ts";
-import { RA_KV_SCENARIOS } from "./ra_kv_scenarios.ts";
-import { RESIZE_SCENARIOS } from "./resize_scenarios.ts";
-import { play, type Scenario } from "./scenario.ts";
+import { play } from "./scenario.ts";
+import { SCENARIOS } from "./scenario_table.ts";
 
 const HELP = `Plays stories of clusters whose members change, with many seeds.
 
@@ -23,16 +18,6 @@ const HELP = `Plays stories of clusters whose members change, with many seeds.
 
 Ends with 0 if all went well, 1 if not.
 `;
-
-/** Every story. */
-const SCENARIOS: readonly Scenario[] = [
-  ...MEMBERSHIP_SCENARIOS,
-  ...HANDOFF_SCENARIOS,
-  ...RESIZE_SCENARIOS,
-  ...ENSEMBLE_SCENARIOS,
-  ...RA_KV_SCENARIOS,
-  ...ENSEMBLE_LOSS_SCENARIOS,
-];
 
 function print(text: string): void {
   Deno.stdout.writeSync(new TextEncoder().encode(`${text}\n`));

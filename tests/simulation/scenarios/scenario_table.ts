@@ -1,0 +1,22 @@
+/**
+ * Every story there is.
+ *
+ * @module
+ */
+import { ENSEMBLE_LOSS_SCENARIOS } from "./ensemble_loss_scenarios.ts";
+import { ENSEMBLE_SCENARIOS } from "./ensemble_scenarios.ts";
+import { HANDOFF_SCENARIOS } from "./handoff_scenarios.ts";
+import { MEMBERSHIP_SCENARIOS } from "./membership_scenarios.ts";
+import { RA_KV_SCENARIOS } from "./ra_kv_scenarios.ts";
+import { RESIZE_SCENARIOS } from "./resize_scenarios.ts";
+import type { Scenario } from "./scenario.ts";
+
+/** See the module's text. */
+export const SCENARIOS: readonly Scenario[] = [
+  ...MEMBERSHIP_SCENARIOS,
+  ...HANDOFF_SCENARIOS,
+  ...RESIZE_SCENARIOS,
+  ...ENSEMBLE_SCENARIOS,
+  ...RA_KV_SCENARIOS,
+  ...ENSEMBLE_LOSS_SCENARIOS,
+];
