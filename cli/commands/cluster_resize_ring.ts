@@ -23,7 +23,7 @@ export const clusterResizeRingCommand: Command = {
     "be, while everything goes on as before; it takes room for the data twice. When all of it is there, the ring " +
     "changes at once, and what is left of the old one follows and is removed.\n\n" +
     'Until the ring has changed, "abort" stages that the resize is given up: the ring stays as it is. No other ' +
-    "change can be made meanwhile. All members must be up for it to end.",
+    "change can be made meanwhile, and none may be staged before. All members must be up for it to end.",
   positionals: [{
     name: "SIZE|abort",
     says: `a power of two from ${RING_SIZE_MIN} to ${RING_SIZE_MAX}`,

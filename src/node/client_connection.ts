@@ -26,7 +26,7 @@ import { openClientLink } from "../transport/client_link.ts";
 import type { Cookie } from "../transport/cookie.ts";
 import type { Link } from "../transport/link.ts";
 import { sendUnknownType } from "../transport/link.ts";
-import { LinkCalls } from "../transport/link_calls.ts";
+import { CALL_TIMEOUT_MS_DEFAULT, LinkCalls } from "../transport/link_calls.ts";
 import { readFailure } from "../wire/failure.ts";
 import { FrameType } from "../wire/frame_type.ts";
 
@@ -343,7 +343,7 @@ export class ClientConnection implements AsyncDisposable {
     operation.bytes = EMPTY;
   }
 
-  /** Calls a method of the node at the other end; see `LinkCalls.call`. */
+  /** Calls a method of the node at the other end; see `LinkCalls.call`. The time to wait counts from now, also while there is no connection. */
   async call(
     method: string,
     args: unknown,
@@ -352,13 +352,30 @@ export class ClientConnection implements AsyncDisposable {
       signal?: AbortSignal | undefined;
     } = {},
   ): Promise<unknown> {
-    const link = this.#link ?? await this.#untilConnected(options.signal);
-    return await this.#calls.call(link, method, args, options);
+    const link = this.#link;
+    if (link !== undefined) {
+      return await this.#calls.call(link, method, args, options);
+    }
+    const { environment } = this.#options;
+    const { timeoutMs = CALL_TIMEOUT_MS_DEFAULT, signal } = options;
+    const deadlineAt = environment.now() + timeoutMs;
+    const connected = await this.#untilConnected(method, deadlineAt, signal);
+    const leftMs = Math.max(1, Math.ceil(deadlineAt - environment.now()));
+    return await this.#calls.call(connected, method, args, {
+      ...options,
+      timeoutMs: leftMs,
+    });
   }
 
-  async #untilConnected(signal: AbortSignal | undefined): Promise<Link> {
+  async #untilConnected(
+    method: string,
+    deadlineAt: number,
+    signal: AbortSignal | undefined,
+  ): Promise<Link> {
+    const { environment, reconnect } = this.#options;
     if (this.#stop.signal.aborted) throw closed();
-    if (!this.#options.reconnect) {
+    if (signal?.aborted) throw cancelled();
+    if (!reconnect) {
       throw new WhorlError("connection_closed", "The connection is closed");
     }
     const { promise, resolve, reject } = Promise.withResolvers<void>();
@@ -367,16 +384,27 @@ export class ClientConnection implements AsyncDisposable {
       if (error === undefined) resolve();
       else reject(error);
     };
-    const onAbort = (): void =>
-      waiter(new WhorlError("cancelled", "The call was cancelled"));
+    const onAbort = (): void => waiter(cancelled());
+    const timer = environment.setTimer(
+      Math.max(0, deadlineAt - environment.now()),
+      () =>
+        waiter(
+          new WhorlError(
+            "timeout",
+            `Cannot call '${method}' in time: there was no connection`,
+          ),
+        ),
+    );
     this.#waiters.add(waiter);
     signal?.addEventListener("abort", onAbort, { once: true });
     try {
       await promise;
     } finally {
+      environment.clearTimer(timer);
       signal?.removeEventListener("abort", onAbort);
     }
-    return this.#link ?? await this.#untilConnected(signal);
+    return this.#link ??
+      await this.#untilConnected(method, deadlineAt, signal);
   }
 
   #onFrame(
@@ -490,6 +518,10 @@ export class ClientConnection implements AsyncDisposable {
   async [Symbol.asyncDispose](): Promise<void> {
     await this.close();
   }
+}
+
+function cancelled(): WhorlError {
+  return new WhorlError("cancelled", "The call was cancelled");
 }
 
 function closed(): WhorlError {

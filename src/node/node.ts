@@ -59,6 +59,7 @@ import type {
 import { inTime, unlessCancelled } from "./cluster_gather.ts";
 import { clusterSup } from "./cluster_sup.ts";
 import type { EventStream } from "./event_stream.ts";
+import { refuseFormerPartitions } from "./former_partitions.ts";
 import { coverageFsmSup } from "./coverage_fsm_sup.ts";
 import { partPausesAfter } from "./master_backoff.ts";
 import {
@@ -253,11 +254,20 @@ export class WhorlNode implements AsyncDisposable {
    *
    * @throws {WhorlError} `self_join`, `not_reachable`,
    * `unable_to_get_join_ring`, `node_still_starting`, `not_single_node`,
-   * `different_ring_sizes`, `pending_changes` while that cluster's ring is
-   * being resized, `wrong_cluster`, `wrong_cookie` or `name_taken`.
+   * `different_ring_sizes`, `pending_changes` while the ring of that cluster or
+   * of this node is being resized, or something is left of a resize of this
+   * node's ring, `wrong_cluster`, `wrong_cookie` or `name_taken`.
    */
-  join(address: Address, options?: JoinOptions): Promise<JoinResult> {
-    return this.#cluster.join(address, options);
+  async join(address: Address, options?: JoinOptions): Promise<JoinResult> {
+    const { vnodes, config } = this.#parts;
+    const refusal = await refuseFormerPartitions(
+      this.#cluster.ring,
+      config.name,
+      address,
+      async () => await vnodes?.held() ?? [],
+    );
+    if (refusal !== null) throw refusal;
+    return await this.#cluster.join(address, options);
   }
 
   /**

@@ -79,8 +79,10 @@ export class MasterVnodes {
     const table = commandTableOf(module);
     this.#host = host;
     this.#rings = rings;
-    this.#create = (number) =>
+    // Named first: V8 allocates a function that is written where a property is set among what is old.
+    const create = (number: number): VnodeProcess =>
       new VnodeProcess(vnodeHost, module, table, number);
+    this.#create = create;
   }
 
   /** Starts the supervisor; no vnode runs yet. */
