@@ -21,9 +21,10 @@ export interface Runtime {
   /** A number in [0, 1), for jitter. */
   random(): number;
   /**
-   * Calls `callback` once all that this turn of the event loop has brought is
-   * dealt with, what promises call included, before any timer or I/O. So what is
-   * gathered until then goes together.
+   * Calls `callback` after the current synchronous work, before any timer or I/O.
+   * In a real process that is once all that this turn of the event loop has
+   * brought is dealt with, what promises call included, so that what is gathered
+   * until then goes together.
    */
   defer(callback: () => void): void;
 }
