@@ -1,9 +1,7 @@
 /**
  * How long a follower that gets a snapshot of many keys keeps others waiting: a
  * member whose log is on a real disk takes it piece by piece, as from a
- * connection, and then starts again from it. The longest time between two turns
- * of the event loop is what a put of another group would have waited; what the
- * thread worked in that time is told besides, as other programs work as well.
+ * connection, starts again from it, and takes one of its own.
  *
  *     deno task bench:raft_snapshot [keys]
  *
@@ -11,28 +9,19 @@
  */
 // deno-lint-ignore-file no-console -- a program that prints
 import { ByteWriter } from "../../src/base/byte_writer.ts";
-import { seededChance } from "../../src/base/chance.ts";
-import { WhorlError } from "../../src/base/errors.ts";
-import { silentLog } from "../../src/environment/log.ts";
 import {
   RA_KV_MACHINE,
   RaKvOp,
   writePutChange,
 } from "../../src/ra_kv/ra_kv_command_codec.ts";
-import { raKvMachine } from "../../src/ra_kv/ra_kv_machine.ts";
 import { entryBody } from "../../src/raft/entry_body.ts";
-import { openRaftLogs } from "../../src/raft/log/stored_raft_logs.ts";
-import type { RaftMachine } from "../../src/raft/machine.ts";
 import { EntryKind, type RaftEntry } from "../../src/raft/raft_entry.ts";
-import { RaftSystemProcess } from "../../src/raft/raft_system.ts";
 import { writeEntries, writeOffer } from "../../src/raft/snapshot_calls.ts";
-import { systemStorage } from "../../src/storage/testing/system_storage.ts";
+import { GROUP, longestBlock, machine, startSystem } from "./lone_member.ts";
 
 const KEYS = Number(Deno.args[0] ?? 1_000_000);
-const GROUP = "g";
 const TERM = 5;
 const ENTRIES_AT_ONCE = 256;
-const machine = raKvMachine({ hashSeed: 1 });
 
 /** A put of the key of that number, at the index after it; its keys are written in no order. */
 function entryOf(number: number): RaftEntry {
@@ -47,81 +36,6 @@ function entryOf(number: number): RaftEntry {
   };
 }
 
-/** Processor time of this thread, in milliseconds. */
-function workedMs(): number {
-  const path = `/proc/self/task/${Deno.pid}/schedstat`;
-  return Number(Deno.readTextFileSync(path).split(" ")[0]) / 1e6;
-}
-
-/** Tells the longest time between two turns of the event loop while `work` is done. */
-async function longestBlock<T>(
-  what: string,
-  work: () => Promise<T>,
-): Promise<T> {
-  let longest = 0;
-  let longestWork = 0;
-  let last = performance.now();
-  let lastWork = workedMs();
-  let timer: ReturnType<typeof setTimeout> | undefined;
-  const note = (): void => {
-    const now = performance.now();
-    const work = workedMs();
-    longest = Math.max(longest, now - last);
-    longestWork = Math.max(longestWork, work - lastWork);
-    last = now;
-    lastWork = work;
-  };
-  const look = (): void => {
-    note();
-    timer = setTimeout(look, 0);
-  };
-  look();
-  const startMs = performance.now();
-  try {
-    return await work();
-  } finally {
-    note();
-    clearTimeout(timer);
-    console.log(
-      `${what.padEnd(28)} ${
-        Math.round(performance.now() - startMs)
-      } ms, longest block ${longest.toFixed(1)} ms, of work ${
-        longestWork.toFixed(1)
-      } ms`,
-    );
-  }
-}
-
-async function startSystem(folder: string) {
-  const alone = new WhorlError("not_reachable", "alone");
-  const logs = await openRaftLogs({ folder, environment: systemStorage });
-  const system = new RaftSystemProcess({
-    node: "a@h",
-    runtime: systemStorage,
-    wallClock: Date.now,
-    chance: seededChance(1),
-    log: silentLog,
-    logs,
-    machines: new Map([[RA_KV_MACHINE, machine as RaftMachine]]),
-    snapshotEntriesMin: 2 * KEYS,
-    begin: () => undefined,
-    end: () => {},
-    isUp: () => false,
-    secretNumber: () => 999,
-    call: () => Promise.reject(alone),
-    connect: () => Promise.reject(alone),
-    onReport: () => {},
-    failed: (error) => console.error(error),
-  });
-  await longestBlock("start", () => system.start());
-  const stop = async (): Promise<void> => {
-    await system.stopMember(GROUP);
-    await system.close();
-    await logs.close();
-  };
-  return { system, stop };
-}
-
 const state = machine.init();
 for (let number = 0; number < KEYS; number++) {
   const { index, term, body } = entryOf(number);
@@ -132,7 +46,7 @@ const pieces = [...machine.encode(state)];
 
 const parent = await Deno.makeTempDir({ prefix: "whorl-snapshot-" });
 try {
-  const first = await startSystem(`${parent}/raft`);
+  const first = await startSystem(`${parent}/raft`, 2 * KEYS);
   const initial = ["a@h", "b@h"].map((node, at) => ({
     node,
     uid: at + 1,
@@ -149,8 +63,11 @@ try {
   const connection = {};
   const call = (method: string, args: unknown): Promise<unknown> =>
     first.system.snapshotCall(connection, "b@h", method, args);
-  const send = (method: string, bytes: Uint8Array): Promise<unknown> =>
-    call(`raft_snapshot_${method}`, { group: GROUP, transfer: 1, bytes });
+  /** As over a connection, where each is answered before the next one comes, in a turn of its own. */
+  const send = async (method: string, bytes: Uint8Array): Promise<void> => {
+    await call(`raft_snapshot_${method}`, { group: GROUP, transfer: 1, bytes });
+    await new Promise((resolve) => setTimeout(resolve, 0));
+  };
   const offer = {
     group: GROUP,
     groupId: 1,
@@ -195,11 +112,23 @@ try {
   );
   clearInterval(beats);
   await first.stop();
-  const next = await startSystem(`${parent}/raft`);
-  console.log(
-    "keys read",
-    (next.system.member(GROUP)?.state as typeof state).keys.size,
-  );
+  const next = await startSystem(`${parent}/raft`, 2 * KEYS);
+  const member = next.system.member(GROUP);
+  if (member === undefined) throw new Error("The member has not started");
+  console.log("keys read", (member.state as typeof state).keys.size);
+  // Something new, or there would be nothing to take one of.
+  member.message("b@h", 2, {
+    type: "append",
+    term: TERM,
+    prevIndex: KEYS,
+    prevTerm: TERM,
+    commitIndex: KEYS + 1,
+    entries: [entryOf(KEYS)],
+  });
+  while (member.appliedIndex <= KEYS) {
+    await new Promise((resolve) => setTimeout(resolve, 1));
+  }
+  await longestBlock("snapshot taken", () => member.takeSnapshot());
   await next.stop();
 } finally {
   await Deno.remove(parent, { recursive: true });

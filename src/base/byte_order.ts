@@ -12,6 +12,19 @@ export function equalBytes(a: Uint8Array, b: Uint8Array): boolean {
   return true;
 }
 
+/** Whether `a` holds the same as `bytes[start, end)`, of which it takes no view. */
+export function equalsRange(
+  a: Uint8Array,
+  bytes: Uint8Array,
+  start: number,
+  end: number,
+): boolean {
+  const { length } = a;
+  if (length !== end - start) return false;
+  for (let i = 0; i < length; i++) if (a[i] !== bytes[start + i]) return false;
+  return true;
+}
+
 /** Negative, zero or positive as `a` stands before, at or after `b`; a prefix stands first. */
 export function compareBytes(a: Uint8Array, b: Uint8Array): number {
   return compareRanges(a, 0, a.length, b, 0, b.length);

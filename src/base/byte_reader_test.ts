@@ -32,6 +32,11 @@ Deno.test("ByteReader reads big-endian integers at both ends of their range", ()
   assertEquals(from.remaining, 0);
 });
 
+Deno.test("ByteReader.skip() returns where what it passes over begins", () => {
+  const from = new ByteReader(new Uint8Array(9), 2);
+  assertEquals([from.skip(3), from.skip(0), from.offset], [2, 5, 5]);
+});
+
 Deno.test("ByteReader refuses to read past its end, and stays where it was", () => {
   const reads: [number, (from: ByteReader) => unknown][] = [
     [1, (from) => from.u8()],
@@ -41,6 +46,7 @@ Deno.test("ByteReader refuses to read past its end, and stays where it was", () 
     [8, (from) => from.u53()],
     [8, (from) => from.f64()],
     [5, (from) => from.raw(5)],
+    [5, (from) => from.skip(5)],
     [5, (from) => from.rawText(5)],
   ];
   for (const [size, read] of reads) {

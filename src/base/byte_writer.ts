@@ -7,6 +7,8 @@
  */
 
 const encoder = new TextEncoder();
+/** Up to so many characters a loop over ASCII, as names are, beats the encoder and the view that it needs. */
+const SHORT_TEXT_LENGTH = 48;
 
 /** A growing buffer with a write position. Integers are big-endian. */
 export class ByteWriter {
@@ -118,10 +120,7 @@ export class ByteWriter {
   /** A u16 length in bytes, then UTF-8. @throws {RangeError} If it is longer than 65,535 bytes. */
   text(value: string): void {
     this.reserve(2 + value.length * 3);
-    const { written } = encoder.encodeInto(
-      value,
-      this.bytes.subarray(this.length + 2),
-    );
+    const written = this.#putText(value, this.length + 2);
     if (written > 0xffff) {
       throw new RangeError(
         `Cannot write a text of ${written} bytes: the limit is 65535`,
@@ -134,12 +133,25 @@ export class ByteWriter {
   /** UTF-8 with no length before it; returns how many bytes it took. */
   rawText(value: string): number {
     this.reserve(value.length * 3);
-    const { written } = encoder.encodeInto(
-      value,
-      this.bytes.subarray(this.length),
-    );
+    const written = this.#putText(value, this.length);
     this.length += written;
     return written;
+  }
+
+  /** Writes `value` at `start`, where there is room, and returns how many bytes it took. */
+  #putText(value: string, start: number): number {
+    const { bytes } = this;
+    const { length } = value;
+    let at = 0;
+    if (length <= SHORT_TEXT_LENGTH) {
+      for (; at < length; at++) {
+        const code = value.charCodeAt(at);
+        if (code > 0x7f) break;
+        bytes[start + at] = code;
+      }
+    }
+    if (at === length) return at;
+    return encoder.encodeInto(value, bytes.subarray(start)).written;
   }
 
   /** Overwrites four bytes at `offset`, for lengths that are known afterwards. */

@@ -4,6 +4,7 @@
  *
  * @module
  */
+import { equalsRange } from "../base/byte_order.ts";
 import { ByteReader } from "../base/byte_reader.ts";
 import { isWhorlError, WhorlError } from "../base/errors.ts";
 import {
@@ -16,20 +17,6 @@ import { valueHash } from "./ra_kv_value.ts";
 
 const reader = new ByteReader(new Uint8Array(0));
 const change = emptyChange();
-
-/** Whether `bytes[start, end)` is `key`. */
-export function isSameKey(
-  key: Uint8Array,
-  bytes: Uint8Array,
-  start: number,
-  end: number,
-): boolean {
-  if (key.length !== end - start) return false;
-  for (let i = 0; i < key.length; i++) {
-    if (key[i] !== bytes[start + i]) return false;
-  }
-  return true;
-}
 
 /** Where the value of a key is in its entry. */
 interface FoundValue {
@@ -48,7 +35,7 @@ function findValue(
   try {
     visitChanges(reader, change, (at) => {
       // Of a batch that changes a key twice the last change counts.
-      if (!isSameKey(key, body, at.keyStart, at.keyEnd)) return;
+      if (!equalsRange(key, body, at.keyStart, at.keyEnd)) return;
       found = at.op === RaKvOp.put
         ? { value: body.subarray(at.valueStart, at.valueEnd), hash: at.hash }
         : undefined;

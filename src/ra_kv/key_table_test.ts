@@ -151,25 +151,33 @@ Deno.test("KeyTable takes the memory that its text says", () => {
   assert(table.byteCount / table.size <= 40 + 8, `${table.byteCount}`);
 });
 
-Deno.test("KeyTable.reserve() leaves what is there as it is, and binds nobody to what was reserved", () => {
-  for (const [count, keyBytes] of [[0, 0], [10, 5], [500, 20], [20, 9_000]]) {
-    const table = new KeyTable(3);
-    const expected: Record<string, unknown[]> = {};
-    const putUpTo = (end: number): void => {
-      for (let index = table.size + 1; index <= end; index++) {
-        put(table, `key ${index}`, index);
-        expected[`key ${index}`] = [
-          index,
-          index % 7,
-          index % 2,
-          index % 3 ? 0 : index * 10,
-        ];
-      }
-    };
-    putUpTo(40);
-    table.reserve(count!, keyBytes!);
-    assertEquals(contents(table), expected);
-    putUpTo(1_200);
-    assertEquals(contents(table), expected);
+Deno.test("KeyTable does what a Map does over many pages, and records go from one key to another", () => {
+  const table = new KeyTable(3);
+  const model = new Map<string, number>();
+  for (let n = 0; n < 30_000; n++) {
+    const key = `key ${n}`;
+    model.set(key, put(table, key, n + 1));
+    if (n % 3 !== 0) continue;
+    const gone = `key ${n / 3}`;
+    table.remove(model.get(gone) as number);
+    model.delete(gone);
+  }
+  assertEquals(table.size, model.size);
+  assert(table.recordEnd < 30_000, "free records are used again");
+  for (const [key, record] of model) assertEquals(find(table, key), record);
+  for (let n = 0; n < 10_000; n++) assertEquals(find(table, `key ${n}`), -1);
+  assertEquals(Object.keys(contents(table)).length, model.size);
+});
+
+Deno.test("KeyTable grows by a piece at a time, however many keys there are", () => {
+  // A page with its keys, or a segment of slots: what has to be filled or moved at once.
+  const pieceBytesMax = 300 * 1024;
+  const table = new KeyTable(1);
+  let before = table.byteCount;
+  for (let n = 0; n < 150_000; n++) {
+    put(table, `customer/${n}/address`, n + 1);
+    const now = table.byteCount;
+    assert(now - before <= pieceBytesMax, `${now - before} bytes at ${n}`);
+    before = now;
   }
 });

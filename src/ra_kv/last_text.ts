@@ -5,7 +5,7 @@
  *
  * @module
  */
-import { equalBytes } from "../base/byte_order.ts";
+import { equalsRange } from "../base/byte_order.ts";
 import { WhorlError } from "../base/errors.ts";
 
 const decoder = new TextDecoder("utf-8", { fatal: true, ignoreBOM: true });
@@ -15,11 +15,12 @@ export class LastText {
   #bytes: Uint8Array = new Uint8Array(0);
   #text = "";
 
-  /** The text in `bytes`. @throws {WhorlError} `protocol_error` if it is not UTF-8. */
-  of(bytes: Uint8Array): string {
-    if (equalBytes(bytes, this.#bytes)) return this.#text;
+  /** The text in `bytes[start, end)`. @throws {WhorlError} `protocol_error` if it is not UTF-8. */
+  of(bytes: Uint8Array, start = 0, end: number = bytes.length): string {
+    if (equalsRange(this.#bytes, bytes, start, end)) return this.#text;
+    const own = bytes.slice(start, end);
     try {
-      this.#text = decoder.decode(bytes);
+      this.#text = decoder.decode(own);
     } catch (cause) {
       throw new WhorlError(
         "protocol_error",
@@ -27,7 +28,7 @@ export class LastText {
         { cause },
       );
     }
-    this.#bytes = bytes.slice();
+    this.#bytes = own;
     return this.#text;
   }
 }

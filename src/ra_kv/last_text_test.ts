@@ -11,6 +11,16 @@ Deno.test("LastText decodes what it is given, the same again or something else",
   }
 });
 
+Deno.test("LastText decodes a part of what it is given, and takes no other part for it", () => {
+  const names = new LastText();
+  const bytes = bytesOf("one two one");
+  assertEquals(names.of(bytes, 0, 3), "one");
+  assertEquals(names.of(bytes, 4, 7), "two");
+  assertEquals(names.of(bytes, 8, 11), "one");
+  assertEquals(names.of(bytes, 8, 10), "on");
+  assertEquals(names.of(bytes), "one two one");
+});
+
 Deno.test("LastText keeps no view of what it is given", () => {
   const names = new LastText();
   const bytes = bytesOf("one");

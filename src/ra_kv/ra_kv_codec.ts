@@ -195,15 +195,14 @@ const leaders = new LastText();
 
 /** Reads the answer to a write. @throws {WhorlError} `protocol_error`. */
 export function readWriteAnswer(from: ByteReader): WriteAnswer {
-  const answer = {
-    index: from.u48(),
-    term: from.u48(),
-    timeMs: from.u48(),
-    machineVersion: from.u16(),
-    leader: leaders.of(from.raw(from.u16())),
-  };
+  const index = from.u48();
+  const term = from.u48();
+  const timeMs = from.u48();
+  const machineVersion = from.u16();
+  const leaderStart = from.skip(from.u16());
+  const leader = leaders.of(from.bytes, leaderStart, from.offset);
   expectEnd(from);
-  return answer;
+  return { index, term, timeMs, machineVersion, leader };
 }
 
 /** Who answers a get, and with whom it agrees. */

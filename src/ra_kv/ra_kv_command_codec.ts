@@ -87,12 +87,10 @@ export function writeClusterName(into: ByteWriter, name: string): void {
 /** Reads a key and returns where it stands in the bytes of `from`. @throws {WhorlError} `invalid_key`, `protocol_error`. */
 export function skipKey(from: ByteReader): number {
   const length = from.u16();
-  const start = from.offset;
   if (length < 1 || length > RA_KV_KEY_BYTES_MAX) {
     throw invalidName("key", RA_KV_KEY_BYTES_MAX, length);
   }
-  from.raw(length);
-  return start;
+  return from.skip(length);
 }
 
 function writeName(
@@ -288,11 +286,10 @@ function readChangeWith(
   }
   into.hash = from.u32();
   const bytes = from.u32();
-  into.valueStart = from.offset;
   if (bytes < 1 || bytes > RA_KV_VALUE_BYTES_MAX) {
     throw refusal(`its value has ${bytes} bytes`);
   }
-  from.raw(bytes);
+  into.valueStart = from.skip(bytes);
   into.valueEnd = from.offset;
 }
 

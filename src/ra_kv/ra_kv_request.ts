@@ -49,6 +49,8 @@ import type { RaKvWatches } from "./ra_kv_watches.ts";
 
 /** Refusals in a row after which an operation waits before it is tried again. */
 const HASTY_TRIES_MAX = 3;
+/** Raft has no replicas that answer one by one. */
+const NOBODY: readonly never[] = [];
 /** How much longer than its deadline an operation that was sent on is waited for. */
 const ANSWER_GRACE_MS = 100;
 
@@ -140,11 +142,12 @@ export class RaKvRequest implements Deadline, RaKvTarget {
   #graceGiven = false;
   #finished = false;
 
-  constructor(router: RequestHost, parts: RequestParts) {
+  /** @param nowMs The time, by the clock of `router`. */
+  constructor(router: RequestHost, nowMs: number, parts: RequestParts) {
     this.#router = router;
     this.#parts = parts;
     this.#byteCount = parts.bytes.length;
-    this.#deadlineAt = router.runtime.now() + parts.timeLeftMs;
+    this.#deadlineAt = nowMs + parts.timeLeftMs;
   }
 
   get cluster(): string {
@@ -227,14 +230,25 @@ export class RaKvRequest implements Deadline, RaKvTarget {
     const { operation, bytes, bodyStart } = this.#parts;
     this.#given = true;
     try {
-      const body = new ByteReader(bytes, bodyStart);
       switch (operation) {
         case RaKvOperation.get:
-          return get(member, readGetBody(body), this);
+          return get(
+            member,
+            readGetBody(new ByteReader(bytes, bodyStart)),
+            this,
+          );
         case RaKvOperation.readEntry:
-          return void readEntry(member, readEntryBody(body), this);
+          return void readEntry(
+            member,
+            readEntryBody(new ByteReader(bytes, bodyStart)),
+            this,
+          );
         case RaKvOperation.watch:
-          return this.#router.watches.add(member, readWatchBody(body), this);
+          return this.#router.watches.add(
+            member,
+            readWatchBody(new ByteReader(bytes, bodyStart)),
+            this,
+          );
         default:
           return write(member, commandOf(operation, bytes, bodyStart), this);
       }
@@ -323,7 +337,7 @@ export class RaKvRequest implements Deadline, RaKvTarget {
   answered(object: Uint8Array<ArrayBuffer> | undefined): void {
     const { target } = this.#parts;
     if (!this.#finish()) return;
-    target.operationDone({ object, replies: [], replicas: [] });
+    target.operationDone({ object, replies: NOBODY, replicas: NOBODY });
   }
 
   failed(error: WhorlError): void {
@@ -439,7 +453,7 @@ export class RaKvRequest implements Deadline, RaKvTarget {
   #finish(): boolean {
     if (this.#finished) return false;
     this.#finished = true;
-    this.#router.closeNumber(this.#correlation);
+    if (this.#correlation > 0) this.#router.closeNumber(this.#correlation);
     this.#router.forget(this, this.#byteCount);
     return true;
   }

@@ -22,6 +22,7 @@ import { ByteReader } from "../base/byte_reader.ts";
 import { briefCopyOf } from "../base/byte_slab.ts";
 import { isWhorlError, WhorlError } from "../base/errors.ts";
 import { DeadlineWheel } from "../environment/deadline_wheel.ts";
+import { TurnClock } from "../environment/turn_clock.ts";
 import type { RaftSystem } from "../raft/raft_member.ts";
 import type { OperationCarrier } from "../request/operation_carrier.ts";
 import {
@@ -99,6 +100,7 @@ export class RaKvRouter implements OperationCarrier, RequestHost {
   readonly #header = emptyOperationHeader();
   readonly #reader = new ByteReader(new Uint8Array(0));
   readonly #names = new LastText();
+  readonly #clock: TurnClock;
   #size = 0;
   #bytes = 0;
   /** Begins anywhere, so that a late answer to another router of this node is not taken for one to this. */
@@ -116,6 +118,7 @@ export class RaKvRouter implements OperationCarrier, RequestHost {
     this.routes = options.routes;
     this.successor = options.successor ?? (() => undefined);
     this.runtime = options.runtime;
+    this.#clock = new TurnClock(options.runtime);
     this.#next = RAFT_CORRELATION_FIRST +
       Math.floor(options.runtime.random() * FIRST_NUMBERS);
     this.#system = options.system;
@@ -146,7 +149,7 @@ export class RaKvRouter implements OperationCarrier, RequestHost {
     }
     this.#size++;
     this.#bytes += end - start;
-    this.wheel.set(request, request.timeLeftMs);
+    this.wheel.set(request, this.#header.timeLeftMs, this.#clock.now());
     request.route();
   }
 
@@ -176,8 +179,8 @@ export class RaKvRouter implements OperationCarrier, RequestHost {
         `Cannot take an operation as ${this.#size} of ${this.#bytes} bytes are under way`,
       );
     }
-    const cluster = this.#names.of(bytes.subarray(keyStart, keyEnd));
-    return new RaKvRequest(this, {
+    const cluster = this.#names.of(bytes, keyStart, keyEnd);
+    return new RaKvRequest(this, this.#clock.now(), {
       cluster,
       operation: command,
       flags,

@@ -17,13 +17,14 @@
  * @module
  */
 import type { Runtime } from "../../supervisors/runtime.ts";
+import { equalsRange } from "../base/byte_order.ts";
 import { ByteWriter } from "../base/byte_writer.ts";
 import { WhorlError } from "../base/errors.ts";
 import { type Deadline, DeadlineWheel } from "../environment/deadline_wheel.ts";
 import type { RaftEntry } from "../raft/raft_entry.ts";
 import type { RaftFailure } from "../raft/raft_member.ts";
 import { ChangeKind } from "./change_log.ts";
-import { isSameKey, valuePutBy } from "./entry_values.ts";
+import { valuePutBy } from "./entry_values.ts";
 import {
   WATCH_BYTES_MAX,
   WATCH_EVENTS_MAX,
@@ -74,10 +75,10 @@ class Watch implements Deadline {
   wants(bytes: Uint8Array, start: number, end: number): boolean {
     const { flags, key } = this.body;
     if ((flags & WatchFlag.prefix) === 0) {
-      return isSameKey(key, bytes, start, end);
+      return equalsRange(key, bytes, start, end);
     }
     return end - start >= key.length &&
-      isSameKey(key, bytes, start, start + key.length);
+      equalsRange(key, bytes, start, start + key.length);
   }
 }
 

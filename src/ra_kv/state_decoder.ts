@@ -22,11 +22,6 @@ import { readSuccession } from "./succession_codec.ts";
 
 /** What a key takes at least, in bytes. */
 const RECORD_BYTES_MIN = 13;
-/** Room is made at once for so many keys at most: how many there are is only said so far. */
-const RESERVED_KEYS_MAX = 4_194_304;
-/** How much longer the other keys may be than the first ones, in all, until room is made anew. */
-const RESERVED_BYTES_FACTOR = 1.125;
-
 /** See the module's text. */
 export class RaKvStateDecoder implements StateDecoder<RaKvState> {
   readonly #seed: number;
@@ -44,8 +39,7 @@ export class RaKvStateDecoder implements StateDecoder<RaKvState> {
     const rest = this.#rest;
     const bytes = rest.length === 0 ? piece : joined(rest, piece);
     const from = new ByteReader(bytes);
-    const isFirst = this.#state === undefined;
-    if (isFirst && !isHeaderWhole(from)) {
+    if (this.#state === undefined && !isHeaderWhole(from)) {
       this.#rest = bytes;
       return;
     }
@@ -54,7 +48,6 @@ export class RaKvStateDecoder implements StateDecoder<RaKvState> {
       readRecord(from, state);
       this.#left--;
     }
-    if (isFirst) reserve(state, this.#left);
     this.#rest = bytes.subarray(from.offset);
     if (this.#left === 0 && this.#rest.length > 0) {
       throw refusal("bytes follow its keys");
@@ -82,14 +75,6 @@ export class RaKvStateDecoder implements StateDecoder<RaKvState> {
     if (state === undefined || this.#left > 0) throw refusal("it is cut short");
     return state;
   }
-}
-
-/** Makes room for `left` more keys like those that are there, as growing bit by bit would move all of them at once again and again. */
-function reserve({ keys }: RaKvState, left: number): void {
-  if (keys.size === 0) return;
-  const count = Math.min(keys.size + left, RESERVED_KEYS_MAX);
-  const bytesOfOne = keys.keyBytes / keys.size;
-  keys.reserve(count, Math.ceil(count * bytesOfOne * RESERVED_BYTES_FACTOR));
 }
 
 /** Whether all is there that stands before the first key. */
@@ -128,8 +113,7 @@ function readRecord(from: ByteReader, state: RaKvState): void {
   if (length < 1 || length > RA_KV_KEY_BYTES_MAX) {
     throw refusal(`a key has ${length} bytes`);
   }
-  const start = from.offset;
-  from.raw(length);
+  const start = from.skip(length);
   const size = keys.size;
   const record = keys.findOrAdd(from.bytes, start, from.offset);
   if (keys.size === size) throw refusal("it has a key twice");

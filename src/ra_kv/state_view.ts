@@ -19,8 +19,8 @@ import type { MachineView } from "../raft/machine.ts";
 import { type KeyTable, RecordFlag } from "./key_table.ts";
 import type { KeyTableView } from "./key_table_view.ts";
 
-/** Most bytes of one piece of a snapshot: 128 KiB, which take a millisecond or two. */
-export const SNAPSHOT_PIECE_BYTES = 128 * 1024;
+/** Most bytes of one piece of a snapshot: a millisecond or two of work for who writes or reads it. */
+export const SNAPSHOT_PIECE_BYTES = 64 * 1024;
 /** What a snapshot begins with. */
 export const SNAPSHOT_FORMAT = 1;
 /** What that of a group with a history begins with. */

@@ -7,11 +7,15 @@
  * @module
  */
 import { isWhorlError, reasonOf, WhorlError } from "../base/errors.ts";
+import type { Runtime } from "../../supervisors/runtime.ts";
 import type { GroupLog } from "./log/raft_log.ts";
+import { StartTurns } from "./log/start_turns.ts";
 import type { MachineHost } from "./machine_host.ts";
 
-/** Entries applied from the disk before the event loop gets its turn. */
+/** Entries applied from the disk before the event loop gets its turn, */
 const APPLY_ENTRIES_MAX = 4096;
+/** and at a start before it is looked whether that should. */
+const KNOWN_ENTRIES_MAX = 512;
 const APPLY_BYTES_MAX = 4 * 1024 * 1024;
 
 /** What it stands on. */
@@ -73,16 +77,19 @@ export class EntryApplier {
   }
 
   /** Applies what is known to have been applied here before a restart. */
-  async applyKnown(): Promise<void> {
+  async applyKnown(runtime: Runtime): Promise<void> {
     const { recovered } = this.#log;
+    const turns = new StartTurns(runtime);
     const until = Math.min(recovered.appliedIndex, recovered.lastIndex);
     while (this.#machine.index < until) {
+      const first = this.#machine.index + 1;
       const entries = await this.#log.entries(
-        this.#machine.index + 1,
-        until,
+        first,
+        Math.min(until, first + KNOWN_ENTRIES_MAX - 1),
         APPLY_BYTES_MAX,
       );
       for (const entry of entries) this.#machine.apply(entry);
+      await turns.done(entries.length);
     }
     this.commitIndex = Math.max(this.commitIndex, this.#machine.index);
   }

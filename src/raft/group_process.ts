@@ -203,7 +203,7 @@ export class GroupProcess<State = unknown> implements RaftMember<State> {
       const machine = options.machineOf(log.config.machine);
       const stored = await storedState(log, machine, world.runtime);
       member = new GroupProcess(options, log, machine, stored);
-      await member.#applier.applyKnown();
+      await member.#applier.applyKnown(world.runtime);
     } catch (error) {
       await log.close();
       // Some rot is found only by who reads there.

@@ -115,8 +115,7 @@ export function readEntries(bytes: Uint8Array<ArrayBuffer>): RaftEntry[] {
     const index = from.u48();
     const term = from.u48();
     const length = from.u32();
-    const start = from.offset;
-    from.raw(length);
+    const start = from.skip(length);
     entries.push({ index, term, body: bytes.subarray(start, start + length) });
   }
   return entries;

@@ -5,12 +5,13 @@
  */
 import type { Runtime } from "../../supervisors/runtime.ts";
 import type { GroupLog } from "./log/raft_log.ts";
+import { StartTurns } from "./log/start_turns.ts";
 import type { RaftMachine } from "./machine.ts";
 import { decoderOf } from "./machine_host.ts";
 import type { SnapshotMeta } from "./raft_entry.ts";
 
-/** So much of a state is read in one go, in bytes: others on the node are served while it starts. */
-const SLICE_BYTES = 128 * 1024;
+/** Bytes of a state that take about as long as an entry does. */
+const ENTRY_BYTES = 64;
 
 /** A state of a machine that was stored, and what it is of. */
 export interface StoredState<State> {
@@ -27,14 +28,10 @@ export async function storedState<State>(
   const stored = await log.readCheckpoint() ?? await log.readSnapshot();
   if (stored === undefined) return { point: undefined, state: machine.init() };
   const decoder = decoderOf(machine);
-  let bytes = 0;
+  const turns = new StartTurns(runtime);
   for await (const piece of stored.state) {
-    if (bytes >= SLICE_BYTES) {
-      bytes = 0;
-      await new Promise<void>((resolve) => runtime.setTimer(0, resolve));
-    }
     decoder.add(piece);
-    bytes += piece.length;
+    await turns.done(piece.length / ENTRY_BYTES);
   }
   return { point: stored.meta, state: decoder.end() };
 }

@@ -10,7 +10,7 @@ const meta = {
   membership: { index: 0, members: [] },
   machineVersion: 0,
 };
-const pieces = Array.from({ length: 8 }, () => new Uint8Array(50_000));
+const pieces = Array.from({ length: 8 }, () => new Uint8Array(500_000));
 
 /** A log with a snapshot and a checkpoint of so many pieces. */
 function logOf(snapshot?: number, checkpoint?: number): GroupLog {

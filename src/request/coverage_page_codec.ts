@@ -174,8 +174,8 @@ export function readCoveragePageHead(
   const query = from.u53();
   from.u32();
   for (let left = from.u16(); left > 0; left--) {
-    from.raw(3 * 2);
-    from.raw(from.u16());
+    from.skip(3 * 2);
+    from.skip(from.u16());
     from.blob();
   }
   return { query, last: from.remaining > 0 };

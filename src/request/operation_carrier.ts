@@ -37,30 +37,65 @@ export function submitOperation<Result>(
   failureOf: (error: WhorlError) => WhorlError = (error) => error,
 ): Promise<Result> {
   if (signal?.aborted) return Promise.reject(cancelled());
-  const { promise, resolve, reject } = Promise.withResolvers<Result>();
-  const onAbort = (): void => reject(cancelled());
-  signal?.addEventListener("abort", onAbort, { once: true });
-  const target: OperationTarget = {
-    operationDone(result) {
-      signal?.removeEventListener("abort", onAbort);
-      try {
-        resolve(resultOf(result));
-      } catch (error) {
-        reject(error);
-      }
-    },
-    operationFailed(error) {
-      signal?.removeEventListener("abort", onAbort);
-      reject(failureOf(error));
-    },
-  };
+  const target = new AwaitedOperation(resultOf, failureOf);
+  if (signal !== undefined) target.endWith(signal);
   try {
     carrier.submit(operation.bytes, 0, operation.length, target);
   } catch (error) {
-    signal?.removeEventListener("abort", onAbort);
+    target.letGo();
     throw error;
   }
-  return promise;
+  return target.promise;
+}
+
+/** An operation that somebody waits for. An object, as closures of its own for each would be most of what one costs. */
+class AwaitedOperation<Result> implements OperationTarget {
+  readonly promise: Promise<Result>;
+  readonly #resolve: (result: Result) => void;
+  readonly #reject: (error: unknown) => void;
+  readonly #resultOf: (result: OperationResult) => Result;
+  readonly #failureOf: (error: WhorlError) => WhorlError;
+  #signal: AbortSignal | undefined;
+  #onAbort: (() => void) | undefined;
+
+  constructor(
+    resultOf: (result: OperationResult) => Result,
+    failureOf: (error: WhorlError) => WhorlError,
+  ) {
+    const { promise, resolve, reject } = Promise.withResolvers<Result>();
+    this.promise = promise;
+    this.#resolve = resolve;
+    this.#reject = reject;
+    this.#resultOf = resultOf;
+    this.#failureOf = failureOf;
+  }
+
+  /** It is cancelled when `signal` fires. */
+  endWith(signal: AbortSignal): void {
+    this.#signal = signal;
+    this.#onAbort = () => this.#reject(cancelled());
+    signal.addEventListener("abort", this.#onAbort, { once: true });
+  }
+
+  /** The signal has nobody to tell any more. */
+  letGo(): void {
+    if (this.#signal === undefined || this.#onAbort === undefined) return;
+    this.#signal.removeEventListener("abort", this.#onAbort);
+  }
+
+  operationDone(result: OperationResult): void {
+    this.letGo();
+    try {
+      this.#resolve(this.#resultOf(result));
+    } catch (error) {
+      this.#reject(error);
+    }
+  }
+
+  operationFailed(error: WhorlError): void {
+    this.letGo();
+    this.#reject(this.#failureOf(error));
+  }
 }
 
 function cancelled(): WhorlError {

@@ -74,6 +74,17 @@ agrees(
     await note("read", () => disk.readFile(path));
     await note("entry", () => disk.entry(path));
     await note("make anew", () => disk.open(path, { mode: "create_new" }));
+    // The real one reads much piece by piece.
+    const large = Uint8Array.from({ length: 2_500_000 }, (_, i) => i % 251);
+    const other = await disk.open(`${folder}/large`, { mode: "create_new" });
+    await other.write(large);
+    other.close();
+    await note("read much", async () => {
+      const found = await disk.readFile(`${folder}/large`);
+      return found?.length === large.length &&
+        found.every((byte, i) => byte === i % 251);
+    });
+    await disk.remove(`${folder}/large`);
     const again = await disk.open(path, { mode: "create" });
     again.writeAt(bytes(9), 1);
     again.writeAt(bytes(8, 8), 6);

@@ -16,7 +16,12 @@ import type { StoredSnapshot } from "./group_manifest_codec.ts";
 import type { GroupParts } from "./group_parts.ts";
 import type { GroupSnapshots, WrittenSnapshot } from "./group_snapshots.ts";
 import { removeFolder } from "./removed_folder.ts";
-import { readDescription, readState, snapshotName } from "./snapshot_files.ts";
+import {
+  readDescription,
+  readState,
+  type SlicedWork,
+  snapshotName,
+} from "./snapshot_files.ts";
 
 /** Checkpoints kept of a group; one more, and one between others goes. */
 export const CHECKPOINTS_MAX = 10;
@@ -29,6 +34,8 @@ export class GroupCheckpoints {
   #list: StoredSnapshot[] | undefined;
   /** Those that an earlier life has left: they may be in the memory of the system only. */
   readonly #earlier = new Set<StoredSnapshot>();
+
+  readonly #run: SlicedWork = (work) => this.#parts.shared().pace.run(work);
 
   constructor(parts: GroupParts, snapshots: GroupSnapshots) {
     this.#parts = parts;
@@ -88,7 +95,7 @@ export class GroupCheckpoints {
   async #metaIn(folder: string): Promise<SnapshotMeta | undefined> {
     try {
       const { disk } = this.#parts.shared();
-      return (await readDescription(disk, folder)).meta;
+      return (await readDescription(disk, folder, this.#run)).meta;
     } catch (error) {
       if (isUnusable(error)) return undefined;
       throw error;
@@ -176,7 +183,10 @@ export class GroupCheckpoints {
       for await (const piece of readState(disk, folder)) {
         await pace.pause(piece.length);
       }
-      return { stored, live: (await readDescription(disk, folder)).live };
+      return {
+        stored,
+        live: (await readDescription(disk, folder, this.#run)).live,
+      };
     });
   }
 
@@ -189,7 +199,7 @@ export class GroupCheckpoints {
     const folder = manifest.snapshotFolder(stored);
     const found = await this.#unlessBroken(stored, async () => ({
       state: await Array.fromAsync(readState(disk, folder)),
-      live: (await readDescription(disk, folder)).live,
+      live: (await readDescription(disk, folder, this.#run)).live,
     }));
     if (found === undefined) return undefined;
     return await this.#snapshots.write(stored.meta, found.state, found.live);

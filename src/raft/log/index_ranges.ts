@@ -28,11 +28,7 @@ export class IndexRanges {
 
   /** Of `indexes`, in any order, each once or more. */
   static of(indexes: Iterable<number>): IndexRanges {
-    const work = IndexRanges.inSlices(indexes);
-    for (;;) {
-      const { done, value } = work.next();
-      if (done) return value;
-    }
+    return allAtOnce(IndexRanges.inSlices(indexes));
   }
 
   /** Like {@linkcode IndexRanges.of}, with a chance to do something else every few milliseconds. */
@@ -55,8 +51,20 @@ export class IndexRanges {
     count: number,
     ranges: Iterable<readonly [first: number, last: number]>,
   ): IndexRanges {
+    return allAtOnce(IndexRanges.ofRangesInSlices(count, ranges));
+  }
+
+  /** Like {@linkcode IndexRanges.ofRanges}, with a chance to do something else every few milliseconds. */
+  static *ofRangesInSlices(
+    count: number,
+    ranges: Iterable<readonly [first: number, last: number]>,
+  ): Generator<void, IndexRanges> {
     const builder = new RangesBuilder(count);
-    for (const [first, last] of ranges) builder.add(first, last);
+    let done = 0;
+    for (const [first, last] of ranges) {
+      if (++done % SLICE_INDEXES === 0) yield;
+      builder.add(first, last);
+    }
     return new IndexRanges(...builder.build());
   }
 
@@ -122,6 +130,14 @@ export class IndexRanges {
   /** How many of them are from `first` to `last`. */
   countBetween(first: number, last: number): number {
     return last < first ? 0 : this.#countTo(last) - this.#countTo(first - 1);
+  }
+}
+
+/** What `work` comes to, without a pause. */
+function allAtOnce<T>(work: Generator<void, T>): T {
+  for (;;) {
+    const { done, value } = work.next();
+    if (done) return value;
   }
 }
 

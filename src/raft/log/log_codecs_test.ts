@@ -111,12 +111,15 @@ Deno.test("readBatch() reads what was sealed, under the salt of its file only", 
     end: bytes.length,
   };
   assertEquals(readBatch(bytes, 5, 77), found);
-  assertEquals(findBatch(bytes, 0, 77), found);
-  assertEquals(findBatch(bytes, 0, undefined), found);
+  assertEquals(findBatch(bytes, 0, bytes.length, 77), found);
+  assertEquals(findBatch(bytes, 0, bytes.length, undefined), found);
   assertEquals(readBatch(bytes, 5, 78), undefined);
-  assertEquals(findBatch(bytes, 6, 77), undefined);
+  assertEquals(findBatch(bytes, 6, bytes.length, 77), undefined);
   for (let length = 0; length < bytes.length; length++) {
-    assertEquals(findBatch(bytes.subarray(0, length), 0, 77), undefined);
+    assertEquals(
+      findBatch(bytes.subarray(0, length), 0, length, 77),
+      undefined,
+    );
   }
   for (let at = 5; at < found.bodies; at++) {
     const other = bytes.with(at, bytes[at] as number ^ 4);
@@ -183,6 +186,15 @@ Deno.test("SegmentIndex finds lines, whether or not entries were left out", () =
   assertEquals(new SegmentIndex(new Uint8Array(0)).lineFrom(3), 0);
 });
 
+/** What `bytes` say, and how often others had a chance meanwhile. */
+function decoded(bytes: Uint8Array<ArrayBuffer>) {
+  const work = decodeLive(bytes);
+  for (let chances = 0;; chances++) {
+    const { done, value } = work.next();
+    if (done) return value && { ...value, chances };
+  }
+}
+
 function whole(pieces: Iterable<Uint8Array>): Uint8Array<ArrayBuffer> {
   const into = new ByteWriter();
   for (const piece of pieces) into.raw(piece);
@@ -194,13 +206,13 @@ Deno.test("decodeLive() reads what encodeLive() wrote, and refuses any other byt
     const indexes of [[], [1], [1, 2, 3, 500, 70_000, 2 ** 40, 2 ** 53 - 1]]
   ) {
     const bytes = whole(encodeLive(meta, IndexRanges.of(indexes)));
-    const found = decodeLive(bytes);
+    const found = decoded(bytes);
     assertEquals(found?.format, 1);
     assertEquals(found?.meta, meta);
     assertEquals([...found?.live ?? []], indexes);
     for (let at = 0; at < bytes.length; at++) {
       const other = bytes.with(at, bytes[at] as number ^ 2);
-      assertEquals(decodeLive(other), undefined);
+      assertEquals(decoded(other), undefined);
     }
   }
 });
@@ -212,7 +224,9 @@ Deno.test("encodeLive() makes pieces of what is much", () => {
     pieces.push(piece.slice());
   }
   assert(pieces.length > 2);
-  assertEquals([...decodeLive(whole(pieces))?.live ?? []], indexes);
+  const found = decoded(whole(pieces));
+  assertEquals([...found?.live ?? []], indexes);
+  assertEquals(found?.chances, 3, "it is read with pauses likewise");
 });
 
 Deno.test("a state's end is that of its pieces only", () => {

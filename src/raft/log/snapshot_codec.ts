@@ -128,16 +128,17 @@ export function* encodeLive(
   yield into.view();
 }
 
-/** What such a file says, with its format; `undefined` if it is damaged. */
-export function decodeLive(
+/** What a snapshot says of itself. */
+export interface SnapshotDescription {
+  readonly format: number;
+  readonly meta: SnapshotMeta;
+  readonly live: IndexRanges;
+}
+
+/** What such a file says; `undefined` if it is damaged. With a chance to do something else now and then: a million live entries far from each other take 40 ms. */
+export function* decodeLive(
   bytes: Uint8Array<ArrayBuffer>,
-):
-  | {
-    readonly format: number;
-    readonly meta: SnapshotMeta;
-    readonly live: IndexRanges;
-  }
-  | undefined {
+): Generator<void, SnapshotDescription | undefined> {
   const end = bytes.length - 4;
   if (
     end < LIVE_MAGIC.length ||
@@ -148,7 +149,10 @@ export function decodeLive(
   const format = from.u16();
   const meta = readSnapshotMeta(from);
   const count = from.u32();
-  const live = IndexRanges.ofRanges(count, readRanges(from, count));
+  const live = yield* IndexRanges.ofRangesInSlices(
+    count,
+    readRanges(from, count),
+  );
   return { format, meta, live };
 }
 

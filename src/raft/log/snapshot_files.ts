@@ -127,6 +127,9 @@ export class SnapshotWriter {
   }
 }
 
+/** Does work slice by slice, with time for others in between. */
+export type SlicedWork = <T>(work: Generator<void, T>) => Promise<T>;
+
 /**
  * What is live in the snapshot in `folder`.
  *
@@ -136,8 +139,9 @@ export async function readLive(
   disk: Disk,
   folder: string,
   { index, term }: SnapshotMeta,
+  run: SlicedWork,
 ): Promise<IndexRanges> {
-  const found = await readDescription(disk, folder);
+  const found = await readDescription(disk, folder, run);
   if (found.meta.index !== index || found.meta.term !== term) {
     throw brokenError(`${folder}/live`, "it is of another snapshot");
   }
@@ -152,10 +156,11 @@ export async function readLive(
 export async function readDescription(
   disk: Disk,
   folder: string,
+  run: SlicedWork,
 ): Promise<{ readonly meta: SnapshotMeta; readonly live: IndexRanges }> {
   const path = `${folder}/live`;
   const bytes = await disk.readFile(path);
-  const found = bytes && decodeLive(bytes);
+  const found = bytes && await run(decodeLive(bytes));
   if (found === undefined) {
     throw brokenError(path, "its content does not match its checksum");
   }

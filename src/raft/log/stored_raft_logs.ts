@@ -36,7 +36,7 @@ import { Wal, type WalFile } from "./wal.ts";
 import type { WalGroup } from "./wal_batch.ts";
 import { type FoundLine, RecordKind } from "./wal_codec.ts";
 import { MARK_NAME, readWal, type WalReplay } from "./wal_recovery.ts";
-import { WorkPace } from "./work_pace.ts";
+import { inTurns, WorkPace } from "./work_pace.ts";
 import { segmentFileBytes } from "./group_segments.ts";
 
 /** How the logs are kept. */
@@ -349,6 +349,7 @@ class StoredRaftLogs implements RaftLogs {
           disk,
           `${folder}/snapshots/${snapshotName(snapshot)}`,
           snapshot.meta,
+          (work) => inTurns(this.#environment, work),
         );
       } catch (error) {
         if (!isWhorlError(error, "store_corrupt")) throw error;

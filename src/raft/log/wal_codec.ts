@@ -207,19 +207,21 @@ export function readBatch(
   return { number, count, table, bodies, end };
 }
 
-/** The first sound batch that begins at or behind `from`, whatever its number. */
+/** The first sound batch that begins at `from` or behind it, and before `until`, whatever its number. */
 export function findBatch(
   bytes: Uint8Array,
   from: number,
+  until: number,
   salt: number | undefined,
 ): FoundBatch | undefined {
   const first = BATCH_MAGIC >>> 24;
+  const looked = bytes.subarray(from, until);
   for (
-    let at = bytes.indexOf(first, from);
+    let at = looked.indexOf(first);
     at >= 0;
-    at = bytes.indexOf(first, at + 1)
+    at = looked.indexOf(first, at + 1)
   ) {
-    const found = readBatch(bytes, at, salt);
+    const found = readBatch(bytes, from + at, salt);
     if (found !== undefined) return found;
   }
   return undefined;

@@ -17,6 +17,7 @@
 import { crc32 } from "node:zlib";
 import { WhorlError } from "../../base/errors.ts";
 import type { StorageEnvironment } from "../../environment/environment.ts";
+import { StartTurns } from "./start_turns.ts";
 import {
   type FoundWatermark,
   readWatermark,
@@ -81,6 +82,10 @@ export interface WalContent {
 }
 
 const FILE_NAME = /^wal-(\d{1,15})\.log$/;
+/** So much of a file is searched in one go, */
+const SEARCHED_BYTES = 512 * 1024;
+/** which takes as long as so many entries. */
+const SEARCHED_ENTRIES = 512;
 /** Of the watermark. */
 export const MARK_NAME = "wal.mark";
 
@@ -95,10 +100,12 @@ interface ReadFile {
 
 /** Reads the log in `folder`, which is there, and removes files that hold nothing. */
 export async function readWal(
-  { disk, secretBytes }: StorageEnvironment,
+  environment: StorageEnvironment,
   folder: string,
   replay: WalReplay,
 ): Promise<WalContent> {
+  const { disk, secretBytes } = environment;
+  const turns = new StartTurns(environment);
   const mark = await readWatermark(disk, `${folder}/${MARK_NAME}`);
   const names = await disk.names(folder);
   const numbers = names.map((name) => Number(FILE_NAME.exec(name)?.[1] ?? NaN))
@@ -128,15 +135,15 @@ export async function readWal(
       (mark === undefined || header.storeId === storeId);
     // Without its header nothing in it can be believed, but that something was.
     const salt = isOurs ? header.salt : undefined;
-    const first = findBatch(bytes, FILE_HEADER_BYTES, salt);
+    const first = await search(bytes, FILE_HEADER_BYTES, salt, turns);
+    const isNone = first === undefined ||
+      await isTorn(bytes, first, salt, durable, turns);
     files.push({
       number,
       path,
       bytes,
       header: isOurs ? header : undefined,
-      firstBatch: first === undefined || isTorn(bytes, first, salt, durable)
-        ? 0
-        : first.number,
+      firstBatch: isNone ? 0 : first.number,
     });
   }
   // A file in which nothing was ever made durable is as good as none.
@@ -156,12 +163,13 @@ export async function readWal(
     if (file.number !== nextFile) wasLost = true;
     nextFile = file.number + 1;
     const follower = files.slice(i + 1).find((later) => later.firstBatch > 0);
-    const end = scanFile(
+    const end = await scanFile(
       file,
       next,
       follower?.firstBatch,
       durable,
       replay,
+      turns,
       () => wasLost = true,
     );
     next = end.next;
@@ -197,14 +205,15 @@ export async function readWal(
  *
  * @param expected Number of its first batch; 0 if it is the oldest file.
  */
-function scanFile(
+async function scanFile(
   { number, bytes, header, firstBatch }: ReadFile,
   expected: number,
   stop: number | undefined,
   durable: number,
   replay: WalReplay,
+  turns: StartTurns,
   lost: () => void,
-): { readonly next: number; readonly unsure: WalContent["unsure"] } {
+): Promise<{ readonly next: number; readonly unsure: WalContent["unsure"] }> {
   let next = expected === 0 ? firstBatch : expected;
   if (header === undefined || firstBatch === 0) {
     // Nothing is missing if the next file goes on where the one before this ended: all that was in here never became durable, and was written again.
@@ -216,7 +225,7 @@ function scanFile(
   while (stop === undefined || next < stop) {
     let batch = readBatch(bytes, at, header.salt);
     if (batch?.number !== next) {
-      batch = findBatch(bytes, at, header.salt);
+      batch = await search(bytes, at, header.salt, turns);
       // What the next file begins with was written there once more, and counts there.
       if (
         batch !== undefined &&
@@ -227,7 +236,7 @@ function scanFile(
     if (batch === undefined) return { next: stop ?? next, unsure };
     next = batch.number;
     const wasAcknowledged = durable >= next || stop !== undefined ||
-      findBatch(bytes, batch.end, header.salt) !== undefined;
+      await search(bytes, batch.end, header.salt, turns) !== undefined;
     if (!wasAcknowledged && !isSound(bytes, batch)) return { next, unsure };
     replayBatch(number, bytes, batch, replay);
     unsure = wasAcknowledged ? undefined : {
@@ -235,6 +244,7 @@ function scanFile(
       count: batch.count,
       bodyBytes: batch.end - batch.bodies,
     };
+    await turns.done(batch.count);
     at = batch.end;
     next++;
   }
@@ -249,6 +259,22 @@ const line: FoundLine = {
   length: 0,
   crc: 0,
 };
+
+/** The first sound batch that begins at or behind `from`: behind the last one may be much room. */
+async function search(
+  bytes: Uint8Array<ArrayBuffer>,
+  from: number,
+  salt: number | undefined,
+  turns: StartTurns,
+): Promise<FoundBatch | undefined> {
+  for (let at = from; at < bytes.length; at += SEARCHED_BYTES) {
+    const until = Math.min(bytes.length, at + SEARCHED_BYTES);
+    const found = findBatch(bytes, at, until, salt);
+    if (found !== undefined) return found;
+    await turns.done(SEARCHED_ENTRIES);
+  }
+  return undefined;
+}
 
 /** Calls `visit` with each line of `batch`, where its body is, and whether that is sound. */
 function visitRecords(
@@ -269,14 +295,15 @@ function visitRecords(
 }
 
 /** Whether the first batch of a file never became durable as a whole, so that what it may repeat from the file before counts there still. */
-function isTorn(
+async function isTorn(
   bytes: Uint8Array<ArrayBuffer>,
   first: FoundBatch,
   salt: number | undefined,
   durable: number,
-): boolean {
+  turns: StartTurns,
+): Promise<boolean> {
   return first.number > durable && !isSound(bytes, first) &&
-    findBatch(bytes, first.end, salt) === undefined;
+    await search(bytes, first.end, salt, turns) === undefined;
 }
 
 function isSound(bytes: Uint8Array<ArrayBuffer>, batch: FoundBatch): boolean {

@@ -80,6 +80,18 @@ export class WorkPace {
   }
 }
 
+/** Does work slice by slice, with time for others in between, at no pace. */
+export async function inTurns<T>(
+  runtime: Runtime,
+  work: Generator<void, T>,
+): Promise<T> {
+  for (;;) {
+    const { done, value } = work.next();
+    if (done) return value;
+    await new Promise<void>((resolve) => runtime.setTimer(0, resolve));
+  }
+}
+
 function endedError(): WhorlError {
   return new WhorlError("closed", "Cannot go on as the Raft logs are closed");
 }
