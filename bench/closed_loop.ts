@@ -1,5 +1,6 @@
 /**
- * A closed loop: so many workers, each with one operation under way, for so long.
+ * A closed loop: a number of workers, each with one operation under way, for
+ * some time.
  *
  * @module
  */
@@ -13,7 +14,7 @@ export interface ClosedLoop {
   readonly durationMs: number;
 }
 
-/** What came of it. Latencies in microseconds. */
+/** The result. Latencies in microseconds. */
 export interface LoopResult {
   readonly operations: number;
   readonly failures: number;
@@ -25,7 +26,7 @@ export interface LoopResult {
   readonly maxUs: number;
 }
 
-/** The how manieth of `count` keys an operation is for: 7919 is prime, so every key is visited. */
+/** The index, below `count`, of the key of an operation: 7919 is prime, so every key is visited. */
 export function keyNumber(operation: number, count: number): number {
   return (operation * 7919) % count;
 }

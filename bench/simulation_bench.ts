@@ -7,8 +7,9 @@
  * The floor is the clock alone, which calls as many events that do nothing and
  * sees after each that no promise is left that could go on.
  *
- *     deno bench --v8-flags=--min-semi-space-size=64,--max-semi-space-size=64 \
- *       --allow-env --allow-sys --allow-read bench/simulation_bench.ts
+ *     deno bench --allow-env --allow-sys --allow-read \
+ *       --v8-flags=--min-semi-space-size=64,--max-semi-space-size=64,--no-parallel-scavenge,--always-sparkplug \
+ *       bench/simulation_bench.ts
  *
  * Other work on the machine makes the times longer and the processor time much
  * less so. So that is told as well, garbage collection and compiling in other

@@ -8,8 +8,8 @@ import { SESSION_FLAGS } from "./session_flags.ts";
 
 /** The flags of every command. */
 export const GLOBAL_FLAGS: readonly Flag[] = [
-  { name: "json", says: "answer with one JSON document on standard output" },
-  { name: "help", short: "h", says: "teach instead of doing" },
+  { name: "json", says: "print one JSON document on standard output" },
+  { name: "help", short: "h", says: "show this help" },
 ];
 
 /** The flags by which `command` is told which node; one it declares itself means something else there. */

@@ -1,20 +1,10 @@
 import { assert, assertEquals, assertRejects } from "@std/assert";
+import { inTempDirectory } from "../src/environment/testing/temp_directory.ts";
 import { WhorlError } from "../src/base/errors.ts";
 import { readOrCreateCookie } from "./cookie_file.ts";
 import { LogFile } from "./log_file.ts";
 import { makeNodeDirectory } from "./node_directory.ts";
 import { pidOfParent, takePidFile } from "./pid_file.ts";
-
-async function inTempDirectory(
-  test: (directory: string) => Promise<void>,
-): Promise<void> {
-  const directory = await Deno.makeTempDir();
-  try {
-    await test(directory);
-  } finally {
-    await Deno.remove(directory, { recursive: true });
-  }
-}
 
 Deno.test("readOrCreateCookie() makes one secret, however many ask at once, that only the owner reads", () =>
   inTempDirectory(async (directory) => {

@@ -1,4 +1,5 @@
 import { assertEquals, assertRejects } from "@std/assert";
+import { inTempDirectory } from "../src/environment/testing/temp_directory.ts";
 import { parseInvocation } from "./arguments.ts";
 import { UsageError } from "./command.ts";
 import { runNodeCommand } from "./commands/run_node.ts";
@@ -13,17 +14,6 @@ const world = (env: Record<string, string> = {}): World => ({
   env: (name: string) => env[name],
   self: { program: "deno", args: (needs: unknown) => [JSON.stringify(needs)] },
 } as unknown as World);
-
-async function inTempDirectory(
-  test: (directory: string) => Promise<void>,
-): Promise<void> {
-  const directory = await Deno.makeTempDir();
-  try {
-    await test(directory);
-  } finally {
-    await Deno.remove(directory, { recursive: true });
-  }
-}
 
 const parse = (words: readonly string[]) =>
   parseInvocation(runNodeCommand, NODE_FLAGS, words);

@@ -1,12 +1,12 @@
 /**
- * What an HTTP interface answers when something is not as it should be:
- * `{ type, reason }`, the type a stable name in words with hyphens.
+ * Error responses of an HTTP interface: `{ type, reason }`, where the type is a
+ * stable name with hyphens.
  *
  * @module
  */
 import { type ErrorCode, isWhorlError } from "../mod.ts";
 
-/** A response that is not what was asked for. */
+/** An error response. */
 export class HttpError extends Error {
   /** @param type What went wrong, as a stable name. */
   constructor(
@@ -28,12 +28,12 @@ const TRY_AGAIN: readonly ErrorCode[] = [
   "coordinator_lost",
   "node_suspected",
   "connection_closed",
-  // A part of the node has fallen and is being started again.
+  // A part of the node has crashed and is being restarted.
   "closed",
 ];
 
 /**
- * What a caller is told of `error`.
+ * The error response for `error`.
  *
  * @param refusals Failures that say that the request itself is wrong. @default {[]}
  */

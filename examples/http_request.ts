@@ -1,11 +1,11 @@
 /**
- * What two HTTP interfaces read from a request, and how they refuse it.
+ * Reading and refusing HTTP requests, shared by two examples.
  *
  * @module
  */
 import { HttpError } from "./http_error.ts";
 
-/** A segment of a path as the text it stands for. @throws {HttpError} 400 `invalid-path` */
+/** A path segment, decoded. @throws {HttpError} 400 `invalid-path` */
 export function decodedSegment(segment: string): string {
   try {
     return decodeURIComponent(segment);
@@ -44,7 +44,7 @@ export function requireJson({ headers }: Request): void {
   );
 }
 
-/** A body that has been read. @throws {HttpError} 400 `invalid-body` */
+/** The JSON in a body. @throws {HttpError} 400 `invalid-body` */
 export function parsedBody(bytes: Uint8Array): unknown {
   try {
     return JSON.parse(new TextDecoder("utf-8", { fatal: true }).decode(bytes));
@@ -53,7 +53,7 @@ export function parsedBody(bytes: Uint8Array): unknown {
   }
 }
 
-/** Why a body cannot be used. */
+/** The error for a body that cannot be used. */
 export function invalidBody(reason: string): HttpError {
   return new HttpError(
     400,
@@ -62,7 +62,7 @@ export function invalidBody(reason: string): HttpError {
   );
 }
 
-/** Why there is no answer to a path. */
+/** The error for an unknown path. */
 export function notFound(message: string): HttpError {
   return new HttpError(404, "not-found", message);
 }

@@ -1,11 +1,12 @@
 /**
  * What the programs of the tutorial systems have in common: their arguments,
- * their log, and how they end.
+ * their log, their prompt, and how they end.
  *
  * @module
  */
 import { parseArgs, type ParseArgsConfig } from "node:util";
 import { configure, type LogRecord } from "npm:@logtape/logtape@2.4.2";
+import { type NodePromptOptions, runPrompt, type WhorlNode } from "../mod.ts";
 
 /** Where a node and its HTTP interface listen unless told otherwise. */
 export interface ProgramPorts {
@@ -152,6 +153,40 @@ function inLine(properties: Readonly<Record<string, unknown>>): string {
 // Results go to standard output, so that a script finds nothing else there.
 function remark(line: string): void {
   Deno.stderr.writeSync(new TextEncoder().encode(`${line}\n`));
+}
+
+/** The prompt of a program. */
+export interface ProgramPrompt
+  extends Required<Pick<NodePromptOptions, "names" | "help">> {
+  /** Printed first on a terminal. @default {as `runPrompt` has it} */
+  readonly banner?: string;
+  /** Where the lines typed are remembered. */
+  readonly dataDirectory: string;
+  readonly log: ProgramLog;
+}
+
+/**
+ * Runs the prompt of `node` until somebody leaves it or the process gets SIGTERM.
+ *
+ * @returns The exit status: 1 if a script on standard input failed, otherwise 0.
+ * @throws {WhorlError} If the prompt is over because the node gave up.
+ */
+export async function promptOn(
+  node: WhorlNode,
+  { dataDirectory, log, ...options }: ProgramPrompt,
+): Promise<number> {
+  const ended = new AbortController();
+  Deno.addSignalListener("SIGTERM", () => ended.abort());
+  const wentWell = await runPrompt(node, {
+    ...options,
+    ending: "stops the node",
+    historyPath: `${dataDirectory}/prompt_history`,
+    signal: ended.signal,
+    onTerminal: log.onTerminal,
+  });
+  // `stopped` may still be pending; only its rejection matters here.
+  await Promise.race([node.stopped, undefined]);
+  return wentWell || Deno.stdin.isTerminal() ? 0 : 1;
 }
 
 /** Ends the process with what `main` resolves to, or with 2 and what went wrong. */

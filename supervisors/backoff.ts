@@ -1,29 +1,29 @@
 /**
- * How long to wait before trying again: longer with each failure, up to a
- * bound, and partly left to chance, so that those which failed together do not
- * come back together.
+ * Exponential backoff: pauses between attempts that grow with each failure, up
+ * to a bound, with some jitter, so that children that failed together do not
+ * retry together.
  *
  * @module
  */
 
-/** Pauses between one attempt and the next, growing while attempts fail. */
+/** Pauses between attempts, growing while attempts fail. */
 export interface Backoff {
   /** The first pause, in milliseconds. */
   readonly minMs: number;
   /**
    * Longest pause, in milliseconds. A child that has run for longer than this
-   * begins again with the shortest, or with none if there is `atOnce`.
+   * starts over with the shortest pause, or with none if there is `atOnce`.
    */
   readonly maxMs: number;
   /** Attempts without a pause, before the pauses begin with `minMs`. @default {0} */
   readonly atOnce?: number;
-  /** What each pause is multiplied with to get the next. @default {2} */
+  /** Factor from one pause to the next. @default {2} */
   readonly factor?: number;
-  /** Share of each pause left to chance, 0 to 1. @default {0.2} */
+  /** Random share of each pause, from 0 to 1. @default {0.2} */
   readonly jitter?: number;
 }
 
-/** Refuses pauses that cannot be. @throws {RangeError} If a number is out of its range. */
+/** Validates backoff options. @throws {RangeError} If a number is out of its range. */
 export function checkBackoff(backoff: Backoff): void {
   const { minMs, maxMs, atOnce = 0, factor = 2, jitter = 0.2 } = backoff;
   if (!(minMs >= 0 && maxMs >= minMs && maxMs < Infinity)) {

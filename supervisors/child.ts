@@ -1,6 +1,6 @@
 /**
- * What a supervisor sees of a process, whichever of the three kinds it is: a
- * task in this thread, a worker, or a subprocess.
+ * A process as its supervisor sees it, of any kind: a task in this thread, a
+ * worker, or a subprocess.
  *
  * @module
  */
@@ -10,7 +10,7 @@ import type { TreeNode } from "./tree_view.ts";
 /** Where a process runs. */
 export type ChildKind = "task" | "worker" | "subprocess";
 
-/** Learns of an exit. The child is passed so that one listener can serve many. */
+/** Called on an exit. The child is passed so that one listener can serve many. */
 export type ExitListener = (reason: ExitReason, child: Child) => void;
 
 /** A process as its supervisor sees it. */
@@ -19,17 +19,17 @@ export interface Child {
   readonly kind: ChildKind;
   /** Why it ended, or `undefined` while it lives. */
   readonly exitReason: ExitReason | undefined;
-  /** Asks it to end with `reason`; it may take its time. */
+  /** Asks it to end with `reason`, which may take time. */
   stop(reason: ExitReason): void;
-  /** Ends it by force. It exits as `killed`. */
+  /** Kills it: it exits with `killed`. */
   kill(): void;
   /** Calls `listener` exactly once: when it exits, or now if it has. */
   onExit(listener: ExitListener): void;
-  /** Takes a listener back, so that short-lived ones do not pile up on a long-lived child. */
+  /** Removes a listener, so that short-lived ones do not pile up on a long-lived child. */
   offExit(listener: ExitListener): void;
-  /** True if its thread may go on spinning after its end; only the end of the OS process ends that. */
+  /** True if its thread may keep spinning after its end; only the end of the OS process stops that. */
   readonly zombie?: boolean;
-  /** What it says of itself for {@linkcode treeOf}. */
+  /** Its own description for {@linkcode treeOf}. */
   describe?(): Partial<TreeNode>;
 }
 
@@ -49,13 +49,14 @@ export function treeOf(child: Child, id = "?"): TreeNode {
 }
 
 /**
- * The part every kind of child shares: it ends once, for one reason, and tells
- * who asked. Small, because coordinators are made fifty thousand times a second.
+ * The base of every kind of child: it ends once, for one reason, and calls its
+ * exit listeners. Small, because coordinators are created fifty thousand times
+ * a second.
  */
 export abstract class ChildBase implements Child {
   abstract readonly kind: ChildKind;
   #exitReason: ExitReason | undefined = undefined;
-  /** One listener is the rule (the supervisor), so a set is made only for the second. */
+  /** Usually there is one listener, the supervisor, so a set is created only for the second. */
   #listeners: ExitListener | Set<ExitListener> | undefined = undefined;
 
   /** Why it ended, or `undefined` while it lives. */
@@ -90,7 +91,7 @@ export abstract class ChildBase implements Child {
     else if (this.#listeners instanceof Set) this.#listeners.delete(listener);
   }
 
-  /** Records the end and tells the listeners, in the order they came. False if it had ended before. */
+  /** Records the end and calls the listeners, in the order they were added. False if it had ended before. */
   protected end(reason: ExitReason): boolean {
     if (this.#exitReason !== undefined) return false;
     this.#exitReason = reason;

@@ -1,6 +1,6 @@
 /**
- * How a supervisor is told about a child: how to start it, when to start it
- * again, and how long it may take to stop.
+ * The specification of a child for its supervisor: how to start it, when to
+ * restart it, and how long it may take to stop.
  *
  * @module
  */
@@ -9,14 +9,14 @@ import type { Child } from "./child.ts";
 import type { ExitReason } from "./exit_reason.ts";
 
 /**
- * When a child that ended is started again: always, only after an abnormal
- * exit, or never.
+ * When a child that ended is restarted: always, only after an abnormal exit, or
+ * never.
  */
 export type Restart = "permanent" | "transient" | "temporary";
 
 /**
- * How a child is stopped: killed at once, asked and killed after so many
- * milliseconds, or asked and waited for without end (right for supervisors,
+ * How a child is stopped: killed at once, asked and then killed after this many
+ * milliseconds, or asked and awaited without limit (right for supervisors,
  * whose own children have limits).
  */
 export type Shutdown = "brutal" | "infinity" | number;
@@ -24,9 +24,9 @@ export type Shutdown = "brutal" | "infinity" | number;
 /** Whether the child is itself a supervisor. */
 export type ChildType = "worker" | "supervisor";
 
-/** What a supervisor knows of each child, identity and start apart. */
+/** A child specification without its identity and its start function. */
 export interface ChildPolicy {
-  /** When to start it again. @default {"permanent"} */
+  /** When to restart it. @default {"permanent"} */
   readonly restart?: Restart;
   /** How to stop it. @default {5000 for workers, "infinity" for supervisors} */
   readonly shutdown?: Shutdown;
@@ -35,14 +35,14 @@ export interface ChildPolicy {
   /** Pauses before restarts. @default {none: restarts are immediate} */
   readonly backoff?: Backoff;
   /**
-   * Which ends are followed by a pause, when there is `backoff`; after others it
-   * is started again at once. `ran` is false of a restart that failed, which
-   * `reason` is then the reason of.
+   * Which exits are followed by a pause, if there is `backoff`; after others
+   * the child is restarted at once. `ran` is false if a restart failed, for
+   * `reason`.
    *
    * @default {all}
    */
   readonly backoffAfter?: (reason: ExitReason, ran: boolean) => boolean;
-  /** Its final exit can end the supervisor, see `autoShutdown`. Never with `permanent`. @default {false} */
+  /** Whether its final exit can end the supervisor, see `autoShutdown`; not allowed with `permanent`. @default {false} */
   readonly significant?: boolean;
 }
 
@@ -51,8 +51,8 @@ export interface ChildSpec extends ChildPolicy {
   /** Unique among the children of its supervisor. */
   readonly id: string;
   /**
-   * Starts the child. It counts as started when this returns or resolves; what
-   * it throws is a failed start. `signal` fires when the supervisor has to stop
+   * Starts the child. It counts as started when this returns or resolves; if it
+   * throws, the start has failed. `signal` fires if the supervisor has to stop
    * meanwhile.
    */
   readonly start: (signal: AbortSignal) => Child | Promise<Child>;
@@ -68,7 +68,7 @@ export interface ResolvedPolicy {
   readonly type: ChildType;
   /** Pauses before restarts. */
   readonly backoff: Backoff | undefined;
-  /** Which ends are followed by one; `undefined` if all are. */
+  /** Which exits are followed by one; `undefined` if all are. */
   readonly backoffAfter:
     | ((reason: ExitReason, ran: boolean) => boolean)
     | undefined;
@@ -92,14 +92,15 @@ export type ChildStatus =
   | "restarting"
   | "stopped";
 
-/** Milliseconds a worker gets to stop, unless its spec says otherwise. */
+/** Default time a worker gets to stop, in milliseconds. */
 export const SHUTDOWN_MS_DEFAULT = 5_000;
 
 /**
- * Fills in defaults and checks that the policy makes sense.
+ * Fills in defaults and validates the policy.
  *
  * @throws {RangeError} If a number is out of range.
- * @throws {TypeError} If a significant child is permanent: it never ends for good.
+ * @throws {TypeError} If a significant child is permanent: it has no final
+ * exit.
  */
 export function resolvePolicy(policy: ChildPolicy): ResolvedPolicy {
   const type = policy.type ?? "worker";

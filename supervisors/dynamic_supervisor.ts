@@ -1,12 +1,11 @@
 /**
- * A supervisor of many children of one make (OTP's `simple_one_for_one`). They
- * have no ids and no order, are told apart by what they were started with, and
- * stop all at once.
+ * A supervisor of many children of one kind (OTP's `simple_one_for_one`). They
+ * have no ids and no order, differ by their arguments, and stop concurrently.
  *
- * It is built for short-lived children: each request of a node has a coordinator
- * under one of these. Starting a temporary child that starts synchronously costs
- * a set insertion and a listener that all children share; no promise, no timer,
- * no copy.
+ * It is built for short-lived children: each request of a node has a
+ * coordinator under one of these. Starting a temporary child synchronously
+ * costs one set insertion and one listener shared by all children: no promise,
+ * no timer, no copy.
  *
  * @module
  */
@@ -36,8 +35,9 @@ import { SupervisorError } from "./supervisor_error.ts";
 import type { TreeNode } from "./tree_view.ts";
 
 /**
- * How to make a {@linkcode DynamicSupervisor}. `Args` is what each child is
- * started with, `Started` what `start` returns: a child or a promise of one.
+ * Options of a {@linkcode DynamicSupervisor}. `Args` are the arguments that
+ * each child is started with, `Started` is the result of `start`: a child or a
+ * promise of one.
  */
 export interface DynamicSupervisorOptions<
   Args extends readonly unknown[],
@@ -47,29 +47,29 @@ export interface DynamicSupervisorOptions<
   readonly name?: string;
   /** Starts one child. If it returns a promise, so does {@linkcode DynamicSupervisor.startChild}. */
   readonly start: (...args: Args) => Started;
-  /** Children it bears at a time, starting ones included; one more is refused. @default {Infinity} */
+  /** Most children at a time, starting ones included; any more are refused. @default {Infinity} */
   readonly maxChildren?: number;
-  /** Restarts borne within `periodMs`. @default {1} */
+  /** Restarts allowed within `periodMs`. @default {1} */
   readonly intensity?: number;
   /** The window for `intensity`, in milliseconds. @default {5000} */
   readonly periodMs?: number;
-  /** Told of failed restarts, abnormal exits and giving up. Must not throw. */
+  /** Called on failed restarts, abnormal exits and when it gives up. Must not throw. */
   readonly onReport?: (report: SupervisorReport) => void;
   /** Time, timers and chance. @default {systemRuntime} */
   readonly runtime?: Runtime;
 }
 
-/** What is remembered of a child that may be started again. */
+/** The record of a child that may be restarted. */
 interface Life<Args> {
   readonly args: Args;
   readonly startedAtMs: number;
   readonly attempt: number;
 }
 
-/** Most children {@linkcode DynamicSupervisor.describe} lists; the rest is counted. */
+/** Most children that {@linkcode DynamicSupervisor.describe} lists; the rest are counted. */
 const LISTED_MAX = 20;
 
-/** Keeps any number of children of one make. It runs as soon as it is made. */
+/** Supervises any number of children of one kind. It runs as soon as it is constructed. */
 export class DynamicSupervisor<
   Args extends readonly unknown[],
   Started extends Child | Promise<Child> = Child,
@@ -78,7 +78,7 @@ export class DynamicSupervisor<
   readonly kind = "task";
   /** Shown in trees and messages. */
   readonly name: string;
-  /** Children it bears at a time. */
+  /** Most children at a time. */
   readonly maxChildren: number;
   readonly #start: (...args: Args) => Started;
   readonly #policy: ResolvedPolicy;
@@ -91,18 +91,18 @@ export class DynamicSupervisor<
   readonly #lives = new Map<Child, Life<Args>>();
   readonly #backoffTimers = new Set<TimerHandle>();
   readonly #terminating = new Set<Child>();
-  /** Starts under way and restarts waited for. */
+  /** Starts under way and pending restarts. */
   #starting = 0;
   #restarts = 0;
   #zombies = 0;
   #stopReason: ExitReason | undefined = undefined;
   #shutdownTimer: TimerHandle | undefined = undefined;
-  /** One for all children; made once. */
+  /** Shared by all children. */
   readonly #onChildExit: ExitListener = (reason, child) =>
     this.#childExited(reason, child);
 
   /**
-   * Makes one, which runs at once.
+   * Creates one, which runs at once.
    *
    * @throws {RangeError} If a number in `options` is out of range.
    */
@@ -129,22 +129,23 @@ export class DynamicSupervisor<
     this.#report = options.onReport;
   }
 
-  /** Whether {@linkcode DynamicSupervisor.startChild} would be refused; asking is cheaper than catching. */
+  /** Whether {@linkcode DynamicSupervisor.startChild} would be refused; cheaper than catching its error. */
   get full(): boolean {
     return this.#children.size + this.#starting >= this.maxChildren ||
       this.#stopReason !== undefined || !this.alive;
   }
 
-  /** How many children there are, starting ones included. */
+  /** Number of children, starting ones included. */
   get size(): number {
     return this.#children.size + this.#starting;
   }
 
   /**
-   * Starts one more child. Returns it at once if it starts at once.
+   * Starts a child. Returns it directly if it starts synchronously.
    *
    * @throws {SupervisorError} `max_children`, `start_failed`, or `noproc` if it
-   * is stopping; thrown if starting is synchronous, else the promise rejects.
+   * is stopping; thrown if the start is synchronous, otherwise the promise
+   * rejects.
    */
   startChild(...args: Args): Started {
     if (this.full) throw this.#refusal();
@@ -162,7 +163,7 @@ export class DynamicSupervisor<
   }
 
   /**
-   * Stops one child, within its time, and forgets it.
+   * Stops a child, within its time, and removes it.
    *
    * @throws {SupervisorError} `not_found` if it is not a child of this supervisor.
    */
@@ -208,7 +209,7 @@ export class DynamicSupervisor<
     throw this.#noIds("delete");
   }
 
-  /** The children that run, in no order that means anything. */
+  /** The running children, in no particular order. */
   whichChildren(): IterableIterator<Awaited<Started>> {
     return this.#children.values() as IterableIterator<Awaited<Started>>;
   }
@@ -225,7 +226,7 @@ export class DynamicSupervisor<
     };
   }
 
-  /** Stops all children at once, kills those that take too long, then exits with `reason`. */
+  /** Stops all children concurrently, kills those that take too long, then exits with `reason`. */
   stop(reason: ExitReason): void {
     if (!this.alive || this.#stopReason !== undefined) return;
     this.#stopReason = reason;
@@ -238,7 +239,8 @@ export class DynamicSupervisor<
     if (typeof shutdown === "number" && this.size > 0) {
       this.#shutdownTimer = this.#runtime.setTimer(shutdown, () => {
         this.#killAll();
-        // Starts that are still under way are waited for no longer; what they bring is killed.
+        // Starts that are still under way are no longer awaited; the children
+        // they yield are killed.
         this.#starting = 0;
         this.#exitIfEmpty();
       });
@@ -248,7 +250,7 @@ export class DynamicSupervisor<
     this.#exitIfEmpty();
   }
 
-  /** Kills the children and exits as `killed`, at once. */
+  /** Kills the children and exits with `killed`, at once. */
   kill(): void {
     if (!this.alive) return;
     this.#stopReason = "killed";
@@ -258,7 +260,7 @@ export class DynamicSupervisor<
     this.end("killed");
   }
 
-  /** Asks it to stop and resolves when it has, with what it exited with. */
+  /** Asks it to stop, and resolves to its exit reason once it has. */
   shutdown(reason: ExitReason = "shutdown"): Promise<ExitReason> {
     const { promise, resolve } = Promise.withResolvers<ExitReason>();
     this.onExit(resolve);
@@ -271,7 +273,7 @@ export class DynamicSupervisor<
     await this.shutdown();
   }
 
-  /** What it says of itself and its children. */
+  /** Describes it and its children. */
   describe(): Partial<TreeNode> {
     const children: TreeNode[] = [];
     for (const child of this.#children) {
@@ -301,7 +303,7 @@ export class DynamicSupervisor<
       throw this.#startFailed(error);
     }
     this.#starting--;
-    // Stopping has passed this child by.
+    // This child was not among those being stopped.
     if (this.#stopReason !== undefined || !this.alive) {
       child.kill();
       this.#exitIfEmpty();
@@ -387,7 +389,7 @@ export class DynamicSupervisor<
         id: "-",
         reason,
       });
-      // A restart that fails counts again and is tried again. Its life never began.
+      // A failed restart counts again and is tried again. The child never ran.
       const pauses = this.#policy.backoffAfter?.(reason, false) ?? true;
       this.#restart({ args, startedAtMs: Infinity, attempt }, pauses);
     };

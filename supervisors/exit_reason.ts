@@ -1,6 +1,6 @@
 /**
- * Why a process ended. A reason is plain data, so that it reads the same after
- * it has crossed from a worker or a subprocess.
+ * Why a process ended. A reason is plain data, so that it is the same after
+ * crossing from a worker or a subprocess.
  *
  * The reasons are Erlang's: `normal` and the two kinds of `shutdown` are orderly,
  * everything else is abnormal and makes a transient child restart.
@@ -8,13 +8,13 @@
  * @module
  */
 
-/** What is left of an error after it has crossed a thread or process border. */
+/** An error as plain data, as it crosses a thread or process boundary. */
 export interface SerializedError {
-  /** Its class, as it named itself. */
+  /** Its class name. */
   readonly name: string;
-  /** Its message, cut short beyond 16 Ki characters. */
+  /** Its message, truncated to 16 Ki characters. */
   readonly message: string;
-  /** Where it was thrown, cut short likewise. */
+  /** Its stack, truncated likewise. */
   readonly stack?: string;
   /** The `code` of errors that have one. */
   readonly code?: string;
@@ -42,9 +42,9 @@ export type ExitReason =
   | { readonly type: "shutdown"; readonly detail: unknown }
   | { readonly type: "crash"; readonly error: SerializedError };
 
-/** Longest message or stack carried, in UTF-16 units; a crash report must not be a load of its own. */
+/** Longest message or stack, in UTF-16 units, so that crash reports stay small. */
 const TEXT_LENGTH_MAX = 16_384;
-/** How many causes behind each other are carried. */
+/** Longest chain of causes. */
 const CAUSE_DEPTH_MAX = 8;
 
 /** Whether `reason` makes a transient child restart. */
@@ -62,10 +62,10 @@ export function crash(error: unknown): ExitReason {
 const ERROR = Symbol("error");
 
 /**
- * Only the text of a stack is dear (a tenth of a millisecond), and most errors
- * are never looked at so closely. What clones a {@linkcode SerializedError} reads
- * it. One function for all, as V8 keeps the functions of a getter, and what they
- * lead to, until all memory is collected.
+ * Formatting a stack is expensive (a tenth of a millisecond), and most are
+ * never read, so this is a getter; cloning a {@linkcode SerializedError} reads
+ * it. One function for all: V8 would keep a getter per object, and all it
+ * refers to, alive until a full garbage collection.
  */
 const STACK: PropertyDescriptor & ThisType<{ readonly [ERROR]: Error }> = {
   enumerable: true,
@@ -95,7 +95,7 @@ export function serializeError(error: unknown, depth = 0): SerializedError {
   });
 }
 
-/** An error that happened in another process; what it carried is kept. */
+/** An error that happened in another process, with its data. */
 export class RemoteError extends Error {
   /** The `name` of the original. */
   override name = "RemoteError";
@@ -105,7 +105,7 @@ export class RemoteError extends Error {
   readonly details: Readonly<Record<string, unknown>>;
   readonly #error: SerializedError;
 
-  /** Makes an error of what arrived. */
+  /** Creates the error from plain data. */
   constructor(error: SerializedError) {
     super(
       error.message,
@@ -138,7 +138,7 @@ function textOf(value: unknown): string {
   try {
     return JSON.stringify(value) ?? String(value);
   } catch {
-    // Cyclic or holding a bigint: its type is all there is to say.
+    // Cyclic, or with a bigint: only its type can be shown.
     return Object.prototype.toString.call(value);
   }
 }
@@ -149,7 +149,7 @@ function clip(text: string): string {
     : `${text.slice(0, TEXT_LENGTH_MAX)}…`;
 }
 
-/** Only what can be cloned crosses; the rest of an error does without. */
+/** Only data that can be cloned crosses; the rest of the error is kept without it. */
 function isPlainData(value: unknown): value is Record<string, unknown> {
   if (typeof value !== "object" || value === null) return false;
   if (isPlain(value, PLAIN_DEPTH_MAX)) return true;
@@ -161,10 +161,10 @@ function isPlainData(value: unknown): value is Record<string, unknown> {
   }
 }
 
-/** How deep details are looked into; deeper ones are tried to be cloned. */
+/** Depth to which details are inspected; deeper ones are checked by cloning. */
 const PLAIN_DEPTH_MAX = 4;
 
-/** Whether `value` is certainly data, as details mostly are; to try a clone is dear, the more so if it makes the text of a stack. */
+/** Whether `value` is certainly plain data, as most details are. A trial clone is expensive, especially if it formats a stack. */
 function isPlain(value: unknown, depth: number): boolean {
   if (typeof value === "string" || typeof value === "number") return true;
   if (typeof value !== "object" || value === null) return false;

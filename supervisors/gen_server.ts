@@ -1,7 +1,6 @@
 /**
- * A process that serves: it handles one call, cast or notice at a time, and
- * answers now or later (OTP's `gen_server`). Its state is whatever its behaviour
- * holds on to.
+ * A server process: it handles one call, cast or notice at a time, and answers
+ * now or later (OTP's `gen_server`). Its state lives in its behaviour.
  *
  * @module
  */
@@ -21,38 +20,38 @@ import { SupervisorError } from "./supervisor_error.ts";
 export const replyLater: unique symbol = Symbol("reply later");
 
 /**
- * What a server does. All callbacks may be asynchronous; the next message waits
- * for them. What they throw ends the server, and the calls it holds are answered
- * with `exited`.
+ * The callbacks of a server. All may be asynchronous; the next message waits
+ * for them. If one throws, the server ends, and pending calls are answered with
+ * `exited`.
  */
 export interface ServerBehaviour<
   Call = unknown,
   Reply = unknown,
   Cast = unknown,
 > {
-  /** Prepares; the server has started when this is done. */
+  /** Initializes; the server has started when this is done. */
   init?(self: GenServer<Call, Reply, Cast>): void | Promise<void>;
-  /** Answers a call: with what it returns, or through `from` if that is {@linkcode replyLater}. */
+  /** Handles a call: the result is the answer, unless it is {@linkcode replyLater}; then `from` answers. */
   handleCall?(
     request: Call,
     from: ReplyTo<Reply>,
     self: GenServer<Call, Reply, Cast>,
   ): Reply | typeof replyLater | Promise<Reply | typeof replyLater>;
-  /** Takes a message that expects no answer. */
+  /** Handles a message that expects no answer. */
   handleCast?(
     message: Cast,
     self: GenServer<Call, Reply, Cast>,
   ): void | Promise<void>;
-  /** Takes everything else: exits of linked processes, ends of monitored ones, {@linkcode GenServer.info}. */
+  /** Handles everything else: exits of linked processes, ends of monitored ones, {@linkcode GenServer.info}. */
   handleInfo?(
     info: ExitNotice | DownNotice | unknown,
     self: GenServer<Call, Reply, Cast>,
   ): void | Promise<void>;
-  /** Cleans up before it exits because it was asked to. */
+  /** Cleans up before an orderly exit. */
   terminate?(reason: ExitReason): void | Promise<void>;
 }
 
-/** What the mailbox of a server holds. */
+/** A message in the mailbox of a server. */
 export type ServerMessage<Call, Reply, Cast> =
   | { readonly type: "init" }
   | {
@@ -87,7 +86,7 @@ export class GenServer<Call = unknown, Reply = unknown, Cast = unknown>
   }
 
   /**
-   * Asks and waits for the answer.
+   * Calls the server and waits for the answer.
    *
    * @throws {SupervisorError} `timeout`, `noproc` if it has ended, `exited` if
    * it ends before it answers, `overload` if its mailbox is full.
@@ -100,7 +99,7 @@ export class GenServer<Call = unknown, Reply = unknown, Cast = unknown>
     );
   }
 
-  /** Sends without waiting. False if the mailbox is full; to an ended server it vanishes. */
+  /** Sends a message without waiting. False if the mailbox is full; dropped if the server has ended. */
   cast(message: Cast): boolean {
     return this.send({ type: "cast", message });
   }
@@ -160,7 +159,7 @@ export class GenServer<Call = unknown, Reply = unknown, Cast = unknown>
   }
 
   #answer(request: Call, from: ReplyTo<Reply>): void | Promise<void> {
-    // The caller has given up: work for nobody would only add to what is late.
+    // The caller has given up: handling its call would only delay others.
     if (!from.pending) return;
     const { handleCall } = this.#behaviour;
     if (handleCall === undefined) {

@@ -1,8 +1,7 @@
 /**
- * A process that is in one of several states and handles each event by the
- * state it is in (OTP's `gen_statem`). An event can be put off until the state
- * changes, a state can be left by itself after some time, and entering a state
- * is an event of its own.
+ * A process that is in one of several states and handles events depending on
+ * its state (OTP's `gen_statem`). An event can be postponed until the state
+ * changes, a state can have a timeout, and entering a state is an event.
  *
  * @module
  */
@@ -12,7 +11,7 @@ import { OpenCalls } from "./open_calls.ts";
 import type { CallOptions, ReplyTo } from "./reply_to.ts";
 import type { TimerHandle } from "./runtime.ts";
 
-/** What a state machine can be told. */
+/** An event of a state machine. */
 export type StatemEvent<State extends string, Call, Reply, Cast> =
   /** The state has been entered; the first time with `from` undefined. */
   | { readonly type: "enter"; readonly from: State | undefined }
@@ -22,35 +21,35 @@ export type StatemEvent<State extends string, Call, Reply, Cast> =
     readonly from: ReplyTo<Reply>;
   }
   | { readonly type: "cast"; readonly message: Cast }
-  /** An event it gave itself with `raise`. */
+  /** An event that it raised itself with `raise`. */
   | { readonly type: "internal"; readonly message: Cast }
-  /** The state has lasted as long as it may. */
+  /** The state has timed out. */
   | { readonly type: "state_timeout" }
-  /** A timer it set by name. */
+  /** A named timer has fired. */
   | { readonly type: "timeout"; readonly name: string }
   /** An exit of a linked process or the end of a monitored one. */
   | { readonly type: "info"; readonly info: unknown };
 
-/** What follows from an event. Everything is optional; `undefined` means: stay, and nothing else. */
+/** The consequences of an event. All fields are optional; `undefined` means: stay, do nothing. */
 export interface Transition<State extends string, Cast> {
-  /** The next state. The same state is no change: nothing is entered or taken up again. */
+  /** The next state. The same state is no change: it is not entered again, and postponed events stay postponed. */
   readonly next?: State;
-  /** Take this event up again once the state has changed. Not for `enter`. */
+  /** Postpone this event until the state has changed. Not for `enter`. */
   readonly postpone?: boolean;
-  /** Events handled before any that wait. */
+  /** Events to handle before any that wait. */
   readonly raise?: readonly Cast[];
   /**
-   * Milliseconds the state may last; a change of state forgets it, and so does
-   * `null`. @default {as it was}
+   * Timeout of the state, in milliseconds; a change of state or `null` cancels
+   * it. @default {unchanged}
    */
   readonly stateTimeoutMs?: number | null;
-  /** Timers by name, in milliseconds; `null` forgets one. They outlast changes of state. */
+  /** Timers by name, in milliseconds; `null` cancels one. They outlast changes of state. */
   readonly timeoutsMs?: Readonly<Record<string, number | null>>;
   /** End with this reason. */
   readonly stop?: ExitReason;
 }
 
-/** What a state machine does. What it throws is its end. */
+/** The callbacks of a state machine. If one throws, the machine ends. */
 export interface StatemBehaviour<
   State extends string,
   Call = unknown,
@@ -65,13 +64,13 @@ export interface StatemBehaviour<
     event: StatemEvent<State, Call, Reply, Cast>,
     self: GenStatem<State, Call, Reply, Cast>,
   ): Transition<State, Cast> | undefined | void;
-  /** Cleans up before it exits because it was asked to. */
+  /** Cleans up before an orderly exit. */
   terminate?(reason: ExitReason): void | Promise<void>;
 }
 
-/** A timer has fired; void if it has been set anew or forgotten since. */
+/** A timer has fired; stale if it has been set again or cancelled since. */
 export class DueTimer {
-  /** Which timer, and which setting of it. */
+  /** The timer, and the number of its setting. */
   constructor(readonly name: string | undefined, readonly serial: number) {}
 }
 
@@ -80,7 +79,7 @@ interface PendingTimer {
   readonly timer: TimerHandle;
 }
 
-/** Events it puts off at most; one more is its end, since it would never take them up. */
+/** Most postponed events; one more ends the machine, since it would never handle them. */
 export const POSTPONED_MAX = 10_000;
 
 /** A running state machine. */
@@ -94,7 +93,7 @@ export class GenStatem<
   readonly #calls: OpenCalls;
   #state: State;
   #postponed: StatemEvent<State, Call, Reply, Cast>[] = [];
-  /** By name; the state's own is `undefined`. Fired ones stay until they are handled. */
+  /** By name; that of the state is `undefined`. Fired ones stay until they are handled. */
   readonly #timers = new Map<string | undefined, PendingTimer>();
   #timerSerial = 0;
 
@@ -121,7 +120,7 @@ export class GenStatem<
   }
 
   /**
-   * Asks and waits for the answer.
+   * Calls the machine and waits for the answer.
    *
    * @throws {SupervisorError} `timeout`, `noproc` if it has ended, `exited` if
    * it ends before it answers, `overload` if its mailbox is full.
@@ -134,12 +133,12 @@ export class GenStatem<
     );
   }
 
-  /** Sends without waiting. False if the mailbox is full; to one that has ended it vanishes. */
+  /** Sends a message without waiting. False if the mailbox is full; dropped if the machine has ended. */
   cast(message: Cast): boolean {
     return this.send({ type: "cast", message });
   }
 
-  /** Handles one event and all that follows from it at once. */
+  /** Handles one event and its immediate consequences. */
   protected override receive(
     message: Incoming<StatemEvent<State, Call, Reply, Cast> | DueTimer>,
   ): void {
@@ -148,7 +147,7 @@ export class GenStatem<
     const queue = [first];
     for (let event = queue.shift(); event; event = queue.shift()) {
       if (!this.alive) return;
-      // The caller has given up, maybe while its call was put off.
+      // The caller has given up, possibly while its call was postponed.
       if (event.type === "call" && !event.from.pending) continue;
       this.#apply(event, queue);
     }
@@ -176,8 +175,8 @@ export class GenStatem<
       const from = this.#state;
       this.#state = next;
       this.#setTimer(undefined, null);
-      // Entering comes first, then what it told itself, then what was put off,
-      // in the order it came, then what waits.
+      // Order: entering, raised events, postponed events in order of arrival,
+      // then the mailbox.
       queue.unshift(
         { type: "enter", from },
         ...raised,

@@ -1,7 +1,7 @@
 /**
- * The parent's side of a program: starting with a deadline, heartbeats, stopping,
- * killing, and one reason for its end, whatever it is that ended. What differs
- * between placements is the link to the child.
+ * The parent's side of a program: it starts with a deadline, has heartbeats, is
+ * stopped or killed, and ends for one reason, wherever it runs. Only the link
+ * to the child depends on the placement.
  *
  *     starting ── ready ──► running ── stop ──► (stopping) ── exit ──► ended
  *        └── start_failed, timeout, exit ──► start rejects
@@ -31,22 +31,22 @@ import { type Runtime, systemRuntime, type TimerHandle } from "./runtime.ts";
 import { SupervisorError } from "./supervisor_error.ts";
 import type { TreeNode } from "./tree_view.ts";
 
-/** Messages of a child that are kept until somebody takes them; more are dropped. */
+/** Messages of a child that are kept until a handler is set; more are dropped. */
 export const UNTAKEN_MESSAGES_MAX = 1_024;
 
 /**
- * Milliseconds a program gets to load and start, unless told otherwise. Its first
- * start compiles all that it imports, which on a machine that is busy has taken
- * more than 10 s; one that fails says so at once, so only a hang is told late.
+ * Default time for a program to load and start, in milliseconds. The first
+ * start compiles all imports, which has taken more than 10 s on a busy machine;
+ * a failure is reported at once, so only hangs are detected late.
  */
 export const START_TIMEOUT_MS_DEFAULT = 60_000;
 
 /**
- * A worker that is killed while a question has gone without answer for so many
+ * A worker that is killed while a ping has been unanswered for this many
  * milliseconds counts as a zombie. An idle one answers in well under one.
  */
 const ZOMBIE_SILENCE_MS = 200;
-/** Time for the question that is asked before a worker which does not start is killed; longer than the above. */
+/** Time for the ping that is sent before a worker that does not start is killed; longer than the above. */
 const LAST_QUESTION_MS = 300;
 
 /** The way to a child. */
@@ -55,15 +55,15 @@ export interface ProgramLink {
   readonly pid?: number;
   post(message: ToProgram): void;
   send(message: Message): void;
-  /** Tells the other end to stop by means of its own, besides the message. */
+  /** Asks the other end to stop by means of the link, besides the message. */
   interrupt?(): void;
-  /** The child has said its last word; let go of it. {@linkcode HostedChild.closed} follows. */
+  /** The child has sent its last message; releases it. {@linkcode HostedChild.closed} follows. */
   release(): void;
-  /** Ends it by force. {@linkcode HostedChild.closed} follows. */
+  /** Kills it. {@linkcode HostedChild.closed} follows. */
   end(): void;
 }
 
-/** A program that runs elsewhere, or as if it did. */
+/** A running program behind a link, in whatever placement. */
 export class HostedChild extends ChildBase implements ProgramChild {
   readonly kind: ChildKind;
   readonly name: string;
@@ -89,7 +89,7 @@ export class HostedChild extends ChildBase implements ProgramChild {
 
   /**
    * @param options What {@linkcode startProgram} was given.
-   * @param connect Makes the link; the child is told what comes over it.
+   * @param connect Creates the link; it calls the child with what arrives.
    */
   constructor(
     options: StartProgramOptions,
@@ -112,10 +112,11 @@ export class HostedChild extends ChildBase implements ProgramChild {
       startTimeoutMs,
       () => this.#startTimedOut(startTimeoutMs),
     );
-    // A task shares this thread: if it hangs, so does whoever would ask.
+    // A task shares this thread: if it hangs, so does the one who would ping
+    // it.
     if (this.kind !== "task") this.#scheduleBeat();
     options.signal?.addEventListener("abort", this.#onAbort, { once: true });
-    // Last, because a task may start, or fail, while it is told to.
+    // Last, because a task may start, or fail, synchronously.
     try {
       this.#link.post({
         type: "start",
@@ -124,7 +125,7 @@ export class HostedChild extends ChildBase implements ProgramChild {
         args: options.args,
       });
     } catch (error) {
-      // The arguments are no plain data.
+      // The arguments are not plain data.
       this.#startError = error;
       this.kill();
     }
@@ -141,7 +142,7 @@ export class HostedChild extends ChildBase implements ProgramChild {
     return this.#link.pid;
   }
 
-  /** True if its thread may go on spinning after its end. */
+  /** True if its thread may keep spinning after its end. */
   get zombie(): boolean {
     return this.#zombie;
   }
@@ -151,12 +152,12 @@ export class HostedChild extends ChildBase implements ProgramChild {
     return this.#droppedMessages;
   }
 
-  /** What it has been asked to end with, if it has. */
+  /** The reason it has been asked to end with, if it has. */
   get asked(): ExitReason | undefined {
     return this.#asked;
   }
 
-  /** Sends `message` and takes its buffer over. To a child that has ended it vanishes. */
+  /** Sends `message`, transferring its buffer. Dropped if the child has ended. */
   send(message: Message): void {
     if (this.#phase === "ended" || this.#announced !== undefined) {
       this.#droppedMessages++;
@@ -165,7 +166,7 @@ export class HostedChild extends ChildBase implements ProgramChild {
     }
   }
 
-  /** Hands each message of the child to `handler`, beginning with those that wait. */
+  /** Passes each message of the child to `handler`, beginning with those that wait. */
   onMessage(handler: (message: Message) => void): void {
     this.#handler = handler;
     for (const message of this.#untaken.splice(0)) handler(message);
@@ -180,7 +181,7 @@ export class HostedChild extends ChildBase implements ProgramChild {
     this.#link.interrupt?.();
   }
 
-  /** Ends it by force. A subprocess has ended when the operating system says so. */
+  /** Kills it. A subprocess has ended when the operating system says so. */
   kill(): void {
     if (this.#phase === "ended" || this.#killed) return;
     this.#killed = true;
@@ -198,7 +199,7 @@ export class HostedChild extends ChildBase implements ProgramChild {
     };
   }
 
-  /** For links: the child said something. */
+  /** For links: the child sent a message of the protocol. */
   control(message: FromProgram): void {
     if (this.#phase === "ended") return;
     switch (message.type) {
@@ -230,7 +231,7 @@ export class HostedChild extends ChildBase implements ProgramChild {
     } else this.#droppedMessages++;
   }
 
-  /** For links: what the child ran in has gone, for `observed` unless more is known. */
+  /** For links: the thread or process of the child is gone, for `observed` unless more is known. */
   closed(observed: ExitReason): void {
     if (this.#phase === "ended") return;
     const reason = this.#finalReason(observed);
@@ -247,7 +248,7 @@ export class HostedChild extends ChildBase implements ProgramChild {
   #finalReason(observed: ExitReason): ExitReason {
     if (this.#startError !== undefined) return crash(this.#startError);
     if (this.#killed) return "killed";
-    // A child that heard SIGTERM before the message only knows of a shutdown.
+    // A child that got SIGTERM before the message only knows of a shutdown.
     if (this.#announced === "shutdown") return this.#asked ?? "shutdown";
     return this.#announced ?? observed;
   }
@@ -277,7 +278,7 @@ export class HostedChild extends ChildBase implements ProgramChild {
       `it did not start within ${afterMs} ms`,
     );
     if (this.kind !== "worker") return this.kill();
-    // One more question tells a program that waits from a thread that hangs.
+    // One more ping tells a program that waits from a thread that hangs.
     const beat = askBeat(this.#heartbeat, this.#runtime.now());
     this.#link.post({ type: "ping", beat });
     this.#startTimer = this.#runtime.setTimer(

@@ -1,10 +1,11 @@
 /**
- * A bounded queue: what a process has been sent and has not yet taken.
+ * A bounded queue of the messages that a process has been sent and has not yet
+ * taken.
  *
  * @module
  */
 
-/** Messages a mailbox holds unless told otherwise; one more is refused. */
+/** Default bound of a mailbox, in messages; one more is refused. */
 export const MAILBOX_MAX_DEFAULT = 100_000;
 
 const CAPACITY_MIN = 8;
@@ -17,7 +18,7 @@ export class Mailbox<T> {
   #head = 0;
   #length = 0;
 
-  /** Makes an empty one that holds `max` messages. */
+  /** Creates an empty mailbox for `max` messages. */
   constructor(max: number = MAILBOX_MAX_DEFAULT) {
     this.max = max;
   }

@@ -1,6 +1,6 @@
 /**
- * A clock that stands still until it is told to move, for tests that are exact
- * and take no time.
+ * A clock that moves only when told to, for tests that are exact and take no
+ * time.
  *
  * @module
  */
@@ -25,7 +25,7 @@ export class ManualRuntime implements Runtime {
     return this.#nowMs;
   }
 
-  /** Keeps `callback` until time has been moved on by `afterMs`. */
+  /** Calls `callback` once time has been advanced by `afterMs`. */
   setTimer(afterMs: number, callback: () => void): TimerHandle {
     const timer: ManualTimer = {
       atMs: this.#nowMs + Math.max(0, afterMs),
@@ -56,7 +56,7 @@ export class ManualRuntime implements Runtime {
     return this.#timers.size;
   }
 
-  /** Lets all work that needs no time be done. */
+  /** Runs all work that needs no time. */
   async settle(): Promise<void> {
     // A turn of the real event loop empties the microtask queue, however long its chains are.
     const { promise, resolve } = Promise.withResolvers<void>();
@@ -64,7 +64,7 @@ export class ManualRuntime implements Runtime {
     await promise;
   }
 
-  /** Moves time on by `byMs`, firing what falls due, in order, with all that follows from each. */
+  /** Advances time by `byMs`, firing timers in order, each with its consequences. */
   async advance(byMs: number): Promise<void> {
     const untilMs = this.#nowMs + byMs;
     await this.settle();

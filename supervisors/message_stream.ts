@@ -1,5 +1,5 @@
 /**
- * Messages one after another in the pipes to and from a subprocess:
+ * The message stream in the pipes to and from a subprocess:
  *
  *     u32 length · u8 kind · payload
  *
@@ -19,12 +19,12 @@ export const PAYLOAD_BYTES_MAX = 64 * 1024 * 1024;
 
 const HEADER_BYTES = 5;
 
-/** What came is no stream of messages. Nothing after it can be understood. */
+/** The bytes received are not a message stream. Nothing after them can be understood. */
 export class BrokenStreamError extends Error {
   override name = "BrokenStreamError";
 }
 
-/** Collects messages and gives them out as one run of bytes. */
+/** Collects messages into one run of bytes. */
 export class MessageBatch {
   #parts: { readonly kind: number; readonly payload: Uint8Array }[] = [];
   #bytes = 0;
@@ -49,7 +49,7 @@ export class MessageBatch {
     this.#bytes += HEADER_BYTES + payload.length;
   }
 
-  /** Everything that was added, and forgets it. */
+  /** Takes everything that was added. */
   take(): Uint8Array<ArrayBuffer> {
     const bytes = new Uint8Array(this.#bytes);
     const view = new DataView(bytes.buffer);
@@ -66,7 +66,7 @@ export class MessageBatch {
   }
 }
 
-/** Finds messages in a stream that comes in pieces. */
+/** Finds messages in a stream that arrives in pieces. */
 export class MessageReader {
   readonly #handle: (kind: number, payload: Message) => void;
   readonly #header = new Uint8Array(HEADER_BYTES);
@@ -80,7 +80,7 @@ export class MessageReader {
   }
 
   /**
-   * Takes the next piece, which may be used again afterwards.
+   * Takes the next piece, which may be reused afterwards.
    *
    * @throws {BrokenStreamError} If a length is 0 or beyond the limit.
    */

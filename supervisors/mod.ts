@@ -1,7 +1,7 @@
 /**
- * Supervision as Erlang has it: children that are started in order, restarted
- * by a strategy when they fall, and stopped in reverse order, be they tasks in
- * this thread, workers or subprocesses.
+ * Supervision as in Erlang/OTP: children are started in order, restarted by a
+ * strategy when they crash, and stopped in reverse order, whether they are
+ * tasks in this thread, workers or subprocesses.
  *
  * ```ts
  * import { startServer, startSupervisor } from "@whorl/whorl/supervisors";
@@ -24,12 +24,12 @@
  * if (counter?.restarts !== 1) throw new Error("never reached");
  * ```
  *
- * - {@linkcode startSupervisor} keeps named children, {@linkcode DynamicSupervisor}
- *   any number of one make.
+ * - {@linkcode startSupervisor} keeps named children, {@linkcode
+ *   DynamicSupervisor} any number of one kind.
  * - {@linkcode startProgram} runs a module as a task, a worker or a subprocess.
  * - {@linkcode Process}, {@linkcode startServer} and {@linkcode GenStatem} are
  *   processes in this thread, with mailboxes, links and monitors.
- * - {@linkcode ManualRuntime} makes time stand still for tests.
+ * - {@linkcode ManualRuntime} is a manual clock for tests.
  *
  * @module
  */

@@ -1,11 +1,11 @@
 /**
- * A process in this thread, as Erlang has them: a mailbox it takes messages from
- * one at a time, links that make it fall with others, monitors that tell it of
- * their end, and a reason when it ends.
+ * A process in this thread, as in Erlang: it takes messages from a mailbox one
+ * at a time, links make it crash with others, monitors tell it of their end,
+ * and it ends with a reason.
  *
- * It is light: nothing but a few fields until it is first sent to, linked or
- * monitored. Signals (exits over links, down notices) arrive asynchronously, as
- * in Erlang; a process never runs inside another's turn.
+ * It is light: a few fields until it is first sent to, linked or monitored.
+ * Signals (exits over links, down notices) arrive asynchronously, as in Erlang;
+ * a process never runs inside another's turn.
  *
  * @module
  */
@@ -14,7 +14,7 @@ import { crash, type ExitReason } from "./exit_reason.ts";
 import { Mailbox, MAILBOX_MAX_DEFAULT } from "./mailbox.ts";
 import { type Runtime, systemRuntime } from "./runtime.ts";
 
-/** A linked process ended; comes to those who trap exits. */
+/** A linked process ended; sent to processes that trap exits. */
 export class ExitNotice {
   /** Who ended, and why. */
   constructor(readonly from: Child, readonly reason: ExitReason) {}
@@ -30,16 +30,16 @@ export class DownNotice {
   ) {}
 }
 
-/** What a process can find in its mailbox. */
+/** A message in the mailbox of a process. */
 export type Incoming<Message> = Message | ExitNotice | DownNotice;
 
-/** How to make a {@linkcode Process}. */
+/** Options of a {@linkcode Process}. */
 export interface ProcessOptions {
   /** Shown in trees. @default {"process"} */
   readonly name?: string;
-  /** Messages its mailbox holds; {@linkcode Process.send} refuses more. @default {100000} */
+  /** Bound of its mailbox, in messages; {@linkcode Process.send} refuses more. @default {100000} */
   readonly mailboxMax?: number;
-  /** Get {@linkcode ExitNotice}s instead of falling with linked processes. @default {false} */
+  /** Receive {@linkcode ExitNotice}s instead of crashing with linked processes. @default {false} */
   readonly trapExits?: boolean;
   /** Time, timers and chance. @default {systemRuntime} */
   readonly runtime?: Runtime;
@@ -51,7 +51,7 @@ export abstract class Process<Message = unknown> extends ChildBase {
   readonly kind = "task";
   /** Shown in trees. */
   readonly name: string;
-  /** Whether exits of linked processes come as notices. */
+  /** Whether exits of linked processes arrive as notices. */
   trapExits: boolean;
   /** Time, timers and chance. */
   protected readonly runtime: Runtime;
@@ -66,7 +66,7 @@ export abstract class Process<Message = unknown> extends ChildBase {
   /** A turn is deferred or under way. */
   #busy = false;
 
-  /** Makes one; it runs at once. */
+  /** Creates a process, which runs at once. */
   constructor(options: ProcessOptions = {}) {
     super();
     this.name = options.name ?? "process";
@@ -76,14 +76,14 @@ export abstract class Process<Message = unknown> extends ChildBase {
   }
 
   /**
-   * Handles one message. The next one waits until this returns or resolves; what
-   * it throws is the end of the process.
+   * Handles one message. The next one waits until this returns or resolves; if
+   * it throws, the process ends.
    */
   protected abstract receive(
     message: Incoming<Message>,
   ): void | Promise<void>;
 
-  /** Does what is left to do when it has been asked to stop, before it exits with `reason`. */
+  /** Cleans up after a request to stop, before it exits with `reason`. */
   protected terminate(_reason: ExitReason): void | Promise<void> {}
 
   /** Messages that wait. */
@@ -92,8 +92,8 @@ export abstract class Process<Message = unknown> extends ChildBase {
   }
 
   /**
-   * Puts `message` into the mailbox. False if the mailbox is full. To a process
-   * that has ended it vanishes, as in Erlang.
+   * Puts `message` into the mailbox. False if the mailbox is full. Dropped if
+   * the process has ended, as in Erlang.
    */
   send(message: Message): boolean {
     if (!this.alive) return true;
@@ -110,7 +110,7 @@ export abstract class Process<Message = unknown> extends ChildBase {
     this.#wake();
   }
 
-  /** Ends it now; the message it may be waiting in is left alone, its outcome ignored. */
+  /** Ends it now; the outcome of a message still being handled is ignored. */
   kill(): void {
     this.exit("killed");
   }
@@ -133,8 +133,8 @@ export abstract class Process<Message = unknown> extends ChildBase {
   }
 
   /**
-   * Ties the ends of two processes together: when one ends, the other ends with
-   * the same reason, unless it traps exits or the reason is `normal`.
+   * Links two processes: when one ends, the other ends with the same reason,
+   * unless it traps exits or the reason is `normal`.
    */
   link(other: Child): void {
     if (!this.alive || other === this || this.#links?.has(other)) return;
@@ -144,7 +144,7 @@ export abstract class Process<Message = unknown> extends ChildBase {
       else this.#signal(other, "noproc");
       return;
     }
-    // The other kinds know no links; their end is watched from here.
+    // The other kinds have no links; their end is watched from here.
     if (other.exitReason !== undefined) this.#signal(other, "noproc");
     else other.onExit(this.#onLinkedExit);
   }
@@ -178,7 +178,7 @@ export abstract class Process<Message = unknown> extends ChildBase {
     return monitor;
   }
 
-  /** Takes a monitor back. A notice that is already in the mailbox stays there. */
+  /** Removes a monitor. A notice that is already in the mailbox stays there. */
   demonitor(monitor: number): void {
     this.#monitors?.get(monitor)?.();
     this.#monitors?.delete(monitor);
@@ -200,7 +200,7 @@ export abstract class Process<Message = unknown> extends ChildBase {
     return this.#linkedExit ??= signal;
   }
 
-  /** Takes in the exit of `from`, if it is still linked. */
+  /** Handles the exit of `from`, if it is still linked. */
   #signal(from: Child, reason: ExitReason): void {
     this.runtime.defer(() => {
       if (!this.alive || !this.#links?.delete(from)) return;
@@ -209,7 +209,7 @@ export abstract class Process<Message = unknown> extends ChildBase {
     });
   }
 
-  /** Puts something into the mailbox that must not be lost, even if it is full. */
+  /** Puts a notice that must not be lost into the mailbox, even if it is full. */
   protected deliver(message: Incoming<Message>): void {
     if (!this.alive) return;
     this.#mailbox ??= new Mailbox(this.#mailboxMax);
@@ -223,7 +223,7 @@ export abstract class Process<Message = unknown> extends ChildBase {
     this.runtime.defer(() => this.#run());
   }
 
-  /** Takes messages until none is left or one has to be waited for. */
+  /** Handles messages until none is left or one has to be awaited. */
   #run(): void {
     try {
       while (this.alive) {
@@ -256,7 +256,7 @@ export abstract class Process<Message = unknown> extends ChildBase {
   }
 }
 
-/** A process made of a function. */
+/** A process with a function as its `receive`. */
 class FunctionProcess<Message> extends Process<Message> {
   readonly #receive: (
     message: Incoming<Message>,

@@ -1,7 +1,7 @@
 /**
- * Child programs: one module that runs unchanged as a task in this thread, as a
- * worker, or as a subprocess. It gets plain data to begin with and exchanges
- * bytes with its parent.
+ * Child programs: a module that runs unchanged as a task in this thread, as a
+ * worker, or as a subprocess. It is started with plain data and exchanges bytes
+ * with its parent.
  *
  * ```ts ignore
  * import type { Program } from "@whorl/whorl/supervisors";
@@ -20,12 +20,12 @@ import type { ExitReason } from "./exit_reason.ts";
 import type { Runtime } from "./runtime.ts";
 import type { TreeNode } from "./tree_view.ts";
 
-/** Bytes between a program and its parent. Whoever sends them gives the whole buffer away. */
+/** Bytes between a program and its parent. Sending them transfers the whole buffer. */
 export type Message = Uint8Array<ArrayBuffer>;
 
-/** What a running program gets from where it runs. */
+/** The context of a running program. */
 export interface ProgramContext {
-  /** What the parent gave it: a copy, plain data. */
+  /** The arguments from the parent: a copy, plain data. */
   readonly args: unknown;
   /** Name of this child, for logs. */
   readonly name: string;
@@ -35,20 +35,20 @@ export interface ProgramContext {
   readonly signal: AbortSignal;
   /** Time, timers and chance. */
   readonly runtime: Runtime;
-  /** Sends `message` to the parent and takes its buffer over: do not touch it afterwards. */
+  /** Sends `message` to the parent, transferring its buffer: do not use it afterwards. */
   send(message: Message): void;
   /**
-   * Hands each message of the parent to `handler`, which owns it. What the
-   * handler throws, or rejects with, is the end of the program.
+   * Passes each message of the parent to `handler`, which owns it. If the
+   * handler throws or rejects, the program ends.
    */
   onMessage(handler: (message: Message) => void | Promise<void>): void;
   /** Ends the program with `reason`; {@linkcode RunningProgram.stop} is not called. */
   exit(reason: ExitReason): void;
 }
 
-/** What a program hands back once it runs. */
+/** The result of a program that has started. */
 export interface RunningProgram {
-  /** Finishes what is under way. Once it returns or resolves the program has ended. */
+  /** Finishes the work under way. Once it returns or resolves, the program has ended. */
   stop?(reason: ExitReason): void | Promise<void>;
 }
 
@@ -59,12 +59,12 @@ export type Program = (
 
 /** How a hung worker or subprocess is found. */
 export interface HeartbeatOptions {
-  /** Time between one question and the next, in milliseconds. @default {500} */
+  /** Interval of heartbeats, in milliseconds. @default {500} */
   readonly intervalMs?: number;
   /**
-   * Silence after which a child counts as hung, in milliseconds. Below a second
-   * a garbage collection can look like it. @default {10000 for a worker, which
-   * cannot be ended, 3000 for a subprocess}
+   * Silence after which a child counts as hung, in milliseconds. Below a
+   * second, a garbage collection can look like a hang. @default {10000 for a
+   * worker, which cannot be terminated, 3000 for a subprocess}
    */
   readonly timeoutMs?: number;
 }
@@ -85,9 +85,9 @@ export interface StartProgramOptions {
   readonly heartbeat?: HeartbeatOptions;
   /** Time the program gets to load and start, in milliseconds. @default {60000} */
   readonly startTimeoutMs?: number;
-  /** Receives messages from the first one on; the same as {@linkcode ProgramChild.onMessage}. */
+  /** Receives messages from the first one on; as {@linkcode ProgramChild.onMessage}. */
   readonly onMessage?: (message: Message) => void;
-  /** Gives up starting when it fires. */
+  /** Aborts the start when it fires. */
   readonly signal?: AbortSignal;
   /**
    * For subprocesses: flags of `deno run`, such as `--allow-net` or
@@ -101,16 +101,16 @@ export interface StartProgramOptions {
    */
   readonly onLog?: (line: string) => void;
   /**
-   * For subprocesses: bytes that may wait for the child to read them. One that
-   * lets more pile up has as good as hung, and is killed. @default {134217728}
+   * For subprocesses: bytes that may wait for the child to read them. A child
+   * that lets more pile up counts as hung, and is killed. @default {134217728}
    */
   readonly unreadBytesMax?: number;
   /**
-   * Called when a worker was found or left hanging: its thread cannot be ended and
-   * spins on until this OS process ends.
+   * Called when a worker hangs: its thread cannot be terminated and spins until
+   * this OS process ends.
    */
   readonly onZombie?: (child: ProgramChild) => void;
-  /** What else to show of it in trees, such as what runs inside. @default {nothing} */
+  /** More to show of it in trees, such as what runs inside. @default {nothing} */
   readonly describe?: () => Partial<TreeNode>;
   /** Time, timers and chance. @default {systemRuntime} */
   readonly runtime?: Runtime;
@@ -124,12 +124,12 @@ export interface ProgramChild extends Child {
   readonly name: string;
   /** The operating system's id, of subprocesses. */
   readonly pid: number | undefined;
-  /** True if its thread may go on spinning after its end. */
+  /** True if its thread may keep spinning after its end. */
   readonly zombie: boolean;
-  /** Messages that were sent to it after its end, or that nobody took from it. */
+  /** Messages that were sent to it after its end, or that no handler took from it. */
   readonly droppedMessages: number;
-  /** Sends `message` and takes its buffer over. To a child that has ended it vanishes. */
+  /** Sends `message`, transferring its buffer. Dropped if the child has ended. */
   send(message: Message): void;
-  /** Hands each message of the child to `handler`, beginning with those that wait. */
+  /** Passes each message of the child to `handler`, beginning with those that wait. */
   onMessage(handler: (message: Message) => void): void;
 }

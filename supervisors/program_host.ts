@@ -1,7 +1,7 @@
 /**
- * The child's side of a program: loads it, starts it, hands it messages, stops
- * it, and says how it ended. The same in a task, a worker and a subprocess; what
- * differs is the port to the parent.
+ * The child's side of a program: loads it, starts it, passes it messages, stops
+ * it, and reports how it ended. The same in a task, a worker and a subprocess;
+ * only the port to the parent differs.
  *
  * @module
  */
@@ -20,11 +20,11 @@ import type { Runtime } from "./runtime.ts";
 export interface HostPort {
   post(message: FromProgram): void;
   send(message: Message): void;
-  /** The program has ended and has said so; end what it ran in. */
+  /** The program has ended and has said so: ends the thread or process it ran in. */
   ended(reason: ExitReason): void;
 }
 
-/** What {@linkcode ProgramHost} is made with. */
+/** Options of a {@linkcode ProgramHost}. */
 export interface HostOptions {
   readonly port: HostPort;
   readonly placement: ChildKind;
@@ -47,7 +47,7 @@ export async function importProgram(module: string): Promise<Program> {
 /** Runs one program. */
 export class ProgramHost {
   readonly #options: HostOptions;
-  /** Made when the program asks for its signal, as few do. */
+  /** Created when the program asks for its signal, as few do. */
   #controller: AbortController | undefined;
   #phase: "idle" | "starting" | "running" | "stopping" | "ended" = "idle";
   #running: RunningProgram = {};
@@ -108,7 +108,7 @@ export class ProgramHost {
     }
   }
 
-  /** Something was thrown that nobody caught: the program has crashed. */
+  /** An uncaught error: the program has crashed. */
   fail(error: unknown): void {
     if (this.#phase === "starting" || this.#phase === "idle") {
       this.#post({ type: "start_failed", error: serializeError(error) });
@@ -118,14 +118,14 @@ export class ProgramHost {
     }
   }
 
-  /** Says that the program ends with `reason`, and ends. */
+  /** Reports that the program ends with `reason`, and ends. */
   exit(reason: ExitReason): void {
     if (this.#phase === "ended") return;
     this.#post({ type: "exit", reason });
     this.#end(reason);
   }
 
-  /** The program is not waited for any more; what it still does goes nowhere. */
+  /** The program is no longer awaited; its output is dropped. */
   abandon(): void {
     this.#phase = "ended";
     this.#controller?.abort();
@@ -150,8 +150,8 @@ export class ProgramHost {
     const fail = (error: unknown): void => this.fail(error);
     const started = (running: RunningProgram): void => this.#started(running);
     try {
-      // Without a promise in between where neither step needs one, so that a
-      // task that starts synchronously has started when this returns.
+      // No promise in between if neither step needs one, so that a task that
+      // starts synchronously has started when this returns.
       const program = this.#options.load(message.module);
       const running = program instanceof Promise
         ? program.then((program) => program(context))
@@ -193,9 +193,9 @@ export class ProgramHost {
 }
 
 /**
- * What a program is given. A class for the sake of its getter: those of object
- * literals are part of a shape that only they have, which V8 keeps, with all they
- * lead to, until all memory is collected.
+ * The context of a program. A class because of its getter: V8 would keep the
+ * getter of an object literal, and all it refers to, alive until a full garbage
+ * collection.
  */
 class HostedContext implements ProgramContext {
   readonly args: unknown;

@@ -1,6 +1,6 @@
 /**
- * What a parent and its child program say to each other besides messages of
- * the application. The same for all placements; how it travels differs.
+ * The protocol between a parent and its child program, besides messages of the
+ * application. The same for all placements; only the transport differs.
  *
  * @module
  */

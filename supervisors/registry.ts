@@ -39,7 +39,7 @@ export class Registry<C extends Child = Child> {
     return this.#names.get(name);
   }
 
-  /** Takes the name back. False if nobody had it. */
+  /** Frees the name. False if no process had it. */
   unregister(name: string): boolean {
     this.#names.get(name)?.offExit(this.#listeners.get(name)!);
     this.#listeners.delete(name);

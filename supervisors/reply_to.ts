@@ -1,5 +1,5 @@
 /**
- * How a process is called, and the right to answer.
+ * Options of a call, and the right to answer it.
  *
  * @module
  */
@@ -12,11 +12,11 @@ export interface CallOptions {
 /** OTP's default: five seconds. */
 export const CALL_TIMEOUT_MS_DEFAULT = 5_000;
 
-/** Whoever holds this may answer a call, now or later, once. */
+/** The right to answer a call once, now or later. */
 export interface ReplyTo<Reply> {
   /** False once the call has been answered, or the caller has given up waiting. */
   readonly pending: boolean;
-  /** Answers. Does nothing if it has been answered or is too late. */
+  /** Answers. Does nothing if the call has been answered or has timed out. */
   reply(value: Reply): void;
   /** Answers with an error, which the caller's promise rejects with. */
   fail(error: Error): void;

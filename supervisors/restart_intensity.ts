@@ -1,14 +1,14 @@
 /**
- * How many restarts a supervisor bears. More than `intensity` within `periodMs`
- * mean that restarting does not help: it gives up and its own supervisor
- * decides. (OTP, `supervisor:add_restart/1`.)
+ * Restart intensity. More than `intensity` restarts within `periodMs` mean that
+ * restarting does not help: the supervisor gives up and its own supervisor
+ * decides (OTP, `supervisor:add_restart/1`).
  *
  * @module
  */
 
-/** How many restarts within how long are borne. */
+/** The number of restarts allowed within a period. */
 export interface IntensityLimit {
-  /** Restarts borne within `periodMs`; one more is too many. @default {1} */
+  /** Restarts allowed within `periodMs`; one more is too many. @default {1} */
   readonly intensity: number;
   /** The window, in milliseconds. @default {5000} */
   readonly periodMs: number;
@@ -24,7 +24,7 @@ export const INTENSITY_DEFAULT: IntensityLimit = {
 export interface IntensityState {
   /** What is borne. */
   readonly limit: IntensityLimit;
-  /** When each was, oldest first; at most `intensity + 1` of them. */
+  /** Their times, oldest first; at most `intensity + 1`. */
   readonly restartsAtMs: number[];
 }
 
@@ -42,7 +42,7 @@ export function createIntensity(limit: IntensityLimit): IntensityState {
   return { limit, restartsAtMs: [] };
 }
 
-/** Counts a restart. False if it was one too many. */
+/** Records a restart. False if it is one too many. */
 export function addRestart(state: IntensityState, nowMs: number): boolean {
   const { limit, restartsAtMs } = state;
   // A restart exactly `periodMs` old still counts, as in OTP.

@@ -15,7 +15,7 @@ export interface Runtime {
   now(): number;
   /** Calls `callback` once, `afterMs` milliseconds from now. Never calls it synchronously. */
   setTimer(afterMs: number, callback: () => void): TimerHandle;
-  /** Forgets a timer; forgetting one that has fired or was forgotten does nothing. */
+  /** Cancels a timer; does nothing if it has fired or was cancelled. */
   clearTimer(timer: TimerHandle): void;
   /** A number in [0, 1), for jitter. */
   random(): number;

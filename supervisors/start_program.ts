@@ -1,5 +1,5 @@
 /**
- * Starts a child program where it is wanted.
+ * Starts a child program in a given placement.
  *
  * @module
  */
@@ -44,8 +44,8 @@ function create(options: StartProgramOptions): HostedChild {
         return options.placement satisfies never;
     }
   } catch (error) {
-    // Options that make no sense are the caller's; the rest is the world's,
-    // which has no room, or no permission, for another process.
+    // Invalid options are the caller's error; anything else means that the
+    // system refuses another process, for lack of resources or of permission.
     if (error instanceof RangeError) throw error;
     throw new SupervisorError(
       "start_failed",

@@ -1,6 +1,6 @@
 /**
  * A program in a process of its own: the only placement that isolates memory
- * and can always be ended. Messages travel over its stdin and stdout, gathered
+ * and can always be killed. Messages travel over its stdin and stdout, batched
  * per turn; what it prints goes to stderr.
  *
  * @module
@@ -19,13 +19,13 @@ import type { Message, StartProgramOptions } from "./program.ts";
 import type { FromProgram, ToProgram } from "./program_protocol.ts";
 import { type Runtime, systemRuntime } from "./runtime.ts";
 
-/** Bytes that may wait for a child to read them, unless told otherwise: 128 MiB. */
+/** Default of the bytes that may wait for a child to read them: 128 MiB. */
 export const UNREAD_BYTES_MAX_DEFAULT = 128 * 1024 * 1024;
 
-/** Milliseconds between a child's last word, or its end, and everything of it being gone. */
+/** Time between a child's last message, or its end, and the release of all that belongs to it, in milliseconds. */
 const RELEASE_MS = 1_000;
 
-/** Longest line of a child's output handed to `onLog`, in bytes; a longer one comes in parts. */
+/** Longest line of a child's output passed to `onLog`, in bytes; longer ones are split. */
 const LOG_LINE_BYTES_MAX = 64 * 1024;
 
 /** Starts a program in a subprocess; see {@linkcode HostedChild.started}. */
@@ -76,12 +76,12 @@ class SubprocessLink {
     this.#add(KIND_MESSAGE, message);
   }
 
-  /** So that a child is told which does not get to reading. */
+  /** Also tells a child that does not get to reading. */
   interrupt(): void {
     this.#signal("SIGTERM");
   }
 
-  /** It has said its last word and should go by itself. */
+  /** It has sent its last message and should exit by itself. */
   release(): void {
     const timer = this.#runtime.setTimer(
       RELEASE_MS,
@@ -103,7 +103,7 @@ class SubprocessLink {
     this.#runtime.defer(() => this.#flush());
   }
 
-  /** Writes until nothing is left; what is added meanwhile goes in the next write. */
+  /** Writes until nothing is left; messages added meanwhile go into the next write. */
   async #flush(): Promise<void> {
     try {
       while (this.#batch.length > 0) {
@@ -111,7 +111,7 @@ class SubprocessLink {
       }
       this.#writing = false;
     } catch {
-      // The child has gone. How it ended is told by its status, not by a pipe.
+      // The child is gone. Its exit status tells how it ended, not the pipe.
       this.#broken = true;
     }
   }
@@ -120,14 +120,14 @@ class SubprocessLink {
     try {
       this.#process.kill(signal);
     } catch (error) {
-      // It has ended already, which is what the signal was for.
+      // It has ended already, so the signal is not needed.
       if (
         !(error instanceof TypeError || error instanceof Deno.errors.NotFound)
       ) throw error;
     }
   }
 
-  /** Reads what it says until it has ended and all has been read. */
+  /** Reads its messages until it has ended and all have been read. */
   async #watch(onLog: ((line: string) => void) | undefined): Promise<void> {
     const outputs = [this.#process.stdout.getReader()];
     const reading = [this.#readMessages(outputs[0]!)];
@@ -137,7 +137,7 @@ class SubprocessLink {
       reading.push(readLines(stderr, onLog));
     }
     const status = await this.#process.status;
-    // A grandchild may hold the pipes open; it is not waited for.
+    // A grandchild may hold the pipes open; it is not awaited.
     const timer = this.#runtime.setTimer(RELEASE_MS, () => {
       for (const output of outputs) output.cancel();
     });
@@ -162,7 +162,7 @@ class SubprocessLink {
       try {
         reader.push(value);
       } catch (error) {
-        // What a handler of messages throws is not ours to hide.
+        // An error of a message handler must not be swallowed.
         if (!(error instanceof BrokenStreamError)) throw error;
         // Something in the child wrote to the pipe behind our back.
         this.#child.kill();

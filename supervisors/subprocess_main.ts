@@ -1,8 +1,8 @@
 /**
- * What runs first in a subprocess: takes stdin and stdout for messages, sends
- * everything printed to stderr, then hosts the program.
+ * The entry point of a subprocess: takes stdin and stdout for messages,
+ * redirects all printing to stderr, then hosts the program.
  *
- * The parent's end is this process's end: stdin closes.
+ * When the parent ends, stdin closes and this process ends too.
  *
  * @module
  */
@@ -19,7 +19,7 @@ import {
 import { importProgram, ProgramHost } from "./program_host.ts";
 import { systemRuntime } from "./runtime.ts";
 
-/** Milliseconds a program gets to stop once its parent has gone. */
+/** Time for a program to stop once its parent is gone, in milliseconds. */
 const ORPHAN_STOP_MS = 2_000;
 
 const stdout = Deno.stdout;
@@ -27,7 +27,7 @@ const exitProcess = Deno.exit;
 const batch = new MessageBatch();
 let flushing = false;
 
-// Whatever prints must not write between messages.
+// Printing must not write between messages.
 Object.defineProperty(Deno, "stdout", { value: Deno.stderr });
 Object.defineProperty(process, "stdout", { value: process.stderr });
 globalThis.console = new Console({
@@ -36,8 +36,8 @@ globalThis.console = new Console({
 });
 
 /**
- * Writes what has been gathered. Synchronously: a full pipe then slows this
- * process down instead of filling its memory, and a last word always gets out.
+ * Writes the batch. Synchronously: a full pipe then slows this process down
+ * instead of filling its memory, and a last message always gets out.
  */
 function flush(): void {
   flushing = false;
@@ -47,7 +47,7 @@ function flush(): void {
       at += stdout.writeSync(bytes.subarray(at));
     }
   } catch {
-    // Nobody reads any more: the parent has gone.
+    // Nobody reads any more: the parent is gone.
     exitProcess(1);
   }
 }

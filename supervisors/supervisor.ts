@@ -1,7 +1,7 @@
 /**
- * A supervisor: starts its children in order, restarts those that fall, stops
- * them in reverse order. It is itself a child, so supervisors stand on each
- * other. What to do is decided in `supervisor_fsm.ts`; this file does it.
+ * A supervisor: starts its children in order, restarts those that crash, stops
+ * them in reverse order. It is itself a child, so supervisors form trees.
+ * `supervisor_fsm.ts` decides; this file acts.
  *
  * @module
  */
@@ -36,7 +36,7 @@ import {
 } from "./supervisor_fsm.ts";
 import type { TreeNode } from "./tree_view.ts";
 
-/** Something an operator may want to read. */
+/** An event that an operator may want to see. */
 export type SupervisorReport =
   | {
     readonly type: "child_started";
@@ -53,7 +53,7 @@ export type SupervisorReport =
     readonly reason: ExitReason;
   }
   | {
-    /** It is started again, but not at once. */
+    /** It is restarted, after a pause. */
     readonly type: "restart_delayed";
     readonly supervisor: string;
     readonly id: string;
@@ -63,19 +63,19 @@ export type SupervisorReport =
     readonly reason: ExitReason;
   }
   | {
-    /** Its children fell too often; it stops them all and exits. */
+    /** Its children crashed too often; it stops them all and exits. */
     readonly type: "gave_up";
     readonly supervisor: string;
     readonly id: string;
   };
 
-/** How to start a {@linkcode Supervisor}. */
+/** Options of a {@linkcode Supervisor}. */
 export interface SupervisorOptions {
   /** Shown in trees and messages. @default {"supervisor"} */
   readonly name?: string;
   /** Who is restarted with whom. @default {"one_for_one"} */
   readonly strategy?: Strategy;
-  /** Restarts borne within `periodMs`. @default {1} */
+  /** Restarts allowed within `periodMs`. @default {1} */
   readonly intensity?: number;
   /** The window for `intensity`, in milliseconds. @default {5000} */
   readonly periodMs?: number;
@@ -83,11 +83,11 @@ export interface SupervisorOptions {
   readonly autoShutdown?: AutoShutdown;
   /** Started in this order. @default {none} */
   readonly children?: readonly ChildSpec[];
-  /** Told of starts, exits and giving up. Must not throw. */
+  /** Called on starts, exits and when it gives up. Must not throw. */
   readonly onReport?: (report: SupervisorReport) => void;
   /** Time, timers and chance. @default {systemRuntime} */
   readonly runtime?: Runtime;
-  /** Stops it when it fires, also while it is still starting. */
+  /** Stops it when it fires, even while it is still starting. */
   readonly signal?: AbortSignal;
 }
 
@@ -101,7 +101,7 @@ export interface ChildInfo {
   readonly status: ChildStatus;
   /** Whether it is itself a supervisor. */
   readonly type: ChildType;
-  /** How often it was started again. */
+  /** How often it was restarted. */
   readonly restarts: number;
 }
 
@@ -185,7 +185,8 @@ export class Supervisor extends ChildBase implements AsyncDisposable {
     }, children);
     for (const spec of children) this.#specs.set(spec.id, spec);
     this.booted = this.#bootOutcome.promise;
-    // Whoever constructs one without waiting learns of a failed start by its exit.
+    // Code that constructs one without waiting learns of a failed start from
+    // its exit.
     this.booted.catch(() => undefined);
     const { signal } = options;
     const onAbort = (): void => this.stop("shutdown");
@@ -200,7 +201,7 @@ export class Supervisor extends ChildBase implements AsyncDisposable {
     this.#dispatch({ type: "stop", reason });
   }
 
-  /** Kills the children and exits as `killed`, at once. */
+  /** Kills the children and exits with `killed`, at once. */
   kill(): void {
     if (!this.alive) return;
     this.#state.phase = "done";
@@ -209,7 +210,7 @@ export class Supervisor extends ChildBase implements AsyncDisposable {
     this.#exit("killed");
   }
 
-  /** Asks it to stop and resolves when it has, with what it exited with. */
+  /** Asks it to stop, and resolves to its exit reason once it has. */
   shutdown(reason: ExitReason = "shutdown"): Promise<ExitReason> {
     const { promise, resolve } = Promise.withResolvers<ExitReason>();
     this.onExit(resolve);
@@ -244,7 +245,7 @@ export class Supervisor extends ChildBase implements AsyncDisposable {
   }
 
   /**
-   * Stops a child and keeps its spec; a temporary one is forgotten.
+   * Stops a child and keeps its spec; a temporary one is removed.
    *
    * @throws {SupervisorError} `not_found` or `noproc`.
    */
@@ -264,7 +265,7 @@ export class Supervisor extends ChildBase implements AsyncDisposable {
   }
 
   /**
-   * Forgets a child that does not run.
+   * Removes a child that does not run.
    *
    * @throws {SupervisorError} `not_found`, `running`, `restarting` or `noproc`.
    */
@@ -314,7 +315,7 @@ export class Supervisor extends ChildBase implements AsyncDisposable {
     return spec;
   }
 
-  /** What it says of itself and its children. */
+  /** Describes it and its children. */
   describe(): Partial<TreeNode> {
     return {
       id: this.name,
@@ -340,7 +341,7 @@ export class Supervisor extends ChildBase implements AsyncDisposable {
     };
   }
 
-  /** Resolves to the child's newest process, which is what starting requests ask for. */
+  /** Resolves to the newest process of the child, the result of a request to start it. */
   #request(event: RequestEvent): Promise<Child | undefined> {
     const { promise, resolve, reject } = Promise.withResolvers<
       Child | undefined
@@ -350,7 +351,7 @@ export class Supervisor extends ChildBase implements AsyncDisposable {
     return promise;
   }
 
-  /** Events met while acting on another wait until all its effects are done. */
+  /** Events that occur while another is handled wait until all of its effects are done. */
   #dispatch(event: SupervisorEvent): void {
     this.#events.push(event);
     if (this.#stepping) return;
@@ -464,7 +465,7 @@ export class Supervisor extends ChildBase implements AsyncDisposable {
 
   #childStarted(id: string, generation: number, child: Child): void {
     this.#starts.delete(generation);
-    // Killed while the child was starting: nobody is left to look after it.
+    // Killed while the child was starting: nobody is left to supervise it.
     if (!this.alive) return child.kill();
     this.#lives.set(generation, child);
     this.#newest.set(id, child);
@@ -570,7 +571,7 @@ export class Supervisor extends ChildBase implements AsyncDisposable {
   }
 }
 
-/** Asks a child to stop. One that cannot even be asked is ended. */
+/** Asks a child to stop. One that cannot even be asked is killed. */
 function ask(child: Child): void {
   try {
     child.stop("shutdown");

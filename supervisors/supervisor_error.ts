@@ -1,5 +1,5 @@
 /**
- * What can go wrong with a request to a supervisor, a process or a program.
+ * Failures of requests to supervisors, processes and programs.
  *
  * @module
  */
@@ -11,9 +11,9 @@
  * - `already_present`: a child of this id is known and does not run;
  * - `not_found`: no child has this id;
  * - `running`: the child runs, so it cannot be restarted or deleted;
- * - `restarting`: the child is between two lives;
+ * - `restarting`: the child waits for its restart;
  * - `simple_one_for_one`: a supervisor of identical children has no ids;
- * - `max_children`: it has as many children as it may;
+ * - `max_children`: the supervisor has as many children as it may;
  * - `start_failed`: the child did not start, see `cause`;
  * - `noproc`: the process or supervisor has ended or is stopping;
  * - `timeout`: no answer came in time;
@@ -40,9 +40,9 @@ export type SupervisorErrorCode =
 export class SupervisorError extends Error {
   /** `SupervisorError`. */
   override name = "SupervisorError";
-  /** What went wrong, as a stable name. */
+  /** The failure, as a stable name. */
   readonly code: SupervisorErrorCode;
-  /** What the failure was about, as plain data. */
+  /** Details of the failure, as plain data. */
   readonly details: Readonly<Record<string, unknown>>;
 
   /**

@@ -1,15 +1,16 @@
 /**
- * What a supervisor does next: starts children in order, restarts them by its
- * strategy, gives up when they fall too often, and stops them in reverse order.
- * This file only decides; `supervisor.ts` starts, asks, kills and keeps timers.
+ * The decisions of a supervisor: it starts children in order, restarts them by
+ * its strategy, gives up when they crash too often, and stops them in reverse
+ * order. This file only decides; `supervisor.ts` starts, asks, kills and keeps
+ * timers.
  *
  *     starting ── all started ──► running ── stop, or too many restarts ──► stopping ──► done
  *        └────────── a child does not start ────────────────────────────────▲
  *
  * One operation runs at a time, as in OTP, where a supervisor is one process:
- * an exit or a request that comes meanwhile waits for its turn. Only `stop` cuts
- * in. The rules are those of OTP's `supervisor.erl`; waiting before a restart
- * (backoff) is ours.
+ * an exit or a request that arrives meanwhile waits for its turn. Only `stop`
+ * takes precedence. The rules are those of OTP's `supervisor.erl`; backoff
+ * before restarts is an addition.
  *
  * @module
  */
@@ -35,7 +36,7 @@ import {
 } from "./restart_strategy.ts";
 import type { SupervisorErrorCode } from "./supervisor_error.ts";
 
-/** What can happen to a supervisor. A `generation` is one life of one child. */
+/** The events of a supervisor. A `generation` counts the starts of a child. */
 export type SupervisorEvent =
   | { readonly type: "boot" }
   | {
@@ -72,14 +73,14 @@ export type RequestEvent = Extract<
   { readonly request: number }
 >;
 
-/** What a supervisor has done about it, in order. */
+/** The effects of an event, in order. */
 export type SupervisorEffect =
   | {
     readonly type: "start_child";
     readonly id: string;
     readonly generation: number;
   }
-  /** The start under way is no longer wanted; its outcome is still awaited. */
+  /** Abort the start under way; its outcome is still awaited. */
   | { readonly type: "abort_start"; readonly generation: number }
   | {
     readonly type: "stop_child";
@@ -119,13 +120,13 @@ export interface ChildState {
   readonly id: string;
   readonly policy: ResolvedPolicy;
   status: ChildStatus;
-  /** Its current or last life; 0 before the first. */
+  /** Its current or last start; 0 before the first. */
   generation: number;
-  /** How often it was started again after it had ended. */
+  /** How often it was restarted after it had ended. */
   restarts: number;
-  /** Restarts since it last stayed up, which is what backoff grows with. */
+  /** Restarts since it last stayed up, which determines the backoff. */
   attempt: number;
-  /** When its current life began to run, if it has. */
+  /** When its current process began to run, if it has. */
   startedAtMs: number | undefined;
   lastExit: ExitReason | undefined;
 }
@@ -149,7 +150,7 @@ type Step =
 interface Operation {
   readonly kind: "boot" | "restart" | "request" | "shutdown";
   readonly request?: number;
-  /** Whether the request adds a child, which is forgotten if it does not start. */
+  /** Whether the request adds a child, which is removed if it does not start. */
   readonly adds?: boolean;
   readonly steps: readonly Step[];
   at: number;
@@ -163,7 +164,7 @@ type Waiting =
     readonly nowMs: number;
     readonly chance: number;
   }
-  /** A restart whose start failed is tried again, after what came before it. */
+  /** A failed restart is tried again, after operations that came before it. */
   | {
     readonly type: "try_again";
     readonly id: string;
@@ -196,7 +197,7 @@ export interface SupervisorState {
 /**
  * Sets up a supervisor with its first children.
  *
- * @throws {RangeError} If a limit or a child's numbers make no sense.
+ * @throws {RangeError} If a limit or a number of a child is invalid.
  * @throws {TypeError} If two children have one id.
  */
 export function createSupervisor(
@@ -295,7 +296,7 @@ export function stepSupervisor(
   return effects;
 }
 
-/** Carries the current operation on, and begins waiting ones, until something has to be awaited. */
+/** Advances the current operation, and begins waiting ones, until something has to be awaited. */
 function advance(state: SupervisorState, effects: SupervisorEffect[]): void {
   for (;;) {
     const operation = state.operation;
@@ -360,13 +361,14 @@ function takeStep(
       return "await";
     }
     default:
-      // It ended before its turn came. What it died of is not counted: it was to end anyway.
+      // It ended before its turn came. Its reason does not count: it was to end
+      // anyway.
       leave(state, child, step.then, effects);
       return "done";
   }
 }
 
-/** The child has ended as it was meant to. Temporary ones are forgotten, as in OTP. */
+/** The child has ended as intended. Temporary ones are removed, as in OTP. */
 function leave(
   state: SupervisorState,
   child: ChildState,
@@ -402,7 +404,7 @@ function finish(
   }
 }
 
-/** Begins what has waited for its turn. */
+/** Begins the operations that have waited for their turn. */
 function begin(
   state: SupervisorState,
   next: Waiting,
@@ -503,7 +505,7 @@ function decideOnExit(
   effects: SupervisorEffect[],
 ): void {
   const child = findLife(state, down.generation);
-  // A stop that ran first has dealt with it.
+  // A stop that came first has dealt with it.
   if (child?.status !== "exited") return;
   if (!shouldRestart(child.policy.restart, down.reason)) {
     leave(state, child, "stopped", effects);
@@ -515,7 +517,7 @@ function decideOnExit(
   if (delayMs !== undefined) restart(state, child, delayMs);
 }
 
-/** Counts one restart of `child` and answers how long to wait before it, or gives up. */
+/** Records a restart of `child` and returns the pause before it, or gives up. */
 function countRestart(
   state: SupervisorState,
   child: ChildState,
@@ -652,7 +654,7 @@ function isSettled(child: ChildState): boolean {
   return child.status !== "starting" && child.status !== "stopping";
 }
 
-/** Whether the final exit of `child` is the end of its supervisor too. */
+/** Whether the final exit of `child` ends its supervisor too. */
 function endsSupervisor(state: SupervisorState, child: ChildState): boolean {
   if (!child.policy.significant) return false;
   switch (state.policy.autoShutdown) {
@@ -670,7 +672,7 @@ function endsSupervisor(state: SupervisorState, child: ChildState): boolean {
   }
 }
 
-/** How a supervisor exits that could not start its children. */
+/** The exit reason of a supervisor that could not start its children. */
 function bootFailure(id: string, reason: ExitReason): ExitReason {
   return {
     type: "shutdown",
@@ -678,7 +680,7 @@ function bootFailure(id: string, reason: ExitReason): ExitReason {
   };
 }
 
-/** The child whose failed start a supervisor exited with, if that is why. */
+/** The child whose failed start made a supervisor exit with `reason`, if any. */
 export function bootFailureOf(
   exit: ExitReason,
 ): { readonly id: string; readonly reason: ExitReason } | undefined {

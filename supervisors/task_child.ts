@@ -31,14 +31,14 @@ export function startTask(options: StartProgramOptions): HostedChild {
     const link: ProgramLink = {
       post: (message) =>
         message.type === "start"
-          // The same copy, and the same refusal of what is no data, as for a worker.
+          // Copied, and refused if it is not plain data, as for a worker.
           ? host.control({ ...message, args: structuredClone(message.args) })
           : runtime.defer(() => host.control(message)),
       send: (message) => runtime.defer(() => host.message(message)),
       release: () => child.closed("normal"),
       end() {
         host.abandon();
-        // Not at once: whoever kills may be in the middle of something.
+        // Deferred, since the caller may be in the middle of something.
         runtime.defer(() => child.closed("killed"));
       },
     };

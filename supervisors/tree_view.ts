@@ -13,19 +13,19 @@ export interface TreeNode {
   readonly kind: "supervisor" | "task" | "worker" | "subprocess";
   /** `running`, `restarting`, `starting`, `stopping`, `stopped`, or `exited`. */
   readonly status: string;
-  /** How often its supervisor has started it again. */
+  /** How often its supervisor has restarted it. */
   readonly restarts: number;
   /** Of supervisors. */
   readonly strategy?: string;
   /** Of subprocesses: the operating system's id. */
   readonly pid?: number;
-  /** Zombies left behind by earlier lives: threads that spin and cannot be ended. */
+  /** Zombies left by earlier processes: threads that spin and cannot be terminated. */
   readonly zombies?: number;
   /** Why it last ended, in words. */
   readonly lastExit?: string;
-  /** What else an operator should know of it, in words. */
+  /** Anything else an operator should know about it, in words. */
   readonly remark?: string;
-  /** What stands below it, in start order. */
+  /** Its children, in start order. */
   readonly children: readonly TreeNode[];
   /** How many more children there are than are listed. */
   readonly unlisted?: number;

@@ -1,12 +1,12 @@
 /**
  * A program in a worker. Messages travel over a MessagePort, transferred;
- * heartbeats and orders go beside them. The child's last word goes over the port
- * as well, so that it comes after every message.
+ * heartbeats and commands use the worker's own channel. The child's last
+ * message goes over the port as well, so that it arrives after all others.
  *
- * Deno tells little of a worker's end: `self.close()` raises no event, and
- * `terminate()` does not stop a thread that loops. So a child says that it
- * ends, heartbeats find the one that could not, and a thread that may be spinning
- * is marked as a zombie.
+ * Deno says little about the end of a worker: `self.close()` raises no event,
+ * and `terminate()` does not stop a thread that loops. So a child announces its
+ * end, heartbeats detect one that cannot, and a thread that may be spinning is
+ * marked as a zombie.
  *
  * @module
  */

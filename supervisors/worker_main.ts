@@ -1,5 +1,5 @@
 /**
- * What runs first in a worker: waits for the order to start, then hosts the
+ * The entry point of a worker: waits for the start message, then hosts the
  * program.
  *
  * @module
@@ -24,7 +24,7 @@ const host = new ProgramHost({
   runtime: systemRuntime,
   load: importProgram,
   port: {
-    // The last word must not overtake messages, so it goes their way.
+    // The last message must not overtake others, so it takes the same channel.
     post: (message) =>
       message.type === "exit" && port !== undefined
         ? port.postMessage(message)

@@ -293,3 +293,49 @@ Deno.test("a change that a node has not stored when it leaves the cluster is ref
   assert(isAlone(guest));
   bus.stop();
 });
+
+Deno.test("a guest whose only host is gone for good stands alone again when it is told to leave, and is forgotten if that one comes back", async () => {
+  const bus = new ClusterBus(40);
+  const [host, guest] = await startAll(bus, 2) as [BusNode, BusNode];
+  await bus.during(guest.cluster.join("n1:1"));
+  await bus.until(() => isAtRest([host, guest]), 3_000);
+  bus.kill("n1");
+  const left = await bus.during(guest.cluster.leave());
+  assertEquals(left, { node: "n2", staged: false });
+  await bus.until(() => isAlone(guest), 3_000);
+  // It is of no cluster, and may be of one again.
+  const other = await bus.start("n3", OPTIONS);
+  await joinAndCommit(bus, guest, other);
+  const back = await bus.start("n1", OPTIONS);
+  await bus.until(
+    () => isAlone(back) && isAtRest([guest, other]),
+    10_000,
+  );
+  const plan = await bus.during(back.cluster.plan());
+  assertEquals(plan.changes, []);
+  bus.stop();
+});
+
+Deno.test("a guest that can be let go by others does not leave by itself", async () => {
+  const bus = new ClusterBus(41);
+  const [n1, n2, guest] = await startAll(bus, 3) as [BusNode, BusNode, BusNode];
+  await joinAndCommit(bus, n2, n1);
+  await bus.during(guest.cluster.join("n1:1"));
+  await bus.until(
+    () => currentMembers(n2.cluster.ring).includes("n3"),
+    3_000,
+  );
+  bus.kill("n1");
+  assertEquals(
+    await bus.during(outcomeOf(guest.cluster.leave())),
+    "not_reachable",
+  );
+  await bus.during(n2.cluster.down("n1"));
+  await bus.until(
+    () => guest.cluster.ring.ownership.claimant === "n2",
+    3_000,
+  );
+  await bus.during(guest.cluster.leave());
+  await bus.until(() => isAlone(guest), 3_000);
+  bus.stop();
+});

@@ -16,7 +16,7 @@ export const attachCommand: Command = {
   summary: "open a prompt on a running node",
   about:
     "A prompt where you type JavaScript with kv, raKv, cluster and node at hand; .help there lists what they do. It " +
-    "runs in a process of its own: leaving it, or crashing it, leaves the node alone, and when the node " +
+    "runs in a process of its own: leaving or crashing it does not affect the node, and when the node " +
     "restarts the prompt finds it again.\n\n" +
     "From a pipe it evaluates what it reads, prints results only, and ends with exit code 1 if anything failed.",
   positionals: [],

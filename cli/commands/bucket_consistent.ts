@@ -14,12 +14,12 @@ const TIMEOUT_MS = 60_000;
 /** `whorl bucket consistent` */
 export const bucketConsistentCommand: Command = {
   name: "bucket consistent",
-  summary: "have a bucket served by consensus, for good",
+  summary: "serve a bucket by consensus, permanently",
   about:
     "From now on the keys of the bucket are served by a Raft group for each preference list: a read sees every " +
     "write that was acknowledged before it, a write with a context is refused if the key was changed since, and " +
     "both need a majority of the members of the group. Mark a bucket before it is used: what was stored in it " +
-    "before is not seen any more. It cannot be taken back.\n\n" +
+    "before becomes invisible. It cannot be undone.\n\n" +
     "All members must be up, be of a version that can do it, and have a data directory. Takes effect at once; " +
     "it is done when this command says so.",
   positionals: [{ name: "BUCKET", says: "its name" }],

@@ -12,7 +12,7 @@ import { withSession } from "../session_flags.ts";
 /** `whorl cluster clear` */
 export const clusterClearCommand: Command = {
   name: "cluster clear",
-  summary: "forget staged changes",
+  summary: "discard staged changes",
   about:
     "Drops everything that was staged and not committed. Nodes that had asked to join are alone again.",
   positionals: [],
@@ -20,7 +20,7 @@ export const clusterClearCommand: Command = {
   talksToNode: true,
   examples: [{
     line: "cluster clear --data data/dev1",
-    says: "think again",
+    says: "discard what is staged",
   }],
   run: (invocation, world) =>
     withSession(invocation, world, async (session, options) => {

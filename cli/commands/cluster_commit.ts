@@ -19,16 +19,16 @@ export const clusterCommitCommand: Command = {
   name: "cluster commit",
   summary: "carry out the plan last shown",
   about:
-    "Makes the staged changes real and starts what follows from them. Only a plan somebody has looked at is " +
+    "Applies the staged changes and starts the transfers they need. Only a plan that has been shown is " +
     'carried out: run "whorl cluster plan" first, and again if the cluster changed since.\n\n' +
-    "With --plan exactly that plan is carried out, whoever looked at another one meanwhile, and committing it " +
-    "twice is no error: repeat the command if you have missed the answer. While members do not agree on the " +
+    "With --plan exactly that plan is carried out, even if another one was shown meanwhile, and committing it " +
+    "twice is no error: repeat the command if its answer was lost. While members do not agree on the " +
     "ring, the commit waits for them.",
   positionals: [],
   flags: [{
     name: "plan",
     value: "ID",
-    says: "the plan that is meant",
+    says: "the plan to carry out",
     default: "the one shown last",
   }],
   talksToNode: true,
@@ -37,7 +37,7 @@ export const clusterCommitCommand: Command = {
     { line: "cluster commit --data data/dev1", says: "then do it" },
     {
       line: "cluster commit --plan 8fbd3e1c9a6f2b07 --data data/dev1",
-      says: "in a script: what was looked at, or nothing",
+      says: "in a script: the plan that was shown, or nothing",
     },
   ],
   run: (invocation, world) =>

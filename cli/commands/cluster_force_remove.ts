@@ -11,7 +11,7 @@ export const clusterForceRemoveCommand: Command = {
   name: "cluster force-remove",
   summary: "stage the removal of a member that will not come back",
   about:
-    "Stages that NODE is a member no longer: with the commit others own its partitions at once, empty, and " +
+    "Stages the removal of NODE: with the commit others own its partitions at once, empty, and " +
     "rebuild them from replicas. Data of which all replicas were on NODE is lost. For a node whose disk or " +
     'machine is gone; one that runs should leave with "whorl cluster leave".\n\n' +
     'The claimant cannot be removed: mark it with "whorl down" first, and another one takes over.',

@@ -14,8 +14,8 @@ export const clusterLeaveCommand: Command = {
     "Stages that NODE, or the node you talk to, hands over all it owns to the others and leaves. Nothing " +
     'happens before "whorl cluster plan" and "whorl cluster commit". Then its partitions move one by one, and it ' +
     "serves until the last has moved. When it has left, its process ends with code 0 and is not restarted; " +
-    "started again on the same data directory, it is alone in a cluster of its own and may join anew.\n\n" +
-    "A node that is only joining leaves at once, without a commit, and lives on. A node that is gone for good " +
+    "started again on the same data directory, it is alone in a cluster of its own and may join again.\n\n" +
+    "A node that is only joining leaves at once, without a commit, and keeps running. A node that is gone for good " +
     'cannot hand over anything: that is for "whorl cluster force-remove".',
   positionals: [{
     name: "NODE",

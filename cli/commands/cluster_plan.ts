@@ -26,8 +26,8 @@ export const clusterPlanCommand: Command = {
   flags: [],
   talksToNode: true,
   examples: [
-    { line: "cluster plan --data data/dev1", says: "look before you leap" },
-    { line: "cluster clear --data data/dev1", says: "rather not" },
+    { line: "cluster plan --data data/dev1", says: "what a commit would do" },
+    { line: "cluster clear --data data/dev1", says: "discard it all" },
   ],
   run: (invocation, world) =>
     withSession(invocation, world, async (session, options) => {

@@ -17,13 +17,13 @@ import { withSession } from "../session_flags.ts";
 /** `whorl cluster resize-ring` */
 export const clusterResizeRingCommand: Command = {
   name: "cluster resize-ring",
-  summary: "stage another number of partitions, or that a resize is given up",
+  summary: "stage a new number of partitions, or the abort of a resize",
   about: "Stages that the ring gets SIZE partitions. Nothing happens before " +
     '"whorl cluster plan" and "whorl cluster commit". Then the data of all partitions is copied to where it will ' +
     "be, while everything goes on as before; it takes room for the data twice. When all of it is there, the ring " +
     "changes at once, and what is left of the old one follows and is removed.\n\n" +
     'Until the ring has changed, "abort" stages that the resize is given up: the ring stays as it is. No other ' +
-    "change can be made meanwhile. All members must be up for it to end.",
+    "change can be made meanwhile, and none may be staged before. All members must be up for it to end.",
   positionals: [{
     name: "SIZE|abort",
     says: `a power of two from ${RING_SIZE_MIN} to ${RING_SIZE_MAX}`,
@@ -37,10 +37,10 @@ export const clusterResizeRingCommand: Command = {
     },
     { line: "cluster plan --data data/dev1", says: "who would own how many" },
     { line: "cluster commit --data data/dev1", says: "do it" },
-    { line: "ring-status --data data/dev1", says: "how far it is" },
+    { line: "ring-status --data data/dev1", says: "its progress" },
     {
       line: "cluster resize-ring abort --data data/dev1",
-      says: "rather not; plan and commit that as well",
+      says: "abort it; plan and commit that as well",
     },
   ],
   run(invocation, world) {

@@ -75,7 +75,7 @@ export const devCommand: Command = {
     { line: "dev", says: "a cluster of three" },
     { line: "dev --nodes 5 --storage memory", says: "five, without a disk" },
     { line: "ring-status --data data/dev1", says: "in another terminal" },
-    { line: "dev --clean", says: "begin afresh next time" },
+    { line: "dev --clean", says: "start empty next time" },
   ],
   async run(invocation, world): Promise<number> {
     const root = resolve(invocation.text("data") ?? DATA_DEFAULT);

@@ -28,7 +28,7 @@ export const handoffEnableCommand: Command = switchCommand("enable", {
 export const handoffDisableCommand: Command = switchCommand("disable", {
   summary: "stop transfers from or to a node, for now",
   about:
-    "Transfers of that direction that run pause, and none start: for a node that has better to do. Nothing " +
+    "Transfers of that direction that run pause, and none start: for a node that is busy with other things. Nothing " +
     "is lost: the old owner keeps and serves the data until it has been handed off.",
 });
 

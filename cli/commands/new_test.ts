@@ -1,18 +1,8 @@
 import { assert, assertEquals, assertMatch } from "@std/assert";
+import { inTempDirectory } from "../../src/environment/testing/temp_directory.ts";
 import { applicationFiles } from "../new/application_files.ts";
 import { nameProblem } from "../new/application_name.ts";
 import { run } from "../testing/fake_world.ts";
-
-async function inTempDirectory(
-  test: (directory: string) => Promise<void>,
-): Promise<void> {
-  const directory = await Deno.makeTempDir();
-  try {
-    await test(directory);
-  } finally {
-    await Deno.remove(directory, { recursive: true });
-  }
-}
 
 async function namesIn(directory: string): Promise<string[]> {
   const names = await Array.fromAsync(Deno.readDir(directory));

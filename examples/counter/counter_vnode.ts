@@ -1,9 +1,10 @@
 /**
- * A vnode module: counters that live where their names hash to. `add` counts,
- * `read` tells, and a counter never goes below zero.
+ * A vnode module of named counters: `add` counts, `read` returns the count, and
+ * a counter never goes below zero.
  *
- * It stores one 8-byte number a counter. Each replica counts for itself, so two
- * that missed different calls differ; `docs/vnode.md` says what to do about it.
+ * It stores one 8-byte number per counter. Each replica counts for itself, so
+ * two that missed different calls differ; `docs/vnode.md` says what to do about
+ * it.
  *
  * @module
  */
@@ -69,14 +70,14 @@ class CounterVnode implements Vnode<CounterCommands> {
       if (value < 0) {
         call.fail("below_zero", `Cannot count ${counter} down to ${value}`);
       } else await this.#write(key, value);
-      // The first answer counts, so after a failure this one is not sent.
+      // Only the first answer counts, so after a failure this one is not sent.
       return value;
     },
     read: async ({ counter }) =>
       numberIn(await this.#context.storage.get(keyOf(counter))),
   };
 
-  /** Resolves when the value is durable; if it cannot be, this vnode ends. */
+  /** Resolves when the value is durable; if that fails, this vnode crashes. */
   #write(key: Uint8Array, value: number): Promise<void> {
     return this.#context.storage.commit([{ key, value: bytesOf(value) }]);
   }
@@ -95,14 +96,14 @@ class CounterVnode implements Vnode<CounterCommands> {
   encodeHandoffItem(
     { sortKey, item }: { sortKey: Uint8Array; item: unknown },
   ): Uint8Array {
-    // The value has 8 bytes, so what stands before it is the key.
+    // The value has 8 bytes, so everything before it is the key.
     return new Uint8Array([...sortKey, ...item as Uint8Array]);
   }
 
   async handleHandoffData(bytes: Uint8Array): Promise<void> {
     const { storage } = this.#context;
     const key = bytes.slice(0, -8);
-    // The larger one has seen more; taking in the same item twice is harmless.
+    // The larger one has seen more; receiving the same item twice is harmless.
     const value = Math.max(
       numberIn(await storage.get(key)),
       numberIn(bytes.slice(-8)),

@@ -4,7 +4,7 @@
  * works the same inside a node (`node.module`) and over a client connection
  * (`client.module`).
  *
- * Everything is answered within {@linkcode TIMEOUT_MS}, if only with an error.
+ * Every call is answered within {@linkcode TIMEOUT_MS}, possibly with an error.
  *
  * @module
  */
@@ -47,11 +47,11 @@ export interface Replica {
 export type Sum = Replica & { readonly sum: number };
 /** A message, and a replica that has stored it. */
 export type Posted = Replica & { readonly message: Message };
-/** What a replica has of the messages that were wanted. */
+/** The requested messages that a replica has. */
 export type Read = Replica & Found;
 /** Additions of a vnode since it started. */
 export type OpsCount = Replica & { readonly opsCount: number };
-/** Names that a vnode has something of, in order. */
+/** Names of which a vnode has data, in order. */
 export type Names = Replica & { readonly names: readonly string[] };
 
 /** What all replicas answered, in the order of the preference list. */
@@ -64,27 +64,27 @@ export interface Replies<Reply> {
 export interface Listing<Row> {
   /** "partial": some vnodes have not answered. */
   readonly status: "ok" | "partial";
-  /** One row for every vnode that has something to say, by partition. */
+  /** One row for every vnode with a result, by partition. */
   readonly rows: readonly Row[];
-  /** Why the listing is not whole, if it is not. */
+  /** Why the listing is incomplete, if it is. */
   readonly reason?: string;
 }
 
-/** How the application is set up. */
+/** Options of the application. */
 export interface FlavioOptions {
   /** The time, in milliseconds since 1970: of messages, and for deadlines. @default {`Date.now`} */
   readonly now?: () => number;
-  /** Tells this one apart from all others that post; 1 to 40 bytes. @default {drawn at random} */
+  /** Distinguishes this poster from all others; 1 to 40 bytes. @default {drawn at random} */
   readonly origin?: string;
 }
 
 /** Milliseconds until a call is answered: what the Erlang original waits. */
 export const TIMEOUT_MS = 5_000;
-/** What is replicated goes to three vnodes and counts when all of them have answered. */
+/** Replicated commands go to three vnodes and count when all of them have answered. */
 const ALL_OF_THREE = { n: 3, w: 3, timeoutMs: TIMEOUT_MS } as const;
-/** The same for what changes nothing. */
+/** The same for commands that change nothing. */
 const READ_OF_THREE = { n: 3, r: 3, timeoutMs: TIMEOUT_MS } as const;
-/** Where a message says it was posted until somebody asks. */
+/** The place at which messages say they were posted. */
 const NOWHERE = 9001;
 
 /** The commands of the application. */
@@ -94,7 +94,7 @@ export class Flavio {
   readonly #origin: string;
   #stamped = 0;
 
-  /** Over `vnodes`: `node.module(flavioModule)`, or the same of a client. */
+  /** @param vnodes `node.module(flavioModule)`, or the same of a client. */
   constructor(
     vnodes: ModuleClient<FlavioCommands, FlavioCoverage>,
     { now = Date.now, origin = randomOrigin() }: FlavioOptions = {},
@@ -104,7 +104,7 @@ export class Flavio {
     this.#origin = origin;
   }
 
-  /** The partition of some vnode that is well. */
+  /** The partition of some vnode that answers. */
   async ping(): Promise<{ readonly pong: number }> {
     // Another key each time, so vnodes take turns.
     const key = crypto.randomUUID();
@@ -155,7 +155,7 @@ export class Flavio {
 
   /** How many additions each vnode has made. */
   async stats(): Promise<Listing<OpsCount>> {
-    // With one replica a key, every vnode is wanted.
+    // With one replica per key, every vnode is asked.
     const query = this.#vnodes.coverage("stats", undefined, {
       n: 1,
       mode: "allup",
@@ -172,8 +172,8 @@ export class Flavio {
    *
    * @throws {TypeError} If `user` or `stream` is no name, or `msg` no text.
    * @throws {RangeError} If `msg` is too long.
-   * @throws {WhorlError} As `ModuleClient.request`; after some of its errors the
-   * message may be there all the same, on some of the replicas or on all.
+   * @throws {WhorlError} As `ModuleClient.request`; after some of its errors
+   * the message may still be stored, on some or all replicas.
    */
   async postMsg(
     user: string,
@@ -267,8 +267,8 @@ const ALL_REPLICAS = {
 } as const;
 
 /**
- * What replicas have together: each message once, in order, at most `count`. The
- * last ones of them, or, with a number to begin at, the first.
+ * The messages of all replicas, merged: each message once, in order, at most
+ * `count`; the last ones, or, with a number to begin at, the first ones.
  */
 export function mergedMessages(
   replies: readonly Found[],
@@ -288,20 +288,21 @@ export function mergedMessages(
   return from === null ? messages.slice(-count) : messages.slice(0, count);
 }
 
-/** What is left of {@linkcode TIMEOUT_MS} after `tookMs`, which is nonsense when the clock was set meanwhile. */
+/** What is left of {@linkcode TIMEOUT_MS} after `tookMs`, which may be any number if the clock was set meanwhile. */
 function timeLeftMs(tookMs: number): number {
   return Math.max(1, TIMEOUT_MS - Math.max(0, Math.ceil(tookMs)));
 }
 
 /**
- * The number of the next message. Whoever is first on the preference list gives
- * out one after the other; if others know of later messages, it has missed some.
+ * The number of the next message. The first vnode of the preference list
+ * assigns numbers in order; if others know of later messages, it has missed
+ * some.
  */
 function nextId(replies: readonly Reserved[]): number {
   return Math.max(replies[0]!.next, ...replies.map(({ last }) => last + 1));
 }
 
-/** What `sayOf` makes of the answers, each with who it is from. All replicas have answered. */
+/** What `sayOf` makes of the answers, each with its origin. All replicas have answered. */
 function repliesOf<Reply, Said extends object>(
   { replies, replicas }: ModuleResult<Reply>,
   sayOf: (reply: Reply) => Said,
@@ -316,7 +317,7 @@ function repliesOf<Reply, Said extends object>(
   };
 }
 
-/** Failures after which what was listed until then is worth showing. */
+/** Failures after which a partial listing is worth showing. */
 const PARTIAL_REASONS = [
   "timeout",
   "insufficient_vnodes",

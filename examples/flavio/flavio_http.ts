@@ -5,9 +5,9 @@
  *     POST /msgs/:user/:topic  {"msg": "hi"}       appends a message, and answers with it
  *     GET  /msgs/:user/:topic?from=1&limit=10      messages; without `from` the last ones
  *
- * `limit` is 1 unless it is given; what is no number counts as not given. What
- * fails answers `{ type, reason }`: 400, 404, 405, 408, 413 and 415 for what the
- * caller can do better, 503 for what may go well in a moment.
+ * `limit` is 1 by default; a value that is not a number counts as not given.
+ * Failures answer `{ type, reason }`: 400, 404, 405, 408, 413 and 415 for
+ * errors of the caller, 503 for those that may pass.
  *
  * @module
  */
@@ -31,7 +31,7 @@ import {
 
 /** Longest body in bytes: the longest message, each byte of it escaped. */
 export const BODY_BYTES_MAX: number = MSG_BYTES_MAX * 6 + 1024;
-/** How long a body may take to come, in milliseconds. */
+/** How long a body may take to arrive, in milliseconds. */
 export const BODY_TIMEOUT_MS = 5_000;
 
 /** Serves `flavio`; port 0 takes a free one. */
@@ -128,7 +128,7 @@ async function bytesOf(
   let late = false;
   const timer = setTimeout(() => {
     late = true;
-    // The read that waits ends with it.
+    // This also ends the pending read.
     reader.cancel().catch(() => {});
   }, timeoutMs);
   try {

@@ -1,8 +1,8 @@
 /**
- * flavio, put to the test: clients post to a few streams while machines crash,
+ * flavio under faults: clients post to a few streams while machines crash,
  * links break and disks fill up, and in the profile `membership` while nodes
- * come and go. Every message that was acknowledged must be there in the end,
- * once, on each replica that has kept what it was given.
+ * join and leave. In the end every acknowledged message must exist, once, on
+ * each replica that has kept its data.
  *
  *     deno task simulate --setup examples/flavio/flavio_simulation.ts --seeds 100
  *
@@ -42,9 +42,8 @@ const check: RunCheck = async (
   const flavio = new Flavio(nodes[0]!.module(flavioModule), {
     origin: "check",
   });
-  // A disk that lies, or a machine that is lost, can take with it what a
-  // fallback had not brought home yet: then two replicas have it, and reading
-  // does not mend the third.
+  // A lying disk or a lost machine can lose what a fallback had not handed over
+  // yet: then two replicas have it, and reading does not repair the third.
   const mayMiss = schedule.disk.liesAboutSync || membership.lost;
   const violations: Violation[] = [];
   for (const stream of STREAMS) {
@@ -86,12 +85,12 @@ function countOf(
   ).length;
 }
 
-/** What to simulate, but for the seed. */
+/** What to simulate, without the seed. */
 const flavioSimulation: Omit<SimulateOptions, "seed"> = {
   vnode: flavioModule as never,
   workload: post,
   check,
-  // What has rotted is repaired by an operator here, and not by reading.
+  // Damaged data is repaired by an operator here, not by reading.
   faults: FAULT_TYPES.filter((fault) => fault !== "bit_rot"),
 };
 export default flavioSimulation;

@@ -6,13 +6,13 @@
  * **Numbers.** A message is stamped by whoever posts it, once, and then stored
  * by all replicas as it is. For its number the poster first asks them all with
  * `reserve`: each says the last one it has, and sets the next one aside for the
- * poster. Those set aside are forgotten when the vnode ends; should two messages
- * get the same number then, or while nodes do not see each other, both are kept,
- * as they differ in their origins.
+ * poster. Reservations are lost when the vnode ends; if two messages get the
+ * same number then, or during a network split, both are kept, since they differ
+ * in their origins.
  *
- * **Moves.** Messages are only ever added, and a key names one message. So
- * taking one in that is here already changes nothing, and a handoff may send
- * what it wants, in what order it wants, as often as it wants.
+ * **Moves.** Messages are only ever added, and a key identifies one message. So
+ * receiving a message again changes nothing, and a handoff may send messages in
+ * any order and any number of times.
  *
  * @module
  */
@@ -49,30 +49,30 @@ export interface StreamName {
   readonly stream: string;
 }
 
-/** What a replica says of the numbers of a stream. */
+/** The numbers of a stream at a replica. */
 export interface Reserved {
   /** The largest one it has; 0 if it has none. */
   readonly last: number;
-  /** The one it has set aside for who asks. */
+  /** The number it has reserved for the requester. */
   readonly next: number;
 }
 
-/** Which messages of a stream are wanted. */
+/** The messages of a stream that are requested. */
 export interface Wanted extends StreamName {
-  /** The first number that is; `null` for the last `count` messages. */
+  /** The first number; `null` for the last `count` messages. */
   readonly from: number | null;
-  /** At most so many, from 1 to {@linkcode MESSAGES_MAX}. */
+  /** Most messages, from 1 to {@linkcode MESSAGES_MAX}. */
   readonly count: number;
 }
 
-/** What a replica has of them: there may be fewer than wanted, and none from beyond the end. */
+/** The messages that a replica has: possibly fewer than requested, and none from beyond the end. */
 export type Found =
   | { readonly messages: readonly Message[] }
   | { readonly error: "outofbound" };
 
-/** Why a replica cannot do what it is asked. */
+/** Why a replica refuses a request. */
 export type FlavioFailure =
-  /** It is not a request as this module knows them. */
+  /** The request is malformed. */
   | "invalid_request"
   /** A stored message does not match its checksum. */
   | "damaged"
@@ -97,7 +97,7 @@ export type FlavioCommands = {
   readonly read: CommandDeclaration<Wanted, Found, FlavioFailure>;
 };
 
-/** What all vnodes can be asked. */
+/** The coverage queries of the module. */
 export type FlavioCoverage = {
   /** How many additions the vnode has made since it started. */
   readonly stats: CommandDeclaration<
@@ -129,7 +129,7 @@ const coverage: FlavioCoverage = {
   streams: command(),
 };
 
-/** Streams for which a vnode remembers numbers that it has set aside; the oldest is forgotten first. */
+/** Streams for which a vnode remembers reserved numbers; the oldest is dropped first. */
 const RESERVED_MAX = 1_024;
 /** Names in one chunk of a listing: at most 16 KiB. */
 const NAMES_PER_CHUNK = 64;
@@ -138,7 +138,7 @@ class FlavioVnode implements Vnode<FlavioCommands, FlavioCoverage> {
   readonly #partition: number;
   readonly #context: VnodeContext;
   #opsCount = 0;
-  /** The last number set aside, by stream, while it is not stored. */
+  /** The last reserved number, by stream, until it is stored. */
   readonly #reserved = new Map<string, number>();
 
   constructor(partition: number, context: VnodeContext) {
@@ -161,7 +161,7 @@ class FlavioVnode implements Vnode<FlavioCommands, FlavioCoverage> {
         ? answersLater
         : { last, next: this.#setAside(user, stream, last) };
     },
-    // Not a promise: messages that come together share one commit of the disk.
+    // Not a promise: messages that arrive together share one commit.
     store: (body, call) => {
       if (!isStreamName(body) || !isMessage(body.message)) return refused(call);
       const { user, stream, message } = body;
@@ -194,13 +194,13 @@ class FlavioVnode implements Vnode<FlavioCommands, FlavioCoverage> {
     users: (_body, keySpaces, signal) =>
       inChunks(this.#users(keySpaces, signal)),
     streams: (body, keySpaces, signal) =>
-      // Who has a name that is none has no streams.
+      // An invalid name has no streams.
       isName(body?.user)
         ? inChunks(this.#streams(body.user, keySpaces, signal))
         : [],
   };
 
-  /** Calls `durable` when the message is. If it cannot be, this vnode ends, and its store is opened anew. */
+  /** Calls `durable` when the message is durable. If that fails, this vnode crashes, and its store is reopened. */
   #write(key: Uint8Array, value: Uint8Array, durable: () => void): void {
     this.#context.storage.write([{ key, value }], (error) => {
       if (error === undefined) durable();
@@ -208,7 +208,7 @@ class FlavioVnode implements Vnode<FlavioCommands, FlavioCoverage> {
     });
   }
 
-  /** What `read` resolves to; undefined if that cannot be said, and the caller has been told. */
+  /** The result of `read`; undefined if there is none and the caller has been told. */
   async #readable<T>(
     call: { fail(failure: FlavioFailure, message: string): void },
     read: () => Promise<T>,
@@ -272,7 +272,7 @@ class FlavioVnode implements Vnode<FlavioCommands, FlavioCoverage> {
   #setAside(user: string, stream: string, last: number): number {
     const name = nameOf(user, stream);
     const next = Math.max(last, this.#reserved.get(name) ?? 0) + 1;
-    // Anew, so that the first one is the oldest.
+    // Inserted again, so that the first entry is the oldest.
     this.#reserved.delete(name);
     this.#reserved.set(name, next);
     if (this.#reserved.size > RESERVED_MAX) {
@@ -284,7 +284,7 @@ class FlavioVnode implements Vnode<FlavioCommands, FlavioCoverage> {
     return next;
   }
 
-  /** Number `id` of the stream is stored: from now on the storage speaks for it. */
+  /** Number `id` of the stream is stored, which replaces the reservation. */
   #taken(user: string, stream: string, id: number): void {
     const name = nameOf(user, stream);
     if ((this.#reserved.get(name) ?? Infinity) <= id) {
@@ -382,7 +382,7 @@ class FlavioVnode implements Vnode<FlavioCommands, FlavioCoverage> {
     return bytes;
   }
 
-  /** Resolves when the message is durable. One that is here already stays as it is: it is the same. */
+  /** Resolves when the message is durable. One that exists already is the same, and stays. */
   handleHandoffData(bytes: Uint8Array): Promise<void> {
     const end = 2 + new DataView(bytes.buffer, bytes.byteOffset).getUint16(0);
     const { promise, resolve } = Promise.withResolvers<void>();
@@ -392,7 +392,7 @@ class FlavioVnode implements Vnode<FlavioCommands, FlavioCoverage> {
 
   async isEmpty(): Promise<boolean> {
     let empty = true;
-    // A damaged one is something, too.
+    // A damaged message is data, too.
     const onCorrupt = () => void (empty = false);
     for await (const _ of this.#context.storage.scan({ limit: 1, onCorrupt })) {
       empty = false;
@@ -414,7 +414,7 @@ function refused(
   return answersLater;
 }
 
-// The types of bodies are promises of their senders; these look.
+// The types of bodies are not checked at run time; these functions do.
 
 function isAddition(body: RequestOf<FlavioCommands["add"]>): boolean {
   return Number.isFinite(body?.a) && Number.isFinite(body?.b);
@@ -431,12 +431,12 @@ function isWanted(body: Wanted): boolean {
     Number.isInteger(count) && count >= 1 && count <= MESSAGES_MAX;
 }
 
-/** A stream as a key of a map: names may have any characters, so their lengths tell them apart. */
+/** A stream as a map key. Names may contain any character, so their lengths delimit them. */
 function nameOf(user: string, stream: string): string {
   return `${user.length} ${user}${stream}`;
 }
 
-/** The names in arrays, as each chunk of an answer is encoded on its own. */
+/** The names in arrays, since each chunk of an answer is encoded separately. */
 async function* inChunks(
   names: AsyncIterable<string>,
 ): AsyncGenerator<string[]> {

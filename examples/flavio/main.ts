@@ -7,8 +7,8 @@
  *
  * @module
  */
-import { runPrompt, startNode } from "../../mod.ts";
-import { argumentsOf, ProgramLog, run } from "../tutorial_program.ts";
+import { startNode } from "../../mod.ts";
+import { argumentsOf, ProgramLog, promptOn, run } from "../tutorial_program.ts";
 import { Flavio } from "./flavio.ts";
 import { serveFlavio } from "./flavio_http.ts";
 import flavioModule from "./flavio_vnode.ts";
@@ -71,19 +71,12 @@ async function main(): Promise<number> {
   });
   const where = `${node.address}, and for HTTP at ${HOST}:${server.addr.port}`;
   log.say(`${node.name} listens at ${where}`);
-  const ended = new AbortController();
-  Deno.addSignalListener("SIGTERM", () => ended.abort());
-  const wentWell = await runPrompt(node, {
+  return await promptOn(node, {
     names: { flavio },
     help: HELP,
-    ending: "stops the node",
-    historyPath: `${dataDirectory}/prompt_history`,
-    signal: ended.signal,
-    onTerminal: log.onTerminal,
+    dataDirectory,
+    log,
   });
-  // If it is over because the node gave up, that is what went wrong.
-  await Promise.race([node.stopped, undefined]);
-  return wentWell || Deno.stdin.isTerminal() ? 0 : 1;
 }
 
 await run(main);

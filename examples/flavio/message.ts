@@ -1,7 +1,6 @@
 /**
- * A message of a stream: what it says, what it may be, and the bytes it is kept
- * as. A message never changes once it is stamped, and its key names all that
- * tells it from others:
+ * A message of a stream: its fields, its limits, and the bytes it is stored as.
+ * A message never changes once it is stamped, and its key identifies it:
  *
  *     key    text user · text stream · u53 id · origin
  *     value  JSON of the rest
@@ -17,15 +16,15 @@ import { ByteReader, ByteWriter } from "../../mod.ts";
 export interface Message {
   /** Its number in its stream, from 1. */
   readonly id: number;
-  /** Whoever stamped it, and for the how manieth time: two that took the same number differ here. */
+  /** Who stamped it, with a count: two messages with the same number differ here. */
   readonly origin: string;
   /** When it was stamped, in milliseconds since 1970. */
   readonly date: number;
-  /** Where it was posted; nobody says so yet. */
+  /** Where it was posted; not used yet. */
   readonly lat: number;
   /** See {@linkcode Message.lat}. */
   readonly lng: number;
-  /** What it refers to; nothing yet. */
+  /** The message it refers to; not used yet. */
   readonly ref: number;
   /** What kind of message it is; there is one. */
   readonly type: number;
@@ -85,7 +84,7 @@ export function messageKey(
   return into.copy();
 }
 
-/** What the keys of `user`, or of a stream of it, begin with. */
+/** The common prefix of the keys of `user`, or of one of its streams. */
 export function keyPrefix(user: string, stream?: string): Uint8Array {
   const into = new ByteWriter(128);
   into.text(user);
@@ -93,7 +92,7 @@ export function keyPrefix(user: string, stream?: string): Uint8Array {
   return into.copy();
 }
 
-/** The first key after all that begin with `prefix`, one of {@linkcode keyPrefix}. */
+/** The first key after all keys with `prefix`, made by {@linkcode keyPrefix}. */
 export function keyAfter(prefix: Uint8Array): Uint8Array {
   const after = prefix.slice();
   let last = after.length - 1;
@@ -116,7 +115,7 @@ export function partsOfKey(
   };
 }
 
-/** What is stored of a message besides its key. */
+/** The value stored for a message. */
 export function encodeMessage(
   { date, lat, lng, ref, type, msg }: Message,
 ): Uint8Array {

@@ -1,6 +1,6 @@
 /**
- * The smallest vnode module there is: it says who it is. `docs/guide.md` begins
- * with it.
+ * The smallest vnode module: it says where it runs. `docs/guide.md` begins with
+ * it.
  *
  * @module
  */

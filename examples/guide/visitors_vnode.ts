@@ -1,7 +1,7 @@
 /**
- * A vnode module that remembers who has visited which page. What it keeps is a
- * set that only grows, so replicas that missed different visits are merged by
- * taking everything together. `docs/guide.md` goes through it.
+ * A vnode module that remembers who has visited which page. It stores a set
+ * that only grows, so replicas that missed different visits are merged by
+ * union. `docs/guide.md` explains it.
  *
  * @module
  */
@@ -16,7 +16,7 @@ import {
   type VnodeModule,
 } from "../../mod.ts";
 
-/** Pages are spread over the ring by this and their name. */
+/** The bucket of all pages. */
 export const PAGES = "pages";
 
 /** The commands of the module. Their order is their number on the wire. */

@@ -1,6 +1,6 @@
 /**
- * The notes, put to the test: clients write, machines lose power, and what was
- * acknowledged must be there in the end.
+ * The notes under faults: clients write, machines lose power, and every
+ * acknowledged note must exist in the end.
  *
  * @module
  */
@@ -8,10 +8,10 @@ import type { VnodeModule } from "../../mod.ts";
 import type { SimulateOptions } from "../../src/simulation/mod.ts";
 import type { NotesCommands } from "./notes_vnode.ts";
 
-/** One replica a note, and no fallback, so that nobody else makes up for it. */
+/** One replica per note and no fallbacks, so that no other vnode compensates for a loss. */
 const ALONE = { n: 1, w: 1, quorum: "strict" } as const;
 
-/** What to simulate for `notes`, but for the seed. */
+/** What to simulate for `notes`, without the seed. */
 export function notesSimulation(
   notes: VnodeModule<NotesCommands>,
 ): Omit<SimulateOptions, "seed"> {

@@ -1,8 +1,8 @@
 /**
- * A vnode module that keeps notes, in two dresses: one answers when a note is
- * durable, the other, a moment too early, when it has given the note to its
- * store. Every test of the happy path passes with both. `notes_simulation.ts`
- * tells them apart in seconds.
+ * A vnode module that keeps notes, in two variants: one answers when a note is
+ * durable, the other, a moment too early, when it has passed the note to its
+ * store. Tests without faults pass with both. `notes_simulation.ts` tells them
+ * apart in seconds.
  *
  * @module
  */
@@ -45,7 +45,8 @@ class NotesVnode implements Vnode<NotesCommands> {
     write: async ({ note, text }) => {
       const durable = this.#write(note, text);
       if (!this.#hasty) await durable;
-      // What fails later ends this vnode, but the caller has gone home happy.
+      // A later failure crashes this vnode, but the caller has been told that
+      // all is well.
       else durable.catch((error) => this.#context.crash(error));
       return true;
     },
@@ -65,7 +66,7 @@ class NotesVnode implements Vnode<NotesCommands> {
   async *fold() {
     const { storage } = this.#context;
     for await (const { key } of storage.scan()) {
-      // As it is now: what a scan has read ahead may be old.
+      // Read again: what a scan has read ahead may be outdated.
       const item = await storage.get(key);
       if (item !== undefined) yield { sortKey: key, item };
     }

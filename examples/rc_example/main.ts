@@ -7,8 +7,8 @@
  *
  * @module
  */
-import { runPrompt, startNode } from "../../mod.ts";
-import { argumentsOf, ProgramLog, run } from "../tutorial_program.ts";
+import { startNode } from "../../mod.ts";
+import { argumentsOf, ProgramLog, promptOn, run } from "../tutorial_program.ts";
 import { RcExample } from "./rc_example.ts";
 
 const USAGE = `\
@@ -66,19 +66,14 @@ async function main(): Promise<number> {
     if (before === null) return;
     log.say(`'${node}' changed from '${before}' to '${after}'`);
   });
-  const ended = new AbortController();
-  Deno.addSignalListener("SIGTERM", () => ended.abort());
-  const wentWell = await runPrompt(node, {
+  return await promptOn(node, {
     names: { rc_example: new RcExample(node) },
     help: HELP,
-    ending: "stops the node",
     banner:
       `${node.name} listens at ${node.address}. .help says what there is, Ctrl-D or .exit stops the node`,
-    historyPath: `${dataDirectory}/prompt_history`,
-    signal: ended.signal,
-    onTerminal: log.onTerminal,
+    dataDirectory,
+    log,
   });
-  return wentWell || Deno.stdin.isTerminal() ? 0 : 1;
 }
 
 await run(main);

@@ -1,6 +1,6 @@
 /**
- * What people and programs call: commands to the vnode of one key, and questions
- * to all vnodes at once.
+ * The interface for people and programs: commands to the vnode of one key, and
+ * queries to all vnodes.
  *
  * @module
  */
@@ -23,28 +23,28 @@ import rcExampleModule, {
   type RcExampleCoverage,
 } from "./rc_example_vnode.ts";
 
-/** Time a question to all vnodes may take, in milliseconds. */
+/** Time for a query to all vnodes, in milliseconds. */
 const COVERAGE_TIMEOUT_MS = 5_000;
 /** Vnodes a replicated command goes to. */
 const REPLICAS = 3;
 
-/** The answer where a key holds nothing. */
+/** The answer if a key has no value. */
 export interface NotFound {
   readonly found: false;
 }
-/** The one {@linkcode NotFound} there is, so that it can be compared with. */
+/** The only {@linkcode NotFound}, so that it can be compared by identity. */
 export const NOT_FOUND: NotFound = Object.freeze(
   withPromptText({ found: false as const }, "not_found"),
 );
 
-/** What one vnode has: its partition on the 160-bit ring, its node, and the keys or values. */
+/** The data of one vnode: its partition on the 160-bit ring, its node, and the keys or values. */
 export type Row<T> = readonly [
   index: bigint,
   node: string,
   list: readonly T[],
 ];
 
-/** What all vnodes have, those that have nothing left out; `partial` if some could not be asked, and why. */
+/** The data of all vnodes, without empty ones; `partial` if some could not be asked, and why. */
 export type Rows<T> =
   | readonly ["ok", readonly Row<T>[]]
   | readonly ["partial", reason: string, readonly Row<T>[]];
@@ -56,7 +56,7 @@ export type ReplicatedCommand =
   | readonly ["get"]
   | readonly ["delete"];
 
-/** What the answers to a question to all vnodes are lists of. */
+/** The elements of the answers to a query to all vnodes. */
 type ItemOf<K extends keyof RcExampleCoverage> = ReplyOf<
   RcExampleCoverage[K]
 >[number];
@@ -79,13 +79,13 @@ export class RcExample {
     return this.#pong(await this.#first(key, "ping", undefined, 1));
   }
 
-  /** Whose the partitions are, as a legend and a picture. */
+  /** The owners of the partitions, as a legend and a picture. */
   ringStatus(): object {
     const status = this.#node.ringStatus();
     return withPromptText(status, ringStatusText(status));
   }
 
-  /** Stores `value` under `key`, in place of what is there. */
+  /** Stores `value` under `key`, replacing any other. */
   async put(key: string, value: JsonValue): Promise<"ok"> {
     return await this.#first(key, "put", { key, value }, 1);
   }
@@ -110,7 +110,7 @@ export class RcExample {
     return this.#all("values");
   }
 
-  /** Empties the store. @throws {Error} If a vnode could not be asked, or had something to say. */
+  /** Empties the store. @throws {Error} If a vnode could not be asked, or answered anything. */
   async clear(): Promise<"ok"> {
     const answer = await this.#all("clear");
     if (answer[0] === "ok" && answer[1].length === 0) return "ok";
@@ -146,7 +146,7 @@ export class RcExample {
       body,
       { n, w: 1 },
     );
-    // There is one, or the request would have failed.
+    // There is at least one, or the request would have failed.
     return replies.find((reply) => reply !== undefined)!;
   }
 
@@ -166,7 +166,7 @@ export class RcExample {
     let failure: string | undefined;
     try {
       for await (const { value, partition, node, part, repeats } of asked) {
-        // What a vnode said that failed then is said again by another.
+        // Chunks of a vnode that failed later are repeated by another.
         if (repeats !== undefined) parts.delete(repeats);
         const list = value as readonly ItemOf<K>[];
         const found = parts.get(part);

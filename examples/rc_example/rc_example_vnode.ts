@@ -1,10 +1,10 @@
 /**
  * The vnode of rc_example: a part of a key-value store, and `ping`. Each value
- * lives once, in the vnode its key hashes to.
+ * is stored once, in the vnode that its key hashes to.
  *
- * What is deleted leaves a mark, a row without a value. A transfer sends rows, so
- * without the mark a value that had been sent before it was deleted would be back
- * when the transfer is done.
+ * A deletion leaves a tombstone, a row without a value. A transfer sends rows,
+ * so without the tombstone a value that was sent before its deletion would be
+ * back after the transfer.
  *
  * @module
  */
@@ -48,11 +48,11 @@ export type RcExampleCommands = {
   readonly delete: CommandDeclaration<{ readonly key: string }, Held, never>;
 };
 
-/** The questions to all vnodes at once. */
+/** The coverage queries. */
 export type RcExampleCoverage = {
   readonly keys: CommandDeclaration<undefined, readonly string[], never>;
   readonly values: CommandDeclaration<undefined, readonly JsonValue[], never>;
-  /** Empties the vnode, and has nothing to say. */
+  /** Empties the vnode, and answers nothing. */
   readonly clear: CommandDeclaration<undefined, readonly never[], never>;
 };
 
@@ -88,7 +88,7 @@ class RcExampleVnode implements Vnode<RcExampleCommands, RcExampleCoverage> {
   readonly #context: VnodeContext;
   readonly #partition: number;
   readonly #name: string;
-  /** Whether there was anything to hand over when that began. */
+  /** Whether there was anything to hand over when the handoff began. */
   #handsOver = false;
 
   constructor(partition: number, context: VnodeContext) {
@@ -105,7 +105,7 @@ class RcExampleVnode implements Vnode<RcExampleCommands, RcExampleCoverage> {
     },
     put: async ({ key, value }, call) => {
       this.#log(`PUT ${key}:${JSON.stringify(value)}`);
-      // What is no JSON becomes null, as it does within an object.
+      // A value that is not JSON becomes null, as it does within an object.
       const bytes = encoder.encode(JSON.stringify(value) ?? "null");
       if (bytes.length > VALUE_BYTES_MAX) {
         call.fail(
@@ -144,7 +144,7 @@ class RcExampleVnode implements Vnode<RcExampleCommands, RcExampleCoverage> {
     },
   };
 
-  /** While the partition moves, reads are answered here and changes made at both ends. */
+  /** While the partition moves, reads are answered here and changes are made at both ends. */
   handleHandoffCommand(command: string): HandoffDecision {
     return command === "get" ? "apply" : "apply_and_forward";
   }
@@ -166,7 +166,7 @@ class RcExampleVnode implements Vnode<RcExampleCommands, RcExampleCoverage> {
   async *fold(): AsyncGenerator<HandoffItem> {
     const { storage } = this.#context;
     for await (const { key } of storage.scan()) {
-      // As it is now: what a scan has read ahead may be old.
+      // Read again: what a scan has read ahead may be outdated.
       const item = await storage.get(key);
       if (item !== undefined) yield { sortKey: key, item };
     }
@@ -180,7 +180,7 @@ class RcExampleVnode implements Vnode<RcExampleCommands, RcExampleCoverage> {
     );
   }
 
-  /** What comes from the partition's former owner is newer than what is here. */
+  /** Data from the partition's former owner is newer than what is here. */
   async handleHandoffData(bytes: Uint8Array): Promise<void> {
     const [key, ...rest] = JSON.parse(decoder.decode(bytes)) as [
       string,
@@ -209,12 +209,12 @@ class RcExampleVnode implements Vnode<RcExampleCommands, RcExampleCoverage> {
       : { value: valueIn(bytes) };
   }
 
-  /** Resolves when the row is durable; if it cannot be, this vnode ends. */
+  /** Resolves when the row is durable; if that fails, this vnode crashes. */
   #write(key: Uint8Array, value: Uint8Array): Promise<void> {
     return this.#context.storage.commit([{ key, value }]);
   }
 
-  /** What `take` makes of each row, some kilobytes at a time; the store is not held open in between. */
+  /** Yields what `take` makes of each row, some kilobytes at a time; the store is not held open in between. */
   async *#chunks<T>(
     keySpaces: KeySpaces,
     take: (key: string, value: Uint8Array) => T,
@@ -253,7 +253,7 @@ class RcExampleVnode implements Vnode<RcExampleCommands, RcExampleCoverage> {
     yield [];
   }
 
-  /** Of vnodes that have nothing to hand over, dozens when a node joins, nobody wants to read. */
+  /** Vnodes with nothing to hand over, dozens when a node joins, are not worth a line. */
   #logHandoff(text: string): void {
     if (this.#handsOver) this.#log(text);
   }

@@ -7,8 +7,8 @@
  *
  * @module
  */
-import { runPrompt, startNode } from "../../mod.ts";
-import { argumentsOf, ProgramLog, run } from "../tutorial_program.ts";
+import { startNode } from "../../mod.ts";
+import { argumentsOf, ProgramLog, promptOn, run } from "../tutorial_program.ts";
 import { Tanodb } from "./tanodb.ts";
 import { serveTanodb } from "./tanodb_http.ts";
 import { TanodbMetrics } from "./tanodb_metrics.ts";
@@ -70,19 +70,12 @@ async function main(): Promise<number> {
   const { port } = server.addr;
   const where = `${node.address}, and for HTTP at ${HOST}:${port}`;
   log.say(`${node.name} listens at ${where}`);
-  const ended = new AbortController();
-  Deno.addSignalListener("SIGTERM", () => ended.abort());
-  const wentWell = await runPrompt(node, {
+  return await promptOn(node, {
     names: { tanodb },
     help: HELP,
-    ending: "stops the node",
-    historyPath: `${dataDirectory}/prompt_history`,
-    signal: ended.signal,
-    onTerminal: log.onTerminal,
+    dataDirectory,
+    log,
   });
-  // If it is over because the node gave up, that is what went wrong.
-  await Promise.race([node.stopped, undefined]);
-  return wentWell || Deno.stdin.isTerminal() ? 0 : 1;
 }
 
 await run(main);

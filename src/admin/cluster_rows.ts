@@ -107,6 +107,9 @@ export function planRows(plan: StagedPlan): Plan {
       reassigned: transition.reassigned.map(withCount),
       resizing: transition.nextRingSize !== undefined,
     })),
+    ...plan.postponedJoins === undefined
+      ? {}
+      : { postponedJoins: plan.postponedJoins },
   };
 }
 

@@ -42,6 +42,7 @@ import {
 import {
   ABORT_RESIZE,
   refuseBeside,
+  refuseBesideJoins,
   refuseResize,
 } from "../ring/ring_resize.ts";
 import type { RingResizePhase } from "../ring/ring_generations.ts";
@@ -370,12 +371,9 @@ function serve(
       if (behind(ring).length > 0) return [];
       const refusal = refusePlan(ring);
       if (refusal !== null) return refused(claimant, id, refusal);
-      const { planId, changes, transitions } = planOf(claimant);
-      claimant.shownPlanId = planId;
-      return reply(claimant, id, {
-        method: "plan",
-        plan: { planId, changes, transitions },
-      });
+      const { target: _, ...plan } = planOf(claimant);
+      claimant.shownPlanId = plan.planId;
+      return reply(claimant, id, { method: "plan", plan });
     }
     case "commit":
       return behind(ring).length > 0
@@ -462,7 +460,8 @@ function resize(
   size: number,
 ): ClaimantEffect[] {
   const { ring, self } = claimant;
-  const refusal = refuseResizeOf(ring, size);
+  const refusal = refuseResizeOf(ring, size) ??
+    (size === ABORT_RESIZE ? null : refuseBesideJoins(ring, size));
   if (refusal !== null) return refused(claimant, id, refusal);
   const after = stageSize(ring, self, size);
   return [

@@ -1,10 +1,12 @@
 import { assertEquals } from "@std/assert";
+import { noVersion, type VersionVector } from "../causality/version_vector.ts";
 import { memberStatus, partitionCounts, type Ring } from "../ring/ring.ts";
 import {
   addJoining,
   completeTransfers,
   enterResizePhase,
   invite,
+  markSeen,
   putFacts,
   putRingMeta,
   setOwnership,
@@ -264,6 +266,100 @@ Deno.test("stepClaimant() begins no resize while a node is invited that has not 
   assertEquals(generations.resize?.generation, 2);
 });
 
+Deno.test("stepClaimant() stages no resize beside a join, and a plan of one says whom it leaves out", () => {
+  const ring = cluster("a", "b", "c");
+  const resize = { method: "resize", size: 16 } as const;
+  const early = createClaimant("a", agreed(addJoining(ring, facts("d"), 0)), 4);
+  const refused = find(ask(early, 1, resize), "fail");
+  assertEquals([refused.code, refused.details["nodes"]], [
+    "pending_changes",
+    ["d"],
+  ]);
+  // The join is committed, and then there may be a resize.
+  find(ask(early, 2, { method: "commit", planId: planIdOf(early) }), "reply");
+  const planOf = (claimant: ClaimantState): StagedPlan => {
+    claimant.ring = agreed(claimant.ring);
+    const { result } = find(ask(claimant, 9, { method: "plan" }), "reply");
+    return (result as { plan: StagedPlan }).plan;
+  };
+  const late = createClaimant("a", ring, 4);
+  find(ask(late, 1, resize), "reply");
+  assertEquals(planOf(late).postponedJoins, undefined);
+  hears(late, addJoining(late.ring, facts("d"), 0));
+  const plan = planOf(late);
+  assertEquals(plan.changes, [{ action: "resize-ring", ringSizes: [8, 16] }]);
+  assertEquals(plan.postponedJoins, ["d"]);
+  find(ask(late, 2, { method: "commit", planId: plan.planId }), "reply");
+  // It is neither in the way of the resize nor of giving it up.
+  find(ask(late, 3, { method: "resize", size: 0 }), "reply");
+  const abort = planOf(late);
+  assertEquals(abort.postponedJoins, ["d"]);
+  find(ask(late, 4, { method: "commit", planId: abort.planId }), "reply");
+  const after = planOf(late);
+  assertEquals(after.changes, [{ action: "join", node: "d" }]);
+  assertEquals(after.postponedJoins, undefined);
+});
+
+/** `d` comes by the word of a claimant that nobody else has heard of: what it holds is of generation 1, of 8 partitions. */
+function comesLate(ring: Ring, options: { autoJoin?: boolean } = {}): Ring {
+  return addJoining(ring, { ...facts("d"), origin: "1/8" }, 0, options);
+}
+
+Deno.test("stepClaimant() lets nobody in whose vnodes have the numbers of the resized ring, of whom it hears late", () => {
+  for (const autoJoin of [false, true]) {
+    const claimant = resizing(cluster("a", "b", "c"), 16);
+    // The claimant before `a` has invited it, and `a` has not known.
+    const effects = hears(claimant, comesLate(claimant.ring, { autoJoin }));
+    assertEquals(find(effects, "update_ring").isNews, true);
+    assertEquals(memberStatus(claimant.ring, "d"), "invalid");
+    assertEquals(phaseOf(claimant), "copying");
+    // The same if it hears of it when the ring has its new size already.
+    const members = ["a", "b", "c"];
+    stepClaimant(claimant, { type: "nodes_up", nodes: members });
+    hears(claimant, reported(claimant.ring, members));
+    hears(claimant, reported(claimant.ring, members));
+    hears(claimant, agreed(claimant.ring));
+    assertEquals(claimant.ring.size, 16);
+    hears(claimant, comesLate(claimant.ring, { autoJoin }));
+    assertEquals(memberStatus(claimant.ring, "d"), "invalid");
+    assertEquals(claimant.ring.ownership.next, []);
+  }
+});
+
+Deno.test("stepClaimant() lets those in whose vnodes are numbered otherwise, or are of the ring as it is", () => {
+  const claimant = resizing(cluster("a", "b", "c"), 16);
+  for (const origin of ["0/8", "2/8", "1/16", null]) {
+    const node = { ...facts("d"), origin };
+    const { ring } = claimant;
+    const isTaken = origin === "1/16";
+    hears(claimant, addJoining(ring, node, 0, { autoJoin: true }));
+    // While it is resized, what comes of that may yet be given up.
+    assertEquals(
+      [origin, memberStatus(claimant.ring, "d")],
+      [origin, isTaken ? "invalid" : "valid"],
+    );
+    hears(claimant, ring);
+  }
+  const done = resizing(cluster("a"), 16);
+  stepClaimant(done, { type: "nodes_up", nodes: ["a"] });
+  hears(done, reported(done.ring, ["a"]));
+  hears(done, reported(done.ring, ["a"]));
+  hears(done, agreed(done.ring));
+  assertEquals(done.ring.size, 16);
+  const same = { ...facts("d"), origin: "1/16" };
+  hears(done, addJoining(done.ring, same, 0, { autoJoin: true }));
+  assertEquals(memberStatus(done.ring, "d"), "valid");
+});
+
+Deno.test("stepClaimant() gives a resize up whose partitions have the numbers of a member's own vnodes", () => {
+  const claimant = resizing(cluster("a", "b", "c"), 16);
+  // The claimant of another part of the cluster has let it in.
+  const valid = setStatus(comesLate(claimant.ring), "b", "d", "valid");
+  hears(claimant, valid);
+  assertEquals(claimant.ring.ownership.generations.resize, null);
+  assertEquals(memberStatus(claimant.ring, "d"), "valid");
+});
+
 Deno.test("stepClaimant() lets nobody in or out while the ring is resized, and does so afterwards", () => {
   const before = cluster("a", "b", "c");
   const claimant = resizing(before, 16);
@@ -280,6 +376,50 @@ Deno.test("stepClaimant() lets nobody in or out while the ring is resized, and d
   const { next } = claimant.ring.ownership;
   assertEquals(next.filter(({ nextOwner }) => nextOwner === "d").length, 4);
 });
+
+Deno.test("stepClaimant() ends a resize when those who are joining know that it is read, as they take requests", () => {
+  for (const isInvited of [true, false]) {
+    const claimant = resizing(cluster("a", "b", "c"), 16);
+    const members = ["a", "b", "c"];
+    stepClaimant(claimant, { type: "nodes_up", nodes: members });
+    hears(claimant, reported(claimant.ring, members));
+    hears(claimant, reported(claimant.ring, members));
+    assertEquals(phaseOf(claimant), "reading");
+    const { ring } = claimant;
+    const come = isInvited
+      ? invite(ring, "a", facts("d"), 0)
+      : addJoining(ring, facts("d"), 0);
+    const seen = members.reduce(
+      (ring, node) => markSeen(ring, node, ring.clock),
+      come,
+    );
+    // What it goes by may be the ring of before, by which it would read.
+    const lagging = {
+      ...seen,
+      seen: new Map(seen.seen).set("d", before(ring, "d")),
+    };
+    hears(claimant, lagging);
+    assertEquals(phaseOf(claimant), "reading");
+    hears(claimant, markSeen(lagging, "d", lagging.clock));
+    assertEquals([phaseOf(claimant), claimant.ring.size], [undefined, 16]);
+    // One that is gone is let go.
+    const again = createClaimant("a", lagging, 4);
+    find(
+      ask(again, 5, {
+        method: "stage",
+        change: { action: "leave", node: "d", replacement: null },
+      }),
+      "reply",
+    );
+    hears(again, agreed(again.ring));
+    assertEquals(again.ring.size, 16);
+  }
+});
+
+/** What `node` has seen of `ring` when it is new there. */
+function before({ seen }: Ring, node: string): VersionVector {
+  return seen.get(node) ?? noVersion;
+}
 
 Deno.test("stepClaimant() gives a resize up when a member is removed by force", () => {
   const claimant = resizing(cluster("a", "b", "c"), 16);

@@ -36,7 +36,7 @@ export function resultOf(result: ClaimantResult): unknown {
     case "mark":
       return result.bucket;
     case "plan": {
-      const { planId, changes, transitions } = result.plan;
+      const { planId, changes, transitions, postponedJoins } = result.plan;
       return [
         planId,
         changes.map(changeToList),
@@ -53,6 +53,7 @@ export function resultOf(result: ClaimantResult): unknown {
           step.replicasDistinct,
           ...step.nextRingSize === undefined ? [] : [step.nextRingSize],
         ]),
+        ...postponedJoins === undefined ? [] : [postponedJoins],
       ];
     }
     default:
@@ -80,13 +81,21 @@ function countToList({ from, to, partitions }: TransferCount): unknown[] {
 
 /** @throws {WhorlError} `protocol_error` if `value` is no plan. */
 export function expectPlan(value: unknown): StagedPlan {
-  const [planId, changes, transitions] = expectList(value, "a plan", 3, 3);
+  const [planId, changes, transitions, postponedJoins] = expectList(
+    value,
+    "a plan",
+    3,
+    4,
+  );
   return {
     planId: expectText(planId, "a plan id", 64),
     changes: expectList(changes, "the changes", 0, RING_NAMES_MAX)
       .map(expectChange),
     transitions: expectList(transitions, "the steps", 0, TRANSITIONS_MAX)
       .map(expectTransition),
+    ...postponedJoins === undefined
+      ? {}
+      : { postponedJoins: expectNames(postponedJoins) },
   };
 }
 

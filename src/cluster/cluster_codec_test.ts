@@ -107,6 +107,9 @@ Deno.test("expectPlan() gives back a plan, and refuses what is none", () => {
     }],
   };
   assertEquals(expectPlan(resultOf({ method: "plan", plan })), plan);
+  const resize = { ...plan, postponedJoins: ["e", "f"] };
+  const sent = resultOf({ method: "plan", plan: resize });
+  assertEquals(expectPlan(sent), resize);
   assertThrows(() => expectPlan(["ab", [["dance", "b"]], []]), WhorlError);
   assertThrows(() => expectPlan(["ab", [["replace", "b"]], []]), WhorlError);
   assertThrows(() => expectPlan(["ab", [["join", "b", "c"]], []]), WhorlError);

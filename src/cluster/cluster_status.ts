@@ -8,6 +8,7 @@ import {
   membersBehind,
   membersWith,
   pendingTransfers,
+  requestersBehind,
   resizeSteps,
   type Ring,
   ringReady,
@@ -145,7 +146,7 @@ function resizeStatus(ring: Ring): ResizeStatus | null {
       ringSize,
       phase,
       complete: ring.size,
-      waitingOn: membersBehind(ring),
+      waitingOn: requestersBehind(ring),
     };
   }
   const awaited = resizeSteps(ring)

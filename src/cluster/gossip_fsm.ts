@@ -63,8 +63,10 @@ export type GossipEvent =
   | { type: "digest_received"; from: string; digest: RingDigest }
   | { type: "ring_received"; from: string; ring: EncodedRing }
   | { type: "peer_up"; node: string }
-  /** What `ask_host` asked for: the host is not in the cluster of `seed`, and will not be again. */
+  /** What `ask_host` asked for: the host, or guest, is not in the cluster of `seed`, and will not be again but by a new invitation. */
   | { type: "host_gone"; host: string; seed: string }
+  /** This node is to join no more, as its only host cannot be reached. */
+  | { type: "join_given_up" }
   /** The moment asked for by `announce_soon` has come. */
   | { type: "announce" }
   /** Time to tell a random member, in case a message was lost. */
@@ -150,6 +152,10 @@ export function stepGossip(
       return tell(gossip, [event.node]);
     case "host_gone":
       return hostGone(gossip, event.host, event.seed);
+    case "join_given_up":
+      return loneHost(gossip) === null
+        ? []
+        : [{ type: "removed", joining: true }];
     case "announce":
       gossip.announcing = false;
       return announce(gossip);
@@ -317,6 +323,13 @@ function loneHost(gossip: GossipState): string | null {
     : null;
 }
 
+/** Whether `node` has said that it joins the cluster of which this node is the claimant. One that was only invited is asked anyhow. */
+function isGuestHere({ current, self }: GossipState, node: string): boolean {
+  const { ring } = current;
+  return ring.ownership.claimant === self && !isInvited(ring, node) &&
+    joiningMembers(ring).includes(node);
+}
+
 /** Whether `node` counts for this node, a full member, as another one. */
 function isFellow(gossip: GossipState, node: string): boolean {
   const { ring } = gossip.current;
@@ -331,7 +344,8 @@ function isFellow(gossip: GossipState, node: string): boolean {
 
 /**
  * `host` is not in the cluster of `seed` any more. If that leaves nobody in the
- * cluster this node is joining, there is nothing to join. If this node is a
+ * cluster this node is joining, there is nothing to join. If it was to join this
+ * one, it has given that up while it could not be let go. If this node is a
  * member, it has missed how the other one went, maybe together with its own
  * removal, and nobody may be left to tell it; so that it need not wait for the
  * other one for ever, that is declared down, which it could contradict. If this
@@ -345,6 +359,9 @@ function hostGone(
   const { ring } = gossip.current;
   if (ring.clusterId.seed !== seed) return [];
   if (loneHost(gossip) === host) return [{ type: "removed", joining: true }];
+  if (isGuestHere(gossip, host)) {
+    return goBy(gossip, setStatus(ring, gossip.self, host, "invalid"));
+  }
   if (!isFellow(gossip, host)) return [];
   const without = setStatus(ring, gossip.self, host, "down");
   const { self } = gossip;
@@ -372,7 +389,8 @@ function otherCluster(
   if (!isAnswer && !isSettled) gossip.owed.add(from);
   return [
     { type: "refused", from, reason: "wrong_cluster" },
-    ...loneHost(gossip) === from || isFellow(gossip, from)
+    ...loneHost(gossip) === from || isFellow(gossip, from) ||
+        isGuestHere(gossip, from)
       ? [{ type: "ask_host", host: from, seed } as const]
       : [],
     ...isAnswer || !isSettled ? [] : tell(gossip, [from], true),

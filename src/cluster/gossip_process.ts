@@ -6,7 +6,7 @@
  * @module
  */
 import { WhorlError } from "../base/errors.ts";
-import type { Ring } from "../ring/ring.ts";
+import { type Ring, sameCluster } from "../ring/ring.ts";
 import { decodeRing, type EncodedRing } from "../ring/ring_codec.ts";
 import { FrameType } from "../wire/frame_type.ts";
 import {
@@ -149,6 +149,13 @@ export class GossipProcess {
   /** Resolves with `true` once `holds` does of the ring, with `false` after `waitMs` milliseconds. */
   waitFor(holds: (ring: Ring) => boolean, waitMs: number): Promise<boolean> {
     return this.#waits.until(this.ring, holds, waitMs);
+  }
+
+  /** Has this node stand alone again that is joining a cluster of one, whose node cannot be reached. @returns Whether it was such a node. */
+  giveUpJoin(): boolean {
+    const { ring } = this;
+    this.#step({ type: "join_given_up" });
+    return !sameCluster(this.ring, ring);
   }
 
   /** A digest has come. @throws {WhorlError} `protocol_error`. */

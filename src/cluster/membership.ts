@@ -73,6 +73,12 @@ export function refuseJoin(
       { details: { local: local.size, remote: offer.ring.size } },
     );
   }
+  if (local.ownership.generations.resize !== null) {
+    return new WhorlError(
+      "pending_changes",
+      `${to} as this node's own ring is being resized: wait for that or abort it`,
+    );
+  }
   const { resize } = offer.ring.ownership.generations;
   if (
     resize !== null && firstVnodeOf(resize.generation) === firstVnode(local)

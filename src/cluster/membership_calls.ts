@@ -82,9 +82,9 @@ export class MembershipCalls {
       const mayBeOut = node === this.#self &&
         isWhorlError(error, "not_reachable");
       const isOut = mayBeOut && await this.#gossip.waitFor(
-        (now) => !sameCluster(now, ring),
-        ROUND_TRIP_MS,
-      );
+            (now) => !sameCluster(now, ring),
+            ROUND_TRIP_MS,
+          ) || action === "leave" && this.#isLeft(node, error);
       if (!isOut) throw error;
       version = 0;
     }
@@ -93,6 +93,17 @@ export class MembershipCalls {
       ROUND_TRIP_MS,
     );
     return { node, staged: version > 0 };
+  }
+
+  /**
+   * Whether this node, `node`, joins no more as nobody could let it go: where a
+   * cluster has one member and that is gone for good, nobody else ever will.
+   */
+  #isLeft(node: string, error: unknown): boolean {
+    return node === this.#self &&
+      (isWhorlError(error, "not_reachable") ||
+        isWhorlError(error, "timeout")) &&
+      this.#gossip.giveUpJoin();
   }
 
   /**

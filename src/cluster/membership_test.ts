@@ -56,6 +56,8 @@ Deno.test("refuseJoin() names what speaks against a join", () => {
   );
   assertEquals(code("other", resizing, grown), "pending_changes");
   assertEquals(code("other", resizing), null);
+  const unfinished = beginResize(local, "me", new Array(16).fill("me"));
+  assertEquals(code("other", remote, unfinished), "pending_changes");
   const joined = addJoining(local, facts("guest"), 0);
   assertEquals(code("other", remote, joined), "not_single_node");
   // A guest that was removed again does not count.

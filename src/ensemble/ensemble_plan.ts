@@ -15,7 +15,7 @@
  *     each leader of a new group has it take over from those that have its keys
  *     the claimant has seen that all have copied ──► the ring is read by them
  *     the claimant has seen that all are open ──► the ring has its new size
- *       when all members know that, those of before go
+ *       when all members know that, those of before go, and their tables
  *
  * Who loses a member that it once had must not make it again from the first
  * definition: it would have forgotten what it agreed to, and two of its kind
@@ -101,6 +101,8 @@ export interface EnsembleView {
   readonly future: FutureGroups | undefined;
   /** Whether all members have gone by the ring as it is for so long that nobody asks the groups of former ones any more. */
   readonly isSettled: boolean;
+  /** The newest generation that was begun, if the root may still have tables of others than the present one; else undefined. */
+  readonly formerTables: number | undefined;
   readonly members: readonly MemberHere[];
   /** Members this node has made in this life, or had when it began: their uids. */
   readonly made: ReadonlySet<number>;
@@ -126,6 +128,8 @@ export type EnsembleAct =
   | TableAct<"write_table">
   /** The root's leader asks whether all first members of the table are there. */
   | TableAct<"check_table">
+  /** The root's leader has the tables go of rings that are no more, up to that of the newest generation. */
+  | TableAct<"drop_tables"> & { readonly newest: number }
   /** The leader of a group of the ring to come brings what the groups have whose keys it gets. */
   | {
     readonly type: "take_over";
@@ -195,6 +199,7 @@ export function planEnsembles(view: EnsembleView): EnsembleAct[] {
     ...future !== undefined && present.formed
       ? [...tableActs(view, future, own), ...claimantActs(view, future)]
       : [],
+    ...formerTableActs(view, own),
     ...own.flatMap((member) => memberActs(view, root, member)),
   ];
 }
@@ -261,9 +266,7 @@ function tableActs(
 ): EnsembleAct[] {
   if (formed) return [];
   const group = ROOT_GROUP;
-  const leadsRoot = own.some((member) =>
-    member.group === group && member.leads
-  );
+  const leadsRoot = isRootLed(own);
   const acts: EnsembleAct[] = [{ type: "read_table", group, generation }];
   if (table === undefined) {
     return leadsRoot
@@ -276,6 +279,23 @@ function tableActs(
     acts.push(...makeAct(view, own, name, definition));
   });
   return acts;
+}
+
+/** Whether the root is led here. */
+function isRootLed(own: readonly MemberHere[]): boolean {
+  return own.some(({ group, leads }) => group === ROOT_GROUP && leads);
+}
+
+/** Tables of former rings go when nobody goes by those any more. */
+function formerTableActs(
+  { present, future, isSettled, formerTables: newest }: EnsembleView,
+  own: readonly MemberHere[],
+): EnsembleAct[] {
+  const { generation, formed } = present;
+  return newest !== undefined && formed && future === undefined && isSettled &&
+      isRootLed(own)
+    ? [{ type: "drop_tables", group: ROOT_GROUP, generation, newest }]
+    : [];
 }
 
 /** The member of this node that `definition` names, unless it has been made. */

@@ -43,6 +43,7 @@ function view(changes: Partial<EnsembleView> = {}): EnsembleView {
     present: PRESENT,
     future: undefined,
     isSettled: false,
+    formerTables: undefined,
     members: [],
     made: new Set(),
     isUp: () => true,
@@ -334,6 +335,32 @@ Deno.test("planEnsembles() drops the groups of a resize that was given up at onc
       .map((act) => act.type === "drop" && act.isOfOtherRing),
     [true, true],
   );
+});
+
+Deno.test("planEnsembles() has the root's leader drop tables of former rings when all go by the present one", () => {
+  const settled = view({
+    isSettled: true,
+    formerTables: 3,
+    members: [here(ROOT_GROUP, { leads: true, leadsMs: 0 })],
+  });
+  assertEquals(planEnsembles(settled), [
+    { type: "drop_tables", group: ROOT_GROUP, generation: 0, newest: 3 },
+  ]);
+  for (
+    const notYet of [
+      { isSettled: false },
+      { formerTables: undefined },
+      { members: [here(ROOT_GROUP)] },
+      { future: { ...FUTURE, formed: true } },
+      { present: { ...PRESENT, formed: false } },
+    ]
+  ) {
+    assertEquals(
+      planEnsembles({ ...settled, ...notYet })
+        .some(({ type }) => type === "drop_tables"),
+      false,
+    );
+  }
 });
 
 Deno.test("inTurn() begins with what is short, and then with the group that has waited longest", () => {

@@ -250,6 +250,7 @@ export class EnsembleProcess {
     const there = root?.membership.members.map(({ node }) => node) ??
       rootEnsemble(ring)?.members.map(({ node }) => node) ?? [];
     const now = runtime.now();
+    const { newest } = ring.ownership.generations;
     const plan = { rootOwners: rootOwners(ring, there), ...this.#rings(ring) };
     if (!ringReady(ring)) this.#settled = undefined;
     else if (this.#settled?.version !== ringVersion(ring)) {
@@ -270,6 +271,7 @@ export class EnsembleProcess {
       ...plan,
       isSettled: this.#settled !== undefined &&
         now - this.#settled.sinceMs >= FORMER_LINGER_MS,
+      formerTables: this.#tables.mayHaveFormer(newest) ? newest : undefined,
       members: members.map((member): MemberHere => {
         const { group, groupId, uid, role, leader, membership } = member;
         const isWanted = hasConsistentBuckets(ring) &&
@@ -404,6 +406,9 @@ export class EnsembleProcess {
         return await this.#writeTable(act.generation, view);
       case "check_table":
         return await this.#checkTable(ring, act.generation);
+      case "drop_tables":
+        await this.#tables.dropFormer(act.generation, act.newest);
+        return false;
       case "take_over":
         await this.#takeovers.takeOver(act);
         return act.mayEnd ? false : FOLLOW_PAUSE_MS;

@@ -8,6 +8,13 @@
  *     following      the keys that have changed since
  *     the last part  the source is sealed, so that nothing more changes
  *
+ * A source remembers its last changes only. Where more is written meanwhile than
+ * that, what is here stays behind, however often the source is gone through. So
+ * that is done once more and no more often before the source is sealed: then what
+ * is left ends, as it does where a running machine is moved to another host
+ * (Clark et al., "Live Migration of Virtual Machines", NSDI 2005, §3). At most it is
+ * what was written during that last time, and the list of all keys.
+ *
  * The source answers from a state as new as whatever was acknowledged, and the
  * leader brings one part after the other in one term, so what it brings never
  * goes back.
@@ -52,6 +59,9 @@ const KEYS_LIMITS = { timeoutMs: 5_000, answerTimeoutMs: 2_000 };
 const VALUES_LIMITS = { timeoutMs: 20_000, answerTimeoutMs: 8_000 };
 /** Changes of a source that may be unknown here though none of them matters: their numbers are kept in the log. */
 const QUIET_INDEXES_MAX = 1_024;
+
+/** Answers in a row about what has changed, before whoever asks goes on with something else: as many as tell all that a source remembers, unless its keys are long. */
+const FOLLOW_ANSWERS_MAX = 8;
 
 /** Keys that are gone through in one turn: each is hashed. */
 const SLICE_RECORDS = 4_096;
@@ -108,13 +118,13 @@ export async function takeOver(
     await importer.propose(shutCommand(sources));
   }
   const sources = sourcesLeft(member.state.succession);
-  // Sources are sealed when little is left, and all at once, as their keys are served by nobody then.
-  for (const source of sources) await importer.follow(source);
+  // Sources are sealed when as little is left as can be, and all at once, as their keys are served by nobody then.
+  for (const source of sources) await importer.follow(source, false);
   if (!mayEnd) return;
   await Promise.all(
     sources.map((source) => world.seal(from.firstVnode + source)),
   );
-  for (const source of sources) await importer.follow(source);
+  for (const source of sources) await importer.follow(source, true);
 }
 
 class Importer {
@@ -125,21 +135,24 @@ class Importer {
     readonly takeover: Takeover,
   ) {}
 
-  /** Brings what is new in a source; if it is sealed and may be, all of it is here then. */
-  async follow(source: number): Promise<void> {
+  /**
+   * Brings what is new in a source. If it is sealed, all of it is here then; else
+   * some may be new again, and more than it remembers may be.
+   */
+  async follow(source: number, isSealed: boolean): Promise<void> {
     const before = this.member.state.succession.sources.get(source);
     if (before === undefined || before.sealedAt !== 0) return;
     let { upTo } = before;
     let hasCopied = false;
-    for (;;) {
+    for (let answers = 1;; answers++) {
       if (upTo === 0) {
         upTo = await this.#copy(source);
         hasCopied = true;
       }
       const news = await this.#ask(source, upTo, NOTHING);
       if (news.isForgotten) {
-        // Others have their turn before it begins anew.
-        if (hasCopied) throw forgottenChanges(source);
+        // Once more would end as this time did.
+        if (hasCopied) return;
         upTo = 0;
         continue;
       }
@@ -150,20 +163,21 @@ class Importer {
       if (isQuiet) return;
       await this.#bring(source, keys, { upTo: news.at, sealedAt });
       upTo = news.at;
-      if (!news.isCut) return;
+      if (!news.isCut || !isSealed && answers >= FOLLOW_ANSWERS_MAX) return;
     }
   }
 
   /**
    * All of a source, and nothing else of it: what has gone there since a copy
-   * before goes here. It follows what changes meanwhile, of which the source
-   * remembers but the last.
+   * before goes here. It follows what changes meanwhile, as long as the source
+   * remembers that.
    *
-   * @returns The index it is of.
+   * @returns The index it is of: what has changed later may be here or not.
    */
   async #copy(source: number): Promise<number> {
     const here = await this.#keysHere(source);
     let at = 0;
+    let follows = true;
     let after: Uint8Array | undefined = NOTHING;
     while (after !== undefined) {
       const page: ExportedKeys = await this.#ask(source, 0, after);
@@ -174,7 +188,10 @@ class Importer {
       for (let start = 0; start < keys.length; start += BATCH_CHANGES_MAX) {
         const part = keys.slice(start, start + BATCH_CHANGES_MAX);
         await this.#bring(source, part, NO_PROGRESS);
-        at = await this.#catchUp(source, at, here);
+        if (!follows) continue;
+        const upTo = await this.#catchUp(source, at, here);
+        follows = upTo !== undefined;
+        at = upTo ?? at;
       }
       after = page.last;
     }
@@ -189,22 +206,24 @@ class Importer {
    * page told of a key before or will after.
    *
    * @param here Keys of which the copy has not heard yet.
-   * @returns The index up to which all that was told is here.
+   * @returns The index up to which all that was told is here; undefined if the source has forgotten some of it.
    */
   async #catchUp(
     source: number,
     at: number,
     here: Map<string, Uint8Array>,
-  ): Promise<number> {
-    for (let since = at;;) {
+  ): Promise<number | undefined> {
+    let since = at;
+    for (let answers = 0; answers < FOLLOW_ANSWERS_MAX; answers++) {
       const news = await this.#ask(source, since, NOTHING);
-      if (news.isForgotten) throw forgottenChanges(source);
+      if (news.isForgotten) return undefined;
       const keys = readKeyVersions(news.keys);
       for (const { key } of keys) here.delete(bytesToText(key));
       await this.#bring(source, keys, NO_PROGRESS);
-      if (!news.isCut) return news.at;
       since = news.at;
+      if (!news.isCut) break;
     }
+    return since;
   }
 
   /** The keys that are here and of `source`. Nobody but this one changes them meanwhile. */
@@ -403,13 +422,5 @@ function lostValues(source: number): WhorlError {
   return new WhorlError(
     "protocol_error",
     `Cannot take over from partition ${source} as it says no values`,
-  );
-}
-
-function forgottenChanges(source: number): WhorlError {
-  return new WhorlError(
-    "overload",
-    `Cannot take over from partition ${source} yet as it changes faster than that is brought`,
-    { details: { partition: source } },
   );
 }

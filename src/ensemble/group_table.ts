@@ -5,6 +5,10 @@
  * been made; from then on nobody makes one of them, as it may have been removed.
  *
  * A ring that is to have another size has a table of its own beside the first one.
+ * When a ring is no more, a mark takes the place of its table. The key stays: a node
+ * that was away and still goes by that ring must not write it a table anew, as its
+ * groups would be empty and serve. So does the key that says that its members have
+ * been made, for those which have read the table before.
  *
  * It is one record, since all groups begin at one moment, and one read tells a
  * node everything that it has to do.
@@ -47,6 +51,14 @@ export interface TableGroup {
 export type GroupTable = readonly TableGroup[];
 
 const FORMAT = 1;
+
+/** What stands in the place of a table whose ring is no more. */
+export const GONE_TABLE: RaKvValue = [0];
+
+/** Whether `value` is {@linkcode GONE_TABLE}. */
+export function isGoneTable(value: RaKvValue): boolean {
+  return Array.isArray(value) && value.length === 1 && value[0] === 0;
+}
 
 /** The table for a ring whose partitions are owned so; `newNumber` draws numbers nobody has had. */
 export function makeGroupTable(

@@ -7,12 +7,15 @@
  */
 import { isWhorlError } from "../base/errors.ts";
 import type { RaKvClient } from "../ra_kv/ra_kv_client.ts";
+import { GENERATIONS_KEPT } from "../ring/ring_generations.ts";
 import { ROOT_GROUP } from "./ensemble_names.ts";
 import {
   decodeGroupTable,
   encodeGroupTable,
   FIRST_TABLE,
+  GONE_TABLE,
   type GroupTable,
+  isGoneTable,
   makeGroupTable,
   type TableKeys,
   tableKeys,
@@ -46,6 +49,8 @@ interface KnownTable {
 export class RootTables {
   readonly #world: RootTablesWorld;
   readonly #tables = new Map<number, KnownTable>();
+  /** The newest generation up to which this node has had former tables go. */
+  #goneUpTo = 0;
 
   constructor(world: RootTablesWorld) {
     this.#world = world;
@@ -92,7 +97,7 @@ export class RootTables {
       const { value } = await raKv.get(ROOT_GROUP, keys.table, {
         timeoutMs: TABLE_TIMEOUT_MS,
       });
-      if (value === undefined) continue;
+      if (value === undefined || isGoneTable(value)) continue;
       const read = decodeGroupTable(value);
       return { keys, read, table: undefined, formed: false };
     }
@@ -110,6 +115,39 @@ export class RootTables {
     const keys = generation === present() ? FIRST_TABLE : tableKeys(generation);
     await this.#putOnce(keys.table, encodeGroupTable(table));
     return await this.read(generation);
+  }
+
+  /** Whether the root may have tables of rings that are no more, as far as this node knows. */
+  mayHaveFormer(newest: number): boolean {
+    return newest > this.#goneUpTo;
+  }
+
+  /**
+   * Has the tables go of all rings but that of `present`, up to the newest one that
+   * was begun. No resize may be under way, and all members must go by the ring as
+   * it is. Those that are marked as down may not, which does no harm; see
+   * `group_table.ts`.
+   */
+  async dropFormer(present: number, newest: number): Promise<void> {
+    const { raKv } = this.#world;
+    const known = this.#tables.get(present);
+    if (known?.formed !== true) return;
+    const former = known.keys.table === FIRST_TABLE.table ? [] : [FIRST_TABLE];
+    // What is older went in its time.
+    const first = Math.max(1, newest - GENERATIONS_KEPT + 1);
+    for (let generation = first; generation <= newest; generation++) {
+      if (generation !== present) former.push(tableKeys(generation));
+    }
+    const options = { timeoutMs: TABLE_TIMEOUT_MS };
+    for (const { table } of former) {
+      const { value, index } = await raKv.get(ROOT_GROUP, table, options);
+      if (value === undefined || isGoneTable(value)) continue;
+      await raKv.put(ROOT_GROUP, table, GONE_TABLE, {
+        ...options,
+        ifIndex: index,
+      });
+    }
+    this.#goneUpTo = newest;
   }
 
   /** All members of a table have been made. */

@@ -1,7 +1,7 @@
 /**
- * Deadlines for many short-lived things on one timer. A timer of the runtime
- * for each request would cost more than the request itself (half the
- * throughput in our prototype), while a request's deadline need not be exact.
+ * Many short deadlines on one timer. A timer of the runtime for each request
+ * would cost more than the request itself (half the throughput in our
+ * prototype), while a request's deadline need not be exact.
  *
  * A wheel of slots, each a doubly linked ring of entries: setting and clearing
  * take constant time and allocate nothing (Varghese and Lauck, "Hashed and
@@ -92,14 +92,14 @@ export class DeadlineWheel {
     if (this.#timer !== undefined) this.#runtime.clearTimer(this.#timer);
     this.#wakeTick = tick;
     this.#timer = this.#runtime.setTimer(
-      // Whole milliseconds, and one at least: a rest that is lost in rounding
-      // would wake us at the same moment again and again.
+      // Whole milliseconds, and at least one: a fraction lost in rounding would
+      // wake us at the same moment again and again.
       Math.max(1, Math.ceil(tick * WHEEL_TICK_MS - elapsedMs)),
       () => this.#turn(),
     );
   }
 
-  /** Forgets the deadline of `entry`, if it has one. */
+  /** Cancels the deadline of `entry`, if it has one. */
   clear(entry: Deadline): void {
     const next = entry.wheelNext;
     const previous = entry.wheelPrevious;
@@ -111,7 +111,7 @@ export class DeadlineWheel {
     this.#size--;
   }
 
-  /** Forgets everything; nothing is left of the wheel in the runtime. */
+  /** Cancels everything; nothing of the wheel is left in the runtime. */
   close(): void {
     for (const head of this.#slots) {
       if (head === undefined) continue;
@@ -134,14 +134,14 @@ export class DeadlineWheel {
     }
     this.#tick = Math.max(this.#tick, now);
     if (this.#size === 0) return;
-    // What fired may have set deadlines, and woken us for them already.
+    // Callbacks may have set deadlines, and scheduled a wake-up for them.
     const next = this.#nextTick();
     if (this.#timer === undefined || next < this.#wakeTick) {
       this.#wakeAt(next, this.#runtime.now() - this.#startMs);
     }
   }
 
-  /** The first tick to come whose slot holds anything, if only for a later round. */
+  /** The next tick whose slot holds anything, if only for a later round. */
   #nextTick(): number {
     let tick = this.#tick + 1;
     for (const end = this.#tick + SLOTS; tick < end; tick++) {

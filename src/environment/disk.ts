@@ -1,20 +1,20 @@
 /**
- * What Whorl asks of the disk of a machine: small files that are replaced or
- * written in place, the folders they lie in, and databases of keys and values.
- * One interface, the real disk and a simulated one.
+ * The disk as Whorl uses it: small files that are replaced or written in place,
+ * their folders, and key-value databases. One interface for the real disk and a
+ * simulated one.
  *
- * A path is absolute or relative to where the process was started, with `/`
- * between names. What fails does so with the error of the system; only a file
- * that is not there is no error but an answer, as it is an ordinary thing.
+ * A path is absolute or relative to the working directory, with `/` between
+ * names. Failures throw the error of the system; only a missing file is an
+ * answer and not an error, since it is an ordinary case.
  *
  * @module
  */
 
-/** What a file is opened for. It is opened to be written, and only its owner may open it. */
+/** How to open a file. It is opened for writing, and only its owner may open it. */
 export interface OpenFileOptions {
   /**
-   * What to do about a file of that name: `create` makes one unless it is
-   * there, `create_new` fails if it is.
+   * `create` creates the file if it is missing, `create_new` fails if it
+   * exists.
    */
   readonly mode: "create" | "create_new";
 }
@@ -22,42 +22,44 @@ export interface OpenFileOptions {
 /** An open file. */
 export interface DiskFile {
   /**
-   * Writes all of `bytes` behind what was written before, at first to the
-   * beginning. A file is written by this or by `writeAt`, not by both.
+   * Appends all of `bytes` to what was written before, starting at the
+   * beginning of the file. A file is written by this or by `writeAt`, not by
+   * both.
    */
   write(bytes: Uint8Array<ArrayBuffer>): Promise<void>;
   /**
-   * Writes all of `bytes` from `offset` on, before it returns: to the memory of
-   * the system, so that it outlives the process at once and power loss after
-   * the next sync.
+   * Writes all of `bytes` at `offset`, synchronously, to the memory of the
+   * system: it survives the process at once, and power loss after the next
+   * sync.
    */
   writeAt(bytes: Uint8Array<ArrayBuffer>, offset: number): void;
-  /** Cuts the file off, or fills it up with zeros, to `length` bytes. */
+  /** Truncates the file, or extends it with zeros, to `length` bytes. */
   truncate(length: number): Promise<void>;
-  /** Makes what was written before the call durable, with all that is told of the file. */
+  /** Makes what was written before the call durable, including the metadata of the file. */
   sync(): Promise<void>;
   /** Makes what was written before the call durable. */
   syncData(): Promise<void>;
   /**
-   * Locks the file against everybody else who asks; false if somebody else has
-   * it. The lock ends when the file is closed, or when the process ends,
-   * however it ends.
+   * Takes an exclusive lock on the file; false if it is locked already. The
+   * lock ends when the file is closed, or when the process ends, however it
+   * ends.
    */
   tryLock(): Promise<boolean>;
-  /** Closes it; what was not synced stays in the memory of the system. */
+  /** Closes it; unsynced data stays in the memory of the system. */
   close(): void;
 }
 
-/** A file that is open to be read. It stays what it is when its name is taken away. */
+/** A file that is open for reading. It stays readable when its name is removed. */
 export interface DiskReader {
   /**
-   * Fills `into` with what stands from `offset` on, as far as the file goes.
-   * Several reads may be under way at a time.
+   * Fills `into` from `offset` on, as far as the file goes. Several reads may
+   * be under way at a time.
    *
-   * @returns How many bytes there were; fewer than asked for only at the end of the file.
+   * @returns Number of bytes read; fewer than requested only at the end of the
+   * file.
    */
   readAt(into: Uint8Array<ArrayBuffer>, offset: number): Promise<number>;
-  /** Closes it; reads under way are done before. */
+  /** Closes it once reads under way are done. */
   close(): void;
 }
 
@@ -71,25 +73,25 @@ export interface DiskEntry {
 
 /** The files of one machine, as one process sees them. */
 export interface Disk {
-  /** Number of the process, so that the holder of a lock can be named. */
+  /** Id of the process, so that the holder of a lock can be named. */
   readonly processId: number;
   /** Whether this process may use databases; otherwise {@linkcode Disk.openKv} refuses. */
   readonly hasKv: boolean;
-  /** Opens a file to be written. */
+  /** Opens a file for writing. */
   open(path: string, options: OpenFileOptions): Promise<DiskFile>;
-  /** Opens a file to be read, `undefined` if there is none. */
+  /** Opens a file for reading, or returns `undefined` if there is none. */
   openRead(path: string): Promise<DiskReader | undefined>;
   /** The whole content of a file, or `undefined` if there is none. */
   readFile(path: string): Promise<Uint8Array<ArrayBuffer> | undefined>;
-  /** What stands under `path` itself, not what a link there leads to; `undefined` if nothing does. */
+  /** The kind of entry at `path`, without following a link; `undefined` if there is none. */
   entry(path: string): Promise<DiskEntry | undefined>;
-  /** Names in a folder, in no order. */
+  /** Names in a folder, in no particular order. */
   names(path: string): Promise<string[]>;
-  /** Makes a folder that only its owner may enter; false if something of that name is there. */
+  /** Creates a folder that only its owner may enter; false if the name is taken. */
   makeFolder(path: string): Promise<boolean>;
-  /** Lets only its owner enter a folder, where the system knows of owners. */
+  /** Restricts a folder to its owner, where the system knows of owners. */
   makePrivate(path: string): Promise<void>;
-  /** Gives a file another name in the same folder, in place of what has that name. At once seen by all, durable after {@linkcode Disk.syncFolder}. */
+  /** Renames a file within its folder, replacing what has the new name. Visible at once, durable after {@linkcode Disk.syncFolder}. */
   rename(from: string, to: string): Promise<void>;
   /** Removes a file, if there is one. */
   remove(path: string): Promise<void>;
@@ -106,18 +108,18 @@ export interface Disk {
 /** A key: bytes, ordered as bytes. */
 export type KvKey = readonly [Uint8Array];
 
-/** Which keys to visit: all of any shape, or those from `start` up to, not including, `end`. */
+/** Which keys to visit: all, of any shape, or those from `start` up to, not including, `end`. */
 export type KvRange =
   | { readonly prefix: readonly [] }
   | { readonly start: KvKey; readonly end: KvKey };
 
 /** What stands under a key. */
 export interface KvEntry {
-  /** As asked for; in a list whatever was found, which may be a stranger's. */
+  /** The key as requested; in a list, the key that was found, which may be foreign. */
   readonly key: readonly unknown[];
   /** `null` if there is nothing. */
   readonly value: unknown;
-  /** Grows with every commit; `null` if there is nothing. */
+  /** Increases with every commit; `null` if there is no entry. */
   readonly versionstamp: string | null;
 }
 
@@ -127,35 +129,35 @@ export type KvCommitResult =
   /** A check failed, and nothing was done. */
   | { readonly ok: false };
 
-/** Changes that are committed all or none. Keys and values are copied by `commit`, and must not be changed before. */
+/** Changes that are committed together or not at all. `commit` copies keys and values, which must not be changed before. */
 export interface KvAtomicOperation {
-  /** Demands that what stands under a key still has that versionstamp, `null` for nothing. */
+  /** Requires that the entry of a key still has this versionstamp, `null` for no entry. */
   check(
     check: { readonly key: KvKey; readonly versionstamp: string | null },
   ): KvAtomicOperation;
-  /** Puts a value under a key. */
+  /** Sets the value of a key. */
   set(key: KvKey, value: Uint8Array): KvAtomicOperation;
-  /** Removes what stands under a key. */
+  /** Removes a key. */
   delete(key: KvKey): KvAtomicOperation;
-  /** Commits; durable when it resolves. If it rejects, nobody knows whether it was done. */
+  /** Commits; durable when it resolves. If it rejects, the outcome is unknown. */
   commit(): Promise<KvCommitResult>;
 }
 
-/** An open database of keys and values; what Whorl uses of `Deno.Kv`, which is one. */
+/** An open key-value database: the part of `Deno.Kv` that Whorl uses. */
 export interface KvDatabase {
   /** What stands under a key. */
   get(
     key: KvKey,
     options?: { readonly consistency?: "strong" },
   ): Promise<KvEntry>;
-  /** What stands under each of up to 10 keys, as of one moment. */
+  /** The entries of up to 10 keys, as of one moment. */
   getMany(keys: readonly KvKey[]): Promise<readonly KvEntry[]>;
-  /** Puts a value under a key, in a commit of its own. */
+  /** Sets the value of a key, in a commit of its own. */
   set(
     key: KvKey,
     value: Uint8Array,
   ): Promise<{ readonly versionstamp: string }>;
-  /** Entries in `range`, in order; `batchSize` of them, up to 1,000, as of one moment. */
+  /** Entries in `range`, in order; each batch of `batchSize`, up to 1,000, as of one moment. */
   list(
     range: KvRange,
     options: {

@@ -1,8 +1,8 @@
 /**
- * The one seam between Whorl and the world: time, timers, chance, secrets,
- * network, storage, other threads and processes, and the log. A node gets one
- * of these and reaches for nothing else, so a whole cluster can run in one
- * thread from a seed.
+ * The seam between Whorl and the world: time, timers, randomness, secrets,
+ * network, storage, other threads and processes, and the log. A node uses its
+ * environment and nothing else, so a whole cluster can run in one thread from a
+ * seed.
  *
  * @module
  */
@@ -13,13 +13,13 @@ import type { Store, StoreConfig } from "./storage.ts";
 import type { Transport } from "./transport.ts";
 import type { Log } from "./log.ts";
 
-/** Everything outside that a node depends on. */
+/** Everything outside itself that a node depends on. */
 export interface Environment extends Runtime {
   /** Wall clock in milliseconds since 1970; may jump. */
   wallClock(): number;
-  /** Seeded chance, for choices. Never for secrets. */
+  /** Seeded randomness, for choices. Never for secrets. */
   readonly chance: Chance;
-  /** `count` bytes that cannot be guessed, for nonces and identities. */
+  /** `count` unpredictable bytes, for nonces and identities. */
   secretBytes(count: number): Uint8Array<ArrayBuffer>;
   /** How bytes reach other nodes. */
   readonly transport: Transport;
@@ -27,15 +27,15 @@ export interface Environment extends Runtime {
   readonly disk: Disk;
   /** Opens a store. @throws {WhorlError} One of the `store_…` codes, naming the file. */
   openStore(config: StoreConfig): Promise<Store>;
-  /** Where things are told to the operator. */
+  /** The log for the operator. */
   readonly log: Log;
-  /** What the system says of this process now. */
+  /** The system's figures of this process. */
   processFigures(): ProcessFigures;
 }
 
-/** What a system knows of one of its processes. */
+/** The system's figures of a process. */
 export interface ProcessFigures {
-  /** Its number, by which it can be found and ended. */
+  /** Its process id. */
   readonly processId: number;
   /** Memory it has, in bytes. */
   readonly rssBytes: number;
@@ -45,7 +45,7 @@ export interface ProcessFigures {
   readonly externalBytes: number;
 }
 
-/** The part of it that stores need. */
+/** The part of the environment that stores need. */
 export type StorageEnvironment =
   & Runtime
   & Pick<Environment, "disk" | "secretBytes">;

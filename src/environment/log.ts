@@ -1,6 +1,6 @@
 /**
- * The log as the code sees it: a level, a sentence, and data. Where it goes is
- * the environment's choice.
+ * The log as code uses it: a level, a sentence, and data. The environment
+ * decides where it goes.
  *
  * @module
  */
@@ -10,19 +10,19 @@ export type LogData = Readonly<Record<string, unknown>>;
 
 /** Takes log lines. */
 export interface Log {
-  /** What only somebody looking for a fault wants to read. */
+  /** Details for those who look for a fault. */
   debug(message: string, data?: LogData): void;
-  /** What an operator should know although nothing is wrong: starts, stops, changes of the ring. */
+  /** Normal events that an operator should know about: starts, stops, changes of the ring. */
   info(message: string, data?: LogData): void;
-  /** What went wrong and was dealt with; it may want attention if it goes on. */
+  /** Faults that were dealt with; they may need attention if they persist. */
   warn(message: string, data?: LogData): void;
-  /** What went wrong and will not mend itself. */
+  /** Faults that need an operator. */
   error(message: string, data?: LogData): void;
-  /** A log for a part of the system; its name stands before the line. */
+  /** A log for a part of the system, whose name prefixes its lines. */
   child(name: string): Log;
 }
 
-/** A log that forgets everything, for tests and tools. */
+/** A log that discards everything, for tests and tools. */
 export const silentLog: Log = {
   debug() {},
   info() {},

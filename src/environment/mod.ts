@@ -1,10 +1,10 @@
 /**
- * The seam between a node and the world, for whoever puts another clock, network,
- * disk, store or log under it: the interfaces that a node asks, and nothing that
- * implements them. A node gets one {@linkcode Environment} and reaches for nothing
- * else, so a whole cluster can run in one thread from a seed.
+ * The seam between a node and the world, for those who supply another clock,
+ * network, disk, store or log: the interfaces that a node uses, and no
+ * implementations. A node uses its {@linkcode Environment} and nothing else, so
+ * a whole cluster can run in one thread from a seed.
  *
- * Most replace one part of the real one:
+ * Usually one part of the real environment is replaced:
  *
  * ```ts
  * import { startNode, systemEnvironment } from "@whorl/whorl";

@@ -1,6 +1,6 @@
 /**
- * What a vnode may ask of durable memory. One interface, several stores, one
- * conformance suite. Keys are bytes and are ordered as bytes; values are bytes.
+ * The durable storage of vnodes: one interface, several stores, one conformance
+ * suite. Keys are bytes, ordered as bytes; values are bytes.
  *
  * A _store_ is what one vnode master opens: one file, or one map. A _partition
  * store_ is the part of it that belongs to one partition, and is what a vnode
@@ -9,7 +9,7 @@
  * @module
  */
 
-/** What a store takes; the same for every kind, so that a vnode tested on one works on the others. */
+/** The limits of a store; the same for every kind, so that a vnode tested on one works on the others. */
 export const storeLimits = {
   /** Longest key in bytes. Deno KV stores 2,048, where a zero byte counts twice. */
   keyBytesMax: 1_000,
@@ -17,26 +17,26 @@ export const storeLimits = {
   valueBytesMax: 16 * 1024 * 1024,
   /** Most writes in one call of {@linkcode PartitionStore.write}. */
   groupWritesMax: 256,
-  /** Most bytes that the keys in one call may have together. */
+  /** Most bytes of all keys in one call together. */
   groupKeyBytesMax: 30_000,
-  /** Most bytes that the values in one call may have together. */
+  /** Most bytes of all values in one call together. */
   groupValueBytesMax: 32 * 1024 * 1024,
   /** Largest partition number. */
   partitionMax: 65_535,
 } as const;
 
-/** Either a value now or a promise of it: memory answers at once, a disk later. */
+/** A value or a promise of it: memory answers at once, a disk later. */
 export type Awaitable<T> = T | Promise<T>;
 
 /** One change. `value: null` removes the key. */
 export interface StoreWrite {
   /** The key to change, of 1 to {@linkcode storeLimits.keyBytesMax} bytes. */
   readonly key: Uint8Array;
-  /** What it is to hold from now on, or `null` to remove it. */
+  /** Its new value, or `null` to remove it. */
   readonly value: Uint8Array | null;
 }
 
-/** Which part of the keys to visit. Bounds compare as bytes. */
+/** A range of keys to visit. Bounds compare as bytes. */
 export interface ScanRange {
   /** First key to visit. @default {the smallest} */
   readonly start?: Uint8Array;
@@ -57,11 +57,11 @@ export interface ScanRange {
 export interface ScanEntry {
   /** The key, as it was written. */
   readonly key: Uint8Array;
-  /** What it holds; matched against its checksum. */
+  /** Its value, verified against its checksum. */
   readonly value: Uint8Array;
 }
 
-/** A key and its value where they lie in memory; the same object for every row, and valid until the visitor returns. */
+/** A key and its value in place in memory; the same object for every row, valid until the visitor returns. */
 export interface RowView {
   /** Memory that the key is in. */
   readonly keyBytes: Uint8Array;
@@ -69,7 +69,7 @@ export interface RowView {
   readonly keyStart: number;
   /** The first byte after it. */
   readonly keyEnd: number;
-  /** Memory that the value is in; matched against its checksum. */
+  /** Memory that the value is in; the value was verified against its checksum. */
   readonly valueBytes: Uint8Array;
   /** Where it begins there. */
   readonly valueStart: number;
@@ -77,17 +77,17 @@ export interface RowView {
   readonly valueEnd: number;
 }
 
-/** A way through rows that goes on when it is told to. It holds nothing open in between. */
+/** A stepwise iteration over rows. It holds nothing open between steps. */
 export interface RowSteps {
   /**
-   * Visits the next rows, some hundreds at most, and answers whether there may
-   * be more: at once when they are in memory. Not to be called before it has
-   * answered, nor after it has failed.
+   * Visits the next rows, some hundreds at most, and returns whether there may
+   * be more, synchronously if they are in memory. Must not be called again
+   * before it has answered, nor after it has failed.
    */
   next(): Awaitable<boolean>;
 }
 
-/** What looking through the stored values found. */
+/** The result of checking all stored values. */
 export interface IntegrityReport {
   /** Values looked at. */
   readonly checked: number;
@@ -100,9 +100,9 @@ export interface IntegrityReport {
 /** How a group is written. */
 export interface StoreWriteOptions {
   /**
-   * One of many groups that go through the keys in their order, as when a
-   * partition moves: a store may put each where it is to stay at once, instead
-   * of noting it first for the sake of speed. Means the same otherwise.
+   * Whether this is one of many groups in key order, as when a partition moves:
+   * a store may then write values to their final place at once instead of to a
+   * journal. The meaning is the same.
    *
    * @default {false}
    */
@@ -114,10 +114,11 @@ export interface PartitionStore {
   /** The partition they belong to. */
   readonly partition: number;
   /**
-   * The value of `key`, or `undefined`. Sees every {@linkcode PartitionStore.write}
-   * made before it, committed or not. Answers at once when the value is in
-   * memory. The bytes must not be changed, and the store never changes them
-   * either; copy what you keep for long, as a view may hold on to 64 KiB.
+   * The value of `key`, or `undefined`. Sees every {@linkcode
+   * PartitionStore.write} made before it, committed or not. Returns the value
+   * synchronously if it is in memory. The bytes must not be changed, and the
+   * store never changes them either; copy what you keep for long, since a view
+   * may keep 64 KiB alive.
    *
    * @throws {WhorlError} `value_corrupt` if the stored bytes do not match their
    * checksum, `store_corrupt` or `store_unavailable` if the disk does not
@@ -140,16 +141,15 @@ export interface PartitionStore {
   ): void;
   /**
    * Visits keys in order. Sees every write made before the call. A key that is
-   * written meanwhile is visited in its old or its new state, at most once;
-   * one that is there all the time is visited.
+   * written during the scan is visited in its old or its new state, at most
+   * once; one that exists all the time is visited.
    *
    * @throws {WhorlError} As {@linkcode PartitionStore.get}.
    */
   scan(range?: ScanRange): AsyncIterable<ScanEntry>;
   /**
-   * Goes through keys as {@linkcode PartitionStore.scan} does, where they lie and
-   * many at a time: a key costs a tenth of what it costs there. Begins when
-   * `next` is first called.
+   * Visits keys as {@linkcode PartitionStore.scan} does, in place and many at a
+   * time, at a tenth of the cost per key. Begins when `next` is first called.
    *
    * @param visit Called with each row in its turn.
    * @throws {WhorlError} As {@linkcode PartitionStore.get}, from `next`.
@@ -160,8 +160,8 @@ export interface PartitionStore {
    * everything. Durable when it resolves. Not atomic: a crash may leave a part,
    * and keys written meanwhile may stay.
    *
-   * @param known Keys in the range that are there, as far as the caller knows:
-   * the store need not look for them.
+   * @param known Keys in the range that the caller knows to exist: the store
+   * need not look for them.
    * @throws {WhorlError} As {@linkcode PartitionStore.write}.
    */
   deleteRange(
@@ -169,25 +169,25 @@ export interface PartitionStore {
     end?: Uint8Array,
     known?: Iterable<Uint8Array>,
   ): Promise<void>;
-  /** How many keys there are; exact when nothing is being written. */
+  /** Number of keys; exact if nothing is being written. */
   count(): Promise<number>;
-  /** Reads everything and compares it with its checksums. */
+  /** Reads all values and verifies their checksums. */
   integrity(): Promise<IntegrityReport>;
 }
 
-/** What is known of a store when it opens. */
+/** The state of a store when it opens. */
 export interface StoreState {
   /** Identity of the store, chosen at random when it was created: 16 lowercase hex digits. */
   readonly storeId: string;
   /**
-   * How often it has been opened, counting this time; durable before `open`
-   * resolves. An older opener that is still running is shut out: its commits
+   * How often it has been opened, including this time; durable before `open`
+   * resolves. An older opener that is still running is fenced off: its commits
    * fail with `store_fenced`.
    */
   readonly epoch: number;
   /**
-   * True if commits that had been acknowledged are missing, or nothing vouches
-   * for the opposite. Stays true over restarts until {@linkcode Store.tailRepaired}.
+   * True if acknowledged commits are missing, or that cannot be ruled out.
+   * Stays true over restarts until {@linkcode Store.tailRepaired}.
    */
   readonly tailLost: boolean;
 }
@@ -196,7 +196,7 @@ export interface StoreState {
 export interface StoreStats {
   /** Commits that reached the disk. */
   readonly commits: number;
-  /** Single changes asked for, removals included. */
+  /** Changes requested, removals included. */
   readonly writes: number;
   /** Reads answered at once, whether the key was there or not. */
   readonly cacheHits: number;
@@ -206,7 +206,7 @@ export interface StoreStats {
   readonly cacheBytes: number;
   /** Single changes not durable yet. */
   readonly pendingWrites: number;
-  /** Whether absent keys are known without asking the disk; a store that was opened learns them in the background. */
+  /** Whether absent keys are known without the disk; a store learns them in the background after it opens. */
   readonly absentKeysKnown: boolean;
 }
 
@@ -214,24 +214,24 @@ export interface StoreStats {
 export interface Store extends AsyncDisposable {
   /** What was known when it opened; `tailLost` goes false with {@linkcode Store.tailRepaired}. */
   readonly state: StoreState;
-  /** Survives the process, and power loss once committed. */
+  /** Whether it survives the process, and power loss once committed. */
   readonly durable: boolean;
-  /** The part that belongs to `partition`; the same object for the same number. */
+  /** The part of `partition`; the same object for the same number. */
   partition(partition: number): PartitionStore;
   /** Partitions that hold at least one key, ascending. */
   partitions(): Promise<number[]>;
   /** Figures since it was opened, cheap enough to ask for every second. */
   stats(): StoreStats;
   /**
-   * Declares, durably, that what the lost tail held has been fetched from peers
-   * again. Does nothing if no tail was lost.
+   * Records, durably, that the data of the lost tail has been fetched from
+   * peers again. Does nothing if no tail was lost.
    *
    * @throws {WhorlError} As {@linkcode PartitionStore.write}.
    */
   tailRepaired(): Promise<void>;
   /**
-   * Commits what is pending and closes; closing twice does nothing more. A write
-   * that could not be committed has told so to its caller.
+   * Commits what is pending and closes; closing twice does nothing more. A
+   * write that could not be committed has reported that to its caller.
    *
    * @throws {WhorlError} `store_unavailable` if the disk fails at the very end.
    */
@@ -250,8 +250,8 @@ export type StoreConfig =
     /** Memory for knowing which keys are absent, in bytes. @default {8388608}, which serves 5 million keys */
     readonly keyFilterBytesMax?: number;
     /**
-     * There was a store here: one that has to be made anew has lost all that it
-     * held, which is a lost tail. @default {false}
+     * Whether a store existed here: if it has to be created, all its data is
+     * lost, which counts as a lost tail. @default {false}
      */
     readonly existed?: boolean;
     /** The identity the store must have. @default {any} */

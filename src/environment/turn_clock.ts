@@ -1,6 +1,6 @@
 /**
- * One look at the clock for all that one turn of the event loop does: reading
- * it costs about as much as passing a small message on.
+ * One reading of the clock per turn of the event loop: reading it costs about
+ * as much as passing on a small message.
  *
  * @module
  */

@@ -19,7 +19,7 @@ interface Inbound {
   /** The connection it comes over. */
   readonly connection: object;
   readonly startedAtMs: number;
-  /** The how manieth it was to begin. */
+  /** Its number, in the order in which transfers began. */
   readonly order: number;
   readonly itemRate: RateMeter;
   readonly byteRate: RateMeter;

@@ -1,13 +1,13 @@
 /**
- * What a reader has seen of an object, handed back with its next write so that
- * the write replaces just that. To its holder it is an opaque text:
+ * What a reader has seen of an object. The reader passes it to its next write,
+ * which then replaces exactly that. Applications see an opaque text:
  *
  *     context  u8 format = 1 · u8 zero · u16 entries · entry*
  *     entry    12 bytes actor · u48 counter
  *     text     base64url(context · u32 FNV-1a of the context), without padding
  *
- * The check sum is against accidents (a text cut short, a wrong letter), which
- * would otherwise overwrite siblings that nobody has seen.
+ * The checksum guards against accidents (a truncated text, a mistyped letter)
+ * that would otherwise overwrite siblings nobody has seen.
  *
  * @module
  */
@@ -32,14 +32,14 @@ export const CONTEXT_FORMAT = 1;
 export const CONTEXT_HEADER_BYTES = 4;
 /** Bytes of an entry. */
 export const CONTEXT_ENTRY_BYTES = 18;
-/** Most actors of a context, and of an object that a write may make. */
+/** Most actors of a context, and of an object that a write produces. */
 export const ACTORS_MAX = 4_096;
 /** Largest context. */
 export const CONTEXT_BYTES_MAX = CONTEXT_HEADER_BYTES +
   ACTORS_MAX * CONTEXT_ENTRY_BYTES;
 /**
- * Largest counter that a context may name. No vnode gets there, and a forged
- * context cannot drive a counter to the end of its 48 bits.
+ * Largest counter that a context may name. No vnode reaches it, and it keeps a
+ * forged context from exhausting the 48 bits of a counter.
  */
 export const CONTEXT_COUNTER_MAX = 2 ** 47 - 1;
 
@@ -48,7 +48,7 @@ const CONTEXT_TEXT_MAX = Math.ceil(
   (CONTEXT_BYTES_MAX + CHECKSUM_BYTES) * 4 / 3,
 );
 
-/** What a reader of `object` has seen: all of it. */
+/** The context of all of `object`. */
 export function contextOf(object: Uint8Array): Uint8Array<ArrayBuffer> {
   const entries = entryCount(object);
   const context = briefBytes(
@@ -66,7 +66,7 @@ export function contextOf(object: Uint8Array): Uint8Array<ArrayBuffer> {
   return context;
 }
 
-/** @throws {WhorlError} `invalid_context` unless `bytes` are one whole context. */
+/** @throws {WhorlError} `invalid_context` unless `bytes` are exactly one context. */
 export function checkContext(bytes: Uint8Array): void {
   if (bytes.length < CONTEXT_HEADER_BYTES) throw invalidContext("cut short");
   if (bytes[0] !== CONTEXT_FORMAT || bytes[1] !== 0) {
@@ -93,7 +93,7 @@ export function checkContext(bytes: Uint8Array): void {
   }
 }
 
-/** A context as the text that an application holds. */
+/** A context as the text that applications see. */
 export function contextToText(context: Uint8Array): string {
   const bytes = briefBytes(context.length + CHECKSUM_BYTES);
   bytes.set(context);
@@ -102,10 +102,10 @@ export function contextToText(context: Uint8Array): string {
 }
 
 /**
- * The context that an application hands back.
+ * The context in a text from an application.
  *
- * @throws {WhorlError} `invalid_context` if it is not a text that
- * {@linkcode contextToText} gave.
+ * @throws {WhorlError} `invalid_context` if {@linkcode contextToText} did not
+ * make it.
  */
 export function contextFromText(text: string): Uint8Array<ArrayBuffer> {
   if (typeof text !== "string" || text.length > CONTEXT_TEXT_MAX) {
@@ -113,8 +113,9 @@ export function contextFromText(text: string): Uint8Array<ArrayBuffer> {
   }
   let bytes: Uint8Array<ArrayBuffer>;
   try {
-    // Strict, or else the last letter could be another one: some of its bits
-    // belong to no byte. Only whole groups of four letters are strict.
+    // Unused bits of the last letter must be zero, or several texts would
+    // decode to the same bytes; the strict decoder checks that in whole groups
+    // of four only.
     bytes = Uint8Array.fromBase64(
       text.padEnd(Math.ceil(text.length / 4) * 4, "="),
       { alphabet: "base64url", lastChunkHandling: "strict" },

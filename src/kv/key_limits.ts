@@ -1,6 +1,6 @@
 /**
- * What a bucket, a key and a value of `kv` may be, and how bucket and key
- * become the bytes a value is stored under:
+ * Limits of buckets, keys and values of `kv`, and the bytes that a value is
+ * stored under:
  *
  *     u16 bucket bytes · bucket in UTF-8 · key in UTF-8
  *
@@ -28,8 +28,8 @@ export const VALUE_BYTES_MAX = 8 * 1024 * 1024;
 const decoder = new TextDecoder("utf-8", { fatal: true, ignoreBOM: true });
 
 /**
- * Appends the storage key of `bucket` and `key` with its length as u16 before
- * it, as it stands at the front of every `kv` command.
+ * Appends the length of the storage key of `bucket` and `key` as a u16, and the
+ * storage key: the beginning of every `kv` command.
  *
  * @throws {WhorlError} `invalid_key`; nothing has been appended then.
  */
@@ -46,7 +46,8 @@ export function writeStorageKey(
 }
 
 /**
- * The same for a key of an application, which need not be text.
+ * As {@linkcode writeStorageKey}, for a key of an application, which need not
+ * be text.
  *
  * @throws {WhorlError} `invalid_key`; nothing has been appended then.
  */
@@ -68,7 +69,7 @@ export function writeModuleKey(
   }, into);
 }
 
-/** Appends a storage key whose key `writeKey` appends, and says how many bytes that are. */
+/** Appends a storage key; `writeKey` appends the key part and returns its length in bytes. */
 function writeParts(
   bucket: string,
   writeKey: () => number,
@@ -88,7 +89,7 @@ function writeParts(
   }
 }
 
-/** Appends `bucket` as it is in storage keys, without its length. @throws {WhorlError} `invalid_key`. */
+/** Appends `bucket` as it is encoded in storage keys, without its length. @throws {WhorlError} `invalid_key`. */
 export function writeBucket(bucket: string, into: ByteWriter): void {
   const start = into.length;
   try {
@@ -99,7 +100,7 @@ export function writeBucket(bucket: string, into: ByteWriter): void {
   }
 }
 
-/** What the storage keys of `bucket` begin with. */
+/** The common prefix of the storage keys of `bucket`. */
 export function bucketPrefix(bucket: Uint8Array): Uint8Array<ArrayBuffer> {
   const prefix = new Uint8Array(2 + bucket.length);
   prefix[0] = bucket.length >> 8;
@@ -122,7 +123,7 @@ export function keyText(
   start = 0,
   end: number = bytes.length,
 ): string {
-  // A call of the decoder costs ten times what most keys take this way.
+  // A call of the decoder costs ten times as much for most keys.
   if (isAscii(bytes, start, end)) return bytesToText(bytes, start, end);
   try {
     return decoder.decode(bytes.subarray(start, end));
@@ -151,7 +152,7 @@ function writeName(
   if (typeof name !== "string") {
     throw invalidKey(what, "must be a string", `of type ${typeof name}`);
   }
-  // Before encoding: what is far too long is not worth copying.
+  // Checked before encoding: a text that is far too long is not worth copying.
   if (name.length > bytesMax) throw tooLong(what, bytesMax, name.length);
   if (!name.isWellFormed()) {
     throw invalidKey(what, "must be well-formed Unicode", "a lone surrogate");
@@ -163,7 +164,8 @@ function writeName(
 }
 
 /**
- * Reads the u16 length and the storage key that `from` stands at, as a view.
+ * Reads the u16 length and the storage key at the position of `from`, as a
+ * view.
  *
  * @throws {WhorlError} `invalid_key` or `protocol_error` if it is not one.
  */

@@ -1,7 +1,8 @@
 /**
  * `kv` as an application uses it: put, get and delete of JSON or bytes, and the
- * keys of a bucket, the same inside a node and over a client connection. It encodes the operation, hands
- * it to whoever carries it, and makes values of what comes back.
+ * keys of a bucket, the same inside a node and over a client connection. It
+ * encodes an operation, passes it to an `OperationCarrier`, and decodes the
+ * answer.
  *
  * @module
  */
@@ -38,7 +39,7 @@ import { KeyList, KvQuery } from "./kv_keys.ts";
 import { checkObject, readSiblings, SiblingFlag } from "./kv_object_codec.ts";
 import { KvCommand } from "./kv_vnode.ts";
 
-/** A value that JSON can say. */
+/** A value that JSON can represent. */
 export type JsonValue =
   | null
   | boolean
@@ -50,7 +51,7 @@ export type JsonValue =
 /** What `kv` stores: JSON, or bytes as they are. */
 export type KvValue = JsonValue | Uint8Array;
 
-/** Options every operation takes. In a consistent bucket only `timeoutMs` and `signal` count. */
+/** Options of every operation. In a consistent bucket only `timeoutMs` and `signal` apply. */
 export interface KvOptions {
   /** Replicas of the key, from 1 to 8; must be the same for all who use the bucket. @default {3} */
   readonly n?: number | undefined;
@@ -60,7 +61,7 @@ export interface KvOptions {
   readonly quorum?: "sloppy" | "strict" | undefined;
   /** Time the operation may take, in milliseconds. @default {5000} */
   readonly timeoutMs?: number | undefined;
-  /** Stops waiting: the operation fails with `cancelled`; a write may yet happen. */
+  /** Stops waiting: the operation fails with `cancelled`, but a write may still happen. */
   readonly signal?: AbortSignal | undefined;
   /** Whether the result says what each replica answered. @default {true} */
   readonly replicas?: boolean | undefined;
@@ -77,8 +78,9 @@ export interface KvGetOptions extends KvOptions {
 /** Options of a write or a delete. */
 export interface KvPutOptions extends KvOptions {
   /**
-   * The context of what the writer had read: the write replaces exactly that.
-   * Without it the write stands beside whatever is there, as a sibling.
+   * The context of the read that this write is based on: the write replaces
+   * exactly what was read. Without it, the write becomes a sibling of whatever
+   * is there.
    */
   readonly context?: string | undefined;
   /** Replicas that must have taken the write. @default {"quorum"} */
@@ -91,12 +93,12 @@ export interface KvPutOptions extends KvOptions {
 
 /** What a read found. */
 export interface KvGetResult {
-  /** None if the key is not there, one as a rule, several if writes were concurrent. */
+  /** Empty if the key has no value, usually one, several if writes were concurrent. */
   readonly values: readonly KvValue[];
   /** The value if there is exactly one. */
   readonly value: KvValue | undefined;
   /**
-   * Opaque; hand it to the write that replaces these values. `null` if the key
+   * Opaque; pass it to the write that replaces these values. `null` if the key
    * was never written; a deleted key has no values but still has a context.
    */
   readonly context: string | null;
@@ -104,7 +106,7 @@ export interface KvGetResult {
   readonly replicas: readonly ReplicaReport[];
 }
 
-/** What a write or a delete came to. */
+/** The result of a write or a delete. */
 export interface KvPutResult {
   /** Covers this write, what it replaced, and the siblings it stands beside. */
   readonly context: string;
@@ -118,8 +120,8 @@ export interface KvPutResult {
 export type KvKeysOptions = Omit<CoverageOptions, "primaryVnodeCoverage">;
 
 /**
- * The keys of a bucket, in no order that means anything, each once. Nothing is
- * asked before it is iterated over, and each iteration asks anew.
+ * The keys of a bucket, each once, in no particular order. Nothing is requested
+ * before iteration begins, and each iteration lists the bucket again.
  */
 export type KvKeys = CoverageQuery<string>;
 
@@ -139,11 +141,12 @@ export interface KvClient {
   /**
    * Writes a key.
    *
-   * @throws {WhorlError} As `get`, and `value_too_large`, `invalid_argument` for
-   * a value that is no JSON, `invalid_context`; in a consistent bucket
-   * `index_mismatch` if the key was changed since its context was read. After `timeout`,
-   * `quorum_unavailable`, `coordinator_lost`, `node_suspected`,
-   * `connection_closed` or `cancelled` the write may yet have happened.
+   * @throws {WhorlError} As `get`, and `value_too_large`, `invalid_argument`
+   * for a value that JSON cannot represent, `invalid_context`; in a consistent
+   * bucket `index_mismatch` if the key was changed since its context was read.
+   * After `timeout`, `quorum_unavailable`, `coordinator_lost`,
+   * `node_suspected`, `connection_closed` or `cancelled` the write may still
+   * have happened.
    */
   put(
     bucket: string,
@@ -158,27 +161,28 @@ export interface KvClient {
     options?: KvPutOptions,
   ): Promise<KvPutResult>;
   /**
-   * Lists the keys of a bucket that have a value, as they come:
+   * Lists the keys of a bucket that have a value, as they arrive:
    *
    * ```ts ignore
    * for await (const key of node.kv.keys("users")) console.log(key);
    * ```
    *
-   * One replica answers for each key, and others in its place if it fails. What
-   * is written meanwhile may be there or not, and so may what that replica has
-   * missed. It reads every object of the bucket.
+   * Each key is reported by one replica, or by another one if that fails. Keys
+   * that are written during the listing may or may not be included, and a key
+   * is missing if its replica has missed the write. A listing reads every
+   * object of the bucket.
    *
    * Iterating throws `insufficient_vnodes` if nobody can answer for some keys,
    * unless `mode` is "allup" (then `report.complete` is false), `timeout`,
-   * `overload`, `invalid_key`, `invalid_argument` for options that make no
-   * sense, `coordinator_lost`, `connection_closed` or `cancelled`. What was
-   * yielded before that is not all there is.
+   * `overload`, `invalid_key`, `invalid_argument` for options that are invalid,
+   * `coordinator_lost`, `connection_closed` or `cancelled`. What was yielded
+   * before is then incomplete.
    */
   keys(bucket: string, options?: KvKeysOptions): KvKeys;
 }
 
 const KV_MODULE_ID = moduleIdOf("kv");
-/** Partitions the smallest ring has; the node checks again against its own. */
+/** Partitions of the smallest ring; the node checks again against its own. */
 const RING_SIZE_MIN = 8;
 const EMPTY = new Uint8Array(0);
 const encoder = new TextEncoder();
@@ -188,7 +192,7 @@ let scratch = new ByteWriter(1024);
 /** Memory the scratch may keep. */
 const SCRATCH_BYTES_KEPT = 1024 * 1024;
 
-/** `kv` over `carrier`. The carrier is asked for at each operation, as a node may have restarted it. */
+/** `kv` over `carrier`, which is asked for at each operation because a node may have restarted it. */
 export function kvClient(carrier: () => OperationCarrier): KvClient {
   return {
     get: (bucket, key, options) => get(carrier, bucket, key, options),
@@ -307,7 +311,7 @@ function begin(
   });
 }
 
-/** Hands on what is in the scratch. */
+/** Sends what is in the scratch. */
 function submit<Result>(
   carrier: OperationCarrier,
   signal: AbortSignal | undefined,
@@ -398,7 +402,7 @@ function jsonOf(value: unknown): string {
   return text;
 }
 
-/** Whether a write that failed with `error` may yet have happened, so that only a read can tell. */
+/** Whether a write that failed with `error` may still have happened, so that only a read can tell. */
 export function kvOutcomeUnknown(error: unknown): boolean {
   return isWhorlError(error) &&
     [

@@ -1,16 +1,16 @@
 /**
- * The bodies of `kv` commands. Each begins with the key as it is stored, so that
- * whoever routes a request finds the key without knowing the command, and the
- * rest passes through untouched:
+ * The bodies of `kv` commands. Each begins with the storage key, so that a
+ * request can be routed without knowledge of the command, and the rest passes
+ * through untouched:
  *
  *     key    u16 bytes · storage key (`key_limits.ts`)
  *     get    key                                    answer: object, or nothing
  *     put    key · u8 flags · u32 bytes · context · value    answer: object
  *     merge  key · object                           answer: nothing
  *
- * Flags are a sibling's (1 tombstone, 2 JSON). Decoded, all bytes are views into
- * the message. Bodies are checked whole when they are decoded, so that what does
- * not hold is refused before it reaches a vnode.
+ * Flags are a sibling's (1 tombstone, 2 JSON). Decoded, all bytes are views
+ * into the message. A body is validated completely when it is decoded, so that
+ * an invalid one is refused before it reaches a vnode.
  *
  * @module
  */
@@ -44,7 +44,7 @@ export interface KvPut {
   readonly value: Uint8Array;
 }
 
-/** Asks a replica to take in an object. */
+/** Asks a replica to merge an object into its own. */
 export interface KvMerge {
   /** The storage key. */
   readonly key: Uint8Array;
@@ -135,7 +135,7 @@ export const kvPutCodec: CommandCodec<KvPut> = {
   },
 };
 
-/** How a merge travels, and an item of a handoff. */
+/** Codec of a merge, and of an item of a handoff. */
 export const kvMergeCodec: CommandCodec<KvMerge> = {
   encode({ key, object }, into) {
     writeKeyField(key, into);
@@ -149,7 +149,7 @@ export const kvMergeCodec: CommandCodec<KvMerge> = {
   },
 };
 
-/** How the object of a key travels: as it is, and as nothing if there is none. */
+/** Codec of an answer: the object, or no bytes if there is none. */
 export const kvFoundCodec: CommandCodec<Uint8Array | undefined> = {
   encode(object, into: ByteWriter) {
     if (object !== undefined) into.raw(object);

@@ -1,7 +1,7 @@
 /**
- * The objects of a partition in the order of their keys, as a handoff visits
- * them: some hundreds are read at a time, so that one costs a promise that is
- * there already, and not a turn of each generator between it and the disk.
+ * The objects of a partition in key order, as a handoff visits them. Some
+ * hundreds are read at a time: most steps then return a promise that is already
+ * resolved and do not pass through every generator down to the disk.
  *
  * @module
  */
@@ -20,9 +20,10 @@ export class KvItems implements AsyncIterableIterator<HandoffItem> {
   #at = 0;
   #isOver = false;
 
-  /** @param onCorrupt Called for each object that is damaged, which is left out. */
+  /** @param onCorrupt Called for each damaged object; it is skipped. */
   constructor(storage: PartitionStore, onCorrupt: () => void) {
-    // Copies, as others write before the last of a page is asked for.
+    // Copies, since others may write before the last object of a page is
+    // visited.
     const visit = (row: RowView): void => {
       this.#page.push({
         sortKey: briefCopyOf(row.keyBytes, row.keyStart, row.keyEnd),

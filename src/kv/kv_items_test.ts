@@ -2,7 +2,8 @@ import { assertEquals, assertRejects } from "@std/assert";
 import { bytesToText } from "../base/byte_text.ts";
 import { WhorlError } from "../base/errors.ts";
 import { openMemoryStore } from "../storage/memory_store.ts";
-import { CachedDisk, storageKey } from "./kv_vnode_alone.ts";
+import { CachedDisk } from "./testing/cached_disk.ts";
+import { storageKey } from "./testing/kv_vnode_alone.ts";
 import { KvItems } from "./kv_items.ts";
 
 const KEYS = 2_000;

@@ -1,6 +1,6 @@
 /**
- * Listing the keys of a bucket: what is asked of a vnode, what it answers, and
- * how one list is made of the answers of all.
+ * Listing the keys of a bucket: the coverage query, its answers, and how they
+ * are combined into one list.
  *
  *     keys   bucket in UTF-8             chunk: packed keys
  *
@@ -55,8 +55,8 @@ export const KvQuery = { keys: 0 } as const;
 
 /**
  * The keys of `bucket` in a partition that have a value, packed; each chunk is
- * valid until the next is asked for. A key whose object cannot be read is among
- * them: whether it has a value, another replica may know.
+ * valid until the next is asked for. A key whose object is damaged is included:
+ * another replica may know whether it has a value.
  */
 export function* keysIn(
   storage: PartitionStore,
@@ -66,7 +66,7 @@ export function* keysIn(
   signal: AbortSignal,
 ): Generator<Awaitable<Uint8Array>> {
   const prefix = bucketPrefix(bucket);
-  // No UTF-8 has such a byte, so all keys of the bucket come before it.
+  // UTF-8 never contains this byte, so all keys of the bucket sort before it.
   const end = new Uint8Array([...prefix, 0xff]);
   const packed = new ByteWriter(1024);
   const take = (bytes: Uint8Array, from: number, to: number): void => {
@@ -92,7 +92,8 @@ export function* keysIn(
   while (more && !signal.aborted) {
     packed.clear();
     const step = rows.next();
-    // Also if it is empty: a vnode among many deleted keys is not silent.
+    // Even if it is empty, so that a vnode with many deleted keys is not taken
+    // to be silent.
     if (step instanceof Promise) {
       yield step.then((answer) => {
         more = answer;
@@ -106,15 +107,16 @@ export function* keysIn(
 }
 
 /**
- * Takes the answers of vnodes for one list. Where a vnode stands in for one that
- * failed in the middle, what that one has said is left out: as both say their
- * keys in order, it is all up to the last one it said.
+ * Combines the answers of vnodes into one list. If a vnode replaces one that
+ * failed half-way, the keys that were listed already are skipped: both list
+ * their keys in order, so these are all keys up to the last one of the failed
+ * vnode.
  */
 export class KeyList {
-  /** The last key of each share. */
+  /** The last key listed of each share. */
   readonly #last = new Map<number, Uint8Array>();
 
-  /** The keys of one answer that have not been said. @throws {WhorlError} `protocol_error`, or `invalid_key`. */
+  /** The keys of one answer that have not been listed yet. @throws {WhorlError} `protocol_error`, or `invalid_key`. */
   take(
     part: number,
     repeats: number | undefined,
@@ -126,11 +128,12 @@ export class KeyList {
     }
     const texts: string[] = [];
     for (const chunk of chunks) {
-      // Each has its keys in order, so no key after the last one was said.
+      // Keys are in order, so none after the last one has been listed.
       const at = said === undefined ? 0 : placeAfter(chunk, said);
       said = unpackKeys(chunk, at, texts) ?? said;
     }
-    // Also if all of it had been said: whoever stands in for this one must know.
+    // Even if all of it had been listed: a vnode that replaces this one must
+    // know.
     if (said !== undefined) this.#last.set(part, said.slice());
     return texts;
   }

@@ -5,7 +5,8 @@ import { WhorlError } from "../base/errors.ts";
 import { partitionOf } from "../ring/chash.ts";
 import type { KeySpaces } from "../vnode/vnode.ts";
 import { KeyList, kvCoverage } from "./kv_keys.ts";
-import { ask, CachedDisk, put, start, storageKey } from "./kv_vnode_alone.ts";
+import { CachedDisk } from "./testing/cached_disk.ts";
+import { ask, put, start, storageKey } from "./testing/kv_vnode_alone.ts";
 import { SiblingFlag } from "./kv_object_codec.ts";
 import { packKey, unpackKeys } from "./packed_keys.ts";
 

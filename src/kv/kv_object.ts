@@ -1,7 +1,7 @@
 /**
- * Versioned objects: what merging two of them and writing to one means, worked
- * out on their bytes. Nothing is decoded: the relation of two objects is in
- * their entries, and the values of the result are copied in pieces.
+ * Merging and writing versioned objects, computed on their bytes. Nothing is
+ * decoded: the entries alone determine how two objects relate, and the values
+ * of the result are copied as byte ranges.
  *
  * For each actor an object says "I know its dots up to `counter`, and the newest
  * `siblings` of them are still alive". So for two objects the result knows the
@@ -41,11 +41,11 @@ import {
   writeU48,
 } from "./kv_object_codec.ts";
 
-/** Most siblings that a write may leave behind, as in riak_kv. Merging is not bounded by it, since a merge must not lose any. */
+/** Most siblings that a write may leave, as in riak_kv. A merge may exceed it, since it must not lose any. */
 export const SIBLINGS_MAX = 100;
-/** Largest object that a write may make: a value of the largest size and its history. */
+/** Largest object that a write may produce: a value of the largest size and its history. */
 export const OBJECT_BYTES_MAX = VALUE_BYTES_MAX + 128 * 1024;
-/** Largest object that a merge may make; it still fits a frame and a store. */
+/** Largest object that a merge may produce; it still fits into a frame and a store. */
 export const MERGED_BYTES_MAX = 16 * 1024 * 1024 - 64 * 1024;
 
 /** How two objects relate. */
@@ -82,14 +82,14 @@ export function hasLiveValue(object: Uint8Array, start = 0): boolean {
 
 /**
  * How `a` relates to `b`: "newer" if it holds everything that `b` holds and
- * more. Looks at histories only, so that objects with equal ones are "equal".
+ * more. Compares histories only: objects with the same history are "equal".
  */
 export function relateObjects(a: Uint8Array, b: Uint8Array): ObjectRelation {
   const aEnd = siblingsStart(a);
   const bEnd = siblingsStart(b);
   let i = OBJECT_HEADER_BYTES;
   let j = OBJECT_HEADER_BYTES;
-  // Whether the merge of both would be `a`, and would be `b`.
+  // Whether the merge of both would be `a`, and whether it would be `b`.
   let isA = true;
   let isB = true;
   while (i < aEnd || j < bEnd) {
@@ -117,8 +117,8 @@ export function relateObjects(a: Uint8Array, b: Uint8Array): ObjectRelation {
 }
 
 /**
- * The object that knows what `a` and `b` know. Returns one of them as it is if
- * it holds all of the other, else bytes of its own. Both must be objects.
+ * Merges `a` and `b`. Returns one of them, unchanged, if it includes the other,
+ * otherwise new bytes. Both must be objects.
  *
  * @throws {WhorlError} `value_too_large` if the result were larger than
  * {@linkcode MERGED_BYTES_MAX} or had more than 65,535 actors or siblings.
@@ -131,8 +131,8 @@ export function mergeObjects(a: Uint8Array, b: Uint8Array): Uint8Array {
     case "older":
       return b;
     case "equal":
-      // Two values for one dot cannot be, unless bytes were changed behind our
-      // back. All replicas must still agree on one of them.
+      // One dot has one value unless bytes were tampered with. Even then all
+      // replicas must choose the same one.
       return compareBytes(a, b) > 0 ? a : b;
     case "concurrent":
       planMerge(a, b, siblingsStart(b), ENTRY_BYTES);
@@ -182,8 +182,8 @@ const EMPTY_OBJECT = new Uint8Array([OBJECT_FORMAT, 0, 0, 0, 0, 0]);
 const EMPTY_CONTEXT = new Uint8Array([1, 0, 0, 0]);
 
 /**
- * What the result will be made of: for each entry, whose actor it is and where
- * that stands, its counter, how many siblings stay, and the range of their bytes.
+ * The composition of the result. For each entry: the source and position of its
+ * actor, its counter, how many siblings survive, and the range of their bytes.
  */
 const plan = {
   entries: 0,
@@ -191,7 +191,7 @@ const plan = {
   bytes: 0,
   /** The entry that gets the new version, or -1. */
   own: -1,
-  /** Whose bytes: 0 the first, 1 the second, 2 the actor of a write. */
+  /** The source of the bytes: 0 is the first object, 1 the second, 2 the actor of a write. */
   side: [] as number[],
   actorAt: [] as number[],
   counter: [] as number[],
@@ -251,8 +251,8 @@ function planMerge(
       bCounter = readU48(b, j + ACTOR_BYTES);
       if (isObject) bSiblings = readU16(b, j + ACTOR_BYTES + 6);
     }
-    // Dots up to here are known somewhere and not alive there. An actor that
-    // one side does not know has no history on it.
+    // Up to this counter, a dot that is not alive on a side that knows it is
+    // dead. A side that does not know the actor has no history of it.
     const history = Math.max(aCounter - aSiblings, bCounter - bSiblings);
     if (aCounter >= bCounter) {
       const kept = Math.max(0, aCounter - history);
@@ -279,7 +279,7 @@ function skipSiblings(object: Uint8Array, at: number, count: number): number {
   return at;
 }
 
-/** Gives `actor` one more dot in the plan, alive. */
+/** Adds the next dot of `actor` to the plan, alive. */
 function addDot(a: Uint8Array, b: Uint8Array, actor: Uint8Array): void {
   let n = 0;
   let order = 1;
@@ -290,7 +290,7 @@ function addDot(a: Uint8Array, b: Uint8Array, actor: Uint8Array): void {
   }
   if (order !== 0 || n === plan.entries) {
     planEntry(2, 0, 0, 0, 0, 0);
-    // Up to its place; objects have few actors.
+    // A linear search for its position; objects have few actors.
     for (let k = plan.entries - 1; k > n; k--) {
       plan.side[k] = plan.side[k - 1] as number;
       plan.actorAt[k] = plan.actorAt[k - 1] as number;

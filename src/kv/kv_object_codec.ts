@@ -9,10 +9,10 @@
  *             · u32 bytes · value
  *
  * Integers are big-endian. Entries ascend by actor, siblings stand in the order
- * of their entries, newest first, so equal sets are equal bytes and the causal
- * relation of two objects is read off their entries without touching values. An
- * actor is the 8 bytes of a vnode's identity and a u32 epoch. The format is
- * described in docs/object_format.md.
+ * of their entries, newest first, so equal sets have equal bytes, and the
+ * entries of two objects alone determine their causal relation. An actor is the
+ * 8 bytes of a vnode's identity and a u32 epoch. The format is described in
+ * docs/object_format.md.
  *
  * @module
  */
@@ -43,18 +43,18 @@ const FLAGS_KNOWN = SiblingFlag.tombstone | SiblingFlag.json;
 /** One of the concurrent values of an object. */
 export interface Sibling {
   readonly flags: number;
-  /** When the coordinator took it, in milliseconds since 1970 by its wall clock. */
+  /** When the coordinator accepted it, in milliseconds since 1970 by its wall clock. */
   readonly lastModified: number;
   /** A view into the object. */
   readonly value: Uint8Array;
 }
 
-/** How many entries the history of an object has that lies from `start` on. */
+/** Number of entries in the history of the object that begins at `start`. */
 export function entryCount(object: Uint8Array, start = 0): number {
   return readU16(object, start + 2);
 }
 
-/** How many siblings an object has, tombstones included. */
+/** Number of siblings of an object, tombstones included. */
 export function siblingCount(object: Uint8Array, start = 0): number {
   return readU16(object, start + 4);
 }
@@ -87,7 +87,7 @@ export function readSiblings(object: Uint8Array): Sibling[] {
 }
 
 /**
- * Checks that `bytes` are one whole object in canonical form.
+ * Checks that `bytes` are exactly one object, in canonical form.
  *
  * @throws {WhorlError} `store_format` if they are in a newer format,
  * `protocol_error` if they are not an object.
@@ -149,7 +149,7 @@ function notAnObject(reason: string): WhorlError {
   );
 }
 
-/** Negative, zero or positive as the actor at `i` of `a` stands before, at or after the one at `j` of `b`. */
+/** Compares the actor at `i` of `a` with the one at `j` of `b`: negative if it sorts first, 0 if they are equal. */
 export function compareActors(
   a: Uint8Array,
   i: number,
@@ -163,7 +163,7 @@ export function compareActors(
   return 0;
 }
 
-/** A u16 at `at`. Plain arithmetic, since a DataView would be made anew for each object. */
+/** A u16 at `at`. Plain arithmetic, since a DataView would have to be created for each object. */
 export function readU16(bytes: Uint8Array, at: number): number {
   return ((bytes[at] as number) << 8) | (bytes[at + 1] as number);
 }

@@ -1,23 +1,25 @@
 /**
  * The vnode of `kv`: it keeps one versioned object per key. As a coordinator it
- * adds versions (`put`), as a replica it takes in what others made (`merge`).
+ * adds versions (`put`), as a replica it merges those that others made
+ * (`merge`).
  *
- * **Dots.** A version is named by a dot, an actor and a count. The actor is 8
- * bytes drawn at random each time a vnode starts, and the store's epoch, which is
- * durable before the store opens. So a vnode that crashed after it had sent a
- * version and before that was committed never names another version by the same
- * dot: it comes back as another actor. The same holds for a store that was
- * restored from a copy and counts an epoch again, and for two partitions of one
- * store that both hold a key. Where this vnode may lose the count of a key while
- * it lives (a damaged object that is overwritten, a partition that is deleted),
- * it becomes another actor there and then.
+ * **Dots.** A version is identified by a dot: an actor and a counter. The actor
+ * is 8 bytes drawn at random each time a vnode starts, followed by the store's
+ * epoch, which is durable before the store opens. So a vnode that crashed
+ * between sending a version and committing it never reuses the dot for another
+ * version: it comes back as a different actor. The same holds for a store that
+ * was restored from a copy and repeats an epoch, and for two partitions of one
+ * store that both hold a key. Where a running vnode may lose the counter of a
+ * key (a damaged object is overwritten, a partition is deleted), it becomes a
+ * different actor at once.
  *
- * **Order.** Reading an object, changing it and writing it is one step when the
- * store answers at once. When it does not, further changes of that key wait for
- * the first; other keys do not.
+ * **Order.** Reading, changing and writing an object is one step if the store
+ * answers at once. If it does not, further changes of that key wait for the
+ * first; changes of other keys do not.
  *
- * **Durability.** A change is answered when it is committed, and early when it is
- * applied, if the caller asked for that. A failed commit ends the vnode.
+ * **Durability.** A change is answered when it is committed, and also when it
+ * is applied if the caller asked for an early answer. A failed commit crashes
+ * the vnode.
  *
  * @module
  */
@@ -57,11 +59,11 @@ import {
   writeU32,
 } from "./kv_object_codec.ts";
 
-/** How a `kv` command can fail; each is also what the store or the object codec calls it. */
+/** How a `kv` command can fail, under the codes of the store and of the object codec. */
 export type KvFailure =
   /** The stored object is damaged; another replica can answer, and a merge mends it. */
   | "value_corrupt"
-  /** The store has lost commits: what is here may be old, and others know. */
+  /** The store has lost commits: what is here may be outdated, and other replicas know. */
   | "tail_lost"
   | "value_too_large"
   | "too_many_siblings"
@@ -115,7 +117,7 @@ const kvModule: VnodeModule<KvCommands, KvCoverage> = defineVnode({
 });
 export default kvModule;
 
-/** What a key holds: an object, nothing, or something that cannot be read. */
+/** The state of a key: an object, nothing, or a damaged object. */
 type Local = Uint8Array | undefined | typeof CORRUPT;
 const CORRUPT: unique symbol = Symbol("corrupt");
 
@@ -129,13 +131,13 @@ interface Answer<T> {
 class KvVnode implements Vnode<KvCommands, KvCoverage> {
   readonly #context: VnodeContext;
   #actor: Uint8Array;
-  /** Keys that are being read from disk for a change, and the changes that wait behind it. */
+  /** Keys that are being read from disk for a change, with the changes waiting behind it. */
   readonly #reading = new Map<string, (() => void)[]>();
   /** The item that is being handed off. */
   readonly #item = new ByteWriter(256);
   #written = 0;
   #committed = 0;
-  /** Answers that wait until so many writes are committed, in that order. */
+  /** Answers that wait until that many writes are committed, in order. */
   readonly #waiting: { until: number; answer: () => void }[] = [];
 
   constructor(context: VnodeContext) {
@@ -161,7 +163,8 @@ class KvVnode implements Vnode<KvCommands, KvCoverage> {
     keys: (bucket, keySpaces, signal) =>
       keysIn(
         this.#context.storage,
-        // A view into the message it came in, and the listing outlives that.
+        // A copy: the request is a view into its message, which the listing
+        // outlives.
         bucket.slice(),
         keySpaces,
         this.#context.ringSize,
@@ -204,7 +207,7 @@ class KvVnode implements Vnode<KvCommands, KvCoverage> {
     return answersLater;
   }
 
-  /** Reads the object that `request` is about and does `change`, in order with other changes of the key. */
+  /** Reads the object of `request` and applies `change`, in order with other changes of the key. */
   #change<Request extends KvPut | KvMerge, T>(
     request: Request,
     answer: Answer<T>,
@@ -245,8 +248,8 @@ class KvVnode implements Vnode<KvCommands, KvCoverage> {
     }).then((local) => {
       this.#reading.delete(name);
       this.#apply(request, local, answer, change);
-      // Each reads anew what the one before has written; if the store must go to
-      // the disk again, those behind it queue up again in the same order.
+      // Each change reads what the one before it has written; if that takes the
+      // disk again, those behind it queue up in the same order.
       for (const next of queue) next();
     }).catch((error) => this.#context.crash(error));
   }
@@ -276,7 +279,7 @@ class KvVnode implements Vnode<KvCommands, KvCoverage> {
     }
   }
 
-  /** What the next version of this vnode is signed with. */
+  /** The actor of the next version of this vnode. */
   get actor(): Uint8Array {
     return this.#actor;
   }
@@ -287,14 +290,14 @@ class KvVnode implements Vnode<KvCommands, KvCoverage> {
     return Math.max(0, Math.min(U48_MAX, now));
   }
 
-  /** Never signs with the present actor again. */
+  /** Abandons the present actor. */
   renewActor(): void {
     this.#actor = this.#newActor();
   }
 
   /**
-   * Writes an object; `committed` is called when it is durable, which may be
-   * before this returns. Returns whether it was.
+   * Writes an object; `committed` is called when it is durable, possibly before
+   * this returns. Returns whether it was.
    *
    * @throws {WhorlError} What the store refuses, with nothing applied.
    */
@@ -396,7 +399,7 @@ class KvVnode implements Vnode<KvCommands, KvCoverage> {
 
   async isEmpty(): Promise<boolean> {
     let empty = true;
-    // A damaged one is something, too.
+    // A damaged object is data, too.
     const onCorrupt = () => void (empty = false);
     for await (const _ of this.#context.storage.scan({ limit: 1, onCorrupt })) {
       empty = false;
@@ -405,7 +408,7 @@ class KvVnode implements Vnode<KvCommands, KvCoverage> {
   }
 
   async delete(): Promise<void> {
-    // The counts of all keys go with the objects.
+    // The counters of all keys are lost with the objects.
     this.renewActor();
     await this.#context.storage.deleteRange();
   }
@@ -426,7 +429,8 @@ function coordinate(
   local: Local,
   answer: Answer<Uint8Array | undefined>,
 ): void {
-  // Which versions there were, and how many of its own, only another replica knows.
+  // Only another replica knows which versions there were, and the counter of
+  // this vnode among them.
   if (local === CORRUPT) {
     failCorrupt(answer);
     return;
@@ -440,7 +444,7 @@ function coordinate(
   if (!durable) answer.accepted(object);
 }
 
-/** Takes in what another replica holds. */
+/** Merges the object of another replica. */
 function mergeIn(
   vnode: KvVnode,
   { key, object }: KvMerge,
@@ -451,7 +455,7 @@ function mergeIn(
   if (local === CORRUPT) vnode.renewActor();
   else if (local !== undefined) merged = mergeObjects(local, object);
   if (merged === local) {
-    // Nothing to write, but what is here may not be durable yet.
+    // Nothing to write, but the present object may not be durable yet.
     vnode.whenCommitted(() => answer.reply(undefined));
     return;
   }
@@ -466,7 +470,7 @@ function failCorrupt(answer: Pick<Answer<never>, "fail">): void {
   );
 }
 
-/** A request that outlives the message it came in. */
+/** A copy of a request, which outlives the message it came in. */
 function keep<Request extends KvPut | KvMerge>(request: Request): Request {
   const kept: Record<string, unknown> = {};
   for (const [name, part] of Object.entries(request)) {
@@ -475,7 +479,7 @@ function keep<Request extends KvPut | KvMerge>(request: Request): Request {
   return kept as unknown as Request;
 }
 
-/** Bytes as a key of a map. */
+/** Bytes as a map key. */
 function textOf(bytes: Uint8Array): string {
   let text = "";
   for (let i = 0; i < bytes.length; i++) {

@@ -24,9 +24,9 @@ import {
 } from "./kv_command_codec.ts";
 import { mergeObjects, SIBLINGS_MAX, writeToObject } from "./kv_object.ts";
 import { ACTOR_BYTES, readSiblings, SiblingFlag } from "./kv_object_codec.ts";
+import { CachedDisk } from "./testing/cached_disk.ts";
 import {
   ask,
-  CachedDisk,
   dots,
   get,
   merge,
@@ -36,7 +36,7 @@ import {
   startOn,
   storageKey,
   values,
-} from "./kv_vnode_alone.ts";
+} from "./testing/kv_vnode_alone.ts";
 
 async function memory(): Promise<Started> {
   const store = openMemoryStore("0123456789abcdef");

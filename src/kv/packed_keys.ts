@@ -1,10 +1,10 @@
 /**
- * Many keys one after the other in few bytes, as vnodes list them:
+ * The format in which vnodes list keys, one after the other:
  *
  *     packed   per key: u16 bytes · key in UTF-8
  *
- * Packing and unpacking make neither a view nor an object for each key: where
- * there are a hundred thousand of them, that is what they would cost most.
+ * Neither packing nor unpacking allocates a view or an object per key, which
+ * would dominate the cost of listing a hundred thousand of them.
  *
  * @module
  */
@@ -71,7 +71,8 @@ export function unpackKeys(
 }
 
 function endOfKey(packed: Uint8Array, at: number): number {
-  // What is not there counts as zero; then the key, or its length, is cut short.
+  // Bytes beyond the end read as zero; the key, or its length, is cut short
+  // then.
   const end = at + LENGTH_BYTES +
     ((packed[at] as number) << 8 | (packed[at + 1] as number));
   if (end <= packed.length) return end;

@@ -1,7 +1,7 @@
 /**
- * What a node does when it is called from outside: the table behind
- * `admin_protocol.ts`. Arguments come from anybody who knows the cookie, and
- * are checked here.
+ * The methods that a node performs when it is called from outside, declared in
+ * `admin_protocol.ts`. Arguments come from anyone who knows the cookie, and are
+ * validated here.
  *
  * @module
  */
@@ -30,10 +30,10 @@ type Methods = {
 /** Milliseconds between the answer to `stop` and the stop, so that the answer gets out. */
 const STOP_DELAY_MS = 50;
 
-/** Longest text an argument may be, in characters: it may come back in a message. */
+/** Longest text of an argument, in characters: it may be repeated in a message. */
 const TEXT_LENGTH_MAX = 1_000;
 
-/** Members one question may name; a ring has no more. */
+/** Members that one call may name; a ring has no more. */
 const MEMBERS_MAX = 1_024;
 
 const DIRECTIONS: readonly TransferDirection[] = [
@@ -42,7 +42,7 @@ const DIRECTIONS: readonly TransferDirection[] = [
   "both",
 ];
 
-/** The methods that may be asked of others; a method left out does not compile. */
+/** The methods that can be called on other members; leaving one out does not compile. */
 const MEMBER_METHODS: Readonly<Record<keyof MemberMethods, true>> = {
   handoff_status: true,
   handoff_config: true,
@@ -189,12 +189,12 @@ const METHODS: Methods = {
   },
 };
 
-/** What the names of calls about clusters of `ra_kv` begin with. */
+/** Prefix of calls about clusters of `ra_kv`. */
 const RA_KV_METHODS = "ra_kv_";
 
 type Ensembles = NonNullable<WhorlNode["parts"]["ensembles"]>;
 
-/** What nodes ask each other for the sake of consistent buckets. */
+/** Calls between nodes for consistent buckets. */
 const ENSEMBLE_CALLS: Readonly<
   Record<string, (ensembles: Ensembles, args: unknown) => unknown>
 > = {
@@ -229,7 +229,8 @@ export function performCall(
     return ENSEMBLE_CALLS[method]?.(ensembles, args);
   }
   if (method.startsWith(RA_KV_METHODS)) {
-    // What is not there yet says nothing about what this version knows.
+    // A part that has not started yet says nothing about what this version
+    // knows.
     const { methods } = present(raKv, "ra_kv");
     if (methods.has(method)) return methods.perform(method, args);
   }

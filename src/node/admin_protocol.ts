@@ -26,7 +26,7 @@ import type { MemberRow, StagedPlan } from "../ring/staged_plan.ts";
 
 /** Options every call takes. */
 export interface CallOptions {
-  /** Gives the call up; it fails with `cancelled`. */
+  /** Abandons the call; it fails with `cancelled`. */
   readonly signal?: AbortSignal | undefined;
   /** Time the call may take, in milliseconds. @default {the node's} */
   readonly timeoutMs?: number | undefined;
@@ -44,9 +44,9 @@ export interface NodeInfo {
   readonly version: string;
   /** The operating system's id of its process. */
   readonly pid: number;
-  /** Time since it was up, in milliseconds. */
+  /** Time since it has been up, in milliseconds. */
   readonly uptimeMs: number;
-  /** Rises with each start of the node. */
+  /** Increases with each start of the node. */
   readonly incarnation: number;
   /** Partitions of its ring, a power of two. */
   readonly ringSize: number;
@@ -60,7 +60,7 @@ export interface NodeInfo {
   readonly masters: number;
 }
 
-/** A member's standing, as riak_core names it. */
+/** A member's status, as riak_core names it. */
 export type MemberStatus =
   | "joining"
   | "valid"
@@ -71,7 +71,7 @@ export type MemberStatus =
 /** The members of a ring. */
 export interface MemberTable {
   readonly ringSize: number;
-  /** Partitions the ring is on the way to, of which `nextPartitions` are counted; absent if it is not being resized. */
+  /** Partitions of the next ring, to which `nextPartitions` refers; absent if the ring is not being resized. */
   readonly nextRingSize?: number;
   /** In no particular order; tables sort them. */
   readonly members: readonly MemberRow[];
@@ -106,7 +106,7 @@ export interface ResizeStatus {
   readonly phase?: RingResizePhase;
   /** Partitions it has that have done their part of this phase. */
   readonly complete: number;
-  /** Who has to do something yet, sorted. */
+  /** Members that are not done with the phase, sorted. */
   readonly waitingOn: readonly string[];
 }
 
@@ -131,7 +131,7 @@ export interface RingStatus {
 
 /** Figures of a node. */
 export interface NodeStats {
-  /** The node the figures are of. */
+  /** The node that the figures are of. */
   readonly node: string;
   /** Wall clock when they were taken, in milliseconds since 1970. */
   readonly takenAtMs: number;
@@ -148,11 +148,11 @@ export interface HeldPartitions {
   readonly modules: readonly string[];
   /** Partitions the ring gives to it, in ring order. */
   readonly owned: readonly number[];
-  /** Partitions it stores something of, in ring order; those it does not own it holds for others. */
+  /** Partitions it stores data of, in ring order; those that it does not own it holds for others. */
   readonly held: readonly HeldPartition[];
 }
 
-/** A member that did not do what it was asked for, and why. */
+/** A member that did not answer or refused, and why. */
 export interface MemberFailure {
   readonly node: string;
   /** `not_member`, `not_reachable`, `timeout`, or what the method failed with there. */
@@ -168,7 +168,7 @@ export interface MemberAnswers<Result> {
     readonly node: string;
     readonly result: Result;
   }[];
-  /** Those that did not answer, or refused; sorted by name. */
+  /** Members that did not answer or refused, sorted by name. */
   readonly failures: readonly MemberFailure[];
 }
 
@@ -184,19 +184,19 @@ export interface MemberQuestion<
   readonly timeoutMs?: number | undefined;
 }
 
-/** What came of a change that was to be staged. */
+/** The result of staging a change. */
 export interface StagedResult {
   /** The member it is about. */
   readonly node: string;
-  /** Whether it waits for a commit; false for a member that was only joining and is let go. */
+  /** Whether the change waits for a commit; false for a joining member, which leaves at once. */
   readonly staged: boolean;
 }
 
-/** What came of a resize that was to be staged. */
+/** The result of staging a resize. */
 export interface ResizeResult {
   /** Partitions of the ring as it is. */
   readonly ringSize: number;
-  /** Partitions it is to have after a commit; `null` if it is to stay as it is. */
+  /** Partitions it will have after a commit; `null` if it stays as it is. */
   readonly stagedSize: number | null;
 }
 
@@ -204,8 +204,8 @@ export interface ResizeResult {
 export type Nothing = Readonly<Record<string, never>>;
 
 /**
- * What each member answers for itself alone. `ask_members` asks any of these of
- * others, so that one session reaches the whole cluster.
+ * Methods that each member answers for itself alone. `ask_members` calls any of
+ * them on other members, so that one session reaches the whole cluster.
  */
 export interface MemberMethods {
   /** Transfers that run or wait on this node. Fails with `closed` while its handoff is not running. */
@@ -217,7 +217,7 @@ export interface MemberMethods {
     args: { readonly concurrency: number };
     result: HandoffConfig;
   };
-  /** Lets transfers of a direction go on, or stops them. */
+  /** Enables or disables transfers in a direction. */
   handoff_set_enabled: {
     args: {
       readonly direction: TransferDirection;
@@ -239,15 +239,15 @@ export interface MemberMethods {
   held_partitions: { args: Nothing; result: HeldPartitions };
 }
 
-/** Every admin method: what it takes and what it answers. */
+/** Every admin method, with its arguments and its result. */
 export interface AdminMethods extends MemberMethods {
-  /** Asks members at once, and says who did not answer. */
+  /** Calls a method on members concurrently, and reports those that did not answer. */
   ask_members: { args: MemberQuestion; result: MemberAnswers<unknown> };
   /** Answers as soon as the node is up. */
   ping: { args: Nothing; result: { readonly node: string } };
   /** Who the node is. */
   node_info: { args: Nothing; result: NodeInfo };
-  /** Begins an orderly stop; the answer comes before the node is gone. */
+  /** Begins an orderly stop; the answer arrives before the node is gone. */
   stop: { args: Nothing; result: Nothing };
   /**
    * Stages this node to join the cluster of `node`, or with `staged` false has
@@ -305,10 +305,10 @@ export interface AdminMethods extends MemberMethods {
     args: { readonly ringSize: number };
     result: ResizeResult;
   };
-  /** Stages that the resize under way is given up. Fails with `not_resizing` or `not_reachable`. */
+  /** Stages that the resize under way is aborted. Fails with `not_resizing` or `not_reachable`. */
   cluster_abort_resize: { args: Nothing; result: ResizeResult };
   /**
-   * Marks a bucket as consistent, for good. Fails with `invalid_argument`,
+   * Marks a bucket as consistent, permanently. Fails with `invalid_argument`,
    * `not_capable`, `pending_changes`, `ring_not_ready`, `not_reachable` or
    * `timeout`.
    */
@@ -318,9 +318,9 @@ export interface AdminMethods extends MemberMethods {
   };
   /** The consistent buckets of the cluster. */
   bucket_list: { args: Nothing; result: ConsistentBuckets };
-  /** Declares an unreachable member down. Fails with `is_up`, `not_member` or `only_member`. */
+  /** Marks an unreachable member as down. Fails with `is_up`, `not_member` or `only_member`. */
   down: { args: { readonly node: string }; result: { readonly node: string } };
-  /** What the staged changes come to. Fails with `ring_not_ready`. */
+  /** The plan of the staged changes. Fails with `ring_not_ready`. */
   cluster_plan: { args: Nothing; result: StagedPlan };
   /**
    * Carries out the plan `planId`, or the one last shown; a plan that was
@@ -360,7 +360,7 @@ export interface ConsistentBuckets {
 
 /** A connection to one node for admin calls and operations. Disposing closes it. */
 export interface AdminSession extends AsyncDisposable {
-  /** Name of the node at the other end, as it proved in the handshake. */
+  /** Name of the node at the other end, as proven in the handshake. */
   readonly node: string;
   /**
    * Calls `method` on the node.
@@ -388,7 +388,7 @@ export type SessionTarget =
     readonly address: string;
   }
   | {
-    /** A data directory; its control file says who runs there. */
+    /** A data directory, whose control file names the node that runs there. */
     readonly dataDirectory: string;
   };
 

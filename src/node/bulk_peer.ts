@@ -1,5 +1,5 @@
 /**
- * A `bulk` link as handoffs use it: questions to vnodes at the other end, and
+ * A `bulk` link as handoffs use it: requests to vnodes at the other end, and
  * their answers.
  *
  * @module
@@ -30,7 +30,7 @@ import { readFailure } from "../wire/failure.ts";
 import { FrameType } from "../wire/frame_type.ts";
 import type { RelayRequest } from "./link_streams.ts";
 
-/** Bytes that may wait to leave on a bulk link; what is asked beyond them waits its turn. */
+/** Bytes that may wait on a bulk link; further requests wait their turn. */
 const BACKLOG_BYTES_MAX = 8 * 1024 * 1024;
 
 interface Asked {
@@ -47,7 +47,7 @@ export class BulkPeer implements BulkConnection {
   readonly #runtime: Runtime;
   readonly #asked = new Map<number, Asked>();
   #next = 1;
-  /** When all that was asked has left, or waits in the link; undefined if nothing waits here. */
+  /** Resolves when all requests have been passed to the link; undefined if none wait here. */
   #turn: Promise<void> | undefined;
   #closed: WhorlError | undefined;
 

@@ -1,9 +1,9 @@
 /**
- * A client's connection to a cluster: one link at a time to one of the nodes it
- * knows, and another one when that breaks. Operations that wait for an answer
- * when a link breaks: reads are asked again elsewhere, since reading twice does
- * no harm; writes fail with `connection_closed`, since they may have happened.
- * What nodes say of overload is heeded here (`heeded_overloads.ts`).
+ * A client's connection to a cluster: one link at a time, to one of the nodes
+ * it knows, and another one when that breaks. When a link breaks, unanswered
+ * reads are sent again elsewhere, since reading twice does no harm; unanswered
+ * writes fail with `connection_closed`, since they may have happened. What
+ * nodes report about overload is respected here (`heeded_overloads.ts`).
  *
  * @module
  */
@@ -26,29 +26,29 @@ import { openClientLink } from "../transport/client_link.ts";
 import type { Cookie } from "../transport/cookie.ts";
 import type { Link } from "../transport/link.ts";
 import { sendUnknownType } from "../transport/link.ts";
-import { LinkCalls } from "../transport/link_calls.ts";
+import { CALL_TIMEOUT_MS_DEFAULT, LinkCalls } from "../transport/link_calls.ts";
 import { readFailure } from "../wire/failure.ts";
 import { FrameType } from "../wire/frame_type.ts";
 
-/** Operations a client may have unanswered; a further one fails with `overload`. */
+/** Operations that a client may have unanswered; any more fail with `overload`. */
 export const CLIENT_OPERATIONS_MAX = 20_000;
 /**
- * Bytes that may wait in the link before further operations are kept back until
- * it has drained. Small enough that the pings behind them and one largest
- * operation are answered before the node is taken for silent.
+ * Bytes that may wait in the link before further operations are held back until
+ * it has drained. Small enough that pings behind them and one operation of the
+ * largest size are answered before the node counts as silent.
  */
 export const CLIENT_WINDOW_BYTES = 4 * 1024 * 1024;
 /**
- * Bytes of operations a client keeps: those that have not left, and reads,
- * which may have to be asked again. A further one fails with `overload`.
+ * Bytes of operations that a client keeps: unsent ones, and reads, which may
+ * have to be sent again. Any more fail with `overload`.
  */
 export const CLIENT_KEPT_BYTES_MAX = 256 * 1024 * 1024;
-/** How much longer than its deadline an operation waits, so that the node's own answer comes first. */
+/** How long past its deadline an operation waits, so that the node's own answer comes first. */
 const ANSWER_GRACE_MS = 250;
 const EMPTY = new Uint8Array(0);
 const RECONNECT: Backoff = { minMs: 50, maxMs: 2_000, jitter: 0.5 };
 
-/** What a connection needs to know. */
+/** Options of a connection. */
 export interface ClientConnectionOptions {
   readonly environment: Environment;
   /** Where nodes listen, tried in this order and round again. */
@@ -69,11 +69,11 @@ class PendingOperation implements Deadline {
   wheelPrevious: Deadline | undefined = undefined;
   wheelTick = 0;
   readonly id: number;
-  /** Empty once it has left and will not be sent again. */
+  /** Empty once it was sent and will not be sent again. */
   bytes: Uint8Array;
   readonly isRead: boolean;
   readonly demand: Demand;
-  /** By which it is known where overload is heeded. */
+  /** Identifies the operation where overload is heeded. */
   readonly heededAs: number;
   readonly deadlineAt: number;
   #connection: ClientConnection;
@@ -119,7 +119,7 @@ class PendingOperation implements Deadline {
       return;
     }
     try {
-      // What the caller gets must not be a view into the receive buffer.
+      // A copy: the caller must not get a view into the receive buffer.
       const kept = body.slice();
       this.#target.operationDone(readOperationResult(new ByteReader(kept)));
     } catch (error) {
@@ -163,7 +163,7 @@ export class ClientConnection implements AsyncDisposable {
   node = "";
 
   /**
-   * Connects to the first node that takes us.
+   * Connects to the first node that accepts.
    *
    * @throws {WhorlError} Why the last one tried did not.
    */
@@ -216,7 +216,7 @@ export class ClientConnection implements AsyncDisposable {
     this.#failures = 0;
     this.node = link.peer.name;
     for (const waiter of [...this.#waiters]) waiter(undefined);
-    // Reads are asked again before what has not been asked yet.
+    // Reads are sent again before operations that were not sent yet.
     this.#unsent = new Set(this.#pending.values());
     this.#sendUnsent(link);
   }
@@ -304,7 +304,7 @@ export class ClientConnection implements AsyncDisposable {
 
   #sendUnsent(link: Link): void {
     for (const operation of this.#unsent) {
-      // It broke, maybe in the middle of this; the next one sends what is left.
+      // The link broke, possibly half-way; the next one sends the rest.
       if (this.#link !== link) return;
       if (link.bufferedBytes > CLIENT_WINDOW_BYTES) {
         this.#awaitRoom(link);
@@ -330,7 +330,7 @@ export class ClientConnection implements AsyncDisposable {
     try {
       link.end();
     } catch (error) {
-      // It fits in no frame, and was taken back out.
+      // It fits into no frame, and was taken back out.
       if (!isWhorlError(error, "frame_too_large")) throw error;
       this.give(operation.id, error);
       return;
@@ -343,7 +343,7 @@ export class ClientConnection implements AsyncDisposable {
     operation.bytes = EMPTY;
   }
 
-  /** Calls a method of the node at the other end; see `LinkCalls.call`. */
+  /** Calls a method of the node at the other end; see `LinkCalls.call`. The time to wait counts from now, also while there is no connection. */
   async call(
     method: string,
     args: unknown,
@@ -352,13 +352,30 @@ export class ClientConnection implements AsyncDisposable {
       signal?: AbortSignal | undefined;
     } = {},
   ): Promise<unknown> {
-    const link = this.#link ?? await this.#untilConnected(options.signal);
-    return await this.#calls.call(link, method, args, options);
+    const link = this.#link;
+    if (link !== undefined) {
+      return await this.#calls.call(link, method, args, options);
+    }
+    const { environment } = this.#options;
+    const { timeoutMs = CALL_TIMEOUT_MS_DEFAULT, signal } = options;
+    const deadlineAt = environment.now() + timeoutMs;
+    const connected = await this.#untilConnected(method, deadlineAt, signal);
+    const leftMs = Math.max(1, Math.ceil(deadlineAt - environment.now()));
+    return await this.#calls.call(connected, method, args, {
+      ...options,
+      timeoutMs: leftMs,
+    });
   }
 
-  async #untilConnected(signal: AbortSignal | undefined): Promise<Link> {
+  async #untilConnected(
+    method: string,
+    deadlineAt: number,
+    signal: AbortSignal | undefined,
+  ): Promise<Link> {
+    const { environment, reconnect } = this.#options;
     if (this.#stop.signal.aborted) throw closed();
-    if (!this.#options.reconnect) {
+    if (signal?.aborted) throw cancelled();
+    if (!reconnect) {
       throw new WhorlError("connection_closed", "The connection is closed");
     }
     const { promise, resolve, reject } = Promise.withResolvers<void>();
@@ -367,16 +384,27 @@ export class ClientConnection implements AsyncDisposable {
       if (error === undefined) resolve();
       else reject(error);
     };
-    const onAbort = (): void =>
-      waiter(new WhorlError("cancelled", "The call was cancelled"));
+    const onAbort = (): void => waiter(cancelled());
+    const timer = environment.setTimer(
+      Math.max(0, deadlineAt - environment.now()),
+      () =>
+        waiter(
+          new WhorlError(
+            "timeout",
+            `Cannot call '${method}' in time: there was no connection`,
+          ),
+        ),
+    );
     this.#waiters.add(waiter);
     signal?.addEventListener("abort", onAbort, { once: true });
     try {
       await promise;
     } finally {
+      environment.clearTimer(timer);
       signal?.removeEventListener("abort", onAbort);
     }
-    return this.#link ?? await this.#untilConnected(signal);
+    return this.#link ??
+      await this.#untilConnected(method, deadlineAt, signal);
   }
 
   #onFrame(
@@ -469,7 +497,7 @@ export class ClientConnection implements AsyncDisposable {
     this.#take(id)?.fail(error);
   }
 
-  /** Closes the connection; what is unanswered fails with `closed`. */
+  /** Closes the connection; unanswered operations fail with `closed`. */
   async close(): Promise<void> {
     if (this.#stop.signal.aborted) return;
     this.#stop.abort(closed());
@@ -490,6 +518,10 @@ export class ClientConnection implements AsyncDisposable {
   async [Symbol.asyncDispose](): Promise<void> {
     await this.close();
   }
+}
+
+function cancelled(): WhorlError {
+  return new WhorlError("cancelled", "The call was cancelled");
 }
 
 function closed(): WhorlError {

@@ -232,6 +232,39 @@ Deno.test("ClientConnection asks again what was read and sends what had not left
   assertEquals(bench.arrived, [1, 2, 3, 4, 5, 5]);
 });
 
+Deno.test("ClientConnection answers a call by its deadline, also while there is no connection", async () => {
+  await using bench = await Bench.open();
+  bench.network.cut("client", "node");
+  await bench.runtime.settle();
+  const told: string[] = [];
+  const call = (name: string, timeoutMs?: number, signal?: AbortSignal) =>
+    void bench.client.call("ping", {}, { timeoutMs, signal })
+      .catch(({ code }) => told.push(`${name} ${code}`));
+  const stop = new AbortController();
+  call("short", 300);
+  call("default");
+  call("cancelled", 60_000, stop.signal);
+  await bench.runtime.advance(299);
+  assertEquals(told, []);
+  stop.abort();
+  await bench.runtime.settle();
+  call("late", 60_000, stop.signal);
+  await bench.runtime.advance(1);
+  assertEquals(told, [
+    "cancelled cancelled",
+    "late cancelled",
+    "short timeout",
+  ]);
+  await bench.runtime.advance(9_000);
+  assertEquals(told.length, 3);
+  // It is connected again, and the time it has waited for that counts.
+  bench.network.heal("client", "node");
+  await bench.runtime.advance(699);
+  assertEquals(told.length, 3);
+  await bench.runtime.advance(1);
+  assertEquals(told.slice(3), ["default timeout"]);
+});
+
 Deno.test("ClientConnection refuses what shares the fate of what was refused, for as long as it was told", async () => {
   await using bench = await Bench.open(new HeededOverloads(() => 0.5));
   bench.submit(1, "put");

@@ -1,7 +1,7 @@
 /**
- * Asking members: one node puts a question to others over its links and says
- * what each answered, or why it did not. A member that is down or slow costs
- * its own answer and not those of the others.
+ * Calls to many members: a node calls a method on others over its links and
+ * reports what each answered, or why it did not. A member that is down or slow
+ * does not affect the answers of the others.
  *
  * @module
  */
@@ -11,11 +11,11 @@ import { compareTexts } from "../base/text_order.ts";
 import type { MemberAnswers, MemberFailure } from "./admin_protocol.ts";
 
 /**
- * Milliseconds each member has unless the question says otherwise. Less than a
- * command waits, so that what the others answered gets there.
+ * Default time of each member, in milliseconds. Less than a command waits, so
+ * that the answers of the others arrive.
  */
 export const ASK_TIMEOUT_MS_DEFAULT = 3_000;
-/** The most milliseconds a question may give them. */
+/** Longest time that a call may give them, in milliseconds. */
 export const ASK_TIMEOUT_MS_MAX = 60_000;
 
 /** How a node reaches members. */
@@ -47,7 +47,7 @@ export interface GatherQuestion {
 }
 
 /**
- * Asks members, all at once.
+ * Asks members concurrently.
  *
  * @throws {WhorlError} `invalid_argument` if `timeoutMs` is out of bounds.
  */
@@ -103,7 +103,8 @@ async function ask(
 }
 
 /**
- * Does what the node asks of itself, which may hang as well: a disk, a worker.
+ * Performs the call on this node itself, which may hang as well: on a disk, a
+ * worker.
  *
  * @throws {WhorlError} `timeout`.
  */

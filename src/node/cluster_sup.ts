@@ -1,5 +1,5 @@
 /**
- * `cluster_sup`: the ring and those who have a say in it.
+ * `cluster_sup`: the processes that hold and change the ring.
  *
  * @module
  */
@@ -17,11 +17,11 @@ import { askSupport } from "./peer_support.ts";
 import { ResourceChild } from "./resource_child.ts";
 import { fetchJoinOffer } from "./transport_sup.ts";
 
-/** Restarts of the ring's process borne within {@linkcode CLUSTER_RESTARTS_PERIOD_MS}. */
+/** Restarts of the ring's process allowed within {@linkcode CLUSTER_RESTARTS_PERIOD_MS}. */
 export const CLUSTER_RESTARTS_MAX = 10;
 /** The window for restarts of the ring's process, in milliseconds. */
 export const CLUSTER_RESTARTS_PERIOD_MS = 10_000;
-/** Pauses before restarts when the ring could not be stored, of which few enough fit into the window. */
+/** Pauses before restarts when the ring could not be stored, so that few fit into the window. */
 export const CLUSTER_BACKOFF: Backoff = { minMs: 100, maxMs: 5_000 };
 
 /** The supervisor of the ring. */
@@ -43,7 +43,7 @@ export function clusterSup(
         children: [{
           id: "cluster",
           backoff: CLUSTER_BACKOFF,
-          // A disk that is full or erring fails the next ring as well.
+          // A full or failing disk fails the next ring as well.
           backoffAfter: masterPausesAfter,
           start: () => startCluster(parts, onChange),
         }],
@@ -85,7 +85,7 @@ async function startCluster(
   cluster.subscribe(onChange);
   parts.cluster = cluster;
   await cluster.start();
-  // Links may have come up before there was anybody to tell.
+  // Links may have come up before this process existed.
   for (const { name } of parts.links?.up() ?? []) {
     cluster.peerUp(name);
     const link = parts.links?.link(name);

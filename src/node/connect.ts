@@ -29,47 +29,47 @@ import { systemEnvironment } from "./system_environment.ts";
 
 /** How to reach a cluster. */
 export interface ConnectOptions {
-  /** Where nodes listen, as `host:port`: tried in this order, and round again when a connection breaks. */
+  /** Addresses of nodes, as `host:port`: tried in this order, and from the start again when a connection breaks. */
   readonly nodes: readonly Address[];
   /** The cluster's shared secret. */
   readonly cookie: string;
-  /** The cluster they must belong to. @default {any} */
+  /** The name of the cluster that the nodes must belong to. @default {any} */
   readonly clusterName?: string;
   /**
-   * Whether an operation is refused here, with `overload`, while vnodes without
-   * which it cannot succeed have said that they take none: for as long as they
-   * say, which is 1.25 seconds at most. `heeded` in the details of an error tells that it is such a one.
+   * Whether the client itself refuses an operation, with `overload`, while
+   * vnodes that it needs have said that they are overloaded: for as long as
+   * they said, 1.25 seconds at most. Such an error has `heeded` in its details.
    *
    * @default {true}
    */
   readonly heedOverload?: boolean;
   /**
-   * Another client of the same cluster with which this one shares what it is told
-   * of overload: of several connections each would have to be told by itself.
+   * Another client of the same cluster with which this one shares what it
+   * learns about overload.
    *
    * @default {none}
    */
   readonly heedWith?: WhorlClient;
   /** Gives up connecting. */
   readonly signal?: AbortSignal;
-  /** The world. @default {the real one} */
+  /** The environment. @default {the real one} */
   readonly environment?: Environment;
 }
 
 /** A client of a cluster. Disposing closes the connection. */
 export interface WhorlClient extends AsyncDisposable {
-  /** `put`, `get` and `delete`. When the node at the other end is lost, reads go on at another one; writes that were on their way fail with `connection_closed`. */
+  /** `put`, `get` and `delete`. When the connected node is lost, reads continue at another one; writes in flight fail with `connection_closed`. */
   readonly kv: KvClient;
-  /** The consistent store: clusters of it, their keys and their members. */
+  /** `ra_kv`, the consistent store: its clusters, their keys and their members. */
   readonly raKv: RaKvClient;
   /** The commands and coverage queries of an application's module, typed as the module declares them. The nodes must run it. */
   // deno-lint-ignore ban-types -- see ModuleClient.
   module<C extends VnodeCommands, V extends VnodeCommands = {}>(
     module: ModuleInterface<C, V>,
   ): ModuleClient<C, V>;
-  /** Name of the node at the other end now. */
+  /** Name of the node that is connected now. */
   readonly node: string;
-  /** Closes the connection; what is unanswered fails with `closed`. */
+  /** Closes the connection; unanswered operations fail with `closed`. */
   close(): Promise<void>;
 }
 
@@ -85,8 +85,8 @@ export interface WhorlClient extends AsyncDisposable {
  * ```
  *
  * @throws {WhorlError} `not_reachable`, `wrong_cookie`, `wrong_cluster`,
- * `wrong_version`, or `invalid_config` if no node is named, or there is nothing to
- * share with `heedWith`.
+ * `wrong_version`, or `invalid_config` if `nodes` is empty, or `heedWith` is
+ * not a client that heeds overload.
  */
 export async function connect(options: ConnectOptions): Promise<WhorlClient> {
   if (options.nodes.length === 0) {
@@ -138,11 +138,11 @@ function overloadsOf(
 class ConnectedClient implements WhorlClient {
   readonly kv: KvClient;
   readonly raKv: RaKvClient;
-  // Functions of their own, as a client may be taken apart.
+  // Not methods, so that a client can be destructured.
   readonly module: WhorlClient["module"] = (module) =>
     moduleClient(module, () => this.#connection);
   readonly close = (): Promise<void> => this.#connection.close();
-  /** What it has been told of overload, if it heeds that. */
+  /** What it has learned about overload, if it heeds that. */
   readonly overloads: HeededOverloads | undefined;
   readonly #connection: ClientConnection;
 

@@ -1,4 +1,5 @@
 import { assertEquals, assertRejects } from "@std/assert";
+import { inTempDirectory } from "../environment/testing/temp_directory.ts";
 import { WhorlError } from "../base/errors.ts";
 import {
   CONTROL_FILE_NAME,
@@ -13,17 +14,6 @@ const control = {
   pid: 4711,
   cookieFile: "/somewhere/cookie",
 };
-
-async function inTempDirectory(
-  test: (directory: string) => Promise<void>,
-): Promise<void> {
-  const directory = await Deno.makeTempDir();
-  try {
-    await test(directory);
-  } finally {
-    await Deno.remove(directory, { recursive: true });
-  }
-}
 
 Deno.test("readControlFile() gives back what writeControlFile() wrote", () =>
   inTempDirectory(async (directory) => {

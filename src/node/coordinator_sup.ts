@@ -6,8 +6,8 @@
  *     op_fsm_sup (simple_one_for_one)
  *     └─ a coordinator for each request
  *
- * In a worker or subprocess it is the only thing in there, and what stands here
- * watches over it:
+ * In a worker or subprocess it runs alone, and a supervisor in the node watches
+ * over it:
  *
  *     op_fsm_sup (one_for_one)
  *     └─ op_fsm_host (worker or subprocess)
@@ -42,25 +42,25 @@ export interface CoordinatorRole {
   readonly host: string;
   /** Which part of the node they are. */
   readonly part: "requests" | "coverage";
-  /** How many there may be at once. */
+  /** Most coordinators at a time. */
   readonly requestsMax: (config: NodeConfig) => number;
   /** Number of the first request; see `RequestHostOptions`. */
   readonly firstSequence: number;
 }
 
-/** Restarts of the host borne within {@linkcode HOST_RESTARTS_PERIOD_MS}. */
+/** Restarts of the host allowed within {@linkcode HOST_RESTARTS_PERIOD_MS}. */
 export const HOST_RESTARTS_MAX = 10;
 /** The window for restarts of the host, in milliseconds. */
 export const HOST_RESTARTS_PERIOD_MS = 10_000;
 
 /**
- * Pauses before a host that does not start is tried again: the system may have
- * no room for another process for some seconds. Fewer than
- * {@linkcode HOST_RESTARTS_MAX} fit into {@linkcode HOST_RESTARTS_PERIOD_MS}.
+ * Pauses before a host that does not start is tried again: the system may be
+ * unable to create a process for some seconds. Fewer than {@linkcode
+ * HOST_RESTARTS_MAX} fit into {@linkcode HOST_RESTARTS_PERIOD_MS}.
  */
 export const HOST_BACKOFF: Backoff = { minMs: 100, maxMs: 5_000 };
 
-/** Flags a subprocess needs to coordinate: its code. Its node does the rest. */
+/** Permissions of a subprocess that coordinates: to read its code. Its node does the rest. */
 const SUBPROCESS_FLAGS: readonly string[] = [
   "--no-prompt",
   "--quiet",
@@ -87,7 +87,7 @@ export function coordinatorSup(
   return {
     id: role.id,
     type: "supervisor",
-    // Not async: supervisors that are tasks are there again at once.
+    // Not async: supervisors that run as tasks are restarted synchronously.
     start: (signal) =>
       parts.config.coordinatorPlacement === "task"
         ? startHere(role, parts, firstSequence, onExit)
@@ -145,7 +145,7 @@ async function startElsewhere(
     link.close();
     onExit(link);
   };
-  // From here on operations come in, and wait for the host if need be.
+  // From here on operations are accepted, and wait for the host if necessary.
   parts[role.part] = link;
   try {
     const supervisor = await startSupervisor({
@@ -157,7 +157,7 @@ async function startElsewhere(
         id: role.host,
         restart: "permanent",
         backoff: HOST_BACKOFF,
-        // One that has run and falls is started again at once.
+        // A host that has run and crashes is restarted at once.
         backoffAfter: (_reason, ran) => !ran,
         start: (signal) => startHost(role, parts, link, onZombie, signal),
       }],
@@ -219,7 +219,7 @@ async function startHost(
         link.receive(message);
       } catch (error) {
         if (!isWhorlError(error)) throw error;
-        // A host that says what makes no sense is as good as gone.
+        // A host that sends invalid messages counts as lost.
         environment.log.error("A host of coordinators is ended", {
           reason: error.message,
         });

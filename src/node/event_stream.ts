@@ -1,20 +1,19 @@
 /**
- * Events to be iterated over: they wait for whoever reads them, in order, and
- * only so many of them.
+ * A bounded stream of events: they wait for their reader, in order.
  *
  * @module
  */
 import { WhorlError } from "../base/errors.ts";
 
-/** Events that wait for a reader; one that is further behind is told that it has missed some. */
+/** Events that may wait for a reader; one that is further behind is told that it has missed some. */
 export const EVENTS_WAITING_MAX = 10_000;
 
 /**
- * A subscription that is iterated over. It has begun when it is there, and ends
- * with `break`, `return()`, `await using`, or when the node has stopped.
+ * A subscription to iterate over. It begins when it is created, and ends with
+ * `break`, `return()`, `await using`, or when the node has stopped.
  *
- * Iterating throws {@linkcode WhorlError} `overload`, after what had been kept,
- * if more than 10,000 events would wait; the subscription has ended then.
+ * Iterating throws {@linkcode WhorlError} `overload`, after the events that
+ * were kept, if more than 10,000 would wait; the subscription has then ended.
  */
 export class EventStream<Event>
   implements AsyncIterableIterator<Event, undefined>, AsyncDisposable {
@@ -47,7 +46,7 @@ export class EventStream<Event>
     this.end();
   }
 
-  /** @internal Nothing more will happen. What waits can still be read. */
+  /** @internal No more events will come. Those that wait can still be read. */
   end(): void {
     if (this.#ended) return;
     this.#ended = true;
@@ -70,7 +69,7 @@ export class EventStream<Event>
     return reader.promise;
   }
 
-  /** Ends the subscription; what waits is forgotten. */
+  /** Ends the subscription and drops the events that wait. */
   return(): Promise<IteratorResult<Event, undefined>> {
     this.end();
     this.#waiting = [];

@@ -1,6 +1,6 @@
 /**
- * The log of a program in a worker or subprocess: its lines travel to the node,
- * which writes them where it writes its own.
+ * The log of a program in a worker or subprocess: its lines are sent to the
+ * node, which writes them to its own log.
  *
  * @module
  */
@@ -62,7 +62,8 @@ function eventFrame(event: unknown): Uint8Array<ArrayBuffer> | undefined {
   try {
     writeMsgpack(wellFormed(event), into);
     // The data of a line may be anything, and a node replaces a program that
-    // sends what is not plain; without it the line can always travel.
+    // sends anything but plain data; without its data a line can always be
+    // sent.
     decodeMsgpack(into.view().subarray(start + FRAME_HEADER_BYTES));
     endFrame(into, start);
   } catch (error) {

@@ -1,10 +1,10 @@
 /**
- * The answers that leave over one link. While the link takes them as they come
- * they go straight through. Once many bytes wait to leave they are held back
- * here, in order, and follow as it drains, so that large answers to many
- * requests neither break the link nor stand before its pings. What nobody waits
- * for any more is dropped, and what cannot be held either is answered with
- * `overload`, which is small. How much is much: `link_budget.ts`.
+ * The answers sent over one link. Normally they pass straight through. Once
+ * many bytes wait in the link, answers are held back here, in order, and follow
+ * as it drains, so that large answers to many requests neither break the link
+ * nor delay its pings. An answer whose requester has given up is dropped, and
+ * one that cannot be held is replaced by `overload`, which is small. The limits
+ * are in `link_budget.ts`.
  *
  *     waiting in the link ≤ window ──► sent
  *     more ──► small: sent · fits: held · else: `overload` is sent
@@ -25,12 +25,12 @@ import {
   LINK_BACKLOG_BYTES_MAX,
 } from "./link_budget.ts";
 
-/** An answer up to this size is hardly larger than the error that would stand for it. */
+/** An answer up to this size is hardly larger than the error that would replace it. */
 const SMALL_ANSWER_BYTES = 1024;
-/** What it takes to hold an answer, besides its bytes. */
+/** Overhead of holding an answer, in bytes. */
 const HELD_OVERHEAD_BYTES = 128;
 
-/** What a node holds back for all its links together. */
+/** The answers that a node holds back for all its links together. */
 export class HeldByNode {
   bytes = 0;
 }
@@ -48,7 +48,7 @@ export class LinkAnswers {
   readonly #link: Link;
   readonly #clock: TurnClock;
   readonly #heldByNode: HeldByNode;
-  /** The window, or less than nothing while answers are held back: they go first. */
+  /** The window, or a negative number while answers are held back, which go first. */
   #window = ANSWERS_WINDOW_BYTES;
   #first: HeldAnswer | undefined;
   #last: HeldAnswer | undefined;
@@ -68,7 +68,7 @@ export class LinkAnswers {
     return this.#heldBytes;
   }
 
-  /** When somebody who waits for so many milliseconds from now gives up. */
+  /** The deadline of a requester that waits for `timeLeftMs` from now. */
   deadlineIn(timeLeftMs: number): number {
     return this.#clock.now() + timeLeftMs;
   }
@@ -102,7 +102,7 @@ export class LinkAnswers {
     try {
       this.#link.end();
     } catch (error) {
-      // The frame was taken back; the one who asked must hear of it all the same.
+      // The frame was taken back; the requester must be told all the same.
       if (!isWhorlError(error, "frame_too_large")) throw error;
       this.#fail(type, correlation, error);
     }

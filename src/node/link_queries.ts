@@ -1,14 +1,14 @@
 /**
- * The coverage queries that somebody at the other end of a link has begun here.
- * They go on by themselves between two pages, so nothing else would tell their
- * coordinators that nobody is there any more: when the link ends they are
- * cancelled, and the vnodes they keep busy with them.
+ * The coverage queries that the other end of a link has begun here. They
+ * continue by themselves between two pages, so nothing else would tell their
+ * coordinators that the requester is gone: when the link ends they are
+ * cancelled, along with their work at vnodes.
  *
  *     begins ──► page ──► asks for more ──► page … last page, failure or cancel
  *                  └───────────┴── link ends ──► cancelled
  *
- * What is under way is seen from what passes: operations one way, pages the
- * other. So it holds wherever the coordinators run.
+ * Queries are tracked by observing the operations and pages that pass, so this
+ * works wherever the coordinators run.
  *
  * @module
  */
@@ -39,11 +39,11 @@ const CANCEL_MS = 1_000;
 interface OpenQuery {
   readonly moduleId: number;
   readonly command: number;
-  /** When its coordinator gives it up unless it is asked for more; never while a page is awaited. */
+  /** When its coordinator drops it unless it is asked for more; never while a page is awaited. */
   idleUntilMs: number;
 }
 
-/** A target whose outcomes are looked at as they pass. */
+/** A target that observes the outcomes passing through it. */
 type PassingTarget = Required<OperationTarget>;
 
 /** The coverage queries of one link; see the module's text. */
@@ -55,7 +55,7 @@ export class LinkQueries {
 
   /**
    * @param coordinators Those of coverage queries, asked for each time.
-   * @param now Milliseconds on any clock that only goes on.
+   * @param now Milliseconds on any monotonic clock.
    */
   constructor(
     coordinators: () => OperationCarrier | undefined,
@@ -105,7 +105,7 @@ export class LinkQueries {
       target,
       (query, last) => this.#told(query, last, moduleId, command),
       (error) => {
-        // Asked twice at once: the first time still counts.
+        // Two requests at once: the first still counts.
         if (followed !== undefined && error.code !== "protocol_error") {
           this.#open.delete(followed);
         }
@@ -134,7 +134,7 @@ export class LinkQueries {
     else this.#open.set(number, query);
   }
 
-  /** Coordinators have ended by themselves what nobody has asked for. */
+  /** Coordinators have ended queries by themselves that nobody continued. */
   #forgetIdle(): void {
     const now = this.#now();
     for (const [number, { idleUntilMs }] of this.#open) {
@@ -159,7 +159,7 @@ const NOBODY: OperationTarget = {
   operationFailed: () => {},
 };
 
-/** Hands an outcome on and tells what it means for the query. */
+/** Passes an outcome on and tells what it means for the query. */
 class WatchedTarget implements PassingTarget {
   constructor(
     readonly target: PassingTarget,

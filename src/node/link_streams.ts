@@ -1,9 +1,9 @@
 /**
- * The streams of coverage queries that a peer has opened at vnodes of this node.
- * A stream goes on by itself between two asks, so nothing else would tell its
- * vnode that the peer, and with it the query's coordinator, is lost: when the
- * link ends they are cancelled. They are seen from what passes: requests one
- * way, answers the other.
+ * The streams of coverage queries that a peer has opened at vnodes of this
+ * node. A stream continues by itself between two requests, so nothing else
+ * would tell its vnode that the peer, and with it the query's coordinator, is
+ * lost: when the link ends they are cancelled. They are tracked by observing
+ * the requests and answers that pass.
  *
  * @module
  */
@@ -27,7 +27,7 @@ import { FrameType } from "../wire/frame_type.ts";
 /** Time a cancel may wait for a vnode that is being restarted, in milliseconds. */
 const CANCEL_MS = 1_000;
 
-/** Who takes requests to the vnodes of this node; they read no longer than the call. */
+/** Takes requests to the vnodes of this node; it reads the bytes during the call only. */
 export type RelayRequest = (
   target: AnswerTarget,
   correlation: number,

@@ -1,6 +1,6 @@
 /**
- * A session with a node of this process, for whoever is written against
- * sessions: what it answers is what a session over TCP would.
+ * A session with a node in this process. It answers as a session over TCP
+ * would.
  *
  * @module
  */
@@ -25,7 +25,7 @@ export function localSession(node: WhorlNode): AdminSession {
       options: CallOptions = {},
     ) {
       const answer = await unlessCancelled(options.signal, () => {
-        // What arrives on a link is nobody else's either.
+        // A copy, as what arrives on a link is nobody else's either.
         const perform = async () =>
           structuredClone(await performCall(node, method, args));
         return options.timeoutMs === undefined

@@ -1,10 +1,9 @@
 /**
- * When a vnode master that has fallen is started again. A disk that is full or
- * erring cannot be cured by starting faster: a master that meets one, or that
- * does not start at all, is tried at once and then after longer and longer
- * pauses. One that was killed, has crashed otherwise, or has a store that is
- * damaged is started again at once, and one to which that happens over and over
- * is what restart intensity is for.
+ * Decides when a vnode master that has ended is restarted. Restarting faster
+ * does not cure a full or failing disk: a master that meets one, or that does
+ * not start at all, is restarted at once and then after growing pauses. One
+ * that was killed, has crashed otherwise, or has a damaged store is restarted
+ * at once; restart intensity limits how often.
  *
  * @module
  */
@@ -16,7 +15,7 @@ import {
 } from "../../supervisors/exit_reason.ts";
 import { type ErrorCode, isStoreFailure, WhorlError } from "../base/errors.ts";
 
-/** Restarts of one master on average borne within {@linkcode MASTER_RESTARTS_PERIOD_MS}. */
+/** Restarts per master allowed within {@linkcode MASTER_RESTARTS_PERIOD_MS}, on average. */
 export const MASTER_RESTARTS_MAX = 10;
 /** The window for restarts of masters, in milliseconds. */
 export const MASTER_RESTARTS_PERIOD_MS = 10_000;
@@ -33,7 +32,7 @@ export const MASTER_BACKOFF: Backoff = {
   maxMs: 5_000,
 };
 
-/** Failures of a store that time may cure; what is damaged, say, stays so. */
+/** Failures of a store that may pass with time; damage does not. */
 const CURABLE: ReadonlySet<string> = new Set<ErrorCode>([
   "store_full",
   "store_locked",
@@ -50,7 +49,7 @@ export function masterPausesAfter(reason: ExitReason, ran: boolean): boolean {
   return code === undefined ? !ran : CURABLE.has(code);
 }
 
-/** The same for a part of the node: one that ran and falls is started again at once. */
+/** The same for a part of the node: one that ran and crashed is restarted at once. */
 export function partPausesAfter(reason: ExitReason, ran: boolean): boolean {
   return !ran && masterPausesAfter(reason, ran);
 }
@@ -75,7 +74,7 @@ export function isStoreDamaged(reason: ExitReason): boolean {
   return storeFailureIn(reason)?.code === "store_corrupt";
 }
 
-/** The failure of a store behind `reason`, however deep. */
+/** The store failure that caused `reason`, at any depth. */
 function storeFailureIn(reason: ExitReason): SerializedError | undefined {
   if (typeof reason === "string" || reason.type !== "crash") return undefined;
   let at: SerializedError | undefined = reason.error;

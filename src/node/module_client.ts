@@ -1,9 +1,9 @@
 /**
- * An application's own vnode module as its callers use it: a command goes to the
- * N vnodes of a key and comes back with what each of them answered; a coverage
- * query goes to vnodes that together hold every key. The types
- * of commands, answers and declared failures are those of the module, and the
- * same inside a node and over a client connection.
+ * The interface of a vnode module for its callers: a command goes to the N
+ * vnodes of a key and returns what each of them answered; a coverage query goes
+ * to vnodes that together hold every key. The types of requests, replies and
+ * failures are those that the module declares, within a node and over a client
+ * connection alike.
  *
  * @module
  */
@@ -47,17 +47,17 @@ import { moduleIdOf } from "../vnode/vnode_wire.ts";
 import type { ErlangTerm } from "../wire/etf.ts";
 
 /**
- * Options of a request: `w`, `pw` and `dw` count it as a write, `r` and `pr` as
- * a read. The numbers mean the same, only errors call them by other names.
+ * Options of a request: `w`, `pw` and `dw` make it a write, `r` and `pr` a
+ * read. Both count replies alike; only errors name them differently.
  */
 export type ModuleRequestOptions =
   & (ReadQuorumOptions | WriteQuorumOptions)
   & {
-    /** Stops waiting: the request fails with `cancelled`; the command may yet be carried out. */
+    /** Stops waiting: the request fails with `cancelled`, but the command may still be carried out. */
     readonly signal?: AbortSignal | undefined;
   };
 
-/** What one vnode did with a command whose declared failures are `Failure`. */
+/** The outcome of a command at one vnode; its declared failures are `Failure`. */
 export type ModuleReplica<Failure extends string = string> =
   & Omit<ReplicaReport, "error">
   & {
@@ -68,36 +68,36 @@ export type ModuleReplica<Failure extends string = string> =
     };
   };
 
-/** What a request came to. */
+/** The result of a request. */
 export interface ModuleResult<Reply, Failure extends string = string> {
   /**
-   * By place in the preference list; `undefined` where a vnode failed or has
-   * not answered by the time the quorum was met. Bytes in it may be views:
-   * copy what is kept for long.
+   * Replies in the order of the preference list; `undefined` if a vnode failed
+   * or had not answered when the quorum was met. Bytes in it may be views: copy
+   * what you keep for long.
    */
   readonly replies: readonly (Reply | undefined)[];
-  /** Which vnodes these are, and what each did. */
+  /** The vnodes, and the outcome at each. */
   readonly replicas: readonly ModuleReplica<Failure>[];
 }
 
-/** What one vnode said in a coverage query. */
+/** A chunk of the answer of one vnode to a coverage query. */
 export interface CoverageChunk<Reply> {
-  /** One chunk that the module's handler yielded. Bytes in it are views: copy what is kept for long. */
+  /** The chunk, as the module's handler yielded it. Bytes in it are views: copy what you keep for long. */
   readonly value: Reply;
-  /** The vnode that said it: its partition, */
+  /** Partition of the vnode, */
   readonly partition: number;
   /** and the name of its node. */
   readonly node: string;
   /** Number of the vnode's share in the query. */
   readonly part: number;
   /**
-   * The share of a vnode that failed after it had said something, and in whose
-   * place this one stands: what that one said of these key spaces is said again.
+   * The share of a vnode that failed half-way and was replaced by this one:
+   * what it yielded for these key spaces is repeated.
    */
   readonly repeats: number | undefined;
 }
 
-/** A module as its callers need it: what it declares. */
+/** The declarations of a module, as its callers need them. */
 export type ModuleInterface<
   C extends VnodeCommands,
   // deno-lint-ignore ban-types -- see ModuleClient.
@@ -113,19 +113,19 @@ export interface ModuleClient<
   V extends VnodeCommands = {},
 > {
   /**
-   * Sends `command` with `body` to the vnodes of `{bucket, key}`: a bucket of up
-   * to 256 bytes of text, and a key of up to 742 bytes or as many of text. Any
-   * other terms go where `chashKey` places them, as `erlangAtom("add")` with
-   * `erlangTuple(2, 4)`.
+   * Sends `command` with `body` to the vnodes of `{bucket, key}`. The bucket is
+   * a text of up to 256 bytes, the key a text or bytes of up to 742. Other
+   * Erlang terms, such as `erlangAtom("add")` and `erlangTuple(2, 4)`, are
+   * placed as `chashKey` does.
    *
    * @throws {WhorlError} `quorum_unavailable`, `timeout`, `insufficient_vnodes`
-   * (their `details.answers` say what each vnode answered; see
-   * {@linkcode ModuleClient.failures}), `overload`, `invalid_key`,
-   * `invalid_quorum`, `unknown_command`, `invalid_argument` if `body` cannot be
-   * encoded, `bucket` or `key` is no term, or nobody runs the module,
-   * `cancelled`. After `timeout`, `quorum_unavailable`, `coordinator_lost`,
-   * `node_suspected`, `connection_closed` and `cancelled` the command may yet
-   * have been carried out.
+   * (their `details.answers` say what each vnode answered; see {@linkcode
+   * ModuleClient.failures}), `overload`, `invalid_key`, `invalid_quorum`,
+   * `unknown_command`, `invalid_argument` if `body` cannot be encoded, `bucket`
+   * or `key` is not a term, or no node runs the module, `cancelled`. After
+   * `timeout`, `quorum_unavailable`, `coordinator_lost`, `node_suspected`,
+   * `connection_closed` and `cancelled` the command may still have been carried
+   * out.
    */
   request<K extends keyof C & string>(
     bucket: ErlangTerm,
@@ -135,31 +135,30 @@ export interface ModuleClient<
     options?: ModuleRequestOptions,
   ): Promise<ModuleResult<ReplyOf<C[K]>, FailureOf<C[K]>>>;
   /**
-   * Asks as many vnodes as together hold every key, and yields what they say as
-   * they say it. The order is that of arrival; of one vnode it is its own. Every
-   * key is answered for by one vnode, unless `primaryVnodeCoverage` says more or
-   * a vnode failed in the middle (see {@linkcode CoverageChunk.repeats}).
+   * Queries a set of vnodes that together hold every key, and yields their
+   * chunks in order of arrival; those of one vnode stay in its order. Each key
+   * is reported by one vnode, unless `primaryVnodeCoverage` asks for more or a
+   * vnode failed half-way (see {@linkcode CoverageChunk.repeats}).
    *
-   * Iterating throws `insufficient_vnodes` if nobody can answer for some keys
+   * Iterating throws `insufficient_vnodes` if no vnode can answer for some keys
    * (unless `mode` is "allup"), `timeout`, `unknown_command`, `overload`,
    * `coordinator_lost`, `connection_closed`, `cancelled`, or `invalid_argument`
-   * for options or a body that make no sense. What was yielded before that is
-   * not all there is. `details.coverage` of an error is the report, as far as
-   * there is one.
+   * for invalid options or an invalid body. What was yielded before is then
+   * incomplete. `details.coverage` of an error is the report, if there is one.
    */
   coverage<K extends keyof V & string>(
     query: K,
     body: RequestOf<V[K]>,
     options?: CoverageOptions,
   ): CoverageQuery<CoverageChunk<ReplyOf<V[K]>>>;
-  /** The failures declared for `command` that vnodes answered with, from the error of a request. */
+  /** Extracts the declared failures of `command` from the error of a request. */
   failures<K extends keyof C & string>(
     command: K,
     error: unknown,
   ): FailureOf<C[K]>[];
 }
 
-/** The client of `module` over `carrier`, which is asked for at each request, as a node may have restarted it. */
+/** The client of `module` over `carrier`, which is asked for at each request because a node may have restarted it. */
 export function moduleClient<
   C extends VnodeCommands,
   // deno-lint-ignore ban-types -- see ModuleClient.
@@ -266,12 +265,12 @@ export function moduleClient<
   };
 }
 
-/** Whether it can travel as it is; of other terms the place does. */
+/** Whether the term can be sent as it is; for others, their place on the ring is sent. */
 function isNameOrBytes(key: ErlangTerm): key is string | Uint8Array {
   return typeof key === "string" || key instanceof Uint8Array;
 }
 
-/** Partitions the smallest ring has; the node checks again against its own. */
+/** Partitions of the smallest ring; the node checks again against its own. */
 const RING_SIZE_MIN = 8;
 
 function ruleOf(options: ModuleRequestOptions | undefined): QuorumRule {

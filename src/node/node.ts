@@ -1,7 +1,7 @@
 /**
- * A node: one process's part in a cluster. It owns everything it uses; several
- * can live in one process. Its tree, in the order of who needs whom
- * (rest_for_one), is
+ * A node: the part of one process in a cluster. It owns everything it uses, so
+ * several nodes can live in one process. Its supervision tree, in order of
+ * dependency (rest_for_one):
  *
  *     node
  *     ├─ storage_sup     what it remembers
@@ -59,6 +59,7 @@ import type {
 import { inTime, unlessCancelled } from "./cluster_gather.ts";
 import { clusterSup } from "./cluster_sup.ts";
 import type { EventStream } from "./event_stream.ts";
+import { refuseFormerPartitions } from "./former_partitions.ts";
 import { coverageFsmSup } from "./coverage_fsm_sup.ts";
 import { partPausesAfter } from "./master_backoff.ts";
 import {
@@ -80,28 +81,29 @@ import { storageSup } from "./storage_sup.ts";
 import { transportSup } from "./transport_sup.ts";
 import { vnodeSup } from "./vnode_sup.ts";
 
-/** Restarts of a node's parts borne within {@linkcode NODE_RESTARTS_PERIOD_MS}. */
+/** Restarts of a node's parts allowed within {@linkcode NODE_RESTARTS_PERIOD_MS}. */
 export const NODE_RESTARTS_MAX = 5;
 /** The window for restarts of a node's parts, in milliseconds. */
 export const NODE_RESTARTS_PERIOD_MS = 10_000;
 /**
- * Pauses before a part that does not start is tried again: what it needs, say a
- * disk that is full, may be there again in some seconds, and
- * {@linkcode NODE_RESTARTS_MAX} are not used up until then.
+ * Pauses before a part that does not start is tried again: the cause, such as a
+ * full disk, may be gone in some seconds, and {@linkcode NODE_RESTARTS_MAX}
+ * must not be used up until then.
  */
 export const PART_BACKOFF: Backoff = { minMs: 1_000, maxMs: 5_000 };
-/** Time the ensembles of the first consistent bucket have to be there, in milliseconds. */
+/** Time the ensembles of the first consistent bucket have to start, in milliseconds. */
 export const ENSEMBLES_FORM_MS = 30_000;
 
 /** A running node. Made by `startNode`. */
 export class WhorlNode implements AsyncDisposable {
   /** `put`, `get` and `delete` through this node. */
   readonly kv: KvClient;
-  /** The consistent store through this node: clusters of it, their keys and their members. */
+  /** `ra_kv`, the consistent store, through this node: its clusters, their keys and their members. */
   readonly raKv: RaKvClient;
   /**
-   * Resolves when the node has stopped, and rejects when it gave up because its
-   * parts fell too often or a worker hangs: then its process should be replaced.
+   * Resolves when the node has stopped. Rejects when it gave up because its
+   * parts crashed too often or a worker hangs; its process should then be
+   * replaced.
    */
   readonly stopped: Promise<void>;
   #parts: NodeParts;
@@ -127,7 +129,7 @@ export class WhorlNode implements AsyncDisposable {
       (method, args, options) => this.#call(method, args, options),
     );
     this.stopped = this.#outcome.promise;
-    // Whoever does not look at it is told by the log.
+    // The log reports it to those who do not await it.
     this.stopped.catch(() => {});
   }
 
@@ -144,9 +146,10 @@ export class WhorlNode implements AsyncDisposable {
     const parts = this.#parts;
     const { environment } = parts;
     const news = this.#news;
-    // Named before it is assigned, as all that lives as long as a node, a visit
-    // or a connection: V8 puts a function that is written where a property is set
-    // among what is old, and with it all it leads to, until all memory is collected.
+    // Assigned by name, like all functions that live as long as a node, a visit
+    // or a connection: V8 allocates a function literal in a property assignment
+    // in the old generation, where it keeps all it refers to alive until a full
+    // garbage collection.
     const onReport = (report: SupervisorReport): void => news.reported(report);
     parts.onReport = onReport;
     let startFailure: unknown;
@@ -173,7 +176,8 @@ export class WhorlNode implements AsyncDisposable {
           handoffSup(parts, news.handoff),
           opFsmSup(parts, (host) => news.workerHangs(host)),
           coverageFsmSup(parts, (host) => news.workerHangs(host)),
-          // Last, as a disk that is full keeps it down and must keep nothing else.
+          // Last, since a full disk keeps it down and must not keep anything
+          // else down.
           raftSup(parts),
         ].map((spec) => ({
           ...spec,
@@ -194,7 +198,7 @@ export class WhorlNode implements AsyncDisposable {
     this.#stopIfLeft();
   }
 
-  /** A call about clusters of `ra_kv`, answered as one over a link would be. */
+  /** Performs a call about clusters of `ra_kv` as if it had come over a link. */
   async #call(
     ...[method, args, options]: Parameters<RaKvCall>
   ): Promise<unknown> {
@@ -218,7 +222,7 @@ export class WhorlNode implements AsyncDisposable {
     return this.#parts.config.name;
   }
 
-  /** Where others reach it, with the real port. */
+  /** The address where others reach it, with its actual port. */
   get address(): Address {
     return this.#parts.address;
   }
@@ -234,7 +238,7 @@ export class WhorlNode implements AsyncDisposable {
     return moduleClient(module, () => this.#parts.operations);
   }
 
-  /** @internal The supervisor above all, for tests that make parts of the node fall. */
+  /** @internal The root supervisor, for tests that crash parts of the node. */
   get root(): Supervisor {
     return present(this.#root, "tree");
   }
@@ -245,23 +249,32 @@ export class WhorlNode implements AsyncDisposable {
   }
 
   /**
-   * Joins the cluster of the node at `address`; takes effect with a commit,
-   * unless `options` say that it is to be a member at once.
+   * Stages that this node joins the cluster of the node at `address`; with
+   * `staged: false` it becomes a member at once.
    *
-   * @throws {WhorlError} `self_join`, `not_reachable`, `unable_to_get_join_ring`,
-   * `node_still_starting`, `not_single_node`, `different_ring_sizes`,
-   * `pending_changes` while that cluster's ring is resized, `wrong_cluster`,
-   * `wrong_cookie` or `name_taken`.
+   * @throws {WhorlError} `self_join`, `not_reachable`,
+   * `unable_to_get_join_ring`, `node_still_starting`, `not_single_node`,
+   * `different_ring_sizes`, `pending_changes` while the ring of that cluster or
+   * of this node is being resized, or something is left of a resize of this
+   * node's ring, `wrong_cluster`, `wrong_cookie` or `name_taken`.
    */
-  join(address: Address, options?: JoinOptions): Promise<JoinResult> {
-    return this.#cluster.join(address, options);
+  async join(address: Address, options?: JoinOptions): Promise<JoinResult> {
+    const { vnodes, config } = this.#parts;
+    const refusal = await refuseFormerPartitions(
+      this.#cluster.ring,
+      config.name,
+      address,
+      async () => await vnodes?.held() ?? [],
+    );
+    if (refusal !== null) throw refusal;
+    return await this.#cluster.join(address, options);
   }
 
   /**
-   * Stages that the member `node`, or without a name this one, hands over what
-   * it owns and leaves. When it has left, its node tells `left` and stops; on its
-   * next start it is alone in a cluster of its own. A member that is only joining
-   * is let go at once, and lives on.
+   * Stages that the member `node`, by default this one, hands over its
+   * partitions and leaves. When it has left, its node emits `left` and stops;
+   * when started again it is alone in a cluster of its own. A member that is
+   * only joining leaves at once and keeps running.
    *
    * @throws {WhorlError} `not_member`, `only_member` if nobody would remain,
    * `already_leaving`, `pending_changes` while a resize of the ring is staged or
@@ -272,21 +285,21 @@ export class WhorlNode implements AsyncDisposable {
   }
 
   /**
-   * Stages that `node` is a member no longer. Others own its partitions at once
-   * and rebuild them from replicas; what only `node` had is lost. For a node
-   * that will not come back: others should leave.
-   * The commit gives up a resize of the ring that is under way.
+   * Stages that `node` is removed. Others own its partitions at once and
+   * rebuild them from replicas; data that only `node` had is lost. For a node
+   * that will not come back; one that runs should leave. The commit aborts a
+   * resize of the ring that is under way.
    *
    * @throws {WhorlError} `not_member`, `only_member`, `is_claimant`,
-   * `pending_changes` while a resize of the ring is staged, or consistent buckets
-   * are read by the ring to come, `not_reachable`, `timeout`.
+   * `pending_changes` while a resize of the ring is staged, or consistent
+   * buckets are already read by the next ring, `not_reachable`, `timeout`.
    */
   forceRemove(node: string): Promise<StageResult> {
     return this.#cluster.forceRemove(node);
   }
 
   /**
-   * Stages that `replacement`, a node that is joining, gets every partition of
+   * Stages that `replacement`, a joining node, takes over every partition of
    * `node`, which then leaves. Nothing else moves.
    *
    * @throws {WhorlError} `not_member`, `already_leaving`, `already_replacement`,
@@ -298,9 +311,9 @@ export class WhorlNode implements AsyncDisposable {
   }
 
   /**
-   * Stages that `replacement`, a node that is joining, owns every partition of
-   * `node` at once, without its data: {@linkcode WhorlNode.forceRemove} for a
-   * node that has a successor.
+   * Stages that `replacement`, a joining node, owns every partition of `node`
+   * at once, without its data: {@linkcode WhorlNode.forceRemove} for a node
+   * that has a successor.
    *
    * @throws {WhorlError} `not_member`, `is_claimant`, `already_replacement`,
    * `invalid_replacement`, `pending_changes` as for
@@ -311,9 +324,9 @@ export class WhorlNode implements AsyncDisposable {
   }
 
   /**
-   * Declares a member down that cannot be reached, so that changes of the cluster
-   * need not wait for it. It keeps its partitions, and is a member again when it
-   * is back.
+   * Marks an unreachable member as down, so that changes of the cluster need
+   * not wait for it. It keeps its partitions, and is a full member again when
+   * it is back.
    *
    * @throws {WhorlError} `is_up`, `not_member`, `only_member`.
    */
@@ -322,21 +335,22 @@ export class WhorlNode implements AsyncDisposable {
   }
 
   /**
-   * Stages that the ring gets `ringSize` partitions: a power of two from 8 to
-   * 1,024. With the commit the data of all partitions is copied to where it will
-   * be while everything goes on as before; when all of it is there, the ring
-   * changes at once.
+   * Stages that the ring is resized to `ringSize` partitions, a power of two
+   * from 8 to 1,024. After the commit, the data of all partitions is copied to
+   * the new ones while the cluster keeps serving; then the ring changes, in
+   * phases that no strict read notices (`docs/operations.md`).
    *
-   * @throws {WhorlError} `invalid_ring_size`, `same_size`, `pending_changes` while
-   * partitions move, other changes are staged or a node is about to join,
-   * `not_capable` if a member's version cannot do it, `not_reachable`, `timeout`.
+   * @throws {WhorlError} `invalid_ring_size`, `same_size`, `pending_changes`
+   * while partitions move, other changes are staged or a node is joining,
+   * `not_capable` if a member's version cannot do it, `not_reachable`,
+   * `timeout`.
    */
   resizeRing(ringSize: number): Promise<ResizeResult> {
     return this.#cluster.resize(ringSize);
   }
 
   /**
-   * Stages that the resize under way is given up: the ring stays as it is.
+   * Stages that the resize under way is aborted: the ring stays as it is.
    *
    * @throws {WhorlError} `not_resizing`, `not_reachable`, `timeout`.
    */
@@ -345,16 +359,17 @@ export class WhorlNode implements AsyncDisposable {
   }
 
   /**
-   * Marks a bucket as consistent, for good: its keys are served by a Raft group
-   * for each preference list from now on, through the same `kv`. What was stored in
-   * the bucket before is not seen any more, so mark it before it is used.
-   * Resolves when all members know of it and the groups are there.
+   * Marks a bucket as consistent, permanently: from now on its keys are served
+   * by a Raft group for each preference list, through the same `kv`. Data
+   * stored in the bucket before becomes invisible, so mark it before it is
+   * used. Resolves when all members know of it and the groups have started.
    *
-   * @throws {WhorlError} `invalid_argument` for a name that is no text of 1 to 128
-   * characters, or if there are 64 already; `not_capable` if a member's version
-   * cannot serve it or a member has no data directory; `pending_changes` while a
-   * member is down or joining or the ring is resized; `ring_not_ready`,
-   * `not_reachable`; `timeout`: it may be marked, and ask again.
+   * @throws {WhorlError} `invalid_argument` for a name that is not a text of 1
+   * to 128 characters, or if there are 64 already; `not_capable` if a member's
+   * version cannot serve it or a member has no data directory;
+   * `pending_changes` while a member is down or joining or the ring is resized;
+   * `ring_not_ready`, `not_reachable`; `timeout`: it may have been marked; call
+   * again.
    */
   async markConsistent(bucket: string): Promise<void> {
     const { environment, ensembles } = this.#parts;
@@ -384,7 +399,7 @@ export class WhorlNode implements AsyncDisposable {
   }
 
   /**
-   * What the staged changes come to.
+   * Computes the plan of the staged changes.
    *
    * @throws {WhorlError} `pending_changes` or `not_capable` for what could not be
    * staged now, `ring_not_ready`, `not_reachable`, `timeout`.
@@ -394,7 +409,7 @@ export class WhorlNode implements AsyncDisposable {
   }
 
   /**
-   * Carries out the plan called `planId`, or the one shown last.
+   * Carries out the plan `planId`, or the one computed last.
    *
    * @throws {WhorlError} `nothing_planned`, `plan_changed`, `pending_changes` or
    * `not_capable` for what could not be staged now, `ring_not_ready`,
@@ -404,15 +419,15 @@ export class WhorlNode implements AsyncDisposable {
     return this.#cluster.commit(planId);
   }
 
-  /** Forgets staged changes; resolves to the nodes that were joining. */
+  /** Discards staged changes; resolves to the nodes that were joining. */
   clear(): Promise<{ nodes: readonly string[] }> {
     return this.#cluster.clear();
   }
 
   /**
-   * The mode of a capability that all members of the cluster support, now:
-   * subscribers are told `capability_changed`. `name` is one of `NodeOptions.capabilities`
-   * or one of Whorl's own.
+   * The present mode of a capability, which all members of the cluster support;
+   * `capability_changed` tells subscribers when it changes. `name` is one of
+   * `NodeOptions.capabilities` or one of Whorl's own.
    *
    * @throws {WhorlError} `invalid_argument` if this node has not registered it.
    */
@@ -426,9 +441,9 @@ export class WhorlNode implements AsyncDisposable {
   }
 
   /**
-   * Overrides a capability in the whole cluster, and durably; `null` lets it be
+   * Overrides a capability in the whole cluster, durably; `null` lets it be
    * negotiated again. Members that do not know the mode go on negotiating, and
-   * `NodeOptions.capabilityOverrides` of a member is stronger.
+   * `NodeOptions.capabilityOverrides` of a member takes precedence.
    *
    * @throws {WhorlError} `invalid_argument` if this node does not know the capability or the mode.
    */
@@ -444,7 +459,7 @@ export class WhorlNode implements AsyncDisposable {
     return this.#cluster.clusterStatus();
   }
 
-  /** Owners, and partitions that change hands. */
+  /** Owners, and partitions that are moving. */
   ringStatus(): RingStatus {
     return this.#cluster.ringStatus();
   }
@@ -459,15 +474,15 @@ export class WhorlNode implements AsyncDisposable {
     return this.#cluster.services();
   }
 
-  /** @internal What a node that wants to join gets from this one. */
+  /** @internal The ring that a joining node gets from this one. */
   joinOffer(): Uint8Array<ArrayBuffer> {
     return this.#cluster.joinOffer();
   }
 
   /**
-   * Resolves with true once all members agree on the ring, nothing is being
-   * transferred and every one of `services` is up on every member that owns
-   * partitions; with false after `waitMs`.
+   * Resolves to true once all members agree on the ring, no transfer is pending
+   * and each of `services` is up on every member that owns partitions; to false
+   * after `waitMs`.
    */
   settled(
     waitMs: number,
@@ -487,8 +502,8 @@ export class WhorlNode implements AsyncDisposable {
   }
 
   /**
-   * The events of `types`, or without any all events, from now on, to iterate
-   * over. The loop ends when the node has stopped.
+   * A stream of the events of `types`, or of all events, from now on. A loop
+   * over it ends when the node has stopped.
    *
    * ```ts ignore
    * for await (const { node, after } of node.events("member_changed")) {
@@ -517,7 +532,7 @@ export class WhorlNode implements AsyncDisposable {
     return nodeStats(this.#parts);
   }
 
-  /** Stops the parts in reverse order; what was acknowledged is durable then. */
+  /** Stops the parts in reverse order; what was acknowledged is then durable. */
   async stop(): Promise<void> {
     this.#stopping = true;
     this.#news.subscribers.closing();
@@ -535,18 +550,18 @@ export class WhorlNode implements AsyncDisposable {
     return present(this.#parts.cluster, "cluster");
   }
 
-  /** The cluster goes on without this node, which has nothing left to do. */
+  /** This node has left its cluster and has nothing left to do. */
   #left(): void {
     const { environment } = this.#parts;
     environment.log.warn(
       `${this.name} has left its cluster and stops; started again, it is alone`,
     );
     this.#hasLeft = true;
-    // Not inside the notice: others are still to hear of it.
+    // Not inside this notification, which others have yet to receive.
     environment.defer(() => this.#stopIfLeft());
   }
 
-  /** Nothing can be stopped that has not started yet. */
+  /** A node that has not started yet cannot be stopped. */
   #stopIfLeft(): void {
     if (this.#hasLeft && this.#root !== undefined) void this.stop();
   }

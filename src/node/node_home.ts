@@ -1,7 +1,7 @@
 /**
- * Where a node keeps what it must remember: who it is, how often it has
- * started, the ring, and the stores of its vnode masters. Either a data
- * directory, or nothing but memory, in which case each start is a new node.
+ * The persistent state of a node: its identity, how often it has started, the
+ * ring, and the stores of its vnode masters. Either in a data directory, or in
+ * memory, in which case each start makes a new node.
  *
  * @module
  */
@@ -13,7 +13,7 @@ import type { NodeConfig } from "./node_options.ts";
 
 /**
  * Memory a vnode master keeps for values it has read or written. A value that
- * must come from the disk costs ten times one that is here.
+ * must be read from disk costs ten times as much.
  */
 export const STORE_CACHE_BYTES_MAX = 64 * 1024 * 1024;
 /** Name of the record that holds the ring. */
@@ -23,7 +23,7 @@ const STORES_RECORD = "stores";
 
 /** What a node remembers. */
 export interface NodeHome extends AsyncDisposable {
-  /** 32 hex digits, drawn when the home was made. */
+  /** 32 hex digits, drawn when the home was created. */
   readonly nodeId: string;
   /** Grows with every start. */
   readonly incarnation: number;
@@ -33,13 +33,13 @@ export interface NodeHome extends AsyncDisposable {
   storeRing(bytes: Uint8Array<ArrayBuffer>): Promise<void>;
   /** The store of a vnode master. */
   storeOf(module: string, master: number): StoreConfig;
-  /** A vnode master has opened its store: from now on it is known that there was one. */
+  /** Records that a vnode master has opened its store: from now on it is expected to exist. */
   storeOpened(module: string, master: number): Promise<void>;
   /**
    * Puts a damaged store aside, so that the master begins with an empty one that
    * knows it has lost everything.
    *
-   * @returns What the names of its files end with now.
+   * @returns The suffix of the names of its files.
    */
   setStoreAside(module: string, master: number): Promise<string>;
 }

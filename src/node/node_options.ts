@@ -1,6 +1,6 @@
 /**
- * How a node is set up: what an operator or an application may say, with
- * defaults, and the same with every question answered.
+ * The options of a node: what an operator or an application can set, with
+ * defaults, and the complete settings made of them.
  *
  * @module
  */
@@ -43,7 +43,7 @@ export interface ModuleOptions {
   readonly module?: VnodeModule;
 }
 
-/** How a node is set up. */
+/** Options of a node. */
 export interface NodeOptions {
   /** Name of the node in its cluster, as `name@host`, such as `dev1@127.0.0.1`. */
   readonly name: string;
@@ -51,66 +51,66 @@ export interface NodeOptions {
   readonly listen?: Address;
   /** Where others reach it, if that differs from where it listens. @default {the address it listens on} */
   readonly advertise?: Address;
-  /** The secret all nodes and clients of a cluster share; at least one character. */
+  /** The secret shared by all nodes and clients of a cluster; at least one character. */
   readonly cookie: string;
   /** Nodes of different clusters refuse each other. @default {"default"} */
   readonly clusterName?: string;
   /**
-   * Where the ring, the node's identity and its stores are kept. Without it
-   * everything is in memory and the node is a new one each time it starts.
+   * Directory of the ring, the node's identity and its stores. Without it
+   * everything is in memory and each start makes a new node.
    */
   readonly dataDirectory?: string;
-  /** What the vnodes of `kv` keep their data in. @default {"deno_kv" with a data directory, else "memory"} */
+  /** The store in which vnodes keep their data. @default {"deno_kv" with a data directory, else "memory"} */
   readonly storage?: "deno_kv" | "memory";
-  /** Partitions in the ring: a power of two from 8 to 1024, fixed when the cluster is made. @default {64} */
+  /** Partitions in the ring: a power of two from 8 to 1024. A cluster keeps the size it was made with until its ring is resized. @default {64} */
   readonly ringSize?: number;
-  /** Vnode masters for each module; fixed when the data directory is made. @default {1} */
+  /** Vnode masters for each module; fixed when the data directory is created. @default {1} */
   readonly masters?: number;
   /** Where vnode masters run. @default {"worker"} */
   readonly masterPlacement?: ProcessPlacement;
   /**
-   * Where the supervisors of the op FSMs and of the coverage FSMs run. Elsewhere than in the node's main
-   * thread they cannot hold it up, and a subprocess of them that hangs is ended
-   * alone; but each request crosses over and back several times, which takes
-   * about half as much processor time again.
+   * Where the supervisors of the op FSMs and of the coverage FSMs run. Outside
+   * the node's main thread they cannot block it, and a subprocess that hangs is
+   * killed without affecting the node; but each request crosses threads several
+   * times, which costs about half as much processor time again.
    *
    * @default {"task": in the node's main thread}
    */
   readonly coordinatorPlacement?: ProcessPlacement;
   /**
-   * How much may wait for each vnode of `kv`, where that differs from the
-   * defaults; what is beyond is answered `overload`. Other modules say it
-   * themselves.
+   * Mailbox bounds of each vnode of `kv` that differ from the defaults;
+   * commands beyond them are answered `overload`. Other modules declare their
+   * own.
    *
    * @default {{}}
    */
   readonly kvMailbox?: Partial<MailboxBounds>;
   /**
-   * How large the logs of Raft groups grow before they are tidied, where that
-   * differs from the defaults: `ra_kv` and consistent buckets have them.
+   * Size limits of the logs of Raft groups (`ra_kv` and consistent buckets)
+   * that differ from the defaults.
    *
    * @default {{}}
    */
   readonly raftLogs?: Partial<RaftLogSizes>;
   /** Vnode modules besides `kv`. @default {[]} */
   readonly modules?: readonly ModuleOptions[];
-  /** Addresses that stand in for those peers advertise, such as a proxy's. @default {{}} */
+  /** Addresses to use for peers, by name, instead of the advertised ones, such as those of a proxy. @default {{}} */
   readonly peers?: Readonly<Record<string, Address>>;
-  /** Requests that may be coordinated here at once; a further one is answered `overload`. @default {20000} */
+  /** Requests that may be coordinated here at a time; any more are answered `overload`. @default {20000} */
   readonly requestsMax?: number;
-  /** Coverage queries that may be coordinated here at once; a further one is answered `overload`. @default {100} */
+  /** Coverage queries that may be coordinated here at a time; any more are answered `overload`. @default {100} */
   readonly coverageQueriesMax?: number;
-  /** Transfers of partitions at once, in and out together; can be changed while it runs. @default {4} */
+  /** Transfers of partitions at a time, in and out together; can be changed at run time. @default {4} */
   readonly handoffConcurrency?: number;
   /** Capabilities of the application, which all members negotiate. @default {[]} */
   readonly capabilities?: readonly CapabilityOptions[];
-  /** What is said about capabilities, Whorl's or the application's, on this node alone. @default {{}} */
+  /** Overrides of capabilities, Whorl's or the application's, on this node alone. @default {{}} */
   readonly capabilityOverrides?: CapabilityOverrides;
-  /** The world. @default {the real one} */
+  /** The environment. @default {the real one} */
   readonly environment?: Environment;
 }
 
-/** {@linkcode NodeOptions} with every question answered. */
+/** {@linkcode NodeOptions} with all defaults filled in. */
 export interface NodeConfig {
   readonly name: string;
   readonly listen: Address;
@@ -137,17 +137,17 @@ export interface NodeConfig {
 const CLUSTER_NAME = /^[A-Za-z0-9][A-Za-z0-9_.-]{0,62}$/;
 const PLACEMENTS: readonly string[] = ["task", "worker", "subprocess"];
 
-/** Partitions of a ring that was not given a size: riak_core's `ring_creation_size`. */
+/** Default number of partitions: riak_core's `ring_creation_size`. */
 export const RING_SIZE_DEFAULT = 64;
-/** Requests one node coordinates at once unless told otherwise. */
+/** Requests that one node coordinates at a time, by default. */
 export const REQUESTS_MAX_DEFAULT = 20_000;
-/** Coverage queries one node coordinates at once unless told otherwise. */
+/** Coverage queries that one node coordinates at a time, by default. */
 export const COVERAGE_QUERIES_MAX_DEFAULT = 100;
-/** Most vnode masters a module can have. */
+/** Most vnode masters of a module. */
 export const MASTERS_MAX = 64;
 
 /**
- * Fills in defaults and checks what was given.
+ * Fills in defaults and validates the options.
  *
  * @throws {WhorlError} `invalid_name`, `invalid_ring_size` or `invalid_config`, naming the option and its value.
  */

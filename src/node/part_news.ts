@@ -1,6 +1,6 @@
 /**
- * What a node does when one of its parts has news: it tells the parts that have to
- * know, then whoever has subscribed. Parts know nothing of each other.
+ * What a node does when one of its parts reports news: it tells the other parts
+ * concerned, then its subscribers. Parts do not know each other.
  *
  * @module
  */
@@ -93,7 +93,7 @@ export class PartNews {
     this.#tell(change);
   }
 
-  /** Shows requests the ring and the nodes that serve as they are now. */
+  /** Passes the present ring and serving nodes to the coordinators. */
   updateViews(): void {
     updateViews(this.#parts, ++this.#viewVersion);
   }
@@ -120,7 +120,7 @@ export class PartNews {
     }
     this.#tell(event);
     if (event.type === "zombie") this.workerHangs(event.master);
-    // Those that are started together are spoken of when all are there.
+    // Vnodes that are started together are reported once all have started.
     if (vnodes === undefined) return;
     if (event.type === "master_waiting") this.#tellServices();
     if (event.type === "master_started") {
@@ -158,15 +158,15 @@ export class PartNews {
     },
   };
 
-  /** A supervisor of a part says. */
+  /** A message of a part's supervisor. */
   reported(report: SupervisorReport): void {
     const hasStarted = this.#host.hasStarted();
     if (report.type === "child_started") {
-      // Whatever starts once all have started starts again.
+      // A part that starts after all had started has been restarted.
       if (hasStarted) this.#tell({ type: "part_restarted", part: report.id });
       return;
     }
-    // Why a node does not start is said by who starts it, once.
+    // Whoever starts a node reports, once, why it does not start.
     const known = !hasStarted && report.type === "start_failed";
     const { log } = this.#parts.environment;
     log[known ? "debug" : "warn"](`A part of the node: ${report.type}`, {
@@ -175,7 +175,7 @@ export class PartNews {
       ...("afterMs" in report ? { afterMs: Math.ceil(report.afterMs) } : {}),
       ...("reason" in report ? { reason: formatReason(report.reason) } : {}),
     });
-    // Whatever part it is: without it there may be no masters for a while.
+    // Any part: without it there may be no masters for a while.
     if (report.type === "restart_delayed") this.#tellServices();
   }
 
@@ -196,7 +196,7 @@ export class PartNews {
     this.#tell({ type: "failed", reason });
   }
 
-  /** Says which modules this node serves: without its masters a module is served by others. */
+  /** Announces the modules that this node serves; without its masters, a module is served by other nodes. */
   #tellServices(): void {
     const { cluster, modules, vnodes } = this.#parts;
     if (cluster === undefined) return;

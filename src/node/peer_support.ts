@@ -1,7 +1,7 @@
 /**
- * Asks each peer that connects whether it knows of capabilities. A node that was
- * started again with an older version does not take back what its newer one said
- * in the ring; that it does not know the question gives it away.
+ * Asks each peer that connects whether it knows of capabilities. A node that
+ * was restarted with an older version does not withdraw what its newer version
+ * announced in the ring; it is recognized by not knowing this call.
  *
  * @module
  */
@@ -13,7 +13,8 @@ import type { NodeParts } from "./node_parts.ts";
 export function askSupport(parts: NodeParts, link: Link): void {
   const { name } = link.peer;
   parts.calls?.call(link, "supported_capabilities", {}).catch((error) => {
-    // Of its answer only that there is one counts: what it supports stands in the ring.
+    // Only the existence of an answer counts: what the peer supports is in the
+    // ring.
     if (isWhorlError(error, "unknown_command")) {
       if (parts.links?.link(name) === link) {
         parts.cluster?.supportsNothing(name);

@@ -1,7 +1,7 @@
 /**
- * Something a node holds, such as its connections, as a child of a supervisor:
- * it is there from its start, is let go of when it is stopped, and can be
- * declared broken.
+ * A resource of a node, such as its connections, as a child of a supervisor:
+ * acquired when it starts, released when it stops, and possibly declared
+ * broken.
  *
  * @module
  */
@@ -17,14 +17,14 @@ export class ResourceChild extends ChildBase {
   #release: () => PromiseLike<void> | void;
   #stopping = false;
 
-  /** @param release Lets go of it; called once, also when the child is killed. */
+  /** @param release Releases it; called once, also when the child is killed. */
   constructor(name: string, release: () => PromiseLike<void> | void) {
     super();
     this.name = name;
     this.#release = release;
   }
 
-  /** Lets go of the resource, then ends with `reason`. */
+  /** Releases the resource, then ends with `reason`. */
   stop(reason: ExitReason): void {
     if (this.#stopping || !this.alive) return;
     this.#stopping = true;
@@ -35,8 +35,8 @@ export class ResourceChild extends ChildBase {
   }
 
   /**
-   * Ends as soon as the resource is let go of, so that the next one finds it
-   * free; at once if it is being let go of already.
+   * Ends once the resource is released, so that the next child finds it free;
+   * at once if it is being released already.
    */
   kill(): void {
     this.#giveUp("killed");
@@ -54,11 +54,11 @@ export class ResourceChild extends ChildBase {
     };
     if (this.#stopping) return ended();
     this.#stopping = true;
-    // It is being given up; how its end fails adds nothing.
+    // It is being killed; a failure of the release adds nothing.
     Promise.try(this.#release).then(ended, ended);
   }
 
-  /** What it says of itself in trees. */
+  /** Its description in trees. */
   describe(): Partial<TreeNode> {
     return { id: this.name };
   }

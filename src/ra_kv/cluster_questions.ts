@@ -83,7 +83,7 @@ export class ClusterQuestions {
   readonly #perform: (method: string, args: unknown) => Promise<unknown>;
   /** What waits for some time to pass, and what ends that. */
   readonly #waiting = new Map<TimerHandle, (error: WhorlError) => void>();
-  #closed: WhorlError | undefined;
+  #closed = false;
 
   constructor(options: ClusterQuestionsOptions) {
     this.#system = options.system;
@@ -100,11 +100,10 @@ export class ClusterQuestions {
 
   /** Fails what waits for a leader or an answer; what it was to change may yet change. */
   close(): void {
-    const error = new WhorlError("closed", "The node is stopping");
-    this.#closed = error;
+    this.#closed = true;
     for (const [timer, fail] of this.#waiting) {
       this.#runtime.clearTimer(timer);
-      fail(error);
+      fail(stopping());
     }
     this.#waiting.clear();
   }
@@ -115,7 +114,7 @@ export class ClusterQuestions {
     passed: () => void,
     failed: (error: WhorlError) => void,
   ): TimerHandle | undefined {
-    if (this.#closed !== undefined) return void failed(this.#closed);
+    if (this.#closed) return void failed(stopping());
     const timer = this.#runtime.setTimer(ms, () => {
       this.#waiting.delete(timer);
       passed();
@@ -371,4 +370,8 @@ export function unknownCluster(cluster: string, reason?: string): WhorlError {
       : `Cannot find ${cluster}: ${reason}`,
     { details: { cluster } },
   );
+}
+
+function stopping(): WhorlError {
+  return new WhorlError("closed", "The node is stopping");
 }

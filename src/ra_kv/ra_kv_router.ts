@@ -228,9 +228,8 @@ export class RaKvRouter implements OperationCarrier, RequestHost {
     if (this.#timer !== undefined) this.runtime.clearTimer(this.#timer);
     this.#timer = undefined;
     this.watches.close();
-    const error = new WhorlError("closed", "The node is stopping");
     for (const request of [...this.#sent.values(), ...this.#waiting]) {
-      request.abandon(error);
+      request.abandon(new WhorlError("closed", "The node is stopping"));
     }
     this.#sent.clear();
     this.#waiting.clear();

@@ -174,9 +174,10 @@ export class RaKvWatches {
 
   /** Answers all that wait: the node is stopping. */
   close(): void {
-    const error = new WhorlError("closed", "The node is stopping");
     for (const { waiting } of this.#members.values()) {
-      for (const watch of waiting) watch.target.failed(error);
+      for (const watch of waiting) {
+        watch.target.failed(new WhorlError("closed", "The node is stopping"));
+      }
       waiting.clear();
     }
     this.#members.clear();

@@ -1,7 +1,7 @@
 /**
- * A coverage query as its caller sees it: something to iterate over. It asks for
- * a page when the last chunk of the one before has been taken, so a caller that
- * is slow slows down the vnodes, and one that stops stops them.
+ * A coverage query for its caller: an async iterable. It requests a page when
+ * the last chunk of the one before has been consumed, so a slow caller slows
+ * the vnodes down, and one that stops stops them.
  *
  * @module
  */
@@ -27,41 +27,41 @@ import { REPLICAS_MAX } from "./quorum_options.ts";
 
 /** Options of a coverage query. */
 export interface CoverageOptions {
-  /** Replicas of a key, from 1 to 8: must be what the keys are written with. @default {3} */
+  /** Replicas of a key, from 1 to 8: the `n` that the keys are written with. @default {3} */
   readonly n?: number | undefined;
   /**
-   * How many vnodes answer for each key, from 1 to `n`. With more than one a
-   * caller sees what one of them has missed, and what several have several times.
+   * How many vnodes report each key, from 1 to `n`. With more than one, a
+   * caller also sees what one of them has missed, and most keys several times.
    *
    * @default {1}
    */
   readonly primaryVnodeCoverage?: number | undefined;
   /**
-   * "all": the query fails with `insufficient_vnodes` if nobody can answer for
-   * some of the keys. "allup": it goes on without them; its report says which
-   * these are.
+   * "all": the query fails with `insufficient_vnodes` if no vnode can answer
+   * for some of the keys. "allup": it goes on without them, and its report
+   * names them.
    *
    * @default {"all"}
    */
   readonly mode?: "all" | "allup" | undefined;
-  /** Time for the whole query, in milliseconds, from 1 to 3,600,000. A caller that takes nothing for a minute ends it too. @default {60000} */
+  /** Time for the whole query, in milliseconds, from 1 to 3,600,000. A query whose caller consumes nothing for a minute ends too. @default {60000} */
   readonly timeoutMs?: number | undefined;
-  /** Time one vnode may be silent before others are asked in its place, in milliseconds. @default {10000} */
+  /** Time a vnode may be silent before others are asked in its place, in milliseconds. @default {10000} */
   readonly idleMs?: number | undefined;
   /** Stops the query at every vnode: the iteration fails with `cancelled`. */
   readonly signal?: AbortSignal | undefined;
 }
 
-/** What vnodes answer to a coverage query. Nothing is asked before it is iterated over, and each iteration asks anew. */
+/** The answers of vnodes to a coverage query. Nothing is requested before iteration begins, and each iteration queries again. */
 export interface CoverageQuery<Item> extends AsyncIterable<Item> {
-  /** What was covered, once the last iteration has ended or failed; `complete` tells whether that was everything. */
+  /** What the last iteration covered, once it has ended or failed; `complete` tells whether that was everything. */
   readonly report: CoverageReport | undefined;
 }
 
 /** What to ask. */
 export interface CoverageRequest {
   readonly moduleId: number;
-  /** Number of the query among those of the module. */
+  /** Number of the query among those of its module. */
   readonly query: number;
   /** Appends the body of the query. */
   readonly writeBody: (into: ByteWriter) => void;
@@ -138,9 +138,9 @@ class ReportingQuery<Item> implements CoverageQuery<Item> {
 function noReport(): undefined {}
 
 /**
- * Items one by one, of lists that are asked for when the last item of the one
- * before was taken. An async generator would do the same and take three turns of
- * the microtask queue an item instead of one.
+ * Iterates over the items of lists, each requested when the last item of the
+ * one before has been consumed. An async generator would do the same, but take
+ * three turns of the microtask queue per item instead of one.
  */
 class ItemIterator<Item> implements AsyncIterator<Item, undefined, undefined> {
   readonly #nextItems: () => Promise<readonly Item[] | undefined>;
@@ -148,7 +148,7 @@ class ItemIterator<Item> implements AsyncIterator<Item, undefined, undefined> {
   #items: readonly Item[] = [];
   #at = 0;
   #ended = false;
-  /** Those who wait for items; whoever asks meanwhile comes after them. */
+  /** Readers that wait for items, in order. */
   #waiting = 0;
   #last: Promise<unknown> = Promise.resolve();
 
@@ -199,7 +199,7 @@ class ItemIterator<Item> implements AsyncIterator<Item, undefined, undefined> {
   }
 }
 
-/** The query that `open` resolves to, which is called at each iteration. */
+/** The query that `open` resolves to; `open` is called for each iteration. */
 export function coverageLater<Item>(
   open: () => Promise<CoverageQuery<Item>>,
 ): CoverageQuery<Item> {
@@ -233,7 +233,7 @@ async function* pages(
     if (query !== undefined && !over) sendCancel(carrier, request, query);
     over = true;
   };
-  /** Called also for a page that nobody waits for any more. */
+  /** Also called for a page that is no longer awaited. */
   const pageOf = (result: OperationResult): CoveragePage => {
     const page = readCoveragePage(
       new ByteReader(result.object ?? new Uint8Array(0)),
@@ -315,7 +315,7 @@ function writeFollowUp(
   return into;
 }
 
-/** Tells the coordinator that nobody wants more, if it can be told; else it finds out by itself. */
+/** Tells the coordinator that no more is wanted, if it can be reached; otherwise it finds out by itself. */
 function sendCancel(
   carrier: () => OperationCarrier,
   request: CoverageRequest,
@@ -331,7 +331,7 @@ function sendCancel(
       operationFailed: () => {},
     });
   } catch (error) {
-    // The coordinators themselves are gone, and the query with them.
+    // The coordinators are gone, and the query with them.
     if (!isWhorlError(error)) throw error;
   }
 }

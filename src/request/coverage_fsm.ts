@@ -1,7 +1,7 @@
 /**
  * Coordinates one coverage query: it asks a set of vnodes that together hold
- * every key (`coverage_plan.ts`), a few at a time, and hands on what they say
- * as fast as the caller takes it.
+ * every key (`coverage_plan.ts`), a few at a time, and passes on their chunks
+ * as fast as the caller consumes them.
  *
  *     collecting ── all have answered ───────────────────► ended ── told ──► finished
  *        ├───────── a key space is beyond reach (all) ───►   │
@@ -9,12 +9,12 @@
  *        └───────── cancel, or the caller is gone ───────────┴────────────► finished
  *
  * The share of one vnode is a _part_. A part that fails is replaced by others,
- * for the key spaces it had not answered for in full: what it had said of them
- * may then be said again, and the new parts name the one they repeat.
+ * for the key spaces it had not finished: its chunks may then be repeated, and
+ * the new parts name the part they repeat.
  *
- * A part is asked for more only when the caller has taken what it said last, and
- * a slot is free again only when the caller has taken a part's last words. So
- * no more than one batch for each slot waits here.
+ * A part is asked for more only once the caller has taken its last batch, and a
+ * slot is freed only once the caller has taken a part's final batch. So at most
+ * one batch per slot waits here.
  *
  * The shell must report every ask as a batch or a failure, once, and nothing of
  * a part after it was told to cancel it. Bytes in events need only be valid
@@ -40,20 +40,20 @@ import { failureName, isOutOfReach, isRefusal } from "./request_outcome.ts";
 export const COVERAGE_FAN_OUT = 8;
 /** How often the share of a vnode that failed is given to others, counted along the chain. */
 export const COVERAGE_REPLANS_MAX = 3;
-/** Bytes after which an answer to the caller takes no further batch. */
+/** Bytes of an answer to the caller after which no further batch is added. */
 export const COVERAGE_PAGE_BYTES = 256 * 1024;
-/** How long a caller that asks for nothing is waited for, in milliseconds. */
+/** How long an idle caller is awaited, in milliseconds. */
 export const COVERAGE_CALLER_IDLE_MS = 60_000;
-/** How long the end of a query is kept for a caller that does not ask for it, in milliseconds. */
+/** How long the end of a query is kept for an idle caller, in milliseconds. */
 export const COVERAGE_LINGER_MS = 10_000;
 
 /** What a query wants. */
 export interface CoverageRule {
   /** How many replicas a key has. */
   readonly n: number;
-  /** How many vnodes must answer for each key space. */
+  /** How many vnodes must report each key space. */
   readonly primaryVnodeCoverage: number;
-  /** Whether it fails when a key space is beyond reach, or goes on without. */
+  /** Whether the query fails if a key space cannot be reached, or goes on without it. */
   readonly mode: "all" | "allup";
   /** Time for everything, in milliseconds. */
   readonly timeoutMs: number;
@@ -79,19 +79,19 @@ export type CoverageEvent =
     readonly part: number;
     readonly error: WhorlError;
   }
-  /** The vnode is not there; `owner` is the node that has it now, if that is known. */
+  /** The vnode has moved; `owner` is the node that has it now, if known. */
   | {
     readonly type: "wrong_owner";
     readonly part: number;
     readonly owner: number | undefined;
   }
-  /** The node is gone, or silent: nobody waits any longer for what it owes. */
+  /** The node is gone, or silent: its answers are no longer awaited. */
   | {
     readonly type: "node_lost";
     readonly node: number;
     readonly error: WhorlError;
   }
-  /** The caller has taken what it was given, and asks for more; if that is `held`, it gets nothing before `released`, except the end. */
+  /** The caller has consumed its page, and asks for more; if the request is `held`, it gets nothing before `released`, except the end. */
   | { readonly type: "demand"; readonly held?: boolean }
   | { readonly type: "released" }
   | { readonly type: "timer"; readonly timer: CoverageTimer };
@@ -132,13 +132,13 @@ export type CoverageResult =
 export interface CoveragePart {
   readonly partition: number;
   readonly keySpaces: readonly number[];
-  /** Whether that is less than the vnode holds. */
+  /** Whether these are fewer than the vnode holds. */
   readonly filtered: boolean;
-  /** The part whose words it may say again, as it stands in for it. */
+  /** The failed part that it replaces, and whose chunks it may repeat. */
   readonly repeats: number | undefined;
-  /** How many parts have failed in whose place it stands. */
+  /** Length of the chain of failed parts that it replaces. */
   readonly replans: number;
-  /** Index of the node it is on; another one if the vnode has moved. */
+  /** Index of its node; a different one once the vnode has moved. */
   node: number;
   state: "queued" | "open" | "answered" | "failed";
   error: WhorlError | undefined;
@@ -167,7 +167,7 @@ export interface CoverageState {
   readonly failedVnodes: Set<number>;
   /** Nodes that are gone. */
   readonly lostNodes: Set<number>;
-  /** Nodes that are silent, or a vnode of theirs was for too long: asked only if nobody else can be. */
+  /** Nodes that are silent, or of which a vnode was for too long: asked only as a last resort. */
   readonly silentNodes: Set<number>;
   /** Key spaces beyond reach. */
   readonly missing: Set<number>;
@@ -222,7 +222,8 @@ export function stepCoverage(
       effects.push({ type: "set_deadline", afterMs: query.rule.timeoutMs });
       plan(query, undefined);
       advance(query, effects);
-      // At once, though nothing is known: what has a number can be cancelled.
+      // At once, though there are no chunks yet: a query with a number can be
+      // cancelled.
       if (query.demand) tell(query, [], undefined, effects);
       return;
     case "batch": {
@@ -329,7 +330,7 @@ export function stepCoverage(
   }
 }
 
-/** What it has covered so far. */
+/** Its coverage so far. */
 export function coverageReport(query: CoverageState): CoverageReport {
   const { rule, view, parts } = query;
   const counts = new Uint16Array(view.ringSize);
@@ -364,7 +365,7 @@ export function coverageReport(query: CoverageState): CoverageReport {
   };
 }
 
-/** Whether the caller has all of what the part was asked for. */
+/** Whether the caller has everything the part was asked for. */
 function isTold({ state, batch }: CoveragePart): boolean {
   return state === "answered" && batch === undefined;
 }
@@ -379,7 +380,7 @@ function openPart(
     : undefined;
 }
 
-/** Others are asked instead of this node, as far as there are any if it is silent. */
+/** Other nodes are preferred to this one; if it is merely silent, it remains the last resort. */
 function avoid(query: CoverageState, node: number, error: WhorlError): void {
   const suspected = failureName(error) === "node_suspected";
   (suspected ? query.silentNodes : query.lostNodes).add(node);
@@ -389,7 +390,7 @@ function avoid(query: CoverageState, node: number, error: WhorlError): void {
 function plan(query: CoverageState, failed: number | undefined): void {
   const { view, rule, parts, failedVnodes, lostNodes, silentNodes } = query;
   const replaced = failed === undefined ? undefined : parts[failed];
-  /** Vnodes that answer for a key space already: two of the same would be one. */
+  /** Vnodes that report a key space already: asking one twice would count once. */
   const answering = (partition: number, keySpace: number): boolean =>
     parts.some((part) =>
       part.partition === partition && part.state !== "failed" &&
@@ -432,7 +433,7 @@ function plan(query: CoverageState, failed: number | undefined): void {
   for (const keySpace of keySpaces ?? []) query.missing.add(keySpace);
 }
 
-/** Others are asked for what the part owes, if there are any. */
+/** Asks others for what the part owes, if there are any. */
 function partFailed(
   query: CoverageState,
   number: number,
@@ -444,7 +445,7 @@ function partFailed(
   } else if (part.batch === undefined) query.occupied--;
   part.state = "failed";
   part.error = error;
-  // One on a node that is only suspected may be as good as ever.
+  // A vnode on a node that is only suspected may be in order.
   if (failureName(error) !== "node_suspected") {
     query.failedVnodes.add(part.partition);
   }
@@ -456,7 +457,7 @@ function partFailed(
   else for (const keySpace of part.keySpaces) query.missing.add(keySpace);
 }
 
-/** Does whatever can be done now: end, hand on, ask. */
+/** Does whatever can be done now: end, pass on, ask. */
 function advance(query: CoverageState, effects: CoverageEffect[]): void {
   if (query.phase === "collecting") {
     if (query.error !== undefined) end(query, query.error, effects);
@@ -486,7 +487,7 @@ function ask(
   part: number,
   effects: CoverageEffect[],
 ): void {
-  // Before the ask, which may be answered at once.
+  // Before the request, which may be answered synchronously.
   effects.push({
     type: "set_timer",
     timer: part,
@@ -494,7 +495,7 @@ function ask(
   }, { type, part });
 }
 
-/** Gives the caller what there is, if it waits, and the report with the last of it. */
+/** Gives a waiting caller the batches there are, and the report with the last of them. */
 function handOn(query: CoverageState, effects: CoverageEffect[]): void {
   if (!query.demand || query.held) return;
   const pieces: CoveragePiece[] = [];
@@ -517,7 +518,7 @@ function handOn(query: CoverageState, effects: CoverageEffect[]): void {
   else for (const part of taken) ask(query, "more", part, effects);
 }
 
-/** Answers the caller, which is to ask again unless it gets the report. */
+/** Answers the caller, which asks again unless it gets the report. */
 function tell(
   query: CoverageState,
   pieces: readonly CoveragePiece[],
@@ -534,7 +535,7 @@ function tell(
   });
 }
 
-/** Ends without an answer: what is under way is stopped. */
+/** Ends without an answer, cancelling the parts under way. */
 function end(
   query: CoverageState,
   error: WhorlError,
@@ -559,7 +560,7 @@ function end(
   );
 }
 
-/** Tells a caller that waits how it ended. */
+/** Tells a waiting caller how the query ended. */
 function tellEnd(query: CoverageState, effects: CoverageEffect[]): void {
   if (!query.demand || query.error === undefined) return;
   query.demand = false;
@@ -575,7 +576,7 @@ function finish(query: CoverageState, effects: CoverageEffect[]): void {
 
 /**
  * The failure of a query that has not covered everything: `details.coverage` is
- * its report, `details.keySpaces` those that stand in its way.
+ * its report, `details.keySpaces` are those that could not be reached.
  */
 function incomplete(
   query: CoverageState,

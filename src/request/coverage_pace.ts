@@ -1,30 +1,31 @@
 /**
- * How fast the pages of coverage queries leave a node's coordinators while other
- * requests are under way. A page costs its thread time to pass it on and, as a
- * rule, to read it, and callers of queries take pages as fast as they get them.
- * So after each page the next one, of whichever query, waits until
+ * Paces the pages of coverage queries at a node's coordinators while other
+ * requests are under way. A page costs the thread time to pass it on and,
+ * usually, to read it, and callers take pages as fast as they get them. So
+ * after each page the next one, of any query, waits until
  *
- * - as many other requests have begun as take several times as long as the page:
- *   requests are the clock, as what they take changes with the machine's load;
- * - or none is under way any more;
- * - or so much time has passed that those under way must wait for something else
- *   than this thread, as a disk.
+ * - so many other requests have begun that they take several times as long as
+ *   the page: requests serve as the clock, since their duration varies with the
+ *   load of the machine;
+ * - or no other request is under way;
+ * - or so much time has passed that those under way must be waiting for
+ *   something other than this thread, such as a disk.
  *
  * @module
  */
 
-/** Requests that have their turn for each KiB of pages. One takes about as long as a KiB with keys of ten bytes. */
+/** Requests that are served per KiB of pages. One takes about as long as a KiB with keys of ten bytes. */
 const REQUESTS_PER_KIB = 16;
-/** Most requests that are waited for, whatever has been said: that was said while there were none. */
+/** Most requests that a page waits for, however large the pages before were: those were sent while there were no requests. */
 const REQUESTS_MAX = 4_096;
-/** Longest wait for each KiB of pages, in milliseconds: several times what so many requests take on an idle machine. */
+/** Longest wait per KiB of pages, in milliseconds: several times the duration of so many requests on an idle machine. */
 const WAIT_MS_PER_KIB = 2;
-/** Longest wait whatever has been said, in milliseconds. */
+/** Longest wait of a page, in milliseconds. */
 const WAIT_MS_MAX = 500;
-/** How often a query that waits looks whether it may go on, in milliseconds. */
+/** How often a waiting query checks whether it may continue, in milliseconds. */
 export const COVERAGE_PAUSE_MS = 10;
 
-/** The coordinators of other requests, as far as they matter here. */
+/** What matters here about the coordinators of other requests. */
 export interface OtherRequests {
   /** Requests under way. */
   readonly size: number;
@@ -34,7 +35,7 @@ export interface OtherRequests {
 /** The pace of all coverage queries of a node. */
 export class CoveragePace {
   readonly #others: () => OtherRequests | undefined;
-  /** How many other requests must have begun, or what time it must be, for the next page. */
+  /** The number of requests begun, and the time, at which the next page may leave. */
   #startedNext = 0;
   #nextMs = -Infinity;
 

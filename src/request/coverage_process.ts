@@ -1,7 +1,7 @@
 /**
- * The shell of `coverage_fsm.ts`: performs its effects and turns what vnodes and
- * the caller say into its events. Each ask has a number of its own on the host,
- * so that a late answer to one that was given up is nobody's.
+ * The shell of `coverage_fsm.ts`: performs its effects and turns the messages
+ * of vnodes and of the caller into its events. Each request to a vnode has its
+ * own number on the host, so that a late answer to an abandoned one is dropped.
  *
  * @module
  */
@@ -47,9 +47,9 @@ import {
 export const COVERAGE_BODY_BYTES_MAX = 1024 * 1024;
 
 /**
- * How much longer than the coordinator vnodes wait, in milliseconds. Else at the
- * deadline they would be the first to say so, and the caller would hear that too
- * many vnodes have failed instead of that its time is over.
+ * How much longer than the coordinator vnodes wait, in milliseconds. Otherwise
+ * they would time out first, and the caller would hear that too many vnodes
+ * failed rather than that its time is over.
  */
 const VNODE_GRACE_MS = 250;
 
@@ -73,10 +73,10 @@ export class CoverageProcess
   /** Parts by the number of the ask they owe an answer to, and the other way round. */
   readonly #asks = new Map<number, number>();
   readonly #askOf = new Map<number, number>();
-  /** What vnodes know the query by, by part. */
+  /** Stream numbers of the query at vnodes, by part. */
   readonly #streams = new Map<number, number>();
   readonly #timers = new Map<CoverageTimer, WheelTimer>();
-  /** Holds what the caller gets back while other requests come. */
+  /** Holds pages back while other requests arrive. */
   readonly #pause = new WheelTimer(() => this.#pauseOver());
 
   /**
@@ -304,7 +304,7 @@ export class CoverageProcess
     return undefined;
   }
 
-  /** Tells the vnode of a part to stop, if it can be told; else the query's time ends it there. */
+  /** Tells the vnode of a part to stop, if it can be reached; otherwise the deadline of the query ends it there. */
   #cancelPart(part: number): void {
     const stream = this.#streams.get(part);
     if (stream === undefined) return;
@@ -355,12 +355,12 @@ export class CoverageProcess
     this.succeed({ object: into.view(), replies: [], replicas: [] });
   }
 
-  /** However it ended: nothing is left on the host or, as far as they can be told, at vnodes. */
+  /** However it ended, nothing is left on the host or, as far as they can be reached, at vnodes. */
   #release(): void {
     this.host.wheel.clear(this.#pause);
     for (const timer of this.#timers.values()) this.host.wheel.clear(timer);
     for (const part of [...this.#askOf.keys()]) this.#closeAsk(part);
-    // Killed or crashed in the middle of it.
+    // Killed, or crashed half-way.
     if (this.#machine.phase !== "collecting") return;
     this.#machine.parts.forEach(({ state }, part) => {
       if (state === "open") this.#cancelPart(part);
@@ -368,7 +368,7 @@ export class CoverageProcess
   }
 }
 
-/** A number that others are not likely to have. */
+/** A number that is unlikely to collide with others. */
 function randomNumber({ runtime }: ProcessHost): number {
   return Math.floor(runtime.random() * Number.MAX_SAFE_INTEGER);
 }

@@ -1,26 +1,26 @@
 /**
- * What a client has been told of overload, and heeds: an operation that shares
- * the fate of one that was refused (`shared_fate.ts`) is refused where it is
- * asked for, until it is of use to ask again. At ten times what vnodes can do,
- * nine of ten operations are refused. It is the way there and back that costs
- * most of that, and it is taken from those that are served.
+ * What a client has learned about overload, and respects: an operation that
+ * shares the fate of a refused one (`shared_fate.ts`) is refused by the client
+ * itself until asking again makes sense. At ten times the capacity of vnodes,
+ * nine of ten operations are refused; most of their cost is the way there and
+ * back, and it is taken from those that are served.
  *
  *     refused ── held: refused here ── time is over ──► asked again
  *        ▲                                                │ the first one
  *        └── refused too: held for twice as long ◄────────┴──► taken: as ever
  *
- * The time is that which vnodes say, about half of what they have to do, less or
- * more by a quarter so that clients do not come back all at once. Others may have
- * used the room that there was: the first operation after that is the probe, and
- * if it is refused as well, the next time is twice as long, up to a second. So
- * many clients ask less often, one alone asks when there is room, and soon after
- * the nodes take all again so do those who heeded them: after 1.25 s at most. (The node says when to come
- * back, and doubling is for those who do not know of each other, as with
- * `Retry-After` and back-off in HTTP, RFC 9110, and as clients throttle
- * themselves in Beyer et al., "Site Reliability Engineering", 2016, chapter 21,
- * though by chance, and for all of a server together.)
+ * The time is the one that vnodes give, about half of their backlog, randomized
+ * by a quarter so that clients do not come back all at once. Others may have
+ * used up the room: the first operation afterwards is a probe, and if it is
+ * refused as well, the next time is twice as long, up to a second. So many
+ * clients ask less often, a single one asks when there is room, and all
+ * operations are sent again at most 1.25 s after the nodes take them again.
+ * (The node says when to come back, and doubling is for those who do not know
+ * of each other, as with `Retry-After` and back-off in HTTP, RFC 9110, and as
+ * clients throttle themselves in Beyer et al., "Site Reliability Engineering",
+ * 2016, chapter 21, though by chance, and for all of a server together.)
  *
- * It knows no clock; whoever calls says what time it is.
+ * It has no clock; callers pass the time.
  *
  * @module
  */
@@ -31,13 +31,13 @@ import { partitionOfKey } from "./operation_partition.ts";
 import { type Demand, demandOf } from "./shared_fate.ts";
 import { TOLD_MS_MAX } from "./told_overloads.ts";
 
-/** Longest time for which nothing is asked, in milliseconds, a quarter more by chance. */
+/** Longest time for which nothing is asked, in milliseconds, before randomization. */
 export const HELD_MS_MAX: number = TOLD_MS_MAX;
-/** How much less or more by chance. */
+/** Share by which times are randomized. */
 const JITTER = 0.25;
-/** What is remembered of a partition is forgotten when it has not been refused for so long, in milliseconds. */
+/** A partition's record is dropped once it has not been refused for this long, in milliseconds. */
 const FORGOTTEN_AFTER_MS = 1_000;
-/** Demands of which something is remembered, each of as many partitions as there are; those of an application are few. */
+/** Kinds of demand that are remembered, each for all partitions; an application has few. */
 const DEMANDS_MAX = 64;
 /** No operation has this number. */
 const NONE = 0;
@@ -46,17 +46,17 @@ const NONE = 0;
 interface Held {
   /** Nothing is asked until then. */
   untilMs: number;
-  /** For how long, before chance had its part. */
+  /** For how long, before randomization. */
   holdMs: number;
   /** The first operation since then. */
   probe: number;
 }
 
-/** What is held for one demand. */
+/** The records of one kind of demand. */
 interface HeldPartitions extends Demand {
   readonly ringSize: number;
   readonly partitions: Map<number, Held>;
-  /** When the last of them is to be asked again. */
+  /** When the last of them may be asked again. */
   untilMs: number;
 }
 
@@ -71,7 +71,7 @@ export class HeededOverloads {
     this.#random = random;
   }
 
-  /** A number by which an operation is known, of whichever client it is. */
+  /** A number that identifies an operation, among those of all clients that share this. */
   numberNext(): number {
     return this.#next++;
   }
@@ -82,10 +82,10 @@ export class HeededOverloads {
   }
 
   /**
-   * Why the operation in `bytes[start, end)` is not to be sent, if so; else it is
-   * sent.
+   * Why the operation in `bytes[start, end)` must not be sent, if so; otherwise
+   * it counts as sent.
    *
-   * @param number By which it is known when it is answered.
+   * @param number Identifies the operation when it is answered.
    */
   refusal(
     number: number,
@@ -112,7 +112,7 @@ export class HeededOverloads {
     return undefined;
   }
 
-  /** The operation known by `number` was answered with `error`. */
+  /** The operation `number` was answered with `error`. */
   hear(
     number: number,
     demand: Demand,
@@ -121,7 +121,7 @@ export class HeededOverloads {
   ): void {
     if (code !== "overload") return;
     const { againAfterMs, keyPartition, ringSize } = details;
-    // It comes from another process, and may be anything.
+    // It comes from another process and may have any shape.
     if (typeof againAfterMs !== "number" || !(againAfterMs > 0)) return;
     if (!isRingSize(ringSize) || !isPartition(keyPartition, ringSize)) return;
     const shared = this.#heldFor(demand, ringSize);
@@ -140,7 +140,7 @@ export class HeededOverloads {
       held.holdMs = holdMs;
       held.probe = NONE;
     }
-    // Else it was sent before that was known.
+    // Otherwise it was sent before that was known.
     held.untilMs = Math.max(held.untilMs, untilMs);
     shared.untilMs = Math.max(shared.untilMs, held.untilMs);
   }
@@ -160,7 +160,7 @@ export class HeededOverloads {
     const at = this.#indexOf(demand);
     const known = this.#held[at];
     if (known?.ringSize === ringSize) return known;
-    // The ring has been resized, or somebody asks in ever other ways.
+    // The ring has been resized, or a caller keeps varying its demands.
     if (known !== undefined) this.#held.splice(at, 1);
     else if (this.#held.length === DEMANDS_MAX) this.#held.shift();
     const held: HeldPartitions = {
@@ -186,7 +186,7 @@ function refusal(
   );
 }
 
-/** Where the operation in `bytes[start, end)` goes; -1 if whoever gets it will refuse it. */
+/** The partition of the operation in `bytes[start, end)`; -1 if the node will refuse it anyway. */
 function partitionOfOperation(
   bytes: Uint8Array,
   start: number,

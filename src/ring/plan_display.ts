@@ -51,6 +51,8 @@ export interface Plan {
   readonly changes: readonly StagedChange[];
   /** The steps it takes, in order. */
   readonly transitions: readonly PlannedTransition[];
+  /** Joining nodes that it leaves out, as it resizes the ring. Default: none. */
+  readonly postponedJoins?: readonly string[];
 }
 
 /** How a plan differs from the default. */
@@ -79,7 +81,7 @@ export function planText(plan: Plan, options: PlanOptions = {}): string {
     ? "1 cluster transition"
     : `${count} cluster transitions`;
   return stagedChangesTable(changes) +
-    `\n${lossWarnings(changes)}\n` +
+    `\n${lossWarnings(changes)}${postponedNote(plan)}\n` +
     `NOTE: Applying these changes will result in ${note}\n\n` +
     transitions.map((transition, i) =>
       transitionTitle(i + 1, count) + transitionText(transition, options)
@@ -126,6 +128,14 @@ function lossWarnings(changes: readonly StagedChange[]): string {
       ? `WARNING: All of ${quotedName(change.node)} replicas will be lost\n`
       : ""
   ).join("");
+}
+
+function postponedNote({ postponedJoins = [] }: Plan): string {
+  const names = postponedJoins.map(quotedName).join(", ");
+  return names === ""
+    ? ""
+    : `NOTE: This plan does not let in ${names}, as a resize of the ring\n` +
+      "      stands alone: plan and commit again when that is over\n";
 }
 
 function transitionTitle(number: number, count: number): string {

@@ -4,7 +4,7 @@
  *
  * @module
  */
-import { assertEquals } from "@std/assert";
+import { assertEquals, assertStringIncludes } from "@std/assert";
 import {
   commitFailureText,
   COMMITTED_TEXT,
@@ -69,6 +69,22 @@ Deno.test("planText() prints a plan of two joins with its warning and transfers"
       }],
     }),
     sections.get("cluster plan (join rc7, rc8 staged on 1-node rc6)"),
+  );
+});
+
+Deno.test("planText() names the joins that a resize leaves out", () => {
+  const text = planText({
+    changes: [{ type: "resize", from: 64, to: 128 }],
+    transitions: [],
+    postponedJoins: ["dev4@127.0.0.1", "dev5@127.0.0.1"],
+  });
+  assertStringIncludes(
+    text,
+    "NOTE: This plan does not let in 'dev4@127.0.0.1', 'dev5@127.0.0.1', as a resize",
+  );
+  assertEquals(
+    planText({ changes: [], transitions: [], postponedJoins: [] }),
+    "There are no staged changes\n",
   );
 });
 

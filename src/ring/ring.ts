@@ -49,7 +49,7 @@ export const statusesByStrength: readonly MemberStatus[] = [
   "leaving",
 ];
 
-/** One change of a status, named by who made it and the how manieth of theirs it was; no two changes have one name. */
+/** One change of a status, identified by the node that made it and the number of its change; no two changes share one. */
 export interface MemberStatusDot {
   /** The node that made the change. */
   readonly actor: string;
@@ -266,10 +266,19 @@ export function currentMembers(ring: Ring): string[] {
 
 /** Members that must see the ring before it is ready and are not known to have, sorted. */
 export function membersBehind(ring: Ring): string[] {
-  return membersWith(ring, agreeingStatuses).filter((node) => {
-    const seen = ring.seen.get(node);
-    return seen === undefined || !sameVersion(seen, ring.clock);
-  });
+  return membersWith(ring, agreeingStatuses)
+    .filter((node) => isBehind(ring, node));
+}
+
+/** Nodes that may take requests and go by an older ring: members, and those that are joining, sorted. */
+export function requestersBehind(ring: Ring): string[] {
+  return activeMembers(ring).filter((node) => isBehind(ring, node));
+}
+
+/** Whether `node` is not known to have seen the ring. */
+function isBehind(ring: Ring, node: string): boolean {
+  const seen = ring.seen.get(node);
+  return seen === undefined || !sameVersion(seen, ring.clock);
 }
 
 /** Whether every valid, leaving and exiting member holds this very ring. */

@@ -6,9 +6,13 @@
  *
  * @module
  */
-import { MemberMeta, memberMeta, type Ring } from "./ring.ts";
+import { currentMembers, MemberMeta, memberMeta, type Ring } from "./ring.ts";
 import { RING_SIZE_MAX } from "./chash.ts";
-import type { RingOrigin } from "./ring_generations.ts";
+import {
+  firstVnode,
+  firstVnodeOf,
+  type RingOrigin,
+} from "./ring_generations.ts";
 
 /** Where `node` comes from; `null` if it says nothing, as neither that ring nor the cluster's had been resized. */
 export function originOf(ring: Ring, node: string): RingOrigin | null {
@@ -31,6 +35,23 @@ export function textOfOrigin({ generation, size }: RingOrigin): string {
 /** Where all members come from, as far as they say so. */
 export function originsIn(ring: Ring): RingOrigin[] {
   return [...ring.members.keys()].flatMap((node) => originOf(ring, node) ?? []);
+}
+
+/**
+ * Members whose own vnodes, from before they came, have the numbers of other
+ * partitions of this ring, sorted. No resize begins with a number that a known
+ * member has used. But a claimant that is gone may have let somebody in of whom
+ * its successor heard only after it had begun one.
+ */
+export function mistakenMembers(ring: Ring): string[] {
+  const { resize } = ring.ownership.generations;
+  return currentMembers(ring).filter((node) => {
+    const origin = originOf(ring, node);
+    if (origin === null) return false;
+    const first = firstVnodeOf(origin.generation);
+    return resize !== null && first === firstVnodeOf(resize.generation) ||
+      first === firstVnode(ring) && origin.size !== ring.size;
+  });
 }
 
 /** What a node that stands alone in `left` has to say of itself in `joined`; `null` for nothing. */

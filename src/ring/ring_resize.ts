@@ -8,7 +8,7 @@
  *                          binding ──────────────────────────────┘
  *                             │ all owners: what is acknowledged is there
  *                             ▼
- *                          reading ── all members know ──► installed
+ *                          reading ── all know, guests too ──► installed
  *     copying, binding ── abort, staged and committed ──► as it was
  *
  * Members learn of a phase one after the other, so those of two that follow each
@@ -37,6 +37,7 @@ import { currentMembers, resizeSteps, type Ring } from "./ring.ts";
 import { checkRingSize, isInvited } from "./ring_change.ts";
 import { hasConsistentBuckets } from "./consistent_buckets.ts";
 import { GENERATIONS_KEPT } from "./ring_generations.ts";
+import { stagedJoins } from "./staged_changes.ts";
 
 /** The size of {@linkcode refuseResize} that stands for giving up the resize under way. */
 export const ABORT_RESIZE = 0;
@@ -89,6 +90,24 @@ export function refuseResize(ring: Ring, size: number): WhorlError | null {
   return newest - current < GENERATIONS_KEPT - 1 ? null : new WhorlError(
     "not_capable",
     `${what} as ${newest - current} resizes in a row were given up`,
+  );
+}
+
+/**
+ * Whether a resize may be staged beside the joins that are; `null` if so. A node
+ * that comes later waits, and the plan says so.
+ */
+export function refuseBesideJoins(
+  ring: Ring,
+  size: number,
+): WhorlError | null {
+  const nodes = stagedJoins(ring);
+  return nodes.length === 0 ? null : new WhorlError(
+    "pending_changes",
+    `Cannot resize the ring to ${size} partitions as ${
+      nodes.join(", ")
+    } would be left out, which wait to join: commit or clear that first`,
+    { details: { nodes } },
   );
 }
 

@@ -20,6 +20,7 @@ import {
   partitionCounts,
   pendingTransfers,
   readyMembers,
+  requestersBehind,
   type Ring,
   ringReady,
 } from "./ring.ts";
@@ -34,6 +35,7 @@ import {
   transfersTowards,
 } from "./ring_change.ts";
 import { hasConsistentBuckets } from "./consistent_buckets.ts";
+import { mistakenMembers } from "./ring_origin.ts";
 import { allReported } from "./ring_resize.ts";
 import { stagedChanges } from "./staged_changes.ts";
 
@@ -60,7 +62,8 @@ export interface ResizeCare {
 /**
  * Does what `ring` needs of its claimant `self`, in this order:
  *
- * 1. members that need no commit become valid, and so do those that leave if
+ * 1. who joins with vnodes that would be taken for others of this ring joins no
+ *    more; members that need no commit become valid, and so do those that leave if
  *    nobody could take over from them (after a split, everybody may be leaving);
  * 2. owners switch where transfers are complete; a resize comes to its next phase,
  *    and after the last one all owners switch;
@@ -93,6 +96,11 @@ export function tendRing(
     reasons.push(reason);
     isNews = true;
   };
+  for (const node of mistakenGuests(current)) {
+    const why =
+      `${node} joins no more as what it holds would be taken for parts of the resized ring`;
+    go(setStatus(current, self, node, "invalid"), why);
+  }
   for (const node of comingMembers(current).filter(mayCome)) {
     go(setStatus(current, self, node, "valid"), `${node} is a member`);
   }
@@ -169,7 +177,8 @@ function tendResize(
         ]
         : [ring, ""];
     case "reading":
-      return mayInstall && ringReady(ring)
+      // Who is joining takes requests, too, and would read where nobody writes any more.
+      return mayInstall && requestersBehind(ring).length === 0
         ? [
           installResize(ring, self),
           `the ring has ${resize.owners.length} partitions`,
@@ -200,7 +209,8 @@ export function assumeDone(ring: Ring, self: string): Ring {
 
 /**
  * Whether a resize is under way that cannot be: a claimant of another part of a
- * split cluster has removed owners meanwhile, has them leave, or has others come.
+ * split cluster has removed owners meanwhile, has them leave, or has others come,
+ * maybe one whose own vnodes are numbered like the partitions to come.
  * Where buckets are consistent there is no way back from the phase `reading`, in
  * which groups of the new partitions have taken over: then the ring gets its new
  * size, and after that other owners.
@@ -211,6 +221,10 @@ function isResizeVoid(ring: Ring): boolean {
     resize === null || resize.phase === "reading" && hasConsistentBuckets(ring)
   ) return false;
   const able = new Set(heirs(ring));
+  if (
+    resize.phase !== "reading" &&
+    mistakenMembers(ring).some((node) => !isGuest(ring, node))
+  ) return true;
   return next.length > 0 || !owners.every((owner) => able.has(owner)) ||
     !resize.owners.every((owner) => able.has(owner));
 }
@@ -292,6 +306,22 @@ export function settleOn(
     transfers.length === next.length &&
     transfers.every((transfer, i) => transfer === next[i]);
   return isSame ? ring : setOwnership(ring, self, { owners, next: transfers });
+}
+
+/**
+ * Those of {@linkcode mistakenMembers} that are not in the ring yet: they stand
+ * alone again, with all they hold, and may join once more. Only their own word
+ * tells where they come from.
+ */
+function mistakenGuests(ring: Ring): string[] {
+  return mistakenMembers(ring).filter((node) =>
+    isGuest(ring, node) && !isInvited(ring, node)
+  );
+}
+
+/** Whether `node` is joining and was no member before. */
+function isGuest(ring: Ring, node: string): boolean {
+  return memberStatus(ring, node) === "joining" && ownsNothing(ring, node);
 }
 
 /** Members to be made valid: those that need no commit, and one that owns partitions, which was a member before. */

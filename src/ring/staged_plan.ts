@@ -109,6 +109,8 @@ export interface StagedPlan {
   readonly changes: readonly PlannedChange[];
   /** The steps it takes; none if nothing is staged. */
   readonly transitions: readonly PlannedTransition[];
+  /** Nodes that are joining and that it leaves out, as a resize stands alone: another plan lets them in, afterwards. Absent if there are none. */
+  readonly postponedJoins?: readonly string[];
 }
 
 /** A plan with the owners it leads to. */
@@ -170,9 +172,11 @@ function planResize(ring: Ring, size: number, targetN: number): ComputedPlan {
       : { action: "resize-ring", ringSizes: [ring.size, size] },
   ];
   const committed = commitStaged(ring, claimant, target, "");
+  const postponedJoins = stagedJoins(ring);
   return {
     planId: planIdOf(ring, changes, target),
     changes,
+    ...postponedJoins.length === 0 ? {} : { postponedJoins },
     transitions: [{
       ...transition(ring, committed, targetN),
       transfers: countTransfers(

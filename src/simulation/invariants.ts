@@ -65,8 +65,10 @@ export class Invariants implements StoreWatch {
   readonly #queues: QueueSample[] = [];
   readonly #rings = new RingWatch();
   readonly #deletions: Violation[] = [];
-  /** A ring of the newest generation that was seen. */
-  #newestRing: Ring | undefined;
+  /** A ring of the newest generation that was seen of each cluster, by its seed. */
+  readonly #newestRings = new Map<string, Ring>();
+  /** The cluster of each node, by its seed: one that stands alone has generations of its own. */
+  readonly #seeds = new Map<string, string>();
   #stop = (): void => {};
 
   /** @param masters Vnode masters of a node, those of all modules. */
@@ -119,7 +121,7 @@ export class Invariants implements StoreWatch {
       this.#deletions.push(...checkDeletion(
         `${host}, partition ${partition} at ${this.#now()} ms,`,
         certain.get(store) ?? new Map(),
-        this.#isPresent(partition)
+        this.#isPresent(host, partition)
           ? [...certain].filter(([name]) => name !== store)
             .map(([, content]) => content)
           : this.#durable.certainElsewhere(path, store, partition),
@@ -129,9 +131,9 @@ export class Invariants implements StoreWatch {
     this.#durable.deleted(`${host}${path}`, partition);
   }
 
-  /** Whether a vnode is of the ring as it is. The data of others is with vnodes of another number. */
-  #isPresent(vnode: number): boolean {
-    const ring = this.#newestRing;
+  /** Whether a vnode of `host` is of its ring as it is. The data of others is with vnodes of another number. */
+  #isPresent(host: string, vnode: number): boolean {
+    const ring = this.#newestRings.get(this.#seeds.get(host) ?? "");
     return ring === undefined || ageOfVnode(ring, vnode) === "present";
   }
 
@@ -152,10 +154,12 @@ export class Invariants implements StoreWatch {
   ringSeen(host: string, ring: Ring, begins: boolean): void {
     const nowMs = this.#now();
     const { newest, current } = ring.ownership.generations;
-    const known = this.#newestRing?.ownership.generations;
+    const { seed } = ring.clusterId;
+    const known = this.#newestRings.get(seed)?.ownership.generations;
     const isNewer = known === undefined || newest > known.newest ||
       newest === known.newest && current >= known.current;
-    if (isNewer) this.#newestRing = ring;
+    if (isNewer) this.#newestRings.set(seed, ring);
+    this.#seeds.set(host, seed);
     if (begins) this.#rings.begins(host, ring, nowMs);
     else this.#rings.see(host, ring, nowMs);
   }

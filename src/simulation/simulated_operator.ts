@@ -17,6 +17,7 @@ import { isWhorlError, WhorlError } from "../base/errors.ts";
 import { versionDescends } from "../causality/version_vector.ts";
 import type { WhorlNode } from "../node/node.ts";
 import { type MemberStatus, memberStatus, type Ring } from "../ring/ring.ts";
+import { isBack, isForgotten, isFull, newestRing } from "./machine_rings.ts";
 import { describeChange } from "./schedule/fault_words.ts";
 import { LOSS_MEMBERS_MIN } from "./schedule/draw_membership.ts";
 import type { PlannedChange } from "./schedule/schedule.ts";
@@ -207,7 +208,7 @@ export class SimulatedOperator {
       if (!machine.inService && machine.process === undefined) {
         machine.putIntoService();
       }
-      const host = this.#anyMember();
+      const host = this.#anyHost();
       if (!machine.running || host === undefined) return false;
       if (this.#cluster.serves(machine)) return false;
       await this.ask(
@@ -430,6 +431,9 @@ export class SimulatedOperator {
 
   #lookAfterLeaver(machine: SimulatedMachine, index: number): void {
     const status = this.#statusOf(index);
+    if (status !== "invalid" && status !== undefined || !machine.inService) {
+      this.#goneSinceMs.delete(machine);
+    }
     if (!machine.inService) {
       this.#standings.set(machine, "out");
     } else if (
@@ -447,7 +451,10 @@ export class SimulatedOperator {
       // If all that it knows have left as well it never hears of that.
       const { time } = this.#cluster;
       const sinceMs = this.#goneSinceMs.getOrInsert(machine, time.now());
-      if (time.now() - sinceMs < HEARS_MS_MAX || !this.#cluster.healed) return;
+      if (
+        time.now() - sinceMs < HEARS_MS_MAX ||
+        !this.#cluster.healed && !isForgotten(machine, this.#ring())
+      ) return;
       machine.retire();
       this.#standings.set(machine, "lost");
     }
@@ -509,21 +516,24 @@ export class SimulatedOperator {
 
   /** The newest ring that any member goes by. */
   #ring(): Ring | undefined {
-    let newest: Ring | undefined;
-    for (const machine of this.#cluster.machines) {
-      if (!this.#cluster.serves(machine)) continue;
-      const ring = machine.node?.parts.cluster?.ring;
-      if (ring === undefined) continue;
-      if (newest === undefined || changesOf(ring) > changesOf(newest)) {
-        newest = ring;
-      }
-    }
-    return newest;
+    const { machines } = this.#cluster;
+    return newestRing(machines.filter((each) => this.#cluster.serves(each)));
   }
 
   #statusOf(index: number): MemberStatus | undefined {
     const ring = this.#ring();
     return ring && memberStatus(ring, this.#nameOf(index));
+  }
+
+  /** Some member that runs and that others may join by: one that is sent away may be alone by then, and end. */
+  #anyHost(): SimulatedMachine | undefined {
+    const ring = this.#ring();
+    const able = this.#cluster.machines.filter((machine) => {
+      const name = `${machine.host}@${machine.host}`;
+      return this.#cluster.serves(machine) && ring !== undefined &&
+        isFull(memberStatus(ring, name));
+    });
+    return able.length === 0 ? undefined : this.#chance.pick(able);
   }
 
   /** Some full member that runs. */
@@ -583,26 +593,4 @@ export class SimulatedOperator {
       );
     }
   }
-}
-
-/** How many changes a ring contains; of two of one cluster the one with more knows more, if not always all. */
-function changesOf({ clock }: Ring): number {
-  let changes = 0;
-  for (const count of clock.values()) changes += count;
-  return changes;
-}
-
-/** Whether a member that was declared down is about to be one again, and has partitions. */
-function isBack(
-  { node }: SimulatedMachine,
-  status: MemberStatus | undefined,
-): boolean {
-  return status === "joining" && node !== undefined &&
-    node.parts.cluster?.ring.ownership.owners.includes(node.name) === true;
-}
-
-/** Whether a member of that status owns partitions, or is to. */
-function isFull(status: MemberStatus | undefined): boolean {
-  return status === "valid" || status === "leaving" || status === "exiting" ||
-    status === "down";
 }

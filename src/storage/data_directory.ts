@@ -1,7 +1,7 @@
 /**
- * The folder that is a node's memory of itself: who it is, how often it started,
- * its ring and its stores. One process at a time has it, held by a lock that
- * the system frees when that process ends, however it ends.
+ * The folder with a node's persistent state: its identity, how often it has
+ * started, its ring and its stores. One process at a time has it open, held by
+ * a lock that the system frees when that process ends, however it ends.
  *
  *     LOCK              process id of the holder
  *     identity.json     node id, name, cluster, ring size, vnode masters
@@ -24,7 +24,7 @@ import {
 
 const directoryFormat = 1;
 
-/** What a folder may hold before `FORMAT` is written: the traces of an unfinished creation. */
+/** What a folder may hold before `FORMAT` is written: traces of an unfinished creation. */
 const beginnings = new Set([
   "LOCK",
   "identity.json",
@@ -34,7 +34,7 @@ const beginnings = new Set([
   "FORMAT.tmp",
 ]);
 
-/** Who a node is; fixed when its folder is created. */
+/** The identity of a node; fixed when its folder is created. */
 export interface NodeIdentity {
   /** Drawn at random when the folder was created: lowercase hex digits. */
   readonly nodeId: string;
@@ -119,8 +119,8 @@ export class DataDirectory implements AsyncDisposable {
   }
 
   /**
-   * Who the data directory at `path` belongs to, or `undefined` if there is none.
-   * Whoever has it open is not disturbed.
+   * The owner of the data directory at `path`, or `undefined` if there is none.
+   * Does not disturb a process that has it open.
    *
    * @throws {WhorlError} `store_corrupt`, `store_format`, `store_foreign` or
    * `store_unavailable`, naming the file.
@@ -173,7 +173,7 @@ export class DataDirectory implements AsyncDisposable {
   async writeRecord(name: string, content: unknown): Promise<void> {
     const path = this.#recordPath(name);
     const write = () => writeRecordFile(this.#disk, path, content);
-    // The next write goes on whatever becomes of this one.
+    // The next write proceeds even if this one fails.
     const written = this.#writing.then(write, write);
     this.#writing = written;
     try {
@@ -184,10 +184,10 @@ export class DataDirectory implements AsyncDisposable {
   }
 
   /**
-   * Puts the store of a vnode master aside, with all files that belong to it, so
-   * that the next one begins empty. Nothing is removed.
+   * Moves the store of a vnode master aside, with all of its files, so that the
+   * next one starts empty. Nothing is deleted.
    *
-   * @returns What the names of its files end with now.
+   * @returns The suffix of its files.
    * @throws {WhorlError} `store_full` or `store_unavailable`, naming the folder.
    */
   async setStoreAside(module: string, master: number): Promise<string> {
@@ -230,7 +230,7 @@ export class DataDirectory implements AsyncDisposable {
     return `${this.path}/${name}.json`;
   }
 
-  /** Waits for records being written and lets the folder go. Closing twice does nothing more. */
+  /** Waits for records being written and releases the folder. Closing twice does nothing more. */
   async close(): Promise<void> {
     if (this.#closed) return;
     this.#closed = true;
@@ -263,7 +263,7 @@ async function makePrivateFolder(disk: Disk, path: string): Promise<void> {
 async function takeLock(disk: Disk, path: string): Promise<DiskFile> {
   const lockPath = `${path}/LOCK`;
   await refuseLink(disk, lockPath);
-  // A folder with other things in it is not ours to put a lock into.
+  // A folder with other things in it is not ours to lock.
   await isUnfinished(disk, path);
   const lock = await disk.open(lockPath, { mode: "create" });
   try {

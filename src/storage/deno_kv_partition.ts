@@ -56,7 +56,7 @@ export class DenoKvPartition implements PartitionStore {
   }
 
   get(key: Uint8Array): Awaitable<Uint8Array | undefined> {
-    return this.#store.get(this.partition, key);
+    return this.#store.reads.get(this.partition, key);
   }
 
   write(
@@ -132,8 +132,9 @@ export class DenoKvPartition implements PartitionStore {
     const { key, record } = stored;
     // The key may have been written since its page was read, so that a large
     // value whose chunks are not there is looked up anew.
-    return this.#store.decodeInline(key, record) ??
-      this.#store.decode(key, record, () => false);
+    const { reads } = this.#store;
+    return reads.decodeInline(key, record) ??
+      reads.decode(key, record, () => false);
   }
 
   /** Keys that exist in `range`, in order. */

@@ -37,22 +37,12 @@ import type {
   StoreWrite,
   StoreWriteOptions,
 } from "../environment/storage.ts";
-import { briefBytes } from "../base/byte_slab.ts";
-import { bytesToText } from "../base/byte_text.ts";
 import { ChunkSets } from "./chunk_sets.ts";
 import {
   endKeyText,
   firstKeyText,
-  hashKey,
-  isSound,
-  keyPrefixBytes,
   partitionOf,
-  readManifest,
-  recordHeaderBytes,
-  recordKind,
-  sealRecord,
   space,
-  writeKeyPrefix,
 } from "./deno_kv_codec.ts";
 import { storeError } from "./deno_kv_errors.ts";
 import { DenoKvFile } from "./deno_kv_file.ts";
@@ -64,42 +54,28 @@ import {
 import { DenoKvPartition } from "./deno_kv_partition.ts";
 import { Fold } from "./fold.ts";
 import { Journal } from "./journal.ts";
-import { JournalBuffer } from "./journal_buffer.ts";
-import {
-  entryHeaderBytes,
-  journalKey,
-  sealJournalRecord,
-  writeEntryHeader,
-} from "./journal_codec.ts";
+import { journalKey, sealJournalRecord } from "./journal_codec.ts";
 import {
   foldingBatch,
   replayedBatch,
   replayJournal,
 } from "./journal_replay.ts";
 import { KnownKeys } from "./known_keys.ts";
+import type { PartitionHost } from "./partition_host.ts";
 import {
-  costOf,
-  goesIntoChunks,
-  goesIntoRow,
-  type GroupCost,
   isRemoval,
   keyOf,
-  PendingBatch,
+  type PendingBatch,
   type PendingWrite,
   recordOf,
   removedRow,
-  type RowValue,
   valueOf,
 } from "./pending_batch.ts";
-import type { PartitionHost } from "./partition_host.ts";
 import { ReadCache } from "./read_cache.ts";
-import { storeLimits } from "../environment/storage.ts";
-import {
-  checkPartition,
-  checkWrites,
-  closedError,
-} from "./store_limits_check.ts";
+import { checkPartition, closedError } from "./store_limits_check.ts";
 import { UnfoldedWrites } from "./unfolded_writes.ts";
+import { ValueReads } from "./value_reads.ts";
+import { WriteQueue } from "./write_queue.ts";
 
 /** How to open a Deno KV store. */
 export type DenoKvConfig = Extract<StoreConfig, { type: "deno_kv" }>;
@@ -144,16 +120,10 @@ export async function openDenoKvStore(
   return store;
 }
 
-const nothing = new Uint8Array();
-
-/** A read from disk that others may wait for as well. */
-interface DiskRead {
-  value: Promise<Uint8Array | undefined>;
-}
-
 /** A Deno KV file with its table, cache and filter. */
 export class DenoKvStore implements Store, PartitionHost {
   readonly durable = true;
+  readonly reads: ValueReads;
   readonly #file: DenoKvFile;
   readonly #runtime: Runtime;
   readonly #chunks: ChunkSets;
@@ -164,7 +134,7 @@ export class DenoKvStore implements Store, PartitionHost {
   /** The newest write of each key that is not in its row. */
   readonly #table = new UnfoldedWrites();
   readonly #journal: Journal;
-  readonly #buffer = new JournalBuffer();
+  readonly #queue: WriteQueue;
   /** Whether the table holds what the journal says; folding before would drop it. */
   #replayed = false;
   /** The fold under way, if the journal has a generation to fold. */
@@ -173,23 +143,14 @@ export class DenoKvStore implements Store, PartitionHost {
   #foldsAll = false;
   #idleTimer: TimerHandle | undefined;
   #idleSince = 0;
-  /** Number of the newest batch, and of the last one that is durable. */
-  #newestBatch = 0;
+  /** Number of the last batch that is durable. */
   #durableBatch = 0;
-  /** Batches in order of commit; the first may be under way. */
-  readonly #batches: PendingBatch[] = [];
-  /** Reads from disk under way, by key; a write to the key takes them out, so that they don't fill the cache. */
-  readonly #reads = new Map<string, DiskRead>();
-  readonly #scratch = new Uint8Array(keyPrefixBytes + storeLimits.keyBytesMax);
-  #heldBytes = 0;
   #committing: Promise<void> | undefined;
   #clearsTailLost: PromiseWithResolvers<void> | undefined;
   #failure: WhorlError | undefined;
   #closing: Promise<void> | undefined;
   #commits = 0;
   #writes = 0;
-  #hits = 0;
-  #misses = 0;
 
   constructor(
     file: DenoKvFile,
@@ -207,6 +168,22 @@ export class DenoKvStore implements Store, PartitionHost {
       file,
       config.keyFilterBytesMax ?? keyFilterBytesDefault,
     );
+    const parts = {
+      table: this.#table,
+      chunks: this.#chunks,
+      keys: this.#keys,
+    };
+    this.reads = new ValueReads({
+      ...parts,
+      file,
+      cache: this.#cache,
+      refuseIfClosed: (action) => this.refuseIfClosed(action),
+    });
+    this.#queue = new WriteQueue({
+      ...parts,
+      path: file.path,
+      reads: this.reads,
+    });
   }
 
   /** Learns what must be known before the first write, and begins to learn the rest. */
@@ -274,113 +251,15 @@ export class DenoKvStore implements Store, PartitionHost {
   }
 
   stats(): StoreStats {
-    let pendingWrites = 0;
-    for (const batch of this.#batches) pendingWrites += batch.writes.length;
     return {
       commits: this.#commits,
       writes: this.#writes,
-      cacheHits: this.#hits,
-      cacheMisses: this.#misses,
+      cacheHits: this.reads.hits,
+      cacheMisses: this.reads.misses,
       cacheBytes: this.#cache.bytes + this.#journal.bytes,
-      pendingWrites,
+      pendingWrites: this.#queue.writeCount,
       absentKeysKnown: this.#keys.complete,
     };
-  }
-
-  /** The value of `key`, as {@linkcode PartitionStore.get}. */
-  get(
-    partition: number,
-    key: Uint8Array,
-  ): Uint8Array | undefined | Promise<Uint8Array | undefined> {
-    this.refuseIfClosed("read");
-    // No stored key is longer.
-    if (key.length > storeLimits.keyBytesMax) return undefined;
-    const scratch = this.#scratch;
-    const length = keyPrefixBytes + key.length;
-    writeKeyPrefix(scratch, 0, space.data, partition);
-    scratch.set(key, keyPrefixBytes);
-    const keyText = bytesToText(scratch, 0, length);
-    const pending = this.#table.get(partition, keyText);
-    if (pending !== undefined) {
-      this.#hits++;
-      return valueOf(pending);
-    }
-    const cached = this.#cache.get(keyText);
-    if (cached !== undefined) {
-      this.#hits++;
-      return cached ?? undefined;
-    }
-    if (!this.#keys.mayHave(scratch.subarray(0, length))) {
-      this.#hits++;
-      return undefined;
-    }
-    this.#misses++;
-    const known = this.#reads.get(keyText);
-    if (known !== undefined) return known.value;
-    const read = {} as DiskRead;
-    this.#reads.set(keyText, read);
-    read.value = this.#readFromDisk(keyText, scratch.slice(0, length), read);
-    return read.value;
-  }
-
-  async #readFromDisk(
-    keyText: string,
-    key: Uint8Array,
-    read: DiskRead,
-  ): Promise<Uint8Array | undefined> {
-    const isCurrent = () => this.#reads.get(keyText) === read;
-    try {
-      const record = await this.#file.get(key);
-      const value = record === null
-        ? undefined
-        : await this.decode(key, record, isCurrent);
-      if (isCurrent()) this.#cache.put(keyText, value ?? null);
-      return value;
-    } finally {
-      if (isCurrent()) this.#reads.delete(keyText);
-    }
-  }
-
-  /**
-   * The value in a record that was read from disk. If the chunks of a value are
-   * gone because its key was written meanwhile, the new value counts.
-   *
-   * @param isCurrent Whether the key has certainly not been written since the record was read.
-   * @throws {WhorlError} `value_corrupt` if it is not what was stored under `key`.
-   */
-  async decode(
-    key: Uint8Array,
-    record: unknown,
-    isCurrent: () => boolean,
-  ): Promise<Uint8Array | undefined> {
-    const inline = this.decodeInline(key, record);
-    if (inline !== undefined) return inline;
-    const manifest = readManifest(record as Uint8Array, partitionOf(key));
-    const value = await this.#chunks.loadValue(manifest);
-    if (value !== undefined) return value;
-    if (isCurrent()) throw this.#valueCorrupt(key);
-    return await this.get(partitionOf(key), key.subarray(keyPrefixBytes));
-  }
-
-  /** The value in a record, or `undefined` if it is a manifest. @throws {WhorlError} `value_corrupt`. */
-  decodeInline(key: Uint8Array, record: unknown): Uint8Array | undefined {
-    if (!isSound(record, hashKey(key))) throw this.#valueCorrupt(key);
-    const sound = record as Uint8Array;
-    if (sound[4] === recordKind.inline) {
-      return sound.subarray(recordHeaderBytes);
-    }
-    if (sound[4] === recordKind.manifest) return undefined;
-    throw this.#valueCorrupt(key);
-  }
-
-  #valueCorrupt(key: Uint8Array): WhorlError {
-    const partition = partitionOf(key);
-    const shown = key.subarray(keyPrefixBytes).toHex();
-    return new WhorlError(
-      "value_corrupt",
-      `Cannot read key ${shown} of partition ${partition} in store ${this.#file.path} as the value does not match its checksum`,
-      { details: { path: this.#file.path, partition, key: shown } },
-    );
   }
 
   /** Applies a group of writes, as {@linkcode PartitionStore.write}. */
@@ -392,108 +271,9 @@ export class DenoKvStore implements Store, PartitionHost {
   ): void {
     this.refuseIfClosed("write");
     if (this.#failure !== undefined) throw this.#failure;
-    const valueBytes = checkWrites(writes);
-    const cost = costOf(writes, valueBytes, this.#chunks.inUse, inBulk);
-    if (
-      this.#heldBytes > 0 &&
-      this.#heldBytes + cost.heldBytes > groupCommitLimits.pendingBytesMax
-    ) {
-      throw new WhorlError(
-        "overload",
-        `Cannot write to store ${this.#file.path} as ${groupCommitLimits.pendingBytesMax} bytes may wait to be committed: current value is ${this.#heldBytes}`,
-        { details: { path: this.#file.path, heldBytes: this.#heldBytes } },
-      );
-    }
-    let batch = this.#batches[this.#batches.length - 1];
-    if (batch === undefined || !batch.fits(cost)) {
-      batch = new PendingBatch(++this.#newestBatch);
-      this.#batches.push(batch);
-    }
-    batch.reserve(cost);
-    this.#heldBytes += cost.heldBytes;
-    for (let i = 0; i < writes.length; i++) {
-      this.#addWrite(partition, writes[i] as StoreWrite, batch, cost);
-    }
-    batch.committed.push(committed);
+    this.#queue.add(partition, writes, committed, inBulk);
     this.#writes += writes.length;
     this.#wake();
-  }
-
-  #addWrite(
-    partition: number,
-    { key, value }: StoreWrite,
-    batch: PendingBatch,
-    { ahead, inBulk }: GroupCost,
-  ): void {
-    const inRow = inBulk || (value !== null && goesIntoRow(value, ahead));
-    const content = value === null || inRow ? nothing : value;
-    const keyBytes = keyPrefixBytes + key.length;
-    const recordBytes = recordHeaderBytes + content.length;
-    const part = this.#buffer.reserve(
-      batch.parts,
-      entryHeaderBytes + keyBytes + recordBytes,
-    );
-    const { slab, end } = part;
-    const recordAt = end - recordBytes;
-    const keyAt = recordAt - keyBytes;
-    writeKeyPrefix(slab, keyAt, space.data, partition);
-    slab.set(key, keyAt + keyPrefixBytes);
-    const keyText = bytesToText(slab, keyAt, recordAt);
-    const keyHash = hashKey(slab.subarray(keyAt, recordAt));
-    writeEntryHeader(
-      slab,
-      keyAt - entryHeaderBytes,
-      keyHash,
-      keyBytes,
-      recordBytes,
-    );
-    slab[recordAt + 4] = inRow
-      ? recordKind.inRow
-      : value === null
-      ? recordKind.removed
-      : recordKind.inline;
-    slab.set(content, recordAt + recordHeaderBytes);
-    sealRecord(slab.subarray(recordAt, end), keyHash);
-    if (value !== null) this.#keys.add(keyHash);
-    const write: PendingWrite = {
-      partition,
-      keyText,
-      slab,
-      keyAt,
-      recordAt,
-      end,
-      row: inRow ? this.#rowValue(partition, value, keyHash, ahead) : null,
-      batch: batch.number,
-      hides: false,
-      superseded: false,
-    };
-    const before = this.#table.set(write);
-    if (before !== undefined) {
-      const together = before.batch === batch.number;
-      write.hides = before.hides || !together;
-      before.superseded = together;
-    }
-    batch.writes.push(write);
-    if (inRow) batch.changesRows = true;
-    if (this.#reads.size > 0) this.#reads.delete(keyText);
-  }
-
-  #rowValue(
-    partition: number,
-    value: Uint8Array | null,
-    keyHash: number,
-    ahead: boolean,
-  ): RowValue {
-    if (value === null) return removedRow;
-    if (goesIntoChunks(value, ahead)) {
-      const set = this.#chunks.allocate(partition, value.length);
-      return { record: null, large: { set, value: value.slice(), ahead } };
-    }
-    const record = briefBytes(recordHeaderBytes + value.length);
-    record[4] = recordKind.inline;
-    record.set(value, recordHeaderBytes);
-    sealRecord(record, keyHash);
-    return { record, large: null };
   }
 
   /** Starts committing, once all that is written in this turn has been gathered. */
@@ -504,7 +284,7 @@ export class DenoKvStore implements Store, PartitionHost {
   async #commitAll(): Promise<void> {
     try {
       for (;;) {
-        if (this.#batches.length > 0) await this.#commitNext();
+        if (!this.#queue.isEmpty) await this.#commitNext();
         else if (this.#foldsAll && !this.#journal.isEmpty) {
           await this.#commitNext();
         } else this.#foldsAll = false;
@@ -515,7 +295,7 @@ export class DenoKvStore implements Store, PartitionHost {
         }
         // One set after each batch, so that garbage doesn't wait for a quiet hour.
         if (this.#chunks.hasGarbage) await this.#chunks.removeGarbage();
-        else if (this.#batches.length === 0 && !this.#foldsAll) break;
+        else if (this.#queue.isEmpty && !this.#foldsAll) break;
       }
     } catch (error) {
       this.#fail(error);
@@ -528,7 +308,7 @@ export class DenoKvStore implements Store, PartitionHost {
   async #commitNext(): Promise<void> {
     invariant(this.#replayed, "the journal is known before it is changed");
     const journal = this.#journal;
-    let batch: PendingBatch | undefined = this.#batches[0];
+    let batch = this.#queue.first;
     // What is written now must not hurry a fold that was begun out of boredom.
     if (batch !== undefined && this.#closing === undefined) {
       this.#foldsAll = false;
@@ -618,8 +398,7 @@ export class DenoKvStore implements Store, PartitionHost {
 
   #noteCommitted(batch: PendingBatch): void {
     this.#durableBatch = batch.number;
-    this.#batches.shift();
-    this.#heldBytes -= batch.heldBytes;
+    this.#queue.removeFirst();
     if (batch.changesRows || this.#chunks.inUse) {
       for (const write of batch.writes) {
         if (write.superseded) continue;
@@ -700,7 +479,7 @@ export class DenoKvStore implements Store, PartitionHost {
     // A fold would drop journal records of which nobody knows whether they count.
     this.#forgetIdleTimer();
     // The table stays: reads go on to see what was written, known durable or not.
-    for (const batch of this.#batches.splice(0)) {
+    for (const batch of this.#queue.removeAll()) {
       for (const committed of batch.committed) this.#tell(committed, failure);
     }
     this.#clearsTailLost?.reject(failure);
@@ -752,7 +531,7 @@ export class DenoKvStore implements Store, PartitionHost {
       this.#table.size <= this.#limits.closeEntriesMax
     ) await this.#foldAll();
     await this.#keys.stop();
-    invariant(this.#batches.length === 0, "a closing store has committed all");
+    invariant(this.#queue.isEmpty, "a closing store has committed all");
     try {
       if (this.#failure === undefined) await this.#keys.save();
     } finally {

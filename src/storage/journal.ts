@@ -1,7 +1,8 @@
 /**
- * Decides for a store's journal: where the next records go, when a generation is
- * full and is folded, how much of it each commit folds in passing, and when
- * writers must wait for the fold. It only decides and counts; `DenoKvStore` acts.
+ * The decisions about a store's journal: where the next records go, when a
+ * generation is full and is folded, how much of it each commit folds in
+ * passing, and when writers must wait for the fold. It only decides and counts;
+ * `DenoKvStore` acts.
  *
  *     generation g is written ── full, idle, closing ──► g is folded, g + 1 is written
  *     g is folded ── last part durable ────────────────► g is dropped
@@ -46,7 +47,7 @@ export class Journal {
     return this.#folding > 0;
   }
 
-  /** Whether there is nothing that is not in its row. */
+  /** Whether everything is in its row. */
   get isEmpty(): boolean {
     return this.#folding === 0 && this.#records === 0;
   }
@@ -60,7 +61,7 @@ export class Journal {
   hasRoomFor(parts: readonly JournalPart[]): boolean {
     const { generationBytesMax, generationEntriesMax, generationRecordsMax } =
       this.#limits;
-    // An empty one takes anything, so that no batch waits for ever.
+    // An empty generation takes anything, so that no batch waits forever.
     return this.#records === 0 ||
       this.#bytes + bytesOf(parts) <= generationBytesMax &&
         this.#entries < generationEntriesMax &&

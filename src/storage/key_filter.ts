@@ -1,15 +1,15 @@
 /**
- * Which keys are certainly not in a store, in about 12 bits a key. A put must
- * know what it replaces; without this, every put of a new key would cost a read
- * from disk that finds nothing.
+ * Tells which keys are certainly not in a store, in about 12 bits per key. A
+ * put must know what it replaces; without this, every put of a new key would
+ * cost a read from disk that finds nothing.
  *
  * It is a list of split-block Bloom filters (Putze, Sanders, Singler, "Cache-,
  * Hash- and Space-Efficient Bloom Filters", 2007; the block layout is that of
  * Parquet): one hash picks a block of 256 bits, eight multiplications pick one
  * bit in each of its eight words. When a filter is full, one of twice its size
- * is added, until the memory given is used up; from then on the newest takes
- * more than it should and errs more often, on the safe side. Removed keys stay
- * in until the store is opened anew.
+ * is added, until the memory given is used up; from then on the newest holds
+ * more keys than intended and has more false positives, which is safe. Removed
+ * keys stay in it until the store is reopened.
  *
  * @module
  */
@@ -36,7 +36,7 @@ interface Layer {
   keys: number;
 }
 
-/** A set of 32-bit hashes that may claim too many, never too few. */
+/** A set of 32-bit hashes with false positives, but no false negatives. */
 export class KeyFilter {
   readonly #layers: Layer[] = [];
   readonly #bytesMax: number;

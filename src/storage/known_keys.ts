@@ -1,8 +1,8 @@
 /**
- * What a store knows of its keys without asking the disk: which are certainly
- * absent. A new store knows it from the start, one that was closed in order
- * finds it in a file, any other reads its keys in the background; until that is
- * done, every key may be there.
+ * Tells which keys are certainly absent from a store, without the disk. A new
+ * store knows from the start, one that was closed in order loads its filter
+ * from a file, any other reads its keys in the background; until that is done,
+ * every key may exist.
  *
  * @module
  */
@@ -37,7 +37,7 @@ export class KnownKeys {
     return this.#complete;
   }
 
-  /** Finds out how much is known, and begins to learn the rest. */
+  /** Loads the filter, or begins to read the keys. */
   async start(): Promise<void> {
     const { commitBefore, disk, head, path } = this.#file;
     if (commitBefore > 0) {
@@ -85,7 +85,7 @@ export class KnownKeys {
         limit = nextPageLimit(page.length, bytes);
       }
     } catch (error) {
-      // Then reads go on asking the disk, and meet its errors themselves.
+      // Reads then keep going to the disk, and meet its errors themselves.
       if (!(error instanceof WhorlError)) throw error;
     }
   }
@@ -96,7 +96,7 @@ export class KnownKeys {
     await this.#learning;
   }
 
-  /** Leaves what is known for the next opening. Nothing may be written afterwards. */
+  /** Saves the filter for the next opening. Nothing may be written afterwards. */
   async save(): Promise<void> {
     if (!this.#complete) return;
     const { path, disk, head, commitNumber } = this.#file;
@@ -110,7 +110,7 @@ export class KnownKeys {
       );
     } catch (cause) {
       const error = storeError(cause, "close", path);
-      // A disk without room for it costs the next opening some time, no more.
+      // If the disk has no room for it, the next opening takes longer.
       if (error.code !== "store_full") throw error;
     }
   }

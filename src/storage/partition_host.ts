@@ -1,22 +1,21 @@
 /**
- * What one partition of a Deno KV store needs of the store it belongs to.
+ * What one partition of a Deno KV store needs from the store it belongs to.
  *
  * @module
  */
 import type {
-  Awaitable,
   StoreState,
   StoreWrite,
   StoreWriteOptions,
 } from "../environment/storage.ts";
 import type { DenoKvFile } from "./deno_kv_file.ts";
 import type { UnfoldedWrites } from "./unfolded_writes.ts";
+import type { ValueReads } from "./value_reads.ts";
 
 /** The store behind a partition. */
 export interface PartitionHost {
   readonly state: StoreState;
-  /** The value of `key`, as `PartitionStore.get`. */
-  get(partition: number, key: Uint8Array): Awaitable<Uint8Array | undefined>;
+  readonly reads: Pick<ValueReads, "get" | "decode" | "decodeInline">;
   /** As `PartitionStore.write`. */
   write(
     partition: number,
@@ -24,14 +23,6 @@ export interface PartitionHost {
     committed: (error: Error | undefined) => void,
     options?: StoreWriteOptions,
   ): void;
-  /** The value in a record, or `undefined` if it is in chunks. @throws {WhorlError} `value_corrupt`. */
-  decodeInline(key: Uint8Array, record: unknown): Uint8Array | undefined;
-  /** The value in a record that was read from disk; see `DenoKvStore.decode`. @throws {WhorlError} `value_corrupt`. */
-  decode(
-    key: Uint8Array,
-    record: unknown,
-    isCurrent: () => boolean,
-  ): Promise<Uint8Array | undefined>;
   /** Rows in key order. */
   page(
     ...args: Parameters<DenoKvFile["page"]>

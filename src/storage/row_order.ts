@@ -1,27 +1,27 @@
 /**
- * Puts the rows of a table in order a little at a time, as a thread has other
- * things to do than to sort: rows are taken in runs that are sorted each for
- * itself, the runs are merged, and the outcome is woven into an order that there
- * was before.
+ * Sorts the rows of a table incrementally, so that the thread is not blocked:
+ * rows are taken in runs that are sorted one by one, the runs are merged, and
+ * the result is merged into the previous order.
  *
  *     keys ──► runs, sorted ──► merged ──► woven into the order before ──► order
  *
- * Rows may come and go meanwhile. One that goes may be in the order all the same;
- * one that comes is in it if its key comes up in the keys, so whoever has them
- * given from a map need not remember those until all have been taken.
+ * Rows may be added and removed meanwhile. A removed row may still be in the
+ * order; an added one is in it if the iterator of keys yields it, so a caller
+ * that passes the keys of a map need not remember additions until all keys have
+ * been taken.
  *
  * @module
  */
 
-/** Rows that are taken into a run, or merged, at a time: some milliseconds. */
+/** Rows that are taken into a run, or merged, per step: some milliseconds. */
 const STEP_ROWS = 2_048;
 
-/** What is known of rows while they are put in order. */
+/** What sorting needs to know about rows. */
 export interface KnownRows {
-  /** The number of the row with this key, which is there. */
+  /** The number of the row with this key, which exists. */
   numberOf(key: string): number;
   isThere(number: number): boolean;
-  /** The index in `order` of the first row that comes not before the one numbered `number`, at `low` or later. */
+  /** The index in `order`, from `low` on, of the first row that does not sort before row `number`. */
   placeOf(order: Uint32Array, number: number, low: number): number;
 }
 
@@ -32,25 +32,25 @@ interface Run {
   at: number;
 }
 
-/** An order that is being made. */
+/** An order under construction. */
 export class OrderMaking {
   readonly #rows: KnownRows;
   readonly #keys: Iterator<string>;
   readonly #before: Uint32Array | undefined;
   readonly #stepRows: number;
   #phase: "taking" | "merging" | "weaving" | "made" = "taking";
-  /** While they are merged a heap: the run whose next key is the first comes before its children. */
+  /** A heap while they are merged, by the next key of each run. */
   #runs: Run[] = [];
-  /** The numbers of the keys in order, of which so many have been woven. */
+  /** The numbers of the sorted keys, and how many of them have been merged into the order. */
   #merged: Uint32Array = new Uint32Array(0);
   #woven = 0;
-  /** What the order before has up to here is in the order. */
+  /** The previous order up to here is in the new order. */
   #beforeTo = 0;
   #order: Uint32Array = new Uint32Array(0);
   #filled = 0;
 
   /**
-   * @param keys The keys of rows that are there when they are given.
+   * @param keys The keys of rows that exist when they are yielded.
    * @param before An order of other rows.
    */
   constructor(
@@ -65,17 +65,17 @@ export class OrderMaking {
     this.#stepRows = stepRows;
   }
 
-  /** Whether keys may yet be taken. */
+  /** Whether keys may still be taken. */
   get taking(): boolean {
     return this.#phase === "taking";
   }
 
-  /** The order, once it is made. */
+  /** The order, once it is complete. */
   get order(): Uint32Array {
     return this.#order;
   }
 
-  /** Does some of what is left; true once the order is made. */
+  /** Performs a step; true once the order is complete. */
   step(): boolean {
     switch (this.#phase) {
       case "taking":
@@ -183,12 +183,12 @@ export class OrderMaking {
   #weave(): void {
     const before = this.#before as Uint32Array;
     const merged = this.#merged;
-    // Each needs a look at some twenty rows.
+    // Each takes some twenty comparisons.
     const rows = Math.ceil(this.#stepRows / 4);
     const end = Math.min(this.#woven + rows, merged.length);
     for (; this.#woven < end; this.#woven++) {
       const number = merged[this.#woven] as number;
-      // Without its key its place is not known.
+      // Without its key its position is unknown.
       if (!this.#rows.isThere(number)) continue;
       this.#keepTo(this.#rows.placeOf(before, number, this.#beforeTo));
       this.#order[this.#filled++] = number;

@@ -1,20 +1,19 @@
 /**
- * Rows of one partition in memory, found by their keys and visited in the order
- * of these. A row has a number; its key and its value lie next to each other in
- * a slab:
+ * The rows of one partition in memory, found by key and visited in key order. A
+ * row has a number; its key and its value lie next to each other in a slab:
  *
  *     key as text ──► number ──► place: u16 key bytes · key · value
  *     order: numbers by key  ──►   the same
  *
- * So a way through all rows reads memory that is there: it makes no text, no view
- * and no look-up for each.
+ * So a scan reads memory in place: it creates no text and no view, and does no
+ * look-up per row.
  *
- * The order is made when somebody first goes through the rows, and brought up to
- * date when somebody begins to, by sorting what has come since into it
- * (`row_order.ts`): a little at a time for those who have time, or at once. An
- * order is not changed once it is made, so that whoever goes through one can go
- * on. A number whose row was removed is used anew only after an order without it
- * has been made, which is another _edition_: who meets one looks up where it was.
+ * The order is built by the first scan, and updated when a scan begins, by
+ * merging in the rows added since (`row_order.ts`): incrementally for callers
+ * that can wait, or at once. A complete order never changes, so that scans
+ * under way can continue with it. The number of a removed row is reused only
+ * after an order without it has been built, which begins a new _edition_: a
+ * scan that meets one looks up its position.
  *
  * @module
  */
@@ -27,13 +26,13 @@ import { SlabHeap } from "./slab_heap.ts";
 /** The place of a row that was removed. */
 const NOWHERE = -1;
 const KEY_LENGTH_BYTES = 2;
-/** So many rows may be removed, beyond as many as are left, before their numbers are used anew. */
+/** Removed rows, beyond the number of rows left, after which their numbers are reused. */
 const REMOVED_ROWS_MIN = 64;
-/** Rows that are put in order at once: a millisecond, or less than it takes to see whether there is time. */
+/** Rows that are sorted at once: a millisecond's work, or less than the check for time costs. */
 const ROWS_AT_ONCE = 512;
 const NOTHING = new Uint8Array(0);
 
-/** An order that is being made, and the numbers that are not in it. */
+/** The order under construction, and the numbers that are not in it. */
 interface Making {
   readonly order: OrderMaking;
   readonly removed: readonly number[];
@@ -46,18 +45,18 @@ export class RowTable implements KnownRows {
   /** Places by number. */
   #places: number[] = [];
   #heap = new SlabHeap<number>();
-  /** Numbers by key, as of when it was made; nobody has gone through the rows as long as there is none. */
+  /** Numbers by key, as of when it was built; none before the first scan. */
   #order: Uint32Array | undefined;
   #making: Making | undefined;
   #edition = 0;
-  /** Numbers given since the order was made, or the one that is being made has taken what there was. */
+  /** Numbers given since the order was built, or since the one under construction has taken all keys. */
   #fresh: number[] = [];
-  /** Numbers of rows removed since the order was made, or the one that is being made was begun. */
+  /** Numbers of rows removed since the order was built, or since the one under construction was begun. */
   #removed: number[] = [];
   /** Numbers to be used anew. */
   #free: number[] = [];
 
-  /** @param rowsAtOnce How many rows may be put in order without a look at the time. */
+  /** @param rowsAtOnce How many rows may be sorted without a check of the time. */
   constructor(rowsAtOnce: number = ROWS_AT_ONCE) {
     this.#rowsAtOnce = rowsAtOnce;
   }
@@ -72,7 +71,7 @@ export class RowTable implements KnownRows {
     return this.#heap.bytes;
   }
 
-  /** Counts up when numbers come to mean other rows. */
+  /** Increases when numbers are reused for other rows. */
   get edition(): number {
     return this.#edition;
   }
@@ -113,13 +112,13 @@ export class RowTable implements KnownRows {
     memory.set(value, start + KEY_LENGTH_BYTES + key.length);
   }
 
-  /** Whether a row that comes now will be put in order with all others. */
+  /** Whether a row that is added now will be sorted with all others. */
   get #comesUp(): boolean {
     if (this.#order !== undefined) return false;
     return this.#making === undefined || this.#making.order.taking;
   }
 
-  /** Removes a row, if it is there. */
+  /** Removes a row, if it exists. */
   delete(key: Uint8Array): void {
     const text = bytesToText(key);
     const number = this.#numbers.get(text);
@@ -159,7 +158,7 @@ export class RowTable implements KnownRows {
     }
   }
 
-  /** Moves what is left in slabs that are mostly garbage, and lets those go. */
+  /** Compacts: moves the contents of slabs that are mostly garbage, and releases those. */
   moveFromSparseSlabs(): void {
     for (;;) {
       const sparse = this.#heap.takeSparse();
@@ -176,8 +175,8 @@ export class RowTable implements KnownRows {
   }
 
   /**
-   * Does some of what is left until the rows can be gone through without first
-   * being sorted for long; true once they can.
+   * Performs a step of the sorting that a scan needs; true once a scan can
+   * begin without a long sort.
    */
   putInOrder(): boolean {
     if (this.#making === undefined) {
@@ -189,7 +188,7 @@ export class RowTable implements KnownRows {
     return false;
   }
 
-  /** The numbers of all rows there are by key. Those of removed rows may be among them, or come to be. */
+  /** The numbers of all rows in key order. Numbers of removed rows may be among them, now or later. */
   inOrder(): Uint32Array {
     while (
       this.#order === undefined || this.#making !== undefined ||
@@ -198,12 +197,12 @@ export class RowTable implements KnownRows {
     return this.#order;
   }
 
-  /** The order as it was made last, which whoever goes through an older one can go on with. */
+  /** The newest order, with which scans of an older one can continue. */
   get order(): Uint32Array {
     return this.#order ?? this.inOrder();
   }
 
-  /** Goes on with the next order, or begins it. */
+  /** Continues the next order, or begins it. */
   #advance(): void {
     const making = this.#making ??= this.#beginOrder();
     if (!making.order.step()) return;
@@ -216,7 +215,7 @@ export class RowTable implements KnownRows {
   #beginOrder(): Making {
     const before = this.#order;
     if (before === undefined) {
-      // What comes while they are taken comes up in them, as maps have it.
+      // Rows added while keys are taken are among them, as map iterators work.
       const keys = this.#numbers.keys();
       return { order: this.#makingOf(keys), removed: [] };
     }
@@ -244,7 +243,7 @@ export class RowTable implements KnownRows {
     }
   }
 
-  /** The number of the row with this key, which is there. */
+  /** The number of the row with this key, which exists. */
   numberOf(key: string): number {
     return this.#numbers.get(key) as number;
   }
@@ -254,7 +253,7 @@ export class RowTable implements KnownRows {
     return this.#places[number] !== NOWHERE;
   }
 
-  /** The index in `order` of the first row that comes not before the one numbered `number`, at `low` or later. */
+  /** The index in `order`, from `low` on, of the first row that does not sort before row `number`. */
   placeOf(order: Uint32Array, number: number, low: number): number {
     const place = this.#places[number] as number;
     const memory = this.#heap.memory(place);
@@ -268,7 +267,7 @@ export class RowTable implements KnownRows {
     );
   }
 
-  /** How the key of the row numbered `number` compares with `key[from, to)`. */
+  /** Compares the key of row `number` with `key[from, to)`. */
   #compareWith(
     number: number,
     key: Uint8Array,
@@ -288,7 +287,7 @@ export class RowTable implements KnownRows {
     );
   }
 
-  /** The index in `order` of the first row whose key is `key[from, to)` or comes after that, at `low` or later. */
+  /** The index in `order`, from `low` on, of the first row whose key is `key[from, to)` or sorts after it. */
   lowerBound(
     order: Uint32Array,
     key: Uint8Array,
@@ -299,7 +298,7 @@ export class RowTable implements KnownRows {
     return this.#boundOf(order, key, from, to, low, 0);
   }
 
-  /** The index in `order` of the first row whose key comes after `key[from, to)`. */
+  /** The index in `order` of the first row whose key sorts after `key[from, to)`. */
   upperBound(
     order: Uint32Array,
     key: Uint8Array,
@@ -335,7 +334,7 @@ export class RowTable implements KnownRows {
     return low;
   }
 
-  /** Shows `pass` the row numbered `number`, if it is there. */
+  /** Passes row `number` to `pass`, if it exists. */
   show(number: number, pass: RowPass): boolean {
     const place = this.#places[number] as number;
     if (place === NOWHERE) return false;
@@ -360,7 +359,7 @@ function keyEndAt(memory: Uint8Array, start: number): number {
     ((memory[start] as number) << 8 | (memory[start + 1] as number));
 }
 
-/** One way through the rows of a range, in order, forwards or backwards; it is the row it stands at. */
+/** A cursor over the rows of a range, in order, forwards or backwards; it is the row it stands at. */
 export class RowPass implements RowView {
   keyBytes: Uint8Array = NOTHING;
   keyStart = 0;
@@ -388,7 +387,7 @@ export class RowPass implements RowView {
     this.#to = this.#boundOf(range.end, this.#order.length);
   }
 
-  /** Goes to the next row; false if there is none. */
+  /** Moves to the next row; false if there is none. */
   step(): boolean {
     if (this.#left <= 0) return false;
     if (this.#edition !== this.#table.edition) this.#findBack();
@@ -409,7 +408,7 @@ export class RowPass implements RowView {
       : this.#table.lowerBound(this.#order, key, 0, key.length);
   }
 
-  /** Stands in the order of another edition where it stood in its own. */
+  /** Moves to the same position in the order of another edition. */
   #findBack(): void {
     const { start, end, reverse = false } = this.#range;
     this.#order = this.#table.order;
@@ -417,7 +416,7 @@ export class RowPass implements RowView {
     this.#from = this.#boundOf(start, 0);
     this.#to = this.#boundOf(end, this.#order.length);
     if (this.keyBytes === NOTHING) return;
-    // What it was shown last is as it was: no memory of a slab is used twice.
+    // The last row is intact: memory of a slab is never reused.
     const { keyBytes, keyStart, keyEnd } = this;
     if (reverse) {
       this.#to = this.#table.lowerBound(

@@ -129,7 +129,7 @@ export class SlabHeap<Owner = never> {
     return to;
   }
 
-  /** Gives the content at `place` up. */
+  /** Releases the content at `place`. */
   release(place: number): void {
     const index = Math.floor(place / slabUnits);
     const slab = this.#slabs[index] as Slab<Owner>;
@@ -151,7 +151,7 @@ export class SlabHeap<Owner = never> {
     return { index, owners: (this.#slabs[index] as Slab<Owner>).owners };
   }
 
-  /** Lets the slab numbered `index` go; its contents must have been moved. */
+  /** Releases slab `index`; its contents must have been moved. */
   drop(index: number): void {
     this.#bytes -= (this.#slabs[index] as Slab<Owner>).bytes.length;
     this.#slabs[index] = undefined;

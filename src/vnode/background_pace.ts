@@ -1,14 +1,13 @@
 /**
- * How much of its time a vnode master gives to work in the background, of one
- * kind: all that nobody else wants, and a share while its vnodes are asked for
- * other things. After each slice of that work the next one, of whichever transfer
- * or listing, is put off by a multiple of the time that it took, if any command
- * has come lately.
+ * Paces one kind of background work of a vnode master: it gets all of the idle
+ * time, and a fixed share while commands arrive. After each slice of work the
+ * next one, of any transfer or listing, is delayed by a multiple of the time
+ * the slice took, if a command has arrived recently.
  *
  * @module
  */
 
-/** How long commands count after they have come, in milliseconds: several pieces of work may be done between two of them. */
+/** How long an arrived command counts as recent, in milliseconds: several slices of work may fall between two commands. */
 const COMMANDS_MS = 20;
 
 /** The pace of one kind of work of one master. */
@@ -18,13 +17,13 @@ export class BackgroundPace {
   #commands = 0;
   #seen = 0;
   #nextMs = 0;
-  /** Until when the last commands count. */
+  /** Until when the last command counts as recent. */
   #untilMs = -Infinity;
   #disturbs = false;
 
   /**
-   * @param rest Time that commands have for each millisecond of the work, in milliseconds.
-   * @param waitMsMax Longest time by which it is put off, in milliseconds.
+   * @param rest Milliseconds left to commands for each millisecond of work.
+   * @param waitMsMax Longest delay of a slice, in milliseconds.
    */
   constructor(rest: number, waitMsMax: number) {
     this.#rest = rest;
@@ -36,7 +35,7 @@ export class BackgroundPace {
     this.#commands++;
   }
 
-  /** Some of the work was done from `beganMs` until `nowMs`. */
+  /** A slice of work was done from `beganMs` until `nowMs`. */
   worked(beganMs: number, nowMs: number): void {
     if (this.#commands !== this.#seen) {
       this.#seen = this.#commands;
@@ -50,12 +49,12 @@ export class BackgroundPace {
     );
   }
 
-  /** How long the work has to wait, in milliseconds. */
+  /** How long the next slice has to wait, in milliseconds. */
   waitMs(nowMs: number): number {
     return Math.max(0, this.#nextMs - nowMs);
   }
 
-  /** Whether commands had come lately when some of it was last done. */
+  /** Whether a command was recent when the last slice was done. */
   get disturbs(): boolean {
     return this.#disturbs;
   }

@@ -10,7 +10,8 @@ import {
   writeHandoffVouch,
 } from "./handoff_codec.ts";
 import { FOLLOW_MS } from "./handoff_source.ts";
-import { HandoffBench, RING_SIZE } from "./testing/handoff_bench.ts";
+import { RING_SIZE } from "./testing/attached_master.ts";
+import { HandoffBench } from "./testing/handoff_bench.ts";
 import { mapModule } from "./testing/map_module.ts";
 import type { VnodeContext } from "./vnode.ts";
 

@@ -7,7 +7,7 @@
 import { WhorlError } from "../base/errors.ts";
 import type { CommandDeclaration, VnodeCall, VnodeModule } from "./vnode.ts";
 
-/** The handler a vnode has for a command; what it takes is its declaration's business. */
+/** The handler of a command; its declaration types what it takes. */
 export type BoundHandler = (request: unknown, call: VnodeCall) => unknown;
 
 /** The declared commands of a module in wire order. */
@@ -32,7 +32,7 @@ export function commandTableOf(module: VnodeModule): CommandTable {
 /**
  * The handlers a vnode has for `names`, in their order.
  *
- * @param what What they handle, in words.
+ * @param what What they handle, for error messages.
  * @throws {WhorlError} `vnode_module_failed` if one is missing.
  */
 // deno-lint-ignore ban-types -- what a handler takes is its declaration's business.

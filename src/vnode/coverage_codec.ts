@@ -1,6 +1,6 @@
 /**
- * What stands in the body of a vnode request that is part of a coverage query
- * (`RequestFlag.coverage`), and in the answers to it:
+ * The bodies of vnode requests that are part of a coverage query
+ * (`RequestFlag.coverage`), and of their answers:
  *
  *     open    u8 1 · u53 stream · u32 ms left of the query
  *             · u16 key spaces, or 0xffff for all · u16 each · body of the query
@@ -10,10 +10,10 @@
  *     answer to open and more    u8 1 if that was all · a blob for each chunk
  *
  * The header's command is the number of the query among those of the module.
- * Whoever asks chooses the number of the stream. It gets chunks by asking, and
- * asking for more acknowledges what came before: a vnode never has more under
- * way than one window. A vnode gives a stream up when it is told to, and when
- * the query's time is over.
+ * The requester chooses the number of the stream. It pulls chunks, and each
+ * pull acknowledges the chunks before: a vnode never has more than one window
+ * in flight. A vnode drops a stream when it is told to, and when the query's
+ * time is over.
  *
  * @module
  */
@@ -22,10 +22,10 @@ import type { ByteWriter } from "../base/byte_writer.ts";
 import { WhorlError } from "../base/errors.ts";
 import type { KeySpaces } from "./vnode.ts";
 
-/** What a vnode can be asked to do with a stream. */
+/** The actions on a stream. */
 export const CoverageAction = { open: 1, more: 2, cancel: 3 } as const;
 
-/** Longest time a coverage query may take, in milliseconds: what it keeps busy is let go of by then. */
+/** Longest time a coverage query may take, in milliseconds: what it occupies is released by then. */
 export const COVERAGE_TIMEOUT_MS_MAX = 3_600_000;
 /** Largest chunk of an answer, in bytes. */
 export const COVERAGE_CHUNK_BYTES_MAX = 8 * 1024 * 1024;
@@ -74,7 +74,7 @@ export type CoverageRequest =
   };
 
 /**
- * Reads what is to be done with which stream, and no further.
+ * Reads the action and the stream, and no further.
  *
  * @throws {WhorlError} `protocol_error` if the message is cut short.
  */
@@ -85,8 +85,8 @@ export function readCoverageAction(
 }
 
 /**
- * Reads what is to be done with a stream; after an `open`, `from` stands at the
- * body of the query.
+ * Reads an action on a stream; after an `open`, `from` is at the body of the
+ * query.
  *
  * @throws {WhorlError} `protocol_error`
  */
@@ -123,7 +123,7 @@ export interface CoverageBatch {
   readonly chunks: readonly Uint8Array[];
 }
 
-/** Begins an answer in `into`, which holds nothing else. */
+/** Begins an answer in the empty `into`. */
 export function beginCoverageBatch(into: ByteWriter): void {
   into.clear();
   into.u8(0);

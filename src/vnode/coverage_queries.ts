@@ -1,6 +1,6 @@
 /**
- * Takes in the requests of coverage queries to a vnode: begins the streams of
- * their answers (`coverage_streams.ts`), has them go on, and ends them.
+ * The coverage requests to one vnode: they open the streams of its answers
+ * (`coverage_streams.ts`), advance and cancel them.
  *
  * @module
  */
@@ -41,10 +41,10 @@ export class CoverageQueries {
   }
 
   /**
-   * Takes in what `from` has.
+   * Handles the request in `from`.
    *
    * @returns Whether a query has begun.
-   * @throws {WhorlError} If it cannot be read, or not be answered.
+   * @throws {WhorlError} If the request cannot be read or answered.
    */
   take(
     correlation: number,

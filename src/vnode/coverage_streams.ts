@@ -1,14 +1,14 @@
 /**
- * The coverage queries a vnode is answering. Each is an iteration over what its
- * handler yields, and goes no further ahead of whoever reads it than one window:
+ * The coverage queries that a vnode is answering. Each iterates over what its
+ * handler yields and stays at most one window ahead of its reader:
  *
  *     open ──► pump ── window full ──► idle ── asked for more ──► pump …
  *                └──── the handler has ended ──► ended, until that has been told
  *
- * Who reads asks, and gets what there is as soon as there is something. The
- * handler is told to stop by its signal when the query is cancelled, when its
- * time is over, and when the vnode ends. What it throws before that ends the
- * vnode, as with commands.
+ * A reader that asks gets what there is as soon as there is something. The
+ * handler's signal fires when the query is cancelled, when its time is over,
+ * and when the vnode ends. If the handler throws before that, the vnode
+ * crashes, as with commands.
  *
  * @module
  */
@@ -31,9 +31,9 @@ import type { CommandDeclaration } from "./vnode.ts";
 export const COVERAGE_STREAMS_MAX = 256;
 /** Bytes of chunks that a stream gathers before it waits to be asked for more. */
 export const COVERAGE_WINDOW_BYTES = 64 * 1024;
-/** How long a stream works, in milliseconds, before it makes way for commands, while these come. */
+/** How long a stream works, in milliseconds, before it yields to commands, while these arrive. */
 export const COVERAGE_SLICE_MS = 2;
-/** How long it works before it makes way for whatever else there is. */
+/** How long it works before it yields to anything else. */
 export const COVERAGE_TURN_MS = 10;
 /** Memory a stream keeps for its next chunks. */
 const BATCH_BYTES_KEPT = 4 * COVERAGE_WINDOW_BYTES;
@@ -50,7 +50,7 @@ export interface CoverageStreamsHost {
   readonly pace: BackgroundPace;
   /** Calls `callback` later, when others have had their turn. */
   later(afterMs: number, callback: () => void): void;
-  /** A handler failed: the vnode ends. */
+  /** A handler failed, and the vnode crashes. */
   crash(error: unknown): void;
 }
 
@@ -61,15 +61,15 @@ interface Stream {
   readonly abort: AbortController;
   readonly deadline: number;
   readonly iterator: ChunkIterator;
-  /** What goes into the next answer. */
+  /** The next answer. */
   batch: ByteWriter;
   /** How many chunks are in it. */
   chunks: number;
   ended: boolean;
-  /** Why there will be no more, if nobody waited to be told. */
+  /** Why the stream ended, if no reader was waiting to be told. */
   failure: WhorlError | undefined;
   pumping: boolean;
-  /** Who waits for chunks: 0 if nobody does. */
+  /** Correlation of the reader that waits for chunks, or 0. */
   asker: number;
   askerDeadline: number;
 }
@@ -91,7 +91,7 @@ export class CoverageStreams {
   /**
    * Begins a stream and answers `correlation` with its first chunks.
    *
-   * @param begin Calls the handler. What it throws ends the vnode.
+   * @param begin Calls the handler. If it throws, the vnode crashes.
    */
   open(
     id: number,
@@ -148,7 +148,7 @@ export class CoverageStreams {
     this.#pump(stream);
   }
 
-  /** Answers `correlation` with what comes next. */
+  /** Answers `correlation` with the next chunks. */
   more(id: number, correlation: number, askerDeadline: number): void {
     const stream = this.#streams.get(id);
     if (stream === undefined || stream.asker !== 0) {
@@ -184,7 +184,7 @@ export class CoverageStreams {
     this.#drop(stream, "The coverage query was cancelled");
   }
 
-  /** Gives up streams whose time is over, and those whose reader has stopped waiting. */
+  /** Drops streams whose time is over or whose reader has stopped waiting. */
   giveUpOverdue(): void {
     const now = this.#host.now();
     for (const stream of [...this.#streams.values()]) {
@@ -196,7 +196,7 @@ export class CoverageStreams {
     }
   }
 
-  /** The vnode ends: everybody who waits is answered with `vnode_crashed`. */
+  /** The vnode ends: all readers that wait are answered with `vnode_crashed`. */
   close(message: string): void {
     for (const stream of [...this.#streams.values()]) {
       if (stream.asker !== 0) {
@@ -215,7 +215,7 @@ export class CoverageStreams {
       if (stream.abort.signal.aborted) return;
       if (stream.asker !== 0) this.#answer(stream);
     }, (error) => {
-      // It was told to stop, and how it does so concerns nobody.
+      // It was told to stop; how it does so does not matter.
       if (stream.abort.signal.aborted) return;
       const { asker } = stream;
       stream.asker = 0;
@@ -230,7 +230,8 @@ export class CoverageStreams {
     let turnMs = beganMs;
     while (!stream.ended && stream.batch.length < COVERAGE_WINDOW_BYTES) {
       const workedMs = beganMs - turnMs;
-      // To wait after each of many small chunks would cost more than they do.
+      // Waiting after each of many small chunks would cost more than the
+      // chunks.
       const waitMs = stream.chunks === 0 || workedMs >= COVERAGE_SLICE_MS
         ? pace.waitMs(beganMs)
         : 0;
@@ -243,7 +244,7 @@ export class CoverageStreams {
       const next = stepOf(stream.iterator);
       let step: IteratorResult<unknown>;
       if (next instanceof Promise) {
-        // It may take long, and somebody waits for what there is.
+        // The next chunk may take long, and a reader waits for what there is.
         if (stream.chunks > 0 && stream.asker !== 0) {
           this.#answer(stream);
         }
@@ -253,7 +254,7 @@ export class CoverageStreams {
       if (step.done) stream.ended = true;
       else if (!this.#take(stream, step.value)) return;
       const nowMs = now();
-      // After each chunk: several streams wait for the same moment.
+      // Measured after each chunk, since several streams share a turn.
       pace.worked(beganMs, nowMs);
       beganMs = nowMs;
     }
@@ -265,7 +266,7 @@ export class CoverageStreams {
     return promise;
   }
 
-  /** Adds a chunk; false if it cannot travel, which fails the query and not the vnode. */
+  /** Adds a chunk; false if it cannot be encoded, which fails the query and not the vnode. */
   #take(stream: Stream, value: unknown): boolean {
     const { batch, declaration } = stream;
     const before = batch.length;
@@ -299,7 +300,7 @@ export class CoverageStreams {
     return true;
   }
 
-  /** Sends what has been gathered, and goes on gathering. */
+  /** Sends the gathered chunks, and goes on gathering. */
   #answer(stream: Stream): void {
     const { answers } = this.#host;
     const { asker, batch, ended } = stream;
@@ -322,7 +323,8 @@ export class CoverageStreams {
     stream.asker = 0;
     stream.abort.abort(new WhorlError("cancelled", message));
     if (stream.ended) return;
-    // What it holds is let go of; how that ends concerns nobody any more.
+    // Releases what the handler holds; whether that fails does not matter any
+    // more.
     Promise.try(() => stream.iterator.return?.()).catch(() => undefined);
   }
 

@@ -1,7 +1,7 @@
 /**
- * Writing a vnode module down. A module declares its commands, so that callers
- * and the vnode agree on what is asked and answered, and so that bytes can be
- * passed on without knowing what they are:
+ * Defining a vnode module. A module declares its commands, so that callers and
+ * vnodes agree on requests and replies, and so that bytes can be passed on
+ * without decoding:
  *
  *     export default defineVnode({
  *       name: "counter",
@@ -34,14 +34,14 @@ import type {
   VnodeModule,
 } from "./vnode.ts";
 
-/** Most commands, and most coverage queries, of one module: they are numbered by a byte. */
+/** Most commands, and most coverage queries, of one module: a byte numbers them. */
 export const COMMANDS_MAX = 255;
 
-/** How a command travels, and how it can fail. */
+/** The encodings and failures of a command. */
 export interface CommandOptions<Request, Reply, Failure extends string> {
-  /** How what it takes travels. @default {MessagePack} */
+  /** Encoding of its request. @default {MessagePack} */
   readonly request?: CommandCodec<Request>;
-  /** How what it answers travels. @default {MessagePack} */
+  /** Encoding of its reply. @default {MessagePack} */
   readonly reply?: CommandCodec<Reply>;
   /** Names of failures its handler may answer with. @default {none} */
   readonly failures?: readonly Failure[];
@@ -50,10 +50,10 @@ export interface CommandOptions<Request, Reply, Failure extends string> {
 /**
  * Declares a command or a coverage query.
  *
- * Without codecs, what it takes and answers is plain data: numbers, text,
- * booleans, null, `Uint8Array`, arrays and objects of these, and `undefined`
- * for nothing at all. The types are promises: bytes from another process are
- * decoded safely, but a handler that depends on their shape checks it.
+ * Without codecs, requests and replies are plain data: numbers, text, booleans,
+ * null, `Uint8Array`, arrays and objects of these, and `undefined` for nothing
+ * at all. The types are not checked at run time: bytes from another process are
+ * decoded safely, but a handler that relies on their shape must check it.
  */
 export function command<
   Request = undefined,
@@ -101,31 +101,32 @@ export const nothingCodec: CommandCodec<undefined> = {
   },
 };
 
-/** A vnode module as it is written down. */
+/** The definition of a vnode module. */
 export interface VnodeDefinition<
   C extends VnodeCommands,
   V extends VnodeCommands,
 > {
   /** Name of the module and of the service it provides: `^[a-z][a-z0-9_]{0,31}$`. */
   readonly name: string;
-  /** What it can be asked; in an order that never changes, later ones at the end. */
+  /** Its commands, in an order that never changes: new ones go to the end. */
   readonly commands: C;
-  /** What every vnode can be asked at once. @default {nothing} */
+  /** Its coverage queries. @default {nothing} */
   readonly coverage?: V;
-  /** How much may wait for each of its vnodes, where that differs from the defaults. @default {{}} */
+  /** Bounds of each vnode's mailbox that differ from the defaults. @default {{}} */
   readonly mailbox?: Partial<MailboxBounds>;
-  /** Pools for work that takes long, by names that {@linkcode VnodeContext.pool} finds them under. @default {none} */
+  /** Pools for long-running work, by the names for {@linkcode VnodeContext.pool}. @default {none} */
   readonly pools?: Readonly<Record<string, PoolOptions>>;
-  /** Threads for work that computes, by names that {@linkcode VnodeContext.workers} finds them under. @default {none} */
+  /** Threads for work that computes, by the names for {@linkcode VnodeContext.workers}. @default {none} */
   readonly workers?: Readonly<Record<string, WorkersOptions>>;
-  /** Makes the vnode of one partition. */
+  /** Creates the vnode of one partition. */
   init(partition: number, context: VnodeContext): Awaitable<Vnode<C, V>>;
 }
 
 /**
- * Makes the module that a vnode file exports as its default.
+ * Creates the module that a vnode file exports as its default.
  *
- * @throws {WhorlError} `vnode_module_failed` if its name or its commands are not as they must be.
+ * @throws {WhorlError} `vnode_module_failed` if its name or its commands are
+ * invalid.
  */
 export function defineVnode<
   const C extends VnodeCommands,

@@ -1,19 +1,20 @@
 /**
- * The vnodes of a master that went to other nodes: those whose data is still here
- * until the ring says so too, and those whose data has been removed since.
+ * Vnodes of a master whose data went to other nodes: those whose data is still
+ * here until the ring names the new owner, and those whose data has been
+ * removed.
  *
- * Whoever does not know of it yet and takes this node for the owner must hear who
- * is: a vnode that is started to stand in would say that there is nothing.
+ * A requester that still takes this node for the owner must be told the new
+ * one: a vnode started anew would answer that there is nothing.
  *
  * @module
  */
 import type { VnodeProcess } from "./vnode_process.ts";
 
-/** A vnode whose data went to another node and is still here. */
+/** A vnode whose data has been handed to another node and is still here. */
 interface Released {
-  /** Its name is what a caller is told. */
+  /** The name that callers are told. */
   readonly owner: string;
-  /** The vnode, with the commands it had handled and the data it had taken: if there is more, what it holds went nowhere. */
+  /** The vnode, and how many commands and items it had handled: if there are more now, some of its data was not handed over. */
   readonly process: VnodeProcess;
   readonly handled: number;
   readonly begun: number;
@@ -22,16 +23,16 @@ interface Released {
 /** The vnodes of one master that went to other nodes, by number. */
 export class DepartedVnodes {
   readonly #released = new Map<number, Released>();
-  /** Who owns those whose data has been removed, and has not come back. */
+  /** Owners of vnodes whose data was removed and has not come back. */
   readonly #gone = new Map<number, string>();
 
-  /** What `process` held went to `owner`, and stays until the ring says so too. */
+  /** The data of `process` went to `owner`; it stays here until the ring names that owner. */
   release(process: VnodeProcess, owner: string): void {
     const { counts: { handled }, begun } = process;
     this.#released.set(process.number, { owner, process, handled, begun });
   }
 
-  /** Who owns the vnode with this number, if it went from here. */
+  /** The owner of the vnode with this number, if it departed. */
   ownerOf(number: number): string | undefined {
     return this.#released.get(number)?.owner ?? this.#gone.get(number);
   }
@@ -59,12 +60,12 @@ export class DepartedVnodes {
     return owner;
   }
 
-  /** What a vnode held is `owner`'s and is here no more. */
+  /** The data of a vnode is `owner`'s and has been removed here. */
   removed(number: number, owner: string): void {
     this.#gone.set(number, owner);
   }
 
-  /** All that a vnode holds elsewhere comes back. */
+  /** All of a vnode's data comes back from its owner. */
   dataReturns(number: number): void {
     this.#gone.delete(number);
   }

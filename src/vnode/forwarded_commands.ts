@@ -1,7 +1,7 @@
 /**
- * The commands that come to a vnode with a handoff: its source has handled them,
- * and they follow the items. They are handled in their order, between the
- * commands of callers, and nobody gets their answers.
+ * The commands that reach a vnode as part of a handoff, after the items: the
+ * source has handled them already. They are handled in order, between the
+ * commands of callers, and their answers are dropped.
  *
  * @module
  */
@@ -12,24 +12,24 @@ import { HandoffEntry } from "./handoff_codec.ts";
 import type { HandoffSource } from "./handoff_source.ts";
 import { answersLater, type VnodeCall } from "./vnode.ts";
 
-/** Time such a command is given, in milliseconds. */
+/** Time that a forwarded command has, in milliseconds. */
 const FORWARDED_COMMAND_MS = 60_000;
 
 /** What forwarded commands need from their vnode. */
 export interface ForwardedCommandsHost {
   readonly partition: number;
-  /** Whether a handler is at work for which the next command has to wait. */
+  /** Whether a handler is busy, so that the next command has to wait. */
   isBusy(): boolean;
-  /** The handoff from the vnode which commands follow further, if there is one. */
+  /** The handoff from this vnode, if there is one, to which commands are forwarded again. */
   follows(): HandoffSource | undefined;
-  /** A handler is at work from now on for which the next command has to wait. */
+  /** A handler is busy from now on. */
   begin(): void;
-  /** It has ended. */
+  /** It has finished. */
   free(): void;
   crash(error: unknown): void;
 }
 
-/** One that waits for a handler to end; no transfer has more than one. */
+/** A command that waits for a busy handler; each transfer has one at most. */
 interface WaitingCommand {
   perform(): void;
   reject(error: Error): void;
@@ -58,8 +58,8 @@ export class ForwardedCommands {
   }
 
   /**
-   * Runs one, once no handler is at work; rejects if the handler fails, with
-   * which the vnode ends.
+   * Runs a command once no handler is busy; rejects if its handler fails, which
+   * crashes the vnode.
    *
    * @throws If the vnode has no such command, or it cannot be read.
    */
@@ -105,7 +105,7 @@ export class ForwardedCommands {
       reject(error);
       this.#host.crash(error);
     };
-    // Nobody gets its answer, which its first caller gets from the source.
+    // The answer is dropped: the caller gets that of the source.
     const call: VnodeCall = {
       timeLeftMs: FORWARDED_COMMAND_MS,
       accepted: () => {},
@@ -129,14 +129,14 @@ export class ForwardedCommands {
     } else if (result !== answersLater) resolve();
   }
 
-  /** Runs those that wait, while no handler is at work. */
+  /** Runs commands that wait, while no handler is busy. */
   runWaiting(): void {
     while (!this.#host.isBusy() && this.#waiting.length > 0) {
       this.#waiting.shift()?.perform();
     }
   }
 
-  /** Runs nothing any more; what waits fails with `vnode_crashed`. */
+  /** Runs no more commands; those that wait fail with `vnode_crashed`. */
   close(message: string): void {
     this.#closed = true;
     for (const { reject } of this.#waiting.splice(0)) {

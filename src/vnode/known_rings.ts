@@ -1,12 +1,12 @@
 /**
- * What a vnode master knows of the ring: the sizes it has had, has, or is to have,
- * and which vnodes are held to the ring that follows theirs.
+ * What a vnode master knows about the ring: its former, present and next sizes,
+ * and which vnodes are bound to the ring that follows theirs.
  *
  * @module
  */
 import { firstVnodeBeside } from "../ring/ring_generations.ts";
 
-/** The generations of the ring, as a node tells them to its masters. */
+/** The generations of the ring, as a node passes them to its masters. */
 export class KnownRings {
   readonly #sizes: ReadonlyMap<number, number>;
   readonly #former: ReadonlySet<number>;
@@ -27,17 +27,17 @@ export class KnownRings {
     this.#bound = new Set(boundVnodes);
   }
 
-  /** Partitions of the generation that the vnode with this number is of; 0 if there is none. */
+  /** Partitions of the generation of the vnode with this number; 0 if there is none. */
   sizeOf(number: number): number {
     return this.#sizes.get(firstVnodeBeside(number)) ?? 0;
   }
 
-  /** Whether the vnode is of a generation that is no more. */
+  /** Whether the vnode belongs to a generation that is no more. */
   isFormer(number: number): boolean {
     return this.#former.has(firstVnodeBeside(number));
   }
 
-  /** Whether writes of this vnode count only when the ring it is replaced by has them. */
+  /** Whether writes of this vnode count only once the vnodes of the next ring have them. */
   isBound(number: number): boolean {
     return this.#bound.has(number) || this.isFormer(number);
   }

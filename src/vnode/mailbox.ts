@@ -1,6 +1,6 @@
 /**
- * What waits for a vnode: commands in order of arrival, bounded as
- * `mailbox_bounds.ts` says. It knows no clock; whoever calls says what time it is.
+ * The mailbox of a vnode: queued commands in order of arrival, bounded by
+ * `mailbox_bounds.ts`. It has no clock; callers pass the time.
  *
  * @module
  */
@@ -27,7 +27,7 @@ export interface WaitingRequest {
   readonly deadline: number;
   /** When it came. */
   readonly arrivedMs: number;
-  /** How many its mailbox had given out to be handled when it came, see {@linkcode Mailbox.served}. */
+  /** The value of {@linkcode Mailbox.served} when it arrived. */
   readonly servedBefore: number;
   bytes: Uint8Array;
   start: number;
@@ -46,9 +46,9 @@ export class Mailbox {
   #from = 0;
   #byteCount = 0;
   readonly #meter: WaitMeter;
-  /** When the last one came that begins something, taken in or not. */
+  /** When the last command that begins something arrived, whether admitted or not. */
   #lastCameMs = -Infinity;
-  /** When something was last turned away as it had waited for too long, or refused as it would. */
+  /** When a command was last turned away for having waited too long, or refused because it would have. */
   #turnedAwayMs = -Infinity;
   /** Whether it has refused a command, and has not had room since. */
   #overloaded = false;
@@ -80,17 +80,17 @@ export class Mailbox {
     return this.#meter.behind;
   }
 
-  /** How many have been given out to be handled. */
+  /** Number of commands taken out to be handled. */
   get served(): number {
     return this.#meter.handled;
   }
 
-  /** How long one more would wait, in milliseconds; 0 if that is not known. */
+  /** Expected wait of one more command, in milliseconds; 0 if unknown. */
   get expectedMs(): number {
     return this.#meter.expectedMs(this.length);
   }
 
-  /** For how long it is of no use to send further commands after one was refused as it would wait for long, if that is known. */
+  /** After a refusal for a long expected wait: for how many milliseconds further commands are futile, if that is known. */
   get againAfterMs(): number | undefined {
     return againAfterMs(this.#bounds, this.expectedMs);
   }
@@ -100,13 +100,13 @@ export class Mailbox {
     this.#meter.open(nowMs);
   }
 
-  /** The vnode takes no commands for a while, for reasons of its own; they wait until their deadlines. */
+  /** The vnode takes no commands for a while, for reasons other than load; they wait until their deadlines. */
   close(): void {
     this.#meter.close();
   }
 
   /**
-   * Why a request may not come in, if so.
+   * Why a request is refused, if it is.
    *
    * @param handling How many the vnode has taken up and not answered.
    * @param nowMs Needed only while the vnode is behind.
@@ -134,7 +134,7 @@ export class Mailbox {
     return refusal;
   }
 
-  /** Takes in a request that was not refused. */
+  /** Queues a request that was not refused. */
   add(request: WaitingRequest): void {
     this.#requests.push(request);
     this.#load.waits(1);
@@ -150,7 +150,7 @@ export class Mailbox {
       return undefined;
     }
     const request = this.#requests[this.#from] as WaitingRequest;
-    // Or its message would be kept until the others move up.
+    // Releases its message now and not when the others move up.
     this.#requests[this.#from++] = undefined;
     this.#load.waits(-1);
     this.#byteCount -= request.end - request.start;
@@ -181,7 +181,7 @@ export class Mailbox {
     return fate;
   }
 
-  /** Takes out those that are not due any more, in order, with what becomes of them. */
+  /** Removes the requests that are no longer due, in order, with the fate of each. */
   removeOverdue(nowMs: number): [WaitingRequest, "expired" | "stale"][] {
     this.#look(nowMs);
     const overdue: [WaitingRequest, "expired" | "stale"][] = [];
@@ -193,7 +193,7 @@ export class Mailbox {
     return overdue;
   }
 
-  /** The same, of those only that are before the first one that is due: the oldest, which costs nothing if there are none. */
+  /** As {@linkcode Mailbox.removeOverdue}, but stops at the first request that is still due; costs nothing if that is the oldest. */
   removeOverdueFirst(
     nowMs: number,
   ): [WaitingRequest, "expired" | "stale"][] {
@@ -238,7 +238,7 @@ export class Mailbox {
     return this.#load.isSwamped(this.#bounds.behindAfterMs);
   }
 
-  /** Takes out those for which `leaves`, in order. The vnode has not kept up by that. */
+  /** Removes the requests that match `leaves`, in order. That does not count as catching up. */
   remove(leaves: (request: WaitingRequest) => boolean): WaitingRequest[] {
     const left: WaitingRequest[] = [];
     const stay: WaitingRequest[] = [];
@@ -255,9 +255,8 @@ export class Mailbox {
   }
 
   /**
-   * Gives those that wait bytes of their own, if they are a small part of the
-   * message they came in: its other requests may have been answered long ago, and
-   * it would be kept for this one.
+   * Copies queued requests that are a small part of the message they arrived
+   * in, which otherwise would be kept in memory for them alone.
    */
   keepBytes(): void {
     for (let i = this.#from; i < this.#requests.length; i++) {
@@ -271,8 +270,9 @@ export class Mailbox {
   }
 
   /**
-   * Nothing waits for any vnode of the thread: it has kept up, unless it is that as
-   * what waited was turned away, or those who were refused do not ask for a while.
+   * Nothing waits for any vnode of the thread: the vnode has caught up, unless
+   * the queue is empty only because requests were turned away or refused
+   * callers have not come back yet.
    */
   emptied(nowMs: number): void {
     if (nowMs - this.#turnedAwayMs > this.#bounds.waitMsMax) {

@@ -1,25 +1,25 @@
 /**
- * How much may wait for a vnode, in number, in bytes and in time, and what
- * becomes of what is beyond that: it is answered `overload`, at once or when it
- * has waited too long, never forgotten.
+ * The bounds of a mailbox, in number, bytes and time. A command beyond them is
+ * answered `overload`, at once or after waiting too long; none is dropped
+ * silently.
  *
- * The time is bounded as in CoDel (Nichols and Jacobson, "Controlling Queue
- * Delay", 2012), in the form servers take it in (Maurer, "Fail at Scale", 2015):
- * a burst may wait until its deadlines, but once a vnode is behind
- * (`wait_meter.ts`), waiting helps nobody. Each command would be handled just
- * before its caller gives up, or just after. So then a command is taken in only
- * if it would be handled soon, and others are refused when they come, which tells
- * their callers at once and costs least. What waits then has to make way for what
- * comes, if anything does: when nothing comes after it, it is a burst after all.
+ * Time is bounded as in CoDel (Nichols and Jacobson, "Controlling Queue Delay",
+ * 2012), as adapted to servers (Maurer, "Fail at Scale", 2015): a burst may
+ * wait until its deadlines, but once a vnode is behind (`wait_meter.ts`),
+ * waiting helps nobody: each command would be handled just before or just after
+ * its caller gives up. From then on a command is admitted only if it would be
+ * handled soon, and others are refused on arrival, which tells their callers at
+ * once and costs least. Queued commands then make way for new ones, if any
+ * arrive; if none do, the queue was a burst after all.
  *
- * All that holds for commands that begin something. The second replica of a write
- * that the first has made, and the next part of a listing, wait until their
- * deadlines: to refuse them would be to waste what has been done, and they cannot
- * become too many, as those before them are refused.
+ * All of this applies to commands that begin something. The second replica of a
+ * write that the first has made, and the next part of a listing, wait until
+ * their deadlines: refusing them would waste the work done so far, and they
+ * cannot pile up, since the commands that lead to them are refused.
  *
- * Newest first, which servers do as well, would serve as many and as soon. But
- * those that came before would hear of it when their time is over, and commands
- * would not be handled in the order in which they came.
+ * Serving the newest first, as some servers do, would serve as many. But older
+ * commands would learn of their fate only at their deadline, and commands would
+ * not be handled in order of arrival.
  *
  * This file only decides; `mailbox.ts` keeps what waits.
  *
@@ -27,7 +27,7 @@
  */
 import { WhorlError } from "../base/errors.ts";
 
-/** How much may wait for each vnode of a module. */
+/** The mailbox bounds of each vnode of a module. */
 export interface MailboxBounds {
   /**
    * Commands that wait or are being handled; a further one is answered
@@ -44,32 +44,33 @@ export interface MailboxBounds {
    */
   readonly bytesMax: number;
   /**
-   * Commands that wait or are being handled from which on the vnode had better
-   * not be the one that coordinates a write, if another replica can do it.
+   * Commands queued or being handled from which on the vnode leaves the
+   * coordination of writes to another replica, if one can do it.
    *
    * @default {2000}
    */
   readonly requestsSoft: number;
   /**
-   * How long all commands that a vnode takes must have waited longer than
-   * `waitMsMax` until it counts as behind, in milliseconds. If twice as much comes
-   * for its thread as gets done, or more, it is behind as soon as commands have
-   * waited longer than `waitMsMax` and what waits takes so long.
+   * Time during which every command taken from the mailbox must have waited
+   * longer than `waitMsMax` for the vnode to count as behind, in milliseconds.
+   * If at least twice as much arrives for its thread as is done, it is behind
+   * as soon as commands have waited longer than `waitMsMax` and the backlog
+   * takes this long.
    *
    * @default {2000}
    */
   readonly behindAfterMs: number;
   /**
-   * How long a command may wait for a vnode that is behind, in milliseconds; one
-   * that has waited longer is answered `overload` and not handled, and so is one
-   * when it comes that would wait for more than half of it.
+   * Longest wait while the vnode is behind, in milliseconds. A command that has
+   * waited longer is answered `overload` and not handled, as is, on arrival,
+   * one that would have to wait for more than half of it.
    *
    * @default {500}
    */
   readonly waitMsMax: number;
 }
 
-/** The bounds of a module that does not say otherwise. */
+/** The bounds of a module that sets none. */
 export const MAILBOX_BOUNDS_DEFAULT: MailboxBounds = Object.freeze({
   requestsMax: 10_000,
   bytesMax: 16 * 1024 * 1024,
@@ -78,14 +79,14 @@ export const MAILBOX_BOUNDS_DEFAULT: MailboxBounds = Object.freeze({
   waitMsMax: 500,
 });
 
-/** A bound that cannot be: its name, what it must be, and what it is. */
+/** An invalid bound: its name, its rule and its value. */
 export interface WrongBound {
   readonly bound: string;
   readonly rule: string;
   readonly value: unknown;
 }
 
-/** The first of `given` that cannot be a bound, if there is one. */
+/** The first invalid bound in `given`, if there is one. */
 export function wrongMailboxBound(
   given: Partial<MailboxBounds>,
 ): WrongBound | undefined {
@@ -125,7 +126,7 @@ export interface MailboxFill {
   readonly waiting: number;
   /** Their bytes. */
   readonly waitingBytes: number;
-  /** Commands that have been taken up and not been answered. */
+  /** Commands given to handlers and not answered yet. */
   readonly handling: number;
   /** Whether the vnode is behind. */
   readonly behind: boolean;
@@ -134,7 +135,7 @@ export interface MailboxFill {
 /** A command that has come. */
 export interface ComingCommand {
   readonly byteCount: number;
-  /** How long it would wait, in milliseconds. */
+  /** Expected wait, in milliseconds. */
   readonly expectedMs: number;
   /** How long its caller waits, in milliseconds. */
   readonly timeLeftMs: number;
@@ -144,10 +145,10 @@ export interface ComingCommand {
   readonly continues: boolean;
 }
 
-/** Why a command is not taken in: the hard bounds, the time it would wait, or the soft bound. */
+/** Why a command is refused: a hard bound, its expected wait, or the soft bound. */
 export type MailboxRefusal = "requests" | "bytes" | "wait" | "soft";
 
-/** Why a command may not come in, if so. */
+/** Why a command is refused, if it is. */
 export function refusalOf(
   bounds: MailboxBounds,
   { waiting, waitingBytes, handling, behind }: MailboxFill,
@@ -155,10 +156,11 @@ export function refusalOf(
 ): MailboxRefusal | undefined {
   const requests = waiting + handling;
   if (requests >= bounds.requestsMax) return "requests";
-  // Alone it may be of any size, or it could never be taken in.
+  // An empty mailbox takes any size, or a large command could never be
+  // admitted.
   if (waiting > 0 && waitingBytes + byteCount > bounds.bytesMax) return "bytes";
-  // Alone it may wait for any time, or the vnode had nothing to do. Half of the
-  // time, as some will take longer than those before them.
+  // An empty mailbox takes any command, to keep the vnode busy. Half of the
+  // time, since some commands take longer than those measured.
   const waitMsMax = continues ? timeLeftMs : Math.min(
     bounds.waitMsMax / 2,
     timeLeftMs,
@@ -168,10 +170,10 @@ export function refusalOf(
 }
 
 /**
- * For how long it is of no use to send further commands after one was refused
- * that would have waited for `expectedMs`: until half of what waits has been
- * handled, so that the vnode has enough to do meanwhile. `undefined` if others,
- * whose callers have more time, would be taken in.
+ * For how many milliseconds further commands are futile after one was refused
+ * that would have waited for `expectedMs`: until half of the queue has been
+ * handled, so that the vnode stays busy meanwhile. `undefined` if commands
+ * whose callers have more time would be admitted.
  */
 export function againAfterMs(
   { waitMsMax }: MailboxBounds,
@@ -180,7 +182,7 @@ export function againAfterMs(
   return expectedMs > waitMsMax / 2 ? Math.ceil(expectedMs / 2) : undefined;
 }
 
-/** Whether a mailbox that has refused commands has room again; well below its bounds, so that this does not come and go with each command. */
+/** Whether a mailbox that has refused commands has room again: well below its bounds, to avoid flapping. */
 export function isRelieved(
   bounds: MailboxBounds,
   { waiting, waitingBytes, handling, behind }: MailboxFill,
@@ -189,7 +191,7 @@ export function isRelieved(
     waitingBytes <= bounds.bytesMax / 2;
 }
 
-/** What becomes of a command that has waited: `due` to be handled, past its deadline, or `stale`. */
+/** The fate of a queued command: `due` to be handled, past its deadline, or `stale`. */
 export type WaitFate = "due" | "expired" | "stale";
 
 /** A command that waits. */
@@ -198,14 +200,14 @@ export interface WaitingCommand {
   readonly waitedMs: number;
   /** How long its caller still waits, in milliseconds. */
   readonly timeLeftMs: number;
-  /** How long after it the last one came that begins something, in milliseconds. */
+  /** How long after it the last command that begins something arrived, in milliseconds. */
   readonly followedMs: number;
   /** Whether it goes on with what was begun before. */
   readonly continues: boolean;
 }
 
 /**
- * What becomes of a command.
+ * The fate of a queued command.
  *
  * @param behind Whether the vnode is behind.
  * @param handlingMs How long it takes to handle one, in milliseconds.
@@ -216,8 +218,8 @@ export function fateOf(
   behind: boolean,
   handlingMs: number,
 ): WaitFate {
-  // Nobody waits for it any more, or will when it is done, and a put done then
-  // could surprise them later.
+  // Its caller has given up, or will have before it is done; a put done then
+  // could surprise the caller later.
   if (timeLeftMs <= 0 || timeLeftMs < handlingMs) return "expired";
   if (!behind || continues) return "due";
   return Math.min(waitedMs, followedMs) > bounds.waitMsMax ? "stale" : "due";

@@ -1,7 +1,7 @@
 /**
- * What a node asks of a vnode master itself: to start vnodes, to remove what they
- * hold, and what there is. Calls wait for nothing but what they look at: not for
- * vnodes that are busy, nor for one another.
+ * The calls that a node makes to a vnode master itself: to start vnodes, to
+ * remove their data, to list and count. A call waits neither for busy vnodes
+ * nor for other calls.
  *
  * @module
  */
@@ -30,7 +30,7 @@ export class MasterCalls {
   }
 
   /**
-   * Does what `method` says.
+   * Performs `method`.
    *
    * @throws {WhorlError} `unknown_command` if there is no such call.
    */
@@ -65,9 +65,9 @@ export class MasterCalls {
   }
 
   /**
-   * Removes what is left of a vnode that went to another node, which the ring
-   * names as its owner now. False if it must be handed off after all: this master
-   * does not know of it, or it was asked to stand in for the owner meanwhile.
+   * Removes what is left of a vnode after the ring has named its new owner.
+   * False if it must be handed off after all, because this master does not know
+   * that it departed, or it was used as a fallback meanwhile.
    */
   async #drop(number: number): Promise<boolean> {
     const process = this.#vnodes.get(number);
@@ -84,7 +84,7 @@ export class MasterCalls {
     }
   }
 
-  /** Removes what a vnode holds, and ends it. */
+  /** Removes the data of a vnode, and ends it. */
   async #discard(number: number): Promise<void> {
     const process = this.#vnodes.get(number);
     if (process?.active) {
@@ -99,8 +99,8 @@ export class MasterCalls {
   }
 
   /**
-   * Vnodes that have data or run, ascending: also those this node does not own and
-   * that do not run, which is what a handoff has to find.
+   * Vnodes that have data or run, ascending, including those that this node
+   * does not own and that do not run: a handoff has to find them.
    */
   async #heldVnodes(): Promise<number[]> {
     const held = new Set(await this.#store.partitions());

@@ -1,6 +1,6 @@
 /**
- * What a vnode master counts: the figures of its vnodes taken together, of its
- * pools and of its store.
+ * The figures of a vnode master: of its vnodes in total, of its pools and of
+ * its store.
  *
  * @module
  */
@@ -39,11 +39,12 @@ export function masterFigures(
     }
     waiting += process.load;
     abandoned += process.abandoned;
-    mailbox.requests += process.waiting;
-    mailbox.bytes += process.waitingBytes;
-    mailbox.longest = Math.max(mailbox.longest, process.waiting);
-    mailbox.overloaded += Number(process.overloaded);
-    mailbox.behind += Number(process.behind);
+    const { backlog } = process;
+    mailbox.requests += backlog.waiting;
+    mailbox.bytes += backlog.waitingBytes;
+    mailbox.longest = Math.max(mailbox.longest, backlog.waiting);
+    mailbox.overloaded += Number(backlog.overloaded);
+    mailbox.behind += Number(backlog.behind);
   }
   return {
     vnodes: size,

@@ -1,6 +1,6 @@
 /**
- * The pools and workers that a module has declared, as the vnodes of one master
- * share them.
+ * The pools and workers that a module has declared, shared by the vnodes of one
+ * master.
  *
  * @module
  */
@@ -11,7 +11,7 @@ import { PoolWorkers, type VnodeWorkers } from "./pool_workers.ts";
 import type { VnodeModule } from "./vnode.ts";
 import { type VnodePool, WorkPool } from "./work_pool.ts";
 
-/** How long work in pools is waited for when a master stops, in milliseconds; less than a node waits for its masters. */
+/** How long a stopping master waits for jobs, in milliseconds; less than a node waits for its masters. */
 const POOLS_CLOSE_MS_MAX = 3_000;
 
 /** What the pools tell the node. */
@@ -32,7 +32,7 @@ export class MasterPools {
   readonly #pools = new Map<string, WorkPool>();
   /** Its workers. */
   readonly #workers = new Map<string, PoolWorkers>();
-  /** Whether the node is about to be told of them. */
+  /** Whether a message to the node about them is scheduled. */
   #tellsWorkers = false;
   #silent = false;
 
@@ -85,17 +85,17 @@ export class MasterPools {
     );
   }
 
-  /** `owner` has ended: nothing is done for it any more. */
+  /** `owner` has ended: its jobs are cancelled. */
   leave(owner: object): void {
     for (const [, pool] of this.#all()) pool.leave(owner);
   }
 
-  /** From now on the node is told of no workers. */
+  /** Stops telling the node about workers. */
   fallSilent(): void {
     this.#silent = true;
   }
 
-  /** Waits for work that runs, which uses the store, but not for ever. */
+  /** Waits for running jobs, which use the store, for a limited time. */
   async close(): Promise<void> {
     const closing = [...this.#pools.values(), ...this.#workers.values()];
     if (closing.length === 0) return;
@@ -117,7 +117,7 @@ export class MasterPools {
     }
   }
 
-  /** What they have done, and do. */
+  /** Their figures. */
   figures(): Record<"pools" | "workers", Record<string, unknown>> {
     const of = (pools: readonly [string, WorkPool][]) =>
       Object.fromEntries(pools.map(([name, { counts, waiting, running }]) => [
@@ -127,7 +127,7 @@ export class MasterPools {
     return { pools: of([...this.#pools]), workers: of(this.#ofWorkers()) };
   }
 
-  /** Tells the node which workers there are, once for all that changes now. */
+  /** Tells the node about its workers, once for all changes of a turn. */
   #workersChanged(): void {
     if (this.#tellsWorkers || this.#silent) return;
     this.#tellsWorkers = true;

@@ -34,7 +34,7 @@ export const VNODE_RESTARTS_MAX = 1_000;
 /** The span in which those restarts are counted. */
 export const VNODE_RESTARTS_PERIOD_MS = 10_000;
 
-/** What the vnodes need from the master around them. */
+/** What the vnodes need from their master. */
 export interface MasterVnodesHost {
   readonly module: VnodeModule;
   readonly runtime: Runtime;
@@ -63,11 +63,11 @@ export class MasterVnodes {
   #supervisor: Supervisor | undefined;
   /** Vnodes that run, or will: requests wait in those that have not started. */
   readonly #processes = new Map<number, VnodeProcess>();
-  /** Those that are under the supervisor, running or waiting to be restarted. */
+  /** Vnodes under the supervisor, running or waiting to be restarted. */
   readonly #supervised = new Set<number>();
-  /** Those that are ending for good. */
+  /** Vnodes that are ending for good. */
   readonly #ending = new Set<number>();
-  /** Those of them that this node has come to own meanwhile. */
+  /** Those of them that this node has become the owner of meanwhile. */
   readonly #wantedAgain = new Set<number>();
 
   constructor(
@@ -79,8 +79,10 @@ export class MasterVnodes {
     const table = commandTableOf(module);
     this.#host = host;
     this.#rings = rings;
-    this.#create = (number) =>
+    // Named first: V8 allocates a function that is written where a property is set among what is old.
+    const create = (number: number): VnodeProcess =>
       new VnodeProcess(vnodeHost, module, table, number);
+    this.#create = create;
   }
 
   /** Starts the supervisor; no vnode runs yet. */
@@ -119,22 +121,22 @@ export class MasterVnodes {
     }
   }
 
-  /** The vnode with this number, if it runs or is prepared. */
+  /** The vnode with this number, if it is running or prepared. */
   get(number: number): VnodeProcess | undefined {
     return this.#processes.get(number);
   }
 
-  /** All that run or are prepared. */
+  /** All vnodes that are running or prepared. */
   all(): Iterable<VnodeProcess> {
     return this.#processes.values();
   }
 
-  /** The numbers of those that run or wait to be restarted. */
+  /** The numbers of vnodes that run or wait to be restarted. */
   numbers(): Iterable<number> {
     return this.#supervised;
   }
 
-  /** Starts the vnode with this number as this node owns it, also when it is just being ended. */
+  /** Starts the vnode with this number, which this node owns, even if it is just ending. */
   own(number: number): void {
     if (this.#ending.has(number)) this.#wantedAgain.add(number);
     this.start(number);
@@ -219,7 +221,7 @@ export class MasterVnodes {
   ): void {
     this.#host.log.warn("A vnode crashed", { partition, error: message });
     this.#host.tell({ type: "vnode_crashed", partition, error: message });
-    // With its code, by which the node knows that the store is why.
+    // With its code, which tells the node that the store is the cause.
     if (isStoreFailure(code)) this.#host.fail(new WhorlError(code, message));
   }
 
@@ -237,7 +239,7 @@ export class MasterVnodes {
     this.#supervised.delete(number);
     this.#ending.delete(number);
     this.#host.tell({ type: "vnode_ended", vnode: number });
-    // What came meanwhile waits in the one that was prepared to follow.
+    // Requests that arrived meanwhile wait in the vnode prepared to replace it.
     const next = this.#processes.get(number);
     const wanted = this.#wantedAgain.delete(number);
     if (wanted || (next?.fresh && next.load > 0)) this.start(number);
@@ -247,7 +249,7 @@ export class MasterVnodes {
   /** Ends all of them. */
   async close(): Promise<void> {
     await this.#supervisor?.shutdown();
-    // Those that were never started are nobody's children.
+    // Vnodes that were never started are not under the supervisor.
     for (const process of this.#processes.values()) process.kill();
   }
 }

@@ -1,7 +1,7 @@
 /**
- * One command while it is being handled, and the way to answer it: once, early if
- * the caller wants that, and where commands follow a handoff, when its target has
- * it as well.
+ * One command while it is being handled, and its answers: one final answer, an
+ * early one before it if the caller wants that; where commands follow a
+ * handoff, only once the target has the command as well.
  *
  * @module
  */
@@ -19,26 +19,26 @@ export interface PendingCallHost {
   rejectCall(call: PendingCall, error: unknown): void;
   /** The handler of a call has finished, and its answer waits for the target of a handoff. */
   appliedHere(): void;
-  /** The handler of a call that was given up has finished it. */
+  /** The handler of an abandoned call has finished. */
   finishedLate(): void;
 }
 
 /** One command being handled. */
 export class PendingCall implements VnodeCall {
-  /** Whether its caller has been answered, or will be once the target of a handoff has the command. */
+  /** Whether the handler has answered: its caller gets the answer now, or once the target of a handoff has the command. */
   answered = false;
   /** What it was declared as. */
   readonly declaration: CommandDeclaration;
   /** What its answers bear. */
   readonly correlation: number;
-  /** When its caller stops waiting, in monotonic milliseconds. */
+  /** When its caller stops waiting, on the monotonic clock in milliseconds. */
   readonly deadline: number;
   readonly #host: PendingCallHost;
   #wantsAccepted: boolean;
   #abandoned = false;
-  /** Whether the target of a handoff must have it too before it is answered. */
+  /** Whether the caller is answered only once the target of a handoff has the command as well. */
   #awaitsTarget: boolean;
-  /** The answer that waits for that. */
+  /** The answer that waits for the target. */
   #heldBack: { readonly value: unknown } | undefined;
 
   constructor(
@@ -81,13 +81,13 @@ export class PendingCall implements VnodeCall {
     } else this.#host.answer(this, FrameType.vnodeReply, value);
   }
 
-  /** The target of a handoff has it as well, or need not. */
+  /** The target of a handoff has the command as well, or need not have it. */
   targetHas(): void {
     this.#awaitsTarget = false;
     const heldBack = this.#heldBack;
     this.#heldBack = undefined;
     if (heldBack === undefined) return;
-    // Given up meanwhile, and what was done is done.
+    // Abandoned meanwhile; its effects stay.
     if (this.#abandoned) return this.#finishedLate();
     this.#host.answer(this, FrameType.vnodeReply, heldBack.value);
   }
@@ -104,7 +104,7 @@ export class PendingCall implements VnodeCall {
     this.#host.rejectCall(this, error);
   }
 
-  /** Its caller has been answered for the handler. */
+  /** Its caller has been answered without the handler. */
   abandon(): void {
     this.answered = true;
     this.#abandoned = true;

@@ -1,7 +1,7 @@
 /**
- * The calls of one vnode: those it has promised to answer, and those that were
- * given up and whose handlers may be at it still. Each gets one answer, whatever
- * its handler does afterwards.
+ * The calls of one vnode: those it has promised to answer, and those it has
+ * abandoned although their handlers may still be running. Each gets exactly one
+ * answer, whatever its handler does afterwards.
  *
  * @module
  */
@@ -11,10 +11,10 @@ import type { CommandDeclaration } from "./vnode.ts";
 import type { VnodeAnswers } from "./vnode_answers.ts";
 import type { VnodeCounts } from "./vnode_host.ts";
 
-/** How long past its deadline a promised answer is waited for, so that a late one is not taken for none. */
+/** How long past its deadline a promised answer is awaited, in milliseconds, so that one that is just late still counts. */
 const OVERDUE_GRACE_MS = 500;
 
-/** What the calls of a vnode need from it. */
+/** What the calls need from their vnode. */
 export interface PendingCallsHost {
   readonly answers: VnodeAnswers;
   readonly counts: VnodeCounts;
@@ -32,7 +32,7 @@ export class PendingCalls implements PendingCallHost {
   readonly #promised = new Set<PendingCall>();
   /** Counted, not kept. */
   #abandoned = 0;
-  /** The command whose handler is running this very moment. */
+  /** The command whose handler is on the stack right now. */
   handling: PendingCall | undefined = undefined;
   #closed = false;
 
@@ -45,12 +45,12 @@ export class PendingCalls implements PendingCallHost {
     return this.#promised.size;
   }
 
-  /** Calls that were given up and whose handlers are at it still. */
+  /** Abandoned calls whose handlers are still running. */
   get abandoned(): number {
     return this.#abandoned;
   }
 
-  /** Whether no handler is at work for any of them, not even for callers who have been answered. */
+  /** Whether no handler is running, not even for callers who have been answered. */
   get quiet(): boolean {
     if (this.#abandoned > 0) return false;
     for (const call of this.#promised) {
@@ -60,7 +60,7 @@ export class PendingCalls implements PendingCallHost {
   }
 
   /**
-   * One command that is to be handled now.
+   * Begins a command, which is handled now.
    *
    * @param awaitsTarget Whether it is answered when the target of a handoff has it too.
    */
@@ -87,7 +87,7 @@ export class PendingCalls implements PendingCallHost {
     this.#host.requestsInHand();
   }
 
-  /** Gives up those whose callers have stopped waiting, for the reason `overdue`. */
+  /** Abandons the calls whose callers have stopped waiting, answering `timeout` with the message `overdue`. */
   giveUpOverdue(nowMs: number, overdue: string): void {
     for (const call of this.#promised) {
       if (call.deadline > nowMs - OVERDUE_GRACE_MS) continue;
@@ -99,7 +99,7 @@ export class PendingCalls implements PendingCallHost {
     }
   }
 
-  /** The handler of `call` has failed, with which the vnode ends. */
+  /** The handler of `call` has failed, and the vnode crashes. */
   failed(call: PendingCall, message: string): void {
     this.#promised.delete(call);
     if (call.settled) return;
@@ -107,7 +107,7 @@ export class PendingCalls implements PendingCallHost {
     this.#host.answers.fail(call.correlation, "vnode_error", message);
   }
 
-  /** Answers all callers with `vnode_crashed`, and nobody after that. */
+  /** Answers all callers with `vnode_crashed`; later answers are dropped. */
   close(message: string): void {
     this.#closed = true;
     for (const call of this.#promised) {

@@ -1,13 +1,13 @@
 /**
- * Which jobs of a pool run and which wait: so many at a time, the others in the
- * order in which they came, and no more than so many of them. This file only
- * decides; `work_pool.ts` runs them.
+ * Decides which jobs of a pool run and which wait: up to `size` run, others
+ * wait in order of arrival, up to `queueMax`. This file only decides;
+ * `work_pool.ts` runs them.
  *
  * @module
  */
 import { invariant } from "../base/invariant.ts";
 
-/** How much a pool does at a time. */
+/** The limits of a pool. */
 export interface PoolBounds {
   /** Jobs that run at a time. */
   readonly size: number;
@@ -36,7 +36,7 @@ export class PoolQueue<Job> {
     return this.#running;
   }
 
-  /** Takes in a job: it is to run now, it waits, or there is no room for it. */
+  /** Admits a job: it runs now, waits, or is refused. */
   offer(job: Job): "run" | "wait" | "refuse" {
     if (this.#running < this.#bounds.size) {
       this.#running++;
@@ -47,7 +47,7 @@ export class PoolQueue<Job> {
     return "wait";
   }
 
-  /** A job has ended; returns the one that is to run in its place. */
+  /** A job has ended; returns the job to run in its place. */
   ended(): Job | undefined {
     invariant(this.#running > 0, "what ends has run");
     for (const next of this.#waiting) {
@@ -58,7 +58,7 @@ export class PoolQueue<Job> {
     return undefined;
   }
 
-  /** Forgets a job that waits; false if it does not. */
+  /** Removes a waiting job; false if it is not waiting. */
   remove(job: Job): boolean {
     return this.#waiting.delete(job);
   }

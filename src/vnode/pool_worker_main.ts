@@ -1,6 +1,7 @@
 /**
- * What runs in a worker of a pool: it loads the module's work function and calls
- * it for each message, one at a time, as its parent waits for each answer.
+ * The program of a pool's worker: it loads the module's work function and calls
+ * it for each message. Its parent sends one message at a time and waits for the
+ * answer.
  *
  *     to it:   MessagePack of what the function takes
  *     from it: MessagePack of `[true, what it returned]` or `[false, why it failed]`
@@ -11,7 +12,7 @@ import type { Program } from "../../supervisors/program.ts";
 import { reasonOf } from "../base/errors.ts";
 import { decodeMsgpack, encodeMsgpack } from "../wire/msgpack.ts";
 
-/** What such a worker is told when it starts. */
+/** The start message of such a worker. */
 export interface PoolWorkerArgs {
   /** URL of the file whose default export is the function. */
   readonly url: string;
@@ -33,7 +34,8 @@ const program: Program = async (context) => {
     } catch (error) {
       answer = encodeMsgpack([false, reasonOf(error)]);
     }
-    // The buffer goes with the message, and may be the encoder's own.
+    // A copy: the buffer is transferred with the message and may be the
+    // encoder's own.
     context.send(answer.slice());
   });
   return {};

@@ -1,12 +1,12 @@
 /**
- * Workers of a module: threads for work that computes, so that the vnodes of the
- * master go on meanwhile. Each runs one job at a time; who waits and who is
- * refused is as in a pool (`work_pool.ts`).
+ * Workers of a module: threads for work that computes, so that it does not
+ * block the vnodes of the master. Each runs one job at a time; jobs wait and
+ * are refused as in a pool (`work_pool.ts`).
  *
- * They are started with the first job, under a supervisor. A job whose worker
- * dies fails, and the worker is started anew; so is one that is at a job for
- * longer than `jobMsMax`. A thread that spins cannot be ended, which the node is
- * told.
+ * The first job starts them, under a supervisor. If a worker dies, its job
+ * fails and the worker is restarted; a worker that spends more than `jobMsMax`
+ * on a job is treated the same way. A thread that spins cannot be terminated,
+ * and the node is told so.
  *
  * @module
  */
@@ -31,13 +31,13 @@ import {
   WorkPool,
 } from "./work_pool.ts";
 
-/** Time a job may take unless its module says otherwise, in milliseconds. */
+/** Default of `jobMsMax`, in milliseconds. */
 export const JOB_MS_MAX_DEFAULT = 600_000;
-/** Restarts of the workers of a pool that are borne within {@linkcode WORKER_RESTARTS_PERIOD_MS}; then its jobs fail, and the next one starts them anew. */
+/** Restarts of a pool's workers allowed within {@linkcode WORKER_RESTARTS_PERIOD_MS}; beyond that its jobs fail, and the next job starts the workers again. */
 export const WORKER_RESTARTS_MAX = 20;
 /** The span in which those restarts are counted. */
 export const WORKER_RESTARTS_PERIOD_MS = 10_000;
-/** How much longer than a job may take a thread may be silent: the job's own limit comes first. */
+/** How much longer than `jobMsMax` a thread may be silent, in milliseconds, so that the limit of the job applies first. */
 const HEARTBEAT_GRACE_MS = 1_000;
 
 /** Workers as a module declares them. */
@@ -59,10 +59,11 @@ export interface WorkersConfig extends PoolBounds {
 /** Workers as a vnode sees them. */
 export interface VnodeWorkers {
   /**
-   * Has a worker do a job with `input`: plain data, as in commands, which is copied.
+   * Runs a job with `input` in a worker: plain data, as in commands, which is
+   * copied.
    *
    * @throws {WhorlError} As `VnodePool.run` does; `vnode_error` if the function
-   * throws, or its worker dies or is at it for too long.
+   * throws, or its worker dies or exceeds `jobMsMax`.
    */
   run(input: unknown, limits?: JobLimits): Promise<unknown>;
 }
@@ -70,9 +71,9 @@ export interface VnodeWorkers {
 /** What workers need from their master. */
 export interface PoolWorkersHost {
   readonly runtime: Runtime;
-  /** A thread spins and cannot be ended. */
+  /** A thread spins and cannot be terminated. */
   zombie(): void;
-  /** `tree` may say something else than before. */
+  /** `tree` may have changed. */
   changed(): void;
 }
 
@@ -89,7 +90,7 @@ export class PoolWorkers {
   readonly #idle = new Set<ProgramChild>();
   /** What the others are at. */
   readonly #jobs = new Map<ProgramChild, PromiseWithResolvers<Uint8Array>>();
-  /** Jobs that have room and wait for a worker that is being started. */
+  /** Admitted jobs that wait for a worker to start. */
   readonly #wanting: PromiseWithResolvers<ProgramChild>[] = [];
   #closed = false;
 
@@ -109,12 +110,12 @@ export class PoolWorkers {
     );
   }
 
-  /** The supervisor of the workers, as it is now; none before the first job. */
+  /** The present supervisor of the workers; none before the first job. */
   tree(): TreeNode | undefined {
     return this.#running && treeOf(this.#running);
   }
 
-  /** Takes no more jobs and answers for those there are. Resolves when no worker is at one any more. */
+  /** Takes no more jobs and answers the callers of those it has. Resolves once no worker is running a job. */
   close(): Promise<void> {
     this.#closed = true;
     const idle = this.pool.close();
@@ -122,7 +123,7 @@ export class PoolWorkers {
     return idle;
   }
 
-  /** Ends the workers, whatever they do. */
+  /** Terminates the workers, whatever they are doing. */
   async end(): Promise<void> {
     this.#closed = true;
     const supervisor = await this.#supervisor?.catch(() => undefined);
@@ -133,7 +134,7 @@ export class PoolWorkers {
     const message = encodeMsgpack(input ?? null).slice();
     const worker = await this.#worker();
     if (signal.aborted) {
-      // Given up while the worker was being started.
+      // Cancelled while the worker was starting.
       this.#free(worker);
       throw signal.reason;
     }
@@ -146,7 +147,7 @@ export class PoolWorkers {
     );
     try {
       worker.send(message);
-      // It may have ended before this job was its own.
+      // The worker may have ended before it was given this job.
       if (worker.exitReason !== undefined) {
         throw this.#died(formatReason(worker.exitReason));
       }
@@ -165,7 +166,7 @@ export class PoolWorkers {
     }
   }
 
-  /** A worker that does nothing, now or when one has been started. */
+  /** An idle worker, now or once one has started. */
   async #worker(): Promise<ProgramChild> {
     for (const worker of this.#idle) {
       this.#idle.delete(worker);
@@ -232,7 +233,7 @@ export class PoolWorkers {
       heartbeat: { timeoutMs: jobMsMax + HEARTBEAT_GRACE_MS },
       onMessage: (answer) => this.#jobs.get(worker)?.resolve(answer),
       onZombie: () => {
-        // One that is still at a job when its master stops comes to an end.
+        // A worker that still runs a job when its master stops ends by itself.
         if (!this.#closed) this.#host.zombie();
       },
       runtime: this.#host.runtime,

@@ -1,13 +1,13 @@
 /**
- * The frames for a master that wait for the next turn of its event loop. Many
- * small requests for large values come in one message, and to answer them all in
- * one go would take so long that the master would be thought to hang.
+ * Frames for a master that wait for the next turn of its event loop. One
+ * message can hold many small requests for large values; answering them all in
+ * one turn would take so long that the master would seem to hang.
  *
  * @module
  */
 import type { Runtime, TimerHandle } from "../../supervisors/runtime.ts";
 
-/** Bytes of answers after which further frames wait for the next turn. */
+/** Bytes of answers in one turn after which further frames wait for the next. */
 export const TURN_ANSWER_BYTES = 16 * 1024 * 1024;
 
 /** A frame that waits for the next turn. */
@@ -25,7 +25,7 @@ export interface PostponedFrame {
 export class PostponedFrames {
   readonly #runtime: Runtime;
   readonly #handle: (frame: PostponedFrame) => void;
-  /** Bytes of answers since the master last let others have their turn. */
+  /** Bytes of answers in the present turn. */
   #answeredBytes = 0;
   /** Those before `#from` have been handled. */
   #frames: PostponedFrame[] = [];
@@ -37,12 +37,12 @@ export class PostponedFrames {
     this.#handle = handle;
   }
 
-  /** The master has answered with so many bytes. */
+  /** The master has sent answers of `byteCount` bytes. */
   noteAnswered(byteCount: number): void {
     this.#answeredBytes += byteCount;
   }
 
-  /** Whether a frame that comes now has to wait. */
+  /** Whether a frame that arrives now has to wait. */
   get mustWait(): boolean {
     return this.#answeredBytes >= TURN_ANSWER_BYTES ||
       this.#nextTurn !== undefined;
@@ -54,7 +54,7 @@ export class PostponedFrames {
     this.#nextTurn ??= this.#runtime.setTimer(0, this.#takeTurn);
   }
 
-  /** Goes on with what waits, until that is too much again. */
+  /** Handles waiting frames, until the turn is full again. */
   readonly #takeTurn = (): void => {
     this.#nextTurn = undefined;
     this.#answeredBytes = 0;
@@ -74,7 +74,7 @@ export class PostponedFrames {
     this.#from = 0;
   }
 
-  /** There are no more turns; gives out what has waited for one. */
+  /** There are no more turns; returns the frames that have waited for one. */
   close(): Iterable<PostponedFrame> {
     if (this.#nextTurn !== undefined) this.#runtime.clearTimer(this.#nextTurn);
     return this.#taken();

@@ -1,35 +1,35 @@
 /**
- * Whether far more comes for the vnodes of one thread than they get done. One
- * vnode alone handles too few commands to tell a burst from a load that stays
- * until both have waited for seconds; all vnodes of a thread together tell it in
- * half a second.
+ * Detects that far more commands arrive for the vnodes of one thread than they
+ * handle. A single vnode handles too few commands to distinguish a burst from a
+ * lasting overload before both have waited for seconds; all vnodes of a thread
+ * together can tell in half a second.
  *
  *     span: 250 ms or more, four commands handled or more
  *       came ≥ 2 × handled, in two spans in a row ──► swamped
  *       anything else ──► not swamped
  *
- * It takes two, as a burst can be all in one. It takes commands that were handled,
- * as a thread that stands still for a moment is not swamped, and nor is it when it
- * then works off what has come. And how much waits must be looked at as well: the
- * thread may be about to do it.
+ * Two spans are needed, since a burst may fall into one. Handled commands are
+ * needed, since a thread that pauses for a moment is not swamped, nor is it
+ * while it then works off what has arrived. The backlog counts as well, since
+ * the thread may be about to finish it.
  *
- * It knows no clock; whoever calls says what time it is.
+ * It has no clock; callers pass the time.
  *
  * @module
  */
 
-/** Shortest time over which is counted, in milliseconds. */
+/** Shortest span, in milliseconds. */
 const SPAN_MS = 250;
-/** Longest one: when so little is handled, nothing is known. */
+/** Longest span, in milliseconds: if too few commands are handled in it, nothing is known. */
 const SPAN_MS_MAX = 1_000;
-/** Fewer commands than that say little of how many can be handled. */
+/** Fewer handled commands than this say little about the rate. */
 const HANDLED_MIN = 4;
-/** How many times what is handled must have come, */
+/** A thread is swamped if this many times as many commands arrive as are handled, */
 const TIMES = 2;
-/** in so many spans in a row. */
+/** in this many consecutive spans. */
 const SPANS = 2;
 
-/** What comes for the vnodes of one thread and what they get done. */
+/** The commands that arrive for the vnodes of one thread and those they handle. */
 export class ThreadLoad {
   #waiting = 0;
   #came = 0;
@@ -39,24 +39,24 @@ export class ThreadLoad {
   /** How long each command has taken in the last span, in milliseconds. */
   #eachMs = 0;
 
-  /** A command has come that begins something, whatever becomes of it. */
+  /** A command that begins something has arrived, whether admitted or not. */
   came(): void {
     this.#came++;
   }
 
-  /** So many more wait, or fewer. */
+  /** The number of queued commands has changed by `more`, which may be negative. */
   waits(more: number): void {
     this.#waiting += more;
-    // Whatever comes next is another load.
+    // The next arrivals are a different load.
     if (this.#waiting === 0) this.#swampedSpans = 0;
   }
 
-  /** One is handled that did not have to wait. */
+  /** A command is handled that did not have to wait. */
   handledAtOnce(): void {
     this.#handled++;
   }
 
-  /** One is handled that has waited. */
+  /** A command is handled that was queued. */
   handled(nowMs: number): void {
     this.#handled++;
     const spanMs = nowMs - this.#spanBegunMs;
@@ -71,7 +71,7 @@ export class ThreadLoad {
     this.#handled = 0;
   }
 
-  /** Whether far more comes than is handled, and what waits already takes longer than `workMs`. */
+  /** Whether far more commands arrive than are handled, and the backlog takes longer than `workMs`. */
   isSwamped(workMs: number): boolean {
     return this.#swampedSpans >= SPANS &&
       this.#waiting * this.#eachMs > workMs;

@@ -1,6 +1,6 @@
 /**
- * How a vnode answers: with what its handlers say, or with a failure. What cannot
- * be encoded, or fits in no frame, is answered with a failure in its place.
+ * How a vnode answers: with the reply of a handler or with a failure. A reply
+ * that cannot be encoded or fits into no frame is replaced by a failure.
  *
  * @module
  */
@@ -10,7 +10,7 @@ import { type Failure, writeFailure } from "../wire/failure.ts";
 import type { FrameSink } from "../wire/frame_sink.ts";
 import { FrameType } from "../wire/frame_type.ts";
 
-/** Why a command that another replica can do is not done here; nothing has been done. */
+/** The refusal of a command that another replica can do; nothing has been done. */
 export function declinedError(partition: number, requests: number): WhorlError {
   return new WhorlError(
     "overload",
@@ -19,7 +19,7 @@ export function declinedError(partition: number, requests: number): WhorlError {
   );
 }
 
-/** Why a command for a partition that went to `owner` is not run here. */
+/** The refusal of a command for a partition that moved to `owner`. */
 export function wentElsewhere(partition: number, owner: string): WhorlError {
   return new WhorlError(
     "wrong_owner",
@@ -40,7 +40,7 @@ export class VnodeAnswers {
     this.#partition = partition;
   }
 
-  /** Answers with what `encode` writes, in a frame of that type. */
+  /** Answers with what `encode` writes, in a frame of type `type`. */
   answer(
     correlation: number,
     type: number,
@@ -93,7 +93,7 @@ export class VnodeAnswers {
     });
   }
 
-  /** Answers with `error`: a `WhorlError` as it is, anything else as `otherwise`. */
+  /** Answers with `error`: a `WhorlError` as it is, anything else under the code `otherwise`. */
   failWith(correlation: number, error: unknown, otherwise: ErrorCode): void {
     this.#send(
       correlation,

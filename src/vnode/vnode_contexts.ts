@@ -1,6 +1,7 @@
 /**
- * What the vnodes of a master are started with: each its own view of the master's
- * store, clocks, chance and pools, and the changes of the cluster it listens to.
+ * The contexts that the vnodes of a master are started with: for each, a view
+ * of the master's store, clocks, chance and pools, and its listeners to changes
+ * of the cluster.
  *
  * @module
  */
@@ -25,7 +26,7 @@ export interface VnodeContextsHost {
   readonly log: Log;
 }
 
-/** A vnode that wants to know of changes in the cluster. */
+/** A vnode that listens to changes of the cluster. */
 interface Listening {
   readonly process: VnodeProcess;
   readonly listener: (event: ClusterEvent) => void;
@@ -43,7 +44,7 @@ export class VnodeContexts {
   }
 
   /**
-   * What `process` is started with.
+   * The context of `process`.
    *
    * @param ringSize Partitions of the ring it is of.
    * @param ended Aborted when it has ended.
@@ -56,7 +57,8 @@ export class VnodeContexts {
     const { node, store, runtime, wallClock, chance, secretBytes, log } =
       this.#host;
     const { number, partition } = process;
-    // Beside it there may be one of the same partition in a ring of another size.
+    // There may also be a vnode of the same partition in a ring of another
+    // size.
     const name = number === partition
       ? `${partition}`
       : `${partition}-of-${ringSize}`;
@@ -82,7 +84,7 @@ export class VnodeContexts {
     };
   }
 
-  /** Tells all that listen; one whose listener throws is ended. */
+  /** Calls all listeners; a vnode whose listener throws crashes. */
   tell(event: ClusterEvent): void {
     for (const { process, listener } of [...this.#listening]) {
       try {
@@ -93,7 +95,7 @@ export class VnodeContexts {
     }
   }
 
-  /** `process` has ended, and listens to nothing any more. */
+  /** `process` has ended: removes its listeners. */
   leave(process: VnodeProcess): void {
     for (const listening of this.#listening) {
       if (listening.process === process) this.#listening.delete(listening);
@@ -105,9 +107,9 @@ export class VnodeContexts {
 const STORE = Symbol("store");
 
 /**
- * What of a view is as it is when a vnode looks, since a lost tail can be
- * repaired. The same functions for all, as V8 keeps the getters of an object
- * literal, and what they lead to, until all memory is collected.
+ * A view reads the state of the store on each access, since a lost tail can be
+ * repaired. All views share these functions: V8 would keep the getters of an
+ * object literal, and all they refer to, alive until a full garbage collection.
  */
 const VIEW: PropertyDescriptorMap & ThisType<{ readonly [STORE]: Store }> = {
   storeId: {
@@ -130,7 +132,7 @@ const VIEW: PropertyDescriptorMap & ThisType<{ readonly [STORE]: Store }> = {
   },
 };
 
-/** What a vnode is shown of the store. */
+/** The view that a vnode has of the store. */
 function storeView(store: Store): VnodeStart["store"] {
   return Object.defineProperties({ durable: store.durable }, {
     [STORE]: { value: store },

@@ -2,7 +2,8 @@ import { assert, assertEquals } from "@std/assert";
 import type { Store } from "../environment/storage.ts";
 import { openMemoryStore } from "../storage/memory_store.ts";
 import type { ClusterEvent } from "./vnode.ts";
-import { MasterBench, RING_SIZE } from "./testing/master_bench.ts";
+import { RING_SIZE } from "./testing/attached_master.ts";
+import { MasterBench } from "./testing/master_bench.ts";
 
 Deno.test("VnodeMaster shows a vnode its node, its store and its clocks", async () => {
   await using bench = await new MasterBench().start();

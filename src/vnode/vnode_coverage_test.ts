@@ -6,10 +6,7 @@
 import { assert, assertEquals } from "@std/assert";
 import { ManualRuntime } from "../../supervisors/manual_runtime.ts";
 import { ByteReader } from "../base/byte_reader.ts";
-import { ByteWriter } from "../base/byte_writer.ts";
-import { seededChance } from "../base/chance.ts";
-import { invariant } from "../base/invariant.ts";
-import { silentLog } from "../environment/log.ts";
+import type { ByteWriter } from "../base/byte_writer.ts";
 import { openMemoryStore } from "../storage/memory_store.ts";
 import { readFailure } from "../wire/failure.ts";
 import { FrameType } from "../wire/frame_type.ts";
@@ -22,13 +19,9 @@ import {
 } from "./coverage_codec.ts";
 import { command, defineVnode } from "./define_vnode.ts";
 import type { KeySpaces, VnodeModule } from "./vnode.ts";
-import { VnodeMaster } from "./vnode_master.ts";
-import { VnodeMasterLink } from "./vnode_master_link.ts";
-import {
-  moduleIdOf,
-  RequestFlag,
-  writeVnodeRequestHeader,
-} from "./vnode_wire.ts";
+import { AttachedMaster } from "./testing/attached_master.ts";
+import type { VnodeMaster } from "./vnode_master.ts";
+import { RequestFlag } from "./vnode_wire.ts";
 
 const QUERIES = { list: command<string, unknown>() };
 type Handler = (
@@ -40,16 +33,14 @@ type Handler = (
 /** What a vnode answered: its chunks and whether that was all, or a failure's code. */
 type Answer = { chunks: unknown[]; ended: boolean } | string;
 
-/** A master with its node's end. */
+/** A master whose module has one coverage query, and its answers. */
 class Bench implements AsyncDisposable {
   readonly runtime = new ManualRuntime();
   readonly store = openMemoryStore("0123456789abcdef");
-  readonly link: VnodeMasterLink;
-  readonly master: VnodeMaster;
+  readonly #attached: AttachedMaster;
   handler: Handler = () => [];
   started = 0;
   #answers = new Map<number, PromiseWithResolvers<Answer>>();
-  #next = 1;
 
   constructor() {
     const module = defineVnode({
@@ -71,27 +62,22 @@ class Bench implements AsyncDisposable {
         };
       },
     });
-    this.link = new VnodeMasterLink(this.runtime, () => {});
-    this.master = new VnodeMaster({
+    this.#attached = new AttachedMaster({
       module: module as unknown as VnodeModule,
-      node: "a@host",
-      ringSizes: new Map([[0, 8]]),
-      store: this.store,
       runtime: this.runtime,
-      wallClock: () => 0,
-      chance: seededChance(1),
-      secretBytes: (count) => new Uint8Array(count),
-      log: silentLog,
-      send: (message) => this.link.receive(message),
+      store: this.store,
       onFailed: (error) => {
         throw error;
       },
     });
   }
 
+  get master(): VnodeMaster {
+    return this.#attached.master;
+  }
+
   async start(): Promise<this> {
-    await this.master.start();
-    this.link.attach({ send: (message) => this.master.receive(message) });
+    await this.#attached.start();
     return this;
   }
 
@@ -113,19 +99,12 @@ class Bench implements AsyncDisposable {
 
   /** Sends a part of a coverage query to the vnode of partition 3. */
   ask(write: (into: ByteWriter) => void, query = 0): Promise<Answer> {
-    const correlation = this.#next++;
-    const into = this.link.beginRequest(this, correlation, 1_000);
-    invariant(into instanceof ByteWriter, "the link takes it");
-    writeVnodeRequestHeader(
-      into,
-      moduleIdOf("test"),
-      3,
-      query,
-      RequestFlag.coverage,
-      1_000,
-    );
-    write(into);
-    this.link.endRequest();
+    const correlation = this.#attached.request(this, {
+      partition: 3,
+      command: query,
+      flags: RequestFlag.coverage,
+      timeLeftMs: 1_000,
+    }, write);
     const answer = Promise.withResolvers<Answer>();
     this.#answers.set(correlation, answer);
     return answer.promise;
@@ -156,9 +135,7 @@ class Bench implements AsyncDisposable {
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
-    const stopped = this.master.stop();
-    this.link.close();
-    await stopped;
+    await this.#attached[Symbol.asyncDispose]();
   }
 }
 

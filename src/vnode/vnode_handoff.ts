@@ -164,8 +164,10 @@ export class VnodeHandoff {
     this.#bound = isBound;
     if (isBound) {
       this.#followed.hold();
-      this.#storage.hold = (writes) =>
+      // Named first: V8 allocates a function that is written where a property is set among what is old.
+      const hold: WatchedPartition["hold"] = (writes) =>
         this.#followed.noted(writes.map(({ key }) => bytesToText(key)));
+      this.#storage.hold = hold;
     } else this.#unbind();
   }
 

@@ -11,36 +11,36 @@ import type { VnodeTurns } from "./vnode_turns.ts";
 export interface VnodeCounts {
   handled: number;
   failed: number;
-  /** Not taken in: the mailbox was full, or the partition goes elsewhere. */
+  /** Refused because the mailbox was full or the partition is moving away. */
   refused: number;
-  /** Not taken in as another replica could do it and this vnode had enough to do. */
+  /** Left to another replica, as this vnode had enough to do. */
   declined: number;
-  /** Answered `overload` as they had waited too long for a vnode that is behind. */
+  /** Answered `overload` after waiting too long for a vnode that is behind. */
   shed: number;
   expired: number;
 }
 
-/** What a vnode, of the class `Process`, needs from the master around it. */
+/** What a vnode, of the class `Process`, needs from its master. */
 export interface VnodeHost<Process> {
   /** Where answers go. */
   readonly answers: FrameSink;
   /** Monotonic milliseconds. */
   now(): number;
-  /** When the message came in which the request stands that is being taken in. */
+  /** When the message with the current request arrived. */
   receivedMs(): number;
-  /** Calls `callback` later, when others have had their turn. */
+  /** Calls `callback` later, after others have had their turn. */
   later(afterMs: number, callback: () => void): void;
   /** How fast transfers may go. */
   readonly pace: BackgroundPace;
   readonly coveragePace: BackgroundPace;
-  /** Whose turn it is. */
+  /** The turns of the master's vnodes. */
   readonly turns: VnodeTurns;
-  /** Requests wait or have been promised an answer: call `giveUpOverdue` from time to time. */
+  /** Requests are queued or have been promised an answer: call `giveUpOverdue` from time to time. */
   requestsInHand(): void;
-  /** `process` has begun to refuse commands as its mailbox is full, or it has room again. */
+  /** `process` has begun to refuse commands because its mailbox is full, or has room again. */
   overloaded(process: Process, is: boolean): void;
-  /** What `process` held went to `owner`: its commands are refused with that name from now on. */
+  /** The data of `process` went to `owner`: its commands are refused with that name from now on. */
   released(process: Process, owner: string): void;
-  /** What `process` held went elsewhere and is removed: it need not run, unless commands came meanwhile. */
+  /** The data of `process` went elsewhere and was removed: it need not run, unless commands arrived meanwhile (`stays`). */
   removed(process: Process, stays: boolean): void;
 }

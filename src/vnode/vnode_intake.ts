@@ -1,8 +1,8 @@
 /**
- * How a vnode takes in what it is sent: a request is refused, waits in the
- * mailbox, or is handled at once. What waits is handled in order of arrival, in
- * the vnode's turns (`vnode_turns.ts`), or turned away when it has waited for too
- * long.
+ * Admission of requests to a vnode: a request is refused, queued in the
+ * mailbox, or handled at once. Queued requests are handled in order of arrival,
+ * in the vnode's turns (`vnode_turns.ts`), or turned away once they have waited
+ * for too long.
  *
  * @module
  */
@@ -12,19 +12,19 @@ import { declinedError, type VnodeAnswers } from "./vnode_answers.ts";
 import type { VnodeCounts } from "./vnode_host.ts";
 import type { TurnTaker, VnodeTurns } from "./vnode_turns.ts";
 
-/** What the intake of a vnode needs from it and from the master around it. */
+/** What the intake needs from its vnode and the master. */
 export interface VnodeIntakeHost {
   readonly partition: number;
   readonly answers: VnodeAnswers;
   readonly counts: VnodeCounts;
   readonly turns: VnodeTurns;
-  /** Whether a handler is at work for which the next command has to wait. */
+  /** Whether a handler is busy, so that the next command has to wait. */
   isBusy(): boolean;
-  /** Commands that have been taken up and not answered. */
+  /** Commands that were given to handlers and are not answered yet. */
   handling(): number;
   /** Monotonic milliseconds. */
   now(): number;
-  /** When the message came in which the request stands that is being taken in. */
+  /** When the message with the current request arrived. */
   receivedMs(): number;
   /** Handles one request, whose body is `bytes[start, end)`. */
   handle(
@@ -42,11 +42,23 @@ export interface VnodeIntakeHost {
   overloaded(is: boolean): void;
 }
 
+/** What waits for a vnode. */
+export interface VnodeBacklog {
+  /** Requests that wait. */
+  readonly waiting: number;
+  /** Bytes of the requests that wait. */
+  readonly waitingBytes: number;
+  /** Whether the vnode has refused commands because its mailbox was full, and has not had room since. */
+  readonly overloaded: boolean;
+  /** Whether requests wait for longer than they should (`wait_meter.ts`). */
+  readonly behind: boolean;
+}
+
 /** The intake of one vnode. */
-export class VnodeIntake implements TurnTaker {
+export class VnodeIntake implements TurnTaker, VnodeBacklog {
   readonly #host: VnodeIntakeHost;
   readonly #mailbox: Mailbox;
-  /** Gives out no commands, as what the vnode holds is being counted out. */
+  /** Whether commands are held back, because the vnode stands still for a handoff. */
   #held = false;
   #closed = false;
 
@@ -55,22 +67,18 @@ export class VnodeIntake implements TurnTaker {
     this.#mailbox = new Mailbox(bounds, host.turns.load);
   }
 
-  /** Requests that wait. */
   get waiting(): number {
     return this.#mailbox.length;
   }
 
-  /** Their bytes. */
   get waitingBytes(): number {
     return this.#mailbox.byteCount;
   }
 
-  /** Whether it has refused commands as the mailbox is full, and has not had room since. */
   get overloaded(): boolean {
     return this.#mailbox.overloaded;
   }
 
-  /** Whether the vnode is behind with what waits. */
   get behind(): boolean {
     return this.#mailbox.behind;
   }
@@ -90,7 +98,7 @@ export class VnodeIntake implements TurnTaker {
     end: number,
   ): void {
     const host = this.#host;
-    // Else it is not needed, and the clock costs something.
+    // Read only when needed, since reading the clock is not free.
     const nowMs = this.#mailbox.behind ? host.now() : -Infinity;
     const wasOverloaded = this.#mailbox.overloaded;
     const refusal = this.#mailbox.refusal(
@@ -105,7 +113,7 @@ export class VnodeIntake implements TurnTaker {
       this.#refuse(correlation, refusal);
       if (this.#mailbox.overloaded === wasOverloaded) return;
       host.overloaded(true);
-      // Somebody has to look whether there is room again.
+      // The sweep notices when there is room again.
       host.requestsInHand();
       return;
     }
@@ -164,13 +172,13 @@ export class VnodeIntake implements TurnTaker {
     );
   }
 
-  /** Gives out no commands until {@linkcode VnodeIntake.open}; they wait. */
+  /** Holds commands back until {@linkcode VnodeIntake.open}. */
   hold(): void {
     this.#held = true;
     this.#mailbox.close();
   }
 
-  /** Gives out commands from now on, those first that have been waiting. */
+  /** Handles commands from now on, queued ones first. */
   open(): void {
     this.#held = false;
     this.#mailbox.open(this.#host.now());
@@ -182,7 +190,7 @@ export class VnodeIntake implements TurnTaker {
     if (!this.#closed) this.drain(commandsMax);
   }
 
-  /** Has what waits handled, up to `commandsMax`, while the vnode can and the turn lasts. */
+  /** Handles up to `commandsMax` queued requests, while no handler is busy and the turn lasts. */
   drain(commandsMax = Infinity): void {
     const host = this.#host;
     const { turns } = host;
@@ -217,19 +225,19 @@ export class VnodeIntake implements TurnTaker {
     this.lookForRoom();
   }
 
-  /** Those that have waited longest make way for what comes as soon as they are to, and not only when it would be their turn. */
+  /** Turns away the oldest requests on arrival of a new one, as soon as they are due for that, and not only at their turn. */
   #turnAwayFirst(nowMs: number): void {
     for (const [request, fate] of this.#mailbox.removeOverdueFirst(nowMs)) {
       this.#turnAway(request, fate, this.#late);
     }
   }
 
-  /** Why a command is not handled that could not be handled in time. */
+  /** The error message for a command that could no longer be handled in time. */
   get #late(): string {
     return `The command waited for partition ${this.#host.partition} until it could not be done in time any more`;
   }
 
-  /** Answers for a command that has waited too long to be handled. */
+  /** Answers a command that has waited too long to be handled. */
   #turnAway(
     { correlation }: WaitingRequest,
     fate: "expired" | "stale",
@@ -251,7 +259,7 @@ export class VnodeIntake implements TurnTaker {
     );
   }
 
-  /** Looks whether the vnode has kept up, and whether its mailbox has room again. */
+  /** Notes whether the vnode has caught up, and whether its mailbox has room again. */
   lookForRoom(): void {
     const host = this.#host;
     if (
@@ -261,7 +269,7 @@ export class VnodeIntake implements TurnTaker {
     if (this.#mailbox.relieved(host.handling())) host.overloaded(false);
   }
 
-  /** Answers for what has waited too long, as `expired` says, and lets go of messages of which little waits. */
+  /** Answers requests that have waited too long, with `expired` as the message for those past their deadline, and releases messages of which only a small part still waits. */
   lookThrough(nowMs: number, expired: string): void {
     if (this.#mailbox.length === 0) return;
     for (const [request, fate] of this.#mailbox.removeOverdue(nowMs)) {
@@ -270,12 +278,12 @@ export class VnodeIntake implements TurnTaker {
     this.#mailbox.keepBytes();
   }
 
-  /** Takes out those that wait for which `leaves`, in order. */
+  /** Removes the queued requests that match `leaves`, in order. */
   remove(leaves: (request: WaitingRequest) => boolean): WaitingRequest[] {
     return this.#mailbox.remove(leaves);
   }
 
-  /** Gives out nothing any more, and takes out what waits. */
+  /** Handles nothing any more, and removes the queued requests. */
   close(): WaitingRequest[] {
     this.#closed = true;
     return this.#mailbox.remove(() => true);

@@ -30,7 +30,7 @@ Deno.test("VnodeProcess refuses what goes beyond its bounds while a handler is s
   bench.send("f");
   assertEquals(bench.overloads, [true]);
   assertEquals(
-    [bench.process.waiting, bench.process.overloaded],
+    [bench.process.backlog.waiting, bench.process.backlog.overloaded],
     [3, true],
   );
   bench.handler = (request) => request;
@@ -106,11 +106,11 @@ Deno.test("VnodeProcess that is behind answers at once what came long ago, and h
   for (const request of "abcd") bench.send(request, { timeLeftMs });
   await bench.runtime.advance(549);
   bench.process.giveUpOverdue();
-  assertEquals([bench.answers, bench.process.behind], [[], false]);
+  assertEquals([bench.answers, bench.process.backlog.behind], [[], false]);
   await bench.runtime.advance(1);
   bench.process.giveUpOverdue();
   // It is a burst as long as nothing comes after it.
-  assertEquals([bench.answers, bench.process.behind], [[], true]);
+  assertEquals([bench.answers, bench.process.backlog.behind], [[], true]);
   bench.send("e", { timeLeftMs });
   bench.send("f", { timeLeftMs, flags: RequestFlag.continues });
   // Nobody is made to wait until the handler ends.
@@ -130,7 +130,10 @@ Deno.test("VnodeProcess that is behind answers at once what came long ago, and h
     [6, "reply"],
   ]);
   assertEquals(bench.handled, ["a", "e", "f"]);
-  assertEquals([bench.process.counts.shed, bench.process.behind], [3, false]);
+  assertEquals([bench.process.counts.shed, bench.process.backlog.behind], [
+    3,
+    false,
+  ]);
 });
 
 Deno.test("VnodeProcess that is behind refuses at once what would wait for long", async () => {
@@ -150,16 +153,16 @@ Deno.test("VnodeProcess that is behind refuses at once what would wait for long"
     await bench.runtime.settle();
   };
   for (let i = 0; i < 10; i++) bench.send("first", { timeLeftMs });
-  while (!bench.process.behind) {
+  while (!bench.process.backlog.behind) {
     assert(bench.outcome.every(([, outcome]) => outcome === "reply"));
     assertEquals(bench.overloads, []);
     await next();
   }
   // What has waited goes, and then only as many wait as it gets on with.
   for (let i = 0; i < 20; i++) await next();
-  assertEquals([bench.process.waiting, bench.overloads], [0, [true]]);
+  assertEquals([bench.process.backlog.waiting, bench.overloads], [0, [true]]);
   const { shed, refused } = bench.process.counts;
-  assertEquals(bench.process.behind, true);
+  assertEquals(bench.process.backlog.behind, true);
   bench.send("fits", { timeLeftMs });
   bench.send("too much", { timeLeftMs });
   assertEquals(bench.answers.at(-1)?.slice(1), [
@@ -174,10 +177,13 @@ Deno.test("VnodeProcess that is behind refuses at once what would wait for long"
   gate.resolve("");
   await bench.runtime.settle();
   // Those that were refused may come back.
-  assertEquals([bench.process.waiting, bench.process.behind], [0, true]);
+  assertEquals([bench.process.backlog.waiting, bench.process.backlog.behind], [
+    0,
+    true,
+  ]);
   await bench.runtime.advance(51);
   bench.process.giveUpOverdue();
-  assertEquals(bench.process.behind, false);
+  assertEquals(bench.process.backlog.behind, false);
   assertEquals(bench.overloads, [true, false]);
   bench.send("again", { timeLeftMs });
   assertEquals(bench.answers.at(-1)?.[1], "reply");

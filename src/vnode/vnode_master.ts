@@ -1,18 +1,18 @@
 /**
- * A vnode master: it holds one store and runs the vnodes of its partitions
- * (`master_vnodes.ts`). It lives where its program is placed, in this thread, a
- * worker or a subprocess, and talks in frames only.
+ * A vnode master: it owns one store and runs the vnodes of its partitions
+ * (`master_vnodes.ts`). It runs where its program is placed, in this thread, a
+ * worker or a subprocess, and communicates in frames only.
  *
  * Frames in: `vnodeRequest` for a vnode, `call` and `masterControl` for the
  * master itself. Frames out: answers to them.
  *
- * Vnodes are known by their numbers (`ring_generations.ts`), which differ from
- * partitions once the ring has been resized: the vnodes of the ring as it was may
- * run beside those of the ring as it is or is to be.
+ * Vnodes are identified by numbers (`ring_generations.ts`), which differ from
+ * partitions once the ring has been resized: vnodes of the former ring may run
+ * beside those of the present or next one.
  *
- * A vnode is started by the first request for it or when its node comes to own
- * it. A store that has failed ends the whole master, since only opening it anew
- * tells what was kept.
+ * A vnode is started by the first request for it or when its node becomes its
+ * owner. A failed store ends the whole master, since only reopening it tells
+ * what was kept.
  *
  * @module
  */
@@ -53,15 +53,15 @@ import {
   type VnodeRequestHeader,
 } from "./vnode_wire.ts";
 
-/** How often requests that wait, or were promised an answer, are looked through for overdue ones. */
+/** Interval of the sweep for overdue requests, in milliseconds. */
 const SWEEP_INTERVAL_MS = 1_000;
-/** Time that commands have for each millisecond of work on transfers, in milliseconds: while they come, transfers take a third. */
+/** Milliseconds left to commands for each millisecond of work on transfers: while commands arrive, transfers take a third. */
 const TRANSFERS_REST = 2;
-/** Longest time by which a transfer is put off for that, in milliseconds. */
+/** Longest delay of a transfer for that, in milliseconds. */
 const TRANSFERS_WAIT_MS_MAX = 20;
-/** The same of work on coverage queries, which take a ninth. */
+/** The same for coverage queries, which take a ninth. */
 const COVERAGE_REST = 8;
-/** Longest time by which a query is put off, in milliseconds; many may have done a little before. */
+/** Longest delay of a query, in milliseconds; many may have worked a little before it. */
 const COVERAGE_WAIT_MS_MAX = 250;
 
 /** What a master is made of. */
@@ -74,7 +74,7 @@ export interface VnodeMasterOptions {
   readonly ringSizes: ReadonlyMap<number, number>;
   /** The first vnodes of generations that are no more. @default {[]} */
   readonly formerVnodes?: readonly number[];
-  /** Vnodes whose writes are held until the ring to come has them. @default {[]} */
+  /** Vnodes whose writes are held until the vnodes of the next ring have them. @default {[]} */
   readonly boundVnodes?: readonly number[];
   /** Where its vnodes keep their data; closed by the master when it stops. */
   readonly store: Store;
@@ -84,7 +84,7 @@ export interface VnodeMasterOptions {
   readonly chance: Chance;
   readonly secretBytes: (count: number) => Uint8Array<ArrayBuffer>;
   readonly log: Log;
-  /** Takes over a batch of frames for the node. */
+  /** Sends a batch of frames to the node, and owns it from then on. */
   readonly send: (message: Uint8Array<ArrayBuffer>) => void;
   /** Where the node is. */
   readonly sink?: BatchingSinkOptions;
@@ -123,7 +123,7 @@ export class VnodeMaster implements VnodeHost<VnodeProcess> {
     timeLeftMs: 0,
   };
   #reader = new ByteReader(new Uint8Array(0));
-  /** When the message under way arrived. */
+  /** When the present message arrived. */
   #receivedMs = 0;
   readonly #postponed: PostponedFrames;
   /** What handoffs do later. */
@@ -198,7 +198,7 @@ export class VnodeMaster implements VnodeHost<VnodeProcess> {
     );
   }
 
-  /** Makes ready to take requests; no vnode runs yet. */
+  /** Gets ready for requests; no vnode runs yet. */
   async start(): Promise<void> {
     await this.#vnodes.open();
     const { storeId, epoch, tailLost } = this.#options.store.state;
@@ -216,7 +216,7 @@ export class VnodeMaster implements VnodeHost<VnodeProcess> {
     return this.#options.runtime.now();
   }
 
-  /** When the message came of which a request is being taken in. */
+  /** When the message with the current request arrived. */
   receivedMs(): number {
     return this.#receivedMs;
   }
@@ -231,43 +231,44 @@ export class VnodeMaster implements VnodeHost<VnodeProcess> {
     this.#timers.add(timer);
   }
 
-  /** What `process` held went to `owner`. It stays until the ring says so too, see `drop`. */
+  /** The data of `process` went to `owner`. It stays here until the ring names that owner, see `drop`. */
   released(process: VnodeProcess, owner: string): void {
     this.#departed.release(process, owner);
   }
 
-  /** What `process` held is elsewhere and removed. */
+  /** The data of `process` is elsewhere and was removed here. */
   removed(process: VnodeProcess, stays: boolean): void {
     if (stays) {
       this.#tell({ type: "vnode_kept", vnode: process.number });
     } else this.#vnodes.end(process).catch((error) => this.#fail(error));
   }
 
-  /** Sees to it that requests nobody waits for any more are given up, while there are any in hand. */
+  /** Sweeps for overdue requests, as long as any are in hand. */
   requestsInHand(): void {
     if (this.#stopping) return;
     this.#sweep ??= this.#options.runtime.setTimer(SWEEP_INTERVAL_MS, () => {
       this.#sweep = undefined;
       let inHand = false;
       for (const process of this.#vnodes.all()) {
-        // One that refused has room only some time after nothing comes any more.
-        inHand = process.giveUpOverdue() > 0 || process.overloaded ||
-          process.behind || inHand;
+        const requests = process.giveUpOverdue();
+        // A vnode that refused commands notices here that it has room again.
+        const { overloaded, behind } = process.backlog;
+        inHand ||= requests > 0 || overloaded || behind;
       }
       if (inHand) this.requestsInHand();
     });
   }
 
-  /** Says in the log when a vnode begins to refuse commands, and when it has room again. */
+  /** Logs when a vnode begins to refuse commands, and when it has room again. */
   overloaded(process: VnodeProcess, is: boolean): void {
-    const { partition, waiting, waitingBytes } = process;
+    const { partition, backlog: { waiting, waitingBytes } } = process;
     const data = { partition, waiting, waitingBytes };
     const { log } = this.#options;
     if (is) log.warn("A vnode refuses commands as too many wait for it", data);
     else log.info("A vnode takes commands again", data);
   }
 
-  /** Takes in a message from the node; the bytes belong to the master from now on. */
+  /** Handles a message from the node; the bytes belong to the master from now on. */
   receive(message: Uint8Array<ArrayBuffer>): void {
     this.#receivedMs = this.#options.runtime.now();
     this.turns.begin(this.#receivedMs);
@@ -360,7 +361,8 @@ export class VnodeMaster implements VnodeHost<VnodeProcess> {
     const { vnode: number } = header;
     const { rings } = this.#vnodes;
     const partition = partitionOfVnode(number);
-    // Nobody waits for it any more, and a put done now could surprise them later.
+    // Its caller has given up, and a put done now could surprise the caller
+    // later.
     if (postponed && this.#receivedMs + header.timeLeftMs <= this.now()) {
       this.#refuse(
         correlation,
@@ -390,7 +392,8 @@ export class VnodeMaster implements VnodeHost<VnodeProcess> {
     const action = header.flags & RequestFlag.handoff
       ? bytes[this.#reader.offset]
       : undefined;
-    // It has come back: whoever sends it all names this node from now on.
+    // All of its data comes back: the sender names this node as the owner from
+    // now on.
     if (action === HandoffAction.final) this.#departed.dataReturns(number);
     // A former owner is as good a fallback as any other node.
     const owner = header.flags & (RequestFlag.asFallback | RequestFlag.handoff)
@@ -401,13 +404,14 @@ export class VnodeMaster implements VnodeHost<VnodeProcess> {
       return;
     }
     let process = this.#vnodes.get(number);
-    // What goes on with a handoff goes on with the vnode that began it.
+    // A request that continues a handoff needs the vnode that began it.
     const begins = action === undefined || beginsHandoff(action);
     if (
       process === undefined && !(header.flags & RequestFlag.handoff) &&
       rings.isFormer(number)
     ) {
-      // What was here is elsewhere. Started anew, it would say that there was nothing.
+      // Its data is elsewhere. Started anew, it would answer that there is
+      // nothing.
       this.#refuse(correlation, resizedError(partition));
       return;
     }

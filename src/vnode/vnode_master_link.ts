@@ -1,9 +1,9 @@
 /**
  * The node's end of a vnode master: requests go in, answers come out, and each
- * request is answered once, whatever becomes of the master. Requests that were
- * on their way when it died are answered with `vnode_crashed`; those that come
- * while it is being restarted wait for it, up to a bound and their deadlines,
- * or are refused if it will not be restarted soon.
+ * request is answered exactly once, whatever happens to the master. Requests
+ * that were in flight when it died are answered with `vnode_crashed`; those
+ * made during its restart wait for it, up to a bound and their deadlines, or
+ * are refused if it will not be restarted soon.
  *
  * @module
  */
@@ -33,14 +33,14 @@ export const MASTER_IN_FLIGHT_BYTES_MAX = 64 * 1024 * 1024;
 export const MASTER_WAITING_BYTES_MAX = 16 * 1024 * 1024;
 /** Calls of a master itself without an answer; a further one is answered `overload`. */
 export const MASTER_CALLS_MAX = 1_000;
-/** Milliseconds a call of a master waits unless it says otherwise, for a master to come as well. */
+/** Default timeout of a call, in milliseconds, including the wait for a master. */
 export const MASTER_CALL_TIMEOUT_MS = 30_000;
-/** How often deadlines of requests in hand are looked at. */
+/** Interval of the sweep for overdue requests, in milliseconds. */
 const SWEEP_INTERVAL_MS = 250;
-/** How long past its deadline a request stays in hand, so that the vnode's own answer comes first. */
+/** How long past its deadline a request is kept, in milliseconds, so that the vnode's own answer comes first. */
 const SWEEP_GRACE_MS = 100;
 
-/** Who asked, and where the answer goes. */
+/** The requester, who gets the answer. */
 export interface AnswerTarget {
   /**
    * Takes an answer: `type` is `vnodeReply`, `vnodeAccepted` or `vnodeError`,
@@ -55,9 +55,9 @@ export interface AnswerTarget {
   ): void;
 }
 
-/** The running master, as this end sees it. */
+/** The channel to the running master. */
 export interface MasterChannel {
-  /** Sends one message and takes the bytes over. */
+  /** Sends one message, and owns its bytes from then on. */
   send(message: Uint8Array<ArrayBuffer>): void;
 }
 
@@ -86,19 +86,19 @@ export class VnodeMasterLink {
   #next = 1;
   #batchBeganMs = 0;
   #inFlightBytes = 0;
-  /** The request being written, and where its payload begins in the sink. */
+  /** The request being written, and the position of its payload in the sink. */
   #begun: InFlight | undefined;
   #begunAt = 0;
   #sweep: TimerHandle | undefined;
   /** Whether no master will come any more. */
   #closed = false;
-  /** Why nothing waits for the next master. */
+  /** Why requests do not wait for the next master, if so. */
   #refused: WhorlError | undefined;
   #onEvent: (event: unknown) => void;
 
   /**
    * @param runtime Time.
-   * @param onEvent Gets what the master tells by itself.
+   * @param onEvent Called with the events of the master.
    * @param sink Where masters run.
    */
   constructor(
@@ -131,7 +131,7 @@ export class VnodeMasterLink {
     return this.#refused !== undefined;
   }
 
-  /** A master has started: what has been waiting goes to it. */
+  /** A master has started: sends it the waiting requests. */
   attach(channel: MasterChannel): void {
     this.#refused = undefined;
     this.#channel = {
@@ -144,7 +144,7 @@ export class VnodeMasterLink {
     this.#channel = channel;
   }
 
-  /** What has waited, less what has been answered or given up meanwhile; the others have less time left. */
+  /** Without those that were answered or abandoned meanwhile; the others have less time left. */
   #stillWanted(waited: Uint8Array<ArrayBuffer>): Uint8Array<ArrayBuffer> {
     const now = this.#runtime.now();
     const wanted = new ByteWriter(waited.length);
@@ -171,7 +171,7 @@ export class VnodeMasterLink {
     return wanted.copy();
   }
 
-  /** The master has died: what it had in hand is answered for it. */
+  /** The master has died: answers the requests it had in hand. */
   detach(reason: unknown): void {
     this.#channel = undefined;
     this.#sink.pause();
@@ -184,14 +184,14 @@ export class VnodeMasterLink {
     );
   }
 
-  /** No master will come for a while: what waits for one is answered with `error`, and so is what comes until one is attached. */
+  /** No master will be there for a while: answers waiting requests, and those made until one is attached, with `error`. */
   refuse(error: WhorlError): void {
     this.#refused = error;
     this.#sink.discard();
     this.#failAll(() => error);
   }
 
-  /** No master will come any more: everything is answered, now and later. */
+  /** No master will be there again: answers all requests, now and later. */
   close(): void {
     this.#closed = true;
     this.#channel = undefined;
@@ -203,9 +203,9 @@ export class VnodeMasterLink {
   }
 
   /**
-   * Begins a request to a vnode and returns the writer for its payload, or why
-   * it is refused; `target` gets the answer under `correlation`. Finish with
-   * {@linkcode VnodeMasterLink.endRequest}.
+   * Begins a request to a vnode and returns the writer for its payload, or the
+   * error with which it is refused; `target` gets the answer under
+   * `correlation`. Finish with {@linkcode VnodeMasterLink.endRequest}.
    */
   beginRequest(
     target: AnswerTarget,
@@ -214,7 +214,7 @@ export class VnodeMasterLink {
   ): ByteWriter | WhorlError {
     const refusal = this.#refusal();
     if (refusal !== undefined) return refusal;
-    // One look at the clock serves a whole batch, unless it waits for a master.
+    // The clock is read once per batch, unless the batch waits for a master.
     if (this.#channel === undefined || this.#sink.bufferedBytes === 0) {
       this.#batchBeganMs = this.#runtime.now();
     }
@@ -241,7 +241,7 @@ export class VnodeMasterLink {
     try {
       this.#sink.end();
     } catch (error) {
-      // Too large for a frame: nobody will answer it.
+      // Too large for a frame: it will not be answered.
       this.#inFlight.delete(this.#next - 1);
       throw error;
     }
@@ -275,9 +275,9 @@ export class VnodeMasterLink {
    * Calls a method of the master itself, now or when there is one.
    *
    * @throws {WhorlError} What the master answers, `timeout` if it has not, or
-   * none has come, within `timeoutMs`, `vnode_crashed` if it stops first, why no
-   * master comes for a while, `overload` or `closed`. After `timeout` it may yet
-   * be done.
+   * none has come, within `timeoutMs`, `vnode_crashed` if it stops first, why
+   * no master comes for a while, `overload` or `closed`. After `timeout` it may
+   * still be done.
    */
   call(
     method: string,
@@ -304,7 +304,7 @@ export class VnodeMasterLink {
     return promise;
   }
 
-  /** Tells the master something, or the next one if there is to be one soon. */
+  /** Sends the master a one-way message, or the next one if there will be one soon. */
   cast(method: string, args: unknown): void {
     if (this.#closed || this.#refused !== undefined) return;
     writeMsgpack(
@@ -314,7 +314,7 @@ export class VnodeMasterLink {
     this.#sink.end();
   }
 
-  /** Takes in a message from the master. */
+  /** Handles a message from the master. */
   receive(message: Uint8Array<ArrayBuffer>): void {
     readFrames(message, 0, message.length, FRAME_BYTES_MAX, this.#onFrame);
   }
@@ -332,7 +332,7 @@ export class VnodeMasterLink {
       case FrameType.vnodeError:
       case FrameType.vnodeAccepted: {
         const request = this.#inFlight.get(id);
-        // Answered for it already: its deadline had passed.
+        // It was answered already, when its deadline had passed.
         if (request === undefined) return;
         if (type !== FrameType.vnodeAccepted) this.#forget(id, request);
         request.target.vnodeAnswer(
@@ -367,7 +367,7 @@ export class VnodeMasterLink {
     return call;
   }
 
-  /** Answers everything with what `why` makes, which is only asked if there is anything: an error is dear. */
+  /** Answers all requests with the error that `why` creates, if there are any: errors are expensive to create. */
   #failAll(why: () => WhorlError): void {
     if (this.#inFlight.size === 0 && this.#calls.size === 0) return;
     const error = why();

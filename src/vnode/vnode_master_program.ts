@@ -19,7 +19,7 @@ import type { MailboxBounds } from "./mailbox_bounds.ts";
 import type { VnodeModule } from "./vnode.ts";
 import { VnodeMaster } from "./vnode_master.ts";
 
-/** What a master is told when it starts: plain data. */
+/** The start message of a master: plain data. */
 export interface VnodeMasterArgs {
   /** URL of the file whose default export is the module. */
   readonly moduleUrl: string;
@@ -35,11 +35,11 @@ export interface VnodeMasterArgs {
   readonly store: StoreConfig;
   /** Where its chance begins. */
   readonly seed: string;
-  /** How much may wait for each vnode. @default {what the module says} */
+  /** Mailbox bounds of each vnode. @default {what the module says} */
   readonly mailbox?: MailboxBounds;
 }
 
-/** The program of a vnode master in `environment`; `module` saves loading it. */
+/** The program of a vnode master in `environment`; with `module` it need not be loaded. */
 export function vnodeMasterProgram(
   environment: Environment,
   module?: VnodeModule,
@@ -71,7 +71,7 @@ export function vnodeMasterProgram(
       send: (message) => context.send(message),
       sink: { sameThread: context.placement === "task" },
       onFailed: (error) => {
-        // A store that failed is closed before the next master opens it.
+        // A failed store is closed before the next master opens it.
         const end = (): void => context.exit(crash(error));
         master.stop().then(end, end);
       },

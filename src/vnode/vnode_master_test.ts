@@ -3,11 +3,8 @@ import { WhorlError } from "../base/errors.ts";
 import { answersLater } from "./vnode.ts";
 import { MAILBOX_BOUNDS_DEFAULT } from "./mailbox_bounds.ts";
 import { moduleIdOf } from "./vnode_wire.ts";
-import {
-  MasterBench,
-  type MasterCall,
-  RING_SIZE,
-} from "./testing/master_bench.ts";
+import { RING_SIZE } from "./testing/attached_master.ts";
+import { MasterBench, type MasterCall } from "./testing/master_bench.ts";
 
 Deno.test("VnodeMaster starts a vnode with the first request for it, and keeps the order", async () => {
   await using bench = await new MasterBench().start();

@@ -38,7 +38,10 @@ for (const commandMs of [2, 8, 40]) {
     thread.drain();
     assert(thread.runtime.now() - normalAtMs < 10_000);
     for (const vnode of thread.vnodes) {
-      assertEquals([vnode.behind, vnode.overloaded], [false, false]);
+      assertEquals([vnode.backlog.behind, vnode.backlog.overloaded], [
+        false,
+        false,
+      ]);
     }
   });
 }

@@ -1,17 +1,16 @@
 /**
- * One vnode while it runs, from its `init` to its end. Commands come in through
- * its intake (`vnode_intake.ts`) and are handled one at a time in order of
- * arrival; a handler that answers later (`pending_calls.ts`) makes room for the
- * next one.
+ * One vnode while it runs, from its `init` to its end. Requests come in through
+ * its intake (`vnode_intake.ts`) in order of arrival and go to its command handlers
+ * (`vnode_handlers.ts`), its coverage queries (`coverage_queries.ts`) or its handoffs
+ * (`vnode_handoff.ts`).
  *
- * It ends in three ways: asked to stop, by what a handler throws, or by its
- * own `init`. Whichever it is, every caller gets an answer.
+ * It ends when it is stopped, when a handler throws, or when its `init` does.
+ * In each case every caller gets an answer.
  *
  * @module
  */
 import { ByteReader } from "../base/byte_reader.ts";
-import { reasonOf, WhorlError } from "../base/errors.ts";
-import { invariant } from "../base/invariant.ts";
+import { reasonOf } from "../base/errors.ts";
 import type { FrameSink } from "../wire/frame_sink.ts";
 import { type Child, ChildBase } from "../../supervisors/child.ts";
 import {
@@ -20,36 +19,23 @@ import {
   formatReason,
   isAbnormal,
 } from "../../supervisors/exit_reason.ts";
-import {
-  answersLater,
-  type Vnode,
-  type VnodeContext,
-  type VnodeModule,
-} from "./vnode.ts";
+import type { Vnode, VnodeContext, VnodeModule } from "./vnode.ts";
 import type { PartitionStore } from "../environment/storage.ts";
 import { partitionOfVnode } from "../ring/ring_generations.ts";
-import {
-  type BoundHandler,
-  type CommandTable,
-  handlersOf,
-} from "./command_table.ts";
+import type { CommandTable } from "./command_table.ts";
 import { CoverageQueries } from "./coverage_queries.ts";
 import { CoverageStreams } from "./coverage_streams.ts";
-import { ForwardedCommands } from "./forwarded_commands.ts";
-import { forwardingOf } from "./forwarding.ts";
 import { VnodeAnswers, wentElsewhere } from "./vnode_answers.ts";
 import type { VnodeCounts, VnodeHost } from "./vnode_host.ts";
-import { HandoffEntry } from "./handoff_codec.ts";
 import type { BackgroundPace } from "./background_pace.ts";
 import { MAILBOX_BOUNDS_DEFAULT } from "./mailbox_bounds.ts";
-import type { PendingCall } from "./pending_call.ts";
-import { PendingCalls } from "./pending_calls.ts";
+import { VnodeHandlers } from "./vnode_handlers.ts";
 import { VnodeHandoff, type VnodeHandoffHost } from "./vnode_handoff.ts";
-import { VnodeIntake } from "./vnode_intake.ts";
+import { type VnodeBacklog, VnodeIntake } from "./vnode_intake.ts";
 import { RequestFlag } from "./vnode_wire.ts";
 import { WatchedPartition } from "./watched_partition.ts";
 
-/** What a vnode is started with: its context, on the store itself. */
+/** What a vnode is started with: its context, with the unwrapped storage of its partition. */
 export type VnodeStart = Omit<VnodeContext, "storage"> & {
   readonly storage: PartitionStore;
 };
@@ -76,17 +62,12 @@ export class VnodeProcess extends ChildBase implements VnodeHandoffHost {
   #table: CommandTable;
   readonly #answers: VnodeAnswers;
   #vnode: Vnode | undefined;
-  #handlers: BoundHandler[] = [];
   readonly #coverage: CoverageStreams;
   #coverageQueries: CoverageQueries | undefined;
   #handoff: VnodeHandoff | undefined;
   #bound = false;
-  /** Called once no handler is at work. */
-  readonly #untilQuiet = new Set<() => void>();
-  #forwarded: ForwardedCommands | undefined;
-  readonly #calls: PendingCalls;
+  readonly #handlers: VnodeHandlers;
   readonly #intake: VnodeIntake;
-  #busy = true;
   #started = false;
   #ended = false;
   #reader = new ByteReader(new Uint8Array(0));
@@ -114,13 +95,7 @@ export class VnodeProcess extends ChildBase implements VnodeHandoffHost {
     );
     this.number = number;
     this.partition = partition;
-    this.#calls = new PendingCalls({
-      answers: this.#answers,
-      counts: this.counts,
-      now: () => host.now(),
-      requestsInHand: () => host.requestsInHand(),
-      callsChanged: () => this.#tellQuiet(),
-    });
+    this.#handlers = this.#makeHandlers(host);
     this.#intake = this.#makeIntake(host);
     this.#coverage = new CoverageStreams({
       partition,
@@ -132,14 +107,29 @@ export class VnodeProcess extends ChildBase implements VnodeHandoffHost {
     });
   }
 
+  #makeHandlers(host: VnodeHost<VnodeProcess>): VnodeHandlers {
+    return new VnodeHandlers({
+      partition: this.partition,
+      moduleName: this.#module.name,
+      table: this.#table,
+      answers: this.#answers,
+      counts: this.counts,
+      now: () => host.now(),
+      requestsInHand: () => host.requestsInHand(),
+      follows: () => this.#handoff?.follows,
+      free: () => this.#intake.drain(),
+      crash: (error) => this.crash(error),
+    });
+  }
+
   #makeIntake(host: VnodeHost<VnodeProcess>): VnodeIntake {
     return new VnodeIntake({
       partition: this.partition,
       answers: this.#answers,
       counts: this.counts,
       turns: host.turns,
-      isBusy: () => this.#busy,
-      handling: () => this.#calls.size,
+      isBusy: () => this.#handlers.busy,
+      handling: () => this.#handlers.promised,
       now: () => host.now(),
       receivedMs: () => host.receivedMs(),
       handle: (correlation, command, flags, deadline, bytes, start, end) =>
@@ -164,29 +154,15 @@ export class VnodeProcess extends ChildBase implements VnodeHandoffHost {
     return this.#ended ? undefined : this.#vnode;
   }
 
-  /** Requests that wait or have been promised an answer, and coverage queries being answered. */
+  /** Requests that are queued or have been promised an answer, and coverage queries being answered. */
   get load(): number {
-    return this.#intake.waiting + this.#calls.size + this.#coverage.size;
+    return this.#intake.waiting + this.#handlers.promised +
+      this.#coverage.size;
   }
 
-  /** Requests that wait. */
-  get waiting(): number {
-    return this.#intake.waiting;
-  }
-
-  /** Bytes of the requests that wait. */
-  get waitingBytes(): number {
-    return this.#intake.waitingBytes;
-  }
-
-  /** Whether it has refused commands as its mailbox is full, and has not had room since. */
-  get overloaded(): boolean {
-    return this.#intake.overloaded;
-  }
-
-  /** Whether it is behind with what waits. */
-  get behind(): boolean {
-    return this.#intake.behind;
+  /** The requests that wait for it. */
+  get backlog(): VnodeBacklog {
+    return this.#intake;
   }
 
   /** Where its answers go. */
@@ -214,22 +190,22 @@ export class VnodeProcess extends ChildBase implements VnodeHandoffHost {
     return this.#handoff?.sends ?? false;
   }
 
-  /** Calls that were given up and whose handlers are at it still. */
+  /** Calls that were given up although their handlers have not finished. */
   get abandoned(): number {
-    return this.#calls.abandoned;
+    return this.#handlers.abandoned;
   }
 
   /**
-   * Whether nothing waits and no handler is at work, not even for callers who
-   * have been answered. Only then is what the vnode holds all that it will hold.
+   * Whether nothing is queued and no handler is running, not even for callers
+   * who have been answered. Only then is the vnode's data complete.
    */
   get idle(): boolean {
-    const handling = this.#busy && this.active;
+    const handling = this.#handlers.busy && this.active;
     return this.load === 0 && this.abandoned === 0 && !handling;
   }
 
   /**
-   * Runs `init`, then what has been waiting meanwhile.
+   * Runs `init`, then handles what was queued meanwhile.
    *
    * @throws What `init` throws.
    */
@@ -245,12 +221,7 @@ export class VnodeProcess extends ChildBase implements VnodeHandoffHost {
       await vnode.terminate?.("stopped while starting");
       return;
     }
-    this.#handlers = handlersOf<BoundHandler>(
-      this.#module.name,
-      "command",
-      this.#table.names,
-      vnode.handleCommand,
-    );
+    this.#handlers.use(vnode);
     this.#coverageQueries = new CoverageQueries({
       moduleName: this.#module.name,
       partition: this.partition,
@@ -261,9 +232,8 @@ export class VnodeProcess extends ChildBase implements VnodeHandoffHost {
     }, vnode);
     this.#vnode = vnode;
     this.#handoff = new VnodeHandoff(this, vnode, storage);
-    this.#forwarded = this.#makeForwarded();
     if (this.#bound) this.#handoff.bind(true);
-    this.#busy = false;
+    this.#handlers.open();
     this.#intake.open();
   }
 
@@ -281,12 +251,13 @@ export class VnodeProcess extends ChildBase implements VnodeHandoffHost {
     end: number,
   ): void {
     if (flags & RequestFlag.handoff && this.active) {
-      // What has the vnode stand still must not wait behind what waits for it.
+      // A handoff request that makes the vnode stand still must not wait behind
+      // queued commands.
       this.#handoff?.request(correlation, bytes, start, end);
       return;
     }
     if (this.#ended) {
-      // It is on its way out and its master does not know yet.
+      // The vnode is ending, and its master does not know yet.
       this.#answers.fail(
         correlation,
         "vnode_crashed",
@@ -305,7 +276,7 @@ export class VnodeProcess extends ChildBase implements VnodeHandoffHost {
     );
   }
 
-  /** Ties `child` to this vnode; see `VnodeContext.link`. */
+  /** Links `child` to this vnode; see `VnodeContext.link`. */
   link(source: string, child: Child): void {
     child.onExit((reason) => {
       if (this.#ended) return;
@@ -344,14 +315,11 @@ export class VnodeProcess extends ChildBase implements VnodeHandoffHost {
 
   #answerAll(reason: string): void {
     this.#ended = true;
-    this.#busy = true;
     const message =
       `The vnode of partition ${this.partition} stopped: ${reason}`;
-    this.#calls.close(message);
+    this.#handlers.close(message);
     this.#coverage.close(message);
     this.#handoff?.close();
-    this.#untilQuiet.clear();
-    this.#forwarded?.close(message);
     for (const { correlation } of this.#intake.close()) {
       this.#answers.fail(correlation, "vnode_crashed", message);
     }
@@ -374,134 +342,44 @@ export class VnodeProcess extends ChildBase implements VnodeHandoffHost {
       this.#handleCoverage(correlation, command, deadline, bytes, start, end);
       return;
     }
-    const declaration = this.#table.declarations[command];
-    const handler = this.#handlers[command];
-    if (declaration === undefined || handler === undefined) {
-      this.#answers.fail(
-        correlation,
-        "unknown_command",
-        `Cannot run command ${command} as '${this.#module.name}' has ${this.#table.names.length}`,
-      );
-      return;
-    }
-    let request: unknown;
-    try {
-      this.#reader.reset(bytes, start, end);
-      request = declaration.request.decode(this.#reader);
-    } catch (error) {
-      this.counts.failed++;
-      this.#answers.failWith(correlation, error, "protocol_error");
-      return;
-    }
-    const follows = this.#handoff?.follows;
-    let forwards = false;
-    if (follows !== undefined) {
-      const decision = forwardingOf(
-        this.#vnode as Vnode,
-        this.partition,
-        follows,
-        this.#table.names[command] as string,
-        request,
-      );
-      if (decision instanceof WhorlError) {
-        this.counts.refused++;
-        this.#answers.failWith(correlation, decision, decision.code);
-        return;
-      }
-      forwards = decision;
-    }
-    const call = this.#calls.begin(
-      declaration,
+    this.#handlers.handle(
       correlation,
+      command,
+      flags,
       deadline,
-      (flags & RequestFlag.wantsAccepted) !== 0,
-      forwards,
+      bytes,
+      start,
+      end,
     );
-    let result: unknown;
-    this.#calls.handling = call;
-    try {
-      result = handler(request, call);
-    } catch (error) {
-      this.#crash(call, error);
-      return;
-    } finally {
-      this.#calls.handling = undefined;
-    }
-    // The handler has ended its own vnode, and its caller has been told.
-    if (this.#ended) return;
-    if (result === answersLater) {
-      if (!call.settled) this.#calls.promise(call);
-    } else if (result instanceof Promise) {
-      this.#busy = true;
-      if (!call.settled) this.#calls.promise(call);
-      result.then((value) => {
-        if (this.#ended) return;
-        if (value !== answersLater) call.reply(value);
-        this.#free();
-      }, (error) => this.#crash(call, error));
-    } else {
-      call.reply(result);
-      if (!call.settled) this.#calls.promise(call);
-    }
-    if (forwards) {
-      follows?.forward(
-        HandoffEntry.command,
-        command,
-        bytes.slice(start, end),
-        () => call.targetHas(),
-      );
-    }
   }
 
-  /** From now on writes count when they are where the ring to come has them, too, or no longer. */
+  /** Sets whether writes count only once the vnodes of the next ring have them as well. */
   bind(isBound: boolean): void {
     if (this.#bound === isBound) return;
     this.#bound = isBound;
     if (!this.#ended) this.#handoff?.bind(isBound);
   }
 
-  // What its handoffs ask of it.
+  // The interface for its handoffs.
 
-  /** Takes no commands until `goOn`; they wait. */
+  /** Holds commands back until `goOn`. */
   hold(): void {
     this.#intake.hold();
   }
 
-  /** Takes commands again, those first that have been waiting. */
+  /** Handles commands again, queued ones first. */
   goOn(): void {
     this.#intake.open();
   }
 
-  /** Calls `callback` once no handler is at work, unless what is returned is called before. */
+  /** Calls `callback` once no handler is at work, unless the returned function is called before. */
   whenQuiet(callback: () => void): () => void {
-    this.#untilQuiet.add(callback);
-    this.#tellQuiet();
-    return () => void this.#untilQuiet.delete(callback);
+    return this.#handlers.whenQuiet(callback);
   }
 
-  #tellQuiet(): void {
-    if (this.#untilQuiet.size === 0 || !this.#isQuiet()) return;
-    const callbacks = [...this.#untilQuiet];
-    this.#untilQuiet.clear();
-    for (const callback of callbacks) callback();
-  }
-
-  /** A handler has ended: others may run, those first whose transfers wait. */
-  #free(): void {
-    this.#busy = false;
-    this.#forwarded?.runWaiting();
-    this.#intake.drain();
-    this.#tellQuiet();
-  }
-
-  /** Whether no handler is at work, not even for callers who have been answered. */
-  #isQuiet(): boolean {
-    return !this.#busy && !this.#ended && this.#calls.quiet;
-  }
-
-  /** Whether commands wait, or data from other nodes. */
+  /** Whether commands are queued, or data from other nodes. */
   get hasWaiting(): boolean {
-    return this.waiting > 0 || (this.#handoff?.waiting ?? 0) > 0;
+    return this.#intake.waiting > 0 || (this.#handoff?.waiting ?? 0) > 0;
   }
 
   /** Entries of all batches of handoffs to this vnode that were begun. */
@@ -510,8 +388,9 @@ export class VnodeProcess extends ChildBase implements VnodeHandoffHost {
   }
 
   /**
-   * Removes all data while nothing comes in; the vnode stands still until
-   * {@linkcode VnodeProcess.serve}. @throws What the module fails with; the vnode ends then.
+   * Removes all data while the vnode stands still; it does until {@linkcode
+   * VnodeProcess.serve}. @throws The error of the module; the vnode crashes
+   * then.
    */
   async remove(): Promise<void> {
     await this.#handoff?.remove();
@@ -524,29 +403,10 @@ export class VnodeProcess extends ChildBase implements VnodeHandoffHost {
 
   /** Runs a command that came with a handoff; see {@linkcode ForwardedCommands.run}. */
   run(command: number, body: Uint8Array): Promise<void> {
-    invariant(this.#forwarded !== undefined, "handoffs come after the start");
-    return this.#forwarded.run(command, body);
+    return this.#handlers.runForwarded(command, body);
   }
 
-  #makeForwarded(): ForwardedCommands {
-    return new ForwardedCommands(
-      {
-        partition: this.partition,
-        isBusy: () => this.#busy,
-        follows: () => this.#handoff?.follows,
-        begin: () => {
-          this.#busy = true;
-        },
-        free: () => this.#free(),
-        crash: (error) => this.crash(error),
-      },
-      this.#module.name,
-      this.#table,
-      this.#handlers,
-    );
-  }
-
-  /** What it held is `owner`'s: commands that wait are refused with its name. */
+  /** Its data belongs to `owner` now: queued commands are refused with that name. */
   released(owner: string): void {
     this.#host.released(this, owner);
     const { partition } = this;
@@ -562,7 +422,7 @@ export class VnodeProcess extends ChildBase implements VnodeHandoffHost {
     }
   }
 
-  /** What it held is elsewhere and removed: it need not run, unless commands came meanwhile. */
+  /** Its data is elsewhere and was removed here: it need not run, unless commands arrived meanwhile. */
   removed(stays: boolean): void {
     this.#host.removed(this, stays);
   }
@@ -588,7 +448,8 @@ export class VnodeProcess extends ChildBase implements VnodeHandoffHost {
         this.#host.requestsInHand();
       }
     } catch (error) {
-      // It could not be read: handlers are called where their failures are seen to.
+      // The request could not be read; failures of handlers do not surface
+      // here.
       this.counts.failed++;
       this.#answers.failWith(correlation, error, "protocol_error");
     }
@@ -596,16 +457,17 @@ export class VnodeProcess extends ChildBase implements VnodeHandoffHost {
 
   /**
    * Answers `timeout` for requests whose callers have stopped waiting, so that
-   * a handler that never answers holds none of them for ever. That it may be at
-   * work still is remembered, see {@linkcode VnodeProcess.idle}.
+   * a handler that never answers does not hold them forever. It still counts as
+   * running, see {@linkcode VnodeProcess.idle}.
    *
-   * @returns How many are left that wait or were promised an answer.
+   * @returns How many requests are left that are queued or were promised an
+   * answer.
    */
   giveUpOverdue(): number {
     if (this.#ended) return 0;
     const now = this.#host.now();
     this.#coverage.giveUpOverdue();
-    this.#calls.giveUpOverdue(now, this.#overdue("did not answer"));
+    this.#handlers.giveUpOverdue(now, this.#overdue("did not answer"));
     this.#intake.lookThrough(now, this.#overdue("was busy"));
     this.#intake.lookForRoom();
     return this.load;
@@ -615,25 +477,17 @@ export class VnodeProcess extends ChildBase implements VnodeHandoffHost {
     return `The vnode of partition ${this.partition} ${why} until the deadline had passed`;
   }
 
-  /** Ends because a handler or a store failed; the supervisor starts it anew. */
+  /** Ends because a handler or the store failed; the supervisor restarts it. */
   crash(error: unknown): void {
     if (this.#ended) return;
     this.counts.failed++;
     this.#answerAll(reasonOf(error));
     const vnode = this.#vnode;
-    // It may be in any state; a second failure on the way out changes nothing.
+    // The vnode may be in any state; a second failure on the way out changes
+    // nothing.
     const ended = (): void => {
       this.end(crash(error));
     };
     Promise.try(() => vnode?.terminate?.(error)).then(ended, ended);
-  }
-
-  #crash(call: PendingCall, error: unknown): void {
-    if (this.#ended) return;
-    this.#calls.failed(
-      call,
-      `The vnode of partition ${this.partition} failed: ${reasonOf(error)}`,
-    );
-    this.crash(error);
   }
 }

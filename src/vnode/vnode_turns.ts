@@ -1,68 +1,68 @@
 /**
- * Shares the time of a vnode master's thread out among its vnodes. Commands are
- * handled as they come until that has taken long. Those that come then wait in the
- * mailboxes of their vnodes, which are served in turns, a few commands of each,
- * with a pause between one turn and the next.
+ * Shares the time of a vnode master's thread among its vnodes. Commands are
+ * handled on arrival until a turn is used up. Later ones wait in the mailboxes
+ * of their vnodes, which are served in turns, a few commands each, with a pause
+ * between turns.
  *
- * In the pause the thread takes in what has come meanwhile. Without it all of
- * that would wait in the port before the master, where it is not bounded by
- * mailboxes, grows old unseen and hides that the master is alive.
+ * In the pause the thread takes in the messages that have arrived. Without it
+ * they would wait in the master's message port, where no mailbox bounds them,
+ * their age goes unnoticed, and heartbeats queue behind them.
  *
  *     message ──► handled at once ── turn is over ──► mailbox ── pause ──► next turn
  *
- * Messages that wait in the port are taken out of it one after the other without
- * a pause. So a turn goes on with the next message, or a command in each of them
- * would keep the thread for as long as there are any.
+ * The event loop takes messages out of the port one after the other without a
+ * pause. A turn therefore extends over messages; if each message began a new
+ * one, the thread would be busy for as long as there are messages.
  *
- * What goes on in the background, listings and transfers, has a part of each turn
- * when commands wait, one piece of it, and else all of it.
+ * Background work, that is, listings and transfers, gets one slice of each turn
+ * while commands wait, and otherwise the whole turn.
  *
  * @module
  */
 import type { Runtime, TimerHandle } from "../../supervisors/runtime.ts";
 import { ThreadLoad } from "./thread_load.ts";
 
-/** How long commands are handled until others have their turn, in milliseconds; a pause takes one or two. */
+/** Length of a turn, in milliseconds; a pause takes one or two. */
 export const TURN_MS = 40;
-/** A pause is asked for once there was so much work since the last one, in milliseconds: a timer after each message would cost more than most of them. */
+/** Work after which a pause is scheduled, in milliseconds: a timer after each message would cost more than most messages. */
 const PAUSE_AFTER_MS = 10;
 /** Commands that a vnode handles before the next vnode has its turn. */
 const COMMANDS_PER_VNODE = 16;
-/** Commands for each look at the clock, which costs as much as a tenth of a short one. */
+/** Commands per reading of the clock, which costs a tenth of a short command. */
 const COMMANDS_PER_LOOK = 8;
-/** The clock is looked at after each command if the last ones took longer than this, in milliseconds. */
+/** The clock is read after each command if recent ones took longer than this, in milliseconds. */
 const LONG_MS = 1;
 
 /** A vnode with commands that wait for its turn. */
 export interface TurnTaker {
-  /** Handles up to `commandsMax` of them while there is time, and says `VnodeTurns.wait` if others are left. */
+  /** Handles up to `commandsMax` of them while the turn lasts, and calls `VnodeTurns.wait` if others are left. */
   takeTurn(commandsMax: number): void;
 }
 
 /** The turns of one master; see the module's text. */
 export class VnodeTurns {
-  /** What comes for its vnodes, and what they get done. */
+  /** The load of its vnodes. */
   readonly load: ThreadLoad = new ThreadLoad();
   readonly #runtime: Runtime;
   /** In the order of their turns. */
   readonly #waiting = new Set<TurnTaker>();
-  /** Pieces of work in the background that wait for a turn. */
+  /** Slices of background work that wait for a turn. */
   #background: (() => void)[] = [];
-  /** The next pause, if one has been asked for; after it those that wait have their turn. */
+  /** The next pause, if one is scheduled; after it waiting vnodes have their turn. */
   #pause: TimerHandle | undefined;
   #running = false;
   #closed = false;
-  /** Work since the last pause, in milliseconds, without what goes on. */
+  /** Work since the last pause, in milliseconds, without that of the present turn. */
   #workedMs = 0;
   #longestMs = 0;
-  /** When what goes on was begun. */
+  /** When the present work began. */
   #begunMs = 0;
-  /** When the turn under way is over; that of a master to which nothing has come never is. */
+  /** When the present turn is over; never, before the first message. */
   #endsMs = Infinity;
   #over = false;
   #lookedMs = 0;
   #commandMs = 0;
-  /** Commands since the last look at the clock, and until the next one. */
+  /** Commands since the last reading of the clock, and until the next one. */
   #unlooked = 0;
   #unlookedMax = COMMANDS_PER_LOOK;
 
@@ -75,7 +75,7 @@ export class VnodeTurns {
     return this.#waiting.size === 0;
   }
 
-  /** A message has come, at `nowMs`: the turn goes on with the commands in it, unless others wait for theirs. */
+  /** A message has arrived, at `nowMs`: the turn continues with its commands, unless others wait for theirs. */
   begin(nowMs: number): void {
     this.#begunMs = nowMs;
     this.#endsMs = nowMs + TURN_MS - this.#workedMs;
@@ -83,7 +83,7 @@ export class VnodeTurns {
     this.#lookedMs = nowMs;
   }
 
-  /** What came with the message has been handled or waits. */
+  /** The commands of the message have been handled or queued. */
   end(nowMs: number): void {
     this.#workedMs += nowMs - this.#begunMs;
     this.#begunMs = nowMs;
@@ -96,7 +96,7 @@ export class VnodeTurns {
     return this.#longestMs;
   }
 
-  /** How long commands have taken lately, in milliseconds, as far as they waited. */
+  /** How long recent queued commands have taken, in milliseconds. */
   get commandMs(): number {
     return this.#commandMs;
   }
@@ -120,12 +120,12 @@ export class VnodeTurns {
     return !this.#over;
   }
 
-  /** What was done just now may have taken long: the clock is looked at before the next command. */
+  /** The last command may have taken long: reads the clock before the next one. */
   tookLong(): void {
     this.#unlooked = this.#unlookedMax;
   }
 
-  /** Has a piece of work done in the background, or begun: at once, or in a later turn if this one is over. */
+  /** Runs, or begins, a slice of background work: now, or in a later turn if this one is over. */
   background(work: () => void): void {
     if (this.#closed) return;
     this.begin(this.#runtime.now());
@@ -135,7 +135,7 @@ export class VnodeTurns {
     } else this.#do(work);
   }
 
-  /** Work goes on in what it resolves, and that is done before what is deferred now. */
+  /** A slice continues in promises it resolves, which run before a callback deferred now. */
   #do(work: () => void): void {
     work();
     this.#runtime.defer(() => this.#goOnInBackground());
@@ -165,7 +165,7 @@ export class VnodeTurns {
       this.begin(this.#runtime.now());
       const work = this.#background.shift();
       if (this.#waiting.size > 0) this.#run();
-      // Or commands without end would leave it no time.
+      // Otherwise an endless stream of commands would starve it.
       if (work !== undefined) this.#do(work);
     });
   }
@@ -174,7 +174,7 @@ export class VnodeTurns {
     this.#running = true;
     try {
       for (const vnode of this.#waiting) {
-        // It comes to the end of the row if it waits again.
+        // It goes to the end of the queue if it waits again.
         this.#waiting.delete(vnode);
         vnode.takeTurn(COMMANDS_PER_VNODE);
         if (this.#over) break;

@@ -1,6 +1,6 @@
 /**
- * What stands in the frames between those who ask vnodes and the masters that
- * run them, the same between nodes and inside one:
+ * The frames between requesters of vnodes and the masters that run them, the
+ * same between nodes and within one:
  *
  *     vnodeRequest   u32 module · u16 vnode · u8 command · u8 flags · u32 ms left · body
  *     vnodeAccepted  body
@@ -10,8 +10,8 @@
  * A vnode is named by its number (`ring_generations.ts`): in a ring that was never
  * resized that is its partition.
  *
- * Bodies are in the codec the module declares. A body is encoded once, where
- * the request is made, and passed on as bytes.
+ * Bodies use the codecs that the module declares. A body is encoded once, where
+ * the request originates, and passed on as bytes.
  *
  * @module
  */
@@ -21,43 +21,44 @@ import type { ByteReader } from "../base/byte_reader.ts";
 
 /** Bytes before the body of a request. */
 export const VNODE_REQUEST_HEADER_BYTES = 12;
-/** Where the flags stand in a request. */
+/** Offset of the flags in a request. */
 export const VNODE_REQUEST_FLAGS_OFFSET = 7;
-/** Where `u32 ms left` stands in a request, for the one who has kept it waiting. */
+/** Offset of `u32 ms left` in a request, for a link that has delayed it. */
 export const VNODE_REQUEST_TIME_LEFT_OFFSET = 8;
 
-/** What a caller may ask for besides the answer. */
+/** What a request may ask for besides the answer. */
 export const RequestFlag = {
   /** The handler may answer early, before the result is durable. */
   wantsAccepted: 1,
-  /** Meant for one who stands in for the owner: that the partition has moved is no reason to refuse. */
+  /** Addressed to a fallback: that the partition has moved is no reason to refuse. */
   asFallback: 2,
-  /** Part of a coverage query: the command is a query of the module, the body as in `coverage_codec.ts`. */
+  /** Part of a coverage query: the command numbers a query of the module, the body is as in `coverage_codec.ts`. */
   coverage: 4,
   /** Part of a handoff: the body is as in `handoff_codec.ts`. */
   handoff: 8,
   /**
-   * Another replica can do it as well: a vnode with much to do answers `overload`
-   * with `declined` in the details. A hint; who does not know it takes the command.
+   * Another replica can do it as well: a busy vnode answers `overload` with
+   * `declined` in the details. A hint; versions that do not know it take the
+   * command.
    */
   mayDecline: 16,
   /**
-   * What has been begun at another replica is to be finished: a vnode that is
-   * behind rather refuses what would begin something. A hint as well.
+   * Finishes what was begun at another replica: a vnode that is behind refuses
+   * commands that begin something first. A hint as well.
    */
   continues: 32,
 } as const;
 
-/** Those whose work was begun before: an operation, a query, or a transfer. */
+/** The flags of requests that continue an operation, a query or a transfer. */
 const CONTINUING_FLAGS = RequestFlag.continues | RequestFlag.coverage |
   RequestFlag.handoff;
 
-/** Whether a request goes on with what was begun before. */
+/** Whether a request continues what was begun before. */
 export function isContinuing(flags: number): boolean {
   return (flags & CONTINUING_FLAGS) !== 0;
 }
 
-/** The number a module has on the wire; modules of one node must differ in it. */
+/** The number of a module on the wire; it must differ between the modules of a node. */
 export function moduleIdOf(name: string): number {
   return fnv1a32(name);
 }
@@ -87,7 +88,7 @@ export function writeVnodeRequestHeader(
   into.u32(Math.max(0, Math.min(0xffff_ffff, Math.ceil(timeLeftMs))));
 }
 
-/** Reads a header into `header`, which is used again for every request. */
+/** Reads a header into `header`, which is reused for every request. */
 export function readVnodeRequestHeader(
   from: ByteReader,
   header: VnodeRequestHeader,

@@ -1,19 +1,19 @@
 /**
- * Whether a vnode keeps up with what waits for it, and how long what comes now
- * would wait.
+ * Measures whether a vnode keeps up with its mailbox, and how long a command
+ * that arrives now would wait.
  *
  *     keeps up ── all it takes has waited too long, for long ──► behind
  *        ▲                                                          │
  *        └──── nothing waits for it, nor for others of its thread ◄─┘
  *
- * It is behind sooner, when the first command has waited too long, if far more
- * comes for its thread than that gets done (`thread_load.ts`).
+ * It is behind sooner, as soon as a command has waited too long, if its thread
+ * is swamped (`thread_load.ts`).
  *
- * That the oldest command has waited for long is looked at, and not how many
- * wait: it is the same for commands of any length, and says nothing of a burst
- * that is being worked off (Nichols and Jacobson, "Controlling Queue Delay",
- * 2012). It is not over when the mailbox is empty: a thread serves many vnodes,
- * and empties one mailbox while it falls behind with others.
+ * The criterion is the wait of the oldest command and not the length of the
+ * queue: it suits commands of any duration and is not triggered by a burst that
+ * is being worked off (Nichols and Jacobson, "Controlling Queue Delay", 2012).
+ * It is not over when the mailbox is empty: a thread serves many vnodes, and
+ * empties one mailbox while it falls behind with others.
  *
  * The wait to come is what Little's law says, the commands that wait times the
  * time for each, measured by those that were handled. Time in which the vnode
@@ -22,7 +22,7 @@
  * @module
  */
 
-/** Commands by which the time for each is measured; older ones count for half, and again for half. */
+/** Commands by which the time for each is measured; the weight of older ones is halved each time. */
 const MEASURED_COMMANDS = 64;
 
 /** When a vnode counts as behind. */
@@ -36,7 +36,7 @@ export interface WaitRule {
 /** The meter of one mailbox. It knows no clock; whoever calls says what time it is. */
 export class WaitMeter {
   readonly #rule: WaitRule;
-  /** Since when the vnode takes commands, if it does. */
+  /** When the vnode began to take commands, if it does. */
   #openedMs: number | undefined;
   /** Since when all that it takes has waited too long. */
   #overSinceMs: number | undefined;
@@ -55,7 +55,7 @@ export class WaitMeter {
     return this.#behind;
   }
 
-  /** How many commands have been handled. */
+  /** Number of commands handled so far. */
   get handled(): number {
     return this.#handled;
   }
@@ -88,7 +88,7 @@ export class WaitMeter {
     } else if (!this.#behind) this.#overSinceMs = undefined;
   }
 
-  /** A command is handled that came at `arrivedMs`, when so many had been. */
+  /** A command is handled that arrived at `arrivedMs`, when `handledBefore` commands had been handled. */
   serve(arrivedMs: number, handledBefore: number, nowMs: number): void {
     this.#waitedMs += nowMs - Math.max(arrivedMs, this.#openedMs ?? nowMs);
     this.#places += this.#handled - handledBefore + 1;
@@ -98,7 +98,7 @@ export class WaitMeter {
     this.#places /= 2;
   }
 
-  /** How long a command would wait behind so many others, in milliseconds; 0 if that is not known. */
+  /** How long a command would wait behind that many others, in milliseconds; 0 if unknown. */
   expectedMs(waiting: number): number {
     return this.#places === 0
       ? 0
@@ -110,7 +110,7 @@ export class WaitMeter {
     if (!this.#behind) this.#overSinceMs = undefined;
   }
 
-  /** Nothing waits, for this vnode or for others. */
+  /** Nothing waits, for this vnode or for others of its thread. */
   keptUp(): void {
     this.#behind = false;
     this.#overSinceMs = undefined;

@@ -27,20 +27,20 @@ const SENT_KEYS_MAX = 250_000;
 const IN_BULK: StoreWriteOptions = { inBulk: true };
 const ONE_BY_ONE: StoreWriteOptions = { inBulk: false };
 
-/** Calls `committed`, at once or later; after those of earlier writes. It has `failed`, or the write is durable. */
+/** Calls `committed`, at once or later, but after those of earlier writes; with the error if the write has `failed`. */
 export type TellDurable = (committed: () => void, failed: boolean) => void;
 
-/** The store of a vnode's partition; see the module's text. */
+/** The storage of one vnode; see the module comment. */
 export class WatchedPartition implements VnodeStorage {
   /** Called with what is about to be written. */
   watch: ((writes: readonly StoreWrite[]) => void) | undefined;
-  /** Called with what is about to be written; may return who is to tell when that is durable, instead of this. */
+  /** Called with what is about to be written; may return a function that takes over telling when it is durable. */
   hold:
     | ((writes: readonly StoreWrite[]) => TellDurable | undefined)
     | undefined;
   readonly #store: PartitionStore;
   #inBulk = false;
-  /** Keys that were sent, in their order, as texts. */
+  /** Keys that were sent, in order, as texts. */
   #sent: string[] = [];
 
   constructor(store: PartitionStore) {
@@ -72,7 +72,8 @@ export class WatchedPartition implements VnodeStorage {
 
   /** See {@linkcode VnodeStorage.commit}. */
   commit(writes: readonly StoreWrite[]): Promise<void> {
-    // Not async: it is written before this returns, in bulk if that is wanted.
+    // Not async, so that the write is applied before this returns, in bulk if
+    // wanted.
     return new Promise((resolve, reject) =>
       this.write(
         writes,
@@ -81,7 +82,7 @@ export class WatchedPartition implements VnodeStorage {
     );
   }
 
-  /** Does `act`, whose writes are some of many in the order of their keys. */
+  /** Performs `act` with its writes in bulk: they are part of many in key order. */
   inBulk<T>(act: () => T): T {
     this.#inBulk = true;
     try {
@@ -91,12 +92,12 @@ export class WatchedPartition implements VnodeStorage {
     }
   }
 
-  /** An item that is stored under `key` is being sent, to be removed once all are. */
+  /** The item under `key` is being sent; it will be removed once all have been. */
   noteSent(key: Uint8Array): void {
     if (this.#sent.length < SENT_KEYS_MAX) this.#sent.push(bytesToText(key));
   }
 
-  /** Nothing that was sent will be removed. */
+  /** Forgets which keys were sent: they will not be removed. */
   forgetSent(): void {
     this.#sent = [];
   }

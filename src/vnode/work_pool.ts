@@ -1,8 +1,8 @@
 /**
- * A pool of a module: work that takes long and that no vnode should stand still
- * for, so many jobs at a time in each master (after riak_core's
- * `riak_core_worker_pool`). Jobs run in turns of their own, in the master's
- * thread, and may wait there for disks, networks and other processes.
+ * A pool of a module: long-running work that should not block a vnode, with a
+ * bound on the jobs that run at a time in each master (after riak_core's
+ * `riak_core_worker_pool`). Jobs run in the master's thread, in turns of their
+ * own, and may wait for disks, networks and other processes.
  *
  *     run ── there is room ──► running ── ends ──► answered
  *      ├── all are busy ──► waiting ──┘ │
@@ -16,7 +16,7 @@ import { WhorlError } from "../base/errors.ts";
 import type { Awaitable } from "../environment/storage.ts";
 import { type PoolBounds, PoolQueue } from "./pool_queue.ts";
 
-/** Jobs that may wait for a pool unless its module says otherwise. */
+/** Default of `queueMax`. */
 export const POOL_QUEUE_MAX_DEFAULT = 1_000;
 /** Most jobs a pool may run at a time. */
 export const POOL_SIZE_MAX = 1_024;
@@ -31,20 +31,20 @@ export interface PoolOptions {
   readonly queueMax?: number;
 }
 
-/** How long somebody waits for a job; a `VnodeCall` is one. */
+/** How long the caller waits for a job; a `VnodeCall` is one. */
 export interface JobLimits {
-  /** Milliseconds after which nobody wants it any more. @default {Infinity} */
+  /** Milliseconds after which the result is no longer wanted. @default {Infinity} */
   readonly timeLeftMs?: number;
-  /** Fires when nobody wants it any more. */
+  /** Fires when the result is no longer wanted. */
   readonly signal?: AbortSignal;
 }
 
 /** A pool as a vnode sees it. */
 export interface VnodePool {
   /**
-   * Runs `work` when there is room for it, in a turn of its own. Its signal fires
-   * when nobody wants it any more; it had better end then, since its room in the
-   * pool is taken until it does.
+   * Runs `work` once the pool has room, in a turn of its own. The signal of
+   * `work` fires when its result is no longer wanted; it should end then, since
+   * it occupies its place in the pool until it does.
    *
    * @throws {WhorlError} `overload` if too many jobs wait, `timeout`, `cancelled`
    * if `limits.signal` fires, `vnode_crashed` if the vnode ends, all of which do not
@@ -62,7 +62,7 @@ export interface PoolCounts {
   failed: number;
   /** Answered `overload`. */
   refused: number;
-  /** Given up while they waited or ran. */
+  /** Cancelled while they waited or ran. */
   givenUp: number;
 }
 
@@ -70,7 +70,7 @@ interface Job {
   readonly owner: object;
   readonly abort: AbortController;
   run(): Promise<void>;
-  /** Answers for it before it has ended. */
+  /** Answers its caller before it has ended. */
   giveUp(error: WhorlError): void;
 }
 
@@ -144,7 +144,7 @@ export class WorkPool {
     return this.#queue.waiting;
   }
 
-  /** Jobs that run, those nobody waits for any more included. */
+  /** Jobs that run, including cancelled ones. */
   get running(): number {
     return this.#queue.running;
   }
@@ -216,7 +216,7 @@ export class WorkPool {
     return promise;
   }
 
-  /** `owner` is gone: nobody wants what it has waiting or running. */
+  /** `owner` has ended: its jobs are cancelled. */
   leave(owner: object): void {
     for (const job of [...this.#open]) {
       if (job.owner === owner) {
@@ -231,8 +231,8 @@ export class WorkPool {
   }
 
   /**
-   * Takes no more jobs and answers for those there are. Resolves when none runs
-   * any more; whoever calls decides how long to wait.
+   * Takes no more jobs and answers the callers of those it has. Resolves when
+   * none runs any more; the caller decides how long to wait.
    */
   close(): Promise<void> {
     this.#closed = true;
@@ -241,10 +241,10 @@ export class WorkPool {
     return this.#idle.promise;
   }
 
-  /** In a turn of its own: what `work` does before its first `await` must not hold up the vnode that asked. */
+  /** In a turn of its own, so that what `work` does before its first `await` does not block the vnode that asked. */
   #begin(job: Job): void {
     this.#runtime.setTimer(0, async () => {
-      // Given up since, and so it need not begin.
+      // Cancelled since, so it need not begin.
       if (!job.abort.signal.aborted) await job.run();
       const next = this.#queue.ended();
       if (next !== undefined) this.#begin(next);

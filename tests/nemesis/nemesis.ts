@@ -26,6 +26,7 @@ import {
   type NemesisSummary,
 } from "./nemesis_summary.ts";
 import { pause } from "./pause.ts";
+import { OwnStalls } from "./own_stalls.ts";
 import { RunAccount } from "./run_account.ts";
 import { recorded, type RunDirectory } from "./run_directory.ts";
 
@@ -74,6 +75,7 @@ class Run {
   #faultMs = 0;
   readonly #underFaults: OperationRecord<unknown, unknown>[] = [];
   #longestRecoveryMs = 0;
+  readonly #stalls: OwnStalls = new OwnStalls(() => this.#account.elapsedMs);
 
   constructor(options: NemesisOptions, directory: RunDirectory) {
     this.#options = options;
@@ -90,6 +92,7 @@ class Run {
 
   async play(): Promise<NemesisSummary> {
     const options = this.#options;
+    using _ = this.#stalls.watch();
     this.#account.tell(
       `seed ${options.seed}, report in ${this.#directory.path}`,
     );
@@ -244,7 +247,7 @@ class Run {
     this.#account.violations.push(
       ...checkProgress(this.#store.records, {
         acknowledgedMin: 0,
-        timeoutMs: OPERATION_MS_MAX,
+        timeoutMs: this.#stalls.allowed(OPERATION_MS_MAX, endedAtMs),
         graceMs: ANSWER_GRACE_MS,
         endedAtMs,
       }),

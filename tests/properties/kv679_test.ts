@@ -9,16 +9,16 @@ import { assertEquals } from "@std/assert";
 import fc from "fast-check";
 import { mergeObjects } from "../../src/kv/kv_object.ts";
 import { readSiblings, SiblingFlag } from "../../src/kv/kv_object_codec.ts";
+import { CachedDisk } from "../../src/kv/testing/cached_disk.ts";
 import {
   ask,
-  CachedDisk,
   get,
   merge,
   put,
   type Started,
   startOn,
   storageKey,
-} from "../../src/kv/kv_vnode_alone.ts";
+} from "../../src/kv/testing/kv_vnode_alone.ts";
 
 const VNODES = 3;
 const vnode = fc.nat({ max: VNODES - 1 });

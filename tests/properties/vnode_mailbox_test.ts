@@ -175,7 +175,7 @@ class Load {
   send(byteCount: number, timeLeftMs: number, mayDecline: boolean): void {
     const number = this.sent.length;
     const openBefore = this.open;
-    const { waiting, waitingBytes, behind } = this.process;
+    const { waiting, waitingBytes, behind } = this.process.backlog;
     const sent: Sent = {
       sentMs: this.nowMs,
       deadlineMs: this.nowMs + timeLeftMs,
@@ -245,7 +245,7 @@ class Load {
   }
 
   checkBounds(): void {
-    const { waiting, waitingBytes } = this.process;
+    const { waiting, waitingBytes } = this.process.backlog;
     assert(this.open <= BOUNDS.requestsMax);
     assert(waiting <= 1 || waitingBytes <= BOUNDS.bytesMax);
   }
@@ -280,7 +280,8 @@ Deno.test("a vnode answers each command once, refuses at once and for a reason, 
         assert(handledMs === undefined || handledMs >= sentMs);
       }
       assertEquals(load.handled, load.handled.toSorted((a, b) => a - b));
-      const { counts, waiting, waitingBytes, overloaded } = load.process;
+      const { counts, backlog: { waiting, waitingBytes, overloaded } } =
+        load.process;
       assertEquals([waiting, waitingBytes, overloaded], [0, 0, false]);
       // It says that it is overloaded and that it is not any more, in turns.
       assertEquals(load.told, load.told.map((_, i) => i % 2 === 0));

@@ -1,7 +1,7 @@
 /**
  * Cuts the power, or kills the process, after every single disk operation of a
  * script, and looks whether everything that was acknowledged is there, and
- * nothing that was never put in. The quick form takes every so-manieth moment;
+ * nothing that was never put in. The quick form takes only some of the moments;
  * this one takes all of the moments of 100 scripts:
  *
  *     WHORL_RAFT_LOG_SEEDS=100 deno test -A tests/raft_log/log_crash_test.ts

@@ -15,6 +15,7 @@ import {
   KEPT_RAFT_SEEDS,
   KEPT_SEEDS,
 } from "./kept_seeds.ts";
+import { CLUSTERS } from "./collected_clusters.ts";
 import { LONG_RUN } from "./trace_digest.ts";
 
 Deno.test("simulate() gives the same trace of a seed, byte for byte, here again and in another process", async () => {
@@ -38,6 +39,22 @@ Deno.test("simulate() gives the same trace of a seed, byte for byte, here again 
     new TextDecoder().decode(output.stdout).trim(),
     `${trace.events.length} ${trace.digest()}`,
   );
+});
+
+Deno.test("simulate() leaves no cluster that outlives collections of the young, but for some", async () => {
+  const output = await new Deno.Command(Deno.execPath(), {
+    args: [
+      "run",
+      "--no-prompt",
+      "--v8-flags=--expose-gc,--min-semi-space-size=64,--max-semi-space-size=64",
+      new URL("collected_clusters.ts", import.meta.url).href,
+    ],
+    stdout: "piped",
+    stderr: "inherit",
+  }).output();
+  const collected = Number(new TextDecoder().decode(output.stdout));
+  // A function of each master that was among what is old once kept all of them.
+  assert(collected >= CLUSTERS / 4, `${collected} of ${CLUSTERS}`);
 });
 
 Deno.test("simulate() gives the same run with and without a trace", async () => {

@@ -27,6 +27,7 @@ import {
 } from "../../src/simulation/history.ts";
 import { BUCKET, startKvLoad } from "../nemesis/kv_load.ts";
 import { ANSWER_GRACE_MS, OPERATION_MS_MAX } from "../nemesis/load_clients.ts";
+import { OwnStalls } from "../nemesis/own_stalls.ts";
 import { NEMESIS_COOKIE } from "../nemesis/nemesis_cluster.ts";
 import type { EarlierTree } from "./earlier_tree.ts";
 import { type Version, VersionedNode } from "./versioned_node.ts";
@@ -78,6 +79,7 @@ class UpgradeRun implements AsyncDisposable {
   readonly #nodes: VersionedNode[];
   readonly #startedAt = performance.now();
   readonly #history = new HistoryRecorder<KvInput, KvOutput>(() => this.#now());
+  readonly #stalls: OwnStalls = new OwnStalls(() => this.#now());
   #steps = 0;
 
   constructor(options: UpgradeOptions, folder: string) {
@@ -116,6 +118,7 @@ class UpgradeRun implements AsyncDisposable {
   }
 
   async #play(): Promise<UpgradeSummary> {
+    using _ = this.#stalls.watch();
     await this.#form();
     await this.#store();
     const load = startKvLoad({
@@ -354,15 +357,16 @@ class UpgradeRun implements AsyncDisposable {
       return new Set(views.map(viewText)).size === 1;
     });
     const { records } = this.#history;
+    const endedAtMs = this.#now();
     const violations = [
       ...checkAcknowledgedWrites(records, reads, {
         readsSeeAcknowledged: true,
       }),
       ...checkProgress(records, {
         acknowledgedMin: ACKNOWLEDGED_MIN,
-        timeoutMs: OPERATION_MS_MAX,
+        timeoutMs: this.#stalls.allowed(OPERATION_MS_MAX, endedAtMs),
         graceMs: ANSWER_GRACE_MS,
-        endedAtMs: this.#now(),
+        endedAtMs,
       }),
     ];
     const operations = countOutcomes(records);

@@ -1,16 +1,13 @@
 /**
- * A vnode master and its node's end, as they stand on both sides of a port, on a
- * test's time: what a test of handoffs asks vnodes through.
+ * A vnode master at the bench for tests of handoffs, which ask its vnodes for
+ * every part of a transfer.
  *
  * @module
  */
 import { ManualRuntime } from "../../../supervisors/manual_runtime.ts";
 import { ByteReader } from "../../base/byte_reader.ts";
 import type { ByteWriter } from "../../base/byte_writer.ts";
-import { seededChance } from "../../base/chance.ts";
-import { WhorlError } from "../../base/errors.ts";
 import { invariant } from "../../base/invariant.ts";
-import { silentLog } from "../../environment/log.ts";
 import type { Store } from "../../environment/storage.ts";
 import { openMemoryStore } from "../../storage/memory_store.ts";
 import { readFailure } from "../../wire/failure.ts";
@@ -27,17 +24,12 @@ import {
   writeHandoffSwitch,
 } from "../handoff_codec.ts";
 import type { VnodeModule } from "../vnode.ts";
-import { VnodeMaster } from "../vnode_master.ts";
-import { VnodeMasterLink } from "../vnode_master_link.ts";
-import {
-  moduleIdOf,
-  RequestFlag,
-  writeVnodeRequestHeader,
-} from "../vnode_wire.ts";
+import type { VnodeMaster } from "../vnode_master.ts";
+import type { AnswerTarget, VnodeMasterLink } from "../vnode_master_link.ts";
+import { RequestFlag } from "../vnode_wire.ts";
+import { AttachedMaster } from "./attached_master.ts";
 import { type MapPut, storedTexts } from "./map_module.ts";
 
-/** Partitions of the ring of a {@linkcode HandoffBench}. */
-export const RING_SIZE = 8;
 /** Where a test's transfers go unless it says otherwise. */
 export const TARGET = { node: "b@host", partition: 3 };
 
@@ -50,9 +42,7 @@ export class HandoffBench implements AsyncDisposable {
   readonly events: Record<string, unknown>[] = [];
   /** What the master fell with. */
   readonly failures: unknown[] = [];
-  readonly link: VnodeMasterLink;
-  readonly master: VnodeMaster;
-  #next = 1;
+  readonly #attached: AttachedMaster;
 
   constructor(
     module: VnodeModule,
@@ -61,28 +51,26 @@ export class HandoffBench implements AsyncDisposable {
     this.runtime = runtime;
     this.node = node;
     this.store = openMemoryStore("0123456789abcdef");
-    this.link = new VnodeMasterLink(
-      runtime,
-      (event) => this.events.push(event as Record<string, unknown>),
-    );
-    this.master = new VnodeMaster({
+    this.#attached = new AttachedMaster({
       module,
-      node,
-      ringSizes: new Map([[0, RING_SIZE]]),
-      store: this.store,
       runtime,
-      wallClock: () => runtime.now(),
-      chance: seededChance(1),
-      secretBytes: (count) => new Uint8Array(count),
-      log: silentLog,
-      send: (message) => this.link.receive(message),
+      store: this.store,
+      node,
+      onEvent: (event) => this.events.push(event),
       onFailed: (error) => this.failures.push(error),
     });
   }
 
+  get link(): VnodeMasterLink {
+    return this.#attached.link;
+  }
+
+  get master(): VnodeMaster {
+    return this.#attached.master;
+  }
+
   async start(): Promise<this> {
-    await this.master.start();
-    this.link.attach({ send: (message) => this.master.receive(message) });
+    await this.#attached.start();
     return this;
   }
 
@@ -94,26 +82,22 @@ export class HandoffBench implements AsyncDisposable {
     write: (into: ByteWriter) => void,
     timeoutMs = 60_000,
   ): Promise<Uint8Array> {
-    const { promise, resolve, reject } = Promise.withResolvers<Uint8Array>();
-    let answers = 0;
-    const into = this.link.beginRequest(
-      {
+    return new Promise((resolve, reject) => {
+      let answers = 0;
+      const target: AnswerTarget = {
         vnodeAnswer(type, _correlation, bytes, start, end) {
           invariant(++answers === 1, "a request is answered once");
           const body = bytes.slice(start, end);
           if (type === FrameType.vnodeError) reject(readFailure(body));
           else resolve(body);
         },
-      },
-      this.#next++,
-      timeoutMs,
-    );
-    if (into instanceof WhorlError) return Promise.reject(into);
-    const id = moduleIdOf("map");
-    writeVnodeRequestHeader(into, id, partition, command, flags, timeoutMs);
-    write(into);
-    this.link.endRequest();
-    return promise;
+      };
+      this.#attached.request(
+        target,
+        { partition, command, flags, timeLeftMs: timeoutMs },
+        write,
+      );
+    });
   }
 
   /** Puts a text; resolves to it. */
@@ -203,7 +187,6 @@ export class HandoffBench implements AsyncDisposable {
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
-    await this.master.stop();
-    this.link.close();
+    await this.#attached[Symbol.asyncDispose]();
   }
 }

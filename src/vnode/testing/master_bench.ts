@@ -1,29 +1,25 @@
 /**
- * A vnode master at the bench: with its node's end, on a clock that is moved by hand.
+ * A vnode master at the bench: attached to its node's end, on a clock that is moved by hand.
  *
  * @module
  */
 import { assertEquals } from "@std/assert";
 import { ManualRuntime } from "../../../supervisors/manual_runtime.ts";
-import { ByteWriter } from "../../base/byte_writer.ts";
-import { seededChance } from "../../base/chance.ts";
 import { invariant } from "../../base/invariant.ts";
 import { silentLog } from "../../environment/log.ts";
 import type { Store } from "../../environment/storage.ts";
 import { openMemoryStore } from "../../storage/memory_store.ts";
 import { command, defineVnode } from "../define_vnode.ts";
 import type { Vnode, VnodeCall, VnodeContext, VnodeModule } from "../vnode.ts";
-import { VnodeMaster } from "../vnode_master.ts";
-import { VnodeMasterLink } from "../vnode_master_link.ts";
-import { moduleIdOf, writeVnodeRequestHeader } from "../vnode_wire.ts";
+import type { VnodeMaster } from "../vnode_master.ts";
+import type { VnodeMasterLink } from "../vnode_master_link.ts";
 import { FrameType } from "../../wire/frame_type.ts";
 import { decodeMsgpack, encodeMsgpack } from "../../wire/msgpack.ts";
 import { readFailure } from "../../wire/failure.ts";
+import { AttachedMaster, type VnodeRequest } from "./attached_master.ts";
 
 /** What its module can be asked. */
 const masterCommands = { run: command<string, unknown>() };
-/** Partitions of its ring. */
-export const RING_SIZE = 8;
 
 /** A call of its command. */
 export type MasterCall = VnodeCall<typeof masterCommands["run"]>;
@@ -37,7 +33,7 @@ class BusyRuntime extends ManualRuntime {
   }
 }
 
-/** A master with its node's end, as they stand on both sides of a port. */
+/** A master whose module has one command, and every answer it gives. */
 export class MasterBench implements AsyncDisposable {
   readonly runtime = new BusyRuntime();
   readonly store: Store;
@@ -60,9 +56,7 @@ export class MasterBench implements AsyncDisposable {
   ) => unknown = (request) => request;
   init: (partition: number) => unknown = () => {};
   readonly extra: Partial<Vnode<typeof masterCommands>> = {};
-  readonly link: VnodeMasterLink;
-  readonly master: VnodeMaster;
-  #next = 1;
+  readonly #attached: AttachedMaster;
 
   constructor(store: Store = openMemoryStore("0123456789abcdef")) {
     this.store = store;
@@ -90,35 +84,32 @@ export class MasterBench implements AsyncDisposable {
         };
       },
     });
-    this.link = new VnodeMasterLink(
-      this.runtime,
-      (event) => {
-        // Each start is told; `started` has them.
-        if ((event as { type: string }).type === "vnode_started") return;
-        this.events.push(event);
-      },
-    );
-    this.master = new VnodeMaster({
+    this.#attached = new AttachedMaster({
       module: module as unknown as VnodeModule,
-      node: "a@host",
-      ringSizes: new Map([[0, RING_SIZE]]),
-      store: this.store,
       runtime: this.runtime,
-      wallClock: () => 1_000_000 + this.runtime.now(),
-      chance: seededChance(1),
-      secretBytes: (count) => new Uint8Array(count),
+      store,
       log: {
         ...silentLog,
         warn: (message) => void this.warnings.push(message),
       },
-      send: (message) => this.link.receive(message),
+      onEvent: (event) => {
+        // Every start is an event; `started` has them.
+        if (event.type !== "vnode_started") this.events.push(event);
+      },
       onFailed: (error) => this.failures.push(error),
     });
   }
 
+  get link(): VnodeMasterLink {
+    return this.#attached.link;
+  }
+
+  get master(): VnodeMaster {
+    return this.#attached.master;
+  }
+
   async start(): Promise<this> {
-    await this.master.start();
-    this.link.attach({ send: (message) => this.master.receive(message) });
+    await this.#attached.start();
     return this;
   }
 
@@ -143,27 +134,26 @@ export class MasterBench implements AsyncDisposable {
     }
   }
 
-  /** Sends a command; its correlation is how manieth it is. */
+  /** Sends a command; returns its correlation, which counts from 1. */
   send(
     partition: number,
     request: string,
-    { flags = 0, timeLeftMs = 60_000, moduleId = moduleIdOf("test") } = {},
-  ): void {
-    const into = this.link.beginRequest(this, this.#next++, timeLeftMs);
-    invariant(into instanceof ByteWriter, "the link takes it");
-    writeVnodeRequestHeader(into, moduleId, partition, 0, flags, timeLeftMs);
-    into.raw(encodeMsgpack(request));
-    this.link.endRequest();
+    options: Partial<VnodeRequest> = {},
+  ): number {
+    return this.#attached.request(
+      this,
+      { timeLeftMs: 60_000, ...options, partition },
+      (into) => into.raw(encodeMsgpack(request)),
+    );
   }
 
-  /** {@linkcode MasterBench.send}, and the answer that comes without time. */
+  /** {@linkcode MasterBench.send}, and the answer that comes without time passing. */
   async ask(
     partition: number,
     request: string,
     options?: { flags?: number },
   ): Promise<[string, unknown]> {
-    const correlation = this.#next;
-    this.send(partition, request, options);
+    const correlation = this.send(partition, request, options);
     await this.runtime.settle();
     const answer = this.answers.find(([of]) => of === correlation);
     invariant(answer !== undefined, `${request} is answered`);
@@ -178,8 +168,7 @@ export class MasterBench implements AsyncDisposable {
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
-    await this.master.stop();
-    this.link.close();
+    await this.#attached[Symbol.asyncDispose]();
     assertEquals(this.runtime.pendingTimers, 0);
   }
 }

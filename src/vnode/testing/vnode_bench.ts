@@ -150,7 +150,7 @@ export class VnodeBench {
     return this.process.start({} as VnodeContext);
   }
 
-  /** Sends a command; its correlation is how manieth it is. */
+  /** Sends a command; correlations count from 1. */
   send(
     request: unknown,
     {

@@ -5,6 +5,10 @@
  * @module
  */
 import { assert, assertEquals } from "@std/assert";
+import {
+  BINDING_LOOK_MS,
+  BINDING_LOOKS_MAX,
+} from "../../../src/cluster/resize_binding.ts";
 import { TEST_COOKIE, type TestCluster } from "../../harness/test_cluster.ts";
 import type { TestNode } from "../../harness/test_node.ts";
 import { until } from "../../harness/until.ts";
@@ -21,6 +25,8 @@ import { DURABLE, refused, type Scenario, threeNodes } from "./scenario.ts";
 
 /** How long a resize, or what is left of the ring before it, may take, in milliseconds. */
 const RESIZE_MS_MAX = 40_000;
+/** How long a write may take that is held for a resize on a slow machine, in milliseconds. */
+const WRITE_MS_MAX = BINDING_LOOK_MS * BINDING_LOOKS_MAX + 5_000;
 
 /** See the module's text. */
 export const RESIZE_SCENARIOS: readonly Scenario[] = [
@@ -197,7 +203,7 @@ async function writeUntilResized(
           BUCKET,
           key,
           valueOf(key, 1),
-          { w: 2 },
+          { w: 2, timeoutMs: WRITE_MS_MAX },
         )
       ),
     );

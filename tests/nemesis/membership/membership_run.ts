@@ -25,6 +25,7 @@ import { ACKNOWLEDGED_PER_SECOND_MIN, CONVERGENCE_MS_MAX } from "../nemesis.ts";
 import { NEMESIS_COOKIE } from "../nemesis_cluster.ts";
 import { commitOf } from "../nemesis_summary.ts";
 import { pause } from "../pause.ts";
+import { OwnStalls } from "../own_stalls.ts";
 import { RunAccount } from "../run_account.ts";
 import { recorded, type RunDirectory } from "../run_directory.ts";
 import { checkStoppedCluster } from "../stopped_cluster.ts";
@@ -91,6 +92,7 @@ class Run {
   readonly #directory: RunDirectory;
   readonly #account: RunAccount;
   readonly #history: HistoryRecorder<KvInput, KvOutput>;
+  readonly #stalls: OwnStalls = new OwnStalls(() => this.#account.elapsedMs);
   readonly #plans: MembershipPlan[] = [];
   #longestPlanMs = 0;
   #loadMs = 0;
@@ -107,6 +109,7 @@ class Run {
 
   async play(): Promise<MembershipSummary> {
     const { seed, signal } = this.#options;
+    using _ = this.#stalls.watch();
     this.#account.tell(`seed ${seed}, report in ${this.#directory.path}`);
     const names = Array.from(
       { length: NODES },
@@ -267,7 +270,7 @@ class Run {
         acknowledgedMin: Math.round(
           ACKNOWLEDGED_PER_SECOND_MIN * this.#loadMs / 1000,
         ),
-        timeoutMs: OPERATION_MS_MAX,
+        timeoutMs: this.#stalls.allowed(OPERATION_MS_MAX, endedAtMs),
         graceMs: ANSWER_GRACE_MS,
         endedAtMs,
       }),

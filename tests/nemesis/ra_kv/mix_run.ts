@@ -23,6 +23,7 @@ import { CONVERGENCE_MS_MAX } from "../nemesis.ts";
 import { NEMESIS_COOKIE, NemesisCluster } from "../nemesis_cluster.ts";
 import { commitOf } from "../nemesis_summary.ts";
 import { pause } from "../pause.ts";
+import { OwnStalls } from "../own_stalls.ts";
 import { RunAccount } from "../run_account.ts";
 import { recorded, type RunDirectory } from "../run_directory.ts";
 import { shortName } from "../short_name.ts";
@@ -98,6 +99,7 @@ class Run {
   readonly #directory: RunDirectory;
   readonly #account: RunAccount;
   readonly #history: RaKvHistory;
+  readonly #stalls: OwnStalls = new OwnStalls(() => this.#account.elapsedMs);
   readonly #settled = new Map<string, Seen>();
   readonly #played: (MixOperation & { readonly atMs: number })[] = [];
   #agreements = 0;
@@ -115,6 +117,7 @@ class Run {
 
   async play(): Promise<MixSummary> {
     const { seed, nodes, partitionMsMax, signal } = this.#options;
+    using _ = this.#stalls.watch();
     this.#account.tell(`seed ${seed}, report in ${this.#directory.path}`);
     const chance = seededChance(`${seed} mix`);
     await using cluster = await NemesisCluster.start({
@@ -281,15 +284,16 @@ class Run {
     const { seed, nodes, operations, partitionMsMax } = this.#options;
     const { records } = this.#history;
     const { put, get } = mix.counts;
+    const endedAtMs = this.#account.elapsedMs;
     this.#account.violations.push(
       ...checkProgress(records.filter(({ client }) => client === "mix"), {
         acknowledgedMin: Math.round(
           ACKNOWLEDGED_SHARE_MIN *
             (put.done + put.failed + get.done + get.failed),
         ),
-        timeoutMs: OPERATION_MS_MAX,
+        timeoutMs: this.#stalls.allowed(OPERATION_MS_MAX, endedAtMs),
         graceMs: ANSWER_GRACE_MS,
-        endedAtMs: this.#account.elapsedMs,
+        endedAtMs,
       }),
     );
     return {

@@ -5,12 +5,18 @@
  *
  * @module
  */
+import { ROOT_GROUP } from "../../../src/ensemble/ensemble_names.ts";
+import {
+  FIRST_TABLE,
+  isGoneTable,
+  tableKeys,
+} from "../../../src/ensemble/group_table.ts";
 import { firstVnode } from "../../../src/ring/ring_generations.ts";
 import { ensembleOwners } from "../../../src/ring/consistent_buckets.ts";
 import type { ScriptContext } from "../../../src/simulation/mod.ts";
 import { consistentStory, cutOff } from "./consistent_story.ts";
 import { abort, resize, resized } from "./resize_scenarios.ts";
-import { killOne, type Scenario } from "./scenario.ts";
+import { killOne, refusalOf, type Scenario } from "./scenario.ts";
 
 /** Virtual time in which ensembles must have followed the ring once all is well, in milliseconds. */
 const FOLLOW_MS_MAX = 300_000;
@@ -90,9 +96,37 @@ export const ENSEMBLE_SCENARIOS: readonly Scenario[] = [
         }
         await story.settled();
         await following(story, [0, 1, 2]);
+        await withoutFormerTables(story);
       }),
   },
 ];
+
+/** Waits until the root has the table of the ring as it is, and marks in the place of others. */
+async function withoutFormerTables(story: ScriptContext): Promise<void> {
+  let found = "nothing yet";
+  await story.until(
+    () => `Tables that the root has: ${found}`,
+    async () => {
+      const ring = story.machine(0).node?.parts.cluster?.ring;
+      if (ring === undefined) return false;
+      const { current, newest } = ring.ownership.generations;
+      const tables: string[] = [];
+      for (let generation = 0; generation <= newest; generation++) {
+        const own = tableKeys(generation).table;
+        const key = generation === 0 ? FIRST_TABLE.table : own;
+        const refusal = await refusalOf(story.ask(0, async (node) => {
+          const { value } = await node.raKv.get(ROOT_GROUP, key);
+          if (value !== undefined && !isGoneTable(value)) tables.push(key);
+        }));
+        if (refusal !== undefined) return false;
+      }
+      found = tables.join(", ");
+      const wanted = current === 0 ? FIRST_TABLE : tableKeys(current);
+      return found === wanted.table;
+    },
+    FOLLOW_MS_MAX,
+  );
+}
 
 /** Waits until each ensemble has its members on the owners of its preference list, and none is left of another ring. */
 async function following(

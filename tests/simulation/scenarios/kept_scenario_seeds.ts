@@ -68,4 +68,16 @@ export const KEPT_SCENARIO_SEEDS: readonly KeptScenarioSeed[] = [
     found:
       "the operator took a node that leaves for one that had been declared down and was back, as only the claimant knew of the leave and was away (simulated_operator.ts)",
   },
+  {
+    name: "random_plans",
+    seed: 7076,
+    found:
+      "a node joined one that had just been let go and then went for good, and could never leave that cluster of one (simulated_operator.ts, cluster_admission_test.ts)",
+  },
+  {
+    name: "random_plans",
+    seed: 7182,
+    found:
+      "the operator waited for a node that had left to hear of that, while all that it knew had left as well (simulated_operator.ts)",
+  },
 ];

@@ -5,7 +5,13 @@
  * @module
  */
 import type { ScriptContext } from "../../../src/simulation/mod.ts";
-import { killOne, refusalOf, type Scenario } from "./scenario.ts";
+import {
+  killOne,
+  nameOf,
+  refusalOf,
+  type Scenario,
+  statusOn,
+} from "./scenario.ts";
 
 /** All of them. */
 export const RESIZE_SCENARIOS: readonly Scenario[] = [
@@ -64,7 +70,124 @@ export const RESIZE_SCENARIOS: readonly Scenario[] = [
       await story.settled();
     },
   },
+  {
+    name: "resize_and_late_guest",
+    what:
+      "a claimant dies after it has let a node in of which nobody else hears before the ring is resized, and that node keeps what it had",
+    nodes: 3,
+    spares: 1,
+    operations: 100,
+    keys: 20,
+    loadMs: 20_000,
+    async script(story) {
+      // Its last vnodes are numbered like those of the ring that comes next.
+      await resize(story, 0, 16);
+      await resized(story);
+      await story.settled();
+      const guest = 3;
+      await standAlone(story, guest, [32, 16]);
+      const keys = Array.from({ length: 40 }, (_, i) => `late ${i}`);
+      for (const key of keys) {
+        await story.ask(guest, (node) => node.kv.put("guest", key, { key }));
+      }
+      const claimant = [0, 1, 2].find((node) =>
+        nameOf(node) ===
+          story.machine(0).node?.parts.cluster?.ring.ownership.claimant
+      ) as number;
+      const others = [0, 1, 2].filter((node) => node !== claimant);
+      const [asked] = others as [number, number];
+      const host = story.machine(claimant).node?.address as string;
+      for (const from of [claimant, guest]) {
+        story.strike({
+          type: "partition",
+          from: [from],
+          to: others,
+          oneWay: false,
+          break: true,
+          forMs: from === guest ? CUT_OFF_MS : 20_000,
+        });
+      }
+      const isIn = () =>
+        statusOn(story, guest, guest) === "joining" &&
+        statusOn(story, guest, claimant) === "valid";
+      await story.until("It goes by the ring of the claimant", async () => {
+        if (!isIn()) {
+          await refusalOf(story.ask(guest, (node) => node.join(host)));
+        }
+        return isIn();
+      });
+      story.machine(claimant).kill("process");
+      await story.until("The claimant is down", async () => {
+        await refusalOf(
+          story.ask(asked, (node) => node.down(nameOf(claimant))),
+        );
+        return others.every((node) =>
+          statusOn(story, node, claimant) === "down"
+        );
+      });
+      story.expect(
+        statusOn(story, asked, guest) === undefined,
+        "Nobody may have heard of the guest",
+      );
+      await resize(story, asked, 8);
+      // Some hear of the guest from the claimant, which is back, others from itself.
+      const isBack = story.chance.below(2) === 0;
+      if (isBack) {
+        story.machine(claimant).start();
+        await resized(story);
+      }
+      await story.until(
+        "The guest stands alone again",
+        () => statusOn(story, guest, guest) === "valid",
+        2 * CUT_OFF_MS,
+      );
+      if (!isBack) {
+        story.machine(claimant).start();
+        await resized(story);
+      }
+      // It comes once more, with all it has.
+      await standAlone(story, guest, [8]);
+      const there = story.machine(asked).node?.address as string;
+      await story.until("It is a member", async () => {
+        await refusalOf(
+          story.ask(guest, (node) => node.join(there, { staged: false })),
+        );
+        return statusOn(story, asked, guest) === "valid";
+      }, 2 * CUT_OFF_MS);
+      await story.settled();
+      for (const key of keys) {
+        let values: readonly unknown[] = [];
+        await story.until(`${key} is read`, async () => {
+          const refusal = await refusalOf(story.ask(asked, async (node) => {
+            ({ values } = await node.kv.get("guest", key, { r: 3 }));
+          }));
+          return refusal === undefined;
+        });
+        story.expect(
+          JSON.stringify(values) === JSON.stringify([{ key }]),
+          `${key} must be there`,
+        );
+      }
+    },
+  },
 ];
+
+/** How long a guest hears nothing of the members it does not know. */
+const CUT_OFF_MS = 60_000;
+
+/** Has a node that is in no cluster run, and its ring be resized to each of `sizes`. */
+async function standAlone(
+  story: ScriptContext,
+  index: number,
+  sizes: readonly number[],
+): Promise<void> {
+  story.machine(index).putIntoService();
+  await story.until("It runs", () => story.machine(index).running);
+  for (const size of sizes) {
+    await resize(story, index, size);
+    await resized(story, RESIZE_MS_MAX, [index]);
+  }
+}
 
 /** @internal Stages, plans and commits until that is done: a node may be away. */
 export async function resize(
@@ -98,11 +221,12 @@ const RESIZE_MS_MAX = 120_000;
 export async function resized(
   story: ScriptContext,
   waitMs: number = RESIZE_MS_MAX,
+  nodes: readonly number[] = [0, 1, 2],
 ): Promise<void> {
   await story.until(
     "The resize is over",
     () =>
-      Promise.resolve([0, 1, 2].every((index) => {
+      Promise.resolve(nodes.every((index) => {
         const ring = story.machine(index).node?.parts.cluster?.ring;
         return ring?.ownership.generations.resize === null;
       })),

@@ -1,0 +1,39 @@
+/**
+ * What a node still has of rings before the one it goes by. Its vnodes are named
+ * by the generation of its own ring, of which a cluster that it joins learns but
+ * one, so whatever is of another must have been handed on before.
+ *
+ * @module
+ */
+import { WhorlError } from "../base/errors.ts";
+import type { Ring } from "../ring/ring.ts";
+import { ageOfVnode } from "../ring/ring_generations.ts";
+import { originOf } from "../ring/ring_origin.ts";
+import type { HeldPartition } from "../handoff/transfer.ts";
+
+/**
+ * Whether `self`, which goes by `ring`, may take what it holds into another
+ * cluster; `null` if so.
+ *
+ * @param held Asks for what it holds. A node whose ring never changed its size is not asked.
+ */
+export async function refuseFormerPartitions(
+  ring: Ring,
+  self: string,
+  to: string,
+  held: () => Promise<readonly HeldPartition[]>,
+): Promise<WhorlError | null> {
+  const origin = originOf(ring, self);
+  if (ring.ownership.generations.sizes.length === 0 && origin === null) {
+    return null;
+  }
+  const former = (await held()).filter(({ partition }) => {
+    const age = ageOfVnode(ring, partition, origin);
+    return age !== "present" && age !== "unknown";
+  });
+  return former.length === 0 ? null : new WhorlError(
+    "pending_changes",
+    `Cannot join ${to} as this node still hands on ${former.length} partitions of its ring before a resize: wait for these transfers`,
+    { details: { partitions: former.map(({ partition }) => partition) } },
+  );
+}

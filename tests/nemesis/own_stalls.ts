@@ -1,0 +1,102 @@
+/**
+ * Times in which this process itself did not get to run: the machine had other
+ * things to do, or something here took long. An answer that was there meanwhile is
+ * seen late, and so is the deadline that a client keeps. What the clients of a run
+ * may be late by is therefore measured, and not guessed: whatever is later than that
+ * is late by Whorl.
+ *
+ * @module
+ */
+import type { OperationRecord } from "../../src/simulation/history.ts";
+
+/** Time between two looks at the clock, in milliseconds. */
+const LOOK_MS = 20;
+/** What a timer may be late by without a stall, in milliseconds. */
+const TIMER_MS = 5;
+
+/** The timers that are watched. */
+export interface StallTimers {
+  setTimer(ms: number, callback: () => void): unknown;
+  clearTimer(timer: unknown): void;
+}
+
+interface Stall {
+  readonly fromMs: number;
+  readonly toMs: number;
+}
+
+const TIMERS: StallTimers = {
+  setTimer: (ms, callback) => setTimeout(callback, ms),
+  clearTimer: (timer) => clearTimeout(timer as number),
+};
+
+/** The stalls of this process while they are watched; see the module's text. */
+export class OwnStalls implements Disposable {
+  readonly #now: () => number;
+  readonly #timers: StallTimers;
+  /** In the order of time; they never overlap. */
+  readonly #stalls: Stall[] = [];
+  #timer: unknown;
+  #dueAt = 0;
+
+  /** @param now The clock of the history. */
+  constructor(now: () => number, timers: StallTimers = TIMERS) {
+    this.#now = now;
+    this.#timers = timers;
+  }
+
+  /** Begins to watch, until it is disposed of. */
+  watch(): this {
+    this.#look();
+    return this;
+  }
+
+  /** The longest stall so far, in milliseconds. */
+  get longestMs(): number {
+    return this.#stalls.reduce(
+      (longest, { fromMs, toMs }) => Math.max(longest, toMs - fromMs),
+      0,
+    );
+  }
+
+  /** How many milliseconds this process stood still from `fromMs` to `toMs`. */
+  within(fromMs: number, toMs: number): number {
+    let stoodMs = 0;
+    for (let i = this.#stalls.length - 1; i >= 0; i--) {
+      const stall = this.#stalls[i] as Stall;
+      if (stall.toMs <= fromMs) break;
+      const from = Math.max(stall.fromMs, fromMs);
+      stoodMs += Math.max(0, Math.min(stall.toMs, toMs) - from);
+    }
+    return stoodMs;
+  }
+
+  /**
+   * The time within which an operation must have been answered that was to take at
+   * most `timeoutMs`.
+   *
+   * @param endedAtMs When the run ended: what is open then has had so long.
+   */
+  allowed<Input, Output>(
+    timeoutMs: number,
+    endedAtMs: number,
+  ): (record: OperationRecord<Input, Output>) => number {
+    return ({ invokedAtMs, returnedAtMs = endedAtMs }) =>
+      timeoutMs + this.within(invokedAtMs, returnedAtMs);
+  }
+
+  [Symbol.dispose](): void {
+    this.#timers.clearTimer(this.#timer);
+  }
+
+  #look(): void {
+    this.#dueAt = this.#now() + LOOK_MS;
+    this.#timer = this.#timers.setTimer(LOOK_MS, () => {
+      const nowMs = this.#now();
+      if (nowMs - this.#dueAt > TIMER_MS) {
+        this.#stalls.push({ fromMs: this.#dueAt, toMs: nowMs });
+      }
+      this.#look();
+    });
+  }
+}
