@@ -20,3 +20,33 @@ export function memoryMb(pid: number): number {
   const status = Deno.readTextFileSync(`/proc/${pid}/status`);
   return Number(/VmRSS:\s+(\d+) kB/.exec(status)?.[1] ?? 0) / 1024;
 }
+
+/** What a thread has used so far. */
+export interface ThreadUsage {
+  /** Microseconds on a processor. */
+  readonly cpuUs: number;
+  /** How often it went to sleep, and so had to be woken. */
+  readonly sleeps: number;
+}
+
+/** What the threads of a process have used, by their numbers; the first one is the main thread. */
+export function threadUsages(pid: number): Map<number, ThreadUsage> {
+  const usages = new Map<number, ThreadUsage>();
+  for (const { name } of Deno.readDirSync(`/proc/${pid}/task`)) {
+    const task = `/proc/${pid}/task/${name}`;
+    try {
+      const [cpuNs] = Deno.readTextFileSync(`${task}/schedstat`).split(" ");
+      const status = Deno.readTextFileSync(`${task}/status`);
+      usages.set(Number(name), {
+        cpuUs: Number(cpuNs) / 1_000,
+        sleeps: Number(
+          /^voluntary_ctxt_switches:\s+(\d+)/m.exec(status)?.[1] ?? 0,
+        ),
+      });
+    } catch (error) {
+      // A thread that has ended since.
+      if (!(error instanceof Deno.errors.NotFound)) throw error;
+    }
+  }
+  return usages;
+}

@@ -4,6 +4,7 @@ import { replyLater, startServer } from "./gen_server.ts";
 import { ManualRuntime } from "./manual_runtime.ts";
 import { DownNotice, ExitNotice, spawn } from "./process.ts";
 import type { ReplyTo } from "./reply_to.ts";
+import { systemRuntime } from "./runtime.ts";
 import { SupervisorError } from "./supervisor_error.ts";
 
 async function codeOf(promise: Promise<unknown>): Promise<string> {
@@ -160,7 +161,8 @@ Deno.test("GenServer finishes its message, cleans up, and exits when asked to st
     },
   });
   server.cast(1);
-  await Promise.resolve();
+  // It takes a message in what was deferred before this.
+  await new Promise<void>((resolve) => systemRuntime.defer(resolve));
   server.cast(2);
   server.stop("shutdown");
   await new Promise<unknown>((resolve) => server.onExit(resolve));

@@ -5,6 +5,7 @@
  *
  * @module
  */
+import { nextTick } from "node:process";
 
 /** A pending timer; opaque to its holder. */
 export type TimerHandle = unknown;
@@ -19,7 +20,12 @@ export interface Runtime {
   clearTimer(timer: TimerHandle): void;
   /** A number in [0, 1), for jitter. */
   random(): number;
-  /** Calls `callback` after the current synchronous work, before any timer or I/O. */
+  /**
+   * Calls `callback` after the current synchronous work, before any timer or I/O.
+   * In a real process that is once all that this turn of the event loop has
+   * brought is dealt with, what promises call included, so that what is gathered
+   * until then goes together.
+   */
   defer(callback: () => void): void;
 }
 
@@ -29,5 +35,9 @@ export const systemRuntime: Runtime = {
   setTimer: (afterMs, callback) => setTimeout(callback, afterMs),
   clearTimer: (timer) => clearTimeout(timer as number),
   random: () => Math.random(),
-  defer: (callback) => queueMicrotask(callback),
+  // Messages and reads that have come together are waited for through promises of
+  // different depths: by a mere microtask what the first of them sends would leave
+  // before the last has been looked at. A tick comes after all microtasks, but in
+  // a timer before them, hence both.
+  defer: (callback) => queueMicrotask(() => nextTick(callback)),
 };

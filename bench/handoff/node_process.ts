@@ -11,6 +11,7 @@ import { startMeasuredNode } from "../measured_node.ts";
 import {
   fill,
   keyOf,
+  keysOf,
   serve,
   type ServedLoad,
   type ServedResult,
@@ -22,7 +23,7 @@ export type Order =
     readonly do: "fill";
     readonly from: number;
     readonly to: number;
-    readonly load: Omit<ServedLoad, "objects">;
+    readonly load: Omit<ServedLoad, "objects" | "keys">;
   }
   | { readonly do: "begin_load"; readonly load: ServedLoad }
   | { readonly do: "end_load" }
@@ -43,14 +44,24 @@ node.subscribe((event) => {
     moved += event.outcome.items;
   }
 });
+/** Keys of the loads so far: which they are is asked once. */
+const keysAsked = new Map<string, string[]>();
 let endLoad: (() => Promise<ServedResult>) | undefined;
+
+async function keysFor(load: ServedLoad): Promise<string[]> {
+  const name = `${load.keys} ${load.objects}`;
+  const known = keysAsked.get(name) ??
+    await keysOf(node.kv, node.name, load);
+  keysAsked.set(name, known);
+  return known;
+}
 
 async function perform(order: Order): Promise<unknown> {
   switch (order.do) {
     case "fill":
       return await fill(node.kv, order.from, order.to, order.load);
     case "begin_load":
-      endLoad = serve(node.kv, order.load);
+      endLoad = serve(node.kv, await keysFor(order.load), order.load);
       return null;
     case "end_load":
       return await endLoad?.();

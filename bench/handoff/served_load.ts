@@ -12,6 +12,8 @@ import { reasonOf } from "../../src/base/errors.ts";
 export const BUCKET = "bench";
 /** A prime, so that all keys are visited. */
 const STRIDE = 7919;
+/** Keys at once that are asked where they are. */
+const ASKED_AT_ONCE = 256;
 
 /** What to run. */
 export interface ServedLoad {
@@ -19,6 +21,8 @@ export interface ServedLoad {
   readonly concurrency: number;
   /** Different keys. */
   readonly objects: number;
+  /** Only those whose one replica is on this node, or on another one. @default {all of them} */
+  readonly keys?: "home" | "away";
   readonly valueBytes: number;
   readonly n: number;
 }
@@ -45,7 +49,7 @@ export async function fill(
   kv: KvClient,
   from: number,
   to: number,
-  { concurrency, valueBytes, n }: Omit<ServedLoad, "objects">,
+  { concurrency, valueBytes, n }: Omit<ServedLoad, "objects" | "keys">,
 ): Promise<void> {
   const value = new Uint8Array(valueBytes).map((_, i) => i);
   let next = from;
@@ -60,10 +64,33 @@ export async function fill(
   }));
 }
 
-/** Begins the loop; what is returned ends it. */
+/** The keys a load is of, in the order in which they are visited. */
+export async function keysOf(
+  kv: KvClient,
+  self: string,
+  { objects, keys }: Pick<ServedLoad, "objects" | "keys">,
+): Promise<string[]> {
+  const all = Array.from(
+    { length: objects },
+    (_, i) => keyOf((i * STRIDE) % objects),
+  );
+  if (keys === undefined) return all;
+  const isHome = new Set<string>();
+  const unasked = all.values();
+  await Promise.all(Array.from({ length: ASKED_AT_ONCE }, async () => {
+    for (const key of unasked) {
+      const { replicas } = await kv.get(BUCKET, key, { n: 1 });
+      if (replicas[0]?.node === self) isHome.add(key);
+    }
+  }));
+  return all.filter((key) => isHome.has(key) === (keys === "home"));
+}
+
+/** Begins the loop over `keys`; what is returned ends it. */
 export function serve(
   kv: KvClient,
-  { concurrency, objects, valueBytes, n }: ServedLoad,
+  keys: readonly string[],
+  { concurrency, valueBytes, n }: Omit<ServedLoad, "objects" | "keys">,
 ): () => Promise<ServedResult> {
   const histogram = buildHistogram({
     lowestDiscernibleValue: 1,
@@ -82,7 +109,7 @@ export function serve(
   const contexts = new Map<string, string | null>();
   const workers = Array.from({ length: concurrency }, async () => {
     while (!stopped) {
-      const key = keyOf((next++ * STRIDE) % objects);
+      const key = keys[next++ % keys.length] as string;
       for (const operation of ["get", "put"] as const) {
         const begunAt = performance.now();
         try {

@@ -77,12 +77,14 @@ export type PutEvent =
 /** What the shell is to do. */
 export type PutEffect =
   | LifeEffect
-  /** Send the write itself, asking for an early answer, where `PutState.replicas` says the replica is. */
+  /** Send the write itself where `PutState.replicas` says the replica is. */
   | {
     readonly type: "send_put";
     readonly replica: number;
     /** There is another primary to ask, should this one have too much to do. */
     readonly mayDecline: boolean;
+    /** Ask for an early answer: others wait for the object, or it counts. */
+    readonly early: boolean;
   }
   /** Send `PutState.object` as a merge; ask for an early answer if `PutState.wantsEarly`. */
   | { readonly type: "send_merge"; readonly replica: number }
@@ -130,12 +132,27 @@ export interface PutState {
 const SEND_PUT: readonly PutEffect[] = Array.from(
   { length: 8 },
   (_, replica) =>
-    Object.freeze({ type: "send_put", replica, mayDecline: false }),
+    Object.freeze({
+      type: "send_put",
+      replica,
+      mayDecline: false,
+      early: true,
+    }),
+);
+const SEND_LAST_PUT: readonly PutEffect[] = Array.from(
+  { length: 8 },
+  (_, replica) =>
+    Object.freeze({
+      type: "send_put",
+      replica,
+      mayDecline: false,
+      early: false,
+    }),
 );
 const OFFER_PUT: readonly PutEffect[] = Array.from(
   { length: 8 },
   (_, replica) =>
-    Object.freeze({ type: "send_put", replica, mayDecline: true }),
+    Object.freeze({ type: "send_put", replica, mayDecline: true, early: true }),
 );
 const SEND_MERGE: readonly PutEffect[] = Array.from(
   { length: 8 },
@@ -219,8 +236,11 @@ export function stepPut(
         replicaFailed(put, event.replica, wrongOwnerError(), effects);
         return;
       }
-      const send = put.phase === "coordinating" ? SEND_PUT : SEND_MERGE;
-      effects.push(send[event.replica] as PutEffect);
+      effects.push(
+        put.phase === "coordinating"
+          ? sendPut(put, event.replica)
+          : SEND_MERGE[event.replica] as PutEffect,
+      );
       // Where it is now may be a node that counts already, or one that does not.
       decide(put, effects);
       return;
@@ -258,8 +278,18 @@ function coordinateElsewhere(put: PutState, effects: PutEffect[]): boolean {
   put.tried |= bit;
   put.declined &= ~bit;
   put.open |= bit;
-  effects.push((offered ? OFFER_PUT : SEND_PUT)[candidate] as PutEffect);
+  effects.push(
+    offered ? OFFER_PUT[candidate] as PutEffect : sendPut(put, candidate),
+  );
   return true;
+}
+
+/** An early answer is a message more: of a vnode that no other one waits for it is asked only where it counts. */
+function sendPut(put: PutState, replica: number): PutEffect {
+  const { asked, failed } = put.count;
+  const others = asked & ~failed & ~(1 << replica);
+  const early = others !== 0 || put.wantsEarly;
+  return (early ? SEND_PUT : SEND_LAST_PUT)[replica] as PutEffect;
 }
 
 /**

@@ -460,3 +460,35 @@ Deno.test("stepPut() asks nobody anew when one declines after the caller has bee
     [declined(0), "finished"],
   ]);
 });
+
+/** What the vnode that is to coordinate is asked first. */
+function firstAsk(list: string, options: WriteQuorumOptions): PutEffect {
+  const put = createPut(preflist(list), writeQuorum(options, 64), 0);
+  const effects: PutEffect[] = [];
+  stepPut(put, start, effects);
+  return effects.find(({ type }) => type === "send_put") as PutEffect;
+}
+
+Deno.test("stepPut() asks for an early answer only where another replica waits for it, or where it counts", () => {
+  const early = (list: string, options: WriteQuorumOptions): boolean =>
+    (firstAsk(list, options) as PutEffect & { early: boolean }).early;
+  assertEquals(early("a b c", {}), true);
+  assertEquals(early("a", { n: 1 }), false);
+  // Of what was taken and is not durable the caller wants to know here.
+  assertEquals(early("a", { n: 1, w: 1, dw: 0 }), true);
+});
+
+Deno.test("stepPut() asks for no early answer of the last replica that is in reach", () => {
+  const put = createPut(preflist("a b"), writeQuorum({ n: 2, w: 1 }, 64), 0);
+  const effects: PutEffect[] = [];
+  for (const event of [start, failed(0, "connection_closed")]) {
+    stepPut(put, event, effects);
+  }
+  assertEquals(
+    effects.filter(({ type }) => type === "send_put"),
+    [
+      { type: "send_put", replica: 0, mayDecline: true, early: true },
+      { type: "send_put", replica: 1, mayDecline: false, early: false },
+    ],
+  );
+});

@@ -77,9 +77,8 @@ export class PutProcess extends MachineProcess<PutEvent, PutEffect> {
           put.replicas,
           effect.replica,
           this.header.command,
-          effect.mayDecline
-            ? RequestFlag.wantsAccepted | RequestFlag.mayDecline
-            : RequestFlag.wantsAccepted,
+          (effect.early ? RequestFlag.wantsAccepted : 0) |
+            (effect.mayDecline ? RequestFlag.mayDecline : 0),
           keyFieldStart,
           end,
           undefined,

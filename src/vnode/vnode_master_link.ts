@@ -214,11 +214,8 @@ export class VnodeMasterLink {
   ): ByteWriter | WhorlError {
     const refusal = this.#refusal();
     if (refusal !== undefined) return refusal;
-    // The clock is read once per batch, unless the batch waits for a master.
-    if (this.#channel === undefined || this.#sink.bufferedBytes === 0) {
-      this.#batchBeganMs = this.#runtime.now();
-    }
     const id = this.#next++;
+    const into = this.#begin(FrameType.vnodeRequest, id);
     const request: InFlight = {
       bytes: 0,
       target,
@@ -228,9 +225,17 @@ export class VnodeMasterLink {
     this.#inFlight.set(id, request);
     this.#begun = request;
     this.#sweepSoon();
-    const into = this.#sink.begin(FrameType.vnodeRequest, id);
     this.#begunAt = into.length;
     return into;
+  }
+
+  /** Begins a frame of any kind: the first one of a batch says when that began. */
+  #begin(type: number, id: number): ByteWriter {
+    // The clock is read once per batch, unless the batch waits for a master.
+    if (this.#channel === undefined || this.#sink.bufferedBytes === 0) {
+      this.#batchBeganMs = this.#runtime.now();
+    }
+    return this.#sink.begin(type, id);
   }
 
   /** Ends the request begun last. */
@@ -299,7 +304,7 @@ export class VnodeMasterLink {
     const deadline = this.#runtime.now() + timeoutMs;
     this.#calls.set(id, { method, deadline, resolve, reject });
     this.#sweepSoon();
-    writeMsgpack([method, args], this.#sink.begin(FrameType.call, id));
+    writeMsgpack([method, args], this.#begin(FrameType.call, id));
     this.#sink.end();
     return promise;
   }
@@ -307,10 +312,7 @@ export class VnodeMasterLink {
   /** Sends the master a one-way message, or the next one if there will be one soon. */
   cast(method: string, args: unknown): void {
     if (this.#closed || this.#refused !== undefined) return;
-    writeMsgpack(
-      [method, args],
-      this.#sink.begin(FrameType.masterControl, 0),
-    );
+    writeMsgpack([method, args], this.#begin(FrameType.masterControl, 0));
     this.#sink.end();
   }
 

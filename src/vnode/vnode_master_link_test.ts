@@ -531,3 +531,20 @@ Deno.test("VnodeMasterLink.close() answers everything, now and later, and leaves
   await bench.runtime.settle();
   assertEquals([bench.messages.length, bench.runtime.pendingTimers], [0, 0]);
 });
+
+for (const first of ["call", "cast"] as const) {
+  Deno.test(`VnodeMasterLink reckons the deadline of a request from when it came, behind a ${first} in its message too`, async () => {
+    const bench = new Bench();
+    bench.attach();
+    // Long after the message before.
+    await bench.runtime.advance(60_000);
+    if (first === "cast") bench.link.cast("cluster_event", null);
+    else bench.link.call("held_vnodes", null).catch(() => {});
+    bench.request(1, 1_000);
+    await bench.runtime.advance(1_000);
+    assertEquals(bench.messages.length, 1);
+    assertEquals(bench.answers, []);
+    await bench.runtime.advance(1_000);
+    assertEquals(bench.answers, [[1, "timeout"]]);
+  });
+}
