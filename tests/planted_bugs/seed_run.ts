@@ -23,12 +23,14 @@ export interface SeedRunOptions {
   readonly of?: string;
   /** Stop at the first that fails. */
   readonly first: boolean;
+  /** A seed that takes longer is stuck, in milliseconds. @default {60_000} */
+  readonly seedMsMax?: number;
   /** Ends the process. */
   readonly signal?: AbortSignal | undefined;
 }
 
-/** A seed that takes longer is stuck, in milliseconds. */
-const SEED_MS_MAX = 60_000;
+/** See {@linkcode SeedRunOptions.seedMsMax}. */
+export const SEED_MS_MAX = 60_000;
 /** Bytes that are kept of what a process complained of. */
 const COMPLAINT_MAX = 2_000;
 
@@ -40,12 +42,13 @@ const COMPLAINT_MAX = 2_000;
  */
 export async function runSeeds(
   tree: PlantedTree,
-  { from, to, of = "small", first, signal }: SeedRunOptions,
+  options: SeedRunOptions,
 ): Promise<readonly FailedSeed[]> {
+  const { from, to, first } = options;
   const failed: FailedSeed[] = [];
   let next = from;
   while (next <= to) {
-    const part = await runProcess(tree, next, to, of, first, signal);
+    const part = await runProcess(tree, { ...options, from: next });
     failed.push(...part.failed);
     next = part.last + 1;
     if (first && failed.length > 0) break;
@@ -61,11 +64,8 @@ interface ProcessRun {
 
 async function runProcess(
   tree: PlantedTree,
-  from: number,
-  to: number,
-  of: string,
-  first: boolean,
-  signal: AbortSignal | undefined,
+  { from, to, of = "small", first, seedMsMax = SEED_MS_MAX, signal }:
+    SeedRunOptions,
 ): Promise<ProcessRun> {
   signal?.throwIfAborted();
   const child = new Deno.Command(Deno.execPath(), {
@@ -103,14 +103,14 @@ async function runProcess(
     stuck = true;
     kill();
   };
-  let timer = setTimeout(giveUp, SEED_MS_MAX);
+  let timer = setTimeout(giveUp, seedMsMax);
   const complaint = new Response(child.stderr).text();
   const run: ProcessRun & { last: number } = { failed: [], last: from - 1 };
   let begun = from;
   try {
     for await (const line of linesOf(child.stdout)) {
       clearTimeout(timer);
-      timer = setTimeout(giveUp, SEED_MS_MAX);
+      timer = setTimeout(giveUp, seedMsMax);
       const said = JSON.parse(line) as SeedLine;
       if ("begun" in said) {
         begun = said.begun;

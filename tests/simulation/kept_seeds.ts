@@ -1,7 +1,9 @@
 /**
  * Seeds that once failed, and what was wrong. They are run in every test, so
- * that what was found stays found; a change of what seeds draw makes other runs
- * of them, and then the unit test named with each still holds its fault.
+ * that what was found stays found. A change of what seeds draw makes other runs
+ * of them: whether each still fails when its mend is taken back was tried on
+ * 2026-11-30. Where none did, another one that does has taken its place, if it
+ * was found soon; else the test named with it holds what was found.
  *
  * @module
  */
@@ -10,27 +12,32 @@
 export interface KeptSeed {
   readonly seed: number;
   readonly found: string;
+  /** With the mend taken back it passes: it is another run by now. */
+  readonly isAnother?: true;
 }
 
 /** In the order in which they were found. */
 export const KEPT_SEEDS: readonly KeptSeed[] = [
   ...[92, 216, 352, 774].map((seed) => ({
     seed,
+    isAnother: true as const,
     found:
       "a deadline wheel woke at the same moment without end, as its wait was lost in rounding (deadline_wheel_test.ts)",
   })),
-  ...[446, 705].map((seed) => ({
-    seed,
+  {
+    seed: 273,
     found:
       "the checks could not look past a damaged value to see whether it was mended (kv_workload.ts)",
-  })),
+  },
   {
     seed: 3877,
+    isAnother: true,
     found:
       "every disk was full at once, which proves nothing (draw_schedule_test.ts)",
   },
   {
     seed: 7081,
+    isAnother: true,
     found:
       "the operator planned before the claimant knew of all joins (cluster_life.ts)",
   },
@@ -46,6 +53,7 @@ export const KEPT_SEEDS: readonly KeptSeed[] = [
   },
   ...[62228, 65662].map((seed) => ({
     seed,
+    isAnother: true as const,
     found:
       "the last reads were answered by fallbacks, which repair no primary (kv_workload.ts)",
   })),
@@ -60,26 +68,31 @@ export const KEPT_SEEDS: readonly KeptSeed[] = [
 export const KEPT_MEMBERSHIP_SEEDS: readonly KeptSeed[] = [
   {
     seed: 17,
+    isAnother: true,
     found:
       "a coordinator that had not heard yet of a new owner asked the former one, which had removed what it had and started a vnode that knew of nothing (vnode_handoff_test.ts)",
   },
   {
     seed: 26,
+    isAnother: true,
     found:
       "a machine was to run a node again before its last one had come to its end (simulated_operator.ts)",
   },
   {
     seed: 31,
+    isAnother: true,
     found:
       "a transfer that was given up while it connected began at its target and never ended there, so a leaving node held on to what it had for good (sender_process.ts)",
   },
   {
     seed: 41,
+    isAnother: true,
     found:
       "a write came in while a hint went home, and the node forgot that it held something, left, and took the write with it (handoff_process.ts)",
   },
   {
     seed: 221,
+    isAnother: true,
     found:
       "a member that was declared down while it joined comes back without a commit, and was sent away as if it had not (simulated_operator.ts)",
   },
@@ -88,13 +101,14 @@ export const KEPT_MEMBERSHIP_SEEDS: readonly KeptSeed[] = [
     found:
       "a client asked a node that had joined but not stored the ring yet, and was answered from its own (simulated_machine.ts)",
   },
-  ...[1_321, 1_497].map((seed) => ({
-    seed,
+  {
+    seed: 1_321,
     found:
       "a plan was kept from when a node was only invited, and its join was planned never (claimant_fsm_test.ts)",
-  })),
+  },
   {
     seed: 94,
+    isAnother: true,
     found:
       "the operator looked at a node whose cluster part was about to start again (simulated_operator.ts)",
   },
@@ -105,70 +119,82 @@ export const KEPT_MEMBERSHIP_SEEDS: readonly KeptSeed[] = [
   },
 ];
 
-/** The same for schedules with a Raft group. What is drawn has changed since for those before 53 and 74, so the tests named hold what was found. */
+/** The same for schedules with a Raft group. */
 export const KEPT_RAFT_SEEDS: readonly KeptSeed[] = [
   {
     seed: 29,
+    isAnother: true,
     found:
       "a vote for nobody could not be put into an empty write-ahead log, was taken for durable after a restart, and a member forgot its term (stored_raft_logs_test.ts)",
   },
   {
     seed: 55,
+    isAnother: true,
     found:
       "a member that was offered a snapshot again before the end of the first was noticed waited for that one for ever (snapshot_receivers_test.ts)",
   },
-  ...[100, 139, 142, 163].map((seed) => ({
-    seed,
+  {
+    seed: 86,
     found:
       "a member that could not be reached when it was removed stood for election for ever, and kept all operations of its node (standing_process_test.ts)",
-  })),
+  },
   {
     seed: 123,
+    isAnother: true,
     found:
       "a member that lost its log asked only those it knew of to be taken back, and the leader was none of them (rejoin_process_test.ts)",
   },
   {
     seed: 151,
+    isAnother: true,
     found:
       "calls about a cluster waited on when their node had stopped (ra_kv_methods_test.ts)",
   },
   {
     seed: 204,
+    isAnother: true,
     found:
       "a leader that commits and changes the members in one moment was held to the members it had only afterwards (raft_watch.ts)",
   },
   {
     seed: 672,
+    isAnother: true,
     found:
       "a member that lost its log and was removed meanwhile asked for ever to be taken back (rejoin_process_test.ts)",
   },
   {
     seed: 1_475,
+    isAnother: true,
     found:
       "a member that was added later and lost its log did not know that it was one, and never asked to be taken back (raft_system.ts)",
   },
   ...[879, 1_151, 3_074].map((seed) => ({
     seed,
+    isAnother: true as const,
     found:
       "a node that stood still past a deadline was to answer before its own timers had come (simulated_client.ts)",
   })),
   {
     seed: 456,
+    isAnother: true,
     found:
       "the disk refused while the logs were opened, before there was anybody to be told, and the members of the node stood still for good (stored_raft_logs.ts)",
   },
   ...[241, 695, 733].map((seed) => ({
     seed,
+    isAnother: true as const,
     found:
       "the last batch of a log rotted before the watermark knew of it, which nobody can tell from one that was never whole (simulated_group.ts)",
   })),
   {
     seed: 701,
+    isAnother: true,
     found:
       "a candidate was held to a vote for itself that it had lost with its power and told nobody of (raft_watch.ts)",
   },
   {
     seed: 815,
+    isAnother: true,
     found:
       "a node that refuses at once used up all operations while no majority was there (ra_kv_workload.ts)",
   },
@@ -189,26 +215,31 @@ export const KEPT_RAFT_SEEDS: readonly KeptSeed[] = [
   },
   {
     seed: 315,
+    isAnother: true,
     found:
       "what a member had said before its node could be looked at was held against its life before (raft_watch.ts)",
   },
   ...[4_697, 5_202].map((seed) => ({
     seed,
+    isAnother: true as const,
     found:
       "a member that had started again and applied what it knew to be committed told a lower commit index, as its core learnt of it bit by bit (entry_applier.ts)",
   })),
   {
     seed: 562,
+    isAnother: true,
     found:
       "a member under another uid had acknowledged an entry before its node could be looked at, and was not believed (raft_watch_test.ts)",
   },
   {
     seed: 1_290,
+    isAnother: true,
     found:
       "entries that a leader had put in the place of others before a node could be looked at were taken for lost ones (raft_watch_test.ts)",
   },
   ...[1_829, 5_749].map((seed) => ({
     seed,
+    isAnother: true as const,
     found:
       "nobody added the member that could not be started with the others, or believed that it was there after all (simulated_group.ts)",
   })),
@@ -217,11 +248,11 @@ export const KEPT_RAFT_SEEDS: readonly KeptSeed[] = [
     found:
       "whoever adds a member was told a supervisor's error when the disk of its node failed (member_lives_test.ts)",
   },
-  ...[4_049, 5_519].map((seed) => ({
-    seed,
+  {
+    seed: 5_519,
     found:
       "when the first batch of the only file of a write-ahead log had rotted, and the watermark ended before it, all behind it was dropped, unnoticed (log_damage_test.ts)",
-  })),
+  },
   ...[6_734, 10_007].map((seed) => ({
     seed,
     found:
@@ -234,11 +265,13 @@ export const KEPT_RAFT_SEEDS: readonly KeptSeed[] = [
   },
   {
     seed: 14_999,
+    isAnother: true,
     found:
       "a leader whose node could not be looked at yet was not believed to have what it had committed (raft_watch.ts)",
   },
   {
     seed: 18_948,
+    isAnother: true,
     found:
       "a member that was removed while the groups of its node were opened again was not told, and its node waited for a leader there instead of asking others (next_hop_test.ts, member_changes_test.ts)",
   },
