@@ -11,6 +11,7 @@ import type { Runtime } from "../../supervisors/runtime.ts";
 import type { GroupLog } from "./log/raft_log.ts";
 import { StartTurns } from "./log/start_turns.ts";
 import type { MachineHost } from "./machine_host.ts";
+import type { RaftEntry } from "./raft_entry.ts";
 
 /** Entries applied from the disk before the event loop gets its turn, */
 const APPLY_ENTRIES_MAX = 4096;
@@ -88,10 +89,17 @@ export class EntryApplier {
         Math.min(until, first + KNOWN_ENTRIES_MAX - 1),
         APPLY_BYTES_MAX,
       );
-      for (const entry of entries) this.#machine.apply(entry);
+      this.#applyNext(entries);
       await turns.done(entries.length);
     }
     this.commitIndex = Math.max(this.commitIndex, this.#machine.index);
+  }
+
+  /** Applies those of `entries`, read from the disk, that come next: the machine may have come further meanwhile. */
+  #applyNext(entries: readonly RaftEntry[]): void {
+    for (const entry of entries) {
+      if (entry.index === this.#machine.index + 1) this.#machine.apply(entry);
+    }
   }
 
   /** Applies what is committed and was not applied yet. */
@@ -119,9 +127,7 @@ export class EntryApplier {
       );
       // A snapshot may have been installed meanwhile.
       if (this.#world.closed()) return;
-      for (const entry of entries) {
-        if (entry.index === this.#machine.index + 1) this.#machine.apply(entry);
-      }
+      this.#applyNext(entries);
     } catch (error) {
       const { snapshot, config } = this.#log;
       const snapshotIndex = snapshot?.index ?? 0;

@@ -89,7 +89,8 @@ export class GroupProcess<State = unknown> implements RaftMember<State> {
 
   readonly #events: RaftEvent[] = [];
   readonly #effects: RaftEffect[] = [];
-  #stepping = false;
+  /** From the first on: events wait until all is applied again that was before a restart. */
+  #stepping = true;
 
   readonly #requests = new MemberRequests();
   /** Who waits for this member to lead. */

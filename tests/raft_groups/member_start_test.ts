@@ -1,0 +1,142 @@
+/**
+ * What a member does while it starts: its machine may want things already as it
+ * is given again what it had applied.
+ *
+ * @module
+ */
+import { assertEquals } from "@std/assert";
+import { seededChance } from "../../src/base/chance.ts";
+import type { Disk, DiskReader } from "../../src/environment/disk.ts";
+import type { StorageEnvironment } from "../../src/environment/environment.ts";
+import { silentLog } from "../../src/environment/log.ts";
+import { GroupProcess } from "../../src/raft/group_process.ts";
+import type { GroupWorld } from "../../src/raft/group_world.ts";
+import { openRaftLogs } from "../../src/raft/log/stored_raft_logs.ts";
+import type { MachineEffect, RaftMachine } from "../../src/raft/machine.ts";
+import { DiskBench } from "../../src/simulation/testing/disk_bench.ts";
+import { testConfig, testEntry } from "../raft_log/log_driver.ts";
+
+const ENTRIES = 4_000;
+/** Of a read from a segment: longer than an election. */
+const READ_MS = 1_000;
+const RELEASED = 500;
+const options = { folder: "/raft", walBytesMax: 50_000 };
+const silent = { onWritten() {}, onFailed() {}, onRotten() {} };
+
+/** Its state is how many commands it has seen; at one of them it lets go of those before. */
+class Releasing implements RaftMachine<number[]> {
+  readonly name = "test";
+  readonly version = 0;
+  /** Indexes of the entries that it was given, in order. */
+  readonly given: number[] = [];
+
+  init(): number[] {
+    return [0];
+  }
+
+  apply(
+    { index }: { readonly index: number },
+    _command: unknown,
+    state: number[],
+  ) {
+    this.given.push(index);
+    state[0] = (state[0] as number) + 1;
+    const effects: MachineEffect[] = index === RELEASED
+      ? [{ type: "release_cursor", index: index - 1 }]
+      : [];
+    return { reply: undefined, effects };
+  }
+
+  encode([count]: number[]) {
+    return [new TextEncoder().encode(`${count}`)];
+  }
+
+  decode(pieces: Iterable<Uint8Array<ArrayBuffer>>): number[] {
+    return [Number(new TextDecoder().decode([...pieces][0]))];
+  }
+}
+
+/** A disk that is slow to read segments. */
+function withSlowSegments(environment: StorageEnvironment): StorageEnvironment {
+  const { disk } = environment;
+  const openRead: Disk["openRead"] = async (path) => {
+    const reader = await disk.openRead(path);
+    if (reader === undefined || !path.includes("/seg-")) return reader;
+    const readAt: DiskReader["readAt"] = async (into, offset) => {
+      await new Promise<void>((resolve) =>
+        environment.setTimer(READ_MS, resolve)
+      );
+      return await reader.readAt(into, offset);
+    };
+    return { readAt, close: () => reader.close() };
+  };
+  const slow = new Proxy(disk, {
+    get(target, name) {
+      if (name === "openRead") return openRead;
+      const value = Reflect.get(target, name);
+      return typeof value === "function" ? value.bind(target) : value;
+    },
+  });
+  return { ...environment, disk: slow };
+}
+
+function aloneIn(runtime: StorageEnvironment): GroupWorld {
+  const fail = (error: Error): void => {
+    throw error;
+  };
+  return {
+    node: "a@h",
+    runtime,
+    wallClock: () => 0,
+    chance: seededChance(1),
+    log: silentLog,
+    snapshotEntriesMin: Infinity,
+    beginMessage: () => undefined,
+    endMessage() {},
+    isUp: () => true,
+    sendSnapshot: () => Promise.resolve(0),
+    expectSnapshot() {},
+    forgetSnapshot() {},
+    diskFailed: fail,
+    failed: fail,
+    rotten: fail,
+    over() {},
+    changed() {},
+  };
+}
+
+Deno.test("a start applies each entry once, though a snapshot is taken and an election is due meanwhile", async () => {
+  const bench = new DiskBench("member start");
+  const first = await bench.run(
+    openRaftLogs({ ...options, environment: bench.live() }),
+  );
+  await bench.run(first.create(testConfig(7)));
+  const log = await bench.run(first.open(7, silent));
+  for (let index = 1; index <= ENTRIES; index++) {
+    log.append([testEntry(index, 1, "x".repeat(100))]);
+    if (index % 200 === 0) await bench.happen(60);
+  }
+  log.noteApplied(ENTRIES);
+  await bench.happen(2_000);
+  assertEquals(log.entryInMemory(ENTRIES / 2), undefined);
+  await bench.run(log.close());
+  await bench.run(first.close());
+
+  const environment = withSlowSegments(bench.live());
+  const logs = await bench.run(openRaftLogs({ ...options, environment }));
+  const machine = new Releasing();
+  const member = await bench.run(GroupProcess.start({
+    uid: 7,
+    logs,
+    machineOf: () => machine,
+    world: aloneIn(environment),
+  }));
+  assertEquals(member.log.snapshot?.index, RELEASED);
+  assertEquals(
+    machine.given,
+    Array.from({ length: ENTRIES }, (_, i) => i + 1),
+  );
+  assertEquals(member.state, [ENTRIES]);
+  await bench.run(member.close());
+  await bench.run(logs.close());
+});
