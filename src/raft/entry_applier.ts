@@ -89,8 +89,7 @@ export class EntryApplier {
         Math.min(until, first + KNOWN_ENTRIES_MAX - 1),
         APPLY_BYTES_MAX,
       );
-      this.#applyNext(entries);
-      await turns.done(entries.length);
+      await turns.step(entries.length, () => this.#applyNext(entries));
     }
     this.commitIndex = Math.max(this.commitIndex, this.#machine.index);
   }

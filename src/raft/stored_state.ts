@@ -30,8 +30,7 @@ export async function storedState<State>(
   const decoder = decoderOf(machine);
   const turns = new StartTurns(runtime);
   for await (const piece of stored.state) {
-    decoder.add(piece);
-    await turns.done(piece.length / ENTRY_BYTES);
+    await turns.step(piece.length / ENTRY_BYTES, () => decoder.add(piece));
   }
   return { point: stored.meta, state: decoder.end() };
 }

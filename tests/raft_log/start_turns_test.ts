@@ -1,11 +1,12 @@
 /**
- * Whether others on a node have their turn while a member with a long log
- * starts: its logs are opened, and what it had applied is applied again.
+ * Whether others on a node have their turn while members with long logs start:
+ * the logs are opened, and what had been applied is applied again.
  *
  * @module
  */
-import { assertEquals } from "@std/assert";
+import { assert, assertEquals } from "@std/assert";
 import { ManualRuntime } from "../../supervisors/manual_runtime.ts";
+import type { Runtime } from "../../supervisors/runtime.ts";
 import type { StorageEnvironment } from "../../src/environment/environment.ts";
 import { EntryApplier } from "../../src/raft/entry_applier.ts";
 import type { RaftLogs } from "../../src/raft/log/raft_log.ts";
@@ -72,7 +73,11 @@ Deno.test("a start gives others their turn, however much is in the log", async (
 
   const turns = new CountedTurns(bench.live());
   const next = await open(turns.environment);
-  assertEquals(turns.count, 13, "a batch of 1,000 each, and room behind them");
+  assertEquals(
+    turns.count,
+    2 * 13,
+    "a batch of 1,000 each, and room behind them; a turn is two timers",
+  );
 
   const found = await bench.run(next.open(7, silent));
   assertEquals(found.recovered.appliedIndex, ENTRIES);
@@ -126,4 +131,91 @@ Deno.test("StartTurns lets others have their turn after a while, or after many e
   assertEquals(done, 3);
   await runtime.advance(0);
   await late;
+});
+
+/** An event loop at its worst: others have their turn only when no timer is due. Work takes time, and a timer for now a millisecond. */
+class BusyLoop implements Runtime {
+  #nowMs = 0;
+  #timers: { readonly atMs: number; readonly callback: () => void }[] = [];
+  /** Since others had their turn last, in milliseconds. */
+  #workedMs = 0;
+  /** The most of all. */
+  workedMsMax = 0;
+
+  now(): number {
+    return this.#nowMs;
+  }
+
+  setTimer(afterMs: number, callback: () => void): void {
+    const atMs = this.#nowMs + Math.max(1, afterMs);
+    this.#timers.push({ atMs, callback });
+  }
+
+  clearTimer(): void {}
+
+  random(): number {
+    return 0;
+  }
+
+  defer(callback: () => void): void {
+    queueMicrotask(callback);
+  }
+
+  work(ms: number): void {
+    this.#nowMs += ms;
+    this.#workedMs += ms;
+    this.workedMsMax = Math.max(this.workedMsMax, this.#workedMs);
+  }
+
+  async run<T>(promise: Promise<T>): Promise<T> {
+    let isSettled = false;
+    const settle = (): void => void (isSettled = true);
+    promise.then(settle, settle);
+    for (;;) {
+      // All microtasks.
+      await new Promise((resolve) => setTimeout(resolve, 0));
+      if (isSettled) return await promise;
+      const due = this.#timers.filter(({ atMs }) => atMs <= this.#nowMs);
+      this.#timers = this.#timers.filter(({ atMs }) => atMs > this.#nowMs);
+      for (const { callback } of due) callback();
+      if (due.length > 0) continue;
+      assert(this.#timers.length > 0, "nothing would ever happen");
+      this.#workedMs = 0;
+      this.#nowMs++;
+    }
+  }
+}
+
+Deno.test("StartTurns lets others have their turn however many members start at once", async () => {
+  const loop = new BusyLoop();
+  const order: number[] = [];
+  const start = async (member: number): Promise<void> => {
+    const turns = new StartTurns(loop);
+    for (let step = 0; step < 6; step++) {
+      await turns.step(512, () => {
+        loop.work(1);
+        order.push(member);
+      });
+    }
+  };
+  const members = Array.from({ length: 20 }, (_, member) => member);
+  await loop.run(Promise.all(members.map(start)));
+  assertEquals(order.length, 120);
+  assert(loop.workedMsMax <= 5, `${loop.workedMsMax} ms`);
+});
+
+Deno.test("a start that begins long after another has its own slice", async () => {
+  const runtime = new ManualRuntime();
+  await new StartTurns(runtime).step(16_384, () => {});
+  await runtime.advance(4);
+  let worked = 0;
+  const later = new StartTurns(runtime);
+  await later.step(16_384, () => worked++);
+  assertEquals(worked, 1);
+  const next = later.step(1, () => worked++);
+  await Promise.resolve();
+  assertEquals(worked, 1, "its slice is over");
+  await runtime.advance(0);
+  await next;
+  assertEquals(worked, 2);
 });

@@ -1,6 +1,8 @@
 /**
- * Lets others on the node have their turn while a member starts: there may be
- * any number of entries to read and to apply, and most of them are in memory.
+ * Lets others on the node have their turn while members start: there may be any
+ * number of entries to read and to apply, and most of them are in memory. All
+ * starts of a node share one slice of time, whose end sends each into a queue:
+ * one goes on, then others have their turn, then the next goes on.
  *
  * @module
  */
@@ -11,26 +13,78 @@ const SLICE_MS = 4;
 /** Or while so many entries are done, where the clock stands still meanwhile, as in a simulation. */
 const SLICE_ENTRIES = 16_384;
 
-/** See the module's text. */
-export class StartTurns {
+/** What the starts of one node share. */
+class StartSlice {
   readonly #runtime: Runtime;
-  #sinceMs: number;
+  #sinceMs = -Infinity;
   #entries = 0;
+  /** When one of them was last seen at work. */
+  #workedMs = -Infinity;
+  /** Settles when the last in the queue has worked, as far as it could without waiting. */
+  #free = Promise.resolve();
 
   constructor(runtime: Runtime) {
     this.#runtime = runtime;
-    this.#sinceMs = runtime.now();
+  }
+
+  /** One more start: the slice is a new one if nobody has been at work for long enough. */
+  join(): void {
+    if (this.#runtime.now() >= this.#workedMs + SLICE_MS) this.#renew();
+  }
+
+  #renew(): void {
+    this.#entries = 0;
+    this.#sinceMs = this.#workedMs = this.#runtime.now();
+  }
+
+  /** Whether it is over now that so many `entries` more are done. */
+  isOver(entries: number): boolean {
+    this.#entries += entries;
+    this.#workedMs = this.#runtime.now();
+    return this.#entries >= SLICE_ENTRIES ||
+      this.#workedMs >= this.#sinceMs + SLICE_MS;
+  }
+
+  /** Resolves when those before have had theirs and others their turn since. */
+  next(): Promise<void> {
+    // A timer that is set before the work of the one before is done has expired
+    // by then, and would be called with no turn of others in between.
+    const next = this.#free.then(() => this.#timer()).then(() => this.#renew());
+    this.#free = next.then(() => this.#timer());
+    return next;
+  }
+
+  #timer(): Promise<void> {
+    return new Promise((resolve) => this.#runtime.setTimer(0, resolve));
+  }
+}
+
+/** One for each node. */
+const slices = new WeakMap<Runtime, StartSlice>();
+
+/** The turns that one start makes way for; see the module's text. */
+export class StartTurns {
+  readonly #slice: StartSlice;
+
+  /** Of a start on the node that has `runtime`. */
+  constructor(runtime: Runtime) {
+    this.#slice = slices.getOrInsertComputed(
+      runtime,
+      () => new StartSlice(runtime),
+    );
+    this.#slice.join();
   }
 
   /** As many `entries` are done, or what takes as long. Others have their turn now if it is time. */
   async done(entries: number): Promise<void> {
-    this.#entries += entries;
-    if (
-      this.#entries < SLICE_ENTRIES &&
-      this.#runtime.now() < this.#sinceMs + SLICE_MS
-    ) return;
-    await new Promise<void>((resolve) => this.#runtime.setTimer(0, resolve));
-    this.#entries = 0;
-    this.#sinceMs = this.#runtime.now();
+    if (this.#slice.isOver(entries)) await this.#slice.next();
+  }
+
+  /** Does `work`, which is that of so many `entries`. Others have their turn before if it is time: other starts may have used it up. */
+  async step(entries: number, work: () => void): Promise<void> {
+    if (this.#slice.isOver(0)) await this.#slice.next();
+    // In the same go as it was looked: else all that wait for nothing would work now.
+    work();
+    this.#slice.isOver(entries);
   }
 }
