@@ -83,7 +83,8 @@ export class ClusterQuestions {
   readonly #perform: (method: string, args: unknown) => Promise<unknown>;
   /** What waits for some time to pass, and what ends that. */
   readonly #waiting = new Map<TimerHandle, (error: WhorlError) => void>();
-  #closed = false;
+  /** Why nothing is asked any more, one for all that wait. */
+  #closed: WhorlError | undefined;
 
   constructor(options: ClusterQuestionsOptions) {
     this.#system = options.system;
@@ -100,10 +101,10 @@ export class ClusterQuestions {
 
   /** Fails what waits for a leader or an answer; what it was to change may yet change. */
   close(): void {
-    this.#closed = true;
+    this.#closed = new WhorlError("closed", "The node is stopping");
     for (const [timer, fail] of this.#waiting) {
       this.#runtime.clearTimer(timer);
-      fail(stopping());
+      fail(this.#closed);
     }
     this.#waiting.clear();
   }
@@ -114,7 +115,7 @@ export class ClusterQuestions {
     passed: () => void,
     failed: (error: WhorlError) => void,
   ): TimerHandle | undefined {
-    if (this.#closed) return void failed(stopping());
+    if (this.#closed !== undefined) return void failed(this.#closed);
     const timer = this.#runtime.setTimer(ms, () => {
       this.#waiting.delete(timer);
       passed();
@@ -370,8 +371,4 @@ export function unknownCluster(cluster: string, reason?: string): WhorlError {
       : `Cannot find ${cluster}: ${reason}`,
     { details: { cluster } },
   );
-}
-
-function stopping(): WhorlError {
-  return new WhorlError("closed", "The node is stopping");
 }

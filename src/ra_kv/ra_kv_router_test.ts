@@ -1,4 +1,4 @@
-import { assert, assertEquals } from "@std/assert";
+import { assert, assertEquals, assertStrictEquals } from "@std/assert";
 import { ByteReader } from "../base/byte_reader.ts";
 import { ByteWriter } from "../base/byte_writer.ts";
 import { isWhorlError, WhorlError } from "../base/errors.ts";
@@ -812,6 +812,9 @@ Deno.test("a router that is closed fails what is under way, once", async () => {
     submit(cluster, "a", put("k", "v")),
     submit(cluster, "b", watch("k", 0, 0)),
     submit(cluster, "d", get("k")),
+    submit(cluster, "d", get("l")),
+    submit(cluster, "a", watch("k", 0, 0)),
+    submit(cluster, "a", watch("l", 0, 0)),
   ].map(failureOf);
   await cluster.runtime.advance(20);
   cluster.nodes.forEach(({ router }) => router.close());
@@ -822,6 +825,9 @@ Deno.test("a router that is closed fails what is under way, once", async () => {
   assertEquals((await outcomes[1]!).code, "closed");
   assertEquals((await outcomes[2]!).code, "closed");
   assertEquals((await outcomes[0]!).code, "leader_lost");
+  // There may be 65,536, and each error that is made takes its time.
+  assertStrictEquals(await outcomes[3], await outcomes[2]);
+  assertStrictEquals(await outcomes[5], await outcomes[4]);
   const late = await failureOf(submit(cluster, "a", get("k")));
   assertEquals(late.code, "closed");
   assertEquals(cluster.runtime.pendingTimers, 0);

@@ -172,12 +172,10 @@ export class RaKvWatches {
     watches.listen();
   }
 
-  /** Answers all that wait: the node is stopping. */
-  close(): void {
+  /** Answers all that wait with `error`: the node is stopping. */
+  close(error: WhorlError): void {
     for (const { waiting } of this.#members.values()) {
-      for (const watch of waiting) {
-        watch.target.failed(new WhorlError("closed", "The node is stopping"));
-      }
+      for (const watch of waiting) watch.target.failed(error);
       waiting.clear();
     }
     this.#members.clear();
