@@ -19,8 +19,10 @@ const { NotFound, AlreadyExists } = Deno.errors;
 /** Windows knows no modes, can't open a folder, and NTFS keeps a journal of names itself. */
 const isWindows = Deno.build.os === "windows";
 
-/** Bytes of a file that are read in one go. */
+/** Bytes of a file that are read in one go, */
 const READ_BYTES = 1024 * 1024;
+/** and of one that has grown meanwhile. */
+const BEYOND_BYTES = 64 * 1024;
 
 class SystemFile implements DiskFile {
   readonly #file: Deno.FsFile;
@@ -151,17 +153,31 @@ async function readWhole(path: string): Promise<Uint8Array<ArrayBuffer>> {
   if (size <= READ_BYTES) return await Deno.readFile(path);
   const file = await Deno.open(path, { read: true });
   try {
-    const bytes = new Uint8Array(size);
-    let at = 0;
-    while (at < size) {
-      const piece = bytes.subarray(at, at + READ_BYTES);
-      const count = await file.read(piece);
-      if (count === null) break;
-      at += count;
-    }
-    return at === size ? bytes : bytes.slice(0, at);
+    return await readAll(file);
   } finally {
     file.close();
+  }
+}
+
+/** By itself, as `file` may be another one by now than that of its path, and may grow: its size is only where to begin. */
+async function readAll(file: Deno.FsFile): Promise<Uint8Array<ArrayBuffer>> {
+  const { size } = await file.stat();
+  let bytes = new Uint8Array(size);
+  let at = 0;
+  for (;;) {
+    const isFull = at === bytes.length;
+    const piece = isFull
+      ? new Uint8Array(BEYOND_BYTES)
+      : bytes.subarray(at, at + READ_BYTES);
+    const count = await file.read(piece);
+    if (count === null) return isFull ? bytes : bytes.slice(0, at);
+    if (isFull) {
+      const longer = new Uint8Array(at + count);
+      longer.set(bytes);
+      longer.set(piece.subarray(0, count), at);
+      bytes = longer;
+    }
+    at += count;
   }
 }
 

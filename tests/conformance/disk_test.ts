@@ -120,6 +120,66 @@ agrees(
 );
 
 agrees(
+  "SimulatedDisk reads a file that is replaced meanwhile as it was or as it is, and whole, as the real one",
+  async (disk, folder, note) => {
+    const path = `${folder}/a`;
+    // The real one reads both piece by piece.
+    const sizes = [1_100_000, 1_600_000];
+    const make = async (round: number): Promise<void> => {
+      const file = await disk.open(`${folder}/b`, { mode: "create_new" });
+      await file.write(new Uint8Array(sizes[round % 2] as number).fill(round));
+      file.close();
+    };
+    await make(1);
+    await disk.rename(`${folder}/b`, path);
+    for (let round = 2; round < 14; round++) {
+      await make(round);
+      await note("read", async () => {
+        const reading = disk.readFile(path);
+        await disk.rename(`${folder}/b`, path);
+        const found = await reading as Uint8Array;
+        const [first] = found;
+        return (first === round - 1 || first === round) &&
+          found.length === sizes[first % 2] &&
+          found.every((byte) => byte === first);
+      });
+    }
+  },
+);
+
+agrees(
+  "SimulatedDisk reads a file that grows meanwhile up to where it is then, as the real one",
+  async (disk, folder, note) => {
+    const path = `${folder}/a`;
+    const from = (start: number): Uint8Array<ArrayBuffer> =>
+      Uint8Array.from({ length: 10_000 }, (_, i) => (start + i) % 251);
+    const file = await disk.open(path, { mode: "create_new" });
+    let length = 0;
+    const grow = (): void => {
+      file.writeAt(from(length), length);
+      length += 10_000;
+    };
+    while (length < 1_200_000) grow();
+    for (let round = 0; round < 4; round++) {
+      const before = length;
+      const reading = disk.readFile(path);
+      let isRead = false;
+      reading.finally(() => isRead = true);
+      while (!isRead) {
+        grow();
+        await disk.entry(path);
+      }
+      await note("read", async () => {
+        const found = await reading as Uint8Array;
+        return found.length >= before && found.length <= length &&
+          found.every((byte, i) => byte === i % 251);
+      });
+    }
+    file.close();
+  },
+);
+
+agrees(
   "SimulatedDisk reads parts of files as the real one",
   async (disk, folder, note) => {
     const path = `${folder}/a`;
