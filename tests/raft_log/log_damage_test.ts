@@ -257,3 +257,46 @@ Deno.test("a broken batch at the head of the only file is damage when there are 
     await next.close();
   })());
 });
+
+Deno.test("broken batches are damage when there is a sound one behind them, however far, and however long that is", async () => {
+  // A file is searched by 512 KiB: the second batch begins in the first of them and ends in the second, where the third is.
+  const texts = ["short", "x".repeat(600 * 1024), "short"];
+  for (const broken of [1, 2]) {
+    const bench = new DiskBench("far");
+    const environment = bench.live();
+    const { disk } = environment;
+    await bench.run((async () => {
+      const logs = await openRaftLogs({ folder: "/raft", environment });
+      await logs.create(testConfig(7));
+      const log = await logs.open(7, silent);
+      for (let index = 1; index <= broken + 1; index++) {
+        log.append([testEntry(index, 1, texts[index - 1] as string)]);
+        await new Promise<void>((resolve) => environment.setTimer(2, resolve));
+      }
+      await logs.close();
+      const path = "/raft/wal-1.log";
+      const bytes = await disk.readFile(path) as Uint8Array;
+      const file = await disk.open(path, { mode: "create" });
+      let at = FILE_HEADER_BYTES;
+      for (let i = 0; i < broken; i++) {
+        file.writeAt(new Uint8Array([~(bytes[at] as number)]), at);
+        at = (readBatch(bytes, at, undefined) as FoundBatch).end;
+      }
+      file.close();
+      // As if none of it was known to be durable.
+      const mark = await readWatermark(disk, "/raft/wal.mark");
+      if (mark === undefined) throw new Error("There is no watermark");
+      await disk.remove("/raft/wal.mark");
+      await (await WatermarkFile.open(
+        "/raft/wal.mark",
+        { ...mark, commit: 0 },
+        environment,
+        undefined,
+      )).close();
+      const next = await openRaftLogs({ folder: "/raft", environment });
+      const found = await next.open(7, silent);
+      assert(found.recovered.damaged, `${broken} broken`);
+      await next.close();
+    })());
+  }
+});

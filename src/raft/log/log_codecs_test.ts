@@ -115,6 +115,9 @@ Deno.test("readBatch() reads what was sealed, under the salt of its file only", 
   assertEquals(findBatch(bytes, 0, bytes.length, undefined), found);
   assertEquals(readBatch(bytes, 5, 78), undefined);
   assertEquals(findBatch(bytes, 6, bytes.length, 77), undefined);
+  // Where it begins is bounded, and not where it ends.
+  assertEquals(findBatch(bytes, 0, 6, 77), found);
+  assertEquals(findBatch(bytes, 0, 5, 77), undefined);
   for (let length = 0; length < bytes.length; length++) {
     assertEquals(
       findBatch(bytes.subarray(0, length), 0, length, 77),
