@@ -52,7 +52,20 @@ Deno.test("KeySlots finds what was added and not removed, whatever the hashes", 
 Deno.test("KeySlots divides segments as it grows, and finds everything at all times", () => {
   const chance = seededChance("key slots");
   const hashes = Array.from({ length: 60_000 }, () => chance.below(2 ** 32));
-  const slots = slotsWith(hashes);
+  const slots = new KeySlots((record) => hashes[record] as number);
+  let growths = 0;
+  let before = slots.byteCount;
+  hashes.forEach((hash, record) => {
+    slots.add(hash, record);
+    if (slots.byteCount === before) return;
+    before = slots.byteCount;
+    growths++;
+    for (let other = record; other >= 0; other -= 7) {
+      const found = has(slots, hashes[other] as number, other);
+      assert(found, `${other} when there are ${record + 1}`);
+    }
+  });
+  assert(growths > 16, `${growths} growths`);
   hashes.forEach((hash, record) => assert(has(slots, hash, record)));
   hashes.forEach((hash, record) => {
     if (record % 2 === 0) slots.remove(hash, record);
@@ -62,6 +75,23 @@ Deno.test("KeySlots divides segments as it grows, and finds everything at all ti
   );
   const lengths = new Set(hashes.map((hash) => slots.slotsOf(hash).length));
   assertEquals([...lengths], [16_384], "none is larger than one that divides");
+});
+
+Deno.test("KeySlots moves no more than half a segment at once, however many there are", () => {
+  const chance = seededChance("moved slots");
+  const hashes = Array.from({ length: 60_000 }, () => chance.below(2 ** 32));
+  let moved = 0;
+  let movedMax = 0;
+  const slots = new KeySlots((record) => {
+    moved++;
+    return hashes[record] as number;
+  });
+  hashes.forEach((hash, record) => {
+    moved = 0;
+    slots.add(hash, record);
+    movedMax = Math.max(movedMax, moved);
+  });
+  assertEquals(movedMax, 8_192);
 });
 
 Deno.test("KeySlots divides one part of the hashes though there is nothing in the others", () => {
