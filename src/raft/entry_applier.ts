@@ -7,9 +7,8 @@
  * @module
  */
 import { isWhorlError, reasonOf, WhorlError } from "../base/errors.ts";
-import type { Runtime } from "../../supervisors/runtime.ts";
 import type { GroupLog } from "./log/raft_log.ts";
-import { StartTurns } from "./log/start_turns.ts";
+import type { StartTurns } from "./log/start_turns.ts";
 import type { MachineHost } from "./machine_host.ts";
 import type { RaftEntry } from "./raft_entry.ts";
 
@@ -78,9 +77,9 @@ export class EntryApplier {
   }
 
   /** Applies what is known to have been applied here before a restart. */
-  async applyKnown(runtime: Runtime): Promise<void> {
+  async applyKnown(turns: StartTurns): Promise<void> {
     const { recovered } = this.#log;
-    const turns = new StartTurns(runtime);
+    turns.begin();
     const until = Math.min(recovered.appliedIndex, recovered.lastIndex);
     while (this.#machine.index < until) {
       const first = this.#machine.index + 1;

@@ -202,9 +202,9 @@ export class GroupProcess<State = unknown> implements RaftMember<State> {
     try {
       if (log.recovered.damaged) throw lostLogError(log, undefined);
       const machine = options.machineOf(log.config.machine);
-      const stored = await storedState(log, machine, world.runtime);
+      const stored = await storedState(log, machine, world.turns);
       member = new GroupProcess(options, log, machine, stored);
-      await member.#applier.applyKnown(world.runtime);
+      await member.#applier.applyKnown(world.turns);
     } catch (error) {
       await log.close();
       // Some rot is found only by who reads there.

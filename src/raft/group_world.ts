@@ -8,6 +8,7 @@ import type { ByteWriter } from "../base/byte_writer.ts";
 import type { Chance } from "../base/chance.ts";
 import type { WhorlError } from "../base/errors.ts";
 import type { Log } from "../environment/log.ts";
+import type { StartTurns } from "./log/start_turns.ts";
 import type { SnapshotMeta } from "./raft_entry.ts";
 
 /** A node, as its members see it. */
@@ -15,6 +16,8 @@ export interface GroupWorld {
   /** Name of this node. */
   readonly node: string;
   readonly runtime: Runtime;
+  /** What the starts of its members share. */
+  readonly turns: StartTurns;
   /** Milliseconds since 1970; may jump. */
   wallClock(): number;
   readonly chance: Chance;

@@ -17,6 +17,7 @@ import { GroupChild } from "./group_child.ts";
 import { GroupProcess } from "./group_process.ts";
 import type { GroupWorld } from "./group_world.ts";
 import { Heartbeats } from "./heartbeats.ts";
+import { StartTurns } from "./log/start_turns.ts";
 import type { RaftMachine } from "./machine.ts";
 import { MemberLives, notFound } from "./member_lives.ts";
 import type {
@@ -45,6 +46,7 @@ const GIVE_WAY_POLL_MS = 5;
 export class RaftSystemProcess implements RaftSystem {
   readonly node: string;
   readonly #world: RaftWorld;
+  readonly #turns: StartTurns;
   readonly #lives: MemberLives;
   readonly #byName = new Map<string, GroupProcess>();
   readonly #byId = new Map<number, GroupProcess>();
@@ -58,6 +60,7 @@ export class RaftSystemProcess implements RaftSystem {
   constructor(world: RaftWorld) {
     this.node = world.node;
     this.#world = world;
+    this.#turns = new StartTurns(world.runtime);
     this.#receivers = new SnapshotReceivers(
       world.runtime,
       (group) => this.#byName.get(group),
@@ -190,6 +193,7 @@ export class RaftSystemProcess implements RaftSystem {
       wallClock: () => world.wallClock(),
       chance: world.chance,
       log: world.log,
+      turns: this.#turns,
       snapshotEntriesMin: world.snapshotEntriesMin,
       beginMessage: (node, groupId, uid) => {
         const into = world.begin(node, FrameType.raftMessage);

@@ -3,9 +3,8 @@
  *
  * @module
  */
-import type { Runtime } from "../../supervisors/runtime.ts";
 import type { GroupLog } from "./log/raft_log.ts";
-import { StartTurns } from "./log/start_turns.ts";
+import type { StartTurns } from "./log/start_turns.ts";
 import type { RaftMachine } from "./machine.ts";
 import { decoderOf } from "./machine_host.ts";
 import type { SnapshotMeta } from "./raft_entry.ts";
@@ -23,12 +22,12 @@ export interface StoredState<State> {
 export async function storedState<State>(
   log: GroupLog,
   machine: RaftMachine<State>,
-  runtime: Runtime,
+  turns: StartTurns,
 ): Promise<StoredState<State>> {
   const stored = await log.readCheckpoint() ?? await log.readSnapshot();
   if (stored === undefined) return { point: undefined, state: machine.init() };
   const decoder = decoderOf(machine);
-  const turns = new StartTurns(runtime);
+  turns.begin();
   for await (const piece of stored.state) {
     await turns.step(piece.length / ENTRY_BYTES, () => decoder.add(piece));
   }

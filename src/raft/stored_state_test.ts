@@ -1,6 +1,7 @@
 import { assertEquals } from "@std/assert";
 import { ManualRuntime } from "../../supervisors/manual_runtime.ts";
 import type { GroupLog } from "./log/raft_log.ts";
+import { StartTurns } from "./log/start_turns.ts";
 import type { RaftMachine } from "./machine.ts";
 import { storedState } from "./stored_state.ts";
 
@@ -33,7 +34,8 @@ const machine = {
 Deno.test("storedState() is that of the newest checkpoint, or else of the snapshot", async () => {
   const runtime = new ManualRuntime();
   const found = async (...counts: (number | undefined)[]) =>
-    (await storedState(logOf(...counts), machine, runtime)).state;
+    (await storedState(logOf(...counts), machine, new StartTurns(runtime)))
+      .state;
   assertEquals(await found(), "new");
   assertEquals(await found(1), "1 at once");
   assertEquals(await found(1, 2), "2 at once");
@@ -53,7 +55,7 @@ Deno.test("storedState() lets others have their turn while it reads much", async
       },
       end: () => `${added} one by one`,
     }),
-  }, runtime);
+  }, new StartTurns(runtime));
   await runtime.advance(0);
   assertEquals(await starting, { point: meta, state: "8 one by one" });
   assertEquals(seen, [3, 3, 3, 6, 6, 6, 8, 8]);

@@ -11,6 +11,7 @@ import type { StorageEnvironment } from "../../src/environment/environment.ts";
 import { silentLog } from "../../src/environment/log.ts";
 import { GroupProcess } from "../../src/raft/group_process.ts";
 import type { GroupWorld } from "../../src/raft/group_world.ts";
+import { StartTurns } from "../../src/raft/log/start_turns.ts";
 import { openRaftLogs } from "../../src/raft/log/stored_raft_logs.ts";
 import type { MachineEffect, RaftMachine } from "../../src/raft/machine.ts";
 import { DiskBench } from "../../src/simulation/testing/disk_bench.ts";
@@ -87,6 +88,7 @@ function aloneIn(runtime: StorageEnvironment): GroupWorld {
   return {
     node: "a@h",
     runtime,
+    turns: new StartTurns(runtime),
     wallClock: () => 0,
     chance: seededChance(1),
     log: silentLog,

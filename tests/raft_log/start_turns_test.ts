@@ -100,7 +100,7 @@ Deno.test("a start gives others their turn, however much is in the log", async (
   });
   const appliedAtTurns: number[] = [];
   turns.onTurn = () => void appliedAtTurns.push(host.index);
-  await bench.run(applier.applyKnown(turns.environment));
+  await bench.run(applier.applyKnown(new StartTurns(turns.environment)));
   assertEquals(host.state, [ENTRIES]);
   const slices = appliedAtTurns.map((index, i) =>
     index - (appliedAtTurns[i - 1] ?? 0)
@@ -112,6 +112,7 @@ Deno.test("a start gives others their turn, however much is in the log", async (
 Deno.test("StartTurns lets others have their turn after a while, or after many entries where the clock stands still", async () => {
   const runtime = new ManualRuntime();
   const turns = new StartTurns(runtime);
+  turns.begin();
   let done = 0;
   const work = (entries: number): Promise<void> =>
     turns.done(entries).then(() => void done++);
@@ -189,8 +190,9 @@ class BusyLoop implements Runtime {
 Deno.test("StartTurns lets others have their turn however many members start at once", async () => {
   const loop = new BusyLoop();
   const order: number[] = [];
+  const turns = new StartTurns(loop);
   const start = async (member: number): Promise<void> => {
-    const turns = new StartTurns(loop);
+    turns.begin();
     for (let step = 0; step < 6; step++) {
       await turns.step(512, () => {
         loop.work(1);
@@ -206,13 +208,15 @@ Deno.test("StartTurns lets others have their turn however many members start at 
 
 Deno.test("a start that begins long after another has its own slice", async () => {
   const runtime = new ManualRuntime();
-  await new StartTurns(runtime).step(16_384, () => {});
+  const turns = new StartTurns(runtime);
+  turns.begin();
+  await turns.step(16_384, () => {});
   await runtime.advance(4);
   let worked = 0;
-  const later = new StartTurns(runtime);
-  await later.step(16_384, () => worked++);
+  turns.begin();
+  await turns.step(16_384, () => worked++);
   assertEquals(worked, 1);
-  const next = later.step(1, () => worked++);
+  const next = turns.step(1, () => worked++);
   await Promise.resolve();
   assertEquals(worked, 1, "its slice is over");
   await runtime.advance(0);

@@ -13,12 +13,12 @@ const SLICE_MS = 4;
 /** Or while so many entries are done, where the clock stands still meanwhile, as in a simulation. */
 const SLICE_ENTRIES = 16_384;
 
-/** What the starts of one node share. */
-class StartSlice {
+/** Those of one node; see the module's text. */
+export class StartTurns {
   readonly #runtime: Runtime;
   #sinceMs = -Infinity;
   #entries = 0;
-  /** When one of them was last seen at work. */
+  /** When one of the starts was last seen at work. */
   #workedMs = -Infinity;
   /** Settles when the last in the queue has worked, as far as it could without waiting. */
   #free = Promise.resolve();
@@ -27,18 +27,26 @@ class StartSlice {
     this.#runtime = runtime;
   }
 
-  /** One more start: the slice is a new one if nobody has been at work for long enough. */
-  join(): void {
+  /** One more start begins: the slice is a new one if nobody has been at work for so long. */
+  begin(): void {
     if (this.#runtime.now() >= this.#workedMs + SLICE_MS) this.#renew();
   }
 
-  #renew(): void {
-    this.#entries = 0;
-    this.#sinceMs = this.#workedMs = this.#runtime.now();
+  /** As many `entries` are done, or what takes as long. Others have their turn now if it is time. */
+  async done(entries: number): Promise<void> {
+    if (this.#isOver(entries)) await this.#next();
   }
 
-  /** Whether it is over now that so many `entries` more are done. */
-  isOver(entries: number): boolean {
+  /** Does `work`, which is that of so many `entries`. Others have their turn before if it is time: other starts may have used it up. */
+  async step(entries: number, work: () => void): Promise<void> {
+    if (this.#isOver(0)) await this.#next();
+    // In the same go as it was looked: else all that wait for nothing would work now.
+    work();
+    this.#isOver(entries);
+  }
+
+  /** Whether the slice is over now that so many `entries` more are done. */
+  #isOver(entries: number): boolean {
     this.#entries += entries;
     this.#workedMs = this.#runtime.now();
     return this.#entries >= SLICE_ENTRIES ||
@@ -46,7 +54,7 @@ class StartSlice {
   }
 
   /** Resolves when those before have had theirs and others their turn since. */
-  next(): Promise<void> {
+  #next(): Promise<void> {
     // A timer that is set before the work of the one before is done has expired
     // by then, and would be called with no turn of others in between.
     const next = this.#free.then(() => this.#timer()).then(() => this.#renew());
@@ -54,37 +62,12 @@ class StartSlice {
     return next;
   }
 
+  #renew(): void {
+    this.#entries = 0;
+    this.#sinceMs = this.#workedMs = this.#runtime.now();
+  }
+
   #timer(): Promise<void> {
     return new Promise((resolve) => this.#runtime.setTimer(0, resolve));
-  }
-}
-
-/** One for each node. */
-const slices = new WeakMap<Runtime, StartSlice>();
-
-/** The turns that one start makes way for; see the module's text. */
-export class StartTurns {
-  readonly #slice: StartSlice;
-
-  /** Of a start on the node that has `runtime`. */
-  constructor(runtime: Runtime) {
-    this.#slice = slices.getOrInsertComputed(
-      runtime,
-      () => new StartSlice(runtime),
-    );
-    this.#slice.join();
-  }
-
-  /** As many `entries` are done, or what takes as long. Others have their turn now if it is time. */
-  async done(entries: number): Promise<void> {
-    if (this.#slice.isOver(entries)) await this.#slice.next();
-  }
-
-  /** Does `work`, which is that of so many `entries`. Others have their turn before if it is time: other starts may have used it up. */
-  async step(entries: number, work: () => void): Promise<void> {
-    if (this.#slice.isOver(0)) await this.#slice.next();
-    // In the same go as it was looked: else all that wait for nothing would work now.
-    work();
-    this.#slice.isOver(entries);
   }
 }

@@ -106,6 +106,7 @@ export async function readWal(
 ): Promise<WalContent> {
   const { disk, secretBytes } = environment;
   const turns = new StartTurns(environment);
+  turns.begin();
   const mark = await readWatermark(disk, `${folder}/${MARK_NAME}`);
   const names = await disk.names(folder);
   const numbers = names.map((name) => Number(FILE_NAME.exec(name)?.[1] ?? NaN))
