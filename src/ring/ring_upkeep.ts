@@ -154,7 +154,9 @@ function tendResize(
   const { resize } = ring.ownership.generations;
   switch (resize?.phase) {
     case "copying":
-      return mayBind && allReported(ring) && ringReady(ring)
+      // Who is joining would be waited for where there is no way back.
+      return mayBind && allReported(ring) &&
+          requestersBehind(ring).length === 0
         ? [
           enterResizePhase(ring, self, "binding"),
           "writes are to be held until the resized ring has them",
