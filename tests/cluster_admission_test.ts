@@ -8,6 +8,7 @@
 import { assert, assertEquals, assertRejects } from "@std/assert";
 import { WhorlError } from "../src/base/errors.ts";
 import { INVITATION_MS } from "../src/cluster/invitations_fsm.ts";
+import { decodeJoinOffer } from "../src/cluster/cluster_codec.ts";
 import { FrameType } from "../src/wire/frame_type.ts";
 import { currentMembers, memberStatus, ringReady } from "../src/ring/ring.ts";
 import { isInvited } from "../src/ring/ring_change.ts";
@@ -313,6 +314,26 @@ Deno.test("a guest whose only host is gone for good stands alone again when it i
   );
   const plan = await bus.during(back.cluster.plan());
   assertEquals(plan.changes, []);
+  bus.stop();
+});
+
+Deno.test("a node that has left its cluster shows its ring to nobody", async () => {
+  const bus = new ClusterBus(42);
+  const [n1, n2] = await startAll(bus, 2) as [BusNode, BusNode];
+  await joinAndCommit(bus, n2, n1);
+  await bus.until(() => isAtRest([n1, n2]), 10_000);
+  const offered = () => decodeJoinOffer(n2.cluster.joinOffer()).ring !== null;
+  assert(offered());
+  const offeredLater: boolean[] = [];
+  // It has stored the ring in which it stands alone by then.
+  n2.cluster.subscribe(({ type }) => {
+    if (type === "left") offeredLater.push(offered());
+  });
+  await bus.during(n2.cluster.leave());
+  const { planId } = await bus.during(n1.cluster.plan());
+  await bus.during(n1.cluster.commit(planId));
+  await bus.until(() => offeredLater.length > 0, 30_000);
+  assertEquals(offeredLater, [false]);
   bus.stop();
 });
 
