@@ -9,6 +9,7 @@ import { assert, assertEquals, assertRejects } from "@std/assert";
 import { WhorlError } from "../src/base/errors.ts";
 import { INVITATION_MS } from "../src/cluster/invitations_fsm.ts";
 import { decodeJoinOffer } from "../src/cluster/cluster_codec.ts";
+import { HOST_GONE_MS } from "../src/cluster/gossip_fsm.ts";
 import { FrameType } from "../src/wire/frame_type.ts";
 import { currentMembers, memberStatus, ringReady } from "../src/ring/ring.ts";
 import { isInvited } from "../src/ring/ring_change.ts";
@@ -301,9 +302,11 @@ Deno.test("a guest whose only host is gone for good stands alone again when it i
   await bus.during(guest.cluster.join("n1:1"));
   await bus.until(() => isAtRest([host, guest]), 3_000);
   bus.kill("n1");
+  await bus.run(HOST_GONE_MS);
   const left = await bus.during(guest.cluster.leave());
   assertEquals(left, { node: "n2", staged: false });
-  await bus.until(() => isAlone(guest), 3_000);
+  assert(isAlone(guest));
+  assertEquals(decodeRing(bus.disks.get("n2")!).ring, guest.cluster.ring);
   // It is of no cluster, and may be of one again.
   const other = await bus.start("n3", OPTIONS);
   await joinAndCommit(bus, guest, other);
@@ -314,6 +317,37 @@ Deno.test("a guest whose only host is gone for good stands alone again when it i
   );
   const plan = await bus.during(back.cluster.plan());
   assertEquals(plan.changes, []);
+  bus.stop();
+});
+
+Deno.test("a guest whose only host was there a moment ago, or does not answer, does not leave by itself", async () => {
+  const bus = new ClusterBus(43);
+  const [host, guest] = await startAll(bus, 2) as [BusNode, BusNode];
+  await bus.during(guest.cluster.join("n1:1"));
+  await bus.until(() => isAtRest([host, guest]), 3_000);
+  await bus.run(2 * HOST_GONE_MS);
+  const { planId } = await bus.during(host.cluster.plan());
+  bus.setCut("n1", "n2", true);
+  // It is a member by now and does not know.
+  await bus.during(host.cluster.commit(planId));
+  const leave = () => bus.during(outcomeOf(guest.cluster.leave()));
+  assertEquals(await leave(), "not_reachable");
+  bus.setCut("n1", "n2", false);
+  await bus.until(() => isAtRest([host, guest]), 10_000);
+  assertEquals(currentMembers(host.cluster.ring), ["n1", "n2"]);
+
+  const [slow, late] = await Promise.all([
+    bus.start("n3", OPTIONS),
+    bus.start("n4", OPTIONS),
+  ]);
+  await bus.during(late.cluster.join("n3:1"));
+  await bus.until(() => isAtRest([slow, late]), 3_000);
+  await bus.run(2 * HOST_GONE_MS);
+  bus.faults.delayMsMax = 100_000;
+  assertEquals(
+    await bus.during(outcomeOf(late.cluster.leave())),
+    "timeout",
+  );
   bus.stop();
 });
 

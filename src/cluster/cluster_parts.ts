@@ -229,6 +229,7 @@ export class ClusterParts {
   /** There is no link to `node` any more: its next version may be another one. */
   peerDown(node: string): void {
     this.#silent.delete(node);
+    this.gossip.peerDown(node);
   }
 
   /** An older version does not take back what a newer one said in its name. */
