@@ -47,7 +47,7 @@ export interface ServerBehaviour<
     info: ExitNotice | DownNotice | unknown,
     self: GenServer<Call, Reply, Cast>,
   ): void | Promise<void>;
-  /** Cleans up before an orderly exit. */
+  /** Cleans up after `stop`, before it exits. */
   terminate?(reason: ExitReason): void | Promise<void>;
 }
 

@@ -64,7 +64,7 @@ export interface StatemBehaviour<
     event: StatemEvent<State, Call, Reply, Cast>,
     self: GenStatem<State, Call, Reply, Cast>,
   ): Transition<State, Cast> | undefined | void;
-  /** Cleans up before an orderly exit. */
+  /** Cleans up after `stop`, before it exits. */
   terminate?(reason: ExitReason): void | Promise<void>;
 }
 

@@ -106,8 +106,8 @@ export interface StartProgramOptions {
    */
   readonly unreadBytesMax?: number;
   /**
-   * Called when a worker hangs: its thread cannot be terminated and spins until
-   * this OS process ends.
+   * Called when a worker hangs, or is killed after 200 milliseconds of silence:
+   * its thread cannot be terminated and may spin until this OS process ends.
    */
   readonly onZombie?: (child: ProgramChild) => void;
   /** More to show of it in trees, such as what runs inside. @default {nothing} */

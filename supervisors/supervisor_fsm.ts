@@ -36,7 +36,7 @@ import {
 } from "./restart_strategy.ts";
 import type { SupervisorErrorCode } from "./supervisor_error.ts";
 
-/** The events of a supervisor. A `generation` counts the starts of a child. */
+/** The events of a supervisor. A `generation` is one start of one child, unique in its supervisor. */
 export type SupervisorEvent =
   | { readonly type: "boot" }
   | {

@@ -8,6 +8,8 @@
 import { assert, assertEquals, assertRejects } from "@std/assert";
 import { WhorlError } from "../src/base/errors.ts";
 import { INVITATION_MS } from "../src/cluster/invitations_fsm.ts";
+import { decodeJoinOffer } from "../src/cluster/cluster_codec.ts";
+import { HOST_GONE_MS } from "../src/cluster/gossip_fsm.ts";
 import { FrameType } from "../src/wire/frame_type.ts";
 import { currentMembers, memberStatus, ringReady } from "../src/ring/ring.ts";
 import { isInvited } from "../src/ring/ring_change.ts";
@@ -300,9 +302,11 @@ Deno.test("a guest whose only host is gone for good stands alone again when it i
   await bus.during(guest.cluster.join("n1:1"));
   await bus.until(() => isAtRest([host, guest]), 3_000);
   bus.kill("n1");
+  await bus.run(HOST_GONE_MS);
   const left = await bus.during(guest.cluster.leave());
   assertEquals(left, { node: "n2", staged: false });
-  await bus.until(() => isAlone(guest), 3_000);
+  assert(isAlone(guest));
+  assertEquals(decodeRing(bus.disks.get("n2")!).ring, guest.cluster.ring);
   // It is of no cluster, and may be of one again.
   const other = await bus.start("n3", OPTIONS);
   await joinAndCommit(bus, guest, other);
@@ -313,6 +317,57 @@ Deno.test("a guest whose only host is gone for good stands alone again when it i
   );
   const plan = await bus.during(back.cluster.plan());
   assertEquals(plan.changes, []);
+  bus.stop();
+});
+
+Deno.test("a guest whose only host was there a moment ago, or does not answer, does not leave by itself", async () => {
+  const bus = new ClusterBus(43);
+  const [host, guest] = await startAll(bus, 2) as [BusNode, BusNode];
+  await bus.during(guest.cluster.join("n1:1"));
+  await bus.until(() => isAtRest([host, guest]), 3_000);
+  await bus.run(2 * HOST_GONE_MS);
+  const { planId } = await bus.during(host.cluster.plan());
+  bus.setCut("n1", "n2", true);
+  // It is a member by now and does not know.
+  await bus.during(host.cluster.commit(planId));
+  const leave = () => bus.during(outcomeOf(guest.cluster.leave()));
+  assertEquals(await leave(), "not_reachable");
+  bus.setCut("n1", "n2", false);
+  await bus.until(() => isAtRest([host, guest]), 10_000);
+  assertEquals(currentMembers(host.cluster.ring), ["n1", "n2"]);
+
+  const [slow, late] = await Promise.all([
+    bus.start("n3", OPTIONS),
+    bus.start("n4", OPTIONS),
+  ]);
+  await bus.during(late.cluster.join("n3:1"));
+  await bus.until(() => isAtRest([slow, late]), 3_000);
+  await bus.run(2 * HOST_GONE_MS);
+  bus.faults.delayMsMax = 100_000;
+  assertEquals(
+    await bus.during(outcomeOf(late.cluster.leave())),
+    "timeout",
+  );
+  bus.stop();
+});
+
+Deno.test("a node that has left its cluster shows its ring to nobody", async () => {
+  const bus = new ClusterBus(42);
+  const [n1, n2] = await startAll(bus, 2) as [BusNode, BusNode];
+  await joinAndCommit(bus, n2, n1);
+  await bus.until(() => isAtRest([n1, n2]), 10_000);
+  const offered = () => decodeJoinOffer(n2.cluster.joinOffer()).ring !== null;
+  assert(offered());
+  const offeredLater: boolean[] = [];
+  // It has stored the ring in which it stands alone by then.
+  n2.cluster.subscribe(({ type }) => {
+    if (type === "left") offeredLater.push(offered());
+  });
+  await bus.during(n2.cluster.leave());
+  const { planId } = await bus.during(n1.cluster.plan());
+  await bus.during(n1.cluster.commit(planId));
+  await bus.until(() => offeredLater.length > 0, 30_000);
+  assertEquals(offeredLater, [false]);
   bus.stop();
 });
 

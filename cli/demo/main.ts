@@ -140,7 +140,7 @@ async function importWithFailure(
   let noticing: Promise<number | undefined> = Promise.resolve(undefined);
   let restarting: Promise<void> | undefined;
   const total = records.length;
-  const report = await storeRecords(inBatches(records), kv, {
+  const importing = storeRecords(inBatches(records), kv, {
     bucket: BUCKET,
     key: KEY_FIELD,
     concurrency: READERS,
@@ -154,16 +154,25 @@ async function importWithFailure(
           `  ${progress.records} records: killing ${victim.name} (SIGKILL to process ${victim.child.pid})`,
         );
         noticing = untilNoticed(victim);
+        // Looked at below; when the import fails or is interrupted, not at all.
+        noticing.catch(() => undefined);
         Deno.kill(victim.child.pid, "SIGKILL");
       }
       if (killed && restarting === undefined && share >= RESTART_AT) {
         say(`  ${progress.records} records: starting ${victim.name} again`);
         restarting = restart(victim);
+        restarting.catch(() => undefined);
       }
     },
   });
-  await restarting;
-  return { report, noticedMs: await noticing };
+  try {
+    const report = await importing;
+    await restarting;
+    return { report, noticedMs: await noticing };
+  } finally {
+    // Its node must not come up when the others have ended and their folder is gone.
+    await Promise.allSettled([restarting]);
+  }
 }
 
 async function restart(victim: DemoNode): Promise<void> {

@@ -28,6 +28,7 @@ import {
   find,
   planIdOf,
 } from "./testing/claimant_bench.ts";
+import { ringStatus } from "./cluster_status.ts";
 import { encodeClaim, WHORL_CAPABILITIES } from "./capability.ts";
 import { markConsistent } from "../ring/consistent_buckets.ts";
 import { boundVnodes } from "../ring/ring_generations.ts";
@@ -414,6 +415,27 @@ Deno.test("stepClaimant() ends a resize when those who are joining know that it 
     hears(again, agreed(again.ring));
     assertEquals(again.ring.size, 16);
   }
+});
+
+Deno.test("stepClaimant() holds no writes for a resize while who is joining does not know the ring, and says who that is", () => {
+  const claimant = resizing(cluster("a", "b", "c"), 16);
+  const members = ["a", "b", "c"];
+  stepClaimant(claimant, { type: "nodes_up", nodes: members });
+  const come = addJoining(claimant.ring, facts("d"), 0);
+  const full = reported(come, members);
+  const lagging = {
+    ...full,
+    seen: new Map(full.seen).set("d", before(come, "d")),
+  };
+  hears(claimant, lagging);
+  assertEquals(phaseOf(claimant), "copying");
+  assertEquals(ringStatus(claimant.ring, members).resize?.waitingOn, ["d"]);
+  hears(claimant, markSeen(lagging, "d", lagging.clock));
+  assertEquals(phaseOf(claimant), "binding");
+  assertEquals(
+    ringStatus(claimant.ring, members).resize?.waitingOn,
+    members,
+  );
 });
 
 /** What `node` has seen of `ring` when it is new there. */

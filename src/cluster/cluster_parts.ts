@@ -30,7 +30,6 @@ import { ClaimantProcess } from "./claimant_process.ts";
 import type { ClusterReply, ClusterRequest } from "./cluster_codec.ts";
 import { ClusterSubscribers } from "./cluster_subscribers.ts";
 import type { ClusterOptions, ClusterWorld } from "./cluster_world.ts";
-import { stillStarting } from "./admission.ts";
 import { GossipProcess } from "./gossip_process.ts";
 import { GuestsProcess } from "./guests_process.ts";
 import { JoinProcess } from "./join_process.ts";
@@ -210,7 +209,10 @@ export class ClusterParts {
       node.name,
       said,
     );
-    this.#hasLeft ||= !joining;
+    if (!joining) {
+      this.#hasLeft = true;
+      this.guests.left();
+    }
     this.gossip.adopt(alone);
     if (joining) return this.subscribers.tell({ type: "removed" });
     this.gossip.whenStored(alone, (outcome) => {
@@ -227,6 +229,7 @@ export class ClusterParts {
   /** There is no link to `node` any more: its next version may be another one. */
   peerDown(node: string): void {
     this.#silent.delete(node);
+    this.gossip.peerDown(node);
   }
 
   /** An older version does not take back what a newer one said in its name. */
@@ -287,13 +290,7 @@ export class ClusterParts {
       case "holds_data":
         return answer({ ok: true, result: [...request.partitions] });
       case "admit":
-        // Nobody is to know the ring of a node that has left: it stops.
-        return this.#hasLeft
-          ? answer({
-            ok: false,
-            error: stillStarting(request.guest.name, this.#options.node.name),
-          })
-          : this.guests.admit(from, request, answer);
+        return this.guests.admit(from, request, answer);
       case "belongs": {
         const stored = this.gossip.stored?.ring ?? null;
         const { isOpen } = this.join;

@@ -58,7 +58,7 @@ export interface ResizeStatus {
   readonly phase: RingResizePhase;
   /** Partitions it has that have done their part of this phase. */
   readonly complete: number;
-  /** Who has to do something yet, sorted: owners, or in the phase `reading` whoever is not known to read by the resized ring. */
+  /** Who has to do something yet, sorted: owners, or in the phase `reading` and before `binding` whoever takes requests and is not known to have the ring. */
   readonly waitingOn: readonly string[];
 }
 
@@ -141,22 +141,19 @@ function resizeStatus(ring: Ring): ResizeStatus | null {
   if (resize === null) return null;
   const { phase } = resize;
   const ringSize = resize.owners.length;
-  if (phase === "reading") {
-    return {
-      ringSize,
-      phase,
-      complete: ring.size,
-      waitingOn: requestersBehind(ring),
-    };
-  }
-  const awaited = resizeSteps(ring)
-    .filter(({ status }) => status === "awaiting");
+  const awaited = phase === "reading"
+    ? []
+    : resizeSteps(ring).filter(({ status }) => status === "awaiting");
+  const owners = [...new Set(awaited.map(({ owner }) => owner))];
   return {
     ringSize,
     phase,
     complete: ring.size - awaited.length,
-    waitingOn: [...new Set(awaited.map(({ owner }) => owner))]
-      .sort(compareTexts),
+    waitingOn: awaited.length > 0
+      ? owners.sort(compareTexts)
+      : phase === "binding"
+      ? membersBehind(ring)
+      : requestersBehind(ring),
   };
 }
 

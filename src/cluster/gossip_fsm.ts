@@ -50,6 +50,9 @@ import {
   takeToken,
 } from "./gossip_tokens.ts";
 
+/** Time without a link to its only host after which a node may give up to join, in milliseconds. */
+export const HOST_GONE_MS = 30_000;
+
 /** What the gossip of a node can be told. */
 export type GossipEvent =
   /** This node has started and goes by `ring`, the one it was created with and what it has to say of itself now. */
@@ -63,9 +66,10 @@ export type GossipEvent =
   | { type: "digest_received"; from: string; digest: RingDigest }
   | { type: "ring_received"; from: string; ring: EncodedRing }
   | { type: "peer_up"; node: string }
+  | { type: "peer_down"; node: string }
   /** What `ask_host` asked for: the host, or guest, is not in the cluster of `seed`, and will not be again but by a new invitation. */
   | { type: "host_gone"; host: string; seed: string }
-  /** This node is to join no more, as its only host cannot be reached. */
+  /** This node is to join no more, as its only host cannot be reached. Nothing follows if there was a link to it of late. */
   | { type: "join_given_up" }
   /** The moment asked for by `announce_soon` has come. */
   | { type: "announce" }
@@ -103,6 +107,8 @@ export interface GossipState {
   /** Members to tell besides the children at the next announcement. */
   readonly owed: Set<string>;
   announcing: boolean;
+  /** When a link to the only host of the cluster this node joins last came or broke, or since when it goes by that cluster's ring. */
+  hostSeenMs: number;
   readonly tokens: GossipTokens;
   readonly chance: Chance;
 }
@@ -123,6 +129,7 @@ export function createGossip(
     storing: null,
     owed: new Set(),
     announcing: false,
+    hostSeenMs: nowMs,
     tokens: createTokens(nowMs),
     chance,
   };
@@ -141,6 +148,7 @@ export function stepGossip(
       return goBy(gossip, event.ring);
     case "ring_adopted":
       gossip.owed.clear();
+      gossip.hostSeenMs = nowMs;
       return goBy(gossip, event.ring, true);
     case "ring_stored":
       return stored(gossip);
@@ -149,11 +157,16 @@ export function stepGossip(
     case "ring_received":
       return ringReceived(gossip, event.from, event.ring, nowMs);
     case "peer_up":
+      if (event.node === loneHost(gossip)) gossip.hostSeenMs = nowMs;
       return tell(gossip, [event.node]);
+    case "peer_down":
+      if (event.node === loneHost(gossip)) gossip.hostSeenMs = nowMs;
+      return [];
     case "host_gone":
       return hostGone(gossip, event.host, event.seed);
     case "join_given_up":
-      return loneHost(gossip) === null
+      return loneHost(gossip) === null ||
+          nowMs - gossip.hostSeenMs < HOST_GONE_MS
         ? []
         : [{ type: "removed", joining: true }];
     case "announce":

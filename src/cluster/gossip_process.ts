@@ -151,11 +151,22 @@ export class GossipProcess {
     return this.#waits.until(this.ring, holds, waitMs);
   }
 
-  /** Has this node stand alone again that is joining a cluster of one, whose node cannot be reached. @returns Whether it was such a node. */
-  giveUpJoin(): boolean {
+  /**
+   * Has this node stand alone again that is joining a cluster of one, to whose
+   * node there has been no link for {@linkcode HOST_GONE_MS}.
+   *
+   * @returns Whether it was such a node; then it is durable that it stands alone.
+   * @throws {WhorlError} `closed` if it was stopped before that.
+   */
+  async giveUpJoin(): Promise<boolean> {
     const { ring } = this;
     this.#step({ type: "join_given_up" });
-    return !sameCluster(this.ring, ring);
+    if (sameCluster(this.ring, ring)) return false;
+    if (await this.#waits.stored(this.ring) !== "stopped") return true;
+    throw new WhorlError(
+      "closed",
+      "Cannot keep that this node joins no more as it stopped first",
+    );
   }
 
   /** A digest has come. @throws {WhorlError} `protocol_error`. */
@@ -172,6 +183,11 @@ export class GossipProcess {
   /** A link to `node` is up. */
   peerUp(node: string): void {
     this.#step({ type: "peer_up", node });
+  }
+
+  /** There is no link to `node` any more. */
+  peerDown(node: string): void {
+    this.#step({ type: "peer_down", node });
   }
 
   /** Time to tell somebody, in case a message was lost. */

@@ -35,6 +35,8 @@ export class GuestsProcess {
   readonly #calls: PeerCalls;
   readonly #join: JoinProcess;
   readonly #invitations: InvitationsState;
+  /** Whether this node has left its cluster, and stops. */
+  #hasLeft = false;
   #stopped = false;
 
   /** @param join This node's own join: who leaves admits nobody. */
@@ -58,7 +60,7 @@ export class GuestsProcess {
     const { storedHere } = this.#gossip;
     return encodeJoinOffer(
       this.#self,
-      this.#join.isLeaving ? null : storedHere?.bytes ?? null,
+      this.#hasLeft || this.#join.isLeaving ? null : storedHere?.bytes ?? null,
     );
   }
 
@@ -69,6 +71,12 @@ export class GuestsProcess {
     answer: (reply: ClusterReply) => void,
   ): void {
     const { guest, seed, waitMs } = request;
+    if (this.#hasLeft) {
+      return answer({
+        ok: false,
+        error: stillStarting(guest.name, this.#self),
+      });
+    }
     const admission = admit(
       {
         self: this.#self,
@@ -106,6 +114,11 @@ export class GuestsProcess {
   /** Time to look after the invitations. */
   tick(): void {
     this.#step({ type: "tick" });
+  }
+
+  /** This node has left its cluster: nobody is to know the ring in which it stands alone until it stops. */
+  left(): void {
+    this.#hasLeft = true;
   }
 
   /** Ends. */

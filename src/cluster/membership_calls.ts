@@ -84,7 +84,7 @@ export class MembershipCalls {
       const isOut = mayBeOut && await this.#gossip.waitFor(
             (now) => !sameCluster(now, ring),
             ROUND_TRIP_MS,
-          ) || action === "leave" && this.#isLeft(node, error);
+          ) || action === "leave" && await this.#isLeft(node, error);
       if (!isOut) throw error;
       version = 0;
     }
@@ -97,13 +97,12 @@ export class MembershipCalls {
 
   /**
    * Whether this node, `node`, joins no more as nobody could let it go: where a
-   * cluster has one member and that is gone for good, nobody else ever will.
+   * cluster has one member and that is gone for good, nobody else ever will. One
+   * that only does not answer, or was there a moment ago, may have taken it in.
    */
-  #isLeft(node: string, error: unknown): boolean {
-    return node === this.#self &&
-      (isWhorlError(error, "not_reachable") ||
-        isWhorlError(error, "timeout")) &&
-      this.#gossip.giveUpJoin();
+  async #isLeft(node: string, error: unknown): Promise<boolean> {
+    return node === this.#self && isWhorlError(error, "not_reachable") &&
+      await this.#gossip.giveUpJoin();
   }
 
   /**

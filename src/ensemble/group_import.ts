@@ -13,7 +13,9 @@
  * that is done once more and no more often before the source is sealed: then what
  * is left ends, as it does where a running machine is moved to another host
  * (Clark et al., "Live Migration of Virtual Machines", NSDI 2005, §3). At most it is
- * what was written during that last time, and the list of all keys.
+ * what was written during that last time, and the list of all keys. What changes in
+ * one of several sources while others are gone through is brought before the seal,
+ * as far as it remembers that.
  *
  * The source answers from a state as new as whatever was acknowledged, and the
  * leader brings one part after the other in one term, so what it brings never
@@ -101,13 +103,14 @@ export interface Takeover {
  * Takes the group of `member`, which leads it, one step on: whatever is known of
  * its sources now is in its log then, and if they may be sealed, it is open.
  *
+ * @returns Sources that may not be sealed and have forgotten what has changed while all of their keys were gone through: so will the next step.
  * @throws {WhorlError} If a source does not answer, or `member` leads no longer.
  */
 export async function takeOver(
   world: GroupImportWorld,
   member: RaKvMember,
   takeover: Takeover,
-): Promise<void> {
+): Promise<readonly number[]> {
   const { partition, size, from, mayEnd } = takeover;
   const { term } = member;
   // What leaders before this one have brought is here then.
@@ -119,13 +122,28 @@ export async function takeOver(
   }
   const sources = sourcesLeft(member.state.succession);
   // Sources are sealed when as little is left as can be, and all at once, as their keys are served by nobody then.
-  for (const source of sources) await importer.follow(source, false);
-  if (!mayEnd) return;
+  const behind: number[] = [];
+  for (const source of sources) {
+    if (await importer.follow(source, "copy")) behind.push(source);
+  }
+  if (!mayEnd) return behind;
+  // What has changed in one while others were copied is nearly all that is left.
+  if (sources.length > 1) {
+    for (const source of sources) await importer.follow(source, "changes");
+  }
   await Promise.all(
     sources.map((source) => world.seal(from.firstVnode + source)),
   );
-  for (const source of sources) await importer.follow(source, true);
+  for (const source of sources) await importer.follow(source, "rest");
+  return [];
 }
+
+/**
+ * What is brought of a source: what is new, and all of it if it has forgotten
+ * that; what is new if it remembers that; or, of one that is sealed, all that is
+ * left.
+ */
+type Part = "copy" | "changes" | "rest";
 
 class Importer {
   constructor(
@@ -136,12 +154,14 @@ class Importer {
   ) {}
 
   /**
-   * Brings what is new in a source. If it is sealed, all of it is here then; else
+   * Brings `part` of a source. If it is sealed, all of it is here then; else
    * some may be new again, and more than it remembers may be.
+   *
+   * @returns Whether it has forgotten some of what is not here.
    */
-  async follow(source: number, isSealed: boolean): Promise<void> {
+  async follow(source: number, part: Part): Promise<boolean> {
     const before = this.member.state.succession.sources.get(source);
-    if (before === undefined || before.sealedAt !== 0) return;
+    if (before === undefined || before.sealedAt !== 0) return false;
     let { upTo } = before;
     let hasCopied = false;
     for (let answers = 1;; answers++) {
@@ -152,7 +172,7 @@ class Importer {
       const news = await this.#ask(source, upTo, NOTHING);
       if (news.isForgotten) {
         // Once more would end as this time did.
-        if (hasCopied) return;
+        if (hasCopied || part === "changes") return true;
         upTo = 0;
         continue;
       }
@@ -160,10 +180,12 @@ class Importer {
       const keys = readKeyVersions(news.keys);
       const isQuiet = keys.length === 0 && sealedAt === 0 && !news.isCut &&
         news.at - upTo < QUIET_INDEXES_MAX;
-      if (isQuiet) return;
+      if (isQuiet) return false;
       await this.#bring(source, keys, { upTo: news.at, sealedAt });
       upTo = news.at;
-      if (!news.isCut || !isSealed && answers >= FOLLOW_ANSWERS_MAX) return;
+      if (!news.isCut || part !== "rest" && answers >= FOLLOW_ANSWERS_MAX) {
+        return false;
+      }
     }
   }
 

@@ -2,6 +2,7 @@ import { assert, assertEquals, assertRejects } from "@std/assert";
 import { ManualRuntime } from "../../supervisors/manual_runtime.ts";
 import { ByteWriter } from "../base/byte_writer.ts";
 import { WhorlError } from "../base/errors.ts";
+import { silentLog } from "../environment/log.ts";
 import { CHANGES_KEPT_MAX } from "../ra_kv/change_log.ts";
 import { valueInEntry } from "../ra_kv/entry_values.ts";
 import { RA_KV_MACHINE, RaKvOp } from "../ra_kv/ra_kv_command_codec.ts";
@@ -13,11 +14,14 @@ import { sealCommand } from "../ra_kv/succession_codec.ts";
 import { entryBody } from "../raft/entry_body.ts";
 import { EntryKind, type RaftEntry } from "../raft/raft_entry.ts";
 import type { RaftSystem, RaftTarget } from "../raft/raft_member.ts";
+import type { Ring } from "../ring/ring.ts";
 import { vnodeGroup } from "./ensemble_names.ts";
 import { GroupExport } from "./group_export.ts";
+import { GroupTakeovers } from "./group_takeovers.ts";
 import { type Takeover, takeOver } from "./group_import.ts";
 import { partitionOfKey } from "./group_sources.ts";
 import { MemberQuestions } from "./member_questions.ts";
+import { STUCK_AFTER_MS } from "./stuck_groups.ts";
 
 const machine = raKvMachine();
 const encoder = new TextEncoder();
@@ -159,12 +163,12 @@ function shrinking() {
     from: { firstVnode: 0, owners: () => ["a"], size: 16 },
     mayEnd: false,
   };
-  const step = (mayEnd = false): Promise<void> =>
+  const step = (mayEnd = false): Promise<readonly number[]> =>
     takeOver(world, target as unknown as RaKvMember, { ...takeover, mayEnd });
   const both = () =>
     [...sources[0].contents(), ...sources[1].contents()]
       .sort(([a], [b]) => a < b ? -1 : 1);
-  return { sources, target, step, sealed, both, runtime };
+  return { sources, target, step, sealed, both, runtime, members };
 }
 
 Deno.test("takeOver() copies the sources, follows them, and opens the group when they are sealed", async () => {
@@ -298,7 +302,7 @@ Deno.test("takeOver() ends where a writer that never rests writes more between t
   for (const key of keys) one.put(key, "first");
   for (const key of keysOf(2, 16, 10)) two.put(key, "first");
   const questions = neverRests(one, keys.slice(0, 200));
-  await step();
+  assertEquals(await step(), [1]);
   // All was gone through, so the ring may be read by it before long.
   assert(isCopied(target.state.succession));
   await step();
@@ -314,6 +318,69 @@ Deno.test("takeOver() ends where a writer that never rests writes more between t
   // It has gone through it once before the seal, and once after it, as before.
   const [first, last] = [asLeft - before, questions() - asLeft];
   assert(first < 20 && last < 20, `${first} and ${last} questions`);
+});
+
+Deno.test("takeOver() brings what has changed in one source while another was copied before it seals them", async () => {
+  const { sources: [one, two], target, step, both } = shrinking();
+  const keys = keysOf(1, 16, 40);
+  for (const key of keys) one.put(key, "first");
+  for (const key of keysOf(2, 16, 40)) two.put(key, "first");
+  two.consistentRead = (told) => {
+    for (const key of keys) one.put(key, "second");
+    two.consistentRead = (next) => next.done();
+    told.done();
+  };
+  let isSealed = false;
+  one.before = (op) => {
+    if (op !== RaKvOp.seal) return;
+    isSealed = true;
+    assertEquals(target.contents(), both());
+  };
+  await step(true);
+  assertEquals([isSealed, isOpen(target.state.succession)], [true, true]);
+});
+
+Deno.test("GroupTakeovers warns of a group that goes through all keys again and again", async () => {
+  const { sources: [one], target, members, runtime } = shrinking();
+  const keys = keysOf(1, 16, 20);
+  for (const key of keys) one.put(key, "first");
+  neverRests(one, keys);
+  const told: [string, unknown][] = [];
+  const none = () => Promise.reject(new WhorlError("not_reachable", "nobody"));
+  const generations = {
+    current: 0,
+    resize: { generation: 1, owners: Array(8).fill("a") },
+  };
+  const ring = {
+    size: 16,
+    ownership: { owners: Array(16).fill("a"), generations },
+  } as unknown as Ring;
+  const takeovers = new GroupTakeovers({
+    self: "a",
+    runtime,
+    log: {
+      ...silentLog,
+      info: (message) => void told.push(["info", message]),
+      warn: (_message, data) => void told.push(["warn", data?.["reason"]]),
+    },
+    system: () => undefined,
+    ring: () => ring,
+    members,
+    exports: new GroupExport(members),
+    perform: none,
+    call: none,
+  });
+  const step = () =>
+    takeovers.takeOver({ group: target.group, partition: 1, mayEnd: false });
+  await step();
+  assertEquals(told, []);
+  await runtime.advance(STUCK_AFTER_MS);
+  await step();
+  assertEquals(told.map(([kind]) => kind), ["warn"]);
+  assert(String(told[0]![1]).startsWith(`more is written to ${one.group}`));
+  one.consistentRead = (asker) => asker.done();
+  await step();
+  assertEquals(told.slice(1), [["info", `${target.group} gets on again`]]);
 });
 
 Deno.test("takeOver() does not follow for ever what changes as fast as it is brought", async () => {

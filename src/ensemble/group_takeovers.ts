@@ -92,29 +92,52 @@ export class GroupTakeovers {
 
   /** Brings what a group that is led here gets, and tells if that keeps failing. */
   async takeOver(step: TakeoverOfGroup): Promise<void> {
-    const { group } = step;
-    const { log, members, runtime } = this.#world;
-    const term = members.memberHere(group)?.term ?? 0;
+    const { members, runtime } = this.#world;
+    const term = members.memberHere(step.group)?.term ?? 0;
     const begunMs = runtime.now();
+    let behind: readonly number[];
     try {
-      await this.#takeOver(step);
+      behind = await this.#takeOver(step);
     } catch (error) {
-      this.#stuck.keep((name) => members.memberHere(name) !== undefined);
-      const member = members.memberHere(group);
-      const endedMs = runtime.now();
-      if (
-        member?.role === "leader" && !this.#closed &&
-        this.#stuck.failed({ group, term, begunMs, endedMs })
-      ) {
-        log.warn(`${group} does not get on in taking over from other groups`, {
-          sources: sourcesLeft(member.state.succession)
-            .map((source) => this.#sourceGroup(source)),
-          reason: reasonOf(error),
-        });
-      }
+      this.#tellFailed(step.group, term, begunMs, reasonOf(error));
       throw error;
     }
-    if (this.#stuck.succeeded(group)) log.info(`${group} gets on again`);
+    if (behind.length === 0) return this.#tellSucceeded(step.group);
+    const groups = behind.map((source) => this.#sourceGroup(source)).join(", ");
+    this.#tellFailed(
+      step.group,
+      term,
+      begunMs,
+      `more is written to ${groups} than they remember, so that all keys are gone through again and again`,
+    );
+  }
+
+  #tellFailed(
+    group: string,
+    term: number,
+    begunMs: number,
+    reason: string,
+  ): void {
+    const { log, members, runtime } = this.#world;
+    this.#stuck.keep((name) => members.memberHere(name) !== undefined);
+    const member = members.memberHere(group);
+    const endedMs = runtime.now();
+    if (
+      member?.role === "leader" && !this.#closed &&
+      this.#stuck.failed({ group, term, begunMs, endedMs })
+    ) {
+      log.warn(`${group} does not get on in taking over from other groups`, {
+        sources: sourcesLeft(member.state.succession)
+          .map((source) => this.#sourceGroup(source)),
+        reason,
+      });
+    }
+  }
+
+  #tellSucceeded(group: string): void {
+    if (this.#stuck.succeeded(group)) {
+      this.#world.log.info(`${group} gets on again`);
+    }
   }
 
   /** Name of the group of a partition of the ring as it is. */
@@ -127,14 +150,14 @@ export class GroupTakeovers {
 
   async #takeOver(
     { group, partition, mayEnd }: TakeoverOfGroup,
-  ): Promise<void> {
+  ): Promise<readonly number[]> {
     const { members, exports, runtime } = this.#world;
     const member = members.memberHere(group);
     const ring = this.#world.ring();
     const resize = ring?.ownership.generations.resize;
-    if (member === undefined || ring === undefined || !resize) return;
+    if (member === undefined || ring === undefined || !resize) return [];
     const { generation, owners: { length: size } } = resize;
-    await takeOver(
+    return await takeOver(
       {
         runtime,
         members,

@@ -1,5 +1,5 @@
 /**
- * Groups that have had no success for long: what fails now and then is nobody's
+ * Groups that have not got on for long: what fails now and then is nobody's
  * business, but what keeps failing is that of whoever runs the cluster.
  *
  * @module

@@ -15,19 +15,27 @@ import type { HeldPartition } from "../handoff/transfer.ts";
  * Whether `self`, which goes by `ring`, may take what it holds into another
  * cluster; `null` if so.
  *
- * @param held Asks for what it holds. A node whose ring never changed its size is not asked.
+ * @param held Asks for what it holds; undefined if that cannot be told now. A node whose ring never changed its size is not asked.
  */
 export async function refuseFormerPartitions(
   ring: Ring,
   self: string,
   to: string,
-  held: () => Promise<readonly HeldPartition[]>,
+  held: () => Promise<readonly HeldPartition[] | undefined>,
 ): Promise<WhorlError | null> {
   const origin = originOf(ring, self);
   if (ring.ownership.generations.sizes.length === 0 && origin === null) {
     return null;
   }
-  const former = (await held()).filter(({ partition }) => {
+  const all = await held();
+  if (all === undefined) {
+    return new WhorlError(
+      "node_still_starting",
+      `Cannot join ${to} as a vnode master of this node does not run, which may hold partitions of its ring before a resize: wait for it`,
+      { details: { node: self } },
+    );
+  }
+  const former = all.filter(({ partition }) => {
     const age = ageOfVnode(ring, partition, origin);
     return age !== "present" && age !== "unknown";
   });

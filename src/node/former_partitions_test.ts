@@ -63,3 +63,14 @@ Deno.test("refuseFormerPartitions() asks nobody where the ring never changed its
   );
   assertEquals(refusal, null);
 });
+
+Deno.test("refuseFormerPartitions() keeps a node of which nobody can tell what it holds", async () => {
+  const resized = installResize(begun(alone(), 16), "a");
+  const refusal = await refuseFormerPartitions(
+    resized,
+    "a",
+    "b:1",
+    () => Promise.resolve(undefined),
+  );
+  assertEquals(refusal?.code, "node_still_starting");
+});

@@ -253,7 +253,8 @@ export class WhorlNode implements AsyncDisposable {
    * `staged: false` it becomes a member at once.
    *
    * @throws {WhorlError} `self_join`, `not_reachable`,
-   * `unable_to_get_join_ring`, `node_still_starting`, `not_single_node`,
+   * `unable_to_get_join_ring`, `node_still_starting` also while a vnode master
+   * of this node does not run after a resize, `not_single_node`,
    * `different_ring_sizes`, `pending_changes` while the ring of that cluster or
    * of this node is being resized, or something is left of a resize of this
    * node's ring, `wrong_cluster`, `wrong_cookie` or `name_taken`.
@@ -264,7 +265,7 @@ export class WhorlNode implements AsyncDisposable {
       this.#cluster.ring,
       config.name,
       address,
-      async () => await vnodes?.held() ?? [],
+      async () => await vnodes?.heldByAll(),
     );
     if (refusal !== null) throw refusal;
     return await this.#cluster.join(address, options);

@@ -522,11 +522,25 @@ export class VnodeManager {
 
   /** What the masters that run hold, also of partitions that are not this node's. */
   async held(): Promise<HeldPartition[]> {
+    return (await this.#askHeld()).held;
+  }
+
+  /** What this node holds; undefined while a master does not run, which may hold more. */
+  async heldByAll(): Promise<HeldPartition[] | undefined> {
+    const { held, isAll } = await this.#askHeld();
+    return isAll ? held : undefined;
+  }
+
+  async #askHeld(): Promise<{ held: HeldPartition[]; isAll: boolean }> {
     const held: HeldPartition[] = [];
+    let isAll = true;
     for (const { hosted, links } of this.#modules.values()) {
       for (const [master, link] of links.entries()) {
         // One that is not there is asked when it is.
-        if (!link.attached) continue;
+        if (!link.attached) {
+          isAll = false;
+          continue;
+        }
         const vnodes = await link.call("held_vnodes", null) as number[];
         for (const vnode of vnodes) {
           const each = { module: hosted.name, partition: vnode };
@@ -537,7 +551,7 @@ export class VnodeManager {
         }
       }
     }
-    return held;
+    return { held, isAll };
   }
 
   /** Removes what is left of a vnode that went to another node; false if it must be handed off after all. */

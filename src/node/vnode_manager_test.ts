@@ -180,3 +180,22 @@ Deno.test("VnodeManager has no master attached that ended while its start was be
   }
   assert(ended > 0, "some ended before their start was told of");
 });
+
+Deno.test("VnodeManager.heldByAll() tells nothing while a master does not run, which may hold more", async () => {
+  const bench = new Bench();
+  const [spec] = bench.manager.childSpecs();
+  invariant(spec !== undefined, "it has one master");
+  assertEquals(await bench.manager.heldByAll(), undefined);
+  const child = await spec.start(new AbortController().signal);
+  await bench.ask("fine");
+  assertEquals(await bench.manager.heldByAll(), [{
+    module: "wild",
+    partition: 3,
+  }]);
+  const ended = Promise.withResolvers<unknown>();
+  child.onExit(ended.resolve);
+  child.kill();
+  await ended.promise;
+  assertEquals(await bench.manager.heldByAll(), undefined);
+  bench.manager.close();
+});

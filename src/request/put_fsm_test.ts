@@ -461,34 +461,65 @@ Deno.test("stepPut() asks nobody anew when one declines after the caller has bee
   ]);
 });
 
-/** What the vnode that is to coordinate is asked first. */
-function firstAsk(list: string, options: WriteQuorumOptions): PutEffect {
+/** Steps a write on node `a`; what is asked for an early answer is shown. */
+function early(
+  list: string,
+  options: WriteQuorumOptions,
+  table: [PutEvent, string][],
+): void {
   const put = createPut(preflist(list), writeQuorum(options, 64), 0);
-  const effects: PutEffect[] = [];
-  stepPut(put, start, effects);
-  return effects.find(({ type }) => type === "send_put") as PutEffect;
+  for (const [event, expected] of table) {
+    const effects: PutEffect[] = [];
+    stepPut(put, event, effects);
+    const shown = effects.flatMap((effect) =>
+      effect.type !== "send_put"
+        ? []
+        : `${effect.mayDecline ? "offer" : "put"} ${effect.replica}${
+          effect.early ? " early" : ""
+        }`
+    ).join(", ");
+    assertEquals(shown, expected, JSON.stringify(event));
+  }
 }
 
 Deno.test("stepPut() asks for an early answer only where another replica waits for it, or where it counts", () => {
-  const early = (list: string, options: WriteQuorumOptions): boolean =>
-    (firstAsk(list, options) as PutEffect & { early: boolean }).early;
-  assertEquals(early("a b c", {}), true);
-  assertEquals(early("a", { n: 1 }), false);
+  early("a b c", {}, [[start, "offer 0 early"]]);
+  early("a", { n: 1 }, [[start, "put 0"]]);
   // Of what was taken and is not durable the caller wants to know here.
-  assertEquals(early("a", { n: 1, w: 1, dw: 0 }), true);
+  early("a", { n: 1, w: 1, dw: 0 }, [[start, "put 0 early"]]);
 });
 
 Deno.test("stepPut() asks for no early answer of the last replica that is in reach", () => {
-  const put = createPut(preflist("a b"), writeQuorum({ n: 2, w: 1 }, 64), 0);
-  const effects: PutEffect[] = [];
-  for (const event of [start, failed(0, "connection_closed")]) {
-    stepPut(put, event, effects);
-  }
-  assertEquals(
-    effects.filter(({ type }) => type === "send_put"),
-    [
-      { type: "send_put", replica: 0, mayDecline: true, early: true },
-      { type: "send_put", replica: 1, mayDecline: false, early: false },
-    ],
-  );
+  early("a b", { n: 2, w: 1 }, [
+    [start, "offer 0 early"],
+    [failed(0), "put 1"],
+  ]);
+});
+
+Deno.test("stepPut() asks the only primary for an early answer when fallbacks wait for it", () => {
+  early("a b* c*", {}, [
+    [start, "put 0 early"],
+    [failed(0, "vnode_crashed"), "put 1 early"],
+  ]);
+});
+
+Deno.test("stepPut() asks one that declined for an early answer when it must do it", () => {
+  early("b a c", {}, [
+    [start, "offer 1 early"],
+    [declined(1), "offer 0 early"],
+    [declined(0), "offer 2 early"],
+    [declined(2), "put 1 early"],
+  ]);
+});
+
+Deno.test("stepPut() asks for an early answer where a moved vnode is if another replica waits for it", () => {
+  const moved: PutEvent = { type: "wrong_owner", replica: 0, owner: 3 };
+  early("a b c", {}, [
+    [start, "offer 0 early"],
+    [moved, "put 0 early"],
+  ]);
+  early("a", { n: 1 }, [
+    [start, "put 0"],
+    [moved, "put 0"],
+  ]);
 });

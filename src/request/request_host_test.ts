@@ -1,11 +1,17 @@
 import { assert, assertEquals } from "@std/assert";
 import { ManualRuntime } from "../../supervisors/manual_runtime.ts";
+import { ByteReader } from "../base/byte_reader.ts";
 import { ByteWriter } from "../base/byte_writer.ts";
 import { type ErrorCode, WhorlError } from "../base/errors.ts";
 import { type Log, silentLog } from "../environment/log.ts";
 import { chashKey } from "../ring/chash.ts";
 import { ringViewOf } from "../ring/ring_view.ts";
-import { VNODE_REQUEST_TIME_LEFT_OFFSET } from "../vnode/vnode_wire.ts";
+import {
+  readVnodeRequestHeader,
+  RequestFlag,
+  VNODE_REQUEST_TIME_LEFT_OFFSET,
+  type VnodeRequestHeader,
+} from "../vnode/vnode_wire.ts";
 import { writeFailure } from "../wire/failure.ts";
 import { erlangAtom, erlangTuple } from "../wire/etf.ts";
 import { FrameType } from "../wire/frame_type.ts";
@@ -96,6 +102,19 @@ function refuse(
     0,
     into.length,
   );
+}
+
+/** The flags of a request as a vnode receives it. */
+function flagsOf(request: Uint8Array): number {
+  const header: VnodeRequestHeader = {
+    moduleId: 0,
+    vnode: 0,
+    command: 0,
+    flags: 0,
+    timeLeftMs: 0,
+  };
+  readVnodeRequestHeader(new ByteReader(request), header);
+  return header.flags;
 }
 
 Deno.test("RequestHost answers for a coordinator that is killed, and the others go on", async () => {
@@ -408,6 +427,41 @@ Deno.test("RequestHost gives the other replicas of a write the time that is left
     [1_000, 400, 400],
   );
   await host.close();
+});
+
+Deno.test("RequestHost asks vnodes for an early answer to a write only where it is of use", async () => {
+  const { wantsAccepted, mayDecline, continues } = RequestFlag;
+  const cases = [
+    { n: 1, quorum: 1, expected: [0] },
+    { n: 1, quorum: 1, durable: 0, expected: [wantsAccepted] },
+    {
+      n: 3,
+      quorum: 2,
+      expected: [wantsAccepted | mayDecline, continues, continues],
+    },
+    {
+      n: 3,
+      quorum: 2,
+      durable: 0,
+      expected: [
+        wantsAccepted | mayDecline,
+        wantsAccepted | continues,
+        wantsAccepted | continues,
+      ],
+    },
+  ];
+  for (const { expected, ...options } of cases) {
+    const routes = new KeptRoutes();
+    const host = createHost(new ManualRuntime(), routes);
+    submit(host, { kind: OperationKind.put, ...options });
+    reply(host, routes.sent[0]!.correlation);
+    assertEquals(
+      routes.sent.map(({ bytes }) => flagsOf(bytes)),
+      expected,
+      JSON.stringify(options),
+    );
+    await host.close();
+  }
 });
 
 Deno.test("RequestHost coordinates a write here when it cannot be sent on, and answers once", async () => {

@@ -44,14 +44,26 @@ export function originsIn(ring: Ring): RingOrigin[] {
  * its successor heard only after it had begun one.
  */
 export function mistakenMembers(ring: Ring): string[] {
-  const { resize } = ring.ownership.generations;
   return currentMembers(ring).filter((node) => {
     const origin = originOf(ring, node);
-    if (origin === null) return false;
-    const first = firstVnodeOf(origin.generation);
-    return resize !== null && first === firstVnodeOf(resize.generation) ||
-      first === firstVnode(ring) && origin.size !== ring.size;
+    return origin !== null && (isOfResize(ring, origin) ||
+      firstVnodeOf(origin.generation) === firstVnode(ring) &&
+        origin.size !== ring.size);
   });
+}
+
+/** Those of {@linkcode mistakenMembers} whose vnodes have the numbers of the partitions to come: giving up the resize helps. */
+export function mistakenInResize(ring: Ring): string[] {
+  return currentMembers(ring).filter((node) => {
+    const origin = originOf(ring, node);
+    return origin !== null && isOfResize(ring, origin);
+  });
+}
+
+function isOfResize(ring: Ring, { generation }: RingOrigin): boolean {
+  const { resize } = ring.ownership.generations;
+  return resize !== null &&
+    firstVnodeOf(generation) === firstVnodeOf(resize.generation);
 }
 
 /** What a node that stands alone in `left` has to say of itself in `joined`; `null` for nothing. */

@@ -24,7 +24,8 @@
  *
  * In `binding` a write waits for partitions that may be out of reach, so that it
  * is short: the claimant begins it when all members are up, and goes back to
- * `copying` if it lasts. From `reading` there is no way back but by force.
+ * `copying` if it lasts. From `reading` there is no way back but by force, so that
+ * those who are joining must know of the resize before, and be there.
  *
  * It changes the number of partitions and nothing else, so no other change of
  * membership is planned with it or while it is under way.

@@ -35,7 +35,7 @@ import {
   transfersTowards,
 } from "./ring_change.ts";
 import { hasConsistentBuckets } from "./consistent_buckets.ts";
-import { mistakenMembers } from "./ring_origin.ts";
+import { mistakenInResize, mistakenMembers } from "./ring_origin.ts";
 import { allReported } from "./ring_resize.ts";
 import { stagedChanges } from "./staged_changes.ts";
 
@@ -116,11 +116,9 @@ export function tendRing(
     current = installed;
     reasons.push(moved(done, isLast));
   }
-  if (isResizeVoid(current)) {
-    go(
-      abortResize(current, self),
-      "the resize was given up as owners are gone",
-    );
+  const flaw = flawOfResize(current);
+  if (flaw !== null) {
+    go(abortResize(current, self), `the resize was given up as ${flaw}`);
   }
   go(...tendResize(current, self, resize));
   if (current.ownership.generations.resize === null) {
@@ -156,7 +154,9 @@ function tendResize(
   const { resize } = ring.ownership.generations;
   switch (resize?.phase) {
     case "copying":
-      return mayBind && allReported(ring) && ringReady(ring)
+      // Who is joining would be waited for where there is no way back.
+      return mayBind && allReported(ring) &&
+          requestersBehind(ring).length === 0
         ? [
           enterResizePhase(ring, self, "binding"),
           "writes are to be held until the resized ring has them",
@@ -208,25 +208,29 @@ export function assumeDone(ring: Ring, self: string): Ring {
 }
 
 /**
- * Whether a resize is under way that cannot be: a claimant of another part of a
- * split cluster has removed owners meanwhile, has them leave, or has others come,
- * maybe one whose own vnodes are numbered like the partitions to come.
+ * Why the resize under way cannot be; `null` if it can. A claimant of another part
+ * of a split cluster has removed owners meanwhile, has them leave, or has others
+ * come, maybe one whose own vnodes are numbered like the partitions to come.
  * Where buckets are consistent there is no way back from the phase `reading`, in
  * which groups of the new partitions have taken over: then the ring gets its new
  * size, and after that other owners.
  */
-function isResizeVoid(ring: Ring): boolean {
+function flawOfResize(ring: Ring): string | null {
   const { owners, next, generations: { resize } } = ring.ownership;
   if (
     resize === null || resize.phase === "reading" && hasConsistentBuckets(ring)
-  ) return false;
+  ) return null;
+  if (resize.phase !== "reading") {
+    const [mistaken] = mistakenInResize(ring)
+      .filter((node) => !isGuest(ring, node));
+    if (mistaken !== undefined) {
+      return `what ${mistaken} holds would be taken for parts of the resized ring`;
+    }
+  }
   const able = new Set(heirs(ring));
-  if (
-    resize.phase !== "reading" &&
-    mistakenMembers(ring).some((node) => !isGuest(ring, node))
-  ) return true;
-  return next.length > 0 || !owners.every((owner) => able.has(owner)) ||
+  const isVoid = next.length > 0 || !owners.every((owner) => able.has(owner)) ||
     !resize.owners.every((owner) => able.has(owner));
+  return isVoid ? "owners are gone" : null;
 }
 
 /** Whether `node` owns nothing in `ring` and is to get nothing. */

@@ -7,8 +7,11 @@ import {
 } from "./ring.ts";
 import {
   addJoining,
+  beginResize,
   completeTransfers,
+  enterResizePhase,
   freshRing,
+  installResize,
   rejoin,
   setOwnership,
   setStatus,
@@ -219,4 +222,34 @@ Deno.test("heirs() are valid or down, or joining and owners already", () => {
   ring = rejoin(setStatus(ring, "a", "c", "down"), "c");
   ring = setStatus(ring, "a", "d", "leaving");
   assertEquals(heirs(ring), ["a", "b", "c"]);
+});
+
+Deno.test("tendRing() gives a resize up for a member that came with its numbers, and for no such member of the ring as it is", () => {
+  const came = (ring: Ring) =>
+    setStatus(
+      addJoining(ring, { ...facts("d"), origin: "1/8" }, 0),
+      "b",
+      "d",
+      "valid",
+    );
+  const begun = (ring: Ring, size: number) =>
+    beginResize(ring, "a", new Array<string>(size).fill("a"));
+  const phaseOf = ({ ownership }: Ring) => ownership.generations.resize?.phase;
+  const copying = begun(cluster(8, "a"), 16);
+  const { ring, reasons } = tendRing(came(copying), "a", TARGET_N);
+  assertEquals(phaseOf(ring), undefined);
+  assertEquals(
+    reasons[0],
+    "the resize was given up as what d holds would be taken for parts of the resized ring",
+  );
+  // It was let in too late to stop that one: the next has other numbers.
+  const reading = enterResizePhase(
+    enterResizePhase(copying, "a", "binding"),
+    "a",
+    "reading",
+  );
+  const late = tended(installResize(came(reading), "a"));
+  assertEquals(memberStatus(late, "d"), "valid");
+  const settled = assumeDone(late, "a");
+  assertEquals(phaseOf(tended(begun(settled, 32))), "copying");
 });

@@ -266,7 +266,7 @@ export class CoverageStreams {
     return promise;
   }
 
-  /** Adds a chunk; false if it cannot be encoded, which fails the query and not the vnode. */
+  /** Adds a chunk; false if it cannot be encoded or is too large, which fails the query and not the vnode. */
   #take(stream: Stream, value: unknown): boolean {
     const { batch, declaration } = stream;
     const before = batch.length;

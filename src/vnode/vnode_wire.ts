@@ -44,7 +44,7 @@ export const RequestFlag = {
   mayDecline: 16,
   /**
    * Finishes what was begun at another replica: a vnode that is behind refuses
-   * commands that begin something first. A hint as well.
+   * commands that begin something before these. A hint as well.
    */
   continues: 32,
 } as const;

@@ -33,8 +33,17 @@ export interface Fault<Plan = unknown> {
   unable?(machine: Machine, nodeCount: number): string | undefined;
   /** Draws one on these nodes. The same chance draws the same. */
   draw(chance: Chance, nodes: readonly string[]): DrawnFault<Plan>;
-  /** Does it, and returns what takes it back. */
-  strike(cluster: NemesisCluster, plan: Plan): Promise<Heal> | Heal;
+  /**
+   * Does it, and returns what takes it back; `undefined` if there was nothing
+   * to do it to, and nothing is to be taken back.
+   *
+   * @param signal Fires when the run is given up.
+   */
+  strike(
+    cluster: NemesisCluster,
+    plan: Plan,
+    signal: AbortSignal,
+  ): Promise<Heal | undefined> | Heal;
 }
 
 /** Forgets the type of a plan: plans come back to the kind that has drawn them. */

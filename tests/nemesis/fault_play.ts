@@ -77,7 +77,11 @@ export class FaultPlay {
     this.#cluster.tell(`+ ${name}: ${words}, ${(forMs / 1000).toFixed(1)} s`);
     this.#active.add(planned);
     try {
-      const heal = await fault.strike(this.#cluster, plan);
+      const heal = await fault.strike(this.#cluster, plan, signal);
+      if (heal === undefined) {
+        this.#cluster.tell(`- ${name}: there was nothing to do it to`);
+        return;
+      }
       this.#counts.set(name, (this.#counts.get(name) ?? 0) + 1);
       try {
         await pause(forMs, signal);

@@ -245,6 +245,7 @@ class Run {
     const seconds = this.#faultMs / 1000;
     const endedAtMs = this.#account.elapsedMs;
     this.#account.violations.push(
+      ...this.#stalls.violations(),
       ...checkProgress(this.#store.records, {
         acknowledgedMin: 0,
         timeoutMs: this.#stalls.allowed(OPERATION_MS_MAX, endedAtMs),
@@ -273,6 +274,7 @@ class Run {
       operations: countOutcomes(this.#store.records),
       acknowledgedPerSecond: Math.round(perSecond),
       longestRecoveryMs: Math.round(this.#longestRecoveryMs),
+      longestStallMs: Math.round(this.#stalls.longestMs),
       falls,
       violations: this.#account.violations,
       directory: this.#directory.path,

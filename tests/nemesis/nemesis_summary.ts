@@ -31,6 +31,8 @@ export interface NemesisSummary {
   readonly operations: { ok: number; failed: number; unknown: number };
   readonly acknowledgedPerSecond: number;
   readonly longestRecoveryMs: number;
+  /** For how long the process of the clients did not get to run, at most. */
+  readonly longestStallMs: number;
   /** How often nodes ended by themselves because their disks failed. */
   readonly falls: number;
   readonly violations: readonly Violation[];
@@ -79,6 +81,7 @@ export function summaryText(summary: NemesisSummary): string {
     `  operations          ${operations.ok} ok, ${operations.failed} failed, ${operations.unknown} unknown`,
     `  under faults        ${summary.acknowledgedPerSecond} acknowledged a second`,
     `  longest recovery    ${summary.longestRecoveryMs} ms`,
+    `  own stalls          ${summary.longestStallMs} ms at the longest`,
     `  ended by disk       ${summary.falls} times`,
     `  rounds              ${summary.rounds} in ${
       Math.round(summary.tookMs / 1000)

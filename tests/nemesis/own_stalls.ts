@@ -3,16 +3,21 @@
  * things to do, or something here took long. An answer that was there meanwhile is
  * seen late, and so is the deadline that a client keeps. What the clients of a run
  * may be late by is therefore measured, and not guessed: whatever is later than that
- * is late by Whorl.
+ * is late by Whorl. There is a limit to what is excused: a run whose own process stood
+ * still for long says nothing of answers, and fails.
  *
  * @module
  */
+import type { Violation } from "../../src/simulation/checkers/violation.ts";
 import type { OperationRecord } from "../../src/simulation/history.ts";
 
 /** Time between two looks at the clock, in milliseconds. */
 const LOOK_MS = 20;
 /** What a timer may be late by without a stall, in milliseconds. */
 const TIMER_MS = 5;
+
+/** Longest stall of a run that still says something of answers, in milliseconds. */
+export const OWN_STALL_MS_MAX = 10_000;
 
 /** The timers that are watched. */
 export interface StallTimers {
@@ -57,6 +62,17 @@ export class OwnStalls implements Disposable {
       (longest, { fromMs, toMs }) => Math.max(longest, toMs - fromMs),
       0,
     );
+  }
+
+  /** Whether the run may be judged by what its clients saw. */
+  violations(): Violation[] {
+    const { longestMs } = this;
+    return longestMs <= OWN_STALL_MS_MAX ? [] : [{
+      check: "own_stalls",
+      message: `The process of the clients stood still for ${
+        Math.round(longestMs)
+      } ms, so nobody can tell what was answered late: run it again on a machine with less to do`,
+    }];
   }
 
   /** How many milliseconds this process stood still from `fromMs` to `toMs`. */

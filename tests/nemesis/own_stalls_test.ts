@@ -1,7 +1,7 @@
 import { assertEquals } from "@std/assert";
 import { HistoryRecorder } from "../../src/simulation/history.ts";
 import { checkProgress } from "../../src/simulation/checkers/progress.ts";
-import { OwnStalls } from "./own_stalls.ts";
+import { OWN_STALL_MS_MAX, OwnStalls } from "./own_stalls.ts";
 
 /** A process whose timers fire when the test says so. */
 function bench() {
@@ -63,4 +63,13 @@ Deno.test("OwnStalls.allowed() excuses what the process slept over, and no more"
   for (let i = 0; i < 155; i++) pass(20);
   history.succeed(unanswered, "v");
   assertEquals(late(), 1);
+});
+
+Deno.test("OwnStalls.violations() tells when a run is not to be judged", () => {
+  const { stalls, pass } = bench();
+  using _ = stalls.watch();
+  pass(20 + OWN_STALL_MS_MAX);
+  assertEquals(stalls.violations(), []);
+  pass(21 + OWN_STALL_MS_MAX);
+  assertEquals(stalls.violations().map(({ check }) => check), ["own_stalls"]);
 });

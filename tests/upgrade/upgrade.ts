@@ -359,6 +359,7 @@ class UpgradeRun implements AsyncDisposable {
     const { records } = this.#history;
     const endedAtMs = this.#now();
     const violations = [
+      ...this.#stalls.violations(),
       ...checkAcknowledgedWrites(records, reads, {
         readsSeeAcknowledged: true,
       }),
@@ -371,7 +372,9 @@ class UpgradeRun implements AsyncDisposable {
     ];
     const operations = countOutcomes(records);
     this.#tell(
-      `${operations.ok} operations ok, ${operations.failed} failed, ${operations.unknown} unknown; ${violations.length} violations`,
+      `${operations.ok} operations ok, ${operations.failed} failed, ${operations.unknown} unknown; ${violations.length} violations; own stalls ${
+        Math.round(this.#stalls.longestMs)
+      } ms at the longest`,
     );
     return { violations, operations, steps: this.#steps };
   }

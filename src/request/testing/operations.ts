@@ -25,12 +25,14 @@ export function operation(
     kind = OperationKind.request,
     n = 3,
     quorum = 2,
+    durable = kind === OperationKind.put ? quorum : 0,
     timeLeftMs = 1_000,
     place,
   }: {
     kind?: number;
     n?: number;
     quorum?: number;
+    durable?: number;
     timeLeftMs?: number;
     /** Where it goes, instead of to the key `k` of the bucket `b`. */
     place?: Uint8Array;
@@ -45,7 +47,7 @@ export function operation(
     n,
     quorum,
     primaries: 0,
-    durable: kind === OperationKind.put ? quorum : 0,
+    durable,
     nodeConfirms: 0,
     timeLeftMs,
   });

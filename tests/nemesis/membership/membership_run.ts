@@ -71,6 +71,8 @@ export interface MembershipSummary {
   readonly tookMs: number;
   /** Longest time from a commit until all of it was carried out, kills included. */
   readonly longestPlanMs: number;
+  /** For how long the process of the clients did not get to run, at most. */
+  readonly longestStallMs: number;
   readonly operations: { ok: number; failed: number; unknown: number };
   readonly keys: number;
   readonly violations: readonly Violation[];
@@ -266,6 +268,7 @@ class Run {
     const endedAtMs = this.#account.elapsedMs;
     const loaded = this.#history.records.slice(firstId);
     this.#account.violations.push(
+      ...this.#stalls.violations(),
       ...checkProgress(loaded, {
         acknowledgedMin: Math.round(
           ACKNOWLEDGED_PER_SECOND_MIN * this.#loadMs / 1000,
@@ -284,6 +287,7 @@ class Run {
       killed: cluster.killed,
       tookMs: Math.round(endedAtMs),
       longestPlanMs: Math.round(this.#longestPlanMs),
+      longestStallMs: Math.round(this.#stalls.longestMs),
       operations: countOutcomes(loaded),
       keys: keys.length,
       violations: this.#account.violations,
@@ -321,6 +325,7 @@ export function membershipText(summary: MembershipSummary): string {
     `  longest plan        ${summary.longestPlanMs} ms`,
     `  operations          ${ok} ok, ${failed} failed, ${unknown} unknown`,
     `  keys                ${summary.keys}`,
+    `  own stalls          ${summary.longestStallMs} ms at the longest`,
     `  took                ${Math.round(summary.tookMs / 1000)} s`,
     "",
     ...violations.slice(0, 10).map(({ check, message }) =>

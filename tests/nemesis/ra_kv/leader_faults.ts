@@ -9,6 +9,7 @@ import { isWhorlError, reasonOf } from "../../../src/base/errors.ts";
 import { anyPlan, type Fault, nodeClaim } from "../fault.ts";
 import type { NemesisCluster } from "../nemesis_cluster.ts";
 import type { NemesisNode } from "../nemesis_node.ts";
+import { pause } from "../pause.ts";
 import { shortName } from "../short_name.ts";
 import { GROUP } from "./ra_kv_load.ts";
 
@@ -31,7 +32,7 @@ const leaderAlone: Fault<null> = {
   },
   async strike(cluster) {
     const leader = await leaderAmong(cluster, cluster.nodes);
-    if (leader === undefined) return () => {};
+    if (leader === undefined) return undefined;
     cluster.tell(`${shortName(leader.name)} leads and is alone`);
     return leaveAlone(cluster, leader);
   },
@@ -54,25 +55,27 @@ const leaderAsleep: Fault<null> = {
       words: "whoever leads is alone, and sleeps until another one leads",
     };
   },
-  async strike(cluster) {
+  async strike(cluster, _plan, signal) {
     const leader = await leaderAmong(cluster, cluster.nodes);
-    if (leader === undefined) return () => {};
+    if (leader === undefined) return undefined;
     const reach = leaveAlone(cluster, leader);
     leader.pause();
     try {
-      const heir = await nextLeader(cluster, leader);
+      const heir = await nextLeader(cluster, leader, signal);
       cluster.tell(
         `${shortName(leader.name)} led and goes on, and ${
           heir === undefined ? "nobody leads" : `${shortName(heir.name)} leads`
         }`,
       );
+      if (heir !== undefined) return reach;
+      reach();
+      return undefined;
     } catch (error) {
       reach();
       throw error;
     } finally {
       leader.resume();
     }
-    return reach;
   },
 };
 
@@ -91,13 +94,14 @@ function leaveAlone(
 async function nextLeader(
   cluster: NemesisCluster,
   former: NemesisNode,
+  signal: AbortSignal,
 ): Promise<NemesisNode | undefined> {
   const others = cluster.nodes.filter((node) => node !== former);
   const untilMs = performance.now() + REPLACED_MS_MAX;
   while (performance.now() < untilMs) {
     const leader = await leaderAmong(cluster, others);
     if (leader !== undefined && leader !== former) return leader;
-    await new Promise((resolve) => setTimeout(resolve, ASK_AGAIN_MS));
+    await pause(ASK_AGAIN_MS, signal);
   }
   return undefined;
 }

@@ -82,6 +82,8 @@ export interface MixSummary {
   /** How often members became equal. */
   readonly agreements: number;
   readonly longestAgreementMs: number;
+  /** For how long the process of the clients did not get to run, at most. */
+  readonly longestStallMs: number;
   readonly violations: readonly Violation[];
   readonly directory: string;
 }
@@ -286,6 +288,7 @@ class Run {
     const { put, get } = mix.counts;
     const endedAtMs = this.#account.elapsedMs;
     this.#account.violations.push(
+      ...this.#stalls.violations(),
       ...checkProgress(records.filter(({ client }) => client === "mix"), {
         acknowledgedMin: Math.round(
           ACKNOWLEDGED_SHARE_MIN *
@@ -308,6 +311,7 @@ class Run {
       outcomes: countOutcomes(records),
       agreements: this.#agreements,
       longestAgreementMs: Math.round(this.#longestAgreementMs),
+      longestStallMs: Math.round(this.#stalls.longestMs),
       violations: this.#account.violations,
       directory: this.#directory.path,
     };
@@ -332,6 +336,7 @@ export function mixText(summary: MixSummary): string {
     "",
     `  with the reader's   ${ok} ok, ${failed} failed, ${unknown} unknown`,
     `  members equal       ${summary.agreements} times, after ${summary.longestAgreementMs} ms at the longest`,
+    `  own stalls          ${summary.longestStallMs} ms at the longest`,
     `  took                ${Math.round(summary.tookMs / 1000)} s`,
     "",
     ...violations.slice(0, 10).map(({ check, message }) =>
