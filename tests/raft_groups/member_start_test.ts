@@ -4,11 +4,12 @@
  *
  * @module
  */
-import { assertEquals } from "@std/assert";
+import { assert, assertEquals } from "@std/assert";
 import { seededChance } from "../../src/base/chance.ts";
 import type { Disk, DiskReader } from "../../src/environment/disk.ts";
 import type { StorageEnvironment } from "../../src/environment/environment.ts";
 import { silentLog } from "../../src/environment/log.ts";
+import { RA_KV_MACHINE } from "../../src/ra_kv/ra_kv_command_codec.ts";
 import { GroupProcess } from "../../src/raft/group_process.ts";
 import type { GroupWorld } from "../../src/raft/group_world.ts";
 import { StartTurns } from "../../src/raft/log/start_turns.ts";
@@ -16,6 +17,7 @@ import { openRaftLogs } from "../../src/raft/log/stored_raft_logs.ts";
 import type { MachineEffect, RaftMachine } from "../../src/raft/machine.ts";
 import { DiskBench } from "../../src/simulation/testing/disk_bench.ts";
 import { testConfig, testEntry } from "../raft_log/log_driver.ts";
+import { NodeBench } from "./node_bench.ts";
 
 const ENTRIES = 4_000;
 /** Of a read from a segment: longer than an election. */
@@ -141,4 +143,45 @@ Deno.test("a start applies each entry once, though a snapshot is taken and an el
   assertEquals(member.state, [ENTRIES]);
   await bench.run(member.close());
   await bench.run(logs.close());
+});
+
+Deno.test("members that start together make way for others together", async () => {
+  const members = [7, 8, 9];
+  const entries = 12_000;
+  const machine = new Releasing();
+  const node = new NodeBench("together", machine as RaftMachine);
+  const first = await node.run(
+    openRaftLogs({ folder: "/raft", environment: node.bench.live() }),
+  );
+  for (const uid of members) {
+    await node.run(
+      first.create({ ...testConfig(uid), machine: RA_KV_MACHINE }),
+    );
+    const log = await node.run(first.open(uid, silent));
+    log.append(
+      Array.from({ length: entries }, (_, i) => testEntry(i + 1, 1, "x")),
+    );
+    log.noteApplied(entries);
+    await node.run(log.close());
+  }
+  await node.run(first.close());
+
+  const givenAtTurns = [0];
+  const live = node.bench.live.bind(node.bench);
+  node.bench.live = () => {
+    const environment = live();
+    const setTimer: StorageEnvironment["setTimer"] = (afterMs, callback) => {
+      if (afterMs === 0) givenAtTurns.push(machine.given.length);
+      return environment.setTimer(afterMs, callback);
+    };
+    return { ...environment, setTimer };
+  };
+  await node.run(node.begin());
+  assertEquals(machine.given.length, members.length * entries);
+  givenAtTurns.push(machine.given.length);
+  const most = Math.max(
+    ...givenAtTurns.map((given, i) => given - (givenAtTurns[i - 1] ?? 0)),
+  );
+  // A slice, and a step.
+  assert(most <= 16_384 + 512, `${most} entries`);
 });
