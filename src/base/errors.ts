@@ -139,6 +139,11 @@ export function isWhorlError(
     (code === undefined || error.code === code);
 }
 
+/** Why a node that stops takes nothing any more. */
+export function nodeStopping(): WhorlError {
+  return new WhorlError("closed", "The node is stopping");
+}
+
 /** Whether `code` is that of a store which takes nothing more until it is opened anew. */
 export function isStoreFailure(code: string | undefined): code is ErrorCode {
   return code?.startsWith("store_") ?? false;

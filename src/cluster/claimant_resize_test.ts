@@ -62,6 +62,13 @@ function isHeld({ ring }: ClaimantState, node: string): boolean {
   return boundVnodes(ring, node).length > 0;
 }
 
+/** All are up, and have copied and then hold writes: reads go by the resized ring from now on. */
+function readsByNew(claimant: ClaimantState, members: readonly string[]): void {
+  stepClaimant(claimant, { type: "nodes_up", nodes: members });
+  hears(claimant, reported(claimant.ring, members));
+  hears(claimant, reported(claimant.ring, members));
+}
+
 /** Tells `claimant` that its ring is this one by now. */
 function hears(claimant: ClaimantState, ring: Ring): ClaimantEffect[] {
   return stepClaimant(claimant, { type: "ring_changed", ring });
@@ -151,9 +158,7 @@ Deno.test("stepClaimant() that takes a held resize over lets no writes be before
 Deno.test("stepClaimant() does not give a resize up by which some read already", () => {
   const claimant = resizing(cluster("a", "b", "c"), 16);
   const members = ["a", "b", "c"];
-  stepClaimant(claimant, { type: "nodes_up", nodes: members });
-  hears(claimant, reported(claimant.ring, members));
-  hears(claimant, reported(claimant.ring, members));
+  readsByNew(claimant, members);
   assertEquals(phaseOf(claimant), "reading");
   const refusal = find(ask(claimant, 7, { method: "resize", size: 0 }), "fail");
   assertEquals(refusal.code, "not_resizing");
@@ -316,9 +321,7 @@ Deno.test("stepClaimant() lets nobody in whose vnodes have the numbers of the re
     assertEquals(phaseOf(claimant), "copying");
     // The same if it hears of it when the ring has its new size already.
     const members = ["a", "b", "c"];
-    stepClaimant(claimant, { type: "nodes_up", nodes: members });
-    hears(claimant, reported(claimant.ring, members));
-    hears(claimant, reported(claimant.ring, members));
+    readsByNew(claimant, members);
     hears(claimant, agreed(claimant.ring));
     assertEquals(claimant.ring.size, 16);
     hears(claimant, comesLate(claimant.ring, { autoJoin }));
@@ -369,9 +372,7 @@ Deno.test("stepClaimant() lets nobody in or out while the ring is resized, and d
   assertEquals(memberStatus(claimant.ring, "d"), "valid");
   assertEquals(claimant.ring.ownership.next, []);
   const members = ["a", "b", "c", "d"];
-  stepClaimant(claimant, { type: "nodes_up", nodes: members });
-  hears(claimant, reported(claimant.ring, members));
-  hears(claimant, reported(claimant.ring, members));
+  readsByNew(claimant, members);
   hears(claimant, agreed(claimant.ring));
   assertEquals(claimant.ring.size, 16);
   const { next } = claimant.ring.ownership;
@@ -382,9 +383,7 @@ Deno.test("stepClaimant() ends a resize when those who are joining know that it 
   for (const isInvited of [true, false]) {
     const claimant = resizing(cluster("a", "b", "c"), 16);
     const members = ["a", "b", "c"];
-    stepClaimant(claimant, { type: "nodes_up", nodes: members });
-    hears(claimant, reported(claimant.ring, members));
-    hears(claimant, reported(claimant.ring, members));
+    readsByNew(claimant, members);
     assertEquals(phaseOf(claimant), "reading");
     const { ring } = claimant;
     const come = isInvited

@@ -9,6 +9,7 @@ import type { Runtime, TimerHandle } from "../../supervisors/runtime.ts";
 import {
   type ErrorCode,
   isWhorlError,
+  nodeStopping,
   reasonOf,
   WhorlError,
 } from "../base/errors.ts";
@@ -101,7 +102,7 @@ export class ClusterQuestions {
 
   /** Fails what waits for a leader or an answer; what it was to change may yet change. */
   close(): void {
-    this.#closed = new WhorlError("closed", "The node is stopping");
+    this.#closed = nodeStopping();
     for (const [timer, fail] of this.#waiting) {
       this.#runtime.clearTimer(timer);
       fail(this.#closed);

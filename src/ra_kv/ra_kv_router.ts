@@ -20,7 +20,7 @@
 import type { Runtime, TimerHandle } from "../../supervisors/runtime.ts";
 import { ByteReader } from "../base/byte_reader.ts";
 import { briefCopyOf } from "../base/byte_slab.ts";
-import { isWhorlError, WhorlError } from "../base/errors.ts";
+import { isWhorlError, nodeStopping, WhorlError } from "../base/errors.ts";
 import { DeadlineWheel } from "../environment/deadline_wheel.ts";
 import { TurnClock } from "../environment/turn_clock.ts";
 import type { RaftSystem } from "../raft/raft_member.ts";
@@ -225,7 +225,7 @@ export class RaKvRouter implements OperationCarrier, RequestHost {
 
   /** Fails what is under way; what was written may yet happen. */
   close(): void {
-    this.#closed = new WhorlError("closed", "The node is stopping");
+    this.#closed = nodeStopping();
     if (this.#timer !== undefined) this.runtime.clearTimer(this.#timer);
     this.#timer = undefined;
     this.watches.close(this.#closed);

@@ -18,7 +18,7 @@ import type { SupervisorReport } from "../../supervisors/supervisor.ts";
 import type { Log } from "../environment/log.ts";
 import { ByteReader } from "../base/byte_reader.ts";
 import { briefCopyOf } from "../base/byte_slab.ts";
-import { isWhorlError, WhorlError } from "../base/errors.ts";
+import { isWhorlError, nodeStopping, WhorlError } from "../base/errors.ts";
 import { DeadlineWheel } from "../environment/deadline_wheel.ts";
 import type { RingView } from "../ring/ring_view.ts";
 import { coordinatorFor } from "./coordinator_for.ts";
@@ -206,7 +206,7 @@ export class RequestHost implements Coordinators, ProcessHost {
       target.operationDone({ object: undefined, replies: [], replicas: [] });
     } else if (query !== undefined) query.more(target);
     else if (!this.supervisor.alive) {
-      target.operationFailed(new WhorlError("closed", "The node is stopping"));
+      target.operationFailed(nodeStopping());
     } else {
       target.operationFailed(
         new WhorlError(
@@ -241,7 +241,7 @@ export class RequestHost implements Coordinators, ProcessHost {
         "overload",
         `Cannot take a request as ${this.supervisor.size} are under way: the limit is ${this.supervisor.maxChildren}`,
       )
-      : new WhorlError("closed", "The node is stopping");
+      : nodeStopping();
   }
 
   #coordinatorFor(

@@ -15,7 +15,7 @@
 import type { Runtime } from "../../supervisors/runtime.ts";
 import { ByteReader } from "../base/byte_reader.ts";
 import { briefCopyOf } from "../base/byte_slab.ts";
-import { isWhorlError, WhorlError } from "../base/errors.ts";
+import { isWhorlError, nodeStopping, WhorlError } from "../base/errors.ts";
 import { type Deadline, DeadlineWheel } from "../environment/deadline_wheel.ts";
 import type { RingView } from "../ring/ring_view.ts";
 import { writeRingView } from "../ring/ring_view_codec.ts";
@@ -195,7 +195,7 @@ export class RequestHostLink implements Coordinators {
   /** No host will come any more: everything is answered, now and later. */
   close(): void {
     this.detach("the node is stopping");
-    this.#closed = new WhorlError("closed", "The node is stopping");
+    this.#closed = nodeStopping();
     for (const id of [...this.#open.keys()]) this.#fail(id, this.#closed);
     this.#wheel.close();
   }

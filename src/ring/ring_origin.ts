@@ -44,19 +44,24 @@ export function originsIn(ring: Ring): RingOrigin[] {
  * its successor heard only after it had begun one.
  */
 export function mistakenMembers(ring: Ring): string[] {
-  return currentMembers(ring).filter((node) => {
-    const origin = originOf(ring, node);
-    return origin !== null && (isOfResize(ring, origin) ||
-      firstVnodeOf(origin.generation) === firstVnode(ring) &&
-        origin.size !== ring.size);
-  });
+  return membersFrom(ring, (origin) =>
+    isOfResize(ring, origin) ||
+    firstVnodeOf(origin.generation) === firstVnode(ring) &&
+      origin.size !== ring.size);
 }
 
 /** Those of {@linkcode mistakenMembers} whose vnodes have the numbers of the partitions to come: giving up the resize helps. */
 export function mistakenInResize(ring: Ring): string[] {
+  return membersFrom(ring, (origin) => isOfResize(ring, origin));
+}
+
+function membersFrom(
+  ring: Ring,
+  isMistaken: (origin: RingOrigin) => boolean,
+): string[] {
   return currentMembers(ring).filter((node) => {
     const origin = originOf(ring, node);
-    return origin !== null && isOfResize(ring, origin);
+    return origin !== null && isMistaken(origin);
   });
 }
 

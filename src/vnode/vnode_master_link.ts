@@ -8,7 +8,7 @@
  * @module
  */
 import type { Runtime, TimerHandle } from "../../supervisors/runtime.ts";
-import { reasonOf, WhorlError } from "../base/errors.ts";
+import { nodeStopping, reasonOf, WhorlError } from "../base/errors.ts";
 import { ByteWriter } from "../base/byte_writer.ts";
 import {
   BatchingSink,
@@ -419,10 +419,6 @@ export class VnodeMasterLink {
     }
     if (this.#inFlight.size > 0 || this.#calls.size > 0) this.#sweepSoon();
   }
-}
-
-function nodeStopping(): WhorlError {
-  return new WhorlError("closed", "The node is stopping");
 }
 
 /** Gives `target` a failure as if a vnode had answered it. */

@@ -8,6 +8,7 @@
  *
  * @module
  */
+import { type Runtime, systemRuntime } from "../../supervisors/runtime.ts";
 import type { Violation } from "../../src/simulation/checkers/violation.ts";
 import type { OperationRecord } from "../../src/simulation/history.ts";
 
@@ -19,33 +20,24 @@ const TIMER_MS = 5;
 /** Longest stall of a run that still says something of answers, in milliseconds. */
 export const OWN_STALL_MS_MAX = 10_000;
 
-/** The timers that are watched. */
-export interface StallTimers {
-  setTimer(ms: number, callback: () => void): unknown;
-  clearTimer(timer: unknown): void;
-}
+type Timers = Pick<Runtime, "setTimer" | "clearTimer">;
 
 interface Stall {
   readonly fromMs: number;
   readonly toMs: number;
 }
 
-const TIMERS: StallTimers = {
-  setTimer: (ms, callback) => setTimeout(callback, ms),
-  clearTimer: (timer) => clearTimeout(timer as number),
-};
-
 /** The stalls of this process while they are watched; see the module's text. */
 export class OwnStalls implements Disposable {
   readonly #now: () => number;
-  readonly #timers: StallTimers;
+  readonly #timers: Timers;
   /** In the order of time; they never overlap. */
   readonly #stalls: Stall[] = [];
   #timer: unknown;
   #dueAt = 0;
 
   /** @param now The clock of the history. */
-  constructor(now: () => number, timers: StallTimers = TIMERS) {
+  constructor(now: () => number, timers: Timers = systemRuntime) {
     this.#now = now;
     this.#timers = timers;
   }

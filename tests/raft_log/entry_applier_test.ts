@@ -12,6 +12,7 @@ import { entryBody } from "../../src/raft/entry_body.ts";
 import { openRaftLogs } from "../../src/raft/log/stored_raft_logs.ts";
 import type { RaftMachine } from "../../src/raft/machine.ts";
 import { MachineHost } from "../../src/raft/machine_host.ts";
+import { loneWorld } from "../../src/raft/testing/lone_world.ts";
 import {
   EntryKind,
   type Membership,
@@ -101,15 +102,13 @@ async function readThrough(endsBefore: boolean): Promise<void> {
       await pause();
     }
     assertEquals(log.entryInMemory(4), undefined);
-    const host = new MachineHost<number[]>(machine, [], undefined, INITIAL, {
-      runtime: environment,
-      leads: () => false,
-      isUp: () => true,
-      propose() {},
-      applied() {},
-      release() {},
-      checkpoint() {},
-    });
+    const host = new MachineHost<number[]>(
+      machine,
+      [],
+      undefined,
+      INITIAL,
+      loneWorld(environment),
+    );
     const applier = new EntryApplier(log, host, {
       closed: () => false,
       defer: (callback) => environment.defer(callback),

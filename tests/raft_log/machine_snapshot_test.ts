@@ -17,6 +17,7 @@ import { entryBody } from "../../src/raft/entry_body.ts";
 import type { GroupLog } from "../../src/raft/log/raft_log.ts";
 import { openRaftLogs } from "../../src/raft/log/stored_raft_logs.ts";
 import { MachineHost } from "../../src/raft/machine_host.ts";
+import { loneWorld } from "../../src/raft/testing/lone_world.ts";
 import { EntryKind, type Membership } from "../../src/raft/raft_entry.ts";
 import { DiskBench } from "../../src/simulation/testing/disk_bench.ts";
 
@@ -41,15 +42,13 @@ function hostOf(
     log: GroupLog;
   },
 ): MachineHost<RaKvState> {
-  return new MachineHost(machine, state, log.snapshot, initial, {
-    runtime,
-    leads: () => false,
-    isUp: () => true,
-    propose() {},
-    applied() {},
-    release() {},
-    checkpoint() {},
-  });
+  return new MachineHost(
+    machine,
+    state,
+    log.snapshot,
+    initial,
+    loneWorld(runtime),
+  );
 }
 
 function put(log: GroupLog, host: MachineHost<RaKvState>, key: number): void {

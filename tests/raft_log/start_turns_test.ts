@@ -14,6 +14,7 @@ import { StartTurns } from "../../src/raft/log/start_turns.ts";
 import { openRaftLogs } from "../../src/raft/log/stored_raft_logs.ts";
 import type { RaftMachine } from "../../src/raft/machine.ts";
 import { MachineHost } from "../../src/raft/machine_host.ts";
+import { loneWorld } from "../../src/raft/testing/lone_world.ts";
 import { DiskBench } from "../../src/simulation/testing/disk_bench.ts";
 import { testConfig, testEntry, testMembership } from "./log_driver.ts";
 
@@ -81,15 +82,13 @@ Deno.test("a start gives others their turn, however much is in the log", async (
 
   const found = await bench.run(next.open(7, silent));
   assertEquals(found.recovered.appliedIndex, ENTRIES);
-  const host = new MachineHost(machine, [0], undefined, testMembership, {
-    runtime: turns.environment,
-    leads: () => false,
-    isUp: () => true,
-    propose() {},
-    applied() {},
-    release() {},
-    checkpoint() {},
-  });
+  const host = new MachineHost(
+    machine,
+    [0],
+    undefined,
+    testMembership,
+    loneWorld(turns.environment),
+  );
   const applier = new EntryApplier(found, host, {
     closed: () => false,
     defer: (callback) => turns.environment.defer(callback),
