@@ -17,6 +17,7 @@ import { MeasuredProcess } from "../measured_process.ts";
 import { joinAll } from "../measured_ring.ts";
 import { list, type Listed } from "./listing.ts";
 import type { LoadResult, Order } from "./node_process.ts";
+import { say } from "../say.ts";
 
 const HELP =
   `Measures how the keys of a bucket are listed, by a node of a cluster on this machine.
@@ -46,10 +47,6 @@ const MEMORY_EVERY_MS = 100;
 const MEMORY_FIGURES = 10;
 
 const NODE = new URL("./node_process.ts", import.meta.url);
-
-function say(text: string): void {
-  Deno.stdout.writeSync(new TextEncoder().encode(`${text}\n`));
-}
 
 const args = parseArgs(Deno.args, {
   string: [

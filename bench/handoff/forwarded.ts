@@ -15,6 +15,7 @@ import { joinAll } from "../measured_ring.ts";
 import { type ThreadUsage, threadUsages } from "../process_usage.ts";
 import type { Order } from "./node_process.ts";
 import type { ServedLoad, ServedResult } from "./served_load.ts";
+import { say } from "../say.ts";
 
 const HELP = `Measures operations at home and on another node, by turns.
 
@@ -60,10 +61,6 @@ const args = parseArgs(Deno.args, {
 
 /** What one turn came to; figures are of one operation. */
 type Figures = Record<string, number>;
-
-function say(text: string): void {
-  Deno.stdout.writeSync(new TextEncoder().encode(`${text}\n`));
-}
 
 if (args.help) {
   say(HELP);

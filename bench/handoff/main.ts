@@ -14,6 +14,7 @@ import { commitStaged, joinAll, settle, stageJoins } from "../measured_ring.ts";
 import { cpuSeconds } from "../process_usage.ts";
 import type { Order } from "./node_process.ts";
 import type { ServedResult } from "./served_load.ts";
+import { say } from "../say.ts";
 
 const HELP = `Measures data that moves between node processes on this machine.
 
@@ -71,10 +72,6 @@ const args = parseArgs(Deno.args, {
 }) as unknown as Record<string, string> & { json: boolean; help: boolean };
 
 type Figures = Record<string, number>;
-
-function say(text: string): void {
-  Deno.stdout.writeSync(new TextEncoder().encode(`${text}\n`));
-}
 
 if (args.help) {
   say(HELP);

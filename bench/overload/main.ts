@@ -28,6 +28,7 @@ import {
   type Served,
   type Work,
 } from "./operations.ts";
+import { say } from "../say.ts";
 
 const HELP =
   `Offers a cluster of three node processes more than it can serve, on this machine.
@@ -76,10 +77,6 @@ interface Driver {
   prepare(work: Work): Promise<void>;
   closed(concurrency: number, durationMs: number): Promise<Served>;
   open(load: OpenLoad): Promise<LoadWindow[]>;
-}
-
-function say(text: string): void {
-  Deno.stdout.writeSync(new TextEncoder().encode(`${text}\n`));
 }
 
 const args = parseArgs(Deno.args, {
