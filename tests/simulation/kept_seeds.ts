@@ -39,7 +39,7 @@ export const KEPT_SEEDS: readonly KeptSeed[] = [
     seed: 7081,
     isAnother: true,
     found:
-      "the operator planned before the claimant knew of all joins (cluster_life.ts)",
+      "the operator planned before the claimant knew of all joins, which a node that lets a guest in tells it of now (cluster_life_test.ts)",
   },
   {
     seed: 18549,
@@ -55,7 +55,7 @@ export const KEPT_SEEDS: readonly KeptSeed[] = [
     seed,
     isAnother: true as const,
     found:
-      "the last reads were answered by fallbacks, which repair no primary (kv_workload.ts)",
+      "the last reads were answered by fallbacks, which repair no primary (last_reads_test.ts)",
   })),
   {
     seed: 50185,
