@@ -1,8 +1,8 @@
 /**
- * A member of a Raft group: performs what `raft_fsm.ts` decides. The parts it
- * acts through are its log (`log/`), its machine (`machine_host.ts`), the
- * commands and reads that wait (`proposal_queue.ts`, `read_queue.ts`) and the
- * way to the other members (`entry_sender.ts`).
+ * A member of a Raft group: carries out what `raft_fsm.ts` decides. It acts
+ * through its log (`log/`), its machine (`machine_host.ts`), the queues of
+ * commands and reads (`proposal_queue.ts`, `read_queue.ts`) and the sender of
+ * entries (`entry_sender.ts`).
  *
  * @module
  */
@@ -45,13 +45,13 @@ import { ReadQueue } from "./read_queue.ts";
 import { type StoredState, storedState } from "./stored_state.ts";
 
 /**
- * So long after a commit the others are told of it, in milliseconds, unless
- * something goes to them sooner: a moment for whoever looks there, and a few
- * hundred timers a second where there is much to do.
+ * Delay after a commit until the others are told of it, in milliseconds, unless
+ * a message goes to them sooner: short for readers there, and still only a few
+ * hundred timers a second under load.
  */
 const TELL_COMMIT_AFTER_MS = 5;
 
-/** How a member is started. */
+/** What a member starts from. */
 export interface GroupProcessOptions<State> {
   readonly uid: number;
   readonly logs: RaftLogs;
@@ -59,14 +59,14 @@ export interface GroupProcessOptions<State> {
   readonly world: GroupWorld;
 }
 
-/** One member; see the module's text. */
+/** One member; see the module comment. */
 export class GroupProcess<State = unknown> implements RaftMember<State> {
   readonly group: string;
   readonly groupId: number;
   readonly node: string;
   readonly uid: number;
   readonly log: GroupLog;
-  /** @internal The frame of heartbeats that named it last. */
+  /** @internal The last frame of heartbeats that named it. */
   namedIn = 0;
   readonly #world: GroupWorld;
   readonly #machine: MachineHost<State>;
@@ -84,16 +84,16 @@ export class GroupProcess<State = unknown> implements RaftMember<State> {
   readonly #snapshots: OwnSnapshots;
   #leaderlessSinceMs: number | undefined;
   #closed = false;
-  /** Whether those who wait were told that the group is over. */
+  /** Whether the waiting requests were told that the group is over. */
   #isOverTold = false;
 
   readonly #events: RaftEvent[] = [];
   readonly #effects: RaftEffect[] = [];
-  /** From the first on: events wait until all is applied again that was before a restart. */
+  /** True at first: events wait until the entries applied before a restart are applied again. */
   #stepping = true;
 
   readonly #requests = new MemberRequests();
-  /** Who waits for this member to lead. */
+  /** Those who wait for this member to lead. */
   #hopefuls: { resolve(): void; reject(error: WhorlError): void }[] = [];
 
   private constructor(
@@ -142,7 +142,7 @@ export class GroupProcess<State = unknown> implements RaftMember<State> {
     this.#snapshots = new OwnSnapshots(log, this.#machine, {
       log: world.log,
       snapshotEntriesMin: world.snapshotEntriesMin,
-      // To a member that has ended nothing is delivered.
+      // A closed member ignores what is delivered.
       taken: (snapshot) => this.deliver({ type: "snapshot_taken", snapshot }),
     });
     this.#proposals = new ProposalQueue({
@@ -207,7 +207,7 @@ export class GroupProcess<State = unknown> implements RaftMember<State> {
       await member.#applier.applyKnown(world.turns);
     } catch (error) {
       await log.close();
-      // Some rot is found only by who reads there.
+      // Some damage is found only when that part is read.
       throw isWhorlError(error, "store_corrupt")
         ? lostLogError(log, error)
         : error;
@@ -218,7 +218,8 @@ export class GroupProcess<State = unknown> implements RaftMember<State> {
       }
     }
     member.#stepAll();
-    // A life that died before it was removed has seen it.
+    // Its last incarnation saw the end of the group and died before it was
+    // removed.
     if (member.isOver) member.#over();
     return member;
   }
@@ -255,7 +256,7 @@ export class GroupProcess<State = unknown> implements RaftMember<State> {
     return this.#machine.state;
   }
 
-  /** Whether the machine has ended the group: the member is about to be removed. */
+  /** Whether the machine has ended the group, so that the member is about to be removed. */
   get isOver(): boolean {
     return this.#machine.isOver;
   }
@@ -270,7 +271,8 @@ export class GroupProcess<State = unknown> implements RaftMember<State> {
     target: RaftTarget<AppliedCommand> | undefined,
     options?: ProposeOptions,
   ): void {
-    // One that is closed refuses likewise: "closed" would leave open whether it was carried out.
+    // A closed member says the same: "closed" would leave open whether the
+    // command was carried out.
     if (this.isOver) target?.failed("deleted", undefined);
     else if (this.#closed) target?.failed("not_leader", undefined);
     else if (!this.leads) target?.failed("not_leader", this.#raft.leader);
@@ -316,14 +318,14 @@ export class GroupProcess<State = unknown> implements RaftMember<State> {
     this.deliver({ type: "transfer_leadership", request, to });
   }
 
-  /** Does not wait for silence: stands now, unless a leader is known. A new group has its leader sooner. */
+  /** Starts an election now, unless a leader is known, so that a new group gets its leader sooner. */
   standNow(): void {
     if (this.#raft.leader === undefined) {
       this.deliver({ type: "election_timeout" });
     }
   }
 
-  /** Lets another member lead, and does not stand again: the disk fails, or the node is about to stop. */
+  /** Lets another member lead and starts no more elections: the disk fails, or the node is about to stop. */
   giveWay(): void {
     this.deliver({ type: "disk_failing" });
   }
@@ -355,9 +357,9 @@ export class GroupProcess<State = unknown> implements RaftMember<State> {
   }
 
   /**
-   * Whether a heartbeat from `from` tells a follower nothing new. Then silence is
-   * put off, as the core would, without asking it: of a thousand idle groups
-   * that is all there is to do.
+   * Whether a heartbeat from `from` tells a follower nothing new. If so,
+   * restarts the election timer as the core would, without stepping it: with a
+   * thousand idle groups that is all the work there is.
    */
   heardSame(from: string, term: number, commitIndex: number): boolean {
     const { role, leader, term: ownTerm } = this.#raft;
@@ -369,12 +371,12 @@ export class GroupProcess<State = unknown> implements RaftMember<State> {
     return true;
   }
 
-  /** A message of this group from the member at `from`. */
+  /** A message of this group from the member on `from`. */
   message(from: string, uid: number, message: RaftMessage): void {
     this.deliver({ type: "message", from, uid, message });
   }
 
-  /** Hands the core an event, now or when the step under way is done. */
+  /** Steps the core with an event, now or when the current step is done. */
   deliver(event: RaftEvent): void {
     if (this.#closed) return;
     this.#events.push(event);
@@ -384,7 +386,7 @@ export class GroupProcess<State = unknown> implements RaftMember<State> {
   #stepAll(): void {
     this.#stepping = true;
     try {
-      // What the start of the core has asked for.
+      // The effects of creating the core.
       this.#performAll();
       for (let i = 0; i < this.#events.length; i++) {
         const event = this.#events[i] as RaftEvent;
@@ -400,7 +402,7 @@ export class GroupProcess<State = unknown> implements RaftMember<State> {
       this.#fail(
         isWhorlError(error) ? error : new WhorlError(
           "vnode_crashed",
-          `Cannot go on with group ${this.group}: ${reasonOf(error)}`,
+          `Cannot continue group ${this.group}: ${reasonOf(error)}`,
           { cause: error },
         ),
       );
@@ -527,15 +529,16 @@ export class GroupProcess<State = unknown> implements RaftMember<State> {
     this.deliver({ type: "snapshot_sent", to, index, ok: index > 0 });
   }
 
-  /** Reads a state of the machine that comes with a snapshot. */
+  /** A decoder for the machine's state in a snapshot. */
   stateDecoder(): StateDecoder<State> {
     return this.#machine.decoder();
   }
 
   /**
-   * A snapshot from the leader is here, whole: it takes the place of log and state, durably.
+   * A snapshot from the leader has been received: durably replaces log and
+   * state by it.
    *
-   * @param appliedIndex What the leader was told that this member has.
+   * @param appliedIndex The applied index that the leader was told.
    */
   async installSnapshot(
     snapshot: SnapshotMeta,
@@ -551,7 +554,7 @@ export class GroupProcess<State = unknown> implements RaftMember<State> {
     this.#applier.apply();
   }
 
-  /** It did not come, or not whole. */
+  /** Receiving a snapshot has failed. */
   snapshotAborted(snapshot: SnapshotMeta): void {
     this.deliver({ type: "snapshot_received", snapshot, ok: false });
   }
@@ -560,7 +563,8 @@ export class GroupProcess<State = unknown> implements RaftMember<State> {
     if (leader !== undefined) this.#leaderlessSinceMs = undefined;
     else this.#leaderlessSinceMs ??= this.#world.runtime.now();
     if (role !== "leader") {
-      // The step that ends a leader may commit as well, as that of its own removal does.
+      // The step that ends a leader can commit entries as well, as its own
+      // removal does.
       this.#applier.apply();
       this.#proposals.lost(this.#raft.leader);
     } else for (const { resolve } of this.#hopefuls.splice(0)) resolve();
@@ -578,7 +582,7 @@ export class GroupProcess<State = unknown> implements RaftMember<State> {
     else this.#snapshots.applied();
   }
 
-  /** What was proposed behind the end is void, on every member: whoever waits for it is told so. */
+  /** Commands proposed after the end are void on every member: fails those who wait for them. */
   #over(): void {
     if (this.#isOverTold || this.#closed) return;
     this.#isOverTold = true;
@@ -588,7 +592,7 @@ export class GroupProcess<State = unknown> implements RaftMember<State> {
       ...this.#requests.clear(),
     ];
     failAll(waiting, "deleted", undefined);
-    // There will be no leader any more who does.
+    // No later leader will tell the others.
     this.deliver({ type: "tell_commit" });
     this.#world.over(this.groupId, this.group);
   }
@@ -600,7 +604,7 @@ export class GroupProcess<State = unknown> implements RaftMember<State> {
 
   #fail(error: WhorlError): void {
     if (this.#closed) return;
-    this.#world.log.error("A member of a group cannot go on", {
+    this.#world.log.error("A member of a group failed", {
       group: this.group,
       reason: reasonOf(error),
     });
@@ -608,7 +612,7 @@ export class GroupProcess<State = unknown> implements RaftMember<State> {
     this.#world.failed(error);
   }
 
-  /** Everybody who waits is told; nothing is done any more. */
+  /** Fails all who wait; nothing is done any more. */
   #end(): void {
     this.#closed = true;
     this.#electionTimer.close();
@@ -626,7 +630,7 @@ export class GroupProcess<State = unknown> implements RaftMember<State> {
     }
   }
 
-  /** Ends the member; what is in the log becomes durable first. */
+  /** Closes the member; its log becomes durable first. */
   async close(): Promise<void> {
     if (!this.#closed) this.#end();
     await this.#snapshots.settled();
@@ -652,7 +656,7 @@ function failAll(
 function lostLogError(log: GroupLog, cause: unknown): WhorlError {
   return new WhorlError(
     "tail_lost",
-    `Cannot go on with group ${log.config.name} as part of what this member acknowledged is not in its log any more`,
+    `Cannot continue group ${log.config.name} as part of what this member acknowledged is missing from its log`,
     {
       details: { group: log.config.name, members: membersOf(log) },
       ...(cause === undefined ? {} : { cause }),
@@ -660,7 +664,7 @@ function lostLogError(log: GroupLog, cause: unknown): WhorlError {
   );
 }
 
-/** The members as far as a log knows. */
+/** The members as far as the log knows. */
 function membersOf({ recovered, config }: GroupLog): readonly Member[] {
   return (recovered.memberships.at(-1) ?? recovered.snapshot?.membership ??
     config.initial).members;

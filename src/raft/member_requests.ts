@@ -1,12 +1,12 @@
 /**
- * Who waits for what was asked of a member besides commands and reads: changes
- * of the members, and transfers of leadership.
+ * Waiting requests to a member other than commands and reads: membership
+ * changes and transfers of leadership.
  *
  * @module
  */
 import type { RaftFailure, RaftTarget } from "./raft_member.ts";
 
-/** Where a change stands in the log. */
+/** The position of a change in the log. */
 export interface ChangePlace {
   readonly index: number;
   readonly term: number;
@@ -18,26 +18,26 @@ export class MemberRequests {
   readonly #changes = new Map<number, RaftTarget<ChangePlace>>();
   readonly #transfers = new Map<number, RaftTarget<void>>();
 
-  /** A number for a change, whose end `target` waits for. */
+  /** Registers a change and returns its number. */
   change(target: RaftTarget<ChangePlace>): number {
     this.#changes.set(++this.#last, target);
     return this.#last;
   }
 
-  /** A number for a transfer. */
+  /** Registers a transfer and returns its number. */
   transfer(target: RaftTarget<void>): number {
     this.#transfers.set(++this.#last, target);
     return this.#last;
   }
 
-  /** The change is in the log. */
+  /** The change has been appended to the log. */
   begun(request: number, place: ChangePlace): void {
     const target = this.#changes.get(request);
     this.#changes.delete(request);
     target?.done(place);
   }
 
-  /** Nothing comes of it. */
+  /** The request was refused. */
   refused(
     request: number,
     reason: RaftFailure,
@@ -49,7 +49,7 @@ export class MemberRequests {
     target?.failed(reason, leader);
   }
 
-  /** The target of the transfer leads, or never will. */
+  /** The transfer has succeeded or failed. */
   transferEnded(
     request: number,
     ok: boolean,
@@ -61,7 +61,7 @@ export class MemberRequests {
     else target?.failed("not_up_to_date", leader);
   }
 
-  /** Takes back all who wait. */
+  /** Removes and returns all waiting targets. */
   clear(): RaftTarget<never>[] {
     const waiting = [...this.#changes.values(), ...this.#transfers.values()];
     this.#changes.clear();
