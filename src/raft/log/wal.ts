@@ -1,20 +1,21 @@
 /**
- * The write-ahead log of a node: one file at a time, in which the entries and
- * votes of all its Raft groups become durable. Whatever is put into it while a
- * sync is under way makes the next batch, so that the more there is to do, the
- * less each of it costs (group commit).
+ * The write-ahead log of a node: the entries and votes of all its Raft groups
+ * become durable in one file at a time. What is added during a sync forms the
+ * next batch, so that the cost per record falls under load (group commit).
  *
- *     gathering ── turn ends, no sync under way ──► written to the system's memory ── sync ──► durable
+ *     gathering ── turn ends, no sync running ──► written to the page cache ── sync ──► durable
  *
- * What the turn has to send leaves before: the others' disks are further away.
+ * Messages of the turn are sent before the write: the other members' disks are
+ * further away.
  *
  * There is one sync at a time, and a batch is written only when the one before
- * it is durable. So a batch that is found in a file vouches for all before it;
- * only of the last one nobody knows, unless the watermark does. Recovery (see
- * `wal_recovery.ts`) lives by that.
+ * it is durable. So a batch found in a file proves that all before it were
+ * durable; only for the last one that is unknown, unless the watermark tells.
+ * Recovery depends on that (see `wal_recovery.ts`).
  *
- * A write or sync that failed is never tried again: of what the system has let
- * go of, a second sync would say that it is there. The log takes nothing more.
+ * A failed write or sync is never retried: the kernel may have dropped the
+ * dirty pages, and a second sync would report success. The log then accepts
+ * nothing more.
  *
  * @module
  */
@@ -40,17 +41,17 @@ import {
 } from "./wal_codec.ts";
 
 /**
- * So long after a batch is durable the watermark says so. A batch that follows
- * says it sooner, and a write beside the log makes the next sync of the log
- * dearer by a fifth, as there is another file to be told of in the journal of
- * the system.
+ * Delay until the watermark records that a batch is durable. A following batch
+ * proves it sooner, and writing another file makes the next sync of the log a
+ * fifth more expensive, because of the file system's journal.
  */
 const MARK_AFTER_MS = 10;
-/** Up to here, copying the bodies behind the table costs less than another call of the system. */
+/** Up to this size, copying the bodies behind the table costs less than another system call. */
 const ONE_WRITE_BYTES_MAX = 16 * 1024;
 /**
- * A file that was outgrown is left before it is full if no more groups have
- * records in it: each of them has to write a segment and its manifest then.
+ * A file that has outgrown its preallocated room is left early only if at most
+ * this many groups have records in it: each of them must then write a segment
+ * and its manifest.
  */
 const OUTGROWN_GROUPS_MAX = 64;
 
@@ -65,37 +66,37 @@ export interface WalFile {
   firstBatch: number;
   /** Number of its last batch. */
   lastBatch: number;
-  /** Who has records in it, with the index of the last entry; 0 for those that have none but votes. */
+  /** Groups with records in it, with the index of their last entry; 0 for groups without entries. */
   readonly groups: Map<WalGroup, number>;
 }
 
-/** A batch that was found, and may not be durable. */
+/** A batch found at recovery that may not be durable. */
 export interface UnsureBatch {
-  /** All of it; sealed anew. */
+  /** The whole batch; its header is written again. */
   readonly bytes: Uint8Array<ArrayBuffer>;
   readonly count: number;
   readonly bodyBytes: number;
   readonly groups: Map<WalGroup, number>;
 }
 
-/** How a log goes on from what was found on the disk. */
+/** How a log continues from what was found on the disk. */
 export interface WalOptions {
   readonly folder: string;
   readonly storeId: string;
   readonly mark: WatermarkFile;
-  /** Number of the file that is made now. */
+  /** Number of the file to create now. */
   readonly fileNumber: number;
   /** Number of the next batch. */
   readonly nextBatch: number;
-  /** Files that are there. */
+  /** Existing files. */
   readonly closed: readonly WalFile[];
-  /** What the new file is to begin with. */
+  /** A batch to write first into the new file. */
   readonly unsure: UnsureBatch | undefined;
-  /** From so many bytes on another file is begun. */
+  /** Size at which another file is begun. */
   readonly fileBytesMax: number;
-  /** While so many files wait to be taken over, nothing is written. */
+  /** While more files than this wait to be flushed, nothing is written. */
   readonly closedFilesMax: number;
-  /** A file is full, and its groups are to be taken over; then it is to be released. */
+  /** A file is full: its entries must be flushed, and then the file released. */
   onClosed(file: WalFile): void;
   /** Nothing becomes durable any more. */
   onFailed(error: WhorlError): void;
@@ -106,7 +107,7 @@ export function walFileName(number: number): string {
   return `wal-${number}.log`;
 }
 
-/** A log that is open. */
+/** An open write-ahead log. */
 export class Wal {
   readonly #environment: StorageEnvironment;
   readonly #options: WalOptions;
@@ -118,18 +119,18 @@ export class Wal {
   #file: DiskFile | undefined;
   #salt = 0;
   #offset = FILE_HEADER_BYTES;
-  /** Up to here, the file was there before: what is written behind that lets it grow. */
+  /** Preallocated size of the file: writing beyond it makes the file grow. */
   #roomBytes = 0;
   #nextBatch: number;
   #gathering = new WalBatch();
   #spare: WalBatch | undefined;
-  /** Batches that are full. */
+  /** Full batches that wait to be written. */
   readonly #full: WalBatch[] = [];
-  /** Where a small batch is put together; made for the first one. */
+  /** Buffer in which small batches are assembled; made on first use. */
   #together: Uint8Array<ArrayBuffer> | undefined;
   #writing: WalBatch | undefined;
   #markTimer: TimerHandle | undefined;
-  /** The last batch that somebody waits for by {@linkcode written}. */
+  /** The last batch that a call of {@linkcode written} waits for. */
   #awaited: WalBatch | undefined;
   #turning = false;
   #turned: Promise<void> | undefined;
@@ -141,9 +142,9 @@ export class Wal {
     this.#deferred = false;
     this.#writeNext();
   };
-  /** Behind the links, which send when what is deferred now is done. */
+  /** Deferred twice, so that links send first. */
   readonly #flushSoon = (): void => this.#environment.defer(this.#flush);
-  /** CRC-32 and place of the body that was put last. */
+  /** CRC-32 and place of the last body added. */
   lastCrc = 0;
   lastSlab: Uint8Array<ArrayBuffer> = NO_BODY;
   lastOffset = 0;
@@ -161,7 +162,7 @@ export class Wal {
     this.#current = this.#fileOf(options.fileNumber);
   }
 
-  /** Begins a file behind those that are there. */
+  /** Begins a file after the existing ones. */
   static async open(
     environment: StorageEnvironment,
     options: WalOptions,
@@ -190,7 +191,10 @@ export class Wal {
     };
   }
 
-  /** Makes `file`, durably; from now on it is written to. The new salt keeps batches that may stand in it already from being taken for new ones. */
+  /**
+   * Durably creates `file`, which is written to from now on. The new salt
+   * distinguishes its batches from older ones in a reused file.
+   */
   async #begin(file: WalFile): Promise<void> {
     const { disk } = this.#environment;
     const { folder, storeId } = this.#options;
@@ -217,7 +221,7 @@ export class Wal {
     this.#current = file;
   }
 
-  /** Begins the file with a batch that stood at the end of another one. */
+  /** Begins the file with the last batch of another file. */
   async #repeat(
     { bytes, count, bodyBytes, groups }: UnsureBatch,
   ): Promise<void> {
@@ -234,28 +238,28 @@ export class Wal {
     this.#nextBatch++;
   }
 
-  /** Why it has failed, if it has. */
+  /** The failure, if it has failed. */
   get failure(): WhorlError | undefined {
     return this.#failure;
   }
 
-  /** Number of the batch that what is put now will be part of, or of an earlier one. */
+  /** Upper bound of the number of the batch that takes what is added now. */
   get nextBatch(): number {
     return this.#nextBatch + this.#full.length +
       (this.#writing === undefined ? 0 : 1);
   }
 
-  /** Number of the last batch that is durable. */
+  /** Number of the last durable batch. */
   get durableBatch(): number {
     return this.#nextBatch - 1;
   }
 
-  /** Files that are full and not removed yet. */
+  /** Full files that are not removed yet. */
   get closedFiles(): number {
     return this.#closed.length;
   }
 
-  /** Puts an entry in, and takes its body over; `onDurable` of `group` follows. */
+  /** Adds an entry and takes ownership of its body; `onDurable` of `group` follows. */
   putEntry(
     group: WalGroup,
     index: number,
@@ -270,7 +274,7 @@ export class Wal {
     this.#schedule();
   }
 
-  /** Puts a vote in; `then` is called when it is durable. */
+  /** Adds a vote; `then` is called when it is durable. */
   putVote(
     group: WalGroup,
     term: number,
@@ -283,7 +287,7 @@ export class Wal {
     this.#schedule();
   }
 
-  /** Lets the next batch say how far a machine has come; does not make one for it. */
+  /** Adds the applied index of a machine to the next batch, without causing a write. */
   putApplied(group: WalGroup, index: number): void {
     this.#put(group, RecordKind.applied, index, 0, NO_BODY);
   }
@@ -417,7 +421,7 @@ export class Wal {
     this.#writing = undefined;
     if (this.#awaited === batch) this.#awaited = undefined;
     this.#makeRoom();
-    // The disk has to do again before anybody is told: they take their time.
+    // Starts the next write before the callbacks, which take time.
     if (!this.#turnIfWanted()) this.#writeNext();
     for (let i = 0; i < batch.groups.length; i++) {
       const index = batch.lastIndexes[i] as number;
@@ -433,7 +437,7 @@ export class Wal {
     if (this.#released.size > 0) void this.#tidy();
   }
 
-  /** Lets a file with room be made for when this one is full, or outgrown. */
+  /** Prepares a preallocated file for when this one is full or outgrown. */
   #makeRoom(): void {
     const { fileBytesMax } = this.#options;
     const room = this.#mayBeLeftEarly ? this.#roomBytes : fileBytesMax;
@@ -459,7 +463,7 @@ export class Wal {
     }
   }
 
-  /** Goes on in another file. */
+  /** Continues in another file. */
   #turn(): void {
     this.#turning = true;
     const full = this.#current;
@@ -473,13 +477,13 @@ export class Wal {
     }, (error) => this.#fail(error));
   }
 
-  /** Whether there are so many files to be taken over that writers wait; but never who takes them over. */
+  /** Whether too many files wait to be flushed, so that writers wait; but never for a flush itself. */
   get #isHeld(): boolean {
     return this.#closed.length > this.#options.closedFilesMax &&
       this.#awaited === undefined;
   }
 
-  /** Whether it grows with each batch, and there is a larger one that would not. */
+  /** Whether the file grows with each batch while a larger preallocated one is ready. */
   get #isOutgrown(): boolean {
     return this.#offset >= this.#roomBytes && this.#mayBeLeftEarly &&
       this.#spareFile.roomBytes > this.#offset;
@@ -498,7 +502,7 @@ export class Wal {
     return true;
   }
 
-  /** `file` is not needed any more; it is removed when those before it have been, and something stands in the one behind it. */
+  /** `file` is no longer needed; it is removed once those before it have been and the one behind it holds a batch. */
   release(file: WalFile): Promise<void> {
     this.#released.add(file);
     return this.#tidy();
@@ -537,14 +541,14 @@ export class Wal {
     }
   }
 
-  /** The files that are there, by age. */
+  /** The existing files by age. */
   #fileAt(place: number): WalFile {
     return this.#closed[place] ?? this.#current;
   }
 
   /**
-   * How many of the oldest files can go. The one that is the oldest then holds
-   * a durable batch: an empty one would look like one that has lost it.
+   * How many of the oldest files can be removed. The oldest file left must hold
+   * a durable batch: an empty one would look as if it had lost it.
    */
   #removable(): number {
     let count = 0;
@@ -558,8 +562,8 @@ export class Wal {
   }
 
   /**
-   * Resolves when everything that was put in before is durable. For work on
-   * which others depend: it is written even while writers are held back.
+   * Resolves when everything added before is durable. For flushing and
+   * snapshots: written even while writers are held back.
    */
   written(): Promise<void> {
     if (this.#failure !== undefined) return Promise.reject(this.#failure);
@@ -577,7 +581,7 @@ export class Wal {
     const told = storeErrorOf(cause, this.#options.folder);
     const error = told instanceof WhorlError ? told : new WhorlError(
       "internal",
-      `Cannot go on with the Raft logs: ${reasonOf(cause)}`,
+      `Cannot continue the Raft logs: ${reasonOf(cause)}`,
       { cause },
     );
     this.#failure = error;
@@ -587,12 +591,12 @@ export class Wal {
     this.#options.onFailed(error);
   }
 
-  /** What befell something that is kept beside the log, and without which it cannot go on. */
+  /** Fails the log because of something that it depends on. */
   fail(cause: unknown): void {
     this.#fail(cause);
   }
 
-  /** Writes what was put in, unless it has failed, and closes. */
+  /** Writes what was added, unless the log has failed, and closes it. */
   async close(): Promise<void> {
     try {
       if (this.#failure === undefined) await this.written();
@@ -613,7 +617,7 @@ export class Wal {
     try {
       await this.#options.mark.close();
     } catch (error) {
-      // That the disk refuses was told.
+      // The disk's failure was reported.
       if (this.#failure === undefined) throw error;
     }
   }
