@@ -1,8 +1,8 @@
 /**
- * A member of a Raft group: carries out what `raft_fsm.ts` decides. It acts
- * through its log (`log/`), its machine (`machine_host.ts`), the queues of
- * commands and reads (`proposal_queue.ts`, `read_queue.ts`) and the sender of
- * entries (`entry_sender.ts`).
+ * A member of a Raft group: carries out what `raft_fsm.ts` decides, stepped by
+ * `raft_core.ts`. It acts through its log (`log/`), its machine
+ * (`machine_host.ts`), the requests that wait (`member_requests.ts`) and the
+ * sender of entries (`entry_sender.ts`).
  *
  * @module
  */
@@ -13,35 +13,23 @@ import { EntrySender } from "./entry_sender.ts";
 import type { GroupWorld } from "./group_world.ts";
 import type { GroupLog, RaftLogs, SnapshotReceiver } from "./log/raft_log.ts";
 import { LazyTimer } from "./lazy_timer.ts";
+import { lostLogError } from "./lost_log.ts";
 import type { RaftMachine, StateDecoder } from "./machine.ts";
 import { MachineHost, type MachineListener } from "./machine_host.ts";
 import { MemberRequests } from "./member_requests.ts";
 import { OwnSnapshots } from "./own_snapshots.ts";
-import { ProposalQueue } from "./proposal_queue.ts";
-import type {
-  Member,
-  MemberKind,
-  Membership,
-  SnapshotMeta,
-} from "./raft_entry.ts";
-import {
-  createRaft,
-  type RaftEffect,
-  type RaftEvent,
-  type RaftRole,
-  type RaftState,
-  stepRaft,
-} from "./raft_fsm.ts";
+import { RaftCore } from "./raft_core.ts";
+import type { MemberKind, Membership, SnapshotMeta } from "./raft_entry.ts";
+import type { RaftEffect, RaftEvent, RaftRole } from "./raft_events.ts";
 import type {
   AppliedCommand,
   ProposeOptions,
-  RaftFailure,
   RaftMember,
   RaftTarget,
 } from "./raft_member.ts";
 import type { RaftMessage } from "./raft_message.ts";
 import { writeRaftMessage } from "./raft_message_codec.ts";
-import { ReadQueue } from "./read_queue.ts";
+import type { RaftState } from "./raft_state.ts";
 import { type StoredState, storedState } from "./stored_state.ts";
 
 /**
@@ -70,8 +58,7 @@ export class GroupProcess<State = unknown> implements RaftMember<State> {
   namedIn = 0;
   readonly #world: GroupWorld;
   readonly #machine: MachineHost<State>;
-  readonly #proposals: ProposalQueue;
-  readonly #reads: ReadQueue;
+  readonly #requests: MemberRequests;
   readonly #sender: EntrySender;
   readonly #electionTimer: LazyTimer;
   #commitTimer: TimerHandle | undefined;
@@ -79,22 +66,13 @@ export class GroupProcess<State = unknown> implements RaftMember<State> {
     this.#commitTimer = undefined;
     this.deliver({ type: "tell_commit" });
   };
-  #raft: RaftState;
+  readonly #core: RaftCore;
   readonly #applier: EntryApplier;
   readonly #snapshots: OwnSnapshots;
   #leaderlessSinceMs: number | undefined;
   #closed = false;
   /** Whether the waiting requests were told that the group is over. */
   #isOverTold = false;
-
-  readonly #events: RaftEvent[] = [];
-  readonly #effects: RaftEffect[] = [];
-  /** True at first: events wait until the entries applied before a restart are applied again. */
-  #stepping = true;
-
-  readonly #requests = new MemberRequests();
-  /** Those who wait for this member to lead. */
-  #hopefuls: { resolve(): void; reject(error: WhorlError): void }[] = [];
 
   private constructor(
     options: GroupProcessOptions<State>,
@@ -128,7 +106,7 @@ export class GroupProcess<State = unknown> implements RaftMember<State> {
             },
           }, { priority: "low" }),
         applied: (meta, reply) =>
-          this.#proposals.applied(meta, reply, this.#raft.leader),
+          this.#requests.proposals.applied(meta, reply, this.leader),
         release: (index) => this.#snapshots.release(index),
         checkpoint: () => this.#snapshots.checkpointSoon(),
       },
@@ -145,14 +123,16 @@ export class GroupProcess<State = unknown> implements RaftMember<State> {
       // A closed member ignores what is delivered.
       taken: (snapshot) => this.deliver({ type: "snapshot_taken", snapshot }),
     });
-    this.#proposals = new ProposalQueue({
+    this.#requests = new MemberRequests({
+      group: this.group,
+      node: this.node,
       runtime: world.runtime,
       wallClock: () => world.wallClock(),
-      propose: (proposals) => this.deliver({ type: "propose", proposals }),
-    });
-    this.#reads = new ReadQueue({
-      defer: (callback) => world.runtime.defer(callback),
-      read: (round) => this.deliver({ type: "read", round }),
+      isOver: () => this.isOver,
+      leads: () => this.leads,
+      leader: () => this.leader,
+      appliedIndex: () => this.appliedIndex,
+      deliver: (event) => this.deliver(event),
     });
     this.#electionTimer = new LazyTimer(
       world.runtime,
@@ -162,11 +142,10 @@ export class GroupProcess<State = unknown> implements RaftMember<State> {
       log,
       begin: (to) => world.beginMessage(to, this.groupId, this.uid),
       end: () => world.endMessage(),
-      leadsIn: (term) =>
-        !this.#closed && this.leads && this.#raft.term === term,
+      leadsIn: (term) => !this.#closed && this.leads && this.term === term,
       missing: (to) => this.deliver({ type: "entries_missing", to }),
     });
-    this.#raft = createRaft(
+    this.#core = new RaftCore(
       {
         node: this.node,
         uid: this.uid,
@@ -180,7 +159,11 @@ export class GroupProcess<State = unknown> implements RaftMember<State> {
         machineVersion: machine.version,
         chance: world.chance.fork(`raft ${config.name}`),
       },
-      this.#effects,
+      {
+        beforeStep: (event) => this.#beforeStep(event),
+        perform: (effect) => this.#perform(effect),
+        failed: (error) => this.#stepFailed(error),
+      },
     );
   }
 
@@ -214,14 +197,18 @@ export class GroupProcess<State = unknown> implements RaftMember<State> {
     }
     for (const { node } of member.membership.members) {
       if (node !== world.node && !world.isUp(node)) {
-        member.#events.push({ type: "node_lost", node });
+        member.deliver({ type: "node_lost", node });
       }
     }
-    member.#stepAll();
+    member.#core.start();
     // Its last incarnation saw the end of the group and died before it was
     // removed.
     if (member.isOver) member.#over();
     return member;
+  }
+
+  get #raft(): RaftState {
+    return this.#core.state;
   }
 
   get role(): RaftRole {
@@ -271,13 +258,7 @@ export class GroupProcess<State = unknown> implements RaftMember<State> {
     target: RaftTarget<AppliedCommand> | undefined,
     options?: ProposeOptions,
   ): void {
-    // A closed member says the same: "closed" would leave open whether the
-    // command was carried out.
-    if (this.isOver) target?.failed("deleted", undefined);
-    else if (this.#closed) target?.failed("not_leader", undefined);
-    else if (!this.leads) target?.failed("not_leader", this.#raft.leader);
-    else if (this.#proposals.full) target?.failed("overload", this.node);
-    else this.#proposals.add(command, target, options);
+    this.#requests.propose(command, target, options);
   }
 
   aux(command: unknown): unknown {
@@ -285,15 +266,11 @@ export class GroupProcess<State = unknown> implements RaftMember<State> {
   }
 
   consistentRead(target: RaftTarget<void>): void {
-    if (this.isOver) target.failed("deleted", undefined);
-    else if (this.#closed) target.failed("closed", undefined);
-    else this.#reads.add(target);
+    this.#requests.read(target);
   }
 
   whenApplied(index: number, target: RaftTarget<void>): void {
-    if (this.isOver) target.failed("deleted", undefined);
-    else if (this.#closed) target.failed("closed", undefined);
-    else this.#reads.wait(index, target, this.appliedIndex);
+    this.#requests.whenApplied(index, target);
   }
 
   changeMembership(
@@ -307,15 +284,11 @@ export class GroupProcess<State = unknown> implements RaftMember<State> {
       | { readonly type: "remove"; readonly node: string },
     target: RaftTarget<{ readonly index: number; readonly term: number }>,
   ): void {
-    if (this.#closed) return target.failed("closed", undefined);
-    const request = this.#requests.change(target);
-    this.deliver({ type: "change_membership", request, change });
+    this.#requests.change(change, target);
   }
 
   transferLeadership(to: string, target: RaftTarget<void>): void {
-    if (this.#closed) return target.failed("closed", undefined);
-    const request = this.#requests.transfer(target);
-    this.deliver({ type: "transfer_leadership", request, to });
+    this.#requests.transfer(to, target);
   }
 
   /** Starts an election now, unless a leader is known, so that a new group gets its leader sooner. */
@@ -344,16 +317,7 @@ export class GroupProcess<State = unknown> implements RaftMember<State> {
       type: "force_membership",
       members: [{ node, uid, kind: "voter", target: 0 }],
     });
-    return this.#leading();
-  }
-
-  /** Resolves when this member leads. */
-  #leading(): Promise<void> {
-    const { promise, resolve, reject } = Promise.withResolvers<void>();
-    if (this.#closed) reject(closedError(this.group));
-    else if (this.leads) resolve();
-    else this.#hopefuls.push({ resolve, reject });
-    return promise;
+    return this.#requests.leading();
   }
 
   /**
@@ -378,44 +342,22 @@ export class GroupProcess<State = unknown> implements RaftMember<State> {
 
   /** Steps the core with an event, now or when the current step is done. */
   deliver(event: RaftEvent): void {
-    if (this.#closed) return;
-    this.#events.push(event);
-    if (!this.#stepping) this.#stepAll();
+    if (!this.#closed) this.#core.deliver(event);
   }
 
-  #stepAll(): void {
-    this.#stepping = true;
-    try {
-      // The effects of creating the core.
-      this.#performAll();
-      for (let i = 0; i < this.#events.length; i++) {
-        const event = this.#events[i] as RaftEvent;
-        if (event.type === "propose") this.#proposals.offer();
-        else if (event.type === "node_lost") this.#machine.nodeLost(event.node);
-        stepRaft(this.#raft, event, this.#effects);
-        this.#performAll();
-      }
-      this.#events.length = 0;
-    } catch (error) {
-      this.#events.length = 0;
-      this.#effects.length = 0;
-      this.#fail(
-        isWhorlError(error) ? error : new WhorlError(
-          "vnode_crashed",
-          `Cannot continue group ${this.group}: ${reasonOf(error)}`,
-          { cause: error },
-        ),
-      );
-    } finally {
-      this.#stepping = false;
-    }
+  #beforeStep(event: RaftEvent): void {
+    if (event.type === "propose") this.#requests.proposals.offer();
+    else if (event.type === "node_lost") this.#machine.nodeLost(event.node);
   }
 
-  #performAll(): void {
-    for (let i = 0; i < this.#effects.length; i++) {
-      this.#perform(this.#effects[i] as RaftEffect);
-    }
-    this.#effects.length = 0;
+  #stepFailed(error: unknown): void {
+    this.#fail(
+      isWhorlError(error) ? error : new WhorlError(
+        "vnode_crashed",
+        `Cannot continue group ${this.group}: ${reasonOf(error)}`,
+        { cause: error },
+      ),
+    );
   }
 
   #perform(effect: RaftEffect): void {
@@ -437,7 +379,10 @@ export class GroupProcess<State = unknown> implements RaftMember<State> {
       }
       case "append":
         this.log.append(effect.entries);
-        this.#proposals.appended(effect.entries, this.#machine.version);
+        this.#requests.proposals.appended(
+          effect.entries,
+          this.#machine.version,
+        );
         return;
       case "send":
         this.#send(effect.to, effect.message);
@@ -476,7 +421,7 @@ export class GroupProcess<State = unknown> implements RaftMember<State> {
         this.#world.changed(this.group);
         return;
       case "proposals_refused":
-        this.#proposals.refused(effect.reason, this.#raft.leader);
+        this.#requests.proposals.refused(effect.reason, this.leader);
         return;
       case "change_begun": {
         const { request, index, term } = effect;
@@ -484,24 +429,24 @@ export class GroupProcess<State = unknown> implements RaftMember<State> {
         return;
       }
       case "request_refused":
-        this.#requests.refused(
-          effect.request,
-          effect.reason,
-          this.#raft.leader,
-        );
+        this.#requests.refused(effect.request, effect.reason);
         return;
       case "transfer_ended":
-        this.#requests.transferEnded(
-          effect.request,
-          effect.ok,
-          this.#raft.leader,
-        );
+        this.#requests.transferEnded(effect.request, effect.ok);
         return;
       case "read_ready":
-        this.#reads.ready(effect.round, effect.index, this.appliedIndex);
+        this.#requests.reads.ready(
+          effect.round,
+          effect.index,
+          this.appliedIndex,
+        );
         return;
       case "read_refused":
-        this.#reads.refused(effect.round, effect.reason, this.#raft.leader);
+        this.#requests.reads.refused(
+          effect.round,
+          effect.reason,
+          this.leader,
+        );
         return;
       default:
         return effect satisfies never;
@@ -566,8 +511,8 @@ export class GroupProcess<State = unknown> implements RaftMember<State> {
       // The step that ends a leader can commit entries as well, as its own
       // removal does.
       this.#applier.apply();
-      this.#proposals.lost(this.#raft.leader);
-    } else for (const { resolve } of this.#hopefuls.splice(0)) resolve();
+      this.#requests.proposals.lost(this.leader);
+    } else this.#requests.elected();
     this.#machine.roleChanged(role === "leader");
     this.#world.changed(this.group);
   }
@@ -577,7 +522,7 @@ export class GroupProcess<State = unknown> implements RaftMember<State> {
     this.log.noteApplied(index);
     const machineVersion = this.#machine.version;
     this.deliver({ type: "applied", index, machineVersion });
-    this.#reads.applied(index);
+    this.#requests.reads.applied(index);
     if (this.isOver) this.#over();
     else this.#snapshots.applied();
   }
@@ -586,12 +531,7 @@ export class GroupProcess<State = unknown> implements RaftMember<State> {
   #over(): void {
     if (this.#isOverTold || this.#closed) return;
     this.#isOverTold = true;
-    const waiting: RaftTarget<never>[] = [
-      ...this.#proposals.clear(),
-      ...this.#reads.clear(),
-      ...this.#requests.clear(),
-    ];
-    failAll(waiting, "deleted", undefined);
+    this.#requests.over();
     // No later leader will tell the others.
     this.deliver({ type: "tell_commit" });
     this.#world.over(this.groupId, this.group);
@@ -619,15 +559,7 @@ export class GroupProcess<State = unknown> implements RaftMember<State> {
     this.#world.runtime.clearTimer(this.#commitTimer);
     this.#machine.close();
     this.#world.forgetSnapshot(this.group);
-    const waiting: RaftTarget<never>[] = [
-      ...this.#proposals.clear(),
-      ...this.#reads.clear(),
-      ...this.#requests.clear(),
-    ];
-    failAll(waiting, "closed", undefined);
-    for (const { reject } of this.#hopefuls.splice(0)) {
-      reject(closedError(this.group));
-    }
+    this.#requests.close();
   }
 
   /** Closes the member; its log becomes durable first. */
@@ -636,36 +568,4 @@ export class GroupProcess<State = unknown> implements RaftMember<State> {
     await this.#snapshots.settled();
     await this.log.close();
   }
-}
-
-function closedError(group: string): WhorlError {
-  return new WhorlError(
-    "closed",
-    `The member of ${group} on this node is stopping`,
-  );
-}
-
-function failAll(
-  targets: readonly RaftTarget<never>[],
-  reason: RaftFailure,
-  leader: string | undefined,
-): void {
-  for (const target of targets) target.failed(reason, leader);
-}
-
-function lostLogError(log: GroupLog, cause: unknown): WhorlError {
-  return new WhorlError(
-    "tail_lost",
-    `Cannot continue group ${log.config.name} as part of what this member acknowledged is missing from its log`,
-    {
-      details: { group: log.config.name, members: membersOf(log) },
-      ...(cause === undefined ? {} : { cause }),
-    },
-  );
-}
-
-/** The members as far as the log knows. */
-function membersOf({ recovered, config }: GroupLog): readonly Member[] {
-  return (recovered.memberships.at(-1) ?? recovered.snapshot?.membership ??
-    config.initial).members;
 }
