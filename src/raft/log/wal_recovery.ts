@@ -34,7 +34,7 @@ import {
   WAL_FORMAT,
   type WalFileHeader,
 } from "./wal_codec.ts";
-import { walFileName } from "./wal.ts";
+import { walFileName } from "./wal_files.ts";
 
 /** Receives what is found. Batches come in order. */
 export interface WalReplay {
