@@ -23,7 +23,23 @@ export type {
   Untimed,
 } from "./simulation_script.ts";
 export type { SimulationResult } from "./simulation_result.ts";
-export type { Violation } from "./checkers/violation.ts";
+export { UNDECIDED, type Violation } from "./checkers/violation.ts";
+export {
+  checkLinearizability,
+  type LinearizabilityOptions,
+  type LinearizabilityResult,
+  linearizabilityViolations,
+} from "./checkers/linearizability.ts";
+export type { Call, Model, ModelStep } from "./checkers/model.ts";
+export {
+  type CasRegisterInput,
+  casRegisterModel,
+  type CasRegisterOutput,
+  type RegisterInput,
+  registerModel,
+  type RegisterOutput,
+  type RegisterValue,
+} from "./checkers/register_model.ts";
 export type { OperationOutcome, OperationRecord } from "./history.ts";
 export type { FinishedRun, RunCheck, StoredValue } from "./finished_run.ts";
 export type { ClusterAccess, Workload, WorkloadOperation } from "./workload.ts";

@@ -17,7 +17,7 @@ import type { NodeOptions } from "../node/node_options.ts";
 import type { VnodeModule } from "../vnode/vnode.ts";
 import { checkLeftovers } from "./checkers/leftovers.ts";
 import { checkProgress } from "./checkers/progress.ts";
-import type { Violation } from "./checkers/violation.ts";
+import { UNDECIDED, type Violation } from "./checkers/violation.ts";
 import {
   during,
   formCluster,
@@ -181,7 +181,9 @@ class Run {
     return {
       schedule: this.#schedule,
       violations: this.#violations,
-      undecided: [],
+      undecided: this.#violations
+        .filter(({ check }) => check === UNDECIDED)
+        .map(({ message }) => message),
       history: this.#history.records,
       counts: countOutcomes(this.#history.records),
       virtualMs: this.#time.now(),

@@ -14,7 +14,7 @@ export interface SimulationResult {
   readonly schedule: Schedule;
   /** What did not hold; empty if all did. */
   readonly violations: readonly Violation[];
-  /** Checks that could not be decided within their bounds: neither passed nor failed. */
+  /** What could not be decided within its bounds. It stands among the violations as well, so that no run with any passes. */
   readonly undecided: readonly string[];
   /** What the clients saw. */
   readonly history: readonly OperationRecord<unknown, unknown>[];

@@ -10,7 +10,7 @@ import {
 } from "../../mod.ts";
 import { notesSimulation } from "../../examples/notes/notes_simulation.ts";
 import { notesModule } from "../../examples/notes/notes_vnode.ts";
-import { drawSchedule, simulate } from "../../src/simulation/mod.ts";
+import { drawSchedule, simulate, UNDECIDED } from "../../src/simulation/mod.ts";
 import { decodeSchedule } from "../../src/simulation/schedule/schedule_codec.ts";
 import {
   KEPT_MEMBERSHIP_SEEDS,
@@ -278,6 +278,17 @@ Deno.test("simulate() fails a request that is never answered", async () => {
   const { violations, counts } = await ask(silent);
   assertEquals(violations.map(({ check }) => check), ["progress"]);
   assertEquals(counts, { ok: 0, failed: 0, unknown: 3 });
+});
+
+Deno.test("simulate() does not pass what a check could not decide, and says so", async () => {
+  const { violations, undecided } = await simulate({
+    seed: 1,
+    faults: [],
+    operations: 3,
+    check: () => [{ check: UNDECIDED, message: "Whether it is so" }],
+  });
+  assertEquals(violations.map(({ check }) => check), [UNDECIDED]);
+  assertEquals(undecided, ["Whether it is so"]);
 });
 
 Deno.test("simulate() fails a workload that throws, and says where", async () => {

@@ -31,7 +31,7 @@ import type { OperationRecord } from "../history.ts";
 import { findBadHistory } from "./bad_history.ts";
 import { Judge } from "./linearizability_judge.ts";
 import type { Call, Model } from "./model.ts";
-import type { Violation } from "./violation.ts";
+import { UNDECIDED, type Violation } from "./violation.ts";
 
 /** Bounds of a check. */
 export interface LinearizabilityOptions {
@@ -100,6 +100,31 @@ export function checkLinearizability<State, Input, Output>(
     undecided,
     steps,
   };
+}
+
+/**
+ * The same as violations, what is undecided among them, for a {@linkcode RunCheck}.
+ *
+ * @throws {TypeError} As {@linkcode checkLinearizability}.
+ */
+export function linearizabilityViolations<State, Input, Output>(
+  records: readonly OperationRecord<Input, Output>[],
+  model: Model<State, Input, Output>,
+  options: LinearizabilityOptions = {},
+): readonly Violation[] {
+  const { violations, undecided } = checkLinearizability(
+    records,
+    model,
+    options,
+  );
+  return [
+    ...violations,
+    ...undecided.map((key) => ({
+      check: UNDECIDED,
+      message: `Whether ${key} is linearizable was not decided`,
+      key,
+    })),
+  ];
 }
 
 /** The operations of each key by invocation, without those that certainly did not happen. */

@@ -1,13 +1,16 @@
 import { assert, assertEquals, assertThrows } from "@std/assert";
 import type { OperationRecord } from "../history.ts";
-import { checkLinearizability } from "./linearizability.ts";
+import {
+  checkLinearizability,
+  linearizabilityViolations,
+} from "./linearizability.ts";
 import {
   type CasRegisterInput,
   casRegisterModel,
   type CasRegisterOutput,
   registerModel,
 } from "./register_model.ts";
-import type { Violation } from "./violation.ts";
+import { UNDECIDED, type Violation } from "./violation.ts";
 
 type Row = readonly [
   client: string,
@@ -211,6 +214,16 @@ Deno.test("checkLinearizability() leaves undecided what takes too many steps, an
     [],
   ]);
   assertEquals(cut.steps, 20);
+  assertEquals(
+    linearizabilityViolations(historyOf(rows), casRegisterModel, {
+      stepsMax: 20,
+    }),
+    [{
+      check: UNDECIDED,
+      message: "Whether k is linearizable was not decided",
+      key: "k",
+    }],
+  );
   assertEquals(check(rows).verdict, "violation");
 });
 

@@ -5,7 +5,13 @@
  * @module
  */
 
-/** One promise that did not hold. */
+/**
+ * The check of a violation that says: this could not be decided. A run with
+ * one has not passed, though nothing is known to be wrong.
+ */
+export const UNDECIDED = "undecided";
+
+/** One promise that did not hold, or was not shown to hold. */
 export interface Violation {
   /** Which check found it, in snake_case. */
   readonly check: string;

@@ -19,7 +19,7 @@ import type {
   RaKvWritten,
 } from "../../ra_kv/ra_kv_client.ts";
 import { checkExpiry } from "../checkers/expiry.ts";
-import { checkLinearizability } from "../checkers/linearizability.ts";
+import { linearizabilityViolations } from "../checkers/linearizability.ts";
 import { checkLiveEntries, type FoundEntry } from "../checkers/live_entries.ts";
 import {
   type RaKvInput,
@@ -346,18 +346,12 @@ export async function raKvChecks(
   }
   await readAll();
   const all = [...history, ...last];
-  const { violations, undecided } = checkLinearizability(all, raKvModel);
   const clocksAgree = run.schedule.faults.every(({ type }) =>
     type !== "clock_jump"
   );
   return [
-    ...violations,
+    ...linearizabilityViolations(all, raKvModel),
     ...await checkLive(run, places),
-    ...undecided.map((key) => ({
-      check: "undecided",
-      message: `Whether ${key} is linearizable was not decided`,
-      key,
-    })),
     ...(clocksAgree
       ? checkExpiry(
         all,

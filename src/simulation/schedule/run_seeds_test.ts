@@ -15,6 +15,7 @@ import {
   summarize,
   UNDECIDED_KEPT_MAX,
 } from "./seed_summary.ts";
+import { UNDECIDED } from "../checkers/violation.ts";
 import { TOY_SCHEDULE } from "../testing/toy_schedule.ts";
 import { runToy } from "../testing/toy_cluster.ts";
 
@@ -174,6 +175,17 @@ Deno.test("summarize() keeps what is counted of a result", async () => {
     bit_rot: 1,
     partition: 1,
   });
+});
+
+Deno.test("summarize() tells what was not decided from what did not hold", async () => {
+  const result = await runToy(TOY_SCHEDULE, { trace: false });
+  const open = { check: UNDECIDED, message: "Whether k is linearizable" };
+  const summary = summarize({
+    ...result,
+    violations: [open],
+    undecided: [open.message],
+  });
+  assertEquals([summary.violations, summary.undecided], [[], [open.message]]);
 });
 
 Deno.test("addSummary() counts every undecided seed and keeps some by name", () => {

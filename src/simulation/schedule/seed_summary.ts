@@ -5,6 +5,7 @@
  * @module
  */
 import type { ActType, ChangeType, FaultType } from "./schedule.ts";
+import { UNDECIDED } from "../checkers/violation.ts";
 import type { SimulationResult } from "../simulation_result.ts";
 
 /** What one seed came to. */
@@ -61,7 +62,9 @@ export function summarize(result: SimulationResult): SeedSummary {
   const { schedule, violations, undecided, counts, events, virtualMs } = result;
   return {
     seed: schedule.seed,
-    violations: violations.map(({ check, message }) => ({ check, message })),
+    violations: violations
+      .filter(({ check }) => check !== UNDECIDED)
+      .map(({ check, message }) => ({ check, message })),
     undecided,
     ...counts,
     events,

@@ -112,7 +112,7 @@ function heading(
 ): string {
   const { violations, undecided, counts, schedule, trace } = result;
   const dropped = trace.events.length + trace.dropped - shown;
-  const [name, text] = violations.length > 0
+  const [name, text] = violations.length > undecided.length
     ? ["bad", [...new Set(violations.map(({ check }) => check))].join(", ")]
     : undecided.length > 0
     ? ["open", "undecided"]

@@ -5,7 +5,7 @@
  * @module
  */
 import { isWhorlError, reasonOf } from "../../../src/base/errors.ts";
-import { checkLinearizability } from "../../../src/simulation/checkers/linearizability.ts";
+import { linearizabilityViolations } from "../../../src/simulation/checkers/linearizability.ts";
 import {
   raKvModel,
   type RaKvOutput,
@@ -196,16 +196,8 @@ export function judgeKeys(
   keys: readonly string[],
 ): readonly Violation[] {
   const wanted = new Set(keys);
-  const { violations, undecided } = checkLinearizability(
+  return linearizabilityViolations(
     records.filter(({ key }) => wanted.has(key)),
     raKvModel,
   );
-  return [
-    ...violations,
-    ...undecided.map((key) => ({
-      check: "undecided",
-      message: `Whether ${key} is linearizable was not decided`,
-      key,
-    })),
-  ];
 }
