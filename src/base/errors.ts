@@ -144,6 +144,15 @@ export function nodeStopping(): WhorlError {
   return new WhorlError("closed", "The node is stopping");
 }
 
+/**
+ * What gives all who ask the same error, made for the first of them: an error
+ * walks the stack, and most of what ends has nobody left to be told.
+ */
+export function madeOnce(make: () => WhorlError): () => WhorlError {
+  let made: WhorlError | undefined;
+  return () => made ??= make();
+}
+
 /** Whether `code` is that of a store which takes nothing more until it is opened anew. */
 export function isStoreFailure(code: string | undefined): code is ErrorCode {
   return code?.startsWith("store_") ?? false;

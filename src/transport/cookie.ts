@@ -34,13 +34,20 @@ export class Cookie {
 
   /** HMAC-SHA-256 over `parts`, each with its length before it. */
   mac(...parts: readonly Uint8Array[]): Uint8Array<ArrayBuffer> {
-    const hmac = createHmac("sha256", this.#key);
-    const length = Buffer.alloc(4);
+    let length = 0;
+    for (const part of parts) length += 4 + part.length;
+    // In one piece: each call of the runtime costs as much as hashing all of it.
+    const message = new Uint8Array(length);
+    const view = new DataView(message.buffer);
+    let at = 0;
     for (const part of parts) {
-      length.writeUInt32BE(part.length);
-      hmac.update(length).update(part);
+      view.setUint32(at, part.length);
+      message.set(part, at + 4);
+      at += 4 + part.length;
     }
-    return new Uint8Array(hmac.digest());
+    return new Uint8Array(
+      createHmac("sha256", this.#key).update(message).digest(),
+    );
   }
 
   /** Whether `mac` is the one of `parts`; takes the same time wherever they differ. */
