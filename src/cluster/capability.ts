@@ -247,7 +247,7 @@ export function claimOf(ring: Ring, node: string): Claim | null {
 }
 
 /** Whose word counts in `ring`: all members but those that are only invited, sorted. */
-export function negotiators(ring: Ring): string[] {
+export function negotiators(ring: Ring): readonly string[] {
   return currentMembers(ring).filter((node) => !isInvited(ring, node));
 }
 
@@ -381,6 +381,8 @@ export interface CapabilityState {
   readonly overrides: CapabilityOverrides;
   /** Modes now, by capability. */
   modes: ReadonlyMap<string, NegotiatedMode>;
+  /** The ring, or one that says the same of it, that these come from. */
+  from: Pick<Ring, "members" | "meta"> | undefined;
 }
 
 /** The capabilities of a node that goes by `ring`. */
@@ -389,7 +391,12 @@ export function createCapabilities(
   overrides: CapabilityOverrides,
   ring: Ring,
 ): CapabilityState {
-  const state = { registered, overrides, modes: new Map() };
+  const state: CapabilityState = {
+    registered,
+    overrides,
+    modes: new Map(),
+    from: undefined,
+  };
   stepCapabilities(state, ring);
   return state;
 }
@@ -410,7 +417,10 @@ export function stepCapabilities(
   state: CapabilityState,
   ring: Ring,
 ): CapabilityChange[] {
-  const before = state.modes;
+  const { from, modes: before } = state;
+  // Most changes of a ring are of who has seen it.
+  if (from?.members === ring.members && from.meta === ring.meta) return [];
+  state.from = { members: ring.members, meta: ring.meta };
   const modes = new Map(
     state.registered.map((capability) => {
       const { name } = capability;
