@@ -2,7 +2,8 @@
  * Heartbeats of all groups of a node at once: each node sends each other one a
  * frame every {@linkcode HEARTBEAT_MS} that lists the groups it leads there, and
  * a group that is missing in it has lost its leader. The answer names exceptions
- * only; that it came is what tells a leader that it still has its majority.
+ * only; that it came is what tells a leader that it still has its majority. A
+ * node without members has nothing to say, and no timer.
  *
  * @module
  */
@@ -45,7 +46,7 @@ export interface HeartbeatWorld {
   /** Ends it. */
   end(): void;
   /** The members of this node. */
-  members(): Iterable<GroupProcess>;
+  members(): IterableIterator<GroupProcess>;
   /** The member of the group of that number. */
   memberOf(groupId: number): GroupProcess | undefined;
 }
@@ -55,6 +56,7 @@ export class Heartbeats {
   readonly #world: HeartbeatWorld;
   readonly #neighbours = new Map<string, Neighbour>();
   #timer: TimerHandle | undefined;
+  #speaks = false;
   #ticks = 0;
   /** Frames that came. */
   #frames = 0;
@@ -63,13 +65,20 @@ export class Heartbeats {
     this.#world = world;
   }
 
-  /** Begins to say them. */
+  /** Begins to say them, as long as there are members. */
   start(): void {
+    this.#speaks = true;
     this.#tick();
+  }
+
+  /** There is another member. */
+  memberAdded(): void {
+    if (this.#speaks && this.#timer === undefined) this.#tickLater();
   }
 
   /** Says no more. */
   close(): void {
+    this.#speaks = false;
     if (this.#timer !== undefined) this.#world.runtime.clearTimer(this.#timer);
     this.#timer = undefined;
   }
@@ -132,8 +141,14 @@ export class Heartbeats {
     }
   }
 
-  readonly #tick = (): void => {
+  #tickLater(): void {
     this.#timer = this.#world.runtime.setTimer(HEARTBEAT_MS, this.#tick);
+  }
+
+  readonly #tick = (): void => {
+    this.#timer = undefined;
+    if (this.#world.members().next().done) return this.#neighbours.clear();
+    this.#tickLater();
     this.#ticks++;
     this.#say();
     if (this.#ticks % Math.ceil(ELECTION_TIMEOUT_MS_MIN / HEARTBEAT_MS) === 0) {

@@ -34,7 +34,7 @@ import type { SimulatedCluster } from "./simulated_cluster.ts";
 import type { StoreWatch } from "./disk/watched_store.ts";
 
 /** How often queues are looked at, in virtual milliseconds. */
-const SAMPLE_EVERY_MS = 100;
+const SAMPLE_EVERY_MS = 250;
 /** Different rings put to the laws of merging; each triple of them is merged. */
 const RINGS_MAX = 6;
 
