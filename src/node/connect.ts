@@ -100,7 +100,7 @@ export async function connect(options: ConnectOptions): Promise<WhorlClient> {
   const connection = new ClientConnection({
     environment,
     addresses: options.nodes,
-    cookie: new Cookie(options.cookie),
+    cookie: new Cookie(options.cookie, environment.macUnder),
     ...(options.clusterName === undefined
       ? {}
       : { clusterName: options.clusterName }),

@@ -7,7 +7,6 @@
  *
  * @module
  */
-import { createHash } from "node:crypto";
 import { equalBytes } from "../base/byte_order.ts";
 import { WhorlError } from "../base/errors.ts";
 import { compareTexts } from "../base/text_order.ts";
@@ -19,6 +18,7 @@ import { decodeMsgpack, encodeMsgpack } from "../wire/msgpack.ts";
 import { expectBytes, expectList } from "../wire/plain_data.ts";
 import type { Ring } from "./ring.ts";
 import type { RingGenerations, RingResize } from "./ring_generations.ts";
+import { createSha1State, sha1 } from "./sha1.ts";
 import type { RingMeta } from "./stamped.ts";
 import { RESIZE_PHASES, RingReader } from "./ring_reader.ts";
 
@@ -185,9 +185,21 @@ function encodeContent(ring: Ring): EncodedContent {
       size: ring.size,
     },
     bytes,
-    digest: createHash("sha1").update(bytes).digest("hex").slice(0, 16),
+    digest: digestOf(bytes),
     numbers,
   };
+}
+
+const hashed = createSha1State();
+
+/** The first 64 bits of the SHA-1 of `bytes`, as hex digits. */
+function digestOf(bytes: Uint8Array): string {
+  sha1(hashed, bytes);
+  return wordText(hashed[0] as number) + wordText(hashed[1] as number);
+}
+
+function wordText(word: number): string {
+  return (word >>> 0).toString(16).padStart(8, "0");
 }
 
 /** Rings that were read last are kept, as several nodes send the same one. */

@@ -8,19 +8,27 @@
 import { Buffer } from "node:buffer";
 import { createHash, createHmac, timingSafeEqual } from "node:crypto";
 import { WhorlError } from "../base/errors.ts";
+import type { MacUnder } from "../environment/environment.ts";
 
 /** Bytes of a {@linkcode Cookie.mac}. */
 export const MAC_BYTES = 32;
 
+const systemMacUnder: MacUnder = (key) => (message) =>
+  new Uint8Array(createHmac("sha256", key).update(message).digest());
+
 /** A shared secret, as a key for HMAC-SHA-256. */
 export class Cookie {
-  readonly #key: Buffer;
+  readonly #mac: (message: Uint8Array) => Uint8Array<ArrayBuffer>;
 
   /**
    * @param secret At least one byte; a string is taken as UTF-8.
+   * @param macUnder Makes HMAC-SHA-256 under a key. @default {the system's}
    * @throws {WhorlError} `invalid_config` if it is empty.
    */
-  constructor(secret: string | Uint8Array) {
+  constructor(
+    secret: string | Uint8Array,
+    macUnder: MacUnder = systemMacUnder,
+  ) {
     const bytes = Buffer.from(secret as string);
     if (bytes.length === 0) {
       throw new WhorlError(
@@ -29,7 +37,7 @@ export class Cookie {
       );
     }
     // HMAC pads short keys with zeros, so "a" and "a\0" would be one key.
-    this.#key = createHash("sha256").update(bytes).digest();
+    this.#mac = macUnder(createHash("sha256").update(bytes).digest());
   }
 
   /** HMAC-SHA-256 over `parts`, each with its length before it. */
@@ -45,9 +53,7 @@ export class Cookie {
       message.set(part, at + 4);
       at += 4 + part.length;
     }
-    return new Uint8Array(
-      createHmac("sha256", this.#key).update(message).digest(),
-    );
+    return this.#mac(message);
   }
 
   /** Whether `mac` is the one of `parts`; takes the same time wherever they differ. */
