@@ -98,11 +98,13 @@ class Handshake {
   #failure: { error: WhorlError; told: boolean } | undefined;
   readonly #onAbort = (): void => {
     const reason: unknown = this.#options.signal?.reason;
-    this.#step({ type: "stream_ended", reason: reasonOf(reason) });
-    // Whoever gave it up knows best why.
-    if (this.#failure !== undefined && isWhorlError(reason)) {
-      this.#failure = { error: reason, told: false };
-    }
+    if (isWhorlError(reason)) {
+      this.#step({ type: "given_up", error: reason });
+      // Also if it had failed, and the other end was being told.
+      if (this.#failure !== undefined) {
+        this.#failure = { error: reason, told: false };
+      }
+    } else this.#step({ type: "stream_ended", reason: reasonOf(reason) });
     this.#stream.close();
   };
 
