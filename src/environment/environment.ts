@@ -13,11 +13,6 @@ import type { Store, StoreConfig } from "./storage.ts";
 import type { Transport } from "./transport.ts";
 import type { Log } from "./log.ts";
 
-/** What makes MACs of messages under a key of 32 bytes, which it has taken in. */
-export type MacUnder = (
-  key: Uint8Array,
-) => (message: Uint8Array) => Uint8Array<ArrayBuffer>;
-
 /** Everything outside itself that a node depends on. */
 export interface Environment extends Runtime {
   /** Wall clock in milliseconds since 1970; may jump. */
@@ -26,8 +21,6 @@ export interface Environment extends Runtime {
   readonly chance: Chance;
   /** `count` unpredictable bytes, for nonces and identities. */
   secretBytes(count: number): Uint8Array<ArrayBuffer>;
-  /** What authenticates links: HMAC-SHA-256. @default {that of the system} */
-  readonly macUnder?: MacUnder;
   /** How bytes reach other nodes. */
   readonly transport: Transport;
   /** Where files are, and databases. */

@@ -27,7 +27,7 @@
  *
  * @module
  */
-export type { Environment, MacUnder, ProcessFigures } from "./environment.ts";
+export type { Environment, ProcessFigures } from "./environment.ts";
 export type { Address, ByteStream, Listener, Transport } from "./transport.ts";
 export {
   type Awaitable,

@@ -100,7 +100,7 @@ export async function connect(options: ConnectOptions): Promise<WhorlClient> {
   const connection = new ClientConnection({
     environment,
     addresses: options.nodes,
-    cookie: new Cookie(options.cookie, environment.macUnder),
+    cookie: new Cookie(options.cookie),
     ...(options.clusterName === undefined
       ? {}
       : { clusterName: options.clusterName }),

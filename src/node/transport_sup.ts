@@ -115,7 +115,7 @@ async function startLinks(
     log: environment.log.child("links"),
     transport: environment.transport,
     secretBytes: (count) => environment.secretBytes(count),
-    cookie: new Cookie(config.cookie, environment.macUnder),
+    cookie: new Cookie(config.cookie),
     identity: {
       name: config.name,
       nodeId: home.nodeId,

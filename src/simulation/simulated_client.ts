@@ -22,7 +22,6 @@ import {
   SIMULATION_COOKIE,
 } from "./simulated_cluster.ts";
 import type { SimulatedMachine } from "./simulated_machine.ts";
-import { simulatedMacUnder } from "./simulated_mac.ts";
 import { seededBytes } from "./seeded_bytes.ts";
 import { runtimeOf, SimulatedProcess } from "./simulated_process.ts";
 import { traceLog } from "./trace/trace_log.ts";
@@ -277,7 +276,6 @@ export class SimulatedClient {
       wallClock: () => Math.floor(process.now()),
       chance: this.#chance.fork("environment"),
       secretBytes: (count) => seededBytes(secrets, count),
-      macUnder: simulatedMacUnder,
       transport: cluster.network.transport(this.name, process),
       disk: NO_DISK,
       openStore: () => {

@@ -17,7 +17,6 @@ import { startNode } from "../node/start_node.ts";
 import type { Ring } from "../ring/ring.ts";
 import { openStore } from "../storage/open_store.ts";
 import { seededBytes } from "./seeded_bytes.ts";
-import { simulatedMacUnder } from "./simulated_mac.ts";
 import type { SimulatedDisk } from "./disk/simulated_disk.ts";
 import type { SimulatedNetwork } from "./network/simulated_network.ts";
 import { runtimeOf, SimulatedProcess } from "./simulated_process.ts";
@@ -308,7 +307,6 @@ export class SimulatedMachine {
         Math.floor(SIMULATION_EPOCH_MS + time.now() + this.wallOffsetMs),
       chance: chance.fork(`${this.host} choices ${life}`),
       secretBytes: (count) => seededBytes(secrets, count),
-      macUnder: simulatedMacUnder,
       transport: network.transport(this.host, process),
       disk: this.#attached,
       openStore: async (config) => {

@@ -8,27 +8,19 @@
 import { Buffer } from "node:buffer";
 import { createHash, createHmac, timingSafeEqual } from "node:crypto";
 import { WhorlError } from "../base/errors.ts";
-import type { MacUnder } from "../environment/environment.ts";
 
 /** Bytes of a {@linkcode Cookie.mac}. */
 export const MAC_BYTES = 32;
 
-const systemMacUnder: MacUnder = (key) => (message) =>
-  new Uint8Array(createHmac("sha256", key).update(message).digest());
-
 /** A shared secret, as a key for HMAC-SHA-256. */
 export class Cookie {
-  readonly #mac: (message: Uint8Array) => Uint8Array<ArrayBuffer>;
+  readonly #key: Buffer;
 
   /**
    * @param secret At least one byte; a string is taken as UTF-8.
-   * @param macUnder Makes HMAC-SHA-256 under a key. @default {the system's}
    * @throws {WhorlError} `invalid_config` if it is empty.
    */
-  constructor(
-    secret: string | Uint8Array,
-    macUnder: MacUnder = systemMacUnder,
-  ) {
+  constructor(secret: string | Uint8Array) {
     const bytes = Buffer.from(secret as string);
     if (bytes.length === 0) {
       throw new WhorlError(
@@ -37,23 +29,18 @@ export class Cookie {
       );
     }
     // HMAC pads short keys with zeros, so "a" and "a\0" would be one key.
-    this.#mac = macUnder(createHash("sha256").update(bytes).digest());
+    this.#key = createHash("sha256").update(bytes).digest();
   }
 
   /** HMAC-SHA-256 over `parts`, each prefixed with its length. */
   mac(...parts: readonly Uint8Array[]): Uint8Array<ArrayBuffer> {
-    let length = 0;
-    for (const part of parts) length += 4 + part.length;
-    // In one piece: each call of the runtime costs as much as hashing all of it.
-    const message = new Uint8Array(length);
-    const view = new DataView(message.buffer);
-    let at = 0;
+    const hmac = createHmac("sha256", this.#key);
+    const length = Buffer.alloc(4);
     for (const part of parts) {
-      view.setUint32(at, part.length);
-      message.set(part, at + 4);
-      at += 4 + part.length;
+      length.writeUInt32BE(part.length);
+      hmac.update(length).update(part);
     }
-    return this.#mac(message);
+    return new Uint8Array(hmac.digest());
   }
 
   /** Whether `mac` is the MAC of `parts`; compares in constant time. */
