@@ -85,7 +85,7 @@ Deno.test("a node joins another, that one a third, and the third the first: nobo
   await bus.during(n1.cluster.commit(planId));
   bus.faults = {};
   await bus.until(() => isAtRest(nodes), 60_000);
-  assertEquals(currentMembers(n1.cluster.ring).sort(), ["n1", "n3", "n4"]);
+  assertEquals(currentMembers(n1.cluster.ring), ["n1", "n3", "n4"]);
   bus.stop();
 });
 

@@ -144,6 +144,15 @@ export function nodeStopping(): WhorlError {
   return new WhorlError("closed", "The node is stopping");
 }
 
+/**
+ * Gives all callers the same error, created when the first of them asks for it:
+ * creating an error walks the stack, and most of what ends has nobody to tell.
+ */
+export function madeOnce(make: () => WhorlError): () => WhorlError {
+  let made: WhorlError | undefined;
+  return () => made ??= make();
+}
+
 /** Whether `code` means that a store failed and must be reopened before it takes anything again. */
 export function isStoreFailure(code: string | undefined): code is ErrorCode {
   return code?.startsWith("store_") ?? false;

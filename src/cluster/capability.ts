@@ -250,7 +250,7 @@ export function claimOf(ring: Ring, node: string): Claim | null {
 }
 
 /** The members that count in negotiation: all but those that are only invited, sorted. */
-export function negotiators(ring: Ring): string[] {
+export function negotiators(ring: Ring): readonly string[] {
   return currentMembers(ring).filter((node) => !isInvited(ring, node));
 }
 
@@ -385,6 +385,8 @@ export interface CapabilityState {
   readonly overrides: CapabilityOverrides;
   /** Present modes, by capability. */
   modes: ReadonlyMap<string, NegotiatedMode>;
+  /** The ring, or one that says the same of it, that these come from. */
+  from: Pick<Ring, "members" | "meta"> | undefined;
 }
 
 /** The capabilities of a node whose current ring is `ring`. */
@@ -393,7 +395,12 @@ export function createCapabilities(
   overrides: CapabilityOverrides,
   ring: Ring,
 ): CapabilityState {
-  const state = { registered, overrides, modes: new Map() };
+  const state: CapabilityState = {
+    registered,
+    overrides,
+    modes: new Map(),
+    from: undefined,
+  };
   stepCapabilities(state, ring);
   return state;
 }
@@ -414,7 +421,10 @@ export function stepCapabilities(
   state: CapabilityState,
   ring: Ring,
 ): CapabilityChange[] {
-  const before = state.modes;
+  const { from, modes: before } = state;
+  // Most changes of a ring are of who has seen it.
+  if (from?.members === ring.members && from.meta === ring.meta) return [];
+  state.from = { members: ring.members, meta: ring.meta };
   const modes = new Map(
     state.registered.map((capability) => {
       const { name } = capability;

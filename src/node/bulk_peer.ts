@@ -7,7 +7,7 @@
 import type { Runtime, TimerHandle } from "../../supervisors/runtime.ts";
 import { ByteReader } from "../base/byte_reader.ts";
 import type { ByteWriter } from "../base/byte_writer.ts";
-import { WhorlError } from "../base/errors.ts";
+import { madeOnce, WhorlError } from "../base/errors.ts";
 import type { BulkConnection } from "../handoff/handoff_world.ts";
 import type { HandoffProcess } from "../handoff/handoff_process.ts";
 import type { Link } from "../transport/link.ts";
@@ -49,7 +49,7 @@ export class BulkPeer implements BulkConnection {
   #next = 1;
   /** Resolves when all requests have been passed to the link; undefined if none wait here. */
   #turn: Promise<void> | undefined;
-  #closed: WhorlError | undefined;
+  #closed: (() => WhorlError) | undefined;
 
   constructor(link: Link, calls: LinkCalls, runtime: Runtime) {
     this.node = link.peer.name;
@@ -60,7 +60,7 @@ export class BulkPeer implements BulkConnection {
   }
 
   get closed(): WhorlError | undefined {
-    return this.#closed;
+    return this.#closed?.();
   }
 
   async ask(
@@ -70,7 +70,7 @@ export class BulkPeer implements BulkConnection {
     timeoutMs: number,
   ): Promise<Uint8Array> {
     await this.#takeTurn();
-    if (this.#closed !== undefined) throw this.#closed;
+    if (this.#closed !== undefined) throw this.#closed();
     const correlation = this.#next++;
     const { promise, resolve, reject } = Promise.withResolvers<Uint8Array>();
     const timer = this.#runtime.setTimer(
@@ -124,7 +124,7 @@ export class BulkPeer implements BulkConnection {
   }
 
   call(method: string, args: unknown): Promise<unknown> {
-    if (this.#closed !== undefined) return Promise.reject(this.#closed);
+    if (this.#closed !== undefined) return Promise.reject(this.#closed());
     return this.#calls.call(this.#link, method, args);
   }
 
@@ -149,13 +149,15 @@ export class BulkPeer implements BulkConnection {
 
   /** The link has ended. */
   ended(reason: string): void {
-    this.#closed = new WhorlError(
-      "connection_closed",
-      `The connection to ${this.node} ended: ${reason}`,
-      { details: { node: this.node } },
+    const closed = this.#closed = madeOnce(() =>
+      new WhorlError(
+        "connection_closed",
+        `The connection to ${this.node} ended: ${reason}`,
+        { details: { node: this.node } },
+      )
     );
     for (const correlation of [...this.#asked.keys()]) {
-      this.#take(correlation)?.reject(this.#closed);
+      this.#take(correlation)?.reject(closed());
     }
   }
 }

@@ -34,6 +34,9 @@ import { NodeRoutes } from "./node_routes.ts";
 import type { NodeParts } from "./node_parts.ts";
 import { OBJECT_MODULES } from "./object_modules.ts";
 
+/** The program of a coordinator. */
+const COORDINATOR_PROGRAM = new URL("./request_host_main.ts", import.meta.url);
+
 /** What coordinators are for. */
 export interface CoordinatorRole {
   /** Name of their supervisor. */
@@ -199,7 +202,7 @@ async function startHost(
   let host: ProgramChild | undefined = undefined;
   const started = await startProgram({
     placement: config.coordinatorPlacement,
-    module: new URL("./request_host_main.ts", import.meta.url),
+    module: COORDINATOR_PROGRAM,
     args,
     name: role.host,
     permissions: SUBPROCESS_FLAGS,

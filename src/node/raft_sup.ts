@@ -32,7 +32,7 @@ import { RA_KV_MACHINE } from "../ra_kv/ra_kv_command_codec.ts";
 import { raKvMachine } from "../ra_kv/ra_kv_machine.ts";
 import { RaKvMethods } from "../ra_kv/ra_kv_methods.ts";
 import { RaKvRouter } from "../ra_kv/ra_kv_router.ts";
-import { openRaftLogs } from "../raft/log/stored_raft_logs.ts";
+import { openRaftLogsOnDemand } from "../raft/log/raft_logs_on_demand.ts";
 import type { RaftLogs } from "../raft/log/raft_log.ts";
 import type { RaftMachine } from "../raft/machine.ts";
 import { RaftSystemProcess } from "../raft/raft_system.ts";
@@ -83,7 +83,7 @@ export function raftSup(parts: NodeParts): ChildSpec {
           backoffAfter: masterPausesAfter,
           start: async () => {
             const { environment, config } = parts;
-            const opened = await openRaftLogs({
+            const opened = await openRaftLogsOnDemand({
               folder: `${config.dataDirectory}/raft`,
               environment,
               walBytesMax: config.raftLogs.walBytesMax,

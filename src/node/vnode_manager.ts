@@ -50,6 +50,9 @@ import {
 } from "./master_backoff.ts";
 import type { ProcessPlacement } from "./node_options.ts";
 
+/** The program of a vnode master. */
+const MASTER_PROGRAM = new URL("./vnode_master_main.ts", import.meta.url);
+
 /** How often a store is made anew in the life of a node: a disk that damages one after another is no place for it. */
 export const STORES_SET_ASIDE_MAX = 3;
 /** Time a master has to remove a partition, in milliseconds. */
@@ -321,7 +324,7 @@ export class VnodeManager {
     this.#workers.delete(id);
     return startProgram({
       placement,
-      module: new URL("./vnode_master_main.ts", import.meta.url),
+      module: MASTER_PROGRAM,
       ...(placement === "task"
         ? { program: vnodeMasterProgram(environment, hosted.module) }
         : {}),

@@ -9,6 +9,7 @@ import type { Runtime, TimerHandle } from "../../supervisors/runtime.ts";
 import {
   type ErrorCode,
   isWhorlError,
+  madeOnce,
   nodeStopping,
   reasonOf,
   WhorlError,
@@ -85,7 +86,7 @@ export class ClusterQuestions {
   /** What waits for some time to pass, and what ends that. */
   readonly #waiting = new Map<TimerHandle, (error: WhorlError) => void>();
   /** Why nothing is asked any more, one for all that wait. */
-  #closed: WhorlError | undefined;
+  #closed: (() => WhorlError) | undefined;
 
   constructor(options: ClusterQuestionsOptions) {
     this.#system = options.system;
@@ -102,10 +103,10 @@ export class ClusterQuestions {
 
   /** Fails what waits for a leader or an answer; what it was to change may yet change. */
   close(): void {
-    this.#closed = nodeStopping();
+    const closed = this.#closed = madeOnce(nodeStopping);
     for (const [timer, fail] of this.#waiting) {
       this.#runtime.clearTimer(timer);
-      fail(this.#closed);
+      fail(closed());
     }
     this.#waiting.clear();
   }
@@ -116,7 +117,7 @@ export class ClusterQuestions {
     passed: () => void,
     failed: (error: WhorlError) => void,
   ): TimerHandle | undefined {
-    if (this.#closed !== undefined) return void failed(this.#closed);
+    if (this.#closed !== undefined) return void failed(this.#closed());
     const timer = this.#runtime.setTimer(ms, () => {
       this.#waiting.delete(timer);
       passed();

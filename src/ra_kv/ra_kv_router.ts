@@ -20,7 +20,12 @@
 import type { Runtime, TimerHandle } from "../../supervisors/runtime.ts";
 import { ByteReader } from "../base/byte_reader.ts";
 import { briefCopyOf } from "../base/byte_slab.ts";
-import { isWhorlError, nodeStopping, WhorlError } from "../base/errors.ts";
+import {
+  isWhorlError,
+  madeOnce,
+  nodeStopping,
+  WhorlError,
+} from "../base/errors.ts";
 import { DeadlineWheel } from "../environment/deadline_wheel.ts";
 import { TurnClock } from "../environment/turn_clock.ts";
 import type { RaftSystem } from "../raft/raft_member.ts";
@@ -112,7 +117,7 @@ export class RaKvRouter implements OperationCarrier, RequestHost {
   /** When each of them was asked for last; those that are being asked for never come up again before they are answered. */
   readonly #findings = new Map<string, number>();
   /** One for all that is told so: 65,536 take most of a second to be made. */
-  #closed: WhorlError | undefined;
+  #closed: (() => WhorlError) | undefined;
 
   constructor(options: RaKvRouterOptions) {
     this.self = options.self;
@@ -160,7 +165,7 @@ export class RaKvRouter implements OperationCarrier, RequestHost {
     end: number,
     target: OperationTarget,
   ): RaKvRequest {
-    if (this.#closed !== undefined) throw this.#closed;
+    if (this.#closed !== undefined) throw this.#closed();
     this.#reader.reset(bytes, start, end);
     readOperationHeader(this.#reader, this.#header);
     const { moduleId, command, flags, timeLeftMs, keyStart, keyEnd } =
@@ -225,12 +230,12 @@ export class RaKvRouter implements OperationCarrier, RequestHost {
 
   /** Fails what is under way; what was written may yet happen. */
   close(): void {
-    this.#closed = nodeStopping();
+    const closed = this.#closed = madeOnce(nodeStopping);
     if (this.#timer !== undefined) this.runtime.clearTimer(this.#timer);
     this.#timer = undefined;
-    this.watches.close(this.#closed);
+    this.watches.close(closed);
     for (const request of [...this.#sent.values(), ...this.#waiting]) {
-      request.abandon(this.#closed);
+      request.abandon(closed());
     }
     this.#sent.clear();
     this.#waiting.clear();
@@ -279,7 +284,7 @@ export class RaKvRouter implements OperationCarrier, RequestHost {
 
   /** @internal Tries `request` again in a moment. */
   wait(request: RaKvRequest): void {
-    if (this.#closed !== undefined) return request.abandon(this.#closed);
+    if (this.#closed !== undefined) return request.abandon(this.#closed());
     this.#waiting.add(request);
     this.#timer ??= this.runtime.setTimer(RETRY_INTERVAL_MS, () => {
       this.#timer = undefined;

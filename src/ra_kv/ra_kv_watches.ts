@@ -172,10 +172,10 @@ export class RaKvWatches {
     watches.listen();
   }
 
-  /** Answers all that wait with `error`: the node is stopping. */
-  close(error: WhorlError): void {
+  /** Answers all that wait with what `error` gives: the node is stopping. */
+  close(error: () => WhorlError): void {
     for (const { waiting } of this.#members.values()) {
-      for (const watch of waiting) watch.target.failed(error);
+      for (const watch of waiting) watch.target.failed(error());
       waiting.clear();
     }
     this.#members.clear();

@@ -2,7 +2,8 @@
  * Heartbeats for all groups of a node at once: every {@linkcode HEARTBEAT_MS}
  * each node sends each other node a frame that lists the groups it leads there,
  * and a group that is missing from it has lost its leader. The answer lists
- * exceptions only; its arrival tells a leader that the node still follows.
+ * exceptions only; its arrival tells a leader that the node still follows. A node
+ * without members sends nothing and sets no timer.
  *
  * @module
  */
@@ -48,7 +49,7 @@ export interface HeartbeatWorld {
   /** Ends the frame. */
   end(): void;
   /** The members of this node. */
-  members(): Iterable<GroupProcess>;
+  members(): IterableIterator<GroupProcess>;
   /** The member of the group `groupId`. */
   memberOf(groupId: number): GroupProcess | undefined;
 }
@@ -58,6 +59,7 @@ export class Heartbeats {
   readonly #world: HeartbeatWorld;
   readonly #neighbours = new Map<string, Neighbour>();
   #timer: TimerHandle | undefined;
+  #speaks = false;
   #ticks = 0;
   /** Frames received. */
   #frames = 0;
@@ -66,13 +68,20 @@ export class Heartbeats {
     this.#world = world;
   }
 
-  /** Starts sending. */
+  /** Starts sending, as long as there are members. */
   start(): void {
+    this.#speaks = true;
     this.#tick();
+  }
+
+  /** There is another member. */
+  memberAdded(): void {
+    if (this.#speaks && this.#timer === undefined) this.#tickLater();
   }
 
   /** Stops sending. */
   close(): void {
+    this.#speaks = false;
     if (this.#timer !== undefined) this.#world.runtime.clearTimer(this.#timer);
     this.#timer = undefined;
   }
@@ -135,8 +144,14 @@ export class Heartbeats {
     }
   }
 
-  readonly #tick = (): void => {
+  #tickLater(): void {
     this.#timer = this.#world.runtime.setTimer(HEARTBEAT_MS, this.#tick);
+  }
+
+  readonly #tick = (): void => {
+    this.#timer = undefined;
+    if (this.#world.members().next().done) return this.#neighbours.clear();
+    this.#tickLater();
     this.#ticks++;
     this.#say();
     if (this.#ticks % Math.ceil(ELECTION_TIMEOUT_MS_MIN / HEARTBEAT_MS) === 0) {

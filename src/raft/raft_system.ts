@@ -133,6 +133,7 @@ export class RaftSystemProcess implements RaftSystem {
       this.#byId.delete(member.groupId);
     });
     this.#byName.set(member.group, member);
+    this.#heartbeats.memberAdded();
     this.#byId.set(member.groupId, member);
     failed = (error) => child.fail(error);
     if (failure !== undefined) failed(failure);

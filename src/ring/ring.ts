@@ -191,6 +191,7 @@ const activeStatuses: readonly MemberStatus[] = [
   "leaving",
   "exiting",
 ];
+const currentStatuses: readonly MemberStatus[] = [...activeStatuses, "down"];
 const readyStatuses: readonly MemberStatus[] = ["valid", "leaving"];
 const agreeingStatuses: readonly MemberStatus[] = [
   "valid",
@@ -211,11 +212,11 @@ export function memberDot(
   ring: Ring,
   node: string,
 ): MemberStatusDot | undefined {
-  let strongest: MemberStatusDot | undefined;
-  for (const dot of ring.members.get(node)?.dots ?? []) {
-    if (strongest === undefined || compareDots(dot, strongest) < 0) {
-      strongest = dot;
-    }
+  const dots = ring.members.get(node)?.dots;
+  let strongest = dots?.[0];
+  if (dots === undefined || dots.length < 2) return strongest;
+  for (const dot of dots) {
+    if (compareDots(dot, strongest as MemberStatusDot) < 0) strongest = dot;
   }
   return strongest;
 }
@@ -249,25 +250,43 @@ export function membersWith(
   return found.sort(compareTexts);
 }
 
+/** Lists of members that are asked for with each ring, as far as they have been. */
+interface MemberLists {
+  active?: readonly string[];
+  ready?: readonly string[];
+  current?: readonly string[];
+  agreeing?: readonly string[];
+}
+
+/** Most changes of a ring are of what has been seen, and leave its members as they are. */
+const knownLists = new WeakMap<Ring["members"], MemberLists>();
+
+function listsOf({ members }: Ring): MemberLists {
+  let lists = knownLists.get(members);
+  if (lists === undefined) knownLists.set(members, lists = {});
+  return lists;
+}
+
 /** Members the ring is gossiped to, sorted. */
-export function activeMembers(ring: Ring): string[] {
-  return membersWith(ring, activeStatuses);
+export function activeMembers(ring: Ring): readonly string[] {
+  return listsOf(ring).active ??= membersWith(ring, activeStatuses);
 }
 
 /** Members that serve requests, sorted. */
-export function readyMembers(ring: Ring): string[] {
-  return membersWith(ring, readyStatuses);
+export function readyMembers(ring: Ring): readonly string[] {
+  return listsOf(ring).ready ??= membersWith(ring, readyStatuses);
 }
 
 /** All members but those that were removed, sorted. */
-export function currentMembers(ring: Ring): string[] {
-  return membersWith(ring, [...activeStatuses, "down"]);
+export function currentMembers(ring: Ring): readonly string[] {
+  return listsOf(ring).current ??= membersWith(ring, currentStatuses);
 }
 
 /** Members that must see the ring before it is ready and are not known to have, sorted. */
 export function membersBehind(ring: Ring): string[] {
-  return membersWith(ring, agreeingStatuses)
-    .filter((node) => isBehind(ring, node));
+  const lists = listsOf(ring);
+  lists.agreeing ??= membersWith(ring, agreeingStatuses);
+  return lists.agreeing.filter((node) => isBehind(ring, node));
 }
 
 /** Nodes that may take requests and go by an older ring: members, and those that are joining, sorted. */

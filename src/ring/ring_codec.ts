@@ -7,7 +7,6 @@
  *
  * @module
  */
-import { createHash } from "node:crypto";
 import { equalBytes } from "../base/byte_order.ts";
 import { WhorlError } from "../base/errors.ts";
 import { compareTexts } from "../base/text_order.ts";
@@ -19,6 +18,7 @@ import { decodeMsgpack, encodeMsgpack } from "../wire/msgpack.ts";
 import { expectBytes, expectList } from "../wire/plain_data.ts";
 import type { Ring } from "./ring.ts";
 import type { RingGenerations, RingResize } from "./ring_generations.ts";
+import { createSha1State, sha1 } from "./sha1.ts";
 import type { RingMeta } from "./stamped.ts";
 import { RESIZE_PHASES, RingReader } from "./ring_reader.ts";
 
@@ -38,13 +38,30 @@ export interface EncodedRing {
  * What is kept must not lead back to the ring: V8 lets go of such a pair only
  * when it collects all memory, and until then of nothing the ring leads to.
  */
-const known = new WeakMap<Ring, Omit<EncodedRing, "ring">>();
+const known = new WeakMap<Ring, Encoded>();
+
+/** What a ring came to. */
+interface Encoded {
+  readonly content: EncodedContent;
+  readonly bytes: Uint8Array<ArrayBuffer>;
+}
+
+function encodedOf(ring: Ring): Encoded {
+  let encoded = known.get(ring);
+  if (encoded === undefined) known.set(ring, encoded = encode(ring));
+  return encoded;
+}
 
 /** Encodes `ring`. Equal rings give equal bytes. */
 export function encodeRing(ring: Ring): EncodedRing {
-  let encoded = known.get(ring);
-  if (encoded === undefined) known.set(ring, encoded = encode(ring));
-  return { ring, bytes: encoded.bytes, digest: encoded.digest };
+  const { content, bytes } = encodedOf(ring);
+  content.digest ??= digestOf(content.bytes);
+  return { ring, bytes, digest: content.digest };
+}
+
+/** Whether two rings are equal, what members have seen included. */
+export function sameRing(a: Ring, b: Ring): boolean {
+  return a === b || equalBytes(encodedOf(a).bytes, encodedOf(b).bytes);
 }
 
 /** What of a ring goes into its content besides its members. */
@@ -64,7 +81,8 @@ interface EncodedContent {
   /** What it was made of, besides the members. */
   readonly parts: ContentParts;
   readonly bytes: Uint8Array;
-  readonly digest: string;
+  /** Made when it is asked for first. */
+  digest: string | undefined;
   /** The number of each name in it. */
   readonly numbers: ReadonlyMap<string, number>;
 }
@@ -88,8 +106,9 @@ function hasParts(ring: Ring, other: ContentParts): boolean {
     ring.clusterName === other.clusterName && ring.size === other.size;
 }
 
-function encode(ring: Ring): Omit<EncodedRing, "ring"> {
-  const { bytes, digest, numbers } = contentOf(ring);
+function encode(ring: Ring): Encoded {
+  const content = contentOf(ring);
+  const { bytes, numbers } = content;
   const seen: unknown[] = [];
   for (const [node, version] of sortedEntries(ring.seen)) {
     const number = numbers.get(node);
@@ -100,7 +119,7 @@ function encode(ring: Ring): Omit<EncodedRing, "ring"> {
         : [number, encodeClock(version, numbers)],
     );
   }
-  return { bytes: encodeMsgpack([RING_FORMAT, bytes, seen]), digest };
+  return { content, bytes: encodeMsgpack([RING_FORMAT, bytes, seen]) };
 }
 
 function encodeClock(
@@ -185,9 +204,21 @@ function encodeContent(ring: Ring): EncodedContent {
       size: ring.size,
     },
     bytes,
-    digest: createHash("sha1").update(bytes).digest("hex").slice(0, 16),
+    digest: undefined,
     numbers,
   };
+}
+
+const hashed = createSha1State();
+
+/** The first 64 bits of the SHA-1 of `bytes`, as hex digits. */
+function digestOf(bytes: Uint8Array): string {
+  sha1(hashed, bytes);
+  return wordText(hashed[0] as number) + wordText(hashed[1] as number);
+}
+
+function wordText(word: number): string {
+  return (word >>> 0).toString(16).padStart(8, "0");
 }
 
 /** Rings that were read last are kept, as several nodes send the same one. */

@@ -2,7 +2,8 @@
  * SHA-1 (FIPS 180-4) over bytes that lie in a larger buffer, leaving five
  * words in a state the caller keeps. It allocates nothing and needs no call
  * into the runtime: a ring hash is one block, and node:crypto takes ten times
- * as long to be asked. Used to place keys as riak_core does, never for secrets.
+ * as long to be asked. Used to place keys as riak_core does and to tell rings
+ * apart, never for secrets.
  *
  * @module
  */

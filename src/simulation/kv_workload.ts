@@ -164,23 +164,14 @@ export async function kvChecks(
   const first = run.nodes.at(0) as WhorlNode;
   const last = run.nodes.at(-1) as WhorlNode;
   const unread = await copiesAtHome(run, history, ringOf(first), n);
-  for (const node of [first, last]) {
-    for (const name of keys) {
-      const key = name.slice(BUCKET.length + 1);
-      await run.eventually(
-        `A read of ${name} from all its replicas`,
-        // From primaries: a link may still wait for a lost segment to be sent
-        // again, and fallbacks would answer for who is suspected meanwhile.
-        () => node.kv.get(BUCKET, key, { n, r: n, pr: n }),
-      );
-    }
-    await untilRepaired(run, n);
-  }
+  await readFromAll(run, first, keys, n);
+  await untilRepaired(run, n);
+  await readFromAll(run, last, keys, n);
+  const replicas = await untilRepaired(run, n);
   const rings = run.nodes.map((node) => ({
     node: node.name,
     ring: ringOf(node),
   }));
-  const replicas = await storedReplicas(run, n);
   const finalReads = new Map(
     keys.map((name) => [name, readOf(replicas.get(name)?.merged)]),
   );
@@ -220,6 +211,31 @@ export async function kvChecks(
   ];
 }
 
+/** Reads every key from all its replicas, which repairs those that lack something. */
+async function readFromAll(
+  run: FinishedRun,
+  node: WhorlNode,
+  keys: readonly string[],
+  n: number,
+): Promise<void> {
+  const reads = keys.map((name) =>
+    run.eventually(
+      `A read of ${name} from all its replicas`,
+      // From primaries: a link may still wait for a lost segment to be sent
+      // again, and fallbacks would answer for who is suspected meanwhile.
+      () =>
+        node.kv.get(BUCKET, name.slice(BUCKET.length + 1), {
+          n,
+          r: n,
+          pr: n,
+        }),
+    )
+  );
+  // None of them goes on when this has failed.
+  await Promise.allSettled(reads);
+  await Promise.all(reads);
+}
+
 /** What is stored of each key now, by the ring of the first node. */
 async function storedReplicas(
   run: FinishedRun,
@@ -230,11 +246,16 @@ async function storedReplicas(
   return replicasByKey(stored, ownersOf(ring), n);
 }
 
-/** Lets time pass until repairs have nothing left to do; whoever judges says what they have not done. */
-async function untilRepaired(run: FinishedRun, n: number): Promise<void> {
+/** Lets time pass until repairs have nothing left to do, and answers what is stored then; whoever judges says what they have not done. */
+async function untilRepaired(
+  run: FinishedRun,
+  n: number,
+): Promise<ReadonlyMap<string, KeyReplicas>> {
   const untilMs = run.now() + REPAIR_MS_MAX;
   await run.sleep(REPAIR_MS_MIN);
-  while (!areRepaired(await storedReplicas(run, n)) && run.now() < untilMs) {
+  for (;;) {
+    const replicas = await storedReplicas(run, n);
+    if (areRepaired(replicas) || run.now() >= untilMs) return replicas;
     await run.sleep(REPAIR_LOOK_MS);
   }
 }

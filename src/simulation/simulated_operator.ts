@@ -61,6 +61,7 @@ export class SimulatedOperator {
   readonly #toldToLeave = new Map<SimulatedMachine, Ring>();
   /** What was staged without a commit, and not been committed or cleared since. */
   #staged: Staged[] = [];
+  #looks = false;
   #over = false;
   #hasChanged = false;
   #hasLost = false;
@@ -90,7 +91,7 @@ export class SimulatedOperator {
   async run(changes: readonly PlannedChange[]): Promise<void> {
     const { time } = this.#cluster;
     const begunAtMs = time.now();
-    this.#lookAfterLeavers();
+    if (changes.length > 0) this.#lookAfterLeavers();
     for (const change of changes) {
       await this.#until(() =>
         this.#cluster.healed || time.now() >= begunAtMs + change.atMs
@@ -98,7 +99,7 @@ export class SimulatedOperator {
       if (this.#cluster.healed) break;
       await this.carryOut(change);
     }
-    await this.#until(() => this.#cluster.healed);
+    await new Promise<void>((resolve) => this.#cluster.onHeal(resolve));
     await this.finish();
   }
 
@@ -118,6 +119,7 @@ export class SimulatedOperator {
 
   /** Makes one change; resolves once it is done, though a leave may still be under way, or left out. */
   async carryOut(change: PlannedChange): Promise<void> {
+    this.#lookAfterLeavers();
     this.#tell(change, "begins");
     this.#hasChanged = true;
     const done = await this.#carryOut(change);
@@ -415,8 +417,10 @@ export class SimulatedOperator {
 
   // Nodes that leave.
 
-  /** Takes nodes that have left out of service, all the time. */
+  /** Takes nodes that have left out of service, from now on all the time. */
   #lookAfterLeavers(): void {
+    if (this.#looks) return;
+    this.#looks = true;
     const look = (): void => {
       if (this.#over) return;
       this.#cluster.machines.forEach((machine, index) => {

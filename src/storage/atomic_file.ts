@@ -7,7 +7,7 @@
  */
 import { crc32 } from "node:zlib";
 import { reasonOf, WhorlError } from "../base/errors.ts";
-import type { Disk } from "../environment/disk.ts";
+import type { Disk, DiskEntry } from "../environment/disk.ts";
 
 const recordFormat = 1;
 const firstLine = /^whorl-record (\d{1,9}) ([0-9a-f]{8})\n/;
@@ -74,7 +74,7 @@ export async function readRecordFile(
   const details = { path };
   let bytes: Uint8Array | undefined;
   try {
-    await refuseLink(disk, path);
+    if (await refuseLink(disk, path) === undefined) return undefined;
     bytes = await disk.readFile(path);
   } catch (cause) {
     if (cause instanceof WhorlError) throw cause;
@@ -115,8 +115,15 @@ export async function readRecordFile(
   return JSON.parse(json);
 }
 
-/** @throws {WhorlError} `store_foreign` if `path` is a symbolic link; nothing if there is nothing. */
-export async function refuseLink(disk: Disk, path: string): Promise<void> {
+/**
+ * What stands under `path`, if anything does.
+ *
+ * @throws {WhorlError} `store_foreign` if it is a symbolic link.
+ */
+export async function refuseLink(
+  disk: Disk,
+  path: string,
+): Promise<DiskEntry | undefined> {
   const entry = await disk.entry(path);
   if (entry?.type === "link") {
     throw new WhorlError(
@@ -125,4 +132,5 @@ export async function refuseLink(disk: Disk, path: string): Promise<void> {
       { details: { path } },
     );
   }
+  return entry;
 }

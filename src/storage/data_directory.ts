@@ -105,8 +105,11 @@ export class DataDirectory implements AsyncDisposable {
     let lock: DiskFile | undefined;
     try {
       await makePrivateFolder(disk, path);
+      // A folder with other things in it is not ours to lock.
+      const before = await isUnfinished(disk, path);
       lock = await takeLock(disk, path);
-      const isNew = await isUnfinished(disk, path);
+      // Once it is finished it stays so; before that its last holder may just have finished it.
+      const isNew = before && await isUnfinished(disk, path);
       if (isNew) await create(disk, path, identity);
       else await checkFormat(disk, path);
       const stored = await readIdentity(disk, path, identity);
@@ -245,12 +248,12 @@ export class DataDirectory implements AsyncDisposable {
 }
 
 async function makePrivateFolder(disk: Disk, path: string): Promise<void> {
-  await refuseLink(disk, path);
-  if (await disk.makeFolder(path)) {
-    await syncFolderOf(disk, path);
-    return;
+  let entry = await refuseLink(disk, path);
+  if (entry === undefined) {
+    if (await disk.makeFolder(path)) return await syncFolderOf(disk, path);
+    // Somebody else was faster.
+    entry = await refuseLink(disk, path);
   }
-  const entry = await disk.entry(path);
   if (entry?.type !== "folder") {
     throw new WhorlError(
       "store_unavailable",
@@ -263,8 +266,6 @@ async function makePrivateFolder(disk: Disk, path: string): Promise<void> {
 async function takeLock(disk: Disk, path: string): Promise<DiskFile> {
   const lockPath = `${path}/LOCK`;
   await refuseLink(disk, lockPath);
-  // A folder with other things in it is not ours to lock.
-  await isUnfinished(disk, path);
   const lock = await disk.open(lockPath, { mode: "create" });
   try {
     if (!await lock.tryLock()) {

@@ -48,6 +48,12 @@ export interface DialerOptions {
   readonly track: <T>(task: Promise<T>) => Promise<T>;
 }
 
+/** One for all: nodes that start together often connect to each other at once. */
+const SUPERSEDED = new WhorlError(
+  "connection_closed",
+  "the nodes are connected already",
+);
+
 /** Opens links; see the module comment. */
 export class Dialer {
   readonly #options: DialerOptions;
@@ -99,13 +105,13 @@ export class Dialer {
     record.stopRetrying();
     const dial = record.dial;
     record.dial = undefined;
-    dial?.stop.abort(superseded());
+    dial?.stop.abort(SUPERSEDED);
   }
 
   /** Both nodes connected to each other at once, and the peer's connection stays. */
   giveWay(record: PeerRecord): void {
     this.stopTrying(record);
-    this.#book.dials.awaiting(record.name)?.stop.abort(superseded());
+    this.#book.dials.awaiting(record.name)?.stop.abort(SUPERSEDED);
   }
 
   /** As `PeerLinks.connectTo`. */
@@ -226,11 +232,4 @@ export class Dialer {
 /** The failure of attempts while the node is stopping. */
 export function nodeStopping(): WhorlError {
   return new WhorlError("closed", "Cannot connect as this node is stopping");
-}
-
-function superseded(): WhorlError {
-  return new WhorlError(
-    "connection_closed",
-    "the nodes are connected already",
-  );
 }

@@ -98,11 +98,13 @@ class Handshake {
   #failure: { error: WhorlError; told: boolean } | undefined;
   readonly #onAbort = (): void => {
     const reason: unknown = this.#options.signal?.reason;
-    this.#step({ type: "stream_ended", reason: reasonOf(reason) });
-    // The reason for the abort is the best explanation.
-    if (this.#failure !== undefined && isWhorlError(reason)) {
-      this.#failure = { error: reason, told: false };
-    }
+    if (isWhorlError(reason)) {
+      this.#step({ type: "given_up", error: reason });
+      // Even if it had failed before and was telling the other end.
+      if (this.#failure !== undefined) {
+        this.#failure = { error: reason, told: false };
+      }
+    } else this.#step({ type: "stream_ended", reason: reasonOf(reason) });
     this.#stream.close();
   };
 

@@ -50,7 +50,9 @@ export type HandshakeEvent =
   | { type: "admitted"; lastLinkId?: string }
   | { type: "rejected"; reason: RefusalReason }
   | { type: "deadline" }
-  | { type: "stream_ended"; reason: string };
+  | { type: "stream_ended"; reason: string }
+  /** This node wants it no more, and knows best why. */
+  | { type: "given_up"; error: WhorlError };
 
 /** What a handshake asks its shell to do. */
 export type HandshakeEffect =
@@ -140,6 +142,9 @@ export function stepHandshake(
       return refuse(state, event.reason);
     case "deadline":
       return refuse(state, "timeout");
+    case "given_up":
+      state.phase = "done";
+      return [{ type: "fail", error: event.error, told: false }];
     case "stream_ended":
       return fail(
         state,

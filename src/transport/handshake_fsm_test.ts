@@ -327,6 +327,16 @@ Deno.test("stepHandshake() gives up at the deadline in every phase", () => {
   assertEquals(accepter.error.code, "handshake_failed");
 });
 
+Deno.test("stepHandshake() fails for the reason of whoever gave it up, and tells nobody", () => {
+  const accepter = new End(end("accepter"));
+  accepter.receive(new End(end("opener")).sent[0]!);
+  const error = new WhorlError("closed", "no more");
+  assertEquals(stepHandshake(accepter.state, { type: "given_up", error }), [
+    { type: "fail", error, told: false },
+  ]);
+  assertEquals(accepter.state.phase, "done");
+});
+
 Deno.test("stepHandshake() is over once it is over", () => {
   const accepter = new End(end("accepter"));
   const opener = new End(end("opener"));
@@ -336,6 +346,7 @@ Deno.test("stepHandshake() is over once it is over", () => {
     const event of [
       { type: "deadline" },
       { type: "stream_ended", reason: "x" },
+      { type: "given_up", error: new WhorlError("closed", "x") },
       { ...opener.sent[0]!, type: "frame" },
       { type: "rejected", reason: "name_taken" },
     ] as HandshakeEvent[]

@@ -31,6 +31,9 @@ import {
   WorkPool,
 } from "./work_pool.ts";
 
+/** The program of a worker of a pool. */
+const WORKER_PROGRAM = new URL("./pool_worker_main.ts", import.meta.url);
+
 /** Default of `jobMsMax`, in milliseconds. */
 export const JOB_MS_MAX_DEFAULT = 600_000;
 /** Restarts of a pool's workers allowed within {@linkcode WORKER_RESTARTS_PERIOD_MS}; beyond that its jobs fail, and the next job starts the workers again. */
@@ -226,7 +229,7 @@ export class PoolWorkers {
     const { url, jobMsMax } = this.#config;
     const worker: ProgramChild = await startProgram({
       placement: "worker",
-      module: new URL("./pool_worker_main.ts", import.meta.url),
+      module: WORKER_PROGRAM,
       args: { url } satisfies PoolWorkerArgs,
       name,
       // While it computes it answers nothing.

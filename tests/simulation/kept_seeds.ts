@@ -3,7 +3,10 @@
  * that what was found stays found. A change of what seeds draw makes other runs
  * of them: whether each still fails when its mend is taken back was tried on
  * 2026-11-30. Where none did, another one that does has taken its place, if it
- * was found soon; else the test named with it holds what was found.
+ * was found soon; else the test named with it holds what was found. Since then
+ * nodes start with fewer calls of their disks, so that all are other runs again:
+ * of those without `isAnother` 50185, 504629, 801 and 456 of the membership were
+ * tried once more, and still fail without their mends.
  *
  * @module
  */
@@ -69,6 +72,7 @@ export const KEPT_SEEDS: readonly KeptSeed[] = [
   },
   {
     seed: 513_267,
+    isAnother: true,
     found:
       "two nodes that had been declared down and were back followed one claimant at once (claimant_fsm_test.ts)",
   },

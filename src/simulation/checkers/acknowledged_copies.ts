@@ -14,7 +14,7 @@ import {
   covers,
   type KvRead,
   type KvRecord,
-  readKeyHistory,
+  readKeyWrites,
 } from "./kv_history.ts";
 import type { Violation } from "./violation.ts";
 
@@ -38,14 +38,13 @@ export function checkAcknowledgedCopies(
     const owned = replicas.get(key) ?? new Map<string, KvRead>();
     const knowing = new Map<number, string[]>();
     const lacking = new Map<number, string[]>();
+    // What is wrong with contexts is told by the check of the whole history.
+    const { writes, knownTo } = readKeyWrites(key, ofKey);
     for (const [place, read] of owned) {
-      // What is wrong with contexts is told by the check of the whole history.
-      const { writes, finalSight } = readKeyHistory(key, ofKey, read, []);
+      const known = knownTo(read);
       for (const { id, acknowledged, candidates } of writes) {
         if (!acknowledged || candidates.length === 0) continue;
-        const knows = candidates.some((dot) =>
-          covers(finalSight?.known ?? [], dot)
-        );
+        const knows = candidates.some((dot) => covers(known, dot));
         (knows ? knowing : lacking).getOrInsert(id, []).push(place);
       }
     }

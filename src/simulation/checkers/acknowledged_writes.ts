@@ -149,8 +149,11 @@ class KeyCheck {
     const { writes, sights, finalSight } = this.#history;
     for (const write of writes) this.#checkSiblings(write);
     for (const sight of sights) {
-      if (this.#checkWritten(sight)) this.#checkAlive(sight);
-      this.#checkPresent(sight);
+      const known = writes.filter((write) =>
+        this.#isCertainlyKnown(write, sight)
+      );
+      if (this.#checkWritten(sight)) this.#checkAlive(sight, known);
+      this.#checkPresent(sight, known);
     }
     this.#violations.push(
       ...checkReadGuarantees(this.#history, this.#options),
@@ -226,15 +229,10 @@ class KeyCheck {
   }
 
   /** Rules 2 and 3: what was replaced does not live. */
-  #checkAlive(sight: KvSight): void {
+  #checkAlive(sight: KvSight, replacing: readonly KvWrite[]): void {
     if (sight.values.size === 0) return;
     const replaced: number[] = [];
-    const replacing: KvWrite[] = [];
-    for (const write of this.#history.writes) {
-      if (!this.#certainlyKnown(write, sight)) continue;
-      learn(replaced, write.replaced);
-      replacing.push(write);
-    }
+    for (const write of replacing) learn(replaced, write.replaced);
     for (const value of sight.values.keys()) {
       const dead = [...replaced];
       let without: KvSight | undefined;
@@ -300,27 +298,25 @@ class KeyCheck {
     return free > 0;
   }
 
-  #certainlyKnown(write: KvWrite, sight: KvSight): boolean {
-    const { candidates, value } = write;
-    if (
-      candidates.length > 0 &&
-      candidates.every((dot) => covers(sight.known, dot))
-    ) return true;
+  #isCertainlyKnown({ candidates, value }: KvWrite, sight: KvSight): boolean {
+    let covered = candidates.length > 0;
+    for (const dot of candidates) {
+      if (!covers(sight.known, dot)) covered = false;
+    }
+    if (covered) return true;
     return value !== undefined && sight.values.has(value) &&
       this.#byValue.get(value)?.length === 1;
   }
 
   /** Rule 1, for what a sight certainly knows. */
-  #checkPresent(sight: KvSight): void {
+  #checkPresent(sight: KvSight, known: readonly KvWrite[]): void {
     // The final read has a check of its own, which asks for more.
     if (sight === this.#history.finalSight) return;
     let excuses: Known | undefined;
-    for (const write of this.#history.writes) {
+    for (const write of known) {
       const { value, candidates } = write;
       if (value === undefined || sight.values.has(value)) continue;
-      if (candidates.length === 0 || !this.#certainlyKnown(write, sight)) {
-        continue;
-      }
+      if (candidates.length === 0) continue;
       excuses ??= this.#excuses(sight);
       if (candidates.some((dot) => covers(excuses as Known, dot))) continue;
       this.#report(

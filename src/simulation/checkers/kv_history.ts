@@ -187,6 +187,30 @@ export function readKeyHistory(
   return reader.finish(finalRead);
 }
 
+/** The writes to a key, and what reads that are not in its history know of them. */
+export interface KeyWrites {
+  /** By invocation. */
+  readonly writes: readonly KvWrite[];
+  /** What `read` knows, which was made when all was over. */
+  knownTo(read: KvRead): Known;
+}
+
+/**
+ * Reads the writes to one key. What is wrong with contexts is told by
+ * {@linkcode readKeyHistory}.
+ *
+ * @throws {TypeError} If an operation is `ok` and has no output.
+ */
+export function readKeyWrites(
+  key: string,
+  records: readonly KvRecord[],
+): KeyWrites {
+  const reader = new KeyReader(key, []);
+  for (const record of records) reader.add(record);
+  const { writes } = reader.finish(undefined);
+  return { writes, knownTo: (read) => reader.knownTo(read) };
+}
+
 class KeyReader {
   readonly #key: string;
   readonly #violations: Violation[];
@@ -274,6 +298,10 @@ class KeyReader {
       finalSight,
       failed: this.#failed,
     };
+  }
+
+  knownTo({ context }: KvRead): Known {
+    return this.#read(context, undefined);
   }
 
   #sight(record: KvRecord): KvSight {

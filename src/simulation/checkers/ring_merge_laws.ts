@@ -12,9 +12,8 @@
  *
  * @module
  */
-import { equalBytes } from "../../base/byte_order.ts";
 import { type Ring, sameCluster } from "../../ring/ring.ts";
-import { encodeRing } from "../../ring/ring_codec.ts";
+import { encodeRing, sameRing } from "../../ring/ring_codec.ts";
 import { mergeRings } from "../../ring/ring_merge.ts";
 import type { Violation } from "./violation.ts";
 
@@ -69,9 +68,8 @@ function lawViolations(
     right: Ring,
     of: readonly Ring[],
   ): void => {
-    if (broken.has(law)) return;
+    if (broken.has(law) || sameRing(left, right)) return;
     const [a, b] = [encodeRing(left), encodeRing(right)];
-    if (equalBytes(a.bytes, b.bytes)) return;
     broken.set(law, {
       check: "ring_merge_laws",
       message:
@@ -91,8 +89,14 @@ function lawViolations(
       },
     });
   };
+  // A merge that brings nothing new gives what there was, so that many merges of
+  // merges are ones that were made before.
+  const made = new Map<Ring, Map<Ring, Ring>>();
+  const join = (a: Ring, b: Ring): Ring =>
+    made.getOrInsertComputed(a, () => new Map())
+      .getOrInsertComputed(b, () => merge(a, b));
   // Each pair is merged once in each order; triples start from that.
-  const merged = rings.map((a) => rings.map((b) => merge(a, b)));
+  const merged = rings.map((a) => rings.map((b) => join(a, b)));
   rings.forEach((a, i) => {
     // A copy, so that a merge cannot get by with comparing references.
     hold("idempotent", "a ∨ a = a", merge(a, { ...a }), a, [a]);
@@ -101,7 +105,7 @@ function lawViolations(
       const ab = merged[i]![j] as Ring;
       const ba = merged[j]![i] as Ring;
       hold("commutative", "a ∨ b = b ∨ a", ab, ba, [a, b]);
-      hold("idempotent", "(a ∨ b) ∨ a = a ∨ b", merge(ab, a), ab, [a, b]);
+      hold("idempotent", "(a ∨ b) ∨ a = a ∨ b", join(ab, a), ab, [a, b]);
     });
     // As both orders of a merge are compared above, the three ways to begin with
     // two of three say all.
@@ -114,20 +118,20 @@ function lawViolations(
           merged[j]![k] as Ring,
           merged[i]![k] as Ring,
         ];
-        const left = merge(ab, c);
+        const left = join(ab, c);
         const of = [a, b, c];
         hold(
           "associative",
           "(a ∨ b) ∨ c = a ∨ (b ∨ c)",
           left,
-          merge(a, bc),
+          join(a, bc),
           of,
         );
         hold(
           "associative",
           "(a ∨ b) ∨ c = (a ∨ c) ∨ b",
           left,
-          merge(ac, b),
+          join(ac, b),
           of,
         );
       });
