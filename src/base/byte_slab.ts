@@ -10,6 +10,12 @@
  * @module
  */
 
+/**
+ * No bytes, for whoever has none yet: even an array of none costs the engine
+ * memory outside of the heap.
+ */
+export const NO_BYTES: Uint8Array<ArrayBuffer> = new Uint8Array(0);
+
 const SLAB_BYTES = 64 * 1024;
 /** Larger ones have memory of their own. */
 const SHARED_BYTES_MAX = 4 * 1024;

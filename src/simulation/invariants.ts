@@ -15,12 +15,13 @@ import {
   MASTER_RESTARTS_PERIOD_MS,
 } from "../node/master_backoff.ts";
 import type { Ring } from "../ring/ring.ts";
+import { briefCopy } from "../base/byte_slab.ts";
 import { bytesToText } from "../base/byte_text.ts";
 import { equalBytes } from "../base/byte_order.ts";
 import { mergeObjects } from "../kv/kv_object.ts";
 import { checkDeletion } from "./checkers/deletion_watch.ts";
 import { RingWatch } from "./checkers/ring_watch.ts";
-import { checkBounds, type QueueSample } from "./checkers/bounds.ts";
+import { checkBounds, isWithin, type QueueSample } from "./checkers/bounds.ts";
 import { DotWatch } from "./checkers/dots.ts";
 import { checkRingMergeLaws } from "./checkers/ring_merge_laws.ts";
 import {
@@ -58,8 +59,8 @@ export class Invariants implements StoreWatch {
   /** The store that is open now, by host and path. */
   readonly #stores = new Map<string, Map<string, Store>>();
   readonly #dots = new DotWatch();
-  /** Keys and objects that were written, whole. */
-  readonly #written = new Set<string>();
+  /** Objects that were written, by key; the newest last. */
+  readonly #written = new Map<string, Uint8Array[]>();
   readonly #durable: DurableWrites;
   readonly #supervisors: SupervisorSighting[] = [];
   readonly #queues: QueueSample[] = [];
@@ -108,9 +109,13 @@ export class Invariants implements StoreWatch {
   }
 
   #isKnown(key: Uint8Array, value: Uint8Array): boolean {
-    const written = `${key.length} ${bytesToText(key)}${bytesToText(value)}`;
-    if (this.#written.has(written)) return true;
-    this.#written.add(written);
+    const name = bytesToText(key);
+    let written = this.#written.get(name);
+    if (written === undefined) this.#written.set(name, written = []);
+    for (let i = written.length - 1; i >= 0; i--) {
+      if (equalBytes(written[i] as Uint8Array, value)) return true;
+    }
+    written.push(briefCopy(value));
     return false;
   }
 
@@ -194,10 +199,14 @@ export class Invariants implements StoreWatch {
       if (node === undefined) continue;
       const { requests, config } = node.parts;
       if (requests !== undefined) {
+        const length = requests.size;
+        const bound = config.requestsMax;
+        // Mostly it is within, and then there is nothing to remember.
+        if (isWithin(length, bound)) continue;
         this.#queues.push({
           queue: `requests of ${host}`,
-          length: requests.size,
-          bound: config.requestsMax,
+          length,
+          bound,
           atMs: this.#now(),
         });
       }

@@ -6,15 +6,26 @@
  * @module
  */
 import { Buffer } from "node:buffer";
-import { createHash, createHmac, timingSafeEqual } from "node:crypto";
+import { hash, timingSafeEqual } from "node:crypto";
+import { ByteWriter } from "../base/byte_writer.ts";
 import { WhorlError } from "../base/errors.ts";
 
 /** Bytes of a {@linkcode Cookie.mac}. */
 export const MAC_BYTES = 32;
 
+/** Bytes that SHA-256 takes at a time. */
+const BLOCK_BYTES = 64;
+/** What RFC 2104 mixes the key with before the message, and before its hash. */
+const INNER_PAD = 0x36;
+const OUTER_PAD = 0x5c;
+
 /** A shared secret, as a key for HMAC-SHA-256. */
 export class Cookie {
-  readonly #key: Buffer;
+  /** The key mixed with the inner pad, then what a MAC is taken of. */
+  readonly #inner = new ByteWriter(512);
+  /** The key mixed with the outer pad, then the hash of the inner one. */
+  readonly #outer = new Uint8Array(BLOCK_BYTES + MAC_BYTES);
+  readonly #innerHash: Uint8Array = this.#outer.subarray(BLOCK_BYTES);
 
   /**
    * @param secret At least one byte; a string is taken as UTF-8.
@@ -29,18 +40,25 @@ export class Cookie {
       );
     }
     // HMAC pads short keys with zeros, so "a" and "a\0" would be one key.
-    this.#key = createHash("sha256").update(bytes).digest();
+    const key = Uint8Array.fromHex(hash("sha256", bytes, "hex"));
+    for (let i = 0; i < BLOCK_BYTES; i++) {
+      const byte = key[i] ?? 0;
+      this.#inner.u8(byte ^ INNER_PAD);
+      this.#outer[i] = byte ^ OUTER_PAD;
+    }
   }
 
-  /** HMAC-SHA-256 over `parts`, each with its length before it. */
+  /**
+   * HMAC-SHA-256 (RFC 2104) over `parts`, each with its length before it. Of two
+   * hashes at once: the runtime's HMAC makes a stream for each and takes four
+   * times as long.
+   */
   mac(...parts: readonly Uint8Array[]): Uint8Array<ArrayBuffer> {
-    const hmac = createHmac("sha256", this.#key);
-    const length = Buffer.alloc(4);
-    for (const part of parts) {
-      length.writeUInt32BE(part.length);
-      hmac.update(length).update(part);
-    }
-    return new Uint8Array(hmac.digest());
+    const inner = this.#inner;
+    inner.length = BLOCK_BYTES;
+    for (const part of parts) inner.blob(part);
+    this.#innerHash.setFromHex(hash("sha256", inner.view(), "hex"));
+    return Uint8Array.fromHex(hash("sha256", this.#outer, "hex"));
   }
 
   /** Whether `mac` is the one of `parts`; takes the same time wherever they differ. */

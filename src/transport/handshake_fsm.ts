@@ -19,6 +19,7 @@
  *
  * @module
  */
+import { NO_BYTES } from "../base/byte_slab.ts";
 import { type ErrorCode, reasonOf, WhorlError } from "../base/errors.ts";
 import type { Address } from "../environment/transport.ts";
 import { FrameType } from "../wire/frame_type.ts";
@@ -108,8 +109,8 @@ export function createHandshake(options: HandshakeOptions): HandshakeState {
   return {
     options,
     phase: "starting",
-    hello: new Uint8Array(0),
-    challenge: new Uint8Array(0),
+    hello: NO_BYTES,
+    challenge: NO_BYTES,
     candidate: undefined,
   };
 }

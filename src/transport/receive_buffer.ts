@@ -6,6 +6,7 @@
  *
  * @module
  */
+import { NO_BYTES } from "../base/byte_slab.ts";
 import {
   announcedFrameBytes,
   type FrameHandler,
@@ -47,7 +48,7 @@ export class ReceiveBuffer {
   #smallReads = 0;
 
   /** @param initial Bytes that have arrived already; they are copied. */
-  constructor(initial: Uint8Array = new Uint8Array(0)) {
+  constructor(initial: Uint8Array = NO_BYTES) {
     this.#bytes = new Uint8Array(
       Math.max(RECEIVE_BUFFER_BYTES_MIN, initial.length),
     );

@@ -26,14 +26,18 @@ export interface QueueSample {
   readonly bound: number;
 }
 
+/** Whether a queue of that length is within its bound. One that is no number is not within any. */
+export function isWithin(length: number, bound: number): boolean {
+  return length >= 0 && length <= bound;
+}
+
 /** Names each queue that was over its bound, with when it first was and when it was worst. */
 export function checkBounds(
   samples: Iterable<QueueSample>,
 ): readonly Violation[] {
   const over = new Map<string, { first: QueueSample; worst: QueueSample }>();
   for (const sample of samples) {
-    // A length that is no number is not within any bound.
-    if (sample.length >= 0 && sample.length <= sample.bound) continue;
+    if (isWithin(sample.length, sample.bound)) continue;
     const found = over.get(sample.queue);
     if (found === undefined) {
       over.set(sample.queue, { first: sample, worst: sample });
