@@ -133,8 +133,8 @@ class KvVnode implements Vnode<KvCommands, KvCoverage> {
   #actor: Uint8Array;
   /** Keys that are being read from disk for a change, with the changes waiting behind it. */
   readonly #reading = new Map<string, (() => void)[]>();
-  /** The item that is being handed off. */
-  readonly #item = new ByteWriter(256);
+  /** The item that is being handed off, once one is. */
+  #item: ByteWriter | undefined;
   #written = 0;
   #committed = 0;
   /** Answers that wait until that many writes are committed, in order. */
@@ -174,7 +174,8 @@ class KvVnode implements Vnode<KvCommands, KvCoverage> {
 
   #newActor(): Uint8Array {
     const actor = new Uint8Array(ACTOR_BYTES);
-    actor.set(this.#context.secretBytes(8));
+    const secret = this.#context.secretBytes(8);
+    for (let i = 0; i < 8; i++) actor[i] = secret[i] as number;
     writeU32(actor, 8, this.#context.store.epoch >>> 0);
     return actor;
   }
@@ -381,9 +382,10 @@ class KvVnode implements Vnode<KvCommands, KvCoverage> {
       });
       return null;
     }
-    this.#item.clear();
-    kvMergeCodec.encode({ key: sortKey, object }, this.#item);
-    return this.#item.view();
+    const into = this.#item ??= new ByteWriter(256);
+    into.clear();
+    kvMergeCodec.encode({ key: sortKey, object }, into);
+    return into.view();
   }
 
   handleHandoffData(bytes: Uint8Array): Promise<void> {

@@ -54,11 +54,16 @@ export class Cookie {
    * times as long.
    */
   mac(...parts: readonly Uint8Array[]): Uint8Array<ArrayBuffer> {
+    return Uint8Array.fromHex(this.macHex(...parts));
+  }
+
+  /** The same as 64 hex digits. */
+  macHex(...parts: readonly Uint8Array[]): string {
     const inner = this.#inner;
     inner.length = BLOCK_BYTES;
     for (const part of parts) inner.blob(part);
     this.#innerHash.setFromHex(hash("sha256", inner.view(), "hex"));
-    return Uint8Array.fromHex(hash("sha256", this.#outer, "hex"));
+    return hash("sha256", this.#outer, "hex");
   }
 
   /** Whether `mac` is the one of `parts`; takes the same time wherever they differ. */

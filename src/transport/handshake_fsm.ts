@@ -259,8 +259,8 @@ function candidate(
     address,
     openedBy: role === "opener" ? "this_node" : "other_node",
     protocolVersion: sharedVersion(versions, theirs) as number,
-    linkId: cookie.mac(LINK_ID, state.hello, state.challenge)
-      .subarray(0, LINK_ID_BYTES).toHex(),
+    linkId: cookie.macHex(LINK_ID, state.hello, state.challenge)
+      .slice(0, 2 * LINK_ID_BYTES),
     lastLinkId: NO_LINK_ID,
   };
 }

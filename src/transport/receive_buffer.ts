@@ -180,7 +180,9 @@ export class ReceiveBuffer {
 
   /** A copy of what has arrived and was not taken. */
   rest(): Uint8Array<ArrayBuffer> {
-    return this.#bytes.slice(this.#raw, this.#end);
+    return this.#raw === this.#end
+      ? NO_BYTES
+      : this.#bytes.slice(this.#raw, this.#end);
   }
 
   /**

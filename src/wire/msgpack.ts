@@ -11,6 +11,7 @@
  * @module
  */
 import { Decoder, Encoder } from "npm:@msgpack/msgpack@3.1.3";
+import { briefCopy } from "../base/byte_slab.ts";
 import type { ByteWriter } from "../base/byte_writer.ts";
 import { WhorlError } from "../base/errors.ts";
 
@@ -76,6 +77,11 @@ function wellFormedWithin(value: unknown, depth: number): unknown {
 /** `value` as MessagePack, in bytes of its own. @throws {WhorlError} `invalid_argument` if it cannot be encoded. */
 export function encodeMsgpack(value: unknown): Uint8Array<ArrayBuffer> {
   return encodeShared(value).slice();
+}
+
+/** The same in brief bytes (`byte_slab.ts`), for what leaves soon. @throws {WhorlError} As {@linkcode encodeMsgpack} does. */
+export function encodeMsgpackBriefly(value: unknown): Uint8Array<ArrayBuffer> {
+  return briefCopy(encodeShared(value));
 }
 
 /** Appends `value` as MessagePack. @throws {WhorlError} `invalid_argument` if it cannot be encoded. */
