@@ -174,8 +174,7 @@ class KvVnode implements Vnode<KvCommands, KvCoverage> {
 
   #newActor(): Uint8Array {
     const actor = new Uint8Array(ACTOR_BYTES);
-    const secret = this.#context.secretBytes(8);
-    for (let i = 0; i < 8; i++) actor[i] = secret[i] as number;
+    actor.set(this.#context.secretBytes(8));
     writeU32(actor, 8, this.#context.store.epoch >>> 0);
     return actor;
   }
