@@ -9,7 +9,11 @@ import { WhorlError } from "../base/errors.ts";
 import type { ErrorCode } from "../base/errors.ts";
 import { decodeRing } from "../ring/ring_codec.ts";
 import { RING_NAMES_MAX } from "../ring/ring_reader.ts";
-import { decodeMsgpack, encodeMsgpackBriefly } from "../wire/msgpack.ts";
+import {
+  decodeMsgpack,
+  encodeMsgpack,
+  encodeMsgpackBriefly,
+} from "../wire/msgpack.ts";
 import {
   expectBoolean,
   expectBytes,
@@ -36,9 +40,9 @@ export interface RingDigest {
   readonly wanted: boolean;
 }
 
-/** Encodes a digest. */
+/** Encodes a digest, in bytes of its own: whoever tells it to several keeps it. */
 export function encodeDigest(digest: RingDigest): Uint8Array<ArrayBuffer> {
-  return encodeMsgpackBriefly([
+  return encodeMsgpack([
     digest.clusterName,
     digest.seed,
     digest.digest,
