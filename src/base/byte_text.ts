@@ -1,7 +1,7 @@
 /**
- * Bytes as texts. First keys as text with one character a byte. JavaScript has no map keyed by bytes;
- * such strings hash and compare fast, and sort by code unit, which is the order
- * of the bytes.
+ * Bytes as strings. Keys are strings with one character per byte: JavaScript has
+ * no map keyed by bytes; such strings hash and compare fast, and sort in the
+ * order of their bytes. Other short text skips the encoder and the decoder.
  *
  * @module
  */
@@ -9,16 +9,16 @@ import { Buffer } from "node:buffer";
 import { briefBytes } from "./byte_slab.ts";
 
 // On 30-byte keys this takes 43 ns and String.fromCharCode.apply 72 ns. It
-// reads any Uint8Array, so that no Buffer has to be made first.
+// works on any Uint8Array, so no Buffer has to be made first.
 const latin1Slice = (Buffer.prototype as unknown as {
   latin1Slice(this: Uint8Array, start: number, end: number): string;
 }).latin1Slice;
 
 const encoder = new TextEncoder();
-/** Up to so many bytes, looking at each beats a call of the encoder or decoder. */
+/** Up to this many bytes, checking each one is faster than calling the encoder or decoder. */
 const SHORT_TEXT_BYTES = 256;
 
-/** The bytes from `start` to `end` as text, one character a byte. */
+/** The bytes from `start` to `end` as text, one character per byte. */
 export function bytesToText(
   bytes: Uint8Array,
   start = 0,
@@ -39,14 +39,14 @@ export function textIntoBytes(
   }
 }
 
-/** The bytes of `text`, without its first `from` characters; brief ones (`byte_slab.ts`). */
+/** The bytes of `text`, without its first `from` characters; they come from a shared slab (`byte_slab.ts`). */
 export function textToBytes(text: string, from = 0): Uint8Array<ArrayBuffer> {
   const bytes = briefBytes(text.length - from);
   textIntoBytes(text, bytes, 0, from);
   return bytes;
 }
 
-/** The bytes from `start` to `end` as text if they are few and all ASCII, as names mostly are: a decoder takes ten times as long. */
+/** The bytes from `start` to `end` as text if they are short and ASCII, as names usually are: a decoder takes ten times as long. */
 export function shortAscii(
   bytes: Uint8Array,
   start = 0,
@@ -59,7 +59,7 @@ export function shortAscii(
   return bytesToText(bytes, start, end);
 }
 
-/** `text` in UTF-8; in brief bytes (`byte_slab.ts`) if it is short. */
+/** `text` in UTF-8; short text comes from a shared slab (`byte_slab.ts`). */
 export function utf8Of(text: string): Uint8Array<ArrayBuffer> {
   const { length } = text;
   if (length > SHORT_TEXT_BYTES) return encoder.encode(text);
@@ -72,7 +72,7 @@ export function utf8Of(text: string): Uint8Array<ArrayBuffer> {
   return bytes;
 }
 
-/** Where `text` belongs in the ascending list `sorted`: the index of the first that is not smaller. */
+/** Where `text` belongs in the ascending list `sorted`: the index of the first element that is not smaller. */
 export function lowerBound(sorted: readonly string[], text: string): number {
   let low = 0;
   let high = sorted.length;
@@ -84,7 +84,7 @@ export function lowerBound(sorted: readonly string[], text: string): number {
   return low;
 }
 
-/** The ascending list of what is in `a` or `b`, which are ascending; each text once. */
+/** Merges two ascending lists into one, without duplicates. */
 export function mergeSorted(
   a: readonly string[],
   b: readonly string[],

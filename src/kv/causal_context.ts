@@ -111,7 +111,7 @@ export function contextFromText(text: string): Uint8Array<ArrayBuffer> {
   if (typeof text !== "string" || text.length > CONTEXT_TEXT_MAX) {
     throw invalidContext("not a text, or too long");
   }
-  // As many as the text could hold, so that nothing of it is left over.
+  // Room for everything that the text can hold, so decoding never stops early.
   const bytes = briefBytes(Math.ceil(text.length / 4) * 3);
   let length: number;
   try {

@@ -134,7 +134,7 @@ class KvVnode implements Vnode<KvCommands, KvCoverage> {
   #actor: Uint8Array;
   /** Keys that are being read from disk for a change, with the changes waiting behind it. */
   readonly #reading = new Map<string, (() => void)[]>();
-  /** The item that is being handed off, once one is. */
+  /** The item that is being handed off; created with the first one. */
   #item: ByteWriter | undefined;
   #written = 0;
   #committed = 0;

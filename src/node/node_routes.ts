@@ -143,9 +143,9 @@ export class PeerRequestTarget implements AnswerTarget {
   }
 }
 
-/** Shared by all answers of a thread: it is written and sent on in one go. */
+/** Shared by all answers of a thread: it is written and sent in one step. */
 let answerBody = new ByteWriter(512);
-/** Memory that it may keep, in bytes. */
+/** Memory it may keep, in bytes. */
 const ANSWER_BYTES_KEPT = 64 * 1024;
 
 /** Brings the outcome of one operation to the client or node that sent it. */

@@ -59,7 +59,7 @@ export class Invariants implements StoreWatch {
   /** The store that is open now, by host and path. */
   readonly #stores = new Map<string, Map<string, Store>>();
   readonly #dots = new DotWatch();
-  /** Objects that were written, by key; the newest last. */
+  /** Objects that were written, by key, newest last. */
   readonly #written = new Map<string, Uint8Array[]>();
   readonly #durable: DurableWrites;
   readonly #supervisors: SupervisorSighting[] = [];
@@ -201,7 +201,7 @@ export class Invariants implements StoreWatch {
       if (requests !== undefined) {
         const length = requests.size;
         const bound = config.requestsMax;
-        // Mostly it is within, and then there is nothing to remember.
+        // Almost always it is, and then there is nothing to remember.
         if (isWithin(length, bound)) continue;
         this.#queues.push({
           queue: `requests of ${host}`,

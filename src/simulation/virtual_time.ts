@@ -18,7 +18,7 @@ import { invariant } from "../base/invariant.ts";
 
 /** After so many events the real event loop has a turn, so that a long run can be interrupted. */
 const EVENTS_A_TURN = 1_024;
-/** So many events that were called off are borne before they are taken out. */
+/** Fewest cancelled events for which the heap is rebuilt without them. */
 const CALLED_OFF_MIN = 16;
 
 /** Something that will happen; opaque to whoever scheduled it. */
@@ -64,7 +64,7 @@ export class VirtualTime {
   #events = 0;
   /** A binary heap: the next event is at 0. */
   #heap: ScheduledEvent[] = [];
-  /** How many of it were called off, or a few more. */
+  /** Upper bound on the cancelled events in the heap. */
   #calledOff = 0;
   #running = false;
   readonly #observers = new Set<() => void>();
@@ -122,7 +122,7 @@ export class VirtualTime {
   /** Calls `event` off; one that has happened stays as it is. */
   cancel(event: ScheduledEvent): void {
     if (event.callback === undefined) return;
-    // It stays in the heap for a while, which is cheaper than taking it out.
+    // It stays in the heap for a while, which is cheaper than removing it.
     event.callback = undefined;
     this.#calledOff++;
     if (
@@ -131,7 +131,7 @@ export class VirtualTime {
     ) this.#clean();
   }
 
-  /** Takes out what was called off: most deadlines are, long before their time, and would make the heap twice as large. */
+  /** Removes cancelled events: most deadlines are cancelled long before their time and would double the heap. */
   #clean(): void {
     const left = this.#heap.filter(({ callback }) => callback !== undefined);
     this.#heap = [];

@@ -35,7 +35,7 @@ export interface JournalPlace {
 /**
  * Key of the record at that place. The places of every other generation are
  * used again, so that the journal's pages are neither removed nor grow in number.
- * In brief bytes: each commit makes one, which lives no longer.
+ * It comes from a shared slab, as each commit makes one and drops it.
  */
 export function journalKey(
   { generation, index }: JournalPlace,

@@ -1,7 +1,7 @@
 /**
  * The cluster's cookie: the secret that all nodes and clients of a cluster
- * share. It is only ever used as the key of a MAC and cannot be read back, so
- * that it does not find its way into a log.
+ * share. It is only used as the key of a MAC and cannot be read back, so it
+ * cannot end up in a log.
  *
  * @module
  */
@@ -13,17 +13,17 @@ import { WhorlError } from "../base/errors.ts";
 /** Bytes of a {@linkcode Cookie.mac}. */
 export const MAC_BYTES = 32;
 
-/** Bytes that SHA-256 takes at a time. */
+/** Block size of SHA-256, in bytes. */
 const BLOCK_BYTES = 64;
-/** What RFC 2104 mixes the key with before the message, and before its hash. */
+/** The inner and outer pads of RFC 2104. */
 const INNER_PAD = 0x36;
 const OUTER_PAD = 0x5c;
 
 /** A shared secret, as a key for HMAC-SHA-256. */
 export class Cookie {
-  /** The key mixed with the inner pad, then what a MAC is taken of. */
+  /** The key XORed with the inner pad, followed by the message. */
   readonly #inner = new ByteWriter(512);
-  /** The key mixed with the outer pad, then the hash of the inner one. */
+  /** The key XORed with the outer pad, followed by the inner hash. */
   readonly #outer = new Uint8Array(BLOCK_BYTES + MAC_BYTES);
   readonly #innerHash: Uint8Array = this.#outer.subarray(BLOCK_BYTES);
 
@@ -49,15 +49,15 @@ export class Cookie {
   }
 
   /**
-   * HMAC-SHA-256 (RFC 2104) over `parts`, each with its length before it. Of two
-   * hashes at once: the runtime's HMAC makes a stream for each and takes four
-   * times as long.
+   * HMAC-SHA-256 (RFC 2104) over `parts`, each prefixed with its length. It is
+   * made of two one-shot hashes: the runtime's own HMAC creates a stream for each
+   * hash and takes three times as long.
    */
   mac(...parts: readonly Uint8Array[]): Uint8Array<ArrayBuffer> {
     return Uint8Array.fromHex(this.macHex(...parts));
   }
 
-  /** The same as 64 hex digits. */
+  /** {@linkcode Cookie.mac} as 64 hex digits. */
   macHex(...parts: readonly Uint8Array[]): string {
     const inner = this.#inner;
     inner.length = BLOCK_BYTES;
@@ -66,7 +66,7 @@ export class Cookie {
     return hash("sha256", this.#outer, "hex");
   }
 
-  /** Whether `mac` is the one of `parts`; takes the same time wherever they differ. */
+  /** Whether `mac` is the MAC of `parts`; compares in constant time. */
   verifies(mac: Uint8Array, ...parts: readonly Uint8Array[]): boolean {
     return mac.length === MAC_BYTES &&
       timingSafeEqual(mac, this.mac(...parts));

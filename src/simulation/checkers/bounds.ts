@@ -26,7 +26,7 @@ export interface QueueSample {
   readonly bound: number;
 }
 
-/** Whether a queue of that length is within its bound. One that is no number is not within any. */
+/** Whether a queue of that length is within its bound. NaN is within no bound. */
 export function isWithin(length: number, bound: number): boolean {
   return length >= 0 && length <= bound;
 }
