@@ -26,18 +26,14 @@ export interface QueueSample {
   readonly bound: number;
 }
 
-/** Whether a queue of that length is within its bound. NaN is within no bound. */
-export function isWithin(length: number, bound: number): boolean {
-  return length >= 0 && length <= bound;
-}
-
 /** Names each queue that was over its bound, with when it first was and when it was worst. */
 export function checkBounds(
   samples: Iterable<QueueSample>,
 ): readonly Violation[] {
   const over = new Map<string, { first: QueueSample; worst: QueueSample }>();
   for (const sample of samples) {
-    if (isWithin(sample.length, sample.bound)) continue;
+    // A length that is no number is not within any bound.
+    if (sample.length >= 0 && sample.length <= sample.bound) continue;
     const found = over.get(sample.queue);
     if (found === undefined) {
       over.set(sample.queue, { first: sample, worst: sample });
