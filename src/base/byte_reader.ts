@@ -4,6 +4,7 @@
  *
  * @module
  */
+import { shortAscii } from "./byte_text.ts";
 import { WhorlError } from "./errors.ts";
 
 const decoder = new TextDecoder("utf-8", { fatal: true, ignoreBOM: true });
@@ -137,9 +138,11 @@ export class ByteReader {
 
   /** `count` bytes of UTF-8. @throws {WhorlError} `protocol_error` also if it is not UTF-8. */
   rawText(count: number): string {
-    const bytes = this.raw(count);
+    const at = this.#take(count);
+    const short = shortAscii(this.bytes, at, at + count);
+    if (short !== undefined) return short;
     try {
-      return decoder.decode(bytes);
+      return decoder.decode(this.bytes.subarray(at, at + count));
     } catch (cause) {
       throw new WhorlError(
         "protocol_error",

@@ -10,6 +10,9 @@
  * @module
  */
 
+/** An empty array to share: even a typed array of length 0 costs memory outside the engine's heap. */
+export const NO_BYTES: Uint8Array<ArrayBuffer> = new Uint8Array(0);
+
 const SLAB_BYTES = 64 * 1024;
 /** Larger arrays get memory of their own. */
 const SHARED_BYTES_MAX = 4 * 1024;

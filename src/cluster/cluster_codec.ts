@@ -9,7 +9,11 @@ import { WhorlError } from "../base/errors.ts";
 import type { ErrorCode } from "../base/errors.ts";
 import { decodeRing } from "../ring/ring_codec.ts";
 import { RING_NAMES_MAX } from "../ring/ring_reader.ts";
-import { decodeMsgpack, encodeMsgpack } from "../wire/msgpack.ts";
+import {
+  decodeMsgpack,
+  encodeMsgpack,
+  encodeMsgpackBriefly,
+} from "../wire/msgpack.ts";
 import {
   expectBoolean,
   expectBytes,
@@ -36,7 +40,7 @@ export interface RingDigest {
   readonly wanted: boolean;
 }
 
-/** Encodes a digest. */
+/** Encodes a digest into memory of its own, as the sender keeps it for several members. */
 export function encodeDigest(digest: RingDigest): Uint8Array<ArrayBuffer> {
   return encodeMsgpack([
     digest.clusterName,
@@ -79,7 +83,7 @@ export interface ServiceList {
 
 /** Encodes the services of this node. */
 export function encodeServices(list: ServiceList): Uint8Array<ArrayBuffer> {
-  return encodeMsgpack([list.incarnation, list.version, list.services]);
+  return encodeMsgpackBriefly([list.incarnation, list.version, list.services]);
 }
 
 /** @throws {WhorlError} `protocol_error`. */
@@ -103,7 +107,7 @@ export function encodeJoinOffer(
   node: string,
   ring: Uint8Array | null,
 ): Uint8Array<ArrayBuffer> {
-  return encodeMsgpack([node, ring]);
+  return encodeMsgpackBriefly([node, ring]);
 }
 
 /** @throws {WhorlError} `protocol_error`. */
@@ -174,22 +178,35 @@ export function encodeRequest(
 ): Uint8Array<ArrayBuffer> {
   switch (request.method) {
     case "commit":
-      return encodeMsgpack([id, "commit", request.waitMs, request.planId]);
+      return encodeMsgpackBriefly([
+        id,
+        "commit",
+        request.waitMs,
+        request.planId,
+      ]);
     case "stage": {
       const { change: { action, node, replacement }, waitMs } = request;
-      return encodeMsgpack([id, "stage", waitMs, [action, node, replacement]]);
+      return encodeMsgpackBriefly([id, "stage", waitMs, [
+        action,
+        node,
+        replacement,
+      ]]);
     }
     case "resize":
-      return encodeMsgpack([id, "resize", request.waitMs, request.size]);
+      return encodeMsgpackBriefly([id, "resize", request.waitMs, request.size]);
     case "mark": {
       const { mark: { bucket, numbers, wallMs }, waitMs } = request;
-      return encodeMsgpack([id, "mark", waitMs, [bucket, numbers, wallMs]]);
+      return encodeMsgpackBriefly([id, "mark", waitMs, [
+        bucket,
+        numbers,
+        wallMs,
+      ]]);
     }
     case "holds_data":
-      return encodeMsgpack([id, "holds_data", 0, request.partitions]);
+      return encodeMsgpackBriefly([id, "holds_data", 0, request.partitions]);
     case "admit": {
       const { guest: { name, address, nodeId }, seed, waitMs } = request;
-      return encodeMsgpack([id, "admit", waitMs, [
+      return encodeMsgpackBriefly([id, "admit", waitMs, [
         name,
         address,
         nodeId,
@@ -197,10 +214,10 @@ export function encodeRequest(
       ]]);
     }
     case "belongs":
-      return encodeMsgpack([id, "belongs", 0, request.seed]);
+      return encodeMsgpackBriefly([id, "belongs", 0, request.seed]);
     case "plan":
     case "clear":
-      return encodeMsgpack([id, request.method, request.waitMs, null]);
+      return encodeMsgpackBriefly([id, request.method, request.waitMs, null]);
     default:
       return request satisfies never;
   }
@@ -338,8 +355,8 @@ export function encodeReply(
   reply: ClusterReply,
 ): Uint8Array<ArrayBuffer> {
   return reply.ok
-    ? encodeMsgpack([id, true, reply.result])
-    : encodeMsgpack([id, false, [
+    ? encodeMsgpackBriefly([id, true, reply.result])
+    : encodeMsgpackBriefly([id, false, [
       reply.error.code,
       reply.error.message,
       reply.error.details,

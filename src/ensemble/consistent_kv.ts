@@ -12,6 +12,7 @@
  *
  * @module
  */
+import { NO_BYTES } from "../base/byte_slab.ts";
 import { ByteReader } from "../base/byte_reader.ts";
 import { equalBytes } from "../base/byte_order.ts";
 import { ByteWriter } from "../base/byte_writer.ts";
@@ -82,7 +83,7 @@ export class ConsistentKv implements OperationCarrier {
   readonly #options: ConsistentKvOptions;
   #buckets: readonly Uint8Array[] = [];
   readonly #header = emptyOperationHeader();
-  readonly #reader = new ByteReader(new Uint8Array(0));
+  readonly #reader = new ByteReader(NO_BYTES);
   #scratch = new ByteWriter(1024);
 
   constructor(options: ConsistentKvOptions) {
@@ -275,7 +276,7 @@ class WriteTarget implements OperationTarget {
   }
 }
 
-const NOTHING = new Uint8Array(0);
+const NOTHING = NO_BYTES;
 
 function resultOf(object: Uint8Array): OperationResult {
   return { object, replies: [], replicas: [] };

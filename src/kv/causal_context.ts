@@ -111,19 +111,21 @@ export function contextFromText(text: string): Uint8Array<ArrayBuffer> {
   if (typeof text !== "string" || text.length > CONTEXT_TEXT_MAX) {
     throw invalidContext("not a text, or too long");
   }
-  let bytes: Uint8Array<ArrayBuffer>;
+  // Room for everything that the text can hold, so decoding never stops early.
+  const bytes = briefBytes(Math.ceil(text.length / 4) * 3);
+  let length: number;
   try {
     // Unused bits of the last letter must be zero, or several texts would
     // decode to the same bytes; the strict decoder checks that in whole groups
     // of four only.
-    bytes = Uint8Array.fromBase64(
+    length = bytes.setFromBase64(
       text.padEnd(Math.ceil(text.length / 4) * 4, "="),
       { alphabet: "base64url", lastChunkHandling: "strict" },
-    );
+    ).written;
   } catch (cause) {
     throw invalidContext("not base64url", cause);
   }
-  const end = bytes.length - CHECKSUM_BYTES;
+  const end = length - CHECKSUM_BYTES;
   if (end < 0) throw invalidContext("cut short");
   const context = bytes.subarray(0, end);
   if (readU32(bytes, end) !== checksumOf(context)) {

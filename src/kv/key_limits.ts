@@ -11,7 +11,7 @@
  *
  * @module
  */
-import { bytesToText } from "../base/byte_text.ts";
+import { shortAscii } from "../base/byte_text.ts";
 import type { ByteReader } from "../base/byte_reader.ts";
 import type { ByteWriter } from "../base/byte_writer.ts";
 import { WhorlError } from "../base/errors.ts";
@@ -123,8 +123,8 @@ export function keyText(
   start = 0,
   end: number = bytes.length,
 ): string {
-  // A call of the decoder costs ten times as much for most keys.
-  if (isAscii(bytes, start, end)) return bytesToText(bytes, start, end);
+  const short = shortAscii(bytes, start, end);
+  if (short !== undefined) return short;
   try {
     return decoder.decode(bytes.subarray(start, end));
   } catch (cause) {
@@ -134,13 +134,6 @@ export function keyText(
       { cause },
     );
   }
-}
-
-function isAscii(bytes: Uint8Array, start: number, end: number): boolean {
-  for (let i = start; i < end; i++) {
-    if ((bytes[i] as number) > 0x7f) return false;
-  }
-  return true;
 }
 
 function writeName(

@@ -6,6 +6,7 @@
  *
  * @module
  */
+import { shortAscii, utf8Of } from "../base/byte_text.ts";
 import { ByteWriter } from "../base/byte_writer.ts";
 import { isWhorlError, reasonOf, WhorlError } from "../base/errors.ts";
 import {
@@ -185,7 +186,6 @@ const KV_MODULE_ID = moduleIdOf("kv");
 /** Partitions of the smallest ring; the node checks again against its own. */
 const RING_SIZE_MIN = 8;
 const EMPTY = new Uint8Array(0);
-const encoder = new TextEncoder();
 const decoder = new TextDecoder();
 /** Shared by all clients of a thread: it is written and handed on in one go. */
 let scratch = new ByteWriter(1024);
@@ -260,7 +260,7 @@ function put(
       bucket,
       key,
       SiblingFlag.json,
-      encoder.encode(jsonOf(value)),
+      utf8Of(jsonOf(value)),
       options,
     );
   } catch (error) {
@@ -371,7 +371,8 @@ function putResultOf({ object, replicas }: OperationResult): KvPutResult {
 function valueOf(flags: number, bytes: Uint8Array): KvValue {
   if (!(flags & SiblingFlag.json)) return bytes.slice();
   try {
-    return JSON.parse(decoder.decode(bytes)) as JsonValue;
+    const text = shortAscii(bytes) ?? decoder.decode(bytes);
+    return JSON.parse(text) as JsonValue;
   } catch (cause) {
     throw new WhorlError(
       "value_corrupt",

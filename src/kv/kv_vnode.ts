@@ -134,8 +134,8 @@ class KvVnode implements Vnode<KvCommands, KvCoverage> {
   #actor: Uint8Array;
   /** Keys that are being read from disk for a change, with the changes waiting behind it. */
   readonly #reading = new Map<string, (() => void)[]>();
-  /** The item that is being handed off. */
-  readonly #item = new ByteWriter(256);
+  /** The item that is being handed off; created with the first one. */
+  #item: ByteWriter | undefined;
   #written = 0;
   #committed = 0;
   /** Answers that wait until that many writes are committed, in order. */
@@ -389,9 +389,10 @@ class KvVnode implements Vnode<KvCommands, KvCoverage> {
       });
       return null;
     }
-    this.#item.clear();
-    kvMergeCodec.encode({ key: sortKey, object }, this.#item);
-    return this.#item.view();
+    const into = this.#item ??= new ByteWriter(256);
+    into.clear();
+    kvMergeCodec.encode({ key: sortKey, object }, into);
+    return into.view();
   }
 
   handleHandoffData(bytes: Uint8Array): Promise<void> {

@@ -11,7 +11,8 @@ import { type Backoff, backoffDelayMs } from "../../supervisors/backoff.ts";
 import type { TimerHandle } from "../../supervisors/runtime.ts";
 import type { Environment } from "../environment/environment.ts";
 import type { Address } from "../environment/transport.ts";
-import { ByteReader } from "../base/byte_reader.ts";
+import { briefCopy, briefCopyOf } from "../base/byte_slab.ts";
+import { ByteReader, u32At } from "../base/byte_reader.ts";
 import { isWhorlError, reasonOf, WhorlError } from "../base/errors.ts";
 import type { HeededOverloads } from "../request/heeded_overloads.ts";
 import {
@@ -120,7 +121,7 @@ class PendingOperation implements Deadline {
     }
     try {
       // A copy: the caller must not get a view into the receive buffer.
-      const kept = body.slice();
+      const kept = briefCopy(body);
       this.#target.operationDone(readOperationResult(new ByteReader(kept)));
     } catch (error) {
       if (!isWhorlError(error)) throw error;
@@ -266,10 +267,8 @@ export class ClientConnection implements AsyncDisposable {
       target.operationFailed(refusal);
       return;
     }
-    const copy = bytes.slice(start, end);
-    const timeLeftMs = new DataView(copy.buffer).getUint32(
-      OPERATION_TIME_LEFT_OFFSET,
-    );
+    const copy = briefCopyOf(bytes, start, end);
+    const timeLeftMs = u32At(copy, OPERATION_TIME_LEFT_OFFSET);
     const operation = new PendingOperation(
       this,
       this.#next++,

@@ -11,6 +11,7 @@
 import type { Child } from "../../supervisors/child.ts";
 import type { ChildSpec } from "../../supervisors/child_spec.ts";
 import { startSupervisor } from "../../supervisors/supervisor.ts";
+import { briefCopyOf } from "../base/byte_slab.ts";
 import { ByteWriter } from "../base/byte_writer.ts";
 import { WhorlError } from "../base/errors.ts";
 import {
@@ -138,7 +139,7 @@ async function askOwnVnode(
     partition,
     {
       vnodeAnswer(type, _correlation, bytes, start, end) {
-        const body = bytes.slice(start, end);
+        const body = briefCopyOf(bytes, start, end);
         if (type === FrameType.vnodeError) reject(readFailure(body));
         else resolve(body);
       },

@@ -101,6 +101,7 @@ export class LinkStreams {
 
   /** The link has ended: the vnodes are told that nobody wants more. */
   close(): void {
+    if (this.#open.size === 0) return;
     const into = new ByteWriter(64);
     for (const [stream, { moduleId, vnode, query }] of this.#open) {
       into.clear();

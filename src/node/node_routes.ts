@@ -143,6 +143,11 @@ export class PeerRequestTarget implements AnswerTarget {
   }
 }
 
+/** Shared by all answers of a thread: it is written and sent in one step. */
+let answerBody = new ByteWriter(512);
+/** Memory it may keep, in bytes. */
+const ANSWER_BYTES_KEPT = 64 * 1024;
+
 /** Brings the outcome of one operation to the client or node that sent it. */
 export class RemoteOperationTarget implements OperationTarget {
   readonly #answers: LinkAnswers;
@@ -157,8 +162,10 @@ export class RemoteOperationTarget implements OperationTarget {
   }
 
   operationDone(result: OperationResult): void {
-    const body = new ByteWriter(256 + (result.object?.length ?? 0));
+    const body = answerBody;
+    body.clear();
     writeOperationResult(body, result);
+    if (body.bytes.length > ANSWER_BYTES_KEPT) answerBody = new ByteWriter(512);
     this.operationAnswered(
       FrameType.operationReply,
       body.bytes,

@@ -19,7 +19,7 @@
  */
 import type { Runtime, TimerHandle } from "../../supervisors/runtime.ts";
 import { ByteReader } from "../base/byte_reader.ts";
-import { briefCopyOf } from "../base/byte_slab.ts";
+import { briefCopyOf, NO_BYTES } from "../base/byte_slab.ts";
 import {
   isWhorlError,
   madeOnce,
@@ -103,7 +103,7 @@ export class RaKvRouter implements OperationCarrier, RequestHost {
   readonly #system: () => RaftSystem | undefined;
   readonly #isStarting: () => boolean;
   readonly #header = emptyOperationHeader();
-  readonly #reader = new ByteReader(new Uint8Array(0));
+  readonly #reader = new ByteReader(NO_BYTES);
   readonly #names = new LastText();
   readonly #clock: TurnClock;
   #size = 0;

@@ -160,16 +160,21 @@ export function writeOperationHeader(
     Omit<OperationHeader, "keyFieldStart" | "keyStart" | "keyEnd" | "end">
   >,
 ): void {
-  into.u8(header.kind);
-  into.u8(header.flags);
-  into.u32(header.moduleId);
-  into.u8(header.command);
-  into.u8(header.n);
-  into.u8(header.quorum);
-  into.u8(header.primaries);
-  into.u8(header.durable);
-  into.u8(header.nodeConfirms);
-  into.u32(header.timeLeftMs);
+  const at = into.length;
+  into.reserve(OPERATION_KEY_OFFSET);
+  const { bytes } = into;
+  bytes[at] = header.kind;
+  bytes[at + OPERATION_FLAGS_OFFSET] = header.flags;
+  into.setU32(at + OPERATION_MODULE_OFFSET, header.moduleId);
+  bytes[at + 6] = header.command;
+  const counts = at + OPERATION_COUNTS_OFFSET;
+  bytes[counts] = header.n;
+  bytes[counts + 1] = header.quorum;
+  bytes[counts + 2] = header.primaries;
+  bytes[counts + 3] = header.durable;
+  bytes[counts + 4] = header.nodeConfirms;
+  into.setU32(at + OPERATION_TIME_LEFT_OFFSET, header.timeLeftMs);
+  into.length = at + OPERATION_KEY_OFFSET;
 }
 
 /**

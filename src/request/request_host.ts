@@ -17,7 +17,7 @@ import type { Runtime } from "../../supervisors/runtime.ts";
 import type { SupervisorReport } from "../../supervisors/supervisor.ts";
 import type { Log } from "../environment/log.ts";
 import { ByteReader } from "../base/byte_reader.ts";
-import { briefCopyOf } from "../base/byte_slab.ts";
+import { briefCopyOf, NO_BYTES } from "../base/byte_slab.ts";
 import { isWhorlError, nodeStopping, WhorlError } from "../base/errors.ts";
 import { DeadlineWheel } from "../environment/deadline_wheel.ts";
 import type { RingView } from "../ring/ring_view.ts";
@@ -104,7 +104,7 @@ export class RequestHost implements Coordinators, ProcessHost {
   #fallen = 0;
   #fallenToldMs = -Infinity;
   #header: OperationHeader = emptyOperationHeader();
-  #reader = new ByteReader(new Uint8Array(0));
+  #reader = new ByteReader(NO_BYTES);
   /** Of all operations under way. */
   #bytes = 0;
   #advancing = false;

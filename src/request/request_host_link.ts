@@ -14,7 +14,7 @@
  */
 import type { Runtime } from "../../supervisors/runtime.ts";
 import { ByteReader } from "../base/byte_reader.ts";
-import { briefCopyOf } from "../base/byte_slab.ts";
+import { briefCopyOf, NO_BYTES } from "../base/byte_slab.ts";
 import { isWhorlError, nodeStopping, WhorlError } from "../base/errors.ts";
 import { type Deadline, DeadlineWheel } from "../environment/deadline_wheel.ts";
 import type { RingView } from "../ring/ring_view.ts";
@@ -119,7 +119,7 @@ export class RequestHostLink implements Coordinators {
   #lastSequence: number;
   /** Names of nodes, by the numbers this host has given them. */
   #nodes: string[] = [];
-  #reader = new ByteReader(new Uint8Array(0));
+  #reader = new ByteReader(NO_BYTES);
   #header: VnodeRequestHeader = {
     moduleId: 0,
     vnode: 0,

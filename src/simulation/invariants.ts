@@ -15,6 +15,7 @@ import {
   MASTER_RESTARTS_PERIOD_MS,
 } from "../node/master_backoff.ts";
 import type { Ring } from "../ring/ring.ts";
+import { briefCopy } from "../base/byte_slab.ts";
 import { bytesToText } from "../base/byte_text.ts";
 import { equalBytes } from "../base/byte_order.ts";
 import { mergeObjects } from "../kv/kv_object.ts";
@@ -56,8 +57,8 @@ export class Invariants implements StoreWatch {
   /** The store that is open now, by host and path. */
   readonly #stores = new Map<string, Map<string, Store>>();
   readonly #dots = new DotWatch();
-  /** Keys and objects that were written, whole. */
-  readonly #written = new Set<string>();
+  /** Objects that were written, by key, newest last. */
+  readonly #written = new Map<string, Uint8Array[]>();
   readonly #durable: DurableWrites;
   readonly #supervisors: SupervisorSighting[] = [];
   /** When each queue was longest, by its name. */
@@ -107,9 +108,13 @@ export class Invariants implements StoreWatch {
   }
 
   #isKnown(key: Uint8Array, value: Uint8Array): boolean {
-    const written = `${key.length} ${bytesToText(key)}${bytesToText(value)}`;
-    if (this.#written.has(written)) return true;
-    this.#written.add(written);
+    const name = bytesToText(key);
+    let written = this.#written.get(name);
+    if (written === undefined) this.#written.set(name, written = []);
+    for (let i = written.length - 1; i >= 0; i--) {
+      if (equalBytes(written[i] as Uint8Array, value)) return true;
+    }
+    written.push(briefCopy(value));
     return false;
   }
 

@@ -5,6 +5,7 @@
  * @module
  */
 import { equalBytes } from "../base/byte_order.ts";
+import { shortAscii } from "../base/byte_text.ts";
 import { parseStorageKey } from "../kv/key_limits.ts";
 import { mergeObjects } from "../kv/kv_object.ts";
 import {
@@ -51,7 +52,7 @@ export function dotsOf(
         actor,
         counter: counter - i,
         value: `${sibling.flags} ${sibling.lastModified} ${
-          decoder.decode(sibling.value)
+          textOf(sibling.value)
         }`,
         place,
       });
@@ -64,7 +65,11 @@ export function dotsOf(
 export function valuesOf(object: Uint8Array): string[] {
   return readSiblings(object)
     .filter(({ flags }) => !(flags & SiblingFlag.tombstone))
-    .map(({ value }) => decoder.decode(value));
+    .map(({ value }) => textOf(value));
+}
+
+function textOf(value: Uint8Array): string {
+  return shortAscii(value) ?? decoder.decode(value);
 }
 
 /** What is stored of one key, all over the cluster. */

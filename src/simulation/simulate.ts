@@ -11,6 +11,7 @@
  *
  * @module
  */
+import { briefCopy } from "../base/byte_slab.ts";
 import { isWhorlError } from "../base/errors.ts";
 import type { WhorlNode } from "../node/node.ts";
 import type { NodeOptions } from "../node/node_options.ts";
@@ -545,8 +546,8 @@ class Run {
             values.push({
               host,
               partition,
-              key: key.slice(),
-              value: value.slice(),
+              key: briefCopy(key),
+              value: briefCopy(value),
             });
           }
           for (const key of damaged) {

@@ -18,6 +18,8 @@ import { invariant } from "../base/invariant.ts";
 
 /** After so many events the real event loop has a turn, so that a long run can be interrupted. */
 const EVENTS_A_TURN = 1_024;
+/** Fewest cancelled events for which the heap is rebuilt without them. */
+const CALLED_OFF_MIN = 16;
 
 /** Something that will happen; opaque to whoever scheduled it. */
 export interface ScheduledEvent {
@@ -61,7 +63,9 @@ export class VirtualTime {
   #order = 0;
   #events = 0;
   /** A binary heap: the next event is at 0. */
-  readonly #heap: ScheduledEvent[] = [];
+  #heap: ScheduledEvent[] = [];
+  /** Upper bound on the cancelled events in the heap. */
+  #calledOff = 0;
   #running = false;
   readonly #observers = new Set<() => void>();
 
@@ -117,8 +121,22 @@ export class VirtualTime {
 
   /** Calls `event` off; one that has happened stays as it is. */
   cancel(event: ScheduledEvent): void {
-    // It stays in the heap until its time, which is cheaper than taking it out.
+    if (event.callback === undefined) return;
+    // It stays in the heap for a while, which is cheaper than removing it.
     event.callback = undefined;
+    this.#calledOff++;
+    if (
+      this.#calledOff > CALLED_OFF_MIN &&
+      2 * this.#calledOff > this.#heap.length
+    ) this.#clean();
+  }
+
+  /** Removes cancelled events: most deadlines are cancelled long before their time and would double the heap. */
+  #clean(): void {
+    const left = this.#heap.filter(({ callback }) => callback !== undefined);
+    this.#heap = [];
+    this.#calledOff = 0;
+    for (const event of left) this.#push(event);
   }
 
   /**
@@ -179,17 +197,20 @@ export class VirtualTime {
       }
       // It was called off.
       this.#pop();
+      if (this.#calledOff > 0) this.#calledOff--;
     }
   }
 
   #push(event: ScheduledEvent): void {
     const heap = this.#heap;
+    const { atMs } = event;
     let at = heap.length;
     heap.push(event);
     while (at > 0) {
       const above = (at - 1) >> 1;
       const parent = heap[above] as ScheduledEvent;
-      if (!isBefore(event, parent)) break;
+      if (parent.atMs < atMs) break;
+      if (parent.atMs === atMs && parent.order < event.order) break;
       heap[at] = parent;
       at = above;
     }
@@ -201,29 +222,30 @@ export class VirtualTime {
     const moved = heap.pop() as ScheduledEvent;
     const size = heap.length;
     if (size === 0) return;
+    const { atMs, order } = moved;
     let at = 0;
     for (;;) {
       let below = 2 * at + 1;
       if (below >= size) break;
+      let child = heap[below] as ScheduledEvent;
+      if (below + 1 < size) {
+        const other = heap[below + 1] as ScheduledEvent;
+        if (
+          other.atMs < child.atMs ||
+          other.atMs === child.atMs && other.order < child.order
+        ) {
+          child = other;
+          below++;
+        }
+      }
       if (
-        below + 1 < size &&
-        isBefore(
-          heap[below + 1] as ScheduledEvent,
-          heap[below] as ScheduledEvent,
-        )
-      ) below++;
-      const child = heap[below] as ScheduledEvent;
-      if (!isBefore(child, moved)) break;
+        child.atMs > atMs || child.atMs === atMs && child.order > order
+      ) break;
       heap[at] = child;
       at = below;
     }
     heap[at] = moved;
   }
-}
-
-function isBefore(one: ScheduledEvent, other: ScheduledEvent): boolean {
-  return one.atMs < other.atMs ||
-    (one.atMs === other.atMs && one.order < other.order);
 }
 
 /**

@@ -68,8 +68,8 @@ function readSlot(
 ): FoundWatermark | undefined {
   const offset = place * slotDistance;
   if (bytes.length < offset + slotBytes) return undefined;
-  const slot = bytes.slice(offset, offset + slotBytes);
-  const view = new DataView(slot.buffer);
+  const slot = bytes.subarray(offset, offset + slotBytes);
+  const view = new DataView(bytes.buffer, bytes.byteOffset + offset, slotBytes);
   if (
     bytesToText(slot, 0, magic.length) !== magic ||
     view.getUint32(contentBytes) !== crc32(slot.subarray(0, contentBytes))

@@ -4,6 +4,7 @@
  *
  * @module
  */
+import { NO_BYTES } from "../base/byte_slab.ts";
 import { isWhorlError } from "../base/errors.ts";
 import {
   type Awaitable,
@@ -263,7 +264,7 @@ export class DenoKvPartition implements PartitionStore {
 
 /** A row under its key in the file. */
 class StoredRow implements RowView {
-  keyBytes: Uint8Array = new Uint8Array(0);
+  keyBytes: Uint8Array = NO_BYTES;
   keyStart: number = keyPrefixBytes;
   keyEnd = 0;
   valueBytes: Uint8Array = this.keyBytes;

@@ -10,6 +10,7 @@
  *
  * @module
  */
+import { briefBytes } from "../base/byte_slab.ts";
 import {
   hashKey,
   isSound,
@@ -34,11 +35,17 @@ export interface JournalPlace {
 /**
  * Key of the record at that place. The places of every other generation are
  * used again, so that the journal's pages are neither removed nor grow in number.
+ * It comes from a shared slab, as each commit makes one and drops it.
  */
 export function journalKey(
   { generation, index }: JournalPlace,
 ): Uint8Array<ArrayBuffer> {
-  return new Uint8Array([space.journal, generation % 2, index >>> 8, index]);
+  const key = briefBytes(4);
+  key[0] = space.journal;
+  key[1] = generation % 2;
+  key[2] = index >>> 8;
+  key[3] = index;
+  return key;
 }
 
 /** Begins an entry at `offset`; key and record follow. */

@@ -5,6 +5,7 @@
  *
  * @module
  */
+import { briefCopyOf } from "../base/byte_slab.ts";
 import { ByteWriter } from "../base/byte_writer.ts";
 import { isWhorlError, reasonOf, WhorlError } from "../base/errors.ts";
 import type { ByteStream } from "../environment/transport.ts";
@@ -229,7 +230,8 @@ class Handshake {
 
   async #flush(): Promise<void> {
     if (this.#outgoing.length === 0) return;
-    const bytes = this.#outgoing.copy();
+    const { bytes: written, length } = this.#outgoing;
+    const bytes = briefCopyOf(written, 0, length);
     this.#outgoing.clear();
     try {
       await this.#stream.write(bytes);

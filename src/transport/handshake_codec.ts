@@ -172,10 +172,10 @@ export function encodeHello(
   into.u8(KINDS.indexOf(kind));
   writeIdentity(into, identity);
   into.raw(nonce);
-  return into.copy();
+  return into.view();
 }
 
-/** @throws {WhorlError} `protocol_error` if it is not a hello. */
+/** Its bytes are views into `payload`. @throws {WhorlError} `protocol_error` if it is not a hello. */
 export function decodeHello(payload: Uint8Array, ours: VersionRange): Hello {
   const reader = new ByteReader(payload);
   if (reader.u32() !== MAGIC) {
@@ -193,7 +193,7 @@ export function decodeHello(payload: Uint8Array, ours: VersionRange): Hello {
     throw new WhorlError("protocol_error", "Cannot take an unknown link kind");
   }
   const identity = readIdentity(reader);
-  const nonce = reader.raw(NONCE_BYTES).slice();
+  const nonce = reader.raw(NONCE_BYTES);
   checkEnd(reader, versions.max, ours.max);
   return { versions, body: { kind, identity, nonce } };
 }
@@ -209,10 +209,10 @@ export function encodeChallenge(
   into.u16(versions.max);
   writeIdentity(into, identity);
   into.raw(nonce);
-  return into.copy();
+  return into.view();
 }
 
-/** @throws {WhorlError} `protocol_error` if it is not a challenge. */
+/** Its bytes are views into `payload`. @throws {WhorlError} `protocol_error` if it is not a challenge. */
 export function decodeChallenge(
   payload: Uint8Array,
   ours: VersionRange,
@@ -220,7 +220,7 @@ export function decodeChallenge(
   const reader = new ByteReader(payload);
   const versions = readVersions(reader);
   const identity = readIdentity(reader);
-  const nonce = reader.raw(NONCE_BYTES).slice();
+  const nonce = reader.raw(NONCE_BYTES);
   checkEnd(reader, versions.max, ours.max);
   return { versions, identity, nonce };
 }
@@ -233,22 +233,22 @@ export function encodeProof(
   const into = new ByteWriter(LINK_ID_BYTES + MAC_BYTES);
   into.raw(lastLink);
   into.raw(mac);
-  return into.copy();
+  return into.view();
 }
 
-/** @throws {WhorlError} `protocol_error` if it is not a proof. */
+/** Its bytes are views into `payload`. @throws {WhorlError} `protocol_error` if it is not a proof. */
 export function decodeProof(payload: Uint8Array): Proof {
   const reader = new ByteReader(payload);
-  const lastLinkBytes = reader.raw(LINK_ID_BYTES).slice();
-  const mac = reader.raw(MAC_BYTES).slice();
+  const lastLinkBytes = reader.raw(LINK_ID_BYTES);
+  const mac = reader.raw(MAC_BYTES);
   checkEnd(reader, 0, 0);
   return { lastLinkId: lastLinkBytes.toHex(), lastLinkBytes, mac };
 }
 
-/** @throws {WhorlError} `protocol_error` if it is not a welcome. */
+/** A view into `payload`. @throws {WhorlError} `protocol_error` if it is not a welcome. */
 export function decodeWelcome(payload: Uint8Array): Uint8Array {
   const reader = new ByteReader(payload);
-  const mac = reader.raw(MAC_BYTES).slice();
+  const mac = reader.raw(MAC_BYTES);
   checkEnd(reader, 0, 0);
   return mac;
 }

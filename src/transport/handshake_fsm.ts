@@ -19,6 +19,7 @@
  *
  * @module
  */
+import { NO_BYTES } from "../base/byte_slab.ts";
 import { type ErrorCode, reasonOf, WhorlError } from "../base/errors.ts";
 import type { Address } from "../environment/transport.ts";
 import { FrameType } from "../wire/frame_type.ts";
@@ -110,8 +111,8 @@ export function createHandshake(options: HandshakeOptions): HandshakeState {
   return {
     options,
     phase: "starting",
-    hello: new Uint8Array(0),
-    challenge: new Uint8Array(0),
+    hello: NO_BYTES,
+    challenge: NO_BYTES,
     candidate: undefined,
   };
 }
@@ -264,8 +265,8 @@ function candidate(
     address,
     openedBy: role === "opener" ? "this_node" : "other_node",
     protocolVersion: sharedVersion(versions, theirs) as number,
-    linkId: cookie.mac(LINK_ID, state.hello, state.challenge)
-      .subarray(0, LINK_ID_BYTES).toHex(),
+    linkId: cookie.macHex(LINK_ID, state.hello, state.challenge)
+      .slice(0, 2 * LINK_ID_BYTES),
     lastLinkId: NO_LINK_ID,
   };
 }

@@ -14,6 +14,7 @@
  *
  * @module
  */
+import { NO_BYTES } from "../base/byte_slab.ts";
 import { ByteReader } from "../base/byte_reader.ts";
 import { ByteWriter } from "../base/byte_writer.ts";
 import { isWhorlError, reasonOf, WhorlError } from "../base/errors.ts";
@@ -199,7 +200,7 @@ export class Link implements FrameSink {
     peer: LinkPeer,
     options: LinkOptions,
     handler: LinkHandler,
-    leftover: Uint8Array = new Uint8Array(0),
+    leftover: Uint8Array = NO_BYTES,
   ) {
     this.#stream = stream;
     this.peer = peer;

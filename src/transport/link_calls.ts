@@ -9,13 +9,14 @@
  *
  * @module
  */
+import { briefCopy } from "../base/byte_slab.ts";
 import { ByteWriter } from "../base/byte_writer.ts";
 import { isWhorlError, reasonOf, WhorlError } from "../base/errors.ts";
 import type { Runtime, TimerHandle } from "../../supervisors/runtime.ts";
 import { readFailure, writeFailure } from "../wire/failure.ts";
 import type { FrameSink } from "../wire/frame_sink.ts";
 import { FrameType } from "../wire/frame_type.ts";
-import { decodeMsgpack, encodeMsgpack } from "../wire/msgpack.ts";
+import { decodeMsgpack, encodeMsgpackBriefly } from "../wire/msgpack.ts";
 
 /** Default timeout of a call, in milliseconds. */
 export const CALL_TIMEOUT_MS_DEFAULT = 10_000;
@@ -85,7 +86,7 @@ export class LinkCalls {
     const { promise, resolve, reject } = Promise.withResolvers<unknown>();
     let body: Uint8Array;
     try {
-      body = encodeMsgpack([method, args, timeoutMs]);
+      body = encodeMsgpackBriefly([method, args, timeoutMs]);
     } catch (error) {
       return Promise.reject(error);
     }
@@ -136,7 +137,7 @@ export class LinkCalls {
     }
     try {
       // What the caller gets must not be a view into the receive buffer.
-      this.#settle(correlation, undefined, decodeMsgpack(body.slice()));
+      this.#settle(correlation, undefined, decodeMsgpack(briefCopy(body)));
     } catch (error) {
       this.#settle(correlation, error);
     }
@@ -173,7 +174,7 @@ export interface IncomingCall {
 
 /** Reads a call. @throws {WhorlError} `protocol_error` if it is not one. */
 export function readCall(body: Uint8Array): IncomingCall {
-  const message = decodeMsgpack(body.slice());
+  const message = decodeMsgpack(briefCopy(body));
   if (
     !Array.isArray(message) || typeof message[0] !== "string" ||
     typeof message[2] !== "number"
@@ -194,7 +195,7 @@ export async function answerCall(
 ): Promise<void> {
   let failure: unknown;
   try {
-    const body = encodeMsgpack(await work());
+    const body = encodeMsgpackBriefly(await work());
     if (sink.closed !== undefined) return;
     sink.begin(FrameType.callReply, correlation).raw(body);
     sink.end();

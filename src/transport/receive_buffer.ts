@@ -5,6 +5,7 @@
  *
  * @module
  */
+import { NO_BYTES } from "../base/byte_slab.ts";
 import {
   announcedFrameBytes,
   type FrameHandler,
@@ -46,7 +47,7 @@ export class ReceiveBuffer {
   #smallReads = 0;
 
   /** @param initial Bytes that have arrived already; they are copied. */
-  constructor(initial: Uint8Array = new Uint8Array(0)) {
+  constructor(initial: Uint8Array = NO_BYTES) {
     this.#bytes = new Uint8Array(
       Math.max(RECEIVE_BUFFER_BYTES_MIN, initial.length),
     );
@@ -178,7 +179,9 @@ export class ReceiveBuffer {
 
   /** A copy of the bytes that have arrived and were not taken. */
   rest(): Uint8Array<ArrayBuffer> {
-    return this.#bytes.slice(this.#raw, this.#end);
+    return this.#raw === this.#end
+      ? NO_BYTES
+      : this.#bytes.slice(this.#raw, this.#end);
   }
 
   /**

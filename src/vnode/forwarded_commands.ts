@@ -5,6 +5,7 @@
  *
  * @module
  */
+import { NO_BYTES } from "../base/byte_slab.ts";
 import { ByteReader } from "../base/byte_reader.ts";
 import { WhorlError } from "../base/errors.ts";
 import type { BoundHandler, CommandTable } from "./command_table.ts";
@@ -41,7 +42,7 @@ export class ForwardedCommands {
   readonly #moduleName: string;
   readonly #table: CommandTable;
   readonly #handlers: readonly BoundHandler[];
-  readonly #reader = new ByteReader(new Uint8Array(0));
+  readonly #reader = new ByteReader(NO_BYTES);
   #waiting: WaitingCommand[] = [];
   #closed = false;
 

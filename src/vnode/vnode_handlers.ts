@@ -6,6 +6,7 @@
  *
  * @module
  */
+import { NO_BYTES } from "../base/byte_slab.ts";
 import { ByteReader } from "../base/byte_reader.ts";
 import { reasonOf, WhorlError } from "../base/errors.ts";
 import { invariant } from "../base/invariant.ts";
@@ -49,7 +50,7 @@ export interface VnodeHandlersHost {
 export class VnodeHandlers {
   readonly #host: VnodeHandlersHost;
   readonly #calls: PendingCalls;
-  readonly #reader = new ByteReader(new Uint8Array(0));
+  readonly #reader = new ByteReader(NO_BYTES);
   #vnode: Vnode | undefined;
   #handlers: readonly BoundHandler[] = [];
   #forwarded: ForwardedCommands | undefined;

@@ -16,6 +16,7 @@
  *
  * @module
  */
+import { NO_BYTES } from "../base/byte_slab.ts";
 import type { Runtime, TimerHandle } from "../../supervisors/runtime.ts";
 import type { Chance } from "../base/chance.ts";
 import { ByteReader } from "../base/byte_reader.ts";
@@ -122,7 +123,7 @@ export class VnodeMaster implements VnodeHost<VnodeProcess> {
     flags: 0,
     timeLeftMs: 0,
   };
-  #reader = new ByteReader(new Uint8Array(0));
+  #reader = new ByteReader(NO_BYTES);
   /** When the present message arrived. */
   #receivedMs = 0;
   readonly #postponed: PostponedFrames;

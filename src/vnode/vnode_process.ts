@@ -9,6 +9,7 @@
  *
  * @module
  */
+import { NO_BYTES } from "../base/byte_slab.ts";
 import { ByteReader } from "../base/byte_reader.ts";
 import { reasonOf } from "../base/errors.ts";
 import type { FrameSink } from "../wire/frame_sink.ts";
@@ -70,7 +71,7 @@ export class VnodeProcess extends ChildBase implements VnodeHandoffHost {
   readonly #intake: VnodeIntake;
   #started = false;
   #ended = false;
-  #reader = new ByteReader(new Uint8Array(0));
+  #reader = new ByteReader(NO_BYTES);
 
   /**
    * @param module What it runs.

@@ -81,11 +81,17 @@ export function writeVnodeRequestHeader(
   flags: number,
   timeLeftMs: number,
 ): void {
-  into.u32(moduleId);
-  into.u16(vnode);
-  into.u8(command);
-  into.u8(flags);
-  into.u32(Math.max(0, Math.min(0xffff_ffff, Math.ceil(timeLeftMs))));
+  const at = into.length;
+  into.reserve(VNODE_REQUEST_HEADER_BYTES);
+  into.setU32(at, moduleId);
+  into.setU16(at + 4, vnode);
+  into.bytes[at + 6] = command;
+  into.bytes[at + VNODE_REQUEST_FLAGS_OFFSET] = flags;
+  into.setU32(
+    at + VNODE_REQUEST_TIME_LEFT_OFFSET,
+    Math.max(0, Math.min(0xffff_ffff, Math.ceil(timeLeftMs))),
+  );
+  into.length = at + VNODE_REQUEST_HEADER_BYTES;
 }
 
 /** Reads a header into `header`, which is reused for every request. */

@@ -35,10 +35,13 @@ export function beginFrame(
   flags = 0,
 ): number {
   const start = into.length;
-  into.u32(0);
-  into.u8(type);
-  into.u8(flags);
-  into.u53(correlation);
+  into.reserve(FRAME_HEADER_BYTES);
+  // `endFrame` fills in the length.
+  into.bytes[start + 4] = type;
+  into.bytes[start + 5] = flags;
+  into.setU32(start + 6, Math.floor(correlation / 0x1_0000_0000));
+  into.setU32(start + 10, correlation >>> 0);
+  into.length = start + FRAME_HEADER_BYTES;
   return start;
 }
 

@@ -12,6 +12,7 @@
  * @module
  */
 import { Decoder, Encoder } from "npm:@msgpack/msgpack@3.1.3";
+import { briefCopy } from "../base/byte_slab.ts";
 import type { ByteWriter } from "../base/byte_writer.ts";
 import { WhorlError } from "../base/errors.ts";
 
@@ -79,6 +80,11 @@ function wellFormedWithin(value: unknown, depth: number): unknown {
 /** `value` as MessagePack, in memory of its own. @throws {WhorlError} `invalid_argument` if it cannot be encoded. */
 export function encodeMsgpack(value: unknown): Uint8Array<ArrayBuffer> {
   return encodeShared(value).slice();
+}
+
+/** As {@linkcode encodeMsgpack}, in memory from a shared slab (`byte_slab.ts`), for messages that are sent soon. @throws {WhorlError} As {@linkcode encodeMsgpack} does. */
+export function encodeMsgpackBriefly(value: unknown): Uint8Array<ArrayBuffer> {
+  return briefCopy(encodeShared(value));
 }
 
 /** Appends `value` as MessagePack. @throws {WhorlError} `invalid_argument` if it cannot be encoded. */

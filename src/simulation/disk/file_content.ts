@@ -7,7 +7,7 @@
  *
  * @module
  */
-import { briefCopy } from "../../base/byte_slab.ts";
+import { briefCopy, briefCopyOf } from "../../base/byte_slab.ts";
 import type { Chance } from "../../base/chance.ts";
 
 /** One change since the last sync; without bytes, the file was cut or filled to `offset`. */
@@ -75,7 +75,7 @@ class Bytes {
   }
 
   read(): Uint8Array<ArrayBuffer> {
-    return this.#space.slice(0, this.length);
+    return briefCopyOf(this.#space, 0, this.length);
   }
 
   readAt(into: Uint8Array, offset: number): number {

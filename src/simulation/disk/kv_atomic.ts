@@ -30,8 +30,15 @@ export function keyRefusal(
   [key]: KvKey,
   use: "read" | "write",
 ): string | undefined {
+  return refusalOf(encodedBytes(key), use);
+}
+
+function refusalOf(
+  bytes: number,
+  use: "read" | "write",
+): string | undefined {
   const { keyBytesMax } = denoKvLimits;
-  if (encodedBytes(key) <= keyBytesMax) return undefined;
+  if (bytes <= keyBytesMax) return undefined;
   // What is read is a range that ends one byte behind the key.
   const max = use === "read" ? keyBytesMax + 1 : keyBytesMax;
   return `Key too large for ${use} (max ${max} bytes)`;
@@ -40,7 +47,7 @@ export function keyRefusal(
 /** A commit being put together. */
 export class GatheredCommit implements KvAtomicOperation {
   readonly #checks: [string, string | null][] = [];
-  readonly #changes: [Uint8Array, Uint8Array | null][] = [];
+  readonly #changes: [string, Uint8Array<ArrayBuffer> | null][] = [];
   readonly #commit: (commit: DatabaseCommit) => Promise<KvCommitResult>;
   #keyBytes = 0;
   #valueBytes = 0;
@@ -67,7 +74,7 @@ export class GatheredCommit implements KvAtomicOperation {
     if (value.length > max) {
       this.#refusal ??= `Value too large (max ${max} bytes)`;
     }
-    this.#change(key, value);
+    this.#change(key, briefCopy(value));
     this.#valueBytes += value.length;
     return this;
   }
@@ -77,21 +84,17 @@ export class GatheredCommit implements KvAtomicOperation {
     return this;
   }
 
-  #change(key: KvKey, value: Uint8Array | null): void {
-    this.#refusal ??= keyRefusal(key, "write");
-    this.#changes.push([key[0], value]);
-    this.#keyBytes += encodedBytes(key[0]);
+  #change([key]: KvKey, value: Uint8Array<ArrayBuffer> | null): void {
+    const bytes = encodedBytes(key);
+    this.#refusal ??= refusalOf(bytes, "write");
+    this.#changes.push([bytesToText(key), value]);
+    this.#keyBytes += bytes;
   }
 
   commit(): Promise<KvCommitResult> {
     const refusal = this.#refusal ?? this.#excess();
     if (refusal !== undefined) return Promise.reject(new TypeError(refusal));
-    return this.#commit({
-      checks: this.#checks,
-      changes: this.#changes.map((
-        [key, value],
-      ) => [bytesToText(key), value === null ? null : briefCopy(value)]),
-    });
+    return this.#commit({ checks: this.#checks, changes: this.#changes });
   }
 
   #excess(): string | undefined {

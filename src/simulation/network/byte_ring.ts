@@ -6,6 +6,7 @@
  *
  * @module
  */
+import { NO_BYTES } from "../../base/byte_slab.ts";
 import { invariant } from "../../base/invariant.ts";
 
 const RING_BYTES_MIN = 2 * 1024;
@@ -17,7 +18,7 @@ const RING_BYTES_KEPT = 64 * 1024;
 /** Bytes in order, addressed by their place in the stream. */
 export class ByteRing {
   /** A power of two long, so that a place becomes an index by masking. */
-  #bytes = new Uint8Array(0);
+  #bytes = NO_BYTES;
   #start = 0;
   #end = 0;
 
@@ -71,7 +72,7 @@ export class ByteRing {
     if (first < count) into.set(this.#bytes.subarray(0, count - first), first);
     this.#start += count;
     if (this.#start === this.#end && this.#bytes.length > RING_BYTES_KEPT) {
-      this.#bytes = new Uint8Array(0);
+      this.#bytes = NO_BYTES;
     }
   }
 
