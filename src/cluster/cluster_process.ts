@@ -339,6 +339,11 @@ export class ClusterProcess {
     this.#parts.takenOver(generation, step);
   }
 
+  /** This node has nothing any more of the ring it comes from. */
+  originHandedOn(): void {
+    this.#parts.membership.originHandedOn(this.#world.wallClock());
+  }
+
   /** `ClusterWorld.readyToExit` may have come to say yes: asks it now. */
   exitIfReady(): void {
     this.#parts.exitIfDone();

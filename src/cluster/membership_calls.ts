@@ -12,6 +12,7 @@ import {
 } from "../ring/consistent_buckets.ts";
 import {
   completeTransfers,
+  forgetOrigin,
   putRingMeta,
   setStatus,
 } from "../ring/ring_change.ts";
@@ -191,6 +192,17 @@ export class MembershipCalls {
     await this.#gossip.updateDurably(
       putRingMeta(this.#gossip.ring, this.#self, name, value, wallMs),
       `metadata ${name} was set`,
+    );
+  }
+
+  /** Notes that this node has nothing any more of the ring it comes from. */
+  originHandedOn(wallMs: number): void {
+    const { ring } = this.#gossip;
+    const after = forgetOrigin(ring, this.#self, wallMs);
+    if (after === ring) return;
+    this.#gossip.update(
+      after,
+      `${this.#self} has handed on what it held before it came`,
     );
   }
 

@@ -219,6 +219,19 @@ export function withdrawCapabilities(
   });
 }
 
+/** `node` has nothing any more of the ring that it comes from. The same ring if it says of none. */
+export function forgetOrigin(ring: Ring, node: string, wallMs: number): Ring {
+  const member = ring.members.get(node);
+  const name = MemberMeta.origin;
+  if (member === undefined || memberMeta(ring, node, name) === null) {
+    return ring;
+  }
+  const meta = setMeta(member.meta, name, null, node, wallMs);
+  return change(ring, node, {
+    members: new Map(ring.members).set(node, { ...member, meta }),
+  });
+}
+
 /** `node` takes the cluster's ring and stands in it as joining; `autoJoin` if it needs no commit. */
 export function addJoining(
   ring: Ring,

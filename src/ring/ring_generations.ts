@@ -212,10 +212,14 @@ function knownSizes(
   );
   if (origin !== null) {
     const first = firstVnodeOf(origin.generation);
-    // Nobody has given this node vnodes of a generation that is no more.
+    // Nobody has given this node vnodes of a generation that is no more. Of one
+    // in use it may have those of both rings (`ring_origin.ts`).
     const isUsed = first === firstVnodeOf(current) ||
       resize !== null && first === firstVnodeOf(resize.generation);
-    if (!isUsed) byFirst.set(first, origin.size);
+    byFirst.set(
+      first,
+      isUsed ? Math.max(origin.size, byFirst.get(first) ?? 0) : origin.size,
+    );
   }
   return byFirst;
 }

@@ -44,10 +44,16 @@ export function originsIn(ring: Ring): RingOrigin[] {
  * its successor heard only after it had begun one.
  */
 export function mistakenMembers(ring: Ring): string[] {
-  return membersFrom(ring, (origin) =>
-    isOfResize(ring, origin) ||
-    firstVnodeOf(origin.generation) === firstVnode(ring) &&
-      origin.size !== ring.size);
+  return membersFrom(
+    ring,
+    (origin) => isOfResize(ring, origin) || isTakenForPresent(ring, origin),
+  );
+}
+
+/** Whether vnodes of `origin` have the numbers of partitions of `ring` as it is, and are others. */
+export function isTakenForPresent(ring: Ring, origin: RingOrigin): boolean {
+  return firstVnodeOf(origin.generation) === firstVnode(ring) &&
+    origin.size !== ring.size;
 }
 
 /** Those of {@linkcode mistakenMembers} whose vnodes have the numbers of the partitions to come: giving up the resize helps. */

@@ -210,8 +210,9 @@ export function assumeDone(ring: Ring, self: string): Ring {
 /**
  * Why the resize under way cannot be; `null` if it can. A claimant of another part
  * of a split cluster has removed owners meanwhile, has them leave, or has others
- * come, maybe one whose own vnodes are numbered like the partitions to come.
- * Where buckets are consistent there is no way back from the phase `reading`, in
+ * come, maybe one whose own vnodes are numbered like the partitions to come. From
+ * the phase `reading` on that one has nothing in the ring before these have been
+ * handed on (`heirs`, `transfer_plan.ts`). Where buckets are consistent there is no way back from the phase `reading`, in
  * which groups of the new partitions have taken over: then the ring gets its new
  * size, and after that other owners.
  */
@@ -243,11 +244,14 @@ export function ownsNothing(ring: Ring, node: string): boolean {
 
 /**
  * Who may own partitions, sorted. Valid members and those that are only down; a
- * joining member only if it owns some, as one does that was taken for dead.
+ * joining member only if it owns some, as one does that was taken for dead. One
+ * whose own vnodes would be taken for parts of the ring hands these on before.
  */
 export function heirs(ring: Ring): string[] {
+  const mistaken = mistakenMembers(ring);
   return membersWith(ring, ["valid", "down", "joining"]).filter((node) =>
-    memberStatus(ring, node) !== "joining" || !ownsNothing(ring, node)
+    !ownsNothing(ring, node) ||
+    memberStatus(ring, node) !== "joining" && !mistaken.includes(node)
   );
 }
 

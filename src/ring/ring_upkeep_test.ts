@@ -10,6 +10,7 @@ import {
   beginResize,
   completeTransfers,
   enterResizePhase,
+  forgetOrigin,
   freshRing,
   installResize,
   rejoin,
@@ -250,6 +251,9 @@ Deno.test("tendRing() gives a resize up for a member that came with its numbers,
   );
   const late = tended(installResize(came(reading), "a"));
   assertEquals(memberStatus(late, "d"), "valid");
-  const settled = assumeDone(late, "a");
+  // What it holds goes where it belongs first; then it gets its share.
+  assertEquals([owned(late), late.ownership.next], [{ a: 16 }, []]);
+  const settled = assumeDone(tended(forgetOrigin(late, "d", 1)), "a");
+  assertEquals(owned(settled), { a: 8, d: 8 });
   assertEquals(phaseOf(tended(begun(settled, 32))), "copying");
 });

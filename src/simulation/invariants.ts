@@ -6,6 +6,7 @@
  * @module
  */
 import { ageOfVnode } from "../ring/ring_generations.ts";
+import { isTakenForPresent, originOf } from "../ring/ring_origin.ts";
 import type { IntensityLimit } from "../../supervisors/restart_intensity.ts";
 import type { SupervisorReport } from "../../supervisors/supervisor.ts";
 import type { Store, StoreWrite } from "../environment/storage.ts";
@@ -134,7 +135,13 @@ export class Invariants implements StoreWatch {
   /** Whether a vnode of `host` is of its ring as it is. The data of others is with vnodes of another number. */
   #isPresent(host: string, vnode: number): boolean {
     const ring = this.#newestRings.get(this.#seeds.get(host) ?? "");
-    return ring === undefined || ageOfVnode(ring, vnode) === "present";
+    if (ring === undefined) return true;
+    const node = [...ring.members.keys()].find((name) =>
+      name.endsWith(`@${host}`)
+    );
+    const origin = node === undefined ? null : originOf(ring, node);
+    return ageOfVnode(ring, vnode) === "present" &&
+      (origin === null || !isTakenForPresent(ring, origin));
   }
 
   /** A partition of `host` was taken away from outside, and its vnode deleted nothing. */

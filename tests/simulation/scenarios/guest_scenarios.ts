@@ -5,9 +5,13 @@
  * @module
  */
 import type { KvOptions } from "../../../src/kv/kv_client.ts";
+import type { JoinOptions } from "../../../src/cluster/cluster_world.ts";
 import type { WhorlNode } from "../../../src/node/node.ts";
-import type { ScriptContext } from "../../../src/simulation/mod.ts";
-import { resize, resized } from "./resize_scenarios.ts";
+import type {
+  ScriptContext,
+  SimulateOptions,
+} from "../../../src/simulation/mod.ts";
+import { resize, resized, standAlone } from "./resize_scenarios.ts";
 import { nameOf, refusalOf, type Scenario, statusOn } from "./scenario.ts";
 
 /** All members of these stories. */
@@ -60,7 +64,95 @@ export const GUEST_SCENARIOS: readonly Scenario[] = [
         await marked(story, asked, BUCKETS.unheard);
       }),
   },
+  {
+    name: "member_of_another_part",
+    what:
+      "a claimant that is cut off and removed has made a node a member, the others resize their ring to one that has the numbers of that node's own vnodes, and it keeps what it had",
+    spares: 1,
+    operations: 30,
+    loadMs: 5_000,
+    lossMax: 0.1,
+    begin: () => ({ ...QUIET, script: memberOfAnotherPart }),
+  },
 ];
+
+/** The load of stories whose clients are not what they are about: what a claimant acknowledges that is cut off and then removed is lost. */
+const QUIET: Pick<Required<SimulateOptions>, "workload" | "check"> = {
+  workload: async ({ record }) => {
+    await record("sim/k", { type: "get" }, ({ kv }) => kv.get("sim", "k"));
+  },
+  check: () => Promise.resolve([]),
+};
+
+async function memberOfAnotherPart(story: ScriptContext): Promise<void> {
+  const { chance } = story;
+  if (chance.chance(0.3)) await marked(story, 0, BUCKETS.known);
+  // Its last vnodes are numbered like those of the ring that comes next.
+  await resize(story, 0, 16);
+  await resized(story);
+  await story.settled();
+  await standAlone(story, GUEST, [32, 16]);
+  const keys = Array.from({ length: 40 }, (_, i) => `own ${i}`);
+  for (const key of keys) {
+    await story.ask(GUEST, (node) => node.kv.put("guest", key, { key }));
+  }
+  const claimant = claimantOn(story, 0);
+  const others = MEMBERS.filter((node) => node !== claimant);
+  const [asked] = others as [number, number];
+  const cuts = [GUEST, claimant].map((node) => new Cut(story, node, others));
+  await letIn(story, claimant, { staged: false });
+  await story.until(
+    "It is a member, as it and the claimant say",
+    () =>
+      statusOn(story, GUEST, GUEST) === "valid" &&
+      statusOn(story, claimant, GUEST) === "valid",
+  );
+  await removedByForce(story, asked, claimant);
+  await resize(story, asked, 8);
+  // They hear of it at some moment, when there is no way back, or afterwards.
+  const moment = chance.below(3);
+  if (moment === 0) await story.sleep(chance.below(1_500));
+  else if (moment === 1) await readingOrOver(story, asked);
+  else await resized(story, undefined, others);
+  for (const cut of cuts) cut.end();
+  await story.until(
+    "The claimant of before is no member",
+    () => story.machine(claimant).process === undefined,
+  );
+  await resized(story, undefined, others);
+  await story.until(
+    "All know the member",
+    () =>
+      statusOn(story, asked, GUEST) === "valid" &&
+      statusOn(story, GUEST, claimant) === "invalid",
+  );
+  await story.settled();
+  for (const key of keys) {
+    let values: readonly unknown[] = [];
+    await story.until(`${key} is read`, async () => {
+      const refusal = await refusalOf(story.ask(asked, async ({ kv }) => {
+        ({ values } = await kv.get("guest", key, { r: 3 }));
+      }));
+      return refusal === undefined;
+    });
+    story.expect(
+      JSON.stringify(values) === JSON.stringify([{ key }]),
+      `${key} must be there: it is ${JSON.stringify(values)}`,
+    );
+  }
+}
+
+/** Waits until reads go by the resized ring, or it is over. */
+async function readingOrOver(
+  story: ScriptContext,
+  asked: number,
+): Promise<void> {
+  await story.until("Reads go by the resized ring", () => {
+    const ring = story.machine(asked).node?.parts.cluster?.ring;
+    const resize = ring?.ownership.generations.resize;
+    return resize === null || resize?.phase === "reading";
+  });
+}
 
 /**
  * A guest is let in, the claimant is gone, the others do something without it, and
@@ -75,7 +167,7 @@ function guestStory(
     asked: number,
     others: readonly number[],
   ) => Promise<void>,
-): Required<ReturnType<NonNullable<Scenario["begin"]>>> {
+): ReturnType<NonNullable<Scenario["begin"]>> {
   return {
     async script(story) {
       await marked(story, 0, BUCKETS.known);
@@ -85,8 +177,11 @@ function guestStory(
       for (const bucket of buckets) {
         await written(story, asked, bucket, "before");
       }
-      const cut = new Cut(story, others);
+      const cuts = [GUEST, claimant].map((node) =>
+        new Cut(story, node, others)
+      );
       await letIn(story, claimant);
+      story.machine(claimant).kill("process");
       await removedByForce(story, asked, claimant);
       story.expect(
         statusOn(story, asked, GUEST) === undefined,
@@ -97,7 +192,7 @@ function guestStory(
         await written(story, asked, bucket, "after");
       }
       slow(story, others);
-      cut.end();
+      for (const cut of cuts) cut.end();
       await readsNothingOld(story, buckets);
       await joined(story, asked);
       story.machine(claimant).start();
@@ -107,11 +202,7 @@ function guestStory(
       );
       await story.settled();
     },
-    // What a claimant acknowledges that is cut off and then removed is lost.
-    workload: async ({ record }) => {
-      await record("sim/k", { type: "get" }, ({ kv }) => kv.get("sim", "k"));
-    },
-    check: () => Promise.resolve([]),
+    ...QUIET,
   };
 }
 
@@ -132,23 +223,27 @@ function claimantOn(story: ScriptContext, asked: number): number {
   ) as number;
 }
 
-/** A guest that is cut off from the nodes `from` until that is ended. */
+/** A node that is cut off from others until that is ended. */
 class Cut {
   #ended = false;
 
-  constructor(story: ScriptContext, from: readonly number[]) {
-    void this.#keep(story, from);
+  constructor(story: ScriptContext, node: number, from: readonly number[]) {
+    void this.#keep(story, node, from);
   }
 
   end(): void {
     this.#ended = true;
   }
 
-  async #keep(story: ScriptContext, to: readonly number[]): Promise<void> {
+  async #keep(
+    story: ScriptContext,
+    node: number,
+    to: readonly number[],
+  ): Promise<void> {
     while (!this.#ended) {
       story.strike({
         type: "partition",
-        from: [GUEST],
+        from: [node],
         to,
         oneWay: false,
         break: true,
@@ -159,28 +254,24 @@ class Cut {
   }
 }
 
-/** The guest is let in by `claimant`, which dies before the others hear of that. */
-async function letIn(story: ScriptContext, claimant: number): Promise<void> {
-  const others = MEMBERS.filter((node) => node !== claimant);
+/** The guest is let in by `claimant`, of which nobody else hears. */
+async function letIn(
+  story: ScriptContext,
+  claimant: number,
+  options: JoinOptions = {},
+): Promise<void> {
   story.machine(GUEST).putIntoService();
   await story.until("It runs", () => story.machine(GUEST).running);
-  story.strike({
-    type: "partition",
-    from: [claimant],
-    to: others,
-    oneWay: false,
-    break: true,
-    forMs: 20_000,
-  });
   const host = story.machine(claimant).node?.address as string;
   const isIn = () =>
-    statusOn(story, GUEST, GUEST) === "joining" &&
-    statusOn(story, GUEST, claimant) === "valid";
+    statusOn(story, GUEST, claimant) === "valid" &&
+    statusOn(story, claimant, GUEST) !== undefined;
   await story.until("It goes by the ring of the claimant", async () => {
-    if (!isIn()) await refusalOf(story.ask(GUEST, (node) => node.join(host)));
+    if (!isIn()) {
+      await refusalOf(story.ask(GUEST, (node) => node.join(host, options)));
+    }
     return isIn();
   });
-  story.machine(claimant).kill("process");
 }
 
 /** The others go on without `claimant`, for good. */

@@ -175,8 +175,8 @@ export const RESIZE_SCENARIOS: readonly Scenario[] = [
 /** How long a guest hears nothing of the members it does not know. */
 const CUT_OFF_MS = 60_000;
 
-/** Has a node that is in no cluster run, and its ring be resized to each of `sizes`. */
-async function standAlone(
+/** @internal Has a node that is in no cluster run, and its ring be resized to each of `sizes`. */
+export async function standAlone(
   story: ScriptContext,
   index: number,
   sizes: readonly number[],
