@@ -36,10 +36,12 @@ import {
   isInvited,
   markSeen,
   rejoin,
+  setOrigin,
   setStatus,
 } from "../ring/ring_change.ts";
 import { type EncodedRing, encodeRing } from "../ring/ring_codec.ts";
 import { mergeRings } from "../ring/ring_merge.ts";
+import { lostOrigin, textOfOrigin } from "../ring/ring_origin.ts";
 import { ownsNothing } from "../ring/ring_upkeep.ts";
 import { joiningMembers } from "../ring/staged_changes.ts";
 import type { RingDigest } from "./cluster_codec.ts";
@@ -459,7 +461,7 @@ function ringReceived(
     return [{ type: "removed", joining: true }];
   }
   const before = gossip.current.digest;
-  const effects = goBy(gossip, ownUp(merged, own, self));
+  const effects = goBy(gossip, ownUp(current.ring, merged, own, self));
   if (gossip.current.digest !== received.digest) {
     if (gossip.current.digest === before) {
       return [...effects, ...tell(gossip, [from])];
@@ -481,12 +483,27 @@ function hasHosts(ring: Ring): boolean {
   );
 }
 
-/** What this node has to say to how `ring` knows it. */
-function ownUp(ring: Ring, own: MemberStatus, self: string): Ring {
+/** What this node, which has gone by `before`, has to say to how `ring` knows it. */
+function ownUp(
+  before: Ring,
+  ring: Ring,
+  own: MemberStatus,
+  self: string,
+): Ring {
   // Somebody took this node for dead; it asks in again and keeps its partitions.
-  if (own === "down") return rejoin(ring, self);
+  if (own === "down") return withLost(before, rejoin(ring, self), self);
   // Its request was delivered twice, and the second invitation is not taken up yet.
-  return isInvited(ring, self) ? confirmJoining(ring, self) : ring;
+  if (isInvited(ring, self)) return confirmJoining(ring, self);
+  return isOnlyJoining(ring, self) ? ring : withLost(before, ring, self);
+}
+
+/** What it holds of a ring that is no more, as a claimant of another part of the cluster has won, it says like one that comes with that. */
+function withLost(before: Ring, ring: Ring, self: string): Ring {
+  const lost = lostOrigin(before, ring);
+  return lost === null
+    ? ring
+    // Hybrid stamps need no clock: this one replaces what was said before.
+    : setOrigin(ring, self, textOfOrigin(lost), 0);
 }
 
 function sendRing(
@@ -503,7 +520,9 @@ function sendRing(
 
 function tick(gossip: GossipState, nowMs: number): GossipEffect[] {
   if (mayCatchUp(gossip.tokens, nowMs)) return announce(gossip);
-  const others = activeMembers(gossip.current.ring)
+  // Also one that is down: if two have declared each other down while their links
+  // stayed up, nobody else would ever tell them.
+  const others = currentMembers(gossip.current.ring)
     .filter((node) => node !== gossip.self);
   return others.length === 0 ? [] : tell(gossip, [gossip.chance.pick(others)]);
 }

@@ -12,8 +12,8 @@ import {
 } from "../ring/consistent_buckets.ts";
 import {
   completeTransfers,
-  forgetOrigin,
   putRingMeta,
+  setOrigin,
   setStatus,
 } from "../ring/ring_change.ts";
 import {
@@ -198,7 +198,7 @@ export class MembershipCalls {
   /** Notes that this node has nothing any more of the ring it comes from. */
   originHandedOn(wallMs: number): void {
     const { ring } = this.#gossip;
-    const after = forgetOrigin(ring, this.#self, wallMs);
+    const after = setOrigin(ring, this.#self, null, wallMs);
     if (after === ring) return;
     this.#gossip.update(
       after,

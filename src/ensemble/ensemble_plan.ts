@@ -227,12 +227,16 @@ function groupsOf(
   return undefined;
 }
 
-/** Whether its ring is no more, or was given up. */
+/**
+ * Whether its ring is no more, or was given up. A group that has taken over stays
+ * even then: claimants of two parts of a split cluster may have decided otherwise,
+ * and those that it took over from send everybody to it.
+ */
 function isOfOtherRing(
   { isSettled }: EnsembleView,
-  { age }: MemberHere,
+  { age, isShut }: MemberHere,
 ): boolean {
-  return age === "aborted" || age === "former" && isSettled;
+  return age === "aborted" && isShut || age === "former" && isSettled;
 }
 
 /** Whether a member is of a group by that name that is not, and will not be, this cluster's, or is not any more. */

@@ -315,7 +315,7 @@ Deno.test("planEnsembles() has the claimant ask how far the groups of a ring to 
 });
 
 Deno.test("planEnsembles() drops the groups of a resize that was given up at once, and those of a former ring when all go by the new one", () => {
-  const given = here(partitionGroup(2, 0), { age: "aborted" });
+  const given = here(partitionGroup(2, 0), { age: "aborted", isShut: true });
   const former = here(partitionGroup(3, 0), {
     age: "former",
     leads: true,
@@ -329,6 +329,9 @@ Deno.test("planEnsembles() drops the groups of a resize that was given up at onc
     `drop ${given.group}`,
     `drop ${former.group}`,
   ]);
+  // One that has taken over has keys which nobody else has.
+  const open = { ...given, isShut: false };
+  assertEquals(planEnsembles(view({ members: [open], isSettled: true })), []);
   // Nobody need be warned of that.
   assertEquals(
     planEnsembles(view({ members, isSettled: true }))

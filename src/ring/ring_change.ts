@@ -219,14 +219,22 @@ export function withdrawCapabilities(
   });
 }
 
-/** `node` has nothing any more of the ring that it comes from. The same ring if it says of none. */
-export function forgetOrigin(ring: Ring, node: string, wallMs: number): Ring {
+/**
+ * `node` says which ring it comes from, of which it may have something, or with
+ * `null` that it has nothing of that any more. The same ring if that is said.
+ */
+export function setOrigin(
+  ring: Ring,
+  node: string,
+  origin: string | null,
+  wallMs: number,
+): Ring {
   const member = ring.members.get(node);
   const name = MemberMeta.origin;
-  if (member === undefined || memberMeta(ring, node, name) === null) {
+  if (member === undefined || memberMeta(ring, node, name) === origin) {
     return ring;
   }
-  const meta = setMeta(member.meta, name, null, node, wallMs);
+  const meta = setMeta(member.meta, name, origin, node, wallMs);
   return change(ring, node, {
     members: new Map(ring.members).set(node, { ...member, meta }),
   });

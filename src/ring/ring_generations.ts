@@ -198,6 +198,16 @@ export function boundVnodes(
   );
 }
 
+/** Partitions of a generation; 0 if it was aborted, `undefined` if the ring does not know it. */
+export function sizeOfGeneration(
+  { size, ownership: { generations: { newest, sizes } } }: SizedRing,
+  generation: number,
+): number | undefined {
+  return sizes.length === 0
+    ? (generation === newest ? size : undefined)
+    : sizes[generation - newest + sizes.length - 1];
+}
+
 function knownSizes(
   { size, ownership }: SizedRing,
   origin: RingOrigin | null,

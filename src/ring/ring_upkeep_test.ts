@@ -10,10 +10,10 @@ import {
   beginResize,
   completeTransfers,
   enterResizePhase,
-  forgetOrigin,
   freshRing,
   installResize,
   rejoin,
+  setOrigin,
   setOwnership,
   setStatus,
 } from "./ring_change.ts";
@@ -253,7 +253,7 @@ Deno.test("tendRing() gives a resize up for a member that came with its numbers,
   assertEquals(memberStatus(late, "d"), "valid");
   // What it holds goes where it belongs first; then it gets its share.
   assertEquals([owned(late), late.ownership.next], [{ a: 16 }, []]);
-  const settled = assumeDone(tended(forgetOrigin(late, "d", 1)), "a");
+  const settled = assumeDone(tended(setOrigin(late, "d", null, 1)), "a");
   assertEquals(owned(settled), { a: 8, d: 8 });
   assertEquals(phaseOf(tended(begun(settled, 32))), "copying");
 });

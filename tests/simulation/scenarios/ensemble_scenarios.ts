@@ -15,7 +15,7 @@ import { firstVnode } from "../../../src/ring/ring_generations.ts";
 import { ensembleOwners } from "../../../src/ring/consistent_buckets.ts";
 import type { ScriptContext } from "../../../src/simulation/mod.ts";
 import { consistentStory, cutOff } from "./consistent_story.ts";
-import { abort, resize, resized } from "./resize_scenarios.ts";
+import { abort, resize, resized, twoClaimants } from "./resize_scenarios.ts";
 import { killOne, refusalOf, type Scenario } from "./scenario.ts";
 
 /** Virtual time in which ensembles must have followed the ring once all is well, in milliseconds. */
@@ -98,6 +98,20 @@ export const ENSEMBLE_SCENARIOS: readonly Scenario[] = [
         await following(story, [0, 1, 2]);
         await withoutFormerTables(story);
       }),
+  },
+  {
+    name: "ensemble_two_claimants",
+    what:
+      "the claimant of a resize falls while the cluster is split, each part declares the others down and goes on with its own, and a consistent bucket stays so",
+    nodes: 5,
+    operations: 200,
+    loadMs: 40_000,
+    lossMax: 0.1,
+    exempt: ["one_claimant"],
+    begin: () =>
+      consistentStory((story) =>
+        twoClaimants(story, story.chance.pick([1, 2]))
+      ),
   },
 ];
 
