@@ -40,8 +40,9 @@ import {
   setStatus,
 } from "../ring/ring_change.ts";
 import { type EncodedRing, encodeRing } from "../ring/ring_codec.ts";
+import { textOfOrigin } from "../ring/ring_generations.ts";
 import { mergeRings } from "../ring/ring_merge.ts";
-import { lostOrigin, textOfOrigin } from "../ring/ring_origin.ts";
+import { lostOrigin } from "../ring/lost_origin.ts";
 import { ownsNothing } from "../ring/ring_upkeep.ts";
 import { joiningMembers } from "../ring/staged_changes.ts";
 import type { RingDigest } from "./cluster_codec.ts";

@@ -32,6 +32,7 @@ import {
   resizeBegun,
   resizeInPhase,
   resizeInstalled,
+  resizeResumed,
   type RingGenerations,
   type RingResizePhase,
 } from "./ring_generations.ts";
@@ -341,6 +342,26 @@ export function beginResize(
       term,
       version + 1,
       originsIn(ring),
+    ),
+  });
+}
+
+/** The claimant has a resize go on to the ring of `generation` that another part of the cluster knows of. */
+export function resumeResize(
+  ring: Ring,
+  actor: string,
+  generation: number,
+  owners: readonly string[],
+): Ring {
+  const { term, version, generations } = ring.ownership;
+  return setOwnership(ring, actor, {
+    generations: resizeResumed(
+      generations,
+      ring.size,
+      { generation },
+      owners,
+      term,
+      version + 1,
     ),
   });
 }
