@@ -74,6 +74,7 @@ function here(group: string, changes: Partial<MemberHere> = {}): MemberHere {
     unwantedMs: 0,
     age: "present",
     isShut: false,
+    hasServed: false,
     ...changes,
   };
 }
@@ -330,8 +331,20 @@ Deno.test("planEnsembles() drops the groups of a resize that was given up at onc
     `drop ${former.group}`,
   ]);
   // One that has taken over has keys which nobody else has.
-  const open = { ...given, isShut: false };
+  const open = { ...given, isShut: false, hasServed: true };
   assertEquals(planEnsembles(view({ members: [open], isSettled: true })), []);
+  // One of a ring that nobody knows may be of one that is not known here yet.
+  const unknown = { ...given, age: "unknown" as const };
+  const acts = (member: MemberHere) =>
+    named(planEnsembles(view({ members: [member] })));
+  assertEquals(acts(unknown), []);
+  assertEquals(acts({ ...unknown, unwantedMs: STRAY_MS }), [
+    `drop ${given.group}`,
+  ]);
+  assertEquals(
+    acts({ ...unknown, hasServed: true, unwantedMs: STRAY_MS }),
+    [],
+  );
   // Nobody need be warned of that.
   assertEquals(
     planEnsembles(view({ members, isSettled: true }))

@@ -98,4 +98,10 @@ export const KEPT_SCENARIO_SEEDS: readonly KeptScenarioSeed[] = [
     found:
       "a node whose former ring was the present one again, as another part had given up its resize, held writes of its vnodes for ever (vnode_manager.ts)",
   },
+  {
+    name: "ensemble_resize_and_claimant",
+    seed: 18,
+    found:
+      "groups of a resize that only a claimant of before knew were never dropped (ensemble_plan.ts)",
+  },
 ];
