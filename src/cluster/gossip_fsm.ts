@@ -22,6 +22,7 @@
  */
 import type { Chance } from "../base/chance.ts";
 import { sameVersion } from "../causality/version_vector.ts";
+import { lostOrigin } from "../ring/lost_origin.ts";
 import {
   activeMembers,
   currentMembers,
@@ -42,7 +43,6 @@ import {
 import { type EncodedRing, encodeRing } from "../ring/ring_codec.ts";
 import { textOfOrigin } from "../ring/ring_generations.ts";
 import { mergeRings } from "../ring/ring_merge.ts";
-import { lostOrigin } from "../ring/lost_origin.ts";
 import { ownsNothing } from "../ring/ring_upkeep.ts";
 import { joiningMembers } from "../ring/staged_changes.ts";
 import type { RingDigest } from "./cluster_codec.ts";
