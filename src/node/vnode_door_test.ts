@@ -60,11 +60,11 @@ Deno.test("VnodeDoor refuses who reads by a ring that others read no more, and m
 });
 
 Deno.test("VnodeDoor lets a listing begin no more, and go on", () => {
-  const action = (of: 1 | 2 | 3) => (into: ByteWriter): void => {
-    if (of === CoverageAction.open) into.u8(of);
-    else writeCoverageAction(into, of, 7);
+  const action = (kind: 1 | 2 | 3) => (into: ByteWriter): void => {
+    if (kind === CoverageAction.open) into.u8(kind);
+    else writeCoverageAction(into, kind, 7);
   };
-  for (const  of of[CoverageAction.more, CoverageAction.cancel]) {
+  for (const kind of [CoverageAction.more, CoverageAction.cancel]) {
     assertEquals(
       codeOf([ring, reading], "guest", RequestFlag.coverage, action(kind)),
       undefined,
