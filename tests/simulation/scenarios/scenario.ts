@@ -42,6 +42,8 @@ export interface Scenario {
   readonly exempt?: readonly string[];
   /** How large the logs of Raft groups grow before they are tidied. @default {as nodes do} */
   readonly raftLogs?: RaftLogSizes;
+  /** More about how nodes are set up. */
+  readonly node?: SimulateOptions["node"];
   readonly script?: SimulationScript;
   /** Makes what one play consists of, where its parts have something in common. */
   readonly begin?: () => Pick<
@@ -83,6 +85,7 @@ export async function play(
     },
     workload: kvWorkload({ keys, strict: scenario.strict ?? 0.3 }),
     check,
+    ...scenario.node === undefined ? {} : { node: scenario.node },
     ...scenario.script === undefined ? {} : { script: scenario.script },
     ...scenario.begin?.(),
     trace,
