@@ -1,8 +1,7 @@
 /**
  * The claimant: the one member that writes who owns what. It stages, plans and
- * commits changes, does what the ring needs (`ring_upkeep.ts`) each time it
- * changes, and follows a claimant that is gone. Every node runs this; it acts on
- * the node the ring names.
+ * commits changes, and cares for the ring each time that changes
+ * (`claimant_care.ts`). Every node runs this; it acts on the node the ring names.
  *
  * A plan or a commit that arrives while the members do not agree on the ring
  * waits for them until its deadline, instead of failing or racing them
@@ -17,48 +16,37 @@
  * Staged changes and the last committed plan stand in the ring, so they outlive
  * the claimant; riak_core loses them with it.
  *
- * While the ring is resized it also says when writes are held (`resize_binding.ts`),
- * and waits for the groups of consistent buckets: until they have copied before
- * that, and until they are open before the ring has its new size.
- *
  * @module
  */
 import type { ErrorCode, WhorlError } from "../base/errors.ts";
 import {
   membersBehind,
   memberStatus,
-  membersWith,
-  readyMembers,
   type Ring,
   ringVersion,
   type StagedChange,
 } from "../ring/ring.ts";
-import {
-  setOwnership,
-  setStatus,
-  stageSize,
-  takeOverClaim,
-} from "../ring/ring_change.ts";
+import { setOwnership, setStatus, stageSize } from "../ring/ring_change.ts";
 import {
   ABORT_RESIZE,
   refuseBeside,
   refuseBesideJoins,
   refuseResize,
 } from "../ring/ring_resize.ts";
-import type { RingResizePhase } from "../ring/ring_generations.ts";
 import {
   type BucketMark,
   consistentBuckets,
-  hasConsistentBuckets,
   markConsistent,
   refuseMark,
 } from "../ring/consistent_buckets.ts";
+import { createBinding, lookAtBinding } from "./resize_binding.ts";
 import {
-  createBinding,
-  followPhase,
-  lookAtBinding,
-  type ResizeBinding,
-} from "./resize_binding.ts";
+  areAllUp,
+  careFor,
+  type GroupTakeover,
+  isVacant,
+  type RingKeeper,
+} from "./claimant_care.ts";
 import {
   refuseConsistent,
   refuseGuests,
@@ -67,7 +55,6 @@ import {
   refuseTakeover,
   refuseTransfers,
 } from "./capable_changes.ts";
-import { ownsNothing, tendRing } from "../ring/ring_upkeep.ts";
 import {
   joiningMembers,
   refuseChange,
@@ -158,21 +145,14 @@ export type ClaimantEffect =
   | { type: "set_resize_timer"; afterMs: number };
 
 /** The claimant of one node. */
-export interface ClaimantState {
-  readonly self: string;
-  /** Consecutive partitions that should belong to different nodes. */
-  readonly targetN: number;
+export interface ClaimantState extends RingKeeper {
   ring: Ring;
   /** Requests in order of arrival. */
   readonly waiting: Map<number, ClaimantRequest>;
   /** The plan that was shown last, or `null`. */
   shownPlanId: string | null;
-  /** Nodes that can be reached, as far as it has been told. */
   nodesUp: readonly string[];
-  /** What it knows of the times in which writes were held for a resize. */
-  readonly binding: ResizeBinding;
-  /** How far groups of consistent buckets are, as it has heard last. */
-  takeover: { readonly generation: number; readonly isOpen: boolean } | null;
+  takeover: GroupTakeover | null;
   /** The plan that was computed last and what it was computed from: a commit follows its plan, and a plan of a large ring takes its time. */
   computed: { readonly from: string; readonly plan: ComputedPlan } | null;
 }
@@ -227,103 +207,25 @@ export function stepClaimant(
   }
 }
 
-/** Whether the groups of consistent buckets have come so far for the resize under way, if there are any. */
-function haveTakenOver(
-  { takeover }: ClaimantState,
-  ring: Ring,
-  mustBeOpen: boolean,
-): boolean {
-  const { resize } = ring.ownership.generations;
-  return !hasConsistentBuckets(ring) || takeover !== null &&
-      takeover.generation === resize?.generation &&
-      (takeover.isOpen || !mustBeOpen);
-}
-
 function isClaimant({ self, ring }: ClaimantState): boolean {
   return ring.ownership.claimant === self && !isVacant(ring);
 }
 
 /**
- * What the ring needs of the claimant, all in one new ring.
+ * What the ring needs of the claimant.
  *
  * @param isOverdue Whether writes have been held for a resize for too long.
  */
 function tend(claimant: ClaimantState, isOverdue = false): ClaimantEffect[] {
-  const { self } = claimant;
-  const reasons: string[] = [];
-  let { ring } = claimant;
-  if (isVacant(ring)) {
-    if (successor(ring, claimant.nodesUp) !== self) return [];
-    reasons.push(`${self} follows ${ring.ownership.claimant} as claimant`);
-    ring = takeOverClaim(ring, self);
-  }
-  if (ring.ownership.claimant !== self) return [];
-  const before = phaseOf(ring);
-  const tended = tendRing(
-    ring,
-    self,
-    claimant.targetN,
-    (node) => refuseGuests(ring, [node]) === null,
-    {
-      mayBind: areAllUp(claimant) && claimant.binding.state !== "resting" &&
-        refuseResizing(ring) === null && refuseTakeover(ring) === null &&
-        haveTakenOver(claimant, ring, false),
-      givesUpBinding: isOverdue,
-      mayInstall: haveTakenOver(claimant, ring, true),
-    },
-  );
-  const afterMs = followPhase(claimant.binding, before, phaseOf(tended.ring));
+  const { ring, reasons, isNews, resizeTimerMs } = careFor(claimant, isOverdue);
   return [
-    ...tended.ring === claimant.ring ? [] : update(
-      claimant,
-      tended.ring,
-      [...reasons, ...tended.reasons].join(", "),
-      tended.isNews || reasons.length > 0,
-    ),
-    ...afterMs === undefined
+    ...ring === claimant.ring
       ? []
-      : [{ type: "set_resize_timer", afterMs } as const],
+      : update(claimant, ring, reasons.join(", "), isNews),
+    ...resizeTimerMs === undefined
+      ? []
+      : [{ type: "set_resize_timer", afterMs: resizeTimerMs } as const],
   ];
-}
-
-function phaseOf(ring: Ring): RingResizePhase | undefined {
-  return ring.ownership.generations.resize?.phase;
-}
-
-function areAllUp({ ring, nodesUp }: ClaimantState): boolean {
-  return readyMembers(ring).every((node) => nodesUp.includes(node));
-}
-
-/** Whether somebody must follow the claimant. A stopped claimant stays it until it is marked down. */
-function isVacant(ring: Ring): boolean {
-  const status = memberStatus(ring, ring.ownership.claimant);
-  return status !== "valid" && status !== "leaving" && status !== "joining";
-}
-
-/**
- * Who follows a claimant: the first valid member, or else one that leaves, or
- * one that was taken for dead and is back.
- *
- * A node that is declared down and can be reached says that it lives as soon as
- * it hears of it. So while all members were declared down and come back, it is
- * one of them: the claimant stays, if it is there, and if it is not, those that
- * are back agree on who follows it.
- */
-function successor(
-  ring: Ring,
-  nodesUp: readonly string[],
-): string | undefined {
-  const [valid] = membersWith(ring, ["valid"]);
-  if (valid !== undefined) return valid;
-  const isBack = (node: string): boolean =>
-    memberStatus(ring, node) === "down" && nodesUp.includes(node);
-  const { claimant } = ring.ownership;
-  if (isBack(claimant)) return claimant;
-  return membersWith(ring, ["leaving", "joining", "down"])
-    .find((node) =>
-      !ownsNothing(ring, node) &&
-      (memberStatus(ring, node) !== "down" || isBack(node))
-    );
 }
 
 function update(

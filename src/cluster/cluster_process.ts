@@ -342,6 +342,11 @@ export class ClusterProcess {
     this.#parts.takenOver(generation, step);
   }
 
+  /** Nothing is left on this node of the ring it comes from. */
+  originHandedOn(): void {
+    this.#parts.membership.originHandedOn(this.#world.wallClock());
+  }
+
   /** The result of `ClusterWorld.readyToExit` may have changed: checks it now. */
   exitIfReady(): void {
     this.#parts.exitIfDone();

@@ -22,6 +22,7 @@
  */
 import type { Chance } from "../base/chance.ts";
 import { sameVersion } from "../causality/version_vector.ts";
+import { lostOrigin } from "../ring/lost_origin.ts";
 import {
   activeMembers,
   currentMembers,
@@ -36,9 +37,11 @@ import {
   isInvited,
   markSeen,
   rejoin,
+  setOrigin,
   setStatus,
 } from "../ring/ring_change.ts";
 import { type EncodedRing, encodeRing } from "../ring/ring_codec.ts";
+import { textOfOrigin } from "../ring/ring_generations.ts";
 import { mergeRings } from "../ring/ring_merge.ts";
 import { ownsNothing } from "../ring/ring_upkeep.ts";
 import { joiningMembers } from "../ring/staged_changes.ts";
@@ -468,7 +471,7 @@ function ringReceived(
     return [{ type: "removed", joining: true }];
   }
   const before = gossip.current.digest;
-  const effects = goBy(gossip, ownUp(merged, own, self));
+  const effects = goBy(gossip, ownUp(current.ring, merged, own, self));
   if (gossip.current.digest !== received.digest) {
     if (gossip.current.digest === before) {
       return [...effects, ...tell(gossip, [from])];
@@ -490,13 +493,28 @@ function hasHosts(ring: Ring): boolean {
   );
 }
 
-/** Corrects how `ring` sees this node. */
-function ownUp(ring: Ring, own: MemberStatus, self: string): Ring {
+/** Corrects how `ring` sees this node, which has gone by `before`. */
+function ownUp(
+  before: Ring,
+  ring: Ring,
+  own: MemberStatus,
+  self: string,
+): Ring {
   // Some member took this node for dead; it rejoins and keeps its partitions.
-  if (own === "down") return rejoin(ring, self);
+  if (own === "down") return withLost(before, rejoin(ring, self), self);
   // Its request was delivered twice, and the second invitation is not confirmed
   // yet.
-  return isInvited(ring, self) ? confirmJoining(ring, self) : ring;
+  if (isInvited(ring, self)) return confirmJoining(ring, self);
+  return isOnlyJoining(ring, self) ? ring : withLost(before, ring, self);
+}
+
+/** Names the generation of which this node may hold data although `ring` no longer has it, as a claimant of another part of the cluster has won. */
+function withLost(before: Ring, ring: Ring, self: string): Ring {
+  const lost = lostOrigin(before, ring);
+  return lost === null
+    ? ring
+    // Hybrid stamps need no clock: this value replaces the previous one.
+    : setOrigin(ring, self, textOfOrigin(lost), 0);
 }
 
 function sendRing(
@@ -514,7 +532,9 @@ function sendRing(
 
 function tick(gossip: GossipState, nowMs: number): GossipEffect[] {
   if (mayCatchUp(gossip.tokens, nowMs)) return announce(gossip);
-  const others = activeMembers(gossip.current.ring)
+  // Also one that is down: if two have declared each other down while their links
+  // stayed up, nobody else would ever tell them.
+  const others = currentMembers(gossip.current.ring)
     .filter((node) => node !== gossip.self);
   return others.length === 0 ? [] : tell(gossip, [gossip.chance.pick(others)]);
 }

@@ -2,7 +2,9 @@ import { assertEquals } from "@std/assert";
 import { seededChance } from "../base/chance.ts";
 import { memberStatus, type Ring, ringReady } from "../ring/ring.ts";
 import {
+  abortResize,
   addJoining,
+  beginResize,
   freshRing,
   invite,
   isAutoJoining,
@@ -11,8 +13,10 @@ import {
   putFacts,
   putRingMeta,
   setStatus,
+  takeOverClaim,
 } from "../ring/ring_change.ts";
 import { encodeRing } from "../ring/ring_codec.ts";
+import { originOf } from "../ring/ring_origin.ts";
 import {
   createGossip,
   type GossipEffect,
@@ -496,6 +500,42 @@ Deno.test("stepGossip() sends at most its tokens of rings, and more as time pass
   assertEquals(ask(GOSSIP_TOKENS_PERIOD_MS / GOSSIP_TOKENS_MAX), []);
   // Whoever went without hears of it again.
   assertEquals(targets(step(gossip, { type: "tick" }, 1_000)), ["b"]);
+});
+
+Deno.test("stepGossip() now and then tells a member that is down, which may have declared the others down", () => {
+  const ring = setStatus(ringOf("a", "b"), "a", "b", "down");
+  const gossip = gossipOf("a", ring);
+  assertEquals(targets(step(gossip, { type: "tick" }, 1_000)), ["b"]);
+  // Its word is of a ring in which it is the one that is there.
+  const theirs = setStatus(ringOf("a", "b"), "b", "a", "down");
+  const [wants] = step(gossip, {
+    type: "digest_received",
+    from: "b",
+    digest: digestOf(gossipOf("b", theirs)),
+  });
+  assertEquals(wants?.type, "send_digest");
+  step(gossip, { type: "ring_received", from: "b", ring: encodeRing(theirs) });
+  const { ring: now } = gossip.current;
+  assertEquals([memberStatus(now, "a"), isAutoJoining(now, "a")], [
+    "joining",
+    true,
+  ]);
+});
+
+Deno.test("stepGossip() says of which generation it may have something that the ring has not, as another claimant has won", () => {
+  const ring = ringOf("a", "b", "c");
+  const begun = beginResize(ring, "a", new Array<string>(16).fill("a"));
+  const gossip = gossipOf("b", begun);
+  const won = takeOverClaim(setStatus(ring, "c", "a", "down"), "c");
+  step(gossip, { type: "ring_received", from: "c", ring: encodeRing(won) });
+  const { ring: now } = gossip.current;
+  assertEquals(now.ownership.generations.resize, null);
+  assertEquals(originOf(now, "b"), { generation: 1, size: 16 });
+  // One that was given up is known to all.
+  const given = gossipOf("b", begun);
+  const aborted = abortResize(begun, "a");
+  step(given, { type: "ring_received", from: "a", ring: encodeRing(aborted) });
+  assertEquals(originOf(given.current.ring, "b"), null);
 });
 
 Deno.test("stepGossip() shows nothing before its first ring is stored", () => {

@@ -14,6 +14,7 @@ import {
 import {
   completeTransfers,
   putRingMeta,
+  setOrigin,
   setStatus,
 } from "../ring/ring_change.ts";
 import {
@@ -192,6 +193,17 @@ export class MembershipCalls {
     await this.#gossip.updateDurably(
       putRingMeta(this.#gossip.ring, this.#self, name, value, wallMs),
       `metadata ${name} was set`,
+    );
+  }
+
+  /** Records that nothing is left on this node of the ring it comes from. */
+  originHandedOn(wallMs: number): void {
+    const { ring } = this.#gossip;
+    const after = setOrigin(ring, this.#self, null, wallMs);
+    if (after === ring) return;
+    this.#gossip.update(
+      after,
+      `${this.#self} has handed on what it held before it came`,
     );
   }
 

@@ -11,8 +11,9 @@ import {
   FIRST_GENERATION,
   generationsAlone,
   generationsBefore,
+  textOfOrigin,
 } from "../ring/ring_generations.ts";
-import { originOf, textOfOrigin } from "../ring/ring_origin.ts";
+import { originOf } from "../ring/ring_origin.ts";
 import { freshRing } from "../ring/ring_change.ts";
 import type { ClusterOptions, ClusterWorld } from "./cluster_world.ts";
 import { refuseIdentity } from "./membership.ts";

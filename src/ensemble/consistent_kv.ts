@@ -32,13 +32,21 @@ import type { OperationCarrier } from "../request/operation_carrier.ts";
 import {
   emptyOperationHeader,
   isCoverageKind,
-  type OperationHeader,
   OperationKind,
   type OperationResult,
   readOperationHeader,
 } from "../request/operation_codec.ts";
 import type { OperationTarget } from "../request/operation_target.ts";
-import { moduleIdOf } from "../vnode/vnode_wire.ts";
+import {
+  CoverageAction,
+  readCoverageRequest,
+} from "../vnode/coverage_codec.ts";
+import {
+  moduleIdOf,
+  readVnodeRequestHeader,
+  RequestFlag,
+  type VnodeRequestHeader,
+} from "../vnode/vnode_wire.ts";
 import type { ConsistentKeys, KeyRing } from "./consistent_keys.ts";
 import {
   absentObject,
@@ -83,6 +91,13 @@ export class ConsistentKv implements OperationCarrier {
   readonly #options: ConsistentKvOptions;
   #buckets: readonly Uint8Array[] = [];
   readonly #header = emptyOperationHeader();
+  readonly #request: VnodeRequestHeader = {
+    moduleId: 0,
+    vnode: 0,
+    command: 0,
+    flags: 0,
+    timeLeftMs: 0,
+  };
   readonly #reader = new ByteReader(NO_BYTES);
   #scratch = new ByteWriter(1024);
 
@@ -105,7 +120,33 @@ export class ConsistentKv implements OperationCarrier {
       readOperationHeader(this.#reader, header);
       if (header.moduleId !== KV_MODULE_ID) return false;
       if (isCoverageKind(header.kind)) return this.#lists(header.kind);
-      return this.#isConsistent(bytes, header);
+      return this.#isIn(bytes, header.keyStart, header.keyEnd);
+    } catch (error) {
+      if (isWhorlError(error)) return false;
+      throw error;
+    }
+  }
+
+  /**
+   * Whether the request to a vnode in `bytes[start, end)` is on a consistent bucket:
+   * whoever made it takes it for one that vnodes serve. What cannot be read is not.
+   */
+  isMistaken(bytes: Uint8Array, start: number, end: number): boolean {
+    if (this.#buckets.length === 0) return false;
+    const request = this.#request;
+    const reader = this.#reader;
+    reader.reset(bytes, start, end);
+    try {
+      readVnodeRequestHeader(reader, request);
+      if (request.moduleId !== KV_MODULE_ID) return false;
+      if (!(request.flags & RequestFlag.coverage)) {
+        const keyBytes = reader.u16();
+        return this.#isIn(bytes, reader.offset, reader.offset + keyBytes);
+      }
+      if (request.command !== KvQuery.keys) return false;
+      const { action } = readCoverageRequest(reader);
+      return action === CoverageAction.open &&
+        this.#hasBucket(reader.rest());
     } catch (error) {
       if (isWhorlError(error)) return false;
       throw error;
@@ -121,10 +162,8 @@ export class ConsistentKv implements OperationCarrier {
     return this.#hasBucket(this.#reader.rest());
   }
 
-  #isConsistent(
-    bytes: Uint8Array,
-    { keyStart, keyEnd }: OperationHeader,
-  ): boolean {
+  /** Whether the storage key in `bytes[keyStart, keyEnd)` is of a consistent bucket. */
+  #isIn(bytes: Uint8Array, keyStart: number, keyEnd: number): boolean {
     if (keyEnd - keyStart < 2) return false;
     const bucketStart = keyStart + 2;
     const bucketEnd = bucketStart + ((bytes[keyStart] as number) << 8) +

@@ -67,6 +67,8 @@ export interface MemberHere {
   readonly age: VnodeAge;
   /** Whether its group has yet to take over from others, if it is of a ring to come. */
   readonly isShut: boolean;
+  /** Whether it has taken over from others, or has keys of its own: somebody may have been served by it. */
+  readonly hasServed: boolean;
 }
 
 /** The groups of a ring. */
@@ -227,12 +229,26 @@ function groupsOf(
   return undefined;
 }
 
-/** Whether its ring is no more, or was given up. */
+/**
+ * Whether its ring is no more, or was given up. A group that has taken over, or has
+ * keys, stays even then: claimants of two parts of a split cluster may have decided otherwise,
+ * and those that it took over from send everybody to it.
+ */
 function isOfOtherRing(
   { isSettled }: EnsembleView,
-  { age }: MemberHere,
+  { age, hasServed, unwantedMs }: MemberHere,
 ): boolean {
-  return age === "aborted" || age === "former" && isSettled;
+  switch (age) {
+    case "aborted":
+      return !hasServed;
+    case "former":
+      return isSettled;
+    case "unknown":
+      // A resize that only a claimant of before knew, unless the ring is behind.
+      return !hasServed && unwantedMs >= STRAY_MS;
+    default:
+      return false;
+  }
 }
 
 /** Whether a member is of a group by that name that is not, and will not be, this cluster's, or is not any more. */

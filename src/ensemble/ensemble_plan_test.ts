@@ -74,6 +74,7 @@ function here(group: string, changes: Partial<MemberHere> = {}): MemberHere {
     unwantedMs: 0,
     age: "present",
     isShut: false,
+    hasServed: false,
     ...changes,
   };
 }
@@ -315,7 +316,7 @@ Deno.test("planEnsembles() has the claimant ask how far the groups of a ring to 
 });
 
 Deno.test("planEnsembles() drops the groups of a resize that was given up at once, and those of a former ring when all go by the new one", () => {
-  const given = here(partitionGroup(2, 0), { age: "aborted" });
+  const given = here(partitionGroup(2, 0), { age: "aborted", isShut: true });
   const former = here(partitionGroup(3, 0), {
     age: "former",
     leads: true,
@@ -329,6 +330,21 @@ Deno.test("planEnsembles() drops the groups of a resize that was given up at onc
     `drop ${given.group}`,
     `drop ${former.group}`,
   ]);
+  // One that has taken over has keys which nobody else has.
+  const open = { ...given, isShut: false, hasServed: true };
+  assertEquals(planEnsembles(view({ members: [open], isSettled: true })), []);
+  // One of a ring that nobody knows may be of one that is not known here yet.
+  const unknown = { ...given, age: "unknown" as const };
+  const acts = (member: MemberHere) =>
+    named(planEnsembles(view({ members: [member] })));
+  assertEquals(acts(unknown), []);
+  assertEquals(acts({ ...unknown, unwantedMs: STRAY_MS }), [
+    `drop ${given.group}`,
+  ]);
+  assertEquals(
+    acts({ ...unknown, hasServed: true, unwantedMs: STRAY_MS }),
+    [],
+  );
   // Nobody need be warned of that.
   assertEquals(
     planEnsembles(view({ members, isSettled: true }))

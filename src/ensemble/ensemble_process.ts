@@ -278,9 +278,9 @@ export class EnsembleProcess {
           wantedOf(plan, group).includes(self);
         if (isWanted) this.#unwanted.delete(group);
         else if (!this.#unwanted.has(group)) this.#unwanted.set(group, now);
-        const { succession } = isRaKv(member)
+        const { succession, keys } = isRaKv(member)
           ? member.state
-          : { succession: FIRST_SUCCESSION };
+          : { succession: FIRST_SUCCESSION, keys: { size: 0 } };
         const leads = role === "leader";
         if (!leads) this.#leading.delete(group);
         else if (!this.#leading.has(group)) this.#leading.set(group, now);
@@ -298,6 +298,8 @@ export class EnsembleProcess {
             ? "present"
             : ageOfVnode(ring, vnodeOfGroup(group) ?? 0),
           isShut: !succession.isComplete || succession.sources.size === 0,
+          hasServed: succession.isComplete &&
+            (succession.sources.size > 0 || keys.size > 0),
         };
       }),
       made: this.#made,

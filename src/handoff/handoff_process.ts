@@ -64,6 +64,7 @@ import type {
 import {
   completedPartitions,
   type HandedOver,
+  hasHandedOnOrigin,
   heldName,
   planTransfers,
   type SettledPartition,
@@ -299,6 +300,9 @@ export class HandoffProcess implements HandoffControl {
       canHandOff: (node) => world.canHandOff?.(node) ?? true,
       formerStays: this.#formerStays(ring),
     });
+    if (hasHandedOnOrigin(ring, world.self, [...this.#held.values()])) {
+      world.originHandedOn?.();
+    }
     for (const settled of plan.settled) this.#settle(settled);
     this.#reportResize();
     this.repairing.giveUpLost(ring);

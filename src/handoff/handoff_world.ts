@@ -68,6 +68,8 @@ export interface HandoffWorld {
   drop(module: string, partition: number): Promise<boolean>;
   /** Removes what has come to a vnode for a resize that was given up. */
   discard?(module: string, vnode: number): Promise<void>;
+  /** Nothing is left here of the ring that this node comes from, as far as masters run. */
+  originHandedOn?(): void;
   /** A partition that was given up is this node's after all. */
   takeBack(module: string, partition: number): Promise<void>;
   /** Calls a method of another node. @throws {WhorlError} What it answers. */

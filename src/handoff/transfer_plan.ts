@@ -18,7 +18,8 @@ import {
   firstVnodeOf,
   partitionOfVnode,
 } from "../ring/ring_generations.ts";
-import { originOf } from "../ring/ring_origin.ts";
+import { isTakenForPresent, originOf } from "../ring/ring_origin.ts";
+import { ownsNothing } from "../ring/ring_upkeep.ts";
 import type { HandoffSpread } from "../vnode/handoff_codec.ts";
 import type { HeldPartition, TransferKind } from "./transfer.ts";
 
@@ -163,6 +164,29 @@ function spreadOf(
   };
 }
 
+/**
+ * Whether the vnode with this number may be of the ring that `self` comes from,
+ * although the ring has such a number, too. It is no owner then, so whatever is in
+ * it goes where its keys belong.
+ */
+function isOfOrigin(ring: Ring, self: string, vnode: number): boolean {
+  const origin = originOf(ring, self);
+  return origin !== null && isTakenForPresent(ring, origin) &&
+    ageOfVnode(ring, vnode) === "present" && ownsNothing(ring, self);
+}
+
+/** Whether `self`, which holds `held`, has handed on all that was of the ring it comes from, and may have partitions of this one. */
+export function hasHandedOnOrigin(
+  ring: Ring,
+  self: string,
+  held: readonly HeldPartition[],
+): boolean {
+  const origin = originOf(ring, self);
+  return origin !== null && isTakenForPresent(ring, origin) &&
+    memberStatus(ring, self) !== "joining" && ownsNothing(ring, self) &&
+    !held.some(({ partition }) => isOfOrigin(ring, self, partition));
+}
+
 /** The plan of a node. */
 export function planTransfers(situation: TransferSituation): TransferPlan {
   const { ring, self, modules, held, handedOver, arriving } = situation;
@@ -241,7 +265,8 @@ export function planTransfers(situation: TransferSituation): TransferPlan {
   for (const each of held) {
     const { module, partition } = each;
     const age = ageOfVnode(ring, partition, origin);
-    if (age === "former" && memberStatus(ring, self) !== "joining") {
+    const isBefore = age === "former" || isOfOrigin(ring, self, partition);
+    if (isBefore && memberStatus(ring, self) !== "joining") {
       const transfer = spreadOf(situation, owners, module, partition);
       wanted.push({
         ...transfer,
@@ -253,7 +278,7 @@ export function planTransfers(situation: TransferSituation): TransferPlan {
     if (age === "aborted") {
       settled.push({ module, partition, action: "discard" });
     }
-    if (age !== "present") continue;
+    if (age !== "present" || isBefore) continue;
     const owner = owners[partitionOfVnode(partition)];
     const transfer = pending.get(partition);
     const went = handedOver.get(heldName(each));

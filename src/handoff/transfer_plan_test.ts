@@ -5,10 +5,13 @@ import {
   completeTransfers,
   freshRing,
   installResize,
+  putFacts,
+  setStatus,
 } from "../ring/ring_change.ts";
 import type { Ring } from "../ring/ring.ts";
 import {
   completedPartitions,
+  hasHandedOnOrigin,
   planTransfers,
   transferName,
   type TransferPlan,
@@ -266,6 +269,45 @@ Deno.test("planTransfers() spreads what is left of rings that are no more, if it
   );
   const stays = planOf(ring, held, { formerStays: "not yet" }).wanted;
   assertEquals(stays.map(({ blocked }) => blocked), ["not yet", null]);
+});
+
+Deno.test("planTransfers() spreads what a member came with if the ring has other partitions by these numbers", () => {
+  const resized = installResize(
+    beginResize(ringWith({}), "a", new Array(16).fill("b")),
+    "a",
+  );
+  const facts = { name: "a", address: "a:1", nodeId: "id-a" };
+  const ring = putFacts(resized, { ...facts, origin: "1/32" }, 0);
+  const held = ["kv/1030", "kv/1050"];
+  const { wanted, settled } = planOf(ring, held);
+  assertEquals(
+    wanted.map((each) => `${each.kind} ${each.sourcePartition}`),
+    ["resize 1030", "resize 1050"],
+  );
+  assertEquals(wanted[1]?.spread, {
+    ringSize: 16,
+    firstVnode: 1024,
+    follows: false,
+  });
+  assertEquals(settled, []);
+  const all = held.map((name) => ({
+    module: "kv",
+    partition: Number(name.slice(3)),
+  }));
+  const hasHandedOn = (ring: Ring, left: typeof all) =>
+    hasHandedOnOrigin(ring, "a", left);
+  assertEquals([hasHandedOn(ring, all), hasHandedOn(ring, [])], [false, true]);
+  // While it is joining it may yet stand alone with all of that.
+  const guest = setStatus(ring, "a", "a", "joining");
+  assertEquals(planOf(guest, held).wanted, []);
+  assertEquals(hasHandedOn(guest, []), false);
+  // Another ring's numbers are in nobody's way.
+  const other = putFacts(resized, { ...facts, origin: "2/32" }, 0);
+  assertEquals(hasHandedOn(other, []), false);
+  assertEquals(
+    planOf(other, ["kv/1030"]).wanted.map(({ kind }) => kind),
+    ["hinted"],
+  );
 });
 
 Deno.test("completedPartitions() has those that went where the ring has them go, by that very decision", () => {

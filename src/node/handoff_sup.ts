@@ -13,13 +13,14 @@ import type { ChildSpec } from "../../supervisors/child_spec.ts";
 import { startSupervisor } from "../../supervisors/supervisor.ts";
 import { briefCopyOf } from "../base/byte_slab.ts";
 import { ByteWriter } from "../base/byte_writer.ts";
-import { WhorlError } from "../base/errors.ts";
+import { isWhorlError, reasonOf, WhorlError } from "../base/errors.ts";
 import {
   type HandoffEvents,
   HandoffProcess,
 } from "../handoff/handoff_process.ts";
 import type { BulkConnection, HandoffWorld } from "../handoff/handoff_world.ts";
 import type { HeldPartition } from "../handoff/transfer.ts";
+import { hasHandedOnOrigin } from "../handoff/transfer_plan.ts";
 import type { AnswerTarget } from "../vnode/vnode_master_link.ts";
 import {
   moduleIdOf,
@@ -108,6 +109,7 @@ function worldOf(parts: NodeParts): HandoffWorld {
       present(parts.vnodes, "vnodes").drop(module, partition),
     discard: (module, vnode) =>
       present(parts.vnodes, "vnodes").discard(module, vnode),
+    originHandedOn: () => void noteOriginHandedOn(parts),
     takeBack: (module, partition) =>
       present(parts.vnodes, "vnodes").takeBack(module, partition),
     call: async (node, method, args) => {
@@ -116,6 +118,25 @@ function worldOf(parts: NodeParts): HandoffWorld {
       return await present(parts.calls, "links").call(link, method, args);
     },
   };
+}
+
+/** Tells the cluster that nothing is left of the ring this node comes from, if all masters say so. */
+async function noteOriginHandedOn(
+  { cluster, vnodes, config, environment }: NodeParts,
+): Promise<void> {
+  try {
+    const held = await vnodes?.heldByAll();
+    if (cluster === undefined || held === undefined) return;
+    if (hasHandedOnOrigin(cluster.ring, config.name, held)) {
+      cluster.originHandedOn();
+    }
+  } catch (error) {
+    if (!isWhorlError(error)) throw error;
+    // A master has ended, and all is looked at again when it is back.
+    environment.log.debug("It cannot be told what this node still holds", {
+      reason: reasonOf(error),
+    });
+  }
 }
 
 /** Seven bytes of chance as a number from 1 to 2^53 - 1. */

@@ -34,6 +34,7 @@ import type { PeerLinks } from "../transport/peer_links.ts";
 import type { BulkPeer } from "./bulk_peer.ts";
 import type { NodeConfig } from "./node_options.ts";
 import type { NodeHome } from "./node_home.ts";
+import { VnodeDoor } from "./vnode_door.ts";
 import type { HostedModule, VnodeManager } from "./vnode_manager.ts";
 
 /** What the children of a node's tree share. */
@@ -73,6 +74,8 @@ export class NodeParts {
     | undefined;
   /** Serves consistent buckets. It stays while what it stands on is restarted: nobody else may serve them. */
   consistentKv: ConsistentKv | undefined;
+  /** Which requests of other nodes get to the vnodes. */
+  readonly door: VnodeDoor = new VnodeDoor(() => this.consistentKv);
   requests: Coordinators | undefined;
   coverage: Coordinators | undefined;
   /** How fast coverage queries may go while requests are under way. */

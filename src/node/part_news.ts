@@ -54,13 +54,20 @@ export class PartNews {
 
   /** The cluster says. */
   clusterChanged(change: ClusterChange): void {
-    const { environment: { log }, consistentKv, ensembles, transfers, vnodes } =
-      this.#parts;
+    const {
+      environment: { log },
+      consistentKv,
+      door,
+      ensembles,
+      transfers,
+      vnodes,
+    } = this.#parts;
     switch (change.type) {
       case "left":
         this.#host.hasLeft();
         break;
       case "ring_changed":
+        door.follow(change.ring);
         this.updateViews();
         consistentKv?.setBuckets(consistentBuckets(change.ring));
         ensembles?.process.changed();

@@ -230,6 +230,13 @@ export function frameHandler(
           answerFailure(target, correlation, notHere());
           return;
         }
+        const { door, cluster } = parts;
+        const { name } = link.peer;
+        const refusal = door.refuse(name, bytes, start, end, cluster?.ring);
+        if (refusal !== undefined) {
+          answerFailure(target, correlation, refusal);
+          return;
+        }
         vnodes.relay(
           flags & RequestFlag.coverage
             ? streamsOf(link).watch(bytes, start, end, target)

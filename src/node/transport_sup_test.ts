@@ -31,6 +31,8 @@ class Bench {
   /** Transfers whose frames were asked about: number, module, partition. */
   readonly required: number[][] = [];
   letIn = true;
+  /** Whether the peer has not heard of something. */
+  isLate = false;
   readonly answers: string[] = [];
   readonly link: Link;
   readonly #handle: ReturnType<typeof frameHandler>;
@@ -68,6 +70,12 @@ class Bench {
     this.#handle = frameHandler(
       {
         vnodes: { relay: () => void this.relayed++ },
+        door: {
+          refuse: () =>
+            this.isLate
+              ? new WhorlError("ring_not_ready", "it has not heard")
+              : undefined,
+        },
         transfers: {
           inbound: {
             require: (_connection: object, ...of: number[]) => {
@@ -143,6 +151,17 @@ Deno.test("frameHandler() refuses each part of a handoff over the link of a peer
   bench.send(RequestFlag.asFallback, () => {});
   bench.send(RequestFlag.coverage, () => {});
   assertEquals([bench.answers, bench.relayed], [[], 2]);
+});
+
+Deno.test("frameHandler() answers a peer that goes by less than this node itself", () => {
+  const bench = new Bench("peer");
+  bench.isLate = true;
+  bench.send(0, () => {});
+  bench.send(RequestFlag.coverage, () => {});
+  assertEquals([bench.answers, bench.relayed], [
+    ["ring_not_ready", "ring_not_ready"],
+    0,
+  ]);
 });
 
 Deno.test("frameHandler() takes no request for a vnode from a client", () => {

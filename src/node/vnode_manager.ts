@@ -408,6 +408,7 @@ export class VnodeManager {
     const isKnown = known.size === ringSizes.size &&
       [...ringSizes].every(([first, size]) => known.get(first) === size) &&
       formerVnodes.length === this.#formerVnodes.length &&
+      formerVnodes.every((vnode, i) => this.#formerVnodes[i] === vnode) &&
       boundVnodes.length === this.#boundVnodes.length &&
       boundVnodes.every((vnode, i) => this.#boundVnodes[i] === vnode);
     if (isKnown) return;

@@ -6,8 +6,12 @@
  *     consistent.bucket/NAME   true, for good
  *     consistent.root          the root ensemble: u48 id, its first members, and
  *                              whether all of them have been made
+ *     consistent.taken_over    generation and size of the ring whose groups take over,
+ *                              or have, as `1/16`: from then on there is no way back
  *
- * A bucket has an entry of its own, so that a merge of two rings loses none.
+ * A bucket has an entry of its own, so that a merge of two rings loses none. That
+ * groups take over is said here, too, and not by the claimant's part of the ring
+ * alone: of two claimants in different parts of a cluster, one knows better.
  *
  * @module
  */
@@ -20,6 +24,11 @@ import {
   type Ring,
 } from "./ring.ts";
 import { putRingMeta } from "./ring_change.ts";
+import {
+  readOrigin,
+  type RingOrigin,
+  textOfOrigin,
+} from "./ring_generations.ts";
 
 /** Most consistent buckets of a cluster: each is an entry of the ring. */
 export const CONSISTENT_BUCKETS_MAX = 64;
@@ -32,6 +41,7 @@ export const ROOT_NUMBERS = 1 + ENSEMBLE_SIZE;
 
 const BUCKET_PREFIX = "consistent.bucket/";
 const ROOT_NAME = "consistent.root";
+const TAKEN_OVER_NAME = "consistent.taken_over";
 const NUMBER_MAX = 2 ** 48 - 1;
 
 /** A member that an ensemble begins with. */
@@ -142,6 +152,24 @@ export function markRootFormed(
   if (root === undefined || root.formed) return ring;
   const text = rootText({ ...root, formed: true });
   return putRingMeta(ring, actor, ROOT_NAME, text, wallMs);
+}
+
+/** `actor`, the claimant, says that the groups of a ring to come take over from now on. */
+export function markTakenOver(
+  ring: Ring,
+  actor: string,
+  origin: RingOrigin,
+): Ring {
+  const text = textOfOrigin(origin);
+  // Hybrid stamps need no clock: this one replaces what was said before.
+  return putRingMeta(ring, actor, TAKEN_OVER_NAME, text, 0);
+}
+
+/** The ring whose groups take over, or have; `null` if none ever did. */
+export function takenOverBy(ring: Ring): RingOrigin | null {
+  return hasConsistentBuckets(ring)
+    ? readOrigin(ring.meta.get(TAKEN_OVER_NAME)?.value)
+    : null;
 }
 
 /** Whether `bucket` may become consistent as far as the ring goes; `null` if so. */

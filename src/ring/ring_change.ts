@@ -32,6 +32,7 @@ import {
   resizeBegun,
   resizeInPhase,
   resizeInstalled,
+  resizeResumed,
   type RingGenerations,
   type RingResizePhase,
 } from "./ring_generations.ts";
@@ -219,6 +220,27 @@ export function withdrawCapabilities(
   });
 }
 
+/**
+ * `node` says which ring it comes from, of which it may have something, or with
+ * `null` that it has nothing of that any more. The same ring if that is said.
+ */
+export function setOrigin(
+  ring: Ring,
+  node: string,
+  origin: string | null,
+  wallMs: number,
+): Ring {
+  const member = ring.members.get(node);
+  const name = MemberMeta.origin;
+  if (member === undefined || memberMeta(ring, node, name) === origin) {
+    return ring;
+  }
+  const meta = setMeta(member.meta, name, origin, node, wallMs);
+  return change(ring, node, {
+    members: new Map(ring.members).set(node, { ...member, meta }),
+  });
+}
+
 /** `node` takes the cluster's ring and stands in it as joining; `autoJoin` if it needs no commit. */
 export function addJoining(
   ring: Ring,
@@ -320,6 +342,26 @@ export function beginResize(
       term,
       version + 1,
       originsIn(ring),
+    ),
+  });
+}
+
+/** The claimant has a resize go on to the ring of `generation` that another part of the cluster knows of. */
+export function resumeResize(
+  ring: Ring,
+  actor: string,
+  generation: number,
+  owners: readonly string[],
+): Ring {
+  const { term, version, generations } = ring.ownership;
+  return setOwnership(ring, actor, {
+    generations: resizeResumed(
+      generations,
+      ring.size,
+      { generation },
+      owners,
+      term,
+      version + 1,
     ),
   });
 }

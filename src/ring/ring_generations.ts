@@ -90,6 +90,23 @@ export interface RingOrigin {
   readonly size: number;
 }
 
+/** The ring that `text` is about, as {@linkcode textOfOrigin} writes it; `null` if it is about none. */
+export function readOrigin(text: unknown): RingOrigin | null {
+  const match = typeof text === "string" ? /^(\d+)\/(\d+)$/.exec(text) : null;
+  if (match === null) return null;
+  const [generation, size] = [Number(match[1]), Number(match[2])];
+  const isSize = size >= 1 && size <= RING_SIZE_MAX &&
+    (size & (size - 1)) === 0;
+  return isSize && Number.isSafeInteger(generation)
+    ? { generation, size }
+    : null;
+}
+
+/** Generation and size as text. */
+export function textOfOrigin({ generation, size }: RingOrigin): string {
+  return `${generation}/${size}`;
+}
+
 /** What of a ring says which vnodes there may be. */
 export interface SizedRing {
   /** Partitions. */
@@ -198,6 +215,16 @@ export function boundVnodes(
   );
 }
 
+/** Partitions of a generation; 0 if it was aborted, `undefined` if the ring does not know it. */
+export function sizeOfGeneration(
+  { size, ownership: { generations: { newest, sizes } } }: SizedRing,
+  generation: number,
+): number | undefined {
+  return sizes.length === 0
+    ? (generation === newest ? size : undefined)
+    : sizes[generation - newest + sizes.length - 1];
+}
+
 function knownSizes(
   { size, ownership }: SizedRing,
   origin: RingOrigin | null,
@@ -212,10 +239,14 @@ function knownSizes(
   );
   if (origin !== null) {
     const first = firstVnodeOf(origin.generation);
-    // Nobody has given this node vnodes of a generation that is no more.
+    // Nobody has given this node vnodes of a generation that is no more. Of one
+    // in use it may have those of both rings (`ring_origin.ts`).
     const isUsed = first === firstVnodeOf(current) ||
       resize !== null && first === firstVnodeOf(resize.generation);
-    if (!isUsed) byFirst.set(first, origin.size);
+    byFirst.set(
+      first,
+      isUsed ? Math.max(origin.size, byFirst.get(first) ?? 0) : origin.size,
+    );
   }
   return byFirst;
 }
@@ -250,6 +281,40 @@ export function resizeBegun(
     current: before.current,
     newest: generation,
     sizes: [...sizes, owners.length].slice(-GENERATIONS_KEPT),
+    staged: null,
+    resize: {
+      generation,
+      owners,
+      term,
+      version,
+      phase: "copying",
+      since: { term, version },
+    },
+  };
+}
+
+/**
+ * The generations once a resize that another part of the cluster knows goes on, in the
+ * ownership of `term` and `version`: to the ring `wanted`, of partitions of `owners`.
+ */
+export function resizeResumed(
+  before: RingGenerations,
+  size: number,
+  { generation }: Pick<RingOrigin, "generation">,
+  owners: readonly string[],
+  term: number,
+  version: number,
+): RingGenerations {
+  const { newest, sizes } = before;
+  const first = newest - Math.max(1, sizes.length) + 1;
+  const known = sizes.length === 0 ? [size] : [...sizes];
+  // What comes between was another part's, if anything.
+  while (first + known.length <= generation) known.push(0);
+  known[generation - first] = owners.length;
+  return {
+    current: before.current,
+    newest: Math.max(newest, generation),
+    sizes: known.slice(-GENERATIONS_KEPT),
     staged: null,
     resize: {
       generation,

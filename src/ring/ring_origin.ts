@@ -7,29 +7,17 @@
  * @module
  */
 import { currentMembers, MemberMeta, memberMeta, type Ring } from "./ring.ts";
-import { RING_SIZE_MAX } from "./chash.ts";
 import {
   firstVnode,
   firstVnodeOf,
+  readOrigin,
   type RingOrigin,
+  textOfOrigin,
 } from "./ring_generations.ts";
 
 /** Where `node` comes from; `null` if it says nothing, as neither that ring nor the cluster's had been resized. */
 export function originOf(ring: Ring, node: string): RingOrigin | null {
-  const said = memberMeta(ring, node, MemberMeta.origin);
-  const match = typeof said === "string" ? /^(\d+)\/(\d+)$/.exec(said) : null;
-  if (match === null) return null;
-  const [generation, size] = [Number(match[1]), Number(match[2])];
-  const isSize = size >= 1 && size <= RING_SIZE_MAX &&
-    (size & (size - 1)) === 0;
-  return isSize && Number.isSafeInteger(generation)
-    ? { generation, size }
-    : null;
-}
-
-/** As {@linkcode originOf} reads it. */
-export function textOfOrigin({ generation, size }: RingOrigin): string {
-  return `${generation}/${size}`;
+  return readOrigin(memberMeta(ring, node, MemberMeta.origin));
 }
 
 /** Where all members come from, as far as they say so. */
@@ -44,10 +32,16 @@ export function originsIn(ring: Ring): RingOrigin[] {
  * its successor heard only after it had begun one.
  */
 export function mistakenMembers(ring: Ring): string[] {
-  return membersFrom(ring, (origin) =>
-    isOfResize(ring, origin) ||
-    firstVnodeOf(origin.generation) === firstVnode(ring) &&
-      origin.size !== ring.size);
+  return membersFrom(
+    ring,
+    (origin) => isOfResize(ring, origin) || isTakenForPresent(ring, origin),
+  );
+}
+
+/** Whether vnodes of `origin` have the numbers of partitions of `ring` as it is, and are others. */
+export function isTakenForPresent(ring: Ring, origin: RingOrigin): boolean {
+  return firstVnodeOf(origin.generation) === firstVnode(ring) &&
+    origin.size !== ring.size;
 }
 
 /** Those of {@linkcode mistakenMembers} whose vnodes have the numbers of the partitions to come: giving up the resize helps. */

@@ -11,8 +11,14 @@ import {
   beginResize,
   freshRing,
   installResize,
+  setOrigin,
 } from "./ring_change.ts";
-import { originOf, originsIn, originText } from "./ring_origin.ts";
+import {
+  mistakenMembers,
+  originOf,
+  originsIn,
+  originText,
+} from "./ring_origin.ts";
 
 function aloneOf(name: string, size: number): Ring {
   return freshRing({
@@ -82,6 +88,19 @@ Deno.test("vnodes that a member came with are former ones, in as many partitions
 
   const present = { generation: 1, size: 32 };
   assertEquals(ageOfVnode(ring, firstVnodeOf(1), present), "present");
+});
+
+Deno.test("vnodes that a member came with are as many as its own ring had, also where the ring has others by their numbers", () => {
+  const ring = joined(resized(aloneOf("a", 16), 32), "1/64");
+  const origin = originOf(ring, "b");
+  const first = firstVnodeOf(1);
+  assertEquals(mistakenMembers(ring), ["b"]);
+  assertEquals(vnodeSizes(ring, origin).get(first), 64);
+  assertEquals(vnodeSizes(ring).get(first), 32);
+  assertEquals(vnodeSizes(ring, { generation: 1, size: 8 }).get(first), 32);
+  const told = setOrigin(ring, "b", null, 1);
+  assertEquals([mistakenMembers(told), originOf(told, "b")], [[], null]);
+  assertEquals(setOrigin(told, "b", null, 1), told);
 });
 
 Deno.test("beginResize() passes over generations that members have come with", () => {

@@ -36,7 +36,7 @@ import { isWhorlError, WhorlError } from "../base/errors.ts";
 import { claim } from "./claim.ts";
 import { currentMembers, resizeSteps, type Ring } from "./ring.ts";
 import { checkRingSize, isInvited } from "./ring_change.ts";
-import { hasConsistentBuckets } from "./consistent_buckets.ts";
+import { hasConsistentBuckets, takenOverBy } from "./consistent_buckets.ts";
 import { GENERATIONS_KEPT } from "./ring_generations.ts";
 import { stagedJoins } from "./staged_changes.ts";
 
@@ -48,14 +48,12 @@ export function refuseResize(ring: Ring, size: number): WhorlError | null {
   const { next, staged, generations } = ring.ownership;
   const { current, newest, resize } = generations;
   if (size === ABORT_RESIZE) {
-    return resize !== null && resize.phase !== "reading"
-      ? null
-      : new WhorlError(
-        "not_resizing",
-        resize === null
-          ? "Cannot give up a resize of the ring as there is none under way"
-          : "Cannot give up a resize of the ring as it is read by its new partitions already",
-      );
+    return resize !== null && !hasNoWayBack(ring) ? null : new WhorlError(
+      "not_resizing",
+      resize === null
+        ? "Cannot give up a resize of the ring as there is none under way"
+        : "Cannot give up a resize of the ring as it is read by its new partitions already",
+    );
   }
   const what = `Cannot resize the ring to ${size} partitions`;
   const pending = (why: string): WhorlError =>
@@ -126,7 +124,7 @@ export function refuseBeside(
   const { staged, resize } = ring.ownership.generations;
   if (staged === null && resize === null) return null;
   if (staged === null && isForced) {
-    return resize?.phase !== "reading" || !hasConsistentBuckets(ring)
+    return !hasNoWayBack(ring) || !hasConsistentBuckets(ring)
       ? null
       : new WhorlError(
         "pending_changes",
@@ -168,6 +166,14 @@ export function keepersOf(owners: readonly string[], size: number): string[] {
     const place = Math.floor((before + 0.5) * owners.length / size);
     return owners[(place + 1) % owners.length] as string;
   });
+}
+
+/** Whether some may read by the ring to come: the resize under way goes on to its end. */
+export function hasNoWayBack(ring: Ring): boolean {
+  const { resize } = ring.ownership.generations;
+  return resize !== null &&
+    (resize.phase === "reading" ||
+      takenOverBy(ring)?.generation === resize.generation);
 }
 
 /** Whether every owner has reported what the phase of the resize under way is for. */

@@ -30,13 +30,18 @@ import {
   installResize,
   isAutoJoining,
   isInvited,
+  resumeResize,
   setOwnership,
   setStatus,
   transfersTowards,
 } from "./ring_change.ts";
-import { hasConsistentBuckets } from "./consistent_buckets.ts";
+import {
+  hasConsistentBuckets,
+  markTakenOver,
+  takenOverBy,
+} from "./consistent_buckets.ts";
 import { mistakenInResize, mistakenMembers } from "./ring_origin.ts";
-import { allReported } from "./ring_resize.ts";
+import { allReported, hasNoWayBack, resizedOwners } from "./ring_resize.ts";
 import { stagedChanges } from "./staged_changes.ts";
 
 /** A ring that was tended, and why it changed. */
@@ -120,6 +125,10 @@ export function tendRing(
   if (flaw !== null) {
     go(abortResize(current, self), `the resize was given up as ${flaw}`);
   }
+  go(
+    resume(current, self, targetN),
+    "the resize goes on for which groups of consistent buckets have taken over",
+  );
   go(...tendResize(current, self, resize));
   if (current.ownership.generations.resize === null) {
     go(settleOn(current, self, targetOf(current, targetN)), "partitions move");
@@ -164,10 +173,7 @@ function tendResize(
         : [ring, ""];
     case "binding":
       return allReported(ring) && (allOwn(ring) || ringReady(ring))
-        ? [
-          enterResizePhase(ring, self, "reading"),
-          "reads go by the resized ring",
-        ]
+        ? [read(ring, self), "reads go by the resized ring"]
         // A claimant before this one may have sent members into `reading`.
         : givesUpBinding &&
             (resize.since.term === ring.ownership.term || ringReady(ring))
@@ -187,6 +193,37 @@ function tendResize(
     case undefined:
       return [ring, ""];
   }
+}
+
+/** `ring` once reads go by the one to come, as all that is there has to know. */
+function read(ring: Ring, self: string): Ring {
+  const { resize } = ring.ownership.generations;
+  const reading = enterResizePhase(ring, self, "reading");
+  return resize === null || !hasConsistentBuckets(ring)
+    ? reading
+    : markTakenOver(reading, self, {
+      generation: resize.generation,
+      size: resize.owners.length,
+    });
+}
+
+/**
+ * `ring` on its way to the one whose groups of consistent buckets have taken over, if
+ * it knows nothing of that: it is of a claimant who was in another part of a split
+ * cluster. The same ring if there is nothing of the kind.
+ */
+function resume(ring: Ring, self: string, targetN: number): Ring {
+  const { owners, next, generations: { current, resize } } = ring.ownership;
+  const taken = takenOverBy(ring);
+  return taken === null || taken.generation <= current || resize !== null ||
+      next.length > 0
+    ? ring
+    : resumeResize(
+      ring,
+      self,
+      taken.generation,
+      resizedOwners(owners, taken.size, heirs(ring), targetN),
+    );
 }
 
 /** Whether each member that counts has reported for itself: any of them may be the next claimant. */
@@ -210,16 +247,17 @@ export function assumeDone(ring: Ring, self: string): Ring {
 /**
  * Why the resize under way cannot be; `null` if it can. A claimant of another part
  * of a split cluster has removed owners meanwhile, has them leave, or has others
- * come, maybe one whose own vnodes are numbered like the partitions to come.
- * Where buckets are consistent there is no way back from the phase `reading`, in
+ * come, maybe one whose own vnodes are numbered like the partitions to come. From
+ * the phase `reading` on that one has nothing in the ring before these have been
+ * handed on (`heirs`, `transfer_plan.ts`). Where buckets are consistent there is no way back from the phase `reading`, in
  * which groups of the new partitions have taken over: then the ring gets its new
  * size, and after that other owners.
  */
 function flawOfResize(ring: Ring): string | null {
   const { owners, next, generations: { resize } } = ring.ownership;
-  if (
-    resize === null || resize.phase === "reading" && hasConsistentBuckets(ring)
-  ) return null;
+  if (resize === null || hasNoWayBack(ring) && hasConsistentBuckets(ring)) {
+    return null;
+  }
   if (resize.phase !== "reading") {
     const [mistaken] = mistakenInResize(ring)
       .filter((node) => !isGuest(ring, node));
@@ -243,11 +281,14 @@ export function ownsNothing(ring: Ring, node: string): boolean {
 
 /**
  * Who may own partitions, sorted. Valid members and those that are only down; a
- * joining member only if it owns some, as one does that was taken for dead.
+ * joining member only if it owns some, as one does that was taken for dead. One
+ * whose own vnodes would be taken for parts of the ring hands these on before.
  */
 export function heirs(ring: Ring): string[] {
+  const mistaken = mistakenMembers(ring);
   return membersWith(ring, ["valid", "down", "joining"]).filter((node) =>
-    memberStatus(ring, node) !== "joining" || !ownsNothing(ring, node)
+    !ownsNothing(ring, node) ||
+    memberStatus(ring, node) !== "joining" && !mistaken.includes(node)
   );
 }
 

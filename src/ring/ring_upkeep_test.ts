@@ -6,6 +6,7 @@ import {
   type Ring,
 } from "./ring.ts";
 import {
+  abortResize,
   addJoining,
   beginResize,
   completeTransfers,
@@ -13,9 +14,13 @@ import {
   freshRing,
   installResize,
   rejoin,
+  setOrigin,
   setOwnership,
   setStatus,
 } from "./ring_change.ts";
+import { markConsistent, takenOverBy } from "./consistent_buckets.ts";
+import { mergeRings } from "./ring_merge.ts";
+import { ABORT_RESIZE, refuseBeside, refuseResize } from "./ring_resize.ts";
 import { assumeDone, heirs, ownsNothing, tendRing } from "./ring_upkeep.ts";
 import { commitStaged, computePlan } from "./staged_plan.ts";
 
@@ -250,6 +255,55 @@ Deno.test("tendRing() gives a resize up for a member that came with its numbers,
   );
   const late = tended(installResize(came(reading), "a"));
   assertEquals(memberStatus(late, "d"), "valid");
-  const settled = assumeDone(late, "a");
+  // What it holds goes where it belongs first; then it gets its share.
+  assertEquals([owned(late), late.ownership.next], [{ a: 16 }, []]);
+  const settled = assumeDone(tended(setOrigin(late, "d", null, 1)), "a");
+  assertEquals(owned(settled), { a: 8, d: 8 });
   assertEquals(phaseOf(tended(begun(settled, 32))), "copying");
+});
+
+Deno.test("tendRing() has a resize go on to its end that another part of the cluster has read by, where buckets are consistent", () => {
+  const bucket = { bucket: "b", numbers: [1, 2, 3, 4], wallMs: 0 };
+  const ring = markConsistent(cluster(8, "a"), "a", bucket);
+  const copying = beginResize(ring, "a", new Array<string>(16).fill("a"));
+  const binding = completeTransfers(
+    enterResizePhase(copying, "a", "binding"),
+    "a",
+    [0, 1, 2, 3, 4, 5, 6, 7],
+    null,
+    ["kv"],
+  );
+  const waits = { mayInstall: false };
+  const care = (ring: Ring) =>
+    tendRing(ring, "a", TARGET_N, () => true, waits).ring;
+  const reading = care(binding);
+  assertEquals(takenOverBy(reading), { generation: 1, size: 16 });
+  assertEquals(takenOverBy(ring), null);
+  // The other part has given it up, has never heard of it, or is behind.
+  const heard = (other: Ring) => {
+    const won = {
+      ...other.ownership,
+      term: other.ownership.term + 1,
+      version: 99,
+    };
+    return mergeRings({ ...other, ownership: won }, reading);
+  };
+  for (const other of [abortResize(copying, "a"), ring, copying]) {
+    const { generations } = care(heard(other)).ownership;
+    assertEquals(generations.resize?.generation, 1);
+    assertEquals(generations.resize?.owners.length, 16);
+    assertEquals([generations.newest, generations.sizes], [1, [8, 16]]);
+    const again = care(heard(other));
+    assertEquals(refuseResize(again, ABORT_RESIZE)?.code, "not_resizing");
+    assertEquals(
+      refuseBeside(again, "remove b", true)?.code,
+      "pending_changes",
+    );
+  }
+  // Where none is, the owners have all that was written.
+  const plain = beginResize(cluster(8, "a"), "a", Array<string>(16).fill("a"));
+  assertEquals(
+    care(abortResize(plain, "a")).ownership.generations.resize,
+    null,
+  );
 });

@@ -6,6 +6,7 @@
  * @module
  */
 import { ageOfVnode } from "../ring/ring_generations.ts";
+import { isTakenForPresent, originOf } from "../ring/ring_origin.ts";
 import type { IntensityLimit } from "../../supervisors/restart_intensity.ts";
 import type { SupervisorReport } from "../../supervisors/supervisor.ts";
 import type { Store, StoreWrite } from "../environment/storage.ts";
@@ -67,8 +68,8 @@ export class Invariants implements StoreWatch {
   readonly #deletions: Violation[] = [];
   /** A ring of the newest generation that was seen of each cluster, by its seed. */
   readonly #newestRings = new Map<string, Ring>();
-  /** The cluster of each node, by its seed: one that stands alone has generations of its own. */
-  readonly #seeds = new Map<string, string>();
+  /** The ring of each host: one that stands alone has generations of its own. */
+  readonly #hostRings = new Map<string, Ring>();
   #stop = (): void => {};
 
   /** @param masters Vnode masters of a node, those of all modules. */
@@ -135,10 +136,23 @@ export class Invariants implements StoreWatch {
     this.#durable.deleted(`${host}${path}`, partition);
   }
 
-  /** Whether a vnode of `host` is of its ring as it is. The data of others is with vnodes of another number. */
+  /**
+   * Whether a vnode of `host` is of the ring as it is, and as the host knows it: in
+   * a cluster that was split these may differ. The data of others is with vnodes of
+   * another number.
+   */
   #isPresent(host: string, vnode: number): boolean {
-    const ring = this.#newestRings.get(this.#seeds.get(host) ?? "");
-    return ring === undefined || ageOfVnode(ring, vnode) === "present";
+    const own = this.#hostRings.get(host);
+    const newest = this.#newestRings.get(own?.clusterId.seed ?? "");
+    if (own === undefined || newest === undefined) return true;
+    const node = [...own.members.keys()].find((name) =>
+      name.endsWith(`@${host}`)
+    );
+    const origin = node === undefined ? null : originOf(own, node);
+    return [own, newest].every((ring) =>
+      ageOfVnode(ring, vnode) === "present" &&
+      (origin === null || !isTakenForPresent(ring, origin))
+    );
   }
 
   /** A partition of `host` was taken away from outside, and its vnode deleted nothing. */
@@ -163,7 +177,7 @@ export class Invariants implements StoreWatch {
     const isNewer = known === undefined || newest > known.newest ||
       newest === known.newest && current >= known.current;
     if (isNewer) this.#newestRings.set(seed, ring);
-    this.#seeds.set(host, seed);
+    this.#hostRings.set(host, ring);
     if (begins) this.#rings.begins(host, ring, nowMs);
     else this.#rings.see(host, ring, nowMs);
   }

@@ -11,12 +11,15 @@ import {
   isGoneTable,
   tableKeys,
 } from "../../../src/ensemble/group_table.ts";
-import { firstVnode } from "../../../src/ring/ring_generations.ts";
+import {
+  firstVnode,
+  type RingResizePhase,
+} from "../../../src/ring/ring_generations.ts";
 import { ensembleOwners } from "../../../src/ring/consistent_buckets.ts";
 import type { ScriptContext } from "../../../src/simulation/mod.ts";
 import { consistentStory, cutOff } from "./consistent_story.ts";
-import { abort, resize, resized } from "./resize_scenarios.ts";
-import { killOne, refusalOf, type Scenario } from "./scenario.ts";
+import { abort, resize, resized, twoClaimants } from "./resize_scenarios.ts";
+import { killOne, nameOf, refusalOf, type Scenario } from "./scenario.ts";
 
 /** Virtual time in which ensembles must have followed the ring once all is well, in milliseconds. */
 const FOLLOW_MS_MAX = 300_000;
@@ -99,7 +102,82 @@ export const ENSEMBLE_SCENARIOS: readonly Scenario[] = [
         await withoutFormerTables(story);
       }),
   },
+  {
+    name: "ensemble_resize_and_claimant",
+    what:
+      "the claimant falls, is cut off or is declared down in each phase of a resize, which somebody may give up, and a consistent bucket stays so",
+    operations: 200,
+    loadMs: 30_000,
+    lossMax: 0.1,
+    begin: () =>
+      consistentStory(async (story) => {
+        const { chance } = story;
+        const phases = ["copying", "binding", "reading", undefined] as const;
+        for (const size of chance.pick([[16, 8], [32, 16]])) {
+          await resize(story, chance.below(3), size);
+          const phase = chance.pick(phases);
+          await story.until(
+            `${phase ?? "The end"}, or what comes after it`,
+            () => hasCome(story, phase),
+            FOLLOW_MS_MAX,
+          );
+          const claimant = claimantOf(story);
+          if (claimant !== undefined) {
+            story.strike(chance.pick([
+              { type: "kill", node: claimant, forMs: 300 },
+              { type: "kill", node: claimant, forMs: 3_000 },
+              { type: "pause", node: claimant, forMs: 3_000 },
+              {
+                type: "declared_down",
+                node: claimant,
+                cut: chance.chance(0.5),
+                forMs: 4_000,
+              },
+            ]));
+          }
+          if (chance.chance(0.3)) await abort(story, chance.below(3));
+          await resized(story, FOLLOW_MS_MAX);
+        }
+        await story.settled();
+        await following(story, [0, 1, 2]);
+      }),
+  },
+  {
+    name: "ensemble_two_claimants",
+    what:
+      "the claimant of a resize falls while the cluster is split, each part declares the others down and goes on with its own, and a consistent bucket stays so",
+    nodes: 5,
+    operations: 200,
+    loadMs: 40_000,
+    lossMax: 0.1,
+    exempt: ["one_claimant"],
+    begin: () =>
+      consistentStory((story) =>
+        twoClaimants(story, story.chance.pick([1, 2]))
+      ),
+  },
 ];
+
+/** Whether a resize has come to `phase`, or is over, on some machine. */
+function hasCome(
+  story: ScriptContext,
+  phase: RingResizePhase | undefined,
+): boolean {
+  return [0, 1, 2].some((at) => {
+    const ring = story.machine(at).node?.parts.cluster?.ring;
+    const resize = ring?.ownership.generations.resize;
+    return resize === null || resize?.phase === phase;
+  });
+}
+
+/** The number of the claimant, as the first machine knows it that runs. */
+function claimantOf(story: ScriptContext): number | undefined {
+  const ring =
+    [0, 1, 2].flatMap((at) =>
+      story.machine(at).node?.parts.cluster?.ring ?? []
+    )[0];
+  return [0, 1, 2].find((at) => nameOf(at) === ring?.ownership.claimant);
+}
 
 /** Waits until the root has the table of the ring as it is, and marks in the place of others. */
 async function withoutFormerTables(story: ScriptContext): Promise<void> {

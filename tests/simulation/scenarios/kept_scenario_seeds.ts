@@ -80,4 +80,28 @@ export const KEPT_SCENARIO_SEEDS: readonly KeptScenarioSeed[] = [
     found:
       "the operator waited for a node that had left to hear of that, while all that it knew had left as well (simulated_operator.ts)",
   },
+  {
+    name: "resize_and_two_claimants",
+    seed: 11,
+    found:
+      "two parts of a cluster that had declared each other down while their links were up never spoke to each other again (gossip_fsm_test.ts)",
+  },
+  {
+    name: "resize_and_two_claimants",
+    seed: 44,
+    found:
+      "what had come for a resize that only a claimant of before knew stayed, and would have been taken for parts of the next one (ring_origin_test.ts)",
+  },
+  {
+    name: "resize_and_two_claimants",
+    seed: 5018,
+    found:
+      "a node whose former ring was the present one again, as another part had given up its resize, held writes of its vnodes for ever (vnode_manager.ts)",
+  },
+  {
+    name: "ensemble_resize_and_claimant",
+    seed: 18,
+    found:
+      "groups of a resize that only a claimant of before knew were never dropped (ensemble_plan.ts)",
+  },
 ];

@@ -71,6 +71,19 @@ export const RESIZE_SCENARIOS: readonly Scenario[] = [
     },
   },
   {
+    name: "resize_and_two_claimants",
+    what:
+      "the claimant of a resize falls while the cluster is split, each part declares the others down and goes on with its own, one may give it up, and no write is lost",
+    nodes: 5,
+    operations: 200,
+    keys: 40,
+    strict: 0,
+    loadMs: 40_000,
+    lossMax: 0.1,
+    exempt: ["one_claimant"],
+    script: (story) => twoClaimants(story, 2),
+  },
+  {
     name: "resize_and_late_guest",
     what:
       "a claimant dies after it has let a node in of which nobody else hears before the ring is resized, and that node keeps what it had",
@@ -172,11 +185,87 @@ export const RESIZE_SCENARIOS: readonly Scenario[] = [
   },
 ];
 
+/**
+ * The claimant of a resize falls and the cluster is split. Each part declares all
+ * others down, so that somebody in it follows the claimant; then they meet again.
+ *
+ * @internal
+ * @param count Nodes in one of the parts.
+ */
+export async function twoClaimants(
+  story: ScriptContext,
+  count: number,
+): Promise<void> {
+  const { chance } = story;
+  await resize(story, 0, 16);
+  if (chance.chance(0.5)) {
+    await resized(story, RESIZE_MS_MAX, ALL);
+    await story.settled();
+    await resize(story, 0, chance.pick([8, 32]));
+  }
+  if (chance.chance(0.5)) await story.sleep(chance.below(1_500));
+  else await untilHeld(story);
+  const claimant = ALL.find((node) =>
+    nameOf(node) ===
+      story.machine(0).node?.parts.cluster?.ring.ownership.claimant
+  ) as number;
+  const others = ALL.filter((node) => node !== claimant);
+  const parts = [others.slice(0, count), others.slice(count)];
+  story.strike({
+    type: "partition",
+    from: parts[0] as number[],
+    to: parts[1] as number[],
+    oneWay: false,
+    break: true,
+    forMs: SPLIT_MS,
+  });
+  story.machine(claimant).kill("process");
+  const healsAtMs = story.now() + SPLIT_MS;
+  await Promise.all(parts.map(async (part) => {
+    const away = ALL.filter((node) => !part.includes(node));
+    const [asked] = part as [number];
+    await story.until("The others are down", async () => {
+      for (const node of away) {
+        await refusalOf(story.ask(asked, (on) => on.down(nameOf(node))));
+      }
+      return story.now() > healsAtMs - SPLIT_MS / 2 ||
+        part.every((on) =>
+          away.every((node) => statusOn(story, on, node) === "down")
+        );
+    });
+    if (chance.chance(0.4)) await abort(story, asked);
+    // Whoever has said more wins when they meet.
+    for (let times = chance.below(4); times > 0; times--) {
+      await refusalOf(story.ask(asked, (on) => on.clear()));
+      await refusalOf(story.ask(asked, (on) => on.leave(nameOf(asked))));
+    }
+    await refusalOf(story.ask(asked, (on) => on.clear()));
+  }));
+  await story.sleep(Math.max(0, healsAtMs - story.now()));
+  story.machine(claimant).start();
+  await resized(story, RESIZE_MS_MAX, ALL);
+  await story.settled();
+}
+
+/** Waits until writes are held for a resize, or it is over. */
+async function untilHeld(story: ScriptContext): Promise<void> {
+  for (;;) {
+    const ring = story.machine(0).node?.parts.cluster?.ring;
+    const resize = ring?.ownership.generations.resize;
+    if (resize?.phase !== "copying") return;
+    await story.sleep(1);
+  }
+}
+
+/** All members where there are five. */
+const ALL = [0, 1, 2, 3, 4];
+/** How long a cluster is split, in milliseconds. */
+const SPLIT_MS = 20_000;
 /** How long a guest hears nothing of the members it does not know. */
 const CUT_OFF_MS = 60_000;
 
-/** Has a node that is in no cluster run, and its ring be resized to each of `sizes`. */
-async function standAlone(
+/** @internal Has a node that is in no cluster run, and its ring be resized to each of `sizes`. */
+export async function standAlone(
   story: ScriptContext,
   index: number,
   sizes: readonly number[],

@@ -5,6 +5,7 @@
  */
 import { ENSEMBLE_LOSS_SCENARIOS } from "./ensemble_loss_scenarios.ts";
 import { ENSEMBLE_SCENARIOS } from "./ensemble_scenarios.ts";
+import { GUEST_SCENARIOS } from "./guest_scenarios.ts";
 import { HANDOFF_SCENARIOS } from "./handoff_scenarios.ts";
 import { MEMBERSHIP_SCENARIOS } from "./membership_scenarios.ts";
 import { OVERLOAD_SCENARIOS } from "./overload_scenarios.ts";
@@ -17,6 +18,7 @@ export const SCENARIOS: readonly Scenario[] = [
   ...MEMBERSHIP_SCENARIOS,
   ...HANDOFF_SCENARIOS,
   ...RESIZE_SCENARIOS,
+  ...GUEST_SCENARIOS,
   ...ENSEMBLE_SCENARIOS,
   ...RA_KV_SCENARIOS,
   ...ENSEMBLE_LOSS_SCENARIOS,

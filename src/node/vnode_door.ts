@@ -1,0 +1,82 @@
+/**
+ * Which requests of other nodes get to the vnodes of this one. A node may go by a
+ * ring that says less than this node has said to know: then it would read or write
+ * where others do not look any more, and is refused until it has heard of it.
+ *
+ * @module
+ */
+import { WhorlError } from "../base/errors.ts";
+import type { ConsistentKv } from "../ensemble/consistent_kv.ts";
+import {
+  createFormerReaders,
+  followRing,
+  mayAsk,
+} from "../ring/former_readers.ts";
+import type { Ring } from "../ring/ring.ts";
+import { partitionOfVnode } from "../ring/ring_generations.ts";
+import { CoverageAction } from "../vnode/coverage_codec.ts";
+import {
+  RequestFlag,
+  VNODE_REQUEST_FLAGS_OFFSET,
+  VNODE_REQUEST_HEADER_BYTES,
+} from "../vnode/vnode_wire.ts";
+
+/** The offset of the vnode's number in a request. */
+const VNODE_OFFSET = 4;
+
+/** See the module's text. */
+export class VnodeDoor {
+  readonly #readers = createFormerReaders();
+  readonly #consistentKv: () => ConsistentKv | undefined;
+
+  constructor(consistentKv: () => ConsistentKv | undefined) {
+    this.#consistentKv = consistentKv;
+  }
+
+  /** This node goes by `ring`, and has said so to nobody. */
+  follow(ring: Ring): void {
+    followRing(this.#readers, ring);
+  }
+
+  /**
+   * Why the request in `bytes[start, end)` of the node `from` is refused; `undefined`
+   * if it is not.
+   *
+   * @param current The ring as it is known by now.
+   */
+  refuse(
+    from: string,
+    bytes: Uint8Array,
+    start: number,
+    end: number,
+    current: Ring | undefined,
+  ): WhorlError | undefined {
+    // Whoever is to have it says what is wrong with it.
+    if (end - start <= VNODE_REQUEST_HEADER_BYTES) return undefined;
+    const flags = bytes[start + VNODE_REQUEST_FLAGS_OFFSET] as number;
+    const action = bytes[start + VNODE_REQUEST_HEADER_BYTES];
+    // What has begun already goes on.
+    if (flags & RequestFlag.coverage && action !== CoverageAction.open) {
+      return undefined;
+    }
+    const vnode = (bytes[start + VNODE_OFFSET] as number) << 8 |
+      (bytes[start + VNODE_OFFSET + 1] as number);
+    if (
+      current !== undefined && !mayAsk(this.#readers, from, vnode, current)
+    ) {
+      return new WhorlError(
+        "wrong_owner",
+        `Cannot run a command of partition ${
+          partitionOfVnode(vnode)
+        } here as the ring is read by other partitions, and ${from} may not have heard of that yet`,
+        { details: { partition: partitionOfVnode(vnode) } },
+      );
+    }
+    return this.#consistentKv()?.isMistaken(bytes, start, end)
+      ? new WhorlError(
+        "ring_not_ready",
+        `Cannot have a vnode serve a consistent bucket: ${from} has not heard yet that it is one`,
+      )
+      : undefined;
+  }
+}

@@ -1,0 +1,157 @@
+import { assertEquals } from "@std/assert";
+import {
+  createFormerReaders,
+  followRing,
+  type FormerReaders,
+  mayAsk,
+} from "./former_readers.ts";
+import type { Ring } from "./ring.ts";
+import {
+  abortResize,
+  addJoining,
+  beginResize,
+  enterResizePhase,
+  freshRing,
+  installResize,
+  invite,
+  markSeen,
+  rejoin,
+  setStatus,
+} from "./ring_change.ts";
+import { firstVnodeOf } from "./ring_generations.ts";
+
+function facts(name: string) {
+  return { name, address: `${name}:1`, nodeId: `id-${name}` };
+}
+
+/** A ring of three members. */
+function cluster(): Ring {
+  let ring = freshRing({
+    clusterName: "default",
+    size: 8,
+    seed: "0000000000000001",
+    node: facts("a"),
+    wallMs: 0,
+  });
+  for (const name of ["b", "c"]) {
+    ring = setStatus(addJoining(ring, facts(name), 0), "a", name, "valid");
+  }
+  return ring;
+}
+
+/** `ring` on its way to 16 partitions, so far that it is read by them. */
+function reading(ring: Ring): Ring {
+  const begun = beginResize(ring, "a", Array<string>(16).fill("a"));
+  return enterResizePhase(
+    enterResizePhase(begun, "a", "binding"),
+    "a",
+    "reading",
+  );
+}
+
+/** A node that has gone by each of `rings`. */
+function after(...rings: readonly Ring[]): FormerReaders {
+  const readers = createFormerReaders();
+  for (const ring of rings) followRing(readers, ring);
+  return readers;
+}
+
+/** Those of `nodes` that may ask the vnode. */
+function mayAskOf(
+  readers: FormerReaders,
+  vnode: number,
+  nodes: readonly string[] = ["b", "c", "guest"],
+  current: Ring = readers.ring as Ring,
+): string[] {
+  return nodes.filter((node) => mayAsk(readers, node, vnode, current));
+}
+
+const PRESENT = 5;
+const FUTURE = firstVnodeOf(1) + 5;
+
+Deno.test("mayAsk() lets anybody ask while there is one ring to read by", () => {
+  const ring = cluster();
+  const copying = beginResize(ring, "a", Array<string>(16).fill("a"));
+  for (
+    const each of [ring, copying, enterResizePhase(copying, "a", "binding")]
+  ) {
+    assertEquals(mayAskOf(after(each), PRESENT), ["b", "c", "guest"]);
+  }
+});
+
+Deno.test("mayAsk() lets those ask by the former ring that were known when others began to read by the next one", () => {
+  const read = reading(cluster());
+  const readers = after(cluster(), read);
+  assertEquals(mayAskOf(readers, PRESENT), ["b", "c"]);
+  // Whoever asks by the one to come knows of it.
+  assertEquals(mayAskOf(readers, FUTURE), ["b", "c", "guest"]);
+  followRing(readers, installResize(read, "a"));
+  assertEquals(mayAskOf(readers, PRESENT), ["b", "c"]);
+  assertEquals(mayAskOf(readers, FUTURE), ["b", "c", "guest"]);
+});
+
+Deno.test("mayAsk() lets one that was heard of afterwards ask once it is known to know the ring", () => {
+  const read = reading(cluster());
+  // By the word of a claimant of before, whose ring it goes by.
+  const heard = invite(read, "c", facts("guest"), 0);
+  const readers = after(cluster(), read, heard);
+  assertEquals(mayAskOf(readers, PRESENT), ["b", "c"]);
+  const known = markSeen(heard, "guest", heard.clock);
+  assertEquals(
+    mayAskOf(readers, PRESENT, ["b", "c", "guest"], known),
+    ["b", "c", "guest"],
+  );
+  // That is not forgotten when the ring changes.
+  followRing(readers, installResize(known, "a"));
+  assertEquals(mayAskOf(readers, PRESENT), ["b", "c", "guest"]);
+});
+
+Deno.test("mayAsk() lets one that was known before ask no more once it is no member, or down", () => {
+  const read = reading(cluster());
+  const down = setStatus(read, "a", "c", "down");
+  const readers = after(cluster(), read, down);
+  assertEquals(mayAskOf(readers, PRESENT), ["b"]);
+  // It is back, and says so in a ring that has all of this.
+  followRing(readers, rejoin(down, "c"));
+  assertEquals(mayAskOf(readers, PRESENT), ["b", "c"]);
+});
+
+Deno.test("mayAsk() lets nobody ask by a former ring whom a node that has been away does not know to know the present one", () => {
+  const read = reading(cluster());
+  for (
+    const readers of [after(read), after(cluster(), installResize(read, "a"))]
+  ) {
+    assertEquals(mayAskOf(readers, PRESENT), []);
+    const known = markSeen(
+      readers.ring as Ring,
+      "b",
+      (readers.ring as Ring).clock,
+    );
+    assertEquals(
+      mayAskOf(readers, PRESENT, ["b", "c", "guest"], known),
+      ["b"],
+    );
+  }
+});
+
+Deno.test("mayAsk() lets anybody ask again when a resize was given up after all", () => {
+  const read = reading(cluster());
+  const readers = after(cluster(), read, abortResize(read, "a"));
+  assertEquals(mayAskOf(readers, PRESENT), ["b", "c", "guest"]);
+});
+
+Deno.test("mayAsk() holds one that was behind at a resize for behind at the next one", () => {
+  const first = reading(cluster());
+  const heard = invite(first, "c", facts("guest"), 0);
+  const second = enterResizePhase(
+    beginResize(
+      installResize(heard, "a"),
+      "a",
+      Array<string>(8).fill("a"),
+    ),
+    "a",
+    "reading",
+  );
+  const readers = after(cluster(), first, installResize(heard, "a"), second);
+  assertEquals(mayAskOf(readers, FUTURE), ["b", "c"]);
+});
