@@ -202,9 +202,14 @@ async function measureJoin(
     : undefined;
   const cpu = all.map(({ pid }, i) => cpuSeconds(pid) - (cpuBefore[i] ?? 0));
   const moved = await order<number>(first, { do: "moved" });
+  // What was handed over is removed at its source once nothing else moves: until
+  // then that is no cluster at rest.
+  while (await order<number>(first, { do: "strays" }) > 0) await pause(20);
+  const removedMs = performance.now() - committedAt;
   const after = loaded ? await served(QUIET_MS) : undefined;
   return {
     settledMs: Math.round(settledMs),
+    removedMs: Math.round(removedMs),
     moved,
     movedPerSecond: Math.round(moved / settledMs * 1000),
     sourceCpuSeconds: round(cpu[0] as number),

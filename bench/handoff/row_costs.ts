@@ -7,7 +7,10 @@
  *     deno run --allow-all --unstable-kv bench/handoff/row_costs.ts
  *
  * The first column is the time of the thread, the second that of the process, in
- * which the disk, the garbage collector and the compiler work as well.
+ * which the disk, the garbage collector and the compiler work as well. The third is
+ * the longest time, in milliseconds of the thread's processor time, for which
+ * nothing else had a turn: at the source, where a partition is visited, commands
+ * wait for so long.
  *
  * @module
  */
@@ -41,6 +44,37 @@ const FOLDED_MS = 2_500;
 interface Cost {
   readonly threadUs: number;
   readonly processUs: number;
+  readonly longestMs: number;
+}
+
+const CLOCK_THREAD_CPUTIME_ID = 3;
+const libc = Deno.dlopen("libc.so.6", {
+  clock_gettime: { parameters: ["i32", "buffer"], result: "i32" },
+});
+
+/** Processor time of this thread so far, in ms; what the system counts is as fine as its ticks. */
+function preciseThreadMs(): number {
+  const time = new BigInt64Array(2);
+  libc.symbols.clock_gettime(CLOCK_THREAD_CPUTIME_ID, time);
+  const [seconds, nanoseconds] = time as unknown as [bigint, bigint];
+  return Number(seconds) * 1_000 + Number(nanoseconds) / 1e6;
+}
+
+/** Looks in each turn of the event loop how long the one before took; what is returned ends that. */
+function watchTurns(): () => number {
+  let longestMs = 0;
+  let beganMs = preciseThreadMs();
+  const look = (): void => {
+    const nowMs = preciseThreadMs();
+    longestMs = Math.max(longestMs, nowMs - beganMs);
+    beganMs = nowMs;
+    timer = setTimeout(look, 0);
+  };
+  let timer = setTimeout(look, 0);
+  return () => {
+    clearTimeout(timer);
+    return longestMs;
+  };
 }
 
 /** Processor time of the main thread so far, in µs. */
@@ -64,10 +98,12 @@ function processUs(): number {
 
 async function costOf(act: () => Promise<void>): Promise<Cost> {
   const before = { thread: threadUs(), process: processUs() };
+  const endWatch = watchTurns();
   await act();
   return {
     threadUs: (threadUs() - before.thread) / ROWS,
     processUs: (processUs() - before.process) / ROWS,
+    longestMs: endWatch(),
   };
 }
 
@@ -191,7 +227,8 @@ function leastOf(costs: readonly Cost[]): string {
   const least = (pick: (cost: Cost) => number): string =>
     Math.min(...costs.map(pick)).toFixed(1).padStart(8);
   return least(({ threadUs }) => threadUs) +
-    least(({ processUs }) => processUs);
+    least(({ processUs }) => processUs) +
+    `   ${costs.map(({ longestMs }) => longestMs.toFixed(1)).join(" ")}`;
 }
 
 const directory = await Deno.makeTempDir({ prefix: "whorl-bench-" });
@@ -219,7 +256,9 @@ try {
     invariant(arrived === ROWS, "all rows have arrived");
     costs.removal.push(await costOf(async () => await vnode.delete()));
   }
-  console.log(`µs a row, least of ${ROUNDS} rounds:  thread process`);
+  console.log(
+    `µs a row, least of ${ROUNDS} rounds:  thread process   longest turn of each, ms`,
+  );
   for (const [what, each] of Object.entries(costs)) {
     console.log(`${what.padEnd(30)}${leastOf(each)}`);
   }

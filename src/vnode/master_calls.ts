@@ -7,8 +7,17 @@
  */
 import { WhorlError } from "../base/errors.ts";
 import type { Store } from "../environment/storage.ts";
+import type { BackgroundPace } from "./background_pace.ts";
 import type { DepartedVnodes } from "./departed_vnodes.ts";
 import type { MasterVnodes } from "./master_vnodes.ts";
+
+/** What paces the removal of what has gone. */
+export interface RemovalPacing {
+  readonly pace: BackgroundPace;
+  now(): number;
+  /** Calls `callback` later, when others have had their turn. */
+  later(afterMs: number, callback: () => void): void;
+}
 
 /** The calls of one master. */
 export class MasterCalls {
@@ -16,17 +25,20 @@ export class MasterCalls {
   readonly #vnodes: MasterVnodes;
   readonly #departed: DepartedVnodes;
   readonly #figures: () => Record<string, unknown>;
+  readonly #removals: RemovalPacing;
 
   constructor(
     store: Store,
     vnodes: MasterVnodes,
     departed: DepartedVnodes,
     figures: () => Record<string, unknown>,
+    removals: RemovalPacing,
   ) {
     this.#store = store;
     this.#vnodes = vnodes;
     this.#departed = departed;
     this.#figures = figures;
+    this.#removals = removals;
   }
 
   /**
@@ -67,9 +79,22 @@ export class MasterCalls {
   /**
    * Removes what is left of a vnode after the ring has named its new owner.
    * False if it must be handed off after all, because this master does not know
-   * that it departed, or it was used as a fallback meanwhile.
+   * that it departed, or it was used as a fallback meanwhile. While commands come
+   * it waits for its turn, as what has gone is in nobody's way.
    */
   async #drop(number: number): Promise<boolean> {
+    const { pace, now, later } = this.#removals;
+    const waitMs = pace.waitMs(now());
+    if (waitMs > 0) await new Promise<void>((done) => later(waitMs, done));
+    const beganMs = now();
+    try {
+      return await this.#removeDeparted(number);
+    } finally {
+      pace.worked(beganMs, now());
+    }
+  }
+
+  async #removeDeparted(number: number): Promise<boolean> {
     const process = this.#vnodes.get(number);
     const owner = this.#departed.takeUnchanged(number, process);
     if (process === undefined || owner === undefined) return false;

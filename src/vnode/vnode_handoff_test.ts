@@ -547,6 +547,46 @@ Deno.test("VnodeProcess runs commands that came with a handoff one at a time wit
 
 // The master around it.
 
+Deno.test("VnodeMaster.drop() removes one partition after the other, with twice as long between them while commands come", async () => {
+  await using bench = await new Bench().start();
+  const removals: (() => void)[] = [];
+  bench.extra.delete = () => new Promise((done) => removals.push(done));
+  for (const partition of [P, P + 1, P + 2]) {
+    await bench.open(partition, partition);
+    assertEquals(await bench.switch(partition, partition), true);
+    await bench.next(partition, partition);
+    await bench.finish(partition, partition, released);
+  }
+  const dropped: number[] = [];
+  const drop = async (partition: number): Promise<void> => {
+    bench.link.call("drop", partition, 600_000)
+      .then(() => dropped.push(partition));
+    await bench.runtime.settle();
+  };
+  await drop(P);
+  assertEquals(removals.length, 1);
+  await bench.runtime.advance(100);
+  await bench.put(P + 4, { key: "a", text: "a", version: 1 });
+  removals.shift()?.();
+  await bench.runtime.settle();
+  assertEquals(dropped, [P]);
+  await drop(P + 1);
+  await bench.runtime.advance(199);
+  assertEquals(removals.length, 0);
+  await bench.runtime.advance(1);
+  assertEquals(removals.length, 1);
+  // Nobody has come meanwhile.
+  await bench.runtime.advance(100);
+  removals.shift()?.();
+  await bench.runtime.settle();
+  assertEquals(dropped, [P, P + 1]);
+  await drop(P + 2);
+  assertEquals(removals.length, 1);
+  removals.shift()?.();
+  await bench.runtime.settle();
+  assertEquals(dropped, [P, P + 1, P + 2]);
+});
+
 Deno.test("VnodeMaster.drop() removes a released partition and ends its vnode", async () => {
   await using bench = await new Bench().start();
   assertEquals(await bench.drop(), false);

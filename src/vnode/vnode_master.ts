@@ -60,6 +60,10 @@ const SWEEP_INTERVAL_MS = 1_000;
 const TRANSFERS_REST = 2;
 /** Longest delay of a transfer for that, in milliseconds. */
 const TRANSFERS_WAIT_MS_MAX = 20;
+/** The same for the removal of what has gone: its commits keep others from theirs. */
+const REMOVALS_REST = 2;
+/** Longest delay of the removal of one vnode, in milliseconds; each takes some commits of hundreds of rows. */
+const REMOVALS_WAIT_MS_MAX = 500;
 /** The same for coverage queries, which take a ninth. */
 const COVERAGE_REST = 8;
 /** Longest delay of a query, in milliseconds; many may have worked a little before it. */
@@ -105,6 +109,10 @@ export class VnodeMaster implements VnodeHost<VnodeProcess> {
   readonly coveragePace: BackgroundPace = new BackgroundPace(
     COVERAGE_REST,
     COVERAGE_WAIT_MS_MAX,
+  );
+  readonly #removalPace = new BackgroundPace(
+    REMOVALS_REST,
+    REMOVALS_WAIT_MS_MAX,
   );
   readonly turns: VnodeTurns;
   #options: VnodeMasterOptions;
@@ -152,6 +160,11 @@ export class VnodeMaster implements VnodeHost<VnodeProcess> {
       this.#vnodes,
       this.#departed,
       () => this.#figures(),
+      {
+        pace: this.#removalPace,
+        now: () => this.now(),
+        later: (afterMs, callback) => this.later(afterMs, callback),
+      },
     );
     this.#postponed = new PostponedFrames(
       options.runtime,
@@ -355,7 +368,10 @@ export class VnodeMaster implements VnodeHost<VnodeProcess> {
     this.#reader.reset(bytes, start, end);
     readVnodeRequestHeader(this.#reader, header);
     const { flags } = header;
-    if (!(flags & RequestFlag.handoff)) this.pace.noteCommand();
+    if (!(flags & RequestFlag.handoff)) {
+      this.pace.noteCommand();
+      this.#removalPace.noteCommand();
+    }
     if (!(flags & (RequestFlag.handoff | RequestFlag.coverage))) {
       this.coveragePace.noteCommand();
     }
