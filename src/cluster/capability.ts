@@ -101,10 +101,13 @@ export const HANDOFF: Capability = {
   default: "none",
   legacy: "none",
 };
-/** Leaves, is removed or replaced in stages, and as the claimant stages that for others. */
+/**
+ * Leaves, is removed or replaced in stages, and as the claimant stages that for
+ * others; with `v2` it reads plans that name the joins they leave out.
+ */
 export const MEMBERSHIP: Capability = {
   name: "membership",
-  supported: ["v1", "none"],
+  supported: ["v2", "v1", "none"],
   default: "none",
   legacy: "none",
 };

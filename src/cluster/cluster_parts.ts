@@ -308,7 +308,7 @@ export class ClusterParts {
       case "commit":
       case "clear":
       case "mark":
-        return this.#claimant.request(request, request.waitMs, answer);
+        return this.#claimant.request(from, request, request.waitMs, answer);
       default:
         return request satisfies never;
     }
