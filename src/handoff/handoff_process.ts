@@ -591,14 +591,14 @@ export class HandoffProcess implements HandoffControl {
       this.#step({ type: "completed", name });
       this.#refresh();
     } else {
-      this.#failed++;
+      const refused = outcome.code === "handoff_refused";
+      if (!refused) this.#failed++;
       if (!outcome.resumable) this.#outbound.delete(name);
       world.log.debug("A handoff ended before its time", {
         name,
         code: outcome.code,
         reason: outcome.reason,
       });
-      const refused = outcome.code === "handoff_refused";
       this.#step({
         type: "failed",
         name,

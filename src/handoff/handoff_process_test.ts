@@ -513,6 +513,34 @@ Deno.test("HandoffProcess repairs a partition by asking its neighbours, again an
   bench.close();
 });
 
+Deno.test("HandoffProcess repairs in a ring that has been resized, and gives up only what was begun in another one", async () => {
+  const bench = new Bench();
+  bench.own({ 1: "b", 2: "b", 4: "b", 5: "b" });
+  const resizedTo = (current: number): void => {
+    const { ownership } = bench.ring;
+    const generations = {
+      ...ownership.generations,
+      current,
+      newest: current,
+      sizes: new Array(current + 1).fill(8),
+    };
+    bench.ring = { ...bench.ring, ownership: { ...ownership, generations } };
+  };
+  resizedTo(2);
+  // A node that finds its store gone begins before it has looked at anything.
+  await bench.process.repair(3, "kv");
+  assertEquals((await bench.look()).length, 4);
+  const repair = () => {
+    const { state, reason } = bench.process.repairs()[0]!;
+    return [state, reason];
+  };
+  assertEquals(repair(), ["running", null]);
+  resizedTo(3);
+  await bench.look();
+  assertEquals(repair(), ["failed", "the ring has another size now"]);
+  bench.close();
+});
+
 Deno.test("HandoffProcess gives a repair up when a neighbour says that its module does not say what belongs to it", async () => {
   const bench = new Bench();
   bench.own({ 1: "b", 2: "b", 4: "b", 5: "b" });
