@@ -34,6 +34,7 @@
  * @module
  */
 import { WhorlError } from "../base/errors.ts";
+import { insertNode } from "./claim_insertion.ts";
 import { layoutClaim } from "./claim_layout.ts";
 import { pairClaim } from "./claim_pair.ts";
 import {
@@ -151,8 +152,11 @@ function oneByOne(
   if (newcomers.length < 2 || work > ONE_BY_ONE_WORK_MAX) return undefined;
   let ring = [...owners];
   for (const node of newcomers) {
+    const grown = insertNode({ ring, node, members, distanceMin: targetN });
     members.push(node);
-    ring = atOnce(ring, members.toSorted(), targetN);
+    ring = grown !== undefined && windowsWithRepeat(grown, targetN) === 0
+      ? grown
+      : atOnce(ring, members.toSorted(), targetN);
   }
   return ring;
 }
