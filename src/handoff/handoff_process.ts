@@ -258,11 +258,13 @@ export class HandoffProcess implements HandoffControl {
     this.#again = true;
     if (this.#refreshing) return;
     this.#refreshing = true;
-    this.#look().catch((error) =>
-      this.#world.log.warn("Handoffs could not be looked at", {
+    this.#look().catch((error) => {
+      // While the node stops its stores close, and nobody need look.
+      const tell = this.#closed ? "debug" : "warn";
+      this.#world.log[tell]("Handoffs could not be looked at", {
         reason: reasonOf(error),
-      })
-    ).finally(() => {
+      });
+    }).finally(() => {
       this.#refreshing = false;
       if (this.#again && !this.#closed) this.#refresh();
     });
