@@ -15,6 +15,7 @@ import { DynamicSupervisor } from "../../supervisors/dynamic_supervisor.ts";
 import type { SupervisorReport } from "../../supervisors/supervisor.ts";
 import type { TimerHandle } from "../../supervisors/runtime.ts";
 import { reasonOf, WhorlError } from "../base/errors.ts";
+import type { LogData } from "../environment/log.ts";
 import {
   type ResizeStep,
   resizeSteps,
@@ -258,13 +259,11 @@ export class HandoffProcess implements HandoffControl {
     this.#again = true;
     if (this.#refreshing) return;
     this.#refreshing = true;
-    this.#look().catch((error) => {
-      // While the node stops its stores close, and nobody need look.
-      const tell = this.#closed ? "debug" : "warn";
-      this.#world.log[tell]("Handoffs could not be looked at", {
+    this.#look().catch((error) =>
+      this.#warn("Handoffs could not be looked at", {
         reason: reasonOf(error),
-      });
-    }).finally(() => {
+      })
+    ).finally(() => {
       this.#refreshing = false;
       if (this.#again && !this.#closed) this.#refresh();
     });
@@ -415,9 +414,9 @@ export class HandoffProcess implements HandoffControl {
     done.then(
       () => void this.#handedOver.delete(name),
       (error) =>
-        world.log.warn("What is left of a handoff could not be settled yet", {
+        this.#warn("What is left of a handoff could not be settled yet", {
           module,
-          partition,
+          partition: partitionOfVnode(partition),
           reason: reasonOf(error),
         }),
     ).finally(() => {
@@ -426,6 +425,13 @@ export class HandoffProcess implements HandoffControl {
       // One that failed is tried again with the next look.
       if (action !== "discard" && !this.#handedOver.has(name)) this.#refresh();
     });
+  }
+
+  /** Warns of what will be tried again. A node that stops closes its stores, and need not say what that prevents. */
+  #warn(message: string, data: LogData): void {
+    const { log } = this.#world;
+    if (this.#closed) log.debug(message, data);
+    else log.warn(message, data);
   }
 
   /** Removes what has come for a resize that was given up. */
