@@ -263,7 +263,7 @@ function tend(claimant: ClaimantState, isOverdue = false): ClaimantEffect[] {
   const reasons: string[] = [];
   let { ring } = claimant;
   if (isVacant(ring)) {
-    if (successor(ring) !== self) return [];
+    if (successor(ring, claimant.nodesUp) !== self) return [];
     reasons.push(`${self} follows ${ring.ownership.claimant} as claimant`);
     ring = takeOverClaim(ring, self);
   }
@@ -310,11 +310,30 @@ function isVacant(ring: Ring): boolean {
   return status !== "valid" && status !== "leaving" && status !== "joining";
 }
 
-/** Who follows a claimant: the first valid member, or else one that leaves, or one that was taken for dead and is back. */
-function successor(ring: Ring): string | undefined {
-  return membersWith(ring, ["valid"])[0] ??
-    membersWith(ring, ["leaving", "joining"])
-      .find((node) => !ownsNothing(ring, node));
+/**
+ * Who follows a claimant: the first valid member, or else one that leaves, or
+ * one that was taken for dead and is back.
+ *
+ * A node that is declared down and can be reached says that it lives as soon as
+ * it hears of it. So while all members were declared down and come back, it is
+ * one of them: the claimant stays, if it is there, and if it is not, those that
+ * are back agree on who follows it.
+ */
+function successor(
+  ring: Ring,
+  nodesUp: readonly string[],
+): string | undefined {
+  const [valid] = membersWith(ring, ["valid"]);
+  if (valid !== undefined) return valid;
+  const isBack = (node: string): boolean =>
+    memberStatus(ring, node) === "down" && nodesUp.includes(node);
+  const { claimant } = ring.ownership;
+  if (isBack(claimant)) return claimant;
+  return membersWith(ring, ["leaving", "joining", "down"])
+    .find((node) =>
+      !ownsNothing(ring, node) &&
+      (memberStatus(ring, node) !== "down" || isBack(node))
+    );
 }
 
 function update(

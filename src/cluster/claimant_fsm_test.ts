@@ -212,6 +212,41 @@ Deno.test("stepClaimant() follows a claimant that is down, on the first ready me
   assertEquals(taken.ownership.term, stopped.ownership.term + 1);
 });
 
+Deno.test("stepClaimant() of members that were all declared down and come back has one claimant", () => {
+  // Each has said that it lives, and does not know yet that the others have.
+  let ring = ringOf("c", "a", "b");
+  for (const node of ["a", "b"]) ring = setStatus(ring, "c", node, "valid");
+  ring = setOwnership(agreed(ring), "c", {
+    owners: ["a", "b", "c", "a", "b", "c", "a", "b"],
+  });
+  for (const node of ["a", "b", "c"]) ring = setStatus(ring, "c", node, "down");
+  const back = (self: string, nodes: readonly string[]) => {
+    const claimant = createClaimant(self, ring, 4);
+    stepClaimant(claimant, { type: "nodes_up", nodes });
+    const effects = stepClaimant(claimant, {
+      type: "ring_changed",
+      ring: rejoin(ring, self),
+    });
+    return { claimant, effects };
+  };
+  // The claimant is there.
+  const { claimant: a, effects } = back("a", ["a", "b", "c"]);
+  assertEquals(effects, []);
+  assertEquals(back("b", ["a", "b", "c"]).effects, []);
+  // It goes before it has said so; a and b see each other.
+  const { ring: taken } = find(
+    stepClaimant(a, { type: "nodes_up", nodes: ["a", "b"] }),
+    "update_ring",
+  );
+  assertEquals(taken.ownership.claimant, "a");
+  assertEquals(back("b", ["a", "b"]).effects, []);
+  // It alone is there.
+  assertEquals(
+    find(back("b", ["b"]).effects, "update_ring").ring.ownership.claimant,
+    "b",
+  );
+});
+
 Deno.test("stepClaimant() lets a member in again without a commit", () => {
   let ring = setStatus(ringOf("a", "b"), "a", "b", "down");
   ring = rejoin(ring, "b");

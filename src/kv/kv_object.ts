@@ -25,6 +25,7 @@ import {
   ACTOR_BYTES,
   checkObject,
   compareActors,
+  EMPTY_OBJECT,
   ENTRY_BYTES,
   nextSibling,
   OBJECT_FORMAT,
@@ -62,6 +63,7 @@ export interface NewVersion {
 
 /** Merging as requests use it. */
 export const kvObjectMerge: ObjectMerge = {
+  nothing: EMPTY_OBJECT,
   check: checkObject,
   merge(a, b) {
     checkObject(b);
@@ -178,7 +180,6 @@ export function writeToObject(
   return writePlan(mine, seen, version);
 }
 
-const EMPTY_OBJECT = new Uint8Array([OBJECT_FORMAT, 0, 0, 0, 0, 0]);
 const EMPTY_CONTEXT = new Uint8Array([1, 0, 0, 0]);
 
 /**

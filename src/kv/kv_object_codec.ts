@@ -22,6 +22,15 @@ import { WhorlError } from "../base/errors.ts";
 export const OBJECT_FORMAT = 1;
 /** Bytes before the first entry. */
 export const OBJECT_HEADER_BYTES = 6;
+/** The object without entries, of which all others hold all. */
+export const EMPTY_OBJECT: Uint8Array = Uint8Array.of(
+  OBJECT_FORMAT,
+  0,
+  0,
+  0,
+  0,
+  0,
+);
 /** Bytes of an actor. */
 export const ACTOR_BYTES = 12;
 /** Bytes of an entry. */

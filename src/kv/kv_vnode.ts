@@ -54,6 +54,7 @@ import { mergeObjects, writeToObject } from "./kv_object.ts";
 import {
   ACTOR_BYTES,
   checkObject,
+  entryCount,
   OBJECT_FORMAT,
   U48_MAX,
   writeU32,
@@ -296,14 +297,14 @@ class KvVnode implements Vnode<KvCommands, KvCoverage> {
   }
 
   /**
-   * Writes an object; `committed` is called when it is durable, possibly before
-   * this returns. Returns whether it was.
+   * Writes an object, or removes it (`null`); `committed` is called when that
+   * is durable, possibly before this returns. Returns whether it was.
    *
    * @throws {WhorlError} What the store refuses, with nothing applied.
    */
   write(
     key: Uint8Array,
-    object: Uint8Array,
+    object: Uint8Array | null,
     committed: () => void,
   ): boolean {
     this.#written++;
@@ -323,6 +324,13 @@ class KvVnode implements Vnode<KvCommands, KvCoverage> {
       throw error;
     }
     return this.#committed >= until;
+  }
+
+  /** A damaged object is removed, as no other replica has it. */
+  damageDropped(): void {
+    this.#context.log.warn(
+      "A damaged object of which no other replica has anything is removed",
+    );
   }
 
   /** Calls `answer` when everything written so far is durable. */
@@ -451,7 +459,9 @@ function mergeIn(
   local: Local,
   answer: Answer<undefined>,
 ): void {
-  let merged = object;
+  let merged: Uint8Array | undefined = entryCount(object) === 0
+    ? undefined
+    : object;
   if (local === CORRUPT) vnode.renewActor();
   else if (local !== undefined) merged = mergeObjects(local, object);
   if (merged === local) {
@@ -459,7 +469,13 @@ function mergeIn(
     vnode.whenCommitted(() => answer.reply(undefined));
     return;
   }
-  const durable = vnode.write(key, merged, () => answer.reply(undefined));
+  // Only a damaged object can have nothing in its place.
+  if (merged === undefined) vnode.damageDropped();
+  const durable = vnode.write(
+    key,
+    merged ?? null,
+    () => answer.reply(undefined),
+  );
   if (!durable) answer.accepted(undefined);
 }
 

@@ -22,7 +22,12 @@ import {
   kvPutCodec,
   writePutBody,
 } from "./kv_command_codec.ts";
-import { mergeObjects, SIBLINGS_MAX, writeToObject } from "./kv_object.ts";
+import {
+  kvObjectMerge,
+  mergeObjects,
+  SIBLINGS_MAX,
+  writeToObject,
+} from "./kv_object.ts";
 import { ACTOR_BYTES, readSiblings, SiblingFlag } from "./kv_object_codec.ts";
 import { CachedDisk } from "./testing/cached_disk.ts";
 import {
@@ -205,6 +210,39 @@ Deno.test("kv fails what needs a damaged object and mends it with a merge", asyn
       dots(old).includes(dot)
     );
     assertEquals(common, []);
+    assertEquals(kv.crashes, []);
+  }
+});
+
+Deno.test("kv removes a damaged object that is merged with nothing, and leaves a good one as it is", async () => {
+  for (const slow of [false, true]) {
+    const disk = new CachedDisk();
+    const kv = await startOn(disk);
+    const nothing = merge(kvObjectMerge.nothing);
+    const empty = ask(kv, "merge", nothing);
+    await settle();
+    assertEquals([empty.replied, disk.writes], [true, 0]);
+    const old = ask(kv, "put", put("1")).accepted!;
+    disk.commit();
+    disk.slow = slow;
+    const spared = ask(kv, "merge", nothing);
+    await settle();
+    assertEquals([spared.replied, disk.writes], [true, 1]);
+    disk.corrupt.add(storageKey("k").toHex());
+    const mend = ask(kv, "merge", nothing);
+    await settle();
+    assertEquals(mend.replied, false);
+    disk.commit();
+    assertEquals(mend.replied, true);
+    const read = ask(kv, "get", get());
+    await settle();
+    assertEquals([read.failure, read.replied], [undefined, true]);
+    const next = ask(kv, "put", put("2"));
+    await settle();
+    assertEquals(
+      dots(next.accepted!).filter((dot) => dots(old).includes(dot)),
+      [],
+    );
     assertEquals(kv.crashes, []);
   }
 });

@@ -43,7 +43,7 @@ import {
   verdictOf,
 } from "./quorum.ts";
 import type { QuorumRule } from "./quorum_options.ts";
-import { replicasToRepair } from "./read_repair.ts";
+import { replicasToEmpty, replicasToRepair } from "./read_repair.ts";
 import {
   type FailureList,
   failureName,
@@ -68,7 +68,7 @@ export type GetEffect =
   | LifeEffect
   /** Ask the replica where `GetState.replicas` says it is. */
   | { readonly type: "send_get"; readonly replica: number }
-  /** Send `GetState.object` to the replica as a merge, and do not report what it answers. */
+  /** Send {@linkcode repairOf} the read to the replica as a merge, and do not report what it answers. */
   | { readonly type: "send_repair"; readonly replica: number }
   | { readonly type: "respond"; readonly result: GetResult };
 
@@ -315,13 +315,21 @@ function settle(get: GetState, effects: GetEffect[]): void {
 
 function finish(get: GetState, effects: GetEffect[]): void {
   get.phase = "finished";
+  const { behind, absent, corrupt } = get;
+  const { primaries } = get.count;
+  let repairs = 0;
   if (get.object !== undefined) {
-    const { behind, absent, corrupt } = get;
-    const { primaries } = get.count;
-    const repairs = replicasToRepair({ behind, absent, corrupt, primaries });
-    for (let i = 0; i < get.replicas.length; i++) {
-      if (repairs & (1 << i)) effects.push(SEND_REPAIR[i] as GetEffect);
-    }
+    repairs = replicasToRepair({ behind, absent, corrupt, primaries });
+  } else if (corrupt !== 0) {
+    repairs = replicasToEmpty({ absent, corrupt, primaries }, get.rule.n);
+  }
+  for (let i = 0; i < get.replicas.length; i++) {
+    if (repairs & (1 << i)) effects.push(SEND_REPAIR[i] as GetEffect);
   }
   effects.push(FINISHED);
+}
+
+/** What repairs of a finished read send: all that was found. */
+export function repairOf({ object, merge }: GetState): Uint8Array {
+  return object ?? merge.nothing;
 }

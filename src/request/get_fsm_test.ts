@@ -5,6 +5,7 @@ import {
   type GetEffect,
   type GetEvent,
   type GetState,
+  repairOf,
   stepGet,
 } from "./get_fsm.ts";
 import type { ObjectMerge } from "./object_merge.ts";
@@ -13,6 +14,7 @@ import { readQuorum, type ReadQuorumOptions } from "./quorum_options.ts";
 
 /** Objects are one byte, a set of bits; merging is union. 0 is no object. */
 const bitSets: ObjectMerge = {
+  nothing: new Uint8Array(1),
   check(bytes) {
     if (bytes.length !== 1 || bytes[0] === 0) {
       throw new WhorlError("protocol_error", "Cannot read that as an object");
@@ -130,6 +132,48 @@ Deno.test("stepGet() repairs an older version, a missing one and a damaged one",
   ]);
 });
 
+Deno.test("stepGet() mends a damaged object of which nobody has anything, if a majority says so", () => {
+  const corrupt = (replica: number) => failed(replica, "value_corrupt");
+  const get = run("a b c", {}, [
+    [start, SENT],
+    [absent(0), ""],
+    [absent(1), "respond nothing, grace"],
+    [corrupt(2), "repair 2, finished"],
+  ]);
+  assertEquals(repairOf(get), bitSets.nothing);
+  run("a b c", { r: 3 }, [
+    [start, SENT],
+    [absent(0), ""],
+    [corrupt(1), "respond quorum_unavailable, grace"],
+    [absent(2), "repair 1, finished"],
+  ]);
+  // One may have been acknowledged by those that are damaged.
+  run("a b c", { r: 1 }, [
+    [start, SENT],
+    [corrupt(0), ""],
+    [corrupt(1), ""],
+    [absent(2), "respond nothing, finished"],
+  ]);
+  run("a b", { n: 2, r: 1 }, [
+    [start, "deadline, get 0, get 1"],
+    [corrupt(0), ""],
+    [absent(1), "respond nothing, finished"],
+  ]);
+  // One that has it may not have answered.
+  run("a b c*", {}, [
+    [start, SENT],
+    [absent(0), ""],
+    [absent(2), "respond nothing, grace"],
+    [corrupt(1), "finished"],
+  ]);
+  run("a b c", {}, [
+    [start, SENT],
+    [absent(0), ""],
+    [absent(1), "respond nothing, grace"],
+    [graceOver, "finished"],
+  ]);
+});
+
 Deno.test("stepGet() finds out while it lingers that its answer was old", () => {
   const get = run("a b c", {}, [
     [start, SENT],
@@ -194,6 +238,7 @@ Deno.test("stepGet() treats bytes that are no object as a failed replica, and re
 
 Deno.test("stepGet() lets a bug of the merge through", () => {
   const broken: ObjectMerge = {
+    nothing: new Uint8Array(1),
     check() {
       throw new RangeError("a bug");
     },

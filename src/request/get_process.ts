@@ -10,6 +10,7 @@ import {
   type GetEffect,
   type GetEvent,
   type GetState,
+  repairOf,
   stepGet,
 } from "./get_fsm.ts";
 import { owedBy } from "./put_process.ts";
@@ -81,7 +82,7 @@ export class GetProcess extends MachineProcess<GetEvent, GetEffect> {
           0,
           keyFieldStart,
           keyEnd,
-          get.object,
+          repairOf(get),
           false,
         );
         return;

@@ -8,6 +8,11 @@
 
 /** Merging of versioned objects in their canonical bytes: equal objects are equal bytes. */
 export interface ObjectMerge {
+  /**
+   * The object that holds nothing: merging it changes no other, and mends a
+   * replica of which nothing can be read.
+   */
+  readonly nothing: Uint8Array;
   /** @throws {WhorlError} If `bytes` are not an object. */
   check(bytes: Uint8Array): void;
   /**

@@ -6,7 +6,7 @@
  * @module
  */
 import type { WhorlError } from "../base/errors.ts";
-import type { ReplicaSet } from "./quorum.ts";
+import { type ReplicaSet, sizeOf } from "./quorum.ts";
 import { failureName, isRefusal } from "./request_outcome.ts";
 
 /** What a read has learnt of its replicas; a replica is in one set at most. */
@@ -31,6 +31,22 @@ export interface ReadFindings {
 export function replicasToRepair(findings: ReadFindings): ReplicaSet {
   const { behind, absent, corrupt, primaries } = findings;
   return behind | corrupt | (absent & primaries);
+}
+
+/**
+ * The replicas that a read repairs though nothing was found: those that hold
+ * something that cannot be read, if all `n` primaries have answered and most of
+ * them hold nothing. No majority has acknowledged what cannot be read then, and
+ * nobody has it, so it would be in the way of reads from all replicas for good.
+ * Else it stays, and says that something is lost.
+ */
+export function replicasToEmpty(
+  { absent, corrupt, primaries }: Omit<ReadFindings, "behind">,
+  n: number,
+): ReplicaSet {
+  const areAllHeard = sizeOf(primaries) === n &&
+    (absent | corrupt) === primaries;
+  return areAllHeard && sizeOf(absent) * 2 > n ? corrupt : 0;
 }
 
 /**

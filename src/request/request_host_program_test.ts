@@ -25,7 +25,11 @@ const NODES = ["a@host", "b@host", "c@host"];
 const OWNERS = Array.from({ length: 16 }, (_, i) => NODES[i % 3] as string);
 const OBJECTS = new Map([[MODULE_ID, {
   merge: 2,
-  objects: { check() {}, merge: (a: Uint8Array) => a },
+  objects: {
+    nothing: new Uint8Array(1),
+    check() {},
+    merge: (a: Uint8Array) => a,
+  },
 }]]);
 
 /** A link and a host that runs as a task, and vnodes played by the test. */

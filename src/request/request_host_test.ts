@@ -29,7 +29,7 @@ import {
 /** Objects are any bytes, and the first of two holds the other. */
 const ANY_BYTES: ObjectCommands = {
   merge: 2,
-  objects: { check: () => {}, merge: (a) => a },
+  objects: { nothing: new Uint8Array(1), check: () => {}, merge: (a) => a },
 };
 
 /** A host on node `a`; all partitions are owned by `owner`. */

@@ -120,6 +120,7 @@ const lost = new WhorlError("vnode_crashed", "It crashed");
 
 /** Objects are a set of bits, at least one; merging is union. */
 const bitSets: ObjectMerge = {
+  nothing: new Uint8Array(1),
   check: (bytes) => assert(bytes[0] !== 0),
   merge(a, b) {
     const union = a[0]! | b[0]!;

@@ -62,6 +62,16 @@ export const KEPT_SEEDS: readonly KeptSeed[] = [
     found:
       "the checks read a store that was just being opened again, as its disk had failed while its node stood still (simulate.ts)",
   },
+  {
+    seed: 504_629,
+    found:
+      "a damaged object of which no other replica had anything stayed in the way of reads from all replicas (get_fsm_test.ts)",
+  },
+  {
+    seed: 513_267,
+    found:
+      "two nodes that had been declared down and were back followed one claimant at once (claimant_fsm_test.ts)",
+  },
 ];
 
 /** The same for schedules in which members come and go. */

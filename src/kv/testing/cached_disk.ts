@@ -73,14 +73,17 @@ export class CachedDisk {
   ): void {
     if (this.refuse !== undefined) throw this.refuse;
     for (const { key, value } of writes) {
-      invariant(value !== null, "kv removes no key");
       const name = key.toHex();
-      const copy = value.slice();
+      invariant(
+        value !== null || this.corrupt.has(name),
+        "kv removes damaged objects only",
+      );
+      const copy = value?.slice();
       this.writes++;
       this.corrupt.delete(name);
-      this.#cached.set(name, copy);
+      setOrDelete(this.#cached, name, copy);
       this.#pending.push({
-        apply: () => this.#durable.set(name, copy),
+        apply: () => setOrDelete(this.#durable, name, copy),
         committed,
       });
     }
@@ -146,4 +149,13 @@ export class CachedDisk {
     this.#pending = [];
     this.#cached = new Map(this.#durable);
   }
+}
+
+function setOrDelete(
+  rows: Map<string, Uint8Array>,
+  name: string,
+  value: Uint8Array | undefined,
+): void {
+  if (value === undefined) rows.delete(name);
+  else rows.set(name, value);
 }
