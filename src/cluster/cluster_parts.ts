@@ -220,6 +220,11 @@ export class ClusterParts {
     });
   }
 
+  /** Whether this node's membership has ended: until it stops it stands in a ring that nobody is to know, nor to use. */
+  get hasLeft(): boolean {
+    return this.#hasLeft;
+  }
+
   /** A peer has been asked what it supports and does not know the question; until its link ends it is of an older version. */
   supportsNothing(node: string): void {
     this.#silent.add(node);
